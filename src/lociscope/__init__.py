@@ -1,0 +1,3 @@
+"""lociscope says where in the cell a protein is."""
+
+__version__ = "0.1.0"
