@@ -1,0 +1,268 @@
+"""Scores of predictions against truth, per class (F1, average precision, AUC) or per field (LRAP, Jaccard …).
+
+Every metric here is a mean, over classes or over fields, and so can be computed for a thousand resamples at
+once from row weights; `intervals.bootstrap` makes use of that. A class without positives has no score: it is
+NaN per class, is listed in `Macro.left_out`, and is neither 0 nor 1 in the mean.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from lociscope.decide.checks import checked_probability, checked_scores, checked_truth
+from lociscope.errors import LociscopeError
+
+PerClass = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""(truth (n, c), scores (n, c), weights (b, n)) → (b, c), NaN where a class has no positive weight."""
+
+PerRow = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""(truth (n, c), scores (n, c)) → (n,), NaN where the metric is not defined for the row."""
+
+SMALLEST = 1e-7
+"""Probabilities are clipped to [1e-7, 1 − 1e-7] before a logarithm (float32's resolution near 1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Macro:
+    """A mean over classes, with what it is a mean of.
+
+    Attributes:
+        value: Mean over the classes that were scored; NaN where none was.
+        per_class: (classes,) the score of each class; NaN where it has no positives.
+        left_out: Classes that the mean leaves out: too few positives in the truth.
+    """
+
+    value: float
+    per_class: np.ndarray
+    left_out: tuple[int, ...]
+
+    def __float__(self) -> float:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMetric:
+    """A metric that is a mean over classes; call it with (truth, scores).
+
+    Attributes:
+        name: As written in `metrics.json` and reports.
+        per_class: Scores each class.
+        least: A class with fewer positives is left out.
+        values: What the second argument holds: `decisions` (0 or 1) or `scores` (any range).
+    """
+
+    name: str
+    per_class: PerClass
+    least: int = 1
+    values: str = "scores"
+
+    def __call__(self, truth: np.ndarray, scores: np.ndarray) -> Macro:
+        """Scores all rows.
+
+        Args:
+            truth: (n, classes), 0 or 1.
+            scores: (n, classes), decisions or scores.
+
+        Raises:
+            LociscopeError: The arrays do not fit each other.
+        """
+        known, given = self._checked(truth, scores)
+        per_class = self.per_class(known, given, np.ones((1, len(known))))[0]
+        kept = known.sum(axis=0) >= self.least
+        return Macro(mean_of(per_class[kept]), per_class, tuple(np.flatnonzero(~kept).tolist()))
+
+    def resampled(self, weights: np.ndarray, truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """The metric for many weightings of the rows.
+
+        Args:
+            weights: (b, n), how often each row counts.
+            truth: (n, classes).
+            scores: (n, classes).
+
+        Returns:
+            (b,). The classes are those that have `least` positives in all rows; one that vanishes from a
+            resample is left out of that resample's mean.
+        """
+        known, given = self._checked(truth, scores)
+        kept = known.sum(axis=0) >= self.least
+        return means_of(self.per_class(known[:, kept], given[:, kept], weights))
+
+    def _checked(self, truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        known = checked_truth(truth)
+        given = checked_scores(scores, known)
+        return known, checked_truth(given) if self.values == "decisions" else given
+
+
+@dataclass(frozen=True, slots=True)
+class RowMetric:
+    """A metric that is a mean over fields; call it with (truth, scores).
+
+    Attributes:
+        name: As written in `metrics.json` and reports.
+        per_row: Scores each row; NaN where it is not defined, and such rows are left out of the mean.
+        values: What the second argument holds: `decisions`, `scores` or `probabilities`.
+    """
+
+    name: str
+    per_row: PerRow
+    values: str = "scores"
+
+    def __call__(self, truth: np.ndarray, scores: np.ndarray) -> float:
+        """Scores all rows; NaN where no row has a score. Raises LociscopeError as `ClassMetric` does."""
+        return mean_of(self.per_row(*self._checked(truth, scores)))
+
+    def resampled(self, weights: np.ndarray, truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """The metric for many weightings (b, n) of the rows: (b,)."""
+        values = self.per_row(*self._checked(truth, scores))
+        known = ~np.isnan(values)
+        with np.errstate(invalid="ignore"):
+            return np.asarray((weights[:, known] @ values[known]) / weights[:, known].sum(axis=1))
+
+    def _checked(self, truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        known = checked_truth(truth)
+        if self.values == "probabilities":
+            return known, checked_probability(scores, known)
+        given = checked_scores(scores, known)
+        return known, checked_truth(given) if self.values == "decisions" else given
+
+
+def mean_of(values: np.ndarray) -> float:
+    """Mean of the values that are numbers; NaN where there is none."""
+    return float(means_of(values[None])[0])
+
+
+def means_of(values: np.ndarray) -> np.ndarray:
+    """Mean of each row's values that are numbers; NaN where there is none."""
+    known = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(known, values, 0).sum(axis=-1) / known.sum(axis=-1))
+
+
+def f1_per_class(truth: np.ndarray, decided: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """F1 of each class, 2 TP / (positives + decided).
+
+    Args:
+        truth: (n, classes), 0 or 1.
+        decided: (n, classes), 0 or 1.
+        weights: (b, n), how often each row counts; default each once.
+
+    Returns:
+        (classes,), or (b, classes) where weights are given; NaN where a class has no positives.
+    """
+    rows = np.ones((1, len(truth))) if weights is None else weights
+    positives = rows @ truth
+    with np.errstate(invalid="ignore"):
+        f1 = 2 * (rows @ (truth.astype(bool) & decided.astype(bool))) / (positives + rows @ decided)
+    f1 = np.where(positives > 0, f1, np.nan)
+    return np.asarray(f1[0] if weights is None else f1)
+
+
+def _tie_ends(ordered: np.ndarray) -> np.ndarray:
+    return np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
+
+
+def _average_precision(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    result = np.full((len(weights), truth.shape[1]), np.nan)
+    for label, (known, score) in enumerate(zip(truth.T, scores.T, strict=True)):
+        order = np.argsort(-score, kind="stable")
+        ends = _tie_ends(score[order])
+        rows = weights[:, order]
+        found = np.cumsum(rows * known[order], axis=1)[:, ends]
+        with np.errstate(invalid="ignore"):
+            precision = np.nan_to_num(found / np.cumsum(rows, axis=1)[:, ends])
+            result[:, label] = (np.diff(found, axis=1, prepend=0) * precision).sum(axis=1) / found[:, -1]
+    return result
+
+
+def _auc(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    result = np.full((len(weights), truth.shape[1]), np.nan)
+    for label, (known, score) in enumerate(zip(truth.T, scores.T, strict=True)):
+        order = np.argsort(score, kind="stable")
+        ends = _tie_ends(score[order])
+        rows = weights[:, order]
+        found = np.cumsum(rows * known[order], axis=1)[:, ends]
+        below = np.cumsum(rows * ~known[order], axis=1)[:, ends]
+        half = below - np.diff(below, axis=1, prepend=0) / 2
+        with np.errstate(invalid="ignore"):
+            area = (np.diff(found, axis=1, prepend=0) * half).sum(axis=1)
+            result[:, label] = area / (found[:, -1] * below[:, -1])
+    return result
+
+
+def ranks(scores: np.ndarray) -> np.ndarray:
+    """Rank of each class within its row, 1 = highest; tied classes all get the worst rank of their tie.
+
+    Args:
+        scores: (n, classes).
+
+    Returns:
+        (n, classes) of int.
+    """
+    rank = np.empty(scores.shape, np.int64)
+    for label in range(scores.shape[1]):
+        rank[:, label] = (scores >= scores[:, label, None]).sum(axis=1)
+    return rank
+
+
+def _lrap(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    among_true = ranks(np.where(truth, scores, -np.inf))
+    share = np.where(truth, among_true / ranks(scores), 0).sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(share / truth.sum(axis=1))
+
+
+def _jaccard(truth: np.ndarray, decided: np.ndarray) -> np.ndarray:
+    union = (truth | decided).sum(axis=1)
+    return np.where(union > 0, (truth & decided).sum(axis=1) / np.maximum(union, 1), 1.0)
+
+
+def log_losses(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Binary cross-entropy in nats of every decision, (n, classes); clipped at `SMALLEST`."""
+    p = np.clip(probability, SMALLEST, 1 - SMALLEST)
+    return np.asarray(-np.log(np.where(truth.astype(bool), p, 1 - p)))
+
+
+macro_f1 = ClassMetric("macro_f1", f1_per_class, values="decisions")
+"""Mean F1 over the classes that have positives: the competition's score where all 28 have."""
+
+macro_f1_frequent = ClassMetric("macro_f1_frequent", f1_per_class, least=20, values="decisions")
+"""Mean F1 over the classes with at least 20 positives: what a small test set can measure."""
+
+macro_average_precision = ClassMetric("macro_average_precision", _average_precision)
+"""Mean area under the precision–recall steps, as scikit-learn's `average_precision_score`."""
+
+macro_auc = ClassMetric("macro_auc", _auc, least=3)
+"""Mean area under the ROC curve over the classes with at least 3 positives; ties count half."""
+
+lrap = RowMetric("lrap", _lrap)
+"""Label ranking average precision; ties count against. For single-label fields it is the mean reciprocal
+rank. Rows without a label are left out (scikit-learn counts them 1)."""
+
+jaccard = RowMetric("jaccard", _jaccard, values="decisions")
+"""Mean over fields of intersection / union of truth and decided; 1 where both are empty (rightly blank)."""
+
+log_loss = RowMetric("log_loss", lambda t, p: log_losses(t, p).mean(axis=1), values="probabilities")
+"""Binary cross-entropy in nats, mean over classes and fields; smaller is better."""
+
+brier = RowMetric("brier", lambda t, p: np.square(p - t).mean(axis=1), values="probabilities")
+"""Mean squared difference of probability and truth over classes and fields; smaller is better."""
+
+
+def top_k(k: int) -> RowMetric:
+    """Share of labelled fields that have one of their places among the k likeliest; ties count against.
+
+    Args:
+        k: How many places are looked at, 1 or more.
+
+    Raises:
+        LociscopeError: k is below 1.
+    """
+    if k < 1:
+        raise LociscopeError(f"Top-k looks at 1 place or more; received k = {k}.")
+
+    def hit(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        found = (truth & (ranks(scores) <= k)).any(axis=1)
+        return np.where(truth.any(axis=1), found, np.nan)
+
+    return RowMetric(f"top_{k}", hit)
