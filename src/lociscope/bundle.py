@@ -1,0 +1,258 @@
+"""The Bundle: the folder of one deployable model, in which training and using meet."""
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lociscope.channels import CHANNEL_NAMES
+from lociscope.errors import LociscopeError
+from lociscope.kerasfile import check_keras
+from lociscope.labels import LABELS, N_LABELS
+from lociscope.onnxfile import check_onnx
+from lociscope.storage import check_schema, replacing
+
+SCHEMA = 1
+MANIFEST = "MANIFEST"
+DEFAULT_BUNDLE = Path(__file__).parent / "default_bundle"
+REQUIRED = ("model.onnx", "card.json", "selftest.npz")
+OPTIONAL = ("reference.npz", "model.keras")
+MAX_FILE_BYTES = 1 << 30
+SELFTEST_TOLERANCE = 1e-4
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputSpec(_Frozen):
+    """What the network wants to see of a field; `lociscope.images.scale.prepare` makes it."""
+
+    height: int = Field(ge=8, le=4096, description="Rows of the input, px.")
+    width: int = Field(ge=8, le=4096, description="Columns of the input, px.")
+    field_um: float = Field(164.0, gt=0, description="Side of the part of the specimen that the input spans, µm.")
+    low: float = Field(ge=0, le=50, description="Percentile of a channel that becomes 0.")
+    high: float = Field(ge=50, le=100, description="Percentile of a channel that becomes 1.")
+    floor: float = Field(ge=0, le=1, description="Least range of a channel, as a share of full scale.")
+
+    @property
+    def pixel_size(self) -> float:
+        """Side of an input pixel in µm."""
+        return self.field_um / self.width
+
+
+class Decision(_Frozen):
+    """How probabilities become places."""
+
+    policy: str
+    thresholds: Annotated[
+        tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=N_LABELS, max_length=N_LABELS)
+    ]
+    calibration: dict[str, Any] | None = None
+    prior: tuple[float, ...] | None = None
+
+
+class Score(_Frozen):
+    """A figure with its interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    what: str = Field(description="On which fields, and how the interval was made.")
+
+
+class Card(_Frozen):
+    """`card.json`: what the model is, what it needs, how it decides, and what it is not."""
+
+    schema_: Annotated[int, Field(alias="schema")] = SCHEMA
+    name: str
+    version: str
+    created: str
+    licence: str
+    labels: tuple[str, ...] = LABELS
+    channels: tuple[str, ...] = CHANNEL_NAMES
+    input: InputSpec
+    decide: Decision
+    metrics: dict[str, Score] = {}
+    reference: dict[str, Any] | None = None
+    provenance: dict[str, Any] = {}
+    limits: str
+
+    @model_validator(mode="after")
+    def _contract(self) -> Self:
+        if self.labels != LABELS or self.channels != CHANNEL_NAMES:
+            raise ValueError("labels or channels are not lociscope's 28 labels and four channels, in their order")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Selftest:
+    """An input and the output that the model must give for it.
+
+    Attributes:
+        input: (n, height, width, 4) float32 in 0–1.
+        probabilities: (n, 28) float32.
+    """
+
+    input: np.ndarray
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An opened bundle: its contents as they were when their hashes were checked.
+
+    Attributes:
+        folder: Where it was read.
+        card: Its card.
+        model: The bytes of `model.onnx`.
+        selftest: Its self-test.
+        sha256: Hash of the MANIFEST, which names the hash of every file: the identity of the bundle.
+    """
+
+    folder: Path
+    card: Card
+    model: bytes
+    selftest: Selftest
+    sha256: str
+
+
+def read_bundle(folder: Path | None = None) -> Bundle:
+    """Opens a bundle and checks everything that can be checked without running it.
+
+    Args:
+        folder: The bundle; None is the one that ships with lociscope.
+
+    Returns:
+        The bundle, in memory.
+
+    Raises:
+        LociscopeError: Something is missing, altered, cut short, not listed, of a newer schema, or would reach
+            outside the bundle; the sentence says which.
+    """
+    folder = DEFAULT_BUNDLE if folder is None else folder
+    manifest = _read_file(folder, MANIFEST)
+    files = {name: _checked(folder, name, digest) for name, digest in _parse_manifest(folder, manifest).items()}
+    _check_unlisted(folder, files)
+    check_onnx(files["model.onnx"], f"Bundle '{folder}': model.onnx")
+    if "model.keras" in files:
+        check_keras(files["model.keras"], f"Bundle '{folder}': model.keras")
+    card = _read_card(files["card.json"], f"Bundle '{folder}': card.json")
+    selftest = _read_selftest(files["selftest.npz"], card, f"Bundle '{folder}': selftest.npz")
+    return Bundle(folder, card, files["model.onnx"], selftest, hashlib.sha256(manifest).hexdigest())
+
+
+def write_bundle(folder: Path, card: Card, model: bytes, selftest: Selftest, extra: Mapping[str, bytes]) -> None:
+    """Writes a bundle, whole or not at all.
+
+    Args:
+        folder: The bundle to make; an older bundle there is replaced, anything else is refused.
+        card: Its card.
+        model: The ONNX model.
+        selftest: An input and its output.
+        extra: Contents of the optional files, by name.
+
+    Raises:
+        LociscopeError: The folder holds something that is no bundle, or cannot be written.
+    """
+    if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise LociscopeError(f"'{folder}' exists and is no bundle. Name another folder.")
+    arrays = io.BytesIO()
+    np.savez_compressed(arrays, schema=SCHEMA, input=selftest.input, probabilities=selftest.probabilities)
+    files = {
+        "model.onnx": model,
+        "card.json": (card.model_dump_json(by_alias=True, indent=2) + "\n").encode(),
+        "selftest.npz": arrays.getvalue(),
+        **extra,
+    }
+    lines = [f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(files.items())]
+    with replacing(folder) as part:
+        part.mkdir()
+        for name, data in files.items():
+            (part / name).write_bytes(data)
+        (part / MANIFEST).write_text("".join(lines), encoding="utf-8")
+
+
+def _read_file(folder: Path, name: str) -> bytes:
+    path = folder / name
+    if not path.is_file() or path.is_symlink():
+        reason = "there is no such folder" if not folder.is_dir() else f"it has no file {name}"
+        raise LociscopeError(f"'{folder}' is no bundle: {reason}. Name a folder that `lociscope export` made.")
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise LociscopeError(f"'{path}' is larger than {MAX_FILE_BYTES >> 20} MiB, the most a bundle's file may be.")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check its permissions.") from error
+
+
+def _parse_manifest(folder: Path, manifest: bytes) -> dict[str, str]:
+    digests: dict[str, str] = {}
+    for line in manifest.decode("utf-8", errors="replace").splitlines():
+        digest, _, name = line.partition("  ")
+        if name not in (*REQUIRED, *OPTIONAL) or len(digest) != 64 or name in digests:
+            raise LociscopeError(f"Bundle '{folder}': MANIFEST has the line {line[:80]!r}. Export the bundle again.")
+        digests[name] = digest
+    missing = [name for name in REQUIRED if name not in digests]
+    if missing:
+        raise LociscopeError(f"Bundle '{folder}': MANIFEST does not list {missing[0]}. Export the bundle again.")
+    return digests
+
+
+def _checked(folder: Path, name: str, digest: str) -> bytes:
+    data = _read_file(folder, name)
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise LociscopeError(
+            f"Bundle '{folder}': {name} is not the file that was exported (its sha256 differs from the MANIFEST's): "
+            "altered or cut short. Copy or export the bundle again."
+        )
+    return data
+
+
+def _check_unlisted(folder: Path, listed: Mapping[str, bytes]) -> None:
+    unlisted = sorted(path.name for path in folder.iterdir() if path.name not in (*listed, MANIFEST))
+    if unlisted:
+        raise LociscopeError(
+            f"Bundle '{folder}': {unlisted[0]!r} is not in its MANIFEST. Take it out of the folder, or export again."
+        )
+
+
+def _read_card(data: bytes, what: str) -> Card:
+    import json
+
+    try:
+        values = json.loads(data)
+        check_schema(values.get("schema"), SCHEMA, what)
+        return Card.model_validate(values)
+    except (ValueError, AttributeError) as error:
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            reason = f"{'.'.join(str(part) for part in first['loc']) or 'card'}: {first['msg']}"
+        else:
+            reason = str(error)
+        raise LociscopeError(f"{what} is no card ({reason}). Export the bundle again.") from error
+
+
+def _read_selftest(data: bytes, card: Card, what: str) -> Selftest:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MAX_FILE_BYTES:
+                raise LociscopeError(
+                    f"{what} unpacks to more than {MAX_FILE_BYTES >> 20} MiB. Export the bundle again."
+                )
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            check_schema(arrays["schema"], SCHEMA, what)
+            made = Selftest(arrays["input"], arrays["probabilities"])
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+        raise LociscopeError(f"{what} is damaged ({error}). Export the bundle again.") from error
+    expected = (len(made.input), card.input.height, card.input.width, len(CHANNEL_NAMES))
+    if made.input.shape != expected or made.probabilities.shape != (len(made.input), N_LABELS):
+        raise LociscopeError(f"{what} has the shape {made.input.shape}, expected {expected}. Export the bundle again.")
+    return made

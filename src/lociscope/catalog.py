@@ -1,0 +1,198 @@
+"""The Catalog: a table of fields, with labels or without, and the label tables that it is made from."""
+
+import csv
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from lociscope.channels import CHANNEL_NAMES
+from lociscope.errors import LociscopeError
+from lociscope.labels import parse_target
+from lociscope.storage import read_table, replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import pyarrow as pa
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of a Catalog; the columns are described in `docs/reference/files.md`.
+
+    Attributes:
+        id: Name of the field, unique in its Catalog.
+        target: Class numbers, or None where nobody labelled the field; an empty tuple is a labelled nowhere.
+        red: Path of the plane, relative to the Catalog's folder; likewise `green`, `blue`, `yellow`.
+        pixel_size: Side of a pixel in µm, or None where nothing declares it.
+        split: `train`, `valid` or `test`.
+        fold: Number of the cross-validation fold, from 0.
+    """
+
+    id: str
+    target: tuple[int, ...] | None = None
+    red: str | None = None
+    green: str | None = None
+    blue: str | None = None
+    yellow: str | None = None
+    plane: int | None = None
+    antibody: str | None = None
+    gene: str | None = None
+    cell_line: str | None = None
+    specimen: str | None = None
+    plate: str | None = None
+    well: str | None = None
+    site: str | None = None
+    pixel_size: float | None = None
+    source: str | None = None
+    licence: str | None = None
+    split: str | None = None
+    fold: int | None = None
+
+
+COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Entry))
+_NUMBERS = {"plane": "int64", "pixel_size": "float64", "fold": "int64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """A table of fields, kept as columns.
+
+    Attributes:
+        table: The columns of `Entry`, in that order.
+        folder: Where relative paths of planes start.
+    """
+
+    table: "pa.Table"
+    folder: Path
+
+    @classmethod
+    def of(cls, entries: "Iterable[Entry]", folder: Path) -> Self:
+        """Makes a Catalog of rows.
+
+        Raises:
+            LociscopeError: There is no row, or an id comes twice.
+        """
+        import pyarrow as pa
+
+        rows = list(entries)
+        _check_ids([row.id for row in rows], f"The Catalog of '{folder}'")
+        columns = {name: [getattr(row, name) for row in rows] for name in COLUMNS}
+        return cls(pa.table(columns, schema=_arrow_schema()), folder)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Reads `catalog.parquet`.
+
+        Raises:
+            LociscopeError: The file is missing, is no Catalog, or is of a newer schema.
+        """
+        table = read_table(path, "Catalog", "catalog", SCHEMA)
+        missing = [name for name in ("id", *CHANNEL_NAMES) if name not in table.column_names]
+        if missing:
+            raise LociscopeError(
+                f"'{path}' has no column {missing[0]!r} (columns: {', '.join(table.column_names)}). "
+                "Make the Catalog with `lociscope import`."
+            )
+        _check_ids(table["id"].to_pylist(), f"Catalog '{path}'")
+        return cls(table, path.parent)
+
+    def write(self, path: Path) -> None:
+        """Writes the Catalog, whole or not at all; `path` should lie in `folder`, where its paths start."""
+        import pyarrow.parquet as pq
+
+        table = self.table.replace_schema_metadata({"kind": "catalog", "schema": str(SCHEMA)})
+        with replacing(path) as part:
+            pq.write_table(table, part)
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def __iter__(self) -> "Iterator[Entry]":
+        for batch in self.table.to_batches(max_chunksize=10_000):
+            for row in batch.to_pylist():
+                known: dict[str, Any] = {name: row[name] for name in COLUMNS if name in row}
+                if known.get("target") is not None:
+                    known["target"] = tuple(known["target"])
+                yield Entry(**known)
+
+    @property
+    def ids(self) -> list[str]:
+        """The fields' names, in order."""
+        return list(self.table["id"].to_pylist())
+
+    def where(self, column: str, value: str | int) -> Self:
+        """The rows whose `column` holds `value`, in order."""
+        import pyarrow.compute as pc
+
+        return type(self)(self.table.filter(pc.equal(self.table[column], value)), self.folder)
+
+    def labelled(self) -> Self:
+        """The rows that somebody labelled."""
+        return type(self)(self.table.filter(self.table["target"].is_valid()), self.folder)
+
+
+def read_labels(path: Path) -> dict[str, tuple[int, ...]]:
+    """Reads a label table, a CSV with the columns `Id` and `Target`.
+
+    A byte-order mark, Windows line ends and further columns are accepted.
+
+    Args:
+        path: The CSV file.
+
+    Returns:
+        Class numbers by id, in the order of the file.
+
+    Raises:
+        LociscopeError: The file cannot be read, lacks a column, names an id twice, or holds a wrong label.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
+            reader = csv.DictReader(lines)
+            columns = reader.fieldnames or []
+            if "Id" not in columns or "Target" not in columns:
+                raise LociscopeError(
+                    f"'{path}' is no label table: expected the columns Id,Target, "
+                    f"found {','.join(columns)[:80] or 'nothing'}. Write the header line 'Id,Target'."
+                )
+            return _labels_of(reader, path)
+    except OSError as error:
+        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise LociscopeError(f"'{path}' is no CSV text ({error}). Save it as UTF-8 with commas.") from error
+
+
+def _labels_of(reader: "csv.DictReader[str]", path: Path) -> dict[str, tuple[int, ...]]:
+    labels: dict[str, tuple[int, ...]] = {}
+    for row in reader:
+        identifier = row["Id"]
+        if not identifier:
+            raise LociscopeError(f"'{path}' line {reader.line_num} has no id. Give every row its Id.")
+        if identifier in labels:
+            raise LociscopeError(
+                f"'{path}' names the id {identifier!r} twice, again in line {reader.line_num}. Keep one of them."
+            )
+        try:
+            labels[identifier] = parse_target(row["Target"] or "")
+        except LociscopeError as error:
+            raise LociscopeError(f"'{path}' line {reader.line_num}: {error}") from error
+    return labels
+
+
+def _arrow_schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    kinds = {name: getattr(pa, _NUMBERS.get(name, "string"))() for name in COLUMNS}
+    kinds["target"] = pa.list_(pa.int64())
+    return pa.schema(list(kinds.items()))
+
+
+def _check_ids(ids: list[str], what: str) -> None:
+    if not ids:
+        raise LociscopeError(f"{what} holds no field. Name a folder with files like a1_red.png … a1_yellow.png.")
+    if len(set(ids)) < len(ids):
+        seen: set[str] = set()
+        twice = next(name for name in ids if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise LociscopeError(f"{what} names the id {twice!r} twice. Keep one of them.")

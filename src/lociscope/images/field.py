@@ -1,0 +1,22 @@
+"""The Field: one field of view with its four channels."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of view.
+
+    Attributes:
+        id: Its name.
+        pixels: (y, x, 4), channels RGBY; unsigned integers of 8 or 16 bits, or floats.
+        pixel_size: Side of a pixel in µm, or None where nothing declares it.
+    """
+
+    id: str
+    pixels: "np.ndarray"
+    pixel_size: float | None = None

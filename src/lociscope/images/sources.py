@@ -1,0 +1,155 @@
+"""Finding fields: which files make a field, by their names and never by their position."""
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from lociscope.catalog import Catalog
+from lociscope.channels import CHANNEL_NAMES
+from lociscope.errors import LociscopeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+SUFFIXES = (".png",)
+"""Suffixes of the picture files that are read."""
+
+_PLANE = re.compile(r"(?P<id>.+)_(?P<channel>red|green|blue|yellow)(?P<suffix>\.png)", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSource:
+    """Where one field lies.
+
+    Attributes:
+        id: Its name.
+        planes: Paths of its four planes in the order RGBY; None where a channel is missing.
+        pixel_size: Side of a pixel in µm, where the Catalog declares it.
+    """
+
+    id: str
+    planes: tuple[Path | None, ...]
+    pixel_size: float | None = None
+
+
+class Failure(NamedTuple):
+    """A field that cannot be read: its name, where it lies, and the sentence that says why."""
+
+    id: str
+    path: str
+    reason: str
+
+
+def find_fields(sources: "Sequence[Path]") -> tuple[list[FieldSource], list[Failure]]:
+    """Finds the fields in folders, plane files and Catalogs.
+
+    Args:
+        sources: Folders (not their sub-folders), `<id>_<colour>.png` files, and `.parquet` Catalogs.
+
+    Returns:
+        The fields in the order of their names, and those that a missing or doubled file makes unreadable.
+
+    Raises:
+        LociscopeError: A source does not exist, or none holds a field.
+    """
+    found: list[FieldSource] = []
+    failures: list[Failure] = []
+    files: list[Path] = []
+    for source in sources:
+        if source.suffix == ".parquet":
+            found += of_catalog(Catalog.read(source))
+        else:
+            files += _plane_files(source)
+    loose, broken = _group(files)
+    found += loose
+    failures += broken
+    if not found and not failures:
+        raise _nothing_found(sources)
+    return _without_doubles(sorted(found, key=lambda field: field.id), failures)
+
+
+def of_catalog(catalog: Catalog) -> list[FieldSource]:
+    """The places of a Catalog's fields, in its order."""
+    return [
+        FieldSource(
+            entry.id,
+            tuple(
+                None if path is None else catalog.folder / path
+                for path in (entry.red, entry.green, entry.blue, entry.yellow)
+            ),
+            entry.pixel_size,
+        )
+        for entry in catalog
+    ]
+
+
+def _plane_files(source: Path) -> list[Path]:
+    try:
+        if source.is_dir():
+            return [path for path in source.iterdir() if _PLANE.fullmatch(path.name)]
+        if not source.exists():
+            raise LociscopeError(f"'{source}' does not exist. Check the path.")
+    except OSError as error:
+        raise LociscopeError(f"Cannot read '{source}': {error.strerror}. Check its permissions.") from error
+    if not _PLANE.fullmatch(source.name):
+        raise LociscopeError(
+            f"'{source.name}' does not say which channel it is: expected <id>_red.png, _green.png, _blue.png or "
+            "_yellow.png. Rename it, or name a folder."
+        )
+    return [source]
+
+
+def _group(files: "Iterable[Path]") -> tuple[list[FieldSource], list[Failure]]:
+    planes: defaultdict[str, defaultdict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    for path in files:
+        match = _PLANE.fullmatch(path.name)
+        if match:
+            planes[match["id"]][match["channel"].lower()].append(path)
+    found, failures = [], []
+    for identifier, channels in planes.items():
+        reason = _why_not(identifier, channels)
+        first = next(iter(channels.values()))[0]
+        if reason:
+            failures.append(Failure(identifier, str(first.parent), reason))
+        else:
+            found.append(FieldSource(identifier, tuple(channels[name][0] for name in CHANNEL_NAMES)))
+    return found, failures
+
+
+def _why_not(identifier: str, channels: "dict[str, list[Path]]") -> str | None:
+    for name, paths in channels.items():
+        if len(set(paths)) > 1:
+            names = " and ".join(f"'{path}'" for path in sorted(set(paths))[:2])
+            return f"Field '{identifier}' has two {name} files, {names}. Keep one of them."
+    missing = [name for name in CHANNEL_NAMES if name not in channels]
+    if missing:
+        here = ", ".join(name for name in CHANNEL_NAMES if name in channels)
+        return f"Field '{identifier}' has no _{missing[0]} file (found {here}). Add '{identifier}_{missing[0]}.png'."
+    return None
+
+
+def _without_doubles(found: list[FieldSource], failures: list[Failure]) -> tuple[list[FieldSource], list[Failure]]:
+    kept: dict[str, FieldSource] = {}
+    for source in found:
+        other = kept.setdefault(source.id, source)
+        if other.planes != source.planes:
+            raise LociscopeError(
+                f"The id '{source.id}' comes from two places, '{other.planes[0]}' and '{source.planes[0]}'. "
+                "Predict them one after the other, or rename one."
+            )
+    return list(kept.values()), failures
+
+
+def _nothing_found(sources: "Sequence[Path]") -> LociscopeError:
+    source = sources[0]
+    names = sorted(path.name for path in source.iterdir()) if source.is_dir() else []
+    inside = next((name for name in names if (source / name).is_dir() and _plane_files(source / name)), None)
+    if inside:
+        return LociscopeError(f"'{source}' holds no field, its folder '{inside}' does. Name '{source / inside}'.")
+    listing = f"found {', '.join(names[:3])}{' …' if len(names) > 3 else ''}" if names else "it is empty"
+    return LociscopeError(
+        f"'{source}' holds no field: expected files like a1_red.png, a1_green.png, a1_blue.png and a1_yellow.png, "
+        f"{listing}. Name the folder of the pictures."
+    )

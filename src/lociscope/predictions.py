@@ -1,0 +1,196 @@
+"""Predictions: for each field its probabilities, the places decided on, and what to know about them."""
+
+import csv
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Self
+
+import numpy as np
+
+from lociscope.errors import LociscopeError
+from lociscope.labels import N_LABELS, format_target, parse_target
+from lociscope.storage import read_table, replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+SCHEMA = 1
+Status = Literal["ok", "unsure", "negative", "unlike-training"]
+PROBABILITY_COLUMNS: tuple[str, ...] = tuple(f"p{number:02d}" for number in range(N_LABELS))
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """A table of n predicted fields.
+
+    Attributes:
+        ids: The fields' names, each once.
+        probability: (n, 28) float32 in 0–1.
+        predicted: Class numbers of each field, ascending; may be empty.
+        status: `ok`, or `unsure` where no class reaches its threshold.
+        warnings: What was noticed about each field, such as `empty plane: green`.
+        embedding: (n, d) float32, where it was asked for.
+    """
+
+    ids: list[str]
+    probability: np.ndarray
+    predicted: list[tuple[int, ...]] = field(default_factory=list)
+    status: list[str] = field(default_factory=list)
+    warnings: list[tuple[str, ...]] = field(default_factory=list)
+    embedding: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def join(cls, parts: "Sequence[Predictions]") -> "Predictions":
+        """Puts Predictions behind each other, in order."""
+        embeddings = [part.embedding for part in parts if part.embedding is not None]
+        return Predictions(
+            [name for part in parts for name in part.ids],
+            np.concatenate([part.probability for part in parts]) if parts else np.empty((0, N_LABELS), np.float32),
+            [numbers for part in parts for numbers in part.predicted],
+            [status for part in parts for status in part.status],
+            [warnings for part in parts for warnings in part.warnings],
+            np.concatenate(embeddings) if len(embeddings) == len(parts) and parts else None,
+        )
+
+    def take(self, rows: "Iterable[int]") -> "Predictions":
+        """The given rows, in the given order."""
+        rows = list(rows)
+        return Predictions(
+            [self.ids[row] for row in rows],
+            self.probability[rows],
+            [self.predicted[row] for row in rows],
+            [self.status[row] for row in rows],
+            [self.warnings[row] for row in rows],
+            None if self.embedding is None else self.embedding[rows],
+        )
+
+    def write(self, path: "Path") -> None:
+        """Writes `.parquet` or `.csv` by the path's suffix, whole or not at all."""
+        if path.suffix == ".csv":
+            self._write_csv(path)
+        else:
+            self._write_parquet(path)
+
+    def write_submission(self, path: "Path") -> None:
+        """Writes the competition's `Id,Predicted`; a blank is filled with the likeliest place."""
+        with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["Id", "Predicted"])
+            for name, numbers, row in zip(self.ids, self.predicted, self.probability, strict=True):
+                writer.writerow([name, format_target(numbers or (int(row.argmax()),))])
+
+    def _write_csv(self, path: "Path") -> None:
+        with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["id", "predicted", *PROBABILITY_COLUMNS, "status", "warnings"])
+            for i, name in enumerate(self.ids):
+                shares = [f"{value:.6f}" for value in self.probability[i]]
+                writer.writerow(
+                    [
+                        name,
+                        format_target(self.predicted[i]),
+                        *shares,
+                        self.status[i],
+                        "; ".join(self.warnings[i]),
+                    ]
+                )
+
+    def _write_parquet(self, path: "Path") -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        floats = pa.list_(pa.float32())
+        columns = {
+            "id": pa.array(self.ids, pa.string()),
+            "predicted": pa.array([list(numbers) for numbers in self.predicted], pa.list_(pa.int64())),
+            "probability": pa.array(list(self.probability), floats),
+            "status": pa.array(self.status, pa.string()),
+            "warnings": pa.array([list(each) for each in self.warnings], pa.list_(pa.string())),
+        }
+        if self.embedding is not None:
+            columns["embedding"] = pa.array(list(self.embedding), floats)
+        table = pa.table(columns).replace_schema_metadata({"kind": "predictions", "schema": str(SCHEMA)})
+        with replacing(path) as part:
+            pq.write_table(table, part)
+
+    @classmethod
+    def read(cls, path: "Path") -> Self:
+        """Reads Predictions from `.parquet` or `.csv`; only `id` and the probabilities are needed.
+
+        Raises:
+            LociscopeError: The file is missing, is no Predictions, names an id twice, or holds a probability
+                that is no number in 0–1.
+        """
+        made = cls._read_csv(path) if path.suffix == ".csv" else cls._read_parquet(path)
+        if len(set(made.ids)) < len(made.ids):
+            twice = next(name for i, name in enumerate(made.ids) if name in made.ids[:i])
+            raise LociscopeError(f"Predictions '{path}' name the id {twice!r} twice. Keep one of them.")
+        wrong = ~((made.probability >= 0) & (made.probability <= 1))  # also true where not a number
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            raise LociscopeError(
+                f"Predictions '{path}' hold {made.probability[row, column]} as the probability of class {column} "
+                f"of {made.ids[row]!r}; expected a number in 0–1. Pass probabilities, not logits."
+            )
+        return made
+
+    @classmethod
+    def _read_parquet(cls, path: "Path") -> Self:
+        table = read_table(path, "Predictions", "predictions", SCHEMA)
+        _need_columns(path, table.column_names, ("id", "probability"))
+        ids = list(table["id"].to_pylist())
+        probability = _matrix(table["probability"].to_pylist(), path)
+
+        def column(name: str, default: object) -> list:  # type: ignore[type-arg]
+            return list(table[name].to_pylist()) if name in table.column_names else [default] * len(ids)
+
+        embedding = table["embedding"].to_pylist() if "embedding" in table.column_names else None
+        return cls(
+            ids,
+            probability,
+            [tuple(numbers) for numbers in column("predicted", ())],
+            column("status", "ok"),
+            [tuple(each) for each in column("warnings", ())],
+            None if embedding is None else np.asarray(embedding, np.float32),
+        )
+
+    @classmethod
+    def _read_csv(cls, path: "Path") -> Self:
+        try:
+            with path.open(newline="", encoding="utf-8-sig") as lines:
+                reader = csv.DictReader(lines)
+                _need_columns(path, reader.fieldnames or [], ("id", *PROBABILITY_COLUMNS))
+                rows = list(reader)
+        except OSError as error:
+            raise LociscopeError(f"Cannot read Predictions '{path}': {error.strerror}. Check the path.") from error
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise LociscopeError(f"'{path}' is no CSV text ({error}). Name a file that lociscope wrote.") from error
+        return cls(
+            [row["id"] for row in rows],
+            _matrix([[row[name] for name in PROBABILITY_COLUMNS] for row in rows], path),
+            [parse_target(row.get("predicted") or "") for row in rows],
+            [row.get("status") or "ok" for row in rows],
+            [tuple((row.get("warnings") or "").split("; ")) if row.get("warnings") else () for row in rows],
+        )
+
+
+def _need_columns(path: "Path", found: "Sequence[str]", needed: "Sequence[str]") -> None:
+    missing = [name for name in needed if name not in found]
+    if missing:
+        raise LociscopeError(
+            f"'{path}' is no Predictions: it has no column {missing[0]!r} (columns: {', '.join(found)[:80]}). "
+            "Name a file that `lociscope predict` wrote."
+        )
+
+
+def _matrix(rows: "Sequence[Sequence[object]]", path: "Path") -> np.ndarray:
+    wrong = next((i for i, row in enumerate(rows) if row is None or len(row) != N_LABELS), None)
+    if wrong is not None:
+        raise LociscopeError(f"Predictions '{path}' row {wrong + 1} has no {N_LABELS} probabilities. Make it again.")
+    try:
+        return np.asarray(rows, np.float32).reshape(len(rows), N_LABELS)
+    except (TypeError, ValueError) as error:
+        raise LociscopeError(f"Predictions '{path}' hold a probability that is no number ({error}).") from error

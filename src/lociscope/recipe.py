@@ -1,0 +1,184 @@
+"""The Recipe: everything that decides how a network is trained, as a TOML file with a default for every key."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lociscope.bundle import InputSpec
+from lociscope.errors import UsageError, nearest
+
+SHIPPED = Path(__file__).parent / "recipes"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Network(_Section):
+    """`[network]`: which network, and the options that it takes (see `lociscope.models`)."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    name: str = Field("lenet5", description="A network of `lociscope.models`.")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The network's own keys; the network itself checks them."""
+        return dict(self.model_extra or {})
+
+
+class Data(_Section):
+    """`[data]`: what the network sees of a field, and the simulated fields where no Catalog is given."""
+
+    size: int = Field(128, ge=16, le=1024, description="Side of the network's input in px.")
+    low: float = Field(0.5, ge=0, le=50, description="Percentile of a channel that becomes 0.")
+    high: float = Field(99.9, ge=50, le=100, description="Percentile of a channel that becomes 1.")
+    floor: float = Field(0.04, ge=0, le=1, description="Least range of a channel, as a share of full scale.")
+    fields: int = Field(4000, ge=2, description="Simulated fields drawn where no Catalog is given.")
+    drawn_size: int = Field(256, ge=64, le=2048, description="Side in px at which they are drawn.")
+    seed: int = Field(0, ge=0, description="Seed of the simulated fields and of the split.")
+    balance: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of simulated fields that are drawn with a place "
+        "chosen evenly over the classes; the rest follow the real frequencies.",
+    )
+    valid: float = Field(0.1, gt=0, lt=1, description="Share of fields held out where the Catalog has no split.")
+
+    @property
+    def input(self) -> InputSpec:
+        """The same, as a bundle's card tells it."""
+        return InputSpec(height=self.size, width=self.size, low=self.low, high=self.high, floor=self.floor)
+
+
+class Augment(_Section):
+    """`[augment]`: what is varied from epoch to epoch; 0 or false leaves a thing as it is."""
+
+    flip: bool = Field(True, description="Mirror and turn by quarters.")
+    shift: float = Field(0.1, ge=0, le=0.5, description="Largest shift, as a share of the side; wraps around.")
+    gain: float = Field(0.2, ge=0, le=1, description="Largest change of a channel's brightness, as a share.")
+    noise: float = Field(0.02, ge=0, le=0.5, description="Largest standard deviation of added noise, of 1.")
+    channel_dropout: float = Field(0.1, ge=0, le=1, description="Chance that a field loses its ER channel.")
+
+
+class Train(_Section):
+    """`[train]`: how it learns."""
+
+    epochs: int = Field(20, ge=1, le=10_000, description="Passes over the training fields.")
+    batch: int = Field(32, ge=1, le=4096, description="Fields in one step.")
+    optimizer: Literal["adam", "sgd"] = Field("adam", description="AdamW, or SGD with momentum 0.9.")
+    learning_rate: float = Field(1e-3, gt=0, le=10, description="Peak learning rate; cosine decay to 1 % of it.")
+    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps in which the rate rises from 0.")
+    weight_decay: float = Field(1e-4, ge=0, le=1, description="AdamW's decoupled decay.")
+    loss: Literal["bce", "focal"] = Field("bce", description="Binary cross-entropy, or focal (gamma 2).")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of weights, order and augmentation.")
+    checkpoint_steps: int = Field(200, ge=1, description="Steps between two checkpoints.")
+
+
+class Decide(_Section):
+    """`[decide]`: how probabilities become places."""
+
+    policy: Literal["constant"] = Field(
+        "constant",
+        description="One threshold for all classes, chosen on the validation fields for the best macro-F1.",
+    )
+
+
+class Recipe(_Section):
+    """A whole recipe; every key has a default."""
+
+    schema_: Annotated[int, Field(alias="schema", ge=1, le=1)] = 1
+    network: Network = Network()
+    data: Data = Data()
+    augment: Augment = Augment()
+    train: Train = Train()
+    decide: Decide = Decide()
+
+    @model_validator(mode="after")
+    def _percentiles_in_order(self) -> Self:
+        if self.data.low >= self.data.high:
+            raise ValueError(f"data.low ({self.data.low}) must be below data.high ({self.data.high})")
+        return self
+
+    @classmethod
+    def read(cls, name: str, changes: dict[str, Any] | None = None) -> Self:
+        """Reads a shipped recipe by its name, or a TOML file by its path.
+
+        Args:
+            name: `lenet5`, or a path.
+            changes: Values by dotted key that replace the file's, such as `{"train.epochs": 3}`.
+
+        Returns:
+            The recipe with every default filled in.
+
+        Raises:
+            UsageError: There is no such recipe, it is no TOML, or a key or value is wrong.
+        """
+        path = Path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            known = [recipe.stem for recipe in SHIPPED.glob("*.toml")]
+            raise UsageError(f"No recipe '{name}' ({error.strerror}).{nearest(name, known)}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"Recipe '{path}' is no TOML: {error}. Mend that line.") from error
+        for key, value in (changes or {}).items():
+            _set(values, key, value)
+        return cls.check(values, f"Recipe '{name}'")
+
+    @classmethod
+    def check(cls, values: dict[str, Any], what: str) -> Self:
+        """Makes a recipe of nested values; the errors call it `what`."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise UsageError(_sentence(error, what)) from error
+
+    def write(self, path: Path) -> None:
+        """Writes the recipe with every key, as a TOML that `read` takes."""
+        import tomli_w
+
+        path.write_text(tomli_w.dumps(self.model_dump(by_alias=True)), encoding="utf-8")
+
+
+def parse_changes(settings: list[str]) -> dict[str, Any]:
+    """Reads `--set key=value` words; values are TOML, and what is no TOML is text.
+
+    Raises:
+        UsageError: A word has no `=`.
+    """
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set {setting!r} is no key=value. Write it as --set train.epochs=3.")
+        try:
+            changes[key.strip()] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            changes[key.strip()] = text
+    return changes
+
+
+def _set(values: dict[str, Any], key: str, value: object) -> None:
+    *tables, last = key.split(".")
+    for table in tables:
+        values = values.setdefault(table, {})
+        if not isinstance(values, dict):
+            raise UsageError(f"--set {key}: {table!r} is no table. Write it as --set train.epochs=3.")
+    values[last] = value
+
+
+def _sentence(error: ValidationError, what: str) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        *tables, name = first["loc"]
+        known: Any = Recipe
+        for table in tables:
+            known = known.model_fields[str(table)].annotation
+        names = [field.alias or name for name, field in known.model_fields.items()]
+        return f"{what} has the unknown key {key!r}.{nearest(str(name), names)}"
+    received = "" if first["type"] == "value_error" else f", received {first['input']!r}"
+    return f"{what}: {key or 'the recipe'}: {first['msg'].removeprefix('Value error, ')}{received}. Mend the value."

@@ -1,0 +1,138 @@
+"""The Run: the folder of one training."""
+
+import csv
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lociscope.catalog import read_labels
+from lociscope.errors import LociscopeError
+from lociscope.predictions import Predictions
+from lociscope.recipe import Recipe
+from lociscope.storage import check_schema
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA = 1
+
+
+class Environment(BaseModel):
+    """`environment.json`: what the result depends on besides the recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_: int = Field(SCHEMA, alias="schema")
+    created: str
+    seed: int
+    git: str | None
+    versions: dict[str, str]
+    machine: str
+    data: str = Field(description="Where the fields came from.")
+    data_hash: str = Field(description="sha256 over the prepared fields and their labels.")
+    fields: dict[str, int] = Field(description="Number of fields in train and valid.")
+    parameters: int = Field(description="Trainable and fixed numbers of the network.")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training on disk; `lociscope.training.fit` makes it.
+
+    Attributes:
+        folder: Holds `recipe.toml`, `environment.json`, `history.csv`, `checkpoints/`, and when finished
+            `best.keras`, `predictions.parquet` and `truth.csv` of the validation fields, and `DONE`.
+    """
+
+    folder: "Path"
+
+    @classmethod
+    def open(cls, folder: "Path") -> Self:
+        """Opens a finished Run.
+
+        Raises:
+            LociscopeError: The folder is no Run, or the training was cut off.
+        """
+        run = cls(folder)
+        if not run.recipe_file.is_file():
+            raise LociscopeError(f"'{folder}' is no Run: it has no recipe.toml. Name a folder of `lociscope train`.")
+        if not run.done:
+            raise LociscopeError(f"Run '{folder}' is not finished. Give `lociscope train … -o {folder}` again.")
+        return run
+
+    @property
+    def recipe_file(self) -> "Path":
+        """The recipe as resolved."""
+        return self.folder / "recipe.toml"
+
+    @property
+    def environment_file(self) -> "Path":
+        """What the result depends on besides the recipe."""
+        return self.folder / "environment.json"
+
+    @property
+    def history_file(self) -> "Path":
+        """Losses by epoch."""
+        return self.folder / "history.csv"
+
+    @property
+    def checkpoints(self) -> "Path":
+        """Folder of the checkpoints, one folder a step."""
+        return self.folder / "checkpoints"
+
+    @property
+    def best_model(self) -> "Path":
+        """The network that the Run keeps."""
+        return self.folder / "best.keras"
+
+    @property
+    def predictions_file(self) -> "Path":
+        """Predictions of the fields that the training did not see."""
+        return self.folder / "predictions.parquet"
+
+    @property
+    def truth_file(self) -> "Path":
+        """Labels of the same fields, `Id,Target`."""
+        return self.folder / "truth.csv"
+
+    @property
+    def done(self) -> bool:
+        """Whether the training came to its end."""
+        return (self.folder / "DONE").is_file()
+
+    def mark_done(self) -> None:
+        """States that everything is written."""
+        (self.folder / "DONE").touch()
+
+    def recipe(self) -> Recipe:
+        """The recipe as resolved."""
+        return Recipe.read(str(self.recipe_file))
+
+    def environment(self) -> Environment:
+        """What the result depends on besides the recipe.
+
+        Raises:
+            LociscopeError: The file is missing, damaged, or of a newer schema.
+        """
+        import json
+
+        what = f"Run '{self.folder}': environment.json"
+        try:
+            values: dict[str, Any] = json.loads(self.environment_file.read_text(encoding="utf-8"))
+            check_schema(values.get("schema"), SCHEMA, what)
+            return Environment.model_validate(values)
+        except (OSError, ValueError, ValidationError) as error:
+            raise LociscopeError(f"{what} cannot be read ({error}). Train again.") from error
+
+    def history(self) -> list[dict[str, float]]:
+        """Losses by epoch, one mapping a row: `epoch`, `loss`, `val_loss`, `learning_rate`, `seconds`."""
+        with self.history_file.open(newline="", encoding="utf-8") as lines:
+            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(lines)]
+
+    def predictions(self) -> Predictions:
+        """Predictions of the fields that the training did not see."""
+        return Predictions.read(self.predictions_file)
+
+    def truth(self) -> dict[str, tuple[int, ...]]:
+        """Labels of the fields that the training did not see, by id."""
+        return read_labels(self.truth_file)

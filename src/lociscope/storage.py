@@ -1,0 +1,133 @@
+"""Writing files whole or not at all, and reading only what a known schema wrote."""
+
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lociscope.errors import LociscopeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+
+
+@contextmanager
+def replacing(path: Path) -> "Iterator[Path]":
+    """Gives a temporary path beside `path` and, when all went well, renames it into place.
+
+    Works for a file and for a folder (the block makes whichever it wants); an older file of that name is
+    replaced, an older folder too. After an error nothing is left under either name that was not there before.
+
+    Args:
+        path: The final name.
+
+    Yields:
+        The path to write to, in the same folder.
+
+    Raises:
+        LociscopeError: The place cannot be written: no permission, no space, no such folder.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(part)
+        yield part
+        if part.is_dir() and path.is_dir():
+            _swap(part, path)
+        else:
+            part.replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        _remove(part)
+
+
+def unwritable(path: Path, error: OSError) -> LociscopeError:
+    """The sentence for a file that cannot be written."""
+    reason = error.strerror or str(error)
+    return LociscopeError(f"Cannot write '{path}': {reason}. Free the space, or name another place with -o.")
+
+
+def check_schema(found: object, known: int, what: str) -> None:
+    """Refuses files of a schema that this version does not know.
+
+    Args:
+        found: What the file says; None where it says nothing.
+        known: The newest schema that can be read.
+        what: The file, as the sentence shall call it.
+
+    Raises:
+        LociscopeError: The schema is newer, or is no number.
+    """
+    try:
+        number = int(found)  # type: ignore[call-overload]
+    except (TypeError, ValueError):
+        raise LociscopeError(f"{what} states no schema (received {found!r}). Make it again with lociscope.") from None
+    if number > known:
+        raise LociscopeError(
+            f"{what} has schema {number}, newer than {known}, the newest this lociscope reads. Update lociscope."
+        )
+    if number < 1:
+        raise LociscopeError(f"{what} has schema {number}; expected 1 to {known}. Make it again with lociscope.")
+
+
+def read_table(path: Path, what: str, kind: str, schema: int) -> "pa.Table":
+    """Reads a Parquet file that lociscope wrote.
+
+    Args:
+        path: The file.
+        what: Its noun, for the sentence of an error: `Catalog`, `Predictions`.
+        kind: The value that its metadata must carry under `kind`.
+        schema: The newest schema that can be read.
+
+    Returns:
+        The table.
+
+    Raises:
+        LociscopeError: The file is missing, is no Parquet, is of another kind or of a newer schema.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        # One plain file, no dataset discovery: a path is never read as a pattern or a partition.
+        with path.open("rb") as file:
+            table = pq.ParquetFile(file).read()
+    except OSError as error:
+        if error.errno is None:  # pyarrow's own complaint about damaged contents
+            raise LociscopeError(f"'{path}' is damaged or cut short ({error}). Make it again.") from error
+        raise LociscopeError(f"Cannot read {what} '{path}': {error.strerror}. Check the path.") from error
+    except pa.ArrowException as error:
+        raise LociscopeError(
+            f"'{path}' is no {what}: it is no Parquet file. Name a file that lociscope wrote."
+        ) from error
+    metadata = {
+        key.decode(): value.decode()
+        for key, value in (table.schema.metadata or {}).items()
+        if key in (b"kind", b"schema")
+    }
+    if metadata.get("kind") != kind:
+        raise LociscopeError(
+            f"'{path}' is no {what} (its kind is {metadata.get('kind')!r}). Name a file that lociscope wrote as one."
+        )
+    check_schema(metadata.get("schema"), schema, f"{what} '{path}'")
+    return table
+
+
+def _swap(new: Path, old: Path) -> None:
+    """Puts a folder in the place of another; the moment without either is two renames long."""
+    away = old.with_name(f".{old.name}.{os.getpid()}.old")
+    _remove(away)
+    old.rename(away)
+    new.rename(old)
+    _remove(away)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
