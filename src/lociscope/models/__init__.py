@@ -1,0 +1,55 @@
+"""Networks, and only networks: `keras.ops` throughout, so that they train on any of Keras' backends."""
+
+import inspect
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from lociscope.errors import MissingExtraError, UsageError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import keras
+
+NETWORKS: dict[str, str] = {
+    "lenet5-1998": "lociscope.models.lenet5:lenet5_1998",
+    "lenet5": "lociscope.models.lenet5:lenet5",
+}
+"""Name in recipes → the function that builds it. A new network is one file here and one line."""
+
+OUTPUTS = ("probabilities", "embedding", "evidence")
+"""Outputs by name: (n, 28), (n, d) and, where the head has one, (n, h, w, 28)."""
+
+
+def build_network(name: str, size: int, options: dict[str, Any]) -> "keras.Model":
+    """Builds a network by its name in recipes.
+
+    Args:
+        name: One of `NETWORKS`.
+        size: Side of the input in px.
+        options: The network's own keyword arguments.
+
+    Returns:
+        A functional model from (n, size, size, 4) in 0–1 to a dict of `OUTPUTS`, with a layer `logits`.
+
+    Raises:
+        UsageError: There is no such network or option, or a value is out of its range.
+        MissingExtraError: Keras is not installed.
+    """
+    if name not in NETWORKS:
+        raise UsageError(f"No network {name!r}.{nearest(name, NETWORKS)}")
+    module, function = NETWORKS[name].split(":")
+    try:
+        builder: Callable[..., keras.Model] = getattr(import_module(module), function)
+    except ModuleNotFoundError as error:
+        if error.name in ("keras", "tensorflow"):
+            raise MissingExtraError("Training", "train") from error
+        raise
+    known = [option for option in inspect.signature(builder).parameters if option != "size"]
+    unknown = next((option for option in options if option not in known), None)
+    if unknown is not None:
+        raise UsageError(f"Network {name!r} has no option {unknown!r}.{nearest(unknown, known)}")
+    try:
+        return builder(size, **options)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"Network {name!r} cannot be built: {error}. Mend [network] in the recipe.") from error

@@ -1,0 +1,192 @@
+"""LeNet-5: as LeCun, Bottou, Bengio and Haffner published it in 1998, and what became of its choices since.
+
+Source: *Gradient-based learning applied to document recognition*, Proc. IEEE 86(11), section II.B.
+"""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from lociscope.channels import CHANNEL_NAMES
+from lociscope.models.heads import Pooling, places_head
+
+# Table I of the paper: which of S2's six maps each of C3's sixteen maps sees.
+C3_TABLE: tuple[tuple[int, ...], ...] = (
+    *[tuple((first + step) % 6 for step in range(3)) for first in range(6)],
+    *[tuple((first + step) % 6 for step in range(4)) for first in range(6)],
+    (0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5),
+    (0, 1, 2, 3, 4, 5),
+)  # fmt: skip
+
+
+@keras.saving.register_keras_serializable("lociscope")
+def scaled_tanh(x: keras.KerasTensor) -> keras.KerasTensor:
+    """The paper's squashing function, 1.7159 tanh(2x/3) (appendix A)."""
+    return 1.7159 * ops.tanh(2 / 3 * x)
+
+
+@keras.saving.register_keras_serializable("lociscope")
+class Subsampling(layers.Layer):
+    """S2 and S4: the sum of each 2 × 2 block times a trainable coefficient, plus a bias; two numbers a map."""
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Makes the two numbers of each map."""
+        self.coefficient = self.add_weight(shape=(shape[-1],), initializer=keras.initializers.Constant(0.25))
+        self.bias = self.add_weight(shape=(shape[-1],), initializer="zeros")
+
+    def call(self, maps: keras.KerasTensor) -> keras.KerasTensor:
+        """Halves (n, h, w, c) in height and width."""
+        blocks = 4 * ops.average_pool(maps, 2, strides=2)
+        return blocks * self.coefficient + self.bias
+
+
+@keras.saving.register_keras_serializable("lociscope")
+class MapSubset(layers.Layer):
+    """Picks some of the maps: the partial connection of C3.
+
+    Args:
+        maps: Numbers of the maps.
+    """
+
+    def __init__(self, maps: tuple[int, ...], **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.maps = tuple(maps)
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Gives (n, h, w, len(maps))."""
+        return ops.take(x, self.maps, axis=-1)
+
+    def get_config(self) -> dict[str, object]:
+        """Keras' description of the layer."""
+        return {**super().get_config(), "maps": self.maps}
+
+
+@keras.saving.register_keras_serializable("lociscope")
+class RadialBasis(layers.Layer):
+    """The published output: squared distance of F6's state to a fixed code of ±1 for each class.
+
+    Args:
+        classes: Number of classes.
+    """
+
+    def __init__(self, classes: int, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.classes = classes
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Makes the codes; the paper drew them as 7 × 12 bitmaps, here they are fixed random signs."""
+        signs = np.sign(np.random.default_rng(1998).standard_normal((self.classes, int(shape[-1] or 0))))
+        self.codes = self.add_weight(
+            shape=signs.shape, initializer=lambda *_, **__: ops.convert_to_tensor(signs, "float32"), trainable=False
+        )
+
+    def call(self, state: keras.KerasTensor) -> keras.KerasTensor:
+        """Gives (n, classes), small where the state is near a class's code."""
+        return ops.sum(ops.square(state[:, None, :] - self.codes), axis=-1)
+
+    def get_config(self) -> dict[str, object]:
+        """Keras' description of the layer."""
+        return {**super().get_config(), "classes": self.classes}
+
+
+def _published_features(inputs: keras.KerasTensor) -> keras.KerasTensor:
+    """C1 to F6; on 32 × 32 pixels the map that comes out is 1 × 1, on larger ones F6 stands at each position."""
+    x = layers.Conv2D(6, 5, activation=scaled_tanh, name="C1")(inputs)
+    x = layers.Activation(scaled_tanh, name="S2_tanh")(Subsampling(name="S2")(x))
+    maps = [
+        layers.Conv2D(1, 5, name=f"C3_{number}")(MapSubset(seen, name=f"S2_for_C3_{number}")(x))
+        for number, seen in enumerate(C3_TABLE)
+    ]
+    x = layers.Activation(scaled_tanh, name="C3")(layers.Concatenate(name="C3_maps")(maps))
+    x = layers.Activation(scaled_tanh, name="S4_tanh")(Subsampling(name="S4")(x))
+    x = layers.Conv2D(120, 5, activation=scaled_tanh, name="C5")(x)
+    return layers.Conv2D(84, 1, activation=scaled_tanh, name="F6")(x)
+
+
+def lenet5_published(classes: int = 10) -> keras.Model:
+    """LeNet-5 on its own input and classes: 32 × 32 grey pixels, ten digits, 60,000 trainable parameters.
+
+    Args:
+        classes: Number of classes.
+
+    Returns:
+        A model from (n, 32, 32, 1) to squared distances (n, classes).
+    """
+    # === Layers and functional model ===
+    inputs = layers.Input((32, 32, 1), name="digit")
+    state = layers.Flatten(name="state")(_published_features(inputs))
+    return keras.Model(inputs, RadialBasis(classes, name="output")(state), name="lenet5_published")
+
+
+def lenet5_1998(size: int) -> keras.Model:
+    """LeNet-5 of 1998 carried to fields; every deviation from the paper is one of these.
+
+    1. Four input channels for one (C1 has 606 parameters for 156), in 0–1 for −0.1…1.175.
+    2. Any size from 32 px up: C5 and F6 stand at each position, as in the paper's own replicated networks
+       (section VII), and their evidence is averaged.
+    3. 28 independent sigmoids for ten distances to codes: several places can be true at once.
+    4. Keras' Glorot initialisation for uniform ±2.4/fan-in, and whatever optimiser the recipe names for the
+       paper's stochastic diagonal Levenberg–Marquardt.
+
+    Args:
+        size: Side of the input in px, at least 32.
+
+    Returns:
+        The model; see `lociscope.models.build_network`.
+    """
+    if size < 32:
+        raise ValueError(f"LeNet-5 needs at least 32 px, received size {size}")
+    # === Layers and functional model ===
+    inputs = layers.Input((size, size, len(CHANNEL_NAMES)), name="field")
+    outputs = places_head(_published_features(inputs), "average", dropout=0.0)
+    return keras.Model(inputs, outputs, name="lenet5_1998")
+
+
+def lenet5(
+    size: int, width: float = 1.0, pooling: Pooling = "lse", dropout: float = 0.2, downsample: int = 1
+) -> keras.Model:
+    """LeNet-5 with each choice brought up to date: C1, S2, C3, S4, C5, F6 remain.
+
+    ReLU for tanh, batch normalisation before it, maximum for trainable subsampling, full for partial
+    connection, same for valid padding, C5 and F6 as convolutions with dropout, and a head that pools evidence
+    over the field, so that a place may show in one cell only.
+
+    Args:
+        size: Side of the input in px.
+        width: Factor on the 16, 32, 120 and 84 maps, in 0.1–8.
+        pooling: `average`, `max` or `lse` (soft maximum).
+        dropout: Share of F6's features dropped in training, in 0–0.9.
+        downsample: Stride of C1, 1 or 2.
+
+    Returns:
+        The model; see `lociscope.models.build_network`.
+    """
+    if not 0.1 <= width <= 8:
+        raise ValueError(f"width must be in 0.1–8, received {width}")
+    if not 0 <= dropout <= 0.9:
+        raise ValueError(f"dropout must be in 0–0.9, received {dropout}")
+    if downsample not in (1, 2):
+        raise ValueError(f"downsample must be 1 or 2, received {downsample}")
+
+    # === Layers ===
+    def convolution(maps: int, kernel: int, name: str, strides: int = 1) -> list[layers.Layer]:
+        return [
+            layers.Conv2D(round(maps * width), kernel, strides, padding="same", use_bias=False, name=name),
+            layers.BatchNormalization(name=f"{name}_norm"),
+            layers.ReLU(name=f"{name}_relu"),
+        ]
+
+    body = [
+        *convolution(16, 5, "C1", downsample),
+        layers.MaxPooling2D(name="S2"),
+        *convolution(32, 5, "C3"),
+        layers.MaxPooling2D(name="S4"),
+        *convolution(120, 5, "C5"),
+        *convolution(84, 1, "F6"),
+    ]
+
+    # === Functional model ===
+    inputs = x = layers.Input((size, size, len(CHANNEL_NAMES)), name="field")
+    for layer in body:
+        x = layer(x)
+    return keras.Model(inputs, places_head(x, pooling, dropout), name="lenet5")
