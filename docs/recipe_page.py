@@ -1,0 +1,52 @@
+"""Prints docs/reference/recipe.md as the model of the Recipe has it; `python docs/recipe_page.py > …` writes it."""
+
+from typing import Any, Literal, get_args, get_origin
+
+from lociscope.recipe import Recipe
+
+TABLES = ("network", "data", "augment", "train", "decide")
+SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+HEAD = """# Recipes
+
+A recipe is a TOML file with everything that decides how a network is trained. Every key has a default, so a recipe may
+be one line; an unknown key is an error that names the nearest right one. `lociscope train NAME` takes a shipped recipe
+by its name or any `.toml` by its path, and `--set train.epochs=3` replaces one value. The Run keeps the recipe as
+resolved.
+
+`schema`, before the first table, is 1. Keys of `[network]` other than `name` are the network's own options; the head of
+the shipped recipe and the docstring of the network name them.
+"""
+
+
+def allowed(field: Any) -> str:  # noqa: ANN401 - pydantic's FieldInfo, whose metadata is of any kind
+    """The values that a key takes, in short."""
+    if field.annotation is bool:
+        return "true, false"
+    if get_origin(field.annotation) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(field.annotation))
+    limits = [
+        f"{sign} {getattr(limit, name)}"
+        for name, sign in SIGNS.items()
+        for limit in field.metadata
+        if hasattr(limit, name)
+    ]
+    return ", ".join(limits)
+
+
+def table(name: str) -> str:
+    """One table of the recipe, as a section of the page."""
+    model: Any = Recipe.model_fields[name].annotation
+    rows = [
+        f"| `{key}` | `{str(field.default).lower()}` | {allowed(field)} | {field.description} |"
+        for key, field in model.model_fields.items()
+    ]
+    return "\n".join([f"## `[{name}]`", "", "| key | default | values | meaning |", "|---|---|---|---|", *rows, ""])
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join([HEAD, *(table(name) for name in TABLES)])
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -1,0 +1,180 @@
+"""The documentation is true: its commands run, its figures are recomputed, and nothing that exists is left out."""
+
+import functools
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("how-to/*.md"), ROOT / "README.md"])
+
+_BLOCK = re.compile(r"^```(?P<kind>console|python)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
+_SMALLER = re.compile(r'<!-- tests: "(?P<written>[^"]+)" -> "(?P<run>[^"]+)" -->')
+
+
+class Step(NamedTuple):
+    """One thing that a page tells its reader to run."""
+
+    text: str
+    arguments: list[str]
+
+
+def steps_of(page: str) -> list[Step]:
+    """The `$ lociscope` lines and the Python blocks of a page, in order, with the smaller numbers put in.
+
+    A page may say `<!-- tests: "--fields 400" -> "--fields 48" -->`: the reader sees the first, the test runs
+    the second. Each such note must fit a command of the page.
+    """
+    notes = [(note["written"], note["run"]) for note in _SMALLER.finditer(page)]
+    steps: list[Step] = []
+    for block in _BLOCK.finditer(page):
+        if block["kind"] == "python":
+            steps.append(Step(block["body"], [sys.executable, "-W", "error", "-c", block["body"]]))
+            continue
+        lines = block["body"].replace("\\\n", " ").splitlines()
+        steps += [command(line, notes) for line in lines if line.startswith("$ lociscope ")]
+    for written, _ in notes:
+        assert written in page.replace(f'"{written}"', ""), f"the note about {written!r} fits no command"
+    return steps
+
+
+def command(line: str, notes: list[tuple[str, str]]) -> Step:
+    """The process that a line of a console block stands for."""
+    for written, run in notes:
+        line = line.replace(written, run)
+    words = shlex.split(line.removeprefix("$ "), comments=True)
+    return Step(line, [sys.executable, "-m", *words])
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def text_of_docs() -> str:
+    return "\n".join(page.read_text(encoding="utf-8") for page in [*DOCS.rglob("*.md"), ROOT / "README.md"])
+
+
+@functools.cache
+def script(name: str) -> ModuleType:
+    """A script beside the pages, imported by its path."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# === Commands run ===
+
+
+def test_smaller_numbers_are_put_in_and_must_fit() -> None:
+    page = '<!-- tests: "--n 9" -> "--n 1" -->\n```console\n$ lociscope x \\\n  --n 9\nout\n$ ls\n```\n'
+    (step,) = steps_of(page)
+    assert step.arguments[1:] == ["-m", "lociscope", "x", "--n", "1"]
+    with pytest.raises(AssertionError, match="fits no command"):
+        steps_of('<!-- tests: "--m 9" -> "--m 1" -->')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "NO_COLOR": "1", "MPLBACKEND": "Agg"}
+    for step in steps_of(page.read_text(encoding="utf-8")):
+        done = subprocess.run(
+            step.arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{name_of(page)}: {step.text}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+
+
+# === Nothing is left out ===
+
+
+def options_of(group: Any, name: str = "lociscope") -> dict[str, list[str]]:
+    """The long options of every command, by the command's name."""
+    if hasattr(group, "commands"):
+        return {
+            key: value
+            for each, sub in group.commands.items()
+            for key, value in options_of(sub, f"{name} {each}").items()
+        }
+    flags = [flag for each in group.params for flag in (*each.opts, *each.secondary_opts) if flag.startswith("--")]
+    return {name: flags}
+
+
+def test_every_command_and_option_is_named() -> None:
+    from typer.main import get_command
+
+    from lociscope import cli
+
+    docs = text_of_docs()
+    missing = [
+        f"{command} {flag}".strip()
+        for command, flags in options_of(get_command(cli.app)).items()
+        for flag in ("", *flags)
+        if (command if not flag else flag) not in docs
+    ]
+    assert not missing
+
+
+def test_every_recipe_key_is_named() -> None:
+    shown = (DOCS / "reference" / "recipe.md").read_text(encoding="utf-8")
+    assert shown == script("recipe_page").page(), "python docs/recipe_page.py > docs/reference/recipe.md"
+
+
+def test_every_column_of_a_catalog_and_file_of_a_bundle_is_named() -> None:
+    from lociscope import bundle, catalog, labels
+
+    page = (DOCS / "reference" / "files.md").read_text(encoding="utf-8")
+    names = [*catalog.COLUMNS, *bundle.REQUIRED, *bundle.OPTIONAL, bundle.MANIFEST]
+    card = [field.alias or name for name, field in bundle.Card.model_fields.items()]
+    nested = [name for model in (bundle.InputSpec, bundle.Decision, bundle.Score) for name in model.model_fields]
+    assert not [name for name in (*names, *card, *nested) if f"`{name}`" not in page]
+    assert all(f"{number} {name} |" in page for number, name in enumerate(labels.LABELS))
+
+
+def test_every_metric_is_named() -> None:
+    from lociscope.decide import metrics
+
+    kinds = (metrics.ClassMetric, metrics.RowMetric)
+    names = [each.name for each in vars(metrics).values() if isinstance(each, kinds)] + ["top_k"]
+    docs = text_of_docs()
+    assert len(names) > 1
+    assert not [name for name in names if f"`{name}`" not in docs]
+
+
+def test_every_exit_code_is_named() -> None:
+    from lociscope.errors import Exit
+
+    page = (DOCS / "reference" / "errors-and-exit-codes.md").read_text(encoding="utf-8")
+    assert not [code for code in Exit if f"| {code.value} |" not in page]
+
+
+# === Links and figures ===
+
+
+@pytest.mark.parametrize("page", [*sorted(DOCS.rglob("*.md")), *sorted(ROOT.glob("*.md"))], ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    assert not [link for link in links if "://" not in link and not (page.parent / link).exists()]
+
+
+@pytest.mark.slow
+def test_the_figures_of_the_frame_are_those_of_the_data(real_data: Path) -> None:
+    page = (DOCS / "frame.md").read_text(encoding="utf-8")
+    figures: dict[str, str] = script("frame_figures").figures(real_data)
+    missing = [
+        f"{name} = {value}"
+        for name, value in figures.items()
+        if not re.search(rf"(?<![\d.,]){re.escape(value)}(?!\d)", page)
+    ]
+    assert not missing
