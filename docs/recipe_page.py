@@ -13,8 +13,12 @@ be one line; an unknown key is an error that names the nearest right one. `locis
 by its name or any `.toml` by its path, and `--set train.epochs=3` replaces one value. The Run keeps the recipe as
 resolved.
 
-`schema`, before the first table, is 1. Keys of `[network]` other than `name` are the network's own options; the head of
-the shipped recipe and the docstring of the network name them.
+`schema`, before the first table, is 1. The other keys of `[network]` are the options of the network that `name` names:
+
+| network | options | what it is |
+|---|---|---|
+| `lenet5-1998` | none | LeNet-5 as published, carried to four channels and 28 sigmoid outputs |
+| `lenet5` | `width` 0.1–8, `pooling` average, max or lse, `dropout` 0–0.9, `downsample` 1 or 2 | brought up to date |
 """
 
 

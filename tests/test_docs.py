@@ -131,6 +131,23 @@ def test_every_recipe_key_is_named() -> None:
     assert shown == script("recipe_page").page(), "python docs/recipe_page.py > docs/reference/recipe.md"
 
 
+@pytest.mark.slow
+def test_every_network_and_option_is_named() -> None:
+    import inspect
+    from importlib import import_module
+
+    from lociscope.models import NETWORKS
+
+    page = (DOCS / "reference" / "recipe.md").read_text(encoding="utf-8")
+    for name, where in NETWORKS.items():
+        row = next((line for line in page.splitlines() if line.startswith(f"| `{name}` |")), "")
+        module, function = where.split(":")
+        options = [
+            each for each in inspect.signature(getattr(import_module(module), function)).parameters if each != "size"
+        ]
+        assert not [option for option in options if f"`{option}`" not in row], row or f"no row for {name}"
+
+
 def test_every_column_of_a_catalog_and_file_of_a_bundle_is_named() -> None:
     from lociscope import bundle, catalog, labels
 
