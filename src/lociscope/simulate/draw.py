@@ -1,0 +1,233 @@
+"""A canvas measured in µm: dots, discs, strokes and noise, many at a time."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.float32]
+Values = NDArray[np.floating]
+
+CHUNK = 1_000_000
+"""Pixels that one batch of stamps may hold, so that memory stays flat however many are drawn."""
+PIXEL_VARIANCE = 1 / 12
+"""Variance of a square pixel of side 1: what sampling adds to the width of a dot."""
+SPLINE_POWER = 151 / 315
+"""Variance that cubic B-spline interpolation leaves of white noise, per axis (the integral of B3²)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """A square picture in which every position and length is given in µm from the upper left corner.
+
+    Attributes:
+        size: Side in pixels.
+        pixel_size: Side of a pixel in µm.
+    """
+
+    size: int
+    pixel_size: float
+
+    @property
+    def extent(self) -> float:
+        """Side of the picture in µm."""
+        return self.size * self.pixel_size
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of every picture of this canvas."""
+        return self.size, self.size
+
+    def blank(self) -> Image:
+        """A picture of zeros."""
+        return np.zeros(self.shape, np.float32)
+
+    def pixels(self, y: Values, x: Values) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Pixels that hold the positions; those outside are moved to the border."""
+        last = self.size - 1
+        rows = np.clip((y / self.pixel_size).astype(np.intp), 0, last)
+        return rows, np.clip((x / self.pixel_size).astype(np.intp), 0, last)
+
+    def points(self, y: Values, x: Values, weight: Values) -> Image:
+        """Adds points, each shared by the four pixels around it.
+
+        Args:
+            y: Positions in µm, any shape.
+            x: Positions in µm.
+            weight: What each point adds in all.
+
+        Returns:
+            The picture; points outside are dropped.
+        """
+        y, x, weight = np.broadcast_arrays(y, x, weight)
+        v, u = np.ravel(y) / self.pixel_size + 0.5, np.ravel(x) / self.pixel_size + 0.5
+        inside = (v >= 0) & (v < self.size + 1) & (u >= 0) & (u < self.size + 1) & (np.ravel(weight) != 0)
+        v, u, w = v[inside], u[inside], np.ravel(weight)[inside]
+        row, column = v.astype(np.intp), u.astype(np.intp)
+        v, u = v - row, u - column
+        wide = self.size + 2
+        flat = row * wide + column
+        total = np.zeros(wide * wide)
+        for step, share in ((0, (1 - v) * (1 - u)), (1, (1 - v) * u), (wide, v * (1 - u)), (wide + 1, v * u)):
+            total += np.bincount(flat + step, w * share, wide * wide)
+        return total.reshape(wide, wide)[1:-1, 1:-1].astype(np.float32)
+
+    def dots(self, y: Values, x: Values, sigma: Values | float, weight: Values | float = 1.0) -> Image:
+        """Adds Gaussian dots; what is finer than a pixel grows dimmer, as it does in a camera.
+
+        Args:
+            y: Positions (n,) in µm.
+            x: Positions (n,) in µm.
+            sigma: Widths in µm.
+            weight: Peaks.
+        """
+        return self.discs(y, x, sigma, weight, gaussian=True)
+
+    def discs(
+        self,
+        y: Values,
+        x: Values,
+        radius: Values | float,
+        weight: Values | float = 1.0,
+        *,
+        hollow: Values | float = 0.0,
+        stretch: Values | float = 1.0,
+        angle: Values | float = 0.0,
+        gaussian: bool = False,
+    ) -> Image:
+        """Adds discs or ellipses with soft edges.
+
+        Args:
+            y: Positions (n,) in µm.
+            x: Positions (n,) in µm.
+            radius: Radius in µm (of a circle of equal area where stretched); the standard deviation where gaussian.
+            weight: Height of each.
+            hollow: 0 for a filled disc, 1 for a ring with an empty middle.
+            stretch: Ratio of the axes.
+            angle: Direction of the long axis in radians, from x towards y.
+            gaussian: Draws a Gaussian in place of a disc.
+        """
+        columns = np.broadcast_arrays(y, x, radius, weight, hollow, stretch, angle)
+        table = np.stack([np.ravel(column) for column in columns]).astype(np.float32)
+        if not table.size:
+            return self.blank()
+        table[:3] /= self.pixel_size
+        reach_of = (table[2] * (3 if gaussian else 1.2) * np.sqrt(table[5]) + 1.5).clip(2, self.size)
+        total = np.zeros(self.size * self.size)
+        for low, high in ((0, 4), (4, 9), (9, 20), (20, np.inf)):
+            chosen = table[:, (reach_of > low) & (reach_of <= high)]
+            if not chosen.shape[1]:
+                continue
+            reach = int(np.ceil(reach_of[(reach_of > low) & (reach_of <= high)].max()))
+            step = max(1, CHUNK // (2 * reach + 1) ** 2)
+            for first in range(0, chosen.shape[1], step):
+                self._stamp(total, chosen[:, first : first + step], reach, gaussian)
+        return total.reshape(self.shape).astype(np.float32)
+
+    def _stamp(self, total: NDArray[np.float64], table: Image, reach: int, gaussian: bool) -> None:
+        y, x, radius, weight, hollow, stretch, angle = (column[:, None, None] for column in table)
+        grid = np.arange(-reach, reach + 1)
+        row = np.floor(y).astype(np.intp) + grid[None, :, None]
+        column = np.floor(x).astype(np.intp) + grid[None, None, :]
+        dy, dx = (row + 0.5 - y).astype(np.float32), (column + 0.5 - x).astype(np.float32)
+        long = dx * np.cos(angle) + dy * np.sin(angle)
+        wide = dy * np.cos(angle) - dx * np.sin(angle)
+        root = np.sqrt(stretch)
+        if gaussian:
+            a, b = (radius * root) ** 2, (radius / root) ** 2
+            a_seen, b_seen = a + PIXEL_VARIANCE, b + PIXEL_VARIANCE
+            value = np.exp(-0.5 * (long**2 / a_seen + wide**2 / b_seen)) * np.sqrt(a * b / (a_seen * b_seen))
+        else:
+            distance = np.sqrt((long / root) ** 2 + (wide * root) ** 2)
+            value = np.clip(radius - distance + 0.5, 0, 1) * np.minimum(1, np.pi * radius**2)
+            value = value * (1 - hollow * np.clip(1.25 * (1 - distance / np.maximum(radius, 0.3)), 0, 1))
+        inside = (row >= 0) & (row < self.size) & (column >= 0) & (column < self.size)
+        flat = (row * self.size + column)[inside]
+        total += np.bincount(flat, (value * weight)[inside], total.size)
+
+    def strokes(self, tracks: Values, weight: Values | float = 1.0) -> Image:
+        """Adds lines one pixel wide.
+
+        Args:
+            tracks: Points (n, steps, 2) in µm, y before x.
+            weight: Height of the lines, (n,) or for each segment (n, steps - 1).
+        """
+        if tracks.shape[0] == 0 or tracks.shape[1] < 2:
+            return self.blank()
+        ends = np.asarray(tracks, np.float32)
+        start, way = ends[:, :-1], np.diff(ends, axis=1)
+        length = np.hypot(way[..., 0], way[..., 1]) / self.pixel_size
+        heights = np.asarray(weight, np.float32)
+        heights = np.broadcast_to(heights[..., None] if heights.ndim == 1 else heights, length.shape)
+        drawn = (length > 0) & (heights > 0)
+        start, way, length, heights = start[drawn], way[drawn], length[drawn], heights[drawn]
+        pieces = int(np.ceil(np.percentile(length, 98) / 0.8)) if length.size else 1
+        share = ((np.arange(pieces, dtype=np.float32) + 0.5) / pieces)[:, None]
+        y, x = start[:, 0] + share * way[:, 0], start[:, 1] + share * way[:, 1]
+        return self.points(y, x, np.broadcast_to(heights * length / pieces, y.shape))
+
+    def noise(self, rng: np.random.Generator, wavelength: float) -> Image:
+        """Smooth random texture of mean 0 and variance 1.
+
+        Args:
+            rng: Source of randomness.
+            wavelength: Distance in µm over which it changes; nothing finer than a pixel is drawn.
+        """
+        spacing = wavelength / self.pixel_size
+        if spacing <= 1:
+            return rng.standard_normal(self.shape, dtype=np.float32)
+        coarse = int(self.size / spacing) + 5
+        values = rng.standard_normal((coarse, coarse), dtype=np.float32)
+        rows, weights = _spline(self.size, spacing)
+        shift = weights.T[:, :, None]
+        tall = sum(shift[k] * values[rows + k] for k in range(4))
+        tall = np.ascontiguousarray(np.asarray(tall, np.float32).T)
+        square = sum(shift[k] * tall[rows + k] for k in range(4))
+        return np.asarray(square, np.float32).T / np.float32(SPLINE_POWER)
+
+    def blur(self, image: Image, sigma: float) -> Image:
+        """Blurs by a Gaussian of `sigma` µm; broad ones are computed on a coarser grid."""
+        from scipy.ndimage import gaussian_filter
+
+        width = sigma / self.pixel_size
+        if width < 0.2:
+            return image
+        factor = int(width // 4)
+        if factor < 2 or self.size % factor:
+            return np.asarray(gaussian_filter(image, width, truncate=3.0, mode="nearest"), np.float32)
+        side = self.size // factor
+        small = image.reshape(side, factor, side, factor).mean((1, 3))
+        small = gaussian_filter(small, width / factor, truncate=3.0, mode="nearest")
+        return enlarge(np.asarray(small, np.float32), self.size)
+
+
+def enlarge(image: Image, size: int) -> Image:
+    """Linear interpolation of a square picture to `size` pixels a side."""
+    side = image.shape[0]
+    position = np.clip((np.arange(size) + 0.5) * side / size - 0.5, 0, side - 1).astype(np.float32)
+    low = np.minimum(position.astype(np.intp), max(side - 2, 0))
+    part = (position - low)[:, None]
+    high = np.minimum(low + 1, side - 1)
+    tall = np.ascontiguousarray((image[low] * (1 - part) + image[high] * part).T)
+    return np.asarray((tall[low] * (1 - part) + tall[high] * part).T, np.float32)
+
+
+@lru_cache(maxsize=256)
+def _spline(size: int, spacing: float) -> tuple[NDArray[np.intp], Image]:
+    """For each pixel the first of four coarse points, and their cubic B-spline weights (size, 4)."""
+    position = np.arange(size) / spacing
+    first = position.astype(np.intp)
+    t = position - first
+    weights = np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], 1) / 6
+    return first, weights.astype(np.float32)
+
+
+def unit(image: Image) -> Image:
+    """Scaled so that its bright parts are near 1; a blank picture stays blank."""
+    high = float(image.max(initial=0))
+    if high <= 0:
+        return image
+    bright = image[image > 0.1 * high]
+    rank = int(0.9 * (bright.size - 1))
+    return image / np.float32(np.partition(bright, rank)[rank])

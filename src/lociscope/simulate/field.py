@@ -1,0 +1,230 @@
+"""One simulated field: from numbers to pixels and truth."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lociscope.channels import BLUE, GREEN, RED, YELLOW
+from lociscope.errors import UsageError
+from lociscope.labels import format_target
+from lociscope.simulate.draw import Canvas
+from lociscope.simulate.frequencies import label_sets
+from lociscope.simulate.layout import State
+from lociscope.simulate.optics import draw_optics, record
+from lociscope.simulate.protein import green_channel, make_protein
+from lociscope.simulate.scene import Scene
+from lociscope.simulate.specimen import cell_line as find_line
+from lociscope.simulate.structures import blue_channel, build_scene, red_channel, yellow_channel
+
+REFERENCE_SIZE = 512
+"""Side in pixels for which the pixel sizes below are meant."""
+USUAL_PIXEL = (0.30, 0.34)
+"""Pixel size in µm of most specimens at 512 px."""
+OTHER_PIXEL = (0.27, 0.48)
+"""Pixel size of the rest; such fields occur among the competition's."""
+FIELDS_PER_SPECIMEN = 2
+"""Fields that follow one another and show the same specimen: cell line, protein, microscope."""
+SMALLEST_SIZE = 64
+SMALLEST_EXTENT = 20.0
+"""Side in µm that holds one cell."""
+SHOWN = 0.25
+"""Share of its bright level above which a place counts as being in a pixel."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellTruth:
+    """What is known of one cell that shows in the field.
+
+    Attributes:
+        cell: Its number in `SimulatedField.cells`.
+        y: Centre in pixels.
+        x: Centre in pixels.
+        box: First row, first column, last row + 1, last column + 1.
+        state: interphase, prometaphase, metaphase, anaphase or daughter.
+        strengths: For each drawn place its strength in this cell; 0 where it is silent.
+    """
+
+    cell: int
+    y: float
+    x: float
+    box: tuple[int, int, int, int]
+    state: str
+    strengths: dict[int, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SimulatedField:
+    """A field and its truth.
+
+    Attributes:
+        id: Name, unique within a seed.
+        pixels: (size, size, 4) uint8 in the order red, green, blue, yellow.
+        target: The labelled places, ascending.
+        drawn: The places that are drawn, labelled or not, ascending.
+        specimen: Name of the specimen; fields of one specimen belong on one side of a split.
+        cell_line: Name of the cell line.
+        pixel_size: Side of a pixel in µm.
+        seed: The seed it was drawn from.
+        nuclei: (size, size) uint16, the number of the cell whose nucleus or chromosomes a pixel shows, or 0.
+        cells: (size, size) uint16, the number of the cell that owns a pixel, or 0.
+        places: For each drawn place (size, size) bool, where its protein is.
+        table: One row per cell that shows.
+    """
+
+    id: str
+    pixels: NDArray[np.uint8]
+    target: tuple[int, ...]
+    drawn: tuple[int, ...]
+    specimen: str
+    cell_line: str
+    pixel_size: float
+    seed: int
+    nuclei: NDArray[np.uint16]
+    cells: NDArray[np.uint16]
+    places: dict[int, NDArray[np.bool_]]
+    table: tuple[CellTruth, ...]
+
+
+def draw_field(
+    index: int,
+    *,
+    seed: int = 0,
+    size: int = REFERENCE_SIZE,
+    places: Sequence[int] | None = None,
+    cell_line: str | None = None,
+    pixel_size: float | None = None,
+) -> SimulatedField:
+    """Draws one field. Equal arguments give equal pixels, in any process and in any order.
+
+    Args:
+        index: Number of the field, 0 or more.
+        seed: Seed of the atlas, 0 or more.
+        size: Side in pixels, at least 64.
+        places: What is drawn and labelled; empty for a negative field; None draws a label set by its real frequency.
+        cell_line: Name of a line in `CELL_LINES`; None draws one.
+        pixel_size: Side of a pixel in µm; None draws one such that the field spans 138–246 µm, mostly near 164.
+
+    Returns:
+        The field with its truth.
+
+    Raises:
+        UsageError: A number is out of range, or a place or cell line is unknown.
+    """
+    _check(index, seed, size, pixel_size)
+    number = index // FIELDS_PER_SPECIMEN
+    rng = np.random.default_rng([seed, number, 1])
+    sets, chances = label_sets()
+    by_frequency = sets[int(rng.choice(len(sets), p=chances))]
+    chosen = by_frequency if places is None else tuple(sorted(set(places)))
+    line = find_line(cell_line, rng)
+    usual = rng.random() < 0.7
+    scale = rng.uniform(*(USUAL_PIXEL if usual else OTHER_PIXEL)) * REFERENCE_SIZE / size
+    optics = draw_optics(rng)
+    protein = make_protein(rng, chosen)
+    canvas = Canvas(size, float(pixel_size or scale))
+
+    rng = np.random.default_rng([seed, index, 2])
+    scene = build_scene(
+        rng, canvas, line,
+        mitoses=int(rng.integers(1, 4)) if 17 in protein.drawn else 0,
+        bridges=int(rng.integers(1, 4)) if 16 in protein.drawn else 0,
+        inclusions=rng.uniform(0.7, 1.6) if 24 in protein.drawn else 0,
+        droplets=rng.uniform(12, 45) if 20 in protein.drawn else 8.0 * (rng.random() < 0.15),
+    )  # fmt: skip
+    green, parts, levels = green_channel(rng, scene, protein)
+    lights = {RED: red_channel(rng, scene), GREEN: green, BLUE: blue_channel(rng, scene)}
+    lights[YELLOW] = yellow_channel(rng, scene)
+    pixels = np.stack([record(rng, canvas, lights[c], optics[c]) for c in range(4)], axis=-1)
+    return SimulatedField(
+        id=f"sim-{seed}-{index:06d}",
+        pixels=pixels,
+        target=protein.target,
+        drawn=protein.drawn,
+        specimen=f"{seed}-{number:06d}-{line.name}-{format_target(protein.target).replace(' ', '.') or 'negative'}",
+        cell_line=line.name,
+        pixel_size=canvas.pixel_size,
+        seed=seed,
+        nuclei=scene.nuclei,
+        cells=scene.owner,
+        places={place: part > SHOWN for place, part in parts.items()},
+        table=_cell_table(scene, levels),
+    )
+
+
+def _check(index: int, seed: int, size: int, pixel_size: float | None) -> None:
+    if index < 0 or seed < 0:
+        raise UsageError(f"Index and seed must be 0 or more, received index {index} and seed {seed}.")
+    if size < SMALLEST_SIZE:
+        raise UsageError(
+            f"A field of {size} px cannot hold a cell that could be told from another; pass a size of {SMALLEST_SIZE} "
+            f"px or more."
+        )
+    if pixel_size is not None and not pixel_size * size >= SMALLEST_EXTENT:
+        raise UsageError(
+            f"A field of {size} px at {pixel_size} µm is {size * pixel_size:.3g} µm wide, smaller than a cell; "
+            f"it needs {SMALLEST_EXTENT:g} µm or more."
+        )
+
+
+def _cell_table(scene: Scene, levels: dict[int, NDArray[np.floating]]) -> tuple[CellTruth, ...]:
+    from scipy.ndimage import find_objects
+
+    cells, scale = scene.cells, scene.canvas.pixel_size
+    rows = []
+    for row, box in enumerate(find_objects(scene.owner, len(cells))):
+        if box is not None:
+            corners = (box[0].start, box[1].start, box[0].stop, box[1].stop)
+            strengths = {place: round(float(level[row]), 4) for place, level in levels.items()}
+            state = State(int(cells.state[row])).name.lower()
+            rows.append(CellTruth(row + 1, float(cells.y[row] / scale), float(cells.x[row] / scale), corners, state, strengths))
+    return tuple(rows)
+
+
+def draw_fields(
+    indices: Iterable[int],
+    *,
+    seed: int = 0,
+    size: int = REFERENCE_SIZE,
+    places: Sequence[int] | None = None,
+    cell_line: str | None = None,
+    pixel_size: float | None = None,
+    workers: int | None = None,
+) -> Iterator[SimulatedField]:
+    """Draws fields, in order; the pixels do not depend on `workers`.
+
+    Args:
+        indices: Numbers of the fields.
+        seed: As in `draw_field`.
+        size: As in `draw_field`.
+        places: As in `draw_field`, for every field.
+        cell_line: As in `draw_field`, for every field.
+        pixel_size: As in `draw_field`.
+        workers: Processes; None or 1 draws in this one. A script that asks for more needs the usual
+            `if __name__ == "__main__"`.
+
+    Yields:
+        The fields; not more than a few per process are held at a time.
+    """
+    draw = partial(draw_field, seed=seed, size=size, places=places, cell_line=cell_line, pixel_size=pixel_size)
+    if workers is None or workers <= 1:
+        yield from map(draw, indices)
+        return
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        waiting = deque()
+        try:
+            for index in indices:
+                waiting.append(pool.submit(draw, index))
+                if len(waiting) > 3 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

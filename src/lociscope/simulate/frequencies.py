@@ -1,0 +1,35 @@
+"""How often which places are labelled together."""
+
+from functools import lru_cache
+from importlib.resources import files
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lociscope.labels import parse_target, to_multi_hot
+
+
+@lru_cache(maxsize=1)
+def _table() -> tuple[tuple[tuple[int, ...], ...], NDArray[np.float64]]:
+    """The 577 label sets of the competition's 31,072 training rows, and how many rows have each."""
+    text = files("lociscope.simulate").joinpath("label_sets.csv").read_text(encoding="utf-8")
+    rows = [line.split(",") for line in text.splitlines()[1:]]
+    return tuple(parse_target(target) for target, _ in rows), np.array([float(count) for _, count in rows])
+
+
+@lru_cache(maxsize=64)
+def label_sets(balanced: float = 0.0) -> tuple[tuple[tuple[int, ...], ...], NDArray[np.float64]]:
+    """Label sets and how likely each is.
+
+    Args:
+        balanced: 0 for the real frequencies; 1 lifts every set by the rarity of its rarest place, so that rare places
+            come nearly as often as frequent ones; between them, less so.
+
+    Returns:
+        The sets, and their probabilities, which sum to 1.
+    """
+    sets, counts = _table()
+    frequency = (to_multi_hot(sets) * counts[:, None]).sum(0)
+    rarest = np.array([min(frequency[list(places)]) for places in sets])
+    weight = counts * (frequency.max() / rarest) ** balanced
+    return sets, weight / weight.sum()

@@ -1,0 +1,104 @@
+"""From light to grey levels: point spread, haze, uneven light, shot noise, offset, camera."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lociscope.channels import CHANNEL_NAMES, GREEN
+from lociscope.simulate.draw import Canvas, Image
+
+REFERENCE_PIXEL = 0.32
+"""Pixel size in µm for which the photon numbers below are meant."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optics:
+    """How one channel is recorded.
+
+    Attributes:
+        sigma: Standard deviation of the point spread in µm.
+        haze: Share of the light that comes from out of focus.
+        haze_sigma: Its spread in µm.
+        photons: Photons of a saturated pixel of 0.32 µm: the fewer, the noisier.
+        exposure: Share of full scale that the brightest thousandth of the pixels reaches.
+        background: Light that falls everywhere, as a share of full scale.
+        offset: Grey level subtracted at the end, as a share of full scale.
+        uneven: How much darker the corners are, 0–1.
+    """
+
+    sigma: float
+    haze: float
+    haze_sigma: float
+    photons: float
+    exposure: float
+    background: float
+    offset: float
+    uneven: float
+
+
+def draw_optics(rng: np.random.Generator) -> list[Optics]:
+    """Settings of the four channels of one specimen, in the order of `lociscope.channels`."""
+    return [_channel_optics(rng, index) for index in range(len(CHANNEL_NAMES))]
+
+
+def _channel_optics(rng: np.random.Generator, channel: int) -> Optics:
+    photons = (60, 30, 300, 70)[channel] * np.exp(rng.normal(0, (0.5, 0.9, 0.5, 0.6)[channel]))
+    return Optics(
+        sigma=rng.uniform(0.10, 0.17) * (1.0, 1.0, 1.6, 1.0)[channel],
+        haze=rng.uniform(0.02, 0.15) * (1 if channel != GREEN else 0.8),
+        haze_sigma=rng.uniform(1.5, 4),
+        photons=float(photons),
+        exposure=float(np.clip(np.exp(rng.normal((0.0, 0.0, -0.1, 0.0)[channel], 0.25)), 0.4, 1.7)),
+        background=float(rng.gamma(1, 0.006)),
+        offset=float(rng.uniform(0.0, 0.02)),
+        uneven=float(rng.uniform(0, 0.2)),
+    )
+
+
+def record(
+    rng: np.random.Generator, canvas: Canvas, light: Image, optics: Optics, *, full_scale: int = 255
+) -> np.ndarray:
+    """Takes the picture of one channel.
+
+    Args:
+        rng: Source of randomness.
+        canvas: Size and scale of the picture.
+        light: What shines, in any unit, (size, size).
+        optics: The settings.
+        full_scale: The highest grey level: 255 or 65535.
+
+    Returns:
+        Grey levels (size, size), uint8 or uint16.
+    """
+    seen = canvas.blur(light, optics.sigma)
+    if optics.haze > 0:
+        seen = (1 - optics.haze) * seen + optics.haze * canvas.blur(light, optics.haze_sigma)
+    seen = seen * vignette(canvas, optics.uneven)
+    peak = _bright(seen)
+    seen = seen * np.float32(optics.exposure / peak) if peak > 0 else seen
+    photons = optics.photons * min(4.0, (canvas.pixel_size / REFERENCE_PIXEL) ** 2)
+    counted = shot_noise(rng, (seen + np.float32(optics.background)) * np.float32(photons)) / np.float32(photons)
+    level = np.clip(counted - np.float32(optics.background * 0.7 + optics.offset), 0, 1) * full_scale
+    return np.round(level).astype(np.uint8 if full_scale < 256 else np.uint16)
+
+
+def shot_noise(rng: np.random.Generator, photons: Image) -> Image:
+    """Photon counts with the mean and variance of Poisson's law, as a smooth variable.
+
+    Anscombe's square root makes the noise of a count Gaussian with variance 1/4; this is its inverse, several times
+    faster than drawing Poisson numbers.
+    """
+    noise = rng.standard_normal(photons.shape, dtype=np.float32)
+    return np.square(np.sqrt(np.maximum(photons, 0)) + np.float32(0.5) * noise) - np.float32(0.25)
+
+
+def vignette(canvas: Canvas, uneven: float) -> Image:
+    """Light over the field: 1 in the middle, 1 − `uneven` in the corners."""
+    line = (np.arange(canvas.size, dtype=np.float32) + 0.5) / canvas.size * 2 - 1
+    return np.float32(1) - np.float32(uneven / 2) * (line[:, None] ** 2 + line[None, :] ** 2)
+
+
+def _bright(image: Image) -> float:
+    """The value that a thousandth of the pixels exceeds, from every second row and column."""
+    part = image[::2, ::2].ravel()
+    return float(np.partition(part, -max(1, part.size // 1000))[-max(1, part.size // 1000)])

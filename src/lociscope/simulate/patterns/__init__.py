@@ -1,0 +1,14 @@
+"""The patterns of the 28 places; importing this package fills the table."""
+
+from lociscope.simulate.patterns import (  # noqa: F401  (imported for what they register)
+    cytoskeleton,
+    diffuse,
+    division,
+    membranes,
+    nuclear,
+    organelles,
+    vesicles,
+)
+from lociscope.simulate.patterns.registry import PATTERNS, Pattern, pattern_of, place_number
+
+__all__ = ["PATTERNS", "Pattern", "pattern_of", "place_number"]

@@ -1,0 +1,35 @@
+"""Places that fill the cytoplasm: ER (6), cytosol (25)."""
+
+import numpy as np
+
+from lociscope.simulate.draw import Image
+from lociscope.simulate.patterns.registry import Levels, pattern
+from lociscope.simulate.scene import Scene
+from lociscope.simulate.structures import gaps, reticulum
+
+
+@pattern(6, "net", "sheets", cover=True)
+def endoplasmic_reticulum(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
+    """A net that is dense around the nucleus and thins out to the edge, with a faint nuclear rim."""
+    net = reticulum(rng, scene)
+    if style == "sheets":
+        net = net * np.clip(1 + 0.5 * scene.canvas.noise(rng, 3), 0.2, 3)
+    return np.asarray(scene.spread(levels) * net * gaps(scene), np.float32)
+
+
+@pattern(25, "smooth", "granular", "vacuoles", "central", cover=True)
+def cytosol(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
+    """From the nuclear rim to the edge, smooth to granular, often stronger near the nucleus, which is darker."""
+    canvas = scene.canvas
+    grain = rng.uniform(0.3, 0.7) if style == "granular" else rng.uniform(0.03, 0.15)
+    texture = 1 + grain * canvas.noise(rng, rng.uniform(0.5, 1.0)) + 0.15 * canvas.noise(rng, 4)
+    reach = 5 if style == "central" else 25
+    fade = 0.3 + 0.7 * np.exp(-np.maximum(scene.beyond, 0) / reach)
+    within = rng.uniform(0.1, 0.6) * scene.nucleus * (1 - 0.5 * scene.nucleoli)
+    picture = (scene.cytoplasm * fade * (1 - 0.5 * scene.chromatin) + within) * scene.body
+    picture = picture * np.clip(texture, 0.1, 3) * gaps(scene)
+    if style == "vacuoles":
+        y, x, _ = scene.sample(rng, scene.cytoplasm, rng.gamma(1.5, 14, len(scene.cells)))
+        radius = np.clip(0.5 * np.exp(rng.normal(0, 0.45, len(y))), 0.25, 2)
+        picture = picture * (1 - 0.75 * np.clip(canvas.discs(y, x, radius), 0, 1))
+    return np.asarray(scene.spread(levels) * picture, np.float32)

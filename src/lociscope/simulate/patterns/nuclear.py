@@ -1,0 +1,111 @@
+"""Places in and around the nucleus: 0–5."""
+
+import numpy as np
+
+from lociscope.simulate.draw import Image
+from lociscope.simulate.patterns.registry import Levels, pattern
+from lociscope.simulate.scene import Scene
+
+
+def released(scene: Scene, levels: Levels) -> Image:
+    """Where nuclear proteins go in mitosis: all over the rounded cell, less among the chromosomes."""
+    return scene.spread(levels * scene.cells.mitotic) * scene.body * (1 - 0.6 * scene.chromatin)
+
+
+def haze(scene: Scene, levels: Levels, strength: float) -> Image:
+    """A clear nuclear haze that spares nucleoli, as around speckles and bodies."""
+    return strength * scene.spread(levels) * scene.nucleus * (1 - 0.8 * scene.nucleoli)
+
+
+def rim_of(scene: Scene, soft: Image, width: float) -> Image:
+    """The outline of soft-edged areas."""
+    smooth = scene.canvas.blur(soft, width)
+    return np.clip(4 * smooth * (1 - smooth), 0, 1) * (soft > 0.02)
+
+
+@pattern(0, "smooth", "punctate", "holed", "clumped", cover=True)
+def nucleoplasm(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
+    """The whole nucleus, smooth to finely punctate, with or without the holes of nucleoli."""
+    canvas = scene.canvas
+    grain = {"smooth": 0.08, "punctate": 0.45, "holed": 0.15, "clumped": 0.3}[style]
+    texture = 1 + grain * canvas.noise(rng, 0.6) + 0.5 * grain * canvas.noise(rng, 2.2 if style == "clumped" else 1.2)
+    holes = rng.uniform(0.6, 0.95) if style in ("holed", "clumped") else rng.uniform(0, 0.45)
+    edge = 1 - np.exp(np.minimum(scene.beyond, 0) / 0.7 - 0.9)
+    inside = scene.nucleus * edge * np.clip(texture, 0.1, 3) * (1 - holes * scene.nucleoli)
+    return np.asarray(scene.spread(levels) * inside + 0.25 * released(scene, levels), np.float32)
+
+
+@pattern(1, "ring", "folded", "hazy")
+def nuclear_membrane(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
+    """A thin uneven ring, with folds, and often haze within."""
+    canvas = scene.canvas
+    ring = np.exp(-0.5 * ((scene.beyond + 0.15) / 0.28) ** 2) * (scene.spread(~scene.cells.mitotic))
+    ring *= np.clip(1 + 0.3 * canvas.noise(rng, 1.5), 0.3, 2)
+    within = rng.uniform(0.15, 0.5) if style == "hazy" else rng.uniform(0.02, 0.15)
+    picture = ring + within * scene.nucleus * (1 - 0.5 * scene.nucleoli)
+    if style != "ring":
+        fold = np.exp(-np.abs(canvas.noise(rng, 2.5) + 0.25 * canvas.noise(rng, 1)) * 7)
+        place = canvas.noise(rng, 6) > 0.9
+        picture = picture + 0.7 * fold * place * scene.nucleus
+    return np.asarray(scene.spread(levels) * picture + 0.15 * released(scene, levels), np.float32)
+
+
+@pattern(2, "filled", "rim", "hazy")
+def nucleoli(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
+    """Filled, sharp and lobed; or hollow rims; with or without haze."""
+    canvas = scene.canvas
+    if style == "rim":
+        areas = rim_of(scene, scene.nucleoli, 0.3) + 0.25 * scene.nucleoli
+    else:
+        areas = scene.nucleoli * np.clip(1 + 0.2 * canvas.noise(rng, 0.8), 0.3, 2)
+    around = rng.uniform(0.15, 0.5) if style == "hazy" else rng.uniform(0.0, 0.15)
+    shining = scene.spread(levels) * areas + haze(scene, levels, around)
+    return np.asarray(shining + 0.2 * released(scene, levels), np.float32)
+
+
+@pattern(3, "raspberry", "single")
+def fibrillar_center(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
+    """Inside nucleoli: clusters of dots, or one spot in each."""
+    table = scene.nucleolus
+    count = np.ones(len(table), int)
+    if style == "raspberry":
+        count = rng.poisson(2 + 3.0 * table[:, 2] ** 1.5).clip(2, 16)
+    y, x, radius, cell = (np.repeat(column, count) for column in table.T)
+    away = radius * (rng.uniform(0.2, 0.85, len(y)) if style == "raspberry" else 0.15)
+    way = rng.uniform(0, 2 * np.pi, len(y))
+    sigma = rng.uniform(0.14, 0.24, len(y)) if style == "raspberry" else rng.uniform(0.25, 0.5, len(y))
+    weight = levels[cell.astype(int)] * rng.gamma(4, 0.25, len(y))
+    spots = scene.canvas.dots(y + away * np.sin(way), x + away * np.cos(way), sigma, weight)
+    return spots * scene.nucleus + haze(scene, levels, rng.uniform(0, 0.2)) + 0.1 * released(scene, levels)
+
+
+@pattern(4, "mottled", "fine")
+def speckles(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
+    """Irregular unequal speckles between the chromatin, never in nucleoli, on a clear haze."""
+    canvas = scene.canvas
+    patches = np.exp(0.8 * canvas.noise(rng, 2.0))
+    density = scene.nucleus * (scene.beyond < -0.6) * (1 - scene.nucleoli) ** 3 * patches
+    mean = rng.uniform(20, 38) if style == "mottled" else rng.uniform(35, 60)
+    per_cell = mean * (scene.cells.nucleus_radius / 7) ** 2
+    y, x, cell = scene.sample(rng, density, per_cell)
+    radius = (0.42 if style == "mottled" else 0.26) * np.exp(rng.normal(0, 0.38, len(y)))
+    spots = canvas.discs(
+        y, x, radius, levels[cell] * rng.gamma(4, 0.25, len(y)),
+        stretch=rng.uniform(1, 2.4, len(y)), angle=rng.uniform(0, np.pi, len(y)),
+    )  # fmt: skip
+    blurred = canvas.blur(spots, 0.14) * scene.nucleus * (1 - 0.9 * scene.nucleoli)
+    return blurred + haze(scene, levels, rng.uniform(0.12, 0.4)) + 0.15 * released(scene, levels)
+
+
+@pattern(5, "few", "many", "hazy")
+def bodies(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
+    """A few round bright spots, alike, often at the rim or at nucleoli."""
+    canvas = scene.canvas
+    lure = 1 + 2 * np.exp(-(((scene.beyond + 0.9) / 0.5) ** 2)) + 2 * canvas.blur(scene.nucleoli, 0.5)
+    density = scene.nucleus * (scene.beyond < -0.5) * lure * (1 - 0.9 * scene.nucleoli)
+    mean = {"few": rng.uniform(2, 6), "many": rng.uniform(9, 22), "hazy": rng.uniform(3, 10)}[style]
+    y, x, cell = scene.sample(rng, density, mean * rng.gamma(4, 0.25, len(scene.cells)))
+    sigma = rng.uniform(0.19, 0.36) * np.exp(rng.normal(0, 0.15, len(y)))
+    spots = canvas.dots(y, x, sigma, levels[cell] * rng.gamma(8, 1 / 8, len(y)))
+    around = rng.uniform(0.15, 0.4) if style == "hazy" else rng.uniform(0.01, 0.12)
+    return spots + haze(scene, levels, around) + 0.1 * released(scene, levels)

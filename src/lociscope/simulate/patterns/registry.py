@@ -1,0 +1,73 @@
+"""The table of patterns: one function per place, each with its styles."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lociscope.errors import UsageError, nearest
+from lociscope.labels import LABELS
+from lociscope.simulate.draw import Image
+from lociscope.simulate.scene import Scene
+
+Levels = NDArray[np.floating]
+Draw = Callable[[Scene, np.random.Generator, str, Levels], Image]
+"""From the cells, a source of randomness, a style and each cell's strength (n,) to a picture of the protein."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """How one place is drawn.
+
+    Attributes:
+        place: Its class number.
+        styles: Names of the ways in which it may look.
+        draw: Draws it; any unit, since brightness is set later.
+        cover: True for a place that fills much of the cell, which shines less per pixel than dots do.
+    """
+
+    place: int
+    styles: tuple[str, ...]
+    draw: Draw
+    cover: bool
+
+
+PATTERNS: dict[int, Pattern] = {}
+"""Every place that can be drawn, by class number."""
+
+
+def pattern(place: int, *styles: str, cover: bool = False) -> Callable[[Draw], Draw]:
+    """Registers a function as the pattern of a place."""
+
+    def register(draw: Draw) -> Draw:
+        PATTERNS[place] = Pattern(place, styles, draw, cover)
+        return draw
+
+    return register
+
+
+def pattern_of(place: int) -> Pattern:
+    """The pattern of a place.
+
+    Raises:
+        UsageError: There is no such place.
+    """
+    if place not in PATTERNS:
+        raise UsageError(
+            f"Place {place!r} is no class number; expected whole numbers 0–{len(LABELS) - 1}, as of "
+            f"'lociscope.labels.LABELS'."
+        )
+    return PATTERNS[place]
+
+
+def place_number(name: str) -> int:
+    """The class number of a place by its name, as in `Nucleoli`; case does not matter.
+
+    Raises:
+        UsageError: There is no such place.
+    """
+    for number, label in enumerate(LABELS):
+        if label.lower() == name.strip().lower():
+            return number
+    raise UsageError(f"Place {name!r} is not one of the 28.{nearest(name, LABELS)}")

@@ -1,0 +1,145 @@
+"""What a specimen's protein does: which places it is in, how strongly, in which style, and what is labelled."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lociscope.simulate.draw import Image, unit
+from lociscope.simulate.layout import Cells
+from lociscope.simulate.patterns import PATTERNS, pattern_of
+from lociscope.simulate.patterns.registry import Levels
+from lociscope.simulate.patterns.vesicles import unidentified
+from lociscope.simulate.scene import Scene
+
+COMPANIONS: dict[int, tuple[tuple[int, float, float, float], ...]] = {
+    1: ((0, 0.3, 0.1, 0.35),),
+    2: ((0, 0.3, 0.05, 0.25),),
+    3: ((2, 0.3, 0.1, 0.3), (0, 0.3, 0.05, 0.25)),
+    4: ((0, 0.8, 0.15, 0.5),),
+    5: ((0, 0.4, 0.05, 0.3),),
+    7: ((25, 0.3, 0.05, 0.2),),
+    10: ((9, 0.5, 0.2, 0.5),),
+    12: ((13, 0.2, 0.2, 0.5), (21, 0.3, 0.1, 0.3)),
+    13: ((12, 0.4, 0.1, 0.4), (25, 0.4, 0.05, 0.3)),
+    15: ((14, 0.6, 0.1, 0.4),),
+    16: ((14, 0.5, 0.1, 0.4), (25, 0.5, 0.05, 0.3)),
+    17: ((14, 0.4, 0.1, 0.4), (19, 0.3, 0.2, 0.6), (25, 0.5, 0.05, 0.3)),
+    22: ((21, 0.5, 0.1, 0.35), (25, 0.4, 0.05, 0.3)),
+    26: ((25, 0.5, 0.05, 0.25),),
+}
+"""For a labelled place the places that often show with it unlabelled: place, how often, weakest, strongest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One place of a protein.
+
+    Attributes:
+        place: Its class number.
+        style: The way in which it is drawn.
+        strength: Its brightness beside the others.
+        labelled: Whether an annotator names it.
+        varies: Standard deviation of the logarithm of its strength over the cells.
+        silent: Share of cells in which it does not show.
+    """
+
+    place: int
+    style: str
+    strength: float
+    labelled: bool
+    varies: float
+    silent: float
+
+
+@dataclass(frozen=True, slots=True)
+class Protein:
+    """What the green channel of a specimen shows.
+
+    Attributes:
+        roles: The places, the labelled ones first.
+        haze: Strength of unlabelled haze in the cytoplasm and in the nucleus.
+        strangers: Strength of dots that nobody named.
+    """
+
+    roles: tuple[Role, ...]
+    haze: tuple[float, float]
+    strangers: float
+
+    @property
+    def target(self) -> tuple[int, ...]:
+        """The labelled places, ascending."""
+        return tuple(sorted(role.place for role in self.roles if role.labelled))
+
+    @property
+    def drawn(self) -> tuple[int, ...]:
+        """All places that are drawn, ascending."""
+        return tuple(sorted(role.place for role in self.roles))
+
+
+def make_protein(rng: np.random.Generator, places: Sequence[int]) -> Protein:
+    """Draws strengths, styles and companions for a set of labels; an empty set gives a negative or unspecific one."""
+    named = [pattern_of(place).place for place in places]
+    lead = int(rng.integers(len(named))) if named else -1
+    mixed = len({PATTERNS[place].cover for place in named}) > 1
+    roles = [
+        _role(rng, place, _strength(rng, place, rank == lead, mixed), labelled=True) for rank, place in enumerate(named)
+    ]
+    for place in named:
+        for other, chance, low, high in COMPANIONS.get(place, ()):
+            if rng.random() < chance and other not in {role.place for role in roles}:
+                roles.append(_role(rng, other, rng.uniform(low, high), labelled=False))
+    weak = 0.16 if named else 0.5
+    haze = tuple(float(rng.gamma(0.8, weak / 0.8)) * (rng.random() < 0.75) for _ in range(2))
+    strangers = float(rng.uniform(0.1, 0.5)) if rng.random() < (0.15 if named else 0.6) else 0.0
+    return Protein(tuple(roles), (haze[0], 0.6 * haze[1]), strangers)
+
+
+def _strength(rng: np.random.Generator, place: int, leads: bool, mixed: bool) -> float:
+    strength = 1.0 if leads else float(np.exp(-abs(rng.normal(0, 0.55))))
+    if place in (16, 17):
+        strength = float(rng.uniform(0.5, 1.3))
+    return strength * (float(rng.uniform(0.3, 0.9)) if mixed and PATTERNS[place].cover else 1.0)
+
+
+def _role(rng: np.random.Generator, place: int, strength: float, *, labelled: bool) -> Role:
+    styles = PATTERNS[place].styles
+    silent = float(rng.uniform(0.1, 0.7)) if rng.random() < (0.7 if place in (11, 15) else 0.2) else 0.0
+    varies = float(rng.uniform(0.08, 0.55))
+    return Role(place, styles[int(rng.integers(len(styles)))], float(strength), labelled, varies, silent)
+
+
+def cell_levels(rng: np.random.Generator, role: Role, cells: Cells, expression: Levels) -> Levels:
+    """The strength of one place in each cell (n,)."""
+    own = np.exp(rng.normal(0, role.varies * 0.6, len(cells)))
+    shown = rng.random(len(cells)) >= role.silent
+    if not shown.any() and len(cells):
+        shown[int(rng.integers(len(cells)))] = True
+    return expression**role.varies * own * shown
+
+
+def green_channel(
+    rng: np.random.Generator, scene: Scene, protein: Protein
+) -> tuple[Image, dict[int, Image], dict[int, Levels]]:
+    """Draws the protein.
+
+    Returns:
+        The light of the protein; for each drawn place its own light, 1 where bright, before it is weighed; and for each
+        drawn place the strength in each cell.
+    """
+    expression = np.exp(rng.normal(0, 1.0, len(scene.cells)))
+    light, parts, levels = scene.canvas.blank(), {}, {}
+    for role in protein.roles:
+        level = cell_levels(rng, role, scene.cells, expression)
+        part = unit(PATTERNS[role.place].draw(scene, rng, role.style, level))
+        light = light + np.float32(role.strength) * part
+        parts[role.place], levels[role.place] = part, level * role.strength
+    even = expression**0.2
+    grain = np.clip(1 + 0.3 * scene.canvas.noise(rng, 0.8), 0.2, 2)
+    cytoplasm, nucleus = protein.haze
+    light = light + scene.spread(even) * grain * (
+        np.float32(cytoplasm) * scene.cytoplasm * scene.body + np.float32(nucleus) * scene.nucleus
+    )
+    if protein.strangers:
+        light = light + np.float32(protein.strangers) * unit(unidentified(scene, rng, even))
+    return np.asarray(light, np.float32), parts, levels

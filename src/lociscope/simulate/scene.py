@@ -1,0 +1,202 @@
+"""The cells of a field as pictures: who owns each pixel, how far it is from the edge and from the nucleus."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lociscope.simulate.draw import Canvas, Image
+from lociscope.simulate.layout import Cells, State
+from lociscope.simulate.specimen import CellLine
+
+FAR = np.float32(9.0)
+"""Potential of a pixel that no cell reaches; 1 is the edge of a cell or nucleus."""
+
+
+@dataclass(slots=True, eq=False)
+class Scene:
+    """What every pattern of a field shares.
+
+    Attributes:
+        canvas: The picture's size and scale.
+        line: The cell line.
+        cells: One row per cell.
+        owner: For each pixel its cell's row + 1, or 0.
+        nuclei: For each pixel the row + 1 of the cell whose nucleus or chromosomes it shows, or 0.
+        body: How full of cell each pixel is, 0–1, thin at the edges.
+        nucleus: 1 within nuclei, with soft edges; 0 in mitotic cells.
+        chromatin: 1 within the chromosomes of mitotic cells.
+        cytoplasm: 1 within cells and outside nuclei and chromosomes, with soft edges; not thinned at the edges.
+        depth: Distance in µm from the edge of the cell, inwards; 0 outside.
+        beyond: Distance in µm from the rim of the nucleus, negative within.
+        contact: Distance in µm (roughly) from the line where two cells touch; large elsewhere.
+        nucleoli: 1 within nucleoli, with soft edges.
+        nucleolus: Table (n, 4) of the nucleoli: y, x, radius in µm, row of the cell.
+        inclusion: The same of aggresomes, where microtubules and nucleus give way.
+        droplet: The same of lipid droplets, holes in the ER.
+        microtubules: Their tracks (n, steps, 2) in µm.
+        microtubule_cell: Row of the cell of each track.
+    """
+
+    canvas: Canvas
+    line: CellLine
+    cells: Cells
+    owner: NDArray[np.uint16]
+    nuclei: NDArray[np.uint16]
+    body: Image
+    nucleus: Image
+    chromatin: Image
+    cytoplasm: Image
+    depth: Image
+    beyond: Image
+    contact: Image
+    nucleoli: Image
+    nucleolus: Image
+    inclusion: Image
+    droplet: Image
+    microtubules: Image
+    microtubule_cell: NDArray[np.intp]
+
+    def spread(self, per_cell: NDArray[np.floating]) -> Image:
+        """A picture that holds each cell's value in its pixels, 0 outside."""
+        return np.concatenate([[0], per_cell]).astype(np.float32)[self.owner]
+
+    def sample(
+        self, rng: np.random.Generator, density: Image, counts: NDArray[np.floating]
+    ) -> tuple[Image, Image, NDArray[np.intp]]:
+        """Draws positions within cells.
+
+        Args:
+            rng: Source of randomness.
+            density: How likely each pixel is, within its cell.
+            counts: How many each cell (n,) would hold if it lay wholly in the field.
+
+        Returns:
+            y and x in µm, and the row of the cell, for each position.
+        """
+        size = self.canvas.size
+        weight = np.bincount(self.owner.ravel(), density.ravel(), len(self.cells) + 1)[1:]
+        area = np.bincount(self.owner.ravel(), minlength=len(self.cells) + 1)[1:] * self.canvas.pixel_size**2
+        shown = np.minimum(1, area / (np.pi * self.cells.long * self.cells.wide * 0.8))
+        expected = counts * shown * (weight > 0)
+        if not np.any(expected > 0):
+            nothing = np.zeros(0, np.float32)
+            return nothing, nothing, np.zeros(0, np.intp)
+        rate = density * self.spread(expected / np.maximum(weight, 1e-9))
+        total = np.cumsum(rate.ravel(), dtype=np.float64)
+        number = int(rng.poisson(total[-1]))
+        flat = np.searchsorted(total, rng.random(number) * total[-1]).clip(0, size * size - 1)
+        y = (flat // size + rng.random(number)) * self.canvas.pixel_size
+        x = (flat % size + rng.random(number)) * self.canvas.pixel_size
+        return y.astype(np.float32), x.astype(np.float32), self.owner.ravel()[flat].astype(np.intp) - 1
+
+    def at(self, picture: NDArray[np.generic], y: Image, x: Image) -> NDArray[np.generic]:
+        """The picture's values at positions in µm."""
+        rows, columns = self.canvas.pixels(y, x)
+        return picture[rows, columns]
+
+    def inward(self, y: Image, x: Image, step: float = 1.0) -> Image:
+        """Direction in radians in which the depth grows, at positions in µm."""
+        dy = self.at(self.depth, y + step, x) - self.at(self.depth, y - step, x)  # type: ignore[operator]
+        dx = self.at(self.depth, y, x + step) - self.at(self.depth, y, x - step)  # type: ignore[operator]
+        return np.arctan2(dy, dx).astype(np.float32)
+
+
+@dataclass(slots=True)
+class _Fields:
+    """Potentials while cells are put in one by one."""
+
+    best: Image
+    second: Image
+    rim: Image
+    owner: NDArray[np.uint16]
+
+
+def shape_cells(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells: Cells) -> _Fields:
+    """Who owns each pixel: the cell whose potential is least, if that is below 1.
+
+    Cells are ellipses, more or less pointed, in coordinates bent by smooth noise, so that outlines are irregular
+    and those of neighbours fit.
+    """
+    radius = line.nucleus / 2 * line.spread
+    grid = (np.arange(canvas.size, dtype=np.float32) + 0.5) * canvas.pixel_size
+    amplitude = line.rough * rng.uniform(0.7, 1.3)
+    bend = [
+        canvas.noise(rng, radius * 0.9) * (amplitude * radius * 0.8)
+        + canvas.noise(rng, radius * 0.3) * (amplitude * radius * 0.22)
+        for _ in range(2)
+    ]
+    lobes = [
+        canvas.noise(rng, line.nucleus * 0.4) * (line.lobed * rng.uniform(0.5, 1.6) * line.nucleus / 2)
+        for _ in range(2)
+    ]
+    out = _Fields(*(np.full(canvas.shape, FAR) for _ in range(3)), np.zeros(canvas.shape, np.uint16))
+    for row in range(len(cells)):
+        _put_cell(out, canvas, line, cells, row, grid, bend, lobes)
+    return out
+
+
+def _put_cell(
+    out: _Fields,
+    canvas: Canvas,
+    line: CellLine,
+    cells: Cells,
+    row: int,
+    grid: Image,
+    bend: list[Image],
+    lobes: list[Image],
+) -> None:
+    reach = max(cells.long[row] * 1.2 + line.rough * cells.wide[row], cells.nucleus_long[row] * 1.8) + 2
+    window = tuple(
+        slice(max(0, int((c - reach) / canvas.pixel_size)), max(0, int((c + reach) / canvas.pixel_size) + 1))
+        for c in (cells.y[row], cells.x[row])
+    )
+    y, x = grid[window[0], None], grid[None, window[1]]
+    if not y.size or not x.size:
+        return
+    calm = np.float32(0.25 if cells.state[row] in (1, 2, 3) else 1)
+    potential = _ellipse(
+        y - cells.y[row] + calm * bend[0][window],
+        x - cells.x[row] + calm * bend[1][window],
+        cells.angle[row], cells.long[row], cells.wide[row], line.pointed * calm,
+    )  # fmt: skip
+    rim = _nucleus(cells, row, y + lobes[0][window], x + lobes[1][window])
+    potential = np.minimum(potential, 0.6 * rim)
+    best, second = out.best[window], out.second[window]
+    wins = potential < best
+    second[...] = np.where(wins, best, np.minimum(second, potential))
+    best[wins] = potential[wins]
+    out.rim[window][wins] = rim[wins]
+    out.owner[window][wins] = row + 1
+
+
+def _ellipse(y: Image, x: Image, angle: float, long: float, wide: float, pointed: float) -> Image:
+    """0 in the centre, 1 on the outline of an ellipse, or of a rhombus where `pointed` is 1."""
+    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    u, v = (x * cos + y * sin) / np.float32(long), (y * cos - x * sin) / np.float32(wide)
+    round_ = np.sqrt(u * u + v * v)
+    if pointed <= 0:
+        return round_
+    return np.float32(1 - pointed) * round_ + np.float32(0.85 * pointed) * (np.abs(u) + np.abs(v))
+
+
+def _nucleus(cells: Cells, row: int, y: Image, x: Image) -> Image:
+    """0 in the centre, 1 on the outline of a nucleus, or of the chromosomes of a mitotic cell."""
+    dy, dx = y - cells.nucleus_y[row], x - cells.nucleus_x[row]
+    angle = cells.nucleus_angle[row]
+    long, wide = cells.nucleus_long[row], cells.nucleus_wide[row]
+    radius = np.sqrt(long * wide)
+    state = cells.state[row]
+    if state in (State.INTERPHASE, State.DAUGHTER):
+        return _ellipse(dy, dx, angle, long, wide, 0)
+    if state == State.METAPHASE:
+        return _ellipse(dy, dx, angle + np.pi / 2, radius * 0.72, radius * 0.2, 0)
+    if state == State.PROMETAPHASE:
+        ring = np.abs(_ellipse(dy, dx, angle, radius * 0.6, radius * 0.5, 0) - 0.62) / 0.45
+        return np.asarray(ring, np.float32)
+    part = np.float32(0.42 * radius)
+    sy, sx = part * np.float32(np.sin(angle)), part * np.float32(np.cos(angle))
+    plates = [
+        _ellipse(dy + side * sy, dx + side * sx, angle + np.pi / 2, radius * 0.6, radius * 0.17, 0) for side in (-1, 1)
+    ]
+    return np.minimum(plates[0], plates[1])
