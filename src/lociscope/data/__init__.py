@@ -1,0 +1,1 @@
+"""Finding and preparing what networks are trained on."""

@@ -1,0 +1,64 @@
+"""The Dataset: packed fields as a `tf.data` stream, in an order that is a pure function of seed and step."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lociscope.data.augment import augment
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from lociscope.data.pack import Packed
+    from lociscope.recipe import Recipe
+
+
+def steps_per_epoch(fields: int, batch: int) -> int:
+    """Steps in which an epoch sees every field once; the few that fill no batch wait for the next epoch."""
+    return max(fields // batch, 1)
+
+
+def training_batches(packed: "Packed", recipe: "Recipe", first_step: int) -> "tf.data.Dataset":
+    """An endless stream of augmented batches that can begin at any step.
+
+    Args:
+        packed: The training fields.
+        recipe: Its `[train]` and `[augment]` tables.
+        first_step: Number of the first batch; batch k is the same wherever the stream began.
+
+    Returns:
+        Dataset of (x, y): (batch, h, w, 4) float32 in 0–1 and (batch, 28) float32.
+    """
+    import tensorflow as tf
+
+    n, batch, seed = len(packed), min(recipe.train.batch, len(packed)), recipe.train.seed
+    steps = steps_per_epoch(n, batch)
+    x, y = tf.constant(np.asarray(packed.x)), tf.constant(packed.y)
+
+    def load(step: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
+        epoch, position = step // steps, step % steps
+        places = position * batch + tf.range(batch, dtype=tf.int64)
+        rows = tf.random.experimental.index_shuffle(places, tf.stack([tf.constant(seed, tf.int64), epoch]), n - 1)
+        fields = tf.cast(tf.gather(x, rows), tf.float32) / 255
+        varied = augment(fields, tf.stack([tf.constant(seed, tf.int64), step]), recipe.augment)
+        return varied, tf.cast(tf.gather(y, rows), tf.float32)
+
+    return tf.data.Dataset.range(first_step, np.iinfo(np.int64).max).map(load, tf.data.AUTOTUNE).prefetch(2)
+
+
+def evaluation_batches(packed: "Packed", batch: int) -> "tf.data.Dataset":
+    """Every field once, in order, as it is.
+
+    Args:
+        packed: The fields.
+        batch: Fields in one batch.
+
+    Returns:
+        Dataset of (x, y) as in `training_batches`; the last batch may be smaller.
+    """
+    import tensorflow as tf
+
+    def scale(x: "tf.Tensor", y: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
+        return tf.cast(x, tf.float32) / 255, tf.cast(y, tf.float32)
+
+    return tf.data.Dataset.from_tensor_slices((np.asarray(packed.x), packed.y)).batch(batch).map(scale).prefetch(2)

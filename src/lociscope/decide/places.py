@@ -1,0 +1,40 @@
+"""From probabilities and thresholds to the places and the status that Predictions carry."""
+
+import numpy as np
+
+from lociscope.decide.metrics import macro_f1
+
+GRID = np.round(np.arange(0.02, 0.96, 0.01), 2)
+
+
+def decide_places(probability: np.ndarray, thresholds: np.ndarray) -> tuple[list[tuple[int, ...]], list[str]]:
+    """Decides for each field.
+
+    Args:
+        probability: (n, 28) in 0–1.
+        thresholds: (28,) in 0–1; a place is decided where its probability is at least this.
+
+    Returns:
+        Class numbers of each field, ascending, and its status: `ok`, or `unsure` where no class reaches its
+        threshold.
+    """
+    decided = probability >= np.asarray(thresholds, probability.dtype)
+    places = [tuple(np.flatnonzero(row).tolist()) for row in decided]
+    return places, ["ok" if numbers else "unsure" for numbers in places]
+
+
+def best_constant(truth: np.ndarray, probability: np.ndarray) -> float:
+    """The one threshold for all classes with the highest macro-F1.
+
+    Args:
+        truth: (n, 28), 1 where a place is labelled.
+        probability: (n, 28) in 0–1.
+
+    Returns:
+        The middle of the longest run of best values on a grid of 0.01: a plateau is safer than its edge.
+    """
+    scores = np.array([float(macro_f1(truth, probability >= cut)) for cut in GRID])
+    best = np.flatnonzero(scores >= scores.max() - 1e-12)
+    runs = np.split(best, np.flatnonzero(np.diff(best) > 1) + 1)
+    longest = max(runs, key=len)
+    return float(GRID[longest[len(longest) // 2]])

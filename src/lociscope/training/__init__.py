@@ -1,0 +1,1 @@
+"""Recipe and fields become a Run; a Run becomes a Bundle."""
