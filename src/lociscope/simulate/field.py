@@ -180,7 +180,9 @@ def _cell_table(scene: Scene, levels: dict[int, NDArray[np.floating]]) -> tuple[
             corners = (box[0].start, box[1].start, box[0].stop, box[1].stop)
             strengths = {place: round(float(level[row]), 4) for place, level in levels.items()}
             state = State(int(cells.state[row])).name.lower()
-            rows.append(CellTruth(row + 1, float(cells.y[row] / scale), float(cells.x[row] / scale), corners, state, strengths))
+            rows.append(
+                CellTruth(row + 1, float(cells.y[row] / scale), float(cells.x[row] / scale), corners, state, strengths)
+            )
     return tuple(rows)
 
 

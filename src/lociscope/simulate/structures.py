@@ -13,8 +13,14 @@ STEP = 1.1
 
 
 def build_scene(
-    rng: np.random.Generator, canvas: Canvas, line: CellLine, *, mitoses: int = 0, bridges: int = 0,
-    inclusions: float = 0, droplets: float = 0
+    rng: np.random.Generator,
+    canvas: Canvas,
+    line: CellLine,
+    *,
+    mitoses: int = 0,
+    bridges: int = 0,
+    inclusions: float = 0,
+    droplets: float = 0,
 ) -> Scene:
     """Lays cells out and draws their shared structures.
 
@@ -170,8 +176,8 @@ def walk(
 def _grow_microtubules(rng: np.random.Generator, scene: Scene) -> None:
     """Most start at the organising centre, the rest around the nucleus; none in mitotic cells."""
     cells, line = scene.cells, scene.line
-    dense = rng.uniform(0.25, 0.5)
-    counts = np.where(cells.mitotic, 0, np.clip(dense * cells.radius**2 * 0.75, 20, 220)).astype(np.intp)
+    dense = rng.uniform(0.5, 1.0)
+    counts = np.where(cells.mitotic, 0, np.clip(dense * cells.radius**2 * 0.75, 30, 320)).astype(np.intp)
     cell = np.repeat(np.arange(len(cells)), counts)
     from_pole = rng.random(len(cell)) < rng.uniform(0.35, 0.75)
     around = rng.uniform(0, 2 * np.pi, len(cell))
@@ -200,10 +206,10 @@ def microtubules(rng: np.random.Generator, scene: Scene, *, over_nucleus: float)
     """
     tracks = scene.microtubules
     steps = tracks.shape[1] - 1
-    weight = rng.gamma(2, 0.5, (len(tracks), 1)) * rng.gamma(3, 1 / 3, (len(tracks), steps))
+    weight = rng.gamma(3, 1 / 3, (len(tracks), 1)) * rng.gamma(4, 1 / 4, (len(tracks), steps))
     lines = scene.canvas.strokes(tracks, weight)
     fade = np.exp(-np.maximum(scene.beyond, 0) / (scene.line.focus * rng.uniform(0.7, 1.6)))
-    return lines * scene.body**0.5 * (0.35 + 0.65 * fade) * (1 - (1 - over_nucleus) * scene.nucleus)
+    return lines * scene.body**0.5 * (0.4 + 0.6 * fade) * (1 - (1 - over_nucleus) * scene.nucleus)
 
 
 def spindles(rng: np.random.Generator, scene: Scene, *, dots: bool = False) -> Image:
@@ -259,11 +265,11 @@ def bridges(rng: np.random.Generator, scene: Scene, style: str = "cones") -> Ima
     angle = np.arctan2(unit[:, 0], unit[:, 1])
     if style == "ring":
         return scene.canvas.discs(middle[:, 0], middle[:, 1], 0.75, 1.0, hollow=0.7)
-    apart = 0.7 if style == "midbody" else np.clip(length * 0.16, 1.2, 3.5)
+    apart = 0.7 if style == "midbody" else np.clip(length * 0.12, 1.2, 2.8)
     parts = [
         scene.canvas.discs(
             middle[:, 0] + side * apart * unit[:, 0], middle[:, 1] + side * apart * unit[:, 1],
-            0.45 if style == "midbody" else np.clip(length * 0.09, 0.7, 1.6),
+            0.45 if style == "midbody" else np.clip(length * 0.045, 0.45, 0.85),
             stretch=1.8 if style == "midbody" else 4.0, angle=angle, gaussian=style != "midbody",
         )
         for side in (-1, 1)
@@ -277,7 +283,7 @@ def red_channel(rng: np.random.Generator, scene: Scene) -> Image:
     lines = microtubules(rng, scene, over_nucleus=rng.uniform(0.05, 0.35))
     level = max(float(np.quantile(lines[lines > 0], 0.7)), 1e-6) if np.any(lines > 0) else 1.0
     expression = scene.spread(np.exp(rng.normal(0, 0.25, len(scene.cells))))
-    free = rng.uniform(0.08, 0.3) * scene.body * (1 - 0.7 * scene.nucleus)
+    free = rng.uniform(0.1, 0.4) * scene.body * (1 - 0.7 * scene.nucleus)
     dividing = 1.6 * unit(spindles(rng, scene)) + 0.25 * scene.body * (scene.spread(scene.cells.mitotic))
     return (lines / level * 0.6 + free) * expression * gaps(scene) + dividing + 1.5 * bridges(rng, scene)
 
@@ -311,4 +317,3 @@ def reticulum(rng: np.random.Generator, scene: Scene) -> Image:
     spindle = scene.spread(scene.cells.mitotic) * np.exp(-np.maximum(scene.beyond, 0) / 2)
     cytoplasm = scene.cytoplasm * scene.body * (0.15 + fade) * (0.25 + ridges) * patches * (1 - 0.7 * spindle)
     return np.asarray(cytoplasm + rim * scene.body * (1 - spindle) + within, np.float32)
-

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lociscope.simulate.draw import Image
+from lociscope.simulate.draw import Image, unit
 from lociscope.simulate.patterns.registry import Levels, pattern
 from lociscope.simulate.scene import Scene
 from lociscope.simulate.structures import gaps, reticulum
@@ -14,10 +14,10 @@ def endoplasmic_reticulum(scene: Scene, rng: np.random.Generator, style: str, le
     net = reticulum(rng, scene)
     if style == "sheets":
         net = net * np.clip(1 + 0.5 * scene.canvas.noise(rng, 3), 0.2, 3)
-    return np.asarray(scene.spread(levels) * net * gaps(scene), np.float32)
+    return unit(np.asarray(scene.spread(levels) * net * gaps(scene), np.float32))
 
 
-@pattern(25, "smooth", "granular", "vacuoles", "central", cover=True)
+@pattern(25, "smooth", "granular", "central", "smooth", "granular", "vacuoles", cover=True)
 def cytosol(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
     """From the nuclear rim to the edge, smooth to granular, often stronger near the nucleus, which is darker."""
     canvas = scene.canvas
@@ -32,4 +32,4 @@ def cytosol(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) 
         y, x, _ = scene.sample(rng, scene.cytoplasm, rng.gamma(1.5, 14, len(scene.cells)))
         radius = np.clip(0.5 * np.exp(rng.normal(0, 0.45, len(y))), 0.25, 2)
         picture = picture * (1 - 0.75 * np.clip(canvas.discs(y, x, radius), 0, 1))
-    return np.asarray(scene.spread(levels) * picture, np.float32)
+    return unit(np.asarray(scene.spread(levels) * picture, np.float32))

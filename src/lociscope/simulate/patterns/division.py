@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lociscope.simulate.draw import Image
+from lociscope.simulate.draw import Image, unit
 from lociscope.simulate.patterns.registry import Levels, pattern
 from lociscope.simulate.patterns.vesicles import soft_haze
 from lociscope.simulate.scene import Scene
@@ -12,15 +12,14 @@ from lociscope.simulate.structures import bridges, spindles
 @pattern(16, "cones", "midbody", "ring")
 def cytokinetic_bridge(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
     """Between two daughters: two cones with a gap, only their tips, or the ring around the midbody."""
-    return bridges(rng, scene, style) + soft_haze(scene, rng, levels, rng.uniform(0.05, 0.3))
+    return unit(bridges(rng, scene, style)) + soft_haze(scene, rng, levels, rng.uniform(0.05, 0.3))
 
 
 @pattern(17, "fans", "poles", "plate")
 def mitotic_spindle(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
     """In rounded cells: two fans to a plate, or the poles alone."""
     fans = spindles(rng, scene, dots=style == "poles")
-    high = float(fans.max(initial=0))
-    fans = fans / high if high > 0 else fans
+    fans = unit(fans)
     if style == "plate":
         fans = fans + 0.6 * scene.canvas.blur(scene.chromatin, 0.6)
     return np.asarray(fans, np.float32) + soft_haze(scene, rng, levels, rng.uniform(0.05, 0.3))

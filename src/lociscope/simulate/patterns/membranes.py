@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lociscope.simulate.draw import Image
+from lociscope.simulate.draw import Image, unit
 from lociscope.simulate.patterns.registry import Levels, pattern
 from lociscope.simulate.patterns.vesicles import numbers, soft_haze
 from lociscope.simulate.scene import Scene
@@ -23,13 +23,13 @@ def plasma_membrane(scene: Scene, rng: np.random.Generator, style: str, levels: 
     grain = np.clip(1 + 0.35 * canvas.noise(rng, 0.7) + 0.2 * canvas.noise(rng, 3), 0.1, 3)
     surface = level * (scene.owner > 0) * grain
     if style == "sheet":
-        return np.asarray(surface * (0.8 + 0.2 * scene.body) + 0.8 * line, np.float32)
+        return unit(np.asarray(surface * (0.8 + 0.2 * scene.body) + 0.8 * line, np.float32))
     if style == "ruffles":
         folds = np.exp(-np.abs(canvas.noise(rng, 2.2)) * 3) * np.exp(-scene.depth / 2.5)
         line = line + 1.2 * level * folds * np.clip(canvas.noise(rng, 9), 0, 2)
     if style == "spikes":
         line = line + _spikes(scene, rng, levels)
-    return np.asarray(line + rng.uniform(0.06, 0.35) * surface, np.float32)
+    return unit(np.asarray(line, np.float32)) + np.float32(rng.uniform(0.06, 0.35)) * surface
 
 
 def _spikes(scene: Scene, rng: np.random.Generator, levels: Levels) -> Image:
@@ -50,14 +50,14 @@ def _spikes(scene: Scene, rng: np.random.Generator, levels: Levels) -> Image:
 def junctions(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
     """Only where two cells touch: a sharp line, beads like a zip, or patches."""
     canvas = scene.canvas
-    line = np.exp(-0.5 * (scene.contact / rng.uniform(0.3, 0.5)) ** 2)
+    line = np.exp(-0.5 * (scene.contact / rng.uniform(0.18, 0.35)) ** 2)
     if style == "line":
         shape = np.clip(1 + 0.3 * canvas.noise(rng, 2), 0.2, 2) * (canvas.noise(rng, 25) > -1.0)
     elif style == "beads":
         shape = np.clip(canvas.noise(rng, 0.8) - 0.2, 0, 3) * (canvas.noise(rng, 12) > -0.6)
     else:
         shape = np.clip(canvas.noise(rng, 3) - 0.5, 0, 1.5)
-    return np.asarray(scene.spread(levels) * line * shape, np.float32) + soft_haze(
+    return unit(np.asarray(scene.spread(levels) * line * shape, np.float32)) + soft_haze(
         scene, rng, levels, rng.uniform(0.02, 0.15)
     )
 
@@ -75,4 +75,4 @@ def focal_adhesions(scene: Scene, rng: np.random.Generator, style: str, levels: 
     radius = np.sqrt(length * width) / 2
     weight = levels[cell] * rng.gamma(4, 0.25, len(y))
     plaques = scene.canvas.discs(y, x, radius, weight, stretch=np.maximum(1, length / width), angle=angle)
-    return scene.canvas.blur(plaques, 0.12) + soft_haze(scene, rng, levels, rng.uniform(0.03, 0.25))
+    return unit(scene.canvas.blur(plaques, 0.12)) + soft_haze(scene, rng, levels, rng.uniform(0.03, 0.25))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lociscope.simulate.draw import Image
+from lociscope.simulate.draw import Image, unit
 from lociscope.simulate.patterns.registry import Levels, pattern
 from lociscope.simulate.scene import Scene
 
@@ -32,14 +32,14 @@ def nucleoplasm(scene: Scene, rng: np.random.Generator, style: str, levels: Leve
     holes = rng.uniform(0.6, 0.95) if style in ("holed", "clumped") else rng.uniform(0, 0.45)
     edge = 1 - np.exp(np.minimum(scene.beyond, 0) / 0.7 - 0.9)
     inside = scene.nucleus * edge * np.clip(texture, 0.1, 3) * (1 - holes * scene.nucleoli)
-    return np.asarray(scene.spread(levels) * inside + 0.25 * released(scene, levels), np.float32)
+    return np.asarray(unit(scene.spread(levels) * inside) + 0.25 * released(scene, levels), np.float32)
 
 
 @pattern(1, "ring", "folded", "hazy")
 def nuclear_membrane(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
     """A thin uneven ring, with folds, and often haze within."""
     canvas = scene.canvas
-    ring = np.exp(-0.5 * ((scene.beyond + 0.15) / 0.28) ** 2) * (scene.spread(~scene.cells.mitotic))
+    ring = np.exp(-0.5 * ((scene.beyond + 0.15) / 0.22) ** 2) * (scene.spread(~scene.cells.mitotic))
     ring *= np.clip(1 + 0.3 * canvas.noise(rng, 1.5), 0.3, 2)
     within = rng.uniform(0.15, 0.5) if style == "hazy" else rng.uniform(0.02, 0.15)
     picture = ring + within * scene.nucleus * (1 - 0.5 * scene.nucleoli)
@@ -47,7 +47,7 @@ def nuclear_membrane(scene: Scene, rng: np.random.Generator, style: str, levels:
         fold = np.exp(-np.abs(canvas.noise(rng, 2.5) + 0.25 * canvas.noise(rng, 1)) * 7)
         place = canvas.noise(rng, 6) > 0.9
         picture = picture + 0.7 * fold * place * scene.nucleus
-    return np.asarray(scene.spread(levels) * picture + 0.15 * released(scene, levels), np.float32)
+    return np.asarray(unit(scene.spread(levels) * picture) + 0.15 * released(scene, levels), np.float32)
 
 
 @pattern(2, "filled", "rim", "hazy")
@@ -59,7 +59,7 @@ def nucleoli(scene: Scene, rng: np.random.Generator, style: str, levels: Levels)
     else:
         areas = scene.nucleoli * np.clip(1 + 0.2 * canvas.noise(rng, 0.8), 0.3, 2)
     around = rng.uniform(0.15, 0.5) if style == "hazy" else rng.uniform(0.0, 0.15)
-    shining = scene.spread(levels) * areas + haze(scene, levels, around)
+    shining = unit(scene.spread(levels) * areas) + haze(scene, levels, around)
     return np.asarray(shining + 0.2 * released(scene, levels), np.float32)
 
 
@@ -76,7 +76,7 @@ def fibrillar_center(scene: Scene, rng: np.random.Generator, style: str, levels:
     sigma = rng.uniform(0.14, 0.24, len(y)) if style == "raspberry" else rng.uniform(0.25, 0.5, len(y))
     weight = levels[cell.astype(int)] * rng.gamma(4, 0.25, len(y))
     spots = scene.canvas.dots(y + away * np.sin(way), x + away * np.cos(way), sigma, weight)
-    return spots * scene.nucleus + haze(scene, levels, rng.uniform(0, 0.2)) + 0.1 * released(scene, levels)
+    return unit(spots * scene.nucleus) + haze(scene, levels, rng.uniform(0, 0.2)) + 0.1 * released(scene, levels)
 
 
 @pattern(4, "mottled", "fine")
@@ -94,7 +94,7 @@ def speckles(scene: Scene, rng: np.random.Generator, style: str, levels: Levels)
         stretch=rng.uniform(1, 2.4, len(y)), angle=rng.uniform(0, np.pi, len(y)),
     )  # fmt: skip
     blurred = canvas.blur(spots, 0.14) * scene.nucleus * (1 - 0.9 * scene.nucleoli)
-    return blurred + haze(scene, levels, rng.uniform(0.12, 0.4)) + 0.15 * released(scene, levels)
+    return unit(blurred) + haze(scene, levels, rng.uniform(0.12, 0.4)) + 0.15 * released(scene, levels)
 
 
 @pattern(5, "few", "many", "hazy")
@@ -108,4 +108,4 @@ def bodies(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -
     sigma = rng.uniform(0.19, 0.36) * np.exp(rng.normal(0, 0.15, len(y)))
     spots = canvas.dots(y, x, sigma, levels[cell] * rng.gamma(8, 1 / 8, len(y)))
     around = rng.uniform(0.15, 0.4) if style == "hazy" else rng.uniform(0.01, 0.12)
-    return spots + haze(scene, levels, around) + 0.1 * released(scene, levels)
+    return unit(spots) + haze(scene, levels, around) + 0.1 * released(scene, levels)
