@@ -42,13 +42,15 @@ def draw_optics(rng: np.random.Generator) -> list[Optics]:
 
 
 def _channel_optics(rng: np.random.Generator, channel: int) -> Optics:
-    photons = (60, 30, 300, 70)[channel] * np.exp(rng.normal(0, (0.5, 0.9, 0.5, 0.6)[channel]))
+    photons = (65, 32, 160, 42)[channel] * np.exp(rng.normal(0, (0.6, 0.9, 0.6, 0.7)[channel]))
     return Optics(
-        sigma=rng.uniform(0.10, 0.17) * (1.0, 1.0, 1.6, 1.0)[channel],
+        sigma=rng.uniform(0.10, 0.17) * (1.0, 1.0, 1.3, 1.0)[channel],
         haze=rng.uniform(0.02, 0.15) * (1 if channel != GREEN else 0.8),
         haze_sigma=rng.uniform(1.5, 4),
         photons=float(photons),
-        exposure=float(np.clip(np.exp(rng.normal((0.0, 0.0, -0.1, 0.0)[channel], 0.25)), 0.4, 1.7)),
+        exposure=float(
+            np.clip(np.exp(rng.normal((0.15, -0.55, -0.3, -0.2)[channel], (0.4, 0.45, 0.4, 0.4)[channel])), 0.2, 2.0)
+        ),
         background=float(rng.gamma(1, 0.006)),
         offset=float(rng.uniform(0.0, 0.02)),
         uneven=float(rng.uniform(0, 0.2)),

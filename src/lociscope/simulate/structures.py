@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lociscope.simulate.draw import Canvas, Image, unit
-from lociscope.simulate.layout import Cells, State, lay_out
+from lociscope.simulate.layout import State, lay_out
 from lociscope.simulate.scene import FAR, Scene, shape_cells
 from lociscope.simulate.specimen import CellLine
 
@@ -109,7 +109,7 @@ def _grow_inclusions(rng: np.random.Generator, scene: Scene, mean: float) -> Ima
 def _grow_droplets(rng: np.random.Generator, scene: Scene, mean: float) -> Image:
     """Round droplets in clusters around the nucleus; cells differ strongly."""
     cells = scene.cells
-    counts = mean * rng.gamma(0.8, 1 / 0.8, len(cells)) * ~cells.mitotic
+    counts = mean * rng.gamma(1.2, 1 / 1.2, len(cells)) * ~cells.mitotic
     patches = np.exp(1.2 * scene.canvas.noise(rng, 4)) if mean > 0 else scene.canvas.blank()
     density = scene.cytoplasm * np.exp(-np.maximum(scene.beyond, 0) / 4) * patches
     y, x, cell = scene.sample(rng, density, counts)
@@ -179,7 +179,7 @@ def _grow_microtubules(rng: np.random.Generator, scene: Scene) -> None:
     dense = rng.uniform(0.5, 1.0)
     counts = np.where(cells.mitotic, 0, np.clip(dense * cells.radius**2 * 0.75, 30, 320)).astype(np.intp)
     cell = np.repeat(np.arange(len(cells)), counts)
-    from_pole = rng.random(len(cell)) < rng.uniform(0.35, 0.75)
+    from_pole = rng.random(len(cell)) < rng.uniform(0.2, 0.65)
     around = rng.uniform(0, 2 * np.pi, len(cell))
     ring = cells.nucleus_radius[cell] * rng.uniform(0.9, 1.25, len(cell))
     spread = rng.normal(0, 0.5, (2, len(cell)))
@@ -253,7 +253,7 @@ def bridges(rng: np.random.Generator, scene: Scene, style: str = "cones") -> Ima
         style: "cones" for two bundles with a gap, "midbody" for the tips beside it, "ring" for the ring around it.
     """
     cells = scene.cells
-    rows = np.flatnonzero((cells.partner > np.arange(len(cells))))
+    rows = np.flatnonzero(cells.partner > np.arange(len(cells)))
     if not len(rows):
         return scene.canvas.blank()
     one, two = rows, cells.partner[rows]
@@ -279,7 +279,6 @@ def bridges(rng: np.random.Generator, scene: Scene, style: str = "cones") -> Ima
 
 def red_channel(rng: np.random.Generator, scene: Scene) -> Image:
     """Tubulin: microtubules, spindles, bridges, and free tubulin."""
-    canvas = scene.canvas
     lines = microtubules(rng, scene, over_nucleus=rng.uniform(0.05, 0.35))
     level = max(float(np.quantile(lines[lines > 0], 0.7)), 1e-6) if np.any(lines > 0) else 1.0
     expression = scene.spread(np.exp(rng.normal(0, 0.25, len(scene.cells))))
@@ -291,9 +290,11 @@ def red_channel(rng: np.random.Generator, scene: Scene) -> Image:
 def blue_channel(rng: np.random.Generator, scene: Scene) -> Image:
     """DNA: nuclei with texture and dark nucleoli; condensed chromosomes are brighter."""
     canvas = scene.canvas
-    grain = 1 + rng.uniform(0.06, 0.2) * canvas.noise(rng, rng.uniform(0.9, 2)) + 0.08 * canvas.noise(rng, 4)
+    coarse = canvas.noise(rng, rng.uniform(1.2, 2.5))
+    grain = 1 + rng.uniform(0.12, 0.3) * coarse + rng.uniform(0.05, 0.15) * canvas.noise(rng, 0.7)
+    grain += 0.12 * canvas.noise(rng, 4)
     level = scene.spread(np.exp(rng.normal(0, 0.22, len(scene.cells))))
-    dark = 1 - rng.uniform(0.45, 0.75) * scene.nucleoli
+    dark = 1 - rng.uniform(0.4, 0.75) * canvas.blur(scene.nucleoli, 0.2)
     nuclei = scene.nucleus * np.clip(grain, 0.2, 3) * dark * (1 - np.exp(scene.beyond / 1.2 - 0.6))
     return (np.maximum(nuclei, 0) + 1.7 * scene.chromatin * np.clip(grain, 0.4, 2)) * level
 
@@ -309,11 +310,12 @@ def reticulum(rng: np.random.Generator, scene: Scene) -> Image:
     """The ER's net; 1 where it is dense."""
     canvas = scene.canvas
     fade = np.exp(-np.maximum(scene.beyond, 0) / (scene.line.focus * rng.uniform(0.5, 1.4)))
-    fine, broad = canvas.noise(rng, 0.9), canvas.noise(rng, 2.2)
-    ridges = np.exp(-np.abs(fine + 0.5 * broad) * 1.1)
+    net = canvas.noise(rng, rng.uniform(0.6, 1.0)) + 0.4 * canvas.noise(rng, 1.8)
+    ridges = np.exp(-np.abs(net) * rng.uniform(0.5, 1.2)) + rng.uniform(0.1, 0.35) * canvas.noise(rng, 0.45)
     patches = np.clip(1 + 0.3 * canvas.noise(rng, 7), 0.2, 2)
     rim = 0.35 * np.exp(-((scene.beyond / 0.5) ** 2))
     within = rng.uniform(0.04, 0.2) * scene.nucleus
     spindle = scene.spread(scene.cells.mitotic) * np.exp(-np.maximum(scene.beyond, 0) / 2)
-    cytoplasm = scene.cytoplasm * scene.body * (0.15 + fade) * (0.25 + ridges) * patches * (1 - 0.7 * spindle)
+    mesh = np.maximum(0.25 + ridges, 0) * patches
+    cytoplasm = scene.cytoplasm * scene.body * (0.15 + fade) * mesh * (1 - 0.7 * spindle)
     return np.asarray(cytoplasm + rim * scene.body * (1 - spindle) + within, np.float32)

@@ -26,7 +26,7 @@ def intermediate_filaments(scene: Scene, rng: np.random.Generator, style: str, l
         strands = scene.canvas.blur(strands, 0.2) * 1.4
     fade = 1 if style == "whole" else 0.2 + 0.8 * np.exp(-np.maximum(scene.beyond, 0) / (2 * reach))
     strands = strands * fade * (1 - rng.uniform(0.6, 0.95) * scene.nucleus)
-    return unit(strands) + soft_haze(scene, rng, levels, rng.uniform(0.05, 0.25))
+    return unit(strands) + soft_haze(scene, rng, levels, 0.05, 0.25)
 
 
 @pattern(12, "fibres", "edge", "mesh")
@@ -37,7 +37,7 @@ def actin(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) ->
     picture = scene.spread(levels) * rim * {"fibres": 0.35, "edge": 0.9, "mesh": 0.5}[style]
     if style == "mesh":
         net = np.exp(-np.abs(canvas.noise(rng, 1.6)) * 4) * np.exp(-scene.depth / 4)
-        return unit(picture + scene.spread(levels) * net * (scene.owner > 0)) + soft_haze(scene, rng, levels, 0.15)
+        return unit(picture + scene.spread(levels) * net * (scene.owner > 0)) + soft_haze(scene, rng, levels, 0.02, 0.2)
     count = rng.uniform(14, 32) if style == "fibres" else rng.uniform(3, 9)
     y, x, cell = scene.sample(rng, (scene.owner > 0).astype(np.float32), numbers(scene, rng, count, 0.4))
     lean = (cells.angle + rng.normal(0, 0.35, len(cells)))[cell] + rng.normal(0, 0.09, len(y))
@@ -52,7 +52,7 @@ def actin(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) ->
     weight = (levels[cell] * rng.gamma(2, 0.5, len(y)))[:, None] * (own[:, 1:] & own[:, :-1])
     fibres = canvas.strokes(np.stack([ty, tx], -1).astype(np.float32), weight)
     thick = canvas.blur(fibres, rng.uniform(0.08, 0.25))
-    return unit(picture + 1.3 * thick) + soft_haze(scene, rng, levels, rng.uniform(0.04, 0.2))
+    return unit(picture + 1.3 * thick) + soft_haze(scene, rng, levels, 0.04, 0.2)
 
 
 @pattern(14, "strands", "fine")
@@ -60,9 +60,9 @@ def microtubules(scene: Scene, rng: np.random.Generator, style: str, levels: Lev
     """Thin strands through the cell from the organising centre; the spindle in dividing cells."""
     lines = tubules(rng, scene, over_nucleus=rng.uniform(0.1, 0.5))
     level = scene.spread(levels)
-    free = rng.uniform(0.02, 0.25) * (1 if style == "strands" else 2)
+    free = 0.2 * (1 if style == "strands" else 2)
     lines = lines + 0.5 * spindles(rng, scene)
-    return unit(np.asarray(level * lines, np.float32)) + soft_haze(scene, rng, levels, free)
+    return unit(np.asarray(level * lines, np.float32)) + soft_haze(scene, rng, levels, 0.02, free)
 
 
 @pattern(15, "comets")
@@ -84,4 +84,4 @@ def microtubule_ends(scene: Scene, rng: np.random.Generator, style: str, levels:
         tip[:, 0], tip[:, 1], np.sqrt(length * 0.35) / 2, weight, stretch=length / 0.35, angle=angle
     )
     faint = rng.uniform(0.0, 0.2) * unit(tubules(rng, scene, over_nucleus=0.2) * scene.spread(levels))
-    return unit(scene.canvas.blur(dashes, 0.1)) + faint + soft_haze(scene, rng, levels, rng.uniform(0.03, 0.2))
+    return unit(scene.canvas.blur(dashes, 0.1)) + faint + soft_haze(scene, rng, levels, 0.03, 0.2)

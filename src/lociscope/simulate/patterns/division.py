@@ -12,7 +12,7 @@ from lociscope.simulate.structures import bridges, spindles
 @pattern(16, "cones", "midbody", "ring")
 def cytokinetic_bridge(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
     """Between two daughters: two cones with a gap, only their tips, or the ring around the midbody."""
-    return unit(bridges(rng, scene, style)) + soft_haze(scene, rng, levels, rng.uniform(0.05, 0.3))
+    return unit(bridges(rng, scene, style)) + soft_haze(scene, rng, levels, 0.05, 0.3)
 
 
 @pattern(17, "fans", "poles", "plate")
@@ -22,4 +22,4 @@ def mitotic_spindle(scene: Scene, rng: np.random.Generator, style: str, levels: 
     fans = unit(fans)
     if style == "plate":
         fans = fans + 0.6 * scene.canvas.blur(scene.chromatin, 0.6)
-    return np.asarray(fans, np.float32) + soft_haze(scene, rng, levels, rng.uniform(0.05, 0.3))
+    return np.asarray(fans, np.float32) + soft_haze(scene, rng, levels, 0.05, 0.3)

@@ -57,9 +57,7 @@ def junctions(scene: Scene, rng: np.random.Generator, style: str, levels: Levels
         shape = np.clip(canvas.noise(rng, 0.8) - 0.2, 0, 3) * (canvas.noise(rng, 12) > -0.6)
     else:
         shape = np.clip(canvas.noise(rng, 3) - 0.5, 0, 1.5)
-    return unit(np.asarray(scene.spread(levels) * line * shape, np.float32)) + soft_haze(
-        scene, rng, levels, rng.uniform(0.02, 0.15)
-    )
+    return unit(np.asarray(scene.spread(levels) * line * shape, np.float32)) + soft_haze(scene, rng, levels, 0.02, 0.15)
 
 
 @pattern(13, "rim", "scattered")
@@ -75,4 +73,4 @@ def focal_adhesions(scene: Scene, rng: np.random.Generator, style: str, levels: 
     radius = np.sqrt(length * width) / 2
     weight = levels[cell] * rng.gamma(4, 0.25, len(y))
     plaques = scene.canvas.discs(y, x, radius, weight, stretch=np.maximum(1, length / width), angle=angle)
-    return unit(scene.canvas.blur(plaques, 0.12)) + soft_haze(scene, rng, levels, rng.uniform(0.03, 0.25))
+    return unit(scene.canvas.blur(plaques, 0.12)) + soft_haze(scene, rng, levels, 0.03, 0.25)

@@ -76,7 +76,7 @@ def fibrillar_center(scene: Scene, rng: np.random.Generator, style: str, levels:
     sigma = rng.uniform(0.14, 0.24, len(y)) if style == "raspberry" else rng.uniform(0.25, 0.5, len(y))
     weight = levels[cell.astype(int)] * rng.gamma(4, 0.25, len(y))
     spots = scene.canvas.dots(y + away * np.sin(way), x + away * np.cos(way), sigma, weight)
-    return unit(spots * scene.nucleus) + haze(scene, levels, rng.uniform(0, 0.2)) + 0.1 * released(scene, levels)
+    return unit(spots * scene.nucleus) + haze(scene, levels, 0.15 * rng.random() ** 2) + 0.1 * released(scene, levels)
 
 
 @pattern(4, "mottled", "fine")

@@ -32,7 +32,7 @@ def golgi(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) ->
     ribbons = np.minimum(ribbons, 2.2) * (1 - 0.75 * scene.nucleus)
     sy, sx, scell = scene.sample(rng, nearness(scene, 6), numbers(scene, rng, rng.uniform(4, 25)))
     stacks = scene.canvas.dots(sy, sx, 0.2, 0.5 * levels[scell] * rng.gamma(2, 0.5, len(sy)))
-    return unit(ribbons + stacks) + soft_haze(scene, rng, levels, rng.uniform(0.01, 0.08))
+    return unit(ribbons + stacks) + soft_haze(scene, rng, levels, 0.01, 0.08)
 
 
 @pattern(18, "cloud")
@@ -47,7 +47,7 @@ def organizing_center(scene: Scene, rng: np.random.Generator, style: str, levels
     sigma = rng.uniform(0.14, 0.26, len(cell))
     granules = scene.canvas.dots(y, x, sigma, levels[cell] * rng.gamma(2, 0.5, len(cell)))
     cloud = scene.canvas.dots(cells.pole_y, cells.pole_x, rng.uniform(0.6, 1.2, len(cells)), 0.4 * levels)
-    return unit(granules + cloud) + soft_haze(scene, rng, levels, rng.uniform(0.03, 0.2))
+    return unit(granules + cloud) + soft_haze(scene, rng, levels, 0.03, 0.2)
 
 
 @pattern(19, "pair", "single")
@@ -65,7 +65,7 @@ def centrosome(scene: Scene, rng: np.random.Generator, style: str, levels: Level
     seen = np.where(rng.random(len(cells)) < 0.85, 1.0, 0.15)
     weight = np.concatenate([levels * seen, levels * seen * second])
     sigma = np.tile(rng.uniform(0.2, 0.34) * np.exp(rng.normal(0, 0.12, len(cells))), 2)
-    return unit(scene.canvas.dots(y, x, sigma, weight)) + soft_haze(scene, rng, levels, rng.uniform(0.03, 0.25))
+    return unit(scene.canvas.dots(y, x, sigma, weight)) + soft_haze(scene, rng, levels, 0.03, 0.25)
 
 
 @pattern(23, "threads", "rods", "grains")
@@ -81,7 +81,7 @@ def mitochondria(scene: Scene, rng: np.random.Generator, style: str, levels: Lev
     tracks = walk(rng, scene, y, x, cell, angle, steps, 0.45, 0.6)
     weight = levels[cell][:, None] * rng.gamma(3, 1 / 3, (len(y), 1)) * rng.gamma(4, 0.25, (len(y), steps))
     threads = scene.canvas.blur(scene.canvas.strokes(tracks, weight), 0.17)
-    return unit(threads * (1 - 0.93 * scene.nucleus)) + soft_haze(scene, rng, levels, rng.uniform(0.0, 0.08))
+    return unit(threads * (1 - 0.93 * scene.nucleus)) + soft_haze(scene, rng, levels, 0.0, 0.08)
 
 
 @pattern(24, "ball", "hollow")
@@ -91,4 +91,4 @@ def aggresome(scene: Scene, rng: np.random.Generator, style: str, levels: Levels
     hollow = 0.8 * (rng.random(len(y)) < 0.7) if style == "hollow" else 0.0
     weight = levels[cell.astype(int)] * rng.gamma(4, 0.25, len(y))
     balls = scene.canvas.blur(scene.canvas.discs(y, x, radius, weight, hollow=hollow), 0.15)
-    return unit(balls) + soft_haze(scene, rng, levels, rng.uniform(0.02, 0.15))
+    return unit(balls) + soft_haze(scene, rng, levels, 0.02, 0.15)

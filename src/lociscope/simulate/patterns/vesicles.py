@@ -22,8 +22,9 @@ def nearness(scene: Scene, distance: float) -> Image:
     return (scene.cytoplasm + over) * scene.body**0.5 * np.exp(-np.maximum(scene.beyond, 0) / distance)
 
 
-def soft_haze(scene: Scene, rng: np.random.Generator, levels: Levels, strength: float) -> Image:
-    """Weak cytosol behind dots."""
+def soft_haze(scene: Scene, rng: np.random.Generator, levels: Levels, low: float, high: float) -> Image:
+    """Weak cytosol behind dots, of a strength between two, more often weak."""
+    strength = np.float32(low + (high - low) * rng.random() ** 2)
     grain = np.clip(1 + 0.3 * scene.canvas.noise(rng, 0.7), 0.2, 2)
     return strength * scene.spread(levels) * scene.body * (1 - 0.5 * scene.nucleus) * grain
 
@@ -34,7 +35,7 @@ def peroxisomes(scene: Scene, rng: np.random.Generator, style: str, levels: Leve
     y, x, cell = scene.sample(rng, nearness(scene, 30), numbers(scene, rng, rng.uniform(180, 400)))
     sigma = 0.2 * np.exp(rng.normal(0, 0.2, len(y)))
     spots = scene.canvas.dots(y, x, sigma, levels[cell] * rng.gamma(6, 1 / 6, len(y)))
-    return unit(spots) + soft_haze(scene, rng, levels, rng.uniform(0, 0.04))
+    return unit(spots) + soft_haze(scene, rng, levels, 0, 0.04)
 
 
 @pattern(9, "small")
@@ -43,7 +44,7 @@ def endosomes(scene: Scene, rng: np.random.Generator, style: str, levels: Levels
     y, x, cell = scene.sample(rng, _at_pole(scene, 9), numbers(scene, rng, rng.uniform(150, 350)))
     sigma = 0.17 * np.exp(rng.normal(0, 0.25, len(y)))
     spots = scene.canvas.dots(y, x, sigma, levels[cell] * rng.gamma(1.3, 1 / 1.3, len(y)))
-    return unit(spots) + soft_haze(scene, rng, levels, rng.uniform(0.02, 0.12))
+    return unit(spots) + soft_haze(scene, rng, levels, 0.02, 0.12)
 
 
 def _at_pole(scene: Scene, distance: float) -> Image:
@@ -61,7 +62,7 @@ def lysosomes(scene: Scene, rng: np.random.Generator, style: str, levels: Levels
     radius = np.clip(0.36 * np.exp(rng.normal(0, 0.33, len(y))), 0.2, 0.95)
     hollow = (rng.random(len(y)) < 0.45) * 0.6 * (radius > 0.33)
     spots = scene.canvas.discs(y, x, radius, levels[cell] * rng.gamma(3, 1 / 3, len(y)), hollow=hollow)
-    return unit(scene.canvas.blur(spots, 0.1)) + soft_haze(scene, rng, levels, rng.uniform(0.01, 0.08))
+    return unit(scene.canvas.blur(spots, 0.1)) + soft_haze(scene, rng, levels, 0.01, 0.08)
 
 
 @pattern(20, "rings")
@@ -71,7 +72,7 @@ def lipid_droplets(scene: Scene, rng: np.random.Generator, style: str, levels: L
     weight = levels[cell.astype(int)] * rng.gamma(4, 0.25, len(y))
     hollow = np.clip((radius - 0.2) / 0.15, 0, 1)
     rings = scene.canvas.discs(y, x, radius + 0.12, weight, hollow=hollow)
-    return unit(scene.canvas.blur(rings, 0.1)) + soft_haze(scene, rng, levels, rng.uniform(0.02, 0.15))
+    return unit(scene.canvas.blur(rings, 0.1)) + soft_haze(scene, rng, levels, 0.02, 0.15)
 
 
 @pattern(26, "distinct")
@@ -80,7 +81,7 @@ def cytoplasmic_bodies(scene: Scene, rng: np.random.Generator, style: str, level
     y, x, cell = scene.sample(rng, nearness(scene, 25), numbers(scene, rng, rng.uniform(7, 28), 0.5))
     sigma = 0.3 * np.exp(rng.normal(0, 0.25, len(y)))
     spots = scene.canvas.dots(y, x, sigma, levels[cell] * rng.gamma(4, 0.25, len(y)))
-    return unit(spots) + soft_haze(scene, rng, levels, rng.uniform(0.04, 0.25))
+    return unit(spots) + soft_haze(scene, rng, levels, 0.04, 0.25)
 
 
 @pattern(27, "mixed", "rods", "rings")
@@ -98,7 +99,7 @@ def rods_and_rings(scene: Scene, rng: np.random.Generator, style: str, levels: L
         stretch=length[rod] / 0.44, angle=rng.uniform(0, np.pi, rod.sum()),
     )  # fmt: skip
     rings = canvas.discs(y[~rod], x[~rod], np.clip(length[~rod] / 3, 0.6, 1.8), weight[~rod], hollow=1.0)
-    return unit(canvas.blur(rods + rings, 0.1)) + soft_haze(scene, rng, levels, rng.uniform(0.02, 0.12))
+    return unit(canvas.blur(rods + rings, 0.1)) + soft_haze(scene, rng, levels, 0.02, 0.12)
 
 
 def unidentified(scene: Scene, rng: np.random.Generator, levels: Levels) -> Image:
