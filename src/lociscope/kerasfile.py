@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 MEMBERS = frozenset({"config.json", "metadata.json", "model.weights.h5"})
 MAX_CONFIG_BYTES = 16 << 20
 MAX_ARCHIVE_BYTES = 2 << 30
+MODULES = (
+    *(f"keras.{part}" for part in ("activations", "constraints", "initializers", "layers", "losses", "metrics")),
+    *(f"keras.{part}" for part in ("models", "optimizers", "regularizers", "src.models.functional")),
+)
+"""Modules of Keras whose classes may be named; `keras.utils` and the like hold functions that do things."""
+_FROM_KERAS = frozenset({"DTypePolicy", "Functional", "Sequential"})
 _FORBIDDEN_CLASSES = frozenset({"Lambda", "__lambda__", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer"})
+_DATA = frozenset({"__keras_tensor__", "__tensor__", "__numpy__", "__ellipsis__", "__slice__", "__tuple__"})
+"""Names under which Keras stores plain values."""
 
 
 def check_keras(archive: bytes, what: str) -> None:
@@ -63,14 +71,24 @@ def _objects(node: Any) -> "Iterator[dict[str, Any]]":  # noqa: ANN401 - any JSO
 
 
 def _check_class(node: dict[str, Any], what: str) -> None:
-    name = node.get("class_name")
-    if name is None:
+    name, module = node.get("class_name"), node.get("module")
+    if name is None or name in _DATA:
         return
-    module, registered = node.get("module"), node.get("registered_name")
-    own = isinstance(registered, str) and registered.startswith("lociscope>")
-    keras = (isinstance(module, str) and (module == "keras" or module.startswith("keras."))) or module == "builtins"
-    if name in _FORBIDDEN_CLASSES or not (own or (keras and module is not None)):
+    if name in _FORBIDDEN_CLASSES or not (_is_ours(node) or _is_keras(name, module)):
         raise LociscopeError(
             f"{what} holds code or a foreign class: {name!r} of the module {module!r}. "
             "Only layers of Keras and of lociscope are loaded; save the model without it."
         )
+
+
+def _is_ours(node: dict[str, Any]) -> bool:
+    registered = node.get("registered_name")
+    return isinstance(registered, str) and registered.startswith("lociscope>")
+
+
+def _is_keras(name: object, module: object) -> bool:
+    if module == "builtins":  # Keras looks such a function up in its own activations, losses and the like
+        return name == "function"
+    return (module == "keras" and name in _FROM_KERAS) or any(
+        module == known or str(module).startswith(f"{known}.") for known in MODULES
+    )

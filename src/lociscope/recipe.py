@@ -39,11 +39,7 @@ class Data(_Section):
     drawn_size: int = Field(256, ge=64, le=2048, description="Side in px at which they are drawn.")
     seed: int = Field(0, ge=0, description="Seed of the simulated fields and of the split.")
     balance: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        description="Share of simulated fields that are drawn with a place "
-        "chosen evenly over the classes; the rest follow the real frequencies.",
+        0.5, ge=0, le=1, description="How far rare places are lifted in simulated fields: 0 real frequencies, 1 even."
     )
     valid: float = Field(0.1, gt=0, lt=1, description="Share of fields held out where the Catalog has no split.")
 

@@ -4,10 +4,13 @@ import inspect
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lociscope.errors import MissingExtraError, UsageError, nearest
+from lociscope.errors import LociscopeError, MissingExtraError, UsageError, nearest
+from lociscope.kerasfile import check_keras
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+    from types import ModuleType
 
     import keras
 
@@ -39,12 +42,7 @@ def build_network(name: str, size: int, options: dict[str, Any]) -> "keras.Model
     if name not in NETWORKS:
         raise UsageError(f"No network {name!r}.{nearest(name, NETWORKS)}")
     module, function = NETWORKS[name].split(":")
-    try:
-        builder: Callable[..., keras.Model] = getattr(import_module(module), function)
-    except ModuleNotFoundError as error:
-        if error.name in ("keras", "tensorflow"):
-            raise MissingExtraError("Training", "train") from error
-        raise
+    builder: Callable[..., keras.Model] = getattr(_import(module), function)
     known = [option for option in inspect.signature(builder).parameters if option != "size"]
     unknown = next((option for option in options if option not in known), None)
     if unknown is not None:
@@ -53,3 +51,36 @@ def build_network(name: str, size: int, options: dict[str, Any]) -> "keras.Model
         return builder(size, **options)
     except (ValueError, TypeError) as error:
         raise UsageError(f"Network {name!r} cannot be built: {error}. Mend [network] in the recipe.") from error
+
+
+def load_network(path: "Path") -> "keras.Model":
+    """Loads a network from a `.keras` archive, after looking into it for code.
+
+    Args:
+        path: The archive, such as a Run's `best.keras`.
+
+    Returns:
+        The network, not compiled.
+
+    Raises:
+        LociscopeError: The archive is missing or damaged, or names foreign classes.
+        MissingExtraError: Keras is not installed.
+    """
+    try:
+        check_keras(path.read_bytes(), f"'{path}'")
+    except OSError as error:
+        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path.") from error
+    for network in NETWORKS.values():  # their modules register lociscope's layers with Keras
+        _import(network.split(":")[0])
+    import keras
+
+    return keras.saving.load_model(path, compile=False)
+
+
+def _import(module: str) -> "ModuleType":
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name in ("keras", "tensorflow"):
+            raise MissingExtraError("Training", "train") from error
+        raise

@@ -1,0 +1,58 @@
+"""Simulated fields as a source of training: drawn straight into the store, with rare places lifted."""
+
+from collections import deque
+from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lociscope.data.pack import Prepared
+from lociscope.images.scale import prepare
+from lociscope.simulate import draw_field, label_sets
+from lociscope.simulate.field import FIELDS_PER_SPECIMEN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lociscope.recipe import Data
+
+_LABELS = 7
+"""Separates the draw of label sets from the simulator's own draws of the same seed and number."""
+
+
+def prepare_simulated(settings: "Data", workers: int = 1) -> "Iterator[Prepared]":
+    """Draws and prepares a recipe's simulated fields, in order; the pixels do not depend on `workers`.
+
+    Args:
+        settings: The `[data]` table: number, size, seed, balance, and what the network wants.
+        workers: Processes that draw.
+
+    Yields:
+        The fields; their group is the specimen.
+    """
+    draw = partial(prepare_one, settings)
+    if workers <= 1:
+        yield from map(draw, range(settings.fields))
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        waiting: deque[Future[Prepared]] = deque()
+        try:
+            for index in range(settings.fields):
+                waiting.append(pool.submit(draw, index))
+                if len(waiting) > 4 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def prepare_one(settings: "Data", index: int) -> Prepared:
+    """Draws and prepares the field of one number; a pure function of its arguments."""
+    sets, chances = label_sets(settings.balance)
+    rng = np.random.default_rng([settings.seed, index // FIELDS_PER_SPECIMEN, _LABELS])
+    places = sets[int(rng.choice(len(sets), p=chances))]
+    field = draw_field(index, seed=settings.seed, size=settings.drawn_size, places=places)
+    return Prepared(field.id, field.specimen, prepare(field.pixels, settings.input), field.target)

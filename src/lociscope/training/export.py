@@ -1,0 +1,154 @@
+"""A finished Run becomes a Bundle: exported, compared with Keras, scored, hashed."""
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lociscope import __version__
+from lociscope.bundle import Card, Decision, Score, Selftest, write_bundle
+from lociscope.decide.intervals import bootstrap
+from lociscope.decide.metrics import lrap, macro_auc, macro_average_precision, macro_f1
+from lociscope.decide.places import best_constant
+from lociscope.errors import LociscopeError
+from lociscope.labels import LABELS, N_LABELS, to_multi_hot
+from lociscope.models import OUTPUTS, load_network
+from lociscope.training.fit import start_tensorflow
+
+if TYPE_CHECKING:
+    import keras
+
+    from lociscope.run import Run
+
+LARGEST_DIFFERENCE = 1e-5
+"""Most that ONNX may differ from Keras in any output probability."""
+COMPARED = 64
+"""Fields on which the two are compared."""
+SELFTEST_FIELDS = 2
+INTERVAL_LEVEL = 0.9
+
+DEFAULT_LIMITS = (
+    "Not for diagnosis. Probabilities are not calibrated. Scores are those of the fields named beside them; "
+    "other cell lines, stains or microscopes may give others."
+)
+
+
+def export(run: "Run", folder: Path, name: str, licence: str, limits: str = DEFAULT_LIMITS) -> float:
+    """Exports a Run's network as a Bundle.
+
+    Args:
+        run: A finished Run.
+        folder: The Bundle to make.
+        name: Its name, for the card.
+        licence: Licence of the weights, for the card.
+        limits: What it is not, for the card.
+
+    Returns:
+        The largest difference between Keras' and ONNX Runtime's probabilities on `COMPARED` inputs.
+
+    Raises:
+        LociscopeError: The two differ by more than `LARGEST_DIFFERENCE`; nothing is written then.
+    """
+    start_tensorflow(0)
+    network = load_network(run.best_model)
+    recipe = run.recipe()
+    inputs = _comparison_inputs(recipe.data.size)
+    outputs = {key: np.asarray(value) for key, value in network(inputs, training=False).items()}
+    model = _to_onnx(network)
+    difference = _compare(model, inputs, outputs["probabilities"])
+    if not difference <= LARGEST_DIFFERENCE:
+        raise LociscopeError(
+            f"The exported network differs from Keras by {difference:.2g} in a probability, more than "
+            f"{LARGEST_DIFFERENCE:g}; no bundle was written. Check the network's layers for ones that ONNX rounds."
+        )
+    selftest = Selftest(inputs[:SELFTEST_FIELDS], outputs["probabilities"][:SELFTEST_FIELDS])
+    write_bundle(folder, _card(run, name, licence, limits), model, selftest, {})
+    return difference
+
+
+def _comparison_inputs(size: int) -> np.ndarray:
+    """Inputs that reach all of a network's range: smooth blobs at many scales, some of them empty or full."""
+    rng = np.random.default_rng(0)
+    inputs = rng.random((COMPARED, size, size, 4), np.float32)
+    for number, picture in enumerate(inputs):
+        for shift in (1, 2, 4, 8)[: number % 5]:
+            picture += np.roll(picture, shift, 0) + np.roll(picture, shift, 1)
+            picture /= 3
+        picture -= picture.min()
+        picture /= max(float(picture.max()), 1e-6)
+        picture **= 1 + number % 4
+    inputs[-2], inputs[-1] = 0, 1
+    return np.rint(inputs * 255).astype(np.float32) / 255
+
+
+def _to_onnx(network: "keras.Model") -> bytes:
+    outputs = [key for key in OUTPUTS if key in network.output]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        network.export(path, format="onnx", verbose=False)
+        return _tidied(path.read_bytes(), outputs)
+
+
+def _tidied(model: bytes, outputs: list[str]) -> bytes:
+    """Drops what the converter leaves behind: operator sets that no node uses."""
+    import onnx
+
+    graph = onnx.load_model_from_string(model)
+    used = {node.domain for node in graph.graph.node}
+    kept = [opset for opset in graph.opset_import if opset.domain in used | {""}]
+    del graph.opset_import[:]
+    graph.opset_import.extend(kept)
+    names = [output.name for output in graph.graph.output]
+    if sorted(names) != sorted(outputs):
+        raise LociscopeError(f"The exported network has the outputs {names}, expected {outputs}. Check its head.")
+    made: bytes = graph.SerializeToString()
+    return made
+
+
+def _compare(model: bytes, inputs: np.ndarray, expected: np.ndarray) -> float:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    (probabilities,) = session.run(["probabilities"], {session.get_inputs()[0].name: inputs})
+    return float(np.abs(probabilities - expected).max())
+
+
+def _card(run: "Run", name: str, licence: str, limits: str) -> Card:
+    recipe, environment = run.recipe(), run.environment()
+    predictions = run.predictions()
+    truth_of = run.truth()
+    truth = to_multi_hot([truth_of[field] for field in predictions.ids])
+    threshold = best_constant(truth, predictions.probability)
+    return Card(
+        name=name,
+        version=__version__,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        licence=licence,
+        labels=LABELS,
+        input=recipe.data.input,
+        decide=Decision(policy=recipe.decide.policy, thresholds=(threshold,) * N_LABELS),
+        metrics=_scores(truth, predictions.probability, threshold),
+        provenance={
+            "recipe": recipe.model_dump(by_alias=True),
+            **environment.model_dump(by_alias=True, exclude={"schema_"}),
+        },
+        limits=limits,
+    )
+
+
+def _scores(truth: np.ndarray, probability: np.ndarray, threshold: float) -> dict[str, Score]:
+    decided = probability >= np.float32(threshold)
+    what = "validation fields of the Run, on which epoch and threshold were chosen; 90 % bootstrap over fields"
+    measured: dict[str, Any] = {
+        "macro_f1": bootstrap(macro_f1, truth, decided, level=INTERVAL_LEVEL),
+        "lrap": bootstrap(lrap, truth, probability, level=INTERVAL_LEVEL),
+        "macro_auc": bootstrap(macro_auc, truth, probability, level=INTERVAL_LEVEL),
+        "macro_average_precision": bootstrap(macro_average_precision, truth, probability, level=INTERVAL_LEVEL),
+    }
+    return {
+        key: Score(value=score.value, low=score.low, high=score.high, n=score.n, what=what)
+        for key, score in measured.items()
+        if np.isfinite([score.value, score.low, score.high]).all()
+    }
