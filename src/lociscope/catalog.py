@@ -134,13 +134,14 @@ class Catalog:
         return type(self)(self.table.filter(self.table["target"].is_valid()), self.folder)
 
 
-def read_labels(path: Path) -> dict[str, tuple[int, ...]]:
+def read_labels(path: Path, column: str = "Target") -> dict[str, tuple[int, ...]]:
     """Reads a label table, a CSV with the columns `Id` and `Target`.
 
     A byte-order mark, Windows line ends and further columns are accepted.
 
     Args:
         path: The CSV file.
+        column: The column of the labels.
 
     Returns:
         Class numbers by id, in the order of the file.
@@ -152,19 +153,19 @@ def read_labels(path: Path) -> dict[str, tuple[int, ...]]:
         with path.open(newline="", encoding="utf-8-sig") as lines:
             reader = csv.DictReader(lines)
             columns = reader.fieldnames or []
-            if "Id" not in columns or "Target" not in columns:
+            if "Id" not in columns or column not in columns:
                 raise LociscopeError(
-                    f"'{path}' is no label table: expected the columns Id,Target, "
-                    f"found {','.join(columns)[:80] or 'nothing'}. Write the header line 'Id,Target'."
+                    f"'{path}' is no label table: expected the columns Id,{column}, "
+                    f"found {','.join(columns)[:80] or 'nothing'}. Write the header line 'Id,{column}'."
                 )
-            return _labels_of(reader, path)
+            return _labels_of(reader, path, column)
     except OSError as error:
         raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path.") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise LociscopeError(f"'{path}' is no CSV text ({error}). Save it as UTF-8 with commas.") from error
 
 
-def _labels_of(reader: "csv.DictReader[str]", path: Path) -> dict[str, tuple[int, ...]]:
+def _labels_of(reader: "csv.DictReader[str]", path: Path, column: str) -> dict[str, tuple[int, ...]]:
     labels: dict[str, tuple[int, ...]] = {}
     for row in reader:
         identifier = row["Id"]
@@ -175,7 +176,7 @@ def _labels_of(reader: "csv.DictReader[str]", path: Path) -> dict[str, tuple[int
                 f"'{path}' names the id {identifier!r} twice, again in line {reader.line_num}. Keep one of them."
             )
         try:
-            labels[identifier] = parse_target(row["Target"] or "")
+            labels[identifier] = parse_target(row[column] or "")
         except LociscopeError as error:
             raise LociscopeError(f"'{path}' line {reader.line_num}: {error}") from error
     return labels

@@ -82,6 +82,15 @@ class Predictions:
             for name, numbers, row in zip(self.ids, self.predicted, self.probability, strict=True):
                 writer.writerow([name, format_target(numbers or (int(row.argmax()),))])
 
+    @classmethod
+    def read_submission(cls, path: "Path") -> Self:
+        """Reads what `write_submission` wrote: the places, and no probabilities (all are 0)."""
+        from lociscope.catalog import read_labels
+
+        places = read_labels(path, "Predicted")
+        n = len(places)
+        return cls(list(places), np.zeros((n, N_LABELS), np.float32), list(places.values()), ["ok"] * n, [()] * n)
+
     def _write_csv(self, path: "Path") -> None:
         with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")

@@ -1,0 +1,161 @@
+"""Predicting many fields to a file: resumable, nothing lost, good fields go on and bad ones are listed."""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lociscope.errors import LociscopeError
+from lociscope.images.read import read_field
+from lociscope.images.sources import Failure, FieldSource
+from lociscope.predict.job import Job, Options
+from lociscope.predict.predictor import BATCH, Predictor, PreparedField, batched
+from lociscope.predictions import Predictions
+
+PART = 256
+"""Fields in one part: what a kill can cost."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a call did.
+
+    Attributes:
+        rows: Fields in the file.
+        new: Fields that this call predicted.
+        failures: Fields that could not be read.
+    """
+
+    rows: int = 0
+    new: int = 0
+    failures: list[Failure] = field(default_factory=list)
+
+
+def predict_to_file(
+    predictor: Predictor,
+    sources: Sequence[FieldSource],
+    out: Path,
+    options: Options,
+    *,
+    broken: Sequence[Failure] = (),
+    workers: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> Outcome:
+    """Predicts fields into a file, or goes on where an earlier call stopped.
+
+    Fields that the file already holds are kept if their planes have not changed since; the others, and those
+    that failed before, are predicted. The rows follow the order of `sources`, then come rows that the file
+    held of other fields.
+
+    Args:
+        predictor: The opened bundle.
+        sources: The fields.
+        out: `.csv` or `.parquet`.
+        options: What to write.
+        broken: Fields known to be unreadable; they are listed with the others.
+        workers: Threads that read fields.
+        progress: Called with (done, total).
+
+    Returns:
+        What was done.
+
+    Raises:
+        LociscopeError: The file was made by another bundle or with other options, or cannot be written.
+    """
+    job = Job.of(predictor.bundle, out, options)
+    prints = {source.id: _fingerprint(source) for source in sources}
+    held = job.finished()
+    parts = job.parts(prints)
+    known = {name for part in parts for name in part.ids}
+    known |= {name for name, mark in held.items() if prints.get(name, mark) == mark}
+    todo = [source for source in sources if source.id not in known]
+    outcome = Outcome(failures=list(broken))
+    if todo:
+        job.prepare()
+    for batch in batched(_prepared(predictor, todo, workers, outcome.failures), PART):
+        part = Predictions.join([predictor.run(some, embeddings=options.embeddings) for some in batched(batch, BATCH)])
+        job.write_part(part, prints)
+        parts.append(part)
+        outcome.new += len(part)
+        if progress:
+            progress(outcome.new + len(outcome.failures) - len(broken), len(todo))
+    stale = {source.id for source in todo}
+    if parts or stale & held.keys():
+        earlier = [job.earlier()] if held else []
+        table = _merge(earlier, parts, stale, [source.id for source in sources])
+        job.finish(table, held | prints)
+        outcome.rows = len(table)
+    else:
+        outcome.rows = len(held)
+    job.close(outcome.failures)
+    return outcome
+
+
+def _prepared(
+    predictor: Predictor, sources: Sequence[FieldSource], workers: int, failures: list[Failure]
+) -> Iterator[PreparedField]:
+    """Reads and prepares fields in threads, in order, a few ahead of what is asked for."""
+
+    def load(source: FieldSource) -> PreparedField | Failure:
+        try:
+            return predictor.prepare(read_field(source))
+        except LociscopeError as error:
+            path = next((str(plane) for plane in source.planes if plane is not None), "")
+            return Failure(source.id, path, str(error))
+
+    with ThreadPoolExecutor(workers) as pool:
+        for result in _ahead(pool, load, sources, 2 * workers):
+            if isinstance(result, Failure):
+                failures.append(result)
+            else:
+                yield result
+
+
+def _ahead(
+    pool: ThreadPoolExecutor,
+    load: Callable[[FieldSource], PreparedField | Failure],
+    sources: Sequence[FieldSource],
+    most: int,
+) -> Iterator[PreparedField | Failure]:
+    """Maps in order with at most `most` waiting, so that memory does not grow with the number of fields."""
+    waiting: deque[Future[PreparedField | Failure]] = deque()
+    try:
+        for source in sources:
+            waiting.append(pool.submit(load, source))
+            if len(waiting) > most:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _fingerprint(source: FieldSource) -> str:
+    """Changes when a plane is replaced: path, size and time of change of each."""
+    marks = []
+    for plane in source.planes:
+        try:
+            stat = plane.stat() if plane else None
+        except OSError:
+            stat = None
+        marks.append(f"{plane}|{stat.st_size}|{stat.st_mtime_ns}" if stat else f"{plane}|")
+    return hashlib.sha256("\n".join(marks).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _merge(earlier: list[Predictions], parts: list[Predictions], stale: set[str], order: list[str]) -> Predictions:
+    """Puts rows in the order of the sources; rows of other fields follow as they stood.
+
+    Args:
+        earlier: The table as it was.
+        parts: What is new.
+        stale: Ids whose earlier rows no longer hold.
+        order: Ids of the sources.
+    """
+    kept = [table.take([row for row, name in enumerate(table.ids) if name not in stale]) for table in earlier]
+    whole = Predictions.join([table for table in (*kept, *parts) if len(table)])
+    row_of = {name: row for row, name in enumerate(whole.ids)}
+    rows = [row_of.pop(name) for name in order if name in row_of]
+    return whole.take([*rows, *row_of.values()])

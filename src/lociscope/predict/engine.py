@@ -1,0 +1,82 @@
+"""ONNX Runtime behind a bundle: prepared inputs in, the network's outputs by name out."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lociscope.bundle import SELFTEST_TOLERANCE
+from lociscope.errors import LociscopeError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+    from lociscope.bundle import Bundle
+
+
+class Engine:
+    """One loaded network.
+
+    Args:
+        bundle: An opened bundle; its bytes are those whose hashes were checked.
+        threads: Threads of one call; 0 takes every core.
+
+    Raises:
+        LociscopeError: The model cannot be loaded, or does not give what the bundle's self-test says.
+    """
+
+    def __init__(self, bundle: "Bundle", threads: int = 0) -> None:
+        self._session = _open_session(bundle, threads)
+        self._input = self._session.get_inputs()[0].name
+        self.outputs: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
+        if "probabilities" not in self.outputs:
+            raise LociscopeError(f"Bundle '{bundle.folder}': its model has no output 'probabilities'. Export it again.")
+        self._prove(bundle)
+
+    def run(self, inputs: np.ndarray, outputs: tuple[str, ...] = ("probabilities",)) -> dict[str, np.ndarray]:
+        """Runs the network.
+
+        Args:
+            inputs: (n, height, width, 4) of uint8, as `lociscope.images.scale.prepare` makes them.
+            outputs: Names of the outputs wanted.
+
+        Returns:
+            The outputs by name, float32.
+        """
+        return self._run(inputs.astype(np.float32) / np.float32(255), outputs)
+
+    def _run(self, inputs: np.ndarray, outputs: tuple[str, ...]) -> dict[str, np.ndarray]:
+        return dict(zip(outputs, self._session.run(list(outputs), {self._input: inputs}), strict=True))
+
+    def _prove(self, bundle: "Bundle") -> None:
+        test = bundle.selftest
+        try:
+            given = self._run(test.input, ("probabilities",))["probabilities"]
+        except Exception as error:  # ONNX Runtime's errors share no base class
+            raise _unloadable(bundle, error) from error
+        if given.shape != test.probabilities.shape:
+            raise LociscopeError(f"Bundle '{bundle.folder}': its model gives no 28 probabilities. Export it again.")
+        difference = float(np.abs(given - test.probabilities).max())
+        if not difference <= SELFTEST_TOLERANCE:
+            raise LociscopeError(
+                f"Bundle '{bundle.folder}' fails its self-test on this machine: a probability differs by "
+                f"{difference:.2g}, allowed are {SELFTEST_TOLERANCE:g}. Install another onnxruntime, or export again."
+            )
+
+
+def _open_session(bundle: "Bundle", threads: int) -> "onnxruntime.InferenceSession":
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # Threads that spin while they wait take the cores from reading the next fields.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(bundle.model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors share no base class
+        raise _unloadable(bundle, error) from error
+
+
+def _unloadable(bundle: "Bundle", error: Exception) -> LociscopeError:
+    reason = str(error).splitlines()[0][:200]
+    return LociscopeError(f"Bundle '{bundle.folder}': its model cannot be run ({reason}). Export it again.")

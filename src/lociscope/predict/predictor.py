@@ -1,0 +1,144 @@
+"""The predictor: what a program, a service or a microscope calls."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import numpy as np
+
+from lociscope.bundle import read_bundle
+from lociscope.channels import CHANNEL_NAMES
+from lociscope.decide.places import decide_places
+from lociscope.errors import LociscopeError
+from lociscope.images.field import Field
+from lociscope.images.quality import warnings_of
+from lociscope.images.scale import prepare
+from lociscope.predict.engine import Engine
+from lociscope.predictions import Predictions
+
+if TYPE_CHECKING:
+    from lociscope.bundle import Bundle
+
+BATCH = 16
+"""Fields in one call of the network."""
+
+
+class PreparedField(NamedTuple):
+    """A field as the network wants it.
+
+    Attributes:
+        id: Its name.
+        pixels: (height, width, 4) of uint8.
+        warnings: What was noticed about it.
+    """
+
+    id: str
+    pixels: np.ndarray
+    warnings: tuple[str, ...]
+
+
+def open_bundle(path: Path | str | None = None, threads: int = 0) -> "Predictor":
+    """Opens a bundle for prediction.
+
+    Args:
+        path: The bundle; None is the one that ships with lociscope.
+        threads: Threads of one call; 0 takes every core.
+
+    Returns:
+        A predictor that has passed its self-test.
+
+    Raises:
+        LociscopeError: The bundle is altered, incomplete, of a newer schema, or fails its self-test.
+    """
+    return Predictor(read_bundle(None if path is None else Path(path)), threads)
+
+
+class Predictor:
+    """Says where the protein is.
+
+    Args:
+        bundle: The bundle that it runs.
+        threads: Threads of one call; 0 takes every core.
+    """
+
+    def __init__(self, bundle: "Bundle", threads: int = 0) -> None:
+        self.bundle = bundle
+        self.engine = Engine(bundle, threads)
+
+    def predict(self, fields: np.ndarray | Field | Iterable[Field], *, embeddings: bool = False) -> Predictions:
+        """Predicts fields in memory.
+
+        Args:
+            fields: One array (y, x, 4) or several (n, y, x, 4), channels RGBY, uint8, uint16 or float; or Fields.
+                Fields of an array are called `0`, `1`, …
+            embeddings: Whether to keep each field's embedding.
+
+        Returns:
+            The Predictions, in order.
+
+        Raises:
+            LociscopeError: An array has another number of axes or channels, no pixel, or numbers that are not
+                finite.
+        """
+        prepared = map(self.prepare, _as_fields(fields))
+        return Predictions.join([self.run(batch, embeddings=embeddings) for batch in batched(prepared, BATCH)])
+
+    def prepare(self, field: Field) -> "PreparedField":
+        """Makes the network's input of a field, and notices what is wrong with it."""
+        return PreparedField(field.id, prepare(field.pixels, self.bundle.card.input), warnings_of(field.pixels))
+
+    def run(self, fields: "Sequence[PreparedField]", *, embeddings: bool = False) -> Predictions:
+        """Predicts prepared fields in one call of the network.
+
+        Args:
+            fields: What `prepare` made, at least one.
+            embeddings: Whether to keep each field's embedding.
+
+        Returns:
+            The Predictions, in order.
+        """
+        wanted = ("probabilities", "embedding") if embeddings else ("probabilities",)
+        outputs = self.engine.run(np.stack([field.pixels for field in fields]), wanted)
+        probability = outputs["probabilities"]
+        places, status = decide_places(probability, np.asarray(self.bundle.card.decide.thresholds))
+        warnings = [field.warnings for field in fields]
+        return Predictions(
+            [field.id for field in fields], probability, places, status, warnings, outputs.get("embedding")
+        )
+
+
+Item = TypeVar("Item")
+
+
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Groups items into lists of `size`; the last may be shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _as_fields(fields: np.ndarray | Field | Iterable[Field]) -> Iterable[Field]:
+    if isinstance(fields, Field):
+        return [_checked(fields)]
+    if not isinstance(fields, np.ndarray):
+        return map(_checked, fields)
+    if fields.ndim not in (3, 4):
+        raise LociscopeError(
+            f"Expected pixels (y, x, {len(CHANNEL_NAMES)}) or (n, y, x, {len(CHANNEL_NAMES)}), channels last in the "
+            f"order RGBY; received {fields.shape}. Move the axes with numpy.moveaxis."
+        )
+    stack = fields if fields.ndim == 4 else fields[None]
+    return (_checked(Field(str(number), pixels)) for number, pixels in enumerate(stack))
+
+
+def _checked(field: Field) -> Field:
+    shape = field.pixels.shape
+    if len(shape) != 3 or shape[-1] != len(CHANNEL_NAMES) or 0 in shape:
+        raise LociscopeError(
+            f"Field '{field.id}' has the shape {shape}; expected (y, x, {len(CHANNEL_NAMES)}), channels RGBY last. "
+            "Fill a channel that was not imaged with zeros."
+        )
+    if not np.issubdtype(field.pixels.dtype, np.integer) and not np.isfinite(field.pixels).all():
+        raise LociscopeError(f"Field '{field.id}' holds pixels that are not finite numbers. Replace them first.")
+    return field
