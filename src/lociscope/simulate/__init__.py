@@ -1,5 +1,6 @@
 """Virtual cells: their 28 patterns, optics and noise, and the labels as annotators give them."""
 
+from lociscope.simulate.atlas import read_truth, write_atlas
 from lociscope.simulate.field import CellTruth, SimulatedField, draw_field, draw_fields
 from lociscope.simulate.frequencies import label_sets
 from lociscope.simulate.patterns import PATTERNS, place_number
@@ -14,4 +15,6 @@ __all__ = [
     "draw_fields",
     "label_sets",
     "place_number",
+    "read_truth",
+    "write_atlas",
 ]

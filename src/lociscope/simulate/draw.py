@@ -6,8 +6,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-Image = NDArray[np.float32]
+Image = NDArray[np.floating]
+"""A picture, (size, size) of float32 wherever speed counts."""
 Values = NDArray[np.floating]
+"""Numbers of any shape."""
 
 CHUNK = 1_000_000
 """Pixels that one batch of stamps may hold, so that memory stays flat however many are drawn."""

@@ -16,9 +16,11 @@ from lociscope.simulate.frequencies import label_sets
 from lociscope.simulate.layout import State
 from lociscope.simulate.optics import draw_optics, record
 from lociscope.simulate.protein import green_channel, make_protein
+from lociscope.simulate.reference import blue_channel, red_channel, yellow_channel
 from lociscope.simulate.scene import Scene
 from lociscope.simulate.specimen import cell_line as find_line
-from lociscope.simulate.structures import blue_channel, build_scene, red_channel, yellow_channel
+from lociscope.simulate.specimen import vary
+from lociscope.simulate.structures import build_scene
 
 REFERENCE_SIZE = 512
 """Side in pixels for which the pixel sizes below are meant."""
@@ -120,7 +122,7 @@ def draw_field(
     sets, chances = label_sets()
     by_frequency = sets[int(rng.choice(len(sets), p=chances))]
     chosen = by_frequency if places is None else tuple(sorted(set(places)))
-    line = find_line(cell_line, rng)
+    line = vary(find_line(cell_line, rng), rng)
     usual = rng.random() < 0.7
     scale = rng.uniform(*(USUAL_PIXEL if usual else OTHER_PIXEL)) * REFERENCE_SIZE / size
     optics = draw_optics(rng)
@@ -140,7 +142,7 @@ def draw_field(
     lights[YELLOW] = yellow_channel(rng, scene)
     pixels = np.stack([record(rng, canvas, lights[c], optics[c]) for c in range(4)], axis=-1)
     return SimulatedField(
-        id=f"sim-{seed}-{index:06d}",
+        id=field_id(seed, index),
         pixels=pixels,
         target=protein.target,
         drawn=protein.drawn,
@@ -153,6 +155,11 @@ def draw_field(
         places={place: part > SHOWN for place, part in parts.items()},
         table=_cell_table(scene, levels),
     )
+
+
+def field_id(seed: int, index: int) -> str:
+    """The name of a field."""
+    return f"sim-{seed}-{index:06d}"
 
 
 def _check(index: int, seed: int, size: int, pixel_size: float | None) -> None:
@@ -215,11 +222,11 @@ def draw_fields(
     if workers is None or workers <= 1:
         yield from map(draw, indices)
         return
-    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures import Future, ProcessPoolExecutor
     from multiprocessing import get_context
 
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting = deque()
+        waiting: deque[Future[SimulatedField]] = deque()
         try:
             for index in indices:
                 waiting.append(pool.submit(draw, index))

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lociscope.simulate.specimen import CellLine
 
-Column = NDArray[np.float32]
+Column = NDArray[np.floating]
 
 
 class State(IntEnum):
@@ -124,7 +125,9 @@ def lay_out(rng: np.random.Generator, line: CellLine, extent: float, *, mitoses:
         ny, nx, nucleus_angle, nucleus * np.sqrt(oval), nucleus / np.sqrt(oval),
         ny + reach * np.sin(side), nx + reach * np.cos(side),
     )  # fmt: skip
-    cells = Cells(*(np.asarray(c, np.float32) for c in table), np.zeros(count, np.int8), np.full(count, -1, np.intp))
+    columns: list[Any] = [np.asarray(column, np.float32) for column in table]
+    columns += [np.zeros(count, np.int8), np.full(count, -1, np.intp)]
+    cells = Cells(*columns)
     return _thin_out(_divide(rng, cells, extent, mitoses, bridges), extent)
 
 
@@ -140,7 +143,7 @@ def _sites(rng: np.random.Generator, line: CellLine, extent: float, radius: floa
     v, u = v + rng.uniform(0, spacing), u + rng.uniform(0, spacing)
     y = extent / 2 + v.ravel() * np.cos(lean) + u.ravel() * np.sin(lean)
     x = extent / 2 - v.ravel() * np.sin(lean) + u.ravel() * np.cos(lean)
-    cover = np.clip(line.cover * rng.uniform(0.6, 1.25), 0.15, 1)
+    cover = np.clip(line.cover * rng.uniform(0.85, 1.15), 0.15, 1)
     waves = _waves(rng, y, x, 70)
     crowd = np.clip(0.5 + 2.5 * (waves + 1.6 * (cover - 0.5)), 0, 1)
     keep = rng.random(len(y)) < line.clumped * crowd + (1 - line.clumped) * cover
@@ -155,7 +158,8 @@ def _sites(rng: np.random.Generator, line: CellLine, extent: float, radius: floa
 def _waves(rng: np.random.Generator, y: Column, x: Column, wavelength: float) -> Column:
     """A smooth random function of the position, within -1…1 or so."""
     k = rng.normal(0, 2 * np.pi / wavelength / 1.4, (2, 5))
-    return np.cos(np.outer(y, k[0]) + np.outer(x, k[1]) + rng.uniform(0, 2 * np.pi, 5)).mean(1) * 1.5
+    phase = np.outer(y, k[0]) + np.outer(x, k[1]) + rng.uniform(0, 2 * np.pi, 5)
+    return np.asarray(1.5 * np.cos(phase).mean(1))
 
 
 def _divide(rng: np.random.Generator, cells: Cells, extent: float, mitoses: int, bridges: int) -> Cells:

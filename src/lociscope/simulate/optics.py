@@ -81,7 +81,7 @@ def record(
     photons = optics.photons * min(4.0, (canvas.pixel_size / REFERENCE_PIXEL) ** 2)
     counted = shot_noise(rng, (seen + np.float32(optics.background)) * np.float32(photons)) / np.float32(photons)
     level = np.clip(counted - np.float32(optics.background * 0.7 + optics.offset), 0, 1) * full_scale
-    return np.round(level).astype(np.uint8 if full_scale < 256 else np.uint16)
+    return np.asarray(np.round(level), np.uint8 if full_scale < 256 else np.uint16)
 
 
 def shot_noise(rng: np.random.Generator, photons: Image) -> Image:
@@ -91,7 +91,8 @@ def shot_noise(rng: np.random.Generator, photons: Image) -> Image:
     faster than drawing Poisson numbers.
     """
     noise = rng.standard_normal(photons.shape, dtype=np.float32)
-    return np.square(np.sqrt(np.maximum(photons, 0)) + np.float32(0.5) * noise) - np.float32(0.25)
+    root = np.sqrt(np.maximum(photons, 0)) + np.float32(0.5) * noise
+    return np.asarray(root * root - np.float32(0.25))
 
 
 def vignette(canvas: Canvas, uneven: float) -> Image:

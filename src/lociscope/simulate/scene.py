@@ -1,12 +1,13 @@
 """The cells of a field as pictures: who owns each pixel, how far it is from the edge and from the nucleus."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lociscope.simulate.draw import Canvas, Image
-from lociscope.simulate.layout import Cells, State
+from lociscope.simulate.draw import Canvas, Image, Values
+from lociscope.simulate.layout import MITOTIC, Cells, State
 from lociscope.simulate.specimen import CellLine
 
 FAR = np.float32(9.0)
@@ -51,15 +52,15 @@ class Scene:
     beyond: Image
     contact: Image
     nucleoli: Image
-    nucleolus: Image
-    inclusion: Image
-    droplet: Image
-    microtubules: Image
-    microtubule_cell: NDArray[np.intp]
+    nucleolus: Image = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    inclusion: Image = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    droplet: Image = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    microtubules: Image = field(default_factory=lambda: np.zeros((0, 2, 2), np.float32))
+    microtubule_cell: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
 
-    def spread(self, per_cell: NDArray[np.floating]) -> Image:
+    def spread(self, values: Values | NDArray[np.bool_]) -> Image:
         """A picture that holds each cell's value in its pixels, 0 outside."""
-        return np.concatenate([[0], per_cell]).astype(np.float32)[self.owner]
+        return per_cell(self.owner, values)
 
     def sample(
         self, rng: np.random.Generator, density: Image, counts: NDArray[np.floating]
@@ -90,16 +91,21 @@ class Scene:
         x = (flat % size + rng.random(number)) * self.canvas.pixel_size
         return y.astype(np.float32), x.astype(np.float32), self.owner.ravel()[flat].astype(np.intp) - 1
 
-    def at(self, picture: NDArray[np.generic], y: Image, x: Image) -> NDArray[np.generic]:
+    def at(self, picture: NDArray[Any], y: Image, x: Image) -> NDArray[Any]:
         """The picture's values at positions in µm."""
         rows, columns = self.canvas.pixels(y, x)
         return picture[rows, columns]
 
     def inward(self, y: Image, x: Image, step: float = 1.0) -> Image:
         """Direction in radians in which the depth grows, at positions in µm."""
-        dy = self.at(self.depth, y + step, x) - self.at(self.depth, y - step, x)  # type: ignore[operator]
-        dx = self.at(self.depth, y, x + step) - self.at(self.depth, y, x - step)  # type: ignore[operator]
-        return np.arctan2(dy, dx).astype(np.float32)
+        dy = self.at(self.depth, y + step, x) - self.at(self.depth, y - step, x)
+        dx = self.at(self.depth, y, x + step) - self.at(self.depth, y, x - step)
+        return np.asarray(np.arctan2(dy, dx), np.float32)
+
+
+def per_cell(owner: NDArray[np.uint16], values: Values | NDArray[np.bool_]) -> Image:
+    """A picture that holds each cell's value in its pixels, 0 where there is no cell."""
+    return np.concatenate([[0], values]).astype(np.float32)[owner]
 
 
 @dataclass(slots=True)
@@ -130,7 +136,8 @@ def shape_cells(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells:
         canvas.noise(rng, line.nucleus * 0.4) * (line.lobed * rng.uniform(0.5, 1.6) * line.nucleus / 2)
         for _ in range(2)
     ]
-    out = _Fields(*(np.full(canvas.shape, FAR) for _ in range(3)), np.zeros(canvas.shape, np.uint16))
+    best, second, rim = (np.full(canvas.shape, FAR) for _ in range(3))
+    out = _Fields(best, second, rim, np.zeros(canvas.shape, np.uint16))
     for row in range(len(cells)):
         _put_cell(out, canvas, line, cells, row, grid, bend, lobes)
     return out
@@ -154,7 +161,7 @@ def _put_cell(
     y, x = grid[window[0], None], grid[None, window[1]]
     if not y.size or not x.size:
         return
-    calm = np.float32(0.25 if cells.state[row] in (1, 2, 3) else 1)
+    calm = 0.25 if cells.state[row] in MITOTIC else 1.0
     potential = _ellipse(
         y - cells.y[row] + calm * bend[0][window],
         x - cells.x[row] + calm * bend[1][window],

@@ -1,6 +1,6 @@
 """Cell lines: the shapes and habits of the cells that a specimen may hold."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,12 +32,12 @@ class CellLine:
     name: str
     weight: float
     nucleus: float
-    oval: float = 1.25
+    oval: float = 1.35
     spread: float = 2.0
     stretch: float = 1.3
     pointed: float = 0.2
     rough: float = 0.16
-    lobed: float = 0.06
+    lobed: float = 0.08
     aligned: float = 0.2
     clumped: float = 0.2
     cover: float = 0.75
@@ -258,3 +258,20 @@ def cell_line(name: str | None, rng: np.random.Generator) -> CellLine:
     if name not in CELL_LINES:
         raise UsageError(f"Cell line {name!r} is not among those that can be drawn.{nearest(name, CELL_LINES)}")
     return CELL_LINES[name]
+
+
+def vary(line: CellLine, rng: np.random.Generator) -> CellLine:
+    """The same line in another culture: somewhat larger or smaller, denser or sparser, more or less regular."""
+    wobble = np.exp(rng.normal(0, 1, 8) * (0.06, 0.08, 0.3, 0.3, 0.25, 0.2, 0.25, 0.25))
+    return replace(
+        line,
+        nucleus=line.nucleus * wobble[0],
+        spread=max(1.25, line.spread * wobble[1]),
+        oval=1 + (line.oval - 1) * wobble[2],
+        stretch=1 + (line.stretch - 1) * wobble[3],
+        rough=line.rough * wobble[4],
+        lobed=line.lobed * wobble[5] * (2.0 if rng.random() < 0.15 else 1.0),
+        rise=line.rise * wobble[6],
+        focus=line.focus * wobble[7],
+        cover=float(np.clip(line.cover * rng.uniform(0.6, 1.2), 0.15, 1)),
+    )

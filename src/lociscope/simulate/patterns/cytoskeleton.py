@@ -3,11 +3,11 @@
 import numpy as np
 
 from lociscope.simulate.draw import Image, unit
+from lociscope.simulate.filaments import microtubules as tubules
+from lociscope.simulate.filaments import spindles, walk
 from lociscope.simulate.patterns.registry import Levels, pattern
 from lociscope.simulate.patterns.vesicles import numbers, soft_haze
 from lociscope.simulate.scene import Scene
-from lociscope.simulate.structures import microtubules as tubules
-from lociscope.simulate.structures import spindles, walk
 
 
 @pattern(11, "whole", "cage", "bundled")

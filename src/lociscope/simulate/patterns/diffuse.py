@@ -4,8 +4,8 @@ import numpy as np
 
 from lociscope.simulate.draw import Image, unit
 from lociscope.simulate.patterns.registry import Levels, pattern
+from lociscope.simulate.reference import gaps, reticulum
 from lociscope.simulate.scene import Scene
-from lociscope.simulate.structures import gaps, reticulum
 
 
 @pattern(6, "net", "sheets", cover=True)

@@ -3,10 +3,10 @@
 import numpy as np
 
 from lociscope.simulate.draw import Image, unit
+from lociscope.simulate.filaments import bridges, spindles
 from lociscope.simulate.patterns.registry import Levels, pattern
 from lociscope.simulate.patterns.vesicles import soft_haze
 from lociscope.simulate.scene import Scene
-from lociscope.simulate.structures import bridges, spindles
 
 
 @pattern(16, "cones", "midbody", "ring")

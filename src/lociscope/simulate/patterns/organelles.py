@@ -3,10 +3,10 @@
 import numpy as np
 
 from lociscope.simulate.draw import Image, unit
+from lociscope.simulate.filaments import walk
 from lociscope.simulate.patterns.registry import Levels, pattern
 from lociscope.simulate.patterns.vesicles import nearness, numbers, soft_haze
 from lociscope.simulate.scene import Scene
-from lociscope.simulate.structures import walk
 
 
 @pattern(7, "ribbon", "compact", "crescent", "scattered")

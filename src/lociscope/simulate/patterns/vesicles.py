@@ -19,14 +19,14 @@ def numbers(scene: Scene, rng: np.random.Generator, mean: float, spread: float =
 def nearness(scene: Scene, distance: float) -> Image:
     """Density of dots in the cytoplasm that falls off from the nucleus over a distance in µm."""
     over = 0.12 * scene.nucleus
-    return (scene.cytoplasm + over) * scene.body**0.5 * np.exp(-np.maximum(scene.beyond, 0) / distance)
+    return np.asarray((scene.cytoplasm + over) * scene.body**0.5 * np.exp(-np.maximum(scene.beyond, 0) / distance))
 
 
 def soft_haze(scene: Scene, rng: np.random.Generator, levels: Levels, low: float, high: float) -> Image:
     """Weak cytosol behind dots, of a strength between two, more often weak."""
     strength = np.float32(low + (high - low) * rng.random() ** 2)
     grain = np.clip(1 + 0.3 * scene.canvas.noise(rng, 0.7), 0.2, 2)
-    return strength * scene.spread(levels) * scene.body * (1 - 0.5 * scene.nucleus) * grain
+    return np.asarray(strength * scene.spread(levels) * scene.body * (1 - 0.5 * scene.nucleus) * grain)
 
 
 @pattern(8, "even")

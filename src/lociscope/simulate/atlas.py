@@ -1,0 +1,209 @@
+"""The atlas on disk: fields in the competition's layout, and their truth beside them.
+
+train.csv                Id,Target
+train/<id>_<colour>.png  four grey pictures a field
+truth.parquet            one row per field: what is drawn, what is labelled, specimen, cell line, scale
+cells.parquet            one row per cell: centre, box, state, strength of each place
+truth/<id>.npz           nuclei, cells, and one bit mask per drawn place
+atlas.json               size, seed, number of fields, whether it is finished
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lociscope.errors import LociscopeError, UsageError
+from lociscope.images.write import write_planes
+from lociscope.labels import N_LABELS, format_target
+from lociscope.simulate.field import REFERENCE_SIZE, SimulatedField, draw_fields, field_id
+from lociscope.storage import check_schema, replacing
+
+SCHEMA = 1
+Progress = Callable[[int, int], None]
+"""Called with the number of fields done and the number of all."""
+
+
+def write_atlas(
+    folder: Path | str,
+    *,
+    fields: int,
+    size: int = REFERENCE_SIZE,
+    seed: int = 0,
+    places: Sequence[int] | None = None,
+    cell_line: str | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Writes fields 0 to `fields` − 1; one that was interrupted goes on, and one that is finished is left as it is.
+
+    Args:
+        folder: Where to; made if it does not exist.
+        fields: How many, 1 or more. An atlas of the same size and seed may be enlarged.
+        size: Side of a field in pixels.
+        seed: Seed of the atlas.
+        places: As in `draw_field`, for every field.
+        cell_line: As in `draw_field`, for every field.
+        workers: Processes that draw.
+        progress: Told after each field.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UsageError: No fields are asked for.
+        LociscopeError: The folder holds another atlas or other files, or cannot be written.
+    """
+    if fields < 1:
+        raise UsageError(f"An atlas needs at least one field, received {fields}.")
+    root = Path(folder)
+    recipe: dict[str, Any] = {
+        "schema": SCHEMA, "size": size, "seed": seed, "places": sorted(set(places)) if places is not None else None,
+        "cell_line": cell_line,
+    }  # fmt: skip
+    return _write(root, recipe, fields, workers, progress)
+
+
+def _write(root: Path, recipe: dict[str, Any], fields: int, workers: int | None, progress: Progress | None) -> Path:
+    finished = _open(root, recipe)
+    if finished >= fields:
+        if progress:
+            progress(fields, fields)
+        return root
+    if not (root / "atlas.json").exists():
+        _replace(root / "atlas.json", _json(recipe | {"fields": 0}))
+    seed = recipe["seed"]
+    missing = [i for i in range(fields) if not (root / "truth" / f"{field_id(seed, i)}.npz").exists()]
+    done = fields - len(missing)
+    options = {key: recipe[key] for key in ("size", "seed", "places", "cell_line")}
+    for field in draw_fields(missing, workers=workers, **options):
+        _write_field(root, field)
+        done += 1
+        if progress:
+            progress(done, fields)
+    _write_tables(root, [field_id(seed, i) for i in range(fields)])
+    _replace(root / "atlas.json", _json(recipe | {"fields": fields}))
+    return root
+
+
+def _open(root: Path, recipe: dict[str, Any]) -> int:
+    """How many fields a finished atlas of this recipe holds there; 0 where there is none yet.
+
+    Raises:
+        LociscopeError: Something else is there.
+    """
+    if root.exists() and not root.is_dir():
+        raise LociscopeError(f"'{root}' is a file, not a folder. Choose another folder for the atlas.")
+    if not root.is_dir() or not any(path.suffix != ".part" for path in root.iterdir()):
+        return 0
+    try:
+        found = json.loads((root / "atlas.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LociscopeError(
+            f"'{root}' holds other files and no atlas.json. Choose an empty folder for the atlas."
+        ) from None
+    except ValueError:
+        raise LociscopeError(f"'{root / 'atlas.json'}' is no JSON. Choose another folder for the atlas.") from None
+    check_schema(found.get("schema"), SCHEMA, f"The atlas in '{root}'")
+    other = {key: found.get(key) for key in recipe if found.get(key) != recipe[key]}
+    if other:
+        told = ", ".join(f"{key} {value}" for key, value in other.items())
+        wanted = ", ".join(f"{key} {recipe[key]}" for key in other)
+        raise LociscopeError(f"'{root}' holds another atlas ({told}), not {wanted}. Choose another folder.")
+    return int(found["fields"])
+
+
+def _write_field(root: Path, field: SimulatedField) -> None:
+    """The four pictures, then the truth: where the truth is, the field is whole."""
+    write_planes(root / "train", field.id, field.pixels)
+    _replace(root / "truth" / f"{field.id}.npz", _truth(field))
+
+
+def _truth(field: SimulatedField) -> bytes:
+    """Masks, and the rows of the field and of its cells, from which the tables are made."""
+    row = {
+        "id": field.id, "specimen": field.specimen, "cell_line": field.cell_line, "drawn": list(field.drawn),
+        "target": list(field.target), "pixel_size": field.pixel_size, "seed": field.seed,
+        "size": len(field.pixels),
+    }  # fmt: skip
+    cells = [
+        {
+            "id": field.id, "cell": cell.cell, "y": cell.y, "x": cell.x, "top": cell.box[0], "left": cell.box[1],
+            "bottom": cell.box[2], "right": cell.box[3], "state": cell.state,
+            "places": [place for place, strength in cell.strengths.items() if strength > 0],
+            "strengths": [strength for strength in cell.strengths.values() if strength > 0],
+        }
+        for cell in field.table
+    ]  # fmt: skip
+    masks = {f"place_{place:02d}": np.packbits(mask) for place, mask in field.places.items()}
+    memory = io.BytesIO()
+    np.savez_compressed(
+        memory, schema=SCHEMA, nuclei=field.nuclei, cells=field.cells, shape=np.array(field.cells.shape),
+        row=np.array(json.dumps(row)), table=np.array(json.dumps(cells)), allow_pickle=False, **masks,
+    )  # fmt: skip
+    return memory.getvalue()
+
+
+def read_truth(path: Path | str) -> dict[str, NDArray[Any]]:
+    """Reads the masks of one field.
+
+    Args:
+        path: `truth/<id>.npz` of an atlas.
+
+    Returns:
+        `nuclei` and `cells` (size, size) uint16, and `places` (28, size, size) bool, empty where not drawn.
+    """
+    with np.load(path) as saved:
+        height, width = saved["shape"]
+        places = np.zeros((N_LABELS, height, width), bool)
+        for name in saved.files:
+            if name.startswith("place_"):
+                bits = np.unpackbits(saved[name], count=height * width)
+                places[int(name.removeprefix("place_"))] = bits.reshape(height, width)
+        return {"nuclei": saved["nuclei"], "cells": saved["cells"], "places": places}
+
+
+def _write_tables(root: Path, ids: list[str]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows, cells = [], []
+    for name in ids:
+        with np.load(root / "truth" / f"{name}.npz") as saved:
+            rows.append(json.loads(str(saved["row"])))
+            cells += json.loads(str(saved["table"]))
+    places = pa.list_(pa.int8())
+    whole = [(name, pa.int32()) for name in ("top", "left", "bottom", "right")]
+    schemas = {
+        "truth.parquet": pa.schema(
+            [("id", pa.string()), ("specimen", pa.string()), ("cell_line", pa.string()), ("drawn", places),
+             ("target", places), ("pixel_size", pa.float64()), ("seed", pa.int64()), ("size", pa.int32())]
+        ),
+        "cells.parquet": pa.schema(
+            [("id", pa.string()), ("cell", pa.int32()), ("y", pa.float64()), ("x", pa.float64()), *whole,
+             ("state", pa.string()), ("places", places), ("strengths", pa.list_(pa.float32()))]
+        ),
+    }  # fmt: skip
+    for (name, schema), table in zip(schemas.items(), (rows, cells), strict=True):
+        memory = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(table, schema.with_metadata({"schema": str(SCHEMA)})), memory)
+        _replace(root / name, memory.getvalue())
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("Id", "Target"))
+    writer.writerows((row["id"], format_target(row["target"])) for row in rows)
+    _replace(root / "train.csv", text.getvalue().encode())
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return (json.dumps(value, indent=1) + "\n").encode()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    with replacing(path) as part:
+        part.write_bytes(content)

@@ -1,0 +1,167 @@
+"""Filaments and what they build: microtubules, spindles, bridges."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lociscope.simulate.draw import Image
+from lociscope.simulate.layout import State
+from lociscope.simulate.scene import Scene
+
+STEP = 1.1
+"""Length in µm of one step of a filament's walk."""
+
+
+def walk(
+    rng: np.random.Generator,
+    scene: Scene,
+    y: Image,
+    x: Image,
+    cell: NDArray[np.intp],
+    angle: NDArray[np.floating],
+    steps: int,
+    wander: float,
+    step: float = STEP,
+) -> Image:
+    """Lets filaments grow within their cells; at the edge they turn and follow it.
+
+    Args:
+        rng: Source of randomness.
+        scene: The cells.
+        y: Where each starts, (n,) in µm.
+        x: Where each starts.
+        cell: Row of the cell of each.
+        angle: First direction in radians.
+        steps: Number of steps.
+        wander: Standard deviation of the change of direction in each step, radians.
+        step: Length of a step in µm.
+
+    Returns:
+        Tracks (n, steps + 1, 2), y before x, in µm. One that is stuck stays where it is.
+    """
+    count = len(y)
+    tracks = np.empty((steps + 1, 2, count), np.float32)
+    tracks[0] = y, x
+    own = (cell + 1).astype(np.uint16)
+    turn = rng.choice(np.array([-0.9, 0.9], np.float32), count)
+    angle = angle.astype(np.float32)
+    curl = rng.standard_normal((steps, count), dtype=np.float32) * np.float32(wander)
+    curl += rng.standard_normal(count, dtype=np.float32) * np.float32(0.3 * wander)
+    extent, scale = scene.canvas.extent, 1 / scene.canvas.pixel_size
+    last = scene.canvas.size - 1
+    flat = scene.owner.ravel()
+    for k in range(steps):
+        here = tracks[k]
+        there = here + np.float32(step) * np.stack([np.sin(angle), np.cos(angle)])
+        spot = (there * scale).astype(np.int32)
+        np.clip(spot, 0, last, out=spot)
+        outside = (there[0] < 0) | (there[0] >= extent) | (there[1] < 0) | (there[1] >= extent)
+        free = (flat[spot[0] * (last + 1) + spot[1]] == own) | outside
+        tracks[k + 1] = np.where(free, there, here)
+        angle = angle + np.where(free, curl[k], turn)
+    return np.moveaxis(tracks, -1, 0)
+
+
+def grow_microtubules(rng: np.random.Generator, scene: Scene) -> tuple[Image, NDArray[np.intp]]:
+    """Tracks of the microtubules, and the row of the cell of each.
+
+    Some start at the organising centre, the rest around the nucleus; none in mitotic cells.
+    """
+    cells, line = scene.cells, scene.line
+    dense = rng.uniform(0.5, 1.0)
+    counts = np.where(cells.mitotic, 0, np.clip(dense * cells.radius**2 * 0.75, 30, 320)).astype(np.intp)
+    cell = np.repeat(np.arange(len(cells)), counts)
+    from_pole = rng.random(len(cell)) < rng.uniform(0.2, 0.65)
+    around = rng.uniform(0, 2 * np.pi, len(cell))
+    ring = cells.nucleus_radius[cell] * rng.uniform(0.9, 1.25, len(cell))
+    spread = rng.normal(0, 0.5, (2, len(cell)))
+    y = np.where(from_pole, cells.pole_y[cell] + spread[0], cells.nucleus_y[cell] + ring * np.sin(around))
+    x = np.where(from_pole, cells.pole_x[cell] + spread[1], cells.nucleus_x[cell] + ring * np.cos(around))
+    tangent = around + rng.choice([-1.0, 1.0], len(cell)) * rng.uniform(0.2, 1.4, len(cell))
+    angle = np.where(from_pole, rng.uniform(0, 2 * np.pi, len(cell)), tangent)
+    steps = int(np.clip(line.nucleus / 2 * line.spread * np.sqrt(line.stretch) * 1.2 / STEP, 8, 40))
+    tracks = walk(rng, scene, y.astype(np.float32), x.astype(np.float32), cell, angle, steps, 0.13)
+    keep = rng.integers(steps // 3, steps + 2, len(cell))
+    late = np.arange(steps + 1)[None, :] > keep[:, None]
+    stop = tracks[np.arange(len(cell)), np.minimum(keep, steps)]
+    return np.where(late[..., None], stop[:, None], tracks), cell
+
+
+def microtubules(rng: np.random.Generator, scene: Scene, *, over_nucleus: float) -> Image:
+    """The microtubules as lines, dim at the edges and over the nucleus.
+
+    Args:
+        rng: Source of randomness.
+        scene: The cells.
+        over_nucleus: How much of them shows across the nucleus, 0–1.
+    """
+    tracks = scene.microtubules
+    steps = tracks.shape[1] - 1
+    weight = rng.gamma(3, 1 / 3, (len(tracks), 1)) * rng.gamma(4, 1 / 4, (len(tracks), steps))
+    lines = scene.canvas.strokes(tracks, weight)
+    fade = np.exp(-np.maximum(scene.beyond, 0) / (scene.line.focus * rng.uniform(0.7, 1.6)))
+    return lines * scene.body**0.5 * (0.4 + 0.6 * fade) * (1 - (1 - over_nucleus) * scene.nucleus)
+
+
+def spindles(rng: np.random.Generator, scene: Scene, *, dots: bool = False) -> Image:
+    """The spindles of mitotic cells: two fans of lines from the poles to the plate.
+
+    Args:
+        rng: Source of randomness.
+        scene: The cells.
+        dots: The poles alone.
+    """
+    rows = np.flatnonzero(scene.cells.mitotic)
+    if not len(rows):
+        return scene.canvas.blank()
+    cells = scene.cells
+    half = cells.nucleus_radius[rows] * np.where(cells.state[rows] == State.ANAPHASE, 0.85, 0.72)
+    angle = cells.nucleus_angle[rows]
+    side = np.array([-1, 1])
+    py = cells.nucleus_y[rows, None] + side * (half * np.sin(angle))[:, None]
+    px = cells.nucleus_x[rows, None] + side * (half * np.cos(angle))[:, None]
+    if dots:
+        return scene.canvas.dots(py.ravel(), px.ravel(), 0.5, 1.0)
+    count = 36
+    reach = rng.uniform(0.35, 1.15, (len(rows), 2, count)) * half[:, None, None]
+    across = rng.normal(0, 0.33, (len(rows), 2, count)) * half[:, None, None]
+    sine, cosine = np.sin(angle)[:, None, None], np.cos(angle)[:, None, None]
+    inward = -side[None, :, None] * reach
+    start = np.stack(np.broadcast_arrays(py[..., None], px[..., None], reach)[:2], -1)
+    end = start + np.stack([inward * sine + across * cosine, inward * cosine - across * sine], -1)
+    middle = (start + end) / 2 + 0.25 * np.stack([across * cosine, -across * sine], -1)
+    tracks = np.stack([start, middle, end], -2).reshape(-1, 3, 2)
+    poles = scene.canvas.dots(py.ravel(), px.ravel(), 0.7, 6.0)
+    return scene.canvas.strokes(tracks, np.ones(len(tracks))) + poles
+
+
+def bridges(rng: np.random.Generator, scene: Scene, style: str = "cones") -> Image:
+    """What joins two daughters.
+
+    Args:
+        rng: Source of randomness.
+        scene: The cells.
+        style: "cones" for two bundles with a gap, "midbody" for the tips beside it, "ring" for the ring around it.
+    """
+    cells = scene.cells
+    rows = np.flatnonzero(cells.partner > np.arange(len(cells)))
+    if not len(rows):
+        return scene.canvas.blank()
+    one, two = rows, cells.partner[rows]
+    start = np.stack([cells.y[one], cells.x[one]], 1)
+    way = np.stack([cells.y[two], cells.x[two]], 1) - start
+    length = np.hypot(*way.T)
+    middle = start + way / 2 + rng.normal(0, 0.3, way.shape)
+    unit = way / np.maximum(length, 0.1)[:, None]
+    angle = np.arctan2(unit[:, 0], unit[:, 1])
+    if style == "ring":
+        return scene.canvas.discs(middle[:, 0], middle[:, 1], 0.75, 1.0, hollow=0.7)
+    apart = 0.7 if style == "midbody" else np.clip(length * 0.12, 1.2, 2.8)
+    parts = [
+        scene.canvas.discs(
+            middle[:, 0] + side * apart * unit[:, 0], middle[:, 1] + side * apart * unit[:, 1],
+            0.45 if style == "midbody" else np.clip(length * 0.045, 0.45, 0.85),
+            stretch=1.8 if style == "midbody" else 4.0, angle=angle, gaussian=style != "midbody",
+        )
+        for side in (-1, 1)
+    ]  # fmt: skip
+    return parts[0] + parts[1]

@@ -1,0 +1,122 @@
+import csv
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import lociscope.simulate.atlas as atlas
+from lociscope.channels import CHANNEL_NAMES
+from lociscope.errors import LociscopeError, UsageError
+from lociscope.simulate import SimulatedField, draw_field, read_truth, write_atlas
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_atlas(tmp_path_factory.mktemp("atlas") / "a", fields=4, size=SIZE, seed=7)
+
+
+def digest(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != ".npz"  # a zip archive holds the time
+    }
+
+
+def test_the_layout_is_the_competitions(folder: Path) -> None:
+    rows = list(csv.DictReader((folder / "train.csv").read_text().splitlines()))
+    assert [list(row) for row in rows] == [["Id", "Target"]] * 4
+    for index, row in enumerate(rows):
+        field = draw_field(index, seed=7, size=SIZE)
+        assert row == {"Id": field.id, "Target": " ".join(map(str, field.target))}
+        for channel, name in enumerate(CHANNEL_NAMES):
+            with Image.open(folder / "train" / f"{field.id}_{name}.png") as picture:
+                assert np.array_equal(np.asarray(picture), field.pixels[..., channel])
+
+
+def test_truth_comes_back(folder: Path) -> None:
+    field = draw_field(1, seed=7, size=SIZE)
+    truth = read_truth(folder / "truth" / f"{field.id}.npz")
+    assert np.array_equal(truth["cells"], field.cells)
+    assert np.array_equal(truth["nuclei"], field.nuclei)
+    for place in range(28):
+        assert np.array_equal(truth["places"][place], field.places.get(place, np.zeros((SIZE, SIZE), bool)))
+
+
+def test_the_tables_hold_a_row_per_field_and_per_cell(folder: Path) -> None:
+    fields = pq.read_table(folder / "truth.parquet")
+    cells = pq.read_table(folder / "cells.parquet")
+    assert fields.schema.metadata[b"schema"] == b"1"
+    drawn = [draw_field(index, seed=7, size=SIZE) for index in range(4)]
+    assert fields["drawn"].to_pylist() == [list(field.drawn) for field in drawn]
+    assert fields["pixel_size"].to_pylist() == [field.pixel_size for field in drawn]
+    assert cells.num_rows == sum(len(field.table) for field in drawn)
+
+
+def test_an_interrupted_atlas_goes_on_to_the_same_files(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, written = tmp_path / "b", atlas._write_field
+
+    def stop_at_third(root: Path, field: SimulatedField) -> None:
+        if field.id.endswith("2"):
+            raise KeyboardInterrupt
+        written(root, field)
+
+    monkeypatch.setattr(atlas, "_write_field", stop_at_third)
+    with pytest.raises(KeyboardInterrupt):
+        write_atlas(target, fields=4, size=SIZE, seed=7)
+    assert not (target / "train.csv").exists()
+    monkeypatch.setattr(atlas, "_write_field", written)
+    seen: list[tuple[int, int]] = []
+    write_atlas(target, fields=4, size=SIZE, seed=7, progress=lambda done, all_: seen.append((done, all_)))
+    assert seen == [(3, 4), (4, 4)]
+    assert digest(target) == digest(folder)
+
+
+def test_a_finished_atlas_is_left_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(atlas, "draw_fields", None)
+    assert write_atlas(folder, fields=4, size=SIZE, seed=7) == folder
+
+
+@pytest.mark.parametrize("change", [{"size": 96}, {"seed": 8}, {"places": [3]}, {"cell_line": "HeLa"}])
+def test_another_atlas_is_refused(folder: Path, change: dict[str, int]) -> None:
+    with pytest.raises(LociscopeError, match="holds another atlas"):
+        write_atlas(folder, **({"fields": 4, "size": SIZE, "seed": 7} | change))  # type: ignore[arg-type]
+
+
+def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "holiday.txt").write_text("sun")
+    with pytest.raises(LociscopeError, match="holds other files"):
+        write_atlas(tmp_path, fields=1, size=SIZE)
+
+
+def test_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LociscopeError, match="is a file"):
+        write_atlas(tmp_path / "file", fields=1, size=SIZE)
+
+
+def test_a_newer_atlas_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "atlas.json").write_text('{"schema": 99}')
+    with pytest.raises(LociscopeError, match="newer"):
+        write_atlas(tmp_path, fields=1, size=SIZE)
+
+
+def test_no_fields_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="at least one field"):
+        write_atlas(tmp_path / "none", fields=0)
+
+
+def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(LociscopeError, match="No space left"):
+        write_atlas(tmp_path / "full", fields=1, size=SIZE)

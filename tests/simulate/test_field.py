@@ -1,0 +1,155 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lociscope.channels import BLUE
+from lociscope.errors import LociscopeError, UsageError
+from lociscope.labels import N_LABELS
+from lociscope.simulate import CELL_LINES, PATTERNS, SimulatedField, draw_field, draw_fields
+
+SIZE = 128
+
+
+@pytest.fixture(scope="module")
+def fields() -> list[SimulatedField]:
+    return [draw_field(place, places=[place], size=SIZE) for place in range(N_LABELS)]
+
+
+def test_every_place_has_a_pattern() -> None:
+    assert sorted(PATTERNS) == list(range(N_LABELS))
+    assert all(pattern.styles for pattern in PATTERNS.values())
+
+
+@pytest.mark.parametrize("place", range(N_LABELS))
+def test_a_place_is_drawn_and_labelled(fields: list[SimulatedField], place: int) -> None:
+    field = fields[place]
+    assert field.pixels.shape == (SIZE, SIZE, 4)
+    assert field.pixels.dtype == np.uint8
+    assert field.target == (place,)
+    assert set(field.places) == set(field.drawn) >= set(field.target)
+    assert (field.pixels.max((0, 1)) > 30).all()
+    mask = field.places[place]
+    assert mask.any()
+    green = field.pixels[..., 1].astype(float)
+    assert green[mask].mean() > green[~mask].mean()
+
+
+def test_truth_agrees_with_itself(fields: list[SimulatedField]) -> None:
+    for field in fields:
+        shown = np.unique(field.cells)
+        assert [cell.cell for cell in field.table] == shown[shown > 0].tolist()
+        assert not ((field.nuclei > 0) & (field.nuclei != field.cells)).any()
+        for cell in field.table:
+            top, left, bottom, right = cell.box
+            assert (field.cells[top:bottom, left:right] == cell.cell).sum() == (field.cells == cell.cell).sum()
+            assert set(cell.strengths) == set(field.drawn)
+
+
+def test_nuclei_are_blue(fields: list[SimulatedField]) -> None:
+    for field in fields:
+        blue = field.pixels[..., BLUE].astype(float)
+        assert blue[field.nuclei > 0].mean() > 4 * blue[field.nuclei == 0].mean()
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, 3, 4, 5])
+def test_nuclear_places_lie_in_nuclei(place: int) -> None:
+    field = draw_field(3, places=[place], size=256)
+    mitotic = [cell.cell for cell in field.table if cell.state not in ("interphase", "daughter")]
+    mask = field.places[place] & ~np.isin(field.cells, mitotic)
+    assert (field.nuclei[mask] > 0).mean() > (0.5 if place == 1 else 0.9)
+
+
+@pytest.mark.parametrize("place", [6, 7, 23, 26])
+def test_cytoplasmic_places_lie_in_cells_outside_nuclei(place: int) -> None:
+    field = draw_field(3, places=[place], size=256)
+    mask = field.places[place]
+    assert (field.cells[mask] > 0).mean() > 0.8
+    assert (field.nuclei[mask] > 0).mean() < 0.35
+
+
+def test_junctions_lie_where_two_cells_touch() -> None:
+    field = draw_field(8, places=[22], cell_line="RT4", size=256)
+    rows, columns = np.nonzero(field.places[22])
+    near = np.stack([field.cells[np.clip(rows + dy, 0, 255), np.clip(columns + dx, 0, 255)]
+                     for dy in (-3, 0, 3) for dx in (-3, 0, 3)])  # fmt: skip
+    two = np.array([len(set(column[column > 0])) > 1 for column in near.T])
+    assert two.mean() > 0.8
+
+
+def test_dividing_places_bring_dividing_cells() -> None:
+    spindles, bridges = (draw_field(5, places=[place], size=SIZE) for place in (17, 16))
+    assert {"prometaphase", "metaphase", "anaphase"} & {cell.state for cell in spindles.table}
+    assert "daughter" in {cell.state for cell in bridges.table}
+
+
+@given(index=st.integers(0, 2**31), seed=st.integers(0, 2**31), size=st.sampled_from([64, 96, 129]))
+@settings(max_examples=8, deadline=None)
+def test_equal_arguments_give_equal_pixels(index: int, seed: int, size: int) -> None:
+    one, two = (draw_field(index, seed=seed, size=size) for _ in range(2))
+    assert np.array_equal(one.pixels, two.pixels)
+    assert one.specimen == two.specimen
+    assert one.target == two.target
+
+
+def test_other_numbers_give_other_pixels() -> None:
+    base = draw_field(4, size=SIZE)
+    for other in (draw_field(5, size=SIZE), draw_field(4, seed=1, size=SIZE)):
+        assert not np.array_equal(base.pixels, other.pixels)
+
+
+def test_fields_of_one_specimen_share_what_a_specimen_has() -> None:
+    one, two, other = (draw_field(index, size=SIZE) for index in (10, 11, 12))
+    assert (one.specimen, one.target, one.cell_line, one.pixel_size) == (
+        two.specimen, two.target, two.cell_line, two.pixel_size,
+    )  # fmt: skip
+    assert other.specimen != one.specimen
+
+
+def test_places_may_be_named_in_any_order_and_twice() -> None:
+    one, two = (draw_field(2, places=places, size=SIZE) for places in ([0, 25], [25, 0, 25]))
+    assert np.array_equal(one.pixels, two.pixels)
+
+
+def test_no_place_is_a_negative_field() -> None:
+    field = draw_field(2, places=[], size=SIZE)
+    assert field.target == field.drawn == ()
+    assert field.specimen.endswith("negative")
+
+
+def test_the_scale_is_the_one_asked_for() -> None:
+    assert draw_field(0, size=SIZE, pixel_size=0.5).pixel_size == 0.5
+    for index in range(0, 20, 2):
+        assert 0.27 * 4 <= draw_field(index, size=SIZE).pixel_size <= 0.48 * 4
+
+
+@pytest.mark.parametrize("name", CELL_LINES)
+def test_every_cell_line_is_drawn(name: str) -> None:
+    field = draw_field(0, size=SIZE, cell_line=name)
+    assert field.cell_line == name
+    assert len(field.table)
+
+
+@pytest.mark.slow
+def test_workers_do_not_change_the_pixels() -> None:
+    alone = [field.pixels for field in draw_fields(range(6), size=64)]
+    together = [field.pixels for field in draw_fields(range(6), size=64, workers=2)]
+    assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"index": -1}, "0 or more"),
+        ({"seed": -1}, "0 or more"),
+        ({"size": 16}, "64 px or more"),
+        ({"pixel_size": 0.01}, "smaller than a cell"),
+        ({"places": [28]}, "whole numbers 0–27"),
+        ({"cell_line": "U2OS"}, "Did you mean 'U-2 OS'"),
+    ],
+)
+def test_a_mistake_is_told_in_a_sentence(options: dict[str, object], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence) as caught:
+        draw_field(**({"index": 0} | options))  # type: ignore[arg-type]
+    assert isinstance(caught.value, LociscopeError)
+    assert "\n" not in str(caught.value)
