@@ -1,10 +1,14 @@
-"""The 28 places of the Human Protein Atlas competition of 2018, in its index order, and label strings."""
+"""The 28 places of the Human Protein Atlas competition of 2018, in its index order, and label strings.
 
-from typing import TYPE_CHECKING
+Also what other vocabularies call them (the 19 classes of the 2021 challenge, HPA's own location names), and the
+coarser levels on which scores are reported.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import LociscopeError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -85,3 +89,118 @@ def to_multi_hot(targets: "Sequence[Iterable[int]]") -> np.ndarray:
     for row, numbers in zip(matrix, targets, strict=True):
         row[list(numbers)] = 1
     return matrix
+
+
+class Level(NamedTuple):
+    """A coarser vocabulary that the 28 classes map into.
+
+    Attributes:
+        name: As written in reports.
+        places: Its classes, in order.
+        of: For each of the 28 classes its class here, or None where there is no counterpart.
+    """
+
+    name: str
+    places: tuple[str, ...]
+    of: tuple[int | None, ...]
+
+    def view(self, values: np.ndarray) -> np.ndarray:
+        """Truth, decisions or scores on this level: the highest of the classes that it joins.
+
+        Args:
+            values: (n, 28). A probability becomes a lower bound of that of the union.
+
+        Returns:
+            (n, classes of this level), of the same type; 0 for a class of this level that joins none.
+        """
+        result = np.zeros((len(values), len(self.places)), values.dtype)
+        for column, place in enumerate(self.of):
+            if place is not None:
+                result[:, place] = np.maximum(result[:, place], values[:, column])
+        return result
+
+
+LABELS_2021: tuple[str, ...] = (
+    "Nucleoplasm",
+    "Nuclear membrane",
+    "Nucleoli",
+    "Nucleoli fibrillar center",
+    "Nuclear speckles",
+    "Nuclear bodies",
+    "Endoplasmic reticulum",
+    "Golgi apparatus",
+    "Intermediate filaments",
+    "Actin filaments",
+    "Microtubules",
+    "Mitotic spindle",
+    "Centrosome",
+    "Plasma membrane",
+    "Mitochondria",
+    "Aggresome",
+    "Cytosol",
+    "Vesicles and punctate cytosolic patterns",
+    "Negative",
+)
+"""The 19 classes of the single-cell challenge of 2021, in its order."""
+
+FINE = Level("28 classes", LABELS, tuple(range(N_LABELS)))
+
+CLASSES_2021 = Level(
+    "19 classes of 2021",
+    LABELS_2021,
+    # 0–7 kept their numbers; 15, 16 and 27 have no counterpart
+    (*range(8), 17, 17, 17, 8, 9, 9, 10, None, None, 11, 12, 12, 17, 13, 13, 14, 15, 16, 17, None),
+)
+"""Checked against the 21,806 fields that carry labels of both years: see `tests/test_labels.py`."""
+
+COMPARTMENTS = Level(
+    "3 compartments",
+    ("Nucleus", "Cytoplasm", "Endomembrane system"),
+    # HPA's meta compartments: secretory organelles, vesicles and the plasma membrane are the endomembrane system
+    (*[0] * 6, 2, 2, 2, 2, 2, *[1] * 9, 2, 2, 2, *[1] * 5),
+)
+
+LEVELS: tuple[Level, ...] = (FINE, CLASSES_2021, COMPARTMENTS)
+"""Scores are reported on these, finest first."""
+
+HPA_NAMES: dict[str, int] = {
+    **{name: number for number, name in enumerate(LABELS)},
+    "Rods & Rings": 27,
+    "Cell Junctions": 22,
+    "Centriolar satellite": 18,
+}
+"""HPA's location names and the class each is; HPA renamed 18 to Centriolar satellite."""
+
+HPA_WITHOUT_CLASS: dict[str, int] = {
+    "Nucleoli rim": 0,
+    "Kinetochore": 0,
+    "Mitotic chromosome": 0,
+    "Micronucleus": 0,
+    "Midbody": 1,
+    "Midbody ring": 1,
+    "Cleavage furrow": 1,
+    "Basal body": 1,
+    "Vesicles": 2,
+}
+"""HPA's location names that are none of the 28, and the compartment (of `COMPARTMENTS`) that each lies in."""
+
+
+def number_of(name: str) -> int | None:
+    """The class of an HPA location name.
+
+    Args:
+        name: For example `Centriolar satellite`; upper and lower case do not matter.
+
+    Returns:
+        The class number, or None where HPA's location is none of the 28 (`HPA_WITHOUT_CLASS`).
+
+    Raises:
+        LociscopeError: HPA has no such location; the sentence names the nearest.
+    """
+    known = {each.lower(): number for each, number in HPA_NAMES.items()}
+    folded = name.strip().lower()
+    if folded in known:
+        return known[folded]
+    if folded in {each.lower() for each in HPA_WITHOUT_CLASS}:
+        return None
+    raise LociscopeError(f"HPA knows no location {name!r}.{nearest(name, [*HPA_NAMES, *HPA_WITHOUT_CLASS])}")

@@ -1,0 +1,72 @@
+"""The vocabularies and how they map into each other."""
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lociscope.errors import LociscopeError
+from lociscope.labels import (
+    CLASSES_2021,
+    COMPARTMENTS,
+    FINE,
+    HPA_NAMES,
+    HPA_WITHOUT_CLASS,
+    LABELS,
+    LEVELS,
+    number_of,
+    parse_target,
+)
+
+
+def test_every_level_maps_all_classes_into_its_own() -> None:
+    for level in LEVELS:
+        assert len(level.of) == len(LABELS)
+        assert {place for place in level.of if place is not None} <= set(range(len(level.places)))
+    assert set(COMPARTMENTS.of) == {0, 1, 2}
+
+
+def test_a_level_joins_by_the_highest() -> None:
+    values = np.zeros((1, 28), np.float32)
+    values[0, [8, 10, 16, 25]] = [0.25, 0.5, 0.75, 1]
+    assert FINE.view(values).tolist() == values.tolist()
+    view = CLASSES_2021.view(values)
+    assert view[0, [17, 16, 18]].tolist() == [0.5, 1, 0]
+    assert view.sum() == 1.5
+    assert COMPARTMENTS.view(values).tolist() == [[0, 1, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("place", "compartment"),
+    [("Nuclear bodies", 0), ("Centrosome", 1), ("Mitochondria", 1), ("Lipid droplets", 2), ("Cell junctions", 2)],
+)
+def test_places_lie_in_their_compartment(place: str, compartment: int) -> None:
+    assert COMPARTMENTS.of[LABELS.index(place)] == compartment
+
+
+def test_hpa_names_lead_to_classes_or_say_that_they_have_none() -> None:
+    assert number_of("centriolar satellite") == 18
+    assert [number_of(name) for name in LABELS] == list(range(28))
+    assert number_of("Vesicles") is None
+    assert not set(HPA_NAMES) & set(HPA_WITHOUT_CLASS)
+    with pytest.raises(LociscopeError, match="Did you mean 'Nucleoli'"):
+        number_of("Nucleolis")
+
+
+def test_the_2021_map_agrees_with_the_fields_that_carry_labels_of_both_years(real_data: Path) -> None:
+    with (real_data / "tables/hpa2018_train.csv").open() as file:
+        old = {row["Id"]: parse_target(row["Target"]) for row in csv.DictReader(file)}
+    with (real_data / "tables/hpa2021_train.csv").open() as file:
+        new = {row["ID"]: {int(word) for word in row["Label"].split("|")} for row in csv.DictReader(file)}
+    count: Counter[int] = Counter()
+    agreed: Counter[int] = Counter()
+    for name in old.keys() & new.keys():
+        for number in old[name]:
+            count[number] += 1
+            agreed[number] += CLASSES_2021.of[number] in new[name]
+    assert sum(count.values()) > 30_000
+    for number, place in enumerate(CLASSES_2021.of):
+        share = agreed[number] / count[number]
+        assert share > 0.9 if place is not None else share == 0, LABELS[number]
