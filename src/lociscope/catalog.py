@@ -129,6 +129,13 @@ class Catalog:
 
         return type(self)(self.table.filter(pc.equal(self.table[column], value)), self.folder)
 
+    def without(self, column: str, value: str | int) -> Self:
+        """The rows whose `column` holds anything but `value`, in order."""
+        import pyarrow.compute as pc
+
+        unlike = pc.fill_null(pc.not_equal(self.table[column], value), True)
+        return type(self)(self.table.filter(unlike), self.folder)
+
     def labelled(self) -> Self:
         """The rows that somebody labelled."""
         return type(self)(self.table.filter(self.table["target"].is_valid()), self.folder)

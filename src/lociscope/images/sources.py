@@ -1,5 +1,6 @@
 """Finding fields: which files make a field, by their names and never by their position."""
 
+import csv
 import re
 from collections import defaultdict
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lociscope.catalog import Catalog
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
+from lociscope.storage import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,6 +42,17 @@ class Failure(NamedTuple):
     id: str
     path: str
     reason: str
+
+
+def write_failures(failures: "Sequence[Failure]", path: Path) -> None:
+    """Lists failures in a CSV `id,path,reason`; removes an older list where there are none."""
+    if not failures:
+        path.unlink(missing_ok=True)
+        return
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(Failure._fields)
+        writer.writerows(failures)
 
 
 def find_fields(sources: "Sequence[Path]") -> tuple[list[FieldSource], list[Failure]]:

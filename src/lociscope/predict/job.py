@@ -4,7 +4,6 @@ Beside `OUT` (the path without its suffix) lie `OUT.parts/` while the work goes 
 done, and `OUT.failures.csv` where fields failed.
 """
 
-import csv
 import json
 import shutil
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from lociscope.errors import LociscopeError
-from lociscope.images.sources import Failure
+from lociscope.images.sources import write_failures
 from lociscope.predictions import Predictions
 from lociscope.storage import check_schema, replacing, unwritable
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lociscope.bundle import Bundle
+    from lociscope.images.sources import Failure
 
 SCHEMA = 1
 
@@ -134,13 +134,7 @@ class Job:
     def close(self, failures: "Sequence[Failure]") -> None:
         """Lists the failures and removes the parts."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        if not failures:
-            self.failures.unlink(missing_ok=True)
-            return
-        with replacing(self.failures) as part, part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(Failure._fields)
-            writer.writerows(failures)
+        write_failures(failures, self.failures)
 
     def _record(self, path: "Path", ids: list[str], prints: "Mapping[str, str]") -> None:
         with replacing(path) as file:

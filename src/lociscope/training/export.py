@@ -1,13 +1,14 @@
 """A finished Run becomes a Bundle: exported, compared with Keras, scored, hashed."""
 
 import tempfile
+import warnings
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lociscope import __version__
 from lociscope.bundle import Card, Decision, Score, Selftest, write_bundle
 from lociscope.decide.intervals import bootstrap
 from lociscope.decide.metrics import lrap, macro_auc, macro_average_precision, macro_f1
@@ -87,7 +88,9 @@ def _to_onnx(network: "keras.Model") -> bytes:
     outputs = [key for key in OUTPUTS if key in network.output]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        network.export(path, format="onnx", verbose=False)
+        with warnings.catch_warnings():  # Keras' own patch of tf2onnx for numpy 2 warns of itself
+            warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
+            network.export(path, format="onnx", verbose=False)
         return _tidied(path.read_bytes(), outputs)
 
 
@@ -123,7 +126,7 @@ def _card(run: "Run", name: str, licence: str, limits: str) -> Card:
     threshold = best_constant(truth, predictions.probability)
     return Card(
         name=name,
-        version=__version__,
+        version=version("lociscope"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         licence=licence,
         labels=LABELS,

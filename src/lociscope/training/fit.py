@@ -1,8 +1,11 @@
 """One fit for every network: Recipe and packed fields in, Run out."""
 
 import logging
+import os
 import platform
 import subprocess
+import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +23,7 @@ from lociscope.run import Environment, Run
 from lociscope.storage import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import keras
 
@@ -38,20 +41,40 @@ def start_tensorflow(seed: int) -> None:
         MissingExtraError: TensorFlow is not installed.
     """
     try:
-        import keras
-        import tensorflow as tf
+        with _silent_stderr():
+            import keras
+            import tensorflow as tf
+
+            keras.utils.set_random_seed(seed)
+            tf.config.experimental.enable_op_determinism()
+            tf.config.list_logical_devices()  # what it has to say of missing GPUs, it says here
     except ModuleNotFoundError as error:
         raise MissingExtraError("Training", "train") from error
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
+
+
+@contextmanager
+def _silent_stderr() -> "Iterator[None]":
+    """Keeps from the terminal what TensorFlow prints from C++ while it loads; `-v` shows it."""
+    if logging.getLogger().isEnabledFor(logging.DEBUG):
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def fit(
     recipe: "Recipe",
     train: "Packed",
     valid: "Packed",
-    folder: Path,
     source: str,
+    folder: Path,
     progress: "Callable[[int, str], None] | None" = None,
 ) -> Run:
     """Trains a network, or goes on with a training that was cut off.
@@ -62,8 +85,8 @@ def fit(
         recipe: What to train and how.
         train: Fields to learn from.
         valid: Fields to choose the best epoch and the threshold on.
-        folder: The Run to make; an unfinished one of the same recipe and fields is continued.
         source: Where the fields came from, for the record.
+        folder: The Run to make; an unfinished one of the same recipe and fields is continued.
         progress: Called with (step, text) after each step.
 
     Returns:

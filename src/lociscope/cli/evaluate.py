@@ -1,0 +1,172 @@
+"""`lociscope evaluate`: a Run, a Bundle or Predictions against the truth become an acceptance report."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lociscope.cli import console
+from lociscope.errors import LociscopeError, UsageError
+
+if TYPE_CHECKING:
+    from lociscope.catalog import Catalog
+    from lociscope.predictions import Predictions
+    from lociscope.report.evaluation import Shown
+    from lociscope.run import Run
+
+GALLERY = 12
+"""Fields shown in a report."""
+
+
+def evaluate(
+    subject: Annotated[Path, typer.Argument(help="A Run, a Bundle, or Predictions.")],
+    truth: Annotated[
+        Path | None, typer.Argument(metavar="[CATALOG]", help="A Catalog or a CSV Id,Target; a Run brings its own.")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the report.")] = Path("evaluation"),
+    workers: Annotated[int, typer.Option(min=1, help="Threads that read fields.")] = 2,
+) -> None:
+    """Score predictions with intervals, and write report.html and metrics.json."""
+    from lociscope.bundle import MANIFEST
+    from lociscope.predictions import Predictions
+    from lociscope.run import Run
+
+    catalog = _catalog(truth)
+    output.mkdir(parents=True, exist_ok=True)
+    if subject.is_file():
+        made, run = Predictions.read(subject), None
+    elif (subject / MANIFEST).is_file():
+        made, run = _predict(subject, truth, output, workers), None
+    else:
+        run = Run.open(subject)
+        made = run.predictions()
+    report(made, _labels(truth, catalog, run), catalog, output, f"Evaluation of {subject.name}", run)
+    print(output / "report.html")
+
+
+def report(
+    made: "Predictions",
+    labels: dict[str, tuple[int, ...]],
+    catalog: "Catalog | None",
+    output: Path,
+    title: str,
+    run: "Run | None",
+    bundle: Path | None = None,
+) -> None:
+    """Writes `report.html` and `metrics.json` of predictions whose labels are known.
+
+    Args:
+        made: The predictions; rows without a label are left out.
+        labels: Class numbers by id.
+        catalog: Where the pictures of the gallery lie.
+        output: Folder to write to.
+        title: Title of the page.
+        run: The training, for its curves and facts.
+        bundle: Where the thresholds are; None draws none.
+    """
+    import numpy as np
+
+    from lociscope.bundle import read_bundle
+    from lociscope.labels import to_multi_hot
+    from lociscope.report.evaluation import measure, write_evaluation
+    from lociscope.storage import replacing
+
+    rows = [row for row, name in enumerate(made.ids) if name in labels]
+    if not rows:
+        raise LociscopeError(
+            f"None of the {len(made)} predicted ids is labelled (the first is '{made.ids[0] if len(made) else ''}'). "
+            "Name the truth that belongs to these predictions."
+        )
+    made = made.take(rows)
+    truth = to_multi_hot([labels[name] for name in made.ids])
+    groups = None
+    if catalog is not None:
+        specimen = {entry.id: entry.specimen or entry.antibody or entry.id for entry in catalog}
+        groups = np.array([specimen.get(name, name) for name in made.ids])
+    metrics = measure(truth, made.probability, to_multi_hot(made.predicted), title, groups)
+    with replacing(output / "metrics.json") as part:
+        part.write_text(metrics.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
+    write_evaluation(
+        output / "report.html",
+        title=title,
+        metrics=metrics,
+        shown=_gallery(made, labels, catalog),
+        thresholds=None if bundle is None else np.asarray(read_bundle(bundle).card.decide.thresholds),
+        history=run.history() if run else None,
+        run_facts=_facts(run) if run else None,
+    )
+
+
+def _catalog(truth: Path | None) -> "Catalog | None":
+    from lociscope.catalog import Catalog
+
+    return Catalog.read(truth) if truth is not None and truth.suffix == ".parquet" else None
+
+
+def _labels(truth: Path | None, catalog: "Catalog | None", run: "Run | None") -> dict[str, tuple[int, ...]]:
+    from lociscope.catalog import read_labels
+
+    if catalog is not None:
+        return {entry.id: entry.target for entry in catalog if entry.target is not None}
+    if truth is not None:
+        return read_labels(truth)
+    if run is not None:
+        return run.truth()
+    raise UsageError(
+        "Only a Run brings its own truth. Name a Catalog or a CSV Id,Target after the bundle or predictions."
+    )
+
+
+def _predict(bundle: Path, truth: Path | None, output: Path, workers: int) -> "Predictions":
+    """Predicts a Catalog's fields, or takes what an earlier call predicted of them."""
+    from lociscope.images.sources import find_fields
+    from lociscope.predict.batch import predict_to_file
+    from lociscope.predict.job import Options
+    from lociscope.predict.predictor import open_bundle
+    from lociscope.predictions import Predictions
+
+    if truth is None or truth.suffix != ".parquet":
+        raise UsageError("A bundle is evaluated on fields. Name a Catalog, as `lociscope import` makes it.")
+    found, broken = find_fields([truth])
+    path = output / "predictions.parquet"
+    with console.progress("predicting") as tell:
+        predict_to_file(open_bundle(bundle), found, path, Options(), broken=broken, workers=workers, progress=tell)
+    return Predictions.read(path)
+
+
+def _gallery(made: "Predictions", labels: dict[str, tuple[int, ...]], catalog: "Catalog | None") -> "list[Shown]":
+    """A fair choice of fields: every so many of them, whatever was predicted."""
+    from lociscope.images.read import read_field
+    from lociscope.images.sources import of_catalog
+    from lociscope.report.evaluation import Shown
+
+    if catalog is None:
+        return []
+    source_of = {source.id: source for source in of_catalog(catalog)}
+    rows = [row for row, name in enumerate(made.ids) if name in source_of]
+    rows = rows[:: max(len(rows) // GALLERY, 1)][:GALLERY]
+    return [
+        Shown(
+            read_field(source_of[made.ids[row]]),
+            labels[made.ids[row]],
+            made.probability[row],
+            made.predicted[row],
+            made.status[row],
+            made.warnings[row],
+        )
+        for row in rows
+    ]
+
+
+def _facts(run: "Run") -> dict[str, str]:
+    recipe, environment = run.recipe(), run.environment()
+    return {
+        "Network": f"{recipe.network.name}, {environment.parameters:,} parameters, {recipe.data.size} px",
+        "Learned from": f"{environment.fields['train']} fields of {environment.data}",
+        "Chosen on": f"{environment.fields['valid']} fields held out",
+        "Epochs": f"{len(run.history())} of {recipe.train.epochs}",
+        "Seed": str(environment.seed),
+        "Versions": ", ".join(f"{name} {number}" for name, number in environment.versions.items()),
+        "Code": environment.git or "installed package",
+        "Data hash": environment.data_hash[:16],
+    }

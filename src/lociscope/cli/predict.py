@@ -1,0 +1,65 @@
+"""`lociscope predict`: fields become Predictions."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lociscope.cli import console
+from lociscope.errors import Exit, UsageError
+
+if TYPE_CHECKING:
+    from lociscope.predict.batch import Outcome
+
+SUFFIXES = (".csv", ".parquet")
+
+
+def predict(
+    sources: Annotated[list[Path], typer.Argument(metavar="SRC...", help="Folders, plane files, Catalogs.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write, .csv or .parquet.")],
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", "-b", envvar="LOCISCOPE_BUNDLE", help="By default the one shipped.")
+    ] = None,
+    kaggle: Annotated[bool, typer.Option("--kaggle", help="Write Id,Predicted; no row is blank.")] = False,
+    embeddings: Annotated[bool, typer.Option("--embeddings", help="Keep the embeddings (.parquet).")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that read fields.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Predict the places of proteins. A second run predicts only what is new, changed, or failed before."""
+    if output.suffix not in SUFFIXES:
+        raise UsageError(f"-o '{output}' ends in {output.suffix!r}; expected .csv or .parquet. Rename it.")
+    if kaggle and output.suffix != ".csv":
+        raise UsageError(f"--kaggle writes CSV, and -o '{output}' is no .csv. Rename it.")
+    if embeddings and output.suffix != ".parquet":
+        raise UsageError(f"--embeddings needs Parquet, and -o '{output}' is no .parquet. Rename it.")
+
+    from lociscope.images.sources import find_fields
+    from lociscope.predict.batch import predict_to_file
+    from lociscope.predict.job import Options
+    from lociscope.predict.predictor import open_bundle
+
+    found, broken = find_fields(sources)
+    predictor = open_bundle(bundle)
+    with console.progress("predicting") as tell:
+        outcome = predict_to_file(
+            predictor, found, output, Options(kaggle, embeddings), broken=broken, workers=workers, progress=tell
+        )
+    _say(outcome, output, as_json)
+    if outcome.failures:
+        raise typer.Exit(Exit.SOME_FAILED if outcome.rows else Exit.NOTHING_DONE)
+
+
+def _say(outcome: "Outcome", output: Path, as_json: bool) -> None:
+    failed = len(outcome.failures)
+    if as_json:
+        import json
+
+        print(json.dumps({"output": str(output), "rows": outcome.rows, "new": outcome.new, "failed": failed}))
+    elif outcome.rows and not outcome.new and not failed:
+        print(f"{outcome.rows} fields in {output}, complete already")
+    elif outcome.rows:
+        print(f"{outcome.rows} fields in {output}, {outcome.new} of them new")
+    if failed:
+        listing = output.with_name(output.stem + ".failures.csv")
+        first = outcome.failures[0].reason
+        typer.echo(f"lociscope: {failed} fields failed, listed in {listing}; the first: {first}", err=True)

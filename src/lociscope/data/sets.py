@@ -1,0 +1,92 @@
+"""Fields to learn from and fields held out, packed: of a Catalog, or drawn."""
+
+import hashlib
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from lociscope.catalog import Catalog
+from lociscope.data.pack import Packed, pack, prepare_catalog
+from lociscope.data.simulated import prepare_simulated
+from lociscope.data.split import hold_out
+from lociscope.errors import LociscopeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lociscope.images.sources import Failure
+    from lociscope.recipe import Recipe
+
+
+class TrainingSets(NamedTuple):
+    """What `lociscope.training.fit` takes.
+
+    Attributes:
+        train: Fields to learn from.
+        valid: Fields held out.
+        source: Where they came from, for the record.
+    """
+
+    train: Packed
+    valid: Packed
+    source: str
+
+
+def training_sets(
+    recipe: "Recipe",
+    catalog: "Path | None",
+    folder: "Path",
+    failures: "list[Failure]",
+    workers: int = 1,
+    progress: "Callable[[int, int], None] | None" = None,
+) -> TrainingSets:
+    """Packs a recipe's fields into a folder, once, and parts them.
+
+    Args:
+        recipe: Its `[data]` table says what the network sees, and what is drawn where there is no Catalog.
+        catalog: Labelled fields; their `split` column is followed where it says `valid`, otherwise whole
+            specimens (or antibodies, or fields) are held out at random. Rows of the split `test` are left out.
+        folder: Where to keep the packed fields.
+        failures: Filled with the fields that cannot be read.
+        workers: Processes that draw.
+        progress: Called with (done, total).
+
+    Raises:
+        LociscopeError: The Catalog holds no label, or fewer than two fields can be read.
+    """
+    if catalog is None:
+        settings = recipe.data
+        key: dict[str, Any] = {"simulated": settings.model_dump(exclude={"valid"})}
+        draw = partial(prepare_simulated, settings, workers)
+        packed = pack(folder, key, settings.fields, draw, settings.input, progress)
+        return _parted(packed, None, recipe, f"{settings.fields} simulated fields of seed {settings.seed}")
+    table, spec = _labelled(catalog), recipe.data.input
+    key = {"catalog": hashlib.sha256(catalog.read_bytes()).hexdigest(), "input": spec.model_dump()}
+    packed = pack(folder, key, len(table), partial(prepare_catalog, table, spec, failures), spec, progress)
+    split = {entry.id: entry.split for entry in table}
+    return _parted(packed, split, recipe, f"Catalog '{catalog.name}'")
+
+
+def _labelled(path: "Path") -> Catalog:
+    table = Catalog.read(path).labelled().without("split", "test")
+    if len(table) < 2:
+        raise LociscopeError(
+            f"Catalog '{path}' has {len(table)} labelled fields outside the test split; training needs 2 or more. "
+            "Import it with labels."
+        )
+    return table
+
+
+def _parted(packed: Packed, split: dict[str, str | None] | None, recipe: "Recipe", source: str) -> TrainingSets:
+    if split and "valid" in split.values():
+        held = np.array([split[name] == "valid" for name in packed.ids])
+    else:
+        held = hold_out(packed.groups, recipe.data.valid, recipe.data.seed)
+    if held.all() or not held.any():
+        raise LociscopeError(
+            f"Of {len(packed)} fields {held.sum()} are held out; both sides need one. "
+            "Give more fields, or more specimens."
+        )
+    return TrainingSets(packed.take(np.flatnonzero(~held)), packed.take(np.flatnonzero(held)), source)
