@@ -1,0 +1,1 @@
+"""From findings, Runs and Predictions to one self-contained HTML page; draws, and computes only scores."""

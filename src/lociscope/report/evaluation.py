@@ -1,0 +1,155 @@
+"""The acceptance report: how good Predictions are, on one page."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lociscope.report.figures import learning_curves
+from lociscope.report.gallery import Shown, card_of
+from lociscope.report.metrics import USEFUL_GAIN, USEFUL_MINUTES, Metrics, measure
+from lociscope.report.page import interval, number, render, write_page
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+
+    from lociscope.report.metrics import ClassScore, Figure
+
+__all__ = ["Metrics", "Shown", "measure", "write_evaluation"]
+
+FREQUENT = 20
+"""A class with fewer fields is set apart: its score is mostly chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A headline figure: its name, what it answers, and how it is drawn on its scale."""
+
+    name: str
+    answers: str
+    figure: "Figure"
+    digits: int
+    scaled: bool
+
+    @property
+    def interval(self) -> str:
+        """The interval as text."""
+        return interval(self.figure.low, self.figure.high, self.digits)
+
+
+def write_evaluation(
+    path: "Path",
+    *,
+    title: str,
+    metrics: Metrics,
+    shown: "Sequence[Shown]",
+    thresholds: "np.ndarray",
+    history: "Sequence[Mapping[str, float]] | None" = None,
+    run_facts: "Mapping[str, str] | None" = None,
+    notes: "Sequence[str]" = (),
+) -> None:
+    """Writes the page.
+
+    Args:
+        path: The HTML file to write, whole or not at all.
+        title: Its heading.
+        metrics: Of `measure`.
+        shown: The fields of the gallery, in their order; a dozen make some 2 MB.
+        thresholds: (28,) in 0–1, by which places were decided on.
+        history: Losses by epoch, as `Run.history` gives them.
+        run_facts: What the result depends on, by name: recipe, seed, versions, fields.
+        notes: What the reader has to know besides.
+
+    Raises:
+        LociscopeError: The page cannot be written.
+        MissingExtraError: jinja2, or with a history matplotlib, is not installed.
+    """
+    classes = sorted((each for each in metrics.classes if each.positives), key=lambda each: -each.positives)
+    html = render(
+        "evaluation.html",
+        title=title,
+        result=result(metrics),
+        metrics=metrics,
+        rows=rows_of(metrics),
+        cards=[card_of(each, thresholds) for each in shown],
+        curves=learning_curves(history) if history else None,
+        frequent=[each for each in classes if each.positives >= FREQUENT],
+        rare=[each for each in classes if each.positives < FREQUENT],
+        invented=[each for each in metrics.classes if each.predicted and not each.positives],
+        least_frequent=FREQUENT,
+        facts=run_facts or {},
+        notes=notes,
+    )
+    write_page(path, html)
+
+
+def result(metrics: Metrics) -> list[str]:
+    """The result in plain words, a sentence each."""
+    found, f1, cost = (metrics.figures[name] for name in ("top_3", "macro_f1", "minutes"))
+    scored = len(metrics.classes) - len(metrics.absent)
+    sentences = [f"Evaluated on {metrics.what}."]
+    if found.value is not None:
+        sentences.append(
+            f"A labelled place is among the three likeliest in {found.value:.0%} of the fields{_within(found, 100)}."
+        )
+    sentences.append(_gain(metrics))
+    if cost.value is not None:
+        sentences.append(
+            f"Wrong and missed places cost {cost.value:.1f} minutes a field{_within(cost, 1, 1)}, "
+            f"{'less' if cost.value < USEFUL_MINUTES else 'no less'} than the {USEFUL_MINUTES:.0f} below which "
+            "the answer begins to be useful."
+        )
+    if f1.value is not None:
+        sentences.append(f"Macro-F1 is {number(f1.value)}{_within(f1)} over {scored} of the 28 places.")
+    return sentences
+
+
+def rows_of(metrics: Metrics) -> list[Row]:
+    """The headline figures, those that do not depend on thresholds first."""
+    scored = [each for each in metrics.classes if each.positives]
+    common = sum(each.positives >= FREQUENT for each in scored)
+    named = {
+        "lrap": ("LRAP", "are the labelled places at the top of the ranking?"),
+        "top_3": ("Top three", "is a labelled place among the three likeliest?"),
+        "macro_average_precision": ("Average precision", f"mean over {_places(scored)}, whatever the thresholds"),
+        "macro_auc": ("AUC", "does a field with the place rank above one without? Places of 3 fields or more"),
+        "macro_f1": ("Macro-F1", f"mean over {_places(scored)}, at the thresholds"),
+        "macro_f1_frequent": ("Macro-F1, frequent", f"the {common} of them with {FREQUENT} fields or more"),
+        "jaccard": ("Overlap (Jaccard)", "places both reported and labelled, of those that are either"),
+        "minutes": ("Minutes a field", f"2 for a wrong place, 6 for a missed one; useful below {USEFUL_MINUTES:.0f}"),
+    }
+    return [
+        Row(name, answers, metrics.figures[key], 1 if key == "minutes" else 2, key != "minutes")
+        for key, (name, answers) in named.items()
+    ]
+
+
+def _gain(metrics: Metrics) -> str:
+    gain, score = metrics.gain_over_prior, metrics.figures["lrap"]
+    if gain.value is None or gain.low is None:
+        return "No field has a label, so nothing can be said of the ranking."
+    if gain.low > USEFUL_GAIN:
+        verdict = f"clearly more than the {USEFUL_GAIN} that is the least to be useful"
+    elif gain.low > 0:
+        verdict = f"better, but not surely by the {USEFUL_GAIN} that is the least to be useful"
+    else:
+        verdict = "which is not shown to be better at all"
+    return (
+        f"Ranking the places, it scores LRAP {number(score.value)}; always giving the places by their frequency, "
+        f"without a look at the picture, scores {number(metrics.prior_lrap)}. "
+        f"The gain is {number(gain.value)}{_within(gain)}, {verdict}."
+    )
+
+
+def _within(figure: "Figure", times: float = 1, digits: int | None = None) -> str:
+    """The interval in brackets, or nothing."""
+    if figure.low is None or figure.high is None:
+        return ""
+    places = digits if digits is not None else 0 if times > 1 else 2
+    sign = " %" if times > 1 else ""
+    return f" ({interval(figure.low * times, figure.high * times, places)}{sign})"
+
+
+def _places(classes: "Sequence[ClassScore]") -> str:
+    return f"{len(classes)} place{'' if len(classes) == 1 else 's'}"

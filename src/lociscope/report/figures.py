@@ -1,0 +1,85 @@
+"""Figures as inline SVG that take their colours and their type from the page around them."""
+
+import io
+from typing import TYPE_CHECKING
+
+from lociscope.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from markupsafe import Markup
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, GRID, TRAINED, HELD_OUT = "#010101", "#020202", "#030303", "#040404"
+"""Placeholders that matplotlib draws with; the SVG has the page's colours in their stead, light or dark."""
+PAGE_COLOURS = {INK: "var(--soft)", GRID: "var(--line)", TRAINED: "var(--soft)", HELD_OUT: "var(--accent)"}
+LINES = (("loss", "training", TRAINED, "--"), ("val_loss", "held out", HELD_OUT, "-"))
+
+
+def learning_curves(history: "Sequence[Mapping[str, float]]") -> "Markup":
+    """Draws the losses by epoch, the epoch that was kept marked.
+
+    Args:
+        history: One mapping an epoch with `epoch`, `loss` and `val_loss`, as `Run.history` gives it.
+
+    Returns:
+        An `<svg>` element.
+
+    Raises:
+        MissingExtraError: matplotlib or jinja2's markupsafe is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("Learning curves", "report") from error
+    figure = Figure(figsize=(5.6, 2.7), layout="constrained")
+    axes = figure.add_subplot()
+    _plain(axes)
+    for key, name, colour, dashes in LINES:
+        epochs, losses = [row["epoch"] for row in history], [row[key] for row in history]
+        axes.plot(epochs, losses, dashes, color=colour, linewidth=1.8, marker="o" if len(history) < 3 else "")
+        axes.annotate(
+            name, (epochs[-1], losses[-1]), xytext=(6, 0), textcoords="offset points", color=colour, va="center"
+        )
+    best = min(history, key=lambda row: row["val_loss"])
+    axes.plot([best["epoch"]], [best["val_loss"]], "o", color=HELD_OUT, markersize=7)
+    axes.set_xlabel("epoch", color=INK)
+    axes.set_ylabel("loss", color=INK)
+    axes.margins(x=0.02)
+    return to_svg(figure)
+
+
+def to_svg(figure: "Figure") -> "Markup":
+    """A matplotlib figure as an `<svg>` element without a fixed size, its placeholders replaced.
+
+    Args:
+        figure: Drawn with the placeholder colours above.
+
+    Returns:
+        The element; equal figures give equal text.
+    """
+    import matplotlib
+    from markupsafe import Markup
+
+    buffer = io.StringIO()
+    unnamed = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "lociscope", "font.size": 10}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata=unnamed)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    for placeholder, colour in PAGE_COLOURS.items():
+        svg = svg.replace(placeholder, colour)
+    return Markup(svg)  # noqa: S704 - our own drawing; matplotlib escapes its texts
+
+
+def _plain(axes: "Axes") -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(GRID)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.tick_params(colors=INK, length=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5))

@@ -1,0 +1,174 @@
+"""The gallery: a predicted field as a card, its picture in switchable layers and its places judged."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from lociscope.channels import CHANNELS
+from lociscope.images.render import DEFAULT_SHOWN, composite
+from lociscope.labels import LABELS
+from lociscope.report.page import jpeg_uri
+
+if TYPE_CHECKING:
+    from lociscope.images.field import Field
+
+PICTURE_SIZE = 384
+"""Side of a card's picture in px: drawn at about 320, so a little finer than a plain screen."""
+BARS = 5
+
+Verdict = Literal["right", "missed", "wrong", "reported"]
+SIGNS: dict[Verdict, str] = {"right": "✓", "missed": "○", "wrong": "✗", "reported": "•"}
+
+STATUS_WORDS = {
+    "ok": "At least one place reaches its threshold.",
+    "unsure": "Unsure: no place reaches its threshold.",
+    "negative": "Negative: none of the 28 places.",
+    "unlike-training": "Unlike the fields that the model learned from.",
+}
+WARNING_WORDS = {
+    f"empty plane: {channel.name}": f"The {channel.stain} channel ({channel.name}) is empty." for channel in CHANNELS
+} | {"pixel_size_assumed": "The pixel size is not declared; the field was taken to span 164 µm."}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One field of the gallery.
+
+    Attributes:
+        field: Its pixels, (y, x, 4), and its name.
+        truth: The labelled places; None where they are unknown.
+        probability: (28,) in 0–1.
+        predicted: The places decided on.
+        status: As in Predictions.
+        warnings: As in Predictions.
+    """
+
+    field: "Field"
+    truth: tuple[int, ...] | None
+    probability: np.ndarray
+    predicted: tuple[int, ...]
+    status: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One channel of a picture: grey, and the colour that the page tints it with."""
+
+    name: str
+    stain: str
+    tint: str
+    source: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place that was reported or is true: what became of it, its probability, and its rank among the 28."""
+
+    name: str
+    verdict: Verdict
+    sign: str
+    probability: float
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One probability against its threshold."""
+
+    name: str
+    probability: float
+    threshold: float
+    reached: bool
+    true: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What the page shows of one field."""
+
+    id: str
+    layers: list[Layer]
+    places: list[Place]
+    nothing: str
+    bars: list[Bar]
+    status: str
+    ok: bool
+    warnings: list[str]
+
+
+def card_of(shown: Shown, thresholds: np.ndarray) -> Card:
+    """Makes the card of a field.
+
+    Args:
+        shown: The field and what was predicted of it.
+        thresholds: (28,) in 0–1.
+
+    Returns:
+        What `evaluation.html` shows of it.
+    """
+    return Card(
+        id=shown.field.id,
+        layers=layers_of(shown.field.pixels),
+        places=places_of(shown),
+        nothing=_nothing(shown),
+        bars=bars_of(shown, thresholds),
+        status=STATUS_WORDS.get(shown.status, shown.status),
+        ok=shown.status == "ok",
+        warnings=[WARNING_WORDS.get(warning, warning) for warning in shown.warnings],
+    )
+
+
+def layers_of(pixels: np.ndarray) -> list[Layer]:
+    """The four channels as grey pictures; those of HPA's composites are on.
+
+    Args:
+        pixels: (y, x, 4), RGBY.
+    """
+    return [
+        Layer(
+            channel.name,
+            channel.stain,
+            "rgb({:.0f} {:.0f} {:.0f})".format(*(255 * part for part in channel.colour)),
+            jpeg_uri(composite(pixels, PICTURE_SIZE, (i,)).max(axis=-1)),
+            i in DEFAULT_SHOWN,
+        )
+        for i, channel in enumerate(CHANNELS)
+    ]
+
+
+def places_of(shown: Shown) -> list[Place]:
+    """The places that were reported or are true, the right ones first, then by probability."""
+    ranks = (-shown.probability).argsort(kind="stable").argsort() + 1
+    verdicts: dict[int, Verdict] = dict.fromkeys(shown.predicted, "reported" if shown.truth is None else "wrong")
+    for label in shown.truth or ():
+        verdicts[label] = "right" if label in shown.predicted else "missed"
+    order = list(SIGNS)
+    return [
+        Place(LABELS[label], verdict, SIGNS[verdict], float(shown.probability[label]), int(ranks[label]))
+        for label, verdict in sorted(verdicts.items(), key=lambda item: (order.index(item[1]), ranks[item[0]]))
+    ]
+
+
+def bars_of(shown: Shown, thresholds: np.ndarray) -> list[Bar]:
+    """The likeliest places, at most `BARS`, highest first."""
+    likeliest = (-shown.probability).argsort(kind="stable")[:BARS]
+    return [
+        Bar(
+            LABELS[label],
+            float(shown.probability[label]),
+            float(thresholds[label]),
+            label in shown.predicted,
+            label in (shown.truth or ()),
+        )
+        for label in likeliest.tolist()
+    ]
+
+
+def _nothing(shown: Shown) -> str:
+    """What to say where no place was reported, or none is labelled."""
+    if not shown.predicted:
+        return "No place reported, and none is labelled: right." if shown.truth == () else "No place reported."
+    return "No place is labelled." if shown.truth == () else ""

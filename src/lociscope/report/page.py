@@ -1,0 +1,84 @@
+"""From a template to one self-contained HTML file: rendering, number formats, inline pictures."""
+
+import base64
+import io
+from typing import TYPE_CHECKING
+
+from lociscope.errors import MissingExtraError
+from lociscope.storage import replacing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from jinja2 import Environment
+
+JPEG_QUALITY = 85
+NOTHING = "–"
+"""Stands for a figure that is not defined."""
+
+
+def render(template: str, **values: object) -> str:
+    """Fills a template of `report/templates`; every value is escaped unless it is `markupsafe.Markup`.
+
+    Args:
+        template: Its file name, for example `evaluation.html`.
+        values: What it names; a name that is missing is an error.
+
+    Returns:
+        The page.
+
+    Raises:
+        MissingExtraError: jinja2 is not installed.
+    """
+    return _environment().get_template(template).render(**values)
+
+
+def write_page(path: "Path", html: str) -> None:
+    """Writes a page, whole or not at all."""
+    with replacing(path) as part:
+        part.write_text(html, encoding="utf-8")
+
+
+def jpeg_uri(plane: "np.ndarray") -> str:
+    """A grey picture as the source of an `<img>` that needs no other file.
+
+    Args:
+        plane: (y, x) of uint8.
+
+    Returns:
+        A `data:` URI.
+    """
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(plane).save(buffer, format="JPEG", quality=JPEG_QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A figure for the eye, `0.54`, with a true minus sign; a dash where there is none."""
+    return NOTHING if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+
+def interval(low: float | None, high: float | None, digits: int = 2) -> str:
+    """An interval for the eye, `0.51–0.57`, or `−0.02 to 0.05`; a dash where there is none."""
+    if low is None or high is None:
+        return NOTHING
+    return f"{number(low, digits)}{' to ' if low < 0 else '–'}{number(high, digits)}"
+
+
+def _environment() -> "Environment":
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("A report", "report") from error
+    made = Environment(
+        loader=PackageLoader("lociscope.report"),
+        autoescape=True,  # for every template, whatever its suffix
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"number": number}
+    return made
