@@ -1,8 +1,10 @@
 """What every test may use."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 CHECKOUT = Path(__file__).parents[1]
@@ -15,3 +17,28 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real fields at {folder}; set LOCISCOPE_REAL_DATA to run this test")
     return folder.resolve()
+
+
+@pytest.fixture
+def write_field(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a field's four PNG files, each channel unlike the others, and gives their folder.
+
+    `write_field(identifier="a1", folder=tmp_path / "fields", pixels=None, size=32, kind=np.uint8, seed=0)`:
+    `pixels` (y, x, 4), or noise of `kind` over its whole range.
+    """
+    from lociscope.images.write import write_planes
+
+    def write(
+        identifier: str = "a1",
+        folder: Path = tmp_path / "fields",
+        pixels: np.ndarray | None = None,
+        size: int = 32,
+        kind: type[np.unsignedinteger] = np.uint8,
+        seed: int = 0,
+    ) -> Path:
+        if pixels is None:
+            pixels = np.random.default_rng(seed).integers(0, np.iinfo(kind).max + 1, (size, size, 4), kind)
+        write_planes(folder, identifier, pixels)
+        return folder
+
+    return write
