@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Metrics", "Shown", "measure", "write_evaluation"]
 
+NO_BREAK = "\u00a0"
+JOINER = "\u2060"
+"""Keep a number and its sign, and the ends of an interval, on one line."""
+
 FREQUENT = 20
 """A class with fewer fields is set apart: its score is mostly chance."""
 
@@ -80,6 +84,7 @@ def write_evaluation(
         least_frequent=FREQUENT,
         facts=run_facts or {},
         notes=notes,
+        one_threshold=float(thresholds[0]) if len(set(thresholds.tolist())) == 1 else None,
     )
     write_page(path, html)
 
@@ -87,22 +92,21 @@ def write_evaluation(
 def result(metrics: Metrics) -> list[str]:
     """The result in plain words, a sentence each."""
     found, f1, cost = (metrics.figures[name] for name in ("top_3", "macro_f1", "minutes"))
-    scored = len(metrics.classes) - len(metrics.absent)
     sentences = [f"Evaluated on {metrics.what}."]
     if found.value is not None:
         sentences.append(
-            f"A labelled place is among the three likeliest in {found.value:.0%} of the fields{_within(found, 100)}."
+            f"One of the three likeliest places is a labelled one in {100 * found.value:.0f}{NO_BREAK}% of the fields"
+            f"{_within(found, 100, 0)}."
         )
     sentences.append(_gain(metrics))
-    if cost.value is not None:
-        sentences.append(
-            f"Wrong and missed places cost {cost.value:.1f} minutes a field{_within(cost, 1, 1)}, "
-            f"{'less' if cost.value < USEFUL_MINUTES else 'no less'} than the {USEFUL_MINUTES:.0f} below which "
-            "the answer begins to be useful."
-        )
+    sentences.append(
+        f"Wrong and missed places cost {number(cost.value, 1)} minutes a field{_within(cost, 1, 1)}, "
+        f"{_against(cost, USEFUL_MINUTES)} the {USEFUL_MINUTES:.0f} under which the answer begins to be useful."
+    )
     if f1.value is not None:
-        sentences.append(f"Macro-F1 is {number(f1.value)}{_within(f1)} over {scored} of the 28 places.")
-    return sentences
+        scored = len(metrics.classes) - len(metrics.absent)
+        sentences.append(f"Macro-F1 is {number(f1.value)}{_within(f1)}, over {scored} of the 28 places.")
+    return [*sentences, f"Brackets hold {100 * cost.level:.0f}{NO_BREAK}% intervals."]
 
 
 def rows_of(metrics: Metrics) -> list[Row]:
@@ -113,7 +117,7 @@ def rows_of(metrics: Metrics) -> list[Row]:
         "lrap": ("LRAP", "are the labelled places at the top of the ranking?"),
         "top_3": ("Top three", "is a labelled place among the three likeliest?"),
         "macro_average_precision": ("Average precision", f"mean over {_places(scored)}, whatever the thresholds"),
-        "macro_auc": ("AUC", "does a field with the place rank above one without? Places of 3 fields or more"),
+        "macro_auc": ("AUC", "does a field with the place rank above one without it?"),
         "macro_f1": ("Macro-F1", f"mean over {_places(scored)}, at the thresholds"),
         "macro_f1_frequent": ("Macro-F1, frequent", f"the {common} of them with {FREQUENT} fields or more"),
         "jaccard": ("Overlap (Jaccard)", "places both reported and labelled, of those that are either"),
@@ -130,25 +134,30 @@ def _gain(metrics: Metrics) -> str:
     if gain.value is None or gain.low is None:
         return "No field has a label, so nothing can be said of the ranking."
     if gain.low > USEFUL_GAIN:
-        verdict = f"clearly more than the {USEFUL_GAIN} that is the least to be useful"
+        verdict = f"surely more than {USEFUL_GAIN}, the least that is useful"
     elif gain.low > 0:
-        verdict = f"better, but not surely by the {USEFUL_GAIN} that is the least to be useful"
+        verdict = f"but not surely more than {USEFUL_GAIN}, the least that is useful"
     else:
-        verdict = "which is not shown to be better at all"
+        verdict = "so it is not shown to be better"
     return (
-        f"Ranking the places, it scores LRAP {number(score.value)}; always giving the places by their frequency, "
-        f"without a look at the picture, scores {number(metrics.prior_lrap)}. "
-        f"The gain is {number(gain.value)}{_within(gain)}, {verdict}."
+        f"Its ranking of the places scores LRAP {number(score.value)}; ranking them by frequency, without a look at "
+        f"the picture, scores {number(metrics.prior_lrap)}. The gain is {number(gain.value)}{_within(gain)}, {verdict}."
     )
 
 
-def _within(figure: "Figure", times: float = 1, digits: int | None = None) -> str:
+def _against(figure: "Figure", bound: float) -> str:
+    """Where a figure lies, its interval considered."""
+    if figure.low is None or figure.high is None or figure.low <= bound <= figure.high:
+        return "not clearly on either side of"
+    return "below" if figure.high < bound else "above"
+
+
+def _within(figure: "Figure", times: float = 1, digits: int = 2) -> str:
     """The interval in brackets, or nothing."""
     if figure.low is None or figure.high is None:
         return ""
-    places = digits if digits is not None else 0 if times > 1 else 2
-    sign = " %" if times > 1 else ""
-    return f" ({interval(figure.low * times, figure.high * times, places)}{sign})"
+    ends = interval(figure.low * times, figure.high * times, digits)
+    return f" ({ends.replace('–', f'–{JOINER}')})"
 
 
 def _places(classes: "Sequence[ClassScore]") -> str:

@@ -34,7 +34,7 @@ def learning_curves(history: "Sequence[Mapping[str, float]]") -> "Markup":
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise MissingExtraError("Learning curves", "report") from error
-    figure = Figure(figsize=(5.6, 2.7), layout="constrained")
+    figure = Figure(figsize=(4.6, 2.5), layout="constrained")
     axes = figure.add_subplot()
     _plain(axes)
     for key, name, colour, dashes in LINES:
