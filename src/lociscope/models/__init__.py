@@ -4,8 +4,9 @@ import inspect
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lociscope.errors import LociscopeError, MissingExtraError, UsageError, nearest
+from lociscope.errors import LociscopeError, UsageError, nearest
 from lociscope.kerasfile import check_keras
+from lociscope.models.backend import load_keras
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,9 +79,5 @@ def load_network(path: "Path") -> "keras.Model":
 
 
 def _import(module: str) -> "ModuleType":
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name in ("keras", "tensorflow"):
-            raise MissingExtraError("Training", "train") from error
-        raise
+    load_keras()
+    return import_module(module)

@@ -22,13 +22,14 @@ class Keeper(keras.callbacks.Callback):
 
     Args:
         run: The Run that is being made.
+        steps: Steps of an epoch.
         every: Steps between two checkpoints; one is also written at the end of each epoch.
         progress: Called with (step, text) after each step.
     """
 
-    def __init__(self, run: "Run", every: int, progress: "Callable[[int, str], None] | None") -> None:
+    def __init__(self, run: "Run", steps: int, every: int, progress: "Callable[[int, str], None] | None") -> None:
         super().__init__()
-        self.run, self.every, self.progress = run, every, progress
+        self.run, self.steps, self.every, self.progress = run, steps, every, progress
         self.state = checkpoint.State()
         self.best: list[np.ndarray] = []
         self._metrics: list[np.ndarray] = []
@@ -55,7 +56,8 @@ class Keeper(keras.callbacks.Callback):
                 f"The loss is {loss} after step {self.state.step}: the training has diverged. The checkpoints in "
                 f"'{self.run.checkpoints}' are from before; try --set train.learning_rate with a tenth of its value."
             )
-        if self.state.step % self.every == 0:
+        # The last step of an epoch is kept by on_epoch_end, together with the epoch's validation.
+        if self.state.step % self.every == 0 and self.state.step % self.steps:
             self._save()
         if self.progress:
             self.progress(self.state.step, f"loss {loss:.4f}")

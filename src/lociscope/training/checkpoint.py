@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -85,11 +86,11 @@ def restore(folder: "Path", model: "keras.Model") -> tuple[State, list[np.ndarra
     try:
         about = json.loads((path / "state.json").read_text(encoding="utf-8"))
         check_schema(about["schema"], SCHEMA, f"Checkpoint '{path}'")
-        with np.load(path / "variables.npz", allow_pickle=False) as arrays:
+        with (path / "variables.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             for i, variable in enumerate(variables_of(model)):
                 variable.assign(arrays[f"variable{i}"])
             best = [arrays[f"best{i}"] for i in range(sum(name.startswith("best") for name in arrays.files))]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise LociscopeError(
             f"Checkpoint '{path}' cannot be used ({error}). Remove it to go on from before."
         ) from error

@@ -1,11 +1,8 @@
 """One fit for every network: Recipe and packed fields in, Run out."""
 
 import logging
-import os
 import platform
 import subprocess
-import sys
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,15 +12,16 @@ import numpy as np
 
 from lociscope.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
 from lociscope.decide.places import best_constant, decide_places
-from lociscope.errors import LociscopeError, MissingExtraError
+from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS, format_target
 from lociscope.models import build_network
+from lociscope.models.backend import load_keras
 from lociscope.predictions import Predictions
 from lociscope.run import Environment, Run
 from lociscope.storage import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import keras
 
@@ -40,33 +38,12 @@ def start_tensorflow(seed: int) -> None:
     Raises:
         MissingExtraError: TensorFlow is not installed.
     """
-    try:
-        with _silent_stderr():
-            import keras
-            import tensorflow as tf
+    load_keras()
+    import keras
+    import tensorflow as tf
 
-            keras.utils.set_random_seed(seed)
-            tf.config.experimental.enable_op_determinism()
-            tf.config.list_logical_devices()  # what it has to say of missing GPUs, it says here
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("Training", "train") from error
-
-
-@contextmanager
-def _silent_stderr() -> "Iterator[None]":
-    """Keeps from the terminal what TensorFlow prints from C++ while it loads; `-v` shows it."""
-    if logging.getLogger().isEnabledFor(logging.DEBUG):
-        yield
-        return
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
 
 
 def fit(
@@ -102,7 +79,7 @@ def fit(
     steps = steps_per_epoch(len(train), recipe.train.batch)
     model = _compiled(network, recipe.train, steps)
     run = _claim(folder, recipe, _environment(recipe, train, valid, source, network.count_params()))
-    keeper = Keeper(run, recipe.train.checkpoint_steps, progress)
+    keeper = Keeper(run, steps, recipe.train.checkpoint_steps, progress)
     keeper.resume(model)
     _train(model, keeper, recipe, train, valid, steps)
     if keeper.best:

@@ -1,0 +1,24 @@
+"""Simulated fields as a source."""
+
+import numpy as np
+
+from lociscope.data.simulated import prepare_simulated
+from lociscope.recipe import Data
+
+
+def settings(**changes: object) -> Data:
+    return Data.model_validate({"size": 32, "drawn_size": 64, "fields": 6} | changes)
+
+
+def test_the_same_fields_whatever_the_workers() -> None:
+    alone, together = list(prepare_simulated(settings())), list(prepare_simulated(settings(), workers=2))
+    assert [field.id for field in alone] == [field.id for field in together]
+    for one, other in zip(alone, together, strict=True):
+        assert one.target == other.target
+        assert one.group == other.group
+        np.testing.assert_array_equal(one.pixels, other.pixels)
+
+
+def test_the_seed_decides() -> None:
+    first, second = next(prepare_simulated(settings())), next(prepare_simulated(settings(seed=1)))
+    assert not np.array_equal(first.pixels, second.pixels)

@@ -1,0 +1,108 @@
+"""LeNet-5: the published numbers, and what both forms promise."""
+
+import keras
+import numpy as np
+import pytest
+
+from lociscope.errors import UsageError
+from lociscope.labels import N_LABELS
+from lociscope.models import NETWORKS, OUTPUTS, build_network
+from lociscope.models.lenet5 import C3_TABLE, lenet5_published, scaled_tanh
+
+# LeCun et al. 1998, section II.B: trainable parameters of each layer.
+PUBLISHED = {"C1": 156, "S2": 12, "C3": 1516, "S4": 32, "C5": 48_120, "F6": 10_164}
+
+
+def test_published_parameters_layer_by_layer() -> None:
+    network = lenet5_published()
+    counted = dict.fromkeys(PUBLISHED, 0)
+    for layer in network.layers:
+        name = layer.name.partition("_")[0]
+        if name in counted:
+            counted[name] += sum(int(np.prod(weight.shape)) for weight in layer.trainable_weights)
+    assert counted == PUBLISHED
+    assert sum(int(np.prod(weight.shape)) for weight in network.trainable_weights) == 60_000
+    assert network.output_shape == (None, 10)
+
+
+def test_c3_sees_what_table_i_says() -> None:
+    assert [len(seen) for seen in C3_TABLE] == [3] * 6 + [4] * 9 + [6]
+    columns = np.zeros((6, 16), int)
+    for column, seen in enumerate(C3_TABLE):
+        columns[list(seen), column] = 1
+    assert columns.sum(axis=1).tolist() == [10] * 6  # each map of S2 feeds ten of C3
+    assert len({tuple(sorted(seen)) for seen in C3_TABLE}) == 16
+
+
+def test_scaled_tanh_passes_through_one() -> None:
+    assert float(scaled_tanh(np.float32(1.0))) == pytest.approx(1.0, abs=1e-4)
+    assert float(scaled_tanh(np.float32(-1.0))) == pytest.approx(-1.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_outputs_are_what_a_bundle_needs(name: str) -> None:
+    network = build_network(name, 64, {})
+    outputs = network(np.random.default_rng(0).random((2, 64, 64, 4), np.float32), training=False)
+    assert set(outputs) == set(OUTPUTS)
+    probability = np.asarray(outputs["probabilities"])
+    assert probability.shape == (2, N_LABELS)
+    assert ((probability > 0) & (probability < 1)).all()
+    assert outputs["evidence"].shape[-1] == N_LABELS
+    assert np.asarray(outputs["embedding"]).shape[0] == 2
+
+
+@pytest.mark.parametrize("pooling", ["average", "max", "lse"])
+def test_evidence_is_the_classifier(pooling: str) -> None:
+    """Pooling the evidence map by hand gives the logit: the map explains the very answer."""
+    network = build_network("lenet5", 64, {"pooling": pooling, "width": 0.5})
+    outputs = network(np.random.default_rng(1).random((3, 64, 64, 4), np.float32), training=False)
+    evidence = np.asarray(outputs["evidence"], np.float64)
+    logits = {
+        "average": evidence.mean(axis=(1, 2)),
+        "max": evidence.max(axis=(1, 2)),
+        "lse": np.log(np.exp(4 * evidence).mean(axis=(1, 2))) / 4,
+    }[pooling]
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits)), np.asarray(outputs["probabilities"]), atol=1e-5)
+
+
+def test_the_1998_network_is_the_published_one_on_its_own_size() -> None:
+    network = build_network("lenet5-1998", 32, {})
+    assert network.get_layer("F6").output.shape == (None, 1, 1, 84)
+    published = lenet5_published()
+    for name in ("S2", "S4", "C5", "F6"):
+        assert network.get_layer(name).count_params() == published.get_layer(name).count_params()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("lenet", {}, "Did you mean 'lenet5'"),
+        ("lenet5", {"widht": 2}, "Did you mean 'width'"),
+        ("lenet5", {"width": 100.0}, "0.1–8"),
+        ("lenet5", {"dropout": 1.0}, "0–0.9"),
+        ("lenet5", {"downsample": 3}, "1 or 2"),
+        ("lenet5", {"pooling": "median"}, "average, max, lse"),
+        ("lenet5", {"width": "wide"}, "cannot be built"),
+        ("lenet5-1998", {"width": 2}, "has no option 'width'"),
+    ],
+)
+def test_wrong_networks_are_refused(name: str, options: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        build_network(name, 64, options)
+
+
+def test_too_small_for_lenet() -> None:
+    with pytest.raises(UsageError, match="at least 32 px"):
+        build_network("lenet5-1998", 16, {})
+
+
+def test_layers_survive_a_keras_archive(tmp_path: "pytest.TempPathFactory") -> None:
+    from lociscope.models import load_network
+
+    network = build_network("lenet5-1998", 32, {})
+    path = tmp_path / "network.keras"  # type: ignore[operator]
+    network.save(path)
+    x = np.random.default_rng(2).random((2, 32, 32, 4), np.float32)
+    again = load_network(path)
+    assert isinstance(again, keras.Model)
+    np.testing.assert_array_equal(again(x)["probabilities"], network(x)["probabilities"])

@@ -1,0 +1,60 @@
+"""Checkpoints: whole or not at all, and refused when damaged."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from lociscope.errors import LociscopeError
+from lociscope.training import checkpoint
+
+
+def model(units: int = 3) -> keras.Model:
+    made = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dropout(0.5), keras.layers.Dense(units)])
+    made.compile("adam", "mse")
+    made.optimizer.build(made.trainable_variables)
+    return made
+
+
+def values(of: keras.Model) -> list[np.ndarray]:
+    return [np.asarray(variable).copy() for variable in checkpoint.variables_of(of)]
+
+
+def test_everything_comes_back(tmp_path: Path) -> None:
+    one = model()
+    one.fit(np.random.default_rng(0).random((8, 4)), np.zeros((8, 3)), verbose=0)
+    state = checkpoint.State(7, [{"epoch": 1.0, "loss": 0.5}], 0.25)
+    checkpoint.save(tmp_path, state, one, [np.arange(3)])
+    other = model()
+    again, best = checkpoint.restore(tmp_path, other)
+    assert again == state
+    np.testing.assert_array_equal(best, [np.arange(3)])
+    for a, b in zip(values(one), values(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_only_the_newest_are_kept(tmp_path: Path) -> None:
+    one = model()
+    for step in (1, 5, 12, 100):
+        checkpoint.save(tmp_path, checkpoint.State(step), one, [])
+    assert checkpoint.steps_in(tmp_path) == [12, 100]
+
+
+def test_none_is_a_fresh_start(tmp_path: Path) -> None:
+    assert checkpoint.restore(tmp_path / "none", model()) == (checkpoint.State(), [])
+
+
+@pytest.mark.parametrize("name", ["state.json", "variables.npz"])
+def test_a_damaged_one_is_refused(tmp_path: Path, name: str) -> None:
+    checkpoint.save(tmp_path, checkpoint.State(1), model(), [])
+    path = tmp_path / "00000001" / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(LociscopeError, match="cannot be used"):
+        checkpoint.restore(tmp_path, model())
+
+
+def test_another_network_is_refused(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, checkpoint.State(1), model(3), [])
+    with pytest.raises(LociscopeError, match="cannot be used"):
+        checkpoint.restore(tmp_path, model(5))

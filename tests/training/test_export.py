@@ -1,0 +1,91 @@
+"""Export: the bundle says what Keras says, on real cells' simulated kin."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lociscope.bundle import read_bundle
+from lociscope.data.pack import Packed
+from lociscope.data.pipeline import evaluation_batches
+from lociscope.errors import LociscopeError
+from lociscope.images.field import Field
+from lociscope.images.scale import prepare
+from lociscope.labels import N_LABELS
+from lociscope.models import NETWORKS, load_network
+from lociscope.predict.predictor import open_bundle
+from lociscope.recipe import Recipe
+from lociscope.run import Run
+from lociscope.simulate import draw_field
+from lociscope.training import export as exporting
+from lociscope.training.fit import fit
+
+FIELDS = 64
+
+
+@pytest.fixture(scope="module")
+def pixels() -> np.ndarray:
+    return np.stack([draw_field(number, seed=11, size=64).pixels for number in range(FIELDS)])
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def run(request: pytest.FixtureRequest, pixels: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    recipe = Recipe.check(
+        {"network": {"name": request.param}, "data": {"size": 32}, "train": {"epochs": 1, "batch": 16}}, "test"
+    )
+    names = [str(number) for number in range(FIELDS)]
+    x = np.stack([prepare(field, recipe.data.input) for field in pixels])
+    y = (np.random.default_rng(0).random((FIELDS, N_LABELS)) < 0.1).astype(np.uint8)
+    packed = Packed(names, names, x, y, "hash")
+    folder = tmp_path_factory.mktemp("run") / "run"
+    return fit(recipe, packed.take(np.arange(40)), packed.take(np.arange(40, FIELDS)), "simulated", folder)
+
+
+@pytest.fixture(scope="module")
+def bundle(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundle") / "bundle"
+    exporting.export(run, folder, "test", "Apache-2.0")
+    return folder
+
+
+def test_onnx_agrees_with_keras(run: Run, bundle: Path, pixels: np.ndarray) -> None:
+    network = load_network(run.best_model)
+    spec = run.recipe().data.input
+    inputs = np.stack([prepare(field, spec) for field in pixels]).astype(np.float32) / 255
+    expected = network(inputs, training=False)
+    engine = open_bundle(bundle).engine
+    given = engine.run(np.rint(inputs * 255).astype(np.uint8), engine.outputs)
+    assert set(engine.outputs) == {"probabilities", "embedding", "evidence"}
+    assert np.abs(given["probabilities"] - expected["probabilities"]).max() <= 1e-5
+    for name in ("embedding", "evidence"):
+        np.testing.assert_allclose(given[name], expected[name], atol=1e-3)
+
+
+def test_training_and_prediction_see_the_same(run: Run, bundle: Path, pixels: np.ndarray) -> None:
+    """What `tf.data` feeds Keras in validation, and what `predict` makes of the same fields."""
+    spec = run.recipe().data.input
+    names = [str(number) for number in range(FIELDS)]
+    x = np.stack([prepare(field, spec) for field in pixels])
+    packed = Packed(names, names, x, np.zeros((FIELDS, N_LABELS), np.uint8), "")
+    network = load_network(run.best_model)
+    batches = [np.asarray(network(x, training=False)["probabilities"]) for x, _ in evaluation_batches(packed, 16)]
+    made = open_bundle(bundle).predict(Field(name, field) for name, field in zip(names, pixels, strict=True))
+    assert made.ids == names
+    assert np.abs(made.probability - np.concatenate(batches)).max() <= 1e-4
+
+
+def test_the_card_says_where_it_comes_from(run: Run, bundle: Path) -> None:
+    card = read_bundle(bundle).card
+    assert card.provenance["data_hash"] == run.environment().data_hash
+    assert card.provenance["recipe"]["network"]["name"] == run.recipe().network.name
+    assert len(set(card.decide.thresholds)) == 1
+    assert card.decide.calibration is None
+    assert card.reference is None
+    assert all(score.low <= score.value <= score.high for score in card.metrics.values() if score.n > 1)
+
+
+def test_a_difference_is_refused_and_nothing_written(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "_compare", lambda *_: 3e-4)
+    with pytest.raises(LociscopeError, match=r"differs from Keras by 0\.0003"):
+        exporting.export(run, tmp_path / "bundle", "test", "Apache-2.0")
+    assert list(tmp_path.iterdir()) == []
