@@ -119,7 +119,7 @@ def rows_of(metrics: Metrics) -> list[Row]:
         "macro_average_precision": ("Average precision", f"mean over {_places(scored)}, whatever the thresholds"),
         "macro_auc": ("AUC", "does a field with the place rank above one without it?"),
         "macro_f1": ("Macro-F1", f"mean over {_places(scored)}, at the thresholds"),
-        "macro_f1_frequent": ("Macro-F1, frequent", f"the {common} of them with {FREQUENT} fields or more"),
+        "macro_f1_frequent": ("Macro-F1, frequent", f"only places with {FREQUENT} fields or more: {common}"),
         "jaccard": ("Overlap (Jaccard)", "places both reported and labelled, of those that are either"),
         "minutes": ("Minutes a field", f"2 for a wrong place, 6 for a missed one; useful below {USEFUL_MINUTES:.0f}"),
     }

@@ -65,12 +65,11 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place that was reported or is true: what became of it, its probability, and its rank among the 28."""
+    """A place that was reported or is true: what became of it, and its rank among the 28."""
 
     name: str
     verdict: Verdict
     sign: str
-    probability: float
     rank: int
 
 
@@ -147,7 +146,7 @@ def places_of(shown: Shown) -> list[Place]:
         verdicts[label] = "right" if label in shown.predicted else "missed"
     order = list(SIGNS)
     return [
-        Place(LABELS[label], verdict, SIGNS[verdict], float(shown.probability[label]), int(ranks[label]))
+        Place(LABELS[label], verdict, SIGNS[verdict], int(ranks[label]))
         for label, verdict in sorted(verdicts.items(), key=lambda item: (order.index(item[1]), ranks[item[0]]))
     ]
 
