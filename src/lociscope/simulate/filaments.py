@@ -67,8 +67,8 @@ def grow_microtubules(rng: np.random.Generator, scene: Scene) -> tuple[Image, ND
     Some start at the organising centre, the rest around the nucleus; none in mitotic cells.
     """
     cells, line = scene.cells, scene.line
-    dense = rng.uniform(0.5, 1.0)
-    counts = np.where(cells.mitotic, 0, np.clip(dense * cells.radius**2 * 0.75, 30, 320)).astype(np.intp)
+    dense = rng.uniform(0.45, 1.0)
+    counts = np.where(cells.mitotic, 0, np.clip(dense * cells.radius**2 * 0.75, 30, 340)).astype(np.intp)
     cell = np.repeat(np.arange(len(cells)), counts)
     from_pole = rng.random(len(cell)) < rng.uniform(0.2, 0.65)
     around = rng.uniform(0, 2 * np.pi, len(cell))
@@ -99,7 +99,8 @@ def microtubules(rng: np.random.Generator, scene: Scene, *, over_nucleus: float)
     weight = rng.gamma(3, 1 / 3, (len(tracks), 1)) * rng.gamma(4, 1 / 4, (len(tracks), steps))
     lines = scene.canvas.strokes(tracks, weight)
     fade = np.exp(-np.maximum(scene.beyond, 0) / (scene.line.focus * rng.uniform(0.7, 1.6)))
-    return lines * scene.body**0.5 * (0.4 + 0.6 * fade) * (1 - (1 - over_nucleus) * scene.nucleus)
+    lines = lines / (1 + 0.07 * lines)  # bundles near the organising centre shine less than the sum of their lines
+    return np.asarray(lines * scene.body**0.35 * (0.6 + 0.4 * fade) * (1 - (1 - over_nucleus) * scene.hidden))
 
 
 def spindles(rng: np.random.Generator, scene: Scene, *, dots: bool = False) -> Image:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lociscope.channels import CHANNEL_NAMES, GREEN
+from lociscope.channels import CHANNEL_NAMES
 from lociscope.simulate.draw import Canvas, Image
 
 REFERENCE_PIXEL = 0.32
@@ -44,14 +44,14 @@ def draw_optics(rng: np.random.Generator) -> list[Optics]:
 def _channel_optics(rng: np.random.Generator, channel: int) -> Optics:
     photons = (65, 32, 160, 42)[channel] * np.exp(rng.normal(0, (0.6, 0.9, 0.6, 0.7)[channel]))
     return Optics(
-        sigma=rng.uniform(0.10, 0.17) * (1.0, 1.0, 1.3, 1.0)[channel],
-        haze=rng.uniform(0.02, 0.15) * (1 if channel != GREEN else 0.8),
+        sigma=rng.uniform(0.10, 0.17) * (1.0, 1.0, 1.1, 1.0)[channel],
+        haze=rng.uniform(0.01, 0.12) * (1.0, 0.8, 0.6, 1.0)[channel],
         haze_sigma=rng.uniform(1.5, 4),
         photons=float(photons),
         exposure=float(
-            np.clip(np.exp(rng.normal((0.15, -0.55, -0.3, -0.2)[channel], (0.4, 0.45, 0.4, 0.4)[channel])), 0.2, 2.0)
+            np.clip(np.exp(rng.normal((-0.25, -0.6, -0.15, -0.2)[channel], (0.4, 0.45, 0.4, 0.4)[channel])), 0.2, 2.0)
         ),
-        background=float(rng.gamma(1, 0.006)),
+        background=float(rng.gamma(1, 0.004)),
         offset=float(rng.uniform(0.0, 0.02)),
         uneven=float(rng.uniform(0, 0.2)),
     )

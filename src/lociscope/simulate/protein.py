@@ -105,7 +105,7 @@ def _strength(rng: np.random.Generator, place: int, leads: bool, mixed: bool) ->
 def _role(rng: np.random.Generator, place: int, strength: float, *, labelled: bool) -> Role:
     styles = PATTERNS[place].styles
     silent = float(rng.uniform(0.1, 0.7)) if rng.random() < (0.7 if place in (11, 15) else 0.2) else 0.0
-    varies = float(rng.uniform(0.08, 0.55))
+    varies = float(rng.uniform(0.05, 0.45))
     return Role(place, styles[int(rng.integers(len(styles)))], float(strength), labelled, varies, silent)
 
 
@@ -135,7 +135,7 @@ def green_channel(
         light = light + np.float32(role.strength) * part
         parts[role.place], levels[role.place] = part, level * role.strength
     even = expression**0.2
-    grain = np.clip(1 + 0.3 * scene.canvas.noise(rng, 0.8), 0.2, 2)
+    grain = np.clip(1 + 0.3 * scene.canvas.noise(rng, 0.8), 0.2, 2) * scene.mesh ** rng.uniform(0, 0.6)
     cytoplasm, nucleus = protein.haze
     light = light + scene.spread(even) * grain * (
         np.float32(cytoplasm) * scene.cytoplasm * scene.body + np.float32(nucleus) * scene.nucleus

@@ -9,10 +9,10 @@ from lociscope.simulate.scene import Scene
 
 def red_channel(rng: np.random.Generator, scene: Scene) -> Image:
     """Tubulin: microtubules, spindles, bridges, and free tubulin."""
-    lines = microtubules(rng, scene, over_nucleus=rng.uniform(0.05, 0.35))
+    lines = microtubules(rng, scene, over_nucleus=0.03 + 0.35 * rng.random() ** 2)
     level = max(float(np.quantile(lines[lines > 0], 0.7)), 1e-6) if np.any(lines > 0) else 1.0
     expression = scene.spread(np.exp(rng.normal(0, 0.25, len(scene.cells))))
-    free = rng.uniform(0.1, 0.4) * scene.body * (1 - 0.7 * scene.nucleus)
+    free = rng.uniform(0.03, 0.2) * scene.body * (1 - 0.7 * scene.hidden)
     dividing = 1.6 * unit(spindles(rng, scene)) + 0.25 * scene.body * (scene.spread(scene.cells.mitotic))
     growing = (lines / level * 0.6 + free) * expression * gaps(scene)
     return np.asarray(growing + dividing + 1.5 * bridges(rng, scene))
@@ -21,13 +21,12 @@ def red_channel(rng: np.random.Generator, scene: Scene) -> Image:
 def blue_channel(rng: np.random.Generator, scene: Scene) -> Image:
     """DNA: nuclei with texture and dark nucleoli; condensed chromosomes are brighter."""
     canvas = scene.canvas
-    coarse = canvas.noise(rng, rng.uniform(1.2, 2.5))
-    grain = 1 + rng.uniform(0.12, 0.3) * coarse + rng.uniform(0.05, 0.15) * canvas.noise(rng, 0.7)
-    grain += 0.12 * canvas.noise(rng, 4)
-    level = scene.spread(np.exp(rng.normal(0, 0.22, len(scene.cells))))
+    grain = np.exp(rng.uniform(0.15, 0.32) * scene.grain + 0.1 * canvas.noise(rng, 4))
+    level = scene.spread(np.exp(rng.normal(0, 0.16, len(scene.cells))))
     dark = 1 - rng.uniform(0.4, 0.75) * canvas.blur(scene.nucleoli, 0.2)
-    nuclei = scene.nucleus * np.clip(grain, 0.2, 3) * dark * (1 - np.exp(scene.beyond / 1.2 - 0.6))
-    return np.asarray((np.maximum(nuclei, 0) + 1.7 * scene.chromatin * np.clip(grain, 0.4, 2)) * level)
+    nuclei = scene.nucleus * np.clip(grain, 0.2, 3) * dark * (1 - 0.5 * np.exp(np.minimum(scene.beyond, 0) / 0.7))
+    stray = rng.uniform(0.002, 0.02) * scene.body
+    return np.asarray((np.maximum(nuclei, 0) + stray + 1.7 * scene.chromatin * np.clip(grain, 0.4, 2)) * level)
 
 
 def yellow_channel(rng: np.random.Generator, scene: Scene) -> Image:
@@ -40,15 +39,13 @@ def yellow_channel(rng: np.random.Generator, scene: Scene) -> Image:
 def reticulum(rng: np.random.Generator, scene: Scene) -> Image:
     """The ER's net; 1 where it is dense."""
     canvas = scene.canvas
-    fade = np.exp(-np.maximum(scene.beyond, 0) / (scene.line.focus * rng.uniform(0.5, 1.4)))
-    net = canvas.noise(rng, rng.uniform(0.6, 1.0)) + 0.4 * canvas.noise(rng, 1.8)
-    ridges = np.exp(-np.abs(net) * rng.uniform(0.5, 1.2)) + rng.uniform(0.1, 0.35) * canvas.noise(rng, 0.45)
+    fade = np.exp(-np.maximum(scene.beyond, 0) / (scene.line.focus * rng.uniform(0.6, 2.2)))
     patches = np.clip(1 + 0.3 * canvas.noise(rng, 7), 0.2, 2)
     rim = 0.35 * np.exp(-((scene.beyond / 0.5) ** 2))
-    within = rng.uniform(0.04, 0.2) * scene.nucleus
+    within = rng.uniform(0.03, 0.35) * scene.mesh * scene.hidden
     spindle = scene.spread(scene.cells.mitotic) * np.exp(-np.maximum(scene.beyond, 0) / 2)
-    mesh = np.maximum(0.25 + ridges, 0) * patches
-    cytoplasm = scene.cytoplasm * scene.body * (0.15 + fade) * mesh * (1 - 0.7 * spindle)
+    mesh = scene.mesh * patches
+    cytoplasm = scene.cytoplasm * scene.body * (0.45 + fade) * mesh * (1 - 0.7 * spindle)
     return np.asarray(cytoplasm + rim * scene.body * (1 - spindle) + within, np.float32)
 
 

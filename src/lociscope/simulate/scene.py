@@ -26,11 +26,14 @@ class Scene:
         nuclei: For each pixel the row + 1 of the cell whose nucleus or chromosomes it shows, or 0.
         body: How full of cell each pixel is, 0–1, thin at the edges.
         nucleus: 1 within nuclei, with soft edges; 0 in mitotic cells.
+        hidden: Share of the slice that the nucleus takes from the cytoplasm; its walls slope, so less near its rim.
         chromatin: 1 within the chromosomes of mitotic cells.
         cytoplasm: 1 within cells and outside nuclei and chromosomes, with soft edges; not thinned at the edges.
         depth: Distance in µm from the edge of the cell, inwards; 0 outside.
         beyond: Distance in µm from the rim of the nucleus, negative within.
         contact: Distance in µm (roughly) from the line where two cells touch; large elsewhere.
+        grain: Texture of the chromatin, mean 0, variance 1: DNA where positive, nuclear proteins where negative.
+        mesh: Texture of the ER's net, about 1 on its tubules and 0.2 in its holes.
         nucleoli: 1 within nucleoli, with soft edges.
         nucleolus: Table (n, 4) of the nucleoli: y, x, radius in µm, row of the cell.
         inclusion: The same of aggresomes, where microtubules and nucleus give way.
@@ -46,11 +49,14 @@ class Scene:
     nuclei: NDArray[np.uint16]
     body: Image
     nucleus: Image
+    hidden: Image
     chromatin: Image
     cytoplasm: Image
     depth: Image
     beyond: Image
     contact: Image
+    grain: Image
+    mesh: Image
     nucleoli: Image
     nucleolus: Image = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     inclusion: Image = field(default_factory=lambda: np.zeros((0, 4), np.float32))

@@ -37,7 +37,7 @@ class CellLine:
     stretch: float = 1.3
     pointed: float = 0.2
     rough: float = 0.16
-    lobed: float = 0.08
+    lobed: float = 0.055
     aligned: float = 0.2
     clumped: float = 0.2
     cover: float = 0.75
@@ -50,12 +50,12 @@ CELL_LINES: dict[str, CellLine] = {
     line.name: line
     for line in (
         CellLine(
-            name="A-431", weight=22, nucleus=14.5, spread=2.2, stretch=1.3, rough=0.19, clumped=0.5, cover=0.9, focus=8
+            name="A-431", weight=24, nucleus=16.4, spread=2.2, stretch=1.3, rough=0.19, clumped=0.5, cover=0.9, focus=8
         ),
         CellLine(
             name="U-2 OS",
-            weight=26,
-            nucleus=15,
+            weight=28,
+            nucleus=17.5,
             spread=2.7,
             stretch=1.4,
             rough=0.26,
@@ -66,8 +66,8 @@ CELL_LINES: dict[str, CellLine] = {
         ),
         CellLine(
             name="U-251 MG",
-            weight=18,
-            nucleus=14,
+            weight=19,
+            nucleus=16.4,
             spread=2.5,
             stretch=1.9,
             pointed=0.45,
@@ -77,11 +77,11 @@ CELL_LINES: dict[str, CellLine] = {
             cover=0.75,
             focus=12,
         ),
-        CellLine(name="HeLa", weight=5, nucleus=13.5, spread=2.2, stretch=1.4, rough=0.25, cover=0.7, nucleoli=3.5),
+        CellLine(name="HeLa", weight=5, nucleus=15.4, spread=2.2, stretch=1.4, rough=0.25, cover=0.7, nucleoli=3.5),
         CellLine(
             name="MCF7",
-            weight=6,
-            nucleus=12.5,
+            weight=5,
+            nucleus=14.3,
             spread=1.8,
             stretch=1.2,
             rough=0.14,
@@ -93,8 +93,8 @@ CELL_LINES: dict[str, CellLine] = {
         ),
         CellLine(
             name="HEK 293",
-            weight=5,
-            nucleus=11.5,
+            weight=4,
+            nucleus=13.2,
             spread=1.75,
             stretch=1.5,
             rough=0.27,
@@ -104,14 +104,14 @@ CELL_LINES: dict[str, CellLine] = {
             rise=1.5,
             focus=6,
         ),
-        CellLine(name="PC-3", weight=3, nucleus=13.5, spread=2.2, stretch=1.6, pointed=0.3, rough=0.28, cover=0.65),
+        CellLine(name="PC-3", weight=3, nucleus=15.4, spread=2.2, stretch=1.6, pointed=0.3, rough=0.28, cover=0.65),
         CellLine(
-            name="A-549", weight=3, nucleus=13.5, spread=2.4, stretch=1.5, rough=0.22, clumped=0.3, cover=0.9, rise=3
+            name="A-549", weight=3, nucleus=15.4, spread=2.4, stretch=1.5, rough=0.22, clumped=0.3, cover=0.9, rise=3
         ),
         CellLine(
             name="Hep G2",
-            weight=3,
-            nucleus=12,
+            weight=2.5,
+            nucleus=13.8,
             oval=1.12,
             spread=1.75,
             stretch=1.15,
@@ -124,8 +124,8 @@ CELL_LINES: dict[str, CellLine] = {
         ),
         CellLine(
             name="RT4",
-            weight=2.5,
-            nucleus=11.5,
+            weight=2,
+            nucleus=13.2,
             oval=1.2,
             spread=1.8,
             stretch=1.15,
@@ -137,8 +137,8 @@ CELL_LINES: dict[str, CellLine] = {
         ),
         CellLine(
             name="CACO-2",
-            weight=2,
-            nucleus=12,
+            weight=1.5,
+            nucleus=13.8,
             spread=1.7,
             stretch=1.15,
             rough=0.1,
@@ -149,8 +149,8 @@ CELL_LINES: dict[str, CellLine] = {
         ),
         CellLine(
             name="SH-SY5Y",
-            weight=2,
-            nucleus=10.5,
+            weight=1.5,
+            nucleus=12.2,
             spread=1.8,
             stretch=2.3,
             pointed=0.7,
@@ -163,7 +163,7 @@ CELL_LINES: dict[str, CellLine] = {
         CellLine(
             name="SK-MEL-30",
             weight=1.5,
-            nucleus=12.5,
+            nucleus=14.3,
             spread=2.2,
             stretch=2.3,
             pointed=0.6,
@@ -174,7 +174,7 @@ CELL_LINES: dict[str, CellLine] = {
         CellLine(
             name="hTERT-RPE1",
             weight=2,
-            nucleus=14.5,
+            nucleus=16.4,
             spread=2.8,
             stretch=1.7,
             pointed=0.3,
@@ -187,7 +187,7 @@ CELL_LINES: dict[str, CellLine] = {
         CellLine(
             name="BJ",
             weight=2,
-            nucleus=15,
+            nucleus=17.0,
             oval=1.5,
             spread=2.9,
             stretch=2.9,
@@ -202,7 +202,7 @@ CELL_LINES: dict[str, CellLine] = {
         CellLine(
             name="HUVEC TERT2",
             weight=1.5,
-            nucleus=13.5,
+            nucleus=15.4,
             spread=2.5,
             stretch=1.6,
             rough=0.2,
@@ -214,7 +214,7 @@ CELL_LINES: dict[str, CellLine] = {
         CellLine(
             name="K-562",
             weight=1.5,
-            nucleus=8.8,
+            nucleus=9.3,
             oval=1.1,
             spread=1.4,
             stretch=1.05,
@@ -228,7 +228,7 @@ CELL_LINES: dict[str, CellLine] = {
         CellLine(
             name="REH",
             weight=1.5,
-            nucleus=7.2,
+            nucleus=7.6,
             oval=1.12,
             spread=1.32,
             stretch=1.05,
@@ -270,8 +270,8 @@ def vary(line: CellLine, rng: np.random.Generator) -> CellLine:
         oval=1 + (line.oval - 1) * wobble[2],
         stretch=1 + (line.stretch - 1) * wobble[3],
         rough=line.rough * wobble[4],
-        lobed=line.lobed * wobble[5] * (2.0 if rng.random() < 0.15 else 1.0),
+        lobed=line.lobed * wobble[5] * (1.7 if rng.random() < 0.12 else 1.0),
         rise=line.rise * wobble[6],
         focus=line.focus * wobble[7],
-        cover=float(np.clip(line.cover * rng.uniform(0.6, 1.2), 0.15, 1)),
+        cover=float(np.clip(line.cover * rng.uniform(0.45, 1.15), 0.15, 1)),
     )

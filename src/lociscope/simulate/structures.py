@@ -55,6 +55,7 @@ def _rasterise(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells: 
     depth = distance_transform_edt(inside & ~edge).astype(np.float32) * np.float32(canvas.pixel_size)
     beyond = np.where(inside, (shape.rim - 1) * per_cell(owner, cells.nucleus_radius), FAR * 10)
     soft = np.clip(0.5 - beyond / np.float32(canvas.pixel_size), 0, 1).astype(np.float32)
+    slope = np.clip((0.25 - beyond) / rng.uniform(0.7, 2.5), 0, 1)
     mitotic = per_cell(owner, cells.mitotic) > 0
     rise = np.where(cells.mitotic, 1.0, line.rise * np.exp(rng.normal(0, 0.25, len(cells))))
     thick = 1 - np.exp(-(depth + 0.25) / np.maximum(per_cell(owner, rise), 0.1))
@@ -67,13 +68,23 @@ def _rasterise(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells: 
         nuclei=np.where((beyond < 0) & inside, owner, 0).astype(np.uint16),
         body=np.where(inside, thick, 0).astype(np.float32),
         nucleus=np.where(mitotic, 0, soft),
+        hidden=np.where(mitotic, soft, slope).astype(np.float32),
         chromatin=np.where(mitotic, soft, 0),
-        cytoplasm=inside * (1 - soft),
+        cytoplasm=np.where(inside, 1 - np.where(mitotic, soft, slope), 0).astype(np.float32),
         depth=depth,
         beyond=beyond.astype(np.float32),
         contact=np.where(inside & (shape.second < TOUCHING), close, FAR * 10).astype(np.float32),
+        grain=0.8 * canvas.noise(rng, rng.uniform(1.2, 2.4)) + 0.6 * canvas.noise(rng, 0.7),
+        mesh=_mesh(rng, canvas),
         nucleoli=canvas.blank(),
     )
+
+
+def _mesh(rng: np.random.Generator, canvas: Canvas) -> Image:
+    """Ridges of smooth noise, as of a net of tubules; at 0.3 µm a pixel it looks like grains."""
+    net = canvas.noise(rng, rng.uniform(0.6, 1.0)) + 0.4 * canvas.noise(rng, 1.8)
+    grains = np.exp(rng.uniform(0.12, 0.4) * canvas.noise(rng, 0.5))
+    return np.asarray(0.2 + np.exp(-np.abs(net) * rng.uniform(0.5, 1.2)) * grains, np.float32)
 
 
 def _grow_nucleoli(rng: np.random.Generator, scene: Scene) -> None:

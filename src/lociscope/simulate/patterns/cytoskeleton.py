@@ -25,7 +25,7 @@ def intermediate_filaments(scene: Scene, rng: np.random.Generator, style: str, l
     if style == "bundled":
         strands = scene.canvas.blur(strands, 0.2) * 1.4
     fade = 1 if style == "whole" else 0.2 + 0.8 * np.exp(-np.maximum(scene.beyond, 0) / (2 * reach))
-    strands = strands * fade * (1 - rng.uniform(0.6, 0.95) * scene.nucleus)
+    strands = strands * fade * (1 - rng.uniform(0.6, 0.95) * scene.hidden)
     return unit(strands) + soft_haze(scene, rng, levels, 0.05, 0.25)
 
 

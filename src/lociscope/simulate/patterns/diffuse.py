@@ -23,9 +23,10 @@ def cytosol(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) 
     canvas = scene.canvas
     grain = rng.uniform(0.3, 0.7) if style == "granular" else rng.uniform(0.03, 0.15)
     texture = 1 + grain * canvas.noise(rng, rng.uniform(0.5, 1.0)) + 0.15 * canvas.noise(rng, 4)
+    texture = texture * scene.mesh ** rng.uniform(0, 0.6)
     reach = 5 if style == "central" else 25
     fade = 0.3 + 0.7 * np.exp(-np.maximum(scene.beyond, 0) / reach)
-    within = rng.uniform(0.1, 0.6) * scene.nucleus * (1 - 0.5 * scene.nucleoli)
+    within = rng.uniform(0.1, 0.6) * scene.hidden * (1 - 0.5 * scene.nucleoli)
     picture = (scene.cytoplasm * fade * (1 - 0.5 * scene.chromatin) + within) * scene.body
     picture = picture * np.clip(texture, 0.1, 3) * gaps(scene)
     if style == "vacuoles":

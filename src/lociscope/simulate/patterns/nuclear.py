@@ -14,7 +14,8 @@ def released(scene: Scene, levels: Levels) -> Image:
 
 def haze(scene: Scene, levels: Levels, strength: float) -> Image:
     """A clear nuclear haze that spares nucleoli, as around speckles and bodies."""
-    return strength * scene.spread(levels) * scene.nucleus * (1 - 0.8 * scene.nucleoli)
+    between = np.exp(-0.15 * scene.grain)
+    return np.asarray(strength * scene.spread(levels) * scene.nucleus * between * (1 - 0.8 * scene.nucleoli))
 
 
 def rim_of(scene: Scene, soft: Image, width: float) -> Image:
@@ -29,6 +30,7 @@ def nucleoplasm(scene: Scene, rng: np.random.Generator, style: str, levels: Leve
     canvas = scene.canvas
     grain = {"smooth": 0.08, "punctate": 0.45, "holed": 0.15, "clumped": 0.3}[style]
     texture = 1 + grain * canvas.noise(rng, 0.6) + 0.5 * grain * canvas.noise(rng, 2.2 if style == "clumped" else 1.2)
+    texture = texture * np.exp(rng.normal(-0.15, 0.12) * scene.grain)
     holes = rng.uniform(0.6, 0.95) if style in ("holed", "clumped") else rng.uniform(0, 0.45)
     edge = 1 - np.exp(np.minimum(scene.beyond, 0) / 0.7 - 0.9)
     inside = scene.nucleus * edge * np.clip(texture, 0.1, 3) * (1 - holes * scene.nucleoli)
@@ -83,7 +85,7 @@ def fibrillar_center(scene: Scene, rng: np.random.Generator, style: str, levels:
 def speckles(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
     """Irregular unequal speckles between the chromatin, never in nucleoli, on a clear haze."""
     canvas = scene.canvas
-    patches = np.exp(0.8 * canvas.noise(rng, 2.0))
+    patches = np.exp(0.6 * canvas.noise(rng, 2.0) - 0.5 * scene.grain)
     density = scene.nucleus * (scene.beyond < -0.6) * (1 - scene.nucleoli) ** 3 * patches
     mean = rng.uniform(20, 38) if style == "mottled" else rng.uniform(35, 60)
     per_cell = mean * (scene.cells.nucleus_radius / 7) ** 2

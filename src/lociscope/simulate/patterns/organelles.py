@@ -29,7 +29,7 @@ def golgi(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) ->
     tracks = walk(rng, scene, y, x, cell, tangent, steps, 0.8, 0.45)
     weight = levels[cell] * rng.gamma(4, 0.25, len(cell))
     ribbons = scene.canvas.blur(scene.canvas.strokes(tracks, weight), 0.22)
-    ribbons = np.minimum(ribbons, 2.2) * (1 - 0.75 * scene.nucleus)
+    ribbons = np.minimum(ribbons, 2.2) * (1 - 0.75 * scene.hidden)
     sy, sx, scell = scene.sample(rng, nearness(scene, 6), numbers(scene, rng, rng.uniform(4, 25)))
     stacks = scene.canvas.dots(sy, sx, 0.2, 0.5 * levels[scell] * rng.gamma(2, 0.5, len(sy)))
     return unit(ribbons + stacks) + soft_haze(scene, rng, levels, 0.01, 0.08)
@@ -81,7 +81,7 @@ def mitochondria(scene: Scene, rng: np.random.Generator, style: str, levels: Lev
     tracks = walk(rng, scene, y, x, cell, angle, steps, 0.45, 0.6)
     weight = levels[cell][:, None] * rng.gamma(3, 1 / 3, (len(y), 1)) * rng.gamma(4, 0.25, (len(y), steps))
     threads = scene.canvas.blur(scene.canvas.strokes(tracks, weight), 0.17)
-    return unit(threads * (1 - 0.93 * scene.nucleus)) + soft_haze(scene, rng, levels, 0.0, 0.08)
+    return unit(threads * (1 - 0.93 * scene.hidden)) + soft_haze(scene, rng, levels, 0.0, 0.08)
 
 
 @pattern(24, "ball", "hollow")

@@ -25,8 +25,8 @@ def nearness(scene: Scene, distance: float) -> Image:
 def soft_haze(scene: Scene, rng: np.random.Generator, levels: Levels, low: float, high: float) -> Image:
     """Weak cytosol behind dots, of a strength between two, more often weak."""
     strength = np.float32(low + (high - low) * rng.random() ** 2)
-    grain = np.clip(1 + 0.3 * scene.canvas.noise(rng, 0.7), 0.2, 2)
-    return np.asarray(strength * scene.spread(levels) * scene.body * (1 - 0.5 * scene.nucleus) * grain)
+    grain = np.clip(1 + 0.3 * scene.canvas.noise(rng, 0.7), 0.2, 2) * scene.mesh ** rng.uniform(0, 0.6)
+    return np.asarray(strength * scene.spread(levels) * scene.body * (1 - 0.5 * scene.hidden) * grain)
 
 
 @pattern(8, "even")
