@@ -42,9 +42,7 @@ def checked_probability(probability: np.ndarray, like: np.ndarray | None = None)
     """
     array = np.asarray(probability, dtype=np.float64)
     if array.ndim != 2 or array.shape[0] == 0:
-        raise LociscopeError(
-            f"Probabilities are a table of fields × classes; received the shape {array.shape}."
-        )
+        raise LociscopeError(f"Probabilities are a table of fields × classes; received the shape {array.shape}.")
     if like is not None and array.shape != like.shape:
         raise LociscopeError(
             f"Probabilities of shape {array.shape} do not belong to truth of shape {like.shape}; "
@@ -52,9 +50,7 @@ def checked_probability(probability: np.ndarray, like: np.ndarray | None = None)
         )
     if np.isnan(array).any():
         row = int(np.isnan(array).any(axis=1).argmax())
-        raise LociscopeError(
-            f"Row {row} of the probabilities holds NaN; predict that field again or drop it."
-        )
+        raise LociscopeError(f"Row {row} of the probabilities holds NaN; predict that field again or drop it.")
     if array.min() < 0 or array.max() > 1:
         raise LociscopeError(
             f"Probabilities lie within 0–1; received {array.min():.4g} to {array.max():.4g}. "

@@ -39,6 +39,12 @@ class Interval:
     n: int
     level: float = 0.95
 
+    def forecast(self) -> "Interval":
+        """The interval for the score of equally many new units: theirs varies as much as this one does."""
+        wide = np.sqrt(2)
+        low, high = (self.value + wide * (end - self.value) for end in (self.low, self.high))
+        return Interval(self.value, float(low), float(high), self.n, self.level)
+
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
@@ -50,9 +56,7 @@ def _units(rows: int, groups: np.ndarray | None) -> tuple[np.ndarray, int]:
     if groups is None:
         return np.arange(rows), rows
     if len(groups) != rows:
-        raise LociscopeError(
-            f"Groups name {len(groups)} rows, the arrays have {rows}; pass one group per row."
-        )
+        raise LociscopeError(f"Groups name {len(groups)} rows, the arrays have {rows}; pass one group per row.")
     unique, index = np.unique(np.asarray(groups), return_inverse=True)
     return index, len(unique)
 
@@ -123,6 +127,42 @@ def bootstrap(
     unit, units = _units(_checked_lengths(arrays), groups)
     draws = [_scores(metric, weights, arrays) for weights in resample_weights(unit, units, n, seed)]
     return _interval(float(metric(*arrays)), np.concatenate(draws), units, level)
+
+
+def repeated_bootstrap(
+    metric: ClassMetric | RowMetric,
+    truth: np.ndarray,
+    repeats: np.ndarray,
+    others: np.ndarray | None = None,
+    *,
+    groups: np.ndarray | None = None,
+    n: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
+    """The mean score of several predictions of the same fields, as repeated cross-validation makes them.
+
+    Args:
+        metric: Scores (truth, predictions).
+        truth: (rows, classes).
+        repeats: (r, rows, classes).
+        others: (r, rows, classes) whose mean score is subtracted, for a paired gain; default none.
+        groups: As for `bootstrap`.
+        n: Resamples.
+        seed: Decides all draws.
+        level: Coverage.
+
+    Returns:
+        The mean over repeats, and the interval of that mean: fields are drawn, repeats are not.
+    """
+    unit, units = _units(len(truth), groups)
+    signed = [(1.0, each) for each in repeats] + [(-1.0, each) for each in ([] if others is None else others)]
+    value = sum(sign * float(metric(truth, each)) for sign, each in signed) / len(repeats)
+    draws = [
+        np.sum([sign * metric.resampled(weights, truth, each) for sign, each in signed], axis=0) / len(repeats)
+        for weights in resample_weights(unit, units, n, seed)
+    ]
+    return _interval(value, np.concatenate(draws), units, level)
 
 
 def paired_bootstrap(

@@ -1,0 +1,110 @@
+"""Logistic regressions that are shrunk: pooled over classes, or of one class toward the pool. Numpy only.
+
+Maximum a posteriori by Newton's method. Intercepts are not shrunk as weights are: their score equations are
+given a target count of positives (`prior.shrunk_counts`), so that the mean probability of a class without
+positives is the prior's and not 0.
+"""
+
+import numpy as np
+
+TOLERANCE = 1e-9
+"""Relative fall of the objective, or step, at which Newton's method ends."""
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """Logistic function, without overflow."""
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * x)))
+
+
+def logit(probability: np.ndarray, smallest: float = 1e-6) -> np.ndarray:
+    """Log odds of probabilities, clipped to [smallest, 1 − smallest]."""
+    p = np.clip(probability, smallest, 1 - smallest)
+    return np.asarray(np.log(p / (1 - p)))
+
+
+def pooled_logistic(
+    features: np.ndarray, truth: np.ndarray, targets: np.ndarray, penalty: float = 1.0, steps: int = 50
+) -> tuple[np.ndarray, np.ndarray]:
+    """One weight per feature for all classes together, and one intercept per class.
+
+    Args:
+        features: (d, n, classes); centred and scaled, so that one penalty suits all.
+        truth: (n, classes), 0 or 1.
+        targets: (classes,) counts of positives that the intercepts shall reproduce.
+        penalty: Precision of the normal prior (mean 0) of the weights.
+        steps: The most Newton steps.
+
+    Returns:
+        Weights (d,) and intercepts (classes,).
+    """
+    d, n, classes = features.shape
+    flat, known = features.reshape(d, -1), truth.astype(np.float64)
+    surplus = targets - known.sum(axis=0)
+    weights, intercepts = np.zeros(d), logit(targets / n)
+
+    def objective(w: np.ndarray, b: np.ndarray) -> tuple[float, np.ndarray]:
+        eta = (w @ flat).reshape(n, classes) + b
+        loss = np.logaddexp(0, eta).sum() - (eta * known).sum() - surplus @ b + penalty / 2 * w @ w
+        return float(loss), eta
+
+    value, eta = objective(weights, intercepts)
+    for _ in range(steps):
+        p = sigmoid(eta)
+        curve = p * (1 - p) + 1e-12
+        bent = flat * curve.ravel()
+        # The Hessian is an arrow: intercepts meet only the weights, so they are eliminated (Schur complement).
+        cross, own = bent.reshape(d, n, classes).sum(axis=1), curve.sum(axis=0)
+        slope_w = flat @ (p - known).ravel() + penalty * weights
+        slope_b = p.sum(axis=0) - targets
+        schur = bent @ flat.T + penalty * np.eye(d) - (cross / own) @ cross.T
+        step_w = np.linalg.solve(schur, slope_w - cross @ (slope_b / own))
+        step_b = (slope_b - cross.T @ step_w) / own
+        for scale in (1.0, 0.5, 0.25, 0.1, 0.01):
+            new, new_eta = objective(weights - scale * step_w, intercepts - scale * step_b)
+            if new <= value:
+                break
+        else:
+            break
+        weights, intercepts = weights - scale * step_w, intercepts - scale * step_b
+        fall, value, eta = value - new, new, new_eta
+        if fall < TOLERANCE * abs(value):
+            break
+    return weights, intercepts
+
+
+def class_logistic(
+    design: np.ndarray,
+    known: np.ndarray,
+    offset: np.ndarray,
+    precision: np.ndarray,
+    target: float,
+    steps: int = 30,
+) -> np.ndarray:
+    """What one class adds to an offset: small weights and an intercept.
+
+    Args:
+        design: (n, d) features.
+        known: (n,), 0 or 1.
+        offset: (n,) log odds to begin with.
+        precision: (d,) of the normal priors (mean 0) of the weights.
+        target: Count of positives that the intercept shall reproduce.
+        steps: The most Newton steps.
+
+    Returns:
+        (d + 1,), the weights and then the intercept.
+    """
+    z = np.concatenate([design, np.ones((len(design), 1))], axis=1)
+    prior = np.append(precision, 1e-6)
+    surplus = target - known.sum()
+    w = np.zeros(z.shape[1])
+    for _ in range(steps):
+        p = sigmoid(offset + z @ w)
+        slope = z.T @ (p - known) + prior * w
+        slope[-1] -= surplus
+        hessian = (z * (p * (1 - p) + 1e-12)[:, None]).T @ z + np.diag(prior)
+        # Steps are cut at 2: far from the optimum of a rare class Newton's method would overshoot.
+        step = np.clip(np.linalg.solve(hessian, slope), -2, 2)
+        w -= step
+        if np.abs(step).max() < 1e-6:
+            break
+    return w
