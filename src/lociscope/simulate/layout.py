@@ -23,7 +23,7 @@ class State(IntEnum):
 
 
 MITOTIC = (State.PROMETAPHASE, State.METAPHASE, State.ANAPHASE)
-MITOTIC_SHARE = 0.014
+MITOTIC_SHARE = 0.010
 """Mean share of cells in mitosis; by eye on real fields; lines in culture reach 5 %."""
 BRIDGE_SHARE = 0.01
 """Mean share of cells that still hang on their sister by a bridge."""
@@ -106,7 +106,7 @@ def lay_out(rng: np.random.Generator, line: CellLine, extent: float, *, mitoses:
         The cells; at least one has its nucleus in the field.
     """
     radius = line.nucleus / 2 * line.spread
-    y, x, lean = _sites(rng, line, extent, radius)
+    y, x, lean = _sites(rng, line, extent, radius, 1 + mitoses + bridges)
     count = len(y)
     nucleus = line.nucleus / 2 * np.exp(rng.normal(0, 0.1, count)) * np.where(rng.random(count) < 0.04, 1.3, 1)
     size = nucleus * line.spread * np.exp(rng.normal(0, 0.14, count))
@@ -131,8 +131,11 @@ def lay_out(rng: np.random.Generator, line: CellLine, extent: float, *, mitoses:
     return _thin_out(_divide(rng, cells, extent, mitoses, bridges), extent)
 
 
-def _sites(rng: np.random.Generator, line: CellLine, extent: float, radius: float) -> tuple[Column, ...]:
-    """Centres on a shaken, turned and stretched lattice, thinned to islands, and the direction at each."""
+def _sites(rng: np.random.Generator, line: CellLine, extent: float, radius: float, least: int) -> tuple[Column, ...]:
+    """Centres on a shaken, turned and stretched lattice, thinned to islands, and the direction at each.
+
+    At least `least` are kept in the middle of the field.
+    """
     spacing = radius * 1.72 * rng.uniform(0.92, 1.15)
     pull = np.sqrt(1 + (line.stretch - 1) * line.aligned)
     reach = int((extent / 2 + radius * 1.5) * 1.5 * pull / spacing) + 2
@@ -149,8 +152,9 @@ def _sites(rng: np.random.Generator, line: CellLine, extent: float, radius: floa
     keep = rng.random(len(y)) < line.clumped * crowd + (1 - line.clumped) * cover
     margin = radius * 1.4
     keep &= (y > -margin) & (y < extent + margin) & (x > -margin) & (x < extent + margin)
-    if not np.any(keep & (y > 0) & (y < extent) & (x > 0) & (x < extent)):
-        keep[np.argmin(np.hypot(y - extent / 2, x - extent / 2))] = True
+    central = np.argsort(np.maximum(np.abs(y - extent / 2), np.abs(x - extent / 2)))[: 2 * least]
+    if np.sum(keep[central]) < least:
+        keep[central[:least]] = True
     turn = _waves(rng, y, x, 120) * (1 - line.aligned)
     return y[keep], x[keep], (lean + turn)[keep]
 

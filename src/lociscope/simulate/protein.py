@@ -89,8 +89,8 @@ def make_protein(rng: np.random.Generator, places: Sequence[int]) -> Protein:
         for other, chance, low, high in COMPANIONS.get(place, ()):
             if rng.random() < chance and other not in {role.place for role in roles}:
                 roles.append(_role(rng, other, rng.uniform(low, high), labelled=False))
-    weak = 0.07 if named else 0.5
-    haze = tuple(float(rng.gamma(0.8, weak / 0.8)) * (rng.random() < 0.75) for _ in range(2))
+    weak = 0.06 if named else 0.5
+    haze = [min(3 * weak, float(rng.gamma(0.8, weak / 0.8))) * (rng.random() < 0.75) for _ in range(2)]
     strangers = float(rng.uniform(0.1, 0.5)) if rng.random() < (0.15 if named else 0.6) else 0.0
     return Protein(tuple(roles), (haze[0], 0.6 * haze[1]), strangers)
 

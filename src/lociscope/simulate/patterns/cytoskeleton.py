@@ -29,14 +29,14 @@ def intermediate_filaments(scene: Scene, rng: np.random.Generator, style: str, l
     return unit(strands) + soft_haze(scene, rng, levels, 0.05, 0.25)
 
 
-@pattern(12, "fibres", "edge", "mesh")
+@pattern(12, "fibres", "fibres", "edge", "mesh")
 def actin(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
     """Straight parallel stress fibres, also across the nucleus; arcs at the edge; or a branched thin net."""
     canvas, cells = scene.canvas, scene.cells
     rim = np.exp(-scene.depth / 0.7) * (scene.owner > 0) * np.clip(1 + 0.6 * canvas.noise(rng, 6), 0.1, 3)
     picture = scene.spread(levels) * rim * {"fibres": 0.35, "edge": 0.9, "mesh": 0.5}[style]
     if style == "mesh":
-        net = np.exp(-np.abs(canvas.noise(rng, 1.6)) * 4) * np.exp(-scene.depth / 4)
+        net = np.exp(-np.abs(canvas.noise(rng, 1.0)) * 3) * np.exp(-scene.depth / 4)
         return unit(picture + scene.spread(levels) * net * (scene.owner > 0)) + soft_haze(scene, rng, levels, 0.02, 0.2)
     count = rng.uniform(14, 32) if style == "fibres" else rng.uniform(3, 9)
     y, x, cell = scene.sample(rng, (scene.owner > 0).astype(np.float32), numbers(scene, rng, count, 0.4))

@@ -60,7 +60,7 @@ def nucleoli(scene: Scene, rng: np.random.Generator, style: str, levels: Levels)
         areas = rim_of(scene, scene.nucleoli, 0.3) + 0.25 * scene.nucleoli
     else:
         areas = scene.nucleoli * np.clip(1 + 0.2 * canvas.noise(rng, 0.8), 0.3, 2)
-    around = rng.uniform(0.15, 0.5) if style == "hazy" else rng.uniform(0.0, 0.15)
+    around = rng.uniform(0.12, 0.4) if style == "hazy" else rng.uniform(0.0, 0.12)
     shining = unit(scene.spread(levels) * areas) + haze(scene, levels, around)
     return np.asarray(shining + 0.2 * released(scene, levels), np.float32)
 
@@ -109,5 +109,5 @@ def bodies(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -
     y, x, cell = scene.sample(rng, density, mean * rng.gamma(4, 0.25, len(scene.cells)))
     sigma = rng.uniform(0.19, 0.36) * np.exp(rng.normal(0, 0.15, len(y)))
     spots = canvas.dots(y, x, sigma, levels[cell] * rng.gamma(8, 1 / 8, len(y)))
-    around = rng.uniform(0.15, 0.4) if style == "hazy" else rng.uniform(0.01, 0.12)
+    around = rng.uniform(0.1, 0.3) if style == "hazy" else rng.uniform(0.0, 0.1)
     return unit(spots) + haze(scene, levels, around) + 0.1 * released(scene, levels)

@@ -98,7 +98,7 @@ def rods_and_rings(scene: Scene, rng: np.random.Generator, style: str, levels: L
         y[rod], x[rod], radius[rod], weight[rod],
         stretch=length[rod] / 0.44, angle=rng.uniform(0, np.pi, rod.sum()),
     )  # fmt: skip
-    rings = canvas.discs(y[~rod], x[~rod], np.clip(length[~rod] / 3, 0.6, 1.8), weight[~rod], hollow=1.0)
+    rings = canvas.discs(y[~rod], x[~rod], np.clip(length[~rod] / 4, 0.4, 1.3), weight[~rod], hollow=1.0)
     return unit(canvas.blur(rods + rings, 0.1)) + soft_haze(scene, rng, levels, 0.02, 0.12)
 
 
