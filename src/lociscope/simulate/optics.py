@@ -9,6 +9,8 @@ from lociscope.simulate.draw import Canvas, Image
 
 REFERENCE_PIXEL = 0.32
 """Pixel size in µm for which the photon numbers below are meant."""
+BRIGHTEST = 4000
+"""The exposure is set by the brightest pixel of so many: few enough that the dots of a sparse place set it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +22,7 @@ class Optics:
         haze: Share of the light that comes from out of focus.
         haze_sigma: Its spread in µm.
         photons: Photons of a saturated pixel of 0.32 µm: the fewer, the noisier.
-        exposure: Share of full scale that the brightest thousandth of the pixels reaches.
+        exposure: Share of full scale that the brightest pixels reach, see `BRIGHTEST`.
         background: Light that falls everywhere, as a share of full scale.
         offset: Grey level subtracted at the end, as a share of full scale.
         uneven: How much darker the corners are, 0–1.
@@ -49,7 +51,7 @@ def _channel_optics(rng: np.random.Generator, channel: int) -> Optics:
         haze_sigma=rng.uniform(1.5, 4),
         photons=float(photons),
         exposure=float(
-            np.clip(np.exp(rng.normal((-0.25, -0.6, -0.15, -0.2)[channel], (0.4, 0.45, 0.4, 0.4)[channel])), 0.2, 2.0)
+            np.clip(np.exp(rng.normal((0.2, -0.42, -0.1, 0.0)[channel], (0.4, 0.45, 0.4, 0.4)[channel])), 0.2, 2.0)
         ),
         background=float(rng.gamma(1, 0.004)),
         offset=float(rng.uniform(0.0, 0.02)),
@@ -102,6 +104,7 @@ def vignette(canvas: Canvas, uneven: float) -> Image:
 
 
 def _bright(image: Image) -> float:
-    """The value that a thousandth of the pixels exceeds, from every second row and column."""
-    part = image[::2, ::2].ravel()
-    return float(np.partition(part, -max(1, part.size // 1000))[-max(1, part.size // 1000)])
+    """The value that one pixel of `BRIGHTEST` exceeds, judged by every second row."""
+    part = image[::2].ravel()
+    rank = max(1, part.size // BRIGHTEST)
+    return float(np.partition(part, -rank)[-rank])
