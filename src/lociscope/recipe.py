@@ -7,13 +7,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lociscope.bundle import InputSpec
-from lociscope.errors import UsageError, nearest
+from lociscope.errors import MissingExtraError, UsageError, nearest
+from lociscope.storage import check_schema
 
+SCHEMA = 1
 SHIPPED = Path(__file__).parent / "recipes"
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Network(_Section):
@@ -78,14 +80,14 @@ class Decide(_Section):
 
     policy: Literal["constant"] = Field(
         "constant",
-        description="One threshold for all classes, chosen on the validation fields for the best macro-F1.",
+        description="One threshold for all classes, the one whose errors cost least on the validation fields.",
     )
 
 
 class Recipe(_Section):
     """A whole recipe; every key has a default."""
 
-    schema_: Annotated[int, Field(alias="schema", ge=1, le=1)] = 1
+    schema_: Annotated[int, Field(alias="schema")] = SCHEMA
     network: Network = Network()
     data: Data = Data()
     augment: Augment = Augment()
@@ -110,7 +112,7 @@ class Recipe(_Section):
             The recipe with every default filled in.
 
         Raises:
-            UsageError: There is no such recipe, it is no TOML, or a key or value is wrong.
+            LociscopeError: There is no such recipe, it is no TOML, is of a newer schema, or a key or value is wrong.
         """
         path = Path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
         try:
@@ -118,7 +120,7 @@ class Recipe(_Section):
         except OSError as error:
             known = [recipe.stem for recipe in SHIPPED.glob("*.toml")]
             raise UsageError(f"No recipe '{name}' ({error.strerror}).{nearest(name, known)}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"Recipe '{path}' is no TOML: {error}. Mend that line.") from error
         for key, value in (changes or {}).items():
             _set(values, key, value)
@@ -126,16 +128,27 @@ class Recipe(_Section):
 
     @classmethod
     def check(cls, values: dict[str, Any], what: str) -> Self:
-        """Makes a recipe of nested values; the errors call it `what`."""
+        """Makes a recipe of nested values; the errors call it `what`.
+
+        Raises:
+            LociscopeError: The values are of a newer schema, or a key or value is wrong.
+        """
+        check_schema(values.get("schema", SCHEMA), SCHEMA, what)
         try:
             return cls.model_validate(values)
         except ValidationError as error:
             raise UsageError(_sentence(error, what)) from error
 
     def write(self, path: Path) -> None:
-        """Writes the recipe with every key, as a TOML that `read` takes."""
-        import tomli_w
+        """Writes the recipe with every key, as a TOML that `read` takes.
 
+        Raises:
+            MissingExtraError: The library that writes TOML is not installed.
+        """
+        try:
+            import tomli_w
+        except ImportError:
+            raise MissingExtraError("Writing a recipe", "train") from None
         path.write_text(tomli_w.dumps(self.model_dump(by_alias=True)), encoding="utf-8")
 
 
@@ -152,7 +165,7 @@ def parse_changes(settings: list[str]) -> dict[str, Any]:
             raise UsageError(f"--set {setting!r} is no key=value. Write it as --set train.epochs=3.")
         try:
             changes[key.strip()] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             changes[key.strip()] = text
     return changes
 

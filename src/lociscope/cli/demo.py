@@ -120,18 +120,29 @@ class _Story:
     def report(self, run: Path, bundle: Path, predictions: Path) -> Path:
         """Scores the predictions and writes the page."""
         from lociscope.catalog import Catalog
-        from lociscope.cli.evaluate import report
+        from lociscope.cli.evaluate import report, thresholds_of
         from lociscope.predictions import Predictions
         from lociscope.run import Run
 
         catalog = Catalog.read(self.folder / "catalog.parquet").where("split", "test")
         labels = {entry.id: entry.target for entry in catalog if entry.target is not None}
         made = Predictions.read(predictions)
-        title = "lociscope demo: fields that the training never saw"
-        self._step(
-            "write the report",
-            lambda: report(made, labels, catalog, self.folder, title, Run.open(run), bundle),
-        )
+        notes = ["A miniature: minutes of training on few fields. It shows the way, not what the method can do."]
+
+        def write() -> None:
+            report(
+                made,
+                labels,
+                catalog,
+                self.folder,
+                title="lociscope in miniature",
+                what=f"{len(made)} fields that the training never saw",
+                thresholds=thresholds_of(bundle),
+                run=Run.open(run),
+                notes=notes,
+            )
+
+        self._step("write the report", write)
         return self.folder / "report.html"
 
     def _split(self, catalog: "Catalog") -> Path:

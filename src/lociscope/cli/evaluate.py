@@ -9,6 +9,10 @@ from lociscope.cli import console
 from lociscope.errors import LociscopeError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
     from lociscope.catalog import Catalog
     from lociscope.predictions import Predictions
     from lociscope.report.evaluation import Shown
@@ -33,14 +37,20 @@ def evaluate(
 
     catalog = _catalog(truth)
     output.mkdir(parents=True, exist_ok=True)
+    run, thresholds, notes = None, None, []
     if subject.is_file():
-        made, run = Predictions.read(subject), None
+        made = Predictions.read(subject)
     elif (subject / MANIFEST).is_file():
-        made, run = _predict(subject, truth, output, workers), None
+        made = _predict(subject, truth, output, workers)
+        thresholds = thresholds_of(subject)
     else:
         run = Run.open(subject)
         made = run.predictions()
-    report(made, _labels(truth, catalog, run), catalog, output, f"Evaluation of {subject.name}", run)
+        notes = ["Epoch and threshold were chosen on these same fields, which flatters the scores."]
+    labels = _labels(truth, catalog, run)
+    what = f"the fields of {truth.name}" if truth else "the validation fields of the Run"
+    title = f"Evaluation of {subject.name}"
+    report(made, labels, catalog, output, title=title, what=what, thresholds=thresholds, run=run, notes=notes)
     print(output / "report.html")
 
 
@@ -49,9 +59,12 @@ def report(
     labels: dict[str, tuple[int, ...]],
     catalog: "Catalog | None",
     output: Path,
+    *,
     title: str,
-    run: "Run | None",
-    bundle: Path | None = None,
+    what: str,
+    thresholds: "np.ndarray | None" = None,
+    run: "Run | None" = None,
+    notes: "Sequence[str]" = (),
 ) -> None:
     """Writes `report.html` and `metrics.json` of predictions whose labels are known.
 
@@ -61,15 +74,16 @@ def report(
         catalog: Where the pictures of the gallery lie.
         output: Folder to write to.
         title: Title of the page.
+        what: The fields, as they follow "Evaluated on …".
+        thresholds: (28,), by which places were decided on, where they are known.
         run: The training, for its curves and facts.
-        bundle: Where the thresholds are; None draws none.
+        notes: What a reader must know besides.
     """
     import numpy as np
 
-    from lociscope.bundle import read_bundle
     from lociscope.labels import to_multi_hot
     from lociscope.report.evaluation import measure, write_evaluation
-    from lociscope.storage import replacing
+    from lociscope.report.facts import facts_of
 
     rows = [row for row, name in enumerate(made.ids) if name in labels]
     if not rows:
@@ -83,18 +97,27 @@ def report(
     if catalog is not None:
         specimen = {entry.id: entry.specimen or entry.antibody or entry.id for entry in catalog}
         groups = np.array([specimen.get(name, name) for name in made.ids])
-    metrics = measure(truth, made.probability, to_multi_hot(made.predicted), title, groups)
-    with replacing(output / "metrics.json") as part:
-        part.write_text(metrics.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
+    metrics = measure(truth, made.probability, to_multi_hot(made.predicted), what, groups)
+    metrics.write(output / "metrics.json")
     write_evaluation(
         output / "report.html",
         title=title,
         metrics=metrics,
         shown=_gallery(made, labels, catalog),
-        thresholds=None if bundle is None else np.asarray(read_bundle(bundle).card.decide.thresholds),
+        thresholds=thresholds,
         history=run.history() if run else None,
-        run_facts=_facts(run) if run else None,
+        run_facts=facts_of(run) if run else None,
+        notes=notes,
     )
+
+
+def thresholds_of(bundle: Path) -> "np.ndarray":
+    """The thresholds in a bundle's card."""
+    import numpy as np
+
+    from lociscope.bundle import read_bundle
+
+    return np.asarray(read_bundle(bundle).card.decide.thresholds)
 
 
 def _catalog(truth: Path | None) -> "Catalog | None":
@@ -156,17 +179,3 @@ def _gallery(made: "Predictions", labels: dict[str, tuple[int, ...]], catalog: "
         )
         for row in rows
     ]
-
-
-def _facts(run: "Run") -> dict[str, str]:
-    recipe, environment = run.recipe(), run.environment()
-    return {
-        "Network": f"{recipe.network.name}, {environment.parameters:,} parameters, {recipe.data.size} px",
-        "Learned from": f"{environment.fields['train']} fields of {environment.data}",
-        "Chosen on": f"{environment.fields['valid']} fields held out",
-        "Epochs": f"{len(run.history())} of {recipe.train.epochs}",
-        "Seed": str(environment.seed),
-        "Versions": ", ".join(f"{name} {number}" for name, number in environment.versions.items()),
-        "Code": environment.git or "installed package",
-        "Data hash": environment.data_hash[:16],
-    }

@@ -48,7 +48,7 @@ def write_evaluation(
     title: str,
     metrics: Metrics,
     shown: "Sequence[Shown]",
-    thresholds: "np.ndarray",
+    thresholds: "np.ndarray | None",
     history: "Sequence[Mapping[str, float]] | None" = None,
     run_facts: "Mapping[str, str] | None" = None,
     notes: "Sequence[str]" = (),
@@ -60,7 +60,7 @@ def write_evaluation(
         title: Its heading.
         metrics: Of `measure`.
         shown: The fields of the gallery, in their order; a dozen make some 2 MB.
-        thresholds: (28,) in 0–1, by which places were decided on.
+        thresholds: (28,) in 0–1, by which places were decided on; None where they are not known.
         history: Losses by epoch, as `Run.history` gives them.
         run_facts: What the result depends on, by name: recipe, seed, versions, fields.
         notes: What the reader has to know besides.
@@ -84,9 +84,17 @@ def write_evaluation(
         least_frequent=FREQUENT,
         facts=run_facts or {},
         notes=notes,
-        one_threshold=float(thresholds[0]) if len(set(thresholds.tolist())) == 1 else None,
+        ticks=thresholds is not None,
+        one_threshold=_constant(thresholds),
     )
     write_page(path, html)
+
+
+def _constant(thresholds: "np.ndarray | None") -> float | None:
+    """The threshold where it is the same for every class."""
+    if thresholds is None or len(set(thresholds.tolist())) > 1:
+        return None
+    return float(thresholds[0])
 
 
 def result(metrics: Metrics) -> list[str]:

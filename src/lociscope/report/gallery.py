@@ -75,11 +75,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One probability against its threshold."""
+    """One probability against its threshold, where that is known."""
 
     name: str
     probability: float
-    threshold: float
+    threshold: float | None
     reached: bool
     true: bool
 
@@ -98,12 +98,12 @@ class Card:
     warnings: list[str]
 
 
-def card_of(shown: Shown, thresholds: np.ndarray) -> Card:
+def card_of(shown: Shown, thresholds: np.ndarray | None) -> Card:
     """Makes the card of a field.
 
     Args:
         shown: The field and what was predicted of it.
-        thresholds: (28,) in 0–1.
+        thresholds: (28,) in 0–1, or None where they are not known.
 
     Returns:
         What `evaluation.html` shows of it.
@@ -151,14 +151,14 @@ def places_of(shown: Shown) -> list[Place]:
     ]
 
 
-def bars_of(shown: Shown, thresholds: np.ndarray) -> list[Bar]:
+def bars_of(shown: Shown, thresholds: np.ndarray | None) -> list[Bar]:
     """The likeliest places, at most `BARS`, highest first."""
     likeliest = (-shown.probability).argsort(kind="stable")[:BARS]
     return [
         Bar(
             LABELS[label],
             float(shown.probability[label]),
-            float(thresholds[label]),
+            None if thresholds is None else float(thresholds[label]),
             label in shown.predicted,
             label in (shown.truth or ()),
         )

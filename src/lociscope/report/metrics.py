@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lociscope.decide.checks import checked_probability, checked_truth
+from lociscope.decide.costs import BREAK_EVEN, minutes
 from lociscope.decide.intervals import Interval, bootstrap, paired_bootstrap
 from lociscope.decide.metrics import (
     RowMetric,
@@ -29,22 +30,9 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 LEVEL = 0.9
-MINUTES_WRONG = 2.0
-MINUTES_MISSED = 6.0
-"""What a place reported wrongly and a place missed cost in a table; assumed, `docs/frame.md`."""
-BREAK_EVEN = MINUTES_WRONG / (MINUTES_WRONG + MINUTES_MISSED)
 USEFUL_MINUTES = 6.0
 USEFUL_GAIN = 0.05
 """Below so many minutes, and above so much LRAP gained on the label prior, use begins; `docs/frame.md`."""
-
-
-def _minutes(truth: np.ndarray, decided: np.ndarray) -> np.ndarray:
-    wrong, missed = (decided & ~truth).sum(axis=1), (truth & ~decided).sum(axis=1)
-    return np.asarray(MINUTES_WRONG * wrong + MINUTES_MISSED * missed)
-
-
-minutes = RowMetric("minutes", _minutes, values="decisions")
-"""Minutes that the errors of one field cost its user, the field standing in for its antibody; smaller is better."""
 
 
 class _Frozen(BaseModel):
