@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -46,21 +46,44 @@ def settings(
     """Says where in the cell a protein is, from four-channel fluorescence fields."""
     from lociscope.cli import console
 
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_ours_or_serious)
     level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING
-    logging.basicConfig(level=level, format="lociscope: %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=level, format="lociscope: %(message)s", handlers=[handler])
     console.quiet = quiet
+
+
+def _ours_or_serious(record: logging.LogRecord) -> bool:
+    """Leaves out what Pillow and others have to say of every chunk of a file."""
+    return record.name.startswith("lociscope") or record.levelno >= logging.WARNING
 
 
 def main() -> None:
     """Runs the command line: mistakes become one sentence on stderr and an exit code."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # now, while what goes wrong with it can still be told
     except LociscopeError as error:
-        print(f"lociscope: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("lociscope: interrupted. Give the same command again to go on.", file=sys.stderr)
-        sys.exit(Exit.INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output has gone, as after `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(Exit.DONE)
+        _leave(str(error), error.exit_code)
+    except (KeyboardInterrupt, SystemExit) as left:  # typer makes an exit of an interrupt
+        if isinstance(left, SystemExit) and left.code != Exit.INTERRUPTED:
+            raise
+        _leave("interrupted. Give the same command again to go on.", Exit.INTERRUPTED)
+    except MemoryError:
+        _leave("out of memory. Try fewer --workers, or a larger machine.", Exit.NOTHING_DONE)
+    except OSError as error:
+        logging.getLogger(__name__).debug("where it came from:", exc_info=True)
+        if error.filename is None:  # stdout: nothing of it is tried again at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):  # its reader has gone, as after `| head`
+            sys.exit(Exit.DONE)
+        where = f"'{error.filename}'" if error.filename else "the output"
+        reason = error.strerror or str(error)
+        _leave(f"Cannot use {where}: {reason}. Check the path, its permissions and the space.", Exit.NOTHING_DONE)
+
+
+def _leave(sentence: str, code: Exit) -> NoReturn:
+    print(f"lociscope: {sentence}", file=sys.stderr)
+    sys.exit(code)

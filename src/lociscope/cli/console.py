@@ -5,7 +5,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from lociscope.images.sources import Failure
 
 quiet = False
 """Set by `--quiet`."""
@@ -18,10 +21,21 @@ class Tell(Protocol):
         """Says that `done` of `total` are done, and a word beside it."""
 
 
+def counted(fields: int) -> str:
+    """Says how many fields: `1 field`, `2 fields`."""
+    return f"{fields} field" if fields == 1 else f"{fields} fields"
+
+
 def note(text: str) -> None:
     """Says what is being done, on stderr."""
     if not quiet:
         print(text, file=sys.stderr, flush=True)
+
+
+def tell_failures(failures: "Sequence[Failure]", listing: "Path") -> None:
+    """Says on stderr, even if quiet, how many fields failed and why the first did."""
+    failed = f"{counted(len(failures))} failed, listed in {listing}"
+    print(f"lociscope: {failed}; the first: {failures[0].reason}", file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lociscope.errors import Exit
+from lociscope.cli import console
+from lociscope.errors import Exit, LociscopeError, UsageError
 
 if TYPE_CHECKING:
     from lociscope.catalog import Catalog
@@ -23,6 +24,7 @@ def kaggle(
     output: Out = DEFAULT_OUT,
 ) -> None:
     """Make a Catalog of the competition's train.csv and train/."""
+    _check(output)
     from lociscope.data.importing import import_kaggle
 
     _write(*import_kaggle(source, output.parent), output)
@@ -35,9 +37,23 @@ def folder(
     output: Out = DEFAULT_OUT,
 ) -> None:
     """Make a Catalog of a folder, with labels from any CSV Id,Target."""
+    _check(output)
     from lociscope.data.importing import import_folder
 
     _write(*import_folder(source, labels, output.parent), output)
+
+
+def _check(output: Path) -> None:
+    """Refuses an output that would not be found again, or that is somebody else's."""
+    if output.suffix != ".parquet":
+        raise UsageError(f"-o '{output}' ends in {output.suffix!r}; a Catalog ends in .parquet. Rename it.")
+    if output.exists():
+        from lociscope.catalog import Catalog
+
+        try:
+            Catalog.read(output)
+        except LociscopeError as error:
+            raise LociscopeError(f"'{output}' exists and is no Catalog. Name another file with -o.") from error
 
 
 def _write(catalog: "Catalog", failures: "list[Failure]", output: Path) -> None:
@@ -47,7 +63,7 @@ def _write(catalog: "Catalog", failures: "list[Failure]", output: Path) -> None:
     listing = output.with_name(output.stem + ".failures.csv")
     write_failures(failures, listing)
     labelled = len(catalog.labelled())
-    print(f"{len(catalog)} fields, {labelled} of them labelled, in {output}")
+    print(f"{console.counted(len(catalog))}, {labelled} labelled, in {output}")
     if failures:
-        typer.echo(f"lociscope: {len(failures)} fields were left out, listed in {listing}", err=True)
+        console.tell_failures(failures, listing)
         raise typer.Exit(Exit.SOME_FAILED)

@@ -15,7 +15,7 @@ SUFFIXES = (".csv", ".parquet")
 
 
 def predict(
-    sources: Annotated[list[Path], typer.Argument(metavar="SRC...", help="Folders, plane files, Catalogs.")],
+    sources: Annotated[list[Path], typer.Argument(metavar="SRC", help="Folders, plane files, Catalogs.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write, .csv or .parquet.")],
     bundle: Annotated[
         Path | None, typer.Option("--bundle", "-b", envvar="LOCISCOPE_BUNDLE", help="By default the one shipped.")
@@ -56,10 +56,8 @@ def _say(outcome: "Outcome", output: Path, as_json: bool) -> None:
 
         print(json.dumps({"output": str(output), "rows": outcome.rows, "new": outcome.new, "failed": failed}))
     elif outcome.rows and not outcome.new and not failed:
-        print(f"{outcome.rows} fields in {output}, complete already")
+        print(f"{console.counted(outcome.rows)} in {output}, complete already")
     elif outcome.rows:
-        print(f"{outcome.rows} fields in {output}, {outcome.new} of them new")
+        print(f"{console.counted(outcome.rows)} in {output}, {outcome.new} new")
     if failed:
-        listing = output.with_name(output.stem + ".failures.csv")
-        first = outcome.failures[0].reason
-        typer.echo(f"lociscope: {failed} fields failed, listed in {listing}; the first: {first}", err=True)
+        console.tell_failures(outcome.failures, output.with_name(output.stem + ".failures.csv"))

@@ -28,4 +28,4 @@ def atlas(
 
     with console.progress("drawing") as tell:
         made = write_atlas(folder, fields=fields, size=size, seed=seed, workers=workers, progress=tell)
-    print(f"{fields} fields in {made}")
+    print(f"{console.counted(fields)} in {made}")

@@ -1,5 +1,6 @@
 """`lociscope train`: a Recipe becomes a Run."""
 
+import csv
 import shutil
 from datetime import datetime
 from pathlib import Path
@@ -8,11 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lociscope.cli import console
-from lociscope.errors import Exit
+from lociscope.errors import Exit, LociscopeError
 
 if TYPE_CHECKING:
     from lociscope.images.sources import Failure
     from lociscope.recipe import Recipe
+    from lociscope.run import Run
+
+PACKED = "packed"
+"""Folder in the Run where its fields lie prepared while it trains."""
+FAILURES = "failures.csv"
+"""The fields that could not be read."""
 
 
 def train(
@@ -29,16 +36,16 @@ def train(
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw simulated fields.")] = 2,
 ) -> None:
     """Train a network. Cut off and given again with the same -o, it goes on to the same weights."""
-    from lociscope.images.sources import write_failures
     from lociscope.recipe import Recipe, parse_changes
 
     resolved = Recipe.read(recipe, parse_changes(settings or []))
     folder = output or Path("runs") / f"{Path(recipe).stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    if output is None:
+        console.note(f"Run '{folder}'; if it is cut off, it goes on with -o '{folder}'")
     failures = fit_run(resolved, catalog, folder, workers)
-    write_failures(failures, folder / "failures.csv")
     print(folder)
     if failures:
-        typer.echo(f"lociscope: {len(failures)} fields could not be read, see {folder / 'failures.csv'}", err=True)
+        console.tell_failures(failures, folder / FAILURES)
         raise typer.Exit(Exit.SOME_FAILED)
 
 
@@ -46,19 +53,63 @@ def fit_run(recipe: "Recipe", catalog: Path | None, folder: Path, workers: int) 
     """Packs the fields, trains, and leaves a finished Run; returns the fields that could not be read."""
     from lociscope.data.pipeline import steps_per_epoch
     from lociscope.data.sets import training_sets
+    from lociscope.images.sources import write_failures
     from lociscope.models import build_network
-    from lociscope.run import Run
     from lociscope.training.fit import fit
 
-    if Run(folder).done and Run(folder).recipe() == recipe:
+    if _finished(recipe, catalog, folder):
         console.note(f"'{folder}' is finished already")
-        return []
+        return _read_failures(folder)
     build_network(recipe.network.name, recipe.data.size, recipe.network.options)  # refuses before the long part
     failures: list[Failure] = []
+    packed = (folder / PACKED / "pack.json").is_file()
     with console.progress("preparing fields") as tell:
-        sets = training_sets(recipe, catalog, folder / "packed", failures, workers, tell)
+        sets = training_sets(recipe, catalog, folder / PACKED, failures, workers, tell)
+    if packed:  # by an earlier call, which listed what it could not read
+        failures = _read_failures(folder)
+    else:
+        write_failures(failures, folder / FAILURES)
     total = recipe.train.epochs * steps_per_epoch(len(sets.train), recipe.train.batch)
     with console.progress("training") as tell:
         fit(recipe, *sets, folder, lambda step, text: tell(step, total, text))
-    shutil.rmtree(folder / "packed", ignore_errors=True)
+    shutil.rmtree(folder / PACKED, ignore_errors=True)
     return failures
+
+
+def _finished(recipe: "Recipe", catalog: Path | None, folder: Path) -> bool:
+    """Whether the folder holds this very training, finished; one that holds anything else is refused."""
+    from lociscope.run import Run
+
+    run = Run(folder)
+    if not run.recipe_file.is_file():
+        others = folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir())
+        if others and not (folder / PACKED / "pack.json").is_file():
+            raise LociscopeError(f"'{folder}' exists and is no Run. Name another folder with -o.")
+        return False
+    if run.recipe() != recipe:
+        raise LociscopeError(f"'{folder}' is a Run of another recipe. Name another folder with -o.")
+    if run.done and not _same_fields(run, catalog):
+        raise LociscopeError(f"'{folder}' is a finished Run on other fields. Name another folder with -o.")
+    return run.done
+
+
+def _same_fields(run: "Run", catalog: Path | None) -> bool:
+    """Whether a finished Run learned from these fields, judged by their names, number and labels."""
+    from lociscope.catalog import Catalog
+
+    environment = run.environment()
+    if catalog is None:
+        return not environment.data.startswith("Catalog")
+    labels = {entry.id: entry.target for entry in Catalog.read(catalog).labelled().without("split", "test")}
+    known = sum(environment.fields.values()) + len(_read_failures(run.folder))
+    return known == len(labels) and run.truth().items() <= labels.items()
+
+
+def _read_failures(folder: Path) -> "list[Failure]":
+    from lociscope.images.sources import Failure
+
+    path = folder / FAILURES
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as lines:
+        return [Failure(**row) for row in csv.DictReader(lines)]

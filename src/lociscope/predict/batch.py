@@ -1,6 +1,8 @@
 """Predicting many fields to a file: resumable, nothing lost, good fields go on and bad ones are listed."""
 
 import hashlib
+import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,8 +16,10 @@ from lociscope.predict.job import Job, Options
 from lociscope.predict.predictor import BATCH, Predictor, PreparedField, batched
 from lociscope.predictions import Predictions
 
-PART = 256
-"""Fields in one part: what a kill can cost."""
+PART = 16
+"""Calls of the network in one part, so 256 fields: what a kill can cost."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -65,24 +69,26 @@ def predict_to_file(
         LociscopeError: The file was made by another bundle or with other options, or cannot be written.
     """
     job = Job.of(predictor.bundle, out, options)
+    if options.embeddings:
+        predictor.engine.require("embedding")
     prints = {source.id: _fingerprint(source) for source in sources}
     held = job.finished()
     parts = job.parts(prints)
     known = {name for part in parts for name in part.ids}
     known |= {name for name, mark in held.items() if prints.get(name, mark) == mark}
     todo = [source for source in sources if source.id not in known]
+    stale = {source.id for source in todo} | {failure.id for failure in broken}
+    logger.info("%d fields found, %d of them to predict", len(sources), len(todo))
     outcome = Outcome(failures=list(broken))
     if todo:
         job.prepare()
-    for batch in batched(_prepared(predictor, todo, workers, outcome.failures), PART):
-        part = Predictions.join([predictor.run(some, embeddings=options.embeddings) for some in batched(batch, BATCH)])
+    prepared = _prepared(predictor, todo, workers, outcome.failures)
+    predicted = (predictor.run(some, embeddings=options.embeddings) for some in batched(prepared, BATCH))
+    for calls in batched(_counted(predicted, outcome, len(broken), len(todo), progress), PART):
+        part = Predictions.join(calls)
         job.write_part(part, prints)
         parts.append(part)
-        outcome.new += len(part)
-        if progress:
-            progress(outcome.new + len(outcome.failures) - len(broken), len(todo))
-    stale = {source.id for source in todo}
-    if parts or stale & held.keys():
+    if any(map(len, parts)) or stale & held.keys():
         earlier = [job.earlier()] if held else []
         table = _merge(earlier, parts, stale, [source.id for source in sources])
         job.finish(table, held | prints)
@@ -91,6 +97,21 @@ def predict_to_file(
         outcome.rows = len(held)
     job.close(outcome.failures)
     return outcome
+
+
+def _counted(
+    calls: Iterator[Predictions],
+    outcome: Outcome,
+    broken: int,
+    total: int,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[Predictions]:
+    """Counts what is new, and says how far the work is; the first `broken` failures are no part of it."""
+    for made in calls:
+        outcome.new += len(made)
+        if progress:
+            progress(outcome.new + len(outcome.failures) - broken, total)
+        yield made
 
 
 def _prepared(
@@ -102,8 +123,10 @@ def _prepared(
         try:
             return predictor.prepare(read_field(source))
         except LociscopeError as error:
-            path = next((str(plane) for plane in source.planes if plane is not None), "")
-            return Failure(source.id, path, str(error))
+            reason = str(error)
+        except MemoryError:
+            reason = f"Field '{source.id}' does not fit into memory. Try fewer --workers, or a larger machine."
+        return Failure(source.id, next((str(plane) for plane in source.planes if plane is not None), ""), reason)
 
     with ThreadPoolExecutor(workers) as pool:
         for result in _ahead(pool, load, sources, 2 * workers):
@@ -134,14 +157,15 @@ def _ahead(
 
 
 def _fingerprint(source: FieldSource) -> str:
-    """Changes when a plane is replaced: path, size and time of change of each."""
+    """Changes when a plane is replaced: full path, size and time of change of each."""
     marks = []
     for plane in source.planes:
         try:
             stat = plane.stat() if plane else None
         except OSError:
             stat = None
-        marks.append(f"{plane}|{stat.st_size}|{stat.st_mtime_ns}" if stat else f"{plane}|")
+        path = os.path.abspath(plane) if plane else ""
+        marks.append(f"{path}|{stat.st_size}|{stat.st_mtime_ns}" if stat else f"{path}|")
     return hashlib.sha256("\n".join(marks).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 

@@ -25,12 +25,25 @@ class Engine:
     """
 
     def __init__(self, bundle: "Bundle", threads: int = 0) -> None:
+        self._folder = bundle.folder
         self._session = _open_session(bundle, threads)
         self._input = self._session.get_inputs()[0].name
         self.outputs: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
-        if "probabilities" not in self.outputs:
-            raise LociscopeError(f"Bundle '{bundle.folder}': its model has no output 'probabilities'. Export it again.")
+        self.require("probabilities")
         self._prove(bundle)
+
+    def require(self, *outputs: str) -> None:
+        """Refuses to go on without an output.
+
+        Raises:
+            LociscopeError: The model lacks it.
+        """
+        missing = [name for name in outputs if name not in self.outputs]
+        if missing:
+            raise LociscopeError(
+                f"Bundle '{self._folder}': its model has no output '{missing[0]}' (it has {', '.join(self.outputs)}). "
+                "Do without it, or export the bundle again."
+            )
 
     def run(self, inputs: np.ndarray, outputs: tuple[str, ...] = ("probabilities",)) -> dict[str, np.ndarray]:
         """Runs the network.
@@ -41,7 +54,11 @@ class Engine:
 
         Returns:
             The outputs by name, float32.
+
+        Raises:
+            LociscopeError: The model lacks one of the outputs.
         """
+        self.require(*outputs)
         return self._run(inputs.astype(np.float32) / np.float32(255), outputs)
 
     def _run(self, inputs: np.ndarray, outputs: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -54,7 +71,10 @@ class Engine:
         except Exception as error:  # ONNX Runtime's errors share no base class
             raise _unloadable(bundle, error) from error
         if given.shape != test.probabilities.shape:
-            raise LociscopeError(f"Bundle '{bundle.folder}': its model gives no 28 probabilities. Export it again.")
+            raise LociscopeError(
+                f"Bundle '{bundle.folder}': its self-test holds {test.probabilities.shape} probabilities, its model "
+                f"gives {given.shape}. Export it again."
+            )
         difference = float(np.abs(given - test.probabilities).max())
         if not difference <= SELFTEST_TOLERANCE:
             raise LociscopeError(

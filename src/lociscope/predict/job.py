@@ -5,7 +5,10 @@ done, and `OUT.failures.csv` where fields failed.
 """
 
 import json
+import logging
 import shutil
+import time
+import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from lociscope.images.sources import Failure
 
 SCHEMA = 1
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,6 @@ class Job:
     def of(cls, bundle: "Bundle", out: "Path", options: Options) -> Self:
         """The job of a bundle, an output and its options."""
         identity = {
-            "schema": SCHEMA,
             "bundle": bundle.sha256,
             "kaggle": options.kaggle,
             "embeddings": options.embeddings,
@@ -86,11 +89,15 @@ class Job:
         Raises:
             LociscopeError: The table is another command's, or was made by another bundle or with other options.
         """
+        about = self._records().get(self.out.suffix)
         if not self.out.exists():
             return {}
-        if not self.record.exists():
-            raise LociscopeError(f"'{self.out}' exists and is not of `lociscope predict`. Name another file with -o.")
-        return dict(self._read(self.record)["inputs"])
+        if about is not None:
+            self._check_same(about)
+            return dict(about["inputs"])
+        if any(self.folder.glob("*.npz")):  # cut off after the first table and before its record: the parts hold it all
+            return {}
+        raise LociscopeError(f"'{self.out}' exists and is not of `lociscope predict`. Name another file with -o.")
 
     def earlier(self) -> Predictions:
         """The rows of the finished table."""
@@ -101,11 +108,20 @@ class Job:
 
         Args:
             prints: Fingerprints by id, as they are now.
+
+        Raises:
+            LociscopeError: The parts are of another bundle or other options.
         """
         found = []
         for path in sorted(self.folder.glob("*.npz")):
-            marks = self._read(path.with_suffix(".json"))["inputs"]
-            part = _load_part(path)
+            try:
+                about, part = _load_part(path)
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                logger.warning("'%s' is damaged (%s); its fields are predicted again", path, error)
+                continue
+            check_schema(about["schema"], SCHEMA, f"'{path}'")
+            self._check_same(about)
+            marks = about["inputs"]
             found.append(part.take([row for row, name in enumerate(part.ids) if prints.get(name) == marks[name]]))
         return found
 
@@ -117,11 +133,9 @@ class Job:
             raise unwritable(self.folder, error) from error
 
     def write_part(self, part: Predictions, prints: "Mapping[str, str]") -> None:
-        """Keeps a part; what it was made of is written first, so that no part is without it."""
-        path = self.folder / f"{len(list(self.folder.glob('*.npz'))):06d}.npz"
-        self._record(path.with_suffix(".json"), part.ids, prints)
-        with replacing(path) as file:
-            _save_part(file, part)
+        """Keeps a part, with what it was made of."""
+        with replacing(self.folder / f"{time.time_ns():020d}.npz") as file:
+            _save_part(file, part, {"schema": SCHEMA, **self._about(part.ids, prints)})
 
     def finish(self, table: Predictions, prints: "Mapping[str, str]") -> None:
         """Writes the finished table and what it was made of."""
@@ -129,32 +143,47 @@ class Job:
             table.write_submission(self.out)
         else:
             table.write(self.out)
-        self._record(self.record, table.ids, prints)
+        records = self._records() | {self.out.suffix: self._about(table.ids, prints)}
+        with replacing(self.record) as file:
+            file.write_text(json.dumps({"schema": SCHEMA, **records}), "utf-8")
 
     def close(self, failures: "Sequence[Failure]") -> None:
         """Lists the failures and removes the parts."""
-        shutil.rmtree(self.folder, ignore_errors=True)
         write_failures(failures, self.failures)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _record(self, path: "Path", ids: list[str], prints: "Mapping[str, str]") -> None:
-        with replacing(path) as file:
-            file.write_text(json.dumps({**self.identity, "inputs": {name: prints[name] for name in ids}}), "utf-8")
+    def _about(self, ids: list[str], prints: "Mapping[str, str]") -> dict[str, Any]:
+        """The identity and the fingerprints; a row that somebody else added has none."""
+        return {**self.identity, "inputs": {name: prints.get(name, "") for name in ids}}
 
-    def _read(self, path: "Path") -> dict[str, Any]:
+    def _records(self) -> dict[str, Any]:
+        """What is recorded, by the suffix of the table: `OUT.csv` and `OUT.parquet` share one file."""
         try:
-            about: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise LociscopeError(f"'{path}' is damaged ({error}). Remove it and '{self.out}' to begin anew.") from error
-        check_schema(about.get("schema"), SCHEMA, f"'{path}'")
-        if about.get("bundle") != self.identity["bundle"]:
+            records: dict[str, Any] = dict(json.loads(self.record.read_text("utf-8")))
+            check_schema(records.pop("schema", None), SCHEMA, f"'{self.record}'")
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError) as error:
+            raise LociscopeError(
+                f"'{self.record}' is damaged ({error}). Name another file with -o, or remove it and '{self.out}' "
+                "to begin anew."
+            ) from error
+        return records
+
+    def _check_same(self, about: "Mapping[str, Any]") -> None:
+        if about["suffix"] != self.out.suffix:
+            raise LociscopeError(
+                f"'{self.folder}' holds unfinished work on '{self.out.stem}{about['suffix']}'. Finish that first, or "
+                "name another file with -o."
+            )
+        if about["bundle"] != self.identity["bundle"]:
             raise LociscopeError(f"'{self.out}' was begun with another bundle. Name another file with -o.")
-        if any(about.get(key) != value for key, value in self.identity.items()):
+        if any(about[key] != value for key, value in self.identity.items()):
             raise LociscopeError(f"'{self.out}' was begun with other options. Name another file with -o.")
-        return about
 
 
-def _save_part(path: "Path", part: Predictions) -> None:
-    about = {"ids": part.ids, "predicted": part.predicted, "status": part.status, "warnings": part.warnings}
+def _save_part(path: "Path", part: Predictions, about: dict[str, Any]) -> None:
+    about |= {"ids": part.ids, "predicted": part.predicted, "status": part.status, "warnings": part.warnings}
     arrays = {"about": np.array(json.dumps(about)), "probability": part.probability}
     if part.embedding is not None:
         arrays["embedding"] = part.embedding
@@ -162,10 +191,10 @@ def _save_part(path: "Path", part: Predictions) -> None:
         np.savez(file, allow_pickle=False, **arrays)
 
 
-def _load_part(path: "Path") -> Predictions:
-    with np.load(path, allow_pickle=False) as arrays:
+def _load_part(path: "Path") -> tuple[dict[str, Any], Predictions]:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         about = json.loads(str(arrays["about"]))
-        return Predictions(
+        return about, Predictions(
             about["ids"],
             arrays["probability"],
             [tuple(numbers) for numbers in about["predicted"]],

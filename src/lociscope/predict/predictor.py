@@ -78,8 +78,8 @@ class Predictor:
             The Predictions, in order.
 
         Raises:
-            LociscopeError: An array has another number of axes or channels, no pixel, or numbers that are not
-                finite.
+            LociscopeError: An array has another number of axes or channels, no pixel, or pixels that are no
+                finite numbers; or the model gives no embedding.
         """
         prepared = map(self.prepare, _as_fields(fields))
         return Predictions.join([self.run(batch, embeddings=embeddings) for batch in batched(prepared, BATCH)])
@@ -133,12 +133,22 @@ def _as_fields(fields: np.ndarray | Field | Iterable[Field]) -> Iterable[Field]:
 
 
 def _checked(field: Field) -> Field:
+    if not isinstance(field, Field):
+        raise LociscopeError(
+            f"Expected one array, or Fields; received a {type(field).__name__}. Stack arrays of one size with "
+            "numpy.stack, or make Field(id, pixels) of each."
+        )
     shape = field.pixels.shape
     if len(shape) != 3 or shape[-1] != len(CHANNEL_NAMES) or 0 in shape:
         raise LociscopeError(
             f"Field '{field.id}' has the shape {shape}; expected (y, x, {len(CHANNEL_NAMES)}), channels RGBY last. "
             "Fill a channel that was not imaged with zeros."
         )
-    if not np.issubdtype(field.pixels.dtype, np.integer) and not np.isfinite(field.pixels).all():
+    if field.pixels.dtype.kind not in "uif":
+        raise LociscopeError(
+            f"Field '{field.id}' holds pixels of the type {field.pixels.dtype}; expected integers or floats. "
+            "Convert them with astype."
+        )
+    if field.pixels.dtype.kind == "f" and not np.isfinite(field.pixels).all():
         raise LociscopeError(f"Field '{field.id}' holds pixels that are not finite numbers. Replace them first.")
     return field
