@@ -175,6 +175,11 @@ def _average_precision(truth: np.ndarray, scores: np.ndarray, weights: np.ndarra
     return result
 
 
+def average_precision_per_class(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """(classes,) average precision of each class; NaN where it has no positives."""
+    return np.asarray(_average_precision(truth.astype(bool), scores, np.ones((1, len(truth))))[0])
+
+
 def _auc(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     result = np.full((len(weights), truth.shape[1]), np.nan)
     for label, (known, score) in enumerate(zip(truth.T, scores.T, strict=True)):

@@ -75,7 +75,7 @@ class Thresholds:
         elif self.policy == "shrunk":
             cuts = self._shrunk(known, p)
         else:
-            raise UsageError(f"No policy {self.policy!r} of thresholds.{nearest(self.policy, POLICIES)}")
+            raise _unknown(self.policy)
         self.thresholds_ = np.clip(cuts, 0, 1)
         return self
 
@@ -120,6 +120,18 @@ class Thresholds:
         found = known.sum(axis=0)
         trust = found / (found + self.pseudo)
         return sigmoid(trust * logit(self._searched(known, p)) + (1 - trust) * logit(best_expected_f1(p) / 2))
+
+
+def checked_policy(name: str) -> Policy:
+    """The policy of that name; UsageError where there is none."""
+    for policy in POLICIES:
+        if name == policy:
+            return policy
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> UsageError:
+    return UsageError(f"No policy {name!r} of thresholds.{nearest(name, POLICIES)}")
 
 
 def best_expected_f1(probability: np.ndarray) -> np.ndarray:

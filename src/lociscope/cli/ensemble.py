@@ -1,0 +1,217 @@
+"""`lociscope ensemble`: Predictions of several networks become one, with thresholds and an honest score."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lociscope.cli import console
+from lociscope.errors import LociscopeError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lociscope.decide.decider import Decider
+    from lociscope.decide.findings import Findings, Score
+    from lociscope.predictions import Predictions
+
+app = typer.Typer(help="Combine the Predictions of several networks.", no_args_is_help=True)
+
+Members = Annotated[
+    list[Path], typer.Argument(metavar="P...", help="Predictions, .parquet or .csv; their order counts.")
+]
+
+
+@app.command()
+def fit(
+    members: Members,
+    truth: Annotated[Path, typer.Option("--truth", help="The labels: a Catalog or a CSV Id,Target.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
+    policy: Annotated[
+        str, typer.Option(help="How thresholds are chosen: expected, shrunk, searched, ratio or constant.")
+    ] = "expected",
+    seed: Annotated[int, typer.Option(min=0, help="Decides folds and resamples.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Fit a combination, calibration and thresholds on labelled fields, and say what to expect on new ones.
+
+    All members are considered. Give Predictions of fields that the networks were not trained on.
+    """
+    from lociscope.decide.findings import findings_of
+    from lociscope.decide.nested import check_enough, nested
+    from lociscope.decide.selection import select
+    from lociscope.decide.stored import StoredEnsemble, write_fitted
+    from lociscope.decide.thresholds import checked_policy
+
+    chosen = checked_policy(policy)
+    ids, stack = read_members(members)
+    known, groups = truth_of(truth, ids)
+    check_enough(len(known))
+    selected = select(known, stack, policy=chosen, groups=groups, seed=seed)
+    with console.progress("cross-validating") as tell:
+        scored = nested(known, stack, policy=chosen, groups=groups, seed=seed, progress=tell)
+    findings = findings_of(known, stack, selected, scored, groups)
+    stored = StoredEnsemble.of(selected.decider, tuple(bundle_of(path) for path in members))
+    write_fitted(output, stored, findings)
+    for note in findings.notes:
+        console.note(note)
+    print(findings.model_dump_json(by_alias=True) if as_json else summary(findings, output))
+
+
+@app.command()
+def apply(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of `lociscope ensemble fit`.")],
+    members: Members,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write, .csv or .parquet.")],
+    kaggle: Annotated[bool, typer.Option("--kaggle", help="Write Id,Predicted; no row is blank.")] = False,
+) -> None:
+    """Combine Predictions of the same networks, in the order of the fit."""
+    if output.suffix not in (".csv", ".parquet"):
+        raise UsageError(f"-o '{output}' ends in {output.suffix!r}; expected .csv or .parquet. Rename it.")
+    if kaggle and output.suffix != ".csv":
+        raise UsageError(f"--kaggle writes CSV, and -o '{output}' is no .csv. Rename it.")
+
+    from lociscope.decide.stored import read_fitted
+
+    stored = read_fitted(folder)
+    check_bundles(folder, stored.members, members)
+    ids, stack = read_members(members)
+    combined = predictions_of(stored.decider(), ids, stack)
+    if kaggle:
+        combined.write_submission(output)
+    else:
+        combined.write(output)
+    print(f"{console.counted(len(combined))} in {output}")
+
+
+def read_members(paths: list[Path]) -> "tuple[list[str], np.ndarray]":
+    """The ids of the first Predictions, and all probabilities in that order.
+
+    Args:
+        paths: Predictions of the same fields, in any order of rows.
+
+    Returns:
+        n ids, and (members, n, 28) of float64.
+
+    Raises:
+        LociscopeError: A file is no Predictions, or holds other fields than the first.
+    """
+    import numpy as np
+
+    from lociscope.predictions import Predictions
+
+    first, *rest = [Predictions.read(path) for path in paths]
+    if not len(first):
+        raise LociscopeError(f"Predictions '{paths[0]}' hold no field. Name Predictions of fields.")
+    stack, wanted = [np.asarray(first.probability, np.float64)], set(first.ids)
+    for path, other in zip(paths[1:], rest, strict=True):
+        row_of = {name: row for row, name in enumerate(other.ids)}
+        odd = next(iter(sorted(wanted ^ row_of.keys())), None)
+        if odd is not None:
+            has, lacks = (paths[0], path) if odd in wanted else (path, paths[0])
+            raise LociscopeError(
+                f"Members predict different fields: {odd!r} is in '{has}' and not in '{lacks}'. "
+                "Predict the same fields with every network."
+            )
+        stack.append(np.asarray(other.probability[[row_of[name] for name in first.ids]], np.float64))
+    return first.ids, np.stack(stack)
+
+
+def truth_of(path: Path, ids: list[str]) -> "tuple[np.ndarray, np.ndarray | None]":
+    """Labels of the predicted fields, and their groups where a Catalog names some.
+
+    Args:
+        path: A Catalog (`.parquet`) or a CSV `Id,Target`.
+        ids: The predicted fields.
+
+    Returns:
+        (n, 28) of uint8, and (n,) names of specimens or antibodies, or None.
+
+    Raises:
+        LociscopeError: A predicted field has no label there.
+    """
+    import numpy as np
+
+    from lociscope.catalog import Catalog, read_labels
+    from lociscope.labels import to_multi_hot
+
+    group_of: dict[str, str] = {}
+    if path.suffix == ".parquet":
+        entries = list(Catalog.read(path))
+        labels = {entry.id: entry.target for entry in entries if entry.target is not None}
+        group_of = {entry.id: entry.specimen or entry.antibody or "" for entry in entries}
+    else:
+        labels = read_labels(path)
+    missing = [name for name in ids if name not in labels]
+    if missing:
+        raise LociscopeError(
+            f"Truth '{path}' has no label of {console.counted(len(missing))} of {len(ids)}, the first is "
+            f"{missing[0]!r}. Name the truth that belongs to these Predictions."
+        )
+    groups = np.array([group_of.get(name) or name for name in ids])
+    return to_multi_hot([labels[name] for name in ids]), groups if any(group_of.values()) else None
+
+
+def bundle_of(path: Path) -> str | None:
+    """The sha256 of the bundle that made Predictions, from the `.run.json` beside them; None where unknown."""
+    import json
+
+    record = path.with_name(path.stem + ".run.json")
+    try:
+        values = json.loads(record.read_bytes())
+        table = values.get(path.suffix, values)
+        found = table.get("bundle")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return found if isinstance(found, str) else None
+
+
+def check_bundles(folder: Path, fitted: tuple[str | None, ...], paths: list[Path]) -> None:
+    """Refuses members that are not those of the fit, as far as the files tell.
+
+    Raises:
+        LociscopeError: Another number of members, or another bundle at a position.
+    """
+    if len(paths) != len(fitted):
+        raise LociscopeError(
+            f"'{folder}' was fitted on {len(fitted)} members; received {len(paths)}. "
+            "Pass the Predictions of the same networks in the same order."
+        )
+    for position, (known, path) in enumerate(zip(fitted, paths, strict=True), start=1):
+        found = bundle_of(path)
+        if known and found and known != found:
+            raise LociscopeError(
+                f"Member {position}, '{path}', was predicted by bundle {found[:12]}…, and '{folder}' was fitted on "
+                f"{known[:12]}… there. Pass the Predictions of the same networks in the same order."
+            )
+
+
+def predictions_of(decider: "Decider", ids: list[str], stack: "np.ndarray") -> "Predictions":
+    """Combined Predictions of members (members, n, 28)."""
+    import numpy as np
+
+    from lociscope.predictions import Predictions
+
+    probability = decider.predict(stack)
+    decided, status = decider.decide(probability)
+    places = [tuple(np.flatnonzero(row).tolist()) for row in decided]
+    return Predictions(ids, probability.astype(np.float32), places, status, [()] * len(ids))
+
+
+def summary(findings: "Findings", output: Path) -> str:
+    """What a person wants to know of a fit, a line each."""
+    lines = [
+        f"{findings.members} members, {console.counted(findings.fields)}: kept '{findings.combiner}' with "
+        f"'{findings.policy}' thresholds, in {output}",
+        findings.why,
+        f"Macro-F1 to expect on as many new fields: {_said(findings.expected)}",
+        f"Gain over the mean of all members: {_said(findings.over_mean)}; over the best one: "
+        f"{_said(findings.over_best)}",
+    ]
+    return "\n".join(lines)
+
+
+def _said(score: "Score | None") -> str:
+    if score is None or score.value is None or score.low is None or score.high is None:
+        return "not defined"
+    return f"{score.value:.3f} ({score.level:.0%} interval {score.low:.3f} to {score.high:.3f})"
