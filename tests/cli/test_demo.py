@@ -1,0 +1,57 @@
+"""`lociscope demo`: the story from beginning to end, on few fields."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lociscope.run import Run
+
+
+def demo(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lociscope", "demo", *map(str, words)], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.slow
+def test_the_whole_story_and_again(tmp_path: Path) -> None:
+    words = ("-o", tmp_path / "demo", "--fields", 24, "--epochs", 1)
+    done = demo(*words)
+    assert done.returncode == 0, done.stderr
+    page = Path(done.stdout.strip())
+    assert page == tmp_path / "demo" / "report.html"
+    assert page.stat().st_size > 100_000
+    for step in ("draw 24", "import", "train LeNet-5", "export", "never saw", "report"):
+        assert step in done.stderr
+    assert json.loads((tmp_path / "demo" / "metrics.json").read_text())["fields"] > 0
+    weights = Run.open(tmp_path / "demo" / "run").best_model.read_bytes()
+
+    page.unlink()
+    again = demo(*words)
+    assert again.returncode == 0, again.stderr
+    assert page.exists()
+    assert Run.open(tmp_path / "demo" / "run").best_model.read_bytes() == weights
+
+
+@pytest.mark.slow
+def test_the_story_on_real_fields(tmp_path: Path, real_data: Path) -> None:
+    fields = real_data / "hpa2018"
+    words = ("--data", fields / "train", "--labels", fields / "fields.csv", "--epochs", 1)
+    done = demo("-o", tmp_path / "demo", *words)
+    assert done.returncode == 0, done.stderr
+    assert "12 fields that it never saw" in done.stderr
+
+
+def test_labels_without_fields(tmp_path: Path) -> None:
+    done = demo("-o", tmp_path / "demo", "--labels", tmp_path / "x.csv")
+    assert done.returncode == 2
+    assert "--data" in done.stderr
+
+
+def test_fields_without_labels(tmp_path: Path) -> None:
+    done = demo("-o", tmp_path / "demo", "--data", tmp_path)
+    assert done.returncode == 2
+    assert "--labels" in done.stderr

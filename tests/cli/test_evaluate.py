@@ -1,0 +1,93 @@
+"""`lociscope evaluate` and its three subjects."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from lociscope.catalog import Catalog, Entry
+from lociscope.cli import app
+from lociscope.errors import LociscopeError, UsageError
+from lociscope.images.write import write_planes
+from lociscope.labels import N_LABELS
+from lociscope.predictions import Predictions
+
+TRUTH = {"a": (0,), "b": (0, 25), "c": (7,), "d": (25,)}
+
+
+def predictions(names: str = "abcd") -> Predictions:
+    probability = np.random.default_rng(0).random((len(names), N_LABELS), np.float32) * np.float32(0.3)
+    for row, name in zip(probability, names, strict=True):
+        row[list(TRUTH.get(name, ()))] = 0.9
+    places = [tuple(np.flatnonzero(row > 0.5).tolist()) for row in probability]
+    return Predictions(list(names), probability, places, ["ok"] * len(names), [()] * len(names))
+
+
+@pytest.fixture
+def truth(tmp_path: Path) -> Path:
+    path = tmp_path / "truth.csv"
+    path.write_text("Id,Target\n" + "".join(f"{name},{' '.join(map(str, TRUTH[name]))}\n" for name in TRUTH))
+    return path
+
+
+def evaluate(*words: object) -> str:
+    done = CliRunner().invoke(app, ["evaluate", *map(str, words)])
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == 0
+    return done.stdout
+
+
+def test_perfect_predictions_against_a_label_table(tmp_path: Path, truth: Path) -> None:
+    predictions().write(tmp_path / "p.csv")
+    said = evaluate(tmp_path / "p.csv", truth, "-o", tmp_path / "out")
+    assert said.strip() == str(tmp_path / "out" / "report.html")
+    figures = json.loads((tmp_path / "out" / "metrics.json").read_text())["figures"]
+    assert figures["lrap"]["value"] == pytest.approx(1)
+    assert figures["macro_f1"]["value"] == pytest.approx(1)
+    assert figures["minutes"]["value"] == 0
+    assert "truth.csv" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_rows_without_a_label_are_left_out(tmp_path: Path, truth: Path) -> None:
+    predictions("abcde").write(tmp_path / "p.parquet")
+    evaluate(tmp_path / "p.parquet", truth, "-o", tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["fields"] == 4
+
+
+def test_a_bundle_on_a_catalog_shows_its_fields(tmp_path: Path, tiny_bundle: Path) -> None:
+    entries = []
+    rng = np.random.default_rng(0)
+    for name, target in TRUTH.items():
+        planes = write_planes(tmp_path, name, rng.integers(0, 255, (32, 32, 4), np.uint8))
+        red, green, blue, yellow = (plane.name for plane in planes)
+        entries.append(Entry(name, target, red, green, blue, yellow))
+    Catalog.of(entries, tmp_path).write(tmp_path / "catalog.parquet")
+    evaluate(tiny_bundle, tmp_path / "catalog.parquet", "-o", tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("data:image/jpeg") >= len(TRUTH)
+    assert Predictions.read(tmp_path / "out" / "predictions.parquet").ids == list(TRUTH)
+
+
+def test_truth_of_other_fields(tmp_path: Path, truth: Path) -> None:
+    predictions("xyz").write(tmp_path / "p.csv")
+    with pytest.raises(LociscopeError, match="None of the 3 predicted ids is labelled"):
+        evaluate(tmp_path / "p.csv", truth, "-o", tmp_path / "out")
+
+
+def test_predictions_without_truth(tmp_path: Path) -> None:
+    predictions().write(tmp_path / "p.csv")
+    with pytest.raises(UsageError, match="Only a Run brings its own truth"):
+        evaluate(tmp_path / "p.csv", "-o", tmp_path / "out")
+
+
+def test_a_bundle_needs_fields(tmp_path: Path, tiny_bundle: Path, truth: Path) -> None:
+    with pytest.raises(UsageError, match="evaluated on fields"):
+        evaluate(tiny_bundle, truth, "-o", tmp_path / "out")
+
+
+def test_what_is_no_subject(tmp_path: Path, truth: Path) -> None:
+    with pytest.raises(LociscopeError, match="is no Run"):
+        evaluate(tmp_path, truth, "-o", tmp_path / "out")
