@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from lociscope.simulate.cell_lines import CELL_LINES
 from lociscope.simulate.layout import State, lay_out
-from lociscope.simulate.specimen import CELL_LINES
 
 
 @pytest.mark.parametrize("name", CELL_LINES)

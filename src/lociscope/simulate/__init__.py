@@ -1,10 +1,10 @@
 """Virtual cells: their 28 patterns, optics and noise, and the labels as annotators give them."""
 
 from lociscope.simulate.atlas import read_truth, write_atlas
+from lociscope.simulate.cell_lines import CELL_LINES
 from lociscope.simulate.field import CellTruth, SimulatedField, draw_field, draw_fields
 from lociscope.simulate.frequencies import label_sets
 from lociscope.simulate.patterns import PATTERNS, place_number
-from lociscope.simulate.specimen import CELL_LINES
 
 __all__ = [
     "CELL_LINES",

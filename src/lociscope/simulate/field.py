@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,27 +13,21 @@ from lociscope.channels import BLUE, GREEN, RED, YELLOW
 from lociscope.errors import UsageError
 from lociscope.labels import format_target
 from lociscope.simulate.draw import Canvas
-from lociscope.simulate.frequencies import label_sets
 from lociscope.simulate.layout import State
-from lociscope.simulate.optics import draw_optics, record
-from lociscope.simulate.protein import green_channel, make_protein
+from lociscope.simulate.optics import record
+from lociscope.simulate.protein import green_channel
 from lociscope.simulate.reference import blue_channel, red_channel, yellow_channel
 from lociscope.simulate.scene import Scene
-from lociscope.simulate.specimen import cell_line as find_line
-from lociscope.simulate.specimen import vary
+from lociscope.simulate.specimen import REFERENCE_SIZE, Specimen, draw_specimen
 from lociscope.simulate.structures import build_scene
 
-REFERENCE_SIZE = 512
-"""Side in pixels for which the pixel sizes below are meant."""
-USUAL_PIXEL = (0.30, 0.34)
-"""Pixel size in µm of most specimens at 512 px."""
-OTHER_PIXEL = (0.27, 0.48)
-"""Pixel size of the rest; such fields occur among the competition's."""
 FIELDS_PER_SPECIMEN = 2
 """Fields that follow one another and show the same specimen: cell line, protein, microscope."""
 SMALLEST_SIZE = 64
 SMALLEST_EXTENT = 20.0
 """Side in µm that holds one cell."""
+STICKY = {RED: 0.6, GREEN: 0.7, BLUE: 0.15, YELLOW: 0.7}
+"""How brightly debris may shine in each channel."""
 SHOWN = 0.25
 """Share of its bright level above which a place counts as being in a pixel."""
 
@@ -118,29 +113,18 @@ def draw_field(
     """
     _check(index, seed, size, pixel_size)
     number = index // FIELDS_PER_SPECIMEN
-    rng = np.random.default_rng([seed, number, 1])
-    sets, chances = label_sets()
-    by_frequency = sets[int(rng.choice(len(sets), p=chances))]
-    chosen = by_frequency if places is None else tuple(sorted(set(places)))
-    line = vary(find_line(cell_line, rng), rng)
-    usual = rng.random() < 0.7
-    scale = rng.uniform(*(USUAL_PIXEL if usual else OTHER_PIXEL)) * REFERENCE_SIZE / size
-    optics = draw_optics(rng)
-    protein = make_protein(rng, chosen)
-    canvas = Canvas(size, float(pixel_size or scale))
+    specimen = draw_specimen(np.random.default_rng([seed, number, 1]), places, cell_line)
+    protein, line = specimen.protein, specimen.line
+    canvas = Canvas(size, float(pixel_size or specimen.pixel_size * REFERENCE_SIZE / size))
 
     rng = np.random.default_rng([seed, index, 2])
-    scene = build_scene(
-        rng, canvas, line,
-        mitoses=int(rng.integers(1, 4)) if 17 in protein.drawn else 0,
-        bridges=int(rng.integers(1, 4)) if 16 in protein.drawn else 0,
-        inclusions=rng.uniform(0.7, 1.6) if 24 in protein.drawn else 0,
-        droplets=rng.uniform(12, 45) if 20 in protein.drawn else 8.0 * (rng.random() < 0.15),
-    )  # fmt: skip
+    scene = _scene(rng, canvas, specimen)
     green, parts, levels = green_channel(rng, scene, protein)
     lights = {RED: red_channel(rng, scene), GREEN: green, BLUE: blue_channel(rng, scene)}
     lights[YELLOW] = yellow_channel(rng, scene)
-    pixels = np.stack([record(rng, canvas, lights[c], optics[c]) for c in range(4)], axis=-1)
+    for channel, most in STICKY.items():
+        lights[channel] = lights[channel] + np.float32(most * rng.random() ** 1.5) * scene.debris
+    pixels = np.stack([record(rng, canvas, lights[c], specimen.optics[c]) for c in range(4)], axis=-1)
     return SimulatedField(
         id=field_id(seed, index),
         pixels=pixels,
@@ -155,6 +139,19 @@ def draw_field(
         places={place: part > SHOWN for place, part in parts.items()},
         table=_cell_table(scene, levels),
     )
+
+
+def _scene(rng: np.random.Generator, canvas: Canvas, specimen: Specimen) -> Scene:
+    """The cells, with what the protein's places need: dividing cells, aggresomes, droplets."""
+    drawn = specimen.protein.drawn
+    wanted: dict[str, Any] = {
+        "mitoses": int(rng.integers(1, 4)) * (17 in drawn),
+        "bridges": int(rng.integers(1, 4)) * (16 in drawn),
+        "inclusions": rng.uniform(0.7, 1.6) * (24 in drawn),
+        "droplets": rng.uniform(12, 45) if 20 in drawn else 8.0 * (rng.random() < 0.15),
+        "debris": rng.gamma(1, 25) * (rng.random() < 0.25),
+    }
+    return build_scene(rng, canvas, specimen.line, **wanted)
 
 
 def field_id(seed: int, index: int) -> str:

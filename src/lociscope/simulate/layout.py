@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lociscope.simulate.specimen import CellLine
+from lociscope.simulate.cell_lines import CellLine
 
 Column = NDArray[np.floating]
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lociscope.simulate.cell_lines import CellLine
 from lociscope.simulate.draw import Canvas, Image, Values
 from lociscope.simulate.layout import MITOTIC, Cells, State
-from lociscope.simulate.specimen import CellLine
 
 FAR = np.float32(9.0)
 """Potential of a pixel that no cell reaches; 1 is the edge of a cell or nucleus."""
@@ -32,6 +32,7 @@ class Scene:
         depth: Distance in µm from the edge of the cell, inwards; 0 outside.
         beyond: Distance in µm from the rim of the nucleus, negative within.
         contact: Distance in µm (roughly) from the line where two cells touch; large elsewhere.
+        debris: Picture of blebs and fragments between the cells, which every stain sticks to.
         grain: Texture of the chromatin, mean 0, variance 1: DNA where positive, nuclear proteins where negative.
         mesh: Texture of the ER's net, about 1 on its tubules and 0.2 in its holes.
         nucleoli: 1 within nucleoli, with soft edges.
@@ -55,6 +56,7 @@ class Scene:
     depth: Image
     beyond: Image
     contact: Image
+    debris: Image
     grain: Image
     mesh: Image
     nucleoli: Image

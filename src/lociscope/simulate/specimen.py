@@ -1,277 +1,58 @@
-"""Cell lines: the shapes and habits of the cells that a specimen may hold."""
+"""A specimen: one protein in one culture of one cell line, under one microscope."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from lociscope.errors import UsageError, nearest
+from lociscope.simulate.cell_lines import CellLine, cell_line, vary
+from lociscope.simulate.frequencies import label_sets
+from lociscope.simulate.optics import Optics, draw_optics
+from lociscope.simulate.protein import Protein, make_protein
+
+REFERENCE_SIZE = 512
+"""Side in pixels for which the pixel sizes below are meant."""
+USUAL_PIXEL = (0.30, 0.34)
+"""Pixel size in µm of most specimens at 512 px."""
+USUAL = 0.7
+"""Share of specimens with such a pixel size."""
+OTHER_PIXEL = (0.27, 0.48)
+"""Pixel size of the rest; such fields occur among the competition's."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellLine:
-    """How the cells of a line look. Lengths in µm; shares in 0–1.
+@dataclass(frozen=True, slots=True)
+class Specimen:
+    """What all fields of one specimen share.
 
     Attributes:
-        name: The line whose manner is imitated.
-        weight: How often a specimen is of this line.
-        nucleus: Median diameter of the nucleus.
-        oval: Ratio of the axes of the nucleus.
-        spread: Radius of the cell over that of its nucleus.
-        stretch: Ratio of the axes of the cell.
-        pointed: 0 for a rounded outline, 1 for one with pointed ends.
-        rough: How irregular outlines are.
-        lobed: How irregular nuclei are.
-        aligned: 1 where neighbours lie parallel, 0 where each lies as it will.
-        clumped: Share of clustering into islands.
-        cover: Share of the field that cells fill.
-        rise: Distance from the edge over which the cell reaches its full height: small for domes, large for flat cells.
-        nucleoli: Mean number of nucleoli.
-        focus: Distance from the nucleus over which microtubules fade.
+        line: The cells.
+        protein: What the green channel shows.
+        optics: The settings of the four channels.
+        pixel_size: Side of a pixel in µm at 512 px.
     """
 
-    name: str
-    weight: float
-    nucleus: float
-    oval: float = 1.35
-    spread: float = 2.0
-    stretch: float = 1.3
-    pointed: float = 0.2
-    rough: float = 0.16
-    lobed: float = 0.055
-    aligned: float = 0.2
-    clumped: float = 0.2
-    cover: float = 0.75
-    rise: float = 2.5
-    nucleoli: float = 3.0
-    focus: float = 10.0
+    line: CellLine
+    protein: Protein
+    optics: list[Optics]
+    pixel_size: float
 
 
-CELL_LINES: dict[str, CellLine] = {
-    line.name: line
-    for line in (
-        CellLine(
-            name="A-431", weight=24, nucleus=16.4, spread=2.05, stretch=1.3, rough=0.19, clumped=0.5, cover=0.9, focus=8
-        ),
-        CellLine(
-            name="U-2 OS",
-            weight=28,
-            nucleus=17.5,
-            spread=2.51,
-            stretch=1.4,
-            rough=0.26,
-            rise=4,
-            focus=13,
-            nucleoli=4,
-            cover=0.85,
-        ),
-        CellLine(
-            name="U-251 MG",
-            weight=19,
-            nucleus=16.4,
-            spread=2.33,
-            stretch=1.9,
-            pointed=0.45,
-            rough=0.3,
-            rise=3.5,
-            clumped=0.1,
-            cover=0.75,
-            focus=12,
-        ),
-        CellLine(name="HeLa", weight=5, nucleus=15.4, spread=2.05, stretch=1.4, rough=0.25, cover=0.7, nucleoli=3.5),
-        CellLine(
-            name="MCF7",
-            weight=5,
-            nucleus=14.3,
-            spread=1.67,
-            stretch=1.2,
-            rough=0.14,
-            clumped=0.8,
-            cover=0.85,
-            rise=1.5,
-            nucleoli=2.5,
-            focus=7,
-        ),
-        CellLine(
-            name="HEK 293",
-            weight=4,
-            nucleus=13.2,
-            spread=1.63,
-            stretch=1.5,
-            rough=0.27,
-            lobed=0.08,
-            clumped=0.6,
-            cover=0.9,
-            rise=1.5,
-            focus=6,
-        ),
-        CellLine(name="PC-3", weight=3, nucleus=15.4, spread=2.05, stretch=1.6, pointed=0.3, rough=0.28, cover=0.65),
-        CellLine(
-            name="A-549", weight=3, nucleus=15.4, spread=2.23, stretch=1.5, rough=0.22, clumped=0.3, cover=0.9, rise=3
-        ),
-        CellLine(
-            name="Hep G2",
-            weight=2.5,
-            nucleus=13.8,
-            oval=1.12,
-            spread=1.63,
-            stretch=1.15,
-            rough=0.12,
-            clumped=0.9,
-            cover=0.8,
-            rise=1.2,
-            nucleoli=2,
-            focus=6,
-        ),
-        CellLine(
-            name="RT4",
-            weight=2,
-            nucleus=13.2,
-            oval=1.2,
-            spread=1.67,
-            stretch=1.15,
-            rough=0.09,
-            clumped=0.95,
-            cover=0.85,
-            rise=1.5,
-            focus=6,
-        ),
-        CellLine(
-            name="CACO-2",
-            weight=1.5,
-            nucleus=13.8,
-            spread=1.58,
-            stretch=1.15,
-            rough=0.1,
-            clumped=0.9,
-            cover=0.95,
-            rise=1.5,
-            focus=7,
-        ),
-        CellLine(
-            name="SH-SY5Y",
-            weight=1.5,
-            nucleus=12.2,
-            spread=1.67,
-            stretch=2.3,
-            pointed=0.7,
-            rough=0.32,
-            clumped=0.3,
-            cover=0.65,
-            rise=1.5,
-            focus=7,
-        ),
-        CellLine(
-            name="SK-MEL-30",
-            weight=1.5,
-            nucleus=14.3,
-            spread=2.05,
-            stretch=2.3,
-            pointed=0.6,
-            rough=0.26,
-            aligned=0.5,
-            cover=0.75,
-        ),
-        CellLine(
-            name="hTERT-RPE1",
-            weight=2,
-            nucleus=16.4,
-            spread=2.6,
-            stretch=1.7,
-            pointed=0.3,
-            rough=0.24,
-            aligned=0.6,
-            cover=0.9,
-            rise=5,
-            focus=15,
-        ),
-        CellLine(
-            name="BJ",
-            weight=2,
-            nucleus=17.0,
-            oval=1.5,
-            spread=2.7,
-            stretch=2.9,
-            pointed=0.6,
-            rough=0.22,
-            aligned=0.9,
-            cover=0.9,
-            rise=5,
-            focus=18,
-            nucleoli=2.5,
-        ),
-        CellLine(
-            name="HUVEC TERT2",
-            weight=1.5,
-            nucleus=15.4,
-            spread=2.33,
-            stretch=1.6,
-            rough=0.2,
-            aligned=0.4,
-            cover=1.0,
-            rise=4,
-            focus=12,
-        ),
-        CellLine(
-            name="K-562",
-            weight=1.5,
-            nucleus=9.3,
-            oval=1.1,
-            spread=1.3,
-            stretch=1.05,
-            rough=0.06,
-            lobed=0.12,
-            cover=0.5,
-            rise=1.0,
-            nucleoli=2,
-            focus=4,
-        ),
-        CellLine(
-            name="REH",
-            weight=1.5,
-            nucleus=7.6,
-            oval=1.12,
-            spread=1.3,
-            stretch=1.05,
-            rough=0.06,
-            lobed=0.12,
-            clumped=0.3,
-            cover=0.6,
-            rise=0.8,
-            nucleoli=1.5,
-            focus=3,
-        ),
-    )
-}
-"""The lines that can be drawn, by name. Weights follow the three lines that HPA stains most; shapes are by eye."""
+def draw_specimen(rng: np.random.Generator, places: Sequence[int] | None, name: str | None) -> Specimen:
+    """Draws a specimen.
 
-
-def cell_line(name: str | None, rng: np.random.Generator) -> CellLine:
-    """The line of that name, or one drawn by weight.
+    Args:
+        rng: Source of randomness.
+        places: Its labels; None draws a label set by its real frequency.
+        name: Its cell line; None draws one.
 
     Raises:
-        UsageError: No line has that name.
+        UsageError: A place or the cell line is unknown.
     """
-    if name is None:
-        lines = list(CELL_LINES.values())
-        weights = np.array([line.weight for line in lines])
-        return lines[int(rng.choice(len(lines), p=weights / weights.sum()))]
-    if name not in CELL_LINES:
-        raise UsageError(f"Cell line {name!r} is not among those that can be drawn.{nearest(name, CELL_LINES)}")
-    return CELL_LINES[name]
-
-
-def vary(line: CellLine, rng: np.random.Generator) -> CellLine:
-    """The same line in another culture: somewhat larger or smaller, denser or sparser, more or less regular."""
-    wobble = np.exp(rng.normal(0, 1, 8) * (0.06, 0.08, 0.3, 0.3, 0.25, 0.2, 0.25, 0.25))
-    return replace(
-        line,
-        nucleus=line.nucleus * wobble[0],
-        spread=max(1.25, line.spread * wobble[1]),
-        oval=1 + (line.oval - 1) * wobble[2],
-        stretch=1 + (line.stretch - 1) * wobble[3],
-        rough=line.rough * wobble[4],
-        lobed=line.lobed * wobble[5] * (1.7 if rng.random() < 0.12 else 1.0),
-        rise=line.rise * wobble[6],
-        focus=line.focus * wobble[7],
-        cover=float(np.clip(line.cover * rng.uniform(0.45, 1.15), 0.15, 1)),
-    )
+    sets, chances = label_sets()
+    by_frequency = sets[int(rng.choice(len(sets), p=chances))]
+    line = vary(cell_line(name, rng), rng)
+    usual = rng.random() < USUAL
+    pixel_size = float(rng.uniform(*(USUAL_PIXEL if usual else OTHER_PIXEL)))
+    optics = draw_optics(rng)
+    protein = make_protein(rng, by_frequency if places is None else sorted(set(places)))
+    return Specimen(line, protein, optics, pixel_size)

@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from lociscope.simulate.cell_lines import CellLine
 from lociscope.simulate.draw import Canvas, Image
 from lociscope.simulate.filaments import grow_microtubules
 from lociscope.simulate.layout import Cells, lay_out
 from lociscope.simulate.scene import FAR, Scene, per_cell, shape_cells
-from lociscope.simulate.specimen import CellLine
 
 TOUCHING = 1.12
 """Potential of the neighbour below which two cells touch."""
@@ -21,6 +21,7 @@ def build_scene(
     bridges: int = 0,
     inclusions: float = 0,
     droplets: float = 0,
+    debris: float = 0,
 ) -> Scene:
     """Lays cells out and draws their shared structures.
 
@@ -32,12 +33,14 @@ def build_scene(
         bridges: At least so many pairs of daughters.
         inclusions: Mean number of aggresomes in a cell.
         droplets: Mean number of lipid droplets in a cell.
+        debris: Number of blebs between the cells of a field.
     """
     cells = lay_out(rng, line, canvas.extent, mitoses=mitoses, bridges=bridges)
     scene = _rasterise(rng, canvas, line, cells)
     _grow_nucleoli(rng, scene)
     scene.inclusion = _grow_inclusions(rng, scene, inclusions)
     scene.droplet = _grow_droplets(rng, scene, droplets)
+    scene.debris = _scatter_debris(rng, scene, debris)
     scene.microtubules, scene.microtubule_cell = grow_microtubules(rng, scene)
     return scene
 
@@ -75,6 +78,7 @@ def _rasterise(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells: 
         beyond=beyond.astype(np.float32),
         contact=np.where(inside & (shape.second < TOUCHING), close, FAR * 10).astype(np.float32),
         grain=0.8 * canvas.noise(rng, rng.uniform(1.2, 2.4)) + 0.6 * canvas.noise(rng, 0.7),
+        debris=canvas.blank(),
         mesh=_mesh(rng, canvas),
         nucleoli=canvas.blank(),
     )
@@ -124,6 +128,17 @@ def _grow_inclusions(rng: np.random.Generator, scene: Scene, mean: float) -> Ima
     away = cells.nucleus_radius[cell] + radius * rng.uniform(0.2, 2.2, len(cell))
     y, x = cells.nucleus_y[cell] + away * np.sin(way), cells.nucleus_x[cell] + away * np.cos(way)
     return np.stack([y, x, radius, cell], 1).astype(np.float32)
+
+
+def _scatter_debris(rng: np.random.Generator, scene: Scene, mean: float) -> Image:
+    """Round blebs that lie beside cells."""
+    extent = scene.canvas.extent
+    y, x = rng.uniform(0, extent, (2, 12 * int(mean)))
+    near = scene.at(scene.canvas.blur(scene.body, 2.5), y, x)
+    chosen = (scene.at(scene.owner, y, x) == 0) & (near > 0.03) & (rng.random(len(y)) < 0.5)
+    radius = rng.uniform(0.3, 1.6, chosen.sum()) * rng.uniform(0.5, 1)
+    blebs = scene.canvas.discs(y[chosen], x[chosen], radius, rng.gamma(2, 0.5, chosen.sum()), hollow=0.4)
+    return scene.canvas.blur(blebs, 0.2)
 
 
 def _grow_droplets(rng: np.random.Generator, scene: Scene, mean: float) -> Image:

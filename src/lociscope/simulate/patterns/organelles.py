@@ -13,13 +13,13 @@ from lociscope.simulate.scene import Scene
 def golgi(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
     """A folded ribbon beside the nucleus where microtubules meet; in mitosis it falls into dots."""
     cells = scene.cells
-    mean = {"ribbon": 9, "compact": 9, "crescent": 12, "scattered": 14}[style]
+    mean = {"ribbon": 15, "compact": 13, "crescent": 18, "scattered": 16}[style]
     counts = np.where(cells.mitotic, 0, rng.poisson(mean * np.clip(cells.radius / 13, 0.4, 1.6)))
     cell = np.repeat(np.arange(len(cells)), counts)
     way = np.arctan2(cells.pole_y - cells.nucleus_y, cells.pole_x - cells.nucleus_x)[cell]
     wide = {"ribbon": 0.45, "compact": 0.22, "crescent": 0.9, "scattered": 1.5}[style]
     turn = way + rng.normal(0, wide, len(cell))
-    deep = np.abs(rng.normal(0, {"ribbon": 1.3, "compact": 1.1, "crescent": 0.8, "scattered": 1.8}[style], len(cell)))
+    deep = np.abs(rng.normal(0, {"ribbon": 1.7, "compact": 1.3, "crescent": 1.0, "scattered": 2.2}[style], len(cell)))
     away = cells.nucleus_radius[cell] + 0.7 + deep
     y, x = cells.nucleus_y[cell] + away * np.sin(turn), cells.nucleus_x[cell] + away * np.cos(turn)
     steps = {"ribbon": 8, "compact": 5, "crescent": 8, "scattered": 2}[style]
@@ -28,7 +28,7 @@ def golgi(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) ->
     y, x, cell, tangent = y[inside], x[inside], cell[inside], tangent[inside]
     tracks = walk(rng, scene, y, x, cell, tangent, steps, 0.8, 0.45)
     weight = levels[cell] * rng.gamma(4, 0.25, len(cell))
-    ribbons = scene.canvas.blur(scene.canvas.strokes(tracks, weight), 0.22)
+    ribbons = scene.canvas.blur(scene.canvas.strokes(tracks, weight), rng.uniform(0.2, 0.32))
     ribbons = np.minimum(ribbons, 2.2) * (1 - 0.75 * scene.hidden)
     sy, sx, scell = scene.sample(rng, nearness(scene, 6), numbers(scene, rng, rng.uniform(4, 25)))
     stacks = scene.canvas.dots(sy, sx, 0.2, 0.5 * levels[scell] * rng.gamma(2, 0.5, len(sy)))
