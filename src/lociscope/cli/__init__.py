@@ -1,5 +1,6 @@
 """The command line: one command for each arrow of the data flow."""
 
+import io
 import logging
 import os
 import sys
@@ -60,6 +61,8 @@ def _ours_or_serious(record: logging.LogRecord) -> bool:
 
 def main() -> None:
     """Runs the command line: mistakes become one sentence on stderr and an exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # a path is printed as it is on disk, whatever its bytes
     try:
         try:
             app()
@@ -67,8 +70,10 @@ def main() -> None:
             sys.stdout.flush()  # now, while what goes wrong with it can still be told
     except LociscopeError as error:
         _leave(str(error), error.exit_code)
-    except (KeyboardInterrupt, SystemExit) as left:  # typer makes an exit of an interrupt
-        if isinstance(left, SystemExit) and left.code != Exit.INTERRUPTED:
+    except SystemExit as left:  # typer makes one of an interrupt, and one of a broken pipe
+        if isinstance(left.__context__, BrokenPipeError):
+            sys.exit(Exit.DONE)
+        if left.code != Exit.INTERRUPTED:
             raise
         _leave("interrupted. Give the same command again to go on.", Exit.INTERRUPTED)
     except MemoryError:

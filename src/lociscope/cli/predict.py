@@ -15,7 +15,9 @@ SUFFIXES = (".csv", ".parquet")
 
 
 def predict(
-    sources: Annotated[list[Path], typer.Argument(metavar="SRC", help="Folders, plane files, Catalogs.")],
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SRC", readable=False, help="Folders, plane files, Catalogs.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write, .csv or .parquet.")],
     bundle: Annotated[
         Path | None, typer.Option("--bundle", "-b", envvar="LOCISCOPE_BUNDLE", help="By default the one shipped.")

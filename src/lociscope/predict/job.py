@@ -163,7 +163,9 @@ class Job:
             check_schema(records.pop("schema", None), SCHEMA, f"'{self.record}'")
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, TypeError) as error:
+        except OSError as error:
+            raise LociscopeError(f"Cannot read '{self.record}': {error.strerror}. Check its permissions.") from error
+        except (ValueError, TypeError) as error:
             raise LociscopeError(
                 f"'{self.record}' is damaged ({error}). Name another file with -o, or remove it and '{self.out}' "
                 "to begin anew."

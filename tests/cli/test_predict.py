@@ -1,0 +1,503 @@
+"""`lociscope predict`, as a person gives it: what it prints, what it writes, and the code it ends with."""
+
+import csv
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lociscope.predictions import PROBABILITY_COLUMNS, Predictions
+
+Command = Callable[..., tuple[int, str, str]]
+WriteField = Callable[..., Path]
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
+
+
+@pytest.fixture
+def fields(write_field: WriteField) -> Path:
+    for number, name in enumerate(("a1", "b2", "c3")):
+        folder = write_field(name, seed=number)
+    return folder
+
+
+# === What is written and printed ===
+
+
+def test_a_folder_to_csv_and_again(process: Command, fields: Path, tmp_path: Path) -> None:
+    (fields / "notes.txt").write_text("passed over")
+    assert process("predict", fields, "-o", "out.csv") == (0, "3 fields in out.csv, 3 new\n", "")
+    rows = rows_of(tmp_path / "out.csv")
+    assert [row["id"] for row in rows] == ["a1", "b2", "c3"]
+    assert list(rows[0]) == ["id", "predicted", *PROBABILITY_COLUMNS, "status", "warnings"]
+    assert process("predict", fields, "-o", "out.csv") == (0, "3 fields in out.csv, complete already\n", "")
+
+
+def test_planes_a_catalog_and_a_folder_say_the_same(lociscope: Command, fields: Path, tmp_path: Path) -> None:
+    assert lociscope("import", "folder", fields, "-o", "c.parquet")[0] == 0
+    planes = [fields / f"b2_{name}.png" for name in ("yellow", "green", "blue", "red")]
+    assert lociscope("predict", *planes, "-o", "planes.csv") == (0, "1 field in planes.csv, 1 new\n", "")
+    assert lociscope("predict", "c.parquet", "-o", "catalog.csv")[0] == 0
+    assert lociscope("predict", fields, "c.parquet", *planes, "-o", "folder.csv")[0] == 0
+    folder = (tmp_path / "folder.csv").read_text().splitlines()
+    assert (tmp_path / "catalog.csv").read_text().splitlines() == folder
+    (alone,), together = rows_of(tmp_path / "planes.csv"), rows_of(tmp_path / "folder.csv")[1]
+    assert alone.keys() == together.keys()
+    one, other = ([float(row[key]) for key in PROBABILITY_COLUMNS] for row in (alone, together))
+    np.testing.assert_allclose(one, other, atol=2e-6)
+
+
+def test_parquet_holds_what_csv_holds_and_embeddings_where_asked(
+    lociscope: Command, fields: Path, tmp_path: Path
+) -> None:
+    assert lociscope("predict", fields, "-o", "out.csv")[0] == 0
+    assert lociscope("predict", fields, "-o", "out.parquet")[0] == 0
+    assert lociscope("predict", fields, "-o", "more.parquet", "--embeddings")[0] == 0
+    text, plain, more = (Predictions.read(tmp_path / name) for name in ("out.csv", "out.parquet", "more.parquet"))
+    assert text.ids == plain.ids == more.ids
+    assert text.predicted == plain.predicted == more.predicted
+    np.testing.assert_allclose(text.probability, plain.probability, atol=5e-7)
+    assert plain.embedding is None
+    assert more.embedding is not None
+    assert more.embedding.shape == (3, 4)
+
+
+def test_a_submission_has_no_blank_row(
+    lociscope: Command, make_bundle: Callable[..., Path], fields: Path, tmp_path: Path
+) -> None:
+    sure = make_bundle(tmp_path / "sure", threshold=1.0)
+    assert lociscope("predict", fields, "-o", "out.csv", "-b", sure)[0] == 0
+    assert lociscope("predict", fields, "-o", "sub.csv", "--kaggle", "-b", sure)[0] == 0
+    plain, submission = rows_of(tmp_path / "out.csv"), rows_of(tmp_path / "sub.csv")
+    assert [(row["predicted"], row["status"]) for row in plain] == [("", "unsure")] * 3
+    likeliest = [str(np.argmax([float(row[key]) for key in PROBABILITY_COLUMNS])) for row in plain]
+    assert submission == [{"Id": row["id"], "Predicted": place} for row, place in zip(plain, likeliest, strict=True)]
+
+
+def test_json_is_one_line_on_stdout(lociscope: Command, fields: Path) -> None:
+    (fields / "b2_red.png").write_bytes(b"")
+    code, out, err = lociscope("predict", fields, "-o", "out.csv", "--json")
+    assert code == 3
+    assert json.loads(out) == {"output": "out.csv", "rows": 2, "new": 2, "failed": 1}
+    assert "b2_red.png' is empty (0 bytes). Copy it again." in err
+
+
+def test_the_environment_names_a_bundle_and_the_flag_wins(
+    lociscope: Command, make_bundle: Callable[..., Path], fields: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = make_bundle(tmp_path / "other", seed=1)
+    assert lociscope("predict", fields, "-o", "a.csv")[0] == 0
+    assert lociscope("predict", fields, "-o", "b.csv", "--bundle", other)[0] == 0
+    monkeypatch.setenv("LOCISCOPE_BUNDLE", str(other))
+    assert lociscope("predict", fields, "-o", "c.csv")[0] == 0
+    one, two, three = ((tmp_path / name).read_text() for name in ("a.csv", "b.csv", "c.csv"))
+    assert one != two == three
+
+
+# === What can go wrong with a field ===
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, bits: int = 8, colour: int = 0) -> bytes:
+    """A PNG whose pixels are all 0, whatever its header claims."""
+    samples = {0: 1, 2: 3}[colour]
+    rows = zlib.compress(bytes((1 + 32 * samples * bits // 8) * 32))
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def spoil(folder: Path, how: str) -> None:
+    """Spoils the green plane of the field `bad`."""
+    green = folder / "bad_green.png"
+    whole = green.read_bytes()
+    contents = {
+        "a text file": b"Id,Target\n",
+        "cut short": whole[: len(whole) // 2],
+        "cut in its header": whole[:20],
+        "empty": b"",
+        "far too large": png(60_000, 60_000),
+        "another size": png(32, 16),
+        "another depth": png(32, 32, bits=16),
+        "a colour picture": png(32, 32, colour=2),
+    }
+    if how == "missing":
+        green.unlink()
+    elif how == "two of them":
+        (folder / "bad_GREEN.png").write_bytes(whole)
+    elif how == "a folder":
+        green.unlink()
+        green.mkdir()
+    elif how == "a link to nowhere":
+        green.unlink()
+        green.symlink_to("nowhere.png")
+    else:
+        green.write_bytes(contents[how])
+
+
+SPOILED = {
+    "a text file": "bad_green.png' is no PNG, whatever its name says",
+    "cut short": "bad_green.png' is damaged or cut short",
+    "cut in its header": "bad_green.png' is damaged or cut short",
+    "empty": "bad_green.png' is empty (0 bytes)",
+    "far too large": "bad_green.png' claims 60000 × 60000 pixels, more than the 67108864",
+    "another size": "its green plane is 32 × 16 px of 8 bits, its red one 32 × 32 px of 8 bits",
+    "another depth": "its green plane is 32 × 32 px of 16 bits",
+    "a colour picture": "bad_green.png' is a 8-bit RGB PNG",
+    "missing": "Field 'bad' has no _green file (found red, blue, yellow)",
+    "two of them": "Field 'bad' has two green files",
+    "a folder": "Is a directory",
+    "a link to nowhere": "No such file",
+}
+
+
+@pytest.mark.parametrize("how", SPOILED)
+def test_one_bad_field_beside_good_ones(
+    lociscope: Command, fields: Path, write_field: WriteField, tmp_path: Path, how: str
+) -> None:
+    spoil(write_field("bad"), how)
+    code, out, err = lociscope("predict", fields, "-o", "out.csv")
+    assert (code, out) == (3, "3 fields in out.csv, 3 new\n")
+    assert err.startswith("lociscope: 1 field failed, listed in out.failures.csv; the first: ")
+    assert [row["id"] for row in rows_of(tmp_path / "out.csv")] == ["a1", "b2", "c3"]
+    (failure,) = rows_of(tmp_path / "out.failures.csv")
+    assert failure["id"] == "bad"
+    assert SPOILED[how] in failure["reason"]
+    assert failure["reason"].endswith(".")
+    assert str(fields) in failure["path"]
+
+    for path in fields.glob("bad_*"):
+        path.rmdir() if path.is_dir() else path.unlink()
+    write_field("bad", seed=9)
+    assert lociscope("predict", fields, "-o", "out.csv") == (0, "4 fields in out.csv, 1 new\n", "")
+    assert not (tmp_path / "out.failures.csv").exists()
+
+
+def test_nothing_but_bad_fields_is_1(lociscope: Command, write_field: WriteField, tmp_path: Path) -> None:
+    spoil(write_field("bad"), "empty")
+    code, out, err = lociscope("predict", tmp_path / "fields", "-o", "out.csv")
+    assert (code, out) == (1, "")
+    assert err.startswith("lociscope: 1 field failed, listed in out.failures.csv; the first: ")
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_an_all_black_field_is_predicted_and_flagged(
+    lociscope: Command, write_field: WriteField, tmp_path: Path
+) -> None:
+    folder = write_field("black", pixels=np.zeros((32, 32, 4), np.uint8))
+    assert lociscope("predict", folder, "-o", "out.csv")[0] == 0
+    (row,) = rows_of(tmp_path / "out.csv")
+    assert row["warnings"] == "; ".join(f"empty plane: {name}" for name in ("red", "green", "blue", "yellow"))
+
+
+def test_one_id_from_two_folders(lociscope: Command, write_field: WriteField, tmp_path: Path) -> None:
+    one, two = write_field("a1", tmp_path / "one"), write_field("a1", tmp_path / "two", seed=1)
+    code, out, err = lociscope("predict", one, two, "-o", "out.csv")
+    assert (code, out) in ((1, ""), (3, ""))
+    assert "'a1'" in err
+    assert "one" in err
+    assert "two" in err
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("nowhere", "'nowhere' does not exist. Check the path."),
+        ("empty", "'empty' holds no field: expected files like a1_red.png"),
+        ("above", "'above' holds no field, its folder 'below' does. Name 'above/below'."),
+        ("picture.png", "'picture.png' does not say which channel it is"),
+        ("none.parquet", "Cannot read Catalog 'none.parquet'"),
+        ("text.parquet", "'text.parquet' is no Catalog"),
+    ],
+)
+def test_a_source_that_is_none(
+    lociscope: Command, write_field: WriteField, tmp_path: Path, source: str, sentence: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    write_field("a1", tmp_path / "above" / "below")
+    (tmp_path / "picture.png").write_bytes(png(32, 32))
+    (tmp_path / "text.parquet").write_text("no parquet")
+    code, out, err = lociscope("predict", source, "-o", "out.csv")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"lociscope: {sentence}")
+    assert err.count("\n") == 1
+    assert not list(tmp_path.glob("out.*"))
+
+
+# === What is refused ===
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["-o", "out.txt"], "-o 'out.txt' ends in '.txt'; expected .csv or .parquet. Rename it."),
+        (["-o", "out"], "-o 'out' ends in ''"),
+        (["-o", "out.parquet", "--kaggle"], "--kaggle writes CSV"),
+        (["-o", "out.csv", "--embeddings"], "--embeddings needs Parquet"),
+        ([], "Missing option '--output'"),
+        (["-o", "out.csv", "--workers", "0"], "--workers"),
+        (["-o", "out.csv", "--colour"], "No such option"),
+    ],
+)
+def test_wrong_usage_is_2(lociscope: Command, fields: Path, words: list[str], sentence: str) -> None:
+    code, out, err = lociscope("predict", fields, *words)
+    assert (code, out) == (2, "")
+    assert sentence in err
+
+
+def test_another_bundle_or_other_options_are_refused(
+    lociscope: Command, make_bundle: Callable[..., Path], fields: Path, tmp_path: Path
+) -> None:
+    assert lociscope("predict", fields, "-o", "out.csv")[0] == 0
+    before = (tmp_path / "out.csv").read_bytes()
+    other = make_bundle(tmp_path / "other", seed=1)
+    assert lociscope("predict", fields, "-o", "out.csv", "-b", other) == (
+        1, "", "lociscope: 'out.csv' was begun with another bundle. Name another file with -o.\n",
+    )  # fmt: skip
+    assert lociscope("predict", fields, "-o", "out.csv", "--kaggle") == (
+        1, "", "lociscope: 'out.csv' was begun with other options. Name another file with -o.\n",
+    )  # fmt: skip
+    assert (tmp_path / "out.csv").read_bytes() == before
+
+
+def test_somebody_elses_file_is_left_alone(lociscope: Command, fields: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("my,work\n")
+    (tmp_path / "folder.csv").mkdir()
+    for name in ("mine.csv", "folder.csv"):
+        code, out, err = lociscope("predict", fields, "-o", name)
+        assert (code, out) == (1, "")
+        assert err == f"lociscope: '{name}' exists and is not of `lociscope predict`. Name another file with -o.\n"
+    assert (tmp_path / "mine.csv").read_text() == "my,work\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fields", "folder.csv", "mine.csv"]
+
+
+def test_a_damaged_bundle_is_refused(lociscope: Command, make_bundle: Callable[..., Path], tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "b")
+    (bundle / "model.onnx").write_bytes((bundle / "model.onnx").read_bytes()[:-1])
+    (tmp_path / "fields").mkdir()
+    code, _, err = lociscope("predict", bundle, "-o", "out.csv", "-b", bundle)
+    assert code == 1
+    assert "Traceback" not in err
+
+
+# === What the machine refuses ===
+
+
+def unprivileged() -> tuple[str, ...]:
+    """What starts a process that permissions bind, also where the tests run as root."""
+    if os.geteuid() != 0:
+        return ()
+    prefix = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all")
+    try:
+        subprocess.run([*prefix, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"the tests run as root, and setpriv cannot take its rights: {error}")
+    return prefix
+
+
+@pytest.fixture
+def locked() -> Iterator[Callable[[Path, int], None]]:
+    """`locked(path, mode)` changes a mode until the test ends."""
+    changed: list[tuple[Path, int]] = []
+
+    def lock(path: Path, mode: int) -> None:
+        changed.append((path, path.stat().st_mode))
+        path.chmod(mode)
+
+    yield lock
+    for path, mode in changed:
+        path.chmod(mode)
+
+
+@pytest.mark.parametrize(("mode", "sentence"), [(0o555, "Cannot write"), (0o000, "Permission denied")])
+def test_a_folder_that_may_not_be_written(
+    process: Command, locked: Callable[[Path, int], None], fields: Path, tmp_path: Path, mode: int, sentence: str
+) -> None:
+    (tmp_path / "shut").mkdir()
+    locked(tmp_path / "shut", mode)
+    code, out, err = process("predict", fields, "-o", "shut/out.csv", prefix=unprivileged())
+    assert (code, out) == (1, "")
+    assert err.startswith("lociscope: Cannot ")
+    assert sentence in err
+    assert err.count("\n") == 1
+
+
+def test_what_may_not_be_read(
+    process: Command, locked: Callable[[Path, int], None], fields: Path, write_field: WriteField, tmp_path: Path
+) -> None:
+    locked(fields / "b2_blue.png", 0)
+    code, out, err = process("predict", fields, "-o", "out.csv", prefix=unprivileged())
+    assert (code, out) == (3, "2 fields in out.csv, 2 new\n")
+    assert "b2_blue.png': Permission denied" in err
+    locked(write_field("a1", tmp_path / "shut"), 0)
+    code, out, err = process("predict", tmp_path / "shut", "-o", "two.csv", prefix=unprivileged())
+    assert (code, out) == (1, "")
+    assert "Permission denied" in err
+    assert err.count("\n") == 1
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    try:
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True, capture_output=True, text=True
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no small disk can be mounted here: {getattr(error, 'stderr', error)}")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize("left", [0, 4096, 8192])
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
+def test_a_full_disk_and_once_there_is_space(
+    lociscope: Command, fields: Path, small_disk: Path, name: str, left: int
+) -> None:
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+        while True:
+            file.write(bytes(4096))
+    os.truncate(filler, filler.stat().st_size - left)
+    code, out, err = lociscope("predict", fields, "-o", small_disk / name)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"lociscope: Cannot write '{small_disk}/out")
+    assert "No space left on device" in err
+    assert err.endswith("name another place with -o.\n")
+    assert err.count("\n") == 1
+    if (small_disk / name).exists():  # whole, and only its record had no space
+        assert Predictions.read(small_disk / name).ids == ["a1", "b2", "c3"]
+    filler.unlink()
+    assert lociscope("predict", fields, "-o", small_disk / name)[0] == 0
+    assert Predictions.read(small_disk / name).ids == ["a1", "b2", "c3"]
+    assert sorted(path.name for path in small_disk.iterdir()) == [name, "out.run.json"]
+
+
+# === Cut off ===
+
+SLOWLY = """
+import sys, time
+from lociscope.predict import batch
+batch.PART, batch.BATCH = 1, 2
+read = batch.read_field
+def slowly(source):
+    time.sleep(0.02)
+    return read(source)
+batch.read_field = slowly
+from lociscope.cli import main
+main()
+"""
+
+
+@pytest.fixture
+def many(write_field: WriteField) -> Path:
+    """A folder of 24 fields, one of them bad."""
+    for number in range(24):
+        folder = write_field(f"f{number:02d}", seed=number, size=16)
+    (folder / "f11_green.png").write_text("no picture")
+    return folder
+
+
+def until_parts(environment: dict[str, str], folder: Path, parts: int, end: signal.Signals) -> tuple[int, str]:
+    """Starts a slow prediction of `fields` and ends it when it has written so many new parts."""
+    before = len(list(folder.glob("out.parts/*.npz")))
+    words = ["predict", "fields", "-o", "out.csv", "--workers", "1"]
+    with subprocess.Popen(
+        [sys.executable, "-c", SLOWLY, *words], cwd=folder, env=environment, stderr=subprocess.PIPE, text=True
+    ) as started:
+        while started.poll() is None and len(list(folder.glob("out.parts/*.npz"))) < before + parts:
+            time.sleep(0.001)
+        started.send_signal(end)
+        _, err = started.communicate()
+    return started.returncode, err
+
+
+def test_interrupted_it_says_so_and_goes_on(
+    process: Command, environment: dict[str, str], many: Path, tmp_path: Path
+) -> None:
+    code, err = until_parts(environment, tmp_path, 3, signal.SIGINT)
+    assert (code, err) == (130, "lociscope: interrupted. Give the same command again to go on.\n")
+    assert not (tmp_path / "out.csv").exists()
+    resumed = process("predict", many, "-o", "out.csv", code=SLOWLY)
+    assert resumed[0] == 3
+    new = int(resumed[1].split()[4])
+    assert resumed[1] == f"23 fields in out.csv, {new} new\n"
+    assert new <= 23 - 6
+    assert process("predict", many, "-o", "whole.csv", code=SLOWLY)[0] == 3
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+def test_killed_again_and_again_nothing_is_lost_or_doubled(
+    process: Command, environment: dict[str, str], many: Path, tmp_path: Path
+) -> None:
+    for parts in (0, 1, 2, 1, 3):
+        code, _ = until_parts(environment, tmp_path, parts, signal.SIGKILL)
+        assert code == -signal.SIGKILL
+        assert not (tmp_path / "out.csv").exists()
+    code, out, _ = process("predict", many, "-o", "out.csv", code=SLOWLY)
+    assert code == 3
+    assert int(out.split()[4]) <= 23 - 2 * 7
+    assert process("predict", many, "-o", "whole.csv", code=SLOWLY)[0] == 3
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert (tmp_path / "out.failures.csv").read_bytes() == (tmp_path / "whole.failures.csv").read_bytes()
+    assert not (tmp_path / "out.parts").exists()
+
+
+# === What is loaded ===
+
+LOADED = """
+import json, sys
+from lociscope.cli import main
+try:
+    main()
+finally:
+    print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+"""
+HEAVY = {"tensorflow", "keras", "polars", "pandas", "matplotlib", "scipy", "sklearn", "skimage", "jinja2", "onnx"}
+
+
+def test_csv_is_written_without_what_it_does_not_need(process: Command, fields: Path) -> None:
+    code, _, err = process("predict", fields, "-o", "out.csv", code=LOADED)
+    modules = set(json.loads(err))
+    assert code == 0
+    assert not modules & (HEAVY | {"pyarrow", "rich"})
+    plugins = {name for name in modules if name.startswith("PIL.") and name.endswith("ImagePlugin")}
+    common = {f"PIL.{name}ImagePlugin" for name in ("Bmp", "Gif", "Jpeg", "Ppm", "Png")}  # Pillow loads these at once
+    assert plugins <= common
+    assert not [name for name in modules if name.startswith(("lociscope.training", "lociscope.data"))]
+
+
+def test_parquet_is_written_with_pyarrow_alone(process: Command, fields: Path) -> None:
+    code, _, err = process("predict", fields, "-o", "out.parquet", code=LOADED)
+    modules = set(json.loads(err))
+    assert code == 0
+    assert "pyarrow" in modules
+    assert not modules & HEAVY
+
+
+# === Real fields ===
+
+
+def test_real_fields_give_56_rows(lociscope: Command, real_data: Path, tmp_path: Path) -> None:
+    assert lociscope("predict", real_data / "hpa2018" / "train", "-o", "sub.csv", "--kaggle") == (
+        0, "56 fields in sub.csv, 56 new\n", "",
+    )  # fmt: skip
+    rows = rows_of(tmp_path / "sub.csv")
+    assert len({row["Id"] for row in rows}) == 56
+    assert all(row["Predicted"] for row in rows)
