@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.images.write import write_planes
 from lociscope.labels import N_LABELS, format_target
-from lociscope.simulate.field import REFERENCE_SIZE, SimulatedField, draw_fields, field_id
+from lociscope.simulate.field import SimulatedField, draw_fields, field_id
+from lociscope.simulate.specimen import REFERENCE_SIZE
 from lociscope.storage import check_schema, replacing
 
 SCHEMA = 1

@@ -164,7 +164,7 @@ class Canvas:
         heights = np.broadcast_to(heights[..., None] if heights.ndim == 1 else heights, length.shape)
         drawn = (length > 0) & (heights > 0)
         start, way, length, heights = start[drawn], way[drawn], length[drawn], heights[drawn]
-        pieces = int(np.ceil(np.percentile(length, 98) / 0.8)) if length.size else 1
+        pieces = int(np.ceil(np.percentile(length, 98) / 1.2)) if length.size else 1
         share = ((np.arange(pieces, dtype=np.float32) + 0.5) / pieces)[:, None]
         y, x = start[:, 0] + share * way[:, 0], start[:, 1] + share * way[:, 1]
         return self.points(y, x, np.broadcast_to(heights * length / pieces, y.shape))

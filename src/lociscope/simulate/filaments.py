@@ -100,7 +100,7 @@ def microtubules(rng: np.random.Generator, scene: Scene, *, over_nucleus: float)
     lines = scene.canvas.strokes(tracks, weight)
     fade = np.exp(-np.maximum(scene.beyond, 0) / (scene.line.focus * rng.uniform(0.7, 1.6)))
     lines = lines / (1 + 0.07 * lines)  # bundles near the organising centre shine less than the sum of their lines
-    return np.asarray(lines * scene.body**0.35 * (0.6 + 0.4 * fade) * (1 - (1 - over_nucleus) * scene.hidden))
+    return np.asarray(lines * scene.body**0.3 * (0.7 + 0.3 * fade) * (1 - (1 - over_nucleus) * scene.hidden))
 
 
 def spindles(rng: np.random.Generator, scene: Scene, *, dots: bool = False) -> Image:

@@ -42,10 +42,10 @@ def reticulum(rng: np.random.Generator, scene: Scene) -> Image:
     fade = np.exp(-np.maximum(scene.beyond, 0) / (scene.line.focus * rng.uniform(0.6, 2.2)))
     patches = np.clip(1 + 0.3 * canvas.noise(rng, 7), 0.2, 2)
     rim = 0.35 * np.exp(-((scene.beyond / 0.5) ** 2))
-    within = rng.uniform(0.03, 0.35) * scene.mesh * scene.hidden
+    within = rng.uniform(0.06, 0.5) * scene.mesh * scene.hidden
     spindle = scene.spread(scene.cells.mitotic) * np.exp(-np.maximum(scene.beyond, 0) / 2)
     mesh = scene.mesh * patches
-    cytoplasm = scene.cytoplasm * scene.body * (0.45 + fade) * mesh * (1 - 0.7 * spindle)
+    cytoplasm = scene.cytoplasm * scene.body * (0.65 + fade) * mesh * (1 - 0.7 * spindle)
     return np.asarray(cytoplasm + rim * scene.body * (1 - spindle) + within, np.float32)
 
 

@@ -14,7 +14,7 @@ def released(scene: Scene, levels: Levels) -> Image:
 
 def haze(scene: Scene, levels: Levels, strength: float) -> Image:
     """A clear nuclear haze that spares nucleoli, as around speckles and bodies."""
-    between = np.exp(-0.15 * scene.grain)
+    between = np.exp(-0.25 * scene.grain)
     return np.asarray(strength * scene.spread(levels) * scene.nucleus * between * (1 - 0.8 * scene.nucleoli))
 
 
@@ -30,7 +30,7 @@ def nucleoplasm(scene: Scene, rng: np.random.Generator, style: str, levels: Leve
     canvas = scene.canvas
     grain = {"smooth": 0.08, "punctate": 0.45, "holed": 0.15, "clumped": 0.3}[style]
     texture = 1 + grain * canvas.noise(rng, 0.6) + 0.5 * grain * canvas.noise(rng, 2.2 if style == "clumped" else 1.2)
-    texture = texture * np.exp(rng.normal(-0.15, 0.12) * scene.grain)
+    texture = texture * np.exp(rng.normal(-0.28, 0.15) * scene.grain)
     holes = rng.uniform(0.6, 0.95) if style in ("holed", "clumped") else rng.uniform(0, 0.45)
     edge = 1 - np.exp(np.minimum(scene.beyond, 0) / 0.7 - 0.9)
     inside = scene.nucleus * edge * np.clip(texture, 0.1, 3) * (1 - holes * scene.nucleoli)
@@ -96,7 +96,7 @@ def speckles(scene: Scene, rng: np.random.Generator, style: str, levels: Levels)
         stretch=rng.uniform(1, 2.4, len(y)), angle=rng.uniform(0, np.pi, len(y)),
     )  # fmt: skip
     blurred = canvas.blur(spots, 0.14) * scene.nucleus * (1 - 0.9 * scene.nucleoli)
-    return unit(blurred) + haze(scene, levels, rng.uniform(0.12, 0.4)) + 0.15 * released(scene, levels)
+    return unit(blurred) + haze(scene, levels, rng.uniform(0.06, 0.3)) + 0.15 * released(scene, levels)
 
 
 @pattern(5, "few", "many", "hazy")
