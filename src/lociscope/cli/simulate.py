@@ -19,7 +19,7 @@ def _group() -> None:
 def atlas(
     folder: Annotated[Path, typer.Argument(help="Where to write it.")],
     fields: Annotated[int, typer.Option("--fields", "-n", min=1, help="How many fields.")],
-    size: Annotated[int, typer.Option(help="Side of a field in px; 512 is the competition's.")] = 512,
+    size: Annotated[int, typer.Option(min=64, help="Side of a field in px; 512 is the competition's.")] = 512,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same pixels.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw.")] = 2,
 ) -> None:

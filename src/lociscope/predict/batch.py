@@ -78,7 +78,7 @@ def predict_to_file(
     known |= {name for name, mark in held.items() if prints.get(name, mark) == mark}
     todo = [source for source in sources if source.id not in known]
     stale = {source.id for source in todo} | {failure.id for failure in broken}
-    logger.info("%d fields found, %d of them to predict", len(sources), len(todo))
+    logger.info("fields found: %d, to predict: %d", len(sources), len(todo))
     outcome = Outcome(failures=list(broken))
     if todo:
         job.prepare()

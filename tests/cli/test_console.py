@@ -1,0 +1,78 @@
+"""What is said while work goes on: on stderr, on a terminal, and only if wanted."""
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from lociscope.cli import console
+from lociscope.images.sources import Failure
+
+
+class Terminal(io.StringIO):
+    """A stderr that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def not_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "quiet", False)
+
+
+def test_one_field_two_fields() -> None:
+    assert [console.counted(number) for number in (0, 1, 2)] == ["0 fields", "1 field", "2 fields"]
+
+
+def test_a_note_goes_to_stderr_unless_quiet(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console.note("drawing")
+    assert capsys.readouterr() == ("", "drawing\n")
+    monkeypatch.setattr(console, "quiet", True)
+    console.note("drawing")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_failures_are_told_even_if_quiet(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "quiet", True)
+    console.tell_failures([Failure("a", "there", "Because."), Failure("b", "there", "So.")], Path("list.csv"))
+    assert capsys.readouterr() == ("", "lociscope: 2 fields failed, listed in list.csv; the first: Because.\n")
+
+
+def test_progress_shows_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: dict[type[io.StringIO], str] = {}
+    for kind in (Terminal, io.StringIO):
+        monkeypatch.setattr(sys, "stderr", stderr := kind())
+        with console.progress("predicting") as tell:
+            tell(1, 2)
+            tell(2, 2, "loss 0.1")
+        shown[kind] = stderr.getvalue()
+    assert "predicting" in shown[Terminal]
+    assert "2/2" in shown[Terminal]
+    assert "loss 0.1" in shown[Terminal]
+    assert shown[io.StringIO] == ""
+
+
+def test_quiet_shows_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "quiet", True)
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    with console.progress("predicting") as tell:
+        tell(1, 1)
+    assert terminal.getvalue() == ""
+
+
+def test_no_color_has_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    colour = "\x1b[3"
+    told = {}
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for no_color in ("", "1"):
+        monkeypatch.setenv("NO_COLOR", no_color)
+        monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+        with console.progress("predicting") as tell:
+            tell(1, 2)
+        told[no_color] = terminal.getvalue()
+    assert colour in told[""]
+    assert colour not in told["1"]

@@ -1,0 +1,135 @@
+"""`lociscope import`: files and labels become a Catalog, and what does not fit is listed."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lociscope.catalog import Catalog
+from lociscope.images.read import read_field
+from lociscope.images.sources import of_catalog
+
+Command = Callable[..., tuple[int, str, str]]
+WriteField = Callable[..., Path]
+
+
+@pytest.fixture
+def competition(write_field: WriteField, tmp_path: Path) -> Path:
+    """A folder as the competition has it, of two fields."""
+    for number, name in enumerate(("a1", "b2")):
+        write_field(name, tmp_path / "kaggle" / "train", seed=number)
+    (tmp_path / "kaggle" / "train.csv").write_text("Id,Target\na1,16 0\nb2,7\n")
+    return tmp_path / "kaggle"
+
+
+def test_the_competitions_files(lociscope: Command, competition: Path, tmp_path: Path) -> None:
+    assert lociscope("import", "kaggle", competition, "-o", "c.parquet") == (
+        0,
+        "2 fields, 2 labelled, in c.parquet\n",
+        "",
+    )
+    catalog = Catalog.read(tmp_path / "c.parquet")
+    assert [(entry.id, entry.target) for entry in catalog] == [("a1", (0, 16)), ("b2", (7,))]
+    assert [read_field(source).pixels.shape for source in of_catalog(catalog)] == [(32, 32, 4)] * 2
+
+
+def test_paths_lead_on_from_wherever_the_catalog_lies(lociscope: Command, competition: Path, tmp_path: Path) -> None:
+    assert lociscope("import", "kaggle", "kaggle", "-o", "deep/down/c.parquet")[0] == 0
+    assert lociscope("import", "kaggle", "kaggle")[1].endswith("in catalog.parquet\n")
+    for path in ("deep/down/c.parquet", "catalog.parquet"):
+        for source in of_catalog(Catalog.read(tmp_path / path)):
+            assert read_field(source).id == source.id
+
+
+def test_a_folder_without_labels(lociscope: Command, competition: Path, tmp_path: Path) -> None:
+    code, out, err = lociscope("import", "folder", competition / "train", "-o", "c.parquet")
+    assert (code, out, err) == (0, "2 fields, 0 labelled, in c.parquet\n", "")
+    assert [entry.target for entry in Catalog.read(tmp_path / "c.parquet")] == [None, None]
+
+
+def test_a_label_table_of_a_spreadsheet(lociscope: Command, competition: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_bytes("\ufeffId,Note,Target\r\na1,ja,\r\nb2,né,25 25\r\n".encode())
+    assert lociscope("import", "folder", competition / "train", "--labels", "labels.csv", "-o", "c.parquet")[0] == 0
+    assert [entry.target for entry in Catalog.read(tmp_path / "c.parquet")] == [(), (25,)]
+
+
+def test_ids_without_files_are_listed_and_those_with_go_on(
+    lociscope: Command, competition: Path, tmp_path: Path
+) -> None:
+    table = competition / "train.csv"
+    table.write_text(table.read_text() + "gone,3\n")
+    (competition / "train" / "b2_yellow.png").unlink()
+    code, out, err = lociscope("import", "kaggle", competition, "-o", "c.parquet")
+    assert (code, out) == (3, "1 field, 1 labelled, in c.parquet\n")
+    assert err.startswith("lociscope: 2 fields failed, listed in c.failures.csv; the first: ")
+    with (tmp_path / "c.failures.csv").open(newline="") as lines:
+        reasons = {row["id"]: row["reason"] for row in csv.DictReader(lines)}
+    assert reasons["b2"].startswith("Field 'b2' has no _yellow file")
+    assert reasons["gone"].startswith("The id 'gone' has labels but no files in ")
+
+    table.write_text("Id,Target\na1,16 0\n")
+    (competition / "train" / "b2_red.png").unlink()
+    assert lociscope("import", "kaggle", competition, "-o", "c.parquet")[0] == 3  # b2 still has two of four
+    for path in (competition / "train").glob("b2_*"):
+        path.unlink()
+    assert lociscope("import", "kaggle", competition, "-o", "c.parquet")[0] == 0
+    assert not (tmp_path / "c.failures.csv").exists()
+
+
+def test_labels_say_how_many_of_the_files_they_know(lociscope: Command, competition: Path) -> None:
+    (competition / "train.csv").write_text("Id,Target\na1,16\n")
+    code, out, _ = lociscope("import", "kaggle", competition, "-o", "c.parquet")
+    assert code == 0
+    assert ", 1 labelled, in c.parquet" in out
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ("Id,Target\na1,28\n", "train.csv' line 2: "),
+        ("Id,Target\na1,0\nb2,abc\n", "train.csv' line 3: "),
+        ("Id,Target\na1,0\na1,1\n", "names the id 'a1' twice, again in line 3"),
+        ("Id,Target\n,0\n", "line 2 has no id"),
+        ("id;target\na1;0\n", "expected the columns Id,Target"),
+        ("", "expected the columns Id,Target, found nothing"),
+        ("Id,Target\nz9,0\n", "None of the 1 labelled ids has files"),
+    ],
+)
+def test_a_wrong_label_table_is_refused_with_its_line(
+    lociscope: Command, competition: Path, tmp_path: Path, table: str, sentence: str
+) -> None:
+    (competition / "train.csv").write_text(table)
+    code, out, err = lociscope("import", "kaggle", competition, "-o", "c.parquet")
+    assert (code, out) == (1, "")
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "c.parquet").exists()
+
+
+def test_a_folder_that_is_not_the_competitions(lociscope: Command, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for source in ("empty", "nowhere"):
+        code, _, err = lociscope("import", "kaggle", source)
+        assert code == 1
+        assert f"'{source}' has no train.csv" in err
+    code, _, err = lociscope("import", "folder", "nowhere")
+    assert (code, err) == (1, "lociscope: 'nowhere' does not exist. Check the path.\n")
+
+
+def test_an_output_that_is_no_catalog_is_left_alone(lociscope: Command, competition: Path, tmp_path: Path) -> None:
+    table = competition / "train.csv"
+    before = table.read_bytes()
+    code, _, err = lociscope("import", "kaggle", competition, "-o", table)
+    assert (code, err) == (2, f"lociscope: -o '{table}' ends in '.csv'; a Catalog ends in .parquet. Rename it.\n")
+    (tmp_path / "mine.parquet").write_text("mine")
+    code, _, err = lociscope("import", "kaggle", competition, "-o", "mine.parquet")
+    assert (code, err) == (1, "lociscope: 'mine.parquet' exists and is no Catalog. Name another file with -o.\n")
+    assert table.read_bytes() == before
+    assert (tmp_path / "mine.parquet").read_text() == "mine"
+
+
+def test_real_fields_with_their_labels(lociscope: Command, real_data: Path) -> None:
+    fields = real_data / "hpa2018"
+    code, out, _ = lociscope("import", "folder", fields / "train", "--labels", fields / "fields.csv")
+    assert (code, out) == (0, "56 fields, 56 labelled, in catalog.parquet\n")
