@@ -20,12 +20,8 @@ def draw(seed: int, n: int = 120, classes: int = 6, steps: int = 12) -> tuple[np
 def test_class_metrics_equal_scikit_learn(seed: int) -> None:
     truth, scores = draw(seed)
     decided = scores > 0.4
-    assert metrics.macro_f1(truth, decided).value == pytest.approx(
-        reference.f1_score(truth, decided, average="macro")
-    )
-    np.testing.assert_allclose(
-        metrics.f1_per_class(truth, decided), reference.f1_score(truth, decided, average=None)
-    )
+    assert metrics.macro_f1(truth, decided).value == pytest.approx(reference.f1_score(truth, decided, average="macro"))
+    np.testing.assert_allclose(metrics.f1_per_class(truth, decided), reference.f1_score(truth, decided, average=None))
     np.testing.assert_allclose(
         metrics.macro_average_precision(truth, scores).per_class,
         reference.average_precision_score(truth, scores, average=None),
@@ -41,12 +37,8 @@ def test_row_metrics_equal_scikit_learn_on_labelled_rows(seed: int) -> None:
     kept = truth.any(axis=1)
     truth, scores = truth[kept], scores[kept]
     decided = scores > 0.4
-    assert metrics.lrap(truth, scores) == pytest.approx(
-        reference.label_ranking_average_precision_score(truth, scores)
-    )
-    assert metrics.jaccard(truth, decided) == pytest.approx(
-        reference.jaccard_score(truth, decided, average="samples")
-    )
+    assert metrics.lrap(truth, scores) == pytest.approx(reference.label_ranking_average_precision_score(truth, scores))
+    assert metrics.jaccard(truth, decided) == pytest.approx(reference.jaccard_score(truth, decided, average="samples"))
     p = np.clip(scores, 0.01, 0.99)
     assert metrics.brier(truth, p) == pytest.approx(
         np.mean([reference.brier_score_loss(t, s) for t, s in zip(truth.T, p.T, strict=True)])
@@ -62,9 +54,7 @@ def test_top_k_equals_scikit_learn_on_single_labels_without_ties(k: int) -> None
     label = rng.integers(6, size=200)
     scores = rng.random((200, 6))
     truth = np.eye(6, dtype=bool)[label]
-    assert metrics.top_k(k)(truth, scores) == pytest.approx(
-        reference.top_k_accuracy_score(label, scores, k=k)
-    )
+    assert metrics.top_k(k)(truth, scores) == pytest.approx(reference.top_k_accuracy_score(label, scores, k=k))
 
 
 def test_ties_count_against() -> None:

@@ -21,21 +21,30 @@ def assumed_prior(classes: int) -> np.ndarray | None:
     return HPA_2018 if classes == len(HPA_2018) else None
 
 
-def shrunk_counts(truth: np.ndarray, prior: np.ndarray | None, strength: float = 1.0) -> np.ndarray:
-    """Positives of each class, drawn toward a prior (the mean of a gamma–Poisson posterior).
+def shrunk_counts(truth: np.ndarray, prior: np.ndarray | None) -> np.ndarray:
+    """Positives of each class, drawn toward a prior where the data do not contradict it.
+
+    The prior is worth one positive, which for a rare class is thousands of fields. So it is mixed with a flat one,
+    each weighted by how likely it makes the count (a robust mixture prior, Schmidli et al. 2014, Biometrics 70:1023):
+    a class that is far more common here than the prior says is taken as it is.
 
     Args:
         truth: (n, classes), 0 or 1.
-        prior: (classes,) shares in 0–1; None takes half a positive per class (Jeffreys).
-        strength: How many positives the prior is worth.
+        prior: (classes,) shares above 0; None takes the flat prior alone.
 
     Returns:
         (classes,) of float64, above 0 and below n also where the truth holds none or all.
     """
-    n, found = len(truth), truth.sum(axis=0)
+    n, found = len(truth), truth.sum(axis=0).astype(np.float64)
+    flat = n * (found + 0.5) / (n + 1)
     if prior is None:
-        return np.asarray(n * (found + 0.5) / (n + 1))
-    return np.asarray(np.minimum(n * (found + strength) / (n + strength / prior), n - 0.5))
+        return np.asarray(flat)
+    fields = 1 / np.asarray(prior, np.float64)
+    informed = np.minimum(n * (found + 1) / (n + fields), n - 0.5)
+    # Under a rate drawn from an exponential of mean `prior` the count is geometric; under a flat one it is uniform.
+    fits = np.log(fields / (n + fields)) + found * np.log(n / (n + fields)) + np.log(n + 1)
+    trust = 1 / (1 + np.exp(-np.clip(fits, -50, 50)))
+    return np.asarray(trust * informed + (1 - trust) * flat)
 
 
 def reweighted(probability: np.ndarray, assumed: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -1,0 +1,213 @@
+"""`lociscope ensemble fit` and `apply`, on simulated networks."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lociscope.catalog import Catalog, Entry, read_labels
+from lociscope.cli.ensemble import app
+from lociscope.decide.stored import read_findings, read_fitted
+from lociscope.errors import LociscopeError, UsageError
+from lociscope.labels import format_target
+from lociscope.predictions import Predictions
+
+N = 60
+IDS = [f"f{number:03d}" for number in range(N)]
+
+
+def ensemble(*words: object) -> None:
+    """Runs the command in this process; its mistakes come out as they are raised."""
+    app([str(word) for word in words], standalone_mode=False)
+
+
+def networks(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Truth (60, 28), and what two networks say of it."""
+    rng = np.random.default_rng(seed)
+    truth = rng.random((N, 28)) < 0.15
+    truth[:, 27] = False
+    seen = np.clip(0.6 * truth + 0.4 * rng.random((2, N, 28)) ** 2, 0, 1)
+    return truth, seen
+
+
+def table(probability: np.ndarray, ids: list[str] = IDS) -> Predictions:
+    n = len(ids)
+    return Predictions(ids, probability.astype(np.float32), [()] * n, ["ok"] * n, [()] * n)
+
+
+def write_files(folder: Path) -> None:
+    truth, seen = networks()
+    rows = [f"{name},{format_target(np.flatnonzero(row).tolist())}\n" for name, row in zip(IDS, truth, strict=True)]
+    (folder / "truth.csv").write_text("Id,Target\n" + "".join(rows))
+    table(seen[0]).write(folder / "a.parquet")
+    table(seen[1][::-1], IDS[::-1]).write(folder / "b.csv")
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`truth.csv`, `a.parquet` and `b.csv` in the current folder; the rows of b are in another order."""
+    monkeypatch.chdir(tmp_path)
+    write_files(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """Files and `DIR` fitted on them, made once, and what was said."""
+    import contextlib
+    import io
+
+    folder = tmp_path_factory.mktemp("once")
+    write_files(folder)
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        ensemble("fit", "--truth", "truth.csv", "a.parquet", "b.csv", "-o", "DIR")
+    return folder, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture
+def fitted(once: tuple[Path, str, str], files: Path) -> Path:
+    """A copy of `DIR` beside the files."""
+    shutil.copytree(once[0] / "DIR", files / "DIR")
+    return files
+
+
+def test_fit_says_what_it_kept_and_what_to_expect(once: tuple[Path, str, str]) -> None:
+    folder, out, err = once
+    findings = read_findings(folder / "DIR")
+    assert f"2 members, 60 fields: kept '{findings.combiner}'" in out
+    assert "Macro-F1 to expect on as many new fields: 0." in out
+    assert "95% interval" in out
+    assert "No field has the classes 27" in err
+    assert set(findings.levels) == {"28 classes", "19 classes of 2021", "3 compartments"}
+
+
+def test_apply_writes_predictions_in_the_order_of_the_first_member(fitted: Path) -> None:
+    ensemble("apply", "DIR", "a.parquet", "b.csv", "-o", "out.parquet")
+    made = Predictions.read(fitted / "out.parquet")
+    assert made.ids == IDS
+    decider = read_fitted(fitted / "DIR").decider()
+    seen = networks()[1].astype(np.float32).astype(np.float64)
+    np.testing.assert_allclose(made.probability, decider.predict(seen), atol=1e-5)
+    assert made.predicted == [tuple(np.flatnonzero(row).tolist()) for row in decider.decide(decider.predict(seen))[0]]
+    assert set(made.status) <= {"ok", "unsure", "negative"}
+    truth = read_labels(fitted / "truth.csv")
+    assert np.mean([set(truth[name]) == set(row) for name, row in zip(made.ids, made.predicted, strict=True)]) > 0.9
+
+
+def test_file_names_do_not_count_but_positions_do(fitted: Path) -> None:
+    Path("a.parquet").rename("z.parquet")
+    ensemble("apply", "DIR", "z.parquet", "b.csv", "-o", "out.csv")
+    ensemble("apply", "DIR", "b.csv", "z.parquet", "-o", "turned.csv")
+    right, turned = (Predictions.read(fitted / name) for name in ("out.csv", "turned.csv"))
+    assert turned.ids == right.ids[::-1]
+    assert not np.allclose(turned.probability[::-1], right.probability, atol=1e-3)
+
+
+def test_a_submission_has_no_blank_row(fitted: Path) -> None:
+    silent = table(np.full((N, 28), 0.01))
+    silent.write(fitted / "silent.parquet")
+    ensemble("apply", "DIR", "silent.parquet", "silent.parquet", "-o", "sub.csv", "--kaggle")
+    with (fitted / "sub.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["Id", "Predicted"]
+    assert all(row["Predicted"] for row in rows)
+    ensemble("apply", "DIR", "silent.parquet", "silent.parquet", "-o", "out.csv")
+    assert not any(Predictions.read(fitted / "out.csv").predicted)
+
+
+def test_a_catalog_gives_labels_and_groups(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = read_labels(files / "truth.csv")
+    entries = [Entry(name, labels[name], antibody=f"HPA{row // 2}") for row, name in enumerate(IDS)]
+    Catalog.of(entries, files).write(files / "catalog.parquet")
+    ensemble("fit", "--truth", "catalog.parquet", "a.parquet", "-o", "DIR", "--json", "--policy", "ratio")
+    said = capsys.readouterr()
+    findings = json.loads(said.out)
+    assert findings["expected"]["n"] == 30
+    assert findings["policy"] == "ratio"
+    assert "One member was given" in said.err
+
+
+def test_other_networks_are_refused(fitted: Path) -> None:
+    with pytest.raises(LociscopeError, match="fitted on 2 members; received 1"):
+        ensemble("apply", "DIR", "a.parquet", "-o", "out.csv")
+    for name, bundle in (("a", "1" * 64), ("b", "2" * 64)):
+        suffix = ".parquet" if name == "a" else ".csv"
+        Path(f"{name}.run.json").write_text(json.dumps({"schema": 1, suffix: {"bundle": bundle}}))
+    first = (fitted / "DIR" / "findings.json").read_bytes()
+    ensemble("fit", "--truth", "truth.csv", "a.parquet", "b.csv", "-o", "DIR")
+    assert read_fitted(fitted / "DIR").members == ("1" * 64, "2" * 64)
+    assert (fitted / "DIR" / "findings.json").read_bytes() == first
+    ensemble("apply", "DIR", "a.parquet", "b.csv", "-o", "out.csv")
+    with pytest.raises(LociscopeError, match=r"Member 1, 'b\.csv', was predicted by bundle 222222222222…"):
+        ensemble("apply", "DIR", "b.csv", "a.parquet", "-o", "out.csv")
+
+
+def _drop_a_row(files: Path) -> None:
+    table(networks()[1][1][1:], IDS[1:]).write(files / "b.csv")
+
+
+def _add_a_row(files: Path) -> None:
+    table(np.zeros((N + 1, 28)), [*IDS, "more"]).write(files / "b.csv")
+
+
+def _double_a_row(files: Path) -> None:
+    table(np.zeros((2, 28)), ["f000", "f000"]).write(files / "b.csv")
+
+
+def _exceed(files: Path) -> None:
+    table(np.full((N, 28), 1.5)).write(files / "b.csv")
+
+
+def _spoil(files: Path) -> None:
+    table(np.full((N, 28), np.nan)).write(files / "b.csv")
+
+
+def _narrow(files: Path) -> None:
+    (files / "b.csv").write_text("id,p00\nf000,0.5\n")
+
+
+def _unlabel(files: Path) -> None:
+    (files / "truth.csv").write_text("Id,Target\nf000,1\n")
+
+
+def _shorten(files: Path) -> None:
+    table(networks()[1][0][:1], IDS[:1]).write(files / "a.parquet")
+    table(networks()[1][0][:1], IDS[:1]).write(files / "b.csv")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (_drop_a_row, "'f000' is in 'a.parquet' and not in 'b.csv'"),
+        (_add_a_row, "'more' is in 'b.csv' and not in 'a.parquet'"),
+        (_double_a_row, "'f000' twice"),
+        (_exceed, r"hold 1\.5 as the probability"),
+        (_spoil, "hold nan as the probability"),
+        (_narrow, "no column 'p01'"),
+        (_unlabel, "no label of 59 fields of 60, the first is 'f001'"),
+        (_shorten, "30 labelled fields or more; received 1"),
+    ],
+)
+def test_bad_input_has_its_sentence_and_leaves_nothing(
+    files: Path, spoil: Callable[[Path], None], sentence: str
+) -> None:
+    spoil(files)
+    with pytest.raises(LociscopeError, match=sentence):
+        ensemble("fit", "--truth", "truth.csv", "a.parquet", "b.csv", "-o", "DIR")
+    assert not (files / "DIR").exists()
+
+
+def test_wrong_options_have_their_sentence(files: Path) -> None:
+    with pytest.raises(UsageError, match="Did you mean 'expected'"):
+        ensemble("fit", "--truth", "truth.csv", "a.parquet", "-o", "DIR", "--policy", "expect")
+    with pytest.raises(UsageError, match=r"expected \.csv or \.parquet"):
+        ensemble("apply", "DIR", "a.parquet", "-o", "out.txt")
+    with pytest.raises(UsageError, match="--kaggle writes CSV"):
+        ensemble("apply", "DIR", "a.parquet", "-o", "out.parquet", "--kaggle")
+    with pytest.raises(LociscopeError, match="is no fitted ensemble"):
+        ensemble("apply", "DIR", "a.parquet", "-o", "out.csv")

@@ -1,0 +1,36 @@
+"""What arrays must be."""
+
+import numpy as np
+import pytest
+
+from lociscope.decide.checks import checked_probability, checked_scores, checked_truth
+from lociscope.errors import LociscopeError
+
+
+def test_good_arrays_pass_with_their_values() -> None:
+    assert checked_truth(np.array([[0, 1]])).tolist() == [[False, True]]
+    assert checked_probability(np.array([[0, 1]], np.float16)).dtype == np.float64
+    assert checked_scores(np.array([[-3.0, 7.0]]), np.zeros((1, 2))).tolist() == [[-3, 7]]
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (np.zeros(3), "fields × classes"),
+        (np.zeros((0, 2)), r"shape \(0, 2\)"),
+        (np.array([[0.1], [np.nan]]), "Row 1 .* NaN"),
+        (np.array([[-0.1]]), "sigmoid"),
+    ],
+)
+def test_what_is_no_table_of_probabilities_is_refused(values: np.ndarray, sentence: str) -> None:
+    with pytest.raises(LociscopeError, match=sentence):
+        checked_probability(values)
+
+
+def test_tables_of_unlike_shape_are_refused() -> None:
+    with pytest.raises(LociscopeError, match="do not belong"):
+        checked_probability(np.zeros((2, 3)), np.zeros((2, 4)))
+    with pytest.raises(LociscopeError, match="do not belong"):
+        checked_scores(np.zeros((2, 3)), np.zeros((3, 3)))
+    with pytest.raises(LociscopeError, match="Row 0 of the scores"):
+        checked_scores(np.full((2, 3), np.nan), np.zeros((2, 3)))

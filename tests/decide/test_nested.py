@@ -1,0 +1,135 @@
+"""Choosing, scoring the choice, and what is found."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from lociscope.decide.conformal import covered
+from lociscope.decide.findings import Findings, findings_of, notes_on
+from lociscope.decide.metrics import macro_f1
+from lociscope.decide.nested import Nested, check_enough, nested
+from lociscope.decide.selection import Selected, select
+from lociscope.decide.thresholds import POLICIES
+from lociscope.errors import LociscopeError
+
+
+class Networks(NamedTuple):
+    truth: np.ndarray
+    members: np.ndarray
+
+
+@pytest.fixture(scope="module")
+def selected(networks: Networks) -> Selected:
+    return select(*networks)
+
+
+@pytest.fixture(scope="module")
+def scored(networks: Networks) -> Nested:
+    return nested(*networks, repeats=1)
+
+
+@pytest.fixture(scope="module")
+def findings(networks: Networks, selected: Selected, scored: Nested) -> Findings:
+    return findings_of(*networks, selected, scored)
+
+
+def test_the_combiner_of_least_loss_is_kept(selected: Selected) -> None:
+    assert selected.losses[selected.combiner] == min(selected.losses.values())
+    assert selected.combiner not in ("mean", "logits", "best")
+    assert selected.decider.ensemble.combiner == selected.combiner
+
+
+def test_choosing_is_deterministic(networks: Networks, selected: Selected) -> None:
+    again = select(*networks)
+    assert again.losses == selected.losses
+    assert again.decider.thresholds.thresholds_.tolist() == selected.decider.thresholds.thresholds_.tolist()
+
+
+def test_the_expected_score_covers_that_of_new_fields(
+    findings: Findings, selected: Selected, new_fields: Networks
+) -> None:
+    score = float(macro_f1(new_fields.truth, selected.decider.decide(selected.decider.predict(new_fields.members))[0]))
+    assert findings.expected.low is not None
+    assert findings.expected.high is not None
+    assert findings.expected.low < score < findings.expected.high
+
+
+def test_every_field_is_predicted_once_in_each_repeat(scored: Nested, networks: Networks) -> None:
+    assert scored.probability.shape == (1, *networks.truth.shape)
+    assert (scored.status != "").all()
+    assert len(scored.chosen) == 5
+    assert covered(networks.truth, scored.sets[0]) == pytest.approx(0.9, abs=0.04)
+
+
+def test_the_chosen_decisions_are_those_of_the_combiners_chosen(scored: Nested) -> None:
+    if len(set(scored.chosen)) == 1:
+        for policy in POLICIES:
+            same = scored.decided[scored.chosen[0], policy] == scored.decided["chosen", policy]
+            assert same.all()
+
+
+def test_progress_is_told(networks: Networks) -> None:
+    told: list[tuple[int, int]] = []
+    nested(
+        networks.truth[:60],
+        networks.members[:2, :60],
+        combiners=("mean",),
+        repeats=1,
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert told == [(done, 5) for done in range(1, 6)]
+
+
+def test_groups_are_never_on_both_sides(networks: Networks) -> None:
+    groups = np.repeat(np.arange(60), 10)
+    truth = np.repeat(networks.truth[::10], 10, axis=0)
+    members = np.repeat(networks.members[:, ::10], 10, axis=1)
+    kept = nested(truth, members, combiners=("stacked",), groups=groups, repeats=1)
+    leaking = nested(truth, members, combiners=("stacked",), repeats=1)
+    honest, easy = (macro_f1(truth, each.decided["chosen", "searched"][0]).value for each in (kept, leaking))
+    assert honest < easy
+
+
+def test_findings_say_what_was_tried_and_why(findings: Findings, selected: Selected) -> None:
+    assert findings.combiner == selected.combiner
+    assert f"'{selected.combiner}' has the least" in findings.why
+    assert len(findings.trials) == 6 * len(POLICIES)
+    assert findings.over_mean is not None
+    assert findings.over_mean.level == 0.9
+    assert len(findings.classes) == 6
+    assert sum(findings.weights) == pytest.approx(1)
+    assert findings.weights[3] < 0.05
+    assert not findings.levels  # they exist for the 28 classes only
+    assert findings.jaccard_ok is not None
+    assert findings.jaccard_unsure is not None
+    assert findings.jaccard_ok > findings.jaccard_unsure
+
+
+def test_searched_thresholds_are_the_most_optimistic(findings: Findings) -> None:
+    optimism = {
+        policy: np.mean([trial.optimism for trial in findings.trials if trial.policy == policy]) for policy in POLICIES
+    }
+    assert optimism["searched"] > optimism["expected"] > -0.02
+    assert optimism["searched"] > optimism["constant"]
+
+
+def test_findings_survive_the_way_to_disk(findings: Findings) -> None:
+    assert Findings.model_validate_json(findings.model_dump_json(by_alias=True)) == findings
+
+
+def test_what_data_cannot_tell_is_said(networks: Networks) -> None:
+    truth = networks.truth.copy()
+    truth[:, 0] = truth[5:, 1] = False
+    truth[0, 1] = True
+    absent, few, single = notes_on(truth, networks.members[:1])
+    assert absent.startswith("No field has the classes 0:")
+    assert "classes 1 have fewer than 20" in few
+    assert single.startswith("One member")
+
+
+def test_too_few_fields_are_refused(networks: Networks) -> None:
+    with pytest.raises(LociscopeError, match="30 labelled fields or more; received 1"):
+        check_enough(1)
+    with pytest.raises(LociscopeError, match="received 29"):
+        nested(networks.truth[:29], networks.members[:, :29])

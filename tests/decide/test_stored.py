@@ -1,0 +1,121 @@
+"""A fitted ensemble on disk."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lociscope.decide.crossfit import stratified_folds
+from lociscope.decide.decider import Decider, cross_fitted, fit_decider
+from lociscope.decide.ensemble import COMBINERS, Combiner
+from lociscope.decide.stored import StoredEnsemble, read_findings, read_fitted, write_fitted
+from lociscope.errors import LociscopeError
+
+
+@pytest.fixture(scope="module")
+def fit() -> Callable[[Combiner], tuple[Decider, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    truth = rng.random((60, 28)) < 0.1
+    members = np.clip(0.4 * truth + 0.5 * rng.random((2, 60, 28)), 0, 1)
+
+    def make(combiner: Combiner) -> tuple[Decider, np.ndarray]:
+        honest = cross_fitted(truth, members, combiner, stratified_folds(truth))
+        return fit_decider(truth, members, combiner, "expected", honest), members
+
+    return make
+
+
+@pytest.fixture
+def findings() -> Any:
+    """Any findings: here only their way to disk matters."""
+    from lociscope.decide.findings import Findings, Score
+
+    none = Score(value=None, low=None, high=None, level=0.95, n=1)
+    return Findings(
+        fields=1, members=2, combiner="mean", policy="expected", why="", losses={}, weights=(0.5, 0.5), trials=(),
+        expected=none, scores={}, levels={}, over_mean=None, over_best=None, classes=(), reliability=(), coverage=0.9,
+        coverage_promised=0.9, set_size=1, unsure=0, negative=0, jaccard_ok=None, jaccard_unsure=None, notes=(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("combiner", COMBINERS)
+def test_what_was_written_decides_the_same(
+    combiner: Combiner, fit: Callable[[Combiner], tuple[Decider, np.ndarray]], findings: Any, tmp_path: Path
+) -> None:
+    decider, members = fit(combiner)
+    write_fitted(tmp_path / "fitted", StoredEnsemble.of(decider, (None, "ab" * 32)), findings)
+    stored = read_fitted(tmp_path / "fitted")
+    again = stored.decider()
+    p = decider.predict(members)
+    assert again.predict(members).tolist() == p.tolist()
+    assert again.decide(p)[1] == decider.decide(p)[1]
+    assert again.decide(p)[0].tolist() == decider.decide(p)[0].tolist()
+    assert again.sets.predict(p).tolist() == decider.sets.predict(p).tolist()
+    assert stored.members == (None, "ab" * 32)
+    assert read_findings(tmp_path / "fitted") == findings
+
+
+@pytest.fixture
+def folder(fit: Callable[[Combiner], tuple[Decider, np.ndarray]], findings: Any, tmp_path: Path) -> Path:
+    write_fitted(tmp_path / "fitted", StoredEnsemble.of(fit("stacked")[0], (None, None)), findings)
+    return tmp_path / "fitted"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"schema": 2}, "newer than 1"),
+        ({"schema": None}, "states no schema"),
+        ({"thresholds": [0.5] * 27}, "28 numbers"),
+        ({"thresholds": [1.5] * 28}, "less than or equal to 1"),
+        ({"intercepts": [float("nan")] * 28}, "damaged"),
+        ({"weights": []}, "0 rows of weights for 2 members"),
+        ({"shift": None}, "cross and shift belong together"),
+        ({"calibration": "isotonic"}, "isotonic"),
+        ({"labels": ["a"] * 28}, "28 labels in their order"),
+        ({"combiner": "magic"}, "combiner"),
+        ({"more": 1}, "more"),
+    ],
+)
+def test_what_is_garbled_is_refused(folder: Path, change: dict[str, Any], sentence: str) -> None:
+    file = folder / "ensemble.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(LociscopeError, match=sentence):
+        read_fitted(folder)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[1]", b"\xff\xfe", b"null"])
+def test_what_is_no_json_object_is_refused(folder: Path, data: bytes) -> None:
+    (folder / "ensemble.json").write_bytes(data)
+    with pytest.raises(LociscopeError, match="damaged"):
+        read_fitted(folder)
+
+
+def test_other_folders_are_neither_read_nor_overwritten(folder: Path, findings: Any, tmp_path: Path) -> None:
+    with pytest.raises(LociscopeError, match="is no fitted ensemble: cannot read"):
+        read_fitted(tmp_path)
+    stored = read_fitted(folder)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("mine")
+    with pytest.raises(LociscopeError, match="exists and is no fitted ensemble"):
+        write_fitted(tmp_path / "mine", stored, findings)
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "mine"
+    (tmp_path / "empty").mkdir()
+    write_fitted(tmp_path / "empty", stored, findings)
+    write_fitted(tmp_path / "empty", stored, findings)
+    assert sorted(each.name for each in (tmp_path / "empty").iterdir()) == ["ensemble.json", "findings.json"]
+
+
+def test_applying_loads_neither_scipy_nor_scikit_learn(folder: Path) -> None:
+    code = (
+        "import sys, numpy as np; from pathlib import Path; from lociscope.decide.stored import read_fitted;"
+        f"d = read_fitted(Path({str(folder)!r})).decider(); d.decide(d.predict(np.full((2, 3, 28), 0.5)));"
+        "print([m for m in ('scipy', 'sklearn', 'pandas', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
