@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
 from lociscope.kerasfile import check_keras
 from lociscope.labels import LABELS, N_LABELS
 from lociscope.onnxfile import check_onnx
-from lociscope.storage import check_schema, replacing
+from lociscope.storage import DAMAGED, check_schema, parse_model, replacing
 
 SCHEMA = 1
 MANIFEST = "MANIFEST"
@@ -28,7 +28,7 @@ SELFTEST_TOLERANCE = 1e-4
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class InputSpec(_Frozen):
@@ -144,7 +144,7 @@ def read_bundle(folder: Path | None = None) -> Bundle:
     check_onnx(files["model.onnx"], f"Bundle '{folder}': model.onnx")
     if "model.keras" in files:
         check_keras(files["model.keras"], f"Bundle '{folder}': model.keras")
-    card = _read_card(files["card.json"], f"Bundle '{folder}': card.json")
+    card = parse_model(files["card.json"], Card, SCHEMA, f"Bundle '{folder}': card.json")
     selftest = _read_selftest(files["selftest.npz"], card, f"Bundle '{folder}': selftest.npz")
     return Bundle(folder, card, files["model.onnx"], selftest, hashlib.sha256(manifest).hexdigest())
 
@@ -182,12 +182,14 @@ def write_bundle(folder: Path, card: Card, model: bytes, selftest: Selftest, ext
 
 def _read_file(folder: Path, name: str) -> bytes:
     path = folder / name
-    if not path.is_file() or path.is_symlink():
-        reason = "there is no such folder" if not folder.is_dir() else f"it has no file {name}"
-        raise LociscopeError(f"'{folder}' is no bundle: {reason}. Name a folder that `lociscope export` made.")
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise LociscopeError(f"'{path}' is larger than {MAX_FILE_BYTES >> 20} MiB, the most a bundle's file may be.")
     try:
+        if not path.is_file() or path.is_symlink():
+            reason = "there is no such folder" if not folder.is_dir() else f"it has no file {name}"
+            raise LociscopeError(f"'{folder}' is no bundle: {reason}. Name a folder that `lociscope export` made.")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise LociscopeError(
+                f"'{path}' is larger than {MAX_FILE_BYTES >> 20} MiB, the most a bundle's file may be. Export it again."
+            )
         return path.read_bytes()
     except OSError as error:
         raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check its permissions.") from error
@@ -217,27 +219,14 @@ def _checked(folder: Path, name: str, digest: str) -> bytes:
 
 
 def _check_unlisted(folder: Path, listed: Mapping[str, bytes]) -> None:
-    unlisted = sorted(path.name for path in folder.iterdir() if path.name not in (*listed, MANIFEST))
+    try:
+        unlisted = sorted({path.name for path in folder.iterdir()} - {*listed, MANIFEST})
+    except OSError as error:
+        raise LociscopeError(f"Cannot list '{folder}': {error.strerror}. Check its permissions.") from error
     if unlisted:
         raise LociscopeError(
             f"Bundle '{folder}': {unlisted[0]!r} is not in its MANIFEST. Take it out of the folder, or export again."
         )
-
-
-def _read_card(data: bytes, what: str) -> Card:
-    import json
-
-    try:
-        values = json.loads(data)
-        check_schema(values.get("schema"), SCHEMA, what)
-        return Card.model_validate(values)
-    except (ValueError, AttributeError) as error:
-        if isinstance(error, ValidationError):
-            first = error.errors()[0]
-            reason = f"{'.'.join(str(part) for part in first['loc']) or 'card'}: {first['msg']}"
-        else:
-            reason = str(error)
-        raise LociscopeError(f"{what} is no card ({reason}). Export the bundle again.") from error
 
 
 def _read_selftest(data: bytes, card: Card, what: str) -> Selftest:
@@ -247,12 +236,24 @@ def _read_selftest(data: bytes, card: Card, what: str) -> Selftest:
                 raise LociscopeError(
                     f"{what} unpacks to more than {MAX_FILE_BYTES >> 20} MiB. Export the bundle again."
                 )
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            check_schema(arrays["schema"], SCHEMA, what)
-            made = Selftest(arrays["input"], arrays["probabilities"])
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+            arrays = {name: _read_array(archive, name) for name in ("schema", "input", "probabilities")}
+    except DAMAGED as error:
         raise LociscopeError(f"{what} is damaged ({error}). Export the bundle again.") from error
-    expected = (len(made.input), card.input.height, card.input.width, len(CHANNEL_NAMES))
-    if made.input.shape != expected or made.probabilities.shape != (len(made.input), N_LABELS):
-        raise LociscopeError(f"{what} has the shape {made.input.shape}, expected {expected}. Export the bundle again.")
+    check_schema(arrays["schema"], SCHEMA, what)
+    made = Selftest(arrays["input"], arrays["probabilities"])
+    n = len(made.input) if made.input.ndim else 0
+    for array, shape in (
+        (made.input, (n, card.input.height, card.input.width, len(CHANNEL_NAMES))),
+        (made.probabilities, (n, N_LABELS)),
+    ):
+        if n == 0 or array.shape != shape or array.dtype != np.float32:
+            raise LociscopeError(
+                f"{what} holds {array.shape} of {array.dtype}, expected {shape} of float32 with at least one row. "
+                "Export the bundle again."
+            )
     return made
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(f"{name}.npy") as member:
+        return np.lib.format.read_array(member, allow_pickle=False)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
-from lociscope.labels import parse_target
-from lociscope.storage import read_table, replacing
+from lociscope.labels import N_LABELS, parse_target
+from lociscope.storage import cast_column, check_ids, read_table, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,7 +61,7 @@ class Catalog:
     """A table of fields, kept as columns.
 
     Attributes:
-        table: The columns of `Entry`, in that order.
+        table: The columns of `Entry`, and any further ones that its file has.
         folder: Where relative paths of planes start.
     """
 
@@ -73,7 +73,7 @@ class Catalog:
         """Makes a Catalog of rows.
 
         Raises:
-            LociscopeError: There is no row, or an id comes twice.
+            LociscopeError: There is no row, or an id is blank or comes twice.
         """
         import pyarrow as pa
 
@@ -87,7 +87,8 @@ class Catalog:
         """Reads `catalog.parquet`.
 
         Raises:
-            LociscopeError: The file is missing, is no Catalog, or is of a newer schema.
+            LociscopeError: The file is missing, is no Catalog, is of a newer schema, or holds a column of another
+                type, an id that is blank or doubled, or a label that is no class number.
         """
         table = read_table(path, "Catalog", "catalog", SCHEMA)
         missing = [name for name in ("id", *CHANNEL_NAMES) if name not in table.column_names]
@@ -96,6 +97,7 @@ class Catalog:
                 f"'{path}' has no column {missing[0]!r} (columns: {', '.join(table.column_names)}). "
                 "Make the Catalog with `lociscope import`."
             )
+        table = _conform(table, f"Catalog '{path}'")
         _check_ids(table["id"].to_pylist(), f"Catalog '{path}'")
         return cls(table, path.parent)
 
@@ -182,8 +184,10 @@ def _labels_of(reader: "csv.DictReader[str]", path: Path, column: str) -> dict[s
             raise LociscopeError(
                 f"'{path}' names the id {identifier!r} twice, again in line {reader.line_num}. Keep one of them."
             )
+        if row[column] is None:
+            raise LociscopeError(f"'{path}' line {reader.line_num} has no {column}. Is the file cut short?")
         try:
-            labels[identifier] = parse_target(row[column] or "")
+            labels[identifier] = parse_target(row[column])
         except LociscopeError as error:
             raise LociscopeError(f"'{path}' line {reader.line_num}: {error}") from error
     return labels
@@ -197,10 +201,26 @@ def _arrow_schema() -> "pa.Schema":
     return pa.schema(list(kinds.items()))
 
 
+def _conform(table: "pa.Table", what: str) -> "pa.Table":
+    """The table with every column of `Entry`, each of its type; further columns stay."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for column in _arrow_schema():
+        if column.name in table.column_names:
+            values = cast_column(table, column.name, column.type, what)
+            table = table.set_column(table.column_names.index(column.name), column, values)
+        else:
+            table = table.append_column(column, pa.nulls(len(table), column.type))
+    numbers = pc.list_flatten(table["target"])
+    wrong = pc.invert(pc.is_in(numbers, pa.array(range(N_LABELS), pa.int64())))
+    if pc.any(wrong).as_py():
+        first = numbers.filter(wrong)[0].as_py()
+        raise LociscopeError(f"{what} holds the label {first}; expected class numbers 0–{N_LABELS - 1}. Mend it.")
+    return table
+
+
 def _check_ids(ids: list[str], what: str) -> None:
     if not ids:
         raise LociscopeError(f"{what} holds no field. Name a folder with files like a1_red.png … a1_yellow.png.")
-    if len(set(ids)) < len(ids):
-        seen: set[str] = set()
-        twice = next(name for name in ids if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise LociscopeError(f"{what} names the id {twice!r} twice. Keep one of them.")
+    check_ids(ids, what)

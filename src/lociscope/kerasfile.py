@@ -10,6 +10,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from lociscope.errors import LociscopeError
+from lociscope.storage import DAMAGED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,9 @@ MODULES = (
 )
 """Modules of Keras whose classes may be named; `keras.utils` and the like hold functions that do things."""
 _FROM_KERAS = frozenset({"DTypePolicy", "Functional", "Sequential"})
-_FORBIDDEN_CLASSES = frozenset({"Lambda", "__lambda__", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer"})
+_FORBIDDEN_CLASSES = frozenset(
+    {"Lambda", "__lambda__", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "__typespec__"}
+)
 _DATA = frozenset({"__keras_tensor__", "__tensor__", "__numpy__", "__ellipsis__", "__slice__", "__tuple__"})
 """Names under which Keras stores plain values."""
 
@@ -43,7 +46,7 @@ def check_keras(archive: bytes, what: str) -> None:
         with zipfile.ZipFile(io.BytesIO(archive)) as members:
             _check_members(members, what)
             config = json.loads(members.read("config.json"))
-    except (zipfile.BadZipFile, KeyError, ValueError, RecursionError) as error:
+    except DAMAGED as error:
         raise LociscopeError(f"{what} is no Keras archive, or is cut short ({error}). Save it again.") from error
     for node in _objects(config):
         _check_class(node, what)
@@ -54,8 +57,12 @@ def _check_members(members: zipfile.ZipFile, what: str) -> None:
     foreign = sorted(set(sizes) - MEMBERS)
     if foreign:
         raise LociscopeError(f"{what} holds the file {foreign[0]!r}, which Keras does not write. Save it again.")
+    if len(sizes) < len(members.infolist()):
+        raise LociscopeError(f"{what} holds two files of one name, which Keras does not write. Save it again.")
     if sizes.get("config.json", 0) > MAX_CONFIG_BYTES or sum(sizes.values()) > MAX_ARCHIVE_BYTES:
-        raise LociscopeError(f"{what} unpacks to {sum(sizes.values()) >> 20} MiB, more than lociscope loads.")
+        raise LociscopeError(
+            f"{what} unpacks to {sum(sizes.values()) >> 20} MiB, more than lociscope loads. Save a smaller model."
+        )
 
 
 def _objects(node: Any) -> "Iterator[dict[str, Any]]":  # noqa: ANN401 - any JSON value
@@ -72,9 +79,9 @@ def _objects(node: Any) -> "Iterator[dict[str, Any]]":  # noqa: ANN401 - any JSO
 
 def _check_class(node: dict[str, Any], what: str) -> None:
     name, module = node.get("class_name"), node.get("module")
-    if name is None or name in _DATA:
+    if name is None or str(name) in _DATA:
         return
-    if name in _FORBIDDEN_CLASSES or not (_is_ours(node) or _is_keras(name, module)):
+    if str(name) in _FORBIDDEN_CLASSES or not (_is_ours(node) or _is_keras(name, module)):
         raise LociscopeError(
             f"{what} holds code or a foreign class: {name!r} of the module {module!r}. "
             "Only layers of Keras and of lociscope are loaded; save the model without it."
@@ -82,8 +89,9 @@ def _check_class(node: dict[str, Any], what: str) -> None:
 
 
 def _is_ours(node: dict[str, Any]) -> bool:
-    registered = node.get("registered_name")
-    return isinstance(registered, str) and registered.startswith("lociscope>")
+    return str(node.get("registered_name")).startswith("lociscope>") and str(node.get("module")).startswith(
+        "lociscope."
+    )
 
 
 def _is_keras(name: object, module: object) -> bool:

@@ -62,10 +62,10 @@ def parse_target(text: str) -> tuple[int, ...]:
     """
     numbers = set()
     for word in text.split():
-        if not (word.isascii() and word.isdigit() and int(word) < N_LABELS):
+        if not (word.isascii() and word.isdigit() and len(word) < 9 and int(word) < N_LABELS):
             raise LociscopeError(
-                f"Label {word!r} is no class number; expected whole numbers 0–{N_LABELS - 1} between spaces, "
-                f"as in '16 0', received {text!r}."
+                f"Label {word[:40]!r} is no class number; expected whole numbers 0–{N_LABELS - 1} between spaces, "
+                f"as in '16 0', received {text[:80]!r}."
             )
         numbers.add(int(word))
     return tuple(sorted(numbers))

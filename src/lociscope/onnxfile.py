@@ -2,7 +2,7 @@
 
 ONNX Runtime follows external data even for a model given as bytes, and a foreign operator domain may load
 code. This walks protobuf's wire format (https://protobuf.dev/programming-guides/encoding), so that the base
-install needs no onnx package; field numbers are those of onnx.proto, IR version 13.
+install needs no onnx package; field numbers are those of onnx.proto, IR version 14.
 """
 
 from typing import TYPE_CHECKING
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 DOMAINS = frozenset({b"", b"ai.onnx"})
 _MAX_DEPTH = 32
+_MAX_KEY = (1 << 32) - 1
+"""protobuf cuts a longer key to 32 bits: it would be one field to ONNX Runtime and another one here."""
+_ORT_MAGIC = slice(4, 8), b"ORTM"
+"""ONNX Runtime takes bytes so marked for its own flatbuffer format, whatever else they are."""
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 
 # Which fields of a message hold a message that must be looked into, and which must not be there at all.
@@ -47,6 +51,9 @@ def check_onnx(model: bytes, what: str) -> None:
     """
     if not model:
         raise LociscopeError(f"{what} is empty. Export it again.")
+    place, magic = _ORT_MAGIC
+    if model[place] == magic:
+        raise _refused(what, "ONNX Runtime's own format")
     seen = _check_message(memoryview(model), "model", what, 0)
     if 7 not in seen:
         raise LociscopeError(f"{what} is no ONNX model: it holds no graph. Export it again.")
@@ -54,7 +61,7 @@ def check_onnx(model: bytes, what: str) -> None:
 
 def _check_message(data: memoryview, kind: str, what: str, depth: int) -> set[int]:
     if depth > _MAX_DEPTH:
-        raise LociscopeError(f"{what} nests graphs more than {_MAX_DEPTH} deep. Export it again.")
+        raise LociscopeError(f"{what} nests messages more than {_MAX_DEPTH} deep. Export it again.")
     seen = set()
     for field, value in _fields(data, what):
         seen.add(field)
@@ -78,6 +85,8 @@ def _fields(data: memoryview, what: str) -> "Iterator[tuple[int, int | memoryvie
     at, end = 0, len(data)
     while at < end:
         key, at = _varint(data, at, what)
+        if key > _MAX_KEY or key >> 3 == 0:
+            raise _malformed(what)
         field, wire = key >> 3, key & 7
         if wire == _VARINT:
             number, at = _varint(data, at, what)
@@ -89,7 +98,7 @@ def _fields(data: memoryview, what: str) -> "Iterator[tuple[int, int | memoryvie
             size = 8 if wire == _FIXED64 else 4
         else:
             raise _malformed(what)
-        if field == 0 or at + size > end:
+        if at + size > end:
             raise _malformed(what)
         yield field, data[at : at + size]
         at += size

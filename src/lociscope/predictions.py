@@ -1,18 +1,20 @@
 """Predictions: for each field its probabilities, the places decided on, and what to know about them."""
 
 import csv
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS, format_target, parse_target
-from lociscope.storage import read_table, replacing
+from lociscope.storage import cast_column, check_ids, read_table, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+    import pyarrow as pa
 
 SCHEMA = 1
 Status = Literal["ok", "unsure", "negative", "unlike-training"]
@@ -34,9 +36,9 @@ class Predictions:
 
     ids: list[str]
     probability: np.ndarray
-    predicted: list[tuple[int, ...]] = field(default_factory=list)
-    status: list[str] = field(default_factory=list)
-    warnings: list[tuple[str, ...]] = field(default_factory=list)
+    predicted: list[tuple[int, ...]]
+    status: list[str]
+    warnings: list[tuple[str, ...]]
     embedding: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -68,7 +70,13 @@ class Predictions:
         )
 
     def write(self, path: "Path") -> None:
-        """Writes `.parquet` or `.csv` by the path's suffix, whole or not at all."""
+        """Writes `.csv` or, by any other suffix, Parquet, whole or not at all.
+
+        A CSV keeps six decimals and no embedding.
+
+        Raises:
+            LociscopeError: The place cannot be written.
+        """
         if path.suffix == ".csv":
             self._write_csv(path)
         else:
@@ -130,13 +138,11 @@ class Predictions:
         """Reads Predictions from `.parquet` or `.csv`; only `id` and the probabilities are needed.
 
         Raises:
-            LociscopeError: The file is missing, is no Predictions, names an id twice, or holds a probability
-                that is no number in 0–1.
+            LociscopeError: The file is missing, is no Predictions, is of a newer schema, or holds an id that is
+                blank or doubled, a place that is no class number, or a probability that is no number in 0–1.
         """
         made = cls._read_csv(path) if path.suffix == ".csv" else cls._read_parquet(path)
-        if len(set(made.ids)) < len(made.ids):
-            twice = next(name for i, name in enumerate(made.ids) if name in made.ids[:i])
-            raise LociscopeError(f"Predictions '{path}' name the id {twice!r} twice. Keep one of them.")
+        check_ids(made.ids, f"Predictions '{path}'")
         wrong = ~((made.probability >= 0) & (made.probability <= 1))  # also true where not a number
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
@@ -148,22 +154,23 @@ class Predictions:
 
     @classmethod
     def _read_parquet(cls, path: "Path") -> Self:
+        import pyarrow as pa
+
         table = read_table(path, "Predictions", "predictions", SCHEMA)
         _need_columns(path, table.column_names, ("id", "probability"))
-        ids = list(table["id"].to_pylist())
-        probability = _matrix(table["probability"].to_pylist(), path)
 
-        def column(name: str, default: object) -> list:  # type: ignore[type-arg]
-            return list(table[name].to_pylist()) if name in table.column_names else [default] * len(ids)
+        def column(name: str, kind: "pa.DataType") -> "list[Any]":
+            if name not in table.column_names:
+                return [None] * len(table)
+            return list(cast_column(table, name, kind, f"Predictions '{path}'").to_pylist())
 
-        embedding = table["embedding"].to_pylist() if "embedding" in table.column_names else None
         return cls(
-            ids,
-            probability,
-            [tuple(numbers) for numbers in column("predicted", ())],
-            column("status", "ok"),
-            [tuple(each) for each in column("warnings", ())],
-            None if embedding is None else np.asarray(embedding, np.float32),
+            column("id", pa.string()),
+            _matrix(column("probability", pa.list_(pa.float32())), path),
+            [_numbers(row, path) for row in column("predicted", pa.list_(pa.int64()))],
+            [status or "ok" for status in column("status", pa.string())],
+            [tuple(row or ()) for row in column("warnings", pa.list_(pa.string()))],
+            _embedding(column("embedding", pa.list_(pa.float32())), path),
         )
 
     @classmethod
@@ -180,7 +187,7 @@ class Predictions:
         return cls(
             [row["id"] for row in rows],
             _matrix([[row[name] for name in PROBABILITY_COLUMNS] for row in rows], path),
-            [parse_target(row.get("predicted") or "") for row in rows],
+            [_places(row.get("predicted") or "", f"Predictions '{path}' row {i}") for i, row in enumerate(rows, 1)],
             [row.get("status") or "ok" for row in rows],
             [tuple((row.get("warnings") or "").split("; ")) if row.get("warnings") else () for row in rows],
         )
@@ -202,4 +209,31 @@ def _matrix(rows: "Sequence[Sequence[object]]", path: "Path") -> np.ndarray:
     try:
         return np.asarray(rows, np.float32).reshape(len(rows), N_LABELS)
     except (TypeError, ValueError) as error:
-        raise LociscopeError(f"Predictions '{path}' hold a probability that is no number ({error}).") from error
+        raise LociscopeError(
+            f"Predictions '{path}' hold a probability that is no number ({error}). Make them again."
+        ) from error
+
+
+def _places(text: str, what: str) -> tuple[int, ...]:
+    try:
+        return parse_target(text)
+    except LociscopeError as error:
+        raise LociscopeError(f"{what}: {error}") from error
+
+
+def _numbers(row: "Sequence[int] | None", path: "Path") -> tuple[int, ...]:
+    wrong = [number for number in row or () if number not in range(N_LABELS)]
+    if wrong:
+        raise LociscopeError(
+            f"Predictions '{path}' hold the place {wrong[0]}; expected class numbers 0–{N_LABELS - 1}. Make them again."
+        )
+    return tuple(row or ())
+
+
+def _embedding(rows: "Sequence[Sequence[float] | None]", path: "Path") -> np.ndarray | None:
+    lengths = {None if row is None else len(row) for row in rows}
+    if lengths <= {None}:
+        return None
+    if len(lengths) > 1:
+        raise LociscopeError(f"Predictions '{path}' hold embeddings of unlike lengths. Make them again.")
+    return np.asarray(rows, np.float32)

@@ -2,15 +2,15 @@
 
 import csv
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from lociscope.catalog import read_labels
 from lociscope.errors import LociscopeError
 from lociscope.predictions import Predictions
 from lociscope.recipe import Recipe
-from lociscope.storage import check_schema
+from lociscope.storage import parse_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,20 +114,24 @@ class Run:
         Raises:
             LociscopeError: The file is missing, damaged, or of a newer schema.
         """
-        import json
-
         what = f"Run '{self.folder}': environment.json"
         try:
-            values: dict[str, Any] = json.loads(self.environment_file.read_text(encoding="utf-8"))
-            check_schema(values.get("schema"), SCHEMA, what)
-            return Environment.model_validate(values)
-        except (OSError, ValueError, ValidationError) as error:
-            raise LociscopeError(f"{what} cannot be read ({error}). Train again.") from error
+            data = self.environment_file.read_bytes()
+        except OSError as error:
+            raise LociscopeError(f"{what} cannot be read ({error.strerror}). Train again.") from error
+        return parse_model(data, Environment, SCHEMA, what)
 
     def history(self) -> list[dict[str, float]]:
-        """Losses by epoch, one mapping a row: `epoch`, `loss`, `val_loss`, `learning_rate`, `seconds`."""
-        with self.history_file.open(newline="", encoding="utf-8") as lines:
-            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(lines)]
+        """Losses by epoch, one mapping a row: `epoch`, `loss`, `val_loss`, `learning_rate`, `seconds`.
+
+        Raises:
+            LociscopeError: The file is missing or damaged.
+        """
+        try:
+            with self.history_file.open(newline="", encoding="utf-8") as lines:
+                return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(lines)]
+        except (OSError, ValueError, TypeError, csv.Error) as error:
+            raise LociscopeError(f"Run '{self.folder}': history.csv cannot be read ({error}). Train again.") from error
 
     def predictions(self) -> Predictions:
         """Predictions of the fields that the training did not see."""

@@ -2,16 +2,29 @@
 
 import os
 import shutil
-from contextlib import contextmanager
+import struct
+import zipfile
+import zlib
+from collections import Counter
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lociscope.errors import LociscopeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import pyarrow as pa
+    from pydantic import BaseModel
+
+    Model = TypeVar("Model", bound=BaseModel)
+
+DAMAGED = (
+    *(ValueError, TypeError, KeyError, EOFError, OSError, struct.error, zlib.error, zipfile.BadZipFile),
+    *(RuntimeError, MemoryError, OverflowError),  # nested too deep, encrypted, unheard-of compression, absurd sizes
+)
+"""What the standard library and numpy raise while they parse bytes that are not what they should be."""
 
 
 @contextmanager
@@ -30,6 +43,8 @@ def replacing(path: Path) -> "Iterator[Path]":
     Raises:
         LociscopeError: The place cannot be written: no permission, no space, no such folder.
     """
+    if not path.name:  # `.` or `/`
+        raise LociscopeError(f"'{path}' is a folder that cannot be replaced. Name a file or a folder inside it.")
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,13 +57,14 @@ def replacing(path: Path) -> "Iterator[Path]":
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
-        _remove(part)
+        with suppress(OSError):  # what forbade writing may forbid looking, too
+            _remove(part)
 
 
 def unwritable(path: Path, error: OSError) -> LociscopeError:
     """The sentence for a file that cannot be written."""
     reason = error.strerror or str(error)
-    return LociscopeError(f"Cannot write '{path}': {reason}. Free the space, or name another place with -o.")
+    return LociscopeError(f"Cannot write '{path}': {reason}. Mend that, or name another place with -o.")
 
 
 def check_schema(found: object, known: int, what: str) -> None:
@@ -64,7 +80,7 @@ def check_schema(found: object, known: int, what: str) -> None:
     """
     try:
         number = int(found)  # type: ignore[call-overload]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise LociscopeError(f"{what} states no schema (received {found!r}). Make it again with lociscope.") from None
     if number > known:
         raise LociscopeError(
@@ -104,17 +120,81 @@ def read_table(path: Path, what: str, kind: str, schema: int) -> "pa.Table":
         raise LociscopeError(
             f"'{path}' is no {what}: it is no Parquet file. Name a file that lociscope wrote."
         ) from error
-    metadata = {
-        key.decode(): value.decode()
-        for key, value in (table.schema.metadata or {}).items()
-        if key in (b"kind", b"schema")
-    }
-    if metadata.get("kind") != kind:
-        raise LociscopeError(
-            f"'{path}' is no {what} (its kind is {metadata.get('kind')!r}). Name a file that lociscope wrote as one."
-        )
-    check_schema(metadata.get("schema"), schema, f"{what} '{path}'")
+    metadata = table.schema.metadata or {}
+    found = metadata.get(b"kind", b"").decode(errors="replace")
+    if found != kind:
+        raise LociscopeError(f"'{path}' is no {what} (its kind is {found!r}). Name a file that lociscope wrote as one.")
+    check_schema(metadata.get(b"schema"), schema, f"{what} '{path}'")
     return table
+
+
+def cast_column(table: "pa.Table", name: str, kind: "pa.DataType", what: str) -> "pa.ChunkedArray":
+    """A column as the type that it should have; strings and lists of other layouts are accepted.
+
+    Raises:
+        LociscopeError: The column holds something else.
+    """
+    import pyarrow as pa
+
+    try:
+        return table[name].cast(kind)
+    except pa.ArrowException as error:
+        raise LociscopeError(
+            f"{what}: column {name!r} holds {table[name].type}, expected {kind}. Make it again with lociscope."
+        ) from error
+
+
+def parse_model(data: bytes, model: "type[Model]", schema: int, what: str) -> "Model":
+    """Reads a JSON object that lociscope wrote.
+
+    Args:
+        data: The file's contents.
+        model: What it must be.
+        schema: The newest schema that can be read.
+        what: The file, as the sentence of an error shall call it.
+
+    Returns:
+        The checked object.
+
+    Raises:
+        LociscopeError: The bytes are no JSON object, are of a newer schema, or lack or garble a value.
+    """
+    import json
+
+    from pydantic import ValidationError
+
+    try:
+        values: Any = json.loads(data)
+        if not isinstance(values, dict):
+            raise TypeError(f"a JSON {type(values).__name__} where an object should be")
+        check_schema(values.get("schema"), schema, what)
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        reason = f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
+        raise LociscopeError(f"{what} is damaged ({reason}). Make it again.") from error
+    except DAMAGED as error:
+        raise LociscopeError(f"{what} is damaged ({error}). Make it again.") from error
+
+
+def check_ids(ids: "Iterable[str | None]", what: str) -> None:
+    """Refuses a table in which a row has no id, or two have the same.
+
+    Args:
+        ids: The fields' names.
+        what: The table, as the sentence of an error shall call it.
+
+    Raises:
+        LociscopeError: An id is missing, blank or doubled.
+    """
+    counts = Counter(ids)
+    for nothing in (None, ""):
+        if nothing in counts:
+            raise LociscopeError(f"{what} holds a row without an id. Give every row its id.")
+    twice = next((name for name, count in counts.items() if count > 1), None)
+    if twice is not None:
+        raise LociscopeError(f"{what} names the id {twice!r} twice. Keep one of them.")
 
 
 def _swap(new: Path, old: Path) -> None:

@@ -55,7 +55,7 @@ def read_plane(path: Path) -> np.ndarray:
         path: The file.
 
     Returns:
-        (y, x) of uint8 or uint16.
+        (y, x) of uint8 or uint16, read-only.
 
     Raises:
         LociscopeError: The file is missing, is no grey PNG, is damaged, or is larger than `MAX_PIXELS`.
@@ -64,9 +64,11 @@ def read_plane(path: Path) -> np.ndarray:
 
     try:
         with path.open("rb") as file:
-            _check_header(file.read(26), path)
+            expected = _check_header(file.read(26), path)
             file.seek(0)
             with Image.open(file, formats=("PNG",)) as picture:
+                if (*picture.size, picture.mode) != expected:  # a second header, further down
+                    raise ValueError(f"{picture.size} {picture.mode} after a header of {expected}")
                 return np.asarray(picture)
     except (SyntaxError, ValueError, EOFError, zlib.error, struct.error, Image.DecompressionBombError) as error:
         raise _damaged(path, error) from error
@@ -76,8 +78,8 @@ def read_plane(path: Path) -> np.ndarray:
         raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path and its permissions.") from error
 
 
-def _check_header(head: bytes, path: Path) -> None:
-    """Refuses by the first 26 bytes of a PNG, before anything is decoded."""
+def _check_header(head: bytes, path: Path) -> tuple[int, int, str]:
+    """Refuses by the first 26 bytes of a PNG, before anything is decoded; gives width, height and Pillow's mode."""
     if not head:
         raise LociscopeError(f"'{path}' is empty (0 bytes). Copy it again.")
     if not head.startswith(_PNG_SIGNATURE):
@@ -93,6 +95,7 @@ def _check_header(head: bytes, path: Path) -> None:
     if colour != _GREY or bits not in (8, 16):
         kind = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}.get(colour, "unknown")
         raise LociscopeError(f"'{path}' is a {bits}-bit {kind} PNG. Export each channel as an 8- or 16-bit grey PNG.")
+    return width, height, "L" if bits == 8 else "I;16"
 
 
 def _damaged(path: Path, error: Exception) -> LociscopeError:

@@ -17,7 +17,7 @@ def composite(pixels: np.ndarray, size: int, shown: tuple[int, ...] = DEFAULT_SH
 
     Args:
         pixels: (y, x, 4), RGBY.
-        size: Side of the picture in px.
+        size: Side of the picture in px, 8–4096; a field that is not square is squeezed into it.
         shown: Numbers of the channels to draw.
 
     Returns:

@@ -1,5 +1,6 @@
 """From a field of any size and bit depth to the input of a network."""
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +37,8 @@ def prepare(pixels: np.ndarray, spec: "InputSpec") -> np.ndarray:
 def full_scale(pixels: np.ndarray) -> float:
     """The largest value that the camera could have given, judged by type and maximum.
 
+    A field of 16 bits that is dark as a whole looks like one of fewer bits, and its floor is lower by as much.
+
     Args:
         pixels: Any array of pixels.
 
@@ -52,7 +55,7 @@ def full_scale(pixels: np.ndarray) -> float:
 
 
 def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Shrinks by the mean over each target pixel's area, or enlarges linearly.
+    """Shrinks each axis by the mean over the target pixel's area, or enlarges it linearly.
 
     Args:
         pixels: (y, x, c).
@@ -62,18 +65,12 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     Returns:
         (height, width, c) of float32, in the units of `pixels`.
     """
-    rows, columns, channels = pixels.shape
+    rows, columns, _ = pixels.shape
     if rows % height == 0 and columns % width == 0:
         return _block_mean(pixels, rows // height, columns // width)
-    from PIL import Image
-
-    planes = []
-    for channel in range(channels):
-        plane = Image.fromarray(np.ascontiguousarray(pixels[..., channel], np.float32))
-        shrinks = height <= rows and width <= columns
-        method = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
-        planes.append(np.asarray(plane.resize((width, height), method)))
-    return np.stack(planes, axis=-1)
+    lines = _resize_axis(pixels, height)
+    columns_first = _resize_axis(np.ascontiguousarray(lines.swapaxes(0, 1)), width)
+    return columns_first.swapaxes(0, 1)
 
 
 def _block_mean(pixels: np.ndarray, down: int, right: int) -> np.ndarray:
@@ -84,3 +81,22 @@ def _block_mean(pixels: np.ndarray, down: int, right: int) -> np.ndarray:
     rows = sum((pixels[i::down] for i in range(1, down)), pixels[0::down].astype(kind))
     total = sum((rows[:, j::right] for j in range(1, right)), rows[:, 0::right].copy())
     return (total / np.float32(down * right)).astype(np.float32)
+
+
+def _resize_axis(values: np.ndarray, n: int) -> np.ndarray:
+    """The first axis resized to n; a pixel that an edge cuts counts on both sides by its share, unlike in Pillow."""
+    if n > len(values):
+        at = np.clip((np.arange(n) + 0.5) * (len(values) / n) - 0.5, 0, len(values) - 1)
+        below = at.astype(int)
+        share = (at - below).astype(np.float32)[:, None, None]
+        above = np.minimum(below + 1, len(values) - 1)
+        enlarged: np.ndarray = values[below] * (1 - share) + values[above] * share
+        return enlarged
+    whole, rest = np.divmod(np.arange(n + 1) * len(values), n)
+    share = (rest / n).astype(np.float32)
+    result = np.empty((n, *values.shape[1:]), np.float32)
+    for i, (start, stop) in enumerate(pairwise(whole)):
+        result[i] = values[start:stop].sum(axis=0, dtype=np.float32) - share[i] * values[start]
+        if rest[i + 1]:
+            result[i] += share[i + 1] * values[stop]
+    return result * np.float32(n / len(values))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lociscope.catalog import Catalog
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
-from lociscope.storage import replacing
+from lociscope.storage import replacing, unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 SUFFIXES = (".png",)
 """Suffixes of the picture files that are read."""
 
-_PLANE = re.compile(r"(?P<id>.+)_(?P<channel>red|green|blue|yellow)(?P<suffix>\.png)", re.IGNORECASE | re.DOTALL)
+_PLANE = re.compile(r"(?P<id>[^.].*|\.[^_].*)_(?P<channel>red|green|blue|yellow)\.png", re.IGNORECASE | re.DOTALL)
+"""macOS keeps a `._a1_red.png` of its own beside each file on foreign disks; it is no picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,21 @@ class Failure(NamedTuple):
 
 
 def write_failures(failures: "Sequence[Failure]", path: Path) -> None:
-    """Lists failures in a CSV `id,path,reason`; removes an older list where there are none."""
+    """Lists failures in a CSV `id,path,reason`; removes an older list where there are none.
+
+    Raises:
+        LociscopeError: The place cannot be written.
+    """
     if not failures:
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise unwritable(path, error) from error
         return
-    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with (
+        replacing(path) as part,
+        part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(Failure._fields)
         writer.writerows(failures)
@@ -62,10 +73,11 @@ def find_fields(sources: "Sequence[Path]") -> tuple[list[FieldSource], list[Fail
         sources: Folders (not their sub-folders), `<id>_<colour>.png` files, and `.parquet` Catalogs.
 
     Returns:
-        The fields in the order of their names, and those that a missing or doubled file makes unreadable.
+        The fields in the order of their names, and those that cannot be told: a missing or doubled file, an id
+        that comes from two places, a name that no table can hold.
 
     Raises:
-        LociscopeError: A source does not exist, or none holds a field.
+        LociscopeError: A source does not exist, is no readable folder, plane or Catalog, or none holds a field.
     """
     found: list[FieldSource] = []
     failures: list[Failure] = []
@@ -80,7 +92,8 @@ def find_fields(sources: "Sequence[Path]") -> tuple[list[FieldSource], list[Fail
     failures += broken
     if not found and not failures:
         raise _nothing_found(sources)
-    return _without_doubles(sorted(found, key=lambda field: field.id), failures)
+    kept, doubled = _without_doubles(found)
+    return sorted(kept, key=lambda field: field.id), failures + doubled
 
 
 def of_catalog(catalog: Catalog) -> list[FieldSource]:
@@ -115,26 +128,28 @@ def _plane_files(source: Path) -> list[Path]:
 
 
 def _group(files: "Iterable[Path]") -> tuple[list[FieldSource], list[Failure]]:
-    planes: defaultdict[str, defaultdict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    planes: defaultdict[tuple[Path, str], defaultdict[str, set[Path]]] = defaultdict(lambda: defaultdict(set))
     for path in files:
         match = _PLANE.fullmatch(path.name)
         if match:
-            planes[match["id"]][match["channel"].lower()].append(path)
+            planes[path.parent, match["id"]][match["channel"].lower()].add(path)
     found, failures = [], []
-    for identifier, channels in planes.items():
+    for (folder, identifier), channels in planes.items():
         reason = _why_not(identifier, channels)
-        first = next(iter(channels.values()))[0]
         if reason:
-            failures.append(Failure(identifier, str(first.parent), reason))
+            shown = identifier.encode(errors="backslashreplace").decode()
+            failures.append(Failure(shown, str(folder), reason))
         else:
-            found.append(FieldSource(identifier, tuple(channels[name][0] for name in CHANNEL_NAMES)))
+            found.append(FieldSource(identifier, tuple(min(channels[name]) for name in CHANNEL_NAMES)))
     return found, failures
 
 
-def _why_not(identifier: str, channels: "dict[str, list[Path]]") -> str | None:
+def _why_not(identifier: str, channels: "dict[str, set[Path]]") -> str | None:
+    if "\r" in identifier or identifier.encode(errors="ignore").decode() != identifier:
+        return f"The name {identifier!r} holds a character that no table can hold. Rename its files."
     for name, paths in channels.items():
-        if len(set(paths)) > 1:
-            names = " and ".join(f"'{path}'" for path in sorted(set(paths))[:2])
+        if len(paths) > 1:
+            names = " and ".join(f"'{path.name}'" for path in sorted(paths)[:2])
             return f"Field '{identifier}' has two {name} files, {names}. Keep one of them."
     missing = [name for name in CHANNEL_NAMES if name not in channels]
     if missing:
@@ -143,16 +158,28 @@ def _why_not(identifier: str, channels: "dict[str, list[Path]]") -> str | None:
     return None
 
 
-def _without_doubles(found: list[FieldSource], failures: list[Failure]) -> tuple[list[FieldSource], list[Failure]]:
-    kept: dict[str, FieldSource] = {}
+def _without_doubles(found: list[FieldSource]) -> tuple[list[FieldSource], list[Failure]]:
+    """Sets the fields aside whose id comes from two places; the same planes named twice are one field."""
+    by_id: defaultdict[str, list[FieldSource]] = defaultdict(list)
     for source in found:
-        other = kept.setdefault(source.id, source)
-        if other.planes != source.planes:
-            raise LociscopeError(
-                f"The id '{source.id}' comes from two places, '{other.planes[0]}' and '{source.planes[0]}'. "
-                "Predict them one after the other, or rename one."
-            )
-    return list(kept.values()), failures
+        by_id[source.id].append(source)
+    kept, failures = [], []
+    for identifier, sources in by_id.items():
+        unlike = sources if len(sources) == 1 else list({_resolved(source): source for source in sources}.values())
+        if len(unlike) == 1:
+            kept.append(sources[0])
+            continue
+        one, other = (str(next((path for path in source.planes if path), "")) for source in unlike[:2])
+        reason = (
+            f"The id '{identifier}' comes from two places, '{one}' and '{other}'. "
+            "Predict them one after the other, or rename one."
+        )
+        failures.append(Failure(identifier, one, reason))
+    return kept, failures
+
+
+def _resolved(source: FieldSource) -> tuple[Path | None, ...]:
+    return tuple(path and path.resolve() for path in source.planes)
 
 
 def _nothing_found(sources: "Sequence[Path]") -> LociscopeError:

@@ -1,0 +1,44 @@
+"""Fields as the eye sees them."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lociscope.channels import CHANNELS, GREEN, YELLOW
+from lociscope.images.render import composite, to_png
+
+
+def spot(*channels: int) -> np.ndarray:
+    pixels = np.zeros((32, 32, 4), np.uint8)
+    pixels[8:16, 8:16, list(channels)] = 200
+    return pixels
+
+
+@pytest.mark.parametrize("channel", range(4))
+def test_each_channel_has_its_colour(channel: int) -> None:
+    drawn = composite(spot(channel), 32, (channel,))
+    assert drawn.dtype == np.uint8
+    assert drawn[12, 12].tolist() == [255 * share for share in CHANNELS[channel].colour]
+    assert not drawn[0, 0].any()
+
+
+def test_hpas_own_composite_leaves_the_er_out_and_colours_add_up() -> None:
+    assert not composite(spot(YELLOW), 32).any()
+    assert composite(spot(*range(4)), 32)[12, 12].tolist() == [255, 255, 255]
+    assert composite(spot(GREEN, YELLOW), 32, (GREEN, YELLOW))[12, 12].tolist() == [255, 255, 0]
+
+
+@pytest.mark.parametrize("size", [8, 20, 32, 50])
+@pytest.mark.parametrize("shape", [(32, 32), (20, 45), (1, 1)])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_the_size_is_as_asked_for(size: int, shape: tuple[int, int], kind: type[np.unsignedinteger]) -> None:
+    pixels = np.random.default_rng(0).integers(0, np.iinfo(kind).max, (*shape, 4), kind)
+    assert composite(pixels, size).shape == (size, size, 3)
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3)])
+def test_a_png_holds_the_picture(shape: tuple[int, ...]) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(to_png(picture)))), picture)

@@ -1,0 +1,93 @@
+"""The folder of one training."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lociscope.errors import LociscopeError
+from lociscope.predictions import Predictions
+from lociscope.recipe import Recipe
+from lociscope.run import Run
+
+ENVIRONMENT: dict[str, Any] = {
+    "schema": 1,
+    "created": "2026-01-01",
+    "seed": 0,
+    "git": None,
+    "versions": {"keras": "3"},
+    "machine": "x",
+    "data": "here",
+    "data_hash": "0",
+    "fields": {"train": 3, "valid": 1},
+    "parameters": 10,
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    run = Run(tmp_path / "run")
+    run.folder.mkdir()
+    Recipe().write(run.recipe_file)
+    run.environment_file.write_text(json.dumps(ENVIRONMENT))
+    run.history_file.write_text("epoch,loss,val_loss\n1.0,0.5,nan\n2.0,0.25,0.5\n")
+    Predictions(["a"], np.full((1, 28), 0.5, np.float32), [(0,)], ["ok"], [()]).write(run.predictions_file)
+    run.truth_file.write_text("Id,Target\na,0 16\n")
+    return run
+
+
+def test_a_finished_run_tells_everything(run: Run) -> None:
+    run.mark_done()
+    opened = Run.open(run.folder)
+    assert opened == run
+    assert opened.done
+    assert opened.recipe() == Recipe()
+    assert opened.environment().fields == {"train": 3, "valid": 1}
+    assert [row["loss"] for row in opened.history()] == [0.5, 0.25]
+    assert opened.predictions().ids == ["a"]
+    assert opened.truth() == {"a": (0, 16)}
+    assert {path.parent for path in (opened.best_model, opened.checkpoints)} == {run.folder}
+
+
+def test_runs_that_cannot_be_opened(run: Run) -> None:
+    with pytest.raises(LociscopeError, match=r"is not finished. Give `lociscope train … -o .*run` again"):
+        Run.open(run.folder)
+    with pytest.raises(LociscopeError, match=r"is no Run: it has no recipe\.toml"):
+        Run.open(run.folder / "none")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[]", "environment.json is damaged"),
+        ("{", "environment.json is damaged"),
+        (json.dumps(ENVIRONMENT | {"schema": 2}), "has schema 2, newer than 1"),
+        (
+            json.dumps(ENVIRONMENT | {"seed": "x"}),
+            r"environment.json is damaged \(seed: Input should be a valid integer",
+        ),
+        (json.dumps(ENVIRONMENT | {"more": 1}), r"environment.json is damaged \(more: Extra inputs"),
+    ],
+)
+def test_a_damaged_environment(run: Run, text: str, said: str) -> None:
+    run.environment_file.write_text(text)
+    with pytest.raises(LociscopeError, match=said) as caught:
+        run.environment()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["epoch,loss\n1.0,x\n", "epoch,loss\n1.0\n", "epoch\n1.0,2.0\n", "epoch\n\xff"])
+def test_a_damaged_history(run: Run, text: str) -> None:
+    run.history_file.write_text(text, encoding="latin-1")
+    with pytest.raises(LociscopeError, match=r"history\.csv cannot be read"):
+        run.history()
+
+
+def test_missing_files(run: Run) -> None:
+    for path in run.folder.iterdir():
+        path.unlink()
+    for read in (run.recipe, run.environment, run.history, run.predictions, run.truth):
+        with pytest.raises(LociscopeError, match="No such file"):
+            read()
