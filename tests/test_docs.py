@@ -126,6 +126,11 @@ def test_every_command_and_option_is_named() -> None:
     assert not missing
 
 
+def test_the_page_of_commands_is_the_command_line() -> None:
+    shown = (DOCS / "reference" / "commands.md").read_text(encoding="utf-8")
+    assert shown == script("commands_page").page(), "python docs/commands_page.py > docs/reference/commands.md"
+
+
 def test_every_recipe_key_is_named() -> None:
     shown = (DOCS / "reference" / "recipe.md").read_text(encoding="utf-8")
     assert shown == script("recipe_page").page(), "python docs/recipe_page.py > docs/reference/recipe.md"

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from lociscope.cli import demo, evaluate, export, importing, predict, simulate, train
+from lociscope.cli import demo, ensemble, evaluate, export, importing, predict, simulate, train
 from lociscope.errors import Exit, LociscopeError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(importing.app, name="import")
+app.add_typer(ensemble.app, name="ensemble")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
