@@ -66,12 +66,17 @@ def test_nothing_to_draw_is_a_blank() -> None:
     assert not unit(CANVAS.blank()).any()
 
 
-@pytest.mark.parametrize("wavelength", [0.2, 1.5, 6])
+@pytest.mark.parametrize("wavelength", [0.6, 1.5, 6])
 def test_noise_has_mean_0_and_variance_1(wavelength: float) -> None:
     noise = Canvas(256, 0.5).noise(np.random.default_rng(0), wavelength)
     assert noise.shape == (256, 256)
     assert abs(noise.mean()) < 0.15
     assert 0.8 < noise.std() < 1.2
+
+
+def test_noise_finer_than_a_pixel_is_averaged_away() -> None:
+    noise = [Canvas(128, 0.5).noise(np.random.default_rng(0), wavelength).std() for wavelength in (0.1, 0.25, 0.5)]
+    assert noise == pytest.approx([0.2, 0.5, 1.0], rel=0.05)
 
 
 def test_noise_is_smooth_over_its_wavelength() -> None:

@@ -4,7 +4,9 @@ import pytest
 from lociscope.simulate.draw import Canvas
 from lociscope.simulate.optics import Optics, draw_optics, record, shot_noise, vignette
 
-PLAIN = Optics(sigma=0.1, haze=0.0, haze_sigma=2.0, photons=1000, exposure=0.9, background=0.0, offset=0.0, uneven=0.0)
+PLAIN = Optics(
+    sigma=0.1, haze=0.0, haze_sigma=2.0, photons=1000, exposure=0.9, background=0.0, offset=0.0, uneven=0.0, fine=0.0
+)
 
 
 @pytest.mark.parametrize("mean", [0.5, 3.0, 50.0])

@@ -170,15 +170,15 @@ class Canvas:
         return self.points(y, x, np.broadcast_to(heights * length / pieces, y.shape))
 
     def noise(self, rng: np.random.Generator, wavelength: float) -> Image:
-        """Smooth random texture of mean 0 and variance 1.
+        """Smooth random texture of mean 0 and variance 1; less where pixels are too coarse to show it.
 
         Args:
             rng: Source of randomness.
-            wavelength: Distance in µm over which it changes; nothing finer than a pixel is drawn.
+            wavelength: Distance in µm over which it changes; what is finer than a pixel is averaged away.
         """
         spacing = wavelength / self.pixel_size
         if spacing <= 1:
-            return rng.standard_normal(self.shape, dtype=np.float32)
+            return rng.standard_normal(self.shape, dtype=np.float32) * np.float32(spacing)
         coarse = int(self.size / spacing) + 5
         values = rng.standard_normal((coarse, coarse), dtype=np.float32)
         rows, weights = _spline(self.size, spacing)
