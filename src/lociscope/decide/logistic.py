@@ -7,8 +7,8 @@ positives is the prior's and not 0.
 
 import numpy as np
 
-TOLERANCE = 1e-9
-"""Relative fall of the objective, or step, at which Newton's method ends."""
+TOLERANCE = 1e-7
+"""Relative fall of the objective at which Newton's method ends."""
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
