@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,6 +84,7 @@ def test_fit_says_what_it_kept_and_what_to_expect(once: tuple[Path, str, str]) -
     assert "Macro-F1 to expect on as many new fields: 0." in out
     assert "95% interval" in out
     assert "No field has the classes 27" in err
+    assert "Cytosol" in (folder / "DIR" / "report.html").read_text()
     assert set(findings.levels) == {"28 classes", "19 classes of 2021", "3 compartments"}
 
 
@@ -145,6 +147,16 @@ def test_other_networks_are_refused(fitted: Path) -> None:
     ensemble("apply", "DIR", "a.parquet", "b.csv", "-o", "out.csv")
     with pytest.raises(LociscopeError, match=r"Member 1, 'b\.csv', was predicted by bundle 222222222222…"):
         ensemble("apply", "DIR", "b.csv", "a.parquet", "-o", "out.csv")
+
+
+def test_without_the_means_to_draw_there_is_no_report_but_an_ensemble(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    ensemble("fit", "--truth", "truth.csv", "a.parquet", "-o", "DIR")
+    assert "needs the extra 'report'" in capsys.readouterr().err
+    assert read_fitted(files / "DIR").members == (None,)
+    assert not (files / "DIR" / "report.html").exists()
 
 
 def _drop_a_row(files: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lociscope.cli import console
-from lociscope.errors import LociscopeError, UsageError
+from lociscope.errors import LociscopeError, MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,6 +55,7 @@ def fit(
     write_fitted(output, stored, findings)
     for note in findings.notes:
         console.note(note)
+    _write_report(output, findings, members)
     print(findings.model_dump_json(by_alias=True) if as_json else summary(findings, output))
 
 
@@ -196,6 +197,16 @@ def predictions_of(decider: "Decider", ids: list[str], stack: "np.ndarray") -> "
     decided, status = decider.decide(probability)
     places = [tuple(np.flatnonzero(row).tolist()) for row in decided]
     return Predictions(ids, probability.astype(np.float32), places, status, [()] * len(ids))
+
+
+def _write_report(folder: Path, findings: "Findings", members: list[Path]) -> None:
+    """Writes `report.html`; an installation that cannot draw has its ensemble all the same, and is told."""
+    from lociscope.report.ensemble import write_ensemble
+
+    try:
+        write_ensemble(folder / "report.html", findings, [path.name for path in members])
+    except MissingExtraError as error:
+        console.note(f"No report.html: {error}")
 
 
 def summary(findings: "Findings", output: Path) -> str:

@@ -1,0 +1,167 @@
+"""The report of a fitted ensemble: what was tried, what was kept and why, and what to expect of it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lociscope.errors import MissingExtraError
+from lociscope.labels import LABELS
+from lociscope.report.figures import GRID, HELD_OUT, INK, to_svg
+from lociscope.report.page import interval, number, render, write_page
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from markupsafe import Markup
+
+    from lociscope.decide.findings import ClassFinding, Diagram, Findings, Score, Trial
+
+COMBINERS = {
+    "best": "the best member alone",
+    "mean": "mean of probabilities",
+    "logits": "mean of log odds",
+    "greedy": "greedy selection with replacement",
+    "weighted": "one weight per member",
+    "stacked": "weights per member, class and neighbouring class, shrunk",
+}
+POLICIES = {
+    "constant": "0.3 for all classes",
+    "searched": "searched for the best F1",
+    "ratio": "as many as the prior says",
+    "shrunk": "between searched and expected",
+    "expected": "half the best expected F1",
+}
+SCORES = {
+    "macro_f1": ("Macro-F1", "mean over the classes with positives"),
+    "macro_f1_frequent": ("Macro-F1, frequent", "classes with at least 20 fields"),
+    "macro_average_precision": ("Average precision", "whatever the thresholds"),
+    "macro_auc": ("AUC", "does a field with the place rank above one without it?"),
+    "lrap": ("LRAP", "are the labelled places at the top of the ranking?"),
+    "top_1": ("Likeliest place", "is it a labelled one?"),
+    "top_3": ("Top three", "is a labelled place among them?"),
+    "jaccard": ("Overlap (Jaccard)", "places both reported and labelled, of those that are either"),
+}
+FREQUENT = 20
+"""A class with fewer fields is set apart: its score is mostly chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A figure and how it is drawn on a scale from 0 to 1."""
+
+    name: str
+    answers: str
+    score: "Score"
+    interval: str
+
+
+def write_ensemble(path: "Path", findings: "Findings", members: "Sequence[str]") -> None:
+    """Writes the page.
+
+    Args:
+        path: The HTML file to write, whole or not at all.
+        findings: What the fit found out.
+        members: A name for each member, by position.
+
+    Raises:
+        LociscopeError: The page cannot be written.
+        MissingExtraError: jinja2 or matplotlib is not installed.
+    """
+    classes = sorted((each for each in findings.classes if each.positives), key=lambda each: -each.positives)
+    html = render(
+        "ensemble.html",
+        title=f"Ensemble of {findings.members} network{'s' if findings.members > 1 else ''}",
+        result=result(findings),
+        findings=findings,
+        rows=rows_of(findings),
+        levels=findings.levels.items(),
+        trials=ordered(findings.trials),
+        combiners=COMBINERS,
+        policies=POLICIES,
+        members=list(zip(members, findings.weights, strict=True)),
+        labels=LABELS,
+        groups=_grouped(classes),
+        diagram=reliability_diagram(findings.reliability) if findings.reliability else None,
+        interval=interval,
+    )
+    write_page(path, html)
+
+
+def result(findings: "Findings") -> list[str]:
+    """The result in plain words, a sentence each."""
+    return [
+        f"Fitted on {findings.fields} labelled fields that the networks were not trained on.",
+        findings.why,
+        f"On as many new fields, expect a macro-F1 of {_said(findings.expected)}.",
+        f"That is {_gained(findings.over_mean)} the mean of all members and {_gained(findings.over_best)} the best one "
+        "alone.",
+        f"A set of the {findings.set_size:.1f} likeliest places on average holds all true ones in "
+        f"{100 * findings.coverage:.0f} % of fields ({100 * findings.coverage_promised:.0f} % promised).",
+    ]
+
+
+def rows_of(findings: "Findings") -> list[Row]:
+    """The headline figures that have a value."""
+    return [
+        Row(name, answers, score, interval(score.low, score.high))
+        for key, (name, answers) in SCORES.items()
+        if (score := findings.scores.get(key)) is not None and score.value is not None
+    ]
+
+
+def ordered(trials: "Sequence[Trial]") -> "list[Trial]":
+    """What was tried, best first."""
+    return sorted(trials, key=lambda trial: -trial.macro_f1)
+
+
+def reliability_diagram(diagrams: "Sequence[Diagram]") -> "Markup":
+    """Draws observed shares against probabilities, with Wilson intervals, one panel a group of classes.
+
+    Args:
+        diagrams: The pool of all classes, and groups of them.
+
+    Returns:
+        An `<svg>` element.
+
+    Raises:
+        MissingExtraError: matplotlib or markupsafe is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("A reliability diagram", "report") from error
+    figure = Figure(figsize=(2.6 * len(diagrams), 2.9), layout="constrained")
+    panels = figure.subplots(1, len(diagrams), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, each in zip(panels, diagrams, strict=True):
+        axes.plot([0, 1], [0, 1], color=GRID, linewidth=1)
+        axes.vlines(each.predicted, each.low, each.high, color=HELD_OUT, linewidth=1.5, alpha=0.5)
+        axes.plot(each.predicted, each.observed, "o", color=HELD_OUT, markersize=4)
+        axes.set_title(f"{each.name}\n{each.positives} positives", color=INK, fontsize=9)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(GRID)
+        axes.tick_params(colors=INK, length=0)
+        axes.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], aspect="equal")
+    panels[0].set_ylabel("observed share", color=INK)
+    figure.supxlabel("probability", color=INK, fontsize=10)
+    return to_svg(figure)
+
+
+def _grouped(classes: "Sequence[ClassFinding]") -> "list[tuple[str, list[ClassFinding]]]":
+    frequent = [each for each in classes if each.positives >= FREQUENT]
+    rare = [each for each in classes if each.positives < FREQUENT]
+    named = [(f"{FREQUENT} fields and more", frequent), (f"fewer than {FREQUENT} fields: mostly chance", rare)]
+    return [(name, each) for name, each in named if each]
+
+
+def _said(score: "Score") -> str:
+    return f"{number(score.value)} ({100 * score.level:.0f} % interval {interval(score.low, score.high)})"
+
+
+def _gained(score: "Score | None") -> str:
+    if score is None or score.value is None:
+        return "not compared with"
+    sure = score.low is not None and score.low > 0
+    return (
+        f"{number(abs(score.value))} {'above' if score.value >= 0 else 'below'} "
+        f"({100 * score.level:.0f} % interval {interval(score.low, score.high)}{'' if sure else ', so not surely'})"
+    )
