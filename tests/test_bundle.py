@@ -323,7 +323,7 @@ def test_an_array_that_claims_to_be_huge(folder: Path) -> None:
     refused(folder, "selftest.npz is damaged")
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(st.data())
 def test_random_bytes_in_a_selftest_are_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

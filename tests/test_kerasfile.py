@@ -157,7 +157,7 @@ def test_any_configuration_is_let_through_or_refused(config: Any) -> None:
         assert '"Lambda"' not in json.dumps(config) or '"class_name": "Lambda"' not in json.dumps(config)
 
 
-@settings(max_examples=500)
+@settings(max_examples=250)
 @given(st.data())
 def test_random_bytes_are_let_through_or_refused(data: st.DataObject) -> None:
     whole = archive(CONV, OURS, RELU)
