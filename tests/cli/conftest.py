@@ -1,13 +1,16 @@
 """The command line as a process of its own, and within this one where speed matters."""
 
 import importlib.util
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 _spec = importlib.util.spec_from_file_location("tiny", Path(__file__).parents[1] / "predict" / "conftest.py")
@@ -24,6 +27,48 @@ class Said(NamedTuple):
     code: int
     out: str
     err: str
+
+
+class Training(NamedTuple):
+    """Twelve good fields and a bad one, labelled, and the words that train on them within seconds."""
+
+    catalog: Path
+    words: tuple[str, ...]
+
+
+@pytest.fixture(scope="session")
+def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
+    """A Catalog and the words of `lociscope train` but for `-o`."""
+    from lociscope.data.importing import import_folder
+    from lociscope.images.write import write_planes
+
+    folder = tmp_path_factory.mktemp("training")
+    rng = np.random.default_rng(0)
+    rows = [f"f{number:02d},{number % 4} {20 + number % 3}\n" for number in range(13)]
+    (folder / "labels.csv").write_text("Id,Target\n" + "".join(rows))
+    for number in range(13):
+        write_planes(folder / "fields", f"f{number:02d}", rng.integers(0, 256, (32, 32, 4), np.uint8))
+    (folder / "fields" / "f07_blue.png").write_text("no picture")
+    catalog = folder / "catalog.parquet"
+    import_folder(folder / "fields", folder / "labels.csv", folder)[0].write(catalog)
+    settings = ("data.size=32", "data.valid=0.2", "network.width=0.1", "train.batch=2")
+    steps = ("train.epochs=3", "train.checkpoint_steps=2")
+    words = [word for setting in (*settings, *steps) for word in ("-s", setting)]
+    return Training(catalog, ("train", "lenet5", "-c", str(catalog), *words))
+
+
+@pytest.fixture(scope="session")
+def trained(training: Training, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Said]:
+    """A finished Run, and what the command said that made it; in this process, which then has TensorFlow loaded."""
+    from lociscope.cli import main
+
+    run = tmp_path_factory.mktemp("runs") / "run"
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["lociscope", *training.words, "-o", str(run)])
+        with pytest.raises(SystemExit) as left:
+            main()
+    return run, Said(int(left.value.code or 0), out.getvalue(), err.getvalue())
 
 
 @pytest.fixture

@@ -53,27 +53,50 @@ def fit_run(recipe: "Recipe", catalog: Path | None, folder: Path, workers: int) 
     """Packs the fields, trains, and leaves a finished Run; returns the fields that could not be read."""
     from lociscope.data.pipeline import steps_per_epoch
     from lociscope.data.sets import training_sets
-    from lociscope.images.sources import write_failures
     from lociscope.models import build_network
     from lociscope.training.fit import fit
 
     if _finished(recipe, catalog, folder):
         console.note(f"'{folder}' is finished already")
+        shutil.rmtree(folder / PACKED, ignore_errors=True)
         return _read_failures(folder)
     build_network(recipe.network.name, recipe.data.size, recipe.network.options)  # refuses before the long part
+    _clear_half_packed(folder)
     failures: list[Failure] = []
-    packed = (folder / PACKED / "pack.json").is_file()
     with console.progress("preparing fields") as tell:
         sets = training_sets(recipe, catalog, folder / PACKED, failures, workers, tell)
-    if packed:  # by an earlier call, which listed what it could not read
+    if (folder / FAILURES).is_file():  # packed by an earlier call, which listed what it could not read
         failures = _read_failures(folder)
     else:
-        write_failures(failures, folder / FAILURES)
+        _list_failures(failures, folder)
     total = recipe.train.epochs * steps_per_epoch(len(sets.train), recipe.train.batch)
     with console.progress("training") as tell:
         fit(recipe, *sets, folder, lambda step, text: tell(step, total, text))
     shutil.rmtree(folder / PACKED, ignore_errors=True)
+    if not failures:
+        (folder / FAILURES).unlink(missing_ok=True)
     return failures
+
+
+def _clear_half_packed(folder: Path) -> None:
+    """Removes what a call left that was killed while it packed, or before it listed what it could not read."""
+    for part in folder.glob(f".{PACKED}.*.part"):
+        shutil.rmtree(part, ignore_errors=True)
+    if not (folder / FAILURES).is_file():
+        shutil.rmtree(folder / PACKED, ignore_errors=True)
+    if not (folder / PACKED / "pack.json").is_file():
+        (folder / FAILURES).unlink(missing_ok=True)
+
+
+def _list_failures(failures: "list[Failure]", folder: Path) -> None:
+    """Writes the list even where it is empty: while the training goes on, it says that all is packed."""
+    from lociscope.images.sources import Failure
+    from lociscope.storage import replacing
+
+    with replacing(folder / FAILURES) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(Failure._fields)
+        writer.writerows(failures)
 
 
 def _finished(recipe: "Recipe", catalog: Path | None, folder: Path) -> bool:

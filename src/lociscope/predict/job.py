@@ -8,7 +8,6 @@ import json
 import logging
 import shutil
 import time
-import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,7 +16,7 @@ import numpy as np
 from lociscope.errors import LociscopeError
 from lociscope.images.sources import write_failures
 from lociscope.predictions import Predictions
-from lociscope.storage import check_schema, replacing, unwritable
+from lociscope.storage import DAMAGED, check_schema, replacing, unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -116,7 +115,7 @@ class Job:
         for path in sorted(self.folder.glob("*.npz")):
             try:
                 about, part = _load_part(path)
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            except DAMAGED as error:
                 logger.warning("'%s' is damaged (%s); its fields are predicted again", path, error)
                 continue
             check_schema(about["schema"], SCHEMA, f"'{path}'")

@@ -1,0 +1,234 @@
+"""`lociscope train`: a Run that can be cut off anywhere, and that no other training overwrites."""
+
+import io
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lociscope.catalog import Catalog
+from lociscope.cli import train
+from lociscope.run import Run
+
+Command = Callable[..., tuple[int, str, str]]
+Trained = tuple[Path, Any]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# === One training ===
+
+
+def test_a_run_holds_what_it_should(trained: Trained) -> None:
+    folder, said = trained
+    assert (said.code, said.out) == (3, f"{folder}\n"), said.err
+    assert said.err.startswith(f"lociscope: 1 field failed, listed in {folder}/failures.csv; the first: ")
+    assert said.err.count("\n") == 1
+    run = Run.open(folder)
+    assert [row["epoch"] for row in run.history()] == [1, 2, 3]
+    assert run.environment().fields == {"train": 9, "valid": 3}
+    assert run.recipe().train.checkpoint_steps == 2
+    predictions = run.predictions()
+    assert set(predictions.ids) == set(run.truth())
+    assert len(predictions) == 3
+    assert "f07" in (folder / "failures.csv").read_text()
+    assert not (folder / "packed").exists()
+
+
+def test_a_finished_run_says_so_and_changes_nothing(lociscope: Command, training: Any, trained: Trained) -> None:
+    folder, first = trained
+    before = contents(folder)
+    code, out, err = lociscope(*training.words, "-o", folder)
+    assert (code, out) == (3, f"{folder}\n")
+    assert err == f"'{folder}' is finished already\n{first.err}"
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [(("-s", "train.epochs=4"), "is a Run of another recipe"), (("-s", "augment.flip=false"), "of another recipe")],
+)
+def test_a_run_of_another_recipe_is_refused(
+    lociscope: Command, training: Any, trained: Trained, words: tuple[str, ...], sentence: str
+) -> None:
+    before = contents(trained[0])
+    code, out, err = lociscope(*training.words, *words, "-o", trained[0])
+    assert (code, out) == (1, "")
+    assert sentence in err
+    assert err.endswith("Name another folder with -o.\n")
+    assert contents(trained[0]) == before
+
+
+def test_a_finished_run_on_other_fields_is_refused(
+    lociscope: Command, training: Any, trained: Trained, tmp_path: Path
+) -> None:
+    entries = list(Catalog.read(training.catalog))
+    words = list(training.words)
+    place = words.index(str(training.catalog))
+    for name, changed in (
+        ("fewer", entries[:-1]),
+        ("relabelled", [replace(entry, target=(1,)) for entry in entries]),
+    ):
+        words[place] = str(tmp_path / f"{name}.parquet")
+        Catalog.of(changed, tmp_path).write(tmp_path / f"{name}.parquet")
+        code, out, err = lociscope(*words, "-o", trained[0])
+        assert (code, out) == (1, ""), name
+        assert err == f"lociscope: '{trained[0]}' is a finished Run on other fields. Name another folder with -o.\n"
+    del words[place - 1 : place + 1]
+    assert "on other fields" in lociscope(*words, "-o", trained[0])[2]
+
+
+def test_a_folder_of_somebody_else_is_left_alone(lociscope: Command, training: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "packed").mkdir(parents=True)
+    (tmp_path / "mine" / "packed" / "photos.zip").write_text("mine")
+    code, out, err = lociscope(*training.words, "-o", "mine")
+    assert (code, out, err) == (1, "", "lociscope: 'mine' exists and is no Run. Name another folder with -o.\n")
+    assert contents(tmp_path / "mine") == {"packed/photos.zip": b"mine"}
+
+
+# === Wrong usage ===
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["lenet55"], "No recipe 'lenet55' (No such file or directory). Did you mean 'lenet5'?"),
+        (["lenet5", "-s", "train.epoch=3"], "has the unknown key 'train.epoch'. Did you mean 'epochs'?"),
+        (["lenet5", "-s", "trian.epochs=3"], "has the unknown key 'trian'. Did you mean 'train'?"),
+        (["lenet5", "-s", "train.epochs=many"], "train.epochs: "),
+        (["lenet5", "-s", "train.epochs=0"], "train.epochs: "),
+        (["lenet5", "-s", "train.epochs"], "is no key=value"),
+        (["lenet5", "-s", "network.name=lenet"], "No network 'lenet'. Did you mean 'lenet5'?"),
+        (["misspelt.toml"], "has the unknown key 'data.sise'. Did you mean 'size'?"),
+        (["broken.toml"], "Recipe 'broken.toml' is no TOML: "),
+    ],
+)
+def test_what_a_recipe_does_not_know(lociscope: Command, tmp_path: Path, words: list[str], sentence: str) -> None:
+    (tmp_path / "misspelt.toml").write_text("[data]\nsise = 64\n")
+    (tmp_path / "broken.toml").write_text("[data\n")
+    code, out, err = lociscope("train", *words, "-o", "run")
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_option_that_the_network_does_not_know(lociscope: Command, tmp_path: Path) -> None:
+    for setting, sentence in (
+        ("network.widht=2", "Network 'lenet5' has no option 'widht'. Did you mean 'width'?"),
+        ("network.width=100", "Network 'lenet5' cannot be built: width must be in "),
+    ):
+        code, out, err = lociscope("train", "lenet5", "-s", setting, "-o", "run")
+        assert (code, out) == (2, "")
+        assert sentence in err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("catalog", "sentence"),
+    [("none.parquet", "Cannot read Catalog 'none.parquet'"), ("unlabelled.parquet", "has 0 labelled fields")],
+)
+def test_a_catalog_that_cannot_teach(
+    lociscope: Command, training: Any, tmp_path: Path, catalog: str, sentence: str
+) -> None:
+    entries = [replace(entry, target=None) for entry in Catalog.read(training.catalog)]
+    Catalog.of(entries, tmp_path).write(tmp_path / "unlabelled.parquet")
+    code, out, err = lociscope("train", "lenet5", "-c", catalog, "-o", "run")
+    assert (code, out) == (1, "")
+    assert sentence in err
+
+
+# === Cut off ===
+
+
+def weights_of(run: Path) -> dict[str, np.ndarray]:
+    """Every array in `best.keras`, by its path."""
+    import h5py  # type: ignore[import-untyped]
+
+    found: dict[str, np.ndarray] = {}
+    with zipfile.ZipFile(run / "best.keras") as archive:
+        data = io.BytesIO(archive.read("model.weights.h5"))
+    with h5py.File(data) as file:
+        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def steps_of(run: Path) -> int:
+    """The newest checkpoint's step."""
+    return max((int(path.name) for path in (run / "checkpoints").glob("[0-9]*")), default=0)
+
+
+def kill_when(words: list[str], moment: Callable[[], bool]) -> None:
+    """Starts a command, and kills it at a moment."""
+    with subprocess.Popen([sys.executable, "-m", "lociscope", *words], stderr=subprocess.PIPE, text=True) as started:
+        while started.poll() is None and not moment():
+            time.sleep(0.0005)
+        assert started.stderr is not None
+        assert started.poll() is None, f"ended before the moment came: {started.stderr.read()}"
+        started.send_signal(signal.SIGKILL)
+
+
+def test_only_what_was_packed_and_listed_is_gone_on_with(tmp_path: Path) -> None:
+    for name in ("packed/pack.json", ".packed.1.part/x.npy", "failures.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    train._clear_half_packed(tmp_path)
+    assert set(contents(tmp_path)) == {"packed/pack.json", "failures.csv"}
+    (tmp_path / "failures.csv").unlink()
+    train._clear_half_packed(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_killed_at_many_moments_it_ends_with_the_same_weights(training: Any, trained: Trained, tmp_path: Path) -> None:
+    alone, said = trained
+    run = tmp_path / "run"
+    words = [*training.words, "-o", str(run)]
+    for moment in (
+        lambda: any(run.glob(".packed.*.part/x.npy")),
+        lambda: (run / "packed" / "pack.json").exists(),
+        lambda: steps_of(run) >= 2,  # of 4 in an epoch
+        lambda: (run / "best.keras").exists(),
+    ):
+        kill_when(words, moment)
+        assert not (run / "DONE").exists()
+    last = subprocess.run([sys.executable, "-m", "lociscope", *words], capture_output=True, text=True, check=False)
+    assert (last.returncode, last.stdout) == (3, f"{run}\n"), last.stderr
+    assert last.stderr == said.err.replace(str(alone), str(run))
+    mine, theirs = weights_of(run), weights_of(alone)
+    assert mine.keys() == theirs.keys()
+    assert len(mine) > 10
+    for name, array in theirs.items():
+        np.testing.assert_array_equal(mine[name], array, err_msg=name)
+    losses = [[row[key] for key in ("epoch", "loss", "val_loss")] for row in Run.open(run).history()]
+    assert losses == [[row[key] for key in ("epoch", "loss", "val_loss")] for row in Run.open(alone).history()]
+    made, expected = (Run.open(each).predictions().probability for each in (run, alone))
+    np.testing.assert_array_equal(made, expected)
+    assert not list(run.glob(".packed.*"))
+    assert not (run / "packed").exists()
+
+
+@pytest.mark.slow
+def test_an_unfinished_run_refuses_other_fields_and_recipes(training: Any, trained: Trained, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained[0], run)
+    (run / "DONE").unlink()
+    said = subprocess.run(
+        [sys.executable, "-m", "lociscope", *training.words, "-s", "data.seed=1", "-o", run],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (said.returncode, said.stdout) == (1, "")
+    assert said.stderr == f"lociscope: '{run}' is a Run of another recipe. Name another folder with -o.\n"
+    assert json.loads((run / "environment.json").read_text())["schema"] == 1
