@@ -117,6 +117,14 @@ def test_no_place_is_a_negative_field() -> None:
     assert field.specimen.endswith("negative")
 
 
+def test_label_noise_leaves_the_pixels_alone() -> None:
+    clean, noisy = (draw_field(2, places=[7], size=SIZE, label_noise=noise) for noise in (0.0, 1.0))
+    assert np.array_equal(clean.pixels, noisy.pixels)
+    assert clean.target == (7,)
+    assert noisy.target != (7,)
+    assert clean.drawn == noisy.drawn
+
+
 def test_the_scale_is_the_one_asked_for() -> None:
     assert draw_field(0, size=SIZE, pixel_size=0.5).pixel_size == 0.5
     for index in range(0, 20, 2):
@@ -144,6 +152,7 @@ def test_workers_do_not_change_the_pixels() -> None:
         ({"seed": -1}, "0 or more"),
         ({"size": 16}, "64 px or more"),
         ({"pixel_size": 0.01}, "smaller than a cell"),
+        ({"label_noise": 1.5}, "0–1"),
         ({"places": [28]}, "whole numbers 0–27"),
         ({"cell_line": "U2OS"}, "Did you mean 'U-2 OS'"),
     ],

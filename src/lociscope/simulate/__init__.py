@@ -2,13 +2,14 @@
 
 from lociscope.simulate.atlas import read_truth, write_atlas
 from lociscope.simulate.cell_lines import CELL_LINES
-from lociscope.simulate.field import CellTruth, SimulatedField, draw_field, draw_fields
+from lociscope.simulate.field import VERSION, CellTruth, SimulatedField, draw_field, draw_fields
 from lociscope.simulate.frequencies import label_sets
 from lociscope.simulate.patterns import PATTERNS, place_number
 
 __all__ = [
     "CELL_LINES",
     "PATTERNS",
+    "VERSION",
     "CellTruth",
     "SimulatedField",
     "draw_field",

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.images.write import write_planes
 from lociscope.labels import N_LABELS, format_target
-from lociscope.simulate.field import SimulatedField, draw_fields, field_id
+from lociscope.simulate.field import VERSION, SimulatedField, draw_fields, field_id
 from lociscope.simulate.specimen import REFERENCE_SIZE
 from lociscope.storage import check_schema, replacing
 
@@ -38,6 +38,7 @@ def write_atlas(
     seed: int = 0,
     places: Sequence[int] | None = None,
     cell_line: str | None = None,
+    label_noise: float = 0.0,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
@@ -50,6 +51,7 @@ def write_atlas(
         seed: Seed of the atlas.
         places: As in `draw_field`, for every field.
         cell_line: As in `draw_field`, for every field.
+        label_noise: As in `draw_field`.
         workers: Processes that draw.
         progress: Told after each field.
 
@@ -64,8 +66,8 @@ def write_atlas(
         raise UsageError(f"An atlas needs at least one field, received {fields}.")
     root = Path(folder)
     recipe: dict[str, Any] = {
-        "schema": SCHEMA, "size": size, "seed": seed, "places": sorted(set(places)) if places is not None else None,
-        "cell_line": cell_line,
+        "schema": SCHEMA, "version": VERSION, "size": size, "seed": seed, "places": sorted(set(places)) if places is not None else None,
+        "cell_line": cell_line, "label_noise": label_noise,
     }  # fmt: skip
     return _write(root, recipe, fields, workers, progress)
 
@@ -81,7 +83,7 @@ def _write(root: Path, recipe: dict[str, Any], fields: int, workers: int | None,
     seed = recipe["seed"]
     missing = [i for i in range(fields) if not (root / "truth" / f"{field_id(seed, i)}.npz").exists()]
     done = fields - len(missing)
-    options = {key: recipe[key] for key in ("size", "seed", "places", "cell_line")}
+    options = {key: recipe[key] for key in ("size", "seed", "places", "cell_line", "label_noise")}
     for field in draw_fields(missing, workers=workers, **options):
         _write_field(root, field)
         done += 1

@@ -15,12 +15,14 @@ from lociscope.labels import format_target
 from lociscope.simulate.draw import Canvas
 from lociscope.simulate.layout import State
 from lociscope.simulate.optics import record
-from lociscope.simulate.protein import green_channel
+from lociscope.simulate.protein import annotate, green_channel
 from lociscope.simulate.reference import blue_channel, red_channel, yellow_channel
 from lociscope.simulate.scene import Scene
 from lociscope.simulate.specimen import REFERENCE_SIZE, Specimen, draw_specimen
 from lociscope.simulate.structures import build_scene
 
+VERSION = 1
+"""Raised whenever equal arguments come to give other pixels; an atlas or a cache of another version is another one."""
 FIELDS_PER_SPECIMEN = 2
 """Fields that follow one another and show the same specimen: cell line, protein, microscope."""
 SMALLEST_SIZE = 64
@@ -94,6 +96,7 @@ def draw_field(
     places: Sequence[int] | None = None,
     cell_line: str | None = None,
     pixel_size: float | None = None,
+    label_noise: float = 0.0,
 ) -> SimulatedField:
     """Draws one field. Equal arguments give equal pixels, in any process and in any order.
 
@@ -104,6 +107,7 @@ def draw_field(
         places: What is drawn and labelled; empty for a negative field; None draws a label set by its real frequency.
         cell_line: Name of a line in `CELL_LINES`; None draws one.
         pixel_size: Side of a pixel in µm; None draws one such that the field spans 138–246 µm, mostly near 164.
+        label_noise: Share of labels that are wrong, 0–1; the pixels do not depend on it.
 
     Returns:
         The field with its truth.
@@ -111,7 +115,7 @@ def draw_field(
     Raises:
         UsageError: A number is out of range, or a place or cell line is unknown.
     """
-    _check(index, seed, size, pixel_size)
+    _check(index, seed, size, pixel_size, label_noise)
     number = index // FIELDS_PER_SPECIMEN
     specimen = draw_specimen(np.random.default_rng([seed, number, 1]), places, cell_line)
     protein, line = specimen.protein, specimen.line
@@ -128,7 +132,7 @@ def draw_field(
     return SimulatedField(
         id=field_id(seed, index),
         pixels=pixels,
-        target=protein.target,
+        target=annotate(np.random.default_rng([seed, number, 3]), protein.target, label_noise),
         drawn=protein.drawn,
         specimen=f"{seed}-{number:06d}-{line.name}-{format_target(protein.target).replace(' ', '.') or 'negative'}",
         cell_line=line.name,
@@ -159,9 +163,11 @@ def field_id(seed: int, index: int) -> str:
     return f"sim-{seed}-{index:06d}"
 
 
-def _check(index: int, seed: int, size: int, pixel_size: float | None) -> None:
+def _check(index: int, seed: int, size: int, pixel_size: float | None, label_noise: float) -> None:
     if index < 0 or seed < 0:
         raise UsageError(f"Index and seed must be 0 or more, received index {index} and seed {seed}.")
+    if not 0 <= label_noise <= 1:
+        raise UsageError(f"Label noise is a share of the labels, 0–1, received {label_noise}.")
     if size < SMALLEST_SIZE:
         raise UsageError(
             f"A field of {size} px cannot hold a cell that could be told from another; pass a size of {SMALLEST_SIZE} "
@@ -198,6 +204,7 @@ def draw_fields(
     places: Sequence[int] | None = None,
     cell_line: str | None = None,
     pixel_size: float | None = None,
+    label_noise: float = 0.0,
     workers: int | None = None,
 ) -> Iterator[SimulatedField]:
     """Draws fields, in order; the pixels do not depend on `workers`.
@@ -209,13 +216,17 @@ def draw_fields(
         places: As in `draw_field`, for every field.
         cell_line: As in `draw_field`, for every field.
         pixel_size: As in `draw_field`.
+        label_noise: As in `draw_field`.
         workers: Processes; None or 1 draws in this one. A script that asks for more needs the usual
             `if __name__ == "__main__"`.
 
     Yields:
         The fields; not more than a few per process are held at a time.
     """
-    draw = partial(draw_field, seed=seed, size=size, places=places, cell_line=cell_line, pixel_size=pixel_size)
+    draw = partial(
+        draw_field, seed=seed, size=size, places=places, cell_line=cell_line, pixel_size=pixel_size,
+        label_noise=label_noise,
+    )  # fmt: skip
     if workers is None or workers <= 1:
         yield from map(draw, indices)
         return

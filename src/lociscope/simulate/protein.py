@@ -30,6 +30,15 @@ COMPANIONS: dict[int, tuple[tuple[int, float, float, float], ...]] = {
 }
 """For a labelled place the places that often show with it unlabelled: place, how often, weakest, strongest."""
 
+CONFUSED: dict[int, tuple[int, ...]] = {
+    0: (5, 4, 25), 1: (0, 2, 5), 2: (3, 0, 25), 3: (2, 5, 0), 4: (0, 5, 2), 5: (0, 3, 19), 6: (25, 23, 11),
+    7: (23, 18, 25), 8: (9, 10, 20), 9: (10, 8, 26), 10: (9, 20), 11: (24, 6, 25), 12: (21, 22, 25), 13: (22, 21, 12),
+    14: (16, 25, 15), 15: (14, 16), 16: (14, 17), 17: (16, 18), 18: (19, 7, 25), 19: (18, 5, 25), 20: (9, 10, 8),
+    21: (25, 22, 12), 22: (13, 21, 26), 23: (6, 25, 7), 24: (18, 19, 5), 25: (6, 21, 23), 26: (20, 25, 19),
+    27: (26, 24, 15),
+}  # fmt: skip
+"""What a place is taken for: where ten networks trained on real fields put the weight of real fields of one label."""
+
 
 @dataclass(frozen=True, slots=True)
 class Role:
@@ -107,6 +116,28 @@ def _role(rng: np.random.Generator, place: int, strength: float, *, labelled: bo
     silent = float(rng.uniform(0.1, 0.7)) if rng.random() < (0.7 if place in (11, 15) else 0.2) else 0.0
     varies = float(rng.uniform(0.05, 0.45))
     return Role(place, styles[int(rng.integers(len(styles)))], float(strength), labelled, varies, silent)
+
+
+def annotate(rng: np.random.Generator, places: tuple[int, ...], noise: float) -> tuple[int, ...]:
+    """The labels as an annotator gives them who errs now and then.
+
+    Args:
+        rng: Source of randomness.
+        places: The right labels.
+        noise: Share of labels that are wrong: half of these are left out where another remains, the others exchanged
+            for a place that looks alike.
+
+    Returns:
+        The labels, ascending; as many as before or fewer, never none unless there were none.
+    """
+    kept = set(places)
+    for place in places:
+        wrong, left_out, other = rng.random() < noise, rng.random() < 0.5, rng.choice(CONFUSED[place])
+        if wrong and left_out and len(kept) > 1:
+            kept.discard(place)
+        elif wrong:
+            kept = (kept - {place}) | {int(other)}
+    return tuple(sorted(kept))
 
 
 def cell_levels(rng: np.random.Generator, role: Role, cells: Cells, expression: Levels) -> Levels:

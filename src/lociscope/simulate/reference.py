@@ -21,10 +21,14 @@ def red_channel(rng: np.random.Generator, scene: Scene) -> Image:
 def blue_channel(rng: np.random.Generator, scene: Scene) -> Image:
     """DNA: nuclei with texture and dark nucleoli; condensed chromosomes are brighter."""
     canvas = scene.canvas
-    grain = np.exp(rng.uniform(0.15, 0.32) * scene.grain + 0.1 * canvas.noise(rng, 4))
+    grain = np.exp(rng.uniform(0.16, 0.38) * scene.grain + 0.1 * canvas.noise(rng, 4))
     level = scene.spread(np.exp(rng.normal(0, 0.16, len(scene.cells))))
     dark = 1 - rng.uniform(0.4, 0.75) * canvas.blur(scene.nucleoli, 0.2)
-    nuclei = scene.nucleus * np.clip(grain, 0.2, 3) * dark * (1 - 0.5 * np.exp(np.minimum(scene.beyond, 0) / 0.7))
+    cells = scene.cells
+    blurred = rng.random(len(cells)) < rng.uniform(0, 0.4)  # nuclei whose edge is not in the slice
+    edge = scene.spread(np.where(blurred, rng.uniform(1, 2.5, len(cells)), rng.uniform(0.3, 0.9, len(cells))))
+    soft = np.clip(0.5 - scene.beyond / np.maximum(edge, scene.canvas.pixel_size), 0, 1) * scene.spread(~cells.mitotic)
+    nuclei = soft * np.clip(grain, 0.2, 3) * dark * (1 - 0.4 * np.exp(np.minimum(scene.beyond, 0) / 0.7))
     stray = rng.uniform(0.002, 0.02) * scene.body
     return np.asarray((np.maximum(nuclei, 0) + stray + 1.7 * scene.chromatin * np.clip(grain, 0.4, 2)) * level)
 

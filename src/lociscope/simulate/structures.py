@@ -77,7 +77,7 @@ def _rasterise(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells: 
         depth=depth,
         beyond=beyond.astype(np.float32),
         contact=np.where(inside & (shape.second < TOUCHING), close, FAR * 10).astype(np.float32),
-        grain=0.8 * canvas.noise(rng, rng.uniform(1.2, 2.4)) + 0.6 * canvas.noise(rng, 0.7),
+        grain=0.65 * canvas.noise(rng, rng.uniform(1.2, 2.4)) + 0.75 * canvas.noise(rng, 0.75),
         debris=canvas.blank(),
         mesh=_mesh(rng, canvas),
         nucleoli=canvas.blank(),
