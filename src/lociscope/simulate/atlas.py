@@ -66,7 +66,8 @@ def write_atlas(
         raise UsageError(f"An atlas needs at least one field, received {fields}.")
     root = Path(folder)
     recipe: dict[str, Any] = {
-        "schema": SCHEMA, "version": VERSION, "size": size, "seed": seed, "places": sorted(set(places)) if places is not None else None,
+        "schema": SCHEMA, "version": VERSION, "size": size, "seed": seed,
+        "places": None if places is None else sorted(set(places)),
         "cell_line": cell_line, "label_noise": label_noise,
     }  # fmt: skip
     return _write(root, recipe, fields, workers, progress)

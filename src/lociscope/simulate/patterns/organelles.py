@@ -1,5 +1,7 @@
 """Single and threaded organelles: Golgi (7), MTOC (18), centrosome (19), mitochondria (23), aggresome (24)."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from lociscope.simulate.draw import Image, unit
@@ -9,24 +11,45 @@ from lociscope.simulate.patterns.vesicles import nearness, numbers, soft_haze
 from lociscope.simulate.scene import Scene
 
 
-@pattern(7, "ribbon", "compact", "crescent", "scattered")
+@dataclass(frozen=True, slots=True)
+class GolgiStyle:
+    """How the pieces of a Golgi lie.
+
+    Attributes:
+        pieces: Mean number in a cell.
+        wide: How far they reach around the nucleus, radians.
+        deep: How far they reach away from it, µm.
+        steps: Length of a piece in steps of 0.45 µm.
+    """
+
+    pieces: float
+    wide: float
+    deep: float
+    steps: int
+
+
+GOLGI_STYLES = {
+    "ribbon": GolgiStyle(15, 0.45, 1.7, 8),
+    "compact": GolgiStyle(13, 0.22, 1.3, 5),
+    "crescent": GolgiStyle(18, 0.9, 1.0, 8),
+    "scattered": GolgiStyle(16, 1.5, 2.2, 2),
+}
+
+
+@pattern(7, *GOLGI_STYLES)
 def golgi(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
     """A folded ribbon beside the nucleus where microtubules meet; in mitosis it falls into dots."""
-    cells = scene.cells
-    mean = {"ribbon": 15, "compact": 13, "crescent": 18, "scattered": 16}[style]
-    counts = np.where(cells.mitotic, 0, rng.poisson(mean * np.clip(cells.radius / 13, 0.4, 1.6)))
+    cells, shape = scene.cells, GOLGI_STYLES[style]
+    counts = np.where(cells.mitotic, 0, rng.poisson(shape.pieces * np.clip(cells.radius / 13, 0.4, 1.6)))
     cell = np.repeat(np.arange(len(cells)), counts)
     way = np.arctan2(cells.pole_y - cells.nucleus_y, cells.pole_x - cells.nucleus_x)[cell]
-    wide = {"ribbon": 0.45, "compact": 0.22, "crescent": 0.9, "scattered": 1.5}[style]
-    turn = way + rng.normal(0, wide, len(cell))
-    deep = np.abs(rng.normal(0, {"ribbon": 1.7, "compact": 1.3, "crescent": 1.0, "scattered": 2.2}[style], len(cell)))
-    away = cells.nucleus_radius[cell] + 0.7 + deep
+    turn = way + rng.normal(0, shape.wide, len(cell))
+    away = cells.nucleus_radius[cell] + 0.7 + np.abs(rng.normal(0, shape.deep, len(cell)))
     y, x = cells.nucleus_y[cell] + away * np.sin(turn), cells.nucleus_x[cell] + away * np.cos(turn)
-    steps = {"ribbon": 8, "compact": 5, "crescent": 8, "scattered": 2}[style]
     tangent = turn + np.pi / 2 * rng.choice([-1, 1], len(cell)) + rng.normal(0, 0.7, len(cell))
     inside = scene.at(scene.owner, y, x) == cell + 1
     y, x, cell, tangent = y[inside], x[inside], cell[inside], tangent[inside]
-    tracks = walk(rng, scene, y, x, cell, tangent, steps, 0.8, 0.45)
+    tracks = walk(rng, scene, y, x, cell, tangent, shape.steps, 0.8, 0.45)
     weight = levels[cell] * rng.gamma(4, 0.25, len(cell))
     ribbons = scene.canvas.blur(scene.canvas.strokes(tracks, weight), rng.uniform(0.2, 0.32))
     ribbons = np.minimum(ribbons, 2.2) * (1 - 0.75 * scene.hidden)
