@@ -70,7 +70,7 @@ def organizing_center(scene: Scene, rng: np.random.Generator, style: str, levels
     sigma = rng.uniform(0.14, 0.26, len(cell))
     granules = scene.canvas.dots(y, x, sigma, levels[cell] * rng.gamma(2, 0.5, len(cell)))
     cloud = scene.canvas.dots(cells.pole_y, cells.pole_x, rng.uniform(0.6, 1.2, len(cells)), 0.4 * levels)
-    return unit(granules + cloud) + soft_haze(scene, rng, levels, 0.03, 0.2)
+    return unit(granules + cloud) + soft_haze(scene, rng, levels, 0.02, 0.14)
 
 
 @pattern(19, "pair", "single")
@@ -88,7 +88,7 @@ def centrosome(scene: Scene, rng: np.random.Generator, style: str, levels: Level
     seen = np.where(rng.random(len(cells)) < 0.85, 1.0, 0.15)
     weight = np.concatenate([levels * seen, levels * seen * second])
     sigma = np.tile(rng.uniform(0.2, 0.34) * np.exp(rng.normal(0, 0.12, len(cells))), 2)
-    return unit(scene.canvas.dots(y, x, sigma, weight)) + soft_haze(scene, rng, levels, 0.03, 0.25)
+    return unit(scene.canvas.dots(y, x, sigma, weight)) + soft_haze(scene, rng, levels, 0.02, 0.15)
 
 
 @pattern(23, "threads", "rods", "grains")
