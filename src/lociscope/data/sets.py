@@ -61,15 +61,20 @@ def training_sets(
         key: dict[str, Any] = {"simulated": settings.model_dump(exclude={"valid"})}
         draw = partial(prepare_simulated, settings, workers)
         packed = pack(folder, key, settings.fields, draw, settings.input, progress)
-        return _parted(packed, None, recipe, f"{settings.fields} simulated fields of seed {settings.seed}")
-    table, spec = _labelled(catalog), recipe.data.input
+        return parted(packed, None, recipe, f"{settings.fields} simulated fields of seed {settings.seed}")
+    table, spec = labelled_fields(catalog), recipe.data.input
     key = {"catalog": hashlib.sha256(catalog.read_bytes()).hexdigest(), "input": spec.model_dump()}
     packed = pack(folder, key, len(table), partial(prepare_catalog, table, spec, failures), spec, progress)
     split = {entry.id: entry.split for entry in table}
-    return _parted(packed, split, recipe, f"Catalog '{catalog.name}'")
+    return parted(packed, split, recipe, f"Catalog '{catalog.name}'")
 
 
-def _labelled(path: "Path") -> Catalog:
+def labelled_fields(path: "Path") -> Catalog:
+    """The rows of a Catalog that training may see: labelled, and not of the split `test`.
+
+    Raises:
+        LociscopeError: They are fewer than two.
+    """
     table = Catalog.read(path).labelled().without("split", "test")
     if len(table) < 2:
         raise LociscopeError(
@@ -79,7 +84,18 @@ def _labelled(path: "Path") -> Catalog:
     return table
 
 
-def _parted(packed: Packed, split: dict[str, str | None] | None, recipe: "Recipe", source: str) -> TrainingSets:
+def parted(packed: Packed, split: dict[str, str | None] | None, recipe: "Recipe", source: str) -> TrainingSets:
+    """Parts fields into those to learn from and those held out.
+
+    Args:
+        packed: All fields.
+        split: Their Catalog's column, by id; followed where it says `valid`, otherwise whole groups are drawn.
+        recipe: Says what share is held out, and the seed.
+        source: Where they came from, for the record.
+
+    Raises:
+        LociscopeError: One side would be empty.
+    """
     if split and "valid" in split.values():
         held = np.array([split[name] == "valid" for name in packed.ids])
     else:

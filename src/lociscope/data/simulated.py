@@ -4,20 +4,21 @@ from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from lociscope.data.pack import Prepared
 from lociscope.images.scale import prepare
-from lociscope.simulate import draw_field, label_sets
+from lociscope.simulate import SimulatedField, draw_field, label_sets
 from lociscope.simulate.field import FIELDS_PER_SPECIMEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from lociscope.recipe import Data
 
+Made = TypeVar("Made")
 _LABELS = 7
 """Separates the draw of label sets from the simulator's own draws of the same seed and number."""
 
@@ -32,15 +33,28 @@ def prepare_simulated(settings: "Data", workers: int = 1) -> "Iterator[Prepared]
     Yields:
         The fields; their group is the specimen.
     """
-    draw = partial(prepare_one, settings)
+    yield from in_order(partial(prepare_one, settings), range(settings.fields), workers)
+
+
+def in_order(make: "Callable[[int], Made]", numbers: "Iterable[int]", workers: int = 1) -> "Iterator[Made]":
+    """Makes something of each number, over processes, in order; a few for each process are held at a time.
+
+    Args:
+        make: A pure function that can be sent to another process.
+        numbers: What it takes, one by one.
+        workers: Processes; 1 makes them in this one.
+
+    Yields:
+        What it makes.
+    """
     if workers <= 1:
-        yield from map(draw, range(settings.fields))
+        yield from map(make, numbers)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting: deque[Future[Prepared]] = deque()
+        waiting: deque[Future[Made]] = deque()
         try:
-            for index in range(settings.fields):
-                waiting.append(pool.submit(draw, index))
+            for number in numbers:
+                waiting.append(pool.submit(make, number))
                 if len(waiting) > 4 * workers:
                     yield waiting.popleft().result()
             while waiting:
@@ -51,8 +65,13 @@ def prepare_simulated(settings: "Data", workers: int = 1) -> "Iterator[Prepared]
 
 def prepare_one(settings: "Data", index: int) -> Prepared:
     """Draws and prepares the field of one number; a pure function of its arguments."""
+    field = draw_one(settings, index)
+    return Prepared(field.id, field.specimen, prepare(field.pixels, settings.input), field.target)
+
+
+def draw_one(settings: "Data", index: int) -> SimulatedField:
+    """Draws the field of one number, rare places lifted as the settings say; a pure function of its arguments."""
     sets, chances = label_sets(settings.balance)
     rng = np.random.default_rng([settings.seed, index // FIELDS_PER_SPECIMEN, _LABELS])
     places = sets[int(rng.choice(len(sets), p=chances))]
-    field = draw_field(index, seed=settings.seed, size=settings.drawn_size, places=places)
-    return Prepared(field.id, field.specimen, prepare(field.pixels, settings.input), field.target)
+    return draw_field(index, seed=settings.seed, size=settings.drawn_size, places=places)

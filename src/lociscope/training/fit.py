@@ -1,35 +1,26 @@
 """One fit for every network: Recipe and packed fields in, Run out."""
 
-import logging
-import platform
-import subprocess
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lociscope.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
-from lociscope.decide.places import best_constant, decide_places
-from lociscope.errors import LociscopeError
-from lociscope.labels import N_LABELS, format_target
 from lociscope.models import build_network
 from lociscope.models.backend import load_keras
-from lociscope.predictions import Predictions
-from lociscope.run import Environment, Run
-from lociscope.storage import replacing
+from lociscope.training.record import claim, environment_of, keep_validation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import keras
 
     from lociscope.data.pack import Packed
     from lociscope.recipe import Recipe, Train
+    from lociscope.run import Run
 
-logger = logging.getLogger(__name__)
 RECORDED = ("lociscope", "numpy", "keras", "tensorflow", "onnxruntime")
+"""Packages whose versions a network's Run keeps."""
 
 
 def start_tensorflow(seed: int) -> None:
@@ -51,9 +42,9 @@ def fit(
     train: "Packed",
     valid: "Packed",
     source: str,
-    folder: Path,
+    folder: "Path",
     progress: "Callable[[int, str], None] | None" = None,
-) -> Run:
+) -> "Run":
     """Trains a network, or goes on with a training that was cut off.
 
     The same recipe, seed and fields give the same weights, whether or not the training was interrupted.
@@ -78,7 +69,8 @@ def fit(
     network = build_network(recipe.network.name, recipe.data.size, recipe.network.options)
     steps = steps_per_epoch(len(train), recipe.train.batch)
     model = _compiled(network, recipe.train, steps)
-    run = _claim(folder, recipe, _environment(recipe, train, valid, source, network.count_params()))
+    parameters = network.count_params()
+    run = claim(folder, recipe, environment_of(recipe, train, valid, source, parameters, RECORDED))
     keeper = Keeper(run, steps, recipe.train.checkpoint_steps, progress)
     keeper.resume(model)
     _train(model, keeper, recipe, train, valid, steps)
@@ -135,63 +127,9 @@ def _compiled(network: "keras.Model", settings: "Train", steps: int) -> "keras.M
     return model
 
 
-def _claim(folder: Path, recipe: "Recipe", environment: Environment) -> Run:
-    """Makes the Run's folder, or checks that what is there is the same training."""
-    run = Run(folder)
-    if run.recipe_file.is_file():
-        if run.recipe() != recipe:
-            raise LociscopeError(f"'{folder}' is a Run of another recipe. Name another folder with -o.")
-        before = run.environment()
-        if before.data_hash != environment.data_hash:
-            raise LociscopeError(f"'{folder}' is a Run on other fields. Name another folder with -o.")
-        if before.versions != environment.versions:
-            logger.warning("going on with other library versions than the training began with")
-        return run
-    folder.mkdir(parents=True, exist_ok=True)
-    with replacing(run.environment_file) as part:
-        part.write_text(environment.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
-    with replacing(run.recipe_file) as part:
-        recipe.write(part)
-    return run
-
-
-def _environment(recipe: "Recipe", train: "Packed", valid: "Packed", source: str, parameters: int) -> Environment:
-    return Environment(
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        seed=recipe.train.seed,
-        git=_git(),
-        versions={"python": platform.python_version(), **{name: version(name) for name in RECORDED}},
-        machine=f"{platform.system()} {platform.machine()}",
-        data=source,
-        data_hash=train.sha256,
-        fields={"train": len(train), "valid": len(valid)},
-        parameters=parameters,
-    )
-
-
-def _git() -> str | None:
-    """The commit of the checkout that this code lies in; None where it was installed."""
-    here = Path(__file__).parent
-    try:
-        said = subprocess.run(  # noqa: S603 - fixed words
-            ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607
-            capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return said.stdout.strip()
-
-
-def _predict_valid(run: Run, network: "keras.Model", valid: "Packed", recipe: "Recipe") -> None:
+def _predict_valid(run: "Run", network: "keras.Model", valid: "Packed", recipe: "Recipe") -> None:
     """Stores what the network says of the fields that it was not trained on, and their truth."""
     outputs = [network(x, training=False) for x, _ in evaluation_batches(valid, recipe.train.batch)]
     probability = np.concatenate([np.asarray(output["probabilities"]) for output in outputs])
     embedding = np.concatenate([np.asarray(output["embedding"]) for output in outputs])
-    thresholds = np.full(N_LABELS, best_constant(valid.y, probability))
-    predicted, status = decide_places(probability, thresholds)
-    Predictions(valid.ids, probability, predicted, status, [()] * len(valid), embedding).write(run.predictions_file)
-    with replacing(run.truth_file) as part, part.open("w", encoding="utf-8") as file:
-        file.write("Id,Target\n")
-        file.writelines(
-            f"{name},{format_target(np.flatnonzero(row))}\n" for name, row in zip(valid.ids, valid.y, strict=True)
-        )
+    keep_validation(run, valid, probability, embedding)

@@ -1,0 +1,99 @@
+"""What every training leaves in its Run: whose it is, what it depends on, and what it says of fields it did not see."""
+
+import logging
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lociscope.decide.places import best_constant, decide_places
+from lociscope.errors import LociscopeError
+from lociscope.labels import N_LABELS, format_target
+from lociscope.predictions import Predictions
+from lociscope.run import Environment, Run
+from lociscope.storage import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lociscope.data.pack import Packed
+    from lociscope.recipe import Recipe
+
+logger = logging.getLogger(__name__)
+
+
+def claim(folder: Path, recipe: "Recipe", environment: Environment) -> Run:
+    """Makes the Run's folder, or checks that what is there is the same training.
+
+    Raises:
+        LociscopeError: The folder holds a Run of another recipe or other fields, or cannot be written.
+    """
+    run = Run(folder)
+    if run.recipe_file.is_file():
+        if run.recipe() != recipe:
+            raise LociscopeError(f"'{folder}' is a Run of another recipe. Name another folder with -o.")
+        before = run.environment()
+        if before.data_hash != environment.data_hash:
+            raise LociscopeError(f"'{folder}' is a Run on other fields. Name another folder with -o.")
+        if before.versions != environment.versions:
+            logger.warning("going on with other library versions than the training began with")
+        return run
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(run.environment_file) as part:
+        part.write_text(environment.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
+    with replacing(run.recipe_file) as part:
+        recipe.write(part)
+    return run
+
+
+def environment_of(
+    recipe: "Recipe", train: "Packed", valid: "Packed", source: str, parameters: int, packages: "Iterable[str]"
+) -> Environment:
+    """What a training depends on besides its recipe; `packages` are those whose versions are kept."""
+    return Environment(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        seed=recipe.train.seed,
+        git=_git(),
+        versions={"python": platform.python_version(), **{name: version(name) for name in packages}},
+        machine=f"{platform.system()} {platform.machine()}",
+        data=source,
+        data_hash=train.sha256,
+        fields={"train": len(train), "valid": len(valid)},
+        parameters=parameters,
+    )
+
+
+def _git() -> str | None:
+    """The commit of the checkout that this code lies in; None where it was installed."""
+    here = Path(__file__).parent
+    try:
+        said = subprocess.run(  # noqa: S603 - fixed words
+            ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607
+            capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return said.stdout.strip()
+
+
+def keep_validation(run: Run, valid: "Packed", probability: np.ndarray, embedding: np.ndarray | None = None) -> None:
+    """Stores what a model says of the fields that it was not trained on, and their truth.
+
+    Args:
+        run: The Run.
+        valid: The n fields.
+        probability: (n, 28).
+        embedding: (n, d), where the model has one.
+    """
+    thresholds = np.full(N_LABELS, best_constant(valid.y, probability))
+    predicted, status = decide_places(probability, thresholds)
+    Predictions(valid.ids, probability, predicted, status, [()] * len(valid), embedding).write(run.predictions_file)
+    with replacing(run.truth_file) as part, part.open("w", encoding="utf-8") as file:
+        file.write("Id,Target\n")
+        file.writelines(
+            f"{name},{format_target(np.flatnonzero(row))}\n" for name, row in zip(valid.ids, valid.y, strict=True)
+        )
