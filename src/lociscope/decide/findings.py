@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lociscope.decide.conformal import covered
 from lociscope.decide.decider import combine
+from lociscope.decide.forecast import forecast
 from lociscope.decide.intervals import Interval, repeated_bootstrap
 from lociscope.decide.metrics import (
     ClassMetric,
@@ -115,7 +116,9 @@ class Findings(_Frozen):
     losses: dict[str, float] = Field(description="Cross-validated log loss of each combiner; the least was kept.")
     weights: tuple[float, ...] = Field(description="Mean share of each member over classes, by position.")
     trials: tuple[Trial, ...]
-    expected: Score = Field(description="Macro-F1 to be expected on as many new fields; 95 % interval of a new draw.")
+    expected: Score = Field(
+        description="Macro-F1 to expect on as many new fields, and the 95 % interval of a new draw."
+    )
     scores: dict[str, Score] = Field(description="Outer cross-validation, with bootstrap intervals over fields.")
     levels: dict[str, Score] = Field(description="Macro-F1 on coarser levels.")
     over_mean: Score | None = Field(description="Paired gain in macro-F1 over the mean of all members, 90 % interval.")
@@ -168,7 +171,7 @@ def findings_of(
         losses={str(name): loss for name, loss in selected.losses.items()},
         weights=_shares(decider.ensemble.weights_),
         trials=_trials(truth, members, nested),
-        expected=Score.of(scores["macro_f1"].forecast()),
+        expected=Score.of(forecast(truth, nested.probability, decided, groups=groups)),
         scores={name: Score.of(each) for name, each in scores.items()},
         levels=_levels(truth, decided, groups),
         over_mean=gain_over("mean"),

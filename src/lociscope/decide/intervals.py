@@ -39,12 +39,6 @@ class Interval:
     n: int
     level: float = 0.95
 
-    def forecast(self) -> "Interval":
-        """The interval for the score of equally many new units: theirs varies as much as this one does."""
-        wide = np.sqrt(2)
-        low, high = (self.value + wide * (end - self.value) for end in (self.low, self.high))
-        return Interval(self.value, float(low), float(high), self.n, self.level)
-
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
