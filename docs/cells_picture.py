@@ -1,6 +1,6 @@
 """Draws docs/images/cells.png, the picture of the README: simulated fields with the protein in different places.
 
-    python docs/cells_picture.py
+python docs/cells_picture.py
 """
 
 from pathlib import Path

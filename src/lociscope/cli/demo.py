@@ -20,6 +20,9 @@ HELD_FOR_TEST = 0.2
 HELD_FOR_VALIDATION = 0.15
 """Share of the others on which epoch and threshold are chosen."""
 
+BATCH = 16
+"""Small, so that few fields give many steps."""
+
 
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything that is made.")] = Path("demo"),
@@ -84,7 +87,7 @@ class _Story:
         from lociscope.recipe import Recipe
 
         run = self.folder / "run"
-        recipe = Recipe.read("lenet5", {"train.epochs": epochs, "train.seed": self.seed, **DEMO_SETTINGS})
+        recipe = Recipe.read("lenet5", {"train.epochs": epochs, "train.seed": self.seed, "train.batch": BATCH})
         self._step("train LeNet-5", lambda: fit_run(recipe, catalog, run, self.workers))
         return run
 
@@ -169,7 +172,3 @@ class _Story:
         result = work()
         console.note(f"{time.monotonic() - started:6.1f} s  {what}")
         return result
-
-
-DEMO_SETTINGS = {"data.size": 128, "network.downsample": 2, "train.batch": 16}
-"""What makes LeNet-5 learn something in a minute or two on two cores."""

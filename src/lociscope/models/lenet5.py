@@ -143,13 +143,13 @@ def lenet5_1998(size: int) -> keras.Model:
 
 
 def lenet5(
-    size: int, width: float = 1.0, pooling: Pooling = "lse", dropout: float = 0.2, downsample: int = 1
+    size: int, width: float = 1.0, pooling: Pooling = "average", dropout: float = 0.2, downsample: int = 1
 ) -> keras.Model:
     """LeNet-5 with each choice brought up to date: C1, S2, C3, S4, C5, F6 remain.
 
     ReLU for tanh, batch normalisation before it, maximum for trainable subsampling, full for partial
-    connection, same for valid padding, C5 and F6 as convolutions with dropout, and a head that pools evidence
-    over the field, so that a place may show in one cell only.
+    connection, same for valid padding, C5 and F6 as convolutions with dropout, and a head that pools the
+    evidence of all positions.
 
     Args:
         size: Side of the input in px.
