@@ -15,12 +15,12 @@ def intermediate_filaments(scene: Scene, rng: np.random.Generator, style: str, l
     """Wavy tangled strands that cross: a cage around the nucleus or throughout the cell."""
     reach = {"whole": 14, "cage": 2.5, "bundled": 6}[style]
     density = scene.cytoplasm * np.exp(-np.maximum(scene.beyond, 0) / reach)
-    count = {"whole": 80, "cage": 70, "bundled": 45}[style]
+    count = {"whole": 150, "cage": 90, "bundled": 45}[style] * rng.uniform(0.6, 1.3)
     y, x, cell = scene.sample(rng, density, numbers(scene, rng, count))
     around = np.arctan2(y - scene.cells.nucleus_y[cell], x - scene.cells.nucleus_x[cell])
     angle = around + (np.pi / 2 if style == "cage" else 0) + rng.normal(0, 1.2, len(y))
-    tracks = walk(rng, scene, y, x, cell, angle, 16, 0.42, 1.0)
-    weight = levels[cell][:, None] * rng.gamma(2, 0.5, (len(y), 1)) * rng.gamma(5, 0.2, (len(y), 16))
+    tracks = walk(rng, scene, y, x, cell, angle, 16, rng.uniform(0.25, 0.45), 1.0)
+    weight = levels[cell][:, None] * rng.gamma(3, 1 / 3, (len(y), 1)) * rng.gamma(5, 0.2, (len(y), 16))
     strands = scene.canvas.strokes(tracks, weight)
     if style == "bundled":
         strands = scene.canvas.blur(strands, 0.2) * 1.4
