@@ -41,7 +41,7 @@ class Run:
 
     Attributes:
         folder: Holds `recipe.toml`, `environment.json`, `history.csv`, `checkpoints/`, and when finished
-            `best.keras`, `predictions.parquet` and `truth.csv` of the validation fields, and `DONE`.
+            `best.keras` (of the features recipe `best.npz`), `predictions.parquet` and `truth.csv` of the validation fields, and `DONE`.
     """
 
     folder: "Path"
@@ -84,6 +84,11 @@ class Run:
     def best_model(self) -> "Path":
         """The network that the Run keeps."""
         return self.folder / "best.keras"
+
+    @property
+    def best_features(self) -> "Path":
+        """The heads that a Run of the features recipe keeps in the network's stead."""
+        return self.folder / "best.npz"
 
     @property
     def predictions_file(self) -> "Path":

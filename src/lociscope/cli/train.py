@@ -54,12 +54,15 @@ def fit_run(recipe: "Recipe", catalog: Path | None, folder: Path, workers: int) 
     from lociscope.data.pipeline import steps_per_epoch
     from lociscope.data.sets import training_sets
     from lociscope.models import build_network
+    from lociscope.models.features import NAME
     from lociscope.training.fit import fit
 
     if _finished(recipe, catalog, folder):
         console.note(f"'{folder}' is finished already")
         shutil.rmtree(folder / PACKED, ignore_errors=True)
         return _read_failures(folder)
+    if recipe.network.name == NAME:
+        return _fit_features(recipe, catalog, folder, workers)
     build_network(recipe.network.name, recipe.data.size, recipe.network.options)  # refuses before the long part
     _clear_half_packed(folder)
     failures: list[Failure] = []
@@ -97,6 +100,22 @@ def _list_failures(failures: "list[Failure]", folder: Path) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(Failure._fields)
         writer.writerows(failures)
+
+
+def _fit_features(recipe: "Recipe", catalog: Path | None, folder: Path, workers: int) -> "list[Failure]":
+    """The same for the features recipe, which has no network: measures the fields, fits its heads."""
+    from lociscope.training.fit_features import fit_features, measured_sets, steps
+
+    total = steps(recipe)  # refuses wrong options before the long part
+    failures: list[Failure] = []
+    with console.progress("measuring fields") as tell:
+        sets = measured_sets(recipe, catalog, folder / PACKED, failures, workers, tell)
+    if failures:
+        _list_failures(failures, folder)
+    with console.progress("training") as tell:
+        fit_features(recipe, sets, folder, lambda step, text: tell(step, total, text))
+    shutil.rmtree(folder / PACKED, ignore_errors=True)
+    return failures
 
 
 def _finished(recipe: "Recipe", catalog: Path | None, folder: Path) -> bool:

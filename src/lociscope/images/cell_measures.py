@@ -1,25 +1,28 @@
 """What is measured of each cell; `lociscope.images.features` pools it over the field."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lociscope.channels import BLUE, GREEN, RED, YELLOW
 from lociscope.images.compartments import NUCLEAR, OUTER, Compartments, Zone, highest, quantiles
 from lociscope.images.spots import SPOT_FEATURES, measure_spots
+from lociscope.images.stack import (
+    ALL,
+    FAINT,
+    LEAST_PIXELS,
+    SCALES,
+    Means,
+    Stack,
+    blocks,
+    correlations,
+    log_ratio,
+    smoothed,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from numpy.typing import NDArray
 
-FAINT = 0.004
-"""Added to both sides of every ratio of levels, as a share of full scale: one grey level of 255."""
-LEAST_PIXELS = 6
-"""A zone of a cell with fewer coarse pixels is not measured."""
-SCALES = (0.32, 0.64, 1.28, 2.56)
-"""Standard deviations in µm between which bands of structure are told apart."""
 CURVED = 0.45
 """Standard deviation in µm of the green whose curvature tells lines, dots and holes."""
 RADII = (3.0, 6.0, 10.0, 40.0)
@@ -72,162 +75,19 @@ CELL_FEATURES: tuple[str, ...] = (
 """
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Stack:
-    """A field at the two scales at which it is measured; green's background is taken off.
-
-    Attributes:
-        pixel: Side of a fine pixel in µm.
-        step: Fine pixels in a coarse one, along an axis.
-        has: Which of the four stains were made.
-        green: (y, x) fine, smoothed by `SCALES[0]`.
-        coarse: (y / step, x / step, 4) means over blocks.
-        smooth: The same, smoothed by `SCALES[1]`.
-        wide: The same, smoothed by `SCALES[2]`.
-        turns: Fine gradients' products of red and green, means over blocks: (2, 3, y / step, x / step).
-        finest: Mean square below `SCALES[0]`, over blocks.
-        saturated: Share of fine green pixels at full scale.
-        brightest: 99.9th percentile of green, less the background.
-    """
-
-    pixel: float
-    step: int
-    has: tuple[bool, ...]
-    green: np.ndarray
-    coarse: np.ndarray
-    smooth: np.ndarray
-    wide: np.ndarray
-    turns: np.ndarray
-    finest: np.ndarray
-    saturated: float
-    brightest: float
-
-    @classmethod
-    def of(cls, fine: np.ndarray, coarse: np.ndarray, pixel: float, step: int, zones: Compartments) -> "Stack":
-        """Makes the stack of a field in shares of full scale."""
-        has = tuple(float(np.ptp(np.percentile(coarse[..., c], (0.5, 99.5)))) > 0.012 for c in range(4))
-        ground = background(coarse[..., GREEN], zones)
-        raw = fine[..., GREEN]
-        green = smoothed(raw, SCALES[0] / pixel)
-        finest = blocks((raw - green) ** 2, step)
-        red = smoothed(fine[..., RED], SCALES[0] / pixel)
-        turns = np.stack([_gradients(red, step), _gradients(green, step)])
-        coarse = coarse.copy()
-        coarse[..., GREEN] -= ground
-        wide_pixel = pixel * step
-        smooth, wide = (
-            np.stack([smoothed(coarse[..., c], sigma / wide_pixel) for c in range(4)], axis=-1) for sigma in SCALES[1:3]
-        )
-        brightest = float(np.partition(raw.ravel(), -max(1, raw.size // 1000))[-max(1, raw.size // 1000)]) - ground
-        saturated = float((raw >= 0.999).mean())
-        return cls(pixel, step, has, green - ground, coarse, smooth, wide, turns, finest, saturated, brightest)
-
-
-def background(green: np.ndarray, zones: Compartments) -> np.float32:
-    """Green where there is nothing: a low percentile outside the cells, or of all where they fill the field."""
-    outside = green[zones.cells == 0]
-    return np.float32(np.percentile(outside, 20) if outside.size > 0.02 * green.size else np.percentile(green, 0.5))
-
-
-def smoothed(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur of float32, cut off at 3 standard deviations."""
-    from scipy.ndimage import gaussian_filter
-
-    return np.asarray(gaussian_filter(image, sigma, truncate=3.0, output=np.float32))
-
-
-def blocks(image: np.ndarray, step: int) -> np.ndarray:
-    """Means over blocks of step × step pixels."""
-    if step == 1:
-        return image
-    rows = sum((image[i::step] for i in range(1, step)), image[::step].copy())
-    return np.asarray(sum((rows[:, i::step] for i in range(1, step)), rows[:, ::step].copy()) / np.float32(step**2))
-
-
-def _gradients(image: np.ndarray, step: int) -> np.ndarray:
-    """The structure tensor's three products, means over blocks."""
-    y, x = np.gradient(image)
-    return np.stack([blocks(product, step) for product in (y * y, x * x, y * x)])
-
-
-def log_ratio(part: Any, whole: Any) -> Any:  # noqa: ANN401 - numbers in, numbers out
-    """log2 of a ratio of levels that may be 0 or, for noise, below."""
-    return np.log2((np.maximum(part, 0) + FAINT) / (np.maximum(whole, 0) + FAINT))
-
-
-def sums(zones: Compartments, image: np.ndarray) -> "NDArray[np.float64]":
-    """(zones, n) sums of a coarse image."""
-    n = len(zones) + 1
-    return np.bincount(zones.regions, image.ravel(), len(Zone) * n).reshape(len(Zone), n)[:, 1:]
-
-
-def mean_of(
-    zones: Compartments, image: np.ndarray, within: "Iterable[Zone]" = tuple(Zone)[1:]
-) -> "NDArray[np.float64]":
-    """(n,) means of a coarse image over some zones of each cell; NaN where a cell has too little of them."""
-    rows = list(within)
-    count = sums(zones, np.ones_like(zones.zones, np.float32))[rows].sum(axis=0)
-    total = sums(zones, image)[rows].sum(axis=0)
-    return np.where(count >= LEAST_PIXELS, total / np.maximum(count, 1), np.nan)
-
-
-class _Means:
-    """Means of coarse images by cell, with the pixels counted once."""
-
-    def __init__(self, zones: Compartments) -> None:
-        self.n = len(zones)
-        self.regions = zones.regions
-        self.counts = self._sums(np.ones(len(self.regions), np.float32))
-
-    def _sums(self, image: np.ndarray) -> "NDArray[np.float64]":
-        n = self.n + 1
-        return np.bincount(self.regions, image.ravel(), len(Zone) * n).reshape(len(Zone), n)[:, 1:]
-
-    def by_zone(self, image: np.ndarray) -> "NDArray[np.float64]":
-        return np.where(self.counts >= LEAST_PIXELS, self._sums(image) / np.maximum(self.counts, 1), np.nan)
-
-    def over(self, image: np.ndarray, *sides: "Sequence[Zone]") -> list["NDArray[np.float64]"]:
-        """Means over each of several unions of zones."""
-        total = self._sums(image)
-        found = []
-        for side in sides:
-            count = self.counts[list(side)].sum(axis=0)
-            mean = total[list(side)].sum(axis=0) / np.maximum(count, 1)
-            found.append(np.where(count >= LEAST_PIXELS, mean, np.nan))
-        return found
-
-
-ALL = tuple(Zone)[1:]
-
-
-def correlation(
-    zones: Compartments, one: np.ndarray, other: np.ndarray, within: "Sequence[Zone]" = ALL
-) -> "NDArray[np.float64]":
-    """(n,) Pearson's correlation of two coarse images within each cell."""
-    return _correlations(_Means(zones), one, other, within)[0]
-
-
-def _correlations(
-    means: _Means, one: np.ndarray, other: np.ndarray, *sides: "Sequence[Zone]"
-) -> list["NDArray[np.float64]"]:
-    x, y, xx, yy, xy = (means.over(image, *sides) for image in (one, other, one * one, other * other, one * other))
-    found = []
-    for i in range(len(sides)):
-        spread = np.maximum(xx[i] - x[i] ** 2, 0) * np.maximum(yy[i] - y[i] ** 2, 0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            found.append(np.where(spread > 1e-16, (xy[i] - x[i] * y[i]) / np.sqrt(spread), np.nan))
-    return found
-
-
-def measure(stack: Stack, zones: Compartments) -> "NDArray[np.float64]":
+def measure(stack: Stack, zones: Compartments, means: Means) -> "NDArray[np.float64]":
     """Measures every cell.
+
+    Args:
+        stack: The field.
+        zones: Its n cells.
+        means: Of the same cells.
 
     Returns:
         (n, len(CELL_FEATURES)), NaN where a thing cannot be measured.
     """
     if len(zones) == 0:
         return np.zeros((0, len(CELL_FEATURES)))
-    means = _Means(zones)
     green = stack.coarse[..., GREEN]
     cell, nucleus, cytoplasm = means.over(green, ALL, NUCLEAR, OUTER)
     columns: list[NDArray[np.float64]] = [
@@ -245,7 +105,7 @@ def measure(stack: Stack, zones: Compartments) -> "NDArray[np.float64]":
     return np.stack(columns, axis=1)
 
 
-def _matches(stack: Stack, means: _Means) -> list["NDArray[np.float64]"]:
+def _matches(stack: Stack, means: Means) -> list["NDArray[np.float64]"]:
     nothing = np.full(means.n, np.nan)
     found: dict[str, NDArray[np.float64]] = {}
     fine = stack.coarse - stack.wide
@@ -254,8 +114,8 @@ def _matches(stack: Stack, means: _Means) -> list["NDArray[np.float64]"]:
     for channel, (name, side) in sides.items():
         whole, own, small = nothing, nothing, nothing
         if stack.has[channel]:
-            whole, own = _correlations(means, smooth[..., GREEN], smooth[..., channel], ALL, side)
-            (small,) = _correlations(means, fine[..., GREEN], fine[..., channel], side)
+            whole, own = correlations(means, smooth[..., GREEN], smooth[..., channel], ALL, side)
+            (small,) = correlations(means, fine[..., GREEN], fine[..., channel], side)
         found |= {f"match.{name.split('_')[1]}": whole, f"match.{name}": own, f"match.fine_{name}": small}
     return [found[name] for name in MATCH_FEATURES]
 
@@ -271,7 +131,7 @@ def _noise_share(low: float, high: float) -> float:
 
 
 def _bands(
-    stack: Stack, means: _Means, nucleus: "NDArray[np.float64]", cytoplasm: "NDArray[np.float64]"
+    stack: Stack, means: Means, nucleus: "NDArray[np.float64]", cytoplasm: "NDArray[np.float64]"
 ) -> list["NDArray[np.float64]"]:
     """Energy and skewness of green by scale, in nucleus and cytoplasm."""
     wide = smoothed(stack.wide[..., GREEN], np.sqrt(SCALES[3] ** 2 - SCALES[2] ** 2) / (stack.pixel * stack.step))
@@ -301,7 +161,7 @@ def _below(sigma: float) -> float:
 
 
 def _curvature(
-    stack: Stack, means: _Means, nucleus: "NDArray[np.float64]", cytoplasm: "NDArray[np.float64]"
+    stack: Stack, means: Means, nucleus: "NDArray[np.float64]", cytoplasm: "NDArray[np.float64]"
 ) -> list["NDArray[np.float64]"]:
     """Lines, dots and holes by the eigenvalues of the Hessian of green, in level per (0.32 µm)²."""
     image = smoothed(stack.green, np.sqrt(CURVED**2 - SCALES[0] ** 2) / stack.pixel)
@@ -336,7 +196,7 @@ def _ranges(stack: Stack, zones: Compartments) -> list["NDArray[np.float64]"]:
     return columns
 
 
-def _turns(stack: Stack, zones: Compartments, means: _Means) -> list["NDArray[np.float64]"]:
+def _turns(stack: Stack, zones: Compartments, means: Means) -> list["NDArray[np.float64]"]:
     """Directions by the structure tensor, as doubled angles: (cos 2θ, sin 2θ) × energy."""
     sigma = 1.0 / zones.pixel
     vectors, energies = [], []
@@ -358,9 +218,7 @@ def _turns(stack: Stack, zones: Compartments, means: _Means) -> list["NDArray[np
     return [coherent / safe, np.hypot(c, s) / along, red, radial / along]
 
 
-def _radial(
-    green: np.ndarray, zones: Compartments, cytoplasm: "NDArray[np.float64]"
-) -> list["NDArray[np.float64]"]:
+def _radial(green: np.ndarray, zones: Compartments, cytoplasm: "NDArray[np.float64]") -> list["NDArray[np.float64]"]:
     n, cells = len(zones) + 1, zones.cells.ravel()
     ring = np.digitize(zones.beyond.ravel(), RADII)
     region = np.where((ring > 0) & (ring < len(RADII)), ring, 0) * n + cells
@@ -383,9 +241,7 @@ def _focus(stack: Stack, zones: Compartments, cytoplasm: "NDArray[np.float64]") 
         apart = np.hypot(rows.ravel() - centre[owner, 0], columns.ravel() - centre[owner, 1]) * pixel
         near = np.digitize(apart, (1.5, 4.0))
         use = (owner >= 0) & (zones.beyond.ravel() > 0)
-        core, ring = (
-            _grouped(green.ravel(), np.where(use & (near == number), owner, -1), n, 3) for number in (0, 1)
-        )
+        core, ring = (_grouped(green.ravel(), np.where(use & (near == number), owner, -1), n, 3) for number in (0, 1))
         core, ring = log_ratio(core, cytoplasm), log_ratio(ring, cytoplasm)
     outer = np.isin(zones.zones, OUTER)
     best = highest(wide.ravel(), np.where(outer.ravel(), owner, -1), n)

@@ -137,7 +137,9 @@ def _merged(basins: "NDArray[np.int32]", depth: np.ndarray) -> "NDArray[np.int32
     """Basins joined wherever one of two does not rise `LEAST_RIDGE` over the saddle between them."""
     first = np.concatenate([basins[1:].ravel(), basins[:, 1:].ravel()])
     second = np.concatenate([basins[:-1].ravel(), basins[:, :-1].ravel()])
-    saddle = np.concatenate([np.minimum(depth[1:], depth[:-1]).ravel(), np.minimum(depth[:, 1:], depth[:, :-1]).ravel()])
+    saddle = np.concatenate(
+        [np.minimum(depth[1:], depth[:-1]).ravel(), np.minimum(depth[:, 1:], depth[:, :-1]).ravel()]
+    )
     touch = np.flatnonzero((first != second) & (first > 0) & (second > 0))
     touch = touch[np.argsort(-saddle[touch], kind="stable")]
     peak = np.zeros(int(basins.max(initial=0)) + 1, depth.dtype)
@@ -163,7 +165,7 @@ def _renumbered(labels: np.ndarray, least: float) -> "NDArray[np.int32]":
     kept = sizes >= least
     kept[0] = False
     number = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
-    return number[labels]
+    return np.asarray(number[labels], np.int32)
 
 
 def _bodies(small: np.ndarray, nuclei: "NDArray[np.int32]", pixel_size: float) -> "NDArray[np.int32]":

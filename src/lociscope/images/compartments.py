@@ -100,8 +100,8 @@ def find_compartments(pixels: np.ndarray, pixel: float) -> Compartments:
     zones[inner & _dna_poor(pixels[..., BLUE], nuclei, n, pixel)] = Zone.NUCLEOLI
     zones[cells == 0] = Zone.NONE
     beyond = np.where(nuclei > 0, -within, outside).astype(np.float32)
-    counts = [np.bincount(labels.ravel(), minlength=n + 1)[1:] * pixel**2 for labels in (nuclei, cells)]
-    return Compartments(pixel, cells, zones, beyond, _focus(pixels[..., RED], cells, beyond, n, pixel), *counts)
+    nuclear, whole = (np.bincount(labels.ravel(), minlength=n + 1)[1:] * pixel**2 for labels in (nuclei, cells))
+    return Compartments(pixel, cells, zones, beyond, _focus(pixels[..., RED], cells, beyond, n, pixel), nuclear, whole)
 
 
 def _contacts(cells: "NDArray[np.int32]", reach: int) -> "NDArray[np.bool_]":

@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lociscope.channels import BLUE, GREEN, RED
 from lociscope.errors import LociscopeError
-from lociscope.images import cell_measures
-from lociscope.images.cell_measures import CELL_FEATURES, Stack
+from lociscope.images.cell_measures import CELL_FEATURES, measure
 from lociscope.images.compartments import NUCLEAR, OUTER, Compartments, find_compartments
 from lociscope.images.scale import full_scale, resize
+from lociscope.images.stack import ALL, Means, Stack, correlations, log_ratio
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FINE_PIXEL = 0.32
-"""µm per pixel at which the protein is measured; HPA's fields of 512 px have it. Coarser fields are left as they are."""
+"""µm per pixel at which the protein is measured, as HPA has at 512 px. Coarser fields are left as they are."""
 COARSE_PIXEL = 0.64
 """µm per pixel at which zones, correlations and everything above 1 µm are measured."""
 FIELD_UM = 164.0
@@ -72,10 +73,10 @@ def field_features(pixels: np.ndarray, pixel_size: float | None = None) -> "NDAr
         MissingExtraError: scipy or scikit-image is not installed.
     """
     stack, zones = measured_stack(pixels, pixel_size)
-    table = cell_measures.measure(stack, zones)
-    level = cell_measures.mean_of(zones, stack.coarse[..., 1])
-    pooled = _pooled(table, level)
-    values = np.concatenate([pooled, _field_values(stack, zones, level)]).astype(np.float32)
+    means = Means(zones)
+    (level,) = means.over(stack.coarse[..., GREEN], ALL)
+    pooled = _pooled(measure(stack, zones, means), level)
+    values = np.concatenate([pooled, _field_values(stack, zones, means, level)]).astype(np.float32)
     values[~np.isfinite(values)] = np.nan
     return values
 
@@ -122,10 +123,11 @@ def _pooled(table: "NDArray[np.float64]", level: "NDArray[np.float64]") -> "NDAr
     return np.concatenate([mean, np.where(total > 0, high, np.nan)])
 
 
-def _field_values(stack: Stack, zones: Compartments, level: "NDArray[np.float64]") -> "NDArray[np.float64]":
-    green, n = stack.coarse[..., 1], len(zones)
+def _field_values(
+    stack: Stack, zones: Compartments, means: Means, level: "NDArray[np.float64]"
+) -> "NDArray[np.float64]":
+    green, n = stack.coarse[..., GREEN], len(zones)
     area = zones.cells.size * zones.pixel**2
-    log = cell_measures.log_ratio
     if n == 0:
         return np.array([np.log2(0.01)] + [np.nan] * (len(FIELD_FEATURES) - 1))
     inside, outside = zones.cells > 0, zones.cells == 0
@@ -139,34 +141,37 @@ def _field_values(stack: Stack, zones: Compartments, level: "NDArray[np.float64]
             np.log2(np.median(zones.area)),
             np.log2(max(mean, 1e-4)),
             np.std(np.log2(np.maximum(level, 1e-4))),
-            log(stack.brightest, mean),
+            log_ratio(stack.brightest, mean),
             stack.saturated,
-            log(noise, mean),
-            log(beyond, mean),
-            *_condensed(stack, zones, level),
+            log_ratio(noise, mean),
+            log_ratio(beyond, mean),
+            *_condensed(stack, means, level),
             *_bundles(stack, zones),
         ]
     )
 
 
-def _condensed(stack: Stack, zones: Compartments, level: "NDArray[np.float64]") -> tuple[float, float, float]:
+def _condensed(stack: Stack, means: Means, level: "NDArray[np.float64]") -> tuple[float, float, float]:
     """The brightest nucleus of the field, mostly a dividing cell's, against the others."""
-    blue = cell_measures.mean_of(zones, stack.coarse[..., 2], NUCLEAR)
+    (blue,) = means.over(stack.coarse[..., BLUE], NUCLEAR)
     if not np.isfinite(blue).any():
         return np.nan, np.nan, np.nan
     row = int(np.nanargmax(blue))
-    match = cell_measures.correlation(zones, stack.coarse[..., 0], stack.coarse[..., 1])[row]
-    log = cell_measures.log_ratio
-    return log(blue[row], np.nanmedian(blue)), log(level[row], np.median(level)), match if stack.has[0] else np.nan
+    (match,) = correlations(means, stack.coarse[..., RED], stack.coarse[..., GREEN], ALL)
+    return (
+        log_ratio(blue[row], np.nanmedian(blue)),
+        log_ratio(level[row], np.median(level)),
+        float(match[row]) if stack.has[RED] else np.nan,
+    )
 
 
 def _bundles(stack: Stack, zones: Compartments) -> tuple[float, float]:
     """Green where red outside the nuclei is brightest."""
     cytoplasm = np.isin(zones.zones, OUTER)
-    if not stack.has[0] or cytoplasm.sum() < 50:
+    if not stack.has[RED] or cytoplasm.sum() < 50:
         return np.nan, np.nan
-    red, green = stack.smooth[..., 0][cytoplasm], stack.smooth[..., 1][cytoplasm]
+    red, green = stack.smooth[..., RED][cytoplasm], stack.smooth[..., GREEN][cytoplasm]
     number = max(5, zones.cells.size // 500)
     bright = green[np.argpartition(red, -min(number, len(red)))[-min(number, len(red)) :]]
     usual = float(green.mean())
-    return cell_measures.log_ratio(float(bright.mean()), usual), cell_measures.log_ratio(float(bright.max()), usual)
+    return log_ratio(float(bright.mean()), usual), log_ratio(float(bright.max()), usual)

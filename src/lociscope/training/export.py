@@ -16,6 +16,7 @@ from lociscope.decide.places import best_constant
 from lociscope.errors import LociscopeError
 from lociscope.labels import LABELS, N_LABELS, to_multi_hot
 from lociscope.models import OUTPUTS, load_network
+from lociscope.models.features import NAME as FEATURES
 from lociscope.training.fit import start_tensorflow
 
 if TYPE_CHECKING:
@@ -50,11 +51,17 @@ def export(run: "Run", folder: Path, name: str, licence: str, limits: str = DEFA
         The largest difference between Keras' and ONNX Runtime's probabilities on `COMPARED` inputs.
 
     Raises:
-        LociscopeError: The two differ by more than `LARGEST_DIFFERENCE`; nothing is written then.
+        LociscopeError: The Run is of the features recipe, or the two differ by more than `LARGEST_DIFFERENCE`;
+            nothing is written then.
     """
+    recipe = run.recipe()
+    if recipe.network.name == FEATURES:
+        raise LociscopeError(
+            f"Run '{run.folder}' is of the features recipe, which has no network, so it cannot become a Bundle. "
+            "Name a Run of a network."
+        )
     start_tensorflow(0)
     network = load_network(run.best_model)
-    recipe = run.recipe()
     inputs = _comparison_inputs(recipe.data.size)
     outputs = {key: np.asarray(value) for key, value in network(inputs, training=False).items()}
     model = _to_onnx(network)

@@ -1,0 +1,222 @@
+"""The fit of the features recipe: compartment features of every field, then one linear and one boosted head."""
+
+import csv
+import hashlib
+import json
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from lociscope.catalog import Entry
+from lociscope.data.pack import Packed
+from lociscope.data.sets import TrainingSets, labelled_fields, parted
+from lociscope.data.simulated import draw_one, in_order
+from lociscope.decide.metrics import log_loss
+from lociscope.errors import LociscopeError, MissingExtraError
+from lociscope.images.features import FEATURES, field_features
+from lociscope.images.read import read_field
+from lociscope.images.sources import Failure, FieldSource, of_catalog
+from lociscope.labels import N_LABELS, to_multi_hot
+from lociscope.models.features import fit_model, read_options
+from lociscope.storage import replacing
+from lociscope.training.record import claim, environment_of, keep_validation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from lociscope.recipe import Data, Recipe
+    from lociscope.run import Run
+
+RECORDED = ("lociscope", "numpy", "scipy", "scikit-learn", "scikit-image")
+"""Packages whose versions a features Run keeps."""
+CHUNK = 100
+"""Fields that are stored together; what an interruption costs at most."""
+
+
+class Measured(NamedTuple):
+    """A field's name, group, features (len(FEATURES),) and class numbers; or why it could not be read."""
+
+    id: str
+    group: str
+    features: np.ndarray
+    target: tuple[int, ...]
+    failure: str = ""
+
+
+def measured_sets(
+    recipe: "Recipe",
+    catalog: "Path | None",
+    folder: "Path",
+    failures: list[Failure],
+    workers: int = 1,
+    progress: "Callable[[int, int], None] | None" = None,
+) -> TrainingSets:
+    """Measures a recipe's fields, once, and parts them; an interruption costs the last `CHUNK` fields.
+
+    Args:
+        recipe: Its `[data]` table says what is drawn where there is no Catalog.
+        catalog: Labelled fields, parted as for networks (`lociscope.data.sets.training_sets`).
+        folder: Where to keep the features.
+        failures: Filled with the fields that cannot be read.
+        workers: Processes that draw and measure.
+        progress: Called with (done, total).
+
+    Returns:
+        The sets; `x` holds (n, len(FEATURES)) float32.
+
+    Raises:
+        LociscopeError: The folder holds other features, or fewer than two fields can be read.
+    """
+    _need_libraries()
+    numbers: Iterable[Any]
+    if catalog is None:
+        settings = recipe.data
+        measure: Any = partial(measure_drawn, settings)
+        numbers, split = range(settings.fields), None
+        key: dict[str, Any] = {"simulated": settings.model_dump(include={"fields", "drawn_size", "seed", "balance"})}
+        source = f"{settings.fields} simulated fields of seed {settings.seed}"
+    else:
+        table = labelled_fields(catalog)
+        measure, numbers = _measure_entry, zip(table, of_catalog(table), strict=True)
+        split = {entry.id: entry.split for entry in table}
+        key = {"catalog": hashlib.sha256(catalog.read_bytes()).hexdigest()}
+        source = f"Catalog '{catalog.name}'"
+    rows = _cached(folder, {**key, "features": list(FEATURES)}, list(numbers), measure, workers, progress)
+    failures += [Failure(row.id, row.group, row.failure) for row in rows if row.failure]
+    return parted(_packed([row for row in rows if not row.failure]), split, recipe, source)
+
+
+def _need_libraries() -> None:
+    try:
+        import scipy
+        import skimage
+        import sklearn
+    except ImportError:
+        raise MissingExtraError("The features recipe", "fit") from None
+    del scipy, skimage, sklearn
+
+
+def measure_drawn(settings: "Data", index: int) -> Measured:
+    """Draws and measures the field of one number; its pixel size is taken as undeclared, as the competition's is."""
+    field = draw_one(settings, index)
+    return Measured(field.id, field.specimen, field_features(field.pixels), field.target)
+
+
+def _measure_entry(job: tuple[FieldSource, Entry]) -> Measured:
+    source, entry = job
+    target = tuple(entry.target or ())
+    try:
+        field = read_field(source)
+        group = entry.specimen or entry.antibody or entry.id
+        return Measured(entry.id, group, field_features(field.pixels, field.pixel_size), target)
+    except LociscopeError as error:
+        return Measured(entry.id, str(entry.red), np.full(len(FEATURES), np.nan), target, str(error))
+
+
+def _cached(
+    folder: "Path",
+    key: dict[str, Any],
+    jobs: list[Any],
+    measure: "Callable[[Any], Measured]",
+    workers: int,
+    progress: "Callable[[int, int], None] | None",
+) -> list[Measured]:
+    """Measures what is not measured yet, chunk by chunk."""
+    about = folder / "pack.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not about.is_file():
+        with replacing(about) as part:
+            part.write_text(json.dumps(key), encoding="utf-8")
+    elif json.loads(about.read_text(encoding="utf-8")) != json.loads(json.dumps(key)):
+        raise LociscopeError(f"'{folder}' holds features of another recipe or Catalog. Name another folder.")
+    chunks = [jobs[start : start + CHUNK] for start in range(0, len(jobs), CHUNK)]
+    missing = [i for i in range(len(chunks)) if not _chunk_file(folder, i).is_file()]
+    fresh = in_order(measure, [job for i in missing for job in chunks[i]], workers)
+    done = len(jobs) - sum(len(chunks[i]) for i in missing)
+    for i in missing:
+        rows = []
+        for _ in chunks[i]:
+            rows.append(next(fresh))
+            done += 1
+            if progress:
+                progress(done, len(jobs))
+        _write_chunk(_chunk_file(folder, i), rows)
+    return [row for i in range(len(chunks)) for row in _read_chunk(_chunk_file(folder, i))]
+
+
+def _chunk_file(folder: "Path", number: int) -> "Path":
+    return folder / f"features-{number:05d}.npz"
+
+
+def _write_chunk(path: "Path", rows: list[Measured]) -> None:
+    words = {name: np.array([getattr(row, name) for row in rows], str) for name in ("id", "group", "failure")}
+    truth = to_multi_hot([row.target for row in rows])
+    with replacing(path) as part, part.open("wb") as file:
+        arrays: dict[str, Any] = {"features": np.stack([row.features for row in rows]), "truth": truth, **words}
+        np.savez(file, **arrays)
+
+
+def _read_chunk(path: "Path") -> list[Measured]:
+    with np.load(path, allow_pickle=False) as stored:
+        columns = [stored[name] for name in ("id", "group", "features", "truth", "failure")]
+    return [
+        Measured(str(name), str(group), features, tuple(np.flatnonzero(truth).tolist()), str(failure))
+        for name, group, features, truth, failure in zip(*columns, strict=True)
+    ]
+
+
+def _packed(rows: list[Measured]) -> Packed:
+    if not rows:
+        raise LociscopeError("No field could be read, so there is nothing to train on. Check the Catalog's paths.")
+    x = np.stack([row.features for row in rows]).astype(np.float32)
+    y = to_multi_hot([row.target for row in rows])
+    ids = [row.id for row in rows]
+    digest = hashlib.sha256("\n".join(ids).encode() + x.tobytes() + y.tobytes()).hexdigest()
+    return Packed(ids, [row.group for row in rows], x, y, digest)
+
+
+def fit_features(
+    recipe: "Recipe",
+    sets: TrainingSets,
+    folder: "Path",
+    progress: "Callable[[int, str], None] | None" = None,
+) -> "Run":
+    """Fits the heads and leaves a finished Run.
+
+    Args:
+        recipe: Its `[network]` table holds the heads' options (`lociscope.models.features.Options`).
+        sets: What `measured_sets` gave.
+        folder: The Run to make.
+        progress: Called with (steps done, text); there are `steps(recipe)`.
+
+    Raises:
+        LociscopeError: The folder holds a Run of another recipe or other fields.
+    """
+    began = time.perf_counter()
+    train, valid, source = sets
+    run = claim(folder, recipe, environment_of(recipe, train, valid, source, 0, RECORDED))
+    done = iter(range(1, 2 * N_LABELS + 1))
+
+    def tell(_: int, head: str) -> None:
+        if progress:
+            progress(next(done), head)
+
+    model = fit_model(train.x, train.y, read_options(recipe.network.options), recipe.train.seed, tell)
+    model.write(run.best_features)
+    probability = [model.predict(part.x).astype(np.float32) for part in (train, valid)]
+    losses = [float(log_loss(part.y, p)) for part, p in zip((train, valid), probability, strict=True)]
+    with replacing(run.history_file) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["epoch", "loss", "val_loss", "learning_rate", "seconds"])
+        writer.writerow([1, *losses, 0, round(time.perf_counter() - began, 1)])
+    keep_validation(run, valid, probability[1])
+    run.mark_done()
+    return run
+
+
+def steps(recipe: "Recipe") -> int:
+    """How often `fit_features` tells its progress."""
+    return N_LABELS * (2 if read_options(recipe.network.options).head == "both" else 1)
