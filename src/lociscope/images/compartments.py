@@ -100,8 +100,13 @@ def find_compartments(pixels: np.ndarray, pixel: float) -> Compartments:
     zones[inner & _dna_poor(pixels[..., BLUE], nuclei, n, pixel)] = Zone.NUCLEOLI
     zones[cells == 0] = Zone.NONE
     beyond = np.where(nuclei > 0, -within, outside).astype(np.float32)
-    nuclear, whole = (np.bincount(labels.ravel(), minlength=n + 1)[1:] * pixel**2 for labels in (nuclei, cells))
+    nuclear, whole = (_areas(each, n, pixel) for each in (nuclei, cells))
     return Compartments(pixel, cells, zones, beyond, _focus(pixels[..., RED], cells, beyond, n, pixel), nuclear, whole)
+
+
+def _areas(labels: "NDArray[np.int32]", n: int, pixel: float) -> "NDArray[np.float64]":
+    """(n,) in µm²."""
+    return np.bincount(labels.ravel(), minlength=n + 1)[1:].astype(np.float64) * pixel**2
 
 
 def _contacts(cells: "NDArray[np.int32]", reach: int) -> "NDArray[np.bool_]":

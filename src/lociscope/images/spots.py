@@ -69,7 +69,7 @@ def measure_spots(
     columns = []
     for side, inside in ((NUCLEAR, within), (OUTER, np.isin(zone, OUTER))):
         region = np.isin(zones.zones, side)
-        area = np.bincount(zones.cells[region], minlength=n + 1)[1:] * zones.pixel**2
+        area = np.bincount(zones.cells[region], minlength=n + 1)[1:].astype(np.float64) * zones.pixel**2
         columns += _side(cell[inside], contrast[inside], shape[0][inside], shape[1][inside], area)
     outer = np.isin(zone, OUTER)
     total = np.bincount(cell, contrast, n)

@@ -1,6 +1,5 @@
 """A field at the two scales at which it is measured, and means over the zones of its cells."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,8 @@ from lociscope.channels import GREEN, RED
 from lociscope.images.compartments import Compartments, Zone
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 FAINT = 0.004
@@ -66,9 +67,8 @@ class Stack:
         smooth, wide = (
             np.stack([smoothed(coarse[..., c], sigma / wide_pixel) for c in range(4)], axis=-1) for sigma in SCALES[1:3]
         )
-        brightest = float(np.partition(raw.ravel(), -max(1, raw.size // 1000))[-max(1, raw.size // 1000)]) - float(
-            ground
-        )
+        rank = max(1, raw.size // 1000)
+        brightest = float(np.partition(raw.ravel(), -rank)[-rank]) - float(ground)
         saturated = float((raw >= 0.999).mean())
         return cls(pixel, step, has, green - ground, coarse, smooth, wide, turns, finest, saturated, brightest)
 
