@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import lociscope.simulate.field as field_module
 from lociscope.channels import BLUE
-from lociscope.errors import LociscopeError, UsageError
+from lociscope.errors import LociscopeError, MissingExtraError, UsageError
 from lociscope.labels import N_LABELS
 from lociscope.simulate import CELL_LINES, PATTERNS, SimulatedField, draw_field, draw_fields
 
@@ -162,3 +163,9 @@ def test_a_mistake_is_told_in_a_sentence(options: dict[str, object], sentence: s
         draw_field(**({"index": 0} | options))  # type: ignore[arg-type]
     assert isinstance(caught.value, LociscopeError)
     assert "\n" not in str(caught.value)
+
+
+def test_a_missing_scipy_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(field_module, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"lociscope\[simulate\]"):
+        draw_field(0, size=64)

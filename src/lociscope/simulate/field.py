@@ -4,13 +4,14 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lociscope.channels import BLUE, GREEN, RED, YELLOW
-from lociscope.errors import UsageError
+from lociscope.errors import MissingExtraError, UsageError
 from lociscope.labels import format_target
 from lociscope.simulate.draw import Canvas
 from lociscope.simulate.layout import State
@@ -114,6 +115,7 @@ def draw_field(
 
     Raises:
         UsageError: A number is out of range, or a place or cell line is unknown.
+        MissingExtraError: SciPy is not installed.
     """
     _check(index, seed, size, pixel_size, label_noise)
     number = index // FIELDS_PER_SPECIMEN
@@ -164,6 +166,8 @@ def field_id(seed: int, index: int) -> str:
 
 
 def _check(index: int, seed: int, size: int, pixel_size: float | None, label_noise: float) -> None:
+    if find_spec("scipy") is None:
+        raise MissingExtraError("Drawing fields", "simulate")
     if index < 0 or seed < 0:
         raise UsageError(f"Index and seed must be 0 or more, received index {index} and seed {seed}.")
     if not 0 <= label_noise <= 1:
