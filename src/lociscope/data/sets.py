@@ -11,6 +11,7 @@ from lociscope.data.pack import Packed, pack, prepare_catalog
 from lociscope.data.simulated import prepare_simulated
 from lociscope.data.split import hold_out
 from lociscope.errors import LociscopeError
+from lociscope.simulate import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +59,7 @@ def training_sets(
     """
     if catalog is None:
         settings = recipe.data
-        key: dict[str, Any] = {"simulated": settings.model_dump(exclude={"valid"})}
+        key: dict[str, Any] = {"simulated": settings.model_dump(exclude={"valid"}), "simulator": VERSION}
         draw = partial(prepare_simulated, settings, workers)
         packed = pack(folder, key, settings.fields, draw, settings.input, progress)
         return parted(packed, None, recipe, f"{settings.fields} simulated fields of seed {settings.seed}")
