@@ -36,7 +36,7 @@ class Thresholds:
 
     Attributes:
         policy: Which of the policies.
-        value: Of `constant`, 0–1, and of `ratio`, above 0.
+        value: Of `constant`, 0–1, default 0.3, and of `ratio`, 0–10, default 1.
         pseudo: Of `shrunk`: positives at which the two count alike.
         bags: Resamples that searched cuts are averaged over, in log odds; 0 takes the fields as they are.
         prior: (classes,) shares; default that of the competition for 28 classes.
