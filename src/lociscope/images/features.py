@@ -30,6 +30,8 @@ COARSE_PIXEL = 0.64
 """µm per pixel at which zones, correlations and everything above 1 µm are measured."""
 FIELD_UM = 164.0
 """Side of a field whose pixel size nobody declares."""
+LEAST_SIDE = 8
+"""Coarse pixels to which smaller fields are filled up at their edge."""
 HIGH = 0.9
 """Quantile over cells of the features called `….high`."""
 FIELD_FEATURES: tuple[str, ...] = (
@@ -92,9 +94,9 @@ def measured_stack(pixels: np.ndarray, pixel_size: float | None) -> tuple[Stack,
     fine = pixels
     if size < 0.93 * FINE_PIXEL:
         height, width = (max(1, round(length * size / FINE_PIXEL)) for length in pixels.shape[:2])
-        fine, size = resize(pixels, height, width), FINE_PIXEL
+        fine, size = resize(pixels, height, width), size * pixels.shape[0] / height
     step = max(1, round(COARSE_PIXEL / size))
-    whole = [-(-length // step) * step for length in fine.shape[:2]]
+    whole = [max(LEAST_SIDE, -(-length // step)) * step for length in fine.shape[:2]]
     fine = np.pad(fine, [(0, whole[0] - fine.shape[0]), (0, whole[1] - fine.shape[1]), (0, 0)], mode="edge")
     scaled = np.asarray(fine / full, np.float32)
     coarse = resize(scaled, whole[0] // step, whole[1] // step)
