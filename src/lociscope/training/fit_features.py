@@ -105,8 +105,8 @@ def measure_drawn(settings: "Data", index: int) -> Measured:
     return Measured(field.id, field.specimen, field_features(field.pixels), field.target)
 
 
-def _measure_entry(job: tuple[FieldSource, Entry]) -> Measured:
-    source, entry = job
+def _measure_entry(job: tuple[Entry, FieldSource]) -> Measured:
+    entry, source = job
     target = tuple(entry.target or ())
     try:
         field = read_field(source)
