@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lociscope.decide.intervals import bootstrap, paired_bootstrap, paired_permutation
-from lociscope.decide.metrics import macro_f1
+from lociscope.decide.metrics import macro_average_precision, macro_f1
 from lociscope.errors import LociscopeError
 
 
@@ -88,3 +88,14 @@ def test_a_score_that_no_resample_has_is_nan() -> None:
     interval = bootstrap(macro_f1, np.zeros((3, 2)), np.zeros((3, 2)), n=10)
     assert np.isnan([interval.value, interval.low, interval.high]).all()
     assert str(bootstrap(mean, np.ones(4), n=3)) == "1.000 [1.000, 1.000]"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_score_of_few_fields_and_rare_classes_lies_within_its_interval(seed: int) -> None:
+    """Resamples of 20 fields lose most classes, and their means over classes lie above the score."""
+    rng = np.random.default_rng(seed)
+    truth = (rng.random((20, 28)) < 0.06).astype(np.uint8)
+    truth[0, 0] = 1
+    scores = rng.random((20, 28))
+    interval = bootstrap(macro_average_precision, truth, scores, n=200)
+    assert 0 <= interval.low <= interval.value <= interval.high <= 1
