@@ -1,6 +1,8 @@
-"""The one order of the channels."""
+"""The one order of the channels, and what others call them."""
 
-from lociscope.channels import BLUE, CHANNEL_NAMES, CHANNELS, GREEN, RED, YELLOW
+import pytest
+
+from lociscope.channels import BLUE, CHANNEL_NAMES, CHANNELS, GREEN, RED, YELLOW, channel_named
 
 
 def test_names_numbers_and_colours_agree() -> None:
@@ -10,3 +12,33 @@ def test_names_numbers_and_colours_agree() -> None:
     assert CHANNELS[YELLOW].colour == tuple(
         a + b for a, b in zip(CHANNELS[RED].colour, CHANNELS[GREEN].colour, strict=True)
     )
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_every_channel_is_known_by_its_colour_and_its_stain(channel: tuple[str, str, object]) -> None:
+    assert channel_named(channel[0]) == channel_named(channel[1].upper()) == channel[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "channel"),
+    [
+        ("DAPI", "blue"), ("Hoechst 33342", "blue"), ("H33342", "blue"), ("DNA (DAPI)", "blue"), ("w1-DAPI", "blue"),
+        ("ER", "yellow"), ("Calreticulin AF647", "yellow"), ("far red", "yellow"), ("Cy5", "yellow"),
+        ("GFP", "green"), ("FITC", "green"), ("Alexa Fluor 488", "green"), ("Alexa488", "green"), ("EGFP-1", "green"),
+        ("\N{GREEK SMALL LETTER ALPHA}-tubulin", "red"),
+        ("beta Tubulin", "red"), ("TRITC", "red"), ("Alexa 555", "red"), ("mCherry", "red"),
+        ("405 nm", "blue"), ("em461", "blue"), ("Ex 488", "green"), ("561 laser", "red"), ("Em 670 nm", "yellow"),
+        ("640nm", "yellow"),
+    ],
+)  # fmt: skip
+def test_stains_dyes_and_wavelengths(name: str, channel: str) -> None:
+    assert channel_named(name) == channel
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "Channel 1", "C03", "2", "488", "Brightfield", "RNA", "Mito", "Phalloidin", "AGP", "DAPI + GFP", "ER protein",
+     "800 nm", "1488 nm", "layer", "centre", "R", "g"],
+)  # fmt: skip
+def test_what_is_not_known_is_not_guessed(name: str) -> None:
+    assert channel_named(name) is None

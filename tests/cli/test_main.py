@@ -97,7 +97,7 @@ def test_what_others_log_is_passed_on_only_where_serious() -> None:
 def test_what_the_system_refuses_is_one_sentence(
     lociscope: Command, monkeypatch: pytest.MonkeyPatch, raised: BaseException, code: Exit, said: str
 ) -> None:
-    def find_fields(_: object) -> None:
+    def find_fields(*_: object) -> None:
         raise raised
 
     monkeypatch.setattr("lociscope.images.sources.find_fields", find_fields)
@@ -105,7 +105,7 @@ def test_what_the_system_refuses_is_one_sentence(
 
 
 def test_a_mistake_of_ours_is_not_hidden(lociscope: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    def find_fields(_: object) -> None:
+    def find_fields(*_: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr("lociscope.images.sources.find_fields", find_fields)

@@ -199,7 +199,7 @@ def test_an_all_black_field_is_predicted_and_flagged(
     lociscope: Command, write_field: WriteField, tmp_path: Path
 ) -> None:
     folder = write_field("black", pixels=np.zeros((32, 32, 4), np.uint8))
-    assert lociscope("predict", folder, "-o", "out.csv")[0] == 0
+    assert lociscope("predict", folder, "-o", "out.csv", "--pixel-size", 164 / 32)[0] == 0
     (row,) = rows_of(tmp_path / "out.csv")
     assert row["warnings"] == "; ".join(f"empty plane: {name}" for name in ("red", "green", "blue", "yellow"))
 

@@ -2,15 +2,19 @@
 
 import csv
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
+from PIL import Image
 
 from lociscope.catalog import Catalog, Entry
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
+from lociscope.images.naming import Rules
 from lociscope.images.read import read_field
 from lociscope.images.sources import Failure, FieldSource, find_fields, of_catalog, write_failures
 
@@ -89,7 +93,8 @@ def test_a_missing_channel(tmp_path: Path, channel: str) -> None:
     found, failures = find_fields([folder])
     assert [source.id for source in found] == ["b"]
     here = ", ".join(name for name in CHANNEL_NAMES if name != channel)
-    reason = f"Field 'a' has no _{channel} file (found {here}). Add 'a_{channel}.png'."
+    do_without = ", or pass --allow-missing yellow" if channel == "yellow" else ""
+    reason = f"Field 'a' has no _{channel} file (found {here}). Add 'a_{channel}.png'{do_without}."
     assert failures == [Failure("a", str(folder), reason)]
 
 
@@ -170,3 +175,127 @@ def test_real_fields(real_data: Path) -> None:
     assert (len(found), failures) == (56, [])
     with pytest.raises(LociscopeError, match="its folder 'train' does"):
         find_fields([real_data / "hpa2018"])
+
+
+# === Other containers, and what a user says ===
+
+
+def test_a_zip_archive_is_read_in_place(tmp_path: Path, write_field: WriteField) -> None:
+    folder = write_field("a1", seed=3)
+    with zipfile.ZipFile(tmp_path / "train.zip", "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, path.name)
+            archive.write(path, f"deep/down/b2_{path.name.partition('_')[2]}")
+            archive.write(path, f"../../c3_{path.name.partition('_')[2]}")
+        archive.writestr("inner.zip", b"PK")
+        archive.writestr("train.csv", "Id,Target")
+    found, failures = find_fields([tmp_path / "train.zip"])
+    assert ([source.id for source in found], failures) == (["a1", "b2", "c3"], [])
+    expected = read_field(find_fields([folder])[0][0]).pixels
+    for source in found:
+        np.testing.assert_array_equal(read_field(source).pixels, expected)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fields", "train.zip"]  # nothing was unpacked
+
+
+def test_zip_archives_that_hold_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("train.csv", "Id,Target")
+    with pytest.raises(LociscopeError, match=r"a.zip' holds no field: .* found train.csv"):
+        find_fields([path])
+    path.write_bytes(b"PK")
+    with pytest.raises(LociscopeError, match="is no zip archive"):
+        find_fields([path])
+
+
+def test_formats_may_be_mixed_and_a_channel_comes_once(tmp_path: Path) -> None:
+    touch(tmp_path, "a_red.tif", "a_green.jpg", "a_blue.png.gz", "a_yellow.ome.tiff", *planes("b"), "b_DAPI.tif")
+    found, failures = find_fields([tmp_path])
+    assert [source.id for source in found] == ["a"]
+    assert failures[0].reason == "Field 'b' has two blue files, 'b_DAPI.tif' and 'b_blue.png'. Keep one of them."
+
+
+def test_stacks_and_the_names_that_a_user_gives(tmp_path: Path) -> None:
+    touch(tmp_path, "a.tif")
+    (plain,), _ = find_fields([tmp_path])
+    assert plain == FieldSource("a", (tmp_path / "a.tif",) * 4)
+    (named,), _ = find_fields([tmp_path], Rules({"red": "Ch 1"}, pixel_size=0.1, plane=3))
+    assert named == FieldSource("a", (tmp_path / "a.tif!Ch 1", *(tmp_path / "a.tif",) * 3), 0.1, 3)
+
+
+def test_a_missing_channel_that_is_allowed(write_field: WriteField) -> None:
+    folder = write_field("a1")
+    (folder / "a1_yellow.png").unlink()
+    (source,), failures = find_fields([folder], Rules(allow_missing=("yellow",)))
+    assert failures == []
+    field = read_field(source)
+    assert field.missing == ("yellow",)
+    assert not field.pixels[..., 3].any()
+    (folder / "a1_red.png").unlink()
+    (failure,) = find_fields([folder], Rules(allow_missing=("yellow",)))[1]
+    assert failure.reason == "Field 'a1' has no _red file (found green, blue). Add 'a1_red.png'."
+
+
+def test_composites_only_where_the_er_may_be_missing(tmp_path: Path) -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    Image.fromarray(rgb).save(tmp_path / "a.png")
+    Image.fromarray(rgb).save(tmp_path / "b.tif")
+    (source,), _ = find_fields([tmp_path])
+    assert source.id == "b"
+    with pytest.raises(LociscopeError, match="is an RGB composite, which has no ER"):
+        read_field(source)
+    found, _ = find_fields([tmp_path], Rules(allow_missing=("yellow",)))
+    assert [source.id for source in found] == ["a", "b"]
+    for source in found:
+        field = read_field(source)
+        assert field.missing == ("yellow",)
+        np.testing.assert_array_equal(field.pixels[..., :3], rgb)
+
+
+LEICA = "image--L0000--S00--U01--V00--J08--E02--O00--X00--Y00--T0000--Z00"
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_leicas_matrix_names(tmp_path: Path, told: bool) -> None:
+    """Their metadata say which channel is which; where they do not, the user does."""
+    order, stains = (2, 1, 3, 0), ("Tubulin", "GFP", "DAPI", "Calreticulin")
+    pixels = np.random.default_rng(0).integers(0, 4096, (4, 6, 5), np.uint16)
+    for at, channel in enumerate(order):
+        metadata = {"axes": "YX", **({"Channel": {"Name": [stains[channel]]}} if told else {})}
+        path = tmp_path / f"{LEICA}--C{at:02d}.ome.tif"
+        tifffile.imwrite(path, pixels[channel], ome=True, photometric="minisblack", metadata=metadata)
+    (source,), failures = find_fields([tmp_path])
+    assert (source.id, failures) == (LEICA, [])
+    if told:
+        np.testing.assert_array_equal(read_field(source).pixels, np.moveaxis(pixels, 0, -1))
+        assert {path.name[-11:-8] for path in source.paths} == {"C00", "C01", "C02", "C03"}
+        (tmp_path / f"{LEICA}--C03.ome.tif").unlink()
+        with pytest.raises(LociscopeError, match=r"has no red file \(found blue, green, yellow\)"):
+            read_field(find_fields([tmp_path])[0][0])
+        return
+    with pytest.raises(LociscopeError, match=r"C00.ome.tif' calls its channel ''. Pass --channels red=C00,green=C01"):
+        read_field(source)
+    rules = Rules({"blue": "C00", "green": "C01", "yellow": "C02", "red": "C03"})
+    (source,), _ = find_fields([tmp_path], rules)
+    np.testing.assert_array_equal(read_field(source).pixels, np.moveaxis(pixels, 0, -1))
+    (failure,) = find_fields([tmp_path], Rules({"blue": "C00"}))[1]
+    assert "has files with and without a known channel" in failure.reason
+
+
+def test_names_by_a_pattern(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{name}-P1-B02.tif" for name in ("DAPI", "GFP", "ER", "TRITC")), "a.tif", "notes.csv")
+    (source,), failures = find_fields([tmp_path], Rules(pattern="{channel}-{plate}-{well}"))
+    assert (source.id, failures) == ("P1_B02", [])
+    assert [path.name.partition("-")[0] for path in source.paths] == ["TRITC", "GFP", "DAPI", "ER"]
+    with pytest.raises(LociscopeError, match=r"holds no file like '{plate}_{channel}', found DAPI-P1-B02.tif"):
+        find_fields([tmp_path], Rules(pattern="{plate}_{channel}"))
+
+
+def test_real_pictures_of_other_kinds(real_data: Path) -> None:
+    for name, number, kind in (("hpa_website", 1, (2048, 2048, 4)), ("cm4ai", 5, (2048, 2048, 4))):
+        found, failures = find_fields([real_data / name])
+        assert (len(found), failures) == (number, [])
+        assert read_field(found[0]).pixels.shape == kind
+    found, failures = find_fields([real_data / "hpa_dictionary"], Rules(allow_missing=("yellow",), pixel_size=0.085))
+    assert (len(found), failures) == (35, [])
+    assert {read_field(source).missing for source in found[::7]} == {("yellow",)}

@@ -217,7 +217,8 @@ def test_only_new_changed_and_mended_fields_are_read(
     assert sorted(read) == ["a-new-one", "f2", "f4"]
     assert (second.rows, second.new, second.failures) == (10, 3, [])
     assert after.ids == ["a-new-one", *(f"f{number}" for number in range(9))]
-    assert after.warnings[3] == tuple(f"empty plane: {name}" for name in ("red", "green", "blue", "yellow"))
+    empty = (f"empty plane: {name}" for name in ("red", "green", "blue", "yellow"))
+    assert after.warnings[3] == ("pixel_size_assumed", *empty)
     np.testing.assert_array_equal(after.probability[1], before.probability[0])
     assert beside(out) == ["out.csv", "out.run.json"]
 

@@ -64,8 +64,8 @@ def test_places_reach_their_threshold(make_bundle: Callable[..., Path], tmp_path
 def test_an_empty_plane_is_predicted_and_noticed(predictor: Predictor) -> None:
     dark = noise(32, 32, 4)
     dark[..., 1] = 0
-    assert predictor.predict(dark).warnings == [("empty plane: green",)]
-    black = predictor.predict(np.zeros((16, 16, 4), np.uint16))
+    assert predictor.predict(dark, pixel_size=164 / 32).warnings == [("empty plane: green",)]
+    black = predictor.predict(np.zeros((16, 16, 4), np.uint16), pixel_size=164 / 16)
     assert len(black.warnings[0]) == 4
     assert np.isfinite(black.probability).all()
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lociscope.cli import console
+from lociscope.cli.reading import AllowMissing, Channels, Pattern, PixelSize, Plane, rules_of
 from lociscope.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ SUFFIXES = (".csv", ".parquet")
 
 def predict(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="SRC", readable=False, help="Folders, plane files, Catalogs.")
+        list[Path], typer.Argument(metavar="SRC", readable=False, help="Folders, zips, picture files, Catalogs.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write, .csv or .parquet.")],
     bundle: Annotated[
@@ -24,6 +25,11 @@ def predict(
     ] = None,
     kaggle: Annotated[bool, typer.Option("--kaggle", help="Write Id,Predicted; no row is blank.")] = False,
     embeddings: Annotated[bool, typer.Option("--embeddings", help="Keep the embeddings (.parquet).")] = False,
+    channels: Channels = None,
+    allow_missing: AllowMissing = None,
+    pixel_size: PixelSize = None,
+    plane: Plane = None,
+    pattern: Pattern = None,
     workers: Annotated[int, typer.Option(min=1, help="Threads that read fields.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -35,12 +41,13 @@ def predict(
     if embeddings and output.suffix != ".parquet":
         raise UsageError(f"--embeddings needs Parquet, and -o '{output}' is no .parquet. Rename it.")
 
+    rules = rules_of(channels, allow_missing, pixel_size, plane, pattern)
     from lociscope.images.sources import find_fields
     from lociscope.predict.batch import predict_to_file
     from lociscope.predict.job import Options
     from lociscope.predict.predictor import open_bundle
 
-    found, broken = find_fields(sources)
+    found, broken = find_fields(sources, rules)
     predictor = open_bundle(bundle)
     with console.progress("predicting") as tell:
         outcome = predict_to_file(

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
+    from lociscope.channels import ChannelName
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -15,8 +17,10 @@ class Field:
         id: Its name.
         pixels: (y, x, 4), channels RGBY; unsigned integers of 8 or 16 bits, or floats.
         pixel_size: Side of a pixel in µm, or None where nothing declares it.
+        missing: Channels that were not imaged, and are zeros.
     """
 
     id: str
     pixels: "np.ndarray"
     pixel_size: float | None = None
+    missing: "tuple[ChannelName, ...]" = ()

@@ -1,24 +1,24 @@
 """Reading: files become fields, or one sentence that says what is wrong with them."""
 
-import struct
-import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.channels import CHANNEL_NAMES
+from lociscope.channels import CHANNEL_NAMES, channel_named
 from lociscope.errors import LociscopeError
+from lociscope.images.container import Place, place_of
 from lociscope.images.field import Field
+from lociscope.images.formats import read_picture
+from lociscope.images.named import plane_of
+from lociscope.images.picture import MAX_PIXELS, Picture
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lociscope.channels import ChannelName
     from lociscope.images.sources import FieldSource
 
-MAX_PIXELS = 1 << 26
-"""Most pixels of one plane, 8192 × 8192; more is refused before decoding."""
-
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_GREY = 0
+__all__ = ["MAX_PIXELS", "read_field", "read_plane"]
 
 
 def read_field(source: "FieldSource") -> Field:
@@ -28,80 +28,113 @@ def read_field(source: "FieldSource") -> Field:
         source: Where the field lies.
 
     Returns:
-        The field, (y, x, 4) of uint8 or uint16.
+        The field, (y, x, 4) of uint8, uint16 or float32. A channel that may be missing is zeros.
 
     Raises:
         LociscopeError: A plane is missing, is no picture, is damaged, too large, or unlike the others in size
-            or bit depth.
+            or bit depth; or a file does not say which of its channels is which.
     """
-    planes = []
-    for name, path in zip(CHANNEL_NAMES, source.planes, strict=True):
-        if path is None:
-            raise LociscopeError(f"Field '{source.id}' has no {name} file. Add it to the Catalog.")
-        planes.append(read_plane(path))
-    for name, plane in zip(CHANNEL_NAMES[1:], planes[1:], strict=True):
-        if plane.shape != planes[0].shape or plane.dtype != planes[0].dtype:
+    planes, sizes = _loose_planes(source) if source.loose else _planes(source)
+    if not planes:
+        raise LociscopeError(f"Field '{source.id}' has no file. Add them to the Catalog.")
+    (first, one), *others = planes.items()
+    for name, plane in others:
+        if plane.shape != one.shape or plane.dtype != one.dtype:
             raise LociscopeError(
-                f"Field '{source.id}': its {name} plane is {_describe(plane)}, its red one {_describe(planes[0])}. "
+                f"Field '{source.id}': its {name} plane is {_describe(plane)}, its {first} one {_describe(one)}. "
                 "Export the four channels alike."
             )
-    return Field(source.id, np.stack(planes, axis=-1), source.pixel_size)
+    stack = [planes.get(name, np.zeros_like(one)) for name in CHANNEL_NAMES]
+    missing = tuple(name for name in CHANNEL_NAMES if name not in planes)
+    return Field(source.id, np.stack(stack, axis=-1), source.pixel_size or _one_size(source.id, sizes), missing)
 
 
-def read_plane(path: Path) -> np.ndarray:
-    """Reads one channel from a grey PNG.
+def read_plane(path: "Path") -> np.ndarray:
+    """Reads one grey plane from a file of one.
 
     Args:
         path: The file.
 
     Returns:
-        (y, x) of uint8 or uint16, read-only.
+        (y, x) of uint8, uint16 or float32.
 
     Raises:
-        LociscopeError: The file is missing, is no grey PNG, is damaged, or is larger than `MAX_PIXELS`.
+        LociscopeError: The file is missing, holds more than one plane, is damaged, or is larger than `MAX_PIXELS`.
     """
-    from PIL import Image
-
-    try:
-        with path.open("rb") as file:
-            expected = _check_header(file.read(26), path)
-            file.seek(0)
-            with Image.open(file, formats=("PNG",)) as picture:
-                if (*picture.size, picture.mode) != expected:  # a second header, further down
-                    raise ValueError(f"{picture.size} {picture.mode} after a header of {expected}")
-                return np.asarray(picture)
-    except (SyntaxError, ValueError, EOFError, zlib.error, struct.error, Image.DecompressionBombError) as error:
-        raise _damaged(path, error) from error
-    except OSError as error:
-        if error.errno is None:  # Pillow's own complaint about the contents
-            raise _damaged(path, error) from error
-        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path and its permissions.") from error
+    pixels = read_picture(place_of(path)).pixels
+    if pixels.shape[-1] != 1:
+        raise LociscopeError(f"'{path}' holds {pixels.shape[-1]} planes. Expected one grey plane.")
+    return pixels[..., 0]
 
 
-def _check_header(head: bytes, path: Path) -> tuple[int, int, str]:
-    """Refuses by the first 26 bytes of a PNG, before anything is decoded; gives width, height and Pillow's mode."""
-    if not head:
-        raise LociscopeError(f"'{path}' is empty (0 bytes). Copy it again.")
-    if not head.startswith(_PNG_SIGNATURE):
-        raise LociscopeError(f"'{path}' is no PNG, whatever its name says. Export it as an 8- or 16-bit grey PNG.")
-    if len(head) < 26 or head[12:16] != b"IHDR":
-        raise LociscopeError(f"'{path}' is damaged or cut short. Copy it again.")
-    width, height, bits, colour = struct.unpack(">IIBB", head[16:26])
-    if width * height > MAX_PIXELS:
+def _planes(source: "FieldSource") -> "tuple[dict[ChannelName, np.ndarray], set[float]]":
+    """The planes by channel, and every pixel size that the files declare."""
+    pictures: dict[tuple[Path, str], Picture] = {}
+    planes: dict[ChannelName, np.ndarray] = {}
+    sizes: set[float] = set()
+    shared = _is_one_file(source)
+    for name, path in zip(CHANNEL_NAMES, source.planes, strict=True):
+        if path is None:
+            if name not in source.allow_missing:
+                raise LociscopeError(f"Field '{source.id}' has no {name} file. {_remedy(name)}")
+            continue
+        place = place_of(path)
+        key = (place.file, place.member)
+        if key not in pictures:
+            pictures = {key: read_picture(Place(*key), colour=shared, plane=source.plane)}
+        picture = pictures[key]
+        plane = plane_of(picture, name, place, shared=shared, may_miss=name in source.allow_missing)
+        if plane is not None:
+            planes[name] = plane
+        if picture.pixel_size:
+            sizes.add(picture.pixel_size)
+    return planes, sizes
+
+
+def _loose_planes(source: "FieldSource") -> "tuple[dict[ChannelName, np.ndarray], set[float]]":
+    """The planes of files that say which channel they are in their metadata alone."""
+    planes: dict[ChannelName, np.ndarray] = {}
+    sizes: set[float] = set()
+    for path in source.loose:
+        picture = read_picture(place_of(path), plane=source.plane)
+        called = picture.names[0] if len(picture.names) == 1 else ""
+        channel = channel_named(called)
+        if channel is None or channel in planes:
+            why = f"calls its channel '{called}'" if channel is None else f"is a second {channel} one"
+            raise LociscopeError(
+                f"Field '{source.id}': '{path.name}' {why}. Pass --channels red=C00,green=C01,… as the names have it."
+            )
+        planes[channel] = picture.pixels[..., 0]
+        if picture.pixel_size:
+            sizes.add(picture.pixel_size)
+    for name in CHANNEL_NAMES:
+        if name not in planes and name not in source.allow_missing:
+            raise LociscopeError(f"Field '{source.id}' has no {name} file (found {', '.join(planes)}). {_remedy(name)}")
+    return planes, sizes
+
+
+def _is_one_file(source: "FieldSource") -> bool:
+    """Whether one file holds the whole field."""
+    files = [place_of(path)[:2] for path in source.planes if path is not None]
+    return len(files) > 1 and len(set(files)) == 1
+
+
+def _remedy(name: "ChannelName") -> str:
+    return "Add it to the Catalog." if name != "yellow" else "Add it to the Catalog, or pass --allow-missing yellow."
+
+
+def _one_size(identifier: str, sizes: set[float]) -> float | None:
+    if not sizes:
+        return None
+    low, high = min(sizes), max(sizes)
+    if high - low > 0.01 * high:
         raise LociscopeError(
-            f"'{path}' claims {width} × {height} pixels, more than the {MAX_PIXELS} that lociscope decodes. "
-            "Check the file, or cut it into fields."
+            f"Field '{identifier}': its files declare pixels of {low:.4g} and of {high:.4g} µm. Pass --pixel-size."
         )
-    if colour != _GREY or bits not in (8, 16):
-        kind = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}.get(colour, "unknown")
-        raise LociscopeError(f"'{path}' is a {bits}-bit {kind} PNG. Export each channel as an 8- or 16-bit grey PNG.")
-    return width, height, "L" if bits == 8 else "I;16"
-
-
-def _damaged(path: Path, error: Exception) -> LociscopeError:
-    return LociscopeError(f"'{path}' is damaged or cut short ({error}). Copy it again.")
+    return low
 
 
 def _describe(plane: np.ndarray) -> str:
     height, width = plane.shape
-    return f"{width} × {height} px of {plane.dtype.itemsize * 8} bits"
+    kind = " float" if plane.dtype.kind == "f" else ""
+    return f"{width} × {height} px of {plane.dtype.itemsize * 8} bits{kind}"

@@ -25,13 +25,28 @@ def prepare(pixels: np.ndarray, spec: "InputSpec") -> np.ndarray:
     Returns:
         (height, width, c) of uint8.
     """
-    small = resize(pixels, spec.height, spec.width)
+    return scaled(pixels, spec.height, spec.width, spec)
+
+
+def scaled(pixels: np.ndarray, height: int, width: int, spec: "InputSpec") -> np.ndarray:
+    """Resizes to any size, and scales each channel as the network wants.
+
+    Args:
+        pixels: (y, x, c) of uint8, uint16 or float.
+        height: Rows wanted.
+        width: Columns wanted.
+        spec: Whose percentiles and floor to use.
+
+    Returns:
+        (height, width, c) of uint8.
+    """
+    small = resize(pixels, height, width)
     flat = small.reshape(-1, small.shape[-1])
     low, high = np.percentile(flat, (spec.low, spec.high), axis=0).astype(np.float32)
     span = np.maximum(high - low, spec.floor * full_scale(pixels))
     span[span == 0] = 1  # floor 0 and a constant channel: all zeros
-    scaled: np.ndarray = np.rint(np.clip((small - low) / span, 0, 1) * 255)
-    return scaled.astype(np.uint8)
+    result: np.ndarray = np.rint(np.clip((small - low) / span, 0, 1) * 255)
+    return result.astype(np.uint8)
 
 
 def full_scale(pixels: np.ndarray) -> float:

@@ -1,25 +1,21 @@
 """Finding fields: which files make a field, by their names and never by their position."""
 
 import csv
-import re
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from lociscope.catalog import Catalog
-from lociscope.channels import CHANNEL_NAMES
+from lociscope.channels import CHANNEL_NAMES, ChannelName
 from lociscope.errors import LociscopeError
+from lociscope.images.container import open_archive, place_of
+from lociscope.images.naming import DEFAULT_RULES, Named, Rules
 from lociscope.storage import replacing, unwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-SUFFIXES = (".png",)
-"""Suffixes of the picture files that are read."""
-
-_PLANE = re.compile(r"(?P<id>[^.].*|\.[^_].*)_(?P<channel>red|green|blue|yellow)\.png", re.IGNORECASE | re.DOTALL)
-"""macOS keeps a `._a1_red.png` of its own beside each file on foreign disks; it is no picture."""
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +24,25 @@ class FieldSource:
 
     Attributes:
         id: Its name.
-        planes: Paths of its four planes in the order RGBY; None where a channel is missing.
-        pixel_size: Side of a pixel in µm, where the Catalog declares it.
+        planes: Paths of its four planes in the order RGBY, as `place_of` reads them; None where a channel is
+            missing. Four times one path is a file of the whole field.
+        pixel_size: Side of a pixel in µm, where the Catalog or the user declares it.
+        plane: The slice of a stack, from 0.
+        allow_missing: Channels that it may lack.
+        loose: Files of one channel each, of which only their metadata say which; then `planes` are None.
     """
 
     id: str
     planes: tuple[Path | None, ...]
     pixel_size: float | None = None
+    plane: int | None = None
+    allow_missing: tuple[ChannelName, ...] = ()
+    loose: tuple[Path, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Every path that there is."""
+        return tuple(path for path in (*self.planes, *self.loose) if path is not None)
 
 
 class Failure(NamedTuple):
@@ -66,37 +74,37 @@ def write_failures(failures: "Sequence[Failure]", path: Path) -> None:
         writer.writerows(failures)
 
 
-def find_fields(sources: "Sequence[Path]") -> tuple[list[FieldSource], list[Failure]]:
-    """Finds the fields in folders, plane files and Catalogs.
+def find_fields(sources: "Sequence[Path]", rules: Rules = DEFAULT_RULES) -> tuple[list[FieldSource], list[Failure]]:
+    """Finds the fields in folders, zip archives, files and Catalogs.
 
     Args:
-        sources: Folders (not their sub-folders), `<id>_<colour>.png` files, and `.parquet` Catalogs.
+        sources: Folders (not their sub-folders), `.zip` archives, picture files, and `.parquet` Catalogs.
+        rules: How their files are told apart, and what a field may lack.
 
     Returns:
         The fields in the order of their names, and those that cannot be told: a missing or doubled file, an id
         that comes from two places, a name that no table can hold.
 
     Raises:
-        LociscopeError: A source does not exist, is no readable folder, plane or Catalog, or none holds a field.
+        LociscopeError: A source does not exist, is no readable folder, picture, archive or Catalog, or none holds
+            a field.
     """
     found: list[FieldSource] = []
-    failures: list[Failure] = []
-    files: list[Path] = []
+    files: list[_File] = []
     for source in sources:
         if source.suffix == ".parquet":
-            found += of_catalog(Catalog.read(source))
+            found += of_catalog(Catalog.read(source), rules)
         else:
-            files += _plane_files(source)
-    loose, broken = _group(files)
+            files += _files_of(source, rules)
+    loose, failures = _group(files, rules)
     found += loose
-    failures += broken
     if not found and not failures:
-        raise _nothing_found(sources)
+        raise _nothing_found(sources, rules)
     kept, doubled = _without_doubles(found)
     return sorted(kept, key=lambda field: field.id), failures + doubled
 
 
-def of_catalog(catalog: Catalog) -> list[FieldSource]:
+def of_catalog(catalog: Catalog, rules: Rules = DEFAULT_RULES) -> list[FieldSource]:
     """The places of a Catalog's fields, in its order."""
     return [
         FieldSource(
@@ -105,56 +113,113 @@ def of_catalog(catalog: Catalog) -> list[FieldSource]:
                 None if path is None else catalog.folder / path
                 for path in (entry.red, entry.green, entry.blue, entry.yellow)
             ),
-            entry.pixel_size,
+            rules.pixel_size or entry.pixel_size,
+            entry.plane if rules.plane is None else rules.plane,
+            rules.allow_missing,
         )
         for entry in catalog
     ]
 
 
-def _plane_files(source: Path) -> list[Path]:
+class _File(NamedTuple):
+    """A picture file, where it lies, and what its name says."""
+
+    folder: Path
+    name: str
+    path: Path
+    said: Named
+
+
+def _files_of(source: Path, rules: Rules) -> "list[_File]":
     try:
         if source.is_dir():
-            return [path for path in source.iterdir() if _PLANE.fullmatch(path.name)]
+            return list(_told(((source, path.name, path) for path in source.iterdir()), rules))
         if not source.exists():
             raise LociscopeError(f"'{source}' does not exist. Check the path.")
     except OSError as error:
         raise LociscopeError(f"Cannot read '{source}': {error.strerror}. Check its permissions.") from error
-    if not _PLANE.fullmatch(source.name):
+    if source.suffix.lower() == ".zip":
+        return list(_told(_members(source), rules))
+    files = list(_told([(source.parent, source.name, source)], rules))
+    if not files:
         raise LociscopeError(
             f"'{source.name}' does not say which channel it is: expected <id>_red.png, _green.png, _blue.png or "
-            "_yellow.png. Rename it, or name a folder."
+            "_yellow.png. Rename it, name a folder, or pass --allow-missing yellow to read it as an RGB composite."
         )
-    return [source]
+    return files
 
 
-def _group(files: "Iterable[Path]") -> tuple[list[FieldSource], list[Failure]]:
-    planes: defaultdict[tuple[Path, str], defaultdict[str, set[Path]]] = defaultdict(lambda: defaultdict(set))
-    for path in files:
-        match = _PLANE.fullmatch(path.name)
-        if match:
-            planes[path.parent, match["id"]][match["channel"].lower()].add(path)
+def _told(files: "Iterable[tuple[Path, str, Path]]", rules: Rules) -> "Iterator[_File]":
+    for folder, name, path in files:
+        said = rules.named(name)
+        if said is not None:
+            yield _File(folder, name, path, said)
+
+
+def _members(archive: Path) -> "Iterator[tuple[Path, str, Path]]":
+    """The files of an archive, which is read in place: nothing is unpacked, so no name can lead out of a folder."""
+    for member in open_archive(archive).namelist():
+        folder, _, name = member.rpartition("/")
+        yield Path(f"{archive}!{folder}"), name, Path(f"{archive}!{member}")
+
+
+def _group(files: "Iterable[_File]", rules: Rules) -> tuple[list[FieldSource], list[Failure]]:
+    planes: defaultdict[tuple[Path, str], defaultdict[ChannelName | None, dict[Path, str]]]
+    planes = defaultdict(lambda: defaultdict(dict))
     found, failures = [], []
-    for (folder, identifier), channels in planes.items():
-        reason = _why_not(identifier, channels)
-        if reason:
-            shown = identifier.encode(errors="backslashreplace").decode()
-            failures.append(Failure(shown, str(folder), reason))
+    for folder, name, path, said in files:
+        if not said.whole:
+            planes[folder, said.id][said.channel][path] = name
+        elif reason := _untellable(said.id):
+            failures.append(Failure(_shown(said.id), str(folder), reason))
         else:
-            found.append(FieldSource(identifier, tuple(min(channels[name]) for name in CHANNEL_NAMES)))
+            found.append(_whole(said.id, path, rules))
+    for (folder, identifier), channels in planes.items():
+        reason = _untellable(identifier) or _why_not(identifier, channels, rules)
+        if reason:
+            failures.append(Failure(_shown(identifier), str(folder), reason))
+            continue
+        loose = tuple(sorted(channels.pop(None, {})))
+        paths = tuple(min(channels[name]) if name in channels else None for name in CHANNEL_NAMES)
+        found.append(FieldSource(identifier, paths, rules.pixel_size, rules.plane, rules.allow_missing, loose))
     return found, failures
 
 
-def _why_not(identifier: str, channels: "dict[str, set[Path]]") -> str | None:
+def _whole(identifier: str, path: Path, rules: Rules) -> FieldSource:
+    """A file of a whole field; where the user names its channels, each path says which."""
+    paths = tuple(Path(f"{path}!{rules.channels[name]}") if name in rules.channels else path for name in CHANNEL_NAMES)
+    return FieldSource(identifier, paths, rules.pixel_size, rules.plane, rules.allow_missing)
+
+
+def _shown(identifier: str) -> str:
+    return identifier.encode(errors="backslashreplace").decode()
+
+
+def _untellable(identifier: str) -> str | None:
     if "\r" in identifier or identifier.encode(errors="ignore").decode() != identifier:
         return f"The name {identifier!r} holds a character that no table can hold. Rename its files."
+    return None
+
+
+def _why_not(identifier: str, channels: "dict[ChannelName | None, dict[Path, str]]", rules: Rules) -> str | None:
     for name, paths in channels.items():
-        if len(paths) > 1:
-            names = " and ".join(f"'{path.name}'" for path in sorted(paths)[:2])
+        if name and len(paths) > 1:
+            names = " and ".join(f"'{each}'" for each in sorted(paths.values())[:2])
             return f"Field '{identifier}' has two {name} files, {names}. Keep one of them."
-    missing = [name for name in CHANNEL_NAMES if name not in channels]
+    if None in channels:
+        if len(channels) > 1:
+            names = " and ".join(f"'{min(files.values())}'" for files in list(channels.values())[:2])
+            return (
+                f"Field '{identifier}' has files with and without a known channel, {names}. Name all with --channels."
+            )
+        return None
+    missing = [name for name in CHANNEL_NAMES if name not in channels and name not in rules.allow_missing]
     if missing:
         here = ", ".join(name for name in CHANNEL_NAMES if name in channels)
-        return f"Field '{identifier}' has no _{missing[0]} file (found {here}). Add '{identifier}_{missing[0]}.png'."
+        example = next(iter(next(iter(channels.values())).values()))
+        add = f"{identifier}_{missing[0]}.{example.rpartition('.')[2].lower()}"
+        remedy = f"Add '{add}'" if missing != ["yellow"] else f"Add '{add}', or pass --allow-missing yellow"
+        return f"Field '{identifier}' has no _{missing[0]} file (found {here}). {remedy}."
     return None
 
 
@@ -169,7 +234,7 @@ def _without_doubles(found: list[FieldSource]) -> tuple[list[FieldSource], list[
         if len(unlike) == 1:
             kept.append(sources[0])
             continue
-        one, other = (str(next((path for path in source.planes if path), "")) for source in unlike[:2])
+        one, other = (str(next(iter(source.paths), "")) for source in unlike[:2])
         reason = (
             f"The id '{identifier}' comes from two places, '{one}' and '{other}'. "
             "Predict them one after the other, or rename one."
@@ -178,17 +243,26 @@ def _without_doubles(found: list[FieldSource]) -> tuple[list[FieldSource], list[
     return kept, failures
 
 
-def _resolved(source: FieldSource) -> tuple[Path | None, ...]:
-    return tuple(path and path.resolve() for path in source.planes)
+def _resolved(source: FieldSource) -> tuple[tuple[Path, ...], ...]:
+    """What is the same for two ways to name the same files."""
+    return tuple(
+        (place.file.resolve(), Path(place.member), Path(place.channel)) for place in map(place_of, source.paths)
+    )
 
 
-def _nothing_found(sources: "Sequence[Path]") -> LociscopeError:
+def _nothing_found(sources: "Sequence[Path]", rules: Rules) -> LociscopeError:
     source = sources[0]
     names = sorted(path.name for path in source.iterdir()) if source.is_dir() else []
-    inside = next((name for name in names if (source / name).is_dir() and _plane_files(source / name)), None)
+    inside = next((name for name in names if (source / name).is_dir() and _files_of(source / name, rules)), None)
     if inside:
         return LociscopeError(f"'{source}' holds no field, its folder '{inside}' does. Name '{source / inside}'.")
+    if source.suffix.lower() == ".zip":
+        names = sorted(chain(open_archive(source).namelist()))
     listing = f"found {', '.join(names[:3])}{' …' if len(names) > 3 else ''}" if names else "it is empty"
+    if rules.pattern:
+        return LociscopeError(
+            f"'{source}' holds no file like '{rules.pattern}', {listing}. Give --pattern as the names are."
+        )
     return LociscopeError(
         f"'{source}' holds no field: expected files like a1_red.png, a1_green.png, a1_blue.png and a1_yellow.png, "
         f"{listing}. Name the folder of the pictures."

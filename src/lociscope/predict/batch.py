@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lociscope.errors import LociscopeError
+from lociscope.images.container import place_of
 from lociscope.images.read import read_field
 from lociscope.images.sources import Failure, FieldSource
 from lociscope.predict.job import Job, Options
@@ -126,7 +127,7 @@ def _prepared(
             reason = str(error)
         except MemoryError:
             reason = f"Field '{source.id}' does not fit into memory. Try fewer --workers, or a larger machine."
-        return Failure(source.id, next((str(plane) for plane in source.planes if plane is not None), ""), reason)
+        return Failure(source.id, str(next(iter(source.paths), "")), reason)
 
     with ThreadPoolExecutor(workers) as pool:
         for result in _ahead(pool, load, sources, 2 * workers):
@@ -157,15 +158,18 @@ def _ahead(
 
 
 def _fingerprint(source: FieldSource) -> str:
-    """Changes when a plane is replaced: full path, size and time of change of each."""
+    """Changes when a file is replaced or read otherwise: full path, size and time of change of each."""
     marks = []
-    for plane in source.planes:
+    for path in source.planes if not source.loose else source.loose:
+        file = path and place_of(path).file
         try:
-            stat = plane.stat() if plane else None
+            stat = file.stat() if file else None
         except OSError:
             stat = None
-        path = os.path.abspath(plane) if plane else ""
-        marks.append(f"{path}|{stat.st_size}|{stat.st_mtime_ns}" if stat else f"{path}|")
+        full = os.path.abspath(path) if path else ""
+        marks.append(f"{full}|{stat.st_size}|{stat.st_mtime_ns}" if stat else f"{full}|")
+    if source.pixel_size or source.plane is not None:
+        marks.append(f"{source.pixel_size}|{source.plane}")
     return hashlib.sha256("\n".join(marks).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 

@@ -11,9 +11,9 @@ from lociscope.bundle import read_bundle
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.decide.places import decide_places
 from lociscope.errors import LociscopeError
+from lociscope.images.extent import tiles_of
 from lociscope.images.field import Field
 from lociscope.images.quality import warnings_of
-from lociscope.images.scale import prepare
 from lociscope.predict.engine import Engine
 from lociscope.predictions import Predictions
 
@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 BATCH = 16
 """Fields in one call of the network."""
 
+MOST = 64
+"""Most tiles in one call of the network: what bounds its memory."""
+
 
 class PreparedField(NamedTuple):
     """A field as the network wants it.
 
     Attributes:
         id: Its name.
-        pixels: (height, width, 4) of uint8.
+        pixels: (tiles, height, width, 4) of uint8; one tile where the field spans what the network expects.
         warnings: What was noticed about it.
     """
 
@@ -66,13 +69,21 @@ class Predictor:
         self.bundle = bundle
         self.engine = Engine(bundle, threads)
 
-    def predict(self, fields: np.ndarray | Field | Iterable[Field], *, embeddings: bool = False) -> Predictions:
+    def predict(
+        self,
+        fields: np.ndarray | Field | Iterable[Field],
+        *,
+        embeddings: bool = False,
+        pixel_size: float | None = None,
+    ) -> Predictions:
         """Predicts fields in memory.
 
         Args:
             fields: One array (y, x, 4) or several (n, y, x, 4), channels RGBY, uint8, uint16 or float; or Fields.
                 Fields of an array are called `0`, `1`, …
             embeddings: Whether to keep each field's embedding.
+            pixel_size: Side of a pixel of the arrays in µm; None as in `lociscope.images.extent`. Fields have
+                their own.
 
         Returns:
             The Predictions, in order.
@@ -81,15 +92,20 @@ class Predictor:
             LociscopeError: An array has another number of axes or channels, no pixel, or pixels that are no
                 finite numbers; or the model gives no embedding.
         """
-        prepared = map(self.prepare, _as_fields(fields))
+        prepared = map(self.prepare, _as_fields(fields, pixel_size))
         return Predictions.join([self.run(batch, embeddings=embeddings) for batch in batched(prepared, BATCH)])
 
     def prepare(self, field: Field) -> "PreparedField":
-        """Makes the network's input of a field, and notices what is wrong with it."""
-        return PreparedField(field.id, prepare(field.pixels, self.bundle.card.input), warnings_of(field.pixels))
+        """Makes the network's input of a field, and notices what is wrong with it.
+
+        Raises:
+            LociscopeError: Its pixel size cannot be.
+        """
+        tiles, notes = tiles_of(field, self.bundle.card.input)
+        return PreparedField(field.id, tiles, notes + warnings_of(field.pixels, field.missing))
 
     def run(self, fields: "Sequence[PreparedField]", *, embeddings: bool = False) -> Predictions:
-        """Predicts prepared fields in one call of the network.
+        """Predicts prepared fields in one call of the network, or a few where they are of many tiles.
 
         Args:
             fields: What `prepare` made, at least one.
@@ -99,13 +115,25 @@ class Predictor:
             The Predictions, in order.
         """
         wanted = ("probabilities", "embedding") if embeddings else ("probabilities",)
-        outputs = self.engine.run(np.stack([field.pixels for field in fields]), wanted)
+        tiles = np.concatenate([field.pixels for field in fields])
+        calls = [self.engine.run(tiles[start : start + MOST], wanted) for start in range(0, len(tiles), MOST)]
+        numbers = [len(field.pixels) for field in fields]
+        outputs = {name: _means(np.concatenate([call[name] for call in calls]), numbers) for name in wanted}
         probability = outputs["probabilities"]
         places, status = decide_places(probability, np.asarray(self.bundle.card.decide.thresholds))
         warnings = [field.warnings for field in fields]
         return Predictions(
             [field.id for field in fields], probability, places, status, warnings, outputs.get("embedding")
         )
+
+
+def _means(rows: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
+    """The mean over each field's tiles."""
+    if len(rows) == len(numbers):
+        return rows
+    starts = np.cumsum([0, *numbers[:-1]])
+    means: np.ndarray = np.add.reduceat(rows, starts) / np.asarray(numbers, rows.dtype)[:, None]
+    return means
 
 
 Item = TypeVar("Item")
@@ -118,7 +146,7 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield batch
 
 
-def _as_fields(fields: np.ndarray | Field | Iterable[Field]) -> Iterable[Field]:
+def _as_fields(fields: np.ndarray | Field | Iterable[Field], pixel_size: float | None) -> Iterable[Field]:
     if isinstance(fields, Field):
         return [_checked(fields)]
     if not isinstance(fields, np.ndarray):
@@ -129,7 +157,7 @@ def _as_fields(fields: np.ndarray | Field | Iterable[Field]) -> Iterable[Field]:
             f"order RGBY; received {fields.shape}. Move the axes with numpy.moveaxis."
         )
     stack = fields if fields.ndim == 4 else fields[None]
-    return (_checked(Field(str(number), pixels)) for number, pixels in enumerate(stack))
+    return (_checked(Field(str(number), pixels, pixel_size)) for number, pixels in enumerate(stack))
 
 
 def _checked(field: Field) -> Field:
@@ -151,4 +179,6 @@ def _checked(field: Field) -> Field:
         )
     if field.pixels.dtype.kind == "f" and not np.isfinite(field.pixels).all():
         raise LociscopeError(f"Field '{field.id}' holds pixels that are not finite numbers. Replace them first.")
+    if field.pixel_size is not None and not 0 < field.pixel_size < np.inf:
+        raise LociscopeError(f"Field '{field.id}' has pixels of {field.pixel_size} µm; expected a number above 0.")
     return field

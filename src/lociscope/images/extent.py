@@ -1,0 +1,104 @@
+"""Putting a field to scale: the same µm are the same number of input pixels, whatever the camera and the format."""
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lociscope.errors import LociscopeError
+from lociscope.images.scale import scaled
+
+if TYPE_CHECKING:
+    from lociscope.bundle import InputSpec
+    from lociscope.images.field import Field
+
+HPA_FIELD_UM = 164.0
+"""Side of a field of the Human Protein Atlas: 2048 px of 0.08 µm, or 512 px of 0.32 µm."""
+
+HPA_SIDES = (512, 2048)
+"""Sides in px at which a field that declares nothing is taken for one of the Human Protein Atlas."""
+
+TOLERANCE = 0.05
+"""Share by which a field may span more or less than the network expects and is still taken whole."""
+
+MOST_TILES = 4
+"""Most tiles along a side."""
+
+SMALLEST_UM = 10.0
+"""Least side of a field in µm, half a cell; less is a wrong pixel size."""
+
+_MOST_SIDE = 8192
+_SMALL = 0.5
+_COARSE = 1.5
+
+
+def tiles_of(field: "Field", spec: "InputSpec") -> tuple[np.ndarray, tuple[str, ...]]:
+    """Makes the inputs of a network of one field.
+
+    A field that spans more than the network expects is cut into tiles that together cover it, at most
+    `MOST_TILES` along a side, evenly spread; their predictions are to be averaged. The mean is what the network
+    says of a usual field taken anywhere in this one; a maximum would find more places the larger the field is. A
+    field that spans less is continued by its mirror image: cells keep their size and density, and no edge or
+    darkness appears that no training field has. Each channel is scaled by the percentiles of the whole field.
+
+    Args:
+        field: The field, with its pixel size or without.
+        spec: What the network wants.
+
+    Returns:
+        (tiles, height, width, c) of uint8, and what was noticed.
+
+    Raises:
+        LociscopeError: The pixel size is so wrong that the field would span less than a cell or more than a slide.
+    """
+    notes = []
+    height, width = field.pixels.shape[:2]
+    pixel_size = field.pixel_size
+    if pixel_size is None:
+        pixel_size = HPA_FIELD_UM / max(height, width)
+        if not (height == width and width in HPA_SIDES):
+            notes.append("pixel_size_assumed")
+    spans = height * pixel_size / spec.field_um, width * pixel_size / spec.field_um
+    rows, columns = (_side(span, side) for span, side in zip(spans, (spec.height, spec.width), strict=True))
+    _check(field.id, pixel_size, (height, width), (rows, columns))
+    if max(spans) < _SMALL:
+        notes.append(f"small field: {max(height, width) * pixel_size:.0f} µm")
+    if field.pixel_size is not None and pixel_size > _COARSE * spec.pixel_size:
+        notes.append(f"coarse pixels: {pixel_size:.2f} µm")
+    whole = scaled(field.pixels, rows, columns, spec)
+    return _cut(_mirrored(whole, spec.height, spec.width), spec.height, spec.width), tuple(notes)
+
+
+def _side(span: float, side: int) -> int:
+    """Input pixels along a side that spans so many fields."""
+    return side if abs(span - 1) <= TOLERANCE else round(min(span * side, 1e9))
+
+
+def _check(identifier: str, pixel_size: float, shape: tuple[int, int], sides: tuple[int, int]) -> None:
+    if min(shape) * pixel_size < SMALLEST_UM or min(sides) < 1 or max(sides) > _MOST_SIDE:
+        height, width = (side * pixel_size for side in shape)
+        raise LociscopeError(
+            f"Field '{identifier}' would span {width:.4g} × {height:.4g} µm at {pixel_size:.4g} µm a pixel. "
+            "Pass the side of a pixel in µm with --pixel-size."
+        )
+
+
+def _mirrored(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Continued on all sides to at least `height` and `width`."""
+    pads = [max(0, want - have) for want, have in zip((height, width), pixels.shape[:2], strict=True)]
+    if not any(pads):
+        return pixels
+    return np.pad(pixels, [*((pad // 2, pad - pad // 2) for pad in pads), (0, 0)], mode="symmetric")
+
+
+def _cut(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    tops, lefts = (_starts(have, want) for have, want in zip(pixels.shape[:2], (height, width), strict=True))
+    return np.stack([pixels[top : top + height, left : left + width] for top in tops for left in lefts])
+
+
+def _starts(have: int, want: int) -> list[int]:
+    """Where tiles begin that cover a side, or as much of it as `MOST_TILES` do."""
+    number = min(math.ceil(have / want), MOST_TILES)
+    if number == 1:
+        return [0]
+    return [round(start) for start in np.linspace(0, have - want, number)]

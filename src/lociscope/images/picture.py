@@ -1,0 +1,68 @@
+"""What a decoder gives, and the limits that every decoder keeps before it decodes."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lociscope.errors import LociscopeError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MAX_PIXELS = 1 << 26
+"""Most pixels of one plane, 8192 × 8192; more is refused before decoding."""
+
+MAX_BYTES = 8 * MAX_PIXELS + (1 << 20)
+"""Most bytes that a file may become, decompressed or decoded: four planes of 8192 × 8192 px in 16 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded file: one plane, or several with the names that the file gives them.
+
+    Attributes:
+        pixels: (y, x, c) of uint8, uint16 or float32.
+        names: What the file calls its c channels; empty strings where it does not say.
+        pixel_size: Side of a pixel in µm, where the file declares it.
+        colour: Whether the channels are the red, green and blue of a colour picture.
+    """
+
+    pixels: "np.ndarray"
+    names: tuple[str, ...] = ("",)
+    pixel_size: float | None = None
+    colour: bool = False
+
+
+def check_size(width: int, height: int, name: str) -> None:
+    """Refuses a plane larger than `MAX_PIXELS` by what its header claims.
+
+    Raises:
+        LociscopeError: It is.
+    """
+    if width * height > MAX_PIXELS:
+        raise LociscopeError(
+            f"'{name}' claims {width} × {height} pixels, more than the {MAX_PIXELS} that lociscope decodes. "
+            "Check the file, or cut it into fields."
+        )
+
+
+def check_bytes(size: int, name: str) -> None:
+    """Refuses what would take more than `MAX_BYTES` of memory.
+
+    Raises:
+        LociscopeError: It would.
+    """
+    if size > MAX_BYTES:
+        raise LociscopeError(
+            f"'{name}' holds more than the {MAX_BYTES >> 20} MiB of pixels that lociscope decodes at once. "
+            "Check the file, or cut it into fields."
+        )
+
+
+def empty(name: str) -> LociscopeError:
+    """The complaint about a file of no bytes."""
+    return LociscopeError(f"'{name}' is empty (0 bytes). Copy it again.")
+
+
+def damaged(name: str, error: Exception | None = None) -> LociscopeError:
+    """The complaint about a file whose contents do not hold together."""
+    return LociscopeError(f"'{name}' is damaged or cut short{f' ({error})' if error else ''}. Copy it again.")

@@ -1,0 +1,98 @@
+"""Putting a field to scale."""
+
+import numpy as np
+import pytest
+
+from lociscope.bundle import InputSpec
+from lociscope.errors import LociscopeError
+from lociscope.images.extent import HPA_FIELD_UM, MOST_TILES, TOLERANCE, tiles_of
+from lociscope.images.field import Field
+from lociscope.images.scale import prepare
+
+SPEC = InputSpec(height=32, width=32, low=0, high=100, floor=0)
+RNG = np.random.default_rng(0)
+
+
+def field(height: int, width: int, pixel_size: float | None = None) -> Field:
+    return Field("a1", RNG.integers(0, 256, (height, width, 4), np.uint8), pixel_size)
+
+
+def ramp(height: int, width: int, pixel_size: float) -> Field:
+    """Red grows along y, green along x."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    return Field("a1", np.stack([y, x, y + x, y - x], axis=-1), pixel_size)
+
+
+@pytest.mark.parametrize("side", [512, 2048])
+def test_a_field_of_the_atlas_needs_no_pixel_size(side: int) -> None:
+    given = field(side, side)
+    for pixel_size in (None, HPA_FIELD_UM / side, 0.08 * 2048 / side):
+        tiles, notes = tiles_of(Field("a1", given.pixels, pixel_size), SPEC)
+        assert notes == ()
+        np.testing.assert_array_equal(tiles, prepare(given.pixels, SPEC)[None])
+
+
+@pytest.mark.parametrize("shape", [(1024, 1024), (500, 500), (512, 500), (20, 20)])
+def test_any_other_is_taken_for_a_field_of_the_atlas_and_flagged(shape: tuple[int, int]) -> None:
+    tiles, notes = tiles_of(field(*shape), SPEC)
+    assert (tiles.shape, notes) == ((1, 32, 32, 4), ("pixel_size_assumed",))
+
+
+@pytest.mark.parametrize("share", [1 - 0.99 * TOLERANCE, 1, 1 + 0.99 * TOLERANCE])
+def test_about_the_right_extent_is_taken_whole(share: float) -> None:
+    given = field(64, 64, share * HPA_FIELD_UM / 64)
+    tiles, notes = tiles_of(given, SPEC)
+    np.testing.assert_array_equal(tiles[0], prepare(given.pixels, SPEC))
+    assert notes == ()
+
+
+def test_a_larger_field_is_cut_into_tiles_that_cover_it() -> None:
+    tiles, _ = tiles_of(ramp(128, 192, 2 * HPA_FIELD_UM / 128), SPEC)
+    assert tiles.shape == (2 * 3, 32, 32, 4)
+    whole = np.vstack([np.hstack(list(row)) for row in tiles.reshape(2, 3, 32, 32, 4)])
+    assert (np.diff(whole[..., 0].astype(int), axis=0) > 0).all()
+    assert (np.diff(whole[..., 1].astype(int), axis=1) > 0).all()
+    overlapping, _ = tiles_of(ramp(48, 32, HPA_FIELD_UM / 32), SPEC)
+    np.testing.assert_array_equal(overlapping[0, 16:], overlapping[1, :16])
+
+
+def test_tiles_are_no_more_than_so_many() -> None:
+    tiles, _ = tiles_of(field(640, 32, HPA_FIELD_UM / 32), SPEC)
+    assert len(tiles) == MOST_TILES
+
+
+def test_a_smaller_field_is_mirrored_and_keeps_its_scale() -> None:
+    tiles, notes = tiles_of(ramp(10, 24, HPA_FIELD_UM / 32), SPEC)
+    assert notes == ()
+    assert tiles.shape == (1, 32, 32, 4)
+    middle = tiles[0, 11:21, 4:28]
+    np.testing.assert_array_equal(tiles[0, 10, 4:28], middle[0])
+    np.testing.assert_array_equal(tiles[0, 1:11, 4:28], middle[::-1])
+    np.testing.assert_array_equal(middle[:, 0, 0], np.rint(np.arange(10) / 9 * 255))
+    assert tiles_of(field(10, 10, HPA_FIELD_UM / 32), SPEC)[1] == ("small field: 51 µm",)
+
+
+@pytest.mark.parametrize("size", [64, 96, 40, 128])
+def test_a_micrometre_is_the_same_number_of_pixels(size: int) -> None:
+    """A wave of 20 µm has as many input pixels, whatever the camera's pixels and the field's extent."""
+    for extent in (60.0, 164.0, 250.0):
+        pixel_size = extent / size
+        x = (np.arange(size) + 0.5) * pixel_size
+        wave = 0.5 + 0.5 * np.sin(2 * np.pi * x / 41)
+        pixels = np.broadcast_to(wave[None, :, None], (size, size, 4)).astype(np.float32)
+        tiles, _ = tiles_of(Field("a", pixels, pixel_size), InputSpec(height=64, width=64, low=0, high=100, floor=0))
+        row = tiles[0, 32, :, 0].astype(float)
+        middle = row[20:44] - row[20:44].mean()
+        period = 2 * np.pi * middle.std() / np.gradient(middle).std()
+        assert period == pytest.approx(16, rel=0.2)
+
+
+def test_pixels_that_are_too_coarse_are_told() -> None:
+    assert tiles_of(field(20, 20, 1.4 * SPEC.pixel_size), SPEC)[1] == ()
+    assert tiles_of(field(20, 20, 10.0), SPEC)[1] == ("coarse pixels: 10.00 µm",)
+
+
+@pytest.mark.parametrize(("shape", "pixel_size"), [((512, 512), 0.0008), ((512, 512), 320.0), ((16, 64000), 0.3)])
+def test_a_pixel_size_that_cannot_be(shape: tuple[int, int], pixel_size: float) -> None:
+    with pytest.raises(LociscopeError, match=r"Field 'a1' would span .* µm at .* µm a pixel. Pass the side"):
+        tiles_of(field(*shape, pixel_size), SPEC)
