@@ -48,7 +48,7 @@ format: $(READY) ## rewrite the files in the house style
 	$(BIN)/ruff format .
 
 docs: $(READY) ## build the documentation into site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 bench: $(READY) ## run every benchmark and gather benchmarks/results.json
 	$(BIN)/python benchmarks/run.py

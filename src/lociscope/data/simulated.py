@@ -1,10 +1,7 @@
 """Simulated fields as a source of training: drawn straight into the store, with rare places lifted."""
 
-from collections import deque
-from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,13 +9,13 @@ from lociscope.data.pack import Prepared
 from lociscope.images.scale import prepare
 from lociscope.simulate import SimulatedField, draw_field, label_sets
 from lociscope.simulate.field import FIELDS_PER_SPECIMEN
+from lociscope.workers import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterator
 
     from lociscope.recipe import Data
 
-Made = TypeVar("Made")
 _LABELS = 7
 """Separates the draw of label sets from the simulator's own draws of the same seed and number."""
 
@@ -34,33 +31,6 @@ def prepare_simulated(settings: "Data", workers: int = 1) -> "Iterator[Prepared]
         The fields; their group is the specimen.
     """
     yield from in_order(partial(prepare_one, settings), range(settings.fields), workers)
-
-
-def in_order(make: "Callable[[int], Made]", numbers: "Iterable[int]", workers: int = 1) -> "Iterator[Made]":
-    """Makes something of each number, over processes, in order; a few for each process are held at a time.
-
-    Args:
-        make: A pure function that can be sent to another process.
-        numbers: What it takes, one by one.
-        workers: Processes; 1 makes them in this one.
-
-    Yields:
-        What it makes.
-    """
-    if workers <= 1:
-        yield from map(make, numbers)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting: deque[Future[Made]] = deque()
-        try:
-            for number in numbers:
-                waiting.append(pool.submit(make, number))
-                if len(waiting) > 4 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def prepare_one(settings: "Data", index: int) -> Prepared:

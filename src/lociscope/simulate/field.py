@@ -1,6 +1,5 @@
 """One simulated field: from numbers to pixels and truth."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +20,7 @@ from lociscope.simulate.reference import blue_channel, red_channel, yellow_chann
 from lociscope.simulate.scene import Scene
 from lociscope.simulate.specimen import REFERENCE_SIZE, Specimen, draw_specimen
 from lociscope.simulate.structures import build_scene
+from lociscope.workers import in_order
 
 VERSION = 1
 """Raised whenever equal arguments come to give other pixels; an atlas or a cache of another version is another one."""
@@ -231,21 +231,4 @@ def draw_fields(
         draw_field, seed=seed, size=size, places=places, cell_line=cell_line, pixel_size=pixel_size,
         label_noise=label_noise,
     )  # fmt: skip
-    if workers is None or workers <= 1:
-        yield from map(draw, indices)
-        return
-    from concurrent.futures import Future, ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting: deque[Future[SimulatedField]] = deque()
-        try:
-            for index in indices:
-                waiting.append(pool.submit(draw, index))
-                if len(waiting) > 3 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    yield from in_order(draw, indices, workers)

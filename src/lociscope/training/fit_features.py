@@ -12,7 +12,7 @@ import numpy as np
 from lociscope.catalog import Entry
 from lociscope.data.pack import Packed
 from lociscope.data.sets import TrainingSets, labelled_fields, parted
-from lociscope.data.simulated import draw_one, in_order
+from lociscope.data.simulated import draw_one
 from lociscope.decide.metrics import log_loss
 from lociscope.errors import LociscopeError, MissingExtraError
 from lociscope.images.features import FEATURES, field_features
@@ -22,6 +22,7 @@ from lociscope.labels import N_LABELS, to_multi_hot
 from lociscope.models.features import fit_model, read_options
 from lociscope.storage import replacing
 from lociscope.training.record import claim, environment_of, keep_validation
+from lociscope.workers import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

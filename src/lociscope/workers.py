@@ -1,0 +1,63 @@
+"""Work spread over processes, in order, with little held at a time, and without orphans."""
+
+from collections import deque
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+WAITING = 4
+"""Results held for each process."""
+
+
+def in_order(make: "Callable[[Item], Made]", items: "Iterable[Item]", workers: int | None = 1) -> "Iterator[Made]":
+    """Makes something of each item, over processes, in order.
+
+    Args:
+        make: A pure function that can be sent to another process.
+        items: What it takes, one by one.
+        workers: Processes; None or 1 makes everything in this one. A script that asks for more needs the usual
+            `if __name__ == "__main__"`.
+
+    Yields:
+        What it makes; not more than a few results for each process are held at a time.
+    """
+    if workers is None or workers <= 1:
+        yield from map(make, items)
+        return
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    # Spawned: a fork of a process in which TensorFlow's threads run may hang.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
+        waiting: deque[Future[Made]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(make, item))
+                if len(waiting) > WAITING * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def end_with_parent() -> None:
+    """Ends this process when its parent does: a killed parent cannot tell its workers to stop."""
+    import os
+    from multiprocessing import parent_process
+    from multiprocessing.connection import wait
+    from threading import Thread
+
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
