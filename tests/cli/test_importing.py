@@ -1,10 +1,14 @@
 """`lociscope import`: files and labels become a Catalog, and what does not fit is listed."""
 
 import csv
+import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from lociscope.catalog import Catalog
 from lociscope.images.read import read_field
@@ -133,3 +137,88 @@ def test_real_fields_with_their_labels(lociscope: Command, real_data: Path) -> N
     fields = real_data / "hpa2018"
     code, out, _ = lociscope("import", "folder", fields / "train", "--labels", fields / "fields.csv")
     assert (code, out) == (0, "56 fields, 56 labelled, in catalog.parquet\n")
+
+
+# === Other sources ===
+
+
+def test_the_competitions_zip_is_read_in_place(lociscope: Command, competition: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(competition / "train.zip", "w") as archive:
+        for path in (competition / "train").iterdir():
+            archive.write(path, path.name)
+    shutil.rmtree(competition / "train")
+    assert lociscope("import", "kaggle", competition, "-o", "deep/c.parquet")[:2] == (
+        0, "2 fields, 2 labelled, in deep/c.parquet\n",
+    )  # fmt: skip
+    sources = of_catalog(Catalog.read(tmp_path / "deep" / "c.parquet"))
+    assert [read_field(source).pixels.shape for source in sources] == [(32, 32, 4)] * 2
+    assert lociscope("predict", "deep/c.parquet", "-o", "a.csv")[0] == 0
+    assert lociscope("predict", competition / "train.zip", "-o", "b.csv")[0] == 0
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    assert lociscope("predict", "deep/c.parquet", "-o", "a.csv")[1] == "2 fields in a.csv, complete already\n"
+
+
+def test_the_challenge_of_2021(lociscope: Command, competition: Path, tmp_path: Path) -> None:
+    (competition / "train.csv").write_text("ID,Label\na1,8|0\nb2,17|0\n")
+    (competition / "masks").mkdir()
+    assert lociscope("import", "kaggle", competition)[:2] == (0, "2 fields, 1 labelled, in catalog.parquet\n")
+    entries = list(Catalog.read(tmp_path / "catalog.parquet"))
+    assert [entry.target for entry in entries] == [(0, 11), None]
+    assert {entry.source for entry in entries} == {"HPA Single Cell Classification, Kaggle 2021"}
+
+
+def test_pictures_of_the_atlas(lociscope: Command, write_field: WriteField, tmp_path: Path) -> None:
+    folder = write_field("10580_1610_C1_1")
+    write_field("mine")
+    (tmp_path / "labels.csv").write_text("Id,Target\n10580_1610_C1_1,21 13\n")
+    assert lociscope("import", "hpa", folder)[:2] == (0, "2 fields, 0 labelled, in catalog.parquet\n")
+    entry, other = Catalog.read(tmp_path / "catalog.parquet")
+    assert (entry.antibody, entry.plate, entry.well, entry.site) == ("10580", "1610", "C1", "1")
+    assert (other.antibody, other.licence) == (None, "CC BY 4.0")
+    assert lociscope("import", "hpa", folder, "--labels", "labels.csv")[1].startswith("1 field, 1 labelled")
+
+
+def test_a_plate_by_a_pattern(lociscope: Command, write_field: WriteField, tmp_path: Path) -> None:
+    folder = write_field("B02-s1", tmp_path / "P7")
+    words = ("import", "plate", folder, "--pixel-size", "0.2", "--pattern")
+    assert lociscope(*words, "{well}-s{site}_{channel}")[1] == "1 field, 0 labelled, in catalog.parquet\n"
+    (entry,) = Catalog.read(tmp_path / "catalog.parquet")
+    assert (entry.id, entry.plate, entry.well, entry.site, entry.pixel_size) == ("B02_1", "P7", "B02", "1", 0.2)
+    code, _, err = lociscope(*words, "{site}_{channel}")
+    assert code == 1
+    assert "The name 'B02-s1' does not say its well. Say what names are like with --pattern" in err
+    assert lociscope(*words, "{well}")[0] == 2
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_plate_of_leicas(lociscope: Command, tmp_path: Path, told: bool) -> None:
+    (tmp_path / "plate").mkdir()
+    for at, stain in enumerate(("DAPI", "GFP", "ER", "Tubulin")):
+        metadata = {"axes": "YX", **({"Channel": {"Name": [stain]}} if told else {})}
+        path = tmp_path / "plate" / f"image--U01--V02--X00--Y00--C{at:02d}.ome.tif"
+        tifffile.imwrite(path, np.full((4, 4), at, np.uint8), ome=True, photometric="minisblack", metadata=metadata)
+    code, _, err = lociscope("import", "plate", "plate")
+    if not told:
+        assert code == 1
+        assert "calls its channel ''. Pass --channels red=C00" in err
+        assert lociscope("import", "plate", "plate", "--channels", "blue=C00,green=C01,yellow=C02,red=C03")[0] == 0
+    (entry,) = Catalog.read(tmp_path / "catalog.parquet")
+    assert (entry.plate, entry.well, entry.site) == ("plate", "C02", "X00--Y00")
+    field = read_field(of_catalog(Catalog.read(tmp_path / "catalog.parquet"))[0])
+    assert field.pixels[0, 0].tolist() == [3, 1, 0, 2]
+
+
+def test_a_stack_with_the_users_names_in_a_catalog(lociscope: Command, tmp_path: Path) -> None:
+    planes = np.arange(4, dtype=np.uint8)[:, None, None] + np.zeros((4, 6, 6), np.uint8)
+    (tmp_path / "stacks").mkdir()
+    tifffile.imwrite(tmp_path / "stacks" / "a.tif", planes, photometric="minisblack")
+    assert lociscope("import", "folder", "stacks", "--channels", "red=3,green=2,blue=1,yellow=0")[0] == 0
+    (source,) = of_catalog(Catalog.read(tmp_path / "catalog.parquet"))
+    assert read_field(source).pixels[0, 0].tolist() == [3, 2, 1, 0]
+
+
+def test_real_pictures_of_the_atlas(lociscope: Command, real_data: Path, tmp_path: Path) -> None:
+    assert lociscope("import", "hpa", real_data / "hpa_website")[0] == 0
+    (entry,) = Catalog.read(tmp_path / "catalog.parquet")
+    assert (entry.plate, entry.well, entry.site) == ("800", "A6", "1")
+    assert lociscope("import", "folder", real_data / "hpa2021" / "train", "-o", "b.parquet")[0] == 0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lociscope.cli import console
+from lociscope.cli.reading import AllowMissing, Channels, Pattern, PixelSize, Plane, rules_of
 from lociscope.errors import Exit, LociscopeError, UsageError
 
 if TYPE_CHECKING:
@@ -18,12 +19,15 @@ Out = Annotated[Path, typer.Option("--output", "-o", help="The Catalog to write.
 DEFAULT_OUT = Path("catalog.parquet")
 
 
+Labels = Annotated[Path | None, typer.Option(help="A CSV Id,Target; without it nothing is labelled.")]
+
+
 @app.command()
 def kaggle(
-    source: Annotated[Path, typer.Argument(help="The competition's folder, with train.csv and train/.")],
+    source: Annotated[Path, typer.Argument(help="The competition's folder, with train.csv and train/ or train.zip.")],
     output: Out = DEFAULT_OUT,
 ) -> None:
-    """Make a Catalog of the competition's train.csv and train/."""
+    """Make a Catalog of the competition's train.csv and train/ or train.zip, of 2018 or of 2021."""
     _check(output)
     from lociscope.data.importing import import_kaggle
 
@@ -31,16 +35,54 @@ def kaggle(
 
 
 @app.command()
-def folder(
-    source: Annotated[Path, typer.Argument(help="A folder of <id>_{red,green,blue,yellow}.png files.")],
-    labels: Annotated[Path | None, typer.Option(help="A CSV Id,Target; without it nothing is labelled.")] = None,
+def hpa(
+    source: Annotated[Path, typer.Argument(help="A folder of the Human Protein Atlas' pictures.")],
+    labels: Labels = None,
     output: Out = DEFAULT_OUT,
+) -> None:
+    """Make a Catalog of the Human Protein Atlas' pictures; their names tell antibody, plate, well and site."""
+    _check(output)
+    from lociscope.data.importing import import_hpa
+
+    _write(*import_hpa(source, labels, output.parent), output)
+
+
+@app.command()
+def plate(
+    source: Annotated[Path, typer.Argument(help="A folder of a plate's pictures.")],
+    labels: Labels = None,
+    output: Out = DEFAULT_OUT,
+    pattern: Pattern = None,
+    channels: Channels = None,
+    allow_missing: AllowMissing = None,
+    pixel_size: PixelSize = None,
+    plane: Plane = None,
+) -> None:
+    """Make a Catalog of a plate, whose names tell well and site: by a pattern, as Leica's or as the Atlas'."""
+    _check(output)
+    from lociscope.data.importing import import_plate
+
+    rules = rules_of(channels, allow_missing, pixel_size, plane, pattern)
+    _write(*import_plate(source, labels, output.parent, rules), output)
+
+
+@app.command()
+def folder(
+    source: Annotated[Path, typer.Argument(help="A folder of fields, in any format that `predict` reads.")],
+    labels: Labels = None,
+    output: Out = DEFAULT_OUT,
+    pattern: Pattern = None,
+    channels: Channels = None,
+    allow_missing: AllowMissing = None,
+    pixel_size: PixelSize = None,
+    plane: Plane = None,
 ) -> None:
     """Make a Catalog of a folder, with labels from any CSV Id,Target."""
     _check(output)
     from lociscope.data.importing import import_folder
 
-    _write(*import_folder(source, labels, output.parent), output)
+    rules = rules_of(channels, allow_missing, pixel_size, plane, pattern)
+    _write(*import_folder(source, labels, output.parent, rules), output)
 
 
 def _check(output: Path) -> None:

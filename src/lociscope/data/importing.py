@@ -2,26 +2,33 @@
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from lociscope.catalog import Catalog, Entry, read_labels
+from lociscope.data.challenge_2021 import is_of_2021, read_labels_2021
 from lociscope.errors import LociscopeError
+from lociscope.images.hpa import taken_at
+from lociscope.images.naming import DEFAULT_RULES, Rules
+from lociscope.images.read import assigned
 from lociscope.images.sources import Failure, FieldSource, find_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping
+
+Labels: TypeAlias = "Mapping[str, tuple[int, ...] | None]"
 
 
 def import_kaggle(source: "Path", folder: "Path") -> tuple[Catalog, list[Failure]]:
-    """Makes a Catalog of the competition's files.
+    """Makes a Catalog of the files of the competition of 2018, or of the challenge of 2021.
 
     Args:
-        source: Folder with `train.csv` and `train/`.
+        source: Folder with `train.csv` and `train/` or `train.zip`, which is read in place.
         folder: Where the Catalog will lie; its paths are relative to it.
 
     Returns:
-        The labelled fields, and those of `train.csv` that have no, or not all, files.
+        The labelled fields, and those of `train.csv` that have no, or not all, files. Fields of 2021 whose labels
+        are wider than the 28 classes have no target.
 
     Raises:
         LociscopeError: There is no `train.csv`, a label in it is wrong, or no field has its files.
@@ -32,15 +39,21 @@ def import_kaggle(source: "Path", folder: "Path") -> tuple[Catalog, list[Failure
             f"'{source}' has no train.csv. Name the folder with the competition's train.csv and train/, or use "
             "`lociscope import folder` for other files."
         )
-    catalog, failures = _labelled(source / "train", read_labels(table), folder)
-    return Catalog.of(_described(catalog, source), folder), failures
+    pictures = source / "train"
+    if not pictures.is_dir() and (source / "train.zip").is_file():
+        pictures = source / "train.zip"
+    of_2021 = is_of_2021(table)
+    labels = read_labels_2021(table) if of_2021 else read_labels(table)
+    catalog, failures = _labelled(pictures, labels, folder)
+    known = "HPA Single Cell Classification, Kaggle 2021" if of_2021 else "HPA Image Classification, Kaggle 2018"
+    return Catalog.of(_described(catalog, source, known), folder), failures
 
 
-def _described(catalog: Catalog, source: "Path") -> "Iterable[Entry]":
+def _described(catalog: Catalog, source: "Path", known_as: str) -> "Iterable[Entry]":
     """Adds what a simulated atlas says of its fields, or where the competition's come from."""
     truth = source / "truth.parquet"
     if not truth.is_file():
-        return (replace(entry, source="HPA Image Classification, Kaggle 2018") for entry in catalog)
+        return (replace(entry, source=known_as) for entry in catalog)
     import pyarrow.parquet as pq
 
     columns = ["id", "specimen", "cell_line", "pixel_size"]
@@ -48,35 +61,85 @@ def _described(catalog: Catalog, source: "Path") -> "Iterable[Entry]":
     return (replace(entry, source="lociscope simulate", **known.get(entry.id, {})) for entry in catalog)
 
 
-def import_folder(source: "Path", labels: "Path | None", folder: "Path") -> tuple[Catalog, list[Failure]]:
-    """Makes a Catalog of a folder of plane files.
+def import_folder(
+    source: "Path", labels: "Path | None", folder: "Path", rules: Rules = DEFAULT_RULES
+) -> tuple[Catalog, list[Failure]]:
+    """Makes a Catalog of a folder, an archive, or files.
 
     Args:
-        source: Folder of `<id>_{red,green,blue,yellow}.png`.
+        source: What holds the fields, as `find_fields` takes it.
         labels: A CSV `Id,Target`, or None.
         folder: Where the Catalog will lie; its paths are relative to it.
+        rules: How the files are told apart.
 
     Returns:
-        The fields, and those that are broken or that the labels name without there being files.
+        The fields, and those that are broken or that the labels name without there being files. What a pattern
+        or the atlas' names say of plate, well and site is kept.
 
     Raises:
         LociscopeError: The folder holds no field, or a label is wrong.
     """
     if labels is not None:
-        return _labelled(source, read_labels(labels), folder)
-    found, failures = find_fields([source])
-    return Catalog.of([_entry(field, folder, None) for field in found], folder), failures
+        return _labelled(source, read_labels(labels), folder, rules)
+    found, failures = find_fields([source], rules)
+    entries = _entries(found, {}, folder, failures)
+    if not entries:
+        raise LociscopeError(failures[0].reason)
+    return Catalog.of(entries, folder), failures
 
 
-def _labelled(pictures: "Path", labels: dict[str, tuple[int, ...]], folder: "Path") -> tuple[Catalog, list[Failure]]:
-    found, failures = find_fields([pictures])
+def import_plate(
+    source: "Path", labels: "Path | None", folder: "Path", rules: Rules = DEFAULT_RULES
+) -> tuple[Catalog, list[Failure]]:
+    """Makes a Catalog of a plate: as `import_folder`, and every field must say its well.
+
+    Fields that do not name their plate are of the plate that the folder is called after.
+
+    Raises:
+        LociscopeError: The folder holds no field, a label is wrong, or a name does not say its well.
+    """
+    catalog, failures = import_folder(source, labels, folder, rules)
+    plate = source.resolve().stem
+    rows = [replace(entry, plate=entry.plate or plate) for entry in catalog]
+    homeless = next((entry.id for entry in rows if entry.well is None), None)
+    if homeless is not None:
+        raise LociscopeError(
+            f"The name '{homeless}' does not say its well. Say what names are like with "
+            "--pattern '{plate}_{well}_{site}_{channel}', or use `lociscope import folder`."
+        )
+    return Catalog.of(rows, folder), failures
+
+
+def import_hpa(source: "Path", labels: "Path | None", folder: "Path") -> tuple[Catalog, list[Failure]]:
+    """Makes a Catalog of files of the Human Protein Atlas.
+
+    Args:
+        source: Folder of its pictures, `<antibody>_<plate>_<well>_<site>_<colour>.jpg`, or as its site names them.
+        labels: A CSV `Id,Target` of its fields, or None.
+        folder: Where the Catalog will lie.
+
+    Returns:
+        The fields, with plate, well, site and antibody where their names tell, and those that are broken.
+
+    Raises:
+        LociscopeError: The folder holds no field, or a label is wrong.
+    """
+    catalog, failures = import_folder(source, labels, folder)
+    origin, licence = "Human Protein Atlas, proteinatlas.org", "CC BY 4.0"
+    return Catalog.of((replace(entry, source=origin, licence=licence) for entry in catalog), folder), failures
+
+
+def _labelled(
+    pictures: "Path", labels: Labels, folder: "Path", rules: Rules = DEFAULT_RULES
+) -> tuple[Catalog, list[Failure]]:
+    found, failures = find_fields([pictures], rules)
     here = {field.id for field in found} | {failure.id for failure in failures}
     failures += [
         Failure(name, str(pictures), f"The id '{name}' has labels but no files in '{pictures}'. Copy them there.")
         for name in labels
         if name not in here
     ]
-    entries = [_entry(field, folder, labels[field.id]) for field in found if field.id in labels]
+    entries = _entries([field for field in found if field.id in labels], labels, folder, failures)
     if not entries:
         raise LociscopeError(
             f"None of the {len(labels)} labelled ids has files in '{pictures}' (found '{found[0].id if found else ''}' "
@@ -85,8 +148,23 @@ def _labelled(pictures: "Path", labels: dict[str, tuple[int, ...]], folder: "Pat
     return Catalog.of(entries, folder), failures
 
 
+def _entries(found: "Iterable[FieldSource]", labels: Labels, folder: "Path", failures: list[Failure]) -> list[Entry]:
+    """Rows of the fields; those whose own metadata do not tell the channels become failures."""
+    entries = []
+    for field in found:
+        try:
+            entries.append(_entry(assigned(field), folder, labels.get(field.id)))
+        except LociscopeError as error:
+            failures.append(Failure(field.id, str(field.paths[0]), str(error)))
+    return entries
+
+
 def _entry(field: FieldSource, folder: "Path", target: tuple[int, ...] | None) -> Entry:
-    red, green, blue, yellow = (
-        None if plane is None else os.path.relpath(plane, folder or ".") for plane in field.planes
-    )
-    return Entry(field.id, target, red, green, blue, yellow)
+    red, green, blue, yellow = (None if plane is None else _relative(plane, folder) for plane in field.planes)
+    entry = Entry(field.id, target, red, green, blue, yellow, plane=field.plane, pixel_size=field.pixel_size)
+    about = dict(field.about) or taken_at(field.id)
+    return replace(entry, **about)  # type: ignore[arg-type] # columns of text
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return os.path.relpath(path, folder or ".")

@@ -64,6 +64,11 @@ class Rules:
         """
         return None if self.pattern is None else _expression(self.pattern)
 
+    @property
+    def declared(self) -> tuple[float | None, int | None, tuple[ChannelName, ...]]:
+        """What holds for every field: its pixel size, its plane, and the channels that it may lack."""
+        return self.pixel_size, self.plane, self.allow_missing
+
     @cached_property
     def _tokens(self) -> "dict[str, ChannelName]":
         return {token.casefold(): channel for channel, token in self.channels.items()}

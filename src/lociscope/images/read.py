@@ -1,5 +1,6 @@
 """Reading: files become fields, or one sentence that says what is wrong with them."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from lociscope.channels import ChannelName
     from lociscope.images.sources import FieldSource
 
-__all__ = ["MAX_PIXELS", "read_field", "read_plane"]
+__all__ = ["MAX_PIXELS", "assigned", "read_field", "read_plane"]
 
 
 def read_field(source: "FieldSource") -> Field:
@@ -34,7 +35,7 @@ def read_field(source: "FieldSource") -> Field:
         LociscopeError: A plane is missing, is no picture, is damaged, too large, or unlike the others in size
             or bit depth; or a file does not say which of its channels is which.
     """
-    planes, sizes = _loose_planes(source) if source.loose else _planes(source)
+    planes, sizes = _planes(assigned(source))
     if not planes:
         raise LociscopeError(f"Field '{source.id}' has no file. Add them to the Catalog.")
     (first, one), *others = planes.items()
@@ -91,26 +92,29 @@ def _planes(source: "FieldSource") -> "tuple[dict[ChannelName, np.ndarray], set[
     return planes, sizes
 
 
-def _loose_planes(source: "FieldSource") -> "tuple[dict[ChannelName, np.ndarray], set[float]]":
-    """The planes of files that say which channel they are in their metadata alone."""
-    planes: dict[ChannelName, np.ndarray] = {}
-    sizes: set[float] = set()
+def assigned(source: "FieldSource") -> "FieldSource":
+    """The source with each of its loose files in the place of the channel that its metadata tell.
+
+    Raises:
+        LociscopeError: They do not, or a channel is missing or comes twice.
+    """
+    if not source.loose:
+        return source
+    paths: dict[ChannelName, Path] = {}
     for path in source.loose:
-        picture = read_picture(place_of(path), plane=source.plane)
-        called = picture.names[0] if len(picture.names) == 1 else ""
+        names = read_picture(place_of(path), plane=source.plane).names
+        called = names[0] if len(names) == 1 else ""
         channel = channel_named(called)
-        if channel is None or channel in planes:
+        if channel is None or channel in paths:
             why = f"calls its channel '{called}'" if channel is None else f"is a second {channel} one"
             raise LociscopeError(
                 f"Field '{source.id}': '{path.name}' {why}. Pass --channels red=C00,green=C01,… as the names have it."
             )
-        planes[channel] = picture.pixels[..., 0]
-        if picture.pixel_size:
-            sizes.add(picture.pixel_size)
+        paths[channel] = path
     for name in CHANNEL_NAMES:
-        if name not in planes and name not in source.allow_missing:
-            raise LociscopeError(f"Field '{source.id}' has no {name} file (found {', '.join(planes)}). {_remedy(name)}")
-    return planes, sizes
+        if name not in paths and name not in source.allow_missing:
+            raise LociscopeError(f"Field '{source.id}' has no {name} file (found {', '.join(paths)}). {_remedy(name)}")
+    return replace(source, planes=tuple(map(paths.get, CHANNEL_NAMES)), loose=())
 
 
 def _is_one_file(source: "FieldSource") -> bool:

@@ -30,6 +30,7 @@ class FieldSource:
         plane: The slice of a stack, from 0.
         allow_missing: Channels that it may lack.
         loose: Files of one channel each, of which only their metadata say which; then `planes` are None.
+        about: What a pattern said of plate, well and the like: pairs of a Catalog's column and its value.
     """
 
     id: str
@@ -38,6 +39,7 @@ class FieldSource:
     plane: int | None = None
     allow_missing: tuple[ChannelName, ...] = ()
     loose: tuple[Path, ...] = ()
+    about: tuple[tuple[str, str], ...] = ()
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -157,18 +159,23 @@ def _told(files: "Iterable[tuple[Path, str, Path]]", rules: Rules) -> "Iterator[
 
 
 def _members(archive: Path) -> "Iterator[tuple[Path, str, Path]]":
-    """The files of an archive, which is read in place: nothing is unpacked, so no name can lead out of a folder."""
+    """The files of an archive, which is read in place; names that would lead out of a folder are passed over."""
     for member in open_archive(archive).namelist():
         folder, _, name = member.rpartition("/")
+        if ".." in folder.split("/") or member.startswith("/"):
+            continue
         yield Path(f"{archive}!{folder}"), name, Path(f"{archive}!{member}")
 
 
 def _group(files: "Iterable[_File]", rules: Rules) -> tuple[list[FieldSource], list[Failure]]:
     planes: defaultdict[tuple[Path, str], defaultdict[ChannelName | None, dict[Path, str]]]
     planes = defaultdict(lambda: defaultdict(dict))
+    about: dict[tuple[Path, str], tuple[tuple[str, str], ...]] = {}
     found, failures = [], []
     for folder, name, path, said in files:
         if not said.whole:
+            if said.about:
+                about[folder, said.id] = tuple(said.about.items())
             planes[folder, said.id][said.channel][path] = name
         elif reason := _untellable(said.id):
             failures.append(Failure(_shown(said.id), str(folder), reason))
@@ -181,14 +188,15 @@ def _group(files: "Iterable[_File]", rules: Rules) -> tuple[list[FieldSource], l
             continue
         loose = tuple(sorted(channels.pop(None, {})))
         paths = tuple(min(channels[name]) if name in channels else None for name in CHANNEL_NAMES)
-        found.append(FieldSource(identifier, paths, rules.pixel_size, rules.plane, rules.allow_missing, loose))
+        said_more = about.get((folder, identifier), ())
+        found.append(FieldSource(identifier, paths, *rules.declared, loose, said_more))
     return found, failures
 
 
 def _whole(identifier: str, path: Path, rules: Rules) -> FieldSource:
     """A file of a whole field; where the user names its channels, each path says which."""
     paths = tuple(Path(f"{path}!{rules.channels[name]}") if name in rules.channels else path for name in CHANNEL_NAMES)
-    return FieldSource(identifier, paths, rules.pixel_size, rules.plane, rules.allow_missing)
+    return FieldSource(identifier, paths, *rules.declared)
 
 
 def _shown(identifier: str) -> str:
