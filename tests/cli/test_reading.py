@@ -11,7 +11,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from lociscope.images.write import write_planes
+from lociscope.images.field import Field
+from lociscope.images.write import write_ome_zarr, write_planes
 from lociscope.predictions import PROBABILITY_COLUMNS
 from lociscope.simulate import draw_field
 
@@ -84,9 +85,14 @@ def as_zip(folder: Path, pixels: np.ndarray) -> None:
             archive.write(path, path.name)
 
 
+def as_ome_zarr(folder: Path, pixels: np.ndarray) -> None:
+    pytest.importorskip("zarr")
+    write_ome_zarr(folder / "a.ome.zarr", Field("a", pixels, 0.32))
+
+
 FORMS = (
     as_png_of_16_bits, as_12_bits_in_16, as_tiff_planes, as_packed_tiff, as_ome, as_ome_of_big_endian_floats,
-    as_ome_of_2048, as_zip,
+    as_ome_of_2048, as_zip, as_ome_zarr,
 )  # fmt: skip
 
 

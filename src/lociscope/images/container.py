@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ARCHIVE = re.compile(r"(?P<file>.+?\.zip)!(?P<inside>.+)", re.IGNORECASE | re.DOTALL)
-_STACK = re.compile(r"(?P<file>.+?\.(?:tiff?|zarr)(?:\.gz)?)!(?P<inside>.+)", re.IGNORECASE | re.DOTALL)
+_STACK = re.compile(r"(?P<file>.+?\.(?:tiff?(?:\.gz)?|zarr(?:/[^!]*)?))!(?P<inside>.+)", re.IGNORECASE | re.DOTALL)
 
 
 class Place(NamedTuple):

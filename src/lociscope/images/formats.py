@@ -7,6 +7,7 @@ from lociscope.images.container import opened
 from lociscope.images.jpeg import read_jpeg
 from lociscope.images.png import read_png
 from lociscope.images.tiff import read_tiff
+from lociscope.images.zarr import read_zarr
 
 if TYPE_CHECKING:
     from lociscope.images.container import Place
@@ -17,14 +18,16 @@ JPEG = (".jpg", ".jpeg")
 TIFF = (".tif", ".tiff")
 PACKED = ".gz"
 
+ZARR = (".zarr",)
+
 SUFFIXES = (*PNG, *JPEG, *TIFF)
-"""Suffixes of the picture files that are read, each also with `.gz` behind it."""
+"""Suffixes of the picture files that are read, each also with `.gz` behind it; `.zarr` folders are read, too."""
 
 
 def suffix_of(name: str) -> str:
     """The suffix that says what a file is, lower case and without `.gz`; empty where it is no picture's."""
     lower = name.lower().removesuffix(PACKED)
-    return next((suffix for suffix in SUFFIXES if lower.endswith(suffix)), "")
+    return next((suffix for suffix in (*SUFFIXES, *ZARR) if lower.endswith(suffix)), "")
 
 
 def read_picture(place: "Place", *, colour: bool = False, plane: int | None = None) -> "Picture":
@@ -42,6 +45,8 @@ def read_picture(place: "Place", *, colour: bool = False, plane: int | None = No
         LociscopeError: It cannot be read, is no picture of its suffix, is damaged or too large.
     """
     name, suffix = str(place), suffix_of(place.name)
+    if not place.member and (suffix in ZARR or any(suffix_of(part) in ZARR for part in place.file.parts[:-1])):
+        return read_zarr(place.file, plane)
     with opened(place) as file:
         if suffix in TIFF:
             return read_tiff(file, name, plane)

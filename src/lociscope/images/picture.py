@@ -1,12 +1,10 @@
 """What a decoder gives, and the limits that every decoder keeps before it decodes."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from lociscope.errors import LociscopeError
-
-if TYPE_CHECKING:
-    import numpy as np
 
 MAX_PIXELS = 1 << 26
 """Most pixels of one plane, 8192 × 8192; more is refused before decoding."""
@@ -26,7 +24,7 @@ class Picture:
         colour: Whether the channels are the red, green and blue of a colour picture.
     """
 
-    pixels: "np.ndarray"
+    pixels: np.ndarray
     names: tuple[str, ...] = ("",)
     pixel_size: float | None = None
     colour: bool = False
@@ -66,3 +64,20 @@ def empty(name: str) -> LociscopeError:
 def damaged(name: str, error: Exception | None = None) -> LociscopeError:
     """The complaint about a file whose contents do not hold together."""
     return LociscopeError(f"'{name}' is damaged or cut short{f' ({error})' if error else ''}. Copy it again.")
+
+
+def plain(pixels: np.ndarray, name: str) -> np.ndarray:
+    """The same values as uint8, uint16 or float32, in this machine's byte order.
+
+    Raises:
+        LociscopeError: They are not all finite.
+    """
+    kind = pixels.dtype
+    if kind.kind == "u" and kind.itemsize <= 2:
+        return pixels.astype(kind.newbyteorder("="), copy=False)
+    if kind.kind in "ui" and pixels.size and pixels.min() >= 0 and pixels.max() <= np.iinfo(np.uint16).max:
+        return pixels.astype(np.uint16)
+    plain = pixels.astype(np.float32)
+    if not np.isfinite(plain).all():
+        raise LociscopeError(f"'{name}' holds pixels that are not finite numbers. Replace them first.")
+    return plain

@@ -12,6 +12,8 @@ from lociscope.channels import CHANNEL_NAMES, ChannelName
 from lociscope.errors import LociscopeError
 from lociscope.images.container import open_archive, place_of
 from lociscope.images.naming import DEFAULT_RULES, Named, Rules
+from lociscope.images.zarr import SUFFIX as ZARR
+from lociscope.images.zarr import Spot, plate_fields
 from lociscope.storage import replacing, unwritable
 
 if TYPE_CHECKING:
@@ -134,6 +136,8 @@ class _File(NamedTuple):
 
 def _files_of(source: Path, rules: Rules) -> "list[_File]":
     try:
+        if source.suffix.lower() == ZARR and source.is_dir():
+            return list(_told([(source.parent, source.name, source)], rules))
         if source.is_dir():
             return list(_told(((source, path.name, path) for path in source.iterdir()), rules))
         if not source.exists():
@@ -154,8 +158,22 @@ def _files_of(source: Path, rules: Rules) -> "list[_File]":
 def _told(files: "Iterable[tuple[Path, str, Path]]", rules: Rules) -> "Iterator[_File]":
     for folder, name, path in files:
         said = rules.named(name)
-        if said is not None:
+        if said is None:
+            continue
+        spots = _spots(path) if name.lower().endswith(ZARR) else []
+        for spot in spots:
+            about = {"plate": said.id, "well": spot.well, "site": spot.site}
+            yield _File(path, name, spot.folder, said._replace(id="_".join(about.values()), about=about))
+        if not spots:
             yield _File(folder, name, path, said)
+
+
+def _spots(path: Path) -> list[Spot]:
+    """The fields of a plate; none where it is one field, or so damaged that reading it will tell."""
+    try:
+        return list(plate_fields(path))
+    except LociscopeError:
+        return []
 
 
 def _members(archive: Path) -> "Iterator[tuple[Path, str, Path]]":
@@ -180,7 +198,7 @@ def _group(files: "Iterable[_File]", rules: Rules) -> tuple[list[FieldSource], l
         elif reason := _untellable(said.id):
             failures.append(Failure(_shown(said.id), str(folder), reason))
         else:
-            found.append(_whole(said.id, path, rules))
+            found.append(_whole(said, path, rules))
     for (folder, identifier), channels in planes.items():
         reason = _untellable(identifier) or _why_not(identifier, channels, rules)
         if reason:
@@ -193,10 +211,10 @@ def _group(files: "Iterable[_File]", rules: Rules) -> tuple[list[FieldSource], l
     return found, failures
 
 
-def _whole(identifier: str, path: Path, rules: Rules) -> FieldSource:
+def _whole(said: Named, path: Path, rules: Rules) -> FieldSource:
     """A file of a whole field; where the user names its channels, each path says which."""
     paths = tuple(Path(f"{path}!{rules.channels[name]}") if name in rules.channels else path for name in CHANNEL_NAMES)
-    return FieldSource(identifier, paths, *rules.declared)
+    return FieldSource(said.id, paths, *rules.declared, about=tuple((said.about or {}).items()))
 
 
 def _shown(identifier: str) -> str:

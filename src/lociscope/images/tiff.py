@@ -6,7 +6,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from lociscope.errors import LociscopeError, MissingExtraError
-from lociscope.images.picture import MAX_PIXELS, Picture, check_bytes, check_size, damaged, empty
+from lociscope.images.picture import MAX_PIXELS, Picture, check_bytes, check_size, damaged, empty, plain
 from lociscope.images.tiff_tags import Described, describe
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _read(tiff: "TiffFile", file: IO[bytes], name: str, plane: int | None) -> Pi
     names = ("red", "green", "blue") if colour else names
     if pixels.shape != (page.imagelength, page.imagewidth, len(names)):
         raise ValueError(f"{pixels.shape} of pixels for {len(names)} channels")
-    return Picture(_plain(pixels, name), names, about.pixel_size, colour)
+    return Picture(plain(pixels, name), names, about.pixel_size, colour)
 
 
 def _kind(page: Any, name: str) -> "np.dtype[Any]":  # noqa: ANN401 - tifffile's own type allows None everywhere
@@ -155,16 +155,3 @@ def _by_pillow(file: IO[bytes], number: int, page: Any) -> np.ndarray:  # noqa: 
     if pixels.shape != expected or (pixels.dtype.kind, pixels.dtype.itemsize) != (page.dtype.kind, page.dtype.itemsize):
         raise ValueError(f"{pixels.shape} of {pixels.dtype} where {page.shape} of {page.dtype} was announced")
     return np.moveaxis(pixels, -1, 0) if planar else pixels
-
-
-def _plain(pixels: np.ndarray, name: str) -> np.ndarray:
-    """The same values as uint8, uint16 or float32 in this machine's byte order."""
-    kind = pixels.dtype
-    if kind.kind == "u" and kind.itemsize <= 2:
-        return pixels.astype(kind.newbyteorder("="), copy=False)
-    if kind.kind in "ui" and pixels.size and pixels.min() >= 0 and pixels.max() <= np.iinfo(np.uint16).max:
-        return pixels.astype(np.uint16)
-    plain = pixels.astype(np.float32)
-    if not np.isfinite(plain).all():
-        raise LociscopeError(f"'{name}' holds pixels that are not finite numbers. Replace them first.")
-    return plain

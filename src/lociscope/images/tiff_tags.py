@@ -18,7 +18,8 @@ PLAUSIBLE_UM = (0.005, 5.0)
 _UM = {
     "m": 1e6, "cm": 1e4, "mm": 1e3, "nm": 1e-3, "pm": 1e-6, "inch": 25400.0, "in": 25400.0,
     **dict.fromkeys(("µm", "μm", "um", "micron", "microns", "micrometer", "micrometre", "\\u00b5m"), 1.0),
-    **{"å": 1e-4, "angstrom": 1e-4, "millimeter": 1e3, "centimeter": 1e4, "meter": 1e6, "nanometer": 1e-3},
+    **{"å": 1e-4, "angstrom": 1e-4, "millimeter": 1e3, "centimeter": 1e4, "meter": 1e6},
+    **{"nanometer": 1e-3, "picometer": 1e-6},
 }  # fmt: skip
 
 
@@ -52,11 +53,7 @@ def describe(tiff: "TiffFile", series: "TiffPageSeries", name: str) -> Described
     axis = _channel_axis(series, names)
     number = series.shape[series.axes.index(axis)] if axis else 1
     named = tuple(names[:number]) if len(names) >= number else ()
-    if width and height and abs(width - height) > 0.01 * width:
-        raise LociscopeError(
-            f"'{name}' has pixels of {width:.4g} × {height:.4g} µm. Resample it to square pixels first."
-        )
-    return Described(axis, named or ("",) * number, width or height)
+    return Described(axis, named or ("",) * number, square(width, height, name))
 
 
 def micrometres(value: object, unit: object) -> float | None:
@@ -74,6 +71,19 @@ def micrometres(value: object, unit: object) -> float | None:
     except (ValueError, KeyError):
         return None
     return length if 0 < length < math.inf else None
+
+
+def square(width: float | None, height: float | None, name: str) -> float | None:
+    """The side of a pixel of that width and height, either of which may not be known.
+
+    Raises:
+        LociscopeError: It is not square.
+    """
+    if width and height and abs(width - height) > 0.01 * width:
+        raise LociscopeError(
+            f"'{name}' has pixels of {width:.4g} × {height:.4g} µm. Resample it to square pixels first."
+        )
+    return width or height
 
 
 def _channel_axis(series: "TiffPageSeries", names: "list[str]") -> str:
