@@ -72,7 +72,7 @@ def _read(tiff: "TiffFile", file: IO[bytes], name: str, plane: int | None) -> Pi
     if page.samplesperpixel == 1:
         held = [number for number in numbers if series.dataoffset is not None or series.pages[number] is not None]
         names = tuple(names[numbers.index(number)] for number in held)  # the others lie in siblings of an OME set
-        pixels = np.stack([_decode(series, number, file, name) for number in held], axis=-1)
+        pixels = np.moveaxis(np.stack([_decode(series, number, file, name) for number in held]), 0, -1)
     else:
         pixels = _decode(series, numbers[0], file, name)
         pixels = pixels if page.axes.endswith("S") else np.moveaxis(pixels, 0, -1)

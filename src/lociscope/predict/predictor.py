@@ -13,7 +13,7 @@ from lociscope.decide.places import decide_places
 from lociscope.errors import LociscopeError
 from lociscope.images.extent import tiles_of
 from lociscope.images.field import Field
-from lociscope.images.quality import warnings_of
+from lociscope.images.quality import warnings_of, warnings_of_input
 from lociscope.predict.engine import Engine
 from lociscope.predictions import Predictions
 
@@ -102,7 +102,8 @@ class Predictor:
             LociscopeError: Its pixel size cannot be.
         """
         tiles, notes = tiles_of(field, self.bundle.card.input)
-        return PreparedField(field.id, tiles, notes + warnings_of(field.pixels, field.missing))
+        noticed = warnings_of(field.pixels, field.missing) + warnings_of_input(tiles[0], field.missing)
+        return PreparedField(field.id, tiles, notes + noticed)
 
     def run(self, fields: "Sequence[PreparedField]", *, embeddings: bool = False) -> Predictions:
         """Predicts prepared fields in one call of the network, or a few where they are of many tiles.
