@@ -41,7 +41,7 @@ def build_network(name: str, size: int, options: dict[str, Any]) -> "keras.Model
         MissingExtraError: Keras is not installed.
     """
     if name not in NETWORKS:
-        raise UsageError(f"No network {name!r}.{nearest(name, NETWORKS)}")
+        raise UsageError(f"No network {name!r}.{nearest(name, (*NETWORKS, 'features'))}")
     module, function = NETWORKS[name].split(":")
     builder: Callable[..., keras.Model] = getattr(_import(module), function)
     known = [option for option in inspect.signature(builder).parameters if option != "size"]
