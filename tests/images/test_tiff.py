@@ -305,6 +305,31 @@ def test_numbers_that_are_none() -> None:
             read(written(np.full((4, 4), value, np.float32)))
 
 
+def test_tiles_far_larger_than_the_picture() -> None:
+    data = bytearray(written(PIXELS[0], compression="zlib", tile=(16, 16)))
+    with tifffile.TiffFile(io.BytesIO(bytes(data))) as tiff:
+        places = [tiff.pages.first.tags[name].valueoffset for name in ("TileWidth", "TileLength")]
+    for place in places:
+        data[place : place + 2] = struct.pack("<H", 65520)
+    with pytest.raises(LociscopeError, match="holds more than the 513 MiB"):
+        read(bytes(data))
+
+
+@pytest.mark.parametrize("options", [{}, {"byteorder": ">"}, {"bigtiff": True}], ids=str)
+@pytest.mark.parametrize("back_to", [0, 1, 3])
+def test_pages_that_lead_in_a_circle(options: dict[str, Any], back_to: int) -> None:
+    data = bytearray(ome(compression="zlib", **options))
+    with tifffile.TiffFile(io.BytesIO(bytes(data))) as tiff:
+        offsets = [page.offset for page in tiff.pages]
+        size, order = (8, "<") if tiff.is_bigtiff else (4, tiff.byteorder)
+    tags = struct.unpack_from(order + ("Q" if size == 8 else "H"), data, offsets[3])[0]
+    end = offsets[3] + (8 + 20 * tags if size == 8 else 2 + 12 * tags)
+    assert read(bytes(data)).pixels.shape[-1] == 4
+    data[end : end + size] = struct.pack(order + ("Q" if size == 8 else "I"), offsets[back_to])
+    with pytest.raises(LociscopeError, match="its pages lead in a circle"):
+        read(bytes(data))
+
+
 def test_several_pictures_in_one_file() -> None:
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer, ome=True) as writer:

@@ -1,6 +1,7 @@
 """TIFF in its many kinds: single planes, stacks of pages, ImageJ hyperstacks and OME-TIFF."""
 
 import logging
+import struct
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MOST_TEXT = 1 << 24
+_MOST_PAGES = 1 << 14
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 _COLOURS = {3: "palette", 4: "mask", 5: "CMYK", 6: "YCbCr", 8: "CIELab"}
 _LZW = 5
@@ -42,6 +44,7 @@ def read_tiff(file: IO[bytes], name: str, plane: int | None = None) -> Picture:
         raise empty(name)
     if head not in _STARTS:
         raise LociscopeError(f"'{name}' is no TIFF, whatever its name says. Give it the suffix of what it is.")
+    _check_chain(file, head, name)
     file.seek(0)
     import tifffile
 
@@ -53,6 +56,28 @@ def read_tiff(file: IO[bytes], name: str, plane: int | None = None) -> Picture:
         raise
     except Exception as error:  # a damaged TIFF makes tifffile fail in any of twenty ways
         raise damaged(name, error) from error
+
+
+def _check_chain(file: IO[bytes], head: bytes, name: str) -> None:
+    """Refuses a file whose pages lead back to one another, which tifffile would follow for ever."""
+    order, big = "<" if head[:2] == b"II" else ">", b"+" in head
+    place, count, entry = ("Q", "Q", 20) if big else ("I", "H", 12)
+
+    def number(kind: str) -> int:
+        (value,) = struct.unpack(order + kind, file.read(struct.calcsize(order + kind)))
+        return int(value)
+
+    seen: set[int] = set()
+    try:
+        file.seek(8 if big else 4)
+        while at := number(place):
+            if at in seen or len(seen) >= _MOST_PAGES:
+                raise damaged(name, ValueError("its pages lead in a circle, or are too many"))
+            seen.add(at)
+            file.seek(at)
+            file.seek(number(count) * entry, 1)
+    except (struct.error, OverflowError, ValueError):  # cut short: what is left may still hold the first page
+        return
 
 
 def _read(tiff: "TiffFile", file: IO[bytes], name: str, plane: int | None) -> Picture:
@@ -68,6 +93,9 @@ def _read(tiff: "TiffFile", file: IO[bytes], name: str, plane: int | None) -> Pi
     numbers = _chosen(series, about, plane, name)
     check_size(page.imagewidth, page.imagelength, name)
     check_bytes(page.imagewidth * page.imagelength * page.samplesperpixel * len(numbers) * kind.itemsize, name)
+    check_bytes(
+        int(np.prod([int(side) for side in page.chunks])) * kind.itemsize, name
+    )  # a strip or tile of its own size
     names = about.names
     if page.samplesperpixel == 1:
         held = [number for number in numbers if series.dataoffset is not None or series.pages[number] is not None]
