@@ -1,5 +1,6 @@
 """The predictor: arrays and Fields in, Predictions out; what is no field is told in a sentence."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import pytest
 import lociscope
 from lociscope.errors import LociscopeError
 from lociscope.images.field import Field
+from lociscope.images.naming import Rules
+from lociscope.images.read import read_field
+from lociscope.images.sources import find_fields
 from lociscope.predict.predictor import BATCH, Predictor, batched, open_bundle
 
 
@@ -110,3 +114,20 @@ def test_the_package_opens_a_bundle(tiny_bundle: Path) -> None:
 def test_batches_keep_order_and_hold_the_rest() -> None:
     assert list(batched(range(7), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
     assert list(batched([], 3)) == []
+
+
+@pytest.mark.slow
+def test_real_cells_at_four_times_the_sampling_are_put_to_scale(real_data: Path) -> None:
+    """The dictionary's pictures are 70 µm wide: more are right when a µm is as many input pixels as in training."""
+    folder = real_data / "hpa_dictionary"
+    with (folder / "labels.csv").open(newline="") as lines:
+        truth = {row["file"][:-4]: int(row["class_index"]) for row in csv.DictReader(lines)}
+    rules = Rules(allow_missing=("yellow",), pixel_size=0.085)
+    fields = [read_field(source) for source in find_fields([folder], rules)[0]]
+    shipped = open_bundle()
+    right = []
+    for each in (fields, [Field(field.id, field.pixels, None, field.missing) for field in fields]):
+        likeliest = shipped.predict(each).probability.argmax(axis=1)
+        right.append(sum(truth[field.id] == place for field, place in zip(each, likeliest, strict=True)))
+    assert len(fields) == 35
+    assert right[0] > right[1]
