@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lociscope.bundle import InputSpec
-from lociscope.images.scale import full_scale, prepare, resize
+from lociscope.images.scale import full_scale, percentiles, prepare, resize
 
 PIXELS = np.random.default_rng(0).integers(0, 65536, (48, 60, 2), np.uint16)
 
@@ -166,3 +166,11 @@ def test_the_scale_is_told_by_type_and_maximum(kind: type[np.number], top: float
 
 def test_no_pixel_at_all() -> None:
     assert full_scale(np.empty((0, 0), np.uint16)) == 255
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("shape", [(1, 4), (2, 4), (1000, 4), (77,)])
+def test_percentiles_are_numpys(kind: type, shape: tuple[int, ...]) -> None:
+    values = (np.random.default_rng(0).random(shape) * 200).astype(kind)
+    at = (0, 0.5, 33.3, 99.9, 100)
+    np.testing.assert_allclose(percentiles(values, at), np.percentile(values.astype(float), at, axis=0), rtol=1e-6)

@@ -28,8 +28,8 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything that is made.")] = Path("demo"),
     data: Annotated[Path | None, typer.Option(help="Tell the story on these fields instead of simulated ones.")] = None,
     labels: Annotated[Path | None, typer.Option(help="Their labels, a CSV Id,Target.")] = None,
-    fields: Annotated[int, typer.Option(min=10, help="Simulated fields to draw.")] = 400,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training fields.")] = 12,
+    fields: Annotated[int, typer.Option(min=10, help="Simulated fields to draw.")] = 500,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training fields.")] = 15,
     seed: Annotated[int, typer.Option(min=0, help="Seed of fields, split and training.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw and threads that read.")] = 2,
 ) -> None:

@@ -28,16 +28,18 @@ def read_png(file: IO[bytes], name: str, *, colour: bool = False) -> Picture:
     Raises:
         LociscopeError: It is no PNG of that kind, is damaged, or is larger than `MAX_PIXELS`.
     """
-    from PIL import Image
+    # The reader itself: `Image.open` would load the readers of four other formats first.
+    from PIL.Image import DecompressionBombError
+    from PIL.PngImagePlugin import PngImageFile
 
     try:
         expected = _check_header(file.read(26), name, colour=colour)
         file.seek(0)
-        with Image.open(file, formats=("PNG",)) as picture:
+        with PngImageFile(file) as picture:
             if (*picture.size, picture.mode) != expected:  # a second header, further down
                 raise ValueError(f"{picture.size} {picture.mode} after a header of {expected}")
             pixels = np.asarray(picture)
-    except (SyntaxError, ValueError, EOFError, zlib.error, struct.error, Image.DecompressionBombError) as error:
+    except (SyntaxError, ValueError, EOFError, zlib.error, struct.error, DecompressionBombError) as error:
         raise damaged(name, error) from error
     if colour:
         return Picture(pixels, ("red", "green", "blue"), colour=True)

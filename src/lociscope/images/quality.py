@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lociscope.channels import BLUE, CHANNEL_NAMES, RED
-from lociscope.images.scale import full_scale
+from lociscope.images.scale import full_scale, percentiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -124,7 +124,7 @@ def warnings_of_input(pixels: np.ndarray, missing: "Sequence[str]" = ()) -> tupl
 
 
 def _background(plane: np.ndarray) -> float:
-    low, high = np.percentile(plane, (1, 99.9))
+    low, high = percentiles(plane.ravel(), (1, 99.9))
     return float(low / high) if high > 0 else 0.0
 
 

@@ -42,11 +42,32 @@ def scaled(pixels: np.ndarray, height: int, width: int, spec: "InputSpec") -> np
     """
     small = resize(pixels, height, width)
     flat = small.reshape(-1, small.shape[-1])
-    low, high = np.percentile(flat, (spec.low, spec.high), axis=0).astype(np.float32)
+    low, high = percentiles(flat, (spec.low, spec.high)).astype(np.float32)
     span = np.maximum(high - low, spec.floor * full_scale(pixels))
     span[span == 0] = 1  # floor 0 and a constant channel: all zeros
     result: np.ndarray = np.rint(np.clip((small - low) / span, 0, 1) * 255)
     return result.astype(np.uint8)
+
+
+def percentiles(values: np.ndarray, at: tuple[float, ...]) -> np.ndarray:
+    """Percentiles of each column, as `numpy.percentile(values, at, axis=0)` gives them.
+
+    That one imports numpy.ma on its way, a twentieth of the time of predicting one field from the shell.
+
+    Args:
+        values: (n, …) of any real type.
+        at: Percentiles, 0–100.
+
+    Returns:
+        (len(at), …) of float64.
+    """
+    places = np.asarray(at) / 100 * (len(values) - 1)
+    below = np.floor(places).astype(int)
+    above = np.minimum(below + 1, len(values) - 1)
+    ordered = np.partition(values, sorted({*below.tolist(), *above.tolist()}), axis=0)
+    share = (places - below).reshape(-1, *[1] * (values.ndim - 1))
+    found: np.ndarray = ordered[below] * (1 - share) + ordered[above] * share
+    return found
 
 
 def full_scale(pixels: np.ndarray) -> float:
