@@ -38,7 +38,7 @@ def ratios(folder: Path, suffix: str) -> list[float]:
 
 def loaded(folder: Path) -> list[str]:
     """Heavy modules that predicting to CSV has loaded; there should be none."""
-    heavy = ("tensorflow", "keras", "pyarrow", "polars", "scipy", "matplotlib", "rich", "tifffile")
+    heavy = ("tensorflow", "keras", "pyarrow", "pydantic", "scipy", "matplotlib", "rich", "tifffile")
     code = (
         "import sys; from lociscope.cli import app\n"
         f"try: app(['predict', {str(folder / 'field')!r}, '-o', {str(folder / 'loaded.csv')!r}])\n"

@@ -2,21 +2,23 @@
 
 import hashlib
 import io
+import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from msgspec import Meta, Struct, field
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
 from lociscope.kerasfile import check_keras
 from lociscope.labels import LABELS, N_LABELS
 from lociscope.onnxfile import check_onnx
-from lociscope.storage import DAMAGED, check_schema, parse_model, replacing
+from lociscope.storage import DAMAGED, check_schema, replacing
 
 SCHEMA = 1
 MANIFEST = "MANIFEST"
@@ -27,19 +29,27 @@ MAX_FILE_BYTES = 1 << 30
 SELFTEST_TOLERANCE = 1e-4
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+Share = Annotated[float, Meta(ge=0, le=1)]
 
 
-class InputSpec(_Frozen):
-    """What the network wants to see of a field; `lociscope.images.scale.prepare` makes it."""
+class InputSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the network wants to see of a field; `lociscope.images.scale.prepare` makes it.
 
-    height: int = Field(ge=8, le=4096, description="Rows of the input, px.")
-    width: int = Field(ge=8, le=4096, description="Columns of the input, px.")
-    field_um: float = Field(164.0, gt=0, description="Side of the part of the specimen that the input spans, µm.")
-    low: float = Field(ge=0, le=50, description="Percentile of a channel that becomes 0.")
-    high: float = Field(ge=50, le=100, description="Percentile of a channel that becomes 1.")
-    floor: float = Field(ge=0, le=1, description="Least range of a channel, as a share of full scale.")
+    Attributes:
+        height: Rows of the input, px.
+        width: Columns of the input, px.
+        field_um: Side of the part of the specimen that the input spans, µm.
+        low: Percentile of a channel that becomes 0.
+        high: Percentile of a channel that becomes 1.
+        floor: Least range of a channel, as a share of full scale.
+    """
+
+    height: Annotated[int, Meta(ge=8, le=4096)]
+    width: Annotated[int, Meta(ge=8, le=4096)]
+    field_um: Annotated[float, Meta(gt=0, le=1e6)] = 164.0
+    low: Annotated[float, Meta(ge=0, le=50)]
+    high: Annotated[float, Meta(ge=50, le=100)]
+    floor: Share
 
     @property
     def pixel_size(self) -> float:
@@ -47,31 +57,33 @@ class InputSpec(_Frozen):
         return self.field_um / self.width
 
 
-class Decision(_Frozen):
+class Decision(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How probabilities become places."""
 
     policy: str
-    thresholds: Annotated[
-        tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=N_LABELS, max_length=N_LABELS)
-    ]
+    thresholds: Annotated[tuple[Share, ...], Meta(min_length=N_LABELS, max_length=N_LABELS)]
     calibration: dict[str, Any] | None = None
     prior: tuple[float, ...] | None = None
 
 
-class Score(_Frozen):
-    """A figure with its interval."""
+class Score(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A figure with its interval; `what` says on which fields, and how the interval was made."""
 
     value: float
     low: float
     high: float
     n: int
-    what: str = Field(description="On which fields, and how the interval was made.")
+    what: str
 
 
-class Card(_Frozen):
-    """`card.json`: what the model is, what it needs, how it decides, and what it is not."""
+class Card(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`card.json`: what the model is, what it needs, how it decides, and what it is not.
 
-    schema_: Annotated[int, Field(alias="schema")] = SCHEMA
+    A msgspec Struct, not a pydantic model as elsewhere: every `lociscope predict` reads it, and importing pydantic
+    takes more than half as long as importing numpy and ONNX Runtime together (`benchmarks/startup.py`).
+    """
+
+    schema_: int = field(name="schema", default=SCHEMA)
     name: str
     version: str
     created: str
@@ -85,11 +97,9 @@ class Card(_Frozen):
     provenance: dict[str, Any] = {}
     limits: str
 
-    @model_validator(mode="after")
-    def _contract(self) -> Self:
+    def __post_init__(self) -> None:
         if self.labels != LABELS or self.channels != CHANNEL_NAMES:
             raise ValueError("labels or channels are not lociscope's 28 labels and four channels, in their order")
-        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +154,7 @@ def read_bundle(folder: Path | None = None) -> Bundle:
     check_onnx(files["model.onnx"], f"Bundle '{folder}': model.onnx")
     if "model.keras" in files:
         check_keras(files["model.keras"], f"Bundle '{folder}': model.keras")
-    card = parse_model(files["card.json"], Card, SCHEMA, f"Bundle '{folder}': card.json")
+    card = _read_card(files["card.json"], f"Bundle '{folder}': card.json")
     selftest = _read_selftest(files["selftest.npz"], card, f"Bundle '{folder}': selftest.npz")
     return Bundle(folder, card, files["model.onnx"], selftest, hashlib.sha256(manifest).hexdigest())
 
@@ -168,7 +178,7 @@ def write_bundle(folder: Path, card: Card, model: bytes, selftest: Selftest, ext
     np.savez_compressed(arrays, schema=SCHEMA, input=selftest.input, probabilities=selftest.probabilities)
     files = {
         "model.onnx": model,
-        "card.json": (card.model_dump_json(by_alias=True, indent=2) + "\n").encode(),
+        "card.json": card_bytes(card),
         "selftest.npz": arrays.getvalue(),
         **extra,
     }
@@ -178,6 +188,24 @@ def write_bundle(folder: Path, card: Card, model: bytes, selftest: Selftest, ext
         for name, data in files.items():
             (part / name).write_bytes(data)
         (part / MANIFEST).write_text("".join(lines), encoding="utf-8")
+
+
+def card_bytes(card: Card) -> bytes:
+    """A card as it is written; raises LociscopeError where it holds what no card may hold."""
+    data = msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n"
+    _read_card(data, f"Card '{card.name}'")
+    return data
+
+
+def _read_card(data: bytes, what: str) -> Card:
+    try:
+        values = json.loads(data)
+        if not isinstance(values, dict):
+            raise TypeError(f"a JSON {type(values).__name__} where an object should be")
+        check_schema(values.get("schema"), SCHEMA, what)
+        return msgspec.json.decode(data, type=Card)
+    except DAMAGED as error:  # msgspec's errors are ValueErrors
+        raise LociscopeError(f"{what} is damaged ({error}). Make it again.") from error
 
 
 def _read_file(folder: Path, name: str) -> bytes:

@@ -41,7 +41,8 @@ class Run:
 
     Attributes:
         folder: Holds `recipe.toml`, `environment.json`, `history.csv`, `checkpoints/`, and when finished
-            `best.keras` (of the features recipe `best.npz`), `predictions.parquet` and `truth.csv` of the validation fields, and `DONE`.
+            `best.keras` (of the features recipe `best.npz`), `predictions.parquet` and `truth.csv` of the
+            validation fields, and `DONE`.
     """
 
     folder: "Path"

@@ -32,7 +32,18 @@ def test_to_start_is_light(process: Command, first: str, words: list[str], besid
     code, out, err = process(*words, code=LOADED.format(first=first))
     assert code == 0
     # typer itself looks for pydantic when it shows a command
-    heavy = {"numpy", "onnxruntime", "pyarrow", "PIL", "scipy", "tensorflow", "keras", "matplotlib", "jinja2"}
+    heavy = {
+        "pydantic",
+        "numpy",
+        "onnxruntime",
+        "pyarrow",
+        "PIL",
+        "scipy",
+        "tensorflow",
+        "keras",
+        "matplotlib",
+        "jinja2",
+    }
     assert not set(json.loads(err)) & (heavy | besides)
     assert bool(out) == bool(words)
 

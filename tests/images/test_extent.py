@@ -5,7 +5,7 @@ import pytest
 
 from lociscope.bundle import InputSpec
 from lociscope.errors import LociscopeError
-from lociscope.images.extent import HPA_FIELD_UM, MOST_TILES, TOLERANCE, tiles_of
+from lociscope.images.extent import HPA_FIELD_UM, MOST_TILES, TOLERANCE, one_tile, tiles_of
 from lociscope.images.field import Field
 from lociscope.images.scale import prepare
 
@@ -96,3 +96,11 @@ def test_pixels_that_are_too_coarse_are_told() -> None:
 def test_a_pixel_size_that_cannot_be(shape: tuple[int, int], pixel_size: float) -> None:
     with pytest.raises(LociscopeError, match=r"Field 'a1' would span .* µm at .* µm a pixel. Pass the side"):
         tiles_of(field(*shape, pixel_size), SPEC)
+
+
+def test_one_tile_is_what_prediction_sees_of_a_usual_field() -> None:
+    rng = np.random.default_rng(0)
+    usual = Field("a", rng.integers(0, 255, (512, 512, 4), np.uint8))
+    np.testing.assert_array_equal(one_tile(usual, SPEC), tiles_of(usual, SPEC)[0][0])
+    large = Field("b", usual.pixels, 0.6)
+    assert any(np.array_equal(one_tile(large, SPEC), tile) for tile in tiles_of(large, SPEC)[0])

@@ -171,6 +171,6 @@ def test_no_pixel_at_all() -> None:
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("shape", [(1, 4), (2, 4), (1000, 4), (77,)])
 def test_percentiles_are_numpys(kind: type, shape: tuple[int, ...]) -> None:
-    values = (np.random.default_rng(0).random(shape) * 200).astype(kind)
+    values: np.ndarray = (np.random.default_rng(0).random(shape) * 200).astype(kind)
     at = (0, 0.5, 33.3, 99.9, 100)
     np.testing.assert_allclose(percentiles(values, at), np.percentile(values.astype(float), at, axis=0), rtol=1e-6)

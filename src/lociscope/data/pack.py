@@ -9,8 +9,8 @@ import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
+from lociscope.images.extent import one_tile
 from lociscope.images.read import read_field
-from lociscope.images.scale import prepare
 from lociscope.images.sources import Failure, of_catalog
 from lociscope.labels import N_LABELS
 from lociscope.storage import replacing
@@ -142,7 +142,7 @@ def prepare_catalog(catalog: "Catalog", spec: "InputSpec", failures: list[Failur
     """
     for entry, source in zip(catalog, of_catalog(catalog), strict=True):
         try:
-            pixels = prepare(read_field(source).pixels, spec)
+            pixels = one_tile(read_field(source), spec)
         except LociscopeError as error:
             failures.append(Failure(entry.id, str(source.planes[0]), str(error)))
             continue

@@ -4,6 +4,7 @@ import hashlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from lociscope.catalog import Catalog
@@ -64,7 +65,7 @@ def training_sets(
         packed = pack(folder, key, settings.fields, draw, settings.input, progress)
         return parted(packed, None, recipe, f"{settings.fields} simulated fields of seed {settings.seed}")
     table, spec = labelled_fields(catalog), recipe.data.input
-    key = {"catalog": hashlib.sha256(catalog.read_bytes()).hexdigest(), "input": spec.model_dump()}
+    key = {"catalog": hashlib.sha256(catalog.read_bytes()).hexdigest(), "input": msgspec.to_builtins(spec)}
     packed = pack(folder, key, len(table), partial(prepare_catalog, table, spec, failures), spec, progress)
     split = {entry.id: entry.split for entry in table}
     return parted(packed, split, recipe, f"Catalog '{catalog.name}'")

@@ -71,6 +71,21 @@ def tiles_of(field: "Field", spec: "InputSpec") -> tuple[np.ndarray, tuple[str, 
     return _cut(_mirrored(whole, spec.height, spec.width), spec.height, spec.width), tuple(notes)
 
 
+def one_tile(field: "Field", spec: "InputSpec") -> np.ndarray:
+    """The middle one of `tiles_of`, for training: put to scale as prediction does it.
+
+    Args:
+        field: The field, with its pixel size or without.
+        spec: What the network wants.
+
+    Returns:
+        (height, width, c) of uint8.
+    """
+    tiles, _ = tiles_of(field, spec)
+    middle: np.ndarray = tiles[len(tiles) // 2]
+    return middle
+
+
 def _side(span: float, side: int) -> int:
     """Input pixels along a side that spans so many fields."""
     return side if abs(span - 1) <= TOLERANCE else round(min(span * side, 1e9))
