@@ -131,6 +131,11 @@ def test_the_page_of_commands_is_the_command_line() -> None:
     assert shown == script("commands_page").page(), "python docs/commands_page.py > docs/reference/commands.md"
 
 
+def test_the_page_of_benchmarks_is_what_was_measured() -> None:
+    shown = (DOCS / "reference" / "benchmarks.md").read_text(encoding="utf-8")
+    assert shown == script("benchmarks_page").page(), "python docs/benchmarks_page.py > docs/reference/benchmarks.md"
+
+
 def test_every_recipe_key_is_named() -> None:
     shown = (DOCS / "reference" / "recipe.md").read_text(encoding="utf-8")
     assert shown == script("recipe_page").page(), "python docs/recipe_page.py > docs/reference/recipe.md"
