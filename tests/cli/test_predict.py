@@ -392,17 +392,22 @@ def test_a_full_disk_and_once_there_is_space(
 # === Cut off ===
 
 SLOWLY = """
-import sys, time
+import os, time
 from lociscope.predict import batch
 batch.PART, batch.BATCH = 1, 2
-read = batch.read_field
-def slowly(source):
-    time.sleep(0.02)
-    return read(source)
-batch.read_field = slowly
+left = int(os.environ.get("PARTS_UNTIL_IT_WAITS", "-1"))
+write = batch.Job.write_part
+def write_and_wait(*words):
+    global left
+    write(*words)
+    left -= 1
+    if left == 0:
+        time.sleep(600)
+batch.Job.write_part = write_and_wait
 from lociscope.cli import main
 main()
 """
+"""Parts of two fields; waits for the signal after so many parts, so that no test depends on who is faster."""
 
 
 @pytest.fixture
@@ -415,11 +420,15 @@ def many(write_field: WriteField) -> Path:
 
 
 def until_parts(environment: dict[str, str], folder: Path, parts: int, end: signal.Signals) -> tuple[int, str]:
-    """Starts a slow prediction of `fields` and ends it when it has written so many new parts."""
+    """Starts a prediction of `fields` and ends it when it has written so many new parts."""
     before = len(list(folder.glob("out.parts/*.npz")))
     words = ["predict", "fields", "-o", "out.csv", "--workers", "1"]
     with subprocess.Popen(
-        [sys.executable, "-c", SLOWLY, *words], cwd=folder, env=environment, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", SLOWLY, *words],
+        cwd=folder,
+        env={**environment, "PARTS_UNTIL_IT_WAITS": str(parts)},
+        stderr=subprocess.PIPE,
+        text=True,
     ) as started:
         while started.poll() is None and len(list(folder.glob("out.parts/*.npz"))) < before + parts:
             time.sleep(0.001)
