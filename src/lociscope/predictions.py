@@ -2,7 +2,7 @@
 
 import csv
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SCHEMA = 1
-Status = Literal["ok", "unsure", "negative", "unlike-training"]
 PROBABILITY_COLUMNS: tuple[str, ...] = tuple(f"p{number:02d}" for number in range(N_LABELS))
 
 

@@ -1,13 +1,10 @@
 """Fields as the eye sees them."""
 
-import io
-
 import numpy as np
 import pytest
-from PIL import Image
 
 from lociscope.channels import CHANNELS, GREEN, YELLOW
-from lociscope.images.render import composite, to_png
+from lociscope.images.render import composite
 
 
 def spot(*channels: int) -> np.ndarray:
@@ -36,9 +33,3 @@ def test_hpas_own_composite_leaves_the_er_out_and_colours_add_up() -> None:
 def test_the_size_is_as_asked_for(size: int, shape: tuple[int, int], kind: type[np.unsignedinteger]) -> None:
     pixels = np.random.default_rng(0).integers(0, np.iinfo(kind).max, (*shape, 4), kind)
     assert composite(pixels, size).shape == (size, size, 3)
-
-
-@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3)])
-def test_a_png_holds_the_picture(shape: tuple[int, ...]) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(to_png(picture)))), picture)

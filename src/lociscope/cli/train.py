@@ -53,6 +53,7 @@ def fit_run(recipe: "Recipe", catalog: Path | None, folder: Path, workers: int) 
     """Packs the fields, trains, and leaves a finished Run; returns the fields that could not be read."""
     from lociscope.data.pipeline import steps_per_epoch
     from lociscope.data.sets import training_sets
+    from lociscope.images.sources import list_failures
     from lociscope.models import build_network
     from lociscope.models.features import NAME
     from lociscope.training.fit import fit
@@ -71,7 +72,8 @@ def fit_run(recipe: "Recipe", catalog: Path | None, folder: Path, workers: int) 
     if (folder / FAILURES).is_file():  # packed by an earlier call, which listed what it could not read
         failures = _read_failures(folder)
     else:
-        _list_failures(failures, folder)
+        # Even an empty list: while the training goes on, it says that all is packed.
+        list_failures(failures, folder / FAILURES)
     total = recipe.train.epochs * steps_per_epoch(len(sets.train), recipe.train.batch)
     with console.progress("training") as tell:
         fit(recipe, *sets, folder, lambda step, text: tell(step, total, text))
@@ -91,19 +93,9 @@ def _clear_half_packed(folder: Path) -> None:
         (folder / FAILURES).unlink(missing_ok=True)
 
 
-def _list_failures(failures: "list[Failure]", folder: Path) -> None:
-    """Writes the list even where it is empty: while the training goes on, it says that all is packed."""
-    from lociscope.images.sources import Failure
-    from lociscope.storage import replacing
-
-    with replacing(folder / FAILURES) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(Failure._fields)
-        writer.writerows(failures)
-
-
 def _fit_features(recipe: "Recipe", catalog: Path | None, folder: Path, workers: int) -> "list[Failure]":
     """The same for the features recipe, which has no network: measures the fields, fits its heads."""
+    from lociscope.images.sources import list_failures
     from lociscope.training.fit_features import fit_features, measured_sets, steps
 
     total = steps(recipe)  # refuses wrong options before the long part
@@ -111,7 +103,7 @@ def _fit_features(recipe: "Recipe", catalog: Path | None, folder: Path, workers:
     with console.progress("measuring fields") as tell:
         sets = measured_sets(recipe, catalog, folder / PACKED, failures, workers, tell)
     if failures:
-        _list_failures(failures, folder)
+        list_failures(failures, folder / FAILURES)
     with console.progress("training") as tell:
         fit_features(recipe, sets, folder, lambda step, text: tell(step, total, text))
     shutil.rmtree(folder / PACKED, ignore_errors=True)

@@ -125,14 +125,18 @@ def import_hpa(source: "Path", labels: "Path | None", folder: "Path") -> tuple[C
         LociscopeError: The folder holds no field, or a label is wrong.
     """
     catalog, failures = import_folder(source, labels, folder)
-    origin, licence = "Human Protein Atlas, proteinatlas.org", "CC BY 4.0"
-    return Catalog.of((replace(entry, source=origin, licence=licence) for entry in catalog), folder), failures
+    # Their licence differs from release to release, and no name tells the release: that column stays empty.
+    return Catalog.of(
+        (replace(entry, source="Human Protein Atlas, proteinatlas.org") for entry in catalog), folder
+    ), failures
 
 
 def _labelled(
     pictures: "Path", labels: Labels, folder: "Path", rules: Rules = DEFAULT_RULES
 ) -> tuple[Catalog, list[Failure]]:
     found, failures = find_fields([pictures], rules)
+    if not found:
+        raise LociscopeError(failures[0].reason)
     here = {field.id for field in found} | {failure.id for failure in failures}
     failures += [
         Failure(name, str(pictures), f"The id '{name}' has labels but no files in '{pictures}'. Copy them there.")
@@ -142,7 +146,7 @@ def _labelled(
     entries = _entries([field for field in found if field.id in labels], labels, folder, failures)
     if not entries:
         raise LociscopeError(
-            f"None of the {len(labels)} labelled ids has files in '{pictures}' (found '{found[0].id if found else ''}' "
+            f"None of the {len(labels)} labelled ids has files in '{pictures}' (found '{found[0].id}' "
             "and the like). Name the folder that belongs to the labels."
         )
     return Catalog.of(entries, folder), failures

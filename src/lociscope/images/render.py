@@ -1,7 +1,5 @@
 """Drawing fields for the eye."""
 
-import io
-
 import numpy as np
 
 from lociscope.bundle import InputSpec
@@ -28,12 +26,3 @@ def composite(pixels: np.ndarray, size: int, shown: tuple[int, ...] = DEFAULT_SH
     colours = np.array([CHANNELS[channel].colour for channel in shown], np.float32)
     drawn: np.ndarray = np.clip(planes @ colours, 0, 255)
     return drawn.astype(np.uint8)
-
-
-def to_png(picture: np.ndarray) -> bytes:
-    """Encodes a picture, (y, x) or (y, x, 3) of uint8, as PNG."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()

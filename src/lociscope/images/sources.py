@@ -69,6 +69,15 @@ def write_failures(failures: "Sequence[Failure]", path: Path) -> None:
         except OSError as error:
             raise unwritable(path, error) from error
         return
+    list_failures(failures, path)
+
+
+def list_failures(failures: "Sequence[Failure]", path: Path) -> None:
+    """Writes the CSV `id,path,reason`, even where it holds no row.
+
+    Raises:
+        LociscopeError: The place cannot be written.
+    """
     with (
         replacing(path) as part,
         part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
