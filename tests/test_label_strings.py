@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lociscope.errors import LociscopeError
@@ -17,6 +17,7 @@ def test_numbers_come_back_sorted_and_once(numbers: list[int]) -> None:
 
 
 @given(st.text())
+@example("\U0001136d" * 40)
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
         numbers = parse_target(text)

@@ -64,11 +64,17 @@ def parse_target(text: str) -> tuple[int, ...]:
     for word in text.split():
         if not (word.isascii() and word.isdigit() and len(word) < 9 and int(word) < N_LABELS):
             raise LociscopeError(
-                f"Label {word[:40]!r} is no class number; expected whole numbers 0–{N_LABELS - 1} between spaces, "
-                f"as in '16 0', received {text[:80]!r}."
+                f"Label {_shown(word, 40)} is no class number; expected whole numbers 0–{N_LABELS - 1} between spaces, "
+                f"as in '16 0', received {_shown(text, 80)}."
             )
         numbers.add(int(word))
     return tuple(sorted(numbers))
+
+
+def _shown(text: str, most: int) -> str:
+    """The text in quotes, cut to about `most` characters as they are printed: an odd one takes ten."""
+    quoted = repr(text[: most + 1])
+    return quoted if len(quoted) <= most + 2 else f"{quoted[: most + 1]}…"
 
 
 def format_target(numbers: "Iterable[int]") -> str:
