@@ -72,7 +72,7 @@ def predict_to_file(
     job = Job.of(predictor.bundle, out, options)
     if options.embeddings:
         predictor.engine.require("embedding")
-    prints = {source.id: _fingerprint(source) for source in sources}
+    prints = {source.id: fingerprint(source) for source in sources}
     held = job.finished()
     parts = job.parts(prints)
     known = {name for part in parts for name in part.ids}
@@ -91,7 +91,7 @@ def predict_to_file(
         parts.append(part)
     if any(map(len, parts)) or stale & held.keys():
         earlier = [job.earlier()] if held else []
-        table = _merge(earlier, parts, stale, [source.id for source in sources])
+        table = merged(earlier, parts, stale, [source.id for source in sources])
         job.finish(table, held | prints)
         outcome.rows = len(table)
     else:
@@ -157,8 +157,8 @@ def _ahead(
             future.cancel()
 
 
-def _fingerprint(source: FieldSource) -> str:
-    """Changes when a file is replaced or read otherwise: full path, size and time of change of each."""
+def fingerprint(source: FieldSource) -> str:
+    """What changes when a file of a field is replaced or read otherwise: a hash of each one's path, size and time."""
     marks = []
     for path in source.planes if not source.loose else source.loose:
         file = path and place_of(path).file
@@ -173,7 +173,7 @@ def _fingerprint(source: FieldSource) -> str:
     return hashlib.sha256("\n".join(marks).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def _merge(earlier: list[Predictions], parts: list[Predictions], stale: set[str], order: list[str]) -> Predictions:
+def merged(earlier: list[Predictions], parts: list[Predictions], stale: set[str], order: list[str]) -> Predictions:
     """Puts rows in the order of the sources; rows of other fields follow as they stood.
 
     Args:
@@ -181,6 +181,9 @@ def _merge(earlier: list[Predictions], parts: list[Predictions], stale: set[str]
         parts: What is new.
         stale: Ids whose earlier rows no longer hold.
         order: Ids of the sources.
+
+    Returns:
+        The whole table.
     """
     kept = [table.take([row for row, name in enumerate(table.ids) if name not in stale]) for table in earlier]
     whole = Predictions.join([table for table in (*kept, *parts) if len(table)])

@@ -19,7 +19,7 @@ from lociscope.predictions import Predictions
 from lociscope.storage import DAMAGED, check_schema, replacing, unwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from lociscope.bundle import Bundle
@@ -111,7 +111,17 @@ class Job:
         Raises:
             LociscopeError: The parts are of another bundle or other options.
         """
-        found = []
+        return [
+            part.take([row for row, name in enumerate(part.ids) if prints.get(name) == marks[name]])
+            for part, marks in self.kept()
+        ]
+
+    def kept(self) -> "Iterator[tuple[Predictions, dict[str, str]]]":
+        """Every part that an earlier call wrote, oldest first, with the fingerprints of its fields.
+
+        Raises:
+            LociscopeError: The parts are of another bundle or other options.
+        """
         for path in sorted(self.folder.glob("*.npz")):
             try:
                 about, part = _load_part(path)
@@ -120,9 +130,7 @@ class Job:
                 continue
             check_schema(about["schema"], SCHEMA, f"'{path}'")
             self._check_same(about)
-            marks = about["inputs"]
-            found.append(part.take([row for row, name in enumerate(part.ids) if prints.get(name) == marks[name]]))
-        return found
+            yield part, about["inputs"]
 
     def prepare(self) -> None:
         """Makes the folder of parts now, so that a place that cannot be written is told before the work."""
@@ -145,6 +153,11 @@ class Job:
         records = self._records() | {self.out.suffix: self._about(table.ids, prints)}
         with replacing(self.record) as file:
             file.write_text(json.dumps({"schema": SCHEMA, **records}), "utf-8")
+
+    def clear(self) -> None:
+        """Removes the parts, which the finished table holds by now, and goes on."""
+        for path in self.folder.glob("*.npz"):
+            path.unlink(missing_ok=True)
 
     def close(self, failures: "Sequence[Failure]") -> None:
         """Lists the failures and removes the parts."""
