@@ -91,7 +91,9 @@ def warnings_of(pixels: np.ndarray, missing: "Sequence[str]" = ()) -> tuple[str,
     return (*notes, *_repeated(some))
 
 
-def warnings_of_input(pixels: np.ndarray, missing: "Sequence[str]" = ()) -> tuple[str, ...]:
+def warnings_of_input(
+    pixels: np.ndarray, missing: "Sequence[str]" = (), measures: "Sequence[Measures] | None" = None
+) -> tuple[str, ...]:
     """Notices what shows only at a known scale: a nucleus channel without nuclei, a field that is unsharp.
 
     Nuclei are the smoothest things in a field (the steepest spectrum) and part it best into dark and bright. Where
@@ -102,14 +104,21 @@ def warnings_of_input(pixels: np.ndarray, missing: "Sequence[str]" = ()) -> tupl
     Args:
         pixels: (height, width, 4) of uint8, as the network sees them.
         missing: Channels that were not imaged.
+        measures: What `measure` gave of each channel, if it is known.
 
     Returns:
         One text for each thing noticed.
     """
-    planes = {name: pixels[..., number] for number, name in enumerate(CHANNEL_NAMES)}
-    seen = {name: measure(plane) for name, plane in planes.items() if name not in missing and np.ptp(plane)}
+    if min(pixels.shape[:2]) < _LEAST_SIDE:
+        return ()
+    figures = [measure(pixels[..., number]) for number in range(len(CHANNEL_NAMES))] if measures is None else measures
+    seen = {
+        name: figures[number]
+        for number, name in enumerate(CHANNEL_NAMES)
+        if name not in missing and np.ptp(pixels[..., number])
+    }
     blue, red = CHANNEL_NAMES[BLUE], CHANNEL_NAMES[RED]
-    if min(pixels.shape[:2]) < _LEAST_SIDE or blue not in seen:
+    if blue not in seen:
         return ()
     like = [
         name

@@ -14,6 +14,7 @@ from lociscope.errors import LociscopeError
 from lociscope.images.extent import tiles_of
 from lociscope.images.field import Field
 from lociscope.images.quality import warnings_of, warnings_of_input
+from lociscope.images.statistics import measures_of, statistics_of
 from lociscope.predict.engine import Engine
 from lociscope.predictions import Predictions
 
@@ -34,11 +35,13 @@ class PreparedField(NamedTuple):
         id: Its name.
         pixels: (tiles, height, width, 4) of uint8; one tile where the field spans what the network expects.
         warnings: What was noticed about it.
+        statistics: (k,) float32, in the order of `lociscope.images.statistics.STATISTICS`.
     """
 
     id: str
     pixels: np.ndarray
     warnings: tuple[str, ...]
+    statistics: np.ndarray
 
 
 def open_bundle(path: Path | str | None = None, threads: int = 0) -> "Predictor":
@@ -96,14 +99,16 @@ class Predictor:
         return Predictions.join([self.run(batch, embeddings=embeddings) for batch in batched(prepared, BATCH)])
 
     def prepare(self, field: Field) -> "PreparedField":
-        """Makes the network's input of a field, and notices what is wrong with it.
+        """Makes the network's input of a field, notices what is wrong with it, and measures it.
 
         Raises:
             LociscopeError: Its pixel size cannot be.
         """
         tiles, notes = tiles_of(field, self.bundle.card.input)
-        noticed = warnings_of(field.pixels, field.missing) + warnings_of_input(tiles[0], field.missing)
-        return PreparedField(field.id, tiles, notes + noticed)
+        measures = measures_of(tiles[0])
+        noticed = warnings_of(field.pixels, field.missing) + warnings_of_input(tiles[0], field.missing, measures)
+        statistics = statistics_of(field.pixels, tiles[0], measures)
+        return PreparedField(field.id, tiles, notes + noticed, statistics)
 
     def run(self, fields: "Sequence[PreparedField]", *, embeddings: bool = False) -> Predictions:
         """Predicts prepared fields in one call of the network, or a few where they are of many tiles.
