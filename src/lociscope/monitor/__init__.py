@@ -1,0 +1,1 @@
+"""Drift: whether the fields that come in are still those that the model knows."""
