@@ -55,10 +55,28 @@ class Augment(_Section):
     """`[augment]`: what is varied from epoch to epoch; 0 or false leaves a thing as it is."""
 
     flip: bool = Field(True, description="Mirror and turn by quarters.")
-    shift: float = Field(0.1, ge=0, le=0.5, description="Largest shift, as a share of the side; wraps around.")
+    shift: float = Field(0.1, ge=0, le=0.5, description="Largest shift, as a share of the side; the edge mirrors.")
+    rotate: float = Field(0.0, ge=0, le=180, description="Largest turn, in degrees.")
+    scale: float = Field(0.0, ge=0, le=1, description="Largest change of the pixel size: 0.2 is 1/1.2 to 1.2 times.")
+    shear: float = Field(0.0, ge=0, le=0.5, description="Largest slant: columns moved by a row.")
+    crop: float = Field(0.0, ge=0, le=0.8, description="Largest part of the side cut away; the rest fills the input.")
+    elastic: float = Field(0.0, ge=0, le=0.1, description="Largest bend, as a share of the side.")
     gain: float = Field(0.2, ge=0, le=1, description="Largest change of a channel's brightness, as a share.")
+    offset: float = Field(0.0, ge=0, le=0.5, description="Largest change of a channel's background, of 1.")
+    gamma: float = Field(0.0, ge=0, le=1, description="Largest bend of a channel's response, x + g x(1 - x).")
+    blur: float = Field(0.0, ge=0, le=1, description="Largest blend with the mean of 3 x 3 pixels.")
     noise: float = Field(0.02, ge=0, le=0.5, description="Largest standard deviation of added noise, of 1.")
     channel_dropout: float = Field(0.1, ge=0, le=1, description="Chance that a field loses its ER channel.")
+    red_dropout: float = Field(0.0, ge=0, le=1, description="Chance that it loses its microtubule channel.")
+    blue_dropout: float = Field(0.0, ge=0, le=1, description="Chance that it loses its nucleus channel.")
+    mixup: float = Field(0.0, ge=0, le=1, description="Chance that a field is blended with another, labels too.")
+    cutmix: float = Field(0.0, ge=0, le=1, description="Chance that a window of another is pasted in, labels too.")
+
+    @model_validator(mode="after")
+    def _one_mixing_at_a_time(self) -> Self:
+        if self.mixup + self.cutmix > 1:
+            raise ValueError(f"augment.mixup + augment.cutmix must not exceed 1, received {self.mixup + self.cutmix}")
+        return self
 
 
 class Train(_Section):

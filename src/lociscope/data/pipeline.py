@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.data.augment import augment
+from lociscope.data.augment.geometry import place
+from lociscope.data.augment.mixing import mix, mixes
+from lociscope.data.draws import Draws
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -35,13 +38,20 @@ def training_batches(packed: "Packed", recipe: "Recipe", first_step: int) -> "tf
     steps = steps_per_epoch(n, batch)
     x, y = tf.constant(np.asarray(packed.x)), tf.constant(packed.y)
 
+    def fields(rows: "tf.Tensor", draws: Draws) -> "tuple[tf.Tensor, tf.Tensor]":
+        placed = place(tf.gather(x, rows), draws, recipe.augment)
+        return tf.cast(placed, tf.float32) / 255, tf.cast(tf.gather(y, rows), tf.float32)
+
     def load(step: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
         epoch, position = step // steps, step % steps
         places = position * batch + tf.range(batch, dtype=tf.int64)
         rows = tf.random.experimental.index_shuffle(places, tf.stack([tf.constant(seed, tf.int64), epoch]), n - 1)
-        fields = tf.cast(tf.gather(x, rows), tf.float32) / 255
-        varied = augment(fields, tf.stack([tf.constant(seed, tf.int64), step]), recipe.augment)
-        return varied, tf.cast(tf.gather(y, rows), tf.float32)
+        draws = Draws(seed, epoch, rows)
+        pixels, labels = fields(rows, draws)
+        if mixes(recipe.augment):
+            partners = tf.cast(draws.uniform("partner", 0, n)[:, 0], tf.int64)
+            pixels, labels = mix(pixels, labels, *fields(partners, draws), draws, recipe.augment)
+        return augment(pixels, draws, recipe.augment), labels
 
     return tf.data.Dataset.range(first_step, np.iinfo(np.int64).max).map(load, tf.data.AUTOTUNE).prefetch(2)
 

@@ -1,0 +1,66 @@
+"""How bright the pixels are: what stains, lamps, optics and cameras change from field to field."""
+
+from typing import TYPE_CHECKING
+
+from lociscope.channels import BLUE, GREEN, RED, YELLOW
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from lociscope.data.draws import Draws
+    from lociscope.recipe import Augment
+
+
+def brightness(x: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tf.Tensor":
+    """Offset, gain and gamma of each channel on its own.
+
+    Args:
+        x: (n, h, w, 4) in 0–1.
+        draws: The fields' random numbers.
+        settings: The `[augment]` table.
+
+    Returns:
+        Of the same shape; may leave 0–1 where neither gamma nor clipping follows.
+    """
+    import tensorflow as tf
+
+    def each(name: str, low: float, high: float) -> "tf.Tensor":
+        return draws.uniform(name, low, high, each=4)[:, None, None]
+
+    if settings.offset:
+        x = x + each("offset", -settings.offset, settings.offset)
+    if settings.gain:
+        x = x * each("gain", 1 - settings.gain, 1 + settings.gain)
+    if settings.gamma:
+        # A power of every pixel costs as much as all the rest; x + g x(1 − x) bends the same way: slope 1 + g at 0.
+        x = tf.clip_by_value(x, 0, 1)
+        x = x + each("gamma", -settings.gamma, settings.gamma) * x * (1 - x)
+    return x
+
+
+def blur(x: "tf.Tensor", draws: "Draws", most: float) -> "tf.Tensor":
+    """Blends each channel with its mean over 3 × 3 pixels; all of it is a blur of 0.8 px (standard deviation)."""
+    import tensorflow as tf
+
+    share = draws.uniform("blur", 0, most, each=4)[:, None, None]
+    return x + share * (tf.nn.avg_pool2d(x, 3, 1, "SAME") - x)
+
+
+def noise(x: "tf.Tensor", draws: "Draws", most: float) -> "tf.Tensor":
+    """Adds normal noise; its standard deviation is drawn for each channel, up to `most`."""
+    import tensorflow as tf
+
+    _, height, width, channels = x.shape
+    drawn = tf.reshape(draws.noise("noise", height, width * channels), [-1, height, width, channels])
+    return x + draws.uniform("noise level", 0, most, each=channels)[:, None, None] * drawn
+
+
+def drop_channels(x: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tf.Tensor":
+    """Blanks the ER, and more rarely the microtubules or the nuclei: fields in the wild may lack them."""
+    import tensorflow as tf
+
+    chances = {YELLOW: settings.channel_dropout, RED: settings.red_dropout, BLUE: settings.blue_dropout, GREEN: 0.0}
+    if not any(chances.values()):
+        return x
+    limits = tf.constant([chances[channel] for channel in range(4)])
+    return tf.where((draws.uniform("channel dropout", each=4) < limits)[:, None, None], 0.0, x)

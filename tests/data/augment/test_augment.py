@@ -1,0 +1,169 @@
+"""Augmentation: without state, and never more than it says."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lociscope.data.augment import augment
+from lociscope.data.augment.geometry import place
+from lociscope.data.augment.mixing import mix
+from lociscope.data.draws import Draws
+from lociscope.labels import N_LABELS
+from lociscope.recipe import Augment
+
+NOTHING = {key: False if key == "flip" else 0.0 for key in Augment.model_fields}
+EVERYTHING = {
+    "flip": True, "shift": 0.2, "rotate": 180.0, "scale": 0.3, "shear": 0.1, "crop": 0.3, "elastic": 0.02, "gain": 0.3,
+    "offset": 0.05, "gamma": 0.5, "blur": 1.0, "noise": 0.05, "channel_dropout": 0.5, "red_dropout": 0.2,
+    "blue_dropout": 0.2,
+}  # fmt: skip
+MIXING = {"mixup", "cutmix"}
+
+
+def chosen(**settings: object) -> Augment:
+    return Augment.model_validate(NOTHING | settings)
+
+
+def draws(seed: int = 0, epoch: int = 0, n: int = 6, first: int = 0) -> Draws:
+    return Draws(seed, tf.constant(epoch, tf.int64), tf.range(first, first + n, dtype=tf.int64))
+
+
+def varied(x: np.ndarray, numbers: Draws, **settings: object) -> np.ndarray:
+    """As the pipeline does it: what lies on the grid, then the rest."""
+    x = np.asarray(place(tf.constant(np.rint(x * 255).astype(np.uint8)), numbers, chosen(**settings))) / np.float32(255)
+    return np.asarray(augment(tf.constant(x), numbers, chosen(**settings)))
+
+
+def batch(side: int = 16) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (6, side, side, 4)).astype(np.float32) / np.float32(255)
+
+
+def test_every_setting_is_tried_here() -> None:
+    assert {*EVERYTHING, *MIXING} == {*Augment.model_fields}
+
+
+def test_off_is_off() -> None:
+    np.testing.assert_array_equal(varied(batch(), draws()), batch())
+
+
+def test_a_pure_function_of_seed_epoch_and_index() -> None:
+    once = varied(batch(), draws(3, 7), **EVERYTHING)
+    np.testing.assert_array_equal(once, varied(batch(), draws(3, 7), **EVERYTHING))
+    assert not np.array_equal(once, varied(batch(), draws(3, 8), **EVERYTHING))
+    assert not np.array_equal(once, varied(batch(), draws(4, 7), **EVERYTHING))
+    assert once.min() >= 0
+    assert once.max() <= 1
+
+
+def test_a_field_does_not_depend_on_its_batch() -> None:
+    together = varied(batch(), draws(), **EVERYTHING)
+    alone = np.concatenate([varied(batch()[[row]], draws(n=1, first=row), **EVERYTHING) for row in range(6)])
+    np.testing.assert_allclose(alone, together, atol=1e-5)
+
+
+@pytest.mark.parametrize("setting", EVERYTHING)
+def test_each_setting_changes_something_alone(setting: str) -> None:
+    assert not np.array_equal(varied(batch(64), draws(), **{setting: EVERYTHING[setting]}), batch(64))
+
+
+def test_flips_are_the_eight_symmetries() -> None:
+    x = batch()[:1]
+    seen = {varied(x, draws(epoch=epoch, n=1), flip=True).tobytes() for epoch in range(60)}
+    square = [np.rot90(x, turns, (1, 2)) for turns in range(4)]
+    symmetries = {np.ascontiguousarray(each).tobytes() for each in (*square, *(each[:, :, ::-1] for each in square))}
+    assert seen == symmetries
+
+
+def test_a_shift_is_of_whole_pixels_and_mirrors() -> None:
+    moved = varied(batch(), draws(), shift=0.25)
+    assert not np.array_equal(moved, batch())
+    for before, after in zip(batch(), moved, strict=True):
+        assert np.isclose(after[..., 0].ravel()[:, None], before[..., 0].ravel(), atol=1e-6).any(axis=1).all()
+
+
+def test_the_bent_and_the_straight_way_agree() -> None:
+    smooth = np.asarray(tf.nn.avg_pool2d(batch(64), 9, 1, "SAME"))
+    settings = {"shift": 0.1, "rotate": 30.0, "scale": 0.2, "shear": 0.1, "crop": 0.2}
+    straight = varied(smooth, draws(), **settings)
+    np.testing.assert_allclose(varied(smooth, draws(), elastic=1e-9, **settings), straight, atol=2e-3)
+
+
+def test_a_larger_scale_shows_more_of_the_field() -> None:
+    x = np.zeros((6, 64, 64, 4), np.float32)
+    x[:, 24:40, 24:40] = 1
+    areas = varied(x, draws(), scale=1.0).mean(axis=(1, 2, 3)) / x.mean()
+    assert 0.24 < areas.min() < 0.8
+    assert 1.3 < areas.max() < 4.1
+
+
+def test_a_crop_only_enlarges() -> None:
+    x = np.zeros((6, 64, 64, 4), np.float32)
+    x[:, ::8] = 1  # stripes: fewer of them are left
+    changes = np.abs(np.diff(varied(x, draws(), crop=0.5)[:, :, 32, 0], axis=1)).sum(axis=1)
+    assert (changes <= 16).all()
+    assert changes.min() < 12
+
+
+def test_gain_is_one_factor_a_channel() -> None:
+    x = np.full((6, 16, 16, 4), 100 / 255, np.float32)
+    factors = varied(x, draws(epoch=2), gain=0.2) / x
+    assert np.ptp(factors, axis=(1, 2)).max() < 1e-3
+    assert 0.8 <= factors.min() < factors.max() <= 1.2
+
+
+def test_gamma_keeps_black_white_and_order() -> None:
+    ramp = np.broadcast_to(np.linspace(0, 1, 16, dtype=np.float32)[:, None, None], (6, 16, 16, 4)).copy()
+    bent = varied(ramp, draws(), gamma=1.0)
+    assert (bent[:, 0] == 0).all()
+    assert np.allclose(bent[:, -1], 1)
+    assert (np.diff(bent, axis=1) >= 0).all()
+
+
+def test_noise_has_the_deviation_that_was_drawn() -> None:
+    grey = np.full((6, 64, 64, 4), 0.5, np.float32)
+    deviations = varied(grey, draws(), noise=0.05).std(axis=(1, 2))
+    levels = np.asarray(draws().uniform("noise level", 0, 0.05, each=4))
+    np.testing.assert_allclose(deviations, levels, rtol=0.05)
+
+
+def test_blur_lowers_contrast_and_keeps_the_mean() -> None:
+    blurred = varied(batch(64), draws(), blur=1.0)
+    assert (blurred.std(axis=(1, 2)) < batch(64).std(axis=(1, 2))).all()
+    np.testing.assert_allclose(blurred.mean(axis=(1, 2)), batch(64).mean(axis=(1, 2)), rtol=0.01)
+
+
+@pytest.mark.parametrize(("setting", "channel"), [("channel_dropout", 3), ("red_dropout", 0), ("blue_dropout", 2)])
+def test_a_channel_is_dropped_alone(setting: str, channel: int) -> None:
+    dropped = varied(batch(), draws(), **{setting: 1.0})
+    assert not dropped[..., channel].any()
+    others = [each for each in range(4) if each != channel]
+    np.testing.assert_array_equal(dropped[..., others], batch()[..., others])
+
+
+def mixed(**settings: object) -> tuple[np.ndarray, np.ndarray]:
+    """Black fields of class 0 with white partners of class 1."""
+    x, y = tf.zeros((200, 16, 16, 4)), tf.one_hot([0] * 200, N_LABELS)
+    made = mix(x, y, 1 - x, tf.one_hot([1] * 200, N_LABELS), draws(n=200), chosen(**settings))
+    return np.asarray(made[0]), np.asarray(made[1])
+
+
+def test_mixup_labels_weigh_as_the_pixels_do() -> None:
+    x, y = mixed(mixup=0.5)
+    np.testing.assert_allclose(x, np.broadcast_to(y[:, 1, None, None, None], x.shape), atol=1e-6)
+    np.testing.assert_allclose(y[:, 0] + y[:, 1], 1, atol=1e-6)
+    assert 0.35 < (y[:, 1] > 0).mean() < 0.65
+    assert y[:, 1].max() <= 0.5
+
+
+def test_cutmix_pastes_one_square_and_labels_its_area() -> None:
+    x, y = mixed(cutmix=1.0)
+    assert set(np.unique(x)) == {0.0, 1.0}
+    np.testing.assert_allclose(x.mean(axis=(1, 2, 3)), y[:, 1], atol=1e-6)
+    filled = x[..., 0].any(axis=2).sum(axis=1) * x[..., 0].any(axis=1).sum(axis=1)
+    np.testing.assert_array_equal(filled, x[..., 0].sum(axis=(1, 2)))
+
+
+def test_mixing_off_is_off() -> None:
+    x, y = mixed()
+    assert not x.any()
+    assert not y[:, 1].any()
