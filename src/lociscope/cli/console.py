@@ -38,6 +38,11 @@ def tell_failures(failures: "Sequence[Failure]", listing: "Path") -> None:
     print(f"lociscope: {failed}; the first: {failures[0].reason}", file=sys.stderr, flush=True)
 
 
+def tell_unlogged(fields: int, reason: str) -> None:
+    """Says on stderr, even if quiet, how many predicted fields the log lacks, and why."""
+    print(f"lociscope: {counted(fields)} predicted but not in the log; {reason}", file=sys.stderr, flush=True)
+
+
 @contextmanager
 def progress(what: str) -> "Iterator[Tell]":
     """A progress bar with the time left, on a terminal; nothing elsewhere.

@@ -1,15 +1,19 @@
 """`lociscope predict`: fields become Predictions."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lociscope.cli import console
-from lociscope.cli.reading import AllowMissing, Channels, Pattern, PixelSize, Plane, rules_of
+from lociscope.cli.reading import AllowMissing, Channels, LogUrl, Pattern, PixelSize, Plane, rules_of
 from lociscope.errors import Exit, UsageError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from lociscope.log import PredictionLog
     from lociscope.predict.batch import Outcome
 
 SUFFIXES = (".csv", ".parquet")
@@ -30,6 +34,7 @@ def predict(
     pixel_size: PixelSize = None,
     plane: Plane = None,
     pattern: Pattern = None,
+    log: LogUrl = None,
     workers: Annotated[int, typer.Option(min=1, help="Threads that read fields.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -49,13 +54,23 @@ def predict(
 
     found, broken = find_fields(sources, rules)
     predictor = open_bundle(bundle)
-    with console.progress("predicting") as tell:
+    options = Options(kaggle, embeddings)
+    with _opened(log) as kept, console.progress("predicting") as tell:
         outcome = predict_to_file(
-            predictor, found, output, Options(kaggle, embeddings), broken=broken, workers=workers, progress=tell
+            predictor, found, output, options, broken=broken, workers=workers, progress=tell, log=kept
         )
     _say(outcome, output, as_json)
-    if outcome.failures:
+    if outcome.failures or outcome.unlogged:
         raise typer.Exit(Exit.SOME_FAILED if outcome.rows else Exit.NOTHING_DONE)
+
+
+def _opened(log: str | None) -> "AbstractContextManager[PredictionLog | None]":
+    """The log, opened before any work so that a wrong URL is told at once."""
+    if log is None:
+        return nullcontext()
+    from lociscope.log import open_log
+
+    return open_log(log)
 
 
 def _say(outcome: "Outcome", output: Path, as_json: bool) -> None:
@@ -70,3 +85,5 @@ def _say(outcome: "Outcome", output: Path, as_json: bool) -> None:
         print(f"{console.counted(outcome.rows)} in {output}, {outcome.new} new")
     if failed:
         console.tell_failures(outcome.failures, output.with_name(output.stem + ".failures.csv"))
+    if outcome.unlogged:
+        console.tell_unlogged(outcome.unlogged, outcome.trouble)

@@ -20,6 +20,17 @@ PixelSize = Annotated[
     float | None, typer.Option("--pixel-size", help="Side of a pixel in µm, whatever the files declare.")
 ]
 Plane = Annotated[int | None, typer.Option("--plane", min=0, help="The slice of stacks to take, from 0.")]
+LogUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--log",
+        envvar="LOCISCOPE_LOG",
+        metavar="URL",
+        help="Keep the predictions in this log: a path (SQLite), or an SQLAlchemy URL.",
+    ),
+]
+"""Of every command that predicts; `lociscope.log.open_log` opens it."""
+
 Pattern = Annotated[
     str | None, typer.Option("--pattern", help="What names are like, such as {plate}_{well}_{site}_{channel}.")
 ]

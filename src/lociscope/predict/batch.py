@@ -6,8 +6,11 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from lociscope.errors import LociscopeError
 from lociscope.images.container import place_of
@@ -17,8 +20,14 @@ from lociscope.predict.job import Job, Options
 from lociscope.predict.predictor import BATCH, Predictor, PreparedField, batched
 from lociscope.predictions import Predictions
 
+if TYPE_CHECKING:
+    from lociscope.log import PredictionLog
+
 PART = 16
 """Calls of the network in one part, so 256 fields: what a kill can cost."""
+
+Call = tuple[Predictions, list[PreparedField]]
+"""What one call of the network gave, and of what."""
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +40,15 @@ class Outcome:
         rows: Fields in the file.
         new: Fields that this call predicted.
         failures: Fields that could not be read.
+        unlogged: Fields that were predicted and could not be written to the log.
+        trouble: Why the last of them could not.
     """
 
     rows: int = 0
     new: int = 0
     failures: list[Failure] = field(default_factory=list)
+    unlogged: int = 0
+    trouble: str = ""
 
 
 def predict_to_file(
@@ -47,12 +60,16 @@ def predict_to_file(
     broken: Sequence[Failure] = (),
     workers: int = 2,
     progress: Callable[[int, int], None] | None = None,
+    log: "PredictionLog | None" = None,
 ) -> Outcome:
     """Predicts fields into a file, or goes on where an earlier call stopped.
 
     Fields that the file already holds are kept if their planes have not changed since; the others, and those
     that failed before, are predicted. The rows follow the order of `sources`, then come rows that the file
     held of other fields.
+
+    What is new is also written to the log, a part after its rows are safe on disk: a log that cannot be written costs
+    no prediction, and is told when all is done. A kill between the two costs the log at most the rows of one part.
 
     Args:
         predictor: The opened bundle.
@@ -62,6 +79,7 @@ def predict_to_file(
         broken: Fields known to be unreadable; they are listed with the others.
         workers: Threads that read fields.
         progress: Called with (done, total).
+        log: Where to keep the predictions besides.
 
     Returns:
         What was done.
@@ -84,11 +102,15 @@ def predict_to_file(
     if todo:
         job.prepare()
     prepared = _prepared(predictor, todo, workers, outcome.failures)
-    predicted = (predictor.run(some, embeddings=options.embeddings) for some in batched(prepared, BATCH))
+    embeddings = options.embeddings or (log is not None and "embedding" in predictor.engine.outputs)
+    predicted = ((predictor.run(some, embeddings=embeddings), some) for some in batched(prepared, BATCH))
     for calls in batched(_counted(predicted, outcome, len(broken), len(todo), progress), PART):
-        part = Predictions.join(calls)
+        made = Predictions.join([call for call, _ in calls])
+        part = made if options.embeddings else replace(made, embedding=None)
         job.write_part(part, prints)
         parts.append(part)
+        if log is not None:
+            _log(log, made, [each for _, some in calls for each in some], predictor, outcome)
     if any(map(len, parts)) or stale & held.keys():
         earlier = [job.earlier()] if held else []
         table = merged(earlier, parts, stale, [source.id for source in sources])
@@ -101,18 +123,30 @@ def predict_to_file(
 
 
 def _counted(
-    calls: Iterator[Predictions],
+    calls: Iterator[Call],
     outcome: Outcome,
     broken: int,
     total: int,
     progress: Callable[[int, int], None] | None,
-) -> Iterator[Predictions]:
+) -> Iterator[Call]:
     """Counts what is new, and says how far the work is; the first `broken` failures are no part of it."""
-    for made in calls:
-        outcome.new += len(made)
+    for call in calls:
+        outcome.new += len(call[0])
         if progress:
             progress(outcome.new + len(outcome.failures) - broken, total)
-        yield made
+        yield call
+
+
+def _log(
+    log: "PredictionLog", made: Predictions, fields: list[PreparedField], predictor: Predictor, outcome: Outcome
+) -> None:
+    """Writes to the log what is already safe on disk."""
+    statistics = np.stack([each.statistics for each in fields])
+    try:
+        log.add(made, statistics, bundle=predictor.bundle.sha256, command="predict")
+    except LociscopeError as error:
+        outcome.unlogged += len(made)
+        outcome.trouble = str(error)
 
 
 def _prepared(
