@@ -1,0 +1,177 @@
+"""`lociscope watch`: a folder's fields are predicted as they come."""
+
+import signal
+import sys
+import time
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lociscope.cli import console
+from lociscope.cli.predict import SUFFIXES
+from lociscope.cli.reading import AllowMissing, Channels, LogUrl, Pattern, PixelSize, Plane, rules_of
+from lociscope.errors import Exit, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from types import FrameType
+
+    from lociscope.images.sources import Failure
+    from lociscope.log import PredictionLog
+    from lociscope.predict.batch import Outcome
+    from lociscope.predictions import Predictions
+
+_FEW = 4
+"""Fields of one call that are named one by one."""
+
+
+def watch(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", readable=False, help="The folder that the microscope writes to.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write, .csv or .parquet.")],
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", "-b", envvar="LOCISCOPE_BUNDLE", help="By default the one shipped.")
+    ] = None,
+    embeddings: Annotated[bool, typer.Option("--embeddings", help="Keep the embeddings (.parquet).")] = False,
+    channels: Channels = None,
+    allow_missing: AllowMissing = None,
+    pixel_size: PixelSize = None,
+    plane: Plane = None,
+    pattern: Pattern = None,
+    settle: Annotated[float, typer.Option(min=0, help="Seconds for which a file must not change to be read.")] = 2.0,
+    every: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks at the folder.")] = 0.5,
+    incomplete_after: Annotated[
+        float, typer.Option(min=0, help="Seconds after which it is said what a field lacks, or why it is not read.")
+    ] = 60.0,
+    until_idle: Annotated[
+        float | None, typer.Option(min=0, help="End when nothing has come for so many seconds.")
+    ] = None,
+    log: LogUrl = None,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that read fields.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for all that happens.")] = False,
+) -> None:
+    """Predict fields as a microscope writes them, until Ctrl-C. Started again, it goes on where it was."""
+    if output.suffix not in SUFFIXES:
+        raise UsageError(f"-o '{output}' ends in {output.suffix!r}; expected .csv or .parquet. Rename it.")
+    if embeddings and output.suffix != ".parquet":
+        raise UsageError(f"--embeddings needs Parquet, and -o '{output}' is no .parquet. Rename it.")
+
+    rules = rules_of(channels, allow_missing, pixel_size, plane, pattern)
+    from lociscope.microscope.watch import Pace
+    from lociscope.microscope.watch import watch as watch_folder
+    from lociscope.predict.job import Options
+    from lociscope.predict.predictor import open_bundle
+
+    predictor = open_bundle(bundle)
+    tell = _Lines() if as_json else _Words()
+    pace = Pace(every, settle, incomplete_after, until_idle)
+    with _opened(log) as kept, _asked_to_stop() as stop:
+        outcome = watch_folder(
+            predictor, folder, output, rules, Options(embeddings=embeddings), pace,
+            tell=tell, stop=stop, log=kept, workers=workers,
+        )  # fmt: skip
+    tell.ended(outcome, output)
+    if outcome.failures or outcome.unlogged:
+        raise typer.Exit(Exit.SOME_FAILED if outcome.rows else Exit.NOTHING_DONE)
+
+
+def _opened(log: str | None) -> "AbstractContextManager[PredictionLog | None]":
+    if log is None:
+        return nullcontext()
+    from lociscope.log import open_log
+
+    return open_log(log)
+
+
+@contextmanager
+def _asked_to_stop() -> "Iterator[Event]":
+    """Ctrl-C and SIGTERM end the watch in order; a second one ends it at once."""
+    stop = Event()
+
+    def ask(number: int, frame: "FrameType | None") -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    earlier = {each: signal.signal(each, ask) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for each, handler in earlier.items():
+            signal.signal(each, handler)
+
+
+class _Words:
+    """Says what happens in words: what was asked for on stdout at the end, the rest on stderr."""
+
+    def predicted(self, predictions: "Predictions", completed: list[str]) -> None:
+        """Names a few fields with their places, and counts many."""
+        from lociscope.labels import LABELS
+
+        for name in completed:
+            console.note(f"{name} is complete now")
+        if len(predictions) > _FEW:
+            console.note(
+                f"{console.counted(len(predictions))} predicted, {predictions.ids[0]} to {predictions.ids[-1]}"
+            )
+            return
+        for name, numbers, status in zip(predictions.ids, predictions.predicted, predictions.status, strict=True):
+            console.note(f"{name}: {', '.join(LABELS[number] for number in numbers) or status}")
+
+    def overdue(self, failure: "Failure") -> None:
+        """Says what a field lacks."""
+        print(f"lociscope: {failure.id}: {failure.reason}", file=sys.stderr, flush=True)
+
+    def trouble(self, sentence: str) -> None:
+        """Says it."""
+        print(f"lociscope: {sentence}", file=sys.stderr, flush=True)
+
+    def ended(self, outcome: "Outcome", output: Path) -> None:
+        """Says how much there is now."""
+        print(f"{console.counted(outcome.rows)} in {output}, {outcome.new} new")
+        if outcome.failures:
+            console.tell_failures(outcome.failures, output.with_name(output.stem + ".failures.csv"))
+        if outcome.unlogged:
+            console.tell_unlogged(outcome.unlogged, outcome.trouble)
+
+
+class _Lines:
+    """Says what happens as lines of JSON on stdout."""
+
+    def _say(self, event: str, **more: object) -> None:
+        import json
+
+        print(json.dumps({"event": event, "time": round(time.time(), 3), **more}), flush=True)
+
+    def predicted(self, predictions: "Predictions", completed: list[str]) -> None:
+        """One line a field."""
+        for row, name in enumerate(predictions.ids):
+            self._say(
+                "predicted",
+                id=name,
+                predicted=list(predictions.predicted[row]),
+                probability=[round(float(value), 6) for value in predictions.probability[row]],
+                status=predictions.status[row],
+                warnings=list(predictions.warnings[row]),
+                completed=name in completed,
+            )
+
+    def overdue(self, failure: "Failure") -> None:
+        """One line."""
+        self._say("incomplete", **failure._asdict())
+
+    def trouble(self, sentence: str) -> None:
+        """One line."""
+        self._say("trouble", reason=sentence)
+
+    def ended(self, outcome: "Outcome", output: Path) -> None:
+        """One line, the last."""
+        failed = len(outcome.failures)
+        self._say(
+            "ended", output=str(output), rows=outcome.rows, new=outcome.new, failed=failed, unlogged=outcome.unlogged
+        )

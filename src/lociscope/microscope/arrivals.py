@@ -1,0 +1,195 @@
+"""Fields on their way: which files of which field have come, and what it still waits for."""
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from lociscope.errors import LociscopeError
+from lociscope.images.sources import Failure, FieldSource, find_fields
+from lociscope.predict.batch import fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from lociscope.images.naming import Rules
+    from lociscope.microscope.folder import Item, Seen
+
+FIRST_PAUSE, LAST_PAUSE = 1.0, 3600.0
+"""Seconds between two tries to read what cannot be read; each pause is twice the one before."""
+
+
+class Ready(NamedTuple):
+    """A field that can be read now, and what identifies its files as they are."""
+
+    source: FieldSource
+    fingerprint: str
+
+
+@dataclass(slots=True)
+class _Set:
+    """The files that bear one id in one folder.
+
+    Attributes:
+        names: Those that are there.
+        moving: Those that still change.
+        since: When one of them last changed.
+        retry: When to look again; None where only a change of the files can help.
+        pause: Seconds to the next try after one that fails.
+        reason: Why there is no field of them yet.
+        told: Whether that has been said.
+    """
+
+    names: set[str] = field(default_factory=set)
+    moving: set[str] = field(default_factory=set)
+    since: float = 0.0
+    retry: float | None = None
+    pause: float = FIRST_PAUSE
+    reason: str | None = None
+    told: bool = False
+
+
+_Key = tuple["Path", str]
+
+
+class Arrivals:
+    """The fields of a watched folder.
+
+    Args:
+        root: The folder. A field of a sub-folder bears that before its name, `plate1/a1`, so that it is one field
+            however many sub-folders come.
+        rules: How files are told apart, and what a field may lack.
+        patience: Seconds after the last change of a field's files from which it is said what it lacks.
+        known: Fingerprints of the fields that are predicted already, by id; looked at again at each turn.
+    """
+
+    def __init__(self, root: "Path", rules: "Rules", patience: float, known: "Mapping[str, str]") -> None:
+        self._root = root
+        self._rules = rules
+        self._patience = patience
+        self._known = known
+        self._sets: dict[_Key, _Set] = {}
+        self._active: dict[_Key, None] = {}
+        self._owner: dict[str, _Key] = {}
+
+    def wanted(self, name: str) -> bool:
+        """Whether a file of that name belongs to a field."""
+        return self._rules.named(name) is not None
+
+    def update(self, seen: "Seen", now: float) -> None:
+        """Takes in what a look at the folder found."""
+        for item in seen.stirred:
+            key = self._key(item)
+            held = self._sets.setdefault(key, _Set())
+            held.names.add(item.name)
+            held.moving.add(item.name)
+            held.since, held.pause, held.retry = now, FIRST_PAUSE, now
+            self._active[key] = None
+        for item in seen.settled:
+            self._sets[self._key(item)].moving.discard(item.name)
+        for item in seen.gone:
+            key = self._key(item)
+            held = self._sets[key]
+            held.names.discard(item.name)
+            held.moving.discard(item.name)
+            held.retry = now
+            if not held.names:
+                del self._sets[key]
+                self._active.pop(key, None)
+
+    def postpone(self, now: float) -> None:
+        """Begins to wait anew: the folder was away."""
+        for key in self._active:
+            held = self._sets[key]
+            held.since, held.pause, held.retry = now, FIRST_PAUSE, now
+
+    def ready(self, now: float, most: int) -> list[Ready]:
+        """Fields whose files are all there and at rest, and that are not predicted as they are; at most about `most`.
+
+        Each of them is to be answered by `done` or `refused`.
+        """
+        found: list[Ready] = []
+        for key in list(self._active):
+            if len(found) >= most:
+                break
+            held = self._sets[key]
+            if not held.moving and held.retry is not None and held.retry <= now:
+                found += self._judged(key, held, now)
+        return found
+
+    def _judged(self, key: _Key, held: _Set, now: float) -> "Iterator[Ready]":
+        held.retry = None
+        folder, _ = key
+        try:
+            sources, failures = find_fields([folder / name for name in sorted(held.names)], self._rules)
+        except LociscopeError as error:
+            sources, failures = [], [Failure("", "", str(error))]
+        held.reason = failures[0].reason if failures else None
+        waits = False
+        for source in sources:
+            if now - held.since < self._patience and _lacks_one(source):
+                held.reason, held.retry = "", held.since + self._patience
+                waits = True
+                continue
+            named = replace(source, id=self._prefix(folder) + source.id)
+            mark = fingerprint(named)
+            if self._known.get(named.id) == mark:
+                self._owner[named.id] = key
+            elif self._sets.get(owner := self._owner.setdefault(named.id, key)) and owner != key:
+                held.reason = f"The id '{named.id}' comes from two places. Rename one."
+            else:
+                self._owner[named.id] = key
+                waits = True
+                yield Ready(named, mark)
+        if not waits and held.reason is None:
+            del self._active[key]
+
+    def done(self, ready: Ready) -> bool:
+        """Takes note that a field is predicted; gives whether it had been said to lack something."""
+        key = self._owner[ready.source.id]
+        held = self._sets.get(key)
+        if held is None:
+            return False
+        told, held.told = held.told, False
+        if held.retry is None and held.reason is None:
+            self._active.pop(key, None)
+        return told
+
+    def refused(self, ready: Ready, reason: str, now: float) -> None:
+        """Takes note that a field cannot be read as it is; it is tried again, less and less often."""
+        key = self._owner[ready.source.id]
+        held = self._sets.get(key)
+        if held is not None:
+            self._active[key] = None  # another field of the same folder may have been done meanwhile
+            held.reason, held.retry = reason, now + held.pause
+            held.pause = min(2 * held.pause, LAST_PAUSE)
+
+    def overdue(self, now: float) -> list[Failure]:
+        """The fields that have just become overdue: nothing of theirs has changed for `patience`."""
+        found = []
+        for key in self._active:
+            held = self._sets[key]
+            if held.reason and not held.told and now - held.since >= self._patience:
+                held.told = True
+                found.append(self._failure(key, held))
+        return found
+
+    def failures(self) -> list[Failure]:
+        """All the fields that lack something or cannot be read, in the order of their names."""
+        return sorted(self._failure(key, held) for key in self._active if (held := self._sets[key]).reason)
+
+    def _failure(self, key: _Key, held: _Set) -> Failure:
+        folder, name = key
+        shown = (self._prefix(folder) + name).encode(errors="backslashreplace").decode()
+        return Failure(shown, str(folder / min(held.names)), held.reason or "")
+
+    def _key(self, item: "Item") -> _Key:
+        said = self._rules.named(item.name)
+        return item.folder, said.id if said else item.name
+
+    def _prefix(self, folder: "Path") -> str:
+        return "" if folder == self._root else folder.relative_to(self._root).as_posix() + "/"
+
+
+def _lacks_one(source: FieldSource) -> bool:
+    """Whether a field could be predicted as it is, but a channel that it may lack may still come."""
+    return None in source.planes and len(source.loose) < len(source.planes)

@@ -1,0 +1,263 @@
+"""Watching a folder: fields are predicted as a microscope writes them, each once, whatever interrupts it."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from lociscope.errors import LociscopeError
+from lociscope.images.read import read_field
+from lociscope.microscope.arrivals import Arrivals, Ready
+from lociscope.microscope.folder import PolledFolder
+from lociscope.predict.batch import Outcome, fingerprint, merged
+from lociscope.predict.job import Job, Options
+from lociscope.predict.predictor import BATCH, Predictor, PreparedField
+from lociscope.predictions import Predictions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from threading import Event
+
+    from lociscope.images.naming import Rules
+    from lociscope.images.sources import Failure
+    from lociscope.log import PredictionLog
+
+TABLE_EVERY, TABLE_SHARE = 10.0, 0.05
+"""The table is written anew at most so often, and in at most this share of the time; parts hold what is newer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When a watch does what, in seconds.
+
+    Attributes:
+        every: Between two looks at the folder; more where looking takes too much of a core.
+        settle: For which a file must not change to be read.
+        patience: After which a field that lacks a file, or cannot be read, is reported.
+        until_idle: After which the watch ends by itself when nothing comes; None never.
+    """
+
+    every: float = 0.5
+    settle: float = 2.0
+    patience: float = 60.0
+    until_idle: float | None = None
+
+
+class Tell(Protocol):
+    """What hears of everything that happens; each method may do nothing."""
+
+    def predicted(self, predictions: Predictions, completed: list[str]) -> None:
+        """Fields are predicted, and kept on disk; those of `completed` had been reported as incomplete."""
+
+    def overdue(self, failure: "Failure") -> None:
+        """A field lacks something, or cannot be read, for longer than the patience."""
+
+    def trouble(self, sentence: str) -> None:
+        """The folder is away, or is back, or a part of it cannot be read."""
+
+
+def watch(
+    predictor: Predictor,
+    folder: "Path",
+    out: "Path",
+    rules: "Rules",
+    options: Options,
+    pace: Pace,
+    *,
+    tell: Tell,
+    stop: "Event",
+    log: "PredictionLog | None" = None,
+    workers: int = 2,
+) -> Outcome:
+    """Predicts the fields of a folder and of its sub-folders as they come, until it is told to stop.
+
+    What is predicted is on disk before it is told: as a part beside `out`, as `predict_to_file` keeps them, and
+    from time to time in `out` itself. A watch that was killed and is started again goes on where it was.
+
+    Args:
+        predictor: The opened bundle.
+        folder: The folder; it may vanish for a time.
+        out: `.csv` or `.parquet`.
+        rules: How files are told apart, and what a field may lack.
+        options: What to write.
+        pace: When to do what.
+        tell: Hears what happens.
+        stop: Set from elsewhere, it ends the watch in order.
+        log: Keeps what is predicted.
+        workers: Threads that read fields.
+
+    Returns:
+        What was done; its failures are the fields that still lack something.
+
+    Raises:
+        LociscopeError: The folder is none or cannot be read at the start; `out` was made by another bundle or with
+            other options, or cannot be written.
+    """
+    job = Job.of(predictor.bundle, out, options)
+    if options.embeddings:
+        predictor.engine.require("embedding")
+    table = _Table(job)
+    arrivals = Arrivals(folder, rules, pace.patience, table.prints)
+    polled = PolledFolder(folder, arrivals.wanted, pace.settle, job.folder)
+    _check(folder)
+    job.prepare()
+    work = _Work(predictor, arrivals, table, tell, log, workers)
+    away, last = False, time.monotonic()
+    with work.pool:
+        while not stop.is_set():
+            now = time.monotonic()
+            seen = polled.poll(now, pace.every)
+            if seen is not None:
+                away = _tell_away(folder, polled.away, was=away, tell=tell)
+                if away:
+                    arrivals.postpone(now)
+                arrivals.update(seen, now)
+                for sentence in seen.trouble:
+                    tell.trouble(sentence)
+                last = now if seen.stirred or seen.settled else last
+            ready = [] if away else arrivals.ready(now, BATCH)
+            if ready and work.predict(ready):
+                last = time.monotonic()
+            if not ready and seen is not None and not away:
+                for failure in arrivals.overdue(now):
+                    tell.overdue(failure)
+            table.write_if_due(idle=not ready)
+            if pace.until_idle is not None and not ready and time.monotonic() - last >= pace.until_idle:
+                break
+            if not ready:
+                stop.wait(min(pace.every, 0.25))
+    table.write()
+    outcome = work.outcome
+    outcome.rows, outcome.failures = len(table.prints), arrivals.failures()
+    job.close(outcome.failures)
+    return outcome
+
+
+def _check(folder: "Path") -> None:
+    try:
+        if not folder.is_dir():
+            what = "is no folder" if folder.exists() else "does not exist"
+            raise LociscopeError(f"'{folder}' {what}. Name the folder that the microscope writes to.")
+        next(folder.iterdir(), None)
+    except OSError as error:
+        raise LociscopeError(f"Cannot read '{folder}': {error.strerror}. Check its permissions.") from error
+
+
+def _tell_away(folder: "Path", reason: str | None, *, was: bool, tell: Tell) -> bool:
+    if reason and not was:
+        tell.trouble(f"'{folder}' cannot be read now ({reason}). Waiting for it to come back.")
+    if was and not reason:
+        tell.trouble(f"'{folder}' is back.")
+    return reason is not None
+
+
+class _Table:
+    """What is predicted: the finished table, the parts that are newer, and what they were made of."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        held = job.finished()
+        self._any = bool(held)
+        self._parts: list[Predictions] = []
+        self.prints = dict(held)
+        for part, marks in job.kept():
+            self._parts.append(part)
+            self.prints.update(marks)
+        self._next = time.monotonic() + TABLE_EVERY
+
+    @property
+    def embeddings(self) -> bool:
+        """Whether it holds embeddings."""
+        return self._job.options.embeddings
+
+    def add(self, part: Predictions, prints: dict[str, str]) -> None:
+        """Keeps a part on disk."""
+        self._job.write_part(part, prints)
+        self._parts.append(part)
+        self.prints.update(prints)
+
+    def write_if_due(self, *, idle: bool) -> None:
+        """Writes the table where it is old enough, or nothing else is to be done."""
+        now = time.monotonic()
+        if self._parts and now >= (self._next if not idle else self._next - 0.8 * TABLE_EVERY):
+            self.write()
+            self._next = time.monotonic() + max(TABLE_EVERY, (time.monotonic() - now) / TABLE_SHARE)
+
+    def write(self) -> None:
+        """Puts the parts into the table; killed at any point, the two together still hold everything."""
+        if not self._parts:
+            return
+        stale = {name for part in self._parts for name in part.ids}
+        earlier = [self._job.earlier()] if self._any else []
+        whole = merged(earlier, self._parts, stale, sorted({*self.prints, *stale}))
+        self._job.finish(whole, self.prints)
+        self._job.clear()
+        self._any, self._parts = True, []
+
+
+class _Work:
+    """Reads fields, predicts them, and keeps what is predicted."""
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        arrivals: Arrivals,
+        table: _Table,
+        tell: Tell,
+        log: "PredictionLog | None",
+        workers: int,
+    ) -> None:
+        self._predictor = predictor
+        self._arrivals = arrivals
+        self._table = table
+        self._tell = tell
+        self._log = log
+        self._embeddings = table.embeddings or (log is not None and "embedding" in predictor.engine.outputs)
+        self.pool = ThreadPoolExecutor(workers)
+        self.outcome = Outcome()
+
+    def predict(self, ready: list[Ready]) -> int:
+        """Predicts fields; gives how many could be read."""
+        fields: list[PreparedField] = []
+        marks: dict[str, str] = {}
+        completed: list[str] = []
+        for each, result in zip(ready, self.pool.map(self._load, ready), strict=True):
+            if isinstance(result, str):
+                self._arrivals.refused(each, result, time.monotonic())
+                continue
+            fields.append(result)
+            marks[each.source.id] = each.fingerprint
+            if self._arrivals.done(each):
+                completed.append(each.source.id)
+        if fields:
+            made = self._predictor.run(fields, embeddings=self._embeddings)
+            self._table.add(made if self._table.embeddings else replace(made, embedding=None), marks)
+            self.outcome.new += len(made)
+            self._keep(made, fields)
+            self._tell.predicted(made, completed)
+        return len(fields)
+
+    def _load(self, each: Ready) -> PreparedField | str:
+        """The field, or why it cannot be read as it is."""
+        try:
+            prepared = self._predictor.prepare(read_field(each.source))
+        except LociscopeError as error:
+            return str(error)
+        except MemoryError:
+            return f"Field '{each.source.id}' does not fit into memory. Try fewer --workers, or a larger machine."
+        if fingerprint(each.source) != each.fingerprint:
+            return f"Field '{each.source.id}' changed while it was read. It is read again once it rests."
+        return prepared
+
+    def _keep(self, made: Predictions, fields: list[PreparedField]) -> None:
+        """Writes to the log; what cannot be written there is safe in the table."""
+        if self._log is None:
+            return
+        statistics = np.stack([each.statistics for each in fields])
+        try:
+            self._log.add(made, statistics, bundle=self._predictor.bundle.sha256, command="watch")
+        except LociscopeError as error:
+            self.outcome.unlogged += len(made)
+            self.outcome.trouble = str(error)
