@@ -26,6 +26,7 @@ DEFAULT_BUNDLE = Path(__file__).parent / "default_bundle"
 REQUIRED = ("model.onnx", "card.json", "selftest.npz")
 OPTIONAL = ("reference.npz", "model.keras")
 MAX_FILE_BYTES = 1 << 30
+MAX_REFERENCE_BYTES = 1 << 26
 SELFTEST_TOLERANCE = 1e-4
 
 
@@ -116,6 +117,23 @@ class Selftest:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """How the fields looked that the model knows, and what it said of them: what `lociscope monitor` compares with.
+
+    Attributes:
+        names: Of the k statistics, as in `lociscope.images.statistics.STATISTICS`.
+        statistics: (n, k) float32.
+        probability: (n, 28) float32 in 0–1.
+        embedding: (n, d) float32; d is 0 where the model gives none.
+    """
+
+    names: tuple[str, ...]
+    statistics: np.ndarray
+    probability: np.ndarray
+    embedding: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """An opened bundle: its contents as they were when their hashes were checked.
 
@@ -125,6 +143,7 @@ class Bundle:
         model: The bytes of `model.onnx`.
         selftest: Its self-test.
         sha256: Hash of the MANIFEST, which names the hash of every file: the identity of the bundle.
+        reference: The bytes of `reference.npz`, where there is one; `read_reference` reads them.
     """
 
     folder: Path
@@ -132,6 +151,7 @@ class Bundle:
     model: bytes
     selftest: Selftest
     sha256: str
+    reference: bytes | None = None
 
 
 def read_bundle(folder: Path | None = None) -> Bundle:
@@ -156,7 +176,53 @@ def read_bundle(folder: Path | None = None) -> Bundle:
         check_keras(files["model.keras"], f"Bundle '{folder}': model.keras")
     card = _read_card(files["card.json"], f"Bundle '{folder}': card.json")
     selftest = _read_selftest(files["selftest.npz"], card, f"Bundle '{folder}': selftest.npz")
-    return Bundle(folder, card, files["model.onnx"], selftest, hashlib.sha256(manifest).hexdigest())
+    identity = hashlib.sha256(manifest).hexdigest()
+    return Bundle(folder, card, files["model.onnx"], selftest, identity, files.get("reference.npz"))
+
+
+def read_reference(bundle: Bundle) -> Reference | None:
+    """Reads what a bundle says of the fields that its model knows.
+
+    Args:
+        bundle: The opened bundle.
+
+    Returns:
+        Its reference, or None where it carries none.
+
+    Raises:
+        LociscopeError: `reference.npz` is damaged, too large, of a newer schema, or its arrays do not fit together.
+    """
+    if bundle.reference is None:
+        return None
+    what = f"Bundle '{bundle.folder}': reference.npz"
+    found = _read_arrays(
+        bundle.reference, ("names", "statistics", "probability", "embedding"), MAX_REFERENCE_BYTES, what
+    )
+    names, tables = found["names"], [found[name] for name in ("statistics", "probability", "embedding")]
+    n = len(tables[0]) if tables[0].ndim else 0
+    for table, width in zip(tables, (names.size, N_LABELS, None), strict=True):
+        fits = table.ndim == 2 and table.shape == (n, table.shape[1] if width is None else width)
+        if n == 0 or names.dtype.kind != "U" or table.dtype.kind != "f" or not fits or not np.isfinite(table).all():
+            raise LociscopeError(
+                f"{what} holds {table.shape} of {table.dtype} where {n} rows of finite floats should be. "
+                "Export the bundle again."
+            )
+    return Reference(tuple(names.ravel().tolist()), *(table.astype(np.float32) for table in tables))
+
+
+def reference_bytes(reference: Reference) -> bytes:
+    """A reference as it is written; embeddings keep half precision."""
+    arrays = io.BytesIO()
+    most = float(np.finfo(np.float16).max)
+    np.savez_compressed(
+        arrays,
+        schema=SCHEMA,
+        names=np.array(reference.names, str),
+        statistics=reference.statistics.astype(np.float32),
+        probability=reference.probability.astype(np.float32),
+        embedding=np.clip(reference.embedding, -most, most).astype(np.float16),
+    )
+    return arrays.getvalue()
 
 
 def write_bundle(folder: Path, card: Card, model: bytes, selftest: Selftest, extra: Mapping[str, bytes]) -> None:
@@ -258,16 +324,7 @@ def _check_unlisted(folder: Path, listed: Mapping[str, bytes]) -> None:
 
 
 def _read_selftest(data: bytes, card: Card, what: str) -> Selftest:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MAX_FILE_BYTES:
-                raise LociscopeError(
-                    f"{what} unpacks to more than {MAX_FILE_BYTES >> 20} MiB. Export the bundle again."
-                )
-            arrays = {name: _read_array(archive, name) for name in ("schema", "input", "probabilities")}
-    except DAMAGED as error:
-        raise LociscopeError(f"{what} is damaged ({error}). Export the bundle again.") from error
-    check_schema(arrays["schema"], SCHEMA, what)
+    arrays = _read_arrays(data, ("input", "probabilities"), MAX_FILE_BYTES, what)
     made = Selftest(arrays["input"], arrays["probabilities"])
     n = len(made.input) if made.input.ndim else 0
     for array, shape in (
@@ -280,6 +337,19 @@ def _read_selftest(data: bytes, card: Card, what: str) -> Selftest:
                 "Export the bundle again."
             )
     return made
+
+
+def _read_arrays(data: bytes, names: tuple[str, ...], most: int, what: str) -> dict[str, np.ndarray]:
+    """The arrays of an `.npz` of a known schema, if they unpack to no more than `most` bytes."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > most:
+                raise LociscopeError(f"{what} unpacks to more than {most >> 20} MiB. Export the bundle again.")
+            arrays = {name: _read_array(archive, name) for name in ("schema", *names)}
+    except DAMAGED as error:
+        raise LociscopeError(f"{what} is damaged ({error}). Export the bundle again.") from error
+    check_schema(arrays["schema"], SCHEMA, what)
+    return arrays
 
 
 def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:

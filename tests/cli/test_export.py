@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import lociscope as package
+from lociscope.bundle import read_reference
 from lociscope.catalog import Catalog
 from lociscope.images.read import read_field
 from lociscope.images.sources import of_catalog
+from lociscope.images.statistics import STATISTICS
 from lociscope.run import Run
 
 Command = Callable[..., tuple[int, str, str]]
@@ -31,7 +33,8 @@ def doctored(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 def test_the_bundle_says_what_the_run_said(lociscope: Command, training: Any, trained: Trained, tmp_path: Path) -> None:
-    code, out, err = lociscope("export", trained[0], "-o", "places", "--limits", "For tests.")
+    words = ("--limits", "For tests.", "-c", training.catalog, "--reference", 2)
+    code, out, err = lociscope("export", trained[0], "-o", "places", *words)
     assert (code, err) == (0, "")
     said = out.removeprefix("places (ONNX differs from Keras by ").removesuffix(" at most)\n")
     assert float(said) <= 1e-5
@@ -47,6 +50,15 @@ def test_the_bundle_says_what_the_run_said(lociscope: Command, training: Any, tr
     assert made.embedding is not None
     assert run.embedding is not None
     np.testing.assert_allclose(made.embedding, run.embedding, atol=1e-3)
+
+    reference = read_reference(predictor.bundle)
+    assert reference is not None
+    assert reference.names == STATISTICS
+    np.testing.assert_allclose(reference.probability, made.probability[:2], atol=1e-6)
+    np.testing.assert_allclose(reference.embedding, made.embedding[:2], rtol=1e-3, atol=1e-4)
+    assert card.reference is not None
+    assert card.reference["fields"] == 2
+    assert card.reference["medians"]["MedianIntensity_red"] == pytest.approx(np.median(reference.statistics[:, 1]))
 
     assert lociscope("predict", training.catalog, "-b", "places", "-o", "out.csv")[:2] == (
         3, "12 fields in out.csv, 12 new\n",
@@ -95,3 +107,15 @@ def test_what_is_no_run_is_refused(lociscope: Command, tmp_path: Path) -> None:
         code, out, err = lociscope("export", name, "-o", "places")
         assert (code, out) == (1, "")
         assert err.startswith(f"lociscope: '{name}' is no Run: it has no recipe.toml.")
+
+
+def test_a_reference_needs_the_fields_and_says_so(
+    lociscope: Command, trained: Trained, tmp_path: Path, write_field: Callable[..., Path]
+) -> None:
+    code, _, err = lociscope("export", trained[0], "-o", "places")
+    assert (code, "name the Catalog" in err) == (0, True)
+    assert not (tmp_path / "places" / "reference.npz").exists()
+    assert lociscope("import", "folder", write_field(), "-o", "other.parquet")[0] == 0
+    code, _, err = lociscope("export", trained[0], "-o", "more", "-c", "other.parquet")
+    assert (code, (tmp_path / "more").exists()) == (1, False)
+    assert "holds none of the fields that Run" in err

@@ -1,9 +1,23 @@
 """`lociscope export`: a Run becomes a Bundle."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from lociscope.cli import console
+from lociscope.errors import LociscopeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lociscope.bundle import Bundle, Reference
+    from lociscope.images.field import Field
+    from lociscope.images.sources import FieldSource
+    from lociscope.run import Run
+
+REFERENCE_SEED = 20_261_124
+"""Seed of the simulated fields of a reference; a recipe that draws with the same is drawn with the next one."""
 
 
 def export(
@@ -12,11 +26,101 @@ def export(
     name: Annotated[str | None, typer.Option(help="Its name in the card; by default the folder's.")] = None,
     licence: Annotated[str, typer.Option(help="Licence of the weights, SPDX.")] = "Apache-2.0",
     limits: Annotated[str | None, typer.Option(help="What the model is not, for the card.")] = None,
+    catalog: Annotated[
+        Path | None, typer.Option("--catalog", "-c", help="The Catalog that the Run learned from, for its reference.")
+    ] = None,
+    reference: Annotated[
+        int,
+        typer.Option("--reference", min=0, help="Fields of the reference that `monitor` compares with; 0 for none."),
+    ] = 384,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that draw the reference's fields.")] = 2,
 ) -> None:
-    """Export a network as a Bundle: ONNX compared with Keras, scored, hashed, self-testing."""
+    """Export a network as a Bundle: ONNX compared with Keras, scored, hashed, self-testing, with a reference."""
     from lociscope.run import Run
     from lociscope.training import export as exporting
 
+    opened = Run.open(run)
     words = exporting.DEFAULT_LIMITS if limits is None else limits
-    difference = exporting.export(Run.open(run), output, name or output.resolve().name, licence, words)
+    with console.progress("measuring the reference") as tell:
+        refer = _refer(opened, catalog, reference, workers, tell)
+        difference = exporting.export(opened, output, name or output.resolve().name, licence, words, refer)
     print(f"{output} (ONNX differs from Keras by {difference:.1g} at most)")
+    if refer is None and reference:
+        console.note("no reference.npz: name the Catalog that the Run learned from with --catalog, to monitor drift")
+
+
+def _refer(
+    run: "Run", catalog: Path | None, number: int, workers: int, tell: console.Tell
+) -> "Callable[[Bundle], tuple[Reference, dict[str, Any]]] | None":
+    """What measures the reference of a bundle before it is written; None where its fields are not known."""
+    data = run.recipe().data
+    drawn = run.environment().data == f"{data.fields} simulated fields of seed {data.seed}"
+    if not number or (catalog is None and not drawn):
+        return None
+
+    def refer(bundle: "Bundle") -> "tuple[Reference, dict[str, Any]]":
+        from lociscope.predict.predictor import Predictor
+        from lociscope.predict.reference import measure_reference
+
+        if catalog is None:
+            seed = REFERENCE_SEED + (data.seed == REFERENCE_SEED)
+            fields, what = _drawn(seed, number, workers), f"simulated fields, one of each specimen, of seed {seed}"
+        else:
+            fields, what = _held_out(run, catalog, number), f"validation fields of the Run, of Catalog '{catalog.name}'"
+        return measure_reference(Predictor(bundle), _told(fields, number, tell), what)
+
+    return refer
+
+
+def _drawn(seed: int, number: int, workers: int) -> "Iterator[Field]":
+    """Fields as `lociscope simulate atlas` draws them, of which no training has seen one."""
+    from functools import partial
+
+    from lociscope.images.field import Field
+    from lociscope.simulate import draw_field
+    from lociscope.simulate.field import FIELDS_PER_SPECIMEN
+    from lociscope.workers import in_order
+
+    numbers = range(0, number * FIELDS_PER_SPECIMEN, FIELDS_PER_SPECIMEN)
+    for made in in_order(partial(draw_field, seed=seed), numbers, workers):
+        yield Field(made.id, made.pixels, made.pixel_size)
+
+
+def _held_out(run: "Run", catalog: Path, number: int) -> "Iterator[Field]":
+    """Fields that the Run did not learn from, those of unlike specimens first; what cannot be read is passed over."""
+    from lociscope.catalog import Catalog
+    from lociscope.images.read import read_field
+    from lociscope.images.sources import of_catalog
+
+    table = Catalog.read(catalog)
+    held = set(run.predictions().ids)
+    seen: set[str] = set()
+    first: list[FieldSource] = []
+    more: list[FieldSource] = []
+    for entry, source in zip(table, of_catalog(table), strict=True):
+        if entry.id in held:
+            group = entry.specimen or entry.antibody or entry.id
+            (more if group in seen else first).append(source)
+            seen.add(group)
+    if not seen:
+        raise LociscopeError(
+            f"Catalog '{catalog}' holds none of the fields that Run '{run.folder}' was validated on. "
+            "Name the Catalog that it learned from."
+        )
+    found = 0
+    for source in (*first, *more):
+        if found == number:
+            return
+        try:
+            yield read_field(source)
+            found += 1
+        except LociscopeError as error:
+            console.note(f"left out of the reference: {error}")
+    if not found:
+        raise LociscopeError(f"No validation field of Catalog '{catalog}' can be read. Check its paths.")
+
+
+def _told(fields: "Iterator[Field]", number: int, tell: console.Tell) -> "Iterator[Field]":
+    for done, field in enumerate(fields, 1):
+        yield field
+        tell(done, number)

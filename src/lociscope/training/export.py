@@ -7,9 +7,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
-from lociscope.bundle import Card, Decision, Score, Selftest, write_bundle
+from lociscope.bundle import Bundle, Card, Decision, Score, Selftest, reference_bytes, write_bundle
 from lociscope.decide.intervals import bootstrap
 from lociscope.decide.metrics import lrap, macro_auc, macro_average_precision, macro_f1
 from lociscope.decide.places import best_constant
@@ -20,8 +21,11 @@ from lociscope.models.features import NAME as FEATURES
 from lociscope.training.fit import start_tensorflow
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import keras
 
+    from lociscope.bundle import Reference
     from lociscope.run import Run
 
 LARGEST_DIFFERENCE = 1e-5
@@ -37,7 +41,14 @@ DEFAULT_LIMITS = (
 )
 
 
-def export(run: "Run", folder: Path, name: str, licence: str, limits: str = DEFAULT_LIMITS) -> float:
+def export(
+    run: "Run",
+    folder: Path,
+    name: str,
+    licence: str,
+    limits: str = DEFAULT_LIMITS,
+    refer: "Callable[[Bundle], tuple[Reference, dict[str, Any]]] | None" = None,
+) -> float:
     """Exports a Run's network as a Bundle.
 
     Args:
@@ -46,6 +57,7 @@ def export(run: "Run", folder: Path, name: str, licence: str, limits: str = DEFA
         name: Its name, for the card.
         licence: Licence of the weights, for the card.
         limits: What it is not, for the card.
+        refer: Called with the bundle, before it is written, to give its reference and the card's summary of it.
 
     Returns:
         The largest difference between Keras' and ONNX Runtime's probabilities on `COMPARED` inputs.
@@ -72,7 +84,12 @@ def export(run: "Run", folder: Path, name: str, licence: str, limits: str = DEFA
             f"{LARGEST_DIFFERENCE:g}; no bundle was written. Check the network's layers for ones that ONNX rounds."
         )
     selftest = Selftest(inputs[:SELFTEST_FIELDS], outputs["probabilities"][:SELFTEST_FIELDS])
-    write_bundle(folder, _card(run, name, licence, limits), model, selftest, {})
+    card, extra = _card(run, name, licence, limits), {}
+    if refer is not None:
+        reference, summary = refer(Bundle(folder, card, model, selftest, ""))
+        card = msgspec.structs.replace(card, reference=summary)
+        extra["reference.npz"] = reference_bytes(reference)
+    write_bundle(folder, card, model, selftest, extra)
     return difference
 
 

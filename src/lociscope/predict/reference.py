@@ -1,0 +1,46 @@
+"""The reference of a bundle: how the fields look that its model knows, measured as prediction measures new ones."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lociscope.bundle import Reference
+from lociscope.images.statistics import STATISTICS
+from lociscope.predict.predictor import BATCH, Predictor, batched
+from lociscope.predictions import Predictions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lociscope.images.field import Field
+
+
+def measure_reference(predictor: Predictor, fields: "Iterable[Field]", what: str) -> tuple[Reference, dict[str, Any]]:
+    """Measures and predicts fields that the model has not learned from.
+
+    Args:
+        predictor: The model.
+        fields: A few hundred, at least one, best each of another specimen.
+        what: Which fields they are, for the card.
+
+    Returns:
+        The reference, and its summary for the card: `fields`, `what`, `medians` by statistic, and `rates`, the
+        share of fields in which each of the 28 places is found.
+    """
+    embeddings = "embedding" in predictor.engine.outputs
+    statistics, calls = [], []
+    for some in batched(map(predictor.prepare, fields), BATCH):
+        statistics += [each.statistics for each in some]
+        calls.append(predictor.run(some, embeddings=embeddings))
+    made = Predictions.join(calls)
+    table = np.stack(statistics)
+    none = np.empty((len(made), 0), np.float32)
+    embedding = none if made.embedding is None else made.embedding
+    decided = made.probability >= np.asarray(predictor.bundle.card.decide.thresholds, np.float32)
+    summary = {
+        "fields": len(made),
+        "what": what,
+        "medians": dict(zip(STATISTICS, np.median(table, axis=0).round(4).tolist(), strict=True)),
+        "rates": decided.mean(axis=0).round(4).tolist(),
+    }
+    return Reference(STATISTICS, table, made.probability, embedding), summary
