@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from lociscope.cli import demo, ensemble, evaluate, export, importing, predict, simulate, train, watch
+from lociscope.cli import demo, ensemble, evaluate, export, importing, predict, serve, simulate, train, watch
 from lociscope.errors import Exit, LociscopeError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
+app.command("serve")(serve.serve)
 app.command("watch")(watch.watch)
 
 

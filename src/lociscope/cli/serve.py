@@ -1,0 +1,84 @@
+"""`lociscope serve`: a page and an HTTP interface over one bundle."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lociscope.cli import console
+from lociscope.errors import MissingExtraError
+
+KEY = "LOCISCOPE_API_KEY"
+"""The key comes from the environment alone: a command line is seen by everyone on the machine."""
+
+
+def serve(
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", "-b", envvar="LOCISCOPE_BUNDLE", help="By default the one shipped.")
+    ] = None,
+    registry: Annotated[
+        Path | None,
+        typer.Option(envvar="LOCISCOPE_REGISTRY", help="Serve what its alias 'production' names, and follow it."),
+    ] = None,
+    host: Annotated[str, typer.Option(envvar="LOCISCOPE_HOST", help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, envvar="LOCISCOPE_PORT", help="The port; 0 takes a free one.")
+    ] = 8000,
+    public: Annotated[
+        bool, typer.Option("--public", envvar="LOCISCOPE_PUBLIC", help="Let others in without LOCISCOPE_API_KEY.")
+    ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(envvar="LOCISCOPE_ALLOW_HOST", help="A name that this service is called by, such as a proxy's."),
+    ] = None,
+    max_mb: Annotated[
+        float, typer.Option(min=0.001, max=4096, envvar="LOCISCOPE_MAX_MB", help="Most megabytes of a request.")
+    ] = 64.0,
+    max_in_flight: Annotated[
+        int, typer.Option(min=1, envvar="LOCISCOPE_MAX_IN_FLIGHT", help="Most predictions at once; past it, 503.")
+    ] = 32,
+    workers: Annotated[int, typer.Option(min=1, envvar="LOCISCOPE_WORKERS", help="Threads that read and predict.")] = 2,
+    log: Annotated[
+        str | None, typer.Option("--log", envvar="LOCISCOPE_LOG", help="Keep the predictions: a file or a URL.")
+    ] = None,
+) -> None:
+    """Serve a page on which fields are dropped, and the same over HTTP. SIGTERM and Ctrl-C let work finish."""
+    _need("fastapi", "uvicorn", "jinja2", "python_multipart", "prometheus_client")
+    from pydantic import SecretStr
+
+    from lociscope.service.app import create_app
+    from lociscope.service.server import serve as serve_app
+    from lociscope.service.settings import Settings
+
+    # A bundle in the environment is a default, which a registry that was asked for outranks.
+    by_default = registry is not None and str(bundle) == os.environ.get("LOCISCOPE_BUNDLE")
+    settings = Settings(
+        bundle=None if by_default else bundle,
+        registry=registry,
+        host=host,
+        port=port,
+        api_key=SecretStr(os.environ[KEY]) if os.environ.get(KEY) else None,
+        public=public,
+        allow_host=tuple(allow_host or ()),
+        max_bytes=int(max_mb * (1 << 20)),
+        max_in_flight=max_in_flight,
+        workers=workers,
+        log=log,
+    )
+    app = create_app(settings)
+    card = app.state.parts.served.predictor.bundle.card
+    console.note(f"{card.name} {card.version}: {card.limits}")
+    serve_app(app, settings, lambda address: print(address, flush=True))
+
+
+def _need(*modules: str) -> None:
+    """Asks for what the extra brings, before any of it is used.
+
+    Raises:
+        MissingExtraError: One of them is not installed.
+    """
+    from importlib.util import find_spec
+
+    if not all(find_spec(module) for module in modules):
+        raise MissingExtraError("Serving", "serve")

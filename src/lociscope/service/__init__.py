@@ -1,0 +1,1 @@
+"""The service: a page and an HTTP interface over one predictor."""

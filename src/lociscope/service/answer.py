@@ -1,0 +1,116 @@
+"""The answer to one field: what was found, how sure it is, and by which model."""
+
+from typing import NamedTuple, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from lociscope.bundle import Bundle
+from lociscope.images.read import read_field
+from lociscope.images.sources import FieldSource
+from lociscope.labels import LABELS, N_LABELS
+from lociscope.predict.predictor import Predictor, PreparedField
+from lociscope.predictions import Predictions
+from lociscope.service.picture import Picture, picture_of
+from lociscope.service.words import in_words, sentence_of
+
+
+class BundleAbout(BaseModel):
+    """The model that answered."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    version: str
+    sha256: str = Field(description="Identity of the bundle: the hash of its MANIFEST.")
+    limits: str = Field(description="What the model is not, and how it was measured.")
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Self:
+        """What a bundle's card says of it."""
+        card = bundle.card
+        return cls(name=card.name, version=card.version, sha256=bundle.sha256, limits=card.limits)
+
+
+class Answer(BaseModel):
+    """Where the protein of one field is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str = Field(description="The field, as its files are named.")
+    predicted: list[int] = Field(description="Class numbers whose probability reaches their threshold; may be empty.")
+    names: list[str] = Field(description="Their names.")
+    status: str = Field(description="ok, unsure (no place reaches its threshold), negative, or unlike-training.")
+    sentence: str = Field(description="The same in words.")
+    warnings: list[str] = Field(description="What was noticed about the field, as in a table of Predictions.")
+    notes: list[str] = Field(description="The warnings in words.")
+    probabilities: list[float] = Field(description="Of the 28 places, by class number.", min_length=N_LABELS)
+    thresholds: list[float] = Field(description="Of the 28 places, by class number.", min_length=N_LABELS)
+    bundle: BundleAbout = Field(description="The model that answered: name, version, sha256, limits.")
+
+
+class Bar(NamedTuple):
+    """One place: its probability and threshold, in 0-1, and whether it was decided on."""
+
+    name: str
+    probability: float
+    threshold: float
+    reached: bool
+
+
+class Outcome(NamedTuple):
+    """What one field gave: the answer, what the log keeps, and a picture where one was asked for."""
+
+    answer: Answer
+    bundle: str
+    predictions: Predictions
+    prepared: PreparedField
+    picture: Picture | None
+
+
+def answer_to(source: FieldSource, predictor: Predictor, *, draw: bool, embeddings: bool = False) -> Outcome:
+    """Reads and predicts a field.
+
+    Args:
+        source: Where it lies.
+        predictor: The opened bundle.
+        draw: Whether a picture is wanted.
+        embeddings: Whether the predictions are to hold the embedding, where the model gives one.
+
+    Raises:
+        LociscopeError: It cannot be read, or its pixel size cannot be.
+    """
+    field = read_field(source)
+    prepared = predictor.prepare(field)
+    predictions = predictor.run([prepared], embeddings=embeddings and "embedding" in predictor.engine.outputs)
+    answer = _answer(predictions, predictor.bundle)
+    return Outcome(answer, predictor.bundle.sha256, predictions, prepared, picture_of(field) if draw else None)
+
+
+def bars_of(answer: Answer) -> list[Bar]:
+    """All 28 places: those decided on first, then by probability."""
+    bars = [
+        Bar(name, probability, threshold, number in answer.predicted)
+        for number, (name, probability, threshold) in enumerate(
+            zip(LABELS, answer.probabilities, answer.thresholds, strict=True)
+        )
+    ]
+    return sorted(bars, key=lambda bar: (not bar.reached, -bar.probability))
+
+
+def _answer(predictions: Predictions, bundle: Bundle) -> Answer:
+    probability = predictions.probability[0]
+    thresholds = np.asarray(bundle.card.decide.thresholds)
+    predicted, status, warnings = predictions.predicted[0], predictions.status[0], predictions.warnings[0]
+    return Answer(
+        id=predictions.ids[0],
+        predicted=list(predicted),
+        names=[LABELS[number] for number in predicted],
+        status=status,
+        sentence=sentence_of(predicted, status, probability, thresholds),
+        warnings=list(warnings),
+        notes=[in_words(warning) for warning in warnings],
+        probabilities=[round(float(value), 6) for value in probability],
+        thresholds=[round(float(value), 6) for value in thresholds],
+        bundle=BundleAbout.of(bundle),
+    )

@@ -1,0 +1,96 @@
+"""The application: made of settings, so that tests and other servers can make their own."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+
+from lociscope.errors import LociscopeError
+from lociscope.log import open_log
+from lociscope.service.complaints import complaint
+from lociscope.service.journal import Journal
+from lociscope.service.metrics import Metrics
+from lociscope.service.routes import router
+from lociscope.service.security import Guard
+from lociscope.service.served import of_settings
+from lociscope.service.settings import Settings
+from lociscope.service.state import Parts
+from lociscope.service.work import BusyError, Work
+
+STATIC = Path(__file__).parent / "static"
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Makes the application.
+
+    Args:
+        settings: What it serves, and how much it takes; None serves the shipped bundle to this machine.
+
+    Returns:
+        An ASGI application. Its threads end when its lifespan does.
+
+    Raises:
+        LociscopeError: The settings contradict each other, or the bundle, the registry or the log cannot be opened.
+    """
+    settings = (settings or Settings()).checked()
+    served = of_settings(settings.bundle, settings.registry, settings.workers)
+    work = Work(settings.workers, settings.max_in_flight)
+    metrics = Metrics(work)
+    journal = None if settings.log is None else Journal(open_log(settings.log), metrics.lost)
+    app = FastAPI(
+        title="lociscope", version=version("lociscope"), docs_url=None, redoc_url=None, lifespan=_lifespan,
+        description="Says where in the cell a protein is, from four-channel fluorescence fields.",
+    )  # fmt: skip
+    app.state.parts = Parts(settings, served, work, metrics, journal)
+    app.include_router(router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_middleware(Guard, settings=settings, metrics=metrics)
+    app.add_exception_handler(LociscopeError, _unreadable)
+    app.add_exception_handler(BusyError, _busy)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(MemoryError, _too_much)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    parts: Parts = app.state.parts
+    if parts.settings.registry is not None:
+        parts.served.start()
+    yield
+    parts.work.close()
+    parts.served.stop()
+    if parts.journal is not None:
+        parts.journal.close()
+
+
+async def _unreadable(request: Request, error: Exception) -> Response:
+    missing = request.url.path.startswith("/examples/")
+    return complaint(request, 404 if missing else 422, str(error))
+
+
+async def _busy(request: Request, error: Exception) -> Response:
+    seconds = error.retry_after if isinstance(error, BusyError) else 1
+    return complaint(request, 503, str(error), {"retry-after": str(seconds)})
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    status, said = (error.status_code, str(error.detail)) if isinstance(error, HTTPException) else (500, "")
+    sentence = _SENTENCES.get(status, said) if said in ("Not Found", "Method Not Allowed") else said
+    return complaint(request, status, sentence, getattr(error, "headers", None))
+
+
+async def _too_much(request: Request, error: Exception) -> Response:
+    return complaint(request, 413, "This field does not fit into the memory of this machine. Send a smaller one.")
+
+
+_SENTENCES = {
+    404: "There is no such page. Begin at /.",
+    405: "This address is not served so. See /docs.",
+}

@@ -1,0 +1,75 @@
+"""What is counted, for Prometheus: requests, how long they took, what was predicted, what is in flight."""
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+
+from lociscope.labels import LABELS
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
+
+    from lociscope.bundle import Bundle
+    from lociscope.service.answer import Answer
+    from lociscope.service.work import Work
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """The figures of one application.
+
+    Args:
+        work: Asked for what is in flight when the figures are.
+    """
+
+    def __init__(self, work: "Work") -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._requests = Counter(
+            "lociscope_requests", "Requests by route and status.", ("route", "status"), registry=self._registry
+        )
+        self._seconds = Histogram(
+            "lociscope_request_seconds", "Time to answer, by route.", ("route",), buckets=_SECONDS,
+            registry=self._registry,
+        )  # fmt: skip
+        self._fields = Counter("lociscope_fields", "Fields predicted, by status.", ("status",), registry=self._registry)
+        self._places = Counter("lociscope_places", "Places decided on.", ("place",), registry=self._registry)
+        self._unlogged = Counter(
+            "lociscope_unlogged", "Predictions that the log could not take.", registry=self._registry
+        )
+        self._bundle = Gauge(
+            "lociscope_bundle", "1 for the bundle that is served.", ("name", "version", "sha256"),
+            registry=self._registry,
+        )  # fmt: skip
+        in_flight = Gauge("lociscope_in_flight", "Predictions in flight.", registry=self._registry)
+        in_flight.set_function(lambda: work.in_flight)
+        most = Gauge("lociscope_in_flight_most", "Most predictions in flight.", registry=self._registry)
+        most.set(work.most)
+
+    def count(self, scope: "Scope", status: int, seconds: float) -> None:
+        """Counts a request; what no route serves is one route, so that strangers cannot make new ones."""
+        route = getattr(scope.get("route"), "path", "") or "other"
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def predicted(self, answer: "Answer") -> None:
+        """Counts a field and its places."""
+        self._fields.labels(answer.status).inc()
+        for number in answer.predicted:
+            self._places.labels(LABELS[number]).inc()
+
+    def lost(self, fields: int) -> None:
+        """Counts predictions that the log could not take."""
+        self._unlogged.inc(fields)
+
+    def text(self, bundle: "Bundle") -> bytes:
+        """The figures in Prometheus' text format.
+
+        Args:
+            bundle: What is served now.
+        """
+        self._bundle.clear()
+        self._bundle.labels(bundle.card.name, bundle.card.version, bundle.sha256).set(1)
+        return generate_latest(self._registry)

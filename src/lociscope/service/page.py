@@ -1,0 +1,50 @@
+"""Pages: templates filled with what every page shows, the model that answers and its limits."""
+
+from functools import lru_cache
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from lociscope.service.answer import BundleAbout
+from lociscope.service.examples import examples
+from lociscope.service.state import parts_of
+from lociscope.service.uploads import MAX_FILES
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+
+def render(template: str, request: "Request", **values: object) -> str:
+    """Fills a template of `service/templates`; every value is escaped.
+
+    Args:
+        template: Its file name.
+        request: What is answered: the model that is served now goes onto every page.
+        values: What the template names besides; a name that is missing is an error.
+
+    Returns:
+        The page.
+    """
+    parts = parts_of(request)
+    everywhere = {
+        "about": BundleAbout.of(parts.served.predictor.bundle),
+        "examples": examples(),
+        "max_bytes": parts.settings.max_bytes,
+        "max_files": MAX_FILES,
+        "address": str(request.base_url).rstrip("/"),
+        "keyed": bool(parts.settings.api_key),
+        "version": version("lociscope"),
+    }
+    return _environment().get_template(template).render(everywhere | values)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("lociscope.service"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

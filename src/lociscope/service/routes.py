@@ -1,0 +1,196 @@
+"""The addresses of the service: each page, and its twin in JSON."""
+
+import asyncio
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+
+from lociscope.labels import LABELS
+from lociscope.service.answer import Answer, BundleAbout, Outcome, answer_to, bars_of
+from lociscope.service.complaints import wants_page
+from lociscope.service.examples import Example, example_named, examples, source_of, thumbnail
+from lociscope.service.metrics import CONTENT_TYPE
+from lociscope.service.page import render
+from lociscope.service.reference import reference
+from lociscope.service.state import Parts, parts_of
+from lociscope.service.uploads import MAX_FILES, Uploaded, field_in, folder_of, rules_of
+
+if TYPE_CHECKING:
+    from starlette.datastructures import FormData
+
+UPLOAD_SECONDS = 300
+"""An upload that takes longer holds a place that others wait for, and is given up."""
+
+FIELDS = ("pixel_size", "channels", "allow_missing", "plane")
+_MOST_TEXT = 1 << 12
+
+router = APIRouter()
+
+
+class Error(BaseModel):
+    """Why a request was not served: one sentence of what, what was received, and the remedy."""
+
+    error: str
+
+
+class About(BaseModel):
+    """What serves here."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str = "lociscope"
+    version: str
+    bundle: BundleAbout
+    labels: tuple[str, ...] = Field(LABELS, description="The 28 places, by class number.")
+    examples: list[dict[str, Any]] = Field(description="Simulated fields to try, at /examples/{id}.")
+    max_bytes: int = Field(description="Most bytes of a request.")
+    max_in_flight: int = Field(description="Most predictions at once; past it 503 with Retry-After.")
+
+
+UPLOAD: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {
+                        "files": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                            "description": "Four pictures of one field, named by their channel (a1_red.png …), one "
+                            "stack (TIFF, OME-TIFF, ImageJ) with named channels, or a zip of either.",
+                        },
+                        "pixel_size": {"type": "number", "description": "Side of a pixel, µm."},
+                        "channels": {"type": "string", "description": "What files call channels: red=…,green=…"},
+                        "allow_missing": {"type": "string", "description": "A channel that may be missing: yellow."},
+                        "plane": {"type": "integer", "description": "The slice of a stack, from 0."},
+                    },
+                }
+            }
+        },
+    }
+}  # fmt: skip
+COMPLAINTS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Error, "description": "No form, or not one that can be read."},
+    408: {"model": Error, "description": f"The upload took longer than {UPLOAD_SECONDS} s."},
+    413: {"model": Error, "description": "More bytes than the service takes."},
+    422: {"model": Error, "description": "No field, more than one, or one that cannot be read."},
+    503: {"model": Error, "description": "Busy or stopping; ask again after Retry-After seconds."},
+}
+
+
+@router.get("/index.json", response_model=About, include_in_schema=False)
+@router.get("/", response_model=About, summary="The page, and what serves here")
+def home(request: Request) -> Response:
+    """The page on which files are dropped; as JSON, the model, its limits, the labels and the examples."""
+    if wants_page(request):
+        return HTMLResponse(render("home.html", request))
+    parts = parts_of(request)
+    about = About(
+        version=version("lociscope"),
+        bundle=BundleAbout.of(parts.served.predictor.bundle),
+        examples=[as_json(example) for example in examples()],
+        max_bytes=parts.settings.max_bytes,
+        max_in_flight=parts.settings.max_in_flight,
+    )
+    return JSONResponse(about.model_dump())
+
+
+@router.post("/predict.json", response_model=Answer, include_in_schema=False, openapi_extra=UPLOAD)
+@router.post("/predict", response_model=Answer, responses=COMPLAINTS, openapi_extra=UPLOAD, summary="Predict one field")
+async def predict(request: Request) -> Response:
+    """Says where the protein of one field is: the four pictures of it, or one stack, as a multipart form."""
+    parts = parts_of(request)
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise HTTPException(400, "Expected files as multipart/form-data. With curl: curl -F files=@a1_red.png …")
+    draw = wants_page(request)
+    with parts.work.slot():
+        try:
+            async with (
+                asyncio.timeout(UPLOAD_SECONDS) as limit,
+                request.form(max_files=MAX_FILES, max_fields=2 * len(FIELDS), max_part_size=_MOST_TEXT) as form,
+            ):
+                limit.reschedule(None)
+                outcome = await parts.work.run(_of_upload, form, parts, draw)
+        except TimeoutError:
+            raise HTTPException(408, f"This upload took longer than {UPLOAD_SECONDS} s. Send it again.") from None
+        return await _answered(request, parts, outcome, None)
+
+
+@router.get("/examples/{name}.jpg", include_in_schema=False)
+def picture_of_example(name: str) -> Response:
+    """A small composite of an example."""
+    return Response(thumbnail(example_named(name)), media_type="image/jpeg")
+
+
+@router.get("/examples/{name}.json", response_model=Answer, include_in_schema=False)
+@router.get(
+    "/examples/{name}", response_model=Answer, responses={503: COMPLAINTS[503]}, summary="Predict a shipped example"
+)
+async def example(request: Request, name: Annotated[str, Path(description="As / lists them.")]) -> Response:
+    """Predicts one of the simulated fields that ship with the service."""
+    parts = parts_of(request)
+    one = example_named(name)
+    draw = wants_page(request)
+    with parts.work.slot():
+        outcome = await parts.work.run(answer_to, source_of(one), parts.served.predictor, draw=draw)
+        return await _answered(request, parts, outcome, one)
+
+
+@router.get("/healthz", summary="Whether the process lives")
+def health() -> dict[str, str]:
+    """Answers as long as the process does."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", summary="Whether it takes work", responses={503: {"description": "It is stopping."}})
+def ready(request: Request) -> Response:
+    """Says whether new work is taken; not so while the service stops."""
+    stopping = parts_of(request).work.stopping
+    return JSONResponse({"ready": not stopping}, 503 if stopping else 200)
+
+
+@router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
+def metrics(request: Request) -> Response:
+    """Requests, their time, fields by status, places, what is in flight, and the process."""
+    parts = parts_of(request)
+    return Response(parts.metrics.text(parts.served.predictor.bundle), media_type=CONTENT_TYPE)
+
+
+@router.get("/docs", response_class=HTMLResponse, include_in_schema=False)
+def docs(request: Request) -> Response:
+    """This interface for a reader; its twin is `/openapi.json`."""
+    return HTMLResponse(render("docs.html", request, **reference(request.app.openapi())))
+
+
+def as_json(example: Example) -> dict[str, Any]:
+    """An example as `/index.json` lists it."""
+    return {"id": example.id, "cell_line": example.cell_line, "drawn": example.drawn, "pixel_size": example.pixel_size}
+
+
+def _of_upload(form: "FormData", parts: Parts, draw: bool) -> Outcome:
+    """Reads and predicts what a form holds; runs in a thread."""
+    texts = {name: str(form.get(name, "")) for name in FIELDS}
+    files = [Uploaded(each.filename, each.file) for _, each in form.multi_items() if isinstance(each, UploadFile)]
+    with folder_of(files) as folder:
+        source = field_in(folder, rules_of(**texts))
+        return answer_to(source, parts.served.predictor, draw=draw, embeddings=parts.journal is not None)
+
+
+async def _answered(request: Request, parts: Parts, outcome: Outcome, shown: Example | None) -> Response:
+    parts.metrics.predicted(outcome.answer)
+    if parts.journal is not None and shown is None:
+        parts.journal.add(outcome)
+    if outcome.picture is None:
+        return Response(outcome.answer.model_dump_json(), media_type="application/json")
+    bars = bars_of(outcome.answer)
+    return HTMLResponse(
+        render("result.html", request, answer=outcome.answer, bars=bars, picture=outcome.picture, example=shown)
+    )

@@ -1,0 +1,101 @@
+"""The process: a socket of its own, signals that let work finish, and the address once it answers."""
+
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from lociscope.errors import LociscopeError
+from lociscope.service.settings import Settings
+from lociscope.service.state import Parts
+
+
+class Server(uvicorn.Server):
+    """Stops in two steps: takes no more work and says so at `/readyz`, then, when all is answered, ends.
+
+    A second signal ends it at once.
+
+    Args:
+        config: As uvicorn wants it.
+        parts: The parts of the application.
+        started: Called when requests are answered.
+    """
+
+    def __init__(self, config: uvicorn.Config, parts: Parts, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._parts = parts
+        self._tell = started
+        self.interrupted = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to listen, and says so."""
+        await super().startup(sockets)
+        if self.started:
+            self._tell()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Takes a signal to stop."""
+        if self._parts.work.stopping:
+            super().handle_exit(sig, frame)
+            return
+        self.interrupted = sig == signal.SIGINT
+        self._parts.work.stop()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ends when nothing is in flight any more; uvicorn asks ten times a second."""
+        if self._parts.work.stopping and not self._parts.work.in_flight:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+
+def serve(app: FastAPI, settings: Settings, started: Callable[[str], None]) -> None:
+    """Serves until a signal ends it.
+
+    Args:
+        app: As `create_app` makes it.
+        settings: Where to listen.
+        started: Called with the address, such as `http://127.0.0.1:8000`, when it answers.
+
+    Raises:
+        LociscopeError: The address cannot be had.
+        KeyboardInterrupt: SIGINT ended it; after SIGTERM it returns.
+    """
+    listening = _bound(settings.host, settings.port)
+    port = listening.getsockname()[1]
+    name = f"[{settings.host}]" if ":" in settings.host else settings.host
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="on", server_header=False, proxy_headers=False, backlog=2048
+    )
+    server = Server(config, app.state.parts, lambda: started(f"http://{name}:{port}"))
+    with listening:
+        server.run([listening])
+    if server.interrupted:
+        raise KeyboardInterrupt
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket at an address.
+
+    Raises:
+        LociscopeError: There is no such address, it may not be used, or another process has it.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        made = socket.socket(family, kind, protocol)
+        if hasattr(socket, "SO_REUSEPORT"):  # not Windows, where it would let two processes share the port
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            made.bind(address)
+            made.listen(2048)
+        except OSError:
+            made.close()
+            raise
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise LociscopeError(
+            f"Cannot listen at {host}, port {port}: {reason}. Name another --port or --host, or end what uses it."
+        ) from error
+    return made

@@ -1,0 +1,80 @@
+"""What a service is told before it starts: where it listens, what it serves, and how much it takes."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from lociscope.errors import UsageError
+
+LOCAL = ("localhost", "127.0.0.1", "::1")
+"""Addresses that only this machine can reach."""
+
+LEAST_KEY = 16
+"""Fewest characters of an API key."""
+
+
+class Settings(BaseModel):
+    """Everything that shapes a service.
+
+    Attributes:
+        bundle: The bundle to serve; None is the one that ships with lociscope, or the registry's.
+        registry: The registry whose alias `production` is served, and whose promotions are taken up.
+        host: The address to listen at.
+        port: The port; 0 takes one that is free.
+        api_key: What a request must bring; None asks for nothing.
+        public: Whether any address may be served without a key.
+        allow_host: Names, besides `host`, that a request may call this service by, such as a proxy's.
+        max_bytes: Most bytes of a request.
+        max_in_flight: Most predictions that are uploaded, waiting or in work at once.
+        workers: Threads that read and predict.
+        log: The URL of the prediction log; None keeps none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bundle: Path | None = None
+    registry: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    api_key: SecretStr | None = None
+    public: bool = False
+    allow_host: tuple[str, ...] = ()
+    max_bytes: int = Field(64 << 20, ge=1)
+    max_in_flight: int = Field(32, ge=1)
+    workers: int = Field(2, ge=1)
+    log: str | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the service."""
+        return self.host in LOCAL
+
+    @property
+    def hosts(self) -> frozenset[str] | None:
+        """Names that a request may call the service by; None is any: a foreign address is known by many."""
+        if not self.is_local and not self.allow_host:
+            return None
+        own = {*LOCAL, self.host} if self.is_local else {self.host}
+        return frozenset(name.lower() for name in (*own, *self.allow_host))
+
+    def checked(self) -> Self:
+        """The settings, where they can be served.
+
+        Raises:
+            UsageError: They contradict each other, the key is short, or others could reach a service without one.
+        """
+        if self.bundle is not None and self.registry is not None:
+            raise UsageError("--bundle and --registry both name what to serve. Give one of them.")
+        key = self.api_key.get_secret_value() if self.api_key else ""
+        if key and len(key) < LEAST_KEY:
+            raise UsageError(
+                f"LOCISCOPE_API_KEY has {len(key)} characters; expected at least {LEAST_KEY}. "
+                "Make one: python -c 'import secrets; print(secrets.token_urlsafe())'."
+            )
+        if not (self.is_local or key or self.public):
+            raise UsageError(
+                f"--host {self.host} lets others reach this service, and no key protects it. Set LOCISCOPE_API_KEY, or "
+                "pass --public to serve everyone."
+            )
+        return self

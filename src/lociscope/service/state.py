@@ -1,0 +1,38 @@
+"""The parts that one application works with."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from lociscope.service.journal import Journal
+    from lociscope.service.metrics import Metrics
+    from lociscope.service.served import Served
+    from lociscope.service.settings import Settings
+    from lociscope.service.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What routes need.
+
+    Attributes:
+        settings: What the service was told.
+        served: The predictor, and its successor.
+        work: The threads, and what is in flight.
+        metrics: What is counted.
+        journal: The prediction log; None where none is kept.
+    """
+
+    settings: "Settings"
+    served: "Served"
+    work: "Work"
+    metrics: "Metrics"
+    journal: "Journal | None"
+
+
+def parts_of(request: "Request") -> Parts:
+    """The parts of the application that serves a request."""
+    parts: Parts = request.app.state.parts
+    return parts

@@ -1,0 +1,154 @@
+"""An upload becomes a field: names that cannot escape, files within limits, complaints without a path of ours."""
+
+import re
+import shutil
+import tempfile
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from lociscope.errors import LociscopeError
+from lociscope.images.naming import Rules, parse_channels, parse_missing
+from lociscope.images.sources import FieldSource, find_fields
+from lociscope.service.words import listed
+
+MAX_FILES = 16
+"""Most files of a request; a field has at most four."""
+
+MAX_NAME = 180
+"""Most bytes of a file's name; of a longer one the end is kept, which tells channel and format."""
+
+MAX_DIRECTORY = 1 << 20
+"""Most bytes of a zip's table of contents, about ten thousand names: the table is read whole before any limit holds."""
+
+SEND = "Send four pictures named like a1_red.png, a1_green.png, a1_blue.png and a1_yellow.png, or one stack."
+
+_END_OF_ZIP, _END_OF_ZIP64 = b"PK\x05\x06", b"PK\x06\x07"
+_UNSAFE = re.compile(r'[:*?"<>|]')
+
+
+class Uploaded(NamedTuple):
+    """A file of a request: the name that it came with, and its bytes."""
+
+    name: str | None
+    file: IO[bytes]
+
+
+def rules_of(pixel_size: str = "", channels: str = "", allow_missing: str = "", plane: str = "") -> Rules:
+    """What a request says about its files, from the texts of its form; a blank says nothing.
+
+    Raises:
+        LociscopeError: One of them cannot be.
+    """
+    size = _number(pixel_size, "--pixel-size")
+    if size is not None and not 0 < size < 1000:
+        raise LociscopeError(f"--pixel-size {pixel_size.strip()} cannot be; expected µm above 0, such as 0.08.")
+    slice_ = plane.strip()
+    if slice_ and not (slice_.isascii() and slice_.isdigit() and len(slice_) < 7):
+        raise LociscopeError(f"--plane is {slice_[:20]!r}; expected a whole number from 0.")
+    named = parse_channels(channels) if channels.strip() else {}
+    missing = parse_missing(word for word in re.split(r"[,\s]+", allow_missing) if word)
+    return Rules(named, missing, size, int(slice_) if slice_ else None)
+
+
+@contextmanager
+def folder_of(files: Sequence[Uploaded]) -> Iterator[Path]:
+    """Writes files into a folder of their own, which is removed at the end.
+
+    What is complained of meanwhile names the files as they were sent, and no folder of this machine.
+
+    Raises:
+        LociscopeError: There is no file, a name comes twice, or whatever the block complains of.
+    """
+    with tempfile.TemporaryDirectory(prefix="lociscope-", ignore_cleanup_errors=True) as made:
+        folder = Path(made).resolve()
+        try:
+            _write(files, folder)
+            yield folder
+        except LociscopeError as error:
+            raise LociscopeError(without_paths(str(error), folder)) from error
+
+
+def field_in(folder: Path, rules: Rules) -> FieldSource:
+    """The one field that a folder of uploaded files holds.
+
+    Raises:
+        LociscopeError: It holds none, more than one, or one that is not whole.
+    """
+    names = sorted(path.name for path in folder.iterdir())
+    archives = [folder / name for name in names if name.lower().endswith(".zip")]
+    for archive in archives:
+        _check_archive(archive)
+    pictures = any(rules.named(name) for name in names)
+    if not pictures and not archives:
+        raise LociscopeError(f"This upload holds no field: found {_some(names)}. {SEND}")
+    found, failures = find_fields([*([folder] if pictures else []), *archives], rules)
+    if failures:
+        raise LociscopeError(failures[0].reason)
+    if len(found) > 1:
+        raise LociscopeError(
+            f"This upload holds {len(found)} fields: {_some([field.id for field in found])}. Send one at a time; for "
+            "many there is `lociscope predict`."
+        )
+    return found[0]
+
+
+def safe_name(name: str | None) -> str:
+    """A name that is a file's and stays in its folder: the last part, without control characters; empty for none."""
+    last = re.split(r"[/\\]", name or "")[-1]
+    plain = "".join(each if each.isprintable() else "_" for each in unicodedata.normalize("NFC", last))
+    plain = _UNSAFE.sub("_", plain).strip()
+    kept = plain.encode()[-MAX_NAME:].decode(errors="ignore")
+    return kept if kept.strip(".") else ""
+
+
+def without_paths(sentence: str, folder: Path) -> str:
+    """The sentence with the names as they were sent."""
+    inside = sentence.replace(f"{folder}/", "").replace(f"{folder}\\", "")
+    named = inside.replace(f"'{folder}'", "This upload").replace(str(folder), "the upload")
+    return named.replace("Name the folder of the pictures.", SEND)
+
+
+def _write(files: Sequence[Uploaded], folder: Path) -> None:
+    sent = [(safe_name(each.name), each.file) for each in files if each.name]
+    if not sent:
+        raise LociscopeError(f"This upload holds no file. {SEND}")
+    taken: set[str] = set()
+    for name, file in sent:
+        if not name:
+            raise LociscopeError(f"A file of this upload has no name. {SEND}")
+        if name.casefold() in taken:
+            raise LociscopeError(f"Two files of this upload are called {name!r}. Send each once.")
+        taken.add(name.casefold())
+        file.seek(0)
+        with (folder / name).open("xb") as target:
+            shutil.copyfileobj(file, target, 1 << 20)
+
+
+def _check_archive(path: Path) -> None:
+    """Refuses a table of contents that alone would fill the memory, by the archive's last record."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - (1 << 16) - 42))
+        tail = file.read()
+    at = tail.rfind(_END_OF_ZIP)
+    if at < 0:
+        return  # no archive, which opening it will tell
+    size = int.from_bytes(tail[at + 12 : at + 16], "little")
+    if size > MAX_DIRECTORY or tail[max(0, at - 20) :].startswith(_END_OF_ZIP64):
+        raise LociscopeError(f"'{path}' holds too many files. Send an archive of one field.")
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = [repr(name) for name in names[:3]]
+    return listed(shown) if len(names) <= 3 else f"{', '.join(shown)} …"
+
+
+def _number(text: str, option: str) -> float | None:
+    if not text.strip():
+        return None
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:
+        raise LociscopeError(f"{option} is {text.strip()[:20]!r}; expected a number.") from None

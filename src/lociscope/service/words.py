@@ -1,0 +1,131 @@
+"""What was found, as a person says it."""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+
+from lociscope.channels import CHANNELS
+
+
+class Phrase(NamedTuple):
+    """How a place is named within a sentence: `in` `the nucleoplasm`."""
+
+    where: str
+    name: str
+
+
+PHRASES: tuple[Phrase, ...] = (
+    Phrase("in", "the nucleoplasm"),
+    Phrase("at", "the nuclear membrane"),
+    Phrase("in", "the nucleoli"),
+    Phrase("in", "the fibrillar centres of the nucleoli"),
+    Phrase("in", "the nuclear speckles"),
+    Phrase("in", "nuclear bodies"),
+    Phrase("in", "the endoplasmic reticulum"),
+    Phrase("in", "the Golgi apparatus"),
+    Phrase("in", "peroxisomes"),
+    Phrase("in", "endosomes"),
+    Phrase("in", "lysosomes"),
+    Phrase("along", "intermediate filaments"),
+    Phrase("along", "actin filaments"),
+    Phrase("at", "focal adhesion sites"),
+    Phrase("along", "microtubules"),
+    Phrase("at", "the ends of microtubules"),
+    Phrase("at", "the cytokinetic bridge"),
+    Phrase("at", "the mitotic spindle"),
+    Phrase("at", "the microtubule organizing center"),
+    Phrase("at", "the centrosome"),
+    Phrase("in", "lipid droplets"),
+    Phrase("at", "the plasma membrane"),
+    Phrase("at", "cell junctions"),
+    Phrase("in", "the mitochondria"),
+    Phrase("in", "the aggresome"),
+    Phrase("in", "the cytosol"),
+    Phrase("in", "cytoplasmic bodies"),
+    Phrase("in", "rods and rings"),
+)
+"""The 28 places, by class number."""
+
+_STAINS: dict[str, str] = {channel.name: channel.stain for channel in CHANNELS}
+
+_WARNINGS: tuple[tuple[str, str], ...] = (
+    (r"empty plane: (?P<a>\w+)", "The {a} channel is empty: there is nothing to see in it."),
+    (r"missing channel: (?P<a>\w+)", "The {a} channel was not imaged; it was taken as black."),
+    (r"repeated channel: (?P<a>\w+) and (?P<b>\w+)", "The {a} and {b} channels hold the same pixels."),
+    (r"blue shows no nuclei, (?P<a>.+) may", "The nucleus channel shows no nuclei, but {a} may. Were they swapped?"),
+    (r"unsharp: (?P<a>\w+)", "The {a} channel is blurred: out of focus, or enlarged."),
+    (
+        r"saturated: (?P<a>\w+)",
+        "The {a} channel is overexposed: more than 3 % of its pixels are at the camera’s limit.",
+    ),
+    (r"high background: (?P<a>\w+)", "The {a} channel has a bright background."),
+    (r"pixel_size_assumed", "Nothing declares the size of a pixel; the field was taken to span 164 µm."),
+    (r"small field: (?P<a>.+)", "The field spans only {a}; it was continued by its mirror image."),
+    (r"coarse pixels: (?P<a>.+)", "A pixel is {a} wide, coarser than the model sees: small structures may be lost."),
+)
+"""What a warning looks like, and what it says in words; where it names a channel, its stain is put in."""
+
+
+def sentence_of(predicted: Sequence[int], status: str, probability: np.ndarray, thresholds: np.ndarray) -> str:
+    """What was found, in a sentence that is no surer than the model.
+
+    Args:
+        predicted: The places decided on.
+        status: `ok`, `unsure`, `negative` or `unlike-training`.
+        probability: (28,) in 0-1.
+        thresholds: (28,) in 0-1.
+
+    Returns:
+        For example `Most likely in the nucleoplasm and the cytosol, and at the plasma membrane.`
+    """
+    found = f"Most likely {_places(sorted(predicted, key=lambda place: -probability[place]))}." if predicted else ""
+    if status == "unlike-training":
+        return " ".join(("Unlike the fields that the model learned from, so what it says means little.", found)).strip()
+    if status == "negative":
+        return "Most likely in none of the 28 places."
+    if not found:
+        nearest = int(np.argmax(probability / np.maximum(thresholds, 1e-9)))
+        return (
+            f"Unsure: no place reaches its threshold. Nearest to it is {PHRASES[nearest].name}, with "
+            f"{probability[nearest]:.2f} of the {thresholds[nearest]:.2f} it needs."
+        )
+    return found
+
+
+def in_words(warning: str) -> str:
+    """A warning of `Predictions` as a sentence; one that is not known is given as it is."""
+    for pattern, words in _WARNINGS:
+        if match := re.fullmatch(pattern, warning):
+            named = {key: _stained(text) for key, text in match.groupdict().items()}
+            return words.format(**named)
+    return warning
+
+
+def listed(parts: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _stained(text: str) -> str:
+    """The channels of a text by their stains: `red and green` becomes `microtubules and protein`."""
+    return " and ".join(_STAINS.get(word, word) for word in text.split(" and "))
+
+
+def _places(numbers: Sequence[int]) -> str:
+    """The likeliest place first, those of one preposition together."""
+    groups = list(_grouped(numbers))
+    if len(groups) == 1:
+        return groups[0]
+    return f"{', '.join(groups[:-1])}, and {groups[-1]}"
+
+
+def _grouped(numbers: Sequence[int]) -> Iterator[str]:
+    phrases = [PHRASES[number] for number in numbers]
+    order = list(dict.fromkeys(phrase.where for phrase in phrases))
+    together = sorted(phrases, key=lambda phrase: order.index(phrase.where))
+    for where, some in groupby(together, key=lambda phrase: phrase.where):
+        yield f"{where} {listed([phrase.name for phrase in some])}"
