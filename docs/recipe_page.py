@@ -19,6 +19,7 @@ resolved.
 |---|---|---|
 | `lenet5-1998` | none | LeNet-5 as published, carried to four channels and 28 sigmoid outputs |
 | `lenet5` | `width` 0.1–8, `pooling` average, max or lse, `dropout` 0–0.9, `downsample` 1 or 2 | brought up to date |
+| `small` | `width` 0.1–8, `pooling` average, max or lse, `dropout` 0–0.9 | a residual network for inputs of 256 px |
 | `features` | `head` linear, boosting or both, `strength` 0–100, `trees` 1–2000, `rate` 0–1, `leaves` 2–64, `blind` 0–1 | \
 no network: compartment features with logistic regression and boosted trees; of `[data]` it heeds `fields`, \
 `drawn_size`, `seed`, `balance` and `valid`, of `[train]` the seed |

@@ -89,6 +89,9 @@ class Train(_Section):
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps in which the rate rises from 0.")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="AdamW's decoupled decay.")
     loss: Literal["bce", "focal"] = Field("bce", description="Binary cross-entropy, or focal (gamma 2).")
+    precision: Literal["float32", "mixed_bfloat16"] = Field(
+        "float32", description="Numbers of the training's steps; bfloat16 is faster where the processor has it."
+    )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of weights, order and augmentation.")
     checkpoint_steps: int = Field(200, ge=1, description="Steps between two checkpoints.")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lociscope.bundle import InputSpec
-from lociscope.data.pack import Prepared, pack
+from lociscope.data.pack import Prepared, Rows, pack
 from lociscope.errors import LociscopeError
 
 SPEC = InputSpec(height=16, width=16, low=0.5, high=99.9, floor=0.04)
@@ -69,3 +69,15 @@ def test_the_hash_sees_pixels_and_labels(tmp_path: Path) -> None:
     moved = pack(tmp_path / "b", {}, 2, lambda: (f._replace(target=(27,)) for f in fields(2)), SPEC)
     brighter = pack(tmp_path / "c", {}, 2, lambda: (f._replace(pixels=f.pixels | 1) for f in fields(2)), SPEC)
     assert len({first.sha256, moved.sha256, brighter.sha256}) == 3
+
+
+def test_taken_rows_stay_on_disk_and_read_as_the_array_does(tmp_path: Path) -> None:
+    made = pack(tmp_path / "packed", {}, 4, lambda: fields(4), SPEC)
+    part = made.take(np.array([3, 1]))
+    assert isinstance(part.x, Rows)
+    assert part.x.array is made.x
+    assert part.ids == [made.ids[3], made.ids[1]]
+    np.testing.assert_array_equal(part.x, np.asarray(made.x)[[3, 1]])
+    np.testing.assert_array_equal(part.x[np.array([1])], np.asarray(made.x)[[1]])
+    assert len(part) == len(part.x) == part.x.shape[0] == 2
+    np.testing.assert_array_equal(part.y, made.y[[3, 1]])

@@ -80,6 +80,18 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(alone: Run, t
     assert not all(np.array_equal(a, b) for a, b in zip(weights(alone), weights(other), strict=True))
 
 
+def test_trained_in_bfloat16_it_is_kept_in_float32(alone: Run, tmp_path: Path) -> None:
+    with pytest.raises(Cut):
+        train(tmp_path / "run", cut_at(4), precision="mixed_bfloat16")
+    run = train(tmp_path / "run", precision="mixed_bfloat16")
+    again = train(tmp_path / "again", precision="mixed_bfloat16")
+    network = load_network(run.best_model)
+    assert {layer.compute_dtype for layer in network.layers} == {"float32"}
+    assert all(np.array_equal(a, b) for a, b in zip(weights(run), weights(again), strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(weights(run), weights(alone), strict=True))
+    assert run.history()[-1]["val_loss"] == pytest.approx(alone.history()[-1]["val_loss"], rel=0.2)
+
+
 def test_a_run_holds_what_the_design_says(alone: Run) -> None:
     run = Run.open(alone.folder)
     assert run.recipe() == recipe()

@@ -42,7 +42,7 @@ def test_a_run_is_left_that_predicts_its_held_out_fields(recipe: Recipe, packed:
     assert run.done
     predictions = run.predictions()
     assert set(predictions.ids) == set(run.truth()) == set(sets.valid.ids)
-    again = FeatureModel.read(run.best_features).predict(sets.valid.x)
+    again = FeatureModel.read(run.best_features).predict(np.asarray(sets.valid.x))
     np.testing.assert_allclose(predictions.probability, again, atol=1e-6)
     assert run.history()[0]["val_loss"] > 0
     assert not run.checkpoints.exists()

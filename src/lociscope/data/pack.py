@@ -36,20 +36,48 @@ class Prepared(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """Some rows of an array that stays on disk: what is asked for is read, and nothing else.
+
+    Attributes:
+        array: The whole array, memory-mapped.
+        rows: (n,) of int: which rows, in order.
+    """
+
+    array: np.ndarray
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of an array."""
+        return (len(self.rows), *self.array.shape[1:])
+
+    def __getitem__(self, numbers: "np.ndarray | slice") -> np.ndarray:
+        """Reads the rows of these numbers."""
+        return np.asarray(self.array[self.rows[numbers]])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:  # noqa: ANN401
+        return np.asarray(self.array[self.rows], dtype)
+
+
+@dataclass(frozen=True, slots=True)
 class Packed:
     """n prepared fields.
 
     Attributes:
         ids: Their names.
         groups: What they must not be parted by: specimen, antibody, or the field itself.
-        x: (n, h, w, 4) of uint8, memory-mapped where they lie on disk.
+        x: (n, h, w, 4) of uint8; memory-mapped where they lie on disk, and then read as they are asked for.
         y: (n, 28) of uint8.
         sha256: Hash over names, pixels and labels.
     """
 
     ids: list[str]
     groups: list[str]
-    x: np.ndarray
+    x: np.ndarray | Rows
     y: np.ndarray
     sha256: str
 
@@ -57,10 +85,9 @@ class Packed:
         return len(self.ids)
 
     def take(self, rows: np.ndarray) -> "Packed":
-        """The fields of the given row numbers, in memory."""
-        return Packed(
-            [self.ids[row] for row in rows], [self.groups[row] for row in rows], self.x[rows], self.y[rows], self.sha256
-        )
+        """The fields of the given row numbers; pixels that lie on disk stay there."""
+        x = Rows(self.x, rows) if isinstance(self.x, np.memmap) else self.x[rows]
+        return Packed([self.ids[row] for row in rows], [self.groups[row] for row in rows], x, self.y[rows], self.sha256)
 
 
 def pack(

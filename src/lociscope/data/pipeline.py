@@ -36,11 +36,10 @@ def training_batches(packed: "Packed", recipe: "Recipe", first_step: int) -> "tf
 
     n, batch, seed = len(packed), min(recipe.train.batch, len(packed)), recipe.train.seed
     steps = steps_per_epoch(n, batch)
-    x, y = tf.constant(np.asarray(packed.x)), tf.constant(packed.y)
 
     def fields(rows: "tf.Tensor", draws: Draws) -> "tuple[tf.Tensor, tf.Tensor]":
-        placed = place(tf.gather(x, rows), draws, recipe.augment)
-        return tf.cast(placed, tf.float32) / 255, tf.cast(tf.gather(y, rows), tf.float32)
+        x, y = _read(packed, rows)
+        return tf.cast(place(x, draws, recipe.augment), tf.float32) / 255, tf.cast(y, tf.float32)
 
     def load(step: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
         epoch, position = step // steps, step % steps
@@ -68,7 +67,19 @@ def evaluation_batches(packed: "Packed", batch: int) -> "tf.data.Dataset":
     """
     import tensorflow as tf
 
-    def scale(x: "tf.Tensor", y: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
+    def load(rows: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
+        x, y = _read(packed, rows)
         return tf.cast(x, tf.float32) / 255, tf.cast(y, tf.float32)
 
-    return tf.data.Dataset.from_tensor_slices((np.asarray(packed.x), packed.y)).batch(batch).map(scale).prefetch(2)
+    return tf.data.Dataset.range(len(packed)).batch(batch).map(load).prefetch(2)
+
+
+def _read(packed: "Packed", rows: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
+    """Bytes and labels of rows; pixels that lie on disk are read now, so that memory does not grow with the store."""
+    import tensorflow as tf
+
+    def read(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return packed.x[numbers], packed.y[numbers]
+
+    x, y = tf.numpy_function(read, [rows], [tf.uint8, tf.uint8], stateful=False)
+    return tf.ensure_shape(x, [None, *packed.x.shape[1:]]), tf.ensure_shape(y, [None, packed.y.shape[1]])

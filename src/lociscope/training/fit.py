@@ -68,18 +68,32 @@ def fit(
 
     network = build_network(recipe.network.name, recipe.data.size, recipe.network.options)
     steps = steps_per_epoch(len(train), recipe.train.batch)
-    model = _compiled(network, recipe.train, steps)
+    model = _compiled(_trained_form(network, recipe), recipe.train, steps)
     parameters = network.count_params()
     run = claim(folder, recipe, environment_of(recipe, train, valid, source, parameters, RECORDED))
     keeper = Keeper(run, steps, recipe.train.checkpoint_steps, progress)
     keeper.resume(model)
     _train(model, keeper, recipe, train, valid, steps)
-    if keeper.best:
-        model.set_weights(keeper.best)
+    network.set_weights(keeper.best or model.get_weights())
     network.save(run.best_model)
     _predict_valid(run, network, valid, recipe)
     run.mark_done()
     return run
+
+
+def _trained_form(network: "keras.Model", recipe: "Recipe") -> "keras.Model":
+    """The network that takes the steps: itself, or its like that computes in bfloat16 and keeps float32 weights."""
+    if recipe.train.precision == "float32":
+        return network
+    import keras
+
+    keras.config.set_dtype_policy(recipe.train.precision)
+    try:
+        like = build_network(recipe.network.name, recipe.data.size, recipe.network.options)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    like.set_weights(network.get_weights())
+    return like
 
 
 def _train(model: "keras.Model", keeper: Any, recipe: "Recipe", train: "Packed", valid: "Packed", steps: int) -> None:  # noqa: ANN401

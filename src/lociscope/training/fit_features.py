@@ -205,9 +205,9 @@ def fit_features(
         if progress:
             progress(next(done), head)
 
-    model = fit_model(train.x, train.y, read_options(recipe.network.options), recipe.train.seed, tell)
+    model = fit_model(np.asarray(train.x), train.y, read_options(recipe.network.options), recipe.train.seed, tell)
     model.write(run.best_features)
-    probability = [model.predict(part.x).astype(np.float32) for part in (train, valid)]
+    probability = [model.predict(np.asarray(part.x)).astype(np.float32) for part in (train, valid)]
     losses = [float(log_loss(part.y, p)) for part, p in zip((train, valid), probability, strict=True)]
     with replacing(run.history_file) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -1,0 +1,52 @@
+"""A small residual network: what fields of 0.64 µm a pixel can be learned with in an hour of two cores.
+
+Residual blocks with the normalisation before the addition, after He, Zhang, Ren and Sun, *Deep residual learning for
+image recognition*, CVPR 2016, figure 2 and section 4.2. The stem looks at 7 × 7 pixels, 4.5 µm, and moves by four: at
+full resolution it is one layer deep, which is where most of a network's time goes.
+"""
+
+import keras
+from keras import layers
+
+from lociscope.channels import CHANNEL_NAMES
+from lociscope.models.heads import Pooling, places_head
+
+STAGES = ((64, 2), (128, 2), (128, 1))
+"""Maps and stride of each block."""
+
+
+def small(size: int, width: float = 1.0, pooling: Pooling = "average", dropout: float = 0.3) -> keras.Model:
+    """The network of `recipes/small.toml`.
+
+    Args:
+        size: Side of the input in px; the evidence has a sixteenth of it.
+        width: Factor on the numbers of maps, in 0.1–8.
+        pooling: `average`, `max` or `lse` (soft maximum).
+        dropout: Share of features dropped in training, in 0–0.9.
+
+    Returns:
+        The model; see `lociscope.models.build_network`.
+    """
+    if not 0.1 <= width <= 8:
+        raise ValueError(f"width must be in 0.1–8, received {width}")
+    if not 0 <= dropout <= 0.9:
+        raise ValueError(f"dropout must be in 0–0.9, received {dropout}")
+
+    # === Layers ===
+    def convolution(x: keras.KerasTensor, maps: int, kernel: int, name: str, strides: int = 1) -> keras.KerasTensor:
+        x = layers.Conv2D(maps, kernel, strides, padding="same", use_bias=False, name=name)(x)
+        return layers.BatchNormalization(name=f"{name}_norm")(x)
+
+    def block(x: keras.KerasTensor, maps: int, name: str, strides: int) -> keras.KerasTensor:
+        y = layers.ReLU(name=f"{name}_relu1")(convolution(x, maps, 3, f"{name}_conv1", strides))
+        y = convolution(y, maps, 3, f"{name}_conv2")
+        past = layers.AveragePooling2D(strides, name=f"{name}_pool")(x) if strides > 1 else x
+        past = convolution(past, maps, 1, f"{name}_past")
+        return layers.ReLU(name=f"{name}_relu2")(layers.Add(name=f"{name}_add")([y, past]))
+
+    # === Functional model ===
+    inputs = layers.Input((size, size, len(CHANNEL_NAMES)), name="field")
+    x = layers.ReLU(name="stem_relu")(convolution(inputs, round(48 * width), 7, "stem", strides=4))
+    for number, (maps, strides) in enumerate(STAGES):
+        x = block(x, round(maps * width), f"block{number + 1}", strides)
+    return keras.Model(inputs, places_head(x, pooling, dropout), name="small")
