@@ -1,6 +1,7 @@
 """Fields on their way: which files of which field have come, and what it still waits for."""
 
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from lociscope.errors import LociscopeError
@@ -77,7 +78,7 @@ class Arrivals:
 
     def update(self, seen: "Seen", now: float) -> None:
         """Takes in what a look at the folder found."""
-        for item in seen.stirred:
+        for item in sorted(seen.stirred, key=attrgetter("name")):
             key = self._key(item)
             held = self._sets.setdefault(key, _Set())
             held.names.add(item.name)
