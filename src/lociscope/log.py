@@ -147,14 +147,11 @@ class PredictionLog:
         Raises:
             LogError: The log cannot be read, or holds rows that no lociscope wrote.
         """
-        table = self._rows
-        chosen = table.select().order_by(table.c.seq)
-        if since is not None:
-            chosen = chosen.where(table.c.time >= _iso(since))
-        if until is not None:
-            chosen = chosen.where(table.c.time < _iso(until))
+        import sqlalchemy as sa
+
+        chosen = sa.select(self._rows).where(*self._within(since, until)).order_by(self._rows.c.seq)
         if bundle is not None:
-            chosen = chosen.where(table.c.bundle == bundle)
+            chosen = chosen.where(self._rows.c.bundle == bundle)
         with self._told("read"), self._engine.connect() as connection:
             rows = connection.execute(chosen).all()
         try:
@@ -163,6 +160,33 @@ class PredictionLog:
             raise LogError(
                 f"Log '{self.name}' holds a row that is damaged ({error}). Restore it from a copy."
             ) from error
+
+    def bundles(self, since: datetime | None = None, until: datetime | None = None) -> dict[str, int]:
+        """How many rows of a time are of which bundle; that of the latest row comes last.
+
+        Raises:
+            LogError: The log cannot be read.
+        """
+        import sqlalchemy as sa
+
+        table = self._rows.c
+        counted = sa.select(table.bundle, sa.func.count()).where(*self._within(since, until))
+        ordered = counted.group_by(table.bundle).order_by(sa.func.max(table.seq))
+        with self._told("read"), self._engine.connect() as connection:
+            return {row[0]: row[1] for row in connection.execute(ordered)}
+
+    def span(self) -> tuple[str, str] | None:
+        """The times of its first and last row, or None where it is empty.
+
+        Raises:
+            LogError: It cannot be read.
+        """
+        import sqlalchemy as sa
+
+        time = self._rows.c.time
+        with self._told("read"), self._engine.connect() as connection:
+            first, last = connection.execute(sa.select(sa.func.min(time), sa.func.max(time))).one()
+        return None if first is None else (first, last)
 
     def close(self) -> None:
         """Lets go of the database."""
@@ -175,6 +199,13 @@ class PredictionLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
     ) -> None:
         self.close()
+
+    def _within(self, since: datetime | None, until: datetime | None) -> "list[sa.ColumnElement[bool]]":
+        time = self._rows.c.time
+        return [
+            *([] if since is None else [time >= _iso(since)]),
+            *([] if until is None else [time < _iso(until)]),
+        ]
 
     def _prepare(self, create: bool) -> None:
         import sqlalchemy as sa

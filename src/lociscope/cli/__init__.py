@@ -8,7 +8,20 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from lociscope.cli import demo, ensemble, evaluate, export, importing, predict, serve, simulate, train, watch
+from lociscope.cli import (
+    demo,
+    ensemble,
+    evaluate,
+    export,
+    importing,
+    models,
+    monitor,
+    predict,
+    serve,
+    simulate,
+    train,
+    watch,
+)
 from lociscope.errors import Exit, LociscopeError
 
 app = typer.Typer(
@@ -29,6 +42,8 @@ app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("serve")(serve.serve)
 app.command("watch")(watch.watch)
+app.add_typer(monitor.app, name="monitor")
+app.add_typer(models.app, name="models")
 
 
 def _print_version(asked: bool) -> None:

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 GREY_LEVELS = 255
 """Intensities are in levels of which full scale has this many, whatever the bit depth."""
 
-_INTENSITIES = {"BackgroundIntensity": 1.0, "MedianIntensity": 50.0, "BrightIntensity": 99.0}
+INTENSITIES = {"BackgroundIntensity": 1.0, "MedianIntensity": 50.0, "BrightIntensity": 99.0}
+"""Which percentile of a channel each is."""
+
 _PAIRS = tuple(combinations(range(len(CHANNEL_NAMES)), 2))
 _MOST = 160
 _LEAST_SIDE = 16
 
-PER_CHANNEL = (*_INTENSITIES, *Measures._fields)
+PER_CHANNEL = (*INTENSITIES, *Measures._fields)
 """What is measured of each channel.
 
 Of the pixels as they come: the 1st, 50th and 99th percentile, in grey levels 0–255 (gain, offset, exposure,
@@ -65,7 +67,7 @@ def statistics_of(pixels: np.ndarray, seen: np.ndarray, measures: "Sequence[Meas
     """
     step = [max(1, side // _MOST) for side in pixels.shape[:2]]
     some = pixels[:: step[0], :: step[1]].reshape(-1, pixels.shape[-1])
-    levels = percentiles(some, tuple(_INTENSITIES.values())) * (GREY_LEVELS / full_scale(pixels))
+    levels = percentiles(some, tuple(INTENSITIES.values())) * (GREY_LEVELS / full_scale(pixels))
     figures = measures_of(seen) if measures is None else measures
     channels = [value for number, those in enumerate(figures) for value in (*levels[:, number], *those)]
     return np.array([*channels, *_correlations(seen)], np.float32)

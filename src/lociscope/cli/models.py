@@ -1,0 +1,128 @@
+"""`lociscope models`: the registry of bundles, and which of them is in use."""
+
+import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from lociscope.registry import Entry, Registry
+
+app = typer.Typer(help="Keep bundles by version, and say which is in use.", no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Option("--registry", "-r", envvar="LOCISCOPE_REGISTRY", help="The registry's folder.")]
+Version = Annotated[str, typer.Argument(help="Its name, the beginning of that or of its sha256, or an alias.")]
+Alias = Annotated[str, typer.Option(help="The alias; `lociscope serve --registry` serves production.")]
+Who = Annotated[str | None, typer.Option(help="Who does it, for the history; by default the user's name.")]
+Why = Annotated[str, typer.Option(help="Why, for the history.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def add(
+    bundle: Annotated[Path, typer.Argument(help="A Bundle, which is copied.")],
+    registry: Folder,
+    why: Why = "",
+    who: Who = None,
+) -> None:
+    """Add a bundle; nothing is promoted by that."""
+    print(_open(registry).add(bundle, who=_who(who), why=why).version)
+
+
+@app.command("list")
+def list_(registry: Folder, as_json: AsJson = False) -> None:
+    """List the versions, the latest first."""
+    entries = _open(registry).entries()
+    if as_json:
+        import json
+
+        print(json.dumps([_plain(entry) for entry in entries], indent=2))
+        return
+    for entry in entries:
+        marks = [*entry.aliases, *(["retired"] if entry.retired else [])]
+        print(f"{entry.version}  {entry.added.when}  {entry.added.who}  {', '.join(marks)}".rstrip())
+
+
+@app.command()
+def show(version: Version, registry: Folder, as_json: AsJson = False) -> None:
+    """Show a version: its card, its folder, and what was done with it."""
+    import json
+
+    from lociscope.bundle import read_bundle
+
+    opened = _open(registry)
+    entry = opened.entry(version)
+    events = [event.model_dump(exclude_none=True) for event in opened.state().history if event.version == entry.version]
+    card = read_bundle(entry.folder).card
+    scores = {name: f"{score.value:.3f} ({score.low:.3f}–{score.high:.3f})" for name, score in card.metrics.items()}
+    if as_json:
+        print(json.dumps({**_plain(entry), "metrics": scores, "limits": card.limits, "history": events}, indent=2))
+        return
+    facts = {
+        "version": entry.version,
+        "folder": entry.folder,
+        "sha256": entry.sha256,
+        "in use as": ", ".join(entry.aliases) or ("retired" if entry.retired else "–"),
+        "created": card.created,
+        **scores,
+        "limits": card.limits,
+    }
+    for name, fact in facts.items():
+        print(f"{name:24} {fact}")
+    for event in events:
+        also = f" {event['alias']}" if "alias" in event else ""
+        print(f"{event['when']}  {event['action']}{also}  {event['who']}  {event['why']}".rstrip())
+
+
+@app.command()
+def promote(version: Version, registry: Folder, alias: Alias = "production", why: Why = "", who: Who = None) -> None:
+    """Let an alias name a version, once it has reproduced its self-test here; exit 4 where it does not."""
+    entry = _open(registry).promote(version, alias=alias, who=_who(who), why=why, check=_prove)
+    print(f"{alias} is {entry.version}")
+
+
+@app.command()
+def rollback(registry: Folder, alias: Alias = "production", why: Why = "", who: Who = None) -> None:
+    """Let an alias name again what it named before."""
+    entry = _open(registry).rollback(alias=alias, who=_who(who), why=why, check=_prove)
+    print(f"{alias} is {entry.version}")
+
+
+@app.command()
+def retire(version: Version, registry: Folder, why: Why = "", who: Who = None) -> None:
+    """Keep a version from being promoted again; its folder stays."""
+    print(f"{_open(registry).retire(version, who=_who(who), why=why).version} is retired")
+
+
+def _open(folder: Path) -> "Registry":
+    from lociscope.registry import Registry
+
+    return Registry(folder)
+
+
+def _prove(folder: Path) -> None:
+    """Opens the bundle, which runs its self-test on this machine."""
+    from lociscope.predict.predictor import open_bundle
+
+    open_bundle(folder)
+
+
+def _who(given: str | None) -> str:
+    if given is not None:
+        return given
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container's number without a name
+        return "unknown"
+
+
+def _plain(entry: "Entry") -> dict[str, object]:
+    return {
+        "version": entry.version,
+        "folder": str(entry.folder),
+        "sha256": entry.sha256,
+        "aliases": list(entry.aliases),
+        "retired": entry.retired,
+        "added": entry.added.model_dump(exclude_none=True),
+    }

@@ -1,0 +1,87 @@
+"""What is compared: fields with their statistics, embeddings and places, from wherever they were kept."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from lociscope.bundle import read_reference
+from lociscope.errors import LociscopeError
+from lociscope.images.statistics import STATISTICS
+from lociscope.labels import to_multi_hot
+
+if TYPE_CHECKING:
+    from lociscope.bundle import Bundle
+    from lociscope.log import Window
+    from lociscope.predictions import Predictions
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """n fields, one side of a comparison.
+
+    Attributes:
+        what: What they are, as it follows "compared with".
+        ids: Their names.
+        places: (n, 28) of bool: the places decided on.
+        statistics: (n, k) float32 in the order of `lociscope.images.statistics.STATISTICS`, or None.
+        embedding: (n, d) float32, or None.
+        bundle: sha256 of the bundle that predicted them, or None where nothing says it.
+    """
+
+    what: str
+    ids: list[str]
+    places: np.ndarray
+    statistics: np.ndarray | None
+    embedding: np.ndarray | None
+    bundle: str | None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def of_window(cls, window: "Window", what: str) -> Self:
+        """Rows of a log, of one bundle.
+
+        Raises:
+            LociscopeError: Their statistics are not this version's.
+        """
+        if len(window) and window.statistics.shape[1] != len(STATISTICS):
+            raise LociscopeError(
+                f"{what} holds {window.statistics.shape[1]} statistics a field, expected {len(STATISTICS)}: another "
+                "lociscope wrote it. Compare with the version that did."
+            )
+        made = window.predictions
+        bundle = window.bundles[0] if len(set(window.bundles)) == 1 else None
+        return cls(what, made.ids, to_multi_hot(made.predicted).astype(bool), window.statistics, made.embedding, bundle)
+
+    @classmethod
+    def of_predictions(cls, made: "Predictions", bundle: str | None, what: str) -> Self:
+        """Predictions, which carry no statistics; embeddings if they were kept."""
+        return cls(what, made.ids, to_multi_hot(made.predicted).astype(bool), None, made.embedding, bundle)
+
+    @classmethod
+    def of_bundle(cls, bundle: "Bundle") -> Self:
+        """The reference that a bundle carries.
+
+        Raises:
+            LociscopeError: It carries none, or a damaged one.
+        """
+        reference = read_reference(bundle)
+        if reference is None:
+            raise LociscopeError(
+                f"Bundle '{bundle.folder}' carries no reference. Export it again, with --catalog if it learned from "
+                "one, or name fields to compare with by --reference."
+            )
+        said = (bundle.card.reference or {}).get("what", "fields")
+        what = f"the reference of {bundle.card.name} ({len(reference.statistics)} {said})"
+        known = reference.names == STATISTICS
+        places = reference.probability >= np.asarray(bundle.card.decide.thresholds, np.float32)
+        return cls(
+            what,
+            [str(number) for number in range(len(places))],
+            places,
+            reference.statistics if known else None,
+            reference.embedding if reference.embedding.shape[1] else None,
+            bundle.sha256,
+        )
