@@ -69,7 +69,9 @@ class Arrivals:
         self._patience = patience
         self._known = known
         self._sets: dict[_Key, _Set] = {}
-        self._active: dict[_Key, None] = {}
+        self._active: dict[_Key, None] = {}  # not predicted as they are; the next two hold some of them
+        self._due: dict[_Key, None] = {}  # to be looked at again
+        self._untold: dict[_Key, None] = {}  # for a reason that has not been said
         self._owner: dict[str, _Key] = {}
 
     def wanted(self, name: str) -> bool:
@@ -83,8 +85,9 @@ class Arrivals:
             held = self._sets.setdefault(key, _Set())
             held.names.add(item.name)
             held.moving.add(item.name)
-            held.since, held.pause, held.retry = now, FIRST_PAUSE, now
+            held.since, held.pause = now, FIRST_PAUSE
             self._active[key] = None
+            self._schedule(key, held, now)
         for item in seen.settled:
             self._sets[self._key(item)].moving.discard(item.name)
         for item in seen.gone:
@@ -92,16 +95,18 @@ class Arrivals:
             held = self._sets[key]
             held.names.discard(item.name)
             held.moving.discard(item.name)
-            held.retry = now
+            if key in self._active:
+                self._schedule(key, held, now)
             if not held.names:
                 del self._sets[key]
-                self._active.pop(key, None)
+                self._finish(key)
 
     def postpone(self, now: float) -> None:
         """Begins to wait anew: the folder was away."""
         for key in self._active:
             held = self._sets[key]
-            held.since, held.pause, held.retry = now, FIRST_PAUSE, now
+            held.since, held.pause = now, FIRST_PAUSE
+            self._schedule(key, held, now)
 
     def ready(self, now: float, most: int) -> list[Ready]:
         """Fields whose files are all there and at rest, and that are not predicted as they are; at most about `most`.
@@ -109,7 +114,7 @@ class Arrivals:
         Each of them is to be answered by `done` or `refused`.
         """
         found: list[Ready] = []
-        for key in list(self._active):
+        for key in list(self._due):
             if len(found) >= most:
                 break
             held = self._sets[key]
@@ -119,6 +124,7 @@ class Arrivals:
 
     def _judged(self, key: _Key, held: _Set, now: float) -> "Iterator[Ready]":
         held.retry = None
+        self._due.pop(key, None)
         folder, _ = key
         try:
             sources, failures = find_fields([folder / name for name in sorted(held.names)], self._rules)
@@ -128,7 +134,7 @@ class Arrivals:
         waits = False
         for source in sources:
             if now - held.since < self._patience and _lacks_one(source):
-                held.reason, held.retry = "", held.since + self._patience
+                self._schedule(key, held, held.since + self._patience)
                 waits = True
                 continue
             named = replace(source, id=self._prefix(folder) + source.id)
@@ -141,8 +147,10 @@ class Arrivals:
                 self._owner[named.id] = key
                 waits = True
                 yield Ready(named, mark)
-        if not waits and held.reason is None:
-            del self._active[key]
+        if held.reason and not held.told:
+            self._untold[key] = None
+        elif not waits and held.reason is None:
+            self._finish(key)
 
     def done(self, ready: Ready) -> bool:
         """Takes note that a field is predicted; gives whether it had been said to lack something."""
@@ -152,7 +160,7 @@ class Arrivals:
             return False
         told, held.told = held.told, False
         if held.retry is None and held.reason is None:
-            self._active.pop(key, None)
+            self._finish(key)
         return told
 
     def refused(self, ready: Ready, reason: str, now: float) -> None:
@@ -161,22 +169,35 @@ class Arrivals:
         held = self._sets.get(key)
         if held is not None:
             self._active[key] = None  # another field of the same folder may have been done meanwhile
-            held.reason, held.retry = reason, now + held.pause
+            held.reason = reason
+            self._schedule(key, held, now + held.pause)
             held.pause = min(2 * held.pause, LAST_PAUSE)
+            if not held.told:
+                self._untold[key] = None
 
     def overdue(self, now: float) -> list[Failure]:
         """The fields that have just become overdue: nothing of theirs has changed for `patience`."""
         found = []
-        for key in self._active:
+        for key in list(self._untold):
             held = self._sets[key]
-            if held.reason and not held.told and now - held.since >= self._patience:
+            if held.reason and now - held.since >= self._patience:
                 held.told = True
                 found.append(self._failure(key, held))
+            if held.told or not held.reason:
+                del self._untold[key]
         return found
 
     def failures(self) -> list[Failure]:
         """All the fields that lack something or cannot be read, in the order of their names."""
         return sorted(self._failure(key, held) for key in self._active if (held := self._sets[key]).reason)
+
+    def _schedule(self, key: _Key, held: _Set, when: float) -> None:
+        held.retry = when
+        self._due[key] = None
+
+    def _finish(self, key: _Key) -> None:
+        for keys in (self._active, self._due, self._untold):
+            keys.pop(key, None)
 
     def _failure(self, key: _Key, held: _Set) -> Failure:
         folder, name = key

@@ -104,7 +104,7 @@ def watch(
     _check(folder)
     job.prepare()
     work = _Work(predictor, arrivals, table, tell, log, workers)
-    away, last = False, time.monotonic()
+    away, last, asked = False, time.monotonic(), 0.0
     with work.pool:
         while not stop.is_set():
             now = time.monotonic()
@@ -120,7 +120,8 @@ def watch(
             ready = [] if away else arrivals.ready(now, BATCH)
             if ready and work.predict(ready):
                 last = time.monotonic()
-            if not ready and seen is not None and not away:
+            if not ready and not away and now >= asked + 1:
+                asked = now
                 for failure in arrivals.overdue(now):
                     tell.overdue(failure)
             table.write_if_due(idle=not ready)
