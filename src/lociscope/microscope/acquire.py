@@ -1,0 +1,220 @@
+"""Runs a plan: the camera in one thread, the predictor in another, and this one watching over both."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lociscope.channels import CHANNEL_NAMES
+from lociscope.errors import LociscopeError, UsageError
+from lociscope.images.sources import Failure
+from lociscope.microscope.decide import Judge
+from lociscope.microscope.engine import HardwareError, StrictEngine, first_line
+from lociscope.microscope.follow import Follower
+from lociscope.microscope.journal import Journal
+from lociscope.microscope.plan import Limits, Plan
+from lociscope.microscope.scope import Scope, open_scope, scale_of
+from lociscope.microscope.setup import Scale, check_bundle
+from lociscope.microscope.steer import Left, Steering
+from lociscope.microscope.stops import Stop, check_inside, planned
+
+if TYPE_CHECKING:
+    from lociscope.log import PredictionLog
+    from lociscope.microscope.devices import Bench
+    from lociscope.predict.predictor import Predictor
+
+POLL_S = 0.1
+Progress = Callable[[int], None]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a call did.
+
+    Attributes:
+        fields: Fields in the output, of all calls.
+        again: How many of them a rule asked for.
+        new: Fields that this call imaged.
+        failures: Fields that could not be predicted.
+        left: Fields that were planned or asked for, and why they were not imaged.
+        seconds: For each new field how long it took from its last picture to its decision.
+        error: The sentence that ended the call before its time, or None.
+        interrupted: Whether a person ended it.
+        hung: Whether a driver has not come back; the process has to be left without unloading it.
+    """
+
+    fields: int = 0
+    again: int = 0
+    new: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    left: list[Left] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    error: str | None = None
+    interrupted: bool = False
+    hung: bool = False
+
+
+def check_plan(plan: Plan) -> tuple[Scale, list[Stop]]:
+    """Checks everything that can be checked before hardware is touched.
+
+    Returns:
+        The scale, and the planned fields.
+
+    Raises:
+        LociscopeError: A well, preset, objective or configuration does not exist, or a planned field lies outside the
+            limits.
+    """
+    scale = scale_of(plan)
+    stops = planned(plan, scale)
+    if plan.limits is not None:
+        for stop in stops:
+            check_inside(stop.x, stop.y, stop.z, plan.limits, f"Field '{stop.id}'")
+        Judge(plan, scale, plan.limits)
+    return scale, stops
+
+
+def run_plan(
+    plan: Plan,
+    predictor: "Predictor",
+    out: Path,
+    *,
+    log: "PredictionLog | None" = None,
+    progress: Progress = lambda number: None,
+) -> Outcome:
+    """Runs a plan, or goes on where an earlier call of it stopped.
+
+    Args:
+        plan: The plan.
+        predictor: The opened bundle.
+        out: The folder to fill.
+        log: Keeps predictions as well, where given.
+        progress: Called with the number of fields after each.
+
+    Returns:
+        What was done. A device that failed, or a person who interrupted, is told there, not raised: what was acquired
+        is kept and the tables are written.
+
+    Raises:
+        LociscopeError: The plan has no limits, asks for what does not exist, its bundle cannot read what the
+            objective shows, or the folder holds something else.
+    """
+    if plan.limits is None:
+        raise UsageError(
+            "The plan has no [limits], and without them nothing moves. Look how far the stage and the objective may "
+            "go, and write x, y and z; --dry-run shows the positions."
+        )
+    scale, stops = check_plan(plan)
+    check_bundle(plan, scale, predictor.bundle)
+    journal = Journal.begin(out, plan, predictor.bundle.sha256)
+    if journal.finished:
+        return _outcome(journal, Outcome())
+    log_file = out / "micro-manager.log"
+    with open_scope(plan, scale, log_file) as scope:
+        return _acquire(plan, plan.limits, predictor, journal, scope, scale, stops, log, progress)
+
+
+def _acquire(
+    plan: Plan,
+    limits: Limits,
+    predictor: "Predictor | None",
+    journal: Journal,
+    scope: Scope,
+    scale: Scale,
+    stops: list[Stop],
+    log: "PredictionLog | None",
+    progress: Progress,
+) -> Outcome:
+    here = {line["field"] for line in journal.lines}
+    spent = max((line["at_s"] for line in journal.lines), default=0.0)
+    waiting: list[Follower] = []
+    steering = Steering(
+        plan, [stop for stop in stops if stop.id not in here], scope.clock, begun=journal.begun(), spent=spent,
+        room=lambda: waiting[0].room(),
+    )  # fmt: skip
+    for name, requests in journal.requests().items():
+        steering.decided(name, requests)
+    follower = Follower(
+        predictor, Judge(plan, scale, limits), steering, journal, scale, log=log, progress=progress,
+        target=lambda stop: _target(scope.bench),
+    )  # fmt: skip
+    waiting.append(follower)
+    outcome = Outcome()
+    follower.start()
+    _drive(plan, StrictEngine(scope.core, limits), steering, follower, scope, outcome)
+    with contextlib.suppress(KeyboardInterrupt):  # a second one: what is decided so far is enough
+        follower.close()
+    if follower.error is not None and outcome.error is None:
+        outcome.error = _told(follower.error)
+    outcome.new = len(journal.lines) - len(here)
+    outcome.left, outcome.seconds = steering.left, follower.seconds
+    journal.close(steering.left, finished=not (outcome.error or outcome.interrupted))
+    return _outcome(journal, outcome)
+
+
+def _drive(
+    plan: Plan, engine: StrictEngine, steering: Steering, follower: Follower, scope: Scope, outcome: Outcome
+) -> None:
+    """Lets the camera work in a thread of its own, so that an interrupt or a driver that hangs is seen here."""
+    runner = scope.core.mda
+    runner.set_engine(engine)
+    runner.events.frameReady.connect(follower.frame)
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            runner.run(steering.events())
+        except BaseException as error:
+            failed.append(error)
+
+    camera = threading.Thread(target=work, name="camera", daemon=True)
+    camera.start()
+    longest = plan.microscope.timeout_s + max(plan.channels.of(i).exposure_ms for i in range(len(CHANNEL_NAMES))) / 1000
+    while camera.is_alive() and not scope.hung:
+        try:
+            camera.join(POLL_S)
+            begun = engine.busy_since
+            scope.hung = begun is not None and time.monotonic() - begun > longest
+        except KeyboardInterrupt:
+            if outcome.interrupted:
+                break
+            outcome.interrupted = True
+            steering.stop()
+            runner.cancel()
+    runner.events.frameReady.disconnect(follower.frame)
+    if failed:
+        outcome.error = _told(failed[0])
+    if scope.hung:
+        steering.stop()
+        outcome.hung = True
+        outcome.error = str(
+            HardwareError(
+                f"The microscope gave no picture within {longest:g} s. Look at the camera and the stage, or raise "
+                "microscope.timeout_s."
+            )
+        )
+
+
+def _told(error: BaseException) -> str:
+    """The sentence of an error; one that nobody foresaw says what it is."""
+    if isinstance(error, LociscopeError):
+        return str(error)
+    return f"The microscope stopped ({type(error).__name__}: {first_line(error)}). Give the same command again."
+
+
+def _target(bench: "Bench | None") -> tuple[int, ...] | None:
+    """The true places in view of the simulated microscope: its well's, or none where no cell shows."""
+    if bench is None:
+        return None
+    view = bench.view()
+    well = bench.plate.well_at(view.x, view.y)
+    return bench.plate.target(well) if well is not None and bench.plate.cells(view) else ()
+
+
+def _outcome(journal: Journal, outcome: Outcome) -> Outcome:
+    outcome.fields = len(journal.lines)
+    outcome.again = sum(line["rule"] is not None for line in journal.lines)
+    outcome.failures = journal.failures()
+    return outcome

@@ -1,0 +1,175 @@
+"""The predictor beside the camera: pictures become fields, fields decisions, in a thread of their own."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lociscope.channels import CHANNEL_NAMES
+from lociscope.errors import LociscopeError
+from lociscope.images.field import Field
+from lociscope.images.write import write_ome_tiff
+from lociscope.microscope.decide import Judge
+from lociscope.microscope.journal import Journal
+from lociscope.microscope.setup import Scale
+from lociscope.microscope.steer import Steering
+from lociscope.microscope.stops import Stop
+
+if TYPE_CHECKING:
+    import useq
+
+    from lociscope.log import PredictionLog
+    from lociscope.predict.predictor import Predictor
+
+MOST_BYTES = 1 << 30
+"""Pictures that may wait for the predictor; past it the camera waits, which is better than running out of memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A field as it came from the camera.
+
+    Attributes:
+        stop: Where it was taken.
+        pixels: (y, x, 4), RGBY.
+        at: When its last picture came, by `time.perf_counter`.
+        clock: The same by the microscope's clock, seconds since the plan began.
+        target: The true places, where the microscope is a simulated one.
+    """
+
+    stop: Stop
+    pixels: np.ndarray
+    at: float
+    clock: float
+    target: tuple[int, ...] | None
+
+
+class Follower:
+    """Predicts, decides, writes and logs what the camera gives, and never makes it wait.
+
+    Args:
+        predictor: The opened bundle; None writes the pictures and decides nothing.
+        judge: Applies the rules.
+        steering: Is told every decision.
+        journal: The output folder.
+        scale: How large the pixels are.
+        log: Keeps predictions as well, where given.
+        target: The true places of what is in view, or None where nobody knows them.
+        progress: Called with the number of fields after each.
+    """
+
+    def __init__(
+        self,
+        predictor: "Predictor | None",
+        judge: Judge,
+        steering: Steering,
+        journal: Journal,
+        scale: Scale,
+        *,
+        log: "PredictionLog | None" = None,
+        target: Callable[[Stop], tuple[int, ...] | None] = lambda stop: None,
+        progress: Callable[[int], None] = lambda number: None,
+    ) -> None:
+        self._predictor = predictor
+        self._judge = judge
+        self._steering = steering
+        self._journal = journal
+        self._scale = scale
+        self._log = log
+        self._target = target
+        self._progress = progress
+        self._parts: dict[str, dict[int, np.ndarray]] = {}
+        self._queue: SimpleQueue[Taken | None] = SimpleQueue()
+        self._waiting = 0
+        self._thread = threading.Thread(target=self._run, name="predictor", daemon=True)
+        self.error: BaseException | None = None
+        """What ended the work before its time."""
+        self.seconds: list[float] = []
+        """For each field how long it took from its last picture to its decision."""
+
+    def start(self) -> None:
+        """Begins to work."""
+        self._thread.start()
+
+    def frame(self, picture: np.ndarray, event: "useq.MDAEvent", meta: object = None) -> None:
+        """Takes a picture from the camera's thread; the fourth of a field completes it."""
+        name, channel = event.metadata["field"], event.metadata["channel"]
+        parts = self._parts.setdefault(name, {})
+        parts[channel] = picture
+        if len(parts) == len(CHANNEL_NAMES):
+            del self._parts[name]
+            pixels = np.moveaxis(np.stack([parts[index] for index in range(len(CHANNEL_NAMES))]), 0, -1)
+            stop = self._steering.stops[name]
+            self._waiting += pixels.nbytes
+            taken = Taken(stop, pixels, time.perf_counter(), self._steering.spent, self._target(stop))
+            self._queue.put(taken)
+
+    def room(self) -> bool:
+        """Whether memory is left for another field."""
+        return self._waiting < MOST_BYTES
+
+    def close(self) -> None:
+        """Finishes what was taken, and ends."""
+        self._queue.put(None)
+        while self._thread.is_alive():
+            self._thread.join(0.2)
+
+    def _run(self) -> None:
+        try:
+            for taken in iter(self._queue.get, None):
+                self._handle(taken)
+                self._waiting -= taken.pixels.nbytes
+                self._progress(len(self._journal.lines))
+        except BaseException as error:
+            self.error = error
+            self._steering.stop()
+
+    def _handle(self, taken: Taken) -> None:
+        stop = taken.stop
+        field = Field(stop.id, taken.pixels, self._scale.pixel_size[stop.objective])
+        line: dict[str, Any] = {
+            "field": stop.id, "well": stop.well, "site": stop.site, "x": stop.x, "y": stop.y, "z": stop.z,
+            "objective": stop.objective, "pixel_size": field.pixel_size, "of": stop.of, "rule": stop.rule,
+            "at_s": round(taken.clock, 3),
+        }  # fmt: skip
+        if taken.target is not None:
+            line["target"] = list(taken.target)
+        keep = self._decide(field, taken, line)
+        write_ome_tiff(self._journal.picture(stop.id), field)
+        line["kept_s"] = round(time.perf_counter() - taken.at, 4)
+        self._journal.append(line)
+        keep()
+
+    def _decide(self, field: Field, taken: Taken, line: dict[str, Any]) -> Callable[[], None]:
+        """Predicts and tells the decision at once; what can wait is given back, to be done when the picture is safe."""
+        predictor, log = self._predictor, self._log
+        try:
+            if predictor is None:
+                raise LociscopeError("No bundle was to predict it.")
+            prepared = predictor.prepare(field)
+            embeddings = log is not None and "embedding" in predictor.engine.outputs
+            row = predictor.run([prepared], embeddings=embeddings)
+        except (LociscopeError, MemoryError) as error:
+            self._steering.decided(field.id, [])
+            line["failed"] = str(error) or "It does not fit into memory."
+            return lambda: None
+        verdicts, requests = self._judge.judge(taken.stop, row.probability[0], row.status[0])
+        self._steering.decided(field.id, requests)
+        self.seconds.append(time.perf_counter() - taken.at)
+        line |= {
+            "status": row.status[0],
+            "predicted": list(row.predicted[0]),
+            "rules": [verdict.as_json() for verdict in verdicts],
+            "warnings": list(row.warnings[0]),
+            "decided_s": round(self.seconds[-1], 4),
+            "wanted": Journal.wanted(requests),
+            "probability": [float(value) for value in row.probability[0]],
+        }
+        if log is None:
+            return lambda: None
+        bundle = predictor.bundle.sha256
+        return lambda: log.add(row, prepared.statistics[None], bundle=bundle, command="microscope")

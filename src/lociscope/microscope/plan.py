@@ -1,0 +1,279 @@
+"""The Plan: what a microscope shall image, what makes it look again, and how far it may move, as a TOML file."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lociscope.channels import CHANNEL_NAMES
+from lociscope.errors import LociscopeError, UsageError, nearest
+from lociscope.labels import LABELS, number_of
+from lociscope.microscope.rules import Condition, parse
+from lociscope.storage import check_schema
+
+SCHEMA = 1
+SHIPPED = Path(__file__).parent / "plans"
+SIMULATED, DEMO = "simulated", "demo"
+
+Range = tuple[float, float]
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+Cost = Annotated[float, Field(ge=0, le=1e6)]
+
+
+class Section(BaseModel):
+    """A table of the plan: frozen, strict about types, and without unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Microscope(Section):
+    """`[microscope]`: which microscope, and what its configuration calls its parts."""
+
+    config: str = Field(description="A Micro-Manager configuration (.cfg), `demo`, or `simulated`.")
+    frame: tuple[Annotated[int, Field(ge=16, le=32768)], Annotated[int, Field(ge=16, le=32768)]] = Field(
+        description="Width and height of the camera's picture in px; a camera that gives another is refused."
+    )
+    turret: str = Field("Objective", description="The device that changes the objective.")
+    timeout_s: float = Field(30.0, gt=0, le=3600, description="Longest that one picture may take, beside exposures.")
+
+
+class Objective(Section):
+    """`[[objectives]]`: the objectives that may be used; the first is the overview's."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9.]{1,20}$", description="What rules call it, such as `20x`.")
+    label: str | None = Field(None, description="Its label in the turret; by default its name.")
+    pixel_size: Positive | None = Field(None, description="Side of a pixel in µm; by default the configuration's.")
+    focus_um: float = Field(0.0, ge=-1e4, le=1e4, description="Added to `plate.z` with this objective, µm.")
+
+
+class Exposure(Section):
+    """`[channels.red]` and its like: one channel."""
+
+    preset: str = Field(description="Its preset in the group of channels.")
+    exposure_ms: float = Field(gt=0, le=600_000, description="Exposure in ms.")
+
+
+class Channels(Section):
+    """`[channels]`: the presets of the four channels."""
+
+    group: str = Field("Channel", description="The group of presets in the configuration.")
+    red: Exposure = Field(description="Microtubules.")
+    green: Exposure = Field(description="The protein.")
+    blue: Exposure = Field(description="The nucleus.")
+    yellow: Exposure = Field(description="The endoplasmic reticulum.")
+
+    def of(self, index: int) -> Exposure:
+        """The channel at a place of RGBY."""
+        found: Exposure = getattr(self, CHANNEL_NAMES[index])
+        return found
+
+
+class Plate(Section):
+    """`[plate]`: the wells, and the fields of each."""
+
+    name: str = Field("96-well", description="A plate that useq-schema knows, such as `96-well`.")
+    a1: Range = Field(description="Stage position of the centre of A1, µm.")
+    rotation: float = Field(0.0, ge=-180, le=180, description="Turn of the plate, degrees anticlockwise.")
+    wells: tuple[str, ...] = Field(min_length=1, description="Wells, such as `A1`, or blocks of them, such as `A1:C4`.")
+    sites: tuple[Annotated[int, Field(ge=1, le=100)], Annotated[int, Field(ge=1, le=100)]] = Field(
+        (1, 1), description="Rows and columns of fields around the centre of each well."
+    )
+    gap: float = Field(0.0, ge=0, le=1e5, description="Distance between neighbouring fields, µm.")
+    z: float | None = Field(None, description="Focus in µm; by default it stays where it is.")
+
+
+class Rule(Section):
+    """`[[rules]]`: when to look again, and how."""
+
+    when: str = Field(description="Such as `status = unsure or Centrosome >= 0.5`.")
+    objective: str | None = Field(None, description="Objective to use; by default the overview's.")
+    zoom: Positive | None = Field(None, description="In its place: how many times finer than the overview.")
+    sites: int = Field(1, ge=1, le=100, description="Fields to image, side by side around the middle of the field.")
+    most: int = Field(ge=1, le=1_000_000, description="Most fields that this rule may image.")
+    order: Literal["now", "last"] = Field(
+        "last", description="At once, or after the planned fields with the likeliest first."
+    )
+
+    @property
+    def condition(self) -> Condition:
+        """What `when` means."""
+        return parse(self.when)
+
+
+class Limits(Section):
+    """`[limits]`: how far the stage may move; without this table nothing moves."""
+
+    x: Range = Field(description="Least and greatest x, µm.")
+    y: Range = Field(description="Least and greatest y, µm.")
+    z: Range = Field(description="Least and greatest focus, µm.")
+    safe_z: float | None = Field(
+        None, description="Focus to go to before the objective changes or the stage travels over 1 mm, µm."
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        for axis in "xyz":
+            low, high = getattr(self, axis)
+            if not low < high:
+                raise ValueError(f"{axis} goes from {low:g} to {high:g}; the least comes first")
+        if self.safe_z is not None and not self.z[0] <= self.safe_z <= self.z[1]:
+            raise ValueError(f"safe_z {self.safe_z:g} lies outside z {self.z[0]:g} to {self.z[1]:g}")
+        return self
+
+
+class Budget(Section):
+    """`[budget]`: when to stop, planned fields and others together."""
+
+    fields: int = Field(100_000, ge=1, le=10_000_000, description="Most fields.")
+    minutes: float = Field(1440.0, gt=0, le=1e6, description="No field is begun that would end after this time.")
+
+
+class Timing(Section):
+    """`[timing]`: what steps take: for the estimate, the budget, and the clock of the simulated microscope."""
+
+    stage_um_per_s: Positive = Field(5000.0, description="Speed of the stage, µm/s.")
+    settle_s: Cost = Field(0.3, description="Rest after a move of the stage, s.")
+    channel_s: Cost = Field(0.1, description="Change of the channel, s.")
+    objective_s: Cost = Field(3.0, description="Change of the objective, s.")
+    readout_s: Cost = Field(0.05, description="Reading one picture, s.")
+
+
+class SpecimenPlan(Section):
+    """`[specimen]`: what lies under the simulated microscope; other microscopes pay it no heed."""
+
+    seed: int = Field(0, ge=0, description="Seed of the plate; the same seed shows the same cells.")
+    balance: float = Field(0.5, ge=0, le=1, description="How far rare places are lifted among the wells.")
+    antibodies: dict[str, tuple[str, ...]] = Field({}, description="Places by well, in place of drawn ones.")
+    cell_line: str | None = Field(None, description="Cell line of every well; by default each well draws its own.")
+    pace: float = Field(0.0, ge=0, le=100, description="Seconds waited for each simulated one; 0 waits for none.")
+
+    def target(self, well: str) -> tuple[int, ...] | None:
+        """The places that are given for a well, or None."""
+        names = self.antibodies.get(well)
+        return None if names is None else tuple(sorted({number_of(name) or 0 for name in names}))
+
+
+class Plan(Section):
+    """A whole plan."""
+
+    schema_: Annotated[int, Field(alias="schema")] = SCHEMA
+    output: str = Field("acquired", description="Folder to write; a path from where the command is given.")
+    bundle: str | None = Field(None, description="The bundle; by default the one shipped.")
+    log: str | None = Field(None, description="Where predictions are kept as well, as `--log` takes it.")
+    microscope: Microscope
+    objectives: tuple[Objective, ...] = Field(min_length=1)
+    channels: Channels
+    plate: Plate
+    rules: tuple[Rule, ...] = ()
+    limits: Limits | None = None
+    budget: Budget = Budget()
+    timing: Timing = Timing()
+    specimen: SpecimenPlan = SpecimenPlan()
+
+    @classmethod
+    def read(cls, name: str) -> Self:
+        """Reads a shipped plan by its name, or a TOML file by its path.
+
+        Args:
+            name: `simulated`, `demo`, or a path.
+
+        Raises:
+            LociscopeError: There is no such plan, it is no TOML, is of a newer schema, or a key, value, objective,
+                place or rule is wrong.
+        """
+        path = Path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            known = [plan.stem for plan in SHIPPED.glob("*.toml")]
+            raise UsageError(f"No plan '{name}' ({error.strerror}).{nearest(name, known)}") from error
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"Plan '{path}' is no TOML: {error}. Mend that line.") from error
+        return cls.check(values, f"Plan '{name}'")
+
+    @classmethod
+    def check(cls, values: dict[str, Any], what: str) -> Self:
+        """Makes a plan of nested values; the errors call it `what`.
+
+        Raises:
+            LociscopeError: The values are of a newer schema, or a key, value, objective, place or rule is wrong.
+        """
+        check_schema(values.get("schema", SCHEMA), SCHEMA, what)
+        try:
+            plan = cls.model_validate(_tuples(values))
+        except ValidationError as error:
+            raise UsageError(_sentence(error, what)) from error
+        try:
+            _check_names(plan)
+        except LociscopeError as error:
+            raise UsageError(f"{what}: {error}") from error
+        return plan
+
+    def objective(self, name: str | None) -> Objective:
+        """An objective by its name; None is the overview's.
+
+        Raises:
+            UsageError: The plan lists no such objective.
+        """
+        known = {each.name: each for each in self.objectives}
+        if name is None:
+            return self.objectives[0]
+        if name not in known:
+            raise UsageError(f"The plan lists no objective {name!r}.{nearest(name, known)}")
+        return known[name]
+
+
+def _check_names(plan: Plan) -> None:
+    """What no single table can see: names that lead to other tables, to places, and to rules."""
+    names = [each.name for each in plan.objectives]
+    if len(set(names)) < len(names):
+        raise UsageError(f"two objectives have the same name ({', '.join(names)}). Rename one.")
+    for number, rule in enumerate(plan.rules, 1):
+        try:
+            parse(rule.when)
+            plan.objective(rule.objective)
+        except LociscopeError as error:
+            raise UsageError(f"rule {number}: {error}") from error
+        if rule.objective and rule.zoom:
+            raise UsageError(f"rule {number} has both objective and zoom. Keep one of them.")
+    for well, places in plan.specimen.antibodies.items():
+        wrong = next((place for place in places if place not in LABELS), None)
+        if wrong is not None:
+            raise UsageError(f"specimen.antibodies.{well}: there is no place {wrong!r}.{nearest(wrong, LABELS)}")
+
+
+def _tuples(value: Any) -> Any:  # noqa: ANN401 - what TOML holds
+    """TOML's arrays as tuples: a strict model takes no list for one."""
+    if isinstance(value, dict):
+        return {key: _tuples(each) for key, each in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _sentence(error: ValidationError, what: str) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part + 1 if isinstance(part, int) else part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        *tables, name = first["loc"]
+        names = [field.alias or key for key, field in model_at(tables).model_fields.items()]
+        return f"{what} has the unknown key {key!r}.{nearest(str(name), names)}"
+    if first["type"] == "missing":
+        return f"{what} lacks the key {key!r}. Write it: `lociscope microscope plan` prints an example."
+    received = "" if first["type"] == "value_error" else f", received {first['input']!r}"
+    return f"{what}: {key or 'the plan'}: {first['msg'].removeprefix('Value error, ')}{received}. Mend the value."
+
+
+def model_at(tables: "list[Any] | tuple[Any, ...]") -> type[BaseModel]:
+    """The model of a table, by the keys that lead to it; numbers of arrays are passed over."""
+    model: Any = Plan
+    for table in tables:
+        if isinstance(table, int):
+            continue
+        annotation: Any = model.model_fields[str(table)].annotation
+        model = next((each for each in get_args(annotation) if _is_model(each)), annotation)
+    found: type[BaseModel] = model
+    return found
+
+
+def _is_model(each: Any) -> bool:  # noqa: ANN401 - an argument of an annotation
+    return isinstance(each, type) and issubclass(each, BaseModel)
