@@ -17,7 +17,7 @@ FIGURES = {
     "PercentMinimal": ("At the bottom", "% of pixels of the input", 1),
     "PowerLogLogSlope": ("Sharpness", "slope of the spectrum; lower is blurrier", 2),
     "parts": ("Contrast", "share of the variance between dark and bright", 2),
-    "Correlation": ("Alike", "correlation of the pixels", 2),
+    "Correlation": ("", "correlation of the pixels", 2),
 }
 """For each statistic its name, what it is, and its digits."""
 
@@ -84,7 +84,7 @@ def row_of(finding: "Mapping[str, Any]") -> Row:
         return Strip(*(round(100 * (value - low) / span, 2) if high > low else 50.0 for value in values))
 
     return Row(
-        name,
+        name or _channels(finding["name"]),
         what,
         number(here[2], digits),
         number(there[2], digits),
@@ -107,4 +107,8 @@ def p_of(p: float) -> str:
 
 
 def _subject(name: str) -> str:
-    return " and ".join(name.split("_")[1:]).capitalize() if not name.startswith("Correlation") else "Two channels"
+    return "Two channels" if name.startswith("Correlation") else _channels(name)
+
+
+def _channels(name: str) -> str:
+    return " and ".join(name.split("_")[1:]).capitalize()

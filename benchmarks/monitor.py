@@ -1,0 +1,133 @@
+"""How often drift is reported where nothing has changed, and how often where something has.
+
+Claim: over 200 windows of unchanged simulated fields, of each size, at most 5 % raise an alarm. What is seen of three
+shifts (the green channel at 0.7 of its gain, all channels blurred by 0.32 µm, red and yellow swapped) is told by the
+size of the window; nothing is claimed of it.
+
+Windows are resampled: fields are drawn, shifted, measured and predicted once, each of another specimen, and every
+window is a random choice of them without repetition. Unchanged windows are compared twice: with fields of the same
+pool that are not in the window, chosen anew each time, and with the shipped bundle's own reference, which is one and
+the same for all of them, so that those alarms come together or not at all.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from lociscope.images.field import Field
+from lociscope.log import Window
+from lociscope.monitor import Sample, check
+from lociscope.predict.predictor import BATCH, Predictor, batched, open_bundle
+from lociscope.predictions import Predictions
+from lociscope.simulate import draw_field
+from lociscope.simulate.field import FIELDS_PER_SPECIMEN
+from lociscope.workers import in_order
+
+POOL, REFERENCE, SEED = 480, 300, 500
+SIZES = (10, 20, 50, 100)
+WINDOWS, SHIFTED = 200, 100
+
+
+def dimmer(pixels: np.ndarray) -> np.ndarray:
+    """The green channel at 0.7 of its gain."""
+    made = pixels.copy()
+    made[..., 1] = np.rint(0.7 * made[..., 1])
+    return made
+
+
+def blurred(pixels: np.ndarray) -> np.ndarray:
+    """Every channel blurred by a Gaussian of 1 px, 0.32 µm."""
+    from scipy.ndimage import gaussian_filter
+
+    return np.asarray(np.rint(gaussian_filter(pixels.astype(np.float32), (1, 1, 0))), pixels.dtype)
+
+
+def swapped(pixels: np.ndarray) -> np.ndarray:
+    """Red and yellow in each other's place."""
+    return pixels[..., [3, 1, 2, 0]]
+
+
+SHIFTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "green at 0.7": dimmer,
+    "blurred by 0.32 µm": blurred,
+    "red and yellow swapped": swapped,
+}
+
+
+def measured(predictor: Predictor, fields: list[Field], shift: Callable[[np.ndarray], np.ndarray] | None) -> Sample:
+    """Prepares and predicts fields as they would have come through a shifted microscope."""
+    statistics, calls = [], []
+    for some in batched(fields, BATCH):
+        shown = [each if shift is None else Field(each.id, shift(each.pixels), each.pixel_size) for each in some]
+        prepared = [predictor.prepare(each) for each in shown]
+        statistics += [each.statistics for each in prepared]
+        calls.append(predictor.run(prepared, embeddings=True))
+    made = Predictions.join(calls)
+    n = len(made)
+    window = Window(made, np.stack(statistics), [predictor.bundle.sha256] * n, [""] * n, ["predict"] * n)
+    return Sample.of_window(window, "the pool")
+
+
+def some_of(sample: Sample, rows: np.ndarray) -> Sample:
+    """The given rows."""
+    if sample.statistics is None or sample.embedding is None:
+        raise AssertionError("the pool has both")
+    ids = [sample.ids[row] for row in rows]
+    return Sample(sample.what, ids, sample.places[rows], sample.statistics[rows], sample.embedding[rows], sample.bundle)
+
+
+def share(alarms: list[bool]) -> dict[str, float | int]:
+    """How many raised an alarm, with Clopper and Pearson's 95 % interval."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(sum(alarms), len(alarms)).proportion_ci(0.95, method="exact")
+    return {
+        "share": round(sum(alarms) / len(alarms), 3),
+        "low": round(float(interval.low), 3),
+        "high": round(float(interval.high), 3),
+        "windows": len(alarms),
+    }
+
+
+def main() -> None:
+    """Measures and prints JSON."""
+    parser = argparse.ArgumentParser(description="Share of windows that raise an alarm.")
+    parser.add_argument("--pool", type=int, default=POOL, help="fields drawn")
+    parser.add_argument("--windows", type=int, default=WINDOWS, help="unchanged windows of each size")
+    parser.add_argument("--workers", type=int, default=2)
+    given = parser.parse_args()
+    numbers = range(0, given.pool * FIELDS_PER_SPECIMEN, FIELDS_PER_SPECIMEN)
+    drawn = in_order(partial(draw_field, seed=SEED), numbers, given.workers)
+    fields = [Field(made.id, made.pixels, made.pixel_size) for made in drawn]
+    predictor = open_bundle()
+    pool = measured(predictor, fields, None)
+    shipped = Sample.of_bundle(predictor.bundle)
+    rng = np.random.default_rng(0)
+    most = given.pool * REFERENCE // POOL
+
+    def alarms(window: Sample, size: int, windows: int, reference: Sample | None = None) -> dict[str, float | int]:
+        raised = []
+        for number in range(windows):
+            order = rng.permutation(given.pool)
+            against = some_of(pool, order[size : size + most]) if reference is None else reference
+            raised.append(check(some_of(window, order[:size]), against, seed=number).drifted)
+        return share(raised)
+
+    sizes = [size for size in SIZES if size + most <= given.pool]
+    found = {
+        "unchanged": {size: alarms(pool, size, given.windows) for size in sizes},
+        "unchanged, against the shipped reference": {
+            size: alarms(pool, size, given.windows, shipped) for size in sizes
+        },
+    }
+    for name, shift in SHIFTS.items():
+        moved = measured(predictor, fields, shift)
+        found[name] = {size: alarms(moved, size, min(given.windows, SHIFTED)) for size in sizes}
+    print(json.dumps({"share of windows with an alarm": found, "reference": most, "pool": given.pool, "most": 0.05}))
+
+
+if __name__ == "__main__":
+    main()
