@@ -17,6 +17,9 @@ _LEAK = 0.4
 """Most of a colour-coded picture's brightness that its other colours may have. JPEG leaks 0.05 in the Atlas' pictures
 and, where faint grain is coded with halved colour, up to 0.28 (qualities 75–95); a photograph has about 1."""
 
+_LOOKED_AT = 128
+"""Pixels along a side, about, that are enough to tell."""
+
 
 def plane_of(
     picture: "Picture", channel: "ChannelName", place: "Place", *, shared: bool, may_miss: bool = False
@@ -93,7 +96,8 @@ def _of_colour(picture: "Picture", channel: "ChannelName", place: "Place") -> np
         "blue": ([blue], [red, green]),
         "yellow": ([red, green], [blue]),
     }[channel]
-    bright, rest = (max(float(plane[::3, ::3].mean()) for plane in planes) for planes in (own, others))
+    step = max(1, min(red.shape) // _LOOKED_AT)
+    bright, rest = (max(float(plane[::step, ::step].mean()) for plane in planes) for planes in (own, others))
     if rest > max(_LEAK * bright, 1.0):
         if np.array_equal(red, green) and np.array_equal(green, blue):
             return red

@@ -1,6 +1,7 @@
 """TIFF in its many kinds: single planes, stacks of pages, ImageJ hyperstacks and OME-TIFF."""
 
 import logging
+import math
 import struct
 from typing import IO, TYPE_CHECKING, Any
 
@@ -93,14 +94,13 @@ def _read(tiff: "TiffFile", file: IO[bytes], name: str, plane: int | None) -> Pi
     numbers = _chosen(series, about, plane, name)
     check_size(page.imagewidth, page.imagelength, name)
     check_bytes(page.imagewidth * page.imagelength * page.samplesperpixel * len(numbers) * kind.itemsize, name)
-    check_bytes(
-        int(np.prod([int(side) for side in page.chunks])) * kind.itemsize, name
-    )  # a strip or tile of its own size
+    check_bytes(math.prod(map(int, page.chunks)) * kind.itemsize, name)  # a strip or tile of its own size
     names = about.names
     if page.samplesperpixel == 1:
         held = [number for number in numbers if series.dataoffset is not None or series.pages[number] is not None]
         names = tuple(names[numbers.index(number)] for number in held)  # the others lie in siblings of an OME set
-        pixels = np.moveaxis(np.stack([_decode(series, number, file, name) for number in held]), 0, -1)
+        planes = [_decode(series, number, file, name) for number in held]
+        pixels = planes[0][..., None] if len(planes) == 1 else np.moveaxis(np.stack(planes), 0, -1)
     else:
         pixels = _decode(series, numbers[0], file, name)
         pixels = pixels if page.axes.endswith("S") else np.moveaxis(pixels, 0, -1)
@@ -133,7 +133,7 @@ def _chosen(series: Any, about: Described, plane: int | None, name: str) -> list
     """Numbers of the series' pages that hold the channels, with the slice chosen where there are several."""
     inner = len(series.keyframe.axes)
     axes, shape = series.axes[:-inner], series.shape[:-inner]
-    if series.axes[-inner:] != series.keyframe.axes or int(np.prod(shape)) > MAX_PIXELS:
+    if series.axes[-inner:] != series.keyframe.axes or math.prod(shape) > MAX_PIXELS:
         raise ValueError(f"axes {series.axes} of pages {series.keyframe.axes}")
     others = [(axis, size) for axis, size in zip(axes, shape, strict=True) if axis != about.axis and size > 1]
     if len(others) > 1 or (others and plane is None):
@@ -147,7 +147,7 @@ def _chosen(series: Any, about: Described, plane: int | None, name: str) -> list
         index[axes.index(axis)] = plane
     if about.axis and about.axis in axes:
         index[axes.index(about.axis)] = slice(None)
-    chosen = np.arange(int(np.prod(shape))).reshape(shape)[tuple(index)]
+    chosen = np.arange(math.prod(shape)).reshape(shape)[tuple(index)]
     return [int(number) for number in np.ravel(chosen)]
 
 
@@ -155,7 +155,7 @@ def _decode(series: Any, number: int, file: IO[bytes], name: str) -> np.ndarray:
     page = series.keyframe
     if series.dataoffset is not None:  # uncompressed in one piece: ImageJ leaves the later pages' headers out
         kind = np.dtype(f"{page.parent.byteorder}{page.dtype.char}")
-        size = int(np.prod(page.shape)) * kind.itemsize
+        size = math.prod(page.shape) * kind.itemsize
         file.seek(series.dataoffset + number * size)
         return np.frombuffer(file.read(size), kind).reshape(page.shape)
     here = series.pages[number]

@@ -120,7 +120,7 @@ def watch(
             ready = [] if away else arrivals.ready(now, BATCH)
             if ready and work.predict(ready):
                 last = time.monotonic()
-            if not ready and not away and now >= asked + 1:
+            if not ready and not away and now >= asked + min(5.0, pace.patience / 10):
                 asked = now
                 for failure in arrivals.overdue(now):
                     tell.overdue(failure)
