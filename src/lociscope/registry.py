@@ -309,7 +309,7 @@ class Registry:
         if len(found) > 1:
             raise LociscopeError(f"{given!r} may be {' or '.join(found[:3])}. Write more of its name.")
         if not found:
-            remedy = nearest(given, [*state.versions, *state.aliases])
+            remedy = nearest(given, {*(version.rpartition("-")[0] for version in state.versions), *state.aliases})
             raise LociscopeError(f"Registry '{self.folder}' has no version {given[:80]!r}.{remedy}")
         return found[0]
 

@@ -1,9 +1,11 @@
 """Tests of whether two samples are of one population, right also where they are small."""
 
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from lociscope.errors import MissingExtraError
 
 EXACT = 10_000
 """Fields up to which Kolmogorov and Smirnov's p is computed exactly."""
@@ -33,8 +35,7 @@ def kolmogorov_smirnov(window: np.ndarray, reference: np.ndarray) -> list[Distan
     Returns:
         For each column the largest difference of the cumulative distributions, 0–1, and its p.
     """
-    from scipy.stats import ks_2samp
-
+    ks_2samp = _stats().ks_2samp
     method = "exact" if max(len(window), len(reference)) <= EXACT else "asymp"
     found = []
     with warnings.catch_warnings():
@@ -55,8 +56,7 @@ def fisher(window: np.ndarray, reference: np.ndarray) -> list[Distance]:
     Returns:
         For each column the difference of the shares, and its two-sided p.
     """
-    from scipy.stats import fisher_exact
-
+    fisher_exact = _stats().fisher_exact
     n, m = len(window), len(reference)
     found = []
     for here, there in zip(window.sum(axis=0).tolist(), reference.sum(axis=0).tolist(), strict=True):
@@ -122,6 +122,14 @@ def holm(p: np.ndarray) -> np.ndarray:
     corrected = np.empty(len(p))
     corrected[order] = np.minimum(stepped, 1)
     return corrected
+
+
+def _stats() -> Any:  # noqa: ANN401 - scipy has no types
+    try:
+        from scipy import stats
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("Comparing windows", "monitor") from error
+    return stats
 
 
 def _kernel(vectors: np.ndarray) -> np.ndarray:

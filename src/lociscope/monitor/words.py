@@ -29,7 +29,9 @@ _WORDS = {
     "PowerLogLogSlope": Kind(
         "is blurrier, or has less noise", "is sharper, or has more noise", "slope of the spectrum", "", 2
     ),
-    "parts": Kind("parts less clearly into dark and bright", "parts more clearly into dark and bright", "contrast", "", 2),
+    "parts": Kind(
+        "parts less clearly into dark and bright", "parts more clearly into dark and bright", "contrast", "", 2
+    ),
     "Correlation": Kind("are less alike", "are more alike", "correlation", "", 2),
 }
 

@@ -1,0 +1,88 @@
+"""A field's statistics: what each says moves when that changes, and stands still when the depth does."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from lociscope.bundle import InputSpec
+from lociscope.images.scale import prepare
+from lociscope.images.statistics import PER_CHANNEL, STATISTICS, measures_of, statistics_of
+from lociscope.simulate import draw_field
+
+SPEC = InputSpec(height=64, width=64, low=0.5, high=99.9, floor=0.04)
+
+
+@pytest.fixture(scope="module")
+def field() -> np.ndarray:
+    return draw_field(4, seed=1, size=256).pixels
+
+
+def measured(pixels: np.ndarray) -> dict[str, float]:
+    values = statistics_of(pixels, prepare(pixels, SPEC))
+    assert values.dtype == np.float32
+    return dict(zip(STATISTICS, values.tolist(), strict=True))
+
+
+def blurred(pixels: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter
+
+    return np.asarray(gaussian_filter(pixels, (4, 4, 0)))
+
+
+def noisy(pixels: np.ndarray) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(0, 60, pixels.shape)
+    return np.clip(pixels + noise, 0, 255).astype(np.uint8)
+
+
+def test_names_are_one_each() -> None:
+    assert len(set(STATISTICS)) == len(STATISTICS) == 4 * len(PER_CHANNEL) + 6
+
+
+@pytest.mark.parametrize(
+    ("shift", "name", "sign"),
+    [
+        (lambda x: (x * 0.5).astype(np.uint8), "BrightIntensity_green", -1),
+        (lambda x: np.minimum(x.astype(int) + 20, 255).astype(np.uint8), "BackgroundIntensity_blue", 1),
+        (lambda x: np.minimum(x.astype(int) + 20, 255).astype(np.uint8), "MedianIntensity_red", 1),
+        (blurred, "PowerLogLogSlope_red", -1),
+        (noisy, "PowerLogLogSlope_blue", 1),
+        (noisy, "parts_blue", -1),
+        (lambda x: np.minimum(x.astype(int) * 9, 255).astype(np.uint8), "PercentMaximal_yellow", 1),
+        (lambda x: x[..., [2, 1, 0, 3]], "parts_red", 1),
+        (lambda x: x[..., [2, 1, 0, 3]], "Correlation_red_yellow", -1),
+    ],
+)
+def test_each_moves_with_what_it_tells(
+    field: np.ndarray, shift: Callable[[np.ndarray], np.ndarray], name: str, sign: int
+) -> None:
+    before, after = measured(field)[name], measured(shift(field))[name]
+    assert sign * (after - before) > 0.02 * max(abs(before), 1)
+
+
+@pytest.mark.parametrize("change", [lambda x: x.astype(np.uint16) * 257, lambda x: x.astype(np.float32) / 255])
+def test_the_depth_of_the_file_does_not_matter(field: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    field = field.copy()
+    field[0, 0] = 255
+    np.testing.assert_allclose(list(measured(change(field)).values()), list(measured(field).values()), atol=0.05)
+
+
+@settings(max_examples=40, deadline=None)
+@given(arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(4))))
+def test_any_field_has_finite_statistics(pixels: np.ndarray) -> None:
+    assert np.isfinite(list(measured(pixels).values())).all()
+
+
+def test_an_empty_and_a_tiny_input_have_finite_statistics() -> None:
+    assert np.isfinite(statistics_of(np.zeros((9, 9, 4), np.uint16), np.zeros((8, 8, 4), np.uint8))).all()
+    flat = statistics_of(np.full((32, 32, 4), 7, np.uint8), np.full((32, 32, 4), 7, np.uint8))
+    assert np.isfinite(flat).all()
+    assert flat[STATISTICS.index("Correlation_red_green")] == 0
+
+
+def test_measures_that_are_known_are_taken(field: np.ndarray) -> None:
+    seen = prepare(field, SPEC)
+    np.testing.assert_array_equal(statistics_of(field, seen, measures_of(seen)), statistics_of(field, seen))
