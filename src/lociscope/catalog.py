@@ -138,6 +138,14 @@ class Catalog:
         unlike = pc.fill_null(pc.not_equal(self.table[column], value), True)
         return type(self)(self.table.filter(unlike), self.folder)
 
+    def with_column(self, column: str, values: "list[Any]") -> Self:
+        """The same rows with a column of `Entry` written anew; one value, or None, for each row."""
+        import pyarrow as pa
+
+        array = pa.array(values, _arrow_schema().field(column).type)
+        place = self.table.column_names.index(column)
+        return type(self)(self.table.set_column(place, column, array), self.folder)
+
     def labelled(self) -> Self:
         """The rows that somebody labelled."""
         return type(self)(self.table.filter(self.table["target"].is_valid()), self.folder)

@@ -14,11 +14,13 @@ from lociscope.cli import (
     evaluate,
     export,
     importing,
+    microscope,
     models,
     monitor,
     predict,
     serve,
     simulate,
+    split,
     train,
     watch,
 )
@@ -36,12 +38,14 @@ app.command("demo")(demo.demo)
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(importing.app, name="import")
 app.add_typer(ensemble.app, name="ensemble")
+app.command("split")(split.split)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("serve")(serve.serve)
 app.command("watch")(watch.watch)
+app.add_typer(microscope.app, name="microscope")
 app.add_typer(monitor.app, name="monitor")
 app.add_typer(models.app, name="models")
 

@@ -1,0 +1,113 @@
+"""`lociscope split`: the columns split and fold, by whole groups."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lociscope.catalog import Catalog, Entry
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+def entries(n: int = 60, antibodies: int = 20) -> list[Entry]:
+    rng = np.random.default_rng(0)
+    places = [tuple({0, *rng.choice(28, rng.integers(0, 3)).tolist()}) for _ in range(antibodies)]
+    return [
+        Entry(f"f{row}", places[row % antibodies], "r.png", "g.png", "b.png", "y.png", antibody=f"ab{row % antibodies}")
+        for row in range(n)
+    ]
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Path:
+    Catalog.of(entries(), tmp_path).write(tmp_path / "c.parquet")
+    return tmp_path / "c.parquet"
+
+
+def rows(path: Path) -> list[Entry]:
+    return list(Catalog.read(path))
+
+
+def test_folds_in_place_by_antibody(lociscope: Command, catalog: Path) -> None:
+    before = rows(catalog)
+    code, out, _ = lociscope("split", catalog)
+    assert code == 0
+    assert "bound by antibody" in out
+    after = rows(catalog)
+    assert [replace(row, split=None, fold=None) for row in after] == before
+    assert {row.split for row in after} == {"train"}
+    assert len({(row.antibody, row.fold) for row in after}) == 20
+    assert {row.fold for row in after} == set(range(5))
+
+
+def test_a_hold_out_is_in_no_fold(lociscope: Command, catalog: Path) -> None:
+    assert lociscope("split", catalog, "--test", 0.2, "--valid", 0.25, "--folds", 3, "-o", "d.parquet")[0] == 0
+    after = rows(catalog.with_name("d.parquet"))
+    assert len({(row.antibody, row.split) for row in after}) == 20
+    assert sum(row.split == "test" for row in after) == 12
+    assert sum(row.split == "valid" for row in after) == 12
+    assert all((row.fold is None) == (row.split == "test") for row in after)
+    assert rows(catalog)[0].fold is None
+
+
+def test_what_is_marked_as_test_stays_so_with_its_whole_group(lociscope: Command, catalog: Path) -> None:
+    marked = [replace(row, split="test" if row.id == "f0" else None) for row in entries()]
+    Catalog.of(marked, catalog.parent).write(catalog)
+    assert lociscope("split", catalog)[0] == 0
+    assert {row.id for row in rows(catalog) if row.split == "test"} == {"f0", "f20", "f40"}
+
+
+def test_a_second_run_changes_nothing(lociscope: Command, catalog: Path) -> None:
+    lociscope("split", catalog, "--test", 0.2)
+    once = rows(catalog)
+    lociscope("split", catalog, "--test", 0.2)
+    assert rows(catalog) == once
+
+
+def test_as_json(lociscope: Command, catalog: Path) -> None:
+    said = json.loads(lociscope("split", catalog, "--json", "--group", "plate", "--group", "antibody")[1])
+    assert said["bound_by"] == ["plate", "antibody"]
+    assert [part["name"] for part in said["parts"]] == ["train", *[f"fold {number}" for number in range(5)]]
+    assert sum(part["fields"] for part in said["parts"][1:]) == 60
+    assert said["parts"][0]["counts"]["Nucleoplasm"] == 60
+
+
+def test_notes(lociscope: Command, catalog: Path) -> None:
+    few = [replace(row, antibody=None, target=(0, 27) if row.id == "f1" else (0,)) for row in entries()]
+    Catalog.of([*few, Entry("bare")], catalog.parent).write(catalog)
+    code, _, err = lociscope("split", catalog)
+    assert code == 0
+    assert "Fields without a label, which are in no part: 1." in err
+    assert "Antibody unknown" in err
+    assert "Rods & rings has 1 group: some part is without it" in err
+    assert rows(catalog)[-1].split is None
+
+
+@pytest.mark.parametrize(
+    ("words", "made", "code", "said"),
+    [
+        ([], [Entry("a", (0,))], 1, "1 labelled fields"),
+        ([], [Entry("a"), Entry("b")], 1, "0 labelled fields"),
+        (["--folds", 30], None, 1, "30 folds needs 30 groups of fields or more, received 20"),
+        (["--group", "antibodi"], None, 2, "Did you mean 'antibody'"),
+        (["--folds", 0], None, 2, "0"),
+        (["-o", "d.csv"], None, 2, "expected .parquet"),
+        (["-o", "sub/d.parquet"], None, 2, "another folder"),
+        (["--test", 0.5], [Entry("a", (0,), antibody="x"), Entry("b", (0,), antibody="x")], 1, "needs 2 groups"),
+    ],
+)
+def test_what_cannot_be_parted(
+    lociscope: Command, catalog: Path, words: list[object], made: list[Entry] | None, code: int, said: str
+) -> None:
+    if made:
+        Catalog.of(made, catalog.parent).write(catalog)
+    before = catalog.read_bytes()
+    got, _, err = lociscope("split", catalog, *words)
+    assert (got, said in err) == (code, True), err
+    assert "Traceback" not in err
+    assert catalog.read_bytes() == before
+    assert [path.name for path in catalog.parent.iterdir()] == ["c.parquet"]
