@@ -97,7 +97,12 @@ class Follower:
 
     def frame(self, picture: np.ndarray, event: "useq.MDAEvent", meta: object = None) -> None:
         """Takes a picture from the camera's thread; the fourth of a field completes it."""
-        name, channel = event.metadata["field"], event.metadata["channel"]
+        try:
+            self._assemble(picture, event.metadata["field"], event.metadata["channel"])
+        except Exception as error:  # the runner would pass over it
+            self._give_up(error)
+
+    def _assemble(self, picture: np.ndarray, name: str, channel: int) -> None:
         parts = self._parts.setdefault(name, {})
         parts[channel] = picture
         if len(parts) == len(CHANNEL_NAMES):
@@ -125,8 +130,11 @@ class Follower:
                 self._waiting -= taken.pixels.nbytes
                 self._progress(len(self._journal.lines))
         except BaseException as error:
-            self.error = error
-            self._steering.stop()
+            self._give_up(error)
+
+    def _give_up(self, error: BaseException) -> None:
+        self.error = error
+        self._steering.stop()
 
     def _handle(self, taken: Taken) -> None:
         stop = taken.stop

@@ -215,7 +215,9 @@ class _Parser:
                 raise self._wrong(self._next()[1], "'=' after 'status'")
             value = self._name()
             if value.lower() not in STATUSES:
-                raise UsageError(f"The rule {self._rule!r}: there is no status {value!r}.{nearest(value, STATUSES)}")
+                raise UsageError(
+                    f"The rule {_cut(self._rule)}: there is no status {_cut(value)}.{nearest(value, STATUSES)}"
+                )
             return Status(value.lower())
         number = self._place(name)
         below = self._take("sign", "<")
@@ -230,7 +232,7 @@ class _Parser:
     def _place(self, name: str) -> int:
         folded = {label.lower(): number for number, label in enumerate(LABELS)}
         if name.lower() not in folded:
-            raise UsageError(f"The rule {self._rule!r}: there is no place {name!r}.{nearest(name, LABELS)}")
+            raise UsageError(f"The rule {_cut(self._rule)}: there is no place {_cut(name)}.{nearest(name, LABELS)}")
         return folded[name.lower()]
 
     def _name(self) -> str:
@@ -256,6 +258,11 @@ class _Parser:
 
     def _wrong(self, found: str, expected: str = "'and', 'or' or its end") -> UsageError:
         return UsageError(
-            f"The rule {self._rule!r}: expected {expected}, received {found!r}. "
+            f"The rule {_cut(self._rule)}: expected {expected}, received {_cut(found)}. "
             "Write it as in 'status = unsure or Centrosome >= 0.5'."
         )
+
+
+def _cut(words: str) -> str:
+    """In quotes, and not longer than a sentence bears."""
+    return repr(words) if len(words) <= 60 else f"{words[:60]!r}…"

@@ -47,18 +47,21 @@ def import_core() -> None:
     Raises:
         MissingExtraError: It or useq-schema is not installed.
     """
-    os.environ.setdefault("PYMM_LOG_FILE", "none")
+    os.environ.setdefault("PYMM_LOG_FILE", os.devnull)
     root = logging.getLogger()
     level = root.level
     try:
-        import pymmcore_plus
+        import pymmcore_plus  # noqa: F401
         import useq  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("Driving a microscope", "microscope") from error
     finally:
         root.setLevel(level)
-    pymmcore_plus.configure_logging(file=None, log_to_stderr=False)
-    root.setLevel(level)
+    logger = logging.getLogger("pymmcore-plus")
+    for handler in logger.handlers[:]:
+        logger.removeHandler(handler)
+        handler.close()
+    logger.propagate = False  # what goes wrong is raised by the engine, and told once
 
 
 def config_of(plan: Plan) -> Path | None:

@@ -8,10 +8,10 @@ import numpy as np
 
 from lociscope.bundle import Bundle
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import UsageError, nearest
+from lociscope.errors import LociscopeError, UsageError, nearest
 from lociscope.images.extent import tiles_of
 from lociscope.images.field import Field
-from lociscope.microscope.plan import SIMULATED, Objective, Plan, Rule
+from lociscope.microscope.plan import Objective, Plan, Rule
 
 ZOOM_TOLERANCE = 0.15
 """Share by which an objective may differ from the zoom that a rule asks for."""
@@ -106,7 +106,7 @@ def check_setup(plan: Plan, path: Path | None) -> Scale:
             large the pixels of an objective are.
     """
     setup = simulated_setup(plan) if path is None else read_setup(path)
-    where = "the simulated microscope" if plan.microscope.config == SIMULATED else f"'{path}'"
+    where = "the simulated microscope" if path is None else f"'{path}'"
     presets = setup.presets.get(plan.channels.group)
     if presets is None:
         raise _unknown("channels.group", plan.channels.group, setup.presets, where)
@@ -170,15 +170,21 @@ def check_bundle(plan: Plan, scale: Scale, bundle: Bundle) -> tuple[str, ...]:
         What else the bundle notices of the fields of each objective, as words.
 
     Raises:
-        UsageError: Its pixels would be too coarse.
-        LociscopeError: The field would span less than a cell.
+        UsageError: Its pixels would be too coarse, or a field would span less than a cell.
     """
     width, height = scale.frame
     blank = np.zeros((height, width, len(CHANNEL_NAMES)), np.uint8)
     said = []
     for objective in plan.objectives:
         size = scale.pixel_size[objective.name]
-        _, notes = tiles_of(Field(objective.name, blank, size), bundle.card.input)
+        try:
+            _, notes = tiles_of(Field(objective.name, blank, size), bundle.card.input)
+        except LociscopeError as error:
+            across, down = scale.field_um(objective.name)
+            raise UsageError(
+                f"The objective {objective.name!r} shows {across:.4g} × {down:.4g} µm at {size:g} µm a pixel, which no "
+                "bundle can read. Mend its pixel_size, or microscope.frame."
+            ) from error
         coarse = next((note for note in notes if note.startswith(_TOO_COARSE)), None)
         if coarse and objective is plan.objectives[0]:
             raise UsageError(

@@ -1,0 +1,310 @@
+"""Whole plans on both microscopes, and what goes wrong on the way."""
+
+import csv
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lociscope.catalog import Catalog
+from lociscope.errors import LociscopeError, UsageError
+from lociscope.images.read import read_field
+from lociscope.images.sources import of_catalog
+from lociscope.microscope import follow
+from lociscope.microscope.acquire import Outcome, run_plan
+from lociscope.microscope.devices import SimulatedCamera
+from lociscope.microscope.specimen import SimulatedPlate
+from lociscope.predict.predictor import Predictor, open_bundle
+from lociscope.predictions import Predictions
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_bundle: Path) -> Predictor:
+    return open_bundle(tiny_bundle, threads=1)
+
+
+def lines_of(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "decisions.jsonl").read_text().splitlines()]
+
+
+def failing_after(pictures: int, how: Any) -> Any:
+    """A `snap` that works for some pictures and then does something else."""
+    good = SimulatedCamera.snap
+
+    def snap(self: SimulatedCamera, buffer: np.ndarray) -> Any:
+        if self._bench.pictures >= pictures:
+            how()
+        return good(self, buffer)
+
+    return snap
+
+
+@pytest.fixture(scope="module")
+def done(make_plan: Any, predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+    out = tmp_path_factory.mktemp("done") / "out"
+    return out, run_plan(make_plan(), predictor, out)
+
+
+def test_planned_fields_come_first_then_what_the_rule_asks_for(done: tuple[Path, Outcome]) -> None:
+    out, outcome = done
+    names = [line["field"] for line in lines_of(out)]
+    assert names[:4] == ["A1_01", "A1_02", "A2_01", "A2_02"]
+    assert len(names) == 10
+    assert (outcome.fields, outcome.again, outcome.new, outcome.error, outcome.failures) == (10, 6, 10, None, [])
+    assert [left.why for left in outcome.left] == ["rule 1 has its most"] * 10
+    assert len(outcome.seconds) == 10
+
+
+def test_each_decision_is_logged_with_its_numbers(done: tuple[Path, Outcome]) -> None:
+    out, _ = done
+    first, *_, last = lines_of(out)
+    assert (first["x"], first["y"], first["z"], first["of"]) == (pytest.approx(-81.92), 0.0, 0.0, None)
+    verdict = first["rules"][0]
+    assert (verdict["rule"], verdict["verdict"], len(verdict["fields"])) == (1, "again", 4)
+    assert verdict["because"] == {"Nucleoli": pytest.approx(first["probability"][2], abs=1e-6)}
+    assert 0 < first["decided_s"] <= first["kept_s"]
+    assert first["at_s"] == pytest.approx(4 * 0.15 + 3 * 0.1 + 81.92 / 5000 + 0.3, abs=0.01)
+    assert (last["rule"], last["of"] in {"A1_01", "A1_02", "A2_01", "A2_02"}) == (1, True)
+    likeliest = max(lines_of(out)[:4], key=lambda line: line["rules"][0]["urgency"])
+    assert lines_of(out)[4]["of"] == likeliest["field"]
+
+
+def test_what_was_kept_gives_the_same_predictions_again(done: tuple[Path, Outcome], predictor: Predictor) -> None:
+    out, _ = done
+    made = Predictions.read(out / "predictions.parquet")
+    catalog = Catalog.read(out / "catalog.parquet")
+    assert catalog.ids == made.ids
+    again = predictor.predict(read_field(source) for source in of_catalog(catalog))
+    assert np.abs(again.probability - made.probability).max() < 1e-6  # one field at a time, or sixteen
+    assert (again.predicted, again.status, again.warnings) == (made.predicted, made.status, made.warnings)
+
+
+def test_the_catalog_knows_pixel_size_well_and_truth(done: tuple[Path, Outcome]) -> None:
+    out, _ = done
+    entries = list(Catalog.read(out / "catalog.parquet"))
+    assert {entry.pixel_size for entry in entries} == {5.12, 2.56}
+    assert {entry.well for entry in entries} == {"A1", "A2"}
+    assert all(entry.target is not None for entry in entries)
+    assert len({entry.target for entry in entries if entry.well == "A1"} - {()}) <= 1
+
+
+def test_a_second_run_finds_it_complete(done: tuple[Path, Outcome], make_plan: Any, predictor: Predictor) -> None:
+    out, _ = done
+    before = (out / "decisions.jsonl").read_bytes()
+    outcome = run_plan(make_plan(), predictor, out)
+    assert (outcome.new, outcome.fields) == (0, 10)
+    assert (out / "decisions.jsonl").read_bytes() == before
+
+
+def test_another_plan_or_bundle_or_folder_is_refused(
+    done: tuple[Path, Outcome], make_plan: Any, make_bundle: Any, predictor: Predictor, tmp_path: Path
+) -> None:
+    out, _ = done
+    with pytest.raises(LociscopeError, match="was begun with another plan"):
+        run_plan(make_plan({"budget.fields": 5}), predictor, out)
+    with pytest.raises(LociscopeError, match="was begun with another bundle"):
+        run_plan(make_plan(), open_bundle(make_bundle(tmp_path / "other", seed=7), threads=1), out)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("x")
+    with pytest.raises(LociscopeError, match="is not of `lociscope microscope`"):
+        run_plan(make_plan(), predictor, tmp_path / "mine")
+
+
+def test_without_limits_nothing_moves(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"The plan has no \[limits\]"):
+        run_plan(make_plan({"limits": None}), predictor, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_planned_field_outside_the_limits_refuses_the_plan(
+    make_plan: Any, predictor: Predictor, tmp_path: Path
+) -> None:
+    with pytest.raises(LociscopeError, match=r"Field 'A2_01' lies at x 8918.1 µm, outside the limits -1000 to 5000"):
+        run_plan(make_plan({"limits.x": [-1000.0, 5000.0]}), predictor, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("error", [TimeoutError("no frame"), RuntimeError("Camera image buffer read failed")])
+def test_a_camera_that_times_out_keeps_what_was_acquired(
+    make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(SimulatedCamera, "snap", failing_after(9, fail))
+    outcome = run_plan(make_plan(), predictor, tmp_path / "out")
+    assert outcome.error is not None
+    assert outcome.error.startswith("Field 'A2_01': the camera gave no picture (")
+    assert Predictions.read(tmp_path / "out" / "predictions.parquet").ids == ["A1_01", "A1_02"]
+    monkeypatch.undo()
+    outcome = run_plan(make_plan(), predictor, tmp_path / "out")
+    assert (outcome.error, outcome.fields, outcome.new) == (None, 10, 8)
+    assert [line["field"] for line in lines_of(tmp_path / "out")][:4] == ["A1_01", "A1_02", "A2_01", "A2_02"]
+
+
+def test_a_camera_that_never_comes_back_is_not_waited_for(
+    make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+    monkeypatch.setattr(SimulatedPlate, "photograph", lambda *_, lit: np.zeros((32, 32), np.uint16))
+    monkeypatch.setattr(SimulatedCamera, "snap", failing_after(5, release.wait))
+    outcome = run_plan(make_plan({"microscope.timeout_s": 0.3}), predictor, tmp_path / "out")
+    release.set()
+    assert outcome.hung
+    assert outcome.error is not None
+    assert "gave no picture within 0.4 s" in outcome.error
+    assert Predictions.read(tmp_path / "out" / "predictions.parquet").ids == ["A1_01"]
+
+
+def test_a_camera_that_gives_nothing_at_all(
+    make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise TimeoutError("no frame")
+
+    monkeypatch.setattr(SimulatedCamera, "snap", failing_after(0, fail))
+    outcome = run_plan(make_plan(), predictor, tmp_path / "out")
+    assert (outcome.fields, outcome.error is not None) == (0, True)
+    assert not (tmp_path / "out" / "predictions.parquet").exists()
+
+
+def test_an_interrupt_keeps_what_was_acquired_and_a_second_call_goes_on(
+    make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import _thread
+
+    monkeypatch.setattr(SimulatedCamera, "snap", failing_after(7, _thread.interrupt_main))
+    outcome = run_plan(make_plan(), predictor, tmp_path / "out")
+    monkeypatch.undo()
+    assert outcome.interrupted
+    assert outcome.error is None
+    held = Predictions.read(tmp_path / "out" / "predictions.parquet").ids
+    assert held[0] == "A1_01"
+    assert len(held) < 10
+    with (tmp_path / "out" / "left.csv").open() as file:
+        assert "interrupted" in {row["why"] for row in csv.DictReader(file)}
+    outcome = run_plan(make_plan(), predictor, tmp_path / "out")
+    names = [line["field"] for line in lines_of(tmp_path / "out")]
+    assert len(names) == len(set(names)) == outcome.fields == 10
+
+
+def test_a_line_cut_off_by_a_kill_is_imaged_again(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
+    plan = make_plan({"rules": []})
+    run_plan(plan, predictor, tmp_path / "out")
+    path = tmp_path / "out" / "decisions.jsonl"
+    path.write_bytes(path.read_bytes()[:-40])
+    record = tmp_path / "out" / "run.json"
+    record.write_text(record.read_text().replace("true", "false"))
+    outcome = run_plan(plan, predictor, tmp_path / "out")
+    assert (outcome.new, outcome.fields) == (1, 4)
+    assert [line["field"] for line in lines_of(tmp_path / "out")] == ["A1_01", "A1_02", "A2_01", "A2_02"]
+
+
+def test_the_predictor_never_holds_the_camera_up(
+    make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All planned pictures are taken while the first decision is still being made."""
+    pictures: list[int] = []
+    good = SimulatedCamera.snap
+
+    def snap(self: SimulatedCamera, buffer: np.ndarray) -> Any:
+        pictures.append(self._bench.pictures)
+        return good(self, buffer)
+
+    prepare = predictor.prepare
+
+    def slow(field: Any) -> Any:
+        limit = time.monotonic() + 30
+        while len(pictures) < 16 and time.monotonic() < limit:
+            time.sleep(0.01)
+        assert len(pictures) >= 16
+        return prepare(field)
+
+    monkeypatch.setattr(SimulatedCamera, "snap", snap)
+    monkeypatch.setattr(predictor, "prepare", slow)
+    assert run_plan(make_plan(), predictor, tmp_path / "out").error is None
+
+
+def test_memory_is_bounded_where_the_predictor_is_slower_for_long(
+    make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "MOST_BYTES", 1)
+    assert run_plan(make_plan(), predictor, tmp_path / "out").fields == 10
+
+
+def test_a_field_that_cannot_be_predicted_is_listed_and_the_rest_goes_on(
+    make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = predictor.prepare
+
+    def some(field: Any) -> Any:
+        if field.id == "A1_02":
+            raise LociscopeError("Field 'A1_02' is no good.")
+        return prepare(field)
+
+    monkeypatch.setattr(predictor, "prepare", some)
+    outcome = run_plan(make_plan(), predictor, tmp_path / "out")
+    assert [failure.id for failure in outcome.failures] == ["A1_02"]
+    assert "A1_02" in (tmp_path / "out" / "failures.csv").read_text()
+    assert (tmp_path / "out" / "fields" / "A1_02.ome.tif").exists()
+    assert "A1_02" not in Catalog.read(tmp_path / "out" / "catalog.parquet").ids
+
+
+@pytest.mark.parametrize("error", [LociscopeError("No space left."), ZeroDivisionError("surprise")])
+def test_what_ends_the_predictor_ends_the_run(
+    make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*args: object) -> None:
+        raise error
+
+    monkeypatch.setattr(follow, "write_ome_tiff", fail)
+    outcome = run_plan(make_plan(), predictor, tmp_path / "out")
+    assert outcome.fields == 0
+    assert outcome.error is not None
+    assert str(error).rstrip(".") in outcome.error
+
+
+def test_predictions_are_kept_in_a_log(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
+    pytest.importorskip("sqlalchemy", reason="the extra monitor is not installed")
+    from lociscope.log import open_log
+
+    with open_log(str(tmp_path / "log.sqlite")) as log:
+        run_plan(make_plan({"rules": []}), predictor, tmp_path / "out", log=log)
+        window = log.read()
+    assert window.predictions.ids == ["A1_01", "A1_02", "A2_01", "A2_02"]
+    assert set(window.commands) == {"microscope"}
+
+
+def test_the_demo_camera_runs_a_plan(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
+    pytest.importorskip("mm_test_adapters", reason="DemoCamera's adapters are not installed")
+    from lociscope.microscope.plan import Plan
+
+    shipped = Plan.read("demo")
+    scope = shipped.microscope.model_copy(update={"frame": (128, 96)})
+    always = shipped.rules[0].model_copy(update={"when": "Nucleoli >= 0", "most": 3})
+    plan = shipped.model_copy(update={"microscope": scope, "rules": (always,)})
+    outcome = run_plan(plan, predictor, tmp_path / "out")
+    assert (outcome.error, outcome.fields, outcome.again) == (None, 7, 3)
+    entries = list(Catalog.read(tmp_path / "out" / "catalog.parquet"))
+    assert {entry.pixel_size for entry in entries} == {0.325, 0.1625}
+    assert read_field(next(iter(of_catalog(Catalog.read(tmp_path / "out" / "catalog.parquet"))))).pixels.shape == (
+        96,
+        128,
+        4,
+    )
+    assert all(entry.target is None for entry in entries)
+    assert (tmp_path / "out" / "micro-manager.log").exists()
+
+
+def test_a_configuration_that_cannot_be_switched_on(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
+    config = tmp_path / "scope.cfg"
+    dyes = "".join(f"ConfigGroup,Channel,{name},Camera,Binning,1\n" for name in ("red", "green", "blue", "yellow"))
+    config.write_text(f"Device,Camera,NoSuchVendor,Cam\n{dyes}Label,Objective,0,10x\nLabel,Objective,1,20x\n")
+    with pytest.raises(LociscopeError, match="cannot be switched on"):
+        run_plan(make_plan({"microscope.config": str(config)}), predictor, tmp_path / "out")
+    with pytest.raises(UsageError, match="there is no file"):
+        run_plan(make_plan({"microscope.config": "simulate"}), predictor, tmp_path / "out2")
