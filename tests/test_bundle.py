@@ -26,10 +26,13 @@ from lociscope.bundle import (
     Card,
     Decision,
     InputSpec,
+    Reference,
     Score,
     Selftest,
     card_bytes,
     read_bundle,
+    read_reference,
+    reference_bytes,
     write_bundle,
 )
 from lociscope.errors import LociscopeError
@@ -374,3 +377,66 @@ def test_nothing_heavy_is_imported(statement: str) -> None:
     code = f"import sys; {statement}; print(*sorted(set(sys.modules) & set({heavy!r})))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def reference(n: int = 3, names: tuple[str, ...] = ("a", "b"), wide: int = 5) -> Reference:
+    generator = np.random.default_rng(1)
+    statistics, probability, embedding = (generator.random((n, width), np.float32) for width in (len(names), 28, wide))
+    return Reference(names, statistics, probability, embedding)
+
+
+@pytest.mark.parametrize("wide", [0, 5])
+def test_a_reference_comes_back(folder: Path, wide: int) -> None:
+    assert read_reference(read_bundle(folder)) is None
+    made = reference(wide=wide)
+    write_bundle(folder, card(reference={"fields": 3}), model(), selftest(), {"reference.npz": reference_bytes(made)})
+    bundle = read_bundle(folder)
+    read = read_reference(bundle)
+    assert read is not None
+    assert read.names == made.names
+    np.testing.assert_array_equal(read.statistics, made.statistics)
+    np.testing.assert_array_equal(read.probability, made.probability)
+    np.testing.assert_allclose(read.embedding, made.embedding, rtol=1e-3)
+    assert bundle.card.reference == {"fields": 3}
+
+
+REFERENCE = {
+    "schema": 1,
+    "names": np.array(["a", "b"]),
+    "statistics": np.zeros((3, 2), np.float32),
+    "probability": np.zeros((3, 28), np.float32),
+    "embedding": np.zeros((3, 5), np.float16),
+}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"schema": 2}, "has schema 2, newer than 1"),
+        ({"statistics": np.zeros((3, 3), np.float32)}, "holds (3, 3) of float32 where 3 rows"),
+        ({"statistics": np.zeros((0, 2), np.float32)}, "holds (0, 2)"),
+        ({"statistics": np.float32(1)}, "holds ()"),
+        ({"probability": np.zeros((2, 28), np.float32)}, "holds (2, 28)"),
+        ({"probability": np.full((3, 28), np.nan)}, "rows of finite floats"),
+        ({"embedding": np.zeros(3, np.float16)}, "holds (3,)"),
+        ({"embedding": np.zeros((3, 5), int)}, "holds (3, 5) of int64"),
+        ({"names": np.array([1, 2])}, "where 3 rows"),
+        ({"names": np.array([{}, {}], object)}, "is damaged (Object arrays cannot be loaded"),
+    ],
+)
+def test_references_that_do_not_fit(folder: Path, arrays: dict[str, Any], said: str) -> None:
+    write_bundle(folder, card(), model(), selftest(), {"reference.npz": npz(**REFERENCE | arrays)})
+    bundle = read_bundle(folder)
+    with pytest.raises(LociscopeError) as told:
+        read_reference(bundle)
+    assert said in str(told.value)
+
+
+def test_a_reference_that_lacks_an_array_is_cut_short_or_unpacks_to_too_much_is_refused(folder: Path) -> None:
+    some = {name: array for name, array in REFERENCE.items() if name != "embedding"}
+    whole = reference_bytes(reference())
+    giant = npz(**REFERENCE | {"statistics": np.zeros((1 << 24, 2), np.float32)})
+    for data, said in ((npz(**some), "is damaged"), (whole[:-9], "is damaged"), (giant, "more than 64 MiB")):
+        write_bundle(folder, card(), model(), selftest(), {"reference.npz": data})
+        with pytest.raises(LociscopeError, match=said):
+            read_reference(read_bundle(folder))

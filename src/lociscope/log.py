@@ -311,7 +311,7 @@ def _tables() -> "tuple[sa.Table, sa.Table]":
 
 def _iso(moment: datetime) -> str:
     """Text that sorts as time does."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _halved(embedding: np.ndarray | None, row: int) -> bytes | None:

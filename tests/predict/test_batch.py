@@ -12,7 +12,9 @@ import pytest
 
 from lociscope.errors import LociscopeError
 from lociscope.images.field import Field
+from lociscope.images.read import read_field
 from lociscope.images.sources import Failure, FieldSource, find_fields
+from lociscope.log import LogError, open_log
 from lociscope.predict import batch
 from lociscope.predict.batch import Outcome, predict_to_file
 from lociscope.predict.job import Options
@@ -350,3 +352,44 @@ def test_few_fields_are_in_memory_however_many_there_are(
     # A call of the network, those that are ready, and for each thread one being read.
     assert most <= 4 + 2 * workers + 1 + 2 * workers + 2
     assert live == 0
+
+
+def test_what_is_predicted_is_logged_with_embeddings_that_the_table_does_not_keep(
+    predictor: Predictor, fields: Path, tmp_path: Path, small_parts: None
+) -> None:
+    found, _ = find_fields([fields])
+    with open_log(str(tmp_path / "log.db")) as log:
+        outcome = predict_to_file(predictor, found, tmp_path / "out.parquet", Options(), log=log)
+        assert (outcome.new, outcome.unlogged) == (9, 0)
+        assert predict_to_file(predictor, found, tmp_path / "out.parquet", Options(), log=log).new == 0
+        kept = log.read()
+    made = Predictions.read(tmp_path / "out.parquet")
+    assert made.embedding is None
+    assert kept.predictions.ids == made.ids
+    np.testing.assert_array_equal(kept.predictions.probability, made.probability)
+    whole = predictor.predict([read_field(source) for source in found], embeddings=True)
+    assert kept.predictions.embedding is not None
+    assert whole.embedding is not None
+    np.testing.assert_allclose(kept.predictions.embedding, whole.embedding, atol=1e-3)
+    np.testing.assert_array_equal(kept.statistics[3], predictor.prepare(read_field(found[3])).statistics)
+    assert (set(kept.bundles), set(kept.commands)) == ({predictor.bundle.sha256}, {"predict"})
+
+
+def test_a_log_that_fails_costs_no_prediction_and_is_told(
+    predictor: Predictor, fields: Path, tmp_path: Path, small_parts: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, _ = find_fields([fields])
+    with open_log(str(tmp_path / "log.db")) as log:
+        add = log.add
+
+        def fail_twice(made: Predictions, statistics: np.ndarray, *, bundle: str, command: str) -> None:
+            assert list((tmp_path / "out.parts").glob("*.npz"))  # already safe
+            if set(made.ids) & {"f2", "f6"}:
+                raise LogError("The log is full. Make space.")
+            add(made, statistics, bundle=bundle, command=command)
+
+        monkeypatch.setattr(log, "add", fail_twice)
+        outcome = predict_to_file(predictor, found, tmp_path / "out.csv", Options(), log=log)
+        assert (outcome.new, outcome.unlogged, outcome.trouble) == (9, 4, "The log is full. Make space.")
+        assert log.read().predictions.ids == ["f0", "f1", "f4", "f5", "f8"]
+    assert Predictions.read(tmp_path / "out.csv").ids == [f"f{number}" for number in range(9)]

@@ -144,11 +144,11 @@ def _moment(text: str | None, option: str) -> datetime | None:
         if ago:
             return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise UsageError(
             f"{option} {text!r} is no time. Write 2026-11-24, 2026-11-24T08:00, or how long ago: 12h, 7d, 2w."
         ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _of_file(path: Path) -> "Sample":

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 PART = 16
 """Calls of the network in one part, so 256 fields: what a kill can cost."""
 
-Call = tuple[Predictions, list[PreparedField]]
-"""What one call of the network gave, and of what."""
+Call = tuple[Predictions, np.ndarray]
+"""What one call of the network gave, and the statistics of its fields."""
 
 logger = logging.getLogger(__name__)
 
@@ -103,14 +103,14 @@ def predict_to_file(
         job.prepare()
     prepared = _prepared(predictor, todo, workers, outcome.failures)
     embeddings = options.embeddings or (log is not None and "embedding" in predictor.engine.outputs)
-    predicted = ((predictor.run(some, embeddings=embeddings), some) for some in batched(prepared, BATCH))
+    predicted = (_call(predictor, some, embeddings) for some in batched(prepared, BATCH))
     for calls in batched(_counted(predicted, outcome, len(broken), len(todo), progress), PART):
         made = Predictions.join([call for call, _ in calls])
         part = made if options.embeddings else replace(made, embedding=None)
         job.write_part(part, prints)
         parts.append(part)
         if log is not None:
-            _log(log, made, [each for _, some in calls for each in some], predictor, outcome)
+            _log(log, made, np.concatenate([statistics for _, statistics in calls]), predictor, outcome)
     if any(map(len, parts)) or stale & held.keys():
         earlier = [job.earlier()] if held else []
         table = merged(earlier, parts, stale, [source.id for source in sources])
@@ -137,11 +137,14 @@ def _counted(
         yield call
 
 
+def _call(predictor: Predictor, fields: list[PreparedField], embeddings: bool) -> Call:
+    return predictor.run(fields, embeddings=embeddings), np.stack([each.statistics for each in fields])
+
+
 def _log(
-    log: "PredictionLog", made: Predictions, fields: list[PreparedField], predictor: Predictor, outcome: Outcome
+    log: "PredictionLog", made: Predictions, statistics: np.ndarray, predictor: Predictor, outcome: Outcome
 ) -> None:
     """Writes to the log what is already safe on disk."""
-    statistics = np.stack([each.statistics for each in fields])
     try:
         log.add(made, statistics, bundle=predictor.bundle.sha256, command="predict")
     except LociscopeError as error:

@@ -1,0 +1,92 @@
+"""`lociscope models`: added, listed, shown, promoted, rolled back, retired."""
+
+import getpass
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lociscope.bundle import Selftest, read_bundle, write_bundle
+from lociscope.registry import Registry
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def models(
+    lociscope: Command, make_bundle: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Command:
+    """`models("list")` runs `lociscope models list` on a registry of two versions."""
+    monkeypatch.setenv("LOCISCOPE_REGISTRY", str(tmp_path / "models"))
+    for seed in range(2):
+        made = make_bundle(tmp_path / f"b{seed}", seed)
+        code, out, err = lociscope("models", "add", made, "--why", "new")
+        assert (code, err, out.startswith(f"tiny{seed}-0-")) == (0, "", True)
+    return lambda *words: lociscope("models", *words)
+
+
+def test_a_life_of_two_versions(models: Command, tmp_path: Path) -> None:
+    assert models("promote", "tiny0", "--why", "first", "--who", "ann")[0] == 0
+    code, out, _ = models("promote", "tiny1", "--why", "better", "--who", "ann")
+    assert (code, out.startswith("production is tiny1-0-")) == (0, True)
+    newest, oldest = models("list")[1].splitlines()
+    assert newest.startswith("tiny1-0-")
+    assert newest.endswith("production")
+    assert oldest.split()[-1] == getpass.getuser()
+    code, out, _ = models("rollback", "--why", "worse", "--who", "bob")
+    assert (code, out.startswith("production is tiny0-0-")) == (0, True)
+    assert models("retire", "tiny1", "--why", "worse")[0] == 0
+    assert models("list")[1].splitlines()[0].endswith("retired")
+    code, out, _ = models("show", "production")
+    assert "in use as                production" in out
+    assert out.splitlines()[-1].split("  ")[1:] == ["rollback production", "bob", "worse"]
+
+
+def test_json(models: Command) -> None:
+    models("promote", "tiny0", "--why", "first", "--who", "ann")
+    newest, oldest = json.loads(models("list", "--json")[1])
+    assert (newest["aliases"], oldest["aliases"]) == ([], ["production"])
+    shown = json.loads(models("show", "tiny0", "--json")[1])
+    assert shown["sha256"] == oldest["sha256"]
+    assert [event["action"] for event in shown["history"]] == ["add", "promote"]
+    assert shown["limits"] == "For tests."
+
+
+def test_what_does_not_reproduce_its_self_test_is_refused(models: Command, tmp_path: Path) -> None:
+    good = read_bundle(tmp_path / "b0")
+    wrong = Selftest(good.selftest.input, np.clip(good.selftest.probabilities + 0.01, 0, 1))
+    write_bundle(tmp_path / "wrong", good.card, good.model, wrong, {})
+    version = models("add", tmp_path / "wrong")[1].strip()
+    models("promote", "tiny1")
+    before = Registry(tmp_path / "models").path()
+    code, out, err = models("promote", version)
+    assert (code, out) == (4, "")
+    assert f"'{version}' is not promoted to 'production'. Bundle" in err
+    assert "fails its self-test on this machine" in err
+    assert Registry(tmp_path / "models").path() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("promote", "tyni0-0"), "Did you mean 'tiny0-0'?"),
+        (("rollback", "--alias", "prod"), "has no alias 'prod'"),
+        (("add", "b7"), "is no bundle"),
+        (("show", "tiny"), "Write more of its name"),
+    ],
+)
+def test_mistakes_are_told(models: Command, words: tuple[str, ...], sentence: str) -> None:
+    code, out, err = models(*words)
+    assert (code, out) == (1, "")
+    assert sentence in err
+
+
+def test_a_user_without_a_name(models: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise OSError("no name")
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    models("promote", "tiny0")
+    assert Registry(tmp_path / "models").state().history[-1].who == "unknown"

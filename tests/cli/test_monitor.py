@@ -1,0 +1,162 @@
+"""`lociscope monitor check`: from a log or Predictions to a sentence, a page, JSON and an exit code."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lociscope.bundle import read_bundle, reference_bytes, write_bundle
+from lociscope.cli.monitor import _moment
+from lociscope.errors import UsageError
+from lociscope.images.field import Field
+from lociscope.predict.predictor import open_bundle
+from lociscope.predict.reference import measure_reference
+from lociscope.registry import Registry
+
+Command = Callable[..., tuple[int, str, str]]
+WriteField = Callable[..., Path]
+
+
+def pixels(seed: int, gain: float = 1.0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    made = rng.gamma(2, 30, (32, 32, 4)) * np.array([gain, 1, 1, 1]) * rng.uniform(0.7, 1.3, 4)
+    return np.asarray(np.clip(made, 0, 255), np.uint8)
+
+
+@pytest.fixture
+def logs(lociscope: Command, write_field: WriteField, tmp_path: Path) -> Path:
+    """Twelve fields in `before.db` and `before.parquet`, as many alike in `alike.*`, and of dim red in `dim.*`."""
+    for name, first, gain in (("before", 0, 1.0), ("alike", 100, 1.0), ("dim", 200, 0.3)):
+        for number in range(12):
+            write_field(f"f{number}", tmp_path / name, pixels(first + number, gain))
+        words = ("--pixel-size", 164 / 32, "--embeddings", "--log", f"{name}.db")
+        assert lociscope("predict", name, "-o", f"{name}.parquet", *words)[0] == 0
+    return tmp_path
+
+
+@pytest.fixture
+def referred(tiny_bundle: Path, tmp_path: Path) -> Path:
+    """The tiny bundle with a reference of sixty fields."""
+    bundle = read_bundle(tiny_bundle)
+    fields = (Field(str(number), pixels(number), 164 / 32) for number in range(300, 360))
+    reference, _ = measure_reference(open_bundle(tiny_bundle), fields, "fields of this test")
+    extra = {"reference.npz": reference_bytes(reference)}
+    write_bundle(tmp_path / "referred", bundle.card, bundle.model, bundle.selftest, extra)
+    return tmp_path / "referred"
+
+
+def test_drift_is_told_in_words_and_by_the_exit_code(lociscope: Command, logs: Path) -> None:
+    code, out, err = lociscope("monitor", "check", "--log", "dim.db", "--reference", "before.db", "-o", "page.html")
+    assert code == 4
+    head, *lines, page = out.splitlines()
+    assert head == "drift: log 'dim.db' (12 fields) is unlike log 'before.db', at a level of 0.05"
+    assert any(line.startswith("  The red channel ") for line in lines)
+    assert not any("blue" in line for line in lines)
+    assert "shows only large shifts" in err
+    assert page == "page.html"
+    assert "What the model makes of them" in (logs / page).read_text()
+
+
+def test_no_drift_is_exit_0_and_json_says_all(lociscope: Command, logs: Path) -> None:
+    code, out, _ = lociscope("monitor", "check", "--log", "alike.db", "--reference", "before.db", "--json")
+    found = json.loads(out)
+    assert (code, found["drifted"], found["sentences"], found["schema"]) == (0, False, [], 1)
+    assert (len(found["statistics"]), len(found["places"])) == (34, 28)
+    assert found["embedding"]["p"] > 0.05
+    code, out, _ = lociscope("monitor", "check", "--log", "alike.db", "--reference", "before.db")
+    assert (code, out.split(":")[0]) == (0, "no drift")
+
+
+def test_predictions_are_compared_without_statistics(lociscope: Command, logs: Path) -> None:
+    code, out, err = lociscope("monitor", "check", "dim.parquet", "--reference", "before.parquet", "--json")
+    found = json.loads(out)
+    assert (found["statistics"], code) == ([], 4 if found["drifted"] else 0)
+    assert found["embedding"] is not None
+    assert lociscope("predict", "before", "-o", "before.csv", "--pixel-size", 164 / 32)[0] == 0
+    code, _, err = lociscope("monitor", "check", "dim.parquet", "--reference", "before.csv")
+    assert "note: The reference has no embeddings, so they are not compared" in err
+
+
+def test_the_bundle_that_predicted_is_the_reference_by_default(
+    lociscope: Command, logs: Path, referred: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--pixel-size", 164 / 32, "--log", "mine.db")
+    assert lociscope("predict", "alike", "-o", "mine.csv", "-b", referred, *words)[0] == 0
+    assert lociscope("predict", "dim", "-o", "dim.csv", "-b", referred, *words)[0] == 0
+    monkeypatch.delenv("LOCISCOPE_BUNDLE")
+    code, _, err = lociscope("monitor", "check", "--log", "mine.db")
+    assert code == 1
+    assert "which is not the one that ships and no --registry is named. Name it with --bundle" in err
+    Registry(logs / "models").add(referred, who="ann", why="")
+    for option, named in (("--registry", "models"), ("--bundle", "referred"), ("--reference", "referred")):
+        code, out, _ = lociscope("monitor", "check", "--log", "mine.db", option, named)
+        assert (code, "the reference of tiny0 (60 fields" in out) == (4, True)
+
+
+def test_rows_of_other_bundles_are_left_out_and_that_is_said(
+    lociscope: Command, logs: Path, make_bundle: Callable[..., Path]
+) -> None:
+    other = make_bundle(logs / "other", 5)
+    words = ("--pixel-size", 164 / 32, "-b", other, "--log", "before.db")
+    assert lociscope("predict", "alike", "-o", "other.csv", *words)[0] == 0
+    _, _, err = lociscope("monitor", "check", "--log", "before.db", "-b", other, "--reference", "alike.db")
+    assert "note: 12 fields of other bundles in that time left out." in err
+    assert "only the intensities of the pixels are compared" in err
+
+
+def test_a_window_is_a_time(lociscope: Command, logs: Path) -> None:
+    words = ("monitor", "check", "--log", "alike.db", "--reference", "before.db")
+    code, _, err = lociscope(*words, "--since", "2100-01-01")
+    assert code == 1
+    assert "holds no row of that time; its rows are from 2" in err
+    assert lociscope(*words, "--since", "1h", "--until", "2100-01-01T00:00+02:00")[0] == 0
+    code, _, err = lociscope(*words, "--reference-until", "2001-01-01")
+    assert (code, "Change --reference-since or --reference-until" in err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        ((), 2, "There is nothing to check"),
+        (("--log", "none.db"), 1, "There is no log 'none.db'"),
+        (("--log", "empty.db"), 1, "Log 'empty.db' is empty"),
+        (("--log", "newer.db"), 1, "has schema 9, newer than 1"),
+        (("--log", "few.db", "--reference", "before.db"), 1, "Log 'few.db' is too small to tell drift from chance: 3"),
+        (("--log", "before.db"), 1, "carries no reference. Export it again"),
+        (("--log", "before.db", "--since", "yesterday"), 2, "--since 'yesterday' is no time"),
+        (("--log", "before.db", "--group", "("), 2, "is no regular expression"),
+        (("none.parquet",), 1, "Cannot read Predictions"),
+    ],
+)
+def test_what_cannot_be_checked_is_told(
+    lociscope: Command, logs: Path, words: tuple[str, ...], code: int, sentence: str
+) -> None:
+    from lociscope.log import open_log
+
+    for name in ("empty.db", "newer.db"):
+        open_log(str(logs / name)).close()
+    with sqlite3.connect(logs / "newer.db") as connection:
+        connection.execute("UPDATE lociscope_log SET value = '9'")
+    connection.close()
+    few = ("predict", *(f"before/f{number}_{colour}.png" for number in range(3) for colour in
+           ("red", "green", "blue", "yellow")))  # fmt: skip
+    assert lociscope(*few, "-o", "few.csv", "--log", "few.db")[0] == 0
+    said = lociscope("monitor", "check", *words)
+    assert (said[0], said[1]) == (code, "")
+    assert sentence in said[2]
+
+
+def test_times() -> None:
+    assert _moment(None, "--since") is None
+    assert _moment("2026-11-24T08:00", "--since") == datetime(2026, 11, 24, 8, tzinfo=UTC)
+    assert _moment("2026-11-24T08:00+02:00", "--since") == datetime(2026, 11, 24, 6, tzinfo=UTC)
+    ago = _moment("2d", "--since")
+    assert ago is not None
+    assert 47 * 3600 < (datetime.now(UTC) - ago).total_seconds() < 49 * 3600
+    for text in ("", "2", "0001-01-01T00:00+02:00", "d", "24.11.2026"):
+        with pytest.raises(UsageError, match="is no time"):
+            _moment(text, "--since")
