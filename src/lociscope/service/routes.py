@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
@@ -130,10 +131,12 @@ def picture_of_example(name: str) -> Response:
     return Response(thumbnail(example_named(name)), media_type="image/jpeg")
 
 
-@router.get("/examples/{name}.json", response_model=Answer, include_in_schema=False)
 @router.get(
     "/examples/{name}", response_model=Answer, responses={503: COMPLAINTS[503]}, summary="Predict a shipped example"
 )
+@router.get(
+    "/examples/{name}.json", response_model=Answer, include_in_schema=False
+)  # known before the other: it is more special
 async def example(request: Request, name: Annotated[str, Path(description="As / lists them.")]) -> Response:
     """Predicts one of the simulated fields that ship with the service."""
     parts = parts_of(request)
@@ -190,7 +193,5 @@ async def _answered(request: Request, parts: Parts, outcome: Outcome, shown: Exa
         parts.journal.add(outcome)
     if outcome.picture is None:
         return Response(outcome.answer.model_dump_json(), media_type="application/json")
-    bars = bars_of(outcome.answer)
-    return HTMLResponse(
-        render("result.html", request, answer=outcome.answer, bars=bars, picture=outcome.picture, example=shown)
-    )
+    values = {"answer": outcome.answer, "bars": bars_of(outcome.answer), "picture": outcome.picture, "example": shown}
+    return HTMLResponse(await run_in_threadpool(render, "result.html", request, **values))
