@@ -273,5 +273,5 @@ def vary(line: CellLine, rng: np.random.Generator) -> CellLine:
         lobed=line.lobed * wobble[5] * (1.7 if rng.random() < 0.12 else 1.0),
         rise=line.rise * wobble[6],
         focus=line.focus * wobble[7],
-        cover=float(np.clip(line.cover * rng.uniform(0.45, 1.15), 0.15, 1)),
+        cover=float(np.clip(line.cover * rng.uniform(0.35, 1.1), 0.15, 1)),
     )

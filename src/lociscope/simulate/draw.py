@@ -15,6 +15,8 @@ CHUNK = 1_000_000
 """Pixels that one batch of stamps may hold, so that memory stays flat however many are drawn."""
 PIXEL_VARIANCE = 1 / 12
 """Variance of a square pixel of side 1: what sampling adds to the width of a dot."""
+SEEN = 0.6
+"""Size in µm below which light is spread out before it is seen."""
 SPLINE_POWER = 151 / 315
 """Variance that cubic B-spline interpolation leaves of white noise, per axis (the integral of B3²)."""
 
@@ -187,6 +189,19 @@ class Canvas:
         tall = np.ascontiguousarray(np.asarray(tall, np.float32).T)
         square = sum(shift[k] * tall[rows + k] for k in range(4))
         return np.asarray(square, np.float32).T / np.float32(SPLINE_POWER)
+
+    def seen(self, image: Image) -> float:
+        """How bright a picture of unit brightness still is when nothing below `SEEN` is resolved, 0.3–1."""
+        step = max(1, round(SEEN / self.pixel_size))
+        side = self.size // step * step
+        parts = image[:side, :side].reshape(side // step, step, side // step, step).mean((1, 3)).ravel()
+        high = float(parts.max(initial=0))
+        bright = parts[parts > 0.1 * high]
+        if not bright.size:
+            return 1.0
+        return float(
+            np.clip(np.partition(bright, int(0.9 * (bright.size - 1)))[int(0.9 * (bright.size - 1))], 0.3, 1.0)
+        )
 
     def blur(self, image: Image, sigma: float) -> Image:
         """Blurs by a Gaussian of `sigma` µm; broad ones are computed on a coarser grid."""

@@ -22,7 +22,7 @@ from lociscope.simulate.specimen import REFERENCE_SIZE, Specimen, draw_specimen
 from lociscope.simulate.structures import build_scene
 from lociscope.workers import in_order
 
-VERSION = 1
+VERSION = 2
 """Raised whenever equal arguments come to give other pixels; an atlas or a cache of another version is another one."""
 FIELDS_PER_SPECIMEN = 2
 """Fields that follow one another and show the same specimen: cell line, protein, microscope."""

@@ -44,8 +44,8 @@ def walk(
     own = (cell + 1).astype(np.uint16)
     turn = rng.choice(np.array([-0.9, 0.9], np.float32), count)
     angle = angle.astype(np.float32)
-    curl = rng.standard_normal((steps, count), dtype=np.float32) * np.float32(wander)
-    curl += rng.standard_normal(count, dtype=np.float32) * np.float32(0.3 * wander)
+    curl = rng.standard_normal((steps, count), dtype=np.float32) * np.float32(0.6 * wander)
+    curl += rng.standard_normal(count, dtype=np.float32) * np.float32(0.6 * wander)
     extent, scale = scene.canvas.extent, 1 / scene.canvas.pixel_size
     last = scene.canvas.size - 1
     flat = scene.owner.ravel()
@@ -64,43 +64,56 @@ def walk(
 def grow_microtubules(rng: np.random.Generator, scene: Scene) -> tuple[Image, NDArray[np.intp]]:
     """Tracks of the microtubules, and the row of the cell of each.
 
-    Some start at the organising centre, the rest around the nucleus; none in mitotic cells.
+    Some start at the organising centre, some around the nucleus, the rest anywhere in the cell; none in mitotic cells.
     """
     cells, line = scene.cells, scene.line
-    dense = rng.uniform(0.45, 1.0)
-    counts = np.where(cells.mitotic, 0, np.clip(dense * cells.radius**2 * 0.75, 30, 340)).astype(np.intp)
+    dense = rng.uniform(0.5, 1.1)
+    counts = np.where(cells.mitotic, 0, np.clip(dense * cells.radius**2 * 0.8, 30, 360)).astype(np.intp)
     cell = np.repeat(np.arange(len(cells)), counts)
-    from_pole = rng.random(len(cell)) < rng.uniform(0.2, 0.65)
+    kind = rng.random(len(cell))
+    from_pole = kind < rng.uniform(0.1, 0.5)
     around = rng.uniform(0, 2 * np.pi, len(cell))
-    ring = cells.nucleus_radius[cell] * rng.uniform(0.9, 1.25, len(cell))
+    away = np.where(kind > 0.55, 1, rng.uniform(0.95, 1.2, len(cell))) * cells.nucleus_radius[cell]
+    away = away + (kind > 0.55) * rng.random(len(cell)) * (cells.radius - cells.nucleus_radius)[cell]
     spread = rng.normal(0, 0.5, (2, len(cell)))
-    y = np.where(from_pole, cells.pole_y[cell] + spread[0], cells.nucleus_y[cell] + ring * np.sin(around))
-    x = np.where(from_pole, cells.pole_x[cell] + spread[1], cells.nucleus_x[cell] + ring * np.cos(around))
+    y = np.where(from_pole, cells.pole_y[cell] + spread[0], cells.nucleus_y[cell] + away * np.sin(around))
+    x = np.where(from_pole, cells.pole_x[cell] + spread[1], cells.nucleus_x[cell] + away * np.cos(around))
     tangent = around + rng.choice([-1.0, 1.0], len(cell)) * rng.uniform(0.2, 1.4, len(cell))
     angle = np.where(from_pole, rng.uniform(0, 2 * np.pi, len(cell)), tangent)
-    steps = int(np.clip(line.nucleus / 2 * line.spread * np.sqrt(line.stretch) * 1.2 / STEP, 8, 40))
-    tracks = walk(rng, scene, y.astype(np.float32), x.astype(np.float32), cell, angle, steps, 0.13)
+    steps = int(np.clip(line.nucleus / 2 * line.spread * np.sqrt(line.stretch) * 1.6 / STEP, 10, 48))
+    tracks = walk(rng, scene, y.astype(np.float32), x.astype(np.float32), cell, angle, steps, rng.uniform(0.1, 0.26))
     keep = rng.integers(steps // 3, steps + 2, len(cell))
     late = np.arange(steps + 1)[None, :] > keep[:, None]
     stop = tracks[np.arange(len(cell)), np.minimum(keep, steps)]
     return np.where(late[..., None], stop[:, None], tracks), cell
 
 
+def trace_microtubules(rng: np.random.Generator, scene: Scene) -> Image:
+    """The microtubules as lines, 1 where they are dense; bundles shine less than the sum of their lines."""
+    tracks = scene.microtubules
+    steps = tracks.shape[1] - 1
+    weight = rng.gamma(4, 1 / 4, (len(tracks), 1)) * rng.gamma(6, 1 / 6, (len(tracks), steps))
+    middle = (tracks[:, 1:] + tracks[:, :-1]) / 2 - np.stack([scene.cells.pole_y, scene.cells.pole_x], 1)[
+        scene.microtubule_cell
+    ][:, None]
+    weight *= 1 + rng.uniform(0, 1.4) * np.exp(-np.square(middle).sum(-1) / 4)
+    lines = scene.canvas.strokes(tracks, weight)
+    lines = lines / (1 + np.float32(0.07) * lines)
+    level = float(np.quantile(lines[lines > 0], 0.7)) if np.any(lines > 0) else 1.0
+    return np.asarray(lines / np.float32(max(level, 1e-6)))
+
+
 def microtubules(rng: np.random.Generator, scene: Scene, *, over_nucleus: float) -> Image:
-    """The microtubules as lines, dim at the edges and over the nucleus.
+    """The microtubules, dim at the edges and over the nucleus.
 
     Args:
         rng: Source of randomness.
         scene: The cells.
         over_nucleus: How much of them shows across the nucleus, 0–1.
     """
-    tracks = scene.microtubules
-    steps = tracks.shape[1] - 1
-    weight = rng.gamma(3, 1 / 3, (len(tracks), 1)) * rng.gamma(4, 1 / 4, (len(tracks), steps))
-    lines = scene.canvas.strokes(tracks, weight)
-    fade = np.exp(-np.maximum(scene.beyond, 0) / (scene.line.focus * rng.uniform(0.7, 1.6)))
-    lines = lines / (1 + 0.07 * lines)  # bundles near the organising centre shine less than the sum of their lines
-    return np.asarray(lines * scene.body**0.3 * (0.7 + 0.3 * fade) * (1 - (1 - over_nucleus) * scene.hidden))
+    thick = scene.body * scene.filling
+    around = 1 - rng.uniform(0.15, 0.65) * np.exp(-np.abs(scene.beyond - 2.5) / 3)
+    return np.asarray(scene.lines * thick * around * (1 - (1 - over_nucleus) * scene.hidden))
 
 
 def spindles(rng: np.random.Generator, scene: Scene, *, dots: bool = False) -> Image:

@@ -9,7 +9,7 @@ from lociscope.simulate.draw import Image, unit
 from lociscope.simulate.layout import Cells
 from lociscope.simulate.patterns import PATTERNS, pattern_of
 from lociscope.simulate.patterns.registry import Levels
-from lociscope.simulate.patterns.vesicles import unidentified
+from lociscope.simulate.patterns.vesicles import granular, unidentified
 from lociscope.simulate.scene import Scene
 
 COMPANIONS: dict[int, tuple[tuple[int, float, float, float], ...]] = {
@@ -98,9 +98,8 @@ def make_protein(rng: np.random.Generator, places: Sequence[int]) -> Protein:
         for other, chance, low, high in COMPANIONS.get(place, ()):
             if rng.random() < chance and other not in {role.place for role in roles}:
                 roles.append(_role(rng, other, rng.uniform(low, high), labelled=False))
-    weak = 0.06 if named else 0.5
-    haze = [min(3 * weak, float(rng.gamma(0.8, weak / 0.8))) * (rng.random() < 0.75) for _ in range(2)]
-    strangers = float(rng.uniform(0.1, 0.5)) if rng.random() < (0.15 if named else 0.6) else 0.0
+    haze = [min(3 * weak, float(rng.gamma(1.0, weak))) for weak in ((0.15, 0.1) if named else (0.5, 0.5))]
+    strangers = float(rng.uniform(0.05, 0.4)) if rng.random() < (0.45 if named else 0.6) else 0.0
     return Protein(tuple(roles), (haze[0], 0.6 * haze[1]), strangers)
 
 
@@ -158,18 +157,23 @@ def green_channel(
         The light of the protein; for each drawn place its own light, 1 where bright, before it is weighed; and for each
         drawn place the strength in each cell.
     """
-    expression = np.exp(rng.normal(0, 1.0, len(scene.cells)))
+    expression = np.exp(rng.normal(0, 0.8, len(scene.cells)))
     light, parts, levels = scene.canvas.blank(), {}, {}
     for role in protein.roles:
         level = cell_levels(rng, role, scene.cells, expression)
         part = PATTERNS[role.place].draw(scene, rng, role.style, level)
-        light = light + np.float32(role.strength) * part
+        light = light + np.float32(role.strength / scene.canvas.seen(part)) * part
         parts[role.place], levels[role.place] = part, level * role.strength
+    light = light * np.exp(
+        rng.uniform(0, 0.45) * scene.canvas.noise(rng, rng.uniform(12, 30))
+    )  # to one side of its cell
     even = expression**0.2
-    grain = np.clip(1 + 0.3 * scene.canvas.noise(rng, 0.8), 0.2, 2) * scene.mesh ** rng.uniform(0, 0.6)
     cytoplasm, nucleus = protein.haze
-    light = light + scene.spread(even) * grain * (
-        np.float32(cytoplasm) * scene.cytoplasm * scene.body + np.float32(nucleus) * scene.nucleus
+    light = light + scene.spread(even) * (
+        np.float32(cytoplasm) * scene.cytoplasm * scene.body * granular(scene, rng)
+        + np.float32(nucleus)
+        * scene.nucleus
+        * np.exp(rng.uniform(0.1, 0.4) * scene.canvas.noise(rng, 0.5) - 0.3 * scene.grain)
     )
     if protein.strangers:
         light = light + np.float32(protein.strangers) * unit(unidentified(scene, rng, even))

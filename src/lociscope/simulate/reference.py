@@ -9,47 +9,46 @@ from lociscope.simulate.scene import Scene
 
 def red_channel(rng: np.random.Generator, scene: Scene) -> Image:
     """Tubulin: microtubules, spindles, bridges, and free tubulin."""
-    lines = microtubules(rng, scene, over_nucleus=0.03 + 0.35 * rng.random() ** 2)
-    level = max(float(np.quantile(lines[lines > 0], 0.7)), 1e-6) if np.any(lines > 0) else 1.0
-    expression = scene.spread(np.exp(rng.normal(0, 0.25, len(scene.cells))))
-    free = rng.uniform(0.03, 0.2) * scene.body * (1 - 0.7 * scene.hidden)
+    lines = microtubules(rng, scene, over_nucleus=0.04 + 0.45 * rng.random() ** 2)
+    expression = scene.spread(np.exp(rng.normal(0, 0.2, len(scene.cells))))
+    free = rng.uniform(0.03, 0.2) * scene.body * scene.filling * (1 - 0.7 * scene.hidden)
     dividing = 1.6 * unit(spindles(rng, scene)) + 0.25 * scene.body * (scene.spread(scene.cells.mitotic))
-    growing = (lines / level * 0.6 + free) * expression * gaps(scene)
+    growing = (0.6 * lines + free) * expression * gaps(scene)
     return np.asarray(growing + dividing + 1.5 * bridges(rng, scene))
 
 
 def blue_channel(rng: np.random.Generator, scene: Scene) -> Image:
     """DNA: nuclei with texture and dark nucleoli; condensed chromosomes are brighter."""
     canvas = scene.canvas
-    grain = np.exp(rng.uniform(0.16, 0.38) * scene.grain + 0.1 * canvas.noise(rng, 4))
-    level = scene.spread(np.exp(rng.normal(0, 0.16, len(scene.cells))))
+    grain = np.exp(rng.uniform(0.16, 0.38) * scene.grain + 0.05 * canvas.noise(rng, 4))
+    level = scene.spread(np.exp(rng.normal(0, 0.22, len(scene.cells))))
     dark = 1 - rng.uniform(0.4, 0.75) * canvas.blur(scene.nucleoli, 0.2)
     cells = scene.cells
     blurred = rng.random(len(cells)) < rng.uniform(0, 0.4)  # nuclei whose edge is not in the slice
     edge = scene.spread(np.where(blurred, rng.uniform(1, 2.5, len(cells)), rng.uniform(0.3, 0.9, len(cells))))
     soft = np.clip(0.5 - scene.beyond / np.maximum(edge, scene.canvas.pixel_size), 0, 1) * scene.spread(~cells.mitotic)
-    nuclei = soft * np.clip(grain, 0.2, 3) * dark * (1 - 0.4 * np.exp(np.minimum(scene.beyond, 0) / 0.7))
-    stray = rng.uniform(0.002, 0.02) * scene.body
+    nuclei = soft * np.clip(grain, 0.2, 3) * dark * (1 - 0.3 * np.exp(np.minimum(scene.beyond, 0) / 0.5))
+    stray = 0.015 * rng.random() ** 2 * scene.body
     return np.asarray((np.maximum(nuclei, 0) + stray + 1.7 * scene.chromatin * np.clip(grain, 0.4, 2)) * level)
 
 
 def yellow_channel(rng: np.random.Generator, scene: Scene) -> Image:
     """ER: a net that is dense around the nucleus and thins out to the edge."""
     net = reticulum(rng, scene)
-    level = scene.spread(np.exp(rng.normal(0, 0.3, len(scene.cells))))
+    level = scene.spread(np.exp(rng.normal(0, 0.22, len(scene.cells))))
     return np.asarray(net * level * gaps(scene))
 
 
 def reticulum(rng: np.random.Generator, scene: Scene) -> Image:
     """The ER's net; 1 where it is dense."""
     canvas = scene.canvas
-    fade = np.exp(-np.maximum(scene.beyond, 0) / (scene.line.focus * rng.uniform(0.6, 2.2)))
-    patches = np.clip(1 + 0.3 * canvas.noise(rng, 7), 0.2, 2)
-    rim = 0.35 * np.exp(-((scene.beyond / 0.5) ** 2))
-    within = rng.uniform(0.06, 0.5) * scene.mesh * scene.hidden
+    fade = 1 / (1 + np.square(np.maximum(scene.beyond, 0) / (scene.line.focus * rng.uniform(0.5, 1.4))))
+    patches = np.clip(1 + 0.2 * canvas.noise(rng, 7), 0.2, 2)
+    rim = 0.05 * np.exp(-((scene.beyond / 0.5) ** 2))
+    within = rng.uniform(0.06, 0.55) * scene.mesh * scene.hidden
     spindle = scene.spread(scene.cells.mitotic) * np.exp(-np.maximum(scene.beyond, 0) / 2)
-    mesh = scene.mesh * patches
-    cytoplasm = scene.cytoplasm * scene.body * (0.65 + fade) * mesh * (1 - 0.7 * spindle)
+    mesh = scene.mesh * patches * scene.filling * scene.along ** rng.uniform(0.15, 0.45)
+    cytoplasm = scene.cytoplasm * scene.body**1.2 * (0.3 + fade) * mesh * (1 - 0.7 * spindle)
     return np.asarray(cytoplasm + rim * scene.body * (1 - spindle) + within, np.float32)
 
 

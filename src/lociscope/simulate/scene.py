@@ -10,6 +10,8 @@ from lociscope.simulate.cell_lines import CellLine
 from lociscope.simulate.draw import Canvas, Image, Values
 from lociscope.simulate.layout import MITOTIC, Cells, State
 
+TAILS = 4
+"""Most tails of a cell."""
 FAR = np.float32(9.0)
 """Potential of a pixel that no cell reaches; 1 is the edge of a cell or nucleus."""
 
@@ -41,6 +43,9 @@ class Scene:
         droplet: The same of lipid droplets, holes in the ER.
         microtubules: Their tracks (n, steps, 2) in µm.
         microtubule_cell: Row of the cell of each track.
+        lines: The microtubules as a picture, 1 where they are dense.
+        filling: What all that fills the cytoplasm shares, about 1: thin and thick parts, organelles that leave no room.
+        along: How much of the microtubules runs through a pixel beside its surroundings, about 1.
     """
 
     canvas: Canvas
@@ -65,6 +70,9 @@ class Scene:
     droplet: Image = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     microtubules: Image = field(default_factory=lambda: np.zeros((0, 2, 2), np.float32))
     microtubule_cell: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
+    lines: Image = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    filling: Image = field(default_factory=lambda: np.ones((1, 1), np.float32))
+    along: Image = field(default_factory=lambda: np.ones((1, 1), np.float32))
 
     def spread(self, values: Values | NDArray[np.bool_]) -> Image:
         """A picture that holds each cell's value in its pixels, 0 outside."""
@@ -134,20 +142,24 @@ def shape_cells(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells:
     """
     radius = line.nucleus / 2 * line.spread
     grid = (np.arange(canvas.size, dtype=np.float32) + 0.5) * canvas.pixel_size
-    amplitude = line.rough * rng.uniform(0.7, 1.3)
+    amplitude = line.rough * rng.uniform(0.8, 1.7)
+    ragged = 0.5 * rng.random() ** 2  # µm
     bend = [
         canvas.noise(rng, radius * 0.9) * (amplitude * radius * 0.8)
-        + canvas.noise(rng, radius * 0.3) * (amplitude * radius * 0.22)
+        + canvas.noise(rng, radius * 0.3) * (amplitude * radius * 0.2)
+        + canvas.noise(rng, 2.4) * ragged
         for _ in range(2)
     ]
     lobes = [
-        canvas.noise(rng, line.nucleus * 0.4) * (line.lobed * rng.uniform(0.5, 1.6) * line.nucleus / 2)
+        canvas.noise(rng, line.nucleus * 0.4) * (line.lobed * rng.uniform(0.5, 1.7) * line.nucleus / 2)
         for _ in range(2)
     ]
+    tails = _tails(rng, line, cells)
+    bean = rng.normal(0, 0.12, len(cells)) * (1 + 2 * (rng.random(len(cells)) < 0.15))
     best, second, rim = (np.full(canvas.shape, FAR) for _ in range(3))
     out = _Fields(best, second, rim, np.zeros(canvas.shape, np.uint16))
     for row in range(len(cells)):
-        _put_cell(out, canvas, line, cells, row, grid, bend, lobes)
+        _put_cell(out, canvas, line, cells, row, grid, bend, lobes, tails[row], bean[row])
     return out
 
 
@@ -160,8 +172,13 @@ def _put_cell(
     grid: Image,
     bend: list[Image],
     lobes: list[Image],
+    tails: Values,
+    bean: float,
 ) -> None:
-    reach = max(cells.long[row] * 1.2 + line.rough * cells.wide[row], cells.nucleus_long[row] * 1.8) + 2
+    reach = (
+        max(cells.long[row] * (1.2 + tails[:, 1].max()) + line.rough * cells.wide[row], cells.nucleus_long[row] * 1.8)
+        + 2
+    )
     window = tuple(
         slice(max(0, int((c - reach) / canvas.pixel_size)), max(0, int((c + reach) / canvas.pixel_size) + 1))
         for c in (cells.y[row], cells.x[row])
@@ -170,12 +187,11 @@ def _put_cell(
     if not y.size or not x.size:
         return
     calm = 0.25 if cells.state[row] in MITOTIC else 1.0
-    potential = _ellipse(
-        y - cells.y[row] + calm * bend[0][window],
-        x - cells.x[row] + calm * bend[1][window],
-        cells.angle[row], cells.long[row], cells.wide[row], line.pointed * calm,
-    )  # fmt: skip
-    rim = _nucleus(cells, row, y + lobes[0][window], x + lobes[1][window])
+    dy, dx = y - cells.y[row] + calm * bend[0][window], x - cells.x[row] + calm * bend[1][window]
+    potential = _ellipse(dy, dx, cells.angle[row], cells.long[row], cells.wide[row], line.pointed * calm)
+    if calm == 1:
+        potential = potential / _stretched(dy, dx, tails)
+    rim = _nucleus(cells, row, y + lobes[0][window], x + lobes[1][window], bean)
     potential = np.minimum(potential, 0.6 * rim)
     best, second = out.best[window], out.second[window]
     wins = potential < best
@@ -183,6 +199,31 @@ def _put_cell(
     best[wins] = potential[wins]
     out.rim[window][wins] = rim[wins]
     out.owner[window][wins] = row + 1
+
+
+def _tails(rng: np.random.Generator, line: CellLine, cells: Cells) -> Values:
+    """Directions in which cells are drawn out to points, and by how much of their radius: (n, TAILS, 2)."""
+    count = len(cells)
+    along = np.repeat(cells.angle[:, None], TAILS, 1) + np.pi * np.arange(TAILS)
+    angle = np.where(np.arange(TAILS) < 2, along, 0) + rng.normal(
+        0, np.where(np.arange(TAILS) < 2, 0.3, 9), along.shape
+    )
+    most = (0.12 + 0.5 * line.pointed) * rng.uniform(0.4, 1.6)
+    length = most * rng.gamma(1.5, 1 / 1.5, (count, TAILS)) * (rng.random((count, TAILS)) < 0.75)
+    return np.stack([angle, length.clip(0, 1.2)], -1).astype(np.float32)
+
+
+def _stretched(y: Image, x: Image, tails: Values) -> Image:
+    """How much farther the outline reaches in each direction, 1 where there is no tail."""
+    scale = 1 / np.sqrt(y * y + x * x + np.float32(1e-3))
+    reach = np.ones_like(scale)
+    for angle, length in tails:
+        if length > 0.03:
+            toward = np.maximum((y * np.sin(angle) + x * np.cos(angle)) * scale, 0)
+            for _ in range(3):
+                toward *= toward
+            reach += length * toward
+    return reach
 
 
 def _ellipse(y: Image, x: Image, angle: float, long: float, wide: float, pointed: float) -> Image:
@@ -195,15 +236,17 @@ def _ellipse(y: Image, x: Image, angle: float, long: float, wide: float, pointed
     return np.float32(1 - pointed) * round_ + np.float32(0.85 * pointed) * (np.abs(u) + np.abs(v))
 
 
-def _nucleus(cells: Cells, row: int, y: Image, x: Image) -> Image:
-    """0 in the centre, 1 on the outline of a nucleus, or of the chromosomes of a mitotic cell."""
+def _nucleus(cells: Cells, row: int, y: Image, x: Image, bean: float) -> Image:
+    """0 in the centre, 1 on the outline of a nucleus, more or less bent, or of the chromosomes of a mitotic cell."""
     dy, dx = y - cells.nucleus_y[row], x - cells.nucleus_x[row]
     angle = cells.nucleus_angle[row]
     long, wide = cells.nucleus_long[row], cells.nucleus_wide[row]
     radius = np.sqrt(long * wide)
     state = cells.state[row]
     if state in (State.INTERPHASE, State.DAUGHTER):
-        return _ellipse(dy, dx, angle, long, wide, 0)
+        cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+        bend = np.float32(bean / radius) * ((dx * cos + dy * sin) ** 2 - np.float32(0.3 * long**2))
+        return _ellipse(dy + bend * cos, dx - bend * sin, angle, long, wide, 0)
     if state == State.METAPHASE:
         return _ellipse(dy, dx, angle + np.pi / 2, radius * 0.72, radius * 0.2, 0)
     if state == State.PROMETAPHASE:

@@ -4,7 +4,7 @@ import numpy as np
 
 from lociscope.simulate.cell_lines import CellLine
 from lociscope.simulate.draw import Canvas, Image
-from lociscope.simulate.filaments import grow_microtubules
+from lociscope.simulate.filaments import grow_microtubules, trace_microtubules
 from lociscope.simulate.layout import Cells, lay_out
 from lociscope.simulate.scene import FAR, Scene, per_cell, shape_cells
 
@@ -42,6 +42,8 @@ def build_scene(
     scene.droplet = _grow_droplets(rng, scene, droplets)
     scene.debris = _scatter_debris(rng, scene, debris)
     scene.microtubules, scene.microtubule_cell = grow_microtubules(rng, scene)
+    scene.lines = trace_microtubules(rng, scene)
+    scene.filling, scene.along = _fill(rng, scene), _follow(rng, scene)
     return scene
 
 
@@ -58,26 +60,29 @@ def _rasterise(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells: 
     depth = distance_transform_edt(inside & ~edge).astype(np.float32) * np.float32(canvas.pixel_size)
     beyond = np.where(inside, (shape.rim - 1) * per_cell(owner, cells.nucleus_radius), FAR * 10)
     soft = np.clip(0.5 - beyond / np.float32(canvas.pixel_size), 0, 1).astype(np.float32)
-    slope = np.clip((0.25 - beyond) / rng.uniform(0.7, 2.5), 0, 1)
+    slope = np.clip((0.25 - beyond) / rng.uniform(0.5, 2.0), 0, 1)
     mitotic = per_cell(owner, cells.mitotic) > 0
     rise = np.where(cells.mitotic, 1.0, line.rise * np.exp(rng.normal(0, 0.25, len(cells))))
-    thick = 1 - np.exp(-(depth + 0.25) / np.maximum(per_cell(owner, rise), 0.1))
+    thick = 1 - np.exp(-(((depth + 0.1) / np.maximum(per_cell(owner, rise), 0.1)) ** 1.5))
     close = per_cell(owner, cells.radius) * (shape.second - shape.best) / 2
+    touching = inside & (shape.second < TOUCHING)
+    wall = rng.uniform(0.35, 0.9) * np.exp(-close / 3)  # cells stand high where they lean on one another
+    body = np.where(inside, np.where(touching, np.maximum(thick, wall), thick), 0)
     return Scene(
         canvas=canvas,
         line=line,
         cells=cells,
         owner=owner,
         nuclei=np.where((beyond < 0) & inside, owner, 0).astype(np.uint16),
-        body=np.where(inside, thick, 0).astype(np.float32),
+        body=body.astype(np.float32),
         nucleus=np.where(mitotic, 0, soft),
         hidden=np.where(mitotic, soft, slope).astype(np.float32),
         chromatin=np.where(mitotic, soft, 0),
         cytoplasm=np.where(inside, 1 - np.where(mitotic, soft, slope), 0).astype(np.float32),
         depth=depth,
         beyond=beyond.astype(np.float32),
-        contact=np.where(inside & (shape.second < TOUCHING), close, FAR * 10).astype(np.float32),
-        grain=0.65 * canvas.noise(rng, rng.uniform(1.2, 2.4)) + 0.75 * canvas.noise(rng, 0.75),
+        contact=np.where(touching, close, FAR * 10).astype(np.float32),
+        grain=0.45 * canvas.noise(rng, rng.uniform(1.0, 2.0)) + 0.85 * canvas.noise(rng, rng.uniform(0.5, 0.75)),
         debris=canvas.blank(),
         mesh=_mesh(rng, canvas),
         nucleoli=canvas.blank(),
@@ -87,7 +92,7 @@ def _rasterise(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells: 
 def _mesh(rng: np.random.Generator, canvas: Canvas) -> Image:
     """Ridges of smooth noise, as of a net of tubules; at 0.3 µm a pixel it looks like grains."""
     net = canvas.noise(rng, rng.uniform(0.6, 1.0)) + 0.4 * canvas.noise(rng, 1.8)
-    grains = np.exp(rng.uniform(0.12, 0.4) * canvas.noise(rng, 0.5))
+    grains = np.exp(rng.uniform(0.1, 0.3) * canvas.noise(rng, 0.5))
     return np.asarray(0.2 + np.exp(-np.abs(net) * rng.uniform(0.5, 1.2)) * grains, np.float32)
 
 
@@ -137,7 +142,7 @@ def _scatter_debris(rng: np.random.Generator, scene: Scene, mean: float) -> Imag
     near = scene.at(scene.canvas.blur(scene.body, 2.5), y, x)
     chosen = (scene.at(scene.owner, y, x) == 0) & (near > 0.03) & (rng.random(len(y)) < 0.5)
     radius = rng.uniform(0.3, 1.6, chosen.sum()) * rng.uniform(0.5, 1)
-    blebs = scene.canvas.discs(y[chosen], x[chosen], radius, rng.gamma(2, 0.5, chosen.sum()), hollow=0.4)
+    blebs = scene.canvas.discs(y[chosen], x[chosen], radius, rng.gamma(2, 0.5, chosen.sum()), hollow=0.15)
     return scene.canvas.blur(blebs, 0.2)
 
 
@@ -150,3 +155,21 @@ def _grow_droplets(rng: np.random.Generator, scene: Scene, mean: float) -> Image
     y, x, cell = scene.sample(rng, density, counts)
     radius = np.clip(0.36 * np.exp(rng.normal(0, 0.35, len(y))), 0.2, 1.2)
     return np.stack([y, x, radius, cell], 1).astype(np.float32)
+
+
+def _fill(rng: np.random.Generator, scene: Scene) -> Image:
+    """Thin and thick parts of the cytoplasm, and round organelles that leave no room for anything else."""
+    canvas = scene.canvas
+    uneven = rng.uniform(0.1, 0.35) * canvas.noise(rng, rng.uniform(1.5, 3.0)) + 0.1 * canvas.noise(rng, 6)
+    many = rng.gamma(1.0, 14, len(scene.cells)) * rng.uniform(0.2, 1.5) * ~scene.cells.mitotic
+    y, x, _ = scene.sample(rng, scene.cytoplasm * np.exp(-np.maximum(scene.beyond, 0) / 8), many)
+    radius = np.clip(0.45 * np.exp(rng.normal(0, 0.4, len(y))), 0.2, 1.8)
+    holes = np.clip(canvas.discs(y, x, radius), 0, 1)
+    return np.asarray(np.exp(uneven) * (1 - rng.uniform(0.4, 0.85) * holes), np.float32)
+
+
+def _follow(rng: np.random.Generator, scene: Scene) -> Image:
+    """ER and organelles hang on microtubules: more where there are more of them than around."""
+    canvas = scene.canvas
+    near, around = canvas.blur(scene.lines, rng.uniform(0.2, 0.4)), canvas.blur(scene.lines, 2.5)
+    return np.clip((near + 0.1) / (around + 0.1), 0.2, 4).astype(np.float32)

@@ -4,6 +4,7 @@ import numpy as np
 
 from lociscope.simulate.draw import Image, unit
 from lociscope.simulate.patterns.registry import Levels, pattern
+from lociscope.simulate.patterns.vesicles import granular
 from lociscope.simulate.reference import gaps, reticulum
 from lociscope.simulate.scene import Scene
 
@@ -21,14 +22,14 @@ def endoplasmic_reticulum(scene: Scene, rng: np.random.Generator, style: str, le
 def cytosol(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
     """From the nuclear rim to the edge, smooth to granular, often stronger near the nucleus, which is darker."""
     canvas = scene.canvas
-    grain = rng.uniform(0.3, 0.7) if style == "granular" else rng.uniform(0.03, 0.15)
-    texture = 1 + grain * canvas.noise(rng, rng.uniform(0.5, 1.0)) + 0.15 * canvas.noise(rng, 4)
-    texture = texture * scene.mesh ** rng.uniform(0, 0.6)
-    reach = 5 if style == "central" else 25
-    fade = 0.3 + 0.7 * np.exp(-np.maximum(scene.beyond, 0) / reach)
+    texture = granular(scene, rng)
+    if style == "granular":
+        texture = texture * np.clip(1 + rng.uniform(0.3, 0.7) * canvas.noise(rng, rng.uniform(0.4, 0.8)), 0.1, 3)
+    reach = 5 if style == "central" else rng.uniform(7, 20)
+    fade = 0.15 + 0.85 * np.exp(-np.maximum(scene.beyond, 0) / reach)
     within = rng.uniform(0.1, 0.6) * scene.hidden * (1 - 0.5 * scene.nucleoli)
-    picture = (scene.cytoplasm * fade * (1 - 0.5 * scene.chromatin) + within) * scene.body
-    picture = picture * np.clip(texture, 0.1, 3) * gaps(scene)
+    picture = (scene.cytoplasm * fade * (1 - 0.5 * scene.chromatin) + within) * scene.body**1.3
+    picture = picture * texture * gaps(scene)
     if style == "vacuoles":
         y, x, _ = scene.sample(rng, scene.cytoplasm, rng.gamma(1.5, 14, len(scene.cells)))
         radius = np.clip(0.5 * np.exp(rng.normal(0, 0.45, len(y))), 0.25, 2)

@@ -3,19 +3,19 @@
 import numpy as np
 
 from lociscope.simulate.draw import Image, unit
-from lociscope.simulate.patterns.registry import Levels, pattern
+from lociscope.simulate.patterns.registry import Levels, beside, pattern
 from lociscope.simulate.scene import Scene
 
 
 def released(scene: Scene, levels: Levels) -> Image:
     """Where nuclear proteins go in mitosis: all over the rounded cell, less among the chromosomes."""
-    return scene.spread(levels * scene.cells.mitotic) * scene.body * (1 - 0.6 * scene.chromatin)
+    return scene.spread(beside(levels) * scene.cells.mitotic) * scene.body * (1 - 0.6 * scene.chromatin)
 
 
 def haze(scene: Scene, levels: Levels, strength: float) -> Image:
     """A clear nuclear haze that spares nucleoli, as around speckles and bodies."""
-    between = np.exp(-0.25 * scene.grain)
-    return np.asarray(strength * scene.spread(levels) * scene.nucleus * between * (1 - 0.8 * scene.nucleoli))
+    between = np.exp(-0.3 * scene.grain)
+    return np.asarray(strength * scene.spread(beside(levels)) * scene.nucleus * between * (1 - 0.8 * scene.nucleoli))
 
 
 def rim_of(scene: Scene, soft: Image, width: float) -> Image:
@@ -30,7 +30,7 @@ def nucleoplasm(scene: Scene, rng: np.random.Generator, style: str, levels: Leve
     canvas = scene.canvas
     grain = {"smooth": 0.08, "punctate": 0.45, "holed": 0.15, "clumped": 0.3}[style]
     texture = 1 + grain * canvas.noise(rng, 0.6) + 0.5 * grain * canvas.noise(rng, 2.2 if style == "clumped" else 1.2)
-    texture = texture * np.exp(rng.normal(-0.28, 0.15) * scene.grain)
+    texture = texture * np.exp(rng.normal(-0.2, 0.15) * scene.grain)
     holes = rng.uniform(0.6, 0.95) if style in ("holed", "clumped") else rng.uniform(0, 0.45)
     edge = 1 - np.exp(np.minimum(scene.beyond, 0) / 0.7 - 0.9)
     inside = scene.nucleus * edge * np.clip(texture, 0.1, 3) * (1 - holes * scene.nucleoli)
@@ -57,7 +57,7 @@ def nucleoli(scene: Scene, rng: np.random.Generator, style: str, levels: Levels)
     """Filled, sharp and lobed; or hollow rims; with or without haze."""
     canvas = scene.canvas
     if style == "rim":
-        areas = rim_of(scene, scene.nucleoli, 0.3) + 0.25 * scene.nucleoli
+        areas = rim_of(scene, scene.nucleoli, 0.25) + rng.uniform(0.2, 0.6) * scene.nucleoli
     else:
         areas = scene.nucleoli * np.clip(1 + 0.2 * canvas.noise(rng, 0.8), 0.3, 2)
     around = rng.uniform(0.12, 0.4) if style == "hazy" else rng.uniform(0.0, 0.12)
@@ -85,12 +85,12 @@ def fibrillar_center(scene: Scene, rng: np.random.Generator, style: str, levels:
 def speckles(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
     """Irregular unequal speckles between the chromatin, never in nucleoli, on a clear haze."""
     canvas = scene.canvas
-    patches = np.exp(0.6 * canvas.noise(rng, 2.0) - 0.5 * scene.grain)
+    patches = np.exp(0.6 * canvas.noise(rng, 2.0) - 0.8 * scene.grain)
     density = scene.nucleus * (scene.beyond < -0.6) * (1 - scene.nucleoli) ** 3 * patches
     mean = rng.uniform(20, 38) if style == "mottled" else rng.uniform(35, 60)
     per_cell = mean * (scene.cells.nucleus_radius / 7) ** 2
     y, x, cell = scene.sample(rng, density, per_cell)
-    radius = (0.42 if style == "mottled" else 0.26) * np.exp(rng.normal(0, 0.38, len(y)))
+    radius = (0.46 if style == "mottled" else 0.28) * np.exp(rng.normal(0, 0.38, len(y)))
     spots = canvas.discs(
         y, x, radius, levels[cell] * rng.gamma(4, 0.25, len(y)),
         stretch=rng.uniform(1, 2.4, len(y)), angle=rng.uniform(0, np.pi, len(y)),

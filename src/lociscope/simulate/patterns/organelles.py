@@ -97,7 +97,7 @@ def mitochondria(scene: Scene, rng: np.random.Generator, style: str, levels: Lev
     count, steps = {"threads": (90, 10), "rods": (130, 4), "grains": (220, 1)}[style]
     reach = rng.uniform(3.5, 11)
     density = scene.cytoplasm * scene.body**0.5 * np.exp(-np.maximum(scene.beyond, 0) / reach)
-    density = density * np.exp(0.7 * scene.canvas.noise(rng, 4))
+    density = density * np.exp(0.7 * scene.canvas.noise(rng, 4)) * scene.along ** rng.uniform(0.3, 1.2)
     y, x, cell = scene.sample(rng, density, numbers(scene, rng, count * rng.uniform(0.7, 1.5)))
     out = np.arctan2(y - scene.cells.pole_y[cell], x - scene.cells.pole_x[cell])
     angle = out + rng.normal(0, 0.7, len(y))

@@ -37,6 +37,12 @@ PATTERNS: dict[int, Pattern] = {}
 """Every place that can be drawn, by class number."""
 
 
+def beside(levels: Levels) -> Levels:
+    """Each cell's strength beside that of bright cells, as `unit` makes it: for what shows weakly with a structure."""
+    shown = levels[levels > 0]
+    return levels / np.quantile(shown, 0.85) if len(shown) else levels
+
+
 def pattern(place: int, *styles: str, cover: bool = False) -> Callable[[Draw], Draw]:
     """Registers a function as the pattern of a place."""
 

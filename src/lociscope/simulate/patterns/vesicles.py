@@ -3,7 +3,7 @@
 import numpy as np
 
 from lociscope.simulate.draw import Image, unit
-from lociscope.simulate.patterns.registry import Levels, pattern
+from lociscope.simulate.patterns.registry import Levels, beside, pattern
 from lociscope.simulate.scene import Scene
 
 TYPICAL_AREA = 700.0
@@ -19,14 +19,25 @@ def numbers(scene: Scene, rng: np.random.Generator, mean: float, spread: float =
 def nearness(scene: Scene, distance: float) -> Image:
     """Density of dots in the cytoplasm that falls off from the nucleus over a distance in µm."""
     over = 0.12 * scene.nucleus
-    return np.asarray((scene.cytoplasm + over) * scene.body**0.5 * np.exp(-np.maximum(scene.beyond, 0) / distance))
+    return np.asarray(
+        (scene.cytoplasm + over) * scene.body**0.5 * scene.along**0.5 * np.exp(-np.maximum(scene.beyond, 0) / distance)
+    )
 
 
 def soft_haze(scene: Scene, rng: np.random.Generator, levels: Levels, low: float, high: float) -> Image:
     """Weak cytosol behind dots, of a strength between two, more often weak."""
     strength = np.float32(low + (high - low) * rng.random() ** 2)
-    grain = np.clip(1 + 0.3 * scene.canvas.noise(rng, 0.7), 0.2, 2) * scene.mesh ** rng.uniform(0, 0.6)
-    return np.asarray(strength * scene.spread(levels) * scene.body * (1 - 0.5 * scene.hidden) * grain)
+    return np.asarray(
+        strength * scene.spread(beside(levels)) * scene.body * (1 - 0.5 * scene.hidden) * granular(scene, rng)
+    )
+
+
+def granular(scene: Scene, rng: np.random.Generator) -> Image:
+    """Texture of what fills the cytoplasm, about 1: the grains of a stain, the cytoplasm's own, and that of the ER."""
+    grains = np.exp(rng.uniform(0.1, 0.6) * scene.canvas.noise(rng, rng.uniform(0.3, 0.5)))
+    shared = scene.filling * scene.along ** rng.uniform(0.0, 0.35) * scene.mesh ** rng.uniform(0, 0.6)
+    fade = 0.3 + 0.7 * np.exp(-np.maximum(scene.beyond, 0) / rng.uniform(6, 20))
+    return np.asarray(grains * shared * fade, np.float32)
 
 
 @pattern(8, "even")
@@ -104,7 +115,7 @@ def rods_and_rings(scene: Scene, rng: np.random.Generator, style: str, levels: L
 
 def unidentified(scene: Scene, rng: np.random.Generator, levels: Levels) -> Image:
     """Dots of any kind that annotators call vesicles, or leave unnamed."""
-    mean, distance = np.exp(rng.uniform(np.log(8), np.log(250))), rng.uniform(4, 30)
+    mean, distance = np.exp(rng.uniform(np.log(8), np.log(500))), rng.uniform(4, 20)
     y, x, cell = scene.sample(rng, nearness(scene, distance), numbers(scene, rng, mean, 0.5))
-    sigma = rng.uniform(0.14, 0.35) * np.exp(rng.normal(0, 0.25, len(y)))
-    return scene.canvas.dots(y, x, sigma, levels[cell] * rng.gamma(2, 0.5, len(y)))
+    sigma = rng.uniform(0.1, 0.32) * np.exp(rng.normal(0, 0.25, len(y)))
+    return scene.canvas.dots(y, x, sigma, levels[cell] * rng.gamma(1.3, 1 / 1.3, len(y)))
