@@ -117,3 +117,15 @@ def test_a_bomb_and_an_encrypted_member(tmp_path: Path, monkeypatch: pytest.Monk
     os.utime(path, ns=(7, 7))
     with pytest.raises(LociscopeError, match=r"is encrypted. Unpack the archive"), opened(Place(path, "a.png")):
         pass
+
+
+def test_a_member_whose_own_header_contradicts_the_directory(tmp_path: Path) -> None:
+    """Found by fuzzing: bytes of a name that are no UTF-8, and a header cut short."""
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("é_red.png", b"x")
+    whole = path.read_bytes()
+    for damage in (whole.replace("é_red".encode(), b"\x8a\xff_red", 1), whole[len(whole) - 60 :]):
+        path.write_bytes(damage)
+        with pytest.raises(LociscopeError, match=r"damaged or cut short|no zip archive"):
+            bytes_of(Path(f"{path}!é_red.png"))

@@ -7,7 +7,7 @@ import pytest
 
 from lociscope.bundle import InputSpec
 from lociscope.images.extent import tiles_of
-from lociscope.images.quality import BLURRED_SLOPE, measure, warnings_of, warnings_of_input
+from lociscope.images.quality import BLURRED_SLOPE, CUT_SHARE, measure, share_cut, warnings_of, warnings_of_input
 from lociscope.images.read import read_field
 from lociscope.images.sources import find_fields
 from lociscope.simulate import draw_field
@@ -80,6 +80,37 @@ def test_figures_of_a_plane() -> None:
     assert measure(np.full((16, 16), 7, np.uint16)).parts == 0
 
 
+def discs(*centres: tuple[int, int], side: int = 256, radius: int = 20) -> np.ndarray:
+    y, x = np.mgrid[:side, :side]
+    plane = RNG.integers(0, 20, (side, side)).astype(np.uint8)
+    for row, column in centres:
+        plane[np.hypot(y - row, x - column) < radius] += 150
+    return plane
+
+
+def test_cells_cut_off() -> None:
+    assert share_cut(discs((128, 128), (60, 60), (190, 60))) == 0
+    assert share_cut(discs((0, 128))) == 1
+    assert share_cut(discs((0, 128), (128, 128), (60, 60))) == pytest.approx(0.2, abs=0.03)
+    field = RNG.integers(0, 200, (256, 256, 4), np.uint8)
+    field[..., 2] = discs((0, 100), (100, 0), (255, 200), (128, 128))
+    assert warnings_of(field) == ("cells cut off: 61 % of the nuclei",)
+    assert warnings_of(field.astype(np.uint16) * 257) == warnings_of(field)
+    assert warnings_of(field[:50, :50]) == ()
+
+
+@pytest.mark.parametrize("plane", [np.zeros((256, 256)), RNG.random((256, 256)), np.mgrid[:256, :256][0]])
+def test_what_holds_no_nuclei_has_none_cut_off(plane: np.ndarray) -> None:
+    assert share_cut(plane) < CUT_SHARE
+
+
+@pytest.mark.slow
+def test_simulated_fields_are_rarely_cut_off() -> None:
+    """The figure in `quality`: at most 2 in 100."""
+    cut = [share_cut(draw_field(number, seed=7, size=256).pixels[..., 2]) for number in range(100)]
+    assert np.mean(np.array(cut) > CUT_SHARE) <= 0.02
+
+
 def swapped(pixels: np.ndarray, channel: int) -> np.ndarray:
     order = [0, 1, 2, 3]
     order[2], order[channel] = order[channel], order[2]
@@ -119,6 +150,8 @@ def test_real_fields_are_taken_as_they_are_and_swaps_are_noticed(real_data: Path
     fields = [read_field(source) for folder in folders for source in find_fields([folder])[0]]
     assert len(fields) == 65
     assert not [field.id for field in fields if warnings_of(field.pixels)]
+    quarters = [field.pixels[: len(field.pixels) // 4, : len(field.pixels) // 4, 2] for field in fields]
+    assert sum(share_cut(each) > CUT_SHARE for each in quarters) == 39
     inputs = [tiles_of(field, spec)[0][0] for field in fields]
     assert not [said for each in inputs if (said := warnings_of_input(each))]
     for number, least in ((0, 0.95), (1, 0.8), (3, 0.85)):

@@ -6,6 +6,7 @@ channel of a stack.
 
 import gzip
 import re
+import struct
 import zipfile
 import zlib
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from lociscope.images.picture import MAX_BYTES, check_bytes, damaged, empty
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_UNPACKABLE = (zipfile.BadZipFile, zlib.error, ValueError, struct.error, NotImplementedError, OverflowError)
 _ARCHIVE = re.compile(r"(?P<file>.+?\.zip)!(?P<inside>.+)", re.IGNORECASE | re.DOTALL)
 _STACK = re.compile(r"(?P<file>.+?\.(?:tiff?(?:\.gz)?|zarr(?:/[^!]*)?))!(?P<inside>.+)", re.IGNORECASE | re.DOTALL)
 
@@ -106,7 +108,7 @@ def _member(place: Place) -> bytes:
         check_bytes(len(data), str(place))
     except KeyError as error:
         raise LociscopeError(f"'{place.file}' holds no '{place.member}'. Is it the right archive?") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (*_UNPACKABLE, EOFError, RuntimeError) as error:
         raise damaged(str(place), error) from error
     return data
 
@@ -122,7 +124,7 @@ def open_archive(path: Path) -> zipfile.ZipFile:
         return _archive(path, stat.st_size, stat.st_mtime_ns)
     except OSError as error:
         raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path and its permissions.") from error
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+    except _UNPACKABLE as error:
         raise LociscopeError(f"'{path}' is no zip archive, or is cut short ({error}). Copy it again.") from error
 
 
