@@ -3,7 +3,6 @@
 import importlib.util
 import io
 import os
-import signal
 import subprocess
 import sys
 import zipfile
@@ -116,8 +115,8 @@ def process(*words: object, **environment: str) -> Iterator[tuple[subprocess.Pop
         yield started, address
     finally:
         if started.poll() is None:
-            started.send_signal(signal.SIGTERM)
-            started.wait(30)
+            started.kill()
+            started.wait()
         for pipe in (started.stdout, started.stderr):
             assert pipe is not None
             pipe.close()

@@ -69,9 +69,9 @@ def picture_of(field: Field) -> Picture:
 
 
 def _bar(pixel_size: float | None, columns: int, width: int) -> tuple[int, float]:
-    """The longest usual bar that takes at most a quarter of the width."""
+    """The longest usual bar that takes at most a quarter of the width, if it can be seen."""
     if pixel_size is None:
         return 0, 0.0
     um_per_px = pixel_size * columns / width
-    fitting = [um for um in BARS_UM if um / um_per_px <= width / 4]
+    fitting = [um for um in BARS_UM if width / 50 <= um / um_per_px <= width / 4]
     return (fitting[-1], fitting[-1] / um_per_px) if fitting else (0, 0.0)

@@ -1,7 +1,6 @@
 """What every request passes: the host's name, the key, the size of the body; and headers for every answer."""
 
 import base64
-import binascii
 import hmac
 import logging
 import secrets
@@ -151,12 +150,12 @@ def _bounded(receive: "Receive", most: int) -> "Receive":
 def _brings(request: Request, key: bytes) -> bool:
     """Whether a request brings the key: as a bearer's token, as the password of any user, or in `X-API-Key`."""
     kind, _, value = request.headers.get("authorization", "").partition(" ")
-    given = request.headers.get("x-api-key", "")
+    given = request.headers.get("x-api-key", "").encode("latin-1")
     if kind.lower() == "bearer":
-        given = value.strip()
+        given = value.strip().encode("latin-1")
     elif kind.lower() == "basic":
         try:
-            given = base64.b64decode(value, validate=True).decode().partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError):
+            given = base64.b64decode(value, validate=True).partition(b":")[2]
+        except ValueError:
             return False
-    return hmac.compare_digest(given.encode(), key)
+    return hmac.compare_digest(given, key)

@@ -1,6 +1,7 @@
 """The process: a socket of its own, signals that let work finish, and the address once it answers."""
 
 import ctypes
+import logging
 import signal
 import socket
 import sys
@@ -42,11 +43,11 @@ class Server(uvicorn.Server):
             self._tell()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Takes a signal to stop."""
-        if self._parts.work.stopping:
-            super().handle_exit(sig, frame)
-            return
-        self.interrupted = sig == signal.SIGINT
+        """Takes a signal to stop; the second is obeyed at once."""
+        again = self._parts.work.stopping
+        self.interrupted |= again or sig == signal.SIGINT
+        self.should_exit = self.force_exit = again
+        logging.getLogger("uvicorn.error").disabled = again  # it would tell of each task that is cut off
         self._parts.work.stop()
 
     async def on_tick(self, counter: int) -> bool:
@@ -66,7 +67,7 @@ def serve(app: FastAPI, settings: Settings, started: Callable[[str], None]) -> N
 
     Raises:
         LociscopeError: The address cannot be had.
-        KeyboardInterrupt: SIGINT ended it; after SIGTERM it returns.
+        KeyboardInterrupt: SIGINT ended it, or a second signal; after one SIGTERM it returns.
     """
     _keep_memory()
     listening = _bound(settings.host, settings.port)

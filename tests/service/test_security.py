@@ -1,0 +1,153 @@
+"""Who may ask, by which name, from which page; and what every answer says to browsers."""
+
+import base64
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from lociscope.service import routes
+
+KEY = "correct-horse-battery"
+HTML = {"accept": "text/html"}
+Serve = Callable[..., Any]
+
+
+@pytest.mark.parametrize("address", ["/", "/docs", "/predict", "/nope", "/static/style.css", "/healthz"])
+def test_every_answer_tells_browsers_what_is_not_to_be_done(serve: Serve, address: str) -> None:
+    headers = serve().get(address, headers=HTML).headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "same-origin"
+    assert headers.get("cache-control") == (None if address.startswith("/static") else "no-store")
+    assert "server" not in headers
+    assert "set-cookie" not in headers
+
+
+@pytest.mark.parametrize("address", ["/", "/docs", "/examples/one-place", "/nope"])
+def test_pages_hold_no_script_style_or_foreign_address(serve: Serve, address: str) -> None:
+    page = serve().get(address, headers=HTML).text
+    assert page.count("<script") == page.count('<script src="/static/app.js" defer></script>') == 1
+    assert "style=" not in page
+    assert "<style" not in page
+    assert not [part for part in page.split('"') if part.startswith(("http://", "https://", "//"))]
+
+
+@pytest.mark.parametrize(
+    ("host", "served"),
+    [
+        ("localhost", True),
+        ("LOCALHOST:8000", True),
+        ("127.0.0.1:80", True),
+        ("[::1]:8000", True),
+        ("evil.example", False),
+        ("localhost.evil.example", False),
+        ("", False),
+        ("[", False),
+    ],
+)
+def test_by_other_names_a_local_service_is_not_served(serve: Serve, host: str, served: bool) -> None:
+    answer = serve().get("/healthz", headers={"host": host})
+    assert answer.status_code == (200 if served else 400)
+    assert served or "is not called" in answer.json()["error"]
+
+
+def test_a_proxy_s_name_may_be_allowed(serve: Serve) -> None:
+    client = serve(allow_host=("Cells.example",))
+    assert client.get("/healthz", headers={"host": "cells.example"}).status_code == 200
+    assert client.get("/healthz", headers={"host": "other.example"}).status_code == 400
+
+
+def test_a_page_of_another_site_may_not_send(serve: Serve, make: Any) -> None:
+    client = serve()
+    sent = make.form(make.planes())
+    for origin, status in (
+        ("http://localhost:8000", 200),
+        ("http://localhost:9000", 403),
+        ("https://evil.example", 403),
+        ("null", 403),
+        ("http://[", 403),
+    ):
+        assert client.post("/predict", files=sent, headers={"origin": origin}).status_code == status
+    assert client.get("/", headers={"origin": "https://evil.example"}).status_code == 200
+
+
+def basic(password: str) -> str:
+    return "Basic " + base64.b64encode(f"anyone:{password}".encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        ({"authorization": f"Bearer {KEY}"}, 200),
+        ({"authorization": basic(KEY)}, 200),
+        ({"x-api-key": KEY}, 200),
+        ({"authorization": f"Bearer {KEY}x"}, 401),
+        ({"authorization": f"Bearer {KEY[:-1]}"}, 401),
+        ({"authorization": basic("")}, 401),
+        ({"authorization": "Basic é"}, 401),
+        ({"authorization": "Basic ////"}, 401),
+        ({"authorization": "Bearer"}, 401),
+        ({"x-api-key": ""}, 401),
+    ],
+)
+def test_the_key(serve: Serve, headers: dict[str, str], status: int) -> None:
+    client = serve(host="0.0.0.0", api_key=SecretStr(KEY))  # noqa: S104 - nothing listens
+    sent = {name: value.encode() for name, value in headers.items()}
+    for address in ("/", "/docs", "/metrics", "/openapi.json", "/static/app.js", "/examples/one-place"):
+        assert client.get(address, headers=sent).status_code == status
+    assert client.get("/healthz").status_code == client.get("/readyz").status_code == 200
+    if status == 401:
+        refused = client.get("/", headers=sent)
+        assert refused.headers["www-authenticate"].startswith("Basic")
+        assert KEY not in refused.text
+
+
+def test_a_key_may_hold_any_letters(serve: Serve) -> None:
+    key = "über-größe-schlüssel"
+    client = serve(api_key=SecretStr(key))
+    assert client.get("/", headers={"authorization": basic(key)}).status_code == 200
+    assert client.get("/", headers={"authorization": f"Bearer {key}".encode()}).status_code == 200
+
+
+def test_a_mistake_of_ours_is_a_number_here_and_a_traceback_there(
+    serve: Serve, make: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(routes, "field_in", fail)
+    client = serve()
+    with caplog.at_level(logging.ERROR, "lociscope"):
+        answer = client.post("/predict", files=make.form(make.planes()))
+        page = client.post("/predict", files=make.form(make.planes()), headers=HTML)
+    assert answer.status_code == page.status_code == 500
+    number = answer.json()["error"].removesuffix(".").rpartition(" ")[2]
+    assert f"error {number} at POST /predict" in caplog.text
+    assert "ZeroDivisionError: secret" in caplog.text
+    assert "secret" not in answer.text + page.text
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert client.app.state.parts.work.in_flight == 0
+
+
+def test_what_does_not_fit_into_memory(serve: Serve, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(routes, "field_in", fail)
+    answer = serve().post("/predict", files=make.form(make.planes()))
+    assert (answer.status_code, "memory" in answer.json()["error"]) == (413, True)
+
+
+def test_addresses_that_are_not_there(serve: Serve) -> None:
+    client = serve()
+    assert client.get("/nope").json() == {"error": "There is no such page. Begin at /."}
+    assert client.get("/predict").status_code == 405
+    assert client.get("/static/../settings.py").status_code == 404
+    assert client.get("/static/%2e%2e/settings.py").status_code == 404
+    assert client.get("/examples/..%2f..%2fsettings.py").status_code == 404
