@@ -1,8 +1,8 @@
 """How often drift is reported where nothing has changed, and how often where something has.
 
-Claim: of 1,000 windows of unchanged simulated fields, 250 of each size, at most 5 % raise an alarm. What is seen of three
-shifts (the green channel at 0.7 of its gain, all channels blurred by 0.32 µm, red and yellow swapped) is told by the
-size of the window; nothing is claimed of it.
+Claim: of 1,000 windows of unchanged simulated fields, 250 of each size, at most 5 % raise an alarm. What is seen of
+three shifts (the green channel at 0.7 of its gain, all channels blurred by 0.32 µm, red and yellow swapped) is told by
+the size of the window; nothing is claimed of it.
 
 Windows are resampled: fields are drawn, shifted, measured and predicted once, each of another specimen, and every
 window is a random choice of them without repetition. Unchanged windows are compared twice: with fields of the same
