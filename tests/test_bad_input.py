@@ -223,6 +223,10 @@ def whole(array: np.ndarray, um: float | None = None) -> Maker:
 C = np.moveaxis(pixels(), -1, 0)
 HALF = {"red": "a_red.png", "green": "a_green.png", "blue": "a_blue.png"}
 ALPHA = GREY.convert("RGBA")
+PHOTO = Image.fromarray(np.ascontiguousarray(pixels()[..., :3]))
+GREEN = Image.merge("RGB", [Image.new("L", GREY.size), GREY, Image.new("L", GREY.size)])
+LUT = GREY.copy()
+LUT.putpalette([value for level in range(256) for value in (0, level, 0)])
 
 MAKERS: dict[str, Maker | tuple[Maker, Rules]] = {
     "an empty folder": lambda _: None,
@@ -249,14 +253,18 @@ MAKERS: dict[str, Maker | tuple[Maker, Rules]] = {
     "a PNG whose header claims 60000 × 60000 px": replaced("green", giant_png()),
     "a JPEG whose header claims 60000 × 60000 px": replaced("green", giant_jpeg(), ".jpg"),
     "a TIFF whose header claims 60000 × 60000 px": replaced("green", giant_tiff(), ".tif"),
-    "a palette PNG": replaced("green", encoded("PNG", GREY.convert("P"))),
+    "a palette PNG": replaced("green", encoded("PNG", PHOTO.quantize(256))),
+    "a palette PNG of one colour, as ImageJ writes them": replaced("green", encoded("PNG", LUT)),
     "a PNG with alpha": replaced("green", encoded("PNG", ALPHA)),
-    "a colour PNG for one channel": replaced("green", encoded("PNG", GREY.convert("RGB"))),
+    "a colour PNG for one channel": replaced("green", encoded("PNG", PHOTO)),
+    "a grey PNG saved as RGB": replaced("green", encoded("PNG", GREY.convert("RGB"))),
+    "a green PNG for the green channel": replaced("green", encoded("PNG", GREEN)),
     "a CMYK JPEG": replaced("green", encoded("JPEG", GREY.convert("CMYK")), ".jpg"),
     "a colour photograph for one channel": replaced(
-        "green", encoded("JPEG", Image.fromarray(np.ascontiguousarray(pixels()[..., :3]))), ".jpg"
+        "green", encoded("JPEG", PHOTO), ".jpg"
     ),
-    "a palette TIFF": replaced("green", encoded("TIFF", GREY.convert("P")), ".tif"),
+    "a palette TIFF": replaced("green", encoded("TIFF", PHOTO.quantize(256)), ".tif"),
+    "a palette TIFF of one colour, as ImageJ writes them": replaced("green", encoded("TIFF", LUT), ".tif"),
     "a CMYK TIFF": replaced("green", encoded("TIFF", GREY.convert("CMYK")), ".tif"),
     "a TIFF with alpha": replaced("green", encoded("TIFF", ALPHA), ".tif"),
     "a black-and-white TIFF": replaced("green", encoded("TIFF", GREY.convert("1")), ".tif"),

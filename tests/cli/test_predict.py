@@ -115,7 +115,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 def png(width: int, height: int, bits: int = 8, colour: int = 0) -> bytes:
     """A PNG whose pixels are all 0, whatever its header claims."""
-    samples = {0: 1, 2: 3}[colour]
+    samples = {0: 1, 2: 3, 6: 4}[colour]
     rows = zlib.compress(bytes((1 + 32 * samples * bits // 8) * 32))
     header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
@@ -133,7 +133,7 @@ def spoil(folder: Path, how: str) -> None:
         "far too large": png(60_000, 60_000),
         "another size": png(32, 16),
         "another depth": png(32, 32, bits=16),
-        "a colour picture": png(32, 32, colour=2),
+        "a picture with alpha": png(32, 32, colour=6),
     }
     if how == "missing":
         green.unlink()
@@ -157,7 +157,7 @@ SPOILED = {
     "far too large": "bad_green.png' claims 60000 × 60000 pixels, more than the 67108864",
     "another size": "its green plane is 32 × 16 px of 8 bits, its red one 32 × 32 px of 8 bits",
     "another depth": "its green plane is 32 × 32 px of 16 bits",
-    "a colour picture": "bad_green.png' is a 8-bit RGB PNG",
+    "a picture with alpha": "bad_green.png' is a 8-bit RGB with alpha PNG",
     "missing": "Field 'bad' has no _green file (found red, blue, yellow)",
     "two of them": "Field 'bad' has two green files",
     "a folder": "Is a directory",

@@ -66,6 +66,22 @@ def damaged(name: str, error: Exception | None = None) -> LociscopeError:
     return LociscopeError(f"'{name}' is damaged or cut short{f' ({error})' if error else ''}. Copy it again.")
 
 
+def is_ramp(palette: np.ndarray) -> bool:
+    """Whether a palette is one colour from dark to bright, as ImageJ's lookup tables are: its indices are grey levels.
+
+    Args:
+        palette: (n, 3), the colour of each index, of any range.
+
+    Returns:
+        Whether each of the three rises in proportion to the index, or is nothing; a palette of an optimised
+        picture, whose indices mean nothing, does not.
+    """
+    if len(palette) != 256 or not palette.any():
+        return False
+    straight = np.linspace(0, 1, 256)[:, None] * palette[-1]
+    return bool(np.abs(palette - straight).max() <= max(1.0, palette.max() / 255))
+
+
 def plain(pixels: np.ndarray, name: str) -> np.ndarray:
     """The same values as uint8, uint16 or float32, in this machine's byte order.
 

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from lociscope.errors import LociscopeError, MissingExtraError
-from lociscope.images.picture import MAX_PIXELS, Picture, check_bytes, check_size, damaged, empty, plain
+from lociscope.images.picture import MAX_PIXELS, Picture, check_bytes, check_size, damaged, empty, is_ramp, plain
 from lociscope.images.tiff_tags import Described, describe
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MOST_TEXT = 1 << 24
 _MOST_PAGES = 1 << 14
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
-_COLOURS = {3: "palette", 4: "mask", 5: "CMYK", 6: "YCbCr", 8: "CIELab"}
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3
+_COLOURS = {_PALETTE: "palette", 4: "mask", 5: "CMYK", 6: "YCbCr", 8: "CIELab"}
 _LZW = 5
 
 
@@ -115,7 +115,8 @@ def _read(tiff: "TiffFile", file: IO[bytes], name: str, plane: int | None) -> Pi
 
 def _kind(page: Any, name: str) -> "np.dtype[Any]":  # noqa: ANN401 - tifffile's own type allows None everywhere
     """The type of the pixels, where they are a picture of grey or RGB."""
-    if page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
+    ramp = page.photometric == _PALETTE and page.colormap is not None and is_ramp(page.colormap.T.astype(np.float32))
+    if page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) and not ramp:
         colour = _COLOURS.get(int(page.photometric), f"photometric {int(page.photometric)}")
         raise LociscopeError(f"'{name}' is a {colour} TIFF. Export each channel as a grey TIFF.")
     if page.photometric == _RGB and page.samplesperpixel != 3:
