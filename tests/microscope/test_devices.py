@@ -57,7 +57,7 @@ def test_simulated_time_is_that_of_the_plan(scope: Scope, plan: Any) -> None:
     assert scope.clock() == pytest.approx(spent)
 
 
-def test_the_shutter_is_open_for_pictures_only(scope: Scope, plan: Any) -> None:
+def test_the_shutter_is_open_for_pictures_only(scope: Scope, plan: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = scope.bench
     assert bench is not None
     during = []
@@ -67,7 +67,7 @@ def test_the_shutter_is_open_for_pictures_only(scope: Scope, plan: Any) -> None:
         during.append(lit)
         return photograph(*args, lit=lit)
 
-    bench.plate.photograph = spy  # type: ignore[method-assign]
+    monkeypatch.setattr(bench.plate, "photograph", spy)
     run(scope, plan, events(plan))
     assert during == [True] * 8
     assert not bench.opened

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lociscope.microscope.devices import Bench
     from lociscope.predict.predictor import Predictor
 
-POLL_S = 0.1
+POLL_S = 0.05
 Progress = Callable[[int], None]
 
 
@@ -41,6 +41,7 @@ class Outcome:
         failures: Fields that could not be predicted.
         left: Fields that were planned or asked for, and why they were not imaged.
         seconds: For each new field how long it took from its last picture to its decision.
+        camera_s: How long the camera was at work in this call, by this machine's clock.
         error: The sentence that ended the call before its time, or None.
         interrupted: Whether a person ended it.
         hung: Whether a driver has not come back; the process has to be left without unloading it.
@@ -52,6 +53,7 @@ class Outcome:
     failures: list[Failure] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    camera_s: float = 0.0
     error: str | None = None
     interrupted: bool = False
     hung: bool = False
@@ -119,7 +121,7 @@ def run_plan(
 def _acquire(
     plan: Plan,
     limits: Limits,
-    predictor: "Predictor | None",
+    predictor: "Predictor",
     journal: Journal,
     scope: Scope,
     scale: Scale,
@@ -170,19 +172,21 @@ def _drive(
             failed.append(error)
 
     camera = threading.Thread(target=work, name="camera", daemon=True)
+    began = time.monotonic()
     camera.start()
     longest = plan.microscope.timeout_s + max(plan.channels.of(i).exposure_ms for i in range(len(CHANNEL_NAMES))) / 1000
     while camera.is_alive() and not scope.hung:
         try:
             camera.join(POLL_S)
-            begun = engine.busy_since
-            scope.hung = begun is not None and time.monotonic() - begun > longest
+            busy = engine.busy_since
+            scope.hung = busy is not None and time.monotonic() - busy > longest
         except KeyboardInterrupt:
             if outcome.interrupted:
                 break
             outcome.interrupted = True
             steering.stop()
             runner.cancel()
+    outcome.camera_s = time.monotonic() - began
     runner.events.frameReady.disconnect(follower.frame)
     if failed:
         outcome.error = _told(failed[0])

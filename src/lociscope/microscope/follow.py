@@ -52,7 +52,7 @@ class Follower:
     """Predicts, decides, writes and logs what the camera gives, and never makes it wait.
 
     Args:
-        predictor: The opened bundle; None writes the pictures and decides nothing.
+        predictor: The opened bundle.
         judge: Applies the rules.
         steering: Is told every decision.
         journal: The output folder.
@@ -64,7 +64,7 @@ class Follower:
 
     def __init__(
         self,
-        predictor: "Predictor | None",
+        predictor: "Predictor",
         judge: Judge,
         steering: Steering,
         journal: Journal,
@@ -156,8 +156,6 @@ class Follower:
         """Predicts and tells the decision at once; what can wait is given back, to be done when the picture is safe."""
         predictor, log = self._predictor, self._log
         try:
-            if predictor is None:
-                raise LociscopeError("No bundle was to predict it.")
             prepared = predictor.prepare(field)
             embeddings = log is not None and "embedding" in predictor.engine.outputs
             row = predictor.run([prepared], embeddings=embeddings)

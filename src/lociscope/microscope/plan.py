@@ -251,7 +251,8 @@ def _tuples(value: Any) -> Any:  # noqa: ANN401 - what TOML holds
 
 
 def _sentence(error: ValidationError, what: str) -> str:
-    first = error.errors()[0]
+    errors = error.errors()  # a misspelt key also lacks its right name: the spelling is the cause
+    first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
     key = ".".join(str(part + 1 if isinstance(part, int) else part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         *tables, name = first["loc"]

@@ -61,6 +61,7 @@ def import_core() -> None:
     for handler in logger.handlers[:]:
         logger.removeHandler(handler)
         handler.close()
+    logger.addHandler(logging.NullHandler())
     logger.propagate = False  # what goes wrong is raised by the engine, and told once
 
 

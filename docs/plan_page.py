@@ -1,0 +1,107 @@
+"""Prints docs/reference/microscope-plan.md as the model of the Plan has it; `python docs/plan_page.py > …` writes it."""
+
+from typing import Any, Literal, get_args, get_origin
+
+from lociscope.labels import LABELS
+from lociscope.microscope.plan import Plan, model_at
+from lociscope.microscope.rules import STATUSES
+
+TABLES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("[microscope]", ("microscope",)),
+    ("[[objectives]]", ("objectives",)),
+    ("[channels]", ("channels",)),
+    ("[channels.red], [channels.green], [channels.blue], [channels.yellow]", ("channels", "red")),
+    ("[plate]", ("plate",)),
+    ("[[rules]]", ("rules",)),
+    ("[limits]", ("limits",)),
+    ("[budget]", ("budget",)),
+    ("[timing]", ("timing",)),
+    ("[specimen]", ("specimen",)),
+)
+SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+KINDS = {
+    "tuple[float, float]": "two numbers",
+    "tuple[str, ...]": "names",
+    "dict[str, tuple[str, ...]]": "a table of places by well",
+}
+HEAD = f"""# Plans for a microscope
+
+A plan is a TOML file that says what `lociscope microscope run` does: [how to use one](../how-to/microscope.md). Unknown
+keys are errors that name the nearest right one. `lociscope microscope plan` prints one to begin with.
+
+## Rules
+
+`when` is a condition:
+
+```text
+condition := and ("or" and)*
+and       := not ("and" not)*
+not       := "not" not | "(" condition ")" | comparison
+comparison:= "status" "=" STATUS | PLACE (">=" | "<") NUMBER
+```
+
+A status is {" or ".join(f"`{status}`" for status in STATUSES)}; a number is a probability from 0 to 1, `≥` may stand for
+`>=`, and case does not matter. Places: {", ".join(LABELS)}. A name may stand in double quotes.
+
+Rules are applied to planned fields only, so that no look leads to another without end. A field that two rules ask for
+is imaged for both.
+
+## Before the first table
+
+| key | default | values | meaning |
+|---|---|---|---|
+| `schema` | `1` | 1 | the version of this page |
+"""
+
+
+def allowed(field: Any) -> str:  # noqa: ANN401 - pydantic's FieldInfo, whose metadata is of any kind
+    """The values that a key takes, in short."""
+    found = [each for each in get_args(field.annotation) if get_origin(each) is Literal] or [field.annotation]
+    if get_origin(found[0]) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(found[0]))
+    nested = [each for part in get_args(field.annotation) for each in getattr(part, "__metadata__", ())]
+    limits = [
+        f"{sign} {getattr(limit, name):g}"
+        for each in (*field.metadata, *nested)
+        for limit in (each, *getattr(each, "metadata", ()))
+        for name, sign in SIGNS.items()
+        if hasattr(limit, name)
+    ]
+    return ", ".join(dict.fromkeys(limits)) or KINDS.get(str(field.annotation).replace("typing.", ""), "")
+
+
+def default(field: Any) -> str:  # noqa: ANN401
+    """What holds where a key is left out."""
+    if field.is_required():
+        return "required"
+    value = list(field.default) if isinstance(field.default, tuple) else field.default
+    return "" if value is None or value == {} else f"`{value}`"
+
+
+def rows(fields: dict[str, Any]) -> list[str]:
+    """The keys of a table that are no tables themselves."""
+    return [
+        f"| `{key}` | {default(field)} | {allowed(field)} | {field.description} |"
+        for key, field in fields.items()
+        if field.description and key != "schema_"
+    ]
+
+
+def table(name: str, path: tuple[str, ...]) -> str:
+    """One table, as a section of the page."""
+    model = model_at(path)
+    about = (model.__doc__ or "").split(": ", 1)[-1].strip()
+    head = ["## `" + "`, `".join(name.split(", ")) + "`", "", about[0].upper() + about[1:], ""]
+    return "\n".join(
+        [*head, "| key | default | values | meaning |", "|---|---|---|---|", *rows(model.model_fields), ""]
+    )
+
+
+def page() -> str:
+    """The whole page."""
+    first = [*rows(dict(Plan.model_fields)), ""]
+    return HEAD + "\n".join([*first, *(table(name, path) for name, path in TABLES)])
+
+
+if __name__ == "__main__":
+    print(page(), end="")

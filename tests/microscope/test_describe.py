@@ -1,0 +1,72 @@
+import importlib.util
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lociscope.microscope.acquire import check_plan
+from lociscope.microscope.describe import as_json, clock, describe, estimate, words
+from lociscope.microscope.plan import Plan
+from lociscope.microscope.stops import seconds
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_a_plan_in_words(make_plan: Any) -> None:
+    plan = make_plan()
+    scale, stops = check_plan(plan)
+    text = "\n".join(describe(plan, scale, stops, ["20x: small field: 82 µm"]))
+    for line in (
+        "microscope  simulated, 32 × 32 px",
+        "objective   10x: 5.12 µm a pixel, 164 × 164 µm, overview",
+        "channel     yellow (endoplasmic reticulum): yellow, 100 ms",
+        "rule 1      where status = unsure or Nucleoli ≥ 0.0: 4 fields around its middle with 20x, "
+        "after the planned fields, the likeliest first, at most 6 fields",
+        "limits      x -1000 to 10000, y -1000 to 1000, z -50 to 50 µm",
+        "note        20x: small field: 82 µm",
+        "field       A2_01: x 8918.1, y 0.0 µm, z 0.0",
+        "for 4 fields by the plan's timing, at most",
+    ):
+        assert line in text
+
+
+def test_a_plan_without_limits_says_that_nothing_moves(make_plan: Any) -> None:
+    plan = make_plan({"limits": None, "rules": [], "plate.z": None})
+    scale, stops = check_plan(plan)
+    text = "\n".join(describe(plan, scale, stops))
+    assert "limits      none: nothing will move until the plan has [limits]" in text
+    assert "focus left" in text
+    assert "for the rules" not in text
+    assert as_json(plan, scale, stops, [])["moves"] is False
+
+
+def test_a_rule_at_once_and_in_the_middle(make_plan: Any) -> None:
+    plan = make_plan({"rules.0.sites": 1, "rules.0.order": "now", "rules.0.zoom": None})
+    scale, _ = check_plan(plan)
+    assert words(plan.rules[0], plan, scale).endswith(": its middle again with 10x, at once, at most 6 fields")
+
+
+def test_the_estimate_is_the_sum_of_the_fields(make_plan: Any) -> None:
+    plan = make_plan()
+    _, stops = check_plan(plan)
+    ways = [seconds(here, there, plan) for here, there in pairwise(stops)]
+    assert estimate(plan, stops) == pytest.approx(seconds(None, stops[0], plan) + sum(ways))
+    assert estimate(plan, []) == 0
+
+
+@pytest.mark.parametrize(("spent", "said"), [(40, "40 s"), (720, "12 min"), (7500, "2 h 5 min")])
+def test_times_are_said_as_one_says_them(spent: float, said: str) -> None:
+    assert clock(spent) == said
+
+
+def test_the_page_of_keys_is_the_model() -> None:
+    spec = importlib.util.spec_from_file_location("plan_page", DOCS / "plan_page.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    shown = (DOCS / "reference" / "microscope-plan.md").read_text(encoding="utf-8")
+    assert shown == module.page(), "python docs/plan_page.py > docs/reference/microscope-plan.md"
+    paths = [path for _, path in module.TABLES]
+    assert {path[0] for path in paths} == set(Plan.model_fields) - {"schema_", "output", "bundle", "log"}
