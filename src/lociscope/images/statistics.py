@@ -19,7 +19,7 @@ INTENSITIES = {"BackgroundIntensity": 1.0, "MedianIntensity": 50.0, "BrightInten
 """Which percentile of a channel each is."""
 
 _PAIRS = tuple(combinations(range(len(CHANNEL_NAMES)), 2))
-_MOST = 160
+_MOST = 128
 _LEAST_SIDE = 16
 
 PER_CHANNEL = (*INTENSITIES, *Measures._fields)
@@ -54,7 +54,7 @@ def measures_of(pixels: np.ndarray) -> list[Measures]:
 def statistics_of(pixels: np.ndarray, seen: np.ndarray, measures: "Sequence[Measures] | None" = None) -> np.ndarray:
     """Measures a field.
 
-    Intensities are those of at most about 160 × 160 pixels spread evenly over the field: percentiles of more cost
+    Intensities are those of about 128 × 128 pixels spread evenly over the field: percentiles of more cost
     time and say no more.
 
     Args:
@@ -75,9 +75,9 @@ def statistics_of(pixels: np.ndarray, seen: np.ndarray, measures: "Sequence[Meas
 
 def _correlations(seen: np.ndarray) -> list[float]:
     """Pearson's correlation of each two channels, pixel by pixel."""
-    values = seen.reshape(-1, seen.shape[-1]).astype(np.float32)
-    values -= values.mean(axis=0)
-    products = values.T @ values
+    values = np.ascontiguousarray(seen.reshape(-1, seen.shape[-1]).T, np.float32)
+    values -= values.mean(axis=1, keepdims=True)
+    products = values @ values.T
     spread = np.sqrt(np.diag(products))
     return [
         float(products[one, two] / (spread[one] * spread[two])) if spread[one] * spread[two] > 0 else 0.0
