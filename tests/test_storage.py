@@ -232,6 +232,20 @@ def test_missing_empty_and_foreign_files(tmp_path: Path) -> None:
             read_table(path, "Thing", "thing", 1)
 
 
+@pytest.mark.parametrize("text", [b"a17", b"name"])
+def test_bytes_that_are_no_text(tmp_path: Path, text: bytes) -> None:
+    """Found by fuzzing: a value, or the name of a column, that is no UTF-8."""
+    path = tmp_path / "t.parquet"
+    table = pa.table({"name": [f"a{i}" for i in range(50)]})
+    pq.write_table(
+        table.replace_schema_metadata({"kind": "thing", "schema": "1"}), path,
+        compression="none", use_dictionary=False, store_schema=False, write_statistics=False,
+    )  # fmt: skip
+    path.write_bytes(path.read_bytes().replace(text, b"\xff" * len(text)))
+    with pytest.raises(LociscopeError, match=r"is no Thing"):
+        read_table(path, "Thing", "thing", 1)
+
+
 def test_a_table_cut_short_anywhere(tmp_path: Path) -> None:
     whole = write_table(tmp_path / "whole.parquet", kind="thing", schema="1").read_bytes()
     cut = tmp_path / "cut.parquet"

@@ -112,11 +112,12 @@ def read_table(path: Path, what: str, kind: str, schema: int) -> "pa.Table":
         # One plain file, no dataset discovery: a path is never read as a pattern or a partition.
         with path.open("rb") as file:
             table = pq.ParquetFile(file).read()
+        table.validate(full=True)  # bytes that are no text, found by fuzzing
     except OSError as error:
         if error.errno is None:  # pyarrow's own complaint about damaged contents
             raise LociscopeError(f"'{path}' is damaged or cut short ({error}). Make it again.") from error
         raise LociscopeError(f"Cannot read {what} '{path}': {error.strerror}. Check the path.") from error
-    except pa.ArrowException as error:
+    except (pa.ArrowException, ValueError, KeyError) as error:
         raise LociscopeError(
             f"'{path}' is no {what}: it is no Parquet file. Name a file that lociscope wrote."
         ) from error
