@@ -1,6 +1,7 @@
 """Draws the three fields that ship with the service: `python docs/service_examples.py`.
 
-Two that the shipped bundle reads as they were drawn, and one that it half misreads: that happens, and is seen there.
+Chosen for their looks, and so that the shipped bundle reads two as they were drawn and half misreads the third: that
+happens, and the page says beside its answer what was drawn.
 """
 
 import json
@@ -13,9 +14,9 @@ import lociscope.service.examples as shipped
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.images.scale import resize
 from lociscope.labels import LABELS
-from lociscope.simulate import draw_field
+from lociscope.simulate import VERSION, draw_field
 
-NUMBERS = {"one-place": 26, "two-places": 44, "half-misread": 48}
+NUMBERS = {"plasma-membrane": 26, "nucleus-and-cytosol": 44, "nuclear-bodies": 48}
 SEED, DRAWN_SIZE, SIZE, QUALITY = 2026, 512, 400, 82
 
 
@@ -35,6 +36,7 @@ def main(folder: Path = shipped.FOLDER) -> None:
                 "cell_line": field.cell_line,
                 "drawn": [LABELS[place] for place in field.target],
                 "pixel_size": round(field.pixel_size * DRAWN_SIZE / SIZE, 4),
+                "drawing": VERSION,
             }
         )
     (folder / "examples.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")

@@ -80,7 +80,7 @@ def serve(tiny_bundle: Path) -> Iterator[Serve]:
     """`serve(max_in_flight=1, …)` gives a client of an application of these settings, over the tiny bundle."""
     clients: list[TestClient] = []
 
-    def start(base_url: str = "http://localhost:8000", **settings: Any) -> TestClient:  # noqa: ANN401
+    def start(base_url: str = "http://localhost:8000", **settings: Any) -> TestClient:
         if "registry" not in settings:
             settings = {"bundle": tiny_bundle, **settings}
         client = TestClient(create_app(Settings(**settings)), base_url=base_url, raise_server_exceptions=False)
@@ -90,6 +90,12 @@ def serve(tiny_bundle: Path) -> Iterator[Serve]:
     yield start
     for client in clients:
         client.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def start_process() -> Callable[..., Any]:
+    """The same as `served`, for what a module shares."""
+    return process
 
 
 @pytest.fixture

@@ -83,7 +83,8 @@ def test_a_log_that_fails_is_told_once_and_counted(outcome: Any, caplog: pytest.
 
 
 def test_a_mistake_of_ours_does_not_end_the_writer(outcome: Any, caplog: pytest.LogCaptureFixture) -> None:
-    log, lost = FakeLog(ValueError("ours")), []
+    log = FakeLog(ValueError("ours"))
+    lost: list[int] = []
     log.go.set()
     journal = Journal(log, lost.append)  # type: ignore[arg-type]
     with caplog.at_level(logging.ERROR, "lociscope"):
@@ -99,7 +100,8 @@ def test_a_mistake_of_ours_does_not_end_the_writer(outcome: Any, caplog: pytest.
 
 def test_a_log_that_is_too_slow_loses_and_never_waits(outcome: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "MOST_WAITING", 2)
-    log, lost = FakeLog(), []
+    log = FakeLog()
+    lost: list[int] = []
     journal = Journal(log, lost.append)  # type: ignore[arg-type]
     one = outcome("a")
     for _ in range(10):

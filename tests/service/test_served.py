@@ -98,7 +98,7 @@ def test_nothing_to_serve(tmp_path: Path) -> None:
 def test_threads_are_shared_among_workers(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = []
     monkeypatch.setattr(served_module, "open_bundle", lambda folder, threads: taken.append(threads))
-    monkeypatch.setattr(served_module.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
     for workers in (1, 2, 16):
         of_settings(tiny_bundle, None, workers)
     assert taken == [8, 4, 1]

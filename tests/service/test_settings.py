@@ -52,6 +52,6 @@ def test_the_key_is_not_printed() -> None:
 
 
 def test_names_by_which_it_may_be_called() -> None:
-    assert Settings().hosts == {"localhost", "127.0.0.1", "::1"}
+    assert Settings().hosts == frozenset({"localhost", "127.0.0.1", "::1"})
     assert Settings(host="0.0.0.0").hosts is None
-    assert Settings(host="10.0.0.7", allow_host=("A.b",)).hosts == {"10.0.0.7", "a.b"}
+    assert Settings(host="10.0.0.7", allow_host=("A.b",)).hosts == frozenset({"10.0.0.7", "a.b"})

@@ -57,15 +57,18 @@ def others(make: Any, **first: bytes) -> dict[str, bytes]:
 
 BAD: dict[str, tuple[Callable[[Any], dict[str, bytes]], str]] = {
     "no image": (lambda _: {"notes.txt": b"words"}, "holds no field: found 'notes.txt'. Send four pictures"),
-    "words called a picture": (lambda make: others(make, red=b"words"), "'a1_red.png' is no PNG, whatever its name says."),
+    "words called a picture": (
+        lambda make: others(make, red=b"words"), "'a1_red.png' is no PNG, whatever its name says."),
     "an empty file": (lambda make: others(make, red=b""), "'a1_red.png' is empty (0 bytes)."),
     "one file of four": (
         lambda make: {"a1_red.png": make.planes()["a1_red.png"]}, "Field 'a1' has no _green file (found red)."),
     "three channels": (
         lambda make: {k: v for k, v in make.planes().items() if "yellow" not in k},
         "Field 'a1' has no _yellow file (found red, green, blue). Add 'a1_yellow.png', or pass allow_missing=yellow."),
-    "two fields": (lambda make: make.planes("a1") | make.planes("a2"), "holds 2 fields: 'a1' and 'a2'. Send one at a time"),
-    "a picture without a channel": (lambda make: {"a.png": make.planes()["a1_red.png"]}, "holds no field: found 'a.png'."),
+    "two fields": (
+        lambda make: make.planes("a1") | make.planes("a2"), "holds 2 fields: 'a1' and 'a2'. Send one at a time"),
+    "a picture without a channel": (
+        lambda make: {"a.png": make.planes()["a1_red.png"]}, "holds no field: found 'a.png'."),
     "a header of 30000 × 30000": (
         lambda make: others(make, red=huge_png(30_000, 30_000)), "'a1_red.png' claims 30000 × 30000 pixels, more than"),
     "a stack that is none": (lambda _: {"s.tif": b"II*\0words"}, "'s.tif'"),
@@ -74,7 +77,8 @@ BAD: dict[str, tuple[Callable[[Any], dict[str, bytes]], str]] = {
     "a zip bomb": (lambda _: {"s.zip": bomb("a1.tif")}, "'s.zip!a1.tif' holds more than the 513 MiB of pixels"),
     "a crowded zip": (lambda _: {"s.zip": crowd()}, "'s.zip' holds too many files."),
     "a zip that leads out": (
-        lambda make: {"s.zip": make.zipped({f"../../{k}": v for k, v in make.planes().items()})}, "'s.zip' holds no field"),
+        lambda make: {"s.zip": make.zipped({f"../../{k}": v for k, v in make.planes().items()})},
+        "'s.zip' holds no field"),
     "a Catalog of our files": (lambda _: {"c.parquet": b"PAR1"}, "holds no field: found 'c.parquet'."),
 }  # fmt: skip
 
@@ -166,7 +170,7 @@ def test_any_name_becomes_a_file_s_name_or_nothing(name: str | None) -> None:
 
 def test_a_name_that_comes_twice() -> None:
     sent = [Uploaded("a_red.png", io.BytesIO(b"1")), Uploaded("x/A_red.png", io.BytesIO(b"2"))]
-    with pytest.raises(LociscopeError, match="Two files of this upload are called 'A_red.png'"), folder_of(sent):
+    with pytest.raises(LociscopeError, match="Two files of this upload are called"), folder_of(sent):
         pass
 
 

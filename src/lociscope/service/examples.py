@@ -25,12 +25,14 @@ class Example(msgspec.Struct, frozen=True):
         cell_line: The cell line whose shapes were drawn.
         drawn: Names of the places in which its protein was drawn.
         pixel_size: Side of a pixel, µm.
+        drawing: `lociscope.simulate.VERSION` that drew it.
     """
 
     id: str
     cell_line: str
     drawn: tuple[str, ...]
     pixel_size: float
+    drawing: int
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,153 @@
+"""The service under load: throughput against direct prediction, answers to their own field, memory that stays.
+
+Claims: with 16 clients at once, `lociscope serve` predicts at least 0.8 times as many fields a second as
+`lociscope predict` does of the same PNG files with as many threads (the clients run on the same cores, and count
+against the service); every answer is that of its own field; over 2,000 requests the resident memory of the process
+grows by less than 5 %.
+"""
+
+import http.client
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from lociscope.channels import CHANNEL_NAMES
+from lociscope.images.sources import find_fields
+from lociscope.images.write import write_planes
+from lociscope.predict.batch import predict_to_file
+from lociscope.predict.job import Options
+from lociscope.predict.predictor import open_bundle
+from lociscope.predictions import Predictions
+from lociscope.simulate import draw_field
+
+FIELDS, NAMES = 32, 10
+CLIENTS = 16
+ROUNDS = 5
+REQUESTS = int(os.environ.get("REQUESTS", "2000"))
+THREADS = 2
+TOLERANCE = 1e-5
+
+
+def body_of(folder: Path, name: str) -> bytes:
+    """One field as a multipart form."""
+    parts = []
+    for channel in CHANNEL_NAMES:
+        head = f'--edge\r\nContent-Disposition: form-data; name="files"; filename="{name}_{channel}.png"\r\n\r\n'
+        parts += [head.encode(), (folder / f"{name}_{channel}.png").read_bytes(), b"\r\n"]
+    return b"".join([*parts, b"--edge--\r\n"])
+
+
+def ask(port: int, bodies: dict[str, bytes], names: list[str]) -> list[tuple[str, dict[str, object]]]:
+    """Asks for fields one after the other over one connection, as one client does."""
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    answers = []
+    for name in names:
+        connection.request("POST", "/predict", bodies[name], {"content-type": "multipart/form-data; boundary=edge"})
+        answer = connection.getresponse()
+        said = json.loads(answer.read())
+        if answer.status != 200:
+            raise RuntimeError(said)
+        answers.append((name, said))
+    connection.close()
+    return answers
+
+
+def load(port: int, bodies: dict[str, bytes], requests: int) -> tuple[float, list[tuple[str, dict[str, object]]]]:
+    """Seconds for a number of requests by `CLIENTS` at once, each with fields of its own, and the answers."""
+    names = list(bodies)
+    mine = [[names[(k + i * CLIENTS) % len(names)] for i in range(requests // CLIENTS)] for k in range(CLIENTS)]
+    started = time.perf_counter()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        answers = [each for some in pool.map(lambda some: ask(port, bodies, some), mine) for each in some]
+    return time.perf_counter() - started, answers
+
+
+def direct(folder: Path, number: int) -> float:
+    """Seconds for all fields, ten names each, as `lociscope predict` does it in a warm process."""
+    predictor = open_bundle(None)
+    started = time.perf_counter()
+    found, _ = find_fields([folder])
+    predict_to_file(predictor, found, folder.parent / f"out{number}.csv", Options(), workers=THREADS)
+    return time.perf_counter() - started
+
+
+def resident_mib(process: int) -> float:
+    """Resident memory of a process, MiB."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def wrong(answers: list[tuple[str, dict[str, object]]], truth: Predictions) -> int:
+    """Answers that are not those of their field."""
+    row_of = {name: truth.probability[row] for row, name in enumerate(truth.ids)}
+    return sum(
+        said["id"] != name or bool(np.abs(np.asarray(said["probabilities"]) - row_of[name]).max() > TOLERANCE)
+        for name, said in answers
+    )
+
+
+def main() -> None:
+    """Measures and prints JSON."""
+    with tempfile.TemporaryDirectory() as name:
+        once, often = Path(name) / "once", Path(name) / "often"
+        for number in range(FIELDS):
+            write_planes(once, f"f{number}", draw_field(number, seed=3, size=512).pixels)
+        often.mkdir()
+        for number in range(FIELDS):
+            for copy in range(NAMES):
+                for channel in CHANNEL_NAMES:
+                    (often / f"f{number}-{copy}_{channel}.png").hardlink_to(once / f"f{number}_{channel}.png")
+        bodies = {f"f{number}": body_of(once, f"f{number}") for number in range(FIELDS)}
+        predict_to_file(open_bundle(None), find_fields([once])[0], Path(name) / "truth.parquet", Options())
+        truth = Predictions.read(Path(name) / "truth.parquet")
+        command = [sys.executable, "-m", "lociscope", "serve", "--port", "0", "--workers", str(THREADS)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+            port = int((server.stdout.readline() if server.stdout else "").rpartition(":")[2])
+            load(port, bodies, 128)
+            ratios, rates, mistaken, asked = [], [], 0, 0
+            for number in range(ROUNDS):
+                whole = FIELDS * NAMES
+                alone = direct(often, number)
+                served, answers = load(port, bodies, whole)
+                ratios.append(alone / served)
+                rates.append(whole / served)
+                mistaken, asked = mistaken + wrong(answers, truth), asked + len(answers)
+            memory = [resident_mib(server.pid)]
+            for _ in range(REQUESTS // 80):
+                _, answers = load(port, bodies, 80)
+                mistaken, asked = mistaken + wrong(answers, truth), asked + len(answers)
+                memory.append(resident_mib(server.pid))
+            server.send_signal(signal.SIGTERM)
+            ended = server.wait(30)
+    slope = float(np.polyfit(np.arange(len(memory)) * 80 / 1000, memory, 1)[0])
+    print(
+        json.dumps(
+            {
+                "throughput over direct": round(statistics.median(ratios), 3),
+                "low": round(min(ratios), 3),
+                "high": round(max(ratios), 3),
+                "least": 0.8,
+                "fields a second": round(statistics.median(rates), 1),
+                "clients": CLIENTS,
+                "answers": asked,
+                "answers of another field": mistaken,
+                "MiB before": round(memory[0], 1),
+                f"MiB after {REQUESTS} requests": round(memory[-1], 1),
+                "MiB per 1000 requests": round(slope, 2),
+                "exit code after SIGTERM": ended,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""The shipped examples: small, whole, and what the script draws."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lociscope.channels import CHANNEL_NAMES
+from lociscope.images.read import read_field
+from lociscope.labels import LABELS
+from lociscope.service.examples import FOLDER, examples, source_of
+from lociscope.simulate import VERSION
+
+MOST_BYTES = 400_000
+
+
+def test_three_whole_fields_within_their_size() -> None:
+    assert len(examples()) == 3
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < MOST_BYTES
+    assert len(list(FOLDER.iterdir())) == 1 + 3 * len(CHANNEL_NAMES)
+    for example in examples():
+        field = read_field(source_of(example))
+        assert field.pixels.shape == (400, 400, 4)
+        assert field.pixel_size == example.pixel_size
+        assert set(example.drawn) <= set(LABELS)
+
+
+@pytest.mark.slow
+def test_they_can_be_drawn_again(tmp_path: Path) -> None:
+    if {each.drawing for each in examples()} != {VERSION}:
+        pytest.skip(
+            f"the examples are of an earlier drawing than {VERSION}; python docs/service_examples.py draws them"
+        )
+    script = Path(__file__).parents[2] / "docs" / "service_examples.py"
+    spec = importlib.util.spec_from_file_location("service_examples", script)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main(tmp_path)
+    assert (tmp_path / "examples.json").read_bytes() == (FOLDER / "examples.json").read_bytes()
+    from PIL import Image
+
+    for path in FOLDER.glob("*.jpg"):
+        with Image.open(path) as shipped, Image.open(tmp_path / path.name) as drawn:
+            difference = np.abs(np.asarray(shipped, int) - np.asarray(drawn, int))
+        assert difference.mean() < 1, path.name  # another build of libjpeg may round otherwise

@@ -1,0 +1,214 @@
+"""The page in a real browser: upload, switches, errors, the keyboard; without script, in the dark, on a phone."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium to run this test")
+
+Open = Callable[..., "Page"]
+CONTRAST = """
+() => {
+  const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = (c) => [0.2126, 0.7152, 0.0722].reduce((sum, w, i) => {
+    const v = c[i] / 255; return sum + w * (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  }, 0);
+  const ground = (e) => {
+    for (; e; e = e.parentElement) {
+      const c = rgb(getComputedStyle(e).backgroundColor);
+      if (c.length < 4 || c[3] > 0) return c;
+    }
+    return [255, 255, 255];
+  };
+  const low = [];
+  for (const e of document.querySelectorAll("h1, h2, h3, p, small, a, b, label, th, td, li, summary, button, code")) {
+    if (!e.textContent.trim() || !e.checkVisibility() || e.closest(".unseen, .skip")) continue;
+    const [a, b] = [light(rgb(getComputedStyle(e).color)), light(ground(e))].sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < 4.5) low.push(`${e.tagName}.${e.className} ${e.textContent.trim().slice(0, 30)}`);
+  }
+  return low;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def address(tiny_bundle: Path, start_process: Any) -> Iterator[str]:
+    with start_process("--bundle", tiny_bundle, "--max-mb", 1) as (_, address):
+        yield address
+
+
+@pytest.fixture
+def visit(browser: "Browser", address: str) -> Iterator[Open]:
+    """`visit("/", width=390, script=False)` opens a page; none may ask another address, or complain."""
+    contexts, said, asked = [], [], []
+
+    def go(path: str = "/", width: int = 1280, scheme: str = "light", script: bool = True) -> "Page":
+        context = browser.new_context(
+            viewport={"width": width, "height": 800},
+            color_scheme=scheme,  # type: ignore[arg-type]
+            java_script_enabled=script,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(address + path)
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert [text for text in said if "status of 4" not in text] == []
+    assert [url for url in asked if not url.startswith((address, "data:"))] == []
+
+
+@pytest.fixture
+def files(make: Any, tmp_path: Path) -> list[Path]:
+    """One field on disk."""
+    for name, data in make.planes("b7").items():
+        (tmp_path / name).write_bytes(data)
+    return sorted(tmp_path.glob("b7_*.png"))
+
+
+def shown(page: "Page", channel: str) -> bool:
+    style = f"getComputedStyle(document.querySelector('.layer[data-channel={channel}]')).visibility"
+    return bool(page.evaluate(style) == "visible")
+
+
+def channels(page: "Page") -> str:
+    return "".join(name[0] for name in ("red", "green", "blue", "yellow") if shown(page, name))
+
+
+def test_files_are_chosen_sent_and_answered(visit: Open, files: list[Path]) -> None:
+    page = visit()
+    page.set_input_files("#files", files)
+    assert page.locator("#chosen li").count() == 4
+    assert page.locator("#chosen i[data-channel=yellow]").count() == 1
+    assert page.locator("#said").inner_text() == "4 files chosen."
+    page.get_by_role("button", name="Predict").click()
+    page.wait_for_url("**/predict")
+    assert page.title() == "b7 · lociscope"
+    assert page.locator("h1").inner_text().startswith(("Most likely", "Unsure"))
+    assert page.locator("table.bars tbody th[scope=row]").count() == 28
+    assert page.get_by_role("heading", name="Noticed about this field").is_visible()
+    assert page.get_by_text("For tests.").is_visible()
+    loaded = "[...document.querySelectorAll('.layer img')].every((each) => each.complete && each.naturalWidth > 0)"
+    assert page.evaluate(loaded)
+    assert channels(page) == "rgb"
+
+
+def test_channels_are_switched_by_mouse_and_keys(visit: Open) -> None:
+    page = visit("/examples/plasma-membrane")
+    page.get_by_role("figure").get_by_text("Microtubules").click()
+    assert channels(page) == "gb"
+    assert page.locator("#told").inner_text() == "microtubules hidden"
+    for key, left in (("r", "rgb"), ("g", "rb"), ("b", "r"), ("y", "ry"), ("Y", "r"), ("Control+b", "r")):
+        page.keyboard.press(key)
+        assert channels(page) == left, key
+    page.get_by_text("When the files say too little").click()
+    page.get_by_label("Channel names").press_sequentially("rgby")
+    assert channels(page) == "r"
+
+
+def test_with_the_keyboard_alone(visit: Open) -> None:
+    page = visit()
+    focused = "document.activeElement.id || document.activeElement.textContent.trim()"
+    page.keyboard.press("Tab")
+    assert page.evaluate(focused) == "Skip to the content"
+    assert page.get_by_text("Skip to the content").bounding_box()["x"] > 0  # type: ignore[index]
+    for _ in range(4):
+        page.keyboard.press("Tab")
+    assert page.evaluate(focused) == "files"
+    assert page.evaluate("getComputedStyle(document.querySelector('.drop')).outlineStyle") == "solid"
+    page.keyboard.press("Tab")
+    assert page.evaluate(focused) == "Predict"
+    page.locator(".examples a").first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/examples/plasma-membrane")
+    page.locator(".switches input").nth(3).focus()
+    page.keyboard.press("Space")
+    assert channels(page) == "rgby"
+
+
+def test_what_cannot_be_predicted_is_said_in_place_and_focused(visit: Open, files: list[Path]) -> None:
+    page = visit()
+    page.set_input_files("#files", files[:1])
+    page.get_by_role("button", name="Predict").click()
+    alert = page.get_by_role("alert")
+    alert.wait_for()
+    assert "Field 'b7' has no _red file (found blue). Add 'b7_red.png'." in alert.inner_text()
+    assert page.evaluate("document.activeElement.id") == "alert"
+    assert page.title().startswith("Not predicted")
+    page.set_input_files("#files", [path for path in files if "yellow" not in path.name])
+    page.get_by_role("button", name="Predict").click()
+    page.get_by_text("under 'If a channel is missing' yellow").wait_for()
+    page.get_by_label("If a channel is missing").select_option("yellow")
+    page.set_input_files("#files", [path for path in files if "yellow" not in path.name])
+    page.get_by_role("button", name="Predict").click()
+    page.get_by_text("The endoplasmic reticulum channel was not imaged").wait_for()
+
+
+def test_too_many_bytes_are_told_before_they_are_sent(visit: Open, tmp_path: Path) -> None:
+    (tmp_path / "a1_red.png").write_bytes(bytes(2 << 20))
+    page = visit()
+    page.set_input_files("#files", tmp_path / "a1_red.png")
+    page.get_by_role("button", name="Predict").click()
+    assert page.locator("#said").inner_text() == (
+        "These files are 2.00 MB; this service takes 1.00 MB. Send one field at a time."
+    )
+    assert not page.url.endswith("/predict")
+
+
+def test_files_are_dropped_anywhere(visit: Open, files: list[Path]) -> None:
+    page = visit()
+    drop = """(names) => {
+      const data = new DataTransfer();
+      for (const name of names) data.items.add(new File(["x"], name));
+      for (const kind of ["dragover", "drop"])
+        document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
+    }"""
+    page.evaluate(drop, [path.name for path in files])
+    assert page.locator("#chosen li").count() == 4
+    assert page.evaluate("document.activeElement.textContent") == "Predict"
+    assert page.evaluate("document.getElementById('files').files.length") == 4
+
+
+def test_all_of_it_works_without_script(visit: Open, files: list[Path], tmp_path: Path) -> None:
+    page = visit(script=False)
+    page.set_input_files("#files", files)
+    page.get_by_role("button", name="Predict").click()
+    page.wait_for_url("**/predict")
+    page.get_by_role("figure").get_by_text("Protein").click()
+    visible = page.locator(".layer[data-channel=green]").evaluate("(each) => getComputedStyle(each).visibility")
+    assert visible == "hidden"
+    (tmp_path / "big.tif").write_bytes(bytes(2 << 20))
+    page.set_input_files("#files", tmp_path / "big.tif")
+    page.get_by_role("button", name="Predict").click()
+    page.get_by_text("This upload is larger than the 1 MB that this service takes.").wait_for()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_cut_off_or_faint(visit: Open, width: int, scheme: str) -> None:
+    for path in ("/", "/examples/nuclear-bodies", "/docs", "/nope"):
+        page = visit(path, width, scheme)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        assert page.evaluate(CONTRAST) == [], path
