@@ -222,3 +222,27 @@ def test_real_pictures_of_the_atlas(lociscope: Command, real_data: Path, tmp_pat
     (entry,) = Catalog.read(tmp_path / "catalog.parquet")
     assert (entry.plate, entry.well, entry.site) == ("800", "A6", "1")
     assert lociscope("import", "folder", real_data / "hpa2021" / "train", "-o", "b.parquet")[0] == 0
+
+
+def test_antibodies_are_found_by_the_picture(lociscope: Command, tmp_path: Path, write_field: WriteField) -> None:
+    from lociscope.images.scale import resize
+
+    def picture(seed: int) -> np.ndarray:
+        coarse = np.random.default_rng(seed).random((8, 8, 4)).astype(np.float32)
+        return np.asarray(resize(coarse, 64, 64) * 255).astype(np.uint8)
+
+    for number in range(4):
+        write_field(f"7{number}_1610_C1_1", tmp_path / "atlas", picture(number))
+        write_field(f"uuid{number}", tmp_path / "competition" / "train", picture(5 - number)[::-1])
+    table = "Id,Target\n" + "".join(f"uuid{number},0\n" for number in range(4))
+    (tmp_path / "competition" / "train.csv").write_text(table)
+    assert lociscope("import", "hpa", "atlas", "-o", "atlas.parquet")[0] == 0
+    words = ("import", "kaggle", "competition", "-o", "c.parquet")
+    code, out, _ = lociscope(*words, "--match", "atlas.parquet", "--workers", 1)
+    assert code == 0
+    assert out.splitlines()[0] == "2 of 4 fields found among the 4 of atlas.parquet"
+    assert [entry.antibody for entry in Catalog.read(tmp_path / "c.parquet")] == [None, None, "73", "72"]
+    assert lociscope(*words)[0] == 0
+    code, _, err = lociscope(*words, "--match", "c.parquet")
+    assert code == 1
+    assert "names no antibody" in err

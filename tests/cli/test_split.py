@@ -111,3 +111,67 @@ def test_what_cannot_be_parted(
     assert "Traceback" not in err
     assert catalog.read_bytes() == before
     assert [path.name for path in catalog.parent.iterdir()] == ["c.parquet"]
+
+
+def planes_of(name: str) -> tuple[str, str, str, str]:
+    return f"{name}_red.png", f"{name}_green.png", f"{name}_blue.png", f"{name}_yellow.png"
+
+
+def drawn(folder: Path, n: int, write_field: Callable[..., Path]) -> list[Entry]:
+    """Fields of coarse grain, the last of them the first turned and the second mirrored."""
+    from lociscope.images.scale import resize
+
+    made = []
+    for number in range(n):
+        coarse = np.random.default_rng(number % (n - 2)).random((8, 8, 4)).astype(np.float32)
+        pixels = np.asarray(resize(coarse, 64, 64) * 255).astype(np.uint8)
+        turned = np.rot90(pixels) if number == n - 2 else pixels[:, ::-1] if number == n - 1 else pixels
+        write_field(f"f{number}", folder, turned)
+        name = f"f{number}"
+        made.append(Entry(name, (number % 3,), *planes_of(name)))
+    return made
+
+
+def test_duplicates_are_found_and_stay_together(
+    lociscope: Command, tmp_path: Path, write_field: Callable[..., Path]
+) -> None:
+    made = drawn(tmp_path, 12, write_field)
+    Catalog.of(made, tmp_path).write(tmp_path / "c.parquet")
+    code, out, err = lociscope("split", "c.parquet", "--find-duplicates", "--workers", 1)
+    assert code == 0, err
+    assert "bound by duplicates" in out
+    assert "in two parts: duplicates 0" in out
+    assert "4 fields show the same cells as another, 2 pictures" in err
+    table = Catalog.read(tmp_path / "c.parquet").table
+    assert table["duplicates"].to_pylist() == ["f0", "f1", *[None] * 8, "f0", "f1"]
+    fold = table["fold"].to_pylist()
+    assert (fold[0], fold[1]) == (fold[10], fold[11])
+    said = json.loads(lociscope("split", "c.parquet", "--json")[1])  # the column is kept, and nothing is read
+    assert said["leakage"] == {"in_two_parts": {"duplicates": 0}, "adversarial": None}
+    lone = json.loads(lociscope("split", "c.parquet", "--json", "--group", "id", "--seed", 1, "--folds", 6)[1])
+    assert lone["leakage"]["in_two_parts"]["duplicates"] > 0
+
+
+def test_parts_are_told_apart_by_their_looks(
+    lociscope: Command, tmp_path: Path, write_field: Callable[..., Path]
+) -> None:
+    rng = np.random.default_rng(0)
+    made = []
+    for number in range(50):
+        dark = 2 if number < 25 else 1
+        write_field(f"f{number}", tmp_path, rng.integers(0, 255 // dark, (24, 24, 4), np.uint8))
+        name, split = f"f{number}", "test" if number < 25 else "train"
+        made.append(Entry(name, (0,), *planes_of(name), split=split))
+    Catalog.of(made, tmp_path).write(tmp_path / "c.parquet")
+    (tmp_path / "f3_red.png").write_text("no picture")
+    code, out, err = lociscope("split", "c.parquet", "--adversarial", "--workers", 1)
+    assert code == 3
+    assert "test can nearly always be told from the rest (AUC" in out
+    assert "1 field failed, listed in c.unread.csv; the first: " in err
+    said = json.loads(lociscope("split", "c.parquet", "--adversarial", "--workers", 1, "--json")[1])
+    looks = said["leakage"]["adversarial"]
+    assert (looks["part"], looks["groups"]) == ("test", 49)
+    assert looks["low"] > 0.8
+    few = Catalog.of(made[20:40], tmp_path)
+    few.write(tmp_path / "d.parquet")
+    assert "Too few to tell the parts apart" in lociscope("split", "d.parquet", "--adversarial", "--workers", 1)[1]

@@ -26,12 +26,22 @@ Labels = Annotated[Path | None, typer.Option(help="A CSV Id,Target; without it n
 def kaggle(
     source: Annotated[Path, typer.Argument(help="The competition's folder, with train.csv and train/ or train.zip.")],
     output: Out = DEFAULT_OUT,
+    known: Annotated[
+        Path | None,
+        typer.Option(
+            "--match", metavar="CATALOG", help="Fields of the Atlas: what is the same picture takes over its antibody."
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that read pictures for --match.")] = 2,
 ) -> None:
     """Make a Catalog of the competition's train.csv and train/ or train.zip, of 2018 or of 2021."""
     _check(output)
     from lociscope.data.importing import import_kaggle
 
-    _write(*import_kaggle(source, output.parent), output)
+    catalog, failures = import_kaggle(source, output.parent)
+    if known is not None:
+        catalog = _matched(catalog, failures, known, workers)
+    _write(catalog, failures, output)
 
 
 @app.command()
@@ -83,6 +93,27 @@ def folder(
 
     rules = rules_of(channels, allow_missing, pixel_size, plane, pattern)
     _write(*import_folder(source, labels, output.parent, rules), output)
+
+
+def _matched(catalog: "Catalog", failures: "list[Failure]", path: Path, workers: int) -> "Catalog":
+    """Fills in antibody and the like where a field shows the same cells as one of another Catalog."""
+    from lociscope.catalog import Catalog
+    from lociscope.data.duplicates import match
+    from lociscope.data.glance import glance
+
+    known = Catalog.read(path)
+    if not known.table["antibody"].null_count < len(known):
+        raise LociscopeError(
+            f"Catalog '{path}' names no antibody. Make it of the Atlas' files: `lociscope import hpa`."
+        )
+    with console.progress("looking at fields") as tell:
+        seen = glance(catalog, workers=workers, progress=tell)
+    with console.progress("looking at the Atlas' fields") as tell:
+        seen_known = glance(known, workers=workers, progress=tell)
+    failures += [*seen.failures, *seen_known.failures]
+    made, found = match(catalog, seen, known, seen_known)
+    print(f"{found} of {console.counted(len(catalog))} found among the {len(known)} of {path}")
+    return made
 
 
 def _check(output: Path) -> None:

@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lociscope.cli import console
+from lociscope.errors import Exit, UsageError
 
 if TYPE_CHECKING:
+    from lociscope.catalog import Catalog
+    from lociscope.data.glance import Glances
+    from lociscope.data.leakage import Told
     from lociscope.data.partition import Parted
 
 
@@ -26,13 +30,50 @@ def split(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides between what is equally good.")] = 0,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Another Catalog to write.")] = None,
+    duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--find-duplicates",
+            help="First read the pictures, and name those that show the same cells in `duplicates`.",
+        ),
+    ] = False,
+    adversarial: Annotated[
+        bool, typer.Option("--adversarial", help="Read the pictures, and try to tell the parts apart by their looks.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that read pictures.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print what each part holds as JSON.")] = False,
 ) -> None:
     """Write the columns split and fold of a Catalog: whole antibodies, and each class in its proportion."""
     from lociscope.catalog import Catalog
+    from lociscope.data.leakage import shared, tell_apart
     from lociscope.data.partition import Wanted, part_catalog
-    from lociscope.errors import UsageError
 
+    target = _target(catalog, output)
+    fields, seen = Catalog.read(catalog), None
+    if duplicates or adversarial:
+        seen = _seen(fields, adversarial, workers)
+    if duplicates and seen is not None:
+        from lociscope.data.duplicates import COLUMN, mark_duplicates
+
+        fields = mark_duplicates(fields, seen)
+        named = [name for name in fields.table[COLUMN].to_pylist() if name]
+        console.note(
+            f"lociscope: {console.counted(len(named))} show the same cells as another, {len({*named})} pictures"
+        )
+    made = part_catalog(fields, Wanted(folds, test, valid, tuple(group or ()), seed))
+    told = None
+    if adversarial and seen is not None:
+        from lociscope.images.statistics import STATISTICS
+
+        told = tell_apart(made.catalog, seen.rows, seen.statistics, STATISTICS)
+    made.catalog.write(target)
+    (_say_json if as_json else _say)(made, target, shared(made.catalog), told, adversarial)
+    if seen is not None:
+        _tell_unread(seen, target)
+
+
+def _target(catalog: Path, output: Path | None) -> Path:
+    """Where to write; refuses what would not be found again."""
     target = catalog if output is None else output
     if target.suffix != ".parquet":
         raise UsageError(f"-o '{target}' ends in {target.suffix!r}; expected .parquet. Rename it.")
@@ -40,35 +81,64 @@ def split(
         raise UsageError(
             f"-o '{target}' lies in another folder than '{catalog}', whose paths are relative. Keep them together."
         )
-    made = part_catalog(Catalog.read(catalog), Wanted(folds, test, valid, tuple(group or ()), seed))
-    made.catalog.write(target)
-    _say(made, target, as_json)
+    return target
 
 
-def _say(made: "Parted", path: Path, as_json: bool) -> None:
+def _seen(fields: "Catalog", statistics: bool, workers: int) -> "Glances":
+    from lociscope.data.glance import glance
+
+    with console.progress("looking at fields") as tell:
+        return glance(fields, statistics, workers, tell)
+
+
+def _tell_unread(seen: "Glances", target: Path) -> None:
+    """Lists the fields whose pictures could not be looked at; they are parted all the same."""
+    from lociscope.images.sources import write_failures
+
+    listing = target.with_name(target.stem + ".unread.csv")
+    write_failures(seen.failures, listing)
+    if seen.failures:
+        console.tell_failures(seen.failures, listing)
+        raise typer.Exit(Exit.SOME_FAILED)
+
+
+def _say_json(made: "Parted", path: Path, torn: dict[str, int], told: "Told | None", asked: bool) -> None:
+    import json
+
     from lociscope.labels import LABELS
 
-    if as_json:
-        import json
+    parts = [
+        {
+            "name": part.name,
+            "fields": part.fields,
+            "groups": part.groups,
+            "counts": dict(zip(LABELS, part.counts.tolist(), strict=True)),
+        }
+        for part in made.parts
+    ]
+    looks = None
+    if told is not None:
+        auc = told.auc
+        looks = {"part": told.part, "auc": auc.value, "low": auc.low, "high": auc.high, "groups": auc.n, "by": told.by}
+        looks["sentence"] = str(told)
+    leakage = {"in_two_parts": torn, "adversarial": looks}
+    said = {"catalog": str(path), "bound_by": list(made.bound), "parts": parts, "notes": list(made.notes)}
+    print(json.dumps(said | {"leakage": leakage}))
 
-        parts = [
-            {
-                "name": part.name,
-                "fields": part.fields,
-                "groups": part.groups,
-                "counts": dict(zip(LABELS, part.counts.tolist(), strict=True)),
-            }
-            for part in made.parts
-        ]
-        print(
-            json.dumps({"catalog": str(path), "bound_by": list(made.bound), "parts": parts, "notes": list(made.notes)})
-        )
-        return
+
+def _say(made: "Parted", path: Path, torn: dict[str, int], told: "Told | None", asked: bool) -> None:
+    from lociscope.data.leakage import FEWEST
+    from lociscope.labels import LABELS
+
     print(f"{'part':<8}{'fields':>8}{'groups':>8}  classes without a field")
     for part in made.parts:
         empty = [name for name, count in zip(LABELS, part.counts, strict=True) if not count]
         listed = ", ".join(empty) if len(empty) < 6 else f"{len(empty)} of {len(LABELS)}"
         print(f"{part.name:<8}{part.fields:>8}{part.groups:>8}  {listed or '-'}")
     print(f"bound by {', '.join(made.bound) or 'nothing: each field is its own group'}; written to {path}")
+    if torn:
+        print("in two parts: " + ", ".join(f"{column} {count}" for column, count in torn.items()))
+    if asked:
+        print(told or f"Too few to tell the parts apart by their looks: each side needs {FEWEST} fields of 5 groups.")
     for sentence in made.notes:
         console.note(f"lociscope: {sentence}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _PASSES = 20
 """Most rounds of moves; four or five are enough on the tables of HPA."""
@@ -53,7 +53,15 @@ def joined(*columns: "Sequence[str | None]") -> list[str]:
     Returns:
         A group for each field: fields that are bound directly or through others share one, named by its first field.
     """
-    n = len(columns[0])
+    pairs = []
+    for column in columns:
+        first: dict[str, int] = {}
+        pairs += [(first.setdefault(value, row), row) for row, value in enumerate(column) if value is not None]
+    return [str(root) for root in connected(len(columns[0]), pairs)]
+
+
+def connected(n: int, pairs: "Iterable[tuple[int, int]]") -> list[int]:
+    """For each of n numbers the least of those that pairs lead to from it."""
     root = list(range(n))
 
     def find(row: int) -> int:
@@ -62,13 +70,10 @@ def joined(*columns: "Sequence[str | None]") -> list[str]:
             row = root[row]
         return row
 
-    for column in columns:
-        first: dict[str, int] = {}
-        for row, value in enumerate(column):
-            if value is not None:
-                one, other = sorted((find(first.setdefault(value, row)), find(row)))
-                root[other] = one
-    return [str(find(row)) for row in range(n)]
+    for pair in pairs:
+        one, other = sorted(map(find, pair))
+        root[other] = one
+    return [find(row) for row in range(n)]
 
 
 def deviation(labels: np.ndarray, part: np.ndarray, shares: "Sequence[float]") -> float:
