@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import atheris
+import atheris  # type: ignore[import-untyped]
 
 with atheris.instrument_imports(include=["lociscope", "tifffile", "PIL", "zarr", "zipfile", "gzip"]):
     import numpy as np
@@ -239,7 +239,7 @@ def table_seeds() -> Iterator[bytes]:
 
 
 def keras_seeds() -> Iterator[bytes]:
-    model = {"module": "keras.layers", "class_name": "Conv2D", "config": {}, "registered_name": None}
+    model: dict[str, Any] = {"module": "keras.layers", "class_name": "Conv2D", "config": {}, "registered_name": None}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("config.json", json.dumps(model))
@@ -265,6 +265,24 @@ def registry(data: bytes) -> None:
     held.path()
 
 
+def log(data: bytes) -> None:
+    from lociscope.log import open_log
+
+    (WORK / "log.sqlite").write_bytes(data)
+    with open_log(str(WORK / "log.sqlite"), create=False) as held:
+        held.read()
+
+
+def log_seeds() -> Iterator[bytes]:
+    from lociscope.images.statistics import STATISTICS
+    from lociscope.log import open_log
+
+    made = Predictions(["a"], np.full((1, 28), 0.5, np.float32), [(1,)], ["ok"], [("x",)])
+    with open_log(str(WORK / "seed.sqlite")) as held:
+        held.add(made, np.zeros((1, len(STATISTICS)), np.float32), bundle="b", command="watch")
+    yield (WORK / "seed.sqlite").read_bytes()
+
+
 TARGETS: dict[str, Target] = {
     "png": Target(png, png_seeds),
     "jpeg": Target(lambda data: read_picture(placed("a.jpg", data)), jpeg_seeds),
@@ -277,6 +295,7 @@ TARGETS: dict[str, Target] = {
     "table": Target(table, table_seeds),
     "keras": Target(lambda data: check_keras(data, "It"), keras_seeds),
     "onnx": Target(lambda data: check_onnx(data, "It"), onnx_seeds),
+    "log": Target(log, log_seeds),
     "registry": Target(registry, lambda: iter([b'{"schema": 1, "aliases": {}, "history": [], "versions": {}}'])),
 }
 
