@@ -171,8 +171,23 @@ def test_another_program_s_database_is_no_log(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "other.db") as connection:
         connection.execute("CREATE TABLE notes (text)")
     connection.close()
-    with pytest.raises(LogError, match="is no prediction log"):
-        open_log(str(tmp_path / "other.db"), create=False)
+    for create in (True, False):
+        with pytest.raises(LogError, match="is no prediction log"):
+            open_log(str(tmp_path / "other.db"), create=create)
+
+
+def test_a_log_whose_maker_was_killed_is_made_to_its_end(tmp_path: Path, log: PredictionLog) -> None:
+    log.close()
+    with sqlite3.connect(tmp_path / "log.db") as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        connection.execute("DELETE FROM lociscope_log")
+        connection.execute("DROP TABLE lociscope_predictions")
+    connection.close()
+    with pytest.raises(LogError, match="states no schema"):
+        open_log(str(tmp_path / "log.db"), create=False)
+    with open_log(str(tmp_path / "log.db")) as again:
+        again.add(predictions(["a"]), statistics(1), bundle=BUNDLE, command="serve")
+        assert len(again.read()) == 1
 
 
 @pytest.mark.parametrize(
@@ -207,3 +222,12 @@ def test_a_locked_and_a_full_log_are_told_and_written_again_later(tmp_path: Path
 
 def test_a_log_error_is_one_of_ours() -> None:
     assert issubclass(LogError, LociscopeError)
+
+
+def test_the_tables_are_also_those_of_a_server(log: PredictionLog) -> None:
+    from sqlalchemy.dialects import postgresql
+    from sqlalchemy.schema import CreateTable
+
+    said = str(CreateTable(log._rows).compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
+    assert "seq BIGSERIAL NOT NULL" in said
+    assert said.count("BYTEA") == 3

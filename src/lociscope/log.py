@@ -4,7 +4,7 @@ One database for all commands and machines: an SQLite file by default, or whatev
 """
 
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -209,27 +209,41 @@ class PredictionLog:
 
     def _prepare(self, create: bool) -> None:
         import sqlalchemy as sa
-        from sqlalchemy.schema import CreateIndex, CreateTable
 
-        if create and not sa.inspect(self._engine).has_table(self._about.name):
-            with self._engine.begin() as connection:
-                for table in (self._about, self._rows):
-                    connection.execute(CreateTable(table, if_not_exists=True))
-                    for index in table.indexes:
-                        connection.execute(CreateIndex(index, if_not_exists=True))
-                there = connection.execute(self._about.select()).first()
-                if there is None:
-                    connection.execute(self._about.insert(), {"key": "schema", "value": str(SCHEMA)})
-        if not sa.inspect(self._engine).has_table(self._about.name):
+        names = sa.inspect(self._engine).get_table_names()
+        others = names and self._engine.dialect.name == "sqlite"  # a server's database may serve several programs
+        if self._about.name not in names and (others or not create):
             raise LogError(
-                f"'{self.name}' is no prediction log. Name what --log or LOCISCOPE_LOG named when it was written."
+                f"'{self.name}' is no prediction log. Name what --log or LOCISCOPE_LOG named when it was written, or "
+                "another path to begin one."
             )
-        with self._engine.connect() as connection:
-            found = connection.execute(self._about.select().where(self._about.c.key == "schema")).first()
+        found = self._schema() if self._about.name in names else None
+        if found is None and create:  # new, or begun by a process that is not done, or was killed
+            self._make()
+            found = self._schema()
         try:
-            check_schema(found and found.value, SCHEMA, f"Log '{self.name}'")
+            check_schema(found, SCHEMA, f"Log '{self.name}'")
         except LociscopeError as error:
             raise LogError(str(error)) from None
+
+    def _make(self) -> None:
+        import sqlalchemy as sa
+        from sqlalchemy.schema import CreateIndex, CreateTable
+
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            if self._engine.dialect.name == "sqlite":  # readers and a writer do not wait for each other
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            for table in (self._about, self._rows):
+                connection.execute(CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
+            with suppress(sa.exc.IntegrityError):  # another process was faster
+                connection.execute(self._about.insert(), {"key": "schema", "value": str(SCHEMA)})
+
+    def _schema(self) -> str | None:
+        with self._engine.connect() as connection:
+            found = connection.execute(self._about.select().where(self._about.c.key == "schema")).first()
+        return None if found is None else str(found.value)
 
     @contextmanager
     def _told(self, done: str) -> "Iterator[None]":
@@ -277,13 +291,12 @@ def _engine(url: str, create: bool) -> "sa.Engine":
             "The log's URL cannot be read. Expected a path, sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME."
         ) from error
     if sqlite:
-        sa.event.listen(engine, "connect", _write_ahead)
+        sa.event.listen(engine, "connect", _in_haste)
     return engine
 
 
-def _write_ahead(connection: "sqlite3.Connection", _: object) -> None:
-    """Readers and a writer do not wait for each other; a crash costs at most the last rows, never the file."""
-    connection.execute("PRAGMA journal_mode=WAL")
+def _in_haste(connection: "sqlite3.Connection", _: object) -> None:
+    """With write-ahead, a power cut costs at most the last rows, never the file."""
     connection.execute("PRAGMA synchronous=NORMAL")
 
 

@@ -149,5 +149,12 @@ def test_other_cells_are_told_from_part_of_hpa_s_fields_and_halves_of_these_are_
     assert sum(each.drifted for each in halves) <= 5
 
 
+def test_fields_on_both_sides_are_told(draw: Draw, reference: Sample) -> None:
+    window = draw(40, 1)
+    both = part(window, np.arange(6, 40))
+    assert check(window, both).notes == ["34 fields are in the window and in the reference: they hide what moved."]
+    assert "34 fields" in check(replace(window, statistics=None), replace(both, statistics=None)).notes[-1]
+
+
 def test_every_statistic_has_its_finding(draw: Draw, reference: Sample) -> None:
     assert [each.name for each in check(draw(20, 1), reference).statistics] == list(STATISTICS)

@@ -140,6 +140,9 @@ def check(
         name: _corrected(test, rows, others, len(families), np.random.default_rng([seed, 2]))
         for name, test in families.items()
     }
+    both = len(_prints(window) & _prints(reference))
+    if both:
+        notes.append(f"{both} fields are in the window and in the reference: they hide what moved.")
     if len(rows) < FEW:
         notes.append(f"A window of {_counted(len(window), len(rows))} shows only large shifts.")
     findings = _statistics(window, reference, statistics, found.get("statistics", []), level)
@@ -213,6 +216,14 @@ def _comparable(window: "Sample", reference: "Sample") -> tuple[list[int], bool,
         embeddings = False
         notes.append("The embeddings are of unlike length, so they are of two models and not compared.")
     return columns, embeddings, places, notes
+
+
+def _prints(sample: "Sample") -> set[tuple[str, bytes]]:
+    """What tells a field from all others: its name and its figures."""
+    figures = sample.embedding if sample.statistics is None else sample.statistics
+    if figures is None:
+        return set()
+    return {(name, row.tobytes()) for name, row in zip(sample.ids, figures, strict=True)}
 
 
 def _of(table: np.ndarray | None, rows: np.ndarray | None = None) -> np.ndarray:
