@@ -31,7 +31,12 @@ def test_a_page_for_whoever_asks_for_one(path: str, accept: str | None, page: bo
         (
             "Add 'a_yellow.png', or pass --allow-missing yellow.",
             "Add 'a_yellow.png', or pass allow_missing=yellow.",
-            "Add 'a_yellow.png', or pass under 'If a channel is missing' yellow.",
+            "Add 'a_yellow.png', or choose 'do without yellow' below.",
+        ),
+        (
+            "It has no ER. Pass --allow-missing yellow to do without.",
+            "It has no ER. Pass allow_missing=yellow to do without.",
+            "It has no ER. Choose 'do without yellow' below to do without.",
         ),
         ("Pass --plane N, from 0.", "Pass plane, from 0.", "Pass 'Slice', from 0."),
         ("Pass --pixel-size.", "Pass pixel_size.", "Pass 'Pixel size'."),

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 _OPTIONS = (
-    (r"--allow-missing (\w+)", r"allow_missing=\1", r"under 'If a channel is missing' \1"),
+    (r"Pass --allow-missing (\w+)", r"Pass allow_missing=\1", r"Choose 'do without \1' below"),
+    (r"pass --allow-missing (\w+)", r"pass allow_missing=\1", r"choose 'do without \1' below"),
+    (r"--allow-missing", "allow_missing", "'If a channel is missing'"),
     (r"--pixel-size", "pixel_size", "'Pixel size'"),
     (r"--plane(?: N)?", "plane", "'Slice'"),
     (r"--channels", "channels", "under 'Channel names'"),
