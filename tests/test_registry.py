@@ -159,6 +159,10 @@ def test_an_unknown_alias_is_told(registry: Registry) -> None:
 
 def test_an_empty_registry_says_so(tmp_path: Path) -> None:
     registry = Registry(tmp_path / "models")
+    with pytest.raises(LociscopeError, match=r"There is no registry .*models add"):
+        registry.promote("tiny0", **BY)
+    assert not registry.folder.exists()
+    registry.folder.mkdir()
     assert registry.entries() == []
     with pytest.raises(LociscopeError, match="holds no bundle"):
         registry.promote("tiny0", **BY)

@@ -155,13 +155,17 @@ class Registry:
         """What `registry.json` says; that of an empty registry where there is none.
 
         Raises:
-            LociscopeError: It cannot be read, is damaged or of a newer schema.
+            LociscopeError: There is no such folder, or the file cannot be read, is damaged or of a newer schema.
         """
         try:
             mark = _mark(self._file.stat())
             if self._known is None or self._known[0] != mark:
                 self._known = mark, parse_model(self._file.read_bytes(), State, SCHEMA, f"'{self._file}'")
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if not self.folder.is_dir():
+                raise LociscopeError(
+                    f"There is no registry '{self.folder}'. Begin one with `lociscope models add`, or check the path."
+                ) from error
             return State()
         except OSError as error:
             raise LociscopeError(f"Cannot read '{self._file}': {error.strerror}. Check its permissions.") from error
@@ -182,7 +186,7 @@ class Registry:
         """
         opened = read_bundle(bundle)
         version = _version(opened.card.name, opened.card.version, opened.sha256)
-        with self._changing() as state:
+        with self._changing(begin=True) as state:
             folder = self._bundle(version)
             if version not in state.versions or version in state.retired or not folder.is_dir():
                 with replacing(folder) as part:
@@ -320,8 +324,10 @@ class Registry:
             raise PromotionRefusedError(f"'{version}' is not promoted to '{alias}'. {error}") from error
 
     @contextmanager
-    def _changing(self) -> "Iterator[State]":
+    def _changing(self, *, begin: bool = False) -> "Iterator[State]":
         """The state, while nobody else changes it."""
+        if not begin:
+            self.state()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = (self.folder / ".lock").open("a+b")
