@@ -192,6 +192,29 @@ def test_an_interrupt_keeps_what_was_acquired_and_a_second_call_goes_on(
     assert len(names) == len(set(names)) == outcome.fields == 10
 
 
+def test_an_interrupt_while_the_last_fields_are_predicted_is_one_too(
+    make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: follow.Follower) -> None:
+        close(self)
+        raise KeyboardInterrupt
+
+    plan = make_plan({"rules": []})
+    close = follow.Follower.close
+    monkeypatch.setattr(follow.Follower, "close", interrupted)
+    outcome = run_plan(plan, predictor, tmp_path / "out")
+    monkeypatch.undo()
+    assert outcome.interrupted
+    assert run_plan(plan, predictor, tmp_path / "out").fields == 4
+
+
+def test_a_specimen_that_cannot_be(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"specimen.antibodies: a plate of 96-well has no well 'A13'"):
+        run_plan(make_plan({"specimen.antibodies": {"A13": []}}), predictor, tmp_path / "out")
+    with pytest.raises(UsageError, match=r"there is no cell line 'U2 OS'. Did you mean 'U-2 OS'"):
+        run_plan(make_plan({"specimen.cell_line": "U2 OS"}), predictor, tmp_path / "out")
+
+
 def test_a_line_cut_off_by_a_kill_is_imaged_again(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
     plan = make_plan({"rules": []})
     run_plan(plan, predictor, tmp_path / "out")

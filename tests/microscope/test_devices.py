@@ -142,19 +142,16 @@ def test_every_shutter_is_closed_at_the_end(plan: Any) -> None:
     assert not bench.opened
 
 
-def test_a_shutter_that_cannot_be_closed_is_told(plan: Any) -> None:
-    from lociscope.errors import LociscopeError
-
+def test_a_shutter_that_cannot_be_closed_is_told(plan: Any, caplog: pytest.LogCaptureFixture) -> None:
     def fail(*args: object) -> None:
         raise RuntimeError("jammed")
 
-    with (
-        pytest.raises(LociscopeError, match=r"A shutter could not be closed. Close it by hand"),
-        open_scope(plan, scale_of(plan)) as scope,
-    ):
+    with open_scope(plan, scale_of(plan)) as scope:
         device = scope.core._pydevices["Shutter"]  # type: ignore[attr-defined]
         closing = device.set_open
         device.set_open = fail
+    assert not scope.dark
+    assert "A shutter could not be closed. Close it by hand" in caplog.text
     device.set_open = closing
     assert close_shutters(scope.core)
 

@@ -141,12 +141,16 @@ def _print_json(values: dict[str, Any]) -> None:
 def _leave(outcome: "Outcome") -> None:
     if outcome.error is not None:
         print(f"lociscope: {outcome.error}", file=sys.stderr, flush=True)
-    if outcome.interrupted:
-        raise KeyboardInterrupt
-    if outcome.error is None and not outcome.failures:
-        return
-    code = Exit.SOME_FAILED if outcome.fields > len(outcome.failures) else Exit.NOTHING_DONE
     if outcome.hung:  # a driver that hangs holds locks for which the interpreter would wait
         sys.stdout.flush()
-        os._exit(code)
-    raise typer.Exit(code)
+        os._exit(_code(outcome))
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    if outcome.error is not None or outcome.failures:
+        raise typer.Exit(_code(outcome))
+
+
+def _code(outcome: "Outcome") -> Exit:
+    if outcome.interrupted:
+        return Exit.INTERRUPTED
+    return Exit.SOME_FAILED if outcome.fields > len(outcome.failures) else Exit.NOTHING_DONE

@@ -1,6 +1,6 @@
 """Runs a plan: the camera in one thread, the predictor in another, and this one watching over both."""
 
-import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from lociscope.microscope.journal import Journal
 from lociscope.microscope.plan import Limits, Plan
 from lociscope.microscope.scope import Scope, open_scope, scale_of
 from lociscope.microscope.setup import Scale, check_bundle
+from lociscope.microscope.specimen import check_specimen
 from lociscope.microscope.steer import Left, Steering
 from lociscope.microscope.stops import Stop, check_inside, planned
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from lociscope.predict.predictor import Predictor
 
 POLL_S = 0.05
+logger = logging.getLogger(__name__)
 Progress = Callable[[int], None]
 
 
@@ -44,7 +46,8 @@ class Outcome:
         camera_s: How long the camera was at work in this call, by this machine's clock.
         error: The sentence that ended the call before its time, or None.
         interrupted: Whether a person ended it.
-        hung: Whether a driver has not come back; the process has to be left without unloading it.
+        hung: Whether a driver has not come back, or did not close its shutter; the process has to be left without
+            unloading it.
     """
 
     fields: int = 0
@@ -71,6 +74,7 @@ def check_plan(plan: Plan) -> tuple[Scale, list[Stop]]:
     """
     scale = scale_of(plan)
     stops = planned(plan, scale)
+    check_specimen(plan)
     if plan.limits is not None:
         for stop in stops:
             check_inside(stop.x, stop.y, stop.z, plan.limits, f"Field '{stop.id}'")
@@ -115,7 +119,9 @@ def run_plan(
         return _outcome(journal, Outcome())
     log_file = out / "micro-manager.log"
     with open_scope(plan, scale, log_file) as scope:
-        return _acquire(plan, plan.limits, predictor, journal, scope, scale, stops, log, progress)
+        outcome = _acquire(plan, plan.limits, predictor, journal, scope, scale, stops, log, progress)
+    outcome.hung |= not scope.dark
+    return outcome
 
 
 def _acquire(
@@ -146,8 +152,10 @@ def _acquire(
     outcome = Outcome()
     follower.start()
     _drive(plan, StrictEngine(scope.core, limits), steering, follower, scope, outcome)
-    with contextlib.suppress(KeyboardInterrupt):  # a second one: what is decided so far is enough
+    try:
         follower.close()
+    except KeyboardInterrupt:  # what is predicted so far is enough; the rest is imaged again
+        outcome.interrupted = True
     if follower.error is not None and outcome.error is None:
         outcome.error = _told(follower.error)
     outcome.new = len(journal.lines) - len(here)
@@ -205,6 +213,7 @@ def _told(error: BaseException) -> str:
     """The sentence of an error; one that nobody foresaw says what it is."""
     if isinstance(error, LociscopeError):
         return str(error)
+    logger.debug("where it came from:", exc_info=error)
     return f"The microscope stopped ({type(error).__name__}: {first_line(error)}). Give the same command again."
 
 

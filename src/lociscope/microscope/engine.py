@@ -116,6 +116,8 @@ class StrictEngine:
             core.setPosition(self._limits.safe_z)
             core.waitForDevice(core.getFocusDevice())
             self._at.pop("z", None)
+        if objectives:  # many stands move the focus themselves while they turn
+            self._at.pop("z", None)
         for device, name, value in objectives:
             core.setProperty(device, name, value)
             core.waitForDevice(device)

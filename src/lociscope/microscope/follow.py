@@ -84,7 +84,7 @@ class Follower:
         self._progress = progress
         self._parts: dict[str, dict[int, np.ndarray]] = {}
         self._queue: SimpleQueue[Taken | None] = SimpleQueue()
-        self._waiting = 0
+        self._taken_bytes = self._handled_bytes = 0  # each is written by one thread only
         self._thread = threading.Thread(target=self._run, name="predictor", daemon=True)
         self.error: BaseException | None = None
         """What ended the work before its time."""
@@ -109,13 +109,13 @@ class Follower:
             del self._parts[name]
             pixels = np.moveaxis(np.stack([parts[index] for index in range(len(CHANNEL_NAMES))]), 0, -1)
             stop = self._steering.stops[name]
-            self._waiting += pixels.nbytes
+            self._taken_bytes += pixels.nbytes
             taken = Taken(stop, pixels, time.perf_counter(), self._steering.spent, self._target(stop))
             self._queue.put(taken)
 
     def room(self) -> bool:
         """Whether memory is left for another field."""
-        return self._waiting < MOST_BYTES
+        return self._taken_bytes - self._handled_bytes < MOST_BYTES
 
     def close(self) -> None:
         """Finishes what was taken, and ends."""
@@ -127,7 +127,7 @@ class Follower:
         try:
             for taken in iter(self._queue.get, None):
                 self._handle(taken)
-                self._waiting -= taken.pixels.nbytes
+                self._handled_bytes += taken.pixels.nbytes
                 self._progress(len(self._journal.lines))
         except BaseException as error:
             self._give_up(error)

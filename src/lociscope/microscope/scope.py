@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DEMO_CONFIG = "MMConfig_demo.cfg"
 _CLOSING_S = 5.0
 _TELLING_S = 0.2
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -33,12 +34,14 @@ class Scope:
         clock: Seconds that went by; simulated ones on the simulated microscope.
         bench: The simulated microscope, or None.
         hung: Whether a driver has not come back; then nothing is unloaded, which would wait for it.
+        dark: Whether every shutter was closed at the end.
     """
 
     core: "CMMCorePlus"
     clock: Callable[[], float]
     bench: "Bench | None" = None
     hung: bool = False
+    dark: bool = True
 
 
 def import_core() -> None:
@@ -57,12 +60,12 @@ def import_core() -> None:
         raise MissingExtraError("Driving a microscope", "microscope") from error
     finally:
         root.setLevel(level)
-    logger = logging.getLogger("pymmcore-plus")
-    for handler in logger.handlers[:]:
-        logger.removeHandler(handler)
+    theirs = logging.getLogger("pymmcore-plus")
+    for handler in theirs.handlers[:]:
+        theirs.removeHandler(handler)
         handler.close()
-    logger.addHandler(logging.NullHandler())
-    logger.propagate = False  # what goes wrong is raised by the engine, and told once
+    theirs.addHandler(logging.NullHandler())
+    theirs.propagate = False  # what goes wrong is raised by the engine, and told once
 
 
 def config_of(plan: Plan) -> Path | None:
@@ -107,6 +110,8 @@ def scale_of(plan: Plan) -> Scale:
 def open_scope(plan: Plan, scale: Scale, log: Path | None = None) -> Iterator[Scope]:
     """Switches the microscope on; when the block ends its shutters are closed, whatever happened.
 
+    A shutter that cannot be closed is told in the log and in `Scope.dark`.
+
     Args:
         plan: Names it.
         scale: How large its pixels and pictures are.
@@ -116,8 +121,7 @@ def open_scope(plan: Plan, scale: Scale, log: Path | None = None) -> Iterator[Sc
         The microscope.
 
     Raises:
-        LociscopeError: It cannot be switched on, has no stage, its pictures are of another size, or a shutter could
-            not be closed at the end.
+        LociscopeError: It cannot be switched on, has no stage, or its pictures are of another size.
     """
     config = config_of(plan)
     scope = _simulated(plan, scale) if config is None else _real(plan, config, log)
@@ -125,13 +129,13 @@ def open_scope(plan: Plan, scale: Scale, log: Path | None = None) -> Iterator[Sc
         _check_devices(scope.core, plan)
         yield scope
     finally:
-        dark = close_shutters(scope.core)
-        if dark and not scope.hung:
+        scope.dark = close_shutters(scope.core)
+        if not scope.dark:
+            logger.error("A shutter could not be closed. Close it by hand, and look at the microscope.")
+        elif not scope.hung:
             scope.core.reset()
             # What the core still has to tell when the interpreter ends would abort the process.
             time.sleep(_TELLING_S)
-        if not dark:
-            raise LociscopeError("A shutter could not be closed. Close it by hand, and look at the microscope.")
 
 
 def close_shutters(core: "CMMCorePlus") -> bool:
@@ -204,5 +208,7 @@ def _check_devices(core: "CMMCorePlus", plan: Plan) -> None:
             f"microscope.frame says {plan.microscope.frame[0]} × {plan.microscope.frame[1]} px, the camera gives "
             f"{found[0]} × {found[1]}. Write what it gives."
         )
+    if core.getNumberOfCameraChannels() != 1:
+        raise UsageError("The camera is several cameras at once. Choose one of them in the configuration.")
     if core.getNumberOfComponents() != 1 or core.getBytesPerPixel() not in (1, 2):
         raise UsageError("The camera gives coloured pictures, or more than 16 bits. Set it to grey, 8 or 16 bits.")

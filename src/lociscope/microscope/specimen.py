@@ -6,11 +6,12 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from lociscope.errors import MissingExtraError
+from lociscope.errors import MissingExtraError, UsageError, nearest
 from lociscope.images.scale import resize
 from lociscope.microscope.mosaic import Mosaic, TileCache
 from lociscope.microscope.plan import Plan
 from lociscope.microscope.stops import centres, well_size
+from lociscope.simulate.cell_lines import CELL_LINES
 from lociscope.simulate.draw import Canvas
 from lociscope.simulate.frequencies import label_sets
 from lociscope.simulate.optics import REFERENCE_PIXEL, shot_noise, vignette
@@ -45,6 +46,21 @@ class View:
     pixel_size: float
     side: int
     exposure: float
+
+
+def check_specimen(plan: Plan) -> None:
+    """Refuses a specimen that names what there is not.
+
+    Raises:
+        UsageError: A well of its antibodies or its cell line does not exist.
+    """
+    wells = centres(plan.plate)
+    unknown = next((well for well in plan.specimen.antibodies if well not in wells), None)
+    if unknown is not None:
+        raise UsageError(f"specimen.antibodies: a plate of {plan.plate.name} has no well {unknown!r}. Name one it has.")
+    name = plan.specimen.cell_line
+    if name is not None and name not in CELL_LINES:
+        raise UsageError(f"specimen.cell_line: there is no cell line {name!r}.{nearest(name, CELL_LINES)}")
 
 
 class SimulatedPlate:
