@@ -1,6 +1,6 @@
 """Reading fields, format by format, beside the bare decoder on the same files, and listing 100,000 files.
 
-Goal: `read_field` gives 0.85 of the fields a second of the bare decoder, on one core. The decoder gets the bytes of each
+Goal: `read_field` gives 0.85 of the fields a second of the bare decoder, on one core. The decoder has the bytes of each
 file, read at one go, and its planes are thrown away; reading a field also finds out what each plane is, checks it, and
 puts the four together. PNG is near the goal, 16-bit PNG reaches it. TIFF does not: tifffile reads the header in Python,
 and libtiff, which imagecodecs wraps, unpacks LZW and deflate faster than imagecodecs' own decoders, but believes the

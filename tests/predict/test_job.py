@@ -93,6 +93,14 @@ def test_a_damaged_part_costs_itself_only(
     assert "its fields are predicted again" in caplog.text
 
 
+def test_what_a_kill_left_half_written_is_removed(job: Callable[..., Job], tmp_path: Path) -> None:
+    mine = job("o[1].csv")
+    for name in (".o[1].csv.99.part", ".o[1].run.json.7.part", ".o1.csv.99.part"):
+        (tmp_path / name).write_text("half")
+    mine.prepare()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".o1.csv.99.part", "o[1].parts"]
+
+
 def test_a_finished_table_tells_its_fields(job: Callable[..., Job]) -> None:
     mine = job()
     assert mine.finished() == {}

@@ -9,6 +9,7 @@ import logging
 import shutil
 import time
 from dataclasses import dataclass
+from glob import escape
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -133,9 +134,15 @@ class Job:
             yield part, about["inputs"]
 
     def prepare(self) -> None:
-        """Makes the folder of parts now, so that a place that cannot be written is told before the work."""
+        """Makes the folder of parts now, so that a place that cannot be written is told before the work.
+
+        Files that an earlier call was killed over, half-written under their temporary names, are removed.
+        """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            for final in (self.out, self.record):
+                for left in self.out.parent.glob(f".{escape(final.name)}.*.part"):
+                    left.unlink(missing_ok=True)
         except OSError as error:
             raise unwritable(self.folder, error) from error
 
