@@ -205,8 +205,7 @@ def test_all_of_it_works_without_script(visit: Open, files: list[Path], tmp_path
     page.get_by_text("This upload is larger than the 1 MB that this service takes.").wait_for()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
 def test_nothing_is_cut_off_or_faint(visit: Open, width: int, scheme: str) -> None:
     for path in ("/", "/examples/nuclear-bodies", "/docs", "/nope"):
         page = visit(path, width, scheme)

@@ -107,6 +107,7 @@ def metrics(address: str) -> bytes:
     return client.getresponse().read()
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_130_and_a_second_signal_does_not_wait(served: Any, make: Any, tiny_bundle: Path) -> None:
     with served("--bundle", tiny_bundle) as (process, _):
         process.send_signal(signal.SIGINT)
@@ -140,6 +141,7 @@ def test_uploads_that_dawdle_count_and_the_rest_is_503(served: Any, make: Any, t
         assert asking.ask("/predict", body)[0] == 200
 
 
+@pytest.mark.slow
 def test_who_hangs_up_gives_the_place_back(served: Any, make: Any, tiny_bundle: Path) -> None:
     body = body_of(make.planes())
     with served("--bundle", tiny_bundle, "--max-in-flight", 1) as (_, address):
@@ -217,6 +219,7 @@ def test_a_promotion_is_taken_up_without_dropping_a_request(
     assert {status for status, _ in seen} == {200}
 
 
+@pytest.mark.slow
 def test_an_upload_far_too_large_is_told_so_over_the_wire(served: Any, tiny_bundle: Path) -> None:
     with served("--bundle", tiny_bundle, "--max-mb", 1) as (_, address):
         client = Client(address)
