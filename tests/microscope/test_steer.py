@@ -116,7 +116,8 @@ def test_earlier_calls_count(make_plan: Any) -> None:
 
 def test_the_camera_waits_only_while_there_is_no_room(make_plan: Any) -> None:
     looks = iter([False, False, True, True, True, True])
-    driver = Driver(make_plan({"rules": []}), room=lambda: next(looks))
+    driver = Driver(make_plan({"rules": []}))
+    driver.steering.room = lambda: next(looks)
     assert driver.next() == "A1_01"
     assert next(looks) is True
 

@@ -137,18 +137,15 @@ def _acquire(
 ) -> Outcome:
     here = {line["field"] for line in journal.lines}
     spent = max((line["at_s"] for line in journal.lines), default=0.0)
-    waiting: list[Follower] = []
-    steering = Steering(
-        plan, [stop for stop in stops if stop.id not in here], scope.clock, begun=journal.begun(), spent=spent,
-        room=lambda: waiting[0].room(),
-    )  # fmt: skip
+    todo = [stop for stop in stops if stop.id not in here]
+    steering = Steering(plan, todo, scope.clock, begun=journal.begun(), spent=spent)
     for name, requests in journal.requests().items():
         steering.decided(name, requests)
     follower = Follower(
         predictor, Judge(plan, scale, limits), steering, journal, scale, log=log, progress=progress,
-        target=lambda stop: _target(scope.bench),
+        target=lambda: _target(scope.bench),
     )  # fmt: skip
-    waiting.append(follower)
+    steering.room = follower.room
     outcome = Outcome()
     follower.start()
     _drive(plan, StrictEngine(scope.core, limits), steering, follower, scope, outcome)
@@ -183,24 +180,25 @@ def _drive(
     began = time.monotonic()
     camera.start()
     longest = plan.microscope.timeout_s + max(plan.channels.of(i).exposure_ms for i in range(len(CHANNEL_NAMES))) / 1000
-    while camera.is_alive() and not scope.hung:
+    stalled = False
+    while camera.is_alive() and not stalled:
         try:
             camera.join(POLL_S)
             busy = engine.busy_since
-            scope.hung = busy is not None and time.monotonic() - busy > longest
+            stalled = busy is not None and time.monotonic() - busy > longest
         except KeyboardInterrupt:
             if outcome.interrupted:
                 break
             outcome.interrupted = True
             steering.stop()
             runner.cancel()
+    scope.hung = outcome.hung = camera.is_alive()
     outcome.camera_s = time.monotonic() - began
     runner.events.frameReady.disconnect(follower.frame)
     if failed:
         outcome.error = _told(failed[0])
-    if scope.hung:
+    if stalled:
         steering.stop()
-        outcome.hung = True
         outcome.error = str(
             HardwareError(
                 f"The microscope gave no picture within {longest:g} s. Look at the camera and the stage, or raise "

@@ -58,7 +58,7 @@ class Follower:
         journal: The output folder.
         scale: How large the pixels are.
         log: Keeps predictions as well, where given.
-        target: The true places of what is in view, or None where nobody knows them.
+        target: Gives the true places of what is in view, or None where nobody knows them.
         progress: Called with the number of fields after each.
     """
 
@@ -71,7 +71,7 @@ class Follower:
         scale: Scale,
         *,
         log: "PredictionLog | None" = None,
-        target: Callable[[Stop], tuple[int, ...] | None] = lambda stop: None,
+        target: Callable[[], tuple[int, ...] | None] = lambda: None,
         progress: Callable[[int], None] = lambda number: None,
     ) -> None:
         self._predictor = predictor
@@ -110,7 +110,7 @@ class Follower:
             pixels = np.moveaxis(np.stack([parts[index] for index in range(len(CHANNEL_NAMES))]), 0, -1)
             stop = self._steering.stops[name]
             self._taken_bytes += pixels.nbytes
-            taken = Taken(stop, pixels, time.perf_counter(), self._steering.spent, self._target(stop))
+            taken = Taken(stop, pixels, time.perf_counter(), self._steering.spent, self._target())
             self._queue.put(taken)
 
     def room(self) -> bool:

@@ -48,7 +48,10 @@ class Steering:
         clock: Seconds that went by.
         begun: Fields that an earlier call imaged, by rule (None for planned ones).
         spent: Seconds that an earlier call took.
+
+    Attributes:
         room: Whether another field may be imaged now; False only while too many wait for the predictor.
+        stops: Every field that was begun, by its name.
     """
 
     def __init__(
@@ -59,22 +62,20 @@ class Steering:
         *,
         begun: "Counter[int | None] | None" = None,
         spent: float = 0.0,
-        room: Callable[[], bool] = lambda: True,
     ) -> None:
         self._plan = plan
         self._planned = deque(planned)
         self._clock = clock
         self._begun: Counter[int | None] = Counter(begun or {})
         self._started = clock() - spent
-        self._room = room
         self._decided: SimpleQueue[tuple[str, Sequence[Request]]] = SimpleQueue()
         self._open: set[str] = set()
         self._heaps: dict[str, list[tuple[float, int, Stop]]] = {"now": [], "last": []}
         self._asked: set[str] = set()
         self._stopped = threading.Event()
         self._why = "interrupted"
+        self.room: Callable[[], bool] = lambda: True
         self.stops: dict[str, Stop] = {}
-        """Every field that was begun, by its name."""
         self._dropped: list[Left] = []
 
     @property
@@ -116,7 +117,7 @@ class Steering:
                 self._why = why
                 self._dropped.append(Left(stop.id, why))
                 return
-            while not self._room() and not self._stopped.wait(POLL_S):
+            while not self.room() and not self._stopped.wait(POLL_S):
                 pass
             self._begun[stop.rule] += 1
             self.stops[stop.id] = stop

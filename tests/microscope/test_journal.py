@@ -1,0 +1,87 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lociscope.errors import LociscopeError
+from lociscope.labels import N_LABELS
+from lociscope.microscope.journal import Journal
+from lociscope.microscope.setup import check_setup
+from lociscope.microscope.steer import Left, Request
+from lociscope.microscope.stops import around, planned
+
+
+def line(name: str, seed: int = 0, **more: Any) -> dict[str, Any]:
+    probability = np.random.default_rng(seed).random(N_LABELS, np.float32)
+    return {
+        "field": name, "well": "A1", "site": 1, "rule": None, "pixel_size": 0.32, "status": "ok", "predicted": [2],
+        "warnings": ["empty plane: green"], "probability": [float(value) for value in probability], **more,
+    }  # fmt: skip
+
+
+def test_probabilities_survive_to_the_last_bit(make_plan: Any, tmp_path: Path) -> None:
+    journal = Journal.begin(tmp_path / "out", make_plan(), "b")
+    for seed in range(3):
+        journal.append(line(f"f{seed}", seed))
+    again = Journal.begin(tmp_path / "out", make_plan(), "b").predictions()
+    for seed in range(3):
+        assert np.array_equal(again.probability[seed], np.random.default_rng(seed).random(N_LABELS, np.float32))
+    assert again.warnings == [("empty plane: green",)] * 3
+
+
+def test_what_was_asked_for_and_not_imaged_is_asked_for_again(make_plan: Any, tmp_path: Path) -> None:
+    plan = make_plan()
+    scale = check_setup(plan, None)
+    stop = planned(plan, scale)[0]
+    wanted = [Request(each, 0.75) for each in around(stop, 1, 4, plan.objective("20x"), plan, scale)]
+    journal = Journal.begin(tmp_path / "out", plan, "b")
+    journal.append(line(stop.id, wanted=Journal.wanted(wanted)))
+    journal.append(line(wanted[1].stop.id, rule=1))
+    again = Journal.begin(tmp_path / "out", plan, "b")
+    assert again.requests() == {stop.id: [wanted[0], *wanted[2:]]}
+    assert again.begun() == {None: 1, 1: 1}
+
+
+def test_the_output_and_the_log_may_be_named_otherwise(make_plan: Any, tmp_path: Path) -> None:
+    Journal.begin(tmp_path / "out", make_plan(), "b")
+    Journal.begin(tmp_path / "out", make_plan({"output": "elsewhere", "log": "log.sqlite"}), "b")
+    with pytest.raises(LociscopeError, match="another plan"):
+        Journal.begin(tmp_path / "out", make_plan({"budget.fields": 9}), "b")
+
+
+def test_failures_are_listed_and_are_no_predictions(make_plan: Any, tmp_path: Path) -> None:
+    journal = Journal.begin(tmp_path / "out", make_plan(), "b")
+    journal.append(line("good"))
+    journal.append({"field": "bad", "rule": None, "failed": "It is no good."})
+    journal.close([Left("f9", "interrupted")], finished=True)
+    assert journal.predictions().ids == ["good"]
+    assert (tmp_path / "out" / "left.csv").read_text() == "id,why\nf9,interrupted\n"
+    assert "bad," in (tmp_path / "out" / "failures.csv").read_text()
+    assert Journal.begin(tmp_path / "out", make_plan(), "b").finished
+
+
+@pytest.mark.parametrize(
+    ("record", "says"),
+    [
+        ("{", "is damaged"),
+        ("[]", "states no schema"),
+        ('{"schema": 2}', "has schema 2, newer than 1"),
+        ('{"schema": 1}', "was begun with another plan"),
+    ],
+)
+def test_a_record_that_cannot_be_read(make_plan: Any, tmp_path: Path, record: str, says: str) -> None:
+    Journal.begin(tmp_path / "out", make_plan(), "b")
+    (tmp_path / "out" / "run.json").write_text(record)
+    with pytest.raises(LociscopeError, match=says):
+        Journal.begin(tmp_path / "out", make_plan(), "b")
+
+
+def test_a_torn_line_is_taken_away_before_the_next_is_added(make_plan: Any, tmp_path: Path) -> None:
+    journal = Journal.begin(tmp_path / "out", make_plan(), "b")
+    journal.append(line("one"))
+    path = tmp_path / "out" / "decisions.jsonl"
+    path.write_text(path.read_text() + '{"field": "tw')
+    Journal.begin(tmp_path / "out", make_plan(), "b").append(line("two"))
+    assert [json.loads(each)["field"] for each in path.read_text().splitlines()] == ["one", "two"]
