@@ -121,3 +121,21 @@ def test_yellow_is_nearest_to_the_mean_of_red_and_green(real_data: Path) -> None
     found = plane_of(coded(plane, "yellow"), "yellow", place_of(path), shared=False)
     assert found is not None
     assert abs(float(found.mean()) - float(plane.mean())) < 0.6
+
+
+@pytest.mark.parametrize(("channel", "parts"), [("red", (0,)), ("green", (1,)), ("blue", (2,)), ("yellow", (0, 1))])
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_faint_grain_in_a_colour_coded_jpeg_is_still_of_its_colour(
+    channel: ChannelName, parts: tuple[int, ...], subsampling: int
+) -> None:
+    """Grain of the channel's colour leaks into the others when JPEG halves the colours, by up to 0.28."""
+    from lociscope.simulate import draw_field
+
+    plane = draw_field(3, seed=3, size=256).pixels[..., CHANNEL_NAMES.index(channel)]
+    colours = np.stack([plane if part in parts else np.zeros_like(plane) for part in range(3)], axis=-1)
+    buffer = io.BytesIO()
+    Image.fromarray(colours).save(buffer, "JPEG", quality=75, subsampling=subsampling)
+    buffer.seek(0)
+    found = plane_of(read_jpeg(buffer, "a.jpg"), channel, place_of(Path(f"a_{channel}.jpg")), shared=False)
+    assert found is not None
+    assert abs(float(found.mean()) - float(plane.mean())) < 1
