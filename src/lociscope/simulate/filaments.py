@@ -58,7 +58,7 @@ def walk(
         free = (flat[spot[0] * (last + 1) + spot[1]] == own) | outside
         tracks[k + 1] = np.where(free, there, here)
         angle = angle + np.where(free, curl[k], turn)
-    return np.moveaxis(tracks, -1, 0)
+    return np.ascontiguousarray(np.moveaxis(tracks, -1, 0))
 
 
 def grow_microtubules(rng: np.random.Generator, scene: Scene) -> tuple[Image, NDArray[np.intp]]:
@@ -68,7 +68,7 @@ def grow_microtubules(rng: np.random.Generator, scene: Scene) -> tuple[Image, ND
     """
     cells, line = scene.cells, scene.line
     dense = rng.uniform(0.5, 1.1)
-    counts = np.where(cells.mitotic, 0, np.clip(dense * cells.radius**2 * 0.8, 30, 360)).astype(np.intp)
+    counts = np.where(cells.mitotic, 0, np.clip(dense * cells.radius**2 * 0.75, 30, 330)).astype(np.intp)
     cell = np.repeat(np.arange(len(cells)), counts)
     kind = rng.random(len(cell))
     from_pole = kind < rng.uniform(0.1, 0.5)
@@ -80,23 +80,22 @@ def grow_microtubules(rng: np.random.Generator, scene: Scene) -> tuple[Image, ND
     x = np.where(from_pole, cells.pole_x[cell] + spread[1], cells.nucleus_x[cell] + away * np.cos(around))
     tangent = around + rng.choice([-1.0, 1.0], len(cell)) * rng.uniform(0.2, 1.4, len(cell))
     angle = np.where(from_pole, rng.uniform(0, 2 * np.pi, len(cell)), tangent)
-    steps = int(np.clip(line.nucleus / 2 * line.spread * np.sqrt(line.stretch) * 1.6 / STEP, 10, 48))
+    steps = int(np.clip(line.nucleus / 2 * line.spread * np.sqrt(line.stretch) * 1.45 / STEP, 10, 42))
     tracks = walk(rng, scene, y.astype(np.float32), x.astype(np.float32), cell, angle, steps, rng.uniform(0.1, 0.26))
-    keep = rng.integers(steps // 3, steps + 2, len(cell))
-    late = np.arange(steps + 1)[None, :] > keep[:, None]
-    stop = tracks[np.arange(len(cell)), np.minimum(keep, steps)]
-    return np.where(late[..., None], stop[:, None], tracks), cell
+    keep = np.minimum(rng.integers(steps // 3, steps + 2, len(cell)), steps)
+    step = np.minimum(np.arange(steps + 1), keep[:, None])
+    return tracks[np.arange(len(cell))[:, None], step], cell
 
 
 def trace_microtubules(rng: np.random.Generator, scene: Scene) -> Image:
     """The microtubules as lines, 1 where they are dense; bundles shine less than the sum of their lines."""
-    tracks = scene.microtubules
+    tracks, cell, cells = scene.microtubules, scene.microtubule_cell, scene.cells
     steps = tracks.shape[1] - 1
-    weight = rng.gamma(4, 1 / 4, (len(tracks), 1)) * rng.gamma(6, 1 / 6, (len(tracks), steps))
-    middle = (tracks[:, 1:] + tracks[:, :-1]) / 2 - np.stack([scene.cells.pole_y, scene.cells.pole_x], 1)[
-        scene.microtubule_cell
-    ][:, None]
-    weight *= 1 + rng.uniform(0, 1.4) * np.exp(-np.square(middle).sum(-1) / 4)
+    weight = np.clip(1 + np.float32(0.4) * rng.standard_normal((len(tracks), steps), dtype=np.float32), 0.1, 3)
+    weight *= rng.gamma(4, 1 / 4, (len(tracks), 1)).astype(np.float32)
+    pole = np.stack([cells.pole_y, cells.pole_x], 1).astype(np.float32)[cell]
+    away = np.square(tracks[:, 1:] - pole[:, None]).sum(-1)
+    weight *= 1 + np.float32(rng.uniform(0, 1.4)) * np.exp(away / np.float32(-4))
     lines = scene.canvas.strokes(tracks, weight)
     lines = lines / (1 + np.float32(0.07) * lines)
     level = float(np.quantile(lines[lines > 0], 0.7)) if np.any(lines > 0) else 1.0
@@ -112,7 +111,7 @@ def microtubules(rng: np.random.Generator, scene: Scene, *, over_nucleus: float)
         over_nucleus: How much of them shows across the nucleus, 0–1.
     """
     thick = scene.body * scene.filling
-    around = 1 - rng.uniform(0.15, 0.65) * np.exp(-np.abs(scene.beyond - 2.5) / 3)
+    around = 1 - rng.uniform(0.2, 0.75) * np.exp(-np.abs(scene.beyond - 2) / 3)
     return np.asarray(scene.lines * thick * around * (1 - (1 - over_nucleus) * scene.hidden))
 
 

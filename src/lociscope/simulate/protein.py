@@ -98,7 +98,7 @@ def make_protein(rng: np.random.Generator, places: Sequence[int]) -> Protein:
         for other, chance, low, high in COMPANIONS.get(place, ()):
             if rng.random() < chance and other not in {role.place for role in roles}:
                 roles.append(_role(rng, other, rng.uniform(low, high), labelled=False))
-    haze = [min(3 * weak, float(rng.gamma(1.0, weak))) for weak in ((0.15, 0.1) if named else (0.5, 0.5))]
+    haze = [min(3 * weak, float(rng.gamma(1.0, weak))) for weak in ((0.1, 0.07) if named else (0.5, 0.5))]
     strangers = float(rng.uniform(0.05, 0.4)) if rng.random() < (0.45 if named else 0.6) else 0.0
     return Protein(tuple(roles), (haze[0], 0.6 * haze[1]), strangers)
 
@@ -172,7 +172,7 @@ def green_channel(
     light = light + scene.spread(even) * (
         np.float32(cytoplasm) * scene.cytoplasm * scene.body * granular(scene, rng)
         + np.float32(nucleus)
-        * scene.nucleus
+        * scene.inner
         * np.exp(rng.uniform(0.1, 0.4) * scene.canvas.noise(rng, 0.5) - 0.3 * scene.grain)
     )
     if protein.strangers:

@@ -20,9 +20,11 @@ def red_channel(rng: np.random.Generator, scene: Scene) -> Image:
 def blue_channel(rng: np.random.Generator, scene: Scene) -> Image:
     """DNA: nuclei with texture and dark nucleoli; condensed chromosomes are brighter."""
     canvas = scene.canvas
-    grain = np.exp(rng.uniform(0.16, 0.38) * scene.grain + 0.05 * canvas.noise(rng, 4))
+    grain = np.exp(rng.uniform(0.12, 0.3) * scene.grain + 0.05 * canvas.noise(rng, 4))
     level = scene.spread(np.exp(rng.normal(0, 0.22, len(scene.cells))))
     dark = 1 - rng.uniform(0.4, 0.75) * canvas.blur(scene.nucleoli, 0.2)
+    table = scene.speckle
+    dark = dark * (1 - rng.uniform(0.15, 0.5) * np.clip(canvas.discs(*table[:, :3].T), 0, 1))
     cells = scene.cells
     blurred = rng.random(len(cells)) < rng.uniform(0, 0.4)  # nuclei whose edge is not in the slice
     edge = scene.spread(np.where(blurred, rng.uniform(1, 2.5, len(cells)), rng.uniform(0.3, 0.9, len(cells))))
@@ -47,8 +49,8 @@ def reticulum(rng: np.random.Generator, scene: Scene) -> Image:
     rim = 0.05 * np.exp(-((scene.beyond / 0.5) ** 2))
     within = rng.uniform(0.06, 0.55) * scene.mesh * scene.hidden
     spindle = scene.spread(scene.cells.mitotic) * np.exp(-np.maximum(scene.beyond, 0) / 2)
-    mesh = scene.mesh * patches * scene.filling * scene.along ** rng.uniform(0.15, 0.45)
-    cytoplasm = scene.cytoplasm * scene.body**1.2 * (0.3 + fade) * mesh * (1 - 0.7 * spindle)
+    mesh = scene.mesh * patches * scene.filling * scene.along ** rng.uniform(0.1, 0.35)
+    cytoplasm = scene.cytoplasm * scene.body**1.2 * (0.5 + fade) * mesh * (1 - 0.7 * spindle)
     return np.asarray(cytoplasm + rim * scene.body * (1 - spindle) + within, np.float32)
 
 

@@ -8,12 +8,7 @@ from numpy.typing import NDArray
 
 from lociscope.simulate.cell_lines import CellLine
 from lociscope.simulate.draw import Canvas, Image, Values
-from lociscope.simulate.layout import MITOTIC, Cells, State
-
-TAILS = 4
-"""Most tails of a cell."""
-FAR = np.float32(9.0)
-"""Potential of a pixel that no cell reaches; 1 is the edge of a cell or nucleus."""
+from lociscope.simulate.layout import Cells
 
 
 @dataclass(slots=True, eq=False)
@@ -28,6 +23,7 @@ class Scene:
         nuclei: For each pixel the row + 1 of the cell whose nucleus or chromosomes it shows, or 0.
         body: How full of cell each pixel is, 0–1, thin at the edges.
         nucleus: 1 within nuclei, with soft edges; 0 in mitotic cells.
+        inner: Share of the slice that is nucleus: less near its rim, since its walls slope; 0 in mitotic cells.
         hidden: Share of the slice that the nucleus takes from the cytoplasm; its walls slope, so less near its rim.
         chromatin: 1 within the chromosomes of mitotic cells.
         cytoplasm: 1 within cells and outside nuclei and chromosomes, with soft edges; not thinned at the edges.
@@ -39,6 +35,7 @@ class Scene:
         mesh: Texture of the ER's net, about 1 on its tubules and 0.2 in its holes.
         nucleoli: 1 within nucleoli, with soft edges.
         nucleolus: Table (n, 4) of the nucleoli: y, x, radius in µm, row of the cell.
+        speckle: The same of the gaps between the chromatin, where speckles are.
         inclusion: The same of aggresomes, where microtubules and nucleus give way.
         droplet: The same of lipid droplets, holes in the ER.
         microtubules: Their tracks (n, steps, 2) in µm.
@@ -55,6 +52,7 @@ class Scene:
     nuclei: NDArray[np.uint16]
     body: Image
     nucleus: Image
+    inner: Image
     hidden: Image
     chromatin: Image
     cytoplasm: Image
@@ -66,6 +64,7 @@ class Scene:
     mesh: Image
     nucleoli: Image
     nucleolus: Image = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    speckle: Image = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     inclusion: Image = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     droplet: Image = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     microtubules: Image = field(default_factory=lambda: np.zeros((0, 2, 2), np.float32))
@@ -122,139 +121,3 @@ class Scene:
 def per_cell(owner: NDArray[np.uint16], values: Values | NDArray[np.bool_]) -> Image:
     """A picture that holds each cell's value in its pixels, 0 where there is no cell."""
     return np.concatenate([[0], values]).astype(np.float32)[owner]
-
-
-@dataclass(slots=True)
-class _Fields:
-    """Potentials while cells are put in one by one."""
-
-    best: Image
-    second: Image
-    rim: Image
-    owner: NDArray[np.uint16]
-
-
-def shape_cells(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells: Cells) -> _Fields:
-    """Who owns each pixel: the cell whose potential is least, if that is below 1.
-
-    Cells are ellipses, more or less pointed, in coordinates bent by smooth noise, so that outlines are irregular
-    and those of neighbours fit.
-    """
-    radius = line.nucleus / 2 * line.spread
-    grid = (np.arange(canvas.size, dtype=np.float32) + 0.5) * canvas.pixel_size
-    amplitude = line.rough * rng.uniform(0.8, 1.7)
-    ragged = 0.5 * rng.random() ** 2  # µm
-    bend = [
-        canvas.noise(rng, radius * 0.9) * (amplitude * radius * 0.8)
-        + canvas.noise(rng, radius * 0.3) * (amplitude * radius * 0.2)
-        + canvas.noise(rng, 2.4) * ragged
-        for _ in range(2)
-    ]
-    lobes = [
-        canvas.noise(rng, line.nucleus * 0.4) * (line.lobed * rng.uniform(0.5, 1.7) * line.nucleus / 2)
-        for _ in range(2)
-    ]
-    tails = _tails(rng, line, cells)
-    bean = rng.normal(0, 0.12, len(cells)) * (1 + 2 * (rng.random(len(cells)) < 0.15))
-    best, second, rim = (np.full(canvas.shape, FAR) for _ in range(3))
-    out = _Fields(best, second, rim, np.zeros(canvas.shape, np.uint16))
-    for row in range(len(cells)):
-        _put_cell(out, canvas, line, cells, row, grid, bend, lobes, tails[row], bean[row])
-    return out
-
-
-def _put_cell(
-    out: _Fields,
-    canvas: Canvas,
-    line: CellLine,
-    cells: Cells,
-    row: int,
-    grid: Image,
-    bend: list[Image],
-    lobes: list[Image],
-    tails: Values,
-    bean: float,
-) -> None:
-    reach = (
-        max(cells.long[row] * (1.2 + tails[:, 1].max()) + line.rough * cells.wide[row], cells.nucleus_long[row] * 1.8)
-        + 2
-    )
-    window = tuple(
-        slice(max(0, int((c - reach) / canvas.pixel_size)), max(0, int((c + reach) / canvas.pixel_size) + 1))
-        for c in (cells.y[row], cells.x[row])
-    )
-    y, x = grid[window[0], None], grid[None, window[1]]
-    if not y.size or not x.size:
-        return
-    calm = 0.25 if cells.state[row] in MITOTIC else 1.0
-    dy, dx = y - cells.y[row] + calm * bend[0][window], x - cells.x[row] + calm * bend[1][window]
-    potential = _ellipse(dy, dx, cells.angle[row], cells.long[row], cells.wide[row], line.pointed * calm)
-    if calm == 1:
-        potential = potential / _stretched(dy, dx, tails)
-    rim = _nucleus(cells, row, y + lobes[0][window], x + lobes[1][window], bean)
-    potential = np.minimum(potential, 0.6 * rim)
-    best, second = out.best[window], out.second[window]
-    wins = potential < best
-    second[...] = np.where(wins, best, np.minimum(second, potential))
-    best[wins] = potential[wins]
-    out.rim[window][wins] = rim[wins]
-    out.owner[window][wins] = row + 1
-
-
-def _tails(rng: np.random.Generator, line: CellLine, cells: Cells) -> Values:
-    """Directions in which cells are drawn out to points, and by how much of their radius: (n, TAILS, 2)."""
-    count = len(cells)
-    along = np.repeat(cells.angle[:, None], TAILS, 1) + np.pi * np.arange(TAILS)
-    angle = np.where(np.arange(TAILS) < 2, along, 0) + rng.normal(
-        0, np.where(np.arange(TAILS) < 2, 0.3, 9), along.shape
-    )
-    most = (0.12 + 0.5 * line.pointed) * rng.uniform(0.4, 1.6)
-    length = most * rng.gamma(1.5, 1 / 1.5, (count, TAILS)) * (rng.random((count, TAILS)) < 0.75)
-    return np.stack([angle, length.clip(0, 1.2)], -1).astype(np.float32)
-
-
-def _stretched(y: Image, x: Image, tails: Values) -> Image:
-    """How much farther the outline reaches in each direction, 1 where there is no tail."""
-    scale = 1 / np.sqrt(y * y + x * x + np.float32(1e-3))
-    reach = np.ones_like(scale)
-    for angle, length in tails:
-        if length > 0.03:
-            toward = np.maximum((y * np.sin(angle) + x * np.cos(angle)) * scale, 0)
-            for _ in range(3):
-                toward *= toward
-            reach += length * toward
-    return reach
-
-
-def _ellipse(y: Image, x: Image, angle: float, long: float, wide: float, pointed: float) -> Image:
-    """0 in the centre, 1 on the outline of an ellipse, or of a rhombus where `pointed` is 1."""
-    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    u, v = (x * cos + y * sin) / np.float32(long), (y * cos - x * sin) / np.float32(wide)
-    round_ = np.sqrt(u * u + v * v)
-    if pointed <= 0:
-        return round_
-    return np.float32(1 - pointed) * round_ + np.float32(0.85 * pointed) * (np.abs(u) + np.abs(v))
-
-
-def _nucleus(cells: Cells, row: int, y: Image, x: Image, bean: float) -> Image:
-    """0 in the centre, 1 on the outline of a nucleus, more or less bent, or of the chromosomes of a mitotic cell."""
-    dy, dx = y - cells.nucleus_y[row], x - cells.nucleus_x[row]
-    angle = cells.nucleus_angle[row]
-    long, wide = cells.nucleus_long[row], cells.nucleus_wide[row]
-    radius = np.sqrt(long * wide)
-    state = cells.state[row]
-    if state in (State.INTERPHASE, State.DAUGHTER):
-        cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-        bend = np.float32(bean / radius) * ((dx * cos + dy * sin) ** 2 - np.float32(0.3 * long**2))
-        return _ellipse(dy + bend * cos, dx - bend * sin, angle, long, wide, 0)
-    if state == State.METAPHASE:
-        return _ellipse(dy, dx, angle + np.pi / 2, radius * 0.72, radius * 0.2, 0)
-    if state == State.PROMETAPHASE:
-        ring = np.abs(_ellipse(dy, dx, angle, radius * 0.6, radius * 0.5, 0) - 0.62) / 0.45
-        return np.asarray(ring, np.float32)
-    part = np.float32(0.42 * radius)
-    sy, sx = part * np.float32(np.sin(angle)), part * np.float32(np.cos(angle))
-    plates = [
-        _ellipse(dy + side * sy, dx + side * sx, angle + np.pi / 2, radius * 0.6, radius * 0.17, 0) for side in (-1, 1)
-    ]
-    return np.minimum(plates[0], plates[1])

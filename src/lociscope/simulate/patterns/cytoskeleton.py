@@ -15,7 +15,7 @@ def intermediate_filaments(scene: Scene, rng: np.random.Generator, style: str, l
     """Wavy tangled strands that cross: a cage around the nucleus or throughout the cell."""
     reach = {"whole": 14, "cage": 2.5, "bundled": 6}[style]
     density = scene.cytoplasm * np.exp(-np.maximum(scene.beyond, 0) / reach)
-    count = {"whole": 150, "cage": 90, "bundled": 45}[style] * rng.uniform(0.6, 1.3)
+    count = {"whole": 200, "cage": 110, "bundled": 55}[style] * rng.uniform(0.6, 1.3)
     y, x, cell = scene.sample(rng, density, numbers(scene, rng, count))
     around = np.arctan2(y - scene.cells.nucleus_y[cell], x - scene.cells.nucleus_x[cell])
     angle = around + (np.pi / 2 if style == "cage" else 0) + rng.normal(0, 1.2, len(y))
@@ -25,7 +25,7 @@ def intermediate_filaments(scene: Scene, rng: np.random.Generator, style: str, l
     if style == "bundled":
         strands = scene.canvas.blur(strands, 0.2) * 1.4
     fade = 1 if style == "whole" else 0.2 + 0.8 * np.exp(-np.maximum(scene.beyond, 0) / (2 * reach))
-    strands = strands * fade * (1 - rng.uniform(0.6, 0.95) * scene.hidden)
+    strands = strands * fade * scene.body * scene.filling * (1 - rng.uniform(0.6, 0.95) * scene.hidden)
     return unit(strands) + soft_haze(scene, rng, levels, 0.05, 0.25)
 
 

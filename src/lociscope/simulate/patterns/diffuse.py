@@ -25,10 +25,10 @@ def cytosol(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) 
     texture = granular(scene, rng)
     if style == "granular":
         texture = texture * np.clip(1 + rng.uniform(0.3, 0.7) * canvas.noise(rng, rng.uniform(0.4, 0.8)), 0.1, 3)
-    reach = 5 if style == "central" else rng.uniform(7, 20)
-    fade = 0.15 + 0.85 * np.exp(-np.maximum(scene.beyond, 0) / reach)
+    reach = 6 if style == "central" else rng.uniform(9, 25)
+    fade = 1 / (1 + np.square(np.maximum(scene.beyond, 0) / reach))
     within = rng.uniform(0.1, 0.6) * scene.hidden * (1 - 0.5 * scene.nucleoli)
-    picture = (scene.cytoplasm * fade * (1 - 0.5 * scene.chromatin) + within) * scene.body**1.3
+    picture = (scene.cytoplasm * fade * (1 - 0.5 * scene.chromatin) + within) * scene.body**1.1
     picture = picture * texture * gaps(scene)
     if style == "vacuoles":
         y, x, _ = scene.sample(rng, scene.cytoplasm, rng.gamma(1.5, 14, len(scene.cells)))

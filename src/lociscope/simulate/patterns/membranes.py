@@ -29,7 +29,7 @@ def plasma_membrane(scene: Scene, rng: np.random.Generator, style: str, levels: 
         line = line + 1.2 * level * folds * np.clip(canvas.noise(rng, 9), 0, 2)
     if style == "spikes":
         line = line + _spikes(scene, rng, levels)
-    return np.asarray(unit(np.asarray(line, np.float32)) + np.float32(rng.uniform(0.15, 0.7)) * surface)
+    return np.asarray(unit(np.asarray(line, np.float32)) + np.float32(rng.uniform(0.25, 1.0)) * surface)
 
 
 def _spikes(scene: Scene, rng: np.random.Generator, levels: Levels) -> Image:

@@ -15,7 +15,7 @@ def released(scene: Scene, levels: Levels) -> Image:
 def haze(scene: Scene, levels: Levels, strength: float) -> Image:
     """A clear nuclear haze that spares nucleoli, as around speckles and bodies."""
     between = np.exp(-0.3 * scene.grain)
-    return np.asarray(strength * scene.spread(beside(levels)) * scene.nucleus * between * (1 - 0.8 * scene.nucleoli))
+    return np.asarray(strength * scene.spread(beside(levels)) * scene.inner * between * (1 - 0.8 * scene.nucleoli))
 
 
 def rim_of(scene: Scene, soft: Image, width: float) -> Image:
@@ -32,8 +32,7 @@ def nucleoplasm(scene: Scene, rng: np.random.Generator, style: str, levels: Leve
     texture = 1 + grain * canvas.noise(rng, 0.6) + 0.5 * grain * canvas.noise(rng, 2.2 if style == "clumped" else 1.2)
     texture = texture * np.exp(rng.normal(-0.2, 0.15) * scene.grain)
     holes = rng.uniform(0.6, 0.95) if style in ("holed", "clumped") else rng.uniform(0, 0.45)
-    edge = 1 - np.exp(np.minimum(scene.beyond, 0) / 0.7 - 0.9)
-    inside = scene.nucleus * edge * np.clip(texture, 0.1, 3) * (1 - holes * scene.nucleoli)
+    inside = scene.inner * np.clip(texture, 0.1, 3) * (1 - holes * scene.nucleoli)
     return np.asarray(unit(scene.spread(levels) * inside) + 0.25 * released(scene, levels), np.float32)
 
 
@@ -85,16 +84,13 @@ def fibrillar_center(scene: Scene, rng: np.random.Generator, style: str, levels:
 def speckles(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
     """Irregular unequal speckles between the chromatin, never in nucleoli, on a clear haze."""
     canvas = scene.canvas
-    patches = np.exp(0.6 * canvas.noise(rng, 2.0) - 0.8 * scene.grain)
-    density = scene.nucleus * (scene.beyond < -0.6) * (1 - scene.nucleoli) ** 3 * patches
-    mean = rng.uniform(20, 38) if style == "mottled" else rng.uniform(35, 60)
-    per_cell = mean * (scene.cells.nucleus_radius / 7) ** 2
-    y, x, cell = scene.sample(rng, density, per_cell)
-    radius = (0.46 if style == "mottled" else 0.28) * np.exp(rng.normal(0, 0.38, len(y)))
-    spots = canvas.discs(
-        y, x, radius, levels[cell] * rng.gamma(4, 0.25, len(y)),
-        stretch=rng.uniform(1, 2.4, len(y)), angle=rng.uniform(0, np.pi, len(y)),
-    )  # fmt: skip
+    y, x, radius, cell = scene.speckle.T
+    cell = cell.astype(int)
+    if style == "fine":
+        radius = 0.65 * radius
+    weight = levels[cell] * rng.gamma(4, 0.25, len(y))
+    stretch, angle = rng.uniform(1, 2.4, len(y)), rng.uniform(0, np.pi, len(y))
+    spots = canvas.discs(y, x, radius, weight, stretch=stretch, angle=angle)
     blurred = canvas.blur(spots, 0.14) * scene.nucleus * (1 - 0.9 * scene.nucleoli)
     return unit(blurred) + haze(scene, levels, rng.uniform(0.06, 0.3)) + 0.15 * released(scene, levels)
 

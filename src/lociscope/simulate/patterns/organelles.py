@@ -96,7 +96,7 @@ def mitochondria(scene: Scene, rng: np.random.Generator, style: str, levels: Lev
     """Threads, short rods or grains around the nucleus and outward; the nucleus stays black."""
     count, steps = {"threads": (90, 10), "rods": (130, 4), "grains": (220, 1)}[style]
     reach = rng.uniform(3.5, 11)
-    density = scene.cytoplasm * scene.body**0.5 * np.exp(-np.maximum(scene.beyond, 0) / reach)
+    density = scene.cytoplasm * scene.body * np.exp(-np.maximum(scene.beyond, 0) / reach)
     density = density * np.exp(0.7 * scene.canvas.noise(rng, 4)) * scene.along ** rng.uniform(0.3, 1.2)
     y, x, cell = scene.sample(rng, density, numbers(scene, rng, count * rng.uniform(0.7, 1.5)))
     out = np.arctan2(y - scene.cells.pole_y[cell], x - scene.cells.pole_x[cell])

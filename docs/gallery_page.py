@@ -1,0 +1,133 @@
+"""Makes a page of every place in its styles: four channels together and the protein alone, drawn.
+
+    python docs/gallery_page.py -o DIR [--real DIR] [--seed S]
+
+DIR/index.html opens in any browser. With `--real`, the folder of real data (`hpa_dictionary` is looked for in it), HPA's
+own picture of each place stands beside the drawn ones; such a page is for the screen only and is not passed on.
+"""
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from lociscope.channels import GREEN
+from lociscope.errors import LociscopeError
+from lociscope.images.render import composite
+from lociscope.labels import LABELS
+from lociscope.simulate import PATTERNS, VERSION, SimulatedField, draw_field
+from lociscope.simulate.specimen import draw_specimen
+
+SIDE = 260
+"""Side of a tile in pixels of the page."""
+SHOWN = 230
+"""Pixels of a field of 512 that a tile shows."""
+ENOUGH = 500
+"""Specimens that are looked through for a style."""
+STYLE = """
+body { font: 15px/1.4 sans-serif; margin: 2em; background: #111; color: #ddd; max-width: 1700px }
+h2 { margin: 1.6em 0 0.2em; font-size: 1.15em } p { margin: 0.2em 0 0.6em; color: #aaa }
+figure { display: inline-block; margin: 0 10px 10px 0 } figcaption { color: #aaa; font-size: 0.85em }
+img { display: inline-block; margin-right: 3px; width: 230px; height: 230px }
+"""
+
+
+def of_style(place: int, style: str, seed: int) -> int:
+    """The number of a field whose specimen has a place in a style, and nothing else labelled."""
+    for number in range(place * ENOUGH, (place + 1) * ENOUGH):
+        protein = draw_specimen(np.random.default_rng([seed, number, 1]), [place], None).protein
+        if protein.roles[0].style == style:
+            return 2 * number
+    raise LociscopeError(f"No specimen shows {LABELS[place]} as {style!r}. Take another seed.")
+
+
+def corner(field: SimulatedField, place: int) -> tuple[slice, slice]:
+    """The part of a field where most of a place is."""
+    size, step = len(field.pixels), 40
+    mask = field.places[place] * field.pixels[..., GREEN].astype(float)
+    if place in (16, 17):
+        dividing = [cell.cell for cell in field.table if cell.state != "interphase"]
+        mask *= np.isin(field.cells, dividing) + 0.001
+    starts = range(0, size - SHOWN + 1, step)
+    best = max(
+        ((y, x) for y in starts for x in starts),
+        key=lambda at: mask[at[0] : at[0] + SHOWN, at[1] : at[1] + SHOWN].sum(),
+    )
+    return slice(best[0], best[0] + SHOWN), slice(best[1], best[1] + SHOWN)
+
+
+def grey(plane: np.ndarray) -> np.ndarray:
+    """The protein alone, its brightest pixels white."""
+    top = max(float(np.percentile(plane, 99.7)), 20.0)
+    return np.asarray(np.clip(plane / top, 0, 1) ** 0.8 * 255, np.uint8)
+
+
+def figure(folder: Path, name: str, pictures: list[np.ndarray], caption: str) -> str:
+    """Writes pictures and gives the figure that shows them."""
+    tags = []
+    for number, picture in enumerate(pictures):
+        file = f"{name}-{number}.png"
+        Image.fromarray(picture).resize((SIDE, SIDE), Image.Resampling.NEAREST).save(folder / file)
+        tags.append(f'<img src="{file}" alt="{escape(caption)}">')
+    return f"<figure>{''.join(tags)}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def drawn_figures(folder: Path, place: int, seed: int) -> Iterator[str]:
+    """One figure for each style."""
+    for style in dict.fromkeys(PATTERNS[place].styles):
+        index = of_style(place, style, seed)
+        field = draw_field(index, seed=seed, places=[place])
+        part = field.pixels[corner(field, place)]
+        caption = f"{style} · {field.cell_line} · {field.pixel_size:.2f} µm a pixel · field {index}"
+        yield figure(folder, f"{place:02d}-{style}", [composite(part, SIDE), grey(part[..., GREEN])], caption)
+
+
+def real_figures(folder: Path, place: int, dictionary: Path | None) -> Iterator[str]:
+    """HPA's own pictures of a place, at the scale of the drawn ones."""
+    if dictionary is None:
+        return
+    with (dictionary / "labels.csv").open(newline="", encoding="utf-8-sig") as lines:
+        rows = [row for row in csv.DictReader(lines) if int(row["class_index"]) == place]
+    for number, row in enumerate(rows):
+        with Image.open(dictionary / row["file"]) as picture:
+            scale = float(row.get("um_per_px") or 0.085) / 0.32
+            size = (max(SHOWN, round(picture.width * scale)), max(SHOWN, round(picture.height * scale)))
+            pixels = np.asarray(picture.convert("RGB").resize(size, Image.Resampling.LANCZOS))[:SHOWN, :SHOWN]
+        name = f"{place:02d}-hpa{number}"
+        yield figure(folder, name, [pixels, grey(pixels[..., GREEN])], "HPA's cell dictionary")
+
+
+def main(words: list[str]) -> int:
+    """Writes the page."""
+    parser = argparse.ArgumentParser(prog="gallery_page.py", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("-o", "--out", type=Path, required=True, help="folder of the page")
+    parser.add_argument("--real", type=Path, help="folder of real data, which holds hpa_dictionary")
+    parser.add_argument("--seed", type=int, default=11)
+    given = parser.parse_args(words)
+    dictionary = given.real / "hpa_dictionary" if given.real else None
+    if dictionary is not None and not (dictionary / "labels.csv").is_file():
+        print(f"gallery_page: no '{dictionary / 'labels.csv'}'. Leave --real out, or name its folder.", file=sys.stderr)
+        return 1
+    given.out.mkdir(parents=True, exist_ok=True)
+    parts = [
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>The 28 places</title><style>{STYLE}</style>',
+        f"<h1>The 28 places, as drawn by version {VERSION}</h1>",
+        "<p>Left microtubules red, protein green, nucleus blue; right the protein alone.</p>",
+    ]
+    for place, name in enumerate(LABELS):
+        what = (PATTERNS[place].draw.__doc__ or "").strip()
+        parts.append(f"<h2>{place} {escape(name)}</h2><p>{escape(what)}</p>")
+        parts += real_figures(given.out, place, dictionary)
+        parts += drawn_figures(given.out, place, given.seed)
+    (given.out / "index.html").write_text("\n".join(parts) + "</html>\n", encoding="utf-8")
+    print(given.out / "index.html")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
