@@ -15,12 +15,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
+from lociscope.images.read import read_field
 from lociscope.images.sources import find_fields
 from lociscope.images.write import write_planes
 from lociscope.predict.batch import predict_to_file
@@ -86,6 +88,32 @@ def resident_mib(process: int) -> float:
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
+def page_faults(process: int) -> int:
+    """Pages that a process was given since it began."""
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[7])
+
+
+def network_ms(folder: Path) -> dict[str, float]:
+    """Milliseconds of one thread for a field: to read and prepare it, and in the network, one or sixteen to a call."""
+    predictor = open_bundle(None, 1)
+    sources = find_fields([folder])[0][:16]
+
+    def least(make: Callable[[], object]) -> float:
+        times = []
+        for _ in range(7):
+            started = time.perf_counter()
+            make()
+            times.append(time.perf_counter() - started)
+        return round(1000 * min(times) / len(sources), 2)
+
+    prepared = [predictor.prepare(read_field(source)) for source in sources]
+    return {
+        "read and prepare": least(lambda: [predictor.prepare(read_field(source)) for source in sources]),
+        "network, calls of 1": least(lambda: [predictor.run([each]) for each in prepared]),
+        "network, calls of 16": least(lambda: predictor.run(prepared)),
+    }
+
+
 def wrong(answers: list[tuple[str, dict[str, object]]], truth: Predictions) -> int:
     """Answers that are not those of their field."""
     row_of = {name: truth.probability[row] for row, name in enumerate(truth.ids)}
@@ -106,6 +134,7 @@ def main() -> None:
             for copy in range(NAMES):
                 for channel in CHANNEL_NAMES:
                     (often / f"f{number}-{copy}_{channel}.png").hardlink_to(once / f"f{number}_{channel}.png")
+        alone_ms = network_ms(once)
         bodies = {f"f{number}": body_of(once, f"f{number}") for number in range(FIELDS)}
         predict_to_file(open_bundle(None), find_fields([once])[0], Path(name) / "truth.parquet", Options())
         truth = Predictions.read(Path(name) / "truth.parquet")
@@ -121,11 +150,12 @@ def main() -> None:
                 ratios.append(alone / served)
                 rates.append(whole / served)
                 mistaken, asked = mistaken + wrong(answers, truth), asked + len(answers)
-            memory = [resident_mib(server.pid)]
+            memory, faults = [resident_mib(server.pid)], page_faults(server.pid)
             for _ in range(REQUESTS // 80):
                 _, answers = load(port, bodies, 80)
                 mistaken, asked = mistaken + wrong(answers, truth), asked + len(answers)
                 memory.append(resident_mib(server.pid))
+            faults = page_faults(server.pid) - faults
             server.send_signal(signal.SIGTERM)
             ended = server.wait(30)
     slope = float(np.polyfit(np.arange(len(memory)) * 80 / 1000, memory, 1)[0])
@@ -143,6 +173,8 @@ def main() -> None:
                 "MiB before": round(memory[0], 1),
                 f"MiB after {REQUESTS} requests": round(memory[-1], 1),
                 "MiB per 1000 requests": round(slope, 2),
+                "page faults a request": round(faults / (REQUESTS // 80 * 80), 1),
+                "ms a field, one thread": alone_ms,
                 "exit code after SIGTERM": ended,
             }
         )

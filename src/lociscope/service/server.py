@@ -86,8 +86,8 @@ def serve(app: FastAPI, settings: Settings, started: Callable[[str], None]) -> N
 def _keep_memory() -> None:
     """Tells glibc to keep what a field's arrays were in: given back, it is faulted in again for the next field.
 
-    That was 790 page faults and a tenth of the time of each of `benchmarks/service.py`. What is kept is bounded by what
-    the workers once needed together.
+    `benchmarks/service.py` counts the page faults: without this they were 790 a request of 512 × 512 px.
+    What is kept is bounded by what the workers once needed together.
     """
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         for option, most in ((_MMAP_THRESHOLD, 32 << 20), (_TRIM_THRESHOLD, 256 << 20)):

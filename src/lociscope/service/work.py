@@ -31,8 +31,8 @@ class BusyError(Exception):
 class Work:
     """Runs functions in threads, a bounded number at once.
 
-    Batches are not gathered over requests: for one field the network takes a tenth of the time of reading it, and a
-    call of sixteen fields no less for each than a call of one (`benchmarks/service.py`).
+    Batches are not gathered over requests: with the shipped bundle on a CPU, a call of sixteen fields takes no less
+    for each than a call of one, and either is a tenth of reading and preparing it (`benchmarks/service.py`).
 
     Args:
         workers: Threads.
