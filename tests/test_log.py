@@ -167,6 +167,15 @@ def test_a_damaged_file_is_told(tmp_path: Path, log: PredictionLog, damage: Call
         open_log(str(path))
 
 
+def test_a_complaint_that_quotes_bytes_that_are_no_text_is_told(tmp_path: Path, log: PredictionLog) -> None:
+    """Found by fuzzing: SQLite repeats what it cannot parse of the schema."""
+    log.close()
+    path = tmp_path / "log.db"
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE", b"CREATE \x96\xffBLE"))
+    with pytest.raises(LogError, match=r"cannot be opened \(malformed text\)\. The file is damaged"):
+        open_log(str(path))
+
+
 def test_another_program_s_database_is_no_log(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "other.db") as connection:
         connection.execute("CREATE TABLE notes (text)")

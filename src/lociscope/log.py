@@ -255,6 +255,8 @@ class PredictionLog:
         except SQLAlchemyError as error:
             reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
             raise LogError(f"Log '{self.name}' cannot be {done} ({reason}). {_remedy(reason)}") from error
+        except UnicodeDecodeError as error:  # SQLite quotes what is damaged in its complaint; found by fuzzing
+            raise LogError(f"Log '{self.name}' cannot be {done} (malformed text). {_remedy('malformed')}") from error
 
 
 def _remedy(reason: str) -> str:
