@@ -65,7 +65,7 @@ def test_flags_then_the_environment(
     [
         (("--host", "0.0.0.0"), 2, "--host 0.0.0.0 lets others reach this service, and no key protects it."),
         (("--bundle", "none"), 1, "'none' is no bundle: there is no such folder."),
-        (("--registry", "none"), 1, "Registry 'none'"),
+        (("--registry", "none"), 1, "no registry 'none'"),
         (("--registry", "r", "--bundle", "b"), 2, "--bundle and --registry both name what to serve."),
         (("--log", "nowhere/deep/log.sqlite", "--port", "1"), 1, "nowhere/deep/log.sqlite"),
     ],
