@@ -37,7 +37,7 @@ def main() -> None:
         # 164 µm is trained on by its middle part and predicted by the mean over parts, so the two differ there.
         catalog = import_folder(atlas / "train", atlas / "train.csv", folder)[0]
         spec = recipe.data.input
-        packed = pack(folder / "packed", {}, FIELDS, lambda: prepare_catalog(catalog, spec, []), spec)
+        packed = pack(folder / "packed", {}, FIELDS, lambda start: prepare_catalog(catalog, spec, start=start), spec)
         run = fit(recipe, packed, packed, "an atlas on disk", folder / "run")
         difference = export(run, folder / "bundle", "benchmark", "Apache-2.0")
         network = load_network(run.best_model)

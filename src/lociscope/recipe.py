@@ -44,6 +44,8 @@ class Data(_Section):
         0.5, ge=0, le=1, description="How far rare places are lifted in simulated fields: 0 real frequencies, 1 even."
     )
     valid: float = Field(0.1, gt=0, lt=1, description="Share of fields held out where the Catalog has no split.")
+    pack: bool = Field(True, description="Decode each field once, into a store; false decodes it whenever it is seen.")
+    fresh: bool = Field(False, description="Draw other simulated fields for every epoch, as training goes.")
 
     @property
     def input(self) -> InputSpec:
@@ -84,6 +86,10 @@ class Train(_Section):
 
     epochs: int = Field(20, ge=1, le=10_000, description="Passes over the training fields.")
     batch: int = Field(32, ge=1, le=4096, description="Fields in one step.")
+    rare: float = Field(
+        0.0, ge=0, le=1, description="Classes in less than this share of the fields are seen sqrt(it / theirs) times."
+    )
+    most_repeats: float = Field(4.0, ge=1, le=100, description="Most often that one field is seen in an epoch.")
     optimizer: Literal["adam", "sgd"] = Field("adam", description="AdamW, or SGD with momentum 0.9.")
     learning_rate: float = Field(1e-3, gt=0, le=10, description="Peak learning rate; cosine decay to 1 % of it.")
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps in which the rate rises from 0.")

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 
 from lociscope.catalog import Catalog
-from lociscope.cli import train
 from lociscope.run import Run
 
 Command = Callable[..., tuple[int, str, str]]
@@ -180,15 +179,34 @@ def kill_when(words: list[str], moment: Callable[[], bool]) -> None:
         started.send_signal(signal.SIGKILL)
 
 
-def test_only_what_was_packed_and_listed_is_gone_on_with(tmp_path: Path) -> None:
-    for name in ("packed/pack.json", ".packed.1.part/x.npy", "failures.csv"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    train._clear_half_packed(tmp_path)
-    assert set(contents(tmp_path)) == {"packed/pack.json", "failures.csv"}
-    (tmp_path / "failures.csv").unlink()
-    train._clear_half_packed(tmp_path)
-    assert not list(tmp_path.iterdir())
+def test_packing_goes_on_and_tells_what_it_could_not_read_before(
+    lociscope: Command, training: Any, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lociscope.data import pack, store
+    from lociscope.images.read import read_field
+
+    run = tmp_path / "run"
+    calls: list[str] = []
+    last = [""]
+
+    def cut(source: Any) -> Any:
+        calls.append(source.id)
+        if source.id == last[0]:
+            raise KeyboardInterrupt
+        return read_field(source)
+
+    monkeypatch.setattr(pack, "read_field", cut)
+    last[0] = "f09"
+    assert lociscope(*training.words, "-o", run)[0] == 130
+    assert [path.name for path in run.iterdir()] == [".packed.part"]
+    assert len((run / ".packed.part" / store.JOURNAL).read_text().splitlines()) == 9
+    last[0] = ""
+    code, _, err = lociscope(*training.words, "-o", run)
+    assert code == 3
+    assert "1 field failed" in err
+    assert calls == [f"f{number:02d}" for number in (*range(10), *range(9, 13))]
+    for name, array in weights_of(trained[0]).items():
+        np.testing.assert_array_equal(weights_of(run)[name], array, err_msg=name)
 
 
 @pytest.mark.slow
@@ -197,7 +215,7 @@ def test_killed_at_many_moments_it_ends_with_the_same_weights(training: Any, tra
     run = tmp_path / "run"
     words = [*training.words, "-o", str(run)]
     for moment in (
-        lambda: any(run.glob(".packed.*.part/x.npy")),
+        lambda: (run / ".packed.part" / "journal.jsonl").exists(),
         lambda: (run / "packed" / "pack.json").exists(),
         lambda: steps_of(run) >= 2,  # of 4 in an epoch
         lambda: (run / "best.keras").exists(),
@@ -216,7 +234,7 @@ def test_killed_at_many_moments_it_ends_with_the_same_weights(training: Any, tra
     assert losses == [[row[key] for key in ("epoch", "loss", "val_loss")] for row in Run.open(alone).history()]
     made, expected = (Run.open(each).predictions().probability for each in (run, alone))
     np.testing.assert_array_equal(made, expected)
-    assert not list(run.glob(".packed.*"))
+    assert not list(run.glob(".packed*"))
     assert not (run / "packed").exists()
 
 

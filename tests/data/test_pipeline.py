@@ -1,10 +1,14 @@
 """The stream: every field once an epoch, in an order that depends on seed and step alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from lociscope.data.order import Shard
 from lociscope.data.pack import Packed
 from lociscope.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
+from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS
 from lociscope.recipe import Recipe
 
@@ -53,7 +57,7 @@ def test_labels_stay_with_their_fields() -> None:
 
 
 def test_fewer_fields_than_a_batch() -> None:
-    assert steps_per_epoch(3, 8) == 1
+    assert steps_per_epoch(packed(3), recipe()) == 1
     assert sorted(rows(packed(3), recipe(), 0, 1)[0]) == [0, 1, 2]
 
 
@@ -61,3 +65,67 @@ def test_evaluation_gives_every_field_in_order() -> None:
     fields = packed(11)
     x = np.concatenate([np.asarray(x) for x, _ in evaluation_batches(fields, 4)])
     np.testing.assert_array_equal(np.rint(x * 255), fields.x)
+
+
+# === Rare classes ===
+
+
+def rare(n: int) -> Packed:
+    """One field in n has class 27, all have class 0."""
+    fields = packed(n)
+    fields.y[:] = 0
+    fields.y[:, 0] = 1
+    fields.y[0, 27] = 1
+    return fields
+
+
+def test_a_rare_field_comes_more_often_and_every_field_comes() -> None:
+    fields, made = rare(40), recipe(rare=0.4, most_repeats=4)
+    steps = steps_per_epoch(fields, made)
+    assert steps == 43 // 8  # 39 fields once, one sqrt(0.4 * 40) = 4 times
+    seen = np.array(rows(fields, made, 0, 3 * steps)).reshape(3, -1)
+    for epoch in seen:
+        assert (epoch == 0).sum() in (3, 4)  # three places wait for the next epoch
+        counts = np.bincount(epoch, minlength=40)
+        assert counts[1:].max() == 1
+        assert (counts == 0).sum() <= 43 % 8
+
+
+@pytest.mark.parametrize("first", [1, 5, 7])
+def test_a_stream_with_rare_classes_begins_anywhere(first: int) -> None:
+    fields, made = rare(40), recipe(rare=0.4)
+    assert rows(fields, made, first, 4) == rows(fields, made, 0, first + 4)[first:]
+
+
+def test_a_field_that_comes_again_looks_unlike() -> None:
+    fields = rare(40)
+    pixels = np.zeros((40, 16, 16, 4), np.uint8)
+    pixels[..., 0] = np.arange(16)[None, :, None]  # a ramp, so that a shift shows
+    fields = replace(fields, x=pixels)
+    made = Recipe.check({"augment": {"shift": 0.5}, "train": {"batch": 8, "rare": 0.4}}, "test")
+    looks = [
+        np.asarray(x[row, :, :, 0]).tobytes()
+        for x, y in training_batches(fields, made, 0).take(steps_per_epoch(fields, made))
+        for row in np.flatnonzero(np.asarray(y)[:, 27])
+    ]
+    assert len(looks) > 2
+    assert len({*looks}) == len(looks)
+
+
+# === Workers ===
+
+
+@pytest.mark.parametrize("mixup", [0.0, 0.5])
+def test_workers_share_each_batch(mixup: float) -> None:
+    fields, of = packed(40), 2
+    made = Recipe.check({"augment": {"mixup": mixup}, "train": {"batch": 8}}, "test")
+    whole = [np.asarray(x) for x, _ in training_batches(fields, made, 3).take(2)]
+    parts = [[np.asarray(x) for x, _ in training_batches(fields, made, 3, Shard(k, of)).take(2)] for k in range(of)]
+    for step, x in enumerate(whole):
+        for k in range(of):
+            np.testing.assert_allclose(parts[k][step], x[k::of], atol=1e-6)
+
+
+def test_a_batch_that_cannot_be_shared() -> None:
+    with pytest.raises(LociscopeError, match="A batch of 8 cannot be shared by 3 workers"):
+        training_batches(packed(40), recipe(), 0, Shard(0, 3))

@@ -33,7 +33,7 @@ def train(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The Run to make or to go on with; runs/<recipe>-<time>.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that draw simulated fields.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that draw or read fields.")] = 2,
 ) -> None:
     """Train a network. Cut off and given again with the same -o, it goes on to the same weights."""
     from lociscope.recipe import Recipe, parse_changes
@@ -53,7 +53,7 @@ def fit_run(recipe: "Recipe", catalog: Path | None, folder: Path, workers: int) 
     """Packs the fields, trains, and leaves a finished Run; returns the fields that could not be read."""
     from lociscope.data.pipeline import steps_per_epoch
     from lociscope.data.sets import training_sets
-    from lociscope.images.sources import list_failures
+    from lociscope.images.sources import write_failures
     from lociscope.models import build_network
     from lociscope.models.features import NAME
     from lociscope.training.fit import fit
@@ -65,32 +65,15 @@ def fit_run(recipe: "Recipe", catalog: Path | None, folder: Path, workers: int) 
     if recipe.network.name == NAME:
         return _fit_features(recipe, catalog, folder, workers)
     build_network(recipe.network.name, recipe.data.size, recipe.network.options)  # refuses before the long part
-    _clear_half_packed(folder)
     failures: list[Failure] = []
     with console.progress("preparing fields") as tell:
         sets = training_sets(recipe, catalog, folder / PACKED, failures, workers, tell)
-    if (folder / FAILURES).is_file():  # packed by an earlier call, which listed what it could not read
-        failures = _read_failures(folder)
-    else:
-        # Even an empty list: while the training goes on, it says that all is packed.
-        list_failures(failures, folder / FAILURES)
-    total = recipe.train.epochs * steps_per_epoch(len(sets.train), recipe.train.batch)
+    write_failures(failures, folder / FAILURES)
+    total = recipe.train.epochs * steps_per_epoch(sets.train, recipe)
     with console.progress("training") as tell:
         fit(recipe, *sets, folder, lambda step, text: tell(step, total, text))
     shutil.rmtree(folder / PACKED, ignore_errors=True)
-    if not failures:
-        (folder / FAILURES).unlink(missing_ok=True)
     return failures
-
-
-def _clear_half_packed(folder: Path) -> None:
-    """Removes what a call left that was killed while it packed, or before it listed what it could not read."""
-    for part in folder.glob(f".{PACKED}.*.part"):
-        shutil.rmtree(part, ignore_errors=True)
-    if not (folder / FAILURES).is_file():
-        shutil.rmtree(folder / PACKED, ignore_errors=True)
-    if not (folder / PACKED / "pack.json").is_file():
-        (folder / FAILURES).unlink(missing_ok=True)
 
 
 def _fit_features(recipe: "Recipe", catalog: Path | None, folder: Path, workers: int) -> "list[Failure]":
@@ -116,8 +99,8 @@ def _finished(recipe: "Recipe", catalog: Path | None, folder: Path) -> bool:
 
     run = Run(folder)
     if not run.recipe_file.is_file():
-        others = folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir())
-        if others and not (folder / PACKED / "pack.json").is_file():
+        mine = (FAILURES, PACKED) if (folder / PACKED / "pack.json").is_file() else (FAILURES,)
+        if folder.exists() and any(path.name[0] != "." and path.name not in mine for path in folder.iterdir()):
             raise LociscopeError(f"'{folder}' exists and is no Run. Name another folder with -o.")
         return False
     if run.recipe() != recipe:

@@ -1,66 +1,34 @@
-"""Packing: every field decoded, scaled and stored once, as memory-mapped arrays that training reads."""
+"""Packing: every field decoded, scaled and stored once, for training to read."""
 
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
+from lociscope.data.store import PIXELS, Kept, Prepared, Stored, cut_short, half_packed, open_stored
 from lociscope.errors import LociscopeError
 from lociscope.images.extent import one_tile
 from lociscope.images.read import read_field
-from lociscope.images.sources import Failure, of_catalog
+from lociscope.images.sources import Failure, FieldSource, of_catalog
 from lociscope.labels import N_LABELS
-from lociscope.storage import replacing
+from lociscope.storage import DAMAGED, check_schema, unwritable
+from lociscope.workers import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from lociscope.bundle import InputSpec
-    from lociscope.catalog import Catalog
+    from lociscope.catalog import Catalog, Entry
+    from lociscope.data.files import Files
 
-SCHEMA = 1
-Progress = "Callable[[int, int], None]"
-
-
-class Prepared(NamedTuple):
-    """A field ready to be packed: its name, its group, (h, w, 4) of uint8, and its class numbers."""
-
-    id: str
-    group: str
-    pixels: np.ndarray
-    target: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Some rows of an array that stays on disk: what is asked for is read, and nothing else.
-
-    Attributes:
-        array: The whole array, memory-mapped.
-        rows: (n,) of int: which rows, in order.
-    """
-
-    array: np.ndarray
-    rows: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """As of an array."""
-        return (len(self.rows), *self.array.shape[1:])
-
-    def __getitem__(self, numbers: "np.ndarray | slice") -> np.ndarray:
-        """Reads the rows of these numbers."""
-        return np.asarray(self.array[self.rows[numbers]])
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:  # noqa: ANN401
-        return np.asarray(self.array[self.rows], dtype)
+SCHEMA = 2
+_FEW = 100
+"""Fields that are read before other processes have started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +38,14 @@ class Packed:
     Attributes:
         ids: Their names.
         groups: What they must not be parted by: specimen, antibody, or the field itself.
-        x: (n, h, w, 4) of uint8; memory-mapped where they lie on disk, and then read as they are asked for.
+        x: (n, h, w, 4) of uint8; where they lie on disk, they are read as they are asked for.
         y: (n, 28) of uint8.
         sha256: Hash over names, pixels and labels.
     """
 
     ids: list[str]
     groups: list[str]
-    x: np.ndarray | Rows
+    x: "np.ndarray | Stored | Files"
     y: np.ndarray
     sha256: str
 
@@ -86,7 +54,7 @@ class Packed:
 
     def take(self, rows: np.ndarray) -> "Packed":
         """The fields of the given row numbers; pixels that lie on disk stay there."""
-        x = Rows(self.x, rows) if isinstance(self.x, np.memmap) else self.x[rows]
+        x = self.x[rows] if isinstance(self.x, np.ndarray) else self.x.take(rows)
         return Packed([self.ids[row] for row in rows], [self.groups[row] for row in rows], x, self.y[rows], self.sha256)
 
 
@@ -94,83 +62,122 @@ def pack(
     folder: "Path",
     key: dict[str, Any],
     total: int,
-    fields: "Callable[[], Iterable[Prepared]]",
+    fields: "Callable[[int], Iterable[Prepared | Failure]]",
     spec: "InputSpec",
+    failures: "list[Failure] | None" = None,
     progress: "Callable[[int, int], None] | None" = None,
 ) -> Packed:
-    """Packs fields into a folder, or opens what was packed there with the same key.
+    """Packs fields into a folder, goes on where an earlier call was cut off, or opens what was packed there.
 
     Args:
-        folder: Where to keep them; made whole or not at all.
+        folder: Where to keep them; there whole or not at all.
         key: What the result depends on; another key in the folder is refused.
         total: The most fields that will come.
-        fields: Called to give the fields, where they are not packed yet.
+        fields: Called with how many have come already, to give the others, in the same order every time.
         spec: Height and width of each.
+        failures: Filled with those that cannot be read, now or when they were packed.
         progress: Called with (done, total).
 
     Returns:
         The packed fields.
 
     Raises:
-        LociscopeError: The folder holds fields of another key, no field came, or the place cannot be written.
+        LociscopeError: The folder holds fields of another key or a damaged store, another process packs there, no
+            field came, or the place cannot be written.
     """
-    if (folder / "pack.json").is_file():
-        return _open(folder, key)
-    with replacing(folder) as part:
-        part.mkdir()
-        shape = (total, spec.height, spec.width, len(CHANNEL_NAMES))
-        x = np.lib.format.open_memmap(part / "x.npy", "w+", np.uint8, shape)
-        y = np.zeros((total, N_LABELS), np.uint8)
-        ids, groups = [], []
-        for row, field in enumerate(fields()):
-            x[row] = field.pixels
-            y[row, list(field.target)] = 1
-            ids.append(field.id)
-            groups.append(field.group)
-            if progress:
-                progress(row + 1, total)
-        if not ids:
-            raise LociscopeError("No field could be read, so there is nothing to train on. Check the Catalog's paths.")
-        x.flush()
-        np.save(part / "y.npy", y)
-        about = {"schema": SCHEMA, "key": key, "ids": ids, "groups": groups, "sha256": _hash(ids, x, y)}
-        (part / "pack.json").write_text(json.dumps(about), encoding="utf-8")
-    return _open(folder, key)
+    each = (spec.height, spec.width, len(CHANNEL_NAMES))
+    if not (folder / "pack.json").is_file():
+        try:
+            with half_packed(folder, key, each) as half:
+                if half is not None:
+                    for item in fields(len(half.items)):
+                        half.add(item)
+                        if progress:
+                            progress(len(half.items), total)
+                    if half.packed:
+                        half.finish(_about(half.folder, half.items, each, key))
+        except OSError as error:
+            raise unwritable(folder, error) from error
+    if not (folder / "pack.json").is_file():
+        raise LociscopeError("No field could be read, so there is nothing to train on. Check the Catalog's paths.")
+    return _open(folder, key, failures)
 
 
-def _open(folder: "Path", key: dict[str, Any]) -> Packed:
-    about = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
-    if about["key"] != json.loads(json.dumps(key)):
-        raise LociscopeError(f"'{folder}' holds fields packed for another recipe or Catalog. Name another folder.")
-    n = len(about["ids"])
-    x = np.load(folder / "x.npy", mmap_mode="r", allow_pickle=False)[:n]
-    y = np.load(folder / "y.npy", allow_pickle=False)[:n]
-    return Packed(about["ids"], about["groups"], x, y, about["sha256"])
+def _about(folder: "Path", items: "list[Kept | Failure]", each: tuple[int, ...], key: dict[str, Any]) -> dict[str, Any]:
+    """What `pack.json` says."""
+    kept = [item for item in items if isinstance(item, Kept)]
+    ids, y = [item.id for item in kept], labels_of([item.target for item in kept])
+    return {
+        "schema": SCHEMA,
+        "key": key,
+        "ids": ids,
+        "groups": [item.group for item in kept],
+        "targets": [item.target for item in kept],
+        "failures": [item for item in items if isinstance(item, Failure)],
+        "sha256": _hash(ids, Stored(folder / PIXELS, each, np.arange(len(kept))), y),
+    }
 
 
-def _hash(ids: list[str], x: np.ndarray, y: np.ndarray) -> str:
+def _open(folder: "Path", key: dict[str, Any], failures: "list[Failure] | None") -> Packed:
+    try:
+        about = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
+        check_schema(about["schema"], SCHEMA, f"'{folder}'")
+        if about["schema"] != SCHEMA or about["key"] != json.loads(json.dumps(key)):
+            raise LociscopeError(f"'{folder}' holds fields packed for another recipe or Catalog. Name another folder.")
+        y = labels_of(about["targets"])
+        known = [Failure(*words) for words in about["failures"]]
+        made = Packed(about["ids"], about["groups"], open_stored(folder / PIXELS, len(y)), y, about["sha256"])
+    except DAMAGED as error:
+        raise cut_short(folder) from error
+    if failures is not None:
+        failures += known
+    return made
+
+
+def labels_of(targets: "Iterable[Iterable[int]]") -> np.ndarray:
+    """(n, 28) of uint8: class numbers as 0 and 1."""
+    rows = [[*target] for target in targets]
+    y = np.zeros((len(rows), N_LABELS), np.uint8)
+    for row, target in enumerate(rows):
+        y[row, target] = 1
+    return y
+
+
+def _hash(ids: list[str], x: Stored, y: np.ndarray) -> str:
     digest = hashlib.sha256("\n".join(ids).encode())
     for row in range(len(ids)):
-        digest.update(x[row].tobytes())
-    digest.update(y[: len(ids)].tobytes())
+        digest.update(x[row : row + 1].data)
+    digest.update(y.tobytes())
     return digest.hexdigest()
 
 
-def prepare_catalog(catalog: "Catalog", spec: "InputSpec", failures: list[Failure]) -> "Iterator[Prepared]":
+def prepare_catalog(
+    catalog: "Catalog", spec: "InputSpec", workers: int = 1, start: int = 0
+) -> "Iterator[Prepared | Failure]":
     """Reads and prepares a Catalog's labelled fields.
 
     Args:
         catalog: Fields with labels.
         spec: What the network wants.
-        failures: Filled with the fields that cannot be read; the others go on.
+        workers: Processes that read.
+        start: How many fields to pass over.
 
     Yields:
-        The fields, in the Catalog's order.
+        The fields, in the Catalog's order, and those that cannot be read.
     """
-    for entry, source in zip(catalog, of_catalog(catalog), strict=True):
-        try:
-            pixels = one_tile(read_field(source), spec)
-        except LociscopeError as error:
-            failures.append(Failure(entry.id, str(source.planes[0]), str(error)))
-            continue
-        yield Prepared(entry.id, entry.specimen or entry.antibody or entry.id, pixels, entry.target or ())
+    pairs = [*zip(catalog, of_catalog(catalog), strict=True)][start:]
+    yield from in_order(partial(_prepared, spec=spec), pairs, workers if len(pairs) > _FEW else 1)
+
+
+def _prepared(pair: "tuple[Entry, FieldSource]", spec: "InputSpec") -> Prepared | Failure:
+    entry, source = pair
+    try:
+        pixels = one_tile(read_field(source), spec)
+    except LociscopeError as error:
+        return Failure(entry.id, str(source.planes[0]), str(error))
+    return Prepared(entry.id, group_of(entry), pixels, entry.target or ())
+
+
+def group_of(entry: "Entry") -> str:
+    """What a field must not be parted by."""
+    return entry.specimen or entry.antibody or entry.id

@@ -1,4 +1,4 @@
-"""The Dataset: packed fields as a `tf.data` stream, in an order that is a pure function of seed and step."""
+"""The Dataset: fields as a `tf.data` stream, in an order that is a pure function of seed and step."""
 
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,9 @@ from lociscope.data.augment import augment
 from lociscope.data.augment.geometry import place
 from lociscope.data.augment.mixing import mix, mixes
 from lociscope.data.draws import Draws
+from lociscope.data.fresh import Fresh
+from lociscope.data.order import WHOLE, Order, Shard
+from lociscope.labels import N_LABELS
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -16,43 +19,74 @@ if TYPE_CHECKING:
     from lociscope.recipe import Recipe
 
 
-def steps_per_epoch(fields: int, batch: int) -> int:
-    """Steps in which an epoch sees every field once; the few that fill no batch wait for the next epoch."""
-    return max(fields // batch, 1)
+def steps_per_epoch(fields: "Packed | Fresh", recipe: "Recipe") -> int:
+    """Steps of an epoch: every field once, those of rare classes more often where the recipe says so."""
+    return _order(fields, recipe).steps(_batch(fields, recipe))
 
 
-def training_batches(packed: "Packed", recipe: "Recipe", first_step: int) -> "tf.data.Dataset":
+def training_batches(
+    fields: "Packed | Fresh", recipe: "Recipe", first_step: int, shard: Shard = WHOLE
+) -> "tf.data.Dataset":
     """An endless stream of augmented batches that can begin at any step.
 
     Args:
-        packed: The training fields.
+        fields: The training fields: packed, read from their pictures, or drawn as it goes.
         recipe: Its `[train]` and `[augment]` tables.
         first_step: Number of the first batch; batch k is the same wherever the stream began.
+        shard: Which part of each batch is wanted, where several workers share it.
 
     Returns:
         Dataset of (x, y): (batch, h, w, 4) float32 in 0–1 and (batch, 28) float32.
+
+    Raises:
+        LociscopeError: The workers cannot share a batch evenly.
     """
+    if isinstance(fields, Fresh):
+        return _drawn(fields, recipe, first_step, shard).prefetch(2)
+    return _read_rows(fields, recipe, first_step, shard).prefetch(2)
+
+
+def _read_rows(packed: "Packed", recipe: "Recipe", first_step: int, shard: Shard) -> "tf.data.Dataset":
+    """The stream of fields that can be read in any order."""
     import tensorflow as tf
 
-    n, batch, seed = len(packed), min(recipe.train.batch, len(packed)), recipe.train.seed
-    steps = steps_per_epoch(n, batch)
-
-    def fields(rows: "tf.Tensor", draws: Draws) -> "tuple[tf.Tensor, tf.Tensor]":
-        x, y = _read(packed, rows)
-        return tf.cast(place(x, draws, recipe.augment), tf.float32) / 255, tf.cast(y, tf.float32)
+    batch, order = _batch(packed, recipe), _order(packed, recipe)
+    steps, part = order.steps(batch), shard.part(batch)
 
     def load(step: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
         epoch, position = step // steps, step % steps
-        places = position * batch + tf.range(batch, dtype=tf.int64)
-        rows = tf.random.experimental.index_shuffle(places, tf.stack([tf.constant(seed, tf.int64), epoch]), n - 1)
-        draws = Draws(seed, epoch, rows)
-        pixels, labels = fields(rows, draws)
+        rows, index = order.rows(epoch, position * batch + tf.constant(part))
+        draws = Draws(recipe.train.seed, epoch, index)
+        pixels, labels = _floats(*_read(packed, rows), draws, recipe)
         if mixes(recipe.augment):
-            partners = tf.cast(draws.uniform("partner", 0, n)[:, 0], tf.int64)
-            pixels, labels = mix(pixels, labels, *fields(partners, draws), draws, recipe.augment)
+            partners = tf.cast(draws.uniform("partner", 0, len(packed))[:, 0], tf.int64)
+            others = _floats(*_read(packed, partners), draws, recipe)
+            pixels, labels = mix(pixels, labels, *others, draws, recipe.augment)
         return augment(pixels, draws, recipe.augment), labels
 
-    return tf.data.Dataset.range(first_step, np.iinfo(np.int64).max).map(load, tf.data.AUTOTUNE).prefetch(2)
+    return tf.data.Dataset.range(first_step, np.iinfo(np.int64).max).map(load, tf.data.AUTOTUNE)
+
+
+def _drawn(fresh: Fresh, recipe: "Recipe", first_step: int, shard: Shard) -> "tf.data.Dataset":
+    """The stream of fields that come in one order; a field is mixed with the next one of its batch."""
+    import tensorflow as tf
+
+    batch = _batch(fresh, recipe)
+    steps, part = _order(fresh, recipe).steps(batch), shard.part(batch)
+    side = recipe.data.size
+    signature = (tf.TensorSpec([len(part), side, side, 4], tf.uint8), tf.TensorSpec([len(part), N_LABELS], tf.uint8))
+
+    def vary(step: "tf.Tensor", drawn: "tuple[tf.Tensor, tf.Tensor]") -> "tuple[tf.Tensor, tf.Tensor]":
+        epoch, position = step // steps, step % steps
+        draws = Draws(recipe.train.seed, epoch, position * batch + tf.constant(part))
+        pixels, labels = _floats(*drawn, draws, recipe)
+        if mixes(recipe.augment):
+            others = tf.roll(pixels, -1, 0), tf.roll(labels, -1, 0)
+            pixels, labels = mix(pixels, labels, *others, draws, recipe.augment)
+        return augment(pixels, draws, recipe.augment), labels
+
+    drawn = tf.data.Dataset.from_generator(lambda: fresh.batches(batch, first_step, shard), output_signature=signature)
+    return tf.data.Dataset.zip(tf.data.Dataset.range(first_step, np.iinfo(np.int64).max), drawn).map(vary)
 
 
 def evaluation_batches(packed: "Packed", batch: int) -> "tf.data.Dataset":
@@ -72,6 +106,23 @@ def evaluation_batches(packed: "Packed", batch: int) -> "tf.data.Dataset":
         return tf.cast(x, tf.float32) / 255, tf.cast(y, tf.float32)
 
     return tf.data.Dataset.range(len(packed)).batch(batch).map(load).prefetch(2)
+
+
+def _batch(fields: "Packed | Fresh", recipe: "Recipe") -> int:
+    return min(recipe.train.batch, len(fields))
+
+
+def _order(fields: "Packed | Fresh", recipe: "Recipe") -> Order:
+    if isinstance(fields, Fresh):
+        return Order(recipe.train.seed, len(fields), len(fields))
+    return Order.of(fields.y, recipe.train)
+
+
+def _floats(x: "tf.Tensor", y: "tf.Tensor", draws: Draws, recipe: "Recipe") -> "tuple[tf.Tensor, tf.Tensor]":
+    """Bytes flipped and shifted, then as numbers in 0–1."""
+    import tensorflow as tf
+
+    return tf.cast(place(x, draws, recipe.augment), tf.float32) / 255, tf.cast(y, tf.float32)
 
 
 def _read(packed: "Packed", rows: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":

@@ -8,11 +8,14 @@ import msgspec
 import numpy as np
 
 from lociscope.catalog import Catalog
+from lociscope.data.files import open_files
+from lociscope.data.fresh import Fresh
 from lociscope.data.pack import Packed, pack, prepare_catalog
 from lociscope.data.simulated import prepare_simulated
 from lociscope.data.split import hold_out
 from lociscope.errors import LociscopeError
 from lociscope.simulate import VERSION
+from lociscope.simulate.field import FIELDS_PER_SPECIMEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +34,7 @@ class TrainingSets(NamedTuple):
         source: Where they came from, for the record.
     """
 
-    train: Packed
+    train: Packed | Fresh
     valid: Packed
     source: str
 
@@ -59,16 +62,36 @@ def training_sets(
         LociscopeError: The Catalog holds no label, or fewer than two fields can be read.
     """
     if catalog is None:
-        settings = recipe.data
-        key: dict[str, Any] = {"simulated": settings.model_dump(exclude={"valid"}), "simulator": VERSION}
-        draw = partial(prepare_simulated, settings, workers)
-        packed = pack(folder, key, settings.fields, draw, settings.input, progress)
-        return parted(packed, None, recipe, f"{settings.fields} simulated fields of seed {settings.seed}")
+        return _simulated_sets(recipe, folder, workers, progress)
     table, spec = labelled_fields(catalog), recipe.data.input
-    key = {"catalog": hashlib.sha256(catalog.read_bytes()).hexdigest(), "input": msgspec.to_builtins(spec)}
-    packed = pack(folder, key, len(table), partial(prepare_catalog, table, spec, failures), spec, progress)
+    if recipe.data.pack:
+        key = {"catalog": hashlib.sha256(catalog.read_bytes()).hexdigest(), "input": msgspec.to_builtins(spec)}
+        read = partial(prepare_catalog, table, spec, workers)
+        packed = pack(folder, key, len(table), read, spec, failures, progress)
+    else:
+        packed = open_files(table, spec, failures)
     split = {entry.id: entry.split for entry in table}
     return parted(packed, split, recipe, f"Catalog '{catalog.name}'")
+
+
+def _simulated_sets(
+    recipe: "Recipe", folder: "Path", workers: int, progress: "Callable[[int, int], None] | None"
+) -> TrainingSets:
+    """Fields that are drawn and packed; or, where fresh ones are wanted, only those that are held out."""
+    settings = recipe.data
+    held = settings.fields
+    if settings.fresh:  # whole specimens, at least one
+        held = max(1, round(settings.fields * settings.valid / FIELDS_PER_SPECIMEN)) * FIELDS_PER_SPECIMEN
+        if held >= settings.fields:
+            raise LociscopeError(f"data.fields is {settings.fields}, of which {held} are held out. Ask for more.")
+    drawn = settings.model_copy(update={"fields": held})
+    key: dict[str, Any] = {"simulated": drawn.model_dump(exclude={"valid", "pack", "fresh"}), "simulator": VERSION}
+    draw = partial(prepare_simulated, drawn, workers)
+    packed = pack(folder, key, held, draw, settings.input, progress=progress)
+    if not settings.fresh:
+        return parted(packed, None, recipe, f"{settings.fields} simulated fields of seed {settings.seed}")
+    fresh = Fresh(settings, held, settings.fields - held, workers)
+    return TrainingSets(fresh, packed, f"simulated fields of seed {settings.seed}, others in every epoch")
 
 
 def labelled_fields(path: "Path") -> Catalog:

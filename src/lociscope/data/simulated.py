@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.data.pack import Prepared
+from lociscope.data.store import Prepared
 from lociscope.images.scale import prepare
 from lociscope.simulate import SimulatedField, draw_field, label_sets
 from lociscope.simulate.field import FIELDS_PER_SPECIMEN
@@ -20,17 +20,18 @@ _LABELS = 7
 """Separates the draw of label sets from the simulator's own draws of the same seed and number."""
 
 
-def prepare_simulated(settings: "Data", workers: int = 1) -> "Iterator[Prepared]":
+def prepare_simulated(settings: "Data", workers: int = 1, start: int = 0) -> "Iterator[Prepared]":
     """Draws and prepares a recipe's simulated fields, in order; the pixels do not depend on `workers`.
 
     Args:
         settings: The `[data]` table: number, size, seed, balance, and what the network wants.
         workers: Processes that draw.
+        start: The first field's number.
 
     Yields:
         The fields; their group is the specimen.
     """
-    yield from in_order(partial(prepare_one, settings), range(settings.fields), workers)
+    yield from in_order(partial(prepare_one, settings), range(start, settings.fields), workers)
 
 
 def prepare_one(settings: "Data", index: int) -> Prepared:

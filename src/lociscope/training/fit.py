@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     import keras
 
+    from lociscope.data.fresh import Fresh
     from lociscope.data.pack import Packed
     from lociscope.recipe import Recipe, Train
     from lociscope.run import Run
@@ -39,7 +40,7 @@ def start_tensorflow(seed: int) -> None:
 
 def fit(
     recipe: "Recipe",
-    train: "Packed",
+    train: "Packed | Fresh",
     valid: "Packed",
     source: str,
     folder: "Path",
@@ -67,7 +68,7 @@ def fit(
     from lociscope.training.callbacks import Keeper
 
     network = build_network(recipe.network.name, recipe.data.size, recipe.network.options)
-    steps = steps_per_epoch(len(train), recipe.train.batch)
+    steps = steps_per_epoch(train, recipe)
     model = _compiled(_trained_form(network, recipe), recipe.train, steps)
     parameters = network.count_params()
     run = claim(folder, recipe, environment_of(recipe, train, valid, source, parameters, RECORDED))
@@ -96,7 +97,14 @@ def _trained_form(network: "keras.Model", recipe: "Recipe") -> "keras.Model":
     return like
 
 
-def _train(model: "keras.Model", keeper: Any, recipe: "Recipe", train: "Packed", valid: "Packed", steps: int) -> None:  # noqa: ANN401
+def _train(
+    model: "keras.Model",
+    keeper: Any,  # noqa: ANN401
+    recipe: "Recipe",
+    train: "Packed | Fresh",
+    valid: "Packed",
+    steps: int,
+) -> None:
     """Runs what is left: the rest of an epoch that was cut off, then whole epochs."""
     import keras
 

@@ -198,6 +198,8 @@ def fit_features(
     """
     began = time.perf_counter()
     train, valid, source = sets
+    if not isinstance(train, Packed):
+        raise LociscopeError("The features recipe measures each field once. Set data.fresh to false.")
     run = claim(folder, recipe, environment_of(recipe, train, valid, source, 0, RECORDED))
     done = iter(range(1, 2 * N_LABELS + 1))
 

@@ -20,6 +20,7 @@ from lociscope.storage import replacing
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from lociscope.data.fresh import Fresh
     from lociscope.data.pack import Packed
     from lociscope.recipe import Recipe
 
@@ -51,7 +52,7 @@ def claim(folder: Path, recipe: "Recipe", environment: Environment) -> Run:
 
 
 def environment_of(
-    recipe: "Recipe", train: "Packed", valid: "Packed", source: str, parameters: int, packages: "Iterable[str]"
+    recipe: "Recipe", train: "Packed | Fresh", valid: "Packed", source: str, parameters: int, packages: "Iterable[str]"
 ) -> Environment:
     """What a training depends on besides its recipe; `packages` are those whose versions are kept."""
     return Environment(

@@ -1,0 +1,85 @@
+"""Fields read from their pictures whenever they are asked for, for one look at files that shall not be packed."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from lociscope.channels import CHANNEL_NAMES
+from lociscope.data.pack import Packed, group_of, labels_of
+from lociscope.images.container import place_of
+from lociscope.images.extent import one_tile
+from lociscope.images.read import read_field
+from lociscope.images.sources import Failure, FieldSource, of_catalog
+
+if TYPE_CHECKING:
+    from lociscope.bundle import InputSpec
+    from lociscope.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Pictures as an array: what is asked for is read, decoded and scaled.
+
+    Attributes:
+        sources: Where the n fields lie.
+        spec: What the network wants.
+    """
+
+    sources: list[FieldSource]
+    spec: "InputSpec"
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of an array."""
+        return (len(self.sources), self.spec.height, self.spec.width, len(CHANNEL_NAMES))
+
+    def take(self, numbers: np.ndarray) -> "Files":
+        """The fields of these numbers, unread."""
+        return Files([self.sources[number] for number in numbers.tolist()], self.spec)
+
+    def __getitem__(self, numbers: "np.ndarray | slice") -> np.ndarray:
+        """Reads the fields of these numbers.
+
+        Raises:
+            LociscopeError: One cannot be read.
+        """
+        wanted = np.arange(len(self))[numbers].tolist()
+        found = np.empty((len(wanted), *self.shape[1:]), np.uint8)
+        for place, number in enumerate(wanted):
+            found[place] = one_tile(read_field(self.sources[number]), self.spec)
+        return found
+
+
+def open_files(catalog: "Catalog", spec: "InputSpec", failures: list[Failure]) -> Packed:
+    """A Catalog's labelled fields, unread.
+
+    Args:
+        catalog: Fields with labels.
+        spec: What the network wants.
+        failures: Filled with the fields that lack a file; whether the others can be read shows when they are.
+    """
+    kept, sources = [], []
+    for entry, source in zip(catalog, of_catalog(catalog), strict=True):
+        gone = next((path for path in source.paths if not place_of(path).file.exists()), None)
+        if gone is not None or not source.paths:
+            reason = f"'{gone}' does not exist" if gone else "it has no file"
+            failures.append(Failure(entry.id, str(gone or ""), f"Field '{entry.id}': {reason}. Mend the Catalog."))
+        else:
+            kept.append(entry)
+            sources.append(source)
+    known = [
+        [entry.id, group_of(entry), entry.target, [str(path) for path in source.paths]]
+        for entry, source in zip(kept, sources, strict=True)
+    ]
+    digest = hashlib.sha256(json.dumps([known, msgspec.to_builtins(spec)]).encode())
+    y = labels_of(entry.target or () for entry in kept)
+    return Packed(
+        [entry.id for entry in kept], [group_of(entry) for entry in kept], Files(sources, spec), y, digest.hexdigest()
+    )

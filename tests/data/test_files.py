@@ -1,0 +1,58 @@
+"""Pictures read whenever they are asked for."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lociscope.bundle import InputSpec
+from lociscope.catalog import Catalog, Entry
+from lociscope.data.files import open_files
+from lociscope.data.pack import pack, prepare_catalog
+from lociscope.errors import LociscopeError
+
+SPEC = InputSpec(height=16, width=16, low=0.5, high=99.9, floor=0.04)
+WriteField = Callable[..., Path]
+
+
+@pytest.fixture
+def catalog(write_field: WriteField) -> Catalog:
+    names = [f"f{number}" for number in range(5)]
+    for number, name in enumerate(names):
+        folder = write_field(name, seed=number)
+    rows = [
+        Entry(n, (3,), f"{n}_red.png", f"{n}_green.png", f"{n}_blue.png", f"{n}_yellow.png", specimen="s")
+        for n in names
+    ]
+    return Catalog.of(rows, folder)
+
+
+def test_they_are_what_would_be_packed(catalog: Catalog, tmp_path: Path) -> None:
+    read = open_files(catalog, SPEC, [])
+    stored = pack(tmp_path / "packed", {}, 5, lambda start: prepare_catalog(catalog, SPEC, start=start), SPEC)
+    assert (read.ids, read.groups, read.x.shape) == (stored.ids, stored.groups, stored.x.shape)
+    np.testing.assert_array_equal(read.y, stored.y)
+    np.testing.assert_array_equal(read.x[:], stored.x[:])
+    part = read.take(np.array([4, 0]))
+    np.testing.assert_array_equal(part.x[np.array([1, 0])], stored.x[np.array([0, 4])])
+    assert len(part.x) == 2
+
+
+def test_what_has_no_file_is_listed_and_what_is_damaged_is_told_when_read(catalog: Catalog) -> None:
+    (catalog.folder / "f1_red.png").unlink()
+    (catalog.folder / "f3_blue.png").write_text("no picture")
+    failures: list[Any] = []
+    read = open_files(Catalog.of([*catalog, Entry("bare", (1,))], catalog.folder), SPEC, failures)
+    assert read.ids == ["f0", "f2", "f3", "f4"]
+    assert [failure.id for failure in failures] == ["f1", "bare"]
+    assert "f1_red.png' does not exist" in failures[0].reason
+    with pytest.raises(LociscopeError, match="f3_blue"):
+        read.x[np.array([2])]
+
+
+def test_the_hash_is_of_names_and_labels(catalog: Catalog) -> None:
+    other = Catalog.of(list(catalog)[:4], catalog.folder)
+    assert open_files(catalog, SPEC, []).sha256 == open_files(catalog, SPEC, []).sha256
+    assert open_files(catalog, SPEC, []).sha256 != open_files(other, SPEC, []).sha256
