@@ -191,7 +191,7 @@ class Canvas:
         return np.asarray(square, np.float32).T / np.float32(SPLINE_POWER)
 
     def seen(self, image: Image) -> float:
-        """How bright a picture of unit brightness still is when nothing below `SEEN` is resolved, 0.3–1."""
+        """How bright a picture of unit brightness still is when nothing below `SEEN` is resolved, 0.45–1."""
         step = max(1, round(SEEN / self.pixel_size))
         side = self.size // step * step
         parts = image[:side, :side].reshape(side // step, step, side // step, step).mean((1, 3)).ravel()
@@ -200,7 +200,7 @@ class Canvas:
         if not bright.size:
             return 1.0
         return float(
-            np.clip(np.partition(bright, int(0.9 * (bright.size - 1)))[int(0.9 * (bright.size - 1))], 0.3, 1.0)
+            np.clip(np.partition(bright, int(0.9 * (bright.size - 1)))[int(0.9 * (bright.size - 1))], 0.45, 1.0)
         )
 
     def blur(self, image: Image, sigma: float) -> Image:

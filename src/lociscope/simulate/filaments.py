@@ -95,7 +95,7 @@ def trace_microtubules(rng: np.random.Generator, scene: Scene) -> Image:
     weight *= rng.gamma(4, 1 / 4, (len(tracks), 1)).astype(np.float32)
     pole = np.stack([cells.pole_y, cells.pole_x], 1).astype(np.float32)[cell]
     away = np.square(tracks[:, 1:] - pole[:, None]).sum(-1)
-    weight *= 1 + np.float32(rng.uniform(0, 1.4)) * np.exp(away / np.float32(-4))
+    weight *= 1 + np.float32(rng.uniform(0, 0.9)) * np.exp(away / np.float32(-4))
     lines = scene.canvas.strokes(tracks, weight)
     lines = lines / (1 + np.float32(0.07) * lines)
     level = float(np.quantile(lines[lines > 0], 0.7)) if np.any(lines > 0) else 1.0

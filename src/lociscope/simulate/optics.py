@@ -47,14 +47,14 @@ def draw_optics(rng: np.random.Generator) -> list[Optics]:
 
 
 def _channel_optics(rng: np.random.Generator, channel: int) -> Optics:
-    photons = (65, 32, 160, 42)[channel] * np.exp(rng.normal(0, (0.6, 0.9, 0.6, 0.7)[channel]))
+    photons = (56, 24, 135, 35)[channel] * np.exp(rng.normal(0, (0.6, 0.9, 0.6, 0.7)[channel]))
     return Optics(
         sigma=rng.uniform(0.10, 0.17) * (1.0, 1.0, 1.1, 1.0)[channel],
         haze=rng.uniform(0.01, 0.12) * (1.0, 0.8, 0.9, 1.0)[channel],
         haze_sigma=rng.uniform(1.5, 4),
         photons=float(photons),
         exposure=float(
-            np.clip(np.exp(rng.normal((0.2, -0.42, -0.1, 0.0)[channel], (0.4, 0.45, 0.4, 0.4)[channel])), 0.2, 2.0)
+            np.clip(np.exp(rng.normal((0.33, -0.2, -0.05, 0.05)[channel], (0.4, 0.45, 0.4, 0.4)[channel])), 0.2, 2.0)
         ),
         background=float(rng.gamma(1, (0.004, 0.003, 0.002, 0.004)[channel])),
         offset=float(rng.uniform(0.0, 0.022)),

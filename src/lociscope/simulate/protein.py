@@ -157,7 +157,7 @@ def green_channel(
         The light of the protein; for each drawn place its own light, 1 where bright, before it is weighed; and for each
         drawn place the strength in each cell.
     """
-    expression = np.exp(rng.normal(0, 0.8, len(scene.cells)))
+    expression = np.exp(rng.normal(0, 0.7, len(scene.cells)))
     light, parts, levels = scene.canvas.blank(), {}, {}
     for role in protein.roles:
         level = cell_levels(rng, role, scene.cells, expression)

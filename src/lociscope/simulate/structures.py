@@ -186,4 +186,4 @@ def _follow(rng: np.random.Generator, scene: Scene) -> Image:
     """ER and organelles hang on microtubules: more where there are more of them than around."""
     canvas = scene.canvas
     near, around = canvas.blur(scene.lines, rng.uniform(0.15, 0.35)), canvas.blur(scene.lines, 2.5)
-    return np.clip((near + 0.1) / (around + 0.1), 0.2, 2.5).astype(np.float32)
+    return np.clip((near + 0.1) / (around + 0.1), 0.2, 1.9).astype(np.float32)

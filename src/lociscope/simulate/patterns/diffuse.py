@@ -25,7 +25,7 @@ def cytosol(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) 
     texture = granular(scene, rng)
     if style == "granular":
         texture = texture * np.clip(1 + rng.uniform(0.3, 0.7) * canvas.noise(rng, rng.uniform(0.4, 0.8)), 0.1, 3)
-    reach = 6 if style == "central" else rng.uniform(9, 25)
+    reach = 7 if style == "central" else rng.uniform(13, 35)
     fade = 1 / (1 + np.square(np.maximum(scene.beyond, 0) / reach))
     within = rng.uniform(0.1, 0.6) * scene.hidden * (1 - 0.5 * scene.nucleoli)
     picture = (scene.cytoplasm * fade * (1 - 0.5 * scene.chromatin) + within) * scene.body**1.1

@@ -36,7 +36,7 @@ def granular(scene: Scene, rng: np.random.Generator) -> Image:
     """Texture of what fills the cytoplasm, about 1: the grains of a stain, the cytoplasm's own, and that of the ER."""
     grains = np.exp(rng.uniform(0.1, 0.6) * scene.canvas.noise(rng, rng.uniform(0.3, 0.5)))
     shared = scene.filling * scene.along ** rng.uniform(0.05, 0.45) * scene.mesh ** rng.uniform(0, 0.4)
-    fade = 1 / (1 + np.square(np.maximum(scene.beyond, 0) / rng.uniform(9, 25)))
+    fade = 1 / (1 + np.square(np.maximum(scene.beyond, 0) / rng.uniform(11, 30)))
     beside_nucleus = 1 - rng.uniform(0.2, 0.75) * np.exp(-np.square(scene.beyond))
     return np.asarray(grains * shared * fade * beside_nucleus, np.float32)
 
