@@ -120,3 +120,43 @@ def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(LociscopeError, match="No space left"):
         write_atlas(tmp_path / "full", fields=1, size=SIZE)
+
+
+def test_a_disk_that_is_really_full_is_told_and_the_atlas_goes_on_later(tmp_path: Path) -> None:
+    import subprocess
+
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no right to mount a small disk")
+    try:
+        with pytest.raises(LociscopeError, match="No space left"):
+            write_atlas(disk / "a", fields=8, size=SIZE, seed=7)
+        assert not list((disk / "a").rglob("*.part*"))
+        whole = len(list((disk / "a" / "truth").glob("*.npz")))
+        assert 0 < whole < 8
+        subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
+        write_atlas(disk / "a", fields=8, size=SIZE, seed=7)
+        assert len(list((disk / "a" / "truth").glob("*.npz"))) == 8
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"size": 32}, "64 px or more"),
+        ({"cell_line": "HELA"}, "Did you mean 'HeLa'"),
+        ({"places": [31]}, "0–27"),
+        ({"label_noise": 2.0}, "0–1"),
+    ],
+)
+def test_a_mistake_is_told_before_a_file_is_made(tmp_path: Path, options: dict[str, object], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        write_atlas(tmp_path / "a", **({"fields": 1, "size": SIZE} | options))  # type: ignore[arg-type]
+    assert not (tmp_path / "a").exists()
+
+
+def test_workers_do_not_change_the_files(folder: Path, tmp_path: Path) -> None:
+    assert digest(write_atlas(tmp_path / "two", fields=4, size=SIZE, seed=7, workers=2)) == digest(folder)

@@ -156,6 +156,8 @@ def test_workers_do_not_change_the_pixels() -> None:
         ({"label_noise": 1.5}, "0–1"),
         ({"places": [28]}, "whole numbers 0–27"),
         ({"cell_line": "U2OS"}, "Did you mean 'U-2 OS'"),
+        ({"places": [16], "size": 64, "pixel_size": 0.5}, "Cytokinetic bridge needs two daughters"),
+        ({"places": [3, 22], "size": 64, "pixel_size": 0.5}, "Cell junctions needs two cells that touch"),
     ],
 )
 def test_a_mistake_is_told_in_a_sentence(options: dict[str, object], sentence: str) -> None:

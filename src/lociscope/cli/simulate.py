@@ -21,11 +21,21 @@ def atlas(
     fields: Annotated[int, typer.Option("--fields", "-n", min=1, help="How many fields.")],
     size: Annotated[int, typer.Option(min=64, help="Side of a field in px; 512 is the competition's.")] = 512,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same pixels.")] = 0,
+    place: Annotated[
+        list[str] | None, typer.Option(help="A place that every field shows, by its name; may be repeated.")
+    ] = None,
+    cell_line: Annotated[str | None, typer.Option(help="The cell line of every field.")] = None,
+    label_noise: Annotated[float, typer.Option(min=0, max=1, help="Share of labels that are wrong.")] = 0.0,
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw.")] = 2,
 ) -> None:
     """Write an atlas in the competition's layout, with the truth of every cell."""
     from lociscope.simulate.atlas import write_atlas
+    from lociscope.simulate.patterns import place_number
 
+    places = [place_number(name) for name in place] if place else None
     with console.progress("drawing") as tell:
-        made = write_atlas(folder, fields=fields, size=size, seed=seed, workers=workers, progress=tell)
+        made = write_atlas(
+            folder, fields=fields, size=size, seed=seed, places=places, cell_line=cell_line, label_noise=label_noise,
+            workers=workers, progress=tell,
+        )  # fmt: skip
     print(f"{console.counted(fields)} in {made}")

@@ -4,13 +4,17 @@ from lociscope.simulate.atlas import read_truth, write_atlas
 from lociscope.simulate.cell_lines import CELL_LINES
 from lociscope.simulate.field import VERSION, CellTruth, SimulatedField, draw_field, draw_fields
 from lociscope.simulate.frequencies import label_sets
+from lociscope.simulate.frozen import REFERENCE, Part, ReferenceAtlas
 from lociscope.simulate.patterns import PATTERNS, place_number
 
 __all__ = [
     "CELL_LINES",
     "PATTERNS",
+    "REFERENCE",
     "VERSION",
     "CellTruth",
+    "Part",
+    "ReferenceAtlas",
     "SimulatedField",
     "draw_field",
     "draw_fields",

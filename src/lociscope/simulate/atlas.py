@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.images.write import write_planes
 from lociscope.labels import N_LABELS, format_target
-from lociscope.simulate.field import VERSION, SimulatedField, draw_fields, field_id
-from lociscope.simulate.specimen import REFERENCE_SIZE
+from lociscope.simulate.field import VERSION, SimulatedField, check_field, draw_fields, field_id
+from lociscope.simulate.specimen import REFERENCE_SIZE, draw_specimen
 from lociscope.storage import check_schema, replacing
 
 SCHEMA = 1
@@ -64,6 +64,8 @@ def write_atlas(
     """
     if fields < 1:
         raise UsageError(f"An atlas needs at least one field, received {fields}.")
+    check_field(0, seed, size, None, label_noise, places or ())
+    draw_specimen(np.random.default_rng(0), places, cell_line)  # an unknown place or line is told before a file is made
     root = Path(folder)
     recipe: dict[str, Any] = {
         "schema": SCHEMA, "version": VERSION, "size": size, "seed": seed,

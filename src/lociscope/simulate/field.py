@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lociscope.channels import BLUE, GREEN, RED, YELLOW
 from lociscope.errors import MissingExtraError, UsageError
-from lociscope.labels import format_target
+from lociscope.labels import LABELS, format_target
 from lociscope.simulate.draw import Canvas
 from lociscope.simulate.layout import State
 from lociscope.simulate.optics import record
@@ -29,6 +29,10 @@ FIELDS_PER_SPECIMEN = 2
 SMALLEST_SIZE = 64
 SMALLEST_EXTENT = 20.0
 """Side in µm that holds one cell."""
+CROWDED = {16: "two daughters", 17: "a dividing cell", 22: "two cells that touch"}
+"""Places that only some cells can hold."""
+CROWDED_EXTENT = 40.0
+"""Side in µm of a field that holds such cells."""
 STICKY = {RED: 0.6, GREEN: 0.7, BLUE: 0.15, YELLOW: 0.7}
 """How brightly debris may shine in each channel."""
 SHOWN = 0.25
@@ -117,7 +121,7 @@ def draw_field(
         UsageError: A number is out of range, or a place or cell line is unknown.
         MissingExtraError: SciPy is not installed.
     """
-    _check(index, seed, size, pixel_size, label_noise)
+    check_field(index, seed, size, pixel_size, label_noise, places or ())
     number = index // FIELDS_PER_SPECIMEN
     specimen = draw_specimen(np.random.default_rng([seed, number, 1]), places, cell_line)
     protein, line = specimen.protein, specimen.line
@@ -165,7 +169,10 @@ def field_id(seed: int, index: int) -> str:
     return f"sim-{seed}-{index:06d}"
 
 
-def _check(index: int, seed: int, size: int, pixel_size: float | None, label_noise: float) -> None:
+def check_field(
+    index: int, seed: int, size: int, pixel_size: float | None, label_noise: float, places: Sequence[int]
+) -> None:
+    """Checks the arguments of `draw_field`; raises as it does."""
     if find_spec("scipy") is None:
         raise MissingExtraError("Drawing fields", "simulate")
     if index < 0 or seed < 0:
@@ -182,6 +189,12 @@ def _check(index: int, seed: int, size: int, pixel_size: float | None, label_noi
             f"A field of {size} px at {pixel_size} µm is {size * pixel_size:.3g} µm wide, smaller than a cell; "
             f"it needs {SMALLEST_EXTENT:g} µm or more."
         )
+    for place in places:
+        if place in CROWDED and pixel_size is not None and size * pixel_size < CROWDED_EXTENT:
+            raise UsageError(
+                f"{LABELS[place]} needs {CROWDED[place]}, which a field {size * pixel_size:.3g} µm wide may not hold; "
+                f"it needs {CROWDED_EXTENT:g} µm or more."
+            )
 
 
 def _cell_table(scene: Scene, levels: dict[int, NDArray[np.floating]]) -> tuple[CellTruth, ...]:

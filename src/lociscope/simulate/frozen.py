@@ -1,0 +1,99 @@
+"""The reference atlas: fields that are frozen by name, their split, and a hash that proves them.
+
+Whoever compares two models on simulated fields takes these, so that both saw and missed the same cells.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from lociscope.labels import format_target
+from lociscope.simulate.field import FIELDS_PER_SPECIMEN, SimulatedField, draw_field, draw_fields
+from lociscope.simulate.specimen import draw_specimen
+
+
+class Part(StrEnum):
+    """Where a field of the reference atlas belongs; the two fields of a specimen always lie together."""
+
+    TRAIN = "train"
+    VALID = "valid"
+    TEST = "test"
+    LINES = "lines"
+    """Cell lines that none of the other parts holds: a test of strangers."""
+
+
+TRAIN_OF_20, VALID_OF_20 = 14, 17
+"""Of twenty specimens the first 14 are for training, the next 3 for validation, the last 3 for the test."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceAtlas:
+    """An atlas that is never drawn otherwise: it is retired, not changed, when the simulator's version rises.
+
+    Attributes:
+        name: What it is called in papers and reports.
+        version: `lociscope.simulate.VERSION` that draws it.
+        seed: Its seed.
+        fields: Numbers 0 to `fields` − 1, two to a specimen; labels by their real frequency.
+        size: Side of a field in pixels.
+        held_out: Cell lines of `Part.LINES`.
+        digests: sha256 of the pixels and labels of the parts that tests are made on, see `digest`. Drawn with the
+            versions of numpy and scipy in `requirements/`, on x86-64; another version may round one grey level
+            otherwise, and then says so here, not in the picture.
+    """
+
+    name: str
+    version: int
+    seed: int
+    fields: int
+    size: int
+    held_out: tuple[str, ...]
+    digests: dict[Part, str]
+
+    def part(self, index: int) -> Part:
+        """Where the field of one number belongs; decided by specimen and cell line, without drawing it."""
+        number = index // FIELDS_PER_SPECIMEN
+        line = draw_specimen(np.random.default_rng([self.seed, number, 1]), None, None).line.name
+        if line in self.held_out:
+            return Part.LINES
+        place = number % 20
+        return Part.TRAIN if place < TRAIN_OF_20 else Part.VALID if place < VALID_OF_20 else Part.TEST
+
+    def indices(self, part: Part) -> tuple[int, ...]:
+        """The numbers of the fields of one part, ascending."""
+        return tuple(index for index in range(self.fields) if self.part(index) == part)
+
+    def draw(self, index: int) -> SimulatedField:
+        """Draws the field of one number."""
+        return draw_field(index, seed=self.seed, size=self.size)
+
+    def draw_part(self, part: Part, workers: int | None = None) -> Iterator[SimulatedField]:
+        """Draws the fields of one part, in order."""
+        yield from draw_fields(self.indices(part), seed=self.seed, size=self.size, workers=workers)
+
+
+def digest(fields: Iterable[SimulatedField]) -> str:
+    """sha256 over fields in order: of each its name, its labels as in `train.csv`, and its pixels (y, x, RGBY)."""
+    found = hashlib.sha256()
+    for field in fields:
+        found.update(f"{field.id},{format_target(field.target)}\n".encode())
+        found.update(field.pixels.tobytes())
+    return found.hexdigest()
+
+
+REFERENCE = ReferenceAtlas(
+    name="reference-1",
+    version=2,
+    seed=2018,
+    fields=1200,
+    size=512,
+    held_out=("HeLa", "RT4", "SH-SY5Y"),
+    digests={
+        Part.TEST: "6dd15480d6074a2e48b29ea4ed40fb19e9592911e3f10e96979aff714f0a7b2e",
+        Part.LINES: "4cb661de9c705242903714bf52b4b1b204a2cd2307dd92c7c039c35c7e595f57",
+    },
+)
+"""The atlas on which experiments are compared."""
