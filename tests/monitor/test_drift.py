@@ -156,5 +156,22 @@ def test_fields_on_both_sides_are_told(draw: Draw, reference: Sample) -> None:
     assert "34 fields" in check(replace(window, statistics=None), replace(both, statistics=None)).notes[-1]
 
 
+def test_a_field_that_was_predicted_again_counts_once(draw: Draw, reference: Sample) -> None:
+    once = draw(30, 4)
+    again = replace(
+        once, ids=once.ids * 4, places=np.tile(once.places, (4, 1)), statistics=np.tile(once.statistics, (4, 1)),
+        embedding=np.tile(once.embedding, (4, 1)),
+    )  # fmt: skip
+    found = check(again, reference)
+    assert "90 rows are of fields that were predicted more than once; each field counts once." in found.notes
+    assert found.model_copy(update={"notes": []}) == check(once, reference).model_copy(update={"notes": []})
+    renamed = replace(
+        again, ids=[f"f{number}" for number in range(120)]
+    )  # other names: other fields, as far as is known
+    assert check(renamed, reference).fields == 120
+    bare = replace(again, statistics=None, embedding=None)
+    assert bare.distinct() is bare
+
+
 def test_every_statistic_has_its_finding(draw: Draw, reference: Sample) -> None:
     assert [each.name for each in check(draw(20, 1), reference).statistics] == list(STATISTICS)

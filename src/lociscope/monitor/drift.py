@@ -103,7 +103,7 @@ def check(
     Fields of one specimen or plate are alike, and tests that take them for independent raise false alarms. Where
     `group` tells which belong together, one field of each group is drawn, and that is repeated; the p of a test is
     twice the mean over the draws, which is a valid p however they depend (Vovk and Wang, Biometrika 107, 791–808,
-    2020).
+    2020). A field that is there more than once, predicted again or by two commands, counts once.
 
     Args:
         window: The fields to check.
@@ -119,6 +119,9 @@ def check(
     Raises:
         LociscopeError: A side is too small, or they have nothing in common that can be compared.
     """
+    again = len(window)
+    window, reference = window.distinct(), reference.distinct()
+    again -= len(window)
     rows, others = _groups(window.ids, group), _groups(reference.ids, group)
     _check_size(window, rows, reference, others)
     statistics, embeddings, places, notes = _comparable(window, reference)
@@ -140,7 +143,9 @@ def check(
         name: _corrected(test, rows, others, len(families), np.random.default_rng([seed, 2]))
         for name, test in families.items()
     }
-    both = len(_prints(window) & _prints(reference))
+    if again:
+        notes.append(f"{again} rows are of fields that were predicted more than once; each field counts once.")
+    both = len({*window.prints()} & {*reference.prints()})
     if both:
         notes.append(f"{both} fields are in the window and in the reference: they hide what moved.")
     if len(rows) < FEW:
@@ -216,14 +221,6 @@ def _comparable(window: "Sample", reference: "Sample") -> tuple[list[int], bool,
         embeddings = False
         notes.append("The embeddings are of unlike length, so they are of two models and not compared.")
     return columns, embeddings, places, notes
-
-
-def _prints(sample: "Sample") -> set[tuple[str, bytes]]:
-    """What tells a field from all others: its name and its figures."""
-    figures = sample.embedding if sample.statistics is None else sample.statistics
-    if figures is None:
-        return set()
-    return {(name, row.tobytes()) for name, row in zip(sample.ids, figures, strict=True)}
 
 
 def _of(table: np.ndarray | None, rows: np.ndarray | None = None) -> np.ndarray:

@@ -1,6 +1,6 @@
 """What is compared: fields with their statistics, embeddings and places, from wherever they were kept."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -38,6 +38,27 @@ class Sample:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def prints(self) -> list[tuple[str, bytes]]:
+        """What tells each field from all others, its name and its figures; none where it has no figures."""
+        figures = self.embedding if self.statistics is None else self.statistics
+        if figures is None:
+            return []
+        return [(name, row.tobytes()) for name, row in zip(self.ids, figures, strict=True)]
+
+    def distinct(self) -> Self:
+        """Every field once: one that was predicted again, or by two commands, is no second evidence."""
+        first = {mark: row for row, mark in reversed([*enumerate(self.prints())])}
+        if len(first) in (0, len(self)):
+            return self
+        rows = sorted(first.values())
+        return replace(
+            self,
+            ids=[self.ids[row] for row in rows],
+            places=self.places[rows],
+            statistics=None if self.statistics is None else self.statistics[rows],
+            embedding=None if self.embedding is None else self.embedding[rows],
+        )
 
     @classmethod
     def of_window(cls, window: "Window", what: str) -> Self:
