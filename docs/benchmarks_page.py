@@ -9,7 +9,8 @@ HEAD = """# Benchmarks
 
 `make bench` runs the scripts of `benchmarks/`, each in a process of its own, and keeps what they measured in
 `benchmarks/results.json`; this page is made of it. Times are given as ratios to what stands beside them in the same
-run. `benchmarks/real_fields.py` scores a model on real fields and is run by hand, since the model has to be named.
+run. `benchmarks/real_fields.py` scores a model on real fields, `difficulty.py` on the reference atlas; both are run by hand,
+since the model has to be named.
 """
 
 
