@@ -38,6 +38,7 @@ def test_they_are_what_would_be_packed(catalog: Catalog, tmp_path: Path) -> None
     part = read.take(np.array([4, 0]))
     np.testing.assert_array_equal(part.x[np.array([1, 0])], stored.x[np.array([0, 4])])
     assert len(part.x) == 2
+    np.testing.assert_array_equal(open_files(catalog, SPEC, [], workers=2).x[:], stored.x[:])
 
 
 def test_what_has_no_file_is_listed_and_what_is_damaged_is_told_when_read(catalog: Catalog) -> None:

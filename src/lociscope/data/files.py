@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,10 +15,16 @@ from lociscope.images.container import place_of
 from lociscope.images.extent import one_tile
 from lociscope.images.read import read_field
 from lociscope.images.sources import Failure, FieldSource, of_catalog
+from lociscope.workers import end_with_parent
 
 if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
+
     from lociscope.bundle import InputSpec
     from lociscope.catalog import Catalog
+
+_CHUNK = 4
+"""Fields that a process reads at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +34,12 @@ class Files:
     Attributes:
         sources: Where the n fields lie.
         spec: What the network wants.
+        workers: Processes that read.
     """
 
     sources: list[FieldSource]
     spec: "InputSpec"
+    workers: int = 1
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -42,7 +51,7 @@ class Files:
 
     def take(self, numbers: np.ndarray) -> "Files":
         """The fields of these numbers, unread."""
-        return Files([self.sources[number] for number in numbers.tolist()], self.spec)
+        return Files([self.sources[number] for number in numbers.tolist()], self.spec, self.workers)
 
     def __getitem__(self, numbers: "np.ndarray | slice") -> np.ndarray:
         """Reads the fields of these numbers.
@@ -50,20 +59,36 @@ class Files:
         Raises:
             LociscopeError: One cannot be read.
         """
-        wanted = np.arange(len(self))[numbers].tolist()
+        wanted = [self.sources[number] for number in np.arange(len(self))[numbers].tolist()]
+        read = partial(_read, spec=self.spec)
+        made = map(read, wanted) if self.workers < 2 else _pool(self.workers).map(read, wanted, chunksize=_CHUNK)
         found = np.empty((len(wanted), *self.shape[1:]), np.uint8)
-        for place, number in enumerate(wanted):
-            found[place] = one_tile(read_field(self.sources[number]), self.spec)
+        for place, pixels in zip(found, made, strict=True):
+            place[...] = pixels
         return found
 
 
-def open_files(catalog: "Catalog", spec: "InputSpec", failures: list[Failure]) -> Packed:
+def _read(source: FieldSource, spec: "InputSpec") -> np.ndarray:
+    return one_tile(read_field(source), spec)
+
+
+@cache
+def _pool(workers: int) -> "ProcessPoolExecutor":
+    """Processes that read for every batch, and end with this one."""
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent)
+
+
+def open_files(catalog: "Catalog", spec: "InputSpec", failures: list[Failure], workers: int = 1) -> Packed:
     """A Catalog's labelled fields, unread.
 
     Args:
         catalog: Fields with labels.
         spec: What the network wants.
         failures: Filled with the fields that lack a file; whether the others can be read shows when they are.
+        workers: Processes that will read.
     """
     kept, sources = [], []
     for entry, source in zip(catalog, of_catalog(catalog), strict=True):
@@ -81,5 +106,9 @@ def open_files(catalog: "Catalog", spec: "InputSpec", failures: list[Failure]) -
     digest = hashlib.sha256(json.dumps([known, msgspec.to_builtins(spec)]).encode())
     y = labels_of(entry.target or () for entry in kept)
     return Packed(
-        [entry.id for entry in kept], [group_of(entry) for entry in kept], Files(sources, spec), y, digest.hexdigest()
+        [entry.id for entry in kept],
+        [group_of(entry) for entry in kept],
+        Files(sources, spec, workers),
+        y,
+        digest.hexdigest(),
     )

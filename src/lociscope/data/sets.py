@@ -69,7 +69,7 @@ def training_sets(
         read = partial(prepare_catalog, table, spec, workers)
         packed = pack(folder, key, len(table), read, spec, failures, progress)
     else:
-        packed = open_files(table, spec, failures)
+        packed = open_files(table, spec, failures, workers)
     split = {entry.id: entry.split for entry in table}
     return parted(packed, split, recipe, f"Catalog '{catalog.name}'")
 

@@ -1,0 +1,221 @@
+"""Training never waits: fields a second beside a plain `keras.utils.PyDataset`, and what each augmentation costs.
+
+    python benchmarks/pipeline.py [--fields 64] [--rounds 5]
+
+`read` compares, at 256 px and with the default recipe's augmentation on both sides, the stream from a packed store and
+from PNGs with a PyDataset that opens the four PNGs of 512 px with Pillow and varies them with numpy: fields a second
+divided by its. `augmentation` gives ms of processor time for a field in a batch of 32. `epoch` divides an epoch of
+LeNet-5 at 128 px by one on a batch that is already there; wall time, both in turn, the median of the rounds. `drawing`
+is how long the simulator takes for a field of 256 px, beside a training step's share of it.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from lociscope.bundle import InputSpec
+from lociscope.catalog import Catalog
+from lociscope.channels import CHANNEL_NAMES
+from lociscope.data.augment import augment
+from lociscope.data.augment.geometry import place
+from lociscope.data.augment.mixing import mix, mixes
+from lociscope.data.draws import Draws
+from lociscope.data.files import open_files
+from lociscope.data.importing import import_kaggle
+from lociscope.data.pack import Packed, pack, prepare_catalog
+from lociscope.data.pipeline import training_batches
+from lociscope.data.store import Prepared
+from lociscope.models import build_network
+from lociscope.recipe import Augment, Recipe
+from lociscope.simulate import draw_field, write_atlas
+
+BATCH = 32
+STILL: dict[str, object] = {"flip": False, "shift": 0.0, "gain": 0.0, "noise": 0.0, "channel_dropout": 0.0}
+EACH: dict[str, dict[str, object]] = {
+    "flip": {"flip": True},
+    "shift": {"shift": 0.1},
+    "rotate, scale, shear, crop": {"rotate": 180.0, "scale": 0.2, "shear": 0.1, "crop": 0.1},
+    "elastic": {"elastic": 0.03},
+    "gain": {"gain": 0.2},
+    "offset": {"offset": 0.05},
+    "gamma": {"gamma": 0.5},
+    "blur": {"blur": 0.5},
+    "noise": {"noise": 0.02},
+    "channel_dropout": {"channel_dropout": 0.1},
+    "mixup": {"mixup": 1.0},
+    "cutmix": {"cutmix": 1.0},
+}
+CROPS: dict[str, object] = STILL | {"flip": True, "crop": 0.1}
+EVERYTHING: dict[str, object] = {key: value for some in EACH.values() for key, value in some.items()}
+EVERYTHING |= {"mixup": 0.2, "cutmix": 0.2}
+
+
+class Plain(keras.utils.PyDataset):  # type: ignore[misc]
+    """What one would write first: Pillow, numpy, one field after the other."""
+
+    def __init__(self, catalog: Catalog, size: int) -> None:
+        super().__init__()
+        self.rows = [[catalog.folder / getattr(entry, name) for name in CHANNEL_NAMES] for entry in catalog]
+        self.size, self.rng = size, np.random.default_rng(0)
+
+    def __len__(self) -> int:
+        return len(self.rows) // BATCH
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return np.stack([self.field(planes) for planes in self.rows[index * BATCH : (index + 1) * BATCH]])
+
+    def field(self, planes: list[Path]) -> np.ndarray:
+        """One field, varied."""
+        opened = (Image.open(path).resize((self.size, self.size), Image.Resampling.BOX) for path in planes)
+        x = np.stack([np.asarray(picture, np.float32) / 255 for picture in opened], axis=-1)
+        if self.rng.random() < 0.5:
+            x = x[::-1]
+        x = np.rot90(x, int(self.rng.integers(4)))
+        most = round(0.1 * self.size)
+        top, left = self.rng.integers(0, 2 * most + 1, 2)
+        x = np.pad(x, ((most, most), (most, most), (0, 0)), "symmetric")[top : top + self.size, left : left + self.size]
+        x = x * self.rng.uniform(0.8, 1.2, 4).astype(np.float32)
+        x = x + self.rng.uniform(0, 0.02, 4).astype(np.float32) * self.rng.standard_normal(x.shape, np.float32)
+        x = np.clip(x, 0, 1)
+        if self.rng.random() < 0.1:
+            x[..., 3] = 0
+        return x
+
+
+def recipe(size: int, vary: dict[str, object] | None = None) -> Recipe:
+    """A recipe with other augmentation than the default's."""
+    values: dict[str, Any] = {"data": {"size": size}, "train": {"batch": BATCH}, "network": {"name": "lenet5"}}
+    return Recipe.check(values | ({} if vary is None else {"augment": vary}), "benchmark")
+
+
+def per_second(batches: Callable[[], Iterator[object]]) -> float:
+    """Fields in a second of a stream, after one batch to warm it."""
+    stream = batches()
+    next(stream)
+    started = time.perf_counter()
+    return sum(BATCH for _ in stream) / (time.perf_counter() - started)
+
+
+def reading(folder: Path, fields: int, rounds: int) -> dict[str, float]:
+    """Fields a second, divided by the PyDataset's."""
+    atlas = write_atlas(folder / "atlas", fields=fields, size=512, seed=4)
+    catalog, _ = import_kaggle(atlas, folder)
+    made, spec = recipe(256), InputSpec(height=256, width=256, low=0.5, high=99.9, floor=0.04)
+    store = pack(folder / "packed", {}, fields, partial(prepared, catalog, spec), spec)
+    files = open_files(catalog, spec, [], workers=os.cpu_count() or 1)
+
+    def stream(source: Packed, epochs: int) -> Iterator[object]:
+        return iter(training_batches(source, made, 0).take(epochs * (fields // BATCH) + 1))
+
+    plain = Plain(catalog, 256)
+    found: dict[str, list[float]] = {"packed": [], "from PNGs": []}
+    for _ in range(rounds):
+        base = per_second(lambda: (plain[number] for number in [0, *range(len(plain))]))
+        found["packed"].append(per_second(partial(stream, store, 8)) / base)
+        found["from PNGs"].append(per_second(partial(stream, files, 2)) / base)
+    return {name: round(statistics.median(ratios), 2) for name, ratios in found.items()}
+
+
+def prepared(catalog: Catalog, spec: InputSpec, start: int) -> Iterator[Prepared]:
+    """A Catalog's fields; all of them can be read."""
+    for field in prepare_catalog(catalog, spec, start=start):
+        assert isinstance(field, Prepared), field  # noqa: S101
+        yield field
+
+
+def cost(size: int, vary: dict[str, object], rounds: int) -> float:
+    """Processor ms for a field."""
+    settings = Augment.model_validate(STILL | vary)
+    pixels = np.random.default_rng(0).integers(0, 256, (BATCH, size, size, 4), np.uint8)
+    labels = np.zeros((BATCH, 28), np.float32)
+
+    @tf.function  # type: ignore[untyped-decorator, unused-ignore]
+    def varied(x: Any, y: Any, epoch: Any) -> Any:  # noqa: ANN401
+        draws = Draws(0, epoch, tf.range(BATCH, dtype=tf.int64))
+        found = tf.cast(place(x, draws, settings), tf.float32) / 255
+        if mixes(settings):
+            found, y = mix(found, y, found[::-1], y[::-1], draws, settings)
+        return augment(found, draws, settings), y
+
+    def once(epoch: int) -> float:
+        started = time.process_time()
+        varied(pixels, labels, tf.constant(epoch, tf.int64))
+        return time.process_time() - started
+
+    once(0)
+    return min(once(1 + number) for number in range(3 * rounds)) / BATCH * 1000
+
+
+def epochs(folder: Path, fields: int, rounds: int, downsample: int) -> dict[str, float]:
+    """Epochs of LeNet-5 on streams, divided by one on a batch that is already there."""
+    spec = InputSpec(height=128, width=128, low=0.5, high=99.9, floor=0.04)
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (128, 128, 4), np.uint8)
+    drawn = (Prepared(str(row), str(row), np.roll(noise, row, 0), (row % 28,)) for row in range(fields))
+    store = pack(folder / f"noise{downsample}", {}, fields, lambda start: drawn, spec)
+    network = build_network("lenet5", 128, {"downsample": downsample})
+    model = keras.Model(network.input, network.get_layer("logits").output)
+    model.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True))
+    steps = fields // BATCH
+    constant = (np.zeros((BATCH, 128, 128, 4), np.float32), np.zeros((BATCH, 28), np.float32))
+
+    def seconds(data: Any) -> float:  # noqa: ANN401
+        started = time.perf_counter()
+        model.fit(data, steps_per_epoch=steps, epochs=1, verbose=0, shuffle=False)
+        return time.perf_counter() - started
+
+    there = tf.data.Dataset.from_tensors(constant).cache().repeat()
+    seconds(there)
+    ways: dict[str, dict[str, object]] = {"nothing": STILL, "flips and crops": CROPS, "everything": EVERYTHING}
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, vary in ways.items():
+            base = seconds(there)
+            found[name].append(seconds(training_batches(store, recipe(128, vary), 0)) / base)
+    ms = base / steps / BATCH * 1000
+    return {name: round(statistics.median(ratios), 2) for name, ratios in found.items()} | {"ms a field": round(ms, 2)}
+
+
+def main() -> None:
+    """Measures all of it and prints JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fields", type=int, default=192)
+    parser.add_argument("--epoch-fields", type=int, default=1024)
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        found: dict[str, Any] = {
+            "read": reading(folder, given.fields, given.rounds),
+            "epoch": epochs(folder, given.epoch_fields, given.rounds, 1),
+            "epoch, downsample 2": epochs(folder, given.epoch_fields, given.rounds, 2),
+        }
+    print(json.dumps(found), file=sys.stderr)
+    table: dict[str, dict[str, float]] = {}
+    for size in (128, 256):
+        still = cost(size, {}, given.rounds)
+        costs = {key: round(max(0.0, cost(size, vary, given.rounds) - still), 3) for key, vary in EACH.items()}
+        table[f"{size} px, ms a field"] = {"to floats": round(still, 3), **costs}
+    found["augmentation"] = table
+    started = time.process_time()
+    for number in range(10):
+        draw_field(number, seed=6, size=256)
+    found["drawing, ms a field"] = round((time.process_time() - started) * 100, 1)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
