@@ -22,9 +22,9 @@ Cost = Annotated[float, Field(ge=0, le=1e6)]
 
 
 class Section(BaseModel):
-    """A table of the plan: frozen, strict about types, and without unknown keys."""
+    """A table of the plan: frozen, strict about types, of finite numbers (TOML knows `inf`), without unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Microscope(Section):
@@ -261,7 +261,8 @@ def _sentence(error: ValidationError, what: str) -> str:
     if first["type"] == "missing":
         return f"{what} lacks the key {key!r}. Write it: `lociscope microscope plan` prints an example."
     received = "" if first["type"] == "value_error" else f", received {first['input']!r}"
-    return f"{what}: {key or 'the plan'}: {first['msg'].removeprefix('Value error, ')}{received}. Mend the value."
+    reason = first["msg"].removeprefix("Value error, ").replace("a valid tuple", "an array")
+    return f"{what}: {key or 'the plan'}: {reason}{received}. Mend the value."
 
 
 def model_at(tables: "list[Any] | tuple[Any, ...]") -> type[BaseModel]:

@@ -163,11 +163,6 @@ def close_shutters(core: "CMMCorePlus") -> bool:
 
 
 def _simulated(plan: Plan, scale: Scale) -> Scope:
-    if scale.frame[0] != scale.frame[1]:
-        raise UsageError(
-            f"microscope.frame {scale.frame[0]} × {scale.frame[1]}: the simulated camera is square. "
-            "Give it two equal sides."
-        )
     from lociscope.microscope.devices import simulated_core
 
     core, bench = simulated_core(plan, scale)

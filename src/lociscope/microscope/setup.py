@@ -68,7 +68,16 @@ def read_setup(path: Path) -> Setup:
 
 
 def simulated_setup(plan: Plan) -> Setup:
-    """The simulated microscope: presets called after the channels, and the objectives that the plan lists."""
+    """The simulated microscope: presets called after the channels, and the objectives that the plan lists.
+
+    Raises:
+        UsageError: The plan's pictures are not square, as its camera is.
+    """
+    width, height = plan.microscope.frame
+    if width != height:
+        raise UsageError(
+            f"microscope.frame {width} × {height}: the simulated camera is square. Give it two equal sides."
+        )
     names = {objective.label or objective.name for objective in plan.objectives}
     return Setup({"Channel": set(CHANNEL_NAMES)}, {plan.microscope.turret: names})
 
