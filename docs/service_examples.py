@@ -1,7 +1,7 @@
 """Draws the three fields that ship with the service: `python docs/service_examples.py`.
 
-Chosen for their looks, and so that the shipped bundle reads two as they were drawn and half misreads the third: that
-happens, and the page says beside its answer what was drawn.
+Chosen for their looks, and so that the shipped bundle reads one place and two places as they were drawn, and half
+misreads the third field: that happens, and the page says beside its answer what was drawn.
 """
 
 import json
@@ -16,7 +16,7 @@ from lociscope.images.scale import resize
 from lociscope.labels import LABELS
 from lociscope.simulate import VERSION, draw_field
 
-NUMBERS = {"plasma-membrane": 26, "nucleus-and-cytosol": 44, "nuclear-bodies": 48}
+NUMBERS = {"microtubules": 33, "nucleus-and-membrane": 72, "nuclear-bodies": 48}
 SEED, DRAWN_SIZE, SIZE, QUALITY = 2026, 512, 400, 82
 
 

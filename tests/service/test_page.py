@@ -116,7 +116,7 @@ def test_files_are_chosen_sent_and_answered(visit: Open, files: list[Path]) -> N
 
 
 def test_channels_are_switched_by_mouse_and_keys(visit: Open) -> None:
-    page = visit("/examples/plasma-membrane")
+    page = visit("/examples/microtubules")
     page.get_by_role("figure").get_by_text("Microtubules").click()
     assert channels(page) == "gb"
     assert page.locator("#told").inner_text() == "microtubules hidden"
@@ -142,7 +142,7 @@ def test_with_the_keyboard_alone(visit: Open) -> None:
     assert page.evaluate(focused) == "Predict"
     page.locator(".examples a").first.focus()
     page.keyboard.press("Enter")
-    page.wait_for_url("**/examples/plasma-membrane")
+    page.wait_for_url("**/examples/microtubules")
     page.locator(".switches input").nth(3).focus()
     page.keyboard.press("Space")
     assert channels(page) == "rgby"

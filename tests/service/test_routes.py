@@ -81,9 +81,9 @@ def test_an_example_as_page_picture_and_json(serve: Serve, example: str) -> None
 
 
 def test_an_example_that_is_not_there_names_the_nearest(serve: Serve) -> None:
-    answer = serve().get("/examples/plasma-membrame")
+    answer = serve().get("/examples/microtubles")
     assert answer.status_code == 404
-    assert answer.json()["error"].endswith("Did you mean 'plasma-membrane'?")
+    assert answer.json()["error"].endswith("Did you mean 'microtubules'?")
 
 
 def test_stacks_and_archives(serve: Serve, make: Any, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_past_the_bound_503_and_when_to_ask_again(serve: Serve, make: Any) -> No
     with client.app.state.parts.work.slot():
         for answer in (
             client.post("/predict", files=make.form(make.planes())),
-            client.get("/examples/plasma-membrane"),
+            client.get("/examples/microtubules"),
             client.post("/predict", files=make.form(make.planes()), headers=HTML),
         ):
             assert answer.status_code == 503
@@ -179,7 +179,7 @@ def test_the_log_keeps_what_was_predicted_and_not_the_examples(serve: Serve, mak
     client = serve(log=str(log))
     for seed in range(3):
         client.post("/predict", files=make.form(make.planes(f"f{seed}", seed)))
-    client.get("/examples/plasma-membrane")
+    client.get("/examples/microtubules")
     client.app.state.parts.journal.close()
     with open_log(str(log)) as kept:
         window = kept.read()

@@ -28,7 +28,7 @@ def test_every_answer_tells_browsers_what_is_not_to_be_done(serve: Serve, addres
     assert "set-cookie" not in headers
 
 
-@pytest.mark.parametrize("address", ["/", "/docs", "/examples/plasma-membrane", "/nope"])
+@pytest.mark.parametrize("address", ["/", "/docs", "/examples/microtubules", "/nope"])
 def test_pages_hold_no_script_style_or_foreign_address(serve: Serve, address: str) -> None:
     page = serve().get(address, headers=HTML).text
     assert page.count("<script") == page.count('<script src="/static/app.js" defer></script>') == 1
@@ -99,7 +99,7 @@ def basic(password: str) -> str:
 def test_the_key(serve: Serve, headers: dict[str, str], status: int) -> None:
     client = serve(host="0.0.0.0", api_key=SecretStr(KEY))
     sent = {name: value.encode() for name, value in headers.items()}
-    for address in ("/", "/docs", "/metrics", "/openapi.json", "/static/app.js", "/examples/plasma-membrane"):
+    for address in ("/", "/docs", "/metrics", "/openapi.json", "/static/app.js", "/examples/microtubules"):
         assert client.get(address, headers=sent).status_code == status
     assert client.get("/healthz").status_code == client.get("/readyz").status_code == 200
     if status == 401:
