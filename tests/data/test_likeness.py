@@ -100,5 +100,6 @@ def test_windows_lie_within_the_field() -> None:
         assert max(window.top, window.left) + window.side <= 1 + 1e-9
 
 
-def test_one_field() -> None:
-    assert alike(thumbnail(field(0))[None]) == []
+def test_one_field_and_none() -> None:
+    one = thumbnail(field(0))[None]
+    assert alike(one) == alike(one[:0]) == alike(one, one[:0]) == alike(one[:0], one) == []

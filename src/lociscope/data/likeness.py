@@ -98,6 +98,8 @@ def alike(thumbnails: np.ndarray, others: np.ndarray | None = None, least: float
             if found.get(key, -1.0) < least:
                 found[key] = max(found.get(key, -1.0), likeness(whole[one], part[other], WINDOWS[window]))
 
+    if not len(thumbnails) or (others is not None and not len(others)):
+        return []
     look(thumbnails, thumbnails if others is None else others, False)
     if others is not None:
         look(others, thumbnails, True)

@@ -1,0 +1,152 @@
+"""Bad input on the way from files to what is trained on: each with its sentence, and nothing half-written."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lociscope.catalog import Catalog, Entry
+
+Command = Callable[..., tuple[int, str, str]]
+WriteField = Callable[..., Path]
+
+
+def entry(name: str, target: tuple[int, ...] | None = (0,), antibody: str | None = None) -> Entry:
+    planes = (f"{name}_red.png", f"{name}_green.png", f"{name}_blue.png", f"{name}_yellow.png")
+    return Entry(name, target, *planes, antibody=antibody)
+
+
+def written(folder: Path, *rows: Entry) -> Path:
+    Catalog.of(rows, folder).write(folder / "c.parquet")
+    return folder / "c.parquet"
+
+
+# === Catalogs ===
+
+
+def test_an_empty_catalog(lociscope: Command, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    path = written(tmp_path, entry("a"))
+    table = pq.read_table(path)
+    pq.write_table(table.slice(0, 0), path)
+    before = path.read_bytes()
+    for words in (["split", path], ["train", "lenet5", "-c", path, "-o", "run"]):
+        code, _, err = lociscope(*words)
+        assert code == 1
+        assert "holds no field" in err
+    assert path.read_bytes() == before
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_catalog_of_one_row(lociscope: Command, tmp_path: Path) -> None:
+    path = written(tmp_path, entry("a"))
+    code, _, err = lociscope("split", path, "--find-duplicates")
+    assert (code, "1 labelled fields; parting them needs 2 or more" in err) == (1, True)
+    code, _, err = lociscope("train", "lenet5", "-c", path, "-o", "run")
+    assert (code, "1 labelled fields outside the test split; training needs 2 or more" in err) == (1, True)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["c.parquet"]
+
+
+def test_a_class_with_one_group_is_told_and_kept_whole(lociscope: Command, tmp_path: Path) -> None:
+    rows = [entry(f"f{number}", (0, 27) if number < 3 else (0,), f"ab{number // 3}") for number in range(30)]
+    path = written(tmp_path, *rows)
+    code, _, err = lociscope("split", path, "--folds", 5)
+    assert code == 0
+    assert "Rods & rings has 1 group: some part is without it." in err
+    assert len({row.fold for row in Catalog.read(path) if 27 in (row.target or ())}) == 1
+
+
+def test_more_folds_than_groups(lociscope: Command, tmp_path: Path) -> None:
+    path = written(tmp_path, *(entry(f"f{number}", (0,), f"ab{number % 3}") for number in range(30)))
+    before = path.read_bytes()
+    code, _, err = lociscope("split", path, "--folds", 4)
+    assert (code, "4 folds needs 4 groups of fields or more, received 3" in err) == (1, True)
+    assert path.read_bytes() == before
+
+
+def test_a_catalog_whose_files_are_gone(lociscope: Command, tmp_path: Path) -> None:
+    path = written(tmp_path, *(entry(f"f{number}") for number in range(3)))
+    code, _, err = lociscope("train", "lenet5", "-c", path, "-o", "run")
+    assert (code, "No field could be read, so there is nothing to train on" in err) == (1, True)
+    assert not list(tmp_path.glob("run/*"))
+    code, out, err = lociscope("split", path, "--find-duplicates", "--folds", 3, "--workers", 1)
+    assert (code, "3 fields failed, listed in c.unread.csv" in err.replace(f"{tmp_path}/", "")) == (3, True)
+    assert "bound by nothing" in out
+
+
+# === Tables of labels ===
+
+
+@pytest.fixture
+def pictures(write_field: WriteField, tmp_path: Path) -> Path:
+    for number, name in enumerate(("a1", "b2")):
+        write_field(name, tmp_path / "files" / "train", seed=number)
+    return tmp_path / "files"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Id,Target\r\na1,16 0\r\nb2,3\r\n", "\ufeffId,Target\na1,16 0\nb2,3\n", 'Id,Target\n"a1","16 0"\n"b2","3"\n'],
+    ids=["CRLF", "byte-order mark", "quotes"],
+)
+def test_spellings_of_a_table_that_are_read(lociscope: Command, pictures: Path, tmp_path: Path, text: str) -> None:
+    (pictures / "train.csv").write_bytes(text.encode())
+    assert lociscope("import", "kaggle", pictures, "-o", "c.parquet")[0] == 0
+    assert [row.target for row in Catalog.read(tmp_path / "c.parquet")] == [(0, 16), (3,)]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Id;Target\na1;0\nb2;3\n", "expected the columns Id,Target, found Id;Target"),
+        ("Id\tTarget\na1\t0\n", "expected the columns Id,Target"),
+        ("Id,Target\na1,Nucleoplasm\n", "line 2"),
+        ("Id,Target\na1,0|3\n", "line 2"),
+        ("Id,Target\na1,28\n", "line 2"),
+        ("Id,Target\na1,-1\n", "line 2"),
+        ("Id,Target\na1\n", "Is the file cut short?"),
+    ],
+)
+def test_tables_of_another_scheme(lociscope: Command, pictures: Path, tmp_path: Path, text: str, said: str) -> None:
+    (pictures / "train.csv").write_text(text)
+    code, out, err = lociscope("import", "kaggle", pictures, "-o", "c.parquet")
+    assert (code, out) == (1, "")
+    assert said in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "c.parquet").exists()
+
+
+def test_rows_without_files_and_files_without_rows(lociscope: Command, pictures: Path, tmp_path: Path) -> None:
+    (pictures / "train.csv").write_text("Id,Target\na1,0\ngone,3\n")
+    code, out, _ = lociscope("import", "kaggle", pictures, "-o", "c.parquet")
+    assert (code, out) == (3, "1 field, 1 labelled, in c.parquet\n")
+    assert "The id 'gone' has labels but no files" in (tmp_path / "c.failures.csv").read_text()
+    assert Catalog.read(tmp_path / "c.parquet").ids == ["a1"]
+
+
+# === A disk that is full ===
+
+
+def test_a_full_disk_while_packing(
+    lociscope: Command, write_field: WriteField, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lociscope.data import store
+
+    for number in range(4):
+        write_field(f"f{number}", tmp_path, np.full((32, 32, 4), number, np.uint8))
+    path = written(tmp_path, *(entry(f"f{number}") for number in range(4)))
+    written_bytes, write = [0], store._write_all
+
+    def full(file: object, data: bytes) -> None:
+        written_bytes[0] += len(data)
+        if written_bytes[0] > 10_000:
+            raise OSError(28, "No space left on device")
+        write(file, data)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store, "_write_all", full)
+    code, out, err = lociscope("train", "lenet5", "-c", path, "-o", "run", "-s", "data.size=32")
+    assert (code, out) == (1, "")
+    assert err.splitlines()[-1].startswith("lociscope: Cannot write 'run/packed': No space left on device.")
+    assert [each.name for each in (tmp_path / "run").iterdir()] == [".packed.part"]
