@@ -148,7 +148,8 @@ def cost(size: int, vary: dict[str, object], rounds: int) -> float:
         draws = Draws(0, epoch, tf.range(BATCH, dtype=tf.int64))
         found = tf.cast(place(x, draws, settings), tf.float32) / 255
         if mixes(settings):
-            found, y = mix(found, y, found[::-1], y[::-1], draws, settings)
+            others = tf.constant(np.arange(BATCH)[::-1].copy())
+            found, y = mix(found, y, tf.gather(found, others), tf.gather(y, others), draws, settings)
         return augment(found, draws, settings), y
 
     def once(epoch: int) -> float:

@@ -32,23 +32,31 @@ def mix(
     """
     import tensorflow as tf
 
+    side, channels = x.shape[1], x.shape[3]
+    # Rows of one sample side by side: what belongs to a whole field or row is then not repeated for each channel.
+    one, two = (tf.reshape(each, [-1, side, side * channels]) for each in (x, other_x))
     which = draws.uniform("mixing")[:, 0]
     blended = which < settings.mixup
-    pasted = ~blended & (which < settings.mixup + settings.cutmix)
     part = draws.uniform("mixing share", 0, 0.5)[:, 0]  # of the partner
-    window = _window(x, part, draws)
-    weight = tf.where(blended, part, 0)[:, None, None, None] + tf.where(pasted[:, None, None, None], window, 0)
-    share = tf.where(blended, part, tf.where(pasted, tf.reduce_mean(window, [1, 2, 3]), 0))[:, None]
-    return x + weight * (other_x - x), y + share * (other_y - y)
+    share = tf.where(blended, part, 0)
+    if settings.mixup:
+        one += share[:, None, None] * (two - one)
+    if settings.cutmix:
+        pasted = ~blended & (which < settings.mixup + settings.cutmix)
+        rows, columns = _window(side, part, draws)
+        rows &= pasted[:, None]
+        area = tf.reduce_sum(tf.cast(rows, tf.float32), 1) * tf.reduce_sum(tf.cast(columns, tf.float32), 1)
+        share += area / side**2
+        one = tf.where(rows[:, :, None] & tf.repeat(columns, channels, axis=1)[:, None], two, one)
+    return tf.reshape(one, tf.shape(x)), y + share[:, None] * (other_y - y)
 
 
-def _window(x: "tf.Tensor", part: "tf.Tensor", draws: "Draws") -> "tf.Tensor":
-    """(n, h, w, 1) of 0 and 1: a square of about `part` of the area, anywhere within the field."""
+def _window(side: int, part: "tf.Tensor", draws: "Draws") -> "tuple[tf.Tensor, tf.Tensor]":
+    """Rows and columns, (n, side) of bool, of a square of about `part` of the area, anywhere within the field."""
     import tensorflow as tf
 
-    side = x.shape[1]
     width = tf.round(tf.sqrt(part) * side)[:, None]
     first = tf.floor(draws.uniform("mixing window", each=2) * (side + 1 - width))
     at = tf.range(side, dtype=tf.float32)
     rows, columns = ((at >= first[:, i, None]) & (at < first[:, i, None] + width) for i in (0, 1))
-    return tf.cast(rows[:, :, None] & columns[:, None, :], tf.float32)[..., None]
+    return rows, columns
