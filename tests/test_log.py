@@ -3,7 +3,7 @@
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lociscope.errors import LociscopeError, MissingExtraError
-from lociscope.log import LogError, PredictionLog, open_log
+from lociscope.database import LogError
+from lociscope.log import Keeper, PredictionLog, open_log
 from lociscope.predictions import Predictions
 
 BUNDLE = "a" * 64
@@ -118,87 +118,6 @@ def test_threads_and_processes_write_at_once(tmp_path: Path) -> None:
     assert sorted(ids) == sorted(f"{process}-{number}" for process in range(3) for number in range(25))
 
 
-def test_a_newer_schema_is_refused(tmp_path: Path, log: PredictionLog) -> None:
-    log.close()
-    with sqlite3.connect(tmp_path / "log.db") as connection:
-        connection.execute("UPDATE lociscope_log SET value = '2' WHERE key = 'schema'")
-    connection.close()
-    with pytest.raises(LogError, match=r"has schema 2, newer than 1, the newest this lociscope reads\. Update"):
-        open_log(str(tmp_path / "log.db"))
-
-
-@pytest.mark.parametrize(
-    ("url", "sentence"),
-    [
-        ("nothing://x", r"begins with 'nothing', whose driver is not installed"),
-        ("postgresql+psycopg://me:secret@here/log", r"'postgresql\+psycopg', whose driver is not installed"),
-        ("://", r"URL cannot be read\. Expected a path"),
-        ("no/such/folder/log.db", r"cannot be opened \(unable to open database file\)\. Check the path"),
-        (".", r"cannot be opened \(unable to open database file\)\. Check the path"),
-    ],
-)
-def test_a_url_that_cannot_be_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, sentence: str) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(LogError, match=sentence) as told:
-        open_log(url)
-    assert "secret" not in str(told.value)
-    assert "\n" not in str(told.value)
-
-
-def test_a_log_that_is_not_there_is_not_made_to_be_read(tmp_path: Path) -> None:
-    with pytest.raises(LogError, match=r"There is no log .*Name the one"):
-        open_log(str(tmp_path / "log.db"), create=False)
-    assert not list(tmp_path.iterdir())
-
-
-def test_sqlalchemy_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
-    with pytest.raises(MissingExtraError, match=r"needs the extra 'monitor'"):
-        open_log(str(tmp_path / "log.db"))
-
-
-@pytest.mark.parametrize("damage", [lambda data: b"no database" * 1000, lambda data: data[:4096] + b"\xff" * 4096])
-def test_a_damaged_file_is_told(tmp_path: Path, log: PredictionLog, damage: Callable[[bytes], bytes]) -> None:
-    log.add(predictions(["a"]), statistics(1), bundle=BUNDLE, command="serve")
-    log.close()
-    path = tmp_path / "log.db"
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(LogError, match=r"cannot be opened \((file is not a|database disk image is malformed)"):
-        open_log(str(path))
-
-
-def test_a_complaint_that_quotes_bytes_that_are_no_text_is_told(tmp_path: Path, log: PredictionLog) -> None:
-    """Found by fuzzing: SQLite repeats what it cannot parse of the schema."""
-    log.close()
-    path = tmp_path / "log.db"
-    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE", b"CREATE \x96\xffBLE"))
-    with pytest.raises(LogError, match=r"cannot be opened \(malformed text\)\. The file is damaged"):
-        open_log(str(path))
-
-
-def test_another_program_s_database_is_no_log(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "other.db") as connection:
-        connection.execute("CREATE TABLE notes (text)")
-    connection.close()
-    for create in (True, False):
-        with pytest.raises(LogError, match="is no prediction log"):
-            open_log(str(tmp_path / "other.db"), create=create)
-
-
-def test_a_log_whose_maker_was_killed_is_made_to_its_end(tmp_path: Path, log: PredictionLog) -> None:
-    log.close()
-    with sqlite3.connect(tmp_path / "log.db") as connection:
-        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        connection.execute("DELETE FROM lociscope_log")
-        connection.execute("DROP TABLE lociscope_predictions")
-    connection.close()
-    with pytest.raises(LogError, match="states no schema"):
-        open_log(str(tmp_path / "log.db"), create=False)
-    with open_log(str(tmp_path / "log.db")) as again:
-        again.add(predictions(["a"]), statistics(1), bundle=BUNDLE, command="serve")
-        assert len(again.read()) == 1
-
-
 @pytest.mark.parametrize(
     ("column", "value"), [("probability", b"xy"), ("warnings", "no json"), ("predicted", "99"), ("statistics", b"1234")]
 )
@@ -229,14 +148,15 @@ def test_a_locked_and_a_full_log_are_told_and_written_again_later(tmp_path: Path
         assert log.read().predictions.ids == ["a"]  # all or none
 
 
-def test_a_log_error_is_one_of_ours() -> None:
-    assert issubclass(LogError, LociscopeError)
-
-
-def test_the_tables_are_also_those_of_a_server(log: PredictionLog) -> None:
-    from sqlalchemy.dialects import postgresql
-    from sqlalchemy.schema import CreateTable
-
-    said = str(CreateTable(log._rows).compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
-    assert "seq BIGSERIAL NOT NULL" in said
-    assert said.count("BYTEA") == 3
+def test_what_a_log_cannot_take_is_counted_and_costs_nothing(log: PredictionLog) -> None:
+    Keeper(None, BUNDLE, "watch").add(predictions(["a"]), statistics(1))
+    keeper = Keeper(log, BUNDLE, "watch")
+    keeper.add(predictions(["a"]), statistics(1))
+    with sqlite3.connect(log.name) as other:
+        other.execute("DROP TABLE lociscope_predictions")
+    keeper.add(predictions(["b", "c"]), statistics(2))
+    assert keeper.unlogged == 2
+    assert "cannot be written (no such table: lociscope_predictions)" in keeper.trouble
+    assert keeper.wants_embeddings(["embedding"])
+    assert not keeper.wants_embeddings(["probabilities"])
+    assert not Keeper(None, BUNDLE, "watch").wants_embeddings(["embedding"])

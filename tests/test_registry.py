@@ -202,3 +202,9 @@ def test_promotions_at_once_all_count(registry: Registry) -> None:
     state = registry.state()
     assert [len(state.aliases[f"a{n}"]) for n in range(3)] == [10, 10, 10]
     assert len(state.history) == 3 + 30
+
+
+def test_a_file_is_no_registry(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("")
+    with pytest.raises(LociscopeError, match="There is no registry"):
+        Registry(tmp_path / "models").entries()

@@ -4,38 +4,27 @@ One database for all commands and machines: an SQLite file by default, or whatev
 """
 
 import json
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from lociscope.errors import LociscopeError, MissingExtraError
+from lociscope.database import LogError, engine_of, name_of, prepare, tables, told
+from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS, format_target, parse_target
 from lociscope.predictions import Predictions
-from lociscope.storage import check_schema
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Sequence
     from types import TracebackType
 
     import sqlalchemy as sa
 
-SCHEMA = 1
 COMMANDS = ("predict", "serve", "watch", "microscope")
 """Who writes."""
 
-WAIT_SECONDS = 30
-"""How long a writer waits for another; `?timeout=` in an SQLite URL says otherwise."""
-
 _HALF = float(np.finfo(np.float16).max)
-
-
-class LogError(LociscopeError):
-    """The log cannot be opened, read or written; the predictions themselves are not touched by that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +64,7 @@ def open_log(url: str, *, create: bool = True) -> "PredictionLog":
             else or is of a newer schema; or it does not exist and may not be made.
         MissingExtraError: SQLAlchemy is not installed.
     """
-    return PredictionLog(_engine(url, create), create)
+    return PredictionLog(engine_of(url, create), create)
 
 
 class PredictionLog:
@@ -88,12 +77,12 @@ class PredictionLog:
 
     def __init__(self, engine: "sa.Engine", create: bool) -> None:
         self._engine = engine
-        self._about, self._rows = _tables()
-        self.name = engine.url.render_as_string(hide_password=True)
-        """Its URL, without a password."""
+        _, self._rows = tables()
+        self.name = name_of(engine)
+        """Its path, or its URL without a password."""
         try:
-            with self._told("opened"):
-                self._prepare(create)
+            with told(self.name, "opened"):
+                prepare(engine, create)
         except LociscopeError:
             self.close()
             raise
@@ -108,7 +97,7 @@ class PredictionLog:
             command: One of `COMMANDS`.
 
         Raises:
-            LogError: The log cannot be written: locked for longer than `WAIT_SECONDS`, full, gone, damaged.
+            LogError: The log cannot be written: locked for long (`database.WAIT_SECONDS`), full, gone, damaged.
         """
         if command not in COMMANDS or statistics.shape[:1] != (len(predictions),):
             raise ValueError(f"command {command!r}, {statistics.shape} statistics of {len(predictions)} predictions")
@@ -130,7 +119,7 @@ class PredictionLog:
             }
             for number, name in enumerate(predictions.ids)
         ]
-        with self._told("written"), self._engine.begin() as connection:
+        with told(self.name, "written"), self._engine.begin() as connection:
             connection.execute(self._rows.insert(), rows)
 
     def read(self, since: datetime | None = None, until: datetime | None = None, bundle: str | None = None) -> Window:
@@ -152,7 +141,7 @@ class PredictionLog:
         chosen = sa.select(self._rows).where(*self._within(since, until)).order_by(self._rows.c.seq)
         if bundle is not None:
             chosen = chosen.where(self._rows.c.bundle == bundle)
-        with self._told("read"), self._engine.connect() as connection:
+        with told(self.name, "read"), self._engine.connect() as connection:
             rows = connection.execute(chosen).all()
         try:
             return _window(rows)
@@ -172,7 +161,7 @@ class PredictionLog:
         table = self._rows.c
         counted = sa.select(table.bundle, sa.func.count()).where(*self._within(since, until))
         ordered = counted.group_by(table.bundle).order_by(sa.func.max(table.seq))
-        with self._told("read"), self._engine.connect() as connection:
+        with told(self.name, "read"), self._engine.connect() as connection:
             return {row[0]: row[1] for row in connection.execute(ordered)}
 
     def span(self) -> tuple[str, str] | None:
@@ -184,7 +173,7 @@ class PredictionLog:
         import sqlalchemy as sa
 
         time = self._rows.c.time
-        with self._told("read"), self._engine.connect() as connection:
+        with told(self.name, "read"), self._engine.connect() as connection:
             first, last = connection.execute(sa.select(sa.func.min(time), sa.func.max(time))).one()
         return None if first is None else (first, last)
 
@@ -207,121 +196,45 @@ class PredictionLog:
             *([] if until is None else [time < _iso(until)]),
         ]
 
-    def _prepare(self, create: bool) -> None:
-        import sqlalchemy as sa
 
-        names = sa.inspect(self._engine).get_table_names()
-        others = names and self._engine.dialect.name == "sqlite"  # a server's database may serve several programs
-        if self._about.name not in names and (others or not create):
-            raise LogError(
-                f"'{self.name}' is no prediction log. Name what --log or LOCISCOPE_LOG named when it was written, or "
-                "another path to begin one."
-            )
-        found = self._schema() if self._about.name in names else None
-        if found is None and create:  # new, or begun by a process that is not done, or was killed
-            self._make()
-            found = self._schema()
+class Keeper:
+    """Keeps in a log what one command predicts; a log that cannot be written costs no prediction, and is told.
+
+    Args:
+        log: The log; None keeps nothing.
+        bundle: The sha256 of the bundle that predicts.
+        command: One of `COMMANDS`.
+
+    Attributes:
+        unlogged: Fields that the log could not take.
+        trouble: Why it could not take the last of them.
+    """
+
+    def __init__(self, log: PredictionLog | None, bundle: str, command: str) -> None:
+        self._log = log
+        self._bundle = bundle
+        self._command = command
+        self.unlogged = 0
+        self.trouble = ""
+
+    def wants_embeddings(self, outputs: "Collection[str]") -> bool:
+        """Whether the log takes embeddings, of a model with these outputs."""
+        return self._log is not None and "embedding" in outputs
+
+    def add(self, made: Predictions, statistics: np.ndarray) -> None:
+        """Keeps predictions that are safe on disk by now.
+
+        Args:
+            made: What was predicted.
+            statistics: (n, k) float32, as `PredictionLog.add` takes them.
+        """
+        if self._log is None:
+            return
         try:
-            check_schema(found, SCHEMA, f"Log '{self.name}'")
+            self._log.add(made, statistics, bundle=self._bundle, command=self._command)
         except LociscopeError as error:
-            raise LogError(str(error)) from None
-
-    def _make(self) -> None:
-        import sqlalchemy as sa
-        from sqlalchemy.schema import CreateIndex, CreateTable
-
-        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            if self._engine.dialect.name == "sqlite":  # readers and a writer do not wait for each other
-                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-            for table in (self._about, self._rows):
-                connection.execute(CreateTable(table, if_not_exists=True))
-                for index in table.indexes:
-                    connection.execute(CreateIndex(index, if_not_exists=True))
-            with suppress(sa.exc.IntegrityError):  # another process was faster
-                connection.execute(self._about.insert(), {"key": "schema", "value": str(SCHEMA)})
-
-    def _schema(self) -> str | None:
-        with self._engine.connect() as connection:
-            found = connection.execute(self._about.select().where(self._about.c.key == "schema")).first()
-        return None if found is None else str(found.value)
-
-    @contextmanager
-    def _told(self, done: str) -> "Iterator[None]":
-        """Whatever the database complains of becomes one sentence."""
-        from sqlalchemy.exc import SQLAlchemyError
-
-        try:
-            yield
-        except SQLAlchemyError as error:
-            reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-            raise LogError(f"Log '{self.name}' cannot be {done} ({reason}). {_remedy(reason)}") from error
-        except UnicodeDecodeError as error:  # SQLite quotes what is damaged in its complaint; found by fuzzing
-            raise LogError(f"Log '{self.name}' cannot be {done} (malformed text). {_remedy('malformed')}") from error
-
-
-def _remedy(reason: str) -> str:
-    remedies = {
-        "locked": "Another process holds it: end that, or try again.",
-        "full": "Make space; the predictions themselves are not lost by it.",
-        "not a database": "Name an SQLite file that lociscope wrote, or another path to begin one.",
-        "malformed": "The file is damaged: restore it from a copy, or name another path to begin one.",
-        "unable to open": "Check the path and its permissions.",
-        "readonly": "Check its permissions.",
-    }
-    return next((remedy for word, remedy in remedies.items() if word in reason), "Check the URL, and that it is up.")
-
-
-def _engine(url: str, create: bool) -> "sa.Engine":
-    try:
-        import sqlalchemy as sa
-    except ImportError as error:
-        raise MissingExtraError("The prediction log", "monitor") from error
-    try:
-        made = sa.make_url(url) if "://" in url else sa.URL.create("sqlite", database=str(Path(url).expanduser()))
-        sqlite = made.get_backend_name() == "sqlite"
-        if sqlite and not create and not Path(made.database or "").is_file():
-            raise LogError(f"There is no log '{made.database}'. Name the one that `--log` or LOCISCOPE_LOG named.")
-        wait = {"timeout": WAIT_SECONDS} if sqlite and "timeout" not in made.query else {}
-        engine = sa.create_engine(made, connect_args=wait)
-    except (ModuleNotFoundError, sa.exc.NoSuchModuleError) as error:
-        raise LogError(
-            f"The log's URL begins with '{url.partition('://')[0]}', whose driver is not installed ({error}). "
-            "Install it: pip install 'psycopg[binary]' for postgresql+psycopg://."
-        ) from error
-    except (sa.exc.ArgumentError, ValueError) as error:  # the URL may hold a password, so it is not repeated
-        raise LogError(
-            "The log's URL cannot be read. Expected a path, sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME."
-        ) from error
-    if sqlite:
-        sa.event.listen(engine, "connect", _in_haste)
-    return engine
-
-
-def _in_haste(connection: "sqlite3.Connection", _: object) -> None:
-    """With write-ahead, a power cut costs at most the last rows, never the file."""
-    connection.execute("PRAGMA synchronous=NORMAL")
-
-
-def _tables() -> "tuple[sa.Table, sa.Table]":
-    import sqlalchemy as sa
-
-    every = sa.MetaData()
-    about = sa.Table(
-        "lociscope_log", every, sa.Column("key", sa.String(32), primary_key=True), sa.Column("value", sa.Text)
-    )
-    number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-    rows = sa.Table(
-        "lociscope_predictions",
-        every,
-        sa.Column("seq", number, primary_key=True, autoincrement=True),
-        sa.Column("time", sa.String(32), nullable=False, index=True),
-        *(sa.Column(name, sa.Text, nullable=False) for name in ("command", "bundle", "id", "predicted", "status")),
-        sa.Column("warnings", sa.Text, nullable=False),
-        sa.Column("probability", sa.LargeBinary, nullable=False),
-        sa.Column("statistics", sa.LargeBinary, nullable=False),
-        sa.Column("embedding", sa.LargeBinary),
-    )
-    return about, rows
+            self.unlogged += len(made)
+            self.trouble = str(error)
 
 
 def _iso(moment: datetime) -> str:

@@ -161,7 +161,7 @@ class Registry:
             mark = _mark(self._file.stat())
             if self._known is None or self._known[0] != mark:
                 self._known = mark, parse_model(self._file.read_bytes(), State, SCHEMA, f"'{self._file}'")
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             if not self.folder.is_dir():
                 raise LociscopeError(
                     f"There is no registry '{self.folder}'. Begin one with `lociscope models add`, or check the path."

@@ -76,7 +76,7 @@ def test_a_plan_runs_and_is_complete_the_second_time(lociscope: Command, plan: P
     assert (code, out) == (0, "3 fields in here, complete already\n")
     code, out, _ = lociscope("microscope", "run", plan.name, "-o", "here", "--json")
     assert json.loads(out) == {
-        "output": "here", "fields": 3, "new": 0, "again": 1, "failed": 0, "left": 0, "error": None
+        "output": "here", "fields": 3, "new": 0, "again": 1, "failed": 0, "left": 0, "unlogged": 0, "error": None
     }  # fmt: skip
     code, out, _ = lociscope("predict", "here/catalog.parquet", "-o", "again.parquet")
     made, again = (Predictions.read(tmp_path / name) for name in ("here/predictions.parquet", "again.parquet"))

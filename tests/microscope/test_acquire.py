@@ -302,6 +302,17 @@ def test_predictions_are_kept_in_a_log(make_plan: Any, predictor: Predictor, tmp
     assert set(window.commands) == {"microscope"}
 
 
+def test_a_log_that_cannot_be_written_stops_no_plan(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
+    class Full:
+        def add(self, *_: object, **__: object) -> None:
+            raise LociscopeError("The log is full. Make space.")
+
+    outcome = run_plan(make_plan({"rules": []}), predictor, tmp_path / "out", log=Full())  # type: ignore[arg-type]
+    assert (outcome.fields, outcome.error) == (4, None)
+    assert (outcome.unlogged, outcome.trouble) == (4, "The log is full. Make space.")
+    assert len(Predictions.read(tmp_path / "out" / "predictions.parquet")) == 4
+
+
 def test_the_demo_camera_runs_a_plan(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
     pytest.importorskip("mm_test_adapters", reason="DemoCamera's adapters are not installed")
     from lociscope.microscope.plan import Plan

@@ -158,6 +158,8 @@ def test_fields_on_both_sides_are_told(draw: Draw, reference: Sample) -> None:
 
 def test_a_field_that_was_predicted_again_counts_once(draw: Draw, reference: Sample) -> None:
     once = draw(30, 4)
+    assert once.statistics is not None
+    assert once.embedding is not None
     again = replace(
         once, ids=once.ids * 4, places=np.tile(once.places, (4, 1)), statistics=np.tile(once.statistics, (4, 1)),
         embedding=np.tile(once.embedding, (4, 1)),

@@ -3,20 +3,17 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lociscope.cli import console
-from lociscope.cli.reading import LogUrl
+from lociscope.cli.reading import LogUrl, opened
 from lociscope.errors import Exit, LociscopeError, UsageError
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from lociscope.log import PredictionLog
     from lociscope.microscope.acquire import Outcome
 
 app = typer.Typer(help="Drive a microscope.", no_args_is_help=True)
@@ -62,7 +59,7 @@ def run(
             print(*describe(read, scale, stops, notes), sep="\n")
         return
     folder = output or Path(read.output)
-    with _terminated_as_interrupted(), _opened(log or read.log) as kept, console.progress("imaging") as tell:
+    with _terminated_as_interrupted(), opened(log or read.log) as kept, console.progress("imaging") as tell:
         outcome = run_plan(read, predictor, folder, log=kept, progress=lambda number: tell(number, len(stops)))
     _say(outcome, folder, as_json)
     _leave(outcome)
@@ -91,15 +88,6 @@ def print_plan(
         part.write_text(text, "utf-8")
 
 
-def _opened(log: str | None) -> "AbstractContextManager[PredictionLog | None]":
-    """The log, opened before anything moves so that a wrong URL is told at once."""
-    if log is None:
-        return nullcontext()
-    from lociscope.log import open_log
-
-    return open_log(log)
-
-
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
     """Lets SIGTERM do what Ctrl-C does: the shutter is closed, and what was acquired is kept."""
@@ -120,7 +108,8 @@ def _say(outcome: "Outcome", folder: Path, as_json: bool) -> None:
         _print_json(
             {
                 "output": str(folder), "fields": outcome.fields, "new": outcome.new, "again": outcome.again,
-                "failed": len(outcome.failures), "left": len(outcome.left), "error": outcome.error,
+                "failed": len(outcome.failures), "left": len(outcome.left), "unlogged": outcome.unlogged,
+                "error": outcome.error,
             }
         )  # fmt: skip
     elif outcome.fields and not outcome.new and not outcome.error:
@@ -130,6 +119,8 @@ def _say(outcome: "Outcome", folder: Path, as_json: bool) -> None:
         print(f"{console.counted(outcome.fields)} in {folder}, {outcome.again} because of rules{left}")
     if outcome.failures:
         console.tell_failures(outcome.failures, folder / "failures.csv")
+    if outcome.unlogged:
+        console.tell_unlogged(outcome.unlogged, outcome.trouble)
 
 
 def _print_json(values: dict[str, Any]) -> None:
@@ -146,7 +137,7 @@ def _leave(outcome: "Outcome") -> None:
         os._exit(_code(outcome))
     if outcome.interrupted:
         raise KeyboardInterrupt
-    if outcome.error is not None or outcome.failures:
+    if outcome.error is not None or outcome.failures or outcome.unlogged:
         raise typer.Exit(_code(outcome))
 
 

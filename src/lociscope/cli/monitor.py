@@ -185,7 +185,7 @@ def _rows(url: str, since: str | None, until: str | None, wanted: str | None, pr
 
     times = _moment(since, f"{prefix}since"), _moment(until, f"{prefix}until")
     with open_log(url, create=False) as log:
-        name = log.name.removeprefix("sqlite:///")
+        name = log.name
         bundles, span = log.bundles(*times), log.span()
         if span is None:
             raise LociscopeError(f"Log '{name}' is empty. Predict with --log first.")

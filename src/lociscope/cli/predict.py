@@ -1,19 +1,15 @@
 """`lociscope predict`: fields become Predictions."""
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lociscope.cli import console
-from lociscope.cli.reading import AllowMissing, Channels, LogUrl, Pattern, PixelSize, Plane, rules_of
+from lociscope.cli.reading import AllowMissing, Channels, LogUrl, Pattern, PixelSize, Plane, opened, rules_of
 from lociscope.errors import Exit, UsageError
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from lociscope.log import PredictionLog
     from lociscope.predict.batch import Outcome
 
 SUFFIXES = (".csv", ".parquet")
@@ -55,22 +51,13 @@ def predict(
     found, broken = find_fields(sources, rules)
     predictor = open_bundle(bundle)
     options = Options(kaggle, embeddings)
-    with _opened(log) as kept, console.progress("predicting") as tell:
+    with opened(log) as kept, console.progress("predicting") as tell:
         outcome = predict_to_file(
             predictor, found, output, options, broken=broken, workers=workers, progress=tell, log=kept
         )
     _say(outcome, output, as_json)
     if outcome.failures or outcome.unlogged:
         raise typer.Exit(Exit.SOME_FAILED if outcome.rows else Exit.NOTHING_DONE)
-
-
-def _opened(log: str | None) -> "AbstractContextManager[PredictionLog | None]":
-    """The log, opened before any work so that a wrong URL is told at once."""
-    if log is None:
-        return nullcontext()
-    from lociscope.log import open_log
-
-    return open_log(log)
 
 
 def _say(outcome: "Outcome", output: Path, as_json: bool) -> None:

@@ -1,5 +1,6 @@
 """The options of every command that reads fields: what a user says about the files."""
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -7,7 +8,10 @@ import typer
 from lociscope.errors import UsageError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from lociscope.images.naming import Rules
+    from lociscope.log import PredictionLog
 
 Channels = Annotated[
     str | None,
@@ -29,11 +33,20 @@ LogUrl = Annotated[
         help="Keep the predictions in this log: a path (SQLite), or an SQLAlchemy URL.",
     ),
 ]
-"""Of every command that predicts; `lociscope.log.open_log` opens it."""
+"""Of every command that predicts; `opened` opens it."""
 
 Pattern = Annotated[
     str | None, typer.Option("--pattern", help="What names are like, such as {plate}_{well}_{site}_{channel}.")
 ]
+
+
+def opened(log: str | None) -> "AbstractContextManager[PredictionLog | None]":
+    """The log, opened before any work so that a wrong URL is told at once; None for none."""
+    if log is None:
+        return nullcontext()
+    from lociscope.log import open_log
+
+    return open_log(log)
 
 
 def rules_of(

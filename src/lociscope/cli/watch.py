@@ -3,7 +3,7 @@
 import signal
 import sys
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated
@@ -12,16 +12,14 @@ import typer
 
 from lociscope.cli import console
 from lociscope.cli.predict import SUFFIXES
-from lociscope.cli.reading import AllowMissing, Channels, LogUrl, Pattern, PixelSize, Plane, rules_of
+from lociscope.cli.reading import AllowMissing, Channels, LogUrl, Pattern, PixelSize, Plane, opened, rules_of
 from lociscope.errors import Exit, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
     from types import FrameType
 
     from lociscope.images.sources import Failure
-    from lociscope.log import PredictionLog
     from lociscope.predict.batch import Outcome
     from lociscope.predictions import Predictions
 
@@ -70,7 +68,7 @@ def watch(
     predictor = open_bundle(bundle)
     tell = _Lines() if as_json else _Words()
     pace = Pace(every, settle, incomplete_after, until_idle)
-    with _opened(log) as kept, _asked_to_stop() as stop:
+    with opened(log) as kept, _asked_to_stop() as stop:
         outcome = watch_folder(
             predictor, folder, output, rules, Options(embeddings=embeddings), pace,
             tell=tell, stop=stop, log=kept, workers=workers,
@@ -78,14 +76,6 @@ def watch(
     tell.ended(outcome, output)
     if outcome.failures or outcome.unlogged:
         raise typer.Exit(Exit.SOME_FAILED if outcome.rows else Exit.NOTHING_DONE)
-
-
-def _opened(log: str | None) -> "AbstractContextManager[PredictionLog | None]":
-    if log is None:
-        return nullcontext()
-    from lociscope.log import open_log
-
-    return open_log(log)
 
 
 @contextmanager

@@ -41,6 +41,8 @@ class Outcome:
         again: How many of them a rule asked for.
         new: Fields that this call imaged.
         failures: Fields that could not be predicted.
+        unlogged: Fields that were predicted and could not be written to the log.
+        trouble: Why the last of them could not.
         left: Fields that were planned or asked for, and why they were not imaged.
         seconds: For each new field how long it took from its last picture to its decision.
         camera_s: How long the camera was at work in this call, by this machine's clock.
@@ -54,6 +56,8 @@ class Outcome:
     again: int = 0
     new: int = 0
     failures: list[Failure] = field(default_factory=list)
+    unlogged: int = 0
+    trouble: str = ""
     left: list[Left] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     camera_s: float = 0.0
@@ -157,6 +161,7 @@ def _acquire(
         outcome.error = _told(follower.error)
     outcome.new = len(journal.lines) - len(here)
     outcome.left, outcome.seconds = steering.left, follower.seconds
+    outcome.unlogged, outcome.trouble = follower.keeper.unlogged, follower.keeper.trouble
     journal.close(steering.left, finished=not (outcome.error or outcome.interrupted))
     return _outcome(journal, outcome)
 

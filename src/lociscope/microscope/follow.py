@@ -13,6 +13,7 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
 from lociscope.images.field import Field
 from lociscope.images.write import write_ome_tiff
+from lociscope.log import Keeper
 from lociscope.microscope.decide import Judge
 from lociscope.microscope.journal import Journal
 from lociscope.microscope.setup import Scale
@@ -79,7 +80,8 @@ class Follower:
         self._steering = steering
         self._journal = journal
         self._scale = scale
-        self._log = log
+        self.keeper = Keeper(log, predictor.bundle.sha256, "microscope")
+        """Keeps what is predicted in the log, and counts what it could not take."""
         self._target = target
         self._progress = progress
         self._parts: dict[str, dict[int, np.ndarray]] = {}
@@ -154,11 +156,10 @@ class Follower:
 
     def _decide(self, field: Field, taken: Taken, line: dict[str, Any]) -> Callable[[], None]:
         """Predicts and tells the decision at once; what can wait is given back, to be done when the picture is safe."""
-        predictor, log = self._predictor, self._log
+        predictor = self._predictor
         try:
             prepared = predictor.prepare(field)
-            embeddings = log is not None and "embedding" in predictor.engine.outputs
-            row = predictor.run([prepared], embeddings=embeddings)
+            row = predictor.run([prepared], embeddings=self.keeper.wants_embeddings(predictor.engine.outputs))
         except (LociscopeError, MemoryError) as error:
             self._steering.decided(field.id, [])
             line["failed"] = str(error) or "It does not fit into memory."
@@ -175,7 +176,4 @@ class Follower:
             "wanted": Journal.wanted(requests),
             "probability": [float(value) for value in row.probability[0]],
         }
-        if log is None:
-            return lambda: None
-        bundle = predictor.bundle.sha256
-        return lambda: log.add(row, prepared.statistics[None], bundle=bundle, command="microscope")
+        return lambda: self.keeper.add(row, prepared.statistics[None])

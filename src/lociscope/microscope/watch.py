@@ -9,6 +9,7 @@ import numpy as np
 
 from lociscope.errors import LociscopeError
 from lociscope.images.read import read_field
+from lociscope.log import Keeper
 from lociscope.microscope.arrivals import Arrivals, Ready
 from lociscope.microscope.folder import PolledFolder
 from lociscope.predict.batch import Outcome, fingerprint, merged
@@ -132,6 +133,7 @@ def watch(
     table.write()
     outcome = work.outcome
     outcome.rows, outcome.failures = len(table.prints), arrivals.failures()
+    outcome.unlogged, outcome.trouble = work.keeper.unlogged, work.keeper.trouble
     job.close(outcome.failures)
     return outcome
 
@@ -214,8 +216,8 @@ class _Work:
         self._arrivals = arrivals
         self._table = table
         self._tell = tell
-        self._log = log
-        self._embeddings = table.embeddings or (log is not None and "embedding" in predictor.engine.outputs)
+        self.keeper = Keeper(log, predictor.bundle.sha256, "watch")
+        self._embeddings = table.embeddings or self.keeper.wants_embeddings(predictor.engine.outputs)
         self.pool = ThreadPoolExecutor(workers)
         self.outcome = Outcome()
 
@@ -236,7 +238,7 @@ class _Work:
             made = self._predictor.run(fields, embeddings=self._embeddings)
             self._table.add(made if self._table.embeddings else replace(made, embedding=None), marks)
             self.outcome.new += len(made)
-            self._keep(made, fields)
+            self.keeper.add(made, np.stack([each.statistics for each in fields]))
             self._tell.predicted(made, completed)
         return len(fields)
 
@@ -251,14 +253,3 @@ class _Work:
         if fingerprint(each.source) != each.fingerprint:
             return f"Field '{each.source.id}' changed while it was read. It is read again once it rests."
         return prepared
-
-    def _keep(self, made: Predictions, fields: list[PreparedField]) -> None:
-        """Writes to the log; what cannot be written there is safe in the table."""
-        if self._log is None:
-            return
-        statistics = np.stack([each.statistics for each in fields])
-        try:
-            self._log.add(made, statistics, bundle=self._predictor.bundle.sha256, command="watch")
-        except LociscopeError as error:
-            self.outcome.unlogged += len(made)
-            self.outcome.trouble = str(error)

@@ -16,6 +16,7 @@ from lociscope.errors import LociscopeError
 from lociscope.images.container import place_of
 from lociscope.images.read import read_field
 from lociscope.images.sources import Failure, FieldSource
+from lociscope.log import Keeper
 from lociscope.predict.job import Job, Options
 from lociscope.predict.predictor import BATCH, Predictor, PreparedField, batched
 from lociscope.predictions import Predictions
@@ -102,15 +103,15 @@ def predict_to_file(
     if todo:
         job.prepare()
     prepared = _prepared(predictor, todo, workers, outcome.failures)
-    embeddings = options.embeddings or (log is not None and "embedding" in predictor.engine.outputs)
+    keeper = Keeper(log, predictor.bundle.sha256, "predict")
+    embeddings = options.embeddings or keeper.wants_embeddings(predictor.engine.outputs)
     predicted = (_call(predictor, some, embeddings) for some in batched(prepared, BATCH))
     for calls in batched(_counted(predicted, outcome, len(broken), len(todo), progress), PART):
         made = Predictions.join([call for call, _ in calls])
         part = made if options.embeddings else replace(made, embedding=None)
         job.write_part(part, prints)
         parts.append(part)
-        if log is not None:
-            _log(log, made, np.concatenate([statistics for _, statistics in calls]), predictor, outcome)
+        keeper.add(made, np.concatenate([statistics for _, statistics in calls]))
     if any(map(len, parts)) or stale & held.keys():
         earlier = [job.earlier()] if held else []
         table = merged(earlier, parts, stale, [source.id for source in sources])
@@ -118,6 +119,7 @@ def predict_to_file(
         outcome.rows = len(table)
     else:
         outcome.rows = len(held)
+    outcome.unlogged, outcome.trouble = keeper.unlogged, keeper.trouble
     job.close(outcome.failures)
     return outcome
 
@@ -139,17 +141,6 @@ def _counted(
 
 def _call(predictor: Predictor, fields: list[PreparedField], embeddings: bool) -> Call:
     return predictor.run(fields, embeddings=embeddings), np.stack([each.statistics for each in fields])
-
-
-def _log(
-    log: "PredictionLog", made: Predictions, statistics: np.ndarray, predictor: Predictor, outcome: Outcome
-) -> None:
-    """Writes to the log what is already safe on disk."""
-    try:
-        log.add(made, statistics, bundle=predictor.bundle.sha256, command="predict")
-    except LociscopeError as error:
-        outcome.unlogged += len(made)
-        outcome.trouble = str(error)
 
 
 def _prepared(
