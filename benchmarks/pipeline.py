@@ -60,6 +60,8 @@ EACH: dict[str, dict[str, object]] = {
     "cutmix": {"cutmix": 1.0},
 }
 CROPS: dict[str, object] = STILL | {"flip": True, "crop": 0.1}
+SHIFTS = STILL | {"flip": True, "shift": 0.1}
+"""Crops as they are usually made: a window of the field, continued at its edge, nothing resampled."""
 EVERYTHING: dict[str, object] = {key: value for some in EACH.values() for key, value in some.items()}
 EVERYTHING |= {"mixup": 0.2, "cutmix": 0.2}
 
@@ -181,7 +183,7 @@ def epochs(folder: Path, fields: int, rounds: int, downsample: int) -> dict[str,
 
     there = tf.data.Dataset.from_tensors(constant).cache().repeat()
     seconds(there)
-    ways: dict[str, dict[str, object]] = {"nothing": STILL, "flips and crops": CROPS, "everything": EVERYTHING}
+    ways = {"nothing": STILL, "flips and shifts": SHIFTS, "flips and crops": CROPS, "everything": EVERYTHING}
     found: dict[str, list[np.ndarray]] = {name: [] for name in ways}
     bases = []
     for _ in range(rounds):
@@ -189,7 +191,7 @@ def epochs(folder: Path, fields: int, rounds: int, downsample: int) -> dict[str,
             bases.append(seconds(there))
             found[name].append(seconds(training_batches(store, recipe(128, vary), 0)) / bases[-1])
     wall, processor = (
-        {name: round(statistics.median(ratio[which] for ratio in ratios), 2) for name, ratios in found.items()}
+        {name: round(float(statistics.median(ratio[which] for ratio in ratios)), 2) for name, ratios in found.items()}
         for which in (0, 1)
     )
     ms = np.median(bases, axis=0) / steps / BATCH * 1000
