@@ -1,33 +1,24 @@
 """The registry: a folder of bundles by version, and aliases that say which of them is in use.
 
-    registry/
-      bundles/<name>-<version>-<first 8 of sha256>/   the bundles, as they were exported
-      registry.json                                   aliases, what is retired, and the history
-
-`registry.json` is replaced as a whole under a lock, so that what it says of aliases and of their history agrees
-whenever a process is killed.
+registry/
+bundles/<name>-<version>-<first 8 of sha256>/   the bundles, as they were exported
+registry.json                                   aliases, what is retired, and the history (`lociscope.ledger`)
 """
 
 import re
 import shutil
-import sys
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
-
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing import TYPE_CHECKING
 
 from lociscope.bundle import MANIFEST, read_bundle
 from lociscope.errors import Exit, LociscopeError, nearest
-from lociscope.storage import parse_model, replacing
+from lociscope.ledger import Event, Ledger, State, now
+from lociscope.storage import replacing
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-SCHEMA = 1
 PRODUCTION = "production"
 """The alias that `lociscope serve --registry` serves."""
 
@@ -40,44 +31,6 @@ class PromotionRefusedError(LociscopeError):
     """The bundle does not pass its check on this machine, so no alias names it."""
 
     exit_code = Exit.CHECK_FAILED
-
-
-class Event(BaseModel):
-    """One line of the history: what was done to which version, by whom, when and why."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    action: Literal["add", "promote", "rollback", "retire"]
-    version: str
-    alias: str | None = None
-    before: str | None = Field(None, description="The version that the alias named before.")
-    who: str
-    why: str
-    when: str
-
-
-class State(BaseModel):
-    """`registry.json`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    schema_: int = Field(SCHEMA, alias="schema")
-    versions: dict[str, str] = Field({}, description="The sha256 of each bundle.")
-    aliases: dict[str, list[str]] = Field({}, description="The versions of each alias, the present one last.")
-    retired: list[str] = []
-    history: list[Event] = []
-
-    @model_validator(mode="after")
-    def _agrees(self) -> Self:
-        named = {version for versions in self.aliases.values() for version in versions}
-        added = {event.version for event in self.history if event.action == "add"}
-        if not all(self.aliases.values()) or not named | set(self.retired) | added <= self.versions.keys() <= added:
-            raise ValueError("it names versions that were never added")
-        return self
-
-    def named(self, version: str) -> tuple[str, ...]:
-        """The aliases that name a version now."""
-        return tuple(sorted(alias for alias, versions in self.aliases.items() if versions[-1] == version))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +63,7 @@ class Registry:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._known: tuple[object, State] | None = None
+        self._ledger = Ledger(folder)
 
     # === Asking ===
 
@@ -152,24 +105,12 @@ class Registry:
         return folder
 
     def state(self) -> State:
-        """What `registry.json` says; that of an empty registry where there is none.
+        """Versions, aliases and history; those of an empty registry where nothing was added.
 
         Raises:
-            LociscopeError: There is no such folder, or the file cannot be read, is damaged or of a newer schema.
+            LociscopeError: There is no such folder, or `registry.json` cannot be read, is damaged or of a newer schema.
         """
-        try:
-            mark = _mark(self._file.stat())
-            if self._known is None or self._known[0] != mark:
-                self._known = mark, parse_model(self._file.read_bytes(), State, SCHEMA, f"'{self._file}'")
-        except (FileNotFoundError, NotADirectoryError) as error:
-            if not self.folder.is_dir():
-                raise LociscopeError(
-                    f"There is no registry '{self.folder}'. Begin one with `lociscope models add`, or check the path."
-                ) from error
-            return State()
-        except OSError as error:
-            raise LociscopeError(f"Cannot read '{self._file}': {error.strerror}. Check its permissions.") from error
-        return self._known[1]
+        return self._ledger.state()
 
     # === Changing ===
 
@@ -186,16 +127,16 @@ class Registry:
         """
         opened = read_bundle(bundle)
         version = _version(opened.card.name, opened.card.version, opened.sha256)
-        with self._changing(begin=True) as state:
+        with self._ledger.changing(begin=True) as state:
             folder = self._bundle(version)
             if version not in state.versions or version in state.retired or not folder.is_dir():
                 with replacing(folder) as part:
                     shutil.copytree(bundle, part)
                     if read_bundle(part).sha256 != opened.sha256:
                         raise LociscopeError(f"'{bundle}' changed while it was copied. Add it again.")
-                event = Event(action="add", version=version, who=who, why=why, when=_now())
+                event = Event(action="add", version=version, who=who, why=why, when=now())
                 retired = [name for name in state.retired if name != version]
-                self._write(state, event, versions=state.versions | {version: opened.sha256}, retired=retired)
+                self._ledger.write(state, event, versions=state.versions | {version: opened.sha256}, retired=retired)
         return self.entry(version)
 
     def promote(
@@ -223,7 +164,7 @@ class Registry:
         """
         if not _NAME.fullmatch(alias):
             raise LociscopeError(f"Alias {alias[:80]!r} is no name. Use lower-case letters, digits, '.', '_' and '-'.")
-        with self._changing() as state:
+        with self._ledger.changing() as state:
             chosen = self._resolve(state, version)
             if chosen in state.retired:
                 raise LociscopeError(f"'{chosen}' is retired. Add it again before it is promoted.")
@@ -232,9 +173,9 @@ class Registry:
             if stack[-1:] != [chosen]:
                 before = stack[-1] if stack else None
                 event = Event(
-                    action="promote", version=chosen, alias=alias, before=before, who=who, why=why, when=_now()
+                    action="promote", version=chosen, alias=alias, before=before, who=who, why=why, when=now()
                 )
-                self._write(state, event, aliases=state.aliases | {alias: [*stack, chosen]})
+                self._ledger.write(state, event, aliases=state.aliases | {alias: [*stack, chosen]})
         return self.entry(chosen)
 
     def rollback(
@@ -252,18 +193,20 @@ class Registry:
             PromotionRefusedError: What it named before does not pass.
             LociscopeError: There is no such alias, or it has named nothing before that is not retired.
         """
-        with self._changing() as state:
-            now = self._current(state, alias)
+        with self._ledger.changing() as state:
+            present = self._current(state, alias)
             stack = [version for version in state.aliases[alias][:-1] if version not in state.retired]
-            while stack[-1:] == [now]:  # what lay between is retired
+            while stack[-1:] == [present]:  # what lay between is retired
                 stack.pop()
             if not stack:
                 raise LociscopeError(
-                    f"Alias '{alias}' has named nothing before '{now}'. Promote a version by its name."
+                    f"Alias '{alias}' has named nothing before '{present}'. Promote a version by its name."
                 )
             self._pass(stack[-1], alias, check)
-            event = Event(action="rollback", version=stack[-1], alias=alias, before=now, who=who, why=why, when=_now())
-            self._write(state, event, aliases=state.aliases | {alias: stack})
+            event = Event(
+                action="rollback", version=stack[-1], alias=alias, before=present, who=who, why=why, when=now()
+            )
+            self._ledger.write(state, event, aliases=state.aliases | {alias: stack})
         return self.entry(stack[-1])
 
     def retire(self, version: str, *, who: str, why: str) -> Entry:
@@ -272,21 +215,17 @@ class Registry:
         Raises:
             LociscopeError: There is no such version, or an alias names it.
         """
-        with self._changing() as state:
+        with self._ledger.changing() as state:
             chosen = self._resolve(state, version)
             named = state.named(chosen)
             if named:
                 raise LociscopeError(f"'{chosen}' is in use as '{named[0]}'. Promote another to '{named[0]}' first.")
             if chosen not in state.retired:
-                event = Event(action="retire", version=chosen, who=who, why=why, when=_now())
-                self._write(state, event, retired=[*state.retired, chosen])
+                event = Event(action="retire", version=chosen, who=who, why=why, when=now())
+                self._ledger.write(state, event, retired=[*state.retired, chosen])
         return self.entry(chosen)
 
     # === Inside ===
-
-    @property
-    def _file(self) -> Path:
-        return self.folder / "registry.json"
 
     def _bundle(self, version: str) -> Path:
         return self.folder / "bundles" / version
@@ -323,49 +262,7 @@ class Registry:
         except LociscopeError as error:
             raise PromotionRefusedError(f"'{version}' is not promoted to '{alias}'. {error}") from error
 
-    @contextmanager
-    def _changing(self, *, begin: bool = False) -> "Iterator[State]":
-        """The state, while nobody else changes it."""
-        if not begin:
-            self.state()
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = (self.folder / ".lock").open("a+b")
-        except OSError as error:
-            raise LociscopeError(
-                f"Cannot write in registry '{self.folder}': {error.strerror}. Check the path and its permissions."
-            ) from error
-        with lock:
-            _hold(lock.fileno())
-            yield self.state()
-
-    def _write(self, state: State, event: Event, **changed: object) -> None:
-        made = state.model_copy(update={**changed, "history": [*state.history, event]})
-        with replacing(self._file) as part:
-            part.write_text(made.model_dump_json(by_alias=True, indent=2, exclude_none=True) + "\n", encoding="utf-8")
-
-
-def _hold(file: int) -> None:
-    """Waits until nobody else holds the file; the lock ends with the file's closing, or the process."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(file, msvcrt.LK_LOCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX)
-
-
-def _mark(stat: "os.stat_result") -> tuple[int, ...]:
-    """Changes whenever the file is replaced."""
-    return stat.st_mtime_ns, stat.st_ino, stat.st_size
-
 
 def _version(name: str, version: str, sha256: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{name}-{version}").strip("._-")[:80]
     return f"{plain}-{sha256[:_SHORT]}"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
