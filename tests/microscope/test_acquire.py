@@ -139,6 +139,7 @@ def test_a_camera_that_times_out_keeps_what_was_acquired(
     outcome = run_plan(make_plan(), predictor, tmp_path / "out")
     assert outcome.error is not None
     assert outcome.error.startswith("Field 'A2_01': the camera gave no picture (")
+    assert [left.id for left in outcome.left][:2] == ["A2_01", "A2_02"]  # the one that was cut off, too
     assert Predictions.read(tmp_path / "out" / "predictions.parquet").ids == ["A1_01", "A1_02"]
     monkeypatch.undo()
     outcome = run_plan(make_plan(), predictor, tmp_path / "out")

@@ -85,3 +85,13 @@ def test_a_torn_line_is_taken_away_before_the_next_is_added(make_plan: Any, tmp_
     path.write_text(path.read_text() + '{"field": "tw')
     Journal.begin(tmp_path / "out", make_plan(), "b").append(line("two"))
     assert [json.loads(each)["field"] for each in path.read_text().splitlines()] == ["one", "two"]
+
+
+def test_a_kill_at_the_very_beginning_is_gone_on_from(make_plan: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / ".run.json.1.part").write_text("")
+    Journal.begin(folder, make_plan(), "b")
+    (folder / "plan.json").unlink()
+    Journal.begin(folder, make_plan(), "b")
+    assert (folder / "plan.json").exists()

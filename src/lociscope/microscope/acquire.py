@@ -139,9 +139,9 @@ def _acquire(
     log: "PredictionLog | None",
     progress: Progress,
 ) -> Outcome:
-    here = {line["field"] for line in journal.lines}
+    earlier = {line["field"] for line in journal.lines}
     spent = max((line["at_s"] for line in journal.lines), default=0.0)
-    todo = [stop for stop in stops if stop.id not in here]
+    todo = [stop for stop in stops if stop.id not in earlier]
     steering = Steering(plan, todo, scope.clock, begun=journal.begun(), spent=spent)
     for name, requests in journal.requests().items():
         steering.decided(name, requests)
@@ -159,10 +159,12 @@ def _acquire(
         outcome.interrupted = True
     if follower.error is not None and outcome.error is None:
         outcome.error = _told(follower.error)
-    outcome.new = len(journal.lines) - len(here)
-    outcome.left, outcome.seconds = steering.left, follower.seconds
+    outcome.new = len(journal.lines) - len(earlier)
+    here = {line["field"] for line in journal.lines}
+    cut_off = [Left(name, "interrupted") for name in steering.stops if name not in here]
+    outcome.left, outcome.seconds = [*cut_off, *steering.left], follower.seconds
     outcome.unlogged, outcome.trouble = follower.keeper.unlogged, follower.keeper.trouble
-    journal.close(steering.left, finished=not (outcome.error or outcome.interrupted))
+    journal.close(outcome.left, finished=not (outcome.error or outcome.interrupted))
     return _outcome(journal, outcome)
 
 

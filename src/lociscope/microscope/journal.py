@@ -67,12 +67,13 @@ class Journal:
         journal = cls(folder, {"plan": hashlib.sha256(told.encode()).hexdigest(), "bundle": bundle})
         if journal._record.exists():
             journal._resume()
-            return journal
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        elif folder.exists() and (not folder.is_dir() or any(path.name[0] != "." for path in folder.iterdir())):
             raise LociscopeError(f"'{folder}' exists and is not of `lociscope microscope`. Name another with -o.")
-        with replacing(folder / "plan.json") as part:
-            part.write_text(plan.model_dump_json(by_alias=True, indent=1) + "\n", "utf-8")
-        journal._write_record()
+        else:
+            journal._write_record()
+        if not (folder / "plan.json").exists():  # a kill may have come between the two
+            with replacing(folder / "plan.json") as part:
+                part.write_text(plan.model_dump_json(by_alias=True, indent=1) + "\n", "utf-8")
         return journal
 
     def picture(self, name: str) -> Path:
