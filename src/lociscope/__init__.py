@@ -1,11 +1,16 @@
 """lociscope says where in the cell a protein is."""
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lociscope.predict.predictor import Predictor
+
+# The official builds of ONNX Runtime report to their maker which models they run, and keep an id in the home folder,
+# unless this is set before they are imported. Nothing leaves the machine here; 0 allows it.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "open_bundle"]

@@ -1,5 +1,8 @@
 """The engine: it proves itself before it is used, and what ONNX Runtime says becomes a sentence."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -66,3 +69,16 @@ def test_a_model_without_probabilities_is_refused(tiny_bundle: Path) -> None:
     bundle = read_bundle(tiny_bundle)
     with pytest.raises(LociscopeError, match="no output 'probabilities'"):
         Engine(replace(bundle, model=bundle.model.replace(b"probabilities", b"probabilitiez")))
+
+
+def test_nothing_is_told_to_the_runtime_s_maker(tiny_bundle: Path, tmp_path: Path) -> None:
+    kept = {name: value for name, value in os.environ.items() if name not in ("ORT_DISABLE_TELEMETRY", "CI")}
+    home = tmp_path / "home"
+    home.mkdir()
+    program = "import sys, lociscope; lociscope.open_bundle(sys.argv[1])"
+    subprocess.run(
+        [sys.executable, "-c", program, str(tiny_bundle)],
+        env={**kept, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")},
+        check=True,
+    )
+    assert not list(home.rglob("*onnxruntime*"))
