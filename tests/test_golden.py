@@ -15,7 +15,7 @@ from lociscope.images.read import read_field
 from lociscope.images.sources import find_fields
 
 GOLDEN = Path(__file__).parent / "golden"
-SHIPPED_BYTES = 2_000_000
+SHIPPED_BYTES = 4_000_000
 
 
 def test_the_shipped_bundle_says_what_it_said() -> None:
