@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lociscope.database import LogError
 from lociscope.errors import LociscopeError
 from lociscope.images.field import Field
 from lociscope.images.read import read_field
 from lociscope.images.sources import Failure, FieldSource, find_fields
-from lociscope.log import LogError, open_log
+from lociscope.log import open_log
 from lociscope.predict import batch
 from lociscope.predict.batch import Outcome, predict_to_file
 from lociscope.predict.job import Options

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lociscope.database import LogError
 from lociscope.images.field import Field
-from lociscope.log import LogError, open_log
+from lociscope.log import open_log
 from lociscope.predict.predictor import Predictor, open_bundle
 from lociscope.service import journal as journal_module
 from lociscope.service.answer import Outcome, _answer
