@@ -392,7 +392,8 @@ def test_a_full_disk_and_once_there_is_space(
 # === Cut off ===
 
 SLOWLY = """
-import os, time
+import os, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job is born without
 from lociscope.predict import batch
 batch.PART, batch.BATCH = 1, 2
 left = int(os.environ.get("PARTS_UNTIL_IT_WAITS", "-1"))
