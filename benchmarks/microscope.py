@@ -136,8 +136,8 @@ def screen(plate: int, predictor: Predictor, folder: Path) -> dict[str, float]:
     place = WANTED[plate % len(WANTED)]
     cut = predictor.bundle.card.decide.thresholds[LABELS.index(place)]
     values = simulated_plan() | {
-        "microscope": {"config": "simulated", "frame": [128, 128]},
-        "objectives": [{"name": "10x", "pixel_size": 1.28}, {"name": "20x", "pixel_size": 0.64}],
+        "microscope": {"config": "simulated", "frame": [256, 256]},
+        "objectives": [{"name": "10x", "pixel_size": 0.64}, {"name": "20x", "pixel_size": 0.32}],
         "plate": {"a1": [0.0, 0.0], "wells": ["A1:D6"], "z": 0.0},
         "rules": [{"when": f"{place} >= {cut}", "zoom": 2, "sites": 4, "most": 96}],
         "specimen": {"seed": 1000 + plate},
@@ -145,7 +145,7 @@ def screen(plate: int, predictor: Predictor, folder: Path) -> dict[str, float]:
     plan = Plan.check(values, "the benchmark's plan")
     run_plan(plan, predictor, folder / f"plate{plate}")
     lines = [json.loads(line) for line in (folder / f"plate{plate}" / "decisions.jsonl").read_text().splitlines()]
-    truth = SimulatedPlate(plan, 0.64)
+    truth = SimulatedPlate(plan, 0.32)
     number = LABELS.index(place)
     again = [line for line in lines if line["rule"]]
     spent = max(line["at_s"] for line in lines)

@@ -95,6 +95,26 @@ def test_a_pyramid_of_halves_with_names_and_colours(tmp_path: Path) -> None:
     assert all(0 <= each["window"]["start"] < each["window"]["end"] <= 255 for each in channels)
 
 
+def test_others_find_ome_zarr_and_ome_tiff_valid(tmp_path: Path) -> None:
+    validate = pytest.importorskip("yaozarrs").validate_zarr_store
+    from_tiff = pytest.importorskip("ome_types").from_tiff
+    field = Field("a", noise(np.uint16), 0.32)
+    write_ome_zarr(tmp_path / "a.ome.zarr", field)
+    write_ome_tiff(tmp_path / "a.ome.tif", field)
+    validate(tmp_path / "a.ome.zarr")
+    pixels = from_tiff(tmp_path / "a.ome.tif").images[0].pixels
+    assert [channel.name for channel in pixels.channels] == [
+        "microtubules",
+        "protein",
+        "nucleus",
+        "endoplasmic reticulum",
+    ]
+    assert (pixels.physical_size_x, pixels.physical_size_x_unit.value) == (0.32, "µm")
+    (tmp_path / "a.ome.zarr" / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group", "attributes": {}}')
+    with pytest.raises(ValueError, match="Unable to determine OME-Zarr version"):
+        validate(tmp_path / "a.ome.zarr")
+
+
 def test_ome_zarr_names_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "zarr", None)
     with pytest.raises(MissingExtraError, match=r"Writing OME-Zarr needs the extra 'zarr'"):
