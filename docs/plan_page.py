@@ -3,8 +3,9 @@
 from typing import Any, Literal, get_args, get_origin
 
 from lociscope.labels import LABELS
-from lociscope.microscope.plan import Plan, model_at
+from lociscope.microscope.plan import Plan
 from lociscope.microscope.rules import STATUSES
+from lociscope.tomlfile import model_at
 
 TABLES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("[microscope]", ("microscope",)),
@@ -89,7 +90,7 @@ def rows(fields: dict[str, Any]) -> list[str]:
 
 def table(name: str, path: tuple[str, ...]) -> str:
     """One table, as a section of the page."""
-    model = model_at(path)
+    model = model_at(Plan, path)
     about = (model.__doc__ or "").split(": ", 1)[-1].strip()
     head = ["## `" + "`, `".join(name.split(", ")) + "`", "", about[0].upper() + about[1:], ""]
     return "\n".join(

@@ -4,7 +4,6 @@ It is replaced as a whole under a lock, so that what it says of aliases and of t
 is killed.
 """
 
-import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Self
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lociscope.errors import LociscopeError
-from lociscope.storage import parse_model, replacing
+from lociscope.storage import lock, parse_model, replacing
 
 if TYPE_CHECKING:
     import os
@@ -106,12 +105,12 @@ class Ledger:
             self.state()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            lock = (self._folder / ".lock").open("a+b")
+            held = (self._folder / ".lock").open("a+b")
         except OSError as error:
             raise self._unwritable(error) from error
-        with lock:
+        with held:
             try:
-                _hold(lock.fileno())
+                lock(held, wait=True)
             except OSError as error:  # a share that knows no locks
                 raise self._unwritable(error) from error
             yield self.state()
@@ -135,18 +134,6 @@ class Ledger:
 def now() -> str:
     """The time as the history has it, ISO 8601 in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _hold(file: int) -> None:
-    """Waits until nobody else holds the file; the lock ends with the file's closing, or the process."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(file, msvcrt.LK_LOCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _mark(stat: "os.stat_result") -> tuple[int, ...]:

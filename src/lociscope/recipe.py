@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lociscope.bundle import InputSpec
-from lociscope.errors import MissingExtraError, UsageError, nearest
+from lociscope.errors import MissingExtraError, UsageError
 from lociscope.storage import check_schema
+from lociscope.tomlfile import read_toml, sentence_of
 
 SCHEMA = 1
 SHIPPED = Path(__file__).parent / "recipes"
@@ -141,14 +142,7 @@ class Recipe(_Section):
         Raises:
             LociscopeError: There is no such recipe, it is no TOML, is of a newer schema, or a key or value is wrong.
         """
-        path = Path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            known = [recipe.stem for recipe in SHIPPED.glob("*.toml")]
-            raise UsageError(f"No recipe '{name}' ({error.strerror}).{nearest(name, known)}") from error
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"Recipe '{path}' is no TOML: {error}. Mend that line.") from error
+        values = read_toml(name, SHIPPED, "recipe")
         for key, value in (changes or {}).items():
             _set(values, key, value)
         return cls.check(values, f"Recipe '{name}'")
@@ -164,7 +158,7 @@ class Recipe(_Section):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise UsageError(_sentence(error, what)) from error
+            raise UsageError(sentence_of(error, what, cls)) from error
 
     def write(self, path: Path) -> None:
         """Writes the recipe with every key, as a TOML that `read` takes.
@@ -204,17 +198,3 @@ def _set(values: dict[str, Any], key: str, value: object) -> None:
         if not isinstance(values, dict):
             raise UsageError(f"--set {key}: {table!r} is no table. Write it as --set train.epochs=3.")
     values[last] = value
-
-
-def _sentence(error: ValidationError, what: str) -> str:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        *tables, name = first["loc"]
-        known: Any = Recipe
-        for table in tables:
-            known = known.model_fields[str(table)].annotation
-        names = [field.alias or name for name, field in known.model_fields.items()]
-        return f"{what} has the unknown key {key!r}.{nearest(str(name), names)}"
-    received = "" if first["type"] == "value_error" else f", received {first['input']!r}"
-    return f"{what}: {key or 'the recipe'}: {first['msg'].removeprefix('Value error, ')}{received}. Mend the value."

@@ -3,12 +3,13 @@
 import os
 import shutil
 import struct
+import sys
 import zipfile
 import zlib
 from collections import Counter
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from lociscope.errors import LociscopeError
 
@@ -212,3 +213,35 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def lock(file: IO[Any], *, wait: bool) -> bool:
+    """Takes the lock of an open file; it ends with the file's closing, or the process.
+
+    Args:
+        file: The file, open for writing.
+        wait: Whether to wait while another process holds it.
+
+    Returns:
+        Whether it is held now; False only where another process holds it and nobody waited.
+
+    Raises:
+        OSError: The file lies where there are no locks.
+    """
+    if sys.platform == "win32":
+        import msvcrt
+
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            if wait:
+                raise
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from lociscope.errors import LociscopeError, UsageError
-from lociscope.microscope.plan import SHIPPED, Plan, model_at
+from lociscope.microscope.plan import SHIPPED, Plan
+from lociscope.tomlfile import model_at
 
 Values = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -79,6 +80,6 @@ def test_antibodies_are_class_numbers(plan_values: Values) -> None:
 
 
 def test_a_table_is_found_by_its_keys() -> None:
-    assert model_at(["rules", 0]).__name__ == "Rule"
-    assert model_at(["limits"]).__name__ == "Limits"
-    assert model_at([]) is Plan
+    assert model_at(Plan, ["rules", 0]).__name__ == "Rule"
+    assert model_at(Plan, ["limits"]).__name__ == "Limits"
+    assert model_at(Plan, []) is Plan

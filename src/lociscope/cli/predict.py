@@ -6,25 +6,34 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lociscope.cli import console
-from lociscope.cli.reading import AllowMissing, Channels, LogUrl, Pattern, PixelSize, Plane, opened, rules_of
+from lociscope.cli.reading import (
+    AllowMissing,
+    BundlePath,
+    Channels,
+    Embeddings,
+    LogUrl,
+    Pattern,
+    PixelSize,
+    Plane,
+    Table,
+    check_table,
+    opened,
+    rules_of,
+)
 from lociscope.errors import Exit, UsageError
 
 if TYPE_CHECKING:
     from lociscope.predict.batch import Outcome
-
-SUFFIXES = (".csv", ".parquet")
 
 
 def predict(
     sources: Annotated[
         list[Path], typer.Argument(metavar="SRC", readable=False, help="Folders, zips, picture files, Catalogs.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write, .csv or .parquet.")],
-    bundle: Annotated[
-        Path | None, typer.Option("--bundle", "-b", envvar="LOCISCOPE_BUNDLE", help="By default the one shipped.")
-    ] = None,
+    output: Table,
+    bundle: BundlePath = None,
     kaggle: Annotated[bool, typer.Option("--kaggle", help="Write Id,Predicted; no row is blank.")] = False,
-    embeddings: Annotated[bool, typer.Option("--embeddings", help="Keep the embeddings (.parquet).")] = False,
+    embeddings: Embeddings = False,
     channels: Channels = None,
     allow_missing: AllowMissing = None,
     pixel_size: PixelSize = None,
@@ -35,12 +44,9 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Predict the places of proteins. A second run predicts only what is new, changed, or failed before."""
-    if output.suffix not in SUFFIXES:
-        raise UsageError(f"-o '{output}' ends in {output.suffix!r}; expected .csv or .parquet. Rename it.")
+    check_table(output, embeddings=embeddings)
     if kaggle and output.suffix != ".csv":
         raise UsageError(f"--kaggle writes CSV, and -o '{output}' is no .csv. Rename it.")
-    if embeddings and output.suffix != ".parquet":
-        raise UsageError(f"--embeddings needs Parquet, and -o '{output}' is no .parquet. Rename it.")
 
     rules = rules_of(channels, allow_missing, pixel_size, plane, pattern)
     from lociscope.images.sources import find_fields

@@ -1,6 +1,7 @@
 """The options of every command that reads fields: what a user says about the files."""
 
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,13 @@ Channels = Annotated[
 AllowMissing = Annotated[
     list[str] | None, typer.Option("--allow-missing", help="A channel that may be missing, and is zeros: yellow.")
 ]
+BundlePath = Annotated[
+    Path | None, typer.Option("--bundle", "-b", envvar="LOCISCOPE_BUNDLE", help="By default the one shipped.")
+]
+Embeddings = Annotated[bool, typer.Option("--embeddings", help="Keep the embeddings (.parquet).")]
+Table = Annotated[Path, typer.Option("--output", "-o", help="The file to write, .csv or .parquet.")]
+"""Of every command that writes Predictions; `check_table` checks it."""
+
 PixelSize = Annotated[
     float | None, typer.Option("--pixel-size", help="Side of a pixel in µm, whatever the files declare.")
 ]
@@ -38,6 +46,18 @@ LogUrl = Annotated[
 Pattern = Annotated[
     str | None, typer.Option("--pattern", help="What names are like, such as {plate}_{well}_{site}_{channel}.")
 ]
+
+
+def check_table(output: Path, *, embeddings: bool) -> None:
+    """Refuses a file that Predictions cannot be written to.
+
+    Raises:
+        UsageError: Its suffix is another, or cannot hold embeddings.
+    """
+    if output.suffix not in (".csv", ".parquet"):
+        raise UsageError(f"-o '{output}' ends in {output.suffix!r}; expected .csv or .parquet. Rename it.")
+    if embeddings and output.suffix != ".parquet":
+        raise UsageError(f"--embeddings needs Parquet, and -o '{output}' is no .parquet. Rename it.")
 
 
 def opened(log: str | None) -> "AbstractContextManager[PredictionLog | None]":
@@ -61,10 +81,10 @@ def rules_of(
     Raises:
         UsageError: A channel, a pattern or the pixel size cannot be.
     """
-    from lociscope.images.naming import Rules, parse_channels, parse_missing
+    from lociscope.images.naming import Rules, check_pixel_size, parse_channels, parse_missing
 
-    if pixel_size is not None and not 0 < pixel_size < 1000:
-        raise UsageError(f"--pixel-size {pixel_size} cannot be; expected µm above 0, such as 0.08.")
+    if pixel_size is not None:
+        check_pixel_size(pixel_size, str(pixel_size))
     named = {} if channels is None else parse_channels(channels)
     rules = Rules(named, parse_missing(allow_missing or ()), pixel_size, plane, pattern)
     _ = rules.expression  # a wrong pattern is told before any work

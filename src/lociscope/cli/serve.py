@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lociscope.cli import console
+from lociscope.cli.reading import BundlePath, LogUrl
 from lociscope.errors import MissingExtraError
 
 KEY = "LOCISCOPE_API_KEY"
@@ -14,9 +15,7 @@ KEY = "LOCISCOPE_API_KEY"
 
 
 def serve(
-    bundle: Annotated[
-        Path | None, typer.Option("--bundle", "-b", envvar="LOCISCOPE_BUNDLE", help="By default the one shipped.")
-    ] = None,
+    bundle: BundlePath = None,
     registry: Annotated[
         Path | None,
         typer.Option(envvar="LOCISCOPE_REGISTRY", help="Serve what its alias 'production' names, and follow it."),
@@ -39,9 +38,7 @@ def serve(
         int, typer.Option(min=1, envvar="LOCISCOPE_MAX_IN_FLIGHT", help="Most predictions at once; past it, 503.")
     ] = 32,
     workers: Annotated[int, typer.Option(min=1, envvar="LOCISCOPE_WORKERS", help="Threads that read and predict.")] = 2,
-    log: Annotated[
-        str | None, typer.Option("--log", envvar="LOCISCOPE_LOG", help="Keep the predictions: a file or a URL.")
-    ] = None,
+    log: LogUrl = None,
 ) -> None:
     """Serve a page on which fields are dropped, and the same over HTTP. SIGTERM and Ctrl-C let work finish."""
     _need("fastapi", "uvicorn", "jinja2", "python_multipart", "prometheus_client")

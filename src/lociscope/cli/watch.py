@@ -11,9 +11,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lociscope.cli import console
-from lociscope.cli.predict import SUFFIXES
-from lociscope.cli.reading import AllowMissing, Channels, LogUrl, Pattern, PixelSize, Plane, opened, rules_of
-from lociscope.errors import Exit, UsageError
+from lociscope.cli.reading import (
+    AllowMissing,
+    BundlePath,
+    Channels,
+    Embeddings,
+    LogUrl,
+    Pattern,
+    PixelSize,
+    Plane,
+    Table,
+    check_table,
+    opened,
+    rules_of,
+)
+from lociscope.errors import Exit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,11 +43,9 @@ def watch(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", readable=False, help="The folder that the microscope writes to.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write, .csv or .parquet.")],
-    bundle: Annotated[
-        Path | None, typer.Option("--bundle", "-b", envvar="LOCISCOPE_BUNDLE", help="By default the one shipped.")
-    ] = None,
-    embeddings: Annotated[bool, typer.Option("--embeddings", help="Keep the embeddings (.parquet).")] = False,
+    output: Table,
+    bundle: BundlePath = None,
+    embeddings: Embeddings = False,
     channels: Channels = None,
     allow_missing: AllowMissing = None,
     pixel_size: PixelSize = None,
@@ -54,11 +64,7 @@ def watch(
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for all that happens.")] = False,
 ) -> None:
     """Predict fields as a microscope writes them, until Ctrl-C. Started again, it goes on where it was."""
-    if output.suffix not in SUFFIXES:
-        raise UsageError(f"-o '{output}' ends in {output.suffix!r}; expected .csv or .parquet. Rename it.")
-    if embeddings and output.suffix != ".parquet":
-        raise UsageError(f"--embeddings needs Parquet, and -o '{output}' is no .parquet. Rename it.")
-
+    check_table(output, embeddings=embeddings)
     rules = rules_of(channels, allow_missing, pixel_size, plane, pattern)
     from lociscope.microscope.watch import Pace
     from lociscope.microscope.watch import watch as watch_folder

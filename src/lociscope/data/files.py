@@ -10,11 +10,12 @@ import msgspec
 import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.data.pack import Packed, group_of, labels_of
+from lociscope.data.pack import Packed, group_of
 from lociscope.images.container import place_of
 from lociscope.images.extent import one_tile
 from lociscope.images.read import read_field
 from lociscope.images.sources import Failure, FieldSource, of_catalog
+from lociscope.labels import to_multi_hot
 from lociscope.workers import end_with_parent
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def open_files(catalog: "Catalog", spec: "InputSpec", failures: list[Failure], w
         for entry, source in zip(kept, sources, strict=True)
     ]
     digest = hashlib.sha256(json.dumps([known, msgspec.to_builtins(spec)]).encode())
-    y = labels_of(entry.target or () for entry in kept)
+    y = to_multi_hot([entry.target or () for entry in kept])
     return Packed(
         [entry.id for entry in kept],
         [group_of(entry) for entry in kept],

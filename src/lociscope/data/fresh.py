@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.data.order import WHOLE, Shard
-from lociscope.data.pack import labels_of
 from lociscope.data.simulated import prepare_one
+from lociscope.labels import to_multi_hot
 from lociscope.simulate import VERSION
 from lociscope.workers import in_order
 
@@ -70,4 +70,4 @@ class Fresh:
         drawn = in_order(partial(prepare_one, self.settings), numbers(), self.workers)
         while True:
             fields = [next(drawn) for _ in part]
-            yield np.stack([field.pixels for field in fields]), labels_of(field.target for field in fields)
+            yield np.stack([field.pixels for field in fields]), to_multi_hot([field.target for field in fields])

@@ -14,7 +14,7 @@ from lociscope.errors import LociscopeError
 from lociscope.images.extent import one_tile
 from lociscope.images.read import read_field
 from lociscope.images.sources import Failure, FieldSource, of_catalog
-from lociscope.labels import N_LABELS
+from lociscope.labels import to_multi_hot
 from lociscope.storage import DAMAGED, check_schema, unwritable
 from lociscope.workers import in_order
 
@@ -106,7 +106,7 @@ def pack(
 def _about(folder: "Path", items: "list[Kept | Failure]", each: tuple[int, ...], key: dict[str, Any]) -> dict[str, Any]:
     """What `pack.json` says."""
     kept = [item for item in items if isinstance(item, Kept)]
-    ids, y = [item.id for item in kept], labels_of([item.target for item in kept])
+    ids, y = [item.id for item in kept], to_multi_hot([item.target for item in kept])
     return {
         "schema": SCHEMA,
         "key": key,
@@ -124,7 +124,7 @@ def _open(folder: "Path", key: dict[str, Any], failures: "list[Failure] | None")
         check_schema(about["schema"], SCHEMA, f"'{folder}'")
         if about["schema"] != SCHEMA or about["key"] != json.loads(json.dumps(key)):
             raise LociscopeError(f"'{folder}' holds fields packed for another recipe or Catalog. Name another folder.")
-        y = labels_of(about["targets"])
+        y = to_multi_hot(about["targets"])
         known = [Failure(*words) for words in about["failures"]]
         made = Packed(about["ids"], about["groups"], open_stored(folder / PIXELS, len(y)), y, about["sha256"])
     except DAMAGED as error:
@@ -132,15 +132,6 @@ def _open(folder: "Path", key: dict[str, Any], failures: "list[Failure] | None")
     if failures is not None:
         failures += known
     return made
-
-
-def labels_of(targets: "Iterable[Iterable[int]]") -> np.ndarray:
-    """(n, 28) of uint8: class numbers as 0 and 1."""
-    rows = [[*target] for target in targets]
-    y = np.zeros((len(rows), N_LABELS), np.uint8)
-    for row, target in enumerate(rows):
-        y[row, target] = 1
-    return y
 
 
 def _hash(ids: list[str], x: Stored, y: np.ndarray) -> str:

@@ -7,11 +7,9 @@ import numpy as np
 
 from lociscope.data.folds import deal, joined
 from lociscope.errors import LociscopeError, UsageError, nearest
-from lociscope.labels import LABELS, N_LABELS
+from lociscope.labels import LABELS, to_multi_hot
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from lociscope.catalog import Catalog
 
 GROUPS = ("antibody", "specimen", "duplicates")
@@ -94,7 +92,7 @@ def part_catalog(catalog: "Catalog", wanted: Wanted) -> Parted:
     columns = [catalog.table[name].take(rows).to_pylist() for name in bound]
     ids = [str(row) for row in rows]
     groups = joined(*([_text(value) for value in column] for column in columns)) if columns else ids
-    labels = _matrix(catalog.table["target"].take(rows).to_pylist())
+    labels = to_multi_hot(catalog.table["target"].take(rows).to_pylist())
     split = _split(catalog, rows, labels, groups, wanted)
     fold = _fold(labels, groups, split, wanted)
     numbers: list[int | None] = [None] * len(catalog)
@@ -117,13 +115,6 @@ def _bound(catalog: "Catalog", groups: tuple[str, ...]) -> tuple[str, ...]:
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
-
-
-def _matrix(targets: "Sequence[Sequence[int]]") -> np.ndarray:
-    labels = np.zeros((len(targets), N_LABELS), np.uint8)
-    for row, places in enumerate(targets):
-        labels[row, list(places)] = 1
-    return labels
 
 
 def _split(catalog: "Catalog", rows: np.ndarray, labels: np.ndarray, groups: list[str], wanted: Wanted) -> np.ndarray:

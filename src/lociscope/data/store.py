@@ -8,7 +8,6 @@ packer that was killed, or for which the disk was full, leaves what it has, and 
 import json
 import os
 import shutil
-import sys
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 
 from lociscope.errors import LociscopeError
 from lociscope.images.sources import Failure
+from lociscope.storage import lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -198,8 +198,8 @@ def half_packed(folder: Path, key: dict[str, Any], each: tuple[int, ...]) -> "It
     """
     part = folder.with_name(f".{folder.name}.part")
     part.mkdir(parents=True, exist_ok=True)
-    with (part / LOCK).open("a") as lock:
-        if not _held(lock):
+    with (part / LOCK).open("a") as held:
+        if not lock(held, wait=False):
             raise LociscopeError(
                 f"'{folder}' is being packed by another process. Wait until it is done, or name another folder."
             )
@@ -258,16 +258,3 @@ def _read(path: Path) -> str | None:
         return path.read_text(encoding="utf-8")
     except OSError:
         return None
-
-
-def _held(lock: IO[str]) -> bool:
-    """Whether the lock is this process' now; it ends with the file's closing, or the process."""
-    if sys.platform == "win32":
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -37,6 +37,16 @@ class Named(NamedTuple):
     about: "Mapping[str, str] | None" = None
 
 
+def check_pixel_size(size: float, written: str) -> None:
+    """Checks the side of a pixel in µm that a user declares, which the sentence repeats as it was written.
+
+    Raises:
+        UsageError: It cannot be.
+    """
+    if not 0 < size < 1000:
+        raise UsageError(f"--pixel-size {written} cannot be; expected µm above 0, such as 0.08.")
+
+
 @dataclass(frozen=True)
 class Rules:
     """How files are told apart, and what a field may lack: what a user says about a set of files.

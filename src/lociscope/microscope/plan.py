@@ -1,8 +1,7 @@
 """The Plan: what a microscope shall image, what makes it look again, and how far it may move, as a TOML file."""
 
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -11,9 +10,11 @@ from lociscope.errors import LociscopeError, UsageError, nearest
 from lociscope.labels import LABELS, number_of
 from lociscope.microscope.rules import Condition, parse
 from lociscope.storage import check_schema
+from lociscope.tomlfile import read_toml, sentence_of
 
 SCHEMA = 1
 SHIPPED = Path(__file__).parent / "plans"
+_EXAMPLE = "Write it: `lociscope microscope plan` prints an example."
 SIMULATED, DEMO = "simulated", "demo"
 
 Range = tuple[float, float]
@@ -182,14 +183,7 @@ class Plan(Section):
             LociscopeError: There is no such plan, it is no TOML, is of a newer schema, or a key, value, objective,
                 place or rule is wrong.
         """
-        path = Path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            known = [plan.stem for plan in SHIPPED.glob("*.toml")]
-            raise UsageError(f"No plan '{name}' ({error.strerror}).{nearest(name, known)}") from error
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"Plan '{path}' is no TOML: {error}. Mend that line.") from error
+        values = read_toml(name, SHIPPED, "plan")
         return cls.check(values, f"Plan '{name}'")
 
     @classmethod
@@ -203,7 +197,7 @@ class Plan(Section):
         try:
             plan = cls.model_validate(_tuples(values))
         except ValidationError as error:
-            raise UsageError(_sentence(error, what)) from error
+            raise UsageError(sentence_of(error, what, cls, _EXAMPLE)) from error
         try:
             _check_names(plan)
         except LociscopeError as error:
@@ -248,34 +242,3 @@ def _tuples(value: Any) -> Any:  # noqa: ANN401 - what TOML holds
     if isinstance(value, dict):
         return {key: _tuples(each) for key, each in value.items()}
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-def _sentence(error: ValidationError, what: str) -> str:
-    errors = error.errors()  # a misspelt key also lacks its right name: the spelling is the cause
-    first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
-    key = ".".join(str(part + 1 if isinstance(part, int) else part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        *tables, name = first["loc"]
-        names = [field.alias or key for key, field in model_at(tables).model_fields.items()]
-        return f"{what} has the unknown key {key!r}.{nearest(str(name), names)}"
-    if first["type"] == "missing":
-        return f"{what} lacks the key {key!r}. Write it: `lociscope microscope plan` prints an example."
-    received = "" if first["type"] == "value_error" else f", received {first['input']!r}"
-    reason = first["msg"].removeprefix("Value error, ").replace("a valid tuple", "an array")
-    return f"{what}: {key or 'the plan'}: {reason}{received}. Mend the value."
-
-
-def model_at(tables: "list[Any] | tuple[Any, ...]") -> type[BaseModel]:
-    """The model of a table, by the keys that lead to it; numbers of arrays are passed over."""
-    model: Any = Plan
-    for table in tables:
-        if isinstance(table, int):
-            continue
-        annotation: Any = model.model_fields[str(table)].annotation
-        model = next((each for each in get_args(annotation) if _is_model(each)), annotation)
-    found: type[BaseModel] = model
-    return found
-
-
-def _is_model(each: Any) -> bool:  # noqa: ANN401 - an argument of an annotation
-    return isinstance(each, type) and issubclass(each, BaseModel)

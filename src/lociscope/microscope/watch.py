@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from lociscope.errors import LociscopeError
-from lociscope.images.read import read_field
 from lociscope.log import Keeper
 from lociscope.microscope.arrivals import Arrivals, Ready
 from lociscope.microscope.folder import PolledFolder
-from lociscope.predict.batch import Outcome, fingerprint, merged
+from lociscope.predict.batch import Outcome, fingerprint, load_field, merged
 from lociscope.predict.job import Job, Options
 from lociscope.predict.predictor import BATCH, Predictor, PreparedField
 from lociscope.predictions import Predictions
@@ -244,12 +243,7 @@ class _Work:
 
     def _load(self, each: Ready) -> PreparedField | str:
         """The field, or why it cannot be read as it is."""
-        try:
-            prepared = self._predictor.prepare(read_field(each.source))
-        except LociscopeError as error:
-            return str(error)
-        except MemoryError:
-            return f"Field '{each.source.id}' does not fit into memory. Try fewer --workers, or a larger machine."
-        if fingerprint(each.source) != each.fingerprint:
+        loaded = load_field(self._predictor, each.source)
+        if isinstance(loaded, PreparedField) and fingerprint(each.source) != each.fingerprint:
             return f"Field '{each.source.id}' changed while it was read. It is read again once it rests."
-        return prepared
+        return loaded

@@ -70,3 +70,15 @@ def places_head(features: keras.KerasTensor, pooling: Pooling, dropout: float) -
         "embedding": layers.GlobalAveragePooling2D(name="embedding")(features),
         "evidence": evidence,
     }
+
+
+def check_options(width: float, dropout: float) -> None:
+    """Refuses a width or a dropout that no network takes.
+
+    Raises:
+        ValueError: One of them is out of its range.
+    """
+    if not 0.1 <= width <= 8:
+        raise ValueError(f"width must be in 0.1–8, received {width}")
+    if not 0 <= dropout <= 0.9:
+        raise ValueError(f"dropout must be in 0–0.9, received {dropout}")

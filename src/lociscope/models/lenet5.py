@@ -8,7 +8,7 @@ import numpy as np
 from keras import layers, ops
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.models.heads import Pooling, places_head
+from lociscope.models.heads import Pooling, check_options, places_head
 
 # Table I of the paper: which of S2's six maps each of C3's sixteen maps sees.
 C3_TABLE: tuple[tuple[int, ...], ...] = (
@@ -161,10 +161,7 @@ def lenet5(
     Returns:
         The model; see `lociscope.models.build_network`.
     """
-    if not 0.1 <= width <= 8:
-        raise ValueError(f"width must be in 0.1–8, received {width}")
-    if not 0 <= dropout <= 0.9:
-        raise ValueError(f"dropout must be in 0–0.9, received {dropout}")
+    check_options(width, dropout)
     if downsample not in (1, 2):
         raise ValueError(f"downsample must be 1 or 2, received {downsample}")
 

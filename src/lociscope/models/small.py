@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.models.heads import Pooling, places_head
+from lociscope.models.heads import Pooling, check_options, places_head
 
 STAGES = ((64, 2), (128, 2), (128, 1))
 """Maps and stride of each block."""
@@ -27,10 +27,7 @@ def small(size: int, width: float = 1.0, pooling: Pooling = "average", dropout: 
     Returns:
         The model; see `lociscope.models.build_network`.
     """
-    if not 0.1 <= width <= 8:
-        raise ValueError(f"width must be in 0.1–8, received {width}")
-    if not 0 <= dropout <= 0.9:
-        raise ValueError(f"dropout must be in 0–0.9, received {dropout}")
+    check_options(width, dropout)
 
     # === Layers ===
     def convolution(x: keras.KerasTensor, maps: int, kernel: int, name: str, strides: int = 1) -> keras.KerasTensor:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from lociscope.monitor.samples import Sample
 
+    Test = Callable[[np.ndarray, np.ndarray], list[Distance]]
+
 SCHEMA = 1
 LEVEL = 0.05
 """Chance that a window of unchanged fields raises an alarm."""
@@ -127,18 +129,7 @@ def check(
     statistics, embeddings, places, notes = _comparable(window, reference)
     if not (statistics or embeddings or places):
         raise LociscopeError(" ".join(notes))
-    rng = np.random.default_rng([seed, 1])
-    families: dict[str, Callable[[np.ndarray, np.ndarray], list[Distance]]] = {}
-    if statistics:
-        families["statistics"] = lambda here, there: kolmogorov_smirnov(
-            _of(window.statistics, here)[:, statistics], _of(reference.statistics, there)[:, statistics]
-        )
-    if embeddings:
-        families["embedding"] = lambda here, there: [
-            mmd(_of(window.embedding, here), _of(reference.embedding, there), rng)
-        ]
-    if places:
-        families["places"] = lambda here, there: fisher(window.places[here], reference.places[there])
+    families = _families(window, reference, statistics, embeddings=embeddings, places=places, seed=seed)
     found = {
         name: _corrected(test, rows, others, len(families), np.random.default_rng([seed, 2]))
         for name, test in families.items()
@@ -169,6 +160,25 @@ def check(
         places=rates,
         notes=notes,
     )
+
+
+def _families(
+    window: "Sample", reference: "Sample", statistics: list[int], *, embeddings: bool, places: bool, seed: int
+) -> dict[str, "Test"]:
+    """The tests that can be made: each compares rows of the window with rows of the reference."""
+    rng = np.random.default_rng([seed, 1])
+    families: dict[str, Test] = {}
+    if statistics:
+        families["statistics"] = lambda here, there: kolmogorov_smirnov(
+            _of(window.statistics, here)[:, statistics], _of(reference.statistics, there)[:, statistics]
+        )
+    if embeddings:
+        families["embedding"] = lambda here, there: [
+            mmd(_of(window.embedding, here), _of(reference.embedding, there), rng)
+        ]
+    if places:
+        families["places"] = lambda here, there: fisher(window.places[here], reference.places[there])
+    return families
 
 
 def _groups(ids: "Sequence[str]", group: re.Pattern[str] | None) -> list[np.ndarray]:
@@ -230,7 +240,7 @@ def _of(table: np.ndarray | None, rows: np.ndarray | None = None) -> np.ndarray:
 
 
 def _corrected(
-    test: "Callable[[np.ndarray, np.ndarray], list[Distance]]",
+    test: "Test",
     rows: list[np.ndarray],
     others: list[np.ndarray],
     families: int,

@@ -143,19 +143,26 @@ def _call(predictor: Predictor, fields: list[PreparedField], embeddings: bool) -
     return predictor.run(fields, embeddings=embeddings), np.stack([each.statistics for each in fields])
 
 
+def load_field(predictor: Predictor, source: FieldSource) -> PreparedField | str:
+    """Reads and prepares a field; why it cannot be, where it cannot."""
+    try:
+        return predictor.prepare(read_field(source))
+    except LociscopeError as error:
+        return str(error)
+    except MemoryError:
+        return f"Field '{source.id}' does not fit into memory. Try fewer --workers, or a larger machine."
+
+
 def _prepared(
     predictor: Predictor, sources: Sequence[FieldSource], workers: int, failures: list[Failure]
 ) -> Iterator[PreparedField]:
     """Reads and prepares fields in threads, in order, a few ahead of what is asked for."""
 
     def load(source: FieldSource) -> PreparedField | Failure:
-        try:
-            return predictor.prepare(read_field(source))
-        except LociscopeError as error:
-            reason = str(error)
-        except MemoryError:
-            reason = f"Field '{source.id}' does not fit into memory. Try fewer --workers, or a larger machine."
-        return Failure(source.id, str(next(iter(source.paths), "")), reason)
+        found = load_field(predictor, source)
+        if isinstance(found, str):
+            return Failure(source.id, str(next(iter(source.paths), "")), found)
+        return found
 
     with ThreadPoolExecutor(workers) as pool:
         for result in _ahead(pool, load, sources, 2 * workers):

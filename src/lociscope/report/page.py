@@ -31,7 +31,10 @@ def render(template: str, **values: object) -> str:
     Raises:
         MissingExtraError: jinja2 is not installed.
     """
-    return _environment().get_template(template).render(**values)
+    try:
+        return environment("lociscope.report").get_template(template).render(**values)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("A report", "report") from error
 
 
 def write_page(path: "Path", html: str) -> None:
@@ -68,13 +71,16 @@ def interval(low: float | None, high: float | None, digits: int = 2) -> str:
     return f"{number(low, digits)}{' to ' if low < 0 else '–'}{number(high, digits)}"
 
 
-def _environment() -> "Environment":
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("A report", "report") from error
+def environment(package: str) -> "Environment":
+    """The templates of a package: every value is escaped, and a name that is missing is an error.
+
+    Raises:
+        ModuleNotFoundError: jinja2 is not installed.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     made = Environment(
-        loader=PackageLoader("lociscope.report"),
+        loader=PackageLoader(package),
         autoescape=True,  # for every template, whatever its suffix
         undefined=StrictUndefined,
         trim_blocks=True,

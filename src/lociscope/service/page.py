@@ -1,11 +1,10 @@
 """Pages: templates filled with what every page shows, the model that answers and its limits."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from lociscope.report.page import environment
 from lociscope.service.answer import BundleAbout
 from lociscope.service.examples import examples
 from lociscope.service.state import parts_of
@@ -39,12 +38,4 @@ def render(template: str, request: "Request", **values: object) -> str:
     return _environment().get_template(template).render(everywhere | values)
 
 
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("lociscope.service"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+_environment = lru_cache(maxsize=1)(partial(environment, "lociscope.service"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from lociscope.errors import LociscopeError
-from lociscope.images.naming import Rules, parse_channels, parse_missing
+from lociscope.images.naming import Rules, check_pixel_size, parse_channels, parse_missing
 from lociscope.images.sources import FieldSource, find_fields
 from lociscope.service.words import listed
 
@@ -43,8 +43,8 @@ def rules_of(pixel_size: str = "", channels: str = "", allow_missing: str = "", 
         LociscopeError: One of them cannot be.
     """
     size = _number(pixel_size, "--pixel-size")
-    if size is not None and not 0 < size < 1000:
-        raise LociscopeError(f"--pixel-size {pixel_size.strip()} cannot be; expected µm above 0, such as 0.08.")
+    if size is not None:
+        check_pixel_size(size, pixel_size.strip())
     slice_ = plane.strip()
     if slice_ and not (slice_.isascii() and slice_.isdigit() and len(slice_) < 7):
         raise LociscopeError(f"--plane is {slice_[:20]!r}; expected a whole number from 0.")

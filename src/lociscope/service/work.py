@@ -32,7 +32,7 @@ class Work:
     """Runs functions in threads, a bounded number at once.
 
     Batches are not gathered over requests: with the shipped bundle on a CPU, a call of sixteen fields takes no less
-    for each than a call of one, and either is a tenth of reading and preparing it (`benchmarks/service.py`).
+    for each than a call of one, and either is a quarter of reading and preparing it (`benchmarks/service.py`).
 
     Args:
         workers: Threads.
