@@ -79,6 +79,16 @@ def test_an_interrupted_atlas_goes_on_to_the_same_files(
     assert digest(target) == digest(folder)
 
 
+def test_an_atlas_may_lift_rare_places(tmp_path: Path) -> None:
+    root = write_atlas(tmp_path / "a", fields=6, size=SIZE, seed=3, balance=1.0)
+    fields = [draw_field(index, seed=3, size=SIZE, balance=1.0) for index in range(6)]
+    rows = list(csv.DictReader((root / "train.csv").read_text().splitlines()))
+    assert [row["Target"] for row in rows] == [" ".join(map(str, field.target)) for field in fields]
+    assert [field.target for field in fields] != [draw_field(i, seed=3, size=SIZE).target for i in range(6)]
+    with pytest.raises(LociscopeError, match="another atlas"):
+        write_atlas(root, fields=6, size=SIZE, seed=3)
+
+
 def test_a_finished_atlas_is_left_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(atlas, "draw_fields", None)
     assert write_atlas(folder, fields=4, size=SIZE, seed=7) == folder
@@ -150,6 +160,7 @@ def test_a_disk_that_is_really_full_is_told_and_the_atlas_goes_on_later(tmp_path
         ({"cell_line": "HELA"}, "Did you mean 'HeLa'"),
         ({"places": [31]}, "0–27"),
         ({"label_noise": 2.0}, "0–1"),
+        ({"balance": 2.0}, "to 1"),
     ],
 )
 def test_a_mistake_is_told_before_a_file_is_made(tmp_path: Path, options: dict[str, object], sentence: str) -> None:

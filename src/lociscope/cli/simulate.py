@@ -26,6 +26,9 @@ def atlas(
     ] = None,
     cell_line: Annotated[str | None, typer.Option(help="The cell line of every field.")] = None,
     label_noise: Annotated[float, typer.Option(min=0, max=1, help="Share of labels that are wrong.")] = 0.0,
+    balance: Annotated[
+        float, typer.Option(min=0, max=1, help="How far rare places are lifted: 0 real frequencies, 1 even.")
+    ] = 0.0,
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw.")] = 2,
 ) -> None:
     """Write an atlas in the competition's layout, with the truth of every cell."""
@@ -36,6 +39,6 @@ def atlas(
     with console.progress("drawing") as tell:
         made = write_atlas(
             folder, fields=fields, size=size, seed=seed, places=places, cell_line=cell_line, label_noise=label_noise,
-            workers=workers, progress=tell,
+            balance=balance, workers=workers, progress=tell,
         )  # fmt: skip
     print(f"{console.counted(fields)} in {made}")

@@ -3,21 +3,15 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from lociscope.data.store import Prepared
 from lociscope.images.scale import prepare
-from lociscope.simulate import SimulatedField, draw_field, label_sets
-from lociscope.simulate.field import FIELDS_PER_SPECIMEN
+from lociscope.simulate import SimulatedField, draw_field
 from lociscope.workers import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lociscope.recipe import Data
-
-_LABELS = 7
-"""Separates the draw of label sets from the simulator's own draws of the same seed and number."""
 
 
 def prepare_simulated(settings: "Data", workers: int = 1, start: int = 0) -> "Iterator[Prepared]":
@@ -42,7 +36,4 @@ def prepare_one(settings: "Data", index: int) -> Prepared:
 
 def draw_one(settings: "Data", index: int) -> SimulatedField:
     """Draws the field of one number, rare places lifted as the settings say; a pure function of its arguments."""
-    sets, chances = label_sets(settings.balance)
-    rng = np.random.default_rng([settings.seed, index // FIELDS_PER_SPECIMEN, _LABELS])
-    places = sets[int(rng.choice(len(sets), p=chances))]
-    return draw_field(index, seed=settings.seed, size=settings.drawn_size, places=places)
+    return draw_field(index, seed=settings.seed, size=settings.drawn_size, balance=settings.balance)

@@ -39,6 +39,7 @@ def write_atlas(
     places: Sequence[int] | None = None,
     cell_line: str | None = None,
     label_noise: float = 0.0,
+    balance: float = 0.0,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
@@ -52,6 +53,7 @@ def write_atlas(
         places: As in `draw_field`, for every field.
         cell_line: As in `draw_field`, for every field.
         label_noise: As in `draw_field`.
+        balance: As in `draw_field`.
         workers: Processes that draw.
         progress: Told after each field.
 
@@ -64,13 +66,13 @@ def write_atlas(
     """
     if fields < 1:
         raise UsageError(f"An atlas needs at least one field, received {fields}.")
-    check_field(0, seed, size, None, label_noise, places or ())
+    check_field(0, seed, size, None, label_noise, balance, places or ())
     draw_specimen(np.random.default_rng(0), places, cell_line)  # an unknown place or line is told before a file is made
     root = Path(folder)
     recipe: dict[str, Any] = {
         "schema": SCHEMA, "version": VERSION, "size": size, "seed": seed,
         "places": None if places is None else sorted(set(places)),
-        "cell_line": cell_line, "label_noise": label_noise,
+        "cell_line": cell_line, "label_noise": label_noise, "balance": balance,
     }  # fmt: skip
     return _write(root, recipe, fields, workers, progress)
 
@@ -86,7 +88,7 @@ def _write(root: Path, recipe: dict[str, Any], fields: int, workers: int | None,
     seed = recipe["seed"]
     missing = [i for i in range(fields) if not (root / "truth" / f"{field_id(seed, i)}.npz").exists()]
     done = fields - len(missing)
-    options = {key: recipe[key] for key in ("size", "seed", "places", "cell_line", "label_noise")}
+    options = {key: recipe[key] for key in ("size", "seed", "places", "cell_line", "label_noise", "balance")}
     for field in draw_fields(missing, workers=workers, **options):
         _write_field(root, field)
         done += 1
@@ -116,6 +118,7 @@ def _open(root: Path, recipe: dict[str, Any]) -> int:
     except ValueError:
         raise LociscopeError(f"'{root / 'atlas.json'}' is no JSON. Choose another folder for the atlas.") from None
     check_schema(found.get("schema"), SCHEMA, f"The atlas in '{root}'")
+    found.setdefault("balance", 0.0)  # an atlas of before there was any
     other = {key: found.get(key) for key in recipe if found.get(key) != recipe[key]}
     if other:
         told = ", ".join(f"{key} {value}" for key, value in other.items())

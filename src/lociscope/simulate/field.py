@@ -13,6 +13,7 @@ from lociscope.channels import BLUE, GREEN, RED, YELLOW
 from lociscope.errors import MissingExtraError, UsageError
 from lociscope.labels import LABELS, format_target
 from lociscope.simulate.draw import Canvas
+from lociscope.simulate.frequencies import label_sets
 from lociscope.simulate.layout import State
 from lociscope.simulate.optics import record
 from lociscope.simulate.protein import annotate, green_channel
@@ -35,6 +36,8 @@ CROWDED_EXTENT = 40.0
 """Side in µm of a field that holds such cells."""
 STICKY = {RED: 0.6, GREEN: 0.7, BLUE: 0.15, YELLOW: 0.7}
 """How brightly debris may shine in each channel."""
+LABELS_DRAW = 7
+"""Parts the draw of lifted label sets from the other draws of the same seed and number."""
 SHOWN = 0.25
 """Share of its bright level above which a place counts as being in a pixel."""
 
@@ -102,6 +105,7 @@ def draw_field(
     cell_line: str | None = None,
     pixel_size: float | None = None,
     label_noise: float = 0.0,
+    balance: float = 0.0,
 ) -> SimulatedField:
     """Draws one field. Equal arguments give equal pixels, in any process and in any order.
 
@@ -113,6 +117,7 @@ def draw_field(
         cell_line: Name of a line in `CELL_LINES`; None draws one.
         pixel_size: Side of a pixel in µm; None draws one such that the field spans 138–246 µm, mostly near 164.
         label_noise: Share of labels that are wrong, 0–1; the pixels do not depend on it.
+        balance: Where `places` is None, how far sets with rare places are lifted: 0 real frequencies, 1 even.
 
     Returns:
         The field with its truth.
@@ -121,8 +126,11 @@ def draw_field(
         UsageError: A number is out of range, or a place or cell line is unknown.
         MissingExtraError: SciPy is not installed.
     """
-    check_field(index, seed, size, pixel_size, label_noise, places or ())
+    check_field(index, seed, size, pixel_size, label_noise, balance, places or ())
     number = index // FIELDS_PER_SPECIMEN
+    if places is None and balance > 0:
+        sets, chances = label_sets(balance)
+        places = sets[int(np.random.default_rng([seed, number, LABELS_DRAW]).choice(len(sets), p=chances))]
     specimen = draw_specimen(np.random.default_rng([seed, number, 1]), places, cell_line)
     protein, line = specimen.protein, specimen.line
     canvas = Canvas(size, float(pixel_size or specimen.pixel_size * REFERENCE_SIZE / size))
@@ -170,7 +178,13 @@ def field_id(seed: int, index: int) -> str:
 
 
 def check_field(
-    index: int, seed: int, size: int, pixel_size: float | None, label_noise: float, places: Sequence[int]
+    index: int,
+    seed: int,
+    size: int,
+    pixel_size: float | None,
+    label_noise: float,
+    balance: float,
+    places: Sequence[int],
 ) -> None:
     """Checks the arguments of `draw_field`; raises as it does."""
     if find_spec("scipy") is None:
@@ -179,6 +193,8 @@ def check_field(
         raise UsageError(f"Index and seed must be 0 or more, received index {index} and seed {seed}.")
     if not 0 <= label_noise <= 1:
         raise UsageError(f"Label noise is a share of the labels, 0–1, received {label_noise}.")
+    if not 0 <= balance <= 1:
+        raise UsageError(f"Balance goes from 0, real frequencies, to 1, even; received {balance}.")
     if size < SMALLEST_SIZE:
         raise UsageError(
             f"A field of {size} px cannot hold a cell that could be told from another; pass a size of {SMALLEST_SIZE} "
@@ -222,6 +238,7 @@ def draw_fields(
     cell_line: str | None = None,
     pixel_size: float | None = None,
     label_noise: float = 0.0,
+    balance: float = 0.0,
     workers: int | None = None,
 ) -> Iterator[SimulatedField]:
     """Draws fields, in order; the pixels do not depend on `workers`.
@@ -234,6 +251,7 @@ def draw_fields(
         cell_line: As in `draw_field`, for every field.
         pixel_size: As in `draw_field`.
         label_noise: As in `draw_field`.
+        balance: As in `draw_field`.
         workers: Processes; None or 1 draws in this one. A script that asks for more needs the usual
             `if __name__ == "__main__"`.
 
@@ -242,6 +260,6 @@ def draw_fields(
     """
     draw = partial(
         draw_field, seed=seed, size=size, places=places, cell_line=cell_line, pixel_size=pixel_size,
-        label_noise=label_noise,
+        label_noise=label_noise, balance=balance,
     )  # fmt: skip
     yield from in_order(draw, indices, workers)
