@@ -26,7 +26,7 @@ def doctored(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     from lociscope.training import export
 
     def differ(difference: float) -> None:
-        monkeypatch.setattr(export, "_to_onnx", lambda *_: b"")
+        monkeypatch.setattr(export, "to_onnx", lambda *_: b"")
         monkeypatch.setattr(export, "_compare", lambda *_: difference)
 
     return differ

@@ -87,7 +87,15 @@ def _checked_lengths(arrays: tuple[np.ndarray, ...]) -> int:
     return len(arrays[0])
 
 
-def _interval(value: float, draws: np.ndarray, units: int, level: float) -> Interval:
+def interval_of(value: float, draws: np.ndarray, units: int, level: float) -> Interval:
+    """The interval of a score, or of a difference of scores, from its resamples.
+
+    Args:
+        value: The score of all rows.
+        draws: (n,) the scores of resamples; NaN where one could not be scored.
+        units: How many fields or groups were drawn from.
+        level: Coverage, 0–1.
+    """
     known = draws[~np.isnan(draws)]
     if known.size == 0:
         return Interval(value, float("nan"), float("nan"), units, level)
@@ -98,6 +106,26 @@ def _interval(value: float, draws: np.ndarray, units: int, level: float) -> Inte
     least, most = (0.0 if known.min() >= 0 else -np.inf), (1.0 if known.max() <= 1 else np.inf)
     low, high = np.clip([low - bias, high - bias], least, most)
     return Interval(value, float(low), float(high), units, level)
+
+
+def resampled_scores(
+    metric: Metric, *arrays: np.ndarray, groups: np.ndarray | None = None, n: int = 1000, seed: int = 0
+) -> tuple[np.ndarray, int]:
+    """What a metric gives on resamples: with one seed they are the same for all arrays, so differences are paired.
+
+    Args:
+        metric: Scores the arrays.
+        arrays: What it takes, all with the same number of rows.
+        groups: As for `bootstrap`.
+        n: Resamples.
+        seed: Decides all draws.
+
+    Returns:
+        (n,) scores, and how many fields or groups were drawn from.
+    """
+    unit, units = _units(_checked_lengths(arrays), groups)
+    draws = [_scores(metric, weights, arrays) for weights in resample_weights(unit, units, n, seed)]
+    return np.concatenate(draws), units
 
 
 def bootstrap(
@@ -124,9 +152,8 @@ def bootstrap(
     Raises:
         LociscopeError: Arrays of unlike length, or what the metric refuses.
     """
-    unit, units = _units(_checked_lengths(arrays), groups)
-    draws = [_scores(metric, weights, arrays) for weights in resample_weights(unit, units, n, seed)]
-    return _interval(float(metric(*arrays)), np.concatenate(draws), units, level)
+    draws, units = resampled_scores(metric, *arrays, groups=groups, n=n, seed=seed)
+    return interval_of(float(metric(*arrays)), draws, units, level)
 
 
 def repeated_bootstrap(
@@ -162,7 +189,7 @@ def repeated_bootstrap(
         np.sum([sign * metric.resampled(weights, truth, each) for sign, each in signed], axis=0) / len(repeats)
         for weights in resample_weights(unit, units, n, seed)
     ]
-    return _interval(value, np.concatenate(draws), units, level)
+    return interval_of(value, np.concatenate(draws), units, level)
 
 
 def paired_bootstrap(
@@ -197,7 +224,7 @@ def paired_bootstrap(
         for weights in resample_weights(unit, units, n, seed)
     ]
     gain = float(metric(truth, ours)) - float(metric(truth, theirs))
-    return _interval(gain, np.concatenate(draws), units, level)
+    return interval_of(gain, np.concatenate(draws), units, level)
 
 
 def paired_permutation(

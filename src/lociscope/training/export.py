@@ -76,7 +76,7 @@ def export(
     network = load_network(run.best_model)
     inputs = _comparison_inputs(recipe.data.size)
     outputs = {key: np.asarray(value) for key, value in network(inputs, training=False).items()}
-    model = _to_onnx(network)
+    model = to_onnx(network)
     difference = _compare(model, inputs, outputs["probabilities"])
     if not difference <= LARGEST_DIFFERENCE:
         raise LociscopeError(
@@ -108,7 +108,8 @@ def _comparison_inputs(size: int) -> np.ndarray:
     return np.rint(inputs * 255).astype(np.float32) / 255
 
 
-def _to_onnx(network: "keras.Model") -> bytes:
+def to_onnx(network: "keras.Model") -> bytes:
+    """The network as the bytes of an ONNX model, its outputs named as in `OUTPUTS`."""
     outputs = [key for key in OUTPUTS if key in network.output]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
