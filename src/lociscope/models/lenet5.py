@@ -7,8 +7,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from lociscope.channels import CHANNEL_NAMES
-from lociscope.models.heads import Pooling, check_options, places_head
+from lociscope.models.heads import Pooling, check_choice, check_options, places_head
+from lociscope.models.inputs import MapSubset, field_input
 
 # Table I of the paper: which of S2's six maps each of C3's sixteen maps sees.
 C3_TABLE: tuple[tuple[int, ...], ...] = (
@@ -38,27 +38,6 @@ class Subsampling(layers.Layer):
         """Halves (n, h, w, c) in height and width."""
         blocks = 4 * ops.average_pool(maps, 2, strides=2)
         return blocks * self.coefficient + self.bias
-
-
-@keras.saving.register_keras_serializable("lociscope")
-class MapSubset(layers.Layer):
-    """Picks some of the maps: the partial connection of C3.
-
-    Args:
-        maps: Numbers of the maps.
-    """
-
-    def __init__(self, maps: tuple[int, ...], **kwargs: object) -> None:
-        super().__init__(**kwargs)
-        self.maps = tuple(maps)
-
-    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        """Gives (n, h, w, len(maps))."""
-        return ops.take(x, self.maps, axis=-1)
-
-    def get_config(self) -> dict[str, object]:
-        """Keras' description of the layer."""
-        return {**super().get_config(), "maps": self.maps}
 
 
 @keras.saving.register_keras_serializable("lociscope")
@@ -118,7 +97,7 @@ def lenet5_published(classes: int = 10) -> keras.Model:
     return keras.Model(inputs, RadialBasis(classes, name="output")(state), name="lenet5_published")
 
 
-def lenet5_1998(size: int) -> keras.Model:
+def lenet5_1998(size: int, channels: str = "RGBY") -> keras.Model:
     """LeNet-5 of 1998 carried to fields; every deviation from the paper is one of these.
 
     1. Four input channels for one (C1 has 606 parameters for 156), in 0–1 for −0.1…1.175.
@@ -130,6 +109,7 @@ def lenet5_1998(size: int) -> keras.Model:
 
     Args:
         size: Side of the input in px, at least 32.
+        channels: Letters of the channels seen, of RGBY.
 
     Returns:
         The model; see `lociscope.models.build_network`.
@@ -137,53 +117,69 @@ def lenet5_1998(size: int) -> keras.Model:
     if size < 32:
         raise ValueError(f"LeNet-5 needs at least 32 px, received size {size}")
     # === Layers and functional model ===
-    inputs = layers.Input((size, size, len(CHANNEL_NAMES)), name="field")
-    outputs = places_head(_published_features(inputs), "average", dropout=0.0)
+    inputs, x = field_input(size, channels)
+    outputs = places_head(_published_features(x), "average", dropout=0.0)
     return keras.Model(inputs, outputs, name="lenet5_1998")
 
 
 def lenet5(
-    size: int, width: float = 1.0, pooling: Pooling = "average", dropout: float = 0.2, downsample: int = 1
+    size: int,
+    channels: str = "RGBY",
+    width: float = 1.0,
+    pooling: Pooling = "average",
+    dropout: float = 0.2,
+    downsample: int = 1,
+    activation: str = "relu",
+    pool: str = "max",
+    norm: str = "batch",
 ) -> keras.Model:
     """LeNet-5 with each choice brought up to date: C1, S2, C3, S4, C5, F6 remain.
 
     ReLU for tanh, batch normalisation before it, maximum for trainable subsampling, full for partial
     connection, same for valid padding, C5 and F6 as convolutions with dropout, and a head that pools the
-    evidence of all positions.
+    evidence of all positions. The options take single choices back.
 
     Args:
         size: Side of the input in px.
+        channels: Letters of the channels seen, of RGBY.
         width: Factor on the 16, 32, 120 and 84 maps, in 0.1–8.
-        pooling: `average`, `max` or `lse` (soft maximum).
+        pooling: How the head pools evidence; see `lociscope.models.heads.places_head`.
         dropout: Share of F6's features dropped in training, in 0–0.9.
         downsample: Stride of C1, 1 or 2.
+        activation: `relu` or `tanh`.
+        pool: What S2 and S4 keep of 2 × 2 pixels, `max` or `average`.
+        norm: `batch`, or `none` for a bias alone.
 
     Returns:
         The model; see `lociscope.models.build_network`.
     """
     check_options(width, dropout)
-    if downsample not in (1, 2):
-        raise ValueError(f"downsample must be 1 or 2, received {downsample}")
+    check_choice("downsample", downsample, (1, 2))
+    check_choice("activation", activation, ("relu", "tanh"))
+    check_choice("pool", pool, ("max", "average"))
+    check_choice("norm", norm, ("batch", "none"))
+    normed = norm == "batch"
+    subsampling = layers.MaxPooling2D if pool == "max" else layers.AveragePooling2D
 
     # === Layers ===
     def convolution(maps: int, kernel: int, name: str, strides: int = 1) -> list[layers.Layer]:
         return [
-            layers.Conv2D(round(maps * width), kernel, strides, padding="same", use_bias=False, name=name),
-            layers.BatchNormalization(name=f"{name}_norm"),
-            layers.ReLU(name=f"{name}_relu"),
+            layers.Conv2D(round(maps * width), kernel, strides, padding="same", use_bias=not normed, name=name),
+            *([layers.BatchNormalization(name=f"{name}_norm")] if normed else []),
+            layers.Activation(activation, name=f"{name}_{activation}"),
         ]
 
     body = [
         *convolution(16, 5, "C1", downsample),
-        layers.MaxPooling2D(name="S2"),
+        subsampling(2, name="S2"),
         *convolution(32, 5, "C3"),
-        layers.MaxPooling2D(name="S4"),
+        subsampling(2, name="S4"),
         *convolution(120, 5, "C5"),
         *convolution(84, 1, "F6"),
     ]
 
     # === Functional model ===
-    inputs = x = layers.Input((size, size, len(CHANNEL_NAMES)), name="field")
+    inputs, x = field_input(size, channels)
     for layer in body:
         x = layer(x)
     return keras.Model(inputs, places_head(x, pooling, dropout), name="lenet5")

@@ -8,20 +8,23 @@ full resolution it is one layer deep, which is where most of a network's time go
 import keras
 from keras import layers
 
-from lociscope.channels import CHANNEL_NAMES
 from lociscope.models.heads import Pooling, check_options, places_head
+from lociscope.models.inputs import field_input
 
 STAGES = ((64, 2), (128, 2), (128, 1))
 """Maps and stride of each block."""
 
 
-def small(size: int, width: float = 1.0, pooling: Pooling = "average", dropout: float = 0.3) -> keras.Model:
+def small(
+    size: int, channels: str = "RGBY", width: float = 1.0, pooling: Pooling = "average", dropout: float = 0.3
+) -> keras.Model:
     """The network of `recipes/small.toml`.
 
     Args:
         size: Side of the input in px; the evidence has a sixteenth of it.
+        channels: Letters of the channels seen, of RGBY.
         width: Factor on the numbers of maps, in 0.1–8.
-        pooling: `average`, `max` or `lse` (soft maximum).
+        pooling: How the head pools evidence; see `lociscope.models.heads.places_head`.
         dropout: Share of features dropped in training, in 0–0.9.
 
     Returns:
@@ -42,8 +45,8 @@ def small(size: int, width: float = 1.0, pooling: Pooling = "average", dropout: 
         return layers.ReLU(name=f"{name}_relu2")(layers.Add(name=f"{name}_add")([y, past]))
 
     # === Functional model ===
-    inputs = layers.Input((size, size, len(CHANNEL_NAMES)), name="field")
-    x = layers.ReLU(name="stem_relu")(convolution(inputs, round(48 * width), 7, "stem", strides=4))
+    inputs, x = field_input(size, channels)
+    x = layers.ReLU(name="stem_relu")(convolution(x, round(48 * width), 7, "stem", strides=4))
     for number, (maps, strides) in enumerate(STAGES):
         x = block(x, round(maps * width), f"block{number + 1}", strides)
     return keras.Model(inputs, places_head(x, pooling, dropout), name="small")
