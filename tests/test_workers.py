@@ -18,6 +18,22 @@ def test_in_order(workers: int | None) -> None:
     assert list(in_order(abs, range(-30, 0), workers)) == list(range(30, 0, -1))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc has these settings")
+def test_freed_memory_is_kept() -> None:
+    script = (
+        "import numpy as np, resource\n"
+        "from lociscope.workers import keep_freed_memory\n"
+        "def faults():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    for _ in range(50): [np.ones((256, 256), np.float32) + k for k in range(20)]\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "faults(); fetched = faults(); keep_freed_memory(); faults(); print(fetched, faults())\n"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    fetched, kept = map(int, said.stdout.split())
+    assert kept < fetched / 10
+
+
 def test_little_is_asked_for_ahead() -> None:
     asked = 0
 

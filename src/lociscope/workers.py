@@ -11,6 +11,8 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 WAITING = 4
 """Results held for each process."""
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+"""Numbers of glibc's settings, from malloc.h."""
 
 
 def in_order(make: "Callable[[Item], Made]", items: "Iterable[Item]", workers: int | None = 1) -> "Iterator[Made]":
@@ -32,7 +34,7 @@ def in_order(make: "Callable[[Item], Made]", items: "Iterable[Item]", workers: i
     from multiprocessing import get_context
 
     # Spawned: a fork of a process in which TensorFlow's threads run may hang.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=begin) as pool:
         waiting: deque[Future[Made]] = deque()
         try:
             for item in items:
@@ -43,6 +45,27 @@ def in_order(make: "Callable[[Item], Made]", items: "Iterable[Item]", workers: i
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def begin() -> None:
+    """What a worker does first."""
+    end_with_parent()
+    keep_freed_memory()
+
+
+def keep_freed_memory() -> None:
+    """Lets glibc keep what this process frees, instead of giving it back to the kernel and fetching it anew.
+
+    A field is drawn by way of thousands of pictures of 256 KB; the 3,900 page faults that this spares are an eighth of
+    the time of a field of 256 px (`benchmarks/simulate.py`). Other allocators are left as they are.
+    """
+    import ctypes
+    import sys
+
+    if sys.platform != "linux" or not hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        return
+    for parameter, size in ((M_MMAP_THRESHOLD, 32), (M_TRIM_THRESHOLD, 256), (M_TOP_PAD, 16)):
+        libc.mallopt(parameter, size << 20)
 
 
 def end_with_parent() -> None:

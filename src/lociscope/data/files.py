@@ -16,7 +16,7 @@ from lociscope.images.extent import one_tile
 from lociscope.images.read import read_field
 from lociscope.images.sources import Failure, FieldSource, of_catalog
 from lociscope.labels import to_multi_hot
-from lociscope.workers import end_with_parent
+from lociscope.workers import begin
 
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
@@ -79,7 +79,7 @@ def _pool(workers: int) -> "ProcessPoolExecutor":
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent)
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=begin)
 
 
 def open_files(catalog: "Catalog", spec: "InputSpec", failures: list[Failure], workers: int = 1) -> Packed:

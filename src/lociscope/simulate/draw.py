@@ -185,10 +185,10 @@ class Canvas:
         values = rng.standard_normal((coarse, coarse), dtype=np.float32)
         rows, weights = _spline(self.size, spacing)
         shift = weights.T[:, :, None]
-        tall = sum(shift[k] * values[rows + k] for k in range(4))
-        tall = np.ascontiguousarray(np.asarray(tall, np.float32).T)
-        square = sum(shift[k] * tall[rows + k] for k in range(4))
-        return np.asarray(square, np.float32).T / np.float32(SPLINE_POWER)
+        tall = np.ascontiguousarray(_blended(values, rows, shift).T)
+        square = _blended(tall, rows, shift)
+        square /= np.float32(SPLINE_POWER)
+        return square.T
 
     def seen(self, image: Image) -> float:
         """How bright a picture of unit brightness still is when nothing below `SEEN` is resolved, 0.45–1."""
@@ -228,6 +228,14 @@ def enlarge(image: Image, size: int) -> Image:
     high = np.minimum(low + 1, side - 1)
     tall = np.ascontiguousarray((image[low] * (1 - part) + image[high] * part).T)
     return np.asarray((tall[low] * (1 - part) + tall[high] * part).T, np.float32)
+
+
+def _blended(values: Image, rows: NDArray[np.intp], weights: Image) -> Image:
+    """Rows between the rows of `values`: the sum of four that follow one another, each with its weight."""
+    total: Image = weights[0] * values[rows]
+    for k in range(1, 4):
+        total += weights[k] * values[rows + k]
+    return total
 
 
 @lru_cache(maxsize=256)

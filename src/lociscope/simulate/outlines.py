@@ -121,21 +121,31 @@ def _stretched(y: Image, x: Image, tails: Values) -> Image:
     reach = np.ones_like(scale)
     for angle, length in tails:
         if length > 0.03:
-            toward = np.maximum((y * np.sin(angle) + x * np.cos(angle)) * scale, 0)
+            toward = y * np.sin(angle)  # in place: this runs for every cell of every field
+            toward += x * np.cos(angle)
+            toward *= scale
+            np.maximum(toward, 0, out=toward)
             for _ in range(3):
                 toward *= toward
-            reach += length * toward
+            toward *= length
+            reach += toward
     return reach
 
 
 def _ellipse(y: Image, x: Image, angle: float, long: float, wide: float, pointed: float) -> Image:
     """0 in the centre, 1 on the outline of an ellipse, or of a rhombus where `pointed` is 1."""
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    u, v = (x * cos + y * sin) / np.float32(long), (y * cos - x * sin) / np.float32(wide)
-    round_ = np.sqrt(u * u + v * v)
-    if pointed <= 0:
-        return round_
-    return np.float32(1 - pointed) * round_ + np.float32(0.85 * pointed) * (np.abs(u) + np.abs(v))
+    u, v = x * cos, y * cos  # in place: this runs twice for every cell of every field
+    u += y * sin
+    v -= x * sin
+    u /= np.float32(long)
+    v /= np.float32(wide)
+    shape: Image = u * u
+    shape += v * v
+    np.sqrt(shape, out=shape)
+    if pointed > 0:
+        shape = np.float32(1 - pointed) * shape + np.float32(0.85 * pointed) * (np.abs(u) + np.abs(v))
+    return shape
 
 
 def _nucleus(cells: Cells, row: int, y: Image, x: Image, bean: float) -> Image:
