@@ -1,0 +1,206 @@
+"""What is compared: Runs, and folders of folds with their out-of-fold Predictions, each read as one candidate."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lociscope.decide.checks import checked_probability
+from lociscope.errors import LociscopeError
+from lociscope.labels import to_multi_hot
+from lociscope.run import Run
+from lociscope.storage import check_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from lociscope.models.cost import Cost
+    from lociscope.recipe import Recipe
+
+FOLDS = "folds.json"
+"""Tells a folder of `lociscope train --folds`."""
+FOLDS_SCHEMA = 1
+OF_NO_EFFECT = ("schema", "note")
+"""Keys of a recipe that change nothing."""
+NOTHING = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A Run, or the folds of one recipe.
+
+    Attributes:
+        name: As it is called among the others.
+        folder: Where it lies.
+        runs: The Run, or one of each fold.
+        recipe: Of the (first) Run.
+        data: Where the fields came from, in words.
+        learned: Fields that the (first) Run learned from.
+        parameters: Numbers of one network; None of the features recipe, which has none.
+        size: Bytes of the networks on disk.
+        histories: Of each Run, one mapping an epoch.
+        ids: Names of the n fields that were predicted by a network that had not seen them.
+        truth: (n, 28) of uint8.
+        probability: (n, 28) of float64 in 0–1.
+        groups: (n,) names of specimens or antibodies; None where each field is by itself, or nothing is known.
+        scores: What others measured on it, as `Run.scores` gives it.
+        cost: What its (first) network costs; None where unknown.
+    """
+
+    name: str
+    folder: Path
+    runs: "tuple[Run, ...]"
+    recipe: "Recipe"
+    data: str
+    learned: int
+    parameters: int | None
+    size: int
+    histories: tuple[list[dict[str, float]], ...]
+    ids: tuple[str, ...]
+    truth: np.ndarray
+    probability: np.ndarray
+    groups: np.ndarray | None
+    scores: "Mapping[str, Mapping[str, Mapping[str, float]]]"
+    cost: "Cost | None" = None
+
+    @property
+    def minutes(self) -> float:
+        """Of training, all folds together."""
+        return sum(row.get("seconds", 0.0) for history in self.histories for row in history) / 60
+
+    @property
+    def epochs(self) -> str:
+        """`14 of 20`: where the validation loss was least, and how many there were; of folds the span of both."""
+        ends = sorted({len(history) for history in self.histories})
+        best = sorted({int(min(history, key=lambda row: row["val_loss"])["epoch"]) for history in self.histories})
+        return f"{_span(best)} of {_span(ends)}"
+
+
+def _span(numbers: list[int]) -> str:
+    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}–{numbers[-1]}"
+
+
+def read_candidate(folder: Path, name: str) -> Candidate:
+    """Reads a finished Run of a network or of the features recipe, or a folder of folds.
+
+    Args:
+        folder: What to read.
+        name: How to call it.
+
+    Raises:
+        LociscopeError: It is no Run, is not finished, or is damaged.
+    """
+    runs = _runs(folder)
+    first, whole = runs[0], Run(folder)
+    predictions, labels, group_of = whole.predictions(), whole.truth(), whole.groups()
+    unknown = next((field for field in predictions.ids if field not in labels), None)
+    if unknown is not None or len(predictions) < 2:
+        had = f"no label of '{unknown}'" if unknown is not None else f"{len(predictions)} validation field(s)"
+        raise LociscopeError(f"Run '{folder}' has {had}, so it cannot be scored. Train again with more fields.")
+    order = sorted(range(len(predictions)), key=lambda row: predictions.ids[row])
+    predictions = predictions.take(order)
+    groups = np.array([group_of.get(field, field) for field in predictions.ids])
+    truth = to_multi_hot([labels[field] for field in predictions.ids])
+    environment, histories = first.environment(), tuple(run.history() for run in runs)
+    if not all(histories):
+        raise LociscopeError(f"Run '{folder}' has a history without an epoch. Train again.")
+    return Candidate(
+        name=name,
+        folder=folder,
+        runs=runs,
+        recipe=first.recipe(),
+        data=environment.data,
+        learned=environment.fields.get("train", 0),
+        parameters=environment.parameters or None,
+        size=sum(_size(run) for run in runs),
+        histories=histories,
+        ids=tuple(predictions.ids),
+        truth=truth,
+        probability=checked_probability(np.asarray(predictions.probability, np.float64), truth),
+        groups=groups if 1 < len(set(groups.tolist())) < len(groups) else None,
+        scores=whole.scores(),
+    )
+
+
+def _runs(folder: Path) -> tuple[Run, ...]:
+    """The one Run, or those of the folds; all finished."""
+    about = folder / FOLDS
+    if not about.is_file():
+        return (Run.open(folder),)
+    try:
+        values = json.loads(about.read_text(encoding="utf-8"))
+        check_schema(values.get("schema"), FOLDS_SCHEMA, f"'{about}'")
+        number = int(values["k"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise LociscopeError(f"'{about}' cannot be read ({error}). Train the folds again.") from error
+    if number < 1:
+        raise LociscopeError(f"'{about}' names {number} folds. Train the folds again.")
+    return tuple(Run.open(folder / f"fold{each}") for each in range(number))
+
+
+def _size(run: Run) -> int:
+    kept = (path for path in (run.best_model, run.best_features) if path.is_file())
+    return sum(path.stat().st_size for path in kept)
+
+
+def names_of(folders: "Sequence[Path]") -> list[str]:
+    """A name for each folder: its own, with as many of its parents as tell it from the others."""
+    parts = [folder.resolve().parts for folder in folders]
+    return [
+        next(
+            (
+                "/".join(own[-depth:])
+                for depth in range(1, len(own))
+                if sum(other[-depth:] == own[-depth:] for other in parts) == 1
+            ),
+            "/".join(own[1:]),
+        )
+        for own in parts
+    ]
+
+
+# === What differs ===
+
+
+def flat(values: "Mapping[str, Any]", prefix: str = "") -> dict[str, Any]:
+    """Nested values by dotted key; those of an array by the place from 1: `stages.1.epochs`."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        inner = dict(enumerate(value, start=1)) if isinstance(value, list | tuple) else value
+        if isinstance(inner, dict):
+            found |= flat({str(each): inner[each] for each in inner}, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def changes(recipe: "Recipe", before: "Recipe") -> list[tuple[str, str, str]]:
+    """What differs between two recipes: dotted key, value before, value now; a dash where there was none.
+
+    Args:
+        recipe: The later one.
+        before: What it is compared with.
+    """
+    now, then = (flat(each.model_dump(by_alias=True)) for each in (recipe, before))
+    keys = [*now, *(key for key in then if key not in now)]
+    return [
+        (key, _word(then, key), _word(now, key))
+        for key in keys
+        if key not in OF_NO_EFFECT and _word(then, key) != _word(now, key)
+    ]
+
+
+def _word(values: "Mapping[str, Any]", key: str) -> str:
+    if key not in values:
+        return NOTHING
+    value = values[key]
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def in_words(differences: "Iterable[tuple[str, str, str]]") -> str:
+    """`train.epochs 5 → 20, train.loss bce → focal`."""
+    return ", ".join(f"{key} {then} → {now}" for key, then, now in differences)
