@@ -36,7 +36,7 @@ def learning_curves(history: "Sequence[Mapping[str, float]]") -> "Markup":
         raise MissingExtraError("Learning curves", "report") from error
     figure = Figure(figsize=(4.6, 2.5), layout="constrained")
     axes = figure.add_subplot()
-    _plain(axes)
+    plain(axes)
     for key, name, colour, dashes in LINES:
         epochs, losses = [row["epoch"] for row in history], [row[key] for row in history]
         axes.plot(epochs, losses, dashes, color=colour, linewidth=1.8, marker="o" if len(history) < 3 else "")
@@ -74,7 +74,8 @@ def to_svg(figure: "Figure") -> "Markup":
     return Markup(svg)  # noqa: S704 - our own drawing; matplotlib escapes its texts
 
 
-def _plain(axes: "Axes") -> None:
+def plain(axes: "Axes") -> None:
+    """The house's axes: a line below, a grid across, few ticks, and the placeholders' colours."""
     from matplotlib.ticker import MaxNLocator
 
     axes.spines[["top", "right", "left"]].set_visible(False)
