@@ -19,6 +19,7 @@ NETWORKS: dict[str, str] = {
     "lenet5-1998": "lociscope.models.lenet5:lenet5_1998",
     "lenet5": "lociscope.models.lenet5:lenet5",
     "small": "lociscope.models.small:small",
+    "pretrained": "lociscope.models.pretrained:pretrained",
 }
 """Name in recipes → the function that builds it. A new network is one file here and one line."""
 

@@ -1,0 +1,154 @@
+"""The networks of `keras.applications`, on four channels: their weights fetched, cached and checked by Keras.
+
+Each wants its pictures another way, `preprocess_input` of its module or layers of its own; here that is one affine
+layer in the graph, so that a bundle takes fields in 0–1 whatever it is made of.
+"""
+
+import inspect
+import warnings
+from typing import TYPE_CHECKING, NamedTuple
+
+import keras
+import numpy as np
+from keras import layers
+
+from lociscope.errors import LociscopeError, UsageError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Widen = Callable[[np.ndarray], np.ndarray]
+
+
+class Affine(NamedTuple):
+    """What a network does to pictures in 0–1 before its first convolution, by red, green, blue: scale · x + offset.
+
+    Attributes:
+        scale: Factors.
+        offset: Summands.
+        reversed: Whether its first kernel takes blue, green, red.
+    """
+
+    scale: tuple[float, float, float]
+    offset: tuple[float, float, float]
+    reversed: bool = False
+
+
+_MEAN, _SPREAD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+TORCH = Affine(tuple(1 / _SPREAD), tuple(-_MEAN / _SPREAD))
+CAFFE = Affine((255.0,) * 3, (-123.68, -116.779, -103.939), reversed=True)
+UNIT = Affine((2.0,) * 3, (-1.0,) * 3)
+"""To −1…1; the modes `torch`, `caffe` and `tf` of keras.applications.imagenet_utils, whose figures these are."""
+AFFINES = {
+    **dict.fromkeys(("densenet", "efficientnet", "efficientnet_v2"), TORCH),
+    **dict.fromkeys(("resnet", "vgg16", "vgg19"), CAFFE),
+    **dict.fromkeys(("resnet_v2", "mobilenet", "mobilenet_v2", "mobilenet_v3", "nasnet", "xception"), UNIT),
+    **dict.fromkeys(("inception_v3", "inception_resnet_v2"), UNIT),
+}
+"""By module of keras.applications. ConvNeXt is not among them: its layers are none of Keras' public ones."""
+LARGE_V2 = Affine((255 / 128,) * 3, (-1.0,) * 3)
+"""What EfficientNetV2 S, M and L do; B0 to B3 do as `TORCH`."""
+
+
+def names() -> list[str]:
+    """The names that are known."""
+    return [name for name in dir(keras.applications) if name[0].isupper() and _module(name) in AFFINES]
+
+
+def application_features(name: str, x: keras.KerasTensor, channels: str) -> keras.KerasTensor:
+    """The network without its classifier.
+
+    Args:
+        name: A name of `keras.applications`.
+        x: (n, h, w, len(channels)) in 0–1.
+        channels: Letters of its channels, some of RGBY.
+
+    Returns:
+        The last feature map, (n, h / 32, w / 32, d).
+
+    Raises:
+        UsageError: There is no such network.
+    """
+    if name not in names():
+        raise UsageError(f"No backbone {name!r}.{nearest(name, ('efficientnet-lite0', *names()))}")
+    affine = affine_of(name)
+    scale = [_of_letter(affine.scale, letter) for letter in channels]
+    offset = [_of_letter(affine.offset, letter) for letter in channels]
+    if _module(name) == "efficientnet":  # it begins by dividing by 255, and then with a Normalization not fitted
+        scale, offset = [255 * number for number in scale], [255 * number for number in offset]
+    return _built(name, input_tensor=layers.Rescaling(scale, offset, name="scaled")(x)).output
+
+
+def affine_of(name: str) -> Affine:
+    """What the network does to its pictures."""
+    large = name in ("EfficientNetV2S", "EfficientNetV2M", "EfficientNetV2L")
+    return LARGE_V2 if large else AFFINES[_module(name)]
+
+
+def load_application(model: keras.Model, name: str, size: int, widen: "Widen") -> None:
+    """Puts the weights of ImageNet, which Keras fetches and keeps, into what `application_features` made.
+
+    Args:
+        model: A model that holds its layers, and no other with weights.
+        name: The same name.
+        size: Side of the input in px.
+        widen: Makes the first kernel (h, w, c, maps) of (h, w, 3, maps) for red, green, blue.
+
+    Raises:
+        LociscopeError: The weights cannot be fetched, or have another hash than Keras expects.
+    """
+    source = _fetched(name, size)
+    order = slice(None, None, -1 if affine_of(name).reversed else 1)
+    first = True
+    for ours, theirs in zip(_weighty(model), _weighty(source), strict=True):
+        weights = theirs.get_weights()
+        if first:
+            weights[0] = widen(weights[0][:, :, order])
+        ours.set_weights(weights)
+        first = False
+
+
+def _fetched(name: str, size: int) -> keras.Model:
+    talks = keras.config.is_interactive_logging_enabled()
+    keras.config.disable_interactive_logging()  # it would tell of its download on stdout
+    try:
+        return _built(name, weights="imagenet", input_shape=(size, size, 3))
+    except ValueError as error:
+        if "hash" not in str(error):  # such as a size too small
+            raise
+        raise LociscopeError(
+            f"The ImageNet weights of {name} that were fetched are not the published ones ({error}). "
+            f"Fetch them again, or use {_OFFLINE}."
+        ) from error
+    except Exception as error:  # Keras raises a bare Exception where an address cannot be reached
+        reason = " ".join(str(error).split())[:200]
+        raise LociscopeError(f"The ImageNet weights of {name} cannot be fetched ({reason}). Use {_OFFLINE}.") from error
+    finally:
+        if talks:
+            keras.config.enable_interactive_logging()
+
+
+_OFFLINE = 'backbone = "efficientnet-lite0", whose weights come with the extra \'train\', or weights = "none"'
+
+
+def _built(name: str, weights: str | None = None, **arguments: object) -> keras.Model:
+    function = getattr(keras.applications, name)
+    if "include_preprocessing" in inspect.signature(function).parameters:
+        arguments["include_preprocessing"] = False
+    with warnings.catch_warnings():  # MobileNet warns of sizes other than those it was trained at
+        warnings.simplefilter("ignore", UserWarning)
+        return function(include_top=False, weights=weights, **arguments)
+
+
+def _weighty(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers with weights, but for a Normalization: ours keeps to what `scaled` has done."""
+    return [layer for layer in model.layers if layer.weights and not isinstance(layer, layers.Normalization)]
+
+
+def _of_letter(numbers: tuple[float, float, float], letter: str) -> float:
+    """A colour's number; for the fourth channel, their mean."""
+    return float(np.mean(numbers) if letter == "Y" else numbers["RGB".index(letter)])
+
+
+def _module(name: str) -> str:
+    return str(getattr(keras.applications, name).__module__).rpartition(".")[2]
