@@ -3,8 +3,9 @@
 from typing import Any, Literal, get_args, get_origin
 
 from lociscope.recipe import Recipe
+from lociscope.tomlfile import model_at
 
-TABLES = ("network", "data", "augment", "train", "decide")
+TABLES = ("network", "data", "augment", "train", "decide", "stages")
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 HEAD = """# Recipes
 
@@ -13,7 +14,8 @@ be one line; an unknown key is an error that names the nearest right one. `locis
 by its name or any `.toml` by its path, and `--set train.epochs=3` replaces one value. The Run keeps the recipe as
 resolved.
 
-`schema`, before the first table, is 1. The other keys of `[network]` are the options of the network that `name` names:
+Before the first table stand `schema`, which is 1, and `note`, a text: what was changed and why. Logbooks show it, and it
+has no effect. The other keys of `[network]` are the options of the network that `name` names:
 
 | network | options | what it is |
 |---|---|---|
@@ -24,6 +26,11 @@ resolved.
 no network: compartment features with logistic regression and boosted trees; of `[data]` it heeds `fields`, \
 `drawn_size`, `seed`, `balance` and `valid`, of `[train]` the seed |
 """
+
+STAGES = """May come several times, or not at all: then `[train]`'s `epochs` and `learning_rate` are the only stage. The layers before
+the first one whose name begins with `from` stay as they are, and their batch normalisation uses the statistics that it
+has. `head` is what follows the features, `all` is every layer. Each stage begins with the best weights so far, a new
+optimiser and its own schedule."""
 
 
 def allowed(field: Any) -> str:  # noqa: ANN401 - pydantic's FieldInfo, whose metadata is of any kind
@@ -41,14 +48,20 @@ def allowed(field: Any) -> str:  # noqa: ANN401 - pydantic's FieldInfo, whose me
     return ", ".join(limits)
 
 
+def default(field: Any) -> str:  # noqa: ANN401 - pydantic's FieldInfo
+    """What holds where the key is not written."""
+    return "must be written" if field.is_required() else f"`{str(field.default).lower()}`"
+
+
 def table(name: str) -> str:
     """One table of the recipe, as a section of the page."""
-    model: Any = Recipe.model_fields[name].annotation
+    model: Any = model_at(Recipe, [name])
     rows = [
-        f"| `{key}` | `{str(field.default).lower()}` | {allowed(field)} | {field.description} |"
+        f"| `{field.alias or key}` | {default(field)} | {allowed(field)} | {field.description} |"
         for key, field in model.model_fields.items()
     ]
-    return "\n".join([f"## `[{name}]`", "", "| key | default | values | meaning |", "|---|---|---|---|", *rows, ""])
+    head = [f"## `[[{name}]]`", "", STAGES] if name == "stages" else [f"## `[{name}]`"]
+    return "\n".join([*head, "", "| key | default | values | meaning |", "|---|---|---|---|", *rows, ""])
 
 
 def page() -> str:

@@ -13,6 +13,8 @@ from lociscope.tomlfile import read_toml, sentence_of
 
 SCHEMA = 1
 SHIPPED = Path(__file__).parent / "recipes"
+TUNE = "tune"
+"""The table of a recipe file that says what `lociscope tune` may vary; it is no part of the recipe."""
 
 
 class _Section(BaseModel):
@@ -92,15 +94,35 @@ class Train(_Section):
     )
     most_repeats: float = Field(4.0, ge=1, le=100, description="Most often that one field is seen in an epoch.")
     optimizer: Literal["adam", "sgd"] = Field("adam", description="AdamW, or SGD with momentum 0.9.")
-    learning_rate: float = Field(1e-3, gt=0, le=10, description="Peak learning rate; cosine decay to 1 % of it.")
+    learning_rate: float = Field(1e-3, gt=0, le=10, description="Peak learning rate.")
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine", description="After the warm-up the rate falls to 1 % along a cosine, or stays."
+    )
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps in which the rate rises from 0.")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="AdamW's decoupled decay.")
-    loss: Literal["bce", "focal"] = Field("bce", description="Binary cross-entropy, or focal (gamma 2).")
+    loss: Literal["bce", "focal", "asymmetric", "soft_f1"] = Field(
+        "bce", description="Binary cross-entropy, focal (gamma 2), asymmetric, or half soft macro-F1."
+    )
+    ema: float = Field(0.0, ge=0, lt=1, description="Decay of the weights' moving average, which is kept; 0 off.")
+    patience: int = Field(
+        0, ge=0, le=10_000, description="Epochs without a better val_loss before a stage ends; 0 waits for its last."
+    )
     precision: Literal["float32", "mixed_bfloat16"] = Field(
         "float32", description="Numbers of the training's steps; bfloat16 is faster where the processor has it."
     )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of weights, order and augmentation.")
     checkpoint_steps: int = Field(200, ge=1, description="Steps between two checkpoints.")
+    devices: int = Field(1, ge=1, le=64, description="GPUs (or virtual CPUs) that share each batch.")
+
+
+class Stage(_Section):
+    """`[[stages]]`: a part of the training in which the first layers stay as they are."""
+
+    from_: str = Field(
+        alias="from", min_length=1, description="`head`, `all`, or how the name of the first layer that learns begins."
+    )
+    epochs: int = Field(ge=1, le=10_000, description="Passes over the training fields.")
+    learning_rate: float = Field(gt=0, le=10, description="Peak learning rate of the stage.")
 
 
 class Decide(_Section):
@@ -116,11 +138,13 @@ class Recipe(_Section):
     """A whole recipe; every key has a default."""
 
     schema_: Annotated[int, Field(alias="schema")] = SCHEMA
+    note: str = Field("", description="What was changed, and why; shown in logbooks, and of no effect.")
     network: Network = Network()
     data: Data = Data()
     augment: Augment = Augment()
     train: Train = Train()
     decide: Decide = Decide()
+    stages: tuple[Stage, ...] = Field((), strict=False)
 
     @model_validator(mode="after")
     def _percentiles_in_order(self) -> Self:
@@ -143,6 +167,7 @@ class Recipe(_Section):
             LociscopeError: There is no such recipe, it is no TOML, is of a newer schema, or a key or value is wrong.
         """
         values = read_toml(name, SHIPPED, "recipe")
+        values.pop(TUNE, None)
         for key, value in (changes or {}).items():
             _set(values, key, value)
         return cls.check(values, f"Recipe '{name}'")
@@ -158,7 +183,11 @@ class Recipe(_Section):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise UsageError(sentence_of(error, what, cls)) from error
+            raise UsageError(sentence_of(error, what, cls, "Write it into the recipe.")) from error
+
+    def same_training(self, other: "Recipe") -> bool:
+        """Whether another recipe makes the same network of the same fields: only the notes may differ."""
+        return self.model_copy(update={"note": ""}) == other.model_copy(update={"note": ""})
 
     def write(self, path: Path) -> None:
         """Writes the recipe with every key, as a TOML that `read` takes.

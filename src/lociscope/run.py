@@ -1,8 +1,9 @@
 """The Run: the folder of one training."""
 
 import csv
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -41,8 +42,8 @@ class Run:
 
     Attributes:
         folder: Holds `recipe.toml`, `environment.json`, `history.csv`, `checkpoints/`, and when finished
-            `best.keras` (of the features recipe `best.npz`), `predictions.parquet` and `truth.csv` of the
-            validation fields, and `DONE`.
+            `best.keras` (of the features recipe `best.npz`), `predictions.parquet`, `truth.csv` and `groups.csv` of
+            the validation fields, and `DONE`; `scores/` holds what others measured on it.
     """
 
     folder: "Path"
@@ -102,6 +103,11 @@ class Run:
         return self.folder / "truth.csv"
 
     @property
+    def groups_file(self) -> "Path":
+        """Specimen or antibody of the same fields, `Id,Group`."""
+        return self.folder / "groups.csv"
+
+    @property
     def done(self) -> bool:
         """Whether the training came to its end."""
         return (self.folder / "DONE").is_file()
@@ -146,3 +152,42 @@ class Run:
     def truth(self) -> dict[str, tuple[int, ...]]:
         """Labels of the fields that the training did not see, by id."""
         return read_labels(self.truth_file)
+
+    def groups(self) -> dict[str, str]:
+        """Specimen, antibody or own name of the same fields, by id; empty in a Run of before they were kept.
+
+        Raises:
+            LociscopeError: The file is damaged.
+        """
+        try:
+            with self.groups_file.open(newline="", encoding="utf-8") as lines:
+                return {row["Id"]: row["Group"] for row in csv.DictReader(lines)}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, csv.Error) as error:
+            raise LociscopeError(f"Run '{self.folder}': groups.csv cannot be read ({error}). Train again.") from error
+
+    def scores(self) -> dict[str, dict[str, dict[str, float]]]:
+        """What was measured on the Run elsewhere: each `scores/<name>.json`, by its name.
+
+        Returns:
+            For each name, for each measure, its `value`, `low`, `high` and `n`.
+
+        Raises:
+            LociscopeError: A file is no such table.
+        """
+        found = {}
+        for path in sorted((self.folder / "scores").glob("*.json")):
+            try:
+                table = json.loads(path.read_text(encoding="utf-8"))
+                found[path.stem] = {measure: _score(said) for measure, said in table.items()}
+            except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+                raise LociscopeError(
+                    f"'{path}' is no table of scores ({error}). Write {{measure: {{value, low, high, n}}}}."
+                ) from error
+        return found
+
+
+def _score(said: dict[str, Any]) -> dict[str, float]:
+    """One measure; null is what could not be measured."""
+    return {key: float("nan" if said[key] is None else said[key]) for key in ("value", "low", "high", "n")}

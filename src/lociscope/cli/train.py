@@ -12,9 +12,13 @@ from lociscope.cli import console
 from lociscope.errors import Exit, LociscopeError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lociscope.images.sources import Failure
     from lociscope.recipe import Recipe
     from lociscope.run import Run
+
+    OnEpoch = Callable[[dict[str, float]], None]
 
 PACKED = "packed"
 """Folder in the Run where its fields lie prepared while it trains."""
@@ -33,6 +37,15 @@ def train(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The Run to make or to go on with; runs/<recipe>-<time>.")
     ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            "--store",
+            metavar="DIR",
+            envvar="LOCISCOPE_STORE",
+            help="Keep prepared fields here, for others too.",
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw or read fields.")] = 2,
 ) -> None:
     """Train a network. Cut off and given again with the same -o, it goes on to the same weights."""
@@ -42,15 +55,34 @@ def train(
     folder = output or Path("runs") / f"{Path(recipe).stem}-{datetime.now():%Y%m%d-%H%M%S}"
     if output is None:
         console.note(f"Run '{folder}'; if it is cut off, it goes on with -o '{folder}'")
-    failures = fit_run(resolved, catalog, folder, workers)
+    failures = fit_run(resolved, catalog, folder, workers, store)
     print(folder)
     if failures:
         console.tell_failures(failures, folder / FAILURES)
         raise typer.Exit(Exit.SOME_FAILED)
 
 
-def fit_run(recipe: "Recipe", catalog: Path | None, folder: Path, workers: int) -> "list[Failure]":
-    """Packs the fields, trains, and leaves a finished Run; returns the fields that could not be read."""
+def fit_run(
+    recipe: "Recipe",
+    catalog: Path | None,
+    folder: Path,
+    workers: int,
+    store: Path | None = None,
+    on_epoch: "OnEpoch | None" = None,
+) -> "list[Failure]":
+    """Packs the fields, trains, and leaves a finished Run.
+
+    Args:
+        recipe: What to train and how.
+        catalog: Labelled fields; None draws them.
+        folder: The Run.
+        workers: Processes that draw or read.
+        store: Where prepared fields are kept for other trainings; None keeps them in the Run until it is finished.
+        on_epoch: Called with each row of the history; what it raises leaves the Run unfinished.
+
+    Returns:
+        The fields that could not be read.
+    """
     from lociscope.data.pipeline import steps_per_epoch
     from lociscope.data.sets import training_sets
     from lociscope.images.sources import write_failures
@@ -63,20 +95,27 @@ def fit_run(recipe: "Recipe", catalog: Path | None, folder: Path, workers: int) 
         shutil.rmtree(folder / PACKED, ignore_errors=True)
         return _read_failures(folder)
     if recipe.network.name == NAME:
-        return _fit_features(recipe, catalog, folder, workers)
+        return _fit_features(recipe, catalog, folder, workers, store, on_epoch)
     build_network(recipe.network.name, recipe.data.size, recipe.network.options)  # refuses before the long part
     failures: list[Failure] = []
     with console.progress("preparing fields") as tell:
-        sets = training_sets(recipe, catalog, folder / PACKED, failures, workers, tell)
+        sets = training_sets(recipe, catalog, folder / PACKED, failures, workers, tell, store)
     write_failures(failures, folder / FAILURES)
     total = recipe.train.epochs * steps_per_epoch(sets.train, recipe)
     with console.progress("training") as tell:
-        fit(recipe, *sets, folder, lambda step, text: tell(step, total, text))
+        fit(recipe, *sets, folder, lambda step, text: tell(step, total, text), on_epoch)
     shutil.rmtree(folder / PACKED, ignore_errors=True)
     return failures
 
 
-def _fit_features(recipe: "Recipe", catalog: Path | None, folder: Path, workers: int) -> "list[Failure]":
+def _fit_features(
+    recipe: "Recipe",
+    catalog: Path | None,
+    folder: Path,
+    workers: int,
+    store: Path | None,
+    on_epoch: "OnEpoch | None",
+) -> "list[Failure]":
     """The same for the features recipe, which has no network: measures the fields, fits its heads."""
     from lociscope.images.sources import list_failures
     from lociscope.training.fit_features import fit_features, measured_sets, steps
@@ -84,11 +123,11 @@ def _fit_features(recipe: "Recipe", catalog: Path | None, folder: Path, workers:
     total = steps(recipe)  # refuses wrong options before the long part
     failures: list[Failure] = []
     with console.progress("measuring fields") as tell:
-        sets = measured_sets(recipe, catalog, folder / PACKED, failures, workers, tell)
+        sets = measured_sets(recipe, catalog, folder / PACKED, failures, workers, tell, store)
     if failures:
         list_failures(failures, folder / FAILURES)
     with console.progress("training") as tell:
-        fit_features(recipe, sets, folder, lambda step, text: tell(step, total, text))
+        fit_features(recipe, sets, folder, lambda step, text: tell(step, total, text), on_epoch)
     shutil.rmtree(folder / PACKED, ignore_errors=True)
     return failures
 
@@ -103,7 +142,7 @@ def _finished(recipe: "Recipe", catalog: Path | None, folder: Path) -> bool:
         if folder.exists() and any(path.name[0] != "." and path.name not in mine for path in folder.iterdir()):
             raise LociscopeError(f"'{folder}' exists and is no Run. Name another folder with -o.")
         return False
-    if run.recipe() != recipe:
+    if not run.recipe().same_training(recipe):
         raise LociscopeError(f"'{folder}' is a Run of another recipe. Name another folder with -o.")
     if run.done and not _same_fields(run, catalog):
         raise LociscopeError(f"'{folder}' is a finished Run on other fields. Name another folder with -o.")

@@ -66,6 +66,7 @@ def pack(
     spec: "InputSpec",
     failures: "list[Failure] | None" = None,
     progress: "Callable[[int, int], None] | None" = None,
+    wait: bool = False,
 ) -> Packed:
     """Packs fields into a folder, goes on where an earlier call was cut off, or opens what was packed there.
 
@@ -77,6 +78,7 @@ def pack(
         spec: Height and width of each.
         failures: Filled with those that cannot be read, now or when they were packed.
         progress: Called with (done, total).
+        wait: Whether to wait while another process packs there.
 
     Returns:
         The packed fields.
@@ -88,7 +90,7 @@ def pack(
     each = (spec.height, spec.width, len(CHANNEL_NAMES))
     if not (folder / "pack.json").is_file():
         try:
-            with half_packed(folder, key, each) as half:
+            with half_packed(folder, key, each, wait) as half:
                 if half is not None:
                     for item in fields(len(half.items)):
                         half.add(item)

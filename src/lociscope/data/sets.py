@@ -13,6 +13,7 @@ from lociscope.data.fresh import Fresh
 from lociscope.data.pack import Packed, pack, prepare_catalog
 from lociscope.data.simulated import prepare_simulated
 from lociscope.data.split import hold_out
+from lociscope.data.store import place_in
 from lociscope.errors import LociscopeError
 from lociscope.simulate import VERSION
 from lociscope.simulate.field import FIELDS_PER_SPECIMEN
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lociscope.images.sources import Failure
-    from lociscope.recipe import Recipe
+    from lociscope.recipe import Data, Recipe
 
 
 class TrainingSets(NamedTuple):
@@ -39,6 +40,22 @@ class TrainingSets(NamedTuple):
     source: str
 
 
+class Known(NamedTuple):
+    """All fields that a training may see, not yet parted.
+
+    Attributes:
+        fields: The fields.
+        split: Their Catalog's column, by id; empty where they are drawn.
+        fold: Likewise.
+        source: Where they came from, for the record.
+    """
+
+    fields: Packed
+    split: dict[str, str | None]
+    fold: dict[str, int | None]
+    source: str
+
+
 def training_sets(
     recipe: "Recipe",
     catalog: "Path | None",
@@ -46,6 +63,7 @@ def training_sets(
     failures: "list[Failure]",
     workers: int = 1,
     progress: "Callable[[int, int], None] | None" = None,
+    store: "Path | None" = None,
 ) -> TrainingSets:
     """Packs a recipe's fields into a folder, once, and parts them.
 
@@ -57,39 +75,77 @@ def training_sets(
         failures: Filled with the fields that cannot be read.
         workers: Processes that draw.
         progress: Called with (done, total).
+        store: Keeps them in place of `folder`, for all trainings that want the same pixels.
 
     Raises:
         LociscopeError: The Catalog holds no label, or fewer than two fields can be read.
     """
+    if catalog is None and recipe.data.fresh:
+        return _fresh_sets(recipe, folder, workers, progress, store)
+    return parted(known_fields(recipe, catalog, folder, failures, workers, progress, store), recipe)
+
+
+def known_fields(
+    recipe: "Recipe",
+    catalog: "Path | None",
+    folder: "Path",
+    failures: "list[Failure]",
+    workers: int = 1,
+    progress: "Callable[[int, int], None] | None" = None,
+    store: "Path | None" = None,
+) -> Known:
+    """Packs a recipe's fields as `training_sets` does, and leaves them whole.
+
+    Raises:
+        LociscopeError: The Catalog holds no label, no field can be read, or the recipe draws others in every epoch.
+    """
+    settings = recipe.data
     if catalog is None:
-        return _simulated_sets(recipe, folder, workers, progress)
-    table, spec = labelled_fields(catalog), recipe.data.input
-    if recipe.data.pack:
+        if settings.fresh:
+            raise LociscopeError("data.fresh draws other fields in every epoch, which cannot be folded. Set it false.")
+        packed = _simulated(settings, folder, workers, progress, store)
+        return Known(packed, {}, {}, f"{settings.fields} simulated fields of seed {settings.seed}")
+    table, spec = labelled_fields(catalog), settings.input
+    if settings.pack:
         key = {"catalog": hashlib.sha256(catalog.read_bytes()).hexdigest(), "input": msgspec.to_builtins(spec)}
-        read = partial(prepare_catalog, table, spec, workers)
-        packed = pack(folder, key, len(table), read, spec, failures, progress)
+        read, place = partial(prepare_catalog, table, spec, workers), place_in(store, key) if store else folder
+        packed = pack(place, key, len(table), read, spec, failures, progress, wait=store is not None)
     else:
         packed = open_files(table, spec, failures, workers)
-    split = {entry.id: entry.split for entry in table}
-    return parted(packed, split, recipe, f"Catalog '{catalog.name}'")
+    return Known(packed, *columns_of(table), f"Catalog '{catalog.name}'")
 
 
-def _simulated_sets(
-    recipe: "Recipe", folder: "Path", workers: int, progress: "Callable[[int, int], None] | None"
-) -> TrainingSets:
-    """Fields that are drawn and packed; or, where fresh ones are wanted, only those that are held out."""
-    settings = recipe.data
-    held = settings.fields
-    if settings.fresh:  # whole specimens, at least one
-        held = max(1, round(settings.fields * settings.valid / FIELDS_PER_SPECIMEN)) * FIELDS_PER_SPECIMEN
-        if held >= settings.fields:
-            raise LociscopeError(f"data.fields is {settings.fields}, of which {held} are held out. Ask for more.")
-    drawn = settings.model_copy(update={"fields": held})
+def columns_of(table: Catalog) -> "tuple[dict[str, str | None], dict[str, int | None]]":
+    """The columns `split` and `fold` of a Catalog, by id."""
+    return {entry.id: entry.split for entry in table}, {entry.id: entry.fold for entry in table}
+
+
+def _simulated(
+    drawn: "Data",
+    folder: "Path",
+    workers: int,
+    progress: "Callable[[int, int], None] | None",
+    store: "Path | None",
+) -> Packed:
+    """Fields that are drawn and packed."""
     key: dict[str, Any] = {"simulated": drawn.model_dump(exclude={"valid", "pack", "fresh"}), "simulator": VERSION}
-    draw = partial(prepare_simulated, drawn, workers)
-    packed = pack(folder, key, held, draw, settings.input, progress=progress)
-    if not settings.fresh:
-        return parted(packed, None, recipe, f"{settings.fields} simulated fields of seed {settings.seed}")
+    draw, place = partial(prepare_simulated, drawn, workers), place_in(store, key) if store else folder
+    return pack(place, key, drawn.fields, draw, drawn.input, progress=progress, wait=store is not None)
+
+
+def _fresh_sets(
+    recipe: "Recipe",
+    folder: "Path",
+    workers: int,
+    progress: "Callable[[int, int], None] | None",
+    store: "Path | None",
+) -> TrainingSets:
+    """Fields that are drawn as training goes, and some that are packed, to be held out: whole specimens."""
+    settings = recipe.data
+    held = max(1, round(settings.fields * settings.valid / FIELDS_PER_SPECIMEN)) * FIELDS_PER_SPECIMEN
+    if held >= settings.fields:
+        raise LociscopeError(f"data.fields is {settings.fields}, of which {held} are held out. Ask for more.")
+    packed = _simulated(settings.model_copy(update={"fields": held}), folder, workers, progress, store)
     fresh = Fresh(settings, held, settings.fields - held, workers)
     return TrainingSets(fresh, packed, f"simulated fields of seed {settings.seed}, others in every epoch")
 
@@ -109,19 +165,18 @@ def labelled_fields(path: "Path") -> Catalog:
     return table
 
 
-def parted(packed: Packed, split: dict[str, str | None] | None, recipe: "Recipe", source: str) -> TrainingSets:
+def parted(known: Known, recipe: "Recipe") -> TrainingSets:
     """Parts fields into those to learn from and those held out.
 
     Args:
-        packed: All fields.
-        split: Their Catalog's column, by id; followed where it says `valid`, otherwise whole groups are drawn.
+        known: All fields; their column `split` is followed where it says `valid`, otherwise whole groups are drawn.
         recipe: Says what share is held out, and the seed.
-        source: Where they came from, for the record.
 
     Raises:
         LociscopeError: One side would be empty.
     """
-    if split and "valid" in split.values():
+    packed, split = known.fields, known.split
+    if "valid" in split.values():
         held = np.array([split[name] == "valid" for name in packed.ids])
     else:
         held = hold_out(packed.groups, recipe.data.valid, recipe.data.seed)
@@ -130,4 +185,4 @@ def parted(packed: Packed, split: dict[str, str | None] | None, recipe: "Recipe"
             f"Of {len(packed)} fields {held.sum()} are held out; both sides need one. "
             "Give more fields, or more specimens."
         )
-    return TrainingSets(packed.take(np.flatnonzero(~held)), packed.take(np.flatnonzero(held)), source)
+    return TrainingSets(packed.take(np.flatnonzero(~held)), packed.take(np.flatnonzero(held)), known.source)

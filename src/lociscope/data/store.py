@@ -5,6 +5,7 @@ for each field that came, packed or failed, written after its pixels with their 
 packer that was killed, or for which the disk was full, leaves what it has, and the next one goes on from there.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PIXELS, JOURNAL, KEY, LOCK = "x.npy", "journal.jsonl", "key.json", ".lock"
+
+
+def place_in(store: Path, key: dict[str, Any]) -> Path:
+    """The folder, in a store that many trainings share, of what depends on a key."""
+    return store / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class Prepared(NamedTuple):
@@ -181,25 +187,28 @@ class Half:
 
 
 @contextmanager
-def half_packed(folder: Path, key: dict[str, Any], each: tuple[int, ...]) -> "Iterator[Half | None]":
+def half_packed(
+    folder: Path, key: dict[str, Any], each: tuple[int, ...], wait: bool = False
+) -> "Iterator[Half | None]":
     """Opens the store in the making beside `folder`, and puts it in its place where it was finished.
 
     Args:
         folder: The final name.
         key: What the result depends on; what was begun for another key is begun anew.
         each: (h, w, 4).
+        wait: Whether to wait while another process packs here.
 
     Yields:
         The store; None where another process has finished it meanwhile.
 
     Raises:
-        LociscopeError: Another process is packing here.
+        LociscopeError: Another process is packing here, and nobody waits.
         OSError: The place cannot be written.
     """
     part = folder.with_name(f".{folder.name}.part")
     part.mkdir(parents=True, exist_ok=True)
     with (part / LOCK).open("a") as held:
-        if not lock(held, wait=False):
+        if not lock(held, wait=wait):
             raise LociscopeError(
                 f"'{folder}' is being packed by another process. Wait until it is done, or name another folder."
             )

@@ -1,6 +1,5 @@
 """What happens between the steps of a training: history, the best weights, checkpoints, progress."""
 
-import csv
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -8,8 +7,8 @@ import keras
 import numpy as np
 
 from lociscope.errors import LociscopeError
-from lociscope.storage import replacing
 from lociscope.training import checkpoint
+from lociscope.training.record import write_history
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,10 +24,19 @@ class Keeper(keras.callbacks.Callback):
         steps: Steps of an epoch.
         every: Steps between two checkpoints; one is also written at the end of each epoch.
         progress: Called with (step, text) after each step.
+        on_epoch: Called with each row of the history, after it is kept.
     """
 
-    def __init__(self, run: "Run", steps: int, every: int, progress: "Callable[[int, str], None] | None") -> None:
+    def __init__(
+        self,
+        run: "Run",
+        steps: int,
+        every: int,
+        progress: "Callable[[int, str], None] | None",
+        on_epoch: "Callable[[dict[str, float]], None] | None" = None,
+    ) -> None:
         super().__init__()
+        self.on_epoch = on_epoch
         self.run, self.steps, self.every, self.progress = run, steps, every, progress
         self.state = checkpoint.State()
         self.best: list[np.ndarray] = []
@@ -77,11 +85,10 @@ class Keeper(keras.callbacks.Callback):
             self.state.best = row["val_loss"]
             self.best = self.model.get_weights()
         self._save()
+        if self.on_epoch:
+            self.on_epoch(row)
 
     def _save(self) -> None:
         checkpoint.save(self.run.checkpoints, self.state, self.model, self.best)
         if self.state.history:
-            with replacing(self.run.history_file) as part, part.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, self.state.history[0].keys(), lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(self.state.history)
+            write_history(self.run, self.state.history)

@@ -45,6 +45,7 @@ def fit(
     source: str,
     folder: "Path",
     progress: "Callable[[int, str], None] | None" = None,
+    on_epoch: "Callable[[dict[str, float]], None] | None" = None,
 ) -> "Run":
     """Trains a network, or goes on with a training that was cut off.
 
@@ -57,6 +58,7 @@ def fit(
         source: Where the fields came from, for the record.
         folder: The Run to make; an unfinished one of the same recipe and fields is continued.
         progress: Called with (step, text) after each step.
+        on_epoch: Called with each row of the history after it is kept; what it raises leaves the Run unfinished.
 
     Returns:
         The finished Run.
@@ -72,7 +74,7 @@ def fit(
     model = _compiled(_trained_form(network, recipe), recipe.train, steps)
     parameters = network.count_params()
     run = claim(folder, recipe, environment_of(recipe, train, valid, source, parameters, RECORDED))
-    keeper = Keeper(run, steps, recipe.train.checkpoint_steps, progress)
+    keeper = Keeper(run, steps, recipe.train.checkpoint_steps, progress, on_epoch)
     keeper.resume(model)
     _train(model, keeper, recipe, train, valid, steps)
     network.set_weights(keeper.best or model.get_weights())
@@ -129,12 +131,14 @@ def _compiled(network: "keras.Model", settings: "Train", steps: int) -> "keras.M
     """A model that ends at the logits, with loss and optimiser."""
     import keras
 
+    from lociscope.training.losses import loss_of
+
     total = settings.epochs * steps
     warmup = int(settings.warmup * total)
     rate = keras.optimizers.schedules.CosineDecay(
         0.0 if warmup else settings.learning_rate,
         max(total - warmup, 1),
-        alpha=0.01,
+        alpha=0.01 if settings.schedule == "cosine" else 1.0,
         warmup_target=settings.learning_rate if warmup else None,
         warmup_steps=warmup,
     )
@@ -142,9 +146,8 @@ def _compiled(network: "keras.Model", settings: "Train", steps: int) -> "keras.M
         optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
     else:
         optimizer = keras.optimizers.SGD(rate, momentum=0.9, weight_decay=settings.weight_decay or None)
-    loss = {"bce": keras.losses.BinaryCrossentropy, "focal": keras.losses.BinaryFocalCrossentropy}[settings.loss]
     model = keras.Model(network.input, network.get_layer("logits").output, name=f"{network.name}_logits")
-    model.compile(optimizer, loss(from_logits=True))
+    model.compile(optimizer, loss_of(settings.loss))
     optimizer.build(model.trainable_variables)
     return model
 

@@ -1,6 +1,5 @@
 """The fit of the features recipe: compartment features of every field, then one linear and one boosted head."""
 
-import csv
 import hashlib
 import json
 import time
@@ -11,8 +10,9 @@ import numpy as np
 
 from lociscope.catalog import Entry
 from lociscope.data.pack import Packed
-from lociscope.data.sets import TrainingSets, labelled_fields, parted
+from lociscope.data.sets import Known, TrainingSets, columns_of, labelled_fields, parted
 from lociscope.data.simulated import draw_one
+from lociscope.data.store import place_in
 from lociscope.decide.metrics import log_loss
 from lociscope.errors import LociscopeError, MissingExtraError
 from lociscope.images.features import FEATURES, field_features
@@ -21,7 +21,7 @@ from lociscope.images.sources import Failure, FieldSource, of_catalog
 from lociscope.labels import N_LABELS, to_multi_hot
 from lociscope.models.features import fit_model, read_options
 from lociscope.storage import replacing
-from lociscope.training.record import claim, environment_of, keep_validation
+from lociscope.training.record import claim, environment_of, keep_validation, write_history
 from lociscope.workers import in_order
 
 if TYPE_CHECKING:
@@ -54,8 +54,22 @@ def measured_sets(
     failures: list[Failure],
     workers: int = 1,
     progress: "Callable[[int, int], None] | None" = None,
+    store: "Path | None" = None,
 ) -> TrainingSets:
-    """Measures a recipe's fields, once, and parts them; an interruption costs the last `CHUNK` fields.
+    """Measures a recipe's fields, as `known_features` does, and parts them."""
+    return parted(known_features(recipe, catalog, folder, failures, workers, progress, store), recipe)
+
+
+def known_features(
+    recipe: "Recipe",
+    catalog: "Path | None",
+    folder: "Path",
+    failures: list[Failure],
+    workers: int = 1,
+    progress: "Callable[[int, int], None] | None" = None,
+    store: "Path | None" = None,
+) -> Known:
+    """Measures a recipe's fields, once; an interruption costs the last `CHUNK` fields.
 
     Args:
         recipe: Its `[data]` table says what is drawn where there is no Catalog.
@@ -64,30 +78,35 @@ def measured_sets(
         failures: Filled with the fields that cannot be read.
         workers: Processes that draw and measure.
         progress: Called with (done, total).
+        store: Keeps the features in place of `folder`, for all trainings that want the same.
 
     Returns:
-        The sets; `x` holds (n, len(FEATURES)) float32.
+        The fields; `x` holds (n, len(FEATURES)) float32.
 
     Raises:
         LociscopeError: The folder holds other features, or fewer than two fields can be read.
     """
     _need_libraries()
     numbers: Iterable[Any]
+    split: dict[str, str | None] = {}
+    fold: dict[str, int | None] = {}
     if catalog is None:
         settings = recipe.data
         measure: Any = partial(measure_drawn, settings)
-        numbers, split = range(settings.fields), None
+        numbers = range(settings.fields)
         key: dict[str, Any] = {"simulated": settings.model_dump(include={"fields", "drawn_size", "seed", "balance"})}
         source = f"{settings.fields} simulated fields of seed {settings.seed}"
     else:
         table = labelled_fields(catalog)
         measure, numbers = _measure_entry, zip(table, of_catalog(table), strict=True)
-        split = {entry.id: entry.split for entry in table}
+        split, fold = columns_of(table)
         key = {"catalog": hashlib.sha256(catalog.read_bytes()).hexdigest()}
         source = f"Catalog '{catalog.name}'"
-    rows = _cached(folder, {**key, "features": list(FEATURES)}, list(numbers), measure, workers, progress)
+    key["features"] = list(FEATURES)
+    place = place_in(store, key) if store else folder
+    rows = _cached(place, key, list(numbers), measure, workers, progress)
     failures += [Failure(row.id, row.group, row.failure) for row in rows if row.failure]
-    return parted(_packed([row for row in rows if not row.failure]), split, recipe, source)
+    return Known(_packed([row for row in rows if not row.failure]), split, fold, source)
 
 
 def _need_libraries() -> None:
@@ -184,6 +203,7 @@ def fit_features(
     sets: TrainingSets,
     folder: "Path",
     progress: "Callable[[int, str], None] | None" = None,
+    on_epoch: "Callable[[dict[str, float]], None] | None" = None,
 ) -> "Run":
     """Fits the heads and leaves a finished Run.
 
@@ -192,6 +212,7 @@ def fit_features(
         sets: What `measured_sets` gave.
         folder: The Run to make.
         progress: Called with (steps done, text); there are `steps(recipe)`.
+        on_epoch: Called with the history's one row; what it raises leaves the Run unfinished.
 
     Raises:
         LociscopeError: The folder holds a Run of another recipe or other fields.
@@ -211,10 +232,11 @@ def fit_features(
     model.write(run.best_features)
     probability = [model.predict(np.asarray(part.x)).astype(np.float32) for part in (train, valid)]
     losses = [float(log_loss(part.y, p)) for part, p in zip((train, valid), probability, strict=True)]
-    with replacing(run.history_file) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["epoch", "loss", "val_loss", "learning_rate", "seconds"])
-        writer.writerow([1, *losses, 0, round(time.perf_counter() - began, 1)])
+    values = [1.0, *losses, 0.0, round(time.perf_counter() - began, 1)]
+    row = dict(zip(("epoch", "loss", "val_loss", "learning_rate", "seconds"), values, strict=True))
+    write_history(run, [row])
+    if on_epoch:
+        on_epoch(row)
     keep_validation(run, valid, probability[1])
     run.mark_done()
     return run

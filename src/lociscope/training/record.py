@@ -1,5 +1,6 @@
 """What every training leaves in its Run: whose it is, what it depends on, and what it says of fields it did not see."""
 
+import csv
 import logging
 import platform
 import subprocess
@@ -35,7 +36,7 @@ def claim(folder: Path, recipe: "Recipe", environment: Environment) -> Run:
     """
     run = Run(folder)
     if run.recipe_file.is_file():
-        if run.recipe() != recipe:
+        if not run.recipe().same_training(recipe):
             raise LociscopeError(f"'{folder}' is a Run of another recipe. Name another folder with -o.")
         before = run.environment()
         if before.data_hash != environment.data_hash:
@@ -93,8 +94,21 @@ def keep_validation(run: Run, valid: "Packed", probability: np.ndarray, embeddin
     thresholds = np.full(N_LABELS, best_constant(valid.y, probability))
     predicted, status = decide_places(probability, thresholds)
     Predictions(valid.ids, probability, predicted, status, [()] * len(valid), embedding).write(run.predictions_file)
-    with replacing(run.truth_file) as part, part.open("w", encoding="utf-8") as file:
-        file.write("Id,Target\n")
-        file.writelines(
-            f"{name},{format_target(np.flatnonzero(row))}\n" for name, row in zip(valid.ids, valid.y, strict=True)
-        )
+    targets = [format_target(np.flatnonzero(row)) for row in valid.y]
+    write_column(run.truth_file, "Target", valid.ids, targets)
+    write_column(run.groups_file, "Group", valid.ids, valid.groups)
+
+
+def write_column(path: Path, column: str, ids: list[str], values: list[str]) -> None:
+    """Writes a CSV of ids and one thing about each."""
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows([("Id", column), *zip(ids, values, strict=True)])
+
+
+def write_history(run: Run, rows: list[dict[str, float]]) -> None:
+    """Writes `history.csv`, a row for each epoch; all have the same keys."""
+    with replacing(run.history_file) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

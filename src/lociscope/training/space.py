@@ -1,0 +1,192 @@
+"""The search space of a tuning: which keys of a recipe may vary, and how far."""
+
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lociscope.errors import UsageError, nearest
+from lociscope.recipe import SHIPPED, TUNE, Recipe
+from lociscope.tomlfile import read_toml, sentence_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+Scalar = bool | int | float | str
+OTHER_FIELDS = "would score the trials on different fields"
+FIXED = {
+    "schema": "is no setting",
+    "note": "is no setting",
+    "train.seed": "is luck, not a setting",
+    "train.checkpoint_steps": "changes nothing that is measured",
+    "train.devices": "changes nothing that is measured",
+    "decide.policy": "changes nothing that is measured",
+    **dict.fromkeys([f"data.{key}" for key in ("fields", "drawn_size", "seed", "balance", "valid")], OTHER_FIELDS),
+}
+"""Keys that are not searched, and why."""
+
+
+class Range(BaseModel):
+    """All numbers from `low` to `high`; whole ones where the key takes no others."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    low: int | float = Field(allow_inf_nan=False)
+    high: int | float = Field(allow_inf_nan=False)
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"low ({self.low}) must be below high ({self.high})")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low must be above 0 where log = true, received {self.low}")
+        return self
+
+    @property
+    def ends(self) -> tuple[Scalar, ...]:
+        """Both ends."""
+        return self.low, self.high
+
+    @property
+    def whole(self) -> bool:
+        """Whether only whole numbers are meant."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"{self.low:g}–{self.high:g}{' (log)' if self.log else ''}"
+
+
+class Choice(BaseModel):
+    """One of several values."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    values: tuple[Scalar, ...] = Field(strict=False)
+
+    @property
+    def ends(self) -> tuple[Scalar, ...]:
+        """All of them."""
+        return self.values
+
+    def __contains__(self, value: object) -> bool:
+        return value in self.values
+
+    def __str__(self) -> str:
+        return ", ".join(str(each).lower() if isinstance(each, bool) else str(each) for each in self.values)
+
+
+Space = dict[str, Range | Choice]
+"""What may vary, by dotted key."""
+
+
+def read_space(name: str) -> Space:
+    """Reads the table `[tune]` of a recipe file; empty where it has none.
+
+    Args:
+        name: A shipped recipe's name, or a path.
+
+    Returns:
+        The space as written, not yet held against the recipe.
+
+    Raises:
+        UsageError: There is no such file, or an entry is neither a list nor `{low, high}`.
+    """
+    table = read_toml(name, SHIPPED, "recipe").get(TUNE, {})
+    if not isinstance(table, dict):
+        raise UsageError(f"Recipe '{name}': {TUNE} is no table. Write [{TUNE}] above its keys.")
+    return {key: _dimension(value, f"Recipe '{name}': [{TUNE}] {key}") for key, value in _flat(table)}
+
+
+def _flat(table: dict[str, Any], before: str = "") -> "Iterator[tuple[str, Any]]":
+    """Entries by dotted key, whether the file quotes the key or not, which nests tables."""
+    for key, value in table.items():
+        if isinstance(value, dict) and value and not value.keys() & Range.model_fields.keys():
+            yield from _flat(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value
+
+
+def _dimension(value: object, what: str) -> Range | Choice:
+    if isinstance(value, dict) and value:
+        try:
+            return Range.model_validate(value)
+        except ValidationError as error:
+            raise UsageError(sentence_of(error, what, Range, "Give low and high.")) from error
+    if not isinstance(value, list) or not all(isinstance(each, Scalar) for each in value):
+        raise UsageError(f"{what} is {value!r}; expected a list of values, or {{low = …, high = …}}. Mend the entry.")
+    if len(value) < 2 or len(set(value)) < len(value):
+        raise UsageError(f"{what} needs two values or more, all different, received {value!r}. Mend the list.")
+    return Choice(values=tuple(value))
+
+
+def check_space(space: Space, recipe: Recipe, what: str) -> Space:
+    """Holds a space against the recipe: every end and every choice must make a valid one.
+
+    Args:
+        space: What may vary.
+        recipe: What does not.
+        what: What the errors call the space.
+
+    Returns:
+        The space, its ranges of whole numbers only where the key takes no others.
+
+    Raises:
+        UsageError: The space is empty, a key is unknown or cannot be searched, or a value is out of its range.
+    """
+    if not space:
+        raise UsageError(f"{what} is empty: --set fixes all of it. Leave one key to search.")
+    for key, dimension in space.items():
+        if key in FIXED:
+            raise UsageError(f"{what} cannot search {key}: it {FIXED[key]}. Take it out.")
+        for value in dimension.ends:
+            with_values(recipe, {key: value}, f"{what}, at {key} = {value}")
+    return {key: _typed(dimension, value_of(recipe, key)) for key, dimension in space.items()}
+
+
+def _typed(dimension: Range | Choice, value: object) -> Range | Choice:
+    """`{low = 0, high = 1}` of a key that takes fractions means the fractions, too."""
+    if isinstance(dimension, Range) and isinstance(value, float):
+        return dimension.model_copy(update={"low": float(dimension.low), "high": float(dimension.high)})
+    return dimension
+
+
+def with_values(recipe: Recipe, values: dict[str, Any], what: str) -> Recipe:
+    """A recipe with some of its values changed.
+
+    Args:
+        recipe: The others.
+        values: By dotted key; the stages are counted from 1: `stages.2.learning_rate`.
+        what: What the errors call the result.
+
+    Raises:
+        UsageError: A key is unknown or a value out of its range.
+    """
+    tree = recipe.model_dump(by_alias=True)
+    for key, value in values.items():
+        *tables, last = key.split(".")
+        found = _at(tree, tables)
+        if not isinstance(found, dict):
+            remedy = " Count its parts from 1." if tables[0] in tree else nearest(tables[0], tree)
+            raise UsageError(f"{what}: the recipe has no {'.'.join(tables)!r}.{remedy}")
+        found[last] = value
+    return Recipe.check(tree, what)
+
+
+def value_of(recipe: Recipe, key: str) -> Any:  # noqa: ANN401
+    """The recipe's value of a dotted key; None where it has none, as for a network's option that it leaves out."""
+    return _at(recipe.model_dump(by_alias=True), key.split("."))
+
+
+def _at(found: Any, parts: "Iterable[str]") -> Any:  # noqa: ANN401 - whatever a recipe holds
+    """What tables and arrays hold under names and numbers; None where they hold nothing."""
+    for part in parts:
+        if isinstance(found, dict):
+            found = found.get(part)
+        elif isinstance(found, list | tuple) and part.isdecimal() and 0 < int(part) <= len(found):
+            found = found[int(part) - 1]
+        else:
+            return None
+    return found

@@ -1,0 +1,137 @@
+"""What is known of a study's trials, what the best one's recipe is, and what is kept of them on disk."""
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lociscope.decide.intervals import Interval, paired_bootstrap
+from lociscope.decide.metrics import lrap, macro_average_precision
+from lociscope.labels import to_multi_hot
+from lociscope.storage import replacing
+from lociscope.study import Study, Tried, best_of
+
+if TYPE_CHECKING:
+    import optuna
+
+    from lociscope.run import Run
+
+OWN, AP, MINUTES, WHY = "own", "macro_average_precision", "minutes", "why"
+"""What a trial carries besides its values and its score: see `Tried`."""
+LEAST = 4
+"""Different scores below which importance is not told at all."""
+STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+
+
+def tried(study: "optuna.Study") -> list[Tried]:
+    """The trials that are over, by number."""
+    return [_tried(trial) for trial in study.get_trials(deepcopy=False) if trial.state.name in STATES]
+
+
+def _tried(trial: "optuna.trial.FrozenTrial") -> Tried:
+    state, attributes = STATES[trial.state.name], trial.user_attrs
+    losses = [-value for value in trial.intermediate_values.values()]
+    return Tried(
+        trial.number,
+        state,
+        trial.value if state == "complete" else None,  # Optuna takes a pruned trial's last loss for its value
+        attributes.get(AP),
+        len(losses),
+        min(losses, default=None),
+        attributes.get(MINUTES, 0.0),
+        dict(trial.params),
+        attributes.get(OWN, False),
+        attributes.get(WHY, ""),
+    )
+
+
+def importance_of(study: "optuna.Study") -> dict[str, float]:
+    """How much each key decides whether a trial is among the better ones, as shares of 1, the largest first.
+
+    PED-ANOVA, after Watanabe, Bansal and Hutter, IJCAI 2023. Empty where fewer than four trials came to their end, or
+    all of them scored the same.
+    """
+    import optuna
+
+    scores = {trial.lrap for trial in tried(study) if trial.lrap is not None}
+    if len(scores) < LEAST:
+        return {}
+    found: dict[str, Any] = optuna.importance.get_param_importances(study)
+    return {key: float(share) for key, share in sorted(found.items(), key=lambda each: -each[1])}
+
+
+def gain_of(trials: list[Tried], study: Study) -> Interval | None:
+    """How much more LRAP the best trial has than the recipe as it stands, on the same fields.
+
+    Returns:
+        With a 90 % interval by groups of fields where they are known; None where either is missing, or both are one.
+    """
+    best, own = best_of(trials), next((trial for trial in trials if trial.own and trial.lrap is not None), None)
+    if best is None or own is None or best is own:
+        return None
+    run, before = study.run(best.number), study.run(own.number)
+    labels, ours, theirs = run.truth(), run.predictions(), before.predictions()
+    groups = run.groups()
+    return paired_bootstrap(
+        lrap,
+        to_multi_hot([labels[name] for name in ours.ids]),
+        ours.probability,
+        theirs.probability,
+        groups=np.array([groups[name] for name in ours.ids]) if groups else None,
+    )
+
+
+def scores_of(run: "Run") -> tuple[float, float]:
+    """LRAP and macro-AP of what a Run says of its validation fields.
+
+    Raises:
+        LociscopeError: The Run's predictions cannot be read.
+    """
+    predictions, labels = run.predictions(), run.truth()
+    truth = to_multi_hot([labels[name] for name in predictions.ids])
+    return lrap(truth, predictions.probability), float(macro_average_precision(truth, predictions.probability))
+
+
+def minutes_of(run: "Run") -> float:
+    """How long a Run's epochs took; 0 where it had none."""
+    return round(sum(row["seconds"] for row in run.history()) / 60, 2) if run.history_file.is_file() else 0.0
+
+
+def tidy(trials: list[Tried], study: Study) -> None:
+    """Removes the weights of all trials but the best, and every checkpoint: what is large.
+
+    Recipe, history and predictions stay, so that trials can be compared.
+    """
+    best = best_of(trials)
+    for trial in trials:
+        run = study.run(trial.number)
+        large = [run.checkpoints, run.folder / "tensorboard"]
+        if trial is not best:
+            large += [run.best_model, run.best_features]
+        for path in large:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def write_best(trials: list[Tried], study: Study) -> None:
+    """Writes `best.toml`, which `lociscope train` takes; nothing while no trial has come to its end.
+
+    Raises:
+        LociscopeError: It cannot be written.
+    """
+    best = best_of(trials)
+    if best is None:
+        return
+    run = study.run(best.number)
+    head = (
+        f"# Trial {best.number} of the study '{study.folder.resolve().name}', the best of {len(trials)}: "
+        f"LRAP {best.lrap:.4f} on the validation fields,\n"
+        "# by which it was chosen, so that new fields will score a little lower. Its Run is "
+        f"{run.folder.relative_to(study.folder).as_posix()}.\n"
+        f"#\n#   lociscope train {study.best_file.name} -o RUN\n"
+    )
+    with replacing(study.best_file) as part:
+        run.recipe().write(part)
+        part.write_text(head + part.read_text(encoding="utf-8"), encoding="utf-8")
