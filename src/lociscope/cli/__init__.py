@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from lociscope.cli import (
+    compare,
     demo,
     ensemble,
     evaluate,
@@ -40,6 +41,7 @@ app.add_typer(importing.app, name="import")
 app.add_typer(ensemble.app, name="ensemble")
 app.command("split")(split.split)
 app.command("train")(train.train)
+app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)

@@ -1,0 +1,193 @@
+"""The comparison of Runs on one page: the logbook of an experiment, and the shortlist that it suggests."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lociscope.report.curves import small_curves
+from lociscope.report.page import NOTHING, interval, number, render, write_page
+from lociscope.report.rows import figure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+
+    from lociscope.report.candidates import Candidate
+    from lociscope.report.standings import League
+
+NAMES = {
+    "macro_f1": ("Macro-F1", "at one cross-fitted threshold"),
+    "macro_average_precision": ("Average precision", "macro"),
+    "lrap": ("LRAP", "of the ranking"),
+    "macro_auc": ("AUC", "macro"),
+}
+"""The measures as the page calls them."""
+HEADLINE = "macro_average_precision"
+"""What a Run is called the best by: it depends on no threshold, and counts rare places like common ones."""
+FEW = 16
+"""So many Runs still have room for figures in their heat map."""
+DEEPEST = 45
+"""Per cent of the accent colour at a correlation of 1: the figures on it stay readable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A folder that could not be compared, and why."""
+
+    folder: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A figure in a table: what is shown, what is sorted by, and what is said beside it."""
+
+    text: str
+    key: float | None = None
+    small: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    """A field of the heat map: its figure and how deep its colour is, in per cent."""
+
+    text: str
+    depth: int
+
+
+def write_compare(
+    path: "Path",
+    candidates: "Sequence[Candidate]",
+    leagues: "Sequence[League]",
+    rows: "Sequence[Mapping[str, Any]]",
+    failures: "Sequence[Failure]" = (),
+) -> None:
+    """Writes the page.
+
+    Args:
+        path: The HTML file to write, whole or not at all.
+        candidates: All that were compared, in the order in which they are to stand.
+        leagues: What `leagues_of` made of them.
+        rows: What `rows_of` made of both.
+        failures: What could not be compared.
+
+    Raises:
+        LociscopeError: The page cannot be written.
+        MissingExtraError: jinja2 or matplotlib is not installed.
+    """
+    groups = [[row for row in rows if row["set"] == place] for place, _ in enumerate(leagues, start=1)]
+    html = render(
+        "compare.html",
+        title=f"Comparison of {len(candidates)} Run{'' if len(candidates) == 1 else 's'}",
+        result=result(leagues),
+        leagues=[(league, each, bests(each)) for league, each in zip(leagues, groups, strict=True)],
+        rows=rows,
+        names=NAMES,
+        elsewhere=sorted({(name, each) for row in rows for name, found in row["scores"].items() for each in found}),
+        curves=small_curves(candidates),
+        failures=failures,
+        score=score,
+        gain=gain,
+        costs=costs,
+        heat=heat,
+        figure=figure,
+        interval=interval,
+        described=described,
+    )
+    write_page(path, html)
+
+
+def result(leagues: "Sequence[League]") -> list[str]:
+    """The result in plain words, a sentence each."""
+    sentences = []
+    if len(leagues) > 1:
+        sentences.append(
+            f"The Runs were validated on {len(leagues)} different sets of fields, and only those of one set stand "
+            "beside each other."
+        )
+    for league in leagues:
+        best = max(league.standings, key=lambda each: each.figures[HEADLINE].value)
+        top = best.figures[HEADLINE]
+        if len(league.standings) > 1:
+            sentences.append(
+                f"Of {len(league.standings)} on {described(league)}, {best.candidate.name} has the highest average "
+                f"precision: {number(top.value)} ({interval(top.low, top.high)})."
+            )
+        sentences += _suggestion(league)
+    return sentences
+
+
+def _suggestion(league: "League") -> list[str]:
+    found = league.shortlist
+    if found is None:
+        return []
+    more = found.gains[HEADLINE]
+    if len(found.members) == 1:
+        return [f"Greedy selection takes {found.members[0].name} alone: no other lowers the log loss beside it."]
+    sure = "" if more.low > 0 else ", so not surely"
+    return [
+        f"Greedy selection combines {', '.join(each.name for each in found.members)}: average precision "
+        f"{number(more.value, 3)} above ({interval(more.low, more.high, 3)}{sure}) the best one alone, {found.best}."
+    ]
+
+
+def described(league: "League") -> str:
+    """`1,200 validation fields of 300 specimens`."""
+    units = "" if league.units is None else f" of {league.units:,} specimens"
+    return f"{league.fields:,} validation fields{units}"
+
+
+def bests(rows: "Sequence[Mapping[str, Any]]") -> dict[str, str]:
+    """By measure the name of the Run that scores highest, where there is one to compare with."""
+    if len(rows) < 2:
+        return {}
+    return {measure: max(rows, key=lambda row: row["figures"][measure]["value"] or -1.0)["name"] for measure in NAMES}
+
+
+def score(found: "Mapping[str, Any] | None", digits: int = 3) -> Cell:
+    """A score with its interval."""
+    if found is None or found["value"] is None:
+        return Cell(NOTHING)
+    return Cell(number(found["value"], digits), found["value"], interval(found["low"], found["high"], digits))
+
+
+def gain(found: "Mapping[str, Any] | None") -> Cell:
+    """A gain with its interval and its sign, marked where the interval leaves 0 out."""
+    if found is None or found["value"] is None:
+        return Cell(NOTHING)
+    kind = "up" if (found["low"] or 0) > 0 else "down" if (found["high"] or 0) < 0 else ""
+    sign = "+" if found["value"] > 0 else ""
+    return Cell(f"{sign}{number(found['value'], 3)}", found["value"], interval(found["low"], found["high"], 3), kind)
+
+
+def costs(row: "Mapping[str, Any]") -> list[Cell]:
+    """Parameters, GMAC, ms a field, MB and minutes; a dash where a figure is not known."""
+    cost = row["cost"]
+    parameters, macs, latency = cost["parameters"], cost["macs"], cost["latency_ms"]
+    return [
+        Cell(NOTHING) if parameters is None else Cell(f"{parameters:,}", parameters),
+        Cell(NOTHING) if macs is None else Cell(f"{macs / 1e9:.3g}", macs),
+        Cell(NOTHING) if latency is None else Cell(f"{latency:.3g}", latency),
+        Cell(f"{cost['bytes'] / 1e6:.1f}", cost["bytes"]),
+        Cell(f"{row['minutes']:.1f}", row["minutes"]),
+    ]
+
+
+def heat(alike: "np.ndarray") -> list[list[Square]]:
+    """The correlations as coloured squares, with figures where there is room."""
+    shown = len(alike) <= FEW
+    return [
+        [
+            Square("", 0)
+            if row == column
+            else Square(number(float(value)) if shown and value == value else "", _depth(float(value)))
+            for column, value in enumerate(values)
+        ]
+        for row, values in enumerate(alike)
+    ]
+
+
+def _depth(value: float) -> int:
+    return round(DEEPEST * min(max(value, 0.0), 1.0)) if value == value else 0

@@ -1,0 +1,66 @@
+"""Learning curves as small multiples: one little picture a Run, those with the same loss on the same scale."""
+
+from statistics import median
+from typing import TYPE_CHECKING
+
+from lociscope.errors import MissingExtraError
+from lociscope.report.figures import GRID, HELD_OUT, INK, TRAINED, to_svg
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from markupsafe import Markup
+
+    from lociscope.report.candidates import Candidate
+
+SIZE = (2.5, 1.5)
+"""Inches; drawn at 10 pt, and stretched by the page."""
+HIGHEST = 2.5
+"""Times the median loss; what lies above is cut off, so that one bad beginning does not flatten all."""
+
+
+def small_curves(candidates: "Sequence[Candidate]") -> "dict[str, Markup]":
+    """Draws the losses of every candidate; of folds, one line each.
+
+    Args:
+        candidates: With one history or more.
+
+    Returns:
+        An `<svg>` element by name.
+
+    Raises:
+        MissingExtraError: matplotlib or markupsafe is not installed.
+    """
+    losses: dict[str, list[float]] = {}
+    for each in candidates:
+        rows = [row for history in each.histories for row in history]
+        losses.setdefault(each.recipe.train.loss, []).extend(row[key] for row in rows for key in ("loss", "val_loss"))
+    scales = {loss: (min(values), min(max(values), HIGHEST * median(values))) for loss, values in losses.items()}
+    return {each.name: _curve(each.histories, scales[each.recipe.train.loss]) for each in candidates}
+
+
+def _curve(histories: "Sequence[Sequence[Mapping[str, float]]]", scale: tuple[float, float]) -> "Markup":
+    try:
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("Learning curves", "report") from error
+    figure = Figure(figsize=SIZE)
+    axes = figure.add_axes((0.16, 0.18, 0.8, 0.78))
+    for history in histories:
+        epochs = [row["epoch"] for row in history]
+        marker = "o" if len(history) < 2 else ""
+        for key, colour, dashes in (("loss", TRAINED, "--"), ("val_loss", HELD_OUT, "-")):
+            axes.plot(epochs, [row[key] for row in history], dashes, color=colour, linewidth=1.5, marker=marker)
+        best = min(history, key=lambda row: row["val_loss"])
+        axes.plot([best["epoch"]], [best["val_loss"]], "o", color=HELD_OUT, markersize=5)
+    low, high = scale
+    room = 0.05 * (high - low) or 0.05
+    axes.set_ylim(low - room, high + room)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(GRID)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.tick_params(colors=INK, length=0, labelsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
+    return to_svg(figure)
