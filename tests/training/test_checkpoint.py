@@ -24,37 +24,49 @@ def values(of: keras.Model) -> list[np.ndarray]:
 def test_everything_comes_back(tmp_path: Path) -> None:
     one = model()
     one.fit(np.random.default_rng(0).random((8, 4)), np.zeros((8, 3)), verbose=0)
-    state = checkpoint.State(7, [{"epoch": 1.0, "loss": 0.5}], 0.25)
-    checkpoint.save(tmp_path, state, one, [np.arange(3)])
+    state = checkpoint.State(7, 1, 4, [{"epoch": 1.0, "loss": 0.5}], 0.25)
+    checkpoint.save(tmp_path, state, checkpoint.variables_of(one), [np.arange(3)])
     other = model()
-    again, best = checkpoint.restore(tmp_path, other)
-    assert again == state
+    assert checkpoint.read_state(tmp_path) == state
+    best = checkpoint.restore(tmp_path, state, checkpoint.variables_of(other))
     np.testing.assert_array_equal(best, [np.arange(3)])
     for a, b in zip(values(one), values(other), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_only_the_newest_are_kept(tmp_path: Path) -> None:
-    one = model()
+    one = checkpoint.variables_of(model())
     for step in (1, 5, 12, 100):
         checkpoint.save(tmp_path, checkpoint.State(step), one, [])
     assert checkpoint.steps_in(tmp_path) == [12, 100]
 
 
 def test_none_is_a_fresh_start(tmp_path: Path) -> None:
-    assert checkpoint.restore(tmp_path / "none", model()) == (checkpoint.State(), [])
+    assert checkpoint.read_state(tmp_path / "none") == checkpoint.State()
 
 
 @pytest.mark.parametrize("name", ["state.json", "variables.npz"])
 def test_a_damaged_one_is_refused(tmp_path: Path, name: str) -> None:
-    checkpoint.save(tmp_path, checkpoint.State(1), model(), [])
+    checkpoint.save(tmp_path, checkpoint.State(1), checkpoint.variables_of(model()), [])
     path = tmp_path / "00000001" / name
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(LociscopeError, match="cannot be used"):
-        checkpoint.restore(tmp_path, model())
+        checkpoint.restore(tmp_path, checkpoint.read_state(tmp_path), checkpoint.variables_of(model()))
 
 
 def test_another_network_is_refused(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, checkpoint.State(1), model(3), [])
+    state = checkpoint.State(1)
+    checkpoint.save(tmp_path, state, checkpoint.variables_of(model(3)), [])
     with pytest.raises(LociscopeError, match="cannot be used"):
-        checkpoint.restore(tmp_path, model(5))
+        checkpoint.restore(tmp_path, state, checkpoint.variables_of(model(5)))
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"), [(1, "is of schema 1, .*Train again in another folder"), (3, "has schema 3, newer than 2")]
+)
+def test_one_of_another_version_is_refused(tmp_path: Path, schema: int, said: str) -> None:
+    checkpoint.save(tmp_path, checkpoint.State(1), [], [])
+    about = tmp_path / "00000001" / "state.json"
+    about.write_text(about.read_text().replace('"schema": 2', f'"schema": {schema}'))
+    with pytest.raises(LociscopeError, match=said):
+        checkpoint.read_state(tmp_path)

@@ -2,16 +2,21 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from lociscope.data.pack import Packed
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS
-from lociscope.models import load_network
+from lociscope.models import build_network, load_network
 from lociscope.recipe import Recipe
 from lociscope.run import Run
+from lociscope.training import callbacks
+from lociscope.training import fit as fitting
 from lociscope.training.fit import fit
 
 
@@ -29,7 +34,9 @@ def packed(n: int, seed: int = 0) -> Packed:
 
 def recipe(**train: object) -> Recipe:
     settings = {"epochs": 3, "batch": 8, "checkpoint_steps": 2, "learning_rate": 0.01} | train
-    return Recipe.check({"data": {"size": 32}, "network": {"width": 0.2, "dropout": 0.3}, "train": settings}, "test")
+    stages = settings.pop("stages", [])
+    tables = {"data": {"size": 32}, "network": {"width": 0.2, "dropout": 0.3}, "train": settings, "stages": stages}
+    return Recipe.check(tables, "test")
 
 
 def weights(run: Run) -> list[np.ndarray]:
@@ -37,11 +44,29 @@ def weights(run: Run) -> list[np.ndarray]:
     return made
 
 
-def train(folder: Path, progress: Callable[[int, str], None] | None = None, **changes: object) -> Run:
+def train(
+    folder: Path,
+    progress: Callable[[int, str], None] | None = None,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+    **changes: object,
+) -> Run:
     fields = packed(36)
-    return fit(
-        recipe(**changes), fields.take(np.arange(28)), fields.take(np.arange(28, 36)), "made up", folder, progress
-    )
+    sets = fields.take(np.arange(28)), fields.take(np.arange(28, 36))
+    return fit(recipe(**changes), *sets, "made up", folder, progress, on_epoch)
+
+
+def same(one: Run, other: Run) -> bool:
+    """Whether two Runs kept the same network, to the bit, and saw the same losses on the way."""
+    losses = [[(row["loss"], row["val_loss"], row["stage"]) for row in run.history()] for run in (one, other)]
+    agree = all(np.array_equal(a, b) for a, b in zip(weights(one), weights(other), strict=True))
+    return agree and losses[0] == losses[1]
+
+
+def best_loss(run: Run) -> float:
+    """Of the stored predictions."""
+    truth = packed(36).y[28:]
+    p = np.clip(run.predictions().probability.astype(np.float64), 1e-7, 1 - 1e-7)
+    return float(-(truth * np.log(p) + (1 - truth) * np.log(1 - p)).mean())
 
 
 class Cut(Exception):
@@ -100,7 +125,9 @@ def test_a_run_holds_what_the_design_says(alone: Run) -> None:
     assert "tensorflow" in run.environment().versions
     assert [row["epoch"] for row in run.history()] == [1, 2, 3]
     assert run.truth().keys() == set(run.predictions().ids)
-    assert list((run.folder / "tensorboard").rglob("events.*"))
+    assert run.groups() == {name: name for name in run.predictions().ids}
+    assert list((run.folder / "tensorboard" / "validation").glob("events.*"))
+    assert list((run.folder / "tensorboard" / "examples").glob("events.*"))
     assert len(list(run.checkpoints.iterdir())) <= 2
 
 
@@ -112,10 +139,7 @@ def test_it_learns(tmp_path: Path) -> None:
 
 def test_the_best_epoch_is_kept(alone: Run) -> None:
     """The stored predictions have the lowest validation loss of the history."""
-    truth = packed(36).y[28:]
-    p = np.clip(alone.predictions().probability.astype(np.float64), 1e-7, 1 - 1e-7)
-    loss = -(truth * np.log(p) + (1 - truth) * np.log(1 - p)).mean()
-    assert loss == pytest.approx(min(row["val_loss"] for row in alone.history()), abs=1e-4)
+    assert best_loss(alone) == pytest.approx(min(row["val_loss"] for row in alone.history()), abs=1e-4)
 
 
 def test_another_recipe_or_other_fields_are_refused(alone: Run) -> None:
@@ -126,10 +150,121 @@ def test_another_recipe_or_other_fields_are_refused(alone: Run) -> None:
         fit(recipe(), fields.take(np.arange(28)), fields.take(np.arange(28, 36)), "made up", alone.folder)
 
 
+STAGED: dict[str, Any] = {
+    "ema": 0.9,
+    "stages": [
+        {"from": "head", "epochs": 1, "learning_rate": 0.02},
+        {"from": "C5", "epochs": 2, "learning_rate": 0.01},
+        {"from": "all", "epochs": 1, "learning_rate": 0.002},
+    ],
+}
+"""Three steps an epoch: the stages begin after steps 0, 3 and 9."""
+
+
+def test_stages_and_averages_go_on_from_any_step_to_the_same_weights(tmp_path: Path) -> None:
+    told: list[str] = []
+    alone = train(tmp_path / "alone", lambda _, text: told.append(text), **STAGED)
+    assert [row["stage"] for row in alone.history()] == [1, 2, 2, 3]
+    assert told[-1].startswith("epoch 4 of 4, loss 0.")
+    assert "fields/s" in told[-1]
+    for step in (2, 3, 4, 8, 10):  # within each stage, and as one ends
+        with pytest.raises(Cut):
+            train(tmp_path / "run", cut_at(step), **STAGED)
+    assert same(alone, train(tmp_path / "run", **STAGED))
+    network = load_network(alone.best_model)
+    assert all(layer.trainable for layer in network.layers)
+
+
+def test_a_frozen_stage_leaves_the_first_layers_as_they_were(tmp_path: Path) -> None:
+    head = [{"from": "head", "epochs": 2, "learning_rate": 0.1}]
+    first, second = (train(tmp_path / name, stages=head, checkpoint_steps=n) for name, n in (("a", 1), ("b", 100)))
+    assert same(first, second)
+    keras.utils.set_random_seed(0)
+    fresh = build_network("lenet5", 32, {"width": 0.2, "dropout": 0.3})
+    trained = load_network(first.best_model)
+    changed = {
+        variable.path.split("/")[0]
+        for variable, start in zip(trained.weights, fresh.get_weights(), strict=True)
+        if not np.array_equal(variable, start)
+    }
+    assert changed == {"evidence"}
+
+
+def test_the_average_is_what_is_validated_and_kept(alone: Run, tmp_path: Path) -> None:
+    averaged = train(tmp_path / "run", ema=0.5)
+    assert [row["loss"] for row in averaged.history()] == [row["loss"] for row in alone.history()]
+    assert [row["val_loss"] for row in averaged.history()] != [row["val_loss"] for row in alone.history()]
+    assert best_loss(averaged) == pytest.approx(min(row["val_loss"] for row in averaged.history()), abs=1e-4)
+
+
+def test_patience_ends_a_training_also_after_a_cut(tmp_path: Path) -> None:
+    stuck: dict[str, Any] = {"epochs": 30, "patience": 2, "learning_rate": 1e-12, "checkpoint_steps": 100}
+
+    def cut(row: dict[str, float]) -> None:
+        if row["epoch"] == 2:
+            raise Cut
+
+    with pytest.raises(Cut):
+        train(tmp_path / "run", on_epoch=cut, **stuck)
+    assert len(Run(tmp_path / "run").history()) == 2  # the row is kept before it is told
+    losses = [row["val_loss"] for row in train(tmp_path / "run", **stuck).history()]
+    assert len(losses) < 30
+    assert len(losses) - (int(np.argmin(losses)) + 1) == 2
+
+
 def test_a_loss_that_is_no_number_stops_with_advice(tmp_path: Path) -> None:
-    with pytest.raises(LociscopeError, match=r"diverged.*learning_rate"):
+    with pytest.raises(LociscopeError, match=r"diverged\. Try another Run with a tenth of the learning_rate, 1[.;]"):
         train(tmp_path / "run", learning_rate=10.0, optimizer="sgd", epochs=40, weight_decay=1.0, warmup=0.0)
     assert not Run(tmp_path / "run").done
+
+
+def test_what_was_best_before_the_loss_diverged_stays_usable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = callbacks.Keeper.on_train_batch_end
+
+    def broken(self: Any, batch: int, logs: dict[str, Any] | None = None) -> None:
+        real(self, batch, {"loss": float("nan")} if self.state.step == 7 else logs)
+
+    monkeypatch.setattr(callbacks.Keeper, "on_train_batch_end", broken)
+    with pytest.raises(LociscopeError, match=r"is nan after step 8.* of epoch [12], are in '.*best\.keras'\.$"):
+        train(tmp_path / "run")
+    monkeypatch.setattr(callbacks.Keeper, "on_train_batch_end", real)
+    assert load_network(tmp_path / "run" / "best.keras").count_params() > 0
+    assert not Run(tmp_path / "run").done
+    train(tmp_path / "run")  # the checkpoints are from before
+    assert Run(tmp_path / "run").done
+
+
+def test_weights_that_are_no_numbers_are_not_kept(tmp_path: Path) -> None:
+    def spoil(row: dict[str, float]) -> None:
+        raise Cut
+
+    with pytest.raises(Cut):
+        train(tmp_path / "run", on_epoch=spoil)
+    run = Run(tmp_path / "run")
+    model = build_network("lenet5", 32, {"width": 0.2})
+    made = callbacks.Keeper(run, recipe(), model, 3, 8)
+    model.get_layer("C1").kernel.assign(np.full((5, 5, 4, 3), np.nan))
+    with pytest.raises(callbacks.Diverged, match="is nan"):
+        made._save(model)
+
+
+@pytest.mark.parametrize(("batch", "remedy"), [(8, r"train\.batch=4"), (1, r"data\.size=16")])
+def test_too_little_memory_says_what_to_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int, remedy: str
+) -> None:
+    def full(*_: object) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(fitting, "_train", full)
+    with pytest.raises(LociscopeError, match=rf"for a batch of {batch} fields of 32 px\. Try --set {remedy} in"):
+        train(tmp_path / "run", batch=batch)
+
+
+@pytest.mark.parametrize("loss", ["asymmetric", "soft_f1"])
+def test_every_loss_teaches(tmp_path: Path, loss: str) -> None:
+    run = train(tmp_path / "run", loss=loss, epochs=6, batch=4, schedule="constant")
+    losses = [row["val_loss"] for row in run.history()]
+    assert min(losses) < 0.9 * losses[0]
 
 
 def test_an_unfinished_run_is_not_opened(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import csv
 import shutil
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,11 +14,14 @@ from lociscope.errors import Exit, LociscopeError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lociscope.data.sets import Known, TrainingSets
     from lociscope.images.sources import Failure
     from lociscope.recipe import Recipe
     from lociscope.run import Run
 
     OnEpoch = Callable[[dict[str, float]], None]
+
+Device = Literal["auto", "cpu", "gpu"]
 
 PACKED = "packed"
 """Folder in the Run where its fields lie prepared while it trains."""
@@ -37,6 +40,9 @@ def train(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The Run to make or to go on with; runs/<recipe>-<time>.")
     ] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, max=100, help="Train as many networks, each blind to a fold; -o holds them.")
+    ] = None,
     store: Annotated[
         Path | None,
         typer.Option(
@@ -47,16 +53,29 @@ def train(
         ),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw or read fields.")] = 2,
+    devices: Annotated[
+        int | None, typer.Option(min=1, max=64, help="GPUs that share each batch; train.devices.")
+    ] = None,
+    device: Annotated[Device, typer.Option(help="What to compute on: auto, cpu or gpu.")] = "auto",
 ) -> None:
     """Train a network. Cut off and given again with the same -o, it goes on to the same weights."""
     from lociscope.recipe import Recipe, parse_changes
 
-    resolved = Recipe.read(recipe, parse_changes(settings or []))
+    changes = parse_changes(settings or [])
+    if devices is not None:
+        changes["train.devices"] = devices
+    resolved = Recipe.read(recipe, changes)
     folder = output or Path("runs") / f"{Path(recipe).stem}-{datetime.now():%Y%m%d-%H%M%S}"
     if output is None:
         console.note(f"Run '{folder}'; if it is cut off, it goes on with -o '{folder}'")
-    failures = fit_run(resolved, catalog, folder, workers, store)
-    print(folder)
+    if folds:
+        from lociscope.cli.train_folds import fit_folds
+
+        check(resolved, device)
+        failures = fit_folds(resolved, catalog, folder, workers, folds, store)
+    else:
+        failures = fit_run(resolved, catalog, folder, workers, store, device=device)
+        print(folder)
     if failures:
         console.tell_failures(failures, folder / FAILURES)
         raise typer.Exit(Exit.SOME_FAILED)
@@ -69,6 +88,7 @@ def fit_run(
     workers: int,
     store: Path | None = None,
     on_epoch: "OnEpoch | None" = None,
+    device: "Device" = "auto",
 ) -> "list[Failure]":
     """Packs the fields, trains, and leaves a finished Run.
 
@@ -79,57 +99,79 @@ def fit_run(
         workers: Processes that draw or read.
         store: Where prepared fields are kept for other trainings; None keeps them in the Run until it is finished.
         on_epoch: Called with each row of the history; what it raises leaves the Run unfinished.
+        device: What it is computed on.
 
     Returns:
         The fields that could not be read.
     """
-    from lociscope.data.pipeline import steps_per_epoch
-    from lociscope.data.sets import training_sets
+    from lociscope.data.sets import parted, training_sets
     from lociscope.images.sources import write_failures
-    from lociscope.models import build_network
     from lociscope.models.features import NAME
-    from lociscope.training.fit import fit
 
     if _finished(recipe, catalog, folder):
         console.note(f"'{folder}' is finished already")
         shutil.rmtree(folder / PACKED, ignore_errors=True)
-        return _read_failures(folder)
-    if recipe.network.name == NAME:
-        return _fit_features(recipe, catalog, folder, workers, store, on_epoch)
-    build_network(recipe.network.name, recipe.data.size, recipe.network.options)  # refuses before the long part
+        return read_failures(folder)
+    check(recipe, device)
     failures: list[Failure] = []
+    place = folder / PACKED
     with console.progress("preparing fields") as tell:
-        sets = training_sets(recipe, catalog, folder / PACKED, failures, workers, tell, store)
+        if recipe.data.fresh and recipe.network.name != NAME:
+            sets = training_sets(recipe, catalog, place, failures, workers, tell, store)
+        else:
+            sets = parted(known(recipe)(recipe, catalog, place, failures, workers, tell, store), recipe)
     write_failures(failures, folder / FAILURES)
-    total = recipe.train.epochs * steps_per_epoch(sets.train, recipe)
-    with console.progress("training") as tell:
-        fit(recipe, *sets, folder, lambda step, text: tell(step, total, text), on_epoch)
-    shutil.rmtree(folder / PACKED, ignore_errors=True)
+    fit_sets(recipe, sets, folder, "training", on_epoch)
+    shutil.rmtree(place, ignore_errors=True)
     return failures
 
 
-def _fit_features(
-    recipe: "Recipe",
-    catalog: Path | None,
-    folder: Path,
-    workers: int,
-    store: Path | None,
-    on_epoch: "OnEpoch | None",
-) -> "list[Failure]":
-    """The same for the features recipe, which has no network: measures the fields, fits its heads."""
-    from lociscope.images.sources import list_failures
-    from lociscope.training.fit_features import fit_features, measured_sets, steps
+def check(recipe: "Recipe", device: "Device") -> None:
+    """Refuses, before the long part, what the training would refuse: options, stages, devices.
 
-    total = steps(recipe)  # refuses wrong options before the long part
-    failures: list[Failure] = []
-    with console.progress("measuring fields") as tell:
-        sets = measured_sets(recipe, catalog, folder / PACKED, failures, workers, tell, store)
-    if failures:
-        list_failures(failures, folder / FAILURES)
-    with console.progress("training") as tell:
-        fit_features(recipe, sets, folder, lambda step, text: tell(step, total, text), on_epoch)
-    shutil.rmtree(folder / PACKED, ignore_errors=True)
-    return failures
+    Raises:
+        LociscopeError: A value is wrong, or a device is not there.
+    """
+    from lociscope.models import build_network
+    from lociscope.models.features import NAME, read_options
+
+    if recipe.network.name == NAME:
+        read_options(recipe.network.options)
+        return
+    from lociscope.training.devices import choose_device, sharing
+    from lociscope.training.stages import check_stages
+
+    choose_device(device)
+    sharing(recipe)
+    check_stages(build_network(recipe.network.name, recipe.data.size, recipe.network.options), recipe)
+
+
+def known(recipe: "Recipe") -> "Callable[..., Known]":
+    """What prepares the fields of a recipe: pixels for networks, measurements for the features recipe."""
+    from lociscope.data.sets import known_fields
+    from lociscope.models.features import NAME
+    from lociscope.training.fit_features import known_features
+
+    return known_features if recipe.network.name == NAME else known_fields
+
+
+def fit_sets(
+    recipe: "Recipe", sets: "TrainingSets", folder: Path, what: str, on_epoch: "OnEpoch | None" = None
+) -> None:
+    """Trains on prepared fields, with a progress bar, and leaves a finished Run."""
+    from lociscope.data.pipeline import steps_per_epoch
+    from lociscope.models.features import NAME
+    from lociscope.training.fit import fit
+    from lociscope.training.fit_features import fit_features, steps
+    from lociscope.training.stages import most_epochs
+
+    with console.progress(what) as tell:
+        if recipe.network.name == NAME:
+            total = steps(recipe)
+            fit_features(recipe, sets, folder, lambda step, text: tell(step, total, text), on_epoch)
+        else:
+            total = most_epochs(recipe) * steps_per_epoch(sets.train, recipe)
+            fit(recipe, *sets, folder, lambda step, text: tell(step, total, text), on_epoch)
 
 
 def _finished(recipe: "Recipe", catalog: Path | None, folder: Path) -> bool:
@@ -157,11 +199,12 @@ def _same_fields(run: "Run", catalog: Path | None) -> bool:
     if catalog is None:
         return not environment.data.startswith("Catalog")
     labels = {entry.id: entry.target for entry in Catalog.read(catalog).labelled().without("split", "test")}
-    known = sum(environment.fields.values()) + len(_read_failures(run.folder))
+    known = sum(environment.fields.values()) + len(read_failures(run.folder))
     return known == len(labels) and run.truth().items() <= labels.items()
 
 
-def _read_failures(folder: Path) -> "list[Failure]":
+def read_failures(folder: Path) -> "list[Failure]":
+    """The fields of a finished training that could not be read."""
     from lociscope.images.sources import Failure
 
     path = folder / FAILURES

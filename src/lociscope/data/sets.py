@@ -1,6 +1,7 @@
 """Fields to learn from and fields held out, packed: of a Catalog, or drawn."""
 
 import hashlib
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,12 +10,14 @@ import numpy as np
 
 from lociscope.catalog import Catalog
 from lociscope.data.files import open_files
+from lociscope.data.folds import deal
 from lociscope.data.fresh import Fresh
 from lociscope.data.pack import Packed, pack, prepare_catalog
 from lociscope.data.simulated import prepare_simulated
 from lociscope.data.split import hold_out
 from lociscope.data.store import place_in
 from lociscope.errors import LociscopeError
+from lociscope.labels import LABELS
 from lociscope.simulate import VERSION
 from lociscope.simulate.field import FIELDS_PER_SPECIMEN
 
@@ -186,3 +189,66 @@ def parted(known: Known, recipe: "Recipe") -> TrainingSets:
             "Give more fields, or more specimens."
         )
     return TrainingSets(packed.take(np.flatnonzero(~held)), packed.take(np.flatnonzero(held)), known.source)
+
+
+class Folded(NamedTuple):
+    """Fields parted into folds.
+
+    Attributes:
+        sets: For each fold, what is learned from and what is held out.
+        dealt: Whether the folds were dealt here, because no column of the Catalog numbers so many.
+        notes: What its user should know, a sentence each.
+    """
+
+    sets: list[TrainingSets]
+    dealt: bool
+    notes: list[str]
+
+
+def folded(known: Known, folds: int, seed: int) -> Folded:
+    """Parts fields into folds, each held out once.
+
+    Args:
+        known: All fields; their column `fold` is followed where it numbers as many folds, and fields without a number
+            are then left out. Otherwise whole groups are dealt, each class in its proportion.
+        folds: How many, 2 or more.
+        seed: Decides between what is equally good.
+
+    Raises:
+        LociscopeError: A fold would have no field.
+    """
+    packed = known.fields
+    given = [known.fold.get(name) for name in packed.ids]
+    number = np.array([-1 if fold is None else fold for fold in given])
+    dealt = number.max() + 1 != folds
+    if dealt:
+        if (found := len({*packed.groups})) < folds:
+            raise LociscopeError(
+                f"{folds} folds need {folds} groups of fields or more, received {found}. Ask for fewer."
+            )
+        number = deal(packed.y, packed.groups, [1 / folds] * folds, seed)
+    sets = []
+    for fold in range(folds):
+        held, rest = np.flatnonzero(number == fold), np.flatnonzero((number >= 0) & (number != fold))
+        if not len(held):
+            raise LociscopeError(
+                f"Fold {fold} of {known.source} has no labelled field that can be read. "
+                f"Part it anew with `lociscope split --folds {folds}`."
+            )
+        digest = hashlib.sha256(packed.sha256.encode() + number.astype("<i8").tobytes() + bytes([fold])).hexdigest()
+        train, valid = (replace(packed.take(rows), sha256=digest) for rows in (rest, held))
+        sets.append(TrainingSets(train, valid, f"{known.source}, fold {fold} of {folds}"))
+    return Folded(sets, dealt, _absent([each.valid.y.sum(axis=0) for each in sets]))
+
+
+def _absent(counts: "list[np.ndarray]") -> list[str]:
+    """A sentence for each fold that lacks classes which others have."""
+    total = np.sum(counts, axis=0)
+    notes = []
+    for fold, count in enumerate(counts):
+        names = [LABELS[number] for number in np.flatnonzero((count == 0) & (total > 0))]
+        if names:
+            notes.append(
+                f"Fold {fold} has no field of {', '.join(names)}, which others have: its own scores leave it out."
+            )
+    return notes

@@ -8,12 +8,19 @@ import numpy as np
 
 from lociscope.errors import LociscopeError
 from lociscope.training import checkpoint
+from lociscope.training.averaging import Average
 from lociscope.training.record import write_history
+from lociscope.training.stages import most_epochs, stages_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lociscope.recipe import Recipe
     from lociscope.run import Run
+
+
+class Diverged(LociscopeError):
+    """The loss is no number any more."""
 
 
 class Keeper(keras.callbacks.Callback):
@@ -21,8 +28,10 @@ class Keeper(keras.callbacks.Callback):
 
     Args:
         run: The Run that is being made.
+        recipe: Its recipe.
+        model: The model that takes the steps.
         steps: Steps of an epoch.
-        every: Steps between two checkpoints; one is also written at the end of each epoch.
+        batch: Fields of a step.
         progress: Called with (step, text) after each step.
         on_epoch: Called with each row of the history, after it is kept.
     """
@@ -30,23 +39,59 @@ class Keeper(keras.callbacks.Callback):
     def __init__(
         self,
         run: "Run",
+        recipe: "Recipe",
+        model: "keras.Model",
         steps: int,
-        every: int,
-        progress: "Callable[[int, str], None] | None",
+        batch: int,
+        progress: "Callable[[int, str], None] | None" = None,
         on_epoch: "Callable[[dict[str, float]], None] | None" = None,
     ) -> None:
         super().__init__()
-        self.on_epoch = on_epoch
-        self.run, self.steps, self.every, self.progress = run, steps, every, progress
-        self.state = checkpoint.State()
+        self.run, self.steps, self.progress, self.on_epoch = run, steps, progress, on_epoch
+        self.stages, self.settings = stages_of(recipe), recipe.train
+        self.state = checkpoint.read_state(run.checkpoints)
         self.best: list[np.ndarray] = []
+        self.average = Average(model, recipe.train.ema) if recipe.train.ema else None
+        self._epochs = most_epochs(recipe)
+        self._speed = Speed(batch)
         self._metrics: list[np.ndarray] = []
         self._started = time.monotonic()
 
+    @property
+    def stage_over(self) -> bool:
+        """Whether the stage has had all its epochs, or as many without a better one as patience allows."""
+        last = self.state.step // self.steps
+        first = self.state.began // self.steps
+        if last - first >= self.stages[self.state.stage].epochs:
+            return True
+        if not self.settings.patience or last == first:
+            return False
+        losses = [row["val_loss"] for row in self.state.history]
+        best = int(np.argmin(losses)) + 1
+        return last - max(best, first) >= self.settings.patience
+
     def resume(self, model: "keras.Model") -> None:
         """Puts the model back to its newest checkpoint, in the middle of an epoch if need be."""
-        self.state, self.best = checkpoint.restore(self.run.checkpoints, model)
-        self._metrics = [np.asarray(variable) for variable in model.metrics_variables]
+        if self.state.step:
+            self.best = checkpoint.restore(self.run.checkpoints, self.state, self._variables(model))
+            self._metrics = [np.asarray(variable) for variable in model.metrics_variables]
+        elif self.average:
+            self.average.restart()
+
+    def next_stage(self, model: "keras.Model", begin: "Callable[[], None]") -> None:
+        """Goes on to the next stage from the best weights so far.
+
+        Args:
+            model: The model.
+            begin: Compiles it for the stage that the state now says.
+        """
+        self.state.stage += 1
+        self.state.began = self.state.step
+        model.set_weights(self.best)
+        if self.average:
+            self.average.restart()
+        begin()
+        self._save(model)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Goes on with the running means of an epoch that was cut off: Keras has just set them to zero."""
@@ -54,21 +99,26 @@ class Keeper(keras.callbacks.Callback):
             variable.assign(value)
         self._metrics = []
         self._started = time.monotonic()
+        self._speed.restart()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Counts the step, checks that the loss is a number, and writes a checkpoint when one is due."""
         self.state.step += 1
         loss = float((logs or {})["loss"])
-        if not np.isfinite(loss):
-            raise LociscopeError(
-                f"The loss is {loss} after step {self.state.step}: the training has diverged. The checkpoints in "
-                f"'{self.run.checkpoints}' are from before; try --set train.learning_rate with a tenth of its value."
-            )
+        self._check(loss)
+        if self.average:
+            self.average.update(self.state.step - self.state.began)
         # The last step of an epoch is kept by on_epoch_end, together with the epoch's validation.
-        if self.state.step % self.every == 0 and self.state.step % self.steps:
-            self._save()
+        if self.state.step % self.settings.checkpoint_steps == 0 and self.state.step % self.steps:
+            self._save(self.model)
         if self.progress:
-            self.progress(self.state.step, f"loss {loss:.4f}")
+            epoch = (self.state.step - 1) // self.steps + 1
+            self.progress(self.state.step, f"epoch {epoch} of {self._epochs}, loss {loss:.4f}, {self._speed.tell()}")
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Validates with the averages, where they are what will be kept."""
+        if self.average:
+            self.average.swap()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Adds a row to the history, keeps the weights if they are the best, and writes a checkpoint."""
@@ -79,16 +129,59 @@ class Keeper(keras.callbacks.Callback):
             "val_loss": float(logs["val_loss"]),
             "learning_rate": float(np.asarray(self.model.optimizer.learning_rate)),
             "seconds": round(time.monotonic() - self._started, 3),
+            "stage": float(self.state.stage + 1),
         }
+        self._check(row["val_loss"])
         self.state.history.append(row)
         if row["val_loss"] < self.state.best:
             self.state.best = row["val_loss"]
-            self.best = self.model.get_weights()
-        self._save()
+            self.best = [array.copy() for array in self.model.get_weights()]
+        if self.average:
+            self.average.swap()
+        self._save(self.model)
+        self.model.stop_training = self.stage_over
         if self.on_epoch:
             self.on_epoch(row)
 
-    def _save(self) -> None:
-        checkpoint.save(self.run.checkpoints, self.state, self.model, self.best)
+    def _check(self, loss: float) -> None:
+        if not np.isfinite(loss):
+            raise Diverged(f"The loss is {loss} after step {self.state.step}: the training has diverged.")
+
+    def _variables(self, model: "keras.Model") -> "list[keras.Variable]":
+        return [*checkpoint.variables_of(model), *(self.average.variables if self.average else [])]
+
+    def _save(self, model: "keras.Model") -> None:
+        for weight in model.trainable_variables:  # the loss shows it one step later
+            if not np.isfinite(np.asarray(weight)).all():
+                self._check(float("nan"))
+        checkpoint.save(self.run.checkpoints, self.state, self._variables(model), self.best)
         if self.state.history:
             write_history(self.run, self.state.history)
+
+
+class Speed:
+    """Steps and fields in a second, over the last seconds.
+
+    Args:
+        batch: Fields of a step.
+    """
+
+    WINDOW = 5.0
+    """Seconds that are looked back."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+        self._times: list[float] = []
+
+    def restart(self) -> None:
+        """Forgets what was before a pause."""
+        self._times = []
+
+    def tell(self) -> str:
+        """Counts a step, and says how fast the last ones were."""
+        now = time.monotonic()
+        self._times = [*(at for at in self._times if now - at < self.WINDOW), now]
+        if len(self._times) < 2:
+            return "…"
+        steps = (len(self._times) - 1) / max(now - self._times[0], 1e-9)
+        return f"{steps:.3g} steps/s, {steps * self.batch:.3g} fields/s"

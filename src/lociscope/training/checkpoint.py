@@ -3,7 +3,7 @@
 import json
 import shutil
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,11 +12,12 @@ from lociscope.errors import LociscopeError
 from lociscope.storage import check_schema, replacing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     import keras
 
-SCHEMA = 1
+SCHEMA = 2
 KEPT = 2
 """Checkpoints kept: the newest, and the one before it in case the newest is damaged."""
 
@@ -27,11 +28,15 @@ class State:
 
     Attributes:
         step: Steps taken.
+        stage: Number of the stage, from 0.
+        began: Steps taken when the stage began.
         history: One row for each finished epoch.
         best: The lowest validation loss so far.
     """
 
     step: int = 0
+    stage: int = 0
+    began: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     best: float = float("inf")
 
@@ -41,22 +46,21 @@ def variables_of(model: "keras.Model") -> "list[keras.Variable]":
     return [*model.variables, *model.optimizer.variables, *model.metrics_variables]
 
 
-def save(folder: "Path", state: State, model: "keras.Model", best: list[np.ndarray]) -> None:
+def save(folder: "Path", state: State, variables: "Iterable[keras.Variable]", best: list[np.ndarray]) -> None:
     """Writes `<step>/` into the folder, whole or not at all, and removes all but the newest `KEPT`.
 
     Args:
         folder: The Run's `checkpoints`.
         state: Where the training stands.
-        model: The compiled model.
+        variables: Everything that changes from step to step, in an order that is the same each time.
         best: Weights at the lowest validation loss; empty before the first epoch ended.
     """
-    arrays = {f"variable{i}": np.asarray(variable) for i, variable in enumerate(variables_of(model))}
+    arrays = {f"variable{i}": np.asarray(variable) for i, variable in enumerate(variables)}
     arrays |= {f"best{i}": array for i, array in enumerate(best)}
     with replacing(folder / f"{state.step:08d}") as part:
         part.mkdir()
         np.savez(part / "variables.npz", allow_pickle=False, **arrays)
-        about = {"schema": SCHEMA, "step": state.step, "history": state.history, "best": state.best}
-        (part / "state.json").write_text(json.dumps(about), encoding="utf-8")
+        (part / "state.json").write_text(json.dumps({"schema": SCHEMA, **asdict(state)}), encoding="utf-8")
     for old in steps_in(folder)[:-KEPT]:
         shutil.rmtree(folder / f"{old:08d}", ignore_errors=True)
 
@@ -66,32 +70,56 @@ def steps_in(folder: "Path") -> list[int]:
     return sorted(int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit())
 
 
-def restore(folder: "Path", model: "keras.Model") -> tuple[State, list[np.ndarray]]:
-    """Puts a model back to its newest checkpoint.
+def read_state(folder: "Path") -> State:
+    """Where the newest checkpoint stands; a fresh state where there is none.
 
     Args:
         folder: The Run's `checkpoints`; may be missing.
-        model: The compiled model, built as for the Run.
+
+    Raises:
+        LociscopeError: The checkpoint is damaged, or was written by another version.
+    """
+    steps = steps_in(folder)
+    if not steps:
+        return State()
+    path = folder / f"{steps[-1]:08d}"
+    try:
+        about = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        schema = about.pop("schema")
+        check_schema(schema, SCHEMA, f"Checkpoint '{path}'")
+        if schema < SCHEMA:
+            raise LociscopeError(
+                f"Checkpoint '{path}' is of schema {schema}, whose training only the lociscope that began it can end. "
+                "Train again in another folder."
+            )
+        return State(**about)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _unusable(path, error) from error
+
+
+def restore(folder: "Path", state: State, variables: "Iterable[keras.Variable]") -> list[np.ndarray]:
+    """Puts variables back to a checkpoint.
+
+    Args:
+        folder: The Run's `checkpoints`.
+        state: What `read_state` gave.
+        variables: Those that were saved, in the same order.
 
     Returns:
-        Where the training stood, and the best weights so far; a fresh state where there is no checkpoint.
+        The best weights so far; empty where no epoch has ended.
 
     Raises:
         LociscopeError: The checkpoint is damaged, or is of another network.
     """
-    steps = steps_in(folder)
-    if not steps:
-        return State(), []
-    path = folder / f"{steps[-1]:08d}"
+    path = folder / f"{state.step:08d}"
     try:
-        about = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        check_schema(about["schema"], SCHEMA, f"Checkpoint '{path}'")
         with (path / "variables.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            for i, variable in enumerate(variables_of(model)):
+            for i, variable in enumerate(variables):
                 variable.assign(arrays[f"variable{i}"])
-            best = [arrays[f"best{i}"] for i in range(sum(name.startswith("best") for name in arrays.files))]
+            return [arrays[f"best{i}"] for i in range(sum(name.startswith("best") for name in arrays.files))]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise LociscopeError(
-            f"Checkpoint '{path}' cannot be used ({error}). Remove it to go on from before."
-        ) from error
-    return State(about["step"], about["history"], about["best"]), best
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: "Path", error: Exception) -> LociscopeError:
+    return LociscopeError(f"Checkpoint '{path}' cannot be used ({error}). Remove it to go on from before.")

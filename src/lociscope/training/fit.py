@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lociscope.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
+from lociscope.errors import LociscopeError
 from lociscope.models import build_network
 from lociscope.models.backend import load_keras
 from lociscope.training.record import claim, environment_of, keep_validation
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from lociscope.data.fresh import Fresh
     from lociscope.data.pack import Packed
-    from lociscope.recipe import Recipe, Train
+    from lociscope.recipe import Recipe
     from lociscope.run import Run
 
 RECORDED = ("lociscope", "numpy", "keras", "tensorflow", "onnxruntime")
@@ -34,6 +35,7 @@ def start_tensorflow(seed: int) -> None:
     import keras
     import tensorflow as tf
 
+    tf.get_logger().setLevel("ERROR")  # each stage and each Run has its own graph, and TensorFlow warns of the many
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
 
@@ -64,20 +66,36 @@ def fit(
         The finished Run.
 
     Raises:
-        LociscopeError: The folder holds a Run of another recipe or other fields, or the loss diverges.
+        LociscopeError: The folder holds a Run of another recipe or other fields, the loss diverges, memory does not
+            suffice, or there are not as many devices as the recipe wants.
     """
-    start_tensorflow(recipe.train.seed)
-    from lociscope.training.callbacks import Keeper
+    load_keras()
+    import keras
 
-    network = build_network(recipe.network.name, recipe.data.size, recipe.network.options)
-    steps = steps_per_epoch(train, recipe)
-    model = _compiled(_trained_form(network, recipe), recipe.train, steps)
-    parameters = network.count_params()
-    run = claim(folder, recipe, environment_of(recipe, train, valid, source, parameters, RECORDED))
-    keeper = Keeper(run, steps, recipe.train.checkpoint_steps, progress, on_epoch)
-    keeper.resume(model)
-    _train(model, keeper, recipe, train, valid, steps)
+    keras.backend.clear_session()  # what trainings before left in this process
+    start_tensorflow(recipe.train.seed)
+    from lociscope.training.callbacks import Diverged, Keeper
+    from lociscope.training.devices import memory_advice, normalise_together, sharing
+    from lociscope.training.stages import check_stages, freeze
+
+    strategy = sharing(recipe)
+    with strategy.scope(), memory_advice(recipe):
+        network = build_network(recipe.network.name, recipe.data.size, recipe.network.options)
+        check_stages(network, recipe)
+        trained = _trained_form(network, recipe)
+        model = keras.Model(trained.input, trained.get_layer("logits").output, name=f"{network.name}_logits")
+        normalise_together(model, recipe.train.devices > 1)
+        environment = environment_of(recipe, train, valid, source, network.count_params(), RECORDED)
+        run, steps = claim(folder, recipe, environment), steps_per_epoch(train, recipe)
+        batch = min(recipe.train.batch, len(train))
+        keeper = Keeper(run, recipe, model, steps, batch, progress, on_epoch)
+        try:
+            _train(model, keeper, recipe, train, valid)
+        except Diverged as error:
+            raise LociscopeError(f"{error} {_rescue(run, network, keeper)}") from error
+    normalise_together(model, False)
     network.set_weights(keeper.best or model.get_weights())
+    freeze(network, "all")
     network.save(run.best_model)
     _predict_valid(run, network, valid, recipe)
     run.mark_done()
@@ -101,60 +119,56 @@ def _trained_form(network: "keras.Model", recipe: "Recipe") -> "keras.Model":
 
 def _train(
     model: "keras.Model",
-    keeper: Any,  # noqa: ANN401
+    keeper: Any,  # noqa: ANN401 - a Keeper, whose module loads TensorFlow
     recipe: "Recipe",
     train: "Packed | Fresh",
     valid: "Packed",
-    steps: int,
 ) -> None:
-    """Runs what is left: the rest of an epoch that was cut off, then whole epochs."""
-    import keras
+    """Runs what is left: the rest of an epoch that was cut off, then whole epochs, stage after stage."""
+    from lociscope.training.board import boards
+    from lociscope.training.stages import compile_stage
 
-    board = keras.callbacks.TensorBoard(keeper.run.folder / "tensorboard", write_graph=False)
+    def begin() -> None:
+        compile_stage(model, keeper.stages[keeper.state.stage], recipe.train, keeper.steps)
+
+    begin()
+    keeper.resume(model)
     validation = evaluation_batches(valid, recipe.train.batch)
-    total = recipe.train.epochs * steps
-    while keeper.state.step < total:
-        epoch, done = divmod(keeper.state.step, steps)
+    callbacks = [*boards(keeper.run.folder / "tensorboard", valid), keeper]
+    while not (keeper.stage_over and keeper.state.stage + 1 == len(keeper.stages)):
+        if keeper.stage_over:
+            keeper.next_stage(model, begin)
+        epoch, done = divmod(keeper.state.step, keeper.steps)
+        last = keeper.state.began // keeper.steps + keeper.stages[keeper.state.stage].epochs
         model.fit(
             training_batches(train, recipe, keeper.state.step),
-            steps_per_epoch=steps - done,
+            steps_per_epoch=keeper.steps - done,
             initial_epoch=epoch,
-            epochs=epoch + 1 if done else recipe.train.epochs,
+            epochs=epoch + 1 if done else last,
             validation_data=validation,
-            callbacks=[keeper, board],
+            callbacks=callbacks,
             shuffle=False,  # the stream has its own order
             verbose=0,
         )
 
 
-def _compiled(network: "keras.Model", settings: "Train", steps: int) -> "keras.Model":
-    """A model that ends at the logits, with loss and optimiser."""
-    import keras
-
-    from lociscope.training.losses import loss_of
-
-    total = settings.epochs * steps
-    warmup = int(settings.warmup * total)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup else settings.learning_rate,
-        max(total - warmup, 1),
-        alpha=0.01 if settings.schedule == "cosine" else 1.0,
-        warmup_target=settings.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
-    if settings.optimizer == "adam":
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
-    else:
-        optimizer = keras.optimizers.SGD(rate, momentum=0.9, weight_decay=settings.weight_decay or None)
-    model = keras.Model(network.input, network.get_layer("logits").output, name=f"{network.name}_logits")
-    model.compile(optimizer, loss_of(settings.loss))
-    optimizer.build(model.trainable_variables)
-    return model
+def _rescue(run: "Run", network: "keras.Model", keeper: Any) -> str:  # noqa: ANN401 - a Keeper
+    """Keeps the best weights of a training that diverged; says where they are, and what to try."""
+    rate = keeper.stages[keeper.state.stage].learning_rate
+    remedy = f"Try another Run with a tenth of the learning_rate, {rate / 10:g}"
+    if not keeper.best:
+        return f"{remedy}."
+    network.set_weights(keeper.best)
+    network.save(run.best_model)
+    losses = [row["val_loss"] for row in keeper.state.history]
+    return f"{remedy}; the best weights so far, of epoch {np.argmin(losses) + 1}, are in '{run.best_model}'."
 
 
 def _predict_valid(run: "Run", network: "keras.Model", valid: "Packed", recipe: "Recipe") -> None:
     """Stores what the network says of the fields that it was not trained on, and their truth."""
-    outputs = [network(x, training=False) for x, _ in evaluation_batches(valid, recipe.train.batch)]
-    probability = np.concatenate([np.asarray(output["probabilities"]) for output in outputs])
-    embedding = np.concatenate([np.asarray(output["embedding"]) for output in outputs])
-    keep_validation(run, valid, probability, embedding)
+    said: dict[str, list[np.ndarray]] = {"probabilities": [], "embedding": []}
+    for x, _ in evaluation_batches(valid, recipe.train.batch):
+        output = network(x, training=False)
+        for name, arrays in said.items():
+            arrays.append(np.asarray(output[name]))
+    keep_validation(run, valid, *map(np.concatenate, said.values()))

@@ -83,20 +83,32 @@ def _git() -> str | None:
 
 
 def keep_validation(run: Run, valid: "Packed", probability: np.ndarray, embedding: np.ndarray | None = None) -> None:
-    """Stores what a model says of the fields that it was not trained on, and their truth.
+    """Stores what a model says of the fields that it was not trained on, their truth and their groups.
 
     Args:
-        run: The Run.
+        run: The Run, or the folder of all folds.
         valid: The n fields.
         probability: (n, 28).
         embedding: (n, d), where the model has one.
     """
-    thresholds = np.full(N_LABELS, best_constant(valid.y, probability))
+    keep_predictions(run, valid.ids, valid.groups, valid.y, probability, embedding)
+
+
+def keep_predictions(
+    run: Run,
+    ids: list[str],
+    groups: list[str],
+    truth: np.ndarray,
+    probability: np.ndarray,
+    embedding: np.ndarray | None = None,
+) -> None:
+    """The same, of what is known of the fields; truth is (n, 28)."""
+    thresholds = np.full(N_LABELS, best_constant(truth, probability))
     predicted, status = decide_places(probability, thresholds)
-    Predictions(valid.ids, probability, predicted, status, [()] * len(valid), embedding).write(run.predictions_file)
-    targets = [format_target(np.flatnonzero(row)) for row in valid.y]
-    write_column(run.truth_file, "Target", valid.ids, targets)
-    write_column(run.groups_file, "Group", valid.ids, valid.groups)
+    Predictions(ids, probability, predicted, status, [()] * len(ids), embedding).write(run.predictions_file)
+    targets = [format_target(np.flatnonzero(row)) for row in truth]
+    write_column(run.truth_file, "Target", ids, targets)
+    write_column(run.groups_file, "Group", ids, groups)
 
 
 def write_column(path: Path, column: str, ids: list[str], values: list[str]) -> None:

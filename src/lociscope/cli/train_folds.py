@@ -1,0 +1,85 @@
+"""`lociscope train --folds K`: a Recipe becomes a Run for each fold, and out-of-fold Predictions."""
+
+import hashlib
+import shutil
+from typing import TYPE_CHECKING
+
+from lociscope.cli import console
+from lociscope.errors import LociscopeError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lociscope.images.sources import Failure
+    from lociscope.recipe import Recipe
+    from lociscope.run import Run
+
+
+def fit_folds(
+    recipe: "Recipe", catalog: "Path | None", folder: "Path", workers: int, folds: int, store: "Path | None" = None
+) -> "list[Failure]":
+    """Trains what is not trained yet of the folds, joins what they say of the fields held out, and prints its scores.
+
+    Args:
+        recipe: What to train and how.
+        catalog: Labelled fields; None draws them.
+        folder: Holds the Runs `fold0` … and what is joined.
+        workers: Processes that draw or read.
+        folds: How many.
+        store: Where prepared fields are kept for other trainings.
+
+    Returns:
+        The fields that could not be read.
+    """
+    from lociscope.training.folds import Folds, claim_folds, join_folds
+
+    digest = None if catalog is None else _hash(catalog)
+    runs = claim_folds(folder, Folds(k=folds, catalog=digest))
+    for run in runs:
+        if run.recipe_file.is_file() and not run.recipe().same_training(recipe):
+            raise LociscopeError(f"'{run.folder}' is a Run of another recipe. Name another folder with -o.")
+    failures = _train(recipe, catalog, folder, workers, runs, store)
+    scores = join_folds(folder, runs)
+    print(folder)
+    print(f"out of fold, 90 % intervals by group: {len(runs)} folds, {scores['LRAP'].n} groups")
+    for name, score in scores.items():
+        print(f"{name:<8} {score}")
+    return failures
+
+
+def _train(
+    recipe: "Recipe", catalog: "Path | None", folder: "Path", workers: int, runs: "list[Run]", store: "Path | None"
+) -> "list[Failure]":
+    from lociscope.cli.train import FAILURES, PACKED, fit_sets, known, read_failures
+    from lociscope.data.sets import folded
+    from lociscope.images.sources import write_failures
+
+    if all(run.done for run in runs):
+        console.note(f"'{folder}' is finished already")
+        shutil.rmtree(folder / PACKED, ignore_errors=True)
+        return read_failures(folder)
+    failures: list[Failure] = []
+    with console.progress("preparing fields") as tell:
+        fields = known(recipe)(recipe, catalog, folder / PACKED, failures, workers, tell, store)
+    write_failures(failures, folder / FAILURES)
+    made = folded(fields, len(runs), recipe.data.seed)
+    if made.dealt and any(fold is not None for fold in fields.fold.values()):
+        console.note(
+            f"lociscope: the Catalog's column fold numbers other than {len(runs)} folds, so they are dealt anew"
+        )
+    for sentence in made.notes:
+        console.note(f"lociscope: {sentence}")
+    for number, (run, sets) in enumerate(zip(runs, made.sets, strict=True)):
+        if run.done:
+            console.note(f"fold {number} is finished already")
+            continue
+        fit_sets(recipe, sets, run.folder, f"fold {number} of {len(runs)}")
+    shutil.rmtree(folder / PACKED, ignore_errors=True)
+    return failures
+
+
+def _hash(catalog: "Path") -> str:
+    try:
+        return hashlib.sha256(catalog.read_bytes()).hexdigest()
+    except OSError as error:
+        raise LociscopeError(f"Cannot read Catalog '{catalog}': {error.strerror}. Check the path.") from error
