@@ -23,6 +23,7 @@ from lociscope.cli import (
     simulate,
     split,
     train,
+    tune,
     watch,
 )
 from lociscope.errors import Exit, LociscopeError
@@ -41,6 +42,7 @@ app.add_typer(importing.app, name="import")
 app.add_typer(ensemble.app, name="ensemble")
 app.command("split")(split.split)
 app.command("train")(train.train)
+app.command("tune")(tune.tune)
 app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)

@@ -41,7 +41,8 @@ class Subject(BaseModel):
     @classmethod
     def of(cls, recipe: Recipe, space: Space, fields: str) -> "Subject":
         """States the subject; the recipe's note is no part of it."""
-        return cls(schema=SCHEMA, recipe=recipe.model_dump(by_alias=True, exclude={"note"}), space=space, fields=fields)
+        values = recipe.model_dump(mode="json", by_alias=True, exclude={"note"})
+        return cls(schema=SCHEMA, recipe=values, space=space, fields=fields)
 
 
 def import_optuna() -> None:
@@ -85,7 +86,7 @@ def opened(place: "Study", subject: Subject) -> "Iterator[optuna.Study]":
 def _alone(place: "Study") -> "Iterator[None]":
     """Holds the folder's lock: two processes would share the machine, and the order of trials would be chance."""
     path = place.folder
-    if path.exists() and not place.database.exists():
+    if path.is_dir() and not place.database.exists():
         others = [each.name for each in path.iterdir() if each.name[0] != "." and each.name not in OURS]
         if others:
             raise LociscopeError(f"'{path}' exists and is no study. Name another folder with -o.")

@@ -118,15 +118,18 @@ def _train(
 
     values = {key: _suggested(trial, key, each) for key, each in space.items()}
     made = with_values(recipe, values, f"Trial {trial.number}")
-    said = ", ".join(f"{key} = {value}" for key, value in values.items())
+    said = ", ".join(
+        f"{key} = {value:.4g}" if isinstance(value, float) else f"{key} = {value}" for key, value in values.items()
+    )
     made = made.model_copy(update={"note": f"Trial {trial.number}: {said}"})
     epochs = sum(stage.epochs for stage in made.stages) or made.train.epochs
     losses = _losses(study.get_trials(deepcopy=False)[trial.number])
 
     def on_epoch(row: dict[str, float]) -> None:
         epoch = int(row["epoch"])
+        if epoch not in losses:  # one that a checkpoint repeats is known
+            trial.report(-row["val_loss"], epoch)  # negated: the study's values are the larger the better
         losses[epoch] = row["val_loss"]
-        trial.report(-row["val_loss"], epoch)  # negated: the study's values are the larger the better
         if SPARED * epochs < epoch < epochs and falls_behind(losses, _rivals(study, trial)):
             raise optuna.TrialPruned
         if epoch < epochs and time.monotonic() >= ends:

@@ -1,0 +1,145 @@
+"""`lociscope tune`: a Recipe becomes a study of many Runs, and a better Recipe."""
+
+import hashlib
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lociscope.cli import console
+from lociscope.cli.train import FAILURES, fit_run
+from lociscope.errors import Exit, LociscopeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    import optuna
+
+    from lociscope.images.sources import Failure
+    from lociscope.recipe import Recipe
+    from lociscope.study import Study, Tried
+    from lociscope.training.space import Space
+
+    OnEpoch = Callable[[dict[str, float]], None]
+
+
+def tune(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, such as lenet5, or a path.")],
+    trials: Annotated[int, typer.Option("--trials", "-n", min=1, help="How many in all, those of before included.")],
+    catalog: Annotated[
+        Path | None, typer.Option("--catalog", "-c", help="Labelled fields; without it the recipe draws its own.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", "-s", help="Change a value, which is then not searched: train.epochs=3. Repeatable."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The study to make or to go on with; studies/<recipe>.")
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            "--store",
+            metavar="DIR",
+            envvar="LOCISCOPE_STORE",
+            help="Keep prepared fields here, for others too; without it they are removed when the trials are done.",
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that draw or read fields.")] = 2,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="MIN", min=0.01, help="Minutes after which no other epoch begins.")
+    ] = None,
+) -> None:
+    """Search for better values of a recipe. Given again it goes on, to as many trials in all as --trials says."""
+    from lociscope.recipe import Recipe, parse_changes
+    from lociscope.study import Study
+    from lociscope.training.network_space import check_networks
+    from lociscope.training.study_db import Subject, import_optuna, opened
+    from lociscope.training.trials import tried
+    from lociscope.training.tune import OutOfTimeError
+    from lociscope.training.tune import tune as search
+
+    import_optuna()
+    changes = parse_changes(settings or [])
+    resolved = Recipe.read(recipe, changes)
+    space = _space(recipe, resolved, changes.keys())
+    place = Study(output or Path("studies") / Path(recipe).stem)
+    if output is None:
+        console.note(f"Study '{place.folder}'")
+    check_networks(space, resolved)
+    failures: list[Failure] = []
+    with opened(place, Subject.of(resolved, space, _fields(catalog))) as study:
+        tell_all = partial(_tell, study, place, space, recipe)
+
+        def fit(made: "Recipe", folder: Path, on_epoch: "OnEpoch") -> None:
+            failures[:] = fit_run(made, catalog, folder, workers, store or place.fields, on_epoch)
+
+        tell_all(tried(study))
+        try:
+            search(study, place, resolved, space, trials, fit, tell_all, 60 * (timeout or float("inf")))
+        except OutOfTimeError:
+            console.note(f"The {timeout:g} minutes are over. Give the same command again to go on.")
+        else:
+            shutil.rmtree(place.fields, ignore_errors=True)
+        done = tried(study)
+    _leave(done, place, failures)
+
+
+def _space(name: str, recipe: "Recipe", fixed: "Collection[str]") -> "Space":
+    """What is searched: the recipe's own `[tune]` or the usual keys, but for those that `--set` decides."""
+    from lociscope.training.network_space import default_space
+    from lociscope.training.space import check_space, read_space
+
+    written = read_space(name)
+    space = {key: each for key, each in (written or default_space(recipe)).items() if key not in fixed}
+    return check_space(space, recipe, f"The search space of '{name}'")
+
+
+def _fields(catalog: Path | None) -> str:
+    """What tells one set of fields from another."""
+    if catalog is None:
+        return "simulated"
+    try:
+        return hashlib.sha256(catalog.read_bytes()).hexdigest()
+    except OSError as error:
+        raise LociscopeError(f"Cannot read Catalog '{catalog}': {error.strerror}. Check the path.") from error
+
+
+def _tell(study: "optuna.Study", place: "Study", space: "Space", name: str, trials: "list[Tried]") -> None:
+    """Writes what is known by now, and says how the last trial ended."""
+    from lociscope.report.study import write_study
+    from lociscope.study import best_of
+    from lociscope.training.space import Range
+    from lociscope.training.trials import gain_of, importance_of, write_best
+
+    if not trials:
+        return
+    write_best(trials, place)
+    place.write_table(trials, list(space))
+    words = {key: str(each) for key, each in space.items()}
+    log = [key for key, each in space.items() if isinstance(each, Range) and each.log]
+    write_study(place.page_file, Path(name).stem, trials, words, log, importance_of(study), gain_of(trials, place))
+    last, best = trials[-1], best_of(trials)
+    how = last.why if last.state == "failed" else last.state if last.lrap is None else f"LRAP {last.lrap:.4f}"
+    known = f"; best {best.lrap:.4f}, trial {best.number}" if best else ""
+    console.note(f"trial {last.number}: {how}{known}")
+
+
+def _leave(trials: "list[Tried]", place: "Study", failures: "list[Failure]") -> None:
+    """Says where the best recipe is.
+
+    Raises:
+        LociscopeError: There is none.
+    """
+    from lociscope.images.sources import write_failures
+
+    if not place.best_file.is_file():
+        why = next((trial.why for trial in reversed(trials) if trial.why), "no trial has come to its end yet")
+        raise LociscopeError(f"No trial in '{place.folder}' has a score, so there is no best one: {why}")
+    print(place.best_file)
+    if failures:
+        write_failures(failures, place.folder / FAILURES)
+        console.tell_failures(failures, place.folder / FAILURES)
+        raise typer.Exit(Exit.SOME_FAILED)

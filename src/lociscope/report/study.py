@@ -1,0 +1,205 @@
+"""The report of a study: how the trials went, what mattered, and which values went together."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lociscope.errors import MissingExtraError
+from lociscope.report.figures import GRID, HELD_OUT, INK, TRAINED, plain, to_svg
+from lociscope.report.page import interval, number, render, write_page
+from lociscope.study import best_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
+
+    from markupsafe import Markup
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from lociscope.decide.intervals import Interval
+    from lociscope.study import Tried
+
+FEW = 20
+"""Complete trials below which the importance of a key is mostly luck."""
+UPPER = 0.2
+"""Share of the trials that are drawn as the better ones."""
+
+
+def write_study(
+    path: "Path",
+    name: str,
+    trials: "Sequence[Tried]",
+    space: "Mapping[str, str]",
+    log: "Collection[str]",
+    importance: "Mapping[str, float]",
+    gain: "Interval | None",
+) -> None:
+    """Writes the page.
+
+    Args:
+        path: The HTML file to write, whole or not at all.
+        name: The recipe's.
+        trials: All that are over.
+        space: What was searched, in words, by dotted key.
+        log: The keys that were searched by their logarithm.
+        importance: Shares of 1 by key; may be empty.
+        gain: The best trial's LRAP over that of the recipe as it stands.
+
+    Raises:
+        LociscopeError: The page cannot be written.
+        MissingExtraError: jinja2 or matplotlib is not installed.
+    """
+    complete = [trial for trial in trials if trial.lrap is not None]
+    html = render(
+        "study.html",
+        title=f"Tuning of {name}",
+        result=result(trials, gain),
+        trials=sorted(trials, key=lambda trial: (trial.lrap is None, -(trial.lrap or 0), trial.number)),
+        best=best_of(trials),
+        space=space,
+        importance=importance,
+        few=len(complete) < FEW,
+        history=history_figure(trials) if complete else None,
+        parallel=parallel_figure(complete, list(space), log) if len(complete) > 1 else None,
+        said=said,
+    )
+    write_page(path, html)
+
+
+def result(trials: "Sequence[Tried]", gain: "Interval | None") -> list[str]:
+    """The result in plain words, a sentence each."""
+    counts = {state: sum(trial.state == state for trial in trials) for state in ("complete", "pruned", "failed")}
+    ends = {"complete": "came to their end", "pruned": "were cut short", "failed": "failed"}
+    ways = ", ".join(f"{count} {ends[state]}" for state, count in counts.items() if count)
+    best = best_of(trials)
+    sentences = [f"Of {len(trials)} trials {ways}."]
+    if best is None:
+        return sentences
+    sentences.append(f"The best is trial {best.number}, with LRAP {number(best.lrap, 3)} on the validation fields.")
+    if best.own:
+        sentences.append("That is the recipe as it stands: nothing that was tried is better.")
+    elif gain is not None:
+        sure = "" if gain.low > 0 else ", so not surely"
+        ends_at = interval(gain.low, gain.high, 3)
+        sentences.append(
+            f"That is {number(gain.value, 3)} above the recipe as it stands (90 % interval {ends_at}{sure})."
+        )
+    return sentences
+
+
+def said(value: Any) -> str:  # noqa: ANN401 - whatever a recipe holds
+    """A value for the eye: `0.0021`, `true`, a dash where a trial has none."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def history_figure(trials: "Sequence[Tried]") -> "Markup":
+    """Draws each trial's LRAP by number, the best so far as a line, and those cut short at the bottom.
+
+    Args:
+        trials: All that are over, one complete at least.
+
+    Returns:
+        An `<svg>` element.
+
+    Raises:
+        MissingExtraError: matplotlib or markupsafe is not installed.
+    """
+    figure, axes = _figure(7.5, 2.8)
+    complete = [trial for trial in trials if trial.lrap is not None]
+    scores = [float(trial.lrap or 0) for trial in complete]
+    bests = [max(scores[: i + 1]) for i in range(len(scores))]
+    numbers = [trial.number for trial in complete]
+    axes.step([*numbers, trials[-1].number], [*bests, bests[-1]], where="post", color=HELD_OUT, linewidth=1.8)
+    axes.plot(numbers, scores, "o", color=TRAINED, markersize=4)
+    best = best_of(trials)
+    if best is not None:
+        axes.plot([best.number], [best.lrap or 0], "o", color=HELD_OUT, markersize=8)
+    cut = [trial.number for trial in trials if trial.lrap is None]
+    axes.plot(
+        cut, [min(scores) - 0.08 * ((max(scores) - min(scores)) or 1)] * len(cut), "x", color=TRAINED, markersize=5
+    )
+    axes.set_xlabel("trial", color=INK)
+    axes.set_ylabel("LRAP", color=INK)
+    axes.margins(x=0.03)
+    return to_svg(figure)
+
+
+def parallel_figure(trials: "Sequence[Tried]", keys: "Sequence[str]", log: "Collection[str]" = ()) -> "Markup":
+    """Draws each trial as a line over its values, the better ones in colour.
+
+    Args:
+        trials: Complete ones, two at least.
+        keys: What was searched: an axis each, and LRAP the last.
+        log: Those of them on logarithmic axes.
+
+    Returns:
+        An `<svg>` element.
+
+    Raises:
+        MissingExtraError: matplotlib or markupsafe is not installed.
+    """
+    columns = [scale([trial.values[key] for trial in trials], key in log) for key in keys]
+    columns.append(scale([trial.lrap for trial in trials], False))
+    figure, axes = _figure(max(7.5, 1.35 * len(columns)), 3.6)
+    ranked = sorted(range(len(trials)), key=lambda i: trials[i].lrap or 0)  # the best are drawn last, on top
+    better = set(ranked[-max(1, round(UPPER * len(trials))) :])
+    for i in ranked:
+        heights = [column.heights[i] for column in columns]
+        colour, width, opacity = (HELD_OUT, 1.8, 0.9) if i in better else (TRAINED, 0.8, 0.45)
+        axes.plot(range(len(columns)), heights, "-", color=colour, linewidth=width, alpha=opacity)
+    for place, column in enumerate(columns):
+        axes.axvline(place, color=GRID, linewidth=1)
+        for height, text in column.ticks:
+            axes.annotate(
+                text, (place, height), xytext=(4, 0), textcoords="offset points", color=INK, va="center", fontsize=8
+            )
+    axes.set_xticks(range(len(columns)), [*(key.replace(".", "\n", 1) for key in keys), "LRAP"])
+    axes.set_yticks([])
+    axes.grid(visible=False)
+    axes.spines["bottom"].set_visible(False)
+    axes.set_xlim(-0.1, len(columns) - 0.5)
+    return to_svg(figure)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Values as heights from 0 to 1, and what is written at some heights."""
+
+    heights: list[float]
+    ticks: list[tuple[float, str]]
+
+
+def scale(values: "Sequence[Any]", log: bool) -> Scale:
+    """Places values on an axis: numbers by their size, words and switches evenly, by name.
+
+    Args:
+        values: All numbers, or any that can be told apart.
+        log: Whether numbers are placed by their logarithm.
+    """
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        names = sorted({said(value) for value in values})
+        step = 1 / max(1, len(names) - 1)
+        return Scale(
+            [names.index(said(value)) * step for value in values], [(i * step, n) for i, n in enumerate(names)]
+        )
+    low, high = min(values), max(values)
+    placed = [math.log(value) if log else float(value) for value in values]
+    bottom, span = min(placed), (max(placed) - min(placed)) or 1
+    ends = [(0.0, said(low))] if low == high else [(0.0, said(low)), (1.0, said(high))]
+    return Scale([(each - bottom) / span for each in placed], ends)
+
+
+def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("The report of a study", "report") from error
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.add_subplot()
+    plain(axes)
+    return figure, axes
