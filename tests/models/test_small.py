@@ -21,6 +21,10 @@ def test_its_outputs_and_size() -> None:
     }
 
 
+def test_any_size_will_do() -> None:
+    assert build_network("small", 67, {"width": 0.25}).output["evidence"].shape == (None, 5, 5, N_LABELS)
+
+
 def test_the_evidence_is_the_classifier() -> None:
     outputs = build_network("small", 64, {"width": 0.25})(np.random.default_rng(0).random((2, 64, 64, 4), np.float32))
     logits = np.asarray(outputs["evidence"]).mean(axis=(1, 2))

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 NETWORKS: dict[str, str] = {
     "lenet5-1998": "lociscope.models.lenet5:lenet5_1998",
     "lenet5": "lociscope.models.lenet5:lenet5",
+    "alexnet-2012": "lociscope.models.alexnet:alexnet_2012",
+    "alexnet": "lociscope.models.alexnet:alexnet",
+    "gapnet-pl": "lociscope.models.gapnet:gapnet_pl",
     "small": "lociscope.models.small:small",
     "pretrained": "lociscope.models.pretrained:pretrained",
 }

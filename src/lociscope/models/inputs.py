@@ -23,6 +23,9 @@ class MapSubset(layers.Layer):
 
     def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """Gives (n, h, w, len(maps))."""
+        first = self.maps[0]
+        if self.maps == tuple(range(first, first + len(self.maps))):
+            return x[..., first : first + len(self.maps)]
         return ops.take(x, self.maps, axis=-1)
 
     def get_config(self) -> dict[str, object]:

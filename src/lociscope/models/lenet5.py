@@ -3,12 +3,18 @@
 Source: *Gradient-based learning applied to document recognition*, Proc. IEEE 86(11), section II.B.
 """
 
+from typing import Literal, get_args
+
 import keras
 import numpy as np
 from keras import layers, ops
 
 from lociscope.models.heads import Pooling, check_choice, check_options, places_head
 from lociscope.models.inputs import MapSubset, field_input
+
+Activation = Literal["relu", "tanh"]
+Pool = Literal["max", "average"]
+Norm = Literal["batch", "none"]
 
 # Table I of the paper: which of S2's six maps each of C3's sixteen maps sees.
 C3_TABLE: tuple[tuple[int, ...], ...] = (
@@ -129,9 +135,9 @@ def lenet5(
     pooling: Pooling = "average",
     dropout: float = 0.2,
     downsample: int = 1,
-    activation: str = "relu",
-    pool: str = "max",
-    norm: str = "batch",
+    activation: Activation = "relu",
+    pool: Pool = "max",
+    norm: Norm = "batch",
 ) -> keras.Model:
     """LeNet-5 with each choice brought up to date: C1, S2, C3, S4, C5, F6 remain.
 
@@ -155,9 +161,9 @@ def lenet5(
     """
     check_options(width, dropout)
     check_choice("downsample", downsample, (1, 2))
-    check_choice("activation", activation, ("relu", "tanh"))
-    check_choice("pool", pool, ("max", "average"))
-    check_choice("norm", norm, ("batch", "none"))
+    check_choice("activation", activation, get_args(Activation))
+    check_choice("pool", pool, get_args(Pool))
+    check_choice("norm", norm, get_args(Norm))
     normed = norm == "batch"
     subsampling = layers.MaxPooling2D if pool == "max" else layers.AveragePooling2D
 

@@ -40,7 +40,7 @@ def small(
     def block(x: keras.KerasTensor, maps: int, name: str, strides: int) -> keras.KerasTensor:
         y = layers.ReLU(name=f"{name}_relu1")(convolution(x, maps, 3, f"{name}_conv1", strides))
         y = convolution(y, maps, 3, f"{name}_conv2")
-        past = layers.AveragePooling2D(strides, name=f"{name}_pool")(x) if strides > 1 else x
+        past = layers.AveragePooling2D(strides, padding="same", name=f"{name}_pool")(x) if strides > 1 else x
         past = convolution(past, maps, 1, f"{name}_past")
         return layers.ReLU(name=f"{name}_relu2")(layers.Add(name=f"{name}_add")([y, past]))
 
