@@ -41,7 +41,7 @@ def macs_of(network: "keras.Model") -> int | None:
     """
     total = 0
     for layer, calls in _calls(network):
-        each = _macs(layer)
+        each = layer_macs(layer)
         if each is None:
             return None
         total += calls * each
@@ -60,8 +60,8 @@ def _calls(network: "keras.Model") -> Iterator[tuple["keras.layers.Layer", int]]
             yield layer, calls
 
 
-def _macs(layer: "keras.layers.Layer") -> int | None:
-    """Those of one application: each kernel's numbers, as often as there are positions that it is laid on."""
+def layer_macs(layer: "keras.layers.Layer") -> int | None:
+    """The multiply-accumulates of one application: each kernel's numbers, as often as there are positions that it is laid on."""
     kernels, shape = _kernels(layer)
     if not kernels:
         return 0

@@ -1,0 +1,54 @@
+"""The experiments of the logbook name recipes that there are, with values that these take."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from lociscope.catalog import Catalog, Entry
+from lociscope.errors import LociscopeError
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+NAMES = sorted(path.stem for path in (FOLDER / "experiments").glob("*.toml"))
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("experiments", FOLDER / "experiments.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_iteration_is_a_recipe_and_says_why(script: ModuleType, name: str) -> None:
+    experiment = script.read_experiment(name)
+    iterations = experiment["iteration"]
+    recipes = [script.recipe_of(experiment, iteration) for iteration in iterations]
+    assert all(recipe.note for recipe in recipes)
+    assert len({iteration["name"] for iteration in iterations}) == len(iterations)
+    assert len({recipe.model_copy(update={"note": ""}).model_dump_json() for recipe in recipes}) == len(recipes)
+
+
+def test_an_unknown_experiment_is_told(script: ModuleType) -> None:
+    with pytest.raises(LociscopeError, match="lenet5"):
+        script.read_experiment("lenet6")
+
+
+def test_strangers_and_whole_specimens_are_kept_apart(script: ModuleType, tmp_path: Path) -> None:
+    entries = [
+        Entry(id=f"f{number}", target=(0,), cell_line="HeLa" if number < 4 else "A-431", specimen=f"s{number // 2:03d}",
+              pixel_size=0.3)
+        for number in range(80)
+    ]  # fmt: skip
+    path = tmp_path / "drawn.parquet"
+    Catalog.of(entries, tmp_path).write(path)
+    script.split(path)
+    parts = {entry.id: entry.split for entry in Catalog.read(path)}
+    assert [part for part in parts.values() if part == "test"] == ["test"] * 4
+    assert sum(part == "valid" for part in parts.values()) == 8
+    assert all(parts[f"f{number}"] == parts[f"f{number + 1}"] for number in range(0, 80, 2))
+    assert all(entry.pixel_size is None for entry in Catalog.read(path))
