@@ -64,6 +64,28 @@ def test_every_value_of_an_empty_recipe_has_its_default(tmp_path: Path) -> None:
     assert Recipe().augment == Augment()
 
 
+STAGE = "[[stages]]\nfrom = 'all'\nepochs = 1\nlearning_rate = 0.1"
+
+
+def test_stages_are_read_in_their_order_and_written_back(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.toml", f"note = 'slower'\n{STAGE.replace('all', 'head')}\n{STAGE}")
+    recipe = Recipe.read(path, {"train.epochs": 4})
+    assert [(stage.from_, stage.epochs, stage.learning_rate) for stage in recipe.stages] == [
+        ("head", 1, 0.1),
+        ("all", 1, 0.1),
+    ]
+    recipe.write(tmp_path / "s.toml")
+    assert Recipe.read(str(tmp_path / "s.toml")) == recipe
+    assert hash(recipe.stages) == hash(Recipe.read(str(tmp_path / "s.toml")).stages)
+
+
+def test_a_note_makes_no_other_training() -> None:
+    one, other = Recipe(note="first"), Recipe(note="second")
+    assert one != other
+    assert one.same_training(other)
+    assert not one.same_training(Recipe.check({"train": {"ema": 0.9}}, "It"))
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -82,6 +104,26 @@ def test_every_value_of_an_empty_recipe_has_its_default(tmp_path: Path) -> None:
         ("[train]\noptimizer = 'adamw'", "train.optimizer: Input should be 'adam' or 'sgd', received 'adamw'"),
         ("[data]\nlow = 50\nhigh = 50", r"data.low \(50.0\) must be below data.high \(50.0\)"),
         ("[network]\nname = 3", "network.name: Input should be a valid string, received 3"),
+        ("[train]\nlos = 'bce'", "unknown key 'train.los'. Did you mean 'loss'?"),
+        (
+            "[train]\nloss = 'dice'",
+            "train.loss: Input should be 'bce', 'focal', 'asymmetric' or 'soft_f1', received 'dice'",
+        ),
+        ("[train]\nema = 1.0", "train.ema: Input should be less than 1, received 1.0"),
+        ("[train]\npatience = -1", "train.patience: Input should be greater than or equal to 0, received -1"),
+        ("[train]\nschedule = 'step'", "train.schedule: Input should be 'cosine' or 'constant', received 'step'"),
+        ("[train]\ndevices = 0", "train.devices: Input should be greater than or equal to 1, received 0"),
+        ("note = 3", "note: Input should be a valid string, received 3"),
+        ("[stages]\nfrom = 'all'", "stages: Input should be an array, received"),
+        ("[[stage]]\nfrom = 'all'", "unknown key 'stage'. Did you mean 'stages'?"),
+        ("[[stages]]\nfrom = 'all'\nepochs = 1", "lacks the key 'stages.1.learning_rate'. Write it into the recipe."),
+        (f"{STAGE}\nepoch = 1", "unknown key 'stages.1.epoch'. Did you mean 'epochs'?"),
+        (
+            f"{STAGE}\n{STAGE.replace('1', '0')}",
+            "stages.2.epochs: Input should be greater than or equal to 1, received 0",
+        ),
+        (STAGE.replace("0.1", "'fast'"), "stages.1.learning_rate: Input should be a valid number, received 'fast'"),
+        (STAGE.replace("all", ""), "stages.1.from: String should have at least 1 character, received ''"),
         ("schema = 2", "has schema 2, newer than 1, the newest this lociscope reads. Update lociscope."),
         ("schema = 'x'", "states no schema"),
         ("[train", "is no TOML: .*Mend that line"),

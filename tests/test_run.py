@@ -91,3 +91,47 @@ def test_missing_files(run: Run) -> None:
     for read in (run.recipe, run.environment, run.history, run.predictions, run.truth):
         with pytest.raises(LociscopeError, match="No such file"):
             read()
+
+
+def test_groups_are_empty_in_a_run_of_before_they_were_kept(run: Run) -> None:
+    assert run.groups() == {}
+    run.groups_file.write_text('Id,Group\na,"x, y"\n')
+    assert run.groups() == {"a": "x, y"}
+    run.groups_file.write_text("Id\na\n")
+    with pytest.raises(LociscopeError, match=r"groups\.csv cannot be read"):
+        run.groups()
+
+
+def test_scores_are_every_table_beside_the_run(run: Run) -> None:
+    assert run.scores() == {}
+    folder = run.folder / "scores"
+    folder.mkdir()
+    (folder / "real.json").write_text('{"lrap": {"value": 0.6, "low": 0.5, "high": null, "n": 56}}')
+    (folder / "notes.txt").write_text("no table")
+    (lrap,) = run.scores()["real"].values()
+    assert (lrap["value"], lrap["low"], lrap["n"]) == (0.6, 0.5, 56)
+    assert np.isnan(lrap["high"])
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"lrap": 0.6}', '{"lrap": {"value": 1}}', '{"lrap": {"value": "x"}}'])
+def test_a_damaged_table_of_scores(run: Run, text: str) -> None:
+    (run.folder / "scores").mkdir()
+    (run.folder / "scores" / "real.json").write_text(text)
+    with pytest.raises(LociscopeError, match=r"real\.json' is no table of scores"):
+        run.scores()
+
+
+def test_a_recipe_without_the_newer_keys_has_their_defaults(run: Run) -> None:
+    old = "\n".join(
+        line
+        for line in run.recipe_file.read_text().splitlines()
+        if line.split(" ")[0] not in NEWER and "stages" not in line
+    )
+    assert "\nema" not in old
+    run.recipe_file.write_text(old)
+    assert run.recipe() == Recipe()
+    assert run.history()[0].keys() == {"epoch", "loss", "val_loss"}
+
+
+NEWER = ("note", "ema", "patience", "schedule", "devices")
+"""Keys that the first Runs did not have."""
