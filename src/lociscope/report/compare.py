@@ -1,5 +1,6 @@
 """The comparison of Runs on one page: the logbook of an experiment, and the shortlist that it suggests."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from lociscope.report.standings import League
 
 NAMES = {
-    "macro_f1": ("Macro-F1", "at one cross-fitted threshold"),
+    "macro_f1": ("Macro-F1", "at one threshold"),
     "macro_average_precision": ("Average precision", "macro"),
     "lrap": ("LRAP", "of the ranking"),
     "macro_auc": ("AUC", "macro"),
@@ -51,9 +52,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Square:
-    """A field of the heat map: its figure and how deep its colour is, in per cent."""
+    """A field of the heat map: its figure, whether there is room for it, and how deep its colour is, in per cent."""
 
     text: str
+    shown: bool
     depth: int
 
 
@@ -85,7 +87,9 @@ def write_compare(
         leagues=[(league, each, bests(each)) for league, each in zip(leagues, groups, strict=True)],
         rows=rows,
         names=NAMES,
-        elsewhere=sorted({(name, each) for row in rows for name, found in row["scores"].items() for each in found}),
+        elsewhere=list(
+            dict.fromkeys((name, each) for row in rows for name, found in row["scores"].items() for each in found)
+        ),
         curves=small_curves(candidates),
         failures=failures,
         score=score,
@@ -112,7 +116,7 @@ def result(leagues: "Sequence[League]") -> list[str]:
         top = best.figures[HEADLINE]
         if len(league.standings) > 1:
             sentences.append(
-                f"Of {len(league.standings)} on {described(league)}, {best.candidate.name} has the highest average "
+                f"Of the {len(league.standings)} on {described(league)}, {best.candidate.name} has the highest average "
                 f"precision: {number(top.value)} ({interval(top.low, top.high)})."
             )
         sentences += _suggestion(league)
@@ -175,19 +179,15 @@ def costs(row: "Mapping[str, Any]") -> list[Cell]:
     ]
 
 
-def heat(alike: "np.ndarray") -> list[list[Square]]:
-    """The correlations as coloured squares, with figures where there is room."""
-    shown = len(alike) <= FEW
+def heat(alike: "np.ndarray") -> "list[list[Square | None]]":
+    """The correlations as coloured squares, with figures where there is room; None on the diagonal."""
     return [
-        [
-            Square("", 0)
-            if row == column
-            else Square(number(float(value)) if shown and value == value else "", _depth(float(value)))
-            for column, value in enumerate(values)
-        ]
+        [None if row == column else _square(float(value), len(alike) <= FEW) for column, value in enumerate(values)]
         for row, values in enumerate(alike)
     ]
 
 
-def _depth(value: float) -> int:
-    return round(DEEPEST * min(max(value, 0.0), 1.0)) if value == value else 0
+def _square(value: float, shown: bool) -> Square:
+    if math.isnan(value):
+        return Square(NOTHING, shown, 0)
+    return Square(number(round(value, 2) + 0.0), shown, round(DEEPEST * min(max(value, 0.0), 1.0)))

@@ -31,6 +31,8 @@ SEED = 0
 MEASURES: "tuple[ClassMetric | RowMetric, ...]" = (macro_f1, macro_average_precision, lrap, macro_auc)
 FEWEST_POSITIVES = 3
 """A class with fewer says nothing of how alike two candidates err."""
+SMALLEST = 1e-9
+"""An answer that varies less is the same for all fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,22 +214,30 @@ def blind_scores(truth: np.ndarray) -> dict[str, float]:
 
 
 def error_correlation(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """How alike candidates err: the correlation over fields of probability − truth, mean over classes.
+    """How alike candidates err: the correlation of their probabilities among fields of the same truth.
+
+    Two that know nothing of each other's mistakes have 0, however good they are; without the care for the truth, all
+    good ones would seem alike.
 
     Args:
         truth: (n, classes), 0 or 1; classes with fewer than `FEWEST_POSITIVES` are left out.
         probability: (m, n, classes) in 0–1.
 
     Returns:
-        (m, m), 1 on the diagonal; NaN where no class has enough positives.
+        (m, m), the mean over classes, 1 on the diagonal; NaN where one of a pair varies in no class.
     """
-    kept = truth.sum(axis=0) >= FEWEST_POSITIVES
-    errors = probability[:, :, kept] - truth[:, kept]
-    errors = errors - errors.mean(axis=1, keepdims=True)
-    length = np.sqrt(np.square(errors).sum(axis=1, keepdims=True))
-    unit = (errors / np.maximum(length, 1e-12)).reshape(len(probability), -1)
+    known = truth[:, truth.sum(axis=0) >= FEWEST_POSITIVES].astype(bool)
+    given = probability[:, :, truth.sum(axis=0) >= FEWEST_POSITIVES]
+    usual = [
+        np.where(side, given, 0).sum(axis=1, keepdims=True) / np.maximum(side.sum(axis=0), 1)
+        for side in (~known, known)
+    ]
+    errors = given - np.where(known, usual[1], usual[0])
+    length = np.sqrt(np.square(errors).sum(axis=1))  # (m, classes)
+    varies = (length > SMALLEST).astype(float)
+    unit = (errors * (varies / np.maximum(length, SMALLEST))[:, None]).reshape(len(given), -1)
     with np.errstate(invalid="ignore"):
-        return np.asarray(unit @ unit.T / (length > 0).sum(axis=(1, 2))[:, None])
+        return np.asarray(unit @ unit.T / (varies @ varies.T))
 
 
 def shortlist_of(members: "Sequence[Candidate]", truth: np.ndarray, groups: np.ndarray | None) -> Shortlist | None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FEW = 20
 """Complete trials below which the importance of a key is mostly luck."""
+ENDS = {"complete": "came to the end", "pruned": "cut short", "failed": "failed"}
 UPPER = 0.2
 """Share of the trials that are drawn as the better ones."""
 
@@ -60,20 +61,20 @@ def write_study(
         space=space,
         importance=importance,
         few=len(complete) < FEW,
-        history=history_figure(trials) if complete else None,
+        history=history_figure(trials) if len(complete) > 1 else None,
         parallel=parallel_figure(complete, list(space), log) if len(complete) > 1 else None,
         said=said,
+        states={"complete": "", "pruned": "cut short", "failed": "failed"},
     )
     write_page(path, html)
 
 
 def result(trials: "Sequence[Tried]", gain: "Interval | None") -> list[str]:
     """The result in plain words, a sentence each."""
-    counts = {state: sum(trial.state == state for trial in trials) for state in ("complete", "pruned", "failed")}
-    ends = {"complete": "came to their end", "pruned": "were cut short", "failed": "failed"}
-    ways = ", ".join(f"{count} {ends[state]}" for state, count in counts.items() if count)
+    counts = {state: sum(trial.state == state for trial in trials) for state in ENDS}
+    ways = ", ".join(f"{count} {ENDS[state]}" for state, count in counts.items() if count)
+    sentences = [f"{len(trials)} trial{'s' if len(trials) > 1 else ''}: {ways}."]
     best = best_of(trials)
-    sentences = [f"Of {len(trials)} trials {ways}."]
     if best is None:
         return sentences
     sentences.append(f"The best is trial {best.number}, with LRAP {number(best.lrap, 3)} on the validation fields.")
