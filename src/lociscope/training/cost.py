@@ -74,21 +74,23 @@ def _kept(path: "Path") -> Cost | None:
 
 def _measured(run: "Run", digest: str) -> Cost:
     from lociscope.models import load_network
-    from lociscope.training.fit import start_tensorflow
 
-    start_tensorflow(0)
+    macs, where = None, f"{platform.system()} {platform.machine()}, onnxruntime {version('onnxruntime')}"
+    try:
+        network = load_network(run.best_model)
+        macs = macs_of(network)
+        milliseconds = latency_of(network, run.recipe().data.size)
+    except LociscopeError:
+        raise
+    except Exception as error:  # Keras, tf2onnx and ONNX Runtime share no base class
+        return Cost(
+            network=digest,
+            macs=macs,
+            reason=f"not measured: {(str(error).strip() or type(error).__name__).splitlines()[0][:200]}",
+        )
     import keras
 
-    network = load_network(run.best_model)
-    macs = macs_of(network)
-    try:
-        milliseconds = latency_of(network, run.recipe().data.size)
-    except Exception as error:  # tf2onnx and ONNX Runtime share no base class
-        reason = f"no ONNX of it: {str(error).splitlines()[0][:200]}"
-        return Cost(network=digest, macs=macs, reason=reason)
-    finally:
-        keras.utils.clear_session()
-    where = f"{platform.system()} {platform.machine()}, onnxruntime {version('onnxruntime')}"
+    keras.utils.clear_session()
     return Cost(network=digest, macs=macs, latency_ms=round(milliseconds, 3), where=where)
 
 
