@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -110,17 +111,36 @@ def test_a_folder_of_somebody_else_is_left_alone(lociscope: Command, training: A
         (["lenet5", "-s", "train.epochs=0"], "train.epochs: "),
         (["lenet5", "-s", "train.epochs"], "is no key=value"),
         (["lenet5", "-s", "network.name=lenet"], "No network 'lenet'. Did you mean 'lenet5'?"),
+        (["lenet5", "-s", "train.loss=dice"], "train.loss: Input should be 'bce', 'focal', 'asymmetric' or 'soft_f1'"),
+        (["stages.toml"], "Stage 1 begins from 'C55', which no layer of 'lenet5' is named like. Did you mean 'C5'?"),
+        (["lenet5", "--device", "tpu"], "'tpu' is not one of 'auto', 'cpu', 'gpu'"),
         (["misspelt.toml"], "has the unknown key 'data.sise'. Did you mean 'size'?"),
         (["broken.toml"], "Recipe 'broken.toml' is no TOML: "),
     ],
 )
 def test_what_a_recipe_does_not_know(lociscope: Command, tmp_path: Path, words: list[str], sentence: str) -> None:
     (tmp_path / "misspelt.toml").write_text("[data]\nsise = 64\n")
+    stage = "[[stages]]\nfrom = 'C55'\nepochs = 1\nlearning_rate = 0.1\n"
+    (tmp_path / "stages.toml").write_text(f"[data]\nsize = 32\n{stage}")
     (tmp_path / "broken.toml").write_text("[data\n")
     code, out, err = lociscope("train", *words, "-o", "run")
     assert (code, out) == (2, "")
     assert sentence in err
     assert err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "bad-input.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("line", "sentence"), ROWS, ids=[line for line, _ in ROWS])
+def test_what_the_page_says_of_recipes(lociscope: Command, tmp_path: Path, line: str, sentence: str) -> None:
+    (tmp_path / "r.toml").write_text(f"{line}\ndata.size = 32\n")
+    code, out, err = lociscope("train", "r.toml", "-o", "run")
+    assert (out, err.count("\n")) == ("", 1)
+    assert code in (1, 2)
+    assert sentence in err
     assert not (tmp_path / "run").exists()
 
 
@@ -147,6 +167,95 @@ def test_a_catalog_that_cannot_teach(
     code, out, err = lociscope("train", "lenet5", "-c", catalog, "-o", "run")
     assert (code, out) == (1, "")
     assert sentence in err
+
+
+def test_devices_that_are_not_there(lociscope: Command, training: Any, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("there is a GPU")
+    for words, sentence in (
+        (("--device", "gpu"), "--device gpu was asked for, and TensorFlow finds no GPU."),
+        (("--devices", "64"), "train.devices is 64, and TensorFlow finds 1 CPU. Set train.devices=1."),
+    ):
+        code, out, err = lociscope(*training.words, *words, "-o", "run")
+        assert (code, out) == (1, "")
+        assert err.startswith(f"lociscope: {sentence}")
+        assert err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+# === A store for many ===
+
+
+def test_prepared_fields_serve_the_next_training(
+    lociscope: Command, training: Any, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lociscope.data import pack
+
+    monkeypatch.setenv("LOCISCOPE_STORE", str(tmp_path / "store"))
+    assert lociscope(*training.words, "-o", "one")[0] == 3
+    (kept,) = (tmp_path / "store").iterdir()
+    assert {path.name for path in kept.iterdir()} == {"x.npy", "pack.json"}
+
+    def unread(source: Any) -> Any:
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(pack, "read_field", unread)
+    code, _, err = lociscope(*training.words, "-s", "train.epochs=1", "-o", "two")
+    assert code == 3
+    assert "1 field failed" in err
+    for name, array in weights_of(trained[0]).items():
+        np.testing.assert_array_equal(weights_of(tmp_path / "one")[name], array, err_msg=name)
+
+
+# === Folds ===
+
+
+def test_folds_are_trained_joined_and_gone_on_with(
+    lociscope: Command, training: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lociscope.cli import train
+
+    words = [*training.words, "-s", "train.epochs=1", "--folds", "3", "-o", "out"]
+    real = train.fit_sets
+
+    def cut(recipe: Any, sets: Any, folder: Path, *more: Any) -> None:
+        if folder.name == "fold1":
+            raise KeyboardInterrupt
+        real(recipe, sets, folder, *more)
+
+    monkeypatch.setattr(train, "fit_sets", cut)
+    assert lociscope(*words)[0] == 130
+    assert Run(tmp_path / "out" / "fold0").done
+    monkeypatch.setattr(train, "fit_sets", real)
+    code, out, err = lociscope(*words)
+    assert code == 3, err
+    assert "fold 0 is finished already\n" in err
+    lines = out.splitlines()
+    assert lines[0] == "out"
+    assert lines[1].startswith("out of fold, 90 % intervals by group: 3 folds, 12 groups")
+    assert [line.split()[0] for line in lines[2:]] == ["macro-F1", "macro-AP", "LRAP"]
+    runs = [Run.open(tmp_path / "out" / f"fold{number}") for number in range(3)]
+    whole = Run(tmp_path / "out")
+    assert whole.predictions().ids == [name for run in runs for name in run.predictions().ids]
+    assert len({*whole.truth()} & {*whole.groups()}) == 12
+    assert all(sum(run.environment().fields.values()) == 12 for run in runs)
+    assert not (tmp_path / "out" / "packed").exists()
+    again = lociscope(*words)
+    assert (again[0], again[1]) == (code, out)
+    assert "'out' is finished already\n" in again[2]
+    words[words.index("3")] = "4"
+    assert lociscope(*words)[2].endswith("'out' holds 3 folds. Name another folder with -o.\n")
+
+
+def test_folds_of_the_features_recipe(lociscope: Command, tmp_path: Path) -> None:
+    small = ("data.fields=12", "data.drawn_size=128", "network.trees=3", "network.head=linear")
+    words = ["train", "features", *(word for setting in small for word in ("-s", setting)), "--folds", "2", "-o", "out"]
+    code, out, err = lociscope(*words)
+    assert code == 0, err
+    assert "2 folds, 6 groups" in out
+    assert "lociscope: Fold 0 has no field of " in err
 
 
 # === Cut off ===

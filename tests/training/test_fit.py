@@ -34,8 +34,9 @@ def packed(n: int, seed: int = 0) -> Packed:
 
 def recipe(**train: object) -> Recipe:
     settings = {"epochs": 3, "batch": 8, "checkpoint_steps": 2, "learning_rate": 0.01} | train
-    stages = settings.pop("stages", [])
-    tables = {"data": {"size": 32}, "network": {"width": 0.2, "dropout": 0.3}, "train": settings, "stages": stages}
+    stages, dropout = settings.pop("stages", []), settings.pop("dropout", 0.3)
+    network = {"width": 0.2, "dropout": dropout}
+    tables = {"data": {"size": 32}, "network": network, "train": settings, "stages": stages}
     return Recipe.check(tables, "test")
 
 

@@ -67,7 +67,7 @@ def test_a_network_within_the_network_is_frozen_by_its_layers() -> None:
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (("C6",), "Stage 1 begins from 'C6', which no layer of 'lenet5' is named like. Did you mean 'C"),
+        (("C6",), "Stage 1 begins from 'C6', which no layer of 'lenet5' is named like. Known: C1, C1_norm, "),
         (("head", "evidenc_e"), "Stage 2 begins from 'evidenc_e'.*Did you mean 'evidence'"),
         (("haed",), "Did you mean 'head'"),
     ],
@@ -83,3 +83,11 @@ def test_the_rate_rises_and_then_falls_or_stays(network: keras.Model, schedule: 
     compile_stage(network, stage, recipe(schedule=schedule, warmup=0.1, optimizer="sgd").train, 10)
     rate = network.optimizer._learning_rate  # the schedule itself; `learning_rate` is its value now
     assert [float(rate(step)) for step in (0, 5, 10, 100)] == pytest.approx([0, 0.1, 0.2, 0.2 * end], abs=1e-6)
+
+
+def test_of_many_layers_some_are_named() -> None:
+    layers = [keras.layers.Dense(1, name=f"block{number}_dense") for number in range(40)]
+    model = keras.Sequential([keras.Input((1,)), *layers, keras.layers.Dropout(0, name="dropout")])
+    with pytest.raises(UsageError, match=r"Among its layers: block0_dense, block5_dense, .*block35_dense\.$"):
+        check_stages(model, recipe("zzz"))
+    check_stages(model, recipe("head", "block2", "all"))

@@ -14,6 +14,8 @@ WHOLE, HEAD = "all", "head"
 """The words of `stages.from` that name no layer."""
 _HEAD_BEGINS = ("generalised_mean", "dropout")
 """Names of the first layers of `lociscope.models.heads.places_head`."""
+_MANY = 24
+"""Names that no sentence lists."""
 _LOWEST = 0.01
 """Share of the peak learning rate at which a cosine ends."""
 
@@ -38,10 +40,13 @@ def check_stages(network: "keras.Model", recipe: "Recipe") -> None:
     layers = leaves(network)
     for number, stage in enumerate(stages_of(recipe), 1):
         if _first_learning(layers, stage.from_) is None:
-            known = {layer.name for layer in layers if layer.weights} | {HEAD, WHOLE}
+            known = [HEAD, WHOLE, *(layer.name for layer in layers if layer.weights)]
+            remedy = nearest(stage.from_, known)
+            if len(known) > _MANY and "Did you mean" not in remedy:
+                remedy = f" Among its layers: {', '.join(known[2 :: len(known) // 8])}."
             raise UsageError(
                 f"Stage {number} begins from {stage.from_!r}, which no layer of {recipe.network.name!r} is named like."
-                f"{nearest(stage.from_, known)}"
+                f"{remedy}"
             )
 
 
