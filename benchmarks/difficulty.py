@@ -1,12 +1,14 @@
 """Is what is hard in life hard in the simulated atlas? F1 by class of named models on its frozen test part.
 
-    python benchmarks/difficulty.py MODEL… [--real NPZ] [--json]
+    python benchmarks/difficulty.py MODEL… [--real NPZ] [--json] [--keep]
 
 MODEL is a Run, also of the features recipe, or a Bundle. Fields are those of `lociscope.simulate.REFERENCE`; one
 threshold for all classes is chosen on its part `valid` (best macro-F1) and applied to `test`. Beside them stands the
 mean of ten real networks on 3,107 real fields (`predictions/validation.npz` of the real data, or `--real`), its
 threshold chosen on one half of the fields and applied to the other, and the other way round. Intervals of macro-F1
-are 90 % bootstrap, over specimens and over fields. Nothing of the atlas is tuned to these figures.
+are 90 % bootstrap, over specimens and over fields. `--keep` leaves macro-F1, macro average precision, LRAP and
+macro-AUC of the part `test` in each Run, as `scores/atlas_test.json`, where `lociscope compare` finds them. Nothing of
+the atlas is tuned to these figures.
 """
 
 import argparse
@@ -16,10 +18,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from real_fields import load_model  # type: ignore[import-not-found] # the script beside this one
+from real_fields import check_keeps, keep, load_model  # type: ignore[import-not-found] # the script beside this one
 
 from lociscope.decide.intervals import Interval, bootstrap
-from lociscope.decide.metrics import f1_per_class, macro_f1
+from lociscope.decide.metrics import f1_per_class, lrap, macro_auc, macro_average_precision, macro_f1
 from lociscope.errors import LociscopeError
 from lociscope.labels import LABELS, to_multi_hot
 from lociscope.simulate import REFERENCE, Part, SimulatedField
@@ -44,13 +46,21 @@ def scored(truth: np.ndarray, decided: np.ndarray, groups: np.ndarray | None) ->
     return found, np.where(truth.any(axis=0), by_class, np.nan), truth.sum(axis=0)
 
 
-def simulated(path: Path, parts: dict[Part, list[SimulatedField]]) -> Scored:
-    """One model on the atlas."""
+def simulated(path: Path, parts: dict[Part, list[SimulatedField]], keeps: bool = False) -> Scored:
+    """One model on the atlas; its Run keeps the scores if it is to."""
     predict = load_model(path)
     truth = {part: to_multi_hot([field.target for field in fields]) for part, fields in parts.items()}
     said = {part: np.array([predict(field.pixels, None) for field in fields]) for part, fields in parts.items()}
     groups = np.array([field.specimen for field in parts[Part.TEST]])
-    return scored(truth[Part.TEST], said[Part.TEST] >= best_cut(truth[Part.VALID], said[Part.VALID]), groups)
+    decided = said[Part.TEST] >= best_cut(truth[Part.VALID], said[Part.VALID])
+    found = scored(truth[Part.TEST], decided, groups)
+    if keeps:
+        ranked = {
+            metric.name: bootstrap(metric, truth[Part.TEST], said[Part.TEST], groups=groups, n=1000, level=LEVEL)
+            for metric in (macro_average_precision, lrap, macro_auc)
+        }
+        keep(path, "atlas_test", {"macro_f1": found[0], **ranked})
+    return found
 
 
 def real(path: Path) -> Scored:
@@ -98,10 +108,13 @@ def main(words: list[str]) -> int:
     parser.add_argument("models", type=Path, nargs="+", metavar="MODEL", help="a Run or a Bundle")
     parser.add_argument("--real", type=Path, default=REAL / "predictions" / "validation.npz")
     parser.add_argument("--json", action="store_true", help="print one JSON object only")
+    parser.add_argument("--keep", action="store_true", help="leave the scores in the Runs, too")
     given = parser.parse_args(words)
     try:
+        for path in given.models if given.keep else ():
+            check_keeps(path)
         parts = {part: list(REFERENCE.draw_part(part, workers=2)) for part in (Part.VALID, Part.TEST)}
-        found = {str(path): simulated(path, parts) for path in given.models}
+        found = {str(path): simulated(path, parts, given.keep) for path in given.models}
     except LociscopeError as error:
         print(f"difficulty: {error}", file=sys.stderr)
         return int(error.exit_code)

@@ -1,6 +1,6 @@
 """How well does a model that learned from simulated cells read real ones? Four scores, with intervals.
 
-    python benchmarks/real_fields.py MODEL --fields DIR --labels CSV --dictionary DIR [--json]
+    python benchmarks/real_fields.py MODEL --fields DIR --labels CSV --dictionary DIR [--json] [--keep]
 
 MODEL is a Run, also of the features recipe, or a Bundle. `--fields` holds `<id>_red.png` and so on of the fields
 that the CSV (`Id,Target`) names; `--dictionary` holds JPEG composites of one place each (red microtubules, green
@@ -16,7 +16,8 @@ are paired.
 
 A network sees a field as it predicts it: the whole, resized. A dictionary picture shows less than a field, so it is
 continued by mirroring to the extent that the network expects, or cut into overlapping parts where it shows more.
-The scale bar stays in. Exit code 0 whatever the scores, 1 where something cannot be read.
+The scale bar stays in. `--keep` leaves the scores in the Run, as `scores/real_fields.json`, where `lociscope compare`
+finds them. Exit code 0 whatever the scores, 1 where something cannot be read.
 """
 
 import argparse
@@ -42,6 +43,7 @@ from lociscope.images.scale import prepare
 from lociscope.labels import LABELS, N_LABELS, to_multi_hot
 from lociscope.models.features import NAME, FeatureModel
 from lociscope.run import Run
+from lociscope.storage import replacing
 
 LEVEL = 0.9
 USUAL_PIXEL = 0.085
@@ -238,6 +240,20 @@ def as_json(found: dict[str, Interval]) -> str:
     )
 
 
+def check_keeps(path: Path) -> None:
+    """Refuses to keep scores in what is no Run: a Bundle takes no further file."""
+    if (path / MANIFEST).is_file():
+        raise LociscopeError(f"'{path}' is a Bundle, and scores are kept in a Run. Leave --keep out.")
+    Run.open(path)
+
+
+def keep(run: Path, name: str, found: dict[str, Interval]) -> None:
+    """Leaves scores in a Run, as `scores/<name>.json`; one that is not defined is left out."""
+    known = {key: each for key, each in found.items() if np.isfinite((each.value, each.low, each.high)).all()}
+    with replacing(run / "scores" / f"{name}.json") as part:
+        part.write_text(as_json(known) + "\n", encoding="utf-8")
+
+
 def main(words: list[str]) -> int:
     """Measures and prints; 0 whatever the scores."""
     parser = argparse.ArgumentParser(prog="real_fields.py", description=__doc__.split("\n", 1)[0])
@@ -246,8 +262,11 @@ def main(words: list[str]) -> int:
     parser.add_argument("--labels", type=Path, required=True, help="CSV Id,Target")
     parser.add_argument("--dictionary", type=Path, required=True, help="folder of JPEG composites and labels.csv")
     parser.add_argument("--json", action="store_true", help="print one JSON object only")
+    parser.add_argument("--keep", action="store_true", help="leave the scores in the Run, too")
     given = parser.parse_args(words)
     try:
+        if given.keep:
+            check_keeps(given.model)
         predict = load_model(given.model)
         fields = read_fields(given.fields, read_labels(given.labels), predict)
         dictionary = read_dictionary(given.dictionary, predict)
@@ -255,6 +274,8 @@ def main(words: list[str]) -> int:
         print(f"real_fields: {error}", file=sys.stderr)
         return int(error.exit_code)
     found = scores(fields, dictionary)
+    if given.keep:
+        keep(given.model, "real_fields", found)
     if given.json:
         print(as_json(found))
     else:

@@ -12,6 +12,7 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.decide.prior import HPA_2018
 from lociscope.labels import to_multi_hot
 from lociscope.recipe import Recipe
+from lociscope.run import Run
 from lociscope.simulate import draw_field, label_sets
 from lociscope.training.fit_features import fit_features, measured_sets
 
@@ -65,6 +66,21 @@ def test_json_holds_four_scores(script: ModuleType, words: list[str], capsys: py
     assert found["lrap"]["n"] == 4
     assert found["dictionary_lrap"]["n"] == 2
     assert 0 < found["lrap"]["low"] <= found["lrap"]["value"] <= found["lrap"]["high"] <= 1
+
+
+def test_scores_are_kept_where_a_run_finds_them(script: ModuleType, words: list[str]) -> None:
+    assert script.main([*words, "--keep", "--json"]) == 0
+    (name, found), *others = Run(Path(words[0])).scores().items()
+    assert (name, others) == ("real_fields", [])
+    assert found["dictionary_top3"]["n"] == 2
+
+
+def test_a_bundle_keeps_nothing(
+    script: ModuleType, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "MANIFEST").touch()
+    assert script.main([str(tmp_path), *words[1:], "--keep"]) == 1
+    assert "is a Bundle, and scores are kept in a Run" in capsys.readouterr().err
 
 
 def test_the_table_names_gains_and_classes(

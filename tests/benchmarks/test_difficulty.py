@@ -1,0 +1,50 @@
+"""What the atlas' test part leaves in a Run."""
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from lociscope.labels import N_LABELS
+from lociscope.run import Run
+from lociscope.simulate import Part, draw_field
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    monkeypatch.syspath_prepend(str(FOLDER))  # it imports the script beside it
+    spec = importlib.util.spec_from_file_location("difficulty", FOLDER / "difficulty.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module
+    sys.modules.pop("real_fields", None)
+
+
+def test_scores_on_the_test_part_are_kept_in_the_run(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = [draw_field(number, seed=1, size=64) for number in range(12)]
+    parts = {Part.VALID: fields[:4], Part.TEST: fields[4:]}
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(script, "load_model", lambda path: lambda pixels, size: rng.random(N_LABELS))
+    found, _, counted = script.simulated(tmp_path, parts, keeps=True)
+    kept = Run(tmp_path).scores()["atlas_test"]
+    assert list(kept) == ["macro_f1", "macro_average_precision", "lrap", "macro_auc"][: len(kept)]
+    assert kept["macro_f1"]["value"] == pytest.approx(found.value, abs=1e-4)
+    assert kept["lrap"]["n"] == len({field.specimen for field in fields[4:]})
+    assert counted.sum() == sum(len(field.target) for field in fields[4:])
+
+
+def test_nothing_is_kept_unasked(script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = [draw_field(number, seed=1, size=64) for number in range(4)]
+    monkeypatch.setattr(script, "load_model", lambda path: lambda pixels, size: np.full(N_LABELS, 0.5))
+    script.simulated(tmp_path, {Part.VALID: fields, Part.TEST: fields})
+    assert not list(tmp_path.iterdir())
