@@ -19,12 +19,24 @@ has no effect. The other keys of `[network]` are the options of the network that
 
 | network | options | what it is |
 |---|---|---|
-| `lenet5-1998` | none | LeNet-5 as published, carried to four channels and 28 sigmoid outputs |
-| `lenet5` | `width` 0.1–8, `pooling` average, max or lse, `dropout` 0–0.9, `downsample` 1 or 2 | brought up to date |
-| `small` | `width` 0.1–8, `pooling` average, max or lse, `dropout` 0–0.9 | a residual network for inputs of 256 px |
+| `lenet5-1998` | `channels` | LeNet-5 as published, carried to four channels and 28 sigmoid outputs |
+| `lenet5` | `channels`, `width` 0.1–8, `pooling`, `dropout` 0–0.9, `downsample` 1 or 2, `activation` relu or tanh, \
+`pool` max or average, `norm` batch or none | brought up to date |
+| `alexnet-2012` | `channels`, `grouped` true or false, `units` 16–8192 | AlexNet as published, carried likewise; 67 px \
+or more, 227 as published |
+| `alexnet` | `channels`, `width` 0.1–8, `stem` 11x11, 7x7, 5x5 or 3x3, `downsample` 2 or 4, `norm` batch, response or \
+none, `activation` relu or tanh, `overlap` true or false, `groups` 1 or 2, `units` 0–8192, `pooling`, `dropout` 0–0.9 | \
+brought up to date |
+| `gapnet-pl` | `channels`, `width` 0.1–8, `activation` selu, relu or prelu, `norm` none or batch, `units` 16–8192, \
+`dropout` 0–0.9 | GapNet-PL, averages of filters at three depths; no map of evidence |
+| `small` | `channels`, `width` 0.1–8, `pooling`, `dropout` 0–0.9 | a residual network for inputs of 256 px |
 | `features` | `head` linear, boosting or both, `strength` 0–100, `trees` 1–2000, `rate` 0–1, `leaves` 2–64, `blind` 0–1 | \
 no network: compartment features with logistic regression and boosted trees; of `[data]` it heeds `fields`, \
 `drawn_size`, `seed`, `balance` and `valid`, of `[train]` the seed |
+
+`channels` are the letters of those that the network looks at: RGBY by default, G alone, GBY and so on, always with G.
+`pooling` is how evidence over the positions becomes one answer: average (the default), max, lse (soft maximum), avgmax
+(half of each), gem (generalised mean of the features) or attention.
 """
 
 STAGES = """May come several times, or not at all: then `[train]`'s `epochs` and `learning_rate` are the only stage. The layers before
