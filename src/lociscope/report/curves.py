@@ -1,5 +1,6 @@
 """Learning curves as small multiples: one little picture a Run, those with the same loss on the same scale."""
 
+from math import isfinite
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -34,8 +35,9 @@ def small_curves(candidates: "Sequence[Candidate]") -> "dict[str, Markup]":
     losses: dict[str, list[float]] = {}
     for each in candidates:
         rows = [row for history in each.histories for row in history]
-        losses.setdefault(each.recipe.train.loss, []).extend(row[key] for row in rows for key in ("loss", "val_loss"))
-    scales = {loss: (min(values), min(max(values), HIGHEST * median(values))) for loss, values in losses.items()}
+        found = (row[key] for row in rows for key in ("loss", "val_loss"))
+        losses.setdefault(each.recipe.train.loss, [0.0]).extend(value for value in found if isfinite(value))
+    scales = {loss: (0.0, min(max(values), HIGHEST * median(values))) for loss, values in losses.items()}
     return {each.name: _curve(each.histories, scales[each.recipe.train.loss]) for each in candidates}
 
 

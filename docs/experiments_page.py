@@ -1,0 +1,251 @@
+"""Makes docs/logbooks/experiments.md, the logbook of the experiments.
+
+    python docs/experiments_page.py RUNS_DIR > docs/logbooks/experiments.md
+    python docs/experiments_page.py > docs/logbooks/experiments.md
+
+The first gathers the figures of all Runs in RUNS_DIR (as `lociscope compare` does; networks whose cost is not kept in
+their Run are loaded once) and keeps them in docs/logbooks/experiments.json; the second makes the page of what is kept.
+docs/experiments.toml holds what no Run knows: the order, the words and the verdicts.
+"""
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from lociscope.cli.compare import read_all
+from lociscope.errors import LociscopeError
+from lociscope.report.candidates import in_words
+from lociscope.report.page import NOTHING, interval, number
+from lociscope.report.rows import figure, rows_of
+from lociscope.report.standings import League, leagues_of
+from lociscope.storage import replacing
+
+HERE = Path(__file__).parent
+WORDS = HERE / "experiments.toml"
+FIGURES = HERE / "logbooks" / "experiments.json"
+MEASURES = {"macro_f1": "macro-F1", "macro_average_precision": "average precision", "lrap": "LRAP", "macro_auc": "AUC"}
+HEAD = """# Experiments
+
+Every iteration is a Run, and this page is made of the Runs (`docs/experiments_page.py`); losers are shown. The command and the recipe of each lie in
+`benchmarks/experiments/`; [how Runs are compared](../how-to/compare.md).
+
+Scores are on the validation fields, with 90 % intervals, specimens drawn whole where they are known. Macro-F1 is at one threshold for all classes, cross-fitted in five folds.
+The gain is in macro average precision over the base, paired; it is in bold where its interval leaves 0 out. The epoch was chosen on the same
+fields by its loss, and the best of many is the best partly by luck. Real fields are those of `benchmarks/real_fields.py`: nothing was fitted to them.
+GMAC, ms and MB are those of one field and one network; ms in ONNX Runtime on one core, on a machine that did other things too.
+"""
+
+
+def read_words(path: Path = WORDS) -> list[dict[str, Any]]:
+    """The experiments in their order."""
+    return list(tomllib.loads(path.read_text(encoding="utf-8"))["experiment"])
+
+
+def gather(words: list[dict[str, Any]], runs: Path) -> dict[str, Any]:
+    """The figures of every experiment that has a Run, by its title."""
+    found = {}
+    for experiment in words:
+        folders = folders_of(experiment, runs)
+        if folders:
+            found[experiment["title"]] = gathered(folders, experiment.get("base"))
+    return found
+
+
+def folders_of(experiment: dict[str, Any], runs: Path) -> list[Path]:
+    """The Runs of an experiment, in order."""
+    if "runs" in experiment:
+        return [runs / name for name in experiment["runs"]]
+    folder = runs / str(experiment["folder"])
+    return sorted(
+        each for each in folder.glob("*") if (each / "recipe.toml").is_file() or (each / "folds.json").is_file()
+    )
+
+
+def gathered(folders: list[Path], base: str | None) -> dict[str, Any]:
+    """Rows as `lociscope compare --json` gives them, what could not be read, likeness of errors, and a shortlist."""
+    try:
+        candidates, failures = read_all(folders, quick=False)
+    except LociscopeError:
+        return {"rows": [], "failures": [], "leagues": []}
+    if base is not None and base not in {each.name for each in candidates}:
+        raise LociscopeError(f"The base {base!r} is none of {', '.join(each.name for each in candidates)}. Name one.")
+    leagues = leagues_of(candidates, base)
+    return {
+        "rows": rows_of(candidates, leagues),
+        # A reason may name a path of the machine that gathers: the page says only whose it is.
+        "failures": [{"name": Path(each.folder).name, "reason": "not finished, or damaged"} for each in failures],
+        "leagues": [_likeness(each) for each in leagues],
+    }
+
+
+def _likeness(league: League) -> dict[str, Any]:
+    found = league.shortlist
+    return {
+        "names": [each.candidate.name for each in league.standings],
+        "prior": {name: round(value, 4) for name, value in league.prior.items()},
+        "alike": [[None if value != value else round(float(value), 2) for value in row] for row in league.alike],
+        "shortlist": found
+        and {
+            "members": [[each.name, round(each.share, 2), each.chosen] for each in found.members],
+            "best": found.best,
+            "figures": {name: figure(each) for name, each in found.figures.items()},
+            "gains": {name: figure(each) for name, each in found.gains.items()},
+        },
+    }
+
+
+# === The page ===
+
+
+def page(words: list[dict[str, Any]] | None = None, figures: dict[str, Any] | None = None) -> str:
+    """The whole page, by default of what is kept."""
+    known = json.loads(FIGURES.read_text(encoding="utf-8")) if figures is None else figures
+    return "\n".join([HEAD, *(section(each, known.get(each["title"])) for each in words or read_words())])
+
+
+def section(experiment: dict[str, Any], figures: dict[str, Any] | None) -> str:
+    """One experiment."""
+    lines = [f"## {experiment['title']}", "", experiment.get("about", ""), ""]
+    if figures is None or not figures["rows"]:
+        lines += ["No iteration is finished yet.", ""]
+        return "\n".join(lines)
+    rows = figures["rows"]
+    sets = [row["set"] for row in rows]
+    league = max(set(sets), key=sets.count)
+    lines += [*changes_table(experiment, rows, league, figures["leagues"][league - 1]["prior"]), ""]
+    lines += [*elsewhere_table(rows), ""]
+    if figures["failures"]:
+        reasons = [f"{each['name']} ({each['reason']})" for each in figures["failures"]]
+        lines += [f"Without figures: {', '.join(reasons)}.", ""]
+    if experiment.get("shortlist"):
+        lines += shortlist(figures["leagues"][league - 1])
+    if experiment.get("taught"):
+        lines += [experiment["taught"], ""]
+    return "\n".join(lines)
+
+
+def changes_table(
+    experiment: dict[str, Any], rows: list[dict[str, Any]], league: int, prior: dict[str, float]
+) -> list[str]:
+    """What was changed and why, the scores, the gain over the base, and the verdict."""
+    base = next(row["base"] for row in rows if row["set"] == league)
+    lines = [
+        f"| iteration | why, and what differs from {base} | macro-F1 | average precision | LRAP | gain | kept |",
+        "|---|---|---:|---:|---:|---:|---|",
+    ]
+    for row in rows:
+        scores = " | ".join(scored(row["figures"][key]) for key in ("macro_f1", "macro_average_precision", "lrap"))
+        lines.append(
+            f"| {row['name']} | {why(row, league)} | {scores} | {gained(row)} | {verdict(experiment, row['name'])} |"
+        )
+    blind = " | ".join(number(prior[key], 3) for key in ("macro_f1", "macro_average_precision", "lrap"))
+    return [*lines, f"| label prior | never looks at the picture | {blind} | | |"]
+
+
+def why(row: dict[str, Any], league: int) -> str:
+    """The note, what differs, and a warning where the fields are not those of most."""
+    changed = in_words((f"`{key}`", then, now) for key, then, now in row["from_base"])
+    differs = "the base" if row["name"] == row["base"] else changed or "nothing"
+    words = [row["note"].replace("|", "\\|"), f"({differs})"]
+    if row["set"] != league:
+        words.append(f"*{row['fields']} other validation fields, from {row['base']}: no comparison.*")
+    return " ".join(word for word in words if word)
+
+
+def verdict(experiment: dict[str, Any], name: str) -> str:
+    """`yes` or `no`, and the sentence on why."""
+    for word, key in (("yes", "kept"), ("no", "dropped")):
+        if name in experiment.get(key, {}):
+            said = experiment[key][name]
+            return f"{word}: {said}" if said else word
+    return ""
+
+
+def scored(found: dict[str, Any] | None, digits: int = 3) -> str:
+    """`0.635 (0.613–0.656)`."""
+    if found is None or found["value"] is None:
+        return NOTHING
+    return f"{number(found['value'], digits)} ({interval(found['low'], found['high'], digits)})"
+
+
+def gained(row: dict[str, Any]) -> str:
+    """The gain in average precision, bold where it is sure."""
+    found = row["gains"].get("macro_average_precision")
+    if found is None or found["value"] is None:
+        return ""
+    sure = (found["low"] or 0) > 0 or (found["high"] or 0) < 0
+    sign = "+" if found["value"] > 0 else ""
+    text = f"{sign}{number(found['value'], 3)}"
+    return f"{f'**{text}**' if sure else text} ({interval(found['low'], found['high'], 3)})"
+
+
+def elsewhere_table(rows: list[dict[str, Any]]) -> list[str]:
+    """What others measured, and what it costs."""
+    named = list(dict.fromkeys((name, key) for row in rows for name, found in row["scores"].items() for key in found))
+    titles = [f"{key}, {name}".replace("_", " ") for name, key in named]
+    lines = [
+        f"| iteration | {' | '.join([*titles, 'parameters', 'GMAC', 'ms', 'MB', 'minutes', 'epoch'])} |",
+        f"|---|{'---:|' * (len(named) + 6)}",
+    ]
+    for row in rows:
+        found = [scored(row["scores"].get(name, {}).get(key), 2) for name, key in named]
+        lines.append(f"| {row['name']} | {' | '.join([*found, *costs(row), row['epochs']])} |")
+    return lines
+
+
+def costs(row: dict[str, Any]) -> list[str]:
+    """Parameters, GMAC, ms, MB and minutes."""
+    cost = row["cost"]
+    return [
+        NOTHING if cost["parameters"] is None else f"{cost['parameters']:,}",
+        NOTHING if cost["macs"] is None else f"{cost['macs'] / 1e9:.3g}",
+        NOTHING if cost["latency_ms"] is None else f"{cost['latency_ms']:.3g}",
+        f"{cost['bytes'] / 1e6:.1f}",
+        f"{row['minutes']:.1f}",
+    ]
+
+
+def shortlist(league: dict[str, Any]) -> list[str]:
+    """How alike the Runs err, and whom greedy selection combines."""
+    names = league["names"]
+    lines = [
+        "How alike they err: the correlation of two Runs' probabilities among fields of the same truth, mean over classes.",
+        "",
+        f"| | {' | '.join(str(place) for place in range(1, len(names) + 1))} |",
+        f"|---|{'---:|' * len(names)}",
+    ]
+    for place, (name, values) in enumerate(zip(names, league["alike"], strict=True)):
+        cells = ["" if column == place else number(value and value + 0.0) for column, value in enumerate(values)]
+        lines.append(f"| {place + 1} {name} | {' | '.join(cells)} |")
+    found = league["shortlist"]
+    if found is None:
+        return [*lines, ""]
+    members = ", ".join(
+        f"{name} ({number(share)} of the weight, chosen in {times} of 5 folds)"
+        for name, share, times in found["members"]
+    )
+    gains = ", ".join(f"{MEASURES[key]} {scored(found['gains'][key])}" for key in MEASURES)
+    scores = ", ".join(f"{MEASURES[key]} {scored(found['figures'][key])}" for key in MEASURES)
+    return [
+        *lines,
+        "",
+        f"Greedy selection combines {members}. Cross-fitted: {scores}. Above the best one alone, {found['best']}: {gains}.",
+        "",
+    ]
+
+
+def main(arguments: list[str]) -> int:
+    """Gathers where a folder is named, and prints the page."""
+    words = read_words()
+    if arguments:
+        figures = gather(words, Path(arguments[0]))
+        with replacing(FIGURES) as part:
+            part.write_text(json.dumps(figures, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    print(page(words), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

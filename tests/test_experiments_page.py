@@ -1,0 +1,107 @@
+"""The logbook of the experiments: made of Runs once, and of the kept figures ever after."""
+
+import importlib.util
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from lociscope.errors import LociscopeError
+from lociscope.report import standings
+
+ROOT = Path(__file__).parents[1]
+
+
+def load(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+make_run = load("runs", ROOT / "tests" / "report" / "conftest.py").make_run
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    monkeypatch.setattr(standings, "RESAMPLES", 20)
+    yield load("experiments_page", ROOT / "docs" / "experiments_page.py")
+
+
+@pytest.fixture
+def runs(make_run: Make, tmp_path: Path) -> Path:
+    """Three iterations of one experiment, an unfinished one, and a baseline on other fields."""
+    score = {"lrap": {"value": 0.612, "low": 0.5, "high": 0.7, "n": 56}}
+    make_run("lenet/01-published", {"network.name": "lenet5-1998", "note": "As a|b in 1998."}, noise=4.0)
+    make_run("lenet/02-base", {"note": "Up to date."}, seed=1, scores=score)
+    make_run("lenet/03-focal", {"train.loss": "focal"}, seed=2, validation=1)
+    (make_run("lenet/04-unfinished") / "DONE").unlink()
+    make_run("features/linear", seed=3)
+    return tmp_path
+
+
+WORDS: list[dict[str, Any]] = [
+    {
+        "folder": "lenet", "title": "LeNet", "about": "About it.", "taught": "It taught.", "base": "02-base",
+        "kept": {"02-base": "It is the base."}, "dropped": {"03-focal": ""},
+    },
+    {"runs": ["lenet/02-base", "features/linear"], "title": "Shortlist", "shortlist": True},
+    {"folder": "alexnet", "title": "AlexNet"},
+]  # fmt: skip
+
+
+def test_the_page_is_that_of_the_kept_figures(script: ModuleType) -> None:
+    shown = (ROOT / "docs" / "logbooks" / "experiments.md").read_text(encoding="utf-8")
+    assert shown == script.page(), "python docs/experiments_page.py > docs/logbooks/experiments.md"
+
+
+def test_every_verdict_is_on_an_iteration(script: ModuleType) -> None:
+    known = json.loads(script.FIGURES.read_text(encoding="utf-8"))
+    for experiment in script.read_words():
+        names = {row["name"] for row in known.get(experiment["title"], {"rows": []})["rows"]}
+        assert not ({*experiment.get("kept", ()), *experiment.get("dropped", ())} - names) or not names
+
+
+def test_iterations_are_told_with_what_changed_and_what_it_gave(script: ModuleType, runs: Path) -> None:
+    figures = json.loads(json.dumps(script.gather(WORDS, runs), allow_nan=False))
+    assert str(runs) not in json.dumps(figures)
+    text = script.page(WORDS, figures)
+    published = next(line for line in text.splitlines() if line.startswith("| 01-published | As"))
+    assert "As a\\|b in 1998. (`network.name` lenet5 → lenet5-1998)" in published
+    assert "| **−0." in published
+    base = next(line for line in text.splitlines() if line.startswith("| 02-base | Up"))
+    assert base.endswith("| yes: It is the base. |")
+    focal = next(line for line in text.splitlines() if line.startswith("| 03-focal |"))
+    assert "60 other validation fields, from 03-focal: no comparison." in focal
+    assert focal.endswith("| no |")
+    assert "Without figures: 04-unfinished (not finished, or damaged)." in text
+    assert "0.61 (0.50–0.70)" in text
+    assert "It taught." in text
+    assert "How alike they err" in text
+    assert "Greedy selection combines" in text
+    assert text.endswith("## AlexNet\n\n\n\nNo iteration is finished yet.\n")
+    for line in text.splitlines():
+        assert not line.startswith("|") or line.endswith("|")
+
+
+def test_a_base_that_is_not_there(script: ModuleType, runs: Path) -> None:
+    with pytest.raises(LociscopeError, match=r"The base '09' is none of 01-published"):
+        script.gather([{"folder": "lenet", "title": "LeNet", "base": "09"}], runs)
+
+
+def test_figures_are_gathered_where_a_folder_is_named(
+    script: ModuleType, runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(script, "FIGURES", runs / "experiments.json")
+    monkeypatch.setattr(script, "read_words", lambda: WORDS)
+    assert script.main([str(runs)]) == 0
+    first = capsys.readouterr().out
+    assert script.main([]) == 0
+    assert capsys.readouterr().out == first
+    assert len(json.loads((runs / "experiments.json").read_text())["LeNet"]["rows"]) == 3
