@@ -42,10 +42,11 @@ UNIT = Affine((2.0,) * 3, (-1.0,) * 3)
 AFFINES = {
     **dict.fromkeys(("densenet", "efficientnet", "efficientnet_v2"), TORCH),
     **dict.fromkeys(("resnet", "vgg16", "vgg19"), CAFFE),
-    **dict.fromkeys(("resnet_v2", "mobilenet", "mobilenet_v2", "mobilenet_v3", "nasnet", "xception"), UNIT),
-    **dict.fromkeys(("inception_v3", "inception_resnet_v2"), UNIT),
+    **dict.fromkeys(("resnet_v2", "mobilenet", "mobilenet_v2", "nasnet", "xception", "inception_v3"), UNIT),
 }
-"""By module of keras.applications. ConvNeXt is not among them: its layers are none of Keras' public ones."""
+"""By module of keras.applications."""
+_CLOSED = ("convnext", "inception_resnet_v2", "mobilenet_v3")
+"""Modules whose networks hold layers that are not Keras' public ones, such as `CustomScaleLayer`."""
 LARGE_V2 = Affine((255 / 128,) * 3, (-1.0,) * 3)
 """What EfficientNetV2 S, M and L do; B0 to B3 do as `TORCH`."""
 
@@ -67,16 +68,34 @@ def application_features(name: str, x: keras.KerasTensor, channels: str) -> kera
         The last feature map, (n, h / 32, w / 32, d).
 
     Raises:
-        UsageError: There is no such network.
+        UsageError: There is no such network, or `lociscope.kerasfile` would refuse to load it again.
     """
     if name not in names():
-        raise UsageError(f"No backbone {name!r}.{nearest(name, ('efficientnet-lite0', *names()))}")
+        if hasattr(keras.applications, str(name)) and _module(name) in _CLOSED:
+            raise UsageError(
+                f"Backbone {name!r} has layers that are not Keras' public ones, and lociscope loads no others from "
+                f"a file. Use one of {', '.join(('efficientnet-lite0', *names()))}."
+            )
+        raise UsageError(f"No backbone {name!r}.{nearest(str(name), ('efficientnet-lite0', *names()))}")
     affine = affine_of(name)
     scale = [_of_letter(affine.scale, letter) for letter in channels]
     offset = [_of_letter(affine.offset, letter) for letter in channels]
-    if _module(name) == "efficientnet":  # it begins by dividing by 255, and then with a Normalization not fitted
-        scale, offset = [255 * number for number in scale], [255 * number for number in offset]
-    return _built(name, input_tensor=layers.Rescaling(scale, offset, name="scaled")(x)).output
+    x = layers.Rescaling(scale, offset, name="scaled")(x)
+    if _module(name) == "efficientnet":
+        return _without_preprocessing(_built(name, input_shape=tuple(x.shape[1:])), x)
+    return _built(name, input_tensor=x).output
+
+
+def _without_preprocessing(whole: keras.Model, x: keras.KerasTensor) -> keras.KerasTensor:
+    """The same layers again, but for those that change pictures: a Normalization that was not fitted has no ONNX."""
+    made = {}
+    for layer in whole.layers:
+        if isinstance(layer, (layers.InputLayer, layers.Rescaling, layers.Normalization)):
+            made[id(layer.output)] = x
+            continue
+        inputs = keras.tree.map_structure(lambda tensor: made[id(tensor)], layer.input)
+        made[id(layer.output)] = type(layer).from_config(layer.get_config())(inputs)
+    return made[id(whole.output)]
 
 
 def affine_of(name: str) -> Affine:
@@ -114,7 +133,7 @@ def _fetched(name: str, size: int) -> keras.Model:
     try:
         return _built(name, weights="imagenet", input_shape=(size, size, 3))
     except ValueError as error:
-        if "hash" not in str(error):  # such as a size too small
+        if "Input size must be" in str(error):
             raise
         raise LociscopeError(
             f"The ImageNet weights of {name} that were fetched are not the published ones ({error}). "
@@ -141,7 +160,7 @@ def _built(name: str, weights: str | None = None, **arguments: object) -> keras.
 
 
 def _weighty(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers with weights, but for a Normalization: ours keeps to what `scaled` has done."""
+    """The layers with weights, but for a Normalization, whose part `scaled` has."""
     return [layer for layer in model.layers if layer.weights and not isinstance(layer, layers.Normalization)]
 
 
@@ -151,4 +170,4 @@ def _of_letter(numbers: tuple[float, float, float], letter: str) -> float:
 
 
 def _module(name: str) -> str:
-    return str(getattr(keras.applications, name).__module__).rpartition(".")[2]
+    return str(getattr(getattr(keras.applications, name), "__module__", "")).rpartition(".")[2]

@@ -1,0 +1,131 @@
+"""The pre-trained network: its stem on fields, its cut, and all that a bundle, a Run and an export need."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lociscope.errors import UsageError
+from lociscope.labels import N_LABELS
+from lociscope.models import build_network, load_network
+from lociscope.models.efficientnet_lite import lite_classifier
+from lociscope.models.pretrained import widened
+
+KERNEL = np.random.default_rng(0).normal(size=(3, 3, 3, 5))
+X = np.random.default_rng(1).random((2, 64, 64, 4), np.float32)
+
+
+@given(st.permutations("RGBY"), st.integers(1, 4), st.sampled_from(["mean", "zero"]))
+def test_a_grey_field_is_seen_as_a_grey_picture(order: list[str], number: int, stem: str) -> None:
+    channels = "".join(order[:number])
+    if not set(channels) & set("RGB"):
+        channels += "G"
+    wide = widened(KERNEL, channels, stem)
+    assert wide.shape == (3, 3, len(channels), 5)
+    np.testing.assert_allclose(wide.sum(axis=2), KERNEL.sum(axis=2))
+
+
+def test_colours_keep_their_kernels() -> None:
+    wide = widened(KERNEL)
+    np.testing.assert_allclose(wide[:, :, :3], 0.75 * KERNEL)
+    np.testing.assert_allclose(wide[:, :, 3], 0.75 * KERNEL.mean(axis=2))
+    np.testing.assert_allclose(widened(KERNEL, "BGR"), KERNEL[:, :, ::-1])
+    np.testing.assert_allclose(widened(KERNEL, stem="yellow")[:, :, 3], 0.375 * (KERNEL[:, :, 0] + KERNEL[:, :, 1]))
+    zero = widened(KERNEL, stem="zero")
+    np.testing.assert_array_equal(zero[:, :, :3], KERNEL)
+    assert not zero[:, :, 3].any()
+    np.testing.assert_allclose(widened(KERNEL, "G")[:, :, 0], KERNEL.sum(axis=2))
+
+
+def embedded(network: keras.Model, x: np.ndarray) -> np.ndarray:
+    return np.asarray(network(x, training=False)["embedding"])
+
+
+def test_the_widened_network_is_the_published_one_on_what_both_can_see() -> None:
+    published = lite_classifier(64)
+    pooled = keras.Model(published.input, published.get_layer("pooled").output)
+    colour = np.asarray(pooled(X[..., :3], training=False))
+    np.testing.assert_allclose(embedded(build_network("pretrained", 64, {"stem": "zero"}), X), colour, atol=1e-5)
+    grey = np.repeat(X[..., :1], 4, axis=-1)
+    expected = np.asarray(pooled(grey[..., :3], training=False))
+    wide = build_network("pretrained", 64, {})
+    np.testing.assert_allclose(embedded(wide, grey), expected, atol=2e-5)
+    assert np.abs(embedded(wide, X) - embedded(wide, X[..., [0, 1, 2, 0]])).max() > 1e-3  # the fourth is looked at
+
+
+def test_the_finer_grid() -> None:
+    network = build_network("pretrained", 128, {"stride": 16, "weights": "none"})
+    shapes = {name: tuple(output.shape) for name, output in network.output.items()}
+    assert shapes == {
+        "probabilities": (None, N_LABELS),
+        "embedding": (None, 672),
+        "evidence": (None, 8, 8, N_LABELS),
+    }
+    assert network.get_layer("dropout").input.name == network.get_layer("block6a_expand_relu").output.name
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"backbone": "densenet121"}, "Did you mean 'DenseNet121'"),
+        ({"backbone": "efficientnet-lite1"}, "Did you mean 'efficientnet-lite0'"),
+        ({"backbone": "ConvNeXtTiny"}, "not Keras' public ones"),
+        ({"backbone": "preprocess_input"}, "No backbone"),
+        ({"backbone": "densenet"}, "No backbone"),
+        ({"backbone": 121}, "No backbone 121"),
+        ({"weights": "imagnet"}, "imagenet, none, received 'imagnet'"),
+        ({"stem": "median"}, "mean, yellow, zero"),
+        ({"stride": 8}, "16 or 32, received 8"),
+        ({"dropout": 1.5}, "0–0.9"),
+        ({"channels": "RBY"}, "with G among them"),
+        ({"pooling": "median"}, "pooling must be one of"),
+        ({"backbon": "DenseNet121"}, "Did you mean 'backbone'"),
+    ],
+)
+def test_wrong_options_are_refused(options: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        build_network("pretrained", 32, {"weights": "none", **options})
+
+
+@pytest.mark.parametrize(
+    "backbone",
+    ["efficientnet-lite0", *(pytest.param(name, marks=pytest.mark.slow) for name in ("DenseNet121", "EfficientNetB0"))],
+)
+def test_it_survives_a_keras_archive_and_export(backbone: str, tmp_path: Path) -> None:
+    import onnxruntime
+
+    from lociscope.onnxfile import check_onnx
+    from lociscope.training.export import to_onnx
+
+    weights = "imagenet" if backbone == "efficientnet-lite0" else "none"
+    network = build_network("pretrained", 64, {"backbone": backbone, "weights": weights})
+    network.save(tmp_path / "network.keras")
+    again = load_network(tmp_path / "network.keras")
+    expected = {name: np.asarray(value) for name, value in again(X, training=False).items()}
+    np.testing.assert_array_equal(expected["probabilities"], network(X, training=False)["probabilities"])
+    model = to_onnx(again)
+    check_onnx(model, "model.onnx")
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    for name, value in expected.items():
+        (found,) = session.run([name], {session.get_inputs()[0].name: X})
+        np.testing.assert_allclose(found, value, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_it_learns_in_bfloat16() -> None:
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        network = build_network("pretrained", 64, {})
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert network.get_layer("stem_conv").compute_dtype == "bfloat16"
+    assert network.get_layer("stem_conv").kernel.dtype == "float32"
+    plain = embedded(build_network("pretrained", 64, {}), X)
+    rounded = embedded(network, X).astype(np.float32)
+    assert np.corrcoef(plain.ravel(), rounded.ravel())[0, 1] > 0.98
+    model = keras.Model(network.input, network.get_layer("logits").output)
+    model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
+    assert np.isfinite(model.train_on_batch(X, np.zeros((2, N_LABELS))))
