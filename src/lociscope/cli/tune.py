@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lociscope.cli import console
-from lociscope.cli.train import FAILURES, fit_run
+from lociscope.cli.train import FAILURES, Device, check, fit_run
 from lociscope.errors import Exit, LociscopeError
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def tune(
     timeout: Annotated[
         float | None, typer.Option(metavar="MIN", min=0.01, help="Minutes after which no other epoch begins.")
     ] = None,
+    device: Annotated[Device, typer.Option(help="What to compute on: auto, cpu or gpu.")] = "auto",
 ) -> None:
     """Search for better values of a recipe. Given again it goes on, to as many trials in all as --trials says."""
     from lociscope.recipe import Recipe, parse_changes
@@ -64,6 +65,7 @@ def tune(
     import_optuna()
     changes = parse_changes(settings or [])
     resolved = Recipe.read(recipe, changes)
+    check(resolved, device)
     space = _space(recipe, resolved, changes.keys())
     place = Study(output or Path("studies") / Path(recipe).stem)
     if output is None:
@@ -134,10 +136,14 @@ def _leave(trials: "list[Tried]", place: "Study", failures: "list[Failure]") -> 
         LociscopeError: There is none.
     """
     from lociscope.images.sources import write_failures
+    from lociscope.study import best_of
 
-    if not place.best_file.is_file():
-        why = next((trial.why for trial in reversed(trials) if trial.why), "no trial has come to its end yet")
-        raise LociscopeError(f"No trial in '{place.folder}' has a score, so there is no best one: {why}")
+    if best_of(trials) is None:
+        why = next(
+            (f"the last one failed. {trial.why}" for trial in reversed(trials) if trial.why), "none is over yet."
+        )
+        remedy = "Mend the recipe, or narrow what is searched, and name another -o." if trials else "Give it more time."
+        raise LociscopeError(f"No trial in '{place.folder}' has a score: {why} {remedy}")
     print(place.best_file)
     if failures:
         write_failures(failures, place.folder / FAILURES)

@@ -84,7 +84,7 @@ def tune(
         except LociscopeError as error:
             if not _to_blame(error, run):
                 raise
-            trial.set_user_attr(WHY, str(error))
+            trial.set_user_attr(WHY, str(error).partition(". ")[0].removesuffix(".") + ".")  # the remedy is the search
             _end(study, trial, run, None, optuna.trial.TrialState.FAIL)
         done = tried(study)
         tidy(done, place)
@@ -117,7 +117,7 @@ def _train(
     import optuna
 
     values = {key: _suggested(trial, key, each) for key, each in space.items()}
-    made = with_values(recipe, values, f"Trial {trial.number}")
+    made = with_values(recipe, values, "The recipe")
     said = ", ".join(
         f"{key} = {value:.4g}" if isinstance(value, float) else f"{key} = {value}" for key, value in values.items()
     )
