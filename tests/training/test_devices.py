@@ -17,8 +17,6 @@ TRAIN = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from lociscope.models.backend import load_keras
-load_keras()
 import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
@@ -77,3 +75,9 @@ def test_a_gpu_that_is_not_there() -> None:
     choose_device("auto")
     with pytest.raises(LociscopeError, match="--device gpu was asked for, and TensorFlow finds no GPU"):
         choose_device("gpu")
+
+
+def test_the_cpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    choose_device("cpu")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "-1"

@@ -162,6 +162,7 @@ STAGED: dict[str, Any] = {
 """Three steps an epoch: the stages begin after steps 0, 3 and 9."""
 
 
+@pytest.mark.slow
 def test_stages_and_averages_go_on_from_any_step_to_the_same_weights(tmp_path: Path) -> None:
     told: list[str] = []
     alone = train(tmp_path / "alone", lambda _, text: told.append(text), **STAGED)
@@ -199,7 +200,8 @@ def test_the_average_is_what_is_validated_and_kept(alone: Run, tmp_path: Path) -
 
 
 def test_patience_ends_a_training_also_after_a_cut(tmp_path: Path) -> None:
-    stuck: dict[str, Any] = {"epochs": 30, "patience": 2, "learning_rate": 1e-12, "checkpoint_steps": 100}
+    still = [{"from": "head", "epochs": 30, "learning_rate": 1e-12}]
+    stuck: dict[str, Any] = {"stages": still, "patience": 2, "checkpoint_steps": 100}
 
     def cut(row: dict[str, float]) -> None:
         if row["epoch"] == 2:
@@ -236,17 +238,12 @@ def test_what_was_best_before_the_loss_diverged_stays_usable(tmp_path: Path, mon
 
 
 def test_weights_that_are_no_numbers_are_not_kept(tmp_path: Path) -> None:
-    def spoil(row: dict[str, float]) -> None:
-        raise Cut
-
-    with pytest.raises(Cut):
-        train(tmp_path / "run", on_epoch=spoil)
-    run = Run(tmp_path / "run")
     model = build_network("lenet5", 32, {"width": 0.2})
-    made = callbacks.Keeper(run, recipe(), model, 3, 8)
+    keeper = callbacks.Keeper(Run(tmp_path), recipe(), model, 3, 8)
     model.get_layer("C1").kernel.assign(np.full((5, 5, 4, 3), np.nan))
     with pytest.raises(callbacks.Diverged, match="is nan"):
-        made._save(model)
+        keeper._save(model)
+    assert not Run(tmp_path).checkpoints.exists()
 
 
 @pytest.mark.parametrize(("batch", "remedy"), [(8, r"train\.batch=4"), (1, r"data\.size=16")])

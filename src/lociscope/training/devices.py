@@ -1,5 +1,6 @@
 """What the steps are computed on: CPU or GPU, one or several, and what to do where its memory does not suffice."""
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
@@ -19,12 +20,14 @@ Device = Literal["auto", "cpu", "gpu"]
 
 
 def choose_device(device: Device) -> None:
-    """Restricts TensorFlow to a kind of device; must come before anything is computed.
+    """Restricts TensorFlow to a kind of device; must come before it is loaded.
 
     Raises:
         LociscopeError: A GPU is asked for, and TensorFlow finds none.
         MissingExtraError: TensorFlow is not installed.
     """
+    if device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     load_keras()
     import tensorflow as tf
 
@@ -33,8 +36,6 @@ def choose_device(device: Device) -> None:
             "--device gpu was asked for, and TensorFlow finds no GPU. Install the extra 'gpu' and NVIDIA's driver, "
             "or leave --device out."
         )
-    if device == "cpu":
-        tf.config.set_visible_devices([], "GPU")
 
 
 def sharing(recipe: "Recipe") -> "tf.distribute.Strategy":
