@@ -30,9 +30,8 @@ from PIL import Image
 from lociscope.bundle import InputSpec
 from lociscope.catalog import Catalog
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.data.augment import augment
-from lociscope.data.augment.geometry import place
-from lociscope.data.augment.mixing import mix, mixes
+from lociscope.data.augment import vary
+from lociscope.data.augment.mixing import mixes
 from lociscope.data.draws import Draws
 from lociscope.data.files import open_files
 from lociscope.data.importing import import_kaggle
@@ -139,20 +138,16 @@ def prepared(catalog: Catalog, spec: InputSpec, start: int) -> Iterator[Prepared
         yield field
 
 
-def cost(size: int, vary: dict[str, object], rounds: int) -> float:
+def cost(size: int, chosen: dict[str, object], rounds: int) -> float:
     """Processor ms for a field."""
-    settings = Augment.model_validate(STILL | vary)
+    settings = Augment.model_validate(STILL | chosen)
     pixels = np.random.default_rng(0).integers(0, 256, (BATCH, size, size, 4), np.uint8)
-    labels = np.zeros((BATCH, 28), np.float32)
+    labels = np.zeros((BATCH, 28), np.uint8)
 
-    @tf.function  # type: ignore[untyped-decorator, unused-ignore]
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator, unused-ignore]
     def varied(x: Any, y: Any, epoch: Any) -> Any:  # noqa: ANN401
         draws = Draws(0, epoch, tf.range(BATCH, dtype=tf.int64))
-        found = tf.cast(place(x, draws, settings), tf.float32) / 255
-        if mixes(settings):
-            others = tf.constant(np.arange(BATCH)[::-1].copy())
-            found, y = mix(found, y, tf.gather(found, others), tf.gather(y, others), draws, settings)
-        return augment(found, draws, settings), y
+        return vary(x, y, draws, settings, (x[::-1], y[::-1]) if mixes(settings) else None)
 
     def once(epoch: int) -> float:
         started = time.process_time()

@@ -9,9 +9,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont
 
-from lociscope.data.augment import augment
-from lociscope.data.augment.geometry import place
-from lociscope.data.augment.mixing import mix, mixes
+from lociscope.data.augment import vary
+from lociscope.data.augment.mixing import mixes
 from lociscope.data.draws import Draws
 from lociscope.recipe import Augment
 from lociscope.simulate import draw_field
@@ -60,18 +59,14 @@ What each costs: [benchmarks](benchmarks.md).
 """
 
 
-def varied(pixels: np.ndarray, other: np.ndarray, vary: dict[str, float | bool]) -> np.ndarray:
+def varied(pixels: np.ndarray, other: np.ndarray, chosen: dict[str, float | bool]) -> np.ndarray:
     """(n, side, side, 4) of uint8: the field under the draws of n numbers."""
-    settings = Augment.model_validate(STILL | vary)
+    settings = Augment.model_validate(STILL | chosen)
     draws = Draws(SEED, tf.constant(0, tf.int64), tf.range(EACH, dtype=tf.int64))
-    x, partner = (
-        tf.cast(place(tf.constant(np.stack([one] * EACH)), draws, settings), tf.float32) / 255
-        for one in (pixels, other)
-    )
-    if mixes(settings):
-        labels = tf.zeros([EACH, 28])
-        x, _ = mix(x, labels, partner, labels, draws, settings)
-    return np.asarray(np.rint(augment(x, draws, settings) * 255)).astype(np.uint8)
+    labels = tf.zeros([EACH, 28], tf.uint8)
+    x, partner = (tf.constant(np.stack([one] * EACH)) for one in (pixels, other))
+    made, _ = vary(x, labels, draws, settings, (partner, labels) if mixes(settings) else None)
+    return np.asarray(np.rint(made * 255)).astype(np.uint8)
 
 
 def main() -> None:
@@ -82,10 +77,10 @@ def main() -> None:
     )
     width, height = EACH * (TILE + GAP) + 2 * GAP, TILE + CAPTION + GAP
     sheet = Image.new("RGB", (BLOCKS * width, -(-len(SHOWN) // BLOCKS) * height), "white")
-    for number, (name, vary) in enumerate(SHOWN.items()):
+    for number, (name, chosen) in enumerate(SHOWN.items()):
         top, left = number // BLOCKS * height, number % BLOCKS * width
         ImageDraw.Draw(sheet).text((left, top), name, fill="black", font=ImageFont.load_default(12))
-        for column, made in enumerate(varied(pixels, other, vary)):
+        for column, made in enumerate(varied(pixels, other, chosen)):
             tile = Image.fromarray(made[..., :3]).resize((TILE, TILE))  # as it is: a stretch would undo gain and offset
             sheet.paste(tile, (left + column * (TILE + GAP), top + CAPTION))
     OUT.parent.mkdir(exist_ok=True)

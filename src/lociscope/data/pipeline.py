@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.data.augment import augment
-from lociscope.data.augment.geometry import place
-from lociscope.data.augment.mixing import mix, mixes
+from lociscope.data.augment import vary
+from lociscope.data.augment.mixing import mixes
 from lociscope.data.draws import Draws
 from lociscope.data.fresh import Fresh
 from lociscope.data.order import WHOLE, Order, Shard
@@ -56,13 +55,10 @@ def _read_rows(packed: "Packed", recipe: "Recipe", first_step: int, shard: Shard
     def load(step: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
         epoch, position = step // steps, step % steps
         rows, index = order.rows(epoch, position * batch + tf.constant(part))
-        draws = Draws(recipe.train.seed, epoch, index)
-        pixels, labels = _floats(*_read(packed, rows), draws, recipe)
+        draws, partner = Draws(recipe.train.seed, epoch, index), None
         if mixes(recipe.augment):
-            partners = tf.cast(draws.uniform("partner", 0, len(packed))[:, 0], tf.int64)
-            others = _floats(*_read(packed, partners), draws, recipe)
-            pixels, labels = mix(pixels, labels, *others, draws, recipe.augment)
-        return augment(pixels, draws, recipe.augment), labels
+            partner = _read(packed, tf.cast(draws.uniform("partner", 0, len(packed))[:, 0], tf.int64))
+        return vary(*_read(packed, rows), draws, recipe.augment, partner)
 
     return tf.data.Dataset.range(first_step, np.iinfo(np.int64).max).map(load, tf.data.AUTOTUNE)
 
@@ -76,17 +72,14 @@ def _drawn(fresh: Fresh, recipe: "Recipe", first_step: int, shard: Shard) -> "tf
     side = recipe.data.size
     signature = (tf.TensorSpec([len(part), side, side, 4], tf.uint8), tf.TensorSpec([len(part), N_LABELS], tf.uint8))
 
-    def vary(step: "tf.Tensor", drawn: "tuple[tf.Tensor, tf.Tensor]") -> "tuple[tf.Tensor, tf.Tensor]":
+    def varied(step: "tf.Tensor", drawn: "tuple[tf.Tensor, tf.Tensor]") -> "tuple[tf.Tensor, tf.Tensor]":
         epoch, position = step // steps, step % steps
         draws = Draws(recipe.train.seed, epoch, position * batch + tf.constant(part))
-        pixels, labels = _floats(*drawn, draws, recipe)
-        if mixes(recipe.augment):
-            others = tf.roll(pixels, -1, 0), tf.roll(labels, -1, 0)
-            pixels, labels = mix(pixels, labels, *others, draws, recipe.augment)
-        return augment(pixels, draws, recipe.augment), labels
+        partner = (tf.roll(drawn[0], -1, 0), tf.roll(drawn[1], -1, 0)) if mixes(recipe.augment) else None
+        return vary(*drawn, draws, recipe.augment, partner)
 
     drawn = tf.data.Dataset.from_generator(lambda: fresh.batches(batch, first_step, shard), output_signature=signature)
-    return tf.data.Dataset.zip(tf.data.Dataset.range(first_step, np.iinfo(np.int64).max), drawn).map(vary)
+    return tf.data.Dataset.zip(tf.data.Dataset.range(first_step, np.iinfo(np.int64).max), drawn).map(varied)
 
 
 def evaluation_batches(packed: "Packed", batch: int) -> "tf.data.Dataset":
@@ -116,13 +109,6 @@ def _order(fields: "Packed | Fresh", recipe: "Recipe") -> Order:
     if isinstance(fields, Fresh):
         return Order(recipe.train.seed, len(fields), len(fields))
     return Order.of(fields.y, recipe.train)
-
-
-def _floats(x: "tf.Tensor", y: "tf.Tensor", draws: Draws, recipe: "Recipe") -> "tuple[tf.Tensor, tf.Tensor]":
-    """Bytes flipped and shifted, then as numbers in 0–1."""
-    import tensorflow as tf
-
-    return tf.cast(place(x, draws, recipe.augment), tf.float32) / 255, tf.cast(y, tf.float32)
 
 
 def _read(packed: "Packed", rows: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":

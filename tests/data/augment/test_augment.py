@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import ndimage
 
-from lociscope.data.augment import augment
-from lociscope.data.augment.geometry import place
+from lociscope.data.augment import vary
+from lociscope.data.augment.geometry import warp
 from lociscope.data.augment.mixing import mix
 from lociscope.data.draws import Draws
 from lociscope.labels import N_LABELS
@@ -29,9 +30,9 @@ def draws(seed: int = 0, epoch: int = 0, n: int = 6, first: int = 0) -> Draws:
 
 
 def varied(x: np.ndarray, numbers: Draws, **settings: object) -> np.ndarray:
-    """As the pipeline does it: what lies on the grid, then the rest."""
-    x = np.asarray(place(tf.constant(np.rint(x * 255).astype(np.uint8)), numbers, chosen(**settings))) / np.float32(255)
-    return np.asarray(augment(tf.constant(x), numbers, chosen(**settings)))
+    """Pixels in 0–1, by way of bytes; step by step, where the pipeline compiles the steps."""
+    pixels = tf.constant(np.rint(x * 255).astype(np.uint8))
+    return np.asarray(vary(pixels, tf.zeros([len(x), N_LABELS], tf.uint8), numbers, chosen(**settings))[0])
 
 
 def batch(side: int = 16) -> np.ndarray:
@@ -81,11 +82,41 @@ def test_a_shift_is_of_whole_pixels_and_mirrors() -> None:
         assert np.isclose(after[..., 0].ravel()[:, None], before[..., 0].ravel(), atol=1e-6).any(axis=1).all()
 
 
-def test_the_bent_and_the_straight_way_agree() -> None:
-    smooth = np.asarray(tf.nn.avg_pool2d(batch(64), 9, 1, "SAME"))
-    settings = {"shift": 0.1, "rotate": 30.0, "scale": 0.2, "shear": 0.1, "crop": 0.2}
-    straight = varied(smooth, draws(), **settings)
-    np.testing.assert_allclose(varied(smooth, draws(), elastic=1e-9, **settings), straight, atol=2e-3)
+def test_compiled_steps_do_the_same() -> None:
+    pixels = np.rint(batch(32) * 255).astype(np.uint8)
+    labels = np.eye(6, N_LABELS, dtype=np.uint8)
+    settings = chosen(**EVERYTHING, mixup=0.5, cutmix=0.5)
+
+    def both(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        numbers = Draws(0, tf.constant(0, tf.int64), index)
+        return vary(tf.constant(pixels), tf.constant(labels), numbers, settings, (pixels[::-1], labels[::-1]))
+
+    index = tf.range(6, dtype=tf.int64)
+    stream = tf.data.Dataset.from_tensors(index).map(both)  # where the pipeline runs it
+    for made, wanted in zip(next(iter(stream)), both(index), strict=True):
+        np.testing.assert_allclose(made, wanted, atol=2e-5)
+
+
+@pytest.mark.parametrize("more", [{}, {"rotate": 1e-6}, {"elastic": 1e-9}])
+def test_the_three_ways_of_resampling_agree(more: dict[str, float]) -> None:
+    settings = {"shift": 0.4, "scale": 0.8, "crop": 0.2}
+    straight = varied(batch(64), draws(), **settings)
+    np.testing.assert_allclose(varied(batch(64), draws(), **settings, **more), straight, atol=1e-4)
+
+
+def test_resampling_is_bilinear_and_mirrors() -> None:
+    settings = chosen(rotate=180.0, scale=1.0, shear=0.5, crop=0.3, shift=0.5)
+    ramps = np.stack(np.meshgrid(*[np.arange(32.0)] * 2, indexing="ij"), axis=-1)
+    ends = np.zeros((6, 32, 32, 4), np.float32)
+    ends[..., :2] = ramps  # says of each pixel where it came from, but at the edge
+    numbers = draws()
+    at = np.asarray(warp(tf.constant(ends), numbers, settings))[..., :2]
+    pixels = batch(32)
+    made = np.asarray(warp(tf.constant(pixels), numbers, settings))
+    for row in range(6):
+        wanted = ndimage.map_coordinates(pixels[row, ..., 0], np.moveaxis(at[row], -1, 0), order=1, mode="nearest")
+        np.testing.assert_allclose(made[row, ..., 0], wanted, atol=1e-4)
+    assert len(np.unique(at.round(3))) > 1000
 
 
 def test_a_larger_scale_shows_more_of_the_field() -> None:

@@ -7,8 +7,10 @@ on bytes), mixing with a partner (`mixing.mix`), resampling, and what changes br
 
 from typing import TYPE_CHECKING
 
-from lociscope.data.augment.geometry import warp, warps
-from lociscope.data.augment.intensity import blur, brightness, drop_channels, noise
+from lociscope.data.augment.compiled import compiled
+from lociscope.data.augment.geometry import place, warp, warps
+from lociscope.data.augment.intensity import blur, brightness, shades
+from lociscope.data.augment.mixing import mix
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -17,24 +19,39 @@ if TYPE_CHECKING:
     from lociscope.recipe import Augment
 
 
-def augment(x: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tf.Tensor":
-    """Resamples a batch and changes its brightness as the recipe says.
+def vary(
+    x: "tf.Tensor",
+    y: "tf.Tensor",
+    draws: "Draws",
+    settings: "Augment",
+    partner: "tuple[tf.Tensor, tf.Tensor] | None" = None,
+) -> "tuple[tf.Tensor, tf.Tensor]":
+    """Does to a batch everything that a recipe says.
 
     Args:
-        x: (n, h, w, 4) of float32 in 0–1.
+        x: (n, side, side, 4) of uint8.
+        y: (n, 28) of uint8.
         draws: The fields' random numbers.
         settings: The `[augment]` table.
+        partner: Pixels and labels to mix with, of the same shapes and types, where `mixes(settings)`.
 
     Returns:
-        The batch, varied, in 0–1.
+        Pixels in 0–1 and labels, float32.
     """
+    pixels, labels = _floats(x, y, draws, settings)
+    if partner is not None:
+        pixels, labels = compiled(mix, draws, settings, pixels, labels, *_floats(*partner, draws, settings))
+    if warps(settings):
+        pixels = warp(pixels, draws, settings)
+    if settings.blur:
+        pixels = compiled(blur, draws, settings, pixels)
+    if shades(settings):
+        pixels = compiled(brightness, draws, settings, pixels)
+    return pixels, labels
+
+
+def _floats(x: "tf.Tensor", y: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tuple[tf.Tensor, tf.Tensor]":
+    """Bytes flipped and shifted, then as numbers in 0–1."""
     import tensorflow as tf
 
-    if warps(settings):
-        x = warp(x, draws, settings)
-    if settings.blur:
-        x = blur(x, draws, settings.blur)
-    x = brightness(x, draws, settings)
-    if settings.noise:
-        x = noise(x, draws, settings.noise)
-    return drop_channels(tf.clip_by_value(x, 0, 1), draws, settings)
+    return tf.cast(place(x, draws, settings), tf.float32) / 255, tf.cast(y, tf.float32)

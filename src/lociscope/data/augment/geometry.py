@@ -3,6 +3,10 @@
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from lociscope.data.augment.compiled import compiled
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
@@ -51,37 +55,25 @@ def warps(settings: "Augment") -> bool:
 
 
 def warp(x: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tf.Tensor":
-    """Shifts, turns, scales, shears, crops and bends each field, in one resampling.
+    """Shifts, turns, scales, shears, crops and bends each field, in one bilinear resampling.
 
     What comes in at the edge is the field mirrored, so that no cell ends in black.
 
     Args:
-        x: (n, h, w, 4).
+        x: (n, side, side, 4) of float32.
         draws: The fields' random numbers.
         settings: The `[augment]` table.
 
     Returns:
         Of the same shape.
     """
-    import tensorflow as tf
-
-    matrix, moved = _affine(draws, settings, x.shape[1])
-    if settings.elastic:
-        return _bent(x, matrix, moved, draws, settings.elastic)
-    rows = tf.concat([matrix, moved[:, :, None]], axis=2)  # (n, 2, 3): output pixel (column, row) → input pixel
-    flat = tf.concat([tf.reshape(rows, [-1, 6]), tf.zeros([tf.shape(x)[0], 2])], axis=1)
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=x,
-        transforms=flat,
-        output_shape=x.shape[1:3],
-        interpolation="BILINEAR",
-        fill_mode="REFLECT",
-        fill_value=0.0,
-    )
+    if settings.rotate or settings.shear or settings.elastic:
+        return compiled(_sampled, draws, settings, x, *compiled(_positions, draws, settings, x))
+    return compiled(_zoomed, draws, settings, x, compiled(_lines, draws, settings, x))
 
 
 def _affine(draws: "Draws", settings: "Augment", side: int) -> "tuple[tf.Tensor, tf.Tensor]":
-    """Matrices (n, 2, 2) and shifts (n, 2) from output to input pixels, (column, row), about the middle."""
+    """Matrices (n, 2, 2) and shifts (n, 2) from output to input pixels, (row, column), about the middle."""
     import tensorflow as tf
 
     turn = draws.uniform("rotate", -1, 1)[:, 0] * math.radians(settings.rotate)
@@ -90,7 +82,7 @@ def _affine(draws: "Draws", settings: "Augment", side: int) -> "tuple[tf.Tensor,
     zoom = tf.exp(draws.uniform("scale", -grow, grow)[:, 0]) * kept
     slant = draws.uniform("shear", -settings.shear, settings.shear)[:, 0]
     cosine, sine = tf.cos(turn) * zoom, tf.sin(turn) * zoom
-    matrix = tf.stack([cosine, slant * cosine - sine, sine, slant * sine + cosine], axis=1)
+    matrix = tf.stack([slant * sine + cosine, sine, slant * cosine - sine, cosine], axis=1)
     matrix = tf.reshape(matrix, [-1, 2, 2])
     free = settings.shift + (1 - kept) / 2  # a crop lies anywhere in its field
     shift = draws.uniform("shift", -1, 1, each=2) * free[:, None] * side
@@ -98,40 +90,96 @@ def _affine(draws: "Draws", settings: "Augment", side: int) -> "tuple[tf.Tensor,
     return matrix, shift + middle - tf.reduce_sum(matrix, axis=2) * middle
 
 
-def _bent(x: "tf.Tensor", matrix: "tf.Tensor", moved: "tf.Tensor", draws: "Draws", most: float) -> "tf.Tensor":
-    """The affine map with a smooth displacement added, sampled bilinearly."""
+def _lines(x: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tf.Tensor":
+    """Where each output row and column lies in the input, (n, 2, side), of fields that are neither turned nor bent."""
+    import tensorflow as tf
+
+    matrix, moved = _affine(draws, settings, x.shape[1])
+    return tf.linalg.diag_part(matrix)[..., None] * tf.range(x.shape[1], dtype=tf.float32) + moved[..., None]
+
+
+def _zoomed(x: "tf.Tensor", at: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tf.Tensor":
+    """Rows, then columns, at what `_lines` gives: each is a mean of two, at half the cost of four for each pixel."""
+    import tensorflow as tf
+
+    for axis in (0, 1):
+        x = tf.transpose(_rows(x, at[:, axis]), [0, 2, 1, 3])
+    return x
+
+
+def _positions(x: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tuple[tf.Tensor, tf.Tensor, tf.Tensor]":
+    """Where each output pixel lies in the input.
+
+    Args:
+        x: (n, side, side, c).
+        draws: The fields' random numbers.
+        settings: The `[augment]` table.
+
+    Returns:
+        Number of the pixel above and left of it, (n, side × side), and the shares of those below and to the right.
+    """
     import tensorflow as tf
 
     side = x.shape[1]
-    knots = draws.uniform("elastic", -most * side, most * side, each=2 * _KNOTS**2)
-    bend = tf.image.resize(tf.reshape(knots, [-1, _KNOTS, _KNOTS, 2]), x.shape[1:3], "bicubic")
-    grid = tf.cast(tf.stack(tf.meshgrid(tf.range(side), tf.range(side)), axis=-1), tf.float32)  # (h, w, (column, row))
-    at = tf.einsum("nij,hwj->nhwi", matrix, grid) + moved[:, None, None] + bend
-    return _sampled(x, at)
+    matrix, moved = _affine(draws, settings, side)
+    at = tf.range(side, dtype=tf.float32)
+    places = matrix[..., 0, None, None] * at[:, None] + matrix[..., 1, None, None] * at + moved[..., None, None]
+    if settings.elastic:
+        most = settings.elastic * side
+        knots = tf.reshape(draws.uniform("elastic", -most, most, each=2 * _KNOTS**2), [-1, 2, _KNOTS, _KNOTS])
+        smooth = tf.constant(_between_knots(side))
+        places += tf.einsum("yk,npkl,xl->npyx", smooth, knots, smooth)
+    low, share = _split(tf.reshape(places, [-1, 2, side * side]), side)
+    return low[:, 0] * side + low[:, 1], share[:, 0], share[:, 1]
 
 
-def _sampled(x: "tf.Tensor", at: "tf.Tensor") -> "tf.Tensor":
-    """Values of (n, h, w, c) at (n, h, w, (column, row)), bilinear, the field mirrored outside."""
+def _between_knots(side: int) -> np.ndarray:
+    """(side, knots) of float32: what each knot adds at each pixel, by Keys' cubic convolution (1981), a = -1/2."""
+    at = (np.arange(side) + 0.5) / side * _KNOTS - 0.5
+    far = np.abs(at[:, None] - np.arange(_KNOTS))
+    near = np.where(
+        far < 1, (1.5 * far - 2.5) * far**2 + 1, np.where(far < 2, ((2.5 - far / 2) * far - 4) * far + 2, 0)
+    )
+    return np.asarray(near / near.sum(axis=1, keepdims=True), np.float32)
+
+
+def _rows(x: "tf.Tensor", at: "tf.Tensor") -> "tf.Tensor":
+    """Rows of (n, side, side, 4) at (n, side), linear between two."""
+    import tensorflow as tf
+
+    side = x.shape[1]
+    flat = tf.reshape(x, [-1, side, side * x.shape[3]])
+    low, share = _split(at, side)
+    above, below = (tf.gather(flat, low + row, axis=1, batch_dims=1) for row in (0, 1))
+    return tf.reshape(above + share[..., None] * (below - above), tf.shape(x))
+
+
+def _sampled(
+    x: "tf.Tensor", first: "tf.Tensor", down: "tf.Tensor", right: "tf.Tensor", draws: "Draws", settings: "Augment"
+) -> "tf.Tensor":
+    """Values of (n, side, side, c) between four pixels each, at what `_positions` gives."""
     import tensorflow as tf
 
     side = x.shape[1]
     flat = tf.reshape(x, [-1, side * side, x.shape[3]])
-    first = tf.floor(at)
-    share = at - first
-    low = tf.cast(first, tf.int32)
-    total = tf.zeros_like(x)
-    for row in (0, 1):
-        for column in (0, 1):
-            place = _mirrored(low[..., 1] + row, side) * side + _mirrored(low[..., 0] + column, side)
-            near = (share[..., 0] if column else 1 - share[..., 0]) * (share[..., 1] if row else 1 - share[..., 1])
-            found = tf.gather(flat, tf.reshape(place, [-1, side * side]), axis=1, batch_dims=1)
-            total += near[..., None] * tf.reshape(found, tf.shape(x))
-    return total
+    one, two, three, four = (tf.gather(flat, first + step, axis=1, batch_dims=1) for step in (0, 1, side, side + 1))
+    above, below = (near + right[..., None] * (far - near) for near, far in ((one, two), (three, four)))
+    return tf.reshape(above + down[..., None] * (below - above), tf.shape(x))
+
+
+def _split(at: "tf.Tensor", side: int) -> "tuple[tf.Tensor, tf.Tensor]":
+    """Positions, the field mirrored outside, as the pixel before (at most side − 2) and the share of the next."""
+    import tensorflow as tf
+
+    turns = (at + 0.5) / (2 * side)
+    folded = tf.clip_by_value(tf.abs(turns - tf.round(turns)) * (2 * side) - 0.5, 0, side - 1)
+    low = tf.minimum(tf.floor(folded), side - 2)
+    return tf.cast(low, tf.int32), folded - low
 
 
 def _mirrored(at: "tf.Tensor", side: int) -> "tf.Tensor":
-    """Positions folded into 0…side − 1, edge pixels repeated."""
+    """Whole positions from −side to 2 side − 1 folded into 0…side − 1, edge pixels repeated."""
     import tensorflow as tf
 
-    folded = at % (2 * side)
-    return tf.minimum(folded, 2 * side - 1 - folded)
+    inside = tf.maximum(at, -1 - at)
+    return tf.minimum(inside, 2 * side - 1 - inside)

@@ -1,0 +1,39 @@
+"""Steps of augmentation compiled by XLA, one at a time."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    import tensorflow as tf
+
+    from lociscope.data.draws import Draws
+    from lociscope.recipe import Augment
+
+
+def compiled(step: "Callable[..., Any]", draws: "Draws", settings: "Augment", *tensors: "tf.Tensor") -> "Any":  # noqa: ANN401
+    """A step as one function that goes once over the pixels, and not once for each of its operations.
+
+    A step takes what it was given from memory. Two steps compiled as one would be fused: what the first makes would be
+    made anew for each pixel of the second that asks for it, nine times by a blur.
+
+    Args:
+        step: A pure function of (tensors…, draws, settings).
+        draws: The fields' random numbers.
+        settings: The `[augment]` table.
+        tensors: What it works on.
+
+    Returns:
+        What the step returns; computed as it is where there is no graph to compile, or no XLA in this TensorFlow.
+    """
+    import tensorflow as tf
+
+    if tf.executing_eagerly() or not tf.test.is_built_with_xla():
+        return step(*tensors, draws, settings)
+
+    def run(*given: "tf.Tensor") -> "Any":  # noqa: ANN401
+        return step(*given, replace(draws), settings)  # a key that was computed here belongs to this graph alone
+
+    return tf.function(run, jit_compile=True, autograph=False)(*tensors)
