@@ -34,6 +34,9 @@ def predict(
     bundle: BundlePath = None,
     kaggle: Annotated[bool, typer.Option("--kaggle", help="Write Id,Predicted; no row is blank.")] = False,
     embeddings: Embeddings = False,
+    views: Annotated[
+        int, typer.Option(help="Of each field: 1, or 8 for its quarter turns and mirrors, averaged; 8 times the work.")
+    ] = 1,
     channels: Channels = None,
     allow_missing: AllowMissing = None,
     pixel_size: PixelSize = None,
@@ -55,7 +58,7 @@ def predict(
     from lociscope.predict.predictor import open_bundle
 
     found, broken = find_fields(sources, rules)
-    predictor = open_bundle(bundle)
+    predictor = open_bundle(bundle, views=views)
     options = Options(kaggle, embeddings)
     with opened(log) as kept, console.progress("predicting") as tell:
         outcome = predict_to_file(

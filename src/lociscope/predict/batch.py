@@ -88,7 +88,7 @@ def predict_to_file(
     Raises:
         LociscopeError: The file was made by another bundle or with other options, or cannot be written.
     """
-    job = Job.of(predictor.bundle, out, options)
+    job = Job.of(predictor.bundle, out, options, predictor.views)
     if options.embeddings:
         predictor.engine.require("embedding")
     prints = {source.id: fingerprint(source) for source in sources}

@@ -50,7 +50,7 @@ class Job:
     Attributes:
         out: The finished table, `.csv` or `.parquet`.
         options: What shapes it.
-        identity: What must be the same for the work to go on: the bundle and the options.
+        identity: What must be the same for the work to go on: the bundle, the options and the views.
     """
 
     out: "Path"
@@ -58,13 +58,14 @@ class Job:
     identity: dict[str, Any]
 
     @classmethod
-    def of(cls, bundle: "Bundle", out: "Path", options: Options) -> Self:
-        """The job of a bundle, an output and its options."""
+    def of(cls, bundle: "Bundle", out: "Path", options: Options, views: int = 1) -> Self:
+        """The job of a bundle, an output, its options, and the views of each field."""
         identity = {
             "bundle": bundle.sha256,
             "kaggle": options.kaggle,
             "embeddings": options.embeddings,
             "suffix": out.suffix,
+            "views": views,
         }
         return cls(out, options, identity)
 
@@ -199,6 +200,7 @@ class Job:
             )
         if about["bundle"] != self.identity["bundle"]:
             raise LociscopeError(f"'{self.out}' was begun with another bundle. Name another file with -o.")
+        about = {"views": 1, **about}  # what was begun before there were eight
         if any(about[key] != value for key, value in self.identity.items()):
             raise LociscopeError(f"'{self.out}' was begun with other options. Name another file with -o.")
 

@@ -16,6 +16,7 @@ from lociscope.images.field import Field
 from lociscope.images.quality import warnings_of, warnings_of_input
 from lociscope.images.statistics import measures_of, statistics_of
 from lociscope.predict.engine import Engine
+from lociscope.predict.views import averaged, check_views, views_of
 from lociscope.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -44,20 +45,22 @@ class PreparedField(NamedTuple):
     statistics: np.ndarray
 
 
-def open_bundle(path: Path | str | None = None, threads: int = 0) -> "Predictor":
+def open_bundle(path: Path | str | None = None, threads: int = 0, views: int = 1) -> "Predictor":
     """Opens a bundle for prediction.
 
     Args:
         path: The bundle; None is the one that ships with lociscope.
         threads: Threads of one call; 0 takes every core.
+        views: Of each field: 1, or 8 for its quarter turns and mirror images, averaged.
 
     Returns:
         A predictor that has passed its self-test.
 
     Raises:
+        UsageError: There is no such number of views.
         LociscopeError: The bundle is altered, incomplete, of a newer schema, or fails its self-test.
     """
-    return Predictor(read_bundle(None if path is None else Path(path)), threads)
+    return Predictor(read_bundle(None if path is None else Path(path)), threads, views)
 
 
 class Predictor:
@@ -66,10 +69,13 @@ class Predictor:
     Args:
         bundle: The bundle that it runs.
         threads: Threads of one call; 0 takes every core.
+        views: Of each field, 1 or 8; see `lociscope.predict.views`.
     """
 
-    def __init__(self, bundle: "Bundle", threads: int = 0) -> None:
+    def __init__(self, bundle: "Bundle", threads: int = 0, views: int = 1) -> None:
+        check_views(views, bundle.card.input.height, bundle.card.input.width)
         self.bundle = bundle
+        self.views = views
         self.engine = Engine(bundle, threads)
 
     def predict(
@@ -122,7 +128,7 @@ class Predictor:
         """
         wanted = ("probabilities", "embedding") if embeddings else ("probabilities",)
         tiles = np.concatenate([field.pixels for field in fields])
-        calls = [self.engine.run(tiles[start : start + MOST], wanted) for start in range(0, len(tiles), MOST)]
+        calls = [self._call(tiles[start : start + MOST], wanted) for start in range(0, len(tiles), MOST)]
         numbers = [len(field.pixels) for field in fields]
         outputs = {name: _means(np.concatenate([call[name] for call in calls]), numbers) for name in wanted}
         probability = outputs["probabilities"]
@@ -131,6 +137,11 @@ class Predictor:
         return Predictions(
             [field.id for field in fields], probability, places, status, warnings, outputs.get("embedding")
         )
+
+    def _call(self, tiles: np.ndarray, wanted: tuple[str, ...]) -> dict[str, np.ndarray]:
+        if self.views == 1:
+            return self.engine.run(tiles, wanted)
+        return averaged([self.engine.run(view, wanted) for view in views_of(tiles)])
 
 
 def _means(rows: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
