@@ -159,7 +159,6 @@ def test_both_forms_survive_export_and_a_keras_archive(tmp_path: Path) -> None:
     forms = {
         "as_published": build_network("alexnet-2012", 67, {"units": 16, "channels": "GBY"}),
         "modern": build_network("alexnet", 67, {"width": 0.1, "groups": 2, "norm": "response", "units": 16}),
-        "default": build_network("alexnet", 67, {"width": 0.1}),
     }
     for name, form in forms.items():
         form.name = name
@@ -180,6 +179,7 @@ def test_both_forms_survive_export_and_a_keras_archive(tmp_path: Path) -> None:
         np.testing.assert_array_equal(again[name], expected[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"), [("alexnet-2012", {"units": 16}), ("alexnet", {"width": 0.1, "norm": "response"})]
 )
