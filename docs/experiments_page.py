@@ -231,7 +231,7 @@ def shortlist(league: dict[str, Any]) -> list[str]:
     return [
         *lines,
         "",
-        f"Greedy selection combines {members}. Cross-fitted: {scores}. Above the best one alone, {found['best']}: {gains}.",
+        f"Greedy selection combines {members}. Cross-fitted: {scores}. Above the best one alone, chosen in the same folds: {gains}.",
         "",
     ]
 

@@ -132,8 +132,8 @@ def _suggestion(league: "League") -> list[str]:
         return [f"Greedy selection takes {found.members[0].name} alone: no other lowers the log loss beside it."]
     sure = "" if more.low > 0 else ", so not surely"
     return [
-        f"Greedy selection combines {', '.join(each.name for each in found.members)}: average precision "
-        f"{number(more.value, 3)} above ({interval(more.low, more.high, 3)}{sure}) the best one alone, {found.best}."
+        f"Greedy selection combines {', '.join(each.name for each in found.members)}: it gains {number(more.value, 3)} in "
+        f"average precision ({interval(more.low, more.high, 3)}{sure}) over the best one alone, chosen in the same way."
     ]
 
 

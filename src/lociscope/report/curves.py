@@ -36,9 +36,11 @@ def small_curves(candidates: "Sequence[Candidate]") -> "dict[str, Markup]":
     for each in candidates:
         rows = [row for history in each.histories for row in history]
         found = (row[key] for row in rows for key in ("loss", "val_loss"))
-        losses.setdefault(each.recipe.train.loss, [0.0]).extend(value for value in found if isfinite(value))
-    scales = {loss: (0.0, min(max(values), HIGHEST * median(values))) for loss, values in losses.items()}
-    return {each.name: _curve(each.histories, scales[each.recipe.train.loss]) for each in candidates}
+        losses.setdefault(each.recipe.train.loss, []).extend(value for value in found if isfinite(value))
+    scales = {
+        loss: (min(values), min(max(values), HIGHEST * median(values))) for loss, values in losses.items() if values
+    }
+    return {each.name: _curve(each.histories, scales.get(each.recipe.train.loss, (0, 1))) for each in candidates}
 
 
 def _curve(histories: "Sequence[Sequence[Mapping[str, float]]]", scale: tuple[float, float]) -> "Markup":

@@ -67,12 +67,14 @@ class Shortlist:
         members: Those with a vote, the heaviest first.
         best: The one of least log loss, which stands for the best one alone.
         figures: Scores of the combination on fields that did not choose it.
-        gains: What it has more than the best one alone, chosen in the same way; paired.
+        alone: Those of the best one alone, chosen and calibrated in the same folds: it may be another one in each.
+        gains: What the combination has more than that; paired.
     """
 
     members: list[Member]
     best: str
     figures: dict[str, Interval]
+    alone: dict[str, Interval]
     gains: dict[str, Interval]
 
 
@@ -266,7 +268,8 @@ def shortlist_of(members: "Sequence[Candidate]", truth: np.ndarray, groups: np.n
         for each, share, times in zip(members, weight, chosen, strict=True)
         if share > 0
     ]
-    return Shortlist(sorted(found, key=lambda each: -each.share), members[best].name, ours.figures(), ours.over(theirs))
+    heaviest_first = sorted(found, key=lambda each: -each.share)
+    return Shortlist(heaviest_first, members[best].name, ours.figures(), theirs.figures(), ours.over(theirs))
 
 
 def _weights(truth: np.ndarray, stack: np.ndarray, combiner: "Combiner") -> np.ndarray:
