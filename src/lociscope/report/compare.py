@@ -131,8 +131,9 @@ def _suggestion(league: "League") -> list[str]:
     if len(found.members) == 1:
         return [f"Greedy selection takes {found.members[0].name} alone: no other lowers the log loss beside it."]
     sure = "" if more.low > 0 else ", so not surely"
+    members = ", ".join(each.name for each in found.members)
     return [
-        f"Greedy selection combines {', '.join(each.name for each in found.members)}: it gains {number(more.value, 3)} in "
+        f"Greedy selection combines {members}: it gains {number(more.value, 3)} in "
         f"average precision ({interval(more.low, more.high, 3)}{sure}) over the best one alone, chosen in the same way."
     ]
 
