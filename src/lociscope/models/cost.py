@@ -61,7 +61,7 @@ def _calls(network: "keras.Model") -> Iterator[tuple["keras.layers.Layer", int]]
 
 
 def layer_macs(layer: "keras.layers.Layer") -> int | None:
-    """The multiply-accumulates of one application: each kernel's numbers, as often as there are positions that it is laid on."""
+    """The multiply-accumulates of one application: each kernel's numbers, once a position that it is laid on."""
     kernels, shape = _kernels(layer)
     if not kernels:
         return 0
