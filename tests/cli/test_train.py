@@ -113,7 +113,6 @@ def test_a_folder_of_somebody_else_is_left_alone(lociscope: Command, training: A
         (["lenet5", "-s", "network.name=lenet"], "No network 'lenet'. Did you mean 'lenet5'?"),
         (["lenet5", "-s", "train.loss=dice"], "train.loss: Input should be 'bce', 'focal', 'asymmetric' or 'soft_f1'"),
         (["stages.toml"], "Stage 1 begins from 'C55', which no layer of 'lenet5' is named like. Did you mean 'C5'?"),
-        (["lenet5", "--device", "tpu"], "'tpu' is not one of 'auto', 'cpu', 'gpu'"),
         (["misspelt.toml"], "has the unknown key 'data.sise'. Did you mean 'size'?"),
         (["broken.toml"], "Recipe 'broken.toml' is no TOML: "),
     ],
