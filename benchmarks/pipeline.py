@@ -182,9 +182,9 @@ def epochs(folder: Path, fields: int, rounds: int, downsample: int) -> dict[str,
     found: dict[str, list[np.ndarray]] = {name: [] for name in ways}
     bases = []
     for _ in range(rounds):
-        for name, vary in ways.items():
+        for name, chosen in ways.items():
             bases.append(seconds(there))
-            found[name].append(seconds(training_batches(store, recipe(128, vary), 0)) / bases[-1])
+            found[name].append(seconds(training_batches(store, recipe(128, chosen), 0)) / bases[-1])
     wall, processor = (
         {name: round(float(statistics.median(ratio[which] for ratio in ratios)), 2) for name, ratios in found.items()}
         for which in (0, 1)

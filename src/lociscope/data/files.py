@@ -11,6 +11,7 @@ import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.data.pack import Packed, group_of
+from lociscope.errors import LociscopeError
 from lociscope.images.container import place_of
 from lociscope.images.extent import one_tile
 from lociscope.images.read import read_field
@@ -70,7 +71,12 @@ class Files:
 
 
 def _read(source: FieldSource, spec: "InputSpec") -> np.ndarray:
-    return one_tile(read_field(source), spec)
+    try:
+        return one_tile(read_field(source), spec)
+    except LociscopeError as error:
+        raise LociscopeError(
+            f"Field '{source.id}' cannot be read: {error} Or set data.pack = true, which passes over such fields."
+        ) from error
 
 
 @cache

@@ -1,5 +1,6 @@
 """The Dataset: fields as a `tf.data` stream, in an order that is a pure function of seed and step."""
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,13 +10,35 @@ from lociscope.data.augment.mixing import mixes
 from lociscope.data.draws import Draws
 from lociscope.data.fresh import Fresh
 from lociscope.data.order import WHOLE, Order, Shard
+from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import tensorflow as tf
 
     from lociscope.data.pack import Packed
     from lociscope.recipe import Recipe
+
+_unread: list[LociscopeError] = []
+"""What was wrong with fields that a stream of this process could not read: TensorFlow passes on its text alone."""
+
+
+@contextmanager
+def reading() -> "Iterator[None]":
+    """Around whatever consumes a stream: a field that cannot be read ends it with its own sentence, not TensorFlow's.
+
+    Raises:
+        LociscopeError: A field cannot be read.
+    """
+    _unread.clear()
+    try:
+        yield
+    except Exception as error:
+        if _unread:
+            raise _unread[0] from error
+        raise
 
 
 def steps_per_epoch(fields: "Packed | Fresh", recipe: "Recipe") -> int:
@@ -116,7 +139,11 @@ def _read(packed: "Packed", rows: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
     import tensorflow as tf
 
     def read(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return packed.x[numbers], packed.y[numbers]
+        try:
+            return packed.x[numbers], packed.y[numbers]
+        except LociscopeError as error:
+            _unread.append(error)
+            raise
 
     x, y = tf.numpy_function(read, [rows], [tf.uint8, tf.uint8], stateful=False)
     return tf.ensure_shape(x, [None, *packed.x.shape[1:]]), tf.ensure_shape(y, [None, packed.y.shape[1]])

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lociscope.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
+from lociscope.data.pipeline import evaluation_batches, reading, steps_per_epoch, training_batches
 from lociscope.errors import LociscopeError
 from lociscope.models import build_network
 from lociscope.models.backend import load_keras
@@ -40,6 +40,7 @@ def start_tensorflow(seed: int) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
+@reading()
 def fit(
     recipe: "Recipe",
     train: "Packed | Fresh",
@@ -66,8 +67,8 @@ def fit(
         The finished Run.
 
     Raises:
-        LociscopeError: The folder holds a Run of another recipe or other fields, the loss diverges, memory does not
-            suffice, or there are not as many devices as the recipe wants.
+        LociscopeError: The folder holds a Run of another recipe or other fields, a field cannot be read, the loss
+            diverges, memory does not suffice, or there are not as many devices as the recipe wants.
     """
     load_keras()
     import keras
