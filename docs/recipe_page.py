@@ -12,7 +12,7 @@ HEAD = """# Recipes
 A recipe is a TOML file with everything that decides how a network is trained. Every key has a default, so a recipe may
 be one line; an unknown key is an error that names the nearest right one. `lociscope train NAME` takes a shipped recipe
 by its name or any `.toml` by its path, and `--set train.epochs=3` replaces one value. The Run keeps the recipe as
-resolved.
+resolved. A table `[tune]` beside these says what [`lociscope tune`](../how-to/tune.md) may vary; a training passes it over.
 
 Before the first table stand `schema`, which is 1, and `note`, a text: what was changed and why. Logbooks show it, and it
 has no effect. The other keys of `[network]` are the options of the network that `name` names:

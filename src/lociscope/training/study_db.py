@@ -1,15 +1,15 @@
 """The database of a tuning: an Optuna study of one subject, on which one process at a time works."""
 
 import sqlite3
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from lociscope.errors import LociscopeError, MissingExtraError
 from lociscope.recipe import Recipe
-from lociscope.storage import check_schema, lock, unwritable
+from lociscope.storage import DAMAGED, check_schema, lock, unwritable
 from lociscope.training.space import Space, value_of
 
 if TYPE_CHECKING:
@@ -74,12 +74,12 @@ def opened(place: "Study", subject: Subject) -> "Iterator[optuna.Study]":
         MissingExtraError: Optuna is not installed.
     """
     import_optuna()
-    with _alone(place), _told(place):
-        _check_database(place.database)
-        with _stored(place.database) as storage:
-            study = _loaded(storage)
+    with _alone(place), _told(place), ExitStack() as held:
+        with _told(place, *DAMAGED, LookupError):
+            _check_database(place.database)
+            study = _loaded(held.enter_context(_stored(place.database)))
             _check_subject(study, subject, place)
-            yield study
+        yield study
 
 
 @contextmanager
@@ -152,7 +152,9 @@ def _stored(path: "Path") -> "Iterator[optuna.storages.RDBStorage]":
 def _loaded(storage: "optuna.storages.RDBStorage") -> "optuna.Study":
     import optuna
 
-    return optuna.create_study(storage=storage, study_name=NAME, direction="maximize", load_if_exists=True)
+    study = optuna.create_study(storage=storage, study_name=NAME, direction="maximize", load_if_exists=True)
+    study.get_trials(deepcopy=False)  # what cannot be read is told now
+    return study
 
 
 def _check_subject(study: "optuna.Study", subject: Subject, place: "Study") -> None:
@@ -191,14 +193,15 @@ def _difference(before: Subject, now: Subject) -> str:
 
 
 @contextmanager
-def _told(place: "Study") -> "Iterator[None]":
-    """Lets whatever the database complains of become one sentence."""
+def _told(place: "Study", *damaged: type[Exception]) -> "Iterator[None]":
+    """Lets whatever the database complains of, and what parsing its contents raises, become one sentence."""
     import optuna
     from sqlalchemy.exc import SQLAlchemyError
 
+    complaints: tuple[type[Exception], ...] = (SQLAlchemyError, sqlite3.Error, optuna.exceptions.StorageInternalError)
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error, optuna.exceptions.StorageInternalError, ValidationError) as error:
+    except (*complaints, *damaged) as error:
         reason = str(getattr(error.__cause__, "orig", None) or getattr(error, "orig", None) or error)
         remedy = "Restore it from a copy, or name another folder with -o"
         if "locked" in reason:
