@@ -52,9 +52,15 @@ def read_experiment(name: str) -> dict[str, Any]:
 
 
 def recipe_of(experiment: dict[str, Any], iteration: dict[str, Any]) -> Recipe:
-    """The recipe of one iteration: the experiment's, with what all share and what this one changes."""
-    changes = experiment.get("set", {}) | iteration.get("set", {}) | {"note": iteration["note"]}
-    return Recipe.read(iteration.get("recipe", experiment["recipe"]), changes)
+    """The recipe of one iteration: the experiment's, with what all share and what this one changes.
+
+    An iteration may name another recipe, whose network has other options: then those that all share are left out.
+    """
+    name = iteration.get("recipe", experiment["recipe"])
+    shared = experiment.get("set", {})
+    if name != experiment["recipe"]:
+        shared = {key: value for key, value in shared.items() if not key.startswith("network.")}
+    return Recipe.read(name, shared | iteration.get("set", {}) | {"note": iteration["note"]})
 
 
 def train(recipe: Recipe, run: Path, catalog: Path, store: Path | None) -> bool:
@@ -74,11 +80,9 @@ def score(run: Path) -> None:
         return
     words = [
         sys.executable, str(HERE / "real_fields.py"), str(run), "--fields", str(REAL / "hpa2018/train"),
-        "--labels", str(REAL / "hpa2018/fields.csv"), "--dictionary", str(REAL / "hpa_dictionary"), "--json",
+        "--labels", str(REAL / "hpa2018/fields.csv"), "--dictionary", str(REAL / "hpa_dictionary"), "--keep",
     ]  # fmt: skip
-    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    (run / SCORES).parent.mkdir(exist_ok=True)
-    (run / SCORES).write_text(said, encoding="utf-8")
+    subprocess.run(words, check=True)
 
 
 def split(path: Path) -> None:

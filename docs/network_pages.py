@@ -2,7 +2,7 @@
 
 python docs/network_pages.py lenet5=RUN alexnet=RUN pretrained=RUN
 
-RUN is a finished Run of that experiment. What the iterations taught stands in `benchmarks/experiments/NAME.toml`.
+RUN is a finished Run of that experiment. What the iterations taught stands in `docs/experiments.toml`.
 """
 
 import inspect
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     import keras
 
 DOCS = Path(__file__).parent
-EXPERIMENTS = DOCS.parent / "benchmarks" / "experiments"
 SHOWN_PLACES = (23, 2)
 """Mitochondria and nucleoli: a fine texture in the cytoplasm, and large spots in the nucleus."""
 TILE, GAP, FILTERS, MAPS, LAYERS = 96, 4, 16, 8, 5
@@ -147,15 +146,12 @@ def evidence(network: "keras.Model", fields: list[np.ndarray], spec_fields: list
 
 
 def taught(name: str) -> str:
-    """What each iteration was for, and what it taught, where that is written down."""
-    experiment = tomllib.loads((EXPERIMENTS / f"{name}.toml").read_text(encoding="utf-8"))
-    lines = ["| iteration | what was changed and why | what it taught |", "|---|---|---|"]
-    lines += [
-        f"| {each['name']} | {each['note']} | {each['taught']} |"
-        for each in experiment["iteration"]
-        if "taught" in each
-    ]
-    return "\n".join(lines)
+    """The verdicts on the iterations, and what they taught, as far as written down."""
+    words = tomllib.loads((DOCS / "experiments.toml").read_text(encoding="utf-8"))["experiment"]
+    experiment = next(each for each in words if each.get("folder") == name)
+    verdicts = experiment.get("kept", {}) | experiment.get("dropped", {})
+    lines = [f"- **{each}**: {verdicts[each]}" for each in sorted(verdicts)]
+    return "\n".join([*lines, "", experiment.get("taught", "")]).strip()
 
 
 def write_page(name: str, run: Run, docs: Path) -> None:
