@@ -13,6 +13,8 @@ from lociscope.labels import N_LABELS
 from lociscope.models import build_network, load_network
 from lociscope.models.efficientnet_lite import lite_classifier
 from lociscope.models.pretrained import widened
+from lociscope.recipe import SHIPPED, Recipe
+from lociscope.training.stages import check_stages, freeze
 
 KERNEL = np.random.default_rng(0).normal(size=(3, 3, 3, 5))
 X = np.random.default_rng(1).random((2, 64, 64, 4), np.float32)
@@ -112,6 +114,20 @@ def test_it_survives_a_keras_archive_and_export(backbone: str, tmp_path: Path) -
     for name, value in expected.items():
         (found,) = session.run([name], {session.get_inputs()[0].name: X})
         np.testing.assert_allclose(found, value, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["pretrained", "frozen", "competition-densenet121", "competition-resnet50v2"])
+def test_stages_of_shipped_recipes_name_layers_that_are_there(name: str) -> None:
+    recipe = Recipe.read(name, {"network.weights": "none", "data.size": 64})
+    network = build_network(recipe.network.name, recipe.data.size, recipe.network.options)
+    check_stages(network, recipe)
+    text = (SHIPPED / f"{name}.toml").read_text()
+    assert f"{network.count_params():,}" in text  # as its header says
+    assert "ot yet run" in text
+    if name == "frozen":
+        freeze(network, recipe.stages[0].from_)
+        learned = sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
+        assert f"{learned:,}" in text
 
 
 @pytest.mark.slow
