@@ -50,7 +50,8 @@ class Examples(keras.callbacks.Callback):
         if number & (number - 1):  # no power of two
             return
         logits = np.asarray(self.model(self.pixels.astype(np.float32) / 255, training=False), np.float64)
-        probability = np.exp(-np.logaddexp(0, -logits))
+        with np.errstate(invalid="ignore"):  # of a training that goes astray
+            probability = np.exp(-np.logaddexp(0, -logits))
         drawn = np.stack([self._draw(row, said) for row, said in enumerate(probability)])
         writer = tf.summary.create_file_writer(str(self.folder))
         with writer.as_default():
