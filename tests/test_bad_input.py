@@ -38,7 +38,8 @@ Maker = Callable[[Path], object]
 
 def rows() -> dict[str, str]:
     """What the page says happens, by the kind of input."""
-    found = re.findall(r"^\| (?P<kind>[^|`]+) \| `(?P<said>[^`]+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    page, _, _ = PAGE.read_text(encoding="utf-8").partition("## Preparing")
+    found = re.findall(r"^\| (?P<kind>[^|`]+) \| `(?P<said>[^`]+)` \|", page, re.MULTILINE)
     assert len(found) == len(dict(found))
     return dict(found)
 

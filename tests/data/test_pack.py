@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -235,6 +236,27 @@ def test_a_full_disk_is_told_and_packing_goes_on_later(tmp_path: Path, monkeypat
     assert made.sha256 == packed(tmp_path / "alone", 6).sha256
 
 
+@pytest.mark.parametrize("size", [64, 204])
+def test_a_disk_that_is_really_full(tmp_path: Path, size: int) -> None:
+    """Full in the middle, and at the last of 200 fields of a KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no right to mount a small disk")
+    try:
+        with pytest.raises(LociscopeError, match="No space left on device"):
+            packed(disk / "packed", 200)
+        assert not (disk / "packed").exists()
+        subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
+        made, first = started(disk / "packed", 200)
+        assert first > size // 2
+        assert made.sha256 == packed(tmp_path / "alone", 200).sha256
+        assert [path.name for path in disk.iterdir()] == ["packed"]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no lock there")
 def test_two_packers_at_once(tmp_path: Path) -> None:
     halfway, go_on = threading.Event(), threading.Event()
@@ -254,6 +276,21 @@ def test_two_packers_at_once(tmp_path: Path) -> None:
     first.join()
     assert packed(tmp_path / "packed").sha256 == packed(tmp_path / "alone").sha256
     assert sorted(path.name for path in tmp_path.iterdir()) == ["alone", "packed"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no lock there")
+def test_a_packer_in_another_process(tmp_path: Path) -> None:
+    code = KILLED.format(here=str(Path(__file__).parent), folder=str(tmp_path / "packed"))
+    journal = tmp_path / ".packed.part" / JOURNAL
+    with subprocess.Popen([sys.executable, "-c", code.replace("0.01", "0.1")]) as child:
+        while not journal.exists() or not journal.read_text():
+            assert child.poll() is None
+            time.sleep(0.005)
+        with pytest.raises(LociscopeError, match=r"is being packed by another process\. Wait until it is done"):
+            packed(tmp_path / "packed", 40)
+    assert child.returncode == 0
+    made, first = started(tmp_path / "other", 40)
+    assert (first, packed(tmp_path / "packed", 40).sha256) == (0, made.sha256)
 
 
 # === Rows and hashes ===
