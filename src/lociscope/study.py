@@ -46,7 +46,7 @@ COLUMNS = ("number", "state", "lrap", "macro_average_precision", "epochs", "val_
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """Where a tuning lies; `lociscope.training.tune` makes it.
+    """Where a tuning lies; `lociscope.training.tuning.search` makes it.
 
     Attributes:
         folder: Holds `study.db`, `trials/0000`…, and after the first trial `best.toml`, `trials.csv`, `study.html`.

@@ -154,7 +154,9 @@ def four(write_field: WriteField, tmp_path: Path) -> Path:
     return written(tmp_path, *(entry(f"f{number}") for number in range(4)))
 
 
-def test_a_damaged_picture_ends_a_training_that_reads_as_it_goes(process: Command, four: Path) -> None:
+def test_a_damaged_picture_ends_a_training_that_reads_as_it_goes(
+    process: Command, lociscope: Command, four: Path
+) -> None:
     picture = four.parent / "f2_blue.png"
     picture.write_bytes(picture.read_bytes()[:60])
     small = ("-s", "data.size=32", "-s", "train.epochs=1")
@@ -162,8 +164,8 @@ def test_a_damaged_picture_ends_a_training_that_reads_as_it_goes(process: Comman
     assert (code, out, err.count("\n")) == (1, "", 1)  # not a word of TensorFlow's
     assert err.startswith(f"lociscope: Field 'f2' cannot be read: '{picture}'")
     assert SAID["a damaged picture, with `data.pack = false`"] in err
-    code, out, err = process("train", "lenet5", "-c", four, "-o", "packed", *small)
-    assert (code, out) == (3, "packed\n"), err
+    code, out, err = lociscope("train", "lenet5", "-c", four, "-o", "packed", *small)
+    assert (code, out) == (3, "packed\n")
     assert SAID["a damaged picture, when it is packed"] in err
     assert "f2" in (four.parent / "packed" / "failures.csv").read_text()
 

@@ -330,8 +330,8 @@ def test_trials_that_all_fail_are_listed(lociscope: Command, training: Any, tmp_
 
 
 def test_the_usual_space_of_every_network() -> None:
-    from lociscope.training.network_space import check_networks, default_space, own_values
-    from lociscope.training.space import check_space
+    from lociscope.training.tuning.networks import check_networks, default_space, own_values
+    from lociscope.training.tuning.space import check_space
 
     for name, keys in (
         ("lenet5-1998", {"train.learning_rate", "train.weight_decay", "augment.gain", "augment.noise"}),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lociscope.images.sources import Failure
     from lociscope.recipe import Recipe
     from lociscope.study import Study, Tried
-    from lociscope.training.space import Space
+    from lociscope.training.tuning.space import Space
 
     OnEpoch = Callable[[dict[str, float]], None]
 
@@ -56,11 +56,11 @@ def tune(
     """Search for better values of a recipe. Given again it goes on, to as many trials in all as --trials says."""
     from lociscope.recipe import Recipe, parse_changes
     from lociscope.study import Study
-    from lociscope.training.network_space import check_networks
-    from lociscope.training.study_db import Subject, import_optuna, opened
-    from lociscope.training.trials import tried
-    from lociscope.training.tune import OutOfTimeError
-    from lociscope.training.tune import tune as search
+    from lociscope.training.tuning.networks import check_networks
+    from lociscope.training.tuning.database import Subject, import_optuna, opened
+    from lociscope.training.tuning.trials import tried
+    from lociscope.training.tuning.search import OutOfTimeError
+    from lociscope.training.tuning.search import tune as search
 
     import_optuna()
     changes = parse_changes(settings or [])
@@ -91,8 +91,8 @@ def tune(
 
 def _space(name: str, recipe: "Recipe", fixed: "Collection[str]") -> "Space":
     """What is searched: the recipe's own `[tune]` or the usual keys, but for those that `--set` decides."""
-    from lociscope.training.network_space import default_space
-    from lociscope.training.space import check_space, read_space
+    from lociscope.training.tuning.networks import default_space
+    from lociscope.training.tuning.space import check_space, read_space
 
     written = read_space(name)
     space = {key: each for key, each in (written or default_space(recipe)).items() if key not in fixed}
@@ -113,8 +113,8 @@ def _tell(study: "optuna.Study", place: "Study", space: "Space", name: str, tria
     """Writes what is known by now, and says how the last trial ended."""
     from lociscope.report.study import write_study
     from lociscope.study import best_of
-    from lociscope.training.space import Range
-    from lociscope.training.trials import gain_of, importance_of, write_best
+    from lociscope.training.tuning.space import Range
+    from lociscope.training.tuning.trials import gain_of, importance_of, write_best
 
     if not trials:
         return

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lociscope.errors import UsageError
 from lociscope.recipe import Recipe
-from lociscope.training.space import Choice, Range, Space, check_space, read_space, value_of, with_values
+from lociscope.training.tuning.space import Choice, Range, Space, check_space, read_space, value_of, with_values
 
 
 def written(tmp_path: Path, text: str) -> str:

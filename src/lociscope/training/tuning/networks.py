@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from lociscope.models import NETWORKS, build_network
 from lociscope.models.features import NAME, read_options
-from lociscope.training.space import Choice, Range, Space, value_of, with_values
+from lociscope.training.tuning.space import Choice, Range, Space, value_of, with_values
 
 if TYPE_CHECKING:
     from lociscope.recipe import Recipe

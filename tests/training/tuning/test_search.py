@@ -13,13 +13,13 @@ from lociscope.predictions import Predictions
 from lociscope.recipe import Recipe
 from lociscope.run import Run
 from lociscope.study import Study, Tried, best_of
-from lociscope.training.space import Choice, Range, Space
-from lociscope.training.trials import gain_of, importance_of, tried, write_best
-from lociscope.training.tune import FIRST, OutOfTimeError, falls_behind, tune
+from lociscope.training.tuning.space import Choice, Range, Space
+from lociscope.training.tuning.trials import gain_of, importance_of, tried, write_best
+from lociscope.training.tuning.search import FIRST, OutOfTimeError, falls_behind, tune
 
 optuna = pytest.importorskip("optuna")
 
-from lociscope.training.study_db import Subject, opened  # noqa: E402
+from lociscope.training.tuning.database import Subject, opened  # noqa: E402
 
 RECIPE = Recipe.check({"network": {"name": "features"}, "train": {"epochs": 4}}, "Mine")
 SPACE: Space = {"network.strength": Range(low=0.002, high=2.0, log=True), "network.leaves": Range(low=3, high=16)}
@@ -246,7 +246,7 @@ def test_losses_of_another_kind_are_not_compared_with(tmp_path: Path) -> None:
 
 
 def test_a_wrong_option_of_the_network_is_told_before_any_trial() -> None:
-    from lociscope.training.network_space import check_networks
+    from lociscope.training.tuning.networks import check_networks
 
     with pytest.raises(UsageError, match=r"no option 'leafs'\. Did you mean 'leaves'"):
         check_networks({"network.leafs": Range(low=3, high=6)}, RECIPE)

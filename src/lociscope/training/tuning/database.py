@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lociscope.errors import LociscopeError, MissingExtraError
 from lociscope.recipe import Recipe
 from lociscope.storage import DAMAGED, check_schema, lock, unwritable
-from lociscope.training.space import Space, value_of
+from lociscope.training.tuning.space import Space, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

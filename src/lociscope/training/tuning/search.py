@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lociscope.errors import LociscopeError, UsageError
-from lociscope.training.network_space import own_values
-from lociscope.training.space import Range, with_values
-from lociscope.training.trials import AP, MINUTES, OWN, WHY, minutes_of, scores_of, tidy, tried
+from lociscope.training.tuning.networks import own_values
+from lociscope.training.tuning.space import Range, with_values
+from lociscope.training.tuning.trials import AP, MINUTES, OWN, WHY, minutes_of, scores_of, tidy, tried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lociscope.recipe import Recipe
     from lociscope.run import Run
     from lociscope.study import Study, Tried
-    from lociscope.training.space import Choice, Space
+    from lociscope.training.tuning.space import Choice, Space
 
     OnEpoch = Callable[[dict[str, float]], None]
     Train = Callable[[Recipe, Path, OnEpoch], object]
@@ -54,7 +54,7 @@ def tune(
     luck of the rarest classes.
 
     Args:
-        study: Opened by `lociscope.training.study_db.opened`.
+        study: Opened by `lociscope.training.tuning.database.opened`.
         place: Where it lies.
         recipe: What does not vary.
         space: What does; passed by `check_networks`.
