@@ -42,7 +42,7 @@ from lociscope.models import build_network
 from lociscope.recipe import Augment, Recipe
 from lociscope.simulate import draw_field, write_atlas
 
-BATCH = 32
+BATCH, WORKERS = 32, 2
 STILL: dict[str, object] = {"flip": False, "shift": 0.0, "gain": 0.0, "noise": 0.0, "channel_dropout": 0.0}
 EACH: dict[str, dict[str, object]] = {
     "flip": {"flip": True},
@@ -68,16 +68,16 @@ EVERYTHING |= {"mixup": 0.2, "cutmix": 0.2}
 class Plain(keras.utils.PyDataset):  # type: ignore[misc]
     """What one would write first: Pillow, numpy, one field after the other."""
 
-    def __init__(self, catalog: Catalog, size: int) -> None:
-        super().__init__()
-        self.rows = [[catalog.folder / getattr(entry, name) for name in CHANNEL_NAMES] for entry in catalog]
+    def __init__(self, catalog: Catalog, size: int, passes: int = 1, *, processes: bool = False) -> None:
+        super().__init__(workers=WORKERS, use_multiprocessing=processes, max_queue_size=4)
+        self.rows = [[catalog.folder / getattr(entry, name) for name in CHANNEL_NAMES] for entry in catalog] * passes
         self.size, self.rng = size, np.random.default_rng(0)
 
     def __len__(self) -> int:
         return len(self.rows) // BATCH
 
-    def __getitem__(self, index: int) -> np.ndarray:
-        return np.stack([self.field(planes) for planes in self.rows[index * BATCH : (index + 1) * BATCH]])
+    def __getitem__(self, index: int) -> tuple[np.ndarray]:
+        return (np.stack([self.field(planes) for planes in self.rows[index * BATCH : (index + 1) * BATCH]]),)
 
     def field(self, planes: list[Path]) -> np.ndarray:
         """One field, varied."""
@@ -103,32 +103,70 @@ def recipe(size: int, vary: dict[str, object] | None = None) -> Recipe:
     return Recipe.check(values | ({} if vary is None else {"augment": vary}), "benchmark")
 
 
-def per_second(batches: Callable[[], Iterator[object]]) -> float:
-    """Fields in a second of a stream, after one batch to warm it."""
+def spent(batches: Callable[[], Iterator[object]], number: int) -> np.ndarray:
+    """Wall and processor seconds a batch, after one to warm the stream; children that ended count."""
     stream = batches()
     next(stream)
-    started = time.perf_counter()
-    return sum(BATCH for _ in stream) / (time.perf_counter() - started)
+    began = clocks()
+    for _ in range(number):
+        next(stream)
+    return np.asarray((clocks() - began) / number)
 
 
-def reading(folder: Path, fields: int, rounds: int) -> dict[str, float]:
-    """Fields a second, divided by the PyDataset's."""
+def clocks() -> np.ndarray:
+    """Wall and processor time, of this process and of all that it started."""
+    own = time.process_time()
+    children = children_seconds()
+    return np.array([time.perf_counter(), own + children])
+
+
+def children_seconds() -> float:
+    """Processor seconds of the processes that this one started and that still run, from /proc."""
+    ticks, pid, total = os.sysconf("SC_CLK_TCK"), os.getpid(), 0.0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            words = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended
+            continue
+        if int(words[1]) == pid:
+            total += (int(words[11]) + int(words[12])) / ticks
+    return total
+
+
+def reading(folder: Path, fields: int, rounds: int) -> dict[str, dict[str, float]]:
+    """The PyDataset's seconds a field, by the faster of threads and processes, divided by the streams'."""
     atlas = write_atlas(folder / "atlas", fields=fields, size=512, seed=4)
     catalog, _ = import_kaggle(atlas, folder)
     made, spec = recipe(256), InputSpec(height=256, width=256, low=0.5, high=99.9, floor=0.04)
     store = pack(folder / "packed", {}, fields, partial(prepared, catalog, spec), spec)
-    files = open_files(catalog, spec, [], workers=os.cpu_count() or 1)
+    files = open_files(catalog, spec, [], workers=WORKERS)
+    batches = fields // BATCH
 
-    def stream(source: Packed, epochs: int) -> Iterator[object]:
-        return iter(training_batches(source, made, 0).take(epochs * (fields // BATCH) + 1))
+    def stream(source: Packed) -> Iterator[object]:
+        return iter(training_batches(source, made, 0))
 
-    plain = Plain(catalog, 256)
-    found: dict[str, list[float]] = {"packed": [], "from PNGs": []}
+    def plain(*, processes: bool) -> Iterator[object]:
+        return rival_batches(Plain(catalog, 256, 3, processes=processes))
+
+    found: dict[str, list[np.ndarray]] = {"packed": [], "from PNGs": []}
     for _ in range(rounds):
-        base = per_second(lambda: (plain[number] for number in [0, *range(len(plain))]))
-        found["packed"].append(per_second(partial(stream, store, 8)) / base)
-        found["from PNGs"].append(per_second(partial(stream, files, 2)) / base)
-    return {name: round(statistics.median(ratios), 2) for name, ratios in found.items()}
+        base = np.minimum(*(spent(partial(plain, processes=way), 2 * batches) for way in (False, True)))
+        found["packed"].append(base / spent(partial(stream, store), 8 * batches))
+        found["from PNGs"].append(base / spent(partial(stream, files), 2 * batches))
+    return {
+        name: {
+            clock: round(float(np.median(each)), 2)
+            for clock, each in zip(("wall", "processor"), zip(*ratios, strict=True), strict=True)
+        }
+        for name, ratios in found.items()
+    }
+
+
+def rival_batches(plain: Plain) -> Iterator[object]:
+    """Its batches as `fit` gets them, by its workers."""
+    from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
+
+    yield from PyDatasetAdapter(plain, shuffle=False).get_numpy_iterator()
 
 
 def prepared(catalog: Catalog, spec: InputSpec, start: int) -> Iterator[Prepared]:
@@ -172,9 +210,13 @@ def epochs(folder: Path, fields: int, rounds: int, downsample: int) -> dict[str,
     constant = (np.zeros((BATCH, 128, 128, 4), np.float32), np.zeros((BATCH, 28), np.float32))
 
     def seconds(data: Any) -> np.ndarray:  # noqa: ANN401
-        began = time.perf_counter(), time.process_time()
-        model.fit(data, steps_per_epoch=steps, epochs=1, verbose=0, shuffle=False)
-        return np.array([time.perf_counter() - began[0], time.process_time() - began[1]])
+        """Wall and processor time of an epoch, the median of all but the first, in which the stream is compiled."""
+        clock: list[tuple[float, float]] = []
+        note = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda *_: clock.append((time.perf_counter(), time.process_time()))
+        )
+        model.fit(data, steps_per_epoch=steps, epochs=4, verbose=0, shuffle=False, callbacks=[note])
+        return np.asarray(np.median(np.diff(clock, axis=0), axis=0))
 
     there = tf.data.Dataset.from_tensors(constant).cache().repeat()
     seconds(there)

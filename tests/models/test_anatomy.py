@@ -2,10 +2,6 @@
 
 import pytest
 
-from lociscope.models.backend import load_keras
-
-load_keras()
-
 from lociscope.models.alexnet import alexnet_published
 from lociscope.models.anatomy import LayerFacts, anatomy
 from lociscope.models.cost import macs_of

@@ -56,11 +56,11 @@ def tune(
     """Search for better values of a recipe. Given again it goes on, to as many trials in all as --trials says."""
     from lociscope.recipe import Recipe, parse_changes
     from lociscope.study import Study
-    from lociscope.training.tuning.networks import check_networks
     from lociscope.training.tuning.database import Subject, import_optuna, opened
-    from lociscope.training.tuning.trials import tried
+    from lociscope.training.tuning.networks import check_networks
     from lociscope.training.tuning.search import OutOfTimeError
     from lociscope.training.tuning.search import tune as search
+    from lociscope.training.tuning.trials import tried
 
     import_optuna()
     changes = parse_changes(settings or [])

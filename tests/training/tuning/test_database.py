@@ -13,8 +13,8 @@ import pytest
 from lociscope.errors import LociscopeError, MissingExtraError
 from lociscope.recipe import Recipe
 from lociscope.study import Study
-from lociscope.training.tuning.space import Choice, Range, Space
 from lociscope.training.tuning.database import NAME, Subject, import_optuna, opened
+from lociscope.training.tuning.space import Choice, Range, Space
 
 optuna = pytest.importorskip("optuna")
 

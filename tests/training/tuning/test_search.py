@@ -13,9 +13,9 @@ from lociscope.predictions import Predictions
 from lociscope.recipe import Recipe
 from lociscope.run import Run
 from lociscope.study import Study, Tried, best_of
+from lociscope.training.tuning.search import FIRST, OutOfTimeError, falls_behind, tune
 from lociscope.training.tuning.space import Choice, Range, Space
 from lociscope.training.tuning.trials import gain_of, importance_of, tried, write_best
-from lociscope.training.tuning.search import FIRST, OutOfTimeError, falls_behind, tune
 
 optuna = pytest.importorskip("optuna")
 
