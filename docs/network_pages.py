@@ -141,7 +141,7 @@ def evidence(network: "keras.Model", fields: list[np.ndarray], spec_fields: list
         others = [other for other in SHOWN_PLACES if other != place]
         low, high = maps[..., list(SHOWN_PLACES)].min(), maps[..., list(SHOWN_PLACES)].max()
         wanted = [grey(maps[..., k], low, high) for k in (place, *others)]
-        rows.append([composite(shown, TILE), grey(shown[..., 1], 0, max(shown[..., 1].max(), 1)), *wanted])
+        rows.append([composite(shown, TILE), grey(shown[..., 1], 0, np.percentile(shown[..., 1], 99.7)), *wanted])
     return sheet(rows)
 
 
