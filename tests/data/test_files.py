@@ -9,6 +9,7 @@ import pytest
 
 from lociscope.bundle import InputSpec
 from lociscope.catalog import Catalog, Entry
+from lociscope.data import files
 from lociscope.data.files import open_files
 from lociscope.data.pack import pack, prepare_catalog
 from lociscope.errors import LociscopeError
@@ -57,3 +58,16 @@ def test_the_hash_is_of_names_and_labels(catalog: Catalog) -> None:
     other = Catalog.of(list(catalog)[:4], catalog.folder)
     assert open_files(catalog, SPEC, []).sha256 == open_files(catalog, SPEC, []).sha256
     assert open_files(catalog, SPEC, []).sha256 != open_files(other, SPEC, []).sha256
+
+
+def test_what_was_read_is_kept_as_far_as_memory_goes(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "KEPT", 3 * 16 * 16 * 4)
+    read = open_files(catalog, SPEC, [])
+    assert isinstance(read.x, files.Files)
+    whole = read.x[:]
+    assert [*read.x.kept] == ["f0", "f1", "f2"]
+    for name in ("f0", "f1", "f2"):
+        (catalog.folder / f"{name}_red.png").unlink()
+    part = read.take(np.array([4, 2, 0]))
+    np.testing.assert_array_equal(part.x[:], whole[[4, 2, 0]])
+    np.testing.assert_array_equal(part.x[np.array([1, 1])], whole[[2, 2]])

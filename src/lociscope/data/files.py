@@ -1,8 +1,8 @@
-"""Fields read from their pictures whenever they are asked for, for one look at files that shall not be packed."""
+"""Fields read from their pictures as they are asked for, for files that shall not be packed on a disk."""
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from lociscope.labels import to_multi_hot
 from lociscope.workers import begin
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from concurrent.futures import ProcessPoolExecutor
 
     from lociscope.bundle import InputSpec
@@ -28,20 +29,25 @@ if TYPE_CHECKING:
 _CHUNK = 4
 """Fields that a process reads at a time."""
 
+KEPT = 1 << 30
+"""Bytes of prepared fields that are kept in memory: 4,096 fields of 256 px; further ones are read in every epoch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Pictures as an array: what is asked for is read, decoded and scaled.
+    """Pictures as an array: what is asked for is read, decoded and scaled, and kept as far as `KEPT` goes.
 
     Attributes:
         sources: Where the n fields lie.
         spec: What the network wants.
         workers: Processes that read.
+        kept: Pixels by the fields' names, shared with what is taken of them.
     """
 
     sources: list[FieldSource]
     spec: "InputSpec"
     workers: int = 1
+    kept: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -53,7 +59,7 @@ class Files:
 
     def take(self, numbers: np.ndarray) -> "Files":
         """The fields of these numbers, unread."""
-        return Files([self.sources[number] for number in numbers.tolist()], self.spec, self.workers)
+        return Files([self.sources[number] for number in numbers.tolist()], self.spec, self.workers, self.kept)
 
     def __getitem__(self, numbers: "np.ndarray | slice") -> np.ndarray:
         """Reads the fields of these numbers.
@@ -62,12 +68,21 @@ class Files:
             LociscopeError: One cannot be read.
         """
         wanted = [self.sources[number] for number in np.arange(len(self))[numbers].tolist()]
-        read = partial(_read, spec=self.spec)
-        made = map(read, wanted) if self.workers < 2 else _pool(self.workers).map(read, wanted, chunksize=_CHUNK)
         found = np.empty((len(wanted), *self.shape[1:]), np.uint8)
-        for place, pixels in zip(found, made, strict=True):
-            place[...] = pixels
+        new = [number for number, source in enumerate(wanted) if source.id not in self.kept]
+        made = self._made([wanted[number] for number in new])
+        for number, source in enumerate(wanted):
+            found[number] = next(made) if number in new else self.kept[source.id]
+        for number in new:
+            if found[number].nbytes * (len(self.kept) + 1) <= KEPT:
+                self.kept[wanted[number].id] = found[number].copy()
         return found
+
+    def _made(self, sources: list[FieldSource]) -> "Iterator[np.ndarray]":
+        read = partial(_read, spec=self.spec)
+        if self.workers < 2 or not sources:
+            return map(read, sources)
+        return _pool(self.workers).map(read, sources, chunksize=_CHUNK)
 
 
 def _read(source: FieldSource, spec: "InputSpec") -> np.ndarray:
