@@ -47,7 +47,7 @@ class Data(_Section):
         0.5, ge=0, le=1, description="How far rare places are lifted in simulated fields: 0 real frequencies, 1 even."
     )
     valid: float = Field(0.1, gt=0, lt=1, description="Share of fields held out where the Catalog has no split.")
-    pack: bool = Field(True, description="Decode each field once, into a store; false decodes it as it is seen, and keeps 1 GiB.")
+    pack: bool = Field(True, description="Decode each field once, into a store; false: as it is seen, keeping 1 GiB.")
     fresh: bool = Field(False, description="Draw other simulated fields for every epoch, as training goes.")
 
     @property
