@@ -14,8 +14,8 @@ from multiprocessing import active_children
 
 from lociscope.simulate import draw_fields
 
-COUNTS = {256: 100, 512: 40}
-"""Fields drawn at each size, each of a specimen of its own."""
+COUNTS = {256: 400, 512: 120}
+"""Fields drawn at each size, each of a specimen of its own: so many that the start of the workers counts little."""
 FEW, MANY = 100, 400
 CHILD = """
 import resource, sys, time
