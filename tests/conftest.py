@@ -1,6 +1,7 @@
 """What every test may use."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import numpy as np
 import pytest
 
 CHECKOUT = Path(__file__).parents[1]
+
+# A shell's background jobs are born deaf to Ctrl-C, and so would be the commands that the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The Catalog: a table of fields, with labels or without, and the label tables that it is made from."""
 
 import csv
+import hashlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -149,6 +150,18 @@ class Catalog:
     def labelled(self) -> Self:
         """The rows that somebody labelled."""
         return type(self)(self.table.filter(self.table["target"].is_valid()), self.folder)
+
+
+def digest_of(path: Path) -> str:
+    """sha256 of a Catalog's file, which tells one set of fields from another.
+
+    Raises:
+        LociscopeError: It cannot be read.
+    """
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise LociscopeError(f"Cannot read Catalog '{path}': {error.strerror}. Check the path.") from error
 
 
 def read_labels(path: Path, column: str = "Target") -> dict[str, tuple[int, ...]]:

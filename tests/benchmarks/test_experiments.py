@@ -1,6 +1,6 @@
 """The experiments of the logbook name recipes that there are, with values that these take."""
 
-import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -9,18 +9,13 @@ import pytest
 from lociscope.catalog import Catalog, Entry
 from lociscope.errors import LociscopeError
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
-NAMES = sorted(path.stem for path in (FOLDER / "experiments").glob("*.toml"))
+EXPERIMENTS = Path(__file__).parents[2] / "benchmarks" / "experiments"
+NAMES = sorted(path.stem for path in EXPERIMENTS.glob("*.toml"))
 
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("experiments", FOLDER / "experiments.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("experiments")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,7 +1,7 @@
 """The yardstick, on a Run of simulated cells and on pictures made here."""
 
-import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -16,17 +16,10 @@ from lociscope.run import Run
 from lociscope.simulate import draw_field, label_sets
 from lociscope.training.fit_features import fit_features, measured_sets
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "real_fields.py"
-
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("real_fields", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("real_fields")
 
 
 @pytest.fixture(scope="module")

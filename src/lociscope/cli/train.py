@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     OnEpoch = Callable[[dict[str, float]], None]
 
 Device = Literal["auto", "cpu", "gpu"]
+RecipeName = Annotated[str, typer.Argument(help="A shipped recipe's name, such as lenet5, or a path.")]
+CatalogPath = Annotated[
+    Path | None, typer.Option("--catalog", "-c", help="Labelled fields; without it the recipe draws its own.")
+]
+Workers = Annotated[int, typer.Option(min=1, help="Processes that draw or read fields.")]
+DeviceOption = Annotated[Device, typer.Option(help="What to compute on: auto, cpu or gpu.")]
 
 PACKED = "packed"
 """Folder in the Run where its fields lie prepared while it trains."""
@@ -30,10 +36,8 @@ FAILURES = "failures.csv"
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, such as lenet5, or a path.")],
-    catalog: Annotated[
-        Path | None, typer.Option("--catalog", "-c", help="Labelled fields; without it the recipe draws its own.")
-    ] = None,
+    recipe: RecipeName,
+    catalog: CatalogPath = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", "-s", help="Change a value, as in train.epochs=3. Repeatable.")
     ] = None,
@@ -52,11 +56,11 @@ def train(
             help="Keep prepared fields here, for others too.",
         ),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that draw or read fields.")] = 2,
+    workers: Workers = 2,
     devices: Annotated[
         int | None, typer.Option(min=1, max=64, help="GPUs that share each batch; train.devices.")
     ] = None,
-    device: Annotated[Device, typer.Option(help="What to compute on: auto, cpu or gpu.")] = "auto",
+    device: DeviceOption = "auto",
 ) -> None:
     """Train a network. Cut off and given again with the same -o, it goes on to the same weights."""
     from lociscope.recipe import Recipe, parse_changes
@@ -104,9 +108,10 @@ def fit_run(
     Returns:
         The fields that could not be read.
     """
-    from lociscope.data.sets import parted, training_sets
+    from lociscope.data.sets import training_sets
     from lociscope.images.sources import write_failures
     from lociscope.models.features import NAME
+    from lociscope.training.fit_features import measured_sets
 
     if _finished(recipe, catalog, folder):
         console.note(f"'{folder}' is finished already")
@@ -115,11 +120,9 @@ def fit_run(
     check(recipe, device)
     failures: list[Failure] = []
     place = folder / PACKED
+    prepare = measured_sets if recipe.network.name == NAME else training_sets
     with console.progress("preparing fields") as tell:
-        if recipe.data.fresh and recipe.network.name != NAME:
-            sets = training_sets(recipe, catalog, place, failures, workers, tell, store)
-        else:
-            sets = parted(known(recipe)(recipe, catalog, place, failures, workers, tell, store), recipe)
+        sets = prepare(recipe, catalog, place, failures, workers, tell, store)
     write_failures(failures, folder / FAILURES)
     fit_sets(recipe, sets, folder, "training", on_epoch)
     shutil.rmtree(place, ignore_errors=True)

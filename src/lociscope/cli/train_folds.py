@@ -1,6 +1,5 @@
 """`lociscope train --folds K`: a Recipe becomes a Run for each fold, and out-of-fold Predictions."""
 
-import hashlib
 import shutil
 from typing import TYPE_CHECKING
 
@@ -31,9 +30,10 @@ def fit_folds(
     Returns:
         The fields that could not be read.
     """
+    from lociscope.catalog import digest_of
     from lociscope.training.folds import Folds, claim_folds, join_folds
 
-    digest = None if catalog is None else _hash(catalog)
+    digest = None if catalog is None else digest_of(catalog)
     runs = claim_folds(folder, Folds(k=folds, catalog=digest))
     for run in runs:
         if run.recipe_file.is_file() and not run.recipe().same_training(recipe):
@@ -76,10 +76,3 @@ def _train(
         fit_sets(recipe, sets, run.folder, f"fold {number} of {len(runs)}")
     shutil.rmtree(folder / PACKED, ignore_errors=True)
     return failures
-
-
-def _hash(catalog: "Path") -> str:
-    try:
-        return hashlib.sha256(catalog.read_bytes()).hexdigest()
-    except OSError as error:
-        raise LociscopeError(f"Cannot read Catalog '{catalog}': {error.strerror}. Check the path.") from error

@@ -1,6 +1,5 @@
 """`lociscope tune`: a Recipe becomes a study of many Runs, and a better Recipe."""
 
-import hashlib
 import shutil
 from functools import partial
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lociscope.cli import console
-from lociscope.cli.train import FAILURES, Device, check, fit_run
+from lociscope.cli.train import FAILURES, CatalogPath, DeviceOption, RecipeName, Workers, check, fit_run
 from lociscope.errors import Exit, LociscopeError
 
 if TYPE_CHECKING:
@@ -26,11 +25,9 @@ if TYPE_CHECKING:
 
 
 def tune(
-    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, such as lenet5, or a path.")],
+    recipe: RecipeName,
     trials: Annotated[int, typer.Option("--trials", "-n", min=1, help="How many in all, those of before included.")],
-    catalog: Annotated[
-        Path | None, typer.Option("--catalog", "-c", help="Labelled fields; without it the recipe draws its own.")
-    ] = None,
+    catalog: CatalogPath = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", "-s", help="Change a value, which is then not searched: train.epochs=3. Repeatable."),
@@ -47,13 +44,14 @@ def tune(
             help="Keep prepared fields here, for others too; without it they are removed when the trials are done.",
         ),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that draw or read fields.")] = 2,
+    workers: Workers = 2,
     timeout: Annotated[
         float | None, typer.Option(metavar="MIN", min=0.01, help="Minutes after which no other epoch begins.")
     ] = None,
-    device: Annotated[Device, typer.Option(help="What to compute on: auto, cpu or gpu.")] = "auto",
+    device: DeviceOption = "auto",
 ) -> None:
     """Search for better values of a recipe. Given again it goes on, to as many trials in all as --trials says."""
+    from lociscope.catalog import digest_of
     from lociscope.recipe import Recipe, parse_changes
     from lociscope.study import Study
     from lociscope.training.tuning.database import Subject, import_optuna, opened
@@ -72,7 +70,8 @@ def tune(
         console.note(f"Study '{place.folder}'")
     check_networks(space, resolved)
     failures: list[Failure] = []
-    with opened(place, Subject.of(resolved, space, _fields(catalog))) as study:
+    fields = "simulated" if catalog is None else digest_of(catalog)
+    with opened(place, Subject.of(resolved, space, fields)) as study:
         tell_all = partial(_tell, study, place, space, recipe)
 
         def fit(made: "Recipe", folder: Path, on_epoch: "OnEpoch") -> None:
@@ -97,16 +96,6 @@ def _space(name: str, recipe: "Recipe", fixed: "Collection[str]") -> "Space":
     written = read_space(name)
     space = {key: each for key, each in (written or default_space(recipe)).items() if key not in fixed}
     return check_space(space, recipe, f"The search space of '{name}'")
-
-
-def _fields(catalog: Path | None) -> str:
-    """What tells one set of fields from another."""
-    if catalog is None:
-        return "simulated"
-    try:
-        return hashlib.sha256(catalog.read_bytes()).hexdigest()
-    except OSError as error:
-        raise LociscopeError(f"Cannot read Catalog '{catalog}': {error.strerror}. Check the path.") from error
 
 
 def _tell(study: "optuna.Study", place: "Study", space: "Space", name: str, trials: "list[Tried]") -> None:

@@ -1,5 +1,6 @@
 """Fields read from their pictures as they are asked for, for files that shall not be packed on a disk."""
 
+import atexit
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -101,6 +102,9 @@ def _pool(workers: int) -> "ProcessPoolExecutor":
     from multiprocessing import get_context
 
     return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=begin)
+
+
+atexit.register(_pool.cache_clear)  # later, when modules are gone, a pool ends with a complaint
 
 
 def open_files(catalog: "Catalog", spec: "InputSpec", failures: list[Failure], workers: int = 1) -> Packed:

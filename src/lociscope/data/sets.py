@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import numpy as np
 
-from lociscope.catalog import Catalog
+from lociscope.catalog import Catalog, digest_of
 from lociscope.data.files import open_files
 from lociscope.data.folds import deal
 from lociscope.data.fresh import Fresh
@@ -110,7 +110,7 @@ def known_fields(
         return Known(packed, {}, {}, f"{settings.fields} simulated fields of seed {settings.seed}")
     table, spec = labelled_fields(catalog), settings.input
     if settings.pack:
-        key = {"catalog": hashlib.sha256(catalog.read_bytes()).hexdigest(), "input": msgspec.to_builtins(spec)}
+        key = {"catalog": digest_of(catalog), "input": msgspec.to_builtins(spec)}
         read, place = partial(prepare_catalog, table, spec, workers), place_in(store, key) if store else folder
         packed = pack(place, key, len(table), read, spec, failures, progress, wait=store is not None)
     else:

@@ -19,7 +19,7 @@ import numpy as np
 
 from lociscope.errors import LociscopeError
 from lociscope.images.sources import Failure
-from lociscope.storage import lock
+from lociscope.storage import lock, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,9 +153,10 @@ class Half:
         _write_all(self._pixels, _header(len(self.packed), self.each))
         os.fsync(self._pixels.fileno())
         self.close()
+        with replacing(self.folder / "pack.json") as part:  # first: a crash before the journal goes costs nothing
+            part.write_text(json.dumps(about), encoding="utf-8")
         (self.folder / JOURNAL).unlink()
         (self.folder / KEY).unlink()
-        (self.folder / "pack.json").write_text(json.dumps(about), encoding="utf-8")
 
     def close(self) -> None:
         """Closes its files."""

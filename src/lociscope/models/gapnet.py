@@ -7,14 +7,13 @@ is taken from the authors' own code (github.com/ml-jku/gapnet-pl): maps, kernels
 classes that makes 626,221 parameters, in float32 the 2.5 MB of the checkpoint beside it.
 """
 
-import math
 from typing import Literal, get_args
 
 import keras
 from keras import layers
 
 from lociscope.labels import N_LABELS
-from lociscope.models.heads import POSITIVES_PRIOR, check_choice, check_options
+from lociscope.models.heads import PRIOR_LOGIT, check_choice, check_options
 from lociscope.models.inputs import field_input
 
 Activation = Literal["selu", "relu", "prelu"]
@@ -61,7 +60,6 @@ def gapnet_pl(
         raise ValueError(f"units must be in 16–8192, received {units}")
     draw = "lecun_normal" if activation == "selu" else "he_normal"
     drop = layers.AlphaDropout if activation == "selu" else layers.Dropout
-    prior = math.log(POSITIVES_PRIOR / (1 - POSITIVES_PRIOR))
 
     # === Layers ===
     def active(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
@@ -100,7 +98,7 @@ def gapnet_pl(
     logits = layers.Dense(
         N_LABELS,
         kernel_initializer=draw,
-        bias_initializer=keras.initializers.Constant(prior),
+        bias_initializer=keras.initializers.Constant(PRIOR_LOGIT),
         name="logits",
         dtype="float32",
     )(x)

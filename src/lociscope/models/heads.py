@@ -11,7 +11,9 @@ from lociscope.labels import N_LABELS
 Pooling = Literal["average", "max", "lse", "avgmax", "gem", "attention"]
 
 POSITIVES_PRIOR = 1.634 / N_LABELS
-"""Labels per field in the competition's 31,072 rows, over the classes: where the bias starts."""
+"""Labels per field in the competition's 31,072 rows, over the classes."""
+PRIOR_LOGIT = math.log(POSITIVES_PRIOR / (1 - POSITIVES_PRIOR))
+"""Where the biases of logits start."""
 
 LEAST = 1e-6
 """What a feature counts at least in the generalised mean, which has no derivative at zero."""
@@ -152,14 +154,13 @@ def places_head(features: keras.KerasTensor, pooling: Pooling, dropout: float) -
         ValueError: There is no such pooling.
     """
     check_choice("pooling", pooling, get_args(Pooling))
-    prior = math.log(POSITIVES_PRIOR / (1 - POSITIVES_PRIOR))
     if pooling == "gem":
         features = GeneralisedMean(name="generalised_mean", dtype="float32")(features)
     kept = layers.Dropout(dropout, name="dropout", dtype="float32")(features)
     if pooling == "attention":
-        evidence = GatedAttention(bias=prior, name="evidence", dtype="float32")(kept)
+        evidence = GatedAttention(bias=PRIOR_LOGIT, name="evidence", dtype="float32")(kept)
     else:
-        bias = keras.initializers.Constant(prior)
+        bias = keras.initializers.Constant(PRIOR_LOGIT)
         evidence = layers.Conv2D(N_LABELS, 1, bias_initializer=bias, name="evidence", dtype="float32")(kept)
     return {
         "probabilities": layers.Activation("sigmoid", name="probabilities", dtype="float32")(

@@ -129,8 +129,7 @@ def draw_field(
     check_field(index, seed, size, pixel_size, label_noise, balance, places or ())
     number = index // FIELDS_PER_SPECIMEN
     if places is None and balance > 0:
-        sets, chances = label_sets(balance)
-        places = sets[int(np.random.default_rng([seed, number, LABELS_DRAW]).choice(len(sets), p=chances))]
+        places = _lifted_places(np.random.default_rng([seed, number, LABELS_DRAW]), balance)
     specimen = draw_specimen(np.random.default_rng([seed, number, 1]), places, cell_line)
     protein, line = specimen.protein, specimen.line
     canvas = Canvas(size, float(pixel_size or specimen.pixel_size * REFERENCE_SIZE / size))
@@ -157,6 +156,12 @@ def draw_field(
         places={place: part > SHOWN for place, part in parts.items()},
         table=_cell_table(scene, levels),
     )
+
+
+def _lifted_places(rng: np.random.Generator, balance: float) -> tuple[int, ...]:
+    """A label set, rare ones likelier than in life."""
+    sets, chances = label_sets(balance)
+    return sets[int(rng.choice(len(sets), p=chances))]
 
 
 def _scene(rng: np.random.Generator, canvas: Canvas, specimen: Specimen) -> Scene:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lociscope.catalog import Entry
+from lociscope.catalog import Entry, digest_of
 from lociscope.data.pack import Packed
 from lociscope.data.sets import Known, TrainingSets, columns_of, labelled_fields, parted
 from lociscope.data.simulated import draw_one
@@ -100,7 +100,7 @@ def known_features(
         table = labelled_fields(catalog)
         measure, numbers = _measure_entry, zip(table, of_catalog(table), strict=True)
         split, fold = columns_of(table)
-        key = {"catalog": hashlib.sha256(catalog.read_bytes()).hexdigest()}
+        key = {"catalog": digest_of(catalog)}
         source = f"Catalog '{catalog.name}'"
     key["features"] = list(FEATURES)
     place = place_in(store, key) if store else folder

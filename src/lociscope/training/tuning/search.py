@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lociscope.errors import LociscopeError, UsageError
+from lociscope.training.stages import most_epochs
 from lociscope.training.tuning.networks import own_values
 from lociscope.training.tuning.space import Range, with_values
 from lociscope.training.tuning.trials import AP, MINUTES, OWN, WHY, minutes_of, scores_of, tidy, tried
@@ -122,7 +123,7 @@ def _train(
         f"{key} = {value:.4g}" if isinstance(value, float) else f"{key} = {value}" for key, value in values.items()
     )
     made = made.model_copy(update={"note": f"Trial {trial.number}: {said}"})
-    epochs = sum(stage.epochs for stage in made.stages) or made.train.epochs
+    epochs = most_epochs(made)
     losses = _losses(study.get_trials(deepcopy=False)[trial.number])
 
     def on_epoch(row: dict[str, float]) -> None:
