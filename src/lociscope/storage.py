@@ -62,10 +62,10 @@ def replacing(path: Path) -> "Iterator[Path]":
             _remove(part)
 
 
-def unwritable(path: Path, error: OSError) -> LociscopeError:
-    """The sentence for a file that cannot be written."""
+def unwritable(path: Path, error: OSError, option: str = "-o") -> LociscopeError:
+    """The sentence for a file that cannot be written, where the option names its place."""
     reason = error.strerror or str(error)
-    return LociscopeError(f"Cannot write '{path}': {reason}. Mend that, or name another place with -o.")
+    return LociscopeError(f"Cannot write '{path}': {reason}. Mend that, or name another place with {option}.")
 
 
 def check_schema(found: object, known: int, what: str) -> None:

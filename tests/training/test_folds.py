@@ -40,7 +40,9 @@ def test_the_joined_table_holds_every_fold(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_other_folds_or_of_something_else(tmp_path: Path) -> None:
+    claim_folds(tmp_path / "out", Folds(k=9, catalog="z"))  # refused before a fold began
     claim_folds(tmp_path / "out", Folds(k=2, catalog="a"))
+    (tmp_path / "out" / "fold1").mkdir()
     assert [run.folder.name for run in claim_folds(tmp_path / "out", Folds(k=2, catalog="a"))] == ["fold0", "fold1"]
     with pytest.raises(LociscopeError, match=r"holds 2 folds\. Name another"):
         claim_folds(tmp_path / "out", Folds(k=3, catalog="a"))

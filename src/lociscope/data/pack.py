@@ -78,7 +78,7 @@ def pack(
         spec: Height and width of each.
         failures: Filled with those that cannot be read, now or when they were packed.
         progress: Called with (done, total).
-        wait: Whether to wait while another process packs there.
+        wait: Whether to wait while another process packs there, in a store that many share.
 
     Returns:
         The packed fields.
@@ -99,7 +99,7 @@ def pack(
                     if half.packed:
                         half.finish(_about(half.folder, half.items, each, key))
         except OSError as error:
-            raise unwritable(folder, error) from error
+            raise unwritable(folder, error, "--store" if wait else "-o") from error
     if not (folder / "pack.json").is_file():
         raise LociscopeError("No field could be read, so there is nothing to train on. Check the Catalog's paths.")
     return _open(folder, key, failures)

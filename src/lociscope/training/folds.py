@@ -32,7 +32,8 @@ class Folds(BaseModel):
 
 
 def claim_folds(folder: "Path", wanted: Folds) -> list[Run]:
-    """Makes the folder of the folds, or checks that what is there are the same.
+    """Makes the folder of the folds, or checks that what is there are the same; a claim of which no fold has begun,
+    as a refused one, is no hindrance.
 
     Returns:
         The Runs of the folds, begun or not.
@@ -41,14 +42,15 @@ def claim_folds(folder: "Path", wanted: Folds) -> list[Run]:
         LociscopeError: The folder holds other folds, or something else.
     """
     path = folder / FILE
-    if path.is_file():
-        found = parse_model(path.read_bytes(), Folds, SCHEMA, f"'{path}'")
-        if found != wanted:
+    found = parse_model(path.read_bytes(), Folds, SCHEMA, f"'{path}'") if path.is_file() else None
+    if found is not None:
+        begun = any((folder / f"fold{number}").exists() for number in range(found.k))
+        if begun and found != wanted:
             what = f"{found.k} folds" if found.k != wanted.k else "folds of other fields"
             raise LociscopeError(f"'{folder}' holds {what}. Name another folder with -o.")
     elif folder.exists() and any(each.name[0] != "." for each in folder.iterdir()):
         raise LociscopeError(f"'{folder}' exists and holds no folds. Name another folder with -o.")
-    else:
+    if found != wanted:
         with replacing(path) as part:
             part.write_text(wanted.model_dump_json(by_alias=True) + "\n", encoding="utf-8")
     return [Run(folder / f"fold{number}") for number in range(wanted.k)]
