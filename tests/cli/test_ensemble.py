@@ -110,6 +110,18 @@ def test_file_names_do_not_count_but_positions_do(fitted: Path) -> None:
     assert not np.allclose(turned.probability[::-1], right.probability, atol=1e-3)
 
 
+def test_the_networks_of_the_folds_stand_for_the_member_that_was_out_of_fold(fitted: Path) -> None:
+    members = ("a.parquet", "b.csv", "b.csv", "b.csv")
+    ensemble("apply", "DIR", *members, "--folds", "2", "-o", "out.parquet")
+    made = Predictions.read(fitted / "out.parquet")
+    one, two = np.clip(networks()[1].astype(np.float32).astype(np.float64), 1e-7, 1 - 1e-7)
+    odds = np.sqrt(one * two / ((1 - one) * (1 - two)))
+    decider = read_fitted(fitted / "DIR").decider()
+    np.testing.assert_allclose(made.probability, decider.predict(np.stack([odds / (1 + odds), two])), atol=1e-5)
+    with pytest.raises(LociscopeError, match="fitted on 2 members of 3 folds; received 4"):
+        ensemble("apply", "DIR", *members, "--folds", "3", "-o", "out.csv")
+
+
 def test_a_submission_has_no_blank_row(fitted: Path) -> None:
     silent = table(np.full((N, 28), 0.01))
     silent.write(fitted / "silent.parquet")

@@ -64,6 +64,9 @@ def apply(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of `lociscope ensemble fit`.")],
     members: Members,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write, .csv or .parquet.")],
+    folds: Annotated[
+        int, typer.Option(min=1, max=100, help="Predictions of each member, one a fold, where the fit was out of fold.")
+    ] = 1,
     kaggle: Annotated[bool, typer.Option("--kaggle", help="Write Id,Predicted; no row is blank.")] = False,
 ) -> None:
     """Combine Predictions of the same networks, in the order of the fit."""
@@ -75,9 +78,9 @@ def apply(
     from lociscope.decide.stored import read_fitted
 
     stored = read_fitted(folder)
-    check_bundles(folder, stored.members, members)
+    check_bundles(folder, stored.members, members, folds)
     ids, stack = read_members(members)
-    combined = predictions_of(stored.decider(), ids, stack)
+    combined = predictions_of(stored.decider(), ids, averaged(stack, folds))
     if kaggle:
         combined.write_submission(output)
     else:
@@ -167,18 +170,29 @@ def bundle_of(path: Path) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def check_bundles(folder: Path, fitted: tuple[str | None, ...], paths: list[Path]) -> None:
+def averaged(stack: "np.ndarray", folds: int) -> "np.ndarray":
+    """Members (members, n, 28) of what their folds say (members × folds, n, 28): the mean of log odds, as of views."""
+    from lociscope.decide.logistic import logit, sigmoid
+
+    if folds == 1:
+        return stack
+    return sigmoid(logit(stack.reshape(-1, folds, *stack.shape[1:])).mean(axis=1))
+
+
+def check_bundles(folder: Path, fitted: tuple[str | None, ...], paths: list[Path], folds: int = 1) -> None:
     """Refuses members that are not those of the fit, as far as the files tell.
 
     Raises:
         LociscopeError: Another number of members, or another bundle at a position.
     """
-    if len(paths) != len(fitted):
+    if len(paths) != len(fitted) * folds:
+        each = f" of {folds} folds" if folds > 1 else ""
         raise LociscopeError(
-            f"'{folder}' was fitted on {len(fitted)} members; received {len(paths)}. "
+            f"'{folder}' was fitted on {len(fitted)} members{each}; received {len(paths)}. "
             "Pass the Predictions of the same networks in the same order."
         )
-    for position, (known, path) in enumerate(zip(fitted, paths, strict=True), start=1):
+    for position, path in enumerate(paths, start=1):
+        known = fitted[(position - 1) // folds]
         found = bundle_of(path)
         if known and found and known != found:
             raise LociscopeError(
