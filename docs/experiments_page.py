@@ -3,6 +3,8 @@
     python docs/experiments_page.py RUNS_DIR > docs/logbooks/experiments.md
     python docs/experiments_page.py > docs/logbooks/experiments.md
 
+The finalists' figures are those that `benchmarks/finalists.py … --json docs/logbooks/finalists.json` kept.
+
 The first gathers the figures of all Runs in RUNS_DIR (as `lociscope compare` does; networks whose cost is not kept in
 their Run are loaded once) and keeps them in docs/logbooks/experiments.json; the second makes the page of what is kept.
 docs/experiments.toml holds what no Run knows: the order, the words and the verdicts.
@@ -25,6 +27,7 @@ from lociscope.storage import replacing
 HERE = Path(__file__).parent
 WORDS = HERE / "experiments.toml"
 FIGURES = HERE / "logbooks" / "experiments.json"
+FINALISTS = HERE / "logbooks" / "finalists.json"
 MEASURES = {"macro_f1": "macro-F1", "macro_average_precision": "average precision", "lrap": "LRAP", "macro_auc": "AUC"}
 HEAD = """# Experiments
 
@@ -36,6 +39,17 @@ The gain is in macro average precision over the base, paired; it is in bold wher
 fields by its loss, and the best of many is the best partly by luck. Real fields are those of `benchmarks/real_fields.py`: nothing was fitted to them.
 GMAC, ms and MB are those of one field and one network; ms in ONNX Runtime on one core, on a machine that did other things too.
 """
+
+
+SETS = {
+    "atlas_test": ("frozen test part", ("macro_f1", "macro_average_precision", "lrap", "macro_auc")),
+    "atlas_lines": ("frozen part of strangers", ("macro_f1", "macro_average_precision", "lrap")),
+    "strangers": ("more strangers, rare places lifted", ("macro_f1", "macro_average_precision", "lrap")),
+    "fields": ("real fields", ("lrap", "macro_auc")),
+    "dictionary": ("pictures of the HPA dictionary", ("dictionary_lrap", "dictionary_top3")),
+}
+"""What finalists are scored on, in words, and the scores that are shown."""
+SHORT = MEASURES | {"dictionary_lrap": "LRAP", "dictionary_top3": "among the first three"}
 
 
 def read_words(path: Path = WORDS) -> list[dict[str, Any]]:
@@ -102,7 +116,11 @@ def _likeness(league: League) -> dict[str, Any]:
 def page(words: list[dict[str, Any]] | None = None, figures: dict[str, Any] | None = None) -> str:
     """The whole page, by default of what is kept."""
     known = json.loads(FIGURES.read_text(encoding="utf-8")) if figures is None else figures
-    return "\n".join([HEAD, *(section(each, known.get(each["title"])) for each in words or read_words())])
+    parts = [HEAD, *(section(each, known.get(each["title"])) for each in words or read_words())]
+    if figures is None and FINALISTS.is_file():
+        words_of = tomllib.loads(WORDS.read_text(encoding="utf-8"))["finalists"]
+        parts.append(finalists(words_of, json.loads(FINALISTS.read_text(encoding="utf-8"))))
+    return "\n".join(parts)
 
 
 def section(experiment: dict[str, Any], figures: dict[str, Any] | None) -> str:
@@ -138,7 +156,7 @@ def changes_table(
     for row in rows:
         scores = " | ".join(scored(row["figures"][key]) for key in ("macro_f1", "macro_average_precision", "lrap"))
         lines.append(
-            f"| {row['name']} | {why(row, league)} | {scores} | {gained(row)} | {verdict(experiment, row['name'])} |"
+            f"| {row['name']} | {why(row, league)} | {scores} | {gained(row['gains'].get('macro_average_precision'))} | {verdict(experiment, row['name'])} |"
         )
     blind = " | ".join(number(prior[key], 3) for key in ("macro_f1", "macro_average_precision", "lrap"))
     return [*lines, f"| label prior | never looks at the picture | {blind} | | |"]
@@ -170,9 +188,8 @@ def scored(found: dict[str, Any] | None, digits: int = 3) -> str:
     return f"{number(found['value'], digits)} ({interval(found['low'], found['high'], digits)})"
 
 
-def gained(row: dict[str, Any]) -> str:
-    """The gain in average precision, bold where it is sure."""
-    found = row["gains"].get("macro_average_precision")
+def gained(found: dict[str, Any] | None) -> str:
+    """A gain, bold where it is sure."""
     if found is None or found["value"] is None:
         return ""
     sure = (found["low"] or 0) > 0 or (found["high"] or 0) < 0
@@ -234,6 +251,30 @@ def shortlist(league: dict[str, Any]) -> list[str]:
         f"Greedy selection combines {members}. Cross-fitted: {scores}. Above the best one alone, chosen in the same folds: {gains}.",
         "",
     ]
+
+
+def finalists(words: dict[str, str], found: dict[str, Any]) -> str:
+    """The last section: each model and seed, their ensemble, and its gain, on every set."""
+    ensemble = found["ensemble"]
+    rows = [
+        (f"{name}, seed {seed}", scores) for name, seeds in found["models"].items() for seed, scores in seeds.items()
+    ]
+    rows.append((f"**ensemble of {', '.join(ensemble['members'])}**", ensemble["scores"]))
+    lines = ["## Finalists", "", words["about"], ""]
+    for key, (title, measures) in SETS.items():
+        if key not in ensemble["scores"]:
+            continue
+        lines += [f"| {title} | {' | '.join(SHORT[each] for each in measures)} |", f"|---|{'---:|' * len(measures)}"]
+        lines += [
+            f"| {name} | {' | '.join(scored(scores[key].get(each)) for each in measures)} |"
+            for name, scores in rows
+            if key in scores
+        ]
+        if key in ensemble["gains"]:
+            cells = (gained(ensemble["gains"][key][each]) for each in measures)
+            lines.append(f"| gain over {ensemble['best']} | {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join([*lines, words["taught"], ""])
 
 
 def main(arguments: list[str]) -> int:

@@ -90,6 +90,25 @@ def test_iterations_are_told_with_what_changed_and_what_it_gave(script: ModuleTy
         assert not line.startswith("|") or line.endswith("|")
 
 
+def test_finalists_are_told_seed_by_seed_with_what_the_ensemble_gains(script: ModuleType) -> None:
+    def figures(value: float, low: float) -> dict[str, Any]:
+        keys = ("macro_f1", "macro_average_precision", "lrap", "macro_auc")
+        return {"atlas_test": {key: {"value": value, "low": low, "high": value + 0.1, "n": 90} for key in keys}}
+
+    found = {
+        "models": {"small": {"0": figures(0.5, 0.4), "1": figures(0.52, 0.42)}, "alexnet": {"0": figures(0.6, 0.5)}},
+        "ensemble": {
+            "members": ["small", "alexnet"], "best": "alexnet", "combiner": "stacked",
+            "scores": figures(0.65, 0.6), "gains": figures(0.05, 0.01),
+        },
+    }  # fmt: skip
+    lines = script.finalists({"about": "About.", "taught": "Taught."}, found).splitlines()
+    assert "| small, seed 1 | 0.520 (0.420–0.620) | 0.520 (0.420–0.620) | 0.520 (0.420–0.620) |" in lines[7]
+    assert lines[9].startswith("| **ensemble of small, alexnet** | 0.650 (0.600–0.750) |")
+    assert lines[10].startswith("| gain over alexnet | **+0.050** (0.010–0.150) |")
+    assert not [line for line in lines if "dictionary" in line]  # nobody measured it
+
+
 def test_a_base_that_is_not_there(script: ModuleType, runs: Path) -> None:
     with pytest.raises(LociscopeError, match=r"The base '09' is none of 01-published"):
         script.gather([{"folder": "lenet", "title": "LeNet", "base": "09"}], runs)

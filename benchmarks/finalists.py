@@ -1,0 +1,185 @@
+"""Finalists on fields that nothing was chosen by: each seed, their ensemble, and where all of them fail.
+
+    python benchmarks/finalists.py OUTPUTS --ensemble NAME… [--json FILE]
+
+OUTPUTS is a folder of `benchmarks/outputs.py`, which says what the sets are. Macro-F1 is at one threshold for all
+classes, that of the best macro-F1 on `atlas_valid` for the two frozen parts, whose places are as frequent, and on
+`valid` for the strangers. The ensemble is fitted on `valid` as `lociscope ensemble fit` does it, from the first seed of
+each NAME; the best single one is chosen there, too, by macro average precision, before any other set is looked at.
+Intervals are 90 % bootstrap, specimens drawn whole; a gain is paired.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from difficulty import best_cut  # type: ignore[import-not-found] # the scripts beside this one
+from outputs import Said, read  # type: ignore[import-not-found]
+
+from lociscope.decide.intervals import Interval, bootstrap, paired_bootstrap
+from lociscope.decide.matching import match_rates
+from lociscope.decide.metrics import ClassMetric, RowMetric, lrap, macro_auc, macro_average_precision, macro_f1, top_k
+from lociscope.decide.prior import HPA_2018
+from lociscope.decide.selection import select
+from lociscope.errors import LociscopeError, UsageError
+from lociscope.labels import N_LABELS
+from lociscope.storage import replacing
+
+LEVEL = 0.9
+CUT_FROM = {"atlas_test": "atlas_valid", "atlas_lines": "atlas_valid", "strangers": "valid"}
+"""Which set's best threshold a test set is decided by."""
+RANKED: dict[str, ClassMetric | RowMetric] = {
+    "macro_average_precision": macro_average_precision,
+    "lrap": lrap,
+    "macro_auc": macro_auc,
+}
+REAL_SETS: dict[str, tuple[np.ndarray, dict[str, ClassMetric | RowMetric]]] = {
+    "fields": (HPA_2018, {"lrap": lrap, "macro_auc": macro_auc}),
+    "dictionary": (np.full(N_LABELS, 1 / N_LABELS), {"dictionary_lrap": lrap, "dictionary_top3": top_k(3)}),
+}
+"""Label shares that the probabilities are matched to, and what is measured."""
+
+
+# === Scoring ===
+
+
+def scores(sets: dict[str, Said]) -> dict[str, dict[str, Interval]]:
+    """Every score of one model, by set."""
+    found: dict[str, dict[str, Interval]] = {}
+    for name, cut in CUT_FROM.items():
+        if name in sets:
+            truth, probability, groups = sets[name]
+            decided = probability >= cut_of(sets[cut])
+            found[name] = {"macro_f1": bootstrap(macro_f1, truth, decided, groups=groups, level=LEVEL)}
+            found[name] |= {
+                key: bootstrap(metric, truth, probability, groups=groups, level=LEVEL) for key, metric in RANKED.items()
+            }
+    for name, (prior, metrics) in REAL_SETS.items():
+        if name in sets:
+            matched = match_rates(sets[name].probability, prior)
+            found[name] = {
+                key: bootstrap(metric, sets[name].truth, matched, level=LEVEL) for key, metric in metrics.items()
+            }
+    return found
+
+
+def cut_of(chosen_by: Said) -> float:
+    """The one threshold of the best macro-F1."""
+    return float(best_cut(chosen_by.truth, chosen_by.probability))
+
+
+def gains(ours: dict[str, Said], theirs: dict[str, Said]) -> dict[str, dict[str, Interval]]:
+    """What the first adds to the second, paired, on each test set."""
+    found: dict[str, dict[str, Interval]] = {}
+    for name, cut in CUT_FROM.items():
+        if name not in ours:
+            continue
+        truth, groups = ours[name].truth, ours[name].groups
+        a, b = ours[name].probability, theirs[name].probability
+        decided = (a >= cut_of(ours[cut]), b >= cut_of(theirs[cut]))
+        found[name] = {"macro_f1": paired_bootstrap(macro_f1, truth, *decided, groups=groups, level=LEVEL)}
+        found[name] |= {
+            key: paired_bootstrap(metric, truth, a, b, groups=groups, level=LEVEL) for key, metric in RANKED.items()
+        }
+    return found
+
+
+def combined(members: list[dict[str, Said]]) -> tuple[str, dict[str, Said]]:
+    """The ensemble of decide/, fitted on `valid` and applied to every set; how it combines.
+
+    What it says of `valid` is cross-fitted, so that the threshold from there is honest.
+    """
+    fitted = [each["valid"] for each in members]
+    truth, _, groups = fitted[0]
+    chosen = select(truth, np.stack([each.probability for each in fitted]).astype(float), groups=groups)
+    made = {"valid": fitted[0]._replace(probability=chosen.honest[chosen.combiner])}
+    for name in members[0]:
+        if name != "valid":
+            stack = np.stack([each[name].probability for each in members]).astype(float)
+            made[name] = members[0][name]._replace(probability=chosen.decider.predict(stack))
+    return chosen.combiner, made
+
+
+def best_single(members: dict[str, dict[str, Said]]) -> str:
+    """The member of the best macro average precision on the validation fields."""
+    return max(members, key=lambda name: float(macro_average_precision(*(members[name]["valid"][:2]))))
+
+
+# === Telling ===
+
+
+def report(folder: Path, names: list[str]) -> dict[str, Any]:
+    """All figures: of each model and seed, of the ensemble, and what it gains."""
+    known: dict[str, dict[str, dict[str, Said]]] = {}
+    for path in sorted(folder.glob("*/*.npz")):
+        known.setdefault(path.parent.name, {})[path.stem] = read(path)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UsageError(f"Nothing was said by {unknown[0]!r}. Let it predict first; there are {', '.join(known)}.")
+    members = {name: next(iter(known[name].values())) for name in names}
+    combiner, ensemble = combined(list(members.values()))
+    best = best_single(members)
+    return {
+        "models": {
+            name: {seed: _figures(scores(sets)) for seed, sets in seeds.items()} for name, seeds in known.items()
+        },
+        "ensemble": {
+            "members": names,
+            "combiner": combiner,
+            "scores": _figures(scores(ensemble)),
+            "best": best,
+            "gains": _figures(gains(ensemble, members[best])),
+        },
+    }
+
+
+def _figures(found: dict[str, dict[str, Interval]]) -> dict[str, Any]:
+    return {
+        name: {
+            key: {"value": round(each.value, 4), "low": round(each.low, 4), "high": round(each.high, 4), "n": each.n}
+            for key, each in of.items()
+        }
+        for name, of in found.items()
+    }
+
+
+def table(found: dict[str, Any]) -> str:
+    """The values, for the terminal."""
+    lines = []
+    rows = [(f"{name}/{seed}", of) for name, seeds in found["models"].items() for seed, of in seeds.items()]
+    ensemble = found["ensemble"]
+    rows += [("ensemble", ensemble["scores"]), (f"gain over {ensemble['best']}", ensemble["gains"])]
+    for title, of in rows:
+        lines.append(title)
+        for name, scored in of.items():
+            cells = [
+                f"{key} {each['value']:.3f} ({each['low']:.3f}–{each['high']:.3f})" for key, each in scored.items()
+            ]
+            lines.append(f"  {name:12} {'  '.join(cells)}")
+    return "\n".join(lines)
+
+
+def main(words: list[str]) -> int:
+    """Scores, prints, and keeps the figures."""
+    parser = argparse.ArgumentParser(prog="finalists.py", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("outputs", type=Path, help="what `benchmarks/outputs.py` made")
+    parser.add_argument("--ensemble", nargs="+", required=True, metavar="NAME", help="the shortlist")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to keep the figures")
+    given = parser.parse_args(words)
+    found = report(given.outputs, given.ensemble)
+    if given.json:
+        with replacing(given.json) as part:
+            part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(table(found))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except LociscopeError as error:
+        print(f"finalists: {error}", file=sys.stderr)
+        sys.exit(int(error.exit_code))
