@@ -1,38 +1,50 @@
 """Writes docs/networks/NAME.md and its pictures of a trained network: code, layers, filters, feature maps, evidence.
 
-python docs/network_pages.py lenet5=RUN alexnet=RUN pretrained=RUN
+    python docs/network_pages.py lenet5=RUN alexnet=RUN pretrained=RUN
+    python docs/network_pages.py
 
-RUN is a finished Run of that experiment. What the iterations taught stands in `docs/experiments.toml`.
+RUN is a finished Run of that network. The second writes anew only what the iterations taught, of the pages that are
+there: it stands in docs/experiments.toml and docs/logbooks/experiments.json (see docs/experiments_page.py).
 """
 
 import inspect
+import json
+import shlex
 import sys
-import tomllib
+from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
+import experiments_page as logbook  # type: ignore[import-not-found] # the scripts beside this one
+import network_pictures as pictures  # type: ignore[import-not-found]
 import numpy as np
-from PIL import Image
 
-from lociscope.channels import CHANNEL_NAMES
-from lociscope.images.render import composite
+from lociscope.channels import CHANNELS
+from lociscope.errors import LociscopeError
 from lociscope.images.scale import prepare
 from lociscope.labels import LABELS
-from lociscope.models import NETWORKS, load_network
+from lociscope.models import load_network
 from lociscope.models.anatomy import LayerFacts, anatomy
+from lociscope.recipe import Recipe
+from lociscope.report.candidates import changes
 from lociscope.run import Run
 from lociscope.simulate import draw_field
-
-if TYPE_CHECKING:
-    import keras
 
 DOCS = Path(__file__).parent
 SHOWN_PLACES = (23, 2)
 """Mitochondria and nucleoli: a fine texture in the cytoplasm, and large spots in the nucleus."""
-TILE, GAP, FILTERS, MAPS, LAYERS = 96, 4, 16, 8, 5
 SKIPPED = {"Activation", "ReLU", "BatchNormalization", "Dropout", "ZeroPadding2D"}
 """Layers that change no shape, left out of the table: each follows the convolution above it."""
+LITE = "efficientnet-lite0"
+PARTS = {
+    "lenet5": ("lociscope.models.lenet5:lenet5",),
+    "alexnet": ("lociscope.models.alexnet:alexnet",),
+    "pretrained": ("lociscope.models.pretrained:pretrained", "lociscope.models.efficientnet_lite:lite_features"),
+}
+"""The functions that build each network but for its head."""
+HEAD_PARTS = ("lociscope.models.heads:places_head", "lociscope.models.heads:_pooled")
+TAUGHT = "## What the iterations taught\n"
 
 INTRODUCTIONS = {
     "lenet5": """# LeNet-5, layer by layer
@@ -59,10 +71,11 @@ itself (depthwise) and narrow them again.
 }
 
 
-def code_of(name: str) -> str:
-    """The function that builds a network, without its docstring."""
-    module, function = NETWORKS[name].split(":")
-    source = inspect.getsource(getattr(import_module(module), function))
+def code_of(part: str) -> str:
+    """A function, without its docstring."""
+    module, name = part.split(":")
+    function = getattr(import_module(module), name)
+    source = inspect.getsource(function)
     head, _, rest = source.partition('"""')
     return head.rstrip() + "\n" + rest.partition('"""')[2].strip("\n")
 
@@ -78,7 +91,7 @@ def layer_table(facts: list[LayerFacts]) -> str:
             continue
         shape = " × ".join(map(str, each.shape))
         window = str(each.window) if each.window else "all"
-        seen, um = (str(each.seen), f"{each.seen_um:g}") if each.seen else ("all", "all")
+        seen, um = ("all", "all") if each.seen is None else (str(each.seen), f"{each.seen_um:.1f}")
         lines.append(
             f"| `{each.name}` | {each.kind} | {shape} | {window} | {each.stride} | {each.parameters:,} "
             f"| {each.macs / 1e6:.2f} | {seen} | {um} |"
@@ -86,146 +99,153 @@ def layer_table(facts: list[LayerFacts]) -> str:
     return "\n".join(lines)
 
 
-def sheet(rows: list[list[np.ndarray]]) -> Image.Image:
-    """Grey or coloured pictures in rows, each blown up to a tile without smoothing."""
-    width = max(len(row) for row in rows) * (TILE + GAP) - GAP
-    made = Image.new("RGB", (width, len(rows) * (TILE + GAP) - GAP), "white")
-    for y, row in enumerate(rows):
-        for x, picture in enumerate(row):
-            tile = Image.fromarray(picture).convert("RGB").resize((TILE, TILE), Image.Resampling.NEAREST)
-            made.paste(tile, (x * (TILE + GAP), y * (TILE + GAP)))
-    return made
-
-
-def grey(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Values as grey levels from `low`, black, to `high`, white."""
-    return np.asarray(np.clip((values - low) / max(high - low, 1e-9) * 255, 0, 255)).astype(np.uint8)
-
-
-def first_filters(network: "keras.Model") -> Image.Image:
-    """The strongest filters of the first convolution: a row for each channel, mid-grey is zero."""
-    kernel = next(np.asarray(layer.kernel) for layer in network.layers if getattr(layer, "kernel_size", None))
-    strongest = np.argsort(-np.abs(kernel).sum((0, 1, 2)), kind="stable")[:FILTERS]
-    reach = [np.abs(kernel[..., number]).max() for number in strongest]
-    return sheet(
-        [
-            [grey(kernel[:, :, channel, number], -most, most) for number, most in zip(strongest, reach, strict=True)]
-            for channel in range(kernel.shape[2])
-        ]
-    )
-
-
-def feature_maps(network: "keras.Model", facts: list[LayerFacts], field: np.ndarray) -> tuple[Image.Image, list[str]]:
-    """The liveliest maps of a few layers, from the finest grid to the coarsest, and those layers' names."""
-    import keras
-
-    grids: dict[int, str] = {}
-    for each in facts:  # the last layer of each grid, but not the head's evidence
-        if len(each.shape) == 3 and each.shape[0] > 1 and each.name not in ("evidence", "generalised_mean"):
-            grids[each.shape[0]] = each.name
-    names = [grids[side] for side in sorted(grids, reverse=True)][:LAYERS]
-    outputs = keras.Model(network.input, [network.get_layer(name).output for name in names])(field[None])
-    rows = []
-    for output in outputs if len(names) > 1 else [outputs]:
-        maps = np.asarray(output, np.float32)[0]
-        liveliest = np.argsort(-maps.std((0, 1)), kind="stable")[:MAPS]
-        rows.append([grey(maps[..., k], maps[..., k].min(), maps[..., k].max()) for k in liveliest])
-    return sheet(rows), names
-
-
-def evidence(network: "keras.Model", fields: list[np.ndarray], spec_fields: list[np.ndarray]) -> Image.Image:
-    """Each field, its protein, and the evidence for the places that it is of."""
-    rows = []
-    for place, shown, field in zip(SHOWN_PLACES, fields, spec_fields, strict=True):
-        maps = np.asarray(network(field[None], training=False)["evidence"], np.float32)[0]
-        others = [other for other in SHOWN_PLACES if other != place]
-        low, high = maps[..., list(SHOWN_PLACES)].min(), maps[..., list(SHOWN_PLACES)].max()
-        wanted = [grey(maps[..., k], low, high) for k in (place, *others)]
-        rows.append([composite(shown, TILE), grey(shown[..., 1], 0, np.percentile(shown[..., 1], 99.7)), *wanted])
-    return sheet(rows)
-
-
 def taught(name: str) -> str:
-    """The verdicts on the iterations, and what they taught, as far as written down."""
-    words = tomllib.loads((DOCS / "experiments.toml").read_text(encoding="utf-8"))["experiment"]
-    experiment = next(each for each in words if each.get("folder") == name)
-    verdicts = experiment.get("kept", {}) | experiment.get("dropped", {})
-    lines = [f"- **{each}**: {verdicts[each]}" for each in sorted(verdicts)]
-    return "\n".join([*lines, "", experiment.get("taught", "")]).strip()
+    """Each iteration, what it gained and the verdict, then what they taught: as far as written down."""
+    experiment = next(each for each in logbook.read_words() if each.get("folder") == name)
+    figures = json.loads(logbook.FIGURES.read_text(encoding="utf-8"))
+    rows = figures.get(experiment["title"], {"rows": []})["rows"]
+    told = [_iteration(row, logbook.verdict(experiment, row["name"])) for row in rows]
+    legend = "The number is the gain in average precision over the base, with its 90 % interval; bold where that leaves 0 out."
+    parts = [f"{legend}\n" if told else "", "\n".join(told), "", experiment.get("taught", "")]
+    return "\n".join(parts).strip() or "No iteration is finished yet."
+
+
+def _iteration(row: dict[str, Any], verdict: str) -> str:
+    if row["name"] == row["base"]:
+        return f"- `{row['name']}` {row['note']} The base."
+    kept, _, reason = verdict.partition(": ")
+    gain = logbook.gained(row["gains"].get("macro_average_precision")) or "Other fields, no comparison"
+    said = {"yes": ", kept", "no": ", not kept"}.get(kept, "") + (f": {reason}" if reason else "")
+    return f"- `{row['name']}` {row['note']} {gain}{said.rstrip('.')}."
+
+
+def command(name: str, recipe: Recipe) -> str:
+    """The command that trains a network of the same layers, and the smaller numbers that the tests run it with."""
+    settings = [
+        f"--set {shlex.quote(f'{key}={now}')}"
+        for key, _, now in changes(recipe, Recipe.read(name))
+        if key.startswith("network.") or key == "data.size"
+    ]
+    output = f"-o runs/{name}"
+    small = "-s data.fields=24 -s data.size=64 -s train.epochs=1 -s stages=[]"
+    return f"""```console
+$ {" ".join(["lociscope train", name, *settings, output])}
+```
+<!-- tests: "{output}" -> "{small} {output}" -->"""
+
+
+@cache
+def shown_fields() -> list[np.ndarray]:
+    """Pixels (256, 256, 4) of a simulated field for each of the shown places."""
+    return [draw_field(11, seed=2018, size=256, places=[place]).pixels for place in SHOWN_PLACES]
 
 
 def write_page(name: str, run: Run, docs: Path) -> None:
-    """Writes one network's page and pictures into a folder of documentation."""
+    """Writes one network's page and pictures into a folder of documentation.
+
+    Raises:
+        LociscopeError: There is no such page, or the Run is not of its network.
+    """
     recipe = run.recipe()
+    if name not in PARTS or recipe.network.name != name or recipe.network.options.get("backbone", LITE) != LITE:
+        raise LociscopeError(
+            f"No page {name!r} of a Run of {recipe.network.name!r}. Give {', '.join(f'{each}=RUN' for each in PARTS)}."
+        )
     network = load_network(run.best_model)
     facts = anatomy(network, recipe.data.input.field_um)
-    drawn = [draw_field(11, seed=2018, size=256, places=[place]).pixels for place in SHOWN_PLACES]
-    ready = [prepare(pixels, recipe.data.input).astype(np.float32) / 255 for pixels in drawn]
-    pictures = docs / "images" / "networks"
-    pictures.mkdir(parents=True, exist_ok=True)
-    maps, names = feature_maps(network, facts, ready[0])
-    shown = {"filters": first_filters(network), "maps": maps, "evidence": evidence(network, drawn, ready)}
-    for kind, picture in shown.items():
-        picture.save(pictures / f"{name}-{kind}.png", optimize=True)
+    shown = pictures.shown_layers(facts)
     channels = recipe.network.options.get("channels", "RGBY")
-    colours = ", ".join(CHANNEL_NAMES["RGBY".index(letter)] for letter in channels)
-    options = ", ".join(f"{key} = {value!r}" for key, value in recipe.network.options.items()) or "its defaults"
-    page = f"""{INTRODUCTIONS[name]}
-The network below is `{recipe.network.name}` at {recipe.data.size} px with {options}: {network.count_params():,} parameters,
-{sum(each.macs for each in facts) / 1e6:,.0f} million multiply-accumulates for a field. Its measured scores, and those of every other iteration:
-[Three experiments](../logbooks/experiments.md).
+    drawn = shown_fields()
+    ready = [prepare(pixels, recipe.data.input).astype(np.float32) / 255 for pixels in drawn]
+    (docs / "images" / "networks").mkdir(parents=True, exist_ok=True)
+    for kind, picture in {
+        "filters": pictures.first_filters(network, channels),
+        "maps": pictures.feature_maps(network, shown, ready[0]),
+        "evidence": pictures.evidence(network, SHOWN_PLACES, drawn, ready),
+    }.items():
+        picture.save(docs / "images" / "networks" / f"{name}-{kind}.png", optimize=True)
+    (docs / "networks").mkdir(exist_ok=True)
+    text = page(name, recipe, network.count_params(), facts)
+    (docs / "networks" / f"{name}.md").write_text(text, encoding="utf-8")
 
-```console
-$ lociscope train {name} -o runs/{name}
-```
-<!-- tests: "train {name} -o" -> "train {name} -s data.fields=40 -s data.size=96 -s train.epochs=1 -o" -->
+
+def page(name: str, recipe: Recipe, parameters: int, facts: list[LayerFacts]) -> str:
+    """The words of one network's page."""
+    size, field_um = recipe.data.size, recipe.data.input.field_um
+    options = ", ".join(f"`{key} = {json.dumps(value)}`" for key, value in recipe.network.options.items())
+    stains = ", ".join(
+        CHANNELS["RGBY".index(letter)].stain for letter in recipe.network.options.get("channels", "RGBY")
+    )
+    places = " and ".join(LABELS[place].lower() for place in SHOWN_PLACES)
+    wider = any(each.seen is not None and each.seen > size for each in facts)
+    code = "\n\n\n".join(code_of(part) for part in PARTS[name])
+    head = "\n\n\n".join(code_of(part) for part in HEAD_PARTS)
+    return f"""{INTRODUCTIONS[name]}
+The network below is `{name}` at {size} px with {options or "its defaults"}: {parameters:,} parameters,
+{sum(each.macs for each in facts) / 1e6:,.0f} million multiply-accumulates (MMAC) for a field. [Experiments](../logbooks/experiments.md) gives its scores and those of
+all other iterations. One of the same layers is trained by
+
+{command(name, recipe)}
 
 ## The code
 
 ```py
-{code_of(recipe.network.name)}
+{code}
+```
+
+All networks end in the same head: a 1 × 1 convolution makes a map of evidence for each of the 28 places, and pooling makes one logit of each map.
+
+```py
+{head}
 ```
 
 ## Its layers
 
-What a position *sees* is the part of the field that it can depend on, by window and stride of all layers before it: at {recipe.data.size} px a pixel is
-{recipe.data.input.field_um / recipe.data.size:.2f} µm. Nuclei are 9–18 µm wide, nucleoli 1–3 µm, and a vesicle is below 1 µm. Activations, normalisation, padding
-and dropout are left out: they change no shape.
+What a position *sees* is the part of the field that it can depend on, by window and stride of all layers before it: at {size} px a pixel is
+{field_um / size:.2f} µm. Nuclei are 9–18 µm wide, nucleoli 1–3 µm, and a vesicle is below 1 µm. {"What is more than the field's " + str(size) + " px lies in the padding. " if wider else ""}Activations,
+normalisation, padding and dropout are left out: they change no shape.
 
 {layer_table(facts)}
 
 ## Its first filters
 
-The strongest of the first convolution, one row a channel ({colours}); mid-grey is zero, white positive, black negative.
+The strongest of the first convolution: a column is a filter, a row a channel that it looks at ({stains}). Red counts for it, blue against it, white is zero; each filter on its own scale.
 
 ![First filters](../images/networks/{name}-filters.png)
 
 ## What they make of a field
 
-Mitochondria in simulated cells; a row for each of {", ".join(f"`{each}`" for each in names)}, its liveliest maps.
+Simulated cells with a protein in the mitochondria: the four channels as the network takes them, then, from the finest grid to the coarsest, the last layer of each. First
+stands the protein with a square as large as what the position in its middle sees; then the maps that vary most, each from black, its least, to white, its most.
 
 ![Feature maps](../images/networks/{name}-maps.png)
 
 ## Where it looks
 
-Two simulated fields, {" and ".join(LABELS[place].lower() for place in SHOWN_PLACES)}: the field, its protein, the evidence for its own place and that for
-the other one. The logit of a place is pooled from this map, so it is the decision itself, not an explanation after the fact.
+Two simulated fields, {places}: the field, its protein, and the evidence for both places, red for and blue against, on one scale a row; the number is the
+probability that comes out. The logit of a place is pooled from its map, so this is the decision itself, not an explanation after the fact.
 
 ![Evidence](../images/networks/{name}-evidence.png)
 
-## What the iterations taught
-
+{TAUGHT}
 {taught(name)}
 """
-    (docs / "networks").mkdir(exist_ok=True)
-    (docs / "networks" / f"{name}.md").write_text(page, encoding="utf-8")
 
 
-def main(words: list[str]) -> int:
-    """Writes the pages that are asked for."""
+def renew(file: Path) -> None:
+    """Writes what the iterations taught into a page that is there."""
+    text = file.read_text(encoding="utf-8").partition(TAUGHT)[0]
+    file.write_text(f"{text}{TAUGHT}\n{taught(file.stem)}\n", encoding="utf-8")
+
+
+def main(words: list[str], docs: Path = DOCS) -> int:
+    """Writes the pages that are asked for, or renews those that are there."""
     for word in words:
         name, _, folder = word.partition("=")
-        write_page(name, Run.open(Path(folder)), DOCS)
+        write_page(name, Run.open(Path(folder)), docs)
+    if not words:
+        for file in sorted((docs / "networks").glob("*.md")):
+            renew(file)
     return 0
 
 
