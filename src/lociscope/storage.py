@@ -88,7 +88,8 @@ def check_schema(found: object, known: int, what: str) -> None:
             f"{what} has schema {number}, newer than {known}, the newest this lociscope reads. Update lociscope."
         )
     if number < 1:
-        raise LociscopeError(f"{what} has schema {number}; expected 1 to {known}. Make it again with lociscope.")
+        right = "1" if known == 1 else f"1 to {known}"
+        raise LociscopeError(f"{what} has schema {number}; expected {right}. Make it again with lociscope.")
 
 
 def read_table(path: Path, what: str, kind: str, schema: int) -> "pa.Table":

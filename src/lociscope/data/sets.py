@@ -246,6 +246,9 @@ def _absent(counts: "list[np.ndarray]") -> list[str]:
     total = np.sum(counts, axis=0)
     notes = []
     for fold, count in enumerate(counts):
+        if total.any() and not count.any():
+            notes.append(f"Fold {fold} has no field that shows a place: its own scores are not defined.")
+            continue
         names = [LABELS[number] for number in np.flatnonzero((count == 0) & (total > 0))]
         if names:
             notes.append(
