@@ -17,10 +17,22 @@ from lociscope.errors import LociscopeError
 from lociscope.models import applications as ours
 from lociscope.models import build_network
 
+OWN = {"convnext", "efficientnet", "efficientnet_v2", "mobilenet_v3"}
+"""Modules whose networks bring layers that prepare their pictures: their `preprocess_input` does nothing."""
 X = np.random.default_rng(1).random((2, 64, 64, 4), np.float32)
 
 
-@pytest.mark.parametrize("module", sorted(set(ours.AFFINES) - {"efficientnet", "efficientnet_v2"}))
+def slow(*values: object) -> object:
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
+def test_every_network_of_keras_is_known() -> None:
+    networks = [name for name in dir(keras.applications) if name[0].isupper()]
+    assert len(networks) > 30
+    assert ours.names() == networks
+
+
+@pytest.mark.parametrize("module", sorted(set(ours.AFFINES) - OWN))
 def test_affines_are_what_keras_does(module: str) -> None:
     affine = ours.AFFINES[module]
     expected = import_module(f"keras.applications.{module}").preprocess_input(X[..., :3] * 255)
@@ -28,7 +40,9 @@ def test_affines_are_what_keras_does(module: str) -> None:
     np.testing.assert_allclose(found[..., :: -1 if affine.reversed else 1], expected, atol=2e-4)
 
 
-@pytest.mark.parametrize("name", ["EfficientNetV2B0", pytest.param("EfficientNetV2S", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["EfficientNetV2B0", "MobileNetV3Small", slow("EfficientNetV2S"), slow("ConvNeXtTiny")]
+)
 def test_affines_are_those_of_networks_that_bring_their_own(name: str) -> None:
     whole = with_pictures(name)
     kinds = (keras.layers.Rescaling, keras.layers.Normalization)
@@ -38,12 +52,12 @@ def test_affines_are_those_of_networks_that_bring_their_own(name: str) -> None:
     np.testing.assert_allclose(X[..., :3] * affine.scale + affine.offset, expected, atol=1e-5)
 
 
-def with_pictures(name: str) -> keras.Model:
+def with_pictures(name: str, size: int = 64) -> keras.Model:
     """The network of colour pictures as Keras gives it, with numbers that can be told apart."""
-    model = getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(64, 64, 3))
+    model = getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(size, size, 3))
     rng = np.random.default_rng(2)
     for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
+        if isinstance(layer, keras.layers.BatchNormalization) or type(layer).__name__ == "LayerScale":
             layer.set_weights([weight + rng.random(weight.shape) * 0.2 for weight in layer.get_weights()])
         if isinstance(layer, keras.layers.Normalization) and layer.weights:
             layer.set_weights([ours._MEAN, ours._SPREAD**2, np.zeros((), "int64")])
@@ -51,25 +65,30 @@ def with_pictures(name: str) -> keras.Model:
     return model
 
 
-def first_convolution(model: keras.Model) -> keras.layers.Layer:
-    return next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
-
-
-@pytest.mark.parametrize("name", ["DenseNet121", "ResNet50", "EfficientNetV2B0", "EfficientNetB0"])
-def test_weights_arrive_where_they_belong(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On colour fields, the first convolution sees what Keras' own network sees of its own preprocessed pictures."""
-    pictures = with_pictures(name)
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        *((name, 64) for name in ("DenseNet121", "ResNet50", "EfficientNetV2B0", "EfficientNetB0", "MobileNetV3Small")),
+        slow("ConvNeXtTiny", 32),
+        slow("InceptionResNetV2", 75),
+    ],
+)
+def test_weights_arrive_where_they_belong(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On colour fields, first and last features are those of Keras' own network on its own preprocessed pictures."""
+    pictures = with_pictures(name, size)
     monkeypatch.setattr(ours, "_fetched", lambda *_: pictures)
-    network = build_network("pretrained", 64, {"backbone": name, "channels": "RGB"})
-    colour = import_module(f"keras.applications.{ours._module(name)}").preprocess_input(X[..., :3] * 255)
-    theirs, mine = first_convolution(pictures), first_convolution(network)
-    expected = np.asarray(keras.Model(pictures.input, theirs.output)(colour))
-    found = np.asarray(keras.Model(network.input, mine.output)(X))
-    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
-    for layer in ours._weighty(pictures):
-        if layer is not theirs:
-            for here, there in zip(network.get_layer(layer.name).get_weights(), layer.get_weights(), strict=True):
-                np.testing.assert_array_equal(here, there)
+    network = build_network("pretrained", size, {"backbone": name, "channels": "RGB"})
+    x = np.random.default_rng(1).random((2, size, size, 4), np.float32)
+    colour = import_module(f"keras.applications.{ours._module(name)}").preprocess_input(x[..., :3] * 255)
+    first, *others = zip(ours._weighty(network), ours._weighty(pictures), strict=False)  # ours has a head besides
+    theirs = keras.Model(pictures.input, [first[1].output, pictures.output])(colour)
+    mine = keras.Model(network.input, [first[0].output, network.get_layer("dropout").input])(x)
+    for found, expected in zip(mine, theirs, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    assert others
+    for layer, source in others:
+        for here, there in zip(layer.get_weights(), source.get_weights(), strict=True):
+            np.testing.assert_array_equal(here.ravel(), there.ravel())  # a rewritten layer's have other axes
 
 
 @pytest.fixture
@@ -150,7 +169,13 @@ def test_a_size_too_small_is_no_matter_of_weights(cache: Path) -> None:
         build_network("pretrained", 16, {"backbone": "MobileNetV2"})
 
 
-@pytest.mark.parametrize(("name", "maps"), [("ResNet50V2", 1024), ("MobileNetV2", 576), ("VGG16", 512)])
+CUTS = [
+    *(("ResNet50V2", 1024), ("MobileNetV2", 576), ("MobileNetV3Small", 288), ("VGG16", 512)),
+    slow("ConvNeXtTiny", 384),  # not the 1536 within its last block
+]
+
+
+@pytest.mark.parametrize(("name", "maps"), CUTS)
 def test_the_finer_grid_is_cut_before_the_last_halving(name: str, maps: int) -> None:
     network = build_network("pretrained", 64, {"backbone": name, "weights": "none", "stride": 16})
     assert network.get_layer("evidence").input.shape == (None, 4, 4, maps)

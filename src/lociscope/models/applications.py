@@ -1,16 +1,18 @@
 """The networks of `keras.applications`, on four channels: their weights fetched, cached and checked by Keras.
 
 Each wants its pictures another way, `preprocess_input` of its module or layers of its own; here that is one affine
-layer in the graph, so that a bundle takes fields in 0–1 whatever it is made of.
+layer in the graph, so that a bundle takes fields in 0–1 whatever it is made of. What of a network has no ONNX is
+written in other layers that give the same.
 """
 
 import inspect
+import math
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 from lociscope.errors import LociscopeError, UsageError, nearest
 
@@ -40,15 +42,29 @@ CAFFE = Affine((255.0,) * 3, (-123.68, -116.779, -103.939), reversed=True)
 UNIT = Affine((2.0,) * 3, (-1.0,) * 3)
 """To −1…1; the modes `torch`, `caffe` and `tf` of keras.applications.imagenet_utils, whose figures these are."""
 AFFINES = {
-    **dict.fromkeys(("densenet", "efficientnet", "efficientnet_v2"), TORCH),
+    **dict.fromkeys(("densenet", "efficientnet", "efficientnet_v2", "convnext"), TORCH),
     **dict.fromkeys(("resnet", "vgg16", "vgg19"), CAFFE),
-    **dict.fromkeys(("resnet_v2", "mobilenet", "mobilenet_v2", "nasnet", "xception", "inception_v3"), UNIT),
+    **dict.fromkeys(("mobilenet", "mobilenet_v2", "mobilenet_v3", "nasnet", "xception"), UNIT),
+    **dict.fromkeys(("resnet_v2", "inception_v3", "inception_resnet_v2"), UNIT),
 }
-"""By module of keras.applications."""
-_CLOSED = ("convnext", "inception_resnet_v2", "mobilenet_v3")
-"""Modules whose networks hold layers that are not Keras' public ones, such as `CustomScaleLayer`."""
+"""By module of keras.applications: all of its networks."""
 LARGE_V2 = Affine((255 / 128,) * 3, (-1.0,) * 3)
 """What EfficientNetV2 S, M and L do; B0 to B3 do as `TORCH`."""
+
+
+REWRITTEN = ("convnext", "efficientnet", "inception_resnet_v2", "mobilenet_v3")
+"""Modules whose networks have layers that cannot be exported, that `lociscope.kerasfile` does not know, or that change
+pictures and cannot be left out by an argument.
+"""
+
+
+@keras.saving.register_keras_serializable("lociscope")
+class Gelu(layers.Layer):
+    """x Φ(x) by the error function (Hendrycks and Gimpel, arXiv:1606.08415); Keras' own uses one that ONNX lacks."""
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Applies it to each number."""
+        return 0.5 * x * (1 + ops.erf(math.sqrt(0.5) * x))
 
 
 def names() -> list[str]:
@@ -68,34 +84,55 @@ def application_features(name: str, x: keras.KerasTensor, channels: str) -> kera
         The last feature map, (n, h / 32, w / 32, d).
 
     Raises:
-        UsageError: There is no such network, or `lociscope.kerasfile` would refuse to load it again.
+        UsageError: There is no such network.
     """
     if name not in names():
-        if hasattr(keras.applications, str(name)) and _module(name) in _CLOSED:
-            raise UsageError(
-                f"Backbone {name!r} has layers that are not Keras' public ones, and lociscope loads no others from "
-                f"a file. Use one of {', '.join(('efficientnet-lite0', *names()))}."
-            )
         raise UsageError(f"No backbone {name!r}.{nearest(str(name), ('efficientnet-lite0', *names()))}")
     affine = affine_of(name)
     scale = [_of_letter(affine.scale, letter) for letter in channels]
     offset = [_of_letter(affine.offset, letter) for letter in channels]
     x = layers.Rescaling(scale, offset, name="scaled")(x)
-    if _module(name) == "efficientnet":
-        return _without_preprocessing(_built(name, input_shape=tuple(x.shape[1:])), x)
+    if _module(name) in REWRITTEN:
+        return _rewritten(_built(name, input_shape=tuple(x.shape[1:])), x)
     return _built(name, input_tensor=x).output
 
 
-def _without_preprocessing(whole: keras.Model, x: keras.KerasTensor) -> keras.KerasTensor:
-    """The same layers again, but for those that change pictures: a Normalization that was not fitted has no ONNX."""
+def _rewritten(whole: keras.Model, x: keras.KerasTensor) -> keras.KerasTensor:
+    """The same network again, on x instead of its input, without layers that change pictures."""
     made = {}
-    for layer in whole.layers:
-        if isinstance(layer, (layers.InputLayer, layers.Rescaling, layers.Normalization)):
-            made[id(layer.output)] = x
+    for each in whole.operations:
+        if isinstance(each, (layers.InputLayer, layers.Rescaling, layers.Normalization)):
+            made[id(each.output)] = x
             continue
-        inputs = keras.tree.map_structure(lambda tensor: made[id(tensor)], layer.input)
-        made[id(layer.output)] = type(layer).from_config(layer.get_config())(inputs)
+        inputs = keras.tree.map_structure(lambda tensor: made[id(tensor)], each.input)
+        made[id(each.output)] = _again(each, inputs)
     return made[id(whole.output)]
+
+
+def _again(operation: keras.Operation, x: "keras.KerasTensor | list[keras.KerasTensor]") -> keras.KerasTensor:
+    """What an operation gives, by a layer of Keras' public ones that has a counterpart in ONNX."""
+    kind, name, config = type(operation), operation.name, operation.get_config()
+    if kind.__name__ == "CustomScaleLayer":
+        return layers.Add(name=name)([x[0], _times(config["scale"])(x[1])])
+    if kind.__name__ == "LayerScale":
+        start = keras.initializers.Constant(config["init_values"])
+        return layers.DepthwiseConv2D(1, use_bias=False, depthwise_initializer=start, name=name)(x)
+    if isinstance(operation, layers.Activation) and config["activation"] == "gelu":
+        return Gelu(name=name)(x)
+    if isinstance(operation, layers.Conv2D) and operation.groups == operation.filters == operation.input.shape[-1]:
+        kept = ("name", "kernel_size", "strides", "padding", "use_bias")
+        return layers.DepthwiseConv2D(**{key: config[key] for key in kept})(x)
+    if isinstance(operation, layers.Layer):
+        return kind.from_config(config)(x)
+    numbers = [each for each in operation._inbound_nodes[0].arguments.args if isinstance(each, float)]  # noqa: SLF001
+    if kind.__name__ == "Add":  # `x + y` or `x + 3.0`
+        return layers.Rescaling([1.0], numbers, name=name)(x) if numbers else layers.Add(name=name)(x)
+    return _times(*numbers, name=name)(x)  # `x * 0.5`
+
+
+def _times(factor: float, name: str | None = None) -> keras.layers.Layer:
+    """A product with a number, in a list: tf2onnx stumbles over a constant without an axis."""
+    return layers.Rescaling([factor], [0.0], name=name)
 
 
 def affine_of(name: str) -> Affine:
@@ -123,7 +160,7 @@ def load_application(model: keras.Model, name: str, size: int, widen: "Widen") -
         weights = theirs.get_weights()
         if first:
             weights[0] = widen(weights[0][:, :, order])
-        ours.set_weights(weights)
+        ours.set_weights([each.reshape(own.shape) for each, own in zip(weights, ours.weights, strict=True)])
         first = False
 
 

@@ -95,10 +95,19 @@ def widened(kernel: np.ndarray, channels: str = LETTERS, stem: str = "mean") -> 
 
 
 def _before_the_last_halving(body: keras.Model) -> keras.KerasTensor:
-    """The widest map of the last stage but one, what its last halving starts from: twice as fine a grid."""
-    maps = [layer.output for layer in body.layers if not isinstance(layer, keras.layers.ZeroPadding2D)]
-    maps = [output for output in maps if len(output.shape) == 4 and output.shape[1] > 1.5 * body.output.shape[1]]
-    side = min(output.shape[1] for output in maps)
-    finest = [output for output in maps if output.shape[1] == side]
-    widest = max(output.shape[-1] for output in finest)
-    return [output for output in finest if output.shape[-1] == widest][-1]
+    """The widest map of the last stage but one, what its last halving starts from: twice as fine a grid.
+
+    Only from where the stage's last branches meet: within a block a map lacks what goes past it.
+    """
+    made = [each for each in body.operations if not isinstance(each, keras.layers.ZeroPadding2D)]
+    made = [each for each in made if len(each.output.shape) == 4 and each.output.shape[1] > 1.5 * body.output.shape[1]]
+    side = min(each.output.shape[1] for each in made)
+    finest = [each for each in made if each.output.shape[1] == side]
+    met = max((place for place, each in enumerate(finest) if _joins(each)), default=0)
+    widest = max(each.output.shape[-1] for each in finest[met:])
+    return [each.output for each in finest[met:] if each.output.shape[-1] == widest][-1]
+
+
+def _joins(operation: keras.Operation) -> bool:
+    """Whether it puts several maps together."""
+    return len(keras.tree.flatten(operation.input)) > 1
