@@ -127,7 +127,7 @@ def _again(operation: keras.Operation, x: "keras.KerasTensor | list[keras.KerasT
     numbers = [each for each in operation._inbound_nodes[0].arguments.args if isinstance(each, float)]  # noqa: SLF001
     if kind.__name__ == "Add":  # `x + y` or `x + 3.0`
         return layers.Rescaling([1.0], numbers, name=name)(x) if numbers else layers.Add(name=name)(x)
-    return _times(*numbers, name=name)(x)  # `x * 0.5`
+    return _times(numbers[0], name)(x)  # `x * 0.5`
 
 
 def _times(factor: float, name: str | None = None) -> keras.layers.Layer:
