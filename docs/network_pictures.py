@@ -105,7 +105,7 @@ def feature_maps(network: "keras.Model", layers: list[LayerFacts], field: np.nda
     for each, output in zip(layers, outputs if len(layers) > 1 else [outputs], strict=True):
         maps = np.asarray(output, np.float32)[0]
         liveliest = np.argsort(-maps.std((0, 1)), kind="stable")[:MAPS]
-        words = f"{each.name}: {each.shape[2]} maps, {each.shape[0]} positions a side; one sees {each.seen} px, {each.seen_um} µm"
+        words = f"{each.name}: {each.shape[2]} maps, {each.shape[0]} positions a side; one sees {each.seen} px, {each.seen_um} um"
         rows.append([Tile(_framed(field, each.seen), words), *(Tile(grey(maps[..., k])) for k in liveliest)])
     return sheet(rows)
 
