@@ -95,3 +95,11 @@ def test_a_difference_is_refused_and_nothing_written(run: Run, tmp_path: Path, m
     with pytest.raises(LociscopeError, match=r"differs from Keras by 0\.0003"):
         exporting.export(run, tmp_path / "bundle", "test", "Apache-2.0")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("size", "number"), [(32, 64), (128, 64), (512, 4), (1024, 1), (2048, 1)])
+def test_big_fields_are_compared_few_at_a_time(size: int, number: int) -> None:
+    inputs = np.broadcast_to(np.arange(64, dtype=np.float32)[:, None, None, None], (64, size, size, 4))
+    parts = exporting._parts(inputs)
+    assert {len(part) for part in parts} == {number}
+    assert [value for part in parts for value in part[:, 0, 0, 0]] == [*range(64)]

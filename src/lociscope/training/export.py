@@ -32,6 +32,8 @@ LARGEST_DIFFERENCE = 1e-5
 """Most that ONNX may differ from Keras in any output probability."""
 COMPARED = 64
 """Fields on which the two are compared."""
+TOGETHER = COMPARED * 128 * 128
+"""Pixels that are computed together: all 64 fields of 512 px at once took more than 20 GB."""
 SELFTEST_FIELDS = 2
 INTERVAL_LEVEL = 0.9
 
@@ -75,15 +77,15 @@ def export(
     start_tensorflow(0)
     network = load_network(run.best_model)
     inputs = _comparison_inputs(recipe.data.size)
-    outputs = {key: np.asarray(value) for key, value in network(inputs, training=False).items()}
+    expected = np.concatenate([np.asarray(network(part, training=False)["probabilities"]) for part in _parts(inputs)])
     model = to_onnx(network)
-    difference = _compare(model, inputs, outputs["probabilities"])
+    difference = _compare(model, inputs, expected)
     if not difference <= LARGEST_DIFFERENCE:
         raise LociscopeError(
             f"The exported network differs from Keras by {difference:.2g} in a probability, more than "
             f"{LARGEST_DIFFERENCE:g}; no bundle was written. Check the network's layers for ones that ONNX rounds."
         )
-    selftest = Selftest(inputs[:SELFTEST_FIELDS], outputs["probabilities"][:SELFTEST_FIELDS])
+    selftest = Selftest(inputs[:SELFTEST_FIELDS], expected[:SELFTEST_FIELDS])
     card, extra = _card(run, name, licence, limits), {}
     if refer is not None:
         reference, summary = refer(Bundle(folder, card, model, selftest, ""))
@@ -106,6 +108,13 @@ def _comparison_inputs(size: int) -> np.ndarray:
         picture **= 1 + number % 4
     inputs[-2], inputs[-1] = 0, 1
     return np.rint(inputs * 255).astype(np.float32) / 255
+
+
+def _parts(inputs: np.ndarray) -> list[np.ndarray]:
+    """The inputs in parts that memory suffices for."""
+    _, height, width, _ = inputs.shape
+    number = max(1, TOGETHER // (height * width))
+    return [inputs[start : start + number] for start in range(0, len(inputs), number)]
 
 
 def to_onnx(network: "keras.Model") -> bytes:
@@ -139,8 +148,9 @@ def _compare(model: bytes, inputs: np.ndarray, expected: np.ndarray) -> float:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    (probabilities,) = session.run(["probabilities"], {session.get_inputs()[0].name: inputs})
-    return float(np.abs(probabilities - expected).max())
+    name = session.get_inputs()[0].name
+    found = np.concatenate([session.run(["probabilities"], {name: part})[0] for part in _parts(inputs)])
+    return float(np.abs(found - expected).max())
 
 
 def _card(run: "Run", name: str, licence: str, limits: str) -> Card:
