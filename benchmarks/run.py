@@ -16,7 +16,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
-NOT_BENCHMARKS = {"run", "real_fields", "difficulty", "experiments", "outputs", "finalists"}  # they want models or experiments named
+NOT_BENCHMARKS = {"run", "real_fields", "difficulty", "experiments", "outputs", "finalists"}
+"""They want models or experiments named."""
 
 
 def claim_of(script: Path) -> str:

@@ -32,8 +32,9 @@ class Folds(BaseModel):
 
 
 def claim_folds(folder: "Path", wanted: Folds) -> list[Run]:
-    """Makes the folder of the folds, or checks that what is there are the same; a claim of which no fold has begun,
-    as a refused one, is no hindrance.
+    """Makes the folder of the folds, or checks that what is there are the same.
+
+    A claim of which no fold has begun, as a refused one leaves, is no hindrance.
 
     Returns:
         The Runs of the folds, begun or not.
