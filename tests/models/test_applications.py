@@ -153,6 +153,7 @@ def test_weights_of_another_hash_are_refused(
         build_network("pretrained", 64, {"backbone": "VGG16"})
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # urllib leaves the socket of a connection that failed
 @pytest.mark.parametrize("there", [True, False], ids=["no such file", "no such host"])
 def test_weights_out_of_reach_name_the_offline_backbone(
     there: bool, server: tuple[str, Path], cache: Path, monkeypatch: pytest.MonkeyPatch

@@ -87,7 +87,7 @@ def watch(
 @contextmanager
 def _asked_to_stop() -> "Iterator[Event]":
     """Ctrl-C and SIGTERM end the watch in order; a second one ends it at once."""
-    stop = Event()
+    stop = _Stop()
 
     def ask(number: int, frame: "FrameType | None") -> None:
         if stop.is_set():
@@ -100,6 +100,31 @@ def _asked_to_stop() -> "Iterator[Event]":
     finally:
         for each, handler in earlier.items():
             signal.signal(each, handler)
+
+
+class _Stop(Event):
+    """An event that a signal's handler may set.
+
+    Python's own has a lock, which a wait that the signal interrupts may hold: setting it would then wait for ever.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked = False
+
+    def set(self) -> None:
+        """Ends the next wait, at the latest when its time is over."""
+        self._asked = True
+
+    def is_set(self) -> bool:
+        """Whether it was set."""
+        return self._asked
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Sleeps so many seconds, unless it was set before."""
+        if not self._asked:
+            time.sleep(timeout or 0)
+        return self._asked
 
 
 class _Words:
