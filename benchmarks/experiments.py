@@ -3,10 +3,10 @@
     python benchmarks/experiments.py EXPERIMENT… --catalog CATALOG --runs DIR [--store DIR] [--only NAME…]
 
 EXPERIMENT is a file of `benchmarks/experiments/`, by its name: it names a recipe, the settings that all iterations
-share, and the iterations in order, each with what it changes and why. Every iteration is one call of `lociscope
-train` with the recipe so changed; its Run is `DIR/EXPERIMENT/NAME`. Where the real data lie (`LOCISCOPE_REAL_DATA`,
-by default `../shared/data`), `benchmarks/real_fields.py` leaves its scores in the Run. `lociscope compare` and
-`docs/experiments_page.py` make the logbook of the Runs.
+share, and the iterations in order, each with what it changes and why; one with `seeds` stands for as many. Every
+iteration is one call of `lociscope train` with the recipe so changed; its Run is `DIR/EXPERIMENT/NAME`. Where the real
+data lie (`LOCISCOPE_REAL_DATA`, by default `../shared/data`), `benchmarks/real_fields.py` leaves its scores in the Run.
+`lociscope compare` and `docs/experiments_page.py` make the logbook of the Runs.
 
 The catalog of the logbook: 12,000 fields drawn at 256 px, rare places lifted half-way, three cell lines left out as
 strangers (split `test`), a tenth of the rest held out by specimen:
@@ -48,7 +48,19 @@ def read_experiment(name: str) -> dict[str, Any]:
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.toml")))
         raise LociscopeError(f"No experiment {name!r}; there are {known}.")
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    found = tomllib.loads(path.read_text(encoding="utf-8"))
+    return found | {"iteration": [each for one in found["iteration"] for each in seeded(one)]}
+
+
+def seeded(iteration: dict[str, Any]) -> list[dict[str, Any]]:
+    """An iteration once for each of its `seeds`, which end the names; itself where it has none."""
+    if "seeds" not in iteration:
+        return [iteration]
+    name, changed = iteration["name"], iteration.get("set", {})
+    return [
+        iteration | {"name": f"{name}-{seed}", "set": changed | {"train.seed": seed}}
+        for seed in range(iteration["seeds"])
+    ]
 
 
 def recipe_of(experiment: dict[str, Any], iteration: dict[str, Any]) -> Recipe:

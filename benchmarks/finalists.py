@@ -18,14 +18,15 @@ from typing import Any
 import numpy as np
 from difficulty import best_cut  # type: ignore[import-not-found] # the scripts beside this one
 from outputs import Said, read  # type: ignore[import-not-found]
+from real_fields import MEASURED, PRIORS  # type: ignore[import-not-found]
 
 from lociscope.decide.intervals import Interval, bootstrap, paired_bootstrap
 from lociscope.decide.matching import match_rates
-from lociscope.decide.metrics import ClassMetric, RowMetric, lrap, macro_auc, macro_average_precision, macro_f1, top_k
-from lociscope.decide.prior import HPA_2018
+from lociscope.decide.metrics import ClassMetric, RowMetric, lrap, macro_auc, macro_average_precision, macro_f1
 from lociscope.decide.selection import select
 from lociscope.errors import LociscopeError, UsageError
-from lociscope.labels import N_LABELS
+from lociscope.report.page import interval, number
+from lociscope.report.rows import figure
 from lociscope.storage import replacing
 
 LEVEL = 0.9
@@ -36,55 +37,57 @@ RANKED: dict[str, ClassMetric | RowMetric] = {
     "lrap": lrap,
     "macro_auc": macro_auc,
 }
-REAL_SETS: dict[str, tuple[np.ndarray, dict[str, ClassMetric | RowMetric]]] = {
-    "fields": (HPA_2018, {"lrap": lrap, "macro_auc": macro_auc}),
-    "dictionary": (np.full(N_LABELS, 1 / N_LABELS), {"dictionary_lrap": lrap, "dictionary_top3": top_k(3)}),
-}
-"""Label shares that the probabilities are matched to, and what is measured."""
+
+Measured = dict[str, tuple[ClassMetric | RowMetric, np.ndarray]]
+"""By the score's name: the metric, and what it takes beside the truth, (n, 28)."""
 
 
 # === Scoring ===
 
 
-def scores(sets: dict[str, Said]) -> dict[str, dict[str, Interval]]:
-    """Every score of one model, by set."""
-    found: dict[str, dict[str, Interval]] = {}
+def measured(sets: dict[str, Said]) -> dict[str, Measured]:
+    """What is measured of one model, by set."""
+    found: dict[str, Measured] = {}
     for name, cut in CUT_FROM.items():
         if name in sets:
-            truth, probability, groups = sets[name]
-            decided = probability >= cut_of(sets[cut])
-            found[name] = {"macro_f1": bootstrap(macro_f1, truth, decided, groups=groups, level=LEVEL)}
-            found[name] |= {
-                key: bootstrap(metric, truth, probability, groups=groups, level=LEVEL) for key, metric in RANKED.items()
-            }
-    for name, (prior, metrics) in REAL_SETS.items():
+            probability = sets[name].probability
+            found[name] = {"macro_f1": (macro_f1, probability >= cut_of(sets[cut]))}
+            found[name] |= {key: (metric, probability) for key, metric in RANKED.items()}
+    for name, metrics in MEASURED.items():
         if name in sets:
-            matched = match_rates(sets[name].probability, prior)
-            found[name] = {
-                key: bootstrap(metric, sets[name].truth, matched, level=LEVEL) for key, metric in metrics.items()
-            }
+            matched = match_rates(sets[name].probability, PRIORS[name])
+            found[name] = {key: (metric, matched) for key, metric in metrics.items()}
     return found
+
+
+def scores(sets: dict[str, Said]) -> dict[str, dict[str, Interval]]:
+    """Every score of one model, by set."""
+    return {
+        name: {
+            key: bootstrap(metric, sets[name].truth, given, groups=sets[name].groups, level=LEVEL)
+            for key, (metric, given) in of.items()
+        }
+        for name, of in measured(sets).items()
+    }
+
+
+def gains(ours: dict[str, Said], theirs: dict[str, Said]) -> dict[str, dict[str, Interval]]:
+    """What the first adds to the second, paired, on each test set."""
+    beside = measured(theirs)
+    return {
+        name: {
+            key: paired_bootstrap(
+                metric, ours[name].truth, given, beside[name][key][1], groups=ours[name].groups, level=LEVEL
+            )
+            for key, (metric, given) in of.items()
+        }
+        for name, of in measured(ours).items()
+    }
 
 
 def cut_of(chosen_by: Said) -> float:
     """The one threshold of the best macro-F1."""
     return float(best_cut(chosen_by.truth, chosen_by.probability))
-
-
-def gains(ours: dict[str, Said], theirs: dict[str, Said]) -> dict[str, dict[str, Interval]]:
-    """What the first adds to the second, paired, on each test set."""
-    found: dict[str, dict[str, Interval]] = {}
-    for name, cut in CUT_FROM.items():
-        if name not in ours:
-            continue
-        truth, groups = ours[name].truth, ours[name].groups
-        a, b = ours[name].probability, theirs[name].probability
-        decided = (a >= cut_of(ours[cut]), b >= cut_of(theirs[cut]))
-        found[name] = {"macro_f1": paired_bootstrap(macro_f1, truth, *decided, groups=groups, level=LEVEL)}
-        found[name] |= {
-            key: paired_bootstrap(metric, truth, a, b, groups=groups, level=LEVEL) for key, metric in RANKED.items()
-        }
-    return found
 
 
 def combined(members: list[dict[str, Said]]) -> tuple[str, dict[str, Said]]:
@@ -118,7 +121,9 @@ def report(folder: Path, names: list[str]) -> dict[str, Any]:
         known.setdefault(path.parent.name, {})[path.stem] = read(path)
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise UsageError(f"Nothing was said by {unknown[0]!r}. Let it predict first; there are {', '.join(known)}.")
+        raise UsageError(
+            f"Nothing was said by {unknown[0]!r}. Let benchmarks/outputs.py ask it first; there are {', '.join(known)}."
+        )
     members = {name: next(iter(known[name].values())) for name in names}
     combiner, ensemble = combined(list(members.values()))
     best = best_single(members)
@@ -137,13 +142,7 @@ def report(folder: Path, names: list[str]) -> dict[str, Any]:
 
 
 def _figures(found: dict[str, dict[str, Interval]]) -> dict[str, Any]:
-    return {
-        name: {
-            key: {"value": round(each.value, 4), "low": round(each.low, 4), "high": round(each.high, 4), "n": each.n}
-            for key, each in of.items()
-        }
-        for name, of in found.items()
-    }
+    return {name: {key: figure(each) for key, each in of.items()} for name, of in found.items()}
 
 
 def table(found: dict[str, Any]) -> str:
@@ -156,7 +155,8 @@ def table(found: dict[str, Any]) -> str:
         lines.append(title)
         for name, scored in of.items():
             cells = [
-                f"{key} {each['value']:.3f} ({each['low']:.3f}–{each['high']:.3f})" for key, each in scored.items()
+                f"{key} {number(each['value'], 3)} ({interval(each['low'], each['high'], 3)})"
+                for key, each in scored.items()
             ]
             lines.append(f"  {name:12} {'  '.join(cells)}")
     return "\n".join(lines)

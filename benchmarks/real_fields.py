@@ -53,6 +53,14 @@ LARGEST = 1 << 26
 UNIFORM = np.full(N_LABELS, 1 / N_LABELS)
 BATCH = 16
 
+MEASURED: dict[str, dict[str, ClassMetric | RowMetric]] = {
+    "fields": {"lrap": lrap, "macro_auc": macro_auc},
+    "dictionary": {"dictionary_lrap": lrap, "dictionary_top3": top_k(3)},
+}
+"""The scores of each set, by name."""
+PRIORS = {"fields": HPA_2018, "dictionary": UNIFORM}
+"""The label shares that each set's probabilities are matched to."""
+
 Predict = Callable[[np.ndarray, float | None], np.ndarray]
 """(pixels (y, x, 4), µm per px or None) → (28,)."""
 
@@ -97,7 +105,7 @@ def read_fields(folder: Path, labels: dict[str, tuple[int, ...]], predict: Predi
         if len({plane.shape for plane in planes}) > 1:
             raise LociscopeError(f"The planes of field '{name}' differ in size. Export the four channels alike.")
         rows.append(predict(np.stack(planes, axis=-1), None))
-    return Set(list(labels), to_multi_hot(list(labels.values())), np.array(rows), HPA_2018)
+    return Set(list(labels), to_multi_hot(list(labels.values())), np.array(rows), PRIORS["fields"])
 
 
 def read_dictionary(folder: Path, predict: Predict) -> Set:
@@ -117,7 +125,7 @@ def read_dictionary(folder: Path, predict: Predict) -> Set:
     for name, size in zip(names, sizes, strict=True):
         rgb = picture(folder / name, "JPEG", "RGB")
         rows.append(predict(np.concatenate([rgb, np.zeros_like(rgb[..., :1])], axis=-1), size))
-    return Set(names, to_multi_hot([(number,) for number in classes]), np.array(rows), UNIFORM)
+    return Set(names, to_multi_hot([(number,) for number in classes]), np.array(rows), PRIORS["dictionary"])
 
 
 # === Models ===
@@ -172,32 +180,22 @@ def views_of(pixels: np.ndarray, size: float, extent: float) -> list[np.ndarray]
 
 def scores(fields: Set, dictionary: Set) -> dict[str, Interval]:
     """The four scores."""
-
-    def measured(metric: ClassMetric | RowMetric, of: Set) -> Interval:
-        return bootstrap(metric, of.truth, of.matched, n=2000, level=LEVEL)
-
     return {
-        "lrap": measured(lrap, fields),
-        "macro_auc": measured(macro_auc, fields),
-        "dictionary_lrap": measured(lrap, dictionary),
-        "dictionary_top3": measured(top_k(3), dictionary),
+        name: bootstrap(metric, of.truth, of.matched, n=2000, level=LEVEL)
+        for metrics, of in zip(MEASURED.values(), (fields, dictionary), strict=True)
+        for name, metric in metrics.items()
     }
 
 
 def table(fields: Set, dictionary: Set, found: dict[str, Interval]) -> str:
     """The scores beside those of the raw probabilities and of the label prior, with paired gains."""
     lines = [f"{'score':16} {'value and 90 % interval':24} {'raw':>6} {'prior':>6}  gain over the prior, paired"]
-    metrics: list[tuple[str, ClassMetric | RowMetric, Set]] = [
-        ("lrap", lrap, fields),
-        ("macro_auc", macro_auc, fields),
-        ("dictionary_lrap", lrap, dictionary),
-        ("dictionary_top3", top_k(3), dictionary),
-    ]
-    for name, metric, of in metrics:
+    for metrics, of in zip(MEASURED.values(), (fields, dictionary), strict=True):
         prior = np.tile(HPA_2018, (len(of.truth), 1))
-        gain = paired_bootstrap(metric, of.truth, of.matched, prior, n=2000, level=LEVEL)
-        raw, blind = float(metric(of.truth, of.raw)), float(metric(of.truth, prior))
-        lines.append(f"{name:16} {found[name]!s:24} {raw:6.3f} {blind:6.3f}  {gain}")
+        for name, metric in metrics.items():
+            gain = paired_bootstrap(metric, of.truth, of.matched, prior, n=2000, level=LEVEL)
+            raw, blind = float(metric(of.truth, of.raw)), float(metric(of.truth, prior))
+            lines.append(f"{name:16} {found[name]!s:24} {raw:6.3f} {blind:6.3f}  {gain}")
     return "\n".join(lines)
 
 

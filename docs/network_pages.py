@@ -65,8 +65,8 @@ and response normalisation included; `alexnet` keeps five convolutions and their
 
 EfficientNet-Lite0 has learned to see on a million photographs. Its first filters look for edges and colours, its later ones for parts of things. Three
 modifications make it one for fields: a stem of four channels, of which three begin with the filters for colours and the fourth, the ER, with
-their mean or at zero; a head that pools evidence for 28 places; and training by stages, the new head first, then everything at a smaller rate. Its blocks widen the maps, filter each by
-itself (depthwise) and narrow them again.
+their mean or at zero; a head that pools evidence for 28 places; and training by stages, the new head first, then everything at a smaller
+rate. Its blocks widen the maps, filter each by itself (depthwise) and narrow them again.
 """,
 }
 

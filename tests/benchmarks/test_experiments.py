@@ -28,6 +28,13 @@ def test_every_iteration_is_a_recipe_and_says_why(script: ModuleType, name: str)
     assert len({recipe.model_copy(update={"note": ""}).model_dump_json() for recipe in recipes}) == len(recipes)
 
 
+def test_seeds_stand_for_as_many_iterations(script: ModuleType) -> None:
+    made = script.seeded({"name": "small", "note": "", "set": {"train.epochs": 2}, "seeds": 2})
+    assert [each["name"] for each in made] == ["small-0", "small-1"]
+    assert [each["set"] for each in made] == [{"train.epochs": 2, "train.seed": seed} for seed in (0, 1)]
+    assert script.seeded({"name": "small"}) == [{"name": "small"}]
+
+
 def test_an_unknown_experiment_is_told(script: ModuleType) -> None:
     with pytest.raises(LociscopeError, match="lenet5"):
         script.read_experiment("lenet6")
