@@ -1,5 +1,6 @@
 """Whole plans on both microscopes, and what goes wrong on the way."""
 
+import _thread
 import csv
 import json
 import threading
@@ -176,9 +177,8 @@ def test_a_camera_that_gives_nothing_at_all(
 def test_an_interrupt_keeps_what_was_acquired_and_a_second_call_goes_on(
     make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import _thread
-
-    monkeypatch.setattr(SimulatedCamera, "snap", failing_after(7, _thread.interrupt_main))
+    once = iter([_thread.interrupt_main])  # the camera goes on until this thread has seen it
+    monkeypatch.setattr(SimulatedCamera, "snap", failing_after(7, lambda: next(once, int)()))
     outcome = run_plan(make_plan(), predictor, tmp_path / "out")
     monkeypatch.undo()
     assert outcome.interrupted

@@ -188,14 +188,16 @@ def _drive(
     camera.start()
     longest = plan.microscope.timeout_s + max(plan.channels.of(i).exposure_ms for i in range(len(CHANNEL_NAMES))) / 1000
     stalled = False
-    while camera.is_alive() and not stalled:
-        try:
-            camera.join(POLL_S)
-            busy = engine.busy_since
-            stalled = busy is not None and time.monotonic() - busy > longest
+    watching = True
+    while watching:
+        try:  # around the whole loop: an interrupt comes between any two steps
+            while camera.is_alive() and not stalled:
+                camera.join(POLL_S)
+                busy = engine.busy_since
+                stalled = busy is not None and time.monotonic() - busy > longest
+            watching = False
         except KeyboardInterrupt:
-            if outcome.interrupted:
-                break
+            watching = not outcome.interrupted  # a second one does not wait for the camera
             outcome.interrupted = True
             steering.stop()
             runner.cancel()
