@@ -4,8 +4,9 @@
 
 OUTPUTS is a folder of `benchmarks/outputs.py`, which says what the sets are. Macro-F1 is at one threshold for all
 classes, that of the best macro-F1 on `atlas_valid` for the two frozen parts, whose places are as frequent, and on
-`valid` for the strangers. The ensemble is fitted on `valid` as `lociscope ensemble fit` does it, from the first seed of
-each NAME; the best single one is chosen there, too, by macro average precision, before any other set is looked at.
+`valid` for the strangers. An ensemble is fitted on `valid` as `lociscope ensemble fit` does it, one of each seed that
+all NAMEs have; the best single one of its members is chosen there, too, by macro average precision, before any other
+set is looked at. The label prior says of every field how frequent each place is where its threshold comes from.
 Intervals are 90 % bootstrap, specimens drawn whole; a gain is paired.
 """
 
@@ -106,6 +107,15 @@ def combined(members: list[dict[str, Said]]) -> tuple[str, dict[str, Said]]:
     return chosen.combiner, made
 
 
+def label_prior(sets: dict[str, Said]) -> dict[str, Said]:
+    """What is said without looking: every place as likely as it is frequent in the set that gives the threshold."""
+    return {
+        name: sets[name]._replace(probability=np.broadcast_to(sets[cut].truth.mean(axis=0), sets[name].truth.shape))
+        for name, cut in (CUT_FROM | {cut: cut for cut in CUT_FROM.values()}).items()
+        if name in sets
+    }
+
+
 def best_single(members: dict[str, dict[str, Said]]) -> str:
     """The member of the best macro average precision on the validation fields."""
     return max(members, key=lambda name: float(macro_average_precision(*(members[name]["valid"][:2]))))
@@ -115,7 +125,7 @@ def best_single(members: dict[str, dict[str, Said]]) -> str:
 
 
 def report(folder: Path, names: list[str]) -> dict[str, Any]:
-    """All figures: of each model and seed, of the ensemble, and what it gains."""
+    """All figures: of each model and seed, of the ensemble of each seed, and what it gains."""
     known: dict[str, dict[str, dict[str, Said]]] = {}
     for path in sorted(folder.glob("*/*.npz")):
         known.setdefault(path.parent.name, {})[path.stem] = read(path)
@@ -124,20 +134,26 @@ def report(folder: Path, names: list[str]) -> dict[str, Any]:
         raise UsageError(
             f"Nothing was said by {unknown[0]!r}. Let benchmarks/outputs.py ask it first; there are {', '.join(known)}."
         )
-    members = {name: next(iter(known[name].values())) for name in names}
+    some = next(iter(next(iter(known.values())).values()))
+    prior = {"label prior": {"": _figures(scores(label_prior(some)))}}
+    common = sorted(set.intersection(*(set(known[name]) for name in names)))
+    return {
+        "models": prior
+        | {name: {seed: _figures(scores(sets)) for seed, sets in seeds.items()} for name, seeds in known.items()},
+        "ensembles": {seed: together({name: known[name][seed] for name in names}) for seed in common},
+    }
+
+
+def together(members: dict[str, dict[str, Said]]) -> dict[str, Any]:
+    """The figures of an ensemble, and what it gains over the best of its members."""
     combiner, ensemble = combined(list(members.values()))
     best = best_single(members)
     return {
-        "models": {
-            name: {seed: _figures(scores(sets)) for seed, sets in seeds.items()} for name, seeds in known.items()
-        },
-        "ensemble": {
-            "members": names,
-            "combiner": combiner,
-            "scores": _figures(scores(ensemble)),
-            "best": best,
-            "gains": _figures(gains(ensemble, members[best])),
-        },
+        "members": list(members),
+        "combiner": combiner,
+        "scores": _figures(scores(ensemble)),
+        "best": best,
+        "gains": _figures(gains(ensemble, members[best])),
     }
 
 
@@ -149,8 +165,8 @@ def table(found: dict[str, Any]) -> str:
     """The values, for the terminal."""
     lines = []
     rows = [(f"{name}/{seed}", of) for name, seeds in found["models"].items() for seed, of in seeds.items()]
-    ensemble = found["ensemble"]
-    rows += [("ensemble", ensemble["scores"]), (f"gain over {ensemble['best']}", ensemble["gains"])]
+    for seed, ensemble in found["ensembles"].items():
+        rows += [(f"ensemble/{seed}", ensemble["scores"]), (f"  gain over {ensemble['best']}", ensemble["gains"])]
     for title, of in rows:
         lines.append(title)
         for name, scored in of.items():

@@ -6,7 +6,8 @@
 The finalists' figures are those that `benchmarks/finalists.py … --json docs/logbooks/finalists.json` kept.
 
 The first gathers the figures of all Runs in RUNS_DIR (as `lociscope compare` does; networks whose cost is not kept in
-their Run are loaded once) and keeps them in docs/logbooks/experiments.json; the second makes the page of what is kept.
+their Run are loaded once) and keeps them in docs/logbooks/experiments.json, where experiments that have no Run in
+RUNS_DIR keep theirs; the second makes the page of what is kept.
 docs/experiments.toml holds what no Run knows: the order, the words and the verdicts.
 """
 
@@ -253,26 +254,26 @@ def shortlist(league: dict[str, Any]) -> list[str]:
     ]
 
 
-def finalists(words: dict[str, str], found: dict[str, Any]) -> str:
-    """The last section: each model and seed, their ensemble, and its gain, on every set."""
-    ensemble = found["ensemble"]
-    rows = [
-        (f"{name}, seed {seed}", scores) for name, seeds in found["models"].items() for seed, scores in seeds.items()
-    ]
-    rows.append((f"**ensemble of {', '.join(ensemble['members'])}**", ensemble["scores"]))
+def finalists(words: dict[str, Any], found: dict[str, Any]) -> str:
+    """The last section: each model and seed, their ensembles, and what these gain, on every set."""
     lines = ["## Finalists", "", words["about"], ""]
     for key, (title, measures) in SETS.items():
-        if key not in ensemble["scores"]:
-            continue
-        lines += [f"| {title} | {' | '.join(SHORT[each] for each in measures)} |", f"|---|{'---:|' * len(measures)}"]
-        lines += [
-            f"| {name} | {' | '.join(scored(scores[key].get(each)) for each in measures)} |"
-            for name, scores in rows
+        rows = [
+            (f"{words.get('names', {}).get(name, name)}{f', seed {seed}' if len(seeds) > 1 else ''}", scores[key])
+            for name, seeds in found["models"].items()
+            for seed, scores in seeds.items()
             if key in scores
         ]
-        if key in ensemble["gains"]:
-            cells = (gained(ensemble["gains"][key][each]) for each in measures)
-            lines.append(f"| gain over {ensemble['best']} | {' | '.join(cells)} |")
+        if not rows:
+            continue
+        lines += [f"| {title} | {' | '.join(SHORT[each] for each in measures)} |", f"|---|{'---:|' * len(measures)}"]
+        lines += [f"| {name} | {' | '.join(scored(scores.get(each)) for each in measures)} |" for name, scores in rows]
+        for seed, ensemble in found["ensembles"].items():
+            if key in ensemble["scores"]:
+                cells = (scored(ensemble["scores"][key].get(each)) for each in measures)
+                lines.append(f"| **ensemble, seed {seed}** | {' | '.join(cells)} |")
+                cells = (gained(ensemble["gains"][key].get(each)) for each in measures)
+                lines.append(f"| gain over {ensemble['best']} | {' | '.join(cells)} |")
         lines.append("")
     return "\n".join([*lines, words["taught"], ""])
 
@@ -281,7 +282,8 @@ def main(arguments: list[str]) -> int:
     """Gathers where a folder is named, and prints the page."""
     words = read_words()
     if arguments:
-        figures = gather(words, Path(arguments[0]))
+        figures = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.is_file() else {}
+        figures |= gather(words, Path(arguments[0]))
         with replacing(FIGURES) as part:
             part.write_text(json.dumps(figures, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
     print(page(words), end="")

@@ -97,14 +97,18 @@ def test_finalists_are_told_seed_by_seed_with_what_the_ensemble_gains(script: Mo
 
     found = {
         "models": {"small": {"0": figures(0.5, 0.4), "1": figures(0.52, 0.42)}, "alexnet": {"0": figures(0.6, 0.5)}},
-        "ensemble": {
-            "members": ["small", "alexnet"], "best": "alexnet", "combiner": "stacked",
-            "scores": figures(0.65, 0.6), "gains": figures(0.05, 0.01),
+        "ensembles": {
+            "0": {
+                "members": ["small", "alexnet"], "best": "alexnet", "combiner": "stacked",
+                "scores": figures(0.65, 0.6), "gains": figures(0.05, 0.01),
+            }
         },
     }  # fmt: skip
-    lines = script.finalists({"about": "About.", "taught": "Taught."}, found).splitlines()
-    assert "| small, seed 1 | 0.520 (0.420–0.620) | 0.520 (0.420–0.620) | 0.520 (0.420–0.620) |" in lines[7]
-    assert lines[9].startswith("| **ensemble of small, alexnet** | 0.650 (0.600–0.750) |")
+    words = {"about": "About.", "taught": "Taught.", "names": {"small": "Small"}}
+    lines = script.finalists(words, found).splitlines()
+    assert "| Small, seed 1 | 0.520 (0.420–0.620) | 0.520 (0.420–0.620) | 0.520 (0.420–0.620) |" in lines[7]
+    assert lines[8].startswith("| alexnet | 0.600")
+    assert lines[9].startswith("| **ensemble, seed 0** | 0.650 (0.600–0.750) |")
     assert lines[10].startswith("| gain over alexnet | **+0.050** (0.010–0.150) |")
     assert not [line for line in lines if "dictionary" in line]  # nobody measured it
 
@@ -123,4 +127,8 @@ def test_figures_are_gathered_where_a_folder_is_named(
     first = capsys.readouterr().out
     assert script.main([]) == 0
     assert capsys.readouterr().out == first
-    assert len(json.loads((runs / "experiments.json").read_text())["LeNet"]["rows"]) == 3
+    kept = json.loads((runs / "experiments.json").read_text())
+    assert len(kept["LeNet"]["rows"]) == 3
+    (runs / "experiments.json").write_text(json.dumps(kept | {"Earlier": "its figures"}))
+    assert script.main([str(runs)]) == 0
+    assert json.loads((runs / "experiments.json").read_text()) == kept | {"Earlier": "its figures"}

@@ -51,7 +51,8 @@ def folder(script: Callable[[str], ModuleType], tmp_path: Path) -> Path:
 
 def test_models_whose_errors_are_their_own_are_better_together(script: Callable[..., Any], folder: Path) -> None:
     found = script("finalists").report(folder, ["good", "other"])
-    ensemble = found["ensemble"]
+    assert list(found["ensembles"]) == ["0"]
+    ensemble = found["ensembles"]["0"]
     assert ensemble["best"] == "good"
     for name in ("atlas_test", "atlas_lines", "strangers"):
         single = found["models"]["good"]["0"][name]["macro_average_precision"]
@@ -69,9 +70,20 @@ def test_every_seed_is_scored_and_the_figures_are_kept(
     kept = tmp_path / "kept.json"
     assert script("finalists").main([str(folder), "--ensemble", "good", "--json", str(kept)]) == 0
     found = json.loads(kept.read_text())
-    assert {name: sorted(seeds) for name, seeds in found["models"].items()} == {"good": ["0", "1"], "other": ["0"]}
+    known = {"label prior": [""], "good": ["0", "1"], "other": ["0"]}
+    assert {name: sorted(seeds) for name, seeds in found["models"].items()} == known
+    assert list(found["ensembles"]) == ["0", "1"]
     value = found["models"]["good"]["1"]["atlas_test"]["lrap"]["value"]
     assert f"lrap {value:.3f}" in capsys.readouterr().out
+
+
+def test_the_label_prior_says_how_frequent_each_place_is(script: Callable[..., Any]) -> None:
+    sets = make_sets(script("outputs"), 0)
+    prior = script("finalists").label_prior(sets)
+    assert set(prior) == {"valid", "atlas_valid", "atlas_test", "atlas_lines", "strangers"}
+    np.testing.assert_allclose(prior["atlas_test"].probability[7], sets["atlas_valid"].truth.mean(axis=0))
+    blind = script("finalists").scores(prior)["atlas_test"]["macro_average_precision"]
+    assert blind.value == pytest.approx(sets["atlas_test"].truth.mean(), abs=1e-9)
 
 
 def test_a_model_that_said_nothing_is_named(script: Callable[..., Any], folder: Path) -> None:
