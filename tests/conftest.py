@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest_plugins = ["fixtures.bundles", "fixtures.runs", "fixtures.scripts"]
+
 CHECKOUT = Path(__file__).parents[1]
 
 # A shell's background jobs are born deaf to Ctrl-C, and so would be the commands that the tests interrupt.

@@ -1,12 +1,11 @@
 """The documentation is true: its commands run, its figures are recomputed, and nothing that exists is left out."""
 
-import functools
-import importlib.util
 import os
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("how-to/*.md"), *DOCS.glob("netwo
 
 _BLOCK = re.compile(r"^```(?P<kind>console|python)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
 _SMALLER = re.compile(r'<!-- tests: "(?P<written>[^"]+)" -> "(?P<run>[^"]+)" -->')
+Load = Callable[[str], ModuleType]
 
 
 class Step(NamedTuple):
@@ -61,17 +61,6 @@ def name_of(page: Path) -> str:
 
 def text_of_docs() -> str:
     return "\n".join(page.read_text(encoding="utf-8") for page in [*DOCS.rglob("*.md"), ROOT / "README.md"])
-
-
-@functools.cache
-def script(name: str) -> ModuleType:
-    """A script beside the pages, imported by its path."""
-    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 # === Commands run ===
@@ -126,19 +115,23 @@ def test_every_command_and_option_is_named() -> None:
     assert not missing
 
 
-def test_the_page_of_commands_is_the_command_line() -> None:
+def test_the_page_of_commands_is_the_command_line(load_script: Load) -> None:
     shown = (DOCS / "reference" / "commands.md").read_text(encoding="utf-8")
-    assert shown == script("commands_page").page(), "python docs/commands_page.py > docs/reference/commands.md"
+    assert shown == load_script("docs/commands_page").page(), (
+        "python docs/commands_page.py > docs/reference/commands.md"
+    )
 
 
-def test_the_page_of_benchmarks_is_what_was_measured() -> None:
+def test_the_page_of_benchmarks_is_what_was_measured(load_script: Load) -> None:
     shown = (DOCS / "reference" / "benchmarks.md").read_text(encoding="utf-8")
-    assert shown == script("benchmarks_page").page(), "python docs/benchmarks_page.py > docs/reference/benchmarks.md"
+    assert shown == load_script("docs/benchmarks_page").page(), (
+        "python docs/benchmarks_page.py > docs/reference/benchmarks.md"
+    )
 
 
-def test_every_recipe_key_is_named() -> None:
+def test_every_recipe_key_is_named(load_script: Load) -> None:
     shown = (DOCS / "reference" / "recipe.md").read_text(encoding="utf-8")
-    assert shown == script("recipe_page").page(), "python docs/recipe_page.py > docs/reference/recipe.md"
+    assert shown == load_script("docs/recipe_page").page(), "python docs/recipe_page.py > docs/reference/recipe.md"
 
 
 @pytest.mark.slow
@@ -196,9 +189,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_figures_of_the_frame_are_those_of_the_data(real_data: Path) -> None:
+def test_the_figures_of_the_frame_are_those_of_the_data(load_script: Load, real_data: Path) -> None:
     page = (DOCS / "frame.md").read_text(encoding="utf-8")
-    figures: dict[str, str] = script("frame_figures").figures(real_data)
+    figures: dict[str, str] = load_script("docs/frame_figures").figures(real_data)
     missing = [
         f"{name} = {value}"
         for name, value in figures.items()

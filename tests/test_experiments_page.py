@@ -1,8 +1,7 @@
 """The logbook of the experiments: made of Runs once, and of the kept figures ever after."""
 
-import importlib.util
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,26 +11,13 @@ import pytest
 from lociscope.errors import LociscopeError
 from lociscope.report import standings
 
-ROOT = Path(__file__).parents[1]
-
-
-def load(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-make_run = load("runs", ROOT / "tests" / "report" / "conftest.py").make_run
 Make = Callable[..., Path]
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def script(load_script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(standings, "RESAMPLES", 20)
-    yield load("experiments_page", ROOT / "docs" / "experiments_page.py")
+    return load_script("docs/experiments_page")
 
 
 @pytest.fixture
@@ -57,7 +43,7 @@ WORDS: list[dict[str, Any]] = [
 
 
 def test_the_page_is_that_of_the_kept_figures(script: ModuleType) -> None:
-    shown = (ROOT / "docs" / "logbooks" / "experiments.md").read_text(encoding="utf-8")
+    shown = (script.HERE / "logbooks" / "experiments.md").read_text(encoding="utf-8")
     assert shown == script.page(), "python docs/experiments_page.py > docs/logbooks/experiments.md"
 
 

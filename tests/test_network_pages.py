@@ -1,10 +1,9 @@
 """The pages of the networks say what is so: made of three small networks that learned nothing."""
 
 import ast
-import importlib.util
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -31,16 +30,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def script() -> Iterator[ModuleType]:
-    """docs/network_pages.py, which imports the scripts beside it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(DOCS))
-        spec = importlib.util.spec_from_file_location("network_pages", DOCS / "network_pages.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        yield module
+def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("docs/network_pages")
 
 
 @pytest.fixture(scope="module")

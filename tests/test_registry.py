@@ -1,10 +1,10 @@
 """The registry: bundles by version, aliases that never name what is not there, a history of who and why."""
 
-import importlib.util
 import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,15 @@ from lociscope.bundle import MANIFEST, read_bundle
 from lociscope.errors import Exit, LociscopeError
 from lociscope.registry import PromotionRefusedError, Registry
 
-_spec = importlib.util.spec_from_file_location("tiny", Path(__file__).parent / "predict" / "conftest.py")
-assert _spec is not None
-assert _spec.loader is not None
-_tiny = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_tiny)
 BY: dict[str, Any] = {"who": "ann", "why": "better"}
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Registry:
+def registry(make_bundle: Callable[..., Path], tmp_path: Path) -> Registry:
     """Three versions, none promoted."""
     made = Registry(tmp_path / "models")
     for seed in range(3):
-        made.add(_tiny.tiny_bundle_at(tmp_path / f"b{seed}", seed), who="ann", why=f"number {seed}")
+        made.add(make_bundle(tmp_path / f"b{seed}", seed), who="ann", why=f"number {seed}")
     return made
 
 

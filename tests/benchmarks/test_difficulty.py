@@ -1,7 +1,6 @@
 """What the atlas' test part leaves in a Run."""
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -12,14 +11,10 @@ from lociscope.labels import N_LABELS
 from lociscope.run import Run
 from lociscope.simulate import Part, draw_field
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def script(load_script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.syspath_prepend(str(FOLDER))  # it imports the script beside it
-    yield load_script("difficulty")
-    sys.modules.pop("real_fields", None)
+def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("benchmarks/difficulty")
 
 
 def test_scores_on_the_test_part_are_kept_in_the_run(

@@ -15,7 +15,7 @@ NAMES = sorted(path.stem for path in EXPERIMENTS.glob("*.toml"))
 
 @pytest.fixture(scope="module")
 def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
-    return load_script("experiments")
+    return load_script("benchmarks/experiments")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,16 +16,10 @@ from lociscope.errors import UsageError
 from lociscope.labels import N_LABELS, to_multi_hot
 from lociscope.simulate import draw_field
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
-BESIDE = ("real_fields", "difficulty", "experiments", "outputs")
 
-
-@pytest.fixture
-def script(load_script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
-    monkeypatch.syspath_prepend(str(FOLDER))  # they import the scripts beside them
-    yield load_script
-    for name in BESIDE:
-        sys.modules.pop(name, None)
+@pytest.fixture(scope="module")
+def script(load_script: Callable[[str], ModuleType]) -> Callable[[str], ModuleType]:
+    return lambda name: load_script(f"benchmarks/{name}")
 
 
 def make_sets(outputs: ModuleType, seed: int, noise: float = 1.6) -> dict[str, Any]:

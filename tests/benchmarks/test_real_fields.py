@@ -19,7 +19,7 @@ from lociscope.training.fit_features import fit_features, measured_sets
 
 @pytest.fixture(scope="module")
 def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
-    return load_script("real_fields")
+    return load_script("benchmarks/real_fields")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The command line as a process of its own, and within this one where speed matters."""
 
-import importlib.util
 import io
 import os
 import subprocess
@@ -12,13 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-
-_spec = importlib.util.spec_from_file_location("tiny", Path(__file__).parents[1] / "predict" / "conftest.py")
-assert _spec is not None
-assert _spec.loader is not None
-_tiny = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_tiny)
-make_bundle, tiny_bundle = _tiny.make_bundle, _tiny.tiny_bundle
 
 
 class Said(NamedTuple):

@@ -1,6 +1,5 @@
 """`lociscope compare`, on Runs made by hand."""
 
-import importlib.util
 import json
 import sys
 import zipfile
@@ -14,13 +13,6 @@ from lociscope.models.cost import Cost
 from lociscope.report import standings
 from lociscope.run import Run
 from lociscope.training import cost as measuring
-
-_spec = importlib.util.spec_from_file_location("runs", Path(__file__).parents[1] / "report" / "conftest.py")
-assert _spec is not None
-assert _spec.loader is not None
-_runs = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_runs)
-make_run = _runs.make_run
 
 Make = Callable[..., Path]
 Say = Callable[..., Any]

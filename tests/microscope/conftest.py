@@ -1,22 +1,13 @@
 """A bundle that is quick to run, and a plan for a microscope that is quick to look through."""
 
 import copy
-import importlib.util
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from lociscope.microscope.plan import Plan
-
-_spec = importlib.util.spec_from_file_location("tiny", Path(__file__).parents[1] / "predict" / "conftest.py")
-assert _spec is not None
-assert _spec.loader is not None
-_tiny = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_tiny)
-make_bundle, tiny_bundle = _tiny.make_bundle, _tiny.tiny_bundle
 
 DYES = ("red", "green", "blue", "yellow")
 VALUES: dict[str, Any] = {

@@ -1,6 +1,7 @@
-import importlib.util
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -60,12 +61,8 @@ def test_times_are_said_as_one_says_them(spent: float, said: str) -> None:
     assert clock(spent) == said
 
 
-def test_the_page_of_keys_is_the_model() -> None:
-    spec = importlib.util.spec_from_file_location("plan_page", DOCS / "plan_page.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def test_the_page_of_keys_is_the_model(load_script: Callable[[str], ModuleType]) -> None:
+    module = load_script("docs/plan_page")
     shown = (DOCS / "reference" / "microscope-plan.md").read_text(encoding="utf-8")
     assert shown == module.page(), "python docs/plan_page.py > docs/reference/microscope-plan.md"
     paths = [path for _, path in module.TABLES]

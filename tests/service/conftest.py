@@ -1,6 +1,5 @@
 """Applications over tiny bundles, forms of files, and a real process that serves."""
 
-import importlib.util
 import io
 import os
 import subprocess
@@ -18,13 +17,6 @@ from fastapi.testclient import TestClient
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.service.app import create_app
 from lociscope.service.settings import Settings
-
-_spec = importlib.util.spec_from_file_location("tiny", Path(__file__).parents[1] / "predict" / "conftest.py")
-assert _spec is not None
-assert _spec.loader is not None
-_tiny = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_tiny)
-make_bundle, tiny_bundle = _tiny.make_bundle, _tiny.tiny_bundle
 
 Files = list[tuple[str, tuple[str, bytes, str]]]
 

@@ -1,7 +1,8 @@
 """The shipped examples: small, whole, and what the script draws."""
 
-import importlib.util
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -31,14 +32,8 @@ def test_they_are_of_the_present_drawing() -> None:
 
 
 @pytest.mark.slow
-def test_they_can_be_drawn_again(tmp_path: Path) -> None:
-    script = Path(__file__).parents[2] / "docs" / "service_examples.py"
-    spec = importlib.util.spec_from_file_location("service_examples", script)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.main(tmp_path)
+def test_they_can_be_drawn_again(load_script: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    load_script("docs/service_examples").main(tmp_path)
     assert (tmp_path / "examples.json").read_bytes() == (FOLDER / "examples.json").read_bytes()
     from PIL import Image
 
