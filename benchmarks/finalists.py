@@ -7,7 +7,8 @@ classes, that of the best macro-F1 on `atlas_valid` for the two frozen parts, wh
 `valid` for the strangers. An ensemble is fitted on `valid` as `lociscope ensemble fit` does it, one of each seed that
 all NAMEs have; the best single one of its members is chosen there, too, by macro average precision, before any other
 set is looked at. The label prior says of every field how frequent each place is where its threshold comes from.
-Intervals are 90 % bootstrap, specimens drawn whole; a gain is paired.
+Intervals are 90 % bootstrap, specimens drawn whole; a gain is paired. In FILE, models that OUTPUTS does not have keep
+their figures.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from lociscope.report.rows import figure
 from lociscope.storage import replacing
 
 LEVEL = 0.9
+RESAMPLES = 1000
 CUT_FROM = {"atlas_test": "atlas_valid", "atlas_lines": "atlas_valid", "strangers": "valid"}
 """Which set's best threshold a test set is decided by."""
 RANKED: dict[str, ClassMetric | RowMetric] = {
@@ -65,7 +67,7 @@ def scores(sets: dict[str, Said]) -> dict[str, dict[str, Interval]]:
     """Every score of one model, by set."""
     return {
         name: {
-            key: bootstrap(metric, sets[name].truth, given, groups=sets[name].groups, level=LEVEL)
+            key: bootstrap(metric, sets[name].truth, given, groups=sets[name].groups, n=RESAMPLES, level=LEVEL)
             for key, (metric, given) in of.items()
         }
         for name, of in measured(sets).items()
@@ -78,7 +80,13 @@ def gains(ours: dict[str, Said], theirs: dict[str, Said]) -> dict[str, dict[str,
     return {
         name: {
             key: paired_bootstrap(
-                metric, ours[name].truth, given, beside[name][key][1], groups=ours[name].groups, level=LEVEL
+                metric,
+                ours[name].truth,
+                given,
+                beside[name][key][1],
+                groups=ours[name].groups,
+                n=RESAMPLES,
+                level=LEVEL,
             )
             for key, (metric, given) in of.items()
         }
@@ -187,6 +195,8 @@ def main(words: list[str]) -> int:
     given = parser.parse_args(words)
     found = report(given.outputs, given.ensemble)
     if given.json:
+        if given.json.is_file():
+            found["models"] = json.loads(given.json.read_text(encoding="utf-8"))["models"] | found["models"]
         with replacing(given.json) as part:
             part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(table(found))

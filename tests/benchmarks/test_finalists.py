@@ -19,7 +19,13 @@ from lociscope.simulate import draw_field
 
 @pytest.fixture(scope="module")
 def script(load_script: Callable[[str], ModuleType]) -> Callable[[str], ModuleType]:
-    return lambda name: load_script(f"benchmarks/{name}")
+    def load(name: str) -> ModuleType:
+        module = load_script(f"benchmarks/{name}")
+        if name == "finalists":
+            module.RESAMPLES = 100  # type: ignore[attr-defined]
+        return module
+
+    return load
 
 
 def make_sets(outputs: ModuleType, seed: int, noise: float = 1.6) -> dict[str, Any]:
@@ -62,8 +68,10 @@ def test_every_seed_is_scored_and_the_figures_are_kept(
     script: Callable[..., Any], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = tmp_path / "kept.json"
+    kept.write_text('{"models": {"earlier": {"0": {}}, "good": {"2": {}}}}')
     assert script("finalists").main([str(folder), "--ensemble", "good", "--json", str(kept)]) == 0
     found = json.loads(kept.read_text())
+    assert found["models"].pop("earlier") == {"0": {}}
     known = {"label prior": [""], "good": ["0", "1"], "other": ["0"]}
     assert {name: sorted(seeds) for name, seeds in found["models"].items()} == known
     assert list(found["ensembles"]) == ["0", "1"]
