@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lociscope.bundle import InputSpec
+from lociscope.card import InputSpec
 from lociscope.catalog import Catalog
 from lociscope.data.importing import import_folder, import_kaggle
 from lociscope.data.pack import pack, prepare_catalog
@@ -34,7 +34,7 @@ CHILD = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from lociscope.bundle import InputSpec
+from lociscope.card import InputSpec
 from lociscope.data.pack import pack
 from lociscope.data.pipeline import steps_per_epoch, training_batches
 from lociscope.recipe import Recipe

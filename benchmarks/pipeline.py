@@ -30,7 +30,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from lociscope.bundle import InputSpec
+from lociscope.card import InputSpec
 from lociscope.catalog import Catalog
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.data import files as reader

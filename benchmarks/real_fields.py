@@ -30,7 +30,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lociscope.bundle import MANIFEST, InputSpec
+from lociscope.bundle import MANIFEST
+from lociscope.card import InputSpec
 from lociscope.catalog import read_labels
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.decide.intervals import Interval, bootstrap, paired_bootstrap

@@ -17,7 +17,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from lociscope.bundle import InputSpec
+from lociscope.card import InputSpec
 from lociscope.catalog import Catalog, Entry
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError

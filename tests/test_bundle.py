@@ -23,18 +23,14 @@ from lociscope.bundle import (
     MANIFEST,
     REQUIRED,
     Bundle,
-    Card,
-    Decision,
-    InputSpec,
     Reference,
-    Score,
     Selftest,
-    card_bytes,
     read_bundle,
     read_reference,
     reference_bytes,
     write_bundle,
 )
+from lociscope.card import Card, Decision, InputSpec, Score, card_bytes
 from lociscope.errors import LociscopeError
 
 SIZE = 8

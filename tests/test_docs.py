@@ -152,13 +152,13 @@ def test_every_network_and_option_is_named() -> None:
 
 
 def test_every_column_of_a_catalog_and_file_of_a_bundle_is_named() -> None:
-    from lociscope import bundle, catalog, labels
+    from lociscope import bundle, card, catalog, labels
 
     page = (DOCS / "reference" / "files.md").read_text(encoding="utf-8")
     names = [*catalog.COLUMNS, *bundle.REQUIRED, *bundle.OPTIONAL, bundle.MANIFEST]
-    card = list(bundle.Card.__struct_encode_fields__)
-    nested = [name for model in (bundle.InputSpec, bundle.Decision, bundle.Score) for name in model.__struct_fields__]
-    assert not [name for name in (*names, *card, *nested) if f"`{name}`" not in page]
+    keys = list(card.Card.__struct_encode_fields__)
+    nested = [name for model in (card.InputSpec, card.Decision, card.Score) for name in model.__struct_fields__]
+    assert not [name for name in (*names, *keys, *nested) if f"`{name}`" not in page]
     assert all(f"{number} {name} |" in page for number, name in enumerate(labels.LABELS))
 
 

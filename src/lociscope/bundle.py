@@ -2,25 +2,21 @@
 
 import hashlib
 import io
-import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
 
-import msgspec
 import numpy as np
-from msgspec import Meta, Struct, field
 
+from lociscope.card import SCHEMA, Card, card_bytes, read_card
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
 from lociscope.kerasfile import check_keras
-from lociscope.labels import LABELS, N_LABELS
+from lociscope.labels import N_LABELS
 from lociscope.onnxfile import check_onnx
 from lociscope.storage import DAMAGED, check_schema, replacing
 
-SCHEMA = 1
 MANIFEST = "MANIFEST"
 DEFAULT_BUNDLE = Path(__file__).parent / "default_bundle"
 REQUIRED = ("model.onnx", "card.json", "selftest.npz")
@@ -28,79 +24,6 @@ OPTIONAL = ("reference.npz", "model.keras")
 MAX_FILE_BYTES = 1 << 30
 MAX_REFERENCE_BYTES = 1 << 26
 SELFTEST_TOLERANCE = 1e-4
-
-
-Share = Annotated[float, Meta(ge=0, le=1)]
-
-
-class InputSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the network wants to see of a field; `lociscope.images.scale.prepare` makes it.
-
-    Attributes:
-        height: Rows of the input, px.
-        width: Columns of the input, px.
-        field_um: Side of the part of the specimen that the input spans, µm.
-        low: Percentile of a channel that becomes 0.
-        high: Percentile of a channel that becomes 1.
-        floor: Least range of a channel, as a share of full scale.
-    """
-
-    height: Annotated[int, Meta(ge=8, le=4096)]
-    width: Annotated[int, Meta(ge=8, le=4096)]
-    field_um: Annotated[float, Meta(gt=0, le=1e6)] = 164.0
-    low: Annotated[float, Meta(ge=0, le=50)]
-    high: Annotated[float, Meta(ge=50, le=100)]
-    floor: Share
-
-    @property
-    def pixel_size(self) -> float:
-        """Side of an input pixel in µm."""
-        return self.field_um / self.width
-
-
-class Decision(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How probabilities become places."""
-
-    policy: str
-    thresholds: Annotated[tuple[Share, ...], Meta(min_length=N_LABELS, max_length=N_LABELS)]
-    calibration: dict[str, Any] | None = None
-    prior: tuple[float, ...] | None = None
-
-
-class Score(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A figure with its interval; `what` says on which fields, and how the interval was made."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-    what: str
-
-
-class Card(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`card.json`: what the model is, what it needs, how it decides, and what it is not.
-
-    A msgspec Struct, not a pydantic model as elsewhere: every `lociscope predict` reads it, and importing pydantic
-    takes more than half as long as importing numpy and ONNX Runtime together (`benchmarks/startup.py`).
-    """
-
-    schema_: int = field(name="schema", default=SCHEMA)
-    name: str
-    version: str
-    created: str
-    licence: str
-    labels: tuple[str, ...] = LABELS
-    channels: tuple[str, ...] = CHANNEL_NAMES
-    input: InputSpec
-    decide: Decision
-    metrics: dict[str, Score] = {}
-    reference: dict[str, Any] | None = None
-    provenance: dict[str, Any] = {}
-    limits: str
-
-    def __post_init__(self) -> None:
-        if self.labels != LABELS or self.channels != CHANNEL_NAMES:
-            raise ValueError("labels or channels are not lociscope's 28 labels and four channels, in their order")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +97,7 @@ def read_bundle(folder: Path | None = None) -> Bundle:
     check_onnx(files["model.onnx"], f"Bundle '{folder}': model.onnx")
     if "model.keras" in files:
         check_keras(files["model.keras"], f"Bundle '{folder}': model.keras")
-    card = _read_card(files["card.json"], f"Bundle '{folder}': card.json")
+    card = read_card(files["card.json"], f"Bundle '{folder}': card.json")
     selftest = _read_selftest(files["selftest.npz"], card, f"Bundle '{folder}': selftest.npz")
     identity = hashlib.sha256(manifest).hexdigest()
     return Bundle(folder, card, files["model.onnx"], selftest, identity, files.get("reference.npz"))
@@ -254,24 +177,6 @@ def write_bundle(folder: Path, card: Card, model: bytes, selftest: Selftest, ext
         for name, data in files.items():
             (part / name).write_bytes(data)
         (part / MANIFEST).write_text("".join(lines), encoding="utf-8")
-
-
-def card_bytes(card: Card) -> bytes:
-    """A card as it is written; raises LociscopeError where it holds what no card may hold."""
-    data = msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n"
-    _read_card(data, f"Card '{card.name}'")
-    return data
-
-
-def _read_card(data: bytes, what: str) -> Card:
-    try:
-        values = json.loads(data)
-        if not isinstance(values, dict):
-            raise TypeError(f"a JSON {type(values).__name__} where an object should be")
-        check_schema(values.get("schema"), SCHEMA, what)
-        return msgspec.json.decode(data, type=Card)
-    except DAMAGED as error:  # msgspec's errors are ValueErrors
-        raise LociscopeError(f"{what} is damaged ({error}). Make it again.") from error
 
 
 def _read_file(folder: Path, name: str) -> bytes:

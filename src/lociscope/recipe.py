@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lociscope.bundle import InputSpec
+from lociscope.card import InputSpec
 from lociscope.errors import MissingExtraError, UsageError
 from lociscope.storage import check_schema
 from lociscope.tomlfile import read_toml, sentence_of

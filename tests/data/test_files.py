@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lociscope.bundle import InputSpec
+from lociscope.card import InputSpec
 from lociscope.catalog import Catalog, Entry
 from lociscope.data import files
 from lociscope.data.files import open_files

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lociscope.bundle import InputSpec
+from lociscope.card import InputSpec
 from lociscope.catalog import Catalog, Entry
 from lociscope.data.pack import Packed, pack, prepare_catalog
 from lociscope.data.store import JOURNAL, PIXELS, Prepared, Stored

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lociscope.bundle import InputSpec
+from lociscope.card import InputSpec
 from lociscope.errors import LociscopeError
 from lociscope.images.extent import HPA_FIELD_UM, MOST_TILES, TOLERANCE, one_tile, tiles_of
 from lociscope.images.field import Field

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lociscope.bundle import InputSpec
+from lociscope.card import InputSpec
 from lociscope.images.extent import tiles_of
 from lociscope.images.quality import BLURRED_SLOPE, CUT_SHARE, measure, share_cut, warnings_of, warnings_of_input
 from lociscope.images.read import read_field

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lociscope.bundle import InputSpec
+from lociscope.card import InputSpec
 from lociscope.images.scale import full_scale, percentiles, prepare, resize
 
 PIXELS = np.random.default_rng(0).integers(0, 65536, (48, 60, 2), np.uint16)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lociscope.bundle import InputSpec
+from lociscope.card import InputSpec
 from lociscope.images.scale import prepare
 from lociscope.images.statistics import PER_CHANNEL, STATISTICS, measures_of, statistics_of
 from lociscope.simulate import draw_field

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import ProcessPoolExecutor
 
-    from lociscope.bundle import InputSpec
+    from lociscope.card import InputSpec
     from lociscope.catalog import Catalog
 
 _CHUNK = 4

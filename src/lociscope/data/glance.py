@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lociscope.bundle import InputSpec
+from lociscope.card import InputSpec
 from lociscope.data.likeness import SIDE, thumbnail
 from lociscope.errors import LociscopeError
 from lociscope.images.read import read_field

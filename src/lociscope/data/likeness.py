@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lociscope.bundle import InputSpec
+from lociscope.card import InputSpec
 from lociscope.images.scale import prepare
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from lociscope.bundle import InputSpec
+    from lociscope.card import InputSpec
     from lociscope.catalog import Catalog, Entry
     from lociscope.data.files import Files
 

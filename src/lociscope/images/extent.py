@@ -9,7 +9,7 @@ from lociscope.errors import LociscopeError
 from lociscope.images.scale import scaled
 
 if TYPE_CHECKING:
-    from lociscope.bundle import InputSpec
+    from lociscope.card import InputSpec
     from lociscope.images.field import Field
 
 HPA_FIELD_UM = 164.0

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lociscope.bundle import InputSpec
+from lociscope.card import InputSpec
 from lociscope.channels import BLUE, CHANNELS, GREEN, RED
 from lociscope.images.scale import prepare
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from lociscope.bundle import InputSpec
+    from lociscope.card import InputSpec
 
 FULL_SCALES = (255, 1023, 4095, 16383, 65535)
 """Largest values of the bit depths that cameras have; 12 bits in a 16-bit file are told by their maximum."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from lociscope.bundle import Bundle, Card, Decision, Score, Selftest, reference_bytes, write_bundle
+from lociscope.bundle import Bundle, Selftest, reference_bytes, write_bundle
+from lociscope.card import Card, Decision, Score
 from lociscope.decide.intervals import bootstrap
 from lociscope.decide.metrics import lrap, macro_auc, macro_average_precision, macro_f1
 from lociscope.decide.places import best_constant

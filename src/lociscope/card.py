@@ -1,0 +1,104 @@
+"""The card of a Bundle: what its model is, what it wants to see, and how it decides."""
+
+import json
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from lociscope.channels import CHANNEL_NAMES
+from lociscope.errors import LociscopeError
+from lociscope.labels import LABELS, N_LABELS
+from lociscope.storage import DAMAGED, check_schema
+
+SCHEMA = 1
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class InputSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the network wants to see of a field; `lociscope.images.scale.prepare` makes it.
+
+    Attributes:
+        height: Rows of the input, px.
+        width: Columns of the input, px.
+        field_um: Side of the part of the specimen that the input spans, µm.
+        low: Percentile of a channel that becomes 0.
+        high: Percentile of a channel that becomes 1.
+        floor: Least range of a channel, as a share of full scale.
+    """
+
+    height: Annotated[int, Meta(ge=8, le=4096)]
+    width: Annotated[int, Meta(ge=8, le=4096)]
+    field_um: Annotated[float, Meta(gt=0, le=1e6)] = 164.0
+    low: Annotated[float, Meta(ge=0, le=50)]
+    high: Annotated[float, Meta(ge=50, le=100)]
+    floor: Share
+
+    @property
+    def pixel_size(self) -> float:
+        """Side of an input pixel in µm."""
+        return self.field_um / self.width
+
+
+class Decision(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How probabilities become places."""
+
+    policy: str
+    thresholds: Annotated[tuple[Share, ...], Meta(min_length=N_LABELS, max_length=N_LABELS)]
+    calibration: dict[str, Any] | None = None
+    prior: tuple[float, ...] | None = None
+
+
+class Score(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A figure with its interval; `what` says on which fields, and how the interval was made."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    what: str
+
+
+class Card(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`card.json`: what the model is, what it needs, how it decides, and what it is not.
+
+    A msgspec Struct, not a pydantic model as elsewhere: every `lociscope predict` reads it, and importing pydantic
+    takes more than half as long as importing numpy and ONNX Runtime together (`benchmarks/startup.py`).
+    """
+
+    schema_: int = field(name="schema", default=SCHEMA)
+    name: str
+    version: str
+    created: str
+    licence: str
+    labels: tuple[str, ...] = LABELS
+    channels: tuple[str, ...] = CHANNEL_NAMES
+    input: InputSpec
+    decide: Decision
+    metrics: dict[str, Score] = {}
+    reference: dict[str, Any] | None = None
+    provenance: dict[str, Any] = {}
+    limits: str
+
+    def __post_init__(self) -> None:
+        if self.labels != LABELS or self.channels != CHANNEL_NAMES:
+            raise ValueError("labels or channels are not lociscope's 28 labels and four channels, in their order")
+
+
+def card_bytes(card: Card) -> bytes:
+    """A card as it is written; raises LociscopeError where it holds what no card may hold."""
+    data = msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n"
+    read_card(data, f"Card '{card.name}'")
+    return data
+
+
+def read_card(data: bytes, what: str) -> Card:
+    """A card of its bytes; raises LociscopeError, which names `what`, where they are no card of this schema."""
+    try:
+        values = json.loads(data)
+        if not isinstance(values, dict):
+            raise TypeError(f"a JSON {type(values).__name__} where an object should be")
+        check_schema(values.get("schema"), SCHEMA, what)
+        return msgspec.json.decode(data, type=Card)
+    except DAMAGED as error:  # msgspec's errors are ValueErrors
+        raise LociscopeError(f"{what} is damaged ({error}). Make it again.") from error
