@@ -256,11 +256,14 @@ def shortlist(league: dict[str, Any]) -> list[str]:
 
 def finalists(words: dict[str, Any], found: dict[str, Any]) -> str:
     """The last section: each model and seed, their ensembles, and what these gain, on every set."""
+    names = words.get("names", {})
+    order = dict.fromkeys(["label prior", *names, *found["models"]])
     lines = ["## Finalists", "", words["about"], ""]
     for key, (title, measures) in SETS.items():
         rows = [
-            (f"{words.get('names', {}).get(name, name)}{f', seed {seed}' if len(seeds) > 1 else ''}", scores[key])
-            for name, seeds in found["models"].items()
+            (f"{names.get(name, name)}{f', seed {seed}' if len(seeds) > 1 else ''}", scores[key])
+            for name in order
+            if (seeds := found["models"].get(name))
             for seed, scores in seeds.items()
             if key in scores
         ]
@@ -273,7 +276,7 @@ def finalists(words: dict[str, Any], found: dict[str, Any]) -> str:
                 cells = (scored(ensemble["scores"][key].get(each)) for each in measures)
                 lines.append(f"| **ensemble, seed {seed}** | {' | '.join(cells)} |")
                 cells = (gained(ensemble["gains"][key].get(each)) for each in measures)
-                lines.append(f"| gain over {ensemble['best']} | {' | '.join(cells)} |")
+                lines.append(f"| gain over {names.get(ensemble['best'], ensemble['best'])} | {' | '.join(cells)} |")
         lines.append("")
     return "\n".join([*lines, words["taught"], ""])
 
