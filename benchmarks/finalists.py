@@ -143,13 +143,11 @@ def report(folder: Path, names: list[str]) -> dict[str, Any]:
             f"Nothing was said by {unknown[0]!r}. Let benchmarks/outputs.py ask it first; there are {', '.join(known)}."
         )
     some = next(iter(next(iter(known.values())).values()))
-    prior = {"label prior": {"": _figures(scores(label_prior(some)))}}
+    models = {"label prior": {"": _figures(scores(label_prior(some)))}}
+    models |= {name: {seed: _figures(scores(sets)) for seed, sets in seeds.items()} for name, seeds in known.items()}
     common = sorted(set.intersection(*(set(known[name]) for name in names)))
-    return {
-        "models": prior
-        | {name: {seed: _figures(scores(sets)) for seed, sets in seeds.items()} for name, seeds in known.items()},
-        "ensembles": {seed: together({name: known[name][seed] for name in names}) for seed in common},
-    }
+    ensembles = {seed: together({name: known[name][seed] for name in names}) for seed in common}
+    return {"models": models, "ensembles": ensembles}
 
 
 def together(members: dict[str, dict[str, Said]]) -> dict[str, Any]:
