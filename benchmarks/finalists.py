@@ -1,6 +1,6 @@
 """Finalists on fields that nothing was chosen by: each seed, their ensemble, and where all of them fail.
 
-    python benchmarks/finalists.py OUTPUTS --ensemble NAME… [--json FILE]
+    python benchmarks/finalists.py OUTPUTS [--ensemble NAME…] [--json FILE]
 
 OUTPUTS is a folder of `benchmarks/outputs.py`, which says what the sets are. Macro-F1 is at one threshold for all
 classes, that of the best macro-F1 on `atlas_valid` for the two frozen parts, whose places are as frequent, and on
@@ -8,7 +8,7 @@ classes, that of the best macro-F1 on `atlas_valid` for the two frozen parts, wh
 all NAMEs have; the best single one of its members is chosen there, too, by macro average precision, before any other
 set is looked at. The label prior says of every field how frequent each place is where its threshold comes from.
 Intervals are 90 % bootstrap, specimens drawn whole; a gain is paired. In FILE, models that OUTPUTS does not have keep
-their figures.
+their figures, and so do ensembles where none is named.
 """
 
 import argparse
@@ -145,7 +145,7 @@ def report(folder: Path, names: list[str]) -> dict[str, Any]:
     some = next(iter(next(iter(known.values())).values()))
     models = {"label prior": {"": _figures(scores(label_prior(some)))}}
     models |= {name: {seed: _figures(scores(sets)) for seed, sets in seeds.items()} for name, seeds in known.items()}
-    common = sorted(set.intersection(*(set(known[name]) for name in names)))
+    common = sorted(set.intersection(*(set(known[name]) for name in names))) if names else []
     ensembles = {seed: together({name: known[name][seed] for name in names}) for seed in common}
     return {"models": models, "ensembles": ensembles}
 
@@ -188,13 +188,14 @@ def main(words: list[str]) -> int:
     """Scores, prints, and keeps the figures."""
     parser = argparse.ArgumentParser(prog="finalists.py", description=__doc__.split("\n", 1)[0])
     parser.add_argument("outputs", type=Path, help="what `benchmarks/outputs.py` made")
-    parser.add_argument("--ensemble", nargs="+", required=True, metavar="NAME", help="the shortlist")
+    parser.add_argument("--ensemble", nargs="+", default=[], metavar="NAME", help="the shortlist")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to keep the figures")
     given = parser.parse_args(words)
     found = report(given.outputs, given.ensemble)
     if given.json:
         if given.json.is_file():
-            found["models"] = json.loads(given.json.read_text(encoding="utf-8"))["models"] | found["models"]
+            earlier = json.loads(given.json.read_text(encoding="utf-8"))
+            found = {key: earlier[key] | figures for key, figures in found.items()}
         with replacing(given.json) as part:
             part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(table(found))

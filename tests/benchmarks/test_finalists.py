@@ -68,7 +68,7 @@ def test_every_seed_is_scored_and_the_figures_are_kept(
     script: Callable[..., Any], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = tmp_path / "kept.json"
-    kept.write_text('{"models": {"earlier": {"0": {}}, "good": {"2": {}}}}')
+    kept.write_text('{"models": {"earlier": {"0": {}}, "good": {"2": {}}}, "ensembles": {}}')
     assert script("finalists").main([str(folder), "--ensemble", "good", "--json", str(kept)]) == 0
     found = json.loads(kept.read_text())
     assert found["models"].pop("earlier") == {"0": {}}
@@ -77,6 +77,9 @@ def test_every_seed_is_scored_and_the_figures_are_kept(
     assert list(found["ensembles"]) == ["0", "1"]
     value = found["models"]["good"]["1"]["atlas_test"]["lrap"]["value"]
     assert f"lrap {value:.3f}" in capsys.readouterr().out
+    (folder / "good" / "0.npz").unlink()
+    assert script("finalists").main([str(folder), "--json", str(kept)]) == 0
+    assert json.loads(kept.read_text())["ensembles"] == found["ensembles"]
 
 
 def test_the_label_prior_says_how_frequent_each_place_is(script: Callable[..., Any]) -> None:
