@@ -151,7 +151,7 @@ def load_model(path: Path) -> Predict:
     scale = np.float32(255)
     return _network(
         recipe.data.input,
-        lambda inputs: np.asarray(network.predict_on_batch(inputs.astype(np.float32) / scale)["probabilities"]),
+        lambda inputs: network.predict_on_batch(inputs.astype(np.float32) / scale)["probabilities"],
     )
 
 

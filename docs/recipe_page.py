@@ -29,6 +29,9 @@ none, `activation` relu or tanh, `overlap` true or false, `groups` 1 or 2, `unit
 brought up to date |
 | `gapnet-pl` | `channels`, `width` 0.1–8, `activation` selu, relu or prelu, `norm` none or batch, `units` 16–8192, \
 `dropout` 0–0.9 | GapNet-PL, averages of filters at three depths; no map of evidence |
+| `pretrained` | `backbone` efficientnet-lite0 or a name of `keras.applications`, `weights` imagenet or none, `stem` \
+mean, yellow or zero, `stride` 16 or 32, `pooling`, `dropout` 0–0.9, `channels` | \
+[a network of ImageNet](../how-to/pretrained.md), its stem widened, with a head of ours |
 | `small` | `channels`, `width` 0.1–8, `pooling`, `dropout` 0–0.9 | a residual network for inputs of 256 px |
 | `features` | `head` linear, boosting or both, `strength` 0–100, `trees` 1–2000, `rate` 0–1, `leaves` 2–64, `blind` 0–1 | \
 no network: compartment features with logistic regression and boosted trees; of `[data]` it heeds `fields`, \

@@ -134,7 +134,6 @@ def test_every_recipe_key_is_named(load_script: Load) -> None:
     assert shown == load_script("docs/recipe_page").page(), "python docs/recipe_page.py > docs/reference/recipe.md"
 
 
-@pytest.mark.slow
 def test_every_network_and_option_is_named() -> None:
     import inspect
     from importlib import import_module

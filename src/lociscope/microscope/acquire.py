@@ -188,16 +188,16 @@ def _drive(
     camera.start()
     longest = plan.microscope.timeout_s + max(plan.channels.of(i).exposure_ms for i in range(len(CHANNEL_NAMES))) / 1000
     stalled = False
-    watching = True
-    while watching:
+    while True:
         try:  # around the whole loop: an interrupt comes between any two steps
             while camera.is_alive() and not stalled:
                 camera.join(POLL_S)
                 busy = engine.busy_since
                 stalled = busy is not None and time.monotonic() - busy > longest
-            watching = False
+            break
         except KeyboardInterrupt:
-            watching = not outcome.interrupted  # a second one does not wait for the camera
+            if outcome.interrupted:  # a second one does not wait for the camera
+                break
             outcome.interrupted = True
             steering.stop()
             runner.cancel()
