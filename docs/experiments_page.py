@@ -3,7 +3,8 @@
     python docs/experiments_page.py RUNS_DIR > docs/logbooks/experiments.md
     python docs/experiments_page.py > docs/logbooks/experiments.md
 
-The finalists' figures are those that `benchmarks/finalists.py … --json docs/logbooks/finalists.json` kept.
+The finalists' figures are those that `benchmarks/finalists.py … --json docs/logbooks/finalists.json` kept, those of
+cell lines left out those of `benchmarks/left_out.py … --json docs/logbooks/left_out.json`.
 
 The first gathers the figures of all Runs in RUNS_DIR (as `lociscope compare` does; networks whose cost is not kept in
 their Run are loaded once) and keeps them in docs/logbooks/experiments.json, where experiments that have no Run in
@@ -29,6 +30,7 @@ HERE = Path(__file__).parent
 WORDS = HERE / "experiments.toml"
 FIGURES = HERE / "logbooks" / "experiments.json"
 FINALISTS = HERE / "logbooks" / "finalists.json"
+LEFT_OUT = HERE / "logbooks" / "left_out.json"
 MEASURES = {"macro_f1": "macro-F1", "macro_average_precision": "average precision", "lrap": "LRAP", "macro_auc": "AUC"}
 HEAD = """# Experiments
 
@@ -118,9 +120,11 @@ def page(words: list[dict[str, Any]] | None = None, figures: dict[str, Any] | No
     """The whole page, by default of what is kept."""
     known = json.loads(FIGURES.read_text(encoding="utf-8")) if figures is None else figures
     parts = [HEAD, *(section(each, known.get(each["title"])) for each in words or read_words())]
-    if figures is None and FINALISTS.is_file():
-        words_of = tomllib.loads(WORDS.read_text(encoding="utf-8"))["finalists"]
-        parts.append(finalists(words_of, json.loads(FINALISTS.read_text(encoding="utf-8"))))
+    if figures is None:
+        words_of = tomllib.loads(WORDS.read_text(encoding="utf-8"))
+        for name, file, make in (("finalists", FINALISTS, finalists), ("left_out", LEFT_OUT, left_out)):
+            if file.is_file():
+                parts.append(make(words_of[name], json.loads(file.read_text(encoding="utf-8"))))
     return "\n".join(parts)
 
 
@@ -255,7 +259,7 @@ def shortlist(league: dict[str, Any]) -> list[str]:
 
 
 def finalists(words: dict[str, Any], found: dict[str, Any]) -> str:
-    """The last section: each model and seed, their ensembles, and what these gain, on every set."""
+    """The finalists: each model and seed, their ensembles, and what these gain, on every set."""
     names = words.get("names", {})
     order = dict.fromkeys(["label prior", *names, *found["models"]])
     lines = ["## Finalists", "", words["about"], ""]
@@ -279,6 +283,20 @@ def finalists(words: dict[str, Any], found: dict[str, Any]) -> str:
                 lines.append(f"| gain over {names.get(ensemble['best'], ensemble['best'])} | {' | '.join(cells)} |")
         lines.append("")
     return "\n".join([*lines, words["taught"], ""])
+
+
+def left_out(words: dict[str, Any], found: dict[str, Any]) -> str:
+    """The last section: what a cell line costs that was not seen, over all lines and by line, the largest first."""
+    titles = "folds by specimen | folds by cell line | gain"
+    lines = ["## One cell line left out", "", words["about"], "", f"| all lines | {titles} |", "|---|---:|---:|---:|"]
+    for key, gain in found["gains"].items():
+        cells = [scored(found[of][key]) for of in ("others", "left_out")]
+        lines.append(f"| {MEASURES[key]} | {' | '.join(cells)} | {gained(gain)} |")
+    lines += ["", f"| LRAP of the line | fields | {titles} |", "|---|---:|---:|---:|---:|"]
+    for name, each in sorted(found["lines"].items(), key=lambda item: -item[1]["fields"]):
+        cells = [scored(each[of]) for of in ("others", "left_out")]
+        lines.append(f"| {name} | {each['fields']:,} | {' | '.join(cells)} | {gained(each['gain'])} |")
+    return "\n".join([*lines, "", words["taught"], ""])
 
 
 def main(arguments: list[str]) -> int:

@@ -99,6 +99,25 @@ def test_finalists_are_told_seed_by_seed_with_what_the_ensemble_gains(script: Mo
     assert not [line for line in lines if "dictionary" in line]  # nobody measured it
 
 
+def test_lines_left_out_are_told_the_largest_first(script: ModuleType) -> None:
+    def figure(value: float, low: float) -> dict[str, Any]:
+        return {"value": value, "low": low, "high": value + 0.1, "n": 90}
+
+    both = {"others": figure(0.7, 0.6), "left_out": figure(0.5, 0.4)}
+    found = {name: {"lrap": each} for name, each in both.items()} | {
+        "gains": {"lrap": figure(-0.2, -0.3)},
+        "lines": {
+            "BJ": both | {"fields": 222, "gain": figure(0.01, -0.02)},
+            "U-2 OS": both | {"fields": 3254, "gain": figure(-0.3, -0.4)},
+        },
+    }
+    lines = script.left_out({"about": "About.", "taught": "Taught."}, found).splitlines()
+    assert lines[6] == "| LRAP | 0.700 (0.600–0.800) | 0.500 (0.400–0.600) | **−0.200** (−0.300 to −0.100) |"
+    assert lines[10].startswith("| U-2 OS | 3,254 | 0.700 (0.600–0.800) | 0.500 (0.400–0.600) | **−0.300** (−0.400 to")
+    assert lines[11].endswith("| +0.010 (−0.020 to 0.110) |")
+    assert lines[-1] == "Taught."
+
+
 def test_a_base_that_is_not_there(script: ModuleType, runs: Path) -> None:
     with pytest.raises(LociscopeError, match=r"The base '09' is none of 01-published"):
         script.gather([{"folder": "lenet", "title": "LeNet", "base": "09"}], runs)

@@ -1,0 +1,119 @@
+r"""What it costs a network to meet a cell line that it never saw: folds that leave lines out beside folds that do not.
+
+    python benchmarks/left_out.py OTHERS LEFT_OUT --catalog CATALOG [--json FILE]
+
+OTHERS and LEFT_OUT are folders of `lociscope train --folds` with one recipe over the same fields, in as many folds, so
+that both learn from about as many fields: those of OTHERS are bound by specimen, those of LEFT_OUT by cell line, which
+CATALOG tells. The figures of the logbook, over 15 lines of the catalog that `benchmarks/experiments.py` makes:
+
+    lociscope split drawn.parquet --group specimen --folds 15 -o specimens.parquet
+    lociscope split drawn.parquet --group cell_line --folds 15 -o lines.parquet
+    lociscope train lenet5 --set train.epochs=5 --set train.rare=0.05 --set train.precision=mixed_bfloat16 \
+        --catalog specimens.parquet --folds 15 -o runs/specimens
+    lociscope train lenet5 … --catalog lines.parquet --folds 15 -o runs/lines
+    python benchmarks/left_out.py runs/specimens runs/lines --catalog lines.parquet
+
+Scores are out-of-fold, as in `lociscope compare`: macro-F1 at one cross-fitted threshold; 90 % bootstrap intervals,
+specimens drawn whole; gains are paired.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lociscope.catalog import Catalog
+from lociscope.decide.intervals import bootstrap, paired_bootstrap
+from lociscope.decide.metrics import lrap
+from lociscope.errors import LociscopeError, UsageError
+from lociscope.report.candidates import Candidate, read_candidate
+from lociscope.report.page import interval, number
+from lociscope.report.rows import figure
+from lociscope.report.standings import leagues_of
+from lociscope.storage import replacing
+
+LEVEL = 0.9
+
+
+def report(others: Path, left_out: Path, lines: dict[str, str]) -> dict[str, Any]:
+    """All figures: of both folders, of each line, and what leaving out changes.
+
+    Args:
+        others: Folds that leave out no line.
+        left_out: Folds that do.
+        lines: The cell line of each field.
+
+    Raises:
+        UsageError: The two were not trained over the same fields, or the line of one is unknown.
+    """
+    pair = [read_candidate(others, "others"), read_candidate(left_out, "left out")]
+    leagues = leagues_of(pair)
+    if len(leagues) > 1:
+        raise UsageError(f"'{others}' and '{left_out}' speak of different fields. Train both from one Catalog.")
+    unknown = next((each for each in pair[0].ids if not lines.get(each)), None)
+    if unknown is not None:
+        raise UsageError(f"The Catalog has no line of the field '{unknown}'. Give the one that the folds learned from.")
+    base, other = leagues[0].standings
+    of_field = np.array([lines[each] for each in pair[0].ids])
+    return {
+        "fields": leagues[0].fields,
+        "folds": [len(each.runs) for each in pair],
+        "others": {name: figure(each) for name, each in base.figures.items()},
+        "left_out": {name: figure(each) for name, each in other.figures.items()},
+        "gains": {name: figure(each) for name, each in other.gains.items()},
+        "lines": {str(line): by_line(pair, of_field == line) for line in np.unique(of_field)},
+    }
+
+
+def by_line(pair: list[Candidate], rows: np.ndarray) -> dict[str, Any]:
+    """LRAP of both on the fields of one line, and the gain."""
+    truth, groups = pair[0].truth[rows], None if pair[0].groups is None else pair[0].groups[rows]
+    theirs, ours = (each.probability[rows] for each in pair)
+    return {
+        "fields": int(rows.sum()),
+        "others": figure(bootstrap(lrap, truth, theirs, groups=groups, level=LEVEL)),
+        "left_out": figure(bootstrap(lrap, truth, ours, groups=groups, level=LEVEL)),
+        "gain": figure(paired_bootstrap(lrap, truth, ours, theirs, groups=groups, level=LEVEL)),
+    }
+
+
+def table(found: dict[str, Any]) -> str:
+    """The figures, for the terminal."""
+    lines = [f"{found['fields']} fields, {' and '.join(map(str, found['folds']))} folds"]
+    rows = [(name, found["others"][name], found["left_out"][name], found["gains"][name]) for name in found["gains"]]
+    rows += [
+        (f"lrap, {line} ({each['fields']})", each["others"], each["left_out"], each["gain"])
+        for line, each in found["lines"].items()
+    ]
+    for name, *figures in rows:
+        cells = (f"{number(each['value'], 3)} ({interval(each['low'], each['high'], 3)})" for each in figures)
+        lines.append(f"  {name:30} {'  '.join(cells)}")
+    return "\n".join(lines)
+
+
+def main(words: list[str]) -> int:
+    """Scores, prints, and keeps the figures."""
+    parser = argparse.ArgumentParser(prog="left_out.py", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("others", type=Path, help="folds bound by specimen")
+    parser.add_argument("left_out", type=Path, help="folds bound by cell line")
+    parser.add_argument("--catalog", type=Path, required=True, help="says which line a field is of")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to keep the figures")
+    given = parser.parse_args(words)
+    lines = {entry.id: entry.cell_line or "" for entry in Catalog.read(given.catalog)}
+    found = report(given.others, given.left_out, lines)
+    if given.json:
+        with replacing(given.json) as part:
+            part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(table(found))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except LociscopeError as error:
+        print(f"left_out: {error}", file=sys.stderr)
+        sys.exit(int(error.exit_code))
