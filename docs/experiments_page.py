@@ -24,6 +24,7 @@ from lociscope.report.candidates import in_words
 from lociscope.report.page import NOTHING, interval, number
 from lociscope.report.rows import figure, rows_of
 from lociscope.report.standings import League, leagues_of
+from lociscope.run import Folds
 from lociscope.storage import replacing
 
 HERE = Path(__file__).parent
@@ -76,7 +77,7 @@ def folders_of(experiment: dict[str, Any], runs: Path) -> list[Path]:
         return [runs / name for name in experiment["runs"]]
     folder = runs / str(experiment["folder"])
     return sorted(
-        each for each in folder.glob("*") if (each / "recipe.toml").is_file() or (each / "folds.json").is_file()
+        each for each in folder.glob("*") if (each / "recipe.toml").is_file() or (each / Folds.FILE).is_file()
     )
 
 

@@ -1,9 +1,9 @@
-"""The Run: the folder of one training."""
+"""The Run: the folder of one training; and the Folds of one recipe, a folder of Runs."""
 
 import csv
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,7 +11,7 @@ from lociscope.catalog import read_labels
 from lociscope.errors import LociscopeError
 from lociscope.predictions import Predictions
 from lociscope.recipe import Recipe
-from lociscope.storage import parse_model
+from lociscope.storage import parse_model, replacing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -191,3 +191,33 @@ class Run:
 def _score(said: dict[str, Any]) -> dict[str, float]:
     """One measure; null is what could not be measured."""
     return {key: float("nan" if said[key] is None else said[key]) for key in ("value", "low", "high", "n")}
+
+
+class Folds(BaseModel):
+    """`folds.json`: what the folds in a folder are of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    FILE: ClassVar[str] = "folds.json"
+
+    schema_: int = Field(SCHEMA, alias="schema")
+    k: int = Field(ge=1, description="How many folds.")
+    catalog: str | None = Field(None, description="sha256 of the Catalog; null where the fields are drawn.")
+
+    @classmethod
+    def read(cls, folder: "Path") -> Self | None:
+        """Of a folder; None where it holds no folds.
+
+        Raises:
+            LociscopeError: The file is damaged, or of a newer schema.
+        """
+        path = folder / cls.FILE
+        return parse_model(path.read_bytes(), cls, SCHEMA, f"'{path}'") if path.is_file() else None
+
+    def write(self, folder: "Path") -> None:
+        """Makes the folder a folder of folds."""
+        with replacing(folder / self.FILE) as part:
+            part.write_text(self.model_dump_json(by_alias=True) + "\n", encoding="utf-8")
+
+    def runs(self, folder: "Path") -> list[Run]:
+        """The Runs `fold0`, …, begun or not."""
+        return [Run(folder / f"fold{number}") for number in range(self.k)]

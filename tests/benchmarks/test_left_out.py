@@ -24,9 +24,8 @@ def script(load_script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyP
 @pytest.fixture
 def catalog(tmp_path: Path) -> Path:
     """Two lines: HeLa has the first third of the fields."""
-    planes = {"red": "r.png", "green": "g.png", "blue": "b.png"}
     entries = [
-        Entry(f"v0-{number:03d}", (1,), **planes, cell_line="HeLa" if number < FIELDS // 3 else "U-2 OS")
+        Entry(f"v0-{number:03d}", (1,), cell_line="HeLa" if number < FIELDS // 3 else "U-2 OS")
         for number in range(FIELDS)
     ]
     Catalog.of(entries, tmp_path).write(tmp_path / "lines.parquet")

@@ -7,8 +7,8 @@ import pytest
 
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS
-from lociscope.run import Run
-from lociscope.training.folds import FILE, Folds, claim_folds, join_folds
+from lociscope.run import Folds, Run
+from lociscope.training.folds import claim_folds, join_folds
 from lociscope.training.record import keep_predictions
 
 
@@ -58,6 +58,6 @@ def test_a_folder_of_other_folds_or_of_something_else(tmp_path: Path) -> None:
     ("text", "said"), [("{", "is damaged"), ('{"schema": 2, "k": 2, "catalog": null}', "has schema 2, newer than 1")]
 )
 def test_a_damaged_list_of_folds(tmp_path: Path, text: str, said: str) -> None:
-    (tmp_path / FILE).write_text(text)
+    (tmp_path / Folds.FILE).write_text(text)
     with pytest.raises(LociscopeError, match=said):
         claim_folds(tmp_path, Folds(k=2, catalog=None))

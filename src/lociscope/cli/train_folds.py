@@ -31,7 +31,8 @@ def fit_folds(
         The fields that could not be read.
     """
     from lociscope.catalog import digest_of
-    from lociscope.training.folds import Folds, claim_folds, join_folds
+    from lociscope.run import Folds
+    from lociscope.training.folds import claim_folds, join_folds
 
     digest = None if catalog is None else digest_of(catalog)
     runs = claim_folds(folder, Folds(k=folds, catalog=digest))

@@ -1,6 +1,5 @@
 """What is compared: Runs, and folders of folds with their out-of-fold Predictions, each read as one candidate."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,7 @@ import numpy as np
 from lociscope.decide.checks import checked_probability
 from lociscope.errors import LociscopeError
 from lociscope.labels import to_multi_hot
-from lociscope.run import Run
-from lociscope.storage import check_schema
+from lociscope.run import Folds, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -19,9 +17,6 @@ if TYPE_CHECKING:
     from lociscope.models.cost import Cost
     from lociscope.recipe import Recipe
 
-FOLDS = "folds.json"
-"""Tells a folder of `lociscope train --folds`."""
-FOLDS_SCHEMA = 1
 OF_NO_EFFECT = ("schema", "note")
 """Keys of a recipe that change nothing."""
 NOTHING = "–"
@@ -126,18 +121,8 @@ def read_candidate(folder: Path, name: str) -> Candidate:
 
 def _runs(folder: Path) -> tuple[Run, ...]:
     """The one Run, or those of the folds; all finished."""
-    about = folder / FOLDS
-    if not about.is_file():
-        return (Run.open(folder),)
-    try:
-        values = json.loads(about.read_text(encoding="utf-8"))
-        check_schema(values.get("schema"), FOLDS_SCHEMA, f"'{about}'")
-        number = int(values["k"])
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise LociscopeError(f"'{about}' cannot be read ({error}). Train the folds again.") from error
-    if number < 1:
-        raise LociscopeError(f"'{about}' names {number} folds. Train the folds again.")
-    return tuple(Run.open(folder / f"fold{each}") for each in range(number))
+    folds = Folds.read(folder)
+    return (Run.open(folder),) if folds is None else tuple(Run.open(run.folder) for run in folds.runs(folder))
 
 
 def _size(run: Run) -> int:

@@ -3,32 +3,17 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
 from lociscope.decide.intervals import Interval, bootstrap
 from lociscope.decide.metrics import lrap, macro_average_precision, macro_f1
 from lociscope.decide.places import best_constant
 from lociscope.errors import LociscopeError
 from lociscope.labels import to_multi_hot
-from lociscope.run import Run
-from lociscope.storage import parse_model, replacing
+from lociscope.run import Folds, Run
 from lociscope.training.record import keep_predictions
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-SCHEMA = 1
-FILE = "folds.json"
-
-
-class Folds(BaseModel):
-    """`folds.json`: what the folds in a folder are of."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    schema_: int = Field(SCHEMA, alias="schema")
-    k: int = Field(description="How many folds.")
-    catalog: str | None = Field(description="sha256 of the Catalog; null where the fields are drawn.")
 
 
 def claim_folds(folder: "Path", wanted: Folds) -> list[Run]:
@@ -42,19 +27,17 @@ def claim_folds(folder: "Path", wanted: Folds) -> list[Run]:
     Raises:
         LociscopeError: The folder holds other folds, or something else.
     """
-    path = folder / FILE
-    found = parse_model(path.read_bytes(), Folds, SCHEMA, f"'{path}'") if path.is_file() else None
+    found = Folds.read(folder)
     if found is not None:
-        begun = any((folder / f"fold{number}").exists() for number in range(found.k))
+        begun = any(run.folder.exists() for run in found.runs(folder))
         if begun and found != wanted:
             what = f"{found.k} folds" if found.k != wanted.k else "folds of other fields"
             raise LociscopeError(f"'{folder}' holds {what}. Name another folder with -o.")
     elif folder.exists() and any(each.name[0] != "." for each in folder.iterdir()):
         raise LociscopeError(f"'{folder}' exists and holds no folds. Name another folder with -o.")
     if found != wanted:
-        with replacing(path) as part:
-            part.write_text(wanted.model_dump_json(by_alias=True) + "\n", encoding="utf-8")
-    return [Run(folder / f"fold{number}") for number in range(wanted.k)]
+        wanted.write(folder)
+    return wanted.runs(folder)
 
 
 def join_folds(folder: "Path", runs: list[Run]) -> dict[str, Interval]:
