@@ -45,6 +45,9 @@ PARTS = {
 """The functions that build each network but for its head."""
 HEAD_PARTS = ("lociscope.models.heads:places_head", "lociscope.models.heads:_pooled")
 TAUGHT = "## What the iterations taught\n"
+NEXT = """
+Next: [train](../how-to/train.md) one of your own with a thing changed, [compare](../how-to/compare.md) the two, or let [tune](../how-to/tune.md) search.
+"""
 
 INTRODUCTIONS = {
     "lenet5": """# LeNet-5, layer by layer
@@ -52,14 +55,14 @@ INTRODUCTIONS = {
 LeNet-5 (LeCun, Bottou, Bengio and Haffner, *Gradient-based learning applied to document recognition*, 1998) read the digits on cheques. Its idea is
 still that of every network here: small filters that are the same everywhere (convolution), a coarser grid that forgets where exactly something was
 (pooling), and the same again on what the first filters found. `lenet5-1998` is the network as published, carried to four channels and 28 places;
-`lenet5` keeps its layers and renews each choice: ReLU for tanh, batch normalisation, maximum for trainable subsampling, and a head that says for each
-position which place it shows.
+`lenet5` keeps the order of its layers and renews each choice: 16 and 32 maps for 6 and 16 in C1 and C3, a stride of 2 in C1, ReLU for tanh, batch
+normalisation, maximum for trainable subsampling, full for partial connection, and a head that says for each position which place it shows.
 """,
     "alexnet": """# AlexNet, layer by layer
 
 AlexNet (Krizhevsky, Sutskever and Hinton, *ImageNet classification with deep convolutional neural networks*, 2012) won ImageNet with five convolutions
 and three dense layers, ReLU, dropout and two graphics cards, each of which held half of the maps. `alexnet-2012` is the network as published, groups
-and response normalisation included; `alexnet` keeps five convolutions and their poolings and renews the rest.
+and response normalisation included; `alexnet` keeps five convolutions and the first two of their three poolings and renews the rest.
 """,
     "pretrained": """# A pre-trained network, modified
 
@@ -165,12 +168,12 @@ def write_page(name: str, run: Run, docs: Path) -> None:
     }.items():
         picture.save(docs / "images" / "networks" / f"{name}-{kind}.png", optimize=True)
     (docs / "networks").mkdir(exist_ok=True)
-    text = page(name, recipe, network.count_params(), facts)
+    text = page(name, recipe, network.count_params(), facts, f"{run.folder.parent.name}/{run.folder.name}")
     (docs / "networks" / f"{name}.md").write_text(text, encoding="utf-8")
 
 
-def page(name: str, recipe: Recipe, parameters: int, facts: list[LayerFacts]) -> str:
-    """The words of one network's page."""
+def page(name: str, recipe: Recipe, parameters: int, facts: list[LayerFacts], run: str) -> str:
+    """The words of one network's page; `run` is what the pictures are of."""
     size, field_um = recipe.data.size, recipe.data.input.field_um
     options = ", ".join(f"`{key} = {json.dumps(value)}`" for key, value in recipe.network.options.items())
     stains = ", ".join(
@@ -178,12 +181,17 @@ def page(name: str, recipe: Recipe, parameters: int, facts: list[LayerFacts]) ->
     )
     places = " and ".join(LABELS[place].lower() for place in SHOWN_PLACES)
     wider = any(each.seen is not None and each.seen > size for each in facts)
+    spread = (
+        " Here a position can depend on the whole field: the map says\nwhere the evidence is summed, not where the protein is."
+        if wider
+        else ""
+    )
     code = "\n\n\n".join(code_of(part) for part in PARTS[name])
     head = "\n\n\n".join(code_of(part) for part in HEAD_PARTS)
     return f"""{INTRODUCTIONS[name]}
 The network below is `{name}` at {size} px with {options or "its defaults"}: {parameters:,} parameters,
 {sum(each.macs for each in facts) / 1e6:,.0f} million multiply-accumulates (MMAC) for a field. [Experiments](../logbooks/experiments.md) gives its scores and those of
-all other iterations. One of the same layers is trained by
+all other iterations; the pictures are of `{run}`. Another network of the same layers is trained by
 
 {command(name, recipe)}
 
@@ -203,7 +211,7 @@ All networks end in the same head: a 1 × 1 convolution makes a map of evidence 
 
 What a position *sees* is the part of the field that it can depend on, by window and stride of all layers before it: at {size} px a pixel is
 {field_um / size:.2f} µm. Nuclei are 9–18 µm wide, nucleoli 1–3 µm, and a vesicle is below 1 µm. {"What is more than the field's " + str(size) + " px lies in the padding. " if wider else ""}Activations,
-normalisation, padding and dropout are left out: they change no shape.
+normalisation, padding and dropout are left out: they change no shape. Batch normalisation has the parameters that are missing from the sum.
 
 {layer_table(facts)}
 
@@ -220,22 +228,22 @@ stands the protein with a square as large as what the position in its middle see
 
 ![Feature maps](../images/networks/{name}-maps.png)
 
-## Where it looks
+## Where its evidence stands
 
 Two simulated fields, {places}: the field, its protein, and the evidence for both places, red for and blue against, on one scale a row; the number is the
-probability that comes out. The logit of a place is pooled from its map, so this is the decision itself, not an explanation after the fact.
+probability that comes out. The logit of a place is pooled from its map, so this is what the decision is made of, not an explanation after the fact.{spread}
 
 ![Evidence](../images/networks/{name}-evidence.png)
 
 {TAUGHT}
 {taught(name)}
-"""
+{NEXT}"""
 
 
 def renew(file: Path) -> None:
     """Writes what the iterations taught into a page that is there."""
     text = file.read_text(encoding="utf-8").partition(TAUGHT)[0]
-    file.write_text(f"{text}{TAUGHT}\n{taught(file.stem)}\n", encoding="utf-8")
+    file.write_text(f"{text}{TAUGHT}\n{taught(file.stem)}\n{NEXT}", encoding="utf-8")
 
 
 def main(words: list[str], docs: Path = DOCS) -> int:

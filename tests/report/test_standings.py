@@ -132,7 +132,10 @@ def test_a_shortlist_prefers_those_that_err_differently(make_run: Make) -> None:
     assert {each.name for each in found.members} == {"a", "b"}
     assert sum(each.share for each in found.members) == pytest.approx(1)
     assert all(each.chosen == 5 for each in found.members)
-    assert found.best in ("a", "b")
+    assert found.best == max((a, b), key=lambda each: float(macro_average_precision(a.truth, each.probability))).name
+    best = {"a": a, "b": b}[found.best].probability
+    gain = found.figures["lrap"].value - float(lrap(a.truth, best))
+    assert found.gains["lrap"].value == pytest.approx(gain)
     assert found.gains["macro_average_precision"].low > 0
     assert found.figures["macro_average_precision"].value > float(macro_average_precision(a.truth, a.probability))
 

@@ -114,9 +114,10 @@ def alexnet_2012(size: int, channels: str = "RGBY", grouped: bool = True, units:
        larger map, whose evidence is averaged. At 227 px there is one position, so evidence does not say where.
     3. 28 independent sigmoids for a softmax over 1000: several places can be true at once; their biases start at the
        prior, their weights as Keras draws them.
-    4. `units` below 4096 make a bundle that is easier to send: of 56.9 million parameters fc6 and fc7 hold 54.5.
-    5. Whatever optimiser, batch and augmentation the recipe names, for SGD with momentum 0.9, decay 0.0005, batches of
-       128 and colours shifted along their principal components.
+    4. `units` below 4096 make a bundle that is easier to send: of 57.0 million parameters fc6 and fc7 hold 54.5.
+    5. Whatever optimiser, schedule, batch and augmentation the recipe names, for SGD with momentum 0.9, decay 0.0005, a
+       rate divided by ten by hand, batches of 128, random crops, mirror images and colours shifted along their
+       principal components; one view for the mean of ten when it predicts.
 
     Args:
         size: Side of the input in px, at least 67.

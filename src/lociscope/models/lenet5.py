@@ -109,9 +109,11 @@ def lenet5_1998(size: int, channels: str = "RGBY") -> keras.Model:
     1. Four input channels for one (C1 has 606 parameters for 156), in 0–1 for −0.1…1.175.
     2. Any size from 32 px up: C5 and F6 stand at each position, as in the paper's own replicated networks
        (section VII), and their evidence is averaged.
-    3. 28 independent sigmoids for ten distances to codes: several places can be true at once.
-    4. Keras' Glorot initialisation for uniform ±2.4/fan-in, and whatever optimiser the recipe names for the
-       paper's stochastic diagonal Levenberg–Marquardt.
+    3. 28 independent sigmoids for ten distances to codes: several places can be true at once; their biases start at
+       the prior.
+    4. Keras' Glorot initialisation for uniform ±2.4/fan-in, and ¼ for the coefficients of S2 and S4.
+    5. Whatever loss, optimiser, batch and augmentation the recipe names, for the paper's criterion on distances
+       (section II.C) and stochastic diagonal Levenberg–Marquardt, one pattern at a time.
 
     Args:
         size: Side of the input in px, at least 32.
@@ -141,9 +143,9 @@ def lenet5(
 ) -> keras.Model:
     """LeNet-5 with each choice brought up to date: C1, S2, C3, S4, C5, F6 remain.
 
-    ReLU for tanh, batch normalisation before it, maximum for trainable subsampling, full for partial
-    connection, same for valid padding, C5 and F6 as convolutions with dropout, and a head that pools the
-    evidence of all positions. The options take single choices back.
+    ReLU for tanh, batch normalisation before it, maximum for trainable subsampling, full for partial connection,
+    16 and 32 maps for 6 and 16 in C1 and C3, same for valid padding, C5 and F6 as convolutions with dropout, and a
+    head that pools the evidence of all positions. The options take single choices back.
 
     Args:
         size: Side of the input in px.

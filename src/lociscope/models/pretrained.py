@@ -69,14 +69,15 @@ def pretrained(
 
 
 def widened(kernel: np.ndarray, channels: str = LETTERS, stem: str = "mean") -> np.ndarray:
-    """The first kernel for our channels, such that a field whose channels are all alike is seen as a grey picture.
+    """The first kernel for our channels, of one for red, green and blue.
 
     Red, green and blue are the colours in which microtubules, protein and nucleus are shown, and keep ImageNet's
     kernels for them: filters of opposed colours then tell one stain from another, which a stem with the same kernel
     four times could not, and the protein gets green, to which networks of photographs attend most. The fourth, ER,
     gets their `mean`: it is seen as brightness. `yellow` is the mean of red and green, the colour in which it is
-    shown; `zero` lets the network begin blind to it, as a yardstick. All four are scaled by ¾, so that the sum of
-    what comes in stays the same. The kernels of colours that are not looked at are shared out evenly.
+    shown; `zero` lets the network begin blind to it. With `mean` and `yellow` all four are scaled by ¾, so that about
+    as much comes in: with `mean` a field whose channels are all alike is seen exactly as a grey picture. The kernels
+    of colours that are not looked at are shared out evenly.
 
     Args:
         kernel: (h, w, 3, maps) for red, green and blue.

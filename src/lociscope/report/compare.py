@@ -134,7 +134,7 @@ def _suggestion(league: "League") -> list[str]:
     members = ", ".join(each.name for each in found.members)
     return [
         f"Greedy selection combines {members}: it gains {number(more.value, 3)} in "
-        f"average precision ({interval(more.low, more.high, 3)}{sure}) over the best one alone, chosen in the same way."
+        f"average precision ({interval(more.low, more.high, 3)}{sure}) over {found.best} alone."
     ]
 
 

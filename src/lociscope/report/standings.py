@@ -20,7 +20,6 @@ from lociscope.decide.places import GRID
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lociscope.decide.ensemble import Combiner
     from lociscope.decide.metrics import ClassMetric, RowMetric
     from lociscope.report.candidates import Candidate
 
@@ -65,16 +64,14 @@ class Shortlist:
 
     Attributes:
         members: Those with a vote, the heaviest first.
-        best: The one of least log loss, which stands for the best one alone.
+        best: The one of the highest macro average precision, chosen on all fields, which favours it.
         figures: Scores of the combination on fields that did not choose it.
-        alone: Those of the best one alone, chosen and calibrated in the same folds: it may be another one in each.
-        gains: What the combination has more than that; paired.
+        gains: What the combination has more than the best one alone; paired.
     """
 
     members: list[Member]
     best: str
     figures: dict[str, Interval]
-    alone: dict[str, Interval]
     gains: dict[str, Interval]
 
 
@@ -252,27 +249,20 @@ def shortlist_of(members: "Sequence[Candidate]", truth: np.ndarray, groups: np.n
     if len(members) < 2 or len(truth) < FEWEST or units < FOLDS:
         return None
     stack = np.stack([each.probability for each in members])
-    weight = _weights(truth, stack, "greedy")
-    best = int(_weights(truth, stack, "best").argmax())
+    weight = np.abs(fit_ensemble(truth, stack, "greedy").weights_).mean(axis=1)
+    best = max(members, key=lambda each: float(macro_average_precision(truth, each.probability)))
     fold = stratified_folds(truth, FOLDS, SEED, groups)
     chosen = np.zeros(len(members), int)
-    combined, alone = np.empty(truth.shape), np.empty(truth.shape)
+    combined = np.empty(truth.shape)
     for train, kept in splits(fold):
         greedy = fit_ensemble(truth[train], stack[:, train], "greedy")
         chosen += greedy.weights_.any(axis=1)
         combined[kept] = greedy.predict(stack[:, kept])
-        alone[kept] = fit_ensemble(truth[train], stack[:, train], "best").predict(stack[:, kept])
-    ours, theirs = (_Resampled.of(truth, each, groups) for each in (combined, alone))
+    ours, alone = (_Resampled.of(truth, each, groups) for each in (combined, best.probability))
     found = [
         Member(each.name, float(share), int(times))
-        for each, share, times in zip(members, weight, chosen, strict=True)
+        for each, share, times in zip(members, weight / weight.sum(), chosen, strict=True)
         if share > 0
     ]
     heaviest_first = sorted(found, key=lambda each: -each.share)
-    return Shortlist(heaviest_first, members[best].name, ours.figures(), theirs.figures(), ours.over(theirs))
-
-
-def _weights(truth: np.ndarray, stack: np.ndarray, combiner: "Combiner") -> np.ndarray:
-    """Each member's mean share of the weight over classes."""
-    mean = np.abs(fit_ensemble(truth, stack, combiner).weights_).mean(axis=1)
-    return np.asarray(mean / mean.sum())
+    return Shortlist(heaviest_first, best.name, ours.figures(), ours.over(alone))
