@@ -102,6 +102,11 @@ def layer_table(facts: list[LayerFacts]) -> str:
     return "\n".join(lines)
 
 
+def ending(name: str) -> str:
+    """The last of a page: what the iterations taught, and where to go."""
+    return f"{TAUGHT}\n{taught(name)}\n{NEXT}"
+
+
 def taught(name: str) -> str:
     """Each iteration, what it gained and the verdict, then what they taught: as far as written down."""
     experiment = next(each for each in logbook.read_words() if each.get("folder") == name)
@@ -235,15 +240,13 @@ probability that comes out. The logit of a place is pooled from its map, so this
 
 ![Evidence](../images/networks/{name}-evidence.png)
 
-{TAUGHT}
-{taught(name)}
-{NEXT}"""
+{ending(name)}"""
 
 
 def renew(file: Path) -> None:
-    """Writes what the iterations taught into a page that is there."""
+    """Writes what the iterations taught, and what follows, into a page that is there."""
     text = file.read_text(encoding="utf-8").partition(TAUGHT)[0]
-    file.write_text(f"{text}{TAUGHT}\n{taught(file.stem)}\n{NEXT}", encoding="utf-8")
+    file.write_text(text + ending(file.stem), encoding="utf-8")
 
 
 def main(words: list[str], docs: Path = DOCS) -> int:
