@@ -1,14 +1,14 @@
 """Finalists on fields that nothing was chosen by: each seed, their ensemble, and where all of them fail.
 
-    python benchmarks/finalists.py OUTPUTS [--ensemble NAME…] [--json FILE]
+    python benchmarks/finalists.py OUTPUTS [--ensemble NAME…]… [--json FILE]
 
 OUTPUTS is a folder of `benchmarks/outputs.py`, which says what the sets are. Macro-F1 is at one threshold for all
 classes, that of the best macro-F1 on `atlas_valid` for the two frozen parts, whose places are as frequent, and on
 `valid` for the strangers. An ensemble is fitted on `valid` as `lociscope ensemble fit` does it, one of each seed that
-all NAMEs have; the best single one of its members is chosen there, too, by macro average precision, before any other
-set is looked at. The label prior says of every field how frequent each place is where its threshold comes from.
-Intervals are 90 % bootstrap, specimens drawn whole; a gain is paired. In FILE, models that OUTPUTS does not have keep
-their figures, and so do ensembles where none is named.
+all NAMEs have, where one with a single seed stands in each; the best single one of its members is chosen there, too,
+by macro average precision, before any other set is looked at. The label prior says of every field how frequent each
+place is where its threshold comes from. Intervals are 90 % bootstrap, specimens drawn whole; a gain is paired. In FILE,
+models that OUTPUTS does not have keep their figures, and so do ensembles that are not named.
 """
 
 import argparse
@@ -132,12 +132,12 @@ def best_single(members: dict[str, dict[str, Said]]) -> str:
 # === Telling ===
 
 
-def report(folder: Path, names: list[str]) -> dict[str, Any]:
-    """All figures: of each model and seed, of the ensemble of each seed, and what it gains."""
+def report(folder: Path, shortlists: list[list[str]]) -> dict[str, Any]:
+    """All figures: of each model and seed, of each shortlist's ensemble of each seed, and what it gains."""
     known: dict[str, dict[str, dict[str, Said]]] = {}
     for path in sorted(folder.glob("*/*.npz")):
         known.setdefault(path.parent.name, {})[path.stem] = read(path)
-    unknown = [name for name in names if name not in known]
+    unknown = [name for names in shortlists for name in names if name not in known]
     if unknown:
         raise UsageError(
             f"Nothing was said by {unknown[0]!r}. Let benchmarks/outputs.py ask it first; there are {', '.join(known)}."
@@ -145,9 +145,20 @@ def report(folder: Path, names: list[str]) -> dict[str, Any]:
     some = next(iter(next(iter(known.values())).values()))
     models = {"label prior": {"": _figures(scores(label_prior(some)))}}
     models |= {name: {seed: _figures(scores(sets)) for seed, sets in seeds.items()} for name, seeds in known.items()}
-    common = sorted(set.intersection(*(set(known[name]) for name in names))) if names else []
-    ensembles = {seed: together({name: known[name][seed] for name in names}) for seed in common}
+    ensembles = {
+        "+".join(names): {seed: together(members) for seed, members in by_seed(known, names).items()}
+        for names in shortlists
+    }
     return {"models": models, "ensembles": ensembles}
+
+
+def by_seed(known: dict[str, dict[str, dict[str, Said]]], names: list[str]) -> dict[str, dict[str, dict[str, Said]]]:
+    """The members of each seed that all have; one that has a single seed stands in each."""
+    several = [set(known[name]) for name in names if len(known[name]) > 1] or [set(known[name]) for name in names]
+    return {
+        seed: {name: known[name].get(seed) or next(iter(known[name].values())) for name in names}
+        for seed in sorted(set.intersection(*several))
+    }
 
 
 def together(members: dict[str, dict[str, Said]]) -> dict[str, Any]:
@@ -171,8 +182,9 @@ def table(found: dict[str, Any]) -> str:
     """The values, for the terminal."""
     lines = []
     rows = [(f"{name}/{seed}", of) for name, seeds in found["models"].items() for seed, of in seeds.items()]
-    for seed, ensemble in found["ensembles"].items():
-        rows += [(f"ensemble/{seed}", ensemble["scores"]), (f"  gain over {ensemble['best']}", ensemble["gains"])]
+    for name, seeds in found["ensembles"].items():
+        for seed, ensemble in seeds.items():
+            rows += [(f"{name}/{seed}", ensemble["scores"]), (f"  gain over {ensemble['best']}", ensemble["gains"])]
     for title, of in rows:
         lines.append(title)
         for name, scored in of.items():
@@ -188,7 +200,7 @@ def main(words: list[str]) -> int:
     """Scores, prints, and keeps the figures."""
     parser = argparse.ArgumentParser(prog="finalists.py", description=__doc__.split("\n", 1)[0])
     parser.add_argument("outputs", type=Path, help="what `benchmarks/outputs.py` made")
-    parser.add_argument("--ensemble", nargs="+", default=[], metavar="NAME", help="the shortlist")
+    parser.add_argument("--ensemble", nargs="+", action="append", default=[], metavar="NAME", help="a shortlist")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to keep the figures")
     given = parser.parse_args(words)
     found = report(given.outputs, given.ensemble)

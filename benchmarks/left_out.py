@@ -2,14 +2,15 @@ r"""What it costs a network to meet a cell line that it never saw: folds that le
 
     python benchmarks/left_out.py OTHERS LEFT_OUT --catalog CATALOG [--json FILE]
 
-OTHERS and LEFT_OUT are folders of `lociscope train --folds` with one recipe over the same fields, in as many folds, so
-that both learn from about as many fields: those of OTHERS are bound by specimen, those of LEFT_OUT by cell line, which
-CATALOG tells. The figures of the logbook, over 15 lines of the catalog that `benchmarks/experiments.py` makes:
+OTHERS and LEFT_OUT are folders of `lociscope train --folds` with one recipe over the same fields: the folds of OTHERS
+are bound by specimen, those of LEFT_OUT by cell line, which CATALOG tells. Both should learn from about as many fields:
+where three lines hold most of them, five folds by specimen learn from as many as the folds by line do, field by field.
+The figures of the logbook, over 15 lines of the catalog that `benchmarks/experiments.py` makes:
 
-    lociscope split drawn.parquet --group specimen --folds 15 -o specimens.parquet
+    lociscope split drawn.parquet --group specimen --folds 5 -o specimens.parquet
     lociscope split drawn.parquet --group cell_line --folds 15 -o lines.parquet
     lociscope train lenet5 --set train.epochs=5 --set train.rare=0.05 --set train.precision=mixed_bfloat16 \
-        --catalog specimens.parquet --folds 15 -o runs/specimens
+        --catalog specimens.parquet --folds 5 -o runs/specimens
     lociscope train lenet5 … --catalog lines.parquet --folds 15 -o runs/lines
     python benchmarks/left_out.py runs/specimens runs/lines --catalog lines.parquet
 
@@ -61,11 +62,18 @@ def report(others: Path, left_out: Path, lines: dict[str, str]) -> dict[str, Any
     return {
         "fields": leagues[0].fields,
         "folds": [len(each.runs) for each in pair],
+        "learned": [learned(each) for each in pair],
         "others": {name: figure(each) for name, each in base.figures.items()},
         "left_out": {name: figure(each) for name, each in other.figures.items()},
         "gains": {name: figure(each) for name, each in other.gains.items()},
         "lines": {str(line): by_line(pair, of_field == line) for line in np.unique(of_field)},
     }
+
+
+def learned(folds: Candidate) -> int:
+    """Fields that a network learned from, on average over the fields that it speaks of."""
+    counted = [run.environment().fields for run in folds.runs]
+    return round(sum(each["train"] * each["valid"] for each in counted) / sum(each["valid"] for each in counted))
 
 
 def by_line(pair: list[Candidate], rows: np.ndarray) -> dict[str, Any]:
@@ -82,7 +90,8 @@ def by_line(pair: list[Candidate], rows: np.ndarray) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> str:
     """The figures, for the terminal."""
-    lines = [f"{found['fields']} fields, {' and '.join(map(str, found['folds']))} folds"]
+    folds, learned_from = (" and ".join(map(str, found[key])) for key in ("folds", "learned"))
+    lines = [f"{found['fields']} fields, {folds} folds, which learned from {learned_from} fields on average"]
     rows = [(name, found["others"][name], found["left_out"][name], found["gains"][name]) for name in found["gains"]]
     rows += [
         (f"lrap, {line} ({each['fields']})", each["others"], each["left_out"], each["gain"])

@@ -279,10 +279,14 @@ def finalists(words: dict[str, Any], found: dict[str, Any]) -> str:
             continue
         lines += [f"| {title} | {' | '.join(SHORT[each] for each in measures)} |", f"|---|{'---:|' * len(measures)}"]
         lines += [f"| {name} | {' | '.join(scored(scores.get(each)) for each in measures)} |" for name, scores in rows]
-        for seed, ensemble in found["ensembles"].items():
+        for title, seed, ensemble in (
+            (words.get("ensembles", {}).get(members, members), *each)
+            for members, seeds in found["ensembles"].items()
+            for each in seeds.items()
+        ):
             if key in ensemble["scores"]:
                 cells = (scored(ensemble["scores"][key].get(each)) for each in measures)
-                lines.append(f"| **ensemble, seed {seed}** | {' | '.join(cells)} |")
+                lines.append(f"| **{title}, seed {seed}** | {' | '.join(cells)} |")
                 cells = (gained(ensemble["gains"][key].get(each)) for each in measures)
                 lines.append(f"| gain over {names.get(ensemble['best'], ensemble['best'])} | {' | '.join(cells)} |")
         lines.append("")

@@ -84,17 +84,20 @@ def test_finalists_are_told_seed_by_seed_with_what_the_ensemble_gains(script: Mo
     found = {
         "models": {"small": {"0": figures(0.5, 0.4), "1": figures(0.52, 0.42)}, "alexnet": {"0": figures(0.6, 0.5)}},
         "ensembles": {
-            "0": {
-                "members": ["small", "alexnet"], "best": "alexnet", "combiner": "stacked",
-                "scores": figures(0.65, 0.6), "gains": figures(0.05, 0.01),
+            "small+alexnet": {
+                "0": {
+                    "members": ["small", "alexnet"], "best": "alexnet", "combiner": "stacked",
+                    "scores": figures(0.65, 0.6), "gains": figures(0.05, 0.01),
+                }
             }
         },
     }  # fmt: skip
-    words = {"about": "About.", "taught": "Taught.", "names": {"small": "Small"}}
+    names = {"names": {"small": "Small"}, "ensembles": {"small+alexnet": "both together"}}
+    words = {"about": "About.", "taught": "Taught.", **names}
     lines = script.finalists(words, found).splitlines()
     assert "| Small, seed 1 | 0.520 (0.420–0.620) | 0.520 (0.420–0.620) | 0.520 (0.420–0.620) |" in lines[7]
     assert lines[8].startswith("| alexnet | 0.600")
-    assert lines[9].startswith("| **ensemble, seed 0** | 0.650 (0.600–0.750) |")
+    assert lines[9].startswith("| **both together, seed 0** | 0.650 (0.600–0.750) |")
     assert lines[10].startswith("| gain over alexnet | **+0.050** (0.010–0.150) |")
     assert not [line for line in lines if "dictionary" in line]  # nobody measured it
 

@@ -50,9 +50,12 @@ def folder(script: Callable[[str], ModuleType], tmp_path: Path) -> Path:
 
 
 def test_models_whose_errors_are_their_own_are_better_together(script: Callable[..., Any], folder: Path) -> None:
-    found = script("finalists").report(folder, ["good", "other"])
-    assert list(found["ensembles"]) == ["0"]
-    ensemble = found["ensembles"]["0"]
+    found = script("finalists").report(folder, [["good", "other"], ["other"]])
+    assert {name: list(seeds) for name, seeds in found["ensembles"].items()} == {
+        "good+other": ["0", "1"],
+        "other": ["0"],
+    }
+    ensemble = found["ensembles"]["good+other"]["0"]
     assert ensemble["best"] == "good"
     for name in ("atlas_test", "atlas_lines", "strangers"):
         single = found["models"]["good"]["0"][name]["macro_average_precision"]
@@ -74,7 +77,7 @@ def test_every_seed_is_scored_and_the_figures_are_kept(
     assert found["models"].pop("earlier") == {"0": {}}
     known = {"label prior": [""], "good": ["0", "1"], "other": ["0"]}
     assert {name: sorted(seeds) for name, seeds in found["models"].items()} == known
-    assert list(found["ensembles"]) == ["0", "1"]
+    assert list(found["ensembles"]["good"]) == ["0", "1"]
     value = found["models"]["good"]["1"]["atlas_test"]["lrap"]["value"]
     assert f"lrap {value:.3f}" in capsys.readouterr().out
     (folder / "good" / "0.npz").unlink()
@@ -93,7 +96,7 @@ def test_the_label_prior_says_how_frequent_each_place_is(script: Callable[..., A
 
 def test_a_model_that_said_nothing_is_named(script: Callable[..., Any], folder: Path) -> None:
     with pytest.raises(UsageError, match=r"'lenet'.*good, other"):
-        script("finalists").report(folder, ["good", "lenet"])
+        script("finalists").report(folder, [["good", "lenet"]])
 
 
 def test_a_set_is_opened_once_per_model(

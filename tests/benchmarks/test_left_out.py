@@ -3,13 +3,14 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from lociscope.catalog import Catalog, Entry
 from lociscope.errors import UsageError
 from lociscope.report import standings
+from lociscope.run import Folds
 
 Make = Callable[..., Path]
 FIELDS = 60
@@ -40,6 +41,7 @@ def test_what_leaving_out_costs_is_told_of_all_and_of_each_line(
     assert script.main([str(others), str(left_out), "--catalog", str(catalog), "--json", str(kept)]) == 0
     found = json.loads(kept.read_text())
     assert found["fields"] == FIELDS
+    assert found["learned"] == [540, 540]
     assert found["gains"]["macro_average_precision"]["high"] < 0
     for key, gain in found["gains"].items():
         difference = found["left_out"][key]["value"] - found["others"][key]["value"]
@@ -49,6 +51,18 @@ def test_what_leaving_out_costs_is_told_of_all_and_of_each_line(
     weighted = sum(each["fields"] * each["gain"]["value"] for each in found["lines"].values()) / FIELDS
     assert weighted == pytest.approx(found["gains"]["lrap"]["value"], abs=2e-3)
     assert "lrap, U-2 OS (40)" in capsys.readouterr().out
+
+
+def test_fields_learned_from_are_averaged_over_the_fields_spoken_of(script: ModuleType, tmp_path: Path) -> None:
+    for number, (train, valid) in enumerate(((100, 300), (380, 20))):
+        (tmp_path / f"fold{number}").mkdir()
+        environment = {
+            "schema": 1, "created": "", "seed": 0, "git": None, "versions": {}, "machine": "", "data": "",
+            "data_hash": "", "fields": {"train": train, "valid": valid}, "parameters": 1,
+        }  # fmt: skip
+        (tmp_path / f"fold{number}" / "environment.json").write_text(json.dumps(environment))
+    folds = SimpleNamespace(runs=Folds(k=2).runs(tmp_path))
+    assert script.learned(folds) == round((100 * 300 + 380 * 20) / 320)
 
 
 def test_folds_of_other_fields_and_a_field_of_no_line_are_named(
