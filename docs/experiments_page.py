@@ -75,9 +75,10 @@ def gather(words: list[dict[str, Any]], runs: Path) -> dict[str, Any]:
 
 
 def folders_of(experiment: dict[str, Any], runs: Path) -> list[Path]:
-    """The Runs of an experiment, in order."""
+    """The Runs of an experiment, in order; none where not one of them is there."""
     if "runs" in experiment:
-        return [runs / name for name in experiment["runs"]]
+        named = [runs / name for name in experiment["runs"]]
+        return named if any(each.is_dir() for each in named) else []
     folder = runs / str(experiment["folder"])
     return sorted(
         each for each in folder.glob("*") if (each / "recipe.toml").is_file() or (each / Folds.FILE).is_file()
