@@ -7,10 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["fixtures.bundles", "fixtures.runs", "fixtures.scripts"]
 
 CHECKOUT = Path(__file__).parents[1]
+
+# A property is about answers, not about seconds, which a busy machine has fewer of.
+settings.register_profile("lociscope", deadline=None)
+settings.load_profile("lociscope")
 
 # A shell's background jobs are born deaf to Ctrl-C, and so would be the commands that the tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

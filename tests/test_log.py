@@ -59,7 +59,7 @@ def test_what_is_kept_is_read_back(log: PredictionLog) -> None:
     assert before <= datetime.fromisoformat(read.times[0]) <= datetime.now(UTC)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(name=st.text(st.characters(codec="utf-8"), min_size=1), value=st.floats(0, 1, width=32))
 def test_any_name_and_probability_comes_back(tmp_path_factory: pytest.TempPathFactory, name: str, value: float) -> None:
     made = predictions([name])

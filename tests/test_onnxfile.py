@@ -270,7 +270,7 @@ def test_every_beginning_of_a_model_is_checked_or_refused(name: str) -> None:
 SAMPLES = [model.SerializeToString() for model in (*VALID.values(), *(model for model, _ in REFUSED.values()))]
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 @given(
     st.sampled_from(SAMPLES), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=4)
 )

@@ -21,7 +21,7 @@ def table(n: int, groups: int, seed: int, classes: int = 6) -> tuple[np.ndarray,
 
 
 @given(st.integers(10, 80), st.integers(5, 20), st.integers(0, 100), st.integers(2, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_group_is_in_two_parts_and_every_field_in_one(n: int, groups: int, seed: int, folds: int) -> None:
     labels, named = table(n, groups, seed)
     part = deal(labels, named, [1 / folds] * folds, seed)
@@ -30,7 +30,7 @@ def test_no_group_is_in_two_parts_and_every_field_in_one(n: int, groups: int, se
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_order_of_the_rows_does_not_matter(seed: int) -> None:
     labels, named = table(60, 15, 3)
     order = np.random.default_rng(seed).permutation(60)

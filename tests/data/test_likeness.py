@@ -61,7 +61,7 @@ def test_a_changed_field_is_found_among_others(change: Callable[[np.ndarray], np
 
 
 @given(st.integers(0, 10_000), st.sampled_from([6, 16, 40]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_different_fields_are_not_alike(seed: int, grain: int) -> None:
     fields = np.stack([thumbnail(field(seed + number, grain)) for number in range(10)])
     assert alike(fields) == []

@@ -34,7 +34,7 @@ def test_repeats_follow_the_rarest_class() -> None:
 
 
 @given(st.integers(5, 60), st.integers(0, 99), st.floats(0.01, 1), st.floats(1, 10))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_every_field_comes_as_often_as_it_should(n: int, seed: int, share: float, most: float) -> None:
     y = labels(n, seed)
     order = Order.of(y, Train(rare=share, most_repeats=most, seed=seed))

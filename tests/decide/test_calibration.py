@@ -63,7 +63,7 @@ def test_firm_shrinkage_makes_all_shapes_alike() -> None:
         assert np.ptp(a) == np.ptp(b) == 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(METHODS), st.integers(2, 60))
 def test_every_map_is_monotone_and_stays_within_0_and_1(seed: int, method: Method, n: int) -> None:
     rng = np.random.default_rng(seed)

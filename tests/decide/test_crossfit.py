@@ -9,7 +9,7 @@ from lociscope.decide.crossfit import out_of_fold, splits, stratified_folds
 from lociscope.errors import LociscopeError
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32 - 1), st.integers(5, 80), st.integers(2, 5))
 def test_folds_are_of_equal_size_and_cover_every_row_once(seed: int, n: int, k: int) -> None:
     truth = np.random.default_rng(seed).random((n, 4)) < [0.02, 0.1, 0.3, 0.6]

@@ -86,7 +86,7 @@ def test_shrunk_lies_between_searched_and_expected_nearer_as_data_grow() -> None
     np.testing.assert_allclose(firm, cut["expected"], rtol=1e-3)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.sampled_from(POLICIES))
 def test_every_policy_gives_cuts_within_0_and_1_and_the_same_ones_again(seed: int, n: int, policy: str) -> None:
     rng = np.random.default_rng(seed)

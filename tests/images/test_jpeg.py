@@ -69,7 +69,7 @@ def test_cut_short_anywhere_it_is_refused() -> None:
 WHOLE = written(SMOOTH[:16, :16])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), min_size=1, max_size=4))
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_random_bytes_are_read_or_refused(changes: list[tuple[int, int]]) -> None:

@@ -148,7 +148,7 @@ def test_a_bomb_in_the_text(tmp_path: Path) -> None:
 WHOLE = png(5, 5, bytes(range(30)), chunk(b"tEXt", b"a\0b"), chunk(b"pHYs", bytes(9)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), max_size=4))
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_random_bytes_are_read_or_refused(

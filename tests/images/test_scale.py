@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lociscope.card import InputSpec
@@ -38,7 +38,6 @@ def test_shrinking_is_the_exact_mean_over_the_area(kind: type[np.number], size: 
     np.testing.assert_allclose(small, area_mean(pixels, *size), rtol=2e-6, atol=1e-6)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 24), st.integers(1, 24), st.integers(1, 24), st.integers(1, 24))
 def test_the_mean_stays_and_a_constant_stays(rows: int, columns: int, height: int, width: int) -> None:
     pixels = PIXELS[:rows, :columns]
@@ -79,7 +78,6 @@ def fields() -> st.SearchStrategy[np.ndarray]:
     return st.builds(make, st.integers(0, 10_000), st.integers(8, 40))
 
 
-@settings(deadline=None)
 @given(fields(), st.integers(8, 40))
 def test_bit_depths_of_one_picture_agree_to_one_grey_level(eight: np.ndarray, size: int) -> None:
     wanted = spec(size, size)

@@ -70,7 +70,7 @@ def test_the_depth_of_the_file_does_not_matter(field: np.ndarray, change: Callab
     np.testing.assert_allclose(list(measured(change(field)).values()), list(measured(field).values()), atol=0.05)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(4))))
 def test_any_field_has_finite_statistics(pixels: np.ndarray) -> None:
     assert np.isfinite(list(measured(pixels).values())).all()

@@ -375,7 +375,7 @@ SMALL = [
 ]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(SMALL), st.lists(st.tuples(st.integers(0, 1500), st.integers(0, 255)), min_size=1, max_size=5))
 @pytest.mark.filterwarnings("ignore")
 def test_random_bytes_are_read_or_refused(data: bytes, changes: list[tuple[int, int]]) -> None:

@@ -106,7 +106,7 @@ def write(tmp_path: Path) -> Callable[[bytes], Path]:
 A = np.arange(24, dtype="<f4").reshape(2, 3, 4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.dictionaries(
         st.text(st.characters(codec="utf-8"), max_size=12),
@@ -258,7 +258,7 @@ def test_a_pickle_of_tuples_in_tuples_costs_nothing(write: Callable[[bytes], Pat
             read_torch(write(checkpoint({"a": A}, state)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_any_cut_or_changed_byte_is_a_sentence_or_the_same_tensors(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

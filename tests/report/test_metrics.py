@@ -87,7 +87,7 @@ def test_what_is_not_defined_is_null() -> None:
     assert all(each.f1 is None and each.average_precision is None for each in made.classes)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(1, 30), st.integers(0, 1000))
 def test_metrics_come_back_from_their_file(tmp_path_factory: pytest.TempPathFactory, n: int, seed: int) -> None:
     path = tmp_path_factory.mktemp("metrics") / "metrics.json"

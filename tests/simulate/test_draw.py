@@ -9,7 +9,6 @@ CANVAS = Canvas(64, 0.5)
 
 
 @given(y=st.floats(0.3, 31.7), x=st.floats(0.3, 31.7), weight=st.floats(0.1, 9))
-@settings(deadline=None)
 def test_a_point_keeps_its_weight_and_its_place(y: float, x: float, weight: float) -> None:
     picture = CANVAS.points(np.array([y]), np.array([x]), np.array([weight]))
     rows, columns = np.mgrid[:64, :64]
@@ -19,7 +18,7 @@ def test_a_point_keeps_its_weight_and_its_place(y: float, x: float, weight: floa
 
 
 @given(y=st.floats(-1e4, 1e4), x=st.floats(-1e4, 1e4), radius=st.floats(0.01, 40), stretch=st.floats(1, 30))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_stamps_may_lie_anywhere(y: float, x: float, radius: float, stretch: float) -> None:
     picture = CANVAS.discs(np.array([y]), np.array([x]), radius, 1.0, stretch=stretch)
     assert picture.shape == (64, 64)

@@ -85,7 +85,7 @@ def test_dividing_places_bring_dividing_cells() -> None:
 
 
 @given(index=st.integers(0, 2**31), seed=st.integers(0, 2**31), size=st.sampled_from([64, 96, 129]))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_equal_arguments_give_equal_pixels(index: int, seed: int, size: int) -> None:
     one, two = (draw_field(index, seed=seed, size=size) for _ in range(2))
     assert np.array_equal(one.pixels, two.pixels)
