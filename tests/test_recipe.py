@@ -149,6 +149,8 @@ def test_recipes_that_are_not_there_or_no_text(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=said) as caught:
             Recipe.read(name)
         assert caught.value.exit_code is Exit.USAGE
+    (tmp_path / "r.toml").write_bytes(b"\xef\xbb\xbf[train]\nepochs = 7\n")  # as a Windows editor saves it
+    assert Recipe.read(str(tmp_path / "r.toml")).train.epochs == 7
     (tmp_path / "r.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="is no TOML"):
         Recipe.read(str(tmp_path / "r.toml"))

@@ -78,11 +78,24 @@ def test_a_damaged_environment(run: Run, text: str, said: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["epoch,loss\n1.0,x\n", "epoch,loss\n1.0\n", "epoch\n1.0,2.0\n", "epoch\n\xff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("epoch,loss\n1.0,x\n", "epoch,loss\n1.0\n", "epoch\n1.0,2.0\n", "epoch\n\xff"),
+        *("epoch,loss,vloss\n1.0,1.0,1.0\n", "epoch,loss,val_loss\ninf,1.0,1.0\n"),
+    ],
+)
 def test_a_damaged_history(run: Run, text: str) -> None:
     run.history_file.write_text(text, encoding="latin-1")
     with pytest.raises(LociscopeError, match=r"history\.csv cannot be read"):
         run.history()
+
+
+def test_labels_come_in_the_order_of_the_fields(run: Run) -> None:
+    run.truth_file.write_text("Id,Target\na,0 16\nb,3\n")
+    assert run.labels_of(["b", "a"]) == [(3,), (0, 16)]
+    with pytest.raises(LociscopeError, match=r"has no label of 'c', so it cannot be scored\. Train again"):
+        run.labels_of(["a", "c"])
 
 
 def test_missing_files(run: Run) -> None:

@@ -40,7 +40,7 @@ class Data(_Section):
     low: float = Field(0.5, ge=0, le=50, description="Percentile of a channel that becomes 0.")
     high: float = Field(99.9, ge=50, le=100, description="Percentile of a channel that becomes 1.")
     floor: float = Field(0.04, ge=0, le=1, description="Least range of a channel, as a share of full scale.")
-    fields: int = Field(4000, ge=2, description="Simulated fields drawn where no Catalog is given.")
+    fields: int = Field(4000, ge=2, le=10_000_000, description="Simulated fields drawn where no Catalog is given.")
     drawn_size: int = Field(256, ge=64, le=2048, description="Side in px at which they are drawn.")
     seed: int = Field(0, ge=0, description="Seed of the simulated fields and of the split.")
     balance: float = Field(

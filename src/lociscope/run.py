@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -14,9 +15,12 @@ from lociscope.recipe import Recipe
 from lociscope.storage import parse_model, replacing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 SCHEMA = 1
+LOSSES = {"epoch", "loss", "val_loss"}
+"""What every row of a history tells."""
 
 
 class Environment(BaseModel):
@@ -141,9 +145,12 @@ class Run:
         """
         try:
             with self.history_file.open(newline="", encoding="utf-8") as lines:
-                return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(lines)]
-        except (OSError, ValueError, TypeError, csv.Error) as error:
+                rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(lines)]
+            if any(not row.keys() >= LOSSES or not math.isfinite(row["epoch"]) for row in rows):
+                raise ValueError(f"a row lacks one of {', '.join(sorted(LOSSES))}")
+        except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
             raise LociscopeError(f"Run '{self.folder}': history.csv cannot be read ({error}). Train again.") from error
+        return rows
 
     def predictions(self) -> Predictions:
         """Predictions of the fields that the training did not see."""
@@ -152,6 +159,20 @@ class Run:
     def truth(self) -> dict[str, tuple[int, ...]]:
         """Labels of the fields that the training did not see, by id."""
         return read_labels(self.truth_file)
+
+    def labels_of(self, ids: "Iterable[str]") -> list[tuple[int, ...]]:
+        """Labels of fields that the training did not see, in their order.
+
+        Raises:
+            LociscopeError: The Run has none of one of them.
+        """
+        known, wanted = self.truth(), list(ids)
+        unknown = next((each for each in wanted if each not in known), None)
+        if unknown is not None:
+            raise LociscopeError(
+                f"Run '{self.folder}' has no label of '{unknown}', so it cannot be scored. Train again."
+            )
+        return [known[each] for each in wanted]
 
     def groups(self) -> dict[str, str]:
         """Specimen, antibody or own name of the same fields, by id; empty in a Run of before they were kept.

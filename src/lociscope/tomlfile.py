@@ -26,7 +26,7 @@ def read_toml(name: str, shipped: Path, kind: str) -> dict[str, Any]:
     """
     path = Path(name) if name.endswith(".toml") else shipped / f"{name}.toml"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         known = [each.stem for each in shipped.glob("*.toml")]
         raise UsageError(f"No {kind} '{name}' ({error.strerror}).{nearest(name, known)}") from error

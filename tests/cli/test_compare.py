@@ -57,6 +57,12 @@ def test_what_is_broken_is_listed_and_the_rest_goes_on(make_run: Make, lociscope
         assert reason in page
 
 
+def test_the_page_is_no_table(make_run: Make, lociscope: Say) -> None:
+    said = lociscope("compare", make_run("a"), "-o", "a.html", "--csv", "a.html")
+    assert (said.code, Path("a.html").exists()) == (2, False)
+    assert "'a.html' cannot be both the page and the table" in said.err
+
+
 def test_nothing_to_compare(lociscope: Say, tmp_path: Path) -> None:
     said = lociscope("compare", tmp_path, tmp_path / "x", "-o", "out.html")
     assert said.code == 1

@@ -32,11 +32,11 @@ def truth(tmp_path: Path) -> Path:
     return path
 
 
-def evaluate(*words: object) -> str:
+def evaluate(*words: object, code: int = 0) -> str:
     done = CliRunner().invoke(app, ["evaluate", *map(str, words)])
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception
-    assert done.exit_code == 0
+    assert done.exit_code == code
     return done.stdout
 
 
@@ -57,7 +57,8 @@ def test_rows_without_a_label_are_left_out(tmp_path: Path, truth: Path) -> None:
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["fields"] == 4
 
 
-def test_a_bundle_on_a_catalog_shows_its_fields(tmp_path: Path, tiny_bundle: Path) -> None:
+def write_catalog(tmp_path: Path) -> Path:
+    """The fields of `TRUTH`."""
     entries = []
     rng = np.random.default_rng(0)
     for name, target in TRUTH.items():
@@ -65,10 +66,37 @@ def test_a_bundle_on_a_catalog_shows_its_fields(tmp_path: Path, tiny_bundle: Pat
         red, green, blue, yellow = (plane.name for plane in planes)
         entries.append(Entry(name, target, red, green, blue, yellow))
     Catalog.of(entries, tmp_path).write(tmp_path / "catalog.parquet")
+    return tmp_path / "catalog.parquet"
+
+
+def test_a_bundle_on_a_catalog_shows_its_fields(tmp_path: Path, tiny_bundle: Path) -> None:
+    write_catalog(tmp_path)
     evaluate(tiny_bundle, tmp_path / "catalog.parquet", "-o", tmp_path / "out")
     page = (tmp_path / "out" / "report.html").read_text()
     assert page.count("data:image/jpeg") >= len(TRUTH)
     assert Predictions.read(tmp_path / "out" / "predictions.parquet").ids == list(TRUTH)
+
+
+def test_fields_that_fail_are_listed_and_the_rest_scored(
+    tmp_path: Path, tiny_bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    catalog, out = write_catalog(tmp_path), tmp_path / "out"
+    (tmp_path / "b_green.png").write_text("no picture")
+    evaluate(tiny_bundle, catalog, "-o", out, code=3)
+    assert json.loads((out / "metrics.json").read_text())["fields"] == 3
+    assert "b," in (out / "predictions.failures.csv").read_text()
+    for path in tmp_path.glob("*.png"):
+        path.unlink()
+    with pytest.raises(LociscopeError, match=r"No field of .* could be predicted\. The first: "):
+        evaluate(tiny_bundle, catalog, "-o", tmp_path / "other")
+
+
+def test_a_picture_that_cannot_be_shown_does_not_keep_the_report(tmp_path: Path) -> None:
+    catalog = write_catalog(tmp_path)
+    (tmp_path / "c_red.png").write_text("no picture")
+    predictions().write(tmp_path / "p.csv")
+    evaluate(tmp_path / "p.csv", catalog, "-o", tmp_path / "out")
+    assert "Not shown, for it could not be read: c." in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_truth_of_other_fields(tmp_path: Path, truth: Path) -> None:
@@ -91,3 +119,4 @@ def test_a_bundle_needs_fields(tmp_path: Path, tiny_bundle: Path, truth: Path) -
 def test_what_is_no_subject(tmp_path: Path, truth: Path) -> None:
     with pytest.raises(LociscopeError, match="is no Run"):
         evaluate(tmp_path, truth, "-o", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 
 from lociscope.catalog import Catalog
+from lociscope.cli.train import alone, read_failures
+from lociscope.errors import LociscopeError
 from lociscope.run import Run
 
 Command = Callable[..., tuple[int, str, str]]
@@ -54,6 +56,21 @@ def test_a_finished_run_says_so_and_changes_nothing(lociscope: Command, training
     assert (code, out) == (3, f"{folder}\n")
     assert err == f"'{folder}' is finished already\n{first.err}"
     assert contents(folder) == before
+
+
+def test_two_do_not_train_in_one_folder(tmp_path: Path) -> None:
+    with alone(tmp_path / "run"), pytest.raises(LociscopeError, match="is being trained by another process"):
+        with alone(tmp_path / "run"):
+            pass
+    with alone(tmp_path / "run"):
+        pass
+
+
+def test_a_list_of_failures_that_is_none(tmp_path: Path) -> None:
+    for text in (b"id;path;reason\nf07;x;y\n", b"id,path,reason\n\xff,x,y\n"):
+        (tmp_path / "failures.csv").write_bytes(text)
+        with pytest.raises(LociscopeError, match=r"failures\.csv' is no list of failures"):
+            read_failures(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,13 @@ def test_what_has_no_file_is_listed_and_what_is_damaged_is_told_when_read(catalo
         read.x[np.array([2])]
 
 
+def test_no_file_at_all_ends_it(catalog: Catalog) -> None:
+    for path in catalog.folder.glob("*.png"):
+        path.unlink()
+    with pytest.raises(LociscopeError, match=r"nothing to train on\. The first: Field 'f0': .*does not exist"):
+        open_files(catalog, SPEC, [])
+
+
 def test_the_hash_is_of_names_and_labels(catalog: Catalog) -> None:
     other = Catalog.of(list(catalog)[:4], catalog.folder)
     assert open_files(catalog, SPEC, []).sha256 == open_files(catalog, SPEC, []).sha256

@@ -318,6 +318,13 @@ def test_taken_rows_stay_on_disk_and_read_as_the_array_does(tmp_path: Path) -> N
     np.testing.assert_array_equal(part.y, made.y[[3, 1, 3]])
 
 
+def test_a_store_that_went_away_is_told(tmp_path: Path) -> None:
+    made = packed(tmp_path / "packed")
+    (tmp_path / "packed" / PIXELS).unlink()
+    with pytest.raises(LociscopeError, match="damaged or cut short"):
+        made.x[np.array([0])]
+
+
 def test_a_catalog_is_read_from_any_field_on(tmp_path: Path) -> None:
     from lociscope.images.write import write_planes
 

@@ -8,7 +8,7 @@ import pytest
 from lociscope.data.files import Files
 from lociscope.data.fresh import Fresh
 from lociscope.data.pack import Packed
-from lociscope.data.sets import Known, folded, known_fields, training_sets
+from lociscope.data.sets import Known, folded, known_fields, parted, training_sets
 from lociscope.data.store import Stored
 from lociscope.errors import LociscopeError
 from lociscope.labels import to_multi_hot
@@ -121,3 +121,9 @@ def test_folds_that_cannot_be() -> None:
 def test_fresh_fields_have_no_folds(tmp_path: Path) -> None:
     with pytest.raises(LociscopeError, match=r"data\.fresh .* cannot be folded"):
         known_fields(recipe(fresh=True), None, tmp_path, [])
+
+
+def test_a_split_that_holds_out_everything() -> None:
+    fields = Packed(["a", "b"], ["a", "b"], np.zeros((2, 16, 16, 4), np.uint8), to_multi_hot([(1,), (2,)]), "hash")
+    with pytest.raises(LociscopeError, match=r"Of 2 fields 2 are held out; .*\. Mend the column split"):
+        parted(Known(fields, {"a": "valid", "b": "valid"}, {}, "here"), recipe())

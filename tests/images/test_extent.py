@@ -104,3 +104,9 @@ def test_one_tile_is_what_prediction_sees_of_a_usual_field() -> None:
     np.testing.assert_array_equal(one_tile(usual, SPEC), tiles_of(usual, SPEC)[0][0])
     large = Field("b", usual.pixels, 0.6)
     assert any(np.array_equal(one_tile(large, SPEC), tile) for tile in tiles_of(large, SPEC)[0])
+
+
+@pytest.mark.parametrize("pixel_size", [float("nan"), float("inf"), 0.0, -1.0])
+def test_a_pixel_size_that_is_none(pixel_size: float) -> None:
+    with pytest.raises(LociscopeError, match="--pixel-size"):
+        tiles_of(field(64, 64, pixel_size), SPEC)

@@ -2,7 +2,7 @@
 
 import warnings
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 
 from lociscope.labels import N_LABELS
 from lociscope.models import load_network
-from lociscope.models.heads import POSITIVES_PRIOR, GeneralisedMean, Pooling, check_choice, places_head
+from lociscope.models.heads import POSITIVES_PRIOR, GeneralisedMean, Pooling, check_choice, check_options, places_head
 
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 SIDE, DEPTH = 6, 8
@@ -128,3 +128,12 @@ def test_other_poolings_are_refused() -> None:
         head("median")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="stride must be one of 2, 4, received 3"):
         check_choice("stride", 3, (2, 4))
+
+
+@pytest.mark.parametrize(
+    ("width", "dropout", "said"),
+    [(9, 0.5, "width must be in 0.1–8"), (1, 1, "dropout must be in 0–0.9"), (1, "x", "dropout must be a number")],
+)
+def test_options_that_no_network_takes(width: Any, dropout: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        check_options(width, dropout)

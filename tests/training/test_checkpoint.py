@@ -24,7 +24,7 @@ def values(of: keras.Model) -> list[np.ndarray]:
 def test_everything_comes_back(tmp_path: Path) -> None:
     one = model()
     one.fit(np.random.default_rng(0).random((8, 4)), np.zeros((8, 3)), verbose=0)
-    state = checkpoint.State(7, 1, 4, [{"epoch": 1.0, "loss": 0.5}], 0.25)
+    state = checkpoint.State(7, 1, 4, [{"epoch": 1.0, "loss": 0.5, "val_loss": 0.6}], 0.25)
     checkpoint.save(tmp_path, state, checkpoint.variables_of(one), [np.arange(3)])
     other = model()
     assert checkpoint.read_state(tmp_path) == state
@@ -51,6 +51,22 @@ def test_a_damaged_one_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / "00000001" / name
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(LociscopeError, match="cannot be used"):
+        checkpoint.restore(tmp_path, checkpoint.read_state(tmp_path), checkpoint.variables_of(model()))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("variables.npz", ""),  # as a power cut leaves it
+        ("state.json", '"x"'),
+        ("state.json", '{"schema": 2, "step": 1}'),
+        ("state.json", '{"schema": 2, "step": 1, "history": [{"epoch": 1.0}]}'),
+    ],
+)
+def test_one_of_other_contents_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    checkpoint.save(tmp_path, checkpoint.State(1), checkpoint.variables_of(model()), [])
+    (tmp_path / "00000001" / name).write_text(text)
+    with pytest.raises(LociscopeError, match=r"cannot be used \(.*Remove it to go on from before"):
         checkpoint.restore(tmp_path, checkpoint.read_state(tmp_path), checkpoint.variables_of(model()))
 
 

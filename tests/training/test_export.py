@@ -1,5 +1,7 @@
 """Export: the bundle says what Keras says, on real cells' simulated kin."""
 
+import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +90,21 @@ def test_the_card_says_where_it_comes_from(run: Run, bundle: Path) -> None:
     assert card.decide.calibration is None
     assert card.reference is None
     assert all(score.low <= score.value <= score.high for score in card.metrics.values() if score.n > 1)
+
+
+def test_a_network_of_another_size_or_a_damaged_one(run: Run, tmp_path: Path) -> None:
+    copy = Run(shutil.copytree(run.folder, tmp_path / "run"))
+    Recipe.check({"network": {"name": "lenet5"}, "data": {"size": 96}}, "test").write(copy.recipe_file)
+    with pytest.raises(LociscopeError, match=r"takes \d+ px, its recipe says 96\. Train again"):
+        exporting.export(copy, tmp_path / "bundle", "test", "Apache-2.0")
+    rewritten = {"model.weights.h5": b"", "config.json": b"{}"}
+    for member, contents in rewritten.items():
+        with zipfile.ZipFile(run.best_model) as whole, zipfile.ZipFile(copy.best_model, "w") as changed:
+            for name in whole.namelist():
+                changed.writestr(name, contents if name == member else whole.read(name))
+        with pytest.raises(LociscopeError, match=r"best\.keras' (is|names).*Train again|best\.keras'.*damaged") as said:
+            load_network(copy.best_model)
+        assert "\n" not in str(said.value)
 
 
 def test_a_difference_is_refused_and_nothing_written(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

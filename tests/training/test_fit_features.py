@@ -1,5 +1,6 @@
 """The features recipe: fields measured once, heads fitted, a Run left."""
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,15 @@ def test_an_interruption_costs_one_chunk(recipe: Recipe, tmp_path: Path, monkeyp
 def test_a_folder_of_another_recipe_is_refused(packed: Path) -> None:
     with pytest.raises(LociscopeError, match="another recipe"):
         measured_sets(Recipe.read("features", {**SMALL, "data.seed": 3}), None, packed, [])
+
+
+@pytest.mark.parametrize(("name", "share"), [("features-00000.npz", 0.5), ("features-00000.npz", 0), ("pack.json", 0)])
+def test_a_damaged_store_is_told(recipe: Recipe, packed: Path, tmp_path: Path, name: str, share: float) -> None:
+    folder = shutil.copytree(packed, tmp_path / "packed")
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(LociscopeError, match=r"damaged or cut short\. Remove the folder"):
+        measured_sets(recipe, None, folder, [])
 
 
 def test_a_catalog_is_measured_and_damage_listed(tmp_path: Path) -> None:

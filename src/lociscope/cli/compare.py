@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lociscope.cli import console
-from lociscope.errors import Exit, LociscopeError, MissingExtraError
+from lociscope.errors import Exit, LociscopeError, MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     from lociscope.report.candidates import Candidate
@@ -36,6 +36,8 @@ def compare(
     from lociscope.report.rows import rows_of, write_csv
     from lociscope.report.standings import leagues_of
 
+    if table is not None and table.resolve() == output.resolve():
+        raise UsageError(f"'{output}' cannot be both the page and the table. Name another --csv.")
     folders = _distinct(runs if base is None else [base, *runs] if not _among(base, runs) else runs)
     candidates, failures = read_all(folders, quick=quick)
     first = None if base is None else _named(base, candidates, failures)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lociscope.cli import console
-from lociscope.errors import LociscopeError, UsageError
+from lociscope.errors import Exit, LociscopeError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from lociscope.catalog import Catalog
+    from lociscope.images.sources import Failure
     from lociscope.predictions import Predictions
     from lociscope.report.evaluation import Shown
     from lociscope.run import Run
@@ -36,22 +37,26 @@ def evaluate(
     from lociscope.run import Run
 
     catalog = _catalog(truth)
-    output.mkdir(parents=True, exist_ok=True)
     run, thresholds, notes = None, None, []
+    failures: Sequence[Failure] = []
     if subject.is_file():
         made = Predictions.read(subject)
     elif (subject / MANIFEST).is_file():
-        made = _predict(subject, truth, output, workers)
+        made, failures = _predict(subject, truth, output, workers)
         thresholds = thresholds_of(subject)
     else:
         run = Run.open(subject)
         made = run.predictions()
         notes = ["Epoch and threshold were chosen on these same fields, which flatters the scores."]
     labels = _labels(truth, catalog, run)
+    output.mkdir(parents=True, exist_ok=True)
     what = f"the fields of {truth.name}" if truth else "the validation fields of the Run"
     title = f"Evaluation of {subject.name}"
     report(made, labels, catalog, output, title=title, what=what, thresholds=thresholds, run=run, notes=notes)
     print(output / "report.html")
+    if failures:
+        console.tell_failures(failures, output / "predictions.failures.csv")
+        raise typer.Exit(Exit.SOME_FAILED)
 
 
 def report(
@@ -99,11 +104,14 @@ def report(
         groups = np.array([specimen.get(name, name) for name in made.ids])
     metrics = measure(truth, made.probability, to_multi_hot(made.predicted), what, groups)
     metrics.write(output / "metrics.json")
+    shown, unread = _gallery(made, labels, catalog)
+    if unread:
+        notes = [*notes, f"Not shown, for it could not be read: {', '.join(unread)}."]
     write_evaluation(
         output / "report.html",
         title=title,
         metrics=metrics,
-        shown=_gallery(made, labels, catalog),
+        shown=shown,
         thresholds=thresholds,
         history=run.history() if run else None,
         run_facts=facts_of(run) if run else None,
@@ -140,8 +148,8 @@ def _labels(truth: Path | None, catalog: "Catalog | None", run: "Run | None") ->
     )
 
 
-def _predict(bundle: Path, truth: Path | None, output: Path, workers: int) -> "Predictions":
-    """Predicts a Catalog's fields, or takes what an earlier call predicted of them."""
+def _predict(bundle: Path, truth: Path | None, output: Path, workers: int) -> "tuple[Predictions, Sequence[Failure]]":
+    """Predicts a Catalog's fields, or takes what an earlier call predicted of them; and those that failed."""
     from lociscope.images.sources import find_fields
     from lociscope.predict.batch import predict_to_file
     from lociscope.predict.job import Options
@@ -151,31 +159,37 @@ def _predict(bundle: Path, truth: Path | None, output: Path, workers: int) -> "P
     if truth is None or truth.suffix != ".parquet":
         raise UsageError("A bundle is evaluated on fields. Name a Catalog, as `lociscope import` makes it.")
     found, broken = find_fields([truth])
-    path = output / "predictions.parquet"
+    path, predictor = output / "predictions.parquet", open_bundle(bundle)
+    output.mkdir(parents=True, exist_ok=True)
     with console.progress("predicting") as tell:
-        predict_to_file(open_bundle(bundle), found, path, Options(), broken=broken, workers=workers, progress=tell)
-    return Predictions.read(path)
+        outcome = predict_to_file(predictor, found, path, Options(), broken=broken, workers=workers, progress=tell)
+    if not outcome.rows:
+        first = outcome.failures[0].reason if outcome.failures else "the Catalog is empty."
+        raise LociscopeError(f"No field of '{truth}' could be predicted. The first: {first}")
+    return Predictions.read(path), outcome.failures
 
 
-def _gallery(made: "Predictions", labels: dict[str, tuple[int, ...]], catalog: "Catalog | None") -> "list[Shown]":
-    """A fair choice of fields: every so many of them, whatever was predicted."""
+def _gallery(
+    made: "Predictions", labels: dict[str, tuple[int, ...]], catalog: "Catalog | None"
+) -> "tuple[list[Shown], list[str]]":
+    """A fair choice of fields: every so many of them, whatever was predicted; and those that cannot be read."""
     from lociscope.images.read import read_field
     from lociscope.images.sources import of_catalog
     from lociscope.report.evaluation import Shown
 
     if catalog is None:
-        return []
+        return [], []
     source_of = {source.id: source for source in of_catalog(catalog)}
     rows = [row for row, name in enumerate(made.ids) if name in source_of]
     rows = rows[:: max(len(rows) // GALLERY, 1)][:GALLERY]
-    return [
-        Shown(
-            read_field(source_of[made.ids[row]]),
-            labels[made.ids[row]],
-            made.probability[row],
-            made.predicted[row],
-            made.status[row],
-            made.warnings[row],
-        )
-        for row in rows
-    ]
+    shown, unread = [], []
+    for row in rows:
+        name = made.ids[row]
+        try:
+            field = read_field(source_of[name])
+        except LociscopeError:
+            unread.append(name)
+            continue
+        said = made.probability[row], made.predicted[row], made.status[row], made.warnings[row]
+        shown.append(Shown(field, labels[name], *said))
+    return shown, unread

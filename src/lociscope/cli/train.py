@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,9 +11,10 @@ import typer
 
 from lociscope.cli import console
 from lociscope.errors import Exit, LociscopeError
+from lociscope.storage import lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from lociscope.data.sets import Known, TrainingSets
     from lociscope.images.sources import Failure
@@ -31,6 +33,7 @@ DeviceOption = Annotated[Device, typer.Option(help="What to compute on: auto, cp
 
 PACKED = "packed"
 """Folder in the Run where its fields lie prepared while it trains."""
+LOCK = ".lock"
 FAILURES = "failures.csv"
 """The fields that could not be read."""
 
@@ -121,12 +124,31 @@ def fit_run(
     failures: list[Failure] = []
     place = folder / PACKED
     prepare = measured_sets if recipe.network.name == NAME else training_sets
-    with console.progress("preparing fields") as tell:
-        sets = prepare(recipe, catalog, place, failures, workers, tell, store)
-    write_failures(failures, folder / FAILURES)
-    fit_sets(recipe, sets, folder, "training", on_epoch)
-    shutil.rmtree(place, ignore_errors=True)
+    with alone(folder):
+        with console.progress("preparing fields") as tell:
+            sets = prepare(recipe, catalog, place, failures, workers, tell, store)
+        write_failures(failures, folder / FAILURES)
+        fit_sets(recipe, sets, folder, "training", on_epoch)
+        shutil.rmtree(place, ignore_errors=True)
     return failures
+
+
+@contextmanager
+def alone(folder: Path) -> "Iterator[None]":
+    """Keeps a second training out of the folder, which it makes where there is none.
+
+    Raises:
+        LociscopeError: Another process trains there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("a", encoding="utf-8") as file:
+        try:
+            held = lock(file, wait=False)
+        except OSError:  # a place without locks
+            held = True
+        if not held:
+            raise LociscopeError(f"'{folder}' is being trained by another process. Wait, or name another with -o.")
+        yield
 
 
 def check(recipe: "Recipe", device: "Device") -> None:
@@ -213,5 +235,10 @@ def read_failures(folder: Path) -> "list[Failure]":
     path = folder / FAILURES
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as lines:
-        return [Failure(**row) for row in csv.DictReader(lines)]
+    try:
+        with path.open(newline="", encoding="utf-8") as lines:
+            return [Failure(**row) for row in csv.DictReader(lines)]
+    except (ValueError, TypeError, csv.Error) as error:
+        raise LociscopeError(
+            f"'{path}' is no list of failures as `lociscope train` writes it. Remove it, and the Run where it matters."
+        ) from error

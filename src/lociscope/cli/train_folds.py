@@ -31,6 +31,7 @@ def fit_folds(
         The fields that could not be read.
     """
     from lociscope.catalog import digest_of
+    from lociscope.cli.train import alone
     from lociscope.run import Folds
     from lociscope.training.folds import claim_folds, join_folds
 
@@ -39,8 +40,9 @@ def fit_folds(
     for run in runs:
         if run.recipe_file.is_file() and not run.recipe().same_training(recipe):
             raise LociscopeError(f"'{run.folder}' is a Run of another recipe. Name another folder with -o.")
-    failures = _train(recipe, catalog, folder, workers, runs, store)
-    scores = join_folds(folder, runs)
+    with alone(folder):
+        failures = _train(recipe, catalog, folder, workers, runs, store)
+        scores = join_folds(folder, runs)
     print(folder)
     print(f"out of fold, 90 % intervals by group: {len(runs)} folds, {scores['LRAP'].n} groups")
     for name, score in scores.items():

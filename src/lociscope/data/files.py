@@ -115,6 +115,9 @@ def open_files(catalog: "Catalog", spec: "InputSpec", failures: list[Failure], w
         spec: What the network wants.
         failures: Filled with the fields that lack a file; whether the others can be read shows when they are.
         workers: Processes that will read.
+
+    Raises:
+        LociscopeError: No field has its files.
     """
     kept, sources = [], []
     for entry, source in zip(catalog, of_catalog(catalog), strict=True):
@@ -125,6 +128,9 @@ def open_files(catalog: "Catalog", spec: "InputSpec", failures: list[Failure], w
         else:
             kept.append(entry)
             sources.append(source)
+    if not kept:
+        first = f" The first: {failures[0].reason}" if failures else ""
+        raise LociscopeError(f"No field could be read, so there is nothing to train on.{first}")
     known = [
         [entry.id, group_of(entry), entry.target, [str(path) for path in source.paths]]
         for entry, source in zip(kept, sources, strict=True)

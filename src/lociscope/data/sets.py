@@ -184,10 +184,8 @@ def parted(known: Known, recipe: "Recipe") -> TrainingSets:
     else:
         held = hold_out(packed.groups, recipe.data.valid, recipe.data.seed)
     if held.all() or not held.any():
-        raise LociscopeError(
-            f"Of {len(packed)} fields {held.sum()} are held out; both sides need one. "
-            "Give more fields, or more specimens."
-        )
+        remedy = "Mend the column split" if "valid" in split.values() else "Give more fields, or more specimens"
+        raise LociscopeError(f"Of {len(packed)} fields {held.sum()} are held out; both sides need one. {remedy}.")
     return TrainingSets(packed.take(np.flatnonzero(~held)), packed.take(np.flatnonzero(held)), known.source)
 
 

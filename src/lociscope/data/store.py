@@ -82,12 +82,15 @@ class Stored:
         wanted = self.rows[numbers]
         found = np.empty((len(wanted), *self.each), np.uint8)
         size = found[:1].nbytes
-        with self.path.open("rb", buffering=0) as file:
-            start = _start(file)
-            for row, place in zip(wanted.tolist(), found, strict=True):
-                file.seek(start + row * size)
-                if file.readinto(place) != size:
-                    raise cut_short(self.path.parent)
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                start = _start(file)
+                for row, place in zip(wanted.tolist(), found, strict=True):
+                    file.seek(start + row * size)
+                    if file.readinto(place) != size:
+                        raise cut_short(self.path.parent)
+        except OSError as error:  # gone, since the training began
+            raise cut_short(self.path.parent) from error
         return found
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:  # noqa: ANN401

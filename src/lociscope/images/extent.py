@@ -60,6 +60,10 @@ def tiles_of(field: "Field", spec: "InputSpec") -> tuple[np.ndarray, tuple[str, 
         pixel_size = HPA_FIELD_UM / max(height, width)
         if not (height == width and width in HPA_SIDES):
             notes.append("pixel_size_assumed")
+    if not 0 < pixel_size < math.inf:
+        raise LociscopeError(
+            f"Field '{field.id}' has a pixel size of {pixel_size} µm. Pass the side of a pixel with --pixel-size."
+        )
     spans = height * pixel_size / spec.field_um, width * pixel_size / spec.field_um
     rows, columns = (_side(span, side) for span, side in zip(spans, (spec.height, spec.width), strict=True))
     _check(field.id, pixel_size, (height, width), (rows, columns))

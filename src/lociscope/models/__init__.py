@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lociscope.errors import LociscopeError, UsageError, nearest
 from lociscope.kerasfile import check_keras
 from lociscope.models.backend import load_keras
+from lociscope.storage import DAMAGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +81,11 @@ def load_network(path: "Path") -> "keras.Model":
         _import(network.split(":")[0])
     import keras
 
-    return keras.saving.load_model(path, compile=False)
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (*DAMAGED, LookupError, AttributeError) as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise LociscopeError(f"'{path}' is damaged ({reason}). Train again.") from error
 
 
 def _import(module: str) -> "ModuleType":

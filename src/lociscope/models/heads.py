@@ -190,6 +190,9 @@ def check_options(width: float, dropout: float) -> None:
     Raises:
         ValueError: One of them is out of its range.
     """
+    for option, received in (("width", width), ("dropout", dropout)):
+        if not isinstance(received, int | float):
+            raise ValueError(f"{option} must be a number, received {received!r}")
     if not 0.1 <= width <= 8:
         raise ValueError(f"width must be in 0.1–8, received {width}")
     if not 0 <= dropout <= 0.9:

@@ -89,15 +89,16 @@ def read_candidate(folder: Path, name: str) -> Candidate:
     """
     runs = _runs(folder)
     first, whole = runs[0], Run(folder)
-    predictions, labels, group_of = whole.predictions(), whole.truth(), whole.groups()
-    unknown = next((field for field in predictions.ids if field not in labels), None)
-    if unknown is not None or len(predictions) < 2:
-        had = f"no label of '{unknown}'" if unknown is not None else f"{len(predictions)} validation field(s)"
-        raise LociscopeError(f"Run '{folder}' has {had}, so it cannot be scored. Train again with more fields.")
+    predictions, group_of = whole.predictions(), whole.groups()
+    if len(predictions) < 2:
+        raise LociscopeError(
+            f"Run '{folder}' has {len(predictions)} validation field(s), so it cannot be scored. "
+            "Train again with more fields."
+        )
     order = sorted(range(len(predictions)), key=lambda row: predictions.ids[row])
     predictions = predictions.take(order)
     groups = np.array([group_of.get(field, field) for field in predictions.ids])
-    truth = to_multi_hot([labels[field] for field in predictions.ids])
+    truth = to_multi_hot(whole.labels_of(predictions.ids))
     environment, histories = first.environment(), tuple(run.history() for run in runs)
     if not all(histories):
         raise LociscopeError(f"Run '{folder}' has a history without an epoch. Train again.")
@@ -122,7 +123,15 @@ def read_candidate(folder: Path, name: str) -> Candidate:
 def _runs(folder: Path) -> tuple[Run, ...]:
     """The one Run, or those of the folds; all finished."""
     folds = Folds.read(folder)
-    return (Run.open(folder),) if folds is None else tuple(Run.open(run.folder) for run in folds.runs(folder))
+    if folds is None:
+        return (Run.open(folder),)
+    runs = tuple(folds.runs(folder))
+    left = next((run for run in runs if not run.done), None)
+    if left is not None:
+        raise LociscopeError(
+            f"'{left.folder}' is not finished. Give `lociscope train … --folds {folds.k} -o {folder}` again."
+        )
+    return runs
 
 
 def _size(run: Run) -> int:

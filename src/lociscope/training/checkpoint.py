@@ -2,14 +2,14 @@
 
 import json
 import shutil
-import zipfile
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lociscope.errors import LociscopeError
-from lociscope.storage import check_schema, replacing
+from lociscope.run import LOSSES
+from lociscope.storage import DAMAGED, check_schema, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -92,8 +92,10 @@ def read_state(folder: "Path") -> State:
                 f"Checkpoint '{path}' is of schema {schema}, whose training only the lociscope that began it can end. "
                 "Train again in another folder."
             )
+        if any(not row.keys() >= LOSSES for row in about["history"]):
+            raise ValueError("an epoch lacks its losses")
         return State(**about)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (*DAMAGED, AttributeError) as error:
         raise _unusable(path, error) from error
 
 
@@ -117,7 +119,7 @@ def restore(folder: "Path", state: State, variables: "Iterable[keras.Variable]")
             for i, variable in enumerate(variables):
                 variable.assign(arrays[f"variable{i}"])
             return [arrays[f"best{i}"] for i in range(sum(name.startswith("best") for name in arrays.files))]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise _unusable(path, error) from error
 
 

@@ -77,6 +77,10 @@ def export(
         )
     start_tensorflow(0)
     network = load_network(run.best_model)
+    if network.input_shape[1] != recipe.data.size:
+        raise LociscopeError(
+            f"'{run.best_model}' takes {network.input_shape[1]} px, its recipe says {recipe.data.size}. Train again."
+        )
     inputs = _comparison_inputs(recipe.data.size)
     expected = np.concatenate([np.asarray(network(part, training=False)["probabilities"]) for part in _parts(inputs)])
     model = to_onnx(network)
@@ -157,8 +161,7 @@ def _compare(model: bytes, inputs: np.ndarray, expected: np.ndarray) -> float:
 def _card(run: "Run", name: str, licence: str, limits: str) -> Card:
     recipe, environment = run.recipe(), run.environment()
     predictions = run.predictions()
-    truth_of = run.truth()
-    truth = to_multi_hot([truth_of[field] for field in predictions.ids])
+    truth = to_multi_hot(run.labels_of(predictions.ids))
     threshold = best_constant(truth, predictions.probability)
     return Card(
         name=name,

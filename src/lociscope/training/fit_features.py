@@ -12,7 +12,7 @@ from lociscope.catalog import Entry, digest_of
 from lociscope.data.pack import Packed
 from lociscope.data.sets import Known, TrainingSets, columns_of, labelled_fields, parted
 from lociscope.data.simulated import draw_one
-from lociscope.data.store import place_in
+from lociscope.data.store import cut_short, place_in
 from lociscope.decide.metrics import log_loss
 from lociscope.errors import LociscopeError, MissingExtraError
 from lociscope.images.features import FEATURES, field_features
@@ -20,7 +20,7 @@ from lociscope.images.read import read_field
 from lociscope.images.sources import Failure, FieldSource, of_catalog
 from lociscope.labels import N_LABELS, to_multi_hot
 from lociscope.models.features import fit_model, read_options
-from lociscope.storage import replacing
+from lociscope.storage import DAMAGED, replacing
 from lociscope.training.record import claim, environment_of, keep_validation, write_history
 from lociscope.workers import in_order
 
@@ -150,7 +150,7 @@ def _cached(
     if not about.is_file():
         with replacing(about) as part:
             part.write_text(json.dumps(key), encoding="utf-8")
-    elif json.loads(about.read_text(encoding="utf-8")) != json.loads(json.dumps(key)):
+    elif _read_key(about) != json.loads(json.dumps(key)):
         raise LociscopeError(f"'{folder}' holds features of another recipe or Catalog. Name another folder.")
     chunks = [jobs[start : start + CHUNK] for start in range(0, len(jobs), CHUNK)]
     missing = [i for i in range(len(chunks)) if not _chunk_file(folder, i).is_file()]
@@ -167,6 +167,13 @@ def _cached(
     return [row for i in range(len(chunks)) for row in _read_chunk(_chunk_file(folder, i))]
 
 
+def _read_key(about: "Path") -> Any:  # noqa: ANN401 - JSON
+    try:
+        return json.loads(about.read_text(encoding="utf-8"))
+    except DAMAGED as error:
+        raise cut_short(about.parent) from error
+
+
 def _chunk_file(folder: "Path", number: int) -> "Path":
     return folder / f"features-{number:05d}.npz"
 
@@ -180,8 +187,11 @@ def _write_chunk(path: "Path", rows: list[Measured]) -> None:
 
 
 def _read_chunk(path: "Path") -> list[Measured]:
-    with np.load(path, allow_pickle=False) as stored:
-        columns = [stored[name] for name in ("id", "group", "features", "truth", "failure")]
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            columns = [stored[name] for name in ("id", "group", "features", "truth", "failure")]
+    except DAMAGED as error:
+        raise cut_short(path.parent) from error
     return [
         Measured(str(name), str(group), features, tuple(np.flatnonzero(truth).tolist()), str(failure))
         for name, group, features, truth, failure in zip(*columns, strict=True)

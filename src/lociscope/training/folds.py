@@ -56,9 +56,9 @@ def join_folds(folder: "Path", runs: list[Run]) -> dict[str, Interval]:
     predictions = [run.predictions() for run in runs]
     ids = [name for each in predictions for name in each.ids]
     probability = np.concatenate([each.probability for each in predictions])
-    known = {name: target for run in runs for name, target in run.truth().items()}
     group = {name: found for run in runs for name, found in run.groups().items()}
-    truth, groups = to_multi_hot([known[name] for name in ids]), [group.get(name, name) for name in ids]
+    labels = [target for run, each in zip(runs, predictions, strict=True) for target in run.labels_of(each.ids)]
+    truth, groups = to_multi_hot(labels), [group.get(name, name) for name in ids]
     keep_predictions(Run(folder), ids, groups, truth, probability)
     decided = probability >= np.float32(best_constant(truth, probability))
     names = np.asarray(groups)

@@ -38,6 +38,8 @@ def check_stages(network: "keras.Model", recipe: "Recipe") -> None:
         UsageError: A stage does; the nearest names are told.
     """
     layers = leaves(network)
+    last = next((number for number, layer in enumerate(layers) if layer.name == "logits"), len(layers))
+    layers = layers[: last + 1]  # what is trained ends there
     for number, stage in enumerate(stages_of(recipe), 1):
         if _first_learning(layers, stage.from_) is None:
             known = [HEAD, WHOLE, *(layer.name for layer in layers if layer.weights)]

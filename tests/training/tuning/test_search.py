@@ -15,7 +15,7 @@ from lociscope.run import Run
 from lociscope.study import Study, Tried, best_of
 from lociscope.training.tuning.search import FIRST, OutOfTimeError, falls_behind, tune
 from lociscope.training.tuning.space import Choice, Range, Space
-from lociscope.training.tuning.trials import gain_of, importance_of, tried, write_best
+from lociscope.training.tuning.trials import gain_of, importance_of, scores_of, tried, write_best
 
 optuna = pytest.importorskip("optuna")
 
@@ -252,3 +252,12 @@ def test_a_wrong_option_of_the_network_is_told_before_any_trial() -> None:
         check_networks({"network.leafs": Range(low=3, high=6)}, RECIPE)
     with pytest.raises(UsageError, match="leaves: Input should be less than or equal to 64, received 99"):
         check_networks({"network.leaves": Range(low=3, high=99)}, RECIPE)
+
+
+def test_fields_without_a_place_cannot_score_a_trial(make_run: Callable[..., Path]) -> None:
+    run = Run(make_run("a"))
+    assert 0 < scores_of(run)[0] < 1
+    rows = "".join(f"{name},\n" for name in run.truth())
+    run.truth_file.write_text("Id,Target\n" + rows)
+    with pytest.raises(LociscopeError, match=r"No validation field shows a place"):
+        scores_of(run)

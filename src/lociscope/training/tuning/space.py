@@ -20,7 +20,9 @@ FIXED = {
     "train.checkpoint_steps": "changes nothing that is measured",
     "train.devices": "changes nothing that is measured",
     "decide.policy": "changes nothing that is measured",
-    **dict.fromkeys([f"data.{key}" for key in ("fields", "drawn_size", "seed", "balance", "valid")], OTHER_FIELDS),
+    **dict.fromkeys(
+        [f"data.{key}" for key in ("fields", "drawn_size", "seed", "balance", "valid", "fresh")], OTHER_FIELDS
+    ),
 }
 """Keys that are not searched, and why."""
 

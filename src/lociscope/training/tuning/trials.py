@@ -7,6 +7,7 @@ import numpy as np
 
 from lociscope.decide.intervals import Interval, paired_bootstrap
 from lociscope.decide.metrics import lrap, macro_average_precision
+from lociscope.errors import LociscopeError
 from lociscope.labels import to_multi_hot
 from lociscope.storage import replacing
 from lociscope.study import Study, Tried, best_of
@@ -70,11 +71,11 @@ def gain_of(trials: list[Tried], study: Study) -> Interval | None:
     if best is None or own is None or best is own:
         return None
     run, before = study.run(best.number), study.run(own.number)
-    labels, ours, theirs = run.truth(), run.predictions(), before.predictions()
+    ours, theirs = run.predictions(), before.predictions()
     groups = run.groups()
     return paired_bootstrap(
         lrap,
-        to_multi_hot([labels[name] for name in ours.ids]),
+        to_multi_hot(run.labels_of(ours.ids)),
         ours.probability,
         theirs.probability,
         groups=np.array([groups[name] for name in ours.ids]) if groups else None,
@@ -85,10 +86,12 @@ def scores_of(run: "Run") -> tuple[float, float]:
     """LRAP and macro-AP of what a Run says of its validation fields.
 
     Raises:
-        LociscopeError: The Run's predictions cannot be read.
+        LociscopeError: The Run's predictions cannot be read, or none of the fields shows a place.
     """
-    predictions, labels = run.predictions(), run.truth()
-    truth = to_multi_hot([labels[name] for name in predictions.ids])
+    predictions = run.predictions()
+    truth = to_multi_hot(run.labels_of(predictions.ids))
+    if not truth.any():
+        raise LociscopeError("No validation field shows a place, so no trial can be scored. Hold out others.")
     return lrap(truth, predictions.probability), float(macro_average_precision(truth, predictions.probability))
 
 
@@ -125,6 +128,8 @@ def write_best(trials: list[Tried], study: Study) -> None:
     if best is None:
         return
     run = study.run(best.number)
+    if not run.recipe_file.is_file():
+        raise LociscopeError(f"The Run of the best trial, '{run.folder}', is gone. Begin another study with -o.")
     head = (
         f"# Trial {best.number} of the study '{study.folder.resolve().name}', the best of {len(trials)}: "
         f"LRAP {best.lrap:.4f} on the validation fields,\n"
