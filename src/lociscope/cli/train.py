@@ -2,7 +2,7 @@
 
 import csv
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -135,11 +135,12 @@ def fit_run(
 
 @contextmanager
 def alone(folder: Path) -> "Iterator[None]":
-    """Keeps a second training out of the folder, which it makes where there is none.
+    """Keeps a second training out of the folder, which it makes where there is none, and leaves no trace of itself.
 
     Raises:
         LociscopeError: Another process trains there.
     """
+    made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a", encoding="utf-8") as file:
         try:
@@ -148,7 +149,14 @@ def alone(folder: Path) -> "Iterator[None]":
             held = True
         if not held:
             raise LociscopeError(f"'{folder}' is being trained by another process. Wait, or name another with -o.")
-        yield
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # an open file stays on Windows
+                (folder / LOCK).unlink()
+            with suppress(OSError):  # something was made
+                if made:
+                    folder.rmdir()
 
 
 def check(recipe: "Recipe", device: "Device") -> None:
