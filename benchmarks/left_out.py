@@ -31,16 +31,13 @@ from lociscope.decide.intervals import bootstrap, paired_bootstrap
 from lociscope.decide.metrics import lrap
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.report.candidates import Candidate, read_candidate
-from lociscope.report.page import interval, number
 from lociscope.report.rows import figure
-from lociscope.report.standings import leagues_of
+from lociscope.report.standings import LEVEL, leagues_of
 from lociscope.storage import replacing
-
-LEVEL = 0.9
 
 
 def report(others: Path, left_out: Path, lines: dict[str, str]) -> dict[str, Any]:
-    """All figures: of both folders, of each line, and what leaving out changes.
+    """All scores: of both folders, of each line, and what leaving out changes.
 
     Args:
         others: Folds that leave out no line.
@@ -63,9 +60,9 @@ def report(others: Path, left_out: Path, lines: dict[str, str]) -> dict[str, Any
         "fields": leagues[0].fields,
         "folds": [len(each.runs) for each in pair],
         "learned": [learned(each) for each in pair],
-        "others": {name: figure(each) for name, each in base.figures.items()},
-        "left_out": {name: figure(each) for name, each in other.figures.items()},
-        "gains": {name: figure(each) for name, each in other.gains.items()},
+        "others": base.figures,
+        "left_out": other.figures,
+        "gains": other.gains,
         "lines": {str(line): by_line(pair, of_field == line) for line in np.unique(of_field)},
     }
 
@@ -82,9 +79,9 @@ def by_line(pair: list[Candidate], rows: np.ndarray) -> dict[str, Any]:
     theirs, ours = (each.probability[rows] for each in pair)
     return {
         "fields": int(rows.sum()),
-        "others": figure(bootstrap(lrap, truth, theirs, groups=groups, level=LEVEL)),
-        "left_out": figure(bootstrap(lrap, truth, ours, groups=groups, level=LEVEL)),
-        "gain": figure(paired_bootstrap(lrap, truth, ours, theirs, groups=groups, level=LEVEL)),
+        "others": bootstrap(lrap, truth, theirs, groups=groups, level=LEVEL),
+        "left_out": bootstrap(lrap, truth, ours, groups=groups, level=LEVEL),
+        "gain": paired_bootstrap(lrap, truth, ours, theirs, groups=groups, level=LEVEL),
     }
 
 
@@ -97,9 +94,7 @@ def table(found: dict[str, Any]) -> str:
         (f"lrap, {line} ({each['fields']})", each["others"], each["left_out"], each["gain"])
         for line, each in found["lines"].items()
     ]
-    for name, *figures in rows:
-        cells = (f"{number(each['value'], 3)} ({interval(each['low'], each['high'], 3)})" for each in figures)
-        lines.append(f"  {name:30} {'  '.join(cells)}")
+    lines += [f"  {name:30} {theirs}  {ours}  {gain}" for name, theirs, ours, gain in rows]
     return "\n".join(lines)
 
 
@@ -115,7 +110,7 @@ def main(words: list[str]) -> int:
     found = report(given.others, given.left_out, lines)
     if given.json:
         with replacing(given.json) as part:
-            part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+            part.write_text(json.dumps(found, indent=1, default=figure) + "\n", encoding="utf-8")
     print(table(found))
     return 0
 

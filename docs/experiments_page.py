@@ -267,6 +267,11 @@ def finalists(words: dict[str, Any], found: dict[str, Any]) -> str:
     """The finalists: each model and seed, their ensembles, and what these gain, on every set."""
     names = words.get("names", {})
     order = dict.fromkeys(["label prior", *names, *found["models"]])
+    ensembles = {
+        f"{words.get('ensembles', {}).get(members, members)}, seed {seed}": ensemble
+        for members, seeds in found["ensembles"].items()
+        for seed, ensemble in seeds.items()
+    }
     lines = ["## Finalists", "", words["about"], ""]
     for key, (title, measures) in SETS.items():
         rows = [
@@ -280,14 +285,10 @@ def finalists(words: dict[str, Any], found: dict[str, Any]) -> str:
             continue
         lines += [f"| {title} | {' | '.join(SHORT[each] for each in measures)} |", f"|---|{'---:|' * len(measures)}"]
         lines += [f"| {name} | {' | '.join(scored(scores.get(each)) for each in measures)} |" for name, scores in rows]
-        for title, seed, ensemble in (
-            (words.get("ensembles", {}).get(members, members), *each)
-            for members, seeds in found["ensembles"].items()
-            for each in seeds.items()
-        ):
+        for name, ensemble in ensembles.items():
             if key in ensemble["scores"]:
                 cells = (scored(ensemble["scores"][key].get(each)) for each in measures)
-                lines.append(f"| **{title}, seed {seed}** | {' | '.join(cells)} |")
+                lines.append(f"| **{name}** | {' | '.join(cells)} |")
                 cells = (gained(ensemble["gains"][key].get(each)) for each in measures)
                 lines.append(f"| gain over {names.get(ensemble['best'], ensemble['best'])} | {' | '.join(cells)} |")
         lines.append("")

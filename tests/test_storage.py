@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
+from lociscope import storage
 from lociscope.errors import LociscopeError
 from lociscope.storage import cast_column, check_ids, check_schema, parse_model, read_table, replacing
 
@@ -322,3 +323,15 @@ def test_ids_are_taken_only_when_each_is_there_once(ids: list[Any]) -> None:
     else:
         with pytest.raises(LociscopeError, match=r"It (names the id '.' twice|holds a row without an id)"):
             check_ids(iter(ids), "It")
+
+
+def test_a_place_that_knows_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(file: object, *, wait: bool) -> bool:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(storage, "lock", unknown)
+    with pytest.raises(LociscopeError, match=r"Cannot write .*Function not implemented"), storage.alone(tmp_path, "no"):
+        pass
+    with storage.alone(tmp_path / "run", "no", needed=False):
+        assert (tmp_path / "run").is_dir()
+    assert not (tmp_path / "run").exists()

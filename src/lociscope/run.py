@@ -147,7 +147,7 @@ class Run:
             with self.history_file.open(newline="", encoding="utf-8") as lines:
                 rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(lines)]
             if any(not row.keys() >= LOSSES or not math.isfinite(row["epoch"]) for row in rows):
-                raise ValueError(f"a row lacks one of {', '.join(sorted(LOSSES))}")
+                raise ValueError(f"a row lacks one of {', '.join(sorted(LOSSES))}, or its epoch is no number")
         except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
             raise LociscopeError(f"Run '{self.folder}': history.csv cannot be read ({error}). Train again.") from error
         return rows

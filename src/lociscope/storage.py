@@ -28,6 +28,10 @@ DAMAGED = (
 """What the standard library and numpy raise while they parse bytes that are not what they should be."""
 
 
+LOCK = ".lock"
+"""In a folder on which one process at a time works."""
+
+
 @contextmanager
 def replacing(path: Path) -> "Iterator[Path]":
     """Gives a temporary path beside `path` and, when all went well, renames it into place.
@@ -246,3 +250,40 @@ def lock(file: IO[Any], *, wait: bool) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+@contextmanager
+def alone(folder: Path, taken: str, *, needed: bool = True) -> "Iterator[None]":
+    """Keeps other processes out of a folder, which is made where there is none; leaves no trace of itself.
+
+    Args:
+        folder: The folder; its lock is the file `.lock`.
+        taken: The sentence where another process holds it.
+        needed: Whether a place that knows no locks is refused.
+
+    Raises:
+        LociscopeError: Another process holds it, or it cannot be written.
+    """
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK).open("a")
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    with file:
+        try:
+            held = lock(file, wait=False)
+        except OSError as error:
+            if needed:
+                raise unwritable(folder, error) from error
+            held = True
+        if not held:
+            raise LociscopeError(taken)
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # an open file stays on Windows
+                (folder / LOCK).unlink()
+            with suppress(OSError):  # something was made
+                if made:
+                    folder.rmdir()

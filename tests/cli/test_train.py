@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from lociscope.catalog import Catalog
-from lociscope.cli.train import alone, read_failures
+from lociscope.cli.train import alone_in, read_failures
 from lociscope.errors import LociscopeError
 from lociscope.run import Run
 
@@ -59,11 +59,11 @@ def test_a_finished_run_says_so_and_changes_nothing(lociscope: Command, training
 
 
 def test_two_do_not_train_in_one_folder(tmp_path: Path) -> None:
-    with alone(tmp_path / "run"), pytest.raises(LociscopeError, match="is being trained by another process"):
-        with alone(tmp_path / "run"):
+    with alone_in(tmp_path / "run"), pytest.raises(LociscopeError, match="is being trained by another process"):
+        with alone_in(tmp_path / "run"):
             pass
     assert not (tmp_path / "run").exists()
-    with alone(tmp_path / "run"):
+    with alone_in(tmp_path / "run"):
         (tmp_path / "run" / "made").touch()
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["made"]
 

@@ -18,7 +18,6 @@ from lociscope.report.standings import (
     cross_fitted_decisions,
     error_correlation,
     leagues_of,
-    shortlist_of,
 )
 
 Make = Callable[..., Path]
@@ -127,7 +126,7 @@ def test_a_shortlist_prefers_those_that_err_differently(make_run: Make) -> None:
     a = candidate(make_run, "a", fields=300)
     twin = replace(a, name="twin")
     b, bad = (candidate(make_run, "b", seed=2, fields=300), candidate(make_run, "bad", seed=3, noise=9.0, fields=300))
-    found = shortlist_of([a, twin, b, bad], a.truth, None)
+    found = leagues_of([a, twin, b, bad])[0].shortlist
     assert found is not None
     assert {each.name for each in found.members} == {"a", "b"}
     assert sum(each.share for each in found.members) == pytest.approx(1)
@@ -142,5 +141,5 @@ def test_a_shortlist_prefers_those_that_err_differently(make_run: Make) -> None:
 
 def test_too_few_fields_suggest_nothing(make_run: Make) -> None:
     few = [candidate(make_run, name, fields=20, seed=number) for number, name in enumerate("ab")]
-    assert shortlist_of(few, few[0].truth, None) is None
-    assert shortlist_of(few[:1], few[0].truth, None) is None
+    assert leagues_of(few)[0].shortlist is None
+    assert leagues_of([candidate(make_run, "only", fields=60)])[0].shortlist is None

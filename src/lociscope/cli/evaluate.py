@@ -164,8 +164,7 @@ def _predict(bundle: Path, truth: Path | None, output: Path, workers: int) -> "t
     with console.progress("predicting") as tell:
         outcome = predict_to_file(predictor, found, path, Options(), broken=broken, workers=workers, progress=tell)
     if not outcome.rows:
-        first = outcome.failures[0].reason if outcome.failures else "the Catalog is empty."
-        raise LociscopeError(f"No field of '{truth}' could be predicted. The first: {first}")
+        raise LociscopeError(f"No field of '{truth}' could be predicted. The first: {outcome.failures[0].reason}")
     return Predictions.read(path), outcome.failures
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import shutil
-from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,10 +10,11 @@ import typer
 
 from lociscope.cli import console
 from lociscope.errors import Exit, LociscopeError
-from lociscope.storage import lock
+from lociscope.storage import alone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from lociscope.data.sets import Known, TrainingSets
     from lociscope.images.sources import Failure
@@ -33,7 +33,6 @@ DeviceOption = Annotated[Device, typer.Option(help="What to compute on: auto, cp
 
 PACKED = "packed"
 """Folder in the Run where its fields lie prepared while it trains."""
-LOCK = ".lock"
 FAILURES = "failures.csv"
 """The fields that could not be read."""
 
@@ -124,7 +123,7 @@ def fit_run(
     failures: list[Failure] = []
     place = folder / PACKED
     prepare = measured_sets if recipe.network.name == NAME else training_sets
-    with alone(folder):
+    with alone_in(folder):
         with console.progress("preparing fields") as tell:
             sets = prepare(recipe, catalog, place, failures, workers, tell, store)
         write_failures(failures, folder / FAILURES)
@@ -133,30 +132,14 @@ def fit_run(
     return failures
 
 
-@contextmanager
-def alone(folder: Path) -> "Iterator[None]":
-    """Keeps a second training out of the folder, which it makes where there is none, and leaves no trace of itself.
+def alone_in(folder: Path) -> "AbstractContextManager[None]":
+    """Keeps a second training out of the folder; a place that knows no locks is taken as it is.
 
     Raises:
         LociscopeError: Another process trains there.
     """
-    made = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a", encoding="utf-8") as file:
-        try:
-            held = lock(file, wait=False)
-        except OSError:  # a place without locks
-            held = True
-        if not held:
-            raise LociscopeError(f"'{folder}' is being trained by another process. Wait, or name another with -o.")
-        try:
-            yield
-        finally:
-            with suppress(OSError):  # an open file stays on Windows
-                (folder / LOCK).unlink()
-            with suppress(OSError):  # something was made
-                if made:
-                    folder.rmdir()
+    taken = f"'{folder}' is being trained by another process. Wait, or name another with -o."
+    return alone(folder, taken, needed=False)
 
 
 def check(recipe: "Recipe", device: "Device") -> None:
@@ -248,5 +231,5 @@ def read_failures(folder: Path) -> "list[Failure]":
             return [Failure(**row) for row in csv.DictReader(lines)]
     except (ValueError, TypeError, csv.Error) as error:
         raise LociscopeError(
-            f"'{path}' is no list of failures as `lociscope train` writes it. Remove it, and the Run where it matters."
+            f"'{path}' is no list of failures as `lociscope train` writes it. Train again in another folder."
         ) from error

@@ -31,7 +31,7 @@ def fit_folds(
         The fields that could not be read.
     """
     from lociscope.catalog import digest_of
-    from lociscope.cli.train import alone
+    from lociscope.cli.train import alone_in
     from lociscope.run import Folds
     from lociscope.training.folds import claim_folds, join_folds
 
@@ -40,7 +40,7 @@ def fit_folds(
     for run in runs:
         if run.recipe_file.is_file() and not run.recipe().same_training(recipe):
             raise LociscopeError(f"'{run.folder}' is a Run of another recipe. Name another folder with -o.")
-    with alone(folder):
+    with alone_in(folder):
         failures = _train(recipe, catalog, folder, workers, runs, store)
         scores = join_folds(folder, runs)
     print(folder)

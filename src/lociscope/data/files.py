@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.data.pack import Packed, group_of
+from lociscope.data.pack import Packed, group_of, none_read
 from lociscope.errors import LociscopeError
 from lociscope.images.container import place_of
 from lociscope.images.extent import one_tile
@@ -129,8 +129,7 @@ def open_files(catalog: "Catalog", spec: "InputSpec", failures: list[Failure], w
             kept.append(entry)
             sources.append(source)
     if not kept:
-        first = f" The first: {failures[0].reason}" if failures else ""
-        raise LociscopeError(f"No field could be read, so there is nothing to train on.{first}")
+        raise none_read(failures)
     known = [
         [entry.id, group_of(entry), entry.target, [str(path) for path in source.paths]]
         for entry, source in zip(kept, sources, strict=True)

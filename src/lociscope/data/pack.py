@@ -19,7 +19,7 @@ from lociscope.storage import DAMAGED, check_schema, unwritable
 from lociscope.workers import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from lociscope.card import InputSpec
@@ -101,8 +101,14 @@ def pack(
         except OSError as error:
             raise unwritable(folder, error, "--store" if wait else "-o") from error
     if not (folder / "pack.json").is_file():
-        raise LociscopeError("No field could be read, so there is nothing to train on. Check the Catalog's paths.")
+        raise none_read()
     return _open(folder, key, failures)
+
+
+def none_read(failures: "Sequence[Failure]" = ()) -> LociscopeError:
+    """The sentence where there is nothing to train on."""
+    why = f"The first: {failures[0].reason}" if failures else "Check the Catalog's paths."
+    return LociscopeError(f"No field could be read, so there is nothing to train on. {why}")
 
 
 def _about(folder: "Path", items: "list[Kept | Failure]", each: tuple[int, ...], key: dict[str, Any]) -> dict[str, Any]:

@@ -142,7 +142,7 @@ def _league(members: "list[Candidate]", base: str | None, tell: "Callable[[], No
         None if groups is None else len(set(groups.tolist())),
         blind_scores(truth),
         error_correlation(truth, np.stack([each.probability for each in members])),
-        shortlist_of(members, truth, groups),
+        _shortlist(members, scored, truth, groups),
     )
 
 
@@ -239,7 +239,9 @@ def error_correlation(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
         return np.asarray(unit @ unit.T / (varies @ varies.T))
 
 
-def shortlist_of(members: "Sequence[Candidate]", truth: np.ndarray, groups: np.ndarray | None) -> Shortlist | None:
+def _shortlist(
+    members: "list[Candidate]", scored: list[_Resampled], truth: np.ndarray, groups: np.ndarray | None
+) -> Shortlist | None:
     """Combines candidates by greedy selection with replacement (Caruana et al. 2004), and scores it honestly.
 
     Selection and its score are kept apart: who is chosen comes from all fields, the scores from five folds in which
@@ -250,7 +252,7 @@ def shortlist_of(members: "Sequence[Candidate]", truth: np.ndarray, groups: np.n
         return None
     stack = np.stack([each.probability for each in members])
     weight = np.abs(fit_ensemble(truth, stack, "greedy").weights_).mean(axis=1)
-    best = max(members, key=lambda each: float(macro_average_precision(truth, each.probability)))
+    best = max(range(len(members)), key=lambda number: scored[number].values[macro_average_precision.name])
     fold = stratified_folds(truth, FOLDS, SEED, groups)
     chosen = np.zeros(len(members), int)
     combined = np.empty(truth.shape)
@@ -258,11 +260,11 @@ def shortlist_of(members: "Sequence[Candidate]", truth: np.ndarray, groups: np.n
         greedy = fit_ensemble(truth[train], stack[:, train], "greedy")
         chosen += greedy.weights_.any(axis=1)
         combined[kept] = greedy.predict(stack[:, kept])
-    ours, alone = (_Resampled.of(truth, each, groups) for each in (combined, best.probability))
+    ours = _Resampled.of(truth, combined, groups)
     found = [
         Member(each.name, float(share), int(times))
         for each, share, times in zip(members, weight / weight.sum(), chosen, strict=True)
         if share > 0
     ]
     heaviest_first = sorted(found, key=lambda each: -each.share)
-    return Shortlist(heaviest_first, best.name, ours.figures(), ours.over(alone))
+    return Shortlist(heaviest_first, members[best].name, ours.figures(), ours.over(scored[best]))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lociscope.catalog import Entry, digest_of
-from lociscope.data.pack import Packed
+from lociscope.data.pack import Packed, none_read
 from lociscope.data.sets import Known, TrainingSets, columns_of, labelled_fields, parted
 from lociscope.data.simulated import draw_one
 from lociscope.data.store import cut_short, place_in
@@ -200,7 +200,7 @@ def _read_chunk(path: "Path") -> list[Measured]:
 
 def _packed(rows: list[Measured]) -> Packed:
     if not rows:
-        raise LociscopeError("No field could be read, so there is nothing to train on. Check the Catalog's paths.")
+        raise none_read()
     x = np.stack([row.features for row in rows]).astype(np.float32)
     y = to_multi_hot([row.target for row in rows])
     ids = [row.id for row in rows]

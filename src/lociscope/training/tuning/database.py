@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lociscope.errors import LociscopeError, MissingExtraError
 from lociscope.recipe import Recipe
-from lociscope.storage import DAMAGED, check_schema, lock, unwritable
+from lociscope.storage import DAMAGED, alone, check_schema
 from lociscope.training.tuning.space import Space, value_of
 
 if TYPE_CHECKING:
@@ -74,7 +74,10 @@ def opened(place: "Study", subject: Subject) -> "Iterator[optuna.Study]":
         MissingExtraError: Optuna is not installed.
     """
     import_optuna()
-    with _alone(place), _told(place), ExitStack() as held:
+    _check_folder(place)
+    # Two processes would share the machine, and the order of trials would be chance.
+    taken = f"Another process tunes in '{place.folder}'. Wait until it is done, or name another with -o."
+    with alone(place.folder, taken), _told(place), ExitStack() as held:
         with _told(place, *DAMAGED, LookupError):
             _check_database(place.database)
             study = _loaded(held.enter_context(_stored(place.database)))
@@ -82,27 +85,13 @@ def opened(place: "Study", subject: Subject) -> "Iterator[optuna.Study]":
         yield study
 
 
-@contextmanager
-def _alone(place: "Study") -> "Iterator[None]":
-    """Holds the folder's lock: two processes would share the machine, and the order of trials would be chance."""
+def _check_folder(place: "Study") -> None:
+    """Refuses a folder of something else."""
     path = place.folder
     if path.is_dir() and not place.database.exists():
         others = [each.name for each in path.iterdir() if each.name[0] != "." and each.name not in OURS]
         if others:
             raise LociscopeError(f"'{path}' exists and is no study. Name another folder with -o.")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        held = (path / ".lock").open("a")
-    except OSError as error:
-        raise unwritable(path, error) from error
-    with held:
-        try:
-            free = lock(held, wait=False)
-        except OSError as error:  # a share that knows no locks
-            raise unwritable(path, error) from error
-        if not free:
-            raise LociscopeError(f"Another process tunes in '{path}'. Wait until it is done, or name another with -o.")
-        yield
 
 
 def _check_database(path: "Path") -> None:
