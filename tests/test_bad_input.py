@@ -21,17 +21,17 @@ from lociscope.card import InputSpec
 from lociscope.catalog import Catalog, Entry
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
-from lociscope.images.extent import tiles_of
+from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
 from lociscope.images.naming import Rules, parse_channels
-from lociscope.images.quality import warnings_of
+from lociscope.images.quality import find_warnings, measure_input
 from lociscope.images.read import read_field
 from lociscope.images.sources import find_fields
 from lociscope.images.write import write_ome_tiff, write_ome_zarr, write_planes
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "bad-input.md"
 STAINS = ["Tubulin", "GFP", "DAPI", "ER"]
-SPEC = InputSpec(height=32, width=32, low=0.5, high=99.9, floor=0.04)
+SPEC = InputSpec(height=32, width=32, low=0.5, high=99.9)
 Maker = Callable[[Path], object]
 """Fills a folder; where it gives a list, those are the sources, and else the folder is."""
 
@@ -325,8 +325,8 @@ def happens(sources: list[Path], rules: Rules) -> str:
     for source in found:
         try:
             field = read_field(source)
-            notes = (*tiles_of(field, SPEC)[1], *warnings_of(field.pixels, field.missing))
-            said += ["read", *notes]
+            tiles, notes, whole = make_tiles(field, SPEC)
+            said += ["read", *notes, *find_warnings(whole, measure_input(tiles[0]), SPEC.height, field.missing)]
         except LociscopeError as error:
             said.append(str(error))
     return "\n".join(said)
