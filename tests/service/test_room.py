@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from lociscope.service import room, uploads
 from lociscope.service.room import refusal, shortage, use_named_folder
 
 HTML = {"accept": "text/html"}
@@ -55,8 +55,8 @@ def test_a_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 def test_what_cannot_be_stored_is_told_without_a_traceback(
     serve: Serve, make: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int, status: int
 ) -> None:
-    monkeypatch.setattr(uploads.shutil, "copyfileobj", failing(number))
-    monkeypatch.setattr(room.tempfile, "TemporaryFile", failing(number))
+    monkeypatch.setattr(shutil, "copyfileobj", failing(number))
+    monkeypatch.setattr(tempfile, "TemporaryFile", failing(number))
     client = serve()
     for headers in ({}, HTML):
         answer = client.post("/predict", files=make.form(make.planes()), headers=headers)

@@ -105,7 +105,10 @@ def test_a_cancelled_upload_is_no_error(serve: Serve, caplog: pytest.LogCaptureF
 
 
 async def _cancel(app: Any, headers: list[tuple[bytes, bytes]]) -> None:
-    messages = [{"type": "http.request", "body": b"--", "more_body": True}, {"type": "http.disconnect"}]
+    messages: list[dict[str, Any]] = [
+        {"type": "http.request", "body": b"--", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
 
     async def receive() -> dict[str, Any]:
         return messages.pop(0)

@@ -34,7 +34,7 @@ class Connection(H11Protocol):
     Its arguments are uvicorn's.
 
     Attributes:
-        since: When it last changed between idle and busy, or was seen to send or take something, s of the event loop.
+        since: When a request last began or was answered, or the client took 64 KiB of an answer; s of the event loop.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - whatever uvicorn passes
@@ -49,6 +49,9 @@ class Connection(H11Protocol):
         if len(self.connections) > self._most:
             idle = [each for each in self.connections if isinstance(each, Connection) and each.idle]
             min(idle, key=lambda each: each.since).cut()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Pass over an upgrade, as HTTP lets a server do: Java's client offers HTTP/2 with each request."""
 
     @property
     def idle(self) -> bool:

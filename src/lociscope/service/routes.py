@@ -152,7 +152,7 @@ async def example(request: Request, name: Annotated[str, Path(description="As / 
 
 
 @router.get("/healthz", summary="Whether the process lives")
-def health() -> dict[str, str]:
+async def health() -> dict[str, str]:
     """Answers as long as the process does."""
     return {"status": "ok"}
 

@@ -14,7 +14,7 @@ from lociscope.registry import Registry, version_name
 POLL_SECONDS = 1.0
 """How often the registry is asked which bundle its alias names; it reads one small file."""
 
-LONGEST_WAIT = 30.0
+LONGEST_WAIT = 10.0
 """Most seconds until a promoted bundle that could not be opened is tried again; the wait doubles up to it."""
 
 logger = logging.getLogger(__name__)

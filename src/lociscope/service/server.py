@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from lociscope.errors import LociscopeError
 from lociscope.service.connections import Connection, Listener
-from lociscope.service.room import use_named_folder
+from lociscope.service.room import shortage, use_named_folder
 from lociscope.service.settings import Settings
 from lociscope.service.state import Parts
 
@@ -23,6 +23,8 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 LAST_SECONDS = 3.0
 """What answers may still take to be sent once all work is done and the service stops."""
+
+logger = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
@@ -93,6 +95,8 @@ def serve(app: FastAPI, settings: Settings, started: Callable[[str], None]) -> N
     """
     _keep_memory()
     use_named_folder()
+    if lacking := shortage():
+        logger.warning("uploads cannot be stored: the temporary folder says '%s'. Name another with TMPDIR.", lacking)
     listening = _bound(settings.host, settings.port)
     port = listening.getsockname()[1]
     name = f"[{settings.host}]" if ":" in settings.host else settings.host
