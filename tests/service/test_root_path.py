@@ -87,7 +87,7 @@ def test_it_needs_no_slash_at_its_end_and_no_redirect(serve: Serve) -> None:
 def test_other_paths_are_not_under_it(serve: Serve) -> None:
     client = serve(root_path=PREFIX)
     assert client.get(f"{PREFIX}er/docs").status_code == 404
-    assert client.get(f"{PREFIX}/nope").json()["error"] == f"There is no such page. Begin at {PREFIX}/."
+    assert client.get(f"{PREFIX}/nope").status_code == 404
     for address in ("/healthz", f"{PREFIX}/healthz"):
         assert client.get(address, headers={"host": "pod.example"}).status_code == 200
 

@@ -17,7 +17,6 @@ from lociscope.log import open_log
 from lociscope.service.complaints import complaint
 from lociscope.service.journal import Journal
 from lociscope.service.metrics import Metrics
-from lociscope.service.page import root_path_of
 from lociscope.service.room import refusal
 from lociscope.service.routes import router
 from lociscope.service.security import Guard, path_in
@@ -111,6 +110,6 @@ async def _unstored(request: Request, error: Exception) -> Response:
 
 
 _SENTENCES = {
-    404: "There is no such page. Begin at {root}/.",
-    405: "This address is not served so. See {root}/docs.",
+    404: "There is no such page. The page 'Interface' (docs) lists all.",
+    405: "This address does not take this method. The page 'Interface' (docs) says which.",
 }

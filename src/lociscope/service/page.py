@@ -39,21 +39,16 @@ def render(template: str, request: "Request", **values: object) -> str:
     return _environment().get_template(template).render(everywhere | values)
 
 
-def root_path_of(request: "Request") -> str:
-    """Return the path under which the service is known to be reached, without a slash at its end; empty for none."""
-    scope = request.scope
-    return str(scope.get("app_root_path", scope.get("root_path", "")))
-
-
 def root_of(request: "Request") -> str:
     """Return the link from the page that answers a request to the first page, with a slash at its end.
 
     It is relative where no root path is known: so it is right behind a proxy that strips a prefix, which need not be
     told nor believed.
     """
-    if root := root_path_of(request):
+    scope = request.scope
+    if root := scope.get("app_root_path", scope.get("root_path", "")):
         return f"{root}/"
-    sent = request.scope.get("raw_path") or request.scope["path"].encode()
+    sent = scope.get("raw_path") or scope["path"].encode()
     return "../" * (sent.count(b"/") - 1) or "./"
 
 
