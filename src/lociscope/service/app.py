@@ -89,11 +89,7 @@ async def _busy(request: Request, error: Exception) -> Response:
 
 async def _refused(request: Request, error: Exception) -> Response:
     status, said = (error.status_code, str(error.detail)) if isinstance(error, HTTPException) else (500, "")
-    sentence = (
-        _SENTENCES.get(status, said).format(root=root_path_of(request))
-        if said in ("Not Found", "Method Not Allowed")
-        else said
-    )
+    sentence = _SENTENCES.get(status, said) if said in ("Not Found", "Method Not Allowed") else said
     return complaint(request, status, sentence, getattr(error, "headers", None))
 
 
