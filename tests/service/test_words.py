@@ -13,6 +13,8 @@ from lociscope.labels import LABELS, N_LABELS
 from lociscope.service.words import GRADES, PHRASES, grade_of, in_words, listed, sentence_of
 
 THRESHOLDS = np.full(N_LABELS, 0.5)
+UNMISTAKABLE = sorted(set(range(N_LABELS)) - {3, 15})
+"""Classes whose phrase is in no other: the fibrillar centres are 'of the nucleoli'."""
 
 
 def said(predicted: list[int], status: str = "ok", **probability: float) -> str:
@@ -64,7 +66,7 @@ def test_locations_come_in_order_of_probability_each_grade_with_its_word() -> No
     )
 
 
-@given(st.lists(st.floats(0, 1), min_size=N_LABELS, max_size=N_LABELS), st.sets(st.integers(0, 27), min_size=1))
+@given(st.lists(st.floats(0, 1), min_size=N_LABELS, max_size=N_LABELS), st.sets(st.sampled_from(UNMISTAKABLE), min_size=1))
 def test_any_sentence_names_every_location_once_and_the_most_probable_first(
     values: list[float], predicted: set[int]
 ) -> None:
