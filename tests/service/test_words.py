@@ -66,7 +66,9 @@ def test_locations_come_in_order_of_probability_each_grade_with_its_word() -> No
     )
 
 
-@given(st.lists(st.floats(0, 1), min_size=N_LABELS, max_size=N_LABELS), st.sets(st.sampled_from(UNMISTAKABLE), min_size=1))
+@given(
+    st.lists(st.floats(0, 1), min_size=N_LABELS, max_size=N_LABELS), st.sets(st.sampled_from(UNMISTAKABLE), min_size=1)
+)
 def test_any_sentence_names_every_location_once_and_the_most_probable_first(
     values: list[float], predicted: set[int]
 ) -> None:

@@ -25,6 +25,7 @@ from lociscope.cli.reading import (
     opened,
     rules_of,
 )
+from lociscope.ending import asked_to_end
 from lociscope.errors import Exit
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def watch(
 
 @contextmanager
 def _asked_to_stop() -> "Iterator[Event]":
-    """Ctrl-C and SIGTERM end the watch in order; a second one ends it at once."""
+    """Let Ctrl-C, SIGTERM and SIGHUP end the watch in order, and a second one at once."""
     stop = _Stop()
 
     def ask(number: int, frame: "FrameType | None") -> None:
@@ -94,12 +95,8 @@ def _asked_to_stop() -> "Iterator[Event]":
             raise KeyboardInterrupt
         stop.set()
 
-    earlier = {each: signal.signal(each, ask) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with asked_to_end(ask, signal.SIGINT):
         yield stop
-    finally:
-        for each, handler in earlier.items():
-            signal.signal(each, handler)
 
 
 class _Stop(Event):

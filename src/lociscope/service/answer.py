@@ -24,9 +24,7 @@ class BundleAbout(BaseModel):
     version: str
     sha256: str = Field(description="Identity of the bundle: the hash of its MANIFEST.")
     limits: str = Field(description="What the model is not, and how it was measured.")
-    calibrated: bool = Field(
-        description="Whether its card holds a calibration: 0.9 is right nine times in ten."
-    )
+    calibrated: bool = Field(description="Whether its card holds a calibration: 0.9 is right nine times in ten.")
 
     @classmethod
     def of(cls, bundle: Bundle) -> Self:

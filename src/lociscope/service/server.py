@@ -11,6 +11,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from lociscope.ending import asked_to_end
 from lociscope.errors import LociscopeError
 from lociscope.service.settings import Settings
 from lociscope.service.state import Parts
@@ -67,7 +68,7 @@ def serve(app: FastAPI, settings: Settings, started: Callable[[str], None]) -> N
 
     Raises:
         LociscopeError: The address cannot be had.
-        KeyboardInterrupt: SIGINT ended it, or a second signal; after one SIGTERM it returns.
+        KeyboardInterrupt: SIGINT ended it, or a second signal; after one SIGTERM or SIGHUP it returns.
     """
     _keep_memory()
     listening = _bound(settings.host, settings.port)
@@ -77,7 +78,7 @@ def serve(app: FastAPI, settings: Settings, started: Callable[[str], None]) -> N
         app, log_config=None, access_log=False, lifespan="on", server_header=False, proxy_headers=False, backlog=2048
     )
     server = Server(config, app.state.parts, lambda: started(f"http://{name}:{port}"))
-    with listening:
+    with listening, asked_to_end(server.handle_exit):  # uvicorn itself listens to SIGINT and SIGTERM alone
         server.run([listening])
     if server.interrupted:
         raise KeyboardInterrupt
