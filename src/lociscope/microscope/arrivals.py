@@ -20,10 +20,17 @@ FIRST_PAUSE, LAST_PAUSE = 1.0, 3600.0
 
 
 class Ready(NamedTuple):
-    """A field that can be read now, and what identifies its files as they are."""
+    """A field that can be read now.
+
+    Attributes:
+        source: The field.
+        fingerprint: Identifies its files as they are.
+        since: When one of them last changed.
+    """
 
     source: FieldSource
     fingerprint: str
+    since: float
 
 
 @dataclass(slots=True)
@@ -146,7 +153,7 @@ class Arrivals:
             else:
                 self._owner[named.id] = key
                 waits = True
-                yield Ready(named, mark)
+                yield Ready(named, mark, held.since)
         if held.reason and not held.told:
             self._untold[key] = None
         elif not waits and held.reason is None:
@@ -170,7 +177,9 @@ class Arrivals:
         if held is not None:
             self._active[key] = None  # another field of the same folder may have been done meanwhile
             held.reason = reason
-            self._schedule(key, held, now + held.pause)
+            overdue = held.since + self._patience
+            again = now + held.pause
+            self._schedule(key, held, overdue if now < overdue < again else again)  # once more before it is told
             held.pause = min(2 * held.pause, LAST_PAUSE)
             if not held.told:
                 self._untold[key] = None
