@@ -84,7 +84,7 @@ def writing(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 def source_of(*paths: Path) -> FieldSource:
-    return FieldSource("a", paths)  # type: ignore[arg-type]
+    return FieldSource("a", paths)
 
 
 @pytest.fixture

@@ -133,7 +133,12 @@ def test_the_focus_goes_to_safety_first(make_plan: Any) -> None:
         heights: list[float] = []
         device = scope.core._pydevices["Z"]  # type: ignore[attr-defined]
         go = device.set_position_um
-        device.set_position_um = lambda z: (heights.append(z), go(z))
+
+        def spy(z: float) -> None:
+            heights.append(z)
+            go(z)
+
+        device.set_position_um = spy
         run(scope, plan, events(plan))
     assert heights == [-40.0, 0.0, -40.0, 0.0]
 

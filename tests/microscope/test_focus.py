@@ -299,7 +299,7 @@ def test_the_lock_of_the_demo_microscope() -> None:
         core.setPosition(7.0)
         with pytest.raises(LociscopeError, match=r"objective 'Nikon 10X S Fluor', which the plan does not list"):
             focus.begin()
-        core.setProperty("Objective", "Label", plan.objectives[0].label)
+        core.setProperty("Objective", "Label", str(plan.objectives[0].label))
         core.enableContinuousFocus(True)
         focus.begin()
         focus.withdraw(turning=False)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -105,10 +105,10 @@ def copy(data: bytes, path: Path, how: str) -> None:
     pieces = [(len(data) * n // PIECES, len(data) * (n + 1) // PIECES) for n in range(PIECES)]
     if how == "backwards":
         pieces.reverse()
-    with path.open("wb") as file:
-        file.truncate(len(data))
+    with path.open("wb") as reserved:
+        reserved.truncate(len(data))
     times = path.stat()
-    file = path.open("r+b")
+    file: IO[bytes] = path.open("r+b")
     for first, last in pieces:
         time.sleep(0.2)  # longer than the settling time
         if how == "closed between":

@@ -128,7 +128,7 @@ class _Words:
     """Says what happens in words: what was asked for on stdout at the end, the rest on stderr."""
 
     def predicted(self, predictions: "Predictions", completed: list[str]) -> None:
-        """Names a few fields with their places, and counts many."""
+        """Name a few fields with their locations, most probable first, and count many."""
         from lociscope.labels import LABELS
 
         for name in completed:
@@ -138,8 +138,10 @@ class _Words:
                 f"{console.counted(len(predictions))} predicted, {predictions.ids[0]} to {predictions.ids[-1]}"
             )
             return
-        for name, numbers, status in zip(predictions.ids, predictions.predicted, predictions.status, strict=True):
-            console.note(f"{name}: {', '.join(LABELS[number] for number in numbers) or status}")
+        for row, name in enumerate(predictions.ids):
+            probability = predictions.probability[row]
+            numbers = sorted(predictions.predicted[row], key=probability.__getitem__, reverse=True)
+            console.note(f"{name}: {', '.join(LABELS[number] for number in numbers) or predictions.status[row]}")
 
     def overdue(self, failure: "Failure") -> None:
         """Says what a field lacks."""
