@@ -281,9 +281,8 @@ def test_a_second_one_at_once_is_refused(lociscope: Command, fields: Path, tmp_p
         with alone(tmp_path / "out.parts", "no"):  # as the first one does
             code, out, err = lociscope(command, fields, "-o", "out.csv")
         assert (code, out) == (1, "")
-        assert err == (
-            "lociscope: 'out.csv' is being written by another process. Wait until it ends, or name another file with -o.\n"
-        )
+        remedy = "Wait until it ends, or name another file with -o."
+        assert err == f"lociscope: 'out.csv' is being written by another process. {remedy}\n"
         assert not list(tmp_path.glob("out*"))
     assert lociscope("predict", fields, "-o", "out.csv")[0] == 0
     assert not (tmp_path / "out.parts").exists()
