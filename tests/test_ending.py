@@ -26,11 +26,20 @@ def restored() -> Iterator[None]:
 def test_sigterm_and_sighup_and_what_is_named_are_handled_and_given_back() -> None:
     before = signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGHUP)
     heard: list[int] = []
-    with asked_to_end(lambda number, frame: heard.append(number), signal.SIGUSR1):
-        for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+    for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        with asked_to_end(lambda number, frame: heard.append(number), signal.SIGUSR1):
             signal.raise_signal(each)
     assert heard == [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1]
     assert (signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGHUP)) == before
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP])
+def test_sighup_never_insists_and_sigterm_does(first: signal.Signals) -> None:
+    heard: list[int] = []
+    with asked_to_end(lambda number, frame: heard.append(number)):
+        for each in (first, signal.SIGHUP, signal.SIGHUP, signal.SIGTERM):
+            signal.raise_signal(each)
+    assert heard == [first, signal.SIGTERM]
 
 
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGHUP])
@@ -71,6 +80,7 @@ def test_when_the_terminal_is_gone_what_is_still_said_goes_nowhere(monkeypatch: 
     with asked_to_end(lambda number, frame: None):
         signal.raise_signal(signal.SIGHUP)  # by hand: the terminal is still there
         assert os.isatty(inner)
+    with asked_to_end(lambda number, frame: None):
         os.close(outer)
         with pytest.raises(OSError, match=r"Input/output error"):
             os.write(inner, b"lost")

@@ -19,8 +19,9 @@ _STREAMS = (0, 1, 2)
 def asked_to_end(handler: "Handler", *others: signal.Signals) -> "Iterator[None]":
     """Call a handler for SIGTERM, for SIGHUP where it is not ignored (`nohup`), and for others.
 
-    When SIGHUP comes because the terminal is gone, the standard streams that were on it lead to nowhere from then on:
-    what is still to be said would otherwise end the work that is still to be done.
+    After the first of them SIGHUP is passed over: kernel, shell and session manager each send one, often after a
+    SIGTERM, and none of them insists. When SIGHUP comes because the terminal is gone, the standard streams that were
+    on it lead to nowhere from then on: what is still to be said would otherwise end the work that is still to be done.
 
     Args:
         handler: Called with the signal and the frame, in the main thread; in other threads nothing is changed.
@@ -30,11 +31,14 @@ def asked_to_end(handler: "Handler", *others: signal.Signals) -> "Iterator[None]
         yield
         return
     signals = {signal.SIGTERM, *others}
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signals.add(signal.SIGHUP)
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        signals.add(hangup)
     on_terminal = [stream for stream in _STREAMS if os.isatty(stream)]
 
     def handle(number: int, frame: "FrameType | None") -> None:
+        if hangup in signals:
+            signal.signal(hangup, signal.SIG_IGN)
         _leave_terminal(on_terminal)
         handler(number, frame)
 
