@@ -8,6 +8,7 @@ PNG, gzip and zip prove themselves by checksums, which their readers check.
 """
 
 import os
+import re
 import signal
 import sys
 import time
@@ -29,6 +30,8 @@ TAIL = 64
 """The same at the end of a file: the last write of a copy may be short."""
 OLD_S = 3600.0
 """Seconds after which a file that has not changed is complete, whatever it looks like."""
+_MOUNTS = Path("/proc/self/mountinfo")
+_LOCAL = frozenset(("btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs", "zfs"))
 _READ = 1 << 24
 _CHECKED = (".png", ".gz", ".zip")
 _JPEG = (".jpg", ".jpeg")
@@ -73,12 +76,11 @@ class Completeness:
         files = list(_files(source))
         marks = tuple(map(_mark, files))
         known = self._doubts.get(source.id)
-        if known is not None and known.marks != marks:
-            since = now
-        elif known is not None:
-            since = known.since
+        changed = known is not None and known.marks != marks
+        if known is not None:
+            since = now if changed else known.since
         reason, certain = _signs(files)
-        if known is not None and since == now and reason is None:  # it changed since the last look: let it rest
+        if changed and reason is None:  # complete, it seems; let it rest once more
             reason = f"'{files[0]}' and the files beside it were being written a moment ago. They are read again."
         if reason is None or _old(marks):
             self._doubts.pop(source.id, None)
@@ -123,7 +125,7 @@ def is_open_for_writing(path: Path) -> bool | None:
     """Return whether a program of this machine has a file open for writing.
 
     Returns:
-        None where that cannot be known: on other systems than Linux, of files of another user, on most network shares.
+        None where that cannot be known: on other systems than Linux, of files of another user, on network shares.
     """
     if sys.platform != "linux":
         return None
@@ -138,8 +140,24 @@ def is_open_for_writing(path: Path) -> bool | None:
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError as error:
-        return True if error.errno == errno.EAGAIN else None
+        return True if error.errno == errno.EAGAIN and _is_on_local_disk(path) else None
     return False
+
+
+def _is_on_local_disk(path: Path) -> bool:
+    """Return whether a lease that is refused means that somebody writes: NFS and SMB refuse it of any file."""
+    real = os.path.realpath(path)
+    longest, kind = "", ""
+    try:
+        lines = _MOUNTS.read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return False
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        mount = re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), before.split()[4])
+        if real.startswith(mount.rstrip("/") + "/") and len(mount) >= len(longest):  # a later one lies over an earlier
+            longest, kind = mount, after.split()[0]
+    return kind in _LOCAL
 
 
 def _signs(files: list[Path]) -> tuple[str | None, bool]:
