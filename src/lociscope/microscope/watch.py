@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 TABLE_EVERY, TABLE_SHARE = 10.0, 0.05
 """The table is written anew at most so often, and in at most this share of the time; parts hold what is newer."""
 
+RESTS = 10
+"""A field that may be incomplete rests at least so many times as long as one without a sign of that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -44,6 +47,11 @@ class Pace:
     settle: float = 2.0
     patience: float = 60.0
     until_idle: float | None = None
+
+    @property
+    def rest(self) -> float:
+        """For which the files of a field that may be incomplete must not change to be read."""
+        return max(self.patience, RESTS * self.settle)
 
 
 class Tell(Protocol):
@@ -103,7 +111,7 @@ def watch(
     with job.alone():
         table = _Table(job)
         arrivals = Arrivals(folder, rules, pace.patience, table.prints)
-        work = _Work(predictor, arrivals, table, tell, log, workers, Completeness(pace.patience))
+        work = _Work(predictor, arrivals, table, tell, log, workers, Completeness(pace.rest))
         job.prepare()
         with work.pool:
             _follow(folder, PolledFolder(folder, arrivals.wanted, pace.settle, job.folder), work, pace, tell, stop)
