@@ -11,7 +11,7 @@ import pytest
 
 from lociscope.images.sources import FieldSource
 from lociscope.microscope import completeness
-from lociscope.microscope.completeness import BLOCK, TAIL, Completeness, find_gap, is_open_for_writing
+from lociscope.microscope.completeness import BLOCK, TAIL, Completeness, Doubt, find_gap, is_open_for_writing
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux says who writes")
 NOISE = np.random.default_rng(0).integers(1, 256, 5 * BLOCK, np.uint8).tobytes()
@@ -119,6 +119,22 @@ def planes(tmp_path: Path) -> list[Path]:
     return made
 
 
+def reason(doubt: Doubt | None) -> str:
+    assert doubt is not None
+    return doubt.reason
+
+
+def test_a_program_that_closes_the_file_ends_the_doubt(planes: list[Path], writing: set[str]) -> None:
+    writing.add(planes[2].name)
+    mine, source = Completeness(60), source_of(*planes)
+    assert mine.doubt(source, 0.0, 2.0) == Doubt(
+        f"A program has '{planes[2]}' open for writing. It is read when it is closed, or has rested.", fresh=True
+    )
+    assert mine.doubt(source, 0.0, 3.0) == mine.doubt(source, 0.0, 4.0)
+    writing.clear()
+    assert mine.doubt(source, 0.0, 5.0) is None
+
+
 def test_without_a_sign_a_field_is_read_at_once(planes: list[Path], writing: set[str]) -> None:
     assert Completeness(60).doubt(source_of(*planes), 0.0, 2.0) is None
     assert writing == set()
@@ -132,7 +148,7 @@ def test_with_one_sign_it_is_read_once_it_has_rested(planes: list[Path], writing
         writing.add(planes[2].name)
     mine, source = Completeness(60), source_of(*planes)
     for now in (2.0, 30.0, 59.9):
-        assert str(planes[2]) in str(mine.doubt(source, 0.0, now))
+        assert str(planes[2]) in reason(mine.doubt(source, 0.0, now))
         assert mine.undecided(now)
     assert mine.doubt(source, 0.0, 60.0) is None
     mine.forget("a")
@@ -143,11 +159,11 @@ def test_with_both_signs_it_is_not_read_however_long_it_rests(planes: list[Path]
     planes[2].write_bytes(NOISE + bytes(BLOCK))
     writing.add(planes[2].name)
     mine, source = Completeness(60), source_of(*planes)
-    assert "a program has it open for writing" in str(mine.doubt(source, 0.0, 1e6))
+    assert "a program has it open for writing" in reason(mine.doubt(source, 0.0, 1e6))
     assert not mine.undecided(1e6)  # so that --until-idle ends
     planes[2].write_bytes(NOISE)
     writing.clear()
-    assert "a moment ago" in str(mine.doubt(source, 0.0, 1e6 + 1))
+    assert "a moment ago" in reason(mine.doubt(source, 0.0, 1e6 + 1))
     assert mine.doubt(source, 0.0, 1e6 + 2) is None
 
 
@@ -181,7 +197,7 @@ def test_all_that_is_in_a_zarr_is_looked_at(tmp_path: Path, writing: set[str]) -
     chunk.write_bytes(NOISE + bytes(BLOCK))
     source: Any = source_of(*[tmp_path / "a.zarr!red"] * 4)
     mine = Completeness(60)
-    assert str(chunk) in str(mine.doubt(source, 0.0, 2.0))
+    assert str(chunk) in reason(mine.doubt(source, 0.0, 2.0))
     chunk.write_bytes(NOISE)
     mine.forget("a")
     assert mine.doubt(source, 0.0, 3.0) is None

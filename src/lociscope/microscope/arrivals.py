@@ -170,17 +170,25 @@ class Arrivals:
             self._finish(key)
         return told
 
-    def refused(self, ready: Ready, reason: str, now: float) -> None:
-        """Takes note that a field cannot be read as it is; it is tried again, less and less often."""
+    def refused(self, ready: Ready, reason: str, now: float, pause: float | None = None) -> None:
+        """Take note that a field cannot be read as it is; it is tried again, less and less often.
+
+        Args:
+            ready: The field.
+            reason: Why it cannot be read.
+            now: Seconds of a clock that never goes back.
+            pause: Seconds to the next try, where that is known.
+        """
         key = self._owner[ready.source.id]
         held = self._sets.get(key)
         if held is not None:
             self._active[key] = None  # another field of the same folder may have been done meanwhile
             held.reason = reason
             overdue = held.since + self._patience
-            again = now + held.pause
+            again = now + (held.pause if pause is None else pause)
             self._schedule(key, held, overdue if now < overdue < again else again)  # once more before it is told
-            held.pause = min(2 * held.pause, LAST_PAUSE)
+            if pause is None:
+                held.pause = min(2 * held.pause, LAST_PAUSE)
             if not held.told:
                 self._untold[key] = None
 

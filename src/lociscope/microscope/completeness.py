@@ -38,34 +38,53 @@ _JPEG = (".jpg", ".jpeg")
 _EOI = b"\xff\xd9"
 
 
-class _Doubt(NamedTuple):
-    """Why a field may be incomplete, as its files were, and since when that is so.
+class Doubt(NamedTuple):
+    """Why a field is not to be read yet.
 
     Attributes:
         reason: An error message.
-        marks: Size and times of change of its files.
-        since: When they last changed.
-        certain: Whether there is no other explanation, so that no time is long enough.
+        fresh: Whether its files have changed since the last look, or this is the first.
     """
 
     reason: str
+    fresh: bool
+
+
+class _Signs(NamedTuple):
+    """What speaks against a field's completeness.
+
+    Attributes:
+        reason: An error message.
+        gap: Whether a file looks as if a part of it were not written yet.
+        written: A file that a program has open for writing.
+        marks: Size and times of change of the files.
+        since: When they last changed.
+    """
+
+    reason: str
+    gap: bool
+    written: Path | None
     marks: tuple[tuple[int, int, int], ...]
     since: float
-    certain: bool
+
+    @property
+    def certain(self) -> bool:
+        """Whether there is no other explanation, so that no time is long enough."""
+        return self.gap and self.written is not None
 
 
 class Completeness:
     """Decides which fields are complete.
 
     Args:
-        patience: Seconds for which the files of a field that may be incomplete must not change to be read.
+        rest: Seconds for which the files of a field that may be incomplete must not change to be read.
     """
 
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
-        self._doubts: dict[str, _Doubt] = {}
+    def __init__(self, rest: float) -> None:
+        self._rest = rest
+        self._known: dict[str, _Signs] = {}
 
-    def doubt(self, source: "FieldSource", since: float, now: float) -> str | None:
+    def doubt(self, source: "FieldSource", since: float, now: float) -> Doubt | None:
         """Return why a field is not to be read yet; None where it is.
 
         Args:
@@ -75,26 +94,35 @@ class Completeness:
         """
         files = list(_files(source))
         marks = tuple(map(_mark, files))
-        known = self._doubts.get(source.id)
-        changed = known is not None and known.marks != marks
-        if known is not None:
-            since = now if changed else known.since
-        reason, certain = _signs(files)
-        if changed and reason is None:  # complete, it seems; let it rest once more
+        known = self._known.get(source.id)
+        if known is not None and known.marks == marks:
+            if self._waits(known, now) and (known.written is None or is_open_for_writing(known.written)):
+                return Doubt(known.reason, fresh=False)
+            since = known.since
+        elif known is not None:
+            since = now
+        signs = _signs(files, marks, since)
+        if signs is None and known is not None and known.marks != marks:  # complete, it seems; let it rest once more
             reason = f"'{files[0]}' and the files beside it were being written a moment ago. They are read again."
-        if reason is None or _old(marks):
-            self._doubts.pop(source.id, None)
+            signs = _Signs(reason, gap=False, written=None, marks=marks, since=now - self._rest)
+            self._known[source.id] = signs
+            return Doubt(reason, fresh=True)
+        if signs is None or _old(marks):
+            self.forget(source.id)
             return None
-        self._doubts[source.id] = _Doubt(reason, marks, since, certain)
-        return reason if certain or now - since < self._patience else None
+        self._known[source.id] = signs
+        return Doubt(signs.reason, fresh=known is None or known.marks != marks) if self._waits(signs, now) else None
 
     def undecided(self, now: float) -> bool:
         """Whether time alone will decide about a field that was doubted."""
-        return any(not each.certain and now - each.since < 2 * self._patience for each in self._doubts.values())
+        return any(not each.certain and now - each.since < 2 * self._rest for each in self._known.values())
 
     def forget(self, name: str) -> None:
         """Forget a field that has been read."""
-        self._doubts.pop(name, None)
+        self._known.pop(name, None)
+
+    def _waits(self, signs: _Signs, now: float) -> bool:
+        return signs.certain or now - signs.since < self._rest
 
 
 def find_gap(path: Path) -> str | None:
@@ -160,9 +188,9 @@ def _is_on_local_disk(path: Path) -> bool:
     return kind in _LOCAL
 
 
-def _signs(files: list[Path]) -> tuple[str | None, bool]:
-    """Return what speaks against a field's completeness, and whether it leaves no doubt."""
-    reason = None
+def _signs(files: list[Path], marks: tuple[tuple[int, int, int], ...], since: float) -> _Signs | None:
+    """Return what speaks against a field's completeness: a file with both signs, or else with one; None for nothing."""
+    found = None
     for path in files:
         try:
             gap = find_gap(path)
@@ -170,12 +198,15 @@ def _signs(files: list[Path]) -> tuple[str | None, bool]:
         except OSError:  # the reader says why
             continue
         if gap and written:
-            return f"'{path}' {gap}, and a program has it open for writing. It is read when that is done.", True
+            reason = f"'{path}' {gap}, and a program has it open for writing. It is read when that is done."
+            return _Signs(reason, True, path, marks, since)
         if gap:
             reason = f"'{path}' {gap}, as a file that is still being copied does. It is read once it has rested."
-        elif written and reason is None:
+            found = _Signs(reason, True, None, marks, since)
+        elif written and found is None:
             reason = f"A program has '{path}' open for writing. It is read when it is closed, or has rested."
-    return reason, False
+            found = _Signs(reason, False, path, marks, since)
+    return found
 
 
 def _files(source: "FieldSource") -> "Iterator[Path]":

@@ -10,7 +10,7 @@ import numpy as np
 from lociscope.errors import LociscopeError
 from lociscope.log import Keeper
 from lociscope.microscope.arrivals import Arrivals, Ready
-from lociscope.microscope.completeness import Completeness
+from lociscope.microscope.completeness import Completeness, Doubt
 from lociscope.microscope.folder import PolledFolder
 from lociscope.predict.batch import Outcome, fingerprint, load_field, merged
 from lociscope.predict.job import Job, Options
@@ -52,6 +52,16 @@ class Pace:
     def rest(self) -> float:
         """For which the files of a field that may be incomplete must not change to be read."""
         return max(self.patience, RESTS * self.settle)
+
+    @property
+    def again(self) -> float:
+        """After which such a field is looked at again where its files have just changed."""
+        return max(self.settle, self.every)
+
+    @property
+    def seldom(self) -> float:
+        """The same where they have not."""
+        return max(self.again, min(5.0, 4 * self.settle))
 
 
 class Tell(Protocol):
@@ -111,7 +121,7 @@ def watch(
     with job.alone():
         table = _Table(job)
         arrivals = Arrivals(folder, rules, pace.patience, table.prints)
-        work = _Work(predictor, arrivals, table, tell, log, workers, Completeness(pace.rest))
+        work = _Work(predictor, arrivals, table, tell, log, workers, pace)
         job.prepare()
         with work.pool:
             _follow(folder, PolledFolder(folder, arrivals.wanted, pace.settle, job.folder), work, pace, tell, stop)
@@ -227,12 +237,13 @@ class _Work:
         tell: Tell,
         log: "PredictionLog | None",
         workers: int,
-        completeness: Completeness,
+        pace: Pace,
     ) -> None:
         self._predictor = predictor
         self.arrivals = arrivals
         self.table = table
-        self.completeness = completeness
+        self.completeness = Completeness(pace.rest)
+        self._pace = pace
         self._tell = tell
         self.keeper = Keeper(log, predictor.bundle.sha256, "watch")
         self._embeddings = table.embeddings or self.keeper.wants_embeddings(predictor.engine.outputs)
@@ -245,6 +256,10 @@ class _Work:
         marks: dict[str, str] = {}
         completed: list[str] = []
         for each, result in zip(ready, self.pool.map(self._load, ready), strict=True):
+            if isinstance(result, Doubt):
+                pause = self._pace.again if result.fresh else self._pace.seldom
+                self.arrivals.refused(each, result.reason, time.monotonic(), pause)
+                continue
             if isinstance(result, str):
                 self.arrivals.refused(each, result, time.monotonic())
                 continue
@@ -261,8 +276,8 @@ class _Work:
             self._tell.predicted(made, completed)
         return len(fields)
 
-    def _load(self, each: Ready) -> PreparedField | str:
-        """The field, or why it cannot be read as it is."""
+    def _load(self, each: Ready) -> PreparedField | Doubt | str:
+        """The field, or why it is not to be read yet, or cannot be as it is."""
         doubt = self.completeness.doubt(each.source, each.since, time.monotonic())
         if doubt is not None:
             return doubt
