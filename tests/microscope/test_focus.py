@@ -120,11 +120,13 @@ def test_readings_that_differ_a_little_do_not_add_up(
 # === Refused, and after a crash ===
 
 
-def test_a_focus_that_stands_at_safe_z_is_refused(drive: dict[str, Any], run: Run) -> None:
+def test_a_focus_that_is_at_safe_z_is_refused(drive: dict[str, Any], run: Run, tmp_path: Path) -> None:
     drive["at"] = -40.0
     with pytest.raises(LociscopeError, match=r"the focus is at safe_z \(-40 µm\), so nothing says where"):
         run()
     assert (drive["moves"], drive["pictures"]) == ([], [])
+    assert not (tmp_path / "out").exists()
+    assert run({**SAFE, "plate.z": 0.0}).fields == 10  # the remedy that the message names, in the same folder
 
 
 def test_a_focus_outside_the_limits_is_refused(drive: dict[str, Any], run: Run) -> None:

@@ -15,7 +15,7 @@ from lociscope.microscope.decide import Judge
 from lociscope.microscope.engine import StrictEngine
 from lociscope.microscope.focus import Focus, HardwareError, first_line
 from lociscope.microscope.follow import Follower
-from lociscope.microscope.journal import Journal
+from lociscope.microscope.journal import LOG, Journal
 from lociscope.microscope.plan import Limits, Plan
 from lociscope.microscope.scope import Scope, open_scope, scale_of
 from lociscope.microscope.setup import Scale, check_bundle
@@ -126,8 +126,12 @@ def run_plan(
         journal = Journal.begin(out, plan, predictor.bundle.sha256)
         if journal.finished:
             return _outcome(journal, Outcome())
-        with open_scope(plan, scale, out / "micro-manager.log") as scope:
-            outcome = _acquire(plan, plan.limits, predictor, journal, scope, scale, stops, log, progress)
+        try:
+            with open_scope(plan, scale, out / LOG) as scope:
+                outcome = _acquire(plan, plan.limits, predictor, journal, scope, scale, stops, log, progress)
+        except LociscopeError:
+            journal.discard()
+            raise
     outcome.hung |= not scope.dark
     return outcome
 

@@ -36,6 +36,7 @@ SCHEMA = 2
 MAY_CHANGE: dict[str, Any] = {"output": True, "log": True, "budget": True, "microscope": {"timeout_s"}}
 """Keys of the plan that a later call may change: where it writes, and how long it may take."""
 _ONLY = "Only budget, microscope.timeout_s, output and log of a plan may change."
+LOG = "micro-manager.log"
 SOURCE = "lociscope microscope"
 
 
@@ -48,6 +49,7 @@ class Journal:
         identity: The plan and the bundle, as hashes; a folder of others is refused.
         budget: The plan's; a call that may spend more goes on where an earlier one had spent its own.
         finished: Whether nothing is left to do.
+        fresh: Whether this call began the folder.
         lines: The lines of `decisions.jsonl`.
     """
 
@@ -55,6 +57,7 @@ class Journal:
     identity: dict[str, Any]
     budget: dict[str, Any]
     finished: bool = False
+    fresh: bool = False
     lines: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
@@ -77,11 +80,18 @@ class Journal:
             raise LociscopeError(f"'{folder}' exists and is not of `lociscope microscope`. Name another with -o.")
         else:
             journal._write_record()
+            journal.fresh = True
         kept, now = folder / "plan.json", plan.model_dump_json(by_alias=True, indent=1) + "\n"
         if not kept.exists() or kept.read_bytes() != now.encode():
             with replacing(kept) as part:
                 part.write_text(now, "utf-8")
         return journal
+
+    def discard(self) -> None:
+        """Remove what this call began, where nothing was imaged: a corrected plan may then use the folder."""
+        if self.fresh and not self.lines:
+            for name in ("run.json", "plan.json", "focus.json", LOG):
+                (self.folder / name).unlink(missing_ok=True)
 
     def picture(self, name: str) -> Path:
         """Where a field's picture lies."""
