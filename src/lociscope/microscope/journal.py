@@ -17,6 +17,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -91,7 +92,8 @@ class Journal:
         """Remove what this call began, where nothing was imaged: a corrected plan may then use the folder."""
         if self.fresh and not self.lines:
             for name in ("run.json", "plan.json", "focus.json", LOG):
-                (self.folder / name).unlink(missing_ok=True)
+                with suppress(OSError):  # a log that is still open stays on Windows
+                    (self.folder / name).unlink()
 
     def picture(self, name: str) -> Path:
         """Where a field's picture lies."""
