@@ -245,6 +245,7 @@ MAKERS: dict[str, Maker | tuple[Maker, Rules]] = {
     "a PNG of 0 bytes": replaced("green", b""),
     "a TIFF of 0 bytes": replaced("green", b"", ".tif"),
     "a PNG cut short": replaced("green", PNG[: len(PNG) // 2]),
+    "a PNG whose second half is zeros": replaced("green", PNG[: len(PNG) // 2] + bytes(len(PNG) - len(PNG) // 2)),
     "a JPEG cut short": replaced("green", JPEG[:300], ".jpg"),
     "a TIFF cut short": replaced("green", TIFF[:300], ".tif"),
     "a PNG that is text": replaced("green", b"Id,Target\n"),

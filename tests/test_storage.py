@@ -335,3 +335,33 @@ def test_a_place_that_knows_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with storage.alone(tmp_path / "run", "no", needed=False):
         assert (tmp_path / "run").is_dir()
     assert not (tmp_path / "run").exists()
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    with storage.alone(tmp_path / "run", "no"):
+        with pytest.raises(LociscopeError, match="it is taken"), storage.alone(tmp_path / "run", "it is taken"):
+            pass
+        assert (tmp_path / "run" / storage.LOCK).exists()
+    with storage.alone(tmp_path / "run", "no"):
+        pass
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_lock_whose_file_its_holder_has_just_removed_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between our opening of the file and our locking it: the lock would be on a file that nobody else sees."""
+    take, tries = storage.lock, []
+
+    def late(file: Any, *, wait: bool) -> bool:
+        tries.append(1)
+        if len(tries) == 1:
+            (tmp_path / storage.LOCK).unlink()
+        return take(file, wait=wait)
+
+    monkeypatch.setattr(storage, "lock", late)
+    with storage.alone(tmp_path, "no"):
+        assert len(tries) == 2
+        monkeypatch.undo()
+        with pytest.raises(LociscopeError, match="taken"), storage.alone(tmp_path, "taken"):
+            pass

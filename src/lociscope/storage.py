@@ -254,31 +254,24 @@ def lock(file: IO[Any], *, wait: bool) -> bool:
 
 @contextmanager
 def alone(folder: Path, taken: str, *, needed: bool = True) -> "Iterator[None]":
-    """Keeps other processes out of a folder, which is made where there is none; leaves no trace of itself.
+    """Keep other processes out of a folder, which is made where there is none; leave no trace.
 
     Args:
         folder: The folder; its lock is the file `.lock`.
-        taken: The sentence where another process holds it.
-        needed: Whether a place that knows no locks is refused.
+        taken: The error message where another process holds it.
+        needed: Whether a file system without locks is refused.
 
     Raises:
         LociscopeError: Another process holds it, or it cannot be written.
     """
     made = not folder.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK).open("a")
+        file = _locked(folder / LOCK, needed=needed)
     except OSError as error:
         raise unwritable(folder, error) from error
+    if file is None:
+        raise LociscopeError(taken)
     with file:
-        try:
-            held = lock(file, wait=False)
-        except OSError as error:
-            if needed:
-                raise unwritable(folder, error) from error
-            held = True
-        if not held:
-            raise LociscopeError(taken)
         try:
             yield
         finally:
@@ -287,3 +280,24 @@ def alone(folder: Path, taken: str, *, needed: bool = True) -> "Iterator[None]":
             with suppress(OSError):  # something was made
                 if made:
                     folder.rmdir()
+
+
+def _locked(path: Path, *, needed: bool) -> IO[Any] | None:
+    """Open and lock a file; None where another process holds it."""
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+        try:
+            if not lock(file, wait=False):
+                file.close()
+                return None
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        except FileNotFoundError:
+            pass
+        except OSError:
+            if not needed:
+                return file
+            file.close()
+            raise
+        file.close()  # who held it removed the file between our opening and locking it

@@ -274,6 +274,20 @@ def test_another_bundle_or_other_options_are_refused(
     assert (tmp_path / "out.csv").read_bytes() == before
 
 
+def test_a_second_one_at_once_is_refused(lociscope: Command, fields: Path, tmp_path: Path) -> None:
+    from lociscope.storage import alone
+
+    for command in ("predict", "watch"):
+        with alone(tmp_path / "out.parts", "no"):  # as the first one does
+            code, out, err = lociscope(command, fields, "-o", "out.csv")
+        assert (code, out) == (1, "")
+        remedy = "Wait until it ends, or name another file with -o."
+        assert err == f"lociscope: 'out.csv' is being written by another process. {remedy}\n"
+        assert not list(tmp_path.glob("out*"))
+    assert lociscope("predict", fields, "-o", "out.csv")[0] == 0
+    assert not (tmp_path / "out.parts").exists()
+
+
 def test_somebody_elses_file_is_left_alone(lociscope: Command, fields: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("my,work\n")
     (tmp_path / "folder.csv").mkdir()

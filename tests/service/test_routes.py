@@ -52,7 +52,7 @@ def test_a_field_is_predicted_as_the_command_does(serve: Serve, make: Any, tiny_
     assert said["thresholds"] == [0.5] * 28
     assert (said["status"], said["warnings"]) == (expected.status[0], list(expected.warnings[0]))
     assert said["notes"] == ["Nothing declares the size of a pixel; the field was taken to span 164 µm."]
-    assert said["bundle"]["name"] == "tiny0"
+    assert (said["bundle"]["name"], said["bundle"]["calibrated"]) == ("tiny0", False)
 
 
 def test_an_address_that_ends_in_json_is_json_whatever_is_asked_for(serve: Serve, make: Any) -> None:
@@ -69,6 +69,7 @@ def test_the_page_of_a_result(serve: Serve, make: Any) -> None:
     assert page.count('<th scope="row">') == 28
     assert page.index('class="reached"') < page.index("Below their threshold")
     assert "Noticed about this field" in page
+    assert "Its probabilities are not calibrated" in page
 
 
 @pytest.mark.parametrize("example", [each.id for each in examples()])

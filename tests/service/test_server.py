@@ -112,6 +112,14 @@ def metrics(address: str) -> bytes:
 
 
 @pytest.mark.slow
+def test_sighup_ends_it_as_sigterm_does(served: Any, tiny_bundle: Path) -> None:
+    with served("--bundle", tiny_bundle) as (process, _):
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(WAIT) == Exit.DONE
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.slow
 def test_ctrl_c_is_130_and_a_second_signal_does_not_wait(served: Any, make: Any, tiny_bundle: Path) -> None:
     with served("--bundle", tiny_bundle) as (process, _):
         process.send_signal(signal.SIGINT)

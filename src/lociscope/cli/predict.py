@@ -54,13 +54,14 @@ def predict(
     rules = rules_of(channels, allow_missing, pixel_size, plane, pattern)
     from lociscope.images.sources import find_fields
     from lociscope.predict.batch import predict_to_file
-    from lociscope.predict.job import Options
+    from lociscope.predict.job import Job, Options
     from lociscope.predict.predictor import open_bundle
 
     found, broken = find_fields(sources, rules)
     predictor = open_bundle(bundle, views=views)
     options = Options(kaggle, embeddings)
-    with opened(log) as kept, console.progress("predicting") as tell:
+    alone = Job.of(predictor.bundle, output, options).alone()
+    with alone, opened(log) as kept, console.progress("predicting") as tell:
         outcome = predict_to_file(
             predictor, found, output, options, broken=broken, workers=workers, progress=tell, log=kept
         )

@@ -44,7 +44,7 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, envvar="LOCISCOPE_WORKERS", help="Threads that read and predict.")] = 2,
     log: LogUrl = None,
 ) -> None:
-    """Serve a page on which fields are dropped, and the same over HTTP. SIGTERM and Ctrl-C let work finish."""
+    """Serve a page on which fields are dropped, and the same over HTTP. SIGTERM, SIGHUP and Ctrl-C let work finish."""
     _need("fastapi", "uvicorn", "jinja2", "python_multipart", "prometheus_client")
     from pydantic import SecretStr
 

@@ -25,6 +25,7 @@ from lociscope.cli.reading import (
     opened,
     rules_of,
 )
+from lociscope.ending import asked_to_end
 from lociscope.errors import Exit
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def watch(
 
 @contextmanager
 def _asked_to_stop() -> "Iterator[Event]":
-    """Ctrl-C and SIGTERM end the watch in order; a second one ends it at once."""
+    """Let Ctrl-C, SIGTERM and SIGHUP end the watch in order, and a second one at once."""
     stop = _Stop()
 
     def ask(number: int, frame: "FrameType | None") -> None:
@@ -94,12 +95,8 @@ def _asked_to_stop() -> "Iterator[Event]":
             raise KeyboardInterrupt
         stop.set()
 
-    earlier = {each: signal.signal(each, ask) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with asked_to_end(ask, signal.SIGINT):
         yield stop
-    finally:
-        for each, handler in earlier.items():
-            signal.signal(each, handler)
 
 
 class _Stop(Event):
@@ -131,7 +128,7 @@ class _Words:
     """Says what happens in words: what was asked for on stdout at the end, the rest on stderr."""
 
     def predicted(self, predictions: "Predictions", completed: list[str]) -> None:
-        """Names a few fields with their places, and counts many."""
+        """Name a few fields with their locations, most probable first, and count many."""
         from lociscope.labels import LABELS
 
         for name in completed:
@@ -141,8 +138,10 @@ class _Words:
                 f"{console.counted(len(predictions))} predicted, {predictions.ids[0]} to {predictions.ids[-1]}"
             )
             return
-        for name, numbers, status in zip(predictions.ids, predictions.predicted, predictions.status, strict=True):
-            console.note(f"{name}: {', '.join(LABELS[number] for number in numbers) or status}")
+        for row, name in enumerate(predictions.ids):
+            probability = predictions.probability[row]
+            numbers = sorted(predictions.predicted[row], key=probability.__getitem__, reverse=True)
+            console.note(f"{name}: {', '.join(LABELS[number] for number in numbers) or predictions.status[row]}")
 
     def overdue(self, failure: "Failure") -> None:
         """Says what a field lacks."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from lociscope.errors import LociscopeError
 from lociscope.images.picture import Picture, check_size, damaged, empty, is_ramp
+from lociscope.images.png_chunks import check_chunks
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _RGB, _PALETTE = 0, 2, 3
@@ -37,6 +38,7 @@ def read_png(file: IO[bytes], name: str, *, colour: bool = False) -> Picture:
     try:
         expected = _check_header(file.read(26), name, colour=colour)
         file.seek(0)
+        check_chunks(file, name)
         with PngImageFile(file) as picture:
             if (*picture.size, picture.mode) != expected:  # a second header, further down
                 raise ValueError(f"{picture.size} {picture.mode} after a header of {expected}")

@@ -20,10 +20,17 @@ FIRST_PAUSE, LAST_PAUSE = 1.0, 3600.0
 
 
 class Ready(NamedTuple):
-    """A field that can be read now, and what identifies its files as they are."""
+    """A field that can be read now.
+
+    Attributes:
+        source: The field.
+        fingerprint: Identifies its files as they are.
+        since: When one of them last changed.
+    """
 
     source: FieldSource
     fingerprint: str
+    since: float
 
 
 @dataclass(slots=True)
@@ -146,7 +153,7 @@ class Arrivals:
             else:
                 self._owner[named.id] = key
                 waits = True
-                yield Ready(named, mark)
+                yield Ready(named, mark, held.since)
         if held.reason and not held.told:
             self._untold[key] = None
         elif not waits and held.reason is None:
@@ -163,15 +170,25 @@ class Arrivals:
             self._finish(key)
         return told
 
-    def refused(self, ready: Ready, reason: str, now: float) -> None:
-        """Takes note that a field cannot be read as it is; it is tried again, less and less often."""
+    def refused(self, ready: Ready, reason: str, now: float, pause: float | None = None) -> None:
+        """Take note that a field cannot be read as it is; it is tried again, less and less often.
+
+        Args:
+            ready: The field.
+            reason: Why it cannot be read.
+            now: Seconds of a clock that never goes back.
+            pause: Seconds to the next try, where that is known.
+        """
         key = self._owner[ready.source.id]
         held = self._sets.get(key)
         if held is not None:
             self._active[key] = None  # another field of the same folder may have been done meanwhile
             held.reason = reason
-            self._schedule(key, held, now + held.pause)
-            held.pause = min(2 * held.pause, LAST_PAUSE)
+            overdue = held.since + self._patience
+            again = now + (held.pause if pause is None else pause)
+            self._schedule(key, held, overdue if now < overdue < again else again)  # once more before it is told
+            if pause is None:
+                held.pause = min(2 * held.pause, LAST_PAUSE)
             if not held.told:
                 self._untold[key] = None
 

@@ -12,6 +12,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from lociscope.ending import asked_to_end
 from lociscope.errors import LociscopeError
 from lociscope.service.connections import Connection, Listener
 from lociscope.service.room import shortage, use_named_folder
@@ -91,7 +92,7 @@ def serve(app: FastAPI, settings: Settings, started: Callable[[str], None]) -> N
 
     Raises:
         LociscopeError: The address cannot be had.
-        KeyboardInterrupt: SIGINT ended it, or a second signal; after one SIGTERM it returns.
+        KeyboardInterrupt: SIGINT ended it, or a second signal; after one SIGTERM or SIGHUP it returns.
     """
     _keep_memory()
     use_named_folder()
@@ -105,7 +106,7 @@ def serve(app: FastAPI, settings: Settings, started: Callable[[str], None]) -> N
         proxy_headers=False, backlog=2048,
     )  # fmt: skip
     server = Server(config, app.state.parts, lambda: started(f"http://{name}:{port}"))
-    with listening:
+    with listening, asked_to_end(server.handle_exit):  # uvicorn itself listens to SIGINT and SIGTERM alone
         server.run([listening])
     if server.interrupted:
         raise KeyboardInterrupt
