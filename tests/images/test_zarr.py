@@ -11,12 +11,19 @@ import numpy as np
 import pytest
 
 from lociscope.errors import LociscopeError, MissingExtraError
+from lociscope.images.container import place_of
 from lociscope.images.naming import Rules
+from lociscope.images.picture import Picture
 from lociscope.images.read import read_field
 from lociscope.images.sources import find_fields
-from lociscope.images.zarr import read_zarr
+from lociscope.images.zarr import read_zarr as read_place
 
 zarr = pytest.importorskip("zarr")
+
+
+def read_zarr(folder: Path, plane: int | None = None) -> Picture:
+    return read_place(place_of(folder), plane)
+
 
 STAINS = ("Tubulin", "GFP", "DAPI", "ER")
 PIXELS = np.random.default_rng(0).integers(1, 4096, (4, 12, 10), np.uint16)

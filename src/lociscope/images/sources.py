@@ -11,9 +11,10 @@ from lociscope.catalog import Catalog
 from lociscope.channels import CHANNEL_NAMES, ChannelName
 from lociscope.errors import LociscopeError
 from lociscope.images.container import open_archive, place_of
+from lociscope.images.formats import ZARR
+from lociscope.images.multi_image import File, files_of_set, files_of_zarr, indices_of
 from lociscope.images.naming import DEFAULT_RULES, Named, Rules
-from lociscope.images.zarr import SUFFIX as ZARR
-from lociscope.images.zarr import Spot, plate_fields
+from lociscope.images.zarr_layout import SUFFIX, groups_of, is_archive, is_group, member
 from lociscope.storage import replacing, unwritable
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def find_fields(sources: "Sequence[Path]", rules: Rules = DEFAULT_RULES) -> tupl
             a field.
     """
     found: list[FieldSource] = []
-    files: list[_File] = []
+    files: list[File] = []
     for source in sources:
         if source.suffix == ".parquet":
             found += of_catalog(Catalog.read(source), rules)
@@ -134,26 +135,17 @@ def of_catalog(catalog: Catalog, rules: Rules = DEFAULT_RULES) -> list[FieldSour
     ]
 
 
-class _File(NamedTuple):
-    """A picture file, where it lies, and what its name says."""
-
-    folder: Path
-    name: str
-    path: Path
-    said: Named
-
-
-def _files_of(source: Path, rules: Rules) -> "list[_File]":
+def _files_of(source: Path, rules: Rules) -> "list[File]":
     try:
-        if source.suffix.lower() == ZARR and source.is_dir():
-            return list(_told([(source.parent, source.name, source)], rules))
+        if (source.name.lower().endswith(ZARR) and source.exists()) or is_group(source):
+            return list(files_of_zarr(source, rules))
         if source.is_dir():
             return list(_told(((source, path.name, path) for path in source.iterdir()), rules))
         if not source.exists():
             raise LociscopeError(f"'{source}' does not exist. Check the path.")
     except OSError as error:
         raise LociscopeError(f"Cannot read '{source}': {error.strerror}. Check its permissions.") from error
-    if source.suffix.lower() == ".zip":
+    if is_archive(source):
         return list(_told(_members(source), rules))
     files = list(_told([(source.parent, source.name, source)], rules))
     if not files:
@@ -164,47 +156,54 @@ def _files_of(source: Path, rules: Rules) -> "list[_File]":
     return files
 
 
-def _told(files: "Iterable[tuple[Path, str, Path]]", rules: Rules) -> "Iterator[_File]":
+def _told(files: "Iterable[tuple[Path, str, Path]]", rules: Rules) -> "Iterator[File]":
+    files = list(files)
+    taken: set[Path] = set()
+    for index in dict.fromkeys(indices_of(files)) if rules.pattern is None else ():
+        for file, parts in files_of_set(index, rules):
+            taken |= parts
+            yield file
     for folder, name, path in files:
-        said = rules.named(name)
-        if said is None:
-            continue
-        spots = _spots(path) if name.lower().endswith(ZARR) else []
-        for spot in spots:
-            about = {"plate": said.id, "well": spot.well, "site": spot.site}
-            yield _File(path, name, spot.folder, said._replace(id="_".join(about.values()), about=about))
-        if not spots:
-            yield _File(folder, name, path, said)
-
-
-def _spots(path: Path) -> list[Spot]:
-    """The fields of a plate; none where it is one field, or so damaged that reading it will tell."""
-    try:
-        return list(plate_fields(path))
-    except LociscopeError:
-        return []
+        if name.lower().endswith(ZARR):
+            yield from files_of_zarr(path, rules, folder, name)
+        elif path not in taken and (said := rules.named(name)):
+            yield File(folder, name, path, said)
 
 
 def _members(archive: Path) -> "Iterator[tuple[Path, str, Path]]":
-    """The files of an archive, which is read in place; names that would lead out of a folder are passed over."""
-    for member in open_archive(archive).namelist():
-        folder, _, name = member.rpartition("/")
-        if ".." in folder.split("/") or member.startswith("/"):
+    """The files of an archive, which is read in place; names that would lead out of a folder are passed over.
+
+    A Zarr in it is one of them, called after its folder, or after the archive where it is all of that.
+    """
+    names = open_archive(archive).namelist()
+    groups = groups_of(names)
+    for group in groups:
+        folder, _, name = group.rpartition("/")
+        name = name or archive.stem
+        yield (
+            Path(f"{archive}!{folder}"),
+            name if name.lower().endswith(SUFFIX) else name + SUFFIX,
+            member(archive, group),
+        )
+    within = tuple(f"{group}/" for group in groups if group)
+    for path in [] if "" in groups else names:
+        folder, _, name = path.rpartition("/")
+        if ".." in folder.split("/") or path.startswith(("/", *within)):
             continue
-        yield Path(f"{archive}!{folder}"), name, Path(f"{archive}!{member}")
+        yield Path(f"{archive}!{folder}"), name, Path(f"{archive}!{path}")
 
 
-def _group(files: "Iterable[_File]", rules: Rules) -> tuple[list[FieldSource], list[Failure]]:
+def _group(files: "Iterable[File]", rules: Rules) -> tuple[list[FieldSource], list[Failure]]:
     planes: defaultdict[tuple[Path, str], defaultdict[ChannelName | None, dict[Path, str]]]
     planes = defaultdict(lambda: defaultdict(dict))
     about: dict[tuple[Path, str], tuple[tuple[str, str], ...]] = {}
     found, failures = [], []
-    for folder, name, path, said in files:
+    for folder, name, path, said, why in files:
         if not said.whole:
             if said.about:
                 about[folder, said.id] = tuple(said.about.items())
             planes[folder, said.id][said.channel][path] = name
-        elif reason := _untellable(said.id):
+        elif reason := why or _untellable(said.id):
             failures.append(Failure(_shown(said.id), str(folder), reason))
         else:
             found.append(_whole(said, path, rules))

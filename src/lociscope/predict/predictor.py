@@ -114,7 +114,7 @@ class Predictor:
         measures = measures_of(tiles[0])
         noticed = warnings_of(field.pixels, field.missing) + warnings_of_input(tiles[0], field.missing, measures)
         statistics = statistics_of(field.pixels, tiles[0], measures)
-        return PreparedField(field.id, tiles, notes + noticed, statistics)
+        return PreparedField(field.id, tiles, field.notes + notes + noticed, statistics)
 
     def run(self, fields: "Sequence[PreparedField]", *, embeddings: bool = False) -> Predictions:
         """Predicts prepared fields in one call of the network, or a few where they are of many tiles.

@@ -1,0 +1,86 @@
+"""Folders and files of several images: OME-Zarr, and sets of files that an index describes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from lociscope.errors import LociscopeError
+from lociscope.images.file_sets import COMPANION, NDTIFF, images_of_set, is_index
+from lociscope.images.formats import ZARR
+from lociscope.images.naming import Named, Rules
+from lociscope.images.ndtiff import STACK
+from lociscope.images.zarr_layout import SUFFIX, ZarrImage, images_of, root_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+class File(NamedTuple):
+    """A picture file or an image of several, where it is, and what its name says.
+
+    Attributes:
+        folder: What it lies in; files of one folder and one id are one field.
+        name: Its own name.
+        path: What `place_of` reads.
+        said: What the name says.
+        reason: Why it cannot be read, where that is known.
+    """
+
+    folder: Path
+    name: str
+    path: Path
+    said: Named
+    reason: str | None = None
+
+
+def indices_of(files: "Iterable[tuple[Path, str, Path]]") -> "Iterator[Path]":
+    """The indices of sets of files; a file of an NDTiff data set stands for all of that."""
+    for folder, name, path in files:
+        if is_index(name) and path.is_file():
+            yield path
+        elif STACK.fullmatch(name) and (index := folder / "NDTiff.index").is_file():
+            yield index
+
+
+def files_of_set(index: Path, rules: Rules) -> "Iterator[tuple[File, set[Path]]]":
+    """The images of a set, each with the files that are part of it, and no fields of their own.
+
+    An image that is all in one TIFF is called after that, others after the index or, in NDTiff, after its folder.
+    TIFFs that are named by their channels are found by these names.
+    """
+    ndtiff = index.name.lower() == NDTIFF
+    stem = index.parent.absolute().name if ndtiff else index.name[: -len(COMPANION)]
+    try:
+        images = images_of_set(index)
+    except LociscopeError as error:
+        yield File(index.parent, index.name, index, Named(stem, None, whole=True), str(error)), set()
+        return
+    many = sum(len(image.files) > 1 for image in images) > 1
+    for number, image in enumerate(images):
+        said = [rules.named(file) for file in image.files]
+        if any(each and each.channel for each in said):
+            continue
+        about = {"site": image.label} if image.label else {"site": str(number)} if many and not ndtiff else {}
+        whole = Named("_".join((stem, *about.values())), None, whole=True, about=about or None)
+        if not ndtiff and len(said) == 1 and said[0]:
+            whole = said[0]
+        path = Path(f"{index}!{number}")
+        yield File(index.parent, index.name, path, whole), set(map(index.with_name, image.files))
+
+
+def files_of_zarr(path: Path, rules: Rules, folder: Path | None = None, name: str = "") -> "Iterator[File]":
+    """The images of a Zarr, called after its root; one that is damaged is one image, and reading it will tell."""
+    try:
+        root, images = root_of(path), images_of(path)
+    except LociscopeError:
+        root, images = path, [ZarrImage(path, {})]
+    name = name or root.name
+    said = rules.named(name if name.lower().endswith(ZARR) else name + SUFFIX)
+    if said is None:
+        return
+    for image in images:
+        if image.about or image.reason:
+            about = {"plate": said.id, **image.about} if "well" in image.about else image.about
+            identifier = "_".join((said.id, *image.about.values()))
+            yield File(root, name, image.path, Named(identifier, None, whole=True, about=about), image.reason)
+        else:
+            yield File(folder or root.parent, name, image.path, said)
