@@ -68,19 +68,22 @@ def files_of_set(index: Path, rules: Rules) -> "Iterator[tuple[File, set[Path]]]
 
 
 def files_of_zarr(path: Path, rules: Rules, folder: Path | None = None, name: str = "") -> "Iterator[File]":
-    """The images of a Zarr, called after its root; one that is damaged is one image, and reading it will tell."""
+    """The images of a Zarr, called after its root; a damaged one is one image with the reason."""
     try:
         root, images = root_of(path), images_of(path)
-    except LociscopeError:
-        root, images = path, [ZarrImage(path, {})]
+    except LociscopeError as error:
+        root, images = path, [ZarrImage(path, {}, str(error))]
     name = name or root.name
     said = rules.named(name if name.lower().endswith(ZARR) else name + SUFFIX)
     if said is None:
         return
     for image in images:
-        if image.about or image.reason:
-            about = {"plate": said.id, **image.about} if "well" in image.about else image.about
-            identifier = "_".join((said.id, *image.about.values()))
-            yield File(root, name, image.path, Named(identifier, None, whole=True, about=about), image.reason)
-        else:
-            yield File(folder or root.parent, name, image.path, said)
+        yield _of_image(image, folder or root.parent, root, name, said)
+
+
+def _of_image(image: ZarrImage, folder: Path, root: Path, name: str, said: Named) -> File:
+    if not image.about and (not image.reason or not said.whole):
+        return File(folder, name, image.path, said)
+    about = {"plate": said.id, **image.about} if "well" in image.about else image.about
+    identifier = "_".join((said.id, *image.about.values()))
+    return File(root, name, image.path, Named(identifier, None, whole=True, about=about), image.reason)
