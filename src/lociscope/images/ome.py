@@ -1,7 +1,6 @@
 """OME-XML: the images that a document describes, and which page of which file is which plane."""
 
 import math
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from lociscope.errors import LociscopeError
@@ -15,7 +14,9 @@ if TYPE_CHECKING:
 MOST_TEXT = 1 << 24
 """Most characters of metadata that are read."""
 
-_MOST_PLANES = 1 << 20
+_MOST_PLANES = 1 << 18
+"""Most planes of one image."""
+
 _At: TypeAlias = tuple[int, int, int]
 
 
@@ -110,14 +111,13 @@ def _image(element: "Element") -> OmeImage:
     if not 0 < math.prod(sizes.values()) <= _MOST_PLANES:
         raise ValueError(f"{sizes} planes")
     order = [axis for axis in pixels.get("DimensionOrder", "XYCZT") if axis in sizes]
-    listed = (plane for data in _named(pixels, "TiffData") for plane in _planes(data, order, sizes))
-    planes = list(islice(listed, _MOST_PLANES + 1))
-    if len(planes) > _MOST_PLANES:
-        raise ValueError("too many planes")
+    planes: list[OmePlane] = []
+    for data in _named(pixels, "TiffData"):
+        planes += _planes(data, order, sizes, _MOST_PLANES - len(planes))
     return OmeImage(tuple(names), (width, height), tuple(planes))
 
 
-def _planes(data: "Element", order: list[str], sizes: dict[str, int]) -> "Iterator[OmePlane]":
+def _planes(data: "Element", order: list[str], sizes: dict[str, int], most: int) -> "Iterator[OmePlane]":
     """The planes of one `TiffData`, which go on from the first in the order of the dimensions."""
     uuid = next(_named(data, "UUID"), None)
     file = "" if uuid is None else uuid.get("FileName", "")
@@ -127,7 +127,10 @@ def _planes(data: "Element", order: list[str], sizes: dict[str, int]) -> "Iterat
         first += int(data.get(f"First{axis}", "0")) * step
         step *= sizes[axis]
     page = int(data.get("IFD", "0"))
-    number = int(data.get("PlaneCount", "1" if "IFD" in data.attrib else str(step - first)))
+    count = data.get("PlaneCount", data.get("NumPlanes"))
+    number = int(count or ("1" if "IFD" in data.attrib else step - first))
+    if number > most:
+        raise ValueError(f"{number} planes")
     for i in range(number):
         rest, at = first + i, {}
         for axis in order[:-1]:

@@ -101,11 +101,10 @@ def _read(
     text = tiff.pages.first.description
     if len(text) > MOST_TEXT or "<!ENTITY" in text or "<!DOCTYPE" in text:
         raise LociscopeError(f"'{name}' has metadata that define entities of their own. Save it anew.")
-    series, image = tiff.series[0], None
     if number is not None:
-        series = _one_page(tiff, number)
-    elif tiff.is_ome:
-        series, image = ome_series(tiff, name, sibling)
+        series, image = _one_page(tiff, number), None
+    else:
+        series, image = ome_series(tiff, name, sibling) if tiff.is_ome else (tiff.series[0], None)
     if number is None and any(other.shape == series.shape for other in tiff.series[1:]):
         raise LociscopeError(f"'{name}' holds {len(tiff.series)} pictures. Save each field as a file of its own.")
     page: Any = series.keyframe
