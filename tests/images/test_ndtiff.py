@@ -1,12 +1,11 @@
 """NDTiff, as pycro-manager writes it: fields by position, channels by name."""
 
-import json
 import struct
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from fixtures.file_sets import ND_STAINS, NDTIFF, frames, write_ndtiff
 
 from lociscope.errors import LociscopeError
 from lociscope.images.container import place_of
@@ -15,37 +14,11 @@ from lociscope.images.naming import Rules
 from lociscope.images.read import read_field
 from lociscope.images.sources import find_fields
 
-STAINS = ("Tubulin", "GFP", "DAPI", "ER")
-PIXELS = np.random.default_rng(0).integers(1, 4096, (4, 12, 10), np.uint16)
-RGBY = np.moveaxis(PIXELS, 0, -1)
-
-
-def write(folder: Path, frames: list[tuple[dict[str, Any], np.ndarray]], **summary: Any) -> Path:
-    """Write frames as ndstorage 0.1.18 does, without the TIFF tags, which are not read."""
-    folder.mkdir(parents=True)
-    name, about = "run_NDTiffStack.tif", json.dumps({"PixelSizeUm": 0.32}).encode()
-    text = json.dumps(summary).encode()
-    data = b"II*\0" + struct.pack("<IIIIII", 8, 483729, 3, 3, 2355492, len(text)) + text
-    index = b""
-    for axes, pixels in frames:
-        kind = {"uint8": 0, "uint16": 1}[str(pixels.dtype)]
-        key, offset = json.dumps(axes).encode(), len(data)
-        data += pixels.tobytes() + about
-        index += struct.pack("<I", len(key)) + key + struct.pack("<I", len(name)) + name.encode()
-        height, width = pixels.shape
-        index += struct.pack("<IiiiiIii", offset, width, height, kind, 0, offset + pixels.nbytes, len(about), 0)
-    (folder / name).write_bytes(data)
-    (folder / "NDTiff.index").write_bytes(index)
-    return folder
-
-
-def frames(number: int, **more: Any) -> list[tuple[dict[str, Any], np.ndarray]]:
-    pixels = PIXELS + np.uint16(number)
-    return [({"channel": name, **more}, plane) for name, plane in zip(STAINS, pixels, strict=True)]
+RGBY = np.moveaxis(NDTIFF, 0, -1)
 
 
 def test_a_data_set_of_positions(tmp_path: Path) -> None:
-    folder = write(tmp_path / "run_1", [*frames(0, position=0), *frames(1, position=1)])
+    folder = write_ndtiff(tmp_path / "run_1", [*frames(0, position=0), *frames(1, position=1)])
     for source in (folder, folder / "NDTiff.index", folder / "run_NDTiffStack.tif"):
         found, failures = find_fields([source])
         assert ([field.id for field in found], failures) == (["run_1_0", "run_1_1"], [])
@@ -56,7 +29,7 @@ def test_a_data_set_of_positions(tmp_path: Path) -> None:
 
 
 def test_one_field_is_called_after_its_folder(tmp_path: Path) -> None:
-    (found,), _ = find_fields([write(tmp_path / "run_1", frames(0, time=0))])
+    (found,), _ = find_fields([write_ndtiff(tmp_path / "run_1", frames(0, time=0))])
     assert found.id == "run_1"
     rules = Rules({"red": "GFP", "green": "Tubulin"})
     (named,), _ = find_fields([tmp_path / "run_1"], rules)
@@ -64,29 +37,29 @@ def test_one_field_is_called_after_its_folder(tmp_path: Path) -> None:
 
 
 def test_channels_by_number_are_named_by_the_summary(tmp_path: Path) -> None:
-    numbered = [({"channel": number}, plane) for number, plane in enumerate(PIXELS)]
-    (found,), _ = find_fields([write(tmp_path / "a", numbered, ChNames=STAINS)])
+    numbered = [({"channel": number}, plane) for number, plane in enumerate(NDTIFF)]
+    (found,), _ = find_fields([write_ndtiff(tmp_path / "a", numbered, ChNames=ND_STAINS)])
     np.testing.assert_array_equal(read_field(found).pixels, RGBY)
-    (found,), _ = find_fields([write(tmp_path / "b", numbered)])
+    (found,), _ = find_fields([write_ndtiff(tmp_path / "b", numbered)])
     with pytest.raises(LociscopeError, match=r"found '0', '1', '2', '3'\). Pass --channels"):
         read_field(found)
 
 
 def test_slices(tmp_path: Path) -> None:
-    folder = write(tmp_path / "a", [*frames(0, z=-1), *frames(1, z=0), *frames(2, z=1)])
+    folder = write_ndtiff(tmp_path / "a", [*frames(0, z=-1), *frames(1, z=0), *frames(2, z=1)])
     place = place_of(folder / "NDTiff.index")
     with pytest.raises(LociscopeError, match=r"\(3 along Z\). Pass --plane N"):
         read_picture(place)
     np.testing.assert_array_equal(read_picture(place, plane=1).pixels, RGBY + np.uint16(1))
     with pytest.raises(LociscopeError, match="has no plane 3; it has 3, from 0"):
         read_picture(place, plane=3)
-    several = write(tmp_path / "b", [*frames(0, z=0, time=0), *frames(1, z=1, time=0), *frames(0, z=0, time=1)])
+    several = write_ndtiff(tmp_path / "b", [*frames(0, z=0, time=0), *frames(1, z=1, time=0), *frames(0, z=0, time=1)])
     with pytest.raises(LociscopeError, match="2 along T and 2 along Z"):
         read_picture(place_of(several / "NDTiff.index"), plane=0)
 
 
 def test_a_data_set_that_is_not_whole(tmp_path: Path) -> None:
-    folder = write(tmp_path / "a", [*frames(0, position=0), *frames(1, position=1)[:3]])
+    folder = write_ndtiff(tmp_path / "a", [*frames(0, position=0), *frames(1, position=1)[:3]])
     found, _ = find_fields([folder])
     with pytest.raises(
         LociscopeError, match=r"no channel that is known to be yellow \(found 'Tubulin', 'GFP', 'DAPI'\)"
@@ -104,7 +77,7 @@ def test_a_data_set_that_is_not_whole(tmp_path: Path) -> None:
 
 
 def test_what_is_no_field_and_what_is_elsewhere(tmp_path: Path) -> None:
-    folder = write(tmp_path / "a", frames(0))
+    folder = write_ndtiff(tmp_path / "a", frames(0))
     index = folder / "NDTiff.index"
     whole = index.read_bytes()
     index.write_bytes(whole.replace(struct.pack("<iii", 10, 12, 1), struct.pack("<iii", 10, 12, 2)))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
+from fixtures.file_sets import PIXELS, STAINS, binary_only, data, image, ome, split, write_ome
 
 from lociscope.errors import LociscopeError
 from lociscope.images.container import place_of
@@ -15,32 +15,7 @@ from lociscope.images.picture import Picture
 from lociscope.images.read import read_field
 from lociscope.images.sources import find_fields
 
-STAINS = ("Rhodamine", "FITC", "DAPI", "Cy5")
-PIXELS = np.random.default_rng(0).integers(0, 65536, (4, 24, 20), np.uint16)
 RGBY = np.moveaxis(PIXELS, 0, -1)
-
-
-def image(number: int, data: str, z: int = 1, order: str = "XYCTZ", um: float = 0.32) -> str:
-    channels = "".join(f'<Channel ID="Channel:{number}:{n}" Name="{name}"/>' for n, name in enumerate(STAINS))
-    return (
-        f'<Image ID="Image:{number}"><Pixels ID="Pixels:{number}" DimensionOrder="{order}" Type="uint16" SizeX="20" '
-        f'SizeY="24" SizeC="4" SizeZ="{z}" SizeT="1" PhysicalSizeX="{um}" PhysicalSizeY="{um}">{channels}{data}'
-        "</Pixels></Image>"
-    )
-
-
-def ome(uuid: str, *images: str) -> bytes:
-    attribute = f' UUID="urn:uuid:{uuid}"' if uuid else ""
-    return f'<?xml version="1.0"?><OME xmlns="http://x/OME/2016-06"{attribute}>{"".join(images)}</OME>'.encode()
-
-
-def data(file: str, uuid: str, attributes: str = 'PlaneCount="4"') -> str:
-    return f'<TiffData {attributes}><UUID FileName="{file}">urn:uuid:{uuid}</UUID></TiffData>'
-
-
-def write(path: Path, pixels: np.ndarray, xml: bytes) -> Path:
-    tifffile.imwrite(path, pixels, photometric="minisblack", description=xml, metadata=None)
-    return path
 
 
 def read(path: Path, plane: int | None = None) -> Picture:
@@ -51,7 +26,7 @@ def positions(folder: Path, number: int = 2) -> None:
     """As pymmcore-plus 0.18 writes them: every file describes all, `PlaneCount` pages each."""
     images = [image(n, data(f"p{n}.ome.tiff", str(n)), um=0.1 * (n + 1)) for n in range(number)]
     for n in range(number):
-        write(folder / f"p{n}.ome.tiff", PIXELS + np.uint16(n), ome(str(n), *images))
+        write_ome(folder / f"p{n}.ome.tiff", PIXELS + np.uint16(n), ome(str(n), *images))
 
 
 def test_positions_of_an_acquisition(tmp_path: Path) -> None:
@@ -70,7 +45,7 @@ def test_slices_and_channels_in_the_order_of_the_dimensions(tmp_path: Path, orde
     stack = np.stack([PIXELS, PIXELS[::-1]])  # z, c
     images = [image(n, data(f"p{n}.ome.tiff", str(n), count), z=2, order=order) for n in range(2)]
     pages = stack if order == "XYCZT" else stack.swapaxes(0, 1)
-    path = write(tmp_path / "p1.ome.tiff", pages.reshape(8, 24, 20), ome("1", *images))
+    path = write_ome(tmp_path / "p1.ome.tiff", pages.reshape(8, 24, 20), ome("1", *images))
     for plane in range(2):
         picture = read(path, plane)
         assert picture.names == STAINS
@@ -82,16 +57,16 @@ def test_slices_and_channels_in_the_order_of_the_dimensions(tmp_path: Path, orde
 def test_the_file_is_known_by_identifier_or_name_or_as_the_only_one(tmp_path: Path) -> None:
     images = [image(n, data(f"p{n}.ome.tiff", str(n))) for n in range(2)]
     for name, uuid in (("renamed.ome.tiff", "1"), ("p1.ome.tiff", "9"), ("p1.ome.tiff", "")):
-        assert read(write(tmp_path / name, PIXELS, ome(uuid, *images))).names == STAINS
+        assert read(write_ome(tmp_path / name, PIXELS, ome(uuid, *images))).names == STAINS
     only = ome("9", image(0, data("other.ome.tiff", "0")))
-    assert read(write(tmp_path / "renamed.ome.tiff", PIXELS, only)).names == STAINS
-    nobody = read(write(tmp_path / "renamed.ome.tiff", PIXELS, ome("9", *images)))
+    assert read(write_ome(tmp_path / "renamed.ome.tiff", PIXELS, only)).names == STAINS
+    nobody = read(write_ome(tmp_path / "renamed.ome.tiff", PIXELS, ome("9", *images)))
     assert nobody.names == ("", "", "", "")
 
 
 def test_pages_that_the_metadata_name_and_the_file_lacks(tmp_path: Path) -> None:
     images = [image(n, data(f"p{n}.ome.tiff", str(n))) for n in range(2)]
-    path = write(tmp_path / "p1.ome.tiff", PIXELS[:3], ome("1", *images))
+    path = write_ome(tmp_path / "p1.ome.tiff", PIXELS[:3], ome("1", *images))
     with pytest.raises(LociscopeError, match="it lacks 1 of the 4 planes that its metadata name"):
         read(path)
 
@@ -99,7 +74,7 @@ def test_pages_that_the_metadata_name_and_the_file_lacks(tmp_path: Path) -> None
 def test_two_images_of_a_set_in_one_file(tmp_path: Path) -> None:
     images = [image(n, data("p0.ome.tiff", "0", f'IFD="{4 * n}" PlaneCount="4"')) for n in range(2)]
     images += [image(2, data("p1.ome.tiff", "1"))]
-    path = write(tmp_path / "p0.ome.tiff", np.concatenate([PIXELS, PIXELS]), ome("0", *images))
+    path = write_ome(tmp_path / "p0.ome.tiff", np.concatenate([PIXELS, PIXELS]), ome("0", *images))
     with pytest.raises(LociscopeError, match=r"holds 2 pictures. Save each field as a file of its own"):
         read(path)
 
@@ -107,14 +82,14 @@ def test_two_images_of_a_set_in_one_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", [b"<OME>", b'<OME><Image><Pixels SizeC="x"/></Image></OME>'])
 def test_damaged_metadata(tmp_path: Path, text: bytes) -> None:
     with pytest.raises(LociscopeError, match=r"a.ome.tif' is damaged or cut short"):
-        read(write(tmp_path / "a.ome.tif", PIXELS, text.replace(b"<OME>", b"<OME a='>") + b"</OME>"))
+        read(write_ome(tmp_path / "a.ome.tif", PIXELS, text.replace(b"<OME>", b"<OME a='>") + b"</OME>"))
 
 
 @pytest.mark.parametrize("count", [10**7, 10**18])
 def test_a_count_of_planes_that_cannot_be(tmp_path: Path, count: int) -> None:
     images = [image(n, data(f"p{n}.ome.tiff", str(n), f'PlaneCount="{count}"')) for n in range(2)]
     with pytest.raises(LociscopeError, match="is damaged or cut short"):
-        read(write(tmp_path / "p0.ome.tiff", PIXELS, ome("0", *images)))
+        read(write_ome(tmp_path / "p0.ome.tiff", PIXELS, ome("0", *images)))
 
 
 @pytest.mark.slow
@@ -139,20 +114,6 @@ def test_what_pymmcore_plus_writes_of_two_positions(tmp_path: Path) -> None:
 # === Companion files ===
 
 
-def binary_only(uuid: str, companion: str = "run.companion.ome") -> bytes:
-    return f'<OME xmlns="x"><BinaryOnly MetadataFile="{companion}" UUID="urn:uuid:{uuid}"/></OME>'.encode()
-
-
-def split(folder: Path, names: tuple[str, ...] = ("c0.tif", "c1.tif", "c2.tif", "c3.tif")) -> Path:
-    """One field, a file a channel."""
-    folder.mkdir(exist_ok=True)
-    planes = "".join(data(file, str(n), f'FirstC="{n}" IFD="0" PlaneCount="1"') for n, file in enumerate(names))
-    (folder / "run.companion.ome").write_bytes(ome("c", image(0, planes)))
-    for number, file in enumerate(names):
-        write(folder / file, PIXELS[number], binary_only(str(number)))
-    return folder
-
-
 def test_a_set_of_one_file_a_channel(tmp_path: Path) -> None:
     folder = split(tmp_path / "f")
     for source in (folder, folder / "run.companion.ome"):
@@ -170,7 +131,7 @@ def test_fields_of_a_companion_that_are_a_file_each_are_called_after_it(tmp_path
     images = [image(n, data(file, str(n))) for n, file in enumerate(files)]
     (tmp_path / "run.companion.ome").write_bytes(ome("c", *images))
     for number, file in enumerate(files):
-        write(tmp_path / file, PIXELS + np.uint16(number), binary_only(str(number)))
+        write_ome(tmp_path / file, PIXELS + np.uint16(number), binary_only(str(number)))
     found, failures = find_fields([tmp_path])
     assert ([field.id for field in found], failures) == (["p1", "p2"], [])
     for number, source in enumerate(found):
@@ -186,7 +147,7 @@ def test_several_fields_of_a_file_a_channel(tmp_path: Path) -> None:
         planes = "".join(data(file, f"{number}{n}", f'FirstC="{n}" IFD="0"') for n, file in enumerate(files))
         images.append(image(number, planes))
         for n, file in enumerate(files):
-            write(tmp_path / file, PIXELS[n] + np.uint16(number), binary_only(f"{number}{n}"))
+            write_ome(tmp_path / file, PIXELS[n] + np.uint16(number), binary_only(f"{number}{n}"))
     (tmp_path / "run.companion.ome").write_bytes(ome("c", *images))
     found, failures = find_fields([tmp_path])
     assert ([field.id for field in found], failures) == (["run_0", "run_1"], [])
@@ -210,7 +171,7 @@ def test_a_companion_that_is_missing_or_elsewhere(tmp_path: Path) -> None:
     with pytest.raises(LociscopeError, match=said):
         read_field(found[0])
     for companion in ("../run.companion.ome", str(tmp_path / "run.companion.ome"), "..\\run.companion.ome"):
-        path = write(folder / "d.tif", PIXELS, binary_only("0", companion))
+        path = write_ome(folder / "d.tif", PIXELS, binary_only("0", companion))
         with pytest.raises(LociscopeError, match="which is not beside it"):
             read(path)
 
