@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import re
+import shutil
 import struct
 import unicodedata
 import zipfile
@@ -137,6 +138,88 @@ def zarr_without(*parts: str) -> Maker:
         pytest.importorskip("zarr")
         write_ome_zarr(folder / "a.zarr", Field("a", pixels(), 0.32))
         (folder / "a.zarr").joinpath(*parts).unlink()
+
+    return make
+
+
+def sharded(
+    *parts: str, data: Callable[[bytes], bytes] | None = None, unit: str = "micrometer", um: float = 0.32
+) -> Maker:
+    """An OME-Zarr of one shard a channel, each of four chunks, of which a file is gone or changed."""
+
+    def make(folder: Path) -> None:
+        pytest.importorskip("zarr")
+        from fixtures.zarrs import write
+
+        path = write(folder / "a.zarr", "0.5", C, shards=(1, 32, 32), chunks=(1, 16, 16), um=um, unit=unit).joinpath(
+            *parts
+        )
+        if data:
+            path.write_bytes(data(path.read_bytes()))
+        elif parts:
+            path.unlink()
+
+    return make
+
+
+def half_written(folder: Path) -> None:
+    sharded()(folder)
+    shutil.rmtree(folder / "a.zarr" / "0" / "c" / "1")
+    import zarr
+
+    zarr.open_array(str(folder / "a.zarr" / "0"), mode="r+")[1, :16] = C[1, :16]
+
+
+def zipped_and_cut(folder: Path) -> None:
+    pytest.importorskip("zarr")
+    from fixtures.zarrs import write, zipped
+
+    path = zipped(write(folder / "w"), folder / "a.zarr.zip")
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def without_a_part(kind: str, part: str) -> Maker:
+    def make(folder: Path) -> None:
+        pytest.importorskip("zarr")
+        from fixtures.zarrs import plate, series
+
+        made = (
+            plate(folder / "P.zarr", "0.5", ("A/1", "A/2"))
+            if kind == "plate"
+            else series(folder / "a.zarr", named=True)
+        )
+        shutil.rmtree(made / part)
+
+    return make
+
+
+def companion_without(name: str) -> Maker:
+    def make(folder: Path) -> None:
+        from fixtures.file_sets import split
+
+        split(folder, index="a.companion.ome")
+        (folder / name).unlink()
+
+    return make
+
+
+def ndtiff_without_frames(folder: Path) -> None:
+    from fixtures.file_sets import frames, write_ndtiff
+
+    write_ndtiff(folder / "run_1", frames(0))
+    for path in (folder / "run_1").iterdir():
+        path.rename(folder / path.name)
+    (folder / "run_NDTiffStack.tif").unlink()
+
+
+def imagej(photometric: str, unit: str, per_unit: float) -> Maker:
+    def make(folder: Path) -> None:
+        about = f"ImageJ=1.54f\nunit={unit}\nmin=0.0\nmax=255.0\n"
+        for number, channel in enumerate(CHANNEL_NAMES):
+            tifffile.imwrite(
+                folder / f"a_{channel}.tif", C[number], photometric=photometric, metadata=None, description=about,
+                resolution=(per_unit, per_unit), resolutionunit=1,
+            )  # fmt: skip
 
     return make
 
@@ -303,6 +386,22 @@ MAKERS: dict[str, Maker | tuple[Maker, Rules]] = {
     "a zip bomb": packed(*planes_of()[1:], ("a_red.png", bytes((513 << 20) + 1))),
     "an OME-Zarr without metadata": zarr_without("zarr.json"),
     "an OME-Zarr with a missing chunk": zarr_without("0", "c", "2", "0", "0"),
+    "an OME-Zarr with a missing shard": sharded("0", "c", "2", "0", "0"),
+    "an OME-Zarr with a shard of 0 bytes": sharded("0", "c", "2", "0", "0", data=lambda _: b""),
+    "an OME-Zarr with a half-written shard": half_written,
+    "an OME-Zarr with a shard cut short": sharded("0", "c", "2", "0", "0", data=lambda whole: whole[:-9]),
+    "an OME-Zarr whose array has damaged metadata": sharded("0", "zarr.json", data=lambda whole: whole[:99]),
+    "an OME-Zarr whose scale has no unit": sharded(unit=""),
+    "an OME-Zarr whose scale cannot be µm": sharded(unit="", um=65.0),
+    "a zipped OME-Zarr cut short": zipped_and_cut,
+    "a plate of which a well is absent": without_a_part("plate", "A/2"),
+    "a series of which an image is absent": without_a_part("series", "1"),
+    "a TIFF without its companion file": companion_without("a.companion.ome"),
+    "a companion file without one of its TIFFs": companion_without("c3.tif"),
+    "an NDTiff without its frames": ndtiff_without_frames,
+    "signed integers, some of them negative": whole((pixels(np.float32) - 60).astype(np.int16), 164 / 32),
+    "an ImageJ TIFF with an inverted lookup table": imagej("miniswhite", "micron", 32 / 164),
+    "an ImageJ TIFF with a printer's resolution in inches": imagej("minisblack", "inch", 300),
     "a Catalog whose files are gone": from_catalog(red="b.png", green="b.png", blue="c.png", yellow="d.png"),
     "a Catalog without a channel": from_catalog(**HALF),
     "a link that leads to itself": linked,
@@ -325,7 +424,7 @@ def happens(sources: list[Path], rules: Rules) -> str:
     for source in found:
         try:
             field = read_field(source)
-            notes = (*tiles_of(field, SPEC)[1], *warnings_of(field.pixels, field.missing))
+            notes = (*field.notes, *tiles_of(field, SPEC)[1], *warnings_of(field.pixels, field.missing))
             said += ["read", *notes]
         except LociscopeError as error:
             said.append(str(error))

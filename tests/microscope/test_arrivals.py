@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fixtures.file_sets import frames, write_ndtiff
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.images.naming import Rules
@@ -67,6 +68,36 @@ def test_leicas_and_patterned_names(arrivals: Make, tmp_path: Path) -> None:
     stem = "image--U01--V00--E02--X00--Y00--Z00"
     come(leica, tmp_path, *(f"{stem}--{token}.ome.tif" for token in tokens))
     assert ids(leica.ready(0, 9)) == [stem]
+
+
+def test_data_sets_and_archives_of_several_fields(arrivals: Make, tmp_path: Path) -> None:
+    zarrs = pytest.importorskip("fixtures.zarrs")
+    mine = arrivals()
+    write_ndtiff(tmp_path / "run_1", [*frames(0, position=0), *frames(1, position=1)])
+    zarrs.series(tmp_path / "b.zarr")
+    zarrs.zipped(zarrs.write(tmp_path / "w"), tmp_path / "a.ozx")
+    names = ["NDTiff.index", "run_NDTiffStack.tif", "run_NDTiffStack_1.tif"]
+    assert [mine.wanted(name) for name in names] == [True, False, False]
+    assert [mine.wanted(name) for name in ("a.ozx", "a.zarr.zip", "b.zarr", "a.zip", "zarr.json")] == [True] * 3 + [
+        False
+    ] * 2
+    come(mine, tmp_path / "run_1", "NDTiff.index")
+    come(mine, tmp_path, "a.ozx", "b.zarr")
+    assert ids(mine.ready(0, 9)) == ["run_1/run_1_0", "run_1/run_1_1", "a", "b_0", "b_1"]
+
+
+def test_a_plate_of_which_a_well_is_absent_is_predicted_and_reported(arrivals: Make, tmp_path: Path) -> None:
+    zarrs = pytest.importorskip("fixtures.zarrs")
+    mine = arrivals()
+    plate = zarrs.plate(tmp_path / "P7.zarr", wells=("A/1", "A/2"), sites=1)
+    (plate / "A" / "2" / "0").rename(tmp_path / "elsewhere")
+    come(mine, tmp_path, "P7.zarr")
+    (ready,) = mine.ready(0, 9)
+    assert ready.source.id == "P7_A1_0"
+    mine.done(ready)
+    (overdue,) = mine.overdue(PATIENCE)
+    assert overdue.id == "P7"
+    assert "lists the image 'A/2/0', which is not there" in overdue.reason
 
 
 def test_what_is_known_is_passed_over_until_it_changes(arrivals: Make, tmp_path: Path) -> None:

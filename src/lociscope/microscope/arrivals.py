@@ -5,7 +5,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from lociscope.errors import LociscopeError
-from lociscope.images.file_sets import is_index
+from lociscope.images.file_sets import NDTIFF
 from lociscope.images.ndtiff import STACK
 from lociscope.images.sources import Failure, FieldSource, find_fields
 from lociscope.predict.batch import fingerprint
@@ -78,7 +78,7 @@ class Arrivals:
 
     def wanted(self, name: str) -> bool:
         """Whether a file of that name belongs to a field; of an NDTiff data set that is the index."""
-        return is_index(name) or (self._rules.named(name) is not None and not STACK.fullmatch(name))
+        return name.lower() == NDTIFF or (self._rules.named(name) is not None and not STACK.fullmatch(name))
 
     def update(self, seen: "Seen", now: float) -> None:
         """Takes in what a look at the folder found."""
