@@ -25,7 +25,8 @@ def test_a_data_set_of_positions(tmp_path: Path) -> None:
         assert found[1].about == (("site", "1"),)
         for number, field in enumerate(map(read_field, found)):
             np.testing.assert_array_equal(field.pixels, RGBY + np.uint16(number))
-            assert (field.pixel_size, field.pixels.dtype) == (0.32, np.uint16)
+            assert field.pixel_size == 0.32
+            assert field.pixels.dtype == np.uint16
 
 
 def test_one_field_is_called_after_its_folder(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_lzw_pages_of_other_writers(predictor: bool, options: dict[str, Any], re
 @pytest.mark.parametrize("kind", [np.int8, np.int16, np.int32, np.uint32, np.float64])
 @pytest.mark.parametrize("options", [{}, {"byteorder": ">", "compression": "zlib"}], ids=str)
 def test_signed_and_large_numbers_are_read_without_loss(kind: type[np.generic], options: dict[str, Any]) -> None:
-    ends = np.iinfo(kind) if np.issubdtype(kind, np.integer) else np.finfo(kind)
+    ends: Any = (np.iinfo if np.issubdtype(kind, np.integer) else np.finfo)(kind)
     plane = np.array([[ends.min, 0, 1], [ends.max, 3, 5]], kind)
     pixels = read(written(plane, **options)).pixels[..., 0]
     assert pixels.dtype == kind
@@ -123,7 +123,7 @@ def test_white_as_zero_is_turned_round() -> None:
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int16, np.float32])
 def test_imagejs_inverted_lookup_table_inverts_no_value(kind: type[np.generic]) -> None:
-    plane = (PIXELS[0] / 257).astype(kind) - kind(1)  # type: ignore[operator]
+    plane = (PIXELS[0] / 257).astype(kind) - kind(1)
     about = "ImageJ=1.54f\nunit=micron\nmin=0.0\nmax=255.0\n"
     data = written(plane, photometric="miniswhite", metadata=None, description=about, resolution=(12.5, 12.5))
     picture = read(data)
