@@ -1,6 +1,7 @@
 """OME-TIFF in several files: each file's own planes, whatever the others are."""
 
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -175,6 +176,42 @@ def test_a_companion_that_is_missing_or_elsewhere(tmp_path: Path) -> None:
         path = write_ome(folder / "d.tif", PIXELS, binary_only("0", companion))
         with pytest.raises(LociscopeError, match="which is not beside it"):
             read(path)
+
+
+def test_a_companion_that_is_the_first_tiff_of_the_set(tmp_path: Path) -> None:
+    """As Micro-Manager writes several positions."""
+    files = ("run_MMStack_Pos0.ome.tif", "run_MMStack_Pos1.ome.tif")
+    document = ome("0", *(image(n, data(file, str(n))) for n, file in enumerate(files)))
+    write_ome(tmp_path / files[0], PIXELS, document)
+    write_ome(tmp_path / files[1], PIXELS + np.uint16(1), binary_only("1", files[0]))
+    found, failures = find_fields([tmp_path])
+    assert ([field.id for field in found], failures) == ([file.partition(".")[0] for file in files], [])
+    for number, source in enumerate(found):
+        np.testing.assert_array_equal(read_field(source).pixels, RGBY + np.uint16(number))
+    (tmp_path / files[0]).write_bytes((tmp_path / files[0]).read_bytes()[:100])
+    with pytest.raises(LociscopeError, match=r"Pos1.ome.tif' is damaged or cut short|has its metadata in"):
+        read_field(found[1])
+
+
+def test_a_companion_in_an_archive(tmp_path: Path) -> None:
+    (tmp_path / "run.companion.ome").write_bytes(ome("c", image(0, data("p0.ome.tif", "0"))))
+    write_ome(tmp_path / "p0.ome.tif", PIXELS, binary_only("0"))
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for file in ("run.companion.ome", "p0.ome.tif"):
+            archive.write(tmp_path / file, f"x/{file}")
+        archive.write(tmp_path / "p0.ome.tif", "y/p1.ome.tif")
+    found, failures = find_fields([tmp_path / "all.zip"])
+    assert ([field.id for field in found], failures) == (["p0", "p1"], [])
+    np.testing.assert_array_equal(read_field(found[0]).pixels, RGBY)
+    with pytest.raises(LociscopeError, match=r"has its metadata in 'run.companion.ome', which is not beside it"):
+        read_field(found[1])
+
+
+def test_metadata_that_are_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_ome(tmp_path / "p0.ome.tif", PIXELS, ome("0", image(0, data("p0.ome.tif", "0"))))
+    monkeypatch.setattr("lociscope.images.ome.MOST_TEXT", 99)
+    with pytest.raises(LociscopeError, match=r"of metadata, more than the 0 that lociscope reads"):
+        read(path)
 
 
 def test_files_that_a_companion_names_and_that_are_not_there(tmp_path: Path) -> None:

@@ -101,6 +101,23 @@ def test_names_that_only_the_ome_xml_has(tmp_path: Path) -> None:
     assert picture.pixel_size == pytest.approx(0.08)
 
 
+def test_ome_xml_that_is_too_long_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = series(tmp_path / "a.zarr", "0.4", 1)
+    (folder / "OME").mkdir()
+    (folder / "OME" / "METADATA.ome.xml").write_text("<OME>" + " " * 9999 + "</OME>")
+    monkeypatch.setattr("lociscope.images.zarr_layout._MOST_TEXT", 9999)
+    assert read_zarr(folder / "0").names == STAINS
+    assert [field.id for field in find_fields([folder])[0]] == ["a"]
+
+
+def test_metadata_of_version_04_in_a_group_of_version_3(tmp_path: Path) -> None:
+    folder = write(tmp_path / "a.zarr")
+    about = json.loads((folder / "zarr.json").read_text())
+    about["attributes"] = about["attributes"]["ome"]
+    (folder / "zarr.json").write_text(json.dumps(about))
+    np.testing.assert_array_equal(read_zarr(folder).pixels, RGBY)
+
+
 @pytest.mark.parametrize("kind", [np.int8, np.int16, np.int32, np.float64])
 def test_signed_and_large_numbers_are_read_without_loss(tmp_path: Path, kind: type[np.generic]) -> None:
     pixels = (PIXELS % 128).astype(kind) - kind(100)

@@ -225,6 +225,14 @@ def test_damaged_archives(tmp_path: Path, flag: str, monkeypatch: pytest.MonkeyP
     assert re.search(r"a.zarr.zip.*(is no zip archive, or is cut short|holds more than the)", reasons["a"])
 
 
+def test_an_archive_without_the_pixels(tmp_path: Path) -> None:
+    work = write(tmp_path / "w")
+    shutil.rmtree(work / "0")
+    (found,), _ = find_fields([zipped(work, tmp_path / "a.zarr.zip")])
+    with pytest.raises(LociscopeError, match=r"a.zarr.zip!.' holds no pixels at '0'"):
+        read_field(found)
+
+
 def test_names_that_lead_out_of_an_archive(tmp_path: Path) -> None:
     write(tmp_path / "secret")
     path = tmp_path / "a.zarr.zip"

@@ -5,16 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lociscope.errors import LociscopeError
-from lociscope.images.container import opened
+from lociscope.images.container import Place, opened
 from lociscope.images.file_sets import images_of_set, is_index, read_set
 from lociscope.images.jpeg import read_jpeg
 from lociscope.images.png import read_png
-from lociscope.images.tiff import read_tiff
+from lociscope.images.tiff import read_description, read_tiff
 from lociscope.images.zarr import read_zarr
-from lociscope.images.zarr_layout import SUFFIX, ZIPPED, is_group, read_small
+from lociscope.images.zarr_layout import SUFFIX, ZIPPED, is_group
 
 if TYPE_CHECKING:
-    from lociscope.images.container import Place
     from lociscope.images.picture import Picture
 
 PNG = (".png",)
@@ -35,7 +34,7 @@ def suffix_of(name: str) -> str:
     return next((suffix for suffix in (*SUFFIXES, *ZARR) if lower.endswith(suffix)), "")
 
 
-def is_zarr(place: "Place") -> bool:
+def is_zarr(place: Place) -> bool:
     """Return whether a place is a Zarr group: by its name, by one above it, or by what it has."""
     if place.member.startswith("./") or place.member == ".":
         return True
@@ -45,7 +44,7 @@ def is_zarr(place: "Place") -> bool:
     return not suffix and not place.member and is_group(place.file)
 
 
-def read_picture(place: "Place", *, colour: bool = False, plane: int | None = None) -> "Picture":
+def read_picture(place: Place, *, colour: bool = False, plane: int | None = None) -> "Picture":
     """Decodes a file.
 
     Args:
@@ -76,7 +75,7 @@ def read_picture(place: "Place", *, colour: bool = False, plane: int | None = No
     )
 
 
-def files_of(place: "Place") -> list[Path]:
+def files_of(place: Place) -> list[Path]:
     """Return the files and folders that a place is read from, of which a change is a change of the field."""
     if is_zarr(place) and not place.member:  # bioformats2raw names channels beside its images
         return [place.file, place.file.parent / "OME" / "METADATA.ome.xml"]
@@ -89,6 +88,12 @@ def files_of(place: "Place") -> list[Path]:
     return [place.file]
 
 
-def _beside(place: "Place", name: str) -> bytes | None:
-    """The bytes of a file beside one on disk; None where it is in an archive, or is not there."""
-    return None if place.member else read_small(place.file.with_name(name), name)
+def _beside(place: Place, name: str) -> bytes | None:
+    """The document of a companion file beside a file; None where it is not there."""
+    folder, slash, _ = place.member.rpartition("/")
+    other = Place(place.file, f"{folder}{slash}{name}") if place.member else Place(place.file.with_name(name))
+    try:
+        with opened(other) as file:
+            return read_description(file)
+    except LociscopeError:
+        return None

@@ -109,7 +109,8 @@ def _of_colour(picture: "Picture", channel: "ChannelName", place: "Place") -> np
         return own[0]
     # Yellow is drawn as equal red and green; their mean is nearest to what was drawn (bias −0.02 of 255, of the
     # larger of the two +0.4), measured on three fields coded as HPA does: tests/images/test_named.py.
-    mean: np.ndarray = ((red.astype(np.uint16) + green + 1) >> 1).astype(red.dtype)
+    total = red.astype(np.float64) + green
+    mean: np.ndarray = (total / 2 if red.dtype.kind == "f" else np.floor((total + 1) / 2)).astype(red.dtype)
     return mean
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 MOST_TEXT = 1 << 24
-"""Most characters of metadata that are read."""
+"""Most bytes of metadata that are read."""
 
 _MOST_PLANES = 1 << 18
 """Most planes of one image."""
@@ -76,9 +76,7 @@ def read_ome(text: str | bytes, name: str) -> OmeDocument:
     """
     from xml.etree import ElementTree
 
-    data = text.encode() if isinstance(text, str) else text
-    if len(data) > MOST_TEXT or b"<!ENTITY" in data or b"<!DOCTYPE" in data:
-        raise LociscopeError(f"'{name}' has metadata that define entities of their own. Save it anew.")
+    check_xml(text.encode() if isinstance(text, str) else text, name)
     try:
         root = ElementTree.fromstring(text)  # noqa: S314 - without entities, of bounded length
         binary = next(_named(root, "BinaryOnly"), None)
@@ -87,6 +85,21 @@ def read_ome(text: str | bytes, name: str) -> OmeDocument:
         return OmeDocument(root.get("UUID", ""), "", tuple(map(_image, _named(root, "Image"))))
     except (ElementTree.ParseError, ValueError, KeyError, TypeError) as error:
         raise damaged(name, error) from error
+
+
+def check_xml(data: bytes, name: str) -> None:
+    """Check metadata before they are parsed.
+
+    Raises:
+        LociscopeError: They define entities, which may multiply without end, or are too long.
+    """
+    if len(data) > MOST_TEXT:
+        raise LociscopeError(
+            f"'{name}' has {len(data) >> 20} MiB of metadata, more than the {MOST_TEXT >> 20} that lociscope reads. "
+            "Save each field as a file of its own."
+        )
+    if b"<!ENTITY" in data or b"<!DOCTYPE" in data:
+        raise LociscopeError(f"'{name}' has metadata that define entities of their own. Save it anew.")
 
 
 def _named(element: "Element", tag: str) -> "Iterator[Element]":

@@ -30,6 +30,8 @@ def ome_series(
     uuid = document.uuid
     if document.companion:
         text = sibling(document.companion) if re.fullmatch(r"[^/\\!]+", document.companion) else None
+        if text is None and tiff.is_micromanager:
+            return tiff.series[0], None  # it names its channels in a way of its own, too
         if text is None:
             raise LociscopeError(
                 f"'{name}' has its metadata in '{document.companion}', which is not beside it. Copy it there."

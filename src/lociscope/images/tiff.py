@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from lociscope.errors import LociscopeError, MissingExtraError
-from lociscope.images.ome import MOST_TEXT
+from lociscope.images.ome import MOST_TEXT, check_xml
 from lociscope.images.ome_tiff import ome_series
 from lociscope.images.picture import MAX_PIXELS, Picture, check_bytes, check_size, damaged, empty, is_ramp, plain
 from lociscope.images.tiff_tags import Described, describe
@@ -73,6 +73,22 @@ def read_tiff(
         raise damaged(name, error) from error
 
 
+def read_description(file: IO[bytes]) -> bytes:
+    """Return the document of a companion file, which is XML, or a TIFF that has it in its first page.
+
+    Raises:
+        ValueError: It is a damaged TIFF.
+    """
+    head = file.read(4)
+    file.seek(0)
+    if head not in _STARTS:
+        return file.read(MOST_TEXT + 1)
+    import tifffile
+
+    with tifffile.TiffFile(file, _multifile=False) as tiff:
+        return tiff.pages.first.description.encode()
+
+
 def _check_chain(file: IO[bytes], head: bytes, name: str) -> None:
     """Refuses a file whose pages lead back to one another, which tifffile would follow for ever."""
     order, big = "<" if head[:2] == b"II" else ">", b"+" in head
@@ -98,9 +114,7 @@ def _check_chain(file: IO[bytes], head: bytes, name: str) -> None:
 def _read(
     tiff: "TiffFile", file: IO[bytes], name: str, plane: int | None, number: int | None, sibling: Sibling
 ) -> Picture:
-    text = tiff.pages.first.description
-    if len(text) > MOST_TEXT or "<!ENTITY" in text or "<!DOCTYPE" in text:
-        raise LociscopeError(f"'{name}' has metadata that define entities of their own. Save it anew.")
+    check_xml(tiff.pages.first.description.encode(), name)
     if number is not None:
         series, image = _one_page(tiff, number), None
     else:

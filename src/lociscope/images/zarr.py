@@ -11,7 +11,7 @@ from lociscope.images.lengths import micrometres, square
 from lociscope.images.ome import read_ome
 from lociscope.images.picture import Picture, check_bytes, check_size, damaged, plain
 from lociscope.images.zarr_chunks import check_chunks
-from lociscope.images.zarr_layout import attributes_of, folder_of, inside, read_small, series_of
+from lociscope.images.zarr_layout import attributes_of, folder_of, inside, ome_xml_of, series_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,7 +158,7 @@ def _scale(image: dict[str, Any], level: dict[str, Any], shape: tuple[int, ...],
 def _of_ome(folder: "Folder", scale: _Scale, name: str) -> tuple[list[str], _Scale]:
     """Names, and a size where there is none, from the OME-XML that bioformats2raw keeps beside its images."""
     root = cast("Folder", folder.parent)
-    text = read_small(root / "OME" / "METADATA.ome.xml", name)
+    text = ome_xml_of(root)
     series = series_of(root) if text else []
     images = read_ome(text, name).images if text and folder.name in series else ()
     number = series.index(folder.name) if images else 0

@@ -1,6 +1,7 @@
 """Whether the chunks of a Zarr array are all there: zarr fills those that are absent with zeros."""
 
 import itertools
+import json
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from lociscope.errors import LociscopeError
 from lociscope.images.picture import check_bytes
-from lociscope.images.zarr_layout import size_of
+from lociscope.images.zarr_layout import read_small, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +37,7 @@ def check_chunks(array: Any, folder: "Folder", region: Region, name: str) -> Non
         ValueError: The index of a shard is cut short, or of an unknown kind.
     """
     stored = array.shards or array.chunks
+    settings = _sharding(folder, name) if array.shards else {}
     lacking = total = 0
     for at in itertools.product(*_steps(region, stored)):
         first = tuple(i * side for i, side in zip(at, stored, strict=True))
@@ -50,7 +52,7 @@ def check_chunks(array: Any, folder: "Folder", region: Region, name: str) -> Non
         if not size:
             lacking += number
         elif array.shards:
-            lacking += int(np.count_nonzero(_absent(array, path, size)[inner]))
+            lacking += int(np.count_nonzero(_absent(array, settings, path, size)[inner]))
         else:
             check_bytes(size, name)
     if lacking:
@@ -65,10 +67,15 @@ def _steps(region: Region, stored: tuple[int, ...]) -> "Iterator[range]":
         yield range(part.start // side, -(-part.stop // side))
 
 
-def _absent(array: Any, path: "Folder", size: int) -> np.ndarray:  # noqa: ANN401
+def _sharding(folder: "Folder", name: str) -> dict[str, Any]:
+    """The settings of the codec that makes shards."""
+    (codec,) = json.loads(read_small(folder / "zarr.json", name) or b"")["codecs"]
+    settings: dict[str, Any] = codec["configuration"]
+    return settings
+
+
+def _absent(array: Any, settings: dict[str, Any], path: "Folder", size: int) -> np.ndarray:  # noqa: ANN401
     """Which chunks a shard lacks, in the shape of its chunks."""
-    (codec,) = array.metadata.to_dict()["codecs"]
-    settings = codec["configuration"]
     index = {each["name"]: each.get("configuration", {}) for each in settings["index_codecs"]}
     if set(index) - {"bytes", "crc32c"}:
         raise ValueError(f"a shard's index with {', '.join(index)}")

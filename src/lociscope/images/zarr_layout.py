@@ -102,7 +102,7 @@ def read_small(path: Folder, name: str) -> bytes | None:
 
 
 def attributes_of(folder: Folder) -> dict[str, Any]:
-    """Return a group's attributes: those under `ome` in version 0.5, all of them in 0.4; empty where it has none.
+    """Return a group's attributes: those under `ome` in version 0.5, else all of them; empty where it has none.
 
     Raises:
         LociscopeError: They are no JSON.
@@ -113,7 +113,9 @@ def attributes_of(folder: Folder) -> dict[str, Any]:
             continue
         try:
             about = json.loads(text)
-            about = about.get("attributes", {}).get("ome", {}) if name == "zarr.json" else about
+            if name == "zarr.json":
+                about = about.get("attributes", {})
+                about = about.get("ome", about)  # some writers of version 3 of Zarr keep to 0.4 in this
         except (ValueError, AttributeError, RecursionError) as error:
             raise damaged(str(folder / name), error) from error
         if isinstance(about, dict):
@@ -233,11 +235,16 @@ def series_of(root: Folder) -> list[str]:
     named = attributes_of(root / "OME").get("series")
     if isinstance(named, list) and named:
         return [inside(path, str(root)) for path in named]
-    text = read_small(root / "OME" / "METADATA.ome.xml", str(root)) or b""
-    number = len(re.findall(rb"<(?:\w+:)?Image[\s>]", text))
+    number = len(re.findall(rb"<(?:\w+:)?Image[\s>]", ome_xml_of(root)))
     while is_group(root / str(number)):
         number += 1
     return [str(each) for each in range(max(number, 1))]
+
+
+def ome_xml_of(root: Folder) -> bytes:
+    """Return the OME-XML that bioformats2raw keeps beside its images; empty where there is none, or too much."""
+    path = root / "OME" / "METADATA.ome.xml"
+    return b"" if (size_of(path) or 0) > _MOST_TEXT else read_small(path, str(path)) or b""
 
 
 def _checked(root: Path, images: list[_Listed]) -> list[ZarrImage]:
