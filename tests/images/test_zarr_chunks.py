@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,25 @@ def test_damaged_metadata_of_an_array(tmp_path: Path, change: Any) -> None:
     assert changed != path.read_text()
     path.write_text(changed)
     assert re.search("is damaged or cut short|holds no pixels", refusal(folder))
+
+
+@pytest.mark.filterwarnings("ignore:Combining a `sharding_indexed` codec")
+def test_shards_that_cannot_be_checked(tmp_path: Path) -> None:
+    """Within them, zarr would fill what is absent with zeros."""
+    sharding = zarr.codecs.ShardingCodec
+    inner = sharding(chunk_shape=(1, 4, 4), codecs=[sharding(chunk_shape=(1, 2, 2))])
+    write(tmp_path / "a.zarr", pixels=LARGE, chunks=(1, 4, 4), shards=(1, 16, 16))
+    for number, filters in enumerate(({}, {"filters": [zarr.codecs.TransposeCodec(order=(0, 2, 1))]})):
+        folder = tmp_path / f"{number}.zarr"
+        shutil.copytree(tmp_path / "a.zarr", folder)
+        shutil.rmtree(folder / "0")
+        serializer = sharding(chunk_shape=(1, 4, 4)) if filters else inner
+        made = zarr.create_array(
+            str(folder / "0"), shape=LARGE.shape, dtype="uint16", chunks=(1, 16, 16), serializer=serializer,
+            compressors=None, **filters,
+        )  # fmt: skip
+        made[:, :8] = LARGE[:, :8]
+        assert "has shards within shards or behind another codec" in refusal(folder)
 
 
 def test_an_index_that_leads_out_of_its_shard(tmp_path: Path) -> None:

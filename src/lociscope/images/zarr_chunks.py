@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _ABSENT = np.uint64(2**64 - 1)
 """Offset and length of a chunk that a shard lacks, by the specification of `sharding_indexed`."""
 
+_SHARDS = "sharding_indexed"
+
 Region = tuple[slice, ...]
 """What is read of an array: along each axis a start and a stop."""
 
@@ -37,7 +39,7 @@ def check_chunks(array: Any, folder: "Folder", region: Region, name: str) -> Non
         ValueError: The index of a shard is cut short, or of an unknown kind.
     """
     stored = array.shards or array.chunks
-    settings = _sharding(folder, name) if array.shards else {}
+    settings = _sharding(folder, name)
     lacking = total = 0
     for at in itertools.product(*_steps(region, stored)):
         first = tuple(i * side for i, side in zip(at, stored, strict=True))
@@ -68,9 +70,18 @@ def _steps(region: Region, stored: tuple[int, ...]) -> "Iterator[range]":
 
 
 def _sharding(folder: "Folder", name: str) -> dict[str, Any]:
-    """The settings of the codec that makes shards."""
-    (codec,) = json.loads(read_small(folder / "zarr.json", name) or b"")["codecs"]
-    settings: dict[str, Any] = codec["configuration"]
+    """The settings of the codec that makes shards; empty where there are none."""
+    text = read_small(folder / "zarr.json", name)
+    codecs = json.loads(text)["codecs"] if text else []
+    shards = [codec for codec in codecs if codec["name"] == _SHARDS]
+    if not shards:
+        return {}
+    settings: dict[str, Any] = shards[0]["configuration"]
+    if len(codecs) > 1 or any(codec["name"] == _SHARDS for codec in settings["codecs"]):
+        raise LociscopeError(
+            f"'{name}' has shards within shards or behind another codec, of which nobody can say that they are whole. "
+            "Write it anew with plain shards."
+        )
     return settings
 
 
