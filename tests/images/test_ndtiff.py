@@ -1,11 +1,15 @@
 """NDTiff, as pycro-manager writes it: fields by position, channels by name."""
 
+import contextlib
+import shutil
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fixtures.file_sets import ND_STAINS, NDTIFF, frames, write_ndtiff
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from lociscope.errors import LociscopeError
 from lociscope.images.container import place_of
@@ -77,6 +81,24 @@ def test_a_data_set_that_is_not_whole(tmp_path: Path) -> None:
     assert "is empty (0 bytes)" in find_fields([folder])[1][0].reason
 
 
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=5))
+def test_random_bytes_are_read_or_refused(tmp_path: Path, changes: list[tuple[int, int]]) -> None:
+    folder = tmp_path / "a"
+    if not folder.exists():
+        write_ndtiff(folder, frames(0, z=0))
+        shutil.copyfile(folder / "NDTiff.index", tmp_path / "good")
+    damaged = bytearray((tmp_path / "good").read_bytes())
+    for at, byte in changes:
+        damaged[at % len(damaged)] = byte
+    (folder / "NDTiff.index").write_bytes(damaged)
+    found, failures = find_fields([folder])
+    assert found or failures
+    for source in found:
+        with contextlib.suppress(LociscopeError):
+            assert read_field(source).pixels.shape[-1] == 4
+
+
 def test_what_is_no_field_and_what_is_elsewhere(tmp_path: Path) -> None:
     folder = write_ndtiff(tmp_path / "a", frames(0))
     index = folder / "NDTiff.index"
@@ -85,5 +107,7 @@ def test_what_is_no_field_and_what_is_elsewhere(tmp_path: Path) -> None:
     assert "lists colour or compressed frames" in find_fields([folder])[1][0].reason
     index.write_bytes(whole.replace(struct.pack("<ii", 10, 12), struct.pack("<ii", 60_000, 60_000)))
     assert "claims 60000 × 60000 pixels" in find_fields([folder])[1][0].reason
+    index.write_bytes(whole.replace(struct.pack("<ii", 10, 12), struct.pack("<ii", -10, 12)))
+    assert "is damaged or cut short (a frame of -10 × 12 pixels)" in find_fields([folder])[1][0].reason
     index.write_bytes(whole.replace(b"run_NDTiffStack.tif", b"../_NDTiffStack.tif"))
     assert "names the file '../_NDTiffStack.tif', which is not beside it" in find_fields([folder])[1][0].reason

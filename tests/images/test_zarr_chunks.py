@@ -132,6 +132,14 @@ def test_damaged_metadata_of_an_array(tmp_path: Path, change: Any) -> None:
     assert re.search("is damaged or cut short|holds no pixels", refusal(folder))
 
 
+def test_more_chunks_than_anybody_writes(tmp_path: Path) -> None:
+    folder = write(tmp_path / "a.zarr")
+    about = json.loads((folder / "0" / "zarr.json").read_text())
+    about["shape"], about["chunk_grid"]["configuration"]["chunk_shape"] = [4, 8192, 8192], [1, 1, 1]
+    (folder / "0" / "zarr.json").write_text(json.dumps(about))
+    assert "has 268435456 chunks, more than the 1048576 that lociscope reads" in refusal(folder)
+
+
 @pytest.mark.filterwarnings("ignore:Combining a `sharding_indexed` codec")
 def test_shards_that_cannot_be_checked(tmp_path: Path) -> None:
     """Within them, zarr would fill what is absent with zeros."""

@@ -61,9 +61,13 @@ def images_of_set(path: Path) -> tuple[SetImage, ...]:
     """
     try:
         stat = path.stat()
+        return _images(path, stat.st_size, stat.st_mtime_ns)
     except OSError as error:
         raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path and its permissions.") from error
-    return _images(path, stat.st_size, stat.st_mtime_ns)
+    except (LociscopeError, MemoryError):
+        raise
+    except Exception as error:  # an index may be anything
+        raise damaged(str(path), error) from error
 
 
 @lru_cache(maxsize=4)

@@ -76,6 +76,8 @@ def _check(frame: Frame, path: Path) -> None:
         raise LociscopeError(f"'{path}' names the file {frame.file!r}, which is not beside it. Write it anew.")
     if frame.type not in _TYPES or frame.compression:
         raise LociscopeError(f"'{path}' lists colour or compressed frames. Save each channel as a grey TIFF.")
+    if min(frame.width, frame.height) < 1:
+        raise damaged(str(path), ValueError(f"a frame of {frame.width} × {frame.height} pixels"))
     check_size(frame.width, frame.height, str(path))
 
 

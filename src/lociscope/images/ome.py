@@ -121,9 +121,9 @@ def _image(element: "Element") -> OmeImage:
     )
     sizes = {axis: int(pixels.get(f"Size{axis}", "1")) for axis in "CZT"}
     sizes["C"] = max(sizes["C"] // max(samples, 1), 1)
-    if not 0 < math.prod(sizes.values()) <= _MOST_PLANES:
-        raise ValueError(f"{sizes} planes")
     order = [axis for axis in pixels.get("DimensionOrder", "XYCZT") if axis in sizes]
+    if sorted(order) != sorted(sizes) or min(sizes.values()) < 1 or math.prod(sizes.values()) > _MOST_PLANES:
+        raise ValueError(f"{sizes} planes in the order {''.join(order)}")
     planes: list[OmePlane] = []
     for data in _named(pixels, "TiffData"):
         planes += _planes(data, order, sizes, _MOST_PLANES - len(planes))

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _ABSENT = np.uint64(2**64 - 1)
 """Offset and length of a chunk that a shard lacks, by the specification of `sharding_indexed`."""
 
+MOST_CHUNKS = 1 << 20
+"""Most chunks of what is read: four planes of 8192 × 8192 px in chunks of 16 × 16."""
+
 _SHARDS = "sharding_indexed"
 
 Region = tuple[slice, ...]
@@ -40,6 +43,11 @@ def check_chunks(array: Any, folder: "Folder", region: Region, name: str) -> Non
     """
     stored = array.shards or array.chunks
     settings = _sharding(folder, name)
+    number = math.prod(len(part) for part in _steps(region, array.chunks))
+    if number > MOST_CHUNKS:
+        raise LociscopeError(
+            f"'{name}' has {number} chunks, more than the {MOST_CHUNKS} that lociscope reads. Write it in larger ones."
+        )
     lacking = total = 0
     for at in itertools.product(*_steps(region, stored)):
         first = tuple(i * side for i, side in zip(at, stored, strict=True))
