@@ -132,7 +132,8 @@ class Arrivals:
             sources, failures = find_fields([folder / name for name in sorted(held.names)], self._rules)
         except LociscopeError as error:
             sources, failures = [], [Failure("", "", str(error))]
-        held.reason = failures[0].reason if failures else None
+        more = f" {len(failures) - 1} more of its images fail." if len(failures) > 1 else ""
+        held.reason = failures[0].reason + more if failures else None
         waits = False
         for source in sources:
             if now - held.since < self._patience and _lacks_one(source):
