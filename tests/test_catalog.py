@@ -88,7 +88,7 @@ def test_columns_that_are_absent_are_empty_and_further_ones_stay(tmp_path: Path)
         ({"target": [[-1]]}, "holds the label -1"),
         ({"target": [[None]]}, "holds the label None"),
         ({"target": ["16 0"]}, "column 'target' holds string, expected list"),
-        ({"fold": ["one"]}, "column 'fold' holds string, expected int64"),
+        ({"fold": ["one"]}, "column 'fold' holds 'one', expected int64"),
         ({"schema": "2"}, "newer than 1, the newest this lociscope reads. Update lociscope."),
     ],
 )
@@ -124,7 +124,7 @@ def test_label_tables_of_every_make(
     [
         ("", "expected the columns Id,Target, found nothing"),
         ("Id;Target\na;0\n", "expected the columns Id,Target, found Id;Target"),
-        ("id,target\na,0\n", "found id,target. Write the header line 'Id,Target'"),
+        ("name,target\na,0\n", "found name,target. Write the header line 'Id,Target'"),
         ("Id,Predicted\na,0\n", "expected the columns Id,Target, found Id,Predicted"),
         ("Id,Target\na,28\n", "line 2: Label '28' is no class number"),
         ("Id,Target\na,0\nb,abc\n", "line 3: Label 'abc' is no class number"),

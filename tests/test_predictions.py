@@ -137,8 +137,8 @@ def test_id_and_probability_are_enough(tmp_path: Path, columns: dict[str, Any]) 
         ({"probability": [[float("nan")] * 28]}, "hold nan as the probability of class 0 of 'a'"),
         ({"probability": [[0.5] * 27 + [1.5]]}, "1.5 as the probability of class 27 of 'a'.* not logits"),
         ({"probability": [0.5]}, "column 'probability' holds double, expected list"),
-        ({"predicted": [[28]]}, "hold the place 28; expected class numbers 0–27"),
-        ({"predicted": [[None]]}, "hold the place None|expected list"),
+        ({"predicted": [[28]]}, "row 1 holds the location 28; expected class numbers 0–27"),
+        ({"predicted": [[None]]}, "holds the location None"),
         ({"embedding": [[1.0]], "id": ["a"]}, ""),
         (
             {"id": ["a", "b"], "probability": [[0.5] * 28] * 2, "embedding": [[1.0], [1.0, 2.0]]},
@@ -169,9 +169,9 @@ def test_a_csv_needs_only_id_and_probabilities(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("", "has no column 'id' \\(columns: \\)"),
-        (f"{HEADER};x\n".replace(",", ";"), "has no column 'id'"),
-        (f"{HEADER[:-4]}\n", "has no column 'p27'"),
-        ("Id,Predicted\na,0\n", "has no column 'id' \\(columns: Id, Predicted\\)"),
+        (f"{HEADER[:-4]}\n", "has no column of class 27 beside 'p00' and 26 more"),
+        ("Id,Predicted\na,0\n", "has no column 'probability' of lists .*columns: id, predicted"),
+        ("Name,Predicted\na,0\n", "has no column 'id' \\(columns: Name, predicted\\)"),
         (f"{HEADER}\na,{HALVES}\na,{HALVES}\n", "names the id 'a' twice"),
         (f"{HEADER}\n,{HALVES}\n", "holds a row without an id"),
         (f"{HEADER}\na,0.5\n", "hold nan as the probability of class 1 of .a."),

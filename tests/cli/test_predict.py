@@ -41,7 +41,7 @@ def test_a_folder_to_csv_and_again(process: Command, fields: Path, tmp_path: Pat
     assert process("predict", fields, "-o", "out.csv") == (0, "3 fields in out.csv, 3 new\n", "")
     rows = rows_of(tmp_path / "out.csv")
     assert [row["id"] for row in rows] == ["a1", "b2", "c3"]
-    assert list(rows[0]) == ["id", "predicted", *PROBABILITY_COLUMNS, "status", "warnings"]
+    assert list(rows[0]) == ["id", "locations", "predicted", *PROBABILITY_COLUMNS, "status", "warnings"]
     assert process("predict", fields, "-o", "out.csv") == (0, "3 fields in out.csv, complete already\n", "")
 
 

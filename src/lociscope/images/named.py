@@ -62,7 +62,10 @@ def plane_of(
 
 
 def names_of(picture: "Picture") -> list[str]:
-    """What `--channels` may call a picture's planes: their names, or their numbers from 0 where they have none."""
+    """What `--channels` may call a picture's planes: their names, or their numbers from 0 where they have none.
+
+    The planes of a colour picture may be called by their numbers, too.
+    """
     return [name or str(number) for number, name in enumerate(picture.names)]
 
 
@@ -70,6 +73,8 @@ def _called(picture: "Picture", place: "Place") -> int:
     names = names_of(picture)
     wanted = place.channel.casefold()
     found = [number for number, name in enumerate(names) if name.casefold() == wanted]
+    if not found and picture.colour:
+        found = [number for number in range(len(names)) if str(number) == wanted]
     if len(found) != 1:
         many = "two channels" if found else "no channel"
         raise LociscopeError(
@@ -109,7 +114,7 @@ def _of_colour(picture: "Picture", channel: "ChannelName", place: "Place") -> np
         return own[0]
     # Yellow is drawn as equal red and green; their mean is nearest to what was drawn (bias −0.02 of 255, of the
     # larger of the two +0.4), measured on three fields coded as HPA does: tests/images/test_named.py.
-    mean: np.ndarray = ((red.astype(np.uint16) + green + 1) >> 1).astype(red.dtype)
+    mean: np.ndarray = ((red.astype(np.uint32) + green + 1) >> 1).astype(red.dtype)
     return mean
 
 
