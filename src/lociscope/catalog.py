@@ -1,6 +1,5 @@
-"""The Catalog: a table of fields, with labels or without, and the label tables that it is made from."""
+"""The Catalog: a table of fields, with labels or without."""
 
-import csv
 import hashlib
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS, parse_target
+from lociscope.labeltable import read_labels
 from lociscope.storage import cast_column, check_ids, replacing
 from lociscope.tablefile import CSVS, columns_of, read_any, rename, with_points, without_blanks
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     import pyarrow as pa
+
+__all__ = ["COLUMNS", "Catalog", "Entry", "digest_of", "is_catalog", "read_labels"]
 
 SCHEMA = 1
 
@@ -182,61 +184,6 @@ def is_catalog(path: Path) -> bool:
         return path.suffix.lower() == ".parquet"
     names = {name.strip().casefold() for name in columns_of(path)}
     return {"id", "red", "green", "blue"} <= names
-
-
-def read_labels(path: Path, column: str = "Target") -> dict[str, tuple[int, ...]]:
-    """Reads a label table, a CSV with the columns `Id` and `Target`.
-
-    A byte-order mark, Windows line ends, further columns, and names of columns in another case are accepted.
-
-    Args:
-        path: The CSV file.
-        column: The column of the labels.
-
-    Returns:
-        Class numbers by id, in the order of the file.
-
-    Raises:
-        LociscopeError: The file cannot be read, lacks a column, names an id twice, or holds a wrong label.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines)
-            columns = list(reader.fieldnames or [])
-            reader.fieldnames = [_as_known(name, ("Id", column)) for name in columns]
-            if "Id" not in reader.fieldnames or column not in reader.fieldnames:
-                raise LociscopeError(
-                    f"'{path}' is no label table: expected the columns Id,{column}, "
-                    f"found {','.join(columns)[:80] or 'nothing'}. Write the header line 'Id,{column}'."
-                )
-            return _labels_of(reader, path, column)
-    except OSError as error:
-        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path.") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise LociscopeError(f"'{path}' is no CSV text ({error}). Save it as UTF-8 with commas.") from error
-
-
-def _as_known(name: str, known: tuple[str, ...]) -> str:
-    return next((each for each in known if each.casefold() == name.strip().casefold()), name)
-
-
-def _labels_of(reader: "csv.DictReader[str]", path: Path, column: str) -> dict[str, tuple[int, ...]]:
-    labels: dict[str, tuple[int, ...]] = {}
-    for row in reader:
-        identifier = row["Id"]
-        if not identifier:
-            raise LociscopeError(f"'{path}' line {reader.line_num} has no id. Give every row its Id.")
-        if identifier in labels:
-            raise LociscopeError(
-                f"'{path}' names the id {identifier!r} twice, again in line {reader.line_num}. Keep one of them."
-            )
-        if row[column] is None:
-            raise LociscopeError(f"'{path}' line {reader.line_num} has no {column}. Is the file cut short?")
-        try:
-            labels[identifier] = parse_target(row[column])
-        except LociscopeError as error:
-            raise LociscopeError(f"'{path}' line {reader.line_num}: {error}") from error
-    return labels
 
 
 def _arrow_schema() -> "pa.Schema":

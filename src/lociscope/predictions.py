@@ -240,7 +240,7 @@ def _predicted(table: "pa.Table", probability: np.ndarray, what: str) -> list[tu
     return [_classes(row, f"{what} row {number}") for number, row in enumerate(rows, 1)]
 
 
-def _classes(value: object, what: str) -> tuple[int, ...]:
+def _classes(value: Any, what: str) -> tuple[int, ...]:  # noqa: ANN401 - whatever a table of others holds
     """Class numbers: a list of them, a text with blanks between them, one of them, or nothing."""
     if value is None:
         return ()

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 _UNPACKABLE = (zipfile.BadZipFile, zlib.error, ValueError, struct.error, NotImplementedError, OverflowError)
 _ARCHIVE = re.compile(r"(?P<file>.+?\.zip)!(?P<inside>.+)", re.IGNORECASE | re.DOTALL)
-_STACK = re.compile(r"(?P<file>.+?\.(?:(?:tiff?|png|jpe?g)(?:\.gz)?|zarr(?:/[^!]*)?))!(?P<inside>.+)", re.IGNORECASE | re.DOTALL)
+_STACK = re.compile(
+    r"(?P<file>.+?\.(?:(?:tiff?|png|jpe?g)(?:\.gz)?|zarr(?:/[^!]*)?))!(?P<inside>.+)", re.IGNORECASE | re.DOTALL
+)
 
 
 class Place(NamedTuple):

@@ -13,7 +13,7 @@ from lociscope.images.layouts import File, colour_folders_beside
 from lociscope.images.naming import Rules, composite_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 _Key = tuple[Path, str]
@@ -100,12 +100,28 @@ def _take_composites(groups: "dict[_Key, _Group]", rules: Rules) -> "defaultdict
     return composites
 
 
+def planes_named(paths: "Sequence[str | None]", folder: Path, rules: Rules) -> tuple[Path | None, ...]:
+    """Return the paths of a field's planes, RGBY; of one file for all, each with the user's name of its channel.
+
+    Args:
+        paths: The four paths; None where a channel is missing.
+        folder: Where relative ones start.
+        rules: What the user calls the channels.
+    """
+    tokens = [rules.channels.get(name) for name in CHANNEL_NAMES]
+    given = [path for path in paths if path]
+    if len(given) < 2 or len(set(given)) > 1:
+        tokens = [None] * len(tokens)
+    named = zip(paths, tokens, strict=True)
+    return tuple(folder / (f"{path}!{token}" if token else path) if path else None for path, token in named)
+
+
 def _of_whole(file: File, rules: Rules) -> FieldSource | Failure:
     """A file of a whole field; where the user names its channels, each path says which."""
-    said, path = file.said, file.path
+    said = file.said
     if reason := _untellable(said.id):
         return Failure(_shown(said.id), str(file.folder), reason)
-    paths = tuple(Path(f"{path}!{rules.channels[name]}") if name in rules.channels else path for name in CHANNEL_NAMES)
+    paths = planes_named([str(file.path)] * len(CHANNEL_NAMES), Path(), rules)
     return FieldSource(said.id, paths, *rules.declared, about=tuple((said.about or {}).items()))
 
 

@@ -13,6 +13,9 @@ PLACEHOLDERS = ("id", "channel", *ABOUT, "row", "column", "z", "t")
 """All placeholders; `row` and `column` make the well, `z` and `t` are the slice of a stack and the time point."""
 
 _DIGITS = {"column": r"\d+", "z": r"\d+", "t": r"\d+", "row": r"[A-Za-z]{1,2}|\d+"}
+_STRICT = _DIGITS | {"site": r"\d+", "well": r"[A-Za-z]{1,2}\d{1,3}|\d+"}
+"""What a placeholder stands for in a preset; in a pattern of the user's, most stand for anything."""
+
 _PART = re.compile(r"\{(\w+)\}|([*?])")
 _GUID = "-".join("?" * length for length in (8, 4, 4, 4, 12))
 _THUMBNAIL = re.compile(r"_thumb(?:_|$|[0-9A-F]{8}-)", re.IGNORECASE)
@@ -38,6 +41,8 @@ PRESETS: dict[str, Preset] = {
         "MetaXpress or ImageXpress",
         (
             f"{{plate}}_{{well}}_s{{site}}_w{{channel}}{_GUID}",
+            f"{{plate}}_{{well}}_s{{site}}_z{{z}}_w{{channel}}{_GUID}",
+            "{plate}_{well}_s{site}_z{z}_w{channel}",
             "{plate}_{well}_s{site}_w{channel}",
             f"{{plate}}_{{well}}_w{{channel}}{_GUID}",
             "{plate}_{well}_w{channel}",
@@ -110,7 +115,7 @@ def expressions_of(pattern: str | None, preset: str | None) -> tuple[re.Pattern[
     if pattern is not None and preset is not None:
         raise UsageError(f"--pattern {pattern!r} and --preset {preset} say the same. Give one of them.")
     if preset is not None:
-        return tuple(_expression(each, re.IGNORECASE) for each in PRESETS[preset_named(preset)].patterns)
+        return tuple(_expression(each, preset=True) for each in PRESETS[preset_named(preset)].patterns)
     return () if pattern is None else (_expression(pattern),)
 
 
@@ -160,7 +165,7 @@ def well_name(row: str, column: str) -> str:
 
 
 @lru_cache
-def _expression(pattern: str, flags: int = 0) -> re.Pattern[str]:
+def _expression(pattern: str, *, preset: bool = False) -> re.Pattern[str]:
     names = [name for name, _ in _PART.findall(pattern) if name]
     for name in names:
         if name not in PLACEHOLDERS:
@@ -175,7 +180,7 @@ def _expression(pattern: str, flags: int = 0) -> re.Pattern[str]:
     for found in _PART.finditer(pattern):
         parts.append(re.escape(pattern[at : found.start()]))
         name, wildcard = found.groups()
-        kind = _DIGITS.get(name, "[^/]+" if name == first else "[^/]+?")
+        kind = (_STRICT if preset else _DIGITS).get(name, "[^/]+" if name == first else "[^/]+?")
         parts.append(f"(?P<{name}>{kind})" if name else "[^/]*?" if wildcard == "*" else "[^/]")
         at = found.end()
-    return re.compile("".join([*parts, re.escape(pattern[at:])]), re.DOTALL | flags)
+    return re.compile("".join([*parts, re.escape(pattern[at:])]), re.DOTALL | (re.IGNORECASE if preset else 0))

@@ -8,8 +8,17 @@ from lociscope.errors import LociscopeError
 from lociscope.images.container import open_archive
 from lociscope.images.field_source import Failure, FieldSource, list_failures, write_failures
 from lociscope.images.formats import check_readable
-from lociscope.images.grouping import group_files, without_doubles
-from lociscope.images.layouts import File, Located, colour_folders, inner_folders, join_colour_folders, locate, settle
+from lociscope.images.grouping import group_files, planes_named, without_doubles
+from lociscope.images.layouts import (
+    File,
+    Located,
+    colour_folders,
+    inner_folders,
+    join_colour_folders,
+    locate,
+    parent_of,
+    settle,
+)
 from lociscope.images.naming import DEFAULT_RULES, Rules
 from lociscope.images.nothing_found import check_preset, nothing_found, unnamed_picture
 from lociscope.images.zarr import SUFFIX as ZARR
@@ -47,8 +56,9 @@ def find_fields(sources: "Sequence[Path]", rules: Rules = DEFAULT_RULES) -> tupl
             found += of_catalog(Catalog.read(source, may_lack=rules.allow_missing), rules)
         else:
             here = _files_of(source, rules)
-            files += here
-            inner += _inner_files(source, rules, alone=not settle(here))
+            renamed = _archived_folders(here, rules) if source.suffix.lower() == ".zip" else []
+            files += [] if renamed else here
+            inner += renamed or _inner_files(source, rules, alone=not settle(here))
     joined, others = join_colour_folders(files)
     named = [*joined, *settle(others), *inner]
     check_preset(named, rules)
@@ -61,14 +71,11 @@ def find_fields(sources: "Sequence[Path]", rules: Rules = DEFAULT_RULES) -> tupl
 
 
 def of_catalog(catalog: Catalog, rules: Rules = DEFAULT_RULES) -> list[FieldSource]:
-    """The files of a Catalog's fields, in its order."""
+    """The files of a Catalog's fields, in its order; the user's names of channels are those of planes in one file."""
     return [
         FieldSource(
             entry.id,
-            tuple(
-                None if path is None else catalog.folder / path
-                for path in (entry.red, entry.green, entry.blue, entry.yellow)
-            ),
+            planes_named([entry.red, entry.green, entry.blue, entry.yellow], catalog.folder, rules),
             rules.pixel_size or entry.pixel_size,
             entry.plane if rules.plane is None else rules.plane,
             rules.allow_missing,
@@ -126,21 +133,36 @@ def _inner_files(source: Path, rules: Rules, *, alone: bool) -> list[File]:
 
 
 def _field_folders(source: Path, rules: Rules) -> list[File]:
-    """The files of a folder's folders, named after these, where each holds one field; none otherwise.
+    """The files of a folder's folders, named after these, where each holds one field; none otherwise."""
+    return _after_folders([(folder.name, settle(_files_of(folder, rules))) for folder in inner_folders(source)], rules)
+
+
+def _archived_folders(files: list[Located], rules: Rules) -> list[File]:
+    """The same of the folders of an archive, which hold all of its files, and no channel each."""
+    joined, _ = join_colour_folders(files)
+    by_folder: dict[Path, list[File]] = {}
+    for file in settle(files):
+        by_folder.setdefault(file.folder, []).append(file)
+    if joined or rules.depth or len(by_folder) < 2 or any(str(folder).endswith("!") for folder in by_folder):
+        return []
+    return _after_folders([(parent_of(folder)[1], inner) for folder, inner in by_folder.items()], rules)
+
+
+def _after_folders(folders: list[tuple[str, list[File]]], rules: Rules) -> list[File]:
+    """Files with the names of their folders for ids, where each folder holds one field.
 
     A lone folder of one field is such only where the two bear one name: any folder may hold one field by chance.
     """
     renamed: list[File] = []
     names: list[tuple[str, str]] = []
-    for folder in inner_folders(source):
-        files = settle(_files_of(folder, rules))
+    for own, files in folders:
         fields = [each for some in group_files(files, rules) for each in some]
         if len(fields) > 1:
             return []
         for field in fields:
-            names.append((folder.name, field.id))
+            names.append((own, field.id))
             called = [(file, file.said.id.removeprefix(field.id)) for file in files]
-            renamed += [file._replace(said=file.said._replace(id=folder.name + rest)) for file, rest in called]
+            renamed += [file._replace(said=file.said._replace(id=own + rest)) for file, rest in called]
     return renamed if len(names) > 1 or all(own == found for own, found in names) else []
 
 
@@ -150,13 +172,12 @@ def _located(files: "Iterable[tuple[Path, str, Path]]", rules: Rules) -> "Iterat
         if located is None:
             continue
         said = located.said
-        spots = _spots(path) if said and name.lower().endswith(ZARR) else []
-        for spot in spots if said else ():
-            about = {"plate": said.id, "well": spot.well, "site": spot.site}
-            inner = said._replace(id="_".join(about.values()), about=about)
-            yield Located(path, name, spot.folder, inner)
-        if not spots:
+        if said is None or not name.lower().endswith(ZARR) or not (spots := _spots(path)):
             yield located
+            continue
+        for spot in spots:
+            about = {"plate": said.id, "well": spot.well, "site": spot.site}
+            yield Located(path, name, spot.folder, said._replace(id="_".join(about.values()), about=about))
 
 
 def _spots(path: Path) -> list[Spot]:
