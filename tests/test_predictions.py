@@ -93,6 +93,29 @@ def test_join_and_take() -> None:
     assert Predictions.join([]).probability.shape == (0, 28)
 
 
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
+def test_locations_and_positions_stand_beside_the_numbers(tmp_path: Path, name: str) -> None:
+    table = made(3).located({"a0": {"plate": "P1", "well": "B02"}, "a2": {"well": "C03", "antibody": "7"}})
+    assert table.positions == [("P1", "B02", ""), ("", "", ""), ("", "C03", "")]
+    table.write(tmp_path / name)
+    read = Predictions.read(tmp_path / name)
+    assert read.positions == table.positions
+    assert same(read, table)
+    if name == "out.csv":
+        head, row, *_ = (tmp_path / name).read_text().splitlines()
+        assert head.split(",")[:4] == ["id", "locations", "predicted", "p00"]
+        assert head.split(",")[-4:] == ["status", "warnings", "plate", "well"]
+        assert row.startswith("a0,Nucleoplasm; Cytokinetic bridge,0 16,")
+        assert row.endswith(",ok,,P1,B02")
+    else:
+        written = pq.read_table(tmp_path / name)
+        assert written["locations"].to_pylist() == [["Nucleoplasm", "Cytokinetic bridge"]] * 3
+        assert written["well"].to_pylist() == ["B02", None, "C03"]
+        assert "site" not in written.column_names
+    assert Predictions.join([read.take([2]), made(1)]).positions == [("", "C03", ""), ("", "", "")]
+    assert made(2).located({}).positions is None
+
+
 def test_no_field_at_all_is_a_table_too(tmp_path: Path) -> None:
     for name in ("none.csv", "none.parquet"):
         made(0).write(tmp_path / name)

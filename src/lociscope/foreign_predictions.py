@@ -22,7 +22,7 @@ LIST = "probability"
 _LISTS = (LIST, "probabilities", "probs", "prob", "scores", "predictions")
 _NUMBERED = re.compile(r"(?P<prefix>.*?)(?P<number>\d{1,2})\s*")
 _FLOAT = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf", re.IGNORECASE)
-_CLASSES = {re.sub(r"\W", "", name).casefold(): number for name, number in HPA_NAMES.items()}
+_CLASSES = {re.sub(r"[\W_]", "", name).casefold(): number for name, number in HPA_NAMES.items()}
 
 
 def probabilities_of(table: "pa.Table", path: "Path") -> np.ndarray:
@@ -104,7 +104,7 @@ def _numbered(names: list[str], path: "Path") -> list[str] | None:
 
 def _called(names: list[str]) -> list[str] | None:
     """The columns called after the 28 locations, in the order of the classes."""
-    found = {_CLASSES[plain]: name for name in names if (plain := re.sub(r"\W", "", name).casefold()) in _CLASSES}
+    found = {_CLASSES[plain]: name for name in names if (plain := re.sub(r"[\W_]", "", name).casefold()) in _CLASSES}
     return [found[number] for number in range(len(LABELS))] if len(found) == N_LABELS else None
 
 

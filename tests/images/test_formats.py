@@ -67,7 +67,7 @@ def test_colour_png(tmp_path: Path) -> None:
     assert (picture.names, picture.colour) == (("red", "green", "blue"), True)
     np.testing.assert_array_equal(picture.pixels, rgb)
     Image.fromarray(PLANE).save(tmp_path / "b.png")
-    with pytest.raises(LociscopeError, match=r"is a 8-bit grey PNG. Save it as 8-bit RGB"):
+    with pytest.raises(LociscopeError, match=r"is a 8-bit grey PNG. Save it as RGB"):
         read_picture(place_of(tmp_path / "b.png"), colour=True)
 
 

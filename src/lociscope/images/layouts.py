@@ -128,8 +128,15 @@ def parent_of(folder: Path) -> tuple[Path, str]:
 def inner_folders(folder: Path) -> list[Path]:
     """Return the folders in a folder that may hold files of fields, by name: no hidden ones, and no OME-Zarr."""
     with os.scandir(folder) as entries:
-        names = [each.name for each in entries if each.is_dir() and not each.name.startswith(".")]
+        names = [each.name for each in entries if _is_folder(each) and not each.name.startswith(".")]
     return [folder / name for name in sorted(names) if not name.lower().endswith(ZARR)]
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def colour_folders(above: Path, rules: Rules) -> list[Path]:

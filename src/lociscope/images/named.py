@@ -58,6 +58,11 @@ def plane_of(
         return picture.pixels[..., found_at[0]]
     if not found_at and may_miss:
         return None
+    if not shared and not any(picture.names):
+        raise LociscopeError(
+            f"'{place}' holds {len(picture.names)} planes, and not the one of {channel}. Export each channel as a grey "
+            "picture."
+        )
     raise _unknown(picture, channel, place, len(found_at))
 
 
