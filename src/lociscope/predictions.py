@@ -1,6 +1,7 @@
 """Predictions: for each field its probabilities, the places decided on, and what to know about them."""
 
 import csv
+import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 PROBABILITY_COLUMNS: tuple[str, ...] = tuple(f"p{number:02d}" for number in range(N_LABELS))
+logger = logging.getLogger(__name__)
+
 UNSTATED = 0.5
 """In a table that does not state what it predicts, the classes above this probability are predicted."""
 
@@ -235,6 +238,7 @@ def _texts(table: "pa.Table", name: str) -> list[str]:
 
 def _predicted(table: "pa.Table", probability: np.ndarray, what: str) -> list[tuple[int, ...]]:
     if "predicted" not in table.column_names:
+        logger.warning("%s have no column 'predicted': the classes above %s are taken for it", what, UNSTATED)
         return [tuple(map(int, np.flatnonzero(row > UNSTATED))) for row in probability]
     rows = _values(table, "predicted")
     return [_classes(row, f"{what} row {number}") for number, row in enumerate(rows, 1)]

@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 
 def predict(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="SRC", readable=False, help="Folders, zips, picture files, Catalogs.")
+        list[Path],
+        typer.Argument(
+            metavar="SRC",
+            readable=False,
+            help="Folders, zips, picture files, Catalogs, tables of paths.",
+        ),
     ],
     output: Table,
     bundle: BundlePath = None,

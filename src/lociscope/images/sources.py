@@ -121,7 +121,7 @@ def _inner_files(source: Path, rules: Rules, *, alone: bool) -> list[File]:
         rules: How files are told apart.
         alone: Whether nothing else was found: a folder for each field is looked for only then.
     """
-    if rules.depth or not source.is_dir():
+    if rules.expressions or not source.is_dir():
         return []
     try:
         joined, _ = join_colour_folders(
@@ -143,7 +143,7 @@ def _archived_folders(files: list[Located], rules: Rules) -> list[File]:
     by_folder: dict[Path, list[File]] = {}
     for file in settle(files):
         by_folder.setdefault(file.folder, []).append(file)
-    if joined or rules.depth or len(by_folder) < 2 or any(str(folder).endswith("!") for folder in by_folder):
+    if joined or rules.expressions or len(by_folder) < 2 or any(str(folder).endswith("!") for folder in by_folder):
         return []
     return _after_folders([(parent_of(folder)[1], inner) for folder, inner in by_folder.items()], rules)
 
