@@ -42,6 +42,7 @@ def test_parquet_of_lociscope_and_of_others(tmp_path: Path) -> None:
         ("t.csv", b"\xff\xfe\x00", "is no CSV text"),
         ("t.xlsx", b"PK", "is a spreadsheet, which lociscope does not read. Save its sheet as CSV"),
         ("t.parquet", b"id,red", "is no Catalog: it is no Parquet file"),
+        ("s3://bucket/t.parquet", None, "'s3://bucket/t.parquet' is a URL, which lociscope does not read"),
         ("none/t.csv", None, "Cannot read Catalog .* No such file"),
     ],
 )

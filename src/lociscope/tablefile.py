@@ -17,6 +17,8 @@ CSVS = (".csv", ".tsv")
 TABLES = (".parquet", *CSVS)
 """Suffixes of tables that are read."""
 
+_URL = re.compile(r"(?:^|/)(?P<scheme>https?|s3|gs|gcs|az|abfss?|ftp|file):/+(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
 
 
@@ -33,16 +35,24 @@ def read_any(path: Path, what: str, kind: str, schema: int) -> "tuple[pa.Table, 
         The table, and whether lociscope wrote it as one of that kind.
 
     Raises:
-        LociscopeError: The file is missing, is a spreadsheet or another file, or is lociscope's of another kind or of
-            a newer schema.
+        LociscopeError: The file is missing, is a URL, a spreadsheet or another file, or is lociscope's of another kind
+            or of a newer schema.
     """
     suffix = path.suffix.lower()
+    if url := url_of(path):
+        raise LociscopeError(f"'{url}' is a URL, which lociscope does not read. Download it, and name the file.")
     if suffix in SPREADSHEETS:
         raise LociscopeError(f"'{path}' is a spreadsheet, which lociscope does not read. Save its sheet as CSV.")
     if suffix in CSVS:
         return _read_csv(path, what), False
     table = read_parquet(path, what, kind, schema, foreign=True)
     return table, b"kind" in (table.schema.metadata or {})
+
+
+def url_of(path: Path) -> str | None:
+    """Return the URL that a path was written as, `https://…` or `s3://…`; None where it is none."""
+    match = _URL.search(path.as_posix())
+    return f"{match['scheme']}://{match['rest']}" if match and not path.exists() else None
 
 
 def columns_of(path: Path) -> list[str]:

@@ -69,7 +69,8 @@ def test_colour_of_8_and_16_bits_keeps_every_bit(kind: type[np.unsignedinteger],
     """Pillow keeps the high byte of 16 bits alone."""
     pixels = np.random.default_rng(0).integers(0, np.iinfo(kind).max + 1, (9, 7, 4), kind)
     four = read_png(colour_png(pixels, paeth=paeth), "a.png", colour=True)
-    assert (four.names, four.colour, four.pixels.dtype) == (("",) * 4, False, kind)
+    assert (four.names, four.colour) == (("",) * 4, False)
+    assert four.pixels.dtype == kind
     np.testing.assert_array_equal(four.pixels, pixels)
     three = read_png(colour_png(pixels[..., :3].copy(), paeth=paeth), "a.png", colour=True)
     assert (three.names, three.colour) == (("red", "green", "blue"), True)

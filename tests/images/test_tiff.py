@@ -286,8 +286,10 @@ def test_other_kinds_of_picture(mode: str) -> None:
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 @pytest.mark.parametrize("planar", ["contig", "separate"])
-def test_an_rgb_tiff_with_more_samples_is_four_planes_without_names(kind: type[np.generic], planar: str) -> None:
-    pixels = np.random.default_rng(0).integers(0, np.iinfo(kind).max + 1, (6, 5, 4), kind)  # type: ignore[type-var]
+def test_an_rgb_tiff_with_more_samples_is_four_planes_without_names(
+    kind: type[np.unsignedinteger], planar: str
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, np.iinfo(kind).max + 1, (6, 5, 4), kind)
     buffer = io.BytesIO()
     shown = pixels if planar == "contig" else np.moveaxis(pixels, -1, 0)
     extra = {"extrasamples": ["unspecified"], "planarconfig": planar}

@@ -1,6 +1,5 @@
 """The formats that are read, one function each, chosen by the file's suffix; and what is said of those that are not."""
 
-import re
 from typing import TYPE_CHECKING
 
 from lociscope.errors import LociscopeError
@@ -9,7 +8,7 @@ from lociscope.images.jpeg import read_jpeg
 from lociscope.images.png import read_png
 from lociscope.images.tiff import read_tiff
 from lociscope.images.zarr import read_zarr
-from lociscope.tablefile import SPREADSHEETS
+from lociscope.tablefile import SPREADSHEETS, url_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,13 +61,10 @@ FOREIGN: dict[str, tuple[str, str]] = {
 }
 """By suffix: what files that lociscope does not read are, and the way out."""
 
-_URL = re.compile(r"(?:^|/)(?P<scheme>https?|s3|gs|gcs|az|abfss?|ftp|file):/+(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
-
 
 def refusal(path: "Path") -> str | None:
     """Return why a path is not read whatever the file holds: a URL, or a format of others; None where it may be."""
-    if (match := _URL.search(path.as_posix())) and not path.exists():
-        url = f"{match['scheme']}://{match['rest']}"
+    if url := url_of(path):
         return f"'{url}' is a URL, which lociscope does not read. Download it, and name the file or folder."
     name = path.name.lower()
     suffix = next((each for each in FOREIGN if name.endswith(each)), None)

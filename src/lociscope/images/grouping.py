@@ -29,7 +29,7 @@ class _Group:
     def add(self, file: File) -> None:
         if file.said.unknown:
             self.other.append(file)
-        elif file.path not in {each.path for each in self.channels[file.said.channel]}:
+        elif all(file.path != each.path for each in self.channels[file.said.channel]):
             self.channels[file.said.channel].append(file)
 
     @property

@@ -117,7 +117,7 @@ def settle(files: "Iterable[Located]") -> list[File]:
 
 def parent_of(folder: Path) -> tuple[Path, str]:
     """Return the folder above a folder, on disk or in an archive, and its own name."""
-    if match := _ARCHIVED.fullmatch(str(folder)):
+    if "!" in str(folder) and (match := _ARCHIVED.fullmatch(str(folder))):
         above, _, own = match["inside"].rpartition("/")
         return Path(match["archive"] + above), own or Path(match["archive"][:-1]).stem
     if folder.name in ("", ".."):

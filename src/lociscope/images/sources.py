@@ -58,7 +58,7 @@ def find_fields(sources: "Sequence[Path]", rules: Rules = DEFAULT_RULES) -> tupl
             here = _files_of(source, rules)
             renamed = _archived_folders(here, rules) if source.suffix.lower() == ".zip" else []
             files += [] if renamed else here
-            inner += renamed or _inner_files(source, rules, alone=not settle(here))
+            inner += renamed or _inner_files(source, rules, alone=not (any(file.said for file in here) or settle(here)))
     joined, others = join_colour_folders(files)
     named = [*joined, *settle(others), *inner]
     check_preset(named, rules)
