@@ -35,6 +35,13 @@ def test_parquet_of_lociscope_and_of_others(tmp_path: Path) -> None:
         read_any(path, "Catalog", "catalog", 1)
 
 
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.large_string())])
+def test_texts_of_every_store(tmp_path: Path, kind: pa.DataType) -> None:
+    pq.write_table(pa.table({"id": pa.array(["a", None], pa.string()).cast(kind)}), tmp_path / "t.parquet")
+    table, _ = read_any(tmp_path / "t.parquet", "Catalog", "catalog", 1)
+    assert (table["id"].type, table["id"].to_pylist()) == (pa.string(), ["a", None])
+
+
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
@@ -54,7 +61,9 @@ def test_files_that_are_no_table(tmp_path: Path, name: str, data: bytes | None, 
 
 
 def test_known_columns_in_any_case() -> None:
-    table = rename(pa.table({" ID": [1], "Red": [2], "Dose": [3]}), ("id", "red", "dose_"), "It")
-    assert table.column_names == ["id", "red", "Dose"]
+    table = rename(
+        pa.table({" ID": [1], "Red": [2], "Pixel Size": [3], "Dose": [4]}), ("id", "red", "pixel_size"), "It"
+    )
+    assert table.column_names == ["id", "red", "pixel_size", "Dose"]
     with pytest.raises(LociscopeError, match="It has two columns called 'id'"):
         rename(pa.table({"id": [1], "ID": [2]}), ("id",), "It")

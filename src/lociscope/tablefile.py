@@ -46,7 +46,7 @@ def read_any(path: Path, what: str, kind: str, schema: int) -> "tuple[pa.Table, 
     if suffix in CSVS:
         return _read_csv(path, what), False
     table = read_parquet(path, what, kind, schema, foreign=True)
-    return table, b"kind" in (table.schema.metadata or {})
+    return _with_plain_texts(table), b"kind" in (table.schema.metadata or {})
 
 
 def url_of(path: Path) -> str | None:
@@ -66,16 +66,13 @@ def columns_of(path: Path) -> list[str]:
 
 
 def rename(table: "pa.Table", known: "Iterable[str]", what: str) -> "pa.Table":
-    """Give the columns that are called as known ones, but for case and blanks, their known names.
+    """Give the columns that are called as known ones, but for case, blanks and marks, their known names.
 
     Raises:
         LociscopeError: Two columns are called so.
     """
-    wanted = set(known)
-    names = []
-    for name in table.column_names:
-        plain = name.strip().casefold()
-        names.append(plain if plain in wanted and name not in wanted else name)
+    wanted = {_letters(name): name for name in known}
+    names = [wanted.get(_letters(name), name) for name in table.column_names]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise LociscopeError(f"{what} has two columns called {twice!r}. Keep one of them.")
@@ -89,7 +86,7 @@ def without_blanks(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
 
     if pa.types.is_floating(column.type):
         return pc.if_else(pc.is_nan(column), None, column)
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    if pa.types.is_string(column.type):
         return pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), None, column)
     return column
 
@@ -99,7 +96,7 @@ def with_points(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+    if not pa.types.is_string(column.type):
         return column
     return pc.replace_substring_regex(pc.utf8_trim_whitespace(column), r"^([-+]?\d+),(\d+)$", r"\1.\2")
 
@@ -125,6 +122,23 @@ def _read_csv(path: Path, what: str) -> "pa.Table":
         )
     columns = [[row[at] if at < len(row) and row[at] else None for row in rows] for at in range(len(names))]
     return pa.table([pa.array(column, pa.string()) for column in columns], names=names)
+
+
+def _with_plain_texts(table: "pa.Table") -> "pa.Table":
+    """The table with each column of texts, whatever way they are stored, as strings."""
+    import pyarrow as pa
+
+    for number, column in enumerate(table.columns):
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+            kind = pa.string()
+        if kind != column.type:
+            table = table.set_column(number, table.column_names[number], column.cast(kind))
+    return table
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).casefold()
 
 
 def _delimiter(head: str) -> str:

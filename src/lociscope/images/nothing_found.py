@@ -71,7 +71,7 @@ def nothing_found(source: Path, rules: "Rules", holds_fields: "Callable[[Path], 
     inner = inner_folders(source) if source.is_dir() else []
     inside = list(islice(filter(holds_fields, inner), 4))
     if inside:
-        return LociscopeError(_inside(source, inside))
+        return LociscopeError(_inside(source, inside, rules))
     if beside := colour_folders_beside(source, rules):
         return LociscopeError(
             f"'{source}' holds one channel, and {', '.join(beside)} beside it may hold the others. Name the folder of "
@@ -96,11 +96,13 @@ def nothing_found(source: Path, rules: "Rules", holds_fields: "Callable[[Path], 
     )
 
 
-def _inside(source: Path, inside: list[Path]) -> str:
+def _inside(source: Path, inside: list[Path], rules: "Rules") -> str:
     if len(inside) == 1:
         return f"'{source}' holds no field, its folder '{inside[0].name}' does. Name '{inside[0]}'."
     names = ", ".join(f"'{path.name}'" for path in inside[:3]) + (" and others" if len(inside) > 3 else "")
-    return f"'{source}' holds no field, its folders {names} do. Name these folders, as in '{inside[0]}'."
+    channels = {rules.channel_of(path.name) for path in inside} - {None}
+    pattern = ", or, where each holds one channel, pass --pattern '{channel}/{id}_*'" if len(channels) > 1 else ""
+    return f"'{source}' holds no field, its folders {names} do. Name these folders, as in '{inside[0]}'{pattern}."
 
 
 def _of_colour(path: Path) -> str:
