@@ -86,14 +86,14 @@ def _numbered(names: list[str], path: "Path") -> list[str] | None:
         raise LociscopeError(f"'{path}' has more than one set of {N_LABELS} columns, of {first}. Keep one of them.")
     if whole:
         return [whole[0][number] for number in range(N_LABELS)]
-    longest = max(by_prefix.values(), key=len, default={})
-    missing = [number for number in range(N_LABELS) if number not in longest]
-    if longest and 2 * len(missing) < N_LABELS and max(longest) < N_LABELS:
-        like = min(longest.values())
-        raise LociscopeError(
-            f"'{path}' has no column of class {missing[0]} beside {like!r} and {len(longest) - 1} more. Give all "
-            f"{N_LABELS} classes, 0–{N_LABELS - 1}."
-        )
+    for prefix, begun in by_prefix.items():
+        if 0 in begun and max(begun) < N_LABELS and ("p00" in names or len(begun) > N_LABELS // 2):
+            missing = min(set(range(N_LABELS)) - set(begun))
+            lacking = f"{prefix}{missing:0{len(begun[0].strip()) - len(prefix)}d}"
+            raise LociscopeError(
+                f"'{path}' is no Predictions: it has no column {lacking!r} beside {begun[0]!r} (columns: "
+                f"{', '.join(names)[:80]}). Give all {N_LABELS} classes, 0–{N_LABELS - 1}."
+            )
     if any(sorted(columns) == list(range(1, N_LABELS + 1)) for columns in by_prefix.values()):
         raise LociscopeError(
             f"'{path}' numbers its classes 1–{N_LABELS}; expected 0–{N_LABELS - 1}, Nucleoplasm first. "
