@@ -175,6 +175,14 @@ def test_patterns_with_folders(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_field(found[1]).pixels, pixels(1))
 
 
+def test_a_pattern_whose_id_holds_the_channel(tmp_path: Path) -> None:
+    root = lay(tmp_path / "set", LAYOUTS["colours"], "a1")
+    found, failures = find_fields([root], Rules(pattern="{channel}/{id}"))
+    assert (found, len(failures)) == ([], 4)
+    assert "Write '_*' behind {id} in --pattern '{channel}/{id}'." in failures[0].reason
+    assert [source.id for source in find_fields([root], Rules(pattern="{channel}/{id}_*"))[0]] == ["a1"]
+
+
 def test_folders_above_folders() -> None:
     for folder, above, own in (
         ("a/b", "a", "b"), ("b", ".", "b"), ("x/t.zip!a/b", "x/t.zip!a", "b"), ("x/t.zip!a", "x/t.zip!", "a"),

@@ -226,6 +226,11 @@ def _why_missing(key: _Key, group: _Group, missing: list[ChannelName], rules: Ru
             f"Field '{identifier}' has no {missing[0]} file (found {here}). The other channels seem to lie in "
             f"{', '.join(beside)} beside '{folder.name}'. Name '{folder.parent}', which holds them all."
         )
+    if rules.pattern and rules.channel_of(identifier.rpartition("_")[2]):
+        return (
+            f"Field '{identifier}' has no {missing[0]} file (found {here}): its id ends in the channel's own name. "
+            f"Write '_*' behind {{id}} in --pattern '{rules.pattern}'."
+        )
     if rules.expressions:
         return (
             f"Field '{identifier}' has no {missing[0]} file (found {here}). Add it{allow and ','}{allow}, or give a "
