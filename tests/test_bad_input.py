@@ -249,6 +249,32 @@ def sub_folder(folder: Path) -> None:
     good(folder / "fields")
 
 
+def in_folders(name: str) -> Maker:
+    """The files of a field in folders below."""
+
+    def make(folder: Path) -> None:
+        for channel, path in good(folder).items():
+            target = folder / f"{name.format(channel=channel)}.png"
+            target.parent.mkdir(exist_ok=True)
+            path.rename(target)
+
+    return make
+
+
+def several_fields(folder: Path) -> None:
+    for name in ("a", "b"):
+        good(folder / "one", name)
+        good(folder / "two", name)
+
+
+def named_as(*names: str) -> Maker:
+    def make(folder: Path) -> None:
+        for name in names:
+            (folder / name).write_bytes(TIFF)
+
+    return make
+
+
 def two_places(folder: Path) -> list[Path]:
     good(folder / "one")
     good(folder / "two")
@@ -312,6 +338,10 @@ GREEN = Image.merge("RGB", [Image.new("L", GREY.size), GREY, Image.new("L", GREY
 LUT = GREY.copy()
 LUT.putpalette([value for level in range(256) for value in (0, level, 0)])
 
+RGBA = Image.fromarray(pixels())
+W = "P_A01_s1_w{0}1F3FDE5E-0A1B-4C2D-8E9F-0123456789AB.TIF"
+NUMBERS = Rules(parse_channels("red=0,green=1,blue=2,yellow=3"))
+
 MAKERS: dict[str, Maker | tuple[Maker, Rules]] = {
     "an empty folder": lambda _: None,
     "a path that does not exist": lambda folder: [folder / "none"],
@@ -319,6 +349,39 @@ MAKERS: dict[str, Maker | tuple[Maker, Rules]] = {
     "only files of other kinds": lambda folder: (folder / "notes.txt").write_text("x"),
     "files of other kinds beside fields": lambda folder: (good(folder), (folder / ".DS_Store").write_text("x")),
     "a picture that names no channel": lambda folder: [placed(folder / "a.png", PNG)],
+    "a composite of HPA's site beside the channels": copied("a_blue_red_green.png"),
+    "a composite of HPA's site alone": lambda folder: placed(folder / "a_blue_red_green.jpg", JPEG),
+    "a composite that draws four channels": lambda folder: placed(folder / "a_blue_red_green_yellow.jpg", JPEG),
+    "a folder for each channel": in_folders("{channel}/a"),
+    "one of the folders for a channel": lambda folder: in_folders("{channel}/a_{channel}")(folder) or [folder / "red"],
+    "a folder for each field": in_folders("a/{channel}"),
+    "folders of several fields": several_fields,
+    "a microscope's names without a preset": named_as(*map(W.format, "1234")),
+    "channels that have numbers, at a preset": (
+        named_as(*map(W.format, "1234")), Rules(preset="metaxpress")
+    ),
+    "a file for each slice": (
+        named_as(*(f"a_z{z}_{name}.tif" for z in "12" for name in CHANNEL_NAMES)),
+        Rules(pattern="{id}_z{z}_{channel}"),
+    ),
+    "a Zeiss file": lambda folder: [placed(folder / "a.czi", b"ZISRAWFILE")],
+    "a folder of Nikon files": lambda folder: placed(folder / "a.nd2", b"x"),
+    "a spreadsheet": lambda folder: [placed(folder / "a.xlsx", b"PK")],
+    "a URL": lambda _: [Path("https://example.org/a.tif")],
+    "a table of paths without a column": lambda folder: [placed(folder / "t.csv", b"id,red,green,blue\na,r,g,b\n")],
+    "a table of paths whose pixel size is no number": lambda folder: [
+        placed(folder / "t.csv", b"id,red,green,blue,yellow,pixel_size\na,r,g,b,y,x\n")
+    ],
+    "a table of URLs": lambda folder: [
+        placed(folder / "t.csv", b"id,red,green,blue,yellow\na,s3://bucket/a_red.png,g,b,y\n")
+    ],
+    "four stains in one RGBA PNG": lambda folder: placed(folder / "a.png", encoded("PNG", RGBA)),
+    "four stains in one RGBA PNG, and their numbers": (
+        lambda folder: placed(folder / "a.png", encoded("PNG", RGBA)), NUMBERS
+    ),
+    "four stains in one TIFF of RGB and an extra sample": (
+        lambda folder: placed(folder / "a.tif", encoded("TIFF", RGBA)), Rules()
+    ),
     "one channel missing": lambda folder: good(folder)["red"].unlink(),
     "yellow missing": lambda folder: good(folder)["yellow"].unlink(),
     "yellow missing, and allowed": (lambda folder: good(folder)["yellow"].unlink(), Rules(allow_missing=("yellow",))),

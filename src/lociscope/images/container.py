@@ -27,7 +27,8 @@ UNPACKABLE = (zipfile.BadZipFile, zlib.error, ValueError, struct.error, NotImple
 
 _ARCHIVE = re.compile(r"(?P<file>.+?\.(?:zip|ozx))!(?P<inside>.+)", re.IGNORECASE | re.DOTALL)
 _STACK = re.compile(
-    r"(?P<file>\.(?:/[^!]*)?|.+?\.(?:tiff?(?:\.gz)?|zarr(?:/[^!]*)?))!(?P<inside>.+)", re.IGNORECASE | re.DOTALL
+    r"(?P<file>\.(?:/[^!]*)?|.+?\.(?:(?:tiff?|png|jpe?g)(?:\.gz)?|zarr(?:/[^!]*)?))!(?P<inside>.+)",
+    re.IGNORECASE | re.DOTALL,
 )
 _SET = re.compile(
     r"(?P<file>(?:.*/)?(?:[^/]+\.companion\.ome|NDTiff\.index))!(?P<member>[^!]+)(?:!(?P<inside>.+))?",

@@ -1,35 +1,18 @@
 """Folders and files of several images: OME-Zarr, and sets of files that an index describes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from lociscope.errors import LociscopeError
 from lociscope.images.file_sets import COMPANION, NDTIFF, images_of_set, is_index
 from lociscope.images.formats import ZARR
+from lociscope.images.layouts import Located, locate
 from lociscope.images.naming import Named, Rules
 from lociscope.images.ndtiff import STACK
 from lociscope.images.zarr_layout import SUFFIX, ZarrImage, images_of, root_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-
-class File(NamedTuple):
-    """A picture file or an image of several, where it is, and what its name says.
-
-    Attributes:
-        folder: What it lies in; files of one folder and one id are one field.
-        name: Its own name.
-        path: What `place_of` reads.
-        said: What the name says.
-        reason: Why it cannot be read, where that is known.
-    """
-
-    folder: Path
-    name: str
-    path: Path
-    said: Named
-    reason: str | None = None
 
 
 def indices_of(files: "Iterable[tuple[Path, str, Path]]") -> "Iterator[Path]":
@@ -41,7 +24,7 @@ def indices_of(files: "Iterable[tuple[Path, str, Path]]") -> "Iterator[Path]":
             yield index
 
 
-def files_of_set(index: Path, rules: Rules) -> "Iterator[tuple[File, set[Path]]]":
+def files_of_set(index: Path, rules: Rules) -> "Iterator[tuple[Located, set[Path]]]":
     """The images of a set, each with the files that are part of it, and no fields of their own.
 
     An image that is all in one TIFF is called after that, others after the index or, in NDTiff, after its folder.
@@ -52,7 +35,7 @@ def files_of_set(index: Path, rules: Rules) -> "Iterator[tuple[File, set[Path]]]
     try:
         images = images_of_set(index)
     except LociscopeError as error:
-        yield File(index.parent, index.name, index, Named(stem, None, whole=True), str(error)), set()
+        yield Located(index.parent, index.name, index, Named(stem, None, whole=True), reason=str(error)), set()
         return
     many = sum(len(image.files) > 1 for image in images) > 1
     for number, image in enumerate(images):
@@ -64,26 +47,28 @@ def files_of_set(index: Path, rules: Rules) -> "Iterator[tuple[File, set[Path]]]
         if not ndtiff and len(said) == 1 and said[0]:
             whole = said[0]
         path = Path(f"{index}!{number}")
-        yield File(index.parent, index.name, path, whole), set(map(index.with_name, image.files))
+        yield Located(index.parent, index.name, path, whole), set(map(index.with_name, image.files))
 
 
-def files_of_zarr(path: Path, rules: Rules, folder: Path | None = None, name: str = "") -> "Iterator[File]":
+def files_of_zarr(path: Path, rules: Rules, folder: Path | None = None, name: str = "") -> "Iterator[Located]":
     """The images of a Zarr, called after its root; a damaged one is one image with the reason."""
     try:
         root, images = root_of(path), images_of(path)
     except LociscopeError as error:
         root, images = path, [ZarrImage(path, {}, str(error))]
     name = name or root.name
-    said = rules.named(name if name.lower().endswith(ZARR) else name + SUFFIX)
-    if said is None:
+    name = name if name.lower().endswith(ZARR) else name + SUFFIX
+    located = locate(folder or root.parent, name, path, rules)
+    if located is None:
         return
     for image in images:
-        yield _of_image(image, folder or root.parent, root, name, said)
+        yield _of_image(image, root, located)
 
 
-def _of_image(image: ZarrImage, folder: Path, root: Path, name: str, said: Named) -> File:
-    if not image.about and (not image.reason or not said.whole):
-        return File(folder, name, image.path, said)
+def _of_image(image: ZarrImage, root: Path, located: Located) -> Located:
+    said = located.said
+    if said is None or (not image.about and (not image.reason or not said.whole)):
+        return located._replace(path=image.path)
     about = {"plate": said.id, **image.about} if "well" in image.about else image.about
-    identifier = "_".join((said.id, *image.about.values()))
-    return File(root, name, image.path, Named(identifier, None, whole=True, about=about), image.reason)
+    whole = Named("_".join((said.id, *image.about.values())), None, whole=True, about=about)
+    return Located(root, located.name, image.path, whole, reason=image.reason)

@@ -139,7 +139,7 @@ def _read(
         pixels = pixels if page.axes.endswith("S") else np.moveaxis(pixels, 0, -1)
     if page.photometric == _WHITE_IS_ZERO and not tiff.is_imagej:  # which inverts the display, and no value
         pixels = np.iinfo(pixels.dtype).max - pixels
-    colour = page.photometric == _RGB
+    colour = page.photometric == _RGB and page.samplesperpixel == 3
     names = ("red", "green", "blue") if colour else names
     if pixels.shape != (page.imagelength, page.imagewidth, len(names)):
         raise ValueError(f"{pixels.shape} of pixels for {len(names)} channels")
@@ -160,8 +160,8 @@ def _kind(page: Any, name: str, *, imagej: bool) -> "np.dtype[Any]":  # noqa: AN
     if page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) and not ramp:
         colour = _COLOURS.get(int(page.photometric), f"photometric {int(page.photometric)}")
         raise LociscopeError(f"'{name}' is a {colour} TIFF. Export each channel as a grey TIFF.")
-    if page.photometric == _RGB and page.samplesperpixel != 3:
-        raise LociscopeError(f"'{name}' is an RGB TIFF of {page.samplesperpixel} samples. Save it without alpha.")
+    if page.photometric == _RGB and page.samplesperpixel < 3:
+        raise LociscopeError(f"'{name}' is an RGB TIFF of {page.samplesperpixel} samples. Save it as RGB or grey.")
     kind: np.dtype[Any] | None = page.dtype
     if kind is None or kind.kind not in ("u" if page.photometric == _WHITE_IS_ZERO and not imagej else "uif"):
         raise LociscopeError(

@@ -104,12 +104,14 @@ def predict_to_file(
     outcome = Outcome(failures=list(broken))
     if todo:
         job.prepare()
+    source_of = {source.id: source for source in todo}
     prepared = _prepared(predictor, todo, workers, outcome.failures)
     keeper = Keeper(log, predictor.bundle.sha256, "predict")
     embeddings = options.embeddings or keeper.wants_embeddings(predictor.engine.outputs)
     predicted = (_call(predictor, some, embeddings) for some in batched(prepared, BATCH))
     for calls in batched(_counted(predicted, outcome, len(broken), len(todo), progress), PART):
         made = Predictions.join([call for call, _ in calls])
+        made = made.located({name: source_of[name].origin for name in made.ids})
         part = made if options.embeddings else replace(made, embedding=None)
         job.write_part(part, prints)
         parts.append(part)
