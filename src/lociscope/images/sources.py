@@ -138,14 +138,15 @@ def _field_folders(source: Path, rules: Rules) -> list[File]:
 
 
 def _archived_folders(files: list[Located], rules: Rules) -> list[File]:
-    """The same of the folders of an archive, which hold all of its files, and no channel each."""
+    """The same of the folders of an archive, where they do not hold a channel each, and one id comes from two."""
     if any(file.name.lower().endswith(ZARR) for file in files):
         return []
     joined, _ = join_colour_folders(files)
     by_folder: dict[Path, list[File]] = {}
     for file in settle(files):
         by_folder.setdefault(file.folder, []).append(file)
-    if joined or rules.expressions or len(by_folder) < 2 or any(str(folder).endswith("!") for folder in by_folder):
+    ids = [name for inner in by_folder.values() for name in {file.said.id for file in inner}]
+    if joined or rules.expressions or len(set(ids)) == len(ids):
         return []
     return _after_folders([(parent_of(folder)[1], inner) for folder, inner in by_folder.items()], rules)
 
