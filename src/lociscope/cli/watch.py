@@ -20,6 +20,7 @@ from lociscope.cli.reading import (
     Pattern,
     PixelSize,
     Plane,
+    Preset,
     Table,
     check_table,
     opened,
@@ -52,6 +53,7 @@ def watch(
     pixel_size: PixelSize = None,
     plane: Plane = None,
     pattern: Pattern = None,
+    preset: Preset = None,
     settle: Annotated[float, typer.Option(min=0, help="Seconds for which a file must not change to be read.")] = 2.0,
     every: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks at the folder.")] = 0.5,
     incomplete_after: Annotated[
@@ -66,7 +68,7 @@ def watch(
 ) -> None:
     """Predict fields as a microscope writes them, until Ctrl-C. Started again, it goes on where it was."""
     check_table(output, embeddings=embeddings)
-    rules = rules_of(channels, allow_missing, pixel_size, plane, pattern)
+    rules = rules_of(channels, allow_missing, pixel_size, plane, pattern, preset)
     from lociscope.microscope.watch import Pace
     from lociscope.microscope.watch import watch as watch_folder
     from lociscope.predict.job import Options

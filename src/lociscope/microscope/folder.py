@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from lociscope.images.zarr import SUFFIX as ZARR
+from lociscope.images.zarr_layout import SUFFIX as ZARR
 
 if TYPE_CHECKING:
     from collections.abc import Callable

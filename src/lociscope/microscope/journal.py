@@ -140,7 +140,7 @@ class Journal:
             [tuple(line["predicted"]) for line in lines],
             [line["status"] for line in lines],
             [tuple(line["warnings"]) for line in lines],
-        )
+        ).located({line["field"]: {"well": line["well"], "site": str(line["site"])} for line in lines})
 
     def failures(self) -> list[Failure]:
         """The fields that could not be predicted."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from lociscope.errors import LociscopeError
 from lociscope.images.sources import write_failures
-from lociscope.predictions import Predictions
+from lociscope.predictions import Position, Predictions
 from lociscope.storage import DAMAGED, alone, check_schema, replacing, unwritable
 
 if TYPE_CHECKING:
@@ -222,6 +222,7 @@ class Job:
 
 def _save_part(path: "Path", part: Predictions, about: dict[str, Any]) -> None:
     about |= {"ids": part.ids, "predicted": part.predicted, "status": part.status, "warnings": part.warnings}
+    about |= {"positions": part.positions}
     arrays = {"about": np.array(json.dumps(about)), "probability": part.probability}
     if part.embedding is not None:
         arrays["embedding"] = part.embedding
@@ -239,4 +240,5 @@ def _load_part(path: "Path") -> tuple[dict[str, Any], Predictions]:
             about["status"],
             [tuple(each) for each in about["warnings"]],
             arrays["embedding"] if "embedding" in arrays.files else None,
+            None if about.get("positions") is None else [Position(*each) for each in about["positions"]],
         )

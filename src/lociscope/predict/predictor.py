@@ -113,7 +113,7 @@ class Predictor:
         tiles, notes, whole = make_tiles(field, self.bundle.card.input)
         measures = measure_input(tiles[0])
         noticed = find_warnings(whole, measures, min(tiles.shape[1:3]), field.missing)
-        return PreparedField(field.id, tiles, notes + noticed, statistics_of(whole, measures))
+        return PreparedField(field.id, tiles, field.notes + notes + noticed, statistics_of(whole, measures))
 
     def run(self, fields: "Sequence[PreparedField]", *, embeddings: bool = False) -> Predictions:
         """Predicts prepared fields in one call of the network, or a few where they are of many tiles.

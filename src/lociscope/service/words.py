@@ -76,6 +76,8 @@ _WARNINGS: tuple[tuple[str, str], ...] = (
     ),
     (r"high background: (?P<a>\w+)", "The {a} channel has a bright background."),
     (r"pixel_size_assumed", "Nothing declares the size of a pixel; the field was taken to span 164 µm."),
+    (r"pixel_size_unit_assumed", "The file gives the size of a pixel without a unit; it was taken as µm."),
+    (r"pixel_size_ignored: (?P<a>.+)", "The file gives a size of a pixel that cannot be used: {a}."),
     (r"cells cut off: (?P<a>.+)", "The edge of the field cuts many cells: {a}, by area."),
     (r"small field: (?P<a>.+)", "The field spans only {a}; it was continued by its mirror image."),
     (r"coarse pixels: (?P<a>.+)", "A pixel is {a} wide, coarser than the model sees: small structures may be lost."),
