@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixtures.pixels import patches
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
@@ -58,7 +59,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def field(seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE, 4), np.uint8)
+    return patches((SIDE, SIDE, 4), seed)
 
 
 def run(predictor: Predictor, folder: Path, pace: Pace = QUICK, **more: Any) -> tuple[Outcome, Told]:

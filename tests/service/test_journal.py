@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixtures.pixels import patches
 
 from lociscope.database import LogError
 from lociscope.images.field import Field
@@ -47,7 +48,7 @@ def predictor(tiny_bundle: Path) -> Predictor:
 @pytest.fixture
 def outcome(predictor: Predictor) -> Callable[..., Outcome]:
     def make(name: str, bundle: str = "b") -> Outcome:
-        pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 4), np.uint8)
+        pixels = patches((32, 32, 4))
         prepared = predictor.prepare(Field(name, pixels, 5.0))
         predictions = predictor.run([prepared])
         return Outcome(_answer(predictions, predictor.bundle), bundle, predictions, prepared, None)
