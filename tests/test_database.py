@@ -36,7 +36,7 @@ def test_a_newer_schema_is_refused(tmp_path: Path, log: PredictionLog) -> None:
     ("url", "sentence"),
     [
         ("nothing://x", r"begins with 'nothing', whose driver is not installed"),
-        ("postgresql+psycopg://me:secret@here/log", r"'postgresql\+psycopg', whose driver is not installed"),
+        ("postgresql+pg8000://me:secret@here/log", r"'postgresql\+pg8000', whose driver is not installed"),
         ("://", r"URL cannot be read\. Expected a path"),
         ("no/such/folder/log.db", r"cannot be opened \(unable to open database file\)\. Check the path"),
         (".", r"cannot be opened \(unable to open database file\)\. Check the path"),

@@ -305,7 +305,9 @@ def test_predictions_are_kept_in_a_log(make_plan: Any, predictor: Predictor, tmp
 
 def test_a_log_that_cannot_be_written_stops_no_plan(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
     class Full:
-        def add(self, *_: object, **__: object) -> None:
+        name = "full"
+
+        def write(self, *_: object, **__: object) -> None:
             raise LociscopeError("The log is full. Make space.")
 
     outcome = run_plan(make_plan({"rules": []}), predictor, tmp_path / "out", log=Full())  # type: ignore[arg-type]

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lociscope import log_writer
 from lociscope.database import LogError
 from lociscope.errors import LociscopeError
 from lociscope.images.field import Field
 from lociscope.images.read import read_field
 from lociscope.images.sources import Failure, FieldSource, find_fields
-from lociscope.log import open_log
+from lociscope.log import Row, open_log
 from lociscope.predict import batch
 from lociscope.predict.batch import Outcome, predict_to_file
 from lociscope.predict.job import Options
@@ -381,15 +382,16 @@ def test_a_log_that_fails_costs_no_prediction_and_is_told(
 ) -> None:
     found, _ = find_fields([fields])
     with open_log(str(tmp_path / "log.db")) as log:
-        add = log.add
+        write = log.write
 
-        def fail_twice(made: Predictions, statistics: np.ndarray, *, bundle: str, command: str) -> None:
-            assert list((tmp_path / "out.parts").glob("*.npz"))  # already safe
-            if set(made.ids) & {"f2", "f6"}:
+        def fail_twice(rows: Sequence[Row], key: str | None = None, last: str | None = None) -> None:
+            assert list((tmp_path / "out.parts").glob("*.npz")) or (tmp_path / "out.csv").exists()  # already safe
+            if {row["id"] for row in rows} & {"f2", "f6"}:
                 raise LogError("The log is full. Make space.")
-            add(made, statistics, bundle=bundle, command=command)
+            write(rows, key, last)
 
-        monkeypatch.setattr(log, "add", fail_twice)
+        monkeypatch.setattr(log_writer, "MOST_AT_ONCE", 1)  # a part each
+        monkeypatch.setattr(log, "write", fail_twice)
         outcome = predict_to_file(predictor, found, tmp_path / "out.csv", Options(), log=log)
         assert (outcome.new, outcome.unlogged, outcome.trouble) == (9, 4, "The log is full. Make space.")
         assert log.read().predictions.ids == ["f0", "f1", "f4", "f5", "f8"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from lociscope.errors import LociscopeError
-from lociscope.log import Keeper
+from lociscope.log_writer import LogWriter
 from lociscope.microscope.arrivals import Arrivals, Ready
 from lociscope.microscope.folder import PolledFolder
 from lociscope.predict.batch import Outcome, fingerprint, load_field, merged
@@ -103,9 +103,10 @@ def watch(
     polled = PolledFolder(folder, arrivals.wanted, pace.settle, job.folder)
     _check(folder)
     job.prepare()
-    work = _Work(predictor, arrivals, table, tell, log, workers)
+    writer = LogWriter(log, "watch", hurry=stop.is_set)
+    work = _Work(predictor, arrivals, table, tell, writer, workers)
     away, last, asked = False, time.monotonic(), 0.0
-    with work.pool:
+    with writer, work.pool:
         while not stop.is_set():
             now = time.monotonic()
             seen = polled.poll(now, pace.every)
@@ -129,10 +130,10 @@ def watch(
                 break
             if not ready:
                 stop.wait(min(pace.every, 0.25))
-    table.write()
+        table.write()
     outcome = work.outcome
     outcome.rows, outcome.failures = len(table.prints), arrivals.failures()
-    outcome.unlogged, outcome.trouble = work.keeper.unlogged, work.keeper.trouble
+    outcome.unlogged, outcome.trouble = writer.unlogged, writer.trouble
     job.close(outcome.failures)
     return outcome
 
@@ -208,15 +209,15 @@ class _Work:
         arrivals: Arrivals,
         table: _Table,
         tell: Tell,
-        log: "PredictionLog | None",
+        writer: LogWriter,
         workers: int,
     ) -> None:
         self._predictor = predictor
         self._arrivals = arrivals
         self._table = table
         self._tell = tell
-        self.keeper = Keeper(log, predictor.bundle.sha256, "watch")
-        self._embeddings = table.embeddings or self.keeper.wants_embeddings(predictor.engine.outputs)
+        self._writer = writer
+        self._embeddings = table.embeddings or writer.wants_embeddings(predictor.engine.outputs)
         self.pool = ThreadPoolExecutor(workers)
         self.outcome = Outcome()
 
@@ -237,7 +238,8 @@ class _Work:
             made = self._predictor.run(fields, embeddings=self._embeddings)
             self._table.add(made if self._table.embeddings else replace(made, embedding=None), marks)
             self.outcome.new += len(made)
-            self.keeper.add(made, np.stack([each.statistics for each in fields]))
+            statistics = np.stack([each.statistics for each in fields])
+            self._writer.add(made, statistics, bundle=self._predictor.bundle.sha256)
             self._tell.predicted(made, completed)
         return len(fields)
 

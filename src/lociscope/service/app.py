@@ -13,8 +13,8 @@ from starlette.staticfiles import StaticFiles
 
 from lociscope.errors import LociscopeError
 from lociscope.log import open_log
+from lociscope.log_writer import HURRY_SECONDS, LogWriter
 from lociscope.service.complaints import complaint
-from lociscope.service.journal import Journal
 from lociscope.service.metrics import Metrics
 from lociscope.service.routes import router
 from lociscope.service.security import Guard
@@ -42,12 +42,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     served = of_settings(settings.bundle, settings.registry, settings.workers)
     work = Work(settings.workers, settings.max_in_flight)
     metrics = Metrics(work)
-    journal = None if settings.log is None else Journal(open_log(settings.log), metrics.lost)
+    log = None if settings.log is None else open_log(settings.log)
+    journal = LogWriter(log, "serve", lost=metrics.lost)
     app = FastAPI(
         title="lociscope", version=version("lociscope"), docs_url=None, redoc_url=None, lifespan=_lifespan,
         description="Says where in the cell a protein is, from four-channel fluorescence fields.",
     )  # fmt: skip
-    app.state.parts = Parts(settings, served, work, metrics, journal)
+    app.state.parts = Parts(settings, served, work, metrics, log, journal)
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(Guard, settings=settings, metrics=metrics)
@@ -66,8 +67,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     parts.work.close()
     parts.served.stop()
-    if parts.journal is not None:
-        parts.journal.close()
+    parts.journal.close(HURRY_SECONDS)
+    if parts.log is not None:
+        parts.log.close()
 
 
 async def _unreadable(request: Request, error: Exception) -> Response:
