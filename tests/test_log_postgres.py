@@ -85,7 +85,7 @@ def test_several_processes_may_make_a_log_at_once(postgres: "Postgres") -> None:
         each.start()
     for each in threads:
         each.join()
-    assert not failed
+    assert failed == []
 
 
 def test_rows_of_one_key_are_written_once(log: PredictionLog) -> None:

@@ -84,11 +84,14 @@ def _make(engine: "sa.Engine") -> None:
         statements: tuple[sa.Executable, ...] = (
             *(CreateTable(table, if_not_exists=True) for table in (about, rows)),
             *(CreateIndex(index, if_not_exists=True) for index in rows.indexes),
-            about.insert().values(key="schema", value=str(SCHEMA)),
         )
         for statement in statements:
-            with suppress(sa.exc.IntegrityError):  # another process was faster
+            try:
                 connection.execute(statement)
+            except (sa.exc.IntegrityError, sa.exc.ProgrammingError):  # another process made it at the same moment
+                connection.execute(statement)
+        with suppress(sa.exc.IntegrityError):  # another process was faster
+            connection.execute(about.insert(), {"key": "schema", "value": str(SCHEMA)})
 
 
 def _schema(engine: "sa.Engine") -> str | None:
