@@ -1,5 +1,6 @@
 """The database of the prediction log: its engine, the bounds on every wait for it, and what it complains of."""
 
+import os
 import sqlite3
 import threading
 from contextlib import contextmanager, suppress
@@ -67,6 +68,9 @@ class Database:
     def __init__(self, url: str, create: bool) -> None:
         self._use(engine_of(url, create))
         self.name = name_of(self.engine)
+        path = Path(self.engine.url.database or "").absolute()
+        if not create and not any(file.exists() for file in _beside(path)):
+            self.read_unchanging()  # at once: SQLite would make files that keep those out who may write the log
 
     def _use(self, engine: "sa.Engine") -> None:
         import sqlalchemy as sa
@@ -83,22 +87,24 @@ class Database:
                 self._open.add(connection)
 
     def read_unchanging(self) -> bool:
-        """Read an SQLite file in write-ahead mode where no file may be made beside it.
+        """Read an SQLite file as one that nobody changes, where it, or its folder, may not be written.
+
+        In write-ahead mode SQLite needs files beside the log even to read it.
 
         Returns:
-            Whether it is such a file; if so, it is read as one that nobody changes.
+            Whether the log is such a file.
 
         Raises:
-            LogError: Its last rows are in a file beside it that cannot be used there.
+            LogError: Its last rows are in a file beside it, without which it cannot be read right.
         """
         path = Path(self.engine.url.database or "").absolute()
-        if self.engine.dialect.name != "sqlite" or not path.is_file():
+        if self.engine.dialect.name != "sqlite" or not os.access(path, os.R_OK) or may_write(path):
             return False
-        ahead = path.with_name(path.name + "-wal")
-        if ahead.exists() and ahead.stat().st_size:
+        beside = next((file for file in _beside(path) if file.exists() and file.stat().st_size), None)
+        if beside is not None:
             raise LogError(
-                f"Log '{path}' cannot be read there: its last rows are in '{ahead.name}', and nothing may be written "
-                "beside it. Copy both files to a folder that you may write to, and name the copy."
+                f"Log '{path}' cannot be read there: its last rows are in '{beside.name}', and neither may be written. "
+                "Copy both files to a folder that you may write to, and name the copy."
             )
         self.close()
         self._use(_unchanging(self.engine.url, path))
@@ -250,6 +256,16 @@ def _passes(error: "sa.exc.SQLAlchemyError") -> bool:
     if state:
         return not state.startswith(_LASTING_STATES)
     return isinstance(error, (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError))
+
+
+def may_write(path: Path) -> bool:
+    """Return whether an SQLite file, and what SQLite puts beside it, may be written."""
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+
+
+def _beside(path: Path) -> list[Path]:
+    """The files in which SQLite keeps what is not in the database yet, or must be taken back from it."""
+    return [path.with_name(path.name + end) for end in ("-wal", "-journal")]
 
 
 def _unchanging(url: "sa.URL", path: Path) -> "sa.Engine":

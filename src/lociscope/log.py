@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from lociscope.database import READ_SECONDS, WRITE_SECONDS, Database, LogAwayError, LogError
+from lociscope.database import READ_SECONDS, WRITE_SECONDS, Database, LogError
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS, format_target, parse_target
 from lociscope.log_tables import prepare, tables
@@ -72,7 +72,7 @@ def open_log(url: str, *, create: bool = True) -> "PredictionLog":
     try:
         try:
             prepare(database, create)
-        except LogAwayError:
+        except LogError:
             if create or not database.read_unchanging():
                 raise
             prepare(database, create)
