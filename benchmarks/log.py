@@ -50,7 +50,7 @@ else:
 DRAWN = 25
 WAIT = 120
 SMALL_PARTS = "from lociscope.cli import main; from lociscope.predict import batch; batch.PART = 1; main()"
-"""The command line, but `predict` keeps and logs every call of the network by itself, so that a fault finds it at work."""
+"""The command line, but `predict` keeps and logs every call of the network by itself: a fault finds it at work."""
 
 FAULTS = ("frozen", "stopped", "killed", "out of reach")
 

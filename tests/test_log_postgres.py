@@ -108,6 +108,20 @@ def test_who_may_only_select_reads(postgres: "Postgres", log: PredictionLog) -> 
     assert not isinstance(told.value, LogAwayError)  # no sense in trying again
 
 
+def test_who_may_write_needs_no_more_than_the_documented_rights(postgres: "Postgres", log: PredictionLog) -> None:
+    name = log.name.rpartition("/")[2]
+    postgres.run(
+        name,
+        "CREATE ROLE writer LOGIN",
+        "GRANT SELECT, INSERT, DELETE ON lociscope_log TO writer",
+        "GRANT INSERT ON lociscope_predictions TO writer",
+        "GRANT USAGE ON SEQUENCE lociscope_predictions_seq_seq TO writer",
+    )
+    with open_log(postgres.url(name, "writer")) as opened, LogWriter(opened, "serve") as writer:
+        ids = add(writer, 0, 3)
+    assert (writer.unlogged, log.read().predictions.ids) == (0, ids)
+
+
 def test_a_restart_costs_nothing_and_doubles_nothing(postgres: "Postgres", log: PredictionLog) -> None:
     with LogWriter(log, "serve") as writer:
         ids = add(writer, 0, 3)

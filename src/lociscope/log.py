@@ -39,7 +39,7 @@ class Window:
         predictions: Their n predictions; `embedding` is None unless every row has one of the same length.
         statistics: (n, k) float32, in the order of `lociscope.images.statistics.STATISTICS`.
         bundles: The bundle of each row, its sha256.
-        times: When each was written, ISO 8601 in UTC.
+        times: When each was predicted, ISO 8601 in UTC.
         commands: Which command wrote it, one of `COMMANDS`.
     """
 

@@ -106,11 +106,11 @@ class LogWriter:
         if not room:
             self._lose(len(rows), self._logged_trouble or f"Log '{self._log.name}' is too slow.")
 
-    def close(self, patience: float = PATIENCE_SECONDS) -> None:
+    def close(self, patience: float | None = None) -> None:
         """Write what waits, or count it where the log does not take it in time.
 
         Args:
-            patience: How long to wait, in seconds.
+            patience: How long to wait, in seconds; by default `PATIENCE_SECONDS`.
 
         Raises:
             KeyboardInterrupt: It was interrupted; what still waited is counted.
@@ -120,11 +120,12 @@ class LogWriter:
         with self._changed:
             self._ending = True
             self._changed.notify()
+        limit = PATIENCE_SECONDS if patience is None else patience
         began, told = time.monotonic(), False
         try:
             while self._thread.is_alive():
                 spent = time.monotonic() - began
-                if spent >= (min(HURRY_SECONDS, patience) if self._hurry() else patience):
+                if spent >= (min(HURRY_SECONDS, limit) if self._hurry() else limit):
                     break
                 if spent > 1 and not told:
                     logger.warning("waiting for the log: %d predictions are not in it yet", self._rows)
@@ -139,7 +140,7 @@ class LogWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
     ) -> None:
-        self.close(PATIENCE_SECONDS if error is None else HURRY_SECONDS)
+        self.close(None if error is None else HURRY_SECONDS)
         if error is not None and self.unlogged:  # no outcome will tell it
             logger.warning("%d predictions are not in the log; %s", self.unlogged, self.trouble)
 

@@ -3,15 +3,17 @@
 import os
 import shutil
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 from lociscope import log_writer
-from lociscope.database import LogError
+from lociscope.database import LogAwayError, LogError
 from lociscope.errors import LociscopeError
 from lociscope.images.field import Field
 from lociscope.images.read import read_field
@@ -375,6 +377,24 @@ def test_what_is_predicted_is_logged_with_embeddings_that_the_table_does_not_kee
     np.testing.assert_allclose(kept.predictions.embedding, whole.embedding, atol=1e-3)
     np.testing.assert_array_equal(kept.statistics[3], predictor.prepare(read_field(found[3])).statistics)
     assert (set(kept.bundles), set(kept.commands)) == ({predictor.bundle.sha256}, {"predict"})
+
+
+def test_an_interrupt_does_not_wait_for_a_log_that_is_away(
+    predictor: Predictor, fields: Path, tmp_path: Path, small_parts: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(done: int, total: int) -> None:
+        if done > total // 2:
+            raise KeyboardInterrupt
+
+    found, _ = find_fields([fields])
+    monkeypatch.setattr(log_writer, "HURRY_SECONDS", 0.1)
+    with open_log(str(tmp_path / "log.db")) as log:
+        monkeypatch.setattr(log, "write", Mock(side_effect=LogAwayError("The log is away.")))
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            predict_to_file(predictor, found, tmp_path / "out.csv", Options(), log=log, progress=interrupt)
+        assert time.monotonic() - began < 20  # log_writer.PATIENCE_SECONDS is 30
+    assert list((tmp_path / "out.parts").glob("*.npz"))
 
 
 def test_a_log_that_fails_costs_no_prediction_and_is_told(
