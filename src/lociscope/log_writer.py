@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 MOST_WAITING = 4096
 """Predictions that wait for the log; what comes while so many wait is not logged, and counted."""
 
-MOST_AT_ONCE = 256
-"""Predictions of one transaction, where they came singly."""
+MOST_AT_ONCE = 64
+"""Predictions of one transaction: few enough for a slow connection, within the time that a statement may take."""
 
 PATIENCE_SECONDS = 30.0
 """How long the end of the work waits for a log that is away."""
@@ -100,7 +100,8 @@ class LogWriter:
         with self._changed:
             room = not self._ending and self._rows + len(rows) <= MOST_WAITING
             if room:
-                self._waiting.append(rows)
+                starts = range(0, len(rows), MOST_AT_ONCE)
+                self._waiting.extend(rows[start : start + MOST_AT_ONCE] for start in starts)
                 self._rows += len(rows)
                 self._changed.notify()
         if not room:
@@ -152,7 +153,7 @@ class LogWriter:
             self._waiting.clear()
         if left:
             log.cut()
-            self._lose(left, self._logged_trouble or f"Log '{log.name}' did not take them in time.")
+            self._count(left, self._logged_trouble or f"Log '{log.name}' did not take them in time.")
 
     def _run(self, log: "PredictionLog") -> None:
         last: str | None = None
@@ -205,11 +206,14 @@ class LogWriter:
         return None
 
     def _lose(self, predictions: int, reason: str) -> None:
+        self._count(predictions, reason)
+        self._tell(f"predictions are not logged: {reason}", reason)
+
+    def _count(self, predictions: int, reason: str) -> None:
         with self._changed:
             self.unlogged += predictions
             self.trouble = reason
         self._lost(predictions)
-        self._tell(f"predictions are not logged: {reason}", reason)
 
     def _tell(self, sentence: str, reason: str) -> None:
         """Says it once, until the log is written again."""

@@ -410,9 +410,9 @@ def test_a_log_that_fails_costs_no_prediction_and_is_told(
                 raise LogError("The log is full. Make space.")
             write(rows, key, last)
 
-        monkeypatch.setattr(log_writer, "MOST_AT_ONCE", 1)  # a part each
+        monkeypatch.setattr(log_writer, "MOST_AT_ONCE", 1)  # a field each
         monkeypatch.setattr(log, "write", fail_twice)
         outcome = predict_to_file(predictor, found, tmp_path / "out.csv", Options(), log=log)
-        assert (outcome.new, outcome.unlogged, outcome.trouble) == (9, 4, "The log is full. Make space.")
-        assert log.read().predictions.ids == ["f0", "f1", "f4", "f5", "f8"]
+        assert (outcome.new, outcome.unlogged, outcome.trouble) == (9, 2, "The log is full. Make space.")
+        assert log.read().predictions.ids == ["f0", "f1", "f3", "f4", "f5", "f7", "f8"]
     assert Predictions.read(tmp_path / "out.csv").ids == [f"f{number}" for number in range(9)]

@@ -1,5 +1,6 @@
 """The application: made of settings, so that tests and other servers can make their own."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -23,6 +24,7 @@ from lociscope.service.settings import Settings
 from lociscope.service.state import Parts
 from lociscope.service.work import BusyError, Work
 
+logger = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 
 
@@ -68,6 +70,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     parts.work.close()
     parts.served.stop()
     parts.journal.close(HURRY_SECONDS)
+    if parts.journal.unlogged:
+        logger.warning("%d predictions are not in the log; %s", parts.journal.unlogged, parts.journal.trouble)
     if parts.log is not None:
         parts.log.close()
 
