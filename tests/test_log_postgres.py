@@ -96,7 +96,8 @@ def test_rows_of_one_key_are_written_once(log: PredictionLog) -> None:
     assert log.read().predictions.ids == ["a", "b", "a"]
 
 
-def test_who_may_only_select_reads(postgres: "Postgres", log: PredictionLog) -> None:
+def test_who_may_only_select_reads(postgres: "Postgres", log: PredictionLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")  # as in a container
     log.add(made("a"), np.zeros((1, 34), np.float32), bundle="b", command="serve")
     name = log.name.rpartition("/")[2]
     postgres.run(name, "CREATE ROLE reader LOGIN", "GRANT SELECT ON lociscope_log, lociscope_predictions TO reader")

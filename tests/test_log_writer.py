@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -213,3 +214,16 @@ def test_a_signal_shortens_the_end(monkeypatch: pytest.MonkeyPatch, caplog: pyte
         assert writer.unlogged == 1
         timer.join()
     assert "1 predictions are not in the log; Log 'x' cannot be written (gone)" in caplog.text
+
+
+def test_an_interrupt_while_it_waits_ends_the_wait_and_is_reported(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = LogWriter(FakeLog(*[AWAY] * 10_000), "predict")  # type: ignore[arg-type]
+    writer.add(made("a"), figures(1), bundle="b")
+    assert writer._thread is not None
+    monkeypatch.setattr(writer._thread, "join", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt), writer:
+        pass
+    assert writer.unlogged == 1
+    assert "1 predictions are not in the log" in caplog.text

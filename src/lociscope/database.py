@@ -68,8 +68,9 @@ class Database:
     def __init__(self, url: str, create: bool) -> None:
         self._use(engine_of(url, create))
         self.name = name_of(self.engine)
-        path = Path(self.engine.url.database or "").absolute()
-        if not create and not any(file.exists() for file in _beside(path)):
+        if create or self.engine.dialect.name != "sqlite":
+            return
+        if not any(file.exists() for file in _beside(Path(self.engine.url.database or "").absolute())):
             self.read_unchanging()  # at once: SQLite would make files that keep those out who may write the log
 
     def _use(self, engine: "sa.Engine") -> None:

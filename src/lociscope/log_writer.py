@@ -141,9 +141,15 @@ class LogWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
     ) -> None:
-        self.close(None if error is None else HURRY_SECONDS)
-        if error is not None and self.unlogged:  # no outcome will tell it
-            logger.warning("%d predictions are not in the log; %s", self.unlogged, self.trouble)
+        outcome = error is None
+        try:
+            self.close(None if outcome else HURRY_SECONDS)
+        except KeyboardInterrupt:
+            outcome = False
+            raise
+        finally:
+            if not outcome and self.unlogged:  # nothing else will report it
+                logger.warning("%d predictions are not in the log; %s", self.unlogged, self.trouble)
 
     def _give_up(self, log: "PredictionLog") -> None:
         """Counts what is not written; the thread, if it still waits for the database, does nothing more."""
