@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from lociscope.catalog import read_labels
 from lociscope.errors import LociscopeError
 from lociscope.predictions import Predictions
-from lociscope.recipe import Recipe
+from lociscope.recipe import SHIPPED, TUNE, Recipe
 from lociscope.storage import parse_model, replacing
+from lociscope.tomlfile import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +39,7 @@ class Environment(BaseModel):
     data_hash: str = Field(description="sha256 over the prepared fields and their labels.")
     fields: dict[str, int] = Field(description="Number of fields in train and valid.")
     parameters: int = Field(description="Trainable and fixed numbers of the network.")
+    preprocessing: int = Field(1, description="Version of the preprocessing that made the inputs.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +123,11 @@ class Run:
         (self.folder / "DONE").touch()
 
     def recipe(self) -> Recipe:
-        """The recipe as resolved."""
-        return Recipe.read(str(self.recipe_file))
+        """The recipe as resolved; without the floor that recipes had with preprocessing 1."""
+        values = read_toml(str(self.recipe_file), SHIPPED, "recipe")
+        values.pop(TUNE, None)
+        values.get("data", {}).pop("floor", None)
+        return Recipe.check(values, f"Recipe '{self.recipe_file}'")
 
     def environment(self) -> Environment:
         """What the result depends on besides the recipe.

@@ -73,8 +73,10 @@ def split(
 
 
 def _target(catalog: Path, output: Path | None) -> Path:
-    """Where to write; refuses what would not be found again."""
-    target = catalog if output is None else output
+    """Where to write, beside a CSV a `.parquet` of its name; refuses what would not be found again."""
+    target = output or catalog.with_suffix(".parquet")
+    if output is None and target != catalog and target.exists():
+        raise UsageError(f"'{target}' exists. Name the Catalog to write with -o.")
     if target.suffix != ".parquet":
         raise UsageError(f"-o '{target}' ends in {target.suffix!r}; expected .parquet. Rename it.")
     if target.parent.resolve() != catalog.parent.resolve():

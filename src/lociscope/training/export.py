@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from lociscope.bundle import Bundle, Selftest, reference_bytes, write_bundle
-from lociscope.card import Card, Decision, Score
+from lociscope.card import PREPROCESSING, Card, Decision, Score
 from lociscope.decide.intervals import bootstrap
 from lociscope.decide.metrics import lrap, macro_auc, macro_average_precision, macro_f1
 from lociscope.decide.places import best_constant
@@ -70,6 +70,12 @@ def export(
             nothing is written then.
     """
     recipe = run.recipe()
+    trained_with = run.environment().preprocessing
+    if trained_with != PREPROCESSING:
+        raise LociscopeError(
+            f"Run '{run.folder}' was trained with preprocessing {trained_with}; this lociscope does preprocessing "
+            f"{PREPROCESSING}, and the network would see other inputs. Train it again."
+        )
     if recipe.network.name == FEATURES:
         raise LociscopeError(
             f"Run '{run.folder}' is of the features recipe, which has no network, so it cannot become a Bundle. "
