@@ -23,7 +23,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -41,11 +41,8 @@ from lociscope.predict.predictor import Predictor, open_bundle
 from lociscope.predictions import Predictions
 from lociscope.simulate import draw_field
 
-if TYPE_CHECKING:
-    from tests.fixtures.postgres import Postgres, program
-else:
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from fixtures.postgres import Postgres, program
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from fixtures.postgres import Postgres, program
 
 DRAWN = 25
 

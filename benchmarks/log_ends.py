@@ -30,7 +30,7 @@ from lociscope.images.write import write_planes
 from lociscope.simulate import draw_field
 
 if TYPE_CHECKING:
-    from tests.fixtures.postgres import Postgres
+    from fixtures.postgres import Postgres
 
 WAIT = 120
 COMMANDS = ("predict", "serve", "watch", "microscope")

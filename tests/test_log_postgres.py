@@ -15,7 +15,7 @@ from lociscope.log_writer import LogWriter
 from lociscope.predictions import Predictions
 
 if TYPE_CHECKING:
-    from tests.fixtures.postgres import Postgres
+    from fixtures.postgres import Postgres
 
 WAIT = 60
 

@@ -18,7 +18,7 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.log import open_log
 
 if TYPE_CHECKING:
-    from tests.fixtures.postgres import Postgres
+    from fixtures.postgres import Postgres
 
 pytestmark = pytest.mark.slow
 WriteField = Callable[..., Path]
