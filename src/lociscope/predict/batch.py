@@ -18,7 +18,7 @@ from lociscope.images.container import place_of
 from lociscope.images.formats import files_of
 from lociscope.images.read import read_field
 from lociscope.images.sources import Failure, FieldSource
-from lociscope.log import Keeper
+from lociscope.log_writer import LogWriter
 from lociscope.predict.job import Job, Options
 from lociscope.predict.predictor import BATCH, Predictor, PreparedField, batched
 from lociscope.predictions import Predictions
@@ -71,8 +71,9 @@ def predict_to_file(
     that failed before, are predicted. The rows follow the order of `sources`, then come rows that the file
     held of other fields.
 
-    What is new is also written to the log, a part after its rows are safe on disk: a log that cannot be written costs
-    no prediction, and is told when all is done. A kill between the two costs the log at most the rows of one part.
+    What is new is also written to the log, beside the work, each part after its rows are safe on disk. A log that
+    cannot be written costs no prediction; what it lacks is counted in the outcome. A kill costs the log the parts that
+    it has not taken yet: at most one where it keeps up.
 
     Args:
         predictor: The opened bundle.
@@ -106,24 +107,25 @@ def predict_to_file(
         job.prepare()
     source_of = {source.id: source for source in todo}
     prepared = _prepared(predictor, todo, workers, outcome.failures)
-    keeper = Keeper(log, predictor.bundle.sha256, "predict")
-    embeddings = options.embeddings or keeper.wants_embeddings(predictor.engine.outputs)
-    predicted = (_call(predictor, some, embeddings) for some in batched(prepared, BATCH))
-    for calls in batched(_counted(predicted, outcome, len(broken), len(todo), progress), PART):
-        made = Predictions.join([call for call, _ in calls])
-        made = made.located({name: source_of[name].origin for name in made.ids})
-        part = made if options.embeddings else replace(made, embedding=None)
-        job.write_part(part, prints)
-        parts.append(part)
-        keeper.add(made, np.concatenate([statistics for _, statistics in calls]))
-    if any(map(len, parts)) or stale & held.keys():
-        earlier = [job.earlier()] if held else []
-        table = merged(earlier, parts, stale, [source.id for source in sources])
-        job.finish(table, held | prints)
-        outcome.rows = len(table)
-    else:
-        outcome.rows = len(held)
-    outcome.unlogged, outcome.trouble = keeper.unlogged, keeper.trouble
+    with LogWriter(log, "predict") as writer:
+        embeddings = options.embeddings or writer.wants_embeddings(predictor.engine.outputs)
+        predicted = (_call(predictor, some, embeddings) for some in batched(prepared, BATCH))
+        for calls in batched(_counted(predicted, outcome, len(broken), len(todo), progress), PART):
+            made = Predictions.join([call for call, _ in calls])
+            made = made.located({name: source_of[name].origin for name in made.ids})
+            part = made if options.embeddings else replace(made, embedding=None)
+            job.write_part(part, prints)
+            parts.append(part)
+            statistics = np.concatenate([statistics for _, statistics in calls])
+            writer.add(made, statistics, bundle=predictor.bundle.sha256)
+        if any(map(len, parts)) or stale & held.keys():
+            earlier = [job.earlier()] if held else []
+            table = merged(earlier, parts, stale, [source.id for source in sources])
+            job.finish(table, held | prints)
+            outcome.rows = len(table)
+        else:
+            outcome.rows = len(held)
+    outcome.unlogged, outcome.trouble = writer.unlogged, writer.trouble
     job.close(outcome.failures)
     return outcome
 
