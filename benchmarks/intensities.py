@@ -9,6 +9,7 @@ The claim: at most 0.01, and none of the others, except in the last three rows, 
 """
 
 import argparse
+import json
 import os
 from collections.abc import Callable
 from functools import partial
@@ -24,6 +25,7 @@ from lociscope.simulate import draw_field
 
 REAL = Path(os.environ.get("LOCISCOPE_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 LARGEST = 0.01
+COUNTS = ("over 0.01", "decisions changed", "of them not near a threshold", "warnings changed")
 Change = Callable[[np.ndarray], np.ndarray]
 
 
@@ -105,13 +107,16 @@ def main() -> None:
     plain = predictor.predict(fields)
     close = (np.abs(plain.probability - np.array(predictor.bundle.card.decide.thresholds)) < LARGEST).any(axis=1)
     print(f"{len(fields)} fields\n{'':32s}{'largest':>8s}{'> 0.01':>8s}{'changed':>8s}{'sure':>6s}{'warnings':>9s}")
+    measured = {}
     for name, change in CHANGES.items():
         made = predictor.predict([Field(each.id, change(each.pixels), each.pixel_size) for each in fields])
         moved = np.abs(made.probability - plain.probability).max(axis=1)
         changed = np.array([one != other for one, other in zip(made.predicted, plain.predicted, strict=True)])
         warned = sum(set(one) != set(other) for one, other in zip(made.warnings, plain.warnings, strict=True))
-        figures = (moved > LARGEST).sum(), changed.sum(), (changed & ~close).sum()
-        print(f"{name:32s}{moved.max():8.4f}{figures[0]:8d}{figures[1]:8d}{figures[2]:6d}{warned:9d}", flush=True)
+        counts = [int(each.sum()) for each in (moved > LARGEST, changed, changed & ~close)] + [warned]
+        measured[name] = {"largest": round(float(moved.max()), 4)} | dict(zip(COUNTS, counts, strict=True))
+        print(f"{name:32s}{moved.max():8.4f}{counts[0]:8d}{counts[1]:8d}{counts[2]:6d}{warned:9d}", flush=True)
+    print(json.dumps({"fields": len(fields)} | measured, ensure_ascii=False))
 
 
 if __name__ == "__main__":
