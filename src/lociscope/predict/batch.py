@@ -4,8 +4,9 @@ import hashlib
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from lociscope.log import PredictionLog
 
 PART = 16
-"""Calls of the network in one part, so 256 fields: what a kill can cost."""
+"""Calls of the network in one part, so 256 fields: what a kill can cost; an interrupt costs the call that runs."""
 
 Call = tuple[Predictions, np.ndarray]
 """What one call of the network gave, and the statistics of its fields."""
@@ -102,16 +103,11 @@ def predict_to_file(
     outcome = Outcome(failures=list(broken))
     if todo:
         job.prepare()
-    prepared = _prepared(predictor, todo, workers, outcome.failures)
     keeper = Keeper(log, predictor.bundle.sha256, "predict")
     embeddings = options.embeddings or keeper.wants_embeddings(predictor.engine.outputs)
-    predicted = (_call(predictor, some, embeddings) for some in batched(prepared, BATCH))
-    for calls in batched(_counted(predicted, outcome, len(broken), len(todo), progress), PART):
-        made = Predictions.join([call for call, _ in calls])
-        part = made if options.embeddings else replace(made, embedding=None)
-        job.write_part(part, prints)
-        parts.append(part)
-        keeper.add(made, np.concatenate([statistics for _, statistics in calls]))
+    prepared = _prepared(predictor, todo, workers, outcome.failures)
+    calls = _counted(_calls(predictor, prepared, embeddings), outcome, len(broken), len(todo), progress)
+    _keep(calls, job, prints, parts, keeper)
     if any(map(len, parts)) or stale & held.keys():
         earlier = [job.earlier()] if held else []
         table = merged(earlier, parts, stale, [source.id for source in sources])
@@ -122,6 +118,29 @@ def predict_to_file(
     outcome.unlogged, outcome.trouble = keeper.unlogged, keeper.trouble
     job.close(outcome.failures)
     return outcome
+
+
+def _keep(calls: Iterator[Call], job: Job, prints: Mapping[str, str], parts: list[Predictions], keeper: Keeper) -> None:
+    """Write calls as parts of `PART` of them, also those that were made before an error or an interrupt."""
+    waiting: list[Call] = []
+
+    def write() -> None:
+        made = Predictions.join([call for call, _ in waiting])
+        part = made if job.options.embeddings else replace(made, embedding=None)
+        job.write_part(part, prints)
+        parts.append(part)
+        statistics = np.concatenate([statistics for _, statistics in waiting])
+        waiting.clear()  # only now: what an interrupt kept from being written is written below
+        keeper.add(made, statistics)
+
+    try:
+        for call in calls:
+            waiting.append(call)
+            if len(waiting) == PART:
+                write()
+    finally:
+        if waiting:
+            write()
 
 
 def _counted(
@@ -139,8 +158,25 @@ def _counted(
         yield call
 
 
+def _calls(predictor: Predictor, prepared: Iterator[PreparedField], embeddings: bool) -> Iterator[Call]:
+    """Predict batches in a thread, so that an interrupt need not wait until the network has returned."""
+    with _threads(1) as pool:
+        for batch in batched(prepared, BATCH):
+            yield pool.submit(_call, predictor, batch, embeddings).result()
+
+
 def _call(predictor: Predictor, fields: list[PreparedField], embeddings: bool) -> Call:
     return predictor.run(fields, embeddings=embeddings), np.stack([each.statistics for each in fields])
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[ThreadPoolExecutor]:
+    """Open a pool of threads that, after an error or an interrupt, is not waited for."""
+    pool = ThreadPoolExecutor(number)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def load_field(predictor: Predictor, source: FieldSource) -> PreparedField | str:
@@ -164,7 +200,7 @@ def _prepared(
             return Failure(source.id, str(next(iter(source.paths), "")), found)
         return found
 
-    with ThreadPoolExecutor(workers) as pool:
+    with _threads(workers) as pool:
         for result in _ahead(pool, load, sources, 2 * workers):
             if isinstance(result, Failure):
                 failures.append(result)

@@ -1,0 +1,67 @@
+"""The standard streams and signals of the command, whatever it was started by."""
+
+import io
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from lociscope.errors import Exit
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+LONGEST_END = 5.0
+"""Seconds that an interrupted command may take to end, for instance because a file is still being read."""
+_STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+
+
+def open_streams() -> None:
+    """Replace closed standard streams by the null device.
+
+    Services, `pythonw` and `>&-` close them. Left closed, Python has None in their place, and the next file that is
+    opened takes their number, into which libraries write their messages.
+    """
+    for name, mode in _STREAMS:
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode, encoding="utf-8", errors="backslashreplace")
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # a path is printed as it is on disk, whatever its bytes
+
+
+@contextmanager
+def ending_on_signals() -> Iterator[None]:
+    """Raise KeyboardInterrupt at the first SIGINT, SIGTERM or SIGHUP; end the process at once at the second.
+
+    After the first signal the process ends within `LONGEST_END` seconds, even if a thread still reads a file. A
+    signal that is ignored, as SIGHUP is under `nohup`, stays ignored.
+    """
+    asked = False
+
+    def end(number: int, frame: "FrameType | None") -> None:
+        nonlocal asked
+        if asked:
+            os._exit(Exit.INTERRUPTED)
+        asked = True
+        timer = threading.Timer(LONGEST_END, os._exit, (Exit.INTERRUPTED,))
+        timer.daemon = True
+        timer.start()
+        raise KeyboardInterrupt
+
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                before[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        if not asked:  # else the process is ending, and a second signal still ends it at once
+            for number, handler in before.items():
+                signal.signal(number, handler)
