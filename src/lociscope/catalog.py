@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS, parse_target
-from lociscope.storage import cast_column, check_ids, read_table, replacing
+from lociscope.storage import AnyPath, cast_column, check_ids, read_table, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -84,13 +84,14 @@ class Catalog:
         return cls(pa.table(columns, schema=_arrow_schema()), folder)
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, path: AnyPath) -> Self:
         """Reads `catalog.parquet`.
 
         Raises:
             LociscopeError: The file is missing, is no Catalog, is of a newer schema, or holds a column of another
                 type, an id that is blank or doubled, or a label that is no class number.
         """
+        path = Path(path)
         table = read_table(path, "Catalog", "catalog", SCHEMA)
         missing = [name for name in ("id", *CHANNEL_NAMES) if name not in table.column_names]
         if missing:
@@ -102,12 +103,12 @@ class Catalog:
         _check_ids(table["id"].to_pylist(), f"Catalog '{path}'")
         return cls(table, path.parent)
 
-    def write(self, path: Path) -> None:
+    def write(self, path: AnyPath) -> None:
         """Writes the Catalog, whole or not at all; `path` should lie in `folder`, where its paths start."""
         import pyarrow.parquet as pq
 
         table = self.table.replace_schema_metadata({"kind": "catalog", "schema": str(SCHEMA)})
-        with replacing(path) as part:
+        with replacing(Path(path)) as part:
             pq.write_table(table, part)
 
     def __len__(self) -> int:
@@ -152,19 +153,19 @@ class Catalog:
         return type(self)(self.table.filter(self.table["target"].is_valid()), self.folder)
 
 
-def digest_of(path: Path) -> str:
+def digest_of(path: AnyPath) -> str:
     """sha256 of a Catalog's file, which tells one set of fields from another.
 
     Raises:
         LociscopeError: It cannot be read.
     """
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as error:
         raise LociscopeError(f"Cannot read Catalog '{path}': {error.strerror}. Check the path.") from error
 
 
-def read_labels(path: Path, column: str = "Target") -> dict[str, tuple[int, ...]]:
+def read_labels(path: AnyPath, column: str = "Target") -> dict[str, tuple[int, ...]]:
     """Reads a label table, a CSV with the columns `Id` and `Target`.
 
     A byte-order mark, Windows line ends and further columns are accepted.
@@ -179,6 +180,7 @@ def read_labels(path: Path, column: str = "Target") -> dict[str, tuple[int, ...]
     Raises:
         LociscopeError: The file cannot be read, lacks a column, names an id twice, or holds a wrong label.
     """
+    path = Path(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:
             reader = csv.DictReader(lines)

@@ -2,18 +2,19 @@
 
 import csv
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from lociscope.errors import LociscopeError
-from lociscope.labels import N_LABELS, format_target, parse_target
-from lociscope.storage import cast_column, check_ids, read_table, replacing
+from lociscope.labels import LABELS, N_LABELS, format_target, parse_target
+from lociscope.storage import AnyPath, cast_column, check_ids, read_table, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
+    import pandas as pd
     import pyarrow as pa
 
 SCHEMA = 1
@@ -68,7 +69,7 @@ class Predictions:
             None if self.embedding is None else self.embedding[rows],
         )
 
-    def write(self, path: "Path") -> None:
+    def write(self, path: AnyPath) -> None:
         """Writes `.csv` or, by any other suffix, Parquet, whole or not at all.
 
         A CSV keeps six decimals and no embedding.
@@ -76,14 +77,15 @@ class Predictions:
         Raises:
             LociscopeError: The place cannot be written.
         """
+        path = Path(path)
         if path.suffix == ".csv":
             self._write_csv(path)
         else:
             self._write_parquet(path)
 
-    def write_submission(self, path: "Path") -> None:
+    def write_submission(self, path: AnyPath) -> None:
         """Writes the competition's `Id,Predicted`; a blank is filled with the likeliest place."""
-        with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        with replacing(Path(path)) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["Id", "Predicted"])
             for name, numbers, row in zip(self.ids, self.predicted, self.probability, strict=True):
@@ -97,6 +99,34 @@ class Predictions:
         places = read_labels(path, "Predicted")
         n = len(places)
         return cls(list(places), np.zeros((n, N_LABELS), np.float32), list(places.values()), ["ok"] * n, [()] * n)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the table as a pandas DataFrame, one row a field.
+
+        Returns:
+            The columns `id`, `locations` (names), `predicted` (class numbers), `p00` … `p27`, `status`, `warnings`, and
+            `embedding` where there is one; those of several values hold tuples, `embedding` arrays.
+
+        Raises:
+            LociscopeError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise LociscopeError(
+                f"to_pandas needs pandas, which is not installed ({error}). Install it: pip install pandas."
+            ) from None
+        columns: dict[str, Any] = {
+            "id": self.ids,
+            "locations": [tuple(LABELS[number] for number in numbers) for numbers in self.predicted],
+            "predicted": self.predicted,
+            **dict(zip(PROBABILITY_COLUMNS, self.probability.T, strict=True)),
+            "status": self.status,
+            "warnings": self.warnings,
+        }
+        if self.embedding is not None:
+            columns["embedding"] = list(self.embedding)
+        return pd.DataFrame(columns)
 
     def _write_csv(self, path: "Path") -> None:
         with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
@@ -133,13 +163,14 @@ class Predictions:
             pq.write_table(table, part)
 
     @classmethod
-    def read(cls, path: "Path") -> Self:
+    def read(cls, path: AnyPath) -> Self:
         """Reads Predictions from `.parquet` or `.csv`; only `id` and the probabilities are needed.
 
         Raises:
             LociscopeError: The file is missing, is no Predictions, is of a newer schema, or holds an id that is
                 blank or doubled, a place that is no class number, or a probability that is no number in 0–1.
         """
+        path = Path(path)
         made = cls._read_csv(path) if path.suffix == ".csv" else cls._read_parquet(path)
         check_ids(made.ids, f"Predictions '{path}'")
         wrong = ~((made.probability >= 0) & (made.probability <= 1))  # also true where not a number

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,7 +17,8 @@ from lociscope.storage import parse_model, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
+
+    from lociscope.storage import AnyPath
 
 SCHEMA = 1
 LOSSES = {"epoch", "loss", "val_loss"}
@@ -53,13 +55,13 @@ class Run:
     folder: "Path"
 
     @classmethod
-    def open(cls, folder: "Path") -> Self:
+    def open(cls, folder: "AnyPath") -> Self:
         """Opens a finished Run.
 
         Raises:
             LociscopeError: The folder is no Run, or the training was cut off.
         """
-        run = cls(folder)
+        run = cls(Path(folder))
         if not run.recipe_file.is_file():
             raise LociscopeError(f"'{folder}' is no Run: it has no recipe.toml. Name a folder of `lociscope train`.")
         if not run.done:

@@ -116,8 +116,8 @@ def main() -> None:
         if error.filename is None:  # stdout: nothing of it is tried again at the end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):  # its reader has gone, as after `| head`
-            left = error.__context__
-            sys.exit(left.code if isinstance(left, SystemExit) else Exit.DONE)
+            ending = error.__context__
+            sys.exit(ending.code if isinstance(ending, SystemExit) else Exit.DONE)
         logging.getLogger(__name__).debug("where it came from:", exc_info=True)
         where = f"'{error.filename}'" if error.filename else "the output"
         reason = error.strerror or str(error)

@@ -1,6 +1,7 @@
 """Finding fields: which files make a field, by their names and never by their position."""
 
 import csv
+import os
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import chain
@@ -14,7 +15,7 @@ from lociscope.images.container import open_archive, place_of
 from lociscope.images.naming import DEFAULT_RULES, Named, Rules
 from lociscope.images.zarr import SUFFIX as ZARR
 from lociscope.images.zarr import Spot, plate_fields
-from lociscope.storage import replacing, unwritable
+from lociscope.storage import AnyPath, replacing, unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -87,11 +88,14 @@ def list_failures(failures: "Sequence[Failure]", path: Path) -> None:
         writer.writerows(failures)
 
 
-def find_fields(sources: "Sequence[Path]", rules: Rules = DEFAULT_RULES) -> tuple[list[FieldSource], list[Failure]]:
+def find_fields(
+    sources: "AnyPath | Sequence[AnyPath]", rules: Rules = DEFAULT_RULES
+) -> tuple[list[FieldSource], list[Failure]]:
     """Finds the fields in folders, zip archives, files and Catalogs.
 
     Args:
-        sources: Folders (not their sub-folders), `.zip` archives, picture files, and `.parquet` Catalogs.
+        sources: One path or several: folders (not their sub-folders), `.zip` archives, picture files, and `.parquet`
+            Catalogs.
         rules: How their files are told apart, and what a field may lack.
 
     Returns:
@@ -102,9 +106,10 @@ def find_fields(sources: "Sequence[Path]", rules: Rules = DEFAULT_RULES) -> tupl
         LociscopeError: A source does not exist, is no readable folder, picture, archive or Catalog, or none holds
             a field.
     """
+    paths = [Path(each) for each in ([sources] if isinstance(sources, str | os.PathLike) else sources)]
     found: list[FieldSource] = []
     files: list[_File] = []
-    for source in sources:
+    for source in paths:
         if source.suffix == ".parquet":
             found += of_catalog(Catalog.read(source), rules)
         else:
@@ -112,7 +117,7 @@ def find_fields(sources: "Sequence[Path]", rules: Rules = DEFAULT_RULES) -> tupl
     loose, failures = _group(files, rules)
     found += loose
     if not found and not failures:
-        raise _nothing_found(sources, rules)
+        raise _nothing_found(paths, rules)
     kept, doubled = _without_doubles(found)
     return sorted(kept, key=lambda field: field.id), failures + doubled
 

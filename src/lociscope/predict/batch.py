@@ -21,6 +21,7 @@ from lociscope.log import Keeper
 from lociscope.predict.job import Job, Options
 from lociscope.predict.predictor import BATCH, Predictor, PreparedField, batched
 from lociscope.predictions import Predictions
+from lociscope.storage import AnyPath
 
 if TYPE_CHECKING:
     from lociscope.log import PredictionLog
@@ -56,7 +57,7 @@ class Outcome:
 def predict_to_file(
     predictor: Predictor,
     sources: Sequence[FieldSource],
-    out: Path,
+    out: AnyPath,
     options: Options,
     *,
     broken: Sequence[Failure] = (),
@@ -89,7 +90,7 @@ def predict_to_file(
     Raises:
         LociscopeError: The file was made by another bundle or with other options, or cannot be written.
     """
-    job = Job.of(predictor.bundle, out, options, predictor.views)
+    job = Job.of(predictor.bundle, Path(out), options, predictor.views)
     if options.embeddings:
         predictor.engine.require("embedding")
     prints = {source.id: fingerprint(source) for source in sources}
