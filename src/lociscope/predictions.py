@@ -1,6 +1,7 @@
 """Predictions: for each field its probabilities, the places decided on, and what to know about them."""
 
 import csv
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -12,7 +13,7 @@ from lociscope.labels import LABELS, N_LABELS, format_target, parse_target
 from lociscope.storage import AnyPath, cast_column, check_ids, read_table, replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
     import pyarrow as pa
@@ -69,10 +70,14 @@ class Predictions:
             None if self.embedding is None else self.embedding[rows],
         )
 
-    def write(self, path: AnyPath) -> None:
+    def write(self, path: AnyPath, origin: "Mapping[str, Any] | None" = None) -> None:
         """Writes `.csv` or, by any other suffix, Parquet, whole or not at all.
 
         A CSV keeps six decimals and no embedding.
+
+        Args:
+            path: The file.
+            origin: What made them, kept in Parquet for `read_origin`: `bundle`, `views`, `trainings`.
 
         Raises:
             LociscopeError: The place cannot be written.
@@ -81,15 +86,24 @@ class Predictions:
         if path.suffix == ".csv":
             self._write_csv(path)
         else:
-            self._write_parquet(path)
+            self._write_parquet(path, origin or {})
 
-    def write_submission(self, path: AnyPath) -> None:
-        """Writes the competition's `Id,Predicted`; a blank is filled with the likeliest place."""
+    def write_submission(self, path: AnyPath, sample: "Mapping[str, str] | None" = None) -> None:
+        """Write the competition's `Id,Predicted`; a blank is filled with the likeliest location.
+
+        Args:
+            path: The CSV.
+            sample: The rows in their order, and what those without prediction are filled with, as
+                `lociscope.submission.read_sample` returns them; None writes the predictions as they are.
+        """
+        said = {
+            name: format_target(numbers or (int(row.argmax()),))
+            for name, numbers, row in zip(self.ids, self.predicted, self.probability, strict=True)
+        }
+        rows = said if sample is None else {name: said.get(name, filler) for name, filler in sample.items()}
         with replacing(Path(path)) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["Id", "Predicted"])
-            for name, numbers, row in zip(self.ids, self.predicted, self.probability, strict=True):
-                writer.writerow([name, format_target(numbers or (int(row.argmax()),))])
+            writer.writerows([("Id", "Predicted"), *rows.items()])
 
     @classmethod
     def read_submission(cls, path: "Path") -> Self:
@@ -144,7 +158,7 @@ class Predictions:
                     ]
                 )
 
-    def _write_parquet(self, path: "Path") -> None:
+    def _write_parquet(self, path: "Path", origin: "Mapping[str, Any]") -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -158,7 +172,8 @@ class Predictions:
         }
         if self.embedding is not None:
             columns["embedding"] = pa.array(list(self.embedding), floats)
-        table = pa.table(columns).replace_schema_metadata({"kind": "predictions", "schema": str(SCHEMA)})
+        metadata = {"kind": "predictions", "schema": str(SCHEMA), "origin": json.dumps(dict(origin))}
+        table = pa.table(columns).replace_schema_metadata(metadata)
         with replacing(path) as part:
             pq.write_table(table, part)
 
@@ -221,6 +236,19 @@ class Predictions:
             [row.get("status") or "ok" for row in rows],
             [tuple((row.get("warnings") or "").split("; ")) if row.get("warnings") else () for row in rows],
         )
+
+
+def read_origin(path: AnyPath) -> dict[str, Any]:
+    """Read what made Predictions, as `Predictions.write` was told; empty for a CSV or where nothing is said."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+        found = json.loads(metadata.get(b"origin", b"{}"))
+    except (pa.ArrowException, OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _need_columns(path: "Path", found: "Sequence[str]", needed: "Sequence[str]") -> None:

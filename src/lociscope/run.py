@@ -124,7 +124,7 @@ class Run:
 
     def recipe(self) -> Recipe:
         """The recipe as resolved."""
-        return Recipe.read(str(self.recipe_file))
+        return Recipe.stored(self.recipe_file)
 
     def environment(self) -> Environment:
         """What the result depends on besides the recipe.

@@ -45,6 +45,7 @@ class Outcome:
         failures: Fields that could not be read.
         unlogged: Fields that were predicted and could not be written to the log.
         trouble: Why the last of them could not.
+        ids: The fields in the file.
     """
 
     rows: int = 0
@@ -52,6 +53,7 @@ class Outcome:
     failures: list[Failure] = field(default_factory=list)
     unlogged: int = 0
     trouble: str = ""
+    ids: list[str] = field(default_factory=list)
 
 
 def predict_to_file(
@@ -113,9 +115,10 @@ def predict_to_file(
         earlier = [job.earlier()] if held else []
         table = merged(earlier, parts, stale, [source.id for source in sources])
         job.finish(table, held | prints)
-        outcome.rows = len(table)
+        outcome.ids = table.ids
     else:
-        outcome.rows = len(held)
+        outcome.ids = list(held)
+    outcome.rows = len(outcome.ids)
     outcome.unlogged, outcome.trouble = keeper.unlogged, keeper.trouble
     job.close(outcome.failures)
     return outcome
