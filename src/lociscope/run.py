@@ -244,3 +244,27 @@ class Folds(BaseModel):
     def runs(self, folder: "Path") -> list[Run]:
         """The Runs `fold0`, …, begun or not."""
         return [Run(folder / f"fold{number}") for number in range(self.k)]
+
+
+def open_trained(folder: "AnyPath") -> tuple[Run, list[Run]]:
+    """Open what a finished training left, of one network or of folds.
+
+    Args:
+        folder: A Run, or the folder of `lociscope train --folds`.
+
+    Returns:
+        The Run that holds the predictions and their truth, and the Runs of the networks: the same one, or the folds.
+
+    Raises:
+        LociscopeError: The folder is neither, or a training was cut off.
+    """
+    run = Run(Path(folder))
+    folds = Folds.read(run.folder)
+    if folds is None:
+        return Run.open(folder), [run]
+    runs = folds.runs(run.folder)
+    left = next((each.folder for each in runs if not each.done), None)
+    if left is not None or not run.predictions_file.is_file():
+        what = f"'{left}' is not finished" if left else f"The {folds.k} folds of '{folder}' are not joined"
+        raise LociscopeError(f"{what}. Give `lociscope train … --folds {folds.k} -o {folder}` again.")
+    return run, runs

@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lociscope.card import training_hashes
 from lociscope.catalog import Catalog
 from lociscope.cli.train import alone_in, read_failures
 from lociscope.errors import LociscopeError
+from lociscope.predict.predictor import open_bundle
 from lociscope.run import Run
 
 Command = Callable[..., tuple[int, str, str]]
@@ -269,6 +271,35 @@ def test_folds_are_trained_joined_and_gone_on_with(
     again = lociscope(*words)
     assert (again[0], again[1]) == (code, out)
     assert "'out' is finished already\n" in again[2]
+
+    assert lociscope("evaluate", "out", "-o", "report")[0] == 0
+    assert "each predicted by the one of 3 networks" in (tmp_path / "report" / "report.html").read_text()
+    metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert "of 3 networks that was trained without its fold" in json.dumps(metrics)
+    code, made, err = lociscope("export", "out", "-o", "places", "--reference", 0)
+    assert (code, err) == (0, "")
+    assert made.startswith("places (ONNX differs from Keras by ")
+    predictor = open_bundle(tmp_path / "places")
+    assert set(predictor.engine.outputs) == {"probabilities", "embedding", "evidence"}
+    each = []
+    for run in runs:
+        assert lociscope("export", run.folder, "-o", "one", "--reference", 0)[0] == 0
+        each.append(
+            open_bundle(tmp_path / "one").predict(pixels := np.arange(4096, dtype=np.uint16).reshape(32, 32, 4))
+        )
+        shutil.rmtree(tmp_path / "one")
+    odds = np.mean([np.log(p.probability / (1 - p.probability)) for p in each], axis=0)
+    np.testing.assert_allclose(predictor.predict(pixels).probability, 1 / (1 + np.exp(-odds)), atol=1e-5)
+    card = predictor.bundle.card
+    assert card.provenance["recipe"]["network"]["name"] == "lenet5"
+    assert len(set(training_hashes(card.provenance))) == 3
+    (runs[1].folder / "DONE").rename(tmp_path / "away")
+    for command in ("evaluate", "export"):
+        code, _, err = lociscope(command, "out", "-o", "x")
+        assert (code, err) == (
+            1, "lociscope: 'out/fold1' is not finished. Give `lociscope train … --folds 3 -o out` again.\n",
+        )  # fmt: skip
+    (tmp_path / "away").rename(runs[1].folder / "DONE")
     words[words.index("3")] = "4"
     assert lociscope(*words)[2].endswith("'out' holds 3 folds. Name another folder with -o.\n")
 

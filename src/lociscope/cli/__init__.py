@@ -18,6 +18,7 @@ from lociscope.cli import (
     models,
     monitor,
     predict,
+    recipes,
     serve,
     simulate,
     split,
@@ -43,6 +44,7 @@ app.add_typer(simulate.app, name="simulate")
 app.add_typer(importing.app, name="import")
 app.add_typer(ensemble.app, name="ensemble")
 app.command("split")(split.split)
+app.add_typer(recipes.app, name="recipes")
 app.command("train")(train.train)
 app.command("tune")(tune.tune)
 app.command("compare")(compare.compare)
