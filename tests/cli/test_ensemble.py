@@ -148,6 +148,8 @@ def test_members_are_known_by_bundle_views_and_training_wherever_their_files_lie
         swapped[one], swapped[other] = right[other], right[one]
         with pytest.raises(LociscopeError, match=rf"is member {other + 1} of|is member {one + 1} of"):
             ensemble("apply", "DIR", *swapped, "-o", "swapped.csv")
+    table(rng.random((N, 28))).write("new-fold-8.parquet", {"bundle": "3" * 64, "views": 8, "trainings": ["t3"]})
+    ensemble("apply", "DIR", *right[:2], "new-fold-8.parquet", right[3], "-o", "out.csv")
     table(rng.random((N, 28))).write("retrained.parquet", {"trainings": ["t9"]})
     with pytest.raises(LociscopeError, match=r"Member 3, 'retrained\.parquet', was predicted by another training"):
         ensemble("apply", "DIR", *right[:2], "retrained.parquet", right[3], "-o", "out.csv")

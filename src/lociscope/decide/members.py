@@ -16,6 +16,9 @@ from lociscope.run import Folds, Run
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+DIFFERENT, UNKNOWN, SAME_NETWORK, SAME = range(-1, 3)
+"""How well two members match."""
+
 
 class Member(BaseModel):
     """What is known of the network that made Predictions."""
@@ -23,7 +26,7 @@ class Member(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bundle: str | None = Field(None, description="sha256 of the bundle.")
-    views: int = Field(1, description="Test-time augmentation: 1 or 8.")
+    views: int | None = Field(None, description="Test-time augmentation: 1 or 8, where known.")
     trainings: tuple[str, ...] = Field((), description="Hash of each training that made it, one a fold.")
     contents: str | None = Field(None, description="sha256 of ids and probabilities.")
 
@@ -40,7 +43,7 @@ class Member(BaseModel):
         try:
             return cls(
                 bundle=said.get("bundle"),
-                views=said.get("views", 1),
+                views=said.get("views"),
                 trainings=tuple(trainings),
                 contents=_contents_hash(predictions),
             )
@@ -52,15 +55,19 @@ class Member(BaseModel):
         """What errors call it."""
         return f"bundle {self.bundle[:12]}…" if self.bundle else "another training"
 
-    def same_as(self, other: "Member") -> bool | None:
-        """Return whether the same network made both, or None where they do not say enough."""
+    def match(self, other: "Member") -> int:
+        """Return how well another fits: `SAME`, `SAME_NETWORK` with other views, `UNKNOWN` or `DIFFERENT`."""
         if self.contents and self.contents == other.contents:
-            return True
+            return SAME
         if self.trainings and other.trainings:
-            return bool({*self.trainings} & {*other.trainings}) and self.views == other.views
-        if self.bundle and other.bundle:
-            return (self.bundle, self.views) == (other.bundle, other.views)
-        return None
+            found = bool({*self.trainings} & {*other.trainings})
+        elif self.bundle and other.bundle:
+            found = self.bundle == other.bundle
+        else:
+            return UNKNOWN
+        if not found:
+            return DIFFERENT
+        return SAME if self.views is not None and self.views == other.views else SAME_NETWORK
 
 
 def check_members(
@@ -90,20 +97,20 @@ def check_members(
     unknown = []
     for number, (path, found) in enumerate(zip(paths, given, strict=True)):
         position = number // folds
-        same = [member.same_as(found) for member in fitted]
-        if same[position]:
-            continue
-        if True in same:
+        matches = [member.match(found) for member in fitted]
+        mine, best = matches[position], max(matches)
+        if best > max(mine, UNKNOWN):
             raise LociscopeError(
-                f"'{path}' was passed as member {position + 1}, and is member {same.index(True) + 1} of '{folder}'. "
+                f"'{path}' was passed as member {position + 1}, and is member {matches.index(best) + 1} of '{folder}'. "
                 "Pass the Predictions of the same networks in the same order."
             )
-        if same[position] is False:
+        if mine == DIFFERENT:
             raise LociscopeError(
                 f"Member {position + 1}, '{path}', was predicted by {found.name}, and '{folder}' was fitted on "
                 f"{fitted[position].name} there. Pass the Predictions of the same networks in the same order."
             )
-        unknown.append(path)
+        if mine == UNKNOWN:
+            unknown.append(path)
     return unknown
 
 
