@@ -106,7 +106,7 @@ class Predictions:
             writer.writerows([("Id", "Predicted"), *rows.items()])
 
     @classmethod
-    def read_submission(cls, path: "Path") -> Self:
+    def read_submission(cls, path: AnyPath) -> Self:
         """Reads what `write_submission` wrote: the places, and no probabilities (all are 0)."""
         from lociscope.catalog import read_labels
 

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,7 +130,7 @@ def test_members_that_do_not_say_what_predicted_them_are_named(
 
 def test_members_are_known_by_bundle_views_and_training_wherever_their_files_lie(files: Path) -> None:
     rng = np.random.default_rng(2)
-    origins = {
+    origins: dict[str, dict[str, Any]] = {
         "plain": {"bundle": "1" * 64, "views": 1, "trainings": ["t1"]},
         "turned": {"bundle": "1" * 64, "views": 8, "trainings": ["t1"]},
         "folds": {"trainings": ["t2", "t3"]},

@@ -4,7 +4,7 @@ import multiprocessing
 import pickle
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -66,7 +66,8 @@ def test_paths_in_every_form_give_what_the_fields_give(predictor: Predictor, fol
     expected = predictor.predict([read_field(source) for source in found])
     planes = [folder / f"{name}_{colour}.png" for name in ("a1", "b2", "c3") for colour in ("red", "green", "blue")]
     yellow = [str(folder / f"{name}_yellow.png") for name in ("a1", "b2", "c3")]
-    for given in (str(folder), folder, [str(folder)], (folder,), found, iter(found), [*planes, *yellow]):
+    several: list[Any] = [str(folder), folder, [str(folder)], (folder,), found, iter(found), [*planes, *yellow]]
+    for given in several:
         made = predictor.predict(given)
         assert made.ids == ["a1", "b2", "c3"]
         np.testing.assert_array_equal(made.probability, expected.probability)
@@ -233,7 +234,7 @@ def test_a_predictor_goes_to_another_process(predictor: Predictor) -> None:
 
 
 @pytest.fixture
-def pandas(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def pandas(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Pandas, or where it is not installed the columns that it would get."""
     try:
         import pandas as pd
