@@ -100,10 +100,10 @@ class Predictor:
         self.views = views
         self.threads = threads
         self.engine = Engine(bundle, threads)
+        self._folder = None if bundle.folder == DEFAULT_BUNDLE else bundle.folder.absolute()
 
     def __reduce__(self) -> "tuple[Callable[..., Predictor], tuple[Path | None, str, int, int]]":
-        folder = None if self.bundle.folder == DEFAULT_BUNDLE else self.bundle.folder.absolute()
-        return _reopen, (folder, self.bundle.sha256, self.threads, self.views)
+        return _reopen, (self._folder, self.bundle.sha256, self.threads, self.views)
 
     def predict(
         self,
