@@ -31,6 +31,7 @@ from lociscope.microscope import mosaic
 from lociscope.microscope.acquire import check_plan, run_plan
 from lociscope.microscope.describe import estimate
 from lociscope.microscope.engine import StrictEngine
+from lociscope.microscope.focus import Focus
 from lociscope.microscope.plan import Limits, Plan
 from lociscope.microscope.scope import open_scope
 from lociscope.microscope.specimen import SimulatedPlate
@@ -87,7 +88,7 @@ def without(plan: Plan, out: Path) -> float:
             write_ome_tiff(out / f"{name}.ome.tif", Field(name, pixels, 1.0))
 
     with open_scope(plan, scale) as scope:
-        scope.core.mda.set_engine(StrictEngine(scope.core, limits))
+        scope.core.mda.set_engine(StrictEngine(scope.core, limits, Focus(scope.core, plan)))
         scope.core.mda.events.frameReady.connect(frame)
         writer = threading.Thread(target=keep)
         writer.start()

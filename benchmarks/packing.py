@@ -39,7 +39,7 @@ from lociscope.data.pack import pack
 from lociscope.data.pipeline import steps_per_epoch, training_batches
 from lociscope.recipe import Recipe
 folder, rows = Path(sys.argv[1]), int(sys.argv[2])
-spec = InputSpec(height=128, width=128, low=0.5, high=99.9, floor=0.04)
+spec = InputSpec(height=128, width=128, low=0.5, high=99.9)
 store = pack(folder, {"rows": rows}, rows, lambda start: [], spec)
 recipe = Recipe()
 for x, y in training_batches(store, recipe, 0).take(steps_per_epoch(store, recipe)):
@@ -50,7 +50,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 def spec_of(size: int) -> InputSpec:
     """What a network of that input size wants."""
-    return InputSpec(height=size, width=size, low=0.5, high=99.9, floor=0.04)
+    return InputSpec(height=size, width=size, low=0.5, high=99.9)
 
 
 def packing(catalog: Catalog, folder: Path) -> dict[str, float]:

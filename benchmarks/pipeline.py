@@ -142,7 +142,7 @@ def reading(folder: Path, fields: int, rounds: int) -> dict[str, dict[str, float
     atlas = write_atlas(folder / "atlas", fields=fields, size=512, seed=4)
     found_there, _ = import_kaggle(atlas, folder)
     catalog = found_there.with_column("pixel_size", [None] * fields)  # as the competition's; the PyDataset heeds none
-    made, spec = recipe(256), InputSpec(height=256, width=256, low=0.5, high=99.9, floor=0.04)
+    made, spec = recipe(256), InputSpec(height=256, width=256, low=0.5, high=99.9)
     store = pack(folder / "packed", {}, fields, partial(prepared, catalog, spec), spec)
     files = open_files(catalog, spec, [], workers=WORKERS)
     assert isinstance(files.x, Files)  # noqa: S101
@@ -208,7 +208,7 @@ def cost(size: int, chosen: dict[str, object], rounds: int) -> float:
 
 def epochs(folder: Path, fields: int, rounds: int, downsample: int) -> dict[str, dict[str, float]]:
     """Epochs of LeNet-5 on streams, divided by one on a batch that is already there."""
-    spec = InputSpec(height=128, width=128, low=0.5, high=99.9, floor=0.04)
+    spec = InputSpec(height=128, width=128, low=0.5, high=99.9)
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (128, 128, 4), np.uint8)
     drawn = (Prepared(str(row), str(row), np.roll(noise, row, 0), (row % 28,)) for row in range(fields))

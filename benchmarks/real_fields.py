@@ -40,7 +40,7 @@ from lociscope.decide.metrics import ClassMetric, RowMetric, lrap, macro_auc, ra
 from lociscope.decide.prior import HPA_2018
 from lociscope.errors import LociscopeError
 from lociscope.images.features import field_features
-from lociscope.images.scale import prepare
+from lociscope.images.preprocess import prepare
 from lociscope.labels import LABELS, N_LABELS, to_multi_hot
 from lociscope.models.features import NAME, FeatureModel
 from lociscope.run import Run

@@ -22,7 +22,7 @@ import numpy as np
 
 from lociscope.channels import CHANNELS
 from lociscope.errors import LociscopeError
-from lociscope.images.scale import prepare
+from lociscope.images.preprocess import prepare
 from lociscope.labels import LABELS
 from lociscope.models import load_network
 from lociscope.models.anatomy import LayerFacts, anatomy

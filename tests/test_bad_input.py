@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import re
+import shutil
 import struct
 import unicodedata
 import zipfile
@@ -21,17 +22,17 @@ from lociscope.card import InputSpec
 from lociscope.catalog import Catalog, Entry
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
-from lociscope.images.extent import tiles_of
+from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
 from lociscope.images.naming import Rules, parse_channels
-from lociscope.images.quality import warnings_of
+from lociscope.images.quality import find_warnings, measure_input
 from lociscope.images.read import read_field
 from lociscope.images.sources import find_fields
 from lociscope.images.write import write_ome_tiff, write_ome_zarr, write_planes
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "bad-input.md"
 STAINS = ["Tubulin", "GFP", "DAPI", "ER"]
-SPEC = InputSpec(height=32, width=32, low=0.5, high=99.9, floor=0.04)
+SPEC = InputSpec(height=32, width=32, low=0.5, high=99.9)
 Maker = Callable[[Path], object]
 """Fills a folder; where it gives a list, those are the sources, and else the folder is."""
 
@@ -141,6 +142,88 @@ def zarr_without(*parts: str) -> Maker:
     return make
 
 
+def sharded(
+    *parts: str, data: Callable[[bytes], bytes] | None = None, unit: str = "micrometer", um: float = 0.32
+) -> Maker:
+    """An OME-Zarr of one shard a channel, each of four chunks, of which a file is gone or changed."""
+
+    def make(folder: Path) -> None:
+        pytest.importorskip("zarr")
+        from fixtures.zarrs import write
+
+        path = write(folder / "a.zarr", "0.5", C, shards=(1, 32, 32), chunks=(1, 16, 16), um=um, unit=unit).joinpath(
+            *parts
+        )
+        if data:
+            path.write_bytes(data(path.read_bytes()))
+        elif parts:
+            path.unlink()
+
+    return make
+
+
+def half_written(folder: Path) -> None:
+    sharded()(folder)
+    shutil.rmtree(folder / "a.zarr" / "0" / "c" / "1")
+    import zarr
+
+    zarr.open_array(str(folder / "a.zarr" / "0"), mode="r+")[1, :16] = C[1, :16]
+
+
+def zipped_and_cut(folder: Path) -> None:
+    pytest.importorskip("zarr")
+    from fixtures.zarrs import write, zipped
+
+    path = zipped(write(folder / "w"), folder / "a.zarr.zip")
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def without_a_part(kind: str, part: str) -> Maker:
+    def make(folder: Path) -> None:
+        pytest.importorskip("zarr")
+        from fixtures.zarrs import plate, series
+
+        made = (
+            plate(folder / "P.zarr", "0.5", ("A/1", "A/2"))
+            if kind == "plate"
+            else series(folder / "a.zarr", named=True)
+        )
+        shutil.rmtree(made / part)
+
+    return make
+
+
+def companion_without(name: str) -> Maker:
+    def make(folder: Path) -> None:
+        from fixtures.file_sets import split
+
+        split(folder, index="a.companion.ome")
+        (folder / name).unlink()
+
+    return make
+
+
+def ndtiff_without_frames(folder: Path) -> None:
+    from fixtures.file_sets import frames, write_ndtiff
+
+    write_ndtiff(folder / "run_1", frames(0))
+    for path in (folder / "run_1").iterdir():
+        path.rename(folder / path.name)
+    (folder / "run_NDTiffStack.tif").unlink()
+
+
+def imagej(photometric: str, unit: str, per_unit: float) -> Maker:
+    def make(folder: Path) -> None:
+        about = f"ImageJ=1.54f\nunit={unit}\nmin=0.0\nmax=255.0\n"
+        for number, channel in enumerate(CHANNEL_NAMES):
+            tifffile.imwrite(
+                folder / f"a_{channel}.tif", C[number], photometric=photometric, metadata=None, description=about,
+                resolution=(per_unit, per_unit), resolutionunit=1,
+            )  # fmt: skip
+
+    return make
+
+
 def renamed(old: str, new: str) -> Maker:
     def make(folder: Path) -> None:
         good(folder)
@@ -164,6 +247,32 @@ def linked(folder: Path) -> None:
 
 def sub_folder(folder: Path) -> None:
     good(folder / "fields")
+
+
+def in_folders(name: str) -> Maker:
+    """The files of a field in folders below."""
+
+    def make(folder: Path) -> None:
+        for channel, path in good(folder).items():
+            target = folder / f"{name.format(channel=channel)}.png"
+            target.parent.mkdir(exist_ok=True)
+            path.rename(target)
+
+    return make
+
+
+def several_fields(folder: Path) -> None:
+    for name in ("a", "b"):
+        good(folder / "one", name)
+        good(folder / "two", name)
+
+
+def named_as(*names: str) -> Maker:
+    def make(folder: Path) -> None:
+        for name in names:
+            (folder / name).write_bytes(TIFF)
+
+    return make
 
 
 def two_places(folder: Path) -> list[Path]:
@@ -229,6 +338,10 @@ GREEN = Image.merge("RGB", [Image.new("L", GREY.size), GREY, Image.new("L", GREY
 LUT = GREY.copy()
 LUT.putpalette([value for level in range(256) for value in (0, level, 0)])
 
+RGBA = Image.fromarray(pixels())
+W = "P_A01_s1_w{0}1F3FDE5E-0A1B-4C2D-8E9F-0123456789AB.TIF"
+NUMBERS = Rules(parse_channels("red=0,green=1,blue=2,yellow=3"))
+
 MAKERS: dict[str, Maker | tuple[Maker, Rules]] = {
     "an empty folder": lambda _: None,
     "a path that does not exist": lambda folder: [folder / "none"],
@@ -236,6 +349,39 @@ MAKERS: dict[str, Maker | tuple[Maker, Rules]] = {
     "only files of other kinds": lambda folder: (folder / "notes.txt").write_text("x"),
     "files of other kinds beside fields": lambda folder: (good(folder), (folder / ".DS_Store").write_text("x")),
     "a picture that names no channel": lambda folder: [placed(folder / "a.png", PNG)],
+    "a composite of HPA's site beside the channels": copied("a_blue_red_green.png"),
+    "a composite of HPA's site alone": lambda folder: placed(folder / "a_blue_red_green.jpg", JPEG),
+    "a composite that draws four channels": lambda folder: placed(folder / "a_blue_red_green_yellow.jpg", JPEG),
+    "a folder for each channel": in_folders("{channel}/a"),
+    "one of the folders for a channel": lambda folder: in_folders("{channel}/a_{channel}")(folder) or [folder / "red"],
+    "a folder for each field": in_folders("a/{channel}"),
+    "folders of several fields": several_fields,
+    "a microscope's names without a preset": named_as(*map(W.format, "1234")),
+    "channels that have numbers, at a preset": (
+        named_as(*map(W.format, "1234")), Rules(preset="metaxpress")
+    ),
+    "a file for each slice": (
+        named_as(*(f"a_z{z}_{name}.tif" for z in "12" for name in CHANNEL_NAMES)),
+        Rules(pattern="{id}_z{z}_{channel}"),
+    ),
+    "a Zeiss file": lambda folder: [placed(folder / "a.czi", b"ZISRAWFILE")],
+    "a folder of Nikon files": lambda folder: placed(folder / "a.nd2", b"x"),
+    "a spreadsheet": lambda folder: [placed(folder / "a.xlsx", b"PK")],
+    "a URL": lambda _: [Path("https://example.org/a.tif")],
+    "a table of paths without a column": lambda folder: [placed(folder / "t.csv", b"id,red,green,blue\na,r,g,b\n")],
+    "a table of paths whose pixel size is no number": lambda folder: [
+        placed(folder / "t.csv", b"id,red,green,blue,yellow,pixel_size\na,r,g,b,y,x\n")
+    ],
+    "a table of URLs": lambda folder: [
+        placed(folder / "t.csv", b"id,red,green,blue,yellow\na,s3://bucket/a_red.png,g,b,y\n")
+    ],
+    "four stains in one RGBA PNG": lambda folder: placed(folder / "a.png", encoded("PNG", RGBA)),
+    "four stains in one RGBA PNG, and their numbers": (
+        lambda folder: placed(folder / "a.png", encoded("PNG", RGBA)), NUMBERS
+    ),
+    "four stains in one TIFF of RGB and an extra sample": (
+        lambda folder: placed(folder / "a.tif", encoded("TIFF", RGBA)), Rules()
+    ),
     "one channel missing": lambda folder: good(folder)["red"].unlink(),
     "yellow missing": lambda folder: good(folder)["yellow"].unlink(),
     "yellow missing, and allowed": (lambda folder: good(folder)["yellow"].unlink(), Rules(allow_missing=("yellow",))),
@@ -245,6 +391,7 @@ MAKERS: dict[str, Maker | tuple[Maker, Rules]] = {
     "a PNG of 0 bytes": replaced("green", b""),
     "a TIFF of 0 bytes": replaced("green", b"", ".tif"),
     "a PNG cut short": replaced("green", PNG[: len(PNG) // 2]),
+    "a PNG whose second half is zeros": replaced("green", PNG[: len(PNG) // 2] + bytes(len(PNG) - len(PNG) // 2)),
     "a JPEG cut short": replaced("green", JPEG[:300], ".jpg"),
     "a TIFF cut short": replaced("green", TIFF[:300], ".tif"),
     "a PNG that is text": replaced("green", b"Id,Target\n"),
@@ -303,6 +450,22 @@ MAKERS: dict[str, Maker | tuple[Maker, Rules]] = {
     "a zip bomb": packed(*planes_of()[1:], ("a_red.png", bytes((513 << 20) + 1))),
     "an OME-Zarr without metadata": zarr_without("zarr.json"),
     "an OME-Zarr with a missing chunk": zarr_without("0", "c", "2", "0", "0"),
+    "an OME-Zarr with a missing shard": sharded("0", "c", "2", "0", "0"),
+    "an OME-Zarr with a shard of 0 bytes": sharded("0", "c", "2", "0", "0", data=lambda _: b""),
+    "an OME-Zarr with a half-written shard": half_written,
+    "an OME-Zarr with a shard cut short": sharded("0", "c", "2", "0", "0", data=lambda whole: whole[:-9]),
+    "an OME-Zarr whose array has damaged metadata": sharded("0", "zarr.json", data=lambda whole: whole[:99]),
+    "an OME-Zarr whose scale has no unit": sharded(unit=""),
+    "an OME-Zarr whose scale cannot be µm": sharded(unit="", um=65.0),
+    "a zipped OME-Zarr cut short": zipped_and_cut,
+    "a plate of which a well is absent": without_a_part("plate", "A/2"),
+    "a series of which an image is absent": without_a_part("series", "1"),
+    "a TIFF without its companion file": companion_without("a.companion.ome"),
+    "a companion file without one of its TIFFs": companion_without("c3.tif"),
+    "an NDTiff without its frames": ndtiff_without_frames,
+    "signed integers, some of them negative": whole((pixels(np.float32) - 60).astype(np.int16), 164 / 32),
+    "an ImageJ TIFF with an inverted lookup table": imagej("miniswhite", "micron", 32 / 164),
+    "an ImageJ TIFF with a printer's resolution in inches": imagej("minisblack", "inch", 300),
     "a Catalog whose files are gone": from_catalog(red="b.png", green="b.png", blue="c.png", yellow="d.png"),
     "a Catalog without a channel": from_catalog(**HALF),
     "a link that leads to itself": linked,
@@ -325,8 +488,9 @@ def happens(sources: list[Path], rules: Rules) -> str:
     for source in found:
         try:
             field = read_field(source)
-            notes = (*tiles_of(field, SPEC)[1], *warnings_of(field.pixels, field.missing))
-            said += ["read", *notes]
+            tiles, notes, whole = make_tiles(field, SPEC)
+            noticed = find_warnings(whole, measure_input(tiles[0]), SPEC.height, field.missing)
+            said += ["read", *field.notes, *notes, *noticed]
         except LociscopeError as error:
             said.append(str(error))
     return "\n".join(said)

@@ -44,7 +44,7 @@ def model() -> bytes:
 
 
 def card(**values: Any) -> Card:
-    spec = InputSpec(height=SIZE, width=SIZE, low=0.5, high=99.9, floor=0.04)
+    spec = InputSpec(height=SIZE, width=SIZE, low=0.5, high=99.9)
     decision = Decision(policy="constant", thresholds=(0.5,) * 28)
     told = {"name": "test", "version": "1", "created": "2026-01-01", "licence": "CC0", "limits": "a test", **values}
     return Card(input=spec, decide=decision, **told)
@@ -264,7 +264,7 @@ def test_cards_that_are_no_json(folder: Path, data: bytes) -> None:
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 def test_numbers_in_a_card_are_finite(value: float) -> None:
     told = card()
-    spec = InputSpec(height=8, width=8, low=0, high=100, floor=0, field_um=value)
+    spec = InputSpec(height=8, width=8, low=0, high=100, field_um=value)
     score = Score(value=value, low=0, high=1, n=1, what="x")
     for wrong in (msgspec.structs.replace(told, input=spec), msgspec.structs.replace(told, metrics={"lrap": score})):
         with pytest.raises(LociscopeError, match="is damaged"):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lociscope.catalog import COLUMNS, Catalog, Entry, read_labels
+from lociscope.catalog import COLUMNS, Catalog, Entry, is_catalog, read_labels
 from lociscope.errors import LociscopeError
 
 TEXT = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -88,13 +88,95 @@ def test_columns_that_are_absent_are_empty_and_further_ones_stay(tmp_path: Path)
         ({"target": [[-1]]}, "holds the label -1"),
         ({"target": [[None]]}, "holds the label None"),
         ({"target": ["16 0"]}, "column 'target' holds string, expected list"),
-        ({"fold": ["one"]}, "column 'fold' holds string, expected int64"),
+        ({"fold": ["one"]}, "column 'fold' holds 'one', expected int64"),
         ({"schema": "2"}, "newer than 1, the newest this lociscope reads. Update lociscope."),
     ],
 )
 def test_tables_that_are_no_catalog(tmp_path: Path, columns: dict[str, Any], said: str) -> None:
     with pytest.raises(LociscopeError, match=said):
         Catalog.read(write(tmp_path / "c.parquet", **columns))
+
+
+# === Tables of paths that others wrote ===
+
+PATHS = {name: [f"{name}/a.png", f"{name}/b.png"] for name in ("red", "green", "blue", "yellow")}
+
+
+def table_of(path: Path, **columns: Any) -> Path:
+    table = pa.table({"id": ["a", "b"], **PATHS, **columns})
+    if path.suffix == ".parquet":
+        pq.write_table(table, path)
+        return path
+    rows = [table.column_names, *zip(*table.to_pydict().values(), strict=True)]
+    path.write_text("\n".join(",".join("" if value is None else str(value) for value in row) for row in rows) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_a_table_of_paths_is_a_catalog(tmp_path: Path, name: str) -> None:
+    columns = {
+        "Pixel_Size": [0.08, None],
+        "Target": ["16 0", None],
+        "PLATE": ["P1", None],
+        "plane": [2, None],
+        "dose": [1, 2],
+    }
+    catalog = Catalog.read(table_of(tmp_path / name, **columns))
+    one, other = catalog
+    assert (one.id, one.red, one.yellow) == ("a", "red/a.png", "yellow/a.png")
+    assert (one.pixel_size, one.target, one.plate, one.plane) == (0.08, (0, 16), "P1", 2)
+    assert (other.pixel_size, other.target, other.plate, other.plane) == (None, None, None, None)
+    assert [str(value) for value in catalog.table["dose"].to_pylist()] == ["1", "2"]
+    assert catalog.folder == tmp_path
+    catalog.write(tmp_path / "made.parquet")
+    assert list(Catalog.read(tmp_path / "made.parquet")) == [one, other]
+
+
+def test_numbers_and_blanks_as_others_write_them(tmp_path: Path) -> None:
+    nan = float("nan")
+    path = table_of(tmp_path / "t.parquet", pixel_size=[nan, 0.1], fold=[nan, 1.0], well=["", "A1"], site=[7, 8])
+    one, other = Catalog.read(path)
+    assert (one.pixel_size, one.fold, one.well, one.site) == (None, None, None, "7")
+    assert (other.pixel_size, other.fold, other.well, other.site) == (0.1, 1, "A1", "8")
+    (tmp_path / "t.csv").write_text("ID;RED;Green;blue;yellow;pixel_size\n007;r.png;g.png;b.png; ;0,08\n")
+    (entry,) = Catalog.read(tmp_path / "t.csv")
+    assert (entry.id, entry.yellow, entry.pixel_size) == ("007", None, 0.08)
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"pixel_size": ["x", "0.1"]}, "column 'pixel_size' holds 'x', expected double. Correct that column"),
+        ({"pixel_size": ["0", "0.1"]}, "holds the pixel_size 0.0; expected µm above 0"),
+        ({"pixel_size": ["-1", "0.1"]}, "holds the pixel_size -1.0"),
+        ({"target": ["28", "0"]}, "row 1: Label '28' is no class number"),
+        ({"fold": ["1.5", "0"]}, "column 'fold' holds '1.5', expected int64"),
+        ({"ID": ["a", "b"]}, "has two columns called 'id'"),
+    ],
+)
+def test_tables_of_paths_that_are_wrong(tmp_path: Path, columns: dict[str, Any], said: str) -> None:
+    with pytest.raises(LociscopeError, match=said):
+        Catalog.read(table_of(tmp_path / "t.csv", **columns))
+
+
+def test_a_column_that_a_table_of_paths_lacks(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,red,green,blue,DAPI\na,r.png,g.png,b.png,d.png\n")
+    with pytest.raises(
+        LociscopeError, match=r"has no column 'yellow' \(columns: id, red, green, blue, DAPI\). A table of"
+    ):
+        Catalog.read(tmp_path / "t.csv")
+    (entry,) = Catalog.read(tmp_path / "t.csv", may_lack=("yellow",))
+    assert (entry.blue, entry.yellow) == ("b.png", None)
+
+
+def test_tables_of_fields_and_label_tables(tmp_path: Path) -> None:
+    for text, is_one in (
+        ("id,red,green,blue,yellow\n", True), ("Id;Red;Green;Blue\n", True), ("Id,Target\n", False), ("", False),
+    ):  # fmt: skip
+        (tmp_path / "t.csv").write_text(text)
+        assert is_catalog(tmp_path / "t.csv") == is_one
+    assert is_catalog(tmp_path / "t.parquet")
+    assert not is_catalog(tmp_path / "none.csv")
 
 
 # === Label tables ===
@@ -124,7 +206,7 @@ def test_label_tables_of_every_make(
     [
         ("", "expected the columns Id,Target, found nothing"),
         ("Id;Target\na;0\n", "expected the columns Id,Target, found Id;Target"),
-        ("id,target\na,0\n", "found id,target. Write the header line 'Id,Target'"),
+        ("name,target\na,0\n", "found name,target. Write the header line 'Id,Target'"),
         ("Id,Predicted\na,0\n", "expected the columns Id,Target, found Id,Predicted"),
         ("Id,Target\na,28\n", "line 2: Label '28' is no class number"),
         ("Id,Target\na,0\nb,abc\n", "line 3: Label 'abc' is no class number"),

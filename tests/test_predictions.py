@@ -93,6 +93,29 @@ def test_join_and_take() -> None:
     assert Predictions.join([]).probability.shape == (0, 28)
 
 
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
+def test_locations_and_positions_stand_beside_the_numbers(tmp_path: Path, name: str) -> None:
+    table = made(3).located({"a0": {"plate": "P1", "well": "B02"}, "a2": {"well": "C03", "antibody": "7"}})
+    assert table.positions == [("P1", "B02", ""), ("", "", ""), ("", "C03", "")]
+    table.write(tmp_path / name)
+    read = Predictions.read(tmp_path / name)
+    assert read.positions == table.positions
+    assert same(read, table)
+    if name == "out.csv":
+        head, row, *_ = (tmp_path / name).read_text().splitlines()
+        assert head.split(",")[:4] == ["id", "locations", "predicted", "p00"]
+        assert head.split(",")[-4:] == ["status", "warnings", "plate", "well"]
+        assert row.startswith("a0,Nucleoplasm; Cytokinetic bridge,0 16,")
+        assert row.endswith(",ok,,P1,B02")
+    else:
+        written = pq.read_table(tmp_path / name)
+        assert written["locations"].to_pylist() == [["Nucleoplasm", "Cytokinetic bridge"]] * 3
+        assert written["well"].to_pylist() == ["B02", None, "C03"]
+        assert "site" not in written.column_names
+    assert Predictions.join([read.take([2]), made(1)]).positions == [("", "C03", ""), ("", "", "")]
+    assert made(2).located({}).positions is None
+
+
 def test_no_field_at_all_is_a_table_too(tmp_path: Path) -> None:
     for name in ("none.csv", "none.parquet"):
         made(0).write(tmp_path / name)
@@ -137,8 +160,8 @@ def test_id_and_probability_are_enough(tmp_path: Path, columns: dict[str, Any]) 
         ({"probability": [[float("nan")] * 28]}, "hold nan as the probability of class 0 of 'a'"),
         ({"probability": [[0.5] * 27 + [1.5]]}, "1.5 as the probability of class 27 of 'a'.* not logits"),
         ({"probability": [0.5]}, "column 'probability' holds double, expected list"),
-        ({"predicted": [[28]]}, "hold the place 28; expected class numbers 0–27"),
-        ({"predicted": [[None]]}, "hold the place None|expected list"),
+        ({"predicted": [[28]]}, "row 1 holds the location 28; expected class numbers 0–27"),
+        ({"predicted": [[None]]}, "holds the location None"),
         ({"embedding": [[1.0]], "id": ["a"]}, ""),
         (
             {"id": ["a", "b"], "probability": [[0.5] * 28] * 2, "embedding": [[1.0], [1.0, 2.0]]},
@@ -169,9 +192,9 @@ def test_a_csv_needs_only_id_and_probabilities(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("", "has no column 'id' \\(columns: \\)"),
-        (f"{HEADER};x\n".replace(",", ";"), "has no column 'id'"),
-        (f"{HEADER[:-4]}\n", "has no column 'p27'"),
-        ("Id,Predicted\na,0\n", "has no column 'id' \\(columns: Id, Predicted\\)"),
+        (f"{HEADER[:-4]}\n", "has no column 'p27' beside 'p00'"),
+        ("Id,Predicted\na,0\n", "has no column 'probability' of lists .*columns: id, predicted"),
+        ("Name,Predicted\na,0\n", "has no column 'id' \\(columns: Name, predicted\\)"),
         (f"{HEADER}\na,{HALVES}\na,{HALVES}\n", "names the id 'a' twice"),
         (f"{HEADER}\n,{HALVES}\n", "holds a row without an id"),
         (f"{HEADER}\na,0.5\n", "hold nan as the probability of class 1 of .a."),

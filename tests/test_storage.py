@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 
 from lociscope import storage
 from lociscope.errors import LociscopeError
-from lociscope.storage import cast_column, check_ids, check_schema, parse_model, read_table, replacing
+from lociscope.storage import cast_column, check_ids, check_schema, parse_model, read_parquet, replacing
 
 
 def names_in(folder: Path) -> list[str]:
@@ -201,7 +201,7 @@ def write_table(path: Path, **metadata: str) -> Path:
 
 def test_a_table_comes_back(tmp_path: Path) -> None:
     path = write_table(tmp_path / "a=1.parquet", kind="thing", schema="1")
-    assert read_table(path, "Thing", "thing", 1)["x"].to_pylist() == list(range(50))
+    assert read_parquet(path, "Thing", "thing", 1)["x"].to_pylist() == list(range(50))
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_a_table_comes_back(tmp_path: Path) -> None:
 )
 def test_tables_of_another_kind_or_schema(tmp_path: Path, metadata: dict[str, str], said: str) -> None:
     with pytest.raises(LociscopeError) as caught:
-        read_table(write_table(tmp_path / "t.parquet", **metadata), "Thing", "thing", 1)
+        read_parquet(write_table(tmp_path / "t.parquet", **metadata), "Thing", "thing", 1)
     assert said in str(caught.value)
 
 
@@ -230,7 +230,7 @@ def test_missing_empty_and_foreign_files(tmp_path: Path) -> None:
     ):
         path = tmp_path if name == "." else tmp_path / f"{name}.parquet"
         with pytest.raises(LociscopeError, match=said):
-            read_table(path, "Thing", "thing", 1)
+            read_parquet(path, "Thing", "thing", 1)
 
 
 @pytest.mark.parametrize("text", [b"a17", b"name"])
@@ -244,7 +244,7 @@ def test_bytes_that_are_no_text(tmp_path: Path, text: bytes) -> None:
     )  # fmt: skip
     path.write_bytes(path.read_bytes().replace(text, b"\xff" * len(text)))
     with pytest.raises(LociscopeError, match=r"is no Thing"):
-        read_table(path, "Thing", "thing", 1)
+        read_parquet(path, "Thing", "thing", 1)
 
 
 def test_a_table_cut_short_anywhere(tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_a_table_cut_short_anywhere(tmp_path: Path) -> None:
     for length in range(0, len(whole), 7):
         cut.write_bytes(whole[:length])
         with pytest.raises(LociscopeError, match=r"is no Thing|is damaged"):
-            read_table(cut, "Thing", "thing", 1)
+            read_parquet(cut, "Thing", "thing", 1)
 
 
 def test_a_table_with_damaged_pages(tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def test_a_table_with_damaged_pages(tmp_path: Path) -> None:
     damaged[4:60] = b"\xff" * 56
     path.write_bytes(damaged)
     with pytest.raises(LociscopeError, match="is damaged or cut short"):
-        read_table(path, "Thing", "thing", 1)
+        read_parquet(path, "Thing", "thing", 1)
 
 
 def test_columns_of_other_layouts_are_taken_and_others_refused() -> None:
@@ -335,3 +335,33 @@ def test_a_place_that_knows_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with storage.alone(tmp_path / "run", "no", needed=False):
         assert (tmp_path / "run").is_dir()
     assert not (tmp_path / "run").exists()
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    with storage.alone(tmp_path / "run", "no"):
+        with pytest.raises(LociscopeError, match="it is taken"), storage.alone(tmp_path / "run", "it is taken"):
+            pass
+        assert (tmp_path / "run" / storage.LOCK).exists()
+    with storage.alone(tmp_path / "run", "no"):
+        pass
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_lock_whose_file_its_holder_has_just_removed_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between our opening of the file and our locking it: the lock would be on a file that nobody else sees."""
+    take, tries = storage.lock, []
+
+    def late(file: Any, *, wait: bool) -> bool:
+        tries.append(1)
+        if len(tries) == 1:
+            (tmp_path / storage.LOCK).unlink()
+        return take(file, wait=wait)
+
+    monkeypatch.setattr(storage, "lock", late)
+    with storage.alone(tmp_path, "no"):
+        assert len(tries) == 2
+        monkeypatch.undo()
+        with pytest.raises(LociscopeError, match="taken"), storage.alone(tmp_path, "taken"):
+            pass

@@ -15,12 +15,18 @@ from lociscope.storage import DAMAGED, check_schema
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SCHEMA = 1
+SCHEMA = 2
+"""Of cards, self-tests and references. Version 2 names the preprocessing and has no floor."""
+
+PREPROCESSING = 2
+"""Version of `lociscope.images.preprocess`; cards, Runs and caches name theirs. Version 1 scaled all channels by one
+full scale, which it judged from the field's brightest pixel."""
+
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class InputSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the network wants to see of a field; `lociscope.images.scale.prepare` makes it.
+    """What the network wants to see of a field; `lociscope.images.preprocess` makes it.
 
     Attributes:
         height: Rows of the input, px.
@@ -28,7 +34,7 @@ class InputSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         field_um: Side of the part of the specimen that the input spans, µm.
         low: Percentile of a channel that becomes 0.
         high: Percentile of a channel that becomes 1.
-        floor: Least range of a channel, as a share of full scale.
+        preprocessing: Version of the preprocessing that the network was trained with.
     """
 
     height: Annotated[int, Meta(ge=8, le=4096)]
@@ -36,7 +42,7 @@ class InputSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     field_um: Annotated[float, Meta(gt=0, le=1e6)] = 164.0
     low: Annotated[float, Meta(ge=0, le=50)]
     high: Annotated[float, Meta(ge=50, le=100)]
-    floor: Share
+    preprocessing: Annotated[int, Meta(ge=1)] = PREPROCESSING
 
     @property
     def pixel_size(self) -> float:
@@ -103,9 +109,20 @@ def read_card(data: bytes, what: str) -> Card:
         if not isinstance(values, dict):
             raise TypeError(f"a JSON {type(values).__name__} where an object should be")
         check_schema(values.get("schema"), SCHEMA, what)
+        _check_preprocessing(values, what)
         return msgspec.json.decode(data, type=Card)
     except DAMAGED as error:  # msgspec's errors are ValueErrors
         raise LociscopeError(f"{what} is damaged ({error}). Make it again.") from error
+
+
+def _check_preprocessing(values: dict[str, Any], what: str) -> None:
+    """Refuse a network that expects other inputs than this version makes: its answers would be silently wrong."""
+    version = values["input"].get("preprocessing", PREPROCESSING) if values["schema"] == SCHEMA else 1
+    if version != PREPROCESSING:
+        raise LociscopeError(
+            f"{what} is of a network trained with preprocessing {version}; this lociscope does preprocessing "
+            f"{PREPROCESSING}. Train it again and export the new Run, or install the lociscope that exported it."
+        )
 
 
 def training_hash(provenance: "Mapping[str, Any]") -> str | None:

@@ -1,6 +1,5 @@
-"""The Catalog: a table of fields, with labels or without, and the label tables that it is made from."""
+"""The Catalog: a table of fields, with labels or without."""
 
-import csv
 import hashlib
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -9,12 +8,16 @@ from typing import TYPE_CHECKING, Any, Self
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS, parse_target
-from lociscope.storage import AnyPath, cast_column, check_ids, read_table, replacing
+from lociscope.labeltable import read_labels
+from lociscope.storage import AnyPath, cast_column, check_ids, replacing
+from lociscope.tablefile import CSVS, columns_of, read_any, rename, with_points, without_blanks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     import pyarrow as pa
+
+__all__ = ["COLUMNS", "Catalog", "Entry", "digest_of", "is_catalog", "read_labels"]
 
 SCHEMA = 1
 
@@ -84,23 +87,34 @@ class Catalog:
         return cls(pa.table(columns, schema=_arrow_schema()), folder)
 
     @classmethod
-    def read(cls, path: AnyPath) -> Self:
-        """Reads `catalog.parquet`.
+    def read(cls, path: AnyPath, may_lack: "Collection[str]" = ()) -> Self:
+        """Reads a Catalog, or any Parquet or CSV table of paths.
+
+        The names of columns may be in any case. A table of others has no schema; its `target` may be a text, class
+        numbers between spaces, and a blank is null.
+
+        Args:
+            path: The file.
+            may_lack: Channels whose column may be absent.
 
         Raises:
-            LociscopeError: The file is missing, is no Catalog, is of a newer schema, or holds a column of another
-                type, an id that is blank or doubled, or a label that is no class number.
+            LociscopeError: The file is missing, is no table of fields, is of a newer schema, or holds a column of
+                another type, an id that is blank or doubled, or a label that is no class number.
         """
         path = Path(path)
-        table = read_table(path, "Catalog", "catalog", SCHEMA)
-        missing = [name for name in ("id", *CHANNEL_NAMES) if name not in table.column_names]
+        what = f"Catalog '{path}'"
+        table, ours = read_any(path, "Catalog", "catalog", SCHEMA)
+        table = rename(table, COLUMNS, what)
+        missing = [name for name in ("id", *CHANNEL_NAMES) if name not in table.column_names and name not in may_lack]
         if missing:
             raise LociscopeError(
                 f"'{path}' has no column {missing[0]!r} (columns: {', '.join(table.column_names)}). "
-                "Make the Catalog with `lociscope import`."
+                f"A table of fields needs the columns id, {', '.join(CHANNEL_NAMES)}; `lociscope import` makes one."
             )
-        table = _conform(table, f"Catalog '{path}'")
-        _check_ids(table["id"].to_pylist(), f"Catalog '{path}'")
+        table = _conform(table if ours else _plain(table, what), what)
+        if not ours:
+            _check_sizes(table, what)
+        _check_ids(table["id"].to_pylist(), what)
         return cls(table, path.parent)
 
     def write(self, path: AnyPath) -> None:
@@ -165,55 +179,12 @@ def digest_of(path: AnyPath) -> str:
         raise LociscopeError(f"Cannot read Catalog '{path}': {error.strerror}. Check the path.") from error
 
 
-def read_labels(path: AnyPath, column: str = "Target") -> dict[str, tuple[int, ...]]:
-    """Reads a label table, a CSV with the columns `Id` and `Target`.
-
-    A byte-order mark, Windows line ends and further columns are accepted.
-
-    Args:
-        path: The CSV file.
-        column: The column of the labels.
-
-    Returns:
-        Class numbers by id, in the order of the file.
-
-    Raises:
-        LociscopeError: The file cannot be read, lacks a column, names an id twice, or holds a wrong label.
-    """
-    path = Path(path)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines)
-            columns = reader.fieldnames or []
-            if "Id" not in columns or column not in columns:
-                raise LociscopeError(
-                    f"'{path}' is no label table: expected the columns Id,{column}, "
-                    f"found {','.join(columns)[:80] or 'nothing'}. Write the header line 'Id,{column}'."
-                )
-            return _labels_of(reader, path, column)
-    except OSError as error:
-        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path.") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise LociscopeError(f"'{path}' is no CSV text ({error}). Save it as UTF-8 with commas.") from error
-
-
-def _labels_of(reader: "csv.DictReader[str]", path: Path, column: str) -> dict[str, tuple[int, ...]]:
-    labels: dict[str, tuple[int, ...]] = {}
-    for row in reader:
-        identifier = row["Id"]
-        if not identifier:
-            raise LociscopeError(f"'{path}' line {reader.line_num} has no id. Give every row its Id.")
-        if identifier in labels:
-            raise LociscopeError(
-                f"'{path}' names the id {identifier!r} twice, again in line {reader.line_num}. Keep one of them."
-            )
-        if row[column] is None:
-            raise LociscopeError(f"'{path}' line {reader.line_num} has no {column}. Is the file cut short?")
-        try:
-            labels[identifier] = parse_target(row[column])
-        except LociscopeError as error:
-            raise LociscopeError(f"'{path}' line {reader.line_num}: {error}") from error
-    return labels
+def is_catalog(path: Path) -> bool:
+    """Whether a file is a table of fields, and no label table: Parquet, or a CSV with a column for each channel."""
+    if path.suffix.lower() not in CSVS:
+        return path.suffix.lower() == ".parquet"
+    names = {name.strip().casefold() for name in columns_of(path)}
+    return {"id", "red", "green", "blue"} <= names
 
 
 def _arrow_schema() -> "pa.Schema":
@@ -241,6 +212,44 @@ def _conform(table: "pa.Table", what: str) -> "pa.Table":
         first = numbers.filter(wrong)[0].as_py()
         raise LociscopeError(f"{what} holds the label {first}; expected class numbers 0–{N_LABELS - 1}. Mend it.")
     return table
+
+
+def _plain(table: "pa.Table", what: str) -> "pa.Table":
+    """A table that others wrote, with null for blanks, and class numbers for the texts that name them."""
+    import pyarrow as pa
+
+    for name in (name for name in COLUMNS if name in table.column_names):
+        column = without_blanks(table[name])
+        if name in _NUMBERS:
+            column = with_points(column)
+        elif name == "target" and pa.types.is_string(column.type):
+            column = pa.chunked_array([_targets(column.to_pylist(), what)])
+        table = table.set_column(table.column_names.index(name), name, column)
+    return table
+
+
+def _targets(texts: list[str | None], what: str) -> "pa.Array":
+    import pyarrow as pa
+
+    targets = []
+    for row, text in enumerate(texts, 1):
+        try:
+            targets.append(None if text is None else list(parse_target(text)))
+        except LociscopeError as error:
+            raise LociscopeError(f"{what} row {row}: {error}") from error
+    return pa.array(targets, pa.list_(pa.int64()))
+
+
+def _check_sizes(table: "pa.Table", what: str) -> None:
+    import pyarrow.compute as pc
+
+    sizes = table["pixel_size"]
+    wrong = sizes.filter(pc.invert(pc.and_(pc.greater(sizes, 0), pc.less(sizes, 1000))))
+    if len(wrong) > wrong.null_count:
+        raise LociscopeError(
+            f"{what} holds the pixel_size {wrong.drop_null()[0].as_py()}; expected µm above 0, such as 0.08. "
+            "Correct it."
+        )
 
 
 def _check_ids(ids: list[str], what: str) -> None:

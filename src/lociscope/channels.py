@@ -80,12 +80,16 @@ def channel_named(name: str) -> ChannelName | None:
     Returns:
         Its channel, or None where the name is not known or its words stand for different channels.
     """
-    whole = _letters(name)
-    if whole in _WORDS:
-        return _WORDS[whole]
+    if whole := channel_called(name):
+        return whole
     words = [_letters(word) for word in re.split(r"[\W_]+", name) if word]
     found = set(_in_words(words)) or _by_wavelength(name)
     return found.pop() if len(found) == 1 else None
+
+
+def channel_called(word: str) -> ChannelName | None:
+    """The channel that a word as a whole stands for, `DAPI` but no `DAPI 2`; None where it stands for none."""
+    return _WORDS.get(_letters(word))
 
 
 def _in_words(words: list[str]) -> "Iterator[ChannelName]":

@@ -2,15 +2,18 @@
 
 import csv
 import json
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from lociscope.errors import LociscopeError
+from lociscope.foreign_predictions import probabilities_of
 from lociscope.labels import LABELS, N_LABELS, format_target, parse_target
-from lociscope.storage import AnyPath, cast_column, check_ids, read_table, replacing
+from lociscope.storage import AnyPath, cast_column, check_ids, replacing
+from lociscope.tablefile import read_any, rename
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +23,21 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 PROBABILITY_COLUMNS: tuple[str, ...] = tuple(f"p{number:02d}" for number in range(N_LABELS))
+logger = logging.getLogger(__name__)
+
+UNSTATED = 0.5
+"""In a table that does not state what it predicts, the classes above this probability are predicted."""
+
+
+class Position(NamedTuple):
+    """Where a field was imaged; each an empty text where nothing says it."""
+
+    plate: str = ""
+    well: str = ""
+    site: str = ""
+
+
+_KNOWN = ("id", "predicted", "probability", "status", "warnings", "embedding", "locations", *Position._fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +51,7 @@ class Predictions:
         status: `ok`, or `unsure` where no class reaches its threshold.
         warnings: What was noticed about each field, such as `empty plane: green`.
         embedding: (n, d) float32, where it was asked for.
+        positions: Plate, well and site of each field; None where none is known.
     """
 
     ids: list[str]
@@ -41,6 +60,7 @@ class Predictions:
     status: list[str]
     warnings: list[tuple[str, ...]]
     embedding: np.ndarray | None = None
+    positions: list[Position] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -56,6 +76,9 @@ class Predictions:
             [status for part in parts for status in part.status],
             [warnings for part in parts for warnings in part.warnings],
             np.concatenate(embeddings) if len(embeddings) == len(parts) and parts else None,
+            [place for part in parts for place in part.positions or [Position()] * len(part)]
+            if any(part.positions for part in parts)
+            else None,
         )
 
     def take(self, rows: "Iterable[int]") -> "Predictions":
@@ -68,7 +91,24 @@ class Predictions:
             [self.status[row] for row in rows],
             [self.warnings[row] for row in rows],
             None if self.embedding is None else self.embedding[rows],
+            None if self.positions is None else [self.positions[row] for row in rows],
         )
+
+    def located(self, origins: "Mapping[str, Mapping[str, str]]") -> "Predictions":
+        """Add where the fields were imaged.
+
+        Args:
+            origins: By id, values of `plate`, `well` and `site`, as far as they are known.
+        """
+        before = self.positions or [Position()] * len(self)
+        positions = [_position(origins.get(name), held) for name, held in zip(self.ids, before, strict=True)]
+        return replace(self, positions=positions if any(map(any, positions)) else None)
+
+    @property
+    def _where(self) -> dict[str, list[str]]:
+        """The columns of plate, well and site that hold something."""
+        columns = zip(Position._fields, zip(*self.positions or (), strict=True), strict=False)
+        return {name: list(values) for name, values in columns if any(values)}
 
     def write(self, path: AnyPath, origin: "Mapping[str, Any] | None" = None) -> None:
         """Writes `.csv` or, by any other suffix, Parquet, whole or not at all.
@@ -145,16 +185,19 @@ class Predictions:
     def _write_csv(self, path: "Path") -> None:
         with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["id", "predicted", *PROBABILITY_COLUMNS, "status", "warnings"])
+            where = self._where
+            writer.writerow(["id", "locations", "predicted", *PROBABILITY_COLUMNS, "status", "warnings", *where])
             for i, name in enumerate(self.ids):
                 shares = [f"{value:.6f}" for value in self.probability[i]]
                 writer.writerow(
                     [
                         name,
+                        "; ".join(LABELS[number] for number in self.predicted[i]),
                         format_target(self.predicted[i]),
                         *shares,
                         self.status[i],
                         "; ".join(self.warnings[i]),
+                        *(values[i] for values in where.values()),
                     ]
                 )
 
@@ -165,11 +208,14 @@ class Predictions:
         floats = pa.list_(pa.float32())
         columns = {
             "id": pa.array(self.ids, pa.string()),
+            "locations": pa.array([[LABELS[k] for k in numbers] for numbers in self.predicted], pa.list_(pa.string())),
             "predicted": pa.array([list(numbers) for numbers in self.predicted], pa.list_(pa.int64())),
             "probability": pa.array(list(self.probability), floats),
             "status": pa.array(self.status, pa.string()),
             "warnings": pa.array([list(each) for each in self.warnings], pa.list_(pa.string())),
         }
+        for name, values in self._where.items():
+            columns[name] = pa.array([value or None for value in values], pa.string())
         if self.embedding is not None:
             columns["embedding"] = pa.array(list(self.embedding), floats)
         metadata = {"kind": "predictions", "schema": str(SCHEMA), "origin": json.dumps(dict(origin))}
@@ -179,62 +225,38 @@ class Predictions:
 
     @classmethod
     def read(cls, path: AnyPath) -> Self:
-        """Reads Predictions from `.parquet` or `.csv`; only `id` and the probabilities are needed.
+        """Reads Predictions from Parquet or CSV, whoever wrote them; only `id` and the probabilities are needed.
+
+        The probabilities are a column of lists of 28, or 28 columns called by number (`p00` … `p27`, `class_0` …) or
+        after the locations. Where there is no column `predicted`, the classes above 0.5 are.
 
         Raises:
             LociscopeError: The file is missing, is no Predictions, is of a newer schema, or holds an id that is
-                blank or doubled, a place that is no class number, or a probability that is no number in 0–1.
+                blank or doubled, a location that is no class number, or a probability that is no number in 0–1.
         """
         path = Path(path)
-        made = cls._read_csv(path) if path.suffix == ".csv" else cls._read_parquet(path)
-        check_ids(made.ids, f"Predictions '{path}'")
-        wrong = ~((made.probability >= 0) & (made.probability <= 1))  # also true where not a number
-        if wrong.any():
-            row, column = np.argwhere(wrong)[0]
-            raise LociscopeError(
-                f"Predictions '{path}' hold {made.probability[row, column]} as the probability of class {column} "
-                f"of {made.ids[row]!r}; expected a number in 0–1. Pass probabilities, not logits."
-            )
-        return made
-
-    @classmethod
-    def _read_parquet(cls, path: "Path") -> Self:
         import pyarrow as pa
 
-        table = read_table(path, "Predictions", "predictions", SCHEMA)
-        _need_columns(path, table.column_names, ("id", "probability"))
-
-        def column(name: str, kind: "pa.DataType") -> "list[Any]":
-            if name not in table.column_names:
-                return [None] * len(table)
-            return list(cast_column(table, name, kind, f"Predictions '{path}'").to_pylist())
-
+        what = f"Predictions '{path}'"
+        table, _ = read_any(path, "Predictions", "predictions", SCHEMA)
+        table = rename(table, _KNOWN, what)
+        if "id" not in table.column_names:
+            raise LociscopeError(
+                f"'{path}' is no Predictions: it has no column 'id' (columns: {', '.join(table.column_names)[:80]}). "
+                "Name a file that `lociscope predict` wrote."
+            )
+        ids = cast_column(table, "id", pa.string(), what).to_pylist()
+        check_ids(ids, what)
+        probability = probabilities_of(table, path)
+        _check_probabilities(probability, ids, what)
         return cls(
-            column("id", pa.string()),
-            _matrix(column("probability", pa.list_(pa.float32())), path),
-            [_numbers(row, path) for row in column("predicted", pa.list_(pa.int64()))],
-            [status or "ok" for status in column("status", pa.string())],
-            [tuple(row or ()) for row in column("warnings", pa.list_(pa.string()))],
-            _embedding(column("embedding", pa.list_(pa.float32())), path),
-        )
-
-    @classmethod
-    def _read_csv(cls, path: "Path") -> Self:
-        try:
-            with path.open(newline="", encoding="utf-8-sig") as lines:
-                reader = csv.DictReader(lines)
-                _need_columns(path, reader.fieldnames or [], ("id", *PROBABILITY_COLUMNS))
-                rows = list(reader)
-        except OSError as error:
-            raise LociscopeError(f"Cannot read Predictions '{path}': {error.strerror}. Check the path.") from error
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise LociscopeError(f"'{path}' is no CSV text ({error}). Name a file that lociscope wrote.") from error
-        return cls(
-            [row["id"] for row in rows],
-            _matrix([[row[name] for name in PROBABILITY_COLUMNS] for row in rows], path),
-            [_places(row.get("predicted") or "", f"Predictions '{path}' row {i}") for i, row in enumerate(rows, 1)],
-            [row.get("status") or "ok" for row in rows],
-            [tuple((row.get("warnings") or "").split("; ")) if row.get("warnings") else () for row in rows],
+            ids,
+            probability,
+            _predicted(table, probability, what),
+            [status or "ok" for status in _texts(table, "status")],
+            [_warnings(row) for row in _values(table, "warnings")],
+            _embedding(_values(table, "embedding"), path),
+            _positions(table),
         )
 
 
@@ -251,45 +273,68 @@ def read_origin(path: AnyPath) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _need_columns(path: "Path", found: "Sequence[str]", needed: "Sequence[str]") -> None:
-    missing = [name for name in needed if name not in found]
-    if missing:
+def _check_probabilities(probability: np.ndarray, ids: list[str], what: str) -> None:
+    wrong = ~((probability >= 0) & (probability <= 1))  # also true where not a number
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
         raise LociscopeError(
-            f"'{path}' is no Predictions: it has no column {missing[0]!r} (columns: {', '.join(found)[:80]}). "
-            "Name a file that `lociscope predict` wrote."
+            f"{what} hold {probability[row, column]} as the probability of class {column} "
+            f"of {ids[row]!r}; expected a number in 0–1. Pass probabilities, not logits."
         )
 
 
-def _matrix(rows: "Sequence[Sequence[object]]", path: "Path") -> np.ndarray:
-    wrong = next((i for i, row in enumerate(rows) if row is None or len(row) != N_LABELS), None)
-    if wrong is not None:
-        raise LociscopeError(f"Predictions '{path}' row {wrong + 1} has no {N_LABELS} probabilities. Make it again.")
-    try:
-        return np.asarray(rows, np.float32).reshape(len(rows), N_LABELS)
-    except (TypeError, ValueError) as error:
-        raise LociscopeError(
-            f"Predictions '{path}' hold a probability that is no number ({error}). Make them again."
-        ) from error
+def _position(origin: "Mapping[str, str] | None", held: Position) -> Position:
+    return held if origin is None else Position(*(origin.get(name, "") for name in Position._fields))
 
 
-def _places(text: str, what: str) -> tuple[int, ...]:
-    try:
-        return parse_target(text)
-    except LociscopeError as error:
-        raise LociscopeError(f"{what}: {error}") from error
+def _values(table: "pa.Table", name: str) -> "list[Any]":
+    return list(table[name].to_pylist()) if name in table.column_names else [None] * len(table)
 
 
-def _numbers(row: "Sequence[int] | None", path: "Path") -> tuple[int, ...]:
-    wrong = [number for number in row or () if number not in range(N_LABELS)]
+def _texts(table: "pa.Table", name: str) -> list[str]:
+    return ["" if value is None else str(value) for value in _values(table, name)]
+
+
+def _predicted(table: "pa.Table", probability: np.ndarray, what: str) -> list[tuple[int, ...]]:
+    if "predicted" not in table.column_names:
+        logger.warning("%s have no column 'predicted': the classes above %s are taken for it", what, UNSTATED)
+        return [tuple(map(int, np.flatnonzero(row > UNSTATED))) for row in probability]
+    rows = _values(table, "predicted")
+    return [_classes(row, f"{what} row {number}") for number, row in enumerate(rows, 1)]
+
+
+def _classes(value: Any, what: str) -> tuple[int, ...]:  # noqa: ANN401 - whatever a table of others holds
+    """Class numbers: a list of them, a text with blanks between them, one of them, or nothing."""
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        try:
+            return parse_target(value)
+        except LociscopeError as error:
+            raise LociscopeError(f"{what}: {error}") from error
+    numbers = value if isinstance(value, list) else [value]
+    wrong = [number for number in numbers if number not in range(N_LABELS)]
     if wrong:
         raise LociscopeError(
-            f"Predictions '{path}' hold the place {wrong[0]}; expected class numbers 0–{N_LABELS - 1}. Make them again."
+            f"{what} holds the location {wrong[0]!r}; expected class numbers 0–{N_LABELS - 1}. Make it again."
         )
-    return tuple(row or ())
+    return tuple(int(number) for number in numbers)
 
 
-def _embedding(rows: "Sequence[Sequence[float] | None]", path: "Path") -> np.ndarray | None:
-    lengths = {None if row is None else len(row) for row in rows}
+def _warnings(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(value.split("; ")) if value else ()
+    return tuple(map(str, value)) if isinstance(value, list) else ()
+
+
+def _positions(table: "pa.Table") -> "list[Position] | None":
+    columns = [_texts(table, name) for name in Position._fields]
+    positions = [Position(*row) for row in zip(*columns, strict=True)]
+    return positions if any(map(any, positions)) else None
+
+
+def _embedding(rows: "Sequence[Any]", path: "Path") -> np.ndarray | None:
+    lengths = {len(row) if isinstance(row, list) else None for row in rows}
     if lengths <= {None}:
         return None
     if len(lengths) > 1:

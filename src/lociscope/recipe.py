@@ -44,7 +44,6 @@ class Data(_Section):
     size: int = Field(128, ge=16, le=1024, description="Side of the network's input in px.")
     low: float = Field(0.5, ge=0, le=50, description="Percentile of a channel that becomes 0.")
     high: float = Field(99.9, ge=50, le=100, description="Percentile of a channel that becomes 1.")
-    floor: float = Field(0.04, ge=0, le=1, description="Least range of a channel, as a share of full scale.")
     fields: int = Field(4000, ge=2, le=10_000_000, description="Simulated fields drawn where no Catalog is given.")
     drawn_size: int = Field(256, ge=64, le=2048, description="Side in px at which they are drawn.")
     seed: int = Field(0, ge=0, description="Seed of the simulated fields and of the split.")
@@ -58,7 +57,7 @@ class Data(_Section):
     @property
     def input(self) -> InputSpec:
         """The same, as a bundle's card tells it."""
-        return InputSpec(height=self.size, width=self.size, low=self.low, high=self.high, floor=self.floor)
+        return InputSpec(height=self.size, width=self.size, low=self.low, high=self.high)
 
 
 class Augment(_Section):
@@ -188,7 +187,10 @@ class Recipe(_Section):
         Raises:
             LociscopeError: As `read`.
         """
-        return cls.check(read_toml(str(path), SHIPPED, "recipe"), f"Recipe '{path}'")
+        values = read_toml(str(path), SHIPPED, "recipe")
+        values.pop(TUNE, None)
+        values.get("data", {}).pop("floor", None)  # which recipes had with preprocessing 1
+        return cls.check(values, f"Recipe '{path}'")
 
     @classmethod
     def check(cls, values: dict[str, Any], what: str) -> Self:

@@ -97,12 +97,20 @@ class Registry:
         Raises:
             LociscopeError: There is no such alias, or the folder of its bundle is gone.
         """
-        folder = self._bundle(self._current(self.state(), alias))
+        folder = self.promoted(alias)
         if not (folder / MANIFEST).is_file():
             raise LociscopeError(
                 f"Alias '{alias}' names '{folder.name}', whose folder is gone. Put '{folder}' back, or promote another."
             )
         return folder
+
+    def promoted(self, alias: str = PRODUCTION) -> Path:
+        """Return the folder that an alias names, whether or not its bundle has arrived there.
+
+        Raises:
+            LociscopeError: There is no such alias.
+        """
+        return self._bundle(self._current(self.state(), alias))
 
     def state(self) -> State:
         """Versions, aliases and history; those of an empty registry where nothing was added.
@@ -126,7 +134,7 @@ class Registry:
             LociscopeError: It is no sound bundle, or cannot be copied.
         """
         opened = read_bundle(bundle)
-        version = _version(opened.card.name, opened.card.version, opened.sha256)
+        version = version_name(opened.card.name, opened.card.version, opened.sha256)
         with self._ledger.changing(begin=True) as state:
             folder = self._bundle(version)
             if version not in state.versions or version in state.retired or not folder.is_dir():
@@ -263,6 +271,7 @@ class Registry:
             raise PromotionRefusedError(f"'{version}' is not promoted to '{alias}'. {error}") from error
 
 
-def _version(name: str, version: str, sha256: str) -> str:
+def version_name(name: str, version: str, sha256: str) -> str:
+    """Return the name of a version, which is also that of its folder: `<name>-<version>-<first 8 of sha256>`."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{name}-{version}").strip("._-")[:80]
     return f"{plain}-{sha256[:_SHORT]}"

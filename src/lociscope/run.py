@@ -40,6 +40,7 @@ class Environment(BaseModel):
     data_hash: str = Field(description="sha256 over the prepared fields and their labels.")
     fields: dict[str, int] = Field(description="Number of fields in train and valid.")
     parameters: int = Field(description="Trainable and fixed numbers of the network.")
+    preprocessing: int = Field(1, description="Version of the preprocessing that made the inputs.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ class Run:
         (self.folder / "DONE").touch()
 
     def recipe(self) -> Recipe:
-        """The recipe as resolved."""
+        """The recipe as resolved; without the floor that recipes had with preprocessing 1."""
         return Recipe.stored(self.recipe_file)
 
     def environment(self) -> Environment:

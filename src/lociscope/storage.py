@@ -99,14 +99,15 @@ def check_schema(found: object, known: int, what: str) -> None:
         raise LociscopeError(f"{what} has schema {number}; expected {right}. Make it again with lociscope.")
 
 
-def read_table(path: Path, what: str, kind: str, schema: int) -> "pa.Table":
-    """Reads a Parquet file that lociscope wrote.
+def read_parquet(path: Path, what: str, kind: str, schema: int, *, foreign: bool = False) -> "pa.Table":
+    """Reads a Parquet file.
 
     Args:
         path: The file.
         what: Its noun, for the sentence of an error: `Catalog`, `Predictions`.
         kind: The value that its metadata must carry under `kind`.
         schema: The newest schema that can be read.
+        foreign: Whether a file that states no kind, which others wrote, is read, too.
 
     Returns:
         The table.
@@ -132,6 +133,8 @@ def read_table(path: Path, what: str, kind: str, schema: int) -> "pa.Table":
         ) from error
     metadata = table.schema.metadata or {}
     found = metadata.get(b"kind", b"").decode(errors="replace")
+    if foreign and not found:
+        return table
     if found != kind:
         raise LociscopeError(f"'{path}' is no {what} (its kind is {found!r}). Name a file that lociscope wrote as one.")
     check_schema(metadata.get(b"schema"), schema, f"{what} '{path}'")
@@ -144,14 +147,16 @@ def cast_column(table: "pa.Table", name: str, kind: "pa.DataType", what: str) ->
     Raises:
         LociscopeError: The column holds something else.
     """
+    import re
+
     import pyarrow as pa
 
     try:
         return table[name].cast(kind)
     except pa.ArrowException as error:
-        raise LociscopeError(
-            f"{what}: column {name!r} holds {table[name].type}, expected {kind}. Make it again with lociscope."
-        ) from error
+        value = re.search(r"'(.{0,40}).*' as a scalar", str(error), re.DOTALL)
+        held = f"{value[1]!r}" if value else str(table[name].type)
+        raise LociscopeError(f"{what}: column {name!r} holds {held}, expected {kind}. Correct that column.") from error
 
 
 def parse_model(data: bytes, model: "type[Model]", schema: int, what: str) -> "Model":
@@ -257,31 +262,24 @@ def lock(file: IO[Any], *, wait: bool) -> bool:
 
 @contextmanager
 def alone(folder: Path, taken: str, *, needed: bool = True) -> "Iterator[None]":
-    """Keeps other processes out of a folder, which is made where there is none; leaves no trace of itself.
+    """Keep other processes out of a folder, which is made where there is none; leave no trace.
 
     Args:
         folder: The folder; its lock is the file `.lock`.
-        taken: The sentence where another process holds it.
-        needed: Whether a place that knows no locks is refused.
+        taken: The error message where another process holds it.
+        needed: Whether a file system without locks is refused.
 
     Raises:
         LociscopeError: Another process holds it, or it cannot be written.
     """
     made = not folder.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK).open("a")
+        file = _locked(folder / LOCK, needed=needed)
     except OSError as error:
         raise unwritable(folder, error) from error
+    if file is None:
+        raise LociscopeError(taken)
     with file:
-        try:
-            held = lock(file, wait=False)
-        except OSError as error:
-            if needed:
-                raise unwritable(folder, error) from error
-            held = True
-        if not held:
-            raise LociscopeError(taken)
         try:
             yield
         finally:
@@ -290,3 +288,24 @@ def alone(folder: Path, taken: str, *, needed: bool = True) -> "Iterator[None]":
             with suppress(OSError):  # something was made
                 if made:
                     folder.rmdir()
+
+
+def _locked(path: Path, *, needed: bool) -> IO[Any] | None:
+    """Open and lock a file; None where another process holds it."""
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+        try:
+            if not lock(file, wait=False):
+                file.close()
+                return None
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        except FileNotFoundError:
+            pass
+        except OSError:
+            if not needed:
+                return file
+            file.close()
+            raise
+        file.close()  # who held it removed the file between our opening and locking it

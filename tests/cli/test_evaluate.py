@@ -120,3 +120,29 @@ def test_what_is_no_subject(tmp_path: Path, truth: Path) -> None:
     with pytest.raises(LociscopeError, match="is no Run"):
         evaluate(tmp_path, truth, "-o", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_table_of_paths_is_truth_and_fields(tmp_path: Path, tiny_bundle: Path) -> None:
+    names = list(TRUTH)
+    lines = ["id,red,green,blue,yellow,Target"]
+    for seed, name in enumerate(names):
+        pixels = np.random.default_rng(seed).integers(0, 256, (32, 32, 4), np.uint8)
+        paths = write_planes(tmp_path / "f", name, pixels)
+        lines.append(",".join([name, *(f"f/{path.name}" for path in paths), " ".join(map(str, TRUTH[name]))]))
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    evaluate(tiny_bundle, tmp_path / "t.csv", "-o", tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["fields"] == 4
+    predictions().write(tmp_path / "p.csv")
+    evaluate(tmp_path / "p.csv", tmp_path / "t.csv", "-o", tmp_path / "other")
+    figures = json.loads((tmp_path / "other" / "metrics.json").read_text())["figures"]
+    assert figures["macro_f1"]["value"] == pytest.approx(1)
+
+
+def test_predictions_of_others_are_scored(tmp_path: Path, truth: Path) -> None:
+    made = predictions()
+    head = ["Id", *(f"class_{number}" for number in range(28))]
+    rows = ([name, *map(str, row)] for name, row in zip(made.ids, made.probability, strict=True))
+    (tmp_path / "p.csv").write_text("\n".join(",".join(row) for row in [head, *rows]))
+    evaluate(tmp_path / "p.csv", truth, "-o", tmp_path / "out")
+    figures = json.loads((tmp_path / "out" / "metrics.json").read_text())["figures"]
+    assert figures["macro_f1"]["value"] == pytest.approx(1)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from lociscope.catalog import Catalog
 from lociscope.images.read import read_field
@@ -188,6 +189,35 @@ def test_a_plate_by_a_pattern(lociscope: Command, write_field: WriteField, tmp_p
     assert code == 1
     assert "The name 'B02-s1' does not say its well. Say what names are like with --pattern" in err
     assert lociscope(*words, "{well}")[0] == 2
+
+
+def test_a_plate_by_a_preset(lociscope: Command, write_field: WriteField, tmp_path: Path) -> None:
+    images = tmp_path / "Screen 7" / "Images"
+    images.mkdir(parents=True)
+    for at, path in enumerate(sorted(write_field("a").iterdir()), 1):  # blue, green, red, yellow
+        shutil.copy(path, images / f"r02c03f01p01-ch{at}sk1fk1fl1.png")
+    words = ("import", "plate", images, "--preset", "opera-phenix")
+    code, _, err = lociscope(*words)
+    assert code == 1
+    assert "name their channels '1', '2', '3', '4', which say no stain. Pass --channels red=…" in err
+    channels = "red=ch3,green=ch2,blue=ch1,yellow=ch4"
+    assert lociscope(*words, "--channels", channels)[1] == "1 field, 0 labelled, in catalog.parquet\n"
+    (entry,) = Catalog.read(tmp_path / "catalog.parquet")
+    assert (entry.id, entry.plate, entry.well, entry.site) == ("B03_01", "Screen 7", "B03", "01")
+    assert entry.red is not None
+    assert "-ch3sk1" in entry.red
+    code, _, err = lociscope("predict", images.parent, "--preset", "phenix", "--channels", channels, "-o", "x.csv")
+    assert (code, "its folder 'Images' does. Name" in err) == (1, True)
+
+
+def test_a_composite_of_the_atlas_alone(lociscope: Command, tmp_path: Path) -> None:
+    (tmp_path / "hpa").mkdir()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "hpa" / "800_A6_1_blue_red_green.jpg")
+    assert lociscope("import", "hpa", "hpa")[0] == 1
+    assert lociscope("import", "hpa", "hpa", "--allow-missing", "yellow")[0] == 0
+    (entry,) = Catalog.read(tmp_path / "catalog.parquet")
+    assert (entry.id, entry.plate, entry.well, entry.yellow) == ("800_A6_1", "800", "A6", None)
+    assert lociscope("predict", "catalog.parquet", "-o", "x.csv", "--allow-missing", "yellow")[0] == 0
 
 
 @pytest.mark.parametrize("told", [True, False])

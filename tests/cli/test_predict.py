@@ -41,7 +41,7 @@ def test_a_folder_to_csv_and_again(process: Command, fields: Path, tmp_path: Pat
     assert process("predict", fields, "-o", "out.csv") == (0, "3 fields in out.csv, 3 new\n", "")
     rows = rows_of(tmp_path / "out.csv")
     assert [row["id"] for row in rows] == ["a1", "b2", "c3"]
-    assert list(rows[0]) == ["id", "predicted", *PROBABILITY_COLUMNS, "status", "warnings"]
+    assert list(rows[0]) == ["id", "locations", "predicted", *PROBABILITY_COLUMNS, "status", "warnings"]
     assert process("predict", fields, "-o", "out.csv") == (0, "3 fields in out.csv, complete already\n", "")
 
 
@@ -346,6 +346,20 @@ def test_another_bundle_or_other_options_are_refused(
     assert (tmp_path / "out.csv").read_bytes() == before
 
 
+def test_a_second_one_at_once_is_refused(lociscope: Command, fields: Path, tmp_path: Path) -> None:
+    from lociscope.storage import alone
+
+    for command in ("predict", "watch"):
+        with alone(tmp_path / "out.parts", "no"):  # as the first one does
+            code, out, err = lociscope(command, fields, "-o", "out.csv")
+        assert (code, out) == (1, "")
+        remedy = "Wait until it ends, or name another file with -o."
+        assert err == f"lociscope: 'out.csv' is being written by another process. {remedy}\n"
+        assert not list(tmp_path.glob("out*"))
+    assert lociscope("predict", fields, "-o", "out.csv")[0] == 0
+    assert not (tmp_path / "out.parts").exists()
+
+
 def test_somebody_elses_file_is_left_alone(lociscope: Command, fields: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("my,work\n")
     (tmp_path / "folder.csv").mkdir()
@@ -584,3 +598,85 @@ def test_real_fields_give_56_rows(lociscope: Command, real_data: Path, tmp_path:
     rows = rows_of(tmp_path / "sub.csv")
     assert len({row["Id"] for row in rows}) == 56
     assert all(row["Predicted"] for row in rows)
+
+
+# === Layouts and tables of others ===
+
+
+def test_folders_for_channels_and_fields_say_what_the_flat_folder_says(
+    lociscope: Command, fields: Path, tmp_path: Path
+) -> None:
+    for path in fields.iterdir():
+        name, _, channel = path.stem.partition("_")
+        for target in (tmp_path / "colours" / channel / path.name, tmp_path / "each" / name / f"{channel}.png"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    assert lociscope("predict", fields, "-o", "flat.csv")[0] == 0
+    assert lociscope("predict", "colours", "-o", "colours.csv") == (0, "3 fields in colours.csv, 3 new\n", "")
+    named = [f"colours/{channel}" for channel in ("blue", "red", "yellow", "green")]
+    assert lociscope("predict", *named, "-o", "named.csv")[0] == 0
+    assert lociscope("predict", "each", "-o", "each.csv")[0] == 0
+    flat = (tmp_path / "flat.csv").read_text()
+    assert all((tmp_path / name).read_text() == flat for name in ("colours.csv", "named.csv", "each.csv"))
+
+
+@pytest.mark.parametrize("table", ["t.csv", "t.parquet"])
+def test_a_table_of_paths(lociscope: Command, fields: Path, tmp_path: Path, table: str) -> None:
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet as pq
+
+    ids = ["a1", "b2", "c3"]
+    paths = {name.upper(): [f"fields/{each}_{name}.png" for each in ids] for name in ("red", "green", "blue", "yellow")}
+    made = pa.table({"ID": ids, **paths, "pixel_size": [5.125] * 3, "well": ["A01", "A02", "A03"]})
+    (pyarrow.csv.write_csv if table == "t.csv" else pq.write_table)(made, tmp_path / table)
+    assert lociscope("predict", table, "-o", "out.csv") == (0, "3 fields in out.csv, 3 new\n", "")
+    rows = rows_of(tmp_path / "out.csv")
+    assert [(row["id"], row["well"]) for row in rows] == [("a1", "A01"), ("b2", "A02"), ("c3", "A03")]
+    assert not any("pixel_size_assumed" in row["warnings"] for row in rows)
+    assert lociscope("predict", fields, "--pixel-size", "5.125", "-o", "folder.csv")[0] == 0
+    assert [row["p03"] for row in rows] == [row["p03"] for row in rows_of(tmp_path / "folder.csv")]
+
+
+def test_a_preset_names_plate_and_well_beside_the_locations(lociscope: Command, fields: Path, tmp_path: Path) -> None:
+    import shutil
+
+    (tmp_path / "plate").mkdir()
+    for number, channel in enumerate(("blue", "green", "red", "yellow"), 1):
+        name = f"P7_B02_s1_w{number}1F3FDE5E-0A1B-4C2D-8E9F-01234567890{number}.png"
+        shutil.copy(fields / f"a1_{channel}.png", tmp_path / "plate" / name)
+    code, _, err = lociscope("predict", "plate", "-o", "out.parquet", "--preset", "metaxpress")
+    assert code == 1
+    assert "Pass --channels red=…,green=…,blue=…,yellow=…" in err
+    words = ("--preset", "ImageXpress", "--channels", "red=w3,green=w2,blue=w1,yellow=w4")
+    assert lociscope("predict", "plate", "-o", "out.parquet", *words)[0] == 0
+    read = Predictions.read(tmp_path / "out.parquet")
+    assert (read.ids, read.positions) == (["P7_B02_1"], [("P7", "B02", "1")])
+    assert lociscope("predict", fields / "..", "plate", "-o", "out.parquet", *words)[1].endswith("complete already\n")
+    assert lociscope("predict", "plate", "-o", "out.csv", *words)[0] == 0
+    row = rows_of(tmp_path / "out.csv")[0]
+    assert list(row)[-3:] == ["plate", "well", "site"]
+    assert len(row["locations"].split("; ")) == max(1, len(row["predicted"].split()))
+    assert lociscope("predict", "plate", "-o", "x.csv", "--preset", "zeiss")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (
+            "https://example.org/a.tif",
+            "'https://example.org/a.tif' is a URL, which lociscope does not read. Download it",
+        ),
+        ("s3://bucket/plate", "'s3://bucket/plate' is a URL"),
+        ("a.czi", "is a Zeiss CZI file, which lociscope does not read. Export it as OME-TIFF"),
+        ("a.xlsx", "is a spreadsheet, which lociscope does not read. Save its sheet as CSV"),
+        ("labels.csv", r"has no column 'red' (columns: id, target)"),
+    ],
+)
+def test_what_is_refused_by_what_it_is(lociscope: Command, tmp_path: Path, source: str, said: str) -> None:
+    (tmp_path / "a.czi").write_bytes(b"ZISRAWFILE")
+    (tmp_path / "a.xlsx").write_bytes(b"PK")
+    (tmp_path / "labels.csv").write_text("Id,Target\na,0\n")
+    code, out, err = lociscope("predict", source, "-o", "out.csv")
+    assert (code, out) == (1, "")
+    assert said in err

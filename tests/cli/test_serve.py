@@ -48,6 +48,7 @@ def test_flags_then_the_environment(
         "LOCISCOPE_MAX_MB": "2",
         "LOCISCOPE_MAX_IN_FLIGHT": "5",
         "LOCISCOPE_WORKERS": "3",
+        "LOCISCOPE_ROOT_PATH": "/lab/cells/",
         "LOCISCOPE_API_KEY": "k" * 20,
         "LOCISCOPE_ALLOW_HOST": "a.example b.example",
     }.items():
@@ -55,6 +56,7 @@ def test_flags_then_the_environment(
     assert lociscope("serve", "--port", 82, "--workers", 1)[0] == 0
     (settings,) = told
     assert (settings.host, settings.port, settings.max_bytes, settings.max_in_flight) == ("10.0.0.7", 82, 2 << 20, 5)
+    assert settings.root_path == "/lab/cells"
     assert (settings.workers, settings.allow_host) == (1, ("a.example", "b.example"))
     assert settings.api_key is not None
     assert settings.api_key.get_secret_value() == "k" * 20
@@ -67,6 +69,7 @@ def test_flags_then_the_environment(
         (("--bundle", "none"), 1, "'none' is no bundle: there is no such folder."),
         (("--registry", "none"), 1, "no registry 'none'"),
         (("--registry", "r", "--bundle", "b"), 2, "--bundle and --registry both name what to serve."),
+        (("--root-path", "cells"), 2, "--root-path is 'cells'; expected a path such as /lociscope"),
         (("--log", "nowhere/deep/log.sqlite", "--port", "1"), 1, "nowhere/deep/log.sqlite"),
     ],
 )

@@ -174,3 +174,17 @@ def test_parts_are_told_apart_by_their_looks(
     few = Catalog.of(made[20:40], tmp_path)
     few.write(tmp_path / "d.parquet")
     assert "Too few to tell the parts apart" in lociscope("split", "d.parquet", "--adversarial", "--workers", 1)[1]
+
+
+def test_a_table_of_paths_becomes_a_catalog(lociscope: Command, tmp_path: Path) -> None:
+    lines = [f"f{row},r.png,g.png,b.png,y.png,{row % 3},ab{row % 20}" for row in range(60)]
+    table = tmp_path / "t.csv"
+    table.write_text("\n".join(["Id,red,green,blue,yellow,Target,antibody", *lines, ""]))
+    before = table.read_text()
+    code, out, _ = lociscope("split", table, "--folds", 3)
+    assert (code, f"written to {tmp_path / 't.parquet'}" in out) == (0, True)
+    assert table.read_text() == before
+    assert {row.fold for row in rows(tmp_path / "t.parquet")} == {0, 1, 2}
+    code, _, err = lociscope("split", table)
+    assert code == 2
+    assert "t.parquet' exists. Name the Catalog to write with -o." in err

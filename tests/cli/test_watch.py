@@ -148,7 +148,8 @@ class Watch:
         return self.started.returncode, out, err
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ended_it_leaves_the_table_whole(
     environment: dict[str, str], fields: Path, tmp_path: Path, how: signal.Signals
 ) -> None:

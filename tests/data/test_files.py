@@ -14,7 +14,7 @@ from lociscope.data.files import open_files
 from lociscope.data.pack import pack, prepare_catalog
 from lociscope.errors import LociscopeError
 
-SPEC = InputSpec(height=16, width=16, low=0.5, high=99.9, floor=0.04)
+SPEC = InputSpec(height=16, width=16, low=0.5, high=99.9)
 WriteField = Callable[..., Path]
 
 

@@ -22,7 +22,7 @@ from lociscope.data.store import JOURNAL, PIXELS, Prepared, Stored
 from lociscope.errors import LociscopeError
 from lociscope.images.sources import Failure
 
-SPEC = InputSpec(height=16, width=16, low=0.5, high=99.9, floor=0.04)
+SPEC = InputSpec(height=16, width=16, low=0.5, high=99.9)
 
 
 def one(number: int) -> Prepared:

@@ -37,7 +37,8 @@ with atheris.instrument_imports(include=["lociscope", "tifffile", "PIL", "zarr",
     from lociscope.images.naming import Rules, parse_channels, parse_missing
     from lociscope.images.sources import find_fields
     from lociscope.images.write import write_ome_tiff, write_ome_zarr
-    from lociscope.images.zarr import plate_fields, read_zarr
+    from lociscope.images.zarr import read_zarr
+    from lociscope.images.zarr_layout import images_of
     from lociscope.kerasfile import check_keras
     from lociscope.onnxfile import check_onnx
     from lociscope.predictions import Predictions
@@ -150,8 +151,8 @@ def zarr(data: bytes) -> None:
     if chunk:
         (folder / "0" / "c" / "0" / "0" / "0").write_bytes(chunk)
     try:
-        list(plate_fields(folder))
-        read_zarr(folder)
+        images_of(folder)
+        read_zarr(Place(folder))
     finally:
         restore_zarr()
 

@@ -5,11 +5,11 @@ import pytest
 
 from lociscope.card import InputSpec
 from lociscope.errors import LociscopeError
-from lociscope.images.extent import HPA_FIELD_UM, MOST_TILES, TOLERANCE, one_tile, tiles_of
+from lociscope.images.extent import HPA_FIELD_UM, MOST_TILES, TOLERANCE, make_tiles, one_tile
 from lociscope.images.field import Field
-from lociscope.images.scale import prepare
+from lociscope.images.preprocess import prepare
 
-SPEC = InputSpec(height=32, width=32, low=0, high=100, floor=0)
+SPEC = InputSpec(height=32, width=32, low=0, high=100)
 RNG = np.random.default_rng(0)
 
 
@@ -18,58 +18,58 @@ def field(height: int, width: int, pixel_size: float | None = None) -> Field:
 
 
 def ramp(height: int, width: int, pixel_size: float) -> Field:
-    """Red grows along y, green along x."""
+    """Grows along y and along x; no sum of the two, which is how uneven light looks."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    return Field("a1", np.stack([y, x, y + x, y - x], axis=-1), pixel_size)
+    return Field("a1", np.repeat(((y + 300) * (x + 300))[..., None], 4, axis=-1), pixel_size)
 
 
 @pytest.mark.parametrize("side", [512, 2048])
 def test_a_field_of_the_atlas_needs_no_pixel_size(side: int) -> None:
     given = field(side, side)
     for pixel_size in (None, HPA_FIELD_UM / side, 0.08 * 2048 / side):
-        tiles, notes = tiles_of(Field("a1", given.pixels, pixel_size), SPEC)
+        tiles, notes, _ = make_tiles(Field("a1", given.pixels, pixel_size), SPEC)
         assert notes == ()
         np.testing.assert_array_equal(tiles, prepare(given.pixels, SPEC)[None])
 
 
 @pytest.mark.parametrize("shape", [(1024, 1024), (500, 500), (512, 500), (20, 20)])
 def test_any_other_is_taken_for_a_field_of_the_atlas_and_flagged(shape: tuple[int, int]) -> None:
-    tiles, notes = tiles_of(field(*shape), SPEC)
+    tiles, notes, _ = make_tiles(field(*shape), SPEC)
     assert (tiles.shape, notes) == ((1, 32, 32, 4), ("pixel_size_assumed",))
 
 
 @pytest.mark.parametrize("share", [1 - 0.99 * TOLERANCE, 1, 1 + 0.99 * TOLERANCE])
 def test_about_the_right_extent_is_taken_whole(share: float) -> None:
     given = field(64, 64, share * HPA_FIELD_UM / 64)
-    tiles, notes = tiles_of(given, SPEC)
+    tiles, notes, _ = make_tiles(given, SPEC)
     np.testing.assert_array_equal(tiles[0], prepare(given.pixels, SPEC))
     assert notes == ()
 
 
 def test_a_larger_field_is_cut_into_tiles_that_cover_it() -> None:
-    tiles, _ = tiles_of(ramp(128, 192, 2 * HPA_FIELD_UM / 128), SPEC)
+    tiles, *_ = make_tiles(ramp(128, 192, 2 * HPA_FIELD_UM / 128), SPEC)
     assert tiles.shape == (2 * 3, 32, 32, 4)
     whole = np.vstack([np.hstack(list(row)) for row in tiles.reshape(2, 3, 32, 32, 4)])
     assert (np.diff(whole[..., 0].astype(int), axis=0) > 0).all()
     assert (np.diff(whole[..., 1].astype(int), axis=1) > 0).all()
-    overlapping, _ = tiles_of(ramp(48, 32, HPA_FIELD_UM / 32), SPEC)
+    overlapping, *_ = make_tiles(ramp(48, 32, HPA_FIELD_UM / 32), SPEC)
     np.testing.assert_array_equal(overlapping[0, 16:], overlapping[1, :16])
 
 
 def test_tiles_are_no_more_than_so_many() -> None:
-    tiles, _ = tiles_of(field(640, 32, HPA_FIELD_UM / 32), SPEC)
+    tiles, *_ = make_tiles(field(640, 32, HPA_FIELD_UM / 32), SPEC)
     assert len(tiles) == MOST_TILES
 
 
 def test_a_smaller_field_is_mirrored_and_keeps_its_scale() -> None:
-    tiles, notes = tiles_of(ramp(10, 24, HPA_FIELD_UM / 32), SPEC)
+    tiles, notes, _ = make_tiles(ramp(10, 24, HPA_FIELD_UM / 32), SPEC)
     assert notes == ()
     assert tiles.shape == (1, 32, 32, 4)
     middle = tiles[0, 11:21, 4:28]
     np.testing.assert_array_equal(tiles[0, 10, 4:28], middle[0])
     np.testing.assert_array_equal(tiles[0, 1:11, 4:28], middle[::-1])
-    np.testing.assert_array_equal(middle[:, 0, 0], np.rint(np.arange(10) / 9 * 255))
-    assert tiles_of(field(10, 10, HPA_FIELD_UM / 32), SPEC)[1] == ("small field: 51 µm",)
+    np.testing.assert_array_equal(middle[:, 0, 0], np.rint(300 * np.arange(10) / (309 * 323 - 300**2) * 255))
+    assert make_tiles(field(10, 10, HPA_FIELD_UM / 32), SPEC)[1] == ("small field: 51 µm",)
 
 
 @pytest.mark.parametrize("size", [64, 96, 40, 128])
@@ -78,9 +78,9 @@ def test_a_micrometre_is_the_same_number_of_pixels(size: int) -> None:
     for extent in (60.0, 164.0, 250.0):
         pixel_size = extent / size
         x = (np.arange(size) + 0.5) * pixel_size
-        wave = 0.5 + 0.5 * np.sin(2 * np.pi * x / 41)
-        pixels = np.broadcast_to(wave[None, :, None], (size, size, 4)).astype(np.float32)
-        tiles, _ = tiles_of(Field("a", pixels, pixel_size), InputSpec(height=64, width=64, low=0, high=100, floor=0))
+        wave = np.sin(2 * np.pi * x / 41)
+        pixels = np.broadcast_to((wave * (1.5 + wave[:, None]))[..., None], (size, size, 4)).astype(np.float32)
+        tiles, *_ = make_tiles(Field("a", pixels, pixel_size), InputSpec(height=64, width=64, low=0, high=100))
         row = tiles[0, 32, :, 0].astype(float)
         middle = row[20:44] - row[20:44].mean()
         period = 2 * np.pi * middle.std() / np.gradient(middle).std()
@@ -88,25 +88,25 @@ def test_a_micrometre_is_the_same_number_of_pixels(size: int) -> None:
 
 
 def test_pixels_that_are_too_coarse_are_told() -> None:
-    assert tiles_of(field(20, 20, 1.4 * SPEC.pixel_size), SPEC)[1] == ()
-    assert tiles_of(field(20, 20, 10.0), SPEC)[1] == ("coarse pixels: 10.00 µm",)
+    assert make_tiles(field(20, 20, 1.4 * SPEC.pixel_size), SPEC)[1] == ()
+    assert make_tiles(field(20, 20, 10.0), SPEC)[1] == ("coarse pixels: 10.00 µm",)
 
 
 @pytest.mark.parametrize(("shape", "pixel_size"), [((512, 512), 0.0008), ((512, 512), 320.0), ((16, 64000), 0.3)])
 def test_a_pixel_size_that_cannot_be(shape: tuple[int, int], pixel_size: float) -> None:
     with pytest.raises(LociscopeError, match=r"Field 'a1' would span .* µm at .* µm a pixel. Pass the side"):
-        tiles_of(field(*shape, pixel_size), SPEC)
+        make_tiles(field(*shape, pixel_size), SPEC)
 
 
 def test_one_tile_is_what_prediction_sees_of_a_usual_field() -> None:
     rng = np.random.default_rng(0)
     usual = Field("a", rng.integers(0, 255, (512, 512, 4), np.uint8))
-    np.testing.assert_array_equal(one_tile(usual, SPEC), tiles_of(usual, SPEC)[0][0])
+    np.testing.assert_array_equal(one_tile(usual, SPEC), make_tiles(usual, SPEC)[0][0])
     large = Field("b", usual.pixels, 0.6)
-    assert any(np.array_equal(one_tile(large, SPEC), tile) for tile in tiles_of(large, SPEC)[0])
+    assert any(np.array_equal(one_tile(large, SPEC), tile) for tile in make_tiles(large, SPEC)[0])
 
 
 @pytest.mark.parametrize("pixel_size", [float("nan"), float("inf"), 0.0, -1.0])
 def test_a_pixel_size_that_is_none(pixel_size: float) -> None:
     with pytest.raises(LociscopeError, match="--pixel-size"):
-        tiles_of(field(64, 64, pixel_size), SPEC)
+        make_tiles(field(64, 64, pixel_size), SPEC)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from lociscope.errors import LociscopeError
 from lociscope.images.container import place_of
-from lociscope.images.formats import SUFFIXES, read_picture, suffix_of
+from lociscope.images.formats import SUFFIXES, read_picture, refusal, suffix_of
 
 PLANE = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
 
@@ -67,8 +67,39 @@ def test_colour_png(tmp_path: Path) -> None:
     assert (picture.names, picture.colour) == (("red", "green", "blue"), True)
     np.testing.assert_array_equal(picture.pixels, rgb)
     Image.fromarray(PLANE).save(tmp_path / "b.png")
-    with pytest.raises(LociscopeError, match=r"is a 8-bit grey PNG. Save it as 8-bit RGB"):
+    with pytest.raises(LociscopeError, match=r"is a 8-bit grey PNG. Save it as RGB"):
         read_picture(place_of(tmp_path / "b.png"), colour=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a.czi", "is a Zeiss CZI file, .* convert it with bioformats2raw"), ("a.ND2", "is a Nikon ND2 file"),
+        ("a.lif", "is a Leica LAS X file"), ("a.lsm", "is a Zeiss LSM file"), ("a.oib", "is an Olympus/Evident file"),
+        ("a.vsi", "is an Olympus/Evident file"), ("a.ims", "is an Imaris file"), ("a.stk", "is a MetaMorph file"),
+        ("a.xlsx", "is a spreadsheet, .* Save its sheet as CSV"), ("a.bmp", "of another format, .* without loss"),
+        ("a.tar.gz", "is an archive, .* pack it as .zip"), ("a.npy", "is a NumPy array, .* in Python"),
+    ],
+)  # fmt: skip
+def test_what_others_read_is_refused_by_what_it_is(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(LociscopeError, match=said):
+        read_picture(place_of(tmp_path / name))
+    assert refusal(tmp_path / name) is not None
+    (tmp_path / "folder" / name).mkdir(parents=True)
+    assert refusal(tmp_path / "folder" / name) is None
+
+
+def test_urls_are_refused_and_files_that_look_so_are_not(tmp_path: Path) -> None:
+    for url in ("https://example.org/a.tif", "s3://bucket/a.tif", "ftp://example.org/a.tif"):
+        assert refusal(Path(url)) == (
+            f"'{url}' is a URL, which lociscope does not read. Download it, and name the file or folder."
+        )
+    assert refusal(tmp_path / Path("s3://bucket/a.tif")) is not None  # relative to a table
+    (tmp_path / "s3:").mkdir()
+    assert refusal(tmp_path / "s3:" / "a.tif") is not None
+    (tmp_path / "s3:" / "a.tif").touch()
+    assert refusal(tmp_path / "s3:" / "a.tif") is None
 
 
 def test_what_is_no_picture(tmp_path: Path) -> None:

@@ -110,6 +110,18 @@ def test_a_composite_plane_by_plane() -> None:
         plane_of(picture, "yellow", place, shared=True)
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int16, np.float32])
+def test_yellow_of_any_type_of_numbers(kind: type[np.generic]) -> None:
+    pixels = np.zeros((9, 9, 3), kind)
+    pixels[..., 0], pixels[..., 1] = 101, 104
+    plane = plane_of(
+        Picture(pixels, ("red", "green", "blue"), colour=True), "yellow", place_of(Path("a.tif")), shared=False
+    )
+    assert plane is not None
+    assert plane.dtype == kind
+    assert plane[0, 0] == (102.5 if kind is np.float32 else 103)
+
+
 def test_yellow_is_nearest_to_the_mean_of_red_and_green(real_data: Path) -> None:
     """Of mean, larger, red and green, on a real ER plane that is coded as HPA codes it."""
     path = real_data / "hpa2021" / "train" / "000a6c98-bb9b-11e8-b2b9-ac1f6b6435d0_yellow.png"

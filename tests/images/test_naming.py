@@ -53,7 +53,8 @@ def test_patterns() -> None:
     about = {"plate": "P 1", "well": "B03", "site": "2"}
     assert rules.named("P 1_B03_f2_DAPI.ome.tif") == Named("P 1_B03_2", "blue", about=about)
     assert rules.named("P 1_B03_DAPI.tif") is None
-    assert rules.named("P1_B03_f2_w7.tif") is None
+    about["plate"] = "P1"
+    assert rules.named("P1_B03_f2_w7.tif") == Named("P1_B03_2", None, about=about, unknown="w7")
     assert Rules({"red": "w7"}, pattern="{id}-{channel}").named("a-b-w7.png") == Named("a-b", "red", about={})
 
 
@@ -68,7 +69,7 @@ def test_patterns() -> None:
 )
 def test_patterns_that_are_none(pattern: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        _ = Rules(pattern=pattern).expression
+        _ = Rules(pattern=pattern).expressions
 
 
 def test_channels_in_words() -> None:

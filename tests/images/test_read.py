@@ -90,7 +90,6 @@ def test_what_is_no_png_whatever_its_name_says(tmp_path: Path, data: bytes) -> N
 @pytest.mark.parametrize(
     ("bits", "colour", "kind"),
     [
-        (16, 2, "16-bit RGB"),
         (8, 3, "8-bit palette"),
         (8, 4, "8-bit grey with alpha"),
         (8, 6, "8-bit RGB with alpha"),

@@ -223,6 +223,18 @@ def test_stacks_and_the_names_that_a_user_gives(tmp_path: Path) -> None:
     assert named == FieldSource("a", (tmp_path / "a.tif!Ch 1", *(tmp_path / "a.tif",) * 3), 0.1, 3)
 
 
+def test_the_users_names_are_those_of_planes_in_a_catalogs_file_too(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,red,green,blue,yellow\na,a.tif,a.tif,a.tif,a.tif\nb,r.tif,g.tif,b.tif,y.tif\n")
+    (one, two), _ = find_fields([tmp_path / "t.csv"], Rules({"red": "2", "green": "1"}))
+    assert one.planes == (tmp_path / "a.tif!2", tmp_path / "a.tif!1", tmp_path / "a.tif", tmp_path / "a.tif")
+    assert two.planes == tuple(tmp_path / f"{letter}.tif" for letter in "rgby")
+    rgba = np.random.default_rng(0).integers(0, 256, (5, 4, 4), np.uint8)
+    Image.fromarray(rgba).save(tmp_path / "a.png")
+    (tmp_path / "t.csv").write_text("id,red,green,blue,yellow\na,a.png!2,a.png!3,a.png!0,a.png!1\n")
+    (source,), _ = find_fields([tmp_path / "t.csv"])
+    np.testing.assert_array_equal(read_field(source).pixels, rgba[..., [2, 3, 0, 1]])
+
+
 def test_a_missing_channel_that_is_allowed(write_field: WriteField) -> None:
     folder = write_field("a1")
     (folder / "a1_yellow.png").unlink()

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lociscope.card import InputSpec
-from lociscope.images.scale import prepare
-from lociscope.images.statistics import PER_CHANNEL, STATISTICS, measures_of, statistics_of
+from lociscope.images.preprocess import preprocess, sample_pixels
+from lociscope.images.quality import measure_input
+from lociscope.images.statistics import PER_CHANNEL, STATISTICS, full_scale, statistics_of
 from lociscope.simulate import draw_field
 
-SPEC = InputSpec(height=64, width=64, low=0.5, high=99.9, floor=0.04)
+SPEC = InputSpec(height=64, width=64, low=0.5, high=99.9)
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,8 @@ def field() -> np.ndarray:
 
 
 def measured(pixels: np.ndarray) -> dict[str, float]:
-    values = statistics_of(pixels, prepare(pixels, SPEC))
+    whole = preprocess(pixels, SPEC.height, SPEC.width, SPEC)
+    values = statistics_of(whole, measure_input(whole.pixels))
     assert values.dtype == np.float32
     return dict(zip(STATISTICS, values.tolist(), strict=True))
 
@@ -76,13 +78,30 @@ def test_any_field_has_finite_statistics(pixels: np.ndarray) -> None:
     assert np.isfinite(list(measured(pixels).values())).all()
 
 
-def test_an_empty_and_a_tiny_input_have_finite_statistics() -> None:
-    assert np.isfinite(statistics_of(np.zeros((9, 9, 4), np.uint16), np.zeros((8, 8, 4), np.uint8))).all()
-    flat = statistics_of(np.full((32, 32, 4), 7, np.uint8), np.full((32, 32, 4), 7, np.uint8))
-    assert np.isfinite(flat).all()
-    assert flat[STATISTICS.index("Correlation_red_green")] == 0
+@pytest.mark.parametrize("shape", [(9, 9, 4), (32, 32, 4), (1, 1, 4)])
+def test_an_empty_and_a_tiny_input_have_finite_statistics(shape: tuple[int, ...]) -> None:
+    values = measured(np.full(shape, 7, np.uint16))
+    assert np.isfinite(list(values.values())).all()
+    assert values["Correlation_red_green"] == 0
 
 
-def test_measures_that_are_known_are_taken(field: np.ndarray) -> None:
-    seen = prepare(field, SPEC)
-    np.testing.assert_array_equal(statistics_of(field, seen, measures_of(seen)), statistics_of(field, seen))
+@pytest.mark.parametrize(
+    ("kind", "top", "scale"),
+    [
+        (np.uint8, 3, 255),
+        (np.uint16, 255, 255),
+        (np.uint16, 256, 1023),
+        (np.uint16, 4095, 4095),
+        (np.uint16, 4096, 16383),
+        (np.uint16, 65535, 65535),
+        (np.float32, 0, 1),
+        (np.float32, 1, 1),
+        (np.float32, 1.5, 255),
+        (np.float32, 4000.5, 4095),
+        (np.float32, 70_000, 70_000),
+    ],
+)
+def test_full_scale_is_judged_by_type_and_bright_end(kind: type[np.number], top: float, scale: float) -> None:
+    pixels = np.full((40, 40, 2), top, kind)
+    pixels[3, 4, 0] = 60_000 if kind == np.uint16 else pixels[3, 4, 0]  # a hot pixel
+    assert full_scale(sample_pixels(pixels)) == scale

@@ -2,6 +2,7 @@
 
 import _thread
 import csv
+import hashlib
 import json
 import threading
 import time
@@ -21,6 +22,7 @@ from lociscope.microscope.devices import SimulatedCamera
 from lociscope.microscope.specimen import SimulatedPlate
 from lociscope.predict.predictor import Predictor, open_bundle
 from lociscope.predictions import Predictions
+from lociscope.storage import alone
 
 
 @pytest.fixture(scope="module")
@@ -106,13 +108,57 @@ def test_another_plan_or_bundle_or_folder_is_refused(
 ) -> None:
     out, _ = done
     with pytest.raises(LociscopeError, match="was begun with another plan"):
-        run_plan(make_plan({"budget.fields": 5}), predictor, out)
+        run_plan(make_plan({"rules.0.most": 5}), predictor, out)
     with pytest.raises(LociscopeError, match="was begun with another bundle"):
         run_plan(make_plan(), open_bundle(make_bundle(tmp_path / "other", seed=7), threads=1), out)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("x")
     with pytest.raises(LociscopeError, match="is not of `lociscope microscope`"):
         run_plan(make_plan(), predictor, tmp_path / "mine")
+
+
+@pytest.mark.parametrize("change", [{"plate.wells": ["A1"]}, {"limits.z": [-40, 40]}, {"microscope.turret": "Other"}])
+def test_only_budget_and_time_limit_may_change(
+    done: tuple[Path, Outcome], make_plan: Any, predictor: Predictor, change: dict[str, Any]
+) -> None:
+    with pytest.raises(LociscopeError, match=r"another plan.*Only budget, microscope.timeout_s, output and log .* may"):
+        run_plan(make_plan(change), predictor, done[0])
+
+
+def test_a_run_whose_budget_was_spent_goes_on_with_a_larger_one(
+    make_plan: Any, predictor: Predictor, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert run_plan(make_plan({"budget.fields": 3}), predictor, out).fields == 3
+    assert run_plan(make_plan({"budget.fields": 3}), predictor, out).new == 0
+    outcome = run_plan(make_plan({"budget.fields": 5, "microscope.timeout_s": 9.0}), predictor, out)
+    assert (outcome.new, outcome.fields) == (2, 5)
+    outcome = run_plan(make_plan({"budget.minutes": 99.0}), predictor, out)
+    assert (outcome.new, outcome.fields) == (5, 10)
+    assert json.loads((out / "plan.json").read_text())["budget"] == {"fields": 100_000, "minutes": 99.0}
+    names = [line["field"] for line in lines_of(out)]
+    assert len(set(names)) == 10
+    assert run_plan(make_plan({"budget.minutes": 9.0}), predictor, out).new == 0  # all done: no budget matters
+
+
+def test_a_folder_of_schema_1_goes_on_with_its_own_plan(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
+    out, plan = tmp_path / "out", make_plan({"rules": []})
+    run_plan(plan, predictor, out)
+    record = json.loads((out / "run.json").read_text())
+    values = plan.model_dump(mode="json", by_alias=True, exclude={"output", "log"})
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    (out / "run.json").write_text(json.dumps({**record, "schema": 1, "plan": digest}))
+    assert run_plan(plan, predictor, out).fields == 4
+    with pytest.raises(LociscopeError, match="another plan"):
+        run_plan(make_plan({"rules": [], "budget.fields": 9}), predictor, out)
+
+
+def test_a_second_run_of_one_folder_is_refused_before_anything_moves(
+    make_plan: Any, predictor: Predictor, tmp_path: Path
+) -> None:
+    with alone(tmp_path / "out", "no"), pytest.raises(LociscopeError, match=r"is being filled by another run. Wait"):
+        run_plan(make_plan(), predictor, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_limits_nothing_moves(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fixtures.file_sets import frames, write_ndtiff
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.images.naming import Rules
@@ -69,6 +70,36 @@ def test_leicas_and_patterned_names(arrivals: Make, tmp_path: Path) -> None:
     assert ids(leica.ready(0, 9)) == [stem]
 
 
+def test_data_sets_and_archives_of_several_fields(arrivals: Make, tmp_path: Path) -> None:
+    zarrs = pytest.importorskip("fixtures.zarrs")
+    mine = arrivals()
+    write_ndtiff(tmp_path / "run_1", [*frames(0, position=0), *frames(1, position=1)])
+    zarrs.series(tmp_path / "b.zarr")
+    zarrs.zipped(zarrs.write(tmp_path / "w"), tmp_path / "a.ozx")
+    names = ["NDTiff.index", "run_NDTiffStack.tif", "run_NDTiffStack_1.tif"]
+    assert [mine.wanted(name) for name in names] == [True, False, False]
+    assert [mine.wanted(name) for name in ("a.ozx", "a.zarr.zip", "b.zarr", "a.zip", "zarr.json")] == [True] * 3 + [
+        False
+    ] * 2
+    come(mine, tmp_path / "run_1", "NDTiff.index")
+    come(mine, tmp_path, "a.ozx", "b.zarr")
+    assert ids(mine.ready(0, 9)) == ["run_1/run_1_0", "run_1/run_1_1", "a", "b_0", "b_1"]
+
+
+def test_a_plate_of_which_a_well_is_absent_is_predicted_and_reported(arrivals: Make, tmp_path: Path) -> None:
+    zarrs = pytest.importorskip("fixtures.zarrs")
+    mine = arrivals()
+    plate = zarrs.plate(tmp_path / "P7.zarr", wells=("A/1", "A/2"), sites=1)
+    (plate / "A" / "2" / "0").rename(tmp_path / "elsewhere")
+    come(mine, tmp_path, "P7.zarr")
+    (ready,) = mine.ready(0, 9)
+    assert ready.source.id == "P7_A1_0"
+    mine.done(ready)
+    (overdue,) = mine.overdue(PATIENCE)
+    assert overdue.id == "P7"
+    assert "lists the image 'A/2/0', which is not there" in overdue.reason
+
+
 def test_what_is_known_is_passed_over_until_it_changes(arrivals: Make, tmp_path: Path) -> None:
     known: dict[str, str] = {}
     mine = arrivals(known)
@@ -110,7 +141,7 @@ def test_a_field_that_cannot_be_read_is_tried_less_and_less_often(arrivals: Make
         for ready in mine.ready(now, 9):
             tries.append(now)
             mine.refused(ready, "It is cut short.", now)
-    assert tries == [0, 1, 3, 7, 15, 31, 63, 127]
+    assert tries == [0, 1, 3, 7, 15, 31, 60, 124]  # once more when it is overdue
     assert [failure.reason for failure in mine.overdue(200)] == ["It is cut short."]
     come(mine, tmp_path, "a_red.png", now=201)
     assert ids(mine.ready(201, 9)) == ["a"]
@@ -172,3 +203,44 @@ def test_not_more_than_asked_for_at_once(arrivals: Make, tmp_path: Path) -> None
     for number in range(5):
         come(mine, tmp_path, *planes(f"f{number}"))
     assert [len(mine.ready(0, 2)) for _ in range(4)] == [2, 2, 1, 0]
+
+
+@pytest.mark.parametrize("name", ["{channel}/a1_{channel}.png", "{channel}/a1.png", "p/a1/{channel}.png"])
+def test_folders_that_name_the_channel_or_the_field(arrivals: Make, tmp_path: Path, name: str) -> None:
+    mine = arrivals()
+    paths = [tmp_path / name.format(channel=channel) for channel in CHANNEL_NAMES]
+    for path in paths[:3]:
+        come(mine, path.parent, path.name)
+    assert mine.ready(0, 9) == []
+    come(mine, paths[3].parent, paths[3].name)
+    (ready,) = mine.ready(1, 9)
+    assert ready.source.id == ("p/a1" if name.startswith("p") else "a1")
+    assert list(ready.source.planes) == paths
+    assert mine.done(ready) is False
+    assert mine.failures() == []
+
+
+def test_composites_beside_channels_are_waited_for_and_left_out(arrivals: Make, tmp_path: Path) -> None:
+    mine = arrivals()
+    come(mine, tmp_path, "a_blue_red_green.jpg", "overview.png")
+    assert mine.ready(0, 9) == []
+    come(mine, tmp_path, *planes("a"))
+    (ready,) = mine.ready(1, 9)
+    assert ready.source.id == "a"
+    assert [path.name for path in ready.source.paths] == planes("a")
+    mine.done(ready)
+    assert mine.overdue(1000) == mine.failures() == []
+
+
+def test_presets_and_where_a_field_was_taken(arrivals: Make, tmp_path: Path) -> None:
+    guid = "1F3FDE5E-0A1B-4C2D-8E9F-0123456789A"
+    mine = arrivals(preset="metaxpress", channels=dict(zip(CHANNEL_NAMES, "3214", strict=True)))
+    names = [f"P_B02_s1_w{w}{guid}{w}.TIF" for w in "1234"]
+    come(mine, tmp_path / "TimePoint_1", *names, f"P_B02_s1_w1_thumb{guid}9.TIF", f"P_B02_s1_w5{guid}5.TIF")
+    (ready,) = mine.ready(0, 9)
+    assert ready.source.id == "TimePoint_1/P_B02_1"
+    assert ready.source.origin == {"plate": "P", "well": "B02", "site": "1"}
+    assert mine.failures() == []
+    leica = arrivals()
+    come(leica, tmp_path / "p", *planes("800_A6_1"))
+    assert leica.ready(0, 9)[0].source.origin == {"plate": "800", "well": "A6", "site": "1"}

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lociscope.microscope.engine import HardwareError, StrictEngine
+from lociscope.microscope.engine import StrictEngine
+from lociscope.microscope.focus import Focus, HardwareError
 from lociscope.microscope.scope import Scope, close_shutters, open_scope, scale_of
 from lociscope.microscope.stops import OutsideError, events_of, planned, seconds
 
@@ -24,7 +25,9 @@ def scope(plan: Any) -> Iterator[Scope]:
 
 def run(scope: Scope, plan: Any, events: list[Any]) -> list[tuple[np.ndarray, Any]]:
     taken: list[tuple[np.ndarray, Any]] = []
-    scope.core.mda.set_engine(StrictEngine(scope.core, plan.limits))
+    focus = Focus(scope.core, plan)
+    focus.begin()
+    scope.core.mda.set_engine(StrictEngine(scope.core, plan.limits, focus))
 
     def keep(picture: np.ndarray, event: Any, meta: Any) -> None:
         taken.append((picture, event))
@@ -129,7 +132,13 @@ def test_the_focus_goes_to_safety_first(make_plan: Any) -> None:
     with open_scope(plan, scale_of(plan)) as scope:
         heights: list[float] = []
         device = scope.core._pydevices["Z"]  # type: ignore[attr-defined]
-        device.set_position_um = heights.append
+        go = device.set_position_um
+
+        def spy(z: float) -> None:
+            heights.append(z)
+            go(z)
+
+        device.set_position_um = spy
         run(scope, plan, events(plan))
     assert heights == [-40.0, 0.0, -40.0, 0.0]
 

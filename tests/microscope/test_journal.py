@@ -44,11 +44,11 @@ def test_what_was_asked_for_and_not_imaged_is_asked_for_again(make_plan: Any, tm
     assert again.begun() == {None: 1, 1: 1}
 
 
-def test_the_output_and_the_log_may_be_named_otherwise(make_plan: Any, tmp_path: Path) -> None:
+def test_the_output_the_log_and_the_budget_may_change(make_plan: Any, tmp_path: Path) -> None:
     Journal.begin(tmp_path / "out", make_plan(), "b")
-    Journal.begin(tmp_path / "out", make_plan({"output": "elsewhere", "log": "log.sqlite"}), "b")
+    Journal.begin(tmp_path / "out", make_plan({"output": "elsewhere", "log": "log.sqlite", "budget.fields": 9}), "b")
     with pytest.raises(LociscopeError, match="another plan"):
-        Journal.begin(tmp_path / "out", make_plan({"budget.fields": 9}), "b")
+        Journal.begin(tmp_path / "out", make_plan({"plate.gap": 9.0}), "b")
 
 
 def test_failures_are_listed_and_are_no_predictions(make_plan: Any, tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_failures_are_listed_and_are_no_predictions(make_plan: Any, tmp_path: Pa
     [
         ("{", "is damaged"),
         ("[]", "states no schema"),
-        ('{"schema": 2}', "has schema 2, newer than 1"),
+        ('{"schema": 3}', "has schema 3, newer than 2"),
         ('{"schema": 1}', "was begun with another plan"),
     ],
 )

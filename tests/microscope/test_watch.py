@@ -199,7 +199,7 @@ def test_the_table_is_whole_while_the_watch_goes_on(
     monkeypatch.setattr(watching, "TABLE_EVERY", 0.2)
     watched = running()
     write_planes(folder, "a", field(0))
-    watched.until(lambda: watched.out.exists() and not list(folder.parent.glob("out.parts/*")))
+    watched.until(lambda: watched.out.exists() and not list(folder.parent.glob("out.parts/*.npz")))
     write_planes(folder, "b", field(1))
     watched.until(lambda: Predictions.read(watched.out).ids == ["a", "b"])
     assert watched.end().rows == 2

@@ -1,9 +1,13 @@
 """The page in a real browser: upload, switches, errors, the keyboard; without script, in the dark, on a phone."""
 
+import http.client
 import shutil
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -106,7 +110,7 @@ def test_files_are_chosen_sent_and_answered(visit: Open, files: list[Path]) -> N
     page.get_by_role("button", name="Predict").click()
     page.wait_for_url("**/predict")
     assert page.title() == "b7 · lociscope"
-    assert page.locator("h1").inner_text().startswith(("Most likely", "Unsure"))
+    assert page.locator("h1").inner_text().startswith(("Very likely", "Likely", "Possibly", "Unsure"))
     assert page.locator("table.bars tbody th[scope=row]").count() == 28
     assert page.get_by_role("heading", name="Noticed about this field").is_visible()
     assert page.get_by_text("For tests.").is_visible()
@@ -211,3 +215,58 @@ def test_nothing_is_cut_off_or_faint(visit: Open, width: int, scheme: str) -> No
         page = visit(path, width, scheme)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
         assert page.evaluate(CONTRAST) == [], path
+
+
+@pytest.fixture
+def prefixed(address: str) -> Iterator[str]:
+    """The address of a proxy that serves the page under `/lab/cells/`, and tells the service nothing of that."""
+
+    class Stripping(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            service = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
+            if not self.path.startswith("/lab/cells/"):
+                self.send_error(404)
+                return
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            service.request(self.command, self.path.removeprefix("/lab/cells"), body, dict(self.headers))
+            answer = service.getresponse()
+            data = answer.read()
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(data)
+            service.close()
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stripping) as proxy:
+        thread = threading.Thread(target=proxy.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{proxy.server_address[1]}/lab/cells/"
+        proxy.shutdown()
+        thread.join()
+
+
+def test_all_of_it_works_under_a_prefix(browser: "Browser", prefixed: str, files: list[Path]) -> None:
+    asked: list[str] = []
+    page = browser.new_page()
+    page.on("response", lambda answer: asked.append(f"{answer.status} {answer.url}"))
+    page.goto(prefixed)
+    page.set_input_files("#files", files)
+    page.get_by_role("button", name="Predict").click()
+    page.wait_for_url(f"{prefixed}predict")
+    assert page.title() == "b7 · lociscope"
+    page.get_by_role("link", name="Examples").click()
+    page.get_by_role("link", name="Microtubules").click()
+    page.wait_for_url(f"{prefixed}examples/microtubules")
+    page.keyboard.press("r")
+    assert channels(page) == "gb"
+    page.get_by_role("link", name="Interface").click()
+    page.get_by_text(f"{prefixed}predict").wait_for()
+    page.close()
+    assert len(asked) >= 15
+    assert [each for each in asked if not each.startswith((f"200 {prefixed}", "200 data:"))] == []

@@ -13,6 +13,7 @@ from lociscope.images.sources import find_fields
 from lociscope.labels import LABELS
 from lociscope.log import open_log
 from lociscope.predict.predictor import open_bundle
+from lociscope.registry import Registry
 from lociscope.service import routes
 from lociscope.service.examples import examples
 
@@ -34,7 +35,7 @@ def test_what_serves_here(serve: Serve, tiny_bundle: Path) -> None:
 def test_the_page_says_what_answers_and_its_limits(serve: Serve) -> None:
     page = serve().get("/", headers=HTML)
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    for text in ("tiny0", "For tests.", 'action="/predict"', 'enctype="multipart/form-data"', "/examples/"):
+    for text in ("tiny0", "For tests.", 'action="./predict"', 'enctype="multipart/form-data"', "./examples/"):
         assert text in page.text
 
 
@@ -51,7 +52,7 @@ def test_a_field_is_predicted_as_the_command_does(serve: Serve, make: Any, tiny_
     assert said["thresholds"] == [0.5] * 28
     assert (said["status"], said["warnings"]) == (expected.status[0], list(expected.warnings[0]))
     assert said["notes"] == ["Nothing declares the size of a pixel; the field was taken to span 164 µm."]
-    assert said["bundle"]["name"] == "tiny0"
+    assert (said["bundle"]["name"], said["bundle"]["calibrated"]) == ("tiny0", False)
 
 
 def test_an_address_that_ends_in_json_is_json_whatever_is_asked_for(serve: Serve, make: Any) -> None:
@@ -68,6 +69,7 @@ def test_the_page_of_a_result(serve: Serve, make: Any) -> None:
     assert page.count('<th scope="row">') == 28
     assert page.index('class="reached"') < page.index("Below their threshold")
     assert "Noticed about this field" in page
+    assert "Its probabilities are not calibrated" in page
 
 
 @pytest.mark.parametrize("example", [each.id for each in examples()])
@@ -125,10 +127,46 @@ def test_what_a_request_says_about_its_files(serve: Serve, make: Any) -> None:
 def test_health_and_readiness(serve: Serve) -> None:
     client = serve()
     assert client.get("/healthz").json() == {"status": "ok"}
-    assert (client.get("/readyz").status_code, client.get("/readyz").json()) == (200, {"ready": True})
+    served = client.app.state.parts.served.version
+    assert served.startswith("tiny0-0-")
+    said = {"ready": True, "degraded": False, "served": served, "promoted": served, "reasons": []}
+    assert (client.get("/readyz").status_code, client.get("/readyz").json()) == (200, said)
     client.app.state.parts.work.stop()
-    assert (client.get("/readyz").status_code, client.get("/readyz").json()) == (503, {"ready": False})
+    said |= {"ready": False, "reasons": ["The service is stopping."]}
+    assert (client.get("/readyz").status_code, client.get("/readyz").json()) == (503, said)
     assert client.get("/healthz").status_code == 200
+
+
+def test_a_promotion_that_is_not_served_yet_shows(
+    serve: Serve, make_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    registry = Registry(tmp_path / "registry")
+    versions = [registry.add(make_bundle(tmp_path / str(seed), seed), who="me", why="try").version for seed in (1, 2)]
+    registry.promote(versions[0], who="me", why="first")
+    client = serve(registry=registry.folder)
+    client.app.state.parts.served.stop()  # the test looks itself
+    assert "lociscope_promotion_pending 0.0" in client.get("/metrics").text
+    registry.promote(versions[1], who="me", why="better")
+    away = tmp_path / "away"
+    (registry.folder / "bundles" / versions[1]).rename(away)  # a copy of the registry whose bundle has not arrived
+    client.app.state.parts.served.look()
+    said = client.get("/readyz")
+    assert (said.status_code, said.json()) == (
+        200,
+        {
+            "ready": True,
+            "degraded": True,
+            "served": versions[0],
+            "promoted": versions[1],
+            "reasons": ["The promoted bundle is not opened yet; the log says why."],
+        },
+    )
+    assert "lociscope_promotion_pending 1.0" in client.get("/metrics").text
+    (registry.folder / "registry.json").write_text("{")
+    client.app.state.parts.served.look()
+    said = client.get("/readyz").json()
+    assert (said["degraded"], said["promoted"]) == (True, None)
+    assert said["reasons"] == ["The registry cannot be read; the log says why."]
 
 
 def test_past_the_bound_503_and_when_to_ask_again(serve: Serve, make: Any) -> None:
@@ -171,7 +209,8 @@ def test_the_interface_is_described_for_readers_and_machines(serve: Serve) -> No
     assert set(schema["paths"]) == {"/", "/predict", "/examples/{name}", "/healthz", "/readyz", "/metrics"}
     for text in (*schema["paths"], *routes.FIELDS, "Retry-After", "curl", "probabilities"):
         assert text in page
-    assert "http://localhost:8000/predict" in page
+    assert '<span data-root="./">http://localhost:8000/</span>predict' in page
+    assert schema["servers"] == [{"url": "."}]
 
 
 def test_the_log_keeps_what_was_predicted_and_not_the_examples(serve: Serve, make: Any, tmp_path: Path) -> None:

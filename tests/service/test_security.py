@@ -1,7 +1,9 @@
 """Who may ask, by which name, from which page; and what every answer says to browsers."""
 
+import asyncio
 import base64
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -31,7 +33,11 @@ def test_every_answer_tells_browsers_what_is_not_to_be_done(serve: Serve, addres
 @pytest.mark.parametrize("address", ["/", "/docs", "/examples/microtubules", "/nope"])
 def test_pages_hold_no_script_style_or_foreign_address(serve: Serve, address: str) -> None:
     page = serve().get(address, headers=HTML).text
-    assert page.count("<script") == page.count('<script src="/static/app.js" defer></script>') == 1
+    assert (
+        len(re.findall("<script", page))
+        == len(re.findall(r'<script src="[./]+static/app\.js" defer></script>', page))
+        == 1
+    )
     assert "style=" not in page
     assert "<style" not in page
     assert not [part for part in page.split('"') if part.startswith(("http://", "https://", "//"))]
@@ -44,22 +50,74 @@ def test_pages_hold_no_script_style_or_foreign_address(serve: Serve, address: st
         ("LOCALHOST:8000", True),
         ("127.0.0.1:80", True),
         ("[::1]:8000", True),
+        ("192.168.1.7:8000", True),
+        ("[fe80::1]", True),
         ("evil.example", False),
+        ("192.168.1.7.evil.example", False),
+        ("192.168.1", False),
         ("localhost.evil.example", False),
         ("", False),
         ("[", False),
     ],
 )
 def test_by_other_names_a_local_service_is_not_served(serve: Serve, host: str, served: bool) -> None:
-    answer = serve().get("/healthz", headers={"host": host})
-    assert answer.status_code == (200 if served else 400)
+    client = serve()
+    for address in ("/", "/metrics"):
+        answer = client.get(address, headers={"host": host})
+        assert answer.status_code == (200 if served else 400)
     assert served or "is not called" in answer.json()["error"]
 
 
 def test_a_proxy_s_name_may_be_allowed(serve: Serve) -> None:
     client = serve(allow_host=("Cells.example",))
-    assert client.get("/healthz", headers={"host": "cells.example"}).status_code == 200
-    assert client.get("/healthz", headers={"host": "other.example"}).status_code == 400
+    assert client.get("/", headers={"host": "cells.example"}).status_code == 200
+    assert client.get("/", headers={"host": "other.example"}).status_code == 400
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("host", ["pod-7.cells.svc", "", "[", "10.1.2.3:80"])
+def test_a_health_probe_passes_whatever_host_it_names(serve: Serve, method: str, host: str) -> None:
+    client = serve(allow_host=("cells.example",), api_key=SecretStr(KEY))
+    for address in ("/healthz", "/readyz"):
+        assert client.request(method, address, headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("address", ["/", "/healthz", "/metrics", "/docs", "/static/app.js", "/nope"])
+def test_head_gives_the_headers_of_get_and_no_body(serve: Serve, address: str) -> None:
+    client = serve()
+    got, head = client.get(address, headers=HTML), client.head(address, headers=HTML)
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    assert head.headers["content-type"] == got.headers["content-type"]
+    if address != "/metrics":
+        assert head.headers["content-length"] == got.headers["content-length"] != "0"
+
+
+def test_a_cancelled_upload_is_no_error(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    """Its client leaves in the middle of the body: Starlette raises ClientDisconnect."""
+    client = serve()
+    scope = client.build_request("POST", "/predict", files={"files": ("a_red.png", b"1")})
+    asyncio.run(_cancel(client.app, [(name.encode(), value.encode()) for name, value in scope.headers.items()]))
+    figures = client.get("/metrics").text
+    assert 'lociscope_requests_total{route="/predict",status="499"} 1.0' in figures
+    assert 'status="5' not in figures
+    assert "lociscope_in_flight 0.0" in figures
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def _cancel(app: Any, headers: list[tuple[bytes, bytes]]) -> None:
+    messages: list[dict[str, Any]] = [
+        {"type": "http.request", "body": b"--", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        pytest.fail(f"answered {message} to nobody")
+
+    scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": b"", "headers": headers}
+    await app(scope, receive, send)
 
 
 def test_a_page_of_another_site_may_not_send(serve: Serve, make: Any) -> None:
@@ -146,7 +204,7 @@ def test_what_does_not_fit_into_memory(serve: Serve, make: Any, monkeypatch: pyt
 
 def test_addresses_that_are_not_there(serve: Serve) -> None:
     client = serve()
-    assert client.get("/nope").json() == {"error": "There is no such page. Begin at /."}
+    assert client.get("/nope").json() == {"error": "There is no such page. The page 'Interface' (docs) lists all."}
     assert client.get("/predict").status_code == 405
     assert client.get("/static/../settings.py").status_code == 404
     assert client.get("/static/%2e%2e/settings.py").status_code == 404

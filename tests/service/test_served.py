@@ -51,6 +51,43 @@ def test_one_that_fails_is_logged_once_and_the_old_one_stays(
     assert name_of(served) == "tiny3"
 
 
+def test_one_that_is_not_complete_yet_is_tried_again(tmp_path: Path, make_bundle: MakeBundle) -> None:
+    now = 0.0
+    named = make_bundle(tmp_path / "one", 1)
+    served = Served(lambda: named, clock=lambda: now)
+    named = make_bundle(tmp_path / "two", 2)
+    model = (named / "model.onnx").read_bytes()
+    (named / "model.onnx").write_bytes(model[:100])  # half copied
+    tried = []
+    for now in range(40):
+        before = served._again
+        assert not served.look()
+        if served._again != before:
+            tried.append(now)
+    assert tried == [0, 1, 3, 7, 15, 25, 35]  # after 1, 2, 4, 8 s, then every 10 s
+    assert (served.pending, served.version[:7], served.promoted) == (True, "tiny1-0", "two")
+    (named / "model.onnx").write_bytes(model)
+    now = 200.0
+    assert served.look()
+    assert (name_of(served), served.pending, served.promoted) == ("tiny2", False, served.version)
+
+
+def test_another_one_is_tried_at_once_and_a_rollback_ends_the_complaint(
+    tmp_path: Path, make_bundle: MakeBundle
+) -> None:
+    one, two = make_bundle(tmp_path / "one", 1), make_bundle(tmp_path / "two", 2)
+    named = one
+    served = Served(lambda: named, clock=lambda: 0.0)
+    named = tmp_path / "absent"
+    assert [served.look(), served.look(), served.pending] == [False, False, True]
+    named = one
+    assert [served.look(), served.pending] == [False, False]
+    named = tmp_path / "absent"
+    assert not served.look()
+    named = two
+    assert [served.look(), served.pending] == [True, False]
+
+
 def test_a_registry_that_cannot_be_read_for_a_while(tiny_bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
     gone = False
 
@@ -64,9 +101,10 @@ def test_a_registry_that_cannot_be_read_for_a_while(tiny_bundle: Path, caplog: p
     with caplog.at_level(logging.ERROR, "lociscope"):
         assert [served.look(), served.look()] == [False, False]
     assert len(caplog.records) == 1
+    assert (served.pending, served.promoted) == (True, None)
     gone = False
     assert not served.look()
-    assert name_of(served) == "tiny0"
+    assert (name_of(served), served.pending) == ("tiny0", False)
 
 
 def test_it_looks_by_itself(tmp_path: Path, make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch) -> None:

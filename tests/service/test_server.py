@@ -2,8 +2,11 @@
 
 import http.client
 import json
+import shlex
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -87,7 +90,8 @@ def test_sigterm_finishes_what_is_in_flight_and_takes_no_more(served: Any, make:
     body = body_of(make.planes())
     with served("--bundle", tiny_bundle) as (process, address):
         slow, asking = Client(address), Client(address)
-        assert asking.ask("/readyz") == (200, {"ready": True})
+        status, said = asking.ask("/readyz")
+        assert (status, said["ready"]) == (200, True)
         slow.begin(body)
         until(lambda: b"lociscope_in_flight 1.0" in metrics(address))
         process.send_signal(signal.SIGTERM)
@@ -105,6 +109,14 @@ def metrics(address: str) -> bytes:
     client = Client(address).connection
     client.request("GET", "/metrics")
     return client.getresponse().read()
+
+
+@pytest.mark.slow
+def test_sighup_ends_it_as_sigterm_does(served: Any, tiny_bundle: Path) -> None:
+    with served("--bundle", tiny_bundle) as (process, _):
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(WAIT) == Exit.DONE
+        assert process.stderr.read() == ""
 
 
 @pytest.mark.slow
@@ -151,6 +163,52 @@ def test_who_hangs_up_gives_the_place_back(served: Any, make: Any, tiny_bundle: 
         gone.connection.close()
         until(lambda: b"lociscope_in_flight 0.0" in metrics(address))
         assert Client(address).ask("/predict", body)[0] == 200
+        assert b'route="/predict",status="499"} 1.0' in metrics(address)
+        assert b'status="5' not in metrics(address)
+
+
+@pytest.mark.slow
+def test_a_trickling_upload_delays_the_end_by_seconds_at_most(served: Any, make: Any, tiny_bundle: Path) -> None:
+    body = body_of(make.planes())
+    with served("--bundle", tiny_bundle) as (process, address):
+        slow = Client(address)
+        slow.begin(body)
+        until(lambda: b"lociscope_in_flight 1.0" in metrics(address))
+        process.send_signal(signal.SIGTERM)
+        started = time.monotonic()
+        answer = slow.connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["error"]) == (
+            503,
+            "This service is stopping. Ask again in a moment.",
+        )
+        assert process.wait(WAIT) == Exit.DONE
+        assert time.monotonic() - started < 10
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no files")
+def test_more_idle_connections_than_files_keep_nobody_out(tiny_bundle: Path) -> None:
+    words = [sys.executable, "-m", "lociscope", "-q", "serve", "--port", "0", "--bundle", str(tiny_bundle)]
+    script = "ulimit -n 100; exec " + shlex.join(words)
+    with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        parts = urlsplit(process.stdout.readline().strip())
+        idle = [socket.create_connection((parts.hostname, parts.port), timeout=WAIT) for _ in range(120)]
+        try:
+            for number, each in enumerate(idle[-30:]):
+                each.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: " if number % 2 else b"")
+            assert Client(parts.geturl()).ask("/healthz") == (200, {"status": "ok"})
+            process.send_signal(signal.SIGTERM)
+            started = time.monotonic()
+            assert process.wait(WAIT) == Exit.DONE
+            assert time.monotonic() - started < 10
+            assert process.stderr.read() == ""
+        finally:
+            process.kill()
+            for each in idle:
+                each.close()
 
 
 def test_sixteen_clients_each_get_their_own_field_and_the_log_all(

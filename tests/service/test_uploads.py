@@ -76,6 +76,9 @@ BAD: dict[str, tuple[Callable[[Any], dict[str, bytes]], str]] = {
     "a zip without a field": (lambda make: {"s.zip": make.zipped({"a.txt": b""})}, "'s.zip' holds no field: expected"),
     "a zip bomb": (lambda _: {"s.zip": bomb("a1.tif")}, "'s.zip!a1.tif' holds more than the 513 MiB of pixels"),
     "a crowded zip": (lambda _: {"s.zip": crowd()}, "'s.zip' holds too many files."),
+    "a crowded zip of an OME-Zarr": (lambda _: {"s.ozx": crowd()}, "'s.ozx' holds too many files."),
+    "an OME-Zarr in a zip": (
+        lambda make: {"s.zarr.zip": make.zipped({"zarr.json": b"{}"})}, "This upload holds an OME-Zarr."),
     "a zip that leads out": (
         lambda make: {"s.zip": make.zipped({f"../../{k}": v for k, v in make.planes().items()})},
         "'s.zip' holds no field"),

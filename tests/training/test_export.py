@@ -12,7 +12,7 @@ from lociscope.data.pack import Packed
 from lociscope.data.pipeline import evaluation_batches
 from lociscope.errors import LociscopeError
 from lociscope.images.field import Field
-from lociscope.images.scale import prepare
+from lociscope.images.preprocess import prepare
 from lociscope.labels import N_LABELS
 from lociscope.models import NETWORKS, load_network
 from lociscope.predict.predictor import open_bundle

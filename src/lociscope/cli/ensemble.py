@@ -153,11 +153,11 @@ def truth_of(path: Path, ids: list[str]) -> "tuple[np.ndarray, np.ndarray | None
     """
     import numpy as np
 
-    from lociscope.catalog import Catalog, read_labels
+    from lociscope.catalog import Catalog, is_catalog, read_labels
     from lociscope.labels import to_multi_hot
 
     group_of: dict[str, str] = {}
-    if path.suffix == ".parquet":
+    if is_catalog(path):
         entries = list(Catalog.read(path))
         labels = {entry.id: entry.target for entry in entries if entry.target is not None}
         group_of = {entry.id: entry.specimen or entry.antibody or "" for entry in entries}

@@ -134,9 +134,9 @@ def thresholds_of(bundle: Path) -> "np.ndarray":
 
 
 def _catalog(truth: Path | None) -> "Catalog | None":
-    from lociscope.catalog import Catalog
+    from lociscope.catalog import Catalog, is_catalog
 
-    return Catalog.read(truth) if truth is not None and truth.suffix == ".parquet" else None
+    return Catalog.read(truth) if truth is not None and is_catalog(truth) else None
 
 
 def _labels(truth: Path | None, catalog: "Catalog | None", run: "Run | None") -> dict[str, tuple[int, ...]]:
@@ -155,13 +155,14 @@ def _labels(truth: Path | None, catalog: "Catalog | None", run: "Run | None") ->
 
 def _predict(bundle: Path, truth: Path | None, output: Path, workers: int) -> "tuple[Predictions, Sequence[Failure]]":
     """Predicts a Catalog's fields, or takes what an earlier call predicted of them; and those that failed."""
+    from lociscope.catalog import is_catalog
     from lociscope.images.sources import find_fields
     from lociscope.predict.batch import predict_to_file
     from lociscope.predict.job import Options
     from lociscope.predict.predictor import open_bundle
     from lociscope.predictions import Predictions
 
-    if truth is None or truth.suffix != ".parquet":
+    if truth is None or not is_catalog(truth):
         raise UsageError("A bundle is evaluated on fields. Name a Catalog, as `lociscope import` makes it.")
     found, broken = find_fields([truth])
     path, predictor = output / "predictions.parquet", open_bundle(bundle)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lociscope.cli import console
-from lociscope.cli.reading import AllowMissing, Channels, Pattern, PixelSize, Plane, rules_of
+from lociscope.cli.reading import AllowMissing, Channels, Pattern, PixelSize, Plane, Preset, rules_of
 from lociscope.errors import Exit, LociscopeError, UsageError
 
 if TYPE_CHECKING:
@@ -56,12 +56,14 @@ def hpa(
     ],
     labels: Labels = None,
     output: Out = DEFAULT_OUT,
+    allow_missing: AllowMissing = None,
 ) -> None:
     """Make a Catalog of the Human Protein Atlas' pictures; their names tell antibody, plate, well and site."""
     _check(output)
     from lociscope.data.importing import import_hpa
 
-    _write(*import_hpa(sources, labels, output.parent), output)
+    rules = rules_of(None, allow_missing, None, None, None)
+    _write(*import_hpa(sources, labels, output.parent, rules), output)
 
 
 @app.command()
@@ -70,6 +72,7 @@ def plate(
     labels: Labels = None,
     output: Out = DEFAULT_OUT,
     pattern: Pattern = None,
+    preset: Preset = None,
     channels: Channels = None,
     allow_missing: AllowMissing = None,
     pixel_size: PixelSize = None,
@@ -79,7 +82,7 @@ def plate(
     _check(output)
     from lociscope.data.importing import import_plate
 
-    rules = rules_of(channels, allow_missing, pixel_size, plane, pattern)
+    rules = rules_of(channels, allow_missing, pixel_size, plane, pattern, preset)
     if labels is not None and len(sources) > 1:
         raise UsageError("--labels belongs to one plate. Import each with its labels, and join them with `split`.")
     catalog, failures = _each(sources, output, lambda source: import_plate(source, labels, output.parent, rules))
@@ -94,6 +97,7 @@ def folder(
     labels: Labels = None,
     output: Out = DEFAULT_OUT,
     pattern: Pattern = None,
+    preset: Preset = None,
     channels: Channels = None,
     allow_missing: AllowMissing = None,
     pixel_size: PixelSize = None,
@@ -103,7 +107,7 @@ def folder(
     _check(output)
     from lociscope.data.importing import import_folder
 
-    rules = rules_of(channels, allow_missing, pixel_size, plane, pattern)
+    rules = rules_of(channels, allow_missing, pixel_size, plane, pattern, preset)
     _write(*import_folder(sources, labels, output.parent, rules), output)
 
 

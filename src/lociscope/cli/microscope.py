@@ -2,8 +2,6 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +9,7 @@ import typer
 
 from lociscope.cli import console
 from lociscope.cli.reading import LogUrl, opened
+from lociscope.ending import ended_as_interrupted
 from lociscope.errors import Exit, LociscopeError, UsageError
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def run(
             print(*describe(read, scale, stops, notes), sep="\n")
         return
     folder = output or Path(read.output)
-    with _terminated_as_interrupted(), opened(log or read.log) as kept, console.progress("imaging") as tell:
+    with ended_as_interrupted(), opened(log or read.log) as kept, console.progress("imaging") as tell:
         outcome = run_plan(read, predictor, folder, log=kept, progress=lambda number: tell(number, len(stops)))
     _say(outcome, folder, as_json)
     _leave(outcome)
@@ -86,21 +85,6 @@ def print_plan(
         raise LociscopeError(f"'{output}' exists. Name another file with -o.")
     with replacing(output) as part:
         part.write_text(text, "utf-8")
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Lets SIGTERM do what Ctrl-C does: the shutter is closed, and what was acquired is kept."""
-    import signal
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _say(outcome: "Outcome", folder: Path, as_json: bool) -> None:

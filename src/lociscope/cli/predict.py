@@ -15,6 +15,7 @@ from lociscope.cli.reading import (
     Pattern,
     PixelSize,
     Plane,
+    Preset,
     Table,
     check_table,
     opened,
@@ -36,7 +37,12 @@ if TYPE_CHECKING:
 
 def predict(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="SRC", readable=False, help="Folders, zips, picture files, Catalogs.")
+        list[Path],
+        typer.Argument(
+            metavar="SRC",
+            readable=False,
+            help="Folders, zips, picture files, Catalogs, tables of paths.",
+        ),
     ],
     output: Table,
     bundle: BundlePath = None,
@@ -51,6 +57,7 @@ def predict(
     pixel_size: PixelSize = None,
     plane: Plane = None,
     pattern: Pattern = None,
+    preset: Preset = None,
     log: LogUrl = None,
     workers: Annotated[int, typer.Option(min=1, help="Threads that read fields.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -59,10 +66,10 @@ def predict(
     check_table(output, embeddings=embeddings)
     check_submission(output, kaggle=kaggle, sample=sample_submission)
 
-    rules = rules_of(channels, allow_missing, pixel_size, plane, pattern)
+    rules = rules_of(channels, allow_missing, pixel_size, plane, pattern, preset)
     from lociscope.images.sources import find_fields
     from lociscope.predict.batch import predict_to_file
-    from lociscope.predict.job import Options
+    from lociscope.predict.job import Job, Options
     from lociscope.predict.predictor import open_bundle
 
     sample = read_rows(sample_submission)
@@ -71,7 +78,8 @@ def predict(
         found, broken = among(sample, found, sample_submission), [each for each in broken if each.id in sample]
     predictor = open_bundle(bundle, views=views)
     options = Options(kaggle, embeddings, sample)
-    with opened(log) as kept, console.progress("predicting") as tell:
+    alone = Job.of(predictor.bundle, output, options).alone()
+    with alone, opened(log) as kept, console.progress("predicting") as tell:
         outcome = predict_to_file(
             predictor, found, output, options, broken=broken, workers=workers, progress=tell, log=kept
         )

@@ -44,7 +44,14 @@ LogUrl = Annotated[
 """Of every command that predicts; `opened` opens it."""
 
 Pattern = Annotated[
-    str | None, typer.Option("--pattern", help="What names are like, such as {plate}_{well}_{site}_{channel}.")
+    str | None,
+    typer.Option(
+        "--pattern", help="What names are like, such as {plate}_{well}_{site}_{channel}; * and ? stand for anything."
+    ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option("--preset", help="Whose names they are: metaxpress, phenix, yokogawa, incell or scanr."),
 ]
 
 
@@ -75,17 +82,18 @@ def rules_of(
     pixel_size: float | None,
     plane: int | None,
     pattern: str | None,
+    preset: str | None = None,
 ) -> "Rules":
     """Checks what a user says about the files.
 
     Raises:
-        UsageError: A channel, a pattern or the pixel size cannot be.
+        UsageError: A channel, a pattern, a preset or the pixel size cannot be.
     """
     from lociscope.images.naming import Rules, check_pixel_size, parse_channels, parse_missing
 
     if pixel_size is not None:
         check_pixel_size(pixel_size, str(pixel_size))
     named = {} if channels is None else parse_channels(channels)
-    rules = Rules(named, parse_missing(allow_missing or ()), pixel_size, plane, pattern)
-    _ = rules.expression  # a wrong pattern is told before any work
+    rules = Rules(named, parse_missing(allow_missing or ()), pixel_size, plane, pattern, preset)
+    _ = rules.expressions  # a wrong pattern or preset is reported before any work
     return rules

@@ -31,6 +31,10 @@ def serve(
         list[str] | None,
         typer.Option(envvar="LOCISCOPE_ALLOW_HOST", help="A name that this service is called by, such as a proxy's."),
     ] = None,
+    root_path: Annotated[
+        str | None,
+        typer.Option(envvar="LOCISCOPE_ROOT_PATH", help="The path under which a proxy serves this, like /lociscope."),
+    ] = None,
     max_mb: Annotated[
         float, typer.Option(min=0.001, max=4096, envvar="LOCISCOPE_MAX_MB", help="Most megabytes of a request.")
     ] = 64.0,
@@ -40,7 +44,7 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, envvar="LOCISCOPE_WORKERS", help="Threads that read and predict.")] = 2,
     log: LogUrl = None,
 ) -> None:
-    """Serve a page on which fields are dropped, and the same over HTTP. SIGTERM and Ctrl-C let work finish."""
+    """Serve a page on which fields are dropped, and the same over HTTP. SIGTERM, SIGHUP and Ctrl-C let work finish."""
     _need("fastapi", "uvicorn", "jinja2", "python_multipart", "prometheus_client")
     from pydantic import SecretStr
 
@@ -58,6 +62,7 @@ def serve(
         api_key=SecretStr(os.environ[KEY]) if os.environ.get(KEY) else None,
         public=public,
         allow_host=tuple(allow_host or ()),
+        root_path=(root_path or "").rstrip("/"),
         max_bytes=int(max_mb * (1 << 20)),
         max_in_flight=max_in_flight,
         workers=workers,

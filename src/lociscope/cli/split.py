@@ -76,10 +76,12 @@ def split(
 
 
 def _target(catalogs: list[Path], output: Path | None) -> Path:
-    """Where to write; refuses what would not be found again."""
+    """Where to write, beside a CSV a `.parquet` of its name; refuses what would not be found again."""
     if output is None and len(catalogs) > 1:
         raise UsageError(f"{len(catalogs)} Catalogs are joined into a new one. Name it with -o.")
-    target = catalogs[0] if output is None else output
+    target = output or catalogs[0].with_suffix(".parquet")
+    if output is None and target != catalogs[0] and target.exists():
+        raise UsageError(f"'{target}' exists. Name the Catalog to write with -o.")
     if target.suffix != ".parquet":
         raise UsageError(f"-o '{target}' ends in {target.suffix!r}; expected .parquet. Rename it.")
     return target

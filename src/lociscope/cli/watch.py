@@ -20,11 +20,13 @@ from lociscope.cli.reading import (
     Pattern,
     PixelSize,
     Plane,
+    Preset,
     Table,
     check_table,
     opened,
     rules_of,
 )
+from lociscope.ending import asked_to_end
 from lociscope.errors import Exit
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ def watch(
     pixel_size: PixelSize = None,
     plane: Plane = None,
     pattern: Pattern = None,
+    preset: Preset = None,
     settle: Annotated[float, typer.Option(min=0, help="Seconds for which a file must not change to be read.")] = 2.0,
     every: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks at the folder.")] = 0.5,
     incomplete_after: Annotated[
@@ -65,7 +68,7 @@ def watch(
 ) -> None:
     """Predict fields as a microscope writes them, until Ctrl-C. Started again, it goes on where it was."""
     check_table(output, embeddings=embeddings)
-    rules = rules_of(channels, allow_missing, pixel_size, plane, pattern)
+    rules = rules_of(channels, allow_missing, pixel_size, plane, pattern, preset)
     from lociscope.microscope.watch import Pace
     from lociscope.microscope.watch import watch as watch_folder
     from lociscope.predict.job import Options
@@ -86,7 +89,7 @@ def watch(
 
 @contextmanager
 def _asked_to_stop() -> "Iterator[Event]":
-    """Ctrl-C and SIGTERM end the watch in order; a second one ends it at once."""
+    """Let Ctrl-C, SIGTERM and SIGHUP end the watch in order, and a second one at once."""
     stop = _Stop()
 
     def ask(number: int, frame: "FrameType | None") -> None:
@@ -94,12 +97,8 @@ def _asked_to_stop() -> "Iterator[Event]":
             raise KeyboardInterrupt
         stop.set()
 
-    earlier = {each: signal.signal(each, ask) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with asked_to_end(ask, signal.SIGINT):
         yield stop
-    finally:
-        for each, handler in earlier.items():
-            signal.signal(each, handler)
 
 
 class _Stop(Event):
@@ -131,7 +130,7 @@ class _Words:
     """Says what happens in words: what was asked for on stdout at the end, the rest on stderr."""
 
     def predicted(self, predictions: "Predictions", completed: list[str]) -> None:
-        """Names a few fields with their places, and counts many."""
+        """Name a few fields with their locations, most probable first, and count many."""
         from lociscope.labels import LABELS
 
         for name in completed:
@@ -141,8 +140,10 @@ class _Words:
                 f"{console.counted(len(predictions))} predicted, {predictions.ids[0]} to {predictions.ids[-1]}"
             )
             return
-        for name, numbers, status in zip(predictions.ids, predictions.predicted, predictions.status, strict=True):
-            console.note(f"{name}: {', '.join(LABELS[number] for number in numbers) or status}")
+        for row, name in enumerate(predictions.ids):
+            probability = predictions.probability[row]
+            numbers = sorted(predictions.predicted[row], key=probability.__getitem__, reverse=True)
+            console.note(f"{name}: {', '.join(LABELS[number] for number in numbers) or predictions.status[row]}")
 
     def overdue(self, failure: "Failure") -> None:
         """Says what a field lacks."""

@@ -8,8 +8,9 @@ import numpy as np
 from lociscope.card import InputSpec
 from lociscope.data.likeness import SIDE, thumbnail
 from lociscope.errors import LociscopeError
+from lociscope.images.preprocess import preprocess
+from lociscope.images.quality import measure_input
 from lociscope.images.read import read_field
-from lociscope.images.scale import prepare
 from lociscope.images.sources import Failure, FieldSource, of_catalog
 from lociscope.images.statistics import STATISTICS, statistics_of
 from lociscope.workers import in_order
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from lociscope.catalog import Catalog
 
-_SEEN = InputSpec(height=128, width=128, low=0.5, high=99.9, floor=0.04)
+_SEEN = InputSpec(height=128, width=128, low=0.5, high=99.9)
 
 
 class Glances(NamedTuple):
@@ -72,5 +73,7 @@ def _look(source: FieldSource, statistics: bool) -> tuple[np.ndarray, np.ndarray
         pixels = read_field(source).pixels
     except LociscopeError as error:
         return Failure(source.id, str(next(iter(source.paths), "")), str(error))
-    figures = statistics_of(pixels, prepare(pixels, _SEEN)) if statistics else np.zeros(0, np.float32)
-    return thumbnail(pixels), figures
+    if not statistics:
+        return thumbnail(pixels), np.zeros(0, np.float32)
+    whole = preprocess(pixels, _SEEN.height, _SEEN.width, _SEEN)
+    return thumbnail(pixels), statistics_of(whole, measure_input(whole.pixels))

@@ -10,13 +10,15 @@ from lociscope.catalog import Catalog, Entry, read_labels
 from lociscope.data.challenge_2021 import is_of_2021, read_labels_2021
 from lociscope.data.joining import check_disjoint
 from lociscope.errors import LociscopeError
-from lociscope.images.hpa import taken_at
 from lociscope.images.naming import DEFAULT_RULES, Rules
 from lociscope.images.read import assigned
 from lociscope.images.sources import Failure, FieldSource, find_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+_WITHIN_A_PLATE = ("images", "timepoint_1")
+"""Folders that Harmony and MetaXpress put the files of a plate into, in a folder called after the plate."""
 
 Labels: TypeAlias = "Mapping[str, tuple[int, ...] | None]"
 
@@ -114,24 +116,28 @@ def import_plate(
         LociscopeError: The folder holds no field, a label is wrong, or a name does not say its well.
     """
     catalog, failures = import_folder(source, labels, folder, rules)
-    plate = source.resolve().stem
+    here = source.resolve()
+    plate = (here.parent if here.name.casefold() in _WITHIN_A_PLATE else here).stem
     rows = [replace(entry, plate=entry.plate or plate) for entry in catalog]
     homeless = next((entry.id for entry in rows if entry.well is None), None)
     if homeless is not None:
         raise LociscopeError(
             f"The name '{homeless}' does not say its well. Say what names are like with "
-            "--pattern '{plate}_{well}_{site}_{channel}', or use `lociscope import folder`."
+            "--pattern '{plate}_{well}_{site}_{channel}' or --preset, or use `lociscope import folder`."
         )
     return Catalog.of(rows, folder), failures
 
 
-def import_hpa(source: "Path | Sequence[Path]", labels: "Path | None", folder: "Path") -> tuple[Catalog, list[Failure]]:
+def import_hpa(
+    source: "Path | Sequence[Path]", labels: "Path | None", folder: "Path", rules: Rules = DEFAULT_RULES
+) -> tuple[Catalog, list[Failure]]:
     """Makes a Catalog of files of the Human Protein Atlas.
 
     Args:
         source: Folders of its pictures, `<antibody>_<plate>_<well>_<site>_<colour>.jpg`, or as its site names them.
         labels: A CSV `Id,Target` of its fields, or None.
         folder: Where the Catalog will lie.
+        rules: What a field may lack.
 
     Returns:
         The fields, with plate, well, site and antibody where their names tell, and those that are broken.
@@ -139,7 +145,7 @@ def import_hpa(source: "Path | Sequence[Path]", labels: "Path | None", folder: "
     Raises:
         LociscopeError: The folder holds no field, or a label is wrong.
     """
-    catalog, failures = import_folder(source, labels, folder)
+    catalog, failures = import_folder(source, labels, folder, rules)
     # Their licence differs from release to release, and no name tells the release: that column stays empty.
     return Catalog.of(
         (replace(entry, source="Human Protein Atlas, proteinatlas.org") for entry in catalog), folder
@@ -182,8 +188,7 @@ def _entries(found: "Iterable[FieldSource]", labels: Labels, folder: "Path", fai
 def _entry(field: FieldSource, folder: "Path", target: tuple[int, ...] | None) -> Entry:
     red, green, blue, yellow = (None if plane is None else _relative(plane, folder) for plane in field.planes)
     entry = Entry(field.id, target, red, green, blue, yellow, plane=field.plane, pixel_size=field.pixel_size)
-    about = dict(field.about) or taken_at(field.id)
-    return replace(entry, **about)  # type: ignore[arg-type] # columns of text
+    return replace(entry, **field.origin)  # type: ignore[arg-type] # columns of text
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import numpy as np
 
+from lociscope.card import PREPROCESSING
 from lociscope.catalog import Catalog, digest_of
 from lociscope.data.files import open_files
 from lociscope.data.folds import deal
@@ -131,7 +132,8 @@ def _simulated(
     store: "Path | None",
 ) -> Packed:
     """Fields that are drawn and packed."""
-    key: dict[str, Any] = {"simulated": drawn.model_dump(exclude={"valid", "pack", "fresh"}), "simulator": VERSION}
+    settings = drawn.model_dump(exclude={"valid", "pack", "fresh"})
+    key: dict[str, Any] = {"simulated": settings, "simulator": VERSION, "preprocessing": PREPROCESSING}
     draw, place = partial(prepare_simulated, drawn, workers), place_in(store, key) if store else folder
     return pack(place, key, drawn.fields, draw, drawn.input, progress=progress, wait=store is not None)
 

@@ -4,7 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lociscope.data.store import Prepared
-from lociscope.images.scale import prepare
+from lociscope.images.preprocess import prepare
 from lociscope.simulate import SimulatedField, draw_field
 from lociscope.workers import in_order
 

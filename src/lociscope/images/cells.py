@@ -12,7 +12,8 @@ import numpy as np
 
 from lociscope.channels import BLUE, GREEN, RED, YELLOW
 from lociscope.errors import LociscopeError, MissingExtraError
-from lociscope.images.scale import full_scale
+from lociscope.images.preprocess import sample_pixels
+from lociscope.images.statistics import full_scale
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,7 +76,7 @@ def find_cells(pixels: np.ndarray, pixel_size: float) -> Cells:
 
 def _shrunk(pixels: np.ndarray, step: int) -> np.ndarray:
     """Means over blocks of step × step pixels, of full scale; the last block repeats the edge where it is cut."""
-    full = np.float32(full_scale(pixels))
+    full = np.float32(full_scale(sample_pixels(pixels)))
     if step == 1:
         return np.asarray(pixels / full, np.float32)
     missing = [(0, -length % step) for length in pixels.shape[:2]]

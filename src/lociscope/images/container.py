@@ -1,7 +1,8 @@
-"""Where a file's bytes lie: on disk, compressed by gzip, or in a zip archive that is read in place.
+"""Where a file's bytes are: on disk, compressed by gzip, or in a zip archive that is read in place.
 
-`!` parts a container from what lies in it: `train.zip!a1_red.png` is a file in an archive, `a1.ome.tif!DAPI` a
-channel of a stack.
+`!` separates a container from what it holds: `train.zip!a1_red.png` is a file in an archive, `a1.ome.tif!DAPI` a
+channel of a stack, `a1.zarr.zip!./0` a Zarr group in an archive (`.` is the archive's root), and
+`run.companion.ome!1` an image of a set of files that its index describes.
 """
 
 import gzip
@@ -21,9 +22,18 @@ from lociscope.images.picture import MAX_BYTES, check_bytes, damaged, empty
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_UNPACKABLE = (zipfile.BadZipFile, zlib.error, ValueError, struct.error, NotImplementedError, OverflowError)
-_ARCHIVE = re.compile(r"(?P<file>.+?\.zip)!(?P<inside>.+)", re.IGNORECASE | re.DOTALL)
-_STACK = re.compile(r"(?P<file>.+?\.(?:tiff?(?:\.gz)?|zarr(?:/[^!]*)?))!(?P<inside>.+)", re.IGNORECASE | re.DOTALL)
+UNPACKABLE = (zipfile.BadZipFile, zlib.error, ValueError, struct.error, NotImplementedError, OverflowError)
+"""What a damaged archive raises."""
+
+_ARCHIVE = re.compile(r"(?P<file>.+?\.(?:zip|ozx))!(?P<inside>.+)", re.IGNORECASE | re.DOTALL)
+_STACK = re.compile(
+    r"(?P<file>\.(?:/[^!]*)?|.+?\.(?:(?:tiff?|png|jpe?g)(?:\.gz)?|zarr(?:/[^!]*)?))!(?P<inside>.+)",
+    re.IGNORECASE | re.DOTALL,
+)
+_SET = re.compile(
+    r"(?P<file>(?:.*/)?(?:[^/]+\.companion\.ome|NDTiff\.index))!(?P<member>[^!]+)(?:!(?P<inside>.+))?",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 class Place(NamedTuple):
@@ -31,7 +41,8 @@ class Place(NamedTuple):
 
     Attributes:
         file: The file or folder on disk.
-        member: The file within an archive, or an empty string.
+        member: The file within an archive, `./` and the group of a Zarr within one, the number of an image within a
+            set; or an empty string.
         channel: The channel within a stack, or an empty string.
     """
 
@@ -54,12 +65,16 @@ def place_of(path: Path) -> Place:
     if "!" not in text or path.exists():
         return Place(path)
     member = channel = ""
-    if match := _ARCHIVE.fullmatch(text):
+    if match := _SET.fullmatch(text):
+        text, member, channel = match["file"], match["member"], match["inside"] or ""
+    elif match := _ARCHIVE.fullmatch(text):
         text, member = match["file"], match["inside"]
         if inner := _STACK.fullmatch(member):
             member, channel = inner["file"], inner["inside"]
     elif match := _STACK.fullmatch(text):
         text, channel = match["file"], match["inside"]
+    elif (head := text.rpartition("!")[0]) and Path(head).is_dir():  # a Zarr group of any name
+        text, _, channel = text.rpartition("!")
     return Place(Path(text), member, channel)
 
 
@@ -108,7 +123,7 @@ def _member(place: Place) -> bytes:
         check_bytes(len(data), str(place))
     except KeyError as error:
         raise LociscopeError(f"'{place.file}' holds no '{place.member}'. Is it the right archive?") from error
-    except (*_UNPACKABLE, EOFError, RuntimeError) as error:
+    except (*UNPACKABLE, EOFError, RuntimeError) as error:
         raise damaged(str(place), error) from error
     return data
 
@@ -124,7 +139,7 @@ def open_archive(path: Path) -> zipfile.ZipFile:
         return _archive(path, stat.st_size, stat.st_mtime_ns)
     except OSError as error:
         raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path and its permissions.") from error
-    except _UNPACKABLE as error:
+    except UNPACKABLE as error:
         raise LociscopeError(f"'{path}' is no zip archive, or is cut short ({error}). Copy it again.") from error
 
 

@@ -1,19 +1,16 @@
 """Putting a field to scale: the same µm are the same number of input pixels, whatever the camera and the format."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from lociscope.errors import LociscopeError
-from lociscope.images.scale import scaled
+from lociscope.images.preprocess import HPA_FIELD_UM, Preprocessed, preprocess
 
 if TYPE_CHECKING:
     from lociscope.card import InputSpec
     from lociscope.images.field import Field
-
-HPA_FIELD_UM = 164.0
-"""Side of a field of the Human Protein Atlas: 2048 px of 0.08 µm, or 512 px of 0.32 µm."""
 
 HPA_SIDES = (512, 2048)
 """Sides in px at which a field that declares nothing is taken for one of the Human Protein Atlas."""
@@ -32,8 +29,22 @@ _SMALL = 0.5
 _COARSE = 1.5
 
 
-def tiles_of(field: "Field", spec: "InputSpec") -> tuple[np.ndarray, tuple[str, ...]]:
-    """Makes the inputs of a network of one field.
+class Tiles(NamedTuple):
+    """The inputs of a network made of one field.
+
+    Attributes:
+        pixels: (tiles, height, width, c) of uint8.
+        notes: What was noticed about its extent.
+        whole: The field at the network's scale, of which the tiles are cut.
+    """
+
+    pixels: np.ndarray
+    notes: tuple[str, ...]
+    whole: Preprocessed
+
+
+def make_tiles(field: "Field", spec: "InputSpec") -> Tiles:
+    """Make the inputs of a network of one field.
 
     A field that spans more than the network expects is cut into tiles that together cover it, at most
     `MOST_TILES` along a side, evenly spread; their predictions are to be averaged. The mean is what the network
@@ -48,7 +59,7 @@ def tiles_of(field: "Field", spec: "InputSpec") -> tuple[np.ndarray, tuple[str, 
         spec: What the network wants.
 
     Returns:
-        (tiles, height, width, c) of uint8, and what was noticed.
+        Its tiles.
 
     Raises:
         LociscopeError: The pixel size is so wrong that the field would span less than a cell or more than a slide.
@@ -71,12 +82,13 @@ def tiles_of(field: "Field", spec: "InputSpec") -> tuple[np.ndarray, tuple[str, 
         notes.append(f"small field: {max(height, width) * pixel_size:.0f} µm")
     if field.pixel_size is not None and pixel_size > _COARSE * spec.pixel_size:
         notes.append(f"coarse pixels: {pixel_size:.2f} µm")
-    whole = scaled(field.pixels, rows, columns, spec)
-    return _cut(_mirrored(whole, spec.height, spec.width), spec.height, spec.width), tuple(notes)
+    whole = preprocess(field.pixels, rows, columns, spec, pixel_size)
+    pixels = _cut(_mirrored(whole.pixels, spec.height, spec.width), spec.height, spec.width)
+    return Tiles(pixels, tuple(notes), whole)
 
 
 def one_tile(field: "Field", spec: "InputSpec") -> np.ndarray:
-    """The middle one of `tiles_of`, for training: put to scale as prediction does it.
+    """Return the middle one of `make_tiles`, for training: put to scale as prediction does it.
 
     Args:
         field: The field, with its pixel size or without.
@@ -85,7 +97,7 @@ def one_tile(field: "Field", spec: "InputSpec") -> np.ndarray:
     Returns:
         (height, width, c) of uint8.
     """
-    tiles, _ = tiles_of(field, spec)
+    tiles = make_tiles(field, spec).pixels
     middle: np.ndarray = tiles[len(tiles) // 2]
     return middle
 

@@ -18,8 +18,10 @@ from lociscope.channels import BLUE, GREEN, RED
 from lociscope.errors import LociscopeError
 from lociscope.images.cell_measures import CELL_FEATURES, measure
 from lociscope.images.compartments import NUCLEAR, OUTER, Compartments, find_compartments
-from lociscope.images.scale import full_scale, resize
+from lociscope.images.preprocess import sample_pixels
+from lociscope.images.scale import resize
 from lociscope.images.stack import ALL, Means, Stack, correlations, log_ratio
+from lociscope.images.statistics import full_scale
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,7 +92,7 @@ def measured_stack(pixels: np.ndarray, pixel_size: float | None) -> tuple[Stack,
     size = FIELD_UM / max(pixels.shape[:2]) if pixel_size is None else pixel_size
     if not size > 0:
         raise LociscopeError(f"A pixel size is a number of µm above 0; received {pixel_size!r}.")
-    full = np.float32(full_scale(pixels))
+    full = np.float32(full_scale(sample_pixels(pixels)))
     fine = pixels
     if size < 0.93 * FINE_PIXEL:
         height, width = (max(1, round(length * size / FINE_PIXEL)) for length in pixels.shape[:2])

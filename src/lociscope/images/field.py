@@ -15,12 +15,14 @@ class Field:
 
     Attributes:
         id: Its name.
-        pixels: (y, x, 4), channels RGBY; unsigned integers of 8 or 16 bits, or floats.
+        pixels: (y, x, 4), channels RGBY; integers or floats.
         pixel_size: Side of a pixel in µm, or None where nothing declares it.
         missing: Channels that were not imaged, and are zeros.
+        notes: Warnings about what its files leave open, such as `pixel_size_unit_assumed`.
     """
 
     id: str
     pixels: "np.ndarray"
     pixel_size: float | None = None
     missing: "tuple[ChannelName, ...]" = ()
+    notes: tuple[str, ...] = ()

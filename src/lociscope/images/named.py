@@ -58,11 +58,19 @@ def plane_of(
         return picture.pixels[..., found_at[0]]
     if not found_at and may_miss:
         return None
+    if not shared and not any(picture.names):
+        raise LociscopeError(
+            f"'{place}' holds {len(picture.names)} planes, and not the one of {channel}. Export each channel as a grey "
+            "picture."
+        )
     raise _unknown(picture, channel, place, len(found_at))
 
 
 def names_of(picture: "Picture") -> list[str]:
-    """What `--channels` may call a picture's planes: their names, or their numbers from 0 where they have none."""
+    """What `--channels` may call a picture's planes: their names, or their numbers from 0 where they have none.
+
+    The planes of a colour picture may be called by their numbers, too.
+    """
     return [name or str(number) for number, name in enumerate(picture.names)]
 
 
@@ -70,6 +78,8 @@ def _called(picture: "Picture", place: "Place") -> int:
     names = names_of(picture)
     wanted = place.channel.casefold()
     found = [number for number, name in enumerate(names) if name.casefold() == wanted]
+    if not found and picture.colour:
+        found = [number for number in range(len(names)) if str(number) == wanted]
     if len(found) != 1:
         many = "two channels" if found else "no channel"
         raise LociscopeError(
@@ -109,7 +119,8 @@ def _of_colour(picture: "Picture", channel: "ChannelName", place: "Place") -> np
         return own[0]
     # Yellow is drawn as equal red and green; their mean is nearest to what was drawn (bias −0.02 of 255, of the
     # larger of the two +0.4), measured on three fields coded as HPA does: tests/images/test_named.py.
-    mean: np.ndarray = ((red.astype(np.uint16) + green + 1) >> 1).astype(red.dtype)
+    total = red.astype(np.float64) + green
+    mean: np.ndarray = (total / 2 if red.dtype.kind == "f" else np.floor((total + 1) / 2)).astype(red.dtype)
     return mean
 
 

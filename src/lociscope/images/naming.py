@@ -2,23 +2,26 @@
 
 import re
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from lociscope.channels import CHANNEL_NAMES, ChannelName, channel_named
+from lociscope.channels import CHANNEL_NAMES, ChannelName, channel_called, channel_named
 from lociscope.errors import UsageError, nearest
 from lociscope.images.formats import JPEG, PACKED, PNG, suffix_of
+from lociscope.images.patterns import expressions_of, is_thumbnail, match_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-ABOUT = ("antibody", "plate", "well", "site", "gene", "cell_line", "specimen")
-"""Placeholders of a pattern that become columns of a Catalog; `id` and `channel` are the others."""
-
 _COLOUR = re.compile(rf"(?P<id>.+)_(?P<channel>{'|'.join(CHANNEL_NAMES)})", re.IGNORECASE | re.DOTALL)
 _STAIN = re.compile(r"(?P<id>.+)_(?P<channel>[^_]*[^\W\d][^_]*)", re.DOTALL)
 _LEICA = re.compile(r"(?P<id>image--.+)--(?P<channel>C\d{2})", re.DOTALL)
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_NUMBER = re.compile(r"[A-Za-z]{0,3}0*(\d+)")
+_COLOURS = re.compile(
+    rf"(?P<id>.+?)_(?P<colours>(?:{'|'.join(CHANNEL_NAMES)})(?:_(?:{'|'.join(CHANNEL_NAMES)}))+)"
+    r"(?:_(?:selected|small|medium|large|thumb))*",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 class Named(NamedTuple):
@@ -29,12 +32,16 @@ class Named(NamedTuple):
         channel: The channel; None where the file holds the whole field, or only its metadata can tell.
         whole: Whether the file holds the whole field.
         about: Values of the pattern's other placeholders, where there is a pattern.
+        slice: Numbers of the slice of a stack and of the time point, where a pattern finds them.
+        unknown: What a pattern finds in the channel's place, where no stain is known by it.
     """
 
     id: str
     channel: ChannelName | None
     whole: bool = False
     about: "Mapping[str, str] | None" = None
+    slice: tuple[int | None, int | None] = (None, None)
+    unknown: str = ""
 
 
 def check_pixel_size(size: float, written: str) -> None:
@@ -56,7 +63,8 @@ class Rules:
         allow_missing: Channels that a field may lack; they become zeros.
         pixel_size: Side of a pixel in µm, whatever the files say.
         plane: The slice of a stack, from 0.
-        pattern: What names look like, without suffix, as in `{plate}_{well}_{site}_{channel}`.
+        pattern: What names look like, without suffix, as in `{plate}_{well}_{site}_{channel}`; `/` parts folders.
+        preset: The microscope whose names they are, a key of `patterns.PRESETS`, instead of a pattern.
     """
 
     channels: "Mapping[ChannelName, str]" = field(default_factory=dict)
@@ -64,15 +72,21 @@ class Rules:
     pixel_size: float | None = None
     plane: int | None = None
     pattern: str | None = None
+    preset: str | None = None
 
     @cached_property
-    def expression(self) -> re.Pattern[str] | None:
-        """The pattern as a regular expression.
+    def expressions(self) -> tuple[re.Pattern[str], ...]:
+        """The pattern or the preset as regular expressions; none where there is neither.
 
         Raises:
-            UsageError: It names an unknown placeholder, one of them twice, or no channel.
+            UsageError: Both are given; or the pattern names an unknown placeholder, one of them twice, or no channel.
         """
-        return None if self.pattern is None else _expression(self.pattern)
+        return expressions_of(self.pattern, self.preset)
+
+    @property
+    def depth(self) -> int:
+        """How many folders above a file the pattern describes."""
+        return (self.pattern or "").count("/")
 
     @property
     def declared(self) -> tuple[float | None, int | None, tuple[ChannelName, ...]]:
@@ -83,47 +97,97 @@ class Rules:
     def _tokens(self) -> "dict[str, ChannelName]":
         return {token.casefold(): channel for channel, token in self.channels.items()}
 
+    @cached_property
+    def _numbers(self) -> "dict[str, ChannelName]":
+        """The user's names that are numbers, `w1` or `C01` or `1`, without letters and leading zeros."""
+        found = [(match[1], channel) for token, channel in self._tokens.items() if (match := _NUMBER.fullmatch(token))]
+        return dict(found) if len({number for number, _ in found}) == len(found) else {}
+
     def named(self, name: str) -> Named | None:
         """Reads the name of a file.
 
         Args:
-            name: With its suffix, without folders.
+            name: With its suffix, without folders; where the pattern describes folders, with those, parted by `/`.
 
         Returns:
             What it says, or None where the file is no picture of a field.
         """
-        suffix = suffix_of(name)
-        if not suffix or re.match(r"\._", name):  # macOS keeps such a file beside each on foreign disks
+        stem, suffix = parted(name)
+        if not suffix:
             return None
-        stem = name[: -len(suffix) - (len(PACKED) if name.lower().endswith(PACKED) else 0)]
-        if self.expression is not None:
-            return self._by_pattern(stem, self.expression)
+        if self.expressions:
+            return self._by_pattern(without_ome(stem))
         if (match := _COLOUR.fullmatch(stem)) and match["channel"].casefold() not in self._tokens:
             return Named(match["id"], self.channel_of(match["channel"]))
-        stem = re.sub(r"\.ome$", "", stem, flags=re.IGNORECASE)
+        stem = without_ome(stem)
         if match := _LEICA.fullmatch(stem):
             return Named(match["id"], self._tokens.get(match["channel"].casefold()))
         if (match := _STAIN.fullmatch(stem)) and (channel := self.channel_of(match["channel"])):
             return Named(match["id"], channel)
-        if not stem or (suffix in (*PNG, *JPEG) and "yellow" not in self.allow_missing):
-            return None  # a composite has no ER, and is asked for by saying so
+        if not stem or is_thumbnail(stem) or (suffix in (*PNG, *JPEG) and not self._takes_colour):
+            return None
         return Named(stem, None, whole=True)
 
     def channel_of(self, token: str) -> ChannelName | None:
         """The channel that a part of a name stands for: as the user says, or by common names."""
         return self._tokens.get(token.casefold()) or channel_named(token)
 
-    def _by_pattern(self, stem: str, expression: re.Pattern[str]) -> Named | None:
-        match = expression.fullmatch(re.sub(r"\.ome$", "", stem, flags=re.IGNORECASE))
-        channel = match and self.channel_of(match["channel"])
-        if match is None or channel is None:
+    def channel_called(self, word: str) -> ChannelName | None:
+        """The channel that a word as a whole is the name of, to the user or commonly."""
+        return self._tokens.get(word.casefold()) or channel_called(word)
+
+    @property
+    def _takes_colour(self) -> bool:
+        """Whether a colour picture without a channel in its name is a field, which a user asks for.
+
+        An RGB composite has no ER; of a picture of four planes, numbers say which is which.
+        """
+        return "yellow" in self.allow_missing or bool(self.channels and all(map(str.isdigit, self._tokens)))
+
+    def _by_pattern(self, stem: str) -> Named | None:
+        match = match_name(stem, self.expressions)
+        if match is None:
             return None
-        about = {name: value for name, value in match.groupdict().items() if name != "channel"}
+        number = _NUMBER.fullmatch(match.channel)
+        channel = (number and self._numbers.get(number[1])) or self.channel_of(match.channel)
+        if channel is None:  # IN Cell names excitation and emission, `Blue - FITC`; the latter is the stain's
+            channel = self.channel_of(match.channel.rpartition(" - ")[2])
+        about = dict(match.about)
         identifier = about.pop("id", "_".join(about.values()))
-        return Named(identifier, channel, about=about)
+        return Named(identifier, channel, False, about, match.slice, "" if channel else match.channel)
 
 
 DEFAULT_RULES = Rules()
+
+
+def parted(name: str) -> tuple[str, str]:
+    """Takes a name into what comes before its suffix, and the suffix, which is empty where the file is no picture."""
+    suffix = suffix_of(name)
+    if not suffix or re.match(r"\._", name.rpartition("/")[2]):  # macOS keeps such a file beside each on foreign disks
+        return name, ""
+    return name[: -len(suffix) - (len(PACKED) if name.lower().endswith(PACKED) else 0)], suffix
+
+
+def composite_of(name: str) -> tuple[str, tuple[ChannelName, ...]] | None:
+    """Reads the name of a composite as the Human Protein Atlas serves it, `<id>_blue_red_green.jpg`.
+
+    Returns:
+        The field, and the channels that are drawn in it; None where the name is of another kind. A field may be
+        called so, too: `a_red` with its file `a_red_green.png`.
+    """
+    stem, suffix = parted(name)
+    match = _COLOURS.fullmatch(stem)
+    if suffix not in (*PNG, *JPEG) or match is None:
+        return None
+    colours = [colour.casefold() for colour in match["colours"].split("_")]
+    if len(set(colours)) < len(colours):
+        return None
+    return match["id"], tuple(name for name in CHANNEL_NAMES if name in colours)
+
+
+def without_ome(stem: str) -> str:
+    """A stem without the `.ome` that OME-TIFF and OME-Zarr have before their suffix."""
+    return re.sub(r"\.ome$", "", stem, flags=re.IGNORECASE)
 
 
 def parse_channels(text: str) -> "dict[ChannelName, str]":
@@ -161,25 +225,3 @@ def _channel(name: str, option: str) -> ChannelName:
         if name.strip().casefold() == channel:
             return channel
     raise UsageError(f"{option} knows no channel {name.strip()!r}.{nearest(name, CHANNEL_NAMES)}")
-
-
-@lru_cache
-def _expression(pattern: str) -> re.Pattern[str]:
-    names = _PLACEHOLDER.findall(pattern)
-    known = ("id", "channel", *ABOUT)
-    for name in names:
-        if name not in known:
-            raise UsageError(f"--pattern {pattern!r} has an unknown {{{name}}}.{nearest(name, known)}")
-    if "channel" not in names or len(names) < 2 or len(set(names)) < len(names):
-        raise UsageError(
-            f"--pattern {pattern!r} does not part fields and channels; expected something like "
-            "'{plate}_{well}_{site}_{channel}', each name once."
-        )
-    first = next(name for name in names if name != "channel")  # it takes what is left over
-    return re.compile(
-        "".join(
-            re.escape(part) if number % 2 == 0 else f"(?P<{part}>.+)" if part == first else f"(?P<{part}>.+?)"
-            for number, part in enumerate(_PLACEHOLDER.split(pattern))
-        ),
-        re.DOTALL,
-    )

@@ -18,16 +18,18 @@ class Picture:
     """A decoded file: one plane, or several with the names that the file gives them.
 
     Attributes:
-        pixels: (y, x, c) of uint8, uint16 or float32.
+        pixels: (y, x, c) of integers or floats, as the file has them.
         names: What the file calls its c channels; empty strings where it does not say.
         pixel_size: Side of a pixel in µm, where the file declares it.
         colour: Whether the channels are the red, green and blue of a colour picture.
+        notes: Warnings about what its metadata leave open, for the row of the field.
     """
 
     pixels: np.ndarray
     names: tuple[str, ...] = ("",)
     pixel_size: float | None = None
     colour: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def check_size(width: int, height: int, name: str) -> None:
@@ -83,17 +85,16 @@ def is_ramp(palette: np.ndarray) -> bool:
 
 
 def plain(pixels: np.ndarray, name: str) -> np.ndarray:
-    """The same values as uint8, uint16 or float32, in this machine's byte order.
+    """Return the same values in this machine's byte order, of the type that the file has.
+
+    The type stays, so that the channels of a field agree in theirs whatever their values are, and nothing wraps
+    around or is rounded; only float16 becomes float32.
 
     Raises:
         LociscopeError: They are not all finite.
     """
-    kind = pixels.dtype
-    if kind.kind == "u" and kind.itemsize <= 2:
-        return pixels.astype(kind.newbyteorder("="), copy=False)
-    if kind.kind in "ui" and pixels.size and pixels.min() >= 0 and pixels.max() <= np.iinfo(np.uint16).max:
-        return pixels.astype(np.uint16)
-    plain = pixels.astype(np.float32)
-    if not np.isfinite(plain).all():
+    kind = pixels.dtype.newbyteorder("=") if pixels.dtype != np.float16 else np.dtype(np.float32)
+    native = pixels.astype(kind, copy=False)
+    if kind.kind == "f" and not np.isfinite(native).all():
         raise LociscopeError(f"'{name}' holds pixels that are not finite numbers. Replace them first.")
-    return plain
+    return native

@@ -1,26 +1,28 @@
-"""What is wrong with a field's pixels, as warnings that go with its prediction."""
+"""What is wrong with a field's pixels, as warnings that go with its prediction.
+
+Like the input of the network, none of it depends on the container: gain, offset and type of the pixels, and the
+brightness of other channels, change no warning.
+"""
 
 from functools import lru_cache
+from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from lociscope.channels import BLUE, CHANNEL_NAMES, RED
-from lociscope.images.scale import full_scale, percentiles
+from lociscope.images.scale import percentiles, percentiles_of_sorted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from lociscope.channels import ChannelName
-
-EMPTY_SHARE = 0.01
-"""A plane whose brightest pixel differs from its darkest by less than this share of full scale is empty."""
+    from lociscope.images.preprocess import Preprocessed
 
 SATURATED_PERCENT = 3.0
-"""Percentage of pixels at full scale from which a plane is saturated; of 65 real fields none has it (at most 2.5)."""
+"""Percentage of pixels at the bright end from which a plane is saturated; none of 65 real fields is."""
 
-BACKGROUND_SHARE = 0.3
-"""A dark end of a plane, as a share of its bright end, that is high; of 65 real fields at most 0.17."""
+REPEATED_CORRELATION = 0.9995
+"""Correlation from which two channels are copies of each other."""
 
 BLURRED_SLOPE = -3.45
 """Slope of the microtubules' spectrum below which a field is out of focus: on 65 real fields at 0.32–1.3 µm a pixel it
@@ -28,14 +30,19 @@ is −3.2 or above, and −3.6 or below in 19 of 20 of them when blurred by two 
 
 CUT_SHARE = 0.5
 """Share of the nuclei's area that belongs to nuclei at the edge from which a field's cells count as cut off: of 65 real
-fields at most 0.46, of 100 simulated ones 1 above; of the same real fields' quarters along a side, 41 µm, 39 above."""
+fields at most 0.46, of 100 simulated ones 1 above; of the same real fields' quarters along a side, 41 µm, 42 above."""
+
+PAIRS = tuple(combinations(range(len(CHANNEL_NAMES)), 2))
+"""Every two channels, in the order of `InputMeasures.correlations`."""
 
 _SWAP_SLOPE, _SWAP_PARTS = 0.2, 0.02
 _LEAST_SIDE = 192
 """Coarser inputs than of 0.85 µm a pixel show too little of nuclei."""
 
-_STEP = 3
+_TINY_SIDE = 16
+_BAND = 0.01
 _CUT_SIDE, _CUT_LEAST, _CUT_MOST = 128, 32, 0.45
+_BINS = 64
 
 
 class Measures(NamedTuple):
@@ -56,108 +63,142 @@ class Measures(NamedTuple):
     parts: float
 
 
-def measure(plane: np.ndarray) -> Measures:
-    """Measures one plane.
+class InputMeasures(NamedTuple):
+    """Figures of a network's input.
+
+    Attributes:
+        planes: Of each channel; zeros where the input is smaller than 16 px.
+        correlations: Pearson's correlation of each two channels, in the order of `PAIRS`; 0 where one is constant.
+    """
+
+    planes: tuple[Measures, ...]
+    correlations: tuple[float, ...]
+
+
+def measure_input(pixels: np.ndarray) -> InputMeasures:
+    """Measure a network's input.
 
     Args:
-        plane: (y, x), at least 16 × 16, as it comes or put to scale.
+        pixels: (height, width, 4) of uint8.
 
     Returns:
         Its figures.
     """
-    values = plane.astype(np.float32)
-    low, high = float(values.min()), float(values.max())
-    most, least = (100 * float(np.mean(values == edge)) for edge in (high, low))
-    return Measures(most, least, _slope(values), _parts(values))
+    planes = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
+    if min(pixels.shape[:2]) < _TINY_SIDE:
+        return InputMeasures((Measures(0.0, 0.0, 0.0, 0.0),) * len(planes), _correlations(planes))
+    return InputMeasures(tuple(map(measure, planes)), _correlations(planes))
 
 
-def warnings_of(pixels: np.ndarray, missing: "Sequence[str]" = ()) -> tuple[str, ...]:
-    """Notices missing, empty, saturated, repeated planes, those of a high background, and cells cut off by the edge.
+def measure(plane: np.ndarray) -> Measures:
+    """Measure one plane.
 
     Args:
-        pixels: (y, x, 4), RGBY, as they come from the file.
+        plane: (y, x) of uint8, at least 16 × 16.
+
+    Returns:
+        Its figures.
+    """
+    counts = np.bincount(plane.ravel(), minlength=256)
+    seen = np.flatnonzero(counts)
+    most, least = (100 * float(counts[edge]) / plane.size for edge in (seen[-1], seen[0]))
+    return Measures(most, least, _slope(plane), _otsu(*_binned(counts, seen))[0])
+
+
+def find_warnings(
+    whole: "Preprocessed", measures: InputMeasures, side: int, missing: "Sequence[str]" = ()
+) -> tuple[str, ...]:
+    """Notice what is wrong with a field.
+
+    Missing, empty, faint, saturated and repeated channels, and cells cut off by the edge; at inputs of 192 px or more
+    also a nucleus channel without nuclei, and a field that is unsharp. Nuclei are the smoothest things in a field (the
+    steepest spectrum) and part it best into dark and bright. Where another channel does both better than the one
+    called nucleus, they have likely been swapped. On 65 real fields it says so of none as they are, and of 9 in 10
+    whose blue was swapped with another (`tests/images/test_quality.py`).
+
+    Args:
+        whole: The field, preprocessed.
+        measures: What `measure_input` gave of the network's input.
+        side: The shorter side of that input, px.
         missing: Channels that were not imaged.
 
     Returns:
         One text for each thing noticed, such as `empty plane: green`.
     """
-    top = full_scale(pixels)
-    spans = pixels.max(axis=(0, 1)).astype(float) - pixels.min(axis=(0, 1))
-    empty = [name for name, span in zip(CHANNEL_NAMES, spans, strict=True) if span < EMPTY_SHARE * top]
-    notes = [f"missing channel: {name}" for name in missing]
-    notes += [f"empty plane: {name}" for name in empty if name not in missing]
-    some = {
-        name: pixels[::_STEP, ::_STEP, number]
-        for number, name in enumerate(CHANNEL_NAMES)
-        if name not in missing and name not in empty
+    there = [number for number, name in enumerate(CHANNEL_NAMES) if name not in missing]
+    shown = [number for number in there if whole.structure[number] > 0]
+    names: dict[str, list[str]] = {
+        "missing channel": [name for name in CHANNEL_NAMES if name in missing],
+        "empty plane": [CHANNEL_NAMES[number] for number in there if number not in shown],
+        "faint plane": [CHANNEL_NAMES[number] for number in shown if whole.structure[number] < 1],
+        "saturated": [CHANNEL_NAMES[number] for number in shown if _is_saturated(whole.sample[number])],
+        "repeated channel": [
+            f"{CHANNEL_NAMES[one]} and {CHANNEL_NAMES[other]}"
+            for (one, other), correlation in zip(PAIRS, measures.correlations, strict=True)
+            if correlation > REPEATED_CORRELATION and one in shown and other in shown
+        ],
     }
-    notes += [f"saturated: {name}" for name, plane in some.items() if 100 * np.mean(plane >= top) > SATURATED_PERCENT]
-    notes += [f"high background: {name}" for name, plane in some.items() if _background(plane) > BACKGROUND_SHARE]
-    notes += _repeated(some)
-    if CHANNEL_NAMES[BLUE] in some and (share := share_cut(pixels[..., BLUE])) > CUT_SHARE:
+    notes = [f"{kind}: {name}" for kind, those in names.items() for name in those]
+    if BLUE not in shown:
+        return tuple(notes)
+    if (share := share_cut(whole.pixels[..., BLUE])) > CUT_SHARE:
         notes.append(f"cells cut off: {100 * share:.0f} % of the nuclei")
+    if side >= _LEAST_SIDE:
+        notes += _swapped_or_unsharp({number: measures.planes[number] for number in shown})
     return tuple(notes)
 
 
-def warnings_of_input(
-    pixels: np.ndarray, missing: "Sequence[str]" = (), measures: "Sequence[Measures] | None" = None
-) -> tuple[str, ...]:
-    """Notices what shows only at a known scale: a nucleus channel without nuclei, a field that is unsharp.
+def _swapped_or_unsharp(planes: dict[int, Measures]) -> "Iterator[str]":
+    blue = planes[BLUE]
+    like = [
+        CHANNEL_NAMES[number]
+        for number, its in planes.items()
+        if blue.PowerLogLogSlope - its.PowerLogLogSlope > _SWAP_SLOPE and its.parts - blue.parts > _SWAP_PARTS
+    ]
+    if like:
+        yield f"blue shows no nuclei, {' and '.join(like)} may"
+    elif RED in planes and planes[RED].PowerLogLogSlope < BLURRED_SLOPE:
+        yield "unsharp: red"
 
-    Nuclei are the smoothest things in a field (the steepest spectrum) and part it best into dark and bright. Where
-    another channel does both better than the one called nucleus, they have likely been swapped. On 65 real fields
-    it says so of none as they are, and of 9 in 10 whose blue was swapped with another
-    (`tests/images/test_quality.py`).
+
+def _is_saturated(values: np.ndarray) -> bool:
+    """Whether many values pile up at the bright end: more than lie in a band of the same width below.
 
     Args:
-        pixels: (height, width, 4) of uint8, as the network sees them.
-        missing: Channels that were not imaged.
-        measures: What `measure` gave of each channel, if it is known.
-
-    Returns:
-        One text for each thing noticed.
+        values: (n,), sorted.
     """
-    if min(pixels.shape[:2]) < _LEAST_SIDE:
-        return ()
-    figures = [measure(pixels[..., number]) for number in range(len(CHANNEL_NAMES))] if measures is None else measures
-    seen = {
-        name: figures[number]
-        for number, name in enumerate(CHANNEL_NAMES)
-        if name not in missing and np.ptp(pixels[..., number])
-    }
-    blue, red = CHANNEL_NAMES[BLUE], CHANNEL_NAMES[RED]
-    if blue not in seen:
-        return ()
-    like = [
-        name
-        for name, its in seen.items()
-        if seen[blue].PowerLogLogSlope - its.PowerLogLogSlope > _SWAP_SLOPE
-        and its.parts - seen[blue].parts > _SWAP_PARTS
-    ]
-    notes = [f"blue shows no nuclei, {' and '.join(like)} may"] if like else []
-    if red in seen and seen[red].PowerLogLogSlope < BLURRED_SLOPE and not like:
-        notes.append("unsharp: red")
-    return tuple(notes)
+    dark, top = percentiles_of_sorted(values, (1, 99.5))
+    edge = top - _BAND * (top - dark)
+    first = int(np.searchsorted(values, edge))
+    if len(values) - first <= SATURATED_PERCENT / 100 * len(values) or first == 0 or not top > dark:
+        return False
+    below = float(values[first - 1])
+    beneath = first - int(np.searchsorted(values, below - _BAND * (top - dark)))
+    return len(values) - first > beneath
 
 
 def share_cut(plane: np.ndarray) -> float:
-    """How much of the nuclei belongs to nuclei that the edge of the field cuts.
+    """Return how much of the nuclei belongs to nuclei that the edge of the field cuts.
 
     Nuclei are what Otsu's threshold parts from the ground, at about 128 pixels a side; those at the edge are found by
     growing the edge's pixels within them.
 
     Args:
-        plane: (y, x), the nucleus channel as it comes.
+        plane: (y, x) of uint8, the nucleus channel at the network's scale.
 
     Returns:
         A share of their area, 0–1; 0 where the plane is smaller than 64 px, or is not a few things on a ground.
     """
-    step = max(1, max(plane.shape) // (2 * _CUT_SIDE))
-    some = plane[::step, ::step].astype(np.float32)
+    every = max(1, max(plane.shape) // (2 * _CUT_SIDE))
+    some = plane[::every, ::every].astype(np.float32)
     small = some[:-1:2, :-1:2] + some[1::2, :-1:2] + some[:-1:2, 1::2] + some[1::2, 1::2]
     if min(small.shape) < _CUT_LEAST:
         return 0.0
-    nuclei = small >= _otsu(np.minimum(small, percentiles(small.ravel(), (99.5,))[0]))[1]
+    small = np.minimum(small, percentiles(small.ravel(), (99.5,))[0])
+    low = float(small.min())
+    step = (float(small.max()) - low) / (_BINS - 1) or 1.0
+    counts = np.bincount(((small - low) / step).astype(np.uint8).ravel(), minlength=_BINS)
+    nuclei = small >= _otsu(counts, low, step)[1]
     area = int(nuclei.sum())
     if not 0 < area < _CUT_MOST * nuclei.size:
         return 0.0
@@ -174,29 +215,15 @@ def share_cut(plane: np.ndarray) -> float:
     return float(cut.sum() / area)
 
 
-def _background(plane: np.ndarray) -> float:
-    low, high = percentiles(plane.ravel(), (1, 99.9))
-    return float(low / high) if high > 0 else 0.0
-
-
-def _repeated(planes: "Mapping[ChannelName, np.ndarray]") -> "Iterator[str]":
-    names = list(planes)
-    for number, one in enumerate(names):
-        for other in names[number + 1 :]:
-            if np.array_equal(planes[one], planes[other]):
-                yield f"repeated channel: {one} and {other}"
-
-
-def _slope(values: np.ndarray) -> float:
+def _slope(plane: np.ndarray) -> float:
     """Slope of log power against log frequency, from 4 cycles a side to half the sampling rate."""
-    side = min(values.shape)
-    square = values[:side, :side]
-    term = np.fft.rfft2(square - square.mean())
-    power = term.real**2 + term.imag**2
+    side = min(plane.shape)
+    term = np.fft.rfft2(plane[:side, :side].astype(np.float32))
     ring, count = _rings(side)
-    mean = np.bincount(ring, power.ravel()) / count
-    at = np.arange(4, side // 2)
-    return float(np.polyfit(np.log(at), np.log(mean[at] + 1e-9), 1)[0])
+    mean = np.bincount(ring, (term.real**2 + term.imag**2).ravel()) / count
+    at = np.log(np.arange(4, side // 2))
+    at -= at.mean()
+    return float(at @ np.log(mean[4 : side // 2] + 1e-9) / (at @ at))
 
 
 @lru_cache(maxsize=4)
@@ -207,17 +234,27 @@ def _rings(side: int) -> tuple[np.ndarray, np.ndarray]:
     return ring, np.maximum(np.bincount(ring), 1)
 
 
-def _parts(values: np.ndarray) -> float:
-    """Otsu's criterion: the variance between the best two classes, as a share of the whole."""
-    return _otsu(values)[0]
+def _correlations(planes: np.ndarray) -> tuple[float, ...]:
+    values = planes.reshape(len(planes), -1).astype(np.float32)
+    values -= values.mean(axis=1, keepdims=True)
+    products = values @ values.T
+    spread = np.sqrt(np.diag(products))
+    return tuple(
+        float(products[one, two] / (spread[one] * spread[two])) if spread[one] * spread[two] > 0 else 0.0
+        for one, two in PAIRS
+    )
 
 
-def _otsu(values: np.ndarray) -> tuple[float, float]:
-    """The criterion, and the threshold from which values belong to the bright class."""
-    low = float(values.min())
-    step = (float(values.max()) - low) / 63 or 1.0
-    count = np.bincount(((values - low) / step).astype(np.uint8).ravel(), minlength=64)
-    centre, share = np.arange(64), count / count.sum()
+def _binned(counts: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """The histogram of a plane of 8 bits in 64 bins from its least to its greatest value; the least, and the step."""
+    low = float(seen[0])
+    step = (float(seen[-1]) - low) / (_BINS - 1) or 1.0
+    return np.bincount(((seen - low) / step).astype(int), counts[seen], minlength=_BINS), low, step
+
+
+def _otsu(counts: np.ndarray, low: float, step: float) -> tuple[float, float]:
+    """Otsu's criterion, the variance between the best two classes as a share of the whole, and his threshold."""
+    centre, share = np.arange(_BINS), counts / counts.sum()
     below, mean = np.cumsum(share), np.cumsum(share * centre)
     variance = float(np.sum(share * (centre - mean[-1]) ** 2))
     inner = below[:-1] * (1 - below[:-1])

@@ -1,7 +1,7 @@
 """Reading: files become fields, or one sentence that says what is wrong with them."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -29,13 +29,13 @@ def read_field(source: "FieldSource") -> Field:
         source: Where the field lies.
 
     Returns:
-        The field, (y, x, 4) of uint8, uint16 or float32. A channel that may be missing is zeros.
+        The field, (y, x, 4) of the type that its files have. A channel that may be missing is zeros.
 
     Raises:
         LociscopeError: A plane is missing, is no picture, is damaged, too large, or unlike the others in size
             or bit depth; or a file does not say which of its channels is which.
     """
-    planes, sizes = _planes(assigned(source))
+    planes, pictures = _planes(assigned(source))
     if not planes:
         raise LociscopeError(f"Field '{source.id}' has no file. Add them to the Catalog.")
     (first, one), *others = planes.items()
@@ -48,7 +48,11 @@ def read_field(source: "FieldSource") -> Field:
     stack = [planes.get(name, np.zeros_like(one)) for name in CHANNEL_NAMES]
     missing = tuple(name for name in CHANNEL_NAMES if name not in planes)
     pixels = np.moveaxis(np.stack(stack), 0, -1)  # planes stay whole in memory: four times faster than interleaved
-    return Field(source.id, pixels, source.pixel_size or _one_size(source.id, sizes), missing)
+    if source.pixel_size:
+        return Field(source.id, pixels, source.pixel_size, missing)
+    sizes = {said.pixel_size for said in pictures if said.pixel_size}
+    notes = tuple(dict.fromkeys(note for said in pictures for note in said.notes))
+    return Field(source.id, pixels, _one_size(source.id, sizes), missing, notes)
 
 
 def read_plane(path: "Path") -> np.ndarray:
@@ -58,7 +62,7 @@ def read_plane(path: "Path") -> np.ndarray:
         path: The file.
 
     Returns:
-        (y, x) of uint8, uint16 or float32.
+        (y, x) of the type that the file has.
 
     Raises:
         LociscopeError: The file is missing, holds more than one plane, is damaged, or is larger than `MAX_PIXELS`.
@@ -69,11 +73,18 @@ def read_plane(path: "Path") -> np.ndarray:
     return pixels[..., 0]
 
 
-def _planes(source: "FieldSource") -> "tuple[dict[ChannelName, np.ndarray], set[float]]":
-    """The planes by channel, and every pixel size that the files declare."""
+class _Said(NamedTuple):
+    """What a file says besides its planes."""
+
+    pixel_size: float | None
+    notes: tuple[str, ...]
+
+
+def _planes(source: "FieldSource") -> "tuple[dict[ChannelName, np.ndarray], list[_Said]]":
+    """The planes by channel, and what each file says of their scale."""
     pictures: dict[tuple[Path, str], Picture] = {}
     planes: dict[ChannelName, np.ndarray] = {}
-    sizes: set[float] = set()
+    said: list[_Said] = []
     shared = _is_one_file(source)
     for name, path in zip(CHANNEL_NAMES, source.planes, strict=True):
         if path is None:
@@ -88,9 +99,8 @@ def _planes(source: "FieldSource") -> "tuple[dict[ChannelName, np.ndarray], set[
         plane = plane_of(picture, name, place, shared=shared, may_miss=name in source.allow_missing)
         if plane is not None:
             planes[name] = plane
-        if picture.pixel_size:
-            sizes.add(picture.pixel_size)
-    return planes, sizes
+        said.append(_Said(picture.pixel_size, picture.notes))
+    return planes, said
 
 
 def assigned(source: "FieldSource") -> "FieldSource":
@@ -141,5 +151,5 @@ def _one_size(identifier: str, sizes: set[float]) -> float | None:
 
 def _describe(plane: np.ndarray) -> str:
     height, width = plane.shape
-    kind = " float" if plane.dtype.kind == "f" else ""
+    kind = {"f": " float", "i": " signed"}.get(plane.dtype.kind, "")
     return f"{width} × {height} px of {plane.dtype.itemsize * 8} bits{kind}"

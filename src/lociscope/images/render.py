@@ -4,7 +4,7 @@ import numpy as np
 
 from lociscope.card import InputSpec
 from lociscope.channels import BLUE, CHANNELS, GREEN, RED
-from lociscope.images.scale import prepare
+from lociscope.images.preprocess import prepare
 
 DEFAULT_SHOWN = (RED, GREEN, BLUE)
 """HPA's own composites: microtubules red, protein green, nucleus blue."""
@@ -21,7 +21,7 @@ def composite(pixels: np.ndarray, size: int, shown: tuple[int, ...] = DEFAULT_SH
     Returns:
         (size, size, 3) of uint8, RGB.
     """
-    spec = InputSpec(height=size, width=size, low=1.0, high=99.8, floor=0.04)
+    spec = InputSpec(height=size, width=size, low=1.0, high=99.8)
     planes = prepare(pixels, spec)[..., list(shown)].astype(np.float32)
     colours = np.array([CHANNELS[channel].colour for channel in shown], np.float32)
     drawn: np.ndarray = np.clip(planes @ colours, 0, 255)

@@ -1,101 +1,48 @@
 """Finding fields: which files make a field, by their names and never by their position."""
 
-import csv
 import os
-from collections import defaultdict
-from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from lociscope.catalog import Catalog
-from lociscope.channels import CHANNEL_NAMES, ChannelName
 from lociscope.errors import LociscopeError
-from lociscope.images.container import open_archive, place_of
-from lociscope.images.naming import DEFAULT_RULES, Named, Rules
-from lociscope.images.zarr import SUFFIX as ZARR
-from lociscope.images.zarr import Spot, plate_fields
-from lociscope.storage import AnyPath, replacing, unwritable
+from lociscope.images.container import Place, open_archive
+from lociscope.images.field_source import Failure, FieldSource, list_failures, write_failures
+from lociscope.images.formats import ZARR, check_readable, is_zarr
+from lociscope.images.grouping import group_files, planes_named, without_doubles
+from lociscope.images.layouts import (
+    File,
+    Located,
+    colour_folders,
+    inner_folders,
+    join_colour_folders,
+    locate,
+    parent_of,
+    settle,
+)
+from lociscope.images.multi_image import files_of_set, files_of_zarr, indices_of
+from lociscope.images.naming import DEFAULT_RULES, Rules
+from lociscope.images.nothing_found import check_preset, nothing_found, unnamed_picture
+from lociscope.images.zarr_layout import SUFFIX, groups_of, is_archive, member
+from lociscope.tablefile import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from lociscope.storage import AnyPath
 
-@dataclass(frozen=True, slots=True)
-class FieldSource:
-    """Where one field lies.
-
-    Attributes:
-        id: Its name.
-        planes: Paths of its four planes in the order RGBY, as `place_of` reads them; None where a channel is
-            missing. Four times one path is a file of the whole field.
-        pixel_size: Side of a pixel in µm, where the Catalog or the user declares it.
-        plane: The slice of a stack, from 0.
-        allow_missing: Channels that it may lack.
-        loose: Files of one channel each, of which only their metadata say which; then `planes` are None.
-        about: What a pattern said of plate, well and the like: pairs of a Catalog's column and its value.
-    """
-
-    id: str
-    planes: tuple[Path | None, ...]
-    pixel_size: float | None = None
-    plane: int | None = None
-    allow_missing: tuple[ChannelName, ...] = ()
-    loose: tuple[Path, ...] = ()
-    about: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """Every path that there is."""
-        return tuple(path for path in (*self.planes, *self.loose) if path is not None)
-
-
-class Failure(NamedTuple):
-    """A field that cannot be read: its name, where it lies, and the sentence that says why."""
-
-    id: str
-    path: str
-    reason: str
-
-
-def write_failures(failures: "Sequence[Failure]", path: Path) -> None:
-    """Lists failures in a CSV `id,path,reason`; removes an older list where there are none.
-
-    Raises:
-        LociscopeError: The place cannot be written.
-    """
-    if not failures:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise unwritable(path, error) from error
-        return
-    list_failures(failures, path)
-
-
-def list_failures(failures: "Sequence[Failure]", path: Path) -> None:
-    """Writes the CSV `id,path,reason`, even where it holds no row.
-
-    Raises:
-        LociscopeError: The place cannot be written.
-    """
-    with (
-        replacing(path) as part,
-        part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(Failure._fields)
-        writer.writerows(failures)
+__all__ = ["Failure", "FieldSource", "find_fields", "list_failures", "of_catalog", "write_failures"]
 
 
 def find_fields(
     sources: "AnyPath | Sequence[AnyPath]", rules: Rules = DEFAULT_RULES
 ) -> tuple[list[FieldSource], list[Failure]]:
-    """Finds the fields in folders, zip archives, files and Catalogs.
+    """Finds the fields in folders, zip archives, files, Catalogs and tables of paths.
 
     Args:
-        sources: One path or several: folders (not their sub-folders), `.zip` archives, picture files, and `.parquet`
-            Catalogs.
+        sources: One path or several: folders, `.zip` archives, picture files, and tables (`.parquet`, `.csv`). Of a
+            folder's folders those are read that hold one channel each, or, where the folder has no field itself, one
+            field each.
         rules: How their files are told apart, and what a field may lack.
 
     Returns:
@@ -103,207 +50,172 @@ def find_fields(
         that comes from two places, a name that no table can hold.
 
     Raises:
-        LociscopeError: A source does not exist, is no readable folder, picture, archive or Catalog, or none holds
+        LociscopeError: A source does not exist, is no readable folder, picture, archive or table, or none holds
             a field.
     """
     paths = [Path(each) for each in ([sources] if isinstance(sources, str | os.PathLike) else sources)]
     found: list[FieldSource] = []
-    files: list[_File] = []
+    files: list[Located] = []
+    inner: list[File] = []
     for source in paths:
-        if source.suffix == ".parquet":
-            found += of_catalog(Catalog.read(source), rules)
+        check_readable(source)
+        if source.suffix.lower() in TABLES:
+            found += of_catalog(Catalog.read(source, may_lack=rules.allow_missing), rules)
         else:
-            files += _files_of(source, rules)
-    loose, failures = _group(files, rules)
+            here = _files_of(source, rules)
+            renamed = _archived_folders(here, rules) if source.suffix.lower() == ".zip" else []
+            files += [] if renamed else here
+            inner += renamed or _inner_files(source, rules, alone=not (any(file.said for file in here) or settle(here)))
+    joined, others = join_colour_folders(files)
+    named = [*joined, *settle(others), *inner]
+    check_preset(named, rules)
+    loose, failures = group_files(named, rules)
     found += loose
     if not found and not failures:
-        raise _nothing_found(paths, rules)
-    kept, doubled = _without_doubles(found)
+        raise nothing_found(paths[0], rules, lambda folder: _holds_fields(folder, rules))
+    kept, doubled = without_doubles(found)
     return sorted(kept, key=lambda field: field.id), failures + doubled
 
 
 def of_catalog(catalog: Catalog, rules: Rules = DEFAULT_RULES) -> list[FieldSource]:
-    """The places of a Catalog's fields, in its order."""
+    """The files of a Catalog's fields, in its order; the user's names of channels are those of planes in one file."""
     return [
         FieldSource(
             entry.id,
-            tuple(
-                None if path is None else catalog.folder / path
-                for path in (entry.red, entry.green, entry.blue, entry.yellow)
-            ),
+            planes_named([entry.red, entry.green, entry.blue, entry.yellow], catalog.folder, rules),
             rules.pixel_size or entry.pixel_size,
             entry.plane if rules.plane is None else rules.plane,
             rules.allow_missing,
+            about=tuple((name, value) for name in ("plate", "well", "site") if (value := getattr(entry, name))),
         )
         for entry in catalog
     ]
 
 
-class _File(NamedTuple):
-    """A picture file, where it lies, and what its name says."""
-
-    folder: Path
-    name: str
-    path: Path
-    said: Named
-
-
-def _files_of(source: Path, rules: Rules) -> "list[_File]":
+def _files_of(source: Path, rules: Rules) -> "list[Located]":
+    """The pictures of a source, and the ways to read their names."""
     try:
-        if source.suffix.lower() == ZARR and source.is_dir():
-            return list(_told([(source.parent, source.name, source)], rules))
+        if source.exists() and is_zarr(Place(source)):
+            return list(files_of_zarr(source, rules))
         if source.is_dir():
-            return list(_told(((source, path.name, path) for path in source.iterdir()), rules))
+            return list(_located(_below(source, rules.depth), rules))
         if not source.exists():
             raise LociscopeError(f"'{source}' does not exist. Check the path.")
     except OSError as error:
-        raise LociscopeError(f"Cannot read '{source}': {error.strerror}. Check its permissions.") from error
-    if source.suffix.lower() == ".zip":
-        return list(_told(_members(source), rules))
-    files = list(_told([(source.parent, source.name, source)], rules))
+        raise _unreadable(source, error) from error
+    if is_archive(source):
+        return list(_located(_members(source), rules))
+    files = list(_located([(source.parent, source.name, source)], rules))
     if not files:
-        raise LociscopeError(
-            f"'{source.name}' does not say which channel it is: expected <id>_red.png, _green.png, _blue.png or "
-            "_yellow.png. Rename it, name a folder, or pass --allow-missing yellow to read it as an RGB composite."
-        )
+        raise unnamed_picture(source)
     return files
 
 
-def _told(files: "Iterable[tuple[Path, str, Path]]", rules: Rules) -> "Iterator[_File]":
-    for folder, name, path in files:
-        said = rules.named(name)
-        if said is None:
-            continue
-        spots = _spots(path) if name.lower().endswith(ZARR) else []
-        for spot in spots:
-            about = {"plate": said.id, "well": spot.well, "site": spot.site}
-            yield _File(path, name, spot.folder, said._replace(id="_".join(about.values()), about=about))
-        if not spots:
-            yield _File(folder, name, path, said)
+def _below(folder: Path, depth: int) -> "Iterator[tuple[Path, str, Path]]":
+    """The files of a folder, or of its folders so many levels below."""
+    if depth == 0:
+        yield from ((folder, path.name, path) for path in folder.iterdir())
+        return
+    for path in inner_folders(folder):
+        yield from _below(path, depth - 1)
 
 
-def _spots(path: Path) -> list[Spot]:
-    """The fields of a plate; none where it is one field, or so damaged that reading it will tell."""
-    try:
-        return list(plate_fields(path))
-    except LociscopeError:
+def _inner_files(source: Path, rules: Rules, *, alone: bool) -> list[File]:
+    """The files of a folder's folders, where there is one for each channel, or one for each field.
+
+    Args:
+        source: The folder.
+        rules: How files are told apart.
+        alone: Whether nothing else was found: a folder for each field is looked for only then.
+    """
+    if rules.expressions or not source.is_dir() or is_zarr(Place(source)):
         return []
+    try:
+        joined, _ = join_colour_folders(
+            file for folder in colour_folders(source, rules) for file in _files_of(folder, rules)
+        )
+        return joined or (_field_folders(source, rules) if alone else [])
+    except OSError as error:
+        raise _unreadable(source, error) from error
+
+
+def _field_folders(source: Path, rules: Rules) -> list[File]:
+    """The files of a folder's folders, named after these, where each holds one field; none otherwise."""
+    return _after_folders([(folder.name, settle(_files_of(folder, rules))) for folder in inner_folders(source)], rules)
+
+
+def _archived_folders(files: list[Located], rules: Rules) -> list[File]:
+    """The same of the folders of an archive, where they do not hold a channel each, and one id comes from two."""
+    if any(file.name.lower().endswith(ZARR) for file in files):
+        return []
+    joined, _ = join_colour_folders(files)
+    by_folder: dict[Path, list[File]] = {}
+    for file in settle(files):
+        by_folder.setdefault(file.folder, []).append(file)
+    ids = [name for inner in by_folder.values() for name in {file.said.id for file in inner}]
+    if joined or rules.expressions or len(set(ids)) == len(ids):
+        return []
+    return _after_folders([(parent_of(folder)[1], inner) for folder, inner in by_folder.items()], rules)
+
+
+def _after_folders(folders: list[tuple[str, list[File]]], rules: Rules) -> list[File]:
+    """Files with the names of their folders for ids, where each folder holds one field.
+
+    A lone folder of one field is such only where the two bear one name: any folder may hold one field by chance.
+    """
+    renamed: list[File] = []
+    names: list[tuple[str, str]] = []
+    for own, files in folders:
+        fields = [each for some in group_files(files, rules) for each in some]
+        if len(fields) > 1:
+            return []
+        for field in fields:
+            names.append((own, field.id))
+            called = [(file, file.said.id.removeprefix(field.id)) for file in files]
+            renamed += [file._replace(said=file.said._replace(id=own + rest)) for file, rest in called]
+    return renamed if len(names) > 1 or all(own == found for own, found in names) else []
+
+
+def _located(files: "Iterable[tuple[Path, str, Path]]", rules: Rules) -> "Iterator[Located]":
+    files = list(files)
+    taken: set[Path] = set()
+    for index in dict.fromkeys(indices_of(files)) if not rules.expressions else ():
+        for file, parts in files_of_set(index, rules):
+            taken |= parts
+            yield file
+    for folder, name, path in files:
+        if name.lower().endswith(ZARR):
+            yield from files_of_zarr(path, rules, folder, name)
+        elif path not in taken and (located := locate(folder, name, path, rules)):
+            yield located
 
 
 def _members(archive: Path) -> "Iterator[tuple[Path, str, Path]]":
-    """The files of an archive, which is read in place; names that would lead out of a folder are passed over."""
-    for member in open_archive(archive).namelist():
-        folder, _, name = member.rpartition("/")
-        if ".." in folder.split("/") or member.startswith("/"):
-            continue
-        yield Path(f"{archive}!{folder}"), name, Path(f"{archive}!{member}")
+    """The files of an archive, which is read in place; names that would lead out of a folder are passed over.
 
-
-def _group(files: "Iterable[_File]", rules: Rules) -> tuple[list[FieldSource], list[Failure]]:
-    planes: defaultdict[tuple[Path, str], defaultdict[ChannelName | None, dict[Path, str]]]
-    planes = defaultdict(lambda: defaultdict(dict))
-    about: dict[tuple[Path, str], tuple[tuple[str, str], ...]] = {}
-    found, failures = [], []
-    for folder, name, path, said in files:
-        if not said.whole:
-            if said.about:
-                about[folder, said.id] = tuple(said.about.items())
-            planes[folder, said.id][said.channel][path] = name
-        elif reason := _untellable(said.id):
-            failures.append(Failure(_shown(said.id), str(folder), reason))
-        else:
-            found.append(_whole(said, path, rules))
-    for (folder, identifier), channels in planes.items():
-        reason = _untellable(identifier) or _why_not(identifier, channels, rules)
-        if reason:
-            failures.append(Failure(_shown(identifier), str(folder), reason))
-            continue
-        loose = tuple(sorted(channels.pop(None, {})))
-        paths = tuple(min(channels[name]) if name in channels else None for name in CHANNEL_NAMES)
-        said_more = about.get((folder, identifier), ())
-        found.append(FieldSource(identifier, paths, *rules.declared, loose, said_more))
-    return found, failures
-
-
-def _whole(said: Named, path: Path, rules: Rules) -> FieldSource:
-    """A file of a whole field; where the user names its channels, each path says which."""
-    paths = tuple(Path(f"{path}!{rules.channels[name]}") if name in rules.channels else path for name in CHANNEL_NAMES)
-    return FieldSource(said.id, paths, *rules.declared, about=tuple((said.about or {}).items()))
-
-
-def _shown(identifier: str) -> str:
-    return identifier.encode(errors="backslashreplace").decode()
-
-
-def _untellable(identifier: str) -> str | None:
-    if "\r" in identifier or identifier.encode(errors="ignore").decode() != identifier:
-        return f"The name {identifier!r} holds a character that no table can hold. Rename its files."
-    return None
-
-
-def _why_not(identifier: str, channels: "dict[ChannelName | None, dict[Path, str]]", rules: Rules) -> str | None:
-    for name, paths in channels.items():
-        if name and len(paths) > 1:
-            names = " and ".join(f"'{each}'" for each in sorted(paths.values())[:2])
-            return f"Field '{identifier}' has two {name} files, {names}. Keep one of them."
-    if None in channels:
-        if len(channels) > 1:
-            names = " and ".join(f"'{min(files.values())}'" for files in list(channels.values())[:2])
-            return (
-                f"Field '{identifier}' has files with and without a known channel, {names}. Name all with --channels."
-            )
-        return None
-    missing = [name for name in CHANNEL_NAMES if name not in channels and name not in rules.allow_missing]
-    if missing:
-        here = ", ".join(name for name in CHANNEL_NAMES if name in channels)
-        example = next(iter(next(iter(channels.values())).values()))
-        add = f"{identifier}_{missing[0]}.{example.rpartition('.')[2].lower()}"
-        remedy = f"Add '{add}'" if missing != ["yellow"] else f"Add '{add}', or pass --allow-missing yellow"
-        return f"Field '{identifier}' has no _{missing[0]} file (found {here}). {remedy}."
-    return None
-
-
-def _without_doubles(found: list[FieldSource]) -> tuple[list[FieldSource], list[Failure]]:
-    """Sets the fields aside whose id comes from two places; the same planes named twice are one field."""
-    by_id: defaultdict[str, list[FieldSource]] = defaultdict(list)
-    for source in found:
-        by_id[source.id].append(source)
-    kept, failures = [], []
-    for identifier, sources in by_id.items():
-        unlike = sources if len(sources) == 1 else list({_resolved(source): source for source in sources}.values())
-        if len(unlike) == 1:
-            kept.append(sources[0])
-            continue
-        one, other = (str(next(iter(source.paths), "")) for source in unlike[:2])
-        reason = (
-            f"The id '{identifier}' comes from two places, '{one}' and '{other}'. "
-            "Predict them one after the other, or rename one."
+    A Zarr in it is one of them, called after its folder, or after the archive where it is all of that.
+    """
+    names = open_archive(archive).namelist()
+    groups = groups_of(names)
+    for group in groups:
+        folder, _, name = group.rpartition("/")
+        name = name or archive.stem
+        yield (
+            Path(f"{archive}!{folder}"),
+            name if name.lower().endswith(SUFFIX) else name + SUFFIX,
+            member(archive, group),
         )
-        failures.append(Failure(identifier, one, reason))
-    return kept, failures
+    within = tuple(f"{group}/" for group in groups if group)
+    for path in [] if "" in groups else names:
+        folder, _, name = path.rpartition("/")
+        if ".." in folder.split("/") or path.startswith(("/", *within)):
+            continue
+        yield Path(f"{archive}!{folder}"), name, Path(f"{archive}!{path}")
 
 
-def _resolved(source: FieldSource) -> tuple[tuple[Path, ...], ...]:
-    """What is the same for two ways to name the same files."""
-    return tuple(
-        (place.file.resolve(), Path(place.member), Path(place.channel)) for place in map(place_of, source.paths)
-    )
+def _holds_fields(folder: Path, rules: Rules) -> bool:
+    return bool(settle(_files_of(folder, rules)) or _inner_files(folder, rules, alone=True))
 
 
-def _nothing_found(sources: "Sequence[Path]", rules: Rules) -> LociscopeError:
-    source = sources[0]
-    names = sorted(path.name for path in source.iterdir()) if source.is_dir() else []
-    inside = next((name for name in names if (source / name).is_dir() and _files_of(source / name, rules)), None)
-    if inside:
-        return LociscopeError(f"'{source}' holds no field, its folder '{inside}' does. Name '{source / inside}'.")
-    if source.suffix.lower() == ".zip":
-        names = sorted(chain(open_archive(source).namelist()))
-    listing = f"found {', '.join(names[:3])}{' …' if len(names) > 3 else ''}" if names else "it is empty"
-    if rules.pattern:
-        return LociscopeError(
-            f"'{source}' holds no file like '{rules.pattern}', {listing}. Give --pattern as the names are."
-        )
-    return LociscopeError(
-        f"'{source}' holds no field: expected files like a1_red.png, a1_green.png, a1_blue.png and a1_yellow.png, "
-        f"{listing}. Name the folder of the pictures."
-    )
+def _unreadable(source: Path, error: OSError) -> LociscopeError:
+    return LociscopeError(f"Cannot read '{source}': {error.strerror}. Check its permissions.")

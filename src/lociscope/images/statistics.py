@@ -1,26 +1,22 @@
 """Figures of a field that move when the microscope does: what drift is told by."""
 
-from itertools import combinations
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.images.quality import Measures, measure
-from lociscope.images.scale import full_scale, percentiles
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from lociscope.images.preprocess import Preprocessed
+from lociscope.images.quality import PAIRS, InputMeasures, Measures
+from lociscope.images.scale import percentiles_of_sorted
 
 GREY_LEVELS = 255
 """Intensities are in levels of which full scale has this many, whatever the bit depth."""
 
+FULL_SCALES = (255, 1023, 4095, 16383, 65535)
+"""Largest values of the bit depths that cameras have; 12 bits in a 16-bit file are told by the field's bright end."""
+
 INTENSITIES = {"BackgroundIntensity": 1.0, "MedianIntensity": 50.0, "BrightIntensity": 99.0}
 """Which percentile of a channel each is."""
 
-_PAIRS = tuple(combinations(range(len(CHANNEL_NAMES)), 2))
-_MOST = 128
-_LEAST_SIDE = 16
+_TOP = 99.9
 
 PER_CHANNEL = (*INTENSITIES, *Measures._fields)
 """What is measured of each channel.
@@ -32,54 +28,41 @@ how well the channel parts into dark and bright). CellProfiler's names where it 
 
 STATISTICS: tuple[str, ...] = (
     *(f"{name}_{channel}" for channel in CHANNEL_NAMES for name in PER_CHANNEL),
-    *(f"Correlation_{CHANNEL_NAMES[one]}_{CHANNEL_NAMES[two]}" for one, two in _PAIRS),
+    *(f"Correlation_{CHANNEL_NAMES[one]}_{CHANNEL_NAMES[two]}" for one, two in PAIRS),
 )
 """Names of a field's statistics, in order; another list is another schema of the log and of `reference.npz`."""
 
 
-def measures_of(pixels: np.ndarray) -> list[Measures]:
-    """Measures each channel of a network's input.
+def statistics_of(whole: Preprocessed, measures: InputMeasures) -> np.ndarray:
+    """Return the statistics of a field.
 
     Args:
-        pixels: (height, width, 4) of uint8.
+        whole: The field, preprocessed.
+        measures: Of the network's input; of a field of several tiles, the first.
 
     Returns:
-        The figures of each; zeros where the input is smaller than 16 px.
+        (k,) float32, finite, in the order of `STATISTICS`.
     """
-    if min(pixels.shape[:2]) < _LEAST_SIDE:
-        return [Measures(0.0, 0.0, 0.0, 0.0)] * pixels.shape[-1]
-    return [measure(pixels[..., number]) for number in range(pixels.shape[-1])]
+    levels = percentiles_of_sorted(whole.sample, tuple(INTENSITIES.values())) * (GREY_LEVELS / full_scale(whole.sample))
+    channels = [value for number, those in enumerate(measures.planes) for value in (*levels[:, number], *those)]
+    return np.array([*channels, *measures.correlations], np.float32)
 
 
-def statistics_of(pixels: np.ndarray, seen: np.ndarray, measures: "Sequence[Measures] | None" = None) -> np.ndarray:
-    """Measures a field.
+def full_scale(sample: np.ndarray) -> float:
+    """Return the largest value that the camera could have given, judged by type and bright end.
 
-    Intensities are those of about 128 × 128 pixels spread evenly over the field: percentiles of more cost
-    time and say no more.
+    Only what is measured for drift depends on it, never a prediction or a warning.
 
     Args:
-        pixels: (y, x, 4), RGBY, as they come from the file.
-        seen: (height, width, 4) of uint8, what the network sees; of a field of several tiles, the first.
-        measures: What `measures_of(seen)` gave, if it is known.
+        sample: (c, n), values of each channel, sorted.
 
     Returns:
-        (k,) float32, finite, in the order of `STATISTICS`. A channel without any contrast has the correlation 0.
+        255 for 8 bits; the least of `FULL_SCALES` that holds the 99.9th percentile of the brightest channel for 16
+        bits; 1 for floats up to 1, and for other floats as for integers.
     """
-    step = [max(1, side // _MOST) for side in pixels.shape[:2]]
-    some = pixels[:: step[0], :: step[1]].reshape(-1, pixels.shape[-1])
-    levels = percentiles(some, tuple(INTENSITIES.values())) * (GREY_LEVELS / full_scale(pixels))
-    figures = measures_of(seen) if measures is None else measures
-    channels = [value for number, those in enumerate(figures) for value in (*levels[:, number], *those)]
-    return np.array([*channels, *_correlations(seen)], np.float32)
-
-
-def _correlations(seen: np.ndarray) -> list[float]:
-    """Pearson's correlation of each two channels, pixel by pixel."""
-    values = np.ascontiguousarray(seen.reshape(-1, seen.shape[-1]).T, np.float32)
-    values -= values.mean(axis=1, keepdims=True)
-    products = values @ values.T
-    spread = np.sqrt(np.diag(products))
-    return [
-        float(products[one, two] / (spread[one] * spread[two])) if spread[one] * spread[two] > 0 else 0.0
-        for one, two in _PAIRS
-    ]
+    if sample.dtype == np.uint8:
+        return 255.0
+    top = float(percentiles_of_sorted(sample, (_TOP,)).max(initial=0))
+    if sample.dtype.kind == "f" and top <= 1:
+        return 1.0
+    return float(next((scale for scale in FULL_SCALES if top <= scale), top))

@@ -3,27 +3,39 @@
 import logging
 import math
 import struct
+from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from lociscope.errors import LociscopeError, MissingExtraError
+from lociscope.images.ome import MOST_TEXT, check_xml
+from lociscope.images.ome_tiff import ome_series
 from lociscope.images.picture import MAX_PIXELS, Picture, check_bytes, check_size, damaged, empty, is_ramp, plain
 from lociscope.images.tiff_tags import Described, describe
 
 if TYPE_CHECKING:
-    from tifffile import TiffFile
+    from tifffile import TiffFile, TiffPageSeries
 
 _STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_MOST_TEXT = 1 << 24
 _MOST_PAGES = 1 << 14
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3
 _COLOURS = {_PALETTE: "palette", 4: "mask", 5: "CMYK", 6: "YCbCr", 8: "CIELab"}
 _LZW = 5
 
+Sibling = Callable[[str], bytes | None]
+"""Gives the bytes of a file beside this one by its name, or None."""
 
-def read_tiff(file: IO[bytes], name: str, plane: int | None = None) -> Picture:
-    """Reads a TIFF.
+
+def read_tiff(
+    file: IO[bytes],
+    name: str,
+    plane: int | None = None,
+    *,
+    page: int | None = None,
+    sibling: Sibling = lambda _: None,
+) -> Picture:
+    """Read a TIFF.
 
     Uncompressed, deflate and packbits pages are decoded here, LZW by Pillow, and every other kind by imagecodecs
     where the extra `codecs` is installed.
@@ -32,9 +44,11 @@ def read_tiff(file: IO[bytes], name: str, plane: int | None = None) -> Picture:
         file: Its bytes, from the start.
         name: What to call it in complaints.
         plane: Number of the slice in a z-stack or of the frame in a time series, from 0.
+        page: The one page to read, whatever its metadata say of it.
+        sibling: Gives a companion file, which may hold its metadata.
 
     Returns:
-        Its planes of uint8, uint16 or float32, with the names and the pixel size that its metadata declare.
+        Its planes of integers or floats, with the names and the pixel size that its metadata declare.
 
     Raises:
         LociscopeError: It is no TIFF, is damaged, is too large, is of a kind that is no field, or needs a slice
@@ -52,11 +66,27 @@ def read_tiff(file: IO[bytes], name: str, plane: int | None = None) -> Picture:
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong is said by our own sentence
     try:
         with tifffile.TiffFile(file, _multifile=False) as tiff:  # no other file that its metadata name is opened
-            return _read(tiff, file, name, plane)
+            return _read(tiff, file, name, plane, page, sibling)
     except (LociscopeError, MemoryError, OSError):
         raise
     except Exception as error:  # a damaged TIFF makes tifffile fail in any of twenty ways
         raise damaged(name, error) from error
+
+
+def read_description(file: IO[bytes]) -> bytes:
+    """Return the document of a companion file, which is XML, or a TIFF that has it in its first page.
+
+    Raises:
+        ValueError: It is a damaged TIFF.
+    """
+    head = file.read(4)
+    file.seek(0)
+    if head not in _STARTS:
+        return file.read(MOST_TEXT + 1)
+    import tifffile
+
+    with tifffile.TiffFile(file, _multifile=False) as tiff:
+        return tiff.pages.first.description.encode()
 
 
 def _check_chain(file: IO[bytes], head: bytes, name: str) -> None:
@@ -81,16 +111,19 @@ def _check_chain(file: IO[bytes], head: bytes, name: str) -> None:
         return
 
 
-def _read(tiff: "TiffFile", file: IO[bytes], name: str, plane: int | None) -> Picture:
-    text = tiff.pages.first.description
-    if len(text) > _MOST_TEXT or "<!ENTITY" in text or "<!DOCTYPE" in text:
-        raise LociscopeError(f"'{name}' has metadata that define entities of their own. Save it anew.")
-    series = tiff.series[0]
-    if any(other.shape == series.shape for other in tiff.series[1:]):
+def _read(
+    tiff: "TiffFile", file: IO[bytes], name: str, plane: int | None, number: int | None, sibling: Sibling
+) -> Picture:
+    check_xml(tiff.pages.first.description.encode(), name)
+    if number is not None:
+        series, image = _one_page(tiff, number), None
+    else:
+        series, image = ome_series(tiff, name, sibling) if tiff.is_ome else (tiff.series[0], None)
+    if number is None and any(other.shape == series.shape for other in tiff.series[1:]):
         raise LociscopeError(f"'{name}' holds {len(tiff.series)} pictures. Save each field as a file of its own.")
     page: Any = series.keyframe
-    kind = _kind(page, name)
-    about = describe(tiff, series, name)
+    kind = _kind(page, name, imagej=tiff.is_imagej)
+    about = describe(tiff, series, image, name)
     numbers = _chosen(series, about, plane, name)
     check_size(page.imagewidth, page.imagelength, name)
     check_bytes(page.imagewidth * page.imagelength * page.samplesperpixel * len(numbers) * kind.itemsize, name)
@@ -104,25 +137,33 @@ def _read(tiff: "TiffFile", file: IO[bytes], name: str, plane: int | None) -> Pi
     else:
         pixels = _decode(series, numbers[0], file, name)
         pixels = pixels if page.axes.endswith("S") else np.moveaxis(pixels, 0, -1)
-    if page.photometric == _WHITE_IS_ZERO:
+    if page.photometric == _WHITE_IS_ZERO and not tiff.is_imagej:  # which inverts the display, and no value
         pixels = np.iinfo(pixels.dtype).max - pixels
-    colour = page.photometric == _RGB
+    colour = page.photometric == _RGB and page.samplesperpixel == 3
     names = ("red", "green", "blue") if colour else names
     if pixels.shape != (page.imagelength, page.imagewidth, len(names)):
         raise ValueError(f"{pixels.shape} of pixels for {len(names)} channels")
     return Picture(plain(pixels, name), names, about.pixel_size, colour)
 
 
-def _kind(page: Any, name: str) -> "np.dtype[Any]":  # noqa: ANN401 - tifffile's own type allows None everywhere
+def _one_page(tiff: "TiffFile", number: int) -> "TiffPageSeries":
+    from tifffile import TiffPageSeries
+
+    if not 0 <= number < len(tiff.pages):
+        raise ValueError(f"it has {len(tiff.pages)} pages, and its metadata name page {number}")
+    return TiffPageSeries([tiff.pages[number]], parent=tiff)
+
+
+def _kind(page: Any, name: str, *, imagej: bool) -> "np.dtype[Any]":  # noqa: ANN401 - tifffile's own type allows None everywhere
     """The type of the pixels, where they are a picture of grey or RGB."""
     ramp = page.photometric == _PALETTE and page.colormap is not None and is_ramp(page.colormap.T.astype(np.float32))
     if page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) and not ramp:
         colour = _COLOURS.get(int(page.photometric), f"photometric {int(page.photometric)}")
         raise LociscopeError(f"'{name}' is a {colour} TIFF. Export each channel as a grey TIFF.")
-    if page.photometric == _RGB and page.samplesperpixel != 3:
-        raise LociscopeError(f"'{name}' is an RGB TIFF of {page.samplesperpixel} samples. Save it without alpha.")
+    if page.photometric == _RGB and page.samplesperpixel < 3:
+        raise LociscopeError(f"'{name}' is an RGB TIFF of {page.samplesperpixel} samples. Save it as RGB or grey.")
     kind: np.dtype[Any] | None = page.dtype
-    if kind is None or kind.kind not in ("u" if page.photometric == _WHITE_IS_ZERO else "uif"):
+    if kind is None or kind.kind not in ("u" if page.photometric == _WHITE_IS_ZERO and not imagej else "uif"):
         raise LociscopeError(
             f"'{name}' holds pixels of {page.bitspersample} bits of a kind that is no picture. "
             "Export it with 8, 16 or 32 bits."

@@ -12,15 +12,17 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.images.sources import Failure
 from lociscope.microscope.decide import Judge
-from lociscope.microscope.engine import HardwareError, StrictEngine, first_line
+from lociscope.microscope.engine import StrictEngine
+from lociscope.microscope.focus import Focus, HardwareError, first_line
 from lociscope.microscope.follow import Follower
-from lociscope.microscope.journal import Journal
+from lociscope.microscope.journal import LOG, Journal
 from lociscope.microscope.plan import Limits, Plan
 from lociscope.microscope.scope import Scope, open_scope, scale_of
 from lociscope.microscope.setup import Scale, check_bundle
 from lociscope.microscope.specimen import check_specimen
 from lociscope.microscope.steer import Left, Steering
 from lociscope.microscope.stops import Stop, check_inside, planned
+from lociscope.storage import alone
 
 if TYPE_CHECKING:
     from lociscope.log import PredictionLog
@@ -109,7 +111,8 @@ def run_plan(
 
     Raises:
         LociscopeError: The plan has no limits, asks for what does not exist, its bundle cannot read what the
-            objective shows, or the folder holds something else.
+            objective shows, the folder holds something else, another run fills it, or nothing says where the focus
+            belongs.
     """
     if plan.limits is None:
         raise UsageError(
@@ -118,12 +121,17 @@ def run_plan(
         )
     scale, stops = check_plan(plan)
     check_bundle(plan, scale, predictor.bundle)
-    journal = Journal.begin(out, plan, predictor.bundle.sha256)
-    if journal.finished:
-        return _outcome(journal, Outcome())
-    log_file = out / "micro-manager.log"
-    with open_scope(plan, scale, log_file) as scope:
-        outcome = _acquire(plan, plan.limits, predictor, journal, scope, scale, stops, log, progress)
+    taken = f"'{out}' is being filled by another run. Wait until it ends, or name another folder with -o."
+    with alone(out, taken, needed=False):
+        journal = Journal.begin(out, plan, predictor.bundle.sha256)
+        if journal.finished:
+            return _outcome(journal, Outcome())
+        try:
+            with open_scope(plan, scale, out / LOG) as scope:
+                outcome = _acquire(plan, plan.limits, predictor, journal, scope, scale, stops, log, progress)
+        except LociscopeError:
+            journal.discard()
+            raise
     outcome.hung |= not scope.dark
     return outcome
 
@@ -151,8 +159,10 @@ def _acquire(
     )  # fmt: skip
     steering.room = follower.room
     outcome = Outcome()
+    focus = Focus(scope.core, plan, journal)
+    focus.begin()
     follower.start()
-    _drive(plan, StrictEngine(scope.core, limits), steering, follower, scope, outcome)
+    _drive(plan, StrictEngine(scope.core, limits, focus), steering, follower, scope, outcome)
     try:
         follower.close()
     except KeyboardInterrupt:  # what is predicted so far is enough; the rest is imaged again

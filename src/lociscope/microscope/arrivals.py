@@ -4,7 +4,12 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from lociscope.channels import channel_called
 from lociscope.errors import LociscopeError
+from lociscope.images.file_sets import NDTIFF
+from lociscope.images.layouts import locate
+from lociscope.images.naming import composite_of, parted
+from lociscope.images.ndtiff import STACK
 from lociscope.images.sources import Failure, FieldSource, find_fields
 from lociscope.predict.batch import fingerprint
 
@@ -20,10 +25,17 @@ FIRST_PAUSE, LAST_PAUSE = 1.0, 3600.0
 
 
 class Ready(NamedTuple):
-    """A field that can be read now, and what identifies its files as they are."""
+    """A field that can be read now.
+
+    Attributes:
+        source: The field.
+        fingerprint: Identifies its files as they are.
+        since: When one of them last changed.
+    """
 
     source: FieldSource
     fingerprint: str
+    since: float
 
 
 @dataclass(slots=True)
@@ -75,26 +87,35 @@ class Arrivals:
         self._owner: dict[str, _Key] = {}
 
     def wanted(self, name: str) -> bool:
-        """Whether a file of that name belongs to a field."""
-        return self._rules.named(name) is not None
+        """Whether a file of that name may belong to a field; its folder may tell more.
+
+        Of an NDTiff data set, that is its index.
+        """
+        return name.lower() == NDTIFF or (parted(name)[1] != "" and not STACK.fullmatch(name))
 
     def update(self, seen: "Seen", now: float) -> None:
         """Takes in what a look at the folder found."""
         for item in sorted(seen.stirred, key=attrgetter("name")):
-            key = self._key(item)
+            key, name = self._place(item)
+            if key is None:
+                continue
             held = self._sets.setdefault(key, _Set())
-            held.names.add(item.name)
-            held.moving.add(item.name)
+            held.names.add(name)
+            held.moving.add(name)
             held.since, held.pause = now, FIRST_PAUSE
             self._active[key] = None
             self._schedule(key, held, now)
         for item in seen.settled:
-            self._sets[self._key(item)].moving.discard(item.name)
+            key, name = self._place(item)
+            if key is not None:
+                self._sets[key].moving.discard(name)
         for item in seen.gone:
-            key = self._key(item)
+            key, name = self._place(item)
+            if key is None:
+                continue
             held = self._sets[key]
-            held.names.discard(item.name)
-            held.moving.discard(item.name)
+            held.names.discard(name)
+            held.moving.discard(name)
             if key in self._active:
                 self._schedule(key, held, now)
             if not held.names:
@@ -130,14 +151,18 @@ class Arrivals:
             sources, failures = find_fields([folder / name for name in sorted(held.names)], self._rules)
         except LociscopeError as error:
             sources, failures = [], [Failure("", "", str(error))]
-        held.reason = failures[0].reason if failures else None
+        more = f" {len(failures) - 1} more of its images fail." if len(failures) > 1 else ""
+        held.reason = failures[0].reason + more if failures else None
         waits = False
         for source in sources:
             if now - held.since < self._patience and _lacks_one(source):
                 self._schedule(key, held, held.since + self._patience)
                 waits = True
                 continue
-            named = replace(source, id=self._prefix(folder) + source.id)
+            name = self._prefix(folder) + source.id
+            if not key[1]:  # the folder is the field's
+                name = self._prefix(folder).rstrip("/") or source.id
+            named = replace(source, id=name, about=tuple(source.origin.items()))
             mark = fingerprint(named)
             if self._known.get(named.id) == mark:
                 self._owner[named.id] = key
@@ -146,7 +171,7 @@ class Arrivals:
             else:
                 self._owner[named.id] = key
                 waits = True
-                yield Ready(named, mark)
+                yield Ready(named, mark, held.since)
         if held.reason and not held.told:
             self._untold[key] = None
         elif not waits and held.reason is None:
@@ -163,15 +188,25 @@ class Arrivals:
             self._finish(key)
         return told
 
-    def refused(self, ready: Ready, reason: str, now: float) -> None:
-        """Takes note that a field cannot be read as it is; it is tried again, less and less often."""
+    def refused(self, ready: Ready, reason: str, now: float, pause: float | None = None) -> None:
+        """Take note that a field cannot be read as it is; it is tried again, less and less often.
+
+        Args:
+            ready: The field.
+            reason: Why it cannot be read.
+            now: Seconds of a clock that never goes back.
+            pause: Seconds to the next try, where that is known.
+        """
         key = self._owner[ready.source.id]
         held = self._sets.get(key)
         if held is not None:
             self._active[key] = None  # another field of the same folder may have been done meanwhile
             held.reason = reason
-            self._schedule(key, held, now + held.pause)
-            held.pause = min(2 * held.pause, LAST_PAUSE)
+            overdue = held.since + self._patience
+            again = now + (held.pause if pause is None else pause)
+            self._schedule(key, held, overdue if now < overdue < again else again)  # once more before it is told
+            if pause is None:
+                held.pause = min(2 * held.pause, LAST_PAUSE)
             if not held.told:
                 self._untold[key] = None
 
@@ -204,9 +239,29 @@ class Arrivals:
         shown = (self._prefix(folder) + name).encode(errors="backslashreplace").decode()
         return Failure(shown, str(folder / min(held.names)), held.reason or "")
 
-    def _key(self, item: "Item") -> _Key:
-        said = self._rules.named(item.name)
-        return item.folder, said.id if said else item.name
+    def _place(self, item: "Item") -> tuple[_Key | None, str]:
+        """The folder and the id that a file's field has, with the file's path in that folder; no key for no field.
+
+        What depends on the files beside it is taken as it will be once they are there: `red/a1.png` is one channel of
+        `a1`, `a1/red.png` of `a1`, and `a1_blue_red_green.jpg` is a composite.
+        """
+        if item.name.lower() == NDTIFF:
+            return (item.folder, item.name), item.name
+        located = locate(item.folder, item.name, item.path, self._rules)
+        if located is None:
+            return None, item.name
+        composite = composite_of(item.name)
+        if self._rules.depth and located.said:
+            key = located.folder, located.said.id
+        elif located.channel and item.folder != self._root and channel_called(item.folder.name):
+            key = item.folder.parent, located.channel.id
+        elif composite and len(composite[1]) > 2:
+            key = item.folder, composite[0]
+        elif located.said:
+            key = item.folder, located.said.id
+        else:
+            key = item.folder, ""
+        return key, item.path.relative_to(key[0]).as_posix()
 
     def _prefix(self, folder: "Path") -> str:
         return "" if folder == self._root else folder.relative_to(self._root).as_posix() + "/"

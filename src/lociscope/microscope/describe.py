@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 from lociscope.channels import CHANNELS
+from lociscope.microscope.engine import FAR_UM
 from lociscope.microscope.plan import Plan, Rule
 from lociscope.microscope.rules import text
 from lociscope.microscope.setup import Scale, objective_of
@@ -44,6 +45,26 @@ def clock(spent: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def focus_words(plan: Plan) -> str:
+    """Say where the focus will be at each picture, and how it is withdrawn."""
+    offsets = {each.name: each.focus_um for each in plan.objectives}
+    safe = None if plan.limits is None else plan.limits.safe_z
+    corrected = ", ".join(f"{offset:+g} µm for {name}" for name, offset in offsets.items() if offset)
+    if plan.plate.z is not None:
+        belongs = f"z {plan.plate.z:g} µm" + (f" ({corrected})" if corrected else "")
+    elif safe is None and len(set(offsets.values())) == 1:
+        return "stays where it is; nothing moves it, and there is no safe_z for travels"
+    else:
+        belongs = "where it was before" + (f" ({corrected})" if corrected else "")
+    if safe is None:
+        return f"{belongs}; no safe_z: it stays there while the stage travels"
+    refused = "; a focus that is at safe_z from the start is refused" if plan.plate.z is None else ""
+    return (
+        f"{belongs}; to safe_z {safe:g} µm before the stage travels over {FAR_UM / 1000:g} mm or the objective "
+        f"changes, and back before the picture{refused}"
+    )
+
+
 def describe(plan: Plan, scale: Scale, stops: Sequence[Stop], notes: Sequence[str] = ()) -> Iterator[str]:
     """The lines that `--dry-run` prints.
 
@@ -71,6 +92,7 @@ def describe(plan: Plan, scale: Scale, stops: Sequence[Stop], notes: Sequence[st
     else:
         ranges = [f"{axis} {low:g} to {high:g}" for axis in "xyz" for low, high in (getattr(plan.limits, axis),)]
         yield f"limits      {', '.join(ranges)} µm"
+    yield f"focus       {focus_words(plan)}"
     yield from (f"note        {note}" for note in notes)
     for stop in stops:
         focus = "focus left" if stop.z is None else f"z {stop.z:.1f}"
@@ -88,6 +110,7 @@ def as_json(plan: Plan, scale: Scale, stops: Sequence[Stop], notes: Sequence[str
         "rules": [words(rule, plan, scale) for rule in plan.rules],
         "seconds": round(estimate(plan, stops), 1),
         "seconds_for_rules": [round(each, 1) for each in estimate_again(plan, scale, stops[0])],
+        "focus": focus_words(plan),
         "moves": plan.limits is not None,
         "notes": list(notes),
     }

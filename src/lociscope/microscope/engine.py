@@ -8,7 +8,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-from lociscope.errors import LociscopeError
+from lociscope.microscope.focus import Focus, HardwareError, first_line
 from lociscope.microscope.plan import Limits
 from lociscope.microscope.stops import check_inside
 
@@ -24,21 +24,19 @@ ARRIVED_UM = 5.0
 """How far from where it was sent a stage may say that it is."""
 
 
-class HardwareError(LociscopeError):
-    """A device did not do what it was told."""
-
-
 class StrictEngine:
     """Drives the microscope for pymmcore-plus' runner (its protocol `PMDAEngine`).
 
     Args:
         core: The microscope.
         limits: How far the stage may go. Every event is checked against them once more before it moves anything.
+        focus: Withdraws the focus before a travel, and restores it.
     """
 
-    def __init__(self, core: "CMMCorePlus", limits: Limits) -> None:
+    def __init__(self, core: "CMMCorePlus", limits: Limits, focus: Focus) -> None:
         self._core = core
         self._limits = limits
+        self._focus = focus
         self._at: dict[Any, Any] = {}
         self._autoshutter = False
         self.busy_since: float | None = None
@@ -67,7 +65,9 @@ class StrictEngine:
             if event.exposure is not None and self._new("exposure", event.exposure):
                 self._core.setExposure(event.exposure)
             self._core.waitForSystem()
-            self._check_arrival(event, what)
+        except HardwareError as error:
+            self._at.clear()
+            raise HardwareError(f"{what}: {error}") from error
         except (RuntimeError, TimeoutError, ValueError) as error:
             self._at.clear()
             raise HardwareError(f"{what}: the microscope failed ({first_line(error)}). Look at the device.") from error
@@ -76,7 +76,7 @@ class StrictEngine:
         """Takes one picture with the shutter open for as long as that takes.
 
         Yields:
-            The picture, its event, and nothing else to tell.
+            The picture, its event, and where the focus is, `focus` in µm.
 
         Raises:
             HardwareError: The camera gave none.
@@ -88,8 +88,9 @@ class StrictEngine:
             finally:
                 self._shutter(False)
             picture = self._core.getImage()
+            focus = self._focus.position()
             self.busy_since = None
-            yield picture, event, {}
+            yield picture, event, {"focus": focus}
         except (RuntimeError, TimeoutError, ValueError) as error:
             raise HardwareError(
                 f"Field '{event.pos_name}': the camera gave no picture ({first_line(error)}). Look at the camera."
@@ -109,24 +110,20 @@ class StrictEngine:
 
     def _go(self, event: "useq.MDAEvent") -> None:
         core = self._core
-        objectives = [setting for setting in event.properties or () if self._at.get(setting[:2]) != setting[2]]
+        turns = [setting for setting in event.properties or () if self._at.get(setting[:2]) != setting[2]]
         x, y = self._at.get("xy", (math.inf, math.inf))
         far = math.hypot((event.x_pos or 0) - x, (event.y_pos or 0) - y) > FAR_UM
-        if self._limits.safe_z is not None and (objectives or far):
-            core.setPosition(self._limits.safe_z)
-            core.waitForDevice(core.getFocusDevice())
-            self._at.pop("z", None)
-        if objectives:  # many stands move the focus themselves while they turn
-            self._at.pop("z", None)
-        for device, name, value in objectives:
+        if turns or far:
+            self._focus.withdraw(turning=bool(turns))
+        for device, name, value in turns:
             core.setProperty(device, name, value)
             core.waitForDevice(device)
             self._at[device, name] = value
         if event.x_pos is not None and event.y_pos is not None and self._new("xy", (event.x_pos, event.y_pos)):
             core.setXYPosition(event.x_pos, event.y_pos)
             core.waitForDevice(core.getXYStageDevice())
-        if event.z_pos is not None and self._new("z", event.z_pos):
-            core.setPosition(event.z_pos)
+            self._check_arrival(event.x_pos, event.y_pos)
+        self._focus.restore(event.z_pos, turns[-1][2] if turns else None)
 
     def _new(self, key: str, value: object) -> bool:
         """Whether something has to change; then it is taken as changed, until a failure makes all of it unknown."""
@@ -134,15 +131,12 @@ class StrictEngine:
         self._at[key] = value
         return not known
 
-    def _check_arrival(self, event: "useq.MDAEvent", what: str) -> None:
-        if event.x_pos is None or event.y_pos is None:
-            return
-        x, y = self._core.getXYPosition()
-        if math.hypot(x - event.x_pos, y - event.y_pos) > ARRIVED_UM:
-            self._at.clear()
+    def _check_arrival(self, x: float, y: float) -> None:
+        """Refuse to go on from elsewhere; the focus stays withdrawn."""
+        at = self._core.getXYPosition()
+        if math.hypot(at[0] - x, at[1] - y) > ARRIVED_UM:
             raise HardwareError(
-                f"{what}: the stage was sent to {event.x_pos:.1f}, {event.y_pos:.1f} µm and is at {x:.1f}, {y:.1f}. "
-                "Look at the stage."
+                f"the stage was sent to {x:.1f}, {y:.1f} µm and is at {at[0]:.1f}, {at[1]:.1f}. Look at the stage."
             )
 
     def _shutter(self, opened: bool) -> None:
@@ -150,9 +144,3 @@ class StrictEngine:
         if label:
             self._core.setShutterOpen(label, opened)
             self._core.waitForDevice(label)
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line of some length."""
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__).rstrip(".")[:200]

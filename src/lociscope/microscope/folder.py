@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from lociscope.images.zarr import SUFFIX as ZARR
+from lociscope.images.zarr_layout import SUFFIX as ZARR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,8 +56,9 @@ class Seen:
     trouble: list[str] = field(default_factory=list)
 
 
-_Mark = tuple[int, int]
-"""Size and time of change; of a Zarr folder the sum and the latest of what it holds."""
+_Mark = tuple[int, int, int]
+"""Size, time of change, and time of change of the entry itself, which the program that writes cannot set; of a Zarr
+folder the sum and the latest of what it holds."""
 
 
 @dataclass(slots=True)
@@ -184,7 +185,7 @@ class PolledFolder:
         try:
             mark = _mark_of(os.path.join(folder, name))
         except OSError:  # a link that leads nowhere is read, and the reason told; what has gone is found gone
-            mark = (-1, -1)
+            mark = (-1, -1, -1)
         if held.files.get(name) != mark:
             held.files[name] = mark
             item = Item(folder, name)
@@ -218,11 +219,11 @@ class PolledFolder:
 
 def _mark_of(path: str) -> _Mark:
     stat = os.stat(path)
-    size, changed = stat.st_size, stat.st_mtime_ns
+    size, modified, changed = stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
     if path.lower().endswith(ZARR):
         for folder, _, names in os.walk(path):
             for name in names:
                 inner = os.stat(os.path.join(folder, name))
                 size += inner.st_size + 1
-                changed = max(changed, inner.st_mtime_ns)
-    return size, changed
+                modified, changed = max(modified, inner.st_mtime_ns), max(changed, inner.st_ctime_ns)
+    return size, modified, changed

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,7 @@ class Taken:
         at: When its last picture came, by `time.perf_counter`.
         clock: The same by the microscope's clock, seconds since the plan began.
         target: The true places, where the microscope is a simulated one.
+        focus: Where the focus stood, µm, where there is a focus device.
     """
 
     stop: Stop
@@ -47,6 +48,7 @@ class Taken:
     at: float
     clock: float
     target: tuple[int, ...] | None
+    focus: float | None
 
 
 class Follower:
@@ -97,14 +99,14 @@ class Follower:
         """Begins to work."""
         self._thread.start()
 
-    def frame(self, picture: np.ndarray, event: "useq.MDAEvent", meta: object = None) -> None:
+    def frame(self, picture: np.ndarray, event: "useq.MDAEvent", meta: Mapping[str, Any]) -> None:
         """Takes a picture from the camera's thread; the fourth of a field completes it."""
         try:
-            self._assemble(picture, event.metadata["field"], event.metadata["channel"])
+            self._assemble(picture, event.metadata["field"], event.metadata["channel"], meta["focus"])
         except Exception as error:  # the runner would pass over it
             self._give_up(error)
 
-    def _assemble(self, picture: np.ndarray, name: str, channel: int) -> None:
+    def _assemble(self, picture: np.ndarray, name: str, channel: int, focus: float | None) -> None:
         parts = self._parts.setdefault(name, {})
         parts[channel] = picture
         if len(parts) == len(CHANNEL_NAMES):
@@ -112,7 +114,7 @@ class Follower:
             pixels = np.moveaxis(np.stack([parts[index] for index in range(len(CHANNEL_NAMES))]), 0, -1)
             stop = self._steering.stops[name]
             self._taken_bytes += pixels.nbytes
-            taken = Taken(stop, pixels, time.perf_counter(), self._steering.spent, self._target())
+            taken = Taken(stop, pixels, time.perf_counter(), self._steering.spent, self._target(), focus)
             self._queue.put(taken)
 
     def room(self) -> bool:
@@ -144,7 +146,7 @@ class Follower:
         line: dict[str, Any] = {
             "field": stop.id, "well": stop.well, "site": stop.site, "x": stop.x, "y": stop.y, "z": stop.z,
             "objective": stop.objective, "pixel_size": field.pixel_size, "of": stop.of, "rule": stop.rule,
-            "at_s": round(taken.clock, 3),
+            "at_s": round(taken.clock, 3), "focus": taken.focus,
         }  # fmt: skip
         if taken.target is not None:
             line["target"] = list(taken.target)

@@ -2,6 +2,7 @@
 
 run.json            which plan and bundle, and whether it is finished
 plan.json           the plan, with every default
+focus.json          where the focus belongs, written before it is moved away
 decisions.jsonl     one line for each field, written when its picture is on disk
 fields/<id>.ome.tif the pictures
 catalog.parquet     the Catalog of the fields; `lociscope predict` reads it
@@ -16,6 +17,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -31,7 +33,11 @@ from lociscope.microscope.stops import Stop
 from lociscope.predictions import Predictions
 from lociscope.storage import DAMAGED, check_schema, replacing, unwritable
 
-SCHEMA = 1
+SCHEMA = 2
+MAY_CHANGE: dict[str, Any] = {"output": True, "log": True, "budget": True, "microscope": {"timeout_s"}}
+"""Keys of the plan that a later call may change: where it writes, and how long it may take."""
+_ONLY = "Only budget, microscope.timeout_s, output and log of a plan may change."
+LOG = "micro-manager.log"
 SOURCE = "lociscope microscope"
 
 
@@ -42,18 +48,22 @@ class Journal:
     Attributes:
         folder: The folder.
         identity: The plan and the bundle, as hashes; a folder of others is refused.
+        budget: The plan's; a call that may spend more goes on where an earlier one had spent its own.
         finished: Whether nothing is left to do.
+        fresh: Whether this call began the folder.
         lines: The lines of `decisions.jsonl`.
     """
 
     folder: Path
     identity: dict[str, Any]
+    budget: dict[str, Any]
     finished: bool = False
+    fresh: bool = False
     lines: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def begin(cls, folder: Path, plan: Plan, bundle: str) -> Self:
-        """Makes the folder, or opens it where an earlier call stopped.
+        """Make the folder, or open it where an earlier call stopped.
 
         Args:
             folder: The folder.
@@ -63,18 +73,27 @@ class Journal:
         Raises:
             LociscopeError: It holds other files, or what another plan or bundle made, or cannot be written.
         """
-        told = json.dumps(plan.model_dump(mode="json", by_alias=True, exclude={"output", "log"}), sort_keys=True)
-        journal = cls(folder, {"plan": hashlib.sha256(told.encode()).hexdigest(), "bundle": bundle})
+        identity = {"plan": _hash(plan, MAY_CHANGE), "bundle": bundle}
+        journal = cls(folder, identity, plan.budget.model_dump(mode="json"))
         if journal._record.exists():
-            journal._resume()
+            journal._resume(plan)
         elif folder.exists() and (not folder.is_dir() or any(path.name[0] != "." for path in folder.iterdir())):
             raise LociscopeError(f"'{folder}' exists and is not of `lociscope microscope`. Name another with -o.")
         else:
             journal._write_record()
-        if not (folder / "plan.json").exists():  # a kill may have come between the two
-            with replacing(folder / "plan.json") as part:
-                part.write_text(plan.model_dump_json(by_alias=True, indent=1) + "\n", "utf-8")
+            journal.fresh = True
+        kept, now = folder / "plan.json", plan.model_dump_json(by_alias=True, indent=1) + "\n"
+        if not kept.exists() or kept.read_bytes() != now.encode():
+            with replacing(kept) as part:
+                part.write_text(now, "utf-8")
         return journal
+
+    def discard(self) -> None:
+        """Remove what this call began, where nothing was imaged: a corrected plan may then use the folder."""
+        if self.fresh and not self.lines:
+            for name in ("run.json", "plan.json", "focus.json", LOG):
+                with suppress(OSError):  # a log that is still open stays on Windows
+                    (self.folder / name).unlink()
 
     def picture(self, name: str) -> Path:
         """Where a field's picture lies."""
@@ -110,7 +129,7 @@ class Journal:
         with replacing(self.folder / "left.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows([("id", "why"), *((each.id, each.why) for each in left)])
         self.finished = finished
-        self._write_record()
+        self._write_record(spent=any(each.why.startswith("the budget of") for each in left))
 
     def predictions(self) -> Predictions:
         """The Predictions of all fields that could be predicted, in the order in which they were imaged."""
@@ -121,7 +140,7 @@ class Journal:
             [tuple(line["predicted"]) for line in lines],
             [line["status"] for line in lines],
             [tuple(line["warnings"]) for line in lines],
-        )
+        ).located({line["field"]: {"well": line["well"], "site": str(line["site"])} for line in lines})
 
     def failures(self) -> list[Failure]:
         """The fields that could not be predicted."""
@@ -151,6 +170,36 @@ class Journal:
         """Requests as a line keeps them."""
         return [(asdict(request.stop), request.urgency) for request in requests]
 
+    def focus(self) -> dict[str, Any] | None:
+        """Where the focus belonged when an earlier call last moved it away; None where none did.
+
+        Raises:
+            LociscopeError: The file is damaged.
+        """
+        try:
+            known = dict(json.loads(self._focus.read_text("utf-8")))
+            return {"z": float(known["z"]), "locked": bool(known["locked"])}
+        except FileNotFoundError:
+            return None
+        except DAMAGED as error:
+            raise LociscopeError(
+                f"'{self._focus}' is damaged ({error}). Focus on cells, remove it, and give the command again."
+            ) from error
+
+    def keep_focus(self, z: float, *, locked: bool) -> None:
+        """Note where the focus belongs, before it is moved away.
+
+        Args:
+            z: Focus in µm, of an objective whose `focus_um` is 0.
+            locked: Whether a focus lock holds it.
+        """
+        with replacing(self._focus) as part:
+            part.write_text(json.dumps({"z": z, "locked": locked}) + "\n", "utf-8")
+
+    @property
+    def _focus(self) -> Path:
+        return self.folder / "focus.json"
+
     def _entry(self, line: dict[str, Any]) -> Entry:
         path = self.picture(line["field"]).relative_to(self.folder).as_posix()
         target = line.get("target")
@@ -163,11 +212,12 @@ class Journal:
     def _record(self) -> Path:
         return self.folder / "run.json"
 
-    def _write_record(self) -> None:
+    def _write_record(self, *, spent: bool = False) -> None:
+        about = {"schema": SCHEMA, **self.identity, "finished": self.finished, "spent": self.budget if spent else None}
         with replacing(self._record) as part:
-            part.write_text(json.dumps({"schema": SCHEMA, **self.identity, "finished": self.finished}) + "\n", "utf-8")
+            part.write_text(json.dumps(about) + "\n", "utf-8")
 
-    def _resume(self) -> None:
+    def _resume(self, plan: Plan) -> None:
         try:
             record = dict(json.loads(self._record.read_text("utf-8")))
             check_schema(record.get("schema"), SCHEMA, f"'{self._record}'")
@@ -176,10 +226,21 @@ class Journal:
             self.lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
         except DAMAGED as error:
             raise LociscopeError(f"'{self.folder}' is damaged ({error}). Name another folder with -o.") from error
-        for key, what in (("plan", "plan"), ("bundle", "bundle")):
-            if record.get(key) != self.identity[key]:
-                raise LociscopeError(f"'{self.folder}' was begun with another {what}. Name another folder with -o.")
-        self.finished = bool(record.get("finished"))
+        known = self.identity
+        if record["schema"] == 1:  # which hashed the budget and the time limit with the rest
+            known = {**known, "plan": _hash(plan, {"output": True, "log": True})}
+        for key, remedy in (("plan", f" {_ONLY}"), ("bundle", "")):
+            if record.get(key) != known[key]:
+                raise LociscopeError(
+                    f"'{self.folder}' was begun with another {key}. Name another folder with -o.{remedy}"
+                )
+        self.finished = bool(record.get("finished")) and record.get("spent") in (None, self.budget)
         if text and not text.endswith("\n"):  # cut off by a kill: that field is imaged again
             with replacing(path) as part:
                 part.write_text("".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in self.lines), "utf-8")
+
+
+def _hash(plan: Plan, without: dict[str, Any]) -> str:
+    """Return the sha256 of a plan without some of its keys."""
+    values = plan.model_dump(mode="json", by_alias=True, exclude=without)
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

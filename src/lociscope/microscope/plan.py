@@ -45,7 +45,7 @@ class Objective(Section):
     name: str = Field(pattern=r"^[A-Za-z0-9.]{1,20}$", description="What rules call it, such as `20x`.")
     label: str | None = Field(None, description="Its label in the turret; by default its name.")
     pixel_size: Positive | None = Field(None, description="Side of a pixel in µm; by default the configuration's.")
-    focus_um: float = Field(0.0, ge=-1e4, le=1e4, description="Added to `plate.z` with this objective, µm.")
+    focus_um: float = Field(0.0, ge=-1e4, le=1e4, description="Added to the focus with this objective, µm.")
 
 
 class Exposure(Section):
@@ -81,7 +81,9 @@ class Plate(Section):
         (1, 1), description="Rows and columns of fields around the centre of each well."
     )
     gap: float = Field(0.0, ge=0, le=1e5, description="Distance between neighbouring fields, µm.")
-    z: float | None = Field(None, description="Focus in µm; by default it stays where it is.")
+    z: float | None = Field(
+        None, description="Focus in µm; by default where it is when the run begins, or where a focus lock holds it."
+    )
 
 
 class Rule(Section):
@@ -109,7 +111,8 @@ class Limits(Section):
     y: Range = Field(description="Least and greatest y, µm.")
     z: Range = Field(description="Least and greatest focus, µm.")
     safe_z: float | None = Field(
-        None, description="Focus to go to before the objective changes or the stage travels over 1 mm, µm."
+        None,
+        description="Focus to go to before the objective changes or the stage travels over 1 mm, µm; it returns.",
     )
 
     @model_validator(mode="after")

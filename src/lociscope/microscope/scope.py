@@ -195,8 +195,14 @@ def _check_devices(core: "CMMCorePlus", plan: Plan) -> None:
     for device, what in ((core.getCameraDevice(), "camera"), (core.getXYStageDevice(), "XY stage")):
         if not device:
             raise LociscopeError(f"'{plan.microscope.config}' names no {what}. Choose one in its Core properties.")
-    if plan.plate.z is not None and not core.getFocusDevice():
-        raise LociscopeError(f"'{plan.microscope.config}' names no focus device. Leave plate.z out of the plan.")
+    focuses = {
+        "plate.z": plan.plate.z is not None,
+        "limits.safe_z": plan.limits is not None and plan.limits.safe_z is not None,
+        "focus_um": len({each.focus_um for each in plan.objectives}) > 1,
+    }
+    if any(focuses.values()) and not core.getFocusDevice():
+        keys = " and ".join(key for key, given in focuses.items() if given)
+        raise LociscopeError(f"'{plan.microscope.config}' names no focus device. Leave {keys} out of the plan.")
     found = core.getImageWidth(), core.getImageHeight()
     if found != plan.microscope.frame:
         raise UsageError(

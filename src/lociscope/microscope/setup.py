@@ -9,7 +9,7 @@ import numpy as np
 from lociscope.bundle import Bundle
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError, UsageError, nearest
-from lociscope.images.extent import tiles_of
+from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
 from lociscope.microscope.plan import Objective, Plan, Rule
 
@@ -187,7 +187,7 @@ def check_bundle(plan: Plan, scale: Scale, bundle: Bundle) -> tuple[str, ...]:
     for objective in plan.objectives:
         size = scale.pixel_size[objective.name]
         try:
-            _, notes = tiles_of(Field(objective.name, blank, size), bundle.card.input)
+            notes = make_tiles(Field(objective.name, blank, size), bundle.card.input).notes
         except LociscopeError as error:
             across, down = scale.field_um(objective.name)
             raise UsageError(

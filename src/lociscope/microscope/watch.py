@@ -10,6 +10,7 @@ import numpy as np
 from lociscope.errors import LociscopeError
 from lociscope.log import Keeper
 from lociscope.microscope.arrivals import Arrivals, Ready
+from lociscope.microscope.completeness import Completeness, Doubt
 from lociscope.microscope.folder import PolledFolder
 from lociscope.predict.batch import Outcome, fingerprint, load_field, merged
 from lociscope.predict.job import Job, Options
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 TABLE_EVERY, TABLE_SHARE = 10.0, 0.05
 """The table is written anew at most so often, and in at most this share of the time; parts hold what is newer."""
 
+RESTS = 10
+"""A field that may be incomplete rests at least so many times as long as one without a sign of that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -43,6 +47,21 @@ class Pace:
     settle: float = 2.0
     patience: float = 60.0
     until_idle: float | None = None
+
+    @property
+    def rest(self) -> float:
+        """For which the files of a field that may be incomplete must not change to be read."""
+        return max(self.patience, RESTS * self.settle)
+
+    @property
+    def again(self) -> float:
+        """After which such a field is looked at again where its files have just changed."""
+        return max(self.settle, self.every)
+
+    @property
+    def seldom(self) -> float:
+        """The same where they have not."""
+        return max(self.again, min(5.0, 4 * self.settle))
 
 
 class Tell(Protocol):
@@ -98,43 +117,51 @@ def watch(
     job = Job.of(predictor.bundle, out, options)
     if options.embeddings:
         predictor.engine.require("embedding")
-    table = _Table(job)
-    arrivals = Arrivals(folder, rules, pace.patience, table.prints)
-    polled = PolledFolder(folder, arrivals.wanted, pace.settle, job.folder)
     _check(folder)
-    job.prepare()
-    work = _Work(predictor, arrivals, table, tell, log, workers)
-    away, last, asked = False, time.monotonic(), 0.0
-    with work.pool:
-        while not stop.is_set():
-            now = time.monotonic()
-            seen = polled.poll(now, pace.every)
-            if seen is not None:
-                away = _tell_away(folder, polled.away, was=away, tell=tell)
-                if away:
-                    arrivals.postpone(now)
-                arrivals.update(seen, now)
-                for sentence in seen.trouble:
-                    tell.trouble(sentence)
-                last = now if seen.stirred or seen.settled else last
-            ready = [] if away else arrivals.ready(now, BATCH)
-            if ready and work.predict(ready):
-                last = time.monotonic()
-            if not ready and not away and now >= asked + min(5.0, pace.patience / 10):
-                asked = now
-                for failure in arrivals.overdue(now):
-                    tell.overdue(failure)
-            table.write_if_due(idle=not ready)
-            if pace.until_idle is not None and not ready and time.monotonic() - last >= pace.until_idle:
-                break
-            if not ready:
-                stop.wait(min(pace.every, 0.25))
-    table.write()
-    outcome = work.outcome
-    outcome.rows, outcome.failures = len(table.prints), arrivals.failures()
-    outcome.unlogged, outcome.trouble = work.keeper.unlogged, work.keeper.trouble
-    job.close(outcome.failures)
+    with job.alone():
+        table = _Table(job)
+        arrivals = Arrivals(folder, rules, pace.patience, table.prints)
+        work = _Work(predictor, arrivals, table, tell, log, workers, pace)
+        job.prepare()
+        with work.pool:
+            _follow(folder, PolledFolder(folder, arrivals.wanted, pace.settle, job.folder), work, pace, tell, stop)
+        table.write()
+        outcome = work.outcome
+        outcome.rows, outcome.failures = len(table.prints), arrivals.failures()
+        outcome.unlogged, outcome.trouble = work.keeper.unlogged, work.keeper.trouble
+        job.close(outcome.failures)
     return outcome
+
+
+def _follow(folder: "Path", polled: PolledFolder, work: "_Work", pace: Pace, tell: Tell, stop: "Event") -> None:
+    """Predict what comes, until `stop` is set or nothing has come for long enough."""
+    arrivals = work.arrivals
+    away, last, asked = False, time.monotonic(), 0.0
+    while not stop.is_set():
+        now = time.monotonic()
+        seen = polled.poll(now, pace.every)
+        if seen is not None:
+            away = _tell_away(folder, polled.away, was=away, tell=tell)
+            if away:
+                arrivals.postpone(now)
+            arrivals.update(seen, now)
+            for sentence in seen.trouble:
+                tell.trouble(sentence)
+            last = now if seen.stirred or seen.settled else last
+        ready = [] if away else arrivals.ready(now, BATCH)
+        if ready and work.predict(ready):
+            last = time.monotonic()
+        if not ready and not away and now >= asked + min(5.0, pace.patience / 10):
+            asked = now
+            for failure in arrivals.overdue(now):
+                tell.overdue(failure)
+        work.table.write_if_due(idle=not ready)
+        if work.completeness.undecided(now):
+            last = now
+        if pace.until_idle is not None and not ready and time.monotonic() - last >= pace.until_idle:
+            return
+        if not ready:
+            stop.wait(min(pace.every, 0.25))
 
 
 def _check(folder: "Path") -> None:
@@ -210,10 +237,13 @@ class _Work:
         tell: Tell,
         log: "PredictionLog | None",
         workers: int,
+        pace: Pace,
     ) -> None:
         self._predictor = predictor
-        self._arrivals = arrivals
-        self._table = table
+        self.arrivals = arrivals
+        self.table = table
+        self.completeness = Completeness(pace.rest)
+        self._pace = pace
         self._tell = tell
         self.keeper = Keeper(log, predictor.bundle.sha256, "watch")
         self._embeddings = table.embeddings or self.keeper.wants_embeddings(predictor.engine.outputs)
@@ -226,23 +256,32 @@ class _Work:
         marks: dict[str, str] = {}
         completed: list[str] = []
         for each, result in zip(ready, self.pool.map(self._load, ready), strict=True):
+            if isinstance(result, Doubt):
+                pause = self._pace.again if result.fresh else self._pace.seldom
+                self.arrivals.refused(each, result.reason, time.monotonic(), pause)
+                continue
             if isinstance(result, str):
-                self._arrivals.refused(each, result, time.monotonic())
+                self.arrivals.refused(each, result, time.monotonic())
                 continue
             fields.append(result)
             marks[each.source.id] = each.fingerprint
-            if self._arrivals.done(each):
+            self.completeness.forget(each.source.id)
+            if self.arrivals.done(each):
                 completed.append(each.source.id)
         if fields:
             made = self._predictor.run(fields, embeddings=self._embeddings)
-            self._table.add(made if self._table.embeddings else replace(made, embedding=None), marks)
+            made = made.located({each.source.id: each.source.origin for each in ready})
+            self.table.add(made if self.table.embeddings else replace(made, embedding=None), marks)
             self.outcome.new += len(made)
             self.keeper.add(made, np.stack([each.statistics for each in fields]))
             self._tell.predicted(made, completed)
         return len(fields)
 
-    def _load(self, each: Ready) -> PreparedField | str:
-        """The field, or why it cannot be read as it is."""
+    def _load(self, each: Ready) -> PreparedField | Doubt | str:
+        """The field, or why it is not to be read yet, or cannot be as it is."""
+        doubt = self.completeness.doubt(each.source, each.since, time.monotonic())
+        if doubt is not None:
+            return doubt
         loaded = load_field(self._predictor, each.source)
         if isinstance(loaded, PreparedField) and fingerprint(each.source) != each.fingerprint:
             return f"Field '{each.source.id}' changed while it was read. It is read again once it rests."

@@ -9,12 +9,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from stat import S_ISDIR
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lociscope.errors import LociscopeError
 from lociscope.images.container import place_of
+from lociscope.images.formats import files_of
 from lociscope.images.read import read_field
 from lociscope.images.sources import Failure, FieldSource
 from lociscope.log import Keeper
@@ -110,7 +112,7 @@ def predict_to_file(
     embeddings = options.embeddings or keeper.wants_embeddings(predictor.engine.outputs)
     prepared = _prepared(predictor, todo, workers, outcome.failures)
     calls = _counted(_calls(predictor, prepared, embeddings), outcome, len(broken), len(todo), progress)
-    _keep(calls, job, prints, parts, keeper)
+    _keep(calls, job, prints, {source.id: source.origin for source in todo}, parts, keeper)
     if any(map(len, parts)) or stale & held.keys():
         earlier = [job.earlier()] if held else []
         table = merged(earlier, parts, stale, [source.id for source in sources])
@@ -124,12 +126,19 @@ def predict_to_file(
     return outcome
 
 
-def _keep(calls: Iterator[Call], job: Job, prints: Mapping[str, str], parts: list[Predictions], keeper: Keeper) -> None:
+def _keep(
+    calls: Iterator[Call],
+    job: Job,
+    prints: Mapping[str, str],
+    origins: Mapping[str, Mapping[str, str]],
+    parts: list[Predictions],
+    keeper: Keeper,
+) -> None:
     """Write calls as parts of `PART` of them, also those that were made before an error or an interrupt."""
     waiting: list[Call] = []
 
     def write() -> None:
-        made = Predictions.join([call for call, _ in waiting])
+        made = Predictions.join([call for call, _ in waiting]).located(origins)
         part = made if job.options.embeddings else replace(made, embedding=None)
         job.write_part(part, prints)
         parts.append(part)
@@ -233,19 +242,43 @@ def _ahead(
 
 
 def fingerprint(source: FieldSource) -> str:
-    """What changes when a file of a field is replaced or read otherwise: a hash of each one's path, size and time."""
+    """Return what changes when a file of a field is replaced, changed in place, or read otherwise.
+
+    It is a hash of the path, size and time of each file; of a Zarr, of all the files in its folder.
+    """
+    known: dict[Path, str] = {}
     marks = []
     for path in source.planes if not source.loose else source.loose:
-        file = path and place_of(path).file
-        try:
-            stat = file.stat() if file else None
-        except OSError:
-            stat = None
-        full = os.path.abspath(path) if path else ""
-        marks.append(f"{full}|{stat.st_size}|{stat.st_mtime_ns}" if stat else f"{full}|")
+        place = path and place_of(path)
+        if place and place.file not in known:
+            known[place.file] = "|".join(filter(None, map(_mark, files_of(place))))
+        marks.append(f"{os.path.abspath(path) if path else ''}|{known[place.file] if place else ''}")
     if source.pixel_size or source.plane is not None:
         marks.append(f"{source.pixel_size}|{source.plane}")
     return hashlib.sha256("\n".join(marks).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _mark(file: Path) -> str:
+    """Size and time of a file; of a folder, a hash of the names, sizes and times of all that is in it."""
+    try:
+        stat = file.stat()
+        if not S_ISDIR(stat.st_mode):
+            return f"{stat.st_size}|{stat.st_mtime_ns}"
+        lines = sorted(_lines(os.fspath(file)))
+    except OSError:
+        return ""
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _lines(folder: str, within: str = "") -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = f"{within}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                yield from _lines(entry.path, name)
+            else:
+                stat = entry.stat()
+                yield f"{name}|{stat.st_size}|{stat.st_mtime_ns}"
 
 
 def merged(earlier: list[Predictions], parts: list[Predictions], stale: set[str], order: list[str]) -> Predictions:

@@ -6,8 +6,10 @@ done, and `OUT.failures.csv` where fields failed.
 
 import json
 import logging
+import os
 import shutil
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from glob import escape
 from typing import TYPE_CHECKING, Any, Self
@@ -17,12 +19,13 @@ import numpy as np
 from lociscope.card import training_hashes
 from lociscope.errors import LociscopeError
 from lociscope.images.sources import write_failures
-from lociscope.predictions import Predictions
-from lociscope.storage import DAMAGED, check_schema, replacing, unwritable
+from lociscope.predictions import Position, Predictions
+from lociscope.storage import DAMAGED, alone, check_schema, replacing, unwritable
 from lociscope.submission import digest_of_sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from lociscope.bundle import Bundle
@@ -90,6 +93,18 @@ class Job:
     def failures(self) -> "Path":
         """The fields that could not be read."""
         return self.out.with_name(self.out.stem + ".failures.csv")
+
+    def alone(self) -> "AbstractContextManager[None]":
+        """Keep other processes from working on this output; where nobody may write, there is none to keep out.
+
+        Raises:
+            LociscopeError: Another process works on it.
+        """
+        parent = self.out.absolute().parent
+        if parent.is_dir() and not os.access(parent, os.W_OK):
+            return nullcontext()
+        taken = f"'{self.out}' is being written by another process. Wait until it ends, or name another file with -o."
+        return alone(self.folder, taken, needed=False)
 
     def finished(self) -> dict[str, str]:
         """Fingerprints by id of the fields that the finished table holds; none where there is no table.
@@ -221,6 +236,7 @@ class Job:
 
 def _save_part(path: "Path", part: Predictions, about: dict[str, Any]) -> None:
     about |= {"ids": part.ids, "predicted": part.predicted, "status": part.status, "warnings": part.warnings}
+    about |= {"positions": part.positions}
     arrays = {"about": np.array(json.dumps(about)), "probability": part.probability}
     if part.embedding is not None:
         arrays["embedding"] = part.embedding
@@ -238,4 +254,5 @@ def _load_part(path: "Path") -> tuple[dict[str, Any], Predictions]:
             about["status"],
             [tuple(each) for each in about["warnings"]],
             arrays["embedding"] if "embedding" in arrays.files else None,
+            None if about.get("positions") is None else [Position(*each) for each in about["positions"]],
         )

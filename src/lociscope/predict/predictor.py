@@ -11,10 +11,10 @@ from lociscope.bundle import DEFAULT_BUNDLE, read_bundle
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.decide.places import decide_places
 from lociscope.errors import LociscopeError, UsageError
-from lociscope.images.extent import tiles_of
+from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
-from lociscope.images.quality import warnings_of, warnings_of_input
-from lociscope.images.statistics import measures_of, statistics_of
+from lociscope.images.quality import find_warnings, measure_input
+from lociscope.images.statistics import statistics_of
 from lociscope.predict.engine import Engine
 from lociscope.predict.inputs import Given, fields_of
 from lociscope.predict.views import averaged, check_views, views_of
@@ -139,11 +139,10 @@ class Predictor:
         Raises:
             LociscopeError: Its pixel size cannot be.
         """
-        tiles, notes = tiles_of(field, self.bundle.card.input)
-        measures = measures_of(tiles[0])
-        noticed = warnings_of(field.pixels, field.missing) + warnings_of_input(tiles[0], field.missing, measures)
-        statistics = statistics_of(field.pixels, tiles[0], measures)
-        return PreparedField(field.id, tiles, notes + noticed, statistics)
+        tiles, notes, whole = make_tiles(field, self.bundle.card.input)
+        measures = measure_input(tiles[0])
+        noticed = find_warnings(whole, measures, min(tiles.shape[1:3]), field.missing)
+        return PreparedField(field.id, tiles, field.notes + notes + noticed, statistics_of(whole, measures))
 
     def run(self, fields: "Sequence[PreparedField]", *, embeddings: bool = False) -> Predictions:
         """Predicts prepared fields in one call of the network, or a few where they are of many tiles.

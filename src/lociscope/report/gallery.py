@@ -28,7 +28,10 @@ STATUS_WORDS = {
 }
 WARNING_WORDS = {
     f"empty plane: {channel.name}": f"The {channel.stain} channel ({channel.name}) is empty." for channel in CHANNELS
-} | {"pixel_size_assumed": "The pixel size is not declared; the field was taken to span 164 µm."}
+} | {
+    "pixel_size_assumed": "The pixel size is not declared; the field was taken to span 164 µm.",
+    "pixel_size_unit_assumed": "The pixel size is declared without a unit; it was taken as µm.",
+}
 
 
 @dataclass(frozen=True, slots=True)

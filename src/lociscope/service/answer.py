@@ -24,12 +24,16 @@ class BundleAbout(BaseModel):
     version: str
     sha256: str = Field(description="Identity of the bundle: the hash of its MANIFEST.")
     limits: str = Field(description="What the model is not, and how it was measured.")
+    calibrated: bool = Field(description="Whether its card holds a calibration: 0.9 is right nine times in ten.")
 
     @classmethod
     def of(cls, bundle: Bundle) -> Self:
         """What a bundle's card says of it."""
         card = bundle.card
-        return cls(name=card.name, version=card.version, sha256=bundle.sha256, limits=card.limits)
+        calibrated = card.decide.calibration is not None
+        return cls(
+            name=card.name, version=card.version, sha256=bundle.sha256, limits=card.limits, calibrated=calibrated
+        )
 
 
 class Answer(BaseModel):
@@ -41,12 +45,12 @@ class Answer(BaseModel):
     predicted: list[int] = Field(description="Class numbers whose probability reaches their threshold; may be empty.")
     names: list[str] = Field(description="Their names.")
     status: str = Field(description="ok, unsure (no place reaches its threshold), negative, or unlike-training.")
-    sentence: str = Field(description="The same in words.")
+    sentence: str = Field(description="The same in words, most probable location first.")
     warnings: list[str] = Field(description="What was noticed about the field, as in a table of Predictions.")
     notes: list[str] = Field(description="The warnings in words.")
     probabilities: list[float] = Field(description="Of the 28 places, by class number.", min_length=N_LABELS)
     thresholds: list[float] = Field(description="Of the 28 places, by class number.", min_length=N_LABELS)
-    bundle: BundleAbout = Field(description="The model that answered: name, version, sha256, limits.")
+    bundle: BundleAbout = Field(description="The model that answered: name, version, sha256, limits, calibrated.")
 
 
 class Bar(NamedTuple):

@@ -1,5 +1,6 @@
 """The application: made of settings, so that tests and other servers can make their own."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -16,14 +17,17 @@ from lociscope.log import open_log
 from lociscope.service.complaints import complaint
 from lociscope.service.journal import Journal
 from lociscope.service.metrics import Metrics
+from lociscope.service.room import refusal
 from lociscope.service.routes import router
-from lociscope.service.security import Guard
+from lociscope.service.security import Guard, path_in
 from lociscope.service.served import of_settings
 from lociscope.service.settings import Settings
 from lociscope.service.state import Parts
 from lociscope.service.work import BusyError, Work
 
 STATIC = Path(__file__).parent / "static"
+
+logger = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -45,16 +49,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     journal = None if settings.log is None else Journal(open_log(settings.log), metrics.lost)
     app = FastAPI(
         title="lociscope", version=version("lociscope"), docs_url=None, redoc_url=None, lifespan=_lifespan,
+        redirect_slashes=False, root_path_in_servers=False,
+        servers=[{"url": settings.root_path or "."}],  # without one, relative to the description itself
         description="Says where in the cell a protein is, from four-channel fluorescence fields.",
     )  # fmt: skip
     app.state.parts = Parts(settings, served, work, metrics, journal)
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.add_middleware(Guard, settings=settings, metrics=metrics)
+    app.add_middleware(Guard, settings=settings, metrics=metrics, work=work)
     app.add_exception_handler(LociscopeError, _unreadable)
     app.add_exception_handler(BusyError, _busy)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(MemoryError, _too_much)
+    app.add_exception_handler(OSError, _unstored)
     return app
 
 
@@ -71,7 +78,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _unreadable(request: Request, error: Exception) -> Response:
-    missing = request.url.path.startswith("/examples/")
+    missing = path_in(request.scope).startswith("/examples/")
     return complaint(request, 404 if missing else 422, str(error))
 
 
@@ -90,7 +97,15 @@ async def _too_much(request: Request, error: Exception) -> Response:
     return complaint(request, 413, "This field does not fit into the memory of this machine. Send a smaller one.")
 
 
+async def _unstored(request: Request, error: Exception) -> Response:
+    refused = refusal(error) if request.method == "POST" and isinstance(error, OSError) else None
+    if refused is None:
+        raise error
+    logger.error("an upload was not stored: %s", error)
+    return complaint(request, *refused, {"retry-after": "10"})
+
+
 _SENTENCES = {
-    404: "There is no such page. Begin at /.",
-    405: "This address is not served so. See /docs.",
+    404: "There is no such page. The page 'Interface' (docs) lists all.",
+    405: "This address does not take this method. The page 'Interface' (docs) says which.",
 }

@@ -9,8 +9,8 @@ from lociscope.labels import LABELS
 if TYPE_CHECKING:
     from starlette.types import Scope
 
-    from lociscope.bundle import Bundle
     from lociscope.service.answer import Answer
+    from lociscope.service.served import Served
     from lociscope.service.work import Work
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -43,6 +43,9 @@ class Metrics:
             "lociscope_bundle", "1 for the bundle that is served.", ("name", "version", "sha256"),
             registry=self._registry,
         )  # fmt: skip
+        self._pending = Gauge(
+            "lociscope_promotion_pending", "1 while another bundle is promoted than is served.", registry=self._registry
+        )
         in_flight = Gauge("lociscope_in_flight", "Predictions in flight.", registry=self._registry)
         in_flight.set_function(lambda: work.in_flight)
         most = Gauge("lociscope_in_flight_most", "Most predictions in flight.", registry=self._registry)
@@ -64,12 +67,14 @@ class Metrics:
         """Counts predictions that the log could not take."""
         self._unlogged.inc(fields)
 
-    def text(self, bundle: "Bundle") -> bytes:
+    def text(self, served: "Served") -> bytes:
         """The figures in Prometheus' text format.
 
         Args:
-            bundle: What is served now.
+            served: What is served now.
         """
+        bundle = served.predictor.bundle
+        self._pending.set(served.pending)
         self._bundle.clear()
         self._bundle.labels(bundle.card.name, bundle.card.version, bundle.sha256).set(1)
         return generate_latest(self._registry)

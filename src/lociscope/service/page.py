@@ -34,8 +34,22 @@ def render(template: str, request: "Request", **values: object) -> str:
         "address": str(request.base_url).rstrip("/"),
         "keyed": bool(parts.settings.api_key),
         "version": version("lociscope"),
+        "root": root_of(request),
     }
     return _environment().get_template(template).render(everywhere | values)
+
+
+def root_of(request: "Request") -> str:
+    """Return the link from the page that answers a request to the first page, with a slash at its end.
+
+    It is relative where no root path is known: so it is right behind a proxy that strips a prefix, which need not be
+    told nor believed.
+    """
+    scope = request.scope
+    if root := scope.get("app_root_path", scope.get("root_path", "")):
+        return f"{root}/"
+    sent = scope.get("raw_path") or scope["path"].encode()
+    return "../" * (sent.count(b"/") - 1) or "./"
 
 
 _environment = lru_cache(maxsize=1)(partial(environment, "lociscope.service"))

@@ -7,8 +7,8 @@ import numpy as np
 from lociscope.card import InputSpec
 from lociscope.channels import CHANNELS
 from lociscope.images.field import Field
+from lociscope.images.preprocess import preprocess
 from lociscope.images.render import DEFAULT_SHOWN
-from lociscope.images.scale import scaled
 from lociscope.report.page import jpeg_uri
 
 LONGEST = 704
@@ -16,7 +16,7 @@ LONGEST = 704
 
 BARS_UM = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
-_STRETCH = InputSpec(height=8, width=8, low=1.0, high=99.8, floor=0.04)
+_STRETCH = InputSpec(height=8, width=8, low=1.0, high=99.8)
 
 
 class Layer(NamedTuple):
@@ -59,7 +59,7 @@ def picture_of(field: Field) -> Picture:
     rows, columns = field.pixels.shape[:2]
     shrunk = min(1.0, LONGEST / max(rows, columns))
     height, width = max(1, round(rows * shrunk)), max(1, round(columns * shrunk))
-    drawn = scaled(field.pixels, height, width, _STRETCH)
+    drawn = preprocess(field.pixels, height, width, _STRETCH, field.pixel_size).pixels
     layers = tuple(
         Layer(channel.name, channel.stain, channel.name[0], jpeg_uri(np.ascontiguousarray(drawn[..., number])),
               number in DEFAULT_SHOWN)

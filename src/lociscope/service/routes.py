@@ -1,6 +1,5 @@
 """The addresses of the service: each page, and its twin in JSON."""
 
-import asyncio
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,17 +14,16 @@ from lociscope.labels import LABELS
 from lociscope.service.answer import Answer, BundleAbout, Outcome, answer_to, bars_of
 from lociscope.service.complaints import wants_page
 from lociscope.service.examples import Example, example_named, examples, source_of, thumbnail
+from lociscope.service.forms import form_of
 from lociscope.service.metrics import CONTENT_TYPE
 from lociscope.service.page import render
 from lociscope.service.reference import reference
+from lociscope.service.room import shortage
 from lociscope.service.state import Parts, parts_of
 from lociscope.service.uploads import MAX_FILES, Uploaded, field_in, folder_of, rules_of
 
 if TYPE_CHECKING:
     from starlette.datastructures import FormData
-
-UPLOAD_SECONDS = 300
-"""An upload that takes longer holds a place that others wait for, and is given up."""
 
 FIELDS = ("pixel_size", "channels", "allow_missing", "plane")
 _MOST_TEXT = 1 << 12
@@ -51,6 +49,18 @@ class About(BaseModel):
     examples: list[dict[str, Any]] = Field(description="Simulated fields to try, at /examples/{id}.")
     max_bytes: int = Field(description="Most bytes of a request.")
     max_in_flight: int = Field(description="Most predictions at once; past it 503 with Retry-After.")
+
+
+class Readiness(BaseModel):
+    """Whether new work is taken."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ready: bool
+    degraded: bool = Field(description="Whether another bundle is promoted than is served.")
+    served: str = Field(description="The bundle that answers: name, version and the first 8 of its sha256.")
+    promoted: str | None = Field(description="The bundle that ought to answer; null where the registry cannot be read.")
+    reasons: list[str] = Field(description="Why it is not ready, or degraded.")
 
 
 UPLOAD: dict[str, Any] = {
@@ -80,10 +90,11 @@ UPLOAD: dict[str, Any] = {
 }  # fmt: skip
 COMPLAINTS: dict[int | str, dict[str, Any]] = {
     400: {"model": Error, "description": "No form, or not one that can be read."},
-    408: {"model": Error, "description": f"The upload took longer than {UPLOAD_SECONDS} s."},
+    408: {"model": Error, "description": "The upload is too slow."},
     413: {"model": Error, "description": "More bytes than the service takes."},
     422: {"model": Error, "description": "No field, more than one, or one that cannot be read."},
     503: {"model": Error, "description": "Busy or stopping; ask again after Retry-After seconds."},
+    507: {"model": Error, "description": "The temporary folder is full or cannot be written."},
 }
 
 
@@ -113,15 +124,8 @@ async def predict(request: Request) -> Response:
         raise HTTPException(400, "Expected files as multipart/form-data. With curl: curl -F files=@a1_red.png …")
     draw = wants_page(request)
     with parts.work.slot():
-        try:
-            async with (
-                asyncio.timeout(UPLOAD_SECONDS) as limit,
-                request.form(max_files=MAX_FILES, max_fields=2 * len(FIELDS), max_part_size=_MOST_TEXT) as form,
-            ):
-                limit.reschedule(None)
-                outcome = await parts.work.run(_of_upload, form, parts, draw)
-        except TimeoutError:
-            raise HTTPException(408, f"This upload took longer than {UPLOAD_SECONDS} s. Send it again.") from None
+        async with form_of(request, MAX_FILES, 2 * len(FIELDS), _MOST_TEXT) as form:
+            outcome = await parts.work.run(_of_upload, form, parts, draw)
         return await _answered(request, parts, outcome, None)
 
 
@@ -148,23 +152,43 @@ async def example(request: Request, name: Annotated[str, Path(description="As / 
 
 
 @router.get("/healthz", summary="Whether the process lives")
-def health() -> dict[str, str]:
+async def health() -> dict[str, str]:
     """Answers as long as the process does."""
     return {"status": "ok"}
 
 
-@router.get("/readyz", summary="Whether it takes work", responses={503: {"description": "It is stopping."}})
+@router.get(
+    "/readyz",
+    response_model=Readiness,
+    responses={503: {"model": Readiness, "description": "It is stopping, or cannot store an upload."}},
+    summary="Whether it takes work",
+)
 def ready(request: Request) -> Response:
-    """Says whether new work is taken; not so while the service stops."""
-    stopping = parts_of(request).work.stopping
-    return JSONResponse({"ready": not stopping}, 503 if stopping else 200)
+    """Says whether new work is taken, and whether the promoted bundle is the one that is served."""
+    parts = parts_of(request)
+    lacking = shortage()
+    against = [
+        *(["The service is stopping."] if parts.work.stopping else []),
+        *([f"The temporary folder cannot be written: {lacking}."] if lacking else []),
+    ]
+    promoted = parts.served.promoted
+    unread = "The registry cannot be read" if promoted is None else "The promoted bundle is not opened yet"
+    pending = [f"{unread}; the log says why."] if parts.served.pending else []
+    said = Readiness(
+        ready=not against,
+        degraded=bool(pending),
+        served=parts.served.version,
+        promoted=promoted,
+        reasons=[*against, *pending],
+    )
+    return JSONResponse(said.model_dump(), 503 if against else 200)
 
 
 @router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
 def metrics(request: Request) -> Response:
     """Requests, their time, fields by status, places, what is in flight, and the process."""
     parts = parts_of(request)
-    return Response(parts.metrics.text(parts.served.predictor.bundle), media_type=CONTENT_TYPE)
+    return Response(parts.metrics.text(parts.served), media_type=CONTENT_TYPE)
 
 
 @router.get("/docs", response_class=HTMLResponse, include_in_schema=False)

@@ -1,7 +1,8 @@
-"""What every request passes: the host's name, the key, the size of the body; and headers for every answer."""
+"""What every request passes: the host's name, the key, the limits of the body; and headers for every answer."""
 
 import base64
 import hmac
+import ipaddress
 import logging
 import secrets
 from time import perf_counter
@@ -9,9 +10,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
+from lociscope.service.bodies import Body, too_large
 from lociscope.service.complaints import complaint
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from lociscope.service.metrics import Metrics
     from lociscope.service.settings import Settings
+    from lociscope.service.work import Work
 
 HEADERS = {
     # No script, style or picture from elsewhere, and none written into a page; `data:` is the pictures of a field.
@@ -30,7 +32,10 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
 }
 OPEN = ("/healthz", "/readyz")
-"""What needs no key: whoever keeps the service alive may ask whether it is."""
+"""What needs neither the key nor the right name: whoever keeps the service alive may ask whether it is."""
+
+CANCELLED = 499
+"""The status under which a request is counted whose client was gone before it had sent all of it, as in nginx."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +45,15 @@ class Guard:
 
     Args:
         app: What it guards.
-        settings: Hosts, key and size.
+        settings: Hosts, key, size and root path.
         metrics: Counts requests.
+        work: Asked whether the service stops.
     """
 
-    def __init__(self, app: "ASGIApp", settings: "Settings", metrics: "Metrics") -> None:
+    def __init__(self, app: "ASGIApp", settings: "Settings", metrics: "Metrics", work: "Work") -> None:
         self._app = app
+        self._root = settings.root_path
+        self._work = work
         self._hosts = settings.hosts
         self._proxies = frozenset(name.lower() for name in settings.allow_host)
         key = settings.api_key.get_secret_value() if settings.api_key else ""
@@ -58,6 +66,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        method, scope = scope["method"], self._routed(scope)
         request, started, status = Request(scope), perf_counter(), 0
 
         async def answer(message: "Message") -> None:
@@ -67,8 +76,10 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
-                if not request.url.path.startswith("/static/"):
+                if not path_in(scope).startswith("/static/"):
                     headers["cache-control"] = "no-store"
+            elif method == "HEAD":
+                message = {**message, "body": b""}
             await send(message)
 
         try:
@@ -77,10 +88,12 @@ class Guard:
                 sentence, code, more = refused
                 await complaint(request, code, sentence, more)(scope, receive, answer)
             else:
-                await self._app(scope, _bounded(receive, self._most), answer)
+                await self._app(scope, Body(receive, self._most, lambda: self._work.stopping), answer)
+        except ClientDisconnect:
+            status = CANCELLED
         except Exception:
             number = secrets.token_hex(4)
-            logger.exception("error %s at %s %s", number, request.method, request.url.path)
+            logger.exception("error %s at %s %s", number, method, request.url.path)
             if status:
                 raise  # half an answer is out; the connection is closed
             sentence = f"Something went wrong here, not with your files. It is logged as error {number}."
@@ -88,14 +101,27 @@ class Guard:
         finally:
             seconds = perf_counter() - started
             self._metrics.count(scope, status, seconds)
-            logger.info("%s %s %d %.0f ms", request.method, request.url.path, status, 1000 * seconds)
+            logger.info("%s %s %d %.0f ms", method, request.url.path, status, 1000 * seconds)
+
+    def _routed(self, scope: "Scope") -> "Scope":
+        """Return the request as the routes know it: HEAD as GET, and no slash at the end of its path.
+
+        A proxy may strip the root path or pass it on: either way, the path begins with it from here on.
+        """
+        root = self._root or scope.get("root_path", "")
+        path = scope["path"]
+        if path == root or path.startswith(f"{root}/"):
+            path = path[len(root) :]
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        return {**scope, "method": method, "root_path": root, "path": root + (path.rstrip("/") or "/")}
 
     def _refusal(self, request: Request) -> tuple[str, int, dict[str, str]] | None:
         """Why a request is not served, its status and more headers; None where it is."""
         host = request.headers.get("host", "")
-        if self._hosts is not None and _parts(f"//{host}")[0] not in self._hosts:
+        is_open = path_in(request.scope) in OPEN
+        if not is_open and not self._is_called(_parts(f"//{host}")[0]):
             return f"This service is not called {host[:80]!r}. Start it with --allow-host to name it so.", 400, {}
-        if request.url.path not in OPEN and self._key and not _brings(request, self._key):
+        if not is_open and self._key and not _brings(request, self._key):
             sentence = "This service needs its key. Send it as `Authorization: Bearer KEY`, or as the password."
             return sentence, 401, {"www-authenticate": 'Basic realm="lociscope", charset="UTF-8"'}
         if request.method == "POST" and not self._is_ours(request.headers.get("origin"), host):
@@ -104,6 +130,10 @@ class Guard:
         if length.isdigit() and int(length[:18]) > self._most:
             return too_large(self._most), 413, {}
         return None
+
+    def _is_called(self, name: str) -> bool:
+        """Whether a request may call the service so: an address always, since DNS rebinding needs a name."""
+        return self._hosts is None or name in self._hosts or _is_address(name)
 
     def _is_ours(self, origin: str | None, host: str) -> bool:
         """Whether a request comes from our own page or from no page.
@@ -116,11 +146,10 @@ class Guard:
         return with_port == host or name in self._proxies
 
 
-def too_large(most: int) -> str:
-    """The complaint about a body of too many bytes."""
-    return (
-        f"This upload is larger than the {most / (1 << 20):.3g} MB that this service takes. Send one field at a time."
-    )
+def path_in(scope: "Scope") -> str:
+    """Return the path of a request below the root path of the service."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("app_root_path", scope.get("root_path", "")))
 
 
 def _parts(url: str) -> tuple[str, str]:
@@ -132,19 +161,12 @@ def _parts(url: str) -> tuple[str, str]:
         return "", ""
 
 
-def _bounded(receive: "Receive", most: int) -> "Receive":
-    """A body that was not declared, counted as it comes."""
-    had = 0
-
-    async def counted() -> "Message":
-        nonlocal had
-        message = await receive()
-        had += len(message.get("body", b""))
-        if had > most:
-            raise HTTPException(413, too_large(most))
-        return message
-
-    return counted
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _brings(request: Request, key: bytes) -> bool:

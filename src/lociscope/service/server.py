@@ -1,5 +1,6 @@
 """The process: a socket of its own, signals that let work finish, and the address once it answers."""
 
+import asyncio
 import ctypes
 import logging
 import signal
@@ -11,12 +12,20 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from lociscope.ending import asked_to_end
 from lociscope.errors import LociscopeError
+from lociscope.service.connections import Connection, Listener
+from lociscope.service.room import shortage, use_named_folder
 from lociscope.service.settings import Settings
 from lociscope.service.state import Parts
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Numbers of glibc's `malloc.h`."""
+
+LAST_SECONDS = 3.0
+"""What answers may still take to be sent once all work is done and the service stops."""
+
+logger = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
@@ -51,10 +60,26 @@ class Server(uvicorn.Server):
         self._parts.work.stop()
 
     async def on_tick(self, counter: int) -> bool:
-        """Ends when nothing is in flight any more; uvicorn asks ten times a second."""
+        """Ends when nothing is in flight any more, and cuts idle connections; uvicorn asks ten times a second."""
+        if counter % 10 == 0:
+            for connection in self._connections():
+                connection.check(asyncio.get_running_loop().time())
         if self._parts.work.stopping and not self._parts.work.in_flight:
             self.should_exit = True
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let the last answers be sent, and cut the connections of clients that do not take theirs."""
+        cutting = asyncio.get_running_loop().call_later(LAST_SECONDS, self._cut)
+        await super().shutdown(sockets)
+        cutting.cancel()
+
+    def _connections(self) -> list[Connection]:
+        return [each for each in self.server_state.connections if isinstance(each, Connection)]
+
+    def _cut(self) -> None:
+        for connection in self._connections():
+            connection.cut()
 
 
 def serve(app: FastAPI, settings: Settings, started: Callable[[str], None]) -> None:
@@ -67,17 +92,21 @@ def serve(app: FastAPI, settings: Settings, started: Callable[[str], None]) -> N
 
     Raises:
         LociscopeError: The address cannot be had.
-        KeyboardInterrupt: SIGINT ended it, or a second signal; after one SIGTERM it returns.
+        KeyboardInterrupt: SIGINT ended it, or a second signal; after one SIGTERM or SIGHUP it returns.
     """
     _keep_memory()
+    use_named_folder()
+    if lacking := shortage():
+        logger.warning("uploads cannot be stored: the temporary folder says '%s'. Name another with TMPDIR.", lacking)
     listening = _bound(settings.host, settings.port)
     port = listening.getsockname()[1]
     name = f"[{settings.host}]" if ":" in settings.host else settings.host
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="on", server_header=False, proxy_headers=False, backlog=2048
-    )
+        app, http=Connection, ws="none", log_config=None, access_log=False, lifespan="on", server_header=False,
+        proxy_headers=False, backlog=2048,
+    )  # fmt: skip
     server = Server(config, app.state.parts, lambda: started(f"http://{name}:{port}"))
-    with listening:
+    with listening, asked_to_end(server.handle_exit):  # uvicorn itself listens to SIGINT and SIGTERM alone
         server.run([listening])
     if server.interrupted:
         raise KeyboardInterrupt
@@ -94,7 +123,7 @@ def _keep_memory() -> None:
             library.mallopt(option, most)
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bound(host: str, port: int) -> Listener:
     """A socket at an address.
 
     Raises:
@@ -102,7 +131,7 @@ def _bound(host: str, port: int) -> socket.socket:
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        made = socket.socket(family, kind, protocol)
+        made = Listener(family, kind, protocol)
         if hasattr(socket, "SO_REUSEPORT"):  # not Windows, where it would let two processes share the port
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,5 +1,6 @@
 """What a service is told before it starts: where it listens, what it serves, and how much it takes."""
 
+import re
 from pathlib import Path
 from typing import Self
 
@@ -9,6 +10,8 @@ from lociscope.errors import UsageError
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 """Addresses that only this machine can reach."""
+
+_ROOT_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+")
 
 LEAST_KEY = 16
 """Fewest characters of an API key."""
@@ -25,6 +28,7 @@ class Settings(BaseModel):
         api_key: What a request must bring; None asks for nothing.
         public: Whether any address may be served without a key.
         allow_host: Names, besides `host`, that a request may call this service by, such as a proxy's.
+        root_path: The path under which a proxy serves this service, such as `/lociscope`; empty is its root.
         max_bytes: Most bytes of a request.
         max_in_flight: Most predictions that are uploaded, waiting or in work at once.
         workers: Threads that read and predict.
@@ -40,6 +44,7 @@ class Settings(BaseModel):
     api_key: SecretStr | None = None
     public: bool = False
     allow_host: tuple[str, ...] = ()
+    root_path: str = ""
     max_bytes: int = Field(64 << 20, ge=1)
     max_in_flight: int = Field(32, ge=1)
     workers: int = Field(2, ge=1)
@@ -71,6 +76,11 @@ class Settings(BaseModel):
             raise UsageError(
                 f"LOCISCOPE_API_KEY has {len(key)} characters; expected at least {LEAST_KEY}. "
                 "Make one: python -c 'import secrets; print(secrets.token_urlsafe())'."
+            )
+        if self.root_path and not _ROOT_PATH.fullmatch(self.root_path):
+            raise UsageError(
+                f"--root-path is {self.root_path[:80]!r}; expected a path such as /lociscope: a slash, then letters, "
+                "digits, '.', '_', '~' or '-'."
             )
         if not (self.is_local or key or self.public):
             raise UsageError(

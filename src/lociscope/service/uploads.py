@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from lociscope.errors import LociscopeError
+from lociscope.images.container import place_of
+from lociscope.images.formats import is_zarr
 from lociscope.images.naming import Rules, check_pixel_size, parse_channels, parse_missing
 from lociscope.images.sources import FieldSource, find_fields
+from lociscope.images.zarr_layout import is_archive
 from lociscope.service.words import listed
 
 MAX_FILES = 16
@@ -78,7 +81,7 @@ def field_in(folder: Path, rules: Rules) -> FieldSource:
         LociscopeError: It holds none, more than one, or one that is not whole.
     """
     names = sorted(path.name for path in folder.iterdir())
-    archives = [folder / name for name in names if name.lower().endswith(".zip")]
+    archives = [folder / name for name in names if is_archive(folder / name)]
     for archive in archives:
         _check_archive(archive)
     pictures = any(rules.named(name) for name in names)
@@ -91,6 +94,10 @@ def field_in(folder: Path, rules: Rules) -> FieldSource:
         raise LociscopeError(
             f"This upload holds {len(found)} fields: {_some([field.id for field in found])}. Send one at a time; for "
             "many there is `lociscope predict`."
+        )
+    if any(is_zarr(place_of(path)) for path in found[0].paths):
+        raise LociscopeError(
+            "This upload holds an OME-Zarr. Send an OME-TIFF; for OME-Zarr there is `lociscope predict`."
         )
     return found[0]
 

@@ -1,7 +1,7 @@
 """What was found, as a person says it."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -49,6 +49,19 @@ PHRASES: tuple[Phrase, ...] = (
 )
 """The 28 places, by class number."""
 
+
+class Grade(NamedTuple):
+    """A word for probabilities from `least` on."""
+
+    least: float
+    word: str
+
+
+GRADES: tuple[Grade, ...] = (Grade(0.9, "very likely"), Grade(0.66, "likely"), Grade(0.0, "possibly"))
+"""The most probable first; 0.90 and 0.66 are the bounds of "very likely" and "likely" in the IPCC's calibrated language
+(Mastrandrea et al. 2010, Guidance Note on the Consistent Treatment of Uncertainties). A location below 0.66 is named
+only because it reaches its own threshold, and is `possibly` there."""
+
 _STAINS: dict[str, str] = {channel.name: channel.stain for channel in CHANNELS}
 
 _WARNINGS: tuple[tuple[str, str], ...] = (
@@ -63,6 +76,8 @@ _WARNINGS: tuple[tuple[str, str], ...] = (
     ),
     (r"high background: (?P<a>\w+)", "The {a} channel has a bright background."),
     (r"pixel_size_assumed", "Nothing declares the size of a pixel; the field was taken to span 164 µm."),
+    (r"pixel_size_unit_assumed", "The file gives the size of a pixel without a unit; it was taken as µm."),
+    (r"pixel_size_ignored: (?P<a>.+)", "The file gives a size of a pixel that cannot be used: {a}."),
     (r"cells cut off: (?P<a>.+)", "The edge of the field cuts many cells: {a}, by area."),
     (r"small field: (?P<a>.+)", "The field spans only {a}; it was continued by its mirror image."),
     (r"coarse pixels: (?P<a>.+)", "A pixel is {a} wide, coarser than the model sees: small structures may be lost."),
@@ -71,29 +86,36 @@ _WARNINGS: tuple[tuple[str, str], ...] = (
 
 
 def sentence_of(predicted: Sequence[int], status: str, probability: np.ndarray, thresholds: np.ndarray) -> str:
-    """What was found, in a sentence that is no surer than the model.
+    """Say what was found, most probable location first, in words as sure as the probabilities are.
 
     Args:
-        predicted: The places decided on.
+        predicted: The locations decided on.
         status: `ok`, `unsure`, `negative` or `unlike-training`.
-        probability: (28,) in 0-1.
-        thresholds: (28,) in 0-1.
+        probability: (28,) in 0–1.
+        thresholds: (28,) in 0–1.
 
     Returns:
-        For example `Most likely in the nucleoplasm and the cytosol, and at the plasma membrane.`
+        For example `Very likely in the nucleoplasm; likely at the plasma membrane and in the cytosol.`
     """
-    found = f"Most likely {_places(sorted(predicted, key=lambda place: -probability[place]))}." if predicted else ""
     if status == "unlike-training":
-        return " ".join(("Unlike the fields that the model learned from, so what it says means little.", found)).strip()
-    if status == "negative":
-        return "Most likely in none of the 28 places."
+        said = "Unlike the fields that the model learned from, so its probabilities mean little."
+        found = _graded(predicted, probability, GRADES[-1:])
+        return f"{said} {_capitalized(found)}." if found else said
+    if status == "negative":  # the probability that there is no location, as `decide.conformal.confidence` has it
+        return f"{_capitalized(grade_of(float(np.prod(1 - probability))))} in none of the 28 locations."
+    found = _graded(predicted, probability, GRADES)
     if not found:
         nearest = int(np.argmax(probability / np.maximum(thresholds, 1e-9)))
         return (
-            f"Unsure: no place reaches its threshold. Nearest to it is {PHRASES[nearest].name}, with "
+            f"Unsure: no location reaches its threshold. Nearest to it is {PHRASES[nearest].name}, with "
             f"{probability[nearest]:.2f} of the {thresholds[nearest]:.2f} it needs."
         )
-    return found
+    return f"Unsure: {found}." if status == "unsure" else f"{_capitalized(found)}."
+
+
+def grade_of(probability: float, grades: Sequence[Grade] = GRADES) -> str:
+    """Return the word for a probability, which is rounded first to the two digits that are shown beside the word."""
+    return next((grade.word for grade in grades[:-1] if round(probability, 2) >= grade.least), grades[-1].word)
 
 
 def in_words(warning: str) -> str:
@@ -116,17 +138,19 @@ def _stained(text: str) -> str:
     return " and ".join(_STAINS.get(word, word) for word in text.split(" and "))
 
 
-def _places(numbers: Sequence[int]) -> str:
-    """The likeliest place first, those of one preposition together."""
-    groups = list(_grouped(numbers))
-    if len(groups) == 1:
-        return groups[0]
-    return f"{', '.join(groups[:-1])}, and {groups[-1]}"
+def _graded(numbers: Sequence[int], probability: np.ndarray, grades: Sequence[Grade]) -> str:
+    """The locations in order of probability, each grade with its word; empty where there is none."""
+    order = sorted(numbers, key=lambda number: (-probability[number], number))
+    groups = groupby(order, key=lambda number: grade_of(float(probability[number]), grades))
+    return "; ".join(f"{word} {_locations(list(group))}" for word, group in groups)
 
 
-def _grouped(numbers: Sequence[int]) -> Iterator[str]:
-    phrases = [PHRASES[number] for number in numbers]
-    order = list(dict.fromkeys(phrase.where for phrase in phrases))
-    together = sorted(phrases, key=lambda phrase: order.index(phrase.where))
-    for where, some in groupby(together, key=lambda phrase: phrase.where):
-        yield f"{where} {listed([phrase.name for phrase in some])}"
+def _locations(numbers: Sequence[int]) -> str:
+    """The locations in their order; those next to each other that share a preposition share its mention."""
+    groups = groupby((PHRASES[number] for number in numbers), key=lambda phrase: phrase.where)
+    parts = [f"{where} {listed([phrase.name for phrase in phrases])}" for where, phrases in groups]
+    return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+
+
+def _capitalized(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from lociscope.bundle import Bundle, Selftest, reference_bytes, write_bundle
-from lociscope.card import Card, Decision, Score
+from lociscope.card import PREPROCESSING, Card, Decision, Score
 from lociscope.decide.intervals import bootstrap
 from lociscope.decide.metrics import lrap, macro_auc, macro_average_precision, macro_f1
 from lociscope.decide.places import best_constant
@@ -72,6 +72,13 @@ def export(
     """
     runs = open_trained(run.folder)[1]
     recipe = runs[0].recipe()
+    for each in runs:
+        trained_with = each.environment().preprocessing
+        if trained_with != PREPROCESSING:
+            raise LociscopeError(
+                f"Run '{each.folder}' was trained with preprocessing {trained_with}; this lociscope does preprocessing "
+                f"{PREPROCESSING}, and the network would see other inputs. Train it again."
+            )
     if recipe.network.name == FEATURES:
         raise LociscopeError(
             f"Run '{run.folder}' is of the features recipe, which has no network, so it cannot become a Bundle. "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from lociscope.card import PREPROCESSING
 from lociscope.catalog import Entry, digest_of
 from lociscope.data.pack import Packed, none_read
 from lociscope.data.sets import Known, TrainingSets, columns_of, labelled_fields, parted
@@ -103,7 +104,7 @@ def known_features(
         split, fold = columns_of(table)
         key = {"catalog": digest_of(catalog)}
         source = f"Catalog '{catalog.name}'"
-    key["features"] = list(FEATURES)
+    key |= {"features": list(FEATURES), "preprocessing": PREPROCESSING}
     place = place_in(store, key) if store else folder
     rows = _cached(place, key, list(numbers), measure, workers, progress)
     failures += [Failure(row.id, row.group, row.failure) for row in rows if row.failure]

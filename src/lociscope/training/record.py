@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.card import training_hash
+from lociscope.card import PREPROCESSING, training_hash
 from lociscope.decide.places import best_constant, decide_places
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS, format_target
@@ -42,6 +42,11 @@ def claim(folder: Path, recipe: "Recipe", environment: Environment) -> Run:
         before = run.environment()
         if before.data_hash != environment.data_hash:
             raise LociscopeError(f"'{folder}' is a Run on other fields. Name another folder with -o.")
+        if before.preprocessing != environment.preprocessing:
+            raise LociscopeError(
+                f"'{folder}' was begun with preprocessing {before.preprocessing}; this lociscope does preprocessing "
+                f"{environment.preprocessing}. Name another folder with -o."
+            )
         if before.versions != environment.versions:
             logger.warning("going on with other library versions than the training began with")
         return run
@@ -67,6 +72,7 @@ def environment_of(
         data_hash=train.sha256,
         fields={"train": len(train), "valid": len(valid)},
         parameters=parameters,
+        preprocessing=PREPROCESSING,
     )
 
 

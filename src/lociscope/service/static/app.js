@@ -104,3 +104,6 @@ document.addEventListener("keydown", (event) => {
 
 const alertBox = document.getElementById("alert");
 if (alertBox) alertBox.focus();
+
+// As this page was reached: behind a proxy, the service knows neither its name nor https.
+for (const each of document.querySelectorAll("[data-root]")) each.textContent = new URL(each.dataset.root, location.href).href;

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from lociscope.images.tiff_tags import micrometres
+from lociscope.images.lengths import micrometres
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,71 @@
+"""Signals that ask a command to end: SIGTERM, and SIGHUP of a terminal that closes or a connection that drops."""
+
+import os
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    Handler = Callable[[int, FrameType | None], None]
+
+_STREAMS = (0, 1, 2)
+
+
+@contextmanager
+def asked_to_end(handler: "Handler", *others: signal.Signals) -> "Iterator[None]":
+    """Call a handler for SIGTERM, for SIGHUP where it is not ignored (`nohup`), and for others.
+
+    After the first of them SIGHUP is passed over: kernel, shell and session manager each send one, often after a
+    SIGTERM, and none of them insists. When SIGHUP comes because the terminal is gone, the standard streams that were
+    on it lead to nowhere from then on: what is still to be said would otherwise end the work that is still to be done.
+
+    Args:
+        handler: Called with the signal and the frame, in the main thread; in other threads nothing is changed.
+        others: More signals that it is called for.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = {signal.SIGTERM, *others}
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        signals.add(hangup)
+    on_terminal = [stream for stream in _STREAMS if os.isatty(stream)]
+
+    def handle(number: int, frame: "FrameType | None") -> None:
+        if hangup in signals:
+            signal.signal(hangup, signal.SIG_IGN)
+        _leave_terminal(on_terminal)
+        handler(number, frame)
+
+    before = {each: signal.signal(each, handle) for each in signals}
+    try:
+        yield
+    finally:
+        for each, earlier in before.items():
+            signal.signal(each, earlier)
+
+
+@contextmanager
+def ended_as_interrupted() -> "Iterator[None]":
+    """Let SIGTERM and SIGHUP do what Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with asked_to_end(interrupt):
+        yield
+
+
+def _leave_terminal(streams: list[int]) -> None:
+    """Point those of the streams to nowhere whose terminal no longer answers."""
+    gone = [stream for stream in streams if not os.isatty(stream)]
+    if gone:
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for stream in gone:
+            os.dup2(nowhere, stream)
+        os.close(nowhere)

@@ -1,0 +1,48 @@
+"""Sizes of pixels in any unit of length."""
+
+import math
+
+from lociscope.errors import LociscopeError
+
+PLAUSIBLE_UM = (0.005, 5.0)
+"""Pixel sizes that a microscope has; a TIFF's resolution outside it is a printer's, such as 72 dpi (353 µm)."""
+
+_UM = {
+    "m": 1e6, "cm": 1e4, "mm": 1e3, "nm": 1e-3, "pm": 1e-6, "inch": 25400.0, "in": 25400.0,
+    **dict.fromkeys(("µm", "μm", "um", "micron", "microns", "micrometer", "micrometre", "\\u00b5m"), 1.0),
+    **{"å": 1e-4, "angstrom": 1e-4, "millimeter": 1e3, "centimeter": 1e4, "meter": 1e6},
+    **{"nanometer": 1e-3, "picometer": 1e-6},
+}  # fmt: skip
+
+Sides = tuple[float | None, float | None]
+"""Width and height of a pixel in µm."""
+
+
+def micrometres(value: object, unit: object) -> float | None:
+    """A length in µm.
+
+    Args:
+        value: A number or its text.
+        unit: For example `mm`, `micron`, `inch`; None is µm, as in OME.
+
+    Returns:
+        The length, or None where it is no positive number or the unit is none of length, such as `pixel`.
+    """
+    try:
+        length = float(str(value)) * _UM["µm" if unit is None else str(unit).strip().lower()]
+    except (ValueError, KeyError):
+        return None
+    return length if 0 < length < math.inf else None
+
+
+def square(width: float | None, height: float | None, name: str) -> float | None:
+    """The side of a pixel of that width and height, either of which may not be known.
+
+    Raises:
+        LociscopeError: It is not square.
+    """
+    if width and height and abs(width - height) > 0.01 * width:
+        raise LociscopeError(
+            f"'{name}' has pixels of {width:.4g} × {height:.4g} µm. Resample it to square pixels first."
+        )
+    return width or height

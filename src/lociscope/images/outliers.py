@@ -1,0 +1,97 @@
+"""Hot and dead pixels: single pixels that stand far out from all of their neighbours become the neighbours' mean."""
+
+import numpy as np
+
+ISOLATION = 12.0
+"""How many times the range of its neighbours a pixel must differ from their mean. Light from one point reaches
+the neighbours, too, so that its factor is below 5; shot noise of faint stains goes beyond that in some hundred pixels
+of a real plane. At 12 the shipped network's probabilities change by 0.012 at most on 56 real fields."""
+
+LEAST_STEP = 0.5
+"""How much it must differ from their mean, as a share of the plane's range between the bounds."""
+
+FAR = 8.0
+"""From how many times that range on one of the neighbours may differ as much."""
+
+_BESIDE = ((0, -1), (0, 1))
+_RING = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right)
+_LEAST_SIDE = 3
+
+
+def replace_outliers(pixels: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Replace hot and dead pixels by the mean of their neighbours.
+
+    Where a pixel is so far out that no stain can be the cause, one of the neighbours may be hot as well. Only pixels
+    beyond the bounds are looked at: others can do little harm, and are the great majority.
+
+    Args:
+        pixels: (y, x, c) of uint8, uint16 or float32.
+        low: (c,), a low percentile of each channel.
+        high: (c,), a high percentile of each channel.
+
+    Returns:
+        `pixels` itself where nothing is replaced, else a copy.
+    """
+    if min(pixels.shape[:2]) < _LEAST_SIDE:
+        return pixels
+    y, x, channel = _beyond(pixels, low, high)
+    least = (LEAST_STEP * (high - low)).astype(np.float32)[channel]
+    value = pixels[y, x, channel].astype(np.float32)
+    farthest = np.abs(value - _neighbours(pixels, y, x, channel, _BESIDE)).max(axis=0)
+    some = farthest > (1 - 1 / ISOLATION) * least  # implied by the test below, which reads six more neighbours
+    y, x, channel, least, value = (each[some] for each in (y, x, channel, least, value))
+    sign = np.where(value > high[channel], 1, -1).astype(np.float32)
+    ring = np.sort(sign * _neighbours(pixels, y, x, channel, _RING), axis=0)
+    mean = ring[:-1].mean(axis=0)
+    step = sign * value - mean
+    top = np.where(step > FAR / LEAST_STEP * least, ring[-2], ring[-1])
+    found = (step > ISOLATION * (top - ring[0])) & (step > least)
+    mean = sign * mean
+    if not found.any():
+        return pixels
+    replaced = pixels.copy(order="K")
+    mean = mean[found]
+    replaced[y[found], x[found], channel[found]] = np.rint(mean) if pixels.dtype.kind == "u" else mean
+    return replaced
+
+
+def _beyond(pixels: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where a channel is beyond its bounds: rows, columns and channels."""
+    if pixels.dtype.kind == "u":  # whole bounds compare without making floats of the pixels
+        low, high = np.ceil(low), np.floor(high)
+    low, high = low.astype(pixels.dtype), high.astype(pixels.dtype)
+    if pixels.flags.c_contiguous:  # channels side by side: whole rows are compared at once
+        rows = pixels.reshape(len(pixels), -1)
+        outside = (rows > np.tile(high, pixels.shape[1])) | (rows < np.tile(low, pixels.shape[1]))
+        y, rest = np.divmod(_nonzero(outside), rows.shape[1])
+        return y, *np.divmod(rest, pixels.shape[2])
+    parts = []
+    for number in range(pixels.shape[-1]):
+        plane = pixels[..., number]
+        y, x = np.divmod(_nonzero((plane > high[number]) | (plane < low[number])), pixels.shape[1])
+        parts.append((y, x, np.full(len(y), number)))
+    y, x, channel = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return y, x, channel
+
+
+def _nonzero(mask: np.ndarray) -> np.ndarray:
+    """`numpy.flatnonzero`, several times as fast where few are true: eight are looked at together."""
+    flat = np.ascontiguousarray(mask).ravel()
+    whole = len(flat) // 8 * 8
+    eights = np.flatnonzero(flat[:whole].view(np.uint64))
+    at = (eights[:, None] * 8 + np.arange(8)).ravel()
+    return np.concatenate([at[flat[at]], whole + np.flatnonzero(flat[whole:])])
+
+
+def _neighbours(
+    pixels: np.ndarray, y: np.ndarray, x: np.ndarray, channel: np.ndarray, steps: tuple[tuple[int, int], ...]
+) -> np.ndarray:
+    """Their neighbours, (steps, n) of float32; beyond an edge lies its mirror image."""
+    height, width = pixels.shape[:2]
+
+    def inside(at: np.ndarray, size: int) -> np.ndarray:
+        at = np.abs(at)
+        return np.where(at >= size, 2 * size - 2 - at, at)
+
+    beside = [pixels[inside(y + down, height), inside(x + right, width), channel] for down, right in steps]
+    return np.stack(beside).astype(np.float32)

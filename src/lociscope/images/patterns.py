@@ -1,0 +1,186 @@
+"""Patterns of file names: the language of `--pattern`, and the presets of microscopes and screening systems."""
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from lociscope.errors import UsageError, nearest
+
+ABOUT = ("antibody", "plate", "well", "site", "gene", "cell_line", "specimen")
+"""Placeholders of a pattern that become columns of a Catalog."""
+
+PLACEHOLDERS = ("id", "channel", *ABOUT, "row", "column", "z", "t")
+"""All placeholders; `row` and `column` make the well, `z` and `t` are the slice of a stack and the time point."""
+
+_DIGITS = {"column": r"\d+", "z": r"\d+", "t": r"\d+", "row": r"[A-Za-z]{1,2}|\d+"}
+_STRICT = _DIGITS | {"site": r"\d+", "well": r"[A-Za-z]{1,2}\d{1,3}|\d+"}
+"""What a placeholder stands for in a preset; in a pattern of the user's, most stand for anything."""
+
+_PART = re.compile(r"\{(\w+)\}|([*?])")
+_GUID = "-".join("?" * length for length in (8, 4, 4, 4, 12))
+_THUMBNAIL = re.compile(r"_thumb(?:_|$|[0-9A-F]{8}-)", re.IGNORECASE)
+_WELL = re.compile(r"[A-Za-z]{1,2}\d{1,3}")
+
+
+class Preset(NamedTuple):
+    """The names that a microscope's software gives its files.
+
+    Attributes:
+        software: Who writes them.
+        patterns: What they look like; the first that matches counts.
+        aliases: Other words for the preset.
+    """
+
+    software: str
+    patterns: tuple[str, ...]
+    aliases: tuple[str, ...] = ()
+
+
+PRESETS: dict[str, Preset] = {
+    "metaxpress": Preset(
+        "MetaXpress or ImageXpress",
+        (
+            f"{{plate}}_{{well}}_s{{site}}_w{{channel}}{_GUID}",
+            f"{{plate}}_{{well}}_s{{site}}_z{{z}}_w{{channel}}{_GUID}",
+            "{plate}_{well}_s{site}_z{z}_w{channel}",
+            "{plate}_{well}_s{site}_w{channel}",
+            f"{{plate}}_{{well}}_w{{channel}}{_GUID}",
+            "{plate}_{well}_w{channel}",
+        ),
+        ("imagexpress",),
+    ),
+    "phenix": Preset(
+        "Opera Phenix or Operetta (Harmony)",
+        ("r{row}c{column}f{site}p{z}*-ch{channel}sk{t}*", "r{row}c{column}f{site}p{z}-ch{channel}t{t}"),
+        ("operaphenix", "opera", "operetta", "harmony"),
+    ),
+    "yokogawa": Preset(
+        "Yokogawa CellVoyager (CV7000, CV8000)",
+        ("{plate}_{well}_T{t}F{site}L*A*Z{z}C{channel}", "{well}_T{t}F{site}L*A*Z{z}C{channel}"),
+        ("cv7000", "cv8000", "cellvoyager"),
+    ),
+    "incell": Preset(
+        "IN Cell Analyzer",
+        (
+            "{row} - {column}(fld {site} wv {channel} z {z})",
+            "{row} - {column}(fld {site} wv {channel} time {t} - *)",
+            "{row} - {column}(fld {site} z {z} wv {channel})",
+            "{row} - {column}(fld {site} time {t} wv {channel})",
+            "{row} - {column}(fld {site} wv {channel})",
+        ),
+        ("incellanalyzer",),
+    ),
+    "scanr": Preset(
+        "ScanR",
+        ("{well}--W*--P{site}--Z{z}--T{t}--{channel}", "W{well}--P{site}--Z{z}--T{t}--{channel}"),
+        ("olympusscanr",),
+    ),
+}
+"""By the word that `--preset` takes."""
+
+
+class Match(NamedTuple):
+    """What a pattern finds in a name.
+
+    Attributes:
+        channel: What the name calls the channel.
+        about: Values of `id` and of the placeholders that become columns, in the order of the name.
+        slice: Numbers of the slice and of the time point; None where the name has none.
+    """
+
+    channel: str
+    about: dict[str, str]
+    slice: tuple[int | None, int | None] = (None, None)
+
+
+def preset_named(word: str) -> str:
+    """Return the preset that a word stands for, whatever its case, spaces and hyphens.
+
+    Raises:
+        UsageError: There is none.
+    """
+    letters = re.sub(r"[\W_]", "", word).casefold()
+    for name, preset in PRESETS.items():
+        if letters in (name, *preset.aliases):
+            return name
+    raise UsageError(f"--preset knows no {word!r}.{nearest(letters, list(PRESETS))}")
+
+
+def expressions_of(pattern: str | None, preset: str | None) -> tuple[re.Pattern[str], ...]:
+    """Return the regular expressions of a pattern or a preset, in the order in which they are tried.
+
+    Raises:
+        UsageError: Both are given; or the pattern names an unknown placeholder, one of them twice, or no channel.
+    """
+    if pattern is not None and preset is not None:
+        raise UsageError(f"--pattern {pattern!r} and --preset {preset} say the same. Give one of them.")
+    if preset is not None:
+        return tuple(_expression(each, preset=True) for each in PRESETS[preset_named(preset)].patterns)
+    return () if pattern is None else (_expression(pattern),)
+
+
+def match_name(name: str, expressions: tuple[re.Pattern[str], ...]) -> Match | None:
+    """Match a file's name without suffix; None where no expression does, or the file is a thumbnail."""
+    if is_thumbnail(name):
+        return None
+    match = next((found for each in expressions if (found := each.fullmatch(name))), None)
+    if match is None:
+        return None
+    values = {key: value for key, value in match.groupdict().items() if value is not None}
+    about: dict[str, str] = {}
+    for key, value in values.items():
+        if key == "row" and "well" not in values and "column" in values:
+            about["well"] = well_name(value, values["column"])
+        elif key in ("id", *ABOUT):
+            about[key] = value
+    z, t = (int(values[key]) if key in values else None for key in ("z", "t"))
+    return Match(values["channel"], about, (z, t))
+
+
+def is_thumbnail(name: str) -> bool:
+    """Whether a name is that of one of MetaXpress' thumbnails."""
+    return _THUMBNAIL.search(name) is not None
+
+
+def preset_of(name: str) -> str | None:
+    """Return the preset that a file's name without suffix looks like, or None."""
+    for preset in PRESETS:
+        match = match_name(name, expressions_of(None, preset))
+        if (
+            match
+            and _WELL.fullmatch(match.about.get("well", ""))
+            and (preset != "metaxpress" or match.channel[0] in "123456789")
+        ):
+            return preset
+    return None
+
+
+def well_name(row: str, column: str) -> str:
+    """Return the name of a well, `B03`, of its row, a letter or a number from 1, and its column."""
+    if not row.isdigit():
+        return f"{row.upper()}{int(column):02d}"
+    at = int(row) - 1
+    letters = (chr(ord("A") + at // 26 - 1) if at >= 26 else "") + chr(ord("A") + at % 26)
+    return f"{letters}{int(column):02d}"
+
+
+@lru_cache
+def _expression(pattern: str, *, preset: bool = False) -> re.Pattern[str]:
+    names = [name for name, _ in _PART.findall(pattern) if name]
+    for name in names:
+        if name not in PLACEHOLDERS:
+            raise UsageError(f"--pattern {pattern!r} has an unknown {{{name}}}.{nearest(name, PLACEHOLDERS)}")
+    if "channel" not in names or len(names) < 2 or len(set(names)) < len(names):
+        raise UsageError(
+            f"--pattern {pattern!r} does not part fields and channels; expected something like "
+            "'{plate}_{well}_{site}_{channel}', each name once."
+        )
+    first = next(name for name in names if name != "channel")  # it takes what is left over
+    parts, at = [], 0
+    for found in _PART.finditer(pattern):
+        parts.append(re.escape(pattern[at : found.start()]))
+        name, wildcard = found.groups()
+        kind = (_STRICT if preset else _DIGITS).get(name, "[^/]+" if name == first else "[^/]+?")
+        parts.append(f"(?P<{name}>{kind})" if name else "[^/]*?" if wildcard == "*" else "[^/]")
+        at = found.end()
+    return re.compile("".join([*parts, re.escape(pattern[at:])]), re.DOTALL | (re.IGNORECASE if preset else 0))

@@ -1,0 +1,164 @@
+"""Preprocessing: from the pixels of a file, whatever their type, gain and offset, to the input of a network.
+
+Each channel is scaled by its own percentiles, so that neither the container nor another channel matters: gain,
+offset, bit depth, sign and a few hot pixels change nothing. Training, prediction and the service share this module.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from lociscope.images.outliers import replace_outliers
+from lociscope.images.scale import block_mean, percentiles, percentiles_of_sorted, resize
+
+if TYPE_CHECKING:
+    from lociscope.card import InputSpec
+
+HPA_FIELD_UM = 164.0
+"""Side of a field of the Human Protein Atlas: 2048 px of 0.08 µm, or 512 px of 0.32 µm."""
+
+STRUCTURE_UM = 1.28
+"""Pixel size in µm at which structure is looked for: cells and their parts extend over several such pixels."""
+
+_SAMPLE_SIDE = 128
+_OUTER = (0.1, 99.9)
+_NONE, _SURE = 0.03, 0.05
+_LEAST_SIDE = 8
+
+
+class Preprocessed(NamedTuple):
+    """A field at the scale of a network's input, and what was learned about its channels on the way.
+
+    Attributes:
+        pixels: (height, width, c) of uint8: 0 is the channel's dark level, 255 its bright end.
+        structure: (c,) of float, 0–1: 0 for a channel of nothing but noise, which is black in `pixels`.
+        sample: (c, n), n values of each channel, sorted, in the units of the file: about 128 × 128 of its pixels.
+    """
+
+    pixels: np.ndarray
+    structure: np.ndarray
+    sample: np.ndarray
+
+
+def prepare(pixels: np.ndarray, spec: "InputSpec") -> np.ndarray:
+    """Return the input of a network for a field that spans what the network expects.
+
+    Args:
+        pixels: (y, x, c) of any integer or float type.
+        spec: What the network expects.
+
+    Returns:
+        (height, width, c) of uint8.
+    """
+    return preprocess(pixels, spec.height, spec.width, spec).pixels
+
+
+def preprocess(
+    pixels: np.ndarray, height: int, width: int, spec: "InputSpec", pixel_size: float | None = None
+) -> Preprocessed:
+    """Resize a field and scale each channel by its own percentiles.
+
+    The percentiles are those of the resized channel, without hot and dead pixels. A channel without structure
+    (`structure_of`) is dimmed, down to black, so that an empty one is not amplified into noise; counts do not matter.
+    The result is kept in 8 bits, which is what training stores.
+
+    Args:
+        pixels: (y, x, c) of any integer or float type.
+        height: Rows of the result.
+        width: Columns of the result.
+        spec: Whose percentiles to use.
+        pixel_size: Side of a pixel in µm; None for a field of the Human Protein Atlas.
+
+    Returns:
+        The field at its new size.
+    """
+    plain = _plain(pixels)
+    size = pixel_size or HPA_FIELD_UM / max(plain.shape[:2])
+    sample = sample_pixels(plain)
+    low, high = percentiles_of_sorted(sample, _OUTER)
+    whole = replace_outliers(plain, low, high)
+    small = np.ascontiguousarray(np.moveaxis(resize(whole, height, width), -1, 0))
+    flat = small.reshape(len(small), -1)
+    low, high = percentiles(flat, (spec.low, spec.high)).astype(np.float32)
+    span = np.where(high > low, high - low, 1)
+    structure = _structures(whole, small, low, high, size)
+    flat -= low[:, None]
+    flat *= (255 * structure / span).astype(np.float32)[:, None]
+    np.clip(flat, 0, (255 * structure).astype(np.float32)[:, None], out=flat)
+    scaled = np.ascontiguousarray(np.moveaxis(np.rint(small).astype(np.uint8), 0, -1))
+    return Preprocessed(scaled, structure, sample)
+
+
+def structure_of(plane: np.ndarray) -> float:
+    """Tell structure from noise: how alike diagonal neighbours are, from 0 (noise) to 1.
+
+    The measure is the correlation of each pixel with its diagonal neighbours, after the means of rows and columns
+    are subtracted (the pattern of a sensor, uneven light). Noise of neighbouring pixels is independent, so that it is
+    0 within three standard errors. It is at least 0.21 in each of 456 real planes, the faintest ones included, and
+    0.13 in simulated ones of every class (`tests/images/test_preprocess.py`).
+
+    Args:
+        plane: (y, x) of float32, about 1.28 µm a pixel, free of outliers.
+
+    Returns:
+        0 up to a correlation of 0.03 and three standard errors, 1 from 0.05 more, linear between them. A plane of
+        fewer than 8 pixels a side cannot be judged and counts as structure; a constant one has none.
+    """
+    if plane.min(initial=np.inf) >= plane.max(initial=-np.inf):
+        return 0.0
+    if min(plane.shape) < _LEAST_SIDE:
+        return 1.0
+    rest = plane - plane.mean(axis=0) - plane.mean(axis=1, keepdims=True) + plane.mean()
+    variance = float(np.vdot(rest, rest)) / rest.size
+    if variance <= 0:
+        return 0.0
+    pairs = (rest[1:, 1:], rest[:-1, :-1]), (rest[1:, :-1], rest[:-1, 1:])
+    found = min(float((one * other).mean()) for one, other in pairs) / variance
+    none = _NONE + 3 / rest.size**0.5
+    return float(min(max((found - none) / _SURE, 0.0), 1.0))
+
+
+def sample_pixels(pixels: np.ndarray) -> np.ndarray:
+    """Return about 128 × 128 pixels of each channel, spread evenly over the field and sorted.
+
+    Args:
+        pixels: (y, x, c) of any type.
+
+    Returns:
+        (c, n).
+    """
+    down, right = (max(1, side // _SAMPLE_SIDE) for side in pixels.shape[:2])
+    some = np.moveaxis(pixels[::down, ::right], -1, 0).reshape(pixels.shape[-1], -1)
+    return np.sort(some, axis=-1, kind="stable" if some.dtype.itemsize <= 2 else None)
+
+
+def _plain(pixels: np.ndarray) -> np.ndarray:
+    """The same pixels as uint8, uint16 or float32, moved so that no sum overflows and no digit is lost."""
+    if pixels.dtype in (np.uint8, np.uint16):
+        return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    wide = np.asarray(pixels, np.float64)
+    low = wide.min(axis=(0, 1), keepdims=True, initial=np.inf)
+    span = float((wide - low).max(initial=0))
+    if pixels.dtype.kind in "iu" and span <= np.iinfo(np.uint16).max:
+        return np.asarray(wide - low, np.uint16)
+    if not 1e-30 < span < 1e30:  # sums of float32 stay finite
+        return np.asarray((wide / 2 - low / 2) / (span / 2 or 1), np.float32)
+    return np.asarray(wide - low, np.float32)
+
+
+def _structures(
+    whole: np.ndarray, small: np.ndarray, low: np.ndarray, high: np.ndarray, pixel_size: float
+) -> np.ndarray:
+    """The structure of each channel, clipped to its percentiles, at about 1.28 µm a pixel or at the file's own size."""
+    planes, size = small, pixel_size * whole.shape[0] / small.shape[1]
+    if size < pixel_size or size > 1.2 * STRUCTURE_UM:  # enlarged pixels are alike, and coarse ones show little
+        planes, size = np.moveaxis(whole, -1, 0), pixel_size
+    step = max(1, min(round(STRUCTURE_UM / size), min(planes.shape[1:]) // _LEAST_SIDE))
+    rows, columns = (side // step * step for side in planes.shape[1:])
+    coarse = np.moveaxis(block_mean(np.moveaxis(planes[:, :rows, :columns], 0, -1), step, step), -1, 0)
+    return np.array(
+        [
+            structure_of(np.clip(each, bottom, top)) if top > bottom else 0.0
+            for each, bottom, top in zip(coarse, low, high, strict=True)
+        ]
+    )

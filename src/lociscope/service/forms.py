@@ -1,0 +1,67 @@
+"""A multipart form as it is uploaded, with the names of its files, whichever way a client writes them."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from email.message import Message
+from email.utils import collapse_rfc2231_value
+from typing import TYPE_CHECKING
+
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+if TYPE_CHECKING:
+    from starlette.datastructures import FormData
+    from starlette.requests import Request
+
+
+@asynccontextmanager
+async def form_of(request: "Request", max_files: int, max_fields: int, max_part_size: int) -> AsyncIterator["FormData"]:
+    """Read a form; its files are closed at the end.
+
+    Args:
+        request: The request, `multipart/form-data`.
+        max_files: Most files.
+        max_fields: Most texts.
+        max_part_size: Most bytes of a text.
+
+    Raises:
+        HTTPException: 400, the form is malformed or holds more than that.
+    """
+    limits = {"max_files": max_files, "max_fields": max_fields, "max_part_size": max_part_size}
+    try:
+        async with aclosing(request.stream()) as stream:
+            form = await _Parser(request.headers, stream, **limits).parse()
+    except MultiPartException as error:
+        raise HTTPException(400, error.message) from None
+    try:
+        yield form
+    finally:
+        await form.close()
+
+
+class _Parser(MultiPartParser):
+    def on_headers_finished(self) -> None:
+        header = self._current_part.content_disposition or b""
+        name = extended_name(header.decode("latin-1"))
+        if name is not None:  # the parser passes over `filename*`, and takes the last `filename`
+            quoted = name.replace("\\", "\\\\").replace('"', '\\"').encode(self._charset, "replace")
+            self._current_part.content_disposition = header + b'; filename="' + quoted + b'"'
+        super().on_headers_finished()
+
+
+def extended_name(disposition: str) -> str | None:
+    """Return the file name that `filename*` gives (RFC 5987), which outranks `filename` (RFC 6266).
+
+    RFC 7578 discourages it in forms, but .NET and older urllib3 send it, the latter nothing else.
+
+    Args:
+        disposition: A `Content-Disposition` header, for example `form-data; name=files; filename*=UTF-8''%C3%A9.png`.
+    """
+    if "*" not in disposition:
+        return None
+    message = Message()
+    message["content-disposition"] = disposition
+    for name, value in message.get_params([], "content-disposition"):
+        if name.lower() == "filename" and isinstance(value, tuple):  # (charset, language, encoded)
+            return collapse_rfc2231_value(value)
+    return None
