@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["fixtures.bundles", "fixtures.runs", "fixtures.scripts"]
+pytest_plugins = ["fixtures.bundles", "fixtures.postgres", "fixtures.runs", "fixtures.scripts"]
 
 CHECKOUT = Path(__file__).parents[1]
 

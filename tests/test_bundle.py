@@ -233,7 +233,11 @@ def altered_card(**values: Any) -> bytes:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"schema": 2}, "card.json has schema 2, newer than 1, the newest this lociscope reads. Update lociscope."),
+        ({"schema": 3}, "card.json has schema 3, newer than 2, the newest this lociscope reads. Update lociscope."),
+        (
+            {"schema": 1},
+            "of a network trained with preprocessing 1; this lociscope does preprocessing 2",
+        ),
         ({"schema": None}, "card.json states no schema"),
         ({"labels": ["Nucleoplasm"]}, "labels or channels are not lociscope's 28 labels"),
         ({"channels": ["green", "red", "blue", "yellow"]}, "labels or channels are not"),
@@ -279,7 +283,7 @@ class Pickled:
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
-        ({"schema": 2}, "selftest.npz has schema 2, newer than 1"),
+        ({"schema": 3}, "selftest.npz has schema 3, newer than 2"),
         ({"schema": ...}, "selftest.npz is damaged .*schema"),
         ({"schema": np.array([1, 2])}, "selftest.npz states no schema"),
         ({"input": ...}, "selftest.npz is damaged .*input"),
@@ -408,7 +412,7 @@ REFERENCE = {
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
-        ({"schema": 2}, "has schema 2, newer than 1"),
+        ({"schema": 3}, "has schema 3, newer than 2"),
         ({"statistics": np.zeros((3, 3), np.float32)}, "holds (3, 3) of float32 where 3 rows"),
         ({"statistics": np.zeros((0, 2), np.float32)}, "holds (0, 2)"),
         ({"statistics": np.float32(1)}, "holds ()"),

@@ -1,7 +1,9 @@
 """The database of the log: URLs that cannot be, files that are something else or damaged, each a sentence."""
 
 import sqlite3
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -36,7 +38,7 @@ def test_a_newer_schema_is_refused(tmp_path: Path, log: PredictionLog) -> None:
     ("url", "sentence"),
     [
         ("nothing://x", r"begins with 'nothing', whose driver is not installed"),
-        ("postgresql+psycopg://me:secret@here/log", r"'postgresql\+psycopg', whose driver is not installed"),
+        ("postgresql+pg8000://me:secret@here/log", r"'postgresql\+pg8000', whose driver is not installed"),
         ("://", r"URL cannot be read\. Expected a path"),
         ("no/such/folder/log.db", r"cannot be opened \(unable to open database file\)\. Check the path"),
         (".", r"cannot be opened \(unable to open database file\)\. Check the path"),
@@ -111,3 +113,67 @@ def test_the_tables_are_also_those_of_a_server(log: PredictionLog) -> None:
     said = str(CreateTable(log._rows).compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
     assert "seq BIGSERIAL NOT NULL" in said
     assert said.count("BYTEA") == 3
+
+
+READ = """
+import os, sys
+import sqlalchemy.dialects.sqlite.pysqlite
+from lociscope.errors import LociscopeError
+from lociscope.log import open_log
+if os.geteuid() == 0:
+    os.setgroups([]), os.setgid(65534), os.setuid(65534)
+try:
+    with open_log(sys.argv[1], create=False) as log:
+        print(*log.read().predictions.ids)
+except LociscopeError as error:
+    print(error)
+"""
+
+
+@pytest.fixture
+def shared_folder() -> Iterator[Path]:
+    """A folder that others may enter, unlike pytest's."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+        Path(folder).chmod(0o755)
+
+
+@pytest.mark.parametrize("writer", ["gone", "at work", "killed", "its index lost", "of another journal"])
+def test_a_log_is_read_without_the_right_to_write(shared_folder: Path, writer: str) -> None:
+    path = shared_folder / "log of #1%?.db"
+    with open_log(str(path)) as log:
+        log.add(MADE, FIGURES, bundle="a" * 64, command="serve")
+        if writer in ("killed", "its index lost"):
+            copies = {each: each.read_bytes() for each in shared_folder.iterdir()}
+        if writer != "at work":
+            log.close()
+        if writer == "of another journal":
+            with sqlite3.connect(path) as connection:
+                connection.execute("PRAGMA journal_mode = DELETE")
+            connection.close()
+        if writer in ("killed", "its index lost"):
+            for file, data in copies.items():
+                file.write_bytes(data)
+        if writer == "its index lost":
+            path.with_name(path.name + "-shm").unlink()
+        path.chmod(0o444)
+        shared_folder.chmod(0o555)
+        before = sorted(each.name for each in shared_folder.iterdir())
+        said = subprocess.run([sys.executable, "-c", READ, path], capture_output=True, text=True, check=False)
+        assert sorted(each.name for each in shared_folder.iterdir()) == before
+    if writer == "its index lost":
+        assert "its last rows are in 'log of #1%?.db-wal', and neither may be written. Copy both" in said.stdout
+    else:
+        assert (said.stdout, said.stderr) == ("a\n", "")
+
+
+def test_a_reader_leaves_nothing_that_keeps_a_writer_out(shared_folder: Path) -> None:
+    path = shared_folder / "log.db"
+    with open_log(str(path)) as log:
+        log.add(MADE, FIGURES, bundle="a" * 64, command="serve")
+    path.chmod(0o444)
+    shared_folder.chmod(0o777)
+    said = subprocess.run([sys.executable, "-c", READ, path], capture_output=True, text=True, check=False)
+    assert (said.stdout, said.stderr) == ("a\n", "")
+    assert [each.name for each in shared_folder.iterdir()] == ["log.db"]

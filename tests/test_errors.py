@@ -20,7 +20,7 @@ def test_a_misspelt_name_meets_its_neighbour(received: str, known: list[str], sa
 def test_exit_codes() -> None:
     assert LociscopeError("x").exit_code is Exit.NOTHING_DONE
     assert UsageError("x").exit_code is Exit.USAGE
-    assert [int(code) for code in Exit] == [0, 1, 2, 3, 4, 130]
+    assert [int(code) for code in Exit] == [0, 1, 2, 3, 4, 5, 130]
 
 
 def test_a_missing_extra_says_how_to_install_it() -> None:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lociscope.database import LogError
-from lociscope.log import Keeper, PredictionLog, open_log
+from lociscope.database import LogAwayError, LogError
+from lociscope.log import PredictionLog, Row, open_log, rows_of
 from lociscope.predictions import Predictions
 
 BUNDLE = "a" * 64
@@ -140,7 +140,7 @@ def test_a_locked_and_a_full_log_are_told_and_written_again_later(tmp_path: Path
         other.rollback()
         other.close()
         log.add(predictions(["a"]), statistics(1), bundle=BUNDLE, command="serve")
-        with log._engine.connect() as connection:  # goes back to the pool, and is the one that is written by
+        with log._database.engine.connect() as connection:  # goes back to the pool, and is the one that is written by
             connection.exec_driver_sql("PRAGMA max_page_count = 1")
         many = predictions([str(number) for number in range(200)])
         with pytest.raises(LogError, match=r"cannot be written \(database or disk is full\)\. Make space"):
@@ -148,15 +148,30 @@ def test_a_locked_and_a_full_log_are_told_and_written_again_later(tmp_path: Path
         assert log.read().predictions.ids == ["a"]  # all or none
 
 
-def test_what_a_log_cannot_take_is_counted_and_costs_nothing(log: PredictionLog) -> None:
-    Keeper(None, BUNDLE, "watch").add(predictions(["a"]), statistics(1))
-    keeper = Keeper(log, BUNDLE, "watch")
-    keeper.add(predictions(["a"]), statistics(1))
-    with sqlite3.connect(log.name) as other:
+def test_rows_of_one_key_are_written_once(log: PredictionLog) -> None:
+    def rows(*ids: str) -> list[Row]:
+        return rows_of(predictions(list(ids)), statistics(len(ids)), bundle=BUNDLE, command="watch")
+
+    log.write(rows("a", "b"), "first")
+    log.write(rows("a", "b"), "first")  # as after an answer that was lost
+    log.write(rows("c"), "second", "first")
+    log.write(rows("d"), "second")
+    assert log.read().predictions.ids == ["a", "b", "c"]
+    log.write([], last="second")
+    log.write(rows("e"), "second")
+    assert log.read().predictions.ids == ["a", "b", "c", "e"]
+
+
+def test_what_may_pass_is_told_from_what_will_not(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    with open_log(f"sqlite:///{path}?timeout=0.05") as log:
+        other = sqlite3.connect(path)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LogAwayError, match="is locked"):
+            log.add(predictions(["a"]), statistics(1), bundle=BUNDLE, command="serve")
+        other.rollback()
         other.execute("DROP TABLE lociscope_predictions")
-    keeper.add(predictions(["b", "c"]), statistics(2))
-    assert keeper.unlogged == 2
-    assert "cannot be written (no such table: lociscope_predictions)" in keeper.trouble
-    assert keeper.wants_embeddings(["embedding"])
-    assert not keeper.wants_embeddings(["probabilities"])
-    assert not Keeper(None, BUNDLE, "watch").wants_embeddings(["embedding"])
+        other.close()
+        with pytest.raises(LogError, match="no such table") as told:
+            log.add(predictions(["a"]), statistics(1), bundle=BUNDLE, command="serve")
+        assert not isinstance(told.value, LogAwayError)

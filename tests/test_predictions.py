@@ -163,6 +163,7 @@ def test_id_and_probability_are_enough(tmp_path: Path, columns: dict[str, Any]) 
         ({"predicted": [[28]]}, "row 1 holds the location 28; expected class numbers 0–27"),
         ({"predicted": [[None]]}, "holds the location None"),
         ({"embedding": [[1.0]], "id": ["a"]}, ""),
+        ({"embedding": [["x"]]}, "hold an embedding that is no list of numbers"),
         (
             {"id": ["a", "b"], "probability": [[0.5] * 28] * 2, "embedding": [[1.0], [1.0, 2.0]]},
             "embeddings of unlike lengths",
@@ -176,6 +177,11 @@ def test_parquet_that_is_no_predictions(tmp_path: Path, columns: dict[str, Any],
         return
     with pytest.raises(LociscopeError, match=said):
         Predictions.read(path)
+
+
+def test_classes_in_any_order_and_form(tmp_path: Path) -> None:
+    for written in ([[16, 0, 16]], pa.array([[16.0, 0.0]]), ["16 0"]):
+        assert Predictions.read(write_parquet(tmp_path / "p.parquet", predicted=written)).predicted == [(0, 16)]
 
 
 HEADER = ",".join(["id", *PROBABILITY_COLUMNS])

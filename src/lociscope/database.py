@@ -1,26 +1,179 @@
-"""The database of the prediction log: its engine and tables, and one sentence for whatever it complains of."""
+"""The database of the prediction log: its engine, the bounds on every wait for it, and what it complains of."""
 
+import os
+import sqlite3
+import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from socket import SHUT_RDWR, socket
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+from weakref import WeakSet
 
 from lociscope.errors import LociscopeError, MissingExtraError
-from lociscope.storage import check_schema
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
 
     import sqlalchemy as sa
 
-SCHEMA = 1
-
 WAIT_SECONDS = 30
 """How long a writer waits for another; `?timeout=` in an SQLite URL says otherwise."""
+
+OPEN_SECONDS, WRITE_SECONDS, READ_SECONDS = 5, 5, 300
+"""How long a server may take for one statement; it is cut off `GRACE_SECONDS` later if it does not answer at all."""
+
+GRACE_SECONDS = 3
+
+_LIBPQ = {
+    "connect_timeout": OPEN_SECONDS,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+"""Parameters of psycopg's connections, where the URL does not state them."""
+
+_PASSING_SQLITE = {
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
+}  # fmt: skip
+_LASTING_STATES = ("22", "23", "42")
+"""Classes of SQLSTATE that the same rows meet again: data, constraints, syntax and access rights."""
 
 
 class LogError(LociscopeError):
     """The log cannot be opened, read or written; the predictions themselves are not touched by that."""
+
+
+class LogAwayError(LogError):
+    """The log cannot be used now and may be back: it is locked, full, restarting, silent or out of reach."""
+
+
+class Database:
+    """Opens a log's database; every wait for it is bounded.
+
+    Args:
+        url: An SQLAlchemy URL; a bare path is an SQLite file.
+        create: Whether an SQLite file and the tables that are not there may be made.
+
+    Attributes:
+        engine: Of SQLAlchemy.
+        name: The path of an SQLite file, else the URL without its password.
+
+    Raises:
+        LogError: The URL cannot be, its driver is not installed, or the file is not there and may not be made.
+        MissingExtraError: SQLAlchemy is not installed.
+    """
+
+    def __init__(self, url: str, create: bool) -> None:
+        self._use(engine_of(url, create))
+        self.name = name_of(self.engine)
+        if create or self.engine.dialect.name != "sqlite":
+            return
+        if not any(file.exists() for file in _beside(Path(self.engine.url.database or "").absolute())):
+            self.read_unchanging()  # at once: SQLite would make files that keep those out who may write the log
+
+    def _use(self, engine: "sa.Engine") -> None:
+        import sqlalchemy as sa
+
+        self.engine = engine
+        self._open: WeakSet[Any] = WeakSet()
+        self._noting = threading.Lock()
+        # Before SQLAlchemy's own listeners, so that its first questions to a server are bounded, too.
+        sa.event.listen(engine, "connect", lambda connection, _: self._note(connection), insert=True)
+
+    def _note(self, connection: Any) -> None:  # noqa: ANN401 - each driver has its own
+        if hasattr(connection, "fileno"):
+            with self._noting:
+                self._open.add(connection)
+
+    def read_unchanging(self) -> bool:
+        """Read an SQLite file as one that nobody changes, where it, or its folder, may not be written.
+
+        In write-ahead mode SQLite needs files beside the log even to read it.
+
+        Returns:
+            Whether the log is such a file.
+
+        Raises:
+            LogError: Its last rows are in a file beside it, without which it cannot be read right.
+        """
+        path = Path(self.engine.url.database or "").absolute()
+        if self.engine.dialect.name != "sqlite" or not os.access(path, os.R_OK) or may_write(path):
+            return False
+        beside = next((file for file in _beside(path) if file.exists() and file.stat().st_size), None)
+        if beside is not None:
+            raise LogError(
+                f"Log '{path}' cannot be read there: its last rows are in '{beside.name}', and neither may be written. "
+                "Copy both files to a folder that you may write to, and name the copy."
+            )
+        self.close()
+        self._use(_unchanging(self.engine.url, path))
+        return True
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        self.engine.dispose()
+
+    @contextmanager
+    def transaction(self, done: str, seconds: int) -> "Iterator[sa.Connection]":
+        """Begins a transaction, and commits it where nothing is raised.
+
+        Args:
+            done: What cannot be done where it fails: `read`, `written`.
+            seconds: How long each statement, and the whole, may take on a server.
+
+        Raises:
+            LogError: The database complains; `LogAwayError` where trying again may help.
+        """
+        with self.bounded(done, seconds), self.engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"SET LOCAL statement_timeout = {1000 * seconds}")
+            yield connection
+
+    def cut(self) -> None:
+        """Ends all waiting for a server: what waits fails. An SQLite file is not affected."""
+        with self._noting:
+            connections = list(self._open)
+        for connection in connections:
+            with suppress(Exception):  # closed already
+                raw = socket(fileno=connection.fileno())
+                try:
+                    raw.shutdown(SHUT_RDWR)
+                finally:
+                    raw.detach()
+
+    @contextmanager
+    def bounded(self, done: str, seconds: int) -> "Iterator[None]":
+        """Limits how long the block waits for a server, and lets whatever the database complains of name the log.
+
+        Args:
+            done: What cannot be done where it fails: `opened`, `read`, `written`.
+            seconds: How long the whole may take.
+
+        Raises:
+            LogError: The database complains; `LogAwayError` where trying again may help.
+        """
+        silent, done_waiting = threading.Event(), threading.Event()
+
+        def watch() -> None:
+            while not done_waiting.wait(seconds + GRACE_SECONDS):
+                silent.set()
+                self.cut()
+
+        if self.engine.dialect.name != "sqlite":
+            threading.Thread(target=watch, name="lociscope-log-watch", daemon=True).start()
+        try:
+            with told(self.name, done):
+                yield
+        except LogError as error:
+            if not silent.is_set():
+                raise
+            raise LogAwayError(
+                f"Log '{self.name}' cannot be {done} (no answer within {seconds + GRACE_SECONDS} s). {_remedy('')}"
+            ) from error
+        finally:
+            done_waiting.set()
 
 
 def engine_of(url: str, create: bool) -> "sa.Engine":
@@ -43,8 +196,11 @@ def engine_of(url: str, create: bool) -> "sa.Engine":
         sqlite = made.get_backend_name() == "sqlite"
         if sqlite and not create and not Path(made.database or "").is_file():
             raise LogError(f"There is no log '{made.database}'. Name the one that `--log` or LOCISCOPE_LOG named.")
-        wait = {"timeout": WAIT_SECONDS} if sqlite and "timeout" not in made.query else {}
-        engine = sa.create_engine(made, connect_args=wait)
+        bounds: dict[str, int] = {"timeout": WAIT_SECONDS} if sqlite else {}
+        if made.get_driver_name() in ("psycopg", "psycopg2"):
+            bounds = _LIBPQ
+        wait = {key: value for key, value in bounds.items() if key not in made.query}
+        engine = sa.create_engine(made, connect_args=wait, pool_pre_ping=not sqlite)
     except (ModuleNotFoundError, sa.exc.NoSuchModuleError) as error:
         raise LogError(
             f"The log's URL begins with '{url.partition('://')[0]}', whose driver is not installed ({error}). "
@@ -67,83 +223,6 @@ def name_of(engine: "sa.Engine") -> str:
     )
 
 
-def tables() -> "tuple[sa.Table, sa.Table]":
-    """What says that a database is a log, and its rows."""
-    import sqlalchemy as sa
-
-    every = sa.MetaData()
-    about = sa.Table(
-        "lociscope_log", every, sa.Column("key", sa.String(32), primary_key=True), sa.Column("value", sa.Text)
-    )
-    number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-    rows = sa.Table(
-        "lociscope_predictions",
-        every,
-        sa.Column("seq", number, primary_key=True, autoincrement=True),
-        sa.Column("time", sa.String(32), nullable=False, index=True),
-        *(sa.Column(name, sa.Text, nullable=False) for name in ("command", "bundle", "id", "predicted", "status")),
-        sa.Column("warnings", sa.Text, nullable=False),
-        sa.Column("probability", sa.LargeBinary, nullable=False),
-        sa.Column("statistics", sa.LargeBinary, nullable=False),
-        sa.Column("embedding", sa.LargeBinary),
-    )
-    return about, rows
-
-
-def prepare(engine: "sa.Engine", create: bool) -> None:
-    """Makes the tables where there are none, and checks that they are a log's that can be read.
-
-    Args:
-        engine: Where they are.
-        create: Whether to make them.
-
-    Raises:
-        LogError: The database holds something else, or a log of a newer schema.
-        sqlalchemy.exc.SQLAlchemyError: It cannot be reached, or is damaged.
-    """
-    import sqlalchemy as sa
-
-    about, _ = tables()
-    names = sa.inspect(engine).get_table_names()
-    others = names and engine.dialect.name == "sqlite"  # a server's database may serve several programs
-    if about.name not in names and (others or not create):
-        raise LogError(
-            f"'{name_of(engine)}' is no prediction log. Name what --log or LOCISCOPE_LOG named when it was written, or "
-            "another path to begin one."
-        )
-    found = _schema(engine) if about.name in names else None
-    if found is None and create:  # new, or begun by a process that is not done, or was killed
-        _make(engine)
-        found = _schema(engine)
-    try:
-        check_schema(found, SCHEMA, f"Log '{name_of(engine)}'")
-    except LociscopeError as error:
-        raise LogError(str(error)) from None
-
-
-def _make(engine: "sa.Engine") -> None:
-    import sqlalchemy as sa
-    from sqlalchemy.schema import CreateIndex, CreateTable
-
-    about, rows = tables()
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if engine.dialect.name == "sqlite":  # readers and a writer do not wait for each other
-            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-        for table in (about, rows):
-            connection.execute(CreateTable(table, if_not_exists=True))
-            for index in table.indexes:
-                connection.execute(CreateIndex(index, if_not_exists=True))
-        with suppress(sa.exc.IntegrityError):  # another process was faster
-            connection.execute(about.insert(), {"key": "schema", "value": str(SCHEMA)})
-
-
-def _schema(engine: "sa.Engine") -> str | None:
-    about, _ = tables()
-    with engine.connect() as connection:
-        found = connection.execute(about.select().where(about.c.key == "schema")).first()
-    return None if found is None else str(found.value)
-
-
 @contextmanager
 def told(name: str, done: str) -> "Iterator[None]":
     """Lets whatever the database complains of become one sentence.
@@ -161,9 +240,40 @@ def told(name: str, done: str) -> "Iterator[None]":
         yield
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise LogError(f"Log '{name}' cannot be {done} ({reason}). {_remedy(reason)}") from error
+        kind = LogAwayError if _passes(error) else LogError
+        raise kind(f"Log '{name}' cannot be {done} ({reason}). {_remedy(reason)}") from error
     except UnicodeDecodeError as error:  # SQLite quotes what is damaged in its complaint; found by fuzzing
         raise LogError(f"Log '{name}' cannot be {done} (malformed text). {_remedy('malformed')}") from error
+
+
+def _passes(error: "sa.exc.SQLAlchemyError") -> bool:
+    """Whether the same may be possible in a moment."""
+    import sqlalchemy as sa
+
+    orig = getattr(error, "orig", None)
+    code, state = getattr(orig, "sqlite_errorcode", None), getattr(orig, "sqlstate", None)
+    if code is not None:
+        return code & 0xFF in _PASSING_SQLITE
+    if state:
+        return not state.startswith(_LASTING_STATES)
+    return isinstance(error, (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError))
+
+
+def may_write(path: Path) -> bool:
+    """Return whether an SQLite file, and what SQLite puts beside it, may be written."""
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+
+
+def _beside(path: Path) -> list[Path]:
+    """The files in which SQLite keeps what is not in the database yet, or must be taken back from it."""
+    return [path.with_name(path.name + end) for end in ("-wal", "-journal")]
+
+
+def _unchanging(url: "sa.URL", path: Path) -> "sa.Engine":
+    import sqlalchemy as sa
+
+    address = f"file:{quote(str(path))}?mode=ro&immutable=1"
+    return sa.create_engine(url, creator=lambda: sqlite3.connect(address, uri=True, check_same_thread=False))
 
 
 def _remedy(reason: str) -> str:
@@ -174,6 +284,7 @@ def _remedy(reason: str) -> str:
         "malformed": "The file is damaged: restore it from a copy, or name another path to begin one.",
         "unable to open": "Check the path and its permissions.",
         "readonly": "Check its permissions.",
+        "permission denied": "Ask for the right: see 'Who may do what' in the page on monitoring.",
     }
     return next((remedy for word, remedy in remedies.items() if word in reason), "Check the URL, and that it is up.")
 

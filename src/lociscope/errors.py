@@ -16,6 +16,7 @@ class Exit(IntEnum):
     USAGE = 2
     SOME_FAILED = 3
     CHECK_FAILED = 4
+    NOT_CHECKED = 5
     INTERRUPTED = 130
 
 

@@ -1,5 +1,6 @@
-"""Which columns of a table that anybody wrote hold the 28 probabilities."""
+"""What the columns of a table of Predictions hold, whoever wrote it."""
 
+import logging
 import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lociscope.errors import LociscopeError
-from lociscope.labels import HPA_NAMES, LABELS, N_LABELS
+from lociscope.labels import HPA_NAMES, LABELS, N_LABELS, parse_target
 from lociscope.storage import cast_column
 from lociscope.tablefile import with_points
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
+
+logger = logging.getLogger(__name__)
+
+UNSTATED = 0.5
+"""In a table that does not state what it predicts, the classes above this probability are predicted."""
 
 LIST = "probability"
 """The column of lists that lociscope writes."""
@@ -131,3 +137,75 @@ def _matrix_of_columns(table: "pa.Table", names: list[str], path: "Path") -> np.
                 "Make them again."
             ) from error
     return np.stack(columns, axis=1) if len(table) else np.empty((0, N_LABELS), np.float32)
+
+
+def values_of(table: "pa.Table", name: str) -> "list[Any]":
+    """Return the values of a column, None for each row where there is no such column."""
+    return list(table[name].to_pylist()) if name in table.column_names else [None] * len(table)
+
+
+def texts_of(table: "pa.Table", name: str) -> list[str]:
+    """Return the values of a column as texts, empty where there are none."""
+    return ["" if value is None else str(value) for value in values_of(table, name)]
+
+
+def predicted_of(table: "pa.Table", probability: np.ndarray, what: str) -> list[tuple[int, ...]]:
+    """Return the predicted classes of each row, ascending; where there is no such column, those above `UNSTATED`.
+
+    Raises:
+        LociscopeError: A row holds something that is no class.
+    """
+    if "predicted" not in table.column_names:
+        logger.warning("%s have no column 'predicted': the classes above %s are taken for it", what, UNSTATED)
+        return [tuple(map(int, np.flatnonzero(row > UNSTATED))) for row in probability]
+    rows = values_of(table, "predicted")
+    return [_classes(row, f"{what} row {number}") for number, row in enumerate(rows, 1)]
+
+
+def _classes(value: Any, what: str) -> tuple[int, ...]:  # noqa: ANN401 - whatever a table of others holds
+    """Class numbers: a list of them, a text with blanks between them, one of them, or nothing."""
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        try:
+            return parse_target(value)
+        except LociscopeError as error:
+            raise LociscopeError(f"{what}: {error}") from error
+    numbers = value if isinstance(value, list) else [value]
+    wrong = [number for number in numbers if number not in range(N_LABELS)]
+    if wrong:
+        raise LociscopeError(
+            f"{what} holds the location {wrong[0]!r}; expected class numbers 0–{N_LABELS - 1}. Make it again."
+        )
+    return tuple(sorted({int(number) for number in numbers}))
+
+
+def warnings_of(table: "pa.Table") -> list[tuple[str, ...]]:
+    """Return the warnings of each row."""
+    return [_warnings(row) for row in values_of(table, "warnings")]
+
+
+def _warnings(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(value.split("; ")) if value else ()
+    return tuple(map(str, value)) if isinstance(value, list) else ()
+
+
+def embedding_of(table: "pa.Table", path: "Path") -> np.ndarray | None:
+    """Return the embeddings, (n, d) float32, or None where there are none.
+
+    Raises:
+        LociscopeError: They are of different lengths, or hold something that is no number.
+    """
+    rows = values_of(table, "embedding")
+    lengths = {len(row) if isinstance(row, list) else None for row in rows}
+    if lengths <= {None}:
+        return None
+    if len(lengths) > 1:
+        raise LociscopeError(f"Predictions '{path}' hold embeddings of unlike lengths. Make them again.")
+    try:
+        return np.asarray(rows, np.float32)
+    except (TypeError, ValueError) as error:
+        raise LociscopeError(
+            f"Predictions '{path}' hold an embedding that is no list of numbers ({error}). Make them again."
+        ) from error

@@ -10,19 +10,23 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from lociscope.database import LogError, engine_of, name_of, prepare, tables, told
+from lociscope.database import READ_SECONDS, WRITE_SECONDS, Database, LogError
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS, format_target, parse_target
+from lociscope.log_tables import prepare, tables
 from lociscope.predictions import Predictions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
     from types import TracebackType
 
     import sqlalchemy as sa
 
 COMMANDS = ("predict", "serve", "watch", "microscope")
 """Who writes."""
+
+Row = dict[str, Any]
+"""The columns of one prediction."""
 
 _HALF = float(np.finfo(np.float16).max)
 
@@ -35,7 +39,7 @@ class Window:
         predictions: Their n predictions; `embedding` is None unless every row has one of the same length.
         statistics: (n, k) float32, in the order of `lociscope.images.statistics.STATISTICS`.
         bundles: The bundle of each row, its sha256.
-        times: When each was written, ISO 8601 in UTC.
+        times: When each was predicted, ISO 8601 in UTC.
         commands: Which command wrote it, one of `COMMANDS`.
     """
 
@@ -64,28 +68,32 @@ def open_log(url: str, *, create: bool = True) -> "PredictionLog":
             else or is of a newer schema; or it does not exist and may not be made.
         MissingExtraError: SQLAlchemy is not installed.
     """
-    return PredictionLog(engine_of(url, create), create)
+    database = Database(url, create)
+    try:
+        try:
+            prepare(database, create)
+        except LogError:
+            if create or not database.read_unchanging():
+                raise
+            prepare(database, create)
+    except LociscopeError:
+        database.close()
+        raise
+    return PredictionLog(database)
 
 
 class PredictionLog:
     """An open log; may be used from several threads, and by several processes at once.
 
     Args:
-        engine: Where it is.
-        create: Whether to make its tables.
+        database: Where it is.
     """
 
-    def __init__(self, engine: "sa.Engine", create: bool) -> None:
-        self._engine = engine
-        _, self._rows = tables()
-        self.name = name_of(engine)
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._about, self._rows = tables()
+        self.name = database.name
         """Its path, or its URL without a password."""
-        try:
-            with told(self.name, "opened"):
-                prepare(engine, create)
-        except LociscopeError:
-            self.close()
-            raise
 
     def add(self, predictions: Predictions, statistics: np.ndarray, *, bundle: str, command: str) -> None:
         """Keeps predictions, all or none.
@@ -99,28 +107,36 @@ class PredictionLog:
         Raises:
             LogError: The log cannot be written: locked for long (`database.WAIT_SECONDS`), full, gone, damaged.
         """
-        if command not in COMMANDS or statistics.shape[:1] != (len(predictions),):
-            raise ValueError(f"command {command!r}, {statistics.shape} statistics of {len(predictions)} predictions")
-        if not len(predictions):
-            return
-        time = _iso(datetime.now(UTC))
-        rows = [
-            {
-                "time": time,
-                "command": command,
-                "bundle": bundle,
-                "id": name,
-                "predicted": format_target(predictions.predicted[number]),
-                "status": predictions.status[number],
-                "warnings": json.dumps(predictions.warnings[number], ensure_ascii=False),
-                "probability": predictions.probability[number].astype("<f4").tobytes(),
-                "statistics": statistics[number].astype("<f4").tobytes(),
-                "embedding": _halved(predictions.embedding, number),
-            }
-            for number, name in enumerate(predictions.ids)
-        ]
-        with told(self.name, "written"), self._engine.begin() as connection:
-            connection.execute(self._rows.insert(), rows)
+        self.write(rows_of(predictions, statistics, bundle=bundle, command=command))
+
+    def write(self, rows: "Sequence[Row]", key: str | None = None, last: str | None = None) -> None:
+        """Write rows, all or none, and once per key.
+
+        Where an answer is lost, nobody knows whether the database took the rows. With a key, the same call can be made
+        again: the key is written in the transaction of the rows, and rows whose key is there are not written again.
+
+        Args:
+            rows: Of `rows_of`.
+            key: At most 32 characters that no other rows have.
+            last: The key of the caller's rows before these, which is no longer needed.
+
+        Raises:
+            LogError: The log cannot be written; `LogAwayError` where it may be in a moment.
+        """
+        import sqlalchemy as sa
+
+        try:
+            with self._database.transaction("written", WRITE_SECONDS) as connection:
+                if key is not None:
+                    connection.execute(self._about.insert(), {"key": key, "value": _iso(datetime.now(UTC))})
+                if last is not None:
+                    connection.execute(self._about.delete().where(self._about.c.key == last))
+                if rows:
+                    connection.execute(self._rows.insert(), list(rows))
+        except LogError as error:
+            written = isinstance(error.__cause__, sa.exc.IntegrityError) and key is not None
+            if not written:
+                raise
 
     def read(self, since: datetime | None = None, until: datetime | None = None, bundle: str | None = None) -> Window:
         """Reads the rows of a time.
@@ -141,7 +157,7 @@ class PredictionLog:
         chosen = sa.select(self._rows).where(*self._within(since, until)).order_by(self._rows.c.seq)
         if bundle is not None:
             chosen = chosen.where(self._rows.c.bundle == bundle)
-        with told(self.name, "read"), self._engine.connect() as connection:
+        with self._database.transaction("read", READ_SECONDS) as connection:
             rows = connection.execute(chosen).all()
         try:
             return _window(rows)
@@ -161,7 +177,7 @@ class PredictionLog:
         table = self._rows.c
         counted = sa.select(table.bundle, sa.func.count()).where(*self._within(since, until))
         ordered = counted.group_by(table.bundle).order_by(sa.func.max(table.seq))
-        with told(self.name, "read"), self._engine.connect() as connection:
+        with self._database.transaction("read", READ_SECONDS) as connection:
             return {row[0]: row[1] for row in connection.execute(ordered)}
 
     def span(self) -> tuple[str, str] | None:
@@ -173,13 +189,17 @@ class PredictionLog:
         import sqlalchemy as sa
 
         time = self._rows.c.time
-        with told(self.name, "read"), self._engine.connect() as connection:
+        with self._database.transaction("read", READ_SECONDS) as connection:
             first, last = connection.execute(sa.select(sa.func.min(time), sa.func.max(time))).one()
         return None if first is None else (first, last)
 
     def close(self) -> None:
         """Lets go of the database."""
-        self._engine.dispose()
+        self._database.close()
+
+    def cut(self) -> None:
+        """Ends all waiting for a server; what waits fails."""
+        self._database.cut()
 
     def __enter__(self) -> Self:
         return self
@@ -197,44 +217,36 @@ class PredictionLog:
         ]
 
 
-class Keeper:
-    """Keeps in a log what one command predicts; a log that cannot be written costs no prediction, and is told.
+def rows_of(predictions: Predictions, statistics: np.ndarray, *, bundle: str, command: str) -> list[Row]:
+    """Make the rows of predictions, which carry the time of this call.
 
     Args:
-        log: The log; None keeps nothing.
-        bundle: The sha256 of the bundle that predicts.
+        predictions: What was predicted; embeddings are kept, in half precision, if they are there.
+        statistics: (n, k) float32, in the order of `lociscope.images.statistics.STATISTICS`.
+        bundle: The bundle's sha256.
         command: One of `COMMANDS`.
 
-    Attributes:
-        unlogged: Fields that the log could not take.
-        trouble: Why it could not take the last of them.
+    Returns:
+        n rows, for `PredictionLog.write`.
     """
-
-    def __init__(self, log: PredictionLog | None, bundle: str, command: str) -> None:
-        self._log = log
-        self._bundle = bundle
-        self._command = command
-        self.unlogged = 0
-        self.trouble = ""
-
-    def wants_embeddings(self, outputs: "Collection[str]") -> bool:
-        """Whether the log takes embeddings, of a model with these outputs."""
-        return self._log is not None and "embedding" in outputs
-
-    def add(self, made: Predictions, statistics: np.ndarray) -> None:
-        """Keeps predictions that are safe on disk by now.
-
-        Args:
-            made: What was predicted.
-            statistics: (n, k) float32, as `PredictionLog.add` takes them.
-        """
-        if self._log is None:
-            return
-        try:
-            self._log.add(made, statistics, bundle=self._bundle, command=self._command)
-        except LociscopeError as error:
-            self.unlogged += len(made)
-            self.trouble = str(error)
+    if command not in COMMANDS or statistics.shape[:1] != (len(predictions),):
+        raise ValueError(f"command {command!r}, {statistics.shape} statistics of {len(predictions)} predictions")
+    time = _iso(datetime.now(UTC))
+    return [
+        {
+            "time": time,
+            "command": command,
+            "bundle": bundle,
+            "id": name,
+            "predicted": format_target(predictions.predicted[number]),
+            "status": predictions.status[number],
+            "warnings": json.dumps(predictions.warnings[number], ensure_ascii=False),
+            "probability": predictions.probability[number].astype("<f4").tobytes(),
+            "statistics": statistics[number].astype("<f4").tobytes(),
+            "embedding": _halved(predictions.embedding, number),
+        }
+        for number, name in enumerate(predictions.ids)
+    ]
 
 
 def _iso(moment: datetime) -> str:

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from lociscope.errors import LociscopeError
-from lociscope.foreign_predictions import probabilities_of
-from lociscope.labels import LABELS, N_LABELS, format_target, parse_target
+from lociscope.foreign_predictions import embedding_of, predicted_of, probabilities_of, texts_of, warnings_of
+from lociscope.labels import LABELS, N_LABELS, format_target
 from lociscope.storage import AnyPath, cast_column, check_ids, replacing
 from lociscope.tablefile import read_any, rename
 
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 PROBABILITY_COLUMNS: tuple[str, ...] = tuple(f"p{number:02d}" for number in range(N_LABELS))
-logger = logging.getLogger(__name__)
-
-UNSTATED = 0.5
-"""In a table that does not state what it predicts, the classes above this probability are predicted."""
 
 
 class Position(NamedTuple):
@@ -252,10 +247,10 @@ class Predictions:
         return cls(
             ids,
             probability,
-            _predicted(table, probability, what),
-            [status or "ok" for status in _texts(table, "status")],
-            [_warnings(row) for row in _values(table, "warnings")],
-            _embedding(_values(table, "embedding"), path),
+            predicted_of(table, probability, what),
+            [status or "ok" for status in texts_of(table, "status")],
+            warnings_of(table),
+            embedding_of(table, path),
             _positions(table),
         )
 
@@ -287,56 +282,7 @@ def _position(origin: "Mapping[str, str] | None", held: Position) -> Position:
     return held if origin is None else Position(*(origin.get(name, "") for name in Position._fields))
 
 
-def _values(table: "pa.Table", name: str) -> "list[Any]":
-    return list(table[name].to_pylist()) if name in table.column_names else [None] * len(table)
-
-
-def _texts(table: "pa.Table", name: str) -> list[str]:
-    return ["" if value is None else str(value) for value in _values(table, name)]
-
-
-def _predicted(table: "pa.Table", probability: np.ndarray, what: str) -> list[tuple[int, ...]]:
-    if "predicted" not in table.column_names:
-        logger.warning("%s have no column 'predicted': the classes above %s are taken for it", what, UNSTATED)
-        return [tuple(map(int, np.flatnonzero(row > UNSTATED))) for row in probability]
-    rows = _values(table, "predicted")
-    return [_classes(row, f"{what} row {number}") for number, row in enumerate(rows, 1)]
-
-
-def _classes(value: Any, what: str) -> tuple[int, ...]:  # noqa: ANN401 - whatever a table of others holds
-    """Class numbers: a list of them, a text with blanks between them, one of them, or nothing."""
-    if value is None:
-        return ()
-    if isinstance(value, str):
-        try:
-            return parse_target(value)
-        except LociscopeError as error:
-            raise LociscopeError(f"{what}: {error}") from error
-    numbers = value if isinstance(value, list) else [value]
-    wrong = [number for number in numbers if number not in range(N_LABELS)]
-    if wrong:
-        raise LociscopeError(
-            f"{what} holds the location {wrong[0]!r}; expected class numbers 0–{N_LABELS - 1}. Make it again."
-        )
-    return tuple(int(number) for number in numbers)
-
-
-def _warnings(value: object) -> tuple[str, ...]:
-    if isinstance(value, str):
-        return tuple(value.split("; ")) if value else ()
-    return tuple(map(str, value)) if isinstance(value, list) else ()
-
-
 def _positions(table: "pa.Table") -> "list[Position] | None":
-    columns = [_texts(table, name) for name in Position._fields]
+    columns = [texts_of(table, name) for name in Position._fields]
     positions = [Position(*row) for row in zip(*columns, strict=True)]
     return positions if any(map(any, positions)) else None
-
-
-def _embedding(rows: "Sequence[Any]", path: "Path") -> np.ndarray | None:
-    lengths = {len(row) if isinstance(row, list) else None for row in rows}
-    if lengths <= {None}:
-        return None
-    if len(lengths) > 1:
-        raise LociscopeError(f"Predictions '{path}' hold embeddings of unlike lengths. Make them again.")
-    return np.asarray(rows, np.float32)

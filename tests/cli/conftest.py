@@ -9,8 +9,8 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pytest
+from fixtures.pixels import patches
 
 
 class Said(NamedTuple):
@@ -35,11 +35,10 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
     from lociscope.images.write import write_planes
 
     folder = tmp_path_factory.mktemp("training")
-    rng = np.random.default_rng(0)
     rows = [f"f{number:02d},{number % 4} {20 + number % 3}\n" for number in range(13)]
     (folder / "labels.csv").write_text("Id,Target\n" + "".join(rows))
     for number in range(13):
-        write_planes(folder / "fields", f"f{number:02d}", rng.integers(0, 256, (32, 32, 4), np.uint8))
+        write_planes(folder / "fields", f"f{number:02d}", patches((32, 32, 4), number))
     (folder / "fields" / "f07_blue.png").write_text("no picture")
     catalog = folder / "catalog.parquet"
     import_folder(folder / "fields", folder / "labels.csv", folder)[0].write(catalog)

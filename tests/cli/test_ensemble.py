@@ -84,9 +84,19 @@ def test_fit_says_what_it_kept_and_what_to_expect(once: tuple[Path, str, str]) -
     assert f"2 members, 60 fields: kept '{findings.combiner}'" in out
     assert "Macro-F1 to expect on as many new fields: 0." in out
     assert "95% interval" in out
+    assert "It is not recorded whether the networks were trained on them." in out
+    assert findings.unseen == (False, False)
     assert "No field has the classes 27" in err
     assert "Cytosol" in (folder / "DIR" / "report.html").read_text()
     assert set(findings.levels) == {"28 classes", "19 classes of 2021", "3 compartments"}
+
+
+def test_fit_says_what_the_records_of_runs_prove(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    one, two = (make_run(name, seed=seed) / "predictions.parquet" for seed, name in enumerate(("one", "two")))
+    Predictions.read(two).write(tmp_path / "copy.csv")
+    ensemble("fit", "--truth", one.parent / "truth.csv", one, tmp_path / "copy.csv", "-o", tmp_path / "DIR")
+    assert read_findings(tmp_path / "DIR").unseen == (True, False)
+    assert "prove that member 1 was not trained on them" in (tmp_path / "DIR" / "report.html").read_text()
 
 
 def test_apply_writes_predictions_in_the_order_of_the_first_member(fitted: Path) -> None:

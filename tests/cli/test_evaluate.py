@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fixtures.pixels import patches
 from typer.testing import CliRunner
 
 from lociscope.catalog import Catalog, Entry
@@ -60,9 +61,8 @@ def test_rows_without_a_label_are_left_out(tmp_path: Path, truth: Path) -> None:
 def write_catalog(tmp_path: Path) -> Path:
     """The fields of `TRUTH`."""
     entries = []
-    rng = np.random.default_rng(0)
-    for name, target in TRUTH.items():
-        planes = write_planes(tmp_path, name, rng.integers(0, 255, (32, 32, 4), np.uint8))
+    for number, (name, target) in enumerate(TRUTH.items()):
+        planes = write_planes(tmp_path, name, patches((32, 32, 4), number))
         red, green, blue, yellow = (plane.name for plane in planes)
         entries.append(Entry(name, target, red, green, blue, yellow))
     Catalog.of(entries, tmp_path).write(tmp_path / "catalog.parquet")
@@ -126,7 +126,7 @@ def test_a_table_of_paths_is_truth_and_fields(tmp_path: Path, tiny_bundle: Path)
     names = list(TRUTH)
     lines = ["id,red,green,blue,yellow,Target"]
     for seed, name in enumerate(names):
-        pixels = np.random.default_rng(seed).integers(0, 256, (32, 32, 4), np.uint8)
+        pixels = patches((32, 32, 4), seed)
         paths = write_planes(tmp_path / "f", name, pixels)
         lines.append(",".join([name, *(f"f/{path.name}" for path in paths), " ".join(map(str, TRUTH[name]))]))
     (tmp_path / "t.csv").write_text("\n".join(lines))

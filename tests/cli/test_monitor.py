@@ -69,16 +69,27 @@ def test_no_drift_is_exit_0_and_json_says_all(lociscope: Command, logs: Path) ->
     assert found["embedding"]["p"] > 0.05
     code, out, _ = lociscope("monitor", "check", "--log", "alike.db", "--reference", "before.db")
     assert (code, out.split(":")[0]) == (0, "no drift")
+    assert out.splitlines()[1:] == ["  checked: locations, pixel statistics, embeddings"]
+    assert (found["checked"], found["not_checked"]) == (["locations", "pixel statistics", "embeddings"], {})
 
 
 def test_predictions_are_compared_without_statistics(lociscope: Command, logs: Path) -> None:
-    code, out, err = lociscope("monitor", "check", "dim.parquet", "--reference", "before.parquet", "--json")
+    code, out, _ = lociscope("monitor", "check", "dim.parquet", "--reference", "before.parquet", "--json")
     found = json.loads(out)
-    assert (found["statistics"], code) == ([], 4 if found["drifted"] else 0)
+    assert (found["statistics"], code) == ([], 4 if found["drifted"] else 5)
+    assert (found["checked"], list(found["not_checked"])) == (["locations", "embeddings"], ["pixel statistics"])
     assert found["embedding"] is not None
     assert lociscope("predict", "before", "-o", "before.csv", "--pixel-size", 164 / 32)[0] == 0
-    code, _, err = lociscope("monitor", "check", "dim.parquet", "--reference", "before.csv")
-    assert "note: The reference has no embeddings, so they are not compared" in err
+    code, out, _ = lociscope("monitor", "check", "alike.parquet", "--reference", "before.csv")
+    head, *lines = out.splitlines()
+    assert code == 5
+    assert head.startswith("no drift in what was checked: 'alike.parquet' (12 fields) is like 'before.csv'")
+    assert lines == [
+        "  checked: locations",
+        "  not checked: pixel statistics. The window and the reference have none; a log and a bundle's reference have "
+        "them.",
+        "  not checked: embeddings. The reference has none of all fields. Predict with --log, or with --embeddings.",
+    ]
 
 
 def test_the_bundle_that_predicted_is_the_reference_by_default(
@@ -103,9 +114,9 @@ def test_rows_of_other_bundles_are_left_out_and_that_is_said(
     other = make_bundle(logs / "other", 5)
     words = ("--pixel-size", 164 / 32, "-b", other, "--log", "before.db")
     assert lociscope("predict", "alike", "-o", "other.csv", *words)[0] == 0
-    _, _, err = lociscope("monitor", "check", "--log", "before.db", "-b", other, "--reference", "alike.db")
+    _, out, err = lociscope("monitor", "check", "--log", "before.db", "-b", other, "--reference", "alike.db")
     assert "note: 12 fields of other bundles in that time left out." in err
-    assert "only the intensities of the pixels are compared" in err
+    assert "  checked: pixel statistics\n  not checked: locations. The window is of bundle" in out
 
 
 def test_a_window_is_a_time(lociscope: Command, logs: Path) -> None:

@@ -162,7 +162,7 @@ def test_json_is_one_line_on_stdout(lociscope: Command, fields: Path) -> None:
     (fields / "b2_red.png").write_bytes(b"")
     code, out, err = lociscope("predict", fields, "-o", "out.csv", "--json")
     assert code == 3
-    assert json.loads(out) == {"output": "out.csv", "rows": 2, "new": 2, "failed": 1}
+    assert json.loads(out) == {"output": "out.csv", "rows": 2, "new": 2, "failed": 1, "unlogged": 0}
     assert "b2_red.png' is empty (0 bytes). Copy it again." in err
 
 

@@ -5,9 +5,9 @@ import pytest
 
 from lociscope.card import InputSpec
 from lociscope.errors import LociscopeError
-from lociscope.images.extent import HPA_FIELD_UM, MOST_TILES, TOLERANCE, make_tiles, one_tile
+from lociscope.images.extent import MOST_TILES, TOLERANCE, make_tiles, one_tile
 from lociscope.images.field import Field
-from lociscope.images.preprocess import prepare
+from lociscope.images.preprocess import HPA_FIELD_UM, prepare
 
 SPEC = InputSpec(height=32, width=32, low=0, high=100)
 RNG = np.random.default_rng(0)

@@ -101,7 +101,7 @@ def test_repeated_channels(container: str) -> None:
 
 
 def as_bytes(plane: np.ndarray) -> np.ndarray:
-    return np.rint(255 * (plane - plane.min()) / np.ptp(plane)).astype(np.uint8)
+    return np.asarray(np.rint(255 * (plane - plane.min()) / np.ptp(plane)), np.uint8)
 
 
 def test_figures_of_a_plane() -> None:

@@ -351,12 +351,36 @@ def test_predictions_are_kept_in_a_log(make_plan: Any, predictor: Predictor, tmp
 
 def test_a_log_that_cannot_be_written_stops_no_plan(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
     class Full:
-        def add(self, *_: object, **__: object) -> None:
+        name = "full"
+
+        def write(self, *_: object, **__: object) -> None:
             raise LociscopeError("The log is full. Make space.")
 
     outcome = run_plan(make_plan({"rules": []}), predictor, tmp_path / "out", log=Full())  # type: ignore[arg-type]
     assert (outcome.fields, outcome.error) == (4, None)
     assert (outcome.unlogged, outcome.trouble) == (4, "The log is full. Make space.")
+    assert len(Predictions.read(tmp_path / "out" / "predictions.parquet")) == 4
+
+
+def test_a_log_that_is_silent_stops_no_plan(
+    make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent:
+        name = "silent"
+
+        def __init__(self) -> None:
+            self.ended = threading.Event()
+
+        def write(self, *_: object, **__: object) -> None:
+            self.ended.wait(60)
+
+        def cut(self) -> None:
+            self.ended.set()
+
+    monkeypatch.setattr("lociscope.log_writer.PATIENCE_SECONDS", 0.2)
+    outcome = run_plan(make_plan({"rules": []}), predictor, tmp_path / "out", log=Silent())  # type: ignore[arg-type]
+    assert (outcome.fields, outcome.error) == (4, None)
+    assert (outcome.unlogged, outcome.trouble) == (4, "Log 'silent' did not take them in time.")
     assert len(Predictions.read(tmp_path / "out" / "predictions.parquet")) == 4
 
 

@@ -2,18 +2,20 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fixtures.pixels import patches
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
 from lociscope.images.naming import Rules
 from lociscope.images.sources import Failure, find_fields
 from lociscope.images.write import write_ome_tiff, write_planes
+from lociscope.log import Row
 from lociscope.microscope import watch as watching
 from lociscope.microscope.watch import Pace, watch
 from lociscope.predict.batch import Outcome, predict_to_file
@@ -58,7 +60,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def field(seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE, 4), np.uint8)
+    return patches((SIDE, SIDE, 4), seed)
 
 
 def run(predictor: Predictor, folder: Path, pace: Pace = QUICK, **more: Any) -> tuple[Outcome, Told]:
@@ -327,12 +329,13 @@ class Log:
 
     def __init__(self, *, fails: bool) -> None:
         self.fails = fails
-        self.rows: list[tuple[Predictions, np.ndarray, str, str]] = []
+        self.name = "log"
+        self.rows: list[Row] = []
 
-    def add(self, predictions: Predictions, statistics: np.ndarray, *, bundle: str, command: str) -> None:
+    def write(self, rows: Sequence[Row], key: str | None = None, last: str | None = None) -> None:
         if self.fails:
             raise LociscopeError("The log cannot be written.")
-        self.rows.append((predictions, statistics, bundle, command))
+        self.rows += rows
 
 
 def test_the_log_gets_each_field_with_its_statistics(predictor: Predictor, folder: Path) -> None:
@@ -340,10 +343,9 @@ def test_the_log_gets_each_field_with_its_statistics(predictor: Predictor, folde
         write_planes(folder, name, field(ord(name)))
     log = Log(fails=False)
     outcome, _ = run(predictor, folder, log=log)
-    ((predictions, statistics, bundle, command),) = log.rows
-    assert (predictions.ids, bundle, command) == (["a", "b"], predictor.bundle.sha256, "watch")
-    assert predictions.embedding is not None
-    assert len(statistics) == 2
+    assert [row["id"] for row in log.rows] == ["a", "b"]
+    assert {(row["bundle"], row["command"]) for row in log.rows} == {(predictor.bundle.sha256, "watch")}
+    assert all(row["embedding"] and row["statistics"] for row in log.rows)
     assert outcome.unlogged == 0
 
 

@@ -31,6 +31,7 @@ def test_what_moved_is_told_and_only_that(draw: Draw, reference: Sample) -> None
     assert moved(drift) == {"MedianIntensity_green", "Correlation_red_blue"}
     assert drift.sentences[0].startswith("The green channel is darker: median ")
     assert (drift.fields, drift.reference_fields, drift.level) == (40, 100, 0.05)
+    assert (drift.checked, drift.not_checked) == (["locations", "pixel statistics", "embeddings"], {})
 
 
 def test_embeddings_and_places_are_told(draw: Draw, reference: Sample) -> None:
@@ -94,21 +95,32 @@ def test_fields_of_another_bundle_share_only_their_intensities(draw: Draw, refer
     assert (drift.embedding, drift.places) == (None, [])
     assert len(drift.statistics) == 12
     assert moved(drift) == {"BrightIntensity_red"}
-    assert drift.notes[0].startswith("The window is of bundle bbbbbbbbbbbb, the reference of aaaaaaaaaaaa: only")
-    with pytest.raises(LociscopeError, match=r"only the intensities.*The window has no statistics"):
+    assert drift.checked == ["pixel statistics"]
+    assert list(drift.not_checked) == ["locations", "pixel statistics at the scale of the input", "embeddings"]
+    assert set(drift.not_checked.values()) == {"The window is of bundle bbbbbbbbbbbb, the reference of aaaaaaaaaaaa."}
+    with pytest.raises(LociscopeError, match=r"^Nothing can be compared\. Locations: The window is of.*has none"):
         check(replace(draw(40, 1, bundle="b" * 64), statistics=None), reference)
 
 
 def test_without_statistics_or_embeddings_the_rest_is_compared(draw: Draw, reference: Sample) -> None:
     drift = check(replace(draw(40, 1), statistics=None, embedding=None), reference)
     assert (drift.statistics, drift.embedding, len(drift.places)) == ([], None, 28)
-    assert [note.split(",")[0] for note in drift.notes] == [
-        "The window has no statistics of the pixels; those of a log or a bundle have.",
-        "The window has no embeddings",
-    ]
+    assert (drift.checked, drift.drifted) == (["locations"], False)
+    assert drift.not_checked == {
+        "pixel statistics": "The window has none; a log and a bundle's reference have them.",
+        "embeddings": "The window has none of all fields. Predict with --log, or with --embeddings.",
+    }
+    neither = check(replace(draw(40, 1), statistics=None), replace(reference, statistics=None))
+    assert neither.checked == ["locations", "embeddings"]
+    assert neither.not_checked["pixel statistics"].startswith("The window and the reference have none;")
     short = check(replace(draw(40, 1), embedding=np.zeros((40, 3), np.float32)), reference)
     assert short.embedding is None
-    assert "unlike length" in short.notes[0]
+    assert "unlike length" in short.not_checked["embeddings"]
+
+
+def test_where_no_record_names_the_bundle_that_is_noted(draw: Draw, reference: Sample) -> None:
+    (note,) = check(replace(draw(40, 1), bundle=None), reference).notes
+    assert note.startswith("It is not recorded which bundle predicted the window:")
 
 
 @pytest.fixture(scope="module")

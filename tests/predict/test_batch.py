@@ -3,20 +3,23 @@
 import os
 import shutil
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
-from lociscope.database import LogError
+from lociscope import log_writer
+from lociscope.database import LogAwayError, LogError
 from lociscope.errors import LociscopeError
 from lociscope.images.field import Field
 from lociscope.images.read import read_field
 from lociscope.images.sources import Failure, FieldSource, find_fields
-from lociscope.log import open_log
+from lociscope.log import Row, open_log
 from lociscope.predict import batch
 from lociscope.predict.batch import Outcome, predict_to_file
 from lociscope.predict.job import Options
@@ -377,21 +380,40 @@ def test_what_is_predicted_is_logged_with_embeddings_that_the_table_does_not_kee
     assert (set(kept.bundles), set(kept.commands)) == ({predictor.bundle.sha256}, {"predict"})
 
 
+def test_an_interrupt_does_not_wait_for_a_log_that_is_away(
+    predictor: Predictor, fields: Path, tmp_path: Path, small_parts: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(done: int, total: int) -> None:
+        if done > total // 2:
+            raise KeyboardInterrupt
+
+    found, _ = find_fields([fields])
+    monkeypatch.setattr(log_writer, "HURRY_SECONDS", 0.1)
+    with open_log(str(tmp_path / "log.db")) as log:
+        monkeypatch.setattr(log, "write", Mock(side_effect=LogAwayError("The log is away.")))
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            predict_to_file(predictor, found, tmp_path / "out.csv", Options(), log=log, progress=interrupt)
+        assert time.monotonic() - began < 20  # log_writer.PATIENCE_SECONDS is 30
+    assert list((tmp_path / "out.parts").glob("*.npz"))
+
+
 def test_a_log_that_fails_costs_no_prediction_and_is_told(
     predictor: Predictor, fields: Path, tmp_path: Path, small_parts: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found, _ = find_fields([fields])
     with open_log(str(tmp_path / "log.db")) as log:
-        add = log.add
+        write = log.write
 
-        def fail_twice(made: Predictions, statistics: np.ndarray, *, bundle: str, command: str) -> None:
-            assert list((tmp_path / "out.parts").glob("*.npz"))  # already safe
-            if set(made.ids) & {"f2", "f6"}:
+        def fail_twice(rows: Sequence[Row], key: str | None = None, last: str | None = None) -> None:
+            assert list((tmp_path / "out.parts").glob("*.npz")) or (tmp_path / "out.csv").exists()  # already safe
+            if {row["id"] for row in rows} & {"f2", "f6"}:
                 raise LogError("The log is full. Make space.")
-            add(made, statistics, bundle=bundle, command=command)
+            write(rows, key, last)
 
-        monkeypatch.setattr(log, "add", fail_twice)
+        monkeypatch.setattr(log_writer, "MOST_AT_ONCE", 1)  # a field each
+        monkeypatch.setattr(log, "write", fail_twice)
         outcome = predict_to_file(predictor, found, tmp_path / "out.csv", Options(), log=log)
-        assert (outcome.new, outcome.unlogged, outcome.trouble) == (9, 4, "The log is full. Make space.")
-        assert log.read().predictions.ids == ["f0", "f1", "f4", "f5", "f8"]
+        assert (outcome.new, outcome.unlogged, outcome.trouble) == (9, 2, "The log is full. Make space.")
+        assert log.read().predictions.ids == ["f0", "f1", "f3", "f4", "f5", "f7", "f8"]
     assert Predictions.read(tmp_path / "out.csv").ids == [f"f{number}" for number in range(9)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fixtures.pixels import patches
 
 import lociscope
 from lociscope.errors import LociscopeError
@@ -22,7 +23,7 @@ def predictor(tiny_bundle: Path) -> Predictor:
 
 
 def noise(*shape: int, kind: type[np.generic] = np.uint8) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, shape).astype(kind)
+    return (patches(shape) if len(shape) > 2 else np.zeros(shape)).astype(kind)
 
 
 def test_one_array_several_and_fields_agree(predictor: Predictor) -> None:
@@ -43,7 +44,7 @@ def test_more_fields_than_one_call_takes(predictor: Predictor) -> None:
     stack = noise(BATCH + 3, 16, 16, 4)
     together = predictor.predict(stack, embeddings=True)
     one_by_one = [predictor.predict(pixels).probability[0] for pixels in stack]
-    np.testing.assert_allclose(together.probability, one_by_one, atol=1e-6)
+    np.testing.assert_allclose(together.probability, one_by_one, atol=1e-5)
     assert together.embedding is not None
     assert together.embedding.shape == (BATCH + 3, 4)
 

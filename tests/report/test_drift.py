@@ -22,6 +22,8 @@ def drift(*, drifted: bool = True, empty: bool = False) -> dict[str, object]:
         "reference_fields": 100,
         "level": 0.05,
         "drifted": drifted,
+        "checked": ["locations"] if empty else ["locations", "pixel statistics", "embeddings"],
+        "not_checked": {"embeddings": "The window has <none>."} if empty else {},
         "sentences": ["The green channel is darker."] if drifted else [],
         "statistics": [] if empty else [{"name": name, **statistic} for name in STATISTICS],
         "embedding": None if empty else {"mmd2": 0.1234, "p": 0.003, "moved": drifted},
@@ -37,6 +39,8 @@ def test_the_page_says_what_moved(tmp_path: Path) -> None:
     assert "Log &#39;&lt;b&gt;Mine&lt;/b&gt;.db&#39; (40 fields in 8 groups)\nis unlike the reference of x." in page
     assert "<li>The green channel is darker.</li>" in page
     assert "Take care." in page
+    assert "<p>Checked: locations, pixel statistics, embeddings.</p>" in page
+    assert "Not checked" not in page
     assert page.count('class="moved"') == len(STATISTICS)
     assert "Red and green" in page
     assert "MMD² 0.123, p 0.003, moved." in page
@@ -47,10 +51,14 @@ def test_the_page_says_what_moved(tmp_path: Path) -> None:
 def test_a_page_of_no_drift_and_of_little(tmp_path: Path) -> None:
     write_drift(tmp_path / "page.html", drift(drifted=False, empty=True))
     page = (tmp_path / "page.html").read_text()
-    assert "<h1>No drift</h1>" in page
+    assert "<h1>No drift in what was checked</h1>" in page
+    assert "is like the reference of x, in what was checked." in page
+    assert "Not checked: embeddings. The window has &lt;none&gt;." in page
     assert "in\n5 of 100 windows at most" in page
     assert "The pixels" not in page
     assert "What the model makes" not in page
+    write_drift(tmp_path / "page.html", drift(drifted=False))
+    assert "<h1>No drift</h1>" in (tmp_path / "page.html").read_text()
 
 
 def test_both_sides_share_a_scale() -> None:

@@ -64,6 +64,12 @@ def test_a_gain_that_is_not_sure_is_called_so(findings: Findings) -> None:
     assert "90 % of fields (90 % promised)" in text
 
 
+def test_that_the_networks_did_not_see_the_fields_is_said_where_it_is_proven(findings: Findings) -> None:
+    assert "It is not recorded whether the networks were trained on them." in result(findings)[0]
+    proven = findings.model_copy(update={"unseen": (True, True)})
+    assert "that the networks were not trained on, as the records of their Runs prove." in result(proven)[0]
+
+
 def test_trials_are_listed_best_first(findings: Findings) -> None:
     assert [trial.combiner for trial in ordered(findings.trials)] == ["stacked", "mean"]
 

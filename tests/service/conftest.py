@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from fixtures.pixels import patches
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.service.app import create_app
@@ -36,8 +37,7 @@ def form(files: dict[str, bytes]) -> Files:
 
 def planes(identifier: str = "a1", seed: int = 0, size: int = 32) -> dict[str, bytes]:
     """One field as four PNGs by name, each channel of another brightness, so that fields are told apart."""
-    rng = np.random.default_rng(seed)
-    noise = rng.integers(0, 256, (size, size, 4)) * rng.random(4)
+    noise = patches((size, size, 4), seed) * np.random.default_rng(seed).random(4)
     return {f"{identifier}_{name}.png": png(noise[..., c].astype(np.uint8)) for c, name in enumerate(CHANNEL_NAMES)}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixtures.pixels import patches
 
 from lociscope.bundle import read_bundle
 from lociscope.images.read import read_field
@@ -94,7 +95,7 @@ def test_stacks_and_archives(serve: Serve, make: Any, tmp_path: Path) -> None:
     from lociscope.images.field import Field
     from lociscope.images.write import write_ome_tiff
 
-    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 4), np.uint8)
+    pixels = patches((64, 64, 4))
     write_ome_tiff(tmp_path / "s1.ome.tif", Field("s1", pixels, 0.5))
     labelled = {"Labels": ["Tubulin", "GFP", "DAPI", "ER"], "axes": "CYX"}
     tifffile.imwrite(tmp_path / "s2.tif", np.moveaxis(pixels, -1, 0), imagej=True, metadata=labelled)

@@ -44,6 +44,7 @@ def fit(
     from lociscope.decide.selection import select
     from lociscope.decide.stored import StoredEnsemble, write_fitted
     from lociscope.decide.thresholds import checked_policy
+    from lociscope.held_out import unseen_ids
 
     chosen = checked_policy(policy)
     ids, stack, networks = read_members(members)
@@ -53,6 +54,8 @@ def fit(
     with console.progress("cross-validating") as tell:
         scored = nested(known, stack, policy=chosen, groups=groups, seed=seed, progress=tell)
     findings = findings_of(known, stack, selected, scored, groups)
+    unseen = tuple(unseen_ids(path).issuperset(ids) for path in members)
+    findings = findings.model_copy(update={"unseen": unseen})
     stored = StoredEnsemble.of(selected.decider, tuple(networks))
     write_fitted(output, stored, findings)
     for note in findings.notes:
@@ -206,9 +209,12 @@ def _write_report(folder: Path, findings: "Findings", members: list[Path]) -> No
 
 def summary(findings: "Findings", output: Path) -> str:
     """What a person wants to know of a fit, a line each."""
+    from lociscope.held_out import held_out_sentence
+
     lines = [
         f"{findings.members} members, {console.counted(findings.fields)}: kept '{findings.combiner}' with "
         f"'{findings.policy}' thresholds, in {output}",
+        held_out_sentence(findings.fields, findings.unseen),
         findings.why,
         f"Macro-F1 to expect on as many new fields: {_said(findings.expected)}",
         f"Gain over the mean of all members: {_said(findings.over_mean)}; over the best one: "

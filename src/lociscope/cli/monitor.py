@@ -76,7 +76,7 @@ def check(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A page to write, .html.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all that was found as JSON.")] = False,
 ) -> None:
-    """Compare a window of predictions with a reference; exit 4 where they have drifted."""
+    """Compare a window of predictions with a reference; exit 4 where they have drifted, 5 where not all was checked."""
     from lociscope.monitor import check as compare
 
     pattern = _pattern(group)
@@ -113,15 +113,20 @@ def check(
         _say(drift, output)
     if drift.drifted:
         raise typer.Exit(Exit.CHECK_FAILED)
+    if drift.not_checked:
+        raise typer.Exit(Exit.NOT_CHECKED)
 
 
 def _say(drift: "Drift", output: Path | None) -> None:
     fields = console.counted(drift.fields) + (f" in {drift.groups} groups" if drift.groups is not None else "")
-    found = "drift" if drift.drifted else "no drift"
+    found = "drift" if drift.drifted else "no drift in what was checked" if drift.not_checked else "no drift"
     like = "is unlike" if drift.drifted else "is like"
     print(f"{found}: {drift.window} ({fields}) {like} {drift.reference}, at a level of {drift.level:g}")
     for sentence in drift.sentences:
         print(f"  {sentence}")
+    print(f"  checked: {', '.join(drift.checked)}")
+    for name, reason in drift.not_checked.items():
+        print(f"  not checked: {name}. {reason}")
     for each in drift.notes:
         console.note(f"note: {each}")
     if output is not None:

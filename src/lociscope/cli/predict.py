@@ -94,7 +94,8 @@ def _say(outcome: "Outcome", output: Path, as_json: bool) -> None:
     if as_json:
         import json
 
-        print(json.dumps({"output": str(output), "rows": outcome.rows, "new": outcome.new, "failed": failed}))
+        counts = {"rows": outcome.rows, "new": outcome.new, "failed": failed, "unlogged": outcome.unlogged}
+        print(json.dumps({"output": str(output), **counts}))
     elif outcome.rows and not outcome.new and not failed:
         print(f"{console.counted(outcome.rows)} in {output}, complete already")
     elif outcome.rows:

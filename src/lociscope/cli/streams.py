@@ -7,8 +7,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from lociscope.ending import asked_to_end
 from lociscope.errors import Exit
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ def open_streams() -> None:
 def ending_on_signals() -> Iterator[None]:
     """Raise KeyboardInterrupt at the first SIGINT, SIGTERM or SIGHUP; end the process at once at the second.
 
-    After the first signal the process ends within `LONGEST_END` seconds, even if a thread still reads a file. A
-    signal that is ignored, as SIGHUP is under `nohup`, stays ignored.
+    After the first signal the process ends within `LONGEST_END` seconds, even if a thread still reads a file.
+    SIGINT that is ignored, as in a shell's background job, stays ignored.
     """
     asked = False
 
@@ -53,15 +54,11 @@ def ending_on_signals() -> Iterator[None]:
         timer.start()
         raise KeyboardInterrupt
 
-    before: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)  # Windows has no SIGHUP
-            if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-                before[number] = signal.signal(number, end)
+    also = () if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else (signal.SIGINT,)
     try:
-        yield
+        with asked_to_end(end, *also):
+            yield
     finally:
-        if not asked:  # else the process is ending, and a second signal still ends it at once
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        if asked:  # the process is ending, and a second signal still ends it at once
+            for number in (signal.SIGTERM, *also):
+                signal.signal(number, end)

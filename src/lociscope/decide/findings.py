@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from lociscope.decide.nested import Nested
     from lociscope.decide.selection import Selected
 
-SCHEMA = 1
+SCHEMA = 2
 ON_DECISIONS: tuple[ClassMetric | RowMetric, ...] = (macro_f1, macro_f1_frequent, jaccard)
 ON_PROBABILITIES: tuple[ClassMetric | RowMetric, ...] = (
     macro_average_precision,
@@ -110,6 +110,7 @@ class Findings(_Frozen):
     schema_: Annotated[int, Field(alias="schema")] = SCHEMA
     fields: int
     members: int
+    unseen: tuple[bool, ...] = Field((), description="By position, whether records prove it not trained on the fields.")
     combiner: str
     policy: str
     why: str

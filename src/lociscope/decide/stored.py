@@ -10,6 +10,7 @@ from lociscope.decide.calibration import Calibration, Method
 from lociscope.decide.conformal import PredictionSets, Unsure
 from lociscope.decide.decider import Decider
 from lociscope.decide.ensemble import Combiner, Ensemble, Scale
+from lociscope.decide.findings import SCHEMA as FINDINGS_SCHEMA
 from lociscope.decide.findings import Findings
 from lociscope.decide.members import Member
 from lociscope.decide.thresholds import Policy, Thresholds
@@ -143,7 +144,7 @@ def read_fitted(folder: Path) -> StoredEnsemble:
 
 def read_findings(folder: Path) -> Findings:
     """Reads `findings.json`; raises as `read_fitted`."""
-    return parse_model(_bytes(folder / FINDINGS), Findings, SCHEMA, f"Findings of '{folder}'")
+    return parse_model(_bytes(folder / FINDINGS), Findings, FINDINGS_SCHEMA, f"Findings of '{folder}'")
 
 
 def _bytes(path: Path) -> bytes:

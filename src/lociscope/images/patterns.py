@@ -47,12 +47,12 @@ PRESETS: dict[str, Preset] = {
             f"{{plate}}_{{well}}_w{{channel}}{_GUID}",
             "{plate}_{well}_w{channel}",
         ),
-        ("imagexpress",),
+        ("imagexpress", "imagexpressmicro", "ixm"),
     ),
     "phenix": Preset(
         "Opera Phenix or Operetta (Harmony)",
         ("r{row}c{column}f{site}p{z}*-ch{channel}sk{t}*", "r{row}c{column}f{site}p{z}-ch{channel}t{t}"),
-        ("operaphenix", "opera", "operetta", "harmony"),
+        ("operaphenix", "operaphenixplus", "opera", "operetta", "harmony"),
     ),
     "yokogawa": Preset(
         "Yokogawa CellVoyager (CV7000, CV8000)",
@@ -68,7 +68,7 @@ PRESETS: dict[str, Preset] = {
             "{row} - {column}(fld {site} time {t} wv {channel})",
             "{row} - {column}(fld {site} wv {channel})",
         ),
-        ("incellanalyzer",),
+        ("incellanalyzer", "incell2000", "incell2200", "incell6000", "incell6500"),
     ),
     "scanr": Preset(
         "ScanR",
@@ -175,12 +175,13 @@ def _expression(pattern: str, *, preset: bool = False) -> re.Pattern[str]:
             f"--pattern {pattern!r} does not part fields and channels; expected something like "
             "'{plate}_{well}_{site}_{channel}', each name once."
         )
-    first = next(name for name in names if name != "channel")  # it takes what is left over
+    first = next(found for found in _PART.finditer(pattern) if found[1] not in ("channel", None) or found[2] == "*")
     parts, at = [], 0
     for found in _PART.finditer(pattern):
         parts.append(re.escape(pattern[at : found.start()]))
         name, wildcard = found.groups()
-        kind = (_STRICT if preset else _DIGITS).get(name, "[^/]+" if name == first else "[^/]+?")
-        parts.append(f"(?P<{name}>{kind})" if name else "[^/]*?" if wildcard == "*" else "[^/]")
+        lazy = "" if found.span() == first.span() else "?"  # the first takes what is left over
+        kind = (_STRICT if preset else _DIGITS).get(name, f"[^/]+{lazy}")
+        parts.append(f"(?P<{name}>{kind})" if name else f"[^/]*{lazy}" if wildcard == "*" else "[^/]")
         at = found.end()
     return re.compile("".join([*parts, re.escape(pattern[at:])]), re.DOTALL | (re.IGNORECASE if preset else 0))

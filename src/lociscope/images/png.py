@@ -85,7 +85,10 @@ def _low_bytes(file: IO[bytes]) -> np.ndarray:
     file.seek(0)
     with PngImageFile(file) as picture:
         (tile,) = picture.tile
-        picture.tile = [tile._replace(args=str(tile.args).replace(";16B", ";16L"))]
+        kind = str(tile.args)
+        if not kind.endswith(";16B"):
+            raise ValueError(f"pixels are decoded as {kind!r}, which leaves no low bytes")
+        picture.tile = [tile._replace(args=kind.replace(";16B", ";16L"))]
         return np.asarray(picture)
 
 

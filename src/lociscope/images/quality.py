@@ -40,7 +40,7 @@ _LEAST_SIDE = 192
 """Coarser inputs than of 0.85 µm a pixel show too little of nuclei."""
 
 _TINY_SIDE = 16
-_BAND = 0.01
+_BAND, _PILED = 0.01, 3
 _CUT_SIDE, _CUT_LEAST, _CUT_MOST = 128, 32, 0.45
 _BINS = 64
 
@@ -162,7 +162,7 @@ def _swapped_or_unsharp(planes: dict[int, Measures]) -> "Iterator[str]":
 
 
 def _is_saturated(values: np.ndarray) -> bool:
-    """Whether many values pile up at the bright end: more than lie in a band of the same width below.
+    """Whether many values pile up at the bright end: several times as many as in a band of the same width below.
 
     Args:
         values: (n,), sorted.
@@ -174,7 +174,7 @@ def _is_saturated(values: np.ndarray) -> bool:
         return False
     below = float(values[first - 1])
     beneath = first - int(np.searchsorted(values, below - _BAND * (top - dark)))
-    return len(values) - first > beneath
+    return len(values) - first > _PILED * beneath
 
 
 def share_cut(plane: np.ndarray) -> float:

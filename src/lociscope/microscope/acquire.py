@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.images.sources import Failure
+from lociscope.log_writer import LogWriter
 from lociscope.microscope.decide import Judge
 from lociscope.microscope.engine import StrictEngine
 from lociscope.microscope.focus import Focus, HardwareError, first_line
@@ -153,12 +154,13 @@ def _acquire(
     steering = Steering(plan, todo, scope.clock, begun=journal.begun(), spent=spent)
     for name, requests in journal.requests().items():
         steering.decided(name, requests)
+    outcome = Outcome()
+    writer = LogWriter(log, "microscope", hurry=lambda: outcome.interrupted)
     follower = Follower(
-        predictor, Judge(plan, scale, limits), steering, journal, scale, log=log, progress=progress,
+        predictor, Judge(plan, scale, limits), steering, journal, scale, writer, progress=progress,
         target=lambda: _target(scope.bench),
     )  # fmt: skip
     steering.room = follower.room
-    outcome = Outcome()
     focus = Focus(scope.core, plan, journal)
     focus.begin()
     follower.start()
@@ -173,8 +175,12 @@ def _acquire(
     here = {line["field"] for line in journal.lines}
     cut_off = [Left(name, "interrupted") for name in steering.stops if name not in here]
     outcome.left, outcome.seconds = [*cut_off, *steering.left], follower.seconds
-    outcome.unlogged, outcome.trouble = follower.keeper.unlogged, follower.keeper.trouble
     journal.close(outcome.left, finished=not (outcome.error or outcome.interrupted))
+    try:
+        writer.close()
+    except KeyboardInterrupt:
+        outcome.interrupted = True
+    outcome.unlogged, outcome.trouble = writer.unlogged, writer.trouble
     return _outcome(journal, outcome)
 
 

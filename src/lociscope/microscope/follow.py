@@ -13,7 +13,7 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
 from lociscope.images.field import Field
 from lociscope.images.write import write_ome_tiff
-from lociscope.log import Keeper
+from lociscope.log_writer import LogWriter
 from lociscope.microscope.decide import Judge
 from lociscope.microscope.journal import Journal
 from lociscope.microscope.setup import Scale
@@ -23,7 +23,6 @@ from lociscope.microscope.stops import Stop
 if TYPE_CHECKING:
     import useq
 
-    from lociscope.log import PredictionLog
     from lociscope.predict.predictor import Predictor
 
 MOST_BYTES = 1 << 30
@@ -60,7 +59,7 @@ class Follower:
         steering: Is told every decision.
         journal: The output folder.
         scale: How large the pixels are.
-        log: Keeps predictions as well, where given.
+        writer: Keeps predictions in the log as well.
         target: Gives the true places of what is in view, or None where nobody knows them.
         progress: Called with the number of fields after each.
     """
@@ -72,8 +71,8 @@ class Follower:
         steering: Steering,
         journal: Journal,
         scale: Scale,
+        writer: LogWriter,
         *,
-        log: "PredictionLog | None" = None,
         target: Callable[[], tuple[int, ...] | None] = lambda: None,
         progress: Callable[[int], None] = lambda number: None,
     ) -> None:
@@ -82,8 +81,7 @@ class Follower:
         self._steering = steering
         self._journal = journal
         self._scale = scale
-        self.keeper = Keeper(log, predictor.bundle.sha256, "microscope")
-        """Keeps what is predicted in the log, and counts what it could not take."""
+        self._writer = writer
         self._target = target
         self._progress = progress
         self._parts: dict[str, dict[int, np.ndarray]] = {}
@@ -161,7 +159,7 @@ class Follower:
         predictor = self._predictor
         try:
             prepared = predictor.prepare(field)
-            row = predictor.run([prepared], embeddings=self.keeper.wants_embeddings(predictor.engine.outputs))
+            row = predictor.run([prepared], embeddings=self._writer.wants_embeddings(predictor.engine.outputs))
         except (LociscopeError, MemoryError) as error:
             self._steering.decided(field.id, [])
             line["failed"] = str(error) or "It does not fit into memory."
@@ -178,4 +176,4 @@ class Follower:
             "wanted": Journal.wanted(requests),
             "probability": [float(value) for value in row.probability[0]],
         }
-        return lambda: self.keeper.add(row, prepared.statistics[None])
+        return lambda: self._writer.add(row, prepared.statistics[None], bundle=predictor.bundle.sha256)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from lociscope.errors import LociscopeError
-from lociscope.log import Keeper
+from lociscope.log_writer import LogWriter
 from lociscope.microscope.arrivals import Arrivals, Ready
 from lociscope.microscope.completeness import Completeness, Doubt
 from lociscope.microscope.folder import PolledFolder
@@ -121,14 +121,15 @@ def watch(
     with job.alone():
         table = _Table(job)
         arrivals = Arrivals(folder, rules, pace.patience, table.prints)
-        work = _Work(predictor, arrivals, table, tell, log, workers, pace)
+        writer = LogWriter(log, "watch", hurry=stop.is_set)
+        work = _Work(predictor, arrivals, table, tell, writer, workers, pace)
         job.prepare()
-        with work.pool:
+        with writer, work.pool:
             _follow(folder, PolledFolder(folder, arrivals.wanted, pace.settle, job.folder), work, pace, tell, stop)
-        table.write()
+            table.write()
         outcome = work.outcome
         outcome.rows, outcome.failures = len(table.prints), arrivals.failures()
-        outcome.unlogged, outcome.trouble = work.keeper.unlogged, work.keeper.trouble
+        outcome.unlogged, outcome.trouble = writer.unlogged, writer.trouble
         job.close(outcome.failures)
     return outcome
 
@@ -235,7 +236,7 @@ class _Work:
         arrivals: Arrivals,
         table: _Table,
         tell: Tell,
-        log: "PredictionLog | None",
+        writer: LogWriter,
         workers: int,
         pace: Pace,
     ) -> None:
@@ -245,8 +246,8 @@ class _Work:
         self.completeness = Completeness(pace.rest)
         self._pace = pace
         self._tell = tell
-        self.keeper = Keeper(log, predictor.bundle.sha256, "watch")
-        self._embeddings = table.embeddings or self.keeper.wants_embeddings(predictor.engine.outputs)
+        self._writer = writer
+        self._embeddings = table.embeddings or writer.wants_embeddings(predictor.engine.outputs)
         self.pool = ThreadPoolExecutor(workers)
         self.outcome = Outcome()
 
@@ -273,7 +274,8 @@ class _Work:
             made = made.located({each.source.id: each.source.origin for each in ready})
             self.table.add(made if self.table.embeddings else replace(made, embedding=None), marks)
             self.outcome.new += len(made)
-            self.keeper.add(made, np.stack([each.statistics for each in fields]))
+            statistics = np.stack([each.statistics for each in fields])
+            self._writer.add(made, statistics, bundle=self._predictor.bundle.sha256)
             self._tell.predicted(made, completed)
         return len(fields)
 

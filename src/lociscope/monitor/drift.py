@@ -7,8 +7,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from lociscope.errors import LociscopeError
-from lociscope.images.statistics import INTENSITIES, STATISTICS
+from lociscope.images.statistics import STATISTICS
 from lociscope.labels import LABELS
+from lociscope.monitor.comparable import EMBEDDINGS, LOCATIONS, Comparable, comparable
 from lociscope.monitor.compare import Distance, fisher, holm, kolmogorov_smirnov, mmd
 from lociscope.monitor.words import in_words
 
@@ -79,7 +80,9 @@ class Drift(_Frozen):
     reference: str
     reference_fields: int
     level: float
-    drifted: bool
+    drifted: bool = Field(description="Whether anything that was checked has moved.")
+    checked: list[str] = Field(description="What was compared: locations, pixel statistics, embeddings.")
+    not_checked: dict[str, str] = Field(description="What of these was not compared, and why.")
     sentences: list[str] = Field(description="What moved, in plain words.")
     statistics: list[StatisticFinding]
     embedding: EmbeddingFinding | None
@@ -126,10 +129,12 @@ def check(
     again -= len(window)
     rows, others = _groups(window.ids, group), _groups(reference.ids, group)
     _check_size(window, rows, reference, others)
-    statistics, embeddings, places, notes = _comparable(window, reference)
-    if not (statistics or embeddings or places):
-        raise LociscopeError(" ".join(notes))
-    families = _families(window, reference, statistics, embeddings=embeddings, places=places, seed=seed)
+    common = comparable(window, reference)
+    if not common.checked:
+        reasons = " ".join(f"{name[:1].upper()}{name[1:]}: {why}" for name, why in common.not_checked.items())
+        raise LociscopeError(f"Nothing can be compared. {reasons} Name another --reference.")
+    notes = _unrecorded(window, reference)
+    families = _families(window, reference, common, seed)
     found = {
         name: _corrected(test, rows, others, len(families), np.random.default_rng([seed, 2]))
         for name, test in families.items()
@@ -141,7 +146,7 @@ def check(
         notes.append(f"{both} fields are in the window and in the reference: they hide what moved.")
     if len(rows) < FEW:
         notes.append(f"A window of {_counted(len(window), len(rows))} shows only large shifts.")
-    findings = _statistics(window, reference, statistics, found.get("statistics", []), level)
+    findings = _statistics(window, reference, common.columns, found.get("statistics", []), level)
     embedding = _embedding(found.get("embedding", []), level)
     rates = _places(window, reference, found.get("places", []), level)
     drifted = any(each.moved for each in findings) or any(each.moved for each in rates)
@@ -154,6 +159,8 @@ def check(
         reference_fields=len(reference),
         level=level,
         drifted=drifted,
+        checked=common.checked,
+        not_checked=common.not_checked,
         sentences=in_words(findings, embedding, rates, (len(window), len(reference))),
         statistics=findings,
         embedding=embedding,
@@ -162,21 +169,30 @@ def check(
     )
 
 
-def _families(
-    window: "Sample", reference: "Sample", statistics: list[int], *, embeddings: bool, places: bool, seed: int
-) -> dict[str, "Test"]:
+def _unrecorded(window: "Sample", reference: "Sample") -> list[str]:
+    unknown = [side for side, each in (("window", window), ("reference", reference)) if each.bundle is None]
+    if not unknown:
+        return []
+    return [
+        f"It is not recorded which bundle predicted the {' and the '.join(unknown)}: locations and embeddings of two "
+        "models differ whatever the fields are."
+    ]
+
+
+def _families(window: "Sample", reference: "Sample", common: Comparable, seed: int) -> dict[str, "Test"]:
     """The tests that can be made: each compares rows of the window with rows of the reference."""
     rng = np.random.default_rng([seed, 1])
     families: dict[str, Test] = {}
-    if statistics:
+    columns = common.columns
+    if columns:
         families["statistics"] = lambda here, there: kolmogorov_smirnov(
-            _of(window.statistics, here)[:, statistics], _of(reference.statistics, there)[:, statistics]
+            _of(window.statistics, here)[:, columns], _of(reference.statistics, there)[:, columns]
         )
-    if embeddings:
+    if EMBEDDINGS in common.checked:
         families["embedding"] = lambda here, there: [
             mmd(_of(window.embedding, here), _of(reference.embedding, there), rng)
         ]
-    if places:
+    if LOCATIONS in common.checked:
         families["places"] = lambda here, there: fisher(window.places[here], reference.places[there])
     return families
 
@@ -205,32 +221,6 @@ def _check_size(window: "Sample", rows: list[np.ndarray], reference: "Sample", o
                 f"{sample.what[:1].upper()}{sample.what[1:]} is too small to tell drift from chance: "
                 f"{_counted(len(sample), len(groups))}, and {LEAST} are the least. {remedy}"
             )
-
-
-def _comparable(window: "Sample", reference: "Sample") -> tuple[list[int], bool, bool, list[str]]:
-    """The statistics, by column, whether embeddings, whether places can be compared; and why what cannot."""
-    notes = []
-    columns = list(range(len(STATISTICS)))
-    places = embeddings = True
-    if window.bundle and reference.bundle and window.bundle != reference.bundle:
-        notes.append(
-            f"The window is of bundle {window.bundle[:12]}, the reference of {reference.bundle[:12]}: only the "
-            "intensities of the pixels are compared, since embeddings and places of two models cannot be, nor "
-            "figures at the scale of their inputs."
-        )
-        columns = [number for number, name in enumerate(STATISTICS) if name.partition("_")[0] in INTENSITIES]
-        places = embeddings = False
-    for sample, side in ((window, "window"), (reference, "reference")):
-        if sample.statistics is None:
-            columns = []
-            notes.append(f"The {side} has no statistics of the pixels; those of a log or a bundle have.")
-        if sample.embedding is None and embeddings:
-            embeddings = False
-            notes.append(f"The {side} has no embeddings, so they are not compared. Predict with --embeddings.")
-    if embeddings and _of(window.embedding).shape[1] != _of(reference.embedding).shape[1]:
-        embeddings = False
-        notes.append("The embeddings are of unlike length, so they are of two models and not compared.")
-    return columns, embeddings, places, notes
 
 
 def _of(table: np.ndarray | None, rows: np.ndarray | None = None) -> np.ndarray:

@@ -19,7 +19,7 @@ from lociscope.images.container import place_of
 from lociscope.images.formats import files_of
 from lociscope.images.read import read_field
 from lociscope.images.sources import Failure, FieldSource
-from lociscope.log import Keeper
+from lociscope.log_writer import LogWriter
 from lociscope.predict.job import Job, Options
 from lociscope.predict.predictor import BATCH, Predictor, PreparedField, batched
 from lociscope.predictions import Predictions
@@ -75,8 +75,9 @@ def predict_to_file(
     that failed before, are predicted. The rows follow the order of `sources`, then come rows that the file
     held of other fields.
 
-    What is new is also written to the log, a part after its rows are safe on disk: a log that cannot be written costs
-    no prediction, and is told when all is done. A kill between the two costs the log at most the rows of one part.
+    What is new is also written to the log, beside the work, each part after its rows are safe on disk. A log that
+    cannot be written costs no prediction; what it lacks is counted in the outcome. A kill costs the log the parts that
+    it has not taken yet: at most one where it keeps up.
 
     Args:
         predictor: The opened bundle.
@@ -108,20 +109,20 @@ def predict_to_file(
     outcome = Outcome(failures=list(broken))
     if todo:
         job.prepare()
-    keeper = Keeper(log, predictor.bundle.sha256, "predict")
-    embeddings = options.embeddings or keeper.wants_embeddings(predictor.engine.outputs)
     prepared = _prepared(predictor, todo, workers, outcome.failures)
-    calls = _counted(_calls(predictor, prepared, embeddings), outcome, len(broken), len(todo), progress)
-    _keep(calls, job, prints, {source.id: source.origin for source in todo}, parts, keeper)
-    if any(map(len, parts)) or stale & held.keys():
-        earlier = [job.earlier()] if held else []
-        table = merged(earlier, parts, stale, [source.id for source in sources])
-        job.finish(table, held | prints)
-        outcome.ids = table.ids
-    else:
-        outcome.ids = list(held)
+    with LogWriter(log, "predict") as writer:
+        embeddings = options.embeddings or writer.wants_embeddings(predictor.engine.outputs)
+        calls = _counted(_calls(predictor, prepared, embeddings), outcome, len(broken), len(todo), progress)
+        _keep(calls, job, prints, {source.id: source.origin for source in todo}, parts, writer)
+        if any(map(len, parts)) or stale & held.keys():
+            earlier = [job.earlier()] if held else []
+            table = merged(earlier, parts, stale, [source.id for source in sources])
+            job.finish(table, held | prints)
+            outcome.ids = table.ids
+        else:
+            outcome.ids = list(held)
     outcome.rows = len(outcome.ids)
-    outcome.unlogged, outcome.trouble = keeper.unlogged, keeper.trouble
+    outcome.unlogged, outcome.trouble = writer.unlogged, writer.trouble
     job.close(outcome.failures)
     return outcome
 
@@ -132,7 +133,7 @@ def _keep(
     prints: Mapping[str, str],
     origins: Mapping[str, Mapping[str, str]],
     parts: list[Predictions],
-    keeper: Keeper,
+    writer: LogWriter,
 ) -> None:
     """Write calls as parts of `PART` of them, also those that were made before an error or an interrupt."""
     waiting: list[Call] = []
@@ -144,7 +145,7 @@ def _keep(
         parts.append(part)
         statistics = np.concatenate([statistics for _, statistics in waiting])
         waiting.clear()  # only now: what an interrupt kept from being written is written below
-        keeper.add(made, statistics)
+        writer.add(made, statistics, bundle=job.identity["bundle"])
 
     try:
         for call in calls:

@@ -63,7 +63,7 @@ def write_drift(path: "Path", drift: "Mapping[str, Any]") -> None:
         groups.setdefault(_subject(each["name"]), []).append(row_of(each))
     html = render(
         "drift.html",
-        title="Drift" if drift["drifted"] else "No drift",
+        title=_title(drift),
         drift=drift,
         groups=groups.items(),
         places=[each for each in drift["places"] if each["window"] or each["reference"]],
@@ -71,6 +71,12 @@ def write_drift(path: "Path", drift: "Mapping[str, Any]") -> None:
         p_of=p_of,
     )
     write_page(path, html)
+
+
+def _title(drift: "Mapping[str, Any]") -> str:
+    if drift["drifted"]:
+        return "Drift"
+    return "No drift in what was checked" if drift["not_checked"] else "No drift"
 
 
 def row_of(finding: "Mapping[str, Any]") -> Row:

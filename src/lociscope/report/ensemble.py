@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lociscope.errors import MissingExtraError
+from lociscope.held_out import held_out_sentence
 from lociscope.labels import LABELS
 from lociscope.report.figures import GRID, HELD_OUT, INK, to_svg
 from lociscope.report.page import interval, number, render, write_page
@@ -90,7 +91,7 @@ def write_ensemble(path: "Path", findings: "Findings", members: "Sequence[str]")
 def result(findings: "Findings") -> list[str]:
     """The result in plain words, a sentence each."""
     return [
-        f"Fitted on {findings.fields} labelled fields that the networks were not trained on.",
+        held_out_sentence(findings.fields, findings.unseen),
         findings.why,
         f"On as many new fields, expect a macro-F1 of {_said(findings.expected)}.",
         f"That is {_gained(findings.over_mean)} the mean of all members and {_gained(findings.over_best)} the best one "

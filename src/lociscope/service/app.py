@@ -14,8 +14,8 @@ from starlette.staticfiles import StaticFiles
 
 from lociscope.errors import LociscopeError
 from lociscope.log import open_log
+from lociscope.log_writer import HURRY_SECONDS, LogWriter
 from lociscope.service.complaints import complaint
-from lociscope.service.journal import Journal
 from lociscope.service.metrics import Metrics
 from lociscope.service.room import refusal
 from lociscope.service.routes import router
@@ -25,6 +25,7 @@ from lociscope.service.settings import Settings
 from lociscope.service.state import Parts
 from lociscope.service.work import BusyError, Work
 
+logger = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 
 logger = logging.getLogger(__name__)
@@ -46,14 +47,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     served = of_settings(settings.bundle, settings.registry, settings.workers)
     work = Work(settings.workers, settings.max_in_flight)
     metrics = Metrics(work)
-    journal = None if settings.log is None else Journal(open_log(settings.log), metrics.lost)
+    log = None if settings.log is None else open_log(settings.log)
+    journal = LogWriter(log, "serve", lost=metrics.lost)
     app = FastAPI(
         title="lociscope", version=version("lociscope"), docs_url=None, redoc_url=None, lifespan=_lifespan,
         redirect_slashes=False, root_path_in_servers=False,
         servers=[{"url": settings.root_path or "."}],  # without one, relative to the description itself
         description="Says where in the cell a protein is, from four-channel fluorescence fields.",
     )  # fmt: skip
-    app.state.parts = Parts(settings, served, work, metrics, journal)
+    app.state.parts = Parts(settings, served, work, metrics, log, journal)
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(Guard, settings=settings, metrics=metrics, work=work)
@@ -73,8 +75,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     parts.work.close()
     parts.served.stop()
-    if parts.journal is not None:
-        parts.journal.close()
+    parts.journal.close(HURRY_SECONDS)
+    if parts.journal.unlogged:
+        logger.warning("%d predictions are not in the log; %s", parts.journal.unlogged, parts.journal.trouble)
+    if parts.log is not None:
+        parts.log.close()
 
 
 async def _unreadable(request: Request, error: Exception) -> Response:

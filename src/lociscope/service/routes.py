@@ -208,13 +208,13 @@ def _of_upload(form: "FormData", parts: Parts, draw: bool) -> Outcome:
     files = [Uploaded(each.filename, each.file) for _, each in form.multi_items() if isinstance(each, UploadFile)]
     with folder_of(files) as folder:
         source = field_in(folder, rules_of(**texts))
-        return answer_to(source, parts.served.predictor, draw=draw, embeddings=parts.journal is not None)
+        return answer_to(source, parts.served.predictor, draw=draw, embeddings=parts.log is not None)
 
 
 async def _answered(request: Request, parts: Parts, outcome: Outcome, shown: Example | None) -> Response:
     parts.metrics.predicted(outcome.answer)
-    if parts.journal is not None and shown is None:
-        parts.journal.add(outcome)
+    if shown is None:
+        parts.journal.add(outcome.predictions, outcome.prepared.statistics[None], bundle=outcome.bundle)
     if outcome.picture is None:
         return Response(outcome.answer.model_dump_json(), media_type="application/json")
     values = {"answer": outcome.answer, "bars": bars_of(outcome.answer), "picture": outcome.picture, "example": shown}

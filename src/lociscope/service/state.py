@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from lociscope.service.journal import Journal
+    from lociscope.log import PredictionLog
+    from lociscope.log_writer import LogWriter
     from lociscope.service.metrics import Metrics
     from lociscope.service.served import Served
     from lociscope.service.settings import Settings
@@ -22,14 +23,16 @@ class Parts:
         served: The predictor, and its successor.
         work: The threads, and what is in flight.
         metrics: What is counted.
-        journal: The prediction log; None where none is kept.
+        log: The prediction log; None where none is kept.
+        journal: Writes to it.
     """
 
     settings: "Settings"
     served: "Served"
     work: "Work"
     metrics: "Metrics"
-    journal: "Journal | None"
+    log: "PredictionLog | None"
+    journal: "LogWriter"
 
 
 def parts_of(request: "Request") -> Parts:

@@ -66,6 +66,7 @@ _STAINS: dict[str, str] = {channel.name: channel.stain for channel in CHANNELS}
 
 _WARNINGS: tuple[tuple[str, str], ...] = (
     (r"empty plane: (?P<a>\w+)", "The {a} channel is empty: there is nothing to see in it."),
+    (r"faint plane: (?P<a>\w+)", "The {a} channel is faint: there is little in it but noise."),
     (r"missing channel: (?P<a>\w+)", "The {a} channel was not imaged; it was taken as black."),
     (r"repeated channel: (?P<a>\w+) and (?P<b>\w+)", "The {a} and {b} channels hold the same pixels."),
     (r"blue shows no nuclei, (?P<a>.+) may", "The nucleus channel shows no nuclei, but {a} may. Were they swapped?"),
@@ -74,7 +75,6 @@ _WARNINGS: tuple[tuple[str, str], ...] = (
         r"saturated: (?P<a>\w+)",
         "The {a} channel is overexposed: more than 3 % of its pixels are at the camera’s limit.",
     ),
-    (r"high background: (?P<a>\w+)", "The {a} channel has a bright background."),
     (r"pixel_size_assumed", "Nothing declares the size of a pixel; the field was taken to span 164 µm."),
     (r"pixel_size_unit_assumed", "The file gives the size of a pixel without a unit; it was taken as µm."),
     (r"pixel_size_ignored: (?P<a>.+)", "The file gives a size of a pixel that cannot be used: {a}."),
