@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixtures.pixels import patches
 
 import lociscope
 from lociscope.errors import LociscopeError, UsageError
@@ -38,7 +39,7 @@ def folder(write_field: WriteField) -> Path:
 
 
 def noise(*shape: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    return patches(shape)
 
 
 class Lazy:
