@@ -3,12 +3,13 @@
 Claim: `predict`, `serve`, `watch` and `microscope run` end within 10 s of the first SIGTERM while PostgreSQL is frozen
 (SIGSTOP), stopped, killed or out of reach.
 
-    python benchmarks/log_ends.py
+    python benchmarks/log_ends.py [predict|serve|watch|microscope…]
 
 The command predicts, the fault comes, the command predicts another field, and a second later it gets SIGTERM. `seconds`
 are from there to its exit, `exit` is its code; `none` is the same without a fault. Needs PostgreSQL's server.
 """
 
+import argparse
 import http.client
 import json
 import signal
@@ -169,12 +170,16 @@ def end_of(name: str, fault: str, postgres: "Postgres") -> dict[str, Any]:
 
 def main() -> None:
     """Measures and prints JSON."""
-    found: dict[str, dict[str, Any]] = {name: {} for name in COMMANDS}
+    parser = argparse.ArgumentParser(description="How soon commands end while the log's database is away.")
+    parser.add_argument("commands", nargs="*", choices=COMMANDS)
+    commands = parser.parse_args().commands or COMMANDS
+    found: dict[str, dict[str, Any]] = {name: {} for name in commands}
     with server() as postgres:
         if postgres is None:
             sys.exit("PostgreSQL's server is not installed. Install the package 'postgresql'.")
-        for name, fault in product(COMMANDS, FAULTS):
+        for name, fault in product(commands, FAULTS):
             found[name][fault] = end_of(name, fault, postgres)
+            print(name, fault, found[name][fault], file=sys.stderr, flush=True)
     print(json.dumps(found))
 
 
