@@ -11,7 +11,8 @@ HEAD = """# Recipes
 
 A recipe is a TOML file with everything that decides how a network is trained. Every key has a default, so a recipe may
 be one line; an unknown key is an error that names the nearest right one. `lociscope train NAME` takes a shipped recipe
-by its name or any `.toml` by its path, and `--set train.epochs=3` replaces one value. The Run keeps the recipe as
+by its name or any `.toml` by its path, and `--set train.epochs=3` replaces one value. `lociscope recipes list`,
+`lociscope recipes show NAME` and `lociscope recipes copy NAME` list, print and copy the shipped ones. The Run keeps the recipe as
 resolved. A table `[tune]` beside these says what [`lociscope tune`](../how-to/tune.md) may vary; a training passes it over.
 
 Before the first table stand `schema`, which is 1, and `note`, a text: what was changed and why. Logbooks show it, and it
@@ -45,7 +46,10 @@ no network: compartment features with logistic regression and boosted trees; of 
 STAGES = """May come several times, or not at all: then `[train]`'s `epochs` and `learning_rate` are the only stage. The layers before
 the first one whose name begins with `from` stay as they are, and their batch normalisation uses the statistics that it
 has. `head` is what follows the features, `all` is every layer. Each stage begins with the best weights so far, a new
-optimiser and its own schedule."""
+optimiser and its own schedule.
+
+`--set stages.1.epochs=3` changes a stage by its number, from 1; `--set 'stages=[]'` removes them. `train.epochs` and
+`train.learning_rate` have no effect beside stages, and are refused there."""
 
 
 def allowed(field: Any) -> str:  # noqa: ANN401 - pydantic's FieldInfo, whose metadata is of any kind

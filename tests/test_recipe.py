@@ -1,5 +1,6 @@
 """The Recipe: every key has a default, and a wrong one its sentence."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from lociscope.errors import Exit, LociscopeError, UsageError
 from lociscope.recipe import SHIPPED, Augment, Recipe, parse_changes
+from lociscope.run import Run
 
 
 def write(path: Path, text: str) -> str:
@@ -69,7 +71,7 @@ STAGE = "[[stages]]\nfrom = 'all'\nepochs = 1\nlearning_rate = 0.1"
 
 def test_stages_are_read_in_their_order_and_written_back(tmp_path: Path) -> None:
     path = write(tmp_path / "r.toml", f"note = 'slower'\n{STAGE.replace('all', 'head')}\n{STAGE}")
-    recipe = Recipe.read(path, {"train.epochs": 4})
+    recipe = Recipe.read(path, {"train.batch": 4})
     assert [(stage.from_, stage.epochs, stage.learning_rate) for stage in recipe.stages] == [
         ("head", 1, 0.1),
         ("all", 1, 0.1),
@@ -213,6 +215,47 @@ def test_changes_replace_values_of_the_file(tmp_path: Path) -> None:
 def test_wrong_words(word: str, said: str) -> None:
     with pytest.raises(LociscopeError, match=said):
         Recipe.read("lenet5", parse_changes([word]))
+
+
+def test_words_change_stages_by_their_number_from_1() -> None:
+    shipped = Recipe.read("pretrained").stages
+    changed = Recipe.read("pretrained", parse_changes(["stages.1.epochs=2", "stages.2.learning_rate=0.5"])).stages
+    assert changed == (
+        shipped[0].model_copy(update={"epochs": 2}),
+        shipped[1].model_copy(update={"learning_rate": 0.5}),
+    )
+    given = parse_changes(["stages.2={from='all', epochs=3, learning_rate=0.5}", "stages.2.epochs=4"])
+    assert Recipe.read("pretrained", given).stages[1].epochs == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "said"),
+    [
+        ("pretrained", "stages.3.epochs=1", "counted from 1, and none is '3'. Did you mean 'stages.2.epochs'?"),
+        ("pretrained", "stages.0.epochs=1", "none is '0'. Did you mean 'stages.1.epochs'?"),
+        ("pretrained", "stages.last.epochs=1", "none is 'last'. Did you mean 'stages.1.epochs'?"),
+        ("pretrained", "stages.9=1", "none is '9'. Did you mean 'stages.2'?"),
+        ("pretrained", "stages.1.epoch=1", "unknown key 'stages.1.epoch'. Did you mean 'epochs'?"),
+        ("pretrained", "stages.1.epochs.x=1", "'epochs' is no table"),
+        ("pretrained", "stages.2.epochs=0", "stages.2.epochs: Input should be greater than or equal to 1"),
+        ("lenet5", "stages.1.epochs=1", "the recipe has no stages. Without them [train] holds: set train.epochs"),
+        ("pretrained", "train.epochs=3", "sets train.epochs, which has no effect beside [[stages]]: each"),
+        ("frozen", "train.learning_rate=3", "Set stages.1.learning_rate and so on, or remove the stages with --set"),
+    ],
+)  # fmt: skip
+def test_wrong_words_about_stages(name: str, word: str, said: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(said)):
+        Recipe.read(name, parse_changes([word]))
+
+
+def test_what_stages_decide_is_refused_in_a_file_but_read_in_a_run(tmp_path: Path) -> None:
+    both = write(tmp_path / "r.toml", f"[train]\nepochs = 20\n{STAGE}")
+    with pytest.raises(UsageError, match=r"sets train\.epochs, which has no effect"):
+        Recipe.read(both)
+    assert Recipe.read(both, {"stages": []}).train.epochs == 20
+    before = Recipe.stored(Path(both))  # a Run of the time when it was ignored
+    before.write(tmp_path / "recipe.toml")
+    assert Recipe.read(str(tmp_path / "recipe.toml")) == before == Run(tmp_path).recipe()
 
 
 @given(st.lists(st.text()))

@@ -4,9 +4,8 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lociscope.predict.predictor import Predictor
+    from lociscope.storage import AnyPath
 
 # The official builds of ONNX Runtime report to their maker which models they run, and keep an id in the home folder,
 # unless this is set before they are imported. Nothing leaves the machine here; 0 allows it.
@@ -16,18 +15,21 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "open_bundle"]
 
 
-def open_bundle(path: "Path | str | None" = None) -> "Predictor":
-    """Opens a bundle for prediction: `lociscope.open_bundle().predict(array)`.
+def open_bundle(path: "AnyPath | None" = None, threads: int = 0, views: int = 1) -> "Predictor":
+    """Open a bundle for prediction: `lociscope.open_bundle().predict(array)`.
 
     Args:
         path: The bundle's folder; None is the one that ships with lociscope.
+        threads: Threads of one call; 0 takes every core.
+        views: Test-time augmentation: 1 for none, or 8 to average over each field's quarter turns and mirror images.
 
     Returns:
         A predictor that has passed its self-test on this machine.
 
     Raises:
-        lociscope.errors.LociscopeError: The bundle is altered, incomplete, of a newer schema, or fails.
+        lociscope.errors.LociscopeError: The bundle is altered, incomplete, of a newer schema, or fails; or there is no
+            such number of threads or views.
     """
     from lociscope.predict import predictor
 
-    return predictor.open_bundle(path)
+    return predictor.open_bundle(path, threads, views)

@@ -15,7 +15,7 @@ from lociscope.errors import LociscopeError
 from lociscope.kerasfile import check_keras
 from lociscope.labels import N_LABELS
 from lociscope.onnxfile import check_onnx
-from lociscope.storage import DAMAGED, check_schema, replacing
+from lociscope.storage import DAMAGED, AnyPath, check_schema, replacing
 
 MANIFEST = "MANIFEST"
 DEFAULT_BUNDLE = Path(__file__).parent / "default_bundle"
@@ -77,7 +77,7 @@ class Bundle:
     reference: bytes | None = None
 
 
-def read_bundle(folder: Path | None = None) -> Bundle:
+def read_bundle(folder: AnyPath | None = None) -> Bundle:
     """Opens a bundle and checks everything that can be checked without running it.
 
     Args:
@@ -90,7 +90,7 @@ def read_bundle(folder: Path | None = None) -> Bundle:
         LociscopeError: Something is missing, altered, cut short, not listed, of a newer schema, or would reach
             outside the bundle; the sentence says which.
     """
-    folder = DEFAULT_BUNDLE if folder is None else folder
+    folder = DEFAULT_BUNDLE if folder is None else Path(folder)
     manifest = _read_file(folder, MANIFEST)
     files = {name: _checked(folder, name, digest) for name, digest in _parse_manifest(folder, manifest).items()}
     _check_unlisted(folder, files)

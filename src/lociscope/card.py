@@ -1,7 +1,8 @@
 """The card of a Bundle: what its model is, what it wants to see, and how it decides."""
 
+import hashlib
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -10,6 +11,9 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
 from lociscope.labels import LABELS, N_LABELS
 from lociscope.storage import DAMAGED, check_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SCHEMA = 2
 """Of cards, self-tests and references. Version 2 names the preprocessing and has no floor."""
@@ -119,3 +123,18 @@ def _check_preprocessing(values: dict[str, Any], what: str) -> None:
             f"{what} is of a network trained with preprocessing {version}; this lociscope does preprocessing "
             f"{PREPROCESSING}. Train it again and export the new Run, or install the lociscope that exported it."
         )
+
+
+def training_hash(provenance: "Mapping[str, Any]") -> str | None:
+    """Return what identifies one training, in a card's provenance as in a Run's `environment.json`; None where unknown.
+
+    Two trainings share neither their second nor their data, seed and number of parameters.
+    """
+    values = [str(provenance.get(key)) for key in ("created", "data_hash", "seed", "parameters")]
+    return None if provenance.get("data_hash") is None else hashlib.sha256("\n".join(values).encode()).hexdigest()
+
+
+def training_hashes(provenance: "Mapping[str, Any]") -> list[str]:
+    """Return the hashes of the trainings behind a bundle: of one network, or of each fold."""
+    hashes = [training_hash(each) for each in provenance.get("folds") or [provenance]]
+    return [each for each in hashes if each]

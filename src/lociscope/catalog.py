@@ -9,7 +9,7 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS, parse_target
 from lociscope.labeltable import read_labels
-from lociscope.storage import cast_column, check_ids, replacing
+from lociscope.storage import AnyPath, cast_column, check_ids, replacing
 from lociscope.tablefile import CSVS, columns_of, read_any, rename, with_points, without_blanks
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Catalog:
         return cls(pa.table(columns, schema=_arrow_schema()), folder)
 
     @classmethod
-    def read(cls, path: Path, may_lack: "Collection[str]" = ()) -> Self:
+    def read(cls, path: AnyPath, may_lack: "Collection[str]" = ()) -> Self:
         """Reads a Catalog, or any Parquet or CSV table of paths.
 
         The names of columns may be in any case. A table of others has no schema; its `target` may be a text, class
@@ -101,6 +101,7 @@ class Catalog:
             LociscopeError: The file is missing, is no table of fields, is of a newer schema, or holds a column of
                 another type, an id that is blank or doubled, or a label that is no class number.
         """
+        path = Path(path)
         what = f"Catalog '{path}'"
         table, ours = read_any(path, "Catalog", "catalog", SCHEMA)
         table = rename(table, COLUMNS, what)
@@ -116,12 +117,12 @@ class Catalog:
         _check_ids(table["id"].to_pylist(), what)
         return cls(table, path.parent)
 
-    def write(self, path: Path) -> None:
+    def write(self, path: AnyPath) -> None:
         """Writes the Catalog, whole or not at all; `path` should lie in `folder`, where its paths start."""
         import pyarrow.parquet as pq
 
         table = self.table.replace_schema_metadata({"kind": "catalog", "schema": str(SCHEMA)})
-        with replacing(path) as part:
+        with replacing(Path(path)) as part:
             pq.write_table(table, part)
 
     def __len__(self) -> int:
@@ -166,14 +167,14 @@ class Catalog:
         return type(self)(self.table.filter(self.table["target"].is_valid()), self.folder)
 
 
-def digest_of(path: Path) -> str:
+def digest_of(path: AnyPath) -> str:
     """sha256 of a Catalog's file, which tells one set of fields from another.
 
     Raises:
         LociscopeError: It cannot be read.
     """
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as error:
         raise LociscopeError(f"Cannot read Catalog '{path}': {error.strerror}. Check the path.") from error
 

@@ -1,16 +1,17 @@
 """Label tables, CSVs with the columns `Id` and `Target`."""
 
 import csv
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lociscope.errors import LociscopeError
 from lociscope.labels import parse_target
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from lociscope.storage import AnyPath
 
 
-def read_labels(path: "Path", column: str = "Target") -> dict[str, tuple[int, ...]]:
+def read_labels(path: "AnyPath", column: str = "Target") -> dict[str, tuple[int, ...]]:
     """Reads a label table, a CSV with the columns `Id` and `Target`.
 
     A byte-order mark, Windows line ends, further columns, and names of columns in another case are accepted.
@@ -25,6 +26,7 @@ def read_labels(path: "Path", column: str = "Target") -> dict[str, tuple[int, ..
     Raises:
         LociscopeError: The file cannot be read, lacks a column, names an id twice, or holds a wrong label.
     """
+    path = Path(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:
             reader = csv.DictReader(lines)

@@ -1,21 +1,23 @@
 """Predictions: for each field its probabilities, the places decided on, and what to know about them."""
 
 import csv
+import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from lociscope.errors import LociscopeError
 from lociscope.foreign_predictions import embedding_of, predicted_of, probabilities_of, texts_of, warnings_of
 from lociscope.labels import LABELS, N_LABELS, format_target
-from lociscope.storage import cast_column, check_ids, replacing
+from lociscope.storage import AnyPath, cast_column, check_ids, replacing
 from lociscope.tablefile import read_any, rename
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
+    import pandas as pd
     import pyarrow as pa
 
 SCHEMA = 1
@@ -103,35 +105,77 @@ class Predictions:
         columns = zip(Position._fields, zip(*self.positions or (), strict=True), strict=False)
         return {name: list(values) for name, values in columns if any(values)}
 
-    def write(self, path: "Path") -> None:
+    def write(self, path: AnyPath, origin: "Mapping[str, Any] | None" = None) -> None:
         """Writes `.csv` or, by any other suffix, Parquet, whole or not at all.
 
         A CSV keeps six decimals and no embedding.
 
+        Args:
+            path: The file.
+            origin: What made them, kept in Parquet for `read_origin`: `bundle`, `views`, `trainings`.
+
         Raises:
             LociscopeError: The place cannot be written.
         """
+        path = Path(path)
         if path.suffix == ".csv":
             self._write_csv(path)
         else:
-            self._write_parquet(path)
+            self._write_parquet(path, origin or {})
 
-    def write_submission(self, path: "Path") -> None:
-        """Writes the competition's `Id,Predicted`; a blank is filled with the likeliest place."""
-        with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+    def write_submission(self, path: AnyPath, sample: "Mapping[str, str] | None" = None) -> None:
+        """Write the competition's `Id,Predicted`; a blank is filled with the likeliest location.
+
+        Args:
+            path: The CSV.
+            sample: The rows in their order, and what those without prediction are filled with, as
+                `lociscope.submission.read_sample` returns them; None writes the predictions as they are.
+        """
+        said = {
+            name: format_target(numbers or (int(row.argmax()),))
+            for name, numbers, row in zip(self.ids, self.predicted, self.probability, strict=True)
+        }
+        rows = said if sample is None else {name: said.get(name, filler) for name, filler in sample.items()}
+        with replacing(Path(path)) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["Id", "Predicted"])
-            for name, numbers, row in zip(self.ids, self.predicted, self.probability, strict=True):
-                writer.writerow([name, format_target(numbers or (int(row.argmax()),))])
+            writer.writerows([("Id", "Predicted"), *rows.items()])
 
     @classmethod
-    def read_submission(cls, path: "Path") -> Self:
+    def read_submission(cls, path: AnyPath) -> Self:
         """Reads what `write_submission` wrote: the places, and no probabilities (all are 0)."""
         from lociscope.catalog import read_labels
 
         places = read_labels(path, "Predicted")
         n = len(places)
         return cls(list(places), np.zeros((n, N_LABELS), np.float32), list(places.values()), ["ok"] * n, [()] * n)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the table as a pandas DataFrame, one row a field.
+
+        Returns:
+            The columns `id`, `locations` (names), `predicted` (class numbers), `p00` … `p27`, `status`, `warnings`, and
+            `embedding` where there is one; those of several values hold tuples, `embedding` arrays.
+
+        Raises:
+            LociscopeError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise LociscopeError(
+                f"to_pandas needs pandas, which is not installed ({error}). Install it: pip install pandas."
+            ) from None
+        columns: dict[str, Any] = {
+            "id": self.ids,
+            "locations": [tuple(LABELS[number] for number in numbers) for numbers in self.predicted],
+            "predicted": self.predicted,
+            **dict(zip(PROBABILITY_COLUMNS, self.probability.T, strict=True)),
+            "status": self.status,
+            "warnings": self.warnings,
+        }
+        if self.embedding is not None:
+            columns["embedding"] = list(self.embedding)
+        return pd.DataFrame(columns)
 
     def _write_csv(self, path: "Path") -> None:
         with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
@@ -152,7 +196,7 @@ class Predictions:
                     ]
                 )
 
-    def _write_parquet(self, path: "Path") -> None:
+    def _write_parquet(self, path: "Path", origin: "Mapping[str, Any]") -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -169,12 +213,13 @@ class Predictions:
             columns[name] = pa.array([value or None for value in values], pa.string())
         if self.embedding is not None:
             columns["embedding"] = pa.array(list(self.embedding), floats)
-        table = pa.table(columns).replace_schema_metadata({"kind": "predictions", "schema": str(SCHEMA)})
+        metadata = {"kind": "predictions", "schema": str(SCHEMA), "origin": json.dumps(dict(origin))}
+        table = pa.table(columns).replace_schema_metadata(metadata)
         with replacing(path) as part:
             pq.write_table(table, part)
 
     @classmethod
-    def read(cls, path: "Path") -> Self:
+    def read(cls, path: AnyPath) -> Self:
         """Reads Predictions from Parquet or CSV, whoever wrote them; only `id` and the probabilities are needed.
 
         The probabilities are a column of lists of 28, or 28 columns called by number (`p00` … `p27`, `class_0` …) or
@@ -184,6 +229,7 @@ class Predictions:
             LociscopeError: The file is missing, is no Predictions, is of a newer schema, or holds an id that is
                 blank or doubled, a location that is no class number, or a probability that is no number in 0–1.
         """
+        path = Path(path)
         import pyarrow as pa
 
         what = f"Predictions '{path}'"
@@ -207,6 +253,19 @@ class Predictions:
             embedding_of(table, path),
             _positions(table),
         )
+
+
+def read_origin(path: AnyPath) -> dict[str, Any]:
+    """Read what made Predictions, as `Predictions.write` was told; empty for a CSV or where nothing is said."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+        found = json.loads(metadata.get(b"origin", b"{}"))
+    except (pa.ArrowException, OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _check_probabilities(probability: np.ndarray, ids: list[str], what: str) -> None:

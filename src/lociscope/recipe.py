@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -11,8 +11,13 @@ from lociscope.errors import MissingExtraError, UsageError
 from lociscope.storage import check_schema
 from lociscope.tomlfile import read_toml, sentence_of
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 SCHEMA = 1
 SHIPPED = Path(__file__).parent / "recipes"
+PER_STAGE = ("epochs", "learning_rate")
+"""Keys of `[train]` that each stage has itself."""
 TUNE = "tune"
 """The table of a recipe file that says what `lociscope tune` may vary; it is no part of the recipe."""
 
@@ -157,19 +162,35 @@ class Recipe(_Section):
 
         Args:
             name: `lenet5`, or a path.
-            changes: Values by dotted key that replace the file's, such as `{"train.epochs": 3}`.
+            changes: Values by dotted key that replace the file's, such as `{"train.epochs": 3}`; stages are counted
+                from 1, as in `{"stages.2.epochs": 3}`.
 
         Returns:
             The recipe with every default filled in.
 
         Raises:
-            LociscopeError: There is no such recipe, it is no TOML, is of a newer schema, or a key or value is wrong.
+            LociscopeError: There is no such recipe, it is no TOML, is of a newer schema, a key or value is wrong, or
+                `[train]` has a key that the stages decide.
         """
         values = read_toml(name, SHIPPED, "recipe")
         values.pop(TUNE, None)
         for key, value in (changes or {}).items():
             _set(values, key, value)
-        return cls.check(values, f"Recipe '{name}'")
+        recipe = cls.check(values, f"Recipe '{name}'")
+        _check_stages_alone(values, (changes or {}).keys(), f"Recipe '{name}'")
+        return recipe
+
+    @classmethod
+    def stored(cls, path: Path) -> Self:
+        """Read the recipe of a Run, which also holds keys that have no effect.
+
+        Raises:
+            LociscopeError: As `read`.
+        """
+        values = read_toml(str(path), SHIPPED, "recipe")
+        values.pop(TUNE, None)
+        values.get("data", {}).pop("floor", None)  # which recipes had with preprocessing 1
+        return cls.check(values, f"Recipe '{path}'")
 
     @classmethod
     def check(cls, values: dict[str, Any], what: str) -> Self:
@@ -220,9 +241,53 @@ def parse_changes(settings: list[str]) -> dict[str, Any]:
 
 
 def _set(values: dict[str, Any], key: str, value: object) -> None:
+    """Change one value of nested tables; the tables of an array are counted from 1, as in `stages.2.epochs`."""
     *tables, last = key.split(".")
-    for table in tables:
-        values = values.setdefault(table, {})
-        if not isinstance(values, dict):
-            raise UsageError(f"--set {key}: {table!r} is no table. Write it as --set train.epochs=3.")
-    values[last] = value
+    found: Any = values
+    for depth, part in enumerate(tables):
+        if isinstance(found, dict):
+            found = found.setdefault(part, [] if depth == 0 and part == "stages" else {})
+        else:
+            found = found[_position(found, key, depth)]
+        if not isinstance(found, dict | list):
+            raise UsageError(f"--set {key}: {part!r} is no table. Write it as --set train.epochs=3.")
+    if isinstance(found, list):
+        found[_position(found, key, len(tables))] = value
+    else:
+        found[last] = value
+
+
+def _position(tables: list[Any], key: str, depth: int) -> int:
+    """Return the index that a part of a dotted key names in an array of tables.
+
+    Raises:
+        UsageError: There is no such table; the nearest key is named.
+    """
+    parts = key.split(".")
+    name, part = ".".join(parts[:depth]), parts[depth]
+    if not tables:
+        raise UsageError(
+            f"--set {key}: the recipe has no {name}. Without them [train] holds: set train.{parts[-1]}, or give "
+            f"--set '{name}=[{{…}}]'."
+        )
+    number = int(part) if part.isdecimal() else 1
+    if part.isdecimal() and 0 < number <= len(tables):
+        return number - 1
+    near = ".".join([*parts[:depth], str(min(max(number, 1), len(tables))), *parts[depth + 1 :]])
+    raise UsageError(
+        f"--set {key}: the recipe has {len(tables)} {name}, counted from 1, and none is {part!r}. "
+        f"Did you mean {near!r}?"
+    )
+
+
+def _check_stages_alone(values: dict[str, Any], changes: "Collection[str]", what: str) -> None:
+    """Raise a UsageError where `[train]` decides what each stage decides itself, and so would be ignored."""
+    stages, train = values.get("stages"), values.get("train", {})
+    complete = Train.model_fields.keys() <= train.keys()  # a Run's, in which also the unused keys are written
+    for key in PER_STAGE:
+        written = key in train and not (complete and train[key] == Train.model_fields[key].default)
+        if stages and (written or f"train.{key}" in changes):
+            raise UsageError(
+                f"{what} sets train.{key}, which has no effect beside [[stages]]: each stage has its own {key}. "
+                f"Set stages.1.{key} and so on, or remove the stages with --set 'stages=[]'."
+            )

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from lociscope.catalog import read_labels
 from lociscope.errors import LociscopeError
 from lociscope.predictions import Predictions
-from lociscope.recipe import SHIPPED, TUNE, Recipe
+from lociscope.recipe import Recipe
 from lociscope.storage import parse_model, replacing
-from lociscope.tomlfile import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
+
+    from lociscope.storage import AnyPath
 
 SCHEMA = 1
 LOSSES = {"epoch", "loss", "val_loss"}
@@ -55,13 +56,13 @@ class Run:
     folder: "Path"
 
     @classmethod
-    def open(cls, folder: "Path") -> Self:
+    def open(cls, folder: "AnyPath") -> Self:
         """Opens a finished Run.
 
         Raises:
             LociscopeError: The folder is no Run, or the training was cut off.
         """
-        run = cls(folder)
+        run = cls(Path(folder))
         if not run.recipe_file.is_file():
             raise LociscopeError(f"'{folder}' is no Run: it has no recipe.toml. Name a folder of `lociscope train`.")
         if not run.done:
@@ -124,10 +125,7 @@ class Run:
 
     def recipe(self) -> Recipe:
         """The recipe as resolved; without the floor that recipes had with preprocessing 1."""
-        values = read_toml(str(self.recipe_file), SHIPPED, "recipe")
-        values.pop(TUNE, None)
-        values.get("data", {}).pop("floor", None)
-        return Recipe.check(values, f"Recipe '{self.recipe_file}'")
+        return Recipe.stored(self.recipe_file)
 
     def environment(self) -> Environment:
         """What the result depends on besides the recipe.
@@ -247,3 +245,27 @@ class Folds(BaseModel):
     def runs(self, folder: "Path") -> list[Run]:
         """The Runs `fold0`, …, begun or not."""
         return [Run(folder / f"fold{number}") for number in range(self.k)]
+
+
+def open_trained(folder: "AnyPath") -> tuple[Run, list[Run]]:
+    """Open what a finished training left, of one network or of folds.
+
+    Args:
+        folder: A Run, or the folder of `lociscope train --folds`.
+
+    Returns:
+        The Run that holds the predictions and their truth, and the Runs of the networks: the same one, or the folds.
+
+    Raises:
+        LociscopeError: The folder is neither, or a training was cut off.
+    """
+    run = Run(Path(folder))
+    folds = Folds.read(run.folder)
+    if folds is None:
+        return Run.open(folder), [run]
+    runs = folds.runs(run.folder)
+    left = next((each.folder for each in runs if not each.done), None)
+    if left is not None or not run.predictions_file.is_file():
+        what = f"'{left}' is not finished" if left else f"The {folds.k} folds of '{folder}' are not joined"
+        raise LociscopeError(f"{what}. Give `lociscope train … --folds {folds.k} -o {folder}` again.")
+    return run, runs

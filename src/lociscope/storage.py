@@ -9,7 +9,7 @@ import zlib
 from collections import Counter
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from lociscope.errors import LociscopeError
 
@@ -27,6 +27,9 @@ DAMAGED = (
 )
 """What the standard library and numpy raise while they parse bytes that are not what they should be."""
 
+
+AnyPath: TypeAlias = str | os.PathLike[str]
+"""A path as a user of the Python interface gives it."""
 
 LOCK = ".lock"
 """In a folder on which one process at a time works."""

@@ -1,4 +1,4 @@
-"""What is said while work goes on: on stderr, on a terminal, and only if wanted."""
+"""What is said while work goes on: on stderr, a bar on a terminal and lines elsewhere, and only if wanted."""
 
 import io
 import sys
@@ -54,6 +54,37 @@ def test_progress_shows_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> N
     assert "2/2" in shown[Terminal]
     assert "loss 0.1" in shown[Terminal]
     assert shown[io.StringIO] == ""
+
+
+class Clock:
+    """Stands for `time.monotonic`."""
+
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(("verbose", "interval"), [(False, 30.0), (True, 5.0)])
+def test_without_a_terminal_a_line_is_printed_in_an_interval(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, verbose: bool, interval: float
+) -> None:
+    monkeypatch.setattr(console, "time", clock := Clock())
+    monkeypatch.setattr(console, "verbose", verbose)
+    with console.progress("predicting") as tell:
+        for done in (100, 101, 110, 115, 200):  # 100 were done by an earlier call
+            tell(done, 200, "text" if done > 110 else "")
+            clock.now += interval * 0.6
+    assert capsys.readouterr() == (
+        "",
+        f"predicting: 110 of 200, {console.lasting(interval * 1.2 * 9)} left\npredicting: 200 of 200, text\n",
+    )
+
+
+def test_durations_have_two_units() -> None:
+    assert [console.lasting(seconds) for seconds in (0.4, 59.6, 125, 3725, 90000)] == [
+        "0 s", "1 min 0 s", "2 min 5 s", "1 h 2 min", "25 h 0 min",
+    ]  # fmt: skip
 
 
 def test_quiet_shows_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:

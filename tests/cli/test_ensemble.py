@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,14 +115,61 @@ def test_apply_writes_predictions_in_the_order_of_the_first_member(fitted: Path)
 def test_file_names_do_not_count_but_positions_do(fitted: Path) -> None:
     Path("a.parquet").rename("z.parquet")
     ensemble("apply", "DIR", "z.parquet", "b.csv", "-o", "out.csv")
-    ensemble("apply", "DIR", "b.csv", "z.parquet", "-o", "turned.csv")
-    right, turned = (Predictions.read(fitted / name) for name in ("out.csv", "turned.csv"))
-    assert turned.ids == right.ids[::-1]
-    assert not np.allclose(turned.probability[::-1], right.probability, atol=1e-3)
+    with pytest.raises(LociscopeError, match=r"'b\.csv' was passed as member 1, and is member 2 of 'DIR'\. Pass"):
+        ensemble("apply", "DIR", "b.csv", "z.parquet", "-o", "turned.csv")
+    Predictions.read("z.parquet").write("z.csv")  # the same predictions in another format and order of rows
+    Predictions.read("b.csv").take(range(N)[::-1]).write("b.parquet")
+    with pytest.raises(LociscopeError, match="is member 2 of"):
+        ensemble("apply", "DIR", "b.parquet", "z.csv", "-o", "turned.csv")
+
+
+def test_members_that_do_not_say_what_predicted_them_are_named(
+    fitted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ensemble("apply", "DIR", "a.parquet", "b.csv", "-o", "out.csv")
+    assert "not checked" not in capsys.readouterr().err
+    rng = np.random.default_rng(1)
+    for name in ("new.csv", "other.parquet"):
+        table(rng.random((N, 28))).write(name)
+    ensemble("apply", "DIR", "new.csv", "other.parquet", "-o", "out.csv")
+    assert capsys.readouterr().err == (
+        "lociscope: not checked whether these are the members of the fit, in its order: 'new.csv', 'other.parquet'. "
+        "They, or the ensemble, do not say what predicted them.\n"
+    )
+
+
+def test_members_are_known_by_bundle_views_and_training_wherever_their_files_lie(files: Path) -> None:
+    rng = np.random.default_rng(2)
+    origins: dict[str, dict[str, Any]] = {
+        "plain": {"bundle": "1" * 64, "views": 1, "trainings": ["t1"]},
+        "turned": {"bundle": "1" * 64, "views": 8, "trainings": ["t1"]},
+        "folds": {"trainings": ["t2", "t3"]},
+        "old": {"bundle": "4" * 64, "views": 1},
+    }
+    _, seen = networks()
+    for name, origin in origins.items():
+        table(np.clip(seen[0] + 0.01 * rng.random((N, 28)), 0, 1)).write(f"{name}.parquet", origin)
+        table(rng.random((N, 28))).write(f"new-{name}.parquet", origin)
+    table(rng.random((N, 28))).write("new-fold.parquet", {"bundle": "3" * 64, "views": 1, "trainings": ["t3"]})
+    ensemble("fit", "--truth", "truth.csv", *(f"{name}.parquet" for name in origins), "-o", "DIR")
+    right = ["new-plain.parquet", "new-turned.parquet", "new-fold.parquet", "new-old.parquet"]
+    ensemble("apply", "DIR", *right, "-o", "out.csv")
+    for one, other in ((0, 1), (0, 2), (2, 3), (1, 3)):
+        swapped = list(right)
+        swapped[one], swapped[other] = right[other], right[one]
+        with pytest.raises(LociscopeError, match=rf"is member {other + 1} of|is member {one + 1} of"):
+            ensemble("apply", "DIR", *swapped, "-o", "swapped.csv")
+    table(rng.random((N, 28))).write("new-fold-8.parquet", {"bundle": "3" * 64, "views": 8, "trainings": ["t3"]})
+    ensemble("apply", "DIR", *right[:2], "new-fold-8.parquet", right[3], "-o", "out.csv")
+    table(rng.random((N, 28))).write("retrained.parquet", {"trainings": ["t9"]})
+    with pytest.raises(LociscopeError, match=r"Member 3, 'retrained\.parquet', was predicted by another training"):
+        ensemble("apply", "DIR", *right[:2], "retrained.parquet", right[3], "-o", "out.csv")
+    assert not (files / "swapped.csv").exists()
 
 
 def test_the_networks_of_the_folds_stand_for_the_member_that_was_out_of_fold(fitted: Path) -> None:
-    members = ("a.parquet", "b.csv", "b.csv", "b.csv")
+    table(networks()[1][1] * (1 - 2e-6)).write(fitted / "fold1.parquet")
+    members = ("a.parquet", "fold1.parquet", "b.csv", "b.csv")
     ensemble("apply", "DIR", *members, "--folds", "2", "-o", "out.parquet")
     made = Predictions.read(fitted / "out.parquet")
     one, two = np.clip(networks()[1].astype(np.float32).astype(np.float64), 1e-7, 1 - 1e-7)
@@ -144,6 +192,21 @@ def test_a_submission_has_no_blank_row(fitted: Path) -> None:
     assert not any(Predictions.read(fitted / "out.csv").predicted)
 
 
+def test_a_sample_submission_gives_rows_and_their_order(fitted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    apply = ("apply", "DIR", "a.parquet", "b.csv", "-o", "sub.csv", "--kaggle")
+    ids = [*IDS[:2], "new", *IDS[:1:-1]]
+    (fitted / "sample_submission.csv").write_text("Id,Predicted\n" + "".join(f"{name},0\n" for name in ids))
+    ensemble(*apply)
+    assert "the submission lacks 1 of the 61 test ids of" in capsys.readouterr().err
+    assert app([*apply, "--sample-submission", "sample_submission.csv"], standalone_mode=False) == 3
+    said = capsys.readouterr()
+    assert said.out == "61 fields in sub.csv\n"
+    assert "1 of 61 test ids have no prediction, and got what" in said.err
+    assert list(Predictions.read_submission("sub.csv").ids) == ids
+    with pytest.raises(UsageError, match="Add --kaggle"):
+        ensemble("apply", "DIR", "a.parquet", "b.csv", "-o", "x.csv", "--sample-submission", "sample_submission.csv")
+
+
 def test_a_catalog_gives_labels_and_groups(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     labels = read_labels(files / "truth.csv")
     entries = [Entry(name, labels[name], antibody=f"HPA{row // 2}") for row, name in enumerate(IDS)]
@@ -164,11 +227,15 @@ def test_other_networks_are_refused(fitted: Path) -> None:
         Path(f"{name}.run.json").write_text(json.dumps({"schema": 1, suffix: {"bundle": bundle}}))
     first = (fitted / "DIR" / "findings.json").read_bytes()
     ensemble("fit", "--truth", "truth.csv", "a.parquet", "b.csv", "-o", "DIR")
-    assert read_fitted(fitted / "DIR").members == ("1" * 64, "2" * 64)
+    assert [member.bundle for member in read_fitted(fitted / "DIR").members] == ["1" * 64, "2" * 64]
     assert (fitted / "DIR" / "findings.json").read_bytes() == first
     ensemble("apply", "DIR", "a.parquet", "b.csv", "-o", "out.csv")
-    with pytest.raises(LociscopeError, match=r"Member 1, 'b\.csv', was predicted by bundle 222222222222…"):
+    with pytest.raises(LociscopeError, match=r"'b\.csv' was passed as member 1, and is member 2"):
         ensemble("apply", "DIR", "b.csv", "a.parquet", "-o", "out.csv")
+    Path("b.run.json").write_text(json.dumps({"schema": 1, ".csv": {"bundle": "3" * 64}}))
+    table(np.zeros((N, 28))).write("b.csv")
+    with pytest.raises(LociscopeError, match=r"Member 2, 'b\.csv', was predicted by bundle 333333333333…"):
+        ensemble("apply", "DIR", "a.parquet", "b.csv", "-o", "out.csv")
 
 
 def test_without_the_means_to_draw_there_is_no_report_but_an_ensemble(
@@ -177,7 +244,8 @@ def test_without_the_means_to_draw_there_is_no_report_but_an_ensemble(
     monkeypatch.setitem(sys.modules, "jinja2", None)
     ensemble("fit", "--truth", "truth.csv", "a.parquet", "-o", "DIR")
     assert "needs the extra 'report'" in capsys.readouterr().err
-    assert read_fitted(files / "DIR").members == (None,)
+    (member,) = read_fitted(files / "DIR").members
+    assert (member.bundle, member.trainings) == (None, ())
     assert not (files / "DIR" / "report.html").exists()
 
 

@@ -86,6 +86,78 @@ def test_a_submission_has_no_blank_row(
     assert submission == [{"Id": row["id"], "Predicted": place} for row, place in zip(plain, likeliest, strict=True)]
 
 
+def test_a_sample_submission_gives_rows_order_and_fillers(
+    lociscope: Command, fields: Path, write_field: WriteField, tmp_path: Path
+) -> None:
+    (fields / "b2_red.png").write_text("no picture")
+    write_field("z9", seed=9)
+    (tmp_path / "sample.csv").write_text("Id,Predicted\nnew,0\nc3,0\nb2,16 0\na1,0\nlast,\n")
+    words = ("predict", fields, "-o", "sub.csv", "--kaggle", "--sample-submission", "sample.csv")
+    code, out, err = lociscope(*words)
+    assert (code, out) == (3, "2 fields in sub.csv, 2 new\n")
+    assert "1 field left out: no test id of 'sample.csv'" in err
+    assert "3 of 5 test ids have no prediction, and got what 'sample.csv' has for them, or class 0" in err
+    assert "1 field failed, listed in sub.failures.csv" in err
+    rows = {row["Id"]: row["Predicted"] for row in rows_of(tmp_path / "sub.csv")}
+    assert list(rows) == ["new", "c3", "b2", "a1", "last"]
+    assert (rows["new"], rows["b2"], rows["last"]) == ("0", "0 16", "0")
+
+    write_field("b2", seed=1)
+    code, out, _ = lociscope(*words)
+    assert (code, out) == (3, "3 fields in sub.csv, 1 new\n")
+    (tmp_path / "few.csv").write_text("Id\na1\nc3\nb2\n")
+    assert "begun with other options" in lociscope(*words[:-1], "few.csv")[2]
+    code, out, err = lociscope("predict", fields, "-o", "few-sub.csv", "--kaggle", "--sample-submission", "few.csv")
+    assert (code, err) == (0, "lociscope: 1 field left out: no test id of 'few.csv'\n")
+    assert lociscope("predict", fields, "-o", "plain.csv", "--kaggle")[0] == 0
+    few, plain = (
+        {row["Id"]: row["Predicted"] for row in rows_of(tmp_path / name)} for name in ("few-sub.csv", "plain.csv")
+    )
+    assert list(few) == ["a1", "c3", "b2"]
+    assert few == {name: plain[name] for name in few}
+    whole = {row["Id"]: row["Predicted"] for row in rows_of(tmp_path / "sub.csv")}
+    assert {name: whole[name] for name in few} == few
+
+
+def test_a_submission_that_lacks_test_ids_says_so(lociscope: Command, fields: Path, tmp_path: Path) -> None:
+    (tmp_path / "sample_submission.csv").write_text("Id,Predicted\na1,0\nb2,0\nc3,0\nd4,0\ne5,0\n")
+    code, _, err = lociscope("predict", fields, "-o", "sub.csv", "--kaggle")
+    sample = tmp_path / "sample_submission.csv"
+    assert (code, err) == (
+        0,
+        f"lociscope: the submission lacks 2 of the 5 test ids of '{sample}', and Kaggle wants them all; the first: "
+        f"'d4'. Pass --sample-submission '{sample}'.\n",
+    )
+    assert lociscope("-q", "predict", fields, "-o", "sub.csv", "--kaggle")[2] == err
+
+
+@pytest.mark.parametrize(
+    ("sample", "code", "sentence"),
+    [
+        ("id,Predicted\na1,0\n", 1, "'s.csv' is no sample submission: expected the columns Id,Predicted"),
+        ("Id,Predicted\n", 1, "'s.csv' lists no test field"),
+        ("Id,Predicted\na1,0\na1,0\n", 1, "Sample submission 's.csv' names the id 'a1' twice"),
+        ("Id,Predicted\nx,0\n", 1, "None of 3 fields is a test id of 's.csv' (the first is 'a1')"),
+        (None, 1, "Cannot read 's.csv'"),
+    ],
+)
+def test_a_sample_that_is_none(
+    lociscope: Command, fields: Path, tmp_path: Path, sample: str | None, code: int, sentence: str
+) -> None:
+    if sample is not None:
+        (tmp_path / "s.csv").write_text(sample)
+    words = ("predict", fields, "-o", "sub.csv", "--sample-submission", "s.csv")
+    left, out, err = lociscope(*words, "--kaggle")
+    assert (left, out) == (code, "")
+    assert err.startswith(f"lociscope: {sentence}")
+    left, out, err = lociscope(*words)
+    assert (left, out, err) == (
+        2,
+        "",
+        "lociscope: --sample-submission 's.csv' is only for a submission. Add --kaggle.\n",
+    )
+
+
 def test_json_is_one_line_on_stdout(lociscope: Command, fields: Path) -> None:
     (fields / "b2_red.png").write_bytes(b"")
     code, out, err = lociscope("predict", fields, "-o", "out.csv", "--json")

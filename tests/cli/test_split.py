@@ -96,7 +96,6 @@ def test_notes(lociscope: Command, catalog: Path) -> None:
         (["--group", "antibodi"], None, 2, "Did you mean 'antibody'"),
         (["--folds", 0], None, 2, "0"),
         (["-o", "d.csv"], None, 2, "expected .parquet"),
-        (["-o", "sub/d.parquet"], None, 2, "another folder"),
         (["--test", 0.5], [Entry("a", (0,), antibody="x"), Entry("b", (0,), antibody="x")], 1, "needs 2 groups"),
     ],
 )

@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lociscope.card import training_hashes
 from lociscope.catalog import Catalog
 from lociscope.cli.train import alone_in, read_failures
 from lociscope.errors import LociscopeError
+from lociscope.predict.predictor import open_bundle
 from lociscope.run import Run
 
 Command = Callable[..., tuple[int, str, str]]
@@ -36,9 +38,15 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_run_holds_what_it_should(trained: Trained) -> None:
     folder, said = trained
     assert (said.code, said.out) == (3, f"{folder}\n"), said.err
-    assert said.err.startswith(f"lociscope: 1 field failed, listed in {folder}/failures.csv; the first: ")
-    assert said.err.count("\n") == 1
+    *epochs, failed = said.err.splitlines()
+    assert failed.startswith(f"lociscope: 1 field failed, listed in {folder}/failures.csv; the first: ")
     run = Run.open(folder)
+    assert [re.sub(r"\d+ s", "0 s", line) for line in epochs if line.startswith("epoch")] == [  # and lines of progress
+        f"epoch {number} of 3: loss {row['loss']:.4f}, val_loss {row['val_loss']:.4f}, "
+        f"macro-F1 {row['macro_f1']:.3f}, 0 s{', 0 s left' if number < 3 else ''}"
+        for number, row in enumerate(run.history(), 1)
+    ]
+    assert all(0 <= row["macro_f1"] <= 1 for row in run.history())
     assert [row["epoch"] for row in run.history()] == [1, 2, 3]
     assert run.environment().fields == {"train": 9, "valid": 3}
     assert run.recipe().train.checkpoint_steps == 2
@@ -54,7 +62,7 @@ def test_a_finished_run_says_so_and_changes_nothing(lociscope: Command, training
     before = contents(folder)
     code, out, err = lociscope(*training.words, "-o", folder)
     assert (code, out) == (3, f"{folder}\n")
-    assert err == f"'{folder}' is finished already\n{first.err}"
+    assert err == f"'{folder}' is finished already\n{first.err.splitlines()[-1]}\n"
     assert contents(folder) == before
 
 
@@ -263,6 +271,35 @@ def test_folds_are_trained_joined_and_gone_on_with(
     again = lociscope(*words)
     assert (again[0], again[1]) == (code, out)
     assert "'out' is finished already\n" in again[2]
+
+    assert lociscope("evaluate", "out", "-o", "report")[0] == 0
+    assert "each predicted by the one of 3 networks" in (tmp_path / "report" / "report.html").read_text()
+    metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert "of 3 networks that was trained without its fold" in json.dumps(metrics)
+    code, made, err = lociscope("export", "out", "-o", "places", "--reference", 0)
+    assert (code, err) == (0, "")
+    assert made.startswith("places (ONNX differs from Keras by ")
+    predictor = open_bundle(tmp_path / "places")
+    assert set(predictor.engine.outputs) == {"probabilities", "embedding", "evidence"}
+    each = []
+    for run in runs:
+        assert lociscope("export", run.folder, "-o", "one", "--reference", 0)[0] == 0
+        each.append(
+            open_bundle(tmp_path / "one").predict(pixels := np.arange(4096, dtype=np.uint16).reshape(32, 32, 4))
+        )
+        shutil.rmtree(tmp_path / "one")
+    odds = np.mean([np.log(p.probability / (1 - p.probability)) for p in each], axis=0)
+    np.testing.assert_allclose(predictor.predict(pixels).probability, 1 / (1 + np.exp(-odds)), atol=1e-5)
+    card = predictor.bundle.card
+    assert card.provenance["recipe"]["network"]["name"] == "lenet5"
+    assert len(set(training_hashes(card.provenance))) == 3
+    (runs[1].folder / "DONE").rename(tmp_path / "away")
+    for command in ("evaluate", "export"):
+        code, _, err = lociscope(command, "out", "-o", "x")
+        assert (code, err) == (
+            1, "lociscope: 'out/fold1' is not finished. Give `lociscope train … --folds 3 -o out` again.\n",
+        )  # fmt: skip
+    (tmp_path / "away").rename(runs[1].folder / "DONE")
     words[words.index("3")] = "4"
     assert lociscope(*words)[2].endswith("'out' holds 3 folds. Name another folder with -o.\n")
 
@@ -351,7 +388,7 @@ def test_killed_at_many_moments_it_ends_with_the_same_weights(training: Any, tra
         assert not (run / "DONE").exists()
     last = subprocess.run([sys.executable, "-m", "lociscope", *words], capture_output=True, text=True, check=False)
     assert (last.returncode, last.stdout) == (3, f"{run}\n"), last.stderr
-    assert last.stderr == said.err.replace(str(alone), str(run))
+    assert last.stderr.splitlines()[-1] == said.err.splitlines()[-1].replace(str(alone), str(run))
     mine, theirs = weights_of(run), weights_of(alone)
     assert mine.keys() == theirs.keys()
     assert len(mine) > 10

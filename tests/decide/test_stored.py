@@ -13,6 +13,7 @@ import pytest
 from lociscope.decide.crossfit import stratified_folds
 from lociscope.decide.decider import Decider, cross_fitted, fit_decider
 from lociscope.decide.ensemble import COMBINERS, Combiner
+from lociscope.decide.members import Member
 from lociscope.decide.stored import StoredEnsemble, read_findings, read_fitted, write_fitted
 from lociscope.errors import LociscopeError
 
@@ -48,7 +49,8 @@ def test_what_was_written_decides_the_same(
     combiner: Combiner, fit: Callable[[Combiner], tuple[Decider, np.ndarray]], findings: Any, tmp_path: Path
 ) -> None:
     decider, members = fit(combiner)
-    write_fitted(tmp_path / "fitted", StoredEnsemble.of(decider, (None, "ab" * 32)), findings)
+    known = (Member(contents="cd" * 32), Member(bundle="ab" * 32, views=8, trainings=("ef" * 32,)))
+    write_fitted(tmp_path / "fitted", StoredEnsemble.of(decider, known), findings)
     stored = read_fitted(tmp_path / "fitted")
     again = stored.decider()
     p = decider.predict(members)
@@ -56,20 +58,20 @@ def test_what_was_written_decides_the_same(
     assert again.decide(p)[1] == decider.decide(p)[1]
     assert again.decide(p)[0].tolist() == decider.decide(p)[0].tolist()
     assert again.sets.predict(p).tolist() == decider.sets.predict(p).tolist()
-    assert stored.members == (None, "ab" * 32)
+    assert stored.members == known
     assert read_findings(tmp_path / "fitted") == findings
 
 
 @pytest.fixture
 def folder(fit: Callable[[Combiner], tuple[Decider, np.ndarray]], findings: Any, tmp_path: Path) -> Path:
-    write_fitted(tmp_path / "fitted", StoredEnsemble.of(fit("stacked")[0], (None, None)), findings)
+    write_fitted(tmp_path / "fitted", StoredEnsemble.of(fit("stacked")[0], (Member(), Member())), findings)
     return tmp_path / "fitted"
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"schema": 2}, "newer than 1"),
+        ({"schema": 3}, "newer than 2"),
         ({"schema": None}, "states no schema"),
         ({"thresholds": [0.5] * 27}, "28 numbers"),
         ({"thresholds": [1.5] * 28}, "less than or equal to 1"),
@@ -80,6 +82,8 @@ def folder(fit: Callable[[Combiner], tuple[Decider, np.ndarray]], findings: Any,
         ({"labels": ["a"] * 28}, "28 labels in their order"),
         ({"combiner": "magic"}, "combiner"),
         ({"more": 1}, "more"),
+        ({"members": "ab"}, "members"),
+        ({"members": [{"bundle": 1}, None]}, "members"),
     ],
 )
 def test_what_is_garbled_is_refused(folder: Path, change: dict[str, Any], sentence: str) -> None:
@@ -109,6 +113,12 @@ def test_other_folders_are_neither_read_nor_overwritten(folder: Path, findings: 
     write_fitted(tmp_path / "empty", stored, findings)
     write_fitted(tmp_path / "empty", stored, findings)
     assert sorted(each.name for each in (tmp_path / "empty").iterdir()) == ["ensemble.json", "findings.json"]
+
+
+def test_a_file_of_schema_1_is_read(folder: Path) -> None:
+    file = folder / "ensemble.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"schema": 1, "members": ["ab" * 32, None]}))
+    assert read_fitted(folder).members == (Member(bundle="ab" * 32), Member())
 
 
 def test_applying_loads_neither_scipy_nor_scikit_learn(folder: Path) -> None:

@@ -7,6 +7,7 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
@@ -52,7 +53,7 @@ def fields(write_field: WriteField) -> Path:
     return folder
 
 
-def predict(predictor: Predictor, sources: Path | Sequence[Path], out: Path, **options: bool) -> Outcome:
+def predict(predictor: Predictor, sources: Path | Sequence[Path], out: Path, **options: Any) -> Outcome:
     found, broken = find_fields([sources] if isinstance(sources, Path) else sources)
     return predict_to_file(predictor, found, out, Options(**options), broken=broken)
 

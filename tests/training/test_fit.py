@@ -239,7 +239,7 @@ def test_what_was_best_before_the_loss_diverged_stays_usable(tmp_path: Path, mon
 
 def test_weights_that_are_no_numbers_are_not_kept(tmp_path: Path) -> None:
     model = build_network("lenet5", 32, {"width": 0.2})
-    keeper = callbacks.Keeper(Run(tmp_path), recipe(), model, 3, 8)
+    keeper = callbacks.Keeper(Run(tmp_path), recipe(), model, 3, 8, lambda _: 0.5)
     model.get_layer("C1").kernel.assign(np.full((5, 5, 4, 3), np.nan))
     with pytest.raises(callbacks.Diverged, match="is nan"):
         keeper._save(model)

@@ -1,6 +1,5 @@
 """The command line: one command for each arrow of the data flow."""
 
-import io
 import logging
 import os
 import sys
@@ -19,6 +18,7 @@ from lociscope.cli import (
     models,
     monitor,
     predict,
+    recipes,
     serve,
     simulate,
     split,
@@ -27,6 +27,9 @@ from lociscope.cli import (
     watch,
 )
 from lociscope.errors import Exit, LociscopeError
+
+OWN_SIGNALS = ("serve", "watch", "microscope")
+"""Commands that answer signals themselves: they finish requests, tables and a shutter first."""
 
 app = typer.Typer(
     name="lociscope",
@@ -41,6 +44,7 @@ app.add_typer(simulate.app, name="simulate")
 app.add_typer(importing.app, name="import")
 app.add_typer(ensemble.app, name="ensemble")
 app.command("split")(split.split)
+app.add_typer(recipes.app, name="recipes")
 app.command("train")(train.train)
 app.command("tune")(tune.tune)
 app.command("compare")(compare.compare)
@@ -64,6 +68,7 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def settings(
+    context: typer.Context,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only errors, and show no progress.")] = False,
     version: Annotated[
@@ -71,13 +76,15 @@ def settings(
     ] = False,
 ) -> None:
     """Says where in the cell a protein is, from four-channel fluorescence fields."""
-    from lociscope.cli import console
+    from lociscope.cli import console, streams
 
-    handler = logging.StreamHandler(sys.stderr)
+    handler = console.LogHandler()
     handler.addFilter(_ours_or_serious)
     level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING
     logging.basicConfig(level=level, format="lociscope: %(message)s", handlers=[handler])
-    console.quiet = quiet
+    console.quiet, console.verbose = quiet, verbose
+    if context.invoked_subcommand not in OWN_SIGNALS:
+        context.with_resource(streams.ending_on_signals())
 
 
 def _ours_or_serious(record: logging.LogRecord) -> bool:
@@ -86,35 +93,45 @@ def _ours_or_serious(record: logging.LogRecord) -> bool:
 
 
 def main() -> None:
-    """Runs the command line: mistakes become one sentence on stderr and an exit code."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # a path is printed as it is on disk, whatever its bytes
+    """Run the command line: errors become one message on stderr and an exit code."""
+    from lociscope.cli.streams import open_streams
+
+    open_streams()
     try:
         try:
             app()
         finally:
-            sys.stdout.flush()  # now, while what goes wrong with it can still be told
+            sys.stdout.flush()  # now, while what goes wrong with it can still be reported
     except LociscopeError as error:
         _leave(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _leave_interrupted()
     except SystemExit as left:  # typer makes one of an interrupt, and one of a broken pipe
         if isinstance(left.__context__, BrokenPipeError):
             sys.exit(Exit.DONE)
         if left.code != Exit.INTERRUPTED:
             raise
-        _leave("interrupted. Give the same command again to go on.", Exit.INTERRUPTED)
+        _leave_interrupted()
     except MemoryError:
         _leave("out of memory. Try fewer --workers, or a larger machine.", Exit.NOTHING_DONE)
     except OSError as error:
-        logging.getLogger(__name__).debug("where it came from:", exc_info=True)
         if error.filename is None:  # stdout: nothing of it is tried again at the end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):  # its reader has gone, as after `| head`
-            sys.exit(Exit.DONE)
+            ending = error.__context__
+            sys.exit(ending.code if isinstance(ending, SystemExit) else Exit.DONE)
+        logging.getLogger(__name__).debug("where it came from:", exc_info=True)
         where = f"'{error.filename}'" if error.filename else "the output"
         reason = error.strerror or str(error)
         _leave(f"Cannot use {where}: {reason}. Check the path, its permissions and the space.", Exit.NOTHING_DONE)
 
 
-def _leave(sentence: str, code: Exit) -> NoReturn:
-    print(f"lociscope: {sentence}", file=sys.stderr)
+def _leave_interrupted() -> NoReturn:
+    _leave("interrupted. Give the same command again to go on.", Exit.INTERRUPTED)
+
+
+def _leave(message: str, code: Exit) -> NoReturn:
+    from lociscope.cli import console
+
+    console.say(f"lociscope: {message}")
     sys.exit(code)

@@ -1,6 +1,5 @@
 """`lociscope compare`: Runs become one page, the logbook of an experiment and a shortlist."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,7 +49,7 @@ def compare(
     print(json.dumps(rows, allow_nan=False) if as_json else output)
     if failures:
         said = f"{len(failures)} of {len(folders)} not compared, listed in {output}; the first: {failures[0].reason}"
-        print(f"lociscope: {said}", file=sys.stderr, flush=True)
+        console.say(f"lociscope: {said}")
         raise typer.Exit(Exit.SOME_FAILED)
 
 

@@ -1,7 +1,10 @@
-"""What a person at a terminal sees while work goes on: progress on stderr, and only there."""
+"""What a person sees while work goes on: progress on stderr, and only there."""
 
+import logging
+import os
 import sys
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -12,6 +15,10 @@ if TYPE_CHECKING:
 
 quiet = False
 """Set by `--quiet`."""
+verbose = False
+"""Set by `--verbose`."""
+INTERVAL = 30.0
+"""Seconds between two lines of progress where stderr is no terminal; a sixth of it with `--verbose`."""
 
 
 class Tell(Protocol):
@@ -26,26 +33,50 @@ def counted(fields: int) -> str:
     return f"{fields} field" if fields == 1 else f"{fields} fields"
 
 
-def note(text: str) -> None:
-    """Says what is being done, on stderr."""
-    if not quiet:
+def say(text: str) -> None:
+    """Print a line on stderr; where its reader has gone, it is dropped, for no message is worth the work."""
+    try:
         print(text, file=sys.stderr, flush=True)
+    except OSError:
+        with suppress(OSError, ValueError):  # nothing of it is tried again, also not when Python ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+class LogHandler(logging.Handler):
+    """Prints log records on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        say(self.format(record))
+
+
+def note(text: str) -> None:
+    """Print what is being done on stderr, unless quiet."""
+    if not quiet:
+        say(text)
 
 
 def tell_failures(failures: "Sequence[Failure]", listing: "Path") -> None:
     """Says on stderr, even if quiet, how many fields failed and why the first did."""
-    failed = f"{counted(len(failures))} failed, listed in {listing}"
-    print(f"lociscope: {failed}; the first: {failures[0].reason}", file=sys.stderr, flush=True)
+    say(f"lociscope: {counted(len(failures))} failed, listed in {listing}; the first: {failures[0].reason}")
 
 
 def tell_unlogged(fields: int, reason: str) -> None:
     """Says on stderr, even if quiet, how many predicted fields the log lacks, and why."""
-    print(f"lociscope: {counted(fields)} predicted but not in the log; {reason}", file=sys.stderr, flush=True)
+    say(f"lociscope: {counted(fields)} predicted but not in the log; {reason}")
+
+
+def lasting(seconds: float) -> str:
+    """Return a duration in the two largest of its units: `1 h 5 min`, `4 min 10 s`, `9 s`."""
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
 
 
 @contextmanager
 def progress(what: str) -> "Iterator[Tell]":
-    """A progress bar with the time left, on a terminal; nothing elsewhere.
+    """Show how far work is: a bar with the time left on a terminal, elsewhere a line every `INTERVAL` seconds.
 
     Args:
         what: What is being done.
@@ -53,8 +84,11 @@ def progress(what: str) -> "Iterator[Tell]":
     Yields:
         A function to call with (done, total, text).
     """
-    if quiet or not sys.stderr.isatty():
+    if quiet:
         yield _silent
+        return
+    if not sys.stderr.isatty():
+        yield _Lines(what, INTERVAL / 6 if verbose else INTERVAL)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -67,6 +101,33 @@ def progress(what: str) -> "Iterator[Tell]":
             bar.update(task, completed=done, total=total, text=text)
 
         yield tell
+
+
+class _Lines:
+    """Prints how far work is, at most one line in an interval: what a log file shows of hours of work.
+
+    Args:
+        what: What is being done.
+        interval: Seconds between two lines, and before the first.
+    """
+
+    def __init__(self, what: str, interval: float) -> None:
+        self._what, self._interval = what, interval
+        self._last = self._began = time.monotonic()
+        self._first: int | None = None
+
+    def __call__(self, done: int, total: int, text: str = "", /) -> None:
+        """Print a line, if one is due."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first, self._began = done, now  # earlier runs may have done some of it
+        if now - self._last < self._interval:
+            return
+        self._last = now
+        words = [f"{self._what}: {done} of {total}", *([text] if text else [])]
+        if self._first < done < total:
+            words.append(f"{lasting((now - self._began) * (total - done) / (done - self._first))} left")
+        say(", ".join(words))
 
 
 def _silent(done: int, total: int, text: str = "", /) -> None:

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lociscope.cli import console
-from lociscope.errors import LociscopeError, MissingExtraError, UsageError
+from lociscope.cli.submitting import Kaggle, SampleSubmission, check_among, check_submission, read_rows, tell_lacking
+from lociscope.errors import Exit, LociscopeError, MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
 
     from lociscope.decide.decider import Decider
     from lociscope.decide.findings import Findings, Score
+    from lociscope.decide.members import Member
     from lociscope.predictions import Predictions
 
 app = typer.Typer(help="Combine the Predictions of several networks.", no_args_is_help=True)
@@ -45,7 +47,7 @@ def fit(
     from lociscope.held_out import unseen_ids
 
     chosen = checked_policy(policy)
-    ids, stack = read_members(members)
+    ids, stack, networks = read_members(members)
     known, groups = truth_of(truth, ids)
     check_enough(len(known))
     selected = select(known, stack, policy=chosen, groups=groups, seed=seed)
@@ -54,7 +56,7 @@ def fit(
     findings = findings_of(known, stack, selected, scored, groups)
     unseen = tuple(unseen_ids(path).issuperset(ids) for path in members)
     findings = findings.model_copy(update={"unseen": unseen})
-    stored = StoredEnsemble.of(selected.decider, tuple(bundle_of(path) for path in members))
+    stored = StoredEnsemble.of(selected.decider, tuple(networks))
     write_fitted(output, stored, findings)
     for note in findings.notes:
         console.note(note)
@@ -70,44 +72,59 @@ def apply(
     folds: Annotated[
         int, typer.Option(min=1, max=100, help="Predictions of each member, one a fold, where the fit was out of fold.")
     ] = 1,
-    kaggle: Annotated[bool, typer.Option("--kaggle", help="Write Id,Predicted; no row is blank.")] = False,
+    kaggle: Kaggle = False,
+    sample_submission: SampleSubmission = None,
 ) -> None:
     """Combine Predictions of the same networks, in the order of the fit."""
     if output.suffix not in (".csv", ".parquet"):
         raise UsageError(f"-o '{output}' ends in {output.suffix!r}; expected .csv or .parquet. Rename it.")
-    if kaggle and output.suffix != ".csv":
-        raise UsageError(f"--kaggle writes CSV, and -o '{output}' is no .csv. Rename it.")
+    check_submission(output, kaggle=kaggle, sample=sample_submission)
 
+    from lociscope.decide.members import check_members
     from lociscope.decide.stored import read_fitted
 
+    sample = read_rows(sample_submission)
     stored = read_fitted(folder)
-    check_bundles(folder, stored.members, members, folds)
-    ids, stack = read_members(members)
+    ids, stack, networks = read_members(members)
+    unknown = check_members(folder, stored.members, networks, members, folds)
+    if unknown:
+        names = ", ".join(f"'{path}'" for path in unknown)
+        console.note(
+            f"lociscope: not checked whether these are the members of the fit, in its order: {names}. They, or the "
+            "ensemble, do not say what predicted them."
+        )
     combined = predictions_of(stored.decider(), ids, averaged(stack, folds))
-    if kaggle:
-        combined.write_submission(output)
-    else:
+    if not kaggle:
         combined.write(output)
-    print(f"{console.counted(len(combined))} in {output}")
+    elif sample is not None:
+        check_among(sum(name in sample for name in ids), ids, sample_submission)
+        combined.write_submission(output, sample)
+    else:
+        combined.write_submission(output)
+    print(f"{console.counted(len(sample or combined))} in {output}")
+    if kaggle and not tell_lacking(ids, sample, sample_submission, members):
+        raise typer.Exit(Exit.SOME_FAILED)
 
 
-def read_members(paths: list[Path]) -> "tuple[list[str], np.ndarray]":
-    """The ids of the first Predictions, and all probabilities in that order.
+def read_members(paths: list[Path]) -> "tuple[list[str], np.ndarray, list[Member]]":
+    """Return the ids of the first Predictions, all probabilities in that order, and what made each.
 
     Args:
         paths: Predictions of the same fields, in any order of rows.
 
     Returns:
-        n ids, and (members, n, 28) of float64.
+        n ids, (members, n, 28) of float64, and by what each member is recognised.
 
     Raises:
         LociscopeError: A file is no Predictions, or holds other fields than the first.
     """
     import numpy as np
 
+    from lociscope.decide.members import Member
     from lociscope.predictions import Predictions
 
-    first, *rest = [Predictions.read(path) for path in paths]
+    tables = [Predictions.read(path) for path in paths]
+    first, *rest = tables
     if not len(first):
         raise LociscopeError(f"Predictions '{paths[0]}' hold no field. Name Predictions of fields.")
     stack, wanted = [np.asarray(first.probability, np.float64)], set(first.ids)
@@ -121,7 +138,7 @@ def read_members(paths: list[Path]) -> "tuple[list[str], np.ndarray]":
                 "Predict the same fields with every network."
             )
         stack.append(np.asarray(other.probability[[row_of[name] for name in first.ids]], np.float64))
-    return first.ids, np.stack(stack)
+    return first.ids, np.stack(stack), [Member.of(path, table) for path, table in zip(paths, tables, strict=True)]
 
 
 def truth_of(path: Path, ids: list[str]) -> "tuple[np.ndarray, np.ndarray | None]":
@@ -159,20 +176,6 @@ def truth_of(path: Path, ids: list[str]) -> "tuple[np.ndarray, np.ndarray | None
     return to_multi_hot([labels[name] for name in ids]), groups if any(group_of.values()) else None
 
 
-def bundle_of(path: Path) -> str | None:
-    """The sha256 of the bundle that made Predictions, from the `.run.json` beside them; None where unknown."""
-    import json
-
-    record = path.with_name(path.stem + ".run.json")
-    try:
-        values = json.loads(record.read_bytes())
-        table = values.get(path.suffix, values)
-        found = table.get("bundle")
-    except (OSError, ValueError, AttributeError):
-        return None
-    return found if isinstance(found, str) else None
-
-
 def averaged(stack: "np.ndarray", folds: int) -> "np.ndarray":
     """Members (members, n, 28) of what their folds say (members × folds, n, 28): the mean of log odds, as of views."""
     from lociscope.decide.logistic import logit, sigmoid
@@ -180,28 +183,6 @@ def averaged(stack: "np.ndarray", folds: int) -> "np.ndarray":
     if folds == 1:
         return stack
     return sigmoid(logit(stack.reshape(-1, folds, *stack.shape[1:])).mean(axis=1))
-
-
-def check_bundles(folder: Path, fitted: tuple[str | None, ...], paths: list[Path], folds: int = 1) -> None:
-    """Refuses members that are not those of the fit, as far as the files tell.
-
-    Raises:
-        LociscopeError: Another number of members, or another bundle at a position.
-    """
-    if len(paths) != len(fitted) * folds:
-        each = f" of {folds} folds" if folds > 1 else ""
-        raise LociscopeError(
-            f"'{folder}' was fitted on {len(fitted)} members{each}; received {len(paths)}. "
-            "Pass the Predictions of the same networks in the same order."
-        )
-    for position, path in enumerate(paths, start=1):
-        known = fitted[(position - 1) // folds]
-        found = bundle_of(path)
-        if known and found and known != found:
-            raise LociscopeError(
-                f"Member {position}, '{path}', was predicted by bundle {found[:12]}…, and '{folder}' was fitted on "
-                f"{known[:12]}… there. Pass the Predictions of the same networks in the same order."
-            )
 
 
 def predictions_of(decider: "Decider", ids: list[str], stack: "np.ndarray") -> "Predictions":

@@ -24,7 +24,7 @@ GALLERY = 12
 
 
 def evaluate(
-    subject: Annotated[Path, typer.Argument(help="A Run, a Bundle, or Predictions.")],
+    subject: Annotated[Path, typer.Argument(help="A Run, the folder of `train --folds`, a Bundle, or Predictions.")],
     truth: Annotated[
         Path | None, typer.Argument(metavar="[CATALOG]", help="A Catalog or a CSV Id,Target; a Run brings its own.")
     ] = None,
@@ -34,10 +34,11 @@ def evaluate(
     """Score predictions with intervals, and write report.html and metrics.json."""
     from lociscope.bundle import MANIFEST
     from lociscope.predictions import Predictions
-    from lociscope.run import Run
+    from lociscope.run import open_trained
 
     catalog = _catalog(truth)
-    run, thresholds, notes = None, None, []
+    run, curves, thresholds, notes = None, None, None, []
+    fields = "the validation fields of the Run"
     failures: Sequence[Failure] = []
     if subject.is_file():
         made = Predictions.read(subject)
@@ -45,14 +46,18 @@ def evaluate(
         made, failures = _predict(subject, truth, output, workers)
         thresholds = thresholds_of(subject)
     else:
-        run = Run.open(subject)
+        run, runs = open_trained(subject)
         made = run.predictions()
         notes = ["Epoch and threshold were chosen on these same fields, which flatters the scores."]
+        if len(runs) == 1:
+            curves = run
+        else:
+            fields = f"all fields, each predicted by the one of {len(runs)} networks that was trained without its fold"
     labels = _labels(truth, catalog, run)
     output.mkdir(parents=True, exist_ok=True)
-    what = f"the fields of {truth.name}" if truth else "the validation fields of the Run"
+    what = f"the fields of {truth.name}" if truth else fields
     title = f"Evaluation of {subject.name}"
-    report(made, labels, catalog, output, title=title, what=what, thresholds=thresholds, run=run, notes=notes)
+    report(made, labels, catalog, output, title=title, what=what, thresholds=thresholds, run=curves, notes=notes)
     print(output / "report.html")
     if failures:
         console.tell_failures(failures, output / "predictions.failures.csv")

@@ -21,7 +21,9 @@ REFERENCE_SEED = 20_261_124
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A finished Run.")],
+    run: Annotated[
+        Path, typer.Argument(help="A finished Run, or the folder of `train --folds`: its networks are averaged.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The Bundle to make.")] = Path("bundle"),
     name: Annotated[str | None, typer.Option(help="Its name in the card; by default the folder's.")] = None,
     licence: Annotated[str, typer.Option(help="Licence of the weights, SPDX.")] = "Apache-2.0",
@@ -36,13 +38,13 @@ def export(
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw the reference's fields.")] = 2,
 ) -> None:
     """Export a network as a Bundle: ONNX compared with Keras, scored, hashed, self-testing, with a reference."""
-    from lociscope.run import Run
+    from lociscope.run import open_trained
     from lociscope.training import export as exporting
 
-    opened = Run.open(run)
+    opened, runs = open_trained(run)
     words = exporting.DEFAULT_LIMITS if limits is None else limits
     with console.progress("measuring the reference") as tell:
-        refer = _refer(opened, catalog, reference, workers, tell)
+        refer = _refer(opened, runs[0], catalog, reference, workers, tell)
         difference = exporting.export(opened, output, name or output.resolve().name, licence, words, refer)
     print(f"{output} (ONNX differs from Keras by {difference:.1g} at most)")
     if refer is None and reference:
@@ -50,11 +52,11 @@ def export(
 
 
 def _refer(
-    run: "Run", catalog: Path | None, number: int, workers: int, tell: console.Tell
+    run: "Run", first: "Run", catalog: Path | None, number: int, workers: int, tell: console.Tell
 ) -> "Callable[[Bundle], tuple[Reference, dict[str, Any]]] | None":
     """What measures the reference of a bundle before it is written; None where its fields are not known."""
-    data = run.recipe().data
-    drawn = run.environment().data == f"{data.fields} simulated fields of seed {data.seed}"
+    data = first.recipe().data
+    drawn = first.environment().data == f"{data.fields} simulated fields of seed {data.seed}"
     if not number or (catalog is None and not drawn):
         return None
 

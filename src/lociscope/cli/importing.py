@@ -10,6 +10,8 @@ from lociscope.cli.reading import AllowMissing, Channels, Pattern, PixelSize, Pl
 from lociscope.errors import Exit, LociscopeError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lociscope.catalog import Catalog
     from lociscope.images.sources import Failure
 
@@ -24,7 +26,10 @@ Labels = Annotated[Path | None, typer.Option(help="A CSV Id,Target; without it n
 
 @app.command()
 def kaggle(
-    source: Annotated[Path, typer.Argument(help="The competition's folder, with train.csv and train/ or train.zip.")],
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="SRC...", help="Folders of the competition, with train.csv and train/ or train.zip."),
+    ],
     output: Out = DEFAULT_OUT,
     known: Annotated[
         Path | None,
@@ -38,7 +43,7 @@ def kaggle(
     _check(output)
     from lociscope.data.importing import import_kaggle
 
-    catalog, failures = import_kaggle(source, output.parent)
+    catalog, failures = _each(sources, output, lambda source: import_kaggle(source, output.parent))
     if known is not None:
         catalog = _matched(catalog, failures, known, workers)
     _write(catalog, failures, output)
@@ -46,7 +51,9 @@ def kaggle(
 
 @app.command()
 def hpa(
-    source: Annotated[Path, typer.Argument(help="A folder of the Human Protein Atlas' pictures.")],
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SRC...", help="Folders of the Human Protein Atlas' pictures.")
+    ],
     labels: Labels = None,
     output: Out = DEFAULT_OUT,
     allow_missing: AllowMissing = None,
@@ -56,12 +63,12 @@ def hpa(
     from lociscope.data.importing import import_hpa
 
     rules = rules_of(None, allow_missing, None, None, None)
-    _write(*import_hpa(source, labels, output.parent, rules), output)
+    _write(*import_hpa(sources, labels, output.parent, rules), output)
 
 
 @app.command()
 def plate(
-    source: Annotated[Path, typer.Argument(help="A folder of a plate's pictures.")],
+    sources: Annotated[list[Path], typer.Argument(metavar="SRC...", help="Folders of plates' pictures, one a plate.")],
     labels: Labels = None,
     output: Out = DEFAULT_OUT,
     pattern: Pattern = None,
@@ -76,12 +83,17 @@ def plate(
     from lociscope.data.importing import import_plate
 
     rules = rules_of(channels, allow_missing, pixel_size, plane, pattern, preset)
-    _write(*import_plate(source, labels, output.parent, rules), output)
+    if labels is not None and len(sources) > 1:
+        raise UsageError("--labels belongs to one plate. Import each with its labels, and join them with `split`.")
+    catalog, failures = _each(sources, output, lambda source: import_plate(source, labels, output.parent, rules))
+    _write(catalog, failures, output)
 
 
 @app.command()
 def folder(
-    source: Annotated[Path, typer.Argument(help="A folder of fields, in any format that `predict` reads.")],
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SRC...", help="Folders of fields, in any format that `predict` reads.")
+    ],
     labels: Labels = None,
     output: Out = DEFAULT_OUT,
     pattern: Pattern = None,
@@ -96,7 +108,18 @@ def folder(
     from lociscope.data.importing import import_folder
 
     rules = rules_of(channels, allow_missing, pixel_size, plane, pattern, preset)
-    _write(*import_folder(source, labels, output.parent, rules), output)
+    _write(*import_folder(sources, labels, output.parent, rules), output)
+
+
+def _each(
+    sources: list[Path], output: Path, make: "Callable[[Path], tuple[Catalog, list[Failure]]]"
+) -> "tuple[Catalog, list[Failure]]":
+    """Make a Catalog of each source, and join them."""
+    from lociscope.data.joining import join_catalogs
+
+    parts = [make(source) for source in sources]
+    catalog = join_catalogs([catalog for catalog, _ in parts], sources, output.parent)
+    return catalog, [failure for _, failures in parts for failure in failures]
 
 
 def _matched(catalog: "Catalog", failures: "list[Failure]", path: Path, workers: int) -> "Catalog":

@@ -21,7 +21,15 @@ from lociscope.cli.reading import (
     opened,
     rules_of,
 )
-from lociscope.errors import Exit, UsageError
+from lociscope.cli.submitting import (
+    Kaggle,
+    SampleSubmission,
+    among,
+    check_submission,
+    read_rows,
+    tell_lacking,
+)
+from lociscope.errors import Exit
 
 if TYPE_CHECKING:
     from lociscope.predict.batch import Outcome
@@ -38,7 +46,8 @@ def predict(
     ],
     output: Table,
     bundle: BundlePath = None,
-    kaggle: Annotated[bool, typer.Option("--kaggle", help="Write Id,Predicted; no row is blank.")] = False,
+    kaggle: Kaggle = False,
+    sample_submission: SampleSubmission = None,
     embeddings: Embeddings = False,
     views: Annotated[
         int, typer.Option(help="Of each field: 1, or 8 for its quarter turns and mirrors, averaged; 8 times the work.")
@@ -55,8 +64,7 @@ def predict(
 ) -> None:
     """Predict the places of proteins. A second run predicts only what is new, changed, or failed before."""
     check_table(output, embeddings=embeddings)
-    if kaggle and output.suffix != ".csv":
-        raise UsageError(f"--kaggle writes CSV, and -o '{output}' is no .csv. Rename it.")
+    check_submission(output, kaggle=kaggle, sample=sample_submission)
 
     rules = rules_of(channels, allow_missing, pixel_size, plane, pattern, preset)
     from lociscope.images.sources import find_fields
@@ -64,16 +72,20 @@ def predict(
     from lociscope.predict.job import Job, Options
     from lociscope.predict.predictor import open_bundle
 
+    sample = read_rows(sample_submission)
     found, broken = find_fields(sources, rules)
+    if sample is not None:
+        found, broken = among(sample, found, sample_submission), [each for each in broken if each.id in sample]
     predictor = open_bundle(bundle, views=views)
-    options = Options(kaggle, embeddings)
+    options = Options(kaggle, embeddings, sample)
     alone = Job.of(predictor.bundle, output, options).alone()
     with alone, opened(log) as kept, console.progress("predicting") as tell:
         outcome = predict_to_file(
             predictor, found, output, options, broken=broken, workers=workers, progress=tell, log=kept
         )
+    complete = not (kaggle and outcome.rows) or tell_lacking(outcome.ids, sample, sample_submission, sources)
     _say(outcome, output, as_json)
-    if outcome.failures or outcome.unlogged:
+    if outcome.failures or outcome.unlogged or not complete:
         raise typer.Exit(Exit.SOME_FAILED if outcome.rows else Exit.NOTHING_DONE)
 
 

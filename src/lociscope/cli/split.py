@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def split(
-    catalog: Annotated[Path, typer.Argument(help="A Catalog with labels.")],
+    catalogs: Annotated[
+        list[Path], typer.Argument(metavar="CATALOG...", help="Catalogs with labels; several are joined, into -o.")
+    ],
     folds: Annotated[int, typer.Option(min=1, max=100, help="Folds for cross-validation; 1 makes none.")] = 5,
     test: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share to test on; 0 keeps what is marked so already.")
@@ -45,11 +47,12 @@ def split(
 ) -> None:
     """Write the columns split and fold of a Catalog: whole antibodies, and each class in its proportion."""
     from lociscope.catalog import Catalog
+    from lociscope.data.joining import join_catalogs
     from lociscope.data.leakage import shared, tell_apart
     from lociscope.data.partition import Wanted, part_catalog
 
-    target = _target(catalog, output)
-    fields, seen = Catalog.read(catalog), None
+    target = _target(catalogs, output)
+    fields, seen = join_catalogs([Catalog.read(path) for path in catalogs], catalogs, target.parent), None
     if duplicates or adversarial:
         seen = _seen(fields, adversarial, workers)
     if duplicates and seen is not None:
@@ -72,17 +75,15 @@ def split(
         _tell_unread(seen, target)
 
 
-def _target(catalog: Path, output: Path | None) -> Path:
+def _target(catalogs: list[Path], output: Path | None) -> Path:
     """Where to write, beside a CSV a `.parquet` of its name; refuses what would not be found again."""
-    target = output or catalog.with_suffix(".parquet")
-    if output is None and target != catalog and target.exists():
+    if output is None and len(catalogs) > 1:
+        raise UsageError(f"{len(catalogs)} Catalogs are joined into a new one. Name it with -o.")
+    target = output or catalogs[0].with_suffix(".parquet")
+    if output is None and target != catalogs[0] and target.exists():
         raise UsageError(f"'{target}' exists. Name the Catalog to write with -o.")
     if target.suffix != ".parquet":
         raise UsageError(f"-o '{target}' ends in {target.suffix!r}; expected .parquet. Rename it.")
-    if target.parent.resolve() != catalog.parent.resolve():
-        raise UsageError(
-            f"-o '{target}' lies in another folder than '{catalog}', whose paths are relative. Keep them together."
-        )
     return target
 
 

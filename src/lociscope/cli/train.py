@@ -41,7 +41,8 @@ def train(
     recipe: RecipeName,
     catalog: CatalogPath = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", "-s", help="Change a value, as in train.epochs=3. Repeatable.")
+        list[str] | None,
+        typer.Option("--set", "-s", help="Change a value, as in train.epochs=3 or stages.1.epochs=3. Repeatable."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The Run to make or to go on with; runs/<recipe>-<time>.")
@@ -80,7 +81,7 @@ def train(
         check(resolved, device)
         failures = fit_folds(resolved, catalog, folder, workers, folds, store)
     else:
-        failures = fit_run(resolved, catalog, folder, workers, store, device=device)
+        failures = fit_run(resolved, catalog, folder, workers, store, epoch_lines(resolved), device)
         print(folder)
     if failures:
         console.tell_failures(failures, folder / FAILURES)
@@ -188,6 +189,31 @@ def fit_sets(
         else:
             total = most_epochs(recipe) * steps_per_epoch(sets.train, recipe)
             fit(recipe, *sets, folder, lambda step, text: tell(step, total, text), on_epoch)
+
+
+def epoch_lines(recipe: "Recipe", before: str = "") -> "OnEpoch":
+    """Return what prints a line on stderr after each epoch: losses, macro-F1 of the validation fields, time left.
+
+    Args:
+        recipe: Says how many epochs there are, unless `patience` ends them.
+        before: What each line begins with.
+    """
+    from lociscope.models.features import NAME
+    from lociscope.training.stages import most_epochs
+
+    total = 1 if recipe.network.name == NAME else most_epochs(recipe)
+    seconds: list[float] = []
+
+    def tell(row: dict[str, float]) -> None:
+        seconds.append(row["seconds"])
+        left = (total - row["epoch"]) * sum(seconds) / len(seconds)
+        console.note(
+            f"{before}epoch {row['epoch']:.0f} of {total}: loss {row['loss']:.4f}, val_loss {row['val_loss']:.4f}, "
+            f"macro-F1 {row['macro_f1']:.3f}, {console.lasting(row['seconds'])}"
+            + (f", {console.lasting(left)} left" if left else "")
+        )
+
+    return tell
 
 
 def _finished(recipe: "Recipe", catalog: Path | None, folder: Path) -> bool:

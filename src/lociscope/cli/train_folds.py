@@ -53,7 +53,7 @@ def fit_folds(
 def _train(
     recipe: "Recipe", catalog: "Path | None", folder: "Path", workers: int, runs: "list[Run]", store: "Path | None"
 ) -> "list[Failure]":
-    from lociscope.cli.train import FAILURES, PACKED, fit_sets, known, read_failures
+    from lociscope.cli.train import FAILURES, PACKED, epoch_lines, fit_sets, known, read_failures
     from lociscope.data.sets import folded
     from lociscope.images.sources import write_failures
 
@@ -76,6 +76,7 @@ def _train(
         if run.done:
             console.note(f"fold {number} is finished already")
             continue
-        fit_sets(recipe, sets, run.folder, f"fold {number} of {len(runs)}")
+        what = f"fold {number} of {len(runs)}"
+        fit_sets(recipe, sets, run.folder, what, epoch_lines(recipe, f"{what}, "))
     shutil.rmtree(folder / PACKED, ignore_errors=True)
     return failures

@@ -2,18 +2,20 @@
 
 import os
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from lociscope.catalog import Catalog, Entry, read_labels
 from lociscope.data.challenge_2021 import is_of_2021, read_labels_2021
+from lociscope.data.joining import check_disjoint
 from lociscope.errors import LociscopeError
 from lociscope.images.naming import DEFAULT_RULES, Rules
 from lociscope.images.read import assigned
 from lociscope.images.sources import Failure, FieldSource, find_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 _WITHIN_A_PLATE = ("images", "timepoint_1")
 """Folders that Harmony and MetaXpress put the files of a plate into, in a folder called after the plate."""
@@ -64,12 +66,12 @@ def _described(catalog: Catalog, source: "Path", known_as: str) -> "Iterable[Ent
 
 
 def import_folder(
-    source: "Path", labels: "Path | None", folder: "Path", rules: Rules = DEFAULT_RULES
+    source: "Path | Sequence[Path]", labels: "Path | None", folder: "Path", rules: Rules = DEFAULT_RULES
 ) -> tuple[Catalog, list[Failure]]:
-    """Makes a Catalog of a folder, an archive, or files.
+    """Makes a Catalog of folders, archives, or files.
 
     Args:
-        source: What holds the fields, as `find_fields` takes it.
+        source: What holds the fields, as `find_fields` takes it; of several, each is searched alone.
         labels: A CSV `Id,Target`, or None.
         folder: Where the Catalog will lie; its paths are relative to it.
         rules: How the files are told apart.
@@ -79,15 +81,28 @@ def import_folder(
         or the atlas' names say of plate, well and site is kept.
 
     Raises:
-        LociscopeError: The folder holds no field, or a label is wrong.
+        LociscopeError: A folder holds no field, a label is wrong, or an id comes from two sources.
     """
     if labels is not None:
         return _labelled(source, read_labels(labels), folder, rules)
-    found, failures = find_fields([source], rules)
+    found, failures = _found(source, rules)
     entries = _entries(found, {}, folder, failures)
     if not entries:
         raise LociscopeError(failures[0].reason)
     return Catalog.of(entries, folder), failures
+
+
+def _found(source: "Path | Sequence[Path]", rules: Rules) -> tuple[list[FieldSource], list[Failure]]:
+    """Find the fields of each source; an id may come from one of them only."""
+    sources = [source] if isinstance(source, Path) else list(source)
+    parts = [find_fields([each], rules) for each in sources]
+    check_disjoint(
+        (each, [*(field.id for field in found), *(failure.id for failure in failures)])
+        for each, (found, failures) in zip(sources, parts, strict=True)
+    )
+    return sorted(chain(*(found for found, _ in parts)), key=lambda field: field.id), list(
+        chain(*(failures for _, failures in parts))
+    )
 
 
 def import_plate(
@@ -114,12 +129,12 @@ def import_plate(
 
 
 def import_hpa(
-    source: "Path", labels: "Path | None", folder: "Path", rules: Rules = DEFAULT_RULES
+    source: "Path | Sequence[Path]", labels: "Path | None", folder: "Path", rules: Rules = DEFAULT_RULES
 ) -> tuple[Catalog, list[Failure]]:
     """Makes a Catalog of files of the Human Protein Atlas.
 
     Args:
-        source: Folder of its pictures, `<antibody>_<plate>_<well>_<site>_<colour>.jpg`, or as its site names them.
+        source: Folders of its pictures, `<antibody>_<plate>_<well>_<site>_<colour>.jpg`, or as its site names them.
         labels: A CSV `Id,Target` of its fields, or None.
         folder: Where the Catalog will lie.
         rules: What a field may lack.
@@ -138,21 +153,22 @@ def import_hpa(
 
 
 def _labelled(
-    pictures: "Path", labels: Labels, folder: "Path", rules: Rules = DEFAULT_RULES
+    pictures: "Path | Sequence[Path]", labels: Labels, folder: "Path", rules: Rules = DEFAULT_RULES
 ) -> tuple[Catalog, list[Failure]]:
-    found, failures = find_fields([pictures], rules)
+    found, failures = _found(pictures, rules)
     if not found:
         raise LociscopeError(failures[0].reason)
+    where = str(pictures) if isinstance(pictures, Path) else "', '".join(map(str, pictures))
     here = {field.id for field in found} | {failure.id for failure in failures}
     failures += [
-        Failure(name, str(pictures), f"The id '{name}' has labels but no files in '{pictures}'. Copy them there.")
+        Failure(name, where, f"The id '{name}' has labels but no files in '{where}'. Copy them there.")
         for name in labels
         if name not in here
     ]
     entries = _entries([field for field in found if field.id in labels], labels, folder, failures)
     if not entries:
         raise LociscopeError(
-            f"None of the {len(labels)} labelled ids has files in '{pictures}' (found '{found[0].id}' "
+            f"None of the {len(labels)} labelled ids has files in '{where}' (found '{found[0].id}' "
             "and the like). Name the folder that belongs to the labels."
         )
     return Catalog.of(entries, folder), failures

@@ -1,10 +1,10 @@
 """A fitted ensemble on disk: `ensemble.json`, all that is applied, and `findings.json`, how good it is."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
 from lociscope.decide.calibration import Calibration, Method
 from lociscope.decide.conformal import PredictionSets, Unsure
@@ -12,12 +12,14 @@ from lociscope.decide.decider import Decider
 from lociscope.decide.ensemble import Combiner, Ensemble, Scale
 from lociscope.decide.findings import SCHEMA as FINDINGS_SCHEMA
 from lociscope.decide.findings import Findings
+from lociscope.decide.members import Member
 from lociscope.decide.thresholds import Policy, Thresholds
 from lociscope.errors import LociscopeError
 from lociscope.labels import LABELS
 from lociscope.storage import parse_model, replacing
 
-SCHEMA = 1
+SCHEMA = 2
+"""Of 1, `members` held only the sha256 of each bundle."""
 ENSEMBLE, FINDINGS = "ensemble.json", "findings.json"
 
 Row = tuple[FiniteFloat, ...]
@@ -31,7 +33,7 @@ class StoredEnsemble(BaseModel):
 
     schema_: Annotated[int, Field(alias="schema")] = SCHEMA
     labels: tuple[str, ...] = LABELS
-    members: tuple[str | None, ...] = Field(description="sha256 of each member's bundle by position, where known.")
+    members: tuple[Member, ...] = Field(description="By what each member is recognised, by position.")
     combiner: Combiner
     scale: Scale
     squash: bool
@@ -47,6 +49,13 @@ class StoredEnsemble(BaseModel):
     set_cut: Share
     set_fields: int = Field(ge=1)
     unsure_cut: float = Field(ge=0, le=2)
+
+    @field_validator("members", mode="before")
+    @classmethod
+    def _of_schema_1(cls, members: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+        if not isinstance(members, list):
+            return members
+        return [{"bundle": each} if each is None or isinstance(each, str) else each for each in members]
 
     @model_validator(mode="after")
     def _shapes(self) -> Self:
@@ -65,12 +74,12 @@ class StoredEnsemble(BaseModel):
         return self
 
     @classmethod
-    def of(cls, decider: Decider, members: tuple[str | None, ...]) -> Self:
+    def of(cls, decider: Decider, members: tuple[Member, ...]) -> Self:
         """From a fitted decision.
 
         Args:
             decider: The decision, of 28 classes.
-            members: sha256 of each member's bundle by position, None where it is not known.
+            members: By what each member is recognised, by position.
         """
         ensemble = decider.ensemble
         return cls(

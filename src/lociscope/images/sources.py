@@ -1,5 +1,6 @@
 """Finding fields: which files make a field, by their names and never by their position."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,15 +30,20 @@ from lociscope.tablefile import TABLES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from lociscope.storage import AnyPath
+
 __all__ = ["Failure", "FieldSource", "find_fields", "list_failures", "of_catalog", "write_failures"]
 
 
-def find_fields(sources: "Sequence[Path]", rules: Rules = DEFAULT_RULES) -> tuple[list[FieldSource], list[Failure]]:
+def find_fields(
+    sources: "AnyPath | Sequence[AnyPath]", rules: Rules = DEFAULT_RULES
+) -> tuple[list[FieldSource], list[Failure]]:
     """Finds the fields in folders, zip archives, files, Catalogs and tables of paths.
 
     Args:
-        sources: Folders, `.zip` archives, picture files, and tables (`.parquet`, `.csv`). Of a folder's folders those
-            are read that hold one channel each, or, where the folder has no field itself, one field each.
+        sources: One path or several: folders, `.zip` archives, picture files, and tables (`.parquet`, `.csv`). Of a
+            folder's folders those are read that hold one channel each, or, where the folder has no field itself, one
+            field each.
         rules: How their files are told apart, and what a field may lack.
 
     Returns:
@@ -48,10 +54,11 @@ def find_fields(sources: "Sequence[Path]", rules: Rules = DEFAULT_RULES) -> tupl
         LociscopeError: A source does not exist, is no readable folder, picture, archive or table, or none holds
             a field.
     """
+    paths = [Path(each) for each in ([sources] if isinstance(sources, str | os.PathLike) else sources)]
     found: list[FieldSource] = []
     files: list[Located] = []
     inner: list[File] = []
-    for source in sources:
+    for source in paths:
         check_readable(source)
         if source.suffix.lower() in TABLES:
             found += of_catalog(Catalog.read(source, may_lack=rules.allow_missing), rules)
@@ -66,7 +73,7 @@ def find_fields(sources: "Sequence[Path]", rules: Rules = DEFAULT_RULES) -> tupl
     loose, failures = group_files(named, rules)
     found += loose
     if not found and not failures:
-        raise nothing_found(sources[0], rules, lambda folder: _holds_fields(folder, rules))
+        raise nothing_found(paths[0], rules, lambda folder: _holds_fields(folder, rules))
     kept, doubled = without_doubles(found)
     return sorted(kept, key=lambda field: field.id), failures + doubled
 

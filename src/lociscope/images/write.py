@@ -8,7 +8,7 @@ import numpy as np
 from lociscope.channels import CHANNEL_NAMES, CHANNELS
 from lociscope.errors import MissingExtraError
 from lociscope.images.scale import resize
-from lociscope.storage import replacing
+from lociscope.storage import AnyPath, replacing
 
 if TYPE_CHECKING:
     from lociscope.images.field import Field
@@ -17,7 +17,7 @@ _SMALLEST_LEVEL = 256
 _CHUNK = 1024
 
 
-def write_planes(folder: Path, identifier: str, pixels: "np.ndarray") -> tuple[Path, ...]:
+def write_planes(folder: AnyPath, identifier: str, pixels: "np.ndarray") -> tuple[Path, ...]:
     """Writes `<id>_{red,green,blue,yellow}.png`, each whole or not at all.
 
     Args:
@@ -33,7 +33,7 @@ def write_planes(folder: Path, identifier: str, pixels: "np.ndarray") -> tuple[P
     """
     from PIL import Image
 
-    paths = tuple(folder / f"{identifier}_{name}.png" for name in CHANNEL_NAMES)
+    paths = tuple(Path(folder) / f"{identifier}_{name}.png" for name in CHANNEL_NAMES)
     for channel, path in enumerate(paths):
         with replacing(path) as part:
             # Level 1: half as long as the default and a tenth larger, on noisy pictures.
@@ -41,7 +41,7 @@ def write_planes(folder: Path, identifier: str, pixels: "np.ndarray") -> tuple[P
     return paths
 
 
-def write_ome_tiff(path: Path, field: "Field") -> None:
+def write_ome_tiff(path: AnyPath, field: "Field") -> None:
     """Writes a field as OME-TIFF, with the channels' stains and colours and the pixel size.
 
     Args:
@@ -61,14 +61,14 @@ def write_ome_tiff(path: Path, field: "Field") -> None:
     if field.pixel_size is not None:
         for axis in "XY":
             metadata |= {f"PhysicalSize{axis}": field.pixel_size, f"PhysicalSize{axis}Unit": "µm"}
-    with replacing(path) as part:
+    with replacing(Path(path)) as part:
         tifffile.imwrite(
             part, np.moveaxis(field.pixels, -1, 0), ome=True, photometric="minisblack", compression="zlib",
             metadata=metadata,
         )  # fmt: skip
 
 
-def write_ome_zarr(path: Path, field: "Field") -> None:
+def write_ome_zarr(path: AnyPath, field: "Field") -> None:
     """Writes a field as OME-Zarr 0.5: a pyramid of halves down to `_SMALLEST_LEVEL` px, with stains and colours.
 
     Args:
@@ -88,7 +88,7 @@ def write_ome_zarr(path: Path, field: "Field") -> None:
         height, width = (side // 2 for side in levels[-1].shape[:2])
         small = resize(levels[-1], height, width)
         levels.append(small.astype(field.pixels.dtype) if field.pixels.dtype.kind == "f" else _rounded(small, field))
-    with replacing(path) as part:
+    with replacing(Path(path)) as part:
         group = zarr.create_group(store=str(part), zarr_format=3, attributes={"ome": _ome(field, levels)})
         for number, level in enumerate(levels):
             planes = np.moveaxis(level, -1, 0)

@@ -34,7 +34,7 @@ def load_keras() -> None:
 @contextmanager
 def _silent_stderr() -> "Iterator[None]":
     """Turns the file behind stderr away, which alone reaches C++; with debug logging it stays."""
-    if logging.getLogger().isEnabledFor(logging.DEBUG):
+    if sys.stderr is None or logging.getLogger().isEnabledFor(logging.DEBUG):
         yield
         return
     sys.stderr.flush()

@@ -4,8 +4,9 @@ import hashlib
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from stat import S_ISDIR
@@ -22,12 +23,13 @@ from lociscope.log_writer import LogWriter
 from lociscope.predict.job import Job, Options
 from lociscope.predict.predictor import BATCH, Predictor, PreparedField, batched
 from lociscope.predictions import Predictions
+from lociscope.storage import AnyPath
 
 if TYPE_CHECKING:
     from lociscope.log import PredictionLog
 
 PART = 16
-"""Calls of the network in one part, so 256 fields: what a kill can cost."""
+"""Calls of the network in one part, so 256 fields: what a kill can cost; an interrupt costs the call that runs."""
 
 Call = tuple[Predictions, np.ndarray]
 """What one call of the network gave, and the statistics of its fields."""
@@ -45,6 +47,7 @@ class Outcome:
         failures: Fields that could not be read.
         unlogged: Fields that were predicted and could not be written to the log.
         trouble: Why the last of them could not.
+        ids: The fields in the file.
     """
 
     rows: int = 0
@@ -52,12 +55,13 @@ class Outcome:
     failures: list[Failure] = field(default_factory=list)
     unlogged: int = 0
     trouble: str = ""
+    ids: list[str] = field(default_factory=list)
 
 
 def predict_to_file(
     predictor: Predictor,
     sources: Sequence[FieldSource],
-    out: Path,
+    out: AnyPath,
     options: Options,
     *,
     broken: Sequence[Failure] = (),
@@ -91,7 +95,7 @@ def predict_to_file(
     Raises:
         LociscopeError: The file was made by another bundle or with other options, or cannot be written.
     """
-    job = Job.of(predictor.bundle, out, options, predictor.views)
+    job = Job.of(predictor.bundle, Path(out), options, predictor.views)
     if options.embeddings:
         predictor.engine.require("embedding")
     prints = {source.id: fingerprint(source) for source in sources}
@@ -105,29 +109,52 @@ def predict_to_file(
     outcome = Outcome(failures=list(broken))
     if todo:
         job.prepare()
-    source_of = {source.id: source for source in todo}
     prepared = _prepared(predictor, todo, workers, outcome.failures)
     with LogWriter(log, "predict") as writer:
         embeddings = options.embeddings or writer.wants_embeddings(predictor.engine.outputs)
-        predicted = (_call(predictor, some, embeddings) for some in batched(prepared, BATCH))
-        for calls in batched(_counted(predicted, outcome, len(broken), len(todo), progress), PART):
-            made = Predictions.join([call for call, _ in calls])
-            made = made.located({name: source_of[name].origin for name in made.ids})
-            part = made if options.embeddings else replace(made, embedding=None)
-            job.write_part(part, prints)
-            parts.append(part)
-            statistics = np.concatenate([statistics for _, statistics in calls])
-            writer.add(made, statistics, bundle=predictor.bundle.sha256)
+        calls = _counted(_calls(predictor, prepared, embeddings), outcome, len(broken), len(todo), progress)
+        _keep(calls, job, prints, {source.id: source.origin for source in todo}, parts, writer)
         if any(map(len, parts)) or stale & held.keys():
             earlier = [job.earlier()] if held else []
             table = merged(earlier, parts, stale, [source.id for source in sources])
             job.finish(table, held | prints)
-            outcome.rows = len(table)
+            outcome.ids = table.ids
         else:
-            outcome.rows = len(held)
+            outcome.ids = list(held)
+    outcome.rows = len(outcome.ids)
     outcome.unlogged, outcome.trouble = writer.unlogged, writer.trouble
     job.close(outcome.failures)
     return outcome
+
+
+def _keep(
+    calls: Iterator[Call],
+    job: Job,
+    prints: Mapping[str, str],
+    origins: Mapping[str, Mapping[str, str]],
+    parts: list[Predictions],
+    writer: LogWriter,
+) -> None:
+    """Write calls as parts of `PART` of them, also those that were made before an error or an interrupt."""
+    waiting: list[Call] = []
+
+    def write() -> None:
+        made = Predictions.join([call for call, _ in waiting]).located(origins)
+        part = made if job.options.embeddings else replace(made, embedding=None)
+        job.write_part(part, prints)
+        parts.append(part)
+        statistics = np.concatenate([statistics for _, statistics in waiting])
+        waiting.clear()  # only now: what an interrupt kept from being written is written below
+        writer.add(made, statistics, bundle=job.identity["bundle"])
+
+    try:
+        for call in calls:
+            waiting.append(call)
+            if len(waiting) == PART:
+                write()
+    finally:
+        if waiting:
+            write()
 
 
 def _counted(
@@ -145,8 +172,25 @@ def _counted(
         yield call
 
 
+def _calls(predictor: Predictor, prepared: Iterator[PreparedField], embeddings: bool) -> Iterator[Call]:
+    """Predict batches in a thread, so that an interrupt need not wait until the network has returned."""
+    with _threads(1) as pool:
+        for batch in batched(prepared, BATCH):
+            yield pool.submit(_call, predictor, batch, embeddings).result()
+
+
 def _call(predictor: Predictor, fields: list[PreparedField], embeddings: bool) -> Call:
     return predictor.run(fields, embeddings=embeddings), np.stack([each.statistics for each in fields])
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[ThreadPoolExecutor]:
+    """Open a pool of threads that, after an error or an interrupt, is not waited for."""
+    pool = ThreadPoolExecutor(number)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def load_field(predictor: Predictor, source: FieldSource) -> PreparedField | str:
@@ -170,7 +214,7 @@ def _prepared(
             return Failure(source.id, str(next(iter(source.paths), "")), found)
         return found
 
-    with ThreadPoolExecutor(workers) as pool:
+    with _threads(workers) as pool:
         for result in _ahead(pool, load, sources, 2 * workers):
             if isinstance(result, Failure):
                 failures.append(result)

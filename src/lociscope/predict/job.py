@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from lociscope.card import training_hashes
 from lociscope.errors import LociscopeError
 from lociscope.images.sources import write_failures
 from lociscope.predictions import Position, Predictions
 from lociscope.storage import DAMAGED, alone, check_schema, replacing, unwritable
+from lociscope.submission import digest_of_sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,10 +42,12 @@ class Options:
     Attributes:
         kaggle: Write the competition's `Id,Predicted`.
         embeddings: Keep each field's embedding (Parquet only).
+        sample: Of a submission: its rows in their order, as `lociscope.submission.read_sample` returns them.
     """
 
     kaggle: bool = False
     embeddings: bool = False
+    sample: "Mapping[str, str] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +58,13 @@ class Job:
         out: The finished table, `.csv` or `.parquet`.
         options: What shapes it.
         identity: What must be the same for the work to go on: the bundle, the options and the views.
+        trainings: Hashes of the trainings behind the bundle, by which an ensemble recognises its members.
     """
 
     out: "Path"
     options: Options
     identity: dict[str, Any]
+    trainings: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, bundle: "Bundle", out: "Path", options: Options, views: int = 1) -> Self:
@@ -69,8 +75,9 @@ class Job:
             "embeddings": options.embeddings,
             "suffix": out.suffix,
             "views": views,
+            "sample": digest_of_sample(options.sample),
         }
-        return cls(out, options, identity)
+        return cls(out, options, identity, tuple(training_hashes(bundle.card.provenance)))
 
     @property
     def folder(self) -> "Path":
@@ -117,7 +124,13 @@ class Job:
 
     def earlier(self) -> Predictions:
         """The rows of the finished table."""
-        return Predictions.read_submission(self.out) if self.options.kaggle else Predictions.read(self.out)
+        if not self.options.kaggle:
+            return Predictions.read(self.out)
+        table = Predictions.read_submission(self.out)
+        if self.options.sample is None:
+            return table
+        predicted = self.finished()  # the other rows are what the sample fills in
+        return table.take([row for row, name in enumerate(table.ids) if name in predicted])
 
     def parts(self, prints: "Mapping[str, str]") -> list[Predictions]:
         """What an earlier call predicted before it was cut off, of fields that have not changed since.
@@ -170,9 +183,10 @@ class Job:
     def finish(self, table: Predictions, prints: "Mapping[str, str]") -> None:
         """Writes the finished table and what it was made of."""
         if self.options.kaggle:
-            table.write_submission(self.out)
+            table.write_submission(self.out, self.options.sample)
         else:
-            table.write(self.out)
+            origin = {key: self.identity[key] for key in ("bundle", "views")}
+            table.write(self.out, origin | {"trainings": self.trainings})
         records = self._records() | {self.out.suffix: self._about(table.ids, prints)}
         with replacing(self.record) as file:
             file.write_text(json.dumps({"schema": SCHEMA, **records}), "utf-8")
@@ -189,7 +203,7 @@ class Job:
 
     def _about(self, ids: list[str], prints: "Mapping[str, str]") -> dict[str, Any]:
         """The identity and the fingerprints; a row that somebody else added has none."""
-        return {**self.identity, "inputs": {name: prints.get(name, "") for name in ids}}
+        return {**self.identity, "trainings": self.trainings, "inputs": {name: prints.get(name, "") for name in ids}}
 
     def _records(self) -> dict[str, Any]:
         """What is recorded, by the suffix of the table: `OUT.csv` and `OUT.parquet` share one file."""
@@ -215,7 +229,7 @@ class Job:
             )
         if about["bundle"] != self.identity["bundle"]:
             raise LociscopeError(f"'{self.out}' was begun with another bundle. Name another file with -o.")
-        about = {"views": 1, **about}  # what was begun before there were eight
+        about = {"views": 1, "sample": None, **about}  # what was begun before there were these options
         if any(about[key] != value for key, value in self.identity.items()):
             raise LociscopeError(f"'{self.out}' was begun with other options. Name another file with -o.")
 

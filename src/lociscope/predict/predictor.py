@@ -1,23 +1,25 @@
 """The predictor: what a program, a service or a microscope calls."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
-from lociscope.bundle import read_bundle
+from lociscope.bundle import DEFAULT_BUNDLE, read_bundle
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.decide.places import decide_places
-from lociscope.errors import LociscopeError
+from lociscope.errors import LociscopeError, UsageError
 from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
 from lociscope.images.quality import find_warnings, measure_input
 from lociscope.images.statistics import statistics_of
 from lociscope.predict.engine import Engine
+from lociscope.predict.inputs import Given, fields_of
 from lociscope.predict.views import averaged, check_views, views_of
 from lociscope.predictions import Predictions
+from lociscope.storage import AnyPath
 
 if TYPE_CHECKING:
     from lociscope.bundle import Bundle
@@ -45,26 +47,44 @@ class PreparedField(NamedTuple):
     statistics: np.ndarray
 
 
-def open_bundle(path: Path | str | None = None, threads: int = 0, views: int = 1) -> "Predictor":
-    """Opens a bundle for prediction.
+def open_bundle(path: AnyPath | None = None, threads: int = 0, views: int = 1) -> "Predictor":
+    """Open a bundle for prediction.
 
     Args:
         path: The bundle; None is the one that ships with lociscope.
         threads: Threads of one call; 0 takes every core.
-        views: Of each field: 1, or 8 for its quarter turns and mirror images, averaged.
+        views: Test-time augmentation: 1 for none, or 8 to average over each field's quarter turns and mirror images.
 
     Returns:
         A predictor that has passed its self-test.
 
     Raises:
-        UsageError: There is no such number of views.
+        UsageError: There is no such number of views or threads.
         LociscopeError: The bundle is altered, incomplete, of a newer schema, or fails its self-test.
     """
-    return Predictor(read_bundle(None if path is None else Path(path)), threads, views)
+    return Predictor(read_bundle(path), threads, views)
+
+
+def _reopen(path: Path | None, sha256: str, threads: int, views: int) -> "Predictor":
+    """Open the bundle of a pickled predictor again.
+
+    Raises:
+        LociscopeError: The bundle is not there any more, or is another one now.
+    """
+    predictor = open_bundle(path, threads, views)
+    if predictor.bundle.sha256 != sha256:
+        raise LociscopeError(
+            f"Bundle '{predictor.bundle.folder}' is not the one that the predictor was pickled with: its hash is "
+            f"{predictor.bundle.sha256[:12]}…, expected {sha256[:12]}…. Open it anew with open_bundle."
+        )
+    return predictor
 
 
 class Predictor:
     """Says where the protein is.
+
+    It can be pickled, and so be sent to the processes of joblib or multiprocessing, which open the bundle again from
+    its folder and check its hash.
 
     Args:
         bundle: The bundle that it runs.
@@ -74,34 +94,43 @@ class Predictor:
 
     def __init__(self, bundle: "Bundle", threads: int = 0, views: int = 1) -> None:
         check_views(views, bundle.card.input.height, bundle.card.input.width)
+        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
+            raise UsageError(f"threads is {threads!r}; expected a number of threads, or 0 for every core.")
         self.bundle = bundle
         self.views = views
+        self.threads = threads
         self.engine = Engine(bundle, threads)
+        self._folder = None if bundle.folder == DEFAULT_BUNDLE else bundle.folder.absolute()
+
+    def __reduce__(self) -> "tuple[Callable[..., Predictor], tuple[Path | None, str, int, int]]":
+        return _reopen, (self._folder, self.bundle.sha256, self.threads, self.views)
 
     def predict(
         self,
-        fields: np.ndarray | Field | Iterable[Field],
+        fields: Given,
         *,
         embeddings: bool = False,
         pixel_size: float | None = None,
     ) -> Predictions:
-        """Predicts fields in memory.
+        """Predict fields: arrays, files, folders.
 
         Args:
-            fields: One array (y, x, 4) or several (n, y, x, 4), channels RGBY, uint8, uint16 or float; or Fields.
-                Fields of an array are called `0`, `1`, …
+            fields: An array (y, x, 4) or (n, y, x, 4), channels RGBY, of numpy or of a library whose arrays numpy can
+                read, such as zarr and dask; a path of a folder, an archive, a file or a Catalog; a Field; a FieldSource
+                that `find_fields` returned; or an iterable of these, in which neighbouring paths are searched together
+                and arrays may differ in size. The fields of arrays are called `0`, `1`, …
             embeddings: Whether to keep each field's embedding.
-            pixel_size: Side of a pixel of the arrays in µm; None as in `lociscope.images.extent`. Fields have
-                their own.
+            pixel_size: Side of a pixel in µm, whatever the fields declare; None takes what they declare, or else as in
+                `lociscope.images.extent`.
 
         Returns:
-            The Predictions, in order.
+            The Predictions, in order; those of a path in the order of the fields' names.
 
         Raises:
             LociscopeError: An array has another number of axes or channels, no pixel, or pixels that are no
-                finite numbers; or the model gives no embedding.
+                finite numbers; a path holds a field that cannot be read; or the model gives no embedding.
         """
-        prepared = map(self.prepare, _as_fields(fields, pixel_size))
+        prepared = map(self.prepare, map(_checked, fields_of(fields, pixel_size)))
         return Predictions.join([self.run(batch, embeddings=embeddings) for batch in batched(prepared, BATCH)])
 
     def prepare(self, field: Field) -> "PreparedField":
@@ -162,26 +191,7 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield batch
 
 
-def _as_fields(fields: np.ndarray | Field | Iterable[Field], pixel_size: float | None) -> Iterable[Field]:
-    if isinstance(fields, Field):
-        return [_checked(fields)]
-    if not isinstance(fields, np.ndarray):
-        return map(_checked, fields)
-    if fields.ndim not in (3, 4):
-        raise LociscopeError(
-            f"Expected pixels (y, x, {len(CHANNEL_NAMES)}) or (n, y, x, {len(CHANNEL_NAMES)}), channels last in the "
-            f"order RGBY; received {fields.shape}. Move the axes with numpy.moveaxis."
-        )
-    stack = fields if fields.ndim == 4 else fields[None]
-    return (_checked(Field(str(number), pixels, pixel_size)) for number, pixels in enumerate(stack))
-
-
 def _checked(field: Field) -> Field:
-    if not isinstance(field, Field):
-        raise LociscopeError(
-            f"Expected one array, or Fields; received a {type(field).__name__}. Stack arrays of one size with "
-            "numpy.stack, or make Field(id, pixels) of each."
-        )
     shape = field.pixels.shape
     if len(shape) != 3 or shape[-1] != len(CHANNEL_NAMES) or 0 in shape:
         raise LociscopeError(

@@ -32,6 +32,7 @@ class Keeper(keras.callbacks.Callback):
         model: The model that takes the steps.
         steps: Steps of an epoch.
         batch: Fields of a step.
+        score: Called with the model after each epoch; gives macro-F1 on the validation fields.
         progress: Called with (step, text) after each step.
         on_epoch: Called with each row of the history, after it is kept.
     """
@@ -43,11 +44,12 @@ class Keeper(keras.callbacks.Callback):
         model: "keras.Model",
         steps: int,
         batch: int,
+        score: "Callable[[keras.Model], float]",
         progress: "Callable[[int, str], None] | None" = None,
         on_epoch: "Callable[[dict[str, float]], None] | None" = None,
     ) -> None:
         super().__init__()
-        self.run, self.steps, self.progress, self.on_epoch = run, steps, progress, on_epoch
+        self.run, self.steps, self.score, self.progress, self.on_epoch = run, steps, score, progress, on_epoch
         self.stages, self.settings = stages_of(recipe), recipe.train
         self.state = checkpoint.read_state(run.checkpoints)
         self.best: list[np.ndarray] = []
@@ -127,6 +129,7 @@ class Keeper(keras.callbacks.Callback):
             "epoch": float(epoch + 1),
             "loss": float(logs["loss"]),
             "val_loss": float(logs["val_loss"]),
+            "macro_f1": self.score(self.model),
             "learning_rate": float(np.asarray(self.model.optimizer.learning_rate)),
             "seconds": round(time.monotonic() - self._started, 3),
             "stage": float(self.state.stage + 1),

@@ -19,6 +19,7 @@ from lociscope.errors import LociscopeError
 from lociscope.labels import LABELS, N_LABELS, to_multi_hot
 from lociscope.models import OUTPUTS, load_network
 from lociscope.models.features import NAME as FEATURES
+from lociscope.run import open_trained
 from lociscope.training.fit import start_tensorflow
 
 if TYPE_CHECKING:
@@ -52,10 +53,10 @@ def export(
     limits: str = DEFAULT_LIMITS,
     refer: "Callable[[Bundle], tuple[Reference, dict[str, Any]]] | None" = None,
 ) -> float:
-    """Exports a Run's network as a Bundle.
+    """Exports a Run's network as a Bundle, or the average of the networks of its folds.
 
     Args:
-        run: A finished Run.
+        run: A finished Run, or the folder of folds.
         folder: The Bundle to make.
         name: Its name, for the card.
         licence: Licence of the weights, for the card.
@@ -69,24 +70,23 @@ def export(
         LociscopeError: The Run is of the features recipe, or the two differ by more than `LARGEST_DIFFERENCE`;
             nothing is written then.
     """
-    recipe = run.recipe()
-    trained_with = run.environment().preprocessing
-    if trained_with != PREPROCESSING:
-        raise LociscopeError(
-            f"Run '{run.folder}' was trained with preprocessing {trained_with}; this lociscope does preprocessing "
-            f"{PREPROCESSING}, and the network would see other inputs. Train it again."
-        )
+    runs = open_trained(run.folder)[1]
+    recipe = runs[0].recipe()
+    for each in runs:
+        trained_with = each.environment().preprocessing
+        if trained_with != PREPROCESSING:
+            raise LociscopeError(
+                f"Run '{each.folder}' was trained with preprocessing {trained_with}; this lociscope does preprocessing "
+                f"{PREPROCESSING}, and the network would see other inputs. Train it again."
+            )
     if recipe.network.name == FEATURES:
         raise LociscopeError(
             f"Run '{run.folder}' is of the features recipe, which has no network, so it cannot become a Bundle. "
             "Name a Run of a network."
         )
     start_tensorflow(0)
-    network = load_network(run.best_model)
-    if network.input_shape[1] != recipe.data.size:
-        raise LociscopeError(
-            f"'{run.best_model}' takes {network.input_shape[1]} px, its recipe says {recipe.data.size}. Train again."
-        )
+    networks = [_load(each, recipe.data.size) for each in runs]
+    network = networks[0] if len(networks) == 1 else average_networks(networks)
     inputs = _comparison_inputs(recipe.data.size)
     expected = np.concatenate([np.asarray(network(part, training=False)["probabilities"]) for part in _parts(inputs)])
     model = to_onnx(network)
@@ -97,13 +97,49 @@ def export(
             f"{LARGEST_DIFFERENCE:g}; no bundle was written. Check the network's layers for ones that ONNX rounds."
         )
     selftest = Selftest(inputs[:SELFTEST_FIELDS], expected[:SELFTEST_FIELDS])
-    card, extra = _card(run, name, licence, limits), {}
+    card, extra = _card(run, runs, name, licence, limits), {}
     if refer is not None:
         reference, summary = refer(Bundle(folder, card, model, selftest, ""))
         card = msgspec.structs.replace(card, reference=summary)
         extra["reference.npz"] = reference_bytes(reference)
     write_bundle(folder, card, model, selftest, extra)
     return difference
+
+
+def _load(run: "Run", size: int) -> "keras.Model":
+    network = load_network(run.best_model)
+    if network.input_shape[1] != size:
+        raise LociscopeError(
+            f"'{run.best_model}' takes {network.input_shape[1]} px, its recipe says {size}. Train again."
+        )
+    return network
+
+
+def average_networks(networks: "list[keras.Model]") -> "keras.Model":
+    """Return one network that averages others: probabilities as log odds, evidence as it is.
+
+    Args:
+        networks: With the same input, such as those of folds.
+
+    Returns:
+        A functional model with their outputs; the embedding is the first one's, for embeddings cannot be averaged.
+    """
+    import keras
+    from keras import layers
+
+    pixels = keras.Input(networks[0].input_shape[1:])
+    outputs = []
+    for number, network in enumerate(networks):
+        logits = network.get_layer("logits").output
+        whole = keras.Model(network.input, {**network.output, "logits": logits}, name=f"network{number}")
+        outputs.append(whole(pixels))
+    mean = {
+        key: layers.Average()([each[key] for each in outputs]) for key in ("logits", "evidence") if key in outputs[0]
+    }
+    made = {"probabilities": layers.Activation("sigmoid")(mean.pop("logits")), **mean}
+    if "embedding" in outputs[0]:
+        made["embedding"] = outputs[0]["embedding"]
+    return keras.Model(pixels, made, name="average")
 
 
 def _comparison_inputs(size: int) -> np.ndarray:
@@ -164,8 +200,8 @@ def _compare(model: bytes, inputs: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(found - expected).max())
 
 
-def _card(run: "Run", name: str, licence: str, limits: str) -> Card:
-    recipe, environment = run.recipe(), run.environment()
+def _card(run: "Run", runs: "list[Run]", name: str, licence: str, limits: str) -> Card:
+    recipe, environments = runs[0].recipe(), [each.environment() for each in runs]
     predictions = run.predictions()
     truth = to_multi_hot(run.labels_of(predictions.ids))
     threshold = best_constant(truth, predictions.probability)
@@ -177,18 +213,24 @@ def _card(run: "Run", name: str, licence: str, limits: str) -> Card:
         labels=LABELS,
         input=recipe.data.input,
         decide=Decision(policy=recipe.decide.policy, thresholds=(threshold,) * N_LABELS),
-        metrics=_scores(truth, predictions.probability, threshold),
+        metrics=_scores(truth, predictions.probability, threshold, len(runs)),
         provenance={
             "recipe": recipe.model_dump(by_alias=True),
-            **environment.model_dump(by_alias=True, exclude={"schema_"}),
+            **environments[0].model_dump(by_alias=True, exclude={"schema_"}),
+            **({"folds": [each.model_dump(by_alias=True) for each in environments]} if len(runs) > 1 else {}),
         },
         limits=limits,
     )
 
 
-def _scores(truth: np.ndarray, probability: np.ndarray, threshold: float) -> dict[str, Score]:
+def _scores(truth: np.ndarray, probability: np.ndarray, threshold: float, networks: int) -> dict[str, Score]:
     decided = probability >= np.float32(threshold)
-    what = "validation fields of the Run, on which epoch and threshold were chosen; 90 % bootstrap over fields"
+    fields = "validation fields of the Run"
+    if networks > 1:
+        fields = (
+            f"fields predicted by the one of {networks} networks that was trained without them, not by their average"
+        )
+    what = f"{fields}, on which epoch and threshold were chosen; 90 % bootstrap over fields"
     measured: dict[str, Any] = {
         "macro_f1": bootstrap(macro_f1, truth, decided, level=INTERVAL_LEVEL),
         "lrap": bootstrap(lrap, truth, probability, level=INTERVAL_LEVEL),

@@ -1,10 +1,14 @@
 """One fit for every network: Recipe and packed fields in, Run out."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lociscope.data.pipeline import evaluation_batches, reading, steps_per_epoch, training_batches
+from lociscope.decide.logistic import sigmoid
+from lociscope.decide.metrics import macro_f1
+from lociscope.decide.places import best_constant
 from lociscope.errors import LociscopeError
 from lociscope.models import build_network
 from lociscope.models.backend import load_keras
@@ -89,9 +93,10 @@ def fit(
         environment = environment_of(recipe, train, valid, source, network.count_params(), RECORDED)
         run, steps = claim(folder, recipe, environment), steps_per_epoch(train, recipe)
         batch = min(recipe.train.batch, len(train))
-        keeper = Keeper(run, recipe, model, steps, batch, progress, on_epoch)
+        validation = evaluation_batches(valid, recipe.train.batch)
+        keeper = Keeper(run, recipe, model, steps, batch, partial(_macro_f1, validation, valid.y), progress, on_epoch)
         try:
-            _train(model, keeper, recipe, train, valid)
+            _train(model, keeper, recipe, train, valid, validation)
         except Diverged as error:
             raise LociscopeError(f"{error} {_rescue(run, network, keeper)}") from error
     normalise_together(model, False)
@@ -124,6 +129,7 @@ def _train(
     recipe: "Recipe",
     train: "Packed | Fresh",
     valid: "Packed",
+    validation: Any,  # noqa: ANN401 - a tf.data.Dataset
 ) -> None:
     """Runs what is left: the rest of an epoch that was cut off, then whole epochs, stage after stage."""
     from lociscope.training.board import boards
@@ -134,7 +140,6 @@ def _train(
 
     begin()
     keeper.resume(model)
-    validation = evaluation_batches(valid, recipe.train.batch)
     callbacks = [*boards(keeper.run.folder / "tensorboard", valid), keeper]
     while not (keeper.stage_over and keeper.state.stage + 1 == len(keeper.stages)):
         if keeper.stage_over:
@@ -151,6 +156,14 @@ def _train(
             shuffle=False,  # the stream has its own order
             verbose=0,
         )
+
+
+def _macro_f1(validation: Any, truth: np.ndarray, model: "keras.Model") -> float:  # noqa: ANN401 - a Dataset
+    """Return macro-F1 at the one threshold whose errors cost least; nan where the network has gone astray."""
+    probability = sigmoid(np.asarray(model.predict(validation, verbose=0), np.float64))
+    if not np.isfinite(probability).all():
+        return float("nan")
+    return float(macro_f1(truth, probability >= best_constant(truth, probability)))
 
 
 def _rescue(run: "Run", network: "keras.Model", keeper: Any) -> str:  # noqa: ANN401 - a Keeper

@@ -14,7 +14,8 @@ from lociscope.data.pack import Packed, none_read
 from lociscope.data.sets import Known, TrainingSets, columns_of, labelled_fields, parted
 from lociscope.data.simulated import draw_one
 from lociscope.data.store import cut_short, place_in
-from lociscope.decide.metrics import log_loss
+from lociscope.decide.metrics import log_loss, macro_f1
+from lociscope.decide.places import best_constant
 from lociscope.errors import LociscopeError, MissingExtraError
 from lociscope.images.features import FEATURES, field_features
 from lociscope.images.read import read_field
@@ -243,8 +244,9 @@ def fit_features(
     model.write(run.best_features)
     probability = [model.predict(np.asarray(part.x)).astype(np.float32) for part in (train, valid)]
     losses = [float(log_loss(part.y, p)) for part, p in zip((train, valid), probability, strict=True)]
-    values = [1.0, *losses, 0.0, round(time.perf_counter() - began, 1)]
-    row = dict(zip(("epoch", "loss", "val_loss", "learning_rate", "seconds"), values, strict=True))
+    score = float(macro_f1(valid.y, probability[1] >= best_constant(valid.y, probability[1])))
+    values = [1.0, *losses, score, 0.0, round(time.perf_counter() - began, 1)]
+    row = dict(zip(("epoch", "loss", "val_loss", "macro_f1", "learning_rate", "seconds"), values, strict=True))
     write_history(run, [row])
     if on_epoch:
         on_epoch(row)

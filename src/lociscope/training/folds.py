@@ -59,7 +59,7 @@ def join_folds(folder: "Path", runs: list[Run]) -> dict[str, Interval]:
     group = {name: found for run in runs for name, found in run.groups().items()}
     labels = [target for run, each in zip(runs, predictions, strict=True) for target in run.labels_of(each.ids)]
     truth, groups = to_multi_hot(labels), [group.get(name, name) for name in ids]
-    keep_predictions(Run(folder), ids, groups, truth, probability)
+    keep_predictions(Run(folder), ids, groups, truth, probability, trainings=runs)
     decided = probability >= np.float32(best_constant(truth, probability))
     names = np.asarray(groups)
     return {

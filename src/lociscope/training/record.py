@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.card import PREPROCESSING
+from lociscope.card import PREPROCESSING, training_hash
 from lociscope.decide.places import best_constant, decide_places
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS, format_target
@@ -20,7 +20,7 @@ from lociscope.run import Environment, Run
 from lociscope.storage import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from lociscope.data.fresh import Fresh
     from lociscope.data.pack import Packed
@@ -98,7 +98,7 @@ def keep_validation(run: Run, valid: "Packed", probability: np.ndarray, embeddin
         probability: (n, 28).
         embedding: (n, d), where the model has one.
     """
-    keep_predictions(run, valid.ids, valid.groups, valid.y, probability, embedding)
+    keep_predictions(run, valid.ids, valid.groups, valid.y, probability, embedding, [run])
 
 
 def keep_predictions(
@@ -108,11 +108,13 @@ def keep_predictions(
     truth: np.ndarray,
     probability: np.ndarray,
     embedding: np.ndarray | None = None,
+    trainings: "Sequence[Run]" = (),
 ) -> None:
-    """The same, of what is known of the fields; truth is (n, 28)."""
+    """The same, of what is known of the fields; truth is (n, 28), and the trainings are the Runs that predicted."""
     thresholds = np.full(N_LABELS, best_constant(truth, probability))
     predicted, status = decide_places(probability, thresholds)
-    Predictions(ids, probability, predicted, status, [()] * len(ids), embedding).write(run.predictions_file)
+    origin = {"trainings": [training_hash(each.environment().model_dump()) for each in trainings]}
+    Predictions(ids, probability, predicted, status, [()] * len(ids), embedding).write(run.predictions_file, origin)
     targets = [format_target(np.flatnonzero(row)) for row in truth]
     write_column(run.truth_file, "Target", ids, targets)
     write_column(run.groups_file, "Group", ids, groups)
@@ -126,8 +128,9 @@ def write_column(path: Path, column: str, ids: list[str], values: list[str]) -> 
 
 
 def write_history(run: Run, rows: list[dict[str, float]]) -> None:
-    """Writes `history.csv`, a row for each epoch; all have the same keys."""
+    """Write `history.csv`, a row for each epoch; what an older lociscope did not measure is nan."""
+    empty = dict.fromkeys(rows[-1], float("nan"))
     with replacing(run.history_file) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer = csv.DictWriter(file, empty.keys(), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(empty | row for row in rows)

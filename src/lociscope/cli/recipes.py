@@ -1,0 +1,88 @@
+"""`lociscope recipes`: the recipes that ship with lociscope, to look at and to copy."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lociscope.errors import LociscopeError, UsageError, nearest
+
+app = typer.Typer(help="Look at the shipped recipes, and copy them to change them.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A shipped recipe's name, such as lenet5.")]
+
+
+@app.command("list")
+def list_all(
+    as_json: Annotated[bool, typer.Option("--json", help="Print name, network and summary as JSON.")] = False,
+) -> None:
+    """List the shipped recipes, each with its network and the first sentence of its description."""
+    import json
+
+    from lociscope.recipe import SHIPPED, Recipe
+
+    rows = [
+        {
+            "name": path.stem,
+            "network": Recipe.read(path.stem).network.name,
+            "summary": summary_of(path.read_text("utf-8")),
+        }
+        for path in sorted(SHIPPED.glob("*.toml"))
+    ]
+    if as_json:
+        print(json.dumps(rows))
+        return
+    for row in rows:
+        print(f"{row['name']:<24}{row['network']:<14}{row['summary']}")
+
+
+@app.command()
+def show(name: Name) -> None:
+    """Print a shipped recipe, with the scores that were measured with it."""
+    print(text_of(name), end="")
+
+
+@app.command()
+def copy(
+    name: Name,
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The file to write.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The same; by default NAME.toml.")] = None,
+) -> None:
+    """Copy a shipped recipe, to change it and to train it by its path."""
+    from lociscope.storage import replacing
+
+    if file is not None and output is not None:
+        raise UsageError(f"'{file}' and -o '{output}' both name the file to write. Name one.")
+    text, target = text_of(name), file or output or Path(f"{name}.toml")
+    if target.suffix != ".toml":
+        raise UsageError(f"'{target}' ends in {target.suffix!r}; a recipe ends in .toml. Rename it.")
+    if target.exists():
+        raise LociscopeError(f"'{target}' exists. Name another file with -o.")
+    with replacing(target) as part:
+        part.write_text(text, encoding="utf-8")
+    print(target)
+
+
+def text_of(name: str) -> str:
+    """Return the text of a shipped recipe.
+
+    Raises:
+        UsageError: There is none of that name; the nearest is named.
+    """
+    from lociscope.recipe import SHIPPED
+
+    known = {path.stem: path for path in SHIPPED.glob("*.toml")}
+    if name not in known:
+        raise UsageError(f"No recipe {name!r} ships with lociscope.{nearest(name, known)}")
+    return known[name].read_text(encoding="utf-8")
+
+
+def summary_of(text: str) -> str:
+    """Return the first sentence of the comment that a recipe opens with."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        if not line.startswith("#") or not line.strip("# "):
+            break
+        lines.append(line.strip("# "))
+    whole = " ".join(lines)
+    return whole.partition(". ")[0].rstrip(".") + "." if whole else ""

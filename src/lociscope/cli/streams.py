@@ -1,0 +1,64 @@
+"""The standard streams and signals of the command, whatever it was started by."""
+
+import io
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from lociscope.ending import asked_to_end
+from lociscope.errors import Exit
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+LONGEST_END = 5.0
+"""Seconds that an interrupted command may take to end, for instance because a file is still being read."""
+_STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+
+
+def open_streams() -> None:
+    """Replace closed standard streams by the null device.
+
+    Services, `pythonw` and `>&-` close them. Left closed, Python has None in their place, and the next file that is
+    opened takes their number, into which libraries write their messages.
+    """
+    for name, mode in _STREAMS:
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode, encoding="utf-8", errors="backslashreplace")
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # a path is printed as it is on disk, whatever its bytes
+
+
+@contextmanager
+def ending_on_signals() -> Iterator[None]:
+    """Raise KeyboardInterrupt at the first SIGINT, SIGTERM or SIGHUP; end the process at once at the second.
+
+    After the first signal the process ends within `LONGEST_END` seconds, even if a thread still reads a file.
+    SIGINT that is ignored, as in a shell's background job, stays ignored.
+    """
+    asked = False
+
+    def end(number: int, frame: "FrameType | None") -> None:
+        nonlocal asked
+        if asked:
+            os._exit(Exit.INTERRUPTED)
+        asked = True
+        timer = threading.Timer(LONGEST_END, os._exit, (Exit.INTERRUPTED,))
+        timer.daemon = True
+        timer.start()
+        raise KeyboardInterrupt
+
+    also = () if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else (signal.SIGINT,)
+    try:
+        with asked_to_end(end, *also):
+            yield
+    finally:
+        if asked:  # the process is ending, and a second signal still ends it at once
+            for number in (signal.SIGTERM, *also):
+                signal.signal(number, end)

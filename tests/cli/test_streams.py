@@ -1,0 +1,138 @@
+"""Streams and signals: closed streams cost nothing, and an interrupt keeps what was predicted."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lociscope.predictions import Predictions
+
+Command = Callable[..., tuple[int, str, str]]
+WriteField = Callable[..., Path]
+
+HANGS = """
+import os, signal, sys, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job is born without
+from lociscope.cli import streams
+from lociscope.predict import batch
+batch.BATCH = 2
+streams.LONGEST_END = float(os.environ.get("LONGEST_END", 60))
+run, calls = batch._call, []
+def wait(*words):
+    calls.append(words)
+    if len(calls) > 3:
+        open("waiting", "w").close()
+        time.sleep(600)
+    return run(*words)
+batch._call = wait
+from lociscope.cli import main
+main()
+"""
+"""Calls of two fields; the fourth does not return, as that of a large network on a slow computer."""
+
+
+@pytest.fixture
+def fields(write_field: WriteField) -> Path:
+    for number in range(9):
+        folder = write_field(f"f{number}", seed=number, size=16)
+    return folder
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes streams as a shell does")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_cost_nothing(environment: dict[str, str], fields: Path, tmp_path: Path, closed: str) -> None:
+    command = f"{sys.executable} -W error -m lociscope -v predict fields -o out.csv {closed}"
+    done = subprocess.run(command, shell=True, env=environment, cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(Predictions.read(tmp_path / "out.csv")) == 9
+    assert bool(done.stdout) == (">&-" not in closed.split())
+    assert bool(done.stderr) == ("2>&-" not in closed)
+
+
+def test_closed_streams_leave_the_exit_code(environment: dict[str, str], tmp_path: Path) -> None:
+    command = f"{sys.executable} -W error -m lociscope predict nowhere -o out.csv >&- 2>&-"
+    assert subprocess.run(command, shell=True, env=environment, cwd=tmp_path, check=False).returncode == 1
+
+
+@pytest.mark.parametrize("gone", ["stdout", "stderr"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_gone_leaves_the_table_and_the_exit_code(
+    environment: dict[str, str], fields: Path, tmp_path: Path, gone: str, unbuffered: str
+) -> None:
+    (fields / "f3_green.png").write_text("no picture")
+    with subprocess.Popen(
+        [sys.executable, "-m", "lociscope", "-v", "predict", "fields", "-o", "out.csv"],
+        env=environment | {"PYTHONUNBUFFERED": unbuffered}, cwd=tmp_path,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as started:  # fmt: skip
+        stream = getattr(started, gone)
+        stream.close()
+        other = started.stderr if gone == "stdout" else started.stdout
+        assert other is not None
+        said = other.read()
+    assert len(Predictions.read(tmp_path / "out.csv")) == 8
+    assert b"Traceback" not in said
+    # typer itself ends the command where a print of it meets the closed pipe
+    assert started.returncode in ((0, 3) if (gone, unbuffered) == ("stdout", "1") else (3,))
+
+
+def interrupted(environment: dict[str, str], folder: Path, *signals: signal.Signals, **changed: str) -> tuple[int, str]:
+    """Starts a prediction whose fourth call hangs, sends the signals, and gives exit code and stderr."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HANGS, "predict", "fields", "-o", "out.csv"],
+        env=environment | changed, cwd=folder, stderr=subprocess.PIPE, text=True,
+    ) as started:  # fmt: skip
+        while started.poll() is None and not (folder / "waiting").exists():
+            time.sleep(0.01)
+        for number in signals:
+            started.send_signal(number)
+            time.sleep(0.5)
+        _, err = started.communicate(timeout=60)
+    return started.returncode, err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_an_interrupt_keeps_what_was_predicted(
+    process: Command, environment: dict[str, str], fields: Path, tmp_path: Path, name: str
+) -> None:
+    code, err = interrupted(environment, tmp_path, getattr(signal, name), LONGEST_END="1")
+    assert (code, err) == (130, "lociscope: interrupted. Give the same command again to go on.\n")
+    assert process("predict", "fields", "-o", "out.csv") == (0, "9 fields in out.csv, 3 new\n", "")
+    assert process("predict", "fields", "-o", "whole.csv")[0] == 0
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_second_interrupt_ends_at_once(environment: dict[str, str], fields: Path, tmp_path: Path, name: str) -> None:
+    began = time.monotonic()
+    code, _ = interrupted(environment, tmp_path, getattr(signal, name), getattr(signal, name))
+    assert code == 130
+    assert time.monotonic() - began < 50  # the thread would sleep for ten minutes, and the first signal waits for one
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")
+def test_a_file_that_never_comes_does_not_keep_it_from_ending(
+    environment: dict[str, str], fields: Path, tmp_path: Path
+) -> None:
+    """A plane on a mount that does not answer, here a pipe that nobody writes."""
+    (fields / "f8_red.png").unlink()
+    os.mkfifo(fields / "f8_red.png")
+    (tmp_path / "waiting").touch()
+    with subprocess.Popen(
+        [sys.executable, "-c", HANGS, "predict", "fields", "-o", "out.csv"],
+        env=environment | {"LONGEST_END": "1"}, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+    ) as started:  # fmt: skip
+        while started.poll() is None and not list(tmp_path.glob("out.parts")):
+            time.sleep(0.01)
+        time.sleep(1)
+        started.send_signal(signal.SIGINT)
+        _, err = started.communicate(timeout=60)
+    assert started.returncode == 130
+    assert err.startswith("lociscope: interrupted.")
