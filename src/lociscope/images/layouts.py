@@ -119,6 +119,16 @@ def settle(files: "Iterable[Located]") -> list[File]:
     return settled
 
 
+def without_own_channel(files: list[File], rules: Rules) -> list[File]:
+    """Take the channel's own name off ids that a pattern gives, `a1_red` of `red/a1_red.png`, where each id has it."""
+    ids = [file.said.id.rpartition("_") for file in files]
+    own = [base and file.said.channel and rules.channel_of(word) == file.said.channel
+           for file, (base, _, word) in zip(files, ids, strict=True)]  # fmt: skip
+    if not rules.pattern or not all(own):
+        return files
+    return [file._replace(said=file.said._replace(id=base)) for file, (base, _, _) in zip(files, ids, strict=True)]
+
+
 def parent_of(folder: Path) -> tuple[Path, str]:
     """Return the folder above a folder, on disk or in an archive, and its own name."""
     if "!" in str(folder) and (match := _ARCHIVED.fullmatch(str(folder))):

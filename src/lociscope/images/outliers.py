@@ -10,8 +10,9 @@ of a real plane. At 12 the shipped network's probabilities change by 0.012 at mo
 LEAST_STEP = 0.5
 """How much it must differ from their mean, as a share of the plane's range between the bounds."""
 
-FAR = 8.0
-"""From how many times that range on one of the neighbours may differ as much."""
+FAR, FAR_ISOLATION = 8.0, 3.0
+"""From how many times that range on no stain can be the cause: then one of the neighbours may differ as much, and the
+others need to be only so much more alike."""
 
 _BESIDE = ((0, -1), (0, 1))
 _RING = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right)
@@ -21,8 +22,7 @@ _LEAST_SIDE = 3
 def replace_outliers(pixels: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Replace hot and dead pixels by the mean of their neighbours.
 
-    Where a pixel is so far out that no stain can be the cause, one of the neighbours may be hot as well. Only pixels
-    beyond the bounds are looked at: others can do little harm, and are the great majority.
+    Only pixels beyond the bounds are looked at: others can do little harm, and are the great majority.
 
     Args:
         pixels: (y, x, c) of uint8, uint16 or float32.
@@ -44,8 +44,9 @@ def replace_outliers(pixels: np.ndarray, low: np.ndarray, high: np.ndarray) -> n
     ring = np.sort(sign * _neighbours(pixels, y, x, channel, _RING), axis=0)
     mean = ring[:-1].mean(axis=0)
     step = sign * value - mean
-    top = np.where(step > FAR / LEAST_STEP * least, ring[-2], ring[-1])
-    found = (step > ISOLATION * (top - ring[0])) & (step > least)
+    far = step > FAR / LEAST_STEP * least
+    spread = np.where(far, ring[-2], ring[-1]) - ring[0]
+    found = (step > least) & (step > np.where(far, FAR_ISOLATION, ISOLATION) * spread)
     mean = sign * mean
     if not found.any():
         return pixels

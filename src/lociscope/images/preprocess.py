@@ -74,8 +74,8 @@ def preprocess(
     """
     plain = _plain(pixels)
     size = pixel_size or HPA_FIELD_UM / max(plain.shape[:2])
-    sample = sample_pixels(plain)
-    low, high = percentiles_of_sorted(sample, _OUTER)
+    sample = sample_pixels(pixels)
+    low, high = percentiles_of_sorted(sample if plain is pixels else sample_pixels(plain), _OUTER)
     whole = replace_outliers(plain, low, high)
     small = np.ascontiguousarray(np.moveaxis(resize(whole, height, width), -1, 0))
     flat = small.reshape(len(small), -1)
@@ -133,17 +133,15 @@ def sample_pixels(pixels: np.ndarray) -> np.ndarray:
 
 
 def _plain(pixels: np.ndarray) -> np.ndarray:
-    """The same pixels as uint8, uint16 or float32, moved so that no sum overflows and no digit is lost."""
+    """The same pixels as uint8, uint16 or float32 in 0–1, so that no sum overflows and no digit is lost."""
     if pixels.dtype in (np.uint8, np.uint16):
-        return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-    wide = np.asarray(pixels, np.float64)
-    low = wide.min(axis=(0, 1), keepdims=True, initial=np.inf)
-    span = float((wide - low).max(initial=0))
-    if pixels.dtype.kind in "iu" and span <= np.iinfo(np.uint16).max:
-        return np.asarray(wide - low, np.uint16)
-    if not 1e-30 < span < 1e30:  # sums of float32 stay finite
-        return np.asarray((wide / 2 - low / 2) / (span / 2 or 1), np.float32)
-    return np.asarray(wide - low, np.float32)
+        return pixels
+    half = np.asarray(pixels, np.float64) / 2  # of two numbers the difference may be too large for their type
+    half -= half.min(axis=(0, 1), keepdims=True, initial=np.inf)
+    span = half.max(axis=(0, 1), keepdims=True, initial=0)
+    if pixels.dtype.kind in "iu" and 2 * span.max() <= np.iinfo(np.uint16).max:
+        return np.asarray(2 * half, np.uint16)
+    return np.asarray(half / np.where(span > 0, span, 1), np.float32)
 
 
 def _structures(

@@ -18,6 +18,7 @@ from lociscope.images.layouts import (
     locate,
     parent_of,
     settle,
+    without_own_channel,
 )
 from lociscope.images.multi_image import files_of_set, files_of_zarr, indices_of
 from lociscope.images.naming import DEFAULT_RULES, Rules
@@ -60,7 +61,7 @@ def find_fields(sources: "Sequence[Path]", rules: Rules = DEFAULT_RULES) -> tupl
             files += [] if renamed else here
             inner += renamed or _inner_files(source, rules, alone=not (any(file.said for file in here) or settle(here)))
     joined, others = join_colour_folders(files)
-    named = [*joined, *settle(others), *inner]
+    named = without_own_channel([*joined, *settle(others), *inner], rules)
     check_preset(named, rules)
     loose, failures = group_files(named, rules)
     found += loose
