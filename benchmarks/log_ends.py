@@ -3,7 +3,7 @@
 Claim: `predict`, `serve`, `watch` and `microscope run` end within 10 s of the first SIGTERM while PostgreSQL is frozen
 (SIGSTOP), stopped, killed or out of reach.
 
-    python benchmarks/log_ends.py [predict|serve|watch|microscope…]
+    python benchmarks/log_ends.py [--only predict|serve|watch|microscope]
 
 The command predicts, the fault comes, the command predicts another field, and a second later it gets SIGTERM. `seconds`
 are from there to its exit, `exit` is its code; `none` is the same without a fault. Needs PostgreSQL's server.
@@ -171,8 +171,8 @@ def end_of(name: str, fault: str, postgres: "Postgres") -> dict[str, Any]:
 def main() -> None:
     """Measures and prints JSON."""
     parser = argparse.ArgumentParser(description="How soon commands end while the log's database is away.")
-    parser.add_argument("commands", nargs="*", choices=COMMANDS)
-    commands = parser.parse_args().commands or COMMANDS
+    parser.add_argument("--only", choices=COMMANDS, action="append", help="one command; may be given again")
+    commands = parser.parse_args().only or COMMANDS
     found: dict[str, dict[str, Any]] = {name: {} for name in commands}
     with server() as postgres:
         if postgres is None:
