@@ -31,7 +31,7 @@ Change = Callable[[np.ndarray], np.ndarray]
 
 def to_16_bits(pixels: np.ndarray, gains: tuple[float, ...], offset: float = 0) -> np.ndarray:
     """As a camera of 16 bits gives it: gains of the four channels, and a common offset."""
-    return np.rint(pixels * np.array(gains) + offset).astype(np.uint16)
+    return np.asarray(np.rint(pixels * np.array(gains) + offset), np.uint16)
 
 
 def broken(pixels: np.ndarray, value: float, number: int = 20) -> np.ndarray:
@@ -46,19 +46,19 @@ def broken(pixels: np.ndarray, value: float, number: int = 20) -> np.ndarray:
 def by_percentiles(pixels: np.ndarray) -> np.ndarray:
     """As csbdeep and cellpose normalise."""
     low, high = np.percentile(pixels, (1, 99.8), axis=(0, 1))
-    return ((pixels - low) / np.maximum(high - low, 1e-20)).astype(np.float32)
+    return np.asarray((pixels - low) / np.maximum(high - low, 1e-20), np.float32)
 
 
 def by_deviation(pixels: np.ndarray) -> np.ndarray:
     """As z-scores."""
     deviation = pixels.std(axis=(0, 1))
-    return ((pixels - pixels.mean(axis=(0, 1))) / np.where(deviation > 0, deviation, 1)).astype(np.float32)
+    return np.asarray((pixels - pixels.mean(axis=(0, 1))) / np.where(deviation > 0, deviation, 1), np.float32)
 
 
 def to_levels(pixels: np.ndarray, levels: int, percentile: float) -> np.ndarray:
     """Rounded so that each channel has so many levels up to a percentile."""
     top = np.maximum(np.percentile(pixels, percentile, axis=(0, 1)), 1)
-    return np.rint(pixels * (levels / top)).astype(np.uint16)
+    return np.asarray(np.rint(pixels * (levels / top)), np.uint16)
 
 
 CHANGES: dict[str, Change] = {
