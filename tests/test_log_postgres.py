@@ -118,9 +118,12 @@ def test_who_may_write_needs_no_more_than_the_documented_rights(postgres: "Postg
         "GRANT INSERT ON lociscope_predictions TO writer",
         "GRANT USAGE ON SEQUENCE lociscope_predictions_seq_seq TO writer",
     )
-    with open_log(postgres.url(name, "writer")) as opened, LogWriter(opened, "serve") as writer:
-        ids = add(writer, 0, 3)
-    assert (writer.unlogged, log.read().predictions.ids) == (0, ids)
+    with open_log(postgres.url(name, "writer")) as opened:
+        for ids in (["a"], ["b", "c"]):  # one row, and several
+            opened.add(made(*ids), np.zeros((len(ids), 34), np.float32), bundle="b", command="serve")
+        with LogWriter(opened, "serve") as writer:
+            add(writer, 0, 3)
+    assert (writer.unlogged, log.read().predictions.ids) == (0, ["a", "b", "c", "f0", "f1", "f2"])
 
 
 def test_a_restart_costs_nothing_and_doubles_nothing(postgres: "Postgres", log: PredictionLog) -> None:
