@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fixtures.pixels import patches
 from hypothesis import settings
 
 pytest_plugins = ["fixtures.bundles", "fixtures.postgres", "fixtures.runs", "fixtures.scripts"]
@@ -19,6 +20,8 @@ settings.load_profile("lociscope")
 
 # A shell's background jobs are born deaf to Ctrl-C, and so would be the commands that the tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):  # and those of nohup to the end of a session
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +38,7 @@ def write_field(tmp_path: Path) -> Callable[..., Path]:
     """Writes a field's four PNG files, each channel unlike the others, and gives their folder.
 
     `write_field(identifier="a1", folder=tmp_path / "fields", pixels=None, size=32, kind=np.uint8, seed=0)`:
-    `pixels` (y, x, 4), or noise of `kind` over its whole range.
+    `pixels` (y, x, 4), or patches of `kind` over its whole range.
     """
     from lociscope.images.write import write_planes
 
@@ -48,7 +51,7 @@ def write_field(tmp_path: Path) -> Callable[..., Path]:
         seed: int = 0,
     ) -> Path:
         if pixels is None:
-            pixels = np.random.default_rng(seed).integers(0, np.iinfo(kind).max + 1, (size, size, 4), kind)
+            pixels = patches((size, size, 4), seed).astype(kind) * kind(np.iinfo(kind).max // 255)
         write_planes(folder, identifier, pixels)
         return folder
 

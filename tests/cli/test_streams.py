@@ -92,7 +92,10 @@ def interrupted(environment: dict[str, str], folder: Path, *signals: signal.Sign
         for number in signals:
             started.send_signal(number)
             time.sleep(0.5)
-        _, err = started.communicate(timeout=60)
+        try:
+            _, err = started.communicate(timeout=60)
+        finally:
+            started.kill()
     return started.returncode, err
 
 

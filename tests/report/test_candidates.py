@@ -108,9 +108,12 @@ def test_names_are_never_the_same(folders: list[list[str]]) -> None:
 
 
 def test_what_differs_is_told_by_dotted_key() -> None:
-    before = Recipe.read("lenet5", {"note": "one"})
     stages = [{"from": "head", "epochs": 2, "learning_rate": 0.001}]
-    after = Recipe.read("lenet5", {"note": "two", "train.loss": "focal", "network.width": 2.0, "stages": stages})
+    before = Recipe.check({"note": "one", "network": {"name": "lenet5"}}, "before")
+    after = Recipe.check(
+        {"note": "two", "network": {"name": "lenet5", "width": 2.0}, "train": {"loss": "focal"}, "stages": stages},
+        "after",
+    )
     found = {key: (then, now) for key, then, now in changes(after, before)}
     assert found["train.loss"] == ("bce", "focal")
     assert found["network.width"] == ("–", "2")

@@ -4,7 +4,11 @@ import pytest
 from lociscope.simulate import REFERENCE, VERSION, Part
 from lociscope.simulate.frozen import digest
 
-FIRST_TEST_FIELDS = "2dd7750cf97f5050757ba540cb4bb5c15287d3a90db0b1450f16ed1b9b348a94"
+FIRST_TEST_FIELDS = (
+    "2dd7750cf97f5050757ba540cb4bb5c15287d3a90db0b1450f16ed1b9b348a94",
+    "eed5d91d2f4470b4f1568d3e258e809ea8039cd6a2b9cfe33bf539c6047c1112",
+)
+"""With AVX-512, and with AVX2 only."""
 
 
 def test_the_atlas_is_of_this_simulator() -> None:
@@ -29,7 +33,7 @@ def test_held_out_lines_are_strangers(part: Part) -> None:
 
 def test_the_first_test_fields_are_as_frozen() -> None:
     first = REFERENCE.indices(Part.TEST)[:2]
-    assert digest(REFERENCE.draw(index) for index in first) == FIRST_TEST_FIELDS
+    assert digest(REFERENCE.draw(index) for index in first) in FIRST_TEST_FIELDS
 
 
 def test_the_digest_sees_pixels_and_labels() -> None:
@@ -46,4 +50,4 @@ def test_the_digest_sees_pixels_and_labels() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("part", REFERENCE.digests)
 def test_the_test_splits_are_as_frozen(part: Part) -> None:
-    assert digest(REFERENCE.draw_part(part, workers=2)) == REFERENCE.digests[part]
+    assert digest(REFERENCE.draw_part(part, workers=2)) in REFERENCE.digests[part]

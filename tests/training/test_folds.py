@@ -7,7 +7,7 @@ import pytest
 
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS
-from lociscope.run import Folds, Run
+from lociscope.run import Environment, Folds, Run
 from lociscope.training.folds import claim_folds, join_folds
 from lociscope.training.record import keep_predictions
 
@@ -18,6 +18,18 @@ def finished(run: Run, ids: list[str], seed: int) -> tuple[np.ndarray, np.ndarra
     truth = (rng.random((len(ids), N_LABELS)) < 0.2).astype(np.uint8)
     probability = np.clip(0.6 * truth + 0.4 * rng.random(truth.shape), 0, 1).astype(np.float32)
     run.folder.mkdir()
+    environment = Environment(
+        created=f"fold {seed}",
+        seed=seed,
+        git=None,
+        versions={},
+        machine="",
+        data="",
+        data_hash="0",
+        fields={},
+        parameters=1,
+    )
+    run.environment_file.write_text(environment.model_dump_json(by_alias=True))
     keep_predictions(run, ids, [name[0] for name in ids], truth, probability, rng.random((len(ids), 4)))
     return truth, probability
 
