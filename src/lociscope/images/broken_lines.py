@@ -9,7 +9,7 @@ import numpy as np
 from lociscope.images.scale import percentiles
 
 _BEYOND = (0.5, 99.5)
-_PROBES = 8, 64
+_FEW, _MORE = 8, 64
 _SAMPLE = 1 << 14
 
 
@@ -47,13 +47,14 @@ def _constant(pixels: np.ndarray) -> np.ndarray:
 
     A few pixels of each line exclude most of them.
     """
-    lines, width, channels = pixels.shape
-    constant = np.ones((lines, channels), bool)
-    for probes in (*_PROBES, width):
+    width = pixels.shape[1]
+    few = pixels[:, :: width // _FEW | 1]
+    constant: np.ndarray = (few == few[:, :1]).all(axis=1)
+    for probes in (_MORE, width):
+        constant &= ~constant.all(axis=0)
         line, channel = np.nonzero(constant)
         some = pixels[line, :: width // probes | 1, channel]
         constant[line, channel] = (some == some[:, :1]).all(axis=1)
-        constant &= ~constant.all(axis=0)
     return constant
 
 
