@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import LociscopeError, UsageError
 from lociscope.predictions import PROBABILITY_COLUMNS, Predictions
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), min_size=1, max_size=6)
@@ -120,6 +120,13 @@ def test_no_field_at_all_is_a_table_too(tmp_path: Path) -> None:
     for name in ("none.csv", "none.parquet"):
         made(0).write(tmp_path / name)
         assert Predictions.read(tmp_path / name).probability.shape == (0, 28)
+
+
+@pytest.mark.parametrize("name", ["out.xlsx", "out.CSV", "out"])
+def test_a_table_of_another_kind_is_not_written(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=r"expected \.csv or \.parquet\. Rename it"):
+        made(1).write(tmp_path / name)
+    assert not list(tmp_path.iterdir())
 
 
 # === What other programs write ===

@@ -65,5 +65,25 @@ def test_known_columns_in_any_case() -> None:
         pa.table({" ID": [1], "Red": [2], "Pixel Size": [3], "Dose": [4]}), ("id", "red", "pixel_size"), "It"
     )
     assert table.column_names == ["id", "red", "pixel_size", "Dose"]
+    for name in ("pixel_size_um", "Pixel size (µm)", "PixelSize [microns]"):
+        assert rename(pa.table({name: [1]}), ("pixel_size",), "It").column_names == ["pixel_size"]
+        assert rename(pa.table({name: [1]}), ("id",), "It").column_names == [name]
     with pytest.raises(LociscopeError, match="It has two columns called 'id'"):
         rename(pa.table({"id": [1], "ID": [2]}), ("id",), "It")
+
+
+@pytest.mark.parametrize("name", ["pixel_size_nm", "PhysicalSizeX", "um_per_px", "microns per pixel"])
+def test_a_column_that_seems_to_be_the_pixel_size_is_not_passed_over(name: str) -> None:
+    with pytest.raises(LociscopeError, match="Call the side of a pixel 'pixel_size', and give it in µm"):
+        rename(pa.table({"id": [1], name: [2]}), ("id", "pixel_size"), "It")
+    assert rename(pa.table({"pixel_size": [1], name: [2]}), ("pixel_size",), "It").num_columns == 2
+    assert rename(pa.table({"pixels": [1], name: [2]}), ("id",), "It").num_columns == 2
+
+
+def test_blanks_behind_the_commas_of_a_csv(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('id, red, "green, blue"\na, pics/a red.png, "x, y"\n')
+    table, _ = read_any(tmp_path / "t.csv", "Catalog", "catalog", 1)
+    assert table.to_pylist() == [{"id": "a", "red": "pics/a red.png", "green, blue": "x, y"}]
+    assert columns_of(tmp_path / "t.csv") == table.column_names
+    (tmp_path / "t.csv").write_text("id,red\na, b.png\n")
+    assert read_any(tmp_path / "t.csv", "Catalog", "catalog", 1)[0]["red"].to_pylist() == [" b.png"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import LociscopeError, UsageError
 from lociscope.foreign_predictions import embedding_of, predicted_of, probabilities_of, texts_of, warnings_of
 from lociscope.labels import LABELS, N_LABELS, format_target
 from lociscope.storage import AnyPath, cast_column, check_ids, replacing
@@ -106,7 +106,7 @@ class Predictions:
         return {name: list(values) for name, values in columns if any(values)}
 
     def write(self, path: AnyPath, origin: "Mapping[str, Any] | None" = None) -> None:
-        """Writes `.csv` or, by any other suffix, Parquet, whole or not at all.
+        """Writes `.csv` or `.parquet`, whole or not at all.
 
         A CSV keeps six decimals and no embedding.
 
@@ -115,9 +115,12 @@ class Predictions:
             origin: What made them, kept in Parquet for `read_origin`: `bundle`, `views`, `trainings`.
 
         Raises:
+            UsageError: The path ends in something else.
             LociscopeError: The place cannot be written.
         """
         path = Path(path)
+        if path.suffix not in (".csv", ".parquet"):
+            raise UsageError(f"'{path}' ends in {path.suffix!r}; expected .csv or .parquet. Rename it.")
         if path.suffix == ".csv":
             self._write_csv(path)
         else:

@@ -17,7 +17,13 @@ CSVS = (".csv", ".tsv")
 TABLES = (".parquet", *CSVS)
 """Suffixes of tables that are read."""
 
-_URL = re.compile(r"(?:^|/)(?P<scheme>https?|s3|gs|gcs|az|abfss?|ftp|file):/+(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+MICROMETRES = ("um", "µm", "micron", "microns", "micrometer", "micrometers", "micrometre", "micrometres")
+"""Units that the name of a column may end in."""
+
+_URL = re.compile(r"(?:^|/)(?P<scheme>[a-z][a-z0-9+.-]+):/+(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+
+_SIZE = "pixel_size"
+_LIKE_SIZE = re.compile("pixelsize|physicalsize|perp(?:ixel|x)$")
 
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
 
@@ -62,20 +68,26 @@ def columns_of(path: Path) -> list[str]:
             head = lines.readline(1 << 16)
     except (OSError, UnicodeDecodeError):
         return []
-    return next(csv.reader([head], delimiter=_delimiter(head)), [])
+    delimiter, spaced = _delimiter(head)
+    return next(csv.reader([head], delimiter=delimiter, skipinitialspace=spaced), [])
 
 
 def rename(table: "pa.Table", known: "Iterable[str]", what: str) -> "pa.Table":
-    """Give the columns that are called as known ones, but for case, blanks and marks, their known names.
+    """Give the columns that are called as known ones, but for case, blanks, marks and µm, their known names.
 
     Raises:
-        LociscopeError: Two columns are called so.
+        LociscopeError: Two columns are called so; or one of another name seems to be the pixel size.
     """
     wanted = {_letters(name): name for name in known}
+    if _SIZE in wanted.values():
+        wanted |= {_letters(_SIZE + unit): _SIZE for unit in MICROMETRES}
     names = [wanted.get(_letters(name), name) for name in table.column_names]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise LociscopeError(f"{what} has two columns called {twice!r}. Keep one of them.")
+    other = next((name for name in names if _LIKE_SIZE.search(_letters(name))), None)
+    if other is not None and _SIZE in wanted.values() and _SIZE not in names:
+        raise LociscopeError(f"{what} has a column {other!r}. Call the side of a pixel {_SIZE!r}, and give it in µm.")
     return table.rename_columns(names)
 
 
@@ -106,9 +118,9 @@ def _read_csv(path: Path, what: str) -> "pa.Table":
 
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:
-            delimiter = _delimiter(lines.readline(1 << 16))
+            delimiter, spaced = _delimiter(lines.readline(1 << 16))
             lines.seek(0)
-            rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
+            rows = [row for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=spaced) if row]
     except OSError as error:
         raise LociscopeError(f"Cannot read {what} '{path}': {error.strerror}. Check the path.") from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -141,10 +153,11 @@ def _letters(name: str) -> str:
     return re.sub(r"[\W_]", "", name).casefold()
 
 
-def _delimiter(head: str) -> str:
-    """The mark between the columns of a CSV, by its first line."""
+def _delimiter(head: str) -> tuple[str, bool]:
+    """The mark between the columns of a CSV, by its first line, and whether blanks follow it that mean nothing."""
     bare = re.sub(r'"[^"]*"', "", head)
-    return max(",;\t", key=bare.count)
+    delimiter = max(",;\t", key=bare.count)
+    return delimiter, f"{delimiter} " in bare
 
 
 def _listed(names: "Sequence[str]") -> str:

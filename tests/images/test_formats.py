@@ -91,7 +91,7 @@ def test_what_others_read_is_refused_by_what_it_is(tmp_path: Path, name: str, sa
 
 
 def test_urls_are_refused_and_files_that_look_so_are_not(tmp_path: Path) -> None:
-    for url in ("https://example.org/a.tif", "s3://bucket/a.tif", "ftp://example.org/a.tif"):
+    for url in ("https://example.org/a.tif", "s3://bucket/a.tif", "sftp://example.org/a.tif", "omero://7"):
         assert refusal(Path(url)) == (
             f"'{url}' is a URL, which lociscope does not read. Download it, and name the file or folder."
         )

@@ -73,6 +73,8 @@ def test_wildcards_stand_for_anything_but_a_folder() -> None:
     assert rules.named("a-x-_c1.tif") is None
     rules = Rules({"red": "1"}, pattern="*_{well}_s{site}_w{channel}*")
     assert rules.named(f"My_plate_A01_s2_w1{GUID}.tif") == Named("A01_2", "red", about={"well": "A01", "site": "2"})
+    assert Rules(pattern="{id}_{channel}.ome.tif").named("a_DAPI.ome.tif") == Named("a", "blue", about={})
+    assert Rules(pattern="{id}_{channel}.TIF").named("a_DAPI.tif") == Named("a", "blue", about={})
     folders = Rules(pattern="{channel}/{id}_*")
     assert (folders.depth, folders.named("DAPI/a_x.tif")) == (1, Named("a", "blue", about={}))
     assert folders.named("DAPI/deeper/a_x.tif") is None

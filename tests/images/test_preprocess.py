@@ -126,6 +126,16 @@ def test_broken_pixels_change_the_input_where_they_are_and_not_its_scale(value: 
     assert (change > 2).sum() <= 4 * 20
 
 
+@pytest.mark.parametrize("value", [0, 65535])
+def test_broken_lines_and_margins_do_not_change_the_scale(value: int) -> None:
+    pixels = simulated(1).astype(np.uint16) * 16 + 1000
+    other = pixels.copy()
+    other[:, [60, 61, 160]] = other[:5] = value
+    change = np.abs(prepare(pixels, SPEC).astype(int) - prepare(other, SPEC).astype(int))[3:]
+    change[:, [29, 30, 31, 79, 80, 81]] = 0
+    assert change.max() <= 3
+
+
 def test_two_hot_pixels_side_by_side_and_at_the_edge() -> None:
     pixels = simulated(1).astype(np.uint16) * 16
     other = pixels.copy()

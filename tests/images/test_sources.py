@@ -139,6 +139,7 @@ def test_what_macos_leaves_beside_files_is_passed_over(tmp_path: Path) -> None:
 def test_sources_that_hold_nothing(tmp_path: Path) -> None:
     empty = touch(tmp_path / "empty")
     photos = touch(tmp_path / "photos", "cat.jpg", "dog.jpg", "eel.jpg", "fox.jpg")
+    notes = touch(tmp_path / "notes", "notes.pdf") / "notes.pdf"
     outer = tmp_path / "outer"
     outer.mkdir()
     touch(outer / "fields", *planes("a"))
@@ -148,6 +149,7 @@ def test_sources_that_hold_nothing(tmp_path: Path) -> None:
         (outer, f"'{outer}' holds no field, its folder 'fields' does. Name '{outer / 'fields'}'."),
         (tmp_path / "none", "does not exist. Check the path."),
         (photos / "cat.jpg", "'cat.jpg' does not say which channel it is: expected <id>_red.png"),
+        (notes, "notes.pdf' is no picture, archive or table that lociscope reads. Expected .png, "),
         (tmp_path / "none.parquet", "Cannot read Catalog"),
         (tmp_path / ("n" * 300), "File name too long"),
     ):

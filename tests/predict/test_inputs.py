@@ -151,7 +151,10 @@ def test_a_list_of_arrays_of_unlike_sizes(predictor: Predictor) -> None:
         (None, "received a NoneType"),
         ([None], "received a NoneType"),
         ([[[1, 2, 3, 4]]], "received a list"),
-        (b"a1_red.png", "received a int"),
+        (b"a1_red.png", "received a bytes"),
+        ({"red": noise(16, 16, 4)}, "received a dict"),
+        (noise(16, 16, 4)[..., 0], r"received \(16, 16\)\. Join the channels with np\.stack"),
+        ([noise(16, 16, 4)[..., 0]] * 4, r"Join the channels with np\.stack"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
@@ -189,6 +192,8 @@ def test_views_and_threads_are_arguments(tiny_bundle: Path) -> None:
     np.testing.assert_allclose(one, other, atol=1e-5)
     with pytest.raises(UsageError, match="1 or 8 views"):
         lociscope.open_bundle(tiny_bundle, views=3)
+    with pytest.raises(UsageError, match="received '8'"):
+        lociscope.open_bundle(tiny_bundle, views="8")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("threads", [-1, "2", 1.5, True])

@@ -83,7 +83,7 @@ def test_no_field_at_all_gives_no_row(predictor: Predictor) -> None:
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        (noise(16, 16), r"received \(16, 16\)\. Move the axes"),
+        (noise(16, 16), r"received \(16, 16\)\. Join the channels"),
         (
             noise(4, 16, 12),
             r"received \(4, 16, 12\), whose channels come first\. Move them with np\.moveaxis\(pixels, 0, -1\)",

@@ -63,7 +63,7 @@ class Rules:
         allow_missing: Channels that a field may lack; they become zeros.
         pixel_size: Side of a pixel in µm, whatever the files say.
         plane: The slice of a stack, from 0.
-        pattern: What names look like, without suffix, as in `{plate}_{well}_{site}_{channel}`; `/` parts folders.
+        pattern: What names look like, as in `{plate}_{well}_{site}_{channel}`; `/` parts folders, a suffix is ignored.
         preset: The microscope whose names they are, a key of `patterns.PRESETS`, instead of a pattern.
     """
 
@@ -81,7 +81,8 @@ class Rules:
         Raises:
             UsageError: Both are given; or the pattern names an unknown placeholder, one of them twice, or no channel.
         """
-        return expressions_of(self.pattern, self.preset)
+        pattern = None if self.pattern is None else without_ome(parted(self.pattern)[0])
+        return expressions_of(pattern, self.preset)
 
     @property
     def depth(self) -> int:

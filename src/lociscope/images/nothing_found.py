@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
 from lociscope.images.container import open_archive
-from lociscope.images.formats import JPEG, PNG, refusal, suffix_of
+from lociscope.images.formats import JPEG, PNG, SUFFIXES, refusal, suffix_of
 from lociscope.images.layouts import colour_folders_beside, inner_folders
 from lociscope.images.naming import parted, without_ome
 from lociscope.images.patterns import PRESETS, expressions_of, match_name, preset_of
 from lociscope.images.png import planes_of
+from lociscope.tablefile import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,7 +53,12 @@ def check_preset(files: "Sequence[File]", rules: "Rules") -> None:
 
 
 def unnamed_picture(path: Path) -> LociscopeError:
-    """Return the error for a file that was named alone and does not say which channel it is."""
+    """Return the error for a file that was named alone: it is no picture, or does not say which channel it is."""
+    if not suffix_of(path.name):
+        return LociscopeError(
+            f"'{path}' is no picture, archive or table that lociscope reads. Expected {', '.join(SUFFIXES)}, .zarr, "
+            f".zip, {', '.join(TABLES)} or a folder."
+        )
     return LociscopeError(
         f"'{path.name}' does not say which channel it is: expected <id>_red.png, _green.png, _blue.png or "
         f"_yellow.png. Rename it, name a folder, or {_of_colour(path)}."

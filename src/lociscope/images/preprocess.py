@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lociscope.images.broken_lines import replace_lines
 from lociscope.images.outliers import replace_outliers
 from lociscope.images.scale import block_mean, percentiles, percentiles_of_sorted, resize
 
@@ -58,7 +59,7 @@ def preprocess(
 ) -> Preprocessed:
     """Resize a field and scale each channel by its own percentiles.
 
-    The percentiles are those of the resized channel, without hot and dead pixels. A channel without structure
+    The percentiles are those of the resized channel, without hot and dead pixels and lines. A channel without structure
     (`structure_of`) is dimmed, down to black, so that an empty one is not amplified into noise; counts do not matter.
     The result is kept in 8 bits, which is what training stores.
 
@@ -72,6 +73,7 @@ def preprocess(
     Returns:
         The field at its new size.
     """
+    pixels = replace_lines(pixels)
     plain = _plain(pixels)
     size = pixel_size or HPA_FIELD_UM / max(plain.shape[:2])
     sample = sample_pixels(pixels)

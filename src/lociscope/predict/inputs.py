@@ -1,7 +1,7 @@
 """What `Predictor.predict` accepts, as Fields: arrays of any library, paths, found fields, or a mixture of them."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby
 from numbers import Real
@@ -90,7 +90,7 @@ def check_pixel_size(pixel_size: object) -> None:
 
 
 def _iterable(given: object) -> Iterable[Any]:
-    if not isinstance(given, Iterable):
+    if not isinstance(given, Iterable) or isinstance(given, Mapping | bytes):
         raise _unknown(given)
     return given
 
@@ -139,7 +139,8 @@ def _pixels_of(array: Array) -> Iterator[np.ndarray]:
 def _check_axes(shape: tuple[int, ...], numbers: tuple[int, ...]) -> None:
     """Raise a LociscopeError where an array has another number of axes, or its channels first."""
     if len(shape) not in numbers:
-        raise LociscopeError(f"Expected pixels {_AXES}; received {shape}. Move the axes with np.moveaxis.")
+        remedy = "Move the axes with np.moveaxis" if len(shape) > 2 else "Join the channels with np.stack(…, axis=-1)"
+        raise LociscopeError(f"Expected pixels {_AXES}; received {shape}. {remedy}.")
     first = len(shape) - 3
     if shape[-1] != _CHANNELS and shape[first] == _CHANNELS:
         raise LociscopeError(

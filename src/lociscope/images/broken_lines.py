@@ -1,0 +1,67 @@
+"""Dead and hot lines of a sensor, and the margins that registration and stitching fill with one value.
+
+Such lines hold one value beyond those of the picture, most often 0 below the offset of the camera. Two of them in 512
+would decide the dark level of their channel.
+"""
+
+import numpy as np
+
+from lociscope.images.scale import percentiles
+
+_BEYOND = (0.5, 99.5)
+_FEW, _MORE = 8, 64
+_SAMPLE = 1 << 14
+
+
+def replace_lines(pixels: np.ndarray) -> np.ndarray:
+    """Replace rows and columns of one value that is beyond the percentiles 0.5 and 99.5 of all others.
+
+    Lines between others become the mean of those beside them; lines at the edge become the dark level, the lower
+    percentile.
+
+    Args:
+        pixels: (y, x, c) of any integer or float type.
+
+    Returns:
+        `pixels` itself where nothing is replaced, else a copy.
+    """
+    rows, columns = _constant(pixels), _constant(pixels.swapaxes(0, 1))
+    replaced = pixels
+    for channel in np.flatnonzero(rows.any(axis=0) | columns.any(axis=0)):
+        plane = pixels[..., channel]
+        rest = plane[~rows[:, channel]][:, ~columns[:, channel]].ravel()
+        if not rest.size:
+            continue
+        low, high = percentiles(rest[:: max(1, rest.size // _SAMPLE)], _BEYOND)
+        for axis, constant in enumerate((rows[:, channel], columns[:, channel])):
+            value = plane[:, 0] if axis == 0 else plane[0]
+            broken = constant & ((value < low) | (value > high))
+            if broken.any():
+                replaced = pixels.copy(order="K") if replaced is pixels else replaced
+                _fill(np.moveaxis(replaced[..., channel], axis, 0), broken, low)
+    return replaced
+
+
+def _constant(pixels: np.ndarray) -> np.ndarray:
+    """Whether each line along the first axis holds one value, (lines, c); none of a plane where all of them do.
+
+    A few pixels of each line exclude most of them.
+    """
+    width = pixels.shape[1]
+    few = pixels[:, :: width // _FEW | 1]
+    constant: np.ndarray = (few == few[:, :1]).all(axis=1)
+    for probes in (_MORE, width):
+        constant &= ~constant.all(axis=0)
+        line, channel = np.nonzero(constant)
+        some = pixels[line, :: width // probes | 1, channel]
+        constant[line, channel] = (some == some[:, :1]).all(axis=1)
+    return constant
+
+
+def _fill(plane: np.ndarray, broken: np.ndarray, dark: float) -> None:
+    whole = np.flatnonzero(~broken)
+    for line in np.flatnonzero(broken):
+        after = int(np.searchsorted(whole, line))
+        beside = whole[max(after - 1, 0) : after + 1]
+        mean = plane[beside].mean(axis=0) if 0 < after < len(whole) else dark
+        plane[line] = np.rint(mean) if plane.dtype.kind in "iu" else mean
