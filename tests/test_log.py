@@ -1,5 +1,6 @@
 """The prediction log: kept by many at once, read back as it was, and every trouble a sentence."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -175,3 +176,19 @@ def test_what_may_pass_is_told_from_what_will_not(tmp_path: Path) -> None:
         with pytest.raises(LogError, match="no such table") as told:
             log.add(predictions(["a"]), statistics(1), bundle=BUNDLE, command="serve")
         assert not isinstance(told.value, LogAwayError)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be removed")
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_removed_or_replaced_file_is_reported_not_written(tmp_path: Path, replaced: bool) -> None:
+    path = tmp_path / "log.db"
+    with open_log(str(path)) as log:
+        log.add(predictions(["a"]), statistics(1), bundle=BUNDLE, command="serve")
+        path.rename(tmp_path / "old.db")
+        if replaced:
+            path.write_bytes(b"")
+        with pytest.raises(LogError, match=r"log.db' was removed or replaced while it was open"):
+            log.add(predictions(["b"]), statistics(1), bundle=BUNDLE, command="serve")
+        (tmp_path / "old.db").replace(path)
+        log.add(predictions(["c"]), statistics(1), bundle=BUNDLE, command="serve")
+        assert log.read().predictions.ids == ["a", "c"]

@@ -212,7 +212,24 @@ def engine_of(url: str, create: bool) -> "sa.Engine":
         ) from error
     if sqlite:
         sa.event.listen(engine, "connect", _in_haste)
+        if made.database not in (None, "", ":memory:") and "uri" not in made.query:
+            _watch_file(engine, Path(made.database))
     return engine
+
+
+def _watch_file(engine: "sa.Engine", path: Path) -> None:
+    """Refuse a connection whose file was removed or replaced: SQLite writes on to what nobody can read."""
+    import sqlalchemy as sa
+
+    def identity() -> tuple[int, int]:
+        found = path.stat() if path.exists() else None
+        return (found.st_dev, found.st_ino) if found else (0, 0)
+
+    def check(_: object, record: Any, __: object) -> None:  # noqa: ANN401 - SQLAlchemy's
+        if record.info.setdefault("file", identity()) != identity():
+            raise LogError(f"Log '{path}' was removed or replaced while it was open. Give the command again.")
+
+    sa.event.listen(engine, "checkout", check)
 
 
 def name_of(engine: "sa.Engine") -> str:

@@ -16,7 +16,7 @@ from lociscope.catalog import Catalog
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.images.read import read_field
 from lociscope.images.sources import of_catalog
-from lociscope.microscope import follow
+from lociscope.microscope import acquire, follow
 from lociscope.microscope.acquire import Outcome, run_plan
 from lociscope.microscope.devices import SimulatedCamera
 from lociscope.microscope.specimen import SimulatedPlate
@@ -239,11 +239,59 @@ def test_an_interrupt_keeps_what_was_acquired_and_a_second_call_goes_on(
     assert len(names) == len(set(names)) == outcome.fields == 10
 
 
+def test_an_interrupt_does_not_wait_long_for_a_picture(
+    make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+
+    def expose() -> None:
+        _thread.interrupt_main()
+        release.wait()
+
+    plan = make_plan({"microscope.timeout_s": 300, "rules": []})
+    monkeypatch.setattr(acquire, "PICTURE_S", 0.3)
+    monkeypatch.setattr(SimulatedCamera, "snap", failing_after(5, expose))
+    outcome = run_plan(plan, predictor, tmp_path / "out")
+    release.set()
+    assert (outcome.interrupted, outcome.hung, outcome.error) == (True, True, None)
+    assert Predictions.read(tmp_path / "out" / "predictions.parquet").ids == ["A1_01"]
+    assert [(left.id, left.why) for left in outcome.left][:1] == [("A1_02", "interrupted")]
+    monkeypatch.undo()
+    assert run_plan(plan, predictor, tmp_path / "out").fields == 4
+
+
+def test_an_interrupt_does_not_wait_long_for_the_predictor(
+    make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle, taken = follow.Follower._handle, threading.Event()
+
+    def slow(self: follow.Follower, field: follow.Taken) -> None:
+        taken.wait(60)  # the camera is far ahead
+        handle(self, field)
+
+    def interrupt() -> None:
+        _thread.interrupt_main()
+        threading.Timer(0.5, taken.set).start()
+
+    plan = make_plan({"rules": []})
+    once = iter([interrupt])
+    monkeypatch.setattr(acquire, "DECISIONS_S", 0.0)
+    monkeypatch.setattr(follow.Follower, "_handle", slow)
+    monkeypatch.setattr(SimulatedCamera, "snap", failing_after(13, lambda: next(once, int)()))
+    outcome = run_plan(plan, predictor, tmp_path / "out")
+    monkeypatch.undo()
+    assert (outcome.interrupted, outcome.hung, outcome.fields) == (True, False, 1)
+    assert [(left.id, left.why) for left in outcome.left] == [
+        (name, "interrupted") for name in ("A1_02", "A2_01", "A2_02")
+    ]
+    assert run_plan(plan, predictor, tmp_path / "out").new == 3
+
+
 def test_an_interrupt_while_the_last_fields_are_predicted_is_one_too(
     make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(self: follow.Follower) -> None:
-        close(self)
+    def interrupted(self: follow.Follower, ends: float) -> None:
+        close(self, ends)
         raise KeyboardInterrupt
 
     plan = make_plan({"rules": []})

@@ -127,7 +127,9 @@ def main() -> None:
 
 
 def _leave_interrupted() -> NoReturn:
-    _leave("interrupted. Give the same command again to go on.", Exit.INTERRUPTED)
+    from lociscope.cli import console
+
+    _leave(console.INTERRUPTED, Exit.INTERRUPTED)
 
 
 def _leave(message: str, code: Exit) -> NoReturn:

@@ -21,6 +21,9 @@ INTERVAL = 30.0
 """Seconds between two lines of progress where stderr is no terminal; a sixth of it with `--verbose`."""
 
 
+INTERRUPTED = "interrupted. Give the same command again to go on."
+
+
 class Tell(Protocol):
     """What long work calls to say how far it is."""
 

@@ -117,6 +117,8 @@ def _leave(outcome: "Outcome") -> None:
     if outcome.error is not None:
         print(f"lociscope: {outcome.error}", file=sys.stderr, flush=True)
     if outcome.hung:  # a driver that hangs holds locks for which the interpreter would wait
+        if outcome.interrupted:
+            console.say(f"lociscope: {console.INTERRUPTED}")
         sys.stdout.flush()
         os._exit(_code(outcome))
     if outcome.interrupted:

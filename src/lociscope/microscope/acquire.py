@@ -1,6 +1,7 @@
 """Runs a plan: the camera in one thread, the predictor in another, and this one watching over both."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
     from lociscope.predict.predictor import Predictor
 
 POLL_S = 0.05
+
+PICTURE_S, DECISIONS_S, LOG_S = 4.0, 5.0, 6.5
+"""Until when, in seconds from an interrupt, a run waits for the picture, the predictor and the log; with the time in
+which shutters must close, 10 s are not exceeded."""
+
 logger = logging.getLogger(__name__)
 Progress = Callable[[int], None]
 
@@ -50,7 +56,8 @@ class Outcome:
         seconds: For each new field how long it took from its last picture to its decision.
         camera_s: How long the camera was at work in this call, by this machine's clock.
         error: The sentence that ended the call before its time, or None.
-        interrupted: Whether a person ended it.
+        interrupted: Whether a person or a signal ended it.
+        ending_since: When that was, by `time.monotonic`.
         hung: Whether a driver has not come back, or did not close its shutter; the process has to be left without
             unloading it.
     """
@@ -66,7 +73,13 @@ class Outcome:
     camera_s: float = 0.0
     error: str | None = None
     interrupted: bool = False
+    ending_since: float = math.inf
     hung: bool = False
+
+    def interrupt(self) -> None:
+        """Note that a person or a signal asked for the end; the first time counts."""
+        self.interrupted = True
+        self.ending_since = min(self.ending_since, time.monotonic())
 
 
 def check_plan(plan: Plan) -> tuple[Scale, list[Stop]]:
@@ -166,9 +179,9 @@ def _acquire(
     follower.start()
     _drive(plan, StrictEngine(scope.core, limits, focus), steering, follower, scope, outcome)
     try:
-        follower.close()
+        follower.close(outcome.ending_since + DECISIONS_S)
     except KeyboardInterrupt:  # what is predicted so far is enough; the rest is imaged again
-        outcome.interrupted = True
+        outcome.interrupt()
     if follower.error is not None and outcome.error is None:
         outcome.error = _told(follower.error)
     outcome.new = len(journal.lines) - len(earlier)
@@ -177,9 +190,9 @@ def _acquire(
     outcome.left, outcome.seconds = [*cut_off, *steering.left], follower.seconds
     journal.close(outcome.left, finished=not (outcome.error or outcome.interrupted))
     try:
-        writer.close()
+        writer.close(max(0.0, outcome.ending_since + LOG_S - time.monotonic()) if outcome.interrupted else None)
     except KeyboardInterrupt:
-        outcome.interrupted = True
+        outcome.interrupt()
     outcome.unlogged, outcome.trouble = writer.unlogged, writer.trouble
     return _outcome(journal, outcome)
 
@@ -192,32 +205,35 @@ def _drive(
     runner.set_engine(engine)
     runner.events.frameReady.connect(follower.frame)
     failed: list[BaseException] = []
+    done = threading.Event()  # a `join` that is interrupted takes a thread for ended that is not (CPython before 3.13)
 
     def work() -> None:
         try:
             runner.run(steering.events())
         except BaseException as error:
             failed.append(error)
+        finally:
+            done.set()
 
-    camera = threading.Thread(target=work, name="camera", daemon=True)
     began = time.monotonic()
-    camera.start()
+    threading.Thread(target=work, name="camera", daemon=True).start()
     longest = plan.microscope.timeout_s + max(plan.channels.of(i).exposure_ms for i in range(len(CHANNEL_NAMES))) / 1000
     stalled = False
     while True:
         try:  # around the whole loop: an interrupt comes between any two steps
-            while camera.is_alive() and not stalled:
-                camera.join(POLL_S)
-                busy = engine.busy_since
-                stalled = busy is not None and time.monotonic() - busy > longest
+            while not (done.wait(POLL_S) or stalled):
+                now, busy = time.monotonic(), engine.busy_since
+                stalled = busy is not None and now - busy > longest
+                if now - outcome.ending_since > PICTURE_S:
+                    break
             break
         except KeyboardInterrupt:
             if outcome.interrupted:  # a second one does not wait for the camera
                 break
-            outcome.interrupted = True
+            outcome.interrupt()
             steering.stop()
             runner.cancel()
-    scope.hung = outcome.hung = camera.is_alive()
+    scope.hung = outcome.hung = not done.is_set()
     outcome.camera_s = time.monotonic() - began
     runner.events.frameReady.disconnect(follower.frame)
     if failed:

@@ -1,5 +1,6 @@
 """The predictor beside the camera: pictures become fields, fields decisions, in a thread of their own."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 1 << 30
 """Pictures that may wait for the predictor; past it the camera waits, which is better than running out of memory."""
+
+_POLL_S = 0.05
+_LAST_FIELD_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ class Follower:
         self._parts: dict[str, dict[int, np.ndarray]] = {}
         self._queue: SimpleQueue[Taken | None] = SimpleQueue()
         self._taken_bytes = self._handled_bytes = 0  # each is written by one thread only
+        self._given_up, self._done = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="predictor", daemon=True)
         self.error: BaseException | None = None
         """What ended the work before its time."""
@@ -119,20 +124,36 @@ class Follower:
         """Whether memory is left for another field."""
         return self._taken_bytes - self._handled_bytes < MOST_BYTES
 
-    def close(self) -> None:
-        """Finishes what was taken, and ends."""
+    def close(self, ends: float = math.inf) -> None:
+        """Finish what was taken, and end.
+
+        Args:
+            ends: When to end after the field that is being predicted, by `time.monotonic`; fields that still wait then
+                are dropped.
+
+        Raises:
+            KeyboardInterrupt: It was interrupted, with the same effect.
+        """
         self._queue.put(None)
-        while self._thread.is_alive():
-            self._thread.join(0.2)
+        try:
+            while not self._done.wait(_POLL_S) and time.monotonic() < ends:
+                pass
+        finally:
+            self._given_up.set()
+            self._done.wait(_LAST_FIELD_S)  # so that no line is added while the tables are written
 
     def _run(self) -> None:
         try:
             for taken in iter(self._queue.get, None):
+                if self._given_up.is_set():
+                    return
                 self._handle(taken)
                 self._handled_bytes += taken.pixels.nbytes
                 self._progress(len(self._journal.lines))
         except BaseException as error:
             self._give_up(error)
+        finally:
+            self._done.set()
 
     def _give_up(self, error: BaseException) -> None:
         self.error = error

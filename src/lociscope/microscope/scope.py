@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lociscope.microscope.devices import Bench
 
 DEMO_CONFIG = "MMConfig_demo.cfg"
-_CLOSING_S = 5.0
+_CLOSING_S = 3.0
 _TELLING_S = 0.2
 logger = logging.getLogger(__name__)
 
@@ -157,8 +157,9 @@ def close_shutters(core: "CMMCorePlus") -> bool:
     threads = [threading.Thread(target=close, args=(label,), daemon=True) for label in labels]
     for thread in threads:
         thread.start()
+    ends = time.monotonic() + _CLOSING_S
     for thread in threads:
-        thread.join(_CLOSING_S)
+        thread.join(max(0.0, ends - time.monotonic()))
     return len(closed) == len(labels)
 
 
