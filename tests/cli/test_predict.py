@@ -486,9 +486,10 @@ left = int(os.environ.get("PARTS_UNTIL_IT_WAITS", "-1"))
 write = batch.Job.write_part
 def write_and_wait(*words):
     global left
-    write(*words)
     left -= 1
-    if left == 0:
+    waits = left == 0  # before the signal may come, after which another part is written
+    write(*words)
+    if waits:
         time.sleep(600)
 batch.Job.write_part = write_and_wait
 from lociscope.cli import main

@@ -8,8 +8,12 @@ from lociscope.images.render import composite
 
 
 def spot(*channels: int) -> np.ndarray:
+    """A disc, and some light in every row, without which the rest would be a margin."""
+    y, x = np.mgrid[:32, :32]
     pixels = np.zeros((32, 32, 4), np.uint8)
-    pixels[8:16, 8:16, list(channels)] = 200
+    pixels[np.hypot(y - 12, x - 12) < 5] = 200
+    pixels[np.arange(32), np.arange(32)[::-1]] = 1
+    pixels[..., [channel for channel in range(4) if channel not in channels]] = 0
     return pixels
 
 
