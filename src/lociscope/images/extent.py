@@ -51,8 +51,8 @@ def make_tiles(field: "Field", spec: "InputSpec") -> Tiles:
     says of a usual field taken anywhere in this one; a maximum would find more places the larger the field is. A
     field that spans less is continued by its mirror image: cells keep their size and density, and no edge or
     darkness appears that no training field has. Of 35 pictures of the Atlas' dictionary, 70 µm wide, the shipped
-    bundle's likeliest place was the right one in 17 so, in 11 with a dark surround, and in 10 when they were taken
-    for whole fields (`tests/predict/test_predictor.py`). Each channel is scaled by the percentiles of the whole field.
+    bundle's likeliest location is the right one in 14 so, and in 13 when they are taken for whole fields
+    (`tests/predict/test_predictor.py`). Each channel is scaled by the percentiles of the whole field.
 
     Args:
         field: The field, with its pixel size or without.
