@@ -73,13 +73,12 @@ def test_whole_gains_and_offsets_of_each_channel_do_not_matter(seed: int, gains:
 @settings(max_examples=25)
 @given(st.integers(0, 3), st.floats(0.8, 200), st.floats(-30_000, 30_000))
 def test_rounding_to_a_camera_costs_little(seed: int, gain: float, offset: float) -> None:
-    """What is rounded is lost: a pixel of the input moves by a level of the coarser of the two containers."""
+    """A pixel and both percentiles move by half a level; the rare pixel that only now is an outlier moves by more."""
     pixels = simulated(seed)
-    kind = np.int32 if offset < 0 else np.uint16
-    scaled = np.clip(np.rint(pixels * gain + offset), -(2**31), 65535).astype(kind)
-    levels = min(np.ptp(pixels, axis=(0, 1)).min() * min(gain, 1), 255)
-    if scaled.max() < 65535:
-        assert difference(pixels, scaled) <= 1 + 255 / levels
+    scaled = np.rint(pixels * gain + offset).astype(np.int32)
+    levels = np.ptp(pixels, axis=(0, 1)).min() * min(gain, 1)
+    change = np.abs(prepare(pixels, SPEC).astype(int) - prepare(scaled, SPEC).astype(int))
+    assert np.percentile(change, 99.9) <= 1 + 2 * 255 / levels
 
 
 def test_each_channel_is_scaled_by_its_own_percentiles() -> None:
