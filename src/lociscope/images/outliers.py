@@ -35,23 +35,22 @@ def replace_outliers(pixels: np.ndarray, low: np.ndarray, high: np.ndarray) -> n
     if min(pixels.shape[:2]) < _LEAST_SIDE:
         return pixels
     y, x, channel = _beyond(pixels, low, high)
-    least = (LEAST_STEP * (high - low)).astype(np.float32)[channel]
+    span = (high - low).astype(np.float32)[channel]
     value = pixels[y, x, channel].astype(np.float32)
     farthest = np.abs(value - _neighbours(pixels, y, x, channel, _BESIDE)).max(axis=0)
-    some = farthest > (1 - 1 / ISOLATION) * least  # implied by the test below, which reads six more neighbours
-    y, x, channel, least, value = (each[some] for each in (y, x, channel, least, value))
+    some = farthest > (1 - 1 / ISOLATION) * LEAST_STEP * span  # implied by the test below, which reads six more
+    y, x, channel, span, value = (each[some] for each in (y, x, channel, span, value))
     sign = np.where(value > high[channel], 1, -1).astype(np.float32)
     ring = np.sort(sign * _neighbours(pixels, y, x, channel, _RING), axis=0)
     mean = ring[:-1].mean(axis=0)
     step = sign * value - mean
-    far = step > FAR / LEAST_STEP * least
+    far = step > FAR * span
     spread = np.where(far, ring[-2], ring[-1]) - ring[0]
-    found = (step > least) & (step > np.where(far, FAR_ISOLATION, ISOLATION) * spread)
-    mean = sign * mean
+    found = (step > LEAST_STEP * span) & (step > np.where(far, FAR_ISOLATION, ISOLATION) * spread)
     if not found.any():
         return pixels
     replaced = pixels.copy(order="K")
-    mean = mean[found]
+    mean = (sign * mean)[found]
     replaced[y[found], x[found], channel[found]] = np.rint(mean) if pixels.dtype.kind == "u" else mean
     return replaced
 
