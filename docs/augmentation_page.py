@@ -33,6 +33,7 @@ SHOWN: dict[str, dict[str, float | bool]] = {
     "gamma 1": {"gamma": 1.0},
     "blur 1": {"blur": 1.0},
     "noise 0.2": {"noise": 0.2},
+    "hot_pixels 100": {"hot_pixels": 100},
     "red_dropout, blue_dropout 0.5": {"red_dropout": 0.5, "blue_dropout": 0.5},
     "mixup 1": {"mixup": 1.0},
     "cutmix 1": {"cutmix": 1.0},
@@ -51,7 +52,7 @@ three times under each, much stronger than a recipe would:
 - `flip` takes one of the eight symmetries of the square, and `shift` alone moves by whole pixels: nothing is resampled. `rotate`, `scale`, `shear`,
   `crop`, `elastic` and then also `shift` are one resampling together. What comes in at the edge is the field mirrored.
 - `scale` is a change of the pixel size in µm: 0.2 shows cells up to 1.2 times larger or smaller.
-- `gain`, `offset`, `gamma`, `blur`, `noise` and the dropouts are drawn for each channel on its own; in the order gamma after gain after offset, all within 0–1.
+- `gain`, `offset`, `gamma`, `blur`, `noise`, `hot_pixels` and the dropouts are drawn for each channel on its own; in the order gamma after gain after offset, all within 0–1.
 - `mixup` blends two fields and `cutmix` pastes a window of one into the other; labels count as much as their field takes part. With `data.fresh` the
   partner is the next field of the batch, otherwise any of the training fields.
 

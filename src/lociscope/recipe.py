@@ -75,6 +75,7 @@ class Augment(_Section):
     gamma: float = Field(0.0, ge=0, le=1, description="Largest bend of a channel's response, x + g x(1 - x).")
     blur: float = Field(0.0, ge=0, le=1, description="Largest blend with the mean of 3 x 3 pixels.")
     noise: float = Field(0.02, ge=0, le=0.5, description="Largest standard deviation of added noise, of 1.")
+    hot_pixels: int = Field(0, ge=0, le=256, description="Most single pixels of a channel that are too bright or dark.")
     channel_dropout: float = Field(0.1, ge=0, le=1, description="Chance that a field loses its ER channel.")
     red_dropout: float = Field(0.0, ge=0, le=1, description="Chance that it loses its microtubule channel.")
     blue_dropout: float = Field(0.0, ge=0, le=1, description="Chance that it loses its nucleus channel.")

@@ -12,10 +12,10 @@ from lociscope.data.draws import Draws
 from lociscope.labels import N_LABELS
 from lociscope.recipe import Augment
 
-NOTHING = {key: False if key == "flip" else 0.0 for key in Augment.model_fields}
+NOTHING = {key: False if key == "flip" else 0 for key in Augment.model_fields}
 EVERYTHING = {
     "flip": True, "shift": 0.2, "rotate": 180.0, "scale": 0.3, "shear": 0.1, "crop": 0.3, "elastic": 0.02, "gain": 0.3,
-    "offset": 0.05, "gamma": 0.5, "blur": 1.0, "noise": 0.05, "channel_dropout": 0.5, "red_dropout": 0.2,
+    "offset": 0.05, "gamma": 0.5, "blur": 1.0, "noise": 0.05, "hot_pixels": 20, "channel_dropout": 0.5, "red_dropout": 0.2,
     "blue_dropout": 0.2,
 }  # fmt: skip
 MIXING = {"mixup", "cutmix"}
@@ -65,6 +65,14 @@ def test_a_field_does_not_depend_on_its_batch() -> None:
 @pytest.mark.parametrize("setting", EVERYTHING)
 def test_each_setting_changes_something_alone(setting: str) -> None:
     assert not np.array_equal(varied(batch(64), draws(), **{setting: EVERYTHING[setting]}), batch(64))
+
+
+def test_hot_pixels_are_few_and_differ_by_channel() -> None:
+    grey = np.full((6, 32, 32, 4), 0.6, np.float32)
+    changed = varied(grey, draws(), hot_pixels=20) != varied(grey, draws())
+    counts = changed.sum(axis=(1, 2))
+    assert counts.max() <= 20
+    assert counts.min() < 10 < counts.max()
 
 
 def test_flips_are_the_eight_symmetries() -> None:

@@ -10,15 +10,18 @@ if TYPE_CHECKING:
     from lociscope.data.draws import Draws
     from lociscope.recipe import Augment
 
+_HOT_STEP = (-0.5, 1.0)
+"""What a hot or dead pixel adds, of full scale; they are hot more often than dead."""
+
 
 def shades(settings: "Augment") -> bool:
     """Whether a recipe asks for any change of brightness."""
-    chosen = settings.offset, settings.gain, settings.gamma, settings.noise
+    chosen = settings.offset, settings.gain, settings.gamma, settings.noise, settings.hot_pixels
     return any((*chosen, settings.channel_dropout, settings.red_dropout, settings.blue_dropout))
 
 
 def brightness(x: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tf.Tensor":
-    """Offset, gain, gamma, noise and lost channels, each channel on its own.
+    """Offset, gain, gamma, noise, hot pixels and lost channels, each channel on its own.
 
     Args:
         x: (n, h, w, 4) in 0–1.
@@ -43,6 +46,8 @@ def brightness(x: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tf.Tenso
         x = x + each("gamma", -settings.gamma, settings.gamma) * x * (1 - x)
     if settings.noise:
         x = _noise(x, draws, settings.noise)
+    if settings.hot_pixels:
+        x = _add_hot_pixels(x, draws, settings.hot_pixels)
     return _drop_channels(tf.clip_by_value(x, 0, 1), draws, settings)
 
 
@@ -63,6 +68,22 @@ def _noise(x: "tf.Tensor", draws: "Draws", most: float) -> "tf.Tensor":
     _, height, width, channels = x.shape
     drawn = tf.reshape(draws.noise("noise", height, width * channels), [-1, height, width, channels])
     return x + draws.uniform("noise level", 0, most, each=channels)[:, None, None] * drawn
+
+
+def _add_hot_pixels(x: "tf.Tensor", draws: "Draws", most: int) -> "tf.Tensor":
+    """Add 0 to `most` single pixels that are too bright, or too dark, to each channel."""
+    import tensorflow as tf
+
+    count, height, width, channels = tf.shape(x)[0], *x.shape[1:]
+    each = channels * most
+    row = tf.cast(draws.uniform("hot pixel row", 0, height, each=each), tf.int32)
+    column = tf.cast(draws.uniform("hot pixel column", 0, width, each=each), tf.int32)
+    channel = tf.broadcast_to(tf.repeat(tf.range(channels), most), tf.shape(row))
+    field = tf.broadcast_to(tf.range(count)[:, None], tf.shape(row))
+    share = tf.repeat(draws.uniform("hot pixel share", each=channels), most, axis=1)
+    step = draws.uniform("hot pixel step", *_HOT_STEP, each=each)
+    step = tf.where(draws.uniform("hot pixel present", each=each) < share, step, 0.0)
+    return tf.tensor_scatter_nd_add(x, tf.stack([field, row, column, channel], axis=-1), step)
 
 
 def _drop_channels(x: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tf.Tensor":
