@@ -10,19 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
+from lociscope.artifacts.predictions import Predictions
+from lociscope.artifacts.recipe import Recipe
+from lociscope.data.cache.packing import pack, prepare_catalog
 from lociscope.data.importing import import_folder
-from lociscope.data.pack import pack, prepare_catalog
-from lociscope.data.pipeline import evaluation_batches
-from lociscope.images.sources import of_catalog
+from lociscope.data.pipeline.dataset import evaluation_batches
+from lociscope.images.discovery.sources import of_catalog
 from lociscope.models import load_network
 from lociscope.predict.batch import predict_to_file
 from lociscope.predict.job import Options
 from lociscope.predict.predictor import open_bundle
-from lociscope.predictions import Predictions
-from lociscope.recipe import Recipe
 from lociscope.simulate.atlas import write_atlas
 from lociscope.training.export import export
-from lociscope.training.fit import fit
+from lociscope.training.keras_trainer import fit
 
 FIELDS = 64
 

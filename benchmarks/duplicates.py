@@ -21,12 +21,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lociscope.data.likeness import LEAST_ALIKE, alike, likeness, thumbnail
-from lociscope.images.read import read_field
+from lociscope.data.similarity import LEAST_ALIKE, alike, likeness, thumbnail
+from lociscope.images.discovery.sources import find_fields
+from lociscope.images.io.read import read_field
 from lociscope.images.scale import resize
-from lociscope.images.sources import find_fields
+from lociscope.processes.workers import in_order
 from lociscope.simulate import draw_field
-from lociscope.workers import in_order
 
 REAL = Path(os.environ.get("LOCISCOPE_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CHANGES = ("flip", "turn", "jpeg", "crop", "crop and enlarge", "all")

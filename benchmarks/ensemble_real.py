@@ -22,7 +22,7 @@ import numpy as np
 
 from lociscope.decide.crossfit import stratified_folds
 from lociscope.decide.decider import cross_fitted
-from lociscope.decide.findings import Findings, findings_of
+from lociscope.decide.ensemble_report import Findings, findings_of
 from lociscope.decide.logistic import logit, sigmoid
 from lociscope.decide.metrics import f1_per_class, macro_average_precision
 from lociscope.decide.nested import nested

@@ -25,10 +25,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from lociscope.catalog import Catalog
+from lociscope.artifacts.catalog import Catalog
+from lociscope.artifacts.recipe import Recipe
+from lociscope.artifacts.run import Run
 from lociscope.errors import LociscopeError
-from lociscope.recipe import Recipe
-from lociscope.run import Run
 from lociscope.simulate import REFERENCE
 
 HERE = Path(__file__).parent

@@ -27,9 +27,9 @@ from lociscope.decide.matching import match_rates
 from lociscope.decide.metrics import ClassMetric, RowMetric, lrap, macro_auc, macro_average_precision, macro_f1
 from lociscope.decide.selection import select
 from lociscope.errors import LociscopeError, UsageError
+from lociscope.report.comparison_rows import figure
 from lociscope.report.page import interval, number
-from lociscope.report.rows import figure
-from lociscope.storage import replacing
+from lociscope.storage.atomic import atomic_write
 
 LEVEL = 0.9
 RESAMPLES = 1000
@@ -208,7 +208,7 @@ def main(words: list[str]) -> int:
         if given.json.is_file():
             earlier = json.loads(given.json.read_text(encoding="utf-8"))
             found = {key: earlier[key] | figures for key, figures in found.items()}
-        with replacing(given.json) as part:
+        with atomic_write(given.json) as part:
             part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(table(found))
     return 0

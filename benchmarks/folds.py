@@ -19,8 +19,8 @@ import numpy as np
 from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 from sklearn.model_selection import StratifiedGroupKFold
 
-from lociscope.catalog import read_labels
-from lociscope.data.folds import deal, deviation
+from lociscope.artifacts.catalog import read_labels
+from lociscope.data.splits.folds import deal, deviation
 from lociscope.labels import N_LABELS
 
 FOLDS = 5

@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 import lociscope
+from lociscope.images.discovery.sources import find_fields
 from lociscope.images.field import Field
-from lociscope.images.read import read_field
-from lociscope.images.sources import find_fields
+from lociscope.images.io.read import read_field
 from lociscope.simulate import draw_field
 
 REAL = Path(os.environ.get("LOCISCOPE_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -26,14 +26,14 @@ from typing import Any
 
 import numpy as np
 
-from lociscope.catalog import Catalog
+from lociscope.artifacts.catalog import Catalog
 from lociscope.decide.intervals import bootstrap, paired_bootstrap
 from lociscope.decide.metrics import lrap
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.report.candidates import Candidate, read_candidate
-from lociscope.report.rows import figure
-from lociscope.report.standings import LEVEL, leagues_of
-from lociscope.storage import replacing
+from lociscope.report.comparison_rows import figure
+from lociscope.report.ranking import LEVEL, leagues_of
+from lociscope.storage.atomic import atomic_write
 
 
 def report(others: Path, left_out: Path, lines: dict[str, str]) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def main(words: list[str]) -> int:
     lines = {entry.id: entry.cell_line or "" for entry in Catalog.read(given.catalog)}
     found = report(given.others, given.left_out, lines)
     if given.json:
-        with replacing(given.json) as part:
+        with atomic_write(given.json) as part:
             part.write_text(json.dumps(found, indent=1, default=figure) + "\n", encoding="utf-8")
     print(table(found))
     return 0

@@ -28,17 +28,17 @@ from uuid import uuid4
 
 import numpy as np
 
+from lociscope.artifacts.predictions import Predictions
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.images.sources import find_fields
+from lociscope.images.discovery.sources import find_fields
+from lociscope.images.io.write import write_planes
 from lociscope.images.statistics import STATISTICS
-from lociscope.images.write import write_planes
 from lociscope.labels import N_LABELS
-from lociscope.log import PredictionLog, open_log, rows_of
-from lociscope.log_writer import MOST_AT_ONCE
 from lociscope.predict.batch import predict_to_file
 from lociscope.predict.job import Options
 from lociscope.predict.predictor import Predictor, open_bundle
-from lociscope.predictions import Predictions
+from lociscope.prediction_log.log import PredictionLog, open_log, rows_of
+from lociscope.prediction_log.writer import MOST_AT_ONCE
 from lociscope.simulate import draw_field
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

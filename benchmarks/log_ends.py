@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from log import fields_in, server  # type: ignore[import-not-found] # the script beside this one
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.images.write import write_planes
+from lociscope.images.io.write import write_planes
 from lociscope.simulate import draw_field
 
 if TYPE_CHECKING:

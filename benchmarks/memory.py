@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.images.write import write_planes
+from lociscope.images.io.write import write_planes
 from lociscope.simulate import draw_field
 
 FIELDS = 56

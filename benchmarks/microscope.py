@@ -25,17 +25,17 @@ import useq
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.images.field import Field
-from lociscope.images.write import write_ome_tiff
+from lociscope.images.io.write import write_ome_tiff
 from lociscope.labels import LABELS
-from lociscope.microscope import mosaic
 from lociscope.microscope.acquire import check_plan, run_plan
 from lociscope.microscope.describe import estimate
 from lociscope.microscope.engine import StrictEngine
 from lociscope.microscope.focus import Focus
+from lociscope.microscope.hardware import open_scope
 from lociscope.microscope.plan import Limits, Plan
-from lociscope.microscope.scope import open_scope
-from lociscope.microscope.specimen import SimulatedPlate
-from lociscope.microscope.stops import Stop, events_of, planned
+from lociscope.microscope.positions import Stop, events_of, planned
+from lociscope.microscope.simulated import mosaic
+from lociscope.microscope.simulated.specimen import SimulatedPlate
 from lociscope.predict.predictor import Predictor, open_bundle
 from lociscope.simulate.specimen import Specimen
 

@@ -17,14 +17,14 @@ from functools import partial
 
 import numpy as np
 
+from lociscope.artifacts.predictions import Predictions
 from lociscope.images.field import Field
-from lociscope.log import Window
 from lociscope.monitor import Sample, check
 from lociscope.predict.predictor import BATCH, Predictor, batched, open_bundle
-from lociscope.predictions import Predictions
+from lociscope.prediction_log.log import Window
+from lociscope.processes.workers import in_order
 from lociscope.simulate import draw_field
 from lociscope.simulate.field import FIELDS_PER_SPECIMEN
-from lociscope.workers import in_order
 
 POOL, REFERENCE, SEED = 480, 300, 500
 SIZES = (10, 20, 50, 100)

@@ -24,15 +24,15 @@ import numpy as np
 from experiments import REAL  # type: ignore[import-not-found] # the scripts beside this one
 from real_fields import load_model, read_dictionary, read_fields  # type: ignore[import-not-found]
 
-from lociscope.catalog import Catalog, read_labels
-from lociscope.data.pack import group_of
+from lociscope.artifacts.catalog import Catalog, read_labels
+from lociscope.artifacts.run import Run
+from lociscope.data.cache.packing import group_of
 from lociscope.errors import LociscopeError, UsageError
-from lociscope.images.read import read_field
-from lociscope.images.sources import of_catalog
+from lociscope.images.discovery.sources import of_catalog
+from lociscope.images.io.read import read_field
 from lociscope.labels import to_multi_hot
-from lociscope.run import Run
 from lociscope.simulate import REFERENCE, Part, SimulatedField
-from lociscope.storage import replacing
+from lociscope.storage.atomic import atomic_write
 
 
 class Said(NamedTuple):
@@ -90,7 +90,7 @@ def said(rows: Iterable[tuple[tuple[int, ...] | None, np.ndarray, str]]) -> Said
 def write(path: Path, found: dict[str, Said]) -> None:
     """Keeps what was said, as plain arrays."""
     arrays = {f"{name}/{key}": value for name, each in found.items() for key, value in each._asdict().items()}
-    with replacing(path) as part, part.open("wb") as file:
+    with atomic_write(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
 

@@ -20,12 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lociscope.card import InputSpec
-from lociscope.catalog import Catalog
+from lociscope.artifacts.card import InputSpec
+from lociscope.artifacts.catalog import Catalog
+from lociscope.data.cache.disk import Prepared
+from lociscope.data.cache.packing import pack, prepare_catalog
 from lociscope.data.importing import import_folder, import_kaggle
-from lociscope.data.pack import pack, prepare_catalog
-from lociscope.data.store import Prepared
-from lociscope.images.sources import of_catalog
+from lociscope.images.discovery.sources import of_catalog
 from lociscope.simulate import write_atlas
 
 REAL = Path(os.environ.get("LOCISCOPE_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -34,10 +34,10 @@ CHILD = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from lociscope.card import InputSpec
-from lociscope.data.pack import pack
-from lociscope.data.pipeline import steps_per_epoch, training_batches
-from lociscope.recipe import Recipe
+from lociscope.artifacts.card import InputSpec
+from lociscope.data.cache.packing import pack
+from lociscope.data.pipeline.dataset import steps_per_epoch, training_batches
+from lociscope.artifacts.recipe import Recipe
 folder, rows = Path(sys.argv[1]), int(sys.argv[2])
 spec = InputSpec(height=128, width=128, low=0.5, high=99.9)
 store = pack(folder, {"rows": rows}, rows, lambda start: [], spec)

@@ -30,20 +30,20 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from lociscope.card import InputSpec
-from lociscope.catalog import Catalog
+from lociscope.artifacts.card import InputSpec
+from lociscope.artifacts.catalog import Catalog
+from lociscope.artifacts.recipe import Augment, Recipe
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.data import files as reader
 from lociscope.data.augment import vary
 from lociscope.data.augment.mixing import mixes
-from lociscope.data.draws import Draws
-from lociscope.data.files import KEPT, Files, open_files
+from lociscope.data.cache import lazy_images as reader
+from lociscope.data.cache.disk import Prepared
+from lociscope.data.cache.lazy_images import KEPT, Files, open_files
+from lociscope.data.cache.packing import Packed, pack, prepare_catalog
 from lociscope.data.importing import import_kaggle
-from lociscope.data.pack import Packed, pack, prepare_catalog
-from lociscope.data.pipeline import training_batches
-from lociscope.data.store import Prepared
+from lociscope.data.pipeline.dataset import training_batches
+from lociscope.data.pipeline.sample_random import Draws
 from lociscope.models import build_network
-from lociscope.recipe import Augment, Recipe
 from lociscope.simulate import draw_field, write_atlas
 
 BATCH, WORKERS = 32, 2

@@ -24,10 +24,10 @@ import tifffile
 from PIL import Image
 
 from lociscope.channels import CHANNEL_NAMES
+from lociscope.images.discovery.sources import find_fields
 from lociscope.images.field import Field
-from lociscope.images.read import read_field
-from lociscope.images.sources import find_fields
-from lociscope.images.write import write_ome_tiff, write_ome_zarr, write_planes
+from lociscope.images.io.read import read_field
+from lociscope.images.io.write import write_ome_tiff, write_ome_zarr, write_planes
 from lociscope.simulate import draw_field
 
 FIELDS = int(os.environ.get("FIELDS", "8"))

@@ -30,21 +30,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lociscope.bundle import MANIFEST
-from lociscope.card import InputSpec
-from lociscope.catalog import read_labels
+from lociscope.artifacts.bundle import MANIFEST
+from lociscope.artifacts.card import InputSpec
+from lociscope.artifacts.catalog import read_labels
+from lociscope.artifacts.run import Run
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.decide.intervals import Interval, bootstrap, paired_bootstrap
 from lociscope.decide.matching import match_rates
 from lociscope.decide.metrics import ClassMetric, RowMetric, lrap, macro_auc, ranks, top_k
 from lociscope.decide.prior import HPA_2018
 from lociscope.errors import LociscopeError
-from lociscope.images.features import field_features
 from lociscope.images.preprocess import prepare
+from lociscope.images.segmentation.features import field_features
 from lociscope.labels import LABELS, N_LABELS, to_multi_hot
 from lociscope.models.features import NAME, FeatureModel
-from lociscope.run import Run
-from lociscope.storage import replacing
+from lociscope.storage.atomic import atomic_write
 
 LEVEL = 0.9
 USUAL_PIXEL = 0.085
@@ -249,7 +249,7 @@ def check_keeps(path: Path) -> None:
 def keep(run: Path, name: str, found: dict[str, Interval]) -> None:
     """Leaves scores in a Run, as `scores/<name>.json`; one that is not defined is left out."""
     known = {key: each for key, each in found.items() if np.isfinite((each.value, each.low, each.high)).all()}
-    with replacing(run / "scores" / f"{name}.json") as part:
+    with atomic_write(run / "scores" / f"{name}.json") as part:
         part.write_text(as_json(known) + "\n", encoding="utf-8")
 
 

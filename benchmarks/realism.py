@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from lociscope.channels import BLUE, CHANNEL_NAMES, GREEN, RED, YELLOW
-from lociscope.images.compartments import Compartments, Zone, find_compartments
 from lociscope.images.scale import resize
-from lociscope.images.stack import smoothed
+from lociscope.images.segmentation.compartments import Compartments, Zone, find_compartments
+from lociscope.images.segmentation.stack import smoothed
 from lociscope.simulate import draw_fields
 
 PIXEL = 0.32

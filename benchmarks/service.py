@@ -21,14 +21,14 @@ from pathlib import Path
 
 import numpy as np
 
+from lociscope.artifacts.predictions import Predictions
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.images.read import read_field
-from lociscope.images.sources import find_fields
-from lociscope.images.write import write_planes
+from lociscope.images.discovery.sources import find_fields
+from lociscope.images.io.read import read_field
+from lociscope.images.io.write import write_planes
 from lociscope.predict.batch import predict_to_file
 from lociscope.predict.job import Options
 from lociscope.predict.predictor import open_bundle
-from lociscope.predictions import Predictions
 from lociscope.simulate import draw_field
 
 FIELDS, NAMES = 32, 10

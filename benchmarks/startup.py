@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from lociscope.images.write import write_planes
+from lociscope.images.io.write import write_planes
 from lociscope.simulate import draw_field
 
 ROUNDS = 15

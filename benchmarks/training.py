@@ -3,9 +3,9 @@
     python benchmarks/training.py [--fields 512] [--rounds 3]
 
 For the shipped recipes of the three experiments, at 128 px and without stages, all layers trained: an epoch of
-`lociscope.training.fit.fit`, after the first, in which everything is compiled, with the recipe's augmentation,
-checkpoints, TensorBoard and a validation of one batch, beside as many bare steps of the same compiled model on a batch
-that is already there. `ratio` is the bare steps' time divided by the epoch's, the median of the rounds (each makes a
+`lociscope.training.keras_trainer.fit`, after the first, in which everything is compiled, with the recipe's
+augmentation, checkpoints, TensorBoard and a validation of one batch, beside as many bare steps of the same compiled
+model on a batch that is already there. `ratio` is the bare steps' time divided by the epoch's, the median of the rounds (each makes a
 fit of three epochs, and bare steps after it), by wall and by processor time; `fields_s` is the epoch's rate.
 """
 
@@ -21,11 +21,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from lociscope.data.pack import Packed, pack
-from lociscope.data.store import Prepared
+from lociscope.artifacts.recipe import Recipe
+from lociscope.data.cache.disk import Prepared
+from lociscope.data.cache.packing import Packed, pack
 from lociscope.models import build_network
-from lociscope.recipe import Recipe
-from lociscope.training.fit import fit
+from lociscope.training.keras_trainer import fit
 from lociscope.training.stages import compile_stage, stages_of
 
 SIZE = 128

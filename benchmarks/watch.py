@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.images.write import write_planes
+from lociscope.images.io.write import write_planes
 from lociscope.simulate import draw_field
 
 FIELDS = int(os.environ.get("FIELDS", "500"))

@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont
 
+from lociscope.artifacts.recipe import Augment
 from lociscope.data.augment import vary
 from lociscope.data.augment.mixing import mixes
-from lociscope.data.draws import Draws
-from lociscope.recipe import Augment
+from lociscope.data.pipeline.sample_random import Draws
 from lociscope.simulate import draw_field
 
 OUT = Path(__file__).parent / "images" / "augmentation.png"

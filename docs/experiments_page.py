@@ -18,14 +18,14 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from lociscope.artifacts.run import Folds
 from lociscope.cli.compare import read_all
 from lociscope.errors import LociscopeError
 from lociscope.report.candidates import in_words
+from lociscope.report.comparison_rows import figure, rows_of
 from lociscope.report.page import NOTHING, interval, number
-from lociscope.report.rows import figure, rows_of
-from lociscope.report.standings import League, leagues_of
-from lociscope.run import Folds
-from lociscope.storage import replacing
+from lociscope.report.ranking import League, leagues_of
+from lociscope.storage.atomic import atomic_write
 
 HERE = Path(__file__).parent
 WORDS = HERE / "experiments.toml"
@@ -315,7 +315,7 @@ def main(arguments: list[str]) -> int:
     if arguments:
         figures = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.is_file() else {}
         figures |= gather(words, Path(arguments[0]))
-        with replacing(FIGURES) as part:
+        with atomic_write(FIGURES) as part:
             part.write_text(json.dumps(figures, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
     print(page(words), end="")
     return 0

@@ -20,15 +20,15 @@ import experiments_page as logbook  # type: ignore[import-not-found] # the scrip
 import network_pictures as pictures  # type: ignore[import-not-found]
 import numpy as np
 
+from lociscope.artifacts.recipe import Recipe
+from lociscope.artifacts.run import Run
 from lociscope.channels import CHANNELS
 from lociscope.errors import LociscopeError
 from lociscope.images.preprocess import prepare
 from lociscope.labels import LABELS
 from lociscope.models import load_network
 from lociscope.models.anatomy import LayerFacts, anatomy
-from lociscope.recipe import Recipe
 from lociscope.report.candidates import changes
-from lociscope.run import Run
 from lociscope.simulate import draw_field
 
 DOCS = Path(__file__).parent

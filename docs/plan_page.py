@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args, get_origin
 from lociscope.labels import LABELS
 from lociscope.microscope.plan import Plan
 from lociscope.microscope.rules import STATUSES
-from lociscope.tomlfile import model_at
+from lociscope.storage.toml_files import model_at
 
 TABLES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("[microscope]", ("microscope",)),

@@ -2,8 +2,8 @@
 
 from typing import Any, Literal, get_args, get_origin
 
-from lociscope.recipe import Recipe
-from lociscope.tomlfile import model_at
+from lociscope.artifacts.recipe import Recipe
+from lociscope.storage.toml_files import model_at
 
 TABLES = ("network", "data", "augment", "train", "decide", "stages")
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}

@@ -40,7 +40,7 @@ def write_field(tmp_path: Path) -> Callable[..., Path]:
     `write_field(identifier="a1", folder=tmp_path / "fields", pixels=None, size=32, kind=np.uint8, seed=0)`:
     `pixels` (y, x, 4), or patches of `kind` over its whole range.
     """
-    from lociscope.images.write import write_planes
+    from lociscope.images.io.write import write_planes
 
     def write(
         identifier: str = "a1",

@@ -18,17 +18,17 @@ import pytest
 import tifffile
 from PIL import Image
 
-from lociscope.card import InputSpec
-from lociscope.catalog import Catalog, Entry
+from lociscope.artifacts.card import InputSpec
+from lociscope.artifacts.catalog import Catalog, Entry
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
+from lociscope.images.discovery.naming import Rules, parse_channels
+from lociscope.images.discovery.sources import find_fields
 from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
-from lociscope.images.naming import Rules, parse_channels
+from lociscope.images.io.read import read_field
+from lociscope.images.io.write import write_ome_tiff, write_ome_zarr, write_planes
 from lociscope.images.quality import find_warnings, measure_input
-from lociscope.images.read import read_field
-from lociscope.images.sources import find_fields
-from lociscope.images.write import write_ome_tiff, write_ome_zarr, write_planes
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "bad-input.md"
 STAINS = ["Tubulin", "GFP", "DAPI", "ER"]

@@ -151,7 +151,8 @@ def test_every_network_and_option_is_named() -> None:
 
 
 def test_every_column_of_a_catalog_and_file_of_a_bundle_is_named() -> None:
-    from lociscope import bundle, card, catalog, labels
+    from lociscope import labels
+    from lociscope.artifacts import bundle, card, catalog
 
     page = (DOCS / "reference" / "files.md").read_text(encoding="utf-8")
     names = [*catalog.COLUMNS, *bundle.REQUIRED, *bundle.OPTIONAL, bundle.MANIFEST]

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from lociscope.errors import LociscopeError
-from lociscope.report import standings
+from lociscope.report import ranking
 
 Make = Callable[..., Path]
 
 
 @pytest.fixture
 def script(load_script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setattr(standings, "RESAMPLES", 20)
+    monkeypatch.setattr(ranking, "RESAMPLES", 20)
     return load_script("docs/experiments_page")
 
 

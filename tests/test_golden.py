@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 import lociscope
-from lociscope.bundle import DEFAULT_BUNDLE
-from lociscope.images.read import read_field
-from lociscope.images.sources import find_fields
+from lociscope.artifacts.bundle import DEFAULT_BUNDLE
+from lociscope.images.discovery.sources import find_fields
+from lociscope.images.io.read import read_field
 
 GOLDEN = Path(__file__).parent / "golden"
 SHIPPED_BYTES = 4_000_000

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lociscope.artifacts.recipe import Recipe, parse_changes
+from lociscope.artifacts.run import Run
 from lociscope.errors import LociscopeError
 from lociscope.models import build_network
 from lociscope.models.anatomy import anatomy
 from lociscope.models.cost import macs_of
-from lociscope.recipe import Recipe, parse_changes
-from lociscope.run import Run
 
 DOCS = Path(__file__).parents[1] / "docs"
 SIZE = 64

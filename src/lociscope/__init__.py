@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lociscope.predict.predictor import Predictor
-    from lociscope.storage import AnyPath
+    from lociscope.storage.atomic import AnyPath
 
 # The official builds of ONNX Runtime report to their maker which models they run, and keep an id in the home folder,
 # unless this is set before they are imported. Nothing leaves the machine here; 0 allows it.

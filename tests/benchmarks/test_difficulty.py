@@ -7,8 +7,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from lociscope.artifacts.run import Run
 from lociscope.labels import N_LABELS
-from lociscope.run import Run
 from lociscope.simulate import Part, draw_field
 
 

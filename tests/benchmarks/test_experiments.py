@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from lociscope.catalog import Catalog, Entry
+from lociscope.artifacts.catalog import Catalog, Entry
 from lociscope.errors import LociscopeError
 
 EXPERIMENTS = Path(__file__).parents[2] / "benchmarks" / "experiments"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lociscope.catalog import Catalog
+from lociscope.artifacts.catalog import Catalog
 from lociscope.errors import UsageError
 from lociscope.labels import N_LABELS, to_multi_hot
 from lociscope.simulate import draw_field

@@ -7,10 +7,10 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from lociscope.catalog import Catalog, Entry
+from lociscope.artifacts.catalog import Catalog, Entry
+from lociscope.artifacts.run import Folds
 from lociscope.errors import UsageError
-from lociscope.report import standings
-from lociscope.run import Folds
+from lociscope.report import ranking
 
 Make = Callable[..., Path]
 FIELDS = 60
@@ -18,7 +18,7 @@ FIELDS = 60
 
 @pytest.fixture
 def script(load_script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setattr(standings, "RESAMPLES", 50)
+    monkeypatch.setattr(ranking, "RESAMPLES", 50)
     return load_script("benchmarks/left_out")
 
 

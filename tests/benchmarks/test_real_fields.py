@@ -8,13 +8,13 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from lociscope.artifacts.recipe import Recipe
+from lociscope.artifacts.run import Run
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.decide.prior import HPA_2018
 from lociscope.labels import to_multi_hot
-from lociscope.recipe import Recipe
-from lociscope.run import Run
 from lociscope.simulate import draw_field, label_sets
-from lociscope.training.fit_features import fit_features, measured_sets
+from lociscope.training.feature_trainer import fit_features, measured_sets
 
 
 @pytest.fixture(scope="module")

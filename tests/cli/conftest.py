@@ -32,7 +32,7 @@ class Training(NamedTuple):
 def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
     """A Catalog and the words of `lociscope train` but for `-o`."""
     from lociscope.data.importing import import_folder
-    from lociscope.images.write import write_planes
+    from lociscope.images.io.write import write_planes
 
     folder = tmp_path_factory.mktemp("training")
     rows = [f"f{number:02d},{number % 4} {20 + number % 3}\n" for number in range(13)]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from lociscope.artifacts.run import Run
 from lociscope.models.cost import Cost
-from lociscope.report import standings
-from lociscope.run import Run
+from lociscope.report import ranking
 from lociscope.training import cost as measuring
 
 Make = Callable[..., Path]
@@ -20,7 +20,7 @@ Say = Callable[..., Any]
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standings, "RESAMPLES", 20)
+    monkeypatch.setattr(ranking, "RESAMPLES", 20)
 
 
 def test_runs_become_a_page_and_a_table(make_run: Make, lociscope: Say) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lociscope.cli import console
-from lociscope.images.sources import Failure
+from lociscope.images.discovery.sources import Failure
 
 
 class Terminal(io.StringIO):

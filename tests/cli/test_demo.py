@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lociscope.run import Run
+from lociscope.artifacts.run import Run
 
 
 def demo(*words: object) -> subprocess.CompletedProcess[str]:

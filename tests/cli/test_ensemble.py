@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lociscope.catalog import Catalog, Entry, read_labels
+from lociscope.artifacts.catalog import Catalog, Entry, read_labels
+from lociscope.artifacts.predictions import Predictions
 from lociscope.cli.ensemble import app
 from lociscope.decide.stored import read_findings, read_fitted
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.labels import format_target
-from lociscope.predictions import Predictions
 
 N = 60
 IDS = [f"f{number:03d}" for number in range(N)]

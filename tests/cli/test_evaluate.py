@@ -8,12 +8,12 @@ import pytest
 from fixtures.pixels import patches
 from typer.testing import CliRunner
 
-from lociscope.catalog import Catalog, Entry
+from lociscope.artifacts.catalog import Catalog, Entry
+from lociscope.artifacts.predictions import Predictions
 from lociscope.cli import app
 from lociscope.errors import LociscopeError, UsageError
-from lociscope.images.write import write_planes
+from lociscope.images.io.write import write_planes
 from lociscope.labels import N_LABELS
-from lociscope.predictions import Predictions
 
 TRUTH = {"a": (0,), "b": (0, 25), "c": (7,), "d": (25,)}
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import lociscope as package
-from lociscope.bundle import read_reference
-from lociscope.catalog import Catalog
-from lociscope.images.read import read_field
-from lociscope.images.sources import of_catalog
+from lociscope.artifacts.bundle import read_reference
+from lociscope.artifacts.catalog import Catalog
+from lociscope.artifacts.run import Run
+from lociscope.images.discovery.sources import of_catalog
+from lociscope.images.io.read import read_field
 from lociscope.images.statistics import STATISTICS
-from lociscope.run import Run
 
 Command = Callable[..., tuple[int, str, str]]
 Trained = tuple[Path, Any]

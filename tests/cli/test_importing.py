@@ -11,9 +11,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from lociscope.catalog import Catalog
-from lociscope.images.read import read_field
-from lociscope.images.sources import of_catalog
+from lociscope.artifacts.catalog import Catalog
+from lociscope.images.discovery.sources import of_catalog
+from lociscope.images.io.read import read_field
 
 Command = Callable[..., tuple[int, str, str]]
 WriteField = Callable[..., Path]

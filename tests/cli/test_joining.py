@@ -6,11 +6,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from lociscope.catalog import Catalog, Entry
+from lociscope.artifacts.catalog import Catalog, Entry
 from lociscope.data.joining import join_catalogs
 from lociscope.errors import LociscopeError
-from lociscope.images.read import read_field
-from lociscope.images.sources import of_catalog
+from lociscope.images.discovery.sources import of_catalog
+from lociscope.images.io.read import read_field
 
 WriteField = Callable[..., Path]
 

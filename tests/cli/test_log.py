@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.log import open_log
+from lociscope.prediction_log.log import open_log
 
 if TYPE_CHECKING:
     from fixtures.postgres import Postgres

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lociscope.predictions import Predictions
+from lociscope.artifacts.predictions import Predictions
 
 Command = Callable[..., tuple[int, str, str]]
 PLAN = """
@@ -48,7 +48,7 @@ y = [-1000, 1000]
 z = [-10, 10]
 """
 PLAN += LIMITS
-CRASHES = "from lociscope.microscope.devices import SimulatedCamera as C\ngood = C.snap\n"
+CRASHES = "from lociscope.microscope.simulated.devices import SimulatedCamera as C\ngood = C.snap\n"
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_a_camera_that_times_out_is_one_sentence_and_keeps_the_rest(
         "    return good(self, buffer)\n"
         "C.snap = snap\nfrom lociscope.cli import main; main()"
     )
-    imported = "from lociscope.microscope.scope import import_core; import_core()\n"
+    imported = "from lociscope.microscope.hardware import import_core; import_core()\n"
     given, out, err = process("microscope", "run", plan, "-o", "here", code=imported + CRASHES + crash)
     assert given == 3
     assert out.startswith("1 field in here")
@@ -153,7 +153,7 @@ def test_a_driver_that_never_comes_back_does_not_keep_the_process(process: Comma
         "C.snap = lambda self, buffer: threading.Event().wait()\n"
         "from lociscope.cli import main; main()"
     )
-    imported = "from lociscope.microscope.scope import import_core; import_core()\n"
+    imported = "from lociscope.microscope.hardware import import_core; import_core()\n"
     given, _, err = process("microscope", "run", plan, "-o", "here", code=imported + CRASHES + hang)
     assert given == 1
     assert "The microscope gave no picture within 0.6 s." in err
@@ -166,7 +166,7 @@ def test_an_interrupt_closes_the_shutter_and_keeps_what_was_acquired(
 ) -> None:
     plan.write_text(PLAN.replace("sites = [1, 2]", "sites = [1, 9]") + "\n[specimen]\npace = 1.0\n")
     told = (
-        "from lociscope.microscope.scope import import_core; import_core()\n"
+        "from lociscope.microscope.hardware import import_core; import_core()\n"
         "from lociscope.microscope import acquire, scope\n"
         "close = scope.close_shutters\n"
         "def say(core):\n"

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lociscope.bundle import Selftest, read_bundle, write_bundle
-from lociscope.registry import Registry
+from lociscope.artifacts.bundle import Selftest, read_bundle, write_bundle
+from lociscope.registry.model_registry import Registry
 
 Command = Callable[..., tuple[int, str, str]]
 

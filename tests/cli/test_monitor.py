@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lociscope.bundle import read_bundle, reference_bytes, write_bundle
+from lociscope.artifacts.bundle import read_bundle, reference_bytes, write_bundle
 from lociscope.cli.monitor import _moment
 from lociscope.errors import UsageError
 from lociscope.images.field import Field
 from lociscope.predict.predictor import open_bundle
 from lociscope.predict.reference import measure_reference
-from lociscope.registry import Registry
+from lociscope.registry.model_registry import Registry
 
 Command = Callable[..., tuple[int, str, str]]
 WriteField = Callable[..., Path]
@@ -146,7 +146,7 @@ def test_a_window_is_a_time(lociscope: Command, logs: Path) -> None:
 def test_what_cannot_be_checked_is_told(
     lociscope: Command, logs: Path, words: tuple[str, ...], code: int, sentence: str
 ) -> None:
-    from lociscope.log import open_log
+    from lociscope.prediction_log.log import open_log
 
     for name in ("empty.db", "newer.db"):
         open_log(str(logs / name)).close()

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lociscope.predictions import PROBABILITY_COLUMNS, Predictions
+from lociscope.artifacts.predictions import PROBABILITY_COLUMNS, Predictions
 
 Command = Callable[..., tuple[int, str, str]]
 WriteField = Callable[..., Path]
@@ -347,10 +347,10 @@ def test_another_bundle_or_other_options_are_refused(
 
 
 def test_a_second_one_at_once_is_refused(lociscope: Command, fields: Path, tmp_path: Path) -> None:
-    from lociscope.storage import alone
+    from lociscope.storage.locks import exclusive_lock
 
     for command in ("predict", "watch"):
-        with alone(tmp_path / "out.parts", "no"):  # as the first one does
+        with exclusive_lock(tmp_path / "out.parts", "no"):  # as the first one does
             code, out, err = lociscope(command, fields, "-o", "out.csv")
         assert (code, out) == (1, "")
         remedy = "Wait until it ends, or name another file with -o."

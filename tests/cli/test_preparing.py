@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lociscope.catalog import Catalog, Entry
-from lociscope.data import store
-from lociscope.data.store import LOCK, Prepared
-from lociscope.storage import lock
+from lociscope.artifacts.catalog import Catalog, Entry
+from lociscope.data.cache import disk
+from lociscope.data.cache.disk import LOCK, Prepared
+from lociscope.storage.locks import lock_file
 
 Command = Callable[..., tuple[int, str, str]]
 WriteField = Callable[..., Path]
@@ -171,8 +171,8 @@ def test_a_damaged_picture_ends_a_training_that_reads_as_it_goes(
 
 
 def test_packed_fields_that_cannot_be_used(lociscope: Command, four: Path) -> None:
-    from lociscope.data.pack import pack
-    from lociscope.recipe import Recipe
+    from lociscope.artifacts.recipe import Recipe
+    from lociscope.data.cache.packing import pack
 
     train = ("train", "lenet5", "-c", four, "-s", "data.size=32", "-o")
     folder = four.parent / "run" / "packed"
@@ -190,14 +190,14 @@ def test_another_process_that_packs(lociscope: Command, four: Path) -> None:
     part = four.parent / "run" / ".packed.part"
     part.mkdir(parents=True)
     with (part / LOCK).open("a") as held:
-        assert lock(held, wait=False)
+        assert lock_file(held, wait=False)
         code, out, err = lociscope("train", "lenet5", "-c", four, "-o", "run", "-s", "data.size=32")
     assert (code, out, SAID["another process that packs"] in err) == (1, "", True)
 
 
 def test_a_full_disk_while_packing(lociscope: Command, four: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Simulated here; tests/data/test_pack.py fills a real one."""
-    written_bytes, write = [0], store._write_all
+    """Simulated here; tests/data/cache/test_packing.py fills a real one."""
+    written_bytes, write = [0], disk._write_all
 
     def full(file: object, data: bytes) -> None:
         written_bytes[0] += len(data)
@@ -205,7 +205,7 @@ def test_a_full_disk_while_packing(lociscope: Command, four: Path, monkeypatch: 
             raise OSError(28, "No space left on device")
         write(file, data)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(store, "_write_all", full)
+    monkeypatch.setattr(disk, "_write_all", full)
     code, out, err = lociscope("train", "lenet5", "-c", four, "-o", "run", "-s", "data.size=32")
     assert (code, out) == (1, "")
     assert err.splitlines()[-1].startswith("lociscope: Cannot write 'run/packed': No space left on device.")

@@ -11,9 +11,9 @@ import pytest
 import tifffile
 from PIL import Image
 
+from lociscope.artifacts.predictions import PROBABILITY_COLUMNS
 from lociscope.images.field import Field
-from lociscope.images.write import write_ome_zarr, write_planes
-from lociscope.predictions import PROBABILITY_COLUMNS
+from lociscope.images.io.write import write_ome_zarr, write_planes
 from lociscope.simulate import draw_field
 
 Command = Callable[..., tuple[int, str, str]]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from lociscope.artifacts.recipe import SHIPPED, Recipe
 from lociscope.cli.recipes import summary_of
-from lociscope.recipe import SHIPPED, Recipe
 
 Command = Callable[..., tuple[int, str, str]]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lociscope.catalog import Catalog, Entry
+from lociscope.artifacts.catalog import Catalog, Entry
 
 Command = Callable[..., tuple[int, str, str]]
 

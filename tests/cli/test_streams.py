@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lociscope.predictions import Predictions
+from lociscope.artifacts.predictions import Predictions
 
 Command = Callable[..., tuple[int, str, str]]
 WriteField = Callable[..., Path]

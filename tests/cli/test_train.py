@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lociscope.card import training_hashes
-from lociscope.catalog import Catalog
+from lociscope.artifacts.card import training_hashes
+from lociscope.artifacts.catalog import Catalog
+from lociscope.artifacts.run import Run
 from lociscope.cli.train import alone_in, read_failures
 from lociscope.errors import LociscopeError
 from lociscope.predict.predictor import open_bundle
-from lociscope.run import Run
 
 Command = Callable[..., tuple[int, str, str]]
 Trained = tuple[Path, Any]
@@ -211,13 +211,13 @@ def test_devices_that_are_not_there(lociscope: Command, training: Any, tmp_path:
     assert not (tmp_path / "run").exists()
 
 
-# === A store for many ===
+# === A disk for many ===
 
 
 def test_prepared_fields_serve_the_next_training(
     lociscope: Command, training: Any, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lociscope.data import pack
+    from lociscope.data.cache import packing
 
     monkeypatch.setenv("LOCISCOPE_STORE", str(tmp_path / "store"))
     assert lociscope(*training.words, "-o", "one")[0] == 3
@@ -227,7 +227,7 @@ def test_prepared_fields_serve_the_next_training(
     def unread(source: Any) -> Any:
         raise AssertionError("read again")
 
-    monkeypatch.setattr(pack, "read_field", unread)
+    monkeypatch.setattr(packing, "read_field", unread)
     code, _, err = lociscope(*training.words, "-s", "train.epochs=1", "-o", "two")
     assert code == 3
     assert "1 field failed" in err
@@ -346,8 +346,8 @@ def kill_when(words: list[str], moment: Callable[[], bool]) -> None:
 def test_packing_goes_on_and_tells_what_it_could_not_read_before(
     lociscope: Command, training: Any, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lociscope.data import pack, store
-    from lociscope.images.read import read_field
+    from lociscope.data.cache import disk, packing
+    from lociscope.images.io.read import read_field
 
     run = tmp_path / "run"
     calls: list[str] = []
@@ -359,11 +359,11 @@ def test_packing_goes_on_and_tells_what_it_could_not_read_before(
             raise KeyboardInterrupt
         return read_field(source)
 
-    monkeypatch.setattr(pack, "read_field", cut)
+    monkeypatch.setattr(packing, "read_field", cut)
     last[0] = "f09"
     assert lociscope(*training.words, "-o", run)[0] == 130
     assert [path.name for path in run.iterdir()] == [".packed.part"]
-    assert len((run / ".packed.part" / store.JOURNAL).read_text().splitlines()) == 9
+    assert len((run / ".packed.part" / disk.JOURNAL).read_text().splitlines()) == 9
     last[0] = ""
     code, _, err = lociscope(*training.words, "-o", run)
     assert code == 3

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lociscope.catalog import Catalog
+from lociscope.artifacts.catalog import Catalog
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "bad-input.md").read_text(encoding="utf-8")
 PART = PAGE.partition("## Runs, folds and devices")[2].partition("## Fuzzing")[0]

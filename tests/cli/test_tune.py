@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from lociscope.recipe import Recipe
-from lociscope.run import Run
-from lociscope.storage import lock
-from lociscope.study import Study
+from lociscope.artifacts.recipe import Recipe
+from lociscope.artifacts.run import Run
+from lociscope.artifacts.study import Study
+from lociscope.storage.locks import lock_file
 
 pytest.importorskip("optuna")
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "bad-input.md").read_text(encoding="utf-8")
@@ -44,7 +44,7 @@ class Tuning(NamedTuple):
 
 def recipe_file(folder: Path, training: Any, tune: str = TUNE) -> Path:
     """The recipe of the tests of `lociscope train`, with a search space."""
-    from lociscope.recipe import parse_changes
+    from lociscope.artifacts.recipe import parse_changes
 
     changes = parse_changes([word for word in training.words if "=" in word])
     path = folder / "mine.toml"
@@ -233,7 +233,7 @@ def while_another_works(
 ) -> Any:
     (tmp_path / "study").mkdir()
     with (tmp_path / "study" / ".lock").open("a") as held:
-        assert lock(held, wait=False)
+        assert lock_file(held, wait=False)
         return lociscope(*tuning.words, "-n", "4", "-o", "study")
 
 

@@ -115,7 +115,7 @@ def test_a_folder_that_may_not_be_read(process: Command, fields: Path) -> None:
 def test_the_log_keeps_what_is_watched(lociscope: Command, fields: Path, tmp_path: Path) -> None:
     pytest.importorskip("sqlalchemy")
     assert lociscope("watch", fields, "-o", "out.csv", "--log", tmp_path / "log.sqlite", *QUICK)[0] == 0
-    from lociscope.log import open_log
+    from lociscope.prediction_log.log import open_log
 
     with open_log(str(tmp_path / "log.sqlite")) as log:
         window = log.read()

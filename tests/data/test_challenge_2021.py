@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lociscope.catalog import read_labels
+from lociscope.artifacts.catalog import read_labels
 from lociscope.data.challenge_2021 import is_of_2021, read_labels_2021
 from lociscope.errors import LociscopeError
 

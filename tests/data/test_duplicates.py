@@ -7,10 +7,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lociscope.catalog import Catalog, Entry
+from lociscope.artifacts.catalog import Catalog, Entry
 from lociscope.data.duplicates import COLUMN, clusters, mark_duplicates, match
-from lociscope.data.glance import glance
-from lociscope.data.likeness import Pair
+from lociscope.data.scan import glance
+from lociscope.data.similarity import Pair
 from lociscope.images.scale import resize
 
 WriteField = Callable[..., Path]

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from lociscope.artifacts.recipe import Data
 from lociscope.data.simulated import prepare_simulated
-from lociscope.recipe import Data
 
 
 def settings(**changes: object) -> Data:

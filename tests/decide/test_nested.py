@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lociscope.decide.conformal import covered
-from lociscope.decide.findings import Findings, findings_of, notes_on
+from lociscope.decide.ensemble_report import Findings, findings_of, notes_on
 from lociscope.decide.metrics import macro_f1
 from lociscope.decide.nested import Nested, check_enough, nested
 from lociscope.decide.selection import Selected, select

@@ -34,7 +34,7 @@ def fit() -> Callable[[Combiner], tuple[Decider, np.ndarray]]:
 @pytest.fixture
 def findings() -> Any:
     """Any findings: here only their way to disk matters."""
-    from lociscope.decide.findings import Findings, Score
+    from lociscope.decide.ensemble_report import Findings, Score
 
     none = Score(value=None, low=None, high=None, level=0.95, n=1)
     return Findings(

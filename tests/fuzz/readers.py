@@ -29,19 +29,19 @@ with atheris.instrument_imports(include=["lociscope", "tifffile", "PIL", "zarr",
     import tifffile
     from PIL import Image
 
-    from lociscope.catalog import read_labels
+    from lociscope.artifacts.catalog import read_labels
+    from lociscope.artifacts.predictions import Predictions
     from lociscope.errors import LociscopeError
-    from lociscope.images.container import Place, open_archive, opened
+    from lociscope.images.discovery.naming import Rules, parse_channels, parse_missing
+    from lociscope.images.discovery.sources import find_fields
     from lociscope.images.field import Field
-    from lociscope.images.formats import read_picture
-    from lociscope.images.naming import Rules, parse_channels, parse_missing
-    from lociscope.images.sources import find_fields
-    from lociscope.images.write import write_ome_tiff, write_ome_zarr
-    from lociscope.images.zarr import read_zarr
-    from lociscope.images.zarr_layout import images_of
-    from lociscope.kerasfile import check_keras
-    from lociscope.onnxfile import check_onnx
-    from lociscope.predictions import Predictions
+    from lociscope.images.io.container import Place, open_archive, opened
+    from lociscope.images.io.formats import read_picture
+    from lociscope.images.io.write import write_ome_tiff, write_ome_zarr
+    from lociscope.images.io.zarr import read_zarr
+    from lociscope.images.io.zarr_layout import images_of
+    from lociscope.storage.keras_files import check_keras
+    from lociscope.storage.onnx_files import check_onnx
 
 SIDE = 12
 PIXELS = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 4), np.uint8)
@@ -258,7 +258,7 @@ def onnx_seeds() -> Iterator[bytes]:
 
 
 def registry(data: bytes) -> None:
-    from lociscope.registry import Registry
+    from lociscope.registry.model_registry import Registry
 
     (WORK / "registry.json").write_bytes(data)
     held = Registry(WORK)
@@ -267,7 +267,7 @@ def registry(data: bytes) -> None:
 
 
 def log(data: bytes) -> None:
-    from lociscope.log import open_log
+    from lociscope.prediction_log.log import open_log
 
     (WORK / "log.sqlite").write_bytes(data)
     with open_log(str(WORK / "log.sqlite"), create=False) as held:
@@ -276,7 +276,7 @@ def log(data: bytes) -> None:
 
 def log_seeds() -> Iterator[bytes]:
     from lociscope.images.statistics import STATISTICS
-    from lociscope.log import open_log
+    from lociscope.prediction_log.log import open_log
 
     made = Predictions(["a"], np.full((1, 28), 0.5, np.float32), [(1,)], ["ok"], [("x",)])
     with open_log(str(WORK / "seed.sqlite")) as held:

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import lociscope
-from lociscope.images.read import read_field
-from lociscope.images.sources import find_fields
-from lociscope.images.write import write_planes
+from lociscope.images.discovery.sources import find_fields
+from lociscope.images.io.read import read_field
+from lociscope.images.io.write import write_planes
 from lociscope.simulate import draw_field
 
 HERE = Path(__file__).parent

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lociscope.card import InputSpec
+from lociscope.artifacts.card import InputSpec
 from lociscope.errors import LociscopeError
 from lociscope.images.extent import MOST_TILES, TOLERANCE, make_tiles, one_tile
 from lociscope.images.field import Field

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lociscope
-from lociscope.card import InputSpec
+from lociscope.artifacts.card import InputSpec
+from lociscope.images.discovery.sources import find_fields
 from lociscope.images.field import Field
+from lociscope.images.io.read import read_field
 from lociscope.images.preprocess import prepare, preprocess, structure_of
-from lociscope.images.read import read_field
 from lociscope.images.scale import resize
-from lociscope.images.sources import find_fields
 from lociscope.labels import N_LABELS
 from lociscope.simulate import draw_field
 

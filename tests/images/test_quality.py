@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lociscope.card import InputSpec
+from lociscope.artifacts.card import InputSpec
+from lociscope.images.discovery.sources import find_fields
 from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
+from lociscope.images.io.read import read_field
 from lociscope.images.preprocess import prepare, preprocess
 from lociscope.images.quality import BLURRED_SLOPE, CUT_SHARE, find_warnings, measure, measure_input, share_cut
-from lociscope.images.read import read_field
-from lociscope.images.sources import find_fields
 from lociscope.simulate import draw_field
 
 RNG = np.random.default_rng(0)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lociscope.card import InputSpec
+from lociscope.artifacts.card import InputSpec
 from lociscope.images.preprocess import preprocess, sample_pixels
 from lociscope.images.quality import measure_input
 from lociscope.images.statistics import PER_CHANNEL, STATISTICS, full_scale, statistics_of

@@ -57,7 +57,7 @@ def make_plan() -> MakePlan:
 @pytest.fixture(autouse=True)
 def quiet_core() -> Iterator[None]:
     """pymmcore-plus is imported as the command imports it, so that it neither logs nor writes into one's home."""
-    from lociscope.microscope.scope import import_core
+    from lociscope.microscope.hardware import import_core
 
     import_core()
     yield
@@ -66,7 +66,7 @@ def quiet_core() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiles are drawn once for all tests: a tile is a function of its key, its specimen's places and its pixels."""
-    from lociscope.microscope import mosaic
+    from lociscope.microscope.simulated import mosaic
 
     draw = mosaic.draw_tile
 

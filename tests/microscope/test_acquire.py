@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lociscope.catalog import Catalog
+from lociscope.artifacts.catalog import Catalog
+from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import LociscopeError, UsageError
-from lociscope.images.read import read_field
-from lociscope.images.sources import of_catalog
-from lociscope.microscope import acquire, follow
+from lociscope.images.discovery.sources import of_catalog
+from lociscope.images.io.read import read_field
+from lociscope.microscope import acquire, prediction_worker
 from lociscope.microscope.acquire import Outcome, run_plan
-from lociscope.microscope.devices import SimulatedCamera
-from lociscope.microscope.specimen import SimulatedPlate
+from lociscope.microscope.simulated.devices import SimulatedCamera
+from lociscope.microscope.simulated.specimen import SimulatedPlate
 from lociscope.predict.predictor import Predictor, open_bundle
-from lociscope.predictions import Predictions
-from lociscope.storage import alone
+from lociscope.storage.locks import exclusive_lock
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,10 @@ def test_a_folder_of_schema_1_goes_on_with_its_own_plan(make_plan: Any, predicto
 def test_a_second_run_of_one_folder_is_refused_before_anything_moves(
     make_plan: Any, predictor: Predictor, tmp_path: Path
 ) -> None:
-    with alone(tmp_path / "out", "no"), pytest.raises(LociscopeError, match=r"is being filled by another run. Wait"):
+    with (
+        exclusive_lock(tmp_path / "out", "no"),
+        pytest.raises(LociscopeError, match=r"is being filled by another run. Wait"),
+    ):
         run_plan(make_plan(), predictor, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -263,9 +266,9 @@ def test_an_interrupt_does_not_wait_long_for_a_picture(
 def test_an_interrupt_does_not_wait_long_for_the_predictor(
     make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    handle, taken = follow.Follower._handle, threading.Event()
+    handle, taken = prediction_worker.Follower._handle, threading.Event()
 
-    def slow(self: follow.Follower, field: follow.Taken) -> None:
+    def slow(self: prediction_worker.Follower, field: prediction_worker.Taken) -> None:
         taken.wait(60)  # the camera is far ahead
         handle(self, field)
 
@@ -276,7 +279,7 @@ def test_an_interrupt_does_not_wait_long_for_the_predictor(
     plan = make_plan({"rules": []})
     once = iter([interrupt])
     monkeypatch.setattr(acquire, "DECISIONS_S", 0.0)
-    monkeypatch.setattr(follow.Follower, "_handle", slow)
+    monkeypatch.setattr(prediction_worker.Follower, "_handle", slow)
     monkeypatch.setattr(SimulatedCamera, "snap", failing_after(13, lambda: next(once, int)()))
     outcome = run_plan(plan, predictor, tmp_path / "out")
     monkeypatch.undo()
@@ -290,13 +293,13 @@ def test_an_interrupt_does_not_wait_long_for_the_predictor(
 def test_an_interrupt_while_the_last_fields_are_predicted_is_one_too(
     make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(self: follow.Follower, ends: float) -> None:
+    def interrupted(self: prediction_worker.Follower, ends: float) -> None:
         close(self, ends)
         raise KeyboardInterrupt
 
     plan = make_plan({"rules": []})
-    close = follow.Follower.close
-    monkeypatch.setattr(follow.Follower, "close", interrupted)
+    close = prediction_worker.Follower.close
+    monkeypatch.setattr(prediction_worker.Follower, "close", interrupted)
     outcome = run_plan(plan, predictor, tmp_path / "out")
     monkeypatch.undo()
     assert outcome.interrupted
@@ -350,7 +353,7 @@ def test_the_predictor_never_holds_the_camera_up(
 def test_memory_is_bounded_where_the_predictor_is_slower_for_long(
     make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow, "MOST_BYTES", 1)
+    monkeypatch.setattr(prediction_worker, "MOST_BYTES", 1)
     assert run_plan(make_plan(), predictor, tmp_path / "out").fields == 10
 
 
@@ -379,7 +382,7 @@ def test_what_ends_the_predictor_ends_the_run(
     def fail(*args: object) -> None:
         raise error
 
-    monkeypatch.setattr(follow, "write_ome_tiff", fail)
+    monkeypatch.setattr(prediction_worker, "write_ome_tiff", fail)
     outcome = run_plan(make_plan(), predictor, tmp_path / "out")
     assert outcome.fields == 0
     assert outcome.error is not None
@@ -388,7 +391,7 @@ def test_what_ends_the_predictor_ends_the_run(
 
 def test_predictions_are_kept_in_a_log(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
     pytest.importorskip("sqlalchemy", reason="the extra monitor is not installed")
-    from lociscope.log import open_log
+    from lociscope.prediction_log.log import open_log
 
     with open_log(str(tmp_path / "log.sqlite")) as log:
         run_plan(make_plan({"rules": []}), predictor, tmp_path / "out", log=log)
@@ -425,7 +428,7 @@ def test_a_log_that_is_silent_stops_no_plan(
         def cut(self) -> None:
             self.ended.set()
 
-    monkeypatch.setattr("lociscope.log_writer.PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("lociscope.prediction_log.writer.PATIENCE_SECONDS", 0.2)
     outcome = run_plan(make_plan({"rules": []}), predictor, tmp_path / "out", log=Silent())  # type: ignore[arg-type]
     assert (outcome.fields, outcome.error) == (4, None)
     assert (outcome.unlogged, outcome.trouble) == (4, "Log 'silent' did not take them in time.")

@@ -9,7 +9,7 @@ import pytest
 from lociscope.microscope.acquire import check_plan
 from lociscope.microscope.describe import as_json, clock, describe, estimate, words
 from lociscope.microscope.plan import Plan
-from lociscope.microscope.stops import seconds
+from lociscope.microscope.positions import seconds
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -12,10 +12,10 @@ import pytest
 from lociscope.errors import LociscopeError
 from lociscope.microscope.acquire import Outcome, run_plan
 from lociscope.microscope.describe import focus_words
-from lociscope.microscope.devices import SimulatedCamera, SimulatedFocus, SimulatedStage
 from lociscope.microscope.focus import Focus, HardwareError
+from lociscope.microscope.hardware import open_scope, scale_of
 from lociscope.microscope.plan import Plan
-from lociscope.microscope.scope import open_scope, scale_of
+from lociscope.microscope.simulated.devices import SimulatedCamera, SimulatedFocus, SimulatedStage
 from lociscope.predict.predictor import Predictor, open_bundle
 
 SAFE = {"plate.z": None, "limits.safe_z": -40.0}

@@ -7,10 +7,10 @@ import pytest
 
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS
+from lociscope.microscope.configuration import check_setup
+from lociscope.microscope.event_scheduler import Left, Request
 from lociscope.microscope.journal import Journal
-from lociscope.microscope.setup import check_setup
-from lociscope.microscope.steer import Left, Request
-from lociscope.microscope.stops import around, planned
+from lociscope.microscope.positions import around, planned
 
 
 def line(name: str, seed: int = 0, **more: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.microscope.plan import SHIPPED, Plan
-from lociscope.tomlfile import model_at
+from lociscope.storage.toml_files import model_at
 
 Values = Callable[[dict[str, Any]], dict[str, Any]]
 

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lociscope.artifacts.predictions import Predictions
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.images.naming import Rules
-from lociscope.images.sources import find_fields
-from lociscope.microscope import arrivals, completeness
-from lociscope.microscope.watch import Pace, watch
+from lociscope.images.discovery.naming import Rules
+from lociscope.images.discovery.sources import find_fields
 from lociscope.predict.batch import Outcome, predict_to_file
 from lociscope.predict.job import Options
 from lociscope.predict.predictor import Predictor, open_bundle
-from lociscope.predictions import Predictions
+from lociscope.watch import arrivals, completeness
+from lociscope.watch.watcher import Pace, watch
 
 SIDE = 96
 PIECES = 4

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lociscope.errors import LociscopeError, UsageError
-from lociscope.images.features import FEATURES
+from lociscope.images.segmentation.features import FEATURES
 from lociscope.models.features import UNSEEN, FeatureModel, fit_model, hidden, read_options, standardised
 
 N = len(FEATURES)

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lociscope.artifacts.recipe import SHIPPED, Recipe
 from lociscope.errors import UsageError
 from lociscope.labels import N_LABELS
 from lociscope.models import applications, build_network, load_network
 from lociscope.models.efficientnet_lite import lite_classifier
 from lociscope.models.pretrained import widened
-from lociscope.recipe import SHIPPED, Recipe
 from lociscope.training.stages import check_stages, freeze
 
 KERNEL = np.random.default_rng(0).normal(size=(3, 3, 3, 5))
@@ -115,7 +115,7 @@ def test_it_survives_a_keras_archive_and_export(
 ) -> None:
     import onnxruntime
 
-    from lociscope.onnxfile import check_onnx
+    from lociscope.storage.onnx_files import check_onnx
     from lociscope.training.export import to_onnx
 
     if backbone == "ConvNeXtTiny":  # its own layers, but few and narrow ones: the converter took 6 GB for all of it

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from lociscope.errors import LociscopeError
-from lociscope.images.naming import Rules
-from lociscope.images.read import read_field
-from lociscope.images.sources import find_fields
+from lociscope.images.discovery.naming import Rules
+from lociscope.images.discovery.sources import find_fields
+from lociscope.images.io.read import read_field
 from lociscope.images.statistics import STATISTICS
-from lociscope.log import open_log
 from lociscope.monitor import Drift, Sample, check
 from lociscope.predict.predictor import open_bundle
+from lociscope.prediction_log.log import open_log
 
 Draw = Callable[..., Sample]
 

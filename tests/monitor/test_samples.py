@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from lociscope.bundle import Reference, read_bundle, read_reference
+from lociscope.artifacts.bundle import Reference, read_bundle, read_reference
+from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import LociscopeError
 from lociscope.images.statistics import STATISTICS
-from lociscope.log import Window
 from lociscope.monitor import Sample
 from lociscope.monitor import samples as module
-from lociscope.predictions import Predictions
+from lociscope.prediction_log.log import Window
 
 MADE = Predictions(["a", "b"], np.zeros((2, 28), np.float32), [(3, 5), ()], ["ok"] * 2, [()] * 2)
 

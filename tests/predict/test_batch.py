@@ -13,18 +13,18 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from lociscope import log_writer
-from lociscope.database import LogAwayError, LogError
+from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import LociscopeError
+from lociscope.images.discovery.sources import Failure, FieldSource, find_fields
 from lociscope.images.field import Field
-from lociscope.images.read import read_field
-from lociscope.images.sources import Failure, FieldSource, find_fields
-from lociscope.log import Row, open_log
+from lociscope.images.io.read import read_field
 from lociscope.predict import batch
 from lociscope.predict.batch import Outcome, predict_to_file
 from lociscope.predict.job import Options
 from lociscope.predict.predictor import Predictor, open_bundle
-from lociscope.predictions import Predictions
+from lociscope.prediction_log import writer
+from lociscope.prediction_log.database import LogAwayError, LogError
+from lociscope.prediction_log.log import Row, open_log
 
 WriteField = Callable[..., Path]
 
@@ -194,7 +194,7 @@ def test_what_was_predicted_before_the_cut_is_not_read_again(
 
 def noting(read: list[str], stop_at: str | None = None) -> Callable[[FieldSource], Field]:
     """`read_field`, which notes what it reads, and ends the process at a field."""
-    from lociscope.images.read import read_field
+    from lociscope.images.io.read import read_field
 
     def reading(source: FieldSource) -> Field:
         if source.id == stop_at:
@@ -283,7 +283,7 @@ def test_another_way_to_name_a_folder_is_the_same_folder(
 def test_a_memory_error_fails_one_field(
     predictor: Predictor, fields: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lociscope.images.read import read_field
+    from lociscope.images.io.read import read_field
 
     def reading(source: FieldSource) -> Field:
         if source.id == "f5":
@@ -388,13 +388,13 @@ def test_an_interrupt_does_not_wait_for_a_log_that_is_away(
             raise KeyboardInterrupt
 
     found, _ = find_fields([fields])
-    monkeypatch.setattr(log_writer, "HURRY_SECONDS", 0.1)
+    monkeypatch.setattr(writer, "HURRY_SECONDS", 0.1)
     with open_log(str(tmp_path / "log.db")) as log:
         monkeypatch.setattr(log, "write", Mock(side_effect=LogAwayError("The log is away.")))
         began = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             predict_to_file(predictor, found, tmp_path / "out.csv", Options(), log=log, progress=interrupt)
-        assert time.monotonic() - began < 20  # log_writer.PATIENCE_SECONDS is 30
+        assert time.monotonic() - began < 20  # writer.PATIENCE_SECONDS is 30
     assert list((tmp_path / "out.parts").glob("*.npz"))
 
 
@@ -411,7 +411,7 @@ def test_a_log_that_fails_costs_no_prediction_and_is_told(
                 raise LogError("The log is full. Make space.")
             write(rows, key, last)
 
-        monkeypatch.setattr(log_writer, "MOST_AT_ONCE", 1)  # a field each
+        monkeypatch.setattr(writer, "MOST_AT_ONCE", 1)  # a field each
         monkeypatch.setattr(log, "write", fail_twice)
         outcome = predict_to_file(predictor, found, tmp_path / "out.csv", Options(), log=log)
         assert (outcome.new, outcome.unlogged, outcome.trouble) == (9, 2, "The log is full. Make space.")

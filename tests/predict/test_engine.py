@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lociscope.bundle import Selftest, read_bundle
+from lociscope.artifacts.bundle import Selftest, read_bundle
 from lociscope.errors import LociscopeError
 from lociscope.predict.engine import Engine
 

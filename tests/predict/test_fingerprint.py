@@ -11,12 +11,12 @@ import pytest
 from fixtures.file_sets import frames, split, write_ndtiff
 from fixtures.zarrs import PIXELS, plate, series, write, zipped
 
-from lociscope.images.naming import Rules
-from lociscope.images.sources import FieldSource, find_fields
+from lociscope.artifacts.predictions import Predictions
+from lociscope.images.discovery.naming import Rules
+from lociscope.images.discovery.sources import FieldSource, find_fields
 from lociscope.predict.batch import fingerprint, predict_to_file
 from lociscope.predict.job import Options
 from lociscope.predict.predictor import open_bundle
-from lociscope.predictions import Predictions
 
 zarr = pytest.importorskip("zarr")
 

@@ -14,14 +14,14 @@ import pytest
 from fixtures.pixels import patches
 
 import lociscope
+from lociscope.artifacts.predictions import PROBABILITY_COLUMNS, Predictions
 from lociscope.errors import LociscopeError, UsageError
+from lociscope.images.discovery.sources import find_fields
 from lociscope.images.field import Field
-from lociscope.images.read import read_field
-from lociscope.images.sources import find_fields
-from lociscope.images.write import write_ome_tiff
+from lociscope.images.io.read import read_field
+from lociscope.images.io.write import write_ome_tiff
 from lociscope.predict.inputs import fields_of
 from lociscope.predict.predictor import Predictor, open_bundle
-from lociscope.predictions import PROBABILITY_COLUMNS, Predictions
 
 WriteField = Callable[..., Path]
 

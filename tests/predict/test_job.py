@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from lociscope.bundle import read_bundle
+from lociscope.artifacts.bundle import read_bundle
+from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import LociscopeError
-from lociscope.images.sources import Failure
+from lociscope.images.discovery.sources import Failure
 from lociscope.predict.job import Job, Options, _load_part, _save_part
-from lociscope.predictions import Predictions
 
 PRINTS = {"a": "1", "b": "2"}
 

@@ -10,10 +10,10 @@ from fixtures.pixels import patches
 
 import lociscope
 from lociscope.errors import LociscopeError
+from lociscope.images.discovery.naming import Rules
+from lociscope.images.discovery.sources import find_fields
 from lociscope.images.field import Field
-from lociscope.images.naming import Rules
-from lociscope.images.read import read_field
-from lociscope.images.sources import find_fields
+from lociscope.images.io.read import read_field
 from lociscope.predict.predictor import BATCH, Predictor, batched, open_bundle
 
 

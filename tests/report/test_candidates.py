@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lociscope.artifacts.predictions import Predictions
+from lociscope.artifacts.recipe import Recipe
+from lociscope.artifacts.run import Run
 from lociscope.errors import LociscopeError
-from lociscope.predictions import Predictions
-from lociscope.recipe import Recipe
 from lociscope.report.candidates import changes, flat, in_words, names_of, read_candidate
-from lociscope.run import Run
 
 Make = Callable[..., Path]
 

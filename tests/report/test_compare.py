@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from lociscope.report import standings
+from lociscope.report import ranking
 from lociscope.report.candidates import read_candidate
 from lociscope.report.compare import Failure, bests, costs, gain, heat, result, score, write_compare
-from lociscope.report.rows import rows_of
-from lociscope.report.standings import leagues_of
+from lociscope.report.comparison_rows import rows_of
+from lociscope.report.ranking import leagues_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -25,7 +25,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 @pytest.fixture
 def page(make_run: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Three Runs on the same fields, one on others, and one that cannot be read."""
-    monkeypatch.setattr(standings, "RESAMPLES", 20)
+    monkeypatch.setattr(ranking, "RESAMPLES", 20)
     score = {"lrap": {"value": 0.612, "low": 0.5, "high": 0.7, "n": 56}}
     folders = [
         make_run("base", {"note": "Where <it> starts."}, noise=2.0, specimens=20, scores=score),
@@ -66,7 +66,7 @@ def test_the_page_says_all_of_every_run(page: Path) -> None:
 
 
 def test_one_run_alone_is_a_page_too(make_run: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standings, "RESAMPLES", 20)
+    monkeypatch.setattr(ranking, "RESAMPLES", 20)
     one = [read_candidate(make_run("a", fields=10), "a")]
     leagues = leagues_of(one)
     write_compare(tmp_path / "one.html", one, leagues, rows_of(one, leagues))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lociscope.decide.findings import ClassFinding, Diagram, Findings, Score, Trial
+from lociscope.decide.ensemble_report import ClassFinding, Diagram, Findings, Score, Trial
 from lociscope.report.ensemble import ordered, reliability_diagram, result, write_ensemble
 
 

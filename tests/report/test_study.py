@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lociscope.artifacts.study import Tried
 from lociscope.decide.intervals import Interval
 from lociscope.report.study import history_figure, parallel_figure, result, said, scale, write_study
-from lociscope.study import Tried
 
 pytest.importorskip("matplotlib")
 

@@ -17,7 +17,7 @@ import uvicorn
 from lociscope.service import connections, server
 from lociscope.service.connections import Connection, Listener, most_connections
 from lociscope.service.server import Server
-from lociscope.service.work import Work
+from lociscope.service.worker_pool import Work
 
 WAIT = 30
 HALF = b"GET / HTTP/1.1\r\nHost: here\r\nX-A: "

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.images.read import read_field
+from lociscope.images.io.read import read_field
 from lociscope.labels import LABELS
 from lociscope.service.examples import FOLDER, examples, source_of
 from lociscope.simulate import VERSION

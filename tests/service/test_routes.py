@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from fixtures.pixels import patches
 
-from lociscope.bundle import read_bundle
-from lociscope.images.read import read_field
-from lociscope.images.sources import find_fields
+from lociscope.artifacts.bundle import read_bundle
+from lociscope.images.discovery.sources import find_fields
+from lociscope.images.io.read import read_field
 from lociscope.labels import LABELS
-from lociscope.log import open_log
 from lociscope.predict.predictor import open_bundle
-from lociscope.registry import Registry
+from lociscope.prediction_log.log import open_log
+from lociscope.registry.model_registry import Registry
 from lociscope.service import routes
 from lociscope.service.examples import examples
 
@@ -93,7 +93,7 @@ def test_stacks_and_archives(serve: Serve, make: Any, tmp_path: Path) -> None:
     import tifffile
 
     from lociscope.images.field import Field
-    from lociscope.images.write import write_ome_tiff
+    from lociscope.images.io.write import write_ome_tiff
 
     pixels = patches((64, 64, 4))
     write_ome_tiff(tmp_path / "s1.ome.tif", Field("s1", pixels, 0.5))

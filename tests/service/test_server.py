@@ -20,9 +20,9 @@ import pytest
 
 from lociscope.errors import Exit, LociscopeError
 from lociscope.images.field import Field
-from lociscope.log import open_log
 from lociscope.predict.predictor import open_bundle
-from lociscope.registry import Registry
+from lociscope.prediction_log.log import open_log
+from lociscope.registry.model_registry import Registry
 from lociscope.service.server import _bound
 
 MakeBundle = Callable[..., Path]

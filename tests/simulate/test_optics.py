@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lociscope.simulate.draw import Canvas
+from lociscope.simulate.canvas import Canvas
 from lociscope.simulate.optics import Optics, draw_optics, record, shot_noise, vignette
 
 PLAIN = Optics(

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from lociscope.artifacts.recipe import Recipe
+from lociscope.artifacts.run import Run
 from lociscope.errors import LociscopeError
 from lociscope.models import build_network
 from lociscope.models.cost import Cost, macs_of
-from lociscope.recipe import Recipe
-from lociscope.run import Run
 from lociscope.training import cost as measuring
 from lociscope.training.cost import cost_of
 

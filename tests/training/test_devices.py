@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
+from lociscope.artifacts.recipe import Recipe
 from lociscope.errors import LociscopeError
-from lociscope.recipe import Recipe
 from lociscope.training.devices import choose_device, sharing
 
 TRAIN = """

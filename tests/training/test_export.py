@@ -7,20 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lociscope.bundle import read_bundle
-from lociscope.data.pack import Packed
-from lociscope.data.pipeline import evaluation_batches
+from lociscope.artifacts.bundle import read_bundle
+from lociscope.artifacts.recipe import Recipe
+from lociscope.artifacts.run import Run
+from lociscope.data.cache.packing import Packed
+from lociscope.data.pipeline.dataset import evaluation_batches
 from lociscope.errors import LociscopeError
 from lociscope.images.field import Field
 from lociscope.images.preprocess import prepare
 from lociscope.labels import N_LABELS
 from lociscope.models import NETWORKS, load_network
 from lociscope.predict.predictor import open_bundle
-from lociscope.recipe import Recipe
-from lociscope.run import Run
 from lociscope.simulate import draw_field
 from lociscope.training import export as exporting
-from lociscope.training.fit import fit
+from lociscope.training.keras_trainer import fit
 
 FIELDS = 64
 SMALL: dict[str, dict[str, float]] = {

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from lociscope.artifacts.recipe import Recipe, Stage
 from lociscope.errors import UsageError
 from lociscope.models import build_network
-from lociscope.recipe import Recipe, Stage
 from lociscope.training.stages import check_stages, compile_stage, freeze, most_epochs, stages_of
 
 

@@ -32,8 +32,8 @@ def compare(
     import json
 
     from lociscope.report.compare import write_compare
-    from lociscope.report.rows import rows_of, write_csv
-    from lociscope.report.standings import leagues_of
+    from lociscope.report.comparison_rows import rows_of, write_csv
+    from lociscope.report.ranking import leagues_of
 
     if table is not None and table.resolve() == output.resolve():
         raise UsageError(f"'{output}' cannot be both the page and the table. Name another --csv.")

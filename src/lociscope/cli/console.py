@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from lociscope.images.sources import Failure
+    from lociscope.images.discovery.sources import Failure
 
 quiet = False
 """Set by `--quiet`."""

@@ -12,7 +12,7 @@ from lociscope.cli import console
 from lociscope.errors import UsageError
 
 if TYPE_CHECKING:
-    from lociscope.catalog import Catalog
+    from lociscope.artifacts.catalog import Catalog
 
 Result = TypeVar("Result")
 HELD_FOR_TEST = 0.2
@@ -83,8 +83,8 @@ class _Story:
 
     def train(self, catalog: Path, epochs: int) -> Path:
         """Trains LeNet-5."""
+        from lociscope.artifacts.recipe import Recipe
         from lociscope.cli.train import fit_run
-        from lociscope.recipe import Recipe
 
         run = self.folder / "run"
         recipe = Recipe.read("lenet5", {"train.epochs": epochs, "train.seed": self.seed, "train.batch": BATCH})
@@ -93,8 +93,8 @@ class _Story:
 
     def export(self, run: Path) -> Path:
         """Exports the bundle."""
-        from lociscope.bundle import MANIFEST
-        from lociscope.run import Run
+        from lociscope.artifacts.bundle import MANIFEST
+        from lociscope.artifacts.run import Run
 
         bundle = self.folder / "bundle"
         if not (bundle / MANIFEST).is_file():
@@ -106,8 +106,8 @@ class _Story:
 
     def predict(self, catalog: Path, bundle: Path) -> Path:
         """Predicts the fields that the training never saw, as `lociscope predict` would."""
-        from lociscope.catalog import Catalog
-        from lociscope.images.sources import of_catalog
+        from lociscope.artifacts.catalog import Catalog
+        from lociscope.images.discovery.sources import of_catalog
         from lociscope.predict.batch import predict_to_file
         from lociscope.predict.job import Options
         from lociscope.predict.predictor import open_bundle
@@ -122,10 +122,10 @@ class _Story:
 
     def report(self, run: Path, bundle: Path, predictions: Path) -> Path:
         """Scores the predictions and writes the page."""
-        from lociscope.catalog import Catalog
+        from lociscope.artifacts.catalog import Catalog
+        from lociscope.artifacts.predictions import Predictions
+        from lociscope.artifacts.run import Run
         from lociscope.cli.evaluate import report, thresholds_of
-        from lociscope.predictions import Predictions
-        from lociscope.run import Run
 
         catalog = Catalog.read(self.folder / "catalog.parquet").where("split", "test")
         labels = {entry.id: entry.target for entry in catalog if entry.target is not None}
@@ -152,8 +152,8 @@ class _Story:
         """Parts the fields by specimen into train, valid and test, and keeps the Catalog."""
         import numpy as np
 
-        from lociscope.catalog import Catalog
-        from lociscope.data.split import hold_out
+        from lociscope.artifacts.catalog import Catalog
+        from lociscope.data.splits.holdout import hold_out
 
         entries = list(catalog)
         groups = [entry.specimen or entry.id for entry in entries]

@@ -12,10 +12,10 @@ from lociscope.errors import Exit, LociscopeError, MissingExtraError, UsageError
 if TYPE_CHECKING:
     import numpy as np
 
+    from lociscope.artifacts.predictions import Predictions
     from lociscope.decide.decider import Decider
-    from lociscope.decide.findings import Findings, Score
+    from lociscope.decide.ensemble_report import Findings, Score
     from lociscope.decide.members import Member
-    from lociscope.predictions import Predictions
 
 app = typer.Typer(help="Combine the Predictions of several networks.", no_args_is_help=True)
 
@@ -39,12 +39,12 @@ def fit(
 
     All members are considered. Give Predictions of fields that the networks were not trained on.
     """
-    from lociscope.decide.findings import findings_of
+    from lociscope.artifacts.held_out import unseen_ids
+    from lociscope.decide.ensemble_report import findings_of
     from lociscope.decide.nested import check_enough, nested
     from lociscope.decide.selection import select
     from lociscope.decide.stored import StoredEnsemble, write_fitted
     from lociscope.decide.thresholds import checked_policy
-    from lociscope.held_out import unseen_ids
 
     chosen = checked_policy(policy)
     ids, stack, networks = read_members(members)
@@ -120,8 +120,8 @@ def read_members(paths: list[Path]) -> "tuple[list[str], np.ndarray, list[Member
     """
     import numpy as np
 
+    from lociscope.artifacts.predictions import Predictions
     from lociscope.decide.members import Member
-    from lociscope.predictions import Predictions
 
     tables = [Predictions.read(path) for path in paths]
     first, *rest = tables
@@ -156,7 +156,7 @@ def truth_of(path: Path, ids: list[str]) -> "tuple[np.ndarray, np.ndarray | None
     """
     import numpy as np
 
-    from lociscope.catalog import Catalog, is_catalog, read_labels
+    from lociscope.artifacts.catalog import Catalog, is_catalog, read_labels
     from lociscope.labels import to_multi_hot
 
     group_of: dict[str, str] = {}
@@ -189,7 +189,7 @@ def predictions_of(decider: "Decider", ids: list[str], stack: "np.ndarray") -> "
     """Combined Predictions of members (members, n, 28)."""
     import numpy as np
 
-    from lociscope.predictions import Predictions
+    from lociscope.artifacts.predictions import Predictions
 
     probability = decider.predict(stack)
     decided, status = decider.decide(probability)
@@ -209,7 +209,7 @@ def _write_report(folder: Path, findings: "Findings", members: list[Path]) -> No
 
 def summary(findings: "Findings", output: Path) -> str:
     """What a person wants to know of a fit, a line each."""
-    from lociscope.held_out import held_out_sentence
+    from lociscope.artifacts.held_out import held_out_sentence
 
     lines = [
         f"{findings.members} members, {console.counted(findings.fields)}: kept '{findings.combiner}' with "

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from lociscope.catalog import Catalog
-    from lociscope.images.sources import Failure
-    from lociscope.predictions import Predictions
+    from lociscope.artifacts.catalog import Catalog
+    from lociscope.artifacts.predictions import Predictions
+    from lociscope.artifacts.run import Run
+    from lociscope.images.discovery.sources import Failure
     from lociscope.report.evaluation import Shown
-    from lociscope.run import Run
 
 GALLERY = 12
 """Fields shown in a report."""
@@ -32,9 +32,9 @@ def evaluate(
     workers: Annotated[int, typer.Option(min=1, help="Threads that read fields.")] = 2,
 ) -> None:
     """Score predictions with intervals, and write report.html and metrics.json."""
-    from lociscope.bundle import MANIFEST
-    from lociscope.predictions import Predictions
-    from lociscope.run import open_trained
+    from lociscope.artifacts.bundle import MANIFEST
+    from lociscope.artifacts.predictions import Predictions
+    from lociscope.artifacts.run import open_trained
 
     catalog = _catalog(truth)
     run, curves, thresholds, notes = None, None, None, []
@@ -93,7 +93,7 @@ def report(
 
     from lociscope.labels import to_multi_hot
     from lociscope.report.evaluation import measure, write_evaluation
-    from lociscope.report.facts import facts_of
+    from lociscope.report.provenance import facts_of
 
     rows = [row for row, name in enumerate(made.ids) if name in labels]
     if not rows:
@@ -128,19 +128,19 @@ def thresholds_of(bundle: Path) -> "np.ndarray":
     """The thresholds in a bundle's card."""
     import numpy as np
 
-    from lociscope.bundle import read_bundle
+    from lociscope.artifacts.bundle import read_bundle
 
     return np.asarray(read_bundle(bundle).card.decide.thresholds)
 
 
 def _catalog(truth: Path | None) -> "Catalog | None":
-    from lociscope.catalog import Catalog, is_catalog
+    from lociscope.artifacts.catalog import Catalog, is_catalog
 
     return Catalog.read(truth) if truth is not None and is_catalog(truth) else None
 
 
 def _labels(truth: Path | None, catalog: "Catalog | None", run: "Run | None") -> dict[str, tuple[int, ...]]:
-    from lociscope.catalog import read_labels
+    from lociscope.artifacts.catalog import read_labels
 
     if catalog is not None:
         return {entry.id: entry.target for entry in catalog if entry.target is not None}
@@ -155,12 +155,12 @@ def _labels(truth: Path | None, catalog: "Catalog | None", run: "Run | None") ->
 
 def _predict(bundle: Path, truth: Path | None, output: Path, workers: int) -> "tuple[Predictions, Sequence[Failure]]":
     """Predicts a Catalog's fields, or takes what an earlier call predicted of them; and those that failed."""
-    from lociscope.catalog import is_catalog
-    from lociscope.images.sources import find_fields
+    from lociscope.artifacts.catalog import is_catalog
+    from lociscope.artifacts.predictions import Predictions
+    from lociscope.images.discovery.sources import find_fields
     from lociscope.predict.batch import predict_to_file
     from lociscope.predict.job import Options
     from lociscope.predict.predictor import open_bundle
-    from lociscope.predictions import Predictions
 
     if truth is None or not is_catalog(truth):
         raise UsageError("A bundle is evaluated on fields. Name a Catalog, as `lociscope import` makes it.")
@@ -178,8 +178,8 @@ def _gallery(
     made: "Predictions", labels: dict[str, tuple[int, ...]], catalog: "Catalog | None"
 ) -> "tuple[list[Shown], list[str]]":
     """A fair choice of fields: every so many of them, whatever was predicted; and those that cannot be read."""
-    from lociscope.images.read import read_field
-    from lociscope.images.sources import of_catalog
+    from lociscope.images.discovery.sources import of_catalog
+    from lociscope.images.io.read import read_field
     from lociscope.report.evaluation import Shown
 
     if catalog is None:

@@ -11,10 +11,10 @@ from lociscope.errors import LociscopeError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lociscope.bundle import Bundle, Reference
+    from lociscope.artifacts.bundle import Bundle, Reference
+    from lociscope.artifacts.run import Run
+    from lociscope.images.discovery.sources import FieldSource
     from lociscope.images.field import Field
-    from lociscope.images.sources import FieldSource
-    from lociscope.run import Run
 
 REFERENCE_SEED = 20_261_124
 """Seed of the simulated fields of a reference; a recipe that draws with the same is drawn with the next one."""
@@ -38,7 +38,7 @@ def export(
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw the reference's fields.")] = 2,
 ) -> None:
     """Export a network as a Bundle: ONNX compared with Keras, scored, hashed, self-testing, with a reference."""
-    from lociscope.run import open_trained
+    from lociscope.artifacts.run import open_trained
     from lociscope.training import export as exporting
 
     opened, runs = open_trained(run)
@@ -79,9 +79,9 @@ def _drawn(seed: int, number: int, workers: int) -> "Iterator[Field]":
     from functools import partial
 
     from lociscope.images.field import Field
+    from lociscope.processes.workers import in_order
     from lociscope.simulate import draw_field
     from lociscope.simulate.field import FIELDS_PER_SPECIMEN
-    from lociscope.workers import in_order
 
     numbers = range(0, number * FIELDS_PER_SPECIMEN, FIELDS_PER_SPECIMEN)
     for made in in_order(partial(draw_field, seed=seed), numbers, workers):
@@ -90,9 +90,9 @@ def _drawn(seed: int, number: int, workers: int) -> "Iterator[Field]":
 
 def _held_out(run: "Run", catalog: Path, number: int) -> "Iterator[Field]":
     """Fields that the Run did not learn from, those of unlike specimens first; what cannot be read is passed over."""
-    from lociscope.catalog import Catalog
-    from lociscope.images.read import read_field
-    from lociscope.images.sources import of_catalog
+    from lociscope.artifacts.catalog import Catalog
+    from lociscope.images.discovery.sources import of_catalog
+    from lociscope.images.io.read import read_field
 
     table = Catalog.read(catalog)
     held = set(run.predictions().ids)

@@ -12,8 +12,8 @@ from lociscope.errors import Exit, LociscopeError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lociscope.catalog import Catalog
-    from lociscope.images.sources import Failure
+    from lociscope.artifacts.catalog import Catalog
+    from lociscope.images.discovery.sources import Failure
 
 app = typer.Typer(help="Make a Catalog of files.", no_args_is_help=True)
 
@@ -124,9 +124,9 @@ def _each(
 
 def _matched(catalog: "Catalog", failures: "list[Failure]", path: Path, workers: int) -> "Catalog":
     """Fills in antibody and the like where a field shows the same cells as one of another Catalog."""
-    from lociscope.catalog import Catalog
+    from lociscope.artifacts.catalog import Catalog
     from lociscope.data.duplicates import match
-    from lociscope.data.glance import glance
+    from lociscope.data.scan import glance
 
     known = Catalog.read(path)
     if not known.table["antibody"].null_count < len(known):
@@ -148,7 +148,7 @@ def _check(output: Path) -> None:
     if output.suffix != ".parquet":
         raise UsageError(f"-o '{output}' ends in {output.suffix!r}; a Catalog ends in .parquet. Rename it.")
     if output.exists():
-        from lociscope.catalog import Catalog
+        from lociscope.artifacts.catalog import Catalog
 
         try:
             Catalog.read(output)
@@ -157,7 +157,7 @@ def _check(output: Path) -> None:
 
 
 def _write(catalog: "Catalog", failures: "list[Failure]", output: Path) -> None:
-    from lociscope.images.sources import write_failures
+    from lociscope.images.discovery.sources import write_failures
 
     catalog.write(output)
     listing = output.with_name(output.stem + ".failures.csv")

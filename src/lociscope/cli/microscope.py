@@ -9,8 +9,8 @@ import typer
 
 from lociscope.cli import console
 from lociscope.cli.reading import LogUrl, opened
-from lociscope.ending import ended_as_interrupted
 from lociscope.errors import Exit, LociscopeError, UsageError
+from lociscope.processes.signals import ended_as_interrupted
 
 if TYPE_CHECKING:
     from lociscope.microscope.acquire import Outcome
@@ -41,10 +41,10 @@ def run(
 ) -> None:
     """Image the fields of a plan, and look again where its rules say. A second run goes on where this one stops."""
     from lociscope.microscope.acquire import check_plan, run_plan
+    from lociscope.microscope.configuration import check_bundle
     from lociscope.microscope.describe import as_json as plan_as_json
     from lociscope.microscope.describe import describe
     from lociscope.microscope.plan import Plan
-    from lociscope.microscope.setup import check_bundle
     from lociscope.predict.predictor import open_bundle
 
     read = Plan.read(plan)
@@ -72,7 +72,7 @@ def print_plan(
     """Print a shipped plan, to begin one's own with."""
     from lociscope.errors import nearest
     from lociscope.microscope.plan import SHIPPED
-    from lociscope.storage import replacing
+    from lociscope.storage.atomic import atomic_write
 
     known = {path.stem: path for path in SHIPPED.glob("*.toml")}
     if name not in known:
@@ -83,7 +83,7 @@ def print_plan(
         return
     if output.exists():
         raise LociscopeError(f"'{output}' exists. Name another file with -o.")
-    with replacing(output) as part:
+    with atomic_write(output) as part:
         part.write_text(text, "utf-8")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from lociscope.registry import Entry, Registry
+    from lociscope.registry.model_registry import Entry, Registry
 
 app = typer.Typer(help="Keep bundles by version, and say which is in use.", no_args_is_help=True)
 
@@ -49,7 +49,7 @@ def show(version: Version, registry: Folder, as_json: AsJson = False) -> None:
     """Show a version: its card, its folder, and what was done with it."""
     import json
 
-    from lociscope.bundle import read_bundle
+    from lociscope.artifacts.bundle import read_bundle
 
     opened = _open(registry)
     entry = opened.entry(version)
@@ -96,7 +96,7 @@ def retire(version: Version, registry: Folder, why: Why = "", who: Who = None) -
 
 
 def _open(folder: Path) -> "Registry":
-    from lociscope.registry import Registry
+    from lociscope.registry.model_registry import Registry
 
     return Registry(folder)
 

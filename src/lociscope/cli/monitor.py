@@ -11,7 +11,7 @@ from lociscope.cli import console
 from lociscope.errors import Exit, LociscopeError, UsageError
 
 if TYPE_CHECKING:
-    from lociscope.bundle import Bundle
+    from lociscope.artifacts.bundle import Bundle
     from lociscope.monitor import Drift, Sample
 
 app = typer.Typer(help="Watch over predictions.", no_args_is_help=True)
@@ -157,8 +157,8 @@ def _moment(text: str | None, option: str) -> datetime | None:
 
 
 def _of_file(path: Path) -> "Sample":
+    from lociscope.artifacts.predictions import Predictions
     from lociscope.monitor import Sample
-    from lociscope.predictions import Predictions
 
     return Sample.of_predictions(Predictions.read(path), _bundle_of(path), f"'{path}'")
 
@@ -176,7 +176,7 @@ def _bundle_of(path: Path) -> str | None:
 
 def _of_log(url: str, since: str | None, until: str | None, bundle: Path | None) -> "tuple[Sample, list[str]]":
     """The rows of a time, of one bundle: the one named if it has any, otherwise the latest one's."""
-    from lociscope.bundle import read_bundle
+    from lociscope.artifacts.bundle import read_bundle
 
     wanted = None if bundle is None else read_bundle(bundle).sha256
     sample, left = _rows(url, since, until, wanted, "--")
@@ -185,8 +185,8 @@ def _of_log(url: str, since: str | None, until: str | None, bundle: Path | None)
 
 def _rows(url: str, since: str | None, until: str | None, wanted: str | None, prefix: str) -> "tuple[Sample, int]":
     """The rows of a time, of the wanted bundle if there are any, and how many are of others."""
-    from lociscope.log import open_log
     from lociscope.monitor import Sample
+    from lociscope.prediction_log.log import open_log
 
     times = _moment(since, f"{prefix}since"), _moment(until, f"{prefix}until")
     with open_log(url, create=False) as log:
@@ -207,7 +207,7 @@ def _rows(url: str, since: str | None, until: str | None, wanted: str | None, pr
 
 def _named(text: str, since: str | None, until: str | None, bundle: str | None) -> "Sample":
     """What `--reference` names: a bundle, Predictions, or a log, of which rows of the window's bundle are preferred."""
-    from lociscope.bundle import read_bundle
+    from lociscope.artifacts.bundle import read_bundle
     from lociscope.monitor import Sample
 
     if Path(text).is_dir():
@@ -219,15 +219,15 @@ def _named(text: str, since: str | None, until: str | None, bundle: str | None) 
 
 def _bundled(window: "Sample", bundle: Path | None, registry: Path | None) -> "Sample":
     """The reference of the bundle that predicted the window."""
-    from lociscope.bundle import read_bundle
+    from lociscope.artifacts.bundle import read_bundle
     from lociscope.monitor import Sample
 
     return Sample.of_bundle(read_bundle(bundle) if bundle is not None else _predictor_of(window, registry))
 
 
 def _predictor_of(window: "Sample", registry: Path | None) -> "Bundle":
-    from lociscope.bundle import read_bundle
-    from lociscope.registry import Registry
+    from lociscope.artifacts.bundle import read_bundle
+    from lociscope.registry.model_registry import Registry
 
     shipped = read_bundle()
     if window.bundle in (None, shipped.sha256):

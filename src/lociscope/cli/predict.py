@@ -67,7 +67,7 @@ def predict(
     check_submission(output, kaggle=kaggle, sample=sample_submission)
 
     rules = rules_of(channels, allow_missing, pixel_size, plane, pattern, preset)
-    from lociscope.images.sources import find_fields
+    from lociscope.images.discovery.sources import find_fields
     from lociscope.predict.batch import predict_to_file
     from lociscope.predict.job import Job, Options
     from lociscope.predict.predictor import open_bundle

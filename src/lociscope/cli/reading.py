@@ -11,8 +11,8 @@ from lociscope.errors import UsageError
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from lociscope.images.naming import Rules
-    from lociscope.log import PredictionLog
+    from lociscope.images.discovery.naming import Rules
+    from lociscope.prediction_log.log import PredictionLog
 
 Channels = Annotated[
     str | None,
@@ -71,7 +71,7 @@ def opened(log: str | None) -> "AbstractContextManager[PredictionLog | None]":
     """The log, opened before any work so that a wrong URL is told at once; None for none."""
     if log is None:
         return nullcontext()
-    from lociscope.log import open_log
+    from lociscope.prediction_log.log import open_log
 
     return open_log(log)
 
@@ -89,7 +89,7 @@ def rules_of(
     Raises:
         UsageError: A channel, a pattern, a preset or the pixel size cannot be.
     """
-    from lociscope.images.naming import Rules, check_pixel_size, parse_channels, parse_missing
+    from lociscope.images.discovery.naming import Rules, check_pixel_size, parse_channels, parse_missing
 
     if pixel_size is not None:
         check_pixel_size(pixel_size, str(pixel_size))

@@ -19,7 +19,7 @@ def list_all(
     """List the shipped recipes, each with its network and the first sentence of its description."""
     import json
 
-    from lociscope.recipe import SHIPPED, Recipe
+    from lociscope.artifacts.recipe import SHIPPED, Recipe
 
     rows = [
         {
@@ -49,7 +49,7 @@ def copy(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The same; by default NAME.toml.")] = None,
 ) -> None:
     """Copy a shipped recipe, to change it and to train it by its path."""
-    from lociscope.storage import replacing
+    from lociscope.storage.atomic import atomic_write
 
     if file is not None and output is not None:
         raise UsageError(f"'{file}' and -o '{output}' both name the file to write. Name one.")
@@ -58,7 +58,7 @@ def copy(
         raise UsageError(f"'{target}' ends in {target.suffix!r}; a recipe ends in .toml. Rename it.")
     if target.exists():
         raise LociscopeError(f"'{target}' exists. Name another file with -o.")
-    with replacing(target) as part:
+    with atomic_write(target) as part:
         part.write_text(text, encoding="utf-8")
     print(target)
 
@@ -69,7 +69,7 @@ def text_of(name: str) -> str:
     Raises:
         UsageError: There is none of that name; the nearest is named.
     """
-    from lociscope.recipe import SHIPPED
+    from lociscope.artifacts.recipe import SHIPPED
 
     known = {path.stem: path for path in SHIPPED.glob("*.toml")}
     if name not in known:

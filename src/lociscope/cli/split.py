@@ -9,10 +9,10 @@ from lociscope.cli import console
 from lociscope.errors import Exit, UsageError
 
 if TYPE_CHECKING:
-    from lociscope.catalog import Catalog
-    from lociscope.data.glance import Glances
-    from lociscope.data.leakage import Told
-    from lociscope.data.partition import Parted
+    from lociscope.artifacts.catalog import Catalog
+    from lociscope.data.scan import Glances
+    from lociscope.data.splits.leakage import Told
+    from lociscope.data.splits.partition import Parted
 
 
 def split(
@@ -46,10 +46,10 @@ def split(
     as_json: Annotated[bool, typer.Option("--json", help="Print what each part holds as JSON.")] = False,
 ) -> None:
     """Write the columns split and fold of a Catalog: whole antibodies, and each class in its proportion."""
-    from lociscope.catalog import Catalog
+    from lociscope.artifacts.catalog import Catalog
     from lociscope.data.joining import join_catalogs
-    from lociscope.data.leakage import shared, tell_apart
-    from lociscope.data.partition import Wanted, part_catalog
+    from lociscope.data.splits.leakage import shared, tell_apart
+    from lociscope.data.splits.partition import Wanted, part_catalog
 
     target = _target(catalogs, output)
     fields, seen = join_catalogs([Catalog.read(path) for path in catalogs], catalogs, target.parent), None
@@ -88,7 +88,7 @@ def _target(catalogs: list[Path], output: Path | None) -> Path:
 
 
 def _seen(fields: "Catalog", statistics: bool, workers: int) -> "Glances":
-    from lociscope.data.glance import glance
+    from lociscope.data.scan import glance
 
     with console.progress("looking at fields") as tell:
         return glance(fields, statistics, workers, tell)
@@ -96,7 +96,7 @@ def _seen(fields: "Catalog", statistics: bool, workers: int) -> "Glances":
 
 def _tell_unread(seen: "Glances", target: Path) -> None:
     """Lists the fields whose pictures could not be looked at; they are parted all the same."""
-    from lociscope.images.sources import write_failures
+    from lociscope.images.discovery.sources import write_failures
 
     listing = target.with_name(target.stem + ".unread.csv")
     write_failures(seen.failures, listing)
@@ -130,7 +130,7 @@ def _say_json(made: "Parted", path: Path, torn: dict[str, int], told: "Told | No
 
 
 def _say(made: "Parted", path: Path, torn: dict[str, int], told: "Told | None", asked: bool) -> None:
-    from lociscope.data.leakage import FEWEST
+    from lociscope.data.splits.leakage import FEWEST
     from lociscope.labels import LABELS
 
     print(f"{'part':<8}{'fields':>8}{'groups':>8}  classes without a field")

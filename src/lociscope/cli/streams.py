@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lociscope.ending import asked_to_end
 from lociscope.errors import Exit
+from lociscope.processes.signals import asked_to_end
 
 if TYPE_CHECKING:
     from types import FrameType

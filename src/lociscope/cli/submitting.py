@@ -11,7 +11,7 @@ from lociscope.errors import LociscopeError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lociscope.images.sources import FieldSource
+    from lociscope.images.discovery.sources import FieldSource
 
 Kaggle = Annotated[bool, typer.Option("--kaggle", help="Write Id,Predicted; no row is blank.")]
 SampleSubmission = Annotated[
@@ -37,10 +37,10 @@ def check_submission(output: Path, *, kaggle: bool, sample: Path | None) -> None
 
 
 def read_rows(path: Path | None) -> "dict[str, str] | None":
-    """Return the rows of a sample submission, as `lociscope.submission.read_sample`; None where none is given."""
+    """Return the rows of a sample submission (`submission.read_sample`); None where none is given."""
     if path is None:
         return None
-    from lociscope.submission import read_sample
+    from lociscope.artifacts.submission import read_sample
 
     return read_sample(path)
 
@@ -83,7 +83,7 @@ def tell_lacking(ids: "Sequence[str]", sample: "Mapping[str, str] | None", path:
     Returns:
         False where rows of the given sample were filled without a prediction.
     """
-    from lociscope.submission import FILLED, find_sample, lacking, read_sample
+    from lociscope.artifacts.submission import FILLED, find_sample, lacking, read_sample
 
     if sample is not None:
         filled = lacking(sample, ids)

@@ -10,16 +10,16 @@ import typer
 
 from lociscope.cli import console
 from lociscope.errors import Exit, LociscopeError
-from lociscope.storage import alone
+from lociscope.storage.locks import exclusive_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from lociscope.data.sets import Known, TrainingSets
-    from lociscope.images.sources import Failure
-    from lociscope.recipe import Recipe
-    from lociscope.run import Run
+    from lociscope.artifacts.recipe import Recipe
+    from lociscope.artifacts.run import Run
+    from lociscope.data.datasets import Known, TrainingSets
+    from lociscope.images.discovery.sources import Failure
 
     OnEpoch = Callable[[dict[str, float]], None]
 
@@ -66,7 +66,7 @@ def train(
     device: DeviceOption = "auto",
 ) -> None:
     """Train a network. Cut off and given again with the same -o, it goes on to the same weights."""
-    from lociscope.recipe import Recipe, parse_changes
+    from lociscope.artifacts.recipe import Recipe, parse_changes
 
     changes = parse_changes(settings or [])
     if devices is not None:
@@ -111,10 +111,10 @@ def fit_run(
     Returns:
         The fields that could not be read.
     """
-    from lociscope.data.sets import training_sets
-    from lociscope.images.sources import write_failures
+    from lociscope.data.datasets import training_sets
+    from lociscope.images.discovery.sources import write_failures
     from lociscope.models.features import NAME
-    from lociscope.training.fit_features import measured_sets
+    from lociscope.training.feature_trainer import measured_sets
 
     if _finished(recipe, catalog, folder):
         console.note(f"'{folder}' is finished already")
@@ -140,7 +140,7 @@ def alone_in(folder: Path) -> "AbstractContextManager[None]":
         LociscopeError: Another process trains there.
     """
     taken = f"'{folder}' is being trained by another process. Wait, or name another with -o."
-    return alone(folder, taken, needed=False)
+    return exclusive_lock(folder, taken, needed=False)
 
 
 def check(recipe: "Recipe", device: "Device") -> None:
@@ -165,9 +165,9 @@ def check(recipe: "Recipe", device: "Device") -> None:
 
 def known(recipe: "Recipe") -> "Callable[..., Known]":
     """What prepares the fields of a recipe: pixels for networks, measurements for the features recipe."""
-    from lociscope.data.sets import known_fields
+    from lociscope.data.datasets import known_fields
     from lociscope.models.features import NAME
-    from lociscope.training.fit_features import known_features
+    from lociscope.training.feature_trainer import known_features
 
     return known_features if recipe.network.name == NAME else known_fields
 
@@ -176,10 +176,10 @@ def fit_sets(
     recipe: "Recipe", sets: "TrainingSets", folder: Path, what: str, on_epoch: "OnEpoch | None" = None
 ) -> None:
     """Trains on prepared fields, with a progress bar, and leaves a finished Run."""
-    from lociscope.data.pipeline import steps_per_epoch
+    from lociscope.data.pipeline.dataset import steps_per_epoch
     from lociscope.models.features import NAME
-    from lociscope.training.fit import fit
-    from lociscope.training.fit_features import fit_features, steps
+    from lociscope.training.feature_trainer import fit_features, steps
+    from lociscope.training.keras_trainer import fit
     from lociscope.training.stages import most_epochs
 
     with console.progress(what) as tell:
@@ -218,7 +218,7 @@ def epoch_lines(recipe: "Recipe", before: str = "") -> "OnEpoch":
 
 def _finished(recipe: "Recipe", catalog: Path | None, folder: Path) -> bool:
     """Whether the folder holds this very training, finished; one that holds anything else is refused."""
-    from lociscope.run import Run
+    from lociscope.artifacts.run import Run
 
     run = Run(folder)
     if not run.recipe_file.is_file():
@@ -235,7 +235,7 @@ def _finished(recipe: "Recipe", catalog: Path | None, folder: Path) -> bool:
 
 def _same_fields(run: "Run", catalog: Path | None) -> bool:
     """Whether a finished Run learned from these fields, judged by their names, number and labels."""
-    from lociscope.catalog import Catalog
+    from lociscope.artifacts.catalog import Catalog
 
     environment = run.environment()
     if catalog is None:
@@ -247,7 +247,7 @@ def _same_fields(run: "Run", catalog: Path | None) -> bool:
 
 def read_failures(folder: Path) -> "list[Failure]":
     """The fields of a finished training that could not be read."""
-    from lociscope.images.sources import Failure
+    from lociscope.images.discovery.sources import Failure
 
     path = folder / FAILURES
     if not path.is_file():

@@ -9,9 +9,9 @@ from lociscope.errors import LociscopeError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lociscope.images.sources import Failure
-    from lociscope.recipe import Recipe
-    from lociscope.run import Run
+    from lociscope.artifacts.recipe import Recipe
+    from lociscope.artifacts.run import Run
+    from lociscope.images.discovery.sources import Failure
 
 
 def fit_folds(
@@ -30,10 +30,10 @@ def fit_folds(
     Returns:
         The fields that could not be read.
     """
-    from lociscope.catalog import digest_of
+    from lociscope.artifacts.catalog import digest_of
+    from lociscope.artifacts.run import Folds
     from lociscope.cli.train import alone_in
-    from lociscope.run import Folds
-    from lociscope.training.folds import claim_folds, join_folds
+    from lociscope.training.cross_validation import claim_folds, join_folds
 
     digest = None if catalog is None else digest_of(catalog)
     runs = claim_folds(folder, Folds(k=folds, catalog=digest))
@@ -54,8 +54,8 @@ def _train(
     recipe: "Recipe", catalog: "Path | None", folder: "Path", workers: int, runs: "list[Run]", store: "Path | None"
 ) -> "list[Failure]":
     from lociscope.cli.train import FAILURES, PACKED, epoch_lines, fit_sets, known, read_failures
-    from lociscope.data.sets import folded
-    from lociscope.images.sources import write_failures
+    from lociscope.data.datasets import folded
+    from lociscope.images.discovery.sources import write_failures
 
     if all(run.done for run in runs):
         console.note(f"'{folder}' is finished already")

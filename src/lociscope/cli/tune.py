@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     import optuna
 
-    from lociscope.images.sources import Failure
-    from lociscope.recipe import Recipe
-    from lociscope.study import Study, Tried
+    from lociscope.artifacts.recipe import Recipe
+    from lociscope.artifacts.study import Study, Tried
+    from lociscope.images.discovery.sources import Failure
     from lociscope.training.tuning.space import Space
 
     OnEpoch = Callable[[dict[str, float]], None]
@@ -51,9 +51,9 @@ def tune(
     device: DeviceOption = "auto",
 ) -> None:
     """Search for better values of a recipe. Given again it goes on, to as many trials in all as --trials says."""
-    from lociscope.catalog import digest_of
-    from lociscope.recipe import Recipe, parse_changes
-    from lociscope.study import Study
+    from lociscope.artifacts.catalog import digest_of
+    from lociscope.artifacts.recipe import Recipe, parse_changes
+    from lociscope.artifacts.study import Study
     from lociscope.training.tuning.database import Subject, import_optuna, opened
     from lociscope.training.tuning.networks import check_networks
     from lociscope.training.tuning.search import OutOfTimeError
@@ -100,8 +100,8 @@ def _space(name: str, recipe: "Recipe", fixed: "Collection[str]") -> "Space":
 
 def _tell(study: "optuna.Study", place: "Study", space: "Space", name: str, trials: "list[Tried]") -> None:
     """Writes what is known by now, and says how the last trial ended."""
+    from lociscope.artifacts.study import best_of
     from lociscope.report.study import write_study
-    from lociscope.study import best_of
     from lociscope.training.tuning.space import Range
     from lociscope.training.tuning.trials import gain_of, importance_of, write_best
 
@@ -124,8 +124,8 @@ def _leave(trials: "list[Tried]", place: "Study", failures: "list[Failure]") -> 
     Raises:
         LociscopeError: There is none.
     """
-    from lociscope.images.sources import write_failures
-    from lociscope.study import best_of
+    from lociscope.artifacts.study import best_of
+    from lociscope.images.discovery.sources import write_failures
 
     if best_of(trials) is None:
         why = next(

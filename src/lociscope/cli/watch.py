@@ -26,16 +26,16 @@ from lociscope.cli.reading import (
     opened,
     rules_of,
 )
-from lociscope.ending import asked_to_end
 from lociscope.errors import Exit
+from lociscope.processes.signals import asked_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-    from lociscope.images.sources import Failure
+    from lociscope.artifacts.predictions import Predictions
+    from lociscope.images.discovery.sources import Failure
     from lociscope.predict.batch import Outcome
-    from lociscope.predictions import Predictions
 
 _FEW = 4
 """Fields of one call that are named one by one."""
@@ -69,10 +69,10 @@ def watch(
     """Predict fields as a microscope writes them, until Ctrl-C. Started again, it goes on where it was."""
     check_table(output, embeddings=embeddings)
     rules = rules_of(channels, allow_missing, pixel_size, plane, pattern, preset)
-    from lociscope.microscope.watch import Pace
-    from lociscope.microscope.watch import watch as watch_folder
     from lociscope.predict.job import Options
     from lociscope.predict.predictor import open_bundle
+    from lociscope.watch.watcher import Pace
+    from lociscope.watch.watcher import watch as watch_folder
 
     predictor = open_bundle(bundle)
     tell = _Lines() if as_json else _Words()

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
-from lociscope.catalog import Catalog
-from lociscope.data.folds import connected
-from lociscope.data.likeness import Pair, alike
+from lociscope.artifacts.catalog import Catalog
+from lociscope.data.similarity import Pair, alike
+from lociscope.data.splits.folds import connected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lociscope.data.glance import Glances
+    from lociscope.data.scan import Glances
 
 COLUMN = "duplicates"
 """A further column of a Catalog: the least id of the fields that show the same cells, or null."""

@@ -6,13 +6,13 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from lociscope.catalog import Catalog, Entry, read_labels
+from lociscope.artifacts.catalog import Catalog, Entry, read_labels
 from lociscope.data.challenge_2021 import is_of_2021, read_labels_2021
 from lociscope.data.joining import check_disjoint
 from lociscope.errors import LociscopeError
-from lociscope.images.naming import DEFAULT_RULES, Rules
-from lociscope.images.read import assigned
-from lociscope.images.sources import Failure, FieldSource, find_fields
+from lociscope.images.discovery.naming import DEFAULT_RULES, Rules
+from lociscope.images.discovery.sources import Failure, FieldSource, find_fields
+from lociscope.images.io.read import assigned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

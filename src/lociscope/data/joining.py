@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lociscope.catalog import Catalog
+from lociscope.artifacts.catalog import Catalog
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
 

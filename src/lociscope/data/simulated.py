@@ -3,15 +3,15 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lociscope.data.store import Prepared
+from lociscope.data.cache.disk import Prepared
 from lociscope.images.preprocess import prepare
+from lociscope.processes.workers import in_order
 from lociscope.simulate import SimulatedField, draw_field
-from lociscope.workers import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lociscope.recipe import Data
+    from lociscope.artifacts.recipe import Data
 
 
 def prepare_simulated(settings: "Data", workers: int = 1, start: int = 0) -> "Iterator[Prepared]":

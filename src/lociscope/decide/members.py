@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from lociscope.card import training_hash
+from lociscope.artifacts.card import training_hash
+from lociscope.artifacts.predictions import Predictions, read_origin
+from lociscope.artifacts.run import Folds, Run
 from lociscope.errors import LociscopeError
-from lociscope.predictions import Predictions, read_origin
-from lociscope.run import Folds, Run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,13 +10,14 @@ from lociscope.decide.calibration import Calibration, Method
 from lociscope.decide.conformal import PredictionSets, Unsure
 from lociscope.decide.decider import Decider
 from lociscope.decide.ensemble import Combiner, Ensemble, Scale
-from lociscope.decide.findings import SCHEMA as FINDINGS_SCHEMA
-from lociscope.decide.findings import Findings
+from lociscope.decide.ensemble_report import SCHEMA as FINDINGS_SCHEMA
+from lociscope.decide.ensemble_report import Findings
 from lociscope.decide.members import Member
 from lociscope.decide.thresholds import Policy, Thresholds
 from lociscope.errors import LociscopeError
 from lociscope.labels import LABELS
-from lociscope.storage import parse_model, replacing
+from lociscope.storage.atomic import atomic_write
+from lociscope.storage.schema import parse_model
 
 SCHEMA = 2
 """Of 1, `members` held only the sha256 of each bundle."""
@@ -127,7 +128,7 @@ def write_fitted(folder: Path, stored: StoredEnsemble, findings: Findings) -> No
     """
     if folder.exists() and not (folder / ENSEMBLE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise LociscopeError(f"'{folder}' exists and is no fitted ensemble. Name another folder with -o.")
-    with replacing(folder) as part:
+    with atomic_write(folder) as part:
         part.mkdir()
         for name, model in ((ENSEMBLE, stored), (FINDINGS, findings)):
             (part / name).write_text(model.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")

@@ -9,7 +9,7 @@ from lociscope.errors import LociscopeError
 from lociscope.images.preprocess import HPA_FIELD_UM, Preprocessed, preprocess
 
 if TYPE_CHECKING:
-    from lociscope.card import InputSpec
+    from lociscope.artifacts.card import InputSpec
     from lociscope.images.field import Field
 
 HPA_SIDES = (512, 2048)

@@ -13,7 +13,7 @@ from lociscope.images.outliers import replace_outliers
 from lociscope.images.scale import block_mean, percentiles, percentiles_of_sorted, resize
 
 if TYPE_CHECKING:
-    from lociscope.card import InputSpec
+    from lociscope.artifacts.card import InputSpec
 
 HPA_FIELD_UM = 164.0
 """Side of a field of the Human Protein Atlas: 2048 px of 0.08 µm, or 512 px of 0.32 µm."""

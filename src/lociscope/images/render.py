@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lociscope.card import InputSpec
+from lociscope.artifacts.card import InputSpec
 from lociscope.channels import BLUE, CHANNELS, GREEN, RED
 from lociscope.images.preprocess import prepare
 

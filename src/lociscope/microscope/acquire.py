@@ -11,25 +11,25 @@ from typing import TYPE_CHECKING
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError, UsageError
-from lociscope.images.sources import Failure
-from lociscope.log_writer import LogWriter
-from lociscope.microscope.decide import Judge
+from lociscope.images.discovery.sources import Failure
+from lociscope.microscope.configuration import Scale, check_bundle
 from lociscope.microscope.engine import StrictEngine
+from lociscope.microscope.event_scheduler import Left, Steering
 from lociscope.microscope.focus import Focus, HardwareError, first_line
-from lociscope.microscope.follow import Follower
+from lociscope.microscope.hardware import Scope, open_scope, scale_of
 from lociscope.microscope.journal import LOG, Journal
 from lociscope.microscope.plan import Limits, Plan
-from lociscope.microscope.scope import Scope, open_scope, scale_of
-from lociscope.microscope.setup import Scale, check_bundle
-from lociscope.microscope.specimen import check_specimen
-from lociscope.microscope.steer import Left, Steering
-from lociscope.microscope.stops import Stop, check_inside, planned
-from lociscope.storage import alone
+from lociscope.microscope.positions import Stop, check_inside, planned
+from lociscope.microscope.prediction_worker import Follower
+from lociscope.microscope.rule_evaluator import Judge
+from lociscope.microscope.simulated.specimen import check_specimen
+from lociscope.prediction_log.writer import LogWriter
+from lociscope.storage.locks import exclusive_lock
 
 if TYPE_CHECKING:
-    from lociscope.log import PredictionLog
-    from lociscope.microscope.devices import Bench
+    from lociscope.microscope.simulated.devices import Bench
     from lociscope.predict.predictor import Predictor
+    from lociscope.prediction_log.log import PredictionLog
 
 POLL_S = 0.05
 
@@ -136,7 +136,7 @@ def run_plan(
     scale, stops = check_plan(plan)
     check_bundle(plan, scale, predictor.bundle)
     taken = f"'{out}' is being filled by another run. Wait until it ends, or name another folder with -o."
-    with alone(out, taken, needed=False):
+    with exclusive_lock(out, taken, needed=False):
         journal = Journal.begin(out, plan, predictor.bundle.sha256)
         if journal.finished:
             return _outcome(journal, Outcome())

@@ -5,11 +5,11 @@ from itertools import pairwise
 from typing import Any
 
 from lociscope.channels import CHANNELS
+from lociscope.microscope.configuration import Scale, objective_of
 from lociscope.microscope.engine import FAR_UM
 from lociscope.microscope.plan import Plan, Rule
+from lociscope.microscope.positions import Stop, around, seconds
 from lociscope.microscope.rules import text
-from lociscope.microscope.setup import Scale, objective_of
-from lociscope.microscope.stops import Stop, around, seconds
 
 
 def estimate(plan: Plan, stops: Sequence[Stop]) -> float:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lociscope.microscope.focus import Focus, HardwareError, first_line
 from lociscope.microscope.plan import Limits
-from lociscope.microscope.stops import check_inside
+from lociscope.microscope.positions import check_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

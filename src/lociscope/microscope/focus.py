@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from lociscope.errors import LociscopeError
-from lociscope.microscope.stops import check_inside
+from lociscope.microscope.positions import check_inside
 
 if TYPE_CHECKING:
     from pymmcore_plus import CMMCorePlus

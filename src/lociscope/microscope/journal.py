@@ -24,14 +24,15 @@ from typing import Any, Self
 
 import numpy as np
 
-from lociscope.catalog import Catalog, Entry
+from lociscope.artifacts.catalog import Catalog, Entry
+from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import LociscopeError
-from lociscope.images.sources import Failure, write_failures
+from lociscope.images.discovery.sources import Failure, write_failures
+from lociscope.microscope.event_scheduler import Left, Request
 from lociscope.microscope.plan import Plan
-from lociscope.microscope.steer import Left, Request
-from lociscope.microscope.stops import Stop
-from lociscope.predictions import Predictions
-from lociscope.storage import DAMAGED, check_schema, replacing, unwritable
+from lociscope.microscope.positions import Stop
+from lociscope.storage.atomic import atomic_write, unwritable
+from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 
 SCHEMA = 2
 MAY_CHANGE: dict[str, Any] = {"output": True, "log": True, "budget": True, "microscope": {"timeout_s"}}
@@ -84,7 +85,7 @@ class Journal:
             journal.fresh = True
         kept, now = folder / "plan.json", plan.model_dump_json(by_alias=True, indent=1) + "\n"
         if not kept.exists() or kept.read_bytes() != now.encode():
-            with replacing(kept) as part:
+            with atomic_write(kept) as part:
                 part.write_text(now, "utf-8")
         return journal
 
@@ -126,7 +127,7 @@ class Journal:
             entries = [self._entry(line) for line in read]
             Catalog.of(entries, self.folder).write(self.folder / "catalog.parquet")
         write_failures(self.failures(), self.folder / "failures.csv")
-        with replacing(self.folder / "left.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
+        with atomic_write(self.folder / "left.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows([("id", "why"), *((each.id, each.why) for each in left)])
         self.finished = finished
         self._write_record(spent=any(each.why.startswith("the budget of") for each in left))
@@ -181,7 +182,7 @@ class Journal:
             return {"z": float(known["z"]), "locked": bool(known["locked"])}
         except FileNotFoundError:
             return None
-        except DAMAGED as error:
+        except CORRUPT_FILE_ERRORS as error:
             raise LociscopeError(
                 f"'{self._focus}' is damaged ({error}). Focus on cells, remove it, and give the command again."
             ) from error
@@ -193,7 +194,7 @@ class Journal:
             z: Focus in µm, of an objective whose `focus_um` is 0.
             locked: Whether a focus lock holds it.
         """
-        with replacing(self._focus) as part:
+        with atomic_write(self._focus) as part:
             part.write_text(json.dumps({"z": z, "locked": locked}) + "\n", "utf-8")
 
     @property
@@ -214,7 +215,7 @@ class Journal:
 
     def _write_record(self, *, spent: bool = False) -> None:
         about = {"schema": SCHEMA, **self.identity, "finished": self.finished, "spent": self.budget if spent else None}
-        with replacing(self._record) as part:
+        with atomic_write(self._record) as part:
             part.write_text(json.dumps(about) + "\n", "utf-8")
 
     def _resume(self, plan: Plan) -> None:
@@ -224,7 +225,7 @@ class Journal:
             path = self.folder / "decisions.jsonl"
             text = path.read_text("utf-8") if path.exists() else ""
             self.lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-        except DAMAGED as error:
+        except CORRUPT_FILE_ERRORS as error:
             raise LociscopeError(f"'{self.folder}' is damaged ({error}). Name another folder with -o.") from error
         known = self.identity
         if record["schema"] == 1:  # which hashed the budget and the time limit with the rest
@@ -236,7 +237,7 @@ class Journal:
                 )
         self.finished = bool(record.get("finished")) and record.get("spent") in (None, self.budget)
         if text and not text.endswith("\n"):  # cut off by a kill: that field is imaged again
-            with replacing(path) as part:
+            with atomic_write(path) as part:
                 part.write_text("".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in self.lines), "utf-8")
 
 

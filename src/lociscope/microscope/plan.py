@@ -9,8 +9,8 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError, UsageError, nearest
 from lociscope.labels import LABELS, number_of
 from lociscope.microscope.rules import Condition, parse
-from lociscope.storage import check_schema
-from lociscope.tomlfile import read_toml, sentence_of
+from lociscope.storage.schema import check_schema
+from lociscope.storage.toml_files import read_toml, sentence_of
 
 SCHEMA = 1
 SHIPPED = Path(__file__).parent / "plans"

@@ -19,7 +19,7 @@ from lociscope.errors import UsageError, nearest
 from lociscope.labels import LABELS
 
 STATUSES = ("ok", "unsure")
-"""What `lociscope.decide.places` says of a field."""
+"""What `lociscope.decide.locations` says of a field."""
 LONGEST = 1000
 """Characters of a rule: more are no rule that a person wrote, and would nest too deep."""
 DEEPEST = 50

@@ -5,9 +5,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lociscope.errors import LociscopeError, UsageError, nearest
-from lociscope.kerasfile import check_keras
 from lociscope.models.backend import load_keras
-from lociscope.storage import DAMAGED
+from lociscope.storage.keras_files import check_keras
+from lociscope.storage.schema import CORRUPT_FILE_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +83,7 @@ def load_network(path: "Path") -> "keras.Model":
 
     try:
         return keras.saving.load_model(path, compile=False)
-    except (*DAMAGED, LookupError, AttributeError) as error:
+    except (*CORRUPT_FILE_ERRORS, LookupError, AttributeError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise LociscopeError(f"'{path}' is damaged ({reason}). Train again.") from error
 

@@ -53,8 +53,8 @@ LARGE_V2 = Affine((255 / 128,) * 3, (-1.0,) * 3)
 
 
 REWRITTEN = ("convnext", "efficientnet", "inception_resnet_v2", "mobilenet_v3")
-"""Modules whose networks have layers that cannot be exported, that `lociscope.kerasfile` does not know, or that change
-pictures and cannot be left out by an argument.
+"""Modules whose networks have layers that cannot be exported, that `lociscope.storage.keras_files` does not know, or
+that change pictures and cannot be left out by an argument.
 """
 
 

@@ -12,10 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lociscope.decide.logistic import sigmoid
 from lociscope.errors import LociscopeError, MissingExtraError, UsageError, nearest
-from lociscope.images.features import FEATURES
+from lociscope.images.segmentation.features import FEATURES
 from lociscope.labels import N_LABELS
 from lociscope.models.trees import Growth, Trees, fit_trees, learnable, rate_logit
-from lociscope.storage import DAMAGED, check_schema, replacing
+from lociscope.storage.atomic import atomic_write
+from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +110,7 @@ class FeatureModel:
         arrays |= {"spread": self.spread, "weights": self.weights, "intercepts": self.intercepts}
         if self.trees is not None:
             arrays |= {f"trees.{each.name}": getattr(self.trees, each.name) for each in fields(Trees)}
-        with replacing(path) as part, part.open("wb") as file:
+        with atomic_write(path) as part, part.open("wb") as file:
             np.savez_compressed(file, **{key: value for key, value in arrays.items() if value is not None})
 
     @classmethod
@@ -124,7 +125,7 @@ class FeatureModel:
                 arrays = {key: stored[key] for key in stored.files}
         except OSError as error:
             raise LociscopeError(f"Cannot read '{path}': {error.strerror or error}. Check the path.") from error
-        except (*DAMAGED, zipfile.BadZipFile) as error:
+        except (*CORRUPT_FILE_ERRORS, zipfile.BadZipFile) as error:
             raise LociscopeError(f"'{path}' is damaged ({error}). Train again.") from error
         check_schema(arrays.get("schema"), SCHEMA, f"'{path}'")
         if tuple(arrays.get("features", ())) != FEATURES:
@@ -141,7 +142,7 @@ class FeatureModel:
                 Trees(**trees) if trees else None,
             )
             made.predict(np.full((1, len(FEATURES)), np.nan))
-        except DAMAGED as error:
+        except CORRUPT_FILE_ERRORS as error:
             raise LociscopeError(f"'{path}' is damaged ({error}). Train again.") from error
         return made
 

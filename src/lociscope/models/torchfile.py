@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lociscope.errors import LociscopeError
-from lociscope.storage import DAMAGED
+from lociscope.storage.schema import CORRUPT_FILE_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +97,7 @@ def read_torch(path: "Path", sha256: str | None = None) -> dict[str, np.ndarray]
         raise LociscopeError(
             f"'{path}' holds {error}. Only tensors by name are read; save a plain state dict."
         ) from None
-    except (*DAMAGED, IndexError, AttributeError) as error:
+    except (*CORRUPT_FILE_ERRORS, IndexError, AttributeError) as error:
         reason = str(error)[:80] or type(error).__name__
         raise LociscopeError(
             f"'{path}' is no PyTorch checkpoint of the legacy format, or is cut short ({reason}). Copy it again."

@@ -11,7 +11,7 @@ from lociscope.images.statistics import STATISTICS
 from lociscope.labels import LABELS
 from lociscope.monitor.comparable import EMBEDDINGS, LOCATIONS, Comparable, comparable
 from lociscope.monitor.compare import Distance, fisher, holm, kolmogorov_smirnov, mmd
-from lociscope.monitor.words import in_words
+from lociscope.monitor.describe import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from lociscope.bundle import read_reference
+from lociscope.artifacts.bundle import read_reference
 from lociscope.errors import LociscopeError
 from lociscope.images.statistics import STATISTICS
 from lociscope.labels import to_multi_hot
 
 if TYPE_CHECKING:
-    from lociscope.bundle import Bundle
-    from lociscope.log import Window
-    from lociscope.predictions import Predictions
+    from lociscope.artifacts.bundle import Bundle
+    from lociscope.artifacts.predictions import Predictions
+    from lociscope.prediction_log.log import Window
 
 
 @dataclass(frozen=True, slots=True)

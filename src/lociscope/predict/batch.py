@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import LociscopeError
-from lociscope.images.container import place_of
-from lociscope.images.formats import files_of
-from lociscope.images.read import read_field
-from lociscope.images.sources import Failure, FieldSource
-from lociscope.log_writer import LogWriter
+from lociscope.images.discovery.sources import Failure, FieldSource
+from lociscope.images.io.container import place_of
+from lociscope.images.io.formats import files_of
+from lociscope.images.io.read import read_field
 from lociscope.predict.job import Job, Options
 from lociscope.predict.predictor import BATCH, Predictor, PreparedField, batched
-from lociscope.predictions import Predictions
-from lociscope.storage import AnyPath
+from lociscope.prediction_log.writer import LogWriter
+from lociscope.storage.atomic import AnyPath
 
 if TYPE_CHECKING:
-    from lociscope.log import PredictionLog
+    from lociscope.prediction_log.log import PredictionLog
 
 PART = 16
 """Calls of the network in one part, so 256 fields: what a kill can cost; an interrupt costs the call that runs."""

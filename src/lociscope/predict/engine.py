@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.bundle import SELFTEST_TOLERANCE
+from lociscope.artifacts.bundle import SELFTEST_TOLERANCE
 from lociscope.errors import LociscopeError
 
 if TYPE_CHECKING:
     import onnxruntime
 
-    from lociscope.bundle import Bundle
+    from lociscope.artifacts.bundle import Bundle
 
 
 class Engine:

@@ -12,11 +12,11 @@ import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError, UsageError
+from lociscope.images.discovery.naming import Rules
+from lociscope.images.discovery.sources import FieldSource, find_fields
 from lociscope.images.field import Field
-from lociscope.images.naming import Rules
-from lociscope.images.read import read_field
-from lociscope.images.sources import FieldSource, find_fields
-from lociscope.storage import AnyPath
+from lociscope.images.io.read import read_field
+from lociscope.storage.atomic import AnyPath
 
 _CHANNELS = len(CHANNEL_NAMES)
 _AXES = f"(y, x, {_CHANNELS}) or (n, y, x, {_CHANNELS}), channels last in the order RGBY"
@@ -118,8 +118,8 @@ def _found(paths: Iterable[AnyPath], pixel_size: float | None) -> list[FieldSour
     if failures:
         raise LociscopeError(
             f"{len(failures)} of {len(found) + len(failures)} fields cannot be predicted; the first: "
-            f"{failures[0].reason} `lociscope.images.sources.find_fields` returns the others, and `lociscope predict` "
-            "lists these and goes on."
+            f"{failures[0].reason} `lociscope.images.discovery.sources.find_fields` returns the others, and "
+            "`lociscope predict` lists these and goes on."
         )
     return found
 

@@ -16,20 +16,22 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from lociscope.card import training_hashes
+from lociscope.artifacts.card import training_hashes
+from lociscope.artifacts.predictions import Position, Predictions
+from lociscope.artifacts.submission import digest_of_sample
 from lociscope.errors import LociscopeError
-from lociscope.images.sources import write_failures
-from lociscope.predictions import Position, Predictions
-from lociscope.storage import DAMAGED, alone, check_schema, replacing, unwritable
-from lociscope.submission import digest_of_sample
+from lociscope.images.discovery.sources import write_failures
+from lociscope.storage.atomic import atomic_write, unwritable
+from lociscope.storage.locks import exclusive_lock
+from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from lociscope.bundle import Bundle
-    from lociscope.images.sources import Failure
+    from lociscope.artifacts.bundle import Bundle
+    from lociscope.images.discovery.sources import Failure
 
 SCHEMA = 1
 logger = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ class Options:
     Attributes:
         kaggle: Write the competition's `Id,Predicted`.
         embeddings: Keep each field's embedding (Parquet only).
-        sample: Of a submission: its rows in their order, as `lociscope.submission.read_sample` returns them.
+        sample: Of a submission: its rows in their order, as `lociscope.artifacts.submission.read_sample` returns them.
     """
 
     kaggle: bool = False
@@ -104,7 +106,7 @@ class Job:
         if parent.is_dir() and not os.access(parent, os.W_OK):
             return nullcontext()
         taken = f"'{self.out}' is being written by another process. Wait until it ends, or name another file with -o."
-        return alone(self.folder, taken, needed=False)
+        return exclusive_lock(self.folder, taken, needed=False)
 
     def finished(self) -> dict[str, str]:
         """Fingerprints by id of the fields that the finished table holds; none where there is no table.
@@ -155,7 +157,7 @@ class Job:
         for path in sorted(self.folder.glob("*.npz")):
             try:
                 about, part = _load_part(path)
-            except DAMAGED as error:
+            except CORRUPT_FILE_ERRORS as error:
                 logger.warning("'%s' is damaged (%s); its fields are predicted again", path, error)
                 continue
             check_schema(about["schema"], SCHEMA, f"'{path}'")
@@ -177,7 +179,7 @@ class Job:
 
     def write_part(self, part: Predictions, prints: "Mapping[str, str]") -> None:
         """Keeps a part, with what it was made of."""
-        with replacing(self.folder / f"{time.time_ns():020d}.npz") as file:
+        with atomic_write(self.folder / f"{time.time_ns():020d}.npz") as file:
             _save_part(file, part, {"schema": SCHEMA, **self._about(part.ids, prints)})
 
     def finish(self, table: Predictions, prints: "Mapping[str, str]") -> None:
@@ -188,7 +190,7 @@ class Job:
             origin = {key: self.identity[key] for key in ("bundle", "views")}
             table.write(self.out, origin | {"trainings": self.trainings})
         records = self._records() | {self.out.suffix: self._about(table.ids, prints)}
-        with replacing(self.record) as file:
+        with atomic_write(self.record) as file:
             file.write_text(json.dumps({"schema": SCHEMA, **records}), "utf-8")
 
     def clear(self) -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
-from lociscope.bundle import DEFAULT_BUNDLE, read_bundle
+from lociscope.artifacts.bundle import DEFAULT_BUNDLE, read_bundle
+from lociscope.artifacts.predictions import Predictions
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.decide.places import decide_places
+from lociscope.decide.locations import decide_places
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
@@ -17,12 +18,11 @@ from lociscope.images.quality import find_warnings, measure_input
 from lociscope.images.statistics import statistics_of
 from lociscope.predict.engine import Engine
 from lociscope.predict.inputs import Given, fields_of
-from lociscope.predict.views import averaged, check_views, views_of
-from lociscope.predictions import Predictions
-from lociscope.storage import AnyPath
+from lociscope.predict.test_time_augmentation import averaged, check_views, views_of
+from lociscope.storage.atomic import AnyPath
 
 if TYPE_CHECKING:
-    from lociscope.bundle import Bundle
+    from lociscope.artifacts.bundle import Bundle
 
 BATCH = 16
 """Fields in one call of the network."""
@@ -89,7 +89,7 @@ class Predictor:
     Args:
         bundle: The bundle that it runs.
         threads: Threads of one call; 0 takes every core.
-        views: Of each field, 1 or 8; see `lociscope.predict.views`.
+        views: Of each field, 1 or 8; see `lociscope.predict.test_time_augmentation`.
     """
 
     def __init__(self, bundle: "Bundle", threads: int = 0, views: int = 1) -> None:

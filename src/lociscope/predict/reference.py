@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lociscope.bundle import Reference
+from lociscope.artifacts.bundle import Reference
+from lociscope.artifacts.predictions import Predictions
 from lociscope.images.statistics import STATISTICS
 from lociscope.predict.predictor import BATCH, Predictor, batched
-from lociscope.predictions import Predictions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

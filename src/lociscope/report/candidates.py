@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lociscope.artifacts.run import Folds, Run
 from lociscope.decide.checks import checked_probability
 from lociscope.errors import LociscopeError
 from lociscope.labels import to_multi_hot
-from lociscope.run import Folds, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from lociscope.artifacts.recipe import Recipe
     from lociscope.models.cost import Cost
-    from lociscope.recipe import Recipe
 
 OF_NO_EFFECT = ("schema", "note")
 """Keys of a recipe that change nothing."""

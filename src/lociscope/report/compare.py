@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lociscope.report.comparison_rows import figure
 from lociscope.report.curves import small_curves
 from lociscope.report.page import NOTHING, interval, number, render, write_page
-from lociscope.report.rows import figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from lociscope.report.candidates import Candidate
-    from lociscope.report.standings import League
+    from lociscope.report.ranking import League
 
 NAMES = {
     "macro_f1": ("Macro-F1", "at one threshold"),

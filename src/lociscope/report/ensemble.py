@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lociscope.artifacts.held_out import held_out_sentence
 from lociscope.errors import MissingExtraError
-from lociscope.held_out import held_out_sentence
 from lociscope.labels import LABELS
 from lociscope.report.figures import GRID, HELD_OUT, INK, to_svg
 from lociscope.report.page import interval, number, render, write_page
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from lociscope.decide.findings import ClassFinding, Diagram, Findings, Score, Trial
+    from lociscope.decide.ensemble_report import ClassFinding, Diagram, Findings, Score, Trial
 
 COMBINERS = {
     "best": "the best member alone",

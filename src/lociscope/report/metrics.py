@@ -21,7 +21,8 @@ from lociscope.decide.metrics import (
 )
 from lociscope.errors import LociscopeError
 from lociscope.labels import LABELS, N_LABELS
-from lociscope.storage import check_schema, replacing
+from lociscope.storage.atomic import atomic_write
+from lociscope.storage.schema import check_schema
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +93,7 @@ class Metrics(_Frozen):
 
     def write(self, path: "Path") -> None:
         """Writes JSON, whole or not at all."""
-        with replacing(path) as part:
+        with atomic_write(path) as part:
             part.write_text(self.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
 
     @classmethod

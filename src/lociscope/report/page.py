@@ -5,7 +5,7 @@ import io
 from typing import TYPE_CHECKING
 
 from lociscope.errors import MissingExtraError
-from lociscope.storage import replacing
+from lociscope.storage.atomic import atomic_write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ def render(template: str, **values: object) -> str:
 
 def write_page(path: "Path", html: str) -> None:
     """Writes a page, whole or not at all."""
-    with replacing(path) as part:
+    with atomic_write(path) as part:
         part.write_text(html, encoding="utf-8")
 
 

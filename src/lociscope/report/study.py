@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lociscope.artifacts.study import best_of
 from lociscope.errors import MissingExtraError
 from lociscope.report.figures import GRID, HELD_OUT, INK, TRAINED, plain, to_svg
 from lociscope.report.page import interval, number, render, write_page
-from lociscope.study import best_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from lociscope.artifacts.study import Tried
     from lociscope.decide.intervals import Interval
-    from lociscope.study import Tried
 
 FEW = 20
 """Complete trials below which the importance of a key is mostly luck."""

@@ -5,14 +5,14 @@ from typing import NamedTuple, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from lociscope.bundle import Bundle
-from lociscope.images.read import read_field
-from lociscope.images.sources import FieldSource
+from lociscope.artifacts.bundle import Bundle
+from lociscope.artifacts.predictions import Predictions
+from lociscope.images.discovery.sources import FieldSource
+from lociscope.images.io.read import read_field
 from lociscope.labels import LABELS, N_LABELS
 from lociscope.predict.predictor import Predictor, PreparedField
-from lociscope.predictions import Predictions
+from lociscope.service.describe import in_words, sentence_of
 from lociscope.service.picture import Picture, picture_of
-from lociscope.service.words import in_words, sentence_of
 
 
 class BundleAbout(BaseModel):

@@ -13,17 +13,17 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from lociscope.errors import LociscopeError
-from lociscope.log import open_log
-from lociscope.log_writer import HURRY_SECONDS, LogWriter
-from lociscope.service.complaints import complaint
+from lociscope.prediction_log.log import open_log
+from lociscope.prediction_log.writer import HURRY_SECONDS, LogWriter
+from lociscope.service.error_responses import complaint
 from lociscope.service.metrics import Metrics
-from lociscope.service.room import refusal
+from lociscope.service.model_holder import of_settings
 from lociscope.service.routes import router
 from lociscope.service.security import Guard, path_in
-from lociscope.service.served import of_settings
 from lociscope.service.settings import Settings
 from lociscope.service.state import Parts
-from lociscope.service.work import BusyError, Work
+from lociscope.service.temporary_folder import refusal
+from lociscope.service.worker_pool import BusyError, Work
 
 logger = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"

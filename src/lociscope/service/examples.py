@@ -8,9 +8,9 @@ import msgspec
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError, nearest
-from lociscope.images.read import read_field
+from lociscope.images.discovery.sources import FieldSource
+from lociscope.images.io.read import read_field
 from lociscope.images.render import composite
-from lociscope.images.sources import FieldSource
 
 FOLDER = Path(__file__).parent / "examples"
 THUMBNAIL = 320

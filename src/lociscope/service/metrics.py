@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
     from lociscope.service.answer import Answer
-    from lociscope.service.served import Served
-    from lociscope.service.work import Work
+    from lociscope.service.model_holder import Served
+    from lociscope.service.worker_pool import Work
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)

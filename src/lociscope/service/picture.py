@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lociscope.card import InputSpec
+from lociscope.artifacts.card import InputSpec
 from lociscope.channels import CHANNELS
 from lociscope.images.field import Field
 from lociscope.images.preprocess import preprocess

@@ -12,14 +12,14 @@ from starlette.exceptions import HTTPException
 
 from lociscope.labels import LABELS
 from lociscope.service.answer import Answer, BundleAbout, Outcome, answer_to, bars_of
-from lociscope.service.complaints import wants_page
+from lociscope.service.error_responses import wants_page
 from lociscope.service.examples import Example, example_named, examples, source_of, thumbnail
 from lociscope.service.forms import form_of
 from lociscope.service.metrics import CONTENT_TYPE
 from lociscope.service.page import render
 from lociscope.service.reference import reference
-from lociscope.service.room import shortage
 from lociscope.service.state import Parts, parts_of
+from lociscope.service.temporary_folder import shortage
 from lociscope.service.uploads import MAX_FILES, Uploaded, field_in, folder_of, rules_of
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 
 from lociscope.service.bodies import Body, too_large
-from lociscope.service.complaints import complaint
+from lociscope.service.error_responses import complaint
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from lociscope.service.metrics import Metrics
     from lociscope.service.settings import Settings
-    from lociscope.service.work import Work
+    from lociscope.service.worker_pool import Work
 
 HEADERS = {
     # No script, style or picture from elsewhere, and none written into a page; `data:` is the pictures of a field.

@@ -12,12 +12,12 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from lociscope.ending import asked_to_end
 from lociscope.errors import LociscopeError
+from lociscope.processes.signals import asked_to_end
 from lociscope.service.connections import Connection, Listener
-from lociscope.service.room import shortage, use_named_folder
 from lociscope.service.settings import Settings
 from lociscope.service.state import Parts
+from lociscope.service.temporary_folder import shortage, use_named_folder
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Numbers of glibc's `malloc.h`."""

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from lociscope.log import PredictionLog
-    from lociscope.log_writer import LogWriter
+    from lociscope.prediction_log.log import PredictionLog
+    from lociscope.prediction_log.writer import LogWriter
     from lociscope.service.metrics import Metrics
-    from lociscope.service.served import Served
+    from lociscope.service.model_holder import Served
     from lociscope.service.settings import Settings
-    from lociscope.service.work import Work
+    from lociscope.service.worker_pool import Work
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from lociscope.errors import LociscopeError
-from lociscope.images.container import place_of
-from lociscope.images.formats import is_zarr
-from lociscope.images.naming import Rules, check_pixel_size, parse_channels, parse_missing
-from lociscope.images.sources import FieldSource, find_fields
-from lociscope.images.zarr_layout import is_archive
-from lociscope.service.words import listed
+from lociscope.images.discovery.naming import Rules, check_pixel_size, parse_channels, parse_missing
+from lociscope.images.discovery.sources import FieldSource, find_fields
+from lociscope.images.io.container import place_of
+from lociscope.images.io.formats import is_zarr
+from lociscope.images.io.zarr_layout import is_archive
+from lociscope.service.describe import listed
 
 MAX_FILES = 16
 """Most files of a request; a field has at most four."""

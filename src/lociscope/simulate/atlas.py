@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lociscope.errors import LociscopeError, UsageError
-from lociscope.images.write import write_planes
+from lociscope.images.io.write import write_planes
 from lociscope.labels import N_LABELS, format_target
 from lociscope.simulate.field import VERSION, SimulatedField, check_field, draw_fields, field_id
 from lociscope.simulate.specimen import REFERENCE_SIZE, draw_specimen
-from lociscope.storage import check_schema, replacing
+from lociscope.storage.atomic import atomic_write
+from lociscope.storage.schema import check_schema
 
 SCHEMA = 1
 Progress = Callable[[int, int], None]
@@ -214,5 +215,5 @@ def _json(value: dict[str, Any]) -> bytes:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    with replacing(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(content)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from lociscope.channels import BLUE, GREEN, RED, YELLOW
 from lociscope.errors import MissingExtraError, UsageError
 from lociscope.labels import LABELS, format_target
-from lociscope.simulate.draw import Canvas
+from lociscope.processes.workers import in_order
+from lociscope.simulate.canvas import Canvas
 from lociscope.simulate.frequencies import label_sets
 from lociscope.simulate.layout import State
 from lociscope.simulate.optics import record
@@ -21,7 +22,6 @@ from lociscope.simulate.reference import blue_channel, red_channel, yellow_chann
 from lociscope.simulate.scene import Scene
 from lociscope.simulate.specimen import REFERENCE_SIZE, Specimen, draw_specimen
 from lociscope.simulate.structures import build_scene
-from lociscope.workers import in_order
 
 VERSION = 2
 """Raised whenever equal arguments come to give other pixels; an atlas or a cache of another version is another one."""

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from lociscope.simulate.draw import Image
+from lociscope.simulate.canvas import Image
 from lociscope.simulate.layout import State
 from lociscope.simulate.scene import Scene
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.simulate.draw import Canvas, Image
+from lociscope.simulate.canvas import Canvas, Image
 
 REFERENCE_PIXEL = 0.32
 """Pixel size in µm at which exposure and photons are meant. The competition's pictures of 512 px are every fourth pixel

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lociscope.simulate.canvas import Canvas, Image, Values
 from lociscope.simulate.cell_lines import CellLine
-from lociscope.simulate.draw import Canvas, Image, Values
 from lociscope.simulate.layout import MITOTIC, Cells, State
 
 TAILS = 4

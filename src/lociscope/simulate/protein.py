@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lociscope.simulate.draw import Image, unit
+from lociscope.simulate.canvas import Image, unit
 from lociscope.simulate.layout import Cells
 from lociscope.simulate.patterns import PATTERNS, pattern_of
 from lociscope.simulate.patterns.registry import Levels

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lociscope.simulate.draw import Image, unit
+from lociscope.simulate.canvas import Image, unit
 from lociscope.simulate.filaments import bridges, microtubules, spindles
 from lociscope.simulate.scene import Scene
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lociscope.simulate.canvas import Canvas, Image, Values
 from lociscope.simulate.cell_lines import CellLine
-from lociscope.simulate.draw import Canvas, Image, Values
 from lociscope.simulate.layout import Cells
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from lociscope.simulate.canvas import Canvas, Image
 from lociscope.simulate.cell_lines import CellLine
-from lociscope.simulate.draw import Canvas, Image
 from lociscope.simulate.filaments import grow_microtubules, trace_microtubules
 from lociscope.simulate.layout import Cells, lay_out
 from lociscope.simulate.outlines import FAR, shape_cells

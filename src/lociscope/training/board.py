@@ -12,7 +12,7 @@ from lociscope.labels import LABELS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lociscope.data.pack import Packed
+    from lociscope.data.cache.packing import Packed
 
 EXAMPLES = 8
 """Fields shown."""

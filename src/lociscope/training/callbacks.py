@@ -15,8 +15,8 @@ from lociscope.training.stages import most_epochs, stages_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lociscope.recipe import Recipe
-    from lociscope.run import Run
+    from lociscope.artifacts.recipe import Recipe
+    from lociscope.artifacts.run import Run
 
 
 class Diverged(LociscopeError):

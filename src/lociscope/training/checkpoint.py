@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lociscope.artifacts.run import LOSSES
 from lociscope.errors import LociscopeError
-from lociscope.run import LOSSES
-from lociscope.storage import DAMAGED, check_schema, replacing
+from lociscope.storage.atomic import atomic_write
+from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,7 +58,7 @@ def save(folder: "Path", state: State, variables: "Iterable[keras.Variable]", be
     """
     arrays = {f"variable{i}": np.asarray(variable) for i, variable in enumerate(variables)}
     arrays |= {f"best{i}": array for i, array in enumerate(best)}
-    with replacing(folder / f"{state.step:08d}") as part:
+    with atomic_write(folder / f"{state.step:08d}") as part:
         part.mkdir()
         np.savez(part / "variables.npz", allow_pickle=False, **arrays)
         (part / "state.json").write_text(json.dumps({"schema": SCHEMA, **asdict(state)}), encoding="utf-8")
@@ -95,7 +96,7 @@ def read_state(folder: "Path") -> State:
         if any(not row.keys() >= LOSSES for row in about["history"]):
             raise ValueError("an epoch lacks its losses")
         return State(**about)
-    except (*DAMAGED, AttributeError) as error:
+    except (*CORRUPT_FILE_ERRORS, AttributeError) as error:
         raise _unusable(path, error) from error
 
 
@@ -119,7 +120,7 @@ def restore(folder: "Path", state: State, variables: "Iterable[keras.Variable]")
             for i, variable in enumerate(variables):
                 variable.assign(arrays[f"variable{i}"])
             return [arrays[f"best{i}"] for i in range(sum(name.startswith("best") for name in arrays.files))]
-    except DAMAGED as error:
+    except CORRUPT_FILE_ERRORS as error:
         raise _unusable(path, error) from error
 
 

@@ -11,14 +11,15 @@ import numpy as np
 
 from lociscope.errors import LociscopeError
 from lociscope.models.cost import FILE, SCHEMA, Cost, macs_of
-from lociscope.storage import parse_model, replacing
+from lociscope.storage.atomic import atomic_write
+from lociscope.storage.schema import parse_model
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import keras
 
-    from lociscope.run import Run
+    from lociscope.artifacts.run import Run
 
 CALLS, ENOUGH = 30, 2.0
 """One field is predicted so often, or for so many seconds."""
@@ -52,7 +53,7 @@ def cost_of(run: "Run", *, quick: bool = False) -> Cost | None:
     if measured.reason:
         return measured  # and is tried again next time
     try:
-        with replacing(run.folder / FILE) as part:
+        with atomic_write(run.folder / FILE) as part:
             part.write_text(measured.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
     except LociscopeError as error:
         logger.warning("the cost of Run '%s' is measured again next time: %s", run.folder, error)

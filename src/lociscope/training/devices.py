@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from lociscope.recipe import Recipe
+    from lociscope.artifacts.recipe import Recipe
 
 Device = Literal["auto", "cpu", "gpu"]
 

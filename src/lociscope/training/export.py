@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from lociscope.bundle import Bundle, Selftest, reference_bytes, write_bundle
-from lociscope.card import PREPROCESSING, Card, Decision, Score
+from lociscope.artifacts.bundle import Bundle, Selftest, reference_bytes, write_bundle
+from lociscope.artifacts.card import PREPROCESSING, Card, Decision, Score
+from lociscope.artifacts.run import open_trained
 from lociscope.decide.intervals import bootstrap
+from lociscope.decide.locations import best_constant
 from lociscope.decide.metrics import lrap, macro_auc, macro_average_precision, macro_f1
-from lociscope.decide.places import best_constant
 from lociscope.errors import LociscopeError
 from lociscope.labels import LABELS, N_LABELS, to_multi_hot
 from lociscope.models import OUTPUTS, load_network
 from lociscope.models.features import NAME as FEATURES
-from lociscope.run import open_trained
-from lociscope.training.fit import start_tensorflow
+from lociscope.training.keras_trainer import start_tensorflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import keras
 
-    from lociscope.bundle import Reference
-    from lociscope.run import Run
+    from lociscope.artifacts.bundle import Reference
+    from lociscope.artifacts.run import Run
 
 LARGEST_DIFFERENCE = 1e-5
 """Most that ONNX may differ from Keras in any output probability."""

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.card import PREPROCESSING, training_hash
-from lociscope.decide.places import best_constant, decide_places
+from lociscope.artifacts.card import PREPROCESSING, training_hash
+from lociscope.artifacts.predictions import Predictions
+from lociscope.artifacts.run import Environment, Run
+from lociscope.decide.locations import best_constant, decide_places
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS, format_target
-from lociscope.predictions import Predictions
-from lociscope.run import Environment, Run
-from lociscope.storage import replacing
+from lociscope.storage.atomic import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from lociscope.data.fresh import Fresh
-    from lociscope.data.pack import Packed
-    from lociscope.recipe import Recipe
+    from lociscope.artifacts.recipe import Recipe
+    from lociscope.data.cache.packing import Packed
+    from lociscope.data.pipeline.online import Fresh
 
 logger = logging.getLogger(__name__)
 
@@ -51,9 +51,9 @@ def claim(folder: Path, recipe: "Recipe", environment: Environment) -> Run:
             logger.warning("going on with other library versions than the training began with")
         return run
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(run.environment_file) as part:
+    with atomic_write(run.environment_file) as part:
         part.write_text(environment.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
-    with replacing(run.recipe_file) as part:
+    with atomic_write(run.recipe_file) as part:
         recipe.write(part)
     return run
 
@@ -122,7 +122,7 @@ def keep_predictions(
 
 def write_column(path: Path, column: str, ids: list[str], values: list[str]) -> None:
     """Writes a CSV of ids and one thing about each."""
-    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerows([("Id", column), *zip(ids, values, strict=True)])
 
@@ -130,7 +130,7 @@ def write_column(path: Path, column: str, ids: list[str], values: list[str]) -> 
 def write_history(run: Run, rows: list[dict[str, float]]) -> None:
     """Write `history.csv`, a row for each epoch; what an older lociscope did not measure is nan."""
     empty = dict.fromkeys(rows[-1], float("nan"))
-    with replacing(run.history_file) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(run.history_file) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, empty.keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(empty | row for row in rows)

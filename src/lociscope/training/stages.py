@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
+from lociscope.artifacts.recipe import Stage
 from lociscope.errors import UsageError, nearest
-from lociscope.recipe import Stage
 
 if TYPE_CHECKING:
     import keras
 
-    from lociscope.recipe import Recipe, Train
+    from lociscope.artifacts.recipe import Recipe, Train
 
 WHOLE, HEAD = "all", "head"
 """The words of `stages.from` that name no layer."""

@@ -5,18 +5,18 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
+from lociscope.artifacts.recipe import Augment
 from lociscope.data.augment import vary
 from lociscope.data.augment.geometry import warp
 from lociscope.data.augment.mixing import mix
-from lociscope.data.draws import Draws
+from lociscope.data.pipeline.sample_random import Draws
 from lociscope.labels import N_LABELS
-from lociscope.recipe import Augment
 
 NOTHING = {key: False if key == "flip" else 0 for key in Augment.model_fields}
 EVERYTHING = {
     "flip": True, "shift": 0.2, "rotate": 180.0, "scale": 0.3, "shear": 0.1, "crop": 0.3, "elastic": 0.02, "gain": 0.3,
-    "offset": 0.05, "gamma": 0.5, "blur": 1.0, "noise": 0.05, "hot_pixels": 20, "channel_dropout": 0.5, "red_dropout": 0.2,
-    "blue_dropout": 0.2,
+    "offset": 0.05, "gamma": 0.5, "blur": 1.0, "noise": 0.05, "hot_pixels": 20, "channel_dropout": 0.5,
+    "red_dropout": 0.2, "blue_dropout": 0.2,
 }  # fmt: skip
 MIXING = {"mixup", "cutmix"}
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lociscope.artifacts.recipe import Recipe
+from lociscope.artifacts.study import Study
 from lociscope.errors import LociscopeError, MissingExtraError
-from lociscope.recipe import Recipe
-from lociscope.study import Study
 from lociscope.training.tuning.database import NAME, Subject, import_optuna, opened
 from lociscope.training.tuning.space import Choice, Range, Space
 

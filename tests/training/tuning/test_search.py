@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lociscope.artifacts.predictions import Predictions
+from lociscope.artifacts.recipe import Recipe
+from lociscope.artifacts.run import Run
+from lociscope.artifacts.study import Study, Tried, best_of
 from lociscope.errors import LociscopeError, UsageError
-from lociscope.predictions import Predictions
-from lociscope.recipe import Recipe
-from lociscope.run import Run
-from lociscope.study import Study, Tried, best_of
 from lociscope.training.tuning.search import FIRST, OutOfTimeError, falls_behind, tune
 from lociscope.training.tuning.space import Choice, Range, Space
 from lociscope.training.tuning.trials import gain_of, importance_of, scores_of, tried, write_best

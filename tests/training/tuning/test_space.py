@@ -8,8 +8,8 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lociscope.artifacts.recipe import Recipe
 from lociscope.errors import UsageError
-from lociscope.recipe import Recipe
 from lociscope.training.tuning.space import Choice, Range, Space, check_space, read_space, value_of, with_values
 
 

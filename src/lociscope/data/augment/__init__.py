@@ -1,8 +1,8 @@
 """Augmentation of four-channel fields, inside the `tf.data` graph and without state.
 
-What is done to a field is a pure function of (seed, epoch, index) (`lociscope.data.draws`): a training that was cut
-off and resumed, or read by other workers, sees the same pictures. In order: flips and whole shifts (`geometry.place`,
-on bytes), mixing with a partner (`mixing.mix`), resampling, and what changes brightness.
+What is done to a field is a pure function of (seed, epoch, index) (`lociscope.data.pipeline.sample_random`): a
+training that was interrupted and resumed, or read by other workers, sees the same pictures. In order: flips and whole
+shifts (`geometry.place`, on bytes), mixing with a partner (`mixing.mix`), resampling, and what changes brightness.
 """
 
 from typing import TYPE_CHECKING
@@ -15,8 +15,8 @@ from lociscope.data.augment.mixing import mix
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from lociscope.data.draws import Draws
-    from lociscope.recipe import Augment
+    from lociscope.artifacts.recipe import Augment
+    from lociscope.data.pipeline.sample_random import Draws
 
 
 def vary(

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
     import tensorflow as tf
 
-    from lociscope.data.draws import Draws
-    from lociscope.recipe import Augment
+    from lociscope.artifacts.recipe import Augment
+    from lociscope.data.pipeline.sample_random import Draws
 
 
 def compiled(step: "Callable[..., Any]", draws: "Draws", settings: "Augment", *tensors: "tf.Tensor") -> "Any":  # noqa: ANN401

@@ -10,8 +10,8 @@ from lociscope.data.augment.compiled import compiled
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from lociscope.data.draws import Draws
-    from lociscope.recipe import Augment
+    from lociscope.artifacts.recipe import Augment
+    from lociscope.data.pipeline.sample_random import Draws
 
 _KNOTS = 5
 """An elastic deformation is smooth between 5 × 5 knots: about one for each cell of a field."""

@@ -7,8 +7,8 @@ from lociscope.channels import BLUE, GREEN, RED, YELLOW
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from lociscope.data.draws import Draws
-    from lociscope.recipe import Augment
+    from lociscope.artifacts.recipe import Augment
+    from lociscope.data.pipeline.sample_random import Draws
 
 _HOT_STEP = (-0.5, 1.0)
 """What a hot or dead pixel adds, of full scale; they are hot more often than dead."""

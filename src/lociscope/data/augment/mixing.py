@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from lociscope.data.draws import Draws
-    from lociscope.recipe import Augment
+    from lociscope.artifacts.recipe import Augment
+    from lociscope.data.pipeline.sample_random import Draws
 
 
 def mixes(settings: "Augment") -> bool:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lociscope.simulate.draw import Image, unit
+from lociscope.simulate.canvas import Image, unit
 from lociscope.simulate.filaments import microtubules as tubules
 from lociscope.simulate.filaments import spindles, walk
 from lociscope.simulate.patterns.registry import Levels, pattern

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lociscope.simulate.draw import Image, unit
+from lociscope.simulate.canvas import Image, unit
 from lociscope.simulate.filaments import bridges, spindles
 from lociscope.simulate.patterns.registry import Levels, pattern
 from lociscope.simulate.patterns.vesicles import soft_haze

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lociscope.simulate.draw import Image, unit
+from lociscope.simulate.canvas import Image, unit
 from lociscope.simulate.filaments import walk
 from lociscope.simulate.patterns.registry import Levels, pattern
 from lociscope.simulate.patterns.vesicles import nearness, numbers, soft_haze

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from lociscope.errors import UsageError, nearest
 from lociscope.labels import LABELS
-from lociscope.simulate.draw import Image
+from lociscope.simulate.canvas import Image
 from lociscope.simulate.scene import Scene
 
 Levels = NDArray[np.floating]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lociscope.simulate.draw import Image, unit
+from lociscope.simulate.canvas import Image, unit
 from lociscope.simulate.patterns.registry import Levels, beside, pattern
 from lociscope.simulate.scene import Scene
 

@@ -7,9 +7,10 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lociscope.artifacts.recipe import Recipe
 from lociscope.errors import LociscopeError, MissingExtraError
-from lociscope.recipe import Recipe
-from lociscope.storage import DAMAGED, alone, check_schema
+from lociscope.storage.locks import exclusive_lock
+from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 from lociscope.training.tuning.space import Space, value_of
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     import optuna
 
-    from lociscope.study import Study
+    from lociscope.artifacts.study import Study
 
 SCHEMA = 1
 NAME = "lociscope"
@@ -77,8 +78,8 @@ def opened(place: "Study", subject: Subject) -> "Iterator[optuna.Study]":
     _check_folder(place)
     # Two processes would share the machine, and the order of trials would be chance.
     taken = f"Another process tunes in '{place.folder}'. Wait until it is done, or name another with -o."
-    with alone(place.folder, taken), _told(place), ExitStack() as held:
-        with _told(place, *DAMAGED, LookupError):
+    with exclusive_lock(place.folder, taken), _told(place), ExitStack() as held:
+        with _told(place, *CORRUPT_FILE_ERRORS, LookupError):
             _check_database(place.database)
             study = _loaded(held.enter_context(_stored(place.database)))
             _check_subject(study, subject, place)

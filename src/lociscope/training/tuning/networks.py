@@ -9,7 +9,7 @@ from lociscope.models.features import NAME, read_options
 from lociscope.training.tuning.space import Choice, Range, Space, value_of, with_values
 
 if TYPE_CHECKING:
-    from lociscope.recipe import Recipe
+    from lociscope.artifacts.recipe import Recipe
 
 SHAPES = ("network.", "data.size")
 """Beginnings of the keys that a network is built from."""

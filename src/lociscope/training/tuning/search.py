@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     import optuna
 
-    from lociscope.recipe import Recipe
-    from lociscope.run import Run
-    from lociscope.study import Study, Tried
+    from lociscope.artifacts.recipe import Recipe
+    from lociscope.artifacts.run import Run
+    from lociscope.artifacts.study import Study, Tried
     from lociscope.training.tuning.space import Choice, Space
 
     OnEpoch = Callable[[dict[str, float]], None]

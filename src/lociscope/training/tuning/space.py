@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from lociscope.artifacts.recipe import SHIPPED, TUNE, Recipe
 from lociscope.errors import UsageError, nearest
-from lociscope.recipe import SHIPPED, TUNE, Recipe
-from lociscope.tomlfile import read_toml, sentence_of
+from lociscope.storage.toml_files import read_toml, sentence_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

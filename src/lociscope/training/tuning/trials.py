@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lociscope.artifacts.study import Study, Tried, best_of
 from lociscope.decide.intervals import Interval, paired_bootstrap
 from lociscope.decide.metrics import lrap, macro_average_precision
 from lociscope.errors import LociscopeError
 from lociscope.labels import to_multi_hot
-from lociscope.storage import replacing
-from lociscope.study import Study, Tried, best_of
+from lociscope.storage.atomic import atomic_write
 
 if TYPE_CHECKING:
     import optuna
 
-    from lociscope.run import Run
+    from lociscope.artifacts.run import Run
 
 OWN, AP, MINUTES, WHY = "own", "macro_average_precision", "minutes", "why"
 """What a trial carries besides its values and its score: see `Tried`."""
@@ -137,6 +137,6 @@ def write_best(trials: list[Tried], study: Study) -> None:
         f"{run.folder.relative_to(study.folder).as_posix()}.\n"
         f"#\n#   lociscope train {study.best_file.name} -o RUN\n"
     )
-    with replacing(study.best_file) as part:
+    with atomic_write(study.best_file) as part:
         run.recipe().write(part)
         part.write_text(head + part.read_text(encoding="utf-8"), encoding="utf-8")

@@ -1,0 +1,263 @@
+"""The Bundle: the folder of one deployable model, in which training and using meet."""
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lociscope.artifacts.card import SCHEMA, Card, card_bytes, read_card
+from lociscope.channels import CHANNEL_NAMES
+from lociscope.errors import LociscopeError
+from lociscope.labels import N_LABELS
+from lociscope.storage.atomic import AnyPath, atomic_write
+from lociscope.storage.keras_files import check_keras
+from lociscope.storage.onnx_files import check_onnx
+from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
+
+MANIFEST = "MANIFEST"
+DEFAULT_BUNDLE = Path(__file__).parents[1] / "default_bundle"
+REQUIRED = ("model.onnx", "card.json", "selftest.npz")
+OPTIONAL = ("reference.npz", "model.keras")
+MAX_FILE_BYTES = 1 << 30
+MAX_REFERENCE_BYTES = 1 << 26
+SELFTEST_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Selftest:
+    """An input and the output that the model must give for it.
+
+    Attributes:
+        input: (n, height, width, 4) float32 in 0–1.
+        probabilities: (n, 28) float32.
+    """
+
+    input: np.ndarray
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """How the fields looked that the model knows, and what it said of them: what `lociscope monitor` compares with.
+
+    Attributes:
+        names: Of the k statistics, as in `lociscope.images.statistics.STATISTICS`.
+        statistics: (n, k) float32.
+        probability: (n, 28) float32 in 0–1.
+        embedding: (n, d) float32; d is 0 where the model gives none.
+    """
+
+    names: tuple[str, ...]
+    statistics: np.ndarray
+    probability: np.ndarray
+    embedding: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An opened bundle: its contents as they were when their hashes were checked.
+
+    Attributes:
+        folder: Where it was read.
+        card: Its card.
+        model: The bytes of `model.onnx`.
+        selftest: Its self-test.
+        sha256: Hash of the MANIFEST, which names the hash of every file: the identity of the bundle.
+        reference: The bytes of `reference.npz`, where there is one; `read_reference` reads them.
+    """
+
+    folder: Path
+    card: Card
+    model: bytes
+    selftest: Selftest
+    sha256: str
+    reference: bytes | None = None
+
+
+def read_bundle(folder: AnyPath | None = None) -> Bundle:
+    """Opens a bundle and checks everything that can be checked without running it.
+
+    Args:
+        folder: The bundle; None is the one that ships with lociscope.
+
+    Returns:
+        The bundle, in memory.
+
+    Raises:
+        LociscopeError: Something is missing, altered, cut short, not listed, of a newer schema, or would reach
+            outside the bundle; the sentence says which.
+    """
+    folder = DEFAULT_BUNDLE if folder is None else Path(folder)
+    manifest = _read_file(folder, MANIFEST)
+    files = {name: _checked(folder, name, digest) for name, digest in _parse_manifest(folder, manifest).items()}
+    _check_unlisted(folder, files)
+    check_onnx(files["model.onnx"], f"Bundle '{folder}': model.onnx")
+    if "model.keras" in files:
+        check_keras(files["model.keras"], f"Bundle '{folder}': model.keras")
+    card = read_card(files["card.json"], f"Bundle '{folder}': card.json")
+    selftest = _read_selftest(files["selftest.npz"], card, f"Bundle '{folder}': selftest.npz")
+    identity = hashlib.sha256(manifest).hexdigest()
+    return Bundle(folder, card, files["model.onnx"], selftest, identity, files.get("reference.npz"))
+
+
+def read_reference(bundle: Bundle) -> Reference | None:
+    """Reads what a bundle says of the fields that its model knows.
+
+    Args:
+        bundle: The opened bundle.
+
+    Returns:
+        Its reference, or None where it carries none.
+
+    Raises:
+        LociscopeError: `reference.npz` is damaged, too large, of a newer schema, or its arrays do not fit together.
+    """
+    if bundle.reference is None:
+        return None
+    what = f"Bundle '{bundle.folder}': reference.npz"
+    found = _read_arrays(
+        bundle.reference, ("names", "statistics", "probability", "embedding"), MAX_REFERENCE_BYTES, what
+    )
+    names, tables = found["names"], [found[name] for name in ("statistics", "probability", "embedding")]
+    n = len(tables[0]) if tables[0].ndim else 0
+    for table, width in zip(tables, (names.size, N_LABELS, None), strict=True):
+        fits = table.ndim == 2 and table.shape == (n, table.shape[1] if width is None else width)
+        if n == 0 or names.dtype.kind != "U" or table.dtype.kind != "f" or not fits or not np.isfinite(table).all():
+            raise LociscopeError(
+                f"{what} holds {table.shape} of {table.dtype} where {n} rows of finite floats should be. "
+                "Export the bundle again."
+            )
+    return Reference(tuple(names.ravel().tolist()), *(table.astype(np.float32) for table in tables))
+
+
+def reference_bytes(reference: Reference) -> bytes:
+    """A reference as it is written; embeddings keep half precision."""
+    arrays = io.BytesIO()
+    most = float(np.finfo(np.float16).max)
+    np.savez_compressed(
+        arrays,
+        schema=SCHEMA,
+        names=np.array(reference.names, str),
+        statistics=reference.statistics.astype(np.float32),
+        probability=reference.probability.astype(np.float32),
+        embedding=np.clip(reference.embedding, -most, most).astype(np.float16),
+    )
+    return arrays.getvalue()
+
+
+def write_bundle(folder: Path, card: Card, model: bytes, selftest: Selftest, extra: Mapping[str, bytes]) -> None:
+    """Writes a bundle, whole or not at all.
+
+    Args:
+        folder: The bundle to make; an older bundle there is replaced, anything else is refused.
+        card: Its card.
+        model: The ONNX model.
+        selftest: An input and its output.
+        extra: Contents of the optional files, by name.
+
+    Raises:
+        LociscopeError: The folder holds something that is no bundle, or cannot be written.
+    """
+    if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise LociscopeError(f"'{folder}' exists and is no bundle. Name another folder.")
+    arrays = io.BytesIO()
+    np.savez_compressed(arrays, schema=SCHEMA, input=selftest.input, probabilities=selftest.probabilities)
+    files = {
+        "model.onnx": model,
+        "card.json": card_bytes(card),
+        "selftest.npz": arrays.getvalue(),
+        **extra,
+    }
+    lines = [f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(files.items())]
+    with atomic_write(folder) as part:
+        part.mkdir()
+        for name, data in files.items():
+            (part / name).write_bytes(data)
+        (part / MANIFEST).write_text("".join(lines), encoding="utf-8")
+
+
+def _read_file(folder: Path, name: str) -> bytes:
+    path = folder / name
+    try:
+        if not path.is_file() or path.is_symlink():
+            reason = "there is no such folder" if not folder.is_dir() else f"it has no file {name}"
+            raise LociscopeError(f"'{folder}' is no bundle: {reason}. Name a folder that `lociscope export` made.")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise LociscopeError(
+                f"'{path}' is larger than {MAX_FILE_BYTES >> 20} MiB, the most a bundle's file may be. Export it again."
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check its permissions.") from error
+
+
+def _parse_manifest(folder: Path, manifest: bytes) -> dict[str, str]:
+    digests: dict[str, str] = {}
+    for line in manifest.decode("utf-8", errors="replace").splitlines():
+        digest, _, name = line.partition("  ")
+        if name not in (*REQUIRED, *OPTIONAL) or len(digest) != 64 or name in digests:
+            raise LociscopeError(f"Bundle '{folder}': MANIFEST has the line {line[:80]!r}. Export the bundle again.")
+        digests[name] = digest
+    missing = [name for name in REQUIRED if name not in digests]
+    if missing:
+        raise LociscopeError(f"Bundle '{folder}': MANIFEST does not list {missing[0]}. Export the bundle again.")
+    return digests
+
+
+def _checked(folder: Path, name: str, digest: str) -> bytes:
+    data = _read_file(folder, name)
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise LociscopeError(
+            f"Bundle '{folder}': {name} is not the file that was exported (its sha256 differs from the MANIFEST's): "
+            "altered or cut short. Copy or export the bundle again."
+        )
+    return data
+
+
+def _check_unlisted(folder: Path, listed: Mapping[str, bytes]) -> None:
+    try:
+        unlisted = sorted({path.name for path in folder.iterdir()} - {*listed, MANIFEST})
+    except OSError as error:
+        raise LociscopeError(f"Cannot list '{folder}': {error.strerror}. Check its permissions.") from error
+    if unlisted:
+        raise LociscopeError(
+            f"Bundle '{folder}': {unlisted[0]!r} is not in its MANIFEST. Take it out of the folder, or export again."
+        )
+
+
+def _read_selftest(data: bytes, card: Card, what: str) -> Selftest:
+    arrays = _read_arrays(data, ("input", "probabilities"), MAX_FILE_BYTES, what)
+    made = Selftest(arrays["input"], arrays["probabilities"])
+    n = len(made.input) if made.input.ndim else 0
+    for array, shape in (
+        (made.input, (n, card.input.height, card.input.width, len(CHANNEL_NAMES))),
+        (made.probabilities, (n, N_LABELS)),
+    ):
+        if n == 0 or array.shape != shape or array.dtype != np.float32:
+            raise LociscopeError(
+                f"{what} holds {array.shape} of {array.dtype}, expected {shape} of float32 with at least one row. "
+                "Export the bundle again."
+            )
+    return made
+
+
+def _read_arrays(data: bytes, names: tuple[str, ...], most: int, what: str) -> dict[str, np.ndarray]:
+    """The arrays of an `.npz` of a known schema, if they unpack to no more than `most` bytes."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > most:
+                raise LociscopeError(f"{what} unpacks to more than {most >> 20} MiB. Export the bundle again.")
+            arrays = {name: _read_array(archive, name) for name in ("schema", *names)}
+    except CORRUPT_FILE_ERRORS as error:
+        raise LociscopeError(f"{what} is damaged ({error}). Export the bundle again.") from error
+    check_schema(arrays["schema"], SCHEMA, what)
+    return arrays
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(f"{name}.npy") as member:
+        return np.lib.format.read_array(member, allow_pickle=False)

@@ -1,0 +1,260 @@
+"""The Catalog: a table of fields, with labels or without."""
+
+import hashlib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from lociscope.artifacts.label_table import read_labels
+from lociscope.channels import CHANNEL_NAMES
+from lociscope.errors import LociscopeError
+from lociscope.labels import N_LABELS, parse_target
+from lociscope.storage.atomic import AnyPath, atomic_write
+from lociscope.storage.parquet import cast_column
+from lociscope.storage.schema import check_ids
+from lociscope.storage.table_files import CSVS, columns_of, read_any, rename, with_points, without_blanks
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    import pyarrow as pa
+
+__all__ = ["COLUMNS", "Catalog", "Entry", "digest_of", "is_catalog", "read_labels"]
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of a Catalog; the columns are described in `docs/reference/files.md`.
+
+    Attributes:
+        id: Name of the field, unique in its Catalog.
+        target: Class numbers, or None where nobody labelled the field; an empty tuple is a labelled nowhere.
+        red: Path of the plane, relative to the Catalog's folder; likewise `green`, `blue`, `yellow`.
+        pixel_size: Side of a pixel in µm, or None where nothing declares it.
+        split: `train`, `valid` or `test`.
+        fold: Number of the cross-validation fold, from 0.
+    """
+
+    id: str
+    target: tuple[int, ...] | None = None
+    red: str | None = None
+    green: str | None = None
+    blue: str | None = None
+    yellow: str | None = None
+    plane: int | None = None
+    antibody: str | None = None
+    gene: str | None = None
+    cell_line: str | None = None
+    specimen: str | None = None
+    plate: str | None = None
+    well: str | None = None
+    site: str | None = None
+    pixel_size: float | None = None
+    source: str | None = None
+    licence: str | None = None
+    split: str | None = None
+    fold: int | None = None
+
+
+COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Entry))
+_NUMBERS = {"plane": "int64", "pixel_size": "float64", "fold": "int64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """A table of fields, kept as columns.
+
+    Attributes:
+        table: The columns of `Entry`, and any further ones that its file has.
+        folder: Where relative paths of planes start.
+    """
+
+    table: "pa.Table"
+    folder: Path
+
+    @classmethod
+    def of(cls, entries: "Iterable[Entry]", folder: Path) -> Self:
+        """Makes a Catalog of rows.
+
+        Raises:
+            LociscopeError: There is no row, or an id is blank or comes twice.
+        """
+        import pyarrow as pa
+
+        rows = list(entries)
+        _check_ids([row.id for row in rows], f"The Catalog of '{folder}'")
+        columns = {name: [getattr(row, name) for row in rows] for name in COLUMNS}
+        return cls(pa.table(columns, schema=_arrow_schema()), folder)
+
+    @classmethod
+    def read(cls, path: AnyPath, may_lack: "Collection[str]" = ()) -> Self:
+        """Reads a Catalog, or any Parquet or CSV table of paths.
+
+        The names of columns may be in any case. A table of others has no schema; its `target` may be a text, class
+        numbers between spaces, and a blank is null.
+
+        Args:
+            path: The file.
+            may_lack: Channels whose column may be absent.
+
+        Raises:
+            LociscopeError: The file is missing, is no table of fields, is of a newer schema, or holds a column of
+                another type, an id that is blank or doubled, or a label that is no class number.
+        """
+        path = Path(path)
+        what = f"Catalog '{path}'"
+        table, ours = read_any(path, "Catalog", "catalog", SCHEMA)
+        table = rename(table, COLUMNS, what)
+        missing = [name for name in ("id", *CHANNEL_NAMES) if name not in table.column_names and name not in may_lack]
+        if missing:
+            raise LociscopeError(
+                f"'{path}' has no column {missing[0]!r} (columns: {', '.join(table.column_names)}). "
+                f"A table of fields needs the columns id, {', '.join(CHANNEL_NAMES)}; `lociscope import` makes one."
+            )
+        table = _conform(table if ours else _plain(table, what), what)
+        if not ours:
+            _check_sizes(table, what)
+        _check_ids(table["id"].to_pylist(), what)
+        return cls(table, path.parent)
+
+    def write(self, path: AnyPath) -> None:
+        """Writes the Catalog, whole or not at all; `path` should lie in `folder`, where its paths start."""
+        import pyarrow.parquet as pq
+
+        table = self.table.replace_schema_metadata({"kind": "catalog", "schema": str(SCHEMA)})
+        with atomic_write(Path(path)) as part:
+            pq.write_table(table, part)
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def __iter__(self) -> "Iterator[Entry]":
+        for batch in self.table.to_batches(max_chunksize=10_000):
+            for row in batch.to_pylist():
+                known: dict[str, Any] = {name: row[name] for name in COLUMNS if name in row}
+                if known.get("target") is not None:
+                    known["target"] = tuple(known["target"])
+                yield Entry(**known)
+
+    @property
+    def ids(self) -> list[str]:
+        """The fields' names, in order."""
+        return list(self.table["id"].to_pylist())
+
+    def where(self, column: str, value: str | int) -> Self:
+        """The rows whose `column` holds `value`, in order."""
+        import pyarrow.compute as pc
+
+        return type(self)(self.table.filter(pc.equal(self.table[column], value)), self.folder)
+
+    def without(self, column: str, value: str | int) -> Self:
+        """The rows whose `column` holds anything but `value`, in order."""
+        import pyarrow.compute as pc
+
+        unlike = pc.fill_null(pc.not_equal(self.table[column], value), True)
+        return type(self)(self.table.filter(unlike), self.folder)
+
+    def with_column(self, column: str, values: "list[Any]") -> Self:
+        """The same rows with a column of `Entry` written anew; one value, or None, for each row."""
+        import pyarrow as pa
+
+        array = pa.array(values, _arrow_schema().field(column).type)
+        place = self.table.column_names.index(column)
+        return type(self)(self.table.set_column(place, column, array), self.folder)
+
+    def labelled(self) -> Self:
+        """The rows that somebody labelled."""
+        return type(self)(self.table.filter(self.table["target"].is_valid()), self.folder)
+
+
+def digest_of(path: AnyPath) -> str:
+    """sha256 of a Catalog's file, which tells one set of fields from another.
+
+    Raises:
+        LociscopeError: It cannot be read.
+    """
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise LociscopeError(f"Cannot read Catalog '{path}': {error.strerror}. Check the path.") from error
+
+
+def is_catalog(path: Path) -> bool:
+    """Whether a file is a table of fields, and no label table: Parquet, or a CSV with a column for each channel."""
+    if path.suffix.lower() not in CSVS:
+        return path.suffix.lower() == ".parquet"
+    names = {name.strip().casefold() for name in columns_of(path)}
+    return {"id", "red", "green", "blue"} <= names
+
+
+def _arrow_schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    kinds = {name: getattr(pa, _NUMBERS.get(name, "string"))() for name in COLUMNS}
+    kinds["target"] = pa.list_(pa.int64())
+    return pa.schema(list(kinds.items()))
+
+
+def _conform(table: "pa.Table", what: str) -> "pa.Table":
+    """The table with every column of `Entry`, each of its type; further columns stay."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for column in _arrow_schema():
+        if column.name in table.column_names:
+            values = cast_column(table, column.name, column.type, what)
+            table = table.set_column(table.column_names.index(column.name), column, values)
+        else:
+            table = table.append_column(column, pa.nulls(len(table), column.type))
+    numbers = pc.list_flatten(table["target"])
+    wrong = pc.invert(pc.is_in(numbers, pa.array(range(N_LABELS), pa.int64())))
+    if pc.any(wrong).as_py():
+        first = numbers.filter(wrong)[0].as_py()
+        raise LociscopeError(f"{what} holds the label {first}; expected class numbers 0–{N_LABELS - 1}. Mend it.")
+    return table
+
+
+def _plain(table: "pa.Table", what: str) -> "pa.Table":
+    """A table that others wrote, with null for blanks, and class numbers for the texts that name them."""
+    import pyarrow as pa
+
+    for name in (name for name in COLUMNS if name in table.column_names):
+        column = without_blanks(table[name])
+        if name in _NUMBERS:
+            column = with_points(column)
+        elif name == "target" and pa.types.is_string(column.type):
+            column = pa.chunked_array([_targets(column.to_pylist(), what)])
+        table = table.set_column(table.column_names.index(name), name, column)
+    return table
+
+
+def _targets(texts: list[str | None], what: str) -> "pa.Array":
+    import pyarrow as pa
+
+    targets = []
+    for row, text in enumerate(texts, 1):
+        try:
+            targets.append(None if text is None else list(parse_target(text)))
+        except LociscopeError as error:
+            raise LociscopeError(f"{what} row {row}: {error}") from error
+    return pa.array(targets, pa.list_(pa.int64()))
+
+
+def _check_sizes(table: "pa.Table", what: str) -> None:
+    import pyarrow.compute as pc
+
+    sizes = table["pixel_size"]
+    wrong = sizes.filter(pc.invert(pc.and_(pc.greater(sizes, 0), pc.less(sizes, 1000))))
+    if len(wrong) > wrong.null_count:
+        raise LociscopeError(
+            f"{what} holds the pixel_size {wrong.drop_null()[0].as_py()}; expected µm above 0, such as 0.08. "
+            "Correct it."
+        )
+
+
+def _check_ids(ids: list[str], what: str) -> None:
+    if not ids:
+        raise LociscopeError(f"{what} holds no field. Name a folder with files like a1_red.png … a1_yellow.png.")
+    check_ids(ids, what)

@@ -1,0 +1,211 @@
+"""What the columns of a table of Predictions hold, whoever wrote it."""
+
+import logging
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lociscope.errors import LociscopeError
+from lociscope.labels import HPA_NAMES, LABELS, N_LABELS, parse_target
+from lociscope.storage.parquet import cast_column
+from lociscope.storage.table_files import with_points
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+logger = logging.getLogger(__name__)
+
+UNSTATED = 0.5
+"""In a table that does not state what it predicts, the classes above this probability are predicted."""
+
+LIST = "probability"
+"""The column of lists that lociscope writes."""
+
+_LISTS = (LIST, "probabilities", "probs", "prob", "scores", "predictions")
+_NUMBERED = re.compile(r"(?P<prefix>.*?)(?P<number>\d{1,2})\s*")
+_FLOAT = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf", re.IGNORECASE)
+_CLASSES = {re.sub(r"[\W_]", "", name).casefold(): number for name, number in HPA_NAMES.items()}
+
+
+def probabilities_of(table: "pa.Table", path: "Path") -> np.ndarray:
+    """Return the probabilities of a table: a column of lists, or 28 columns called by number or by location.
+
+    Columns called by number have one prefix and the numbers 0–27: `p00` … `p27`, `0` … `27`, `class_0` … `class_27`.
+
+    Returns:
+        (n, 28) float32.
+
+    Raises:
+        LociscopeError: There are none, or more than one set of them, or one is no number.
+    """
+    import pyarrow as pa
+
+    names = _numbered(table.column_names, path) or _called(table.column_names)
+    if names is not None:
+        return _matrix_of_columns(table, names, path)
+    named = next((name for wanted in _LISTS for name in table.column_names if name.casefold() == wanted), None)
+    lists = [name for name in table.column_names if _is_list(table, name)] if named is None else [named]
+    if len(lists) != 1:
+        found = ", ".join(table.column_names)
+        raise LociscopeError(
+            f"'{path}' is no Predictions: it has no column {LIST!r} of lists of {N_LABELS}, and no {N_LABELS} columns "
+            f"p00 … p{N_LABELS - 1}, nor such that are called after the locations (columns: {found[:80]}"
+            f"{'…' if len(found) > 80 else ''}). Name a file that `lociscope predict` wrote, or rename the columns."
+        )
+    column = table[lists[0]]
+    if not pa.types.is_string(column.type):
+        column = cast_column(table, lists[0], pa.list_(pa.float32()), f"Predictions '{path}'")
+    return matrix(column.to_pylist(), path)
+
+
+def matrix(rows: "list[Any]", path: "Path") -> np.ndarray:
+    """Return rows of 28 numbers, or of a text that lists them, as an array.
+
+    Raises:
+        LociscopeError: A row has another number of them, or something else.
+    """
+    rows = [_FLOAT.findall(row) if isinstance(row, str) else row for row in rows]
+    wrong = next((i for i, row in enumerate(rows) if row is None or len(row) != N_LABELS), None)
+    if wrong is not None:
+        raise LociscopeError(f"Predictions '{path}' row {wrong + 1} has no {N_LABELS} probabilities. Make it again.")
+    try:
+        return np.asarray(rows, np.float32).reshape(len(rows), N_LABELS)
+    except (TypeError, ValueError) as error:
+        raise LociscopeError(
+            f"Predictions '{path}' hold a probability that is no number ({error}). Make them again."
+        ) from error
+
+
+def _numbered(names: list[str], path: "Path") -> list[str] | None:
+    """The columns of one prefix with the numbers 0–27, in the order of these."""
+    by_prefix: defaultdict[str, dict[int, str]] = defaultdict(dict)
+    for name in names:
+        if match := _NUMBERED.fullmatch(name):
+            by_prefix[match["prefix"]][int(match["number"])] = name
+    whole = [columns for columns in by_prefix.values() if sorted(columns) == list(range(N_LABELS))]
+    if len(whole) > 1:
+        first = " and ".join(repr(columns[0]) for columns in whole[:2])
+        raise LociscopeError(f"'{path}' has more than one set of {N_LABELS} columns, of {first}. Keep one of them.")
+    if whole:
+        return [whole[0][number] for number in range(N_LABELS)]
+    for prefix, begun in by_prefix.items():
+        if 0 in begun and max(begun) < N_LABELS and ("p00" in names or len(begun) > N_LABELS // 2):
+            missing = min(set(range(N_LABELS)) - set(begun))
+            lacking = f"{prefix}{missing:0{len(begun[0].strip()) - len(prefix)}d}"
+            raise LociscopeError(
+                f"'{path}' is no Predictions: it has no column {lacking!r} beside {begun[0]!r} (columns: "
+                f"{', '.join(names)[:80]}). Give all {N_LABELS} classes, 0–{N_LABELS - 1}."
+            )
+    if any(sorted(columns) == list(range(1, N_LABELS + 1)) for columns in by_prefix.values()):
+        raise LociscopeError(
+            f"'{path}' numbers its classes 1–{N_LABELS}; expected 0–{N_LABELS - 1}, Nucleoplasm first. "
+            "Rename the columns."
+        )
+    return None
+
+
+def _called(names: list[str]) -> list[str] | None:
+    """The columns called after the 28 locations, in the order of the classes."""
+    found = {_CLASSES[plain]: name for name in names if (plain := re.sub(r"[\W_]", "", name).casefold()) in _CLASSES}
+    return [found[number] for number in range(len(LABELS))] if len(found) == N_LABELS else None
+
+
+def _is_list(table: "pa.Table", name: str) -> bool:
+    """Whether a column of another name holds lists of floats."""
+    import pyarrow as pa
+
+    kind = table[name].type
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return name != "embedding" and is_list and pa.types.is_floating(kind.value_type)
+
+
+def _matrix_of_columns(table: "pa.Table", names: list[str], path: "Path") -> np.ndarray:
+    import pyarrow as pa
+
+    columns = []
+    for name in names:
+        column = with_points(table[name])
+        try:
+            columns.append(column.cast(pa.float32()).to_numpy())
+        except pa.ArrowException as error:
+            raise LociscopeError(
+                f"Predictions '{path}' hold a probability that is no number (column {name!r}: {error}). "
+                "Make them again."
+            ) from error
+    return np.stack(columns, axis=1) if len(table) else np.empty((0, N_LABELS), np.float32)
+
+
+def values_of(table: "pa.Table", name: str) -> "list[Any]":
+    """Return the values of a column, None for each row where there is no such column."""
+    return list(table[name].to_pylist()) if name in table.column_names else [None] * len(table)
+
+
+def texts_of(table: "pa.Table", name: str) -> list[str]:
+    """Return the values of a column as texts, empty where there are none."""
+    return ["" if value is None else str(value) for value in values_of(table, name)]
+
+
+def predicted_of(table: "pa.Table", probability: np.ndarray, what: str) -> list[tuple[int, ...]]:
+    """Return the predicted classes of each row, ascending; where there is no such column, those above `UNSTATED`.
+
+    Raises:
+        LociscopeError: A row holds something that is no class.
+    """
+    if "predicted" not in table.column_names:
+        logger.warning("%s have no column 'predicted': the classes above %s are taken for it", what, UNSTATED)
+        return [tuple(map(int, np.flatnonzero(row > UNSTATED))) for row in probability]
+    rows = values_of(table, "predicted")
+    return [_classes(row, f"{what} row {number}") for number, row in enumerate(rows, 1)]
+
+
+def _classes(value: Any, what: str) -> tuple[int, ...]:  # noqa: ANN401 - whatever a table of others holds
+    """Class numbers: a list of them, a text with blanks between them, one of them, or nothing."""
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        try:
+            return parse_target(value)
+        except LociscopeError as error:
+            raise LociscopeError(f"{what}: {error}") from error
+    numbers = value if isinstance(value, list) else [value]
+    wrong = [number for number in numbers if number not in range(N_LABELS)]
+    if wrong:
+        raise LociscopeError(
+            f"{what} holds the location {wrong[0]!r}; expected class numbers 0–{N_LABELS - 1}. Make it again."
+        )
+    return tuple(sorted({int(number) for number in numbers}))
+
+
+def warnings_of(table: "pa.Table") -> list[tuple[str, ...]]:
+    """Return the warnings of each row."""
+    return [_warnings(row) for row in values_of(table, "warnings")]
+
+
+def _warnings(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(value.split("; ")) if value else ()
+    return tuple(map(str, value)) if isinstance(value, list) else ()
+
+
+def embedding_of(table: "pa.Table", path: "Path") -> np.ndarray | None:
+    """Return the embeddings, (n, d) float32, or None where there are none.
+
+    Raises:
+        LociscopeError: They are of different lengths, or hold something that is no number.
+    """
+    rows = values_of(table, "embedding")
+    lengths = {len(row) if isinstance(row, list) else None for row in rows}
+    if lengths <= {None}:
+        return None
+    if len(lengths) > 1:
+        raise LociscopeError(f"Predictions '{path}' hold embeddings of unlike lengths. Make them again.")
+    try:
+        return np.asarray(rows, np.float32)
+    except (TypeError, ValueError) as error:
+        raise LociscopeError(
+            f"Predictions '{path}' hold an embedding that is no list of numbers ({error}). Make them again."
+        ) from error

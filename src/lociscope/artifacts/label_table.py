@@ -1,0 +1,67 @@
+"""Label tables, CSVs with the columns `Id` and `Target`."""
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lociscope.errors import LociscopeError
+from lociscope.labels import parse_target
+
+if TYPE_CHECKING:
+    from lociscope.storage.atomic import AnyPath
+
+
+def read_labels(path: "AnyPath", column: str = "Target") -> dict[str, tuple[int, ...]]:
+    """Reads a label table, a CSV with the columns `Id` and `Target`.
+
+    A byte-order mark, Windows line ends, further columns, and names of columns in another case are accepted.
+
+    Args:
+        path: The CSV file.
+        column: The column of the labels.
+
+    Returns:
+        Class numbers by id, in the order of the file.
+
+    Raises:
+        LociscopeError: The file cannot be read, lacks a column, names an id twice, or holds a wrong label.
+    """
+    path = Path(path)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
+            reader = csv.DictReader(lines)
+            columns = list(reader.fieldnames or [])
+            reader.fieldnames = [_as_known(name, ("Id", column)) for name in columns]
+            if "Id" not in reader.fieldnames or column not in reader.fieldnames:
+                raise LociscopeError(
+                    f"'{path}' is no label table: expected the columns Id,{column}, "
+                    f"found {','.join(columns)[:80] or 'nothing'}. Write the header line 'Id,{column}'."
+                )
+            return _labels_of(reader, path, column)
+    except OSError as error:
+        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise LociscopeError(f"'{path}' is no CSV text ({error}). Save it as UTF-8 with commas.") from error
+
+
+def _as_known(name: str, known: tuple[str, ...]) -> str:
+    return next((each for each in known if each.casefold() == name.strip().casefold()), name)
+
+
+def _labels_of(reader: "csv.DictReader[str]", path: "Path", column: str) -> dict[str, tuple[int, ...]]:
+    labels: dict[str, tuple[int, ...]] = {}
+    for row in reader:
+        identifier = row["Id"]
+        if not identifier:
+            raise LociscopeError(f"'{path}' line {reader.line_num} has no id. Give every row its Id.")
+        if identifier in labels:
+            raise LociscopeError(
+                f"'{path}' names the id {identifier!r} twice, again in line {reader.line_num}. Keep one of them."
+            )
+        if row[column] is None:
+            raise LociscopeError(f"'{path}' line {reader.line_num} has no {column}. Is the file cut short?")
+        try:
+            labels[identifier] = parse_target(row[column])
+        except LociscopeError as error:
+            raise LociscopeError(f"'{path}' line {reader.line_num}: {error}") from error
+    return labels

@@ -1,0 +1,293 @@
+"""Predictions: for each field its probabilities, the places decided on, and what to know about them."""
+
+import csv
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+
+from lociscope.artifacts.external_predictions import embedding_of, predicted_of, probabilities_of, texts_of, warnings_of
+from lociscope.errors import LociscopeError, UsageError
+from lociscope.labels import LABELS, N_LABELS, format_target
+from lociscope.storage.atomic import AnyPath, atomic_write
+from lociscope.storage.parquet import cast_column
+from lociscope.storage.schema import check_ids
+from lociscope.storage.table_files import read_any, rename
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import pandas as pd
+    import pyarrow as pa
+
+SCHEMA = 1
+PROBABILITY_COLUMNS: tuple[str, ...] = tuple(f"p{number:02d}" for number in range(N_LABELS))
+
+
+class Position(NamedTuple):
+    """Where a field was imaged; each an empty text where nothing says it."""
+
+    plate: str = ""
+    well: str = ""
+    site: str = ""
+
+
+_KNOWN = ("id", "predicted", "probability", "status", "warnings", "embedding", "locations", *Position._fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """A table of n predicted fields.
+
+    Attributes:
+        ids: The fields' names, each once.
+        probability: (n, 28) float32 in 0–1.
+        predicted: Class numbers of each field, ascending; may be empty.
+        status: `ok`, or `unsure` where no class reaches its threshold.
+        warnings: What was noticed about each field, such as `empty plane: green`.
+        embedding: (n, d) float32, where it was asked for.
+        positions: Plate, well and site of each field; None where none is known.
+    """
+
+    ids: list[str]
+    probability: np.ndarray
+    predicted: list[tuple[int, ...]]
+    status: list[str]
+    warnings: list[tuple[str, ...]]
+    embedding: np.ndarray | None = None
+    positions: list[Position] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def join(cls, parts: "Sequence[Predictions]") -> "Predictions":
+        """Puts Predictions behind each other, in order."""
+        embeddings = [part.embedding for part in parts if part.embedding is not None]
+        return Predictions(
+            [name for part in parts for name in part.ids],
+            np.concatenate([part.probability for part in parts]) if parts else np.empty((0, N_LABELS), np.float32),
+            [numbers for part in parts for numbers in part.predicted],
+            [status for part in parts for status in part.status],
+            [warnings for part in parts for warnings in part.warnings],
+            np.concatenate(embeddings) if len(embeddings) == len(parts) and parts else None,
+            [place for part in parts for place in part.positions or [Position()] * len(part)]
+            if any(part.positions for part in parts)
+            else None,
+        )
+
+    def take(self, rows: "Iterable[int]") -> "Predictions":
+        """The given rows, in the given order."""
+        rows = list(rows)
+        return Predictions(
+            [self.ids[row] for row in rows],
+            self.probability[rows],
+            [self.predicted[row] for row in rows],
+            [self.status[row] for row in rows],
+            [self.warnings[row] for row in rows],
+            None if self.embedding is None else self.embedding[rows],
+            None if self.positions is None else [self.positions[row] for row in rows],
+        )
+
+    def located(self, origins: "Mapping[str, Mapping[str, str]]") -> "Predictions":
+        """Add where the fields were imaged.
+
+        Args:
+            origins: By id, values of `plate`, `well` and `site`, as far as they are known.
+        """
+        before = self.positions or [Position()] * len(self)
+        positions = [_position(origins.get(name), held) for name, held in zip(self.ids, before, strict=True)]
+        return replace(self, positions=positions if any(map(any, positions)) else None)
+
+    @property
+    def _where(self) -> dict[str, list[str]]:
+        """The columns of plate, well and site that hold something."""
+        columns = zip(Position._fields, zip(*self.positions or (), strict=True), strict=False)
+        return {name: list(values) for name, values in columns if any(values)}
+
+    def write(self, path: AnyPath, origin: "Mapping[str, Any] | None" = None) -> None:
+        """Writes `.csv` or `.parquet`, whole or not at all.
+
+        A CSV keeps six decimals and no embedding.
+
+        Args:
+            path: The file.
+            origin: What made them, kept in Parquet for `read_origin`: `bundle`, `views`, `trainings`.
+
+        Raises:
+            UsageError: The path ends in something else.
+            LociscopeError: The place cannot be written.
+        """
+        path = Path(path)
+        if path.suffix not in (".csv", ".parquet"):
+            raise UsageError(f"'{path}' ends in {path.suffix!r}; expected .csv or .parquet. Rename it.")
+        if path.suffix == ".csv":
+            self._write_csv(path)
+        else:
+            self._write_parquet(path, origin or {})
+
+    def write_submission(self, path: AnyPath, sample: "Mapping[str, str] | None" = None) -> None:
+        """Write the competition's `Id,Predicted`; a blank is filled with the likeliest location.
+
+        Args:
+            path: The CSV.
+            sample: The rows in their order, and what those without prediction are filled with, as
+                `lociscope.artifacts.submission.read_sample` returns them; None writes the predictions as they are.
+        """
+        said = {
+            name: format_target(numbers or (int(row.argmax()),))
+            for name, numbers, row in zip(self.ids, self.predicted, self.probability, strict=True)
+        }
+        rows = said if sample is None else {name: said.get(name, filler) for name, filler in sample.items()}
+        with atomic_write(Path(path)) as part, part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerows([("Id", "Predicted"), *rows.items()])
+
+    @classmethod
+    def read_submission(cls, path: AnyPath) -> Self:
+        """Reads what `write_submission` wrote: the places, and no probabilities (all are 0)."""
+        from lociscope.artifacts.catalog import read_labels
+
+        places = read_labels(path, "Predicted")
+        n = len(places)
+        return cls(list(places), np.zeros((n, N_LABELS), np.float32), list(places.values()), ["ok"] * n, [()] * n)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the table as a pandas DataFrame, one row a field.
+
+        Returns:
+            The columns `id`, `locations` (names), `predicted` (class numbers), `p00` … `p27`, `status`, `warnings`, and
+            `embedding` where there is one; those of several values hold tuples, `embedding` arrays.
+
+        Raises:
+            LociscopeError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise LociscopeError(
+                f"to_pandas needs pandas, which is not installed ({error}). Install it: pip install pandas."
+            ) from None
+        columns: dict[str, Any] = {
+            "id": self.ids,
+            "locations": [tuple(LABELS[number] for number in numbers) for numbers in self.predicted],
+            "predicted": self.predicted,
+            **dict(zip(PROBABILITY_COLUMNS, self.probability.T, strict=True)),
+            "status": self.status,
+            "warnings": self.warnings,
+        }
+        if self.embedding is not None:
+            columns["embedding"] = list(self.embedding)
+        return pd.DataFrame(columns)
+
+    def _write_csv(self, path: "Path") -> None:
+        with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            where = self._where
+            writer.writerow(["id", "locations", "predicted", *PROBABILITY_COLUMNS, "status", "warnings", *where])
+            for i, name in enumerate(self.ids):
+                shares = [f"{value:.6f}" for value in self.probability[i]]
+                writer.writerow(
+                    [
+                        name,
+                        "; ".join(LABELS[number] for number in self.predicted[i]),
+                        format_target(self.predicted[i]),
+                        *shares,
+                        self.status[i],
+                        "; ".join(self.warnings[i]),
+                        *(values[i] for values in where.values()),
+                    ]
+                )
+
+    def _write_parquet(self, path: "Path", origin: "Mapping[str, Any]") -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        floats = pa.list_(pa.float32())
+        columns = {
+            "id": pa.array(self.ids, pa.string()),
+            "locations": pa.array([[LABELS[k] for k in numbers] for numbers in self.predicted], pa.list_(pa.string())),
+            "predicted": pa.array([list(numbers) for numbers in self.predicted], pa.list_(pa.int64())),
+            "probability": pa.array(list(self.probability), floats),
+            "status": pa.array(self.status, pa.string()),
+            "warnings": pa.array([list(each) for each in self.warnings], pa.list_(pa.string())),
+        }
+        for name, values in self._where.items():
+            columns[name] = pa.array([value or None for value in values], pa.string())
+        if self.embedding is not None:
+            columns["embedding"] = pa.array(list(self.embedding), floats)
+        metadata = {"kind": "predictions", "schema": str(SCHEMA), "origin": json.dumps(dict(origin))}
+        table = pa.table(columns).replace_schema_metadata(metadata)
+        with atomic_write(path) as part:
+            pq.write_table(table, part)
+
+    @classmethod
+    def read(cls, path: AnyPath) -> Self:
+        """Reads Predictions from Parquet or CSV, whoever wrote them; only `id` and the probabilities are needed.
+
+        The probabilities are a column of lists of 28, or 28 columns called by number (`p00` … `p27`, `class_0` …) or
+        after the locations. Where there is no column `predicted`, the classes above 0.5 are.
+
+        Raises:
+            LociscopeError: The file is missing, is no Predictions, is of a newer schema, or holds an id that is
+                blank or doubled, a location that is no class number, or a probability that is no number in 0–1.
+        """
+        path = Path(path)
+        import pyarrow as pa
+
+        what = f"Predictions '{path}'"
+        table, _ = read_any(path, "Predictions", "predictions", SCHEMA)
+        table = rename(table, _KNOWN, what)
+        if "id" not in table.column_names:
+            raise LociscopeError(
+                f"'{path}' is no Predictions: it has no column 'id' (columns: {', '.join(table.column_names)[:80]}). "
+                "Name a file that `lociscope predict` wrote."
+            )
+        ids = cast_column(table, "id", pa.string(), what).to_pylist()
+        check_ids(ids, what)
+        probability = probabilities_of(table, path)
+        _check_probabilities(probability, ids, what)
+        return cls(
+            ids,
+            probability,
+            predicted_of(table, probability, what),
+            [status or "ok" for status in texts_of(table, "status")],
+            warnings_of(table),
+            embedding_of(table, path),
+            _positions(table),
+        )
+
+
+def read_origin(path: AnyPath) -> dict[str, Any]:
+    """Read what made Predictions, as `Predictions.write` was told; empty for a CSV or where nothing is said."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+        found = json.loads(metadata.get(b"origin", b"{}"))
+    except (pa.ArrowException, OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _check_probabilities(probability: np.ndarray, ids: list[str], what: str) -> None:
+    wrong = ~((probability >= 0) & (probability <= 1))  # also true where not a number
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise LociscopeError(
+            f"{what} hold {probability[row, column]} as the probability of class {column} "
+            f"of {ids[row]!r}; expected a number in 0–1. Pass probabilities, not logits."
+        )
+
+
+def _position(origin: "Mapping[str, str] | None", held: Position) -> Position:
+    return held if origin is None else Position(*(origin.get(name, "") for name in Position._fields))
+
+
+def _positions(table: "pa.Table") -> "list[Position] | None":
+    columns = [texts_of(table, name) for name in Position._fields]
+    positions = [Position(*row) for row in zip(*columns, strict=True)]
+    return positions if any(map(any, positions)) else None

@@ -1,0 +1,294 @@
+"""The Recipe: everything that decides how a network is trained, as a TOML file with a default for every key."""
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lociscope.artifacts.card import InputSpec
+from lociscope.errors import MissingExtraError, UsageError
+from lociscope.storage.schema import check_schema
+from lociscope.storage.toml_files import read_toml, sentence_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+SCHEMA = 1
+SHIPPED = Path(__file__).parents[1] / "recipes"
+PER_STAGE = ("epochs", "learning_rate")
+"""Keys of `[train]` that each stage has itself."""
+TUNE = "tune"
+"""The table of a recipe file that says what `lociscope tune` may vary; it is no part of the recipe."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Network(_Section):
+    """`[network]`: which network, and the options that it takes (see `lociscope.models`)."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    name: str = Field("lenet5", description="A network of `lociscope.models`.")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The network's own keys; the network itself checks them."""
+        return dict(self.model_extra or {})
+
+
+class Data(_Section):
+    """`[data]`: what the network sees of a field, and the simulated fields where no Catalog is given."""
+
+    size: int = Field(128, ge=16, le=1024, description="Side of the network's input in px.")
+    low: float = Field(0.5, ge=0, le=50, description="Percentile of a channel that becomes 0.")
+    high: float = Field(99.9, ge=50, le=100, description="Percentile of a channel that becomes 1.")
+    fields: int = Field(4000, ge=2, le=10_000_000, description="Simulated fields drawn where no Catalog is given.")
+    drawn_size: int = Field(256, ge=64, le=2048, description="Side in px at which they are drawn.")
+    seed: int = Field(0, ge=0, description="Seed of the simulated fields and of the split.")
+    balance: float = Field(
+        0.5, ge=0, le=1, description="How far rare places are lifted in simulated fields: 0 real frequencies, 1 even."
+    )
+    valid: float = Field(0.1, gt=0, lt=1, description="Share of fields held out where the Catalog has no split.")
+    pack: bool = Field(True, description="Decode each field once, into a store; false: as it is seen, keeping 1 GiB.")
+    fresh: bool = Field(False, description="Draw other simulated fields for every epoch, as training goes.")
+
+    @property
+    def input(self) -> InputSpec:
+        """The same, as a bundle's card tells it."""
+        return InputSpec(height=self.size, width=self.size, low=self.low, high=self.high)
+
+
+class Augment(_Section):
+    """`[augment]`: what is varied from epoch to epoch; 0 or false leaves a thing as it is."""
+
+    flip: bool = Field(True, description="Mirror and turn by quarters.")
+    shift: float = Field(0.1, ge=0, le=0.5, description="Largest shift, as a share of the side; the edge mirrors.")
+    rotate: float = Field(0.0, ge=0, le=180, description="Largest turn, in degrees.")
+    scale: float = Field(0.0, ge=0, le=1, description="Largest change of the pixel size: 0.2 is 1/1.2 to 1.2 times.")
+    shear: float = Field(0.0, ge=0, le=0.5, description="Largest slant: columns moved by a row.")
+    crop: float = Field(0.0, ge=0, le=0.8, description="Largest part of the side cut away; the rest fills the input.")
+    elastic: float = Field(0.0, ge=0, le=0.1, description="Largest bend, as a share of the side.")
+    gain: float = Field(0.2, ge=0, le=1, description="Largest change of a channel's brightness, as a share.")
+    offset: float = Field(0.0, ge=0, le=0.5, description="Largest change of a channel's background, of 1.")
+    gamma: float = Field(0.0, ge=0, le=1, description="Largest bend of a channel's response, x + g x(1 - x).")
+    blur: float = Field(0.0, ge=0, le=1, description="Largest blend with the mean of 3 x 3 pixels.")
+    noise: float = Field(0.02, ge=0, le=0.5, description="Largest standard deviation of added noise, of 1.")
+    hot_pixels: int = Field(0, ge=0, le=256, description="Most single pixels of a channel that are too bright or dark.")
+    channel_dropout: float = Field(0.1, ge=0, le=1, description="Chance that a field loses its ER channel.")
+    red_dropout: float = Field(0.0, ge=0, le=1, description="Chance that it loses its microtubule channel.")
+    blue_dropout: float = Field(0.0, ge=0, le=1, description="Chance that it loses its nucleus channel.")
+    mixup: float = Field(0.0, ge=0, le=1, description="Chance that a field is blended with another, labels too.")
+    cutmix: float = Field(0.0, ge=0, le=1, description="Chance that a window of another is pasted in, labels too.")
+
+    @model_validator(mode="after")
+    def _one_mixing_at_a_time(self) -> Self:
+        if self.mixup + self.cutmix > 1:
+            raise ValueError(f"augment.mixup + augment.cutmix must not exceed 1, received {self.mixup + self.cutmix}")
+        return self
+
+
+class Train(_Section):
+    """`[train]`: how it learns."""
+
+    epochs: int = Field(20, ge=1, le=10_000, description="Passes over the training fields.")
+    batch: int = Field(32, ge=1, le=4096, description="Fields in one step.")
+    rare: float = Field(
+        0.0, ge=0, le=1, description="Classes in less than this share of the fields are seen sqrt(it / theirs) times."
+    )
+    most_repeats: float = Field(4.0, ge=1, le=100, description="Most often that one field is seen in an epoch.")
+    optimizer: Literal["adam", "sgd"] = Field("adam", description="AdamW, or SGD with momentum 0.9.")
+    learning_rate: float = Field(1e-3, gt=0, le=10, description="Peak learning rate.")
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine", description="After the warm-up the rate falls to 1 % along a cosine, or stays."
+    )
+    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps in which the rate rises from 0.")
+    weight_decay: float = Field(1e-4, ge=0, le=1, description="AdamW's decoupled decay.")
+    loss: Literal["bce", "focal", "asymmetric", "soft_f1"] = Field(
+        "bce", description="Binary cross-entropy, focal (gamma 2), asymmetric, or half soft macro-F1."
+    )
+    ema: float = Field(0.0, ge=0, lt=1, description="Decay of the weights' moving average, which is kept; 0 off.")
+    patience: int = Field(
+        0, ge=0, le=10_000, description="Epochs without a better val_loss before a stage ends; 0 waits for its last."
+    )
+    precision: Literal["float32", "mixed_bfloat16"] = Field(
+        "float32", description="Numbers of the training's steps; bfloat16 is faster where the processor has it."
+    )
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of weights, order and augmentation.")
+    checkpoint_steps: int = Field(200, ge=1, description="Steps between two checkpoints.")
+    devices: int = Field(1, ge=1, le=64, description="GPUs (or virtual CPUs) that share each batch.")
+
+
+class Stage(_Section):
+    """`[[stages]]`: a part of the training in which the first layers stay as they are."""
+
+    from_: str = Field(
+        alias="from", min_length=1, description="`head`, `all`, or how the name of the first layer that learns begins."
+    )
+    epochs: int = Field(ge=1, le=10_000, description="Passes over the training fields.")
+    learning_rate: float = Field(gt=0, le=10, description="Peak learning rate of the stage.")
+
+
+class Decide(_Section):
+    """`[decide]`: how probabilities become places."""
+
+    policy: Literal["constant"] = Field(
+        "constant",
+        description="One threshold for all classes, the one whose errors cost least on the validation fields.",
+    )
+
+
+class Recipe(_Section):
+    """A whole recipe; every key has a default."""
+
+    schema_: Annotated[int, Field(alias="schema")] = SCHEMA
+    note: str = Field("", description="What was changed, and why; shown in logbooks, and of no effect.")
+    network: Network = Network()
+    data: Data = Data()
+    augment: Augment = Augment()
+    train: Train = Train()
+    decide: Decide = Decide()
+    stages: tuple[Stage, ...] = Field((), strict=False)
+
+    @model_validator(mode="after")
+    def _percentiles_in_order(self) -> Self:
+        if self.data.low >= self.data.high:
+            raise ValueError(f"data.low ({self.data.low}) must be below data.high ({self.data.high})")
+        return self
+
+    @classmethod
+    def read(cls, name: str, changes: dict[str, Any] | None = None) -> Self:
+        """Reads a shipped recipe by its name, or a TOML file by its path.
+
+        Args:
+            name: `lenet5`, or a path.
+            changes: Values by dotted key that replace the file's, such as `{"train.epochs": 3}`; stages are counted
+                from 1, as in `{"stages.2.epochs": 3}`.
+
+        Returns:
+            The recipe with every default filled in.
+
+        Raises:
+            LociscopeError: There is no such recipe, it is no TOML, is of a newer schema, a key or value is wrong, or
+                `[train]` has a key that the stages decide.
+        """
+        values = read_toml(name, SHIPPED, "recipe")
+        values.pop(TUNE, None)
+        for key, value in (changes or {}).items():
+            _set(values, key, value)
+        recipe = cls.check(values, f"Recipe '{name}'")
+        _check_stages_alone(values, (changes or {}).keys(), f"Recipe '{name}'")
+        return recipe
+
+    @classmethod
+    def stored(cls, path: Path) -> Self:
+        """Read the recipe of a Run, which also holds keys that have no effect.
+
+        Raises:
+            LociscopeError: As `read`.
+        """
+        values = read_toml(str(path), SHIPPED, "recipe")
+        values.pop(TUNE, None)
+        values.get("data", {}).pop("floor", None)  # which recipes had with preprocessing 1
+        return cls.check(values, f"Recipe '{path}'")
+
+    @classmethod
+    def check(cls, values: dict[str, Any], what: str) -> Self:
+        """Makes a recipe of nested values; the errors call it `what`.
+
+        Raises:
+            LociscopeError: The values are of a newer schema, or a key or value is wrong.
+        """
+        check_schema(values.get("schema", SCHEMA), SCHEMA, what)
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise UsageError(sentence_of(error, what, cls, "Write it into the recipe.")) from error
+
+    def same_training(self, other: "Recipe") -> bool:
+        """Whether another recipe makes the same network of the same fields: only the notes may differ."""
+        return self.model_copy(update={"note": ""}) == other.model_copy(update={"note": ""})
+
+    def write(self, path: Path) -> None:
+        """Writes the recipe with every key, as a TOML that `read` takes.
+
+        Raises:
+            MissingExtraError: The library that writes TOML is not installed.
+        """
+        try:
+            import tomli_w
+        except ImportError:
+            raise MissingExtraError("Writing a recipe", "train") from None
+        path.write_text(tomli_w.dumps(self.model_dump(by_alias=True)), encoding="utf-8")
+
+
+def parse_changes(settings: list[str]) -> dict[str, Any]:
+    """Reads `--set key=value` words; values are TOML, and what is no TOML is text.
+
+    Raises:
+        UsageError: A word has no `=`.
+    """
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set {setting!r} is no key=value. Write it as --set train.epochs=3.")
+        try:
+            changes[key.strip()] = tomllib.loads(f"value = {text}")["value"]
+        except (ValueError, RecursionError):
+            changes[key.strip()] = text
+    return changes
+
+
+def _set(values: dict[str, Any], key: str, value: object) -> None:
+    """Change one value of nested tables; the tables of an array are counted from 1, as in `stages.2.epochs`."""
+    *tables, last = key.split(".")
+    found: Any = values
+    for depth, part in enumerate(tables):
+        if isinstance(found, dict):
+            found = found.setdefault(part, [] if depth == 0 and part == "stages" else {})
+        else:
+            found = found[_position(found, key, depth)]
+        if not isinstance(found, dict | list):
+            raise UsageError(f"--set {key}: {part!r} is no table. Write it as --set train.epochs=3.")
+    if isinstance(found, list):
+        found[_position(found, key, len(tables))] = value
+    else:
+        found[last] = value
+
+
+def _position(tables: list[Any], key: str, depth: int) -> int:
+    """Return the index that a part of a dotted key names in an array of tables.
+
+    Raises:
+        UsageError: There is no such table; the nearest key is named.
+    """
+    parts = key.split(".")
+    name, part = ".".join(parts[:depth]), parts[depth]
+    if not tables:
+        raise UsageError(
+            f"--set {key}: the recipe has no {name}. Without them [train] holds: set train.{parts[-1]}, or give "
+            f"--set '{name}=[{{…}}]'."
+        )
+    number = int(part) if part.isdecimal() else 1
+    if part.isdecimal() and 0 < number <= len(tables):
+        return number - 1
+    near = ".".join([*parts[:depth], str(min(max(number, 1), len(tables))), *parts[depth + 1 :]])
+    raise UsageError(
+        f"--set {key}: the recipe has {len(tables)} {name}, counted from 1, and none is {part!r}. "
+        f"Did you mean {near!r}?"
+    )
+
+
+def _check_stages_alone(values: dict[str, Any], changes: "Collection[str]", what: str) -> None:
+    """Raise a UsageError where `[train]` decides what each stage decides itself, and so would be ignored."""
+    stages, train = values.get("stages"), values.get("train", {})
+    complete = Train.model_fields.keys() <= train.keys()  # a Run's, in which also the unused keys are written
+    for key in PER_STAGE:
+        written = key in train and not (complete and train[key] == Train.model_fields[key].default)
+        if stages and (written or f"train.{key}" in changes):
+            raise UsageError(
+                f"{what} sets train.{key}, which has no effect beside [[stages]]: each stage has its own {key}. "
+                f"Set stages.1.{key} and so on, or remove the stages with --set 'stages=[]'."
+            )

@@ -1,0 +1,81 @@
+"""What the competition wants of a submission: `Id,Predicted`, with a row for each test field."""
+
+import csv
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lociscope.errors import LociscopeError
+from lociscope.labels import format_target, parse_target
+from lociscope.storage.schema import check_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from lociscope.storage.atomic import AnyPath
+
+NAME = "sample_submission.csv"
+"""What the competition calls the file that lists its test fields."""
+FILLED = "0"
+"""Class of a field without prediction, where the sample says none: Nucleoplasm, the most frequent one."""
+
+
+def read_sample(path: "AnyPath") -> dict[str, str]:
+    """Read a sample submission.
+
+    Args:
+        path: A CSV with the column `Id`, and `Predicted` or further ones.
+
+    Returns:
+        For each test field, in the order of the file, what a submission says of it that has no prediction: what the
+        sample says, or `FILLED` where that is blank or no class numbers. A row must not be blank for Kaggle.
+
+    Raises:
+        LociscopeError: The file cannot be read, has no column `Id`, no row, or an id that is blank or doubled.
+    """
+    path = Path(path)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
+            reader = csv.DictReader(lines)
+            if "Id" not in (reader.fieldnames or []):
+                found = ",".join(reader.fieldnames or [])[:80] or "nothing"
+                raise LociscopeError(
+                    f"'{path}' is no sample submission: expected the columns Id,Predicted, found {found}. "
+                    f"Name the competition's {NAME}."
+                )
+            rows = [(row["Id"], row.get("Predicted")) for row in reader]
+    except OSError as error:
+        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise LociscopeError(f"'{path}' is no CSV text ({error}). Name the competition's {NAME}.") from error
+    if not rows:
+        raise LociscopeError(f"'{path}' lists no test field. Name the competition's {NAME}.")
+    check_ids([name for name, _ in rows], f"Sample submission '{path}'")
+    return {name: _filler(predicted) for name, predicted in rows}
+
+
+def _filler(predicted: str | None) -> str:
+    try:
+        return format_target(parse_target(predicted or "")) or FILLED
+    except LociscopeError:
+        return FILLED
+
+
+def find_sample(sources: "Iterable[Path]") -> Path | None:
+    """Return the sample submission in, or beside, the sources of the test fields; None where there is none."""
+    beside = (folder / NAME for source in sources for folder in (source, source.parent))
+    return next((path for path in beside if path.is_file()), None)
+
+
+def digest_of_sample(sample: "Mapping[str, str] | None") -> str | None:
+    """Return the sha256 of a sample's rows; None of none."""
+    if sample is None:
+        return None
+    return hashlib.sha256(json.dumps(list(sample.items())).encode()).hexdigest()
+
+
+def lacking(sample: "Mapping[str, str]", ids: "Iterable[str]") -> list[str]:
+    """Return the test ids that are not among `ids`, in the order of the sample."""
+    here: Collection[str] = set(ids)
+    return [name for name in sample if name not in here]

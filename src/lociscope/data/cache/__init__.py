@@ -1,0 +1,1 @@
+"""Preprocessed fields on disk, which training reads."""

@@ -1,0 +1,257 @@
+"""Fields to learn from and fields held out, packed: of a Catalog, or drawn."""
+
+import hashlib
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from lociscope.artifacts.card import PREPROCESSING
+from lociscope.artifacts.catalog import Catalog, digest_of
+from lociscope.data.cache.disk import place_in
+from lociscope.data.cache.lazy_images import open_files
+from lociscope.data.cache.packing import Packed, pack, prepare_catalog
+from lociscope.data.pipeline.online import Fresh
+from lociscope.data.simulated import prepare_simulated
+from lociscope.data.splits.folds import deal
+from lociscope.data.splits.holdout import hold_out
+from lociscope.errors import LociscopeError
+from lociscope.labels import LABELS
+from lociscope.simulate import VERSION
+from lociscope.simulate.field import FIELDS_PER_SPECIMEN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lociscope.artifacts.recipe import Data, Recipe
+    from lociscope.images.discovery.sources import Failure
+
+
+class TrainingSets(NamedTuple):
+    """What `lociscope.training.keras_trainer` takes.
+
+    Attributes:
+        train: Fields to learn from.
+        valid: Fields held out.
+        source: Where they came from, for the record.
+    """
+
+    train: Packed | Fresh
+    valid: Packed
+    source: str
+
+
+class Known(NamedTuple):
+    """All fields that a training may see, not yet parted.
+
+    Attributes:
+        fields: The fields.
+        split: Their Catalog's column, by id; empty where they are drawn.
+        fold: Likewise.
+        source: Where they came from, for the record.
+    """
+
+    fields: Packed
+    split: dict[str, str | None]
+    fold: dict[str, int | None]
+    source: str
+
+
+def training_sets(
+    recipe: "Recipe",
+    catalog: "Path | None",
+    folder: "Path",
+    failures: "list[Failure]",
+    workers: int = 1,
+    progress: "Callable[[int, int], None] | None" = None,
+    store: "Path | None" = None,
+) -> TrainingSets:
+    """Packs a recipe's fields into a folder, once, and parts them.
+
+    Args:
+        recipe: Its `[data]` table says what the network sees, and what is drawn where there is no Catalog.
+        catalog: Labelled fields; their `split` column is followed where it says `valid`, otherwise whole
+            specimens (or antibodies, or fields) are held out at random. Rows of the split `test` are left out.
+        folder: Where to keep the packed fields.
+        failures: Filled with the fields that cannot be read.
+        workers: Processes that draw.
+        progress: Called with (done, total).
+        store: Keeps them in place of `folder`, for all trainings that want the same pixels.
+
+    Raises:
+        LociscopeError: The Catalog holds no label, or fewer than two fields can be read.
+    """
+    if catalog is None and recipe.data.fresh:
+        return _fresh_sets(recipe, folder, workers, progress, store)
+    return parted(known_fields(recipe, catalog, folder, failures, workers, progress, store), recipe)
+
+
+def known_fields(
+    recipe: "Recipe",
+    catalog: "Path | None",
+    folder: "Path",
+    failures: "list[Failure]",
+    workers: int = 1,
+    progress: "Callable[[int, int], None] | None" = None,
+    store: "Path | None" = None,
+) -> Known:
+    """Packs a recipe's fields as `training_sets` does, and leaves them whole.
+
+    Raises:
+        LociscopeError: The Catalog holds no label, no field can be read, or the recipe draws others in every epoch.
+    """
+    settings = recipe.data
+    if catalog is None:
+        if settings.fresh:
+            raise LociscopeError("data.fresh draws other fields in every epoch, which cannot be folded. Set it false.")
+        packed = _simulated(settings, folder, workers, progress, store)
+        return Known(packed, {}, {}, f"{settings.fields} simulated fields of seed {settings.seed}")
+    table, spec = labelled_fields(catalog), settings.input
+    if settings.pack:
+        key = {"catalog": digest_of(catalog), "input": msgspec.to_builtins(spec)}
+        read, place = partial(prepare_catalog, table, spec, workers), place_in(store, key) if store else folder
+        packed = pack(place, key, len(table), read, spec, failures, progress, wait=store is not None)
+    else:
+        packed = open_files(table, spec, failures, workers)
+    return Known(packed, *columns_of(table), f"Catalog '{catalog.name}'")
+
+
+def columns_of(table: Catalog) -> "tuple[dict[str, str | None], dict[str, int | None]]":
+    """The columns `split` and `fold` of a Catalog, by id."""
+    return {entry.id: entry.split for entry in table}, {entry.id: entry.fold for entry in table}
+
+
+def _simulated(
+    drawn: "Data",
+    folder: "Path",
+    workers: int,
+    progress: "Callable[[int, int], None] | None",
+    store: "Path | None",
+) -> Packed:
+    """Fields that are drawn and packed."""
+    settings = drawn.model_dump(exclude={"valid", "pack", "fresh"})
+    key: dict[str, Any] = {"simulated": settings, "simulator": VERSION, "preprocessing": PREPROCESSING}
+    draw, place = partial(prepare_simulated, drawn, workers), place_in(store, key) if store else folder
+    return pack(place, key, drawn.fields, draw, drawn.input, progress=progress, wait=store is not None)
+
+
+def _fresh_sets(
+    recipe: "Recipe",
+    folder: "Path",
+    workers: int,
+    progress: "Callable[[int, int], None] | None",
+    store: "Path | None",
+) -> TrainingSets:
+    """Fields that are drawn as training goes, and some that are packed, to be held out: whole specimens."""
+    settings = recipe.data
+    held = max(1, round(settings.fields * settings.valid / FIELDS_PER_SPECIMEN)) * FIELDS_PER_SPECIMEN
+    if held >= settings.fields:
+        raise LociscopeError(f"data.fields is {settings.fields}, of which {held} are held out. Ask for more.")
+    packed = _simulated(settings.model_copy(update={"fields": held}), folder, workers, progress, store)
+    fresh = Fresh(settings, held, settings.fields - held, workers)
+    return TrainingSets(fresh, packed, f"simulated fields of seed {settings.seed}, others in every epoch")
+
+
+def labelled_fields(path: "Path") -> Catalog:
+    """The rows of a Catalog that training may see: labelled, and not of the split `test`.
+
+    Raises:
+        LociscopeError: They are fewer than two.
+    """
+    table = Catalog.read(path).labelled().without("split", "test")
+    if len(table) < 2:
+        raise LociscopeError(
+            f"Catalog '{path}' has {len(table)} labelled fields outside the test split; training needs 2 or more. "
+            "Import it with labels."
+        )
+    return table
+
+
+def parted(known: Known, recipe: "Recipe") -> TrainingSets:
+    """Parts fields into those to learn from and those held out.
+
+    Args:
+        known: All fields; their column `split` is followed where it says `valid`, otherwise whole groups are drawn.
+        recipe: Says what share is held out, and the seed.
+
+    Raises:
+        LociscopeError: One side would be empty.
+    """
+    packed, split = known.fields, known.split
+    if "valid" in split.values():
+        held = np.array([split[name] == "valid" for name in packed.ids])
+    else:
+        held = hold_out(packed.groups, recipe.data.valid, recipe.data.seed)
+    if held.all() or not held.any():
+        remedy = "Mend the column split" if "valid" in split.values() else "Give more fields, or more specimens"
+        raise LociscopeError(f"Of {len(packed)} fields {held.sum()} are held out; both sides need one. {remedy}.")
+    return TrainingSets(packed.take(np.flatnonzero(~held)), packed.take(np.flatnonzero(held)), known.source)
+
+
+class Folded(NamedTuple):
+    """Fields parted into folds.
+
+    Attributes:
+        sets: For each fold, what is learned from and what is held out.
+        dealt: Whether the folds were dealt here, because no column of the Catalog numbers so many.
+        notes: What its user should know, a sentence each.
+    """
+
+    sets: list[TrainingSets]
+    dealt: bool
+    notes: list[str]
+
+
+def folded(known: Known, folds: int, seed: int) -> Folded:
+    """Parts fields into folds, each held out once.
+
+    Args:
+        known: All fields; their column `fold` is followed where it numbers as many folds, and fields without a number
+            are then left out. Otherwise whole groups are dealt, each class in its proportion.
+        folds: How many, 2 or more.
+        seed: Decides between what is equally good.
+
+    Raises:
+        LociscopeError: A fold would have no field.
+    """
+    packed = known.fields
+    given = [known.fold.get(name) for name in packed.ids]
+    number = np.array([-1 if fold is None else fold for fold in given])
+    dealt = number.max() + 1 != folds
+    if dealt:
+        if (found := len({*packed.groups})) < folds:
+            raise LociscopeError(
+                f"{folds} folds need {folds} groups of fields or more, received {found}. Ask for fewer."
+            )
+        number = deal(packed.y, packed.groups, [1 / folds] * folds, seed)
+    sets = []
+    for fold in range(folds):
+        held, rest = np.flatnonzero(number == fold), np.flatnonzero((number >= 0) & (number != fold))
+        if not len(held):
+            raise LociscopeError(
+                f"Fold {fold} of {known.source} has no labelled field that can be read. "
+                f"Part it anew with `lociscope split --folds {folds}`."
+            )
+        digest = hashlib.sha256(packed.sha256.encode() + number.astype("<i8").tobytes() + bytes([fold])).hexdigest()
+        train, valid = (replace(packed.take(rows), sha256=digest) for rows in (rest, held))
+        sets.append(TrainingSets(train, valid, f"{known.source}, fold {fold} of {folds}"))
+    return Folded(sets, dealt, _absent([each.valid.y.sum(axis=0) for each in sets]))
+
+
+def _absent(counts: "list[np.ndarray]") -> list[str]:
+    """A sentence for each fold that lacks classes which others have."""
+    total = np.sum(counts, axis=0)
+    notes = []
+    for fold, count in enumerate(counts):
+        if total.any() and not count.any():
+            notes.append(f"Fold {fold} has no field that shows a place: its own scores are not defined.")
+            continue
+        names = [LABELS[number] for number in np.flatnonzero((count == 0) & (total > 0))]
+        if names:
+            notes.append(
+                f"Fold {fold} has no field of {', '.join(names)}, which others have: its own scores leave it out."
+            )
+    return notes

@@ -1,0 +1,1 @@
+"""The `tf.data` input pipeline: sampling, random numbers, online simulation."""

@@ -1,0 +1,149 @@
+"""The Dataset: fields as a `tf.data` stream, in an order that is a pure function of seed and step."""
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lociscope.data.augment import vary
+from lociscope.data.augment.mixing import mixes
+from lociscope.data.pipeline.online import Fresh
+from lociscope.data.pipeline.sample_random import Draws
+from lociscope.data.pipeline.sampler import WHOLE, Order, Shard
+from lociscope.errors import LociscopeError
+from lociscope.labels import N_LABELS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import tensorflow as tf
+
+    from lociscope.artifacts.recipe import Recipe
+    from lociscope.data.cache.packing import Packed
+
+_unread: list[LociscopeError] = []
+"""What was wrong with fields that a stream of this process could not read: TensorFlow passes on its text alone."""
+
+
+@contextmanager
+def reading() -> "Iterator[None]":
+    """Around whatever consumes a stream: a field that cannot be read ends it with its own sentence, not TensorFlow's.
+
+    Raises:
+        LociscopeError: A field cannot be read.
+    """
+    _unread.clear()
+    try:
+        yield
+    except Exception as error:
+        if _unread:
+            raise _unread[0] from error
+        raise
+
+
+def steps_per_epoch(fields: "Packed | Fresh", recipe: "Recipe") -> int:
+    """Steps of an epoch: every field once, those of rare classes more often where the recipe says so."""
+    return _order(fields, recipe).steps(_batch(fields, recipe))
+
+
+def training_batches(
+    fields: "Packed | Fresh", recipe: "Recipe", first_step: int, shard: Shard = WHOLE
+) -> "tf.data.Dataset":
+    """An endless stream of augmented batches that can begin at any step.
+
+    Args:
+        fields: The training fields: packed, read from their pictures, or drawn as it goes.
+        recipe: Its `[train]` and `[augment]` tables.
+        first_step: Number of the first batch; batch k is the same wherever the stream began.
+        shard: Which part of each batch is wanted, where several workers share it.
+
+    Returns:
+        Dataset of (x, y): (batch, h, w, 4) float32 in 0–1 and (batch, 28) float32.
+
+    Raises:
+        LociscopeError: The workers cannot share a batch evenly.
+    """
+    if isinstance(fields, Fresh):
+        return _drawn(fields, recipe, first_step, shard).prefetch(2)
+    return _read_rows(fields, recipe, first_step, shard).prefetch(2)
+
+
+def _read_rows(packed: "Packed", recipe: "Recipe", first_step: int, shard: Shard) -> "tf.data.Dataset":
+    """The stream of fields that can be read in any order."""
+    import tensorflow as tf
+
+    batch, order = _batch(packed, recipe), _order(packed, recipe)
+    steps, part = order.steps(batch), shard.part(batch)
+
+    def load(step: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
+        epoch, position = step // steps, step % steps
+        rows, index = order.rows(epoch, position * batch + tf.constant(part))
+        draws, partner = Draws(recipe.train.seed, epoch, index), None
+        if mixes(recipe.augment):
+            partner = _read(packed, tf.cast(draws.uniform("partner", 0, len(packed))[:, 0], tf.int64))
+        return vary(*_read(packed, rows), draws, recipe.augment, partner)
+
+    return tf.data.Dataset.range(first_step, np.iinfo(np.int64).max).map(load, tf.data.AUTOTUNE)
+
+
+def _drawn(fresh: Fresh, recipe: "Recipe", first_step: int, shard: Shard) -> "tf.data.Dataset":
+    """The stream of fields that come in one order; a field is mixed with the next one of its batch."""
+    import tensorflow as tf
+
+    batch = _batch(fresh, recipe)
+    steps, part = _order(fresh, recipe).steps(batch), shard.part(batch)
+    side = recipe.data.size
+    signature = (tf.TensorSpec([len(part), side, side, 4], tf.uint8), tf.TensorSpec([len(part), N_LABELS], tf.uint8))
+
+    def varied(step: "tf.Tensor", drawn: "tuple[tf.Tensor, tf.Tensor]") -> "tuple[tf.Tensor, tf.Tensor]":
+        epoch, position = step // steps, step % steps
+        draws = Draws(recipe.train.seed, epoch, position * batch + tf.constant(part))
+        partner = (tf.roll(drawn[0], -1, 0), tf.roll(drawn[1], -1, 0)) if mixes(recipe.augment) else None
+        return vary(*drawn, draws, recipe.augment, partner)
+
+    drawn = tf.data.Dataset.from_generator(lambda: fresh.batches(batch, first_step, shard), output_signature=signature)
+    return tf.data.Dataset.zip(tf.data.Dataset.range(first_step, np.iinfo(np.int64).max), drawn).map(varied)
+
+
+def evaluation_batches(packed: "Packed", batch: int) -> "tf.data.Dataset":
+    """Every field once, in order, as it is.
+
+    Args:
+        packed: The fields.
+        batch: Fields in one batch.
+
+    Returns:
+        Dataset of (x, y) as in `training_batches`; the last batch may be smaller.
+    """
+    import tensorflow as tf
+
+    def load(rows: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
+        x, y = _read(packed, rows)
+        return tf.cast(x, tf.float32) / 255, tf.cast(y, tf.float32)
+
+    return tf.data.Dataset.range(len(packed)).batch(batch).map(load).prefetch(2)
+
+
+def _batch(fields: "Packed | Fresh", recipe: "Recipe") -> int:
+    return min(recipe.train.batch, len(fields))
+
+
+def _order(fields: "Packed | Fresh", recipe: "Recipe") -> Order:
+    if isinstance(fields, Fresh):
+        return Order(recipe.train.seed, len(fields), len(fields))
+    return Order.of(fields.y, recipe.train)
+
+
+def _read(packed: "Packed", rows: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
+    """Bytes and labels of rows; pixels that lie on disk are read now, so that memory does not grow with the store."""
+    import tensorflow as tf
+
+    def read(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        try:
+            return packed.x[numbers], packed.y[numbers]
+        except LociscopeError as error:
+            _unread.append(error)
+            raise
+
+    x, y = tf.numpy_function(read, [rows], [tf.uint8, tf.uint8], stateful=False)
+    return tf.ensure_shape(x, [None, *packed.x.shape[1:]]), tf.ensure_shape(y, [None, packed.y.shape[1]])

@@ -1,0 +1,73 @@
+"""Simulated fields drawn as training goes: none is seen twice."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lociscope.data.pipeline.sampler import WHOLE, Shard
+from lociscope.data.simulated import prepare_one
+from lociscope.labels import to_multi_hot
+from lociscope.processes.workers import in_order
+from lociscope.simulate import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lociscope.artifacts.recipe import Data
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """Fields that are drawn for each epoch anew, in other processes.
+
+    Attributes:
+        settings: The `[data]` table.
+        first: Number of the first field; those before are held out.
+        count: Fields in an epoch.
+        workers: Processes that draw.
+    """
+
+    settings: "Data"
+    first: int
+    count: int
+    workers: int = 1
+
+    def __len__(self) -> int:
+        return self.count
+
+    @property
+    def sha256(self) -> str:
+        """Hash over all that the fields depend on."""
+        settings = self.settings.model_dump(exclude={"valid"})
+        return hashlib.sha256(json.dumps([settings, VERSION, self.first, self.count]).encode()).hexdigest()
+
+    def batches(self, batch: int, first_step: int, shard: Shard = WHOLE) -> "Iterator[tuple[np.ndarray, np.ndarray]]":
+        """Draws batch after batch, without end; some fields are drawn ahead.
+
+        Field i of epoch e is the simulator's number first + e × count + i, whoever draws it.
+
+        Args:
+            batch: Fields in one step.
+            first_step: The step to begin with.
+            shard: Which of them are drawn here.
+
+        Yields:
+            Pixels (n, h, w, 4) and labels (n, 28), both uint8.
+        """
+        steps, part = max(self.count // batch, 1), shard.part(batch).tolist()
+
+        def numbers() -> "Iterator[int]":
+            step = first_step
+            while True:
+                epoch, place = divmod(step, steps)
+                yield from (self.first + epoch * self.count + place * batch + at for at in part)
+                step += 1
+
+        drawn = in_order(partial(prepare_one, self.settings), numbers(), self.workers)
+        while True:
+            fields = [next(drawn) for _ in part]
+            yield np.stack([field.pixels for field in fields]), to_multi_hot([field.target for field in fields])

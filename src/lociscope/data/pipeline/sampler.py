@@ -1,0 +1,116 @@
+"""Which field is seen at which place of which epoch: shuffled, rare classes more often, the same for every worker."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lociscope.data.pipeline.sample_random import Draws
+from lociscope.errors import LociscopeError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from lociscope.artifacts.recipe import Train
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One of several workers that share each batch evenly; together they see what one alone would.
+
+    Attributes:
+        number: Which, from 0.
+        of: How many there are.
+    """
+
+    number: int = 0
+    of: int = 1
+
+    def part(self, batch: int) -> np.ndarray:
+        """Its places in a batch.
+
+        Raises:
+            LociscopeError: The batch cannot be shared evenly.
+        """
+        if batch % self.of:
+            raise LociscopeError(
+                f"A batch of {batch} cannot be shared by {self.of} workers. Choose train.batch so that "
+                f"{self.of} divides it."
+            )
+        return np.arange(self.number, batch, self.of)
+
+
+WHOLE = Shard()
+
+
+def repeats(y: np.ndarray, share: float, most: float) -> np.ndarray:
+    """How often each field is to be seen in an epoch.
+
+    A class that fewer than `share` of the fields show is lifted by sqrt(share / its share), and a field as its rarest
+    class is (repeat factor sampling: Gupta, Dollár and Girshick, LVIS, CVPR 2019).
+
+    Args:
+        y: (n, classes) of 0 and 1.
+        share: Below it a class is rare; 0 lifts none.
+        most: The most for any field: a class of few fields would be learned by heart otherwise.
+
+    Returns:
+        (n,) of float, 1 or more.
+    """
+    frequency = np.maximum(y.mean(axis=0), 1e-12)
+    lifted = np.clip(np.sqrt(share / frequency), 1, most)
+    return np.asarray(np.where(y > 0, lifted, 1).max(axis=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The order of every epoch, a pure function of (seed, epoch, place).
+
+    Attributes:
+        seed: The recipe's.
+        fields: How many fields there are.
+        length: Places in an epoch.
+        ends: (fields,) of float: where the places of each field end; None where each has one.
+    """
+
+    seed: int
+    fields: int
+    length: int
+    ends: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, y: np.ndarray, settings: "Train") -> "Order":
+        """The order of fields with labels (n, 28), as a recipe says."""
+        if not settings.rare:
+            return cls(settings.seed, len(y), len(y))
+        wanted = repeats(y, settings.rare, settings.most_repeats)
+        length = int(np.ceil(wanted.sum()))  # never less, so that every field has a whole place
+        return cls(settings.seed, len(y), length, np.cumsum(wanted) * (length / wanted.sum()))
+
+    def steps(self, batch: int) -> int:
+        """Batches in an epoch; the few places that fill none are passed over."""
+        return max(self.length // batch, 1)
+
+    def rows(self, epoch: "tf.Tensor", places: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
+        """The fields at some places of an epoch.
+
+        A field that is wanted 2.3 times comes twice or three times, 2.3 times on average: the places are a comb over
+        the fields' shares, which begins elsewhere in each epoch.
+
+        Args:
+            epoch: () of int64.
+            places: (n,) of int64.
+
+        Returns:
+            Row numbers (n,), and the numbers that their augmentation belongs to: each time that a field comes, another.
+        """
+        import tensorflow as tf
+
+        key = tf.stack([tf.constant(self.seed, tf.int64), epoch])
+        numbers = tf.random.experimental.index_shuffle(places, key, self.length - 1)
+        if self.ends is None:
+            return numbers, numbers
+        first = Draws(self.seed, epoch, tf.zeros([1], tf.int64)).uniform("sampling")[0, 0]
+        teeth = tf.cast(numbers, tf.float64) + tf.cast(first, tf.float64)
+        rows = tf.searchsorted(tf.constant(self.ends), teeth, "right", tf.int64)
+        return tf.minimum(rows, self.fields - 1), numbers

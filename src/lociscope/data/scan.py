@@ -1,0 +1,79 @@
+"""One reading of every field of a Catalog, for what is judged by little: a thumbnail, and figures of its brightness."""
+
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from lociscope.artifacts.card import InputSpec
+from lociscope.data.similarity import SIDE, thumbnail
+from lociscope.errors import LociscopeError
+from lociscope.images.discovery.sources import Failure, FieldSource, of_catalog
+from lociscope.images.io.read import read_field
+from lociscope.images.preprocess import preprocess
+from lociscope.images.quality import measure_input
+from lociscope.images.statistics import STATISTICS, statistics_of
+from lociscope.processes.workers import in_order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lociscope.artifacts.catalog import Catalog
+
+_SEEN = InputSpec(height=128, width=128, low=0.5, high=99.9)
+
+
+class Glances(NamedTuple):
+    """What was seen of the n fields that can be read.
+
+    Attributes:
+        rows: (n,) of int: their rows in the Catalog, ascending.
+        thumbnails: (n, 48, 48, 4) of uint8.
+        statistics: (n, k) of float32, in the order of `STATISTICS`; k is 0 where nobody asked for them.
+        failures: The fields that cannot be read.
+    """
+
+    rows: np.ndarray
+    thumbnails: np.ndarray
+    statistics: np.ndarray
+    failures: list[Failure]
+
+
+def glance(
+    catalog: "Catalog",
+    statistics: bool = False,
+    workers: int = 1,
+    progress: "Callable[[int, int], None] | None" = None,
+) -> Glances:
+    """Reads every field of a Catalog once.
+
+    Args:
+        catalog: The fields.
+        statistics: Whether their statistics are wanted, which take half as long again.
+        workers: Processes that read.
+        progress: Called with (done, total).
+    """
+    thumbnails = np.zeros((len(catalog), SIDE, SIDE, 4), np.uint8)
+    figures = np.zeros((len(catalog), len(STATISTICS) if statistics else 0), np.float32)
+    rows, failures = [], []
+    seen = in_order(partial(_look, statistics=statistics), of_catalog(catalog), workers)
+    for row, found in enumerate(seen):
+        if isinstance(found, Failure):
+            failures.append(found)
+        else:
+            thumbnails[row], figures[row] = found
+            rows.append(row)
+        if progress:
+            progress(row + 1, len(catalog))
+    return Glances(np.array(rows, int), thumbnails[rows], figures[rows], failures)
+
+
+def _look(source: FieldSource, statistics: bool) -> tuple[np.ndarray, np.ndarray] | Failure:
+    try:
+        pixels = read_field(source).pixels
+    except LociscopeError as error:
+        return Failure(source.id, str(next(iter(source.paths), "")), str(error))
+    if not statistics:
+        return thumbnail(pixels), np.zeros(0, np.float32)
+    whole = preprocess(pixels, _SEEN.height, _SEEN.width, _SEEN)
+    return thumbnail(pixels), statistics_of(whole, measure_input(whole.pixels))

@@ -1,0 +1,185 @@
+"""The split of a Catalog: what is tested on, what is validated on, and the folds, by whole groups."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lociscope.data.splits.folds import deal, joined
+from lociscope.errors import LociscopeError, UsageError, nearest
+from lociscope.labels import LABELS, to_multi_hot
+
+if TYPE_CHECKING:
+    from lociscope.artifacts.catalog import Catalog
+
+GROUPS = ("antibody", "specimen", "duplicates")
+"""Columns that bind fields together by default, where they hold anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How a Catalog is to be parted.
+
+    Attributes:
+        folds: Folds of what is not tested on; 1 makes none.
+        test: Share of the fields to test on; 0 keeps the rows that are of the split `test` already.
+        valid: Share of the rest to validate on.
+        groups: Columns whose equal values bind fields together; empty takes `GROUPS`.
+        seed: Decides between what is equally good.
+    """
+
+    folds: int = 5
+    test: float = 0.0
+    valid: float = 0.0
+    groups: tuple[str, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one part holds.
+
+    Attributes:
+        name: `test`, `valid`, `train` or `fold 0` …
+        fields: Its labelled fields.
+        groups: Its groups.
+        counts: (28,) of int: its fields of each class.
+    """
+
+    name: str
+    fields: int
+    groups: int
+    counts: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """A Catalog with its columns `split` and `fold`, and what they mean.
+
+    Attributes:
+        catalog: The Catalog.
+        parts: What each part holds; folds overlap `train` and `valid`.
+        bound: The columns that bound fields together.
+        notes: What its user should know, a sentence each.
+    """
+
+    catalog: "Catalog"
+    parts: tuple[Part, ...]
+    bound: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def part_catalog(catalog: "Catalog", wanted: Wanted) -> Parted:
+    """Parts the labelled fields of a Catalog.
+
+    Args:
+        catalog: Fields with labels; those without get neither split nor fold.
+        wanted: How.
+
+    Returns:
+        The Catalog with the columns `split` and `fold` written anew.
+
+    Raises:
+        LociscopeError: There are fewer than two labelled fields, or fewer groups than parts.
+        UsageError: There is no such column.
+    """
+    rows = np.flatnonzero(catalog.table["target"].is_valid().to_numpy(zero_copy_only=False))
+    if len(rows) < 2:
+        raise LociscopeError(
+            f"The Catalog has {len(rows)} labelled fields; parting them needs 2 or more. Import it with labels."
+        )
+    bound = _bound(catalog, wanted.groups)
+    columns = [catalog.table[name].take(rows).to_pylist() for name in bound]
+    ids = [str(row) for row in rows]
+    groups = joined(*([_text(value) for value in column] for column in columns)) if columns else ids
+    labels = to_multi_hot(catalog.table["target"].take(rows).to_pylist())
+    split = _split(catalog, rows, labels, groups, wanted)
+    fold = _fold(labels, groups, split, wanted)
+    numbers: list[int | None] = [None] * len(catalog)
+    names: list[str | None] = [None] * len(catalog)
+    for row, name, number in zip(rows, split, fold, strict=True):
+        names[row], numbers[row] = str(name), int(number) if number >= 0 else None
+    made = catalog.with_column("split", names).with_column("fold", numbers)
+    parts = _parts(labels, groups, split, fold)
+    return Parted(made, parts, bound, tuple(_notes(labels, groups, bound, wanted, len(catalog) - len(rows))))
+
+
+def _bound(catalog: "Catalog", groups: tuple[str, ...]) -> tuple[str, ...]:
+    for name in groups:
+        if name not in catalog.table.column_names:
+            raise UsageError(f"The Catalog has no column {name!r}.{nearest(name, catalog.table.column_names)}")
+    return groups or tuple(
+        name for name in GROUPS if name in catalog.table.column_names and catalog.table[name].null_count < len(catalog)
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _split(catalog: "Catalog", rows: np.ndarray, labels: np.ndarray, groups: list[str], wanted: Wanted) -> np.ndarray:
+    """(n,) of `train`, `valid`, `test`."""
+    split = np.full(len(rows), "train", "<U5")
+    if wanted.test:
+        split[_held(labels, groups, wanted.test, wanted.seed)] = "test"
+    else:
+        earlier = catalog.table["split"].take(rows).to_pylist()
+        tested = {group for group, name in zip(groups, earlier, strict=True) if name == "test"}
+        split[[group in tested for group in groups]] = "test"  # the whole group, though only a part was named
+    rest = np.flatnonzero(split == "train")
+    if wanted.valid:
+        split[rest[_held(labels[rest], [groups[row] for row in rest], wanted.valid, wanted.seed + 1)]] = "valid"
+    return split
+
+
+def _held(labels: np.ndarray, groups: list[str], share: float, seed: int) -> np.ndarray:
+    """Row numbers of what is held out."""
+    _check_enough(groups, 2, "holding fields out")
+    return np.flatnonzero(deal(labels, groups, [share, 1 - share], seed) == 0)
+
+
+def _fold(labels: np.ndarray, groups: list[str], split: np.ndarray, wanted: Wanted) -> np.ndarray:
+    """(n,) of int; −1 where a field is in no fold."""
+    fold = np.full(len(split), -1)
+    if wanted.folds < 2:
+        return fold
+    rest = np.flatnonzero(split != "test")
+    within = [groups[row] for row in rest]
+    _check_enough(within, wanted.folds, f"{wanted.folds} folds")
+    fold[rest] = deal(labels[rest], within, [1 / wanted.folds] * wanted.folds, wanted.seed)
+    return fold
+
+
+def _check_enough(groups: list[str], parts: int, what: str) -> None:
+    if (found := len({*groups})) < parts:
+        raise LociscopeError(
+            f"{what[0].upper()}{what[1:]} needs {parts} groups of fields or more, received {found}. Ask for fewer "
+            "folds, or bind less together with --group."
+        )
+
+
+def _parts(labels: np.ndarray, groups: list[str], split: np.ndarray, fold: np.ndarray) -> tuple[Part, ...]:
+    named = np.asarray(groups)
+    chosen = {name: split == name for name in ("test", "valid", "train")}
+    chosen |= {f"fold {number}": fold == number for number in range(int(fold.max()) + 1)}
+    return tuple(
+        Part(name, int(rows.sum()), len({*named[rows]}), labels[rows].sum(axis=0))
+        for name, rows in chosen.items()
+        if rows.any()
+    )
+
+
+def _notes(
+    labels: np.ndarray, groups: list[str], bound: tuple[str, ...], wanted: Wanted, unlabelled: int
+) -> "list[str]":
+    notes = []
+    if unlabelled:
+        notes.append(f"Fields without a label, which are in no part: {unlabelled}.")
+    if "antibody" not in bound:
+        notes.append("Antibody unknown: fields of one antibody may lie in several parts, and intervals are too narrow.")
+    named = np.asarray(groups)
+    for number, column in enumerate(labels.T):
+        found = len({*named[column > 0]})
+        if 0 < found < max(wanted.folds, 2):
+            notes.append(f"{LABELS[number]} has {found} group{'s' * (found > 1)}: some part is without it.")
+    return notes

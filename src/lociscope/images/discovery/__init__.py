@@ -1,0 +1,1 @@
+"""Find fields: which files belong together, by name."""

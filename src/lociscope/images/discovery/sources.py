@@ -1,0 +1,222 @@
+"""Finding fields: which files make a field, by their names and never by their position."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lociscope.artifacts.catalog import Catalog
+from lociscope.errors import LociscopeError
+from lociscope.images.discovery.field_source import Failure, FieldSource, list_failures, write_failures
+from lociscope.images.discovery.grouping import group_files, planes_named, without_doubles
+from lociscope.images.discovery.layouts import (
+    File,
+    Located,
+    colour_folders,
+    inner_folders,
+    join_colour_folders,
+    locate,
+    parent_of,
+    settle,
+    without_own_channel,
+)
+from lociscope.images.discovery.naming import DEFAULT_RULES, Rules
+from lociscope.images.discovery.nothing_found import check_preset, nothing_found, unnamed_picture
+from lociscope.images.io.container import Place, open_archive
+from lociscope.images.io.formats import ZARR, check_readable, is_zarr
+from lociscope.images.io.multi_image import files_of_set, files_of_zarr, indices_of
+from lociscope.images.io.zarr_layout import SUFFIX, groups_of, is_archive, member
+from lociscope.storage.table_files import TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from lociscope.storage.atomic import AnyPath
+
+__all__ = ["Failure", "FieldSource", "find_fields", "list_failures", "of_catalog", "write_failures"]
+
+
+def find_fields(
+    sources: "AnyPath | Sequence[AnyPath]", rules: Rules = DEFAULT_RULES
+) -> tuple[list[FieldSource], list[Failure]]:
+    """Finds the fields in folders, zip archives, files, Catalogs and tables of paths.
+
+    Args:
+        sources: One path or several: folders, `.zip` archives, picture files, and tables (`.parquet`, `.csv`). Of a
+            folder's folders those are read that hold one channel each, or, where the folder has no field itself, one
+            field each.
+        rules: How their files are told apart, and what a field may lack.
+
+    Returns:
+        The fields in the order of their names, and those that cannot be told: a missing or doubled file, an id
+        that comes from two places, a name that no table can hold.
+
+    Raises:
+        LociscopeError: A source does not exist, is no readable folder, picture, archive or table, or none holds
+            a field.
+    """
+    paths = [Path(each) for each in ([sources] if isinstance(sources, str | os.PathLike) else sources)]
+    found: list[FieldSource] = []
+    files: list[Located] = []
+    inner: list[File] = []
+    for source in paths:
+        check_readable(source)
+        if source.suffix.lower() in TABLES:
+            found += of_catalog(Catalog.read(source, may_lack=rules.allow_missing), rules)
+        else:
+            here = _files_of(source, rules)
+            renamed = _archived_folders(here, rules) if source.suffix.lower() == ".zip" else []
+            files += [] if renamed else here
+            inner += renamed or _inner_files(source, rules, alone=not (any(file.said for file in here) or settle(here)))
+    joined, others = join_colour_folders(files)
+    named = without_own_channel([*joined, *settle(others), *inner], rules)
+    check_preset(named, rules)
+    loose, failures = group_files(named, rules)
+    found += loose
+    if not found and not failures:
+        raise nothing_found(paths[0], rules, lambda folder: _holds_fields(folder, rules))
+    kept, doubled = without_doubles(found)
+    return sorted(kept, key=lambda field: field.id), failures + doubled
+
+
+def of_catalog(catalog: Catalog, rules: Rules = DEFAULT_RULES) -> list[FieldSource]:
+    """The files of a Catalog's fields, in its order; the user's names of channels are those of planes in one file."""
+    return [
+        FieldSource(
+            entry.id,
+            planes_named([entry.red, entry.green, entry.blue, entry.yellow], catalog.folder, rules),
+            rules.pixel_size or entry.pixel_size,
+            entry.plane if rules.plane is None else rules.plane,
+            rules.allow_missing,
+            about=tuple((name, value) for name in ("plate", "well", "site") if (value := getattr(entry, name))),
+        )
+        for entry in catalog
+    ]
+
+
+def _files_of(source: Path, rules: Rules) -> "list[Located]":
+    """The pictures of a source, and the ways to read their names."""
+    try:
+        if source.exists() and is_zarr(Place(source)):
+            return list(files_of_zarr(source, rules))
+        if source.is_dir():
+            return list(_located(_below(source, rules.depth), rules))
+        if not source.exists():
+            raise LociscopeError(f"'{source}' does not exist. Check the path.")
+    except OSError as error:
+        raise _unreadable(source, error) from error
+    if is_archive(source):
+        return list(_located(_members(source), rules))
+    files = list(_located([(source.parent, source.name, source)], rules))
+    if not files:
+        raise unnamed_picture(source)
+    return files
+
+
+def _below(folder: Path, depth: int) -> "Iterator[tuple[Path, str, Path]]":
+    """The files of a folder, or of its folders so many levels below."""
+    if depth == 0:
+        yield from ((folder, path.name, path) for path in folder.iterdir())
+        return
+    for path in inner_folders(folder):
+        yield from _below(path, depth - 1)
+
+
+def _inner_files(source: Path, rules: Rules, *, alone: bool) -> list[File]:
+    """The files of a folder's folders, where there is one for each channel, or one for each field.
+
+    Args:
+        source: The folder.
+        rules: How files are told apart.
+        alone: Whether nothing else was found: a folder for each field is looked for only then.
+    """
+    if rules.expressions or not source.is_dir() or is_zarr(Place(source)):
+        return []
+    try:
+        joined, _ = join_colour_folders(
+            file for folder in colour_folders(source, rules) for file in _files_of(folder, rules)
+        )
+        return joined or (_field_folders(source, rules) if alone else [])
+    except OSError as error:
+        raise _unreadable(source, error) from error
+
+
+def _field_folders(source: Path, rules: Rules) -> list[File]:
+    """The files of a folder's folders, named after these, where each holds one field; none otherwise."""
+    return _after_folders([(folder.name, settle(_files_of(folder, rules))) for folder in inner_folders(source)], rules)
+
+
+def _archived_folders(files: list[Located], rules: Rules) -> list[File]:
+    """The same of the folders of an archive, where they do not hold a channel each, and one id comes from two."""
+    if any(file.name.lower().endswith(ZARR) for file in files):
+        return []
+    joined, _ = join_colour_folders(files)
+    by_folder: dict[Path, list[File]] = {}
+    for file in settle(files):
+        by_folder.setdefault(file.folder, []).append(file)
+    ids = [name for inner in by_folder.values() for name in {file.said.id for file in inner}]
+    if joined or rules.expressions or len(set(ids)) == len(ids):
+        return []
+    return _after_folders([(parent_of(folder)[1], inner) for folder, inner in by_folder.items()], rules)
+
+
+def _after_folders(folders: list[tuple[str, list[File]]], rules: Rules) -> list[File]:
+    """Files with the names of their folders for ids, where each folder holds one field.
+
+    A lone folder of one field is such only where the two bear one name: any folder may hold one field by chance.
+    """
+    renamed: list[File] = []
+    names: list[tuple[str, str]] = []
+    for own, files in folders:
+        fields = [each for some in group_files(files, rules) for each in some]
+        if len(fields) > 1:
+            return []
+        for field in fields:
+            names.append((own, field.id))
+            called = [(file, file.said.id.removeprefix(field.id)) for file in files]
+            renamed += [file._replace(said=file.said._replace(id=own + rest)) for file, rest in called]
+    return renamed if len(names) > 1 or all(own == found for own, found in names) else []
+
+
+def _located(files: "Iterable[tuple[Path, str, Path]]", rules: Rules) -> "Iterator[Located]":
+    files = list(files)
+    taken: set[Path] = set()
+    for index in dict.fromkeys(indices_of(files)) if not rules.expressions else ():
+        for file, parts in files_of_set(index, rules):
+            taken |= parts
+            yield file
+    for folder, name, path in files:
+        if name.lower().endswith(ZARR):
+            yield from files_of_zarr(path, rules, folder, name)
+        elif path not in taken and (located := locate(folder, name, path, rules)):
+            yield located
+
+
+def _members(archive: Path) -> "Iterator[tuple[Path, str, Path]]":
+    """The files of an archive, which is read in place; names that would lead out of a folder are passed over.
+
+    A Zarr in it is one of them, called after its folder, or after the archive where it is all of that.
+    """
+    names = open_archive(archive).namelist()
+    groups = groups_of(names)
+    for group in groups:
+        folder, _, name = group.rpartition("/")
+        name = name or archive.stem
+        yield (
+            Path(f"{archive}!{folder}"),
+            name if name.lower().endswith(SUFFIX) else name + SUFFIX,
+            member(archive, group),
+        )
+    within = tuple(f"{group}/" for group in groups if group)
+    for path in [] if "" in groups else names:
+        folder, _, name = path.rpartition("/")
+        if ".." in folder.split("/") or path.startswith(("/", *within)):
+            continue
+        yield Path(f"{archive}!{folder}"), name, Path(f"{archive}!{path}")
+
+
+def _holds_fields(folder: Path, rules: Rules) -> bool:
+    return bool(settle(_files_of(folder, rules)) or _inner_files(folder, rules, alone=True))
+
+
+def _unreadable(source: Path, error: OSError) -> LociscopeError:
+    return LociscopeError(f"Cannot read '{source}': {error.strerror}. Check its permissions.")

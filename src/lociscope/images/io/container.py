@@ -1,0 +1,148 @@
+"""Where a file's bytes are: on disk, compressed by gzip, or in a zip archive that is read in place.
+
+`!` separates a container from what it holds: `train.zip!a1_red.png` is a file in an archive, `a1.ome.tif!DAPI` a
+channel of a stack, `a1.zarr.zip!./0` a Zarr group in an archive (`.` is the archive's root), and
+`run.companion.ome!1` an image of a set of files that its index describes.
+"""
+
+import gzip
+import re
+import struct
+import zipfile
+import zlib
+from contextlib import contextmanager
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from lociscope.errors import LociscopeError
+from lociscope.images.io.picture import MAX_BYTES, check_bytes, damaged, empty
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+UNPACKABLE = (zipfile.BadZipFile, zlib.error, ValueError, struct.error, NotImplementedError, OverflowError)
+"""What a damaged archive raises."""
+
+_ARCHIVE = re.compile(r"(?P<file>.+?\.(?:zip|ozx))!(?P<inside>.+)", re.IGNORECASE | re.DOTALL)
+_STACK = re.compile(
+    r"(?P<file>\.(?:/[^!]*)?|.+?\.(?:(?:tiff?|png|jpe?g)(?:\.gz)?|zarr(?:/[^!]*)?))!(?P<inside>.+)",
+    re.IGNORECASE | re.DOTALL,
+)
+_SET = re.compile(
+    r"(?P<file>(?:.*/)?(?:[^/]+\.companion\.ome|NDTiff\.index))!(?P<member>[^!]+)(?:!(?P<inside>.+))?",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+class Place(NamedTuple):
+    """Where a plane lies.
+
+    Attributes:
+        file: The file or folder on disk.
+        member: The file within an archive, `./` and the group of a Zarr within one, the number of an image within a
+            set; or an empty string.
+        channel: The channel within a stack, or an empty string.
+    """
+
+    file: Path
+    member: str = ""
+    channel: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the file that holds the picture, with its suffix."""
+        return Path(self.member).name if self.member else self.file.name
+
+    def __str__(self) -> str:
+        return f"{self.file}!{self.member}" if self.member else str(self.file)
+
+
+def place_of(path: Path) -> Place:
+    """Takes `archive.zip!member` and `stack.tif!channel` apart; a real file whose name holds `!` is itself."""
+    text = str(path)
+    if "!" not in text or path.exists():
+        return Place(path)
+    member = channel = ""
+    if match := _SET.fullmatch(text):
+        text, member, channel = match["file"], match["member"], match["inside"] or ""
+    elif match := _ARCHIVE.fullmatch(text):
+        text, member = match["file"], match["inside"]
+        if inner := _STACK.fullmatch(member):
+            member, channel = inner["file"], inner["inside"]
+    elif match := _STACK.fullmatch(text):
+        text, channel = match["file"], match["inside"]
+    elif (head := text.rpartition("!")[0]) and Path(head).is_dir():  # a Zarr group of any name
+        text, _, channel = text.rpartition("!")
+    return Place(Path(text), member, channel)
+
+
+@contextmanager
+def opened(place: Place) -> "Iterator[IO[bytes]]":
+    """The bytes of a place, seekable; what `.gz` compresses is decompressed up to `MAX_BYTES`.
+
+    Raises:
+        LociscopeError: They cannot be read, are damaged, or are too many.
+    """
+    try:
+        if place.member:
+            yield _decompressed(BytesIO(_member(place)), place)
+        else:
+            with place.file.open("rb") as file:
+                yield _decompressed(file, place)
+    except OSError as error:
+        if error.errno is None:  # a decoder's own complaint about the contents
+            raise damaged(str(place), error) from error
+        raise LociscopeError(f"Cannot read '{place}': {error.strerror}. Check the path and its permissions.") from error
+
+
+def _decompressed(file: IO[bytes], place: Place) -> IO[bytes]:
+    if not place.name.lower().endswith(".gz"):
+        return file
+    try:
+        with gzip.GzipFile(fileobj=file) as inner:
+            data = inner.read(MAX_BYTES + 1)
+        if not data:
+            raise empty(str(place))
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise damaged(str(place), error) from error
+    check_bytes(len(data), str(place))
+    return BytesIO(data)
+
+
+def _member(place: Place) -> bytes:
+    archive = open_archive(place.file)
+    try:
+        entry = archive.getinfo(place.member)
+        if entry.flag_bits & 1:
+            raise LociscopeError(f"'{place}' is encrypted. Unpack the archive with its password.")
+        check_bytes(entry.file_size, str(place))
+        with archive.open(entry) as file:
+            data = file.read(MAX_BYTES + 1)
+        check_bytes(len(data), str(place))
+    except KeyError as error:
+        raise LociscopeError(f"'{place.file}' holds no '{place.member}'. Is it the right archive?") from error
+    except (*UNPACKABLE, EOFError, RuntimeError) as error:
+        raise damaged(str(place), error) from error
+    return data
+
+
+def open_archive(path: Path) -> zipfile.ZipFile:
+    """Opens a zip archive, once for as long as it does not change; several threads may read from it.
+
+    Raises:
+        LociscopeError: It cannot be read or is no zip archive.
+    """
+    try:
+        stat = path.stat()
+        return _archive(path, stat.st_size, stat.st_mtime_ns)
+    except OSError as error:
+        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path and its permissions.") from error
+    except UNPACKABLE as error:
+        raise LociscopeError(f"'{path}' is no zip archive, or is cut short ({error}). Copy it again.") from error
+
+
+@lru_cache(maxsize=4)
+def _archive(path: Path, size: int, changed: int) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path)

@@ -1,0 +1,146 @@
+"""Sets of files that an index describes: OME-TIFF with a companion file, and NDTiff of Micro-Manager and pycro-manager.
+
+A place names the index and, after `!`, the number of an image in it: `run.companion.ome!0`, `NDTiff.index!3`.
+"""
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
+
+from lociscope.errors import LociscopeError
+from lociscope.images.io.container import Place, opened
+from lociscope.images.io.lengths import square
+from lociscope.images.io.ndtiff import read_ndtiff
+from lociscope.images.io.ome import read_ome
+from lociscope.images.io.picture import Picture, check_bytes, damaged, plain
+from lociscope.images.io.tiff import read_tiff
+from lociscope.images.io.zarr_layout import read_small
+
+if TYPE_CHECKING:
+    from lociscope.images.io.ome import OmeImage
+
+COMPANION = ".companion.ome"
+NDTIFF = "ndtiff.index"
+
+At: TypeAlias = tuple[int, int, int]
+"""Numbers along C, Z and T."""
+
+
+class SetImage(NamedTuple):
+    """One image of a set.
+
+    Attributes:
+        names: Of its channels; empty strings where nothing names them.
+        pixel_size: Side of a pixel in µm, or None.
+        files: Names of the files that have its planes.
+        planes: Functions that read each plane, (y, x).
+        label: What the index calls it, to tell it from others; may be empty.
+    """
+
+    names: tuple[str, ...]
+    pixel_size: float | None
+    files: tuple[str, ...]
+    planes: dict[At, Callable[[], np.ndarray]]
+    label: str = ""
+
+
+def is_index(name: str) -> bool:
+    """Return whether a file's name is that of an index."""
+    return name.lower().endswith(COMPANION) or name.lower() == NDTIFF
+
+
+def images_of_set(path: Path) -> tuple[SetImage, ...]:
+    """List the images that an index describes; it is read once for as long as it does not change.
+
+    Raises:
+        LociscopeError: It cannot be read, is damaged, or names files elsewhere.
+    """
+    try:
+        stat = path.stat()
+        return _images(path, stat.st_size, stat.st_mtime_ns)
+    except OSError as error:
+        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path and its permissions.") from error
+    except (LociscopeError, MemoryError):
+        raise
+    except Exception as error:  # an index may be anything
+        raise damaged(str(path), error) from error
+
+
+@lru_cache(maxsize=4)
+def _images(path: Path, size: int, changed: int) -> tuple[SetImage, ...]:
+    if path.name.lower() == NDTIFF:
+        return tuple(SetImage(*each) for each in read_ndtiff(path))
+    document = read_ome(read_small(path, str(path)) or b"", str(path))
+    return tuple(_of_companion(path, image) for image in document.images)
+
+
+def _of_companion(path: Path, image: "OmeImage") -> SetImage:
+    for plane in image.planes:
+        if not re.fullmatch(r"[^/\\]+", plane.file):
+            raise LociscopeError(f"'{path}' names the file {plane.file!r}, which is not beside it. Write it anew.")
+    planes = {plane.at: _page(path, plane.file, plane.page) for plane in image.planes}
+    files = tuple(dict.fromkeys(plane.file for plane in image.planes))
+    return SetImage(image.names, square(*image.sides, str(path)), files, planes)
+
+
+def _page(index: Path, file: str, number: int) -> Callable[[], np.ndarray]:
+    def read() -> np.ndarray:
+        path = index.with_name(file)
+        if not path.is_file():
+            raise LociscopeError(f"'{index}' names '{file}', which is not beside it. Copy it there.")
+        with opened(Place(path)) as data:
+            pixels = read_tiff(data, str(path), page=number).pixels
+        if pixels.shape[-1] != 1:
+            raise LociscopeError(f"'{path}' holds {pixels.shape[-1]} samples a pixel. Export each channel as grey.")
+        return pixels[..., 0]
+
+    return read
+
+
+def read_set(place: Place, plane: int | None = None) -> Picture:
+    """Read one image of a set.
+
+    Args:
+        place: The index, and the number of the image.
+        plane: The slice of a z-stack or the frame of a time series, from 0.
+
+    Returns:
+        Its planes, with the names and the pixel size that the index declares.
+
+    Raises:
+        LociscopeError: There is no such image, a file or a plane is missing, or a slice needs to be chosen.
+    """
+    name, images = str(place), images_of_set(place.file)
+    number = int(place.member or 0) if (place.member or "0").isdigit() else -1
+    if not 0 <= number < len(images):
+        raise LociscopeError(f"'{place.file}' has no image {place.member!r}; it has {len(images)}, from 0.")
+    image = images[number]
+    sizes = {axis: sorted({at[i] for at in image.planes}) for i, axis in enumerate("CZT")}
+    others = [axis for axis in "TZ" if len(sizes[axis]) > 1]
+    if len(others) > 1 or (others and plane is None):
+        what = " and ".join(f"{len(sizes[axis])} along {axis}" for axis in others)
+        remedy = "Pass --plane N, from 0, or save one slice" if len(others) == 1 else "Save one slice of one time"
+        raise LociscopeError(f"'{name}' is a stack of more than one plane a channel ({what}). {remedy}.")
+    at = {axis: sizes[axis][:1] for axis in "TZ"}
+    if others:
+        (axis,), at_plane = others, plane or 0
+        at[axis] = sizes[axis][at_plane : at_plane + 1]
+        if not at[axis]:
+            count = len(sizes[axis])
+            raise LociscopeError(f"'{name}' has no plane {plane}; it has {count}, from 0. Pass another --plane.")
+    wanted = [(c, z, t) for c in sizes["C"] for z in at["Z"] for t in at["T"]]
+    lacking = [each for each in wanted if each not in image.planes]
+    if lacking or not wanted:
+        raise LociscopeError(f"'{name}' lacks {len(lacking)} of its {len(wanted)} planes. Copy the set again.")
+    planes = []
+    for each in wanted:
+        planes.append(image.planes[each]())
+        check_bytes(planes[0].nbytes * len(wanted), name)
+    if len({(each.shape, each.dtype) for each in planes}) > 1:
+        raise damaged(name, ValueError("its planes differ in size or type"))
+    names = tuple(image.names[c] if c < len(image.names) else "" for c in sizes["C"])
+    return Picture(plain(np.stack(planes, axis=-1), name), names, image.pixel_size)

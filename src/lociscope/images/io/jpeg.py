@@ -1,0 +1,66 @@
+"""JPEG: grey planes, and the colour pictures in which HPA serves single channels and composites."""
+
+import struct
+from typing import IO
+
+import numpy as np
+
+from lociscope.errors import LociscopeError
+from lociscope.images.io.picture import Picture, check_size, damaged, empty
+
+_START = b"\xff\xd8\xff"
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""Markers of a frame header; the three left out mark tables."""
+
+
+def read_jpeg(file: IO[bytes], name: str) -> Picture:
+    """Reads a JPEG. Its density (dpi) is no pixel size: HPA's says 0.169 µm of pixels of 0.08 µm.
+
+    Args:
+        file: Its bytes, from the start.
+        name: What to call it in complaints.
+
+    Returns:
+        One plane, or red, green and blue; uint8, read-only.
+
+    Raises:
+        LociscopeError: It is no JPEG, neither grey nor RGB, is damaged, or is larger than `MAX_PIXELS`.
+    """
+    from PIL import Image
+
+    try:
+        width, height = _size(file, name)
+        check_size(width, height, name)
+        file.seek(0)
+        with Image.open(file, formats=("JPEG",)) as picture:
+            if picture.size != (width, height):
+                raise ValueError(f"{picture.size} after a header of {width} × {height}")
+            if picture.mode not in ("L", "RGB"):
+                raise LociscopeError(f"'{name}' is a {picture.mode} JPEG. Save it as grey or RGB.")
+            pixels = np.asarray(picture)
+    except (SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError) as error:
+        raise damaged(name, error) from error
+    if pixels.ndim == 2:
+        return Picture(pixels[..., None])
+    return Picture(pixels, ("red", "green", "blue"), colour=True)
+
+
+def _size(file: IO[bytes], name: str) -> tuple[int, int]:
+    """Width and height of the first frame header, found without decoding."""
+    head = file.read(3)
+    if not head:
+        raise empty(name)
+    if head != _START:
+        raise LociscopeError(f"'{name}' is no JPEG, whatever its name says. Give it the suffix of what it is.")
+    file.seek(2)
+    while True:
+        byte = file.read(1)
+        if byte != b"\xff":
+            raise damaged(name)
+        while byte == b"\xff":  # any number of fill bytes may stand before a marker
+            byte = file.read(1)
+        (length,) = struct.unpack(">H", file.read(2))
+        if byte and byte[0] in _FRAMES:
+            height, width = struct.unpack(">xHH", file.read(5))
+            return width, height
+        file.seek(max(length - 2, 0), 1)

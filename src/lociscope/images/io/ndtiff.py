@@ -1,0 +1,146 @@
+"""NDTiff of Micro-Manager and pycro-manager: an index of frames, each by its axes, and files of raw pixels."""
+
+import json
+import logging
+import re
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lociscope.errors import LociscopeError
+from lociscope.images.io.lengths import micrometres
+from lociscope.images.io.picture import check_bytes, check_size, damaged, empty
+
+STACK = re.compile(r".*NDTiffStack(?:_\d+)?\.tiff?", re.IGNORECASE | re.DOTALL)
+"""Names of the files that have the frames."""
+
+_TYPES = {0: "<u1", 1: "<u2", 3: "<u2", 4: "<u2", 5: "<u2", 6: "<u2"}
+"""Types of pixels by the index's numbers; 2 is RGB."""
+
+_MOST_TEXT = 1 << 24
+_SUMMARY = 28
+"""Where a file's own metadata begin; their length is before them."""
+
+
+class Frame(NamedTuple):
+    """One entry of an index, in its order."""
+
+    axes: dict[str, int | str]
+    file: str
+    offset: int
+    width: int
+    height: int
+    type: int
+    compression: int
+    about_offset: int
+    about_length: int
+    about_compression: int
+
+
+Image = tuple[tuple[str, ...], float | None, tuple[str, ...], dict[tuple[int, int, int], Callable[[], np.ndarray]], str]
+"""Names, pixel size, files, planes by C, Z and T, and a label."""
+
+
+def read_ndtiff(path: Path) -> list[Image]:
+    """Read an index: frames that differ only in channel, z and time are one image.
+
+    Args:
+        path: `NDTiff.index`, beside its files.
+
+    Returns:
+        The images in the order in which they were taken; no pixel is read yet.
+
+    Raises:
+        LociscopeError: It has no frame, names files elsewhere, or holds colour or compressed pixels.
+    """
+    from tifffile import read_ndtiff_index
+
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # an entry that is being written ends the list
+    frames = [Frame(*entry) for entry in read_ndtiff_index(path)]
+    if not frames:
+        raise empty(str(path))
+    groups: dict[str, list[Frame]] = {}
+    for frame in frames:
+        _check(frame, path)
+        others = {axis: value for axis, value in sorted(frame.axes.items()) if axis not in ("channel", "z", "time")}
+        groups.setdefault("_".join(str(value) for value in others.values()), []).append(frame)
+    called = _summary(path.with_name(frames[0].file))
+    return [_image(path, label if len(groups) > 1 else "", group, called) for label, group in groups.items()]
+
+
+def _check(frame: Frame, path: Path) -> None:
+    if not re.fullmatch(r"[^/\\]+", frame.file):
+        raise LociscopeError(f"'{path}' names the file {frame.file!r}, which is not beside it. Write it anew.")
+    if frame.type not in _TYPES or frame.compression:
+        raise LociscopeError(f"'{path}' lists colour or compressed frames. Save each channel as a grey TIFF.")
+    if min(frame.width, frame.height) < 1:
+        raise damaged(str(path), ValueError(f"a frame of {frame.width} × {frame.height} pixels"))
+    check_size(frame.width, frame.height, str(path))
+
+
+def _image(path: Path, label: str, frames: list[Frame], summary: dict[str, Any]) -> Image:
+    values: dict[str, list[int | str]] = {}
+    for axis in ("channel", "z", "time"):
+        met = list(dict.fromkeys(frame.axes.get(axis, 0) for frame in frames))
+        values[axis] = met if axis == "channel" or any(isinstance(each, str) for each in met) else sorted(met)
+    planes = {}
+    for frame in frames:
+        c, z, t = (values[axis].index(frame.axes.get(axis, 0)) for axis in ("channel", "z", "time"))
+        planes[c, z, t] = _pixels(path, frame)
+    named = summary.get("ChNames") or []
+    names = tuple(
+        each if isinstance(each, str) else str(named[each]) if 0 <= each < len(named) else ""
+        for each in values["channel"]
+    )
+    about = _about(path.with_name(frames[0].file), frames[0])
+    sizes = (micrometres(said.get(key), None) for said in (about, summary) for key in ("PixelSizeUm", "PixelSize_um"))
+    files = tuple(dict.fromkeys(frame.file for frame in frames))
+    return names, next((size for size in sizes if size), None), files, planes, label
+
+
+def _pixels(path: Path, frame: Frame) -> Callable[[], np.ndarray]:
+    def read() -> np.ndarray:
+        kind = np.dtype(_TYPES[frame.type])
+        size = frame.width * frame.height * kind.itemsize
+        check_bytes(size, str(path))
+        file = path.with_name(frame.file)
+        if not file.is_file():
+            raise LociscopeError(f"'{path}' names '{frame.file}', which is not beside it. Copy it there.")
+        with file.open("rb") as data:
+            data.seek(frame.offset)
+            raw = data.read(size)
+        if len(raw) < size:
+            raise damaged(str(file))
+        return np.frombuffer(raw, kind).reshape(frame.height, frame.width)
+
+    return read
+
+
+def _about(file: Path, frame: Frame) -> dict[str, Any]:
+    return _json(file, frame.about_offset, frame.about_length) if not frame.about_compression else {}
+
+
+def _summary(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as data:
+            data.seek(_SUMMARY - 4)
+            (length,) = struct.unpack("<I", data.read(4))
+    except (OSError, struct.error):
+        return {}
+    return _json(file, _SUMMARY, length)
+
+
+def _json(file: Path, offset: int, length: int) -> dict[str, Any]:
+    """Metadata of a file; empty where they are none, since frames are found without them."""
+    if not 0 < length <= _MOST_TEXT:
+        return {}
+    try:
+        with file.open("rb") as data:
+            data.seek(offset)
+            about = json.loads(data.read(length))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return about if isinstance(about, dict) else {}

@@ -1,0 +1,82 @@
+"""OME-TIFF whose images are spread over several files: which pages of this file are which planes."""
+
+import re
+from typing import TYPE_CHECKING
+
+from lociscope.errors import LociscopeError
+from lociscope.images.io.ome import OmeDocument, OmeImage, OmePlane, read_ome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tifffile import TiffFile, TiffPageSeries
+
+
+def ome_series(
+    tiff: "TiffFile", name: str, sibling: "Callable[[str], bytes | None]"
+) -> "tuple[TiffPageSeries, OmeImage | None]":
+    """Return the pages of an OME-TIFF that are read, and what its metadata say of them.
+
+    Args:
+        tiff: The file, of which tifffile opens no siblings.
+        name: What to call it in errors, ending in its own name.
+        sibling: Gives the bytes of a file beside it, or None.
+
+    Raises:
+        LociscopeError: Its metadata are in a companion file that is not there, or it has several images.
+        ValueError: The metadata name pages that it does not have.
+    """
+    document = read_ome(tiff.ome_metadata or "", name)
+    uuid = document.uuid
+    if document.companion:
+        text = sibling(document.companion) if re.fullmatch(r"[^/\\!]+", document.companion) else None
+        if text is None and tiff.is_micromanager:
+            return tiff.series[0], None  # it names its channels in a way of its own, too
+        if text is None:
+            raise LociscopeError(
+                f"'{name}' has its metadata in '{document.companion}', which is not beside it. Copy it there."
+            )
+        document = read_ome(text, document.companion)
+    series = tiff.series[0]
+    if series.kind == "ome":
+        return series, next(iter(document.images), None)
+    own = _own(document, uuid, re.split(r"[/\\!]", name)[-1].removesuffix(".gz"))
+    if len(own) > 1:
+        raise LociscopeError(f"'{name}' holds {len(own)} pictures. Save each field as a file of its own.")
+    return _joined(tiff, *own[0]) if own else (series, None)
+
+
+def _own(document: OmeDocument, uuid: str, file: str) -> list[tuple[OmeImage, list[OmePlane]]]:
+    """The images of which this file has planes: by its identifier, else by its name, else as the only one."""
+    only = len({(plane.file, plane.uuid) for image in document.images for plane in image.planes}) == 1
+    rules: tuple[Callable[[OmePlane], bool], ...] = (
+        lambda plane: bool(uuid) and plane.uuid == uuid,
+        lambda plane: plane.file == file,
+        lambda plane: only or not (plane.file or plane.uuid),
+    )
+    for is_own in rules:
+        found = [(image, [plane for plane in image.planes if is_own(plane)]) for image in document.images]
+        if here := [(image, planes) for image, planes in found if planes]:
+            return here
+    return []
+
+
+def _joined(tiff: "TiffFile", image: OmeImage, planes: list[OmePlane]) -> "tuple[TiffPageSeries, OmeImage]":
+    """One series of the planes that this file has; the channels are those of its planes."""
+    from tifffile import TiffPageSeries
+
+    page_of = {plane.at: plane.page for plane in planes}
+    channels, slices, times = (sorted({at[axis] for at in page_of}) for axis in range(3))
+    order = [(c, z, t) for t in times for c in channels for z in slices]
+    lacking = [at for at in order if not 0 <= page_of.get(at, -1) < len(tiff.pages)]
+    if lacking:
+        raise ValueError(f"it lacks {len(lacking)} of the {len(order)} planes that its metadata name")
+    pages = [tiff.pages[page_of[at]] for at in order]
+    first = pages[0]
+    if any(page.shape != first.shape for page in pages):
+        raise ValueError("its planes differ in size")
+    shape = (len(times), len(channels), len(slices), *first.shape)
+    series = TiffPageSeries(pages, shape, first.dtype, f"TCZ{first.axes}", parent=tiff, kind="ome")
+    grey = len(first.shape) == 2
+    names = tuple(image.names[c] if c < len(image.names) else "" for c in channels) if grey else image.names
+    return series, image._replace(names=names)

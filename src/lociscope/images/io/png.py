@@ -1,0 +1,116 @@
+"""PNG: grey planes, colour pictures of one channel or of three, and four planes as RGBA; each of 8 or 16 bits."""
+
+import struct
+import zlib
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from lociscope.errors import LociscopeError
+from lociscope.images.io.picture import Picture, check_bytes, check_size, damaged, empty, is_ramp
+from lociscope.images.io.png_chunks import check_chunks
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_GREY, _RGB, _PALETTE, _RGBA = 0, 2, 3, 6
+_KINDS = {_GREY: "grey", _RGB: "RGB", _PALETTE: "palette", 4: "grey with alpha", _RGBA: "RGB with alpha"}
+_MODES = {
+    **{(_GREY, 8): "L", (_GREY, 16): "I;16", (_RGB, 8): "RGB", (_RGB, 16): "RGB"},
+    **{(_RGBA, 8): "RGBA", (_RGBA, 16): "RGBA", (_PALETTE, 8): "P"},
+}
+"""Pillow's mode for each kind and number of bits."""
+
+
+def planes_of(path: "Path") -> int | None:
+    """Return the number of planes that a PNG's header announces; None where it is no PNG."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(26)
+    except OSError:
+        return None
+    if len(head) < 26 or not head.startswith(_SIGNATURE):
+        return None
+    return {_GREY: 1, _RGB: 3, _PALETTE: 1, 4: 2, _RGBA: 4}.get(head[25])
+
+
+def read_png(file: IO[bytes], name: str, *, colour: bool = False) -> Picture:
+    """Reads a PNG.
+
+    Args:
+        file: Its bytes, from the start.
+        name: What to call it in complaints.
+        colour: Whether a picture of the whole field, RGB or RGBA, is wanted, and not a plane.
+
+    Returns:
+        One plane of uint8 or uint16, or red, green and blue, or four planes without names, of either; read-only. A
+        palette of one colour, from dark to bright, is the plane that its indices are.
+
+    Raises:
+        LociscopeError: It is no PNG of that kind, is damaged, or is larger than `MAX_PIXELS`.
+    """
+    # The reader itself: `Image.open` would load the readers of four other formats first.
+    from PIL.Image import DecompressionBombError
+    from PIL.PngImagePlugin import PngImageFile
+
+    try:
+        *expected, bits = _check_header(file.read(26), name, colour=colour)
+        file.seek(0)
+        check_chunks(file, name)
+        with PngImageFile(file) as picture:
+            if [*picture.size, picture.mode] != expected:  # a second header, further down
+                raise ValueError(f"{picture.size} {picture.mode} after a header of {expected}")
+            if picture.mode == "P" and not is_ramp(np.array(picture.getpalette() or (), np.int16).reshape(-1, 3)):
+                raise _refused(8, _PALETTE, name, colour=False)
+            pixels = np.asarray(picture)
+        if bits == 16 and pixels.ndim == 3:
+            pixels = (pixels.astype(np.uint16) << 8) | _low_bytes(file)
+    except (SyntaxError, ValueError, EOFError, zlib.error, struct.error, DecompressionBombError) as error:
+        raise damaged(name, error) from error
+    if pixels.ndim == 3 and pixels.shape[-1] == 4:
+        return Picture(pixels, ("",) * 4)
+    if pixels.ndim == 3:
+        return Picture(pixels, ("red", "green", "blue"), colour=True)
+    return Picture(pixels[..., None])
+
+
+def _low_bytes(file: IO[bytes]) -> np.ndarray:
+    """The low bytes of a colour picture of 16 bits, of which Pillow keeps the high ones.
+
+    Its decoder for little-endian pixels takes each second byte of two; in a PNG, which is big-endian, that is the low.
+    """
+    from PIL.PngImagePlugin import PngImageFile
+
+    file.seek(0)
+    with PngImageFile(file) as picture:
+        (tile,) = picture.tile
+        kind = str(tile.args)
+        if not kind.endswith(";16B"):
+            raise ValueError(f"pixels are decoded as {kind!r}, which leaves no low bytes")
+        picture.tile = [tile._replace(args=kind.replace(";16B", ";16L"))]
+        return np.asarray(picture)
+
+
+def _check_header(head: bytes, name: str, *, colour: bool) -> tuple[int, int, str, int]:
+    """Refuses by the first 26 bytes, before anything is decoded; gives width, height, Pillow's mode and bits."""
+    if not head:
+        raise empty(name)
+    if not head.startswith(_SIGNATURE):
+        raise LociscopeError(f"'{name}' is no PNG, whatever its name says. Export it as an 8- or 16-bit grey PNG.")
+    if len(head) < 26 or head[12:16] != b"IHDR":
+        raise damaged(name)
+    width, height, bits, kind = struct.unpack(">IIBB", head[16:26])
+    check_size(width, height, name)
+    mode = _MODES.get((kind, bits))
+    if mode is None or (colour and kind not in (_RGB, _RGBA)) or (kind == _RGBA and not colour):
+        raise _refused(bits, kind, name, colour=colour)
+    check_bytes(width * height * {_RGB: 3, _RGBA: 4}.get(kind, 1) * bits // 8, name)
+    return width, height, mode, bits
+
+
+def _refused(bits: int, kind: int, name: str, *, colour: bool) -> LociscopeError:
+    remedy = (
+        "Save it as RGB, or as RGBA of four stains" if colour else "Export each channel as an 8- or 16-bit grey PNG"
+    )
+    return LociscopeError(f"'{name}' is a {bits}-bit {_KINDS.get(kind, 'unknown')} PNG. {remedy}.")

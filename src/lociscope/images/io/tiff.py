@@ -1,0 +1,227 @@
+"""TIFF in its many kinds: single planes, stacks of pages, ImageJ hyperstacks and OME-TIFF."""
+
+import logging
+import math
+import struct
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from lociscope.errors import LociscopeError, MissingExtraError
+from lociscope.images.io.ome import MOST_TEXT, check_xml
+from lociscope.images.io.ome_tiff import ome_series
+from lociscope.images.io.picture import MAX_PIXELS, Picture, check_bytes, check_size, damaged, empty, is_ramp, plain
+from lociscope.images.io.tiff_tags import Described, describe
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile, TiffPageSeries
+
+_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_MOST_PAGES = 1 << 14
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3
+_COLOURS = {_PALETTE: "palette", 4: "mask", 5: "CMYK", 6: "YCbCr", 8: "CIELab"}
+_LZW = 5
+
+Sibling = Callable[[str], bytes | None]
+"""Gives the bytes of a file beside this one by its name, or None."""
+
+
+def read_tiff(
+    file: IO[bytes],
+    name: str,
+    plane: int | None = None,
+    *,
+    page: int | None = None,
+    sibling: Sibling = lambda _: None,
+) -> Picture:
+    """Read a TIFF.
+
+    Uncompressed, deflate and packbits pages are decoded here, LZW by Pillow, and every other kind by imagecodecs
+    where the extra `codecs` is installed.
+
+    Args:
+        file: Its bytes, from the start.
+        name: What to call it in complaints.
+        plane: Number of the slice in a z-stack or of the frame in a time series, from 0.
+        page: The one page to read, whatever its metadata say of it.
+        sibling: Gives a companion file, which may hold its metadata.
+
+    Returns:
+        Its planes of integers or floats, with the names and the pixel size that its metadata declare.
+
+    Raises:
+        LociscopeError: It is no TIFF, is damaged, is too large, is of a kind that is no field, or needs a slice
+            to be chosen.
+    """
+    head = file.read(4)
+    if not head:
+        raise empty(name)
+    if head not in _STARTS:
+        raise LociscopeError(f"'{name}' is no TIFF, whatever its name says. Give it the suffix of what it is.")
+    _check_chain(file, head, name)
+    file.seek(0)
+    import tifffile
+
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong is said by our own sentence
+    try:
+        with tifffile.TiffFile(file, _multifile=False) as tiff:  # no other file that its metadata name is opened
+            return _read(tiff, file, name, plane, page, sibling)
+    except (LociscopeError, MemoryError, OSError):
+        raise
+    except Exception as error:  # a damaged TIFF makes tifffile fail in any of twenty ways
+        raise damaged(name, error) from error
+
+
+def read_description(file: IO[bytes]) -> bytes:
+    """Return the document of a companion file, which is XML, or a TIFF that has it in its first page.
+
+    Raises:
+        ValueError: It is a damaged TIFF.
+    """
+    head = file.read(4)
+    file.seek(0)
+    if head not in _STARTS:
+        return file.read(MOST_TEXT + 1)
+    import tifffile
+
+    with tifffile.TiffFile(file, _multifile=False) as tiff:
+        return tiff.pages.first.description.encode()
+
+
+def _check_chain(file: IO[bytes], head: bytes, name: str) -> None:
+    """Refuses a file whose pages lead back to one another, which tifffile would follow for ever."""
+    order, big = "<" if head[:2] == b"II" else ">", b"+" in head
+    place, count, entry = ("Q", "Q", 20) if big else ("I", "H", 12)
+
+    def number(kind: str) -> int:
+        (value,) = struct.unpack(order + kind, file.read(struct.calcsize(order + kind)))
+        return int(value)
+
+    seen: set[int] = set()
+    try:
+        file.seek(8 if big else 4)
+        while at := number(place):
+            if at in seen or len(seen) >= _MOST_PAGES:
+                raise damaged(name, ValueError("its pages lead in a circle, or are too many"))
+            seen.add(at)
+            file.seek(at)
+            file.seek(number(count) * entry, 1)
+    except (struct.error, OverflowError, ValueError):  # cut short: what is left may still hold the first page
+        return
+
+
+def _read(
+    tiff: "TiffFile", file: IO[bytes], name: str, plane: int | None, number: int | None, sibling: Sibling
+) -> Picture:
+    check_xml(tiff.pages.first.description.encode(), name)
+    if number is not None:
+        series, image = _one_page(tiff, number), None
+    else:
+        series, image = ome_series(tiff, name, sibling) if tiff.is_ome else (tiff.series[0], None)
+    if number is None and any(other.shape == series.shape for other in tiff.series[1:]):
+        raise LociscopeError(f"'{name}' holds {len(tiff.series)} pictures. Save each field as a file of its own.")
+    page: Any = series.keyframe
+    kind = _kind(page, name, imagej=tiff.is_imagej)
+    about = describe(tiff, series, image, name)
+    numbers = _chosen(series, about, plane, name)
+    check_size(page.imagewidth, page.imagelength, name)
+    check_bytes(page.imagewidth * page.imagelength * page.samplesperpixel * len(numbers) * kind.itemsize, name)
+    check_bytes(math.prod(map(int, page.chunks)) * kind.itemsize, name)  # a strip or tile of its own size
+    names = about.names
+    if page.samplesperpixel == 1:
+        held = [number for number in numbers if series.dataoffset is not None or series.pages[number] is not None]
+        names = tuple(names[numbers.index(number)] for number in held)  # the others lie in siblings of an OME set
+        planes = [_decode(series, number, file, name) for number in held]
+        pixels = planes[0][..., None] if len(planes) == 1 else np.moveaxis(np.stack(planes), 0, -1)
+    else:
+        pixels = _decode(series, numbers[0], file, name)
+        pixels = pixels if page.axes.endswith("S") else np.moveaxis(pixels, 0, -1)
+    if page.photometric == _WHITE_IS_ZERO and not tiff.is_imagej:  # which inverts the display, and no value
+        pixels = np.iinfo(pixels.dtype).max - pixels
+    colour = page.photometric == _RGB and page.samplesperpixel == 3
+    names = ("red", "green", "blue") if colour else names
+    if pixels.shape != (page.imagelength, page.imagewidth, len(names)):
+        raise ValueError(f"{pixels.shape} of pixels for {len(names)} channels")
+    return Picture(plain(pixels, name), names, about.pixel_size, colour)
+
+
+def _one_page(tiff: "TiffFile", number: int) -> "TiffPageSeries":
+    from tifffile import TiffPageSeries
+
+    if not 0 <= number < len(tiff.pages):
+        raise ValueError(f"it has {len(tiff.pages)} pages, and its metadata name page {number}")
+    return TiffPageSeries([tiff.pages[number]], parent=tiff)
+
+
+def _kind(page: Any, name: str, *, imagej: bool) -> "np.dtype[Any]":  # noqa: ANN401 - tifffile's own type allows None everywhere
+    """The type of the pixels, where they are a picture of grey or RGB."""
+    ramp = page.photometric == _PALETTE and page.colormap is not None and is_ramp(page.colormap.T.astype(np.float32))
+    if page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) and not ramp:
+        colour = _COLOURS.get(int(page.photometric), f"photometric {int(page.photometric)}")
+        raise LociscopeError(f"'{name}' is a {colour} TIFF. Export each channel as a grey TIFF.")
+    if page.photometric == _RGB and page.samplesperpixel < 3:
+        raise LociscopeError(f"'{name}' is an RGB TIFF of {page.samplesperpixel} samples. Save it as RGB or grey.")
+    kind: np.dtype[Any] | None = page.dtype
+    if kind is None or kind.kind not in ("u" if page.photometric == _WHITE_IS_ZERO and not imagej else "uif"):
+        raise LociscopeError(
+            f"'{name}' holds pixels of {page.bitspersample} bits of a kind that is no picture. "
+            "Export it with 8, 16 or 32 bits."
+        )
+    return kind
+
+
+def _chosen(series: Any, about: Described, plane: int | None, name: str) -> list[int]:  # noqa: ANN401
+    """Numbers of the series' pages that hold the channels, with the slice chosen where there are several."""
+    inner = len(series.keyframe.axes)
+    axes, shape = series.axes[:-inner], series.shape[:-inner]
+    if series.axes[-inner:] != series.keyframe.axes or math.prod(shape) > MAX_PIXELS:
+        raise ValueError(f"axes {series.axes} of pages {series.keyframe.axes}")
+    others = [(axis, size) for axis, size in zip(axes, shape, strict=True) if axis != about.axis and size > 1]
+    if len(others) > 1 or (others and plane is None):
+        what = " and ".join(f"{size} along {axis}" for axis, size in others)
+        remedy = "Pass --plane N, from 0, or save one slice" if len(others) == 1 else "Save one slice of one time"
+        raise LociscopeError(f"'{name}' is a stack of more than one plane a channel ({what}). {remedy}.")
+    index: list[Any] = [0] * len(axes)
+    for axis, size in others:
+        if plane is None or plane >= size:
+            raise LociscopeError(f"'{name}' has no plane {plane}; it has {size}, from 0. Pass another --plane.")
+        index[axes.index(axis)] = plane
+    if about.axis and about.axis in axes:
+        index[axes.index(about.axis)] = slice(None)
+    chosen = np.arange(math.prod(shape)).reshape(shape)[tuple(index)]
+    return [int(number) for number in np.ravel(chosen)]
+
+
+def _decode(series: Any, number: int, file: IO[bytes], name: str) -> np.ndarray:  # noqa: ANN401
+    page = series.keyframe
+    if series.dataoffset is not None:  # uncompressed in one piece: ImageJ leaves the later pages' headers out
+        kind = np.dtype(f"{page.parent.byteorder}{page.dtype.char}")
+        size = math.prod(page.shape) * kind.itemsize
+        file.seek(series.dataoffset + number * size)
+        return np.frombuffer(file.read(size), kind).reshape(page.shape)
+    here = series.pages[number]
+    try:
+        pixels: np.ndarray = here.asarray(maxworkers=1)
+    except (ValueError, NotImplementedError, KeyError) as error:
+        if "imagecodecs" not in str(error):
+            raise
+        if page.compression == _LZW:
+            return _by_pillow(file, here.index, page)
+        what = f"'{name}' ({getattr(page.compression, 'name', page.compression)}, {page.bitspersample} bits)"
+        raise MissingExtraError(what, "codecs") from error
+    return pixels
+
+
+def _by_pillow(file: IO[bytes], number: int, page: Any) -> np.ndarray:  # noqa: ANN401
+    from PIL import Image
+
+    file.seek(0)
+    with Image.open(file, formats=("TIFF",)) as picture:
+        picture.seek(number)
+        pixels = np.asarray(picture)
+    planar = page.axes.startswith("S")
+    expected = page.shape[1:] + page.shape[:1] if planar else page.shape
+    if pixels.shape != expected or (pixels.dtype.kind, pixels.dtype.itemsize) != (page.dtype.kind, page.dtype.itemsize):
+        raise ValueError(f"{pixels.shape} of {pixels.dtype} where {page.shape} of {page.dtype} was announced")
+    return np.moveaxis(pixels, -1, 0) if planar else pixels

@@ -1,0 +1,120 @@
+"""What a TIFF says of itself: names of its channels and the size of its pixels."""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lociscope.channels import channel_named
+from lociscope.images.io.lengths import PLAUSIBLE_UM, Sides, micrometres, square
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile, TiffPageSeries
+
+    from lociscope.images.io.ome import OmeImage
+
+CHANNEL_AXES = "CSQI"
+"""Axes that may hold channels: named so, samples of a pixel, or pages that nobody explains."""
+
+_PRINTED = ("inch", "in", "cm", "centimeter")
+"""Units in which resolutions for printing are given."""
+
+
+class Described(NamedTuple):
+    """What metadata say.
+
+    Attributes:
+        axis: The letter of the channels' axis, or an empty string where there is one channel.
+        names: Names of the channels, empty strings where nothing names them.
+        pixel_size: In µm, or None.
+    """
+
+    axis: str
+    names: tuple[str, ...]
+    pixel_size: float | None
+
+
+def describe(tiff: "TiffFile", series: "TiffPageSeries", image: "OmeImage | None", name: str) -> Described:
+    """Read the metadata of OME, ImageJ, Micro-Manager and tifffile, or the resolution tags.
+
+    Args:
+        tiff: The file.
+        series: Its pages that are read.
+        image: What OME-XML says of them, where there is any.
+        name: What to call the file in errors.
+
+    Raises:
+        LociscopeError: The pixels are not square.
+    """
+    if image is not None:
+        names, (width, height) = list(image.names), image.sides
+    else:
+        names, (width, height) = (_of_imagej if tiff.is_imagej else _of_others)(tiff)
+    axis = _channel_axis(series, names)
+    number = series.shape[series.axes.index(axis)] if axis else 1
+    named = tuple(names[:number]) if len(names) >= number else ()
+    return Described(axis, named or ("",) * number, square(width, height, name))
+
+
+def _channel_axis(series: "TiffPageSeries", names: "list[str]") -> str:
+    sizes = {axis: size for axis, size in zip(series.axes, series.shape, strict=True) if size > 1 and axis not in "YX"}
+    same = "C" not in sizes and len(names) > 1 and set(names) == {names[0] or None}  # pages of one channel
+    if same:
+        return ""
+    for axis in CHANNEL_AXES:
+        if axis in sizes:
+            return axis
+    # slices that are all called after stains are channels that nobody declared as such
+    called = [axis for axis, size in sizes.items() if 1 < size == len(names) and all(map(channel_named, names))]
+    return called[0] if called else ""
+
+
+def _of_imagej(tiff: "TiffFile") -> tuple[list[str], Sides]:
+    about: dict[str, Any] = tiff.imagej_metadata or {}
+    names = [str(each) for each in about.get("Labels", [])]
+    channels = int(about.get("channels", 1))
+    if channels > 1 and len(names) > channels:  # one label a page, channels fastest
+        names = names[:channels]
+    unit = str(about.get("unit", ""))
+    return names, _resolution(tiff, unit, printed=unit.strip().lower() in _PRINTED)
+
+
+def _of_others(tiff: "TiffFile") -> tuple[list[str], Sides]:
+    managed: dict[str, Any] = (tiff.micromanager_metadata or {}) if tiff.is_micromanager else {}
+    summary = managed.get("Summary") or {}
+    if summary:
+        side = micrometres(summary.get("PixelSize_um"), None)
+        return [str(each) for each in summary.get("ChNames") or []], (side, side)
+    shaped: dict[str, Any] = (tiff.shaped_metadata or ({},))[0] if tiff.is_shaped else {}
+    names = [str(each) for each in _all(_first(shaped.get("Channel")).get("Name"))]
+    unit = {2: "inch", 3: "cm"}.get(int(tiff.pages.first.resolutionunit or 1), "")
+    return names, _resolution(tiff, unit, printed=True)
+
+
+def _resolution(tiff: "TiffFile", unit: str, *, printed: bool) -> Sides:
+    """Return the sides of a pixel by the resolution tags, which count pixels a unit.
+
+    A resolution that may be a printer's counts only where a microscope could have it; ImageJ repeats it in inches or
+    centimetres when it saves a picture that came with one.
+    """
+    sides: list[float | None] = []
+    for tag in ("XResolution", "YResolution"):
+        value = tiff.pages.first.tags.valueof(tag, default=(0, 0))
+        up, down = value if isinstance(value, tuple) and len(value) == 2 else (0, 0)
+        side = micrometres(down / up, unit) if up else None
+        sides.append(side if side and (not printed or PLAUSIBLE_UM[0] <= side <= PLAUSIBLE_UM[1]) else None)
+    return sides[0], sides[1]
+
+
+def _all(value: object) -> "list[Any]":
+    return (
+        value
+        if isinstance(value, list)
+        else list(value)
+        if isinstance(value, tuple)
+        else []
+        if value is None
+        else [value]
+    )
+
+
+def _first(value: object) -> "dict[str, Any]":
+    first = next(iter(_all(value)), None)
+    return first if isinstance(first, dict) else {}

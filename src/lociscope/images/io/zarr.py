@@ -1,0 +1,174 @@
+"""OME-Zarr, versions 0.4 and 0.5 of the OME-NGFF specification: an image, by the names in its metadata."""
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from zipfile import Path as ZipPath
+
+import numpy as np
+
+from lociscope.errors import LociscopeError, MissingExtraError
+from lociscope.images.io.lengths import micrometres, square
+from lociscope.images.io.ome import read_ome
+from lociscope.images.io.picture import Picture, check_bytes, check_size, damaged, plain
+from lociscope.images.io.zarr_chunks import check_chunks
+from lociscope.images.io.zarr_layout import attributes_of, folder_of, inside, ome_xml_of, series_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lociscope.images.io.container import Place
+    from lociscope.images.io.zarr_layout import Folder
+
+PLAUSIBLE_UM, PLAUSIBLE_FIELD_UM = (0.01, 10.0), (10.0, 5000.0)
+"""Sides of a pixel and of a field for which a scale without a unit is taken as µm."""
+
+
+class _Scale(NamedTuple):
+    """The side of a pixel in µm, and what was noticed about it."""
+
+    side: float | None
+    notes: tuple[str, ...] = ()
+
+
+def read_zarr(place: "Place", plane: int | None = None) -> Picture:
+    """Read the full-size level of an image.
+
+    Args:
+        place: The image's group, the folder that has `.zattrs` or `zarr.json`, on disk or in a zip archive.
+        plane: The slice of a z-stack or the frame of a time series, from 0.
+
+    Returns:
+        Its planes, with the names and the pixel size that its metadata declare.
+
+    Raises:
+        LociscopeError: It is no image, lacks chunks, is damaged, too large, or needs a slice to be chosen.
+        MissingExtraError: The extra `zarr` is not installed.
+    """
+    name, folder = str(place), folder_of(place)
+    about = attributes_of(folder)
+    image = _image(about, name)
+    try:
+        level = _first(image.get("datasets"))
+        axes = [str(axis["name"] if isinstance(axis, dict) else axis).lower() for axis in image["axes"]]
+        with _opened(place, inside(level["path"], name), name) as array:
+            pixels = _planes(array, folder / level["path"], axes, plane, name)
+        scale = _scale(image, level, pixels.shape, name)
+        names = [str(each.get("label") or "") for each in about.get("omero", {}).get("channels", [])]
+        if not names:
+            names, scale = _of_ome(folder, scale, name)
+    except (LociscopeError, MemoryError):
+        raise
+    except OSError as error:
+        if error.errno is None:  # a decoder's own complaint about the contents
+            raise damaged(name, error) from error
+        raise LociscopeError(f"Cannot read '{name}': {error.strerror}. Check the path and its permissions.") from error
+    except Exception as error:  # metadata may be anything
+        raise damaged(name, error) from error
+    number = pixels.shape[-1]
+    named = tuple(names) if len(names) == number else ("",) * number
+    return Picture(plain(pixels, name), named, scale.side, notes=scale.notes)
+
+
+def _image(about: dict[str, Any], name: str) -> dict[str, Any]:
+    """The one image of a group's metadata."""
+    images = about.get("multiscales")
+    image = _first(images)
+    if not image:
+        raise LociscopeError(f"'{name}' has no metadata of an OME-Zarr image. Is it a copy of the whole folder?")
+    paths = {str(_first(_first([each]).get("datasets")).get("path")) for each in images or []}
+    if len(paths) > 1:
+        raise LociscopeError(f"'{name}' is a group of {len(paths)} images. Save each field as a Zarr of its own.")
+    return image
+
+
+@contextmanager
+def _opened(place: "Place", path: str, name: str) -> "Iterator[Any]":
+    try:
+        import zarr
+    except ImportError as error:
+        raise MissingExtraError(f"'{name}' (OME-Zarr)", "zarr") from error
+    folder = folder_of(place)
+    archive = zarr.storage.ZipStore(place.file, mode="r") if isinstance(folder, ZipPath) else None
+    try:
+        if isinstance(folder, ZipPath):
+            array = zarr.open_array(store=archive, path=f"{folder.at}{path}", mode="r")
+        else:
+            array = zarr.open_array(store=str(folder / path), mode="r")
+        check_bytes(int(np.prod(array.chunks)) * array.dtype.itemsize, name)
+        yield array
+    except FileNotFoundError as error:
+        raise LociscopeError(f"'{name}' holds no pixels at '{path}'. Is it a copy of the whole folder?") from error
+    finally:
+        if archive is not None:
+            archive.close()
+
+
+def _planes(array: Any, folder: "Folder", axes: list[str], plane: int | None, name: str) -> np.ndarray:  # noqa: ANN401
+    """The channels of the chosen slice, (y, x, c)."""
+    if len(axes) != array.ndim or axes[-2:] != ["y", "x"] or array.dtype.kind not in "uif":
+        raise ValueError(f"axes {axes} of {array.ndim} dimensions of {array.dtype}")
+    height, width = array.shape[-2:]
+    check_size(width, height, name)
+    others = [(axis, size) for axis, size in zip(axes[:-2], array.shape, strict=False) if axis != "c" and size > 1]
+    if len(others) > 1 or (others and plane is None):
+        what = " and ".join(f"{size} along {axis.upper()}" for axis, size in others)
+        remedy = "Pass --plane N, from 0, or save one slice" if len(others) == 1 else "Save one slice of one time"
+        raise LociscopeError(f"'{name}' is a stack of more than one plane a channel ({what}). {remedy}.")
+    region = [slice(0, size) for size in array.shape]
+    for number, (axis, size) in enumerate(zip(axes[:-2], array.shape, strict=False)):
+        chosen = plane if (axis, size) in others else 0
+        if axis != "c":
+            if chosen is None or chosen >= size:
+                raise LociscopeError(f"'{name}' has no plane {plane}; it has {size}, from 0. Pass another --plane.")
+            region[number] = slice(chosen, chosen + 1)
+    channels = array.shape[axes.index("c")] if "c" in axes else 1
+    check_bytes(channels * height * width * array.dtype.itemsize, name)
+    check_chunks(array, folder, tuple(region), name)
+    pixels: np.ndarray = np.asarray(array[tuple(region)])
+    return np.moveaxis(pixels.reshape(channels, height, width), 0, -1)
+
+
+def _scale(image: dict[str, Any], level: dict[str, Any], shape: tuple[int, ...], name: str) -> _Scale:
+    """The side of a pixel; without a unit it is taken as µm where that is plausible.
+
+    A scale of 1 without a unit says nothing: the specification demands a scale, and that is what it is called
+    where nobody knows it.
+    """
+    scale = [1.0] * len(image["axes"])
+    for step in (*level.get("coordinateTransformations", ()), *image.get("coordinateTransformations", ())):
+        if step.get("type") == "scale":
+            scale = [a * b for a, b in zip(scale, step["scale"], strict=True)]
+    units = [axis.get("unit") if isinstance(axis, dict) else None for axis in image["axes"]]
+    sides, units = scale[-2:], units[-2:]
+    if any(units):
+        height, width = (micrometres(side, unit or "") for side, unit in zip(sides, units, strict=True))
+        found = square(width, height, name)
+        said = next(unit for unit in units if unit)
+        return _Scale(found, () if found else (f"pixel_size_ignored: {sides[-1]:g} {said}",))
+    if sides == [1.0, 1.0]:
+        return _Scale(None)
+    side = square(sides[1], sides[0], name) or 0.0
+    low, high = PLAUSIBLE_FIELD_UM
+    spans = [side * pixels for pixels in shape[:2]]
+    if PLAUSIBLE_UM[0] <= side <= PLAUSIBLE_UM[1] and min(spans) >= low and max(spans) <= high:
+        return _Scale(side, ("pixel_size_unit_assumed",))
+    return _Scale(None, (f"pixel_size_ignored: {side:g} without a unit",))
+
+
+def _of_ome(folder: "Folder", scale: _Scale, name: str) -> tuple[list[str], _Scale]:
+    """Names, and a size where there is none, from the OME-XML that bioformats2raw keeps beside its images."""
+    root = cast("Folder", folder.parent)
+    text = ome_xml_of(root)
+    series = series_of(root) if text else []
+    images = read_ome(text, name).images if text and folder.name in series else ()
+    number = series.index(folder.name) if images else 0
+    if number >= len(images):
+        return [], scale
+    image = images[number]
+    side = None if scale.side else square(*image.sides, name)
+    return list(image.names), _Scale(side) if side else scale
+
+
+def _first(value: object) -> dict[str, Any]:
+    first = value[0] if isinstance(value, list) and value else None
+    return first if isinstance(first, dict) else {}

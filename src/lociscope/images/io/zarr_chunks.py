@@ -1,0 +1,117 @@
+"""Whether the chunks of a Zarr array are all there: zarr fills those that are absent with zeros."""
+
+import itertools
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lociscope.errors import LociscopeError
+from lociscope.images.io.picture import check_bytes
+from lociscope.images.io.zarr_layout import read_small, size_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lociscope.images.io.zarr_layout import Folder
+
+_ABSENT = np.uint64(2**64 - 1)
+"""Offset and length of a chunk that a shard lacks, by the specification of `sharding_indexed`."""
+
+MOST_CHUNKS = 1 << 20
+"""Most chunks of what is read: four planes of 8192 × 8192 px in chunks of 16 × 16."""
+
+_SHARDS = "sharding_indexed"
+
+Region = tuple[slice, ...]
+"""What is read of an array: along each axis a start and a stop."""
+
+
+def check_chunks(array: Any, folder: "Folder", region: Region, name: str) -> None:  # noqa: ANN401
+    """Check that every chunk which a region touches is stored.
+
+    Args:
+        array: The `zarr.Array`.
+        folder: Its folder.
+        region: What is to be read of it.
+        name: What to call it in errors.
+
+    Raises:
+        LociscopeError: Chunks are absent, or empty files; in shards, by the shard's index.
+        ValueError: The index of a shard is cut short, or of an unknown kind.
+    """
+    stored = array.shards or array.chunks
+    settings = _sharding(folder, name)
+    number = math.prod(len(part) for part in _steps(region, array.chunks))
+    if number > MOST_CHUNKS:
+        raise LociscopeError(
+            f"'{name}' has {number} chunks, more than the {MOST_CHUNKS} that lociscope reads. Write it in larger ones."
+        )
+    lacking = total = 0
+    for at in itertools.product(*_steps(region, stored)):
+        first = tuple(i * side for i, side in zip(at, stored, strict=True))
+        inner = tuple(
+            slice((max(part.start, begin) - begin) // chunk, -(-(min(part.stop, begin + side) - begin) // chunk))
+            for part, begin, side, chunk in zip(region, first, stored, array.chunks, strict=True)
+        )
+        number = math.prod(part.stop - part.start for part in inner)
+        total += number
+        path = folder / array.metadata.encode_chunk_key(at)
+        size = size_of(path)
+        if not size:
+            lacking += number
+        elif settings:
+            if number == math.prod(side // chunk for side, chunk in zip(stored, array.chunks, strict=True)):
+                check_bytes(size, name)  # it will be read as a whole
+            lacking += int(np.count_nonzero(_absent(array, settings, path, size)[inner]))
+        else:
+            check_bytes(size, name)
+    if lacking:
+        raise LociscopeError(
+            f"'{name}' lacks {lacking} of its {total} chunks. Copy it again, or write empty chunks too."
+        )
+
+
+def _steps(region: Region, stored: tuple[int, ...]) -> "Iterator[range]":
+    """The numbers along each axis of the stored pieces that a region touches."""
+    for part, side in zip(region, stored, strict=True):
+        yield range(part.start // side, -(-part.stop // side))
+
+
+def _sharding(folder: "Folder", name: str) -> dict[str, Any]:
+    """The settings of the codec that makes shards; empty where there are none."""
+    text = read_small(folder / "zarr.json", name)
+    codecs = json.loads(text)["codecs"] if text else []
+    shards = [codec for codec in codecs if codec["name"] == _SHARDS]
+    if not shards:
+        return {}
+    settings: dict[str, Any] = shards[0]["configuration"]
+    if len(codecs) > 1 or any(codec["name"] == _SHARDS for codec in settings["codecs"]):
+        raise LociscopeError(
+            f"'{name}' has shards within shards or behind another codec, of which nobody can say that they are whole. "
+            "Write it anew with plain shards."
+        )
+    return settings
+
+
+def _absent(array: Any, settings: dict[str, Any], path: "Folder", size: int) -> np.ndarray:  # noqa: ANN401
+    """Which chunks a shard lacks, in the shape of its chunks."""
+    index = {each["name"]: each.get("configuration", {}) for each in settings["index_codecs"]}
+    if set(index) - {"bytes", "crc32c"}:
+        raise ValueError(f"a shard's index with {', '.join(index)}")
+    shape = tuple(shard // chunk for shard, chunk in zip(array.shards, array.chunks, strict=True))
+    length = 16 * math.prod(shape)
+    whole = length + 4 * ("crc32c" in index)
+    if size < whole:
+        raise ValueError(f"a shard of {size} bytes")
+    with path.open("rb") as file:
+        if settings.get("index_location", "end") == "end":
+            file.seek(size - whole)
+        data = file.read(length)
+    order = ">" if index.get("bytes", {}).get("endian") == "big" else "<"
+    pairs = np.frombuffer(data, f"{order}u8").reshape(*shape, 2)
+    if np.any(pairs.max(axis=-1, where=pairs != _ABSENT, initial=0) > size):
+        raise ValueError("a shard whose index leads out of it")
+    absent: np.ndarray = pairs[..., 0] == _ABSENT
+    return absent

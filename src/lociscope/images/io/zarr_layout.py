@@ -1,0 +1,258 @@
+"""The layouts of OME-Zarr: single images, plates, and the series of bioformats2raw, in folders and zip archives."""
+
+import json
+import re
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from lociscope.errors import LociscopeError
+from lociscope.images.io.container import UNPACKABLE, Place, open_archive, place_of
+from lociscope.images.io.picture import damaged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SUFFIX = ".zarr"
+ZIPPED = (".zarr.zip", ".ozx")
+"""Suffixes of a zip archive that is one OME-Zarr."""
+
+METADATA = ("zarr.json", ".zattrs", ".zgroup")
+"""Files of which a group has at least one."""
+
+Folder: TypeAlias = "Path | zipfile.Path"
+"""A folder on disk or in a zip archive."""
+
+_MOST_TEXT = 1 << 24
+_REMEDY = "Copy the folder again, or take it off the list."
+_DEPTH = 3
+"""Folders from a field of a plate up to the plate: well, row, plate."""
+
+
+class ZarrImage(NamedTuple):
+    """One image of a Zarr, or one that it lists and does not have.
+
+    Attributes:
+        path: Where it is, as `place_of` reads it.
+        about: What the layout says of it: `well` and `site`.
+        reason: Why it cannot be read, where that is known already.
+    """
+
+    path: Path
+    about: dict[str, str]
+    reason: str | None = None
+
+
+class _Listed(NamedTuple):
+    """An image as the metadata of its root list it."""
+
+    path: str
+    about: dict[str, str]
+    reason: str | None = None
+
+
+def folder_of(place: Place) -> Folder:
+    """Return the group of a place.
+
+    Raises:
+        LociscopeError: It is in an archive that cannot be opened.
+    """
+    if not is_archive(place.file):
+        return place.file
+    inside = "" if place.member in ("", ".") else place.member.removeprefix("./").strip("/") + "/"
+    return zipfile.Path(open_archive(place.file), inside)
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether a path is called like a zip archive and is no folder."""
+    return path.suffix.lower() in (".zip", ".ozx") and not path.is_dir()
+
+
+def is_group(folder: Folder) -> bool:
+    """Return whether a folder is a Zarr group, whatever its name is."""
+    return any((folder / name).is_file() for name in METADATA)
+
+
+def size_of(path: Folder) -> int | None:
+    """Return the bytes of a file; None where it does not exist."""
+    try:
+        return path.stat().st_size if isinstance(path, Path) else path.root.getinfo(path.at).file_size
+    except (FileNotFoundError, NotADirectoryError, KeyError):
+        return None
+
+
+def read_small(path: Folder, name: str) -> bytes | None:
+    """Return the bytes of a file of metadata; None where it does not exist.
+
+    Raises:
+        LociscopeError: It is far too long, or damaged.
+    """
+    size = size_of(path)
+    if size is None:
+        return None
+    try:
+        if size > _MOST_TEXT:
+            raise ValueError("far too long")
+        with path.open("rb") as file:
+            return bytes(file.read(_MOST_TEXT))
+    except IsADirectoryError:
+        return None
+    except (*UNPACKABLE, EOFError, RuntimeError) as error:
+        raise damaged(name, error) from error
+
+
+def attributes_of(folder: Folder) -> dict[str, Any]:
+    """Return a group's attributes: those under `ome` in version 0.5, else all of them; empty where it has none.
+
+    Raises:
+        LociscopeError: They are no JSON.
+    """
+    for name in METADATA[:2]:
+        text = read_small(folder / name, str(folder / name))
+        if text is None:
+            continue
+        try:
+            about = json.loads(text)
+            if name == "zarr.json":
+                about = about.get("attributes", {})
+                about = about.get("ome", about)  # some writers of version 3 of Zarr keep to 0.4 in this
+        except (ValueError, AttributeError, RecursionError) as error:
+            raise damaged(str(folder / name), error) from error
+        if isinstance(about, dict):
+            return about
+    return {}
+
+
+def inside(path: object, name: str) -> str:
+    """Return a relative path of metadata.
+
+    Raises:
+        LociscopeError: It leads out of its group.
+    """
+    text = str(path)
+    if not text or text.startswith(("/", "\\")) or ".." in text.replace("\\", "/").split("/"):
+        raise LociscopeError(f"'{name}' names the path {text!r}, which is not inside it. Write it anew.")
+    return text
+
+
+def images_of(path: Path) -> list[ZarrImage]:
+    """List the images of a Zarr.
+
+    Args:
+        path: A group on disk, an archive that is one Zarr, or a group in an archive, as `place_of` reads it. The
+            root of a plate or of a series of images, or anything within, which gives what lies there.
+
+    Returns:
+        Its images in the order of the metadata; those that are listed and absent have a reason. A Zarr of another
+        layout is one image, and reading it will say what is wrong.
+
+    Raises:
+        LociscopeError: The archive or the metadata are damaged.
+    """
+    place = place_of(path)
+    if is_archive(place.file) and not place.member:
+        groups = groups_of(open_archive(place.file).namelist())
+        about = {group: {"site": group.replace("/", "_")} if len(groups) > 1 else {} for group in groups}
+        found = [_of_group(member(path, group), {**about[group]}) for group in groups]
+        return [image for images in found for image in images] or [ZarrImage(path, {})]
+    if place.member or (root := root_of(path)) == path:
+        return _of_group(path, {})
+    wanted = path.absolute().relative_to(root).as_posix()
+    images = [each for each in _listed(root) if f"{each.path}/".startswith(f"{wanted}/")]
+    return _checked(root, images or [_Listed(wanted, {"site": wanted.replace("/", "_")})])
+
+
+def groups_of(names: "list[str]") -> list[str]:
+    """Return the outermost Zarr groups among the names of an archive's members; empty text is the archive's root."""
+    folders = {name.rpartition("/")[0] for name in names if name.rpartition("/")[2] in METADATA}
+    roots: set[str] = set()
+    for folder in sorted(folders, key=len):
+        above = PurePosixPath(folder).parents
+        if not ({"" if str(each) == "." else str(each) for each in above} & roots):
+            roots.add(folder)
+    return sorted(roots)
+
+
+def member(archive: Path, group: str) -> Path:
+    """Return the path of a Zarr group in an archive, as `place_of` reads it; empty text is the archive's root."""
+    return Path(f"{archive}!./{group}" if group else f"{archive}!.")
+
+
+def root_of(path: Path) -> Path:
+    """Return the plate or series that a group on disk is part of; itself where it is of none.
+
+    Raises:
+        LociscopeError: The metadata of a folder above are damaged.
+    """
+    for parent in reversed(path.absolute().parents[:_DEPTH]):
+        about = attributes_of(parent)
+        if "plate" in about or "bioformats2raw.layout" in about:
+            return parent
+    return path
+
+
+def _of_group(path: Path, about: dict[str, str]) -> list[ZarrImage]:
+    images = _checked(path, _listed(folder_of(place_of(path))))
+    return [image._replace(about={**about, **image.about}) for image in images]
+
+
+def _listed(root: Folder) -> list[_Listed]:
+    about = attributes_of(root)
+    try:
+        if "plate" in about:
+            return list(_of_plate(root, about["plate"]))
+        if "bioformats2raw.layout" in about:
+            series = series_of(root)
+            return [_Listed(path, {"site": path} if len(series) > 1 else {}) for path in series]
+    except (AttributeError, TypeError) as error:  # metadata may be anything
+        raise damaged(str(root), error) from error
+    return [_Listed("", {})]
+
+
+def _of_plate(root: Folder, plate: dict[str, Any]) -> "Iterator[_Listed]":
+    for well in plate.get("wells", []):
+        path = inside(well.get("path", ""), str(root))
+        row, _, column = path.partition("/")
+        about = {"well": f"{row}{column}"}
+        try:
+            images = attributes_of(root / path).get("well", {}).get("images", [])
+            sites = [inside(image.get("path", ""), str(root)) for image in images]
+        except LociscopeError as error:
+            yield _Listed(path, about, str(error))
+            continue
+        for site in sites:
+            yield _Listed(f"{path}/{site}", {**about, "site": site})
+        if not sites:
+            yield _Listed(path, about, f"'{root}' lists the well '{path}', which has no field. {_REMEDY}")
+
+
+def series_of(root: Folder) -> list[str]:
+    """List the images of a bioformats2raw layout: those that `OME` names, or `0`, `1`, … as far as they go.
+
+    Raises:
+        LociscopeError: A path leads out of it, or the metadata are damaged.
+    """
+    named = attributes_of(root / "OME").get("series")
+    if isinstance(named, list) and named:
+        return [inside(path, str(root)) for path in named]
+    number = len(re.findall(rb"<(?:\w+:)?Image[\s>]", ome_xml_of(root)))
+    while is_group(root / str(number)):
+        number += 1
+    return [str(each) for each in range(max(number, 1))]
+
+
+def ome_xml_of(root: Folder) -> bytes:
+    """Return the OME-XML that bioformats2raw keeps beside its images; empty where there is none, or too much."""
+    path = root / "OME" / "METADATA.ome.xml"
+    return b"" if (size_of(path) or 0) > _MOST_TEXT else read_small(path, str(path)) or b""
+
+
+def _checked(root: Path, images: list[_Listed]) -> list[ZarrImage]:
+    """Give each image its path, and those that are absent their reason."""
+    folder = folder_of(place_of(root))
+    found = []
+    for path, about, reason in images:
+        if path and not reason and not is_group(folder / path):
+            reason = f"'{root}' lists the image '{path}', which is not there. {_REMEDY}"
+        found.append(ZarrImage(root / path if path else root, about, reason))
+    return found

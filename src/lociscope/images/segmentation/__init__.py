@@ -1,0 +1,1 @@
+"""Cells and their compartments, and the features measured in them."""

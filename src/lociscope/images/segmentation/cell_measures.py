@@ -1,0 +1,285 @@
+"""What is measured of each cell; `lociscope.images.segmentation.features` pools it over the field."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lociscope.channels import BLUE, GREEN, RED, YELLOW
+from lociscope.images.segmentation.compartments import NUCLEAR, OUTER, Compartments, Zone, highest, quantiles
+from lociscope.images.segmentation.spots import SPOT_FEATURES, measure_spots
+from lociscope.images.segmentation.stack import (
+    ALL,
+    FAINT,
+    LEAST_PIXELS,
+    SCALES,
+    Means,
+    Stack,
+    blocks,
+    correlations,
+    log_ratio,
+    smoothed,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CURVED = 0.45
+"""Standard deviation in µm of the green whose curvature tells lines, dots and holes."""
+RADII = (3.0, 6.0, 10.0, 40.0)
+"""Distances in µm from the nucleus between which the radial profile is taken."""
+
+ZONE_FEATURES = tuple(f"zone.{zone.name.lower()}" for zone in Zone if zone)
+SIDES = ("nucleus", "cytoplasm")
+BAND_FEATURES = tuple(f"{side}.{what}{number}" for side in SIDES for what in ("energy", "skew") for number in (1, 2, 3))
+CURVE_FEATURES = tuple(f"{side}.{what}" for side in SIDES for what in ("lines", "dots", "holes", "lineness"))
+MATCH_FEATURES = (
+    *("match.red", "match.blue", "match.yellow", "match.nucleus_blue", "match.cytoplasm_red", "match.cytoplasm_yellow"),
+    *("match.fine_nucleus_blue", "match.fine_cytoplasm_red", "match.fine_cytoplasm_yellow"),
+)
+RANGE_FEATURES = ("nucleus.top", "nucleus.bottom", "cytoplasm.top", "cytoplasm.bottom", "cytoplasm.tip")
+TURN_FEATURES = ("turn.coherence", "turn.alignment", "turn.red", "turn.radial")
+RADIAL_FEATURES = ("radial.3", "radial.6", "radial.10")
+FOCUS_FEATURES = ("focus.core", "focus.ring", "peak.height", "peak.beyond", "peak.focus", "peak.red", "peak.side")
+CELL_FEATURES: tuple[str, ...] = (
+    *ZONE_FEATURES,
+    "share.nucleus",
+    *MATCH_FEATURES,
+    *BAND_FEATURES,
+    *CURVE_FEATURES,
+    *RANGE_FEATURES,
+    *TURN_FEATURES,
+    *RADIAL_FEATURES,
+    *FOCUS_FEATURES,
+    *SPOT_FEATURES,
+)
+"""Measured of each cell; "nucleus" and "cytoplasm" leave out the rim between them:
+
+- `zone.…`: log2 of green in a zone (`compartments.Zone`) over green in the cell; `share.nucleus`: share of the cell's
+  green within the nucleus.
+- `match.…`: correlation of green with a channel, pixel by pixel (0.64 µm), in the whole cell, nucleus or cytoplasm;
+  `fine_`: of their structure between 0.3 and 1.3 µm only.
+- `energy1…3`: log2 of the standard deviation of green between 0.32 and 0.64, 0.64 and 1.28, 1.28 and 2.56 µm over
+  green, less what the shot noise adds, as the band below 0.32 µm tells it; `skew1…3`: skewness of those bands,
+  positive for dots on a ground, negative for holes.
+- `lines`, `dots`, `holes`: log2 of the mean curvature of green across ridges, of bright dots, and of dark ones, over
+  green; `lineness`: lines over dots.
+- `top`, `bottom`, `tip`: log2 of the 95th percentile over the median, of the median over the 5th, of the 99th over
+  the median.
+- `turn.coherence`: how far the fine structure of the cytoplasm has one direction locally (0–1); `alignment`: over the
+  whole cell; `red`: how far it follows red's (−1–1); `radial`: how far it points at the nucleus (−1–1).
+- `radial.…`: log2 of green from so many µm from the nucleus to the next radius over green in the cytoplasm.
+- `focus.core`, `focus.ring`: log2 of green within 1.5 µm, and from 1.5 to 4 µm, of red's focus over the cytoplasm's.
+- `peak.height`: log2 of the highest green of the cytoplasm, smoothed by 1.3 µm, over its mean; `beyond`: its distance
+  from the nucleus in µm; `focus`: log2 of its distance from red's focus; `red`: red's fine structure there over red;
+  `side`: distance of green's centre from the cytoplasm's centre over the cell's radius.
+"""
+
+
+def measure(stack: Stack, zones: Compartments, means: Means) -> "NDArray[np.float64]":
+    """Measures every cell.
+
+    Args:
+        stack: The field.
+        zones: Its n cells.
+        means: Of the same cells.
+
+    Returns:
+        (n, len(CELL_FEATURES)), NaN where a thing cannot be measured.
+    """
+    if len(zones) == 0:
+        return np.zeros((0, len(CELL_FEATURES)))
+    green = stack.coarse[..., GREEN]
+    cell, nucleus, cytoplasm = means.over(green, ALL, NUCLEAR, OUTER)
+    columns: list[NDArray[np.float64]] = [
+        *log_ratio(means.by_zone(green)[1:], cell),
+        means.counts[list(NUCLEAR)].sum(axis=0) * nucleus / (np.maximum(cell, FAINT) * means.counts[1:].sum(axis=0)),
+        *_matches(stack, means),
+        *_bands(stack, means, nucleus, cytoplasm),
+        *_curvature(stack, means, nucleus, cytoplasm),
+        *_ranges(stack, zones),
+        *_turns(stack, zones, means),
+        *_radial(green, zones, cytoplasm),
+        *_focus(stack, zones, cytoplasm),
+        *measure_spots(stack.green, stack.wide[..., GREEN], stack.step, stack.pixel, zones, nucleus, cytoplasm),
+    ]
+    return np.stack(columns, axis=1)
+
+
+def _matches(stack: Stack, means: Means) -> list["NDArray[np.float64]"]:
+    nothing = np.full(means.n, np.nan)
+    found: dict[str, NDArray[np.float64]] = {}
+    fine = stack.coarse - stack.wide
+    smooth = stack.smooth
+    sides = {RED: ("cytoplasm_red", OUTER), BLUE: ("nucleus_blue", NUCLEAR), YELLOW: ("cytoplasm_yellow", OUTER)}
+    for channel, (name, side) in sides.items():
+        whole, own, small = nothing, nothing, nothing
+        if stack.has[channel]:
+            whole, own = correlations(means, smooth[..., GREEN], smooth[..., channel], ALL, side)
+            (small,) = correlations(means, fine[..., GREEN], fine[..., channel], side)
+        found |= {f"match.{name.split('_')[1]}": whole, f"match.{name}": own, f"match.fine_{name}": small}
+    return [found[name] for name in MATCH_FEATURES]
+
+
+def _noise_share(low: float, high: float) -> float:
+    """Variance of white noise between two blurs (standard deviations in px) over that below the first."""
+
+    def overlap(a: float, b: float) -> float:
+        return 1 / (2 * np.pi * max(a * a + b * b, 1 / (2 * np.pi)))
+
+    below = 1 + overlap(low, low) - 2 * overlap(0, low)
+    return float((overlap(low, low) + overlap(high, high) - 2 * overlap(low, high)) / max(below, 1e-3))
+
+
+def _bands(
+    stack: Stack, means: Means, nucleus: "NDArray[np.float64]", cytoplasm: "NDArray[np.float64]"
+) -> list["NDArray[np.float64]"]:
+    """Energy and skewness of green by scale, in nucleus and cytoplasm."""
+    wide = smoothed(stack.wide[..., GREEN], np.sqrt(SCALES[3] ** 2 - SCALES[2] ** 2) / (stack.pixel * stack.step))
+    second = stack.smooth[..., GREEN]
+    first = stack.green - second.repeat(stack.step, 0).repeat(stack.step, 1)
+    noise = means.over(stack.finest, NUCLEAR, OUTER)
+    energies: list[list[NDArray[np.float64]]] = [[], []]
+    skews: list[list[NDArray[np.float64]]] = [[], []]
+    bands = [(first, stack.step), (second - stack.wide[..., GREEN], 1), (stack.wide[..., GREEN] - wide, 1)]
+    for number, (band, step) in enumerate(bands):
+        share = _noise_share(SCALES[number] / stack.pixel, SCALES[number + 1] / stack.pixel)
+        if number:  # of the noise below the first scale, not below this one
+            share *= _below(SCALES[number] / stack.pixel) / _below(SCALES[0] / stack.pixel)
+        square = band * band
+        moments = [means.over(blocks(power, step), NUCLEAR, OUTER) for power in (band, square, square * band)]
+        for side, level in enumerate((nucleus, cytoplasm)):
+            m1, m2, m3 = (moment[side] for moment in moments)
+            variance = np.maximum(m2 - m1**2, 1e-10)
+            energies[side].append(log_ratio(np.sqrt(np.maximum(variance - share * noise[side], 0)), level))
+            skews[side].append((m3 - 3 * m1 * m2 + 2 * m1**3) / variance**1.5)
+    return [*energies[0], *skews[0], *energies[1], *skews[1]]
+
+
+def _below(sigma: float) -> float:
+    """Variance that is left of white noise of variance 1 below a blur of so many px."""
+    return 1 + 1 / (4 * np.pi * max(sigma * sigma, 0.08)) - 2 / max(2 * np.pi * sigma * sigma, 1.0)
+
+
+def _curvature(
+    stack: Stack, means: Means, nucleus: "NDArray[np.float64]", cytoplasm: "NDArray[np.float64]"
+) -> list["NDArray[np.float64]"]:
+    """Lines, dots and holes by the eigenvalues of the Hessian of green, in level per (0.32 µm)²."""
+    image = smoothed(stack.green, np.sqrt(CURVED**2 - SCALES[0] ** 2) / stack.pixel)
+    scale = np.float32((SCALES[0] / stack.pixel) ** 2)
+    padded = np.pad(image, 1, mode="edge")
+    middle = 2 * image
+    yy = padded[2:, 1:-1] + padded[:-2, 1:-1] - middle
+    xx = padded[1:-1, 2:] + padded[1:-1, :-2] - middle
+    yx = (padded[2:, 2:] + padded[:-2, :-2] - padded[2:, :-2] - padded[:-2, 2:]) * np.float32(0.25)
+    half, root = (yy + xx) * np.float32(0.5), np.sqrt((yy - xx) ** 2 * np.float32(0.25) + yx * yx)
+    most, least = half + root, half - root
+    dots = np.maximum(-most, 0)
+    lines = np.maximum(-least - np.abs(most), 0)
+    holes = np.maximum(least, 0)
+    found = [means.over(blocks(each, stack.step) * scale, NUCLEAR, OUTER) for each in (lines, dots, holes)]
+    columns = []
+    for side, level in enumerate((nucleus, cytoplasm)):
+        line, dot, hole = (each[side] for each in found)
+        ground = np.maximum(level, 0) + FAINT
+        columns += [np.log2(each / ground + 1e-3) for each in (line, dot, hole)]
+        columns.append(np.log2((line + 1e-5) / (dot + 1e-5)))
+    return columns
+
+
+def _ranges(stack: Stack, zones: Compartments) -> list["NDArray[np.float64]"]:
+    green, zone, cells = stack.coarse[..., GREEN].ravel(), zones.zones.ravel(), zones.cells.ravel()
+    columns = []
+    for side, shares in ((NUCLEAR, (0.95, 0.5, 0.05)), (OUTER, (0.95, 0.5, 0.05, 0.99))):
+        at = np.flatnonzero(np.isin(zone, side))
+        top, middle, bottom, *tip = quantiles(green[at], cells[at] - 1, len(zones), shares)
+        columns += [log_ratio(top, middle), log_ratio(middle, bottom), *(log_ratio(each, middle) for each in tip)]
+    return columns
+
+
+def _turns(stack: Stack, zones: Compartments, means: Means) -> list["NDArray[np.float64]"]:
+    """Directions by the structure tensor, as doubled angles: (cos 2θ, sin 2θ) × energy."""
+    sigma = 1.0 / zones.pixel
+    vectors, energies = [], []
+    for yy, xx, yx in stack.turns:
+        vectors.append((smoothed(xx - yy, sigma), smoothed(2 * yx, sigma)))
+        energies.append(smoothed(xx + yy, sigma))
+    cos, sin = vectors[1]
+    length = np.hypot(cos, sin)
+    own = means.over(energies[1], OUTER)[0]
+    (coherent,) = means.over(length, OUTER)
+    (c,), (s,) = means.over(cos, OUTER), means.over(sin, OUTER)
+    y, x = np.gradient(zones.beyond)
+    norm = np.maximum(np.hypot(y, x), 1e-6) ** 2
+    # the gradient of green lies across its lines: a line that points at the nucleus has it turned by 90°
+    (radial,) = means.over(-(cos * (x * x - y * y) + sin * 2 * x * y) / norm, OUTER)
+    (joint,) = means.over((cos * vectors[0][0] + sin * vectors[0][1]) / (np.hypot(*vectors[0]) + 1e-12), OUTER)
+    safe, along = np.maximum(own, 1e-12), np.maximum(coherent, 1e-12)
+    red = joint / along if stack.has[RED] else np.full(len(zones), np.nan)
+    return [coherent / safe, np.hypot(c, s) / along, red, radial / along]
+
+
+def _radial(green: np.ndarray, zones: Compartments, cytoplasm: "NDArray[np.float64]") -> list["NDArray[np.float64]"]:
+    n, cells = len(zones) + 1, zones.cells.ravel()
+    ring = np.digitize(zones.beyond.ravel(), RADII)
+    region = np.where((ring > 0) & (ring < len(RADII)), ring, 0) * n + cells
+    shape = (len(RADII), n)
+    count = np.bincount(region, minlength=shape[0] * n).reshape(shape)[1:, 1:]
+    total = np.bincount(region, green.ravel(), shape[0] * n).reshape(shape)[1:, 1:]
+    level = np.where(count >= LEAST_PIXELS, total / np.maximum(count, 1), np.nan)
+    return list(log_ratio(level, cytoplasm))
+
+
+def _focus(stack: Stack, zones: Compartments, cytoplasm: "NDArray[np.float64]") -> list["NDArray[np.float64]"]:
+    n, pixel = len(zones), zones.pixel
+    green, wide = stack.coarse[..., GREEN], stack.wide[..., GREEN]
+    cells = zones.cells
+    rows, columns = np.indices(cells.shape, np.float32)
+    owner = cells.ravel() - 1
+    centre = np.nan_to_num(zones.focus, nan=-1e4)
+    core = ring = np.full(n, np.nan)
+    if stack.has[RED]:
+        apart = np.hypot(rows.ravel() - centre[owner, 0], columns.ravel() - centre[owner, 1]) * pixel
+        near = np.digitize(apart, (1.5, 4.0))
+        use = (owner >= 0) & (zones.beyond.ravel() > 0)
+        core, ring = (_grouped(green.ravel(), np.where(use & (near == number), owner, -1), n, 3) for number in (0, 1))
+        core, ring = log_ratio(core, cytoplasm), log_ratio(ring, cytoplasm)
+    outer = np.isin(zones.zones, OUTER)
+    best = highest(wide.ravel(), np.where(outer.ravel(), owner, -1), n)
+    known = best >= 0
+    y, x = np.divmod(np.maximum(best, 0), cells.shape[1])
+
+    def there(image: np.ndarray) -> "NDArray[np.float64]":
+        return np.where(known, image[y, x], np.nan)
+
+    apart_peak = np.log2(1 + np.hypot(y - zones.focus[:, 0], x - zones.focus[:, 1]) * pixel)
+    red = there((stack.smooth - stack.wide)[..., RED] / (stack.wide[..., RED] + FAINT))
+    nothing = np.full(n, np.nan)
+    light = np.where(outer, np.maximum(green, 0), 0).ravel()
+    area = outer.astype(np.float64).ravel()
+    shift = [
+        _weighted(position.ravel(), light, owner, n) - _weighted(position.ravel(), area, owner, n)
+        for position in (rows, columns)
+    ]
+    side = np.hypot(*shift) * pixel / np.sqrt(zones.area / np.pi)
+    return [
+        core,
+        ring,
+        log_ratio(there(wide), cytoplasm),
+        there(zones.beyond),
+        np.where(known, apart_peak, np.nan) if stack.has[RED] else nothing,
+        red if stack.has[RED] else nothing,
+        side,
+    ]
+
+
+def _grouped(values: np.ndarray, group: np.ndarray, n: int, least: int) -> "NDArray[np.float64]":
+    """Means by group, −1 for none."""
+    count = np.bincount(group + 1, minlength=n + 1)[1:]
+    total = np.bincount(group + 1, values, n + 1)[1:]
+    return np.where(count >= least, total / np.maximum(count, 1), np.nan)
+
+
+def _weighted(values: np.ndarray, weight: np.ndarray, group: np.ndarray, n: int) -> "NDArray[np.float64]":
+    total = np.bincount(group + 1, weight, n + 1)[1:]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(total > 0, np.bincount(group + 1, weight * values, n + 1)[1:] / total, np.nan)

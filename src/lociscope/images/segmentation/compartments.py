@@ -1,0 +1,191 @@
+"""The compartments of the cells of a field: which zone of which cell each pixel lies in."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lociscope.channels import BLUE, RED
+from lociscope.images.segmentation.cells import find_cells
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Zone(IntEnum):
+    """Where in its cell a pixel lies."""
+
+    NONE = 0
+    NUCLEUS = 1
+    """Inside the nucleus, beyond its rim, where there is DNA."""
+    NUCLEOLI = 2
+    """Inside the nucleus, where blue is below `DNA_POOR` of the nucleus' median."""
+    RIM = 3
+    """From 1 µm within the nuclear outline to 0.7 µm outside."""
+    PERINUCLEAR = 4
+    """0.7–3 µm from the nucleus."""
+    CYTOPLASM = 5
+    """Farther out."""
+    EDGE = 6
+    """Within 1.5 µm of where no cell is."""
+    CONTACT = 7
+    """Within 1.5 µm of another cell."""
+
+
+NUCLEAR = (Zone.NUCLEUS, Zone.NUCLEOLI)
+"""The zones that count as nucleus; the rim belongs to neither side."""
+OUTER = (Zone.PERINUCLEAR, Zone.CYTOPLASM, Zone.EDGE, Zone.CONTACT)
+"""The zones that count as cytoplasm."""
+RIM_WITHIN, RIM_BEYOND, PERINUCLEAR_REACH, EDGE_DEPTH = 1.0, 0.7, 3.0, 1.5
+"""The zones' borders in µm."""
+DNA_POOR = 0.72
+"""Share of the nucleus' median blue, smoothed by 0.4 µm, below which a pixel lies in a nucleolus."""
+FOCUS_SMOOTHING, FOCUS_REACH = 1.2, 8.0
+"""µm: how far red is smoothed to find the microtubules' focus, and how far from the nucleus it may lie."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compartments:
+    """The zones of n cells on a grid.
+
+    Attributes:
+        pixel: Side of the grid's pixels in µm.
+        cells: (y, x) int32, the cell of each pixel, 0 for none.
+        zones: (y, x) int8 of `Zone`.
+        beyond: (y, x) µm from the outline of the nearest nucleus, negative within.
+        focus: (n, 2) row and column where each cell's red is densest outside its nucleus; NaN where there is none.
+        nuclear_area: (n,) in µm².
+        area: (n,) in µm².
+    """
+
+    pixel: float
+    cells: "NDArray[np.int32]"
+    zones: "NDArray[np.int8]"
+    beyond: "NDArray[np.float32]"
+    focus: "NDArray[np.float64]"
+    nuclear_area: "NDArray[np.float64]"
+    area: "NDArray[np.float64]"
+
+    def __len__(self) -> int:
+        return len(self.area)
+
+    @property
+    def regions(self) -> "NDArray[np.intp]":
+        """(pixels,) number of each pixel's region: zone × (n + 1) + cell."""
+        return np.asarray(self.zones.ravel().astype(np.intp) * (len(self) + 1) + self.cells.ravel())
+
+
+def find_compartments(pixels: np.ndarray, pixel: float) -> Compartments:
+    """Segments a field and tells its zones.
+
+    Args:
+        pixels: (y, x, 4), RGBY, of any type.
+        pixel: Side of a pixel in µm, best near 0.64.
+    """
+    from scipy import ndimage
+
+    found = find_cells(pixels, pixel)
+    cells, nuclei, n = found.cells, found.nuclei, len(found)
+    within = ndimage.distance_transform_edt(nuclei) * pixel
+    outside = ndimage.distance_transform_edt(nuclei == 0) * pixel if n else np.full(cells.shape, 1e3)
+    edge = ndimage.distance_transform_edt(cells) * pixel < EDGE_DEPTH
+    zones = np.full(cells.shape, Zone.CYTOPLASM, np.int8)
+    zones[outside < PERINUCLEAR_REACH] = Zone.PERINUCLEAR
+    zones[edge] = Zone.EDGE
+    zones[_contacts(cells, max(1, round(EDGE_DEPTH / pixel)))] = Zone.CONTACT
+    zones[(outside < RIM_BEYOND)] = Zone.RIM
+    inner = within > RIM_WITHIN
+    zones[inner] = Zone.NUCLEUS
+    zones[inner & _dna_poor(pixels[..., BLUE], nuclei, n, pixel)] = Zone.NUCLEOLI
+    zones[cells == 0] = Zone.NONE
+    beyond = np.where(nuclei > 0, -within, outside).astype(np.float32)
+    nuclear, whole = (_areas(each, n, pixel) for each in (nuclei, cells))
+    return Compartments(pixel, cells, zones, beyond, _focus(pixels[..., RED], cells, beyond, n, pixel), nuclear, whole)
+
+
+def _areas(labels: "NDArray[np.int32]", n: int, pixel: float) -> "NDArray[np.float64]":
+    """(n,) in µm²."""
+    return np.bincount(labels.ravel(), minlength=n + 1)[1:].astype(np.float64) * pixel**2
+
+
+def _contacts(cells: "NDArray[np.int32]", reach: int) -> "NDArray[np.bool_]":
+    """Pixels that see two cells within `reach` pixels."""
+    from scipy import ndimage
+
+    top = np.iinfo(np.int32).max
+    side = 2 * reach + 1
+    most = ndimage.maximum_filter(cells, side)
+    least = ndimage.minimum_filter(np.where(cells > 0, cells, top), side)
+    return np.asarray((most != least) & (most > 0))
+
+
+def _dna_poor(blue: np.ndarray, nuclei: "NDArray[np.int32]", n: int, pixel: float) -> "NDArray[np.bool_]":
+    from scipy import ndimage
+
+    if not n:
+        return np.zeros(nuclei.shape, np.bool_)
+    smooth = ndimage.gaussian_filter(np.asarray(blue, np.float32), 0.4 / pixel)
+    smooth -= np.percentile(smooth, 0.5)
+    median = np.concatenate([[0], quantiles(smooth[nuclei > 0], nuclei[nuclei > 0] - 1, n, (0.5,))[0]])
+    return np.asarray(smooth < DNA_POOR * median[nuclei])
+
+
+def _focus(
+    red: np.ndarray, cells: "NDArray[np.int32]", beyond: "NDArray[np.float32]", n: int, pixel: float
+) -> "NDArray[np.float64]":
+    from scipy import ndimage
+
+    focus = np.full((n, 2), np.nan)
+    if not n or np.ptp(red) == 0:
+        return focus
+    smooth = ndimage.gaussian_filter(np.asarray(red, np.float32), FOCUS_SMOOTHING / pixel)
+    near = (beyond > 0) & (beyond < FOCUS_REACH)
+    best = highest(smooth.ravel(), np.where(near, cells - 1, -1).ravel(), n)
+    known = best >= 0
+    focus[known] = np.stack(np.divmod(best[known], cells.shape[1]), axis=1)
+    return focus
+
+
+def highest(values: np.ndarray, group: "NDArray[np.integer]", n: int) -> "NDArray[np.intp]":
+    """Where the highest value of each of n groups lies.
+
+    Args:
+        values: (m,).
+        group: (m,) in 0…n−1, or −1 for none.
+        n: Number of groups.
+
+    Returns:
+        (n,) positions, the last of equals; −1 where a group is empty.
+    """
+    top = np.full(n + 1, -np.inf, values.dtype)
+    np.maximum.at(top, group, values)  # group −1 is the one behind the last
+    at = np.flatnonzero((values == top[group]) & (group >= 0))
+    best = np.full(n, -1, np.intp)
+    best[group[at]] = at
+    return best
+
+
+def quantiles(
+    values: np.ndarray, group: "NDArray[np.integer]", n: int, shares: tuple[float, ...]
+) -> "NDArray[np.float64]":
+    """Quantiles of the values of each of n groups.
+
+    Args:
+        values: (m,).
+        group: (m,) in 0…n−1.
+        n: Number of groups.
+        shares: The quantiles wanted, 0–1.
+
+    Returns:
+        (shares, n), the value nearest to the quantile's rank; NaN where a group is empty.
+    """
+    order = np.lexsort((values, group))
+    ordered = values[order]
+    counts = np.bincount(group, minlength=n)
+    start = np.cumsum(counts) - counts
+    found = np.full((len(shares), n), np.nan)
+    full = counts > 0
+    for row, share in enumerate(shares):
+        found[row, full] = ordered[(start + np.rint(share * (counts - 1)).astype(int))[full]]
+    return found

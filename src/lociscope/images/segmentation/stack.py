@@ -1,0 +1,157 @@
+"""A field at the two scales at which it is measured, and means over the zones of its cells."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lociscope.channels import GREEN, RED
+from lociscope.images.segmentation.compartments import Compartments, Zone
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+FAINT = 0.004
+"""Added to both sides of every ratio of levels, as a share of full scale: one grey level of 255."""
+LEAST_PIXELS = 6
+"""A zone of a cell with fewer coarse pixels is not measured."""
+SCALES = (0.32, 0.64, 1.28, 2.56)
+"""Standard deviations in µm between which bands of structure are told apart."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stack:
+    """A field at the two scales at which it is measured; green's background is taken off.
+
+    Attributes:
+        pixel: Side of a fine pixel in µm.
+        step: Fine pixels in a coarse one, along an axis.
+        has: Which of the four stains were made.
+        green: (y, x) fine, smoothed by `SCALES[0]`.
+        coarse: (y / step, x / step, 4) means over blocks.
+        smooth: The same, smoothed by `SCALES[1]`.
+        wide: The same, smoothed by `SCALES[2]`.
+        turns: Fine gradients' products of red and green, means over blocks: (2, 3, y / step, x / step).
+        finest: Mean square below `SCALES[0]`, over blocks.
+        saturated: Share of fine green pixels at full scale.
+        brightest: 99.9th percentile of green, less the background.
+    """
+
+    pixel: float
+    step: int
+    has: tuple[bool, ...]
+    green: np.ndarray
+    coarse: np.ndarray
+    smooth: np.ndarray
+    wide: np.ndarray
+    turns: np.ndarray
+    finest: np.ndarray
+    saturated: float
+    brightest: float
+
+    @classmethod
+    def of(cls, fine: np.ndarray, coarse: np.ndarray, pixel: float, step: int, zones: Compartments) -> "Stack":
+        """Makes the stack of a field in shares of full scale."""
+        has = tuple(float(np.ptp(np.percentile(coarse[..., c], (0.5, 99.5)))) > 0.012 for c in range(4))
+        ground = background(coarse[..., GREEN], zones)
+        raw = fine[..., GREEN]
+        green = smoothed(raw, SCALES[0] / pixel)
+        finest = blocks((raw - green) ** 2, step)
+        red = smoothed(fine[..., RED], SCALES[0] / pixel)
+        turns = np.stack([_gradients(red, step), _gradients(green, step)])
+        coarse = coarse.copy()
+        coarse[..., GREEN] -= ground
+        wide_pixel = pixel * step
+        smooth, wide = (
+            np.stack([smoothed(coarse[..., c], sigma / wide_pixel) for c in range(4)], axis=-1) for sigma in SCALES[1:3]
+        )
+        rank = max(1, raw.size // 1000)
+        brightest = float(np.partition(raw.ravel(), -rank)[-rank]) - float(ground)
+        saturated = float((raw >= 0.999).mean())
+        return cls(pixel, step, has, green - ground, coarse, smooth, wide, turns, finest, saturated, brightest)
+
+
+def background(green: np.ndarray, zones: Compartments) -> np.float32:
+    """Green where there is nothing: a low percentile outside the cells, or of all where they fill the field."""
+    outside = green[zones.cells == 0]
+    return np.float32(np.percentile(outside, 20) if outside.size > 0.02 * green.size else np.percentile(green, 0.5))
+
+
+def smoothed(image: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian blur of float32, cut off at 3 standard deviations."""
+    from scipy.ndimage import gaussian_filter
+
+    return np.asarray(gaussian_filter(image, sigma, truncate=3.0, output=np.float32))
+
+
+def blocks(image: np.ndarray, step: int) -> np.ndarray:
+    """Means over blocks of step × step pixels."""
+    if step == 1:
+        return image
+    rows = sum((image[i::step] for i in range(1, step)), image[::step].copy())
+    return np.asarray(sum((rows[:, i::step] for i in range(1, step)), rows[:, ::step].copy()) / np.float32(step**2))
+
+
+def _gradients(image: np.ndarray, step: int) -> np.ndarray:
+    """The structure tensor's three products, means over blocks."""
+    y, x = np.gradient(image)
+    return np.stack([blocks(product, step) for product in (y * y, x * x, y * x)])
+
+
+def log_ratio(part: Any, whole: Any) -> Any:  # noqa: ANN401 - numbers in, numbers out
+    """log2 of a ratio of levels that may be 0 or, for noise, below."""
+    return np.log2((np.maximum(part, 0) + FAINT) / (np.maximum(whole, 0) + FAINT))
+
+
+class Means:
+    """Means of coarse images by cell; the pixels are counted once.
+
+    Args:
+        zones: The n cells.
+
+    Attributes:
+        counts: (zones, n) coarse pixels.
+    """
+
+    def __init__(self, zones: Compartments) -> None:
+        self.n = len(zones)
+        self.regions = zones.regions
+        self.counts = self._sums(np.ones(len(self.regions), np.float32))
+
+    def _sums(self, image: np.ndarray) -> "NDArray[np.float64]":
+        n = self.n + 1
+        total = np.bincount(self.regions, image.ravel(), len(Zone) * n).astype(np.float64, copy=False)
+        return total.reshape(len(Zone), n)[:, 1:]
+
+    def by_zone(self, image: np.ndarray) -> "NDArray[np.float64]":
+        """(zones, n); NaN where a cell has too little of a zone."""
+        return np.where(self.counts >= LEAST_PIXELS, self._sums(image) / np.maximum(self.counts, 1), np.nan)
+
+    def over(self, image: np.ndarray, *sides: "Sequence[Zone]") -> list["NDArray[np.float64]"]:
+        """(n,) over each of several unions of zones; NaN where a cell has too little of them."""
+        total = self._sums(image)
+        found = []
+        for side in sides:
+            count = self.counts[list(side)].sum(axis=0)
+            mean = total[list(side)].sum(axis=0) / np.maximum(count, 1)
+            found.append(np.where(count >= LEAST_PIXELS, mean, np.nan))
+        return found
+
+
+ALL = tuple(Zone)[1:]
+"""Every zone of a cell."""
+
+
+def correlations(
+    means: Means, one: np.ndarray, other: np.ndarray, *sides: "Sequence[Zone]"
+) -> list["NDArray[np.float64]"]:
+    """(n,) Pearson's correlations of two coarse images, over each of several unions of zones of each cell."""
+    x, y, xx, yy, xy = (means.over(image, *sides) for image in (one, other, one * one, other * other, one * other))
+    found = []
+    for i in range(len(sides)):
+        spread = np.maximum(xx[i] - x[i] ** 2, 0) * np.maximum(yy[i] - y[i] ** 2, 0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found.append(np.where(spread > 1e-16, (xy[i] - x[i] * y[i]) / np.sqrt(spread), np.nan))
+    return found

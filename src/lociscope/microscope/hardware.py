@@ -1,0 +1,216 @@
+"""Switching a microscope on, and leaving it dark: pymmcore-plus, without its habit of logging to one's home."""
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lociscope.errors import LociscopeError, MissingExtraError, UsageError
+from lociscope.microscope.configuration import Scale, check_setup
+from lociscope.microscope.plan import DEMO, SIMULATED, Plan
+
+if TYPE_CHECKING:
+    from pymmcore_plus import CMMCorePlus
+
+    from lociscope.microscope.simulated.devices import Bench
+
+DEMO_CONFIG = "MMConfig_demo.cfg"
+_CLOSING_S = 3.0
+_TELLING_S = 0.2
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Scope:
+    """A microscope that is on.
+
+    Attributes:
+        core: What drives it.
+        clock: Seconds that went by; simulated ones on the simulated microscope.
+        bench: The simulated microscope, or None.
+        hung: Whether a driver has not come back; then nothing is unloaded, which would wait for it.
+        dark: Whether every shutter was closed at the end.
+    """
+
+    core: "CMMCorePlus"
+    clock: Callable[[], float]
+    bench: "Bench | None" = None
+    hung: bool = False
+    dark: bool = True
+
+
+def import_core() -> None:
+    """Imports pymmcore-plus so that it neither writes files of its own nor changes what the root logger shows.
+
+    Raises:
+        MissingExtraError: It or useq-schema is not installed.
+    """
+    os.environ.setdefault("PYMM_LOG_FILE", os.devnull)
+    root = logging.getLogger()
+    level = root.level
+    try:
+        import pymmcore_plus  # noqa: F401
+        import useq  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("Driving a microscope", "microscope") from error
+    finally:
+        root.setLevel(level)
+    theirs = logging.getLogger("pymmcore-plus")
+    for handler in theirs.handlers[:]:
+        theirs.removeHandler(handler)
+        handler.close()
+    theirs.addHandler(logging.NullHandler())
+    theirs.propagate = False  # what goes wrong is raised by the engine, and told once
+
+
+def config_of(plan: Plan) -> Path | None:
+    """The configuration's file; None for the simulated microscope, which has none.
+
+    Raises:
+        LociscopeError: There is no such file, or DemoCamera's adapters are not installed.
+        MissingExtraError: pymmcore-plus is not installed.
+    """
+    import_core()
+    if plan.microscope.config == SIMULATED:
+        return None
+    if plan.microscope.config != DEMO:
+        path = Path(plan.microscope.config).expanduser()
+        if not path.is_file():
+            raise UsageError(
+                f"microscope.config: there is no file '{path}'. Name a Micro-Manager configuration, "
+                f"'{DEMO}' or '{SIMULATED}'."
+            )
+        return path
+    from pymmcore_plus import find_micromanager
+
+    found = find_micromanager()
+    if not found or not (Path(found) / DEMO_CONFIG).is_file():
+        raise LociscopeError(
+            "Micro-Manager's device adapters are not installed, or are of another version than pymmcore. Run "
+            "`mmcore install`, or for the demo alone `pip install mm-test-adapters`."
+        )
+    return Path(found) / DEMO_CONFIG
+
+
+def scale_of(plan: Plan) -> Scale:
+    """Checks every name of the plan against the microscope's configuration, without switching anything on.
+
+    Raises:
+        LociscopeError: A name is not there, or the file is not.
+    """
+    return check_setup(plan, config_of(plan))
+
+
+@contextlib.contextmanager
+def open_scope(plan: Plan, scale: Scale, log: Path | None = None) -> Iterator[Scope]:
+    """Switches the microscope on; when the block ends its shutters are closed, whatever happened.
+
+    A shutter that cannot be closed is told in the log and in `Scope.dark`.
+
+    Args:
+        plan: Names it.
+        scale: How large its pixels and pictures are.
+        log: Where Micro-Manager's own log goes.
+
+    Yields:
+        The microscope.
+
+    Raises:
+        LociscopeError: It cannot be switched on, has no stage, or its pictures are of another size.
+    """
+    config = config_of(plan)
+    scope = _simulated(plan, scale) if config is None else _real(plan, config, log)
+    try:
+        _check_devices(scope.core, plan)
+        yield scope
+    finally:
+        scope.dark = close_shutters(scope.core)
+        if not scope.dark:
+            logger.error("A shutter could not be closed. Close it by hand, and look at the microscope.")
+        elif not scope.hung:
+            scope.core.reset()
+            # What the core still has to tell when the interpreter ends would abort the process.
+            time.sleep(_TELLING_S)
+
+
+def close_shutters(core: "CMMCorePlus") -> bool:
+    """Closes every shutter; a device that hangs is not waited for.
+
+    Returns:
+        Whether all of them are closed.
+    """
+    from pymmcore_plus import DeviceType
+
+    closed: list[str] = []
+    labels = core.getLoadedDevicesOfType(DeviceType.Shutter)
+
+    def close(label: str) -> None:
+        with contextlib.suppress(Exception):  # what a driver raises is the driver's own
+            core.setShutterOpen(label, False)
+            closed.append(label)
+
+    threads = [threading.Thread(target=close, args=(label,), daemon=True) for label in labels]
+    for thread in threads:
+        thread.start()
+    ends = time.monotonic() + _CLOSING_S
+    for thread in threads:
+        thread.join(max(0.0, ends - time.monotonic()))
+    return len(closed) == len(labels)
+
+
+def _simulated(plan: Plan, scale: Scale) -> Scope:
+    from lociscope.microscope.simulated.devices import simulated_core
+
+    core, bench = simulated_core(plan, scale)
+    return Scope(core, lambda: bench.clock, bench)
+
+
+def _real(plan: Plan, config: Path, log: Path | None) -> Scope:
+    from pymmcore_plus import CMMCorePlus
+
+    core = CMMCorePlus()
+    if log is not None:
+        core.setPrimaryLogFile(str(log))
+    try:
+        core.loadSystemConfiguration(config)
+        if plan.microscope.config == DEMO:
+            width, height = plan.microscope.frame
+            core.setProperty("Camera", "OnCameraCCDXSize", width)
+            core.setProperty("Camera", "OnCameraCCDYSize", height)
+        core.setTimeoutMs(round(plan.microscope.timeout_s * 1000))
+    except Exception as error:  # pymmcore's errors share no base class with those of its loader
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise LociscopeError(
+            f"The microscope of '{config}' cannot be switched on ({lines[0].rstrip('.')[:200]}). Check that it has "
+            "power and that no other program holds it."
+        ) from error
+    return Scope(core, time.monotonic)
+
+
+def _check_devices(core: "CMMCorePlus", plan: Plan) -> None:
+    for device, what in ((core.getCameraDevice(), "camera"), (core.getXYStageDevice(), "XY stage")):
+        if not device:
+            raise LociscopeError(f"'{plan.microscope.config}' names no {what}. Choose one in its Core properties.")
+    focuses = {
+        "plate.z": plan.plate.z is not None,
+        "limits.safe_z": plan.limits is not None and plan.limits.safe_z is not None,
+        "focus_um": len({each.focus_um for each in plan.objectives}) > 1,
+    }
+    if any(focuses.values()) and not core.getFocusDevice():
+        keys = " and ".join(key for key, given in focuses.items() if given)
+        raise LociscopeError(f"'{plan.microscope.config}' names no focus device. Leave {keys} out of the plan.")
+    found = core.getImageWidth(), core.getImageHeight()
+    if found != plan.microscope.frame:
+        raise UsageError(
+            f"microscope.frame says {plan.microscope.frame[0]} × {plan.microscope.frame[1]} px, the camera gives "
+            f"{found[0]} × {found[1]}. Write what it gives."
+        )
+    if core.getNumberOfCameraChannels() != 1:
+        raise UsageError("The camera is several cameras at once. Choose one of them in the configuration.")
+    if core.getNumberOfComponents() != 1 or core.getBytesPerPixel() not in (1, 2):
+        raise UsageError("The camera gives coloured pictures, or more than 16 bits. Set it to grey, 8 or 16 bits.")

@@ -1,0 +1,222 @@
+"""Where the stage goes: the fields of the wells, the fields around one of them, and whether it may."""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lociscope.channels import CHANNEL_NAMES
+from lociscope.errors import LociscopeError, UsageError, nearest
+from lociscope.microscope.plan import Limits, Objective, Plan, Plate
+
+if TYPE_CHECKING:
+    import useq
+
+    from lociscope.microscope.configuration import Scale
+
+_BLOCK = re.compile(r"([A-Za-z]+)(\d+):([A-Za-z]+)(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One field to image.
+
+    Attributes:
+        id: Its name.
+        well: Its well.
+        site: Its number in the well.
+        x: Stage position of its middle, µm.
+        y: Stage position of its middle, µm.
+        z: Focus in µm, or None to leave it.
+        objective: Name of the objective.
+        of: The planned field that it looks at again, or None.
+        rule: Number of the rule that asked for it, from 1, or None.
+    """
+
+    id: str
+    well: str
+    site: int
+    x: float
+    y: float
+    z: float | None
+    objective: str
+    of: str | None = None
+    rule: int | None = None
+
+
+class OutsideError(LociscopeError):
+    """A position lies where the plan forbids the stage to go."""
+
+
+def wells_of(plate: Plate) -> list[str]:
+    """The wells that a plan names, in its order, each once.
+
+    Raises:
+        UsageError: The plate or a well does not exist; the nearest is named.
+    """
+    grid = [[str(name) for name in row] for row in _shape(plate).all_well_names]
+    place = {name: (i, j) for i, row in enumerate(grid) for j, name in enumerate(row)}
+    found: dict[str, None] = {}
+    for word in plate.wells:
+        block = _BLOCK.fullmatch(word)
+        corners = [f"{block[1]}{block[2]}", f"{block[3]}{block[4]}"] if block else [word, word]
+        for corner in corners:
+            if corner not in place:
+                raise UsageError(f"plate.wells: a plate of {plate.name} has no well {corner!r}.{_near(corner, grid)}")
+        (top, left), (bottom, right) = (place[corner] for corner in corners)
+        for row in grid[min(top, bottom) : max(top, bottom) + 1]:
+            found |= dict.fromkeys(row[min(left, right) : max(left, right) + 1])
+    return list(found)
+
+
+def _near(well: str, grid: list[list[str]]) -> str:
+    flat = [name for row in grid for name in row]
+    return nearest(well, flat) if len(flat) < 7 or well in flat else f" It has {grid[0][0]} to {grid[-1][-1]}."
+
+
+def _shape(plate: Plate) -> "useq.WellPlate":
+    import useq
+
+    known = useq.registered_well_plate_keys()
+    if plate.name not in known:
+        raise UsageError(f"plate.name: there is no plate {plate.name!r}.{nearest(plate.name, known)}")
+    return useq.WellPlate.from_str(plate.name)
+
+
+def centres(plate: Plate) -> dict[str, tuple[float, float]]:
+    """Stage position in µm of the centre of every well of the plate; y falls from row to row, as in useq-schema."""
+    import useq
+
+    whole = useq.WellPlatePlan(plate=_shape(plate), a1_center_xy=plate.a1, rotation=plate.rotation)
+    return {str(each.name): (float(each.x or 0), float(each.y or 0)) for each in whole.all_well_positions}
+
+
+def well_size(plate: Plate) -> tuple[float, float, bool]:
+    """Width and height of a well in µm, and whether it is round."""
+    shape = _shape(plate)
+    return shape.well_size[0] * 1000, shape.well_size[1] * 1000, shape.circular_wells
+
+
+def planned(plan: Plan, scale: "Scale") -> list[Stop]:
+    """The fields of the overview, well by well.
+
+    Raises:
+        UsageError: The plate or a well does not exist.
+    """
+    objective = plan.objectives[0]
+    offsets = list(_grid(plan.plate.sites, scale.field_um(objective.name), plan.plate.gap))
+    middle = centres(plan.plate)
+    return [
+        Stop(
+            f"{well}_{site:02d}", well, site, middle[well][0] + dx, middle[well][1] + dy, _focus(plan, objective),
+            objective.name,
+        )
+        for well in wells_of(plan.plate)
+        for site, (dx, dy) in enumerate(offsets, 1)
+    ]  # fmt: skip
+
+
+def around(stop: Stop, number: int, sites: int, objective: Objective, plan: Plan, scale: "Scale") -> list[Stop]:
+    """Fields side by side around the middle of one: 1 shows its middle, 4 at twice its zoom all of it.
+
+    Args:
+        stop: The planned field.
+        number: Number of the rule that asks, from 1.
+        sites: How many; those nearest to the middle are taken of a square of fields.
+        objective: What they are imaged with.
+        plan: The plan.
+        scale: How large the pixels are.
+    """
+    side = next(side for side in range(1, 11) if side * side >= sites)
+    grid = sorted(_grid((side, side), scale.field_um(objective.name), 0.0), key=lambda at: at[0] ** 2 + at[1] ** 2)
+    return [
+        Stop(
+            f"{stop.id}-{number}-{objective.name}-{each}", stop.well, stop.site, stop.x + dx, stop.y + dy,
+            _focus(plan, objective), objective.name, stop.id, number,
+        )
+        for each, (dx, dy) in enumerate(grid[:sites], 1)
+    ]  # fmt: skip
+
+
+def _grid(sites: tuple[int, int], field_um: tuple[float, float], gap: float) -> Iterator[tuple[float, float]]:
+    """Offsets of rows and columns of fields around a middle, there and back row by row."""
+    rows, columns = sites
+    width, height = (side + gap for side in field_um)
+    for row in range(rows):
+        along = range(columns) if row % 2 == 0 else reversed(range(columns))
+        for column in along:
+            yield (column - (columns - 1) / 2) * width, ((rows - 1) / 2 - row) * height
+
+
+def _focus(plan: Plan, objective: Objective) -> float | None:
+    return None if plan.plate.z is None else plan.plate.z + objective.focus_um
+
+
+def check_inside(x: float | None, y: float | None, z: float | None, limits: Limits, what: str) -> None:
+    """Refuses a position outside the plan's limits.
+
+    Args:
+        x: Stage position in µm, or None where it does not move; likewise `y` and `z`.
+        y: Stage position in µm.
+        z: Focus in µm.
+        limits: How far the stage may go.
+        what: What it belongs to.
+
+    Raises:
+        OutsideError: It lies outside, or is no finite number.
+    """
+    for axis, at in (("x", x), ("y", y), ("z", z)):
+        low, high = getattr(limits, axis)
+        if at is not None and not low <= at <= high:
+            raise OutsideError(
+                f"{what} lies at {axis} {at:.1f} µm, outside the limits {low:g} to {high:g}. Leave it out, or change "
+                f"limits.{axis} after you have looked that nothing is in the way."
+            )
+
+
+def inside(stop: Stop, limits: Limits) -> bool:
+    """Whether the stage may go to a field."""
+    try:
+        check_inside(stop.x, stop.y, stop.z, limits, stop.id)
+    except OutsideError:
+        return False
+    return True
+
+
+def events_of(stop: Stop, plan: Plan) -> "Iterator[useq.MDAEvent]":
+    """The four pictures of a field, RGBY, as useq-schema has them; `metadata` says which field and channel."""
+    import useq
+
+    objective = plan.objective(stop.objective)
+    for index in range(len(CHANNEL_NAMES)):
+        channel = plan.channels.of(index)
+        yield useq.MDAEvent(
+            index={"c": index},
+            channel={"config": channel.preset, "group": plan.channels.group},
+            exposure=channel.exposure_ms,
+            pos_name=stop.id,
+            x_pos=stop.x,
+            y_pos=stop.y,
+            z_pos=stop.z,
+            properties=[(plan.microscope.turret, "Label", objective.label or objective.name)],
+            metadata={"field": stop.id, "channel": index},
+        )
+
+
+def seconds(start: Stop | None, stop: Stop, plan: Plan) -> float:
+    """How long a field takes by the plan's timing, with the way to it.
+
+    Args:
+        start: The field before, or None for the first, which is counted without a way.
+        stop: The field.
+        plan: The plan.
+    """
+    timing = plan.timing
+    exposures = sum(plan.channels.of(index).exposure_ms for index in range(len(CHANNEL_NAMES))) / 1000
+    spent = exposures + len(CHANNEL_NAMES) * (timing.channel_s + timing.readout_s)
+    if start is None:
+        return spent
+    way = math.hypot(stop.x - start.x, stop.y - start.y)
+    spent += way / timing.stage_um_per_s + timing.settle_s * (way > 0)
+    return spent + timing.objective_s * (start.objective != stop.objective)

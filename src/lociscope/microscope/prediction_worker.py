@@ -1,0 +1,200 @@
+"""The predictor beside the camera: pictures become fields, fields decisions, in a thread of their own."""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lociscope.channels import CHANNEL_NAMES
+from lociscope.errors import LociscopeError
+from lociscope.images.field import Field
+from lociscope.images.io.write import write_ome_tiff
+from lociscope.microscope.configuration import Scale
+from lociscope.microscope.event_scheduler import Steering
+from lociscope.microscope.journal import Journal
+from lociscope.microscope.positions import Stop
+from lociscope.microscope.rule_evaluator import Judge
+from lociscope.prediction_log.writer import LogWriter
+
+if TYPE_CHECKING:
+    import useq
+
+    from lociscope.predict.predictor import Predictor
+
+MOST_BYTES = 1 << 30
+"""Pictures that may wait for the predictor; past it the camera waits, which is better than running out of memory."""
+
+_POLL_S = 0.05
+_LAST_FIELD_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A field as it came from the camera.
+
+    Attributes:
+        stop: Where it was taken.
+        pixels: (y, x, 4), RGBY.
+        at: When its last picture came, by `time.perf_counter`.
+        clock: The same by the microscope's clock, seconds since the plan began.
+        target: The true places, where the microscope is a simulated one.
+        focus: Where the focus stood, µm, where there is a focus device.
+    """
+
+    stop: Stop
+    pixels: np.ndarray
+    at: float
+    clock: float
+    target: tuple[int, ...] | None
+    focus: float | None
+
+
+class Follower:
+    """Predicts, decides, writes and logs what the camera gives, and never makes it wait.
+
+    Args:
+        predictor: The opened bundle.
+        judge: Applies the rules.
+        steering: Is told every decision.
+        journal: The output folder.
+        scale: How large the pixels are.
+        writer: Keeps predictions in the log as well.
+        target: Gives the true places of what is in view, or None where nobody knows them.
+        progress: Called with the number of fields after each.
+    """
+
+    def __init__(
+        self,
+        predictor: "Predictor",
+        judge: Judge,
+        steering: Steering,
+        journal: Journal,
+        scale: Scale,
+        writer: LogWriter,
+        *,
+        target: Callable[[], tuple[int, ...] | None] = lambda: None,
+        progress: Callable[[int], None] = lambda number: None,
+    ) -> None:
+        self._predictor = predictor
+        self._judge = judge
+        self._steering = steering
+        self._journal = journal
+        self._scale = scale
+        self._writer = writer
+        self._target = target
+        self._progress = progress
+        self._parts: dict[str, dict[int, np.ndarray]] = {}
+        self._queue: SimpleQueue[Taken | None] = SimpleQueue()
+        self._taken_bytes = self._handled_bytes = 0  # each is written by one thread only
+        self._given_up, self._done = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="predictor", daemon=True)
+        self.error: BaseException | None = None
+        """What ended the work before its time."""
+        self.seconds: list[float] = []
+        """For each field how long it took from its last picture to its decision."""
+
+    def start(self) -> None:
+        """Begins to work."""
+        self._thread.start()
+
+    def frame(self, picture: np.ndarray, event: "useq.MDAEvent", meta: Mapping[str, Any]) -> None:
+        """Takes a picture from the camera's thread; the fourth of a field completes it."""
+        try:
+            self._assemble(picture, event.metadata["field"], event.metadata["channel"], meta["focus"])
+        except Exception as error:  # the runner would pass over it
+            self._give_up(error)
+
+    def _assemble(self, picture: np.ndarray, name: str, channel: int, focus: float | None) -> None:
+        parts = self._parts.setdefault(name, {})
+        parts[channel] = picture
+        if len(parts) == len(CHANNEL_NAMES):
+            del self._parts[name]
+            pixels = np.moveaxis(np.stack([parts[index] for index in range(len(CHANNEL_NAMES))]), 0, -1)
+            stop = self._steering.stops[name]
+            self._taken_bytes += pixels.nbytes
+            taken = Taken(stop, pixels, time.perf_counter(), self._steering.spent, self._target(), focus)
+            self._queue.put(taken)
+
+    def room(self) -> bool:
+        """Whether memory is left for another field."""
+        return self._taken_bytes - self._handled_bytes < MOST_BYTES
+
+    def close(self, ends: float = math.inf) -> None:
+        """Finish what was taken, and end.
+
+        Args:
+            ends: When to end after the field that is being predicted, by `time.monotonic`; fields that still wait then
+                are dropped.
+
+        Raises:
+            KeyboardInterrupt: It was interrupted, with the same effect.
+        """
+        self._queue.put(None)
+        try:
+            while not self._done.wait(_POLL_S) and time.monotonic() < ends:
+                pass
+        finally:
+            self._given_up.set()
+            self._done.wait(_LAST_FIELD_S)  # so that no line is added while the tables are written
+
+    def _run(self) -> None:
+        try:
+            for taken in iter(self._queue.get, None):
+                if self._given_up.is_set():
+                    return
+                self._handle(taken)
+                self._handled_bytes += taken.pixels.nbytes
+                self._progress(len(self._journal.lines))
+        except BaseException as error:
+            self._give_up(error)
+        finally:
+            self._done.set()
+
+    def _give_up(self, error: BaseException) -> None:
+        self.error = error
+        self._steering.stop()
+
+    def _handle(self, taken: Taken) -> None:
+        stop = taken.stop
+        field = Field(stop.id, taken.pixels, self._scale.pixel_size[stop.objective])
+        line: dict[str, Any] = {
+            "field": stop.id, "well": stop.well, "site": stop.site, "x": stop.x, "y": stop.y, "z": stop.z,
+            "objective": stop.objective, "pixel_size": field.pixel_size, "of": stop.of, "rule": stop.rule,
+            "at_s": round(taken.clock, 3), "focus": taken.focus,
+        }  # fmt: skip
+        if taken.target is not None:
+            line["target"] = list(taken.target)
+        keep = self._decide(field, taken, line)
+        write_ome_tiff(self._journal.picture(stop.id), field)
+        line["kept_s"] = round(time.perf_counter() - taken.at, 4)
+        self._journal.append(line)
+        keep()
+
+    def _decide(self, field: Field, taken: Taken, line: dict[str, Any]) -> Callable[[], None]:
+        """Predicts and tells the decision at once; what can wait is given back, to be done when the picture is safe."""
+        predictor = self._predictor
+        try:
+            prepared = predictor.prepare(field)
+            row = predictor.run([prepared], embeddings=self._writer.wants_embeddings(predictor.engine.outputs))
+        except (LociscopeError, MemoryError) as error:
+            self._steering.decided(field.id, [])
+            line["failed"] = str(error) or "It does not fit into memory."
+            return lambda: None
+        verdicts, requests = self._judge.judge(taken.stop, row.probability[0], row.status[0])
+        self._steering.decided(field.id, requests)
+        self.seconds.append(time.perf_counter() - taken.at)
+        line |= {
+            "status": row.status[0],
+            "predicted": list(row.predicted[0]),
+            "rules": [verdict.as_json() for verdict in verdicts],
+            "warnings": list(row.warnings[0]),
+            "decided_s": round(self.seconds[-1], 4),
+            "wanted": Journal.wanted(requests),
+            "probability": [float(value) for value in row.probability[0]],
+        }
+        return lambda: self._writer.add(row, prepared.statistics[None], bundle=predictor.bundle.sha256)

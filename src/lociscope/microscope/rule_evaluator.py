@@ -1,0 +1,96 @@
+"""What the rules say of one field: the numbers that mattered, the verdict, and the fields that they ask for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lociscope.labels import LABELS
+from lociscope.microscope.configuration import Scale, objective_of
+from lociscope.microscope.event_scheduler import Request
+from lociscope.microscope.plan import Limits, Objective, Plan
+from lociscope.microscope.positions import Stop, around, inside
+from lociscope.microscope.rules import holds, places_of, urgency
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one rule says of one field.
+
+    Attributes:
+        rule: Its number, from 1.
+        verdict: `again`, `outside` where all that it asks for lies outside the limits, or `no`.
+        because: The probabilities of the places that it names.
+        urgency: How much the field wants to be looked at again, 0–1; 0 where the verdict is `no`.
+        fields: Names of the fields that it asks for.
+        outside: Names of those that lie outside the limits, and are not imaged.
+    """
+
+    rule: int
+    verdict: str
+    because: Mapping[str, float]
+    urgency: float = 0.0
+    fields: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """As the log of decisions has it."""
+        return {
+            "rule": self.rule, "verdict": self.verdict, "because": dict(self.because),
+            "urgency": round(self.urgency, 6), "fields": list(self.fields), "outside": list(self.outside),
+        }  # fmt: skip
+
+
+class Judge:
+    """Applies a plan's rules; planned fields alone are judged, so that no look leads to another without end.
+
+    Args:
+        plan: The plan.
+        scale: How large the pixels are.
+        limits: How far the stage may go.
+    """
+
+    def __init__(self, plan: Plan, scale: Scale, limits: Limits) -> None:
+        self._plan = plan
+        self._scale = scale
+        self._limits = limits
+        self._rules: list[tuple[int, Objective]] = [
+            (number, objective_of(rule, plan, scale)) for number, rule in enumerate(plan.rules, 1)
+        ]
+
+    def judge(self, stop: Stop, probability: np.ndarray, status: str) -> tuple[list[Verdict], list[Request]]:
+        """Judges one field.
+
+        Args:
+            stop: The field.
+            probability: (28,) in 0–1.
+            status: Its status.
+
+        Returns:
+            What each rule says, and the fields that they ask for, all of them within the limits.
+        """
+        if stop.of is not None:
+            return [], []
+        verdicts, requests = [], []
+        for number, objective in self._rules:
+            verdict, wanted = self._ask(stop, number, objective, probability, status)
+            verdicts.append(verdict)
+            requests += wanted
+        return verdicts, requests
+
+    def _ask(
+        self, stop: Stop, number: int, objective: Objective, probability: np.ndarray, status: str
+    ) -> tuple[Verdict, list[Request]]:
+        rule = self._plan.rules[number - 1]
+        condition = rule.condition
+        because = {LABELS[place]: round(float(probability[place]), 6) for place in places_of(condition)}
+        if not holds(condition, probability, status):
+            return Verdict(number, "no", because), []
+        wanted = around(stop, number, rule.sites, objective, self._plan, self._scale)
+        allowed = [each for each in wanted if inside(each, self._limits)]
+        outside = tuple(each.id for each in wanted if each not in allowed)
+        urgent = urgency(condition, probability, status)
+        names = tuple(each.id for each in allowed)
+        verdict = Verdict(number, "again" if allowed else "outside", because, urgent, names, outside)
+        return verdict, [Request(each, urgent) for each in allowed]

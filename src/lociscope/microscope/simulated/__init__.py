@@ -1,0 +1,1 @@
+"""The simulated microscope: its devices, and the specimen under it."""

@@ -1,0 +1,241 @@
+"""Devices of the simulated microscope, in Python alone, as pymmcore-plus' UniMMCore takes them.
+
+Each of them acts on one `Bench`, and each step takes its time there by the plan's timing.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from pymmcore_plus.experimental.unicore import (
+    ShutterDevice,
+    SimpleCameraDevice,
+    StageDevice,
+    StateDevice,
+    UniMMCore,
+    XYStageDevice,
+)
+
+from lociscope.channels import CHANNEL_NAMES
+from lociscope.microscope.configuration import Scale
+from lociscope.microscope.plan import Plan, Timing
+from lociscope.microscope.simulated.specimen import SimulatedPlate, View
+
+CAMERA, STAGE, FOCUS, SHUTTER, WHEEL = "Camera", "XY", "Z", "Shutter", "Channel"
+
+
+@dataclass(slots=True)
+class Bench:
+    """The state of the simulated microscope.
+
+    Attributes:
+        plate: What lies on the stage.
+        timing: What each step takes.
+        pace: Seconds waited for each simulated one.
+        pixel_sizes: Side of a pixel in µm, by the position of the turret.
+        side: Side of the camera's picture in px.
+        clock: Simulated seconds since it was switched on.
+    """
+
+    plate: SimulatedPlate
+    timing: Timing
+    pace: float
+    pixel_sizes: tuple[float, ...]
+    side: int
+    seed: int = 0
+    x: float = 0.0
+    y: float = 0.0
+    z: float = 0.0
+    objective: int = 0
+    channel: int = 0
+    exposure: float = 100.0
+    opened: bool = False
+    pictures: int = 0
+    clock: float = 0.0
+
+    def spend(self, seconds: float) -> None:
+        """Lets simulated time go by."""
+        self.clock += seconds
+        if self.pace:
+            time.sleep(seconds * self.pace)
+
+    def view(self) -> View:
+        """What the camera sees."""
+        return View(self.x, self.y, self.z, self.pixel_sizes[self.objective], self.side, self.exposure)
+
+
+class SimulatedCamera(SimpleCameraDevice):
+    """Shows what lies under the objective; the noise is new in each picture."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__()
+        self._bench = bench
+
+    def get_exposure(self) -> float:
+        """Exposure in ms."""
+        return self._bench.exposure
+
+    def set_exposure(self, exposure: float) -> None:
+        """Sets the exposure in ms."""
+        self._bench.exposure = exposure
+
+    def sensor_shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self._bench.side, self._bench.side
+
+    def dtype(self) -> type[np.uint16]:
+        """16 bits."""
+        return np.uint16
+
+    def snap(self, buffer: np.ndarray) -> Mapping[str, object]:
+        """Takes one picture."""
+        bench = self._bench
+        bench.spend(bench.exposure / 1000 + bench.timing.readout_s)
+        bench.pictures += 1
+        noise = np.random.default_rng([bench.seed, bench.pictures, 3])
+        buffer[:] = bench.plate.photograph(bench.view(), bench.channel, noise, lit=bench.opened)
+        return {}
+
+
+class SimulatedStage(XYStageDevice):
+    """Moves the plate."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__()
+        self._bench = bench
+
+    def set_position_um(self, x: float, y: float) -> None:
+        """Goes somewhere, µm."""
+        bench = self._bench
+        way = float(np.hypot(x - bench.x, y - bench.y))
+        bench.spend(way / bench.timing.stage_um_per_s + bench.timing.settle_s * (way > 0))
+        bench.x, bench.y = x, y
+
+    def get_position_um(self) -> tuple[float, float]:
+        """Where it is, µm."""
+        return self._bench.x, self._bench.y
+
+    def home(self) -> None:
+        """Goes to the origin."""
+        self.set_position_um(0, 0)
+
+    def stop(self) -> None:
+        """Has nothing to stop: its moves are done at once."""
+
+    def set_origin_x(self) -> None:
+        """Is not offered: the plate has its place."""
+
+    def set_origin_y(self) -> None:
+        """Is not offered: the plate has its place."""
+
+
+class SimulatedFocus(StageDevice):
+    """Moves the objective; the cells lie at 0 µm."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__()
+        self._bench = bench
+
+    def set_position_um(self, val: float) -> None:
+        """Goes somewhere, µm."""
+        self._bench.z = val
+
+    def get_position_um(self) -> float:
+        """Where it is, µm."""
+        return self._bench.z
+
+    def home(self) -> None:
+        """Goes to the origin."""
+        self._bench.z = 0.0
+
+    def stop(self) -> None:
+        """Has nothing to stop: its moves are done at once."""
+
+    def set_origin(self) -> None:
+        """Is not offered: the plate has its place."""
+
+
+class SimulatedShutter(ShutterDevice):
+    """Lets light through, or not."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__()
+        self._bench = bench
+
+    def get_open(self) -> bool:
+        """Whether it is open."""
+        return self._bench.opened
+
+    def set_open(self, open: bool) -> None:
+        """Opens or closes it."""
+        self._bench.opened = open
+
+
+class SimulatedWheel(StateDevice):
+    """Chooses the channel."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(dict(enumerate(CHANNEL_NAMES)))
+        self._bench = bench
+
+    def get_state(self) -> int:
+        """Which it is, in RGBY."""
+        return self._bench.channel
+
+    def set_state(self, position: int) -> None:
+        """Changes it."""
+        self._bench.spend(self._bench.timing.channel_s * (position != self._bench.channel))
+        self._bench.channel = position
+
+
+class SimulatedTurret(StateDevice):
+    """Chooses the objective."""
+
+    def __init__(self, bench: Bench, labels: list[str]) -> None:
+        super().__init__(dict(enumerate(labels)))
+        self._bench = bench
+
+    def get_state(self) -> int:
+        """Which it is, in the plan's order."""
+        return self._bench.objective
+
+    def set_state(self, position: int) -> None:
+        """Changes it."""
+        self._bench.spend(self._bench.timing.objective_s * (position != self._bench.objective))
+        self._bench.objective = position
+
+
+def simulated_core(plan: Plan, scale: Scale) -> tuple[UniMMCore, Bench]:
+    """Switches the simulated microscope on.
+
+    Args:
+        plan: Names the plate, the objectives and the timing.
+        scale: How large the pixels are.
+
+    Returns:
+        The microscope, and its bench.
+    """
+    sizes = tuple(scale.pixel_size[each.name] for each in plan.objectives)
+    specimen = plan.specimen
+    bench = Bench(SimulatedPlate(plan, min(sizes)), plan.timing, specimen.pace, sizes, scale.frame[0], specimen.seed)
+    core = UniMMCore()
+    turret = SimulatedTurret(bench, [each.label or each.name for each in plan.objectives])
+    devices = {
+        CAMERA: SimulatedCamera(bench),
+        STAGE: SimulatedStage(bench),
+        FOCUS: SimulatedFocus(bench),
+        SHUTTER: SimulatedShutter(bench),
+        WHEEL: SimulatedWheel(bench),
+        plan.microscope.turret: turret,
+    }
+    for label, device in devices.items():
+        core.loadPyDevice(label, device)
+    core.initializeAllDevices()
+    core.setCameraDevice(CAMERA)
+    core.setXYStageDevice(STAGE)
+    core.setFocusDevice(FOCUS)
+    core.setShutterDevice(SHUTTER)
+    for name in CHANNEL_NAMES:
+        core.defineConfig("Channel", name, WHEEL, "Label", name)
+    return core, bench

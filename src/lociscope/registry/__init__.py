@@ -1,0 +1,1 @@
+"""The registry of bundles: versions, aliases, and who changed what."""

@@ -1,0 +1,100 @@
+"""What a comparison found out, as plain values: one mapping a Run, for CSV, JSON and the pages made of them."""
+
+import csv
+import math
+from typing import TYPE_CHECKING, Any
+
+from lociscope.report.candidates import changes, flat, in_words
+from lociscope.storage.atomic import atomic_write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from lociscope.decide.intervals import Interval
+    from lociscope.report.candidates import Candidate
+    from lociscope.report.ranking import League, Standing
+
+DIGITS = 4
+"""Of scores: the intervals are wider by far."""
+
+
+def rows_of(candidates: "Sequence[Candidate]", leagues: "Sequence[League]") -> list[dict[str, Any]]:
+    """One mapping a candidate, in the order given.
+
+    Args:
+        candidates: All that were compared.
+        leagues: What `leagues_of` made of them.
+
+    Returns:
+        For each: `name`, `note`, `set` (a number for each set of validation fields), `fields`, `units`, `base`,
+        `from_base` and `from_previous` (triples of key, value before, value now), `figures` and `gains` (each
+        measure's `value`, `low`, `high`, `n`), `cost`, `minutes`, `epochs`, `learned`, `scores`.
+    """
+    placed = {each.candidate.name: (number, league, each) for number, league, each in standings_in(leagues)}
+    rows = []
+    for place, candidate in enumerate(candidates):
+        number, league, standing = placed[candidate.name]
+        base = next(each.candidate for each in league.standings if each.candidate.name == league.base)
+        before = candidates[place - 1] if place else candidate
+        rows.append(
+            {
+                "name": candidate.name,
+                "note": candidate.recipe.note,
+                "network": candidate.recipe.network.name,
+                "set": number,
+                "fields": league.fields,
+                "units": league.units,
+                "base": league.base,
+                "from_base": changes(candidate.recipe, base.recipe),
+                "from_previous": changes(candidate.recipe, before.recipe),
+                "figures": {name: figure(each) for name, each in standing.figures.items()},
+                "gains": {name: figure(each) for name, each in standing.gains.items()},
+                "cost": _cost(candidate),
+                "folds": len(candidate.runs),
+                "minutes": round(candidate.minutes, 2),
+                "epochs": candidate.epochs,
+                "learned": candidate.learned,
+                "scores": {name: dict(measures) for name, measures in candidate.scores.items()},
+            }
+        )
+    return rows
+
+
+def standings_in(leagues: "Sequence[League]") -> "Iterator[tuple[int, League, Standing]]":
+    """Every standing with its league and the number of that, from 1."""
+    for number, league in enumerate(leagues, start=1):
+        for each in league.standings:
+            yield number, league, each
+
+
+def figure(interval: "Interval") -> dict[str, float | int | None]:
+    """An interval as plain values; null where it is not defined."""
+    ends = {"value": interval.value, "low": interval.low, "high": interval.high}
+    return {key: None if math.isnan(each) else round(each, DIGITS) for key, each in ends.items()} | {"n": interval.n}
+
+
+def _cost(candidate: "Candidate") -> dict[str, Any]:
+    cost = candidate.cost
+    return {
+        "parameters": candidate.parameters,
+        "macs": cost.macs if cost else None,
+        "latency_ms": cost.latency_ms if cost else None,
+        "where": cost.where if cost else "",
+        "reason": cost.reason if cost else "",
+        "bytes": candidate.size,
+    }
+
+
+def write_csv(path: "Path", rows: "Sequence[Mapping[str, Any]]") -> None:
+    """Writes the rows as a table: nested values by dotted key, what differs in words.
+
+    Raises:
+        LociscopeError: The place cannot be written.
+    """
+    flattened = [flat({**row, **{key: in_words(row[key]) for key in ("from_base", "from_previous")}}) for row in rows]
+    columns = list(dict.fromkeys(key for row in flattened for key in row))
+    with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(flattened)

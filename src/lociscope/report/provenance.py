@@ -1,0 +1,43 @@
+"""What a result depends on, in words, for the end of a report."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lociscope.artifacts.recipe import Recipe
+    from lociscope.artifacts.run import Environment, Run
+
+
+def facts_of(run: "Run") -> dict[str, str]:
+    """The facts of a Run, by name.
+
+    Args:
+        run: A finished Run.
+
+    Returns:
+        For `write_evaluation`: network, input, training, fields, data, seed, code, versions, machine.
+
+    Raises:
+        LociscopeError: Its recipe or its environment cannot be read.
+    """
+    return in_words(run.recipe(), run.environment())
+
+
+def in_words(recipe: "Recipe", environment: "Environment") -> dict[str, str]:
+    """The same from its two parts."""
+    train, fields = recipe.train, environment.fields
+    stages = recipe.stages or (train,)
+    epochs, rates = " + ".join(str(each.epochs) for each in stages), ", ".join(f"{e.learning_rate:g}" for e in stages)
+    options = "".join(f", {name} = {value}" for name, value in recipe.network.options.items())
+    versions = ", ".join(f"{name} {number}" for name, number in environment.versions.items())
+    return {
+        "Network": f"{recipe.network.name}{options}; {environment.parameters:,} parameters",
+        "Input": f"{recipe.data.size} × {recipe.data.size} px, {recipe.data.input.pixel_size:.2f} µm a pixel",
+        "Training": f"{epochs} epochs, batch {train.batch}, {train.optimizer} at {rates}, loss {train.loss}",
+        "Fields": f"{fields.get('train', 0):,} to learn from, {fields.get('valid', 0):,} held out",
+        "Data": f"{environment.data}; sha256 {environment.data_hash[:12]}…",
+        "Seed": str(environment.seed),
+        "Made": environment.created,
+        "Code": environment.git or "installed, no checkout",
+        "Versions": versions,
+        "Machine": environment.machine,
+    }

@@ -1,0 +1,70 @@
+"""Read Parquet files that lociscope wrote, and check their kind and schema."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lociscope.errors import LociscopeError
+from lociscope.storage.schema import check_schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def read_parquet(path: Path, what: str, kind: str, schema: int, *, foreign: bool = False) -> "pa.Table":
+    """Reads a Parquet file.
+
+    Args:
+        path: The file.
+        what: Its noun, for the sentence of an error: `Catalog`, `Predictions`.
+        kind: The value that its metadata must carry under `kind`.
+        schema: The newest schema that can be read.
+        foreign: Whether a file that states no kind, which others wrote, is read, too.
+
+    Returns:
+        The table.
+
+    Raises:
+        LociscopeError: The file is missing, is no Parquet, is of another kind or of a newer schema.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        # One plain file, no dataset discovery: a path is never read as a pattern or a partition.
+        with path.open("rb") as file:
+            table = pq.ParquetFile(file).read()
+        table.validate(full=True)  # bytes that are no text, found by fuzzing
+    except OSError as error:
+        if error.errno is None:  # pyarrow's own complaint about damaged contents
+            raise LociscopeError(f"'{path}' is damaged or cut short ({error}). Make it again.") from error
+        raise LociscopeError(f"Cannot read {what} '{path}': {error.strerror}. Check the path.") from error
+    except (pa.ArrowException, ValueError, KeyError) as error:
+        raise LociscopeError(
+            f"'{path}' is no {what}: it is no Parquet file. Name a file that lociscope wrote."
+        ) from error
+    metadata = table.schema.metadata or {}
+    found = metadata.get(b"kind", b"").decode(errors="replace")
+    if foreign and not found:
+        return table
+    if found != kind:
+        raise LociscopeError(f"'{path}' is no {what} (its kind is {found!r}). Name a file that lociscope wrote as one.")
+    check_schema(metadata.get(b"schema"), schema, f"{what} '{path}'")
+    return table
+
+
+def cast_column(table: "pa.Table", name: str, kind: "pa.DataType", what: str) -> "pa.ChunkedArray":
+    """A column as the type that it should have; strings and lists of other layouts are accepted.
+
+    Raises:
+        LociscopeError: The column holds something else.
+    """
+    import re
+
+    import pyarrow as pa
+
+    try:
+        return table[name].cast(kind)
+    except pa.ArrowException as error:
+        value = re.search(r"'(.{0,40}).*' as a scalar", str(error), re.DOTALL)
+        held = f"{value[1]!r}" if value else str(table[name].type)
+        raise LociscopeError(f"{what}: column {name!r} holds {held}, expected {kind}. Correct that column.") from error

@@ -1,0 +1,165 @@
+"""Tables of fields that anybody wrote: Parquet or CSV, with the names of columns in any case."""
+
+import csv
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lociscope.errors import LociscopeError
+from lociscope.storage.parquet import read_parquet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pyarrow as pa
+
+CSVS = (".csv", ".tsv")
+TABLES = (".parquet", *CSVS)
+"""Suffixes of tables that are read."""
+
+MICROMETRES = ("um", "µm", "micron", "microns", "micrometer", "micrometers", "micrometre", "micrometres")
+"""Units that the name of a column may end in."""
+
+_URL = re.compile(r"(?:^|/)(?P<scheme>[a-z][a-z0-9+.-]+):/+(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+
+_SIZE = "pixel_size"
+_LIKE_SIZE = re.compile("pixelsize|physicalsize|perp(?:ixel|x)$")
+
+SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
+
+
+def read_any(path: Path, what: str, kind: str, schema: int) -> "tuple[pa.Table, bool]":
+    """Read a table, whoever wrote it.
+
+    Args:
+        path: A Parquet file, or a CSV with commas, semicolons or tabs; its values are texts, blanks are null.
+        what: Its noun, for the message of an error: `Catalog`, `Predictions`.
+        kind: The kind that lociscope gives such a Parquet file.
+        schema: The newest schema that can be read.
+
+    Returns:
+        The table, and whether lociscope wrote it as one of that kind.
+
+    Raises:
+        LociscopeError: The file is missing, is a URL, a spreadsheet or another file, or is lociscope's of another kind
+            or of a newer schema.
+    """
+    suffix = path.suffix.lower()
+    if url := url_of(path):
+        raise LociscopeError(f"'{url}' is a URL, which lociscope does not read. Download it, and name the file.")
+    if suffix in SPREADSHEETS:
+        raise LociscopeError(f"'{path}' is a spreadsheet, which lociscope does not read. Save its sheet as CSV.")
+    if suffix in CSVS:
+        return _read_csv(path, what), False
+    table = read_parquet(path, what, kind, schema, foreign=True)
+    return _with_plain_texts(table), b"kind" in (table.schema.metadata or {})
+
+
+def url_of(path: Path) -> str | None:
+    """Return the URL that a path was written as, `https://…` or `s3://…`; None where it is none."""
+    match = _URL.search(path.as_posix())
+    return f"{match['scheme']}://{match['rest']}" if match and not path.exists() else None
+
+
+def columns_of(path: Path) -> list[str]:
+    """Return the names of a CSV's columns; none where it cannot be read."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
+            head = lines.readline(1 << 16)
+    except (OSError, UnicodeDecodeError):
+        return []
+    delimiter, spaced = _delimiter(head)
+    return next(csv.reader([head], delimiter=delimiter, skipinitialspace=spaced), [])
+
+
+def rename(table: "pa.Table", known: "Iterable[str]", what: str) -> "pa.Table":
+    """Give the columns that are called as known ones, but for case, blanks, marks and µm, their known names.
+
+    Raises:
+        LociscopeError: Two columns are called so; or one of another name seems to be the pixel size.
+    """
+    wanted = {_letters(name): name for name in known}
+    if _SIZE in wanted.values():
+        wanted |= {_letters(_SIZE + unit): _SIZE for unit in MICROMETRES}
+    names = [wanted.get(_letters(name), name) for name in table.column_names]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise LociscopeError(f"{what} has two columns called {twice!r}. Keep one of them.")
+    other = next((name for name in names if _LIKE_SIZE.search(_letters(name))), None)
+    if other is not None and _SIZE in wanted.values() and _SIZE not in names:
+        raise LociscopeError(f"{what} has a column {other!r}. Call the side of a pixel {_SIZE!r}, and give it in µm.")
+    return table.rename_columns(names)
+
+
+def without_blanks(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    """Return a column of texts with null for blanks, or one of numbers with null for NaN."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_floating(column.type):
+        return pc.if_else(pc.is_nan(column), None, column)
+    if pa.types.is_string(column.type):
+        return pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), None, column)
+    return column
+
+
+def with_points(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    """Return a column of texts with decimal points for decimal commas, as `0,08`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_string(column.type):
+        return column
+    return pc.replace_substring_regex(pc.utf8_trim_whitespace(column), r"^([-+]?\d+),(\d+)$", r"\1.\2")
+
+
+def _read_csv(path: Path, what: str) -> "pa.Table":
+    import pyarrow as pa
+
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
+            delimiter, spaced = _delimiter(lines.readline(1 << 16))
+            lines.seek(0)
+            rows = [row for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=spaced) if row]
+    except OSError as error:
+        raise LociscopeError(f"Cannot read {what} '{path}': {error.strerror}. Check the path.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise LociscopeError(f"'{path}' is no CSV text ({error}). Save it as UTF-8 with commas.") from error
+    names, *rows = rows or [[]]
+    wrong = next((number for number, row in enumerate(rows, 2) if len(row) > len(names)), None)
+    if wrong is not None:
+        raise LociscopeError(
+            f"{what} '{path}' line {wrong} has {len(rows[wrong - 2])} values for {len(names)} columns "
+            f"({_listed(names)}). Put values that hold a '{delimiter}' in quotes."
+        )
+    columns = [[row[at] if at < len(row) and row[at] else None for row in rows] for at in range(len(names))]
+    return pa.table([pa.array(column, pa.string()) for column in columns], names=names)
+
+
+def _with_plain_texts(table: "pa.Table") -> "pa.Table":
+    """The table with each column of texts, whatever way they are stored, as strings."""
+    import pyarrow as pa
+
+    for number, column in enumerate(table.columns):
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+            kind = pa.string()
+        if kind != column.type:
+            table = table.set_column(number, table.column_names[number], column.cast(kind))
+    return table
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).casefold()
+
+
+def _delimiter(head: str) -> tuple[str, bool]:
+    """The mark between the columns of a CSV, by its first line, and whether blanks follow it that mean nothing."""
+    bare = re.sub(r'"[^"]*"', "", head)
+    delimiter = max(",;\t", key=bare.count)
+    return delimiter, f"{delimiter} " in bare
+
+
+def _listed(names: "Sequence[str]") -> str:
+    text = ", ".join(names)
+    return text if len(text) <= 80 else f"{text[:80]}…"

@@ -1,0 +1,1 @@
+"""Watch a folder and predict fields as they arrive."""

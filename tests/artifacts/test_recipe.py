@@ -1,0 +1,268 @@
+"""The Recipe: every key has a default, and a wrong one its sentence."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lociscope.artifacts.recipe import SHIPPED, Augment, Recipe, parse_changes
+from lociscope.artifacts.run import Run
+from lociscope.errors import Exit, LociscopeError, UsageError
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.toml")), ids=lambda path: path.stem)
+def test_shipped_recipes_are_read_by_name(path: Path) -> None:
+    assert Recipe.read(path.stem) == Recipe.read(str(path))
+    assert Recipe.read(path.stem).network.name in (path.stem, "pretrained")
+
+
+RECIPES = st.builds(
+    lambda size, low, high, flip, shift, epochs, rate, optimizer, options: {
+        "schema": 1,
+        "network": {"name": "lenet5", **options},
+        "data": {"size": size, "low": low, "high": high},
+        "augment": {"flip": flip, "shift": shift},
+        "train": {"epochs": epochs, "learning_rate": rate, "optimizer": optimizer},
+    },
+    st.integers(16, 1024),
+    st.floats(0, 49),
+    st.floats(51, 100),
+    st.booleans(),
+    st.floats(0, 0.5),
+    st.integers(1, 10_000),
+    st.floats(1e-30, 10),
+    st.sampled_from(["adam", "sgd"]),
+    st.dictionaries(
+        st.from_regex(r"[a-z]{1,8}", fullmatch=True).filter(lambda key: key != "name"),
+        st.booleans()
+        | st.integers(-(2**60), 2**60)
+        | st.floats(allow_nan=False)
+        | st.text(st.characters(exclude_categories=["Cs"])),
+        max_size=3,
+    ),
+)
+
+
+@given(RECIPES)
+def test_what_is_written_comes_back(tmp_path_factory: pytest.TempPathFactory, values: dict[str, Any]) -> None:
+    path = tmp_path_factory.getbasetemp() / "recipe.toml"
+    recipe = Recipe.check(values, "It")
+    recipe.write(path)
+    assert Recipe.read(str(path)) == recipe
+    assert recipe.network.options == {key: value for key, value in values["network"].items() if key != "name"}
+    assert (recipe.data.input.height, recipe.data.input.low) == (recipe.data.size, recipe.data.low)
+
+
+def test_every_value_of_an_empty_recipe_has_its_default(tmp_path: Path) -> None:
+    assert Recipe.read(write(tmp_path / "r.toml", "")) == Recipe()
+    assert Recipe().augment == Augment()
+
+
+STAGE = "[[stages]]\nfrom = 'all'\nepochs = 1\nlearning_rate = 0.1"
+
+
+def test_stages_are_read_in_their_order_and_written_back(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.toml", f"note = 'slower'\n{STAGE.replace('all', 'head')}\n{STAGE}")
+    recipe = Recipe.read(path, {"train.batch": 4})
+    assert [(stage.from_, stage.epochs, stage.learning_rate) for stage in recipe.stages] == [
+        ("head", 1, 0.1),
+        ("all", 1, 0.1),
+    ]
+    recipe.write(tmp_path / "s.toml")
+    assert Recipe.read(str(tmp_path / "s.toml")) == recipe
+    assert hash(recipe.stages) == hash(Recipe.read(str(tmp_path / "s.toml")).stages)
+
+
+def test_a_note_makes_no_other_training() -> None:
+    one, other = Recipe(note="first"), Recipe(note="second")
+    assert one != other
+    assert one.same_training(other)
+    assert not one.same_training(Recipe.check({"train": {"ema": 0.9}}, "It"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[trian]\nepochs = 3", "unknown key 'trian'. Did you mean 'train'?"),
+        ("[train]\nepoch = 3", "unknown key 'train.epoch'. Did you mean 'epochs'?"),
+        ("[train]\nzzz = 3", "unknown key 'train.zzz'. Known: batch, checkpoint_steps"),
+        ("schemas = 1", "unknown key 'schemas'. Did you mean 'schema'?"),
+        ("[train]\nepochs = 'three'", "train.epochs: Input should be a valid integer, received 'three'. Mend"),
+        ("[train]\nepochs = '3'", "train.epochs: Input should be a valid integer, received '3'"),
+        ("[train]\nepochs = true", "train.epochs: Input should be a valid integer, received True"),
+        ("[augment]\nflip = 1", "augment.flip: Input should be a valid boolean, received 1"),
+        ("train = 3", "train: Input should be a valid dictionary"),
+        ("[train]\nepochs = 0", "train.epochs: Input should be greater than or equal to 1, received 0"),
+        ("[train]\nlearning_rate = nan", "train.learning_rate: Input should be less than"),
+        ("[train]\nlearning_rate = inf", "train.learning_rate: Input should be less than"),
+        ("[train]\noptimizer = 'adamw'", "train.optimizer: Input should be 'adam' or 'sgd', received 'adamw'"),
+        ("[data]\nlow = 50\nhigh = 50", r"data.low \(50.0\) must be below data.high \(50.0\)"),
+        ("[network]\nname = 3", "network.name: Input should be a valid string, received 3"),
+        ("[train]\nlos = 'bce'", "unknown key 'train.los'. Did you mean 'loss'?"),
+        (
+            "[train]\nloss = 'dice'",
+            "train.loss: Input should be 'bce', 'focal', 'asymmetric' or 'soft_f1', received 'dice'",
+        ),
+        ("[train]\nema = 1.0", "train.ema: Input should be less than 1, received 1.0"),
+        ("[train]\npatience = -1", "train.patience: Input should be greater than or equal to 0, received -1"),
+        ("[train]\nschedule = 'step'", "train.schedule: Input should be 'cosine' or 'constant', received 'step'"),
+        ("[train]\ndevices = 0", "train.devices: Input should be greater than or equal to 1, received 0"),
+        ("note = 3", "note: Input should be a valid string, received 3"),
+        ("[stages]\nfrom = 'all'", "stages: Input should be an array, received"),
+        ("[[stage]]\nfrom = 'all'", "unknown key 'stage'. Did you mean 'stages'?"),
+        ("[[stages]]\nfrom = 'all'\nepochs = 1", "lacks the key 'stages.1.learning_rate'. Write it into the recipe."),
+        (f"{STAGE}\nepoch = 1", "unknown key 'stages.1.epoch'. Did you mean 'epochs'?"),
+        (
+            f"{STAGE}\n{STAGE.replace('1', '0')}",
+            "stages.2.epochs: Input should be greater than or equal to 1, received 0",
+        ),
+        (STAGE.replace("0.1", "'fast'"), "stages.1.learning_rate: Input should be a valid number, received 'fast'"),
+        (STAGE.replace("all", ""), "stages.1.from: String should have at least 1 character, received ''"),
+        ("schema = 2", "has schema 2, newer than 1, the newest this lociscope reads. Update lociscope."),
+        ("schema = 'x'", "states no schema"),
+        ("[train", "is no TOML: .*Mend that line"),
+        ("[train]\nepochs = 1\nepochs = 2", "is no TOML"),
+        ("a = " + "[" * 5000, "is no TOML"),
+        ("a = " + "9" * 5000, "is no TOML"),
+    ],
+)
+def test_wrong_recipes(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(LociscopeError, match=said) as caught:
+        Recipe.read(write(tmp_path / "r.toml", text))
+    assert str(tmp_path / "r.toml") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_recipes_that_are_not_there_or_no_text(tmp_path: Path) -> None:
+    for name, said in (
+        ("lenet", "No recipe 'lenet' .*Did you mean 'lenet5'?"),
+        ("", "No recipe '' .*Known: .*lenet5"),
+        (str(tmp_path / "none.toml"), "No recipe .*No such file"),
+        (str(tmp_path), "No recipe"),
+    ):
+        with pytest.raises(UsageError, match=said) as caught:
+            Recipe.read(name)
+        assert caught.value.exit_code is Exit.USAGE
+    (tmp_path / "r.toml").write_bytes(b"\xef\xbb\xbf[train]\nepochs = 7\n")  # as a Windows editor saves it
+    assert Recipe.read(str(tmp_path / "r.toml")).train.epochs == 7
+    (tmp_path / "r.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="is no TOML"):
+        Recipe.read(str(tmp_path / "r.toml"))
+
+
+@given(st.text())
+def test_any_text_is_a_recipe_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.toml"
+    path.write_bytes(text.encode(errors="surrogatepass"))
+    try:
+        recipe = Recipe.read(str(path))
+    except LociscopeError as error:
+        assert "any.toml" in str(error)
+    else:
+        assert recipe == Recipe()
+
+
+# === --set ===
+
+
+def test_words_become_values() -> None:
+    words = [
+        "train.epochs=3",
+        "train.optimizer=sgd",
+        "augment.flip=false",
+        "data.low = 1.5",
+        "network.name='x=y'",
+        "a=",
+    ]
+    assert parse_changes(words) == {
+        "train.epochs": 3,
+        "train.optimizer": "sgd",
+        "augment.flip": False,
+        "data.low": 1.5,
+        "network.name": "x=y",
+        "a": "",
+    }
+
+
+def test_changes_replace_values_of_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.toml", "[train]\nepochs = 5\nbatch = 7")
+    recipe = Recipe.read(path, parse_changes(["train.epochs=3", "network.width=0.5", "data.size=64"]))
+    assert (recipe.train.epochs, recipe.train.batch, recipe.data.size) == (3, 7, 64)
+    assert recipe.network.options == {"width": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("epochs", "--set 'epochs' is no key=value. Write it as --set train.epochs=3."),
+        ("=3", "--set '=3' is no key=value"),
+        ("train.epoch=3", "unknown key 'train.epoch'. Did you mean 'epochs'?"),
+        ("epochs=3", "unknown key 'epochs'"),
+        ("train=3", "train: Input should be a valid dictionary"),
+        ("network.name.x=3", "--set network.name.x: 'name' is no table"),
+        ("train.epochs=" + "9" * 5000, "train.epochs: Input should be a valid integer"),
+        ("schema=2", "has schema 2, newer than 1"),
+    ],
+)
+def test_wrong_words(word: str, said: str) -> None:
+    with pytest.raises(LociscopeError, match=said):
+        Recipe.read("lenet5", parse_changes([word]))
+
+
+def test_words_change_stages_by_their_number_from_1() -> None:
+    shipped = Recipe.read("pretrained").stages
+    changed = Recipe.read("pretrained", parse_changes(["stages.1.epochs=2", "stages.2.learning_rate=0.5"])).stages
+    assert changed == (
+        shipped[0].model_copy(update={"epochs": 2}),
+        shipped[1].model_copy(update={"learning_rate": 0.5}),
+    )
+    given = parse_changes(["stages.2={from='all', epochs=3, learning_rate=0.5}", "stages.2.epochs=4"])
+    assert Recipe.read("pretrained", given).stages[1].epochs == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "said"),
+    [
+        ("pretrained", "stages.3.epochs=1", "counted from 1, and none is '3'. Did you mean 'stages.2.epochs'?"),
+        ("pretrained", "stages.0.epochs=1", "none is '0'. Did you mean 'stages.1.epochs'?"),
+        ("pretrained", "stages.last.epochs=1", "none is 'last'. Did you mean 'stages.1.epochs'?"),
+        ("pretrained", "stages.9=1", "none is '9'. Did you mean 'stages.2'?"),
+        ("pretrained", "stages.1.epoch=1", "unknown key 'stages.1.epoch'. Did you mean 'epochs'?"),
+        ("pretrained", "stages.1.epochs.x=1", "'epochs' is no table"),
+        ("pretrained", "stages.2.epochs=0", "stages.2.epochs: Input should be greater than or equal to 1"),
+        ("lenet5", "stages.1.epochs=1", "the recipe has no stages. Without them [train] holds: set train.epochs"),
+        ("pretrained", "train.epochs=3", "sets train.epochs, which has no effect beside [[stages]]: each"),
+        ("frozen", "train.learning_rate=3", "Set stages.1.learning_rate and so on, or remove the stages with --set"),
+    ],
+)  # fmt: skip
+def test_wrong_words_about_stages(name: str, word: str, said: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(said)):
+        Recipe.read(name, parse_changes([word]))
+
+
+def test_what_stages_decide_is_refused_in_a_file_but_read_in_a_run(tmp_path: Path) -> None:
+    both = write(tmp_path / "r.toml", f"[train]\nepochs = 20\n{STAGE}")
+    with pytest.raises(UsageError, match=r"sets train\.epochs, which has no effect"):
+        Recipe.read(both)
+    assert Recipe.read(both, {"stages": []}).train.epochs == 20
+    before = Recipe.stored(Path(both))  # a Run of the time when it was ignored
+    before.write(tmp_path / "recipe.toml")
+    assert Recipe.read(str(tmp_path / "recipe.toml")) == before == Run(tmp_path).recipe()
+
+
+@given(st.lists(st.text()))
+def test_any_words_are_changes_or_refused(words: list[str]) -> None:
+    try:
+        changes = parse_changes(words)
+    except UsageError as error:
+        assert "is no key=value" in str(error)
+    else:
+        assert len(changes) <= len(words)

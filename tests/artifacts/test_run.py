@@ -1,0 +1,150 @@
+"""The folder of one training."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lociscope.artifacts.predictions import Predictions
+from lociscope.artifacts.recipe import Recipe
+from lociscope.artifacts.run import Run
+from lociscope.errors import LociscopeError
+
+ENVIRONMENT: dict[str, Any] = {
+    "schema": 1,
+    "created": "2026-01-01",
+    "seed": 0,
+    "git": None,
+    "versions": {"keras": "3"},
+    "machine": "x",
+    "data": "here",
+    "data_hash": "0",
+    "fields": {"train": 3, "valid": 1},
+    "parameters": 10,
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    run = Run(tmp_path / "run")
+    run.folder.mkdir()
+    Recipe().write(run.recipe_file)
+    run.environment_file.write_text(json.dumps(ENVIRONMENT))
+    run.history_file.write_text("epoch,loss,val_loss\n1.0,0.5,nan\n2.0,0.25,0.5\n")
+    Predictions(["a"], np.full((1, 28), 0.5, np.float32), [(0,)], ["ok"], [()]).write(run.predictions_file)
+    run.truth_file.write_text("Id,Target\na,0 16\n")
+    return run
+
+
+def test_a_finished_run_tells_everything(run: Run) -> None:
+    run.mark_done()
+    opened = Run.open(run.folder)
+    assert opened == run
+    assert opened.done
+    assert opened.recipe() == Recipe()
+    assert opened.environment().fields == {"train": 3, "valid": 1}
+    assert [row["loss"] for row in opened.history()] == [0.5, 0.25]
+    assert opened.predictions().ids == ["a"]
+    assert opened.truth() == {"a": (0, 16)}
+    assert {path.parent for path in (opened.best_model, opened.checkpoints)} == {run.folder}
+
+
+def test_runs_that_cannot_be_opened(run: Run) -> None:
+    with pytest.raises(LociscopeError, match=r"is not finished. Give `lociscope train … -o .*run` again"):
+        Run.open(run.folder)
+    with pytest.raises(LociscopeError, match=r"is no Run: it has no recipe\.toml"):
+        Run.open(run.folder / "none")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[]", "environment.json is damaged"),
+        ("{", "environment.json is damaged"),
+        (json.dumps(ENVIRONMENT | {"schema": 2}), "has schema 2, newer than 1"),
+        (
+            json.dumps(ENVIRONMENT | {"seed": "x"}),
+            r"environment.json is damaged \(seed: Input should be a valid integer",
+        ),
+        (json.dumps(ENVIRONMENT | {"more": 1}), r"environment.json is damaged \(more: Extra inputs"),
+    ],
+)
+def test_a_damaged_environment(run: Run, text: str, said: str) -> None:
+    run.environment_file.write_text(text)
+    with pytest.raises(LociscopeError, match=said) as caught:
+        run.environment()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("epoch,loss\n1.0,x\n", "epoch,loss\n1.0\n", "epoch\n1.0,2.0\n", "epoch\n\xff"),
+        *("epoch,loss,vloss\n1.0,1.0,1.0\n", "epoch,loss,val_loss\ninf,1.0,1.0\n"),
+    ],
+)
+def test_a_damaged_history(run: Run, text: str) -> None:
+    run.history_file.write_text(text, encoding="latin-1")
+    with pytest.raises(LociscopeError, match=r"history\.csv cannot be read"):
+        run.history()
+
+
+def test_labels_come_in_the_order_of_the_fields(run: Run) -> None:
+    run.truth_file.write_text("Id,Target\na,0 16\nb,3\n")
+    assert run.labels_of(["b", "a"]) == [(3,), (0, 16)]
+    with pytest.raises(LociscopeError, match=r"has no label of 'c', so it cannot be scored\. Train again"):
+        run.labels_of(["a", "c"])
+
+
+def test_missing_files(run: Run) -> None:
+    for path in run.folder.iterdir():
+        path.unlink()
+    for read in (run.recipe, run.environment, run.history, run.predictions, run.truth):
+        with pytest.raises(LociscopeError, match="No such file"):
+            read()
+
+
+def test_groups_are_empty_in_a_run_of_before_they_were_kept(run: Run) -> None:
+    assert run.groups() == {}
+    run.groups_file.write_text('Id,Group\na,"x, y"\n')
+    assert run.groups() == {"a": "x, y"}
+    run.groups_file.write_text("Id\na\n")
+    with pytest.raises(LociscopeError, match=r"groups\.csv cannot be read"):
+        run.groups()
+
+
+def test_scores_are_every_table_beside_the_run(run: Run) -> None:
+    assert run.scores() == {}
+    folder = run.folder / "scores"
+    folder.mkdir()
+    (folder / "real.json").write_text('{"lrap": {"value": 0.6, "low": 0.5, "high": null, "n": 56}}')
+    (folder / "notes.txt").write_text("no table")
+    (lrap,) = run.scores()["real"].values()
+    assert (lrap["value"], lrap["low"], lrap["n"]) == (0.6, 0.5, 56)
+    assert np.isnan(lrap["high"])
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"lrap": 0.6}', '{"lrap": {"value": 1}}', '{"lrap": {"value": "x"}}'])
+def test_a_damaged_table_of_scores(run: Run, text: str) -> None:
+    (run.folder / "scores").mkdir()
+    (run.folder / "scores" / "real.json").write_text(text)
+    with pytest.raises(LociscopeError, match=r"real\.json' is no table of scores"):
+        run.scores()
+
+
+def test_a_recipe_without_the_newer_keys_has_their_defaults(run: Run) -> None:
+    old = "\n".join(
+        line
+        for line in run.recipe_file.read_text().splitlines()
+        if line.split(" ")[0] not in NEWER and "stages" not in line
+    )
+    assert "\nema" not in old
+    run.recipe_file.write_text(old)
+    assert run.recipe() == Recipe()
+    assert run.history()[0].keys() == {"epoch", "loss", "val_loss"}
+
+
+NEWER = ("note", "ema", "patience", "schedule", "devices")
+"""Keys that the first Runs did not have."""

@@ -1,0 +1,77 @@
+"""What one part could know of another."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lociscope.artifacts.catalog import Catalog, Entry
+from lociscope.data.splits.leakage import shared, tell_apart
+
+NAMES = ("GainOfRed", "GainOfGreen", "Focus")
+
+
+def catalog(n: int = 200, fields_of_one: int = 2) -> Catalog:
+    """Specimens of two fields, in order; the last fifth is tested on."""
+    rows = [
+        Entry(
+            f"f{row}",
+            (0,),
+            specimen=f"s{row // fields_of_one}",
+            plate=f"p{row % 3}",
+            split="test" if row >= n * 0.8 else "train",
+            fold=None if row >= n * 0.8 else row // fields_of_one % 5,
+        )
+        for row in range(n)
+    ]
+    return Catalog.of(rows, Path())
+
+
+def test_what_lies_in_two_parts_is_counted() -> None:
+    fields = catalog()
+    assert shared(fields) == {"specimen": 0, "plate": 3}
+    folds = fields.table["fold"].to_pylist()
+    folds[0] = 4
+    assert shared(fields.with_column("fold", folds))["specimen"] == 1
+    splits = fields.table["split"].to_pylist()
+    splits[-1] = "train"
+    assert shared(fields.with_column("split", splits))["specimen"] == 1
+
+
+def test_a_part_like_the_rest_cannot_be_told() -> None:
+    statistics = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
+    told = tell_apart(catalog(), np.arange(200), statistics, NAMES)
+    assert told is not None
+    assert (told.part, told.auc.n) == ("test", 100)
+    assert told.auc.low < 0.5 < told.auc.high + 0.1
+    assert "test cannot be told from the rest" in str(told)
+
+
+def test_a_part_of_other_conditions_is_told_and_by_what() -> None:
+    statistics = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
+    statistics[160:, 1] += 2
+    told = tell_apart(catalog(), np.arange(200), statistics, NAMES)
+    assert told is not None
+    assert told.auc.low > 0.8
+    assert "nearly always" in str(told)
+    assert "GainOfGreen" in str(told)
+
+
+def test_a_specimen_is_not_known_again() -> None:
+    """Figures that belong to the specimen alone tell nothing of a specimen that was not seen."""
+    rng = np.random.default_rng(1)
+    statistics = np.repeat(rng.normal(size=(20, 30)), 10, axis=0).astype(np.float32)
+    told = tell_apart(catalog(200, 10), np.arange(200), statistics + rng.normal(scale=0.01, size=(200, 30)), NAMES * 10)
+    assert told is None or told.auc.low < 0.6
+
+
+@pytest.mark.parametrize("test", [0, 10])
+def test_without_a_test_part_the_first_fold_is_told(test: int) -> None:
+    fields = catalog().with_column("split", ["train"] * 200).with_column("fold", [row // 2 % 5 for row in range(200)])
+    told = tell_apart(fields, np.arange(test, 200), np.zeros((200 - test, 3), np.float32), NAMES)
+    assert told is not None
+    assert told.part == "fold 0"
+
+
+def test_too_few() -> None:
+    assert tell_apart(catalog(50), np.arange(50), np.zeros((50, 3), np.float32), NAMES) is None

@@ -1,0 +1,21 @@
+"""The limits that every decoder keeps."""
+
+import pytest
+
+from lociscope.errors import LociscopeError
+from lociscope.images.io.picture import MAX_BYTES, MAX_PIXELS, check_bytes, check_size, damaged
+
+
+def test_limits_are_the_last_that_pass() -> None:
+    check_size(8192, MAX_PIXELS // 8192, "a")
+    check_bytes(MAX_BYTES, "a")
+    check_bytes(4 * 2 * MAX_PIXELS, "a")
+    with pytest.raises(LociscopeError, match="'a' claims 8193 × 8192 pixels"):
+        check_size(8193, 8192, "a")
+    with pytest.raises(LociscopeError, match="'a' holds more than the 513 MiB"):
+        check_bytes(MAX_BYTES + 1, "a")
+
+
+def test_damage_says_what_the_decoder_said() -> None:
+    assert str(damaged("a", ValueError("odd"))) == "'a' is damaged or cut short (odd). Copy it again."
+    assert str(damaged("a")) == "'a' is damaged or cut short. Copy it again."

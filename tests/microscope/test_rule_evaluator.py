@@ -1,0 +1,59 @@
+from typing import Any
+
+import numpy as np
+
+from lociscope.labels import N_LABELS
+from lociscope.microscope.configuration import check_setup
+from lociscope.microscope.positions import planned
+from lociscope.microscope.rule_evaluator import Judge
+
+
+def row(**places: float) -> np.ndarray:
+    p = np.full(N_LABELS, 0.01, np.float32)
+    for name, value in places.items():
+        p[int(name[1:])] = value
+    return p
+
+
+def judge_of(plan: Any) -> tuple[Judge, list[Any]]:
+    scale = check_setup(plan, None)
+    return Judge(plan, scale, plan.limits), planned(plan, scale)
+
+
+def test_a_verdict_tells_the_numbers_that_mattered(make_plan: Any) -> None:
+    rules = [
+        {"when": "status = unsure", "most": 3},
+        {"when": "Nucleoli >= 0.5 and Cytosol < 0.9", "zoom": 2, "sites": 4, "most": 9},
+    ]
+    judge, stops = judge_of(make_plan({"rules": rules}))
+    verdicts, requests = judge.judge(stops[0], row(p2=0.75, p25=0.25), "ok")
+    assert [verdict.verdict for verdict in verdicts] == ["no", "again"]
+    assert verdicts[1].because == {"Nucleoli": 0.75, "Cytosol": 0.25}
+    assert verdicts[1].urgency == 0.75
+    assert [request.stop.id for request in requests] == list(verdicts[1].fields)
+    assert {request.stop.objective for request in requests} == {"20x"}
+    assert verdicts[1].as_json()["fields"] == list(verdicts[1].fields)
+
+
+def test_both_rules_may_ask(make_plan: Any) -> None:
+    rules = [{"when": "status = unsure", "most": 3}, {"when": "Nucleoli < 0.5", "most": 9}]
+    judge, stops = judge_of(make_plan({"rules": rules}))
+    _, requests = judge.judge(stops[0], row(), "unsure")
+    assert [request.stop.rule for request in requests] == [1, 2]
+
+
+def test_fields_that_a_rule_asked_for_are_not_judged(make_plan: Any) -> None:
+    judge, stops = judge_of(make_plan())
+    _, requests = judge.judge(stops[0], row(), "unsure")
+    assert judge.judge(requests[0].stop, row(), "unsure") == ([], [])
+
+
+def test_nothing_is_asked_for_outside_the_limits(make_plan: Any) -> None:
+    some, stops = judge_of(make_plan({"limits.x": [-110.0, 10000.0]}))
+    verdicts, requests = some.judge(stops[0], row(), "unsure")
+    assert verdicts[0].verdict == "again"
+    assert len(verdicts[0].outside) == len(requests) == 2
+    assert all(request.stop.x >= -110 for request in requests)
+    none, stops = judge_of(make_plan({"limits.z": [-50.0, 50.0], "objectives.1.focus_um": 60.0}))
+    verdicts, requests = none.judge(stops[0], row(), "unsure")
+    assert (verdicts[0].verdict, requests) == ("outside", [])

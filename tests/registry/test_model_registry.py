@@ -1,0 +1,205 @@
+"""The registry: bundles by version, aliases that never name what is not there, a history of who and why."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lociscope.artifacts.bundle import MANIFEST, read_bundle
+from lociscope.errors import Exit, LociscopeError
+from lociscope.registry.model_registry import PromotionRefusedError, Registry
+
+BY: dict[str, Any] = {"who": "ann", "why": "better"}
+
+
+@pytest.fixture
+def registry(make_bundle: Callable[..., Path], tmp_path: Path) -> Registry:
+    """Three versions, none promoted."""
+    made = Registry(tmp_path / "models")
+    for seed in range(3):
+        made.add(make_bundle(tmp_path / f"b{seed}", seed), who="ann", why=f"number {seed}")
+    return made
+
+
+def versions(registry: Registry) -> list[str]:
+    """Of the three, in the order of their seeds."""
+    return [entry.version for entry in reversed(registry.entries())]
+
+
+def test_a_version_is_a_copy_that_is_called_by_name_and_hash(registry: Registry, tmp_path: Path) -> None:
+    entry = registry.entries()[-1]
+    assert entry.version == f"tiny0-0-{entry.sha256[:8]}"
+    assert (entry.added.who, entry.added.why, entry.aliases, entry.retired) == ("ann", "number 0", (), False)
+    shutil.rmtree(tmp_path / "b0")
+    assert read_bundle(entry.folder).sha256 == entry.sha256
+    for name in (entry.version, "tiny0", entry.sha256[:6], entry.sha256):
+        assert registry.entry(name) == entry
+
+
+def test_added_twice_is_there_once(registry: Registry, tmp_path: Path) -> None:
+    before = registry.state()
+    assert registry.add(tmp_path / "b1", who="bob", why="again").added.who == "ann"
+    assert registry.state() == before
+
+
+def test_production_is_promoted_and_rolled_back_step_by_step(registry: Registry) -> None:
+    first, second, third = versions(registry)
+    for version in (first, second, third):
+        assert registry.promote(version, **BY).aliases == ("production",)
+        assert registry.path().name == version
+    assert registry.entry("production").version == third
+    assert registry.rollback(who="bob", why="worse").version == second
+    assert registry.rollback(who="bob", why="worse").version == first
+    with pytest.raises(LociscopeError, match="has named nothing before"):
+        registry.rollback(who="bob", why="worse")
+    assert registry.path().name == first
+    events = [(event.action, event.version, event.before, event.who) for event in registry.state().history[3:]]
+    assert events == [
+        ("promote", first, None, "ann"),
+        ("promote", second, first, "ann"),
+        ("promote", third, second, "ann"),
+        ("rollback", second, third, "bob"),
+        ("rollback", first, second, "bob"),
+    ]
+
+
+def test_promoting_what_is_in_use_changes_nothing(registry: Registry) -> None:
+    registry.promote("tiny0", **BY)
+    before = registry.state()
+    registry.promote("tiny0", **BY)
+    assert registry.state() == before
+
+
+def test_another_registry_object_sees_it_at_once(registry: Registry) -> None:
+    other = Registry(registry.folder)
+    registry.promote("tiny0", **BY)
+    assert other.path() == registry.path()
+    registry.promote("tiny1", **BY)
+    assert other.path() == registry.path()
+    registry.promote("tiny2", alias="trial", **BY)
+    assert other.path("trial") != other.path()
+
+
+def test_the_retired_is_neither_promoted_nor_rolled_back_to(registry: Registry, tmp_path: Path) -> None:
+    first, second, _ = versions(registry)
+    for version in (first, second, first):
+        registry.promote(version, **BY)
+    with pytest.raises(LociscopeError, match="is in use as 'production'"):
+        registry.retire(first, **BY)
+    assert registry.retire(second, **BY).retired
+    with pytest.raises(LociscopeError, match="has named nothing before"):
+        registry.rollback(**BY)
+    with pytest.raises(LociscopeError, match=r"is retired\. Add it again"):
+        registry.promote(second, **BY)
+    assert not registry.add(tmp_path / "b1", **BY).retired
+    assert registry.promote(second, **BY).aliases == ("production",)
+
+
+def test_what_does_not_pass_is_not_promoted(registry: Registry) -> None:
+    def refuse(folder: Path) -> None:
+        raise LociscopeError(f"'{folder.name}' gives something else.")
+
+    registry.promote("tiny0", **BY)
+    with pytest.raises(PromotionRefusedError, match=r"is not promoted to 'production'\. 'tiny1-0-.* else") as told:
+        registry.promote("tiny1", check=refuse, **BY)
+    assert told.value.exit_code == Exit.CHECK_FAILED
+    registry.promote("tiny1", **BY)
+    with pytest.raises(PromotionRefusedError, match="is not promoted"):
+        registry.rollback(check=refuse, **BY)
+    assert registry.path().name.startswith("tiny1")
+    (registry.entry("tiny2").folder / "card.json").write_text("{}")
+    with pytest.raises(PromotionRefusedError, match="altered or cut short"):
+        registry.promote("tiny2", **BY)
+
+
+def test_a_folder_that_is_gone_is_told_and_not_promoted(registry: Registry, tmp_path: Path) -> None:
+    registry.promote("tiny0", **BY)
+    shutil.rmtree(registry.entry("tiny0").folder)
+    with pytest.raises(LociscopeError, match="whose folder is gone"):
+        registry.path()
+    with pytest.raises(PromotionRefusedError, match="there is no such folder"):
+        registry.promote("tiny0", alias="trial", **BY)
+    registry.add(tmp_path / "b0", **BY)
+    assert (registry.path() / MANIFEST).is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("tiny", r"'tiny' may be tiny0-0-.* or tiny1-0-.* or tiny2-0-.*\. Write more"),
+        ("tiny9-0-00000000", r"has no version .*Did you mean 'tiny"),
+        ("", r"has no version ''"),
+        ("../b0", "has no version"),
+    ],
+)
+def test_an_unknown_version_is_told(registry: Registry, name: str, sentence: str) -> None:
+    with pytest.raises(LociscopeError, match=sentence):
+        registry.promote(name, **BY)
+
+
+def test_an_unknown_alias_is_told(registry: Registry) -> None:
+    with pytest.raises(LociscopeError, match=r"has no alias 'production'\. Promote a version"):
+        registry.path()
+    registry.promote("tiny0", **BY)
+    with pytest.raises(LociscopeError, match=r"Did you mean 'production'\?"):
+        registry.path("prodution")
+    with pytest.raises(LociscopeError, match="is no name"):
+        registry.promote("tiny0", alias="../x", **BY)
+
+
+def test_an_empty_registry_says_so(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    with pytest.raises(LociscopeError, match=r"There is no registry .*models add"):
+        registry.promote("tiny0", **BY)
+    assert not registry.folder.exists()
+    registry.folder.mkdir()
+    assert registry.entries() == []
+    with pytest.raises(LociscopeError, match="holds no bundle"):
+        registry.promote("tiny0", **BY)
+    with pytest.raises(LociscopeError, match="is no bundle"):
+        registry.add(tmp_path, **BY)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"schema": 2}, "has schema 2, newer than 1"),
+        ({"aliases": {"production": ["nowhere"]}}, "versions that were never added"),
+        ({"aliases": {"production": []}}, "versions that were never added"),
+        ({"history": "x"}, "is damaged"),
+        ({"versions": {"../../x": "0"}}, "versions that were never added"),
+    ],
+)
+def test_a_damaged_file_is_told(registry: Registry, change: dict[str, object], sentence: str) -> None:
+    file = registry.folder / "registry.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(LociscopeError, match=sentence):
+        registry.entries()
+
+
+def test_promotions_at_once_all_count(registry: Registry) -> None:
+    code = (
+        "import sys; from pathlib import Path; from lociscope.registry.model_registry import Registry\n"
+        "registry = Registry(Path(sys.argv[1]))\n"
+        "for turn in range(10):\n"
+        "    registry.promote(f'tiny{turn % 3}', alias=sys.argv[2], who='ann', why=str(turn))\n"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", code, str(registry.folder), f"a{n}"]) for n in range(3)]
+    while any(process.poll() is None for process in running):
+        for alias in registry.state().aliases:  # whenever one looks, there is a whole bundle
+            assert (registry.path(alias) / MANIFEST).is_file()
+    assert [process.returncode for process in running] == [0, 0, 0]
+    state = registry.state()
+    assert [len(state.aliases[f"a{n}"]) for n in range(3)] == [10, 10, 10]
+    assert len(state.history) == 3 + 30
+
+
+def test_a_file_is_no_registry(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("")
+    with pytest.raises(LociscopeError, match="There is no registry"):
+        Registry(tmp_path / "models").entries()

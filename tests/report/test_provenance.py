@@ -1,0 +1,33 @@
+from pathlib import Path
+
+from lociscope.artifacts.recipe import Recipe
+from lociscope.artifacts.run import Environment, Run
+from lociscope.report.provenance import facts_of, in_words
+
+ENVIRONMENT = Environment(
+    created="2026-01-02T03:04:05+00:00",
+    seed=7,
+    git=None,
+    versions={"python": "3.11.7", "keras": "3.15.0"},
+    machine="Linux x86_64",
+    data="simulated atlas",
+    data_hash="0123456789abcdef" * 4,
+    fields={"train": 1200, "valid": 240},
+    parameters=60_000,
+)
+
+
+def test_facts_of_a_run_are_words(tmp_path: Path) -> None:
+    recipe = Recipe.check({"network": {"name": "lenet5", "modern": True}, "train": {"epochs": 3}}, "here")
+    run = Run(tmp_path)
+    recipe.write(run.recipe_file)
+    run.environment_file.write_text(ENVIRONMENT.model_dump_json(by_alias=True), encoding="utf-8")
+    facts = facts_of(run)
+    assert facts == in_words(recipe, ENVIRONMENT)
+    assert facts["Network"] == "lenet5, modern = True; 60,000 parameters"
+    assert facts["Input"] == "128 × 128 px, 1.28 µm a pixel"
+    assert facts["Training"].startswith("3 epochs, batch 32, adam at 0.001")
+    assert facts["Fields"] == "1,200 to learn from, 240 held out"
+    assert facts["Data"] == "simulated atlas; sha256 0123456789ab…"
+    assert facts["Code"] == "installed, no checkout"
+    assert facts["Versions"] == "python 3.11.7, keras 3.15.0"

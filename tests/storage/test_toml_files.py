@@ -1,0 +1,56 @@
+"""TOML that becomes a model: what is wrong is one sentence, and leads to the nearest right name."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lociscope.errors import UsageError
+from lociscope.storage.toml_files import model_at, read_toml, sentence_of
+
+
+class Inner(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    size: int = 1
+    names: tuple[str, ...] = ()
+
+
+class Outer(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    name: str
+    inner: Inner = Inner()
+    parts: tuple[Inner, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"nam": "a"}, "It has the unknown key 'nam'. Did you mean 'name'?"),
+        ({"name": "a", "inner": {"sise": 2}}, "It has the unknown key 'inner.sise'. Did you mean 'size'?"),
+        ({"name": "a", "parts": ({"sise": 2},)}, "It has the unknown key 'parts.1.sise'. Did you mean 'size'?"),
+        ({}, "It lacks the key 'name'. Write it."),
+        (
+            {"name": "a", "inner": {"names": "b"}},
+            "It: inner.names: Input should be an array, received 'b'. Mend the value.",
+        ),
+    ],
+)
+def test_one_sentence_for_the_first_mistake(values: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Outer.model_validate(values)
+    assert sentence_of(caught.value, "It", Outer, "Write it.") == sentence
+
+
+def test_models_are_found_through_arrays() -> None:
+    assert model_at(Outer, ["parts", 0]) is model_at(Outer, ["inner"]) is Inner
+    assert model_at(Outer, []) is Outer
+
+
+def test_by_name_or_by_path(tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text("size = 3")
+    assert read_toml("small", tmp_path, "recipe") == read_toml(str(tmp_path / "small.toml"), tmp_path, "recipe")
+    with pytest.raises(UsageError, match=r"No recipe 'smal' .* Did you mean 'small'"):
+        read_toml("smal", tmp_path, "recipe")
+    (tmp_path / "small.toml").write_text("size = ")
+    with pytest.raises(UsageError, match=r"Recipe '.*small.toml' is no TOML: .* Mend that line"):
+        read_toml("small", tmp_path, "recipe")

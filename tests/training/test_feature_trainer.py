@@ -1,0 +1,112 @@
+"""The features recipe: fields measured once, heads fitted, a Run left."""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from lociscope.artifacts.recipe import Recipe
+from lociscope.data.cache.packing import Packed
+from lociscope.data.importing import import_kaggle
+from lociscope.errors import LociscopeError
+from lociscope.images.segmentation.features import FEATURES
+from lociscope.models.features import FeatureModel
+from lociscope.simulate.atlas import write_atlas
+from lociscope.training import feature_trainer as module
+from lociscope.training.export import export
+from lociscope.training.feature_trainer import fit_features, measured_sets, steps
+
+if TYPE_CHECKING:
+    from lociscope.images.discovery.sources import Failure
+
+SMALL = {"data.fields": 12, "data.drawn_size": 128, "data.valid": 0.3, "network.trees": 3}
+
+
+@pytest.fixture(scope="module")
+def recipe() -> Recipe:
+    return Recipe.read("features", dict(SMALL))
+
+
+@pytest.fixture(scope="module")
+def packed(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("features") / "packed"
+    measured_sets(recipe, None, folder, [])
+    return folder
+
+
+def test_a_run_is_left_that_predicts_its_held_out_fields(recipe: Recipe, packed: Path, tmp_path: Path) -> None:
+    sets = measured_sets(recipe, None, packed, [])
+    told: list[int] = []
+    run = fit_features(recipe, sets, tmp_path / "run", lambda step, _: told.append(step))
+    assert told == list(range(1, steps(recipe) + 1))
+    assert run.done
+    predictions = run.predictions()
+    assert set(predictions.ids) == set(run.truth()) == set(sets.valid.ids)
+    again = FeatureModel.read(run.best_features).predict(np.asarray(sets.valid.x))
+    np.testing.assert_allclose(predictions.probability, again, atol=1e-6)
+    assert run.history()[0]["val_loss"] > 0
+    assert not run.checkpoints.exists()
+    with pytest.raises(LociscopeError, match="cannot become a Bundle"):
+        export(run, tmp_path / "bundle", "x", "Apache-2.0")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_specimens_stay_on_one_side(recipe: Recipe, packed: Path) -> None:
+    sets = measured_sets(recipe, None, packed, [])
+    assert len(sets.train) + len(sets.valid) == 12
+    assert isinstance(sets.train, Packed)
+    assert not set(sets.train.groups) & set(sets.valid.groups)
+    assert sets.train.x.shape[1] == len(FEATURES)
+
+
+def test_an_interruption_costs_one_chunk(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CHUNK", 5)
+    drawn: list[int] = []
+    real = module.measure_drawn
+
+    def cut_off(settings: object, index: int) -> module.Measured:
+        drawn.append(index)
+        if len(drawn) == 8:
+            raise KeyboardInterrupt
+        return real(settings, index)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "measure_drawn", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        measured_sets(recipe, None, tmp_path / "packed", [])
+    cut = measured_sets(recipe, None, tmp_path / "packed", [])
+    assert drawn == [*range(8), *range(5, 12)]
+    monkeypatch.setattr(module, "measure_drawn", real)
+    whole = measured_sets(recipe, None, tmp_path / "other", [])
+    assert isinstance(cut.train, Packed)
+    assert isinstance(whole.train, Packed)
+    np.testing.assert_array_equal(cut.train.x, whole.train.x)
+    assert cut.train.sha256 == whole.train.sha256
+
+
+def test_a_folder_of_another_recipe_is_refused(packed: Path) -> None:
+    with pytest.raises(LociscopeError, match="another recipe"):
+        measured_sets(Recipe.read("features", {**SMALL, "data.seed": 3}), None, packed, [])
+
+
+@pytest.mark.parametrize(("name", "share"), [("features-00000.npz", 0.5), ("features-00000.npz", 0), ("pack.json", 0)])
+def test_a_damaged_store_is_told(recipe: Recipe, packed: Path, tmp_path: Path, name: str, share: float) -> None:
+    folder = shutil.copytree(packed, tmp_path / "packed")
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(LociscopeError, match=r"damaged or cut short\. Remove the folder"):
+        measured_sets(recipe, None, folder, [])
+
+
+def test_a_catalog_is_measured_and_damage_listed(tmp_path: Path) -> None:
+    atlas = write_atlas(tmp_path / "atlas", fields=6, size=128, seed=2)
+    catalog = import_kaggle(atlas, tmp_path)[0]
+    catalog.write(tmp_path / "catalog.parquet")
+    broken = next(tmp_path.rglob("*_green.png"))
+    broken.write_bytes(b"nothing")
+    failures: list[Failure] = []
+    sets = measured_sets(Recipe.read("features", SMALL), tmp_path / "catalog.parquet", tmp_path / "packed", failures)
+    assert len(sets.train) + len(sets.valid) == 5
+    assert [failure.id for failure in failures] == [broken.name.removesuffix("_green.png")]
+    assert sets.source == "Catalog 'catalog.parquet'"
