@@ -74,12 +74,12 @@ def _add_hot_pixels(x: "tf.Tensor", draws: "Draws", most: int) -> "tf.Tensor":
     """Add 0 to `most` single pixels that are too bright, or too dark, to each channel."""
     import tensorflow as tf
 
-    count, height, width, channels = tf.shape(x)[0], *x.shape[1:]
+    _, height, width, channels = x.shape
     each = channels * most
     row = tf.cast(draws.uniform("hot pixel row", 0, height, each=each), tf.int32)
     column = tf.cast(draws.uniform("hot pixel column", 0, width, each=each), tf.int32)
     channel = tf.broadcast_to(tf.repeat(tf.range(channels), most), tf.shape(row))
-    field = tf.broadcast_to(tf.range(count)[:, None], tf.shape(row))
+    field = tf.broadcast_to(tf.range(tf.shape(x)[0])[:, None], tf.shape(row))
     share = tf.repeat(draws.uniform("hot pixel share", each=channels), most, axis=1)
     step = draws.uniform("hot pixel step", *_HOT_STEP, each=each)
     step = tf.where(draws.uniform("hot pixel present", each=each) < share, step, 0.0)
