@@ -4,6 +4,8 @@ Claims, on 64 simulated fields: Keras and ONNX differ by at most 1e-5 in a proba
 evaluation and `predict` on files by at most 1e-4.
 """
 
+from __future__ import annotations
+
 import json
 import tempfile
 from pathlib import Path

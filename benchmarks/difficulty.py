@@ -11,6 +11,8 @@ macro-AUC of the part `test` in each Run, as `scores/atlas_test.json`, where `lo
 the atlas is tuned to these figures.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import os

@@ -10,6 +10,8 @@ best agreement of fields 2k and 2k + 1, `least_of_same` the worst of a field and
 for comparing, which grows with n and its square, and from reading the real fields' files, on one core.
 """
 
+from __future__ import annotations
+
 import argparse
 import io
 import json

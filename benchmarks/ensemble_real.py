@@ -9,14 +9,16 @@ ones where positives are few, and a fit is linear in rows. The table goes to std
     python benchmarks/ensemble_real.py --large    # and time and memory of 31,072 rows
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import os
 import resource
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,6 +30,9 @@ from lociscope.decide.metrics import f1_per_class, macro_average_precision
 from lociscope.decide.nested import nested
 from lociscope.decide.selection import Selected, select
 from lociscope.decide.thresholds import Policy, Thresholds, best_expected_f1
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DATA = Path(os.environ.get("LOCISCOPE_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 NUMBERS = (1, 2, 4, 8, 16, 32)

@@ -16,6 +16,8 @@ strangers (split `test`), a tenth of the rest held out by specimen:
     python benchmarks/experiments.py --split drawn.parquet
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import subprocess

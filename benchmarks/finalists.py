@@ -11,6 +11,8 @@ place is where its threshold comes from. Intervals are 90 % bootstrap, specimens
 models that OUTPUTS does not have keep their figures, and so do ensembles that are not named.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import sys

@@ -8,12 +8,14 @@ antibody); by default `tables` of the real data. Compared are StratifiedGroupKFo
 classes of |fields of the class in the fold / fields it should hold - 1|.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
@@ -22,6 +24,9 @@ from sklearn.model_selection import StratifiedGroupKFold
 from lociscope.artifacts.catalog import read_labels
 from lociscope.data.splits.folds import deal, deviation
 from lociscope.labels import N_LABELS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FOLDS = 5
 REAL = Path(os.environ.get("LOCISCOPE_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))

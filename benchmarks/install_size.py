@@ -3,6 +3,8 @@
 Claim: what `pip install lociscope` brings, without any extra, stays below 350 MB.
 """
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys

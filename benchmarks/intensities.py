@@ -8,6 +8,8 @@ and in how many of these no probability lies within 0.01 of its threshold; and t
 The claim: at most 0.01, and none of the others, except in the last three rows, which lose information.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import os

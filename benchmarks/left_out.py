@@ -18,6 +18,8 @@ Scores are out-of-fold, as in `lociscope compare`: macro-F1 at one cross-fitted 
 specimens drawn whole; gains are paired.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import sys

@@ -12,6 +12,8 @@ repeated. Waiting for the log at the end is part of it; `open_seconds`, once a c
 Where PostgreSQL's server is not installed, its row is left out.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import os
@@ -20,10 +22,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
@@ -43,6 +44,9 @@ from lociscope.simulate import draw_field
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from fixtures.postgres import Postgres, program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DRAWN = 25
 

@@ -9,6 +9,8 @@ The command predicts, the fault comes, the command predicts another field, and a
 are from there to its exit, `exit` is its code; `none` is the same without a fault. Needs PostgreSQL's server.
 """
 
+from __future__ import annotations
+
 import argparse
 import http.client
 import json
@@ -141,7 +143,7 @@ class Command:
         return round(time.monotonic() - began, 2), code
 
 
-def end_of(name: str, fault: str, postgres: "Postgres") -> dict[str, Any]:
+def end_of(name: str, fault: str, postgres: Postgres) -> dict[str, Any]:
     """Runs a command, lets a fault come, and ends it."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -3,6 +3,8 @@
 Claim: the two are equal within 10 %: memory does not grow with the number of fields.
 """
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys

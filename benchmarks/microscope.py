@@ -8,6 +8,8 @@ well's antibody has the place; five places take turns, the rule is "its probabil
 and minutes are the simulated microscope's, by the plan's timing. The interval is a 90 % bootstrap over plates.
 """
 
+from __future__ import annotations
+
 import json
 import logging
 import os
@@ -18,10 +20,9 @@ import threading
 import time
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import useq
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.images.field import Field
@@ -37,7 +38,11 @@ from lociscope.microscope.positions import Stop, events_of, planned
 from lociscope.microscope.simulated import mosaic
 from lociscope.microscope.simulated.specimen import SimulatedPlate
 from lociscope.predict.predictor import Predictor, open_bundle
-from lociscope.simulate.specimen import Specimen
+
+if TYPE_CHECKING:
+    import useq
+
+    from lociscope.simulate.specimen import Specimen
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
 WELLS = int(os.environ.get("WELLS", "6"))

@@ -10,10 +10,12 @@ pool that are not in the window, chosen anew each time, and with the shipped bun
 the same for all of them, so that those alarms come together or not at all.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
-from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +27,9 @@ from lociscope.prediction_log.log import Window
 from lociscope.processes.workers import in_order
 from lociscope.simulate import draw_field
 from lociscope.simulate.field import FIELDS_PER_SPECIMEN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 POOL, REFERENCE, SEED = 480, 300, 500
 SIZES = (10, 20, 50, 100)

@@ -13,12 +13,13 @@ arrays; a Run whose file is there is not asked again. `benchmarks/finalists.py` 
 - `fields`, `dictionary`: the real data (`LOCISCOPE_REAL_DATA`), as in `benchmarks/real_fields.py`.
 """
 
+from __future__ import annotations
+
 import argparse
 import sys
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from experiments import REAL  # type: ignore[import-not-found] # the scripts beside this one
@@ -33,6 +34,9 @@ from lociscope.images.io.read import read_field
 from lociscope.labels import to_multi_hot
 from lociscope.simulate import REFERENCE, Part, SimulatedField
 from lociscope.storage.atomic import atomic_write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Said(NamedTuple):

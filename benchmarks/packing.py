@@ -7,6 +7,8 @@ for packing 1,000 of them; both for the simulated atlas, and for the real fields
 largest resident set of a process that streams one epoch of a store of 128 px, with 2,000 and with 20,000 fields.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import os
@@ -14,19 +16,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lociscope.artifacts.card import InputSpec
-from lociscope.artifacts.catalog import Catalog
 from lociscope.data.cache.disk import Prepared
 from lociscope.data.cache.packing import pack, prepare_catalog
 from lociscope.data.importing import import_folder, import_kaggle
 from lociscope.images.discovery.sources import of_catalog
 from lociscope.simulate import write_atlas
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lociscope.artifacts.catalog import Catalog
 
 REAL = Path(os.environ.get("LOCISCOPE_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 SIZES = (128, 256, 512)

@@ -13,6 +13,8 @@ processor time; `ms` is the latter epoch's, for a field. `drawing` is how long t
 256 px, beside a training step's share of it.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import os
@@ -20,10 +22,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -31,7 +32,6 @@ import tensorflow as tf
 from PIL import Image
 
 from lociscope.artifacts.card import InputSpec
-from lociscope.artifacts.catalog import Catalog
 from lociscope.artifacts.recipe import Augment, Recipe
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.data.augment import vary
@@ -45,6 +45,11 @@ from lociscope.data.pipeline.dataset import training_batches
 from lociscope.data.pipeline.sample_random import Draws
 from lociscope.models import build_network
 from lociscope.simulate import draw_field, write_atlas
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lociscope.artifacts.catalog import Catalog
 
 BATCH, WORKERS = 32, 2
 DOWNSAMPLE = 2

@@ -6,9 +6,11 @@ Per field, in one process, each part in turn: the inputs (scaling, structure, ou
 the network alone, and the whole call. The claim: statistics and warnings cost less than the network.
 """
 
+from __future__ import annotations
+
 import json
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,8 +19,12 @@ from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
 from lociscope.images.quality import find_warnings, measure_input
 from lociscope.images.statistics import statistics_of
-from lociscope.predict.predictor import Predictor
 from lociscope.simulate import draw_field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lociscope.predict.predictor import Predictor
 
 ROUNDS = 40
 SIDES = (512, 2048)

@@ -8,6 +8,8 @@ header before anybody has judged it. Nor do coloured JPEGs, of which Pillow deco
 OME-Zarr, beside which stands the decoder of chunks alone.
 """
 
+from __future__ import annotations
+
 import gzip
 import io
 import json

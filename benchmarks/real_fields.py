@@ -20,18 +20,19 @@ The scale bar stays in. `--keep` leaves the scores in the Run, as `scores/real_f
 finds them. Exit code 0 whatever the scores, 1 where something cannot be read.
 """
 
+from __future__ import annotations
+
 import argparse
 import csv
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from lociscope.artifacts.bundle import MANIFEST
-from lociscope.artifacts.card import InputSpec
 from lociscope.artifacts.catalog import read_labels
 from lociscope.artifacts.run import Run
 from lociscope.channels import CHANNEL_NAMES
@@ -45,6 +46,9 @@ from lociscope.images.segmentation.features import field_features
 from lociscope.labels import LABELS, N_LABELS, to_multi_hot
 from lociscope.models.features import NAME, FeatureModel
 from lociscope.storage.atomic import atomic_write
+
+if TYPE_CHECKING:
+    from lociscope.artifacts.card import InputSpec
 
 LEVEL = 0.9
 USUAL_PIXEL = 0.085

@@ -8,13 +8,15 @@ curve of a forest on their statistics (5-fold cross-validation, 0.5 where nothin
 absolute standardised differences; and the median correlations of channels between 0.5 and 1.6 µm.
 """
 
+from __future__ import annotations
+
 import argparse
 import csv
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,6 +25,9 @@ from lociscope.images.scale import resize
 from lociscope.images.segmentation.compartments import Compartments, Zone, find_compartments
 from lociscope.images.segmentation.stack import smoothed
 from lociscope.simulate import draw_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 PIXEL = 0.32
 """µm per pixel of the competition's fields; drawn ones are taken to have it too, as nobody tells."""

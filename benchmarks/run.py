@@ -6,6 +6,8 @@ Figures are kept with the command that gave them, the date, the commit and the m
 leaves its earlier figures as they were.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import platform

@@ -6,6 +6,8 @@ against the service); every answer is that of its own field; over 2,000 requests
 grows by less than 5 %.
 """
 
+from __future__ import annotations
+
 import http.client
 import json
 import os
@@ -15,9 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,6 +32,9 @@ from lociscope.predict.batch import predict_to_file
 from lociscope.predict.job import Options
 from lociscope.predict.predictor import open_bundle
 from lociscope.simulate import draw_field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FIELDS, NAMES = 32, 10
 CLIENTS = 16

@@ -5,6 +5,8 @@ take four times as long within 20 %, and no more memory within 10 %. Processor s
 share; fields a second do not.
 """
 
+from __future__ import annotations
+
 import json
 import resource
 import subprocess

@@ -4,6 +4,8 @@ Claim: `lociscope predict` of one 512 × 512 field costs no more than 2.5 times
 `python -c "import numpy, onnxruntime"` when it writes CSV, 3.5 times when it writes Parquet.
 """
 
+from __future__ import annotations
+
 import json
 import statistics
 import subprocess

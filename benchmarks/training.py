@@ -10,6 +10,8 @@ rounds (each makes a fit of three epochs, and bare steps after it), by wall and 
 epoch's rate.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import statistics

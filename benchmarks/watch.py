@@ -6,6 +6,8 @@ time from the last channel's close to the prediction on disk, of 200 more fields
 files at rest takes less than 5 % of a core.
 """
 
+from __future__ import annotations
+
 import csv
 import json
 import os
@@ -66,7 +68,7 @@ class Writer(threading.Thread):
 class Ear(threading.Thread):
     """Hears when a watch says that a field is predicted, which it says once that is on disk."""
 
-    def __init__(self, watch: "subprocess.Popen[str]", told: dict[str, list[float]]) -> None:
+    def __init__(self, watch: subprocess.Popen[str], told: dict[str, list[float]]) -> None:
         super().__init__()
         self.watch, self.told = watch, told
         self.start()

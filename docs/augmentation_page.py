@@ -3,6 +3,8 @@
 python docs/augmentation_page.py > docs/reference/augmentation.md
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np

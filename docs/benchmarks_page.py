@@ -1,5 +1,7 @@
 """Prints docs/reference/benchmarks.md from benchmarks/results.json; `python docs/benchmarks_page.py > …` writes it."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 from typing import Any

@@ -3,6 +3,8 @@
 python docs/cells_picture.py
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np

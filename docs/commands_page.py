@@ -1,11 +1,15 @@
 """Prints docs/reference/commands.md as the command line has it; `python docs/commands_page.py > …` writes it."""
 
-from collections.abc import Iterator
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from typer.main import get_command
 
 from lociscope.cli import app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HEAD = """# Commands
 

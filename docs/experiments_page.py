@@ -12,6 +12,8 @@ RUNS_DIR keep theirs; the second makes the page of what is kept.
 docs/experiments.toml holds what no Run knows: the order, the words and the verdicts.
 """
 
+from __future__ import annotations
+
 import json
 import sys
 import tomllib

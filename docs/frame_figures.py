@@ -3,6 +3,8 @@
 FOLDER is the folder of real data (see CONTRIBUTING.md); needs the extra 'fit'. One `name = value` per line.
 """
 
+from __future__ import annotations
+
 import csv
 import struct
 import sys
@@ -34,7 +36,7 @@ def read_targets(path: Path) -> dict[str, tuple[int, ...]]:
         return {row["Id"]: parse_target(row["Target"]) for row in csv.DictReader(file)}
 
 
-def label_figures(targets: list[tuple[int, ...]]) -> "Iterator[Figure]":
+def label_figures(targets: list[tuple[int, ...]]) -> Iterator[Figure]:
     """Sizes and shares of the competition's labels, and the scores of constant answers."""
     truth = to_multi_hot(targets)
     share = truth.mean(axis=0)
@@ -56,7 +58,7 @@ def label_figures(targets: list[tuple[int, ...]]) -> "Iterator[Figure]":
         yield f"minutes, {name} always", f"{minutes(truth, answer):.1f}"
 
 
-def antibody_figures(targets: dict[str, tuple[int, ...]]) -> "Iterator[Figure]":
+def antibody_figures(targets: dict[str, tuple[int, ...]]) -> Iterator[Figure]:
     """Whether labels belong to the antibody, the first part of an id of HPA v18."""
     sets, images, of_class = defaultdict(set), Counter[str](), defaultdict(set)
     for key, target in targets.items():
@@ -101,7 +103,7 @@ def calibrated(probability: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return result
 
 
-def network_figures(path: Path) -> "Iterator[Figure]":
+def network_figures(path: Path) -> Iterator[Figure]:
     """What the best of ten real networks scores on real fields, as it is and calibrated."""
     from sklearn.metrics import label_ranking_average_precision_score as lrap
 
@@ -124,7 +126,7 @@ def network_figures(path: Path) -> "Iterator[Figure]":
     yield from noise_figures(truth, (fitted >= PLACE_THRESHOLD).astype(np.uint8))
 
 
-def noise_figures(truth: np.ndarray, answer: np.ndarray) -> "Iterator[Figure]":
+def noise_figures(truth: np.ndarray, answer: np.ndarray) -> Iterator[Figure]:
     """The bootstrap interval of macro-F1, and how much of its variance the rare classes make."""
     rng = np.random.default_rng(0)
     draws = [rng.integers(0, len(truth), len(truth)) for _ in range(1000)]
@@ -139,7 +141,7 @@ def noise_figures(truth: np.ndarray, answer: np.ndarray) -> "Iterator[Figure]":
     )
 
 
-def picture_figures(folder: Path) -> "Iterator[Figure]":
+def picture_figures(folder: Path) -> Iterator[Figure]:
     """Sizes of the PNG files, from their headers."""
     for year in ("hpa2018", "hpa2021"):
         kinds = Counter(struct.unpack(">II B", p.read_bytes()[16:25]) for p in (folder / year / "train").glob("*.png"))

@@ -6,12 +6,14 @@ DIR/index.html opens in any browser. With `--real`, the folder of real data (`hp
 own picture of each place stands beside the drawn ones; such a page is for the screen only and is not passed on.
 """
 
+from __future__ import annotations
+
 import argparse
 import csv
 import sys
-from collections.abc import Iterator
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -22,6 +24,9 @@ from lociscope.images.render import composite
 from lociscope.labels import LABELS
 from lociscope.simulate import PATTERNS, VERSION, SimulatedField, draw_field
 from lociscope.simulate.specimen import draw_specimen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SIDE = 260
 """Side of a tile in pixels of the page."""

@@ -7,6 +7,8 @@ RUN is a finished Run of that network. The second writes anew only what the iter
 there: it stands in docs/experiments.toml and docs/logbooks/experiments.json (see docs/experiments_page.py).
 """
 
+from __future__ import annotations
+
 import inspect
 import json
 import shlex

@@ -3,6 +3,8 @@
 Signed numbers are red above zero and blue below; others are grey, from black, the least, to white, the most.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,10 +14,11 @@ from PIL import Image, ImageDraw, ImageFont
 from lociscope.channels import CHANNELS, GREEN
 from lociscope.images.render import composite
 from lociscope.labels import LABELS
-from lociscope.models.anatomy import LayerFacts
 
 if TYPE_CHECKING:
     import keras
+
+    from lociscope.models.anatomy import LayerFacts
 
 TILE, GAP, STRIP = 96, 4, 18
 """Side of a picture, what lies between two, and the height of a caption, in px."""
@@ -67,7 +70,7 @@ def signed(values: np.ndarray, most: float) -> np.ndarray:
     return np.asarray(255 + np.abs(share) * (ends - 255)).astype(np.uint8)
 
 
-def first_filters(network: "keras.Model", channels: str) -> Image.Image:
+def first_filters(network: keras.Model, channels: str) -> Image.Image:
     """The strongest filters of the first convolution: a column each, a row for each channel that it looks at."""
     kernel = next(np.asarray(layer.kernel) for layer in network.layers if getattr(layer, "kernel_size", None))
     strongest = np.argsort(-np.abs(kernel).sum((0, 1, 2)), kind="stable")[:FILTERS]
@@ -89,7 +92,7 @@ def shown_layers(facts: list[LayerFacts]) -> list[LayerFacts]:
     return [grids[side] for side in sorted(grids, reverse=True)][:LAYERS]
 
 
-def feature_maps(network: "keras.Model", layers: list[LayerFacts], field: np.ndarray) -> Image.Image:
+def feature_maps(network: keras.Model, layers: list[LayerFacts], field: np.ndarray) -> Image.Image:
     """What goes in, then of each layer what a position in the middle sees, and its liveliest maps.
 
     Args:
@@ -121,7 +124,7 @@ def _framed(field: np.ndarray, seen: int | None) -> np.ndarray:
 
 
 def evidence(
-    network: "keras.Model", places: tuple[int, ...], drawn: list[np.ndarray], fields: list[np.ndarray]
+    network: keras.Model, places: tuple[int, ...], drawn: list[np.ndarray], fields: list[np.ndarray]
 ) -> Image.Image:
     """Each field, its protein, and the evidence for each of the places: red for it, blue against it.
 

@@ -1,5 +1,7 @@
 """Prints docs/reference/microscope-plan.md as the model of the Plan has it; `python docs/plan_page.py > …` writes it."""
 
+from __future__ import annotations
+
 from typing import Any, Literal, get_args, get_origin
 
 from lociscope.labels import LABELS

@@ -1,5 +1,7 @@
 """Prints docs/reference/recipe.md as the model of the Recipe has it; `python docs/recipe_page.py > …` writes it."""
 
+from __future__ import annotations
+
 from typing import Any, Literal, get_args, get_origin
 
 from lociscope.artifacts.recipe import Recipe

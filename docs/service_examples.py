@@ -4,8 +4,10 @@ Chosen for their looks, and so that the shipped bundle reads one place and two p
 misreads the third field: that happens, and the page says beside its answer what was drawn.
 """
 
+from __future__ import annotations
+
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -15,6 +17,9 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.images.scale import resize
 from lociscope.labels import LABELS
 from lociscope.simulate import VERSION, draw_field
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NUMBERS = {"microtubules": 33, "nucleus-and-membrane": 72, "nuclear-bodies": 48}
 SEED, DRAWN_SIZE, SIZE, QUALITY = 2026, 512, 400, 82

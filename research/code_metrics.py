@@ -6,6 +6,8 @@ An arrow is an import of one own module by another; a cycle, two modules that im
 is written. The words to avoid and the words to find are those of the project's style guide (CONTRIBUTING.md).
 """
 
+from __future__ import annotations
+
 import argparse
 import ast
 import json

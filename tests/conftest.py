@@ -1,14 +1,19 @@
 """What every test may use."""
 
+from __future__ import annotations
+
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from fixtures.pixels import patches
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytest_plugins = ["fixtures.bundles", "fixtures.postgres", "fixtures.runs", "fixtures.scripts"]
 

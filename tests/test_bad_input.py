@@ -1,5 +1,7 @@
 """Every row of the page of bad inputs, made and tried: what it says is what happens."""
 
+from __future__ import annotations
+
 import gzip
 import io
 import os

@@ -1,5 +1,7 @@
 """The one order of the channels, and what others call them."""
 
+from __future__ import annotations
+
 import pytest
 
 from lociscope.channels import BLUE, CHANNEL_NAMES, CHANNELS, GREEN, RED, YELLOW, channel_named

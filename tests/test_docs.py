@@ -1,5 +1,7 @@
 """The documentation is true: its commands run, its figures are recomputed, and nothing that exists is left out."""
 
+from __future__ import annotations
+
 import os
 import re
 import shlex

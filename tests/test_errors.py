@@ -1,5 +1,7 @@
 """The errors' remedies and exit codes."""
 
+from __future__ import annotations
+
 import pytest
 
 from lociscope.errors import Exit, LociscopeError, MissingExtraError, UsageError, nearest

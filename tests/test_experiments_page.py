@@ -1,15 +1,19 @@
 """The logbook of the experiments: made of Runs once, and of the kept figures ever after."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lociscope.errors import LociscopeError
 from lociscope.report import ranking
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 Make = Callable[..., Path]
 

@@ -4,6 +4,8 @@ A change here means that reading, scaling or the bundle has changed: say so in t
 figures anew with `python tests/golden/make.py --keep`.
 """
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 

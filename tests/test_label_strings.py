@@ -1,5 +1,7 @@
 """Label strings, and the matrix that they become."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from hypothesis import example, given

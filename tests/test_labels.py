@@ -1,8 +1,10 @@
 """The vocabularies and how they map into each other."""
 
+from __future__ import annotations
+
 import csv
 from collections import Counter
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -19,6 +21,9 @@ from lociscope.labels import (
     number_of,
     parse_target,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_every_level_maps_all_classes_into_its_own() -> None:

@@ -1,13 +1,14 @@
 """The pages of the networks say what is so: made of three small networks that learned nothing."""
 
+from __future__ import annotations
+
 import ast
 import re
 import shlex
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,9 @@ from lociscope.errors import LociscopeError
 from lociscope.models import build_network
 from lociscope.models.anatomy import anatomy
 from lociscope.models.cost import macs_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DOCS = Path(__file__).parents[1] / "docs"
 SIZE = 64

@@ -1,5 +1,7 @@
 """lociscope says where in the cell a protein is."""
 
+from __future__ import annotations
+
 import os
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "open_bundle"]
 
 
-def open_bundle(path: "AnyPath | None" = None, threads: int = 0, views: int = 1) -> "Predictor":
+def open_bundle(path: AnyPath | None = None, threads: int = 0, views: int = 1) -> Predictor:
     """Open a bundle for prediction: `lociscope.open_bundle().predict(array)`.
 
     Args:

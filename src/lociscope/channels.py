@@ -1,5 +1,7 @@
 """The four channels of a field, their one order, RGBY, and what files call them: stated here and nowhere else."""
 
+from __future__ import annotations
+
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
@@ -92,7 +94,7 @@ def channel_called(word: str) -> ChannelName | None:
     return _WORDS.get(_letters(word))
 
 
-def _in_words(words: list[str]) -> "Iterator[ChannelName]":
+def _in_words(words: list[str]) -> Iterator[ChannelName]:
     """Channels of the longest runs of words that are known: `far red` is no red."""
     at = 0
     while at < len(words):
@@ -103,7 +105,7 @@ def _in_words(words: list[str]) -> "Iterator[ChannelName]":
         at = end or at + 1
 
 
-def _by_wavelength(name: str) -> "set[ChannelName]":
+def _by_wavelength(name: str) -> set[ChannelName]:
     """Channels of a wavelength that says that it is one: `525 nm`, `Ex488`, `em_461`, `561 laser`."""
     match = re.search(
         r"(?:(?P<kind>ex|em)[a-z]*[ _-]*)?(?<!\d)(?P<nm>[3-7]\d\d)(?!\d)[ _-]*(?P<unit>nm|laser|ex\b|em\b)?", name, re.I

@@ -1,5 +1,7 @@
 """The one family of errors that a user may see, and the exit codes they lead to."""
 
+from __future__ import annotations
+
 from difflib import get_close_matches
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -42,7 +44,7 @@ class MissingExtraError(LociscopeError):
         super().__init__(f"{what} needs the extra '{extra}'. Install it: pip install 'lociscope[{extra}]'.")
 
 
-def nearest(received: str, known: "Iterable[str]") -> str:
+def nearest(received: str, known: Iterable[str]) -> str:
     """A remedy for a misspelt name: ` Did you mean 'x'?`, or the names there are.
 
     Args:

@@ -4,6 +4,8 @@ Also what other vocabularies call them (the 19 classes of the 2021 challenge, HP
 coarser levels on which scores are reported.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -77,12 +79,12 @@ def _shown(text: str, most: int) -> str:
     return quoted if len(quoted) <= most + 2 else f"{quoted[: most + 1]}…"
 
 
-def format_target(numbers: "Iterable[int]") -> str:
+def format_target(numbers: Iterable[int]) -> str:
     """Writes class numbers as the competition does, `"0 16"`; the inverse of `parse_target`."""
     return " ".join(str(number) for number in sorted(set(numbers)))
 
 
-def to_multi_hot(targets: "Sequence[Iterable[int]]") -> np.ndarray:
+def to_multi_hot(targets: Sequence[Iterable[int]]) -> np.ndarray:
     """Turns class numbers into a truth matrix.
 
     Args:

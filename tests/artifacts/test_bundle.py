@@ -1,5 +1,7 @@
 """The Bundle: opened only when every byte is the one that was exported."""
 
+from __future__ import annotations
+
 import hashlib
 import io
 import json
@@ -9,8 +11,7 @@ import sys
 import tracemalloc
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -32,6 +33,9 @@ from lociscope.artifacts.bundle import (
 )
 from lociscope.artifacts.card import Card, Decision, InputSpec, Score, card_bytes
 from lociscope.errors import LociscopeError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SIZE = 8
 Change = Callable[[dict[str, bytes]], None]

@@ -1,5 +1,7 @@
 """The Catalog, and the label tables that it is made from."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,8 @@
 """Probabilities in tables that others wrote, whatever the columns are called."""
 
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,9 @@ import pytest
 from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import LociscopeError
 from lociscope.labels import LABELS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 VALUES = np.random.default_rng(0).random((3, 28)).astype(np.float32)
 IDS = ["a", "b", "c"]

@@ -1,5 +1,7 @@
 """What the records of Runs prove of Predictions, and how it is said."""
 
+from __future__ import annotations
+
 import shutil
 from collections.abc import Callable
 from pathlib import Path

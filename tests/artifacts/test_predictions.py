@@ -1,7 +1,8 @@
 """The table of Predictions, in its three forms."""
 
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,9 @@ from hypothesis import strategies as st
 
 from lociscope.artifacts.predictions import PROBABILITY_COLUMNS, Predictions
 from lociscope.errors import LociscopeError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), min_size=1, max_size=6)
 WARNINGS = st.lists(st.sampled_from(["empty plane: green", "pixel_size_assumed"]), unique=True).map(tuple)

@@ -1,5 +1,7 @@
 """The Recipe: every key has a default, and a wrong one its sentence."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 from typing import Any

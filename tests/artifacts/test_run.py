@@ -1,8 +1,9 @@
 """The folder of one training."""
 
+from __future__ import annotations
+
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from lociscope.artifacts.predictions import Predictions
 from lociscope.artifacts.recipe import Recipe
 from lociscope.artifacts.run import Run
 from lociscope.errors import LociscopeError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ENVIRONMENT: dict[str, Any] = {
     "schema": 1,

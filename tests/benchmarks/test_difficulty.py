@@ -1,8 +1,8 @@
 """What the atlas' test part leaves in a Run."""
 
-from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,6 +10,11 @@ import pytest
 from lociscope.artifacts.run import Run
 from lociscope.labels import N_LABELS
 from lociscope.simulate import Part, draw_field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import ModuleType
 
 
 @pytest.fixture

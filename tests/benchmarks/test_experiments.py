@@ -1,13 +1,18 @@
 """The experiments of the logbook name recipes that there are, with values that these take."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lociscope.artifacts.catalog import Catalog, Entry
 from lociscope.errors import LociscopeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
 
 EXPERIMENTS = Path(__file__).parents[2] / "benchmarks" / "experiments"
 NAMES = sorted(path.stem for path in EXPERIMENTS.glob("*.toml"))

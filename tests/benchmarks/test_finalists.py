@@ -1,12 +1,11 @@
 """Outputs of models are kept once, and finalists and their ensemble are scored from them alone."""
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,6 +14,11 @@ from lociscope.artifacts.catalog import Catalog
 from lociscope.errors import UsageError
 from lociscope.labels import N_LABELS, to_multi_hot
 from lociscope.simulate import draw_field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import ModuleType
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """What a cell line costs that no training saw: over all fields, and line by line."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable
 from pathlib import Path

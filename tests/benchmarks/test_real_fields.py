@@ -1,9 +1,10 @@
 """The yardstick, on a Run of simulated cells and on pictures made here."""
 
+from __future__ import annotations
+
 import json
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,6 +16,10 @@ from lociscope.decide.prior import HPA_2018
 from lociscope.labels import to_multi_hot
 from lociscope.simulate import draw_field, label_sets
 from lociscope.training.feature_trainer import fit_features, measured_sets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
 
 
 @pytest.fixture(scope="module")

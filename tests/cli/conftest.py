@@ -1,16 +1,20 @@
 """The command line as a process of its own, and within this one where speed matters."""
 
+from __future__ import annotations
+
 import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from fixtures.pixels import patches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 class Said(NamedTuple):

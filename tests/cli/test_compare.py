@@ -1,18 +1,22 @@
 """`lociscope compare`, on Runs made by hand."""
 
+from __future__ import annotations
+
 import json
 import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lociscope.artifacts.run import Run
 from lociscope.models.cost import Cost
 from lociscope.report import ranking
 from lociscope.training import cost as measuring
+
+if TYPE_CHECKING:
+    from lociscope.artifacts.run import Run
 
 Make = Callable[..., Path]
 Say = Callable[..., Any]

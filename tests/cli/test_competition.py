@@ -1,5 +1,7 @@
 """The way from the competition's files to a submission, as its page tells it, with the recipes made for them."""
 
+from __future__ import annotations
+
 import csv
 import os
 import re

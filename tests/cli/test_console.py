@@ -1,5 +1,7 @@
 """What is said while work goes on: on stderr, a bar on a terminal and lines elsewhere, and only if wanted."""
 
+from __future__ import annotations
+
 import io
 import sys
 from pathlib import Path

@@ -1,5 +1,7 @@
 """`lociscope demo`: the story from beginning to end, on few fields."""
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys

@@ -1,12 +1,13 @@
 """`lociscope ensemble fit` and `apply`, on simulated networks."""
 
+from __future__ import annotations
+
 import csv
 import json
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,9 @@ from lociscope.cli.ensemble import app
 from lociscope.decide.stored import read_findings, read_fitted
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.labels import format_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 N = 60
 IDS = [f"f{number:03d}" for number in range(N)]

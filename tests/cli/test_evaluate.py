@@ -1,7 +1,9 @@
 """`lociscope evaluate` and its three subjects."""
 
+from __future__ import annotations
+
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,6 +16,9 @@ from lociscope.cli import app
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.images.io.write import write_planes
 from lociscope.labels import N_LABELS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TRUTH = {"a": (0,), "b": (0, 25), "c": (7,), "d": (25,)}
 

@@ -1,5 +1,7 @@
 """`lociscope export`: a finished Run becomes a Bundle that says what the Run said."""
 
+from __future__ import annotations
+
 import shutil
 from collections.abc import Callable
 from pathlib import Path

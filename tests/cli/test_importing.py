@@ -1,5 +1,7 @@
 """`lociscope import`: files and labels become a Catalog, and what does not fit is listed."""
 
+from __future__ import annotations
+
 import csv
 import shutil
 import zipfile

@@ -1,5 +1,7 @@
 """Several Catalogs become one: every row and column, paths that still lead to their files, no id twice."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """A database that falls silent, or restarts, under commands: no prediction is lost, and each ends when asked."""
 
+from __future__ import annotations
+
 import csv
 import http.client
 import io
@@ -83,7 +85,7 @@ WATCH = ("watch", "fields", "-o", "out.csv", "--settle", "0.05", "--every", "0.0
 
 
 def test_a_watch_goes_on_and_ends_beside_a_silent_database(
-    start: Callable[..., Started], postgres: "Postgres", write_field: WriteField, tmp_path: Path
+    start: Callable[..., Started], postgres: Postgres, write_field: WriteField, tmp_path: Path
 ) -> None:
     url = postgres.new_database()
     watch = start(*WATCH, "--log", url)
@@ -100,7 +102,7 @@ def test_a_watch_goes_on_and_ends_beside_a_silent_database(
 
 
 def test_a_watch_logs_everything_once_where_the_database_restarts(
-    start: Callable[..., Started], postgres: "Postgres", write_field: WriteField, tmp_path: Path
+    start: Callable[..., Started], postgres: Postgres, write_field: WriteField, tmp_path: Path
 ) -> None:
     url = postgres.new_database()
     watch = start(*WATCH, "--log", url)
@@ -117,7 +119,7 @@ def test_a_watch_logs_everything_once_where_the_database_restarts(
 
 
 def test_a_service_answers_and_ends_beside_a_silent_database(
-    start: Callable[..., Started], postgres: "Postgres", tmp_path: Path
+    start: Callable[..., Started], postgres: Postgres, tmp_path: Path
 ) -> None:
     from PIL import Image
 
@@ -151,7 +153,7 @@ def test_a_service_answers_and_ends_beside_a_silent_database(
 
 
 def test_a_database_that_is_silent_from_the_start_is_an_error_in_bounded_time(
-    start: Callable[..., Started], postgres: "Postgres", write_field: WriteField
+    start: Callable[..., Started], postgres: Postgres, write_field: WriteField
 ) -> None:
     url = postgres.new_database()
     write_field("a1")

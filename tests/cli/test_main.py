@@ -1,5 +1,7 @@
 """The command as a whole: light to start, one sentence for a mistake, and an exit code that can be relied on."""
 
+from __future__ import annotations
+
 import json
 import logging
 import subprocess

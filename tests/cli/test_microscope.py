@@ -1,5 +1,7 @@
 """`lociscope microscope`, as a person gives it."""
 
+from __future__ import annotations
+
 import json
 import os
 import signal
@@ -7,12 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from lociscope.artifacts.predictions import Predictions
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Command = Callable[..., tuple[int, str, str]]
 PLAN = """

@@ -1,15 +1,20 @@
 """`lociscope models`: added, listed, shown, promoted, rolled back, retired."""
 
+from __future__ import annotations
+
 import getpass
 import json
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from lociscope.artifacts.bundle import Selftest, read_bundle, write_bundle
 from lociscope.registry.model_registry import Registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Command = Callable[..., tuple[int, str, str]]
 

@@ -1,5 +1,7 @@
 """`lociscope monitor check`: from a log or Predictions to a sentence, a page, JSON and an exit code."""
 
+from __future__ import annotations
+
 import json
 import sqlite3
 from collections.abc import Callable

@@ -1,5 +1,7 @@
 """`lociscope predict`, as a person gives it: what it prints, what it writes, and the code it ends with."""
 
+from __future__ import annotations
+
 import csv
 import json
 import os

@@ -1,5 +1,7 @@
 """Bad input on the way from files to what is trained on: each with its sentence, and nothing half-written."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable
 from pathlib import Path

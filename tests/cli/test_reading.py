@@ -1,5 +1,7 @@
 """What a user says about files, and that the same cells give the same answer whatever holds them."""
 
+from __future__ import annotations
+
 import csv
 import gzip
 import zipfile

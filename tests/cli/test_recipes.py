@@ -1,13 +1,18 @@
 """`lociscope recipes`: what ships can be listed, read and copied, and a copy trains as the original."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lociscope.artifacts.recipe import SHIPPED, Recipe
 from lociscope.cli.recipes import summary_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Command = Callable[..., tuple[int, str, str]]
 

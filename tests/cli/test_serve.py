@@ -1,17 +1,21 @@
 """`lociscope serve`: settings by flag, environment and default; what cannot be served is one sentence."""
 
+from __future__ import annotations
+
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lociscope.cli import serve as serve_module
 from lociscope.service import server
 from lociscope.service.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Command = Callable[..., tuple[int, str, str]]
 

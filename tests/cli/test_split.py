@@ -1,14 +1,19 @@
 """`lociscope split`: the columns split and fold, by whole groups."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from lociscope.artifacts.catalog import Catalog, Entry
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Command = Callable[..., tuple[int, str, str]]
 

@@ -1,5 +1,7 @@
 """Streams and signals: closed streams cost nothing, and an interrupt keeps what was predicted."""
 
+from __future__ import annotations
+
 import os
 import signal
 import subprocess

@@ -1,5 +1,7 @@
 """`lociscope train`: a Run that can be cut off anywhere, and that no other training overwrites."""
 
+from __future__ import annotations
+
 import io
 import json
 import re

@@ -1,5 +1,7 @@
 """What the page of bad inputs says of training and comparing, and `test_train.py` does not make."""
 
+from __future__ import annotations
+
 import re
 import shutil
 from collections.abc import Callable

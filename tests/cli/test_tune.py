@@ -1,5 +1,7 @@
 """`lociscope tune`: a study that goes on, a best recipe that can be trained, and what is refused."""
 
+from __future__ import annotations
+
 import csv
 import io
 import re

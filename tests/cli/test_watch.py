@@ -1,5 +1,7 @@
 """`lociscope watch`, as a person or a program gives it: what it prints, how it ends, and what a kill costs."""
 
+from __future__ import annotations
+
 import csv
 import json
 import os

@@ -1,12 +1,17 @@
 """Labels of 2021."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lociscope.artifacts.catalog import read_labels
 from lociscope.data.challenge_2021 import is_of_2021, read_labels_2021
 from lociscope.errors import LociscopeError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_labels_that_stand_for_one_class_are_kept(tmp_path: Path) -> None:

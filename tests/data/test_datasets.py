@@ -1,6 +1,8 @@
 """What is learned from and what is held out."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +15,9 @@ from lociscope.data.datasets import Known, folded, known_fields, parted, trainin
 from lociscope.data.pipeline.online import Fresh
 from lociscope.errors import LociscopeError
 from lociscope.labels import to_multi_hot
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SMALL = {"size": 16, "drawn_size": 64, "fields": 12}
 

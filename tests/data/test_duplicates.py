@@ -1,5 +1,7 @@
 """Clusters of the same picture, and what is known of it elsewhere."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable
 from pathlib import Path
 

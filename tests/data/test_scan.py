@@ -1,5 +1,7 @@
 """One reading of every field."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
 

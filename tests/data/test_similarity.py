@@ -1,7 +1,9 @@
 """The same cells are known again, and others are not taken for them."""
 
+from __future__ import annotations
+
 import io
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,6 +13,9 @@ from PIL import Image
 
 from lociscope.data.similarity import LEAST_ALIKE, WINDOWS, alike, likeness, thumbnail
 from lociscope.images.scale import resize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SIDE = 160
 

@@ -1,5 +1,7 @@
 """Simulated fields as a source."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from lociscope.artifacts.recipe import Data

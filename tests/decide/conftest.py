@@ -1,5 +1,7 @@
 """Simulated networks: truth with rare classes, and members that see it more or less well."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np

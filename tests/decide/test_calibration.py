@@ -1,5 +1,7 @@
 """Calibration methods on probabilities that are wrong in a known way."""
 
+from __future__ import annotations
+
 import sys
 
 import numpy as np

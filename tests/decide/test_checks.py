@@ -1,5 +1,7 @@
 """What arrays must be."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

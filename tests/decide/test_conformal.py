@@ -1,5 +1,7 @@
 """Prediction sets keep their promise; unsure fields are worse than others."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

@@ -1,5 +1,7 @@
 """The whole decision."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np

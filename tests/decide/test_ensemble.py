@@ -1,7 +1,8 @@
 """Ways of combining, all one formula."""
 
-from pathlib import Path
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ import pytest
 from lociscope.decide.ensemble import COMBINERS, Combiner, checked_members, fit_ensemble, scaled
 from lociscope.decide.metrics import log_loss, macro_average_precision
 from lociscope.errors import LociscopeError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Networks(NamedTuple):

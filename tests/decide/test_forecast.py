@@ -1,5 +1,7 @@
 """Forecasts of macro-F1 on new fields."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

@@ -1,5 +1,7 @@
 """Intervals: coverage, groups, pairs."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

@@ -1,5 +1,7 @@
 """Shrunk logistic regressions, against scikit-learn where it has the same."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression

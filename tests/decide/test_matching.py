@@ -1,5 +1,7 @@
 """Label rates brought to a prior."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from hypothesis import given

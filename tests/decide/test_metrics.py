@@ -1,5 +1,7 @@
 """Every metric against scikit-learn, and what is left out."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from sklearn import metrics as reference

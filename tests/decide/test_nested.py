@@ -1,5 +1,7 @@
 """Choosing, scoring the choice, and what is found."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np

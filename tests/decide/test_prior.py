@@ -1,8 +1,10 @@
 """Priors: the competition's, shrunk counts, re-weighting."""
 
+from __future__ import annotations
+
 import csv
 from collections import Counter
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,6 +19,9 @@ from lociscope.decide.prior import (
 )
 from lociscope.errors import LociscopeError
 from lociscope.labels import parse_target
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_the_competitions_counts_are_those_of_its_table(real_data: Path) -> None:

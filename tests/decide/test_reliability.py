@@ -1,5 +1,7 @@
 """Reliability diagrams and proper scores."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest

@@ -1,11 +1,11 @@
 """A fitted ensemble on disk."""
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,6 +16,10 @@ from lociscope.decide.ensemble import COMBINERS, Combiner
 from lociscope.decide.members import Member
 from lociscope.decide.stored import StoredEnsemble, read_findings, read_fitted, write_fitted
 from lociscope.errors import LociscopeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """Policies of thresholds."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -7,6 +7,8 @@ Anything but a LociscopeError is a finding, and so are more than 20 s or 4 GB fo
 leaves the input in the current folder, as `crash-…`, `timeout-…` or `oom-…`; give it as --again to see the traceback.
 """
 
+from __future__ import annotations
+
 import argparse
 import gzip
 import io
@@ -18,11 +20,13 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import atheris  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 with atheris.instrument_imports(include=["lociscope", "tifffile", "PIL", "zarr", "zipfile", "gzip"]):
     import numpy as np

@@ -4,6 +4,8 @@ python tests/golden/make.py            the pictures and the probabilities
 python tests/golden/make.py --keep     the probabilities only, after the bundle was replaced
 """
 
+from __future__ import annotations
+
 import json
 import sys
 from pathlib import Path

@@ -1,13 +1,17 @@
 """Lines of one value beyond the picture's: dead and hot lines of a sensor, margins of registered pictures."""
 
-from collections.abc import Callable
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from fixtures.pixels import patches
 
 from lociscope.images.broken_lines import replace_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PIXELS = patches((96, 80, 4), 3).astype(np.uint16) * np.uint16(16) + np.uint16(1000)
 

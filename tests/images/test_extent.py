@@ -1,5 +1,7 @@
 """Putting a field to scale."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

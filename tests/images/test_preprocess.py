@@ -1,8 +1,9 @@
 """Same cells, same input: whatever the container, its gain and its offset, and a few broken pixels."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
 from functools import cache
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,6 +19,10 @@ from lociscope.images.preprocess import prepare, preprocess, structure_of
 from lociscope.images.scale import resize
 from lociscope.labels import N_LABELS
 from lociscope.simulate import draw_field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 SPEC = InputSpec(height=128, width=128, low=0.5, high=99.9)
 

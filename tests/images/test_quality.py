@@ -1,8 +1,9 @@
 """What is noticed about pixels."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
 from functools import cache
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,6 +16,10 @@ from lociscope.images.io.read import read_field
 from lociscope.images.preprocess import prepare, preprocess
 from lociscope.images.quality import BLURRED_SLOPE, CUT_SHARE, find_warnings, measure, measure_input, share_cut
 from lociscope.simulate import draw_field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 RNG = np.random.default_rng(0)
 SPEC = InputSpec(height=256, width=256, low=0.5, high=99.9)

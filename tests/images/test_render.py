@@ -1,5 +1,7 @@
 """Fields as the eye sees them."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

@@ -1,5 +1,7 @@
 """Resampling by area, and percentiles."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from hypothesis import given

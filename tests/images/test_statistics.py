@@ -1,6 +1,8 @@
 """A field's statistics: what each says moves when that changes, and stands still when the depth does."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +15,9 @@ from lociscope.images.preprocess import preprocess, sample_pixels
 from lociscope.images.quality import measure_input
 from lociscope.images.statistics import PER_CHANNEL, STATISTICS, full_scale, statistics_of
 from lociscope.simulate import draw_field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SPEC = InputSpec(height=64, width=64, low=0.5, high=99.9)
 

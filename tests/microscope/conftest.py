@@ -1,5 +1,7 @@
 """A bundle that is quick to run, and a plan for a microscope that is quick to look through."""
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any

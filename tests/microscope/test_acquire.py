@@ -1,13 +1,14 @@
 """Whole plans on both microscopes, and what goes wrong on the way."""
 
+from __future__ import annotations
+
 import _thread
 import csv
 import hashlib
 import json
 import threading
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,9 @@ from lociscope.microscope.simulated.devices import SimulatedCamera
 from lociscope.microscope.simulated.specimen import SimulatedPlate
 from lociscope.predict.predictor import Predictor, open_bundle
 from lociscope.storage.locks import exclusive_lock
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")

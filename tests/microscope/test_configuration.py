@@ -1,5 +1,6 @@
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -7,6 +8,9 @@ import pytest
 from lociscope.artifacts.bundle import read_bundle
 from lociscope.errors import UsageError
 from lociscope.microscope.configuration import check_bundle, check_setup, objective_of, read_setup
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CONFIG = """# a comment, with commas
 Device,Camera,DemoCamera,DCam

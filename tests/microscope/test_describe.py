@@ -1,8 +1,8 @@
-from collections.abc import Callable
+from __future__ import annotations
+
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,6 +10,10 @@ from lociscope.microscope.acquire import check_plan
 from lociscope.microscope.describe import as_json, clock, describe, estimate, words
 from lociscope.microscope.plan import Plan
 from lociscope.microscope.positions import seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
 
 DOCS = Path(__file__).parents[2] / "docs"
 

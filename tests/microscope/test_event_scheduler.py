@@ -1,13 +1,18 @@
+from __future__ import annotations
+
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lociscope.microscope.configuration import check_setup
 from lociscope.microscope.event_scheduler import Left, Request, Steering
-from lociscope.microscope.plan import Plan
 from lociscope.microscope.positions import around, planned, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lociscope.microscope.plan import Plan
 
 ONE = {"when": "status = unsure", "sites": 1, "most": 2}
 

@@ -1,12 +1,12 @@
 """The focus: where it is at each picture, whatever the plan leaves out and whatever happened before."""
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 
 from lociscope.errors import LociscopeError
@@ -17,6 +17,11 @@ from lociscope.microscope.hardware import open_scope, scale_of
 from lociscope.microscope.plan import Plan
 from lociscope.microscope.simulated.devices import SimulatedCamera, SimulatedFocus, SimulatedStage
 from lociscope.predict.predictor import Predictor, open_bundle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
 
 SAFE = {"plate.z": None, "limits.safe_z": -40.0}
 """As the how-to page tells who has a focus lock: `safe_z` is set, and `plate.z` left out."""

@@ -1,6 +1,7 @@
+from __future__ import annotations
+
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from lociscope.microscope.configuration import check_setup
 from lociscope.microscope.event_scheduler import Left, Request
 from lociscope.microscope.journal import Journal
 from lociscope.microscope.positions import around, planned
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def line(name: str, seed: int = 0, **more: Any) -> dict[str, Any]:

@@ -1,12 +1,16 @@
+from __future__ import annotations
+
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.microscope.plan import SHIPPED, Plan
 from lociscope.storage.toml_files import model_at
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Values = Callable[[dict[str, Any]], dict[str, Any]]
 

@@ -1,12 +1,12 @@
 """Files that are copied slowly into the watched folder, reserved to their full size from the first moment."""
 
+from __future__ import annotations
+
 import os
 import threading
 import time
-from collections.abc import Iterator
 from io import BytesIO
-from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -21,6 +21,10 @@ from lociscope.predict.job import Options
 from lociscope.predict.predictor import Predictor, open_bundle
 from lociscope.watch import arrivals, completeness
 from lociscope.watch.watcher import Pace, watch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 SIDE = 96
 PIECES = 4

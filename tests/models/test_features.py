@@ -1,6 +1,8 @@
 """The heads of the features recipe."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -8,6 +10,9 @@ import pytest
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.images.segmentation.features import FEATURES
 from lociscope.models.features import UNSEEN, FeatureModel, fit_model, hidden, read_options, standardised
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 N = len(FEATURES)
 

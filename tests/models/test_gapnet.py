@@ -1,7 +1,9 @@
 """GapNet-PL: the authors' layers, and what a bundle needs of it."""
 
+from __future__ import annotations
+
 import warnings
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -12,6 +14,9 @@ from lociscope.errors import UsageError
 from lociscope.labels import N_LABELS
 from lociscope.models import build_network, load_network
 from lociscope.models.heads import POSITIVES_PRIOR
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 X = np.random.default_rng(0).random((3, 64, 64, 4), np.float32)
 

@@ -1,8 +1,9 @@
 """The head: with every pooling, the map of evidence explains the very answer."""
 
+from __future__ import annotations
+
 import warnings
-from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import keras
 import numpy as np
@@ -12,6 +13,9 @@ import pytest
 from lociscope.labels import N_LABELS
 from lociscope.models import load_network
 from lociscope.models.heads import POSITIVES_PRIOR, GeneralisedMean, Pooling, check_choice, check_options, places_head
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 SIDE, DEPTH = 6, 8

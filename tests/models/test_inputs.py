@@ -1,6 +1,8 @@
 """What a network sees of a field."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -8,6 +10,9 @@ import pytest
 
 from lociscope.models import build_network, load_network
 from lociscope.models.inputs import LETTERS, field_input
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PIXELS = np.random.default_rng(0).random((2, 8, 8, 4), np.float32)
 

@@ -1,5 +1,7 @@
 """LeNet-5: the published numbers, and what both forms promise."""
 
+from __future__ import annotations
+
 import keras
 import numpy as np
 import pytest
@@ -98,7 +100,7 @@ def test_too_small_for_lenet() -> None:
         build_network("lenet5-1998", 16, {})
 
 
-def test_layers_survive_a_keras_archive(tmp_path: "pytest.TempPathFactory") -> None:
+def test_layers_survive_a_keras_archive(tmp_path: pytest.TempPathFactory) -> None:
     from lociscope.models import load_network
 
     network = build_network("lenet5-1998", 32, {})

@@ -1,6 +1,8 @@
 """The pre-trained network: its stem on fields, its cut, and all that a bundle, a Run and an export need."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -15,6 +17,9 @@ from lociscope.models import applications, build_network, load_network
 from lociscope.models.efficientnet_lite import lite_classifier
 from lociscope.models.pretrained import widened
 from lociscope.training.stages import check_stages, freeze
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KERNEL = np.random.default_rng(0).normal(size=(3, 3, 3, 5))
 X = np.random.default_rng(1).random((2, 64, 64, 4), np.float32)

@@ -1,6 +1,8 @@
 """The small residual network: what it gives, what it refuses, and that it can be stored."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -8,6 +10,9 @@ import pytest
 from lociscope.errors import UsageError
 from lociscope.labels import N_LABELS
 from lociscope.models import build_network, load_network
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_its_outputs_and_size() -> None:

@@ -1,14 +1,14 @@
 """The reader of PyTorch's legacy checkpoints: tensors come out as they went in, and nothing else ever does."""
 
+from __future__ import annotations
+
 import hashlib
 import io
 import os
 import pickle
 import struct
 from collections import OrderedDict
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,6 +17,10 @@ from hypothesis import strategies as st
 
 from lociscope.errors import LociscopeError
 from lociscope.models.torchfile import MAGIC, PROTOCOL, read_torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 MACHINE = {"protocol_version": PROTOCOL, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
 KINDS = {"f4": "FloatStorage", "f8": "DoubleStorage", "f2": "HalfStorage", "i8": "LongStorage", "i4": "IntStorage"}

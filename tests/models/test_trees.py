@@ -1,5 +1,7 @@
 """Boosted trees as arrays."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier

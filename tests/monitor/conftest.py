@@ -1,5 +1,7 @@
 """Samples that are drawn, not imaged."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
 

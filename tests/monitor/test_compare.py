@@ -1,5 +1,7 @@
 """The tests themselves: p is uniform or larger where nothing differs, and small where something does."""
 
+from __future__ import annotations
+
 import sys
 
 import numpy as np

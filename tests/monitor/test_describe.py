@@ -1,5 +1,7 @@
 """What moved, as it is said."""
 
+from __future__ import annotations
+
 import pytest
 
 from lociscope.images.statistics import STATISTICS

@@ -1,9 +1,11 @@
 """The check: what moved is told, what did not is not, and what cannot be compared is said."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,6 +18,9 @@ from lociscope.images.statistics import STATISTICS
 from lociscope.monitor import Drift, Sample, check
 from lociscope.predict.predictor import open_bundle
 from lociscope.prediction_log.log import open_log
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Draw = Callable[..., Sample]
 

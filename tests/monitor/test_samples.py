@@ -1,5 +1,7 @@
 """Where samples come from: a log, Predictions, a bundle."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

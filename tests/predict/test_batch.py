@@ -1,5 +1,7 @@
 """Many fields to a file: nothing lost, nothing doubled, the good ones go on, and memory does not grow."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import threading
@@ -7,7 +9,7 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
 import numpy as np
@@ -16,7 +18,6 @@ import pytest
 from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import LociscopeError
 from lociscope.images.discovery.sources import Failure, FieldSource, find_fields
-from lociscope.images.field import Field
 from lociscope.images.io.read import read_field
 from lociscope.predict import batch
 from lociscope.predict.batch import Outcome, predict_to_file
@@ -25,6 +26,9 @@ from lociscope.predict.predictor import Predictor, open_bundle
 from lociscope.prediction_log import writer
 from lociscope.prediction_log.database import LogAwayError, LogError
 from lociscope.prediction_log.log import Row, open_log
+
+if TYPE_CHECKING:
+    from lociscope.images.field import Field
 
 WriteField = Callable[..., Path]
 

@@ -1,11 +1,12 @@
 """The engine: it proves itself before it is used, and what ONNX Runtime says becomes a sentence."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +14,10 @@ import pytest
 from lociscope.artifacts.bundle import Selftest, read_bundle
 from lociscope.errors import LociscopeError
 from lociscope.predict.engine import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 INPUT = np.full((3, 16, 16, 4), 0.5, np.float32)
 

@@ -1,5 +1,7 @@
 """A field whose files changed in place is predicted again, whatever they are in."""
 
+from __future__ import annotations
+
 import json
 import os
 import shutil

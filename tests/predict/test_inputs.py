@@ -1,5 +1,7 @@
 """What a data scientist types first: paths, arrays of other libraries, lists of them, pickles and DataFrames."""
 
+from __future__ import annotations
+
 import multiprocessing
 import pickle
 import shutil
@@ -49,7 +51,7 @@ class Lazy:
         self.pixels, self.shape, self.dtype = pixels, pixels.shape, pixels.dtype
         self.loaded: list[tuple[int, ...]] = []
 
-    def __getitem__(self, row: int) -> "Lazy":
+    def __getitem__(self, row: int) -> Lazy:
         part = Lazy(self.pixels[row])
         part.loaded = self.loaded
         return part

@@ -1,8 +1,9 @@
 """The files of one output: which are ours to go on with, and which are somebody else's."""
 
+from __future__ import annotations
+
 import json
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,6 +16,10 @@ from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import LociscopeError
 from lociscope.images.discovery.sources import Failure
 from lociscope.predict.job import Job, Options, _load_part, _save_part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 PRINTS = {"a": "1", "b": "2"}
 

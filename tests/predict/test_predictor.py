@@ -1,8 +1,9 @@
 """The predictor: arrays and Fields in, Predictions out; what is no field is told in a sentence."""
 
+from __future__ import annotations
+
 import csv
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,6 +16,10 @@ from lociscope.images.discovery.sources import find_fields
 from lociscope.images.field import Field
 from lociscope.images.io.read import read_field
 from lociscope.predict.predictor import BATCH, Predictor, batched, open_bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")

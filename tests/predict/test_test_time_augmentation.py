@@ -1,7 +1,8 @@
 """Eight views of a field: which they are, how they are averaged, and that an output tells them from one view."""
 
-from collections.abc import Callable
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,6 +16,10 @@ from lociscope.predict.batch import predict_to_file
 from lociscope.predict.job import Options
 from lociscope.predict.predictor import Predictor, open_bundle
 from lociscope.predict.test_time_augmentation import averaged, check_views, views_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 4), np.uint8)
 

@@ -1,11 +1,13 @@
 """The database of the log: URLs that cannot be, files that are something else or damaged, each a sentence."""
 
+from __future__ import annotations
+
 import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,6 +16,9 @@ from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import MissingExtraError
 from lociscope.prediction_log.database import LogError
 from lociscope.prediction_log.log import PredictionLog, open_log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 MADE = Predictions(["a"], np.zeros((1, 28), np.float32), [()], ["ok"], [()])
 FIGURES = np.zeros((1, 34), np.float32)

@@ -1,12 +1,14 @@
 """The prediction log: kept by many at once, read back as it was, and every trouble a sentence."""
 
+from __future__ import annotations
+
 import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,6 +18,9 @@ from hypothesis import strategies as st
 from lociscope.artifacts.predictions import Predictions
 from lociscope.prediction_log.database import LogAwayError, LogError
 from lociscope.prediction_log.log import PredictionLog, Row, open_log, rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BUNDLE = "a" * 64
 

@@ -1,8 +1,9 @@
 """The prediction log in PostgreSQL: restarted, frozen, locked, cut off; nothing is lost and nothing doubled."""
 
+from __future__ import annotations
+
 import threading
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,8 @@ from lociscope.prediction_log.log import PredictionLog, open_log, rows_of
 from lociscope.prediction_log.writer import LogWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fixtures.postgres import Postgres
 
 WAIT = 60
@@ -45,7 +48,7 @@ def until_written(writer: LogWriter) -> None:
 
 
 @pytest.fixture
-def log(postgres: "Postgres") -> Iterator[PredictionLog]:
+def log(postgres: Postgres) -> Iterator[PredictionLog]:
     with open_log(postgres.new_database()) as opened:
         yield opened
 
@@ -70,7 +73,7 @@ def test_what_is_kept_is_read_back(log: PredictionLog) -> None:
     assert "127.0.0.1" in log.name
 
 
-def test_several_processes_may_make_a_log_at_once(postgres: "Postgres") -> None:
+def test_several_processes_may_make_a_log_at_once(postgres: Postgres) -> None:
     url, failed = postgres.new_database(), []
     begin = threading.Barrier(6)
 
@@ -97,7 +100,7 @@ def test_rows_of_one_key_are_written_once(log: PredictionLog) -> None:
     assert log.read().predictions.ids == ["a", "b", "a"]
 
 
-def test_who_may_only_select_reads(postgres: "Postgres", log: PredictionLog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_may_only_select_reads(postgres: Postgres, log: PredictionLog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir("/")  # as in a container
     log.add(made("a"), np.zeros((1, 34), np.float32), bundle="b", command="serve")
     name = log.name.rpartition("/")[2]
@@ -110,7 +113,7 @@ def test_who_may_only_select_reads(postgres: "Postgres", log: PredictionLog, mon
     assert not isinstance(told.value, LogAwayError)  # no sense in trying again
 
 
-def test_who_may_write_needs_no_more_than_the_documented_rights(postgres: "Postgres", log: PredictionLog) -> None:
+def test_who_may_write_needs_no_more_than_the_documented_rights(postgres: Postgres, log: PredictionLog) -> None:
     name = log.name.rpartition("/")[2]
     postgres.run(
         name,
@@ -127,7 +130,7 @@ def test_who_may_write_needs_no_more_than_the_documented_rights(postgres: "Postg
     assert (writer.unlogged, log.read().predictions.ids) == (0, ["a", "b", "c", "f0", "f1", "f2"])
 
 
-def test_a_restart_costs_nothing_and_doubles_nothing(postgres: "Postgres", log: PredictionLog) -> None:
+def test_a_restart_costs_nothing_and_doubles_nothing(postgres: Postgres, log: PredictionLog) -> None:
     with LogWriter(log, "serve") as writer:
         ids = add(writer, 0, 3)
         until_written(writer)
@@ -144,7 +147,7 @@ def test_a_restart_costs_nothing_and_doubles_nothing(postgres: "Postgres", log: 
     assert log.read().predictions.ids == ids
 
 
-def test_a_server_that_is_silent_for_a_moment_costs_nothing(postgres: "Postgres", log: PredictionLog) -> None:
+def test_a_server_that_is_silent_for_a_moment_costs_nothing(postgres: Postgres, log: PredictionLog) -> None:
     with LogWriter(log, "serve") as writer:
         ids = add(writer, 0, 3)
         until_written(writer)
@@ -160,7 +163,7 @@ def test_a_server_that_is_silent_for_a_moment_costs_nothing(postgres: "Postgres"
 
 @pytest.mark.slow
 def test_a_server_that_is_silent_for_longer_than_a_statement_may_take_doubles_nothing(
-    postgres: "Postgres", log: PredictionLog, short: None
+    postgres: Postgres, log: PredictionLog, short: None
 ) -> None:
     """What was asked before the connection was cut off is done when the server wakes, and is not done again."""
     with LogWriter(log, "serve") as writer:
@@ -180,7 +183,7 @@ def test_a_server_that_is_silent_for_longer_than_a_statement_may_take_doubles_no
 
 
 def test_one_frozen_connection_doubles_nothing(
-    postgres: "Postgres", log: PredictionLog, short: None, monkeypatch: pytest.MonkeyPatch
+    postgres: Postgres, log: PredictionLog, short: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its transaction may still be committed: the rows wait until that is settled."""
     monkeypatch.setattr(writing, "PATIENCE_SECONDS", WAIT)
@@ -216,7 +219,7 @@ def test_one_frozen_connection_doubles_nothing(
 
 
 def test_a_locked_table_is_an_error_in_bounded_time(
-    postgres: "Postgres", log: PredictionLog, monkeypatch: pytest.MonkeyPatch
+    postgres: Postgres, log: PredictionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import psycopg
 
@@ -229,7 +232,7 @@ def test_a_locked_table_is_an_error_in_bounded_time(
 
 @pytest.mark.slow
 def test_a_silent_server_is_an_error_in_bounded_time(
-    postgres: "Postgres", short: None, monkeypatch: pytest.MonkeyPatch
+    postgres: Postgres, short: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lociscope.prediction_log.log.READ_SECONDS", 5)
     with open_log(postgres.new_database() + "?connect_timeout=2") as log:

@@ -1,10 +1,11 @@
 """Writing to the log beside the work: in order, once each, never in the way, and what is lost is counted."""
 
+from __future__ import annotations
+
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest.mock import Mock
 
 import numpy as np
@@ -15,6 +16,10 @@ from lociscope.prediction_log import writer as writing
 from lociscope.prediction_log.database import LogAwayError, LogError
 from lociscope.prediction_log.log import Row, open_log
 from lociscope.prediction_log.writer import LogWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
 FULL = LogError("Log 'x' is full. Make space.")
 AWAY = LogAwayError("Log 'x' cannot be written (gone). Check the URL, and that it is up.")

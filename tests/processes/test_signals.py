@@ -1,16 +1,21 @@
 """Signals that ask a command to end."""
 
+from __future__ import annotations
+
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lociscope.processes import signals
 from lociscope.processes.signals import asked_to_end, ended_as_interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 

@@ -1,16 +1,21 @@
 """Work over processes: in order, and ended with the parent."""
 
+from __future__ import annotations
+
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lociscope.processes.workers import in_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.mark.parametrize("workers", [None, 1, 2])

@@ -1,18 +1,22 @@
 """The registry: bundles by version, aliases that never name what is not there, a history of who and why."""
 
+from __future__ import annotations
+
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lociscope.artifacts.bundle import MANIFEST, read_bundle
 from lociscope.errors import Exit, LociscopeError
 from lociscope.registry.model_registry import PromotionRefusedError, Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 BY: dict[str, Any] = {"who": "ann", "why": "better"}
 

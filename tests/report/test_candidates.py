@@ -1,5 +1,7 @@
 """Reading what is compared, and telling what differs."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,5 +1,7 @@
 """The page of a comparison."""
 
+from __future__ import annotations
+
 import shutil
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
@@ -115,7 +117,7 @@ def test_heat_has_figures_only_where_there_is_room() -> None:
 
 
 @pytest.fixture(scope="module")
-def browser_page() -> "Iterator[Page]":
+def browser_page() -> Iterator[Page]:
     if CHROMIUM is None:
         pytest.skip("no Chromium here; apt-get install chromium to run this test")
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -125,7 +127,7 @@ def browser_page() -> "Iterator[Page]":
         started.close()
 
 
-def test_tables_are_sorted_by_a_click_and_fit_a_telephone(page: Path, browser_page: "Page") -> None:
+def test_tables_are_sorted_by_a_click_and_fit_a_telephone(page: Path, browser_page: Page) -> None:
     complaints: list[str] = []
     browser_page.on("console", lambda message: complaints.append(message.text))
     browser_page.on("pageerror", lambda error: complaints.append(str(error)))

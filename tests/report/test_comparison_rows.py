@@ -1,5 +1,7 @@
 """The figures of a comparison as plain values."""
 
+from __future__ import annotations
+
 import csv
 import json
 import math

@@ -1,5 +1,7 @@
 """Small multiples of learning curves."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable
 from dataclasses import replace

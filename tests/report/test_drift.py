@@ -1,11 +1,16 @@
 """The page of a drift check."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lociscope.images.statistics import STATISTICS
 from lociscope.report.drift import p_of, row_of, share, write_drift
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SIDES = {"window": (0.0, 1.0, 2.0, 3.0, 4.0), "reference": (4.0, 5.0, 6.0, 7.0, 8.0)}
 

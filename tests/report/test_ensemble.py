@@ -1,12 +1,17 @@
 """The report of a fitted ensemble."""
 
+from __future__ import annotations
+
 from html.parser import HTMLParser
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lociscope.decide.ensemble_report import ClassFinding, Diagram, Findings, Score, Trial
 from lociscope.report.ensemble import ordered, reliability_diagram, result, write_ensemble
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def score(value: float, half: float = 0.02, level: float = 0.95) -> Score:

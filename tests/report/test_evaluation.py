@@ -1,6 +1,7 @@
+from __future__ import annotations
+
 from html.parser import HTMLParser
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,9 @@ import pytest
 from lociscope.images.field import Field
 from lociscope.labels import LABELS, N_LABELS, to_multi_hot
 from lociscope.report.evaluation import Metrics, Shown, measure, result, rows_of, write_evaluation
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 VOID = {"meta", "img", "input", "br", "link"}
 HOSTILE = "<script>alert('x')</script>\"&"

@@ -1,7 +1,9 @@
+from __future__ import annotations
+
 import base64
 import io
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -9,6 +11,9 @@ from PIL import Image
 
 from lociscope.errors import LociscopeError, MissingExtraError
 from lociscope.report.page import interval, jpeg_uri, number, render, write_page
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_a_grey_picture_comes_back_from_its_uri() -> None:

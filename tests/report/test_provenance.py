@@ -1,8 +1,13 @@
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from lociscope.artifacts.recipe import Recipe
 from lociscope.artifacts.run import Environment, Run
 from lociscope.report.provenance import facts_of, in_words
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ENVIRONMENT = Environment(
     created="2026-01-02T03:04:05+00:00",

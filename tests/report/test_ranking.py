@@ -1,5 +1,7 @@
 """Where candidates stand: honest thresholds, paired gains, likeness of errors, a shortlist."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

@@ -1,10 +1,11 @@
 """The report of a study: its sentences, its figures, and nothing that another machine must fetch."""
 
+from __future__ import annotations
+
 import math
 import re
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,9 @@ from hypothesis import strategies as st
 from lociscope.artifacts.study import Tried
 from lociscope.decide.intervals import Interval
 from lociscope.report.study import history_figure, parallel_figure, result, said, scale, write_study
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytest.importorskip("matplotlib")
 

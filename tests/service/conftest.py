@@ -1,5 +1,7 @@
 """Applications over tiny bundles, forms of files, and a real process that serves."""
 
+from __future__ import annotations
+
 import io
 import os
 import subprocess
@@ -7,8 +9,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -18,6 +19,9 @@ from fixtures.pixels import patches
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.service.app import create_app
 from lociscope.service.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Files = list[tuple[str, tuple[str, bytes, str]]]
 

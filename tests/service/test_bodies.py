@@ -1,14 +1,18 @@
 """Bodies that are too large, too slow or not complete in time; and what is not counted as slow."""
 
+from __future__ import annotations
+
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from starlette.exceptions import HTTPException
 
 from lociscope.service import bodies
 from lociscope.service.bodies import STEP_BYTES, Body
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Message = dict[str, Any]
 

@@ -1,5 +1,7 @@
 """Connections that keep the service waiting, over real sockets: cut in bounded time, bounded in number."""
 
+from __future__ import annotations
+
 import asyncio
 import errno
 import http.client

@@ -1,5 +1,7 @@
 """Sentences: every place, every status, every warning that the code can give."""
 
+from __future__ import annotations
+
 import itertools
 import re
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Complaints: who is sent a page, and in whose words options are named."""
 
+from __future__ import annotations
+
 import pytest
 from starlette.requests import Request
 

@@ -1,8 +1,8 @@
 """The shipped examples: small, whole, and what the script draws."""
 
-from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +12,11 @@ from lociscope.images.io.read import read_field
 from lociscope.labels import LABELS
 from lociscope.service.examples import FOLDER, examples, source_of
 from lociscope.simulate import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import ModuleType
 
 MOST_BYTES = 400_000
 

@@ -1,5 +1,7 @@
 """Names of uploaded files, whichever way a client writes them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote

@@ -1,5 +1,7 @@
 """What is served, and the promotion that takes its place."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable
 from pathlib import Path

@@ -1,17 +1,20 @@
 """The page in a real browser: upload, switches, errors, the keyboard; without script, in the dark, on a phone."""
 
+from __future__ import annotations
+
 import http.client
 import shutil
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.sync_api import Browser, Page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -43,7 +46,7 @@ CONTRAST = """
 
 
 @pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
+def browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -59,11 +62,11 @@ def address(tiny_bundle: Path, start_process: Any) -> Iterator[str]:
 
 
 @pytest.fixture
-def visit(browser: "Browser", address: str) -> Iterator[Open]:
+def visit(browser: Browser, address: str) -> Iterator[Open]:
     """`visit("/", width=390, script=False)` opens a page; none may ask another address, or complain."""
     contexts, said, asked = [], [], []
 
-    def go(path: str = "/", width: int = 1280, scheme: str = "light", script: bool = True) -> "Page":
+    def go(path: str = "/", width: int = 1280, scheme: str = "light", script: bool = True) -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": 800},
             color_scheme=scheme,  # type: ignore[arg-type]
@@ -92,12 +95,12 @@ def files(make: Any, tmp_path: Path) -> list[Path]:
     return sorted(tmp_path.glob("b7_*.png"))
 
 
-def shown(page: "Page", channel: str) -> bool:
+def shown(page: Page, channel: str) -> bool:
     style = f"getComputedStyle(document.querySelector('.layer[data-channel={channel}]')).visibility"
     return bool(page.evaluate(style) == "visible")
 
 
-def channels(page: "Page") -> str:
+def channels(page: Page) -> str:
     return "".join(name[0] for name in ("red", "green", "blue", "yellow") if shown(page, name))
 
 
@@ -251,7 +254,7 @@ def prefixed(address: str) -> Iterator[str]:
         thread.join()
 
 
-def test_all_of_it_works_under_a_prefix(browser: "Browser", prefixed: str, files: list[Path]) -> None:
+def test_all_of_it_works_under_a_prefix(browser: Browser, prefixed: str, files: list[Path]) -> None:
     asked: list[str] = []
     page = browser.new_page()
     page.on("response", lambda answer: asked.append(f"{answer.status} {answer.url}"))

@@ -1,5 +1,7 @@
 """The picture of a field: its shape, what is shown at first, the scale bar."""
 
+from __future__ import annotations
+
 import base64
 import io
 

@@ -1,5 +1,7 @@
 """Behind a proxy that serves this service under a prefix, which it strips or passes on: every link lies under it."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable
 from typing import Any

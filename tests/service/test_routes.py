@@ -1,8 +1,9 @@
 """The addresses: what each gives, as a page and as JSON."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,9 @@ from lociscope.prediction_log.log import open_log
 from lociscope.registry.model_registry import Registry
 from lociscope.service import routes
 from lociscope.service.examples import examples
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HTML = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 Serve = Callable[..., Any]

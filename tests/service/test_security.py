@@ -1,5 +1,7 @@
 """Who may ask, by which name, from which page; and what every answer says to browsers."""
 
+from __future__ import annotations
+
 import asyncio
 import base64
 import logging

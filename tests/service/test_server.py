@@ -1,5 +1,7 @@
 """The process: signals, the bound, promotions and sixteen clients at once, over real sockets."""
 
+from __future__ import annotations
+
 import http.client
 import json
 import shlex

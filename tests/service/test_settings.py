@@ -1,5 +1,7 @@
 """Settings that contradict each other, or would let strangers in, are refused."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 from typing import Any

@@ -1,17 +1,21 @@
 """The temporary folder: full, read-only, gone, or another one than was named."""
 
+from __future__ import annotations
+
 import errno
 import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lociscope.service.temporary_folder import refusal, shortage, use_named_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HTML = {"accept": "text/html"}
 Serve = Callable[..., Any]

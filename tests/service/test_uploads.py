@@ -1,5 +1,7 @@
 """What is sent, good and bad: names, limits, and complaints that show no path and no traceback."""
 
+from __future__ import annotations
+
 import io
 import re
 import struct

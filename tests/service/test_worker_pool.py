@@ -1,12 +1,17 @@
 """The pool: bounded, beside the event loop, and emptied before it ends."""
 
+from __future__ import annotations
+
 import asyncio
 import threading
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lociscope.service.worker_pool import BusyError, Work
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture

@@ -1,14 +1,20 @@
 """Grey levels and spectra of simulated fields beside those of real ones; `-s` prints the table of docs/explanation."""
 
+from __future__ import annotations
+
 import csv
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.simulate import draw_fields
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
 SIZE = 512
 NAMES = ("mean", "median", "99 %", "slope 6–60", "slope 60–230")

@@ -1,5 +1,7 @@
 """Writing whole or not at all, and refusing what nobody here wrote."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys

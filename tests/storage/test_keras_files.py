@@ -1,10 +1,11 @@
 """What a Keras archive may contain, before Keras sees it."""
 
+from __future__ import annotations
+
 import io
 import json
 import zipfile
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,9 @@ from hypothesis import strategies as st
 
 from lociscope.errors import LociscopeError
 from lociscope.storage.keras_files import check_keras
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def layer(name: Any, module: Any, **more: Any) -> dict[str, Any]:

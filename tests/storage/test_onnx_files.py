@@ -1,8 +1,8 @@
 """What an ONNX file may contain, against what the onnx package reads from the same bytes."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -13,6 +13,10 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto,
 
 from lociscope.errors import LociscopeError
 from lociscope.storage.onnx_files import check_onnx
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 LOCAL, FOREIGN = 17, "com.example"
 

@@ -1,6 +1,8 @@
 """Tables that anybody wrote."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,6 +10,9 @@ import pytest
 
 from lociscope.errors import LociscopeError
 from lociscope.storage.table_files import columns_of, read_any, rename
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t"])

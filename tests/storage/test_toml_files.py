@@ -1,12 +1,17 @@
 """TOML that becomes a model: what is wrong is one sentence, and leads to the nearest right name."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lociscope.errors import UsageError
 from lociscope.storage.toml_files import model_at, read_toml, sentence_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Inner(BaseModel):

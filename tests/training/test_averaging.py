@@ -1,5 +1,7 @@
 """The moving average of weights against the same in numpy."""
 
+from __future__ import annotations
+
 import keras
 import numpy as np
 

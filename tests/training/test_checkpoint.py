@@ -1,6 +1,8 @@
 """Checkpoints: whole or not at all, and refused when damaged."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -8,6 +10,9 @@ import pytest
 
 from lociscope.errors import LociscopeError
 from lociscope.training import checkpoint
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def model(units: int = 3) -> keras.Model:

@@ -1,7 +1,9 @@
 """What a network costs, measured once: with a real network in a Run that is otherwise empty."""
 
+from __future__ import annotations
+
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +14,9 @@ from lociscope.models import build_network
 from lociscope.models.cost import Cost, macs_of
 from lociscope.training import cost as measuring
 from lociscope.training.cost import cost_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,8 @@
 """What folds say together."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,6 +12,9 @@ from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS
 from lociscope.training.cross_validation import claim_folds, join_folds
 from lociscope.training.record import keep_predictions
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def finished(run: Run, ids: list[str], seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,5 +1,7 @@
 """Devices: asked for and absent, and two that do the work of one."""
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess

@@ -1,8 +1,10 @@
 """Export: the bundle says what Keras says, on real cells' simulated kin."""
 
+from __future__ import annotations
+
 import shutil
 import zipfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -21,6 +23,9 @@ from lociscope.predict.predictor import open_bundle
 from lociscope.simulate import draw_field
 from lociscope.training import export as exporting
 from lociscope.training.keras_trainer import fit
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FIELDS = 64
 SMALL: dict[str, dict[str, float]] = {

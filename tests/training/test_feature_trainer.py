@@ -1,7 +1,8 @@
 """The features recipe: fields measured once, heads fitted, a Run left."""
 
+from __future__ import annotations
+
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,8 @@ from lociscope.training.export import export
 from lociscope.training.feature_trainer import fit_features, measured_sets, steps
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lociscope.images.discovery.sources import Failure
 
 SMALL = {"data.fields": 12, "data.drawn_size": 128, "data.valid": 0.3, "network.trees": 3}

@@ -1,8 +1,8 @@
 """Training: the same weights from the same seed, cut off or not."""
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -18,6 +18,10 @@ from lociscope.models import build_network, load_network
 from lociscope.training import callbacks
 from lociscope.training import keras_trainer as fitting
 from lociscope.training.keras_trainer import fit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 def packed(n: int, seed: int = 0) -> Packed:

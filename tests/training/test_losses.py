@@ -1,5 +1,7 @@
 """The losses against the same sums in numpy."""
 
+from __future__ import annotations
+
 import keras
 import numpy as np
 import pytest

@@ -1,5 +1,7 @@
 """Stages: what learns, by names; and what is refused before the long part."""
 
+from __future__ import annotations
+
 import keras
 import numpy as np
 import pytest

@@ -1,7 +1,9 @@
 """Which fields are ready, which wait, and for what; with a clock of its own."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from fixtures.file_sets import frames, write_ndtiff
@@ -10,6 +12,9 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.images.discovery.naming import Rules
 from lociscope.watch.arrivals import Arrivals, Ready
 from lociscope.watch.folder import Item, Seen
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PATIENCE = 60.0
 Make = Callable[..., Arrivals]

@@ -1,10 +1,11 @@
 """What can be known of a file that another program may still be writing."""
 
+from __future__ import annotations
+
 import os
 import sys
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ import pytest
 from lociscope.images.discovery.sources import FieldSource
 from lociscope.watch import completeness
 from lociscope.watch.completeness import BLOCK, TAIL, Completeness, Doubt, find_gap, is_open_for_writing
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux says who writes")
 NOISE = np.random.default_rng(0).integers(1, 256, 5 * BLOCK, np.uint8).tobytes()

@@ -1,5 +1,7 @@
 """What polling sees of a folder, with a clock of its own."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable
 from pathlib import Path

@@ -1,10 +1,10 @@
 """A watch from beginning to end, in this process: what is in the table, and what was told."""
 
+from __future__ import annotations
+
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,9 +19,14 @@ from lociscope.images.io.write import write_ome_tiff, write_planes
 from lociscope.predict.batch import Outcome, predict_to_file
 from lociscope.predict.job import Job, Options
 from lociscope.predict.predictor import Predictor, open_bundle
-from lociscope.prediction_log.log import Row
 from lociscope.watch import watcher as watching
 from lociscope.watch.watcher import Pace, watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from lociscope.prediction_log.log import Row
 
 QUICK = Pace(every=0.05, settle=0.05, patience=0.3, until_idle=0.3)
 SIDE = 16

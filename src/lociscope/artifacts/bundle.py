@@ -1,11 +1,13 @@
 """The Bundle: the folder of one deployable model, in which training and using meet."""
 
+from __future__ import annotations
+
 import hashlib
 import io
 import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +19,9 @@ from lociscope.storage.atomic import AnyPath, atomic_write
 from lociscope.storage.keras_files import check_keras
 from lociscope.storage.onnx_files import check_onnx
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MANIFEST = "MANIFEST"
 DEFAULT_BUNDLE = Path(__file__).parents[1] / "default_bundle"

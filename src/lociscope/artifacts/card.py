@@ -1,5 +1,7 @@
 """The card of a Bundle: what its model is, what it wants to see, and how it decides."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from typing import TYPE_CHECKING, Annotated, Any
@@ -125,7 +127,7 @@ def _check_preprocessing(values: dict[str, Any], what: str) -> None:
         )
 
 
-def training_hash(provenance: "Mapping[str, Any]") -> str | None:
+def training_hash(provenance: Mapping[str, Any]) -> str | None:
     """Return what identifies one training, in a card's provenance as in a Run's `environment.json`; None where unknown.
 
     Two trainings share neither their second nor their data, seed and number of parameters.
@@ -134,7 +136,7 @@ def training_hash(provenance: "Mapping[str, Any]") -> str | None:
     return None if provenance.get("data_hash") is None else hashlib.sha256("\n".join(values).encode()).hexdigest()
 
 
-def training_hashes(provenance: "Mapping[str, Any]") -> list[str]:
+def training_hashes(provenance: Mapping[str, Any]) -> list[str]:
     """Return the hashes of the trainings behind a bundle: of one network, or of each fold."""
     hashes = [training_hash(each) for each in provenance.get("folds") or [provenance]]
     return [each for each in hashes if each]

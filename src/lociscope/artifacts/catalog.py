@@ -1,5 +1,7 @@
 """The Catalog: a table of fields, with labels or without."""
 
+from __future__ import annotations
+
 import hashlib
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -71,11 +73,11 @@ class Catalog:
         folder: Where relative paths of planes start.
     """
 
-    table: "pa.Table"
+    table: pa.Table
     folder: Path
 
     @classmethod
-    def of(cls, entries: "Iterable[Entry]", folder: Path) -> Self:
+    def of(cls, entries: Iterable[Entry], folder: Path) -> Self:
         """Makes a Catalog of rows.
 
         Raises:
@@ -89,7 +91,7 @@ class Catalog:
         return cls(pa.table(columns, schema=_arrow_schema()), folder)
 
     @classmethod
-    def read(cls, path: AnyPath, may_lack: "Collection[str]" = ()) -> Self:
+    def read(cls, path: AnyPath, may_lack: Collection[str] = ()) -> Self:
         """Reads a Catalog, or any Parquet or CSV table of paths.
 
         The names of columns may be in any case. A table of others has no schema; its `target` may be a text, class
@@ -130,7 +132,7 @@ class Catalog:
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
-    def __iter__(self) -> "Iterator[Entry]":
+    def __iter__(self) -> Iterator[Entry]:
         for batch in self.table.to_batches(max_chunksize=10_000):
             for row in batch.to_pylist():
                 known: dict[str, Any] = {name: row[name] for name in COLUMNS if name in row}
@@ -156,7 +158,7 @@ class Catalog:
         unlike = pc.fill_null(pc.not_equal(self.table[column], value), True)
         return type(self)(self.table.filter(unlike), self.folder)
 
-    def with_column(self, column: str, values: "list[Any]") -> Self:
+    def with_column(self, column: str, values: list[Any]) -> Self:
         """The same rows with a column of `Entry` written anew; one value, or None, for each row."""
         import pyarrow as pa
 
@@ -189,7 +191,7 @@ def is_catalog(path: Path) -> bool:
     return {"id", "red", "green", "blue"} <= names
 
 
-def _arrow_schema() -> "pa.Schema":
+def _arrow_schema() -> pa.Schema:
     import pyarrow as pa
 
     kinds = {name: getattr(pa, _NUMBERS.get(name, "string"))() for name in COLUMNS}
@@ -197,7 +199,7 @@ def _arrow_schema() -> "pa.Schema":
     return pa.schema(list(kinds.items()))
 
 
-def _conform(table: "pa.Table", what: str) -> "pa.Table":
+def _conform(table: pa.Table, what: str) -> pa.Table:
     """The table with every column of `Entry`, each of its type; further columns stay."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -216,7 +218,7 @@ def _conform(table: "pa.Table", what: str) -> "pa.Table":
     return table
 
 
-def _plain(table: "pa.Table", what: str) -> "pa.Table":
+def _plain(table: pa.Table, what: str) -> pa.Table:
     """A table that others wrote, with null for blanks, and class numbers for the texts that name them."""
     import pyarrow as pa
 
@@ -230,7 +232,7 @@ def _plain(table: "pa.Table", what: str) -> "pa.Table":
     return table
 
 
-def _targets(texts: list[str | None], what: str) -> "pa.Array":
+def _targets(texts: list[str | None], what: str) -> pa.Array:
     import pyarrow as pa
 
     targets = []
@@ -242,7 +244,7 @@ def _targets(texts: list[str | None], what: str) -> "pa.Array":
     return pa.array(targets, pa.list_(pa.int64()))
 
 
-def _check_sizes(table: "pa.Table", what: str) -> None:
+def _check_sizes(table: pa.Table, what: str) -> None:
     import pyarrow.compute as pc
 
     sizes = table["pixel_size"]

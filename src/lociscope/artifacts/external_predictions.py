@@ -1,5 +1,7 @@
 """What the columns of a table of Predictions hold, whoever wrote it."""
 
+from __future__ import annotations
+
 import logging
 import re
 from collections import defaultdict
@@ -31,7 +33,7 @@ _FLOAT = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf", re.IGN
 _CLASSES = {re.sub(r"[\W_]", "", name).casefold(): number for name, number in HPA_NAMES.items()}
 
 
-def probabilities_of(table: "pa.Table", path: "Path") -> np.ndarray:
+def probabilities_of(table: pa.Table, path: Path) -> np.ndarray:
     """Return the probabilities of a table: a column of lists, or 28 columns called by number or by location.
 
     Columns called by number have one prefix and the numbers 0–27: `p00` … `p27`, `0` … `27`, `class_0` … `class_27`.
@@ -62,7 +64,7 @@ def probabilities_of(table: "pa.Table", path: "Path") -> np.ndarray:
     return matrix(column.to_pylist(), path)
 
 
-def matrix(rows: "list[Any]", path: "Path") -> np.ndarray:
+def matrix(rows: list[Any], path: Path) -> np.ndarray:
     """Return rows of 28 numbers, or of a text that lists them, as an array.
 
     Raises:
@@ -80,7 +82,7 @@ def matrix(rows: "list[Any]", path: "Path") -> np.ndarray:
         ) from error
 
 
-def _numbered(names: list[str], path: "Path") -> list[str] | None:
+def _numbered(names: list[str], path: Path) -> list[str] | None:
     """The columns of one prefix with the numbers 0–27, in the order of these."""
     by_prefix: defaultdict[str, dict[int, str]] = defaultdict(dict)
     for name in names:
@@ -114,7 +116,7 @@ def _called(names: list[str]) -> list[str] | None:
     return [found[number] for number in range(len(LABELS))] if len(found) == N_LABELS else None
 
 
-def _is_list(table: "pa.Table", name: str) -> bool:
+def _is_list(table: pa.Table, name: str) -> bool:
     """Whether a column of another name holds lists of floats."""
     import pyarrow as pa
 
@@ -123,7 +125,7 @@ def _is_list(table: "pa.Table", name: str) -> bool:
     return name != "embedding" and is_list and pa.types.is_floating(kind.value_type)
 
 
-def _matrix_of_columns(table: "pa.Table", names: list[str], path: "Path") -> np.ndarray:
+def _matrix_of_columns(table: pa.Table, names: list[str], path: Path) -> np.ndarray:
     import pyarrow as pa
 
     columns = []
@@ -139,17 +141,17 @@ def _matrix_of_columns(table: "pa.Table", names: list[str], path: "Path") -> np.
     return np.stack(columns, axis=1) if len(table) else np.empty((0, N_LABELS), np.float32)
 
 
-def values_of(table: "pa.Table", name: str) -> "list[Any]":
+def values_of(table: pa.Table, name: str) -> list[Any]:
     """Return the values of a column, None for each row where there is no such column."""
     return list(table[name].to_pylist()) if name in table.column_names else [None] * len(table)
 
 
-def texts_of(table: "pa.Table", name: str) -> list[str]:
+def texts_of(table: pa.Table, name: str) -> list[str]:
     """Return the values of a column as texts, empty where there are none."""
     return ["" if value is None else str(value) for value in values_of(table, name)]
 
 
-def predicted_of(table: "pa.Table", probability: np.ndarray, what: str) -> list[tuple[int, ...]]:
+def predicted_of(table: pa.Table, probability: np.ndarray, what: str) -> list[tuple[int, ...]]:
     """Return the predicted classes of each row, ascending; where there is no such column, those above `UNSTATED`.
 
     Raises:
@@ -180,7 +182,7 @@ def _classes(value: Any, what: str) -> tuple[int, ...]:  # noqa: ANN401 - whatev
     return tuple(sorted({int(number) for number in numbers}))
 
 
-def warnings_of(table: "pa.Table") -> list[tuple[str, ...]]:
+def warnings_of(table: pa.Table) -> list[tuple[str, ...]]:
     """Return the warnings of each row."""
     return [_warnings(row) for row in values_of(table, "warnings")]
 
@@ -191,7 +193,7 @@ def _warnings(value: object) -> tuple[str, ...]:
     return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
-def embedding_of(table: "pa.Table", path: "Path") -> np.ndarray | None:
+def embedding_of(table: pa.Table, path: Path) -> np.ndarray | None:
     """Return the embeddings, (n, d) float32, or None where there are none.
 
     Raises:

@@ -1,16 +1,19 @@
 """What the records of Runs prove of Predictions: that the networks were not trained on these fields."""
 
-from pathlib import Path
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.artifacts.predictions import Predictions
 from lociscope.artifacts.run import Folds, Run
 from lociscope.errors import LociscopeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
+
+    from lociscope.artifacts.predictions import Predictions
 
 
 def unseen_ids(path: Path) -> set[str]:
@@ -38,7 +41,7 @@ def unseen_ids(path: Path) -> set[str]:
         return set()
 
 
-def held_out_sentence(fields: int, unseen: "Sequence[bool]") -> str:
+def held_out_sentence(fields: int, unseen: Sequence[bool]) -> str:
     """Say what is proven of the fields that an ensemble was fitted on.
 
     Args:

@@ -1,5 +1,7 @@
 """Label tables, CSVs with the columns `Id` and `Target`."""
 
+from __future__ import annotations
+
 import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
     from lociscope.storage.atomic import AnyPath
 
 
-def read_labels(path: "AnyPath", column: str = "Target") -> dict[str, tuple[int, ...]]:
+def read_labels(path: AnyPath, column: str = "Target") -> dict[str, tuple[int, ...]]:
     """Reads a label table, a CSV with the columns `Id` and `Target`.
 
     A byte-order mark, Windows line ends, further columns, and names of columns in another case are accepted.
@@ -48,7 +50,7 @@ def _as_known(name: str, known: tuple[str, ...]) -> str:
     return next((each for each in known if each.casefold() == name.strip().casefold()), name)
 
 
-def _labels_of(reader: "csv.DictReader[str]", path: "Path", column: str) -> dict[str, tuple[int, ...]]:
+def _labels_of(reader: csv.DictReader[str], path: Path, column: str) -> dict[str, tuple[int, ...]]:
     labels: dict[str, tuple[int, ...]] = {}
     for row in reader:
         identifier = row["Id"]

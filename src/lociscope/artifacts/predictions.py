@@ -1,5 +1,7 @@
 """Predictions: for each field its probabilities, the places decided on, and what to know about them."""
 
+from __future__ import annotations
+
 import csv
 import json
 from dataclasses import dataclass, replace
@@ -63,7 +65,7 @@ class Predictions:
         return len(self.ids)
 
     @classmethod
-    def join(cls, parts: "Sequence[Predictions]") -> "Predictions":
+    def join(cls, parts: Sequence[Predictions]) -> Predictions:
         """Puts Predictions behind each other, in order."""
         embeddings = [part.embedding for part in parts if part.embedding is not None]
         return Predictions(
@@ -78,7 +80,7 @@ class Predictions:
             else None,
         )
 
-    def take(self, rows: "Iterable[int]") -> "Predictions":
+    def take(self, rows: Iterable[int]) -> Predictions:
         """The given rows, in the given order."""
         rows = list(rows)
         return Predictions(
@@ -91,7 +93,7 @@ class Predictions:
             None if self.positions is None else [self.positions[row] for row in rows],
         )
 
-    def located(self, origins: "Mapping[str, Mapping[str, str]]") -> "Predictions":
+    def located(self, origins: Mapping[str, Mapping[str, str]]) -> Predictions:
         """Add where the fields were imaged.
 
         Args:
@@ -107,7 +109,7 @@ class Predictions:
         columns = zip(Position._fields, zip(*self.positions or (), strict=True), strict=False)
         return {name: list(values) for name, values in columns if any(values)}
 
-    def write(self, path: AnyPath, origin: "Mapping[str, Any] | None" = None) -> None:
+    def write(self, path: AnyPath, origin: Mapping[str, Any] | None = None) -> None:
         """Writes `.csv` or `.parquet`, whole or not at all.
 
         A CSV keeps six decimals and no embedding.
@@ -128,7 +130,7 @@ class Predictions:
         else:
             self._write_parquet(path, origin or {})
 
-    def write_submission(self, path: AnyPath, sample: "Mapping[str, str] | None" = None) -> None:
+    def write_submission(self, path: AnyPath, sample: Mapping[str, str] | None = None) -> None:
         """Write the competition's `Id,Predicted`; a blank is filled with the likeliest location.
 
         Args:
@@ -154,7 +156,7 @@ class Predictions:
         n = len(places)
         return cls(list(places), np.zeros((n, N_LABELS), np.float32), list(places.values()), ["ok"] * n, [()] * n)
 
-    def to_pandas(self) -> "pd.DataFrame":
+    def to_pandas(self) -> pd.DataFrame:
         """Return the table as a pandas DataFrame, one row a field.
 
         Returns:
@@ -182,7 +184,7 @@ class Predictions:
             columns["embedding"] = list(self.embedding)
         return pd.DataFrame(columns)
 
-    def _write_csv(self, path: "Path") -> None:
+    def _write_csv(self, path: Path) -> None:
         with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             where = self._where
@@ -201,7 +203,7 @@ class Predictions:
                     ]
                 )
 
-    def _write_parquet(self, path: "Path", origin: "Mapping[str, Any]") -> None:
+    def _write_parquet(self, path: Path, origin: Mapping[str, Any]) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -283,11 +285,11 @@ def _check_probabilities(probability: np.ndarray, ids: list[str], what: str) -> 
         )
 
 
-def _position(origin: "Mapping[str, str] | None", held: Position) -> Position:
+def _position(origin: Mapping[str, str] | None, held: Position) -> Position:
     return held if origin is None else Position(*(origin.get(name, "") for name in Position._fields))
 
 
-def _positions(table: "pa.Table") -> "list[Position] | None":
+def _positions(table: pa.Table) -> list[Position] | None:
     columns = [texts_of(table, name) for name in Position._fields]
     positions = [Position(*row) for row in zip(*columns, strict=True)]
     return positions if any(map(any, positions)) else None

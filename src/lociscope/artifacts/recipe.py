@@ -1,5 +1,7 @@
 """The Recipe: everything that decides how a network is trained, as a TOML file with a default for every key."""
 
+from __future__ import annotations
+
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -206,7 +208,7 @@ class Recipe(_Section):
         except ValidationError as error:
             raise UsageError(sentence_of(error, what, cls, "Write it into the recipe.")) from error
 
-    def same_training(self, other: "Recipe") -> bool:
+    def same_training(self, other: Recipe) -> bool:
         """Whether another recipe makes the same network of the same fields: only the notes may differ."""
         return self.model_copy(update={"note": ""}) == other.model_copy(update={"note": ""})
 
@@ -281,7 +283,7 @@ def _position(tables: list[Any], key: str, depth: int) -> int:
     )
 
 
-def _check_stages_alone(values: dict[str, Any], changes: "Collection[str]", what: str) -> None:
+def _check_stages_alone(values: dict[str, Any], changes: Collection[str], what: str) -> None:
     """Raise a UsageError where `[train]` decides what each stage decides itself, and so would be ignored."""
     stages, train = values.get("stages"), values.get("train", {})
     complete = Train.model_fields.keys() <= train.keys()  # a Run's, in which also the unused keys are written

@@ -1,5 +1,7 @@
 """The Run: the folder of one training; and the Folds of one recipe, a folder of Runs."""
 
+from __future__ import annotations
+
 import csv
 import json
 import math
@@ -54,10 +56,10 @@ class Run:
             the validation fields, and `DONE`; `scores/` holds what others measured on it.
     """
 
-    folder: "Path"
+    folder: Path
 
     @classmethod
-    def open(cls, folder: "AnyPath") -> Self:
+    def open(cls, folder: AnyPath) -> Self:
         """Opens a finished Run.
 
         Raises:
@@ -71,47 +73,47 @@ class Run:
         return run
 
     @property
-    def recipe_file(self) -> "Path":
+    def recipe_file(self) -> Path:
         """The recipe as resolved."""
         return self.folder / "recipe.toml"
 
     @property
-    def environment_file(self) -> "Path":
+    def environment_file(self) -> Path:
         """What the result depends on besides the recipe."""
         return self.folder / "environment.json"
 
     @property
-    def history_file(self) -> "Path":
+    def history_file(self) -> Path:
         """Losses by epoch."""
         return self.folder / "history.csv"
 
     @property
-    def checkpoints(self) -> "Path":
+    def checkpoints(self) -> Path:
         """Folder of the checkpoints, one folder a step."""
         return self.folder / "checkpoints"
 
     @property
-    def best_model(self) -> "Path":
+    def best_model(self) -> Path:
         """The network that the Run keeps."""
         return self.folder / "best.keras"
 
     @property
-    def best_features(self) -> "Path":
+    def best_features(self) -> Path:
         """The heads that a Run of the features recipe keeps in the network's stead."""
         return self.folder / "best.npz"
 
     @property
-    def predictions_file(self) -> "Path":
+    def predictions_file(self) -> Path:
         """Predictions of the fields that the training did not see."""
         return self.folder / "predictions.parquet"
 
     @property
-    def truth_file(self) -> "Path":
+    def truth_file(self) -> Path:
         """Labels of the same fields, `Id,Target`."""
         return self.folder / "truth.csv"
 
     @property
-    def groups_file(self) -> "Path":
+    def groups_file(self) -> Path:
         """Specimen or antibody of the same fields, `Id,Group`."""
         return self.folder / "groups.csv"
 
@@ -164,7 +166,7 @@ class Run:
         """Labels of the fields that the training did not see, by id."""
         return read_labels(self.truth_file)
 
-    def labels_of(self, ids: "Iterable[str]") -> list[tuple[int, ...]]:
+    def labels_of(self, ids: Iterable[str]) -> list[tuple[int, ...]]:
         """Labels of fields that the training did not see, in their order.
 
         Raises:
@@ -229,7 +231,7 @@ class Folds(BaseModel):
     catalog: str | None = Field(None, description="sha256 of the Catalog; null where the fields are drawn.")
 
     @classmethod
-    def read(cls, folder: "Path") -> Self | None:
+    def read(cls, folder: Path) -> Self | None:
         """Of a folder; None where it holds no folds.
 
         Raises:
@@ -238,17 +240,17 @@ class Folds(BaseModel):
         path = folder / cls.FILE
         return parse_model(path.read_bytes(), cls, SCHEMA, f"'{path}'") if path.is_file() else None
 
-    def write(self, folder: "Path") -> None:
+    def write(self, folder: Path) -> None:
         """Makes the folder a folder of folds."""
         with atomic_write(folder / self.FILE) as part:
             part.write_text(self.model_dump_json(by_alias=True) + "\n", encoding="utf-8")
 
-    def runs(self, folder: "Path") -> list[Run]:
+    def runs(self, folder: Path) -> list[Run]:
         """The Runs `fold0`, …, begun or not."""
         return [Run(folder / f"fold{number}") for number in range(self.k)]
 
 
-def open_trained(folder: "AnyPath") -> tuple[Run, list[Run]]:
+def open_trained(folder: AnyPath) -> tuple[Run, list[Run]]:
     """Open what a finished training left, of one network or of folds.
 
     Args:

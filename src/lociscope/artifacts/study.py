@@ -1,5 +1,7 @@
 """The study: the folder of one tuning, and what is told of each of its trials."""
 
+from __future__ import annotations
+
 import csv
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -52,30 +54,30 @@ class Study:
         folder: Holds `study.db`, `trials/0000`…, and after the first trial `best.toml`, `trials.csv`, `study.html`.
     """
 
-    folder: "Path"
+    folder: Path
 
     @property
-    def database(self) -> "Path":
+    def database(self) -> Path:
         """Optuna's SQLite file."""
         return self.folder / "study.db"
 
     @property
-    def best_file(self) -> "Path":
+    def best_file(self) -> Path:
         """The best trial's recipe."""
         return self.folder / "best.toml"
 
     @property
-    def table_file(self) -> "Path":
+    def table_file(self) -> Path:
         """One row for each trial that is over."""
         return self.folder / "trials.csv"
 
     @property
-    def page_file(self) -> "Path":
+    def page_file(self) -> Path:
         """The report."""
         return self.folder / "study.html"
 
     @property
-    def fields(self) -> "Path":
+    def fields(self) -> Path:
         """The prepared fields that all trials use, while there are trials to come."""
         return self.folder / "fields"
 
@@ -83,7 +85,7 @@ class Study:
         """The Run of a trial. Only the best one's has weights."""
         return Run(self.folder / "trials" / f"{number:04d}")
 
-    def write_table(self, trials: "Iterable[Tried]", keys: "Sequence[str]") -> None:
+    def write_table(self, trials: Iterable[Tried], keys: Sequence[str]) -> None:
         """Writes `trials.csv`: a row for each trial, a column for each key that was searched.
 
         Raises:
@@ -97,7 +99,7 @@ class Study:
                 writer.writerow([*(getattr(trial, column) for column in COLUMNS), *values, trial.why])
 
 
-def best_of(trials: "Iterable[Tried]") -> Tried | None:
+def best_of(trials: Iterable[Tried]) -> Tried | None:
     """The trial with the highest LRAP, of several the first; None where none came to its end."""
     complete = [trial for trial in trials if trial.lrap is not None]
     return max(complete, key=lambda trial: (trial.lrap, -trial.number), default=None)

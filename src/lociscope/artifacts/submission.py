@@ -1,5 +1,7 @@
 """What the competition wants of a submission: `Id,Predicted`, with a row for each test field."""
 
+from __future__ import annotations
+
 import csv
 import hashlib
 import json
@@ -21,7 +23,7 @@ FILLED = "0"
 """Class of a field without prediction, where the sample says none: Nucleoplasm, the most frequent one."""
 
 
-def read_sample(path: "AnyPath") -> dict[str, str]:
+def read_sample(path: AnyPath) -> dict[str, str]:
     """Read a sample submission.
 
     Args:
@@ -62,20 +64,20 @@ def _filler(predicted: str | None) -> str:
         return FILLED
 
 
-def find_sample(sources: "Iterable[Path]") -> Path | None:
+def find_sample(sources: Iterable[Path]) -> Path | None:
     """Return the sample submission in, or beside, the sources of the test fields; None where there is none."""
     beside = (folder / NAME for source in sources for folder in (source, source.parent))
     return next((path for path in beside if path.is_file()), None)
 
 
-def digest_of_sample(sample: "Mapping[str, str] | None") -> str | None:
+def digest_of_sample(sample: Mapping[str, str] | None) -> str | None:
     """Return the sha256 of a sample's rows; None of none."""
     if sample is None:
         return None
     return hashlib.sha256(json.dumps(list(sample.items())).encode()).hexdigest()
 
 
-def lacking(sample: "Mapping[str, str]", ids: "Iterable[str]") -> list[str]:
+def lacking(sample: Mapping[str, str], ids: Iterable[str]) -> list[str]:
     """Return the test ids that are not among `ids`, in the order of the sample."""
     here: Collection[str] = set(ids)
     return [name for name in sample if name not in here]

@@ -1,5 +1,7 @@
 """The command line: one command for each arrow of the data flow."""
 
+from __future__ import annotations
+
 import logging
 import os
 import sys

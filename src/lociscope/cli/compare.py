@@ -1,5 +1,7 @@
 """`lociscope compare`: Runs become one page, the logbook of an experiment and a shortlist."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,7 +55,7 @@ def compare(
         raise typer.Exit(Exit.SOME_FAILED)
 
 
-def read_all(folders: list[Path], *, quick: bool) -> "tuple[list[Candidate], list[Failure]]":
+def read_all(folders: list[Path], *, quick: bool) -> tuple[list[Candidate], list[Failure]]:
     """Reads Runs and what their networks cost; one that cannot be read does not keep the others.
 
     Args:
@@ -83,7 +85,7 @@ def read_all(folders: list[Path], *, quick: bool) -> "tuple[list[Candidate], lis
     return found, failures
 
 
-def _with_cost(candidate: "Candidate", quick: bool) -> "Candidate":
+def _with_cost(candidate: Candidate, quick: bool) -> Candidate:
     """The candidate with its cost; without TensorFlow, with what is kept."""
     from dataclasses import replace
 
@@ -96,7 +98,7 @@ def _with_cost(candidate: "Candidate", quick: bool) -> "Candidate":
         return candidate
 
 
-def _named(base: Path, candidates: "list[Candidate]", failures: "list[Failure]") -> str:
+def _named(base: Path, candidates: list[Candidate], failures: list[Failure]) -> str:
     """The base's name among the candidates."""
     for each in candidates:
         if each.folder.resolve() == base.resolve():

@@ -1,5 +1,7 @@
 """What a person sees while work goes on: progress on stderr, and only there."""
 
+from __future__ import annotations
+
 import logging
 import os
 import sys
@@ -59,7 +61,7 @@ def note(text: str) -> None:
         say(text)
 
 
-def tell_failures(failures: "Sequence[Failure]", listing: "Path") -> None:
+def tell_failures(failures: Sequence[Failure], listing: Path) -> None:
     """Says on stderr, even if quiet, how many fields failed and why the first did."""
     say(f"lociscope: {counted(len(failures))} failed, listed in {listing}; the first: {failures[0].reason}")
 
@@ -78,7 +80,7 @@ def lasting(seconds: float) -> str:
 
 
 @contextmanager
-def progress(what: str) -> "Iterator[Tell]":
+def progress(what: str) -> Iterator[Tell]:
     """Show how far work is: a bar with the time left on a terminal, elsewhere a line every `INTERVAL` seconds.
 
     Args:

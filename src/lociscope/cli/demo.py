@@ -1,5 +1,7 @@
 """`lociscope demo`: the whole story in miniature, each step as its own command does it."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -148,7 +150,7 @@ class _Story:
         self._step("write the report", write)
         return self.folder / "report.html"
 
-    def _split(self, catalog: "Catalog") -> Path:
+    def _split(self, catalog: Catalog) -> Path:
         """Parts the fields by specimen into train, valid and test, and keeps the Catalog."""
         import numpy as np
 

@@ -1,5 +1,7 @@
 """`lociscope ensemble`: Predictions of several networks become one, with thresholds and an honest score."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -106,7 +108,7 @@ def apply(
         raise typer.Exit(Exit.SOME_FAILED)
 
 
-def read_members(paths: list[Path]) -> "tuple[list[str], np.ndarray, list[Member]]":
+def read_members(paths: list[Path]) -> tuple[list[str], np.ndarray, list[Member]]:
     """Return the ids of the first Predictions, all probabilities in that order, and what made each.
 
     Args:
@@ -141,7 +143,7 @@ def read_members(paths: list[Path]) -> "tuple[list[str], np.ndarray, list[Member
     return first.ids, np.stack(stack), [Member.of(path, table) for path, table in zip(paths, tables, strict=True)]
 
 
-def truth_of(path: Path, ids: list[str]) -> "tuple[np.ndarray, np.ndarray | None]":
+def truth_of(path: Path, ids: list[str]) -> tuple[np.ndarray, np.ndarray | None]:
     """Labels of the predicted fields, and their groups where a Catalog names some.
 
     Args:
@@ -176,7 +178,7 @@ def truth_of(path: Path, ids: list[str]) -> "tuple[np.ndarray, np.ndarray | None
     return to_multi_hot([labels[name] for name in ids]), groups if any(group_of.values()) else None
 
 
-def averaged(stack: "np.ndarray", folds: int) -> "np.ndarray":
+def averaged(stack: np.ndarray, folds: int) -> np.ndarray:
     """Members (members, n, 28) of what their folds say (members × folds, n, 28): the mean of log odds, as of views."""
     from lociscope.decide.logistic import logit, sigmoid
 
@@ -185,7 +187,7 @@ def averaged(stack: "np.ndarray", folds: int) -> "np.ndarray":
     return sigmoid(logit(stack.reshape(-1, folds, *stack.shape[1:])).mean(axis=1))
 
 
-def predictions_of(decider: "Decider", ids: list[str], stack: "np.ndarray") -> "Predictions":
+def predictions_of(decider: Decider, ids: list[str], stack: np.ndarray) -> Predictions:
     """Combined Predictions of members (members, n, 28)."""
     import numpy as np
 
@@ -197,7 +199,7 @@ def predictions_of(decider: "Decider", ids: list[str], stack: "np.ndarray") -> "
     return Predictions(ids, probability.astype(np.float32), places, status, [()] * len(ids))
 
 
-def _write_report(folder: Path, findings: "Findings", members: list[Path]) -> None:
+def _write_report(folder: Path, findings: Findings, members: list[Path]) -> None:
     """Writes `report.html`; an installation that cannot draw has its ensemble all the same, and is told."""
     from lociscope.report.ensemble import write_ensemble
 
@@ -207,7 +209,7 @@ def _write_report(folder: Path, findings: "Findings", members: list[Path]) -> No
         console.note(f"No report.html: {error}")
 
 
-def summary(findings: "Findings", output: Path) -> str:
+def summary(findings: Findings, output: Path) -> str:
     """What a person wants to know of a fit, a line each."""
     from lociscope.artifacts.held_out import held_out_sentence
 
@@ -223,7 +225,7 @@ def summary(findings: "Findings", output: Path) -> str:
     return "\n".join(lines)
 
 
-def _said(score: "Score | None") -> str:
+def _said(score: Score | None) -> str:
     if score is None or score.value is None or score.low is None or score.high is None:
         return "not defined"
     return f"{score.value:.3f} ({score.level:.0%} interval {score.low:.3f} to {score.high:.3f})"

@@ -1,5 +1,7 @@
 """`lociscope evaluate`: a Run, a Bundle or Predictions against the truth become an acceptance report."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,16 +67,16 @@ def evaluate(
 
 
 def report(
-    made: "Predictions",
+    made: Predictions,
     labels: dict[str, tuple[int, ...]],
-    catalog: "Catalog | None",
+    catalog: Catalog | None,
     output: Path,
     *,
     title: str,
     what: str,
-    thresholds: "np.ndarray | None" = None,
-    run: "Run | None" = None,
-    notes: "Sequence[str]" = (),
+    thresholds: np.ndarray | None = None,
+    run: Run | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
     """Writes `report.html` and `metrics.json` of predictions whose labels are known.
 
@@ -124,7 +126,7 @@ def report(
     )
 
 
-def thresholds_of(bundle: Path) -> "np.ndarray":
+def thresholds_of(bundle: Path) -> np.ndarray:
     """The thresholds in a bundle's card."""
     import numpy as np
 
@@ -133,13 +135,13 @@ def thresholds_of(bundle: Path) -> "np.ndarray":
     return np.asarray(read_bundle(bundle).card.decide.thresholds)
 
 
-def _catalog(truth: Path | None) -> "Catalog | None":
+def _catalog(truth: Path | None) -> Catalog | None:
     from lociscope.artifacts.catalog import Catalog, is_catalog
 
     return Catalog.read(truth) if truth is not None and is_catalog(truth) else None
 
 
-def _labels(truth: Path | None, catalog: "Catalog | None", run: "Run | None") -> dict[str, tuple[int, ...]]:
+def _labels(truth: Path | None, catalog: Catalog | None, run: Run | None) -> dict[str, tuple[int, ...]]:
     from lociscope.artifacts.catalog import read_labels
 
     if catalog is not None:
@@ -153,7 +155,7 @@ def _labels(truth: Path | None, catalog: "Catalog | None", run: "Run | None") ->
     )
 
 
-def _predict(bundle: Path, truth: Path | None, output: Path, workers: int) -> "tuple[Predictions, Sequence[Failure]]":
+def _predict(bundle: Path, truth: Path | None, output: Path, workers: int) -> tuple[Predictions, Sequence[Failure]]:
     """Predicts a Catalog's fields, or takes what an earlier call predicted of them; and those that failed."""
     from lociscope.artifacts.catalog import is_catalog
     from lociscope.artifacts.predictions import Predictions
@@ -175,8 +177,8 @@ def _predict(bundle: Path, truth: Path | None, output: Path, workers: int) -> "t
 
 
 def _gallery(
-    made: "Predictions", labels: dict[str, tuple[int, ...]], catalog: "Catalog | None"
-) -> "tuple[list[Shown], list[str]]":
+    made: Predictions, labels: dict[str, tuple[int, ...]], catalog: Catalog | None
+) -> tuple[list[Shown], list[str]]:
     """A fair choice of fields: every so many of them, whatever was predicted; and those that cannot be read."""
     from lociscope.images.discovery.sources import of_catalog
     from lociscope.images.io.read import read_field

@@ -1,5 +1,7 @@
 """`lociscope export`: a Run becomes a Bundle."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,15 +54,15 @@ def export(
 
 
 def _refer(
-    run: "Run", first: "Run", catalog: Path | None, number: int, workers: int, tell: console.Tell
-) -> "Callable[[Bundle], tuple[Reference, dict[str, Any]]] | None":
+    run: Run, first: Run, catalog: Path | None, number: int, workers: int, tell: console.Tell
+) -> Callable[[Bundle], tuple[Reference, dict[str, Any]]] | None:
     """What measures the reference of a bundle before it is written; None where its fields are not known."""
     data = first.recipe().data
     drawn = first.environment().data == f"{data.fields} simulated fields of seed {data.seed}"
     if not number or (catalog is None and not drawn):
         return None
 
-    def refer(bundle: "Bundle") -> "tuple[Reference, dict[str, Any]]":
+    def refer(bundle: Bundle) -> tuple[Reference, dict[str, Any]]:
         from lociscope.predict.predictor import Predictor
         from lociscope.predict.reference import measure_reference
 
@@ -74,7 +76,7 @@ def _refer(
     return refer
 
 
-def _drawn(seed: int, number: int, workers: int) -> "Iterator[Field]":
+def _drawn(seed: int, number: int, workers: int) -> Iterator[Field]:
     """Fields as `lociscope simulate atlas` draws them, of which no training has seen one."""
     from functools import partial
 
@@ -88,7 +90,7 @@ def _drawn(seed: int, number: int, workers: int) -> "Iterator[Field]":
         yield Field(made.id, made.pixels, made.pixel_size)
 
 
-def _held_out(run: "Run", catalog: Path, number: int) -> "Iterator[Field]":
+def _held_out(run: Run, catalog: Path, number: int) -> Iterator[Field]:
     """Fields that the Run did not learn from, those of unlike specimens first; what cannot be read is passed over."""
     from lociscope.artifacts.catalog import Catalog
     from lociscope.images.discovery.sources import of_catalog
@@ -122,7 +124,7 @@ def _held_out(run: "Run", catalog: Path, number: int) -> "Iterator[Field]":
         raise LociscopeError(f"No validation field of Catalog '{catalog}' can be read. Check its paths.")
 
 
-def _told(fields: "Iterator[Field]", number: int, tell: console.Tell) -> "Iterator[Field]":
+def _told(fields: Iterator[Field], number: int, tell: console.Tell) -> Iterator[Field]:
     for done, field in enumerate(fields, 1):
         yield field
         tell(done, number)

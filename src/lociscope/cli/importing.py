@@ -1,5 +1,7 @@
 """`lociscope import`: files become a Catalog."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -112,8 +114,8 @@ def folder(
 
 
 def _each(
-    sources: list[Path], output: Path, make: "Callable[[Path], tuple[Catalog, list[Failure]]]"
-) -> "tuple[Catalog, list[Failure]]":
+    sources: list[Path], output: Path, make: Callable[[Path], tuple[Catalog, list[Failure]]]
+) -> tuple[Catalog, list[Failure]]:
     """Make a Catalog of each source, and join them."""
     from lociscope.data.joining import join_catalogs
 
@@ -122,7 +124,7 @@ def _each(
     return catalog, [failure for _, failures in parts for failure in failures]
 
 
-def _matched(catalog: "Catalog", failures: "list[Failure]", path: Path, workers: int) -> "Catalog":
+def _matched(catalog: Catalog, failures: list[Failure], path: Path, workers: int) -> Catalog:
     """Fills in antibody and the like where a field shows the same cells as one of another Catalog."""
     from lociscope.artifacts.catalog import Catalog
     from lociscope.data.duplicates import match
@@ -156,7 +158,7 @@ def _check(output: Path) -> None:
             raise LociscopeError(f"'{output}' exists and is no Catalog. Name another file with -o.") from error
 
 
-def _write(catalog: "Catalog", failures: "list[Failure]", output: Path) -> None:
+def _write(catalog: Catalog, failures: list[Failure], output: Path) -> None:
     from lociscope.images.discovery.sources import write_failures
 
     catalog.write(output)

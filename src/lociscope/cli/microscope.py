@@ -1,5 +1,7 @@
 """`lociscope microscope`: a microscope that looks again where the predictions say so."""
 
+from __future__ import annotations
+
 import os
 import sys
 from pathlib import Path
@@ -87,7 +89,7 @@ def print_plan(
         part.write_text(text, "utf-8")
 
 
-def _say(outcome: "Outcome", folder: Path, as_json: bool) -> None:
+def _say(outcome: Outcome, folder: Path, as_json: bool) -> None:
     if as_json:
         _print_json(
             {
@@ -113,7 +115,7 @@ def _print_json(values: dict[str, Any]) -> None:
     print(json.dumps(values, ensure_ascii=False))
 
 
-def _leave(outcome: "Outcome") -> None:
+def _leave(outcome: Outcome) -> None:
     if outcome.error is not None:
         print(f"lociscope: {outcome.error}", file=sys.stderr, flush=True)
     if outcome.hung:  # a driver that hangs holds locks for which the interpreter would wait
@@ -127,7 +129,7 @@ def _leave(outcome: "Outcome") -> None:
         raise typer.Exit(_code(outcome))
 
 
-def _code(outcome: "Outcome") -> Exit:
+def _code(outcome: Outcome) -> Exit:
     if outcome.interrupted:
         return Exit.INTERRUPTED
     return Exit.SOME_FAILED if outcome.fields > len(outcome.failures) else Exit.NOTHING_DONE

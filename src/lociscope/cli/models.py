@@ -1,5 +1,7 @@
 """`lociscope models`: the registry of bundles, and which of them is in use."""
 
+from __future__ import annotations
+
 import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -95,7 +97,7 @@ def retire(version: Version, registry: Folder, why: Why = "", who: Who = None) -
     print(f"{_open(registry).retire(version, who=_who(who), why=why).version} is retired")
 
 
-def _open(folder: Path) -> "Registry":
+def _open(folder: Path) -> Registry:
     from lociscope.registry.model_registry import Registry
 
     return Registry(folder)
@@ -117,7 +119,7 @@ def _who(given: str | None) -> str:
         return "unknown"
 
 
-def _plain(entry: "Entry") -> dict[str, object]:
+def _plain(entry: Entry) -> dict[str, object]:
     return {
         "version": entry.version,
         "folder": str(entry.folder),

@@ -1,5 +1,7 @@
 """`lociscope monitor`: are the fields that come in still those that the model knows?"""
 
+from __future__ import annotations
+
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -117,7 +119,7 @@ def check(
         raise typer.Exit(Exit.NOT_CHECKED)
 
 
-def _say(drift: "Drift", output: Path | None) -> None:
+def _say(drift: Drift, output: Path | None) -> None:
     fields = console.counted(drift.fields) + (f" in {drift.groups} groups" if drift.groups is not None else "")
     found = "drift" if drift.drifted else "no drift in what was checked" if drift.not_checked else "no drift"
     like = "is unlike" if drift.drifted else "is like"
@@ -156,7 +158,7 @@ def _moment(text: str | None, option: str) -> datetime | None:
         ) from None
 
 
-def _of_file(path: Path) -> "Sample":
+def _of_file(path: Path) -> Sample:
     from lociscope.artifacts.predictions import Predictions
     from lociscope.monitor import Sample
 
@@ -174,7 +176,7 @@ def _bundle_of(path: Path) -> str | None:
         return None
 
 
-def _of_log(url: str, since: str | None, until: str | None, bundle: Path | None) -> "tuple[Sample, list[str]]":
+def _of_log(url: str, since: str | None, until: str | None, bundle: Path | None) -> tuple[Sample, list[str]]:
     """The rows of a time, of one bundle: the one named if it has any, otherwise the latest one's."""
     from lociscope.artifacts.bundle import read_bundle
 
@@ -183,7 +185,7 @@ def _of_log(url: str, since: str | None, until: str | None, bundle: Path | None)
     return sample, [f"{console.counted(left)} of other bundles in that time left out."] if left else []
 
 
-def _rows(url: str, since: str | None, until: str | None, wanted: str | None, prefix: str) -> "tuple[Sample, int]":
+def _rows(url: str, since: str | None, until: str | None, wanted: str | None, prefix: str) -> tuple[Sample, int]:
     """The rows of a time, of the wanted bundle if there are any, and how many are of others."""
     from lociscope.monitor import Sample
     from lociscope.prediction_log.log import open_log
@@ -205,7 +207,7 @@ def _rows(url: str, since: str | None, until: str | None, wanted: str | None, pr
     return Sample.of_window(window, f"log '{name}'{told}"), sum(bundles.values()) - len(window)
 
 
-def _named(text: str, since: str | None, until: str | None, bundle: str | None) -> "Sample":
+def _named(text: str, since: str | None, until: str | None, bundle: str | None) -> Sample:
     """What `--reference` names: a bundle, Predictions, or a log, of which rows of the window's bundle are preferred."""
     from lociscope.artifacts.bundle import read_bundle
     from lociscope.monitor import Sample
@@ -217,7 +219,7 @@ def _named(text: str, since: str | None, until: str | None, bundle: str | None) 
     return _rows(text, since, until, bundle, "--reference-")[0]
 
 
-def _bundled(window: "Sample", bundle: Path | None, registry: Path | None) -> "Sample":
+def _bundled(window: Sample, bundle: Path | None, registry: Path | None) -> Sample:
     """The reference of the bundle that predicted the window."""
     from lociscope.artifacts.bundle import read_bundle
     from lociscope.monitor import Sample
@@ -225,7 +227,7 @@ def _bundled(window: "Sample", bundle: Path | None, registry: Path | None) -> "S
     return Sample.of_bundle(read_bundle(bundle) if bundle is not None else _predictor_of(window, registry))
 
 
-def _predictor_of(window: "Sample", registry: Path | None) -> "Bundle":
+def _predictor_of(window: Sample, registry: Path | None) -> Bundle:
     from lociscope.artifacts.bundle import read_bundle
     from lociscope.registry.model_registry import Registry
 

@@ -1,5 +1,7 @@
 """`lociscope predict`: fields become Predictions."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,7 +91,7 @@ def predict(
         raise typer.Exit(Exit.SOME_FAILED if outcome.rows else Exit.NOTHING_DONE)
 
 
-def _say(outcome: "Outcome", output: Path, as_json: bool) -> None:
+def _say(outcome: Outcome, output: Path, as_json: bool) -> None:
     failed = len(outcome.failures)
     if as_json:
         import json

@@ -1,5 +1,7 @@
 """The options of every command that reads fields: what a user says about the files."""
 
+from __future__ import annotations
+
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -67,7 +69,7 @@ def check_table(output: Path, *, embeddings: bool) -> None:
         raise UsageError(f"--embeddings needs Parquet, and -o '{output}' is no .parquet. Rename it.")
 
 
-def opened(log: str | None) -> "AbstractContextManager[PredictionLog | None]":
+def opened(log: str | None) -> AbstractContextManager[PredictionLog | None]:
     """The log, opened before any work so that a wrong URL is told at once; None for none."""
     if log is None:
         return nullcontext()
@@ -83,7 +85,7 @@ def rules_of(
     plane: int | None,
     pattern: str | None,
     preset: str | None = None,
-) -> "Rules":
+) -> Rules:
     """Checks what a user says about the files.
 
     Raises:

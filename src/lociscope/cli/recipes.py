@@ -1,5 +1,7 @@
 """`lociscope recipes`: the recipes that ship with lociscope, to look at and to copy."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Annotated
 

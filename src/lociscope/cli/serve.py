@@ -1,5 +1,7 @@
 """`lociscope serve`: a page and an HTTP interface over one bundle."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 from typing import Annotated

@@ -1,5 +1,7 @@
 """`lociscope simulate`: fields of virtual cells."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Annotated
 

@@ -1,5 +1,7 @@
 """`lociscope split`: what of a Catalog is learned from, validated on and tested on."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -87,14 +89,14 @@ def _target(catalogs: list[Path], output: Path | None) -> Path:
     return target
 
 
-def _seen(fields: "Catalog", statistics: bool, workers: int) -> "Glances":
+def _seen(fields: Catalog, statistics: bool, workers: int) -> Glances:
     from lociscope.data.scan import glance
 
     with console.progress("looking at fields") as tell:
         return glance(fields, statistics, workers, tell)
 
 
-def _tell_unread(seen: "Glances", target: Path) -> None:
+def _tell_unread(seen: Glances, target: Path) -> None:
     """Lists the fields whose pictures could not be looked at; they are parted all the same."""
     from lociscope.images.discovery.sources import write_failures
 
@@ -105,7 +107,7 @@ def _tell_unread(seen: "Glances", target: Path) -> None:
         raise typer.Exit(Exit.SOME_FAILED)
 
 
-def _say_json(made: "Parted", path: Path, torn: dict[str, int], told: "Told | None", asked: bool) -> None:
+def _say_json(made: Parted, path: Path, torn: dict[str, int], told: Told | None, asked: bool) -> None:
     import json
 
     from lociscope.labels import LABELS
@@ -129,7 +131,7 @@ def _say_json(made: "Parted", path: Path, torn: dict[str, int], told: "Told | No
     print(json.dumps(said | {"leakage": leakage}))
 
 
-def _say(made: "Parted", path: Path, torn: dict[str, int], told: "Told | None", asked: bool) -> None:
+def _say(made: Parted, path: Path, torn: dict[str, int], told: Told | None, asked: bool) -> None:
     from lociscope.data.splits.leakage import FEWEST
     from lociscope.labels import LABELS
 

@@ -1,5 +1,7 @@
 """The standard streams and signals of the command, whatever it was started by."""
 
+from __future__ import annotations
+
 import io
 import os
 import signal
@@ -44,7 +46,7 @@ def ending_on_signals() -> Iterator[None]:
     """
     asked = False
 
-    def end(number: int, frame: "FrameType | None") -> None:
+    def end(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         if asked:
             os._exit(Exit.INTERRUPTED)

@@ -1,5 +1,7 @@
 """The options of every command that writes a submission, and what is said where it lacks test fields."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,7 +38,7 @@ def check_submission(output: Path, *, kaggle: bool, sample: Path | None) -> None
         raise UsageError(f"--sample-submission '{sample}' is only for a submission. Add --kaggle.")
 
 
-def read_rows(path: Path | None) -> "dict[str, str] | None":
+def read_rows(path: Path | None) -> dict[str, str] | None:
     """Return the rows of a sample submission (`submission.read_sample`); None where none is given."""
     if path is None:
         return None
@@ -45,7 +47,7 @@ def read_rows(path: Path | None) -> "dict[str, str] | None":
     return read_sample(path)
 
 
-def among(sample: "Mapping[str, str]", found: "list[FieldSource]", path: Path | None) -> "list[FieldSource]":
+def among(sample: Mapping[str, str], found: list[FieldSource], path: Path | None) -> list[FieldSource]:
     """Return the fields that the sample lists, and say how many it does not.
 
     Raises:
@@ -56,7 +58,7 @@ def among(sample: "Mapping[str, str]", found: "list[FieldSource]", path: Path | 
     return kept
 
 
-def check_among(kept: int, ids: "Sequence[str]", path: Path | None) -> None:
+def check_among(kept: int, ids: Sequence[str], path: Path | None) -> None:
     """Say how many of the fields are not in the sample.
 
     Raises:
@@ -71,7 +73,7 @@ def check_among(kept: int, ids: "Sequence[str]", path: Path | None) -> None:
         console.note(f"lociscope: {console.counted(len(ids) - kept)} left out: no test id of '{path}'")
 
 
-def tell_lacking(ids: "Sequence[str]", sample: "Mapping[str, str] | None", path: Path | None, near: list[Path]) -> bool:
+def tell_lacking(ids: Sequence[str], sample: Mapping[str, str] | None, path: Path | None, near: list[Path]) -> bool:
     """Say which test ids a submission lacks, even if quiet.
 
     Args:

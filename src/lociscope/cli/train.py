@@ -1,5 +1,7 @@
 """`lociscope train`: a Recipe becomes a Run."""
 
+from __future__ import annotations
+
 import csv
 import shutil
 from datetime import datetime
@@ -89,14 +91,14 @@ def train(
 
 
 def fit_run(
-    recipe: "Recipe",
+    recipe: Recipe,
     catalog: Path | None,
     folder: Path,
     workers: int,
     store: Path | None = None,
-    on_epoch: "OnEpoch | None" = None,
-    device: "Device" = "auto",
-) -> "list[Failure]":
+    on_epoch: OnEpoch | None = None,
+    device: Device = "auto",
+) -> list[Failure]:
     """Packs the fields, trains, and leaves a finished Run.
 
     Args:
@@ -133,7 +135,7 @@ def fit_run(
     return failures
 
 
-def alone_in(folder: Path) -> "AbstractContextManager[None]":
+def alone_in(folder: Path) -> AbstractContextManager[None]:
     """Keeps a second training out of the folder; a place that knows no locks is taken as it is.
 
     Raises:
@@ -143,7 +145,7 @@ def alone_in(folder: Path) -> "AbstractContextManager[None]":
     return exclusive_lock(folder, taken, needed=False)
 
 
-def check(recipe: "Recipe", device: "Device") -> None:
+def check(recipe: Recipe, device: Device) -> None:
     """Refuses, before the long part, what the training would refuse: options, stages, devices.
 
     Raises:
@@ -163,7 +165,7 @@ def check(recipe: "Recipe", device: "Device") -> None:
     check_stages(build_network(recipe.network.name, recipe.data.size, recipe.network.options), recipe)
 
 
-def known(recipe: "Recipe") -> "Callable[..., Known]":
+def known(recipe: Recipe) -> Callable[..., Known]:
     """What prepares the fields of a recipe: pixels for networks, measurements for the features recipe."""
     from lociscope.data.datasets import known_fields
     from lociscope.models.features import NAME
@@ -172,9 +174,7 @@ def known(recipe: "Recipe") -> "Callable[..., Known]":
     return known_features if recipe.network.name == NAME else known_fields
 
 
-def fit_sets(
-    recipe: "Recipe", sets: "TrainingSets", folder: Path, what: str, on_epoch: "OnEpoch | None" = None
-) -> None:
+def fit_sets(recipe: Recipe, sets: TrainingSets, folder: Path, what: str, on_epoch: OnEpoch | None = None) -> None:
     """Trains on prepared fields, with a progress bar, and leaves a finished Run."""
     from lociscope.data.pipeline.dataset import steps_per_epoch
     from lociscope.models.features import NAME
@@ -191,7 +191,7 @@ def fit_sets(
             fit(recipe, *sets, folder, lambda step, text: tell(step, total, text), on_epoch)
 
 
-def epoch_lines(recipe: "Recipe", before: str = "") -> "OnEpoch":
+def epoch_lines(recipe: Recipe, before: str = "") -> OnEpoch:
     """Return what prints a line on stderr after each epoch: losses, macro-F1 of the validation fields, time left.
 
     Args:
@@ -216,7 +216,7 @@ def epoch_lines(recipe: "Recipe", before: str = "") -> "OnEpoch":
     return tell
 
 
-def _finished(recipe: "Recipe", catalog: Path | None, folder: Path) -> bool:
+def _finished(recipe: Recipe, catalog: Path | None, folder: Path) -> bool:
     """Whether the folder holds this very training, finished; one that holds anything else is refused."""
     from lociscope.artifacts.run import Run
 
@@ -233,7 +233,7 @@ def _finished(recipe: "Recipe", catalog: Path | None, folder: Path) -> bool:
     return run.done
 
 
-def _same_fields(run: "Run", catalog: Path | None) -> bool:
+def _same_fields(run: Run, catalog: Path | None) -> bool:
     """Whether a finished Run learned from these fields, judged by their names, number and labels."""
     from lociscope.artifacts.catalog import Catalog
 
@@ -245,7 +245,7 @@ def _same_fields(run: "Run", catalog: Path | None) -> bool:
     return known == len(labels) and run.truth().items() <= labels.items()
 
 
-def read_failures(folder: Path) -> "list[Failure]":
+def read_failures(folder: Path) -> list[Failure]:
     """The fields of a finished training that could not be read."""
     from lociscope.images.discovery.sources import Failure
 

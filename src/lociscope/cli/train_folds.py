@@ -1,5 +1,7 @@
 """`lociscope train --folds K`: a Recipe becomes a Run for each fold, and out-of-fold Predictions."""
 
+from __future__ import annotations
+
 import shutil
 from typing import TYPE_CHECKING
 
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def fit_folds(
-    recipe: "Recipe", catalog: "Path | None", folder: "Path", workers: int, folds: int, store: "Path | None" = None
-) -> "list[Failure]":
+    recipe: Recipe, catalog: Path | None, folder: Path, workers: int, folds: int, store: Path | None = None
+) -> list[Failure]:
     """Trains what is not trained yet of the folds, joins what they say of the fields held out, and prints its scores.
 
     Args:
@@ -51,8 +53,8 @@ def fit_folds(
 
 
 def _train(
-    recipe: "Recipe", catalog: "Path | None", folder: "Path", workers: int, runs: "list[Run]", store: "Path | None"
-) -> "list[Failure]":
+    recipe: Recipe, catalog: Path | None, folder: Path, workers: int, runs: list[Run], store: Path | None
+) -> list[Failure]:
     from lociscope.cli.train import FAILURES, PACKED, epoch_lines, fit_sets, known, read_failures
     from lociscope.data.datasets import folded
     from lociscope.images.discovery.sources import write_failures

@@ -1,5 +1,7 @@
 """`lociscope tune`: a Recipe becomes a study of many Runs, and a better Recipe."""
 
+from __future__ import annotations
+
 import shutil
 from functools import partial
 from pathlib import Path
@@ -74,7 +76,7 @@ def tune(
     with opened(place, Subject.of(resolved, space, fields)) as study:
         tell_all = partial(_tell, study, place, space, recipe)
 
-        def fit(made: "Recipe", folder: Path, on_epoch: "OnEpoch") -> None:
+        def fit(made: Recipe, folder: Path, on_epoch: OnEpoch) -> None:
             failures[:] = fit_run(made, catalog, folder, workers, store or place.fields, on_epoch)
 
         tell_all(tried(study))
@@ -88,7 +90,7 @@ def tune(
     _leave(done, place, failures)
 
 
-def _space(name: str, recipe: "Recipe", fixed: "Collection[str]") -> "Space":
+def _space(name: str, recipe: Recipe, fixed: Collection[str]) -> Space:
     """What is searched: the recipe's own `[tune]` or the usual keys, but for those that `--set` decides."""
     from lociscope.training.tuning.networks import default_space
     from lociscope.training.tuning.space import check_space, read_space
@@ -98,7 +100,7 @@ def _space(name: str, recipe: "Recipe", fixed: "Collection[str]") -> "Space":
     return check_space(space, recipe, f"The search space of '{name}'")
 
 
-def _tell(study: "optuna.Study", place: "Study", space: "Space", name: str, trials: "list[Tried]") -> None:
+def _tell(study: optuna.Study, place: Study, space: Space, name: str, trials: list[Tried]) -> None:
     """Writes what is known by now, and says how the last trial ended."""
     from lociscope.artifacts.study import best_of
     from lociscope.report.study import write_study
@@ -118,7 +120,7 @@ def _tell(study: "optuna.Study", place: "Study", space: "Space", name: str, tria
     console.note(f"trial {last.number}: {how}{known}")
 
 
-def _leave(trials: "list[Tried]", place: "Study", failures: "list[Failure]") -> None:
+def _leave(trials: list[Tried], place: Study, failures: list[Failure]) -> None:
     """Says where the best recipe is.
 
     Raises:

@@ -1,5 +1,7 @@
 """`lociscope watch`: a folder's fields are predicted as they come."""
 
+from __future__ import annotations
+
 import signal
 import sys
 import time
@@ -88,11 +90,11 @@ def watch(
 
 
 @contextmanager
-def _asked_to_stop() -> "Iterator[Event]":
+def _asked_to_stop() -> Iterator[Event]:
     """Let Ctrl-C, SIGTERM and SIGHUP end the watch in order, and a second one at once."""
     stop = _Stop()
 
-    def ask(number: int, frame: "FrameType | None") -> None:
+    def ask(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
@@ -129,7 +131,7 @@ class _Stop(Event):
 class _Words:
     """Says what happens in words: what was asked for on stdout at the end, the rest on stderr."""
 
-    def predicted(self, predictions: "Predictions", completed: list[str]) -> None:
+    def predicted(self, predictions: Predictions, completed: list[str]) -> None:
         """Name a few fields with their locations, most probable first, and count many."""
         from lociscope.labels import LABELS
 
@@ -145,7 +147,7 @@ class _Words:
             numbers = sorted(predictions.predicted[row], key=probability.__getitem__, reverse=True)
             console.note(f"{name}: {', '.join(LABELS[number] for number in numbers) or predictions.status[row]}")
 
-    def overdue(self, failure: "Failure") -> None:
+    def overdue(self, failure: Failure) -> None:
         """Says what a field lacks."""
         print(f"lociscope: {failure.id}: {failure.reason}", file=sys.stderr, flush=True)
 
@@ -153,7 +155,7 @@ class _Words:
         """Says it."""
         print(f"lociscope: {sentence}", file=sys.stderr, flush=True)
 
-    def ended(self, outcome: "Outcome", output: Path) -> None:
+    def ended(self, outcome: Outcome, output: Path) -> None:
         """Says how much there is now."""
         print(f"{console.counted(outcome.rows)} in {output}, {outcome.new} new")
         if outcome.failures:
@@ -170,7 +172,7 @@ class _Lines:
 
         print(json.dumps({"event": event, "time": round(time.time(), 3), **more}), flush=True)
 
-    def predicted(self, predictions: "Predictions", completed: list[str]) -> None:
+    def predicted(self, predictions: Predictions, completed: list[str]) -> None:
         """One line a field."""
         for row, name in enumerate(predictions.ids):
             self._say(
@@ -183,7 +185,7 @@ class _Lines:
                 completed=name in completed,
             )
 
-    def overdue(self, failure: "Failure") -> None:
+    def overdue(self, failure: Failure) -> None:
         """One line."""
         self._say("incomplete", **failure._asdict())
 
@@ -191,7 +193,7 @@ class _Lines:
         """One line."""
         self._say("trouble", reason=sentence)
 
-    def ended(self, outcome: "Outcome", output: Path) -> None:
+    def ended(self, outcome: Outcome, output: Path) -> None:
         """One line, the last."""
         failed = len(outcome.failures)
         self._say(

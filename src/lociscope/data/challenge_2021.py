@@ -1,5 +1,7 @@
 """Labels of the single-cell challenge of 2021, whose 19 classes are wider than the 28."""
 
+from __future__ import annotations
+
 import csv
 from typing import TYPE_CHECKING
 
@@ -19,7 +21,7 @@ Focal adhesion sites, Centrosome also Microtubule organizing center, Plasma memb
 Vesicles five."""
 
 
-def is_of_2021(table: "Path") -> bool:
+def is_of_2021(table: Path) -> bool:
     """Whether a label table has the columns of the challenge, `ID,Label`."""
     try:
         with table.open(encoding="utf-8-sig", errors="replace") as lines:
@@ -28,7 +30,7 @@ def is_of_2021(table: "Path") -> bool:
         return False
 
 
-def read_labels_2021(table: "Path") -> dict[str, tuple[int, ...] | None]:
+def read_labels_2021(table: Path) -> dict[str, tuple[int, ...] | None]:
     """Reads the challenge's `train.csv`, class numbers 0–18 between bars.
 
     Args:

@@ -1,5 +1,7 @@
 """Fields to learn from and fields held out, packed: of a Catalog, or drawn."""
 
+from __future__ import annotations
+
 import hashlib
 from dataclasses import replace
 from functools import partial
@@ -61,13 +63,13 @@ class Known(NamedTuple):
 
 
 def training_sets(
-    recipe: "Recipe",
-    catalog: "Path | None",
-    folder: "Path",
-    failures: "list[Failure]",
+    recipe: Recipe,
+    catalog: Path | None,
+    folder: Path,
+    failures: list[Failure],
     workers: int = 1,
-    progress: "Callable[[int, int], None] | None" = None,
-    store: "Path | None" = None,
+    progress: Callable[[int, int], None] | None = None,
+    store: Path | None = None,
 ) -> TrainingSets:
     """Packs a recipe's fields into a folder, once, and parts them.
 
@@ -90,13 +92,13 @@ def training_sets(
 
 
 def known_fields(
-    recipe: "Recipe",
-    catalog: "Path | None",
-    folder: "Path",
-    failures: "list[Failure]",
+    recipe: Recipe,
+    catalog: Path | None,
+    folder: Path,
+    failures: list[Failure],
     workers: int = 1,
-    progress: "Callable[[int, int], None] | None" = None,
-    store: "Path | None" = None,
+    progress: Callable[[int, int], None] | None = None,
+    store: Path | None = None,
 ) -> Known:
     """Packs a recipe's fields as `training_sets` does, and leaves them whole.
 
@@ -119,17 +121,17 @@ def known_fields(
     return Known(packed, *columns_of(table), f"Catalog '{catalog.name}'")
 
 
-def columns_of(table: Catalog) -> "tuple[dict[str, str | None], dict[str, int | None]]":
+def columns_of(table: Catalog) -> tuple[dict[str, str | None], dict[str, int | None]]:
     """The columns `split` and `fold` of a Catalog, by id."""
     return {entry.id: entry.split for entry in table}, {entry.id: entry.fold for entry in table}
 
 
 def _simulated(
-    drawn: "Data",
-    folder: "Path",
+    drawn: Data,
+    folder: Path,
     workers: int,
-    progress: "Callable[[int, int], None] | None",
-    store: "Path | None",
+    progress: Callable[[int, int], None] | None,
+    store: Path | None,
 ) -> Packed:
     """Fields that are drawn and packed."""
     settings = drawn.model_dump(exclude={"valid", "pack", "fresh"})
@@ -139,11 +141,11 @@ def _simulated(
 
 
 def _fresh_sets(
-    recipe: "Recipe",
-    folder: "Path",
+    recipe: Recipe,
+    folder: Path,
     workers: int,
-    progress: "Callable[[int, int], None] | None",
-    store: "Path | None",
+    progress: Callable[[int, int], None] | None,
+    store: Path | None,
 ) -> TrainingSets:
     """Fields that are drawn as training goes, and some that are packed, to be held out: whole specimens."""
     settings = recipe.data
@@ -155,7 +157,7 @@ def _fresh_sets(
     return TrainingSets(fresh, packed, f"simulated fields of seed {settings.seed}, others in every epoch")
 
 
-def labelled_fields(path: "Path") -> Catalog:
+def labelled_fields(path: Path) -> Catalog:
     """The rows of a Catalog that training may see: labelled, and not of the split `test`.
 
     Raises:
@@ -170,7 +172,7 @@ def labelled_fields(path: "Path") -> Catalog:
     return table
 
 
-def parted(known: Known, recipe: "Recipe") -> TrainingSets:
+def parted(known: Known, recipe: Recipe) -> TrainingSets:
     """Parts fields into those to learn from and those held out.
 
     Args:
@@ -241,7 +243,7 @@ def folded(known: Known, folds: int, seed: int) -> Folded:
     return Folded(sets, dealt, _absent([each.valid.y.sum(axis=0) for each in sets]))
 
 
-def _absent(counts: "list[np.ndarray]") -> list[str]:
+def _absent(counts: list[np.ndarray]) -> list[str]:
     """A sentence for each fold that lacks classes which others have."""
     total = np.sum(counts, axis=0)
     notes = []

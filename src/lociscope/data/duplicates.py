@@ -1,5 +1,7 @@
 """The same picture twice in a Catalog, or in two: named as a cluster, or known by what another Catalog says of it."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any
 
 from lociscope.artifacts.catalog import Catalog
@@ -18,7 +20,7 @@ KNOWN = ("antibody", "gene", "cell_line", "specimen", "plate", "well", "site")
 """What a field takes over from the one that it is the same as, where it says nothing itself."""
 
 
-def mark_duplicates(catalog: Catalog, seen: "Glances") -> Catalog:
+def mark_duplicates(catalog: Catalog, seen: Glances) -> Catalog:
     """Finds the fields that show the same cells.
 
     Args:
@@ -33,7 +35,7 @@ def mark_duplicates(catalog: Catalog, seen: "Glances") -> Catalog:
     return _with(catalog, COLUMN, clusters(ids, pairs))
 
 
-def clusters(ids: "Sequence[str]", pairs: "Sequence[Pair]") -> list[str | None]:
+def clusters(ids: Sequence[str], pairs: Sequence[Pair]) -> list[str | None]:
     """Names the clusters that pairs make.
 
     Args:
@@ -50,7 +52,7 @@ def clusters(ids: "Sequence[str]", pairs: "Sequence[Pair]") -> list[str | None]:
     return [min(members[group]) if len(members[group]) > 1 else None for group in groups]
 
 
-def match(catalog: Catalog, seen: "Glances", known: Catalog, seen_known: "Glances") -> tuple[Catalog, int]:
+def match(catalog: Catalog, seen: Glances, known: Catalog, seen_known: Glances) -> tuple[Catalog, int]:
     """Fills in what another Catalog says of the same pictures.
 
     Args:

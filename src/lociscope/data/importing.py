@@ -1,5 +1,7 @@
 """Files become a Catalog."""
 
+from __future__ import annotations
+
 import os
 from dataclasses import replace
 from itertools import chain
@@ -23,7 +25,7 @@ _WITHIN_A_PLATE = ("images", "timepoint_1")
 Labels: TypeAlias = "Mapping[str, tuple[int, ...] | None]"
 
 
-def import_kaggle(source: "Path", folder: "Path") -> tuple[Catalog, list[Failure]]:
+def import_kaggle(source: Path, folder: Path) -> tuple[Catalog, list[Failure]]:
     """Makes a Catalog of the files of the competition of 2018, or of the challenge of 2021.
 
     Args:
@@ -53,7 +55,7 @@ def import_kaggle(source: "Path", folder: "Path") -> tuple[Catalog, list[Failure
     return Catalog.of(_described(catalog, source, known), folder), failures
 
 
-def _described(catalog: Catalog, source: "Path", known_as: str) -> "Iterable[Entry]":
+def _described(catalog: Catalog, source: Path, known_as: str) -> Iterable[Entry]:
     """Adds what a simulated atlas says of its fields, or where the competition's come from."""
     truth = source / "truth.parquet"
     if not truth.is_file():
@@ -66,7 +68,7 @@ def _described(catalog: Catalog, source: "Path", known_as: str) -> "Iterable[Ent
 
 
 def import_folder(
-    source: "Path | Sequence[Path]", labels: "Path | None", folder: "Path", rules: Rules = DEFAULT_RULES
+    source: Path | Sequence[Path], labels: Path | None, folder: Path, rules: Rules = DEFAULT_RULES
 ) -> tuple[Catalog, list[Failure]]:
     """Makes a Catalog of folders, archives, or files.
 
@@ -92,7 +94,7 @@ def import_folder(
     return Catalog.of(entries, folder), failures
 
 
-def _found(source: "Path | Sequence[Path]", rules: Rules) -> tuple[list[FieldSource], list[Failure]]:
+def _found(source: Path | Sequence[Path], rules: Rules) -> tuple[list[FieldSource], list[Failure]]:
     """Find the fields of each source; an id may come from one of them only."""
     sources = [source] if isinstance(source, Path) else list(source)
     parts = [find_fields([each], rules) for each in sources]
@@ -106,7 +108,7 @@ def _found(source: "Path | Sequence[Path]", rules: Rules) -> tuple[list[FieldSou
 
 
 def import_plate(
-    source: "Path", labels: "Path | None", folder: "Path", rules: Rules = DEFAULT_RULES
+    source: Path, labels: Path | None, folder: Path, rules: Rules = DEFAULT_RULES
 ) -> tuple[Catalog, list[Failure]]:
     """Makes a Catalog of a plate: as `import_folder`, and every field must say its well.
 
@@ -129,7 +131,7 @@ def import_plate(
 
 
 def import_hpa(
-    source: "Path | Sequence[Path]", labels: "Path | None", folder: "Path", rules: Rules = DEFAULT_RULES
+    source: Path | Sequence[Path], labels: Path | None, folder: Path, rules: Rules = DEFAULT_RULES
 ) -> tuple[Catalog, list[Failure]]:
     """Makes a Catalog of files of the Human Protein Atlas.
 
@@ -153,7 +155,7 @@ def import_hpa(
 
 
 def _labelled(
-    pictures: "Path | Sequence[Path]", labels: Labels, folder: "Path", rules: Rules = DEFAULT_RULES
+    pictures: Path | Sequence[Path], labels: Labels, folder: Path, rules: Rules = DEFAULT_RULES
 ) -> tuple[Catalog, list[Failure]]:
     found, failures = _found(pictures, rules)
     if not found:
@@ -174,7 +176,7 @@ def _labelled(
     return Catalog.of(entries, folder), failures
 
 
-def _entries(found: "Iterable[FieldSource]", labels: Labels, folder: "Path", failures: list[Failure]) -> list[Entry]:
+def _entries(found: Iterable[FieldSource], labels: Labels, folder: Path, failures: list[Failure]) -> list[Entry]:
     """Rows of the fields; those whose own metadata do not tell the channels become failures."""
     entries = []
     for field in found:
@@ -185,7 +187,7 @@ def _entries(found: "Iterable[FieldSource]", labels: Labels, folder: "Path", fai
     return entries
 
 
-def _entry(field: FieldSource, folder: "Path", target: tuple[int, ...] | None) -> Entry:
+def _entry(field: FieldSource, folder: Path, target: tuple[int, ...] | None) -> Entry:
     red, green, blue, yellow = (None if plane is None else _relative(plane, folder) for plane in field.planes)
     entry = Entry(field.id, target, red, green, blue, yellow, plane=field.plane, pixel_size=field.pixel_size)
     return replace(entry, **field.origin)  # type: ignore[arg-type] # columns of text

@@ -1,5 +1,7 @@
 """Several Catalogs become one."""
 
+from __future__ import annotations
+
 import os
 from collections import defaultdict
 from pathlib import Path
@@ -18,7 +20,7 @@ SHOWN = 5
 """Ids that an error lists."""
 
 
-def join_catalogs(catalogs: "Sequence[Catalog]", names: "Sequence[str | Path]", folder: Path) -> Catalog:
+def join_catalogs(catalogs: Sequence[Catalog], names: Sequence[str | Path], folder: Path) -> Catalog:
     """Put Catalogs behind each other.
 
     Args:
@@ -44,7 +46,7 @@ def join_catalogs(catalogs: "Sequence[Catalog]", names: "Sequence[str | Path]", 
     return Catalog(table, folder)
 
 
-def check_disjoint(parts: "Iterable[tuple[str | Path, Iterable[str]]]") -> None:
+def check_disjoint(parts: Iterable[tuple[str | Path, Iterable[str]]]) -> None:
     """Refuse ids that come from two places.
 
     Args:
@@ -67,7 +69,7 @@ def check_disjoint(parts: "Iterable[tuple[str | Path, Iterable[str]]]") -> None:
         )
 
 
-def _rebased(catalog: Catalog, folder: Path) -> "pa.Table":
+def _rebased(catalog: Catalog, folder: Path) -> pa.Table:
     """Return a Catalog's table with its relative paths as seen from another folder."""
     import pyarrow as pa
 

@@ -1,5 +1,7 @@
 """One reading of every field of a Catalog, for what is judged by little: a thumbnail, and figures of its brightness."""
 
+from __future__ import annotations
+
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,10 +42,10 @@ class Glances(NamedTuple):
 
 
 def glance(
-    catalog: "Catalog",
+    catalog: Catalog,
     statistics: bool = False,
     workers: int = 1,
-    progress: "Callable[[int, int], None] | None" = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Glances:
     """Reads every field of a Catalog once.
 

@@ -6,6 +6,8 @@ What is alike is then *aligned*: the symmetry and the window are sought at which
 channel. Two fields of one well agree there no better than two of any others: their cells lie elsewhere.
 """
 
+from __future__ import annotations
+
 from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
@@ -141,7 +143,7 @@ def _inside(window: Window) -> bool:
     return min(window.top, window.left) >= 0 and max(window.top, window.left) + window.side <= 1 + 1e-9
 
 
-def _candidates(whole: np.ndarray, part: np.ndarray) -> "Iterator[tuple[int, int, int]]":
+def _candidates(whole: np.ndarray, part: np.ndarray) -> Iterator[tuple[int, int, int]]:
     """Number of a window, of the field it is in, and of the field that nearly fills it."""
     views = _views(part, WINDOWS[0])
     signatures = _signatures(views)

@@ -1,5 +1,7 @@
 """Simulated fields as a source of training: drawn straight into the store, with rare places lifted."""
 
+from __future__ import annotations
+
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from lociscope.artifacts.recipe import Data
 
 
-def prepare_simulated(settings: "Data", workers: int = 1, start: int = 0) -> "Iterator[Prepared]":
+def prepare_simulated(settings: Data, workers: int = 1, start: int = 0) -> Iterator[Prepared]:
     """Draws and prepares a recipe's simulated fields, in order; the pixels do not depend on `workers`.
 
     Args:
@@ -28,12 +30,12 @@ def prepare_simulated(settings: "Data", workers: int = 1, start: int = 0) -> "It
     yield from in_order(partial(prepare_one, settings), range(start, settings.fields), workers)
 
 
-def prepare_one(settings: "Data", index: int) -> Prepared:
+def prepare_one(settings: Data, index: int) -> Prepared:
     """Draws and prepares the field of one number; a pure function of its arguments."""
     field = draw_one(settings, index)
     return Prepared(field.id, field.specimen, prepare(field.pixels, settings.input), field.target)
 
 
-def draw_one(settings: "Data", index: int) -> SimulatedField:
+def draw_one(settings: Data, index: int) -> SimulatedField:
     """Draws the field of one number, rare places lifted as the settings say; a pure function of its arguments."""
     return draw_field(index, seed=settings.seed, size=settings.drawn_size, balance=settings.balance)

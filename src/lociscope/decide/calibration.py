@@ -4,6 +4,8 @@ Temperature, Platt and beta calibration (Kull et al. 2017, AISTATS) are one map,
 a·ln p − b·ln(1 − p) + c, with fewer or more of its parameters free; isotonic regression is a staircase.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from typing import Literal, Self, get_args
 

@@ -1,5 +1,7 @@
 """What every estimator and metric here asks of its arrays, each with its sentence."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from lociscope.errors import LociscopeError

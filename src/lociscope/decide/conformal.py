@@ -1,5 +1,7 @@
 """Knowing what it does not know: prediction sets with a promised coverage, and fields that deserve no belief."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from typing import Self
 

@@ -1,5 +1,7 @@
 """What errors cost the reader of a table, in minutes; the figures are assumed in `docs/frame.md`."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from lociscope.decide.metrics import RowMetric

@@ -1,5 +1,7 @@
 """Cross-validation for rare labels: folds that share them out, and predictions of fields that were not fitted on."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 
 import numpy as np

@@ -1,9 +1,9 @@
 """A whole decision, fitted: members' probabilities in; one probability, places, sets and a status out."""
 
-from dataclasses import dataclass
-from typing import Literal
+from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from lociscope.decide.calibration import Calibration
 from lociscope.decide.checks import checked_truth
@@ -12,6 +12,9 @@ from lociscope.decide.crossfit import out_of_fold
 from lociscope.decide.ensemble import Combiner, Ensemble, checked_members, fit_ensemble
 from lociscope.decide.metrics import jaccard
 from lociscope.decide.thresholds import Policy, Thresholds
+
+if TYPE_CHECKING:
+    import numpy as np
 
 CALIBRATED_AFTER: dict[str, Literal["platt", "none"]] = {"mean": "platt", "logits": "platt"}
 """Plain means are calibrated afterwards; the other combiners come out calibrated."""

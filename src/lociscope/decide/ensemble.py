@@ -6,6 +6,8 @@
 Members are known by their position. Applying needs numpy only.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 

@@ -1,5 +1,7 @@
 """What a fit found out, for a report and for whoever asks later: what was tried, what was kept and why."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -60,7 +62,7 @@ class Score(_Frozen):
     n: int = Field(description="How many fields, or groups of them, it rests on.")
 
     @classmethod
-    def of(cls, interval: Interval) -> "Score":
+    def of(cls, interval: Interval) -> Score:
         """From an `Interval`; NaN becomes None."""
         known = [None if np.isnan(each) else each for each in (interval.value, interval.low, interval.high)]
         return cls(value=known[0], low=known[1], high=known[2], level=interval.level, n=interval.n)
@@ -137,7 +139,7 @@ class Findings(_Frozen):
 
 
 def findings_of(
-    truth: np.ndarray, members: np.ndarray, selected: "Selected", nested: "Nested", groups: np.ndarray | None = None
+    truth: np.ndarray, members: np.ndarray, selected: Selected, nested: Nested, groups: np.ndarray | None = None
 ) -> Findings:
     """Gathers what `select` and `nested` found.
 
@@ -211,7 +213,7 @@ def _listed(numbers: np.ndarray) -> str:
     return ", ".join(str(number) for number in numbers)
 
 
-def _why(selected: "Selected", nested: "Nested") -> str:
+def _why(selected: Selected, nested: Nested) -> str:
     others = [name for name in selected.losses if name != selected.combiner]
     if not others:
         return f"'{selected.combiner}' was the only one tried."
@@ -229,7 +231,7 @@ def _shares(weights: np.ndarray) -> tuple[float, ...]:
     return tuple((mean / max(float(mean.sum()), 1e-12)).tolist())
 
 
-def _trials(truth: np.ndarray, members: np.ndarray, nested: "Nested") -> tuple[Trial, ...]:
+def _trials(truth: np.ndarray, members: np.ndarray, nested: Nested) -> tuple[Trial, ...]:
     trials = []
     for name in nested.combiners:
         ensemble, calibration = combine(truth, members, name)
@@ -265,7 +267,7 @@ def _levels(truth: np.ndarray, decided: np.ndarray, groups: np.ndarray | None) -
 
 
 def _classes(
-    truth: np.ndarray, nested: "Nested", decided: np.ndarray, thresholds: np.ndarray
+    truth: np.ndarray, nested: Nested, decided: np.ndarray, thresholds: np.ndarray
 ) -> tuple[ClassFinding, ...]:
     f1 = np.mean([f1_per_class(truth, each) for each in decided], axis=0)
     ap = np.mean([average_precision_per_class(truth, each) for each in nested.probability], axis=0)

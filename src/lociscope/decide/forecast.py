@@ -6,6 +6,8 @@ drawn with labels of their own: where a class has n positives, its truth counts 
 probability the rest. That covered eight of eight (`docs/logbooks/decide.md`).
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 from lociscope.decide.intervals import Interval

@@ -5,6 +5,8 @@ given. Intervals are percentile intervals (Efron & Tibshirani 1993, chapter 13),
 the median resample and the score.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import SupportsFloat

@@ -1,5 +1,7 @@
 """From probabilities and thresholds to the places and the status that Predictions carry."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from lociscope.decide.costs import minutes

@@ -5,6 +5,8 @@ given a target count of positives (`prior.shrunk_counts`), so that the mean prob
 positives is the prior's and not 0.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 TOLERANCE = 1e-7

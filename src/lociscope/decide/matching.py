@@ -1,5 +1,7 @@
 """Label rates brought to a prior, on fields whose labels nobody knows."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from lociscope.decide.checks import checked_probability

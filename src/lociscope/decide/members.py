@@ -1,8 +1,9 @@
 """The members of an ensemble: by what each is recognised, so that swapped ones are noticed."""
 
+from __future__ import annotations
+
 import hashlib
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from lociscope.errors import LociscopeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 DIFFERENT, UNKNOWN, SAME_NETWORK, SAME = range(-1, 3)
 """How well two members match."""
@@ -55,7 +57,7 @@ class Member(BaseModel):
         """What errors call it."""
         return f"bundle {self.bundle[:12]}…" if self.bundle else "another training"
 
-    def match(self, other: "Member") -> int:
+    def match(self, other: Member) -> int:
         """Return how well another fits: `SAME`, `SAME_NETWORK` with other views, `UNKNOWN` or `DIFFERENT`."""
         if self.contents and self.contents == other.contents:
             return SAME
@@ -71,7 +73,7 @@ class Member(BaseModel):
 
 
 def check_members(
-    folder: Path, fitted: "Sequence[Member]", given: "Sequence[Member]", paths: "Sequence[Path]", folds: int = 1
+    folder: Path, fitted: Sequence[Member], given: Sequence[Member], paths: Sequence[Path], folds: int = 1
 ) -> list[Path]:
     """Compare the Predictions that an ensemble is applied to with those that it was fitted on.
 

@@ -5,6 +5,8 @@ once from row weights; `intervals.bootstrap` makes use of that. A class without 
 NaN per class, is listed in `Macro.left_out`, and is neither 0 nor 1 in the mean.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,7 +1,9 @@
 """How good a choice is on new fields: the whole of `select` again, inside a cross-validation."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +13,9 @@ from lociscope.decide.ensemble import COMBINERS, Combiner
 from lociscope.decide.selection import Selected, checked_fields, select
 from lociscope.decide.thresholds import POLICIES, Policy, Thresholds
 from lociscope.errors import LociscopeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FEWEST = 30
 """Fields; with fewer, the folds of a cross-validation inside a cross-validation hold next to nothing."""

@@ -1,5 +1,7 @@
 """How common each place is: the prior that probabilities assume, and how to change it."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from lociscope.decide.checks import checked_probability

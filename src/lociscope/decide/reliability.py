@@ -3,6 +3,8 @@
 A class with five positives has no calibration error of its own: classes are pooled by how common they are.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from typing import Literal
 

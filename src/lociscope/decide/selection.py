@@ -6,16 +6,21 @@ the data at all but stated, `expected` by default. `nested` repeats the whole ch
 cross-validation, so that the expected score has paid for it.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lociscope.decide.checks import checked_probability, checked_truth
 from lociscope.decide.crossfit import stratified_folds
 from lociscope.decide.decider import Decider, cross_fitted, fit_decider
 from lociscope.decide.ensemble import COMBINERS, Combiner, checked_members
 from lociscope.decide.metrics import log_loss
-from lociscope.decide.thresholds import Policy
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lociscope.decide.thresholds import Policy
 
 INNER = 5
 """Folds that a combiner is chosen and thresholds are fitted by."""

@@ -1,7 +1,8 @@
 """A fitted ensemble on disk: `ensemble.json`, all that is applied, and `findings.json`, how good it is."""
 
-from pathlib import Path
-from typing import Annotated, Any, Self
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
@@ -18,6 +19,9 @@ from lociscope.errors import LociscopeError
 from lociscope.labels import LABELS
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.schema import parse_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SCHEMA = 2
 """Of 1, `members` held only the sha256 of each bundle."""

@@ -5,6 +5,8 @@ on one half and scoring on the other (`docs/logbooks/decide.md`): with 1–2 pos
 thirds to three quarters of the F1 that the expected-F1 cut does, and with 32 it is still behind.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from typing import Literal, Self, get_args
 

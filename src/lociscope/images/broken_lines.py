@@ -4,6 +4,8 @@ Such lines hold one value beyond those of the picture, most often 0 below the of
 would decide the dark level of their channel.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 from lociscope.images.scale import percentiles

@@ -1,5 +1,7 @@
 """Putting a field to scale: the same µm are the same number of input pixels, whatever the camera and the format."""
 
+from __future__ import annotations
+
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -43,7 +45,7 @@ class Tiles(NamedTuple):
     whole: Preprocessed
 
 
-def make_tiles(field: "Field", spec: "InputSpec") -> Tiles:
+def make_tiles(field: Field, spec: InputSpec) -> Tiles:
     """Make the inputs of a network of one field.
 
     A field that spans more than the network expects is cut into tiles that together cover it, at most
@@ -87,7 +89,7 @@ def make_tiles(field: "Field", spec: "InputSpec") -> Tiles:
     return Tiles(pixels, tuple(notes), whole)
 
 
-def one_tile(field: "Field", spec: "InputSpec") -> np.ndarray:
+def one_tile(field: Field, spec: InputSpec) -> np.ndarray:
     """Return the middle one of `make_tiles`, for training: put to scale as prediction does it.
 
     Args:

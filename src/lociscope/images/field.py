@@ -1,5 +1,7 @@
 """The Field: one field of view with its four channels."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +24,7 @@ class Field:
     """
 
     id: str
-    pixels: "np.ndarray"
+    pixels: np.ndarray
     pixel_size: float | None = None
-    missing: "tuple[ChannelName, ...]" = ()
+    missing: tuple[ChannelName, ...] = ()
     notes: tuple[str, ...] = ()

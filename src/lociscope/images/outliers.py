@@ -1,5 +1,7 @@
 """Hot and dead pixels: single pixels that stand far out from all of their neighbours become the neighbours' mean."""
 
+from __future__ import annotations
+
 import numpy as np
 
 ISOLATION = 12.0

@@ -4,6 +4,8 @@ Each channel is scaled by its own percentiles, so that neither the container nor
 offset, bit depth, sign and a few hot pixels change nothing. Training, prediction and the service share this module.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -42,7 +44,7 @@ class Preprocessed(NamedTuple):
     sample: np.ndarray
 
 
-def prepare(pixels: np.ndarray, spec: "InputSpec") -> np.ndarray:
+def prepare(pixels: np.ndarray, spec: InputSpec) -> np.ndarray:
     """Return the input of a network for a field that spans what the network expects.
 
     Args:
@@ -56,7 +58,7 @@ def prepare(pixels: np.ndarray, spec: "InputSpec") -> np.ndarray:
 
 
 def preprocess(
-    pixels: np.ndarray, height: int, width: int, spec: "InputSpec", pixel_size: float | None = None
+    pixels: np.ndarray, height: int, width: int, spec: InputSpec, pixel_size: float | None = None
 ) -> Preprocessed:
     """Resize a field and scale each channel by its own percentiles.
 

@@ -4,6 +4,8 @@ Like the input of the network, none of it depends on the container: gain, offset
 brightness of other channels, change no warning.
 """
 
+from __future__ import annotations
+
 from functools import lru_cache
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
@@ -106,7 +108,7 @@ def measure(plane: np.ndarray) -> Measures:
 
 
 def find_warnings(
-    whole: "Preprocessed", measures: InputMeasures, side: int, missing: "Sequence[str]" = ()
+    whole: Preprocessed, measures: InputMeasures, side: int, missing: Sequence[str] = ()
 ) -> tuple[str, ...]:
     """Notice what is wrong with a field.
 
@@ -148,7 +150,7 @@ def find_warnings(
     return tuple(notes)
 
 
-def _swapped_or_unsharp(planes: dict[int, Measures]) -> "Iterator[str]":
+def _swapped_or_unsharp(planes: dict[int, Measures]) -> Iterator[str]:
     blue = planes[BLUE]
     like = [
         CHANNEL_NAMES[number]

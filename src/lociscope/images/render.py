@@ -1,5 +1,7 @@
 """Drawing fields for the eye."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from lociscope.artifacts.card import InputSpec

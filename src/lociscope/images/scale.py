@@ -1,5 +1,7 @@
 """Resampling of fields, and percentiles."""
 
+from __future__ import annotations
+
 from itertools import pairwise
 
 import numpy as np

@@ -1,11 +1,17 @@
 """Figures of a field that move when the microscope does: what drift is told by."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.images.preprocess import Preprocessed
 from lociscope.images.quality import PAIRS, InputMeasures, Measures
 from lociscope.images.scale import percentiles_of_sorted
+
+if TYPE_CHECKING:
+    from lociscope.images.preprocess import Preprocessed
 
 GREY_LEVELS = 255
 """Intensities are in levels of which full scale has this many, whatever the bit depth."""

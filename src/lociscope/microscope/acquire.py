@@ -1,24 +1,23 @@
 """Runs a plan: the camera in one thread, the predictor in another, and this one watching over both."""
 
+from __future__ import annotations
+
 import logging
 import math
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError, UsageError
-from lociscope.images.discovery.sources import Failure
 from lociscope.microscope.configuration import Scale, check_bundle
 from lociscope.microscope.engine import StrictEngine
 from lociscope.microscope.event_scheduler import Left, Steering
 from lociscope.microscope.focus import Focus, HardwareError, first_line
 from lociscope.microscope.hardware import Scope, open_scope, scale_of
 from lociscope.microscope.journal import LOG, Journal
-from lociscope.microscope.plan import Limits, Plan
 from lociscope.microscope.positions import Stop, check_inside, planned
 from lociscope.microscope.prediction_worker import Follower
 from lociscope.microscope.rule_evaluator import Judge
@@ -27,6 +26,10 @@ from lociscope.prediction_log.writer import LogWriter
 from lociscope.storage.locks import exclusive_lock
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lociscope.images.discovery.sources import Failure
+    from lociscope.microscope.plan import Limits, Plan
     from lociscope.microscope.simulated.devices import Bench
     from lociscope.predict.predictor import Predictor
     from lociscope.prediction_log.log import PredictionLog
@@ -104,10 +107,10 @@ def check_plan(plan: Plan) -> tuple[Scale, list[Stop]]:
 
 def run_plan(
     plan: Plan,
-    predictor: "Predictor",
+    predictor: Predictor,
     out: Path,
     *,
-    log: "PredictionLog | None" = None,
+    log: PredictionLog | None = None,
     progress: Progress = lambda number: None,
 ) -> Outcome:
     """Runs a plan, or goes on where an earlier call of it stopped.
@@ -153,12 +156,12 @@ def run_plan(
 def _acquire(
     plan: Plan,
     limits: Limits,
-    predictor: "Predictor",
+    predictor: Predictor,
     journal: Journal,
     scope: Scope,
     scale: Scale,
     stops: list[Stop],
-    log: "PredictionLog | None",
+    log: PredictionLog | None,
     progress: Progress,
 ) -> Outcome:
     earlier = {line["field"] for line in journal.lines}
@@ -256,7 +259,7 @@ def _told(error: BaseException) -> str:
     return f"The microscope stopped ({type(error).__name__}: {first_line(error)}). Give the same command again."
 
 
-def _target(bench: "Bench | None") -> tuple[int, ...] | None:
+def _target(bench: Bench | None) -> tuple[int, ...] | None:
     """The true places in view of the simulated microscope: its well's, or none where no cell shows."""
     if bench is None:
         return None

@@ -1,17 +1,23 @@
 """What a configuration calls its parts, read from its text: a plan is checked before any hardware is touched."""
 
+from __future__ import annotations
+
 import csv
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.artifacts.bundle import Bundle
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError, UsageError, nearest
 from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
-from lociscope.microscope.plan import Objective, Plan, Rule
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lociscope.artifacts.bundle import Bundle
+    from lociscope.microscope.plan import Objective, Plan, Rule
 
 ZOOM_TOLERANCE = 0.15
 """Share by which an objective may differ from the zoom that a rule asks for."""
@@ -144,7 +150,7 @@ def _size(objective: Objective, turret: str, labels: set[str], setup: Setup, whe
     return size
 
 
-def _unknown(key: str, received: str, known: "set[str] | dict[str, set[str]]", where: str) -> UsageError:
+def _unknown(key: str, received: str, known: set[str] | dict[str, set[str]], where: str) -> UsageError:
     return UsageError(f"{key}: {where} has no {received!r}.{nearest(received, known)}")
 
 

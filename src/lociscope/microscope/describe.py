@@ -1,15 +1,20 @@
 """A plan in words: what `--dry-run` prints, before anything moves."""
 
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
+
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lociscope.channels import CHANNELS
 from lociscope.microscope.configuration import Scale, objective_of
 from lociscope.microscope.engine import FAR_UM
-from lociscope.microscope.plan import Plan, Rule
 from lociscope.microscope.positions import Stop, around, seconds
 from lociscope.microscope.rules import text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lociscope.microscope.plan import Plan, Rule
 
 
 def estimate(plan: Plan, stops: Sequence[Stop]) -> float:

@@ -4,12 +4,13 @@ pymmcore-plus' own engine logs a stage that did not move, a preset that failed a
 warnings and goes on. Where a program decides what to look at, a picture of the wrong place is worse than none.
 """
 
+from __future__ import annotations
+
 import math
 import time
 from typing import TYPE_CHECKING, Any
 
 from lociscope.microscope.focus import Focus, HardwareError, first_line
-from lociscope.microscope.plan import Limits
 from lociscope.microscope.positions import check_inside
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     import useq
     from pymmcore_plus import CMMCorePlus
+
+    from lociscope.microscope.plan import Limits
 
 FAR_UM = 1000.0
 """Travel in µm from which the stage first goes to `safe_z`."""
@@ -33,7 +36,7 @@ class StrictEngine:
         focus: Withdraws the focus before a travel, and restores it.
     """
 
-    def __init__(self, core: "CMMCorePlus", limits: Limits, focus: Focus) -> None:
+    def __init__(self, core: CMMCorePlus, limits: Limits, focus: Focus) -> None:
         self._core = core
         self._limits = limits
         self._focus = focus
@@ -42,13 +45,13 @@ class StrictEngine:
         self.busy_since: float | None = None
         """When the event began that is being done, by `time.monotonic`; None between events."""
 
-    def setup_sequence(self, sequence: "useq.MDASequence") -> None:
+    def setup_sequence(self, sequence: useq.MDASequence) -> None:
         """Takes the shutter into its own hands."""
         self._at.clear()
         self._autoshutter = self._core.getAutoShutter()
         self._core.setAutoShutter(False)
 
-    def setup_event(self, event: "useq.MDAEvent") -> None:
+    def setup_event(self, event: useq.MDAEvent) -> None:
         """Moves to where the event is, and sets its channel and exposure.
 
         Raises:
@@ -72,7 +75,7 @@ class StrictEngine:
             self._at.clear()
             raise HardwareError(f"{what}: the microscope failed ({first_line(error)}). Look at the device.") from error
 
-    def exec_event(self, event: "useq.MDAEvent") -> "Iterator[Any]":
+    def exec_event(self, event: useq.MDAEvent) -> Iterator[Any]:
         """Takes one picture with the shutter open for as long as that takes.
 
         Yields:
@@ -96,19 +99,19 @@ class StrictEngine:
                 f"Field '{event.pos_name}': the camera gave no picture ({first_line(error)}). Look at the camera."
             ) from error
 
-    def event_iterator(self, events: "Iterable[useq.MDAEvent]") -> "Iterator[useq.MDAEvent]":
+    def event_iterator(self, events: Iterable[useq.MDAEvent]) -> Iterator[useq.MDAEvent]:
         """The events as they come: none is joined with the next, which may not be known yet."""
         return iter(events)
 
-    def teardown_event(self, event: "useq.MDAEvent") -> None:
+    def teardown_event(self, event: useq.MDAEvent) -> None:
         """Has nothing to undo."""
 
-    def teardown_sequence(self, sequence: "useq.MDASequence") -> None:
+    def teardown_sequence(self, sequence: useq.MDASequence) -> None:
         """Gives the shutter back, closed."""
         self._shutter(False)
         self._core.setAutoShutter(self._autoshutter)
 
-    def _go(self, event: "useq.MDAEvent") -> None:
+    def _go(self, event: useq.MDAEvent) -> None:
         core = self._core
         turns = [setting for setting in event.properties or () if self._at.get(setting[:2]) != setting[2]]
         x, y = self._at.get("xy", (math.inf, math.inf))

@@ -1,18 +1,22 @@
 """Where to look next: planned fields, and between them what the rules have asked for, as one stream of events."""
 
+from __future__ import annotations
+
 import heapq
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from lociscope.microscope.plan import Plan
 from lociscope.microscope.positions import Stop, events_of, seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     import useq
+
+    from lociscope.microscope.plan import Plan
 
 POLL_S = 0.05
 """How often is looked whether the camera may go on."""
@@ -60,7 +64,7 @@ class Steering:
         planned: Sequence[Stop],
         clock: Callable[[], float],
         *,
-        begun: "Counter[int | None] | None" = None,
+        begun: Counter[int | None] | None = None,
         spent: float = 0.0,
     ) -> None:
         self._plan = plan
@@ -97,7 +101,7 @@ class Steering:
         """Ends the events after the field that is being imaged."""
         self._stopped.set()
 
-    def events(self) -> "Iterator[useq.MDAEvent]":
+    def events(self) -> Iterator[useq.MDAEvent]:
         """The pictures to take, until the plan is done, its budget is spent, or `stop` is called."""
         for stop in self._next_stops():
             yield from events_of(stop, self._plan)

@@ -4,6 +4,8 @@ Where the plan has no `plate.z`, it belongs where it was before it was withdrawn
 autofocus device with continuous focus) is released for the travel, and must have locked again before a picture.
 """
 
+from __future__ import annotations
+
 import math
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -30,7 +32,7 @@ class HardwareError(LociscopeError):
 class Memory(Protocol):
     """What remembers, from one call to the next, where the focus belongs."""
 
-    def focus(self) -> "dict[str, float] | None":
+    def focus(self) -> dict[str, float] | None:
         """Return what an earlier call kept: `z` in µm and `locked`; None for nothing."""
 
     def keep_focus(self, z: float, *, locked: bool) -> None:
@@ -48,7 +50,7 @@ class Focus:
         memory: Remembers where it belongs, for a call that goes on after a crash.
     """
 
-    def __init__(self, core: "CMMCorePlus", plan: "Plan", memory: "Memory | None" = None) -> None:
+    def __init__(self, core: CMMCorePlus, plan: Plan, memory: Memory | None = None) -> None:
         self._core = core
         self._plan = plan
         self._memory = memory
@@ -148,7 +150,7 @@ class Focus:
         for label, offset in self._offsets.items():
             self._check(self._belongs + offset, f"The focus with the objective '{label}'")
 
-    def _agreed(self, z: float, known: "dict[str, float] | None", holds: bool) -> float:
+    def _agreed(self, z: float, known: dict[str, float] | None, holds: bool) -> float:
         """Return where the focus belongs, by where it is and by what an earlier call kept.
 
         Raises:

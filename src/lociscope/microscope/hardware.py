@@ -1,11 +1,12 @@
 """Switching a microscope on, and leaving it dark: pymmcore-plus, without its habit of logging to one's home."""
 
+from __future__ import annotations
+
 import contextlib
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from lociscope.microscope.configuration import Scale, check_setup
 from lociscope.microscope.plan import DEMO, SIMULATED, Plan
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from pymmcore_plus import CMMCorePlus
 
     from lociscope.microscope.simulated.devices import Bench
@@ -37,9 +40,9 @@ class Scope:
         dark: Whether every shutter was closed at the end.
     """
 
-    core: "CMMCorePlus"
+    core: CMMCorePlus
     clock: Callable[[], float]
-    bench: "Bench | None" = None
+    bench: Bench | None = None
     hung: bool = False
     dark: bool = True
 
@@ -138,7 +141,7 @@ def open_scope(plan: Plan, scale: Scale, log: Path | None = None) -> Iterator[Sc
             time.sleep(_TELLING_S)
 
 
-def close_shutters(core: "CMMCorePlus") -> bool:
+def close_shutters(core: CMMCorePlus) -> bool:
     """Closes every shutter; a device that hangs is not waited for.
 
     Returns:
@@ -192,7 +195,7 @@ def _real(plan: Plan, config: Path, log: Path | None) -> Scope:
     return Scope(core, time.monotonic)
 
 
-def _check_devices(core: "CMMCorePlus", plan: Plan) -> None:
+def _check_devices(core: CMMCorePlus, plan: Plan) -> None:
     for device, what in ((core.getCameraDevice(), "camera"), (core.getXYStageDevice(), "XY stage")):
         if not device:
             raise LociscopeError(f"'{plan.microscope.config}' names no {what}. Choose one in its Core properties.")

@@ -12,15 +12,15 @@ left.csv            fields that were planned or asked for, and why they were not
 micro-manager.log   what Micro-Manager itself says, but for the simulated microscope
 """
 
+from __future__ import annotations
+
 import csv
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -29,10 +29,15 @@ from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import LociscopeError
 from lociscope.images.discovery.sources import Failure, write_failures
 from lociscope.microscope.event_scheduler import Left, Request
-from lociscope.microscope.plan import Plan
 from lociscope.microscope.positions import Stop
 from lociscope.storage.atomic import atomic_write, unwritable
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lociscope.microscope.plan import Plan
 
 SCHEMA = 2
 MAY_CHANGE: dict[str, Any] = {"output": True, "log": True, "budget": True, "microscope": {"timeout_s"}}

@@ -1,5 +1,7 @@
 """The Plan: what a microscope shall image, what makes it look again, and how far it may move, as a TOML file."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 

@@ -1,19 +1,22 @@
 """Where the stage goes: the fields of the wells, the fields around one of them, and whether it may."""
 
+from __future__ import annotations
+
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError, UsageError, nearest
-from lociscope.microscope.plan import Limits, Objective, Plan, Plate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import useq
 
     from lociscope.microscope.configuration import Scale
+    from lociscope.microscope.plan import Limits, Objective, Plan, Plate
 
 _BLOCK = re.compile(r"([A-Za-z]+)(\d+):([A-Za-z]+)(\d+)")
 
@@ -75,7 +78,7 @@ def _near(well: str, grid: list[list[str]]) -> str:
     return nearest(well, flat) if len(flat) < 7 or well in flat else f" It has {grid[0][0]} to {grid[-1][-1]}."
 
 
-def _shape(plate: Plate) -> "useq.WellPlate":
+def _shape(plate: Plate) -> useq.WellPlate:
     import useq
 
     known = useq.registered_well_plate_keys()
@@ -98,7 +101,7 @@ def well_size(plate: Plate) -> tuple[float, float, bool]:
     return shape.well_size[0] * 1000, shape.well_size[1] * 1000, shape.circular_wells
 
 
-def planned(plan: Plan, scale: "Scale") -> list[Stop]:
+def planned(plan: Plan, scale: Scale) -> list[Stop]:
     """The fields of the overview, well by well.
 
     Raises:
@@ -117,7 +120,7 @@ def planned(plan: Plan, scale: "Scale") -> list[Stop]:
     ]  # fmt: skip
 
 
-def around(stop: Stop, number: int, sites: int, objective: Objective, plan: Plan, scale: "Scale") -> list[Stop]:
+def around(stop: Stop, number: int, sites: int, objective: Objective, plan: Plan, scale: Scale) -> list[Stop]:
     """Fields side by side around the middle of one: 1 shows its middle, 4 at twice its zoom all of it.
 
     Args:
@@ -184,7 +187,7 @@ def inside(stop: Stop, limits: Limits) -> bool:
     return True
 
 
-def events_of(stop: Stop, plan: Plan) -> "Iterator[useq.MDAEvent]":
+def events_of(stop: Stop, plan: Plan) -> Iterator[useq.MDAEvent]:
     """The four pictures of a field, RGBY, as useq-schema has them; `metadata` says which field and channel."""
     import useq
 

@@ -1,9 +1,10 @@
 """The predictor beside the camera: pictures become fields, fields decisions, in a thread of their own."""
 
+from __future__ import annotations
+
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -14,17 +15,19 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
 from lociscope.images.field import Field
 from lociscope.images.io.write import write_ome_tiff
-from lociscope.microscope.configuration import Scale
-from lociscope.microscope.event_scheduler import Steering
 from lociscope.microscope.journal import Journal
-from lociscope.microscope.positions import Stop
-from lociscope.microscope.rule_evaluator import Judge
-from lociscope.prediction_log.writer import LogWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import useq
 
+    from lociscope.microscope.configuration import Scale
+    from lociscope.microscope.event_scheduler import Steering
+    from lociscope.microscope.positions import Stop
+    from lociscope.microscope.rule_evaluator import Judge
     from lociscope.predict.predictor import Predictor
+    from lociscope.prediction_log.writer import LogWriter
 
 MOST_BYTES = 1 << 30
 """Pictures that may wait for the predictor; past it the camera waits, which is better than running out of memory."""
@@ -70,7 +73,7 @@ class Follower:
 
     def __init__(
         self,
-        predictor: "Predictor",
+        predictor: Predictor,
         judge: Judge,
         steering: Steering,
         journal: Journal,
@@ -102,7 +105,7 @@ class Follower:
         """Begins to work."""
         self._thread.start()
 
-    def frame(self, picture: np.ndarray, event: "useq.MDAEvent", meta: Mapping[str, Any]) -> None:
+    def frame(self, picture: np.ndarray, event: useq.MDAEvent, meta: Mapping[str, Any]) -> None:
         """Takes a picture from the camera's thread; the fourth of a field completes it."""
         try:
             self._assemble(picture, event.metadata["field"], event.metadata["channel"], meta["focus"])

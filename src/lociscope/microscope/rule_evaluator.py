@@ -1,17 +1,22 @@
 """What the rules say of one field: the numbers that mattered, the verdict, and the fields that they ask for."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from lociscope.labels import LABELS
 from lociscope.microscope.configuration import Scale, objective_of
 from lociscope.microscope.event_scheduler import Request
-from lociscope.microscope.plan import Limits, Objective, Plan
 from lociscope.microscope.positions import Stop, around, inside
 from lociscope.microscope.rules import holds, places_of, urgency
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+    from lociscope.microscope.plan import Limits, Objective, Plan
 
 
 @dataclass(frozen=True, slots=True)

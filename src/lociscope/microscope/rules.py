@@ -8,15 +8,20 @@
 Places are the 28 names of `lociscope.labels`, in any case; `≥` may stand for `>=`.
 """
 
+from __future__ import annotations
+
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from lociscope.errors import UsageError, nearest
 from lociscope.labels import LABELS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
 
 STATUSES = ("ok", "unsure")
 """What `lociscope.decide.locations` says of a field."""
@@ -55,21 +60,21 @@ class Place:
 class Not:
     """The part does not hold."""
 
-    part: "Condition"
+    part: Condition
 
 
 @dataclass(frozen=True, slots=True)
 class AllOf:
     """Every part holds; at least two."""
 
-    parts: "tuple[Condition, ...]"
+    parts: tuple[Condition, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
     """One part holds, or more; at least two."""
 
-    parts: "tuple[Condition, ...]"
+    parts: tuple[Condition, ...]
 
 
 Condition = Status | Place | Not | AllOf | AnyOf

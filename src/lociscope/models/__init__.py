@@ -1,5 +1,7 @@
 """Networks, and only networks: `keras.ops` throughout, so that they train on any of Keras' backends."""
 
+from __future__ import annotations
+
 import inspect
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -31,7 +33,7 @@ OUTPUTS = ("probabilities", "embedding", "evidence")
 """Outputs by name: (n, 28), (n, d) and, where the head has one, (n, h, w, 28)."""
 
 
-def build_network(name: str, size: int, options: dict[str, Any]) -> "keras.Model":
+def build_network(name: str, size: int, options: dict[str, Any]) -> keras.Model:
     """Builds a network by its name in recipes.
 
     Args:
@@ -60,7 +62,7 @@ def build_network(name: str, size: int, options: dict[str, Any]) -> "keras.Model
         raise UsageError(f"Network {name!r} cannot be built: {error}. Mend [network] in the recipe.") from error
 
 
-def load_network(path: "Path") -> "keras.Model":
+def load_network(path: Path) -> keras.Model:
     """Loads a network from a `.keras` archive, after looking into it for code.
 
     Args:
@@ -88,6 +90,6 @@ def load_network(path: "Path") -> "keras.Model":
         raise LociscopeError(f"'{path}' is damaged ({reason}). Train again.") from error
 
 
-def _import(module: str) -> "ModuleType":
+def _import(module: str) -> ModuleType:
     load_keras()
     return import_module(module)

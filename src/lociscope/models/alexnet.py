@@ -4,6 +4,8 @@ Source: *ImageNet classification with deep convolutional neural networks*, NIPS 
 224 × 224 pixels; its numbers of neurons and 55 × 55 positions after the first layer want 227.
 """
 
+from __future__ import annotations
+
 from typing import Any, Literal, get_args
 
 import keras

@@ -1,5 +1,7 @@
 """What a network consists of, layer by layer: shapes, parameters, multiply-accumulates, and what a position sees."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +38,7 @@ class LayerFacts:
     seen_um: float | None
 
 
-def anatomy(network: "keras.Model", field_um: float = 164.0) -> list[LayerFacts]:
+def anatomy(network: keras.Model, field_um: float = 164.0) -> list[LayerFacts]:
     """Walks through a functional network from its input to its outputs.
 
     What a position sees follows from window and stride of what lies before it (Araujo, Norris and Sim, *Computing

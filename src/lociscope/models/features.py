@@ -3,6 +3,8 @@
 One logistic regression and one boosted forest for each class, fitted with scikit-learn; applying them needs numpy only.
 """
 
+from __future__ import annotations
+
 import zipfile
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -82,13 +84,13 @@ class FeatureModel:
         trees: The boosted head, or None.
     """
 
-    mean: "NDArray[np.float64]"
-    spread: "NDArray[np.float64]"
-    weights: "NDArray[np.float64] | None"
-    intercepts: "NDArray[np.float64] | None"
+    mean: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    weights: NDArray[np.float64] | None
+    intercepts: NDArray[np.float64] | None
     trees: Trees | None
 
-    def predict(self, features: np.ndarray) -> "NDArray[np.float64]":
+    def predict(self, features: np.ndarray) -> NDArray[np.float64]:
         """Probabilities of the 28 places.
 
         Args:
@@ -104,7 +106,7 @@ class FeatureModel:
             logits.append(self.trees.logits(features))
         return sigmoid(np.mean(logits, axis=0))
 
-    def write(self, path: "Path") -> None:
+    def write(self, path: Path) -> None:
         """Writes arrays only."""
         arrays: dict[str, Any] = {"schema": SCHEMA, "features": np.array(FEATURES), "mean": self.mean}
         arrays |= {"spread": self.spread, "weights": self.weights, "intercepts": self.intercepts}
@@ -114,7 +116,7 @@ class FeatureModel:
             np.savez_compressed(file, **{key: value for key, value in arrays.items() if value is not None})
 
     @classmethod
-    def read(cls, path: "Path") -> Self:
+    def read(cls, path: Path) -> Self:
         """Reads what `write` wrote; nothing of it is run.
 
         Raises:
@@ -147,12 +149,12 @@ class FeatureModel:
         return made
 
 
-def standardised(features: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> "NDArray[np.float64]":
+def standardised(features: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> NDArray[np.float64]:
     """Centred, scaled and clipped to ± `LIMIT`; 0, the mean, where unknown."""
     return np.asarray(np.nan_to_num(np.clip((features - mean) / spread, -LIMIT, LIMIT)))
 
 
-def hidden(features: np.ndarray, share: float, seed: int) -> "NDArray[np.float64]":
+def hidden(features: np.ndarray, share: float, seed: int) -> NDArray[np.float64]:
     """Features in which some rows lack what needs red, and some what needs yellow, as on fields without that stain."""
     rng = np.random.default_rng(seed)
     made = np.array(features, np.float64)
@@ -168,7 +170,7 @@ def fit_model(
     truth: np.ndarray,
     options: Options,
     seed: int = 0,
-    progress: "Callable[[int, str], None] | None" = None,
+    progress: Callable[[int, str], None] | None = None,
 ) -> FeatureModel:
     """Fits the heads.
 
@@ -195,8 +197,8 @@ def fit_model(
 
 
 def _fit_linear(
-    inputs: np.ndarray, truth: np.ndarray, options: Options, progress: "Callable[[int, str], None] | None"
-) -> tuple["NDArray[np.float64]", "NDArray[np.float64]"]:
+    inputs: np.ndarray, truth: np.ndarray, options: Options, progress: Callable[[int, str], None] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """One regression a class; the penalty grows as positives become few, in proportion to their square root."""
     try:
         from sklearn.linear_model import LogisticRegression

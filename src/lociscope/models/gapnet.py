@@ -7,6 +7,8 @@ is taken from the authors' own code (github.com/ml-jku/gapnet-pl): maps, kernels
 classes that makes 626,221 parameters, in float32 the 2.5 MB of the checkpoint beside it.
 """
 
+from __future__ import annotations
+
 from typing import Literal, get_args
 
 import keras

@@ -1,5 +1,7 @@
 """What every network ends in: evidence for each place at each position, pooled to one answer."""
 
+from __future__ import annotations
+
 import math
 from typing import Literal, get_args
 

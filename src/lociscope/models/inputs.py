@@ -1,5 +1,7 @@
 """What every network begins with: a field of four channels, of which it may look at some."""
 
+from __future__ import annotations
+
 import keras
 from keras import layers, ops
 

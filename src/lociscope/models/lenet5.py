@@ -3,6 +3,8 @@
 Source: *Gradient-based learning applied to document recognition*, Proc. IEEE 86(11), section II.B.
 """
 
+from __future__ import annotations
+
 from typing import Literal, get_args
 
 import keras

@@ -1,5 +1,7 @@
 """A network that has learned to see on ImageNet, modified for fields: its first convolution widened, its top ours."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import keras

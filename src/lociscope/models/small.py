@@ -5,6 +5,8 @@ image recognition*, CVPR 2016, figure 2 and section 4.2. The stem looks at 7 × 
 full resolution it is one layer deep, which is where most of a network's time goes.
 """
 
+from __future__ import annotations
+
 import keras
 from keras import layers
 

@@ -8,6 +8,8 @@ the bytes into opcodes, and the ones that a state dict is written with, two doze
 descriptions of tensors; no name is ever looked up, and any other opcode or name ends the reading.
 """
 
+from __future__ import annotations
+
 import hashlib
 import math
 import pickletools
@@ -31,7 +33,7 @@ MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
 _DICT = "collections OrderedDict"
 _TENSOR = "torch._utils _rebuild_tensor_v2"
-DTYPES: "dict[str, np.dtype[Any]]" = {
+DTYPES: dict[str, np.dtype[Any]] = {
     "torch FloatStorage": np.dtype("<f4"),
     "torch DoubleStorage": np.dtype("<f8"),
     "torch HalfStorage": np.dtype("<f2"),
@@ -50,7 +52,7 @@ class _Name(NamedTuple):
 
 class _Storage(NamedTuple):
     key: str
-    dtype: "np.dtype[Any]"
+    dtype: np.dtype[Any]
     elements: int
 
 
@@ -65,7 +67,7 @@ class _Refused(ValueError):
     """What a file holds that no state dict needs; the rest of a sentence."""
 
 
-def read_torch(path: "Path", sha256: str | None = None) -> dict[str, np.ndarray]:
+def read_torch(path: Path, sha256: str | None = None) -> dict[str, np.ndarray]:
     """Reads the tensors of a checkpoint.
 
     Args:
@@ -194,7 +196,7 @@ def _since_mark(stack: list[Any]) -> list[Any]:
     return items[::-1]
 
 
-def _tuple(length: int) -> "Callable[[list[Any]], None]":
+def _tuple(length: int) -> Callable[[list[Any]], None]:
     def change(stack: list[Any]) -> None:
         items = [stack.pop() for _ in range(length)]
         stack.append(tuple(items[::-1]))
@@ -255,7 +257,7 @@ def _build(stack: list[Any]) -> None:
         raise _Refused("attributes of something else than a dict")
 
 
-_PUSH: "dict[str, Callable[[Any], Any]]" = {
+_PUSH: dict[str, Callable[[Any], Any]] = {
     "MARK": lambda _: _MARK,
     "NONE": lambda _: None,
     "NEWTRUE": lambda _: True,
@@ -266,7 +268,7 @@ _PUSH: "dict[str, Callable[[Any], Any]]" = {
     "GLOBAL": _name,
     **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "BINUNICODE"), lambda argument: argument),
 }
-_CHANGE: "dict[str, Callable[[list[Any]], None]]" = {
+_CHANGE: dict[str, Callable[[list[Any]], None]] = {
     "TUPLE": lambda stack: stack.append(tuple(_since_mark(stack))),
     **{f"TUPLE{length}": _tuple(length) for length in (1, 2, 3)},
     "SETITEM": lambda stack: _set_items(stack, [stack.pop(), stack.pop()][::-1]),

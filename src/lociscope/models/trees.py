@@ -1,5 +1,7 @@
 """Boosted trees as plain arrays: fitted with scikit-learn, applied with numpy."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -43,17 +45,17 @@ class Trees:
         base: (28,) logits before any tree.
     """
 
-    root: "NDArray[np.int32]"
-    label: "NDArray[np.int16]"
-    feature: "NDArray[np.int16]"
-    threshold: "NDArray[np.float64]"
-    left: "NDArray[np.int32]"
-    right: "NDArray[np.int32]"
-    unknown_left: "NDArray[np.bool_]"
-    value: "NDArray[np.float64]"
-    base: "NDArray[np.float64]"
+    root: NDArray[np.int32]
+    label: NDArray[np.int16]
+    feature: NDArray[np.int16]
+    threshold: NDArray[np.float64]
+    left: NDArray[np.int32]
+    right: NDArray[np.int32]
+    unknown_left: NDArray[np.bool_]
+    value: NDArray[np.float64]
+    base: NDArray[np.float64]
 
-    def logits(self, features: np.ndarray) -> "NDArray[np.float64]":
+    def logits(self, features: np.ndarray) -> NDArray[np.float64]:
         """(n, 28) sums over trees of (n, features), which may hold NaN."""
         rows = np.arange(len(features))[:, None]
         at = np.broadcast_to(self.root, (len(features), len(self.root)))
@@ -84,7 +86,7 @@ def fit_trees(
     features: np.ndarray,
     truth: np.ndarray,
     growth: Growth,
-    progress: "Callable[[int, str], None] | None" = None,
+    progress: Callable[[int, str], None] | None = None,
 ) -> Trees:
     """Boosts a forest for each class.
 

@@ -1,5 +1,7 @@
 """What two samples have in common that can be compared, and why the rest cannot be."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,7 +32,7 @@ class Comparable:
     not_checked: dict[str, str]
 
 
-def comparable(window: "Sample", reference: "Sample") -> Comparable:
+def comparable(window: Sample, reference: Sample) -> Comparable:
     """Find what can be compared.
 
     Args:
@@ -55,7 +57,7 @@ def comparable(window: "Sample", reference: "Sample") -> Comparable:
     return Comparable(columns, checked, not_checked)
 
 
-def _unlike(window: "Sample", reference: "Sample") -> str:
+def _unlike(window: Sample, reference: Sample) -> str:
     """Why embeddings cannot be compared; empty where they can."""
     sides = (("window", window), ("reference", reference))
     without = [side for side, sample in sides if sample.embedding is None]

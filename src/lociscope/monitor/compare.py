@@ -1,5 +1,7 @@
 """Tests of whether two samples are of one population, right also where they are small."""
 
+from __future__ import annotations
+
 import warnings
 from typing import Any, NamedTuple
 

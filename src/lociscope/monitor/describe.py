@@ -1,5 +1,7 @@
 """What moved, in plain words."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -37,9 +39,9 @@ _WORDS = {
 
 
 def in_words(
-    statistics: "Sequence[StatisticFinding]",
-    embedding: "EmbeddingFinding | None",
-    places: "Sequence[PlaceFinding]",
+    statistics: Sequence[StatisticFinding],
+    embedding: EmbeddingFinding | None,
+    places: Sequence[PlaceFinding],
     fields: tuple[int, int],
 ) -> list[str]:
     """A sentence for each channel, two channels or place that moved, the clearest first.
@@ -77,7 +79,7 @@ def title(name: str) -> str:
     return _WORDS[name.partition("_")[0]].figure
 
 
-def shift(finding: "StatisticFinding") -> str:
+def shift(finding: StatisticFinding) -> str:
     """What a statistic did: `is darker: median 3 against 9 grey levels in the reference`."""
     kind = _WORDS[finding.name.partition("_")[0]]
     here, there = (f"{side[2]:.{kind.digits}f}".replace("-", "−") for side in (finding.window, finding.reference))
@@ -90,12 +92,12 @@ def shift(finding: "StatisticFinding") -> str:
     return f"{kind.lower if lower else kind.higher}: {kind.figure} {here} against {there}{kind.unit} in the reference"
 
 
-def _of_pixels(name: str, moved: "list[StatisticFinding]") -> str:
+def _of_pixels(name: str, moved: list[StatisticFinding]) -> str:
     others = f", and {len(moved) - 1} more of its figures" if len(moved) > 1 else ""
     return f"{name[:1].upper()}{name[1:]} {shift(moved[0])}{others}."
 
 
-def _of_place(place: "PlaceFinding", n: int, m: int) -> str:
+def _of_place(place: PlaceFinding, n: int, m: int) -> str:
     rarer = place.window * m < place.reference * n
     return (
         f"{place.label} is found {'less' if rarer else 'more'} often: in {place.window} of {n} fields against "

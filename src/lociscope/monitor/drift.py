@@ -1,6 +1,7 @@
 """The check: a window of fields against a reference, with one level of false alarms over all tests."""
 
-import re
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from lociscope.monitor.compare import Distance, fisher, holm, kolmogorov_smirnov
 from lociscope.monitor.describe import in_words
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Sequence
 
     from lociscope.monitor.samples import Sample
@@ -91,8 +93,8 @@ class Drift(_Frozen):
 
 
 def check(
-    window: "Sample",
-    reference: "Sample",
+    window: Sample,
+    reference: Sample,
     *,
     level: float = LEVEL,
     group: re.Pattern[str] | None = None,
@@ -169,7 +171,7 @@ def check(
     )
 
 
-def _unrecorded(window: "Sample", reference: "Sample") -> list[str]:
+def _unrecorded(window: Sample, reference: Sample) -> list[str]:
     unknown = [side for side, each in (("window", window), ("reference", reference)) if each.bundle is None]
     if not unknown:
         return []
@@ -179,7 +181,7 @@ def _unrecorded(window: "Sample", reference: "Sample") -> list[str]:
     ]
 
 
-def _families(window: "Sample", reference: "Sample", common: Comparable, seed: int) -> dict[str, "Test"]:
+def _families(window: Sample, reference: Sample, common: Comparable, seed: int) -> dict[str, Test]:
     """The tests that can be made: each compares rows of the window with rows of the reference."""
     rng = np.random.default_rng([seed, 1])
     families: dict[str, Test] = {}
@@ -197,7 +199,7 @@ def _families(window: "Sample", reference: "Sample", common: Comparable, seed: i
     return families
 
 
-def _groups(ids: "Sequence[str]", group: re.Pattern[str] | None) -> list[np.ndarray]:
+def _groups(ids: Sequence[str], group: re.Pattern[str] | None) -> list[np.ndarray]:
     """The rows of each group."""
     rows: dict[tuple[str, bool], list[int]] = {}
     for row, name in enumerate(ids):
@@ -211,7 +213,7 @@ def _counted(fields: int, groups: int) -> str:
     return f"{fields} fields" if fields == groups else f"{fields} fields in {groups} groups"
 
 
-def _check_size(window: "Sample", rows: list[np.ndarray], reference: "Sample", others: list[np.ndarray]) -> None:
+def _check_size(window: Sample, rows: list[np.ndarray], reference: Sample, others: list[np.ndarray]) -> None:
     for sample, groups, remedy in (
         (window, rows, "Widen it: an earlier --since, a later --until, more fields."),
         (reference, others, "Name a larger one with --reference."),
@@ -230,7 +232,7 @@ def _of(table: np.ndarray | None, rows: np.ndarray | None = None) -> np.ndarray:
 
 
 def _corrected(
-    test: "Test",
+    test: Test,
     rows: list[np.ndarray],
     others: list[np.ndarray],
     families: int,
@@ -249,7 +251,7 @@ def _corrected(
 
 
 def _statistics(
-    window: "Sample", reference: "Sample", columns: list[int], found: list[Distance], level: float
+    window: Sample, reference: Sample, columns: list[int], found: list[Distance], level: float
 ) -> list[StatisticFinding]:
     if not columns:
         return []
@@ -271,7 +273,7 @@ def _embedding(found: list[Distance], level: float) -> EmbeddingFinding | None:
     return EmbeddingFinding(mmd2=found[0].value, p=found[0].p, moved=found[0].p <= level) if found else None
 
 
-def _places(window: "Sample", reference: "Sample", found: list[Distance], level: float) -> list[PlaceFinding]:
+def _places(window: Sample, reference: Sample, found: list[Distance], level: float) -> list[PlaceFinding]:
     here, there = window.places.sum(axis=0).tolist(), reference.places.sum(axis=0).tolist()
     return [
         PlaceFinding(

@@ -1,5 +1,7 @@
 """What is compared: fields with their statistics, embeddings and places, from wherever they were kept."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
@@ -61,7 +63,7 @@ class Sample:
         )
 
     @classmethod
-    def of_window(cls, window: "Window", what: str) -> Self:
+    def of_window(cls, window: Window, what: str) -> Self:
         """Rows of a log, of one bundle.
 
         Raises:
@@ -77,12 +79,12 @@ class Sample:
         return cls(what, made.ids, to_multi_hot(made.predicted).astype(bool), window.statistics, made.embedding, bundle)
 
     @classmethod
-    def of_predictions(cls, made: "Predictions", bundle: str | None, what: str) -> Self:
+    def of_predictions(cls, made: Predictions, bundle: str | None, what: str) -> Self:
         """Predictions, which carry no statistics; embeddings if they were kept."""
         return cls(what, made.ids, to_multi_hot(made.predicted).astype(bool), None, made.embedding, bundle)
 
     @classmethod
-    def of_bundle(cls, bundle: "Bundle") -> Self:
+    def of_bundle(cls, bundle: Bundle) -> Self:
         """The reference that a bundle carries.
 
         Raises:

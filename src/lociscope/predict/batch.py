@@ -1,10 +1,11 @@
 """Predicting many fields to a file: resumable, nothing lost, good fields go on and bad ones are listed."""
 
+from __future__ import annotations
+
 import hashlib
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,10 +24,12 @@ from lociscope.images.io.read import read_field
 from lociscope.predict.job import Job, Options
 from lociscope.predict.predictor import BATCH, Predictor, PreparedField, batched
 from lociscope.prediction_log.writer import LogWriter
-from lociscope.storage.atomic import AnyPath
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
     from lociscope.prediction_log.log import PredictionLog
+    from lociscope.storage.atomic import AnyPath
 
 PART = 16
 """Calls of the network in one part, so 256 fields: what a kill can cost; an interrupt costs the call that runs."""
@@ -67,7 +70,7 @@ def predict_to_file(
     broken: Sequence[Failure] = (),
     workers: int = 2,
     progress: Callable[[int, int], None] | None = None,
-    log: "PredictionLog | None" = None,
+    log: PredictionLog | None = None,
 ) -> Outcome:
     """Predicts fields into a file, or goes on where an earlier call stopped.
 

@@ -1,5 +1,7 @@
 """ONNX Runtime behind a bundle: prepared inputs in, the network's outputs by name out."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +26,7 @@ class Engine:
         LociscopeError: The model cannot be loaded, or does not give what the bundle's self-test says.
     """
 
-    def __init__(self, bundle: "Bundle", threads: int = 0) -> None:
+    def __init__(self, bundle: Bundle, threads: int = 0) -> None:
         self._folder = bundle.folder
         self._session = _open_session(bundle, threads)
         self._input = self._session.get_inputs()[0].name
@@ -64,7 +66,7 @@ class Engine:
     def _run(self, inputs: np.ndarray, outputs: tuple[str, ...]) -> dict[str, np.ndarray]:
         return dict(zip(outputs, self._session.run(list(outputs), {self._input: inputs}), strict=True))
 
-    def _prove(self, bundle: "Bundle") -> None:
+    def _prove(self, bundle: Bundle) -> None:
         test = bundle.selftest
         try:
             given = self._run(test.input, ("probabilities",))["probabilities"]
@@ -83,7 +85,7 @@ class Engine:
             )
 
 
-def _open_session(bundle: "Bundle", threads: int) -> "onnxruntime.InferenceSession":
+def _open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -97,6 +99,6 @@ def _open_session(bundle: "Bundle", threads: int) -> "onnxruntime.InferenceSessi
         raise _unloadable(bundle, error) from error
 
 
-def _unloadable(bundle: "Bundle", error: Exception) -> LociscopeError:
+def _unloadable(bundle: Bundle, error: Exception) -> LociscopeError:
     reason = str(error).splitlines()[0][:200]
     return LociscopeError(f"Bundle '{bundle.folder}': its model cannot be run ({reason}). Export it again.")

@@ -1,12 +1,14 @@
 """What `Predictor.predict` accepts, as Fields: arrays of any library, paths, found fields, or a mixture of them."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby
 from numbers import Real
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -16,7 +18,9 @@ from lociscope.images.discovery.naming import Rules
 from lociscope.images.discovery.sources import FieldSource, find_fields
 from lociscope.images.field import Field
 from lociscope.images.io.read import read_field
-from lociscope.storage.atomic import AnyPath
+
+if TYPE_CHECKING:
+    from lociscope.storage.atomic import AnyPath
 
 _CHANNELS = len(CHANNEL_NAMES)
 _AXES = f"(y, x, {_CHANNELS}) or (n, y, x, {_CHANNELS}), channels last in the order RGBY"

@@ -4,6 +4,8 @@ Beside `OUT` (the path without its suffix) lie `OUT.parts/` while the work goes 
 done, and `OUT.failures.csv` where fields failed.
 """
 
+from __future__ import annotations
+
 import json
 import logging
 import os
@@ -49,7 +51,7 @@ class Options:
 
     kaggle: bool = False
     embeddings: bool = False
-    sample: "Mapping[str, str] | None" = None
+    sample: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +65,13 @@ class Job:
         trainings: Hashes of the trainings behind the bundle, by which an ensemble recognises its members.
     """
 
-    out: "Path"
+    out: Path
     options: Options
     identity: dict[str, Any]
     trainings: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, bundle: "Bundle", out: "Path", options: Options, views: int = 1) -> Self:
+    def of(cls, bundle: Bundle, out: Path, options: Options, views: int = 1) -> Self:
         """The job of a bundle, an output, its options, and the views of each field."""
         identity = {
             "bundle": bundle.sha256,
@@ -82,21 +84,21 @@ class Job:
         return cls(out, options, identity, tuple(training_hashes(bundle.card.provenance)))
 
     @property
-    def folder(self) -> "Path":
+    def folder(self) -> Path:
         """Where the parts are kept."""
         return self.out.with_name(self.out.stem + ".parts")
 
     @property
-    def record(self) -> "Path":
+    def record(self) -> Path:
         """What the finished table was made of."""
         return self.out.with_name(self.out.stem + ".run.json")
 
     @property
-    def failures(self) -> "Path":
+    def failures(self) -> Path:
         """The fields that could not be read."""
         return self.out.with_name(self.out.stem + ".failures.csv")
 
-    def alone(self) -> "AbstractContextManager[None]":
+    def alone(self) -> AbstractContextManager[None]:
         """Keep other processes from working on this output; where nobody may write, there is none to keep out.
 
         Raises:
@@ -134,7 +136,7 @@ class Job:
         predicted = self.finished()  # the other rows are what the sample fills in
         return table.take([row for row, name in enumerate(table.ids) if name in predicted])
 
-    def parts(self, prints: "Mapping[str, str]") -> list[Predictions]:
+    def parts(self, prints: Mapping[str, str]) -> list[Predictions]:
         """What an earlier call predicted before it was cut off, of fields that have not changed since.
 
         Args:
@@ -148,7 +150,7 @@ class Job:
             for part, marks in self.kept()
         ]
 
-    def kept(self) -> "Iterator[tuple[Predictions, dict[str, str]]]":
+    def kept(self) -> Iterator[tuple[Predictions, dict[str, str]]]:
         """Every part that an earlier call wrote, oldest first, with the fingerprints of its fields.
 
         Raises:
@@ -177,12 +179,12 @@ class Job:
         except OSError as error:
             raise unwritable(self.folder, error) from error
 
-    def write_part(self, part: Predictions, prints: "Mapping[str, str]") -> None:
+    def write_part(self, part: Predictions, prints: Mapping[str, str]) -> None:
         """Keeps a part, with what it was made of."""
         with atomic_write(self.folder / f"{time.time_ns():020d}.npz") as file:
             _save_part(file, part, {"schema": SCHEMA, **self._about(part.ids, prints)})
 
-    def finish(self, table: Predictions, prints: "Mapping[str, str]") -> None:
+    def finish(self, table: Predictions, prints: Mapping[str, str]) -> None:
         """Writes the finished table and what it was made of."""
         if self.options.kaggle:
             table.write_submission(self.out, self.options.sample)
@@ -198,12 +200,12 @@ class Job:
         for path in self.folder.glob("*.npz"):
             path.unlink(missing_ok=True)
 
-    def close(self, failures: "Sequence[Failure]") -> None:
+    def close(self, failures: Sequence[Failure]) -> None:
         """Lists the failures and removes the parts."""
         write_failures(failures, self.failures)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _about(self, ids: list[str], prints: "Mapping[str, str]") -> dict[str, Any]:
+    def _about(self, ids: list[str], prints: Mapping[str, str]) -> dict[str, Any]:
         """The identity and the fingerprints; a row that somebody else added has none."""
         return {**self.identity, "trainings": self.trainings, "inputs": {name: prints.get(name, "") for name in ids}}
 
@@ -223,7 +225,7 @@ class Job:
             ) from error
         return records
 
-    def _check_same(self, about: "Mapping[str, Any]") -> None:
+    def _check_same(self, about: Mapping[str, Any]) -> None:
         if about["suffix"] != self.out.suffix:
             raise LociscopeError(
                 f"'{self.folder}' holds unfinished work on '{self.out.stem}{about['suffix']}'. Finish that first, or "
@@ -236,7 +238,7 @@ class Job:
             raise LociscopeError(f"'{self.out}' was begun with other options. Name another file with -o.")
 
 
-def _save_part(path: "Path", part: Predictions, about: dict[str, Any]) -> None:
+def _save_part(path: Path, part: Predictions, about: dict[str, Any]) -> None:
     about |= {"ids": part.ids, "predicted": part.predicted, "status": part.status, "warnings": part.warnings}
     about |= {"positions": part.positions}
     arrays = {"about": np.array(json.dumps(about)), "probability": part.probability}
@@ -246,7 +248,7 @@ def _save_part(path: "Path", part: Predictions, about: dict[str, Any]) -> None:
         np.savez(file, allow_pickle=False, **arrays)
 
 
-def _load_part(path: "Path") -> tuple[dict[str, Any], Predictions]:
+def _load_part(path: Path) -> tuple[dict[str, Any], Predictions]:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         about = json.loads(str(arrays["about"]))
         return about, Predictions(

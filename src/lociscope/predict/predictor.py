@@ -1,8 +1,8 @@
 """The predictor: what a program, a service or a microscope calls."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from __future__ import annotations
+
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
@@ -13,16 +13,19 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.decide.locations import decide_places
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.images.extent import make_tiles
-from lociscope.images.field import Field
 from lociscope.images.quality import find_warnings, measure_input
 from lociscope.images.statistics import statistics_of
 from lociscope.predict.engine import Engine
 from lociscope.predict.inputs import Given, fields_of
 from lociscope.predict.test_time_augmentation import averaged, check_views, views_of
-from lociscope.storage.atomic import AnyPath
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
     from lociscope.artifacts.bundle import Bundle
+    from lociscope.images.field import Field
+    from lociscope.storage.atomic import AnyPath
 
 BATCH = 16
 """Fields in one call of the network."""
@@ -47,7 +50,7 @@ class PreparedField(NamedTuple):
     statistics: np.ndarray
 
 
-def open_bundle(path: AnyPath | None = None, threads: int = 0, views: int = 1) -> "Predictor":
+def open_bundle(path: AnyPath | None = None, threads: int = 0, views: int = 1) -> Predictor:
     """Open a bundle for prediction.
 
     Args:
@@ -65,7 +68,7 @@ def open_bundle(path: AnyPath | None = None, threads: int = 0, views: int = 1) -
     return Predictor(read_bundle(path), threads, views)
 
 
-def _reopen(path: Path | None, sha256: str, threads: int, views: int) -> "Predictor":
+def _reopen(path: Path | None, sha256: str, threads: int, views: int) -> Predictor:
     """Open the bundle of a pickled predictor again.
 
     Raises:
@@ -92,7 +95,7 @@ class Predictor:
         views: Of each field, 1 or 8; see `lociscope.predict.test_time_augmentation`.
     """
 
-    def __init__(self, bundle: "Bundle", threads: int = 0, views: int = 1) -> None:
+    def __init__(self, bundle: Bundle, threads: int = 0, views: int = 1) -> None:
         check_views(views, bundle.card.input.height, bundle.card.input.width)
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
             raise UsageError(f"threads is {threads!r}; expected a number of threads, or 0 for every core.")
@@ -102,7 +105,7 @@ class Predictor:
         self.engine = Engine(bundle, threads)
         self._folder = None if bundle.folder == DEFAULT_BUNDLE else bundle.folder.absolute()
 
-    def __reduce__(self) -> "tuple[Callable[..., Predictor], tuple[Path | None, str, int, int]]":
+    def __reduce__(self) -> tuple[Callable[..., Predictor], tuple[Path | None, str, int, int]]:
         return _reopen, (self._folder, self.bundle.sha256, self.threads, self.views)
 
     def predict(
@@ -133,7 +136,7 @@ class Predictor:
         prepared = map(self.prepare, map(_checked, fields_of(fields, pixel_size)))
         return Predictions.join([self.run(batch, embeddings=embeddings) for batch in batched(prepared, BATCH)])
 
-    def prepare(self, field: Field) -> "PreparedField":
+    def prepare(self, field: Field) -> PreparedField:
         """Makes the network's input of a field, notices what is wrong with it, and measures it.
 
         Raises:
@@ -144,7 +147,7 @@ class Predictor:
         noticed = find_warnings(whole, measures, min(tiles.shape[1:3]), field.missing)
         return PreparedField(field.id, tiles, field.notes + notes + noticed, statistics_of(whole, measures))
 
-    def run(self, fields: "Sequence[PreparedField]", *, embeddings: bool = False) -> Predictions:
+    def run(self, fields: Sequence[PreparedField], *, embeddings: bool = False) -> Predictions:
         """Predicts prepared fields in one call of the network, or a few where they are of many tiles.
 
         Args:

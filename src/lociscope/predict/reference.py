@@ -1,5 +1,7 @@
 """The reference of a bundle: how the fields look that its model knows, measured as prediction measures new ones."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from lociscope.images.field import Field
 
 
-def measure_reference(predictor: Predictor, fields: "Iterable[Field]", what: str) -> tuple[Reference, dict[str, Any]]:
+def measure_reference(predictor: Predictor, fields: Iterable[Field], what: str) -> tuple[Reference, dict[str, Any]]:
     """Measures and predicts fields that the model has not learned from.
 
     Args:

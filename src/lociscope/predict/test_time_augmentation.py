@@ -3,6 +3,8 @@
 Averaging what a network says of them is what the competition's teams called eight-fold test-time augmentation.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,14 +33,14 @@ def check_views(views: int, height: int, width: int) -> None:
         )
 
 
-def views_of(pixels: np.ndarray) -> "Iterator[np.ndarray]":
+def views_of(pixels: np.ndarray) -> Iterator[np.ndarray]:
     """The eight views of (n, side, side, c), the first of them as it is."""
     for mirrored in (pixels, pixels[:, :, ::-1]):
         for turns in range(4):
             yield np.rot90(mirrored, turns, axes=(1, 2))
 
 
-def averaged(calls: "Sequence[dict[str, np.ndarray]]") -> dict[str, np.ndarray]:
+def averaged(calls: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """One answer for several views: probabilities averaged as log odds, other outputs as they are.
 
     Args:

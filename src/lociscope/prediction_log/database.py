@@ -1,5 +1,7 @@
 """The database of the prediction log: its engine, the bounds on every wait for it, and what it complains of."""
 
+from __future__ import annotations
+
 import os
 import sqlite3
 import threading
@@ -73,7 +75,7 @@ class Database:
         if not any(file.exists() for file in _beside(Path(self.engine.url.database or "").absolute())):
             self.read_unchanging()  # at once: SQLite would make files that keep those out who may write the log
 
-    def _use(self, engine: "sa.Engine") -> None:
+    def _use(self, engine: sa.Engine) -> None:
         import sqlalchemy as sa
 
         self.engine = engine
@@ -116,7 +118,7 @@ class Database:
         self.engine.dispose()
 
     @contextmanager
-    def transaction(self, done: str, seconds: int) -> "Iterator[sa.Connection]":
+    def transaction(self, done: str, seconds: int) -> Iterator[sa.Connection]:
         """Begins a transaction, and commits it where nothing is raised.
 
         Args:
@@ -144,7 +146,7 @@ class Database:
                     raw.detach()
 
     @contextmanager
-    def bounded(self, done: str, seconds: int) -> "Iterator[None]":
+    def bounded(self, done: str, seconds: int) -> Iterator[None]:
         """Limits how long the block waits for a server, and lets whatever the database complains of name the log.
 
         Args:
@@ -176,7 +178,7 @@ class Database:
             done_waiting.set()
 
 
-def engine_of(url: str, create: bool) -> "sa.Engine":
+def engine_of(url: str, create: bool) -> sa.Engine:
     """Makes the engine of a URL; nothing is opened yet.
 
     Args:
@@ -217,7 +219,7 @@ def engine_of(url: str, create: bool) -> "sa.Engine":
     return engine
 
 
-def _watch_file(engine: "sa.Engine", path: Path) -> None:
+def _watch_file(engine: sa.Engine, path: Path) -> None:
     """Refuse a connection whose file was removed or replaced: SQLite writes on to what nobody can read."""
     import sqlalchemy as sa
 
@@ -232,7 +234,7 @@ def _watch_file(engine: "sa.Engine", path: Path) -> None:
     sa.event.listen(engine, "checkout", check)
 
 
-def name_of(engine: "sa.Engine") -> str:
+def name_of(engine: sa.Engine) -> str:
     """The log as a person calls it: the path of an SQLite file, else the URL without its password."""
     url = engine.url
     return (
@@ -241,7 +243,7 @@ def name_of(engine: "sa.Engine") -> str:
 
 
 @contextmanager
-def told(name: str, done: str) -> "Iterator[None]":
+def told(name: str, done: str) -> Iterator[None]:
     """Lets whatever the database complains of become one sentence.
 
     Args:
@@ -263,7 +265,7 @@ def told(name: str, done: str) -> "Iterator[None]":
         raise LogError(f"Log '{name}' cannot be {done} (malformed text). {_remedy('malformed')}") from error
 
 
-def _passes(error: "sa.exc.SQLAlchemyError") -> bool:
+def _passes(error: sa.exc.SQLAlchemyError) -> bool:
     """Whether the same may be possible in a moment."""
     import sqlalchemy as sa
 
@@ -286,7 +288,7 @@ def _beside(path: Path) -> list[Path]:
     return [path.with_name(path.name + end) for end in ("-wal", "-journal")]
 
 
-def _unchanging(url: "sa.URL", path: Path) -> "sa.Engine":
+def _unchanging(url: sa.URL, path: Path) -> sa.Engine:
     import sqlalchemy as sa
 
     address = f"file:{quote(str(path))}?mode=ro&immutable=1"
@@ -306,6 +308,6 @@ def _remedy(reason: str) -> str:
     return next((remedy for word, remedy in remedies.items() if word in reason), "Check the URL, and that it is up.")
 
 
-def _in_haste(connection: "sqlite3.Connection", _: object) -> None:
+def _in_haste(connection: sqlite3.Connection, _: object) -> None:
     """With write-ahead, a power cut costs at most the last rows, never the file."""
     connection.execute("PRAGMA synchronous=NORMAL")

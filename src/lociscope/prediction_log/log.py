@@ -3,6 +3,8 @@
 One database for all commands and machines: an SQLite file by default, or whatever SQLAlchemy has a URL for.
 """
 
+from __future__ import annotations
+
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,7 +55,7 @@ class Window:
         return len(self.predictions)
 
 
-def open_log(url: str, *, create: bool = True) -> "PredictionLog":
+def open_log(url: str, *, create: bool = True) -> PredictionLog:
     """Opens a prediction log, or makes it.
 
     Args:
@@ -109,7 +111,7 @@ class PredictionLog:
         """
         self.write(rows_of(predictions, statistics, bundle=bundle, command=command))
 
-    def write(self, rows: "Sequence[Row]", key: str | None = None, last: str | None = None) -> None:
+    def write(self, rows: Sequence[Row], key: str | None = None, last: str | None = None) -> None:
         """Write rows, all or none, and once per key.
 
         Where an answer is lost, nobody knows whether the database took the rows. With a key, the same call can be made
@@ -206,11 +208,11 @@ class PredictionLog:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
 
-    def _within(self, since: datetime | None, until: datetime | None) -> "list[sa.ColumnElement[bool]]":
+    def _within(self, since: datetime | None, until: datetime | None) -> list[sa.ColumnElement[bool]]:
         time = self._rows.c.time
         return [
             *([] if since is None else [time >= _iso(since)]),
@@ -259,7 +261,7 @@ def _halved(embedding: np.ndarray | None, row: int) -> bytes | None:
     return None if embedding is None else np.clip(embedding[row], -_HALF, _HALF).astype("<f2").tobytes()
 
 
-def _window(rows: "Sequence[sa.Row[Any]]") -> Window:
+def _window(rows: Sequence[sa.Row[Any]]) -> Window:
     def table(column: str, kind: str, wide: int | None = None) -> np.ndarray:
         arrays = [np.frombuffer(getattr(row, column), kind) for row in rows]
         wide = len(arrays[0]) if wide is None and arrays else wide or 0

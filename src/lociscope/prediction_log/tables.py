@@ -1,5 +1,7 @@
 """The tables of the prediction log."""
 
+from __future__ import annotations
+
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
-def tables() -> "tuple[sa.Table, sa.Table]":
+def tables() -> tuple[sa.Table, sa.Table]:
     """What says that a database is a log, and its rows."""
     import sqlalchemy as sa
 
@@ -38,7 +40,7 @@ def tables() -> "tuple[sa.Table, sa.Table]":
     return about, rows
 
 
-def prepare(database: "Database", create: bool) -> None:
+def prepare(database: Database, create: bool) -> None:
     """Makes the tables where there are none, and checks that they are a log's that can be read.
 
     Args:
@@ -52,7 +54,7 @@ def prepare(database: "Database", create: bool) -> None:
         _prepare(database.engine, database.name, create)
 
 
-def _prepare(engine: "sa.Engine", name: str, create: bool) -> None:
+def _prepare(engine: sa.Engine, name: str, create: bool) -> None:
     import sqlalchemy as sa
 
     about, _ = tables()
@@ -73,7 +75,7 @@ def _prepare(engine: "sa.Engine", name: str, create: bool) -> None:
         raise LogError(str(error)) from None
 
 
-def _make(engine: "sa.Engine") -> None:
+def _make(engine: sa.Engine) -> None:
     import sqlalchemy as sa
     from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -94,7 +96,7 @@ def _make(engine: "sa.Engine") -> None:
             connection.execute(about.insert(), {"key": "schema", "value": str(SCHEMA)})
 
 
-def _schema(engine: "sa.Engine") -> str | None:
+def _schema(engine: sa.Engine) -> str | None:
     about, _ = tables()
     with engine.connect() as connection:
         found = connection.execute(about.select().where(about.c.key == "schema")).first()

@@ -1,5 +1,7 @@
 """Writes to the prediction log beside the work, so that no prediction and no picture waits for a database."""
 
+from __future__ import annotations
+
 import logging
 import threading
 import time
@@ -59,11 +61,11 @@ class LogWriter:
 
     def __init__(
         self,
-        log: "PredictionLog | None",
+        log: PredictionLog | None,
         command: str,
         *,
-        lost: "Callable[[int], None]" = lambda predictions: None,
-        hurry: "Callable[[], bool]" = lambda: False,
+        lost: Callable[[int], None] = lambda predictions: None,
+        hurry: Callable[[], bool] = lambda: False,
     ) -> None:
         self._log = log
         self._command = command
@@ -82,11 +84,11 @@ class LogWriter:
             self._thread = threading.Thread(target=self._run, args=(log,), name="lociscope-log", daemon=True)
             self._thread.start()
 
-    def wants_embeddings(self, outputs: "Collection[str]") -> bool:
+    def wants_embeddings(self, outputs: Collection[str]) -> bool:
         """Return whether the log takes embeddings, of a model with these outputs."""
         return self._log is not None and "embedding" in outputs
 
-    def add(self, made: "Predictions", statistics: "np.ndarray", *, bundle: str) -> None:
+    def add(self, made: Predictions, statistics: np.ndarray, *, bundle: str) -> None:
         """Leave predictions to be written.
 
         Args:
@@ -139,7 +141,7 @@ class LogWriter:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         outcome = error is None
         try:
@@ -151,7 +153,7 @@ class LogWriter:
             if not outcome and self.unlogged:  # nothing else will report it
                 logger.warning("%d predictions are not in the log; %s", self.unlogged, self.trouble)
 
-    def _give_up(self, log: "PredictionLog") -> None:
+    def _give_up(self, log: PredictionLog) -> None:
         """Counts what is not written; the thread, if it still waits for the database, does nothing more."""
         self._given_up.set()
         with self._changed:
@@ -161,7 +163,7 @@ class LogWriter:
             log.cut()
             self._count(left, self._logged_trouble or f"Log '{log.name}' did not take them in time.")
 
-    def _run(self, log: "PredictionLog") -> None:
+    def _run(self, log: PredictionLog) -> None:
         last: str | None = None
         while rows := self._next():
             key = uuid4().hex
@@ -180,7 +182,7 @@ class LogWriter:
             except LociscopeError:
                 logger.debug("the last key stays in the log", exc_info=True)
 
-    def _next(self) -> "list[Row]":
+    def _next(self) -> list[Row]:
         """The rows of the next transaction; none at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._ending)
@@ -189,7 +191,7 @@ class LogWriter:
                 rows += self._waiting.popleft()
             return rows
 
-    def _write(self, log: "PredictionLog", rows: "list[Row]", key: str, last: str | None) -> str | None:
+    def _write(self, log: PredictionLog, rows: list[Row], key: str, last: str | None) -> str | None:
         """Tries to write rows until the log takes or refuses them; why it refuses them, where it does."""
         pause = FIRST_PAUSE
         while not self._given_up.is_set():

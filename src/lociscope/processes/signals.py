@@ -1,5 +1,7 @@
 """Signals that ask a command to end: SIGTERM, and SIGHUP of a terminal that closes or a connection that drops."""
 
+from __future__ import annotations
+
 import os
 import signal
 import threading
@@ -16,7 +18,7 @@ _STREAMS = (0, 1, 2)
 
 
 @contextmanager
-def asked_to_end(handler: "Handler", *others: signal.Signals) -> "Iterator[None]":
+def asked_to_end(handler: Handler, *others: signal.Signals) -> Iterator[None]:
     """Call a handler for SIGTERM, for SIGHUP where it is not ignored (`nohup`), and for others.
 
     After the first of them SIGHUP is passed over: kernel, shell and session manager each send one, often after a
@@ -36,7 +38,7 @@ def asked_to_end(handler: "Handler", *others: signal.Signals) -> "Iterator[None]
         signals.add(hangup)
     on_terminal = [stream for stream in _STREAMS if os.isatty(stream)]
 
-    def handle(number: int, frame: "FrameType | None") -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
         if hangup in signals:
             signal.signal(hangup, signal.SIG_IGN)
         _leave_terminal(on_terminal)
@@ -51,7 +53,7 @@ def asked_to_end(handler: "Handler", *others: signal.Signals) -> "Iterator[None]
 
 
 @contextmanager
-def ended_as_interrupted() -> "Iterator[None]":
+def ended_as_interrupted() -> Iterator[None]:
     """Let SIGTERM and SIGHUP do what Ctrl-C does."""
 
     def interrupt(*_: object) -> None:

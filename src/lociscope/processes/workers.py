@@ -1,5 +1,7 @@
 """Work spread over processes, in order, with little held at a time, and without orphans."""
 
+from __future__ import annotations
+
 from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,7 +17,7 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 """Numbers of glibc's settings, from malloc.h."""
 
 
-def in_order(make: "Callable[[Item], Made]", items: "Iterable[Item]", workers: int | None = 1) -> "Iterator[Made]":
+def in_order(make: Callable[[Item], Made], items: Iterable[Item], workers: int | None = 1) -> Iterator[Made]:
     """Makes something of each item, over processes, in order.
 
     Args:

@@ -4,6 +4,8 @@ It is replaced as a whole under a lock, so that what it says of aliases and of t
 is killed.
 """
 
+from __future__ import annotations
+
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Self
@@ -68,7 +70,7 @@ class Ledger:
         folder: The registry that it lies in.
     """
 
-    def __init__(self, folder: "Path") -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file = folder / "registry.json"
         self._known: tuple[object, State] | None = None
@@ -94,7 +96,7 @@ class Ledger:
         return self._known[1]
 
     @contextmanager
-    def changing(self, *, begin: bool = False) -> "Iterator[State]":
+    def changing(self, *, begin: bool = False) -> Iterator[State]:
         """The state, while nobody else changes it.
 
         Args:
@@ -138,6 +140,6 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _mark(stat: "os.stat_result") -> tuple[int, ...]:
+def _mark(stat: os.stat_result) -> tuple[int, ...]:
     """Changes whenever the file is replaced."""
     return stat.st_mtime_ns, stat.st_ino, stat.st_size

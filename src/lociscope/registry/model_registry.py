@@ -5,10 +5,11 @@ bundles/<name>-<version>-<first 8 of sha256>/   the bundles, as they were export
 registry.json                                   aliases, what is retired, and the history (`lociscope.registry.ledger`)
 """
 
+from __future__ import annotations
+
 import re
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lociscope.artifacts.bundle import MANIFEST, read_bundle
@@ -18,6 +19,7 @@ from lociscope.storage.atomic import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 PRODUCTION = "production"
 """The alias that `lociscope serve --registry` serves."""
@@ -154,7 +156,7 @@ class Registry:
         alias: str = PRODUCTION,
         who: str,
         why: str,
-        check: "Callable[[Path], object] | None" = None,
+        check: Callable[[Path], object] | None = None,
     ) -> Entry:
         """Lets an alias name a version, if that passes.
 
@@ -187,7 +189,7 @@ class Registry:
         return self.entry(chosen)
 
     def rollback(
-        self, *, alias: str = PRODUCTION, who: str, why: str, check: "Callable[[Path], object] | None" = None
+        self, *, alias: str = PRODUCTION, who: str, why: str, check: Callable[[Path], object] | None = None
     ) -> Entry:
         """Lets an alias name again what it named before; a second time, what it named before that.
 
@@ -264,7 +266,7 @@ class Registry:
             raise LociscopeError(f"Registry '{self.folder}' has no version {given[:80]!r}.{remedy}")
         return found[0]
 
-    def _pass(self, version: str, alias: str, check: "Callable[[Path], object] | None") -> None:
+    def _pass(self, version: str, alias: str, check: Callable[[Path], object] | None) -> None:
         try:
             (read_bundle if check is None else check)(self._bundle(version))
         except LociscopeError as error:

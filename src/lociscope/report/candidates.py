@@ -1,7 +1,8 @@
 """What is compared: Runs, and folders of folds with their out-of-fold Predictions, each read as one candidate."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from lociscope.labels import to_multi_hot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from lociscope.artifacts.recipe import Recipe
     from lociscope.models.cost import Cost
@@ -46,8 +48,8 @@ class Candidate:
 
     name: str
     folder: Path
-    runs: "tuple[Run, ...]"
-    recipe: "Recipe"
+    runs: tuple[Run, ...]
+    recipe: Recipe
     data: str
     learned: int
     parameters: int | None
@@ -57,8 +59,8 @@ class Candidate:
     truth: np.ndarray
     probability: np.ndarray
     groups: np.ndarray | None
-    scores: "Mapping[str, Mapping[str, Mapping[str, float]]]"
-    cost: "Cost | None" = None
+    scores: Mapping[str, Mapping[str, Mapping[str, float]]]
+    cost: Cost | None = None
 
     @property
     def minutes(self) -> float:
@@ -139,7 +141,7 @@ def _size(run: Run) -> int:
     return sum(path.stat().st_size for path in kept)
 
 
-def names_of(folders: "Sequence[Path]") -> list[str]:
+def names_of(folders: Sequence[Path]) -> list[str]:
     """A name for each folder: its own, with as many of its parents as tell it from the others."""
     parts = [folder.resolve().parts for folder in folders]
     return [
@@ -158,7 +160,7 @@ def names_of(folders: "Sequence[Path]") -> list[str]:
 # === What differs ===
 
 
-def flat(values: "Mapping[str, Any]", prefix: str = "") -> dict[str, Any]:
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested values by dotted key; those of an array by the place from 1: `stages.1.epochs`."""
     found: dict[str, Any] = {}
     for key, value in values.items():
@@ -170,7 +172,7 @@ def flat(values: "Mapping[str, Any]", prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def changes(recipe: "Recipe", before: "Recipe") -> list[tuple[str, str, str]]:
+def changes(recipe: Recipe, before: Recipe) -> list[tuple[str, str, str]]:
     """What differs between two recipes: dotted key, value before, value now; a dash where there was none.
 
     Args:
@@ -186,7 +188,7 @@ def changes(recipe: "Recipe", before: "Recipe") -> list[tuple[str, str, str]]:
     ]
 
 
-def _word(values: "Mapping[str, Any]", key: str) -> str:
+def _word(values: Mapping[str, Any], key: str) -> str:
     if key not in values:
         return NOTHING
     value = values[key]
@@ -195,6 +197,6 @@ def _word(values: "Mapping[str, Any]", key: str) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def in_words(differences: "Iterable[tuple[str, str, str]]") -> str:
+def in_words(differences: Iterable[tuple[str, str, str]]) -> str:
     """`train.epochs 5 → 20, train.loss bce → focal`."""
     return ", ".join(f"{key} {then} → {now}" for key, then, now in differences)

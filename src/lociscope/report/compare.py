@@ -1,5 +1,7 @@
 """The comparison of Runs on one page: the logbook of an experiment, and the shortlist that it suggests."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -60,11 +62,11 @@ class Square:
 
 
 def write_compare(
-    path: "Path",
-    candidates: "Sequence[Candidate]",
-    leagues: "Sequence[League]",
-    rows: "Sequence[Mapping[str, Any]]",
-    failures: "Sequence[Failure]" = (),
+    path: Path,
+    candidates: Sequence[Candidate],
+    leagues: Sequence[League],
+    rows: Sequence[Mapping[str, Any]],
+    failures: Sequence[Failure] = (),
 ) -> None:
     """Writes the page.
 
@@ -103,7 +105,7 @@ def write_compare(
     write_page(path, html)
 
 
-def result(leagues: "Sequence[League]") -> list[str]:
+def result(leagues: Sequence[League]) -> list[str]:
     """The result in plain words, a sentence each."""
     sentences = []
     if len(leagues) > 1:
@@ -123,7 +125,7 @@ def result(leagues: "Sequence[League]") -> list[str]:
     return sentences
 
 
-def _suggestion(league: "League") -> list[str]:
+def _suggestion(league: League) -> list[str]:
     found = league.shortlist
     if found is None:
         return []
@@ -138,27 +140,27 @@ def _suggestion(league: "League") -> list[str]:
     ]
 
 
-def described(league: "League") -> str:
+def described(league: League) -> str:
     """`1,200 validation fields of 300 specimens`."""
     units = "" if league.units is None else f" of {league.units:,} specimens"
     return f"{league.fields:,} validation fields{units}"
 
 
-def bests(rows: "Sequence[Mapping[str, Any]]") -> dict[str, str]:
+def bests(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """By measure the name of the Run that scores highest, where there is one to compare with."""
     if len(rows) < 2:
         return {}
     return {measure: max(rows, key=lambda row: row["figures"][measure]["value"] or -1.0)["name"] for measure in NAMES}
 
 
-def score(found: "Mapping[str, Any] | None", digits: int = 3) -> Cell:
+def score(found: Mapping[str, Any] | None, digits: int = 3) -> Cell:
     """A score with its interval."""
     if found is None or found["value"] is None:
         return Cell(NOTHING)
     return Cell(number(found["value"], digits), found["value"], interval(found["low"], found["high"], digits))
 
 
-def gain(found: "Mapping[str, Any] | None") -> Cell:
+def gain(found: Mapping[str, Any] | None) -> Cell:
     """A gain with its interval and its sign, marked where the interval leaves 0 out."""
     if found is None or found["value"] is None:
         return Cell(NOTHING)
@@ -167,7 +169,7 @@ def gain(found: "Mapping[str, Any] | None") -> Cell:
     return Cell(f"{sign}{number(found['value'], 3)}", found["value"], interval(found["low"], found["high"], 3), kind)
 
 
-def costs(row: "Mapping[str, Any]") -> list[Cell]:
+def costs(row: Mapping[str, Any]) -> list[Cell]:
     """Parameters, GMAC, ms a field, MB and minutes; a dash where a figure is not known."""
     cost = row["cost"]
     parameters, macs, latency = cost["parameters"], cost["macs"], cost["latency_ms"]
@@ -180,7 +182,7 @@ def costs(row: "Mapping[str, Any]") -> list[Cell]:
     ]
 
 
-def heat(alike: "np.ndarray") -> "list[list[Square | None]]":
+def heat(alike: np.ndarray) -> list[list[Square | None]]:
     """The correlations as coloured squares, with figures where there is room; None on the diagonal."""
     return [
         [None if row == column else _square(float(value), len(alike) <= FEW) for column, value in enumerate(values)]

@@ -1,5 +1,7 @@
 """What a comparison found out, as plain values: one mapping a Run, for CSV, JSON and the pages made of them."""
 
+from __future__ import annotations
+
 import csv
 import math
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,7 @@ DIGITS = 4
 """Of scores: the intervals are wider by far."""
 
 
-def rows_of(candidates: "Sequence[Candidate]", leagues: "Sequence[League]") -> list[dict[str, Any]]:
+def rows_of(candidates: Sequence[Candidate], leagues: Sequence[League]) -> list[dict[str, Any]]:
     """One mapping a candidate, in the order given.
 
     Args:
@@ -61,20 +63,20 @@ def rows_of(candidates: "Sequence[Candidate]", leagues: "Sequence[League]") -> l
     return rows
 
 
-def standings_in(leagues: "Sequence[League]") -> "Iterator[tuple[int, League, Standing]]":
+def standings_in(leagues: Sequence[League]) -> Iterator[tuple[int, League, Standing]]:
     """Every standing with its league and the number of that, from 1."""
     for number, league in enumerate(leagues, start=1):
         for each in league.standings:
             yield number, league, each
 
 
-def figure(interval: "Interval") -> dict[str, float | int | None]:
+def figure(interval: Interval) -> dict[str, float | int | None]:
     """An interval as plain values; null where it is not defined."""
     ends = {"value": interval.value, "low": interval.low, "high": interval.high}
     return {key: None if math.isnan(each) else round(each, DIGITS) for key, each in ends.items()} | {"n": interval.n}
 
 
-def _cost(candidate: "Candidate") -> dict[str, Any]:
+def _cost(candidate: Candidate) -> dict[str, Any]:
     cost = candidate.cost
     return {
         "parameters": candidate.parameters,
@@ -86,7 +88,7 @@ def _cost(candidate: "Candidate") -> dict[str, Any]:
     }
 
 
-def write_csv(path: "Path", rows: "Sequence[Mapping[str, Any]]") -> None:
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes the rows as a table: nested values by dotted key, what differs in words.
 
     Raises:

@@ -1,5 +1,7 @@
 """Learning curves as small multiples: one little picture a Run, those with the same loss on the same scale."""
 
+from __future__ import annotations
+
 from math import isfinite
 from statistics import median
 from typing import TYPE_CHECKING
@@ -20,7 +22,7 @@ HIGHEST = 2.5
 """Times the median loss; what lies above is cut off, so that one bad beginning does not flatten all."""
 
 
-def small_curves(candidates: "Sequence[Candidate]") -> "dict[str, Markup]":
+def small_curves(candidates: Sequence[Candidate]) -> dict[str, Markup]:
     """Draws the losses of every candidate; of folds, one line each.
 
     Args:
@@ -43,7 +45,7 @@ def small_curves(candidates: "Sequence[Candidate]") -> "dict[str, Markup]":
     return {each.name: _curve(each.histories, scales.get(each.recipe.train.loss, (0, 1))) for each in candidates}
 
 
-def _curve(histories: "Sequence[Sequence[Mapping[str, float]]]", scale: tuple[float, float]) -> "Markup":
+def _curve(histories: Sequence[Sequence[Mapping[str, float]]], scale: tuple[float, float]) -> Markup:
     try:
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator

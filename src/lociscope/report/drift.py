@@ -1,5 +1,7 @@
 """The page of a drift check: what moved, and the figures behind it. Drawn from what `--json` prints."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +49,7 @@ class Row:
     moved: bool
 
 
-def write_drift(path: "Path", drift: "Mapping[str, Any]") -> None:
+def write_drift(path: Path, drift: Mapping[str, Any]) -> None:
     """Writes the page.
 
     Args:
@@ -73,20 +75,20 @@ def write_drift(path: "Path", drift: "Mapping[str, Any]") -> None:
     write_page(path, html)
 
 
-def _title(drift: "Mapping[str, Any]") -> str:
+def _title(drift: Mapping[str, Any]) -> str:
     if drift["drifted"]:
         return "Drift"
     return "No drift in what was checked" if drift["not_checked"] else "No drift"
 
 
-def row_of(finding: "Mapping[str, Any]") -> Row:
+def row_of(finding: Mapping[str, Any]) -> Row:
     """One statistic, both distributions on one scale."""
     name, what, digits = FIGURES[finding["name"].partition("_")[0]]
     here, there = finding["window"], finding["reference"]
     low, high = min(here[0], there[0]), max(here[-1], there[-1])
     span = (high - low) or 1.0
 
-    def strip(values: "Sequence[float]") -> Strip:
+    def strip(values: Sequence[float]) -> Strip:
         return Strip(*(round(100 * (value - low) / span, 2) if high > low else 50.0 for value in values))
 
     return Row(

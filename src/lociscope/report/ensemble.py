@@ -1,5 +1,7 @@
 """The report of a fitted ensemble: what was tried, what was kept and why, and what to expect of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,11 +54,11 @@ class Row:
 
     name: str
     answers: str
-    score: "Score"
+    score: Score
     interval: str
 
 
-def write_ensemble(path: "Path", findings: "Findings", members: "Sequence[str]") -> None:
+def write_ensemble(path: Path, findings: Findings, members: Sequence[str]) -> None:
     """Writes the page.
 
     Args:
@@ -88,7 +90,7 @@ def write_ensemble(path: "Path", findings: "Findings", members: "Sequence[str]")
     write_page(path, html)
 
 
-def result(findings: "Findings") -> list[str]:
+def result(findings: Findings) -> list[str]:
     """The result in plain words, a sentence each."""
     return [
         held_out_sentence(findings.fields, findings.unseen),
@@ -101,7 +103,7 @@ def result(findings: "Findings") -> list[str]:
     ]
 
 
-def rows_of(findings: "Findings") -> list[Row]:
+def rows_of(findings: Findings) -> list[Row]:
     """The headline figures that have a value."""
     return [
         Row(name, answers, score, interval(score.low, score.high))
@@ -110,12 +112,12 @@ def rows_of(findings: "Findings") -> list[Row]:
     ]
 
 
-def ordered(trials: "Sequence[Trial]") -> "list[Trial]":
+def ordered(trials: Sequence[Trial]) -> list[Trial]:
     """What was tried, best first."""
     return sorted(trials, key=lambda trial: -trial.macro_f1)
 
 
-def reliability_diagram(diagrams: "Sequence[Diagram]") -> "Markup":
+def reliability_diagram(diagrams: Sequence[Diagram]) -> Markup:
     """Draws observed shares against probabilities, with Wilson intervals, one panel a group of classes.
 
     Args:
@@ -147,18 +149,18 @@ def reliability_diagram(diagrams: "Sequence[Diagram]") -> "Markup":
     return to_svg(figure)
 
 
-def _grouped(classes: "Sequence[ClassFinding]") -> "list[tuple[str, list[ClassFinding]]]":
+def _grouped(classes: Sequence[ClassFinding]) -> list[tuple[str, list[ClassFinding]]]:
     frequent = [each for each in classes if each.positives >= FREQUENT]
     rare = [each for each in classes if each.positives < FREQUENT]
     named = [(f"{FREQUENT} fields and more", frequent), (f"fewer than {FREQUENT} fields: mostly chance", rare)]
     return [(name, each) for name, each in named if each]
 
 
-def _said(score: "Score") -> str:
+def _said(score: Score) -> str:
     return f"{number(score.value)} ({100 * score.level:.0f} % interval {interval(score.low, score.high)})"
 
 
-def _gained(score: "Score | None") -> str:
+def _gained(score: Score | None) -> str:
     if score is None or score.value is None:
         return "not compared with"
     sure = score.low is not None and score.low > 0

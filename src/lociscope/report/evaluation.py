@@ -1,5 +1,7 @@
 """The acceptance report: how good Predictions are, on one page."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,7 +34,7 @@ class Row:
 
     name: str
     answers: str
-    figure: "Figure"
+    figure: Figure
     digits: int
     scaled: bool
 
@@ -43,15 +45,15 @@ class Row:
 
 
 def write_evaluation(
-    path: "Path",
+    path: Path,
     *,
     title: str,
     metrics: Metrics,
-    shown: "Sequence[Shown]",
-    thresholds: "np.ndarray | None",
-    history: "Sequence[Mapping[str, float]] | None" = None,
-    run_facts: "Mapping[str, str] | None" = None,
-    notes: "Sequence[str]" = (),
+    shown: Sequence[Shown],
+    thresholds: np.ndarray | None,
+    history: Sequence[Mapping[str, float]] | None = None,
+    run_facts: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
     """Writes the page.
 
@@ -90,7 +92,7 @@ def write_evaluation(
     write_page(path, html)
 
 
-def _constant(thresholds: "np.ndarray | None") -> float | None:
+def _constant(thresholds: np.ndarray | None) -> float | None:
     """The threshold where it is the same for every class."""
     if thresholds is None or len(set(thresholds.tolist())) > 1:
         return None
@@ -153,14 +155,14 @@ def _gain(metrics: Metrics) -> str:
     )
 
 
-def _against(figure: "Figure", bound: float) -> str:
+def _against(figure: Figure, bound: float) -> str:
     """Where a figure lies, its interval considered."""
     if figure.low is None or figure.high is None or figure.low <= bound <= figure.high:
         return "not clearly on either side of"
     return "below" if figure.high < bound else "above"
 
 
-def _within(figure: "Figure", times: float = 1, digits: int = 2) -> str:
+def _within(figure: Figure, times: float = 1, digits: int = 2) -> str:
     """The interval in brackets, or nothing."""
     if figure.low is None or figure.high is None:
         return ""
@@ -168,5 +170,5 @@ def _within(figure: "Figure", times: float = 1, digits: int = 2) -> str:
     return f" ({ends.replace('–', f'–{JOINER}')})"
 
 
-def _places(classes: "Sequence[ClassScore]") -> str:
+def _places(classes: Sequence[ClassScore]) -> str:
     return f"{len(classes)} place{'' if len(classes) == 1 else 's'}"

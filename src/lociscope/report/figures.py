@@ -1,5 +1,7 @@
 """Figures as inline SVG that take their colours and their type from the page around them."""
 
+from __future__ import annotations
+
 import io
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,7 @@ PAGE_COLOURS = {INK: "var(--soft)", GRID: "var(--line)", TRAINED: "var(--soft)",
 LINES = (("loss", "training", TRAINED, "--"), ("val_loss", "held out", HELD_OUT, "-"))
 
 
-def learning_curves(history: "Sequence[Mapping[str, float]]") -> "Markup":
+def learning_curves(history: Sequence[Mapping[str, float]]) -> Markup:
     """Draws the losses by epoch, the epoch that was kept marked.
 
     Args:
@@ -51,7 +53,7 @@ def learning_curves(history: "Sequence[Mapping[str, float]]") -> "Markup":
     return to_svg(figure)
 
 
-def to_svg(figure: "Figure") -> "Markup":
+def to_svg(figure: Figure) -> Markup:
     """A matplotlib figure as an `<svg>` element without a fixed size, its placeholders replaced.
 
     Args:
@@ -74,7 +76,7 @@ def to_svg(figure: "Figure") -> "Markup":
     return Markup(svg)  # noqa: S704 - our own drawing; matplotlib escapes its texts
 
 
-def plain(axes: "Axes") -> None:
+def plain(axes: Axes) -> None:
     """The house's axes: a line below, a grid across, few ticks, and the placeholders' colours."""
     from matplotlib.ticker import MaxNLocator
 

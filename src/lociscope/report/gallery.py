@@ -1,9 +1,9 @@
 """The gallery: a predicted field as a card, its picture in switchable layers and its places judged."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
-
-import numpy as np
 
 from lociscope.channels import CHANNELS
 from lociscope.images.render import DEFAULT_SHOWN, composite
@@ -11,6 +11,8 @@ from lociscope.labels import LABELS
 from lociscope.report.page import jpeg_uri
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from lociscope.images.field import Field
 
 PICTURE_SIZE = 384
@@ -47,7 +49,7 @@ class Shown:
         warnings: As in Predictions.
     """
 
-    field: "Field"
+    field: Field
     truth: tuple[int, ...] | None
     probability: np.ndarray
     predicted: tuple[int, ...]

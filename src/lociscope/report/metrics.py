@@ -1,5 +1,7 @@
 """`metrics.json`: how well Predictions fit the truth, every figure with its interval and a blind reference."""
 
+from __future__ import annotations
+
 import math
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -91,13 +93,13 @@ class Metrics(_Frozen):
     absent: tuple[str, ...]
     classes: tuple[ClassScore, ...]
 
-    def write(self, path: "Path") -> None:
+    def write(self, path: Path) -> None:
         """Writes JSON, whole or not at all."""
         with atomic_write(path) as part:
             part.write_text(self.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
-    def read(cls, path: "Path") -> Self:
+    def read(cls, path: Path) -> Self:
         """Reads what `write` wrote.
 
         Raises:
@@ -152,7 +154,7 @@ def measure(
     rate = known.mean(axis=0)
     prior = np.broadcast_to(rate, known.shape)
 
-    def figure(metric: "ClassMetric | RowMetric", given: np.ndarray, blind: np.ndarray) -> Figure:
+    def figure(metric: ClassMetric | RowMetric, given: np.ndarray, blind: np.ndarray) -> Figure:
         interval = bootstrap(metric, known, given, groups=groups, n=resamples, seed=seed, level=LEVEL)
         return Figure.of(interval, float(metric(known, np.broadcast_to(blind, known.shape))))
 

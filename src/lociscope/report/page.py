@@ -1,5 +1,7 @@
 """From a template to one self-contained HTML file: rendering, number formats, inline pictures."""
 
+from __future__ import annotations
+
 import base64
 import io
 from typing import TYPE_CHECKING
@@ -37,13 +39,13 @@ def render(template: str, **values: object) -> str:
         raise MissingExtraError("A report", "report") from error
 
 
-def write_page(path: "Path", html: str) -> None:
+def write_page(path: Path, html: str) -> None:
     """Writes a page, whole or not at all."""
     with atomic_write(path) as part:
         part.write_text(html, encoding="utf-8")
 
 
-def jpeg_uri(plane: "np.ndarray") -> str:
+def jpeg_uri(plane: np.ndarray) -> str:
     """A grey picture as the source of an `<img>` that needs no other file.
 
     Args:
@@ -71,7 +73,7 @@ def interval(low: float | None, high: float | None, digits: int = 2) -> str:
     return f"{number(low, digits)}{' to ' if low < 0 else '–'}{number(high, digits)}"
 
 
-def environment(package: str) -> "Environment":
+def environment(package: str) -> Environment:
     """The templates of a package: every value is escaped, and a name that is missing is an error.
 
     Raises:

@@ -1,5 +1,7 @@
 """What a result depends on, in words, for the end of a report."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -7,7 +9,7 @@ if TYPE_CHECKING:
     from lociscope.artifacts.run import Environment, Run
 
 
-def facts_of(run: "Run") -> dict[str, str]:
+def facts_of(run: Run) -> dict[str, str]:
     """The facts of a Run, by name.
 
     Args:
@@ -22,7 +24,7 @@ def facts_of(run: "Run") -> dict[str, str]:
     return in_words(run.recipe(), run.environment())
 
 
-def in_words(recipe: "Recipe", environment: "Environment") -> dict[str, str]:
+def in_words(recipe: Recipe, environment: Environment) -> dict[str, str]:
     """The same from its two parts."""
     train, fields = recipe.train, environment.fields
     stages = recipe.stages or (train,)

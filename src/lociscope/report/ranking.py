@@ -5,6 +5,8 @@ cross-fitted: the fields are dealt into five folds, specimens whole, and each is
 macro-F1 on the other four, so that no field helps to choose its own.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,7 +29,7 @@ LEVEL = 0.9
 RESAMPLES = 500
 FOLDS = 5
 SEED = 0
-MEASURES: "tuple[ClassMetric | RowMetric, ...]" = (macro_f1, macro_average_precision, lrap, macro_auc)
+MEASURES: tuple[ClassMetric | RowMetric, ...] = (macro_f1, macro_average_precision, lrap, macro_auc)
 FEWEST_POSITIVES = 3
 """A class with fewer says nothing of how alike two candidates err."""
 SMALLEST = 1e-9
@@ -44,7 +46,7 @@ class Standing:
         gains: What it has more than the base, paired by field or specimen; empty for the base itself.
     """
 
-    candidate: "Candidate"
+    candidate: Candidate
     figures: dict[str, Interval]
     gains: dict[str, Interval]
 
@@ -99,9 +101,9 @@ class League:
 
 
 def leagues_of(
-    candidates: "Sequence[Candidate]",
+    candidates: Sequence[Candidate],
     base: str | None = None,
-    progress: "Callable[[int, int], None]" = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[League]:
     """Scores candidates, those with the same validation fields beside each other.
 
@@ -123,7 +125,7 @@ def leagues_of(
     return [_league(members, base, tell) for members in sets.values()]
 
 
-def _league(members: "list[Candidate]", base: str | None, tell: "Callable[[], None]") -> League:
+def _league(members: list[Candidate], base: str | None, tell: Callable[[], None]) -> League:
     truth = members[0].truth
     groups = next((each.groups for each in members if each.groups is not None), None)
     first = next((each for each in members if each.name == base), members[0])
@@ -155,7 +157,7 @@ class _Resampled:
     units: int
 
     @classmethod
-    def of(cls, truth: np.ndarray, probability: np.ndarray, groups: np.ndarray | None) -> "_Resampled":
+    def of(cls, truth: np.ndarray, probability: np.ndarray, groups: np.ndarray | None) -> _Resampled:
         decided = cross_fitted_decisions(truth, probability, groups)
         values, draws, units = {}, {}, 0
         for metric in MEASURES:
@@ -167,7 +169,7 @@ class _Resampled:
     def figures(self) -> dict[str, Interval]:
         return {name: interval_of(value, self.draws[name], self.units, LEVEL) for name, value in self.values.items()}
 
-    def over(self, other: "_Resampled") -> dict[str, Interval]:
+    def over(self, other: _Resampled) -> dict[str, Interval]:
         return {
             name: interval_of(value - other.values[name], self.draws[name] - other.draws[name], self.units, LEVEL)
             for name, value in self.values.items()
@@ -240,7 +242,7 @@ def error_correlation(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
 
 
 def _shortlist(
-    members: "list[Candidate]", scored: list[_Resampled], truth: np.ndarray, groups: np.ndarray | None
+    members: list[Candidate], scored: list[_Resampled], truth: np.ndarray, groups: np.ndarray | None
 ) -> Shortlist | None:
     """Combines candidates by greedy selection with replacement (Caruana et al. 2004), and scores it honestly.
 

@@ -1,5 +1,7 @@
 """The report of a study: how the trials went, what mattered, and which values went together."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,13 +30,13 @@ UPPER = 0.2
 
 
 def write_study(
-    path: "Path",
+    path: Path,
     name: str,
-    trials: "Sequence[Tried]",
-    space: "Mapping[str, str]",
-    log: "Collection[str]",
-    importance: "Mapping[str, float]",
-    gain: "Interval | None",
+    trials: Sequence[Tried],
+    space: Mapping[str, str],
+    log: Collection[str],
+    importance: Mapping[str, float],
+    gain: Interval | None,
 ) -> None:
     """Writes the page.
 
@@ -69,7 +71,7 @@ def write_study(
     write_page(path, html)
 
 
-def result(trials: "Sequence[Tried]", gain: "Interval | None") -> list[str]:
+def result(trials: Sequence[Tried], gain: Interval | None) -> list[str]:
     """The result in plain words, a sentence each."""
     counts = {state: sum(trial.state == state for trial in trials) for state in ENDS}
     ways = ", ".join(f"{count} {ENDS[state]}" for state, count in counts.items() if count)
@@ -98,7 +100,7 @@ def said(value: Any) -> str:  # noqa: ANN401 - whatever a recipe holds
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def history_figure(trials: "Sequence[Tried]") -> "Markup":
+def history_figure(trials: Sequence[Tried]) -> Markup:
     """Draws each trial's LRAP by number, the best so far as a line, and those cut short at the bottom.
 
     Args:
@@ -130,7 +132,7 @@ def history_figure(trials: "Sequence[Tried]") -> "Markup":
     return to_svg(figure)
 
 
-def parallel_figure(trials: "Sequence[Tried]", keys: "Sequence[str]", log: "Collection[str]" = ()) -> "Markup":
+def parallel_figure(trials: Sequence[Tried], keys: Sequence[str], log: Collection[str] = ()) -> Markup:
     """Draws each trial as a line over its values, the better ones in colour.
 
     Args:
@@ -175,7 +177,7 @@ class Scale:
     ticks: list[tuple[float, str]]
 
 
-def scale(values: "Sequence[Any]", log: bool) -> Scale:
+def scale(values: Sequence[Any], log: bool) -> Scale:
     """Places values on an axis: numbers by their size, words and switches evenly, by name.
 
     Args:
@@ -195,7 +197,7 @@ def scale(values: "Sequence[Any]", log: bool) -> Scale:
     return Scale([(each - bottom) / span for each in placed], ends)
 
 
-def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:

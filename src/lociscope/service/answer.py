@@ -1,5 +1,7 @@
 """The answer to one field: what was found, how sure it is, and by which model."""
 
+from __future__ import annotations
+
 from typing import NamedTuple, Self
 
 import numpy as np

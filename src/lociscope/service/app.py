@@ -1,5 +1,7 @@
 """The application: made of settings, so that tests and other servers can make their own."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,5 +1,7 @@
 """The body of a request as it comes: at most so many bytes, at least so fast."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -36,7 +38,7 @@ class Body:
         stopping: Returns whether the service stops.
     """
 
-    def __init__(self, receive: "Receive", most: int, stopping: Callable[[], bool]) -> None:
+    def __init__(self, receive: Receive, most: int, stopping: Callable[[], bool]) -> None:
         self._receive = receive
         self._most = most
         self._stopping = stopping
@@ -44,7 +46,7 @@ class Body:
         self._whole = False
         self._waited = self._waited_in_step = self._waited_in_stop = 0.0
 
-    async def __call__(self) -> "Message":
+    async def __call__(self) -> Message:
         """Return the next part; after the last one, whatever the server says.
 
         Raises:
@@ -62,7 +64,7 @@ class Body:
             raise HTTPException(413, too_large(self._most))
         return message
 
-    async def _wait(self) -> "Message | None":
+    async def _wait(self) -> Message | None:
         """Return the next part, or None where none came in a while."""
         self._check()
         clock = asyncio.get_running_loop().time

@@ -3,6 +3,8 @@
 uvicorn limits the time between two requests alone, and a single byte ends that limit.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import socket

@@ -1,5 +1,7 @@
 """What was found, as a person says it."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
 from itertools import groupby

@@ -1,5 +1,7 @@
 """Complaints as answers: one sentence, as a page for whoever asks for HTML, as JSON for the rest."""
 
+from __future__ import annotations
+
 import re
 from typing import TYPE_CHECKING
 
@@ -24,12 +26,12 @@ _OPTIONS = (
 """Options of the command line, and what they are called in a request and on the page."""
 
 
-def wants_page(request: "Request") -> bool:
+def wants_page(request: Request) -> bool:
     """Whether the answer is to be a page: the address does not end in `.json`, and HTML is asked for."""
     return not request.url.path.endswith(".json") and "text/html" in request.headers.get("accept", "")
 
 
-def complaint(request: "Request", status: int, sentence: str, headers: "Mapping[str, str] | None" = None) -> "Response":
+def complaint(request: Request, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
     """The answer to a request that cannot be served.
 
     Args:

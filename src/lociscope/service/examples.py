@@ -1,5 +1,7 @@
 """Three simulated fields that ship with the service, for whoever has none at hand."""
 
+from __future__ import annotations
+
 import io
 from functools import lru_cache
 from pathlib import Path

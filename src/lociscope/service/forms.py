@@ -1,5 +1,7 @@
 """A multipart form as it is uploaded, with the names of its files, whichever way a client writes them."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from email.message import Message
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def form_of(request: "Request", max_files: int, max_fields: int, max_part_size: int) -> AsyncIterator["FormData"]:
+async def form_of(request: Request, max_files: int, max_fields: int, max_part_size: int) -> AsyncIterator[FormData]:
     """Read a form; its files are closed at the end.
 
     Args:

@@ -1,5 +1,7 @@
 """What is counted, for Prometheus: requests, how long they took, what was predicted, what is in flight."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -24,7 +26,7 @@ class Metrics:
         work: Asked for what is in flight when the figures are.
     """
 
-    def __init__(self, work: "Work") -> None:
+    def __init__(self, work: Work) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._requests = Counter(
@@ -51,13 +53,13 @@ class Metrics:
         most = Gauge("lociscope_in_flight_most", "Most predictions in flight.", registry=self._registry)
         most.set(work.most)
 
-    def count(self, scope: "Scope", status: int, seconds: float) -> None:
+    def count(self, scope: Scope, status: int, seconds: float) -> None:
         """Counts a request; what no route serves is one route, so that strangers cannot make new ones."""
         route = getattr(scope.get("route"), "path", "") or "other"
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def predicted(self, answer: "Answer") -> None:
+    def predicted(self, answer: Answer) -> None:
         """Counts a field and its places."""
         self._fields.labels(answer.status).inc()
         for number in answer.predicted:
@@ -67,7 +69,7 @@ class Metrics:
         """Counts predictions that the log could not take."""
         self._unlogged.inc(fields)
 
-    def text(self, served: "Served") -> bytes:
+    def text(self, served: Served) -> bytes:
         """The figures in Prometheus' text format.
 
         Args:

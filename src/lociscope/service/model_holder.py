@@ -1,5 +1,7 @@
 """The predictor that is being served, and the next one that takes its place."""
 
+from __future__ import annotations
+
 import logging
 import os
 import threading

@@ -1,5 +1,7 @@
 """Pages: templates filled with what every page shows, the model that answers and its limits."""
 
+from __future__ import annotations
+
 from functools import lru_cache, partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 
-def render(template: str, request: "Request", **values: object) -> str:
+def render(template: str, request: Request, **values: object) -> str:
     """Fills a template of `service/templates`; every value is escaped.
 
     Args:
@@ -39,7 +41,7 @@ def render(template: str, request: "Request", **values: object) -> str:
     return _environment().get_template(template).render(everywhere | values)
 
 
-def root_of(request: "Request") -> str:
+def root_of(request: Request) -> str:
     """Return the link from the page that answers a request to the first page, with a slash at its end.
 
     It is relative where no root path is known: so it is right behind a proxy that strips a prefix, which need not be

@@ -1,5 +1,7 @@
 """A field for the eye: one grey picture a channel, which the page tints and lays over each other."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np

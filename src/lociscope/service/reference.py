@@ -1,5 +1,7 @@
 """The interface for a reader, from its own OpenAPI description: no script, and nothing fetched from elsewhere."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 

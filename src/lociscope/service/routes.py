@@ -1,5 +1,7 @@
 """The addresses of the service: each page, and its twin in JSON."""
 
+from __future__ import annotations
+
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -202,7 +204,7 @@ def as_json(example: Example) -> dict[str, Any]:
     return {"id": example.id, "cell_line": example.cell_line, "drawn": example.drawn, "pixel_size": example.pixel_size}
 
 
-def _of_upload(form: "FormData", parts: Parts, draw: bool) -> Outcome:
+def _of_upload(form: FormData, parts: Parts, draw: bool) -> Outcome:
     """Reads and predicts what a form holds; runs in a thread."""
     texts = {name: str(form.get(name, "")) for name in FIELDS}
     files = [Uploaded(each.filename, each.file) for _, each in form.multi_items() if isinstance(each, UploadFile)]

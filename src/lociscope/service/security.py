@@ -1,5 +1,7 @@
 """What every request passes: the host's name, the key, the limits of the body; and headers for every answer."""
 
+from __future__ import annotations
+
 import base64
 import hmac
 import ipaddress
@@ -50,7 +52,7 @@ class Guard:
         work: Asked whether the service stops.
     """
 
-    def __init__(self, app: "ASGIApp", settings: "Settings", metrics: "Metrics", work: "Work") -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, work: Work) -> None:
         self._app = app
         self._root = settings.root_path
         self._work = work
@@ -61,7 +63,7 @@ class Guard:
         self._most = settings.max_bytes
         self._metrics = metrics
 
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request, and counts it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
@@ -69,7 +71,7 @@ class Guard:
         method, scope = scope["method"], self._routed(scope)
         request, started, status = Request(scope), perf_counter(), 0
 
-        async def answer(message: "Message") -> None:
+        async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -103,7 +105,7 @@ class Guard:
             self._metrics.count(scope, status, seconds)
             logger.info("%s %s %d %.0f ms", method, request.url.path, status, 1000 * seconds)
 
-    def _routed(self, scope: "Scope") -> "Scope":
+    def _routed(self, scope: Scope) -> Scope:
         """Return the request as the routes know it: HEAD as GET, and no slash at the end of its path.
 
         A proxy may strip the root path or pass it on: either way, the path begins with it from here on.
@@ -146,7 +148,7 @@ class Guard:
         return with_port == host or name in self._proxies
 
 
-def path_in(scope: "Scope") -> str:
+def path_in(scope: Scope) -> str:
     """Return the path of a request below the root path of the service."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("app_root_path", scope.get("root_path", "")))

@@ -1,5 +1,7 @@
 """The process: a socket of its own, signals that let work finish, and the address once it answers."""
 
+from __future__ import annotations
+
 import asyncio
 import ctypes
 import logging

@@ -1,5 +1,7 @@
 """What a service is told before it starts: where it listens, what it serves, and how much it takes."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 from typing import Self

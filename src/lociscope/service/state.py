@@ -1,5 +1,7 @@
 """The parts that one application works with."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,15 +29,15 @@ class Parts:
         journal: Writes to it.
     """
 
-    settings: "Settings"
-    served: "Served"
-    work: "Work"
-    metrics: "Metrics"
-    log: "PredictionLog | None"
-    journal: "LogWriter"
+    settings: Settings
+    served: Served
+    work: Work
+    metrics: Metrics
+    log: PredictionLog | None
+    journal: LogWriter
 
 
-def parts_of(request: "Request") -> Parts:
+def parts_of(request: Request) -> Parts:
     """The parts of the application that serves a request."""
     parts: Parts = request.app.state.parts
     return parts

@@ -1,5 +1,7 @@
 """The temporary folder: whether uploads can be stored, and the answer to one that cannot."""
 
+from __future__ import annotations
+
 import errno
 import os
 import tempfile

@@ -1,5 +1,7 @@
 """An upload becomes a field: names that cannot escape, files within limits, complaints without a path of ours."""
 
+from __future__ import annotations
+
 import re
 import shutil
 import tempfile

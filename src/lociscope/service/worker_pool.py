@@ -1,5 +1,7 @@
 """Work beside the event loop: a pool of threads, and a bound on what is in flight."""
 
+from __future__ import annotations
+
 import asyncio
 import math
 from collections.abc import Callable, Iterator

@@ -1,5 +1,7 @@
 """Virtual cells: their 28 patterns, optics and noise, and the labels as annotators give them."""
 
+from __future__ import annotations
+
 from lociscope.simulate.atlas import read_truth, write_atlas
 from lociscope.simulate.cell_lines import CELL_LINES
 from lociscope.simulate.field import VERSION, CellTruth, SimulatedField, draw_field, draw_fields

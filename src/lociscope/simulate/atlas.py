@@ -8,15 +8,16 @@ truth/<id>.npz           nuclei, cells, and one bit mask per drawn place
 atlas.json               size, seed, number of fields, whether it is finished
 """
 
+from __future__ import annotations
+
 import csv
 import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.images.io.write import write_planes
@@ -25,6 +26,9 @@ from lociscope.simulate.field import VERSION, SimulatedField, check_field, draw_
 from lociscope.simulate.specimen import REFERENCE_SIZE, draw_specimen
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.schema import check_schema
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SCHEMA = 1
 Progress = Callable[[int, int], None]

@@ -1,5 +1,7 @@
 """A canvas measured in µm: dots, discs, strokes and noise, many at a time."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import lru_cache
 

@@ -1,5 +1,7 @@
 """Cell lines: the shapes and habits of the cells that a specimen may hold."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 
 import numpy as np

@@ -1,13 +1,13 @@
 """One simulated field: from numbers to pixels and truth."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lociscope.channels import BLUE, GREEN, RED, YELLOW
 from lociscope.errors import MissingExtraError, UsageError
@@ -19,9 +19,15 @@ from lociscope.simulate.layout import State
 from lociscope.simulate.optics import record
 from lociscope.simulate.protein import annotate, green_channel
 from lociscope.simulate.reference import blue_channel, red_channel, yellow_channel
-from lociscope.simulate.scene import Scene
 from lociscope.simulate.specimen import REFERENCE_SIZE, Specimen, draw_specimen
 from lociscope.simulate.structures import build_scene
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from lociscope.simulate.scene import Scene
 
 VERSION = 2
 """Raised whenever equal arguments come to give other pixels; an atlas or a cache of another version is another one."""

@@ -1,11 +1,18 @@
 """Filaments and what they build: microtubules, spindles, bridges."""
 
-import numpy as np
-from numpy.typing import NDArray
+from __future__ import annotations
 
-from lociscope.simulate.canvas import Image
+from typing import TYPE_CHECKING
+
+import numpy as np
+
 from lociscope.simulate.layout import State
-from lociscope.simulate.scene import Scene
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lociscope.simulate.canvas import Image
+    from lociscope.simulate.scene import Scene
 
 STEP = 1.1
 """Length in µm of one step of a filament's walk."""

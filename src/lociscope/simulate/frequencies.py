@@ -1,12 +1,17 @@
 """How often which places are labelled together."""
 
+from __future__ import annotations
+
 from functools import lru_cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lociscope.labels import parse_target, to_multi_hot
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @lru_cache(maxsize=1)

@@ -3,16 +3,21 @@
 Whoever compares two models on simulated fields takes these, so that both saw and missed the same cells.
 """
 
+from __future__ import annotations
+
 import hashlib
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lociscope.labels import format_target
 from lociscope.simulate.field import FIELDS_PER_SPECIMEN, SimulatedField, draw_field, draw_fields
 from lociscope.simulate.specimen import draw_specimen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 class Part(StrEnum):

@@ -1,13 +1,16 @@
 """Where the cells of a field lie, which way they point, and which of them divide."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, fields
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lociscope.simulate.cell_lines import CellLine
+if TYPE_CHECKING:
+    from lociscope.simulate.cell_lines import CellLine
 
 Column = NDArray[np.floating]
 
@@ -68,7 +71,7 @@ class Cells:
     def __len__(self) -> int:
         return len(self.y)
 
-    def take(self, rows: NDArray[np.intp]) -> "Cells":
+    def take(self, rows: NDArray[np.intp]) -> Cells:
         """Those rows, in that order; a partner that is left out becomes -1."""
         place = np.full(len(self) + 1, -1, np.intp)
         place[rows] = np.arange(len(rows))

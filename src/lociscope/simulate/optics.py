@@ -1,11 +1,16 @@
 """From light to grey levels: point spread, haze, uneven light, shot noise, offset, camera."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.simulate.canvas import Canvas, Image
+
+if TYPE_CHECKING:
+    from lociscope.simulate.canvas import Canvas, Image
 
 REFERENCE_PIXEL = 0.32
 """Pixel size in µm at which exposure and photons are meant. The competition's pictures of 512 px are every fourth pixel

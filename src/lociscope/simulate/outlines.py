@@ -1,13 +1,19 @@
 """The outlines of cells and nuclei: one potential per cell, whose least owns the pixel."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lociscope.simulate.canvas import Canvas, Image, Values
-from lociscope.simulate.cell_lines import CellLine
 from lociscope.simulate.layout import MITOTIC, Cells, State
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lociscope.simulate.canvas import Canvas, Image, Values
+    from lociscope.simulate.cell_lines import CellLine
 
 TAILS = 4
 """Most tails of a cell."""

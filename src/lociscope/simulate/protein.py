@@ -1,16 +1,22 @@
 """What a specimen's protein does: which places it is in, how strongly, in which style, and what is labelled."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lociscope.simulate.canvas import Image, unit
-from lociscope.simulate.layout import Cells
 from lociscope.simulate.patterns import PATTERNS, pattern_of
-from lociscope.simulate.patterns.registry import Levels
 from lociscope.simulate.patterns.vesicles import granular, unidentified
-from lociscope.simulate.scene import Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lociscope.simulate.layout import Cells
+    from lociscope.simulate.patterns.registry import Levels
+    from lociscope.simulate.scene import Scene
 
 COMPANIONS: dict[int, tuple[tuple[int, float, float, float], ...]] = {
     1: ((0, 0.3, 0.1, 0.35),),

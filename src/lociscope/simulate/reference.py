@@ -1,10 +1,16 @@
 """The three reference channels: microtubules (red), DNA (blue), ER (yellow)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from lociscope.simulate.canvas import Image, unit
 from lociscope.simulate.filaments import bridges, microtubules, spindles
-from lociscope.simulate.scene import Scene
+
+if TYPE_CHECKING:
+    from lociscope.simulate.scene import Scene
 
 
 def red_channel(rng: np.random.Generator, scene: Scene) -> Image:

@@ -1,14 +1,18 @@
 """The cells of a field as pictures: who owns each pixel, how far it is from the edge and from the nucleus."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lociscope.simulate.canvas import Canvas, Image, Values
-from lociscope.simulate.cell_lines import CellLine
-from lociscope.simulate.layout import Cells
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lociscope.simulate.canvas import Canvas, Image, Values
+    from lociscope.simulate.cell_lines import CellLine
+    from lociscope.simulate.layout import Cells
 
 
 @dataclass(slots=True, eq=False)

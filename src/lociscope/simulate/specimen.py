@@ -1,14 +1,19 @@
 """A specimen: one protein in one culture of one cell line, under one microscope."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lociscope.simulate.cell_lines import CellLine, cell_line, vary
 from lociscope.simulate.frequencies import label_sets
 from lociscope.simulate.optics import Optics, draw_optics
 from lociscope.simulate.protein import Protein, make_protein
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
 
 REFERENCE_SIZE = 512
 """Side in pixels for which the pixel sizes below are meant."""

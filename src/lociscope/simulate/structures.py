@@ -1,13 +1,19 @@
 """The structures that all places refer to, grown once a field."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from lociscope.simulate.canvas import Canvas, Image
-from lociscope.simulate.cell_lines import CellLine
 from lociscope.simulate.filaments import grow_microtubules, trace_microtubules
 from lociscope.simulate.layout import Cells, lay_out
 from lociscope.simulate.outlines import FAR, shape_cells
 from lociscope.simulate.scene import Scene, per_cell
+
+if TYPE_CHECKING:
+    from lociscope.simulate.canvas import Canvas, Image
+    from lociscope.simulate.cell_lines import CellLine
 
 TOUCHING = 1.12
 """Potential of the neighbour below which two cells touch."""

@@ -1,15 +1,17 @@
 """Write files whole or not at all."""
 
+from __future__ import annotations
+
 import os
 import shutil
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from lociscope.errors import LociscopeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pydantic import BaseModel
 
@@ -21,7 +23,7 @@ AnyPath: TypeAlias = str | os.PathLike[str]
 
 
 @contextmanager
-def atomic_write(path: Path) -> "Iterator[Path]":
+def atomic_write(path: Path) -> Iterator[Path]:
     """Gives a temporary path beside `path` and, when all went well, renames it into place.
 
     Works for a file and for a folder (the block makes whichever it wants); an older file of that name is

@@ -4,6 +4,8 @@ Keras loads a `.keras` file by importing the modules that its configuration name
 code. Only Keras' own classes and lociscope's registered layers are let through.
 """
 
+from __future__ import annotations
+
 import io
 import json
 import zipfile
@@ -65,7 +67,7 @@ def _check_members(members: zipfile.ZipFile, what: str) -> None:
         )
 
 
-def _objects(node: Any) -> "Iterator[dict[str, Any]]":  # noqa: ANN401 - any JSON value
+def _objects(node: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - any JSON value
     """Gives every object of a JSON tree, without recursion: the tree is not trusted to be shallow."""
     stack = [node]
     while stack:

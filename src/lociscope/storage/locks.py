@@ -1,9 +1,10 @@
 """Locks: one process at a time in a folder."""
 
+from __future__ import annotations
+
 import os
 import sys
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from lociscope.errors import LociscopeError
@@ -11,6 +12,7 @@ from lociscope.storage.atomic import unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 LOCK = ".lock"
 """In a folder on which one process at a time works."""
@@ -49,7 +51,7 @@ def lock_file(file: IO[Any], *, wait: bool) -> bool:
 
 
 @contextmanager
-def exclusive_lock(folder: Path, taken: str, *, needed: bool = True) -> "Iterator[None]":
+def exclusive_lock(folder: Path, taken: str, *, needed: bool = True) -> Iterator[None]:
     """Keep other processes out of a folder, which is made where there is none; leave no trace.
 
     Args:

@@ -5,6 +5,8 @@ code. This walks protobuf's wire format (https://protobuf.dev/programming-guides
 install needs no onnx package; field numbers are those of onnx.proto, IR version 14.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from lociscope.errors import LociscopeError
@@ -80,7 +82,7 @@ def _check_message(data: memoryview, kind: str, what: str, depth: int) -> set[in
     return seen
 
 
-def _fields(data: memoryview, what: str) -> "Iterator[tuple[int, int | memoryview]]":
+def _fields(data: memoryview, what: str) -> Iterator[tuple[int, int | memoryview]]:
     """Gives each field's number and value: an int for a varint, else the bytes."""
     at, end = 0, len(data)
     while at < end:

@@ -1,16 +1,19 @@
 """Read Parquet files that lociscope wrote, and check their kind and schema."""
 
-from pathlib import Path
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from lociscope.errors import LociscopeError
 from lociscope.storage.schema import check_schema
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyarrow as pa
 
 
-def read_parquet(path: Path, what: str, kind: str, schema: int, *, foreign: bool = False) -> "pa.Table":
+def read_parquet(path: Path, what: str, kind: str, schema: int, *, foreign: bool = False) -> pa.Table:
     """Reads a Parquet file.
 
     Args:
@@ -52,7 +55,7 @@ def read_parquet(path: Path, what: str, kind: str, schema: int, *, foreign: bool
     return table
 
 
-def cast_column(table: "pa.Table", name: str, kind: "pa.DataType", what: str) -> "pa.ChunkedArray":
+def cast_column(table: pa.Table, name: str, kind: pa.DataType, what: str) -> pa.ChunkedArray:
     """A column as the type that it should have; strings and lists of other layouts are accepted.
 
     Raises:

@@ -1,5 +1,7 @@
 """Read only what a known schema wrote."""
 
+from __future__ import annotations
+
 import struct
 import zipfile
 import zlib
@@ -46,7 +48,7 @@ def check_schema(found: object, known: int, what: str) -> None:
         raise LociscopeError(f"{what} has schema {number}; expected {right}. Make it again with lociscope.")
 
 
-def parse_model(data: bytes, model: "type[Model]", schema: int, what: str) -> "Model":
+def parse_model(data: bytes, model: type[Model], schema: int, what: str) -> Model:
     """Reads a JSON object that lociscope wrote.
 
     Args:
@@ -80,7 +82,7 @@ def parse_model(data: bytes, model: "type[Model]", schema: int, what: str) -> "M
         raise LociscopeError(f"{what} is damaged ({error}). Make it again.") from error
 
 
-def check_ids(ids: "Iterable[str | None]", what: str) -> None:
+def check_ids(ids: Iterable[str | None], what: str) -> None:
     """Refuses a table in which a row has no id, or two have the same.
 
     Args:

@@ -1,8 +1,9 @@
 """Tables of fields that anybody wrote: Parquet or CSV, with the names of columns in any case."""
 
+from __future__ import annotations
+
 import csv
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lociscope.errors import LociscopeError
@@ -10,6 +11,7 @@ from lociscope.storage.parquet import read_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     import pyarrow as pa
 
@@ -28,7 +30,7 @@ _LIKE_SIZE = re.compile("pixelsize|physicalsize|perp(?:ixel|x)$")
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
 
 
-def read_any(path: Path, what: str, kind: str, schema: int) -> "tuple[pa.Table, bool]":
+def read_any(path: Path, what: str, kind: str, schema: int) -> tuple[pa.Table, bool]:
     """Read a table, whoever wrote it.
 
     Args:
@@ -72,7 +74,7 @@ def columns_of(path: Path) -> list[str]:
     return next(csv.reader([head], delimiter=delimiter, skipinitialspace=spaced), [])
 
 
-def rename(table: "pa.Table", known: "Iterable[str]", what: str) -> "pa.Table":
+def rename(table: pa.Table, known: Iterable[str], what: str) -> pa.Table:
     """Give the columns that are called as known ones, but for case, blanks, marks and µm, their known names.
 
     Raises:
@@ -91,7 +93,7 @@ def rename(table: "pa.Table", known: "Iterable[str]", what: str) -> "pa.Table":
     return table.rename_columns(names)
 
 
-def without_blanks(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
+def without_blanks(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a column of texts with null for blanks, or one of numbers with null for NaN."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -103,7 +105,7 @@ def without_blanks(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
     return column
 
 
-def with_points(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
+def with_points(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a column of texts with decimal points for decimal commas, as `0,08`."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -113,7 +115,7 @@ def with_points(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
     return pc.replace_substring_regex(pc.utf8_trim_whitespace(column), r"^([-+]?\d+),(\d+)$", r"\1.\2")
 
 
-def _read_csv(path: Path, what: str) -> "pa.Table":
+def _read_csv(path: Path, what: str) -> pa.Table:
     import pyarrow as pa
 
     try:
@@ -136,7 +138,7 @@ def _read_csv(path: Path, what: str) -> "pa.Table":
     return pa.table([pa.array(column, pa.string()) for column in columns], names=names)
 
 
-def _with_plain_texts(table: "pa.Table") -> "pa.Table":
+def _with_plain_texts(table: pa.Table) -> pa.Table:
     """The table with each column of texts, whatever way they are stored, as strings."""
     import pyarrow as pa
 
@@ -160,6 +162,6 @@ def _delimiter(head: str) -> tuple[str, bool]:
     return delimiter, f"{delimiter} " in bare
 
 
-def _listed(names: "Sequence[str]") -> str:
+def _listed(names: Sequence[str]) -> str:
     text = ", ".join(names)
     return text if len(text) <= 80 else f"{text[:80]}…"

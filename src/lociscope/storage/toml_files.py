@@ -1,5 +1,7 @@
 """TOML files that become pydantic models: recipes and plans, each with one sentence for each mistake."""
 
+from __future__ import annotations
+
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -34,7 +36,7 @@ def read_toml(name: str, shipped: Path, kind: str) -> dict[str, Any]:
         raise UsageError(f"{kind.capitalize()} '{path}' is no TOML: {error}. Mend that line.") from error
 
 
-def sentence_of(error: "ValidationError", what: str, model: "type[BaseModel]", missing: str = "") -> str:
+def sentence_of(error: ValidationError, what: str, model: type[BaseModel], missing: str = "") -> str:
     """One sentence for the first mistake that pydantic found.
 
     Args:
@@ -57,7 +59,7 @@ def sentence_of(error: "ValidationError", what: str, model: "type[BaseModel]", m
     return f"{what}: {key or 'the file'}: {said}{received}. Mend the value."
 
 
-def model_at(model: "type[BaseModel]", tables: "list[Any] | tuple[Any, ...]") -> "type[BaseModel]":
+def model_at(model: type[BaseModel], tables: list[Any] | tuple[Any, ...]) -> type[BaseModel]:
     """The model of a table, by the keys that lead to it; numbers of arrays are passed over."""
     found: Any = model
     for table in tables:

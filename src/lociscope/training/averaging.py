@@ -1,5 +1,7 @@
 """The moving average of a network's weights, which often does better than the last of them."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 import keras
@@ -21,7 +23,7 @@ class Average:
         decay: What an average keeps of itself in a step, in 0–1.
     """
 
-    def __init__(self, model: "keras.Model", decay: float) -> None:
+    def __init__(self, model: keras.Model, decay: float) -> None:
         self.decay = decay
         self._weights = [weight for weight in model.weights if "float" in str(weight.dtype)]
         self.variables = [keras.Variable(weight, trainable=False, dtype=weight.dtype) for weight in self._weights]
@@ -48,6 +50,6 @@ class Average:
             weight.assign(average)
             average.assign(kept)
 
-    def _step(self, share: "tf.Tensor") -> None:
+    def _step(self, share: tf.Tensor) -> None:
         for average, weight in zip(self.variables, self._weights, strict=True):
             average.assign(average + share * (weight - average))

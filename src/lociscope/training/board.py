@@ -1,5 +1,7 @@
 """What TensorBoard shows of a training: curves, and example fields with what the network says of them."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -24,7 +26,7 @@ _CAPTION = 14
 """Height of a line of the caption, px."""
 
 
-def boards(folder: "Path", valid: "Packed") -> "list[keras.callbacks.Callback]":
+def boards(folder: Path, valid: Packed) -> list[keras.callbacks.Callback]:
     """The callbacks that write what `tensorboard --logdir FOLDER` shows."""
     return [keras.callbacks.TensorBoard(folder, write_graph=False), Examples(folder / "examples", valid)]
 
@@ -37,7 +39,7 @@ class Examples(keras.callbacks.Callback):
         valid: The validation fields, of which the first of each label combination are shown.
     """
 
-    def __init__(self, folder: "Path", valid: "Packed") -> None:
+    def __init__(self, folder: Path, valid: Packed) -> None:
         super().__init__()
         self.folder = folder
         _, firsts = np.unique(valid.y, axis=0, return_index=True)

@@ -1,5 +1,7 @@
 """What happens between the steps of a training: history, the best weights, checkpoints, progress."""
 
+from __future__ import annotations
+
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -39,14 +41,14 @@ class Keeper(keras.callbacks.Callback):
 
     def __init__(
         self,
-        run: "Run",
-        recipe: "Recipe",
-        model: "keras.Model",
+        run: Run,
+        recipe: Recipe,
+        model: keras.Model,
         steps: int,
         batch: int,
-        score: "Callable[[keras.Model], float]",
-        progress: "Callable[[int, str], None] | None" = None,
-        on_epoch: "Callable[[dict[str, float]], None] | None" = None,
+        score: Callable[[keras.Model], float],
+        progress: Callable[[int, str], None] | None = None,
+        on_epoch: Callable[[dict[str, float]], None] | None = None,
     ) -> None:
         super().__init__()
         self.run, self.steps, self.score, self.progress, self.on_epoch = run, steps, score, progress, on_epoch
@@ -72,7 +74,7 @@ class Keeper(keras.callbacks.Callback):
         best = int(np.argmin(losses)) + 1
         return last - max(best, first) >= self.settings.patience
 
-    def resume(self, model: "keras.Model") -> None:
+    def resume(self, model: keras.Model) -> None:
         """Puts the model back to its newest checkpoint, in the middle of an epoch if need be."""
         if self.state.step:
             self.best = checkpoint.restore(self.run.checkpoints, self.state, self._variables(model))
@@ -80,7 +82,7 @@ class Keeper(keras.callbacks.Callback):
         elif self.average:
             self.average.restart()
 
-    def next_stage(self, model: "keras.Model", begin: "Callable[[], None]") -> None:
+    def next_stage(self, model: keras.Model, begin: Callable[[], None]) -> None:
         """Goes on to the next stage from the best weights so far.
 
         Args:
@@ -150,10 +152,10 @@ class Keeper(keras.callbacks.Callback):
         if not np.isfinite(loss):
             raise Diverged(f"The loss is {loss} after step {self.state.step}: the training has diverged.")
 
-    def _variables(self, model: "keras.Model") -> "list[keras.Variable]":
+    def _variables(self, model: keras.Model) -> list[keras.Variable]:
         return [*checkpoint.variables_of(model), *(self.average.variables if self.average else [])]
 
-    def _save(self, model: "keras.Model") -> None:
+    def _save(self, model: keras.Model) -> None:
         for weight in model.trainable_variables:  # the loss shows it one step later
             if not np.isfinite(np.asarray(weight)).all():
                 self._check(float("nan"))

@@ -1,5 +1,7 @@
 """Checkpoints: everything that a training needs to go on as if it had never stopped."""
 
+from __future__ import annotations
+
 import json
 import shutil
 from dataclasses import asdict, dataclass, field
@@ -42,12 +44,12 @@ class State:
     best: float = float("inf")
 
 
-def variables_of(model: "keras.Model") -> "list[keras.Variable]":
+def variables_of(model: keras.Model) -> list[keras.Variable]:
     """All that a compiled model carries from step to step: weights, random seeds, optimiser, running metrics."""
     return [*model.variables, *model.optimizer.variables, *model.metrics_variables]
 
 
-def save(folder: "Path", state: State, variables: "Iterable[keras.Variable]", best: list[np.ndarray]) -> None:
+def save(folder: Path, state: State, variables: Iterable[keras.Variable], best: list[np.ndarray]) -> None:
     """Writes `<step>/` into the folder, whole or not at all, and removes all but the newest `KEPT`.
 
     Args:
@@ -66,12 +68,12 @@ def save(folder: "Path", state: State, variables: "Iterable[keras.Variable]", be
         shutil.rmtree(folder / f"{old:08d}", ignore_errors=True)
 
 
-def steps_in(folder: "Path") -> list[int]:
+def steps_in(folder: Path) -> list[int]:
     """Steps at which there are checkpoints, ascending."""
     return sorted(int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit())
 
 
-def read_state(folder: "Path") -> State:
+def read_state(folder: Path) -> State:
     """Where the newest checkpoint stands; a fresh state where there is none.
 
     Args:
@@ -100,7 +102,7 @@ def read_state(folder: "Path") -> State:
         raise _unusable(path, error) from error
 
 
-def restore(folder: "Path", state: State, variables: "Iterable[keras.Variable]") -> list[np.ndarray]:
+def restore(folder: Path, state: State, variables: Iterable[keras.Variable]) -> list[np.ndarray]:
     """Puts variables back to a checkpoint.
 
     Args:
@@ -124,5 +126,5 @@ def restore(folder: "Path", state: State, variables: "Iterable[keras.Variable]")
         raise _unusable(path, error) from error
 
 
-def _unusable(path: "Path", error: Exception) -> LociscopeError:
+def _unusable(path: Path, error: Exception) -> LociscopeError:
     return LociscopeError(f"Checkpoint '{path}' cannot be used ({error}). Remove it to go on from before.")

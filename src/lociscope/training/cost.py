@@ -1,5 +1,7 @@
 """Measures what a Run's network costs, once: the Run keeps the answer."""
 
+from __future__ import annotations
+
 import hashlib
 import logging
 import platform
@@ -27,7 +29,7 @@ CALLS, ENOUGH = 30, 2.0
 logger = logging.getLogger(__name__)
 
 
-def cost_of(run: "Run", *, quick: bool = False) -> Cost | None:
+def cost_of(run: Run, *, quick: bool = False) -> Cost | None:
     """What the network of a Run costs.
 
     Args:
@@ -60,12 +62,12 @@ def cost_of(run: "Run", *, quick: bool = False) -> Cost | None:
     return measured
 
 
-def _sha256(path: "Path") -> str:
+def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _kept(path: "Path") -> Cost | None:
+def _kept(path: Path) -> Cost | None:
     """What an earlier call found; a file that cannot be read is measured anew."""
     try:
         return parse_model(path.read_bytes(), Cost, SCHEMA, f"'{path}'")
@@ -73,7 +75,7 @@ def _kept(path: "Path") -> Cost | None:
         return None
 
 
-def _measured(run: "Run", digest: str) -> Cost:
+def _measured(run: Run, digest: str) -> Cost:
     from lociscope.models import load_network
 
     macs, where = None, f"{platform.system()} {platform.machine()}, onnxruntime {version('onnxruntime')}"
@@ -95,7 +97,7 @@ def _measured(run: "Run", digest: str) -> Cost:
     return Cost(network=digest, macs=macs, latency_ms=round(milliseconds, 3), where=where)
 
 
-def latency_of(network: "keras.Model", size: int) -> float:
+def latency_of(network: keras.Model, size: int) -> float:
     """The least time of one field, in ms: what else the machine does can only lengthen it.
 
     Args:

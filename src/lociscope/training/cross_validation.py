@@ -1,5 +1,7 @@
 """Out-of-fold Predictions: what each fold's network says of the fields that it did not see, in one table."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def claim_folds(folder: "Path", wanted: Folds) -> list[Run]:
+def claim_folds(folder: Path, wanted: Folds) -> list[Run]:
     """Makes the folder of the folds, or checks that what is there are the same.
 
     A claim of which no fold has begun, as a refused one leaves, is no hindrance.
@@ -40,7 +42,7 @@ def claim_folds(folder: "Path", wanted: Folds) -> list[Run]:
     return wanted.runs(folder)
 
 
-def join_folds(folder: "Path", runs: list[Run]) -> dict[str, Interval]:
+def join_folds(folder: Path, runs: list[Run]) -> dict[str, Interval]:
     """Writes the out-of-fold `predictions.parquet`, `truth.csv` and `groups.csv` of finished folds.
 
     Embeddings are left out: those of two networks cannot be compared.

@@ -1,5 +1,7 @@
 """What the steps are computed on: CPU or GPU, one or several, and what to do where its memory does not suffice."""
 
+from __future__ import annotations
+
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
@@ -38,7 +40,7 @@ def choose_device(device: Device) -> None:
         )
 
 
-def sharing(recipe: "Recipe") -> "tf.distribute.Strategy":
+def sharing(recipe: Recipe) -> tf.distribute.Strategy:
     """How each step is shared by as many devices as the recipe says: GPUs, or where there are none, virtual CPUs.
 
     Raises:
@@ -64,7 +66,7 @@ def sharing(recipe: "Recipe") -> "tf.distribute.Strategy":
     return tf.distribute.MirroredStrategy(found[:wanted])
 
 
-def normalise_together(model: "keras.Model", together: bool) -> None:
+def normalise_together(model: keras.Model, together: bool) -> None:
     """Has batch normalisation take its statistics of the whole batch, on whichever devices its parts are."""
     import keras
 
@@ -74,7 +76,7 @@ def normalise_together(model: "keras.Model", together: bool) -> None:
 
 
 @contextmanager
-def memory_advice(recipe: "Recipe") -> "Iterator[None]":
+def memory_advice(recipe: Recipe) -> Iterator[None]:
     """Turns a device's lack of memory into a sentence that says which batch to try.
 
     Raises:

@@ -1,5 +1,7 @@
 """A finished Run becomes a Bundle: exported, compared with Keras, scored, hashed."""
 
+from __future__ import annotations
+
 import tempfile
 import warnings
 from datetime import UTC, datetime
@@ -46,12 +48,12 @@ DEFAULT_LIMITS = (
 
 
 def export(
-    run: "Run",
+    run: Run,
     folder: Path,
     name: str,
     licence: str,
     limits: str = DEFAULT_LIMITS,
-    refer: "Callable[[Bundle], tuple[Reference, dict[str, Any]]] | None" = None,
+    refer: Callable[[Bundle], tuple[Reference, dict[str, Any]]] | None = None,
 ) -> float:
     """Exports a Run's network as a Bundle, or the average of the networks of its folds.
 
@@ -106,7 +108,7 @@ def export(
     return difference
 
 
-def _load(run: "Run", size: int) -> "keras.Model":
+def _load(run: Run, size: int) -> keras.Model:
     network = load_network(run.best_model)
     if network.input_shape[1] != size:
         raise LociscopeError(
@@ -115,7 +117,7 @@ def _load(run: "Run", size: int) -> "keras.Model":
     return network
 
 
-def average_networks(networks: "list[keras.Model]") -> "keras.Model":
+def average_networks(networks: list[keras.Model]) -> keras.Model:
     """Return one network that averages others: probabilities as log odds, evidence as it is.
 
     Args:
@@ -164,7 +166,7 @@ def _parts(inputs: np.ndarray) -> list[np.ndarray]:
     return [inputs[start : start + number] for start in range(0, len(inputs), number)]
 
 
-def to_onnx(network: "keras.Model") -> bytes:
+def to_onnx(network: keras.Model) -> bytes:
     """The network as the bytes of an ONNX model, its outputs named as in `OUTPUTS`."""
     outputs = [key for key in OUTPUTS if key in network.output]
     with tempfile.TemporaryDirectory() as folder:
@@ -200,7 +202,7 @@ def _compare(model: bytes, inputs: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(found - expected).max())
 
 
-def _card(run: "Run", runs: "list[Run]", name: str, licence: str, limits: str) -> Card:
+def _card(run: Run, runs: list[Run], name: str, licence: str, limits: str) -> Card:
     recipe, environments = runs[0].recipe(), [each.environment() for each in runs]
     predictions = run.predictions()
     truth = to_multi_hot(run.labels_of(predictions.ids))

@@ -1,5 +1,7 @@
 """The fit of the features recipe: compartment features of every field, then one linear and one boosted head."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import time
@@ -51,26 +53,26 @@ class Measured(NamedTuple):
 
 
 def measured_sets(
-    recipe: "Recipe",
-    catalog: "Path | None",
-    folder: "Path",
+    recipe: Recipe,
+    catalog: Path | None,
+    folder: Path,
     failures: list[Failure],
     workers: int = 1,
-    progress: "Callable[[int, int], None] | None" = None,
-    store: "Path | None" = None,
+    progress: Callable[[int, int], None] | None = None,
+    store: Path | None = None,
 ) -> TrainingSets:
     """Measures a recipe's fields, as `known_features` does, and parts them."""
     return parted(known_features(recipe, catalog, folder, failures, workers, progress, store), recipe)
 
 
 def known_features(
-    recipe: "Recipe",
-    catalog: "Path | None",
-    folder: "Path",
+    recipe: Recipe,
+    catalog: Path | None,
+    folder: Path,
     failures: list[Failure],
     workers: int = 1,
-    progress: "Callable[[int, int], None] | None" = None,
-    store: "Path | None" = None,
+    progress: Callable[[int, int], None] | None = None,
+    store: Path | None = None,
 ) -> Known:
     """Measures a recipe's fields, once; an interruption costs the last `CHUNK` fields.
 
@@ -122,7 +124,7 @@ def _need_libraries() -> None:
     del scipy, skimage, sklearn
 
 
-def measure_drawn(settings: "Data", index: int) -> Measured:
+def measure_drawn(settings: Data, index: int) -> Measured:
     """Draws and measures the field of one number; its pixel size is taken as undeclared, as the competition's is."""
     field = draw_one(settings, index)
     return Measured(field.id, field.specimen, field_features(field.pixels), field.target)
@@ -140,12 +142,12 @@ def _measure_entry(job: tuple[Entry, FieldSource]) -> Measured:
 
 
 def _cached(
-    folder: "Path",
+    folder: Path,
     key: dict[str, Any],
     jobs: list[Any],
-    measure: "Callable[[Any], Measured]",
+    measure: Callable[[Any], Measured],
     workers: int,
-    progress: "Callable[[int, int], None] | None",
+    progress: Callable[[int, int], None] | None,
 ) -> list[Measured]:
     """Measures what is not measured yet, chunk by chunk."""
     about = folder / "pack.json"
@@ -170,18 +172,18 @@ def _cached(
     return [row for i in range(len(chunks)) for row in _read_chunk(_chunk_file(folder, i))]
 
 
-def _read_key(about: "Path") -> Any:  # noqa: ANN401 - JSON
+def _read_key(about: Path) -> Any:  # noqa: ANN401 - JSON
     try:
         return json.loads(about.read_text(encoding="utf-8"))
     except CORRUPT_FILE_ERRORS as error:
         raise cut_short(about.parent) from error
 
 
-def _chunk_file(folder: "Path", number: int) -> "Path":
+def _chunk_file(folder: Path, number: int) -> Path:
     return folder / f"features-{number:05d}.npz"
 
 
-def _write_chunk(path: "Path", rows: list[Measured]) -> None:
+def _write_chunk(path: Path, rows: list[Measured]) -> None:
     words = {name: np.array([getattr(row, name) for row in rows], str) for name in ("id", "group", "failure")}
     truth = to_multi_hot([row.target for row in rows])
     with atomic_write(path) as part, part.open("wb") as file:
@@ -189,7 +191,7 @@ def _write_chunk(path: "Path", rows: list[Measured]) -> None:
         np.savez(file, **arrays)
 
 
-def _read_chunk(path: "Path") -> list[Measured]:
+def _read_chunk(path: Path) -> list[Measured]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             columns = [stored[name] for name in ("id", "group", "features", "truth", "failure")]
@@ -212,12 +214,12 @@ def _packed(rows: list[Measured]) -> Packed:
 
 
 def fit_features(
-    recipe: "Recipe",
+    recipe: Recipe,
     sets: TrainingSets,
-    folder: "Path",
-    progress: "Callable[[int, str], None] | None" = None,
-    on_epoch: "Callable[[dict[str, float]], None] | None" = None,
-) -> "Run":
+    folder: Path,
+    progress: Callable[[int, str], None] | None = None,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+) -> Run:
     """Fits the heads and leaves a finished Run.
 
     Args:
@@ -256,6 +258,6 @@ def fit_features(
     return run
 
 
-def steps(recipe: "Recipe") -> int:
+def steps(recipe: Recipe) -> int:
     """How often `fit_features` tells its progress."""
     return N_LABELS * (2 if read_options(recipe.network.options).head == "both" else 1)

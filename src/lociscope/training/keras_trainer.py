@@ -1,5 +1,7 @@
 """One fit for every network: Recipe and packed fields in, Run out."""
 
+from __future__ import annotations
+
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -46,14 +48,14 @@ def start_tensorflow(seed: int) -> None:
 
 @reading()
 def fit(
-    recipe: "Recipe",
-    train: "Packed | Fresh",
-    valid: "Packed",
+    recipe: Recipe,
+    train: Packed | Fresh,
+    valid: Packed,
     source: str,
-    folder: "Path",
-    progress: "Callable[[int, str], None] | None" = None,
-    on_epoch: "Callable[[dict[str, float]], None] | None" = None,
-) -> "Run":
+    folder: Path,
+    progress: Callable[[int, str], None] | None = None,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+) -> Run:
     """Trains a network, or goes on with a training that was cut off.
 
     The same recipe, seed and fields give the same weights, whether or not the training was interrupted.
@@ -108,7 +110,7 @@ def fit(
     return run
 
 
-def _trained_form(network: "keras.Model", recipe: "Recipe") -> "keras.Model":
+def _trained_form(network: keras.Model, recipe: Recipe) -> keras.Model:
     """The network that takes the steps: itself, or its like that computes in bfloat16 and keeps float32 weights."""
     if recipe.train.precision == "float32":
         return network
@@ -124,11 +126,11 @@ def _trained_form(network: "keras.Model", recipe: "Recipe") -> "keras.Model":
 
 
 def _train(
-    model: "keras.Model",
+    model: keras.Model,
     keeper: Any,  # noqa: ANN401 - a Keeper, whose module loads TensorFlow
-    recipe: "Recipe",
-    train: "Packed | Fresh",
-    valid: "Packed",
+    recipe: Recipe,
+    train: Packed | Fresh,
+    valid: Packed,
     validation: Any,  # noqa: ANN401 - a tf.data.Dataset
 ) -> None:
     """Runs what is left: the rest of an epoch that was cut off, then whole epochs, stage after stage."""
@@ -158,7 +160,7 @@ def _train(
         )
 
 
-def _macro_f1(validation: Any, truth: np.ndarray, model: "keras.Model") -> float:  # noqa: ANN401 - a Dataset
+def _macro_f1(validation: Any, truth: np.ndarray, model: keras.Model) -> float:  # noqa: ANN401 - a Dataset
     """Return macro-F1 at the one threshold whose errors cost least; nan where the network has gone astray."""
     probability = sigmoid(np.asarray(model.predict(validation, verbose=0), np.float64))
     if not np.isfinite(probability).all():
@@ -166,7 +168,7 @@ def _macro_f1(validation: Any, truth: np.ndarray, model: "keras.Model") -> float
     return float(macro_f1(truth, probability >= best_constant(truth, probability)))
 
 
-def _rescue(run: "Run", network: "keras.Model", keeper: Any) -> str:  # noqa: ANN401 - a Keeper
+def _rescue(run: Run, network: keras.Model, keeper: Any) -> str:  # noqa: ANN401 - a Keeper
     """Keeps the best weights of a training that diverged; says where they are, and what to try."""
     rate = keeper.stages[keeper.state.stage].learning_rate
     remedy = f"Try another Run with a tenth of the learning_rate, {rate / 10:g}"
@@ -178,7 +180,7 @@ def _rescue(run: "Run", network: "keras.Model", keeper: Any) -> str:  # noqa: AN
     return f"{remedy}; the best weights so far, of epoch {np.argmin(losses) + 1}, are in '{run.best_model}'."
 
 
-def _predict_valid(run: "Run", network: "keras.Model", valid: "Packed", recipe: "Recipe") -> None:
+def _predict_valid(run: Run, network: keras.Model, valid: Packed, recipe: Recipe) -> None:
     """Stores what the network says of the fields that it was not trained on, and their truth."""
     said: dict[str, list[np.ndarray]] = {"probabilities": [], "embedding": []}
     for x, _ in evaluation_batches(valid, recipe.train.batch):

@@ -1,5 +1,7 @@
 """What a training lowers: four losses over 28 independent labels, from logits, in `keras.ops` only."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 import keras
@@ -15,7 +17,7 @@ F1_SHARE = 0.5
 """What soft F1 makes of the `soft_f1` loss; the rest is binary cross-entropy."""
 
 
-def loss_of(name: str) -> "Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]":
+def loss_of(name: str) -> Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]:
     """A recipe's `train.loss`, as Keras' `compile` takes it: (labels, logits), both (n, 28), to (n,)."""
     made: dict[str, Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]] = {
         "bce": keras.losses.BinaryCrossentropy(from_logits=True),

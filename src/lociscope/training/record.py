@@ -1,5 +1,7 @@
 """What every training leaves in its Run: whose it is, what it depends on, and what it says of fields it did not see."""
 
+from __future__ import annotations
+
 import csv
 import logging
 import platform
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def claim(folder: Path, recipe: "Recipe", environment: Environment) -> Run:
+def claim(folder: Path, recipe: Recipe, environment: Environment) -> Run:
     """Makes the Run's folder, or checks that what is there is the same training.
 
     Raises:
@@ -59,7 +61,7 @@ def claim(folder: Path, recipe: "Recipe", environment: Environment) -> Run:
 
 
 def environment_of(
-    recipe: "Recipe", train: "Packed | Fresh", valid: "Packed", source: str, parameters: int, packages: "Iterable[str]"
+    recipe: Recipe, train: Packed | Fresh, valid: Packed, source: str, parameters: int, packages: Iterable[str]
 ) -> Environment:
     """What a training depends on besides its recipe; `packages` are those whose versions are kept."""
     return Environment(
@@ -89,7 +91,7 @@ def _git() -> str | None:
     return said.stdout.strip()
 
 
-def keep_validation(run: Run, valid: "Packed", probability: np.ndarray, embedding: np.ndarray | None = None) -> None:
+def keep_validation(run: Run, valid: Packed, probability: np.ndarray, embedding: np.ndarray | None = None) -> None:
     """Stores what a model says of the fields that it was not trained on, their truth and their groups.
 
     Args:
@@ -108,7 +110,7 @@ def keep_predictions(
     truth: np.ndarray,
     probability: np.ndarray,
     embedding: np.ndarray | None = None,
-    trainings: "Sequence[Run]" = (),
+    trainings: Sequence[Run] = (),
 ) -> None:
     """The same, of what is known of the fields; truth is (n, 28), and the trainings are the Runs that predicted."""
     thresholds = np.full(N_LABELS, best_constant(truth, probability))

@@ -1,5 +1,7 @@
 """The stages of a training: which layers learn in each, and with which learning rates."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from lociscope.artifacts.recipe import Stage
@@ -20,18 +22,18 @@ _LOWEST = 0.01
 """Share of the peak learning rate at which a cosine ends."""
 
 
-def stages_of(recipe: "Recipe") -> tuple[Stage, ...]:
+def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
     """The recipe's stages; where it names none, `[train]` is the only one."""
     only = {"from": WHOLE, "epochs": recipe.train.epochs, "learning_rate": recipe.train.learning_rate}
     return recipe.stages or (Stage.model_validate(only),)
 
 
-def most_epochs(recipe: "Recipe") -> int:
+def most_epochs(recipe: Recipe) -> int:
     """Epochs of a training that patience does not shorten."""
     return sum(stage.epochs for stage in stages_of(recipe))
 
 
-def check_stages(network: "keras.Model", recipe: "Recipe") -> None:
+def check_stages(network: keras.Model, recipe: Recipe) -> None:
     """Refuses stages that name no layer of the network.
 
     Raises:
@@ -52,7 +54,7 @@ def check_stages(network: "keras.Model", recipe: "Recipe") -> None:
             )
 
 
-def freeze(model: "keras.Model", first: str) -> None:
+def freeze(model: keras.Model, first: str) -> None:
     """Lets the layers learn from the first one named like `first` on, and keeps those before as they are.
 
     Frozen batch normalisation uses the statistics that it has, as Keras does wherever `trainable` is false.
@@ -63,7 +65,7 @@ def freeze(model: "keras.Model", first: str) -> None:
         layer.trainable = number >= start
 
 
-def compile_stage(model: "keras.Model", stage: Stage, settings: "Train", steps: int) -> None:
+def compile_stage(model: keras.Model, stage: Stage, settings: Train, steps: int) -> None:
     """Freezes what the stage freezes, and gives the model a new optimiser with the stage's schedule.
 
     Args:
@@ -94,7 +96,7 @@ def compile_stage(model: "keras.Model", stage: Stage, settings: "Train", steps: 
     optimizer.build(model.trainable_variables)
 
 
-def leaves(model: "keras.Model") -> "list[keras.layers.Layer]":
+def leaves(model: keras.Model) -> list[keras.layers.Layer]:
     """The layers in the order of the data, those of a network within the network in its place."""
     found: list[keras.layers.Layer] = []
     for layer in model.layers:
@@ -102,7 +104,7 @@ def leaves(model: "keras.Model") -> "list[keras.layers.Layer]":
     return found
 
 
-def _first_learning(layers: "list[keras.layers.Layer]", first: str) -> int | None:
+def _first_learning(layers: list[keras.layers.Layer], first: str) -> int | None:
     """The number of the first layer that learns; None where there is none of that name."""
     if first == WHOLE:
         return 0

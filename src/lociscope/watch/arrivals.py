@@ -1,5 +1,7 @@
 """Fields on their way: which files of which field have come, and what it still waits for."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
@@ -75,7 +77,7 @@ class Arrivals:
         known: Fingerprints of the fields that are predicted already, by id; looked at again at each turn.
     """
 
-    def __init__(self, root: "Path", rules: "Rules", patience: float, known: "Mapping[str, str]") -> None:
+    def __init__(self, root: Path, rules: Rules, patience: float, known: Mapping[str, str]) -> None:
         self._root = root
         self._rules = rules
         self._patience = patience
@@ -93,7 +95,7 @@ class Arrivals:
         """
         return name.lower() == NDTIFF or (parted(name)[1] != "" and not STACK.fullmatch(name))
 
-    def update(self, seen: "Seen", now: float) -> None:
+    def update(self, seen: Seen, now: float) -> None:
         """Takes in what a look at the folder found."""
         for item in sorted(seen.stirred, key=attrgetter("name")):
             key, name = self._place(item)
@@ -143,7 +145,7 @@ class Arrivals:
                 found += self._judged(key, held, now)
         return found
 
-    def _judged(self, key: _Key, held: _Set, now: float) -> "Iterator[Ready]":
+    def _judged(self, key: _Key, held: _Set, now: float) -> Iterator[Ready]:
         held.retry = None
         self._due.pop(key, None)
         folder, _ = key
@@ -239,7 +241,7 @@ class Arrivals:
         shown = (self._prefix(folder) + name).encode(errors="backslashreplace").decode()
         return Failure(shown, str(folder / min(held.names)), held.reason or "")
 
-    def _place(self, item: "Item") -> tuple[_Key | None, str]:
+    def _place(self, item: Item) -> tuple[_Key | None, str]:
         """The folder and the id that a file's field has, with the file's path in that folder; no key for no field.
 
         What depends on the files beside it is taken as it will be once they are there: `red/a1.png` is one channel of
@@ -263,7 +265,7 @@ class Arrivals:
             key = item.folder, ""
         return key, item.path.relative_to(key[0]).as_posix()
 
-    def _prefix(self, folder: "Path") -> str:
+    def _prefix(self, folder: Path) -> str:
         return "" if folder == self._root else folder.relative_to(self._root).as_posix() + "/"
 
 

@@ -7,6 +7,8 @@ a file late. A file with one sign is read once it has rested for a while, one wi
 PNG, gzip and zip prove themselves by checksums, which their readers check.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import signal
@@ -84,7 +86,7 @@ class Completeness:
         self._rest = rest
         self._known: dict[str, _Signs] = {}
 
-    def doubt(self, source: "FieldSource", since: float, now: float) -> Doubt | None:
+    def doubt(self, source: FieldSource, since: float, now: float) -> Doubt | None:
         """Return why a field is not to be read yet; None where it is.
 
         Args:
@@ -209,7 +211,7 @@ def _signs(files: list[Path], marks: tuple[tuple[int, int, int], ...], since: fl
     return found
 
 
-def _files(source: "FieldSource") -> "Iterator[Path]":
+def _files(source: FieldSource) -> Iterator[Path]:
     """The files of a field on disk, each once; of a folder all that are in it."""
     planes = source.loose or source.planes
     for path in dict.fromkeys(place_of(plane).file for plane in planes if plane is not None):

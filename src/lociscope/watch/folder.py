@@ -5,17 +5,19 @@ at their folder. A file that grows does not change its folder's time: those that
 now and then all of them are.
 """
 
+from __future__ import annotations
+
 import os
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from lociscope.images.io.zarr_layout import SUFFIX as ZARR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 COARSE = 3.0
 """Seconds within which a file system may give two changes one time (FAT: 2 s); until they are over, listings go on."""
@@ -85,7 +87,7 @@ class PolledFolder:
         skip: A sub-folder that is not entered.
     """
 
-    def __init__(self, root: Path, wanted: "Callable[[str], bool]", settle: float, skip: Path | None = None) -> None:
+    def __init__(self, root: Path, wanted: Callable[[str], bool], settle: float, skip: Path | None = None) -> None:
         self.root = root
         self.away: str | None = None
         """Why the folder cannot be read at present."""

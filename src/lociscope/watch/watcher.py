@@ -1,5 +1,7 @@
 """Watching a folder: fields are predicted as a microscope writes them, each once, whatever interrupts it."""
 
+from __future__ import annotations
+
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -7,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import LociscopeError
 from lociscope.predict.batch import Outcome, fingerprint, load_field, merged
 from lociscope.predict.job import Job, Options
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from threading import Event
 
+    from lociscope.artifacts.predictions import Predictions
     from lociscope.images.discovery.naming import Rules
     from lociscope.images.discovery.sources import Failure
     from lociscope.prediction_log.log import PredictionLog
@@ -70,7 +72,7 @@ class Tell(Protocol):
     def predicted(self, predictions: Predictions, completed: list[str]) -> None:
         """Fields are predicted, and kept on disk; those of `completed` had been reported as incomplete."""
 
-    def overdue(self, failure: "Failure") -> None:
+    def overdue(self, failure: Failure) -> None:
         """A field lacks something, or cannot be read, for longer than the patience."""
 
     def trouble(self, sentence: str) -> None:
@@ -79,15 +81,15 @@ class Tell(Protocol):
 
 def watch(
     predictor: Predictor,
-    folder: "Path",
-    out: "Path",
-    rules: "Rules",
+    folder: Path,
+    out: Path,
+    rules: Rules,
     options: Options,
     pace: Pace,
     *,
     tell: Tell,
-    stop: "Event",
-    log: "PredictionLog | None" = None,
+    stop: Event,
+    log: PredictionLog | None = None,
     workers: int = 2,
 ) -> Outcome:
     """Predicts the fields of a folder and of its sub-folders as they come, until it is told to stop.
@@ -134,7 +136,7 @@ def watch(
     return outcome
 
 
-def _follow(folder: "Path", polled: PolledFolder, work: "_Work", pace: Pace, tell: Tell, stop: "Event") -> None:
+def _follow(folder: Path, polled: PolledFolder, work: _Work, pace: Pace, tell: Tell, stop: Event) -> None:
     """Predict what comes, until `stop` is set or nothing has come for long enough."""
     arrivals = work.arrivals
     away, last, asked = False, time.monotonic(), 0.0
@@ -165,7 +167,7 @@ def _follow(folder: "Path", polled: PolledFolder, work: "_Work", pace: Pace, tel
             stop.wait(min(pace.every, 0.25))
 
 
-def _check(folder: "Path") -> None:
+def _check(folder: Path) -> None:
     try:
         if not folder.is_dir():
             what = "is no folder" if folder.exists() else "does not exist"
@@ -175,7 +177,7 @@ def _check(folder: "Path") -> None:
         raise LociscopeError(f"Cannot read '{folder}': {error.strerror}. Check its permissions.") from error
 
 
-def _tell_away(folder: "Path", reason: str | None, *, was: bool, tell: Tell) -> bool:
+def _tell_away(folder: Path, reason: str | None, *, was: bool, tell: Tell) -> bool:
     if reason and not was:
         tell.trouble(f"'{folder}' cannot be read now ({reason}). Waiting for it to come back.")
     if was and not reason:

@@ -1,5 +1,7 @@
 """Augmentation: without state, and never more than it says."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 import tensorflow as tf

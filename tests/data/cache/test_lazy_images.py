@@ -1,5 +1,7 @@
 """Pictures read whenever they are asked for."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,7 @@
 """Packing: once, whole, gone on with where it was cut off, and never for another recipe."""
 
+from __future__ import annotations
+
 import json
 import os
 import shutil
@@ -8,9 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,9 @@ from lociscope.data.cache.disk import JOURNAL, PIXELS, Prepared, Stored
 from lociscope.data.cache.packing import Packed, pack, prepare_catalog
 from lociscope.errors import LociscopeError
 from lociscope.images.discovery.sources import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SPEC = InputSpec(height=16, width=16, low=0.5, high=99.9)
 

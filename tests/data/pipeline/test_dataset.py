@@ -1,5 +1,7 @@
 """The stream: every field once an epoch, in an order that depends on seed and step alone."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import numpy as np

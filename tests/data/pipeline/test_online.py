@@ -1,5 +1,7 @@
 """Fields drawn as training goes."""
 
+from __future__ import annotations
+
 from itertools import islice
 
 import numpy as np

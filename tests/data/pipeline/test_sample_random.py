@@ -1,5 +1,7 @@
 """Random numbers that belong to a field: uniform, independent, and the same whatever stands beside it."""
 
+from __future__ import annotations
+
 import numpy as np
 import tensorflow as tf
 

@@ -1,5 +1,7 @@
 """The order of an epoch: repeats by rarity, a comb that misses no field, and the same from any place on."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,6 +1,8 @@
 """Parts by whole groups: nothing shared, every class in its proportion, the same whatever the order of the rows."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,6 +12,9 @@ from hypothesis import strategies as st
 from lociscope.artifacts.catalog import read_labels
 from lociscope.data.splits.folds import deal, deviation, joined
 from lociscope.labels import N_LABELS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def table(n: int, groups: int, seed: int, classes: int = 6) -> tuple[np.ndarray, list[str]]:

@@ -1,5 +1,7 @@
 """What one part could know of another."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np

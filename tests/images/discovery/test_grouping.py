@@ -1,5 +1,7 @@
 """Which files make a field: composites beside channels, planes of stacks, channels of presets."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
 

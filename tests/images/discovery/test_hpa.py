@@ -1,11 +1,16 @@
 """Where a field was taken, by its name."""
 
+from __future__ import annotations
+
 import csv
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lociscope.images.discovery.hpa import taken_at
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Folders that say something: a folder for each channel, a folder for each field."""
 
+from __future__ import annotations
+
 import shutil
 import zipfile
 from collections.abc import Callable

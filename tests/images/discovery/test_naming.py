@@ -1,5 +1,7 @@
 """What names of files say."""
 
+from __future__ import annotations
+
 import pytest
 
 from lociscope.channels import CHANNEL_NAMES

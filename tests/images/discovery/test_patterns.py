@@ -1,5 +1,7 @@
 """The language of patterns, and the names of microscopes."""
 
+from __future__ import annotations
+
 import pytest
 
 from lociscope.errors import UsageError

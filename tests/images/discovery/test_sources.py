@@ -1,5 +1,7 @@
 """Finding fields by the names of their files."""
 
+from __future__ import annotations
+
 import csv
 import os
 import zipfile

@@ -1,5 +1,7 @@
 """Files on disk, compressed, and in archives."""
 
+from __future__ import annotations
+
 import gzip
 import os
 import zipfile

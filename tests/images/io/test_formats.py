@@ -1,5 +1,7 @@
 """The formats, chosen by suffix."""
 
+from __future__ import annotations
+
 import gzip
 from pathlib import Path
 

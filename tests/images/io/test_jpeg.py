@@ -1,8 +1,10 @@
 """JPEG: grey, colour, and what is refused."""
 
+from __future__ import annotations
+
 import io
 import struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ from PIL import Image
 
 from lociscope.errors import LociscopeError
 from lociscope.images.io.jpeg import read_jpeg
-from lociscope.images.io.picture import Picture
+
+if TYPE_CHECKING:
+    from lociscope.images.io.picture import Picture
 
 SMOOTH = (np.add.outer(np.arange(40), 3 * np.arange(30)) % 256).astype(np.uint8)
 

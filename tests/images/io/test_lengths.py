@@ -1,5 +1,7 @@
 """Lengths in any unit, as files have them."""
 
+from __future__ import annotations
+
 import math
 
 import pytest

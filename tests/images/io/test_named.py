@@ -1,5 +1,7 @@
 """Which plane is which channel."""
 
+from __future__ import annotations
+
 import io
 from pathlib import Path
 

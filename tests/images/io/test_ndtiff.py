@@ -1,9 +1,11 @@
 """NDTiff, as pycro-manager writes it: fields by position, channels by name."""
 
+from __future__ import annotations
+
 import contextlib
 import shutil
 import struct
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,6 +19,9 @@ from lociscope.images.discovery.sources import find_fields
 from lociscope.images.io.container import place_of
 from lociscope.images.io.formats import read_picture
 from lociscope.images.io.read import read_field
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RGBY = np.moveaxis(NDTIFF, 0, -1)
 

@@ -1,8 +1,11 @@
 """OME-TIFF in several files: each file's own planes, whatever the others are."""
 
+from __future__ import annotations
+
 import re
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,8 +16,10 @@ from lociscope.images.discovery.naming import Rules
 from lociscope.images.discovery.sources import find_fields
 from lociscope.images.io.container import place_of
 from lociscope.images.io.formats import read_picture
-from lociscope.images.io.picture import Picture
 from lociscope.images.io.read import read_field
+
+if TYPE_CHECKING:
+    from lociscope.images.io.picture import Picture
 
 RGBY = np.moveaxis(PIXELS, 0, -1)
 

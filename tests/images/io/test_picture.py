@@ -1,5 +1,7 @@
 """The limits that every decoder keeps."""
 
+from __future__ import annotations
+
 import pytest
 
 from lociscope.errors import LociscopeError

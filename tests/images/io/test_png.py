@@ -1,9 +1,11 @@
 """PNG as bytes; its damage is tried in `test_read.py`."""
 
+from __future__ import annotations
+
 import io
 import struct
 import zlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,6 +13,9 @@ from PIL import Image
 
 from lociscope.errors import LociscopeError
 from lociscope.images.io.png import planes_of, read_png
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def written(pixels: np.ndarray, **options: object) -> io.BytesIO:

@@ -1,5 +1,7 @@
 """A PNG that is not what was written is refused, whatever its decoder makes of it."""
 
+from __future__ import annotations
+
 from io import BytesIO
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Reading fields: each kind of damage has its sentence, and nothing is guessed."""
 
+from __future__ import annotations
+
 import io
 import os
 import re
@@ -7,8 +9,7 @@ import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -21,6 +22,10 @@ from lociscope.errors import LociscopeError
 from lociscope.images.discovery.sources import FieldSource, find_fields, of_catalog
 from lociscope.images.io.read import MAX_PIXELS, read_field, read_plane
 from lociscope.images.io.write import write_planes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 

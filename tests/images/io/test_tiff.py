@@ -1,13 +1,13 @@
 """TIFF in its many kinds: what comes back, what is refused, and with which words."""
 
+from __future__ import annotations
+
 import gzip
 import io
 import re
 import struct
-from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,8 +17,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lociscope.errors import LociscopeError, MissingExtraError
-from lociscope.images.io.picture import Picture
 from lociscope.images.io.tiff import read_tiff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lociscope.images.io.picture import Picture
 
 STAINS = ("Tubulin", "GFP", "DAPI", "Calreticulin")
 PIXELS = np.random.default_rng(0).integers(0, 65536, (4, 24, 20), np.uint16)

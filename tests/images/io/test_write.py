@@ -1,8 +1,10 @@
 """Fields as the competition stores them, and as other programs open them."""
 
+from __future__ import annotations
+
 import json
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,6 +16,9 @@ from lociscope.images.discovery.sources import find_fields
 from lociscope.images.field import Field
 from lociscope.images.io.read import read_field, read_plane
 from lociscope.images.io.write import write_ome_tiff, write_ome_zarr, write_planes
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KINDS = [np.uint8, np.uint16, np.float32]
 

@@ -1,10 +1,11 @@
 """OME-Zarr of both versions: fields and plates, by name."""
 
+from __future__ import annotations
+
 import json
 import shutil
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,13 @@ from lociscope.errors import LociscopeError, MissingExtraError
 from lociscope.images.discovery.naming import Rules
 from lociscope.images.discovery.sources import find_fields
 from lociscope.images.io.container import place_of
-from lociscope.images.io.picture import Picture
 from lociscope.images.io.read import read_field
 from lociscope.images.io.zarr import read_zarr as read_place
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lociscope.images.io.picture import Picture
 
 
 def read_zarr(folder: Path, plane: int | None = None) -> Picture:

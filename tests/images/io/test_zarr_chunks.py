@@ -1,10 +1,11 @@
 """Chunks that are absent are never read as zeros."""
 
+from __future__ import annotations
+
 import json
 import re
 import shutil
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ from fixtures.zarrs import PIXELS, RGBY, write
 from lociscope.errors import LociscopeError
 from lociscope.images.io.container import Place
 from lociscope.images.io.zarr import read_zarr
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 zarr = pytest.importorskip("zarr")
 

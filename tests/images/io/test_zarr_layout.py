@@ -1,5 +1,7 @@
 """Plates, series of images, parts of them, and archives of them: every image by its name, the absent ones listed."""
 
+from __future__ import annotations
+
 import json
 import os
 import re

@@ -1,5 +1,7 @@
 """What is measured of each cell."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from lociscope.images.segmentation.cell_measures import CELL_FEATURES, measure

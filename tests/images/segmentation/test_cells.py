@@ -1,6 +1,8 @@
 """Nuclei and cells by watershed."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -9,6 +11,9 @@ from lociscope.channels import BLUE, CHANNEL_NAMES
 from lociscope.errors import LociscopeError
 from lociscope.images.segmentation.cells import Cells, find_cells, find_nuclei
 from lociscope.simulate import draw_field
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PIXEL = 0.32
 

@@ -1,5 +1,7 @@
 """Zones of cells."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from lociscope.images.segmentation.compartments import NUCLEAR, Zone, find_compartments, highest, quantiles

@@ -1,5 +1,7 @@
 """Compartment features: what they say of places whose truth is known."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

@@ -1,5 +1,7 @@
 """Spots of cells, on cells that are drawn by hand."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from lociscope.images.segmentation.compartments import Compartments, Zone

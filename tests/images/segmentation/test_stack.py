@@ -1,5 +1,7 @@
 """The two scales of a field, and means over zones."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

@@ -1,15 +1,20 @@
 """The simulated microscope's devices, and the engine that drives them."""
 
-from collections.abc import Iterator
-from typing import Any
+from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
 from lociscope.microscope.engine import StrictEngine
 from lociscope.microscope.focus import Focus, HardwareError
 from lociscope.microscope.hardware import Scope, close_shutters, open_scope, scale_of
 from lociscope.microscope.positions import OutsideError, events_of, planned, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
 
 
 @pytest.fixture

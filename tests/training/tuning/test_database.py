@@ -1,11 +1,12 @@
 """The database of a study: whose it is, who works on it, and what it cannot be."""
 
+from __future__ import annotations
+
 import sqlite3
 import subprocess
 import sys
 import warnings
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,9 @@ from lociscope.artifacts.study import Study
 from lociscope.errors import LociscopeError, MissingExtraError
 from lociscope.training.tuning.database import NAME, Subject, import_optuna, opened
 from lociscope.training.tuning.space import Choice, Range, Space
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 optuna = pytest.importorskip("optuna")
 

@@ -1,9 +1,9 @@
 """Tuning with a training that takes no time: which trials are made, pruned, failed, and gone on with."""
 
-from collections.abc import Callable, Iterator
+from __future__ import annotations
+
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -20,6 +20,10 @@ from lociscope.training.tuning.trials import gain_of, importance_of, scores_of, 
 optuna = pytest.importorskip("optuna")
 
 from lociscope.training.tuning.database import Subject, opened  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 RECIPE = Recipe.check({"network": {"name": "features"}, "train": {"epochs": 4}}, "Mine")
 SPACE: Space = {"network.strength": Range(low=0.002, high=2.0, log=True), "network.leaves": Range(low=3, high=16)}

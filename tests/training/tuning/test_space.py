@@ -1,7 +1,8 @@
 """The search space: as written in a recipe file, and held against the recipe."""
 
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import tomli_w
@@ -11,6 +12,9 @@ from hypothesis import strategies as st
 from lociscope.artifacts.recipe import Recipe
 from lociscope.errors import UsageError
 from lociscope.training.tuning.space import Choice, Range, Space, check_space, read_space, value_of, with_values
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def written(tmp_path: Path, text: str) -> str:

@@ -5,6 +5,8 @@ training that was interrupted and resumed, or read by other workers, sees the sa
 shifts (`geometry.place`, on bytes), mixing with a partner (`mixing.mix`), resampling, and what changes brightness.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from lociscope.data.augment.compiled import compiled
@@ -20,12 +22,12 @@ if TYPE_CHECKING:
 
 
 def vary(
-    x: "tf.Tensor",
-    y: "tf.Tensor",
-    draws: "Draws",
-    settings: "Augment",
-    partner: "tuple[tf.Tensor, tf.Tensor] | None" = None,
-) -> "tuple[tf.Tensor, tf.Tensor]":
+    x: tf.Tensor,
+    y: tf.Tensor,
+    draws: Draws,
+    settings: Augment,
+    partner: tuple[tf.Tensor, tf.Tensor] | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Does to a batch everything that a recipe says.
 
     Args:
@@ -50,7 +52,7 @@ def vary(
     return pixels, labels
 
 
-def _floats(x: "tf.Tensor", y: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tuple[tf.Tensor, tf.Tensor]":
+def _floats(x: tf.Tensor, y: tf.Tensor, draws: Draws, settings: Augment) -> tuple[tf.Tensor, tf.Tensor]:
     """Bytes flipped and shifted, then as numbers in 0–1."""
     import tensorflow as tf
 

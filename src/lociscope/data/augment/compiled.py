@@ -1,5 +1,7 @@
 """Steps of augmentation compiled by XLA, one at a time."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from lociscope.data.pipeline.sample_random import Draws
 
 
-def compiled(step: "Callable[..., Any]", draws: "Draws", settings: "Augment", *tensors: "tf.Tensor") -> "Any":  # noqa: ANN401
+def compiled(step: Callable[..., Any], draws: Draws, settings: Augment, *tensors: tf.Tensor) -> Any:  # noqa: ANN401
     """A step as one function that goes once over the pixels, and not once for each of its operations.
 
     A step takes what it was given from memory. Two steps compiled as one would be fused: what the first makes would be
@@ -33,7 +35,7 @@ def compiled(step: "Callable[..., Any]", draws: "Draws", settings: "Augment", *t
     if tf.executing_eagerly() or not tf.test.is_built_with_xla():
         return step(*tensors, draws, settings)
 
-    def run(*given: "tf.Tensor") -> "Any":  # noqa: ANN401
+    def run(*given: tf.Tensor) -> Any:  # noqa: ANN401
         return step(*given, replace(draws), settings)  # a key that was computed here belongs to this graph alone
 
     return tf.function(run, jit_compile=True, autograph=False)(*tensors)

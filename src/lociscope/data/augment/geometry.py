@@ -1,5 +1,7 @@
 """Where the pixels lie: symmetries, and one resampling for all that is left."""
 
+from __future__ import annotations
+
 import math
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ _KNOTS = 5
 """An elastic deformation is smooth between 5 × 5 knots: about one for each cell of a field."""
 
 
-def place(x: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tf.Tensor":
+def place(x: tf.Tensor, draws: Draws, settings: Augment) -> tf.Tensor:
     """Flips and shifts each field by whole pixels: nothing is resampled.
 
     Args:
@@ -49,12 +51,12 @@ def place(x: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tf.Tensor":
     return tf.bitcast(tf.reshape(found, [-1, side, side]), tf.uint8)
 
 
-def warps(settings: "Augment") -> bool:
+def warps(settings: Augment) -> bool:
     """Whether a recipe asks for anything that moves pixels off their grid."""
     return any((settings.rotate, settings.scale, settings.shear, settings.crop, settings.elastic))
 
 
-def warp(x: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tf.Tensor":
+def warp(x: tf.Tensor, draws: Draws, settings: Augment) -> tf.Tensor:
     """Shifts, turns, scales, shears, crops and bends each field, in one bilinear resampling.
 
     What comes in at the edge is the field mirrored, so that no cell ends in black.
@@ -72,7 +74,7 @@ def warp(x: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tf.Tensor":
     return compiled(_zoomed, draws, settings, x, compiled(_lines, draws, settings, x))
 
 
-def _affine(draws: "Draws", settings: "Augment", side: int) -> "tuple[tf.Tensor, tf.Tensor]":
+def _affine(draws: Draws, settings: Augment, side: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Matrices (n, 2, 2) and shifts (n, 2) from output to input pixels, (row, column), about the middle."""
     import tensorflow as tf
 
@@ -90,7 +92,7 @@ def _affine(draws: "Draws", settings: "Augment", side: int) -> "tuple[tf.Tensor,
     return matrix, shift + middle - tf.reduce_sum(matrix, axis=2) * middle
 
 
-def _lines(x: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tf.Tensor":
+def _lines(x: tf.Tensor, draws: Draws, settings: Augment) -> tf.Tensor:
     """Where each output row and column lies in the input, (n, 2, side), of fields that are neither turned nor bent."""
     import tensorflow as tf
 
@@ -98,7 +100,7 @@ def _lines(x: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tf.Tensor":
     return tf.linalg.diag_part(matrix)[..., None] * tf.range(x.shape[1], dtype=tf.float32) + moved[..., None]
 
 
-def _zoomed(x: "tf.Tensor", at: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tf.Tensor":
+def _zoomed(x: tf.Tensor, at: tf.Tensor, draws: Draws, settings: Augment) -> tf.Tensor:
     """Rows, then columns, at what `_lines` gives: each is a mean of two, at half the cost of four for each pixel."""
     import tensorflow as tf
 
@@ -107,7 +109,7 @@ def _zoomed(x: "tf.Tensor", at: "tf.Tensor", draws: "Draws", settings: "Augment"
     return x
 
 
-def _positions(x: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tuple[tf.Tensor, tf.Tensor, tf.Tensor]":
+def _positions(x: tf.Tensor, draws: Draws, settings: Augment) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Where each output pixel lies in the input.
 
     Args:
@@ -143,7 +145,7 @@ def _between_knots(side: int) -> np.ndarray:
     return np.asarray(near / near.sum(axis=1, keepdims=True), np.float32)
 
 
-def _rows(x: "tf.Tensor", at: "tf.Tensor") -> "tf.Tensor":
+def _rows(x: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
     """Rows of (n, side, side, 4) at (n, side), linear between two."""
     import tensorflow as tf
 
@@ -155,8 +157,8 @@ def _rows(x: "tf.Tensor", at: "tf.Tensor") -> "tf.Tensor":
 
 
 def _sampled(
-    x: "tf.Tensor", first: "tf.Tensor", down: "tf.Tensor", right: "tf.Tensor", draws: "Draws", settings: "Augment"
-) -> "tf.Tensor":
+    x: tf.Tensor, first: tf.Tensor, down: tf.Tensor, right: tf.Tensor, draws: Draws, settings: Augment
+) -> tf.Tensor:
     """Values of (n, side, side, c) between four pixels each, at what `_positions` gives."""
     import tensorflow as tf
 
@@ -167,7 +169,7 @@ def _sampled(
     return tf.reshape(above + down[..., None] * (below - above), tf.shape(x))
 
 
-def _split(at: "tf.Tensor", side: int) -> "tuple[tf.Tensor, tf.Tensor]":
+def _split(at: tf.Tensor, side: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Positions, the field mirrored outside, as the pixel before (at most side − 2) and the share of the next."""
     import tensorflow as tf
 
@@ -177,7 +179,7 @@ def _split(at: "tf.Tensor", side: int) -> "tuple[tf.Tensor, tf.Tensor]":
     return tf.cast(low, tf.int32), folded - low
 
 
-def _mirrored(at: "tf.Tensor", side: int) -> "tf.Tensor":
+def _mirrored(at: tf.Tensor, side: int) -> tf.Tensor:
     """Whole positions from −side to 2 side − 1 folded into 0…side − 1, edge pixels repeated."""
     import tensorflow as tf
 

@@ -1,5 +1,7 @@
 """How bright the pixels are: what stains, lamps, optics and cameras change from field to field."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from lociscope.channels import BLUE, GREEN, RED, YELLOW
@@ -14,13 +16,13 @@ _HOT_STEP = (-0.5, 1.0)
 """What a hot or dead pixel adds, of full scale; they are hot more often than dead."""
 
 
-def shades(settings: "Augment") -> bool:
+def shades(settings: Augment) -> bool:
     """Whether a recipe asks for any change of brightness."""
     chosen = settings.offset, settings.gain, settings.gamma, settings.noise, settings.hot_pixels
     return any((*chosen, settings.channel_dropout, settings.red_dropout, settings.blue_dropout))
 
 
-def brightness(x: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tf.Tensor":
+def brightness(x: tf.Tensor, draws: Draws, settings: Augment) -> tf.Tensor:
     """Offset, gain, gamma, noise, hot pixels and lost channels, each channel on its own.
 
     Args:
@@ -33,7 +35,7 @@ def brightness(x: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tf.Tenso
     """
     import tensorflow as tf
 
-    def each(name: str, low: float, high: float) -> "tf.Tensor":
+    def each(name: str, low: float, high: float) -> tf.Tensor:
         return draws.uniform(name, low, high, each=4)[:, None, None]
 
     if settings.offset:
@@ -51,7 +53,7 @@ def brightness(x: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tf.Tenso
     return _drop_channels(tf.clip_by_value(x, 0, 1), draws, settings)
 
 
-def blur(x: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tf.Tensor":
+def blur(x: tf.Tensor, draws: Draws, settings: Augment) -> tf.Tensor:
     """Blends each channel with its mean over 3 × 3 pixels; all of it is a blur of 0.8 px (standard deviation)."""
     import tensorflow as tf
 
@@ -61,7 +63,7 @@ def blur(x: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tf.Tensor":
     return x + share * ((rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / 9 - x)
 
 
-def _noise(x: "tf.Tensor", draws: "Draws", most: float) -> "tf.Tensor":
+def _noise(x: tf.Tensor, draws: Draws, most: float) -> tf.Tensor:
     """Adds normal noise; its standard deviation is drawn for each channel, up to `most`."""
     import tensorflow as tf
 
@@ -70,7 +72,7 @@ def _noise(x: "tf.Tensor", draws: "Draws", most: float) -> "tf.Tensor":
     return x + draws.uniform("noise level", 0, most, each=channels)[:, None, None] * drawn
 
 
-def _add_hot_pixels(x: "tf.Tensor", draws: "Draws", most: int) -> "tf.Tensor":
+def _add_hot_pixels(x: tf.Tensor, draws: Draws, most: int) -> tf.Tensor:
     """Add 0 to `most` single pixels that are too bright, or too dark, to each channel."""
     import tensorflow as tf
 
@@ -86,7 +88,7 @@ def _add_hot_pixels(x: "tf.Tensor", draws: "Draws", most: int) -> "tf.Tensor":
     return tf.tensor_scatter_nd_add(x, tf.stack([field, row, column, channel], axis=-1), step)
 
 
-def _drop_channels(x: "tf.Tensor", draws: "Draws", settings: "Augment") -> "tf.Tensor":
+def _drop_channels(x: tf.Tensor, draws: Draws, settings: Augment) -> tf.Tensor:
     """Blanks the ER, and more rarely the microtubules or the nuclei: fields in the wild may lack them."""
     import tensorflow as tf
 

@@ -1,5 +1,7 @@
 """Two fields made one, with their labels: mixup (Zhang et al., ICLR 2018) and CutMix (Yun et al., ICCV 2019)."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,14 +11,14 @@ if TYPE_CHECKING:
     from lociscope.data.pipeline.sample_random import Draws
 
 
-def mixes(settings: "Augment") -> bool:
+def mixes(settings: Augment) -> bool:
     """Whether a recipe asks for mixing, and so for a partner of each field."""
     return bool(settings.mixup or settings.cutmix)
 
 
 def mix(
-    x: "tf.Tensor", y: "tf.Tensor", other_x: "tf.Tensor", other_y: "tf.Tensor", draws: "Draws", settings: "Augment"
-) -> "tuple[tf.Tensor, tf.Tensor]":
+    x: tf.Tensor, y: tf.Tensor, other_x: tf.Tensor, other_y: tf.Tensor, draws: Draws, settings: Augment
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Blends some fields with their partners, and pastes a window of the partner into others.
 
     Args:
@@ -51,7 +53,7 @@ def mix(
     return tf.reshape(one, tf.shape(x)), y + share[:, None] * (other_y - y)
 
 
-def _window(side: int, part: "tf.Tensor", draws: "Draws") -> "tuple[tf.Tensor, tf.Tensor]":
+def _window(side: int, part: tf.Tensor, draws: Draws) -> tuple[tf.Tensor, tf.Tensor]:
     """Rows and columns, (n, side) of bool, of a square of about `part` of the area, anywhere within the field."""
     import tensorflow as tf
 

@@ -5,6 +5,8 @@ for each field that came, packed or failed, written after its pixels with their 
 packer that was killed, or for which the disk was full, leaves what it has, and the next one goes on from there.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
@@ -12,7 +14,6 @@ import shutil
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from lociscope.storage.locks import lock_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 PIXELS, JOURNAL, KEY, LOCK = "x.npy", "journal.jsonl", "key.json", ".lock"
 
@@ -74,11 +76,11 @@ class Stored:
         """As of an array."""
         return (len(self.rows), *self.each)
 
-    def take(self, numbers: np.ndarray) -> "Stored":
+    def take(self, numbers: np.ndarray) -> Stored:
         """The rows of these numbers, unread."""
         return Stored(self.path, self.each, self.rows[numbers])
 
-    def __getitem__(self, numbers: "np.ndarray | slice") -> np.ndarray:
+    def __getitem__(self, numbers: np.ndarray | slice) -> np.ndarray:
         """Reads the rows of these numbers."""
         wanted = self.rows[numbers]
         found = np.empty((len(wanted), *self.each), np.uint8)
@@ -192,9 +194,7 @@ class Half:
 
 
 @contextmanager
-def half_packed(
-    folder: Path, key: dict[str, Any], each: tuple[int, ...], wait: bool = False
-) -> "Iterator[Half | None]":
+def half_packed(folder: Path, key: dict[str, Any], each: tuple[int, ...], wait: bool = False) -> Iterator[Half | None]:
     """Opens the store in the making beside `folder`, and puts it in its place where it was finished.
 
     Args:

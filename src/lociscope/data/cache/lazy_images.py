@@ -1,5 +1,7 @@
 """Fields read from their pictures as they are asked for, for files that shall not be packed on a disk."""
 
+from __future__ import annotations
+
 import atexit
 import hashlib
 import json
@@ -46,7 +48,7 @@ class Files:
     """
 
     sources: list[FieldSource]
-    spec: "InputSpec"
+    spec: InputSpec
     workers: int = 1
     kept: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -58,11 +60,11 @@ class Files:
         """As of an array."""
         return (len(self.sources), self.spec.height, self.spec.width, len(CHANNEL_NAMES))
 
-    def take(self, numbers: np.ndarray) -> "Files":
+    def take(self, numbers: np.ndarray) -> Files:
         """The fields of these numbers, unread."""
         return Files([self.sources[number] for number in numbers.tolist()], self.spec, self.workers, self.kept)
 
-    def __getitem__(self, numbers: "np.ndarray | slice") -> np.ndarray:
+    def __getitem__(self, numbers: np.ndarray | slice) -> np.ndarray:
         """Reads the fields of these numbers.
 
         Raises:
@@ -79,14 +81,14 @@ class Files:
                 self.kept[wanted[number].id] = found[number].copy()
         return found
 
-    def _made(self, sources: list[FieldSource]) -> "Iterator[np.ndarray]":
+    def _made(self, sources: list[FieldSource]) -> Iterator[np.ndarray]:
         read = partial(_read, spec=self.spec)
         if self.workers < 2 or not sources:
             return map(read, sources)
         return _pool(self.workers).map(read, sources, chunksize=_CHUNK)
 
 
-def _read(source: FieldSource, spec: "InputSpec") -> np.ndarray:
+def _read(source: FieldSource, spec: InputSpec) -> np.ndarray:
     try:
         return one_tile(read_field(source), spec)
     except LociscopeError as error:
@@ -96,7 +98,7 @@ def _read(source: FieldSource, spec: "InputSpec") -> np.ndarray:
 
 
 @cache
-def _pool(workers: int) -> "ProcessPoolExecutor":
+def _pool(workers: int) -> ProcessPoolExecutor:
     """Processes that read for every batch, and end with this one."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
@@ -107,7 +109,7 @@ def _pool(workers: int) -> "ProcessPoolExecutor":
 atexit.register(_pool.cache_clear)  # later, when modules are gone, a pool ends with a complaint
 
 
-def open_files(catalog: "Catalog", spec: "InputSpec", failures: list[Failure], workers: int = 1) -> Packed:
+def open_files(catalog: Catalog, spec: InputSpec, failures: list[Failure], workers: int = 1) -> Packed:
     """A Catalog's labelled fields, unread.
 
     Args:

@@ -1,5 +1,7 @@
 """Packing: every field decoded, scaled and stored once, for training to read."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from dataclasses import dataclass
@@ -46,27 +48,27 @@ class Packed:
 
     ids: list[str]
     groups: list[str]
-    x: "np.ndarray | Stored | Files"
+    x: np.ndarray | Stored | Files
     y: np.ndarray
     sha256: str
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def take(self, rows: np.ndarray) -> "Packed":
+    def take(self, rows: np.ndarray) -> Packed:
         """The fields of the given row numbers; pixels that lie on disk stay there."""
         x = self.x[rows] if isinstance(self.x, np.ndarray) else self.x.take(rows)
         return Packed([self.ids[row] for row in rows], [self.groups[row] for row in rows], x, self.y[rows], self.sha256)
 
 
 def pack(
-    folder: "Path",
+    folder: Path,
     key: dict[str, Any],
     total: int,
-    fields: "Callable[[int], Iterable[Prepared | Failure]]",
-    spec: "InputSpec",
-    failures: "list[Failure] | None" = None,
-    progress: "Callable[[int, int], None] | None" = None,
+    fields: Callable[[int], Iterable[Prepared | Failure]],
+    spec: InputSpec,
+    failures: list[Failure] | None = None,
+    progress: Callable[[int, int], None] | None = None,
     wait: bool = False,
 ) -> Packed:
     """Packs fields into a folder, goes on where an earlier call was cut off, or opens what was packed there.
@@ -106,13 +108,13 @@ def pack(
     return _open(folder, key, failures)
 
 
-def none_read(failures: "Sequence[Failure]" = ()) -> LociscopeError:
+def none_read(failures: Sequence[Failure] = ()) -> LociscopeError:
     """The sentence where there is nothing to train on."""
     why = f"The first: {failures[0].reason}" if failures else "Check the Catalog's paths."
     return LociscopeError(f"No field could be read, so there is nothing to train on. {why}")
 
 
-def _about(folder: "Path", items: "list[Kept | Failure]", each: tuple[int, ...], key: dict[str, Any]) -> dict[str, Any]:
+def _about(folder: Path, items: list[Kept | Failure], each: tuple[int, ...], key: dict[str, Any]) -> dict[str, Any]:
     """What `pack.json` says."""
     kept = [item for item in items if isinstance(item, Kept)]
     ids, y = [item.id for item in kept], to_multi_hot([item.target for item in kept])
@@ -127,7 +129,7 @@ def _about(folder: "Path", items: "list[Kept | Failure]", each: tuple[int, ...],
     }
 
 
-def _open(folder: "Path", key: dict[str, Any], failures: "list[Failure] | None") -> Packed:
+def _open(folder: Path, key: dict[str, Any], failures: list[Failure] | None) -> Packed:
     try:
         about = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
         check_schema(about["schema"], SCHEMA, f"'{folder}'")
@@ -152,8 +154,8 @@ def _hash(ids: list[str], x: Stored, y: np.ndarray) -> str:
 
 
 def prepare_catalog(
-    catalog: "Catalog", spec: "InputSpec", workers: int = 1, start: int = 0
-) -> "Iterator[Prepared | Failure]":
+    catalog: Catalog, spec: InputSpec, workers: int = 1, start: int = 0
+) -> Iterator[Prepared | Failure]:
     """Reads and prepares a Catalog's labelled fields.
 
     Args:
@@ -169,7 +171,7 @@ def prepare_catalog(
     yield from in_order(partial(_prepared, spec=spec), pairs, workers if len(pairs) > _FEW else 1)
 
 
-def _prepared(pair: "tuple[Entry, FieldSource]", spec: "InputSpec") -> Prepared | Failure:
+def _prepared(pair: tuple[Entry, FieldSource], spec: InputSpec) -> Prepared | Failure:
     entry, source = pair
     try:
         pixels = one_tile(read_field(source), spec)
@@ -178,6 +180,6 @@ def _prepared(pair: "tuple[Entry, FieldSource]", spec: "InputSpec") -> Prepared 
     return Prepared(entry.id, group_of(entry), pixels, entry.target or ())
 
 
-def group_of(entry: "Entry") -> str:
+def group_of(entry: Entry) -> str:
     """What a field must not be parted by."""
     return entry.specimen or entry.antibody or entry.id

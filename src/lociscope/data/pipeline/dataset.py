@@ -1,5 +1,7 @@
 """The Dataset: fields as a `tf.data` stream, in an order that is a pure function of seed and step."""
 
+from __future__ import annotations
+
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -26,7 +28,7 @@ _unread: list[LociscopeError] = []
 
 
 @contextmanager
-def reading() -> "Iterator[None]":
+def reading() -> Iterator[None]:
     """Around whatever consumes a stream: a field that cannot be read ends it with its own sentence, not TensorFlow's.
 
     Raises:
@@ -41,14 +43,12 @@ def reading() -> "Iterator[None]":
         raise
 
 
-def steps_per_epoch(fields: "Packed | Fresh", recipe: "Recipe") -> int:
+def steps_per_epoch(fields: Packed | Fresh, recipe: Recipe) -> int:
     """Steps of an epoch: every field once, those of rare classes more often where the recipe says so."""
     return _order(fields, recipe).steps(_batch(fields, recipe))
 
 
-def training_batches(
-    fields: "Packed | Fresh", recipe: "Recipe", first_step: int, shard: Shard = WHOLE
-) -> "tf.data.Dataset":
+def training_batches(fields: Packed | Fresh, recipe: Recipe, first_step: int, shard: Shard = WHOLE) -> tf.data.Dataset:
     """An endless stream of augmented batches that can begin at any step.
 
     Args:
@@ -68,14 +68,14 @@ def training_batches(
     return _read_rows(fields, recipe, first_step, shard).prefetch(2)
 
 
-def _read_rows(packed: "Packed", recipe: "Recipe", first_step: int, shard: Shard) -> "tf.data.Dataset":
+def _read_rows(packed: Packed, recipe: Recipe, first_step: int, shard: Shard) -> tf.data.Dataset:
     """The stream of fields that can be read in any order."""
     import tensorflow as tf
 
     batch, order = _batch(packed, recipe), _order(packed, recipe)
     steps, part = order.steps(batch), shard.part(batch)
 
-    def load(step: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
+    def load(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         epoch, position = step // steps, step % steps
         rows, index = order.rows(epoch, position * batch + tf.constant(part))
         draws, partner = Draws(recipe.train.seed, epoch, index), None
@@ -86,7 +86,7 @@ def _read_rows(packed: "Packed", recipe: "Recipe", first_step: int, shard: Shard
     return tf.data.Dataset.range(first_step, np.iinfo(np.int64).max).map(load, tf.data.AUTOTUNE)
 
 
-def _drawn(fresh: Fresh, recipe: "Recipe", first_step: int, shard: Shard) -> "tf.data.Dataset":
+def _drawn(fresh: Fresh, recipe: Recipe, first_step: int, shard: Shard) -> tf.data.Dataset:
     """The stream of fields that come in one order; a field is mixed with the next one of its batch."""
     import tensorflow as tf
 
@@ -95,7 +95,7 @@ def _drawn(fresh: Fresh, recipe: "Recipe", first_step: int, shard: Shard) -> "tf
     side = recipe.data.size
     signature = (tf.TensorSpec([len(part), side, side, 4], tf.uint8), tf.TensorSpec([len(part), N_LABELS], tf.uint8))
 
-    def varied(step: "tf.Tensor", drawn: "tuple[tf.Tensor, tf.Tensor]") -> "tuple[tf.Tensor, tf.Tensor]":
+    def varied(step: tf.Tensor, drawn: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         epoch, position = step // steps, step % steps
         draws = Draws(recipe.train.seed, epoch, position * batch + tf.constant(part))
         partner = (tf.roll(drawn[0], -1, 0), tf.roll(drawn[1], -1, 0)) if mixes(recipe.augment) else None
@@ -105,7 +105,7 @@ def _drawn(fresh: Fresh, recipe: "Recipe", first_step: int, shard: Shard) -> "tf
     return tf.data.Dataset.zip(tf.data.Dataset.range(first_step, np.iinfo(np.int64).max), drawn).map(varied)
 
 
-def evaluation_batches(packed: "Packed", batch: int) -> "tf.data.Dataset":
+def evaluation_batches(packed: Packed, batch: int) -> tf.data.Dataset:
     """Every field once, in order, as it is.
 
     Args:
@@ -117,24 +117,24 @@ def evaluation_batches(packed: "Packed", batch: int) -> "tf.data.Dataset":
     """
     import tensorflow as tf
 
-    def load(rows: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
+    def load(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         x, y = _read(packed, rows)
         return tf.cast(x, tf.float32) / 255, tf.cast(y, tf.float32)
 
     return tf.data.Dataset.range(len(packed)).batch(batch).map(load).prefetch(2)
 
 
-def _batch(fields: "Packed | Fresh", recipe: "Recipe") -> int:
+def _batch(fields: Packed | Fresh, recipe: Recipe) -> int:
     return min(recipe.train.batch, len(fields))
 
 
-def _order(fields: "Packed | Fresh", recipe: "Recipe") -> Order:
+def _order(fields: Packed | Fresh, recipe: Recipe) -> Order:
     if isinstance(fields, Fresh):
         return Order(recipe.train.seed, len(fields), len(fields))
     return Order.of(fields.y, recipe.train)
 
 
-def _read(packed: "Packed", rows: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
+def _read(packed: Packed, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Bytes and labels of rows; pixels that lie on disk are read now, so that memory does not grow with the store."""
     import tensorflow as tf
 

@@ -1,5 +1,7 @@
 """Simulated fields drawn as training goes: none is seen twice."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from dataclasses import dataclass
@@ -31,7 +33,7 @@ class Fresh:
         workers: Processes that draw.
     """
 
-    settings: "Data"
+    settings: Data
     first: int
     count: int
     workers: int = 1
@@ -45,7 +47,7 @@ class Fresh:
         settings = self.settings.model_dump(exclude={"valid"})
         return hashlib.sha256(json.dumps([settings, VERSION, self.first, self.count]).encode()).hexdigest()
 
-    def batches(self, batch: int, first_step: int, shard: Shard = WHOLE) -> "Iterator[tuple[np.ndarray, np.ndarray]]":
+    def batches(self, batch: int, first_step: int, shard: Shard = WHOLE) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Draws batch after batch, without end; some fields are drawn ahead.
 
         Field i of epoch e is the simulator's number first + e × count + i, whoever draws it.
@@ -60,7 +62,7 @@ class Fresh:
         """
         steps, part = max(self.count // batch, 1), shard.part(batch).tolist()
 
-        def numbers() -> "Iterator[int]":
+        def numbers() -> Iterator[int]:
             step = first_step
             while True:
                 epoch, place = divmod(step, steps)

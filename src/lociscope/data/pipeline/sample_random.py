@@ -6,6 +6,8 @@ OOPSLA 2014) over the seed, the epoch, the field's number and the name of what i
 the number of workers, nor what else is drawn changes them.
 """
 
+from __future__ import annotations
+
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,10 +34,10 @@ class Draws:
     """
 
     seed: int
-    epoch: "tf.Tensor"
-    index: "tf.Tensor"
+    epoch: tf.Tensor
+    index: tf.Tensor
 
-    def uniform(self, name: str, low: float = 0.0, high: float = 1.0, each: int = 1) -> "tf.Tensor":
+    def uniform(self, name: str, low: float = 0.0, high: float = 1.0, each: int = 1) -> tf.Tensor:
         """Draws from [low, high).
 
         Args:
@@ -54,7 +56,7 @@ class Draws:
         share = tf.cast(tf.bitwise.right_shift(bits, tf.constant(40, tf.uint64)), tf.float32) / 2**24
         return low + (high - low) * share
 
-    def noise(self, name: str, rows: int, length: int) -> "tf.Tensor":
+    def noise(self, name: str, rows: int, length: int) -> tf.Tensor:
         """Normal noise, (n, rows, length) of float32: rows of one pool, taken in an order of the field's own.
 
         Fresh numbers would cost more than all else that is done to a field.
@@ -67,7 +69,7 @@ class Draws:
         return tf.gather(pool, (first + (2 * step + 1) * tf.range(rows)) % count)
 
     @cached_property
-    def _key(self) -> "tf.Tensor":
+    def _key(self) -> tf.Tensor:
         """(n,) of uint64."""
         import tensorflow as tf
 
@@ -76,7 +78,7 @@ class Draws:
         return _mixed(tf.bitwise.bitwise_xor(key, tf.cast(self.index, tf.uint64)))
 
 
-def _mixed(bits: "tf.Tensor") -> "tf.Tensor":
+def _mixed(bits: tf.Tensor) -> tf.Tensor:
     """SplitMix64's finaliser."""
     import tensorflow as tf
 

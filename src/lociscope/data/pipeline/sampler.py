@@ -1,5 +1,7 @@
 """Which field is seen at which place of which epoch: shuffled, rare classes more often, the same for every worker."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -79,7 +81,7 @@ class Order:
     ends: np.ndarray | None = None
 
     @classmethod
-    def of(cls, y: np.ndarray, settings: "Train") -> "Order":
+    def of(cls, y: np.ndarray, settings: Train) -> Order:
         """The order of fields with labels (n, 28), as a recipe says."""
         if not settings.rare:
             return cls(settings.seed, len(y), len(y))
@@ -91,7 +93,7 @@ class Order:
         """Batches in an epoch; the few places that fill none are passed over."""
         return max(self.length // batch, 1)
 
-    def rows(self, epoch: "tf.Tensor", places: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
+    def rows(self, epoch: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The fields at some places of an epoch.
 
         A field that is wanted 2.3 times comes twice or three times, 2.3 times on average: the places are a comb over

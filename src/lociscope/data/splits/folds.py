@@ -7,6 +7,8 @@ classes first, each to the part that lacks its classes most (after Sechidis, Tso
 who deal out single rows), and then moved while a move brings the parts nearer to their proportions.
 """
 
+from __future__ import annotations
+
 import hashlib
 from typing import TYPE_CHECKING
 
@@ -22,7 +24,7 @@ _ABSENT = 10.0
 """Cost of a part without a class that has enough groups for all parts: more than any deviation of a class."""
 
 
-def deal(labels: np.ndarray, groups: "Sequence[str]", shares: "Sequence[float]", seed: int = 0) -> np.ndarray:
+def deal(labels: np.ndarray, groups: Sequence[str], shares: Sequence[float], seed: int = 0) -> np.ndarray:
     """Deals fields out to parts, whole groups at a time.
 
     Args:
@@ -44,7 +46,7 @@ def deal(labels: np.ndarray, groups: "Sequence[str]", shares: "Sequence[float]",
     return np.asarray(part[member])
 
 
-def joined(*columns: "Sequence[str | None]") -> list[str]:
+def joined(*columns: Sequence[str | None]) -> list[str]:
     """Groups of fields that must stay together for any reason: the same antibody, or plate, or picture.
 
     Args:
@@ -60,7 +62,7 @@ def joined(*columns: "Sequence[str | None]") -> list[str]:
     return [str(root) for root in connected(len(columns[0]), pairs)]
 
 
-def connected(n: int, pairs: "Iterable[tuple[int, int]]") -> list[int]:
+def connected(n: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
     """For each of n numbers the least of those that pairs lead to from it."""
     root = list(range(n))
 
@@ -76,7 +78,7 @@ def connected(n: int, pairs: "Iterable[tuple[int, int]]") -> list[int]:
     return [find(row) for row in range(n)]
 
 
-def deviation(labels: np.ndarray, part: np.ndarray, shares: "Sequence[float]") -> float:
+def deviation(labels: np.ndarray, part: np.ndarray, shares: Sequence[float]) -> float:
     """How far the parts are from their proportions.
 
     Args:
@@ -116,7 +118,7 @@ def _move(counts: np.ndarray, wanted: np.ndarray, part: np.ndarray) -> None:
     scale = 1 / np.maximum(wanted, 1e-9)
     held = np.stack([counts[part == number].sum(axis=0) for number in range(len(wanted))])
 
-    def costs(of: np.ndarray, parts: "list[int] | slice", classes: np.ndarray) -> np.ndarray:
+    def costs(of: np.ndarray, parts: list[int] | slice, classes: np.ndarray) -> np.ndarray:
         far = np.abs(of - wanted[parts][:, classes]) * scale[parts][:, classes]
         return np.asarray((far + (of == 0) * needed[classes]).sum(axis=1))
 

@@ -1,5 +1,7 @@
 """Which fields are held out."""
 
+from __future__ import annotations
+
 import hashlib
 from typing import TYPE_CHECKING
 
@@ -9,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def hold_out(groups: "Sequence[str]", share: float, seed: int) -> np.ndarray:
+def hold_out(groups: Sequence[str], share: float, seed: int) -> np.ndarray:
     """Chooses whole groups at random until they make up a share of the fields.
 
     A group's place in the draw depends on its name and the seed alone, so that a field added later moves no

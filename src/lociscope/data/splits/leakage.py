@@ -1,5 +1,7 @@
 """What one part of a split could know of another: shared groups, shared pictures, and a look that tells them apart."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -51,7 +53,7 @@ class Told:
         )
 
 
-def shared(catalog: "Catalog") -> dict[str, int]:
+def shared(catalog: Catalog) -> dict[str, int]:
     """Counts what lies in two parts.
 
     Args:
@@ -72,14 +74,14 @@ def shared(catalog: "Catalog") -> dict[str, int]:
     return found
 
 
-def _torn(values: "Sequence[str | None]", parts: "Sequence[str | int | None]") -> set[str]:
+def _torn(values: Sequence[str | None], parts: Sequence[str | int | None]) -> set[str]:
     """Values that lie in more than one part."""
     pairs = {(value, part) for value, part in zip(values, parts, strict=True) if value is not None and part is not None}
     ordered = sorted(value for value, _ in pairs)
     return {one for one, other in pairwise(ordered) if one == other}
 
 
-def tell_apart(catalog: "Catalog", rows: np.ndarray, statistics: np.ndarray, names: "Sequence[str]") -> Told | None:
+def tell_apart(catalog: Catalog, rows: np.ndarray, statistics: np.ndarray, names: Sequence[str]) -> Told | None:
     """Trains a classifier to tell `test` from the rest, or `valid` where nothing is tested on, or else the first fold.
 
     Logistic regression, cross-validated by whole groups, so that it cannot know a specimen again.
@@ -109,7 +111,7 @@ def tell_apart(catalog: "Catalog", rows: np.ndarray, statistics: np.ndarray, nam
     return Told(part, auc, names[int(np.abs(weights).argmax())])
 
 
-def _groups(catalog: "Catalog", rows: np.ndarray) -> np.ndarray:
+def _groups(catalog: Catalog, rows: np.ndarray) -> np.ndarray:
     columns = [name for name in GROUPS if name in catalog.table.column_names]
     groups = joined(*(catalog.table[name].to_pylist() for name in columns))
     return np.array([groups[row] for row in rows])

@@ -1,5 +1,7 @@
 """The split of a Catalog: what is tested on, what is validated on, and the folds, by whole groups."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -63,13 +65,13 @@ class Parted:
         notes: What its user should know, a sentence each.
     """
 
-    catalog: "Catalog"
+    catalog: Catalog
     parts: tuple[Part, ...]
     bound: tuple[str, ...]
     notes: tuple[str, ...]
 
 
-def part_catalog(catalog: "Catalog", wanted: Wanted) -> Parted:
+def part_catalog(catalog: Catalog, wanted: Wanted) -> Parted:
     """Parts the labelled fields of a Catalog.
 
     Args:
@@ -104,7 +106,7 @@ def part_catalog(catalog: "Catalog", wanted: Wanted) -> Parted:
     return Parted(made, parts, bound, tuple(_notes(labels, groups, bound, wanted, len(catalog) - len(rows))))
 
 
-def _bound(catalog: "Catalog", groups: tuple[str, ...]) -> tuple[str, ...]:
+def _bound(catalog: Catalog, groups: tuple[str, ...]) -> tuple[str, ...]:
     for name in groups:
         if name not in catalog.table.column_names:
             raise UsageError(f"The Catalog has no column {name!r}.{nearest(name, catalog.table.column_names)}")
@@ -117,7 +119,7 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _split(catalog: "Catalog", rows: np.ndarray, labels: np.ndarray, groups: list[str], wanted: Wanted) -> np.ndarray:
+def _split(catalog: Catalog, rows: np.ndarray, labels: np.ndarray, groups: list[str], wanted: Wanted) -> np.ndarray:
     """(n,) of `train`, `valid`, `test`."""
     split = np.full(len(rows), "train", "<U5")
     if wanted.test:
@@ -169,9 +171,7 @@ def _parts(labels: np.ndarray, groups: list[str], split: np.ndarray, fold: np.nd
     )
 
 
-def _notes(
-    labels: np.ndarray, groups: list[str], bound: tuple[str, ...], wanted: Wanted, unlabelled: int
-) -> "list[str]":
+def _notes(labels: np.ndarray, groups: list[str], bound: tuple[str, ...], wanted: Wanted, unlabelled: int) -> list[str]:
     notes = []
     if unlabelled:
         notes.append(f"Fields without a label, which are in no part: {unlabelled}.")

@@ -1,16 +1,19 @@
 """The files of a field, before they are read, and the list of those that cannot be."""
 
+from __future__ import annotations
+
 import csv
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from lociscope.channels import ChannelName
 from lociscope.images.discovery.hpa import taken_at
 from lociscope.storage.atomic import atomic_write, unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
+
+    from lociscope.channels import ChannelName
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Failure(NamedTuple):
     reason: str
 
 
-def write_failures(failures: "Sequence[Failure]", path: Path) -> None:
+def write_failures(failures: Sequence[Failure], path: Path) -> None:
     """Lists failures in a CSV `id,path,reason`; removes an older list where there are none.
 
     Raises:
@@ -70,7 +73,7 @@ def write_failures(failures: "Sequence[Failure]", path: Path) -> None:
     list_failures(failures, path)
 
 
-def list_failures(failures: "Sequence[Failure]", path: Path) -> None:
+def list_failures(failures: Sequence[Failure], path: Path) -> None:
     """Writes the CSV `id,path,reason`, even where it holds no row.
 
     Raises:

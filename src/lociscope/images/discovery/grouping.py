@@ -1,5 +1,7 @@
 """From files to fields: which files belong together, and why some do not make a field."""
 
+from __future__ import annotations
+
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +45,7 @@ class _Group:
         return [name for name in CHANNEL_NAMES if name not in self.channels and name not in rules.allow_missing]
 
 
-def group_files(files: "Iterable[File]", rules: Rules) -> tuple[list[FieldSource], list[Failure]]:
+def group_files(files: Iterable[File], rules: Rules) -> tuple[list[FieldSource], list[Failure]]:
     """Groups files into fields.
 
     A composite, a colour picture of several channels, is left out beside its field's other files.
@@ -83,7 +85,7 @@ _Drawn = list[tuple[File, tuple[ChannelName, ...]]]
 """Composites of a field, each with the channels that its name lists."""
 
 
-def _take_composites(groups: "dict[_Key, _Group]", rules: Rules) -> "defaultdict[_Key, _Drawn]":
+def _take_composites(groups: dict[_Key, _Group], rules: Rules) -> defaultdict[_Key, _Drawn]:
     """Takes out the groups that are no fields but composites: `a_blue_red_green.jpg` alone is no field `a_blue_red`."""
     composites: defaultdict[_Key, _Drawn] = defaultdict(list)
     if rules.expressions:
@@ -100,7 +102,7 @@ def _take_composites(groups: "dict[_Key, _Group]", rules: Rules) -> "defaultdict
     return composites
 
 
-def planes_named(paths: "Sequence[str | None]", folder: Path, rules: Rules) -> tuple[Path | None, ...]:
+def planes_named(paths: Sequence[str | None], folder: Path, rules: Rules) -> tuple[Path | None, ...]:
     """Return the paths of a field's planes, RGBY; of one file for all, each with the user's name of its channel.
 
     Args:

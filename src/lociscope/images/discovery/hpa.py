@@ -1,5 +1,7 @@
 """Where a field was taken, as the names of the Human Protein Atlas and of Leica's matrix screener say it."""
 
+from __future__ import annotations
+
 import re
 
 _HPA = re.compile(

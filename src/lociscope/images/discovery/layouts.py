@@ -1,5 +1,7 @@
 """Which folder a file's field belongs to, where folders say something: a folder for each channel, or for each field."""
 
+from __future__ import annotations
+
 import os
 import re
 from collections import defaultdict
@@ -73,7 +75,7 @@ def locate(folder: Path, name: str, path: Path, rules: Rules) -> Located | None:
     return located if located.said or located.channel or located.bare else None
 
 
-def join_colour_folders(files: "Iterable[Located]") -> tuple[list[File], list[Located]]:
+def join_colour_folders(files: Iterable[Located]) -> tuple[list[File], list[Located]]:
     """Join the files of folders that hold one channel each.
 
     Two folders beside each other are such where they are called after different channels, no file in them says that
@@ -104,7 +106,7 @@ def join_colour_folders(files: "Iterable[Located]") -> tuple[list[File], list[Lo
     return joined, others
 
 
-def settle(files: "Iterable[Located]") -> list[File]:
+def settle(files: Iterable[Located]) -> list[File]:
     """Choose how to read each name: `red.png` is a field's channel where another channel's file lies beside it."""
     by_folder: defaultdict[Path, list[Located]] = defaultdict(list)
     for file in files:
@@ -146,7 +148,7 @@ def inner_folders(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names) if not name.lower().endswith(ZARR)]
 
 
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
+def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # a link that leads to itself

@@ -1,5 +1,7 @@
 """What the name of a file says: which field it belongs to, which channel it is, and where it was taken."""
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -39,7 +41,7 @@ class Named(NamedTuple):
     id: str
     channel: ChannelName | None
     whole: bool = False
-    about: "Mapping[str, str] | None" = None
+    about: Mapping[str, str] | None = None
     slice: tuple[int | None, int | None] = (None, None)
     unknown: str = ""
 
@@ -67,7 +69,7 @@ class Rules:
         preset: The microscope whose names they are, a key of `patterns.PRESETS`, instead of a pattern.
     """
 
-    channels: "Mapping[ChannelName, str]" = field(default_factory=dict)
+    channels: Mapping[ChannelName, str] = field(default_factory=dict)
     allow_missing: tuple[ChannelName, ...] = ()
     pixel_size: float | None = None
     plane: int | None = None
@@ -95,11 +97,11 @@ class Rules:
         return self.pixel_size, self.plane, self.allow_missing
 
     @cached_property
-    def _tokens(self) -> "dict[str, ChannelName]":
+    def _tokens(self) -> dict[str, ChannelName]:
         return {token.casefold(): channel for channel, token in self.channels.items()}
 
     @cached_property
-    def _numbers(self) -> "dict[str, ChannelName]":
+    def _numbers(self) -> dict[str, ChannelName]:
         """The user's names that are numbers, `w1` or `C01` or `1`, without letters and leading zeros."""
         found = [(match[1], channel) for token, channel in self._tokens.items() if (match := _NUMBER.fullmatch(token))]
         return dict(found) if len({number for number, _ in found}) == len(found) else {}
@@ -191,7 +193,7 @@ def without_ome(stem: str) -> str:
     return re.sub(r"\.ome$", "", stem, flags=re.IGNORECASE)
 
 
-def parse_channels(text: str) -> "dict[ChannelName, str]":
+def parse_channels(text: str) -> dict[ChannelName, str]:
     r"""Reads `red=…,green=…`, what files call each channel; a comma in a name is written `\\,`.
 
     Raises:
@@ -209,7 +211,7 @@ def parse_channels(text: str) -> "dict[ChannelName, str]":
     return channels
 
 
-def parse_missing(names: "Iterable[str]") -> tuple[ChannelName, ...]:
+def parse_missing(names: Iterable[str]) -> tuple[ChannelName, ...]:
     """Checks the channels that may be missing.
 
     Raises:

@@ -1,7 +1,8 @@
 """What is said where no field is found: what the source holds, and what to name or pass instead."""
 
+from __future__ import annotations
+
 from itertools import chain, islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lociscope.channels import CHANNEL_NAMES
@@ -16,6 +17,7 @@ from lociscope.storage.table_files import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from lociscope.images.discovery.layouts import File
     from lociscope.images.discovery.naming import Rules
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 _EXAMPLE = "red=…,green=…,blue=…,yellow=…"
 
 
-def check_preset(files: "Sequence[File]", rules: "Rules") -> None:
+def check_preset(files: Sequence[File], rules: Rules) -> None:
     """Refuse files of which nothing says which channel is which, although their names are those of a microscope.
 
     Raises:
@@ -65,7 +67,7 @@ def unnamed_picture(path: Path) -> LociscopeError:
     )
 
 
-def nothing_found(source: Path, rules: "Rules", holds_fields: "Callable[[Path], bool]") -> LociscopeError:
+def nothing_found(source: Path, rules: Rules, holds_fields: Callable[[Path], bool]) -> LociscopeError:
     """Return the error for a source without a field.
 
     Args:
@@ -102,7 +104,7 @@ def nothing_found(source: Path, rules: "Rules", holds_fields: "Callable[[Path], 
     )
 
 
-def _inside(source: Path, inside: list[Path], rules: "Rules") -> str:
+def _inside(source: Path, inside: list[Path], rules: Rules) -> str:
     if len(inside) == 1:
         return f"'{source}' holds no field, its folder '{inside[0].name}' does. Name '{inside[0]}'."
     names = ", ".join(f"'{path.name}'" for path in inside[:3]) + (" and others" if len(inside) > 3 else "")
@@ -123,5 +125,5 @@ def _stem(name: str) -> str:
     return without_ome(parted(name)[0])
 
 
-def _listed(tokens: "Sequence[str]") -> str:
+def _listed(tokens: Sequence[str]) -> str:
     return ", ".join(f"'{token}'" for token in tokens[:8]) + (" …" if len(tokens) > 8 else "")

@@ -1,5 +1,7 @@
 """Patterns of file names: the language of `--pattern`, and the presets of microscopes and screening systems."""
 
+from __future__ import annotations
+
 import re
 from functools import lru_cache
 from typing import NamedTuple

@@ -1,5 +1,7 @@
 """Finding fields: which files make a field, by their names and never by their position."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +38,7 @@ __all__ = ["Failure", "FieldSource", "find_fields", "list_failures", "of_catalog
 
 
 def find_fields(
-    sources: "AnyPath | Sequence[AnyPath]", rules: Rules = DEFAULT_RULES
+    sources: AnyPath | Sequence[AnyPath], rules: Rules = DEFAULT_RULES
 ) -> tuple[list[FieldSource], list[Failure]]:
     """Finds the fields in folders, zip archives, files, Catalogs and tables of paths.
 
@@ -93,7 +95,7 @@ def of_catalog(catalog: Catalog, rules: Rules = DEFAULT_RULES) -> list[FieldSour
     ]
 
 
-def _files_of(source: Path, rules: Rules) -> "list[Located]":
+def _files_of(source: Path, rules: Rules) -> list[Located]:
     """The pictures of a source, and the ways to read their names."""
     try:
         if source.exists() and is_zarr(Place(source)):
@@ -112,7 +114,7 @@ def _files_of(source: Path, rules: Rules) -> "list[Located]":
     return files
 
 
-def _below(folder: Path, depth: int) -> "Iterator[tuple[Path, str, Path]]":
+def _below(folder: Path, depth: int) -> Iterator[tuple[Path, str, Path]]:
     """The files of a folder, or of its folders so many levels below."""
     if depth == 0:
         yield from ((folder, path.name, path) for path in folder.iterdir())
@@ -177,7 +179,7 @@ def _after_folders(folders: list[tuple[str, list[File]]], rules: Rules) -> list[
     return renamed if len(names) > 1 or all(own == found for own, found in names) else []
 
 
-def _located(files: "Iterable[tuple[Path, str, Path]]", rules: Rules) -> "Iterator[Located]":
+def _located(files: Iterable[tuple[Path, str, Path]], rules: Rules) -> Iterator[Located]:
     files = list(files)
     taken: set[Path] = set()
     for index in dict.fromkeys(indices_of(files)) if not rules.expressions else ():
@@ -191,7 +193,7 @@ def _located(files: "Iterable[tuple[Path, str, Path]]", rules: Rules) -> "Iterat
             yield located
 
 
-def _members(archive: Path) -> "Iterator[tuple[Path, str, Path]]":
+def _members(archive: Path) -> Iterator[tuple[Path, str, Path]]:
     """The files of an archive, which is read in place; names that would lead out of a folder are passed over.
 
     A Zarr in it is one of them, called after its folder, or after the archive where it is all of that.

@@ -5,6 +5,8 @@ channel of a stack, `a1.zarr.zip!./0` a Zarr group in an archive (`.` is the arc
 `run.companion.ome!1` an image of a set of files that its index describes.
 """
 
+from __future__ import annotations
+
 import gzip
 import re
 import struct
@@ -79,7 +81,7 @@ def place_of(path: Path) -> Place:
 
 
 @contextmanager
-def opened(place: Place) -> "Iterator[IO[bytes]]":
+def opened(place: Place) -> Iterator[IO[bytes]]:
     """The bytes of a place, seekable; what `.gz` compresses is decompressed up to `MAX_BYTES`.
 
     Raises:

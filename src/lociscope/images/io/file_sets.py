@@ -3,10 +3,10 @@
 A place names the index and, after `!`, the number of an image in it: `run.companion.ome!0`, `NDTiff.index!3`.
 """
 
+from __future__ import annotations
+
 import re
-from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
@@ -21,6 +21,9 @@ from lociscope.images.io.tiff import read_tiff
 from lociscope.images.io.zarr_layout import read_small
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from lociscope.images.io.ome import OmeImage
 
 COMPANION = ".companion.ome"
@@ -78,7 +81,7 @@ def _images(path: Path, size: int, changed: int) -> tuple[SetImage, ...]:
     return tuple(_of_companion(path, image) for image in document.images)
 
 
-def _of_companion(path: Path, image: "OmeImage") -> SetImage:
+def _of_companion(path: Path, image: OmeImage) -> SetImage:
     for plane in image.planes:
         if not re.fullmatch(r"[^/\\]+", plane.file):
             raise LociscopeError(f"'{path}' names the file {plane.file!r}, which is not beside it. Write it anew.")

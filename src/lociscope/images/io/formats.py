@@ -1,5 +1,7 @@
 """The formats that are read, one function each, chosen by the file's suffix; and what is said of those that are not."""
 
+from __future__ import annotations
+
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,7 +98,7 @@ def is_zarr(place: Place) -> bool:
     return not suffix and not place.member and is_group(place.file)
 
 
-def read_picture(place: Place, *, colour: bool = False, plane: int | None = None) -> "Picture":
+def read_picture(place: Place, *, colour: bool = False, plane: int | None = None) -> Picture:
     """Decodes a file.
 
     Args:

@@ -1,5 +1,7 @@
 """JPEG: grey planes, and the colour pictures in which HPA serves single channels and composites."""
 
+from __future__ import annotations
+
 import struct
 from typing import IO
 

@@ -1,5 +1,7 @@
 """Sizes of pixels in any unit of length."""
 
+from __future__ import annotations
+
 import math
 
 from lociscope.errors import LociscopeError

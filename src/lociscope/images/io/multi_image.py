@@ -1,5 +1,7 @@
 """Folders and files of several images: OME-Zarr, and sets of files that an index describes."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-def indices_of(files: "Iterable[tuple[Path, str, Path]]") -> "Iterator[Path]":
+def indices_of(files: Iterable[tuple[Path, str, Path]]) -> Iterator[Path]:
     """The indices of sets of files; a file of an NDTiff data set stands for all of that."""
     for folder, name, path in files:
         if is_index(name) and path.is_file():
@@ -24,7 +26,7 @@ def indices_of(files: "Iterable[tuple[Path, str, Path]]") -> "Iterator[Path]":
             yield index
 
 
-def files_of_set(index: Path, rules: Rules) -> "Iterator[tuple[Located, set[Path]]]":
+def files_of_set(index: Path, rules: Rules) -> Iterator[tuple[Located, set[Path]]]:
     """The images of a set, each with the files that are part of it, and no fields of their own.
 
     An image that is all in one TIFF is called after that, others after the index or, in NDTiff, after its folder.
@@ -50,7 +52,7 @@ def files_of_set(index: Path, rules: Rules) -> "Iterator[tuple[Located, set[Path
         yield Located(index.parent, index.name, path, whole), set(map(index.with_name, image.files))
 
 
-def files_of_zarr(path: Path, rules: Rules, folder: Path | None = None, name: str = "") -> "Iterator[Located]":
+def files_of_zarr(path: Path, rules: Rules, folder: Path | None = None, name: str = "") -> Iterator[Located]:
     """The images of a Zarr, called after its root; a damaged one is one image with the reason."""
     try:
         root, images = root_of(path), images_of(path)

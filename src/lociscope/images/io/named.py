@@ -1,5 +1,7 @@
 """Which plane of a picture is which channel: by name, never by position."""
 
+from __future__ import annotations
+
 import shlex
 from typing import TYPE_CHECKING
 
@@ -22,7 +24,7 @@ _LOOKED_AT = 128
 
 
 def plane_of(
-    picture: "Picture", channel: "ChannelName", place: "Place", *, shared: bool, may_miss: bool = False
+    picture: Picture, channel: ChannelName, place: Place, *, shared: bool, may_miss: bool = False
 ) -> np.ndarray | None:
     """The plane of one channel.
 
@@ -66,7 +68,7 @@ def plane_of(
     raise _unknown(picture, channel, place, len(found_at))
 
 
-def names_of(picture: "Picture") -> list[str]:
+def names_of(picture: Picture) -> list[str]:
     """What `--channels` may call a picture's planes: their names, or their numbers from 0 where they have none.
 
     The planes of a colour picture may be called by their numbers, too.
@@ -74,7 +76,7 @@ def names_of(picture: "Picture") -> list[str]:
     return [name or str(number) for number, name in enumerate(picture.names)]
 
 
-def _called(picture: "Picture", place: "Place") -> int:
+def _called(picture: Picture, place: Place) -> int:
     names = names_of(picture)
     wanted = place.channel.casefold()
     found = [number for number, name in enumerate(names) if name.casefold() == wanted]
@@ -89,7 +91,7 @@ def _called(picture: "Picture", place: "Place") -> int:
     return found[0]
 
 
-def _of_composite(picture: "Picture", channel: "ChannelName", place: "Place", *, may_miss: bool) -> np.ndarray | None:
+def _of_composite(picture: Picture, channel: ChannelName, place: Place, *, may_miss: bool) -> np.ndarray | None:
     if channel != "yellow":
         return picture.pixels[..., CHANNEL_NAMES.index(channel)]
     if may_miss:
@@ -97,7 +99,7 @@ def _of_composite(picture: "Picture", channel: "ChannelName", place: "Place", *,
     raise LociscopeError(f"'{place}' is an RGB composite, which has no ER. Pass --allow-missing yellow to do without.")
 
 
-def _of_colour(picture: "Picture", channel: "ChannelName", place: "Place") -> np.ndarray:
+def _of_colour(picture: Picture, channel: ChannelName, place: Place) -> np.ndarray:
     """The one channel of a picture that is drawn in its colour, as HPA serves them."""
     red, green, blue = (picture.pixels[..., number] for number in range(3))
     own, others = {
@@ -124,7 +126,7 @@ def _of_colour(picture: "Picture", channel: "ChannelName", place: "Place") -> np
     return mean
 
 
-def _unknown(picture: "Picture", channel: "ChannelName", place: "Place", found: int) -> LociscopeError:
+def _unknown(picture: Picture, channel: ChannelName, place: Place, found: int) -> LociscopeError:
     names = names_of(picture)
     known = {channel_named(name): shlex.quote(name) for name in names}
     example = ",".join(f"{each}={known.get(each, '…')}" for each in CHANNEL_NAMES)

@@ -1,18 +1,22 @@
 """NDTiff of Micro-Manager and pycro-manager: an index of frames, each by its axes, and files of raw pixels."""
 
+from __future__ import annotations
+
 import json
 import logging
 import re
 import struct
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from lociscope.errors import LociscopeError
 from lociscope.images.io.lengths import micrometres
 from lociscope.images.io.picture import check_bytes, check_size, damaged, empty
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STACK = re.compile(r".*NDTiffStack(?:_\d+)?\.tiff?", re.IGNORECASE | re.DOTALL)
 """Names of the files that have the frames."""

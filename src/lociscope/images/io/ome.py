@@ -1,5 +1,7 @@
 """OME-XML: the images that a document describes, and which page of which file is which plane."""
 
+from __future__ import annotations
+
 import math
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -102,12 +104,12 @@ def check_xml(data: bytes, name: str) -> None:
         raise LociscopeError(f"'{name}' has metadata that define entities of their own. Save it anew.")
 
 
-def _named(element: "Element", tag: str) -> "Iterator[Element]":
+def _named(element: Element, tag: str) -> Iterator[Element]:
     """The children of a name, in whatever namespace."""
     return (child for child in element if child.tag.rpartition("}")[2] == tag)
 
 
-def _image(element: "Element") -> OmeImage:
+def _image(element: Element) -> OmeImage:
     pixels = next(_named(element, "Pixels"), None)
     if pixels is None:
         return OmeImage((), (None, None), ())
@@ -130,7 +132,7 @@ def _image(element: "Element") -> OmeImage:
     return OmeImage(tuple(names), (width, height), tuple(planes))
 
 
-def _planes(data: "Element", order: list[str], sizes: dict[str, int], most: int) -> "Iterator[OmePlane]":
+def _planes(data: Element, order: list[str], sizes: dict[str, int], most: int) -> Iterator[OmePlane]:
     """The planes of one `TiffData`, which go on from the first in the order of the dimensions."""
     uuid = next(_named(data, "UUID"), None)
     file = "" if uuid is None else uuid.get("FileName", "")
@@ -152,7 +154,7 @@ def _planes(data: "Element", order: list[str], sizes: dict[str, int], most: int)
         yield OmePlane((at["C"], at["Z"], at["T"]), page + i, file, text)
 
 
-def _wavelength(channel: "Element") -> str:
+def _wavelength(channel: Element) -> str:
     value = channel.get("EmissionWavelength") or channel.get("ExcitationWavelength")
     try:
         return f"{float(value):.0f} nm" if value else ""

@@ -1,5 +1,7 @@
 """OME-TIFF whose images are spread over several files: which pages of this file are which planes."""
 
+from __future__ import annotations
+
 import re
 from typing import TYPE_CHECKING
 
@@ -13,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def ome_series(
-    tiff: "TiffFile", name: str, sibling: "Callable[[str], bytes | None]"
-) -> "tuple[TiffPageSeries, OmeImage | None]":
+    tiff: TiffFile, name: str, sibling: Callable[[str], bytes | None]
+) -> tuple[TiffPageSeries, OmeImage | None]:
     """Return the pages of an OME-TIFF that are read, and what its metadata say of them.
 
     Args:
@@ -61,7 +63,7 @@ def _own(document: OmeDocument, uuid: str, file: str) -> list[tuple[OmeImage, li
     return []
 
 
-def _joined(tiff: "TiffFile", image: OmeImage, planes: list[OmePlane]) -> "tuple[TiffPageSeries, OmeImage]":
+def _joined(tiff: TiffFile, image: OmeImage, planes: list[OmePlane]) -> tuple[TiffPageSeries, OmeImage]:
     """One series of the planes that this file has; the channels are those of its planes."""
     from tifffile import TiffPageSeries
 

@@ -1,5 +1,7 @@
 """What a decoder gives, and the limits that every decoder keeps before it decodes."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

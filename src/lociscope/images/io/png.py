@@ -1,5 +1,7 @@
 """PNG: grey planes, colour pictures of one channel or of three, and four planes as RGBA; each of 8 or 16 bits."""
 
+from __future__ import annotations
+
 import struct
 import zlib
 from typing import IO, TYPE_CHECKING
@@ -23,7 +25,7 @@ _MODES = {
 """Pillow's mode for each kind and number of bits."""
 
 
-def planes_of(path: "Path") -> int | None:
+def planes_of(path: Path) -> int | None:
     """Return the number of planes that a PNG's header announces; None where it is no PNG."""
     try:
         with path.open("rb") as file:

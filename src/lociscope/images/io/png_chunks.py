@@ -1,5 +1,7 @@
 """The checksums of a PNG, which Pillow passes over where they guard pixels: zeros in their place would be pixels."""
 
+from __future__ import annotations
+
 import struct
 import zlib
 from typing import IO

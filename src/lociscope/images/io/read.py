@@ -1,5 +1,7 @@
 """Reading: files become fields, or one sentence that says what is wrong with them."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_PIXELS", "assigned", "read_field", "read_plane"]
 
 
-def read_field(source: "FieldSource") -> Field:
+def read_field(source: FieldSource) -> Field:
     """Reads a field's four planes.
 
     Args:
@@ -55,7 +57,7 @@ def read_field(source: "FieldSource") -> Field:
     return Field(source.id, pixels, _one_size(source.id, sizes), missing, notes)
 
 
-def read_plane(path: "Path") -> np.ndarray:
+def read_plane(path: Path) -> np.ndarray:
     """Reads one grey plane from a file of one.
 
     Args:
@@ -80,7 +82,7 @@ class _Said(NamedTuple):
     notes: tuple[str, ...]
 
 
-def _planes(source: "FieldSource") -> "tuple[dict[ChannelName, np.ndarray], list[_Said]]":
+def _planes(source: FieldSource) -> tuple[dict[ChannelName, np.ndarray], list[_Said]]:
     """The planes by channel, and what each file says of their scale."""
     pictures: dict[tuple[Path, str], Picture] = {}
     planes: dict[ChannelName, np.ndarray] = {}
@@ -103,7 +105,7 @@ def _planes(source: "FieldSource") -> "tuple[dict[ChannelName, np.ndarray], list
     return planes, said
 
 
-def assigned(source: "FieldSource") -> "FieldSource":
+def assigned(source: FieldSource) -> FieldSource:
     """The source with each of its loose files in the place of the channel that its metadata tell.
 
     Raises:
@@ -128,13 +130,13 @@ def assigned(source: "FieldSource") -> "FieldSource":
     return replace(source, planes=tuple(map(paths.get, CHANNEL_NAMES)), loose=())
 
 
-def _is_one_file(source: "FieldSource") -> bool:
+def _is_one_file(source: FieldSource) -> bool:
     """Whether one file holds the whole field."""
     files = [place_of(path)[:2] for path in source.planes if path is not None]
     return len(files) > 1 and len(set(files)) == 1
 
 
-def _remedy(name: "ChannelName") -> str:
+def _remedy(name: ChannelName) -> str:
     return "Add it to the Catalog." if name != "yellow" else "Add it to the Catalog, or pass --allow-missing yellow."
 
 

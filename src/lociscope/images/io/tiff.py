@@ -1,5 +1,7 @@
 """TIFF in its many kinds: single planes, stacks of pages, ImageJ hyperstacks and OME-TIFF."""
 
+from __future__ import annotations
+
 import logging
 import math
 import struct
@@ -112,7 +114,7 @@ def _check_chain(file: IO[bytes], head: bytes, name: str) -> None:
 
 
 def _read(
-    tiff: "TiffFile", file: IO[bytes], name: str, plane: int | None, number: int | None, sibling: Sibling
+    tiff: TiffFile, file: IO[bytes], name: str, plane: int | None, number: int | None, sibling: Sibling
 ) -> Picture:
     check_xml(tiff.pages.first.description.encode(), name)
     if number is not None:
@@ -146,7 +148,7 @@ def _read(
     return Picture(plain(pixels, name), names, about.pixel_size, colour)
 
 
-def _one_page(tiff: "TiffFile", number: int) -> "TiffPageSeries":
+def _one_page(tiff: TiffFile, number: int) -> TiffPageSeries:
     from tifffile import TiffPageSeries
 
     if not 0 <= number < len(tiff.pages):
@@ -154,7 +156,7 @@ def _one_page(tiff: "TiffFile", number: int) -> "TiffPageSeries":
     return TiffPageSeries([tiff.pages[number]], parent=tiff)
 
 
-def _kind(page: Any, name: str, *, imagej: bool) -> "np.dtype[Any]":  # noqa: ANN401 - tifffile's own type allows None everywhere
+def _kind(page: Any, name: str, *, imagej: bool) -> np.dtype[Any]:  # noqa: ANN401 - tifffile's own type allows None everywhere
     """The type of the pixels, where they are a picture of grey or RGB."""
     ramp = page.photometric == _PALETTE and page.colormap is not None and is_ramp(page.colormap.T.astype(np.float32))
     if page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) and not ramp:

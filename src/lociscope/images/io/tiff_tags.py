@@ -1,5 +1,7 @@
 """What a TIFF says of itself: names of its channels and the size of its pixels."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lociscope.channels import channel_named
@@ -31,7 +33,7 @@ class Described(NamedTuple):
     pixel_size: float | None
 
 
-def describe(tiff: "TiffFile", series: "TiffPageSeries", image: "OmeImage | None", name: str) -> Described:
+def describe(tiff: TiffFile, series: TiffPageSeries, image: OmeImage | None, name: str) -> Described:
     """Read the metadata of OME, ImageJ, Micro-Manager and tifffile, or the resolution tags.
 
     Args:
@@ -53,7 +55,7 @@ def describe(tiff: "TiffFile", series: "TiffPageSeries", image: "OmeImage | None
     return Described(axis, named or ("",) * number, square(width, height, name))
 
 
-def _channel_axis(series: "TiffPageSeries", names: "list[str]") -> str:
+def _channel_axis(series: TiffPageSeries, names: list[str]) -> str:
     sizes = {axis: size for axis, size in zip(series.axes, series.shape, strict=True) if size > 1 and axis not in "YX"}
     same = "C" not in sizes and len(names) > 1 and set(names) == {names[0] or None}  # pages of one channel
     if same:
@@ -66,7 +68,7 @@ def _channel_axis(series: "TiffPageSeries", names: "list[str]") -> str:
     return called[0] if called else ""
 
 
-def _of_imagej(tiff: "TiffFile") -> tuple[list[str], Sides]:
+def _of_imagej(tiff: TiffFile) -> tuple[list[str], Sides]:
     about: dict[str, Any] = tiff.imagej_metadata or {}
     names = [str(each) for each in about.get("Labels", [])]
     channels = int(about.get("channels", 1))
@@ -76,7 +78,7 @@ def _of_imagej(tiff: "TiffFile") -> tuple[list[str], Sides]:
     return names, _resolution(tiff, unit, printed=unit.strip().lower() in _PRINTED)
 
 
-def _of_others(tiff: "TiffFile") -> tuple[list[str], Sides]:
+def _of_others(tiff: TiffFile) -> tuple[list[str], Sides]:
     managed: dict[str, Any] = (tiff.micromanager_metadata or {}) if tiff.is_micromanager else {}
     summary = managed.get("Summary") or {}
     if summary:
@@ -88,7 +90,7 @@ def _of_others(tiff: "TiffFile") -> tuple[list[str], Sides]:
     return names, _resolution(tiff, unit, printed=True)
 
 
-def _resolution(tiff: "TiffFile", unit: str, *, printed: bool) -> Sides:
+def _resolution(tiff: TiffFile, unit: str, *, printed: bool) -> Sides:
     """Return the sides of a pixel by the resolution tags, which count pixels a unit.
 
     A resolution that may be a printer's counts only where a microscope could have it; ImageJ repeats it in inches or
@@ -103,7 +105,7 @@ def _resolution(tiff: "TiffFile", unit: str, *, printed: bool) -> Sides:
     return sides[0], sides[1]
 
 
-def _all(value: object) -> "list[Any]":
+def _all(value: object) -> list[Any]:
     return (
         value
         if isinstance(value, list)
@@ -115,6 +117,6 @@ def _all(value: object) -> "list[Any]":
     )
 
 
-def _first(value: object) -> "dict[str, Any]":
+def _first(value: object) -> dict[str, Any]:
     first = next(iter(_all(value)), None)
     return first if isinstance(first, dict) else {}

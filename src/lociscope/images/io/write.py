@@ -1,5 +1,7 @@
 """Writing fields: as the competition stores them, and as OME-TIFF and OME-Zarr, which other programs open."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ _SMALLEST_LEVEL = 256
 _CHUNK = 1024
 
 
-def write_planes(folder: AnyPath, identifier: str, pixels: "np.ndarray") -> tuple[Path, ...]:
+def write_planes(folder: AnyPath, identifier: str, pixels: np.ndarray) -> tuple[Path, ...]:
     """Writes `<id>_{red,green,blue,yellow}.png`, each whole or not at all.
 
     Args:
@@ -41,7 +43,7 @@ def write_planes(folder: AnyPath, identifier: str, pixels: "np.ndarray") -> tupl
     return paths
 
 
-def write_ome_tiff(path: AnyPath, field: "Field") -> None:
+def write_ome_tiff(path: AnyPath, field: Field) -> None:
     """Writes a field as OME-TIFF, with the channels' stains and colours and the pixel size.
 
     Args:
@@ -68,7 +70,7 @@ def write_ome_tiff(path: AnyPath, field: "Field") -> None:
         )  # fmt: skip
 
 
-def write_ome_zarr(path: AnyPath, field: "Field") -> None:
+def write_ome_zarr(path: AnyPath, field: Field) -> None:
     """Writes a field as OME-Zarr 0.5: a pyramid of halves down to `_SMALLEST_LEVEL` px, with stains and colours.
 
     Args:
@@ -100,12 +102,12 @@ def write_ome_zarr(path: AnyPath, field: "Field") -> None:
             array[:] = planes
 
 
-def _rounded(small: np.ndarray, field: "Field") -> np.ndarray:
+def _rounded(small: np.ndarray, field: Field) -> np.ndarray:
     result: np.ndarray = np.rint(small).astype(field.pixels.dtype)
     return result
 
 
-def _ome(field: "Field", levels: list[np.ndarray]) -> dict[str, Any]:
+def _ome(field: Field, levels: list[np.ndarray]) -> dict[str, Any]:
     """The metadata of OME-NGFF 0.5, https://ngff.openmicroscopy.org/0.5/."""
     unit = {} if field.pixel_size is None else {"unit": "micrometer"}
     axes = [{"name": "c", "type": "channel"}, *({"name": axis, "type": "space", **unit} for axis in "yx")]

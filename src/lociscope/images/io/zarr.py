@@ -1,5 +1,7 @@
 """OME-Zarr, versions 0.4 and 0.5 of the OME-NGFF specification: an image, by the names in its metadata."""
 
+from __future__ import annotations
+
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from zipfile import Path as ZipPath
@@ -30,7 +32,7 @@ class _Scale(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def read_zarr(place: "Place", plane: int | None = None) -> Picture:
+def read_zarr(place: Place, plane: int | None = None) -> Picture:
     """Read the full-size level of an image.
 
     Args:
@@ -82,7 +84,7 @@ def _image(about: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _opened(place: "Place", path: str, name: str) -> "Iterator[Any]":
+def _opened(place: Place, path: str, name: str) -> Iterator[Any]:
     try:
         import zarr
     except ImportError as error:
@@ -103,7 +105,7 @@ def _opened(place: "Place", path: str, name: str) -> "Iterator[Any]":
             archive.close()
 
 
-def _planes(array: Any, folder: "Folder", axes: list[str], plane: int | None, name: str) -> np.ndarray:  # noqa: ANN401
+def _planes(array: Any, folder: Folder, axes: list[str], plane: int | None, name: str) -> np.ndarray:  # noqa: ANN401
     """The channels of the chosen slice, (y, x, c)."""
     if len(axes) != array.ndim or axes[-2:] != ["y", "x"] or array.dtype.kind not in "uif":
         raise ValueError(f"axes {axes} of {array.ndim} dimensions of {array.dtype}")
@@ -155,7 +157,7 @@ def _scale(image: dict[str, Any], level: dict[str, Any], shape: tuple[int, ...],
     return _Scale(None, (f"pixel_size_ignored: {side:g} without a unit",))
 
 
-def _of_ome(folder: "Folder", scale: _Scale, name: str) -> tuple[list[str], _Scale]:
+def _of_ome(folder: Folder, scale: _Scale, name: str) -> tuple[list[str], _Scale]:
     """Names, and a size where there is none, from the OME-XML that bioformats2raw keeps beside its images."""
     root = cast("Folder", folder.parent)
     text = ome_xml_of(root)

@@ -1,5 +1,7 @@
 """Whether the chunks of a Zarr array are all there: zarr fills those that are absent with zeros."""
 
+from __future__ import annotations
+
 import itertools
 import json
 import math
@@ -28,7 +30,7 @@ Region = tuple[slice, ...]
 """What is read of an array: along each axis a start and a stop."""
 
 
-def check_chunks(array: Any, folder: "Folder", region: Region, name: str) -> None:  # noqa: ANN401
+def check_chunks(array: Any, folder: Folder, region: Region, name: str) -> None:  # noqa: ANN401
     """Check that every chunk which a region touches is stored.
 
     Args:
@@ -73,13 +75,13 @@ def check_chunks(array: Any, folder: "Folder", region: Region, name: str) -> Non
         )
 
 
-def _steps(region: Region, stored: tuple[int, ...]) -> "Iterator[range]":
+def _steps(region: Region, stored: tuple[int, ...]) -> Iterator[range]:
     """The numbers along each axis of the stored pieces that a region touches."""
     for part, side in zip(region, stored, strict=True):
         yield range(part.start // side, -(-part.stop // side))
 
 
-def _sharding(folder: "Folder", name: str) -> dict[str, Any]:
+def _sharding(folder: Folder, name: str) -> dict[str, Any]:
     """The settings of the codec that makes shards; empty where there are none."""
     text = read_small(folder / "zarr.json", name)
     codecs = json.loads(text)["codecs"] if text else []
@@ -95,7 +97,7 @@ def _sharding(folder: "Folder", name: str) -> dict[str, Any]:
     return settings
 
 
-def _absent(array: Any, settings: dict[str, Any], path: "Folder", size: int) -> np.ndarray:  # noqa: ANN401
+def _absent(array: Any, settings: dict[str, Any], path: Folder, size: int) -> np.ndarray:  # noqa: ANN401
     """Which chunks a shard lacks, in the shape of its chunks."""
     index = {each["name"]: each.get("configuration", {}) for each in settings["index_codecs"]}
     if set(index) - {"bytes", "crc32c"}:

@@ -1,5 +1,7 @@
 """The layouts of OME-Zarr: single images, plates, and the series of bioformats2raw, in folders and zip archives."""
 
+from __future__ import annotations
+
 import json
 import re
 import zipfile
@@ -162,7 +164,7 @@ def images_of(path: Path) -> list[ZarrImage]:
     return _checked(root, images or [_Listed(wanted, {"site": wanted.replace("/", "_")})])
 
 
-def groups_of(names: "list[str]") -> list[str]:
+def groups_of(names: list[str]) -> list[str]:
     """Return the outermost Zarr groups among the names of an archive's members; empty text is the archive's root."""
     folders = {name.rpartition("/")[0] for name in names if name.rpartition("/")[2] in METADATA}
     roots: set[str] = set()
@@ -209,7 +211,7 @@ def _listed(root: Folder) -> list[_Listed]:
     return [_Listed("", {})]
 
 
-def _of_plate(root: Folder, plate: dict[str, Any]) -> "Iterator[_Listed]":
+def _of_plate(root: Folder, plate: dict[str, Any]) -> Iterator[_Listed]:
     for well in plate.get("wells", []):
         path = inside(well.get("path", ""), str(root))
         row, _, column = path.partition("/")

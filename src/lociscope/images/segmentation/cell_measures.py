@@ -1,5 +1,7 @@
 """What is measured of each cell; `lociscope.images.segmentation.features` pools it over the field."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,7 +77,7 @@ CELL_FEATURES: tuple[str, ...] = (
 """
 
 
-def measure(stack: Stack, zones: Compartments, means: Means) -> "NDArray[np.float64]":
+def measure(stack: Stack, zones: Compartments, means: Means) -> NDArray[np.float64]:
     """Measures every cell.
 
     Args:
@@ -105,7 +107,7 @@ def measure(stack: Stack, zones: Compartments, means: Means) -> "NDArray[np.floa
     return np.stack(columns, axis=1)
 
 
-def _matches(stack: Stack, means: Means) -> list["NDArray[np.float64]"]:
+def _matches(stack: Stack, means: Means) -> list[NDArray[np.float64]]:
     nothing = np.full(means.n, np.nan)
     found: dict[str, NDArray[np.float64]] = {}
     fine = stack.coarse - stack.wide
@@ -131,8 +133,8 @@ def _noise_share(low: float, high: float) -> float:
 
 
 def _bands(
-    stack: Stack, means: Means, nucleus: "NDArray[np.float64]", cytoplasm: "NDArray[np.float64]"
-) -> list["NDArray[np.float64]"]:
+    stack: Stack, means: Means, nucleus: NDArray[np.float64], cytoplasm: NDArray[np.float64]
+) -> list[NDArray[np.float64]]:
     """Energy and skewness of green by scale, in nucleus and cytoplasm."""
     wide = smoothed(stack.wide[..., GREEN], np.sqrt(SCALES[3] ** 2 - SCALES[2] ** 2) / (stack.pixel * stack.step))
     second = stack.smooth[..., GREEN]
@@ -161,8 +163,8 @@ def _below(sigma: float) -> float:
 
 
 def _curvature(
-    stack: Stack, means: Means, nucleus: "NDArray[np.float64]", cytoplasm: "NDArray[np.float64]"
-) -> list["NDArray[np.float64]"]:
+    stack: Stack, means: Means, nucleus: NDArray[np.float64], cytoplasm: NDArray[np.float64]
+) -> list[NDArray[np.float64]]:
     """Lines, dots and holes by the eigenvalues of the Hessian of green, in level per (0.32 µm)²."""
     image = smoothed(stack.green, np.sqrt(CURVED**2 - SCALES[0] ** 2) / stack.pixel)
     scale = np.float32((SCALES[0] / stack.pixel) ** 2)
@@ -186,7 +188,7 @@ def _curvature(
     return columns
 
 
-def _ranges(stack: Stack, zones: Compartments) -> list["NDArray[np.float64]"]:
+def _ranges(stack: Stack, zones: Compartments) -> list[NDArray[np.float64]]:
     green, zone, cells = stack.coarse[..., GREEN].ravel(), zones.zones.ravel(), zones.cells.ravel()
     columns = []
     for side, shares in ((NUCLEAR, (0.95, 0.5, 0.05)), (OUTER, (0.95, 0.5, 0.05, 0.99))):
@@ -196,7 +198,7 @@ def _ranges(stack: Stack, zones: Compartments) -> list["NDArray[np.float64]"]:
     return columns
 
 
-def _turns(stack: Stack, zones: Compartments, means: Means) -> list["NDArray[np.float64]"]:
+def _turns(stack: Stack, zones: Compartments, means: Means) -> list[NDArray[np.float64]]:
     """Directions by the structure tensor, as doubled angles: (cos 2θ, sin 2θ) × energy."""
     sigma = 1.0 / zones.pixel
     vectors, energies = [], []
@@ -218,7 +220,7 @@ def _turns(stack: Stack, zones: Compartments, means: Means) -> list["NDArray[np.
     return [coherent / safe, np.hypot(c, s) / along, red, radial / along]
 
 
-def _radial(green: np.ndarray, zones: Compartments, cytoplasm: "NDArray[np.float64]") -> list["NDArray[np.float64]"]:
+def _radial(green: np.ndarray, zones: Compartments, cytoplasm: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     n, cells = len(zones) + 1, zones.cells.ravel()
     ring = np.digitize(zones.beyond.ravel(), RADII)
     region = np.where((ring > 0) & (ring < len(RADII)), ring, 0) * n + cells
@@ -229,7 +231,7 @@ def _radial(green: np.ndarray, zones: Compartments, cytoplasm: "NDArray[np.float
     return list(log_ratio(level, cytoplasm))
 
 
-def _focus(stack: Stack, zones: Compartments, cytoplasm: "NDArray[np.float64]") -> list["NDArray[np.float64]"]:
+def _focus(stack: Stack, zones: Compartments, cytoplasm: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     n, pixel = len(zones), zones.pixel
     green, wide = stack.coarse[..., GREEN], stack.wide[..., GREEN]
     cells = zones.cells
@@ -248,7 +250,7 @@ def _focus(stack: Stack, zones: Compartments, cytoplasm: "NDArray[np.float64]") 
     known = best >= 0
     y, x = np.divmod(np.maximum(best, 0), cells.shape[1])
 
-    def there(image: np.ndarray) -> "NDArray[np.float64]":
+    def there(image: np.ndarray) -> NDArray[np.float64]:
         return np.where(known, image[y, x], np.nan)
 
     apart_peak = np.log2(1 + np.hypot(y - zones.focus[:, 0], x - zones.focus[:, 1]) * pixel)
@@ -272,14 +274,14 @@ def _focus(stack: Stack, zones: Compartments, cytoplasm: "NDArray[np.float64]") 
     ]
 
 
-def _grouped(values: np.ndarray, group: np.ndarray, n: int, least: int) -> "NDArray[np.float64]":
+def _grouped(values: np.ndarray, group: np.ndarray, n: int, least: int) -> NDArray[np.float64]:
     """Means by group, −1 for none."""
     count = np.bincount(group + 1, minlength=n + 1)[1:]
     total = np.bincount(group + 1, values, n + 1)[1:]
     return np.where(count >= least, total / np.maximum(count, 1), np.nan)
 
 
-def _weighted(values: np.ndarray, weight: np.ndarray, group: np.ndarray, n: int) -> "NDArray[np.float64]":
+def _weighted(values: np.ndarray, weight: np.ndarray, group: np.ndarray, n: int) -> NDArray[np.float64]:
     total = np.bincount(group + 1, weight, n + 1)[1:]
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(total > 0, np.bincount(group + 1, weight * values, n + 1)[1:] / total, np.nan)

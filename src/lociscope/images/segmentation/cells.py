@@ -5,6 +5,8 @@ features (`lociscope.images.segmentation.features`) and for predictions per cell
 crowded fields borders between cells are guesses.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,8 +45,8 @@ class Cells:
         cells: (y, x) int32, the cell that owns a pixel; holds the nucleus.
     """
 
-    nuclei: "NDArray[np.int32]"
-    cells: "NDArray[np.int32]"
+    nuclei: NDArray[np.int32]
+    cells: NDArray[np.int32]
 
     def __len__(self) -> int:
         return int(self.nuclei.max(initial=0))
@@ -88,13 +90,13 @@ def _shrunk(pixels: np.ndarray, step: int) -> np.ndarray:
     return total / (full * step * step)
 
 
-def _enlarged(labels: np.ndarray, step: int, height: int, width: int) -> "NDArray[np.int32]":
+def _enlarged(labels: np.ndarray, step: int, height: int, width: int) -> NDArray[np.int32]:
     if step == 1:
         return labels
     return np.asarray(labels.repeat(step, axis=0)[:height].repeat(step, axis=1)[:, :width])
 
 
-def find_nuclei(blue: np.ndarray, pixel_size: float) -> "NDArray[np.int32]":
+def find_nuclei(blue: np.ndarray, pixel_size: float) -> NDArray[np.int32]:
     """Finds nuclei in a picture of DNA; those that touch are parted where the outline is waisted.
 
     Args:
@@ -119,7 +121,7 @@ def find_nuclei(blue: np.ndarray, pixel_size: float) -> "NDArray[np.int32]":
     return _renumbered(basins, SMALLEST_NUCLEUS / pixel_size**2)
 
 
-def _bright(smooth: np.ndarray, pixel_size: float) -> "NDArray[np.bool_]":
+def _bright(smooth: np.ndarray, pixel_size: float) -> NDArray[np.bool_]:
     """Brighter than half of what Otsu says, and than the surroundings, which are hazy between crowded nuclei."""
     from scipy import ndimage
     from skimage.filters import threshold_otsu
@@ -134,7 +136,7 @@ def _bright(smooth: np.ndarray, pixel_size: float) -> "NDArray[np.bool_]":
     return np.asarray(smooth > cut)
 
 
-def _merged(basins: "NDArray[np.int32]", depth: np.ndarray) -> "NDArray[np.int32]":
+def _merged(basins: NDArray[np.int32], depth: np.ndarray) -> NDArray[np.int32]:
     """Basins joined wherever one of two does not rise `LEAST_RIDGE` over the saddle between them."""
     first = np.concatenate([basins[1:].ravel(), basins[:, 1:].ravel()])
     second = np.concatenate([basins[:-1].ravel(), basins[:, :-1].ravel()])
@@ -160,7 +162,7 @@ def _merged(basins: "NDArray[np.int32]", depth: np.ndarray) -> "NDArray[np.int32
     return np.array([root_of(number) for number in range(len(root))], np.int32)[basins]
 
 
-def _renumbered(labels: np.ndarray, least: float) -> "NDArray[np.int32]":
+def _renumbered(labels: np.ndarray, least: float) -> NDArray[np.int32]:
     """Numbers without gaps, without what is smaller than `least` pixels."""
     sizes = np.bincount(labels.ravel())
     kept = sizes >= least
@@ -169,7 +171,7 @@ def _renumbered(labels: np.ndarray, least: float) -> "NDArray[np.int32]":
     return np.asarray(number[labels], np.int32)
 
 
-def _bodies(small: np.ndarray, nuclei: "NDArray[np.int32]", pixel_size: float) -> "NDArray[np.int32]":
+def _bodies(small: np.ndarray, nuclei: NDArray[np.int32], pixel_size: float) -> NDArray[np.int32]:
     """Watershed from the nuclei: downhill with the light, and with the distance from them."""
     if not nuclei.any():
         return nuclei

@@ -1,5 +1,7 @@
 """The compartments of the cells of a field: which zone of which cell each pixel lies in."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -60,18 +62,18 @@ class Compartments:
     """
 
     pixel: float
-    cells: "NDArray[np.int32]"
-    zones: "NDArray[np.int8]"
-    beyond: "NDArray[np.float32]"
-    focus: "NDArray[np.float64]"
-    nuclear_area: "NDArray[np.float64]"
-    area: "NDArray[np.float64]"
+    cells: NDArray[np.int32]
+    zones: NDArray[np.int8]
+    beyond: NDArray[np.float32]
+    focus: NDArray[np.float64]
+    nuclear_area: NDArray[np.float64]
+    area: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.area)
 
     @property
-    def regions(self) -> "NDArray[np.intp]":
+    def regions(self) -> NDArray[np.intp]:
         """(pixels,) number of each pixel's region: zone × (n + 1) + cell."""
         return np.asarray(self.zones.ravel().astype(np.intp) * (len(self) + 1) + self.cells.ravel())
 
@@ -104,12 +106,12 @@ def find_compartments(pixels: np.ndarray, pixel: float) -> Compartments:
     return Compartments(pixel, cells, zones, beyond, _focus(pixels[..., RED], cells, beyond, n, pixel), nuclear, whole)
 
 
-def _areas(labels: "NDArray[np.int32]", n: int, pixel: float) -> "NDArray[np.float64]":
+def _areas(labels: NDArray[np.int32], n: int, pixel: float) -> NDArray[np.float64]:
     """(n,) in µm²."""
     return np.bincount(labels.ravel(), minlength=n + 1)[1:].astype(np.float64) * pixel**2
 
 
-def _contacts(cells: "NDArray[np.int32]", reach: int) -> "NDArray[np.bool_]":
+def _contacts(cells: NDArray[np.int32], reach: int) -> NDArray[np.bool_]:
     """Pixels that see two cells within `reach` pixels."""
     from scipy import ndimage
 
@@ -120,7 +122,7 @@ def _contacts(cells: "NDArray[np.int32]", reach: int) -> "NDArray[np.bool_]":
     return np.asarray((most != least) & (most > 0))
 
 
-def _dna_poor(blue: np.ndarray, nuclei: "NDArray[np.int32]", n: int, pixel: float) -> "NDArray[np.bool_]":
+def _dna_poor(blue: np.ndarray, nuclei: NDArray[np.int32], n: int, pixel: float) -> NDArray[np.bool_]:
     from scipy import ndimage
 
     if not n:
@@ -132,8 +134,8 @@ def _dna_poor(blue: np.ndarray, nuclei: "NDArray[np.int32]", n: int, pixel: floa
 
 
 def _focus(
-    red: np.ndarray, cells: "NDArray[np.int32]", beyond: "NDArray[np.float32]", n: int, pixel: float
-) -> "NDArray[np.float64]":
+    red: np.ndarray, cells: NDArray[np.int32], beyond: NDArray[np.float32], n: int, pixel: float
+) -> NDArray[np.float64]:
     from scipy import ndimage
 
     focus = np.full((n, 2), np.nan)
@@ -147,7 +149,7 @@ def _focus(
     return focus
 
 
-def highest(values: np.ndarray, group: "NDArray[np.integer]", n: int) -> "NDArray[np.intp]":
+def highest(values: np.ndarray, group: NDArray[np.integer], n: int) -> NDArray[np.intp]:
     """Where the highest value of each of n groups lies.
 
     Args:
@@ -166,9 +168,7 @@ def highest(values: np.ndarray, group: "NDArray[np.integer]", n: int) -> "NDArra
     return best
 
 
-def quantiles(
-    values: np.ndarray, group: "NDArray[np.integer]", n: int, shares: tuple[float, ...]
-) -> "NDArray[np.float64]":
+def quantiles(values: np.ndarray, group: NDArray[np.integer], n: int, shares: tuple[float, ...]) -> NDArray[np.float64]:
     """Quantiles of the values of each of n groups.
 
     Args:

@@ -10,6 +10,8 @@ All lengths are µm, all levels are relative, so neither the size of the field, 
 matters. NaN stands for what cannot be measured: a stain that was not made, a zone that no cell has.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,7 +64,7 @@ FEATURES: tuple[str, ...] = (
 """The features in the order in which `field_features` gives them."""
 
 
-def field_features(pixels: np.ndarray, pixel_size: float | None = None) -> "NDArray[np.float32]":
+def field_features(pixels: np.ndarray, pixel_size: float | None = None) -> NDArray[np.float32]:
     """The features of a field.
 
     Args:
@@ -106,7 +108,7 @@ def measured_stack(pixels: np.ndarray, pixel_size: float | None) -> tuple[Stack,
     return Stack.of(scaled, coarse, size, step, zones), zones
 
 
-def _pooled(table: "NDArray[np.float64]", level: "NDArray[np.float64]") -> "NDArray[np.float64]":
+def _pooled(table: NDArray[np.float64], level: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean and ninth decile over cells of an (n, features) table, without its NaN."""
     n, width = table.shape
     if n == 0:
@@ -127,9 +129,7 @@ def _pooled(table: "NDArray[np.float64]", level: "NDArray[np.float64]") -> "NDAr
     return np.concatenate([mean, np.where(total > 0, high, np.nan)])
 
 
-def _field_values(
-    stack: Stack, zones: Compartments, means: Means, level: "NDArray[np.float64]"
-) -> "NDArray[np.float64]":
+def _field_values(stack: Stack, zones: Compartments, means: Means, level: NDArray[np.float64]) -> NDArray[np.float64]:
     green, n = stack.coarse[..., GREEN], len(zones)
     area = zones.cells.size * zones.pixel**2
     if n == 0:
@@ -155,7 +155,7 @@ def _field_values(
     )
 
 
-def _condensed(stack: Stack, means: Means, level: "NDArray[np.float64]") -> tuple[float, float, float]:
+def _condensed(stack: Stack, means: Means, level: NDArray[np.float64]) -> tuple[float, float, float]:
     """The brightest nucleus of the field, mostly a dividing cell's, against the others."""
     (blue,) = means.over(stack.coarse[..., BLUE], NUCLEAR)
     if not np.isfinite(blue).any():

@@ -1,5 +1,7 @@
 """Spots: the local tops of green, by cell, in nucleus and cytoplasm."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,9 +39,9 @@ def measure_spots(
     step: int,
     pixel: float,
     zones: Compartments,
-    nucleus: "NDArray[np.float64]",
-    cytoplasm: "NDArray[np.float64]",
-) -> list["NDArray[np.float64]"]:
+    nucleus: NDArray[np.float64],
+    cytoplasm: NDArray[np.float64],
+) -> list[NDArray[np.float64]]:
     """Measures the spots of every cell.
 
     Args:
@@ -80,7 +82,7 @@ def measure_spots(
     return columns
 
 
-def _tops(image: np.ndarray, least: float) -> tuple["NDArray[np.intp]", "NDArray[np.intp]"]:
+def _tops(image: np.ndarray, least: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Pixels above `least` that none of their eight neighbours exceeds; the outermost pixels are none."""
     inner = image[1:-1, 1:-1]
     y, x = np.nonzero(inner > least)
@@ -111,8 +113,8 @@ def _shapes(image: np.ndarray, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray
 
 
 def _side(
-    cell: np.ndarray, contrast: np.ndarray, elongation: np.ndarray, size: np.ndarray, area: "NDArray[np.float64]"
-) -> list["NDArray[np.float64]"]:
+    cell: np.ndarray, contrast: np.ndarray, elongation: np.ndarray, size: np.ndarray, area: NDArray[np.float64]
+) -> list[NDArray[np.float64]]:
     n = len(area)
     order = np.lexsort((contrast, cell))
     counts = np.bincount(cell, minlength=n)
@@ -130,14 +132,14 @@ def _side(
     return columns + [_mean(each, cell, n) for each in (np.log2(1 + contrast), elongation, size)]
 
 
-def _mean(values: np.ndarray, cell: np.ndarray, n: int) -> "NDArray[np.float64]":
+def _mean(values: np.ndarray, cell: np.ndarray, n: int) -> NDArray[np.float64]:
     count = np.bincount(cell, minlength=n)
     return np.where(count > 0, np.bincount(cell, values, n) / np.maximum(count, 1), np.nan)
 
 
 def _from_focus(
     y: np.ndarray, x: np.ndarray, cell: np.ndarray, contrast: np.ndarray, zones: Compartments
-) -> "NDArray[np.float64]":
+) -> NDArray[np.float64]:
     """log2 of 1 + the distance in µm of each cell's strongest spot from red's focus."""
     best = highest(contrast, cell, len(zones))
     found = np.full(len(zones), np.nan)

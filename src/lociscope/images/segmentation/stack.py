@@ -1,5 +1,7 @@
 """A field at the two scales at which it is measured, and means over the zones of its cells."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +54,7 @@ class Stack:
     brightest: float
 
     @classmethod
-    def of(cls, fine: np.ndarray, coarse: np.ndarray, pixel: float, step: int, zones: Compartments) -> "Stack":
+    def of(cls, fine: np.ndarray, coarse: np.ndarray, pixel: float, step: int, zones: Compartments) -> Stack:
         """Makes the stack of a field in shares of full scale."""
         has = tuple(float(np.ptp(np.percentile(coarse[..., c], (0.5, 99.5)))) > 0.012 for c in range(4))
         ground = background(coarse[..., GREEN], zones)
@@ -120,16 +122,16 @@ class Means:
         self.regions = zones.regions
         self.counts = self._sums(np.ones(len(self.regions), np.float32))
 
-    def _sums(self, image: np.ndarray) -> "NDArray[np.float64]":
+    def _sums(self, image: np.ndarray) -> NDArray[np.float64]:
         n = self.n + 1
         total = np.bincount(self.regions, image.ravel(), len(Zone) * n).astype(np.float64, copy=False)
         return total.reshape(len(Zone), n)[:, 1:]
 
-    def by_zone(self, image: np.ndarray) -> "NDArray[np.float64]":
+    def by_zone(self, image: np.ndarray) -> NDArray[np.float64]:
         """(zones, n); NaN where a cell has too little of a zone."""
         return np.where(self.counts >= LEAST_PIXELS, self._sums(image) / np.maximum(self.counts, 1), np.nan)
 
-    def over(self, image: np.ndarray, *sides: "Sequence[Zone]") -> list["NDArray[np.float64]"]:
+    def over(self, image: np.ndarray, *sides: Sequence[Zone]) -> list[NDArray[np.float64]]:
         """(n,) over each of several unions of zones; NaN where a cell has too little of them."""
         total = self._sums(image)
         found = []
@@ -144,9 +146,7 @@ ALL = tuple(Zone)[1:]
 """Every zone of a cell."""
 
 
-def correlations(
-    means: Means, one: np.ndarray, other: np.ndarray, *sides: "Sequence[Zone]"
-) -> list["NDArray[np.float64]"]:
+def correlations(means: Means, one: np.ndarray, other: np.ndarray, *sides: Sequence[Zone]) -> list[NDArray[np.float64]]:
     """(n,) Pearson's correlations of two coarse images, over each of several unions of zones of each cell."""
     x, y, xx, yy, xy = (means.over(image, *sides) for image in (one, other, one * one, other * other, one * other))
     found = []

@@ -3,9 +3,11 @@
 Each of them acts on one `Bench`, and each step takes its time there by the plan's timing.
 """
 
+from __future__ import annotations
+
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pymmcore_plus.experimental.unicore import (
@@ -18,9 +20,13 @@ from pymmcore_plus.experimental.unicore import (
 )
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.microscope.configuration import Scale
-from lociscope.microscope.plan import Plan, Timing
 from lociscope.microscope.simulated.specimen import SimulatedPlate, View
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lociscope.microscope.configuration import Scale
+    from lociscope.microscope.plan import Plan, Timing
 
 CAMERA, STAGE, FOCUS, SHUTTER, WHEEL = "Camera", "XY", "Z", "Shutter", "Channel"
 

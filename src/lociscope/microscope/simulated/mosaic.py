@@ -5,22 +5,27 @@ that tile; where cells of two tiles meet, a pixel goes to the one that it lies d
 against each other and no tile's edge is seen.
 """
 
+from __future__ import annotations
+
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lociscope.channels import BLUE, CHANNEL_NAMES, GREEN, RED, YELLOW
 from lociscope.simulate.canvas import Canvas, Image
 from lociscope.simulate.optics import BRIGHTEST, Optics
 from lociscope.simulate.protein import green_channel
 from lociscope.simulate.reference import blue_channel, red_channel, yellow_channel
-from lociscope.simulate.scene import Scene
-from lociscope.simulate.specimen import Specimen
 from lociscope.simulate.structures import build_scene
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lociscope.simulate.scene import Scene
+    from lociscope.simulate.specimen import Specimen
 
 CORE_UM = 256.0
 """Side of the inner part of a tile. A field of 164 µm in the middle of a well needs one tile only."""
@@ -110,7 +115,7 @@ class Mosaic:
     """
 
     def __init__(
-        self, key: tuple[int, ...], specimen: Specimen, pixel_size: float, cache: "TileCache | None" = None
+        self, key: tuple[int, ...], specimen: Specimen, pixel_size: float, cache: TileCache | None = None
     ) -> None:
         self._key = key
         self.specimen = specimen

@@ -1,14 +1,16 @@
 """What lies under the simulated microscope: a plate of wells, each with one antibody on virtual cells."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lociscope.errors import MissingExtraError, UsageError, nearest
 from lociscope.images.scale import resize
-from lociscope.microscope.plan import Plan
 from lociscope.microscope.positions import centres, well_size
 from lociscope.microscope.simulated.mosaic import Mosaic, TileCache
 from lociscope.simulate.canvas import Canvas
@@ -16,6 +18,9 @@ from lociscope.simulate.cell_lines import CELL_LINES
 from lociscope.simulate.frequencies import label_sets
 from lociscope.simulate.optics import REFERENCE_PIXEL, shot_noise, vignette
 from lociscope.simulate.specimen import draw_specimen
+
+if TYPE_CHECKING:
+    from lociscope.microscope.plan import Plan
 
 USUAL_EXPOSURE = 100.0
 """Exposure in ms at which a channel is as bright as in `lociscope.simulate`."""

@@ -1,5 +1,7 @@
 """The patterns of the 28 places; importing this package fills the table."""
 
+from __future__ import annotations
+
 from lociscope.simulate.patterns import (  # noqa: F401  (imported for what they register)
     cytoskeleton,
     diffuse,

@@ -1,5 +1,9 @@
 """Filaments: intermediate (11), actin (12), microtubules (14) and their ends (15)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from lociscope.simulate.canvas import Image, unit
@@ -7,7 +11,9 @@ from lociscope.simulate.filaments import microtubules as tubules
 from lociscope.simulate.filaments import spindles, walk
 from lociscope.simulate.patterns.registry import Levels, pattern
 from lociscope.simulate.patterns.vesicles import numbers, soft_haze
-from lociscope.simulate.scene import Scene
+
+if TYPE_CHECKING:
+    from lociscope.simulate.scene import Scene
 
 
 @pattern(11, "whole", "cage", "bundled")

@@ -1,12 +1,18 @@
 """Places that fill the cytoplasm: ER (6), cytosol (25)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from lociscope.simulate.canvas import Image, unit
 from lociscope.simulate.patterns.registry import Levels, pattern
 from lociscope.simulate.patterns.vesicles import granular
 from lociscope.simulate.reference import gaps, reticulum
-from lociscope.simulate.scene import Scene
+
+if TYPE_CHECKING:
+    from lociscope.simulate.scene import Scene
 
 
 @pattern(6, "net", "sheets", cover=True)

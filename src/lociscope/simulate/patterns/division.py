@@ -1,12 +1,18 @@
 """Places that only dividing cells show: cytokinetic bridge (16), mitotic spindle (17)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from lociscope.simulate.canvas import Image, unit
 from lociscope.simulate.filaments import bridges, spindles
 from lociscope.simulate.patterns.registry import Levels, pattern
 from lociscope.simulate.patterns.vesicles import soft_haze
-from lociscope.simulate.scene import Scene
+
+if TYPE_CHECKING:
+    from lociscope.simulate.scene import Scene
 
 
 @pattern(16, "cones", "midbody", "ring")

@@ -1,11 +1,17 @@
 """The plasma membrane (21), cell junctions (22) and focal adhesion sites (13)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from lociscope.simulate.canvas import Image, unit
 from lociscope.simulate.patterns.registry import Levels, pattern
 from lociscope.simulate.patterns.vesicles import numbers, soft_haze
-from lociscope.simulate.scene import Scene
+
+if TYPE_CHECKING:
+    from lociscope.simulate.scene import Scene
 
 
 def _outline(scene: Scene, width: float) -> Image:

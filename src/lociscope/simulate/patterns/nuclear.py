@@ -1,10 +1,16 @@
 """Places in and around the nucleus: 0–5."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from lociscope.simulate.canvas import Image, unit
 from lociscope.simulate.patterns.registry import Levels, beside, pattern
-from lociscope.simulate.scene import Scene
+
+if TYPE_CHECKING:
+    from lociscope.simulate.scene import Scene
 
 
 def released(scene: Scene, levels: Levels) -> Image:

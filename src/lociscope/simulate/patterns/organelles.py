@@ -1,6 +1,9 @@
 """Single and threaded organelles: Golgi (7), MTOC (18), centrosome (19), mitochondria (23), aggresome (24)."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,7 +11,9 @@ from lociscope.simulate.canvas import Image, unit
 from lociscope.simulate.filaments import walk
 from lociscope.simulate.patterns.registry import Levels, pattern
 from lociscope.simulate.patterns.vesicles import nearness, numbers, soft_haze
-from lociscope.simulate.scene import Scene
+
+if TYPE_CHECKING:
+    from lociscope.simulate.scene import Scene
 
 
 @dataclass(frozen=True, slots=True)

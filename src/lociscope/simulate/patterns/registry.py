@@ -1,5 +1,7 @@
 """The table of patterns: one function per place, each with its styles."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,10 +1,16 @@
 """Dots in the cytoplasm: 8–10, 20, 26, 27, and dots that nobody identified."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from lociscope.simulate.canvas import Image, unit
 from lociscope.simulate.patterns.registry import Levels, beside, pattern
-from lociscope.simulate.scene import Scene
+
+if TYPE_CHECKING:
+    from lociscope.simulate.scene import Scene
 
 TYPICAL_AREA = 700.0
 """Area in µm² of the flat cells in which patterns.md counts dots; larger cells hold more."""

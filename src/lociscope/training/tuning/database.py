@@ -1,5 +1,7 @@
 """The database of a tuning: an Optuna study of one subject, on which one process at a time works."""
 
+from __future__ import annotations
+
 import sqlite3
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -40,7 +42,7 @@ class Subject(BaseModel):
     fields: str = Field(description="`simulated`, or the sha256 of the Catalog.")
 
     @classmethod
-    def of(cls, recipe: Recipe, space: Space, fields: str) -> "Subject":
+    def of(cls, recipe: Recipe, space: Space, fields: str) -> Subject:
         """States the subject; the recipe's note is no part of it."""
         values = recipe.model_dump(mode="json", by_alias=True, exclude={"note"})
         return cls(schema=SCHEMA, recipe=values, space=space, fields=fields)
@@ -60,7 +62,7 @@ def import_optuna() -> None:
 
 
 @contextmanager
-def opened(place: "Study", subject: Subject) -> "Iterator[optuna.Study]":
+def opened(place: Study, subject: Subject) -> Iterator[optuna.Study]:
     """Opens or begins the study of a folder, for this process alone.
 
     Args:
@@ -86,7 +88,7 @@ def opened(place: "Study", subject: Subject) -> "Iterator[optuna.Study]":
         yield study
 
 
-def _check_folder(place: "Study") -> None:
+def _check_folder(place: Study) -> None:
     """Refuses a folder of something else."""
     path = place.folder
     if path.is_dir() and not place.database.exists():
@@ -95,7 +97,7 @@ def _check_folder(place: "Study") -> None:
             raise LociscopeError(f"'{path}' exists and is no study. Name another folder with -o.")
 
 
-def _check_database(path: "Path") -> None:
+def _check_database(path: Path) -> None:
     """Refuses a file that is damaged, or a database of another kind, before Optuna writes into it.
 
     Raises:
@@ -114,7 +116,7 @@ def _check_database(path: "Path") -> None:
 
 
 @contextmanager
-def _connected(path: "Path") -> "Iterator[sqlite3.Connection]":
+def _connected(path: Path) -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
     try:
         yield connection
@@ -123,7 +125,7 @@ def _connected(path: "Path") -> "Iterator[sqlite3.Connection]":
 
 
 @contextmanager
-def _stored(path: "Path") -> "Iterator[optuna.storages.RDBStorage]":
+def _stored(path: Path) -> Iterator[optuna.storages.RDBStorage]:
     import optuna
     from sqlalchemy.pool import NullPool
 
@@ -139,7 +141,7 @@ def _stored(path: "Path") -> "Iterator[optuna.storages.RDBStorage]":
         storage.engine.dispose()
 
 
-def _loaded(storage: "optuna.storages.RDBStorage") -> "optuna.Study":
+def _loaded(storage: optuna.storages.RDBStorage) -> optuna.Study:
     import optuna
 
     study = optuna.create_study(storage=storage, study_name=NAME, direction="maximize", load_if_exists=True)
@@ -147,7 +149,7 @@ def _loaded(storage: "optuna.storages.RDBStorage") -> "optuna.Study":
     return study
 
 
-def _check_subject(study: "optuna.Study", subject: Subject, place: "Study") -> None:
+def _check_subject(study: optuna.Study, subject: Subject, place: Study) -> None:
     found = study.user_attrs.get(NAME)
     if found is None:
         if study.get_trials(deepcopy=False):
@@ -183,7 +185,7 @@ def _difference(before: Subject, now: Subject) -> str:
 
 
 @contextmanager
-def _told(place: "Study", *damaged: type[Exception]) -> "Iterator[None]":
+def _told(place: Study, *damaged: type[Exception]) -> Iterator[None]:
     """Lets whatever the database complains of, and what parsing its contents raises, become one sentence."""
     import optuna
     from sqlalchemy.exc import SQLAlchemyError

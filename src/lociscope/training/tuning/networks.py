@@ -1,5 +1,7 @@
 """What a search space has to do with networks: their options, the usual space, whether it can be built."""
 
+from __future__ import annotations
+
 import inspect
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, get_args
@@ -16,7 +18,7 @@ SHAPES = ("network.", "data.size")
 TENFOLD = 10
 
 
-def check_networks(space: Space, recipe: "Recipe") -> None:
+def check_networks(space: Space, recipe: Recipe) -> None:
     """Builds the network at every end and choice that decides its shape, so that none fails in the middle.
 
     Raises:
@@ -32,7 +34,7 @@ def check_networks(space: Space, recipe: "Recipe") -> None:
             build_network(made.network.name, made.data.size, made.network.options)
 
 
-def own_values(space: Space, recipe: "Recipe") -> dict[str, Any] | None:
+def own_values(space: Space, recipe: Recipe) -> dict[str, Any] | None:
     """The values that the recipe itself has of what is searched, the network's defaults included.
 
     Args:
@@ -47,7 +49,7 @@ def own_values(space: Space, recipe: "Recipe") -> dict[str, Any] | None:
     return values if all(value in space[key] for key, value in values.items()) else None
 
 
-def default_space(recipe: "Recipe") -> Space:
+def default_space(recipe: Recipe) -> Space:
     """What is searched where a recipe says nothing: a few keys that often matter, around the recipe's own values.
 
     Returns:
@@ -87,7 +89,7 @@ def _log(low: float, high: float, own: float) -> Range:
     return Range(low=min(low, own), high=max(high, own), log=True)
 
 
-def _options(recipe: "Recipe") -> dict[str, Any]:
+def _options(recipe: Recipe) -> dict[str, Any]:
     """Every option of the recipe's network that has a value, given or by default."""
     if recipe.network.name == NAME:
         return read_options(recipe.network.options).model_dump()
@@ -95,7 +97,7 @@ def _options(recipe: "Recipe") -> dict[str, Any]:
     return {**defaults, **recipe.network.options}
 
 
-def _builder(recipe: "Recipe") -> inspect.Signature:
+def _builder(recipe: Recipe) -> inspect.Signature:
     """How the function that builds the network is called; `check_networks` has loaded its module."""
     module, function = NETWORKS[recipe.network.name].split(":")
     return inspect.signature(getattr(import_module(module), function))

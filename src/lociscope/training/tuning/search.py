@@ -1,5 +1,7 @@
 """Tuning: trial after trial, each a Run with other values, until a study has as many as were asked for."""
 
+from __future__ import annotations
+
 import time
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -37,13 +39,13 @@ class OutOfTimeError(Exception):
 
 
 def tune(
-    study: "optuna.Study",
-    place: "Study",
-    recipe: "Recipe",
-    space: "Space",
+    study: optuna.Study,
+    place: Study,
+    recipe: Recipe,
+    space: Space,
     trials: int,
-    train: "Train",
-    told: "Callable[[list[Tried]], None]",
+    train: Train,
+    told: Callable[[list[Tried]], None],
     seconds: float = float("inf"),
 ) -> None:
     """Makes trials until there are so many, going on with one that was cut off.
@@ -92,7 +94,7 @@ def tune(
         told(done)
 
 
-def _next(study: "optuna.Study", seed: int) -> "optuna.Trial":
+def _next(study: optuna.Study, seed: int) -> optuna.Trial:
     """The trial that was cut off, or a new one."""
     import optuna
 
@@ -106,12 +108,12 @@ def _next(study: "optuna.Study", seed: int) -> "optuna.Trial":
 
 
 def _train(
-    study: "optuna.Study",
-    trial: "optuna.Trial",
-    recipe: "Recipe",
-    space: "Space",
-    run: "Run",
-    train: "Train",
+    study: optuna.Study,
+    trial: optuna.Trial,
+    recipe: Recipe,
+    space: Space,
+    run: Run,
+    train: Train,
     ends: float,
 ) -> None:
     """One trial, from its values to its score."""
@@ -147,13 +149,13 @@ def _train(
 
 
 def _end(
-    study: "optuna.Study", trial: "optuna.Trial", run: "Run", score: float | None, state: "optuna.trial.TrialState"
+    study: optuna.Study, trial: optuna.Trial, run: Run, score: float | None, state: optuna.trial.TrialState
 ) -> None:
     trial.set_user_attr(MINUTES, minutes_of(run))
     study.tell(trial, score, state)
 
 
-def _suggested(trial: "optuna.Trial", key: str, dimension: "Range | Choice") -> Any:  # noqa: ANN401 - a recipe's value
+def _suggested(trial: optuna.Trial, key: str, dimension: Range | Choice) -> Any:  # noqa: ANN401 - a recipe's value
     if not isinstance(dimension, Range):
         return trial.suggest_categorical(key, dimension.values)
     if dimension.whole:
@@ -161,7 +163,7 @@ def _suggested(trial: "optuna.Trial", key: str, dimension: "Range | Choice") -> 
     return trial.suggest_float(key, dimension.low, dimension.high, log=dimension.log)
 
 
-def _rivals(study: "optuna.Study", trial: "optuna.Trial") -> list[dict[int, float]]:
+def _rivals(study: optuna.Study, trial: optuna.Trial) -> list[dict[int, float]]:
     """Validation losses by epoch of the trials that came to their end with the same kind of loss."""
     import optuna
 
@@ -170,12 +172,12 @@ def _rivals(study: "optuna.Study", trial: "optuna.Trial") -> list[dict[int, floa
     return [_losses(each) for each in alike]
 
 
-def _losses(trial: "optuna.trial.FrozenTrial") -> dict[int, float]:
+def _losses(trial: optuna.trial.FrozenTrial) -> dict[int, float]:
     """Validation losses by epoch."""
     return {epoch: -value for epoch, value in trial.intermediate_values.items()}
 
 
-def falls_behind(losses: "Mapping[int, float]", rivals: "Sequence[Mapping[int, float]]") -> bool:
+def falls_behind(losses: Mapping[int, float], rivals: Sequence[Mapping[int, float]]) -> bool:
     """The median rule: is the best loss so far above the median of what others had reached by the same epoch?
 
     After Golovin et al., *Google Vizier: a service for black-box optimization*, KDD 2017, section 3.2.2.
@@ -193,6 +195,6 @@ def falls_behind(losses: "Mapping[int, float]", rivals: "Sequence[Mapping[int, f
     return len(reached) >= FIRST and not min(losses.values()) <= median(reached)
 
 
-def _to_blame(error: LociscopeError, run: "Run") -> bool:
+def _to_blame(error: LociscopeError, run: Run) -> bool:
     """Whether the trial's values brought the error about; unreadable fields or a full disk would stop any trial."""
     return isinstance(error, UsageError) or (run.recipe_file.is_file() and not isinstance(error.__cause__, OSError))

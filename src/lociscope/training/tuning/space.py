@@ -1,5 +1,7 @@
 """The search space of a tuning: which keys of a recipe may vary, and how far."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -102,7 +104,7 @@ def read_space(name: str) -> Space:
     return {key: _dimension(value, f"Recipe '{name}': [{TUNE}] {key}") for key, value in _flat(table)}
 
 
-def _flat(table: dict[str, Any], before: str = "") -> "Iterator[tuple[str, Any]]":
+def _flat(table: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     """Entries by dotted key, whether the file quotes the key or not, which nests tables."""
     for key, value in table.items():
         if isinstance(value, dict) and value and not value.keys() & Range.model_fields.keys():
@@ -182,7 +184,7 @@ def value_of(recipe: Recipe, key: str) -> Any:  # noqa: ANN401
     return _at(recipe.model_dump(by_alias=True), key.split("."))
 
 
-def _at(found: Any, parts: "Iterable[str]") -> Any:  # noqa: ANN401 - whatever a recipe holds
+def _at(found: Any, parts: Iterable[str]) -> Any:  # noqa: ANN401 - whatever a recipe holds
     """What tables and arrays hold under names and numbers; None where they hold nothing."""
     for part in parts:
         if isinstance(found, dict):

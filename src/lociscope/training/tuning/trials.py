@@ -1,5 +1,7 @@
 """What is known of a study's trials, what the best one's recipe is, and what is kept of them on disk."""
 
+from __future__ import annotations
+
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +26,12 @@ LEAST = 4
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
 
 
-def tried(study: "optuna.Study") -> list[Tried]:
+def tried(study: optuna.Study) -> list[Tried]:
     """The trials that are over, by number."""
     return [_tried(trial) for trial in study.get_trials(deepcopy=False) if trial.state.name in STATES]
 
 
-def _tried(trial: "optuna.trial.FrozenTrial") -> Tried:
+def _tried(trial: optuna.trial.FrozenTrial) -> Tried:
     state, attributes = STATES[trial.state.name], trial.user_attrs
     losses = [-value for value in trial.intermediate_values.values()]
     return Tried(
@@ -46,7 +48,7 @@ def _tried(trial: "optuna.trial.FrozenTrial") -> Tried:
     )
 
 
-def importance_of(study: "optuna.Study") -> dict[str, float]:
+def importance_of(study: optuna.Study) -> dict[str, float]:
     """How much each key decides whether a trial is among the better ones, as shares of 1, the largest first.
 
     PED-ANOVA, after Watanabe, Bansal and Hutter, IJCAI 2023. Empty where fewer than four trials came to their end, or
@@ -82,7 +84,7 @@ def gain_of(trials: list[Tried], study: Study) -> Interval | None:
     )
 
 
-def scores_of(run: "Run") -> tuple[float, float]:
+def scores_of(run: Run) -> tuple[float, float]:
     """LRAP and macro-AP of what a Run says of its validation fields.
 
     Raises:
@@ -95,7 +97,7 @@ def scores_of(run: "Run") -> tuple[float, float]:
     return lrap(truth, predictions.probability), float(macro_average_precision(truth, predictions.probability))
 
 
-def minutes_of(run: "Run") -> float:
+def minutes_of(run: Run) -> float:
     """How long a Run's epochs took; 0 where it had none."""
     return round(sum(row["seconds"] for row in run.history()) / 60, 2) if run.history_file.is_file() else 0.0
 
