@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import pickle
+from pathlib import Path
+
 import pytest
 
-from lociscope.errors import Exit, LociscopeError, MissingExtraError, UsageError, nearest
+from lociscope import errors
+from lociscope.errors import Code, Exit, LociscopeError, MissingExtraError, UsageError, name_parameters, nearest
 
 
 @pytest.mark.parametrize(
@@ -29,3 +34,23 @@ def test_a_missing_extra_says_how_to_install_it() -> None:
     error = MissingExtraError("Training", "train")
     assert str(error) == "Training needs the extra 'train'. Install it: pip install 'lociscope[train]'."
     assert error.exit_code is Exit.NOTHING_DONE
+
+
+def test_an_error_survives_another_process() -> None:
+    for error in (UsageError("x", code=Code.CONFLICT), MissingExtraError("Training", "train")):
+        again = pickle.loads(pickle.dumps(error))
+        assert (type(again), str(again), again.code) == (type(error), str(error), error.code)
+
+
+def test_every_error_that_is_raised_has_a_code() -> None:
+    source, lacking = Path(errors.__file__).parent, []
+    for path in source.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("LociscopeError", "UsageError"):
+                lacking += [] if any(each.arg == "code" for each in node.keywords) else [f"{path}:{node.lineno}"]
+    assert not lacking
+
+
+def test_parameters_are_named_as_their_reader_knows_them() -> None:
+    text = "Pass `pixel_size`, not `other`."
+    assert name_parameters(text, {"pixel_size": "--pixel-size"}) == "Pass --pixel-size, not `other`."

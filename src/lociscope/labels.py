@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lociscope.errors import LociscopeError, nearest
+from lociscope.errors import Code, LociscopeError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -67,7 +67,8 @@ def parse_target(text: str) -> tuple[int, ...]:
         if not (word.isascii() and word.isdigit() and len(word) < 9 and int(word) < N_LABELS):
             raise LociscopeError(
                 f"Label {_shown(word, 40)} is no class number; expected whole numbers 0–{N_LABELS - 1} between spaces, "
-                f"as in '16 0', received {_shown(text, 80)}."
+                f"as in '16 0', received {_shown(text, 80)}.",
+                code=Code.WRONG_FILE,
             )
         numbers.add(int(word))
     return tuple(sorted(numbers))
@@ -211,4 +212,6 @@ def number_of(name: str) -> int | None:
         return known[folded]
     if folded in {each.lower() for each in HPA_WITHOUT_CLASS}:
         return None
-    raise LociscopeError(f"HPA knows no location {name!r}.{nearest(name, [*HPA_NAMES, *HPA_WITHOUT_CLASS])}")
+    raise LociscopeError(
+        f"HPA knows no location {name!r}.{nearest(name, [*HPA_NAMES, *HPA_WITHOUT_CLASS])}", code=Code.INVALID_LABELS
+    )

@@ -13,7 +13,7 @@ import numpy as np
 
 from lociscope.artifacts.card import SCHEMA, Card, card_bytes, read_card
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.labels import N_LABELS
 from lociscope.storage.atomic import AnyPath, atomic_write
 from lociscope.storage.keras_files import check_keras
@@ -134,7 +134,8 @@ def read_reference(bundle: Bundle) -> Reference | None:
         if n == 0 or names.dtype.kind != "U" or table.dtype.kind != "f" or not fits or not np.isfinite(table).all():
             raise LociscopeError(
                 f"{what} holds {table.shape} of {table.dtype} where {n} rows of finite floats should be. "
-                "Export the bundle again."
+                "Export the bundle again.",
+                code=Code.CORRUPT,
             )
     return Reference(tuple(names.ravel().tolist()), *(table.astype(np.float32) for table in tables))
 
@@ -168,7 +169,7 @@ def write_bundle(folder: Path, card: Card, model: bytes, selftest: Selftest, ext
         LociscopeError: The folder holds something that is no bundle, or cannot be written.
     """
     if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise LociscopeError(f"'{folder}' exists and is no bundle. Name another folder.")
+        raise LociscopeError(f"'{folder}' exists and is no bundle. Name another folder.", code=Code.CONFLICT)
     arrays = io.BytesIO()
     np.savez_compressed(arrays, schema=SCHEMA, input=selftest.input, probabilities=selftest.probabilities)
     files = {
@@ -190,14 +191,19 @@ def _read_file(folder: Path, name: str) -> bytes:
     try:
         if not path.is_file() or path.is_symlink():
             reason = "there is no such folder" if not folder.is_dir() else f"it has no file {name}"
-            raise LociscopeError(f"'{folder}' is no bundle: {reason}. Name a folder that `lociscope export` made.")
+            raise LociscopeError(
+                f"'{folder}' is no bundle: {reason}. Name a folder that `lociscope export` made.", code=Code.WRONG_FILE
+            )
         if path.stat().st_size > MAX_FILE_BYTES:
             raise LociscopeError(
-                f"'{path}' is larger than {MAX_FILE_BYTES >> 20} MiB, the most a bundle's file may be. Export it again."
+                f"'{path}' is larger than {MAX_FILE_BYTES >> 20} MiB, the limit for a file of a bundle. Export it again.",
+                code=Code.TOO_LARGE,
             )
         return path.read_bytes()
     except OSError as error:
-        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check its permissions.") from error
+        raise LociscopeError(
+            f"Cannot read '{path}': {error.strerror}. Check its permissions.", code=Code.UNREADABLE
+        ) from error
 
 
 def _parse_manifest(folder: Path, manifest: bytes) -> dict[str, str]:
@@ -205,11 +211,16 @@ def _parse_manifest(folder: Path, manifest: bytes) -> dict[str, str]:
     for line in manifest.decode("utf-8", errors="replace").splitlines():
         digest, _, name = line.partition("  ")
         if name not in (*REQUIRED, *OPTIONAL) or len(digest) != 64 or name in digests:
-            raise LociscopeError(f"Bundle '{folder}': MANIFEST has the line {line[:80]!r}. Export the bundle again.")
+            raise LociscopeError(
+                f"Bundle '{folder}': MANIFEST has the line {line[:80]!r}. Export the bundle again.", code=Code.ALTERED
+            )
         digests[name] = digest
     missing = [name for name in REQUIRED if name not in digests]
     if missing:
-        raise LociscopeError(f"Bundle '{folder}': MANIFEST does not list {missing[0]}. Export the bundle again.")
+        raise LociscopeError(
+            f"Bundle '{folder}': MANIFEST does not list {missing[0]}. Export the bundle again.",
+            code=Code.REFUSED_CONTENT,
+        )
     return digests
 
 
@@ -218,7 +229,8 @@ def _checked(folder: Path, name: str, digest: str) -> bytes:
     if hashlib.sha256(data).hexdigest() != digest:
         raise LociscopeError(
             f"Bundle '{folder}': {name} is not the file that was exported (its sha256 differs from the MANIFEST's): "
-            "altered or cut short. Copy or export the bundle again."
+            "altered or cut short. Copy or export the bundle again.",
+            code=Code.ALTERED,
         )
     return data
 
@@ -227,10 +239,13 @@ def _check_unlisted(folder: Path, listed: Mapping[str, bytes]) -> None:
     try:
         unlisted = sorted({path.name for path in folder.iterdir()} - {*listed, MANIFEST})
     except OSError as error:
-        raise LociscopeError(f"Cannot list '{folder}': {error.strerror}. Check its permissions.") from error
+        raise LociscopeError(
+            f"Cannot list '{folder}': {error.strerror}. Check its permissions.", code=Code.UNREADABLE
+        ) from error
     if unlisted:
         raise LociscopeError(
-            f"Bundle '{folder}': {unlisted[0]!r} is not in its MANIFEST. Take it out of the folder, or export again."
+            f"Bundle '{folder}': {unlisted[0]!r} is not in its MANIFEST. Take it out of the folder, or export again.",
+            code=Code.REFUSED_CONTENT,
         )
 
 
@@ -245,7 +260,8 @@ def _read_selftest(data: bytes, card: Card, what: str) -> Selftest:
         if n == 0 or array.shape != shape or array.dtype != np.float32:
             raise LociscopeError(
                 f"{what} holds {array.shape} of {array.dtype}, expected {shape} of float32 with at least one row. "
-                "Export the bundle again."
+                "Export the bundle again.",
+                code=Code.CORRUPT,
             )
     return made
 
@@ -255,10 +271,12 @@ def _read_arrays(data: bytes, names: tuple[str, ...], most: int, what: str) -> d
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(member.file_size for member in archive.infolist()) > most:
-                raise LociscopeError(f"{what} unpacks to more than {most >> 20} MiB. Export the bundle again.")
+                raise LociscopeError(
+                    f"{what} unpacks to more than {most >> 20} MiB. Export the bundle again.", code=Code.TOO_LARGE
+                )
             arrays = {name: _read_array(archive, name) for name in ("schema", *names)}
     except CORRUPT_FILE_ERRORS as error:
-        raise LociscopeError(f"{what} is damaged ({error}). Export the bundle again.") from error
+        raise LociscopeError(f"{what} is damaged ({error}). Export the bundle again.", code=Code.CORRUPT) from error
     check_schema(arrays["schema"], SCHEMA, what)
     return arrays
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.labels import LABELS, N_LABELS
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 
@@ -114,7 +114,7 @@ def read_card(data: bytes, what: str) -> Card:
         _check_preprocessing(values, what)
         return msgspec.json.decode(data, type=Card)
     except CORRUPT_FILE_ERRORS as error:  # msgspec's errors are ValueErrors
-        raise LociscopeError(f"{what} is damaged ({error}). Make it again.") from error
+        raise LociscopeError(f"{what} is damaged ({error}). Make it again.", code=Code.CORRUPT) from error
 
 
 def _check_preprocessing(values: dict[str, Any], what: str) -> None:
@@ -123,7 +123,8 @@ def _check_preprocessing(values: dict[str, Any], what: str) -> None:
     if version != PREPROCESSING:
         raise LociscopeError(
             f"{what} is of a network trained with preprocessing {version}; this lociscope does preprocessing "
-            f"{PREPROCESSING}. Train it again and export the new Run, or install the lociscope that exported it."
+            f"{PREPROCESSING}. Train it again and export the new Run, or install the lociscope that exported it.",
+            code=Code.UNSUPPORTED_VERSION,
         )
 
 

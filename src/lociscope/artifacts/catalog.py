@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lociscope.artifacts.label_table import read_labels
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.labels import N_LABELS, parse_target
 from lociscope.storage.atomic import AnyPath, atomic_write
 from lociscope.storage.parquet import cast_column
@@ -113,7 +113,8 @@ class Catalog:
         if missing:
             raise LociscopeError(
                 f"'{path}' has no column {missing[0]!r} (columns: {', '.join(table.column_names)}). "
-                f"A table of fields needs the columns id, {', '.join(CHANNEL_NAMES)}; `lociscope import` makes one."
+                f"A table of fields needs the columns id, {', '.join(CHANNEL_NAMES)}; `lociscope import` makes one.",
+                code=Code.WRONG_FILE,
             )
         table = _conform(table if ours else _plain(table, what), what)
         if not ours:
@@ -180,7 +181,9 @@ def digest_of(path: AnyPath) -> str:
     try:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as error:
-        raise LociscopeError(f"Cannot read Catalog '{path}': {error.strerror}. Check the path.") from error
+        raise LociscopeError(
+            f"Cannot read Catalog '{path}': {error.strerror}. Check the path.", code=Code.NOT_FOUND
+        ) from error
 
 
 def is_catalog(path: Path) -> bool:
@@ -214,7 +217,10 @@ def _conform(table: pa.Table, what: str) -> pa.Table:
     wrong = pc.invert(pc.is_in(numbers, pa.array(range(N_LABELS), pa.int64())))
     if pc.any(wrong).as_py():
         first = numbers.filter(wrong)[0].as_py()
-        raise LociscopeError(f"{what} holds the label {first}; expected class numbers 0–{N_LABELS - 1}. Mend it.")
+        raise LociscopeError(
+            f"{what} holds the label {first}; expected class numbers 0–{N_LABELS - 1}. Mend it.",
+            code=Code.INVALID_LABELS,
+        )
     return table
 
 
@@ -240,7 +246,7 @@ def _targets(texts: list[str | None], what: str) -> pa.Array:
         try:
             targets.append(None if text is None else list(parse_target(text)))
         except LociscopeError as error:
-            raise LociscopeError(f"{what} row {row}: {error}") from error
+            raise LociscopeError(f"{what} row {row}: {error}", code=Code.INVALID_VALUE) from error
     return pa.array(targets, pa.list_(pa.int64()))
 
 
@@ -252,11 +258,14 @@ def _check_sizes(table: pa.Table, what: str) -> None:
     if len(wrong) > wrong.null_count:
         raise LociscopeError(
             f"{what} holds the pixel_size {wrong.drop_null()[0].as_py()}; expected µm above 0, such as 0.08. "
-            "Correct it."
+            "Correct it.",
+            code=Code.PIXEL_SIZE,
         )
 
 
 def _check_ids(ids: list[str], what: str) -> None:
     if not ids:
-        raise LociscopeError(f"{what} holds no field. Name a folder with files like a1_red.png … a1_yellow.png.")
+        raise LociscopeError(
+            f"{what} holds no field. Name a folder with files like a1_red.png … a1_yellow.png.", code=Code.NOTHING_FOUND
+        )
     check_ids(ids, what)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.labels import HPA_NAMES, LABELS, N_LABELS, parse_target
 from lociscope.storage.parquet import cast_column
 from lociscope.storage.table_files import with_points
@@ -56,7 +56,8 @@ def probabilities_of(table: pa.Table, path: Path) -> np.ndarray:
         raise LociscopeError(
             f"'{path}' is no Predictions: it has no column {LIST!r} of lists of {N_LABELS}, and no {N_LABELS} columns "
             f"p00 … p{N_LABELS - 1}, nor such that are called after the locations (columns: {found[:80]}"
-            f"{'…' if len(found) > 80 else ''}). Name a file that `lociscope predict` wrote, or rename the columns."
+            f"{'…' if len(found) > 80 else ''}). Name a file that `lociscope predict` wrote, or rename the columns.",
+            code=Code.WRONG_FILE,
         )
     column = table[lists[0]]
     if not pa.types.is_string(column.type):
@@ -73,12 +74,14 @@ def matrix(rows: list[Any], path: Path) -> np.ndarray:
     rows = [_FLOAT.findall(row) if isinstance(row, str) else row for row in rows]
     wrong = next((i for i, row in enumerate(rows) if row is None or len(row) != N_LABELS), None)
     if wrong is not None:
-        raise LociscopeError(f"Predictions '{path}' row {wrong + 1} has no {N_LABELS} probabilities. Make it again.")
+        raise LociscopeError(
+            f"Predictions '{path}' row {wrong + 1} has no {N_LABELS} probabilities. Make it again.", code=Code.CORRUPT
+        )
     try:
         return np.asarray(rows, np.float32).reshape(len(rows), N_LABELS)
     except (TypeError, ValueError) as error:
         raise LociscopeError(
-            f"Predictions '{path}' hold a probability that is no number ({error}). Make them again."
+            f"Predictions '{path}' hold a probability that is no number ({error}). Make them again.", code=Code.CORRUPT
         ) from error
 
 
@@ -91,7 +94,9 @@ def _numbered(names: list[str], path: Path) -> list[str] | None:
     whole = [columns for columns in by_prefix.values() if sorted(columns) == list(range(N_LABELS))]
     if len(whole) > 1:
         first = " and ".join(repr(columns[0]) for columns in whole[:2])
-        raise LociscopeError(f"'{path}' has more than one set of {N_LABELS} columns, of {first}. Keep one of them.")
+        raise LociscopeError(
+            f"'{path}' has more than one set of {N_LABELS} columns, of {first}. Keep one of them.", code=Code.DUPLICATE
+        )
     if whole:
         return [whole[0][number] for number in range(N_LABELS)]
     for prefix, begun in by_prefix.items():
@@ -100,12 +105,14 @@ def _numbered(names: list[str], path: Path) -> list[str] | None:
             lacking = f"{prefix}{missing:0{len(begun[0].strip()) - len(prefix)}d}"
             raise LociscopeError(
                 f"'{path}' is no Predictions: it has no column {lacking!r} beside {begun[0]!r} (columns: "
-                f"{', '.join(names)[:80]}). Give all {N_LABELS} classes, 0–{N_LABELS - 1}."
+                f"{', '.join(names)[:80]}). Give all {N_LABELS} classes, 0–{N_LABELS - 1}.",
+                code=Code.WRONG_FILE,
             )
     if any(sorted(columns) == list(range(1, N_LABELS + 1)) for columns in by_prefix.values()):
         raise LociscopeError(
             f"'{path}' numbers its classes 1–{N_LABELS}; expected 0–{N_LABELS - 1}, Nucleoplasm first. "
-            "Rename the columns."
+            "Rename the columns.",
+            code=Code.INVALID_VALUE,
         )
     return None
 
@@ -136,7 +143,8 @@ def _matrix_of_columns(table: pa.Table, names: list[str], path: Path) -> np.ndar
         except pa.ArrowException as error:
             raise LociscopeError(
                 f"Predictions '{path}' hold a probability that is no number (column {name!r}: {error}). "
-                "Make them again."
+                "Make them again.",
+                code=Code.CORRUPT,
             ) from error
     return np.stack(columns, axis=1) if len(table) else np.empty((0, N_LABELS), np.float32)
 
@@ -172,12 +180,13 @@ def _classes(value: Any, what: str) -> tuple[int, ...]:  # noqa: ANN401 - whatev
         try:
             return parse_target(value)
         except LociscopeError as error:
-            raise LociscopeError(f"{what}: {error}") from error
+            raise LociscopeError(f"{what}: {error}", code=Code.INVALID_VALUE) from error
     numbers = value if isinstance(value, list) else [value]
     wrong = [number for number in numbers if number not in range(N_LABELS)]
     if wrong:
         raise LociscopeError(
-            f"{what} holds the location {wrong[0]!r}; expected class numbers 0–{N_LABELS - 1}. Make it again."
+            f"{what} holds the location {wrong[0]!r}; expected class numbers 0–{N_LABELS - 1}. Make it again.",
+            code=Code.CORRUPT,
         )
     return tuple(sorted({int(number) for number in numbers}))
 
@@ -204,10 +213,13 @@ def embedding_of(table: pa.Table, path: Path) -> np.ndarray | None:
     if lengths <= {None}:
         return None
     if len(lengths) > 1:
-        raise LociscopeError(f"Predictions '{path}' hold embeddings of unlike lengths. Make them again.")
+        raise LociscopeError(
+            f"Predictions '{path}' hold embeddings of unlike lengths. Make them again.", code=Code.CORRUPT
+        )
     try:
         return np.asarray(rows, np.float32)
     except (TypeError, ValueError) as error:
         raise LociscopeError(
-            f"Predictions '{path}' hold an embedding that is no list of numbers ({error}). Make them again."
+            f"Predictions '{path}' hold an embedding that is no list of numbers ({error}). Make them again.",
+            code=Code.CORRUPT,
         ) from error

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.labels import parse_target
 
 if TYPE_CHECKING:
@@ -37,13 +37,16 @@ def read_labels(path: AnyPath, column: str = "Target") -> dict[str, tuple[int, .
             if "Id" not in reader.fieldnames or column not in reader.fieldnames:
                 raise LociscopeError(
                     f"'{path}' is no label table: expected the columns Id,{column}, "
-                    f"found {','.join(columns)[:80] or 'nothing'}. Write the header line 'Id,{column}'."
+                    f"found {','.join(columns)[:80] or 'nothing'}. Write the header line 'Id,{column}'.",
+                    code=Code.WRONG_FILE,
                 )
             return _labels_of(reader, path, column)
     except OSError as error:
-        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path.") from error
+        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path.", code=Code.NOT_FOUND) from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise LociscopeError(f"'{path}' is no CSV text ({error}). Save it as UTF-8 with commas.") from error
+        raise LociscopeError(
+            f"'{path}' is no CSV text ({error}). Save it as UTF-8 with commas.", code=Code.CORRUPT
+        ) from error
 
 
 def _as_known(name: str, known: tuple[str, ...]) -> str:
@@ -55,15 +58,20 @@ def _labels_of(reader: csv.DictReader[str], path: Path, column: str) -> dict[str
     for row in reader:
         identifier = row["Id"]
         if not identifier:
-            raise LociscopeError(f"'{path}' line {reader.line_num} has no id. Give every row its Id.")
+            raise LociscopeError(
+                f"'{path}' line {reader.line_num} has no id. Give every row its Id.", code=Code.INVALID_VALUE
+            )
         if identifier in labels:
             raise LociscopeError(
-                f"'{path}' names the id {identifier!r} twice, again in line {reader.line_num}. Keep one of them."
+                f"'{path}' names the id {identifier!r} twice, again in line {reader.line_num}. Keep one of them.",
+                code=Code.DUPLICATE,
             )
         if row[column] is None:
-            raise LociscopeError(f"'{path}' line {reader.line_num} has no {column}. Is the file cut short?")
+            raise LociscopeError(
+                f"'{path}' line {reader.line_num} has no {column}. Is the file cut short?", code=Code.CORRUPT
+            )
         try:
             labels[identifier] = parse_target(row[column])
         except LociscopeError as error:
-            raise LociscopeError(f"'{path}' line {reader.line_num}: {error}") from error
+            raise LociscopeError(f"'{path}' line {reader.line_num}: {error}", code=Code.INVALID_VALUE) from error
     return labels

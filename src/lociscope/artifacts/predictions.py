@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from lociscope.artifacts.external_predictions import embedding_of, predicted_of, probabilities_of, texts_of, warnings_of
-from lociscope.errors import LociscopeError, UsageError
+from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.labels import LABELS, N_LABELS, format_target
 from lociscope.storage.atomic import AnyPath, atomic_write
 from lociscope.storage.parquet import cast_column
@@ -124,7 +124,9 @@ class Predictions:
         """
         path = Path(path)
         if path.suffix not in (".csv", ".parquet"):
-            raise UsageError(f"'{path}' ends in {path.suffix!r}; expected .csv or .parquet. Rename it.")
+            raise UsageError(
+                f"'{path}' ends in {path.suffix!r}; expected .csv or .parquet. Rename it.", code=Code.UNSUPPORTED_FORMAT
+            )
         if path.suffix == ".csv":
             self._write_csv(path)
         else:
@@ -170,7 +172,8 @@ class Predictions:
             import pandas as pd
         except ImportError as error:
             raise LociscopeError(
-                f"to_pandas needs pandas, which is not installed ({error}). Install it: pip install pandas."
+                f"to_pandas needs pandas, which is not installed ({error}). Install it: pip install pandas.",
+                code=Code.MISSING_EXTRA,
             ) from None
         columns: dict[str, Any] = {
             "id": self.ids,
@@ -245,7 +248,8 @@ class Predictions:
         if "id" not in table.column_names:
             raise LociscopeError(
                 f"'{path}' is no Predictions: it has no column 'id' (columns: {', '.join(table.column_names)[:80]}). "
-                "Name a file that `lociscope predict` wrote."
+                "Name a file that `lociscope predict` wrote.",
+                code=Code.WRONG_FILE,
             )
         ids = cast_column(table, "id", pa.string(), what).to_pylist()
         check_ids(ids, what)
@@ -281,7 +285,8 @@ def _check_probabilities(probability: np.ndarray, ids: list[str], what: str) -> 
         row, column = np.argwhere(wrong)[0]
         raise LociscopeError(
             f"{what} hold {probability[row, column]} as the probability of class {column} "
-            f"of {ids[row]!r}; expected a number in 0–1. Pass probabilities, not logits."
+            f"of {ids[row]!r}; expected a number in 0–1. Pass probabilities, not logits.",
+            code=Code.INVALID_VALUE,
         )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lociscope.artifacts.card import InputSpec
-from lociscope.errors import MissingExtraError, UsageError
+from lociscope.errors import Code, MissingExtraError, UsageError
 from lociscope.storage.schema import check_schema
 from lociscope.storage.toml_files import read_toml, sentence_of
 
@@ -206,7 +206,9 @@ class Recipe(_Section):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise UsageError(sentence_of(error, what, cls, "Write it into the recipe.")) from error
+            raise UsageError(
+                sentence_of(error, what, cls, "Write it into the recipe."), code=Code.INVALID_VALUE
+            ) from error
 
     def same_training(self, other: Recipe) -> bool:
         """Whether another recipe makes the same network of the same fields: only the notes may differ."""
@@ -235,7 +237,9 @@ def parse_changes(settings: list[str]) -> dict[str, Any]:
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key:
-            raise UsageError(f"--set {setting!r} is no key=value. Write it as --set train.epochs=3.")
+            raise UsageError(
+                f"--set {setting!r} is no key=value. Write it as --set train.epochs=3.", code=Code.INVALID_VALUE
+            )
         try:
             changes[key.strip()] = tomllib.loads(f"value = {text}")["value"]
         except (ValueError, RecursionError):
@@ -253,7 +257,9 @@ def _set(values: dict[str, Any], key: str, value: object) -> None:
         else:
             found = found[_position(found, key, depth)]
         if not isinstance(found, dict | list):
-            raise UsageError(f"--set {key}: {part!r} is no table. Write it as --set train.epochs=3.")
+            raise UsageError(
+                f"--set {key}: {part!r} is no table. Write it as --set train.epochs=3.", code=Code.INVALID_VALUE
+            )
     if isinstance(found, list):
         found[_position(found, key, len(tables))] = value
     else:
@@ -271,7 +277,8 @@ def _position(tables: list[Any], key: str, depth: int) -> int:
     if not tables:
         raise UsageError(
             f"--set {key}: the recipe has no {name}. Without them [train] holds: set train.{parts[-1]}, or give "
-            f"--set '{name}=[{{…}}]'."
+            f"--set '{name}=[{{…}}]'.",
+            code=Code.INVALID_VALUE,
         )
     number = int(part) if part.isdecimal() else 1
     if part.isdecimal() and 0 < number <= len(tables):
@@ -279,7 +286,8 @@ def _position(tables: list[Any], key: str, depth: int) -> int:
     near = ".".join([*parts[:depth], str(min(max(number, 1), len(tables))), *parts[depth + 1 :]])
     raise UsageError(
         f"--set {key}: the recipe has {len(tables)} {name}, counted from 1, and none is {part!r}. "
-        f"Did you mean {near!r}?"
+        f"Did you mean {near!r}?",
+        code=Code.UNKNOWN_NAME,
     )
 
 
@@ -292,5 +300,6 @@ def _check_stages_alone(values: dict[str, Any], changes: Collection[str], what: 
         if stages and (written or f"train.{key}" in changes):
             raise UsageError(
                 f"{what} sets train.{key}, which has no effect beside [[stages]]: each stage has its own {key}. "
-                f"Set stages.1.{key} and so on, or remove the stages with --set 'stages=[]'."
+                f"Set stages.1.{key} and so on, or remove the stages with --set 'stages=[]'.",
+                code=Code.INVALID_VALUE,
             )

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lociscope.artifacts.catalog import read_labels
 from lociscope.artifacts.predictions import Predictions
 from lociscope.artifacts.recipe import Recipe
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.schema import parse_model
 
@@ -67,9 +67,14 @@ class Run:
         """
         run = cls(Path(folder))
         if not run.recipe_file.is_file():
-            raise LociscopeError(f"'{folder}' is no Run: it has no recipe.toml. Name a folder of `lociscope train`.")
+            raise LociscopeError(
+                f"'{folder}' is no Run: it has no recipe.toml. Name a folder of `lociscope train`.",
+                code=Code.WRONG_FILE,
+            )
         if not run.done:
-            raise LociscopeError(f"Run '{folder}' is not finished. Give `lociscope train … -o {folder}` again.")
+            raise LociscopeError(
+                f"Run '{folder}' is not finished. Give `lociscope train … -o {folder}` again.", code=Code.INCOMPLETE
+            )
         return run
 
     @property
@@ -140,7 +145,9 @@ class Run:
         try:
             data = self.environment_file.read_bytes()
         except OSError as error:
-            raise LociscopeError(f"{what} cannot be read ({error.strerror}). Train again.") from error
+            raise LociscopeError(
+                f"{what} cannot be read ({error.strerror}). Train again.", code=Code.UNREADABLE
+            ) from error
         return parse_model(data, Environment, SCHEMA, what)
 
     def history(self) -> list[dict[str, float]]:
@@ -155,7 +162,9 @@ class Run:
             if any(not row.keys() >= LOSSES or not math.isfinite(row["epoch"]) for row in rows):
                 raise ValueError(f"a row lacks one of {', '.join(sorted(LOSSES))}, or its epoch is no number")
         except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
-            raise LociscopeError(f"Run '{self.folder}': history.csv cannot be read ({error}). Train again.") from error
+            raise LociscopeError(
+                f"Run '{self.folder}': history.csv cannot be read ({error}). Train again.", code=Code.UNREADABLE
+            ) from error
         return rows
 
     def predictions(self) -> Predictions:
@@ -176,7 +185,8 @@ class Run:
         unknown = next((each for each in wanted if each not in known), None)
         if unknown is not None:
             raise LociscopeError(
-                f"Run '{self.folder}' has no label of '{unknown}', so it cannot be scored. Train again."
+                f"Run '{self.folder}' has no label of '{unknown}', so it cannot be scored. Train again.",
+                code=Code.INVALID_LABELS,
             )
         return [known[each] for each in wanted]
 
@@ -192,7 +202,9 @@ class Run:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, KeyError, csv.Error) as error:
-            raise LociscopeError(f"Run '{self.folder}': groups.csv cannot be read ({error}). Train again.") from error
+            raise LociscopeError(
+                f"Run '{self.folder}': groups.csv cannot be read ({error}). Train again.", code=Code.UNREADABLE
+            ) from error
 
     def scores(self) -> dict[str, dict[str, dict[str, float]]]:
         """What was measured on the Run elsewhere: each `scores/<name>.json`, by its name.
@@ -210,7 +222,8 @@ class Run:
                 found[path.stem] = {measure: _score(said) for measure, said in table.items()}
             except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
                 raise LociscopeError(
-                    f"'{path}' is no table of scores ({error}). Write {{measure: {{value, low, high, n}}}}."
+                    f"'{path}' is no table of scores ({error}). Write {{measure: {{value, low, high, n}}}}.",
+                    code=Code.WRONG_FILE,
                 ) from error
         return found
 
@@ -270,5 +283,7 @@ def open_trained(folder: AnyPath) -> tuple[Run, list[Run]]:
     left = next((each.folder for each in runs if not each.done), None)
     if left is not None or not run.predictions_file.is_file():
         what = f"'{left}' is not finished" if left else f"The {folds.k} folds of '{folder}' are not joined"
-        raise LociscopeError(f"{what}. Give `lociscope train … --folds {folds.k} -o {folder}` again.")
+        raise LociscopeError(
+            f"{what}. Give `lociscope train … --folds {folds.k} -o {folder}` again.", code=Code.INVALID_VALUE
+        )
     return run, runs

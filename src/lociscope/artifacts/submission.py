@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.labels import format_target, parse_target
 from lociscope.storage.schema import check_ids
 
@@ -44,15 +44,18 @@ def read_sample(path: AnyPath) -> dict[str, str]:
                 found = ",".join(reader.fieldnames or [])[:80] or "nothing"
                 raise LociscopeError(
                     f"'{path}' is no sample submission: expected the columns Id,Predicted, found {found}. "
-                    f"Name the competition's {NAME}."
+                    f"Name the competition's {NAME}.",
+                    code=Code.WRONG_FILE,
                 )
             rows = [(row["Id"], row.get("Predicted")) for row in reader]
     except OSError as error:
-        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path.") from error
+        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path.", code=Code.NOT_FOUND) from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise LociscopeError(f"'{path}' is no CSV text ({error}). Name the competition's {NAME}.") from error
+        raise LociscopeError(
+            f"'{path}' is no CSV text ({error}). Name the competition's {NAME}.", code=Code.CORRUPT
+        ) from error
     if not rows:
-        raise LociscopeError(f"'{path}' lists no test field. Name the competition's {NAME}.")
+        raise LociscopeError(f"'{path}' lists no test field. Name the competition's {NAME}.", code=Code.NOTHING_FOUND)
     check_ids([name for name, _ in rows], f"Sample submission '{path}'")
     return {name: _filler(predicted) for name, predicted in rows}
 

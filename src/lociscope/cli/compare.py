@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lociscope.cli import console
-from lociscope.errors import Exit, LociscopeError, MissingExtraError, UsageError
+from lociscope.errors import Code, Exit, LociscopeError, MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     from lociscope.report.candidates import Candidate
@@ -38,7 +38,9 @@ def compare(
     from lociscope.report.ranking import leagues_of
 
     if table is not None and table.resolve() == output.resolve():
-        raise UsageError(f"'{output}' cannot be both the page and the table. Name another --csv.")
+        raise UsageError(
+            f"'{output}' cannot be both the page and the table. Name another --csv.", code=Code.INVALID_VALUE
+        )
     folders = _distinct(runs if base is None else [base, *runs] if not _among(base, runs) else runs)
     candidates, failures = read_all(folders, quick=quick)
     first = None if base is None else _named(base, candidates, failures)
@@ -81,7 +83,7 @@ def read_all(folders: list[Path], *, quick: bool) -> tuple[list[Candidate], list
             tell(done, len(folders), name)
     if not found:
         others = f" The other {len(failures) - 1} cannot be compared either." if len(failures) > 1 else ""
-        raise LociscopeError(f"{failures[0].reason}{others}")
+        raise LociscopeError(f"{failures[0].reason}{others}", code=Code.INVALID_VALUE)
     return found, failures
 
 
@@ -103,7 +105,9 @@ def _named(base: Path, candidates: list[Candidate], failures: list[Failure]) -> 
     for each in candidates:
         if each.folder.resolve() == base.resolve():
             return each.name
-    raise LociscopeError(next(each.reason for each in failures if Path(each.folder).resolve() == base.resolve()))
+    raise LociscopeError(
+        next(each.reason for each in failures if Path(each.folder).resolve() == base.resolve()), code=Code.INVALID_VALUE
+    )
 
 
 def _distinct(folders: list[Path]) -> list[Path]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from lociscope.cli import console
-from lociscope.errors import UsageError
+from lociscope.errors import Code, UsageError
 
 if TYPE_CHECKING:
     from lociscope.artifacts.catalog import Catalog
@@ -37,7 +37,9 @@ def demo(
 ) -> None:
     """Tell the whole story in miniature: draw fields, train LeNet-5, export, predict new fields, report."""
     if labels is not None and data is None:
-        raise UsageError("--labels belongs to --data. Name the folder of the fields with --data.")
+        raise UsageError(
+            "--labels belongs to --data. Name the folder of the fields with --data.", code=Code.INVALID_LABELS
+        )
     output.mkdir(parents=True, exist_ok=True)
     story = _Story(output, seed, workers)
     catalog = story.own(fields) if data is None else story.theirs(data, labels)
@@ -75,7 +77,9 @@ class _Story:
         from lociscope.data.importing import import_folder, import_kaggle
 
         if labels is None and not (data / "train.csv").is_file():
-            raise UsageError(f"'{data}' has no train.csv. Name the labels of its fields with --labels CSV.")
+            raise UsageError(
+                f"'{data}' has no train.csv. Name the labels of its fields with --labels CSV.", code=Code.INVALID_LABELS
+            )
         return self._step(
             f"import '{data}'",
             lambda: self._split(

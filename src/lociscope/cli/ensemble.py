@@ -9,7 +9,7 @@ import typer
 
 from lociscope.cli import console
 from lociscope.cli.submitting import Kaggle, SampleSubmission, check_among, check_submission, read_rows, tell_lacking
-from lociscope.errors import Exit, LociscopeError, MissingExtraError, UsageError
+from lociscope.errors import Code, Exit, LociscopeError, MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,7 +79,10 @@ def apply(
 ) -> None:
     """Combine Predictions of the same networks, in the order of the fit."""
     if output.suffix not in (".csv", ".parquet"):
-        raise UsageError(f"-o '{output}' ends in {output.suffix!r}; expected .csv or .parquet. Rename it.")
+        raise UsageError(
+            f"-o '{output}' ends in {output.suffix!r}; expected .csv or .parquet. Rename it.",
+            code=Code.UNSUPPORTED_FORMAT,
+        )
     check_submission(output, kaggle=kaggle, sample=sample_submission)
 
     from lociscope.decide.members import check_members
@@ -128,7 +131,9 @@ def read_members(paths: list[Path]) -> tuple[list[str], np.ndarray, list[Member]
     tables = [Predictions.read(path) for path in paths]
     first, *rest = tables
     if not len(first):
-        raise LociscopeError(f"Predictions '{paths[0]}' hold no field. Name Predictions of fields.")
+        raise LociscopeError(
+            f"Predictions '{paths[0]}' hold no field. Name Predictions of fields.", code=Code.NOTHING_FOUND
+        )
     stack, wanted = [np.asarray(first.probability, np.float64)], set(first.ids)
     for path, other in zip(paths[1:], rest, strict=True):
         row_of = {name: row for row, name in enumerate(other.ids)}
@@ -137,7 +142,8 @@ def read_members(paths: list[Path]) -> tuple[list[str], np.ndarray, list[Member]
             has, lacks = (paths[0], path) if odd in wanted else (path, paths[0])
             raise LociscopeError(
                 f"Members predict different fields: {odd!r} is in '{has}' and not in '{lacks}'. "
-                "Predict the same fields with every network."
+                "Predict the same fields with every network.",
+                code=Code.INCOMPLETE,
             )
         stack.append(np.asarray(other.probability[[row_of[name] for name in first.ids]], np.float64))
     return first.ids, np.stack(stack), [Member.of(path, table) for path, table in zip(paths, tables, strict=True)]
@@ -172,7 +178,8 @@ def truth_of(path: Path, ids: list[str]) -> tuple[np.ndarray, np.ndarray | None]
     if missing:
         raise LociscopeError(
             f"Truth '{path}' has no label of {console.counted(len(missing))} of {len(ids)}, the first is "
-            f"{missing[0]!r}. Name the truth that belongs to these Predictions."
+            f"{missing[0]!r}. Name the truth that belongs to these Predictions.",
+            code=Code.INVALID_LABELS,
         )
     groups = np.array([group_of.get(name) or name for name in ids])
     return to_multi_hot([labels[name] for name in ids]), groups if any(group_of.values()) else None

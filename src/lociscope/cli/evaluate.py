@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lociscope.cli import console
-from lociscope.errors import Exit, LociscopeError, UsageError
+from lociscope.errors import Code, Exit, LociscopeError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +101,8 @@ def report(
     if not rows:
         raise LociscopeError(
             f"None of the {len(made)} predicted ids is labelled (the first is '{made.ids[0] if len(made) else ''}'). "
-            "Name the truth that belongs to these predictions."
+            "Name the truth that belongs to these predictions.",
+            code=Code.NOTHING_FOUND,
         )
     made = made.take(rows)
     truth = to_multi_hot([labels[name] for name in made.ids])
@@ -151,7 +152,8 @@ def _labels(truth: Path | None, catalog: Catalog | None, run: Run | None) -> dic
     if run is not None:
         return run.truth()
     raise UsageError(
-        "Only a Run brings its own truth. Name a Catalog or a CSV Id,Target after the bundle or predictions."
+        "Only a Run brings its own truth. Name a Catalog or a CSV Id,Target after the bundle or predictions.",
+        code=Code.INVALID_VALUE,
     )
 
 
@@ -165,14 +167,19 @@ def _predict(bundle: Path, truth: Path | None, output: Path, workers: int) -> tu
     from lociscope.predict.predictor import open_bundle
 
     if truth is None or not is_catalog(truth):
-        raise UsageError("A bundle is evaluated on fields. Name a Catalog, as `lociscope import` makes it.")
+        raise UsageError(
+            "A bundle is evaluated on fields. Name a Catalog, as `lociscope import` makes it.", code=Code.INVALID_VALUE
+        )
     found, broken = find_fields([truth])
     path, predictor = output / "predictions.parquet", open_bundle(bundle)
     output.mkdir(parents=True, exist_ok=True)
     with console.progress("predicting") as tell:
         outcome = predict_to_file(predictor, found, path, Options(), broken=broken, workers=workers, progress=tell)
     if not outcome.rows:
-        raise LociscopeError(f"No field of '{truth}' could be predicted. The first: {outcome.failures[0].reason}")
+        raise LociscopeError(
+            f"No field of '{truth}' could be predicted. The first: {outcome.failures[0].reason}",
+            code=Code.NOTHING_FOUND,
+        )
     return Predictions.read(path), outcome.failures
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lociscope.cli import console
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,7 +109,8 @@ def _held_out(run: Run, catalog: Path, number: int) -> Iterator[Field]:
     if not seen:
         raise LociscopeError(
             f"Catalog '{catalog}' holds none of the fields that Run '{run.folder}' was validated on. "
-            "Name the Catalog that it learned from."
+            "Name the Catalog that it learned from.",
+            code=Code.INVALID_VALUE,
         )
     found = 0
     for source in (*first, *more):
@@ -121,7 +122,9 @@ def _held_out(run: Run, catalog: Path, number: int) -> Iterator[Field]:
         except LociscopeError as error:
             console.note(f"left out of the reference: {error}")
     if not found:
-        raise LociscopeError(f"No validation field of Catalog '{catalog}' can be read. Check its paths.")
+        raise LociscopeError(
+            f"No validation field of Catalog '{catalog}' can be read. Check its paths.", code=Code.INVALID_VALUE
+        )
 
 
 def _told(fields: Iterator[Field], number: int, tell: console.Tell) -> Iterator[Field]:

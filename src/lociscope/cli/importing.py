@@ -9,7 +9,7 @@ import typer
 
 from lociscope.cli import console
 from lociscope.cli.reading import AllowMissing, Channels, Pattern, PixelSize, Plane, Preset, rules_of
-from lociscope.errors import Exit, LociscopeError, UsageError
+from lociscope.errors import Code, Exit, LociscopeError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +86,10 @@ def plate(
 
     rules = rules_of(channels, allow_missing, pixel_size, plane, pattern, preset)
     if labels is not None and len(sources) > 1:
-        raise UsageError("--labels belongs to one plate. Import each with its labels, and join them with `split`.")
+        raise UsageError(
+            "--labels belongs to one plate. Import each with its labels, and join them with `split`.",
+            code=Code.INVALID_LABELS,
+        )
     catalog, failures = _each(sources, output, lambda source: import_plate(source, labels, output.parent, rules))
     _write(catalog, failures, output)
 
@@ -133,7 +136,8 @@ def _matched(catalog: Catalog, failures: list[Failure], path: Path, workers: int
     known = Catalog.read(path)
     if not known.table["antibody"].null_count < len(known):
         raise LociscopeError(
-            f"Catalog '{path}' names no antibody. Make it of the Atlas' files: `lociscope import hpa`."
+            f"Catalog '{path}' names no antibody. Make it of the Atlas' files: `lociscope import hpa`.",
+            code=Code.INVALID_VALUE,
         )
     with console.progress("looking at fields") as tell:
         seen = glance(catalog, workers=workers, progress=tell)
@@ -148,14 +152,19 @@ def _matched(catalog: Catalog, failures: list[Failure], path: Path, workers: int
 def _check(output: Path) -> None:
     """Refuses an output that would not be found again, or that is somebody else's."""
     if output.suffix != ".parquet":
-        raise UsageError(f"-o '{output}' ends in {output.suffix!r}; a Catalog ends in .parquet. Rename it.")
+        raise UsageError(
+            f"-o '{output}' ends in {output.suffix!r}; a Catalog ends in .parquet. Rename it.",
+            code=Code.UNSUPPORTED_FORMAT,
+        )
     if output.exists():
         from lociscope.artifacts.catalog import Catalog
 
         try:
             Catalog.read(output)
         except LociscopeError as error:
-            raise LociscopeError(f"'{output}' exists and is no Catalog. Name another file with -o.") from error
+            raise LociscopeError(
+                f"'{output}' exists and is no Catalog. Name another file with -o.", code=Code.CONFLICT
+            ) from error
 
 
 def _write(catalog: Catalog, failures: list[Failure], output: Path) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from lociscope.cli import console
 from lociscope.cli.reading import LogUrl, opened
-from lociscope.errors import Exit, LociscopeError, UsageError
+from lociscope.errors import Code, Exit, LociscopeError, UsageError
 from lociscope.processes.signals import ended_as_interrupted
 
 if TYPE_CHECKING:
@@ -78,13 +78,13 @@ def print_plan(
 
     known = {path.stem: path for path in SHIPPED.glob("*.toml")}
     if name not in known:
-        raise UsageError(f"No plan '{name}' is shipped.{nearest(name, known)}")
+        raise UsageError(f"No plan '{name}' is shipped.{nearest(name, known)}", code=Code.UNKNOWN_NAME)
     text = known[name].read_text("utf-8")
     if output is None:
         print(text, end="")
         return
     if output.exists():
-        raise LociscopeError(f"'{output}' exists. Name another file with -o.")
+        raise LociscopeError(f"'{output}' exists. Name another file with -o.", code=Code.CONFLICT)
     with atomic_write(output) as part:
         part.write_text(text, "utf-8")
 

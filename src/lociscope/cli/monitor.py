@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lociscope.cli import console
-from lociscope.errors import Exit, LociscopeError, UsageError
+from lociscope.errors import Code, Exit, LociscopeError, UsageError
 
 if TYPE_CHECKING:
     from lociscope.artifacts.bundle import Bundle
@@ -88,7 +88,10 @@ def check(
     elif log is not None:
         window, notes = _of_log(log, since, until, bundle)
     else:
-        raise UsageError("There is nothing to check. Name Predictions, or a log with --log or LOCISCOPE_LOG.")
+        raise UsageError(
+            "There is nothing to check. Name Predictions, or a log with --log or LOCISCOPE_LOG.",
+            code=Code.NOTHING_FOUND,
+        )
     against = (
         _bundled(window, bundle, registry)
         if reference is None
@@ -139,7 +142,9 @@ def _pattern(group: str | None) -> re.Pattern[str] | None:
     try:
         return None if group is None else re.compile(group)
     except re.error as error:
-        raise UsageError(f"--group {group!r} is no regular expression ({error}). Try '^[^_]+_[^_]+'.") from error
+        raise UsageError(
+            f"--group {group!r} is no regular expression ({error}). Try '^[^_]+_[^_]+'.", code=Code.INVALID_VALUE
+        ) from error
 
 
 def _moment(text: str | None, option: str) -> datetime | None:
@@ -154,7 +159,8 @@ def _moment(text: str | None, option: str) -> datetime | None:
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise UsageError(
-            f"{option} {text!r} is no time. Write 2026-11-24, 2026-11-24T08:00, or how long ago: 12h, 7d, 2w."
+            f"{option} {text!r} is no time. Write 2026-11-24, 2026-11-24T08:00, or how long ago: 12h, 7d, 2w.",
+            code=Code.INVALID_VALUE,
         ) from None
 
 
@@ -195,11 +201,12 @@ def _rows(url: str, since: str | None, until: str | None, wanted: str | None, pr
         name = log.name
         bundles, span = log.bundles(*times), log.span()
         if span is None:
-            raise LociscopeError(f"Log '{name}' is empty. Predict with --log first.")
+            raise LociscopeError(f"Log '{name}' is empty. Predict with --log first.", code=Code.NOTHING_FOUND)
         if not bundles:
             raise LociscopeError(
                 f"Log '{name}' holds no row of that time; its rows are from {span[0]} to {span[1]}. "
-                f"Change {prefix}since or {prefix}until."
+                f"Change {prefix}since or {prefix}until.",
+                code=Code.NOTHING_FOUND,
             )
         chosen = wanted if wanted in bundles else list(bundles)[-1]
         window = log.read(*times, bundle=chosen)
@@ -240,5 +247,6 @@ def _predictor_of(window: Sample, registry: Path | None) -> Bundle:
     where = f"nor in registry '{registry}'" if registry is not None else "and no --registry is named"
     raise LociscopeError(
         f"The predictions are of bundle {(window.bundle or '')[:12]}, which is not the one that ships {where}. "
-        "Name it with --bundle, or what to compare with by --reference."
+        "Name it with --bundle, or what to compare with by --reference.",
+        code=Code.INVALID_VALUE,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lociscope.errors import UsageError
+from lociscope.errors import Code, UsageError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -64,9 +64,14 @@ def check_table(output: Path, *, embeddings: bool) -> None:
         UsageError: Its suffix is another, or cannot hold embeddings.
     """
     if output.suffix not in (".csv", ".parquet"):
-        raise UsageError(f"-o '{output}' ends in {output.suffix!r}; expected .csv or .parquet. Rename it.")
+        raise UsageError(
+            f"-o '{output}' ends in {output.suffix!r}; expected .csv or .parquet. Rename it.",
+            code=Code.UNSUPPORTED_FORMAT,
+        )
     if embeddings and output.suffix != ".parquet":
-        raise UsageError(f"--embeddings needs Parquet, and -o '{output}' is no .parquet. Rename it.")
+        raise UsageError(
+            f"--embeddings needs Parquet, and -o '{output}' is no .parquet. Rename it.", code=Code.INVALID_VALUE
+        )
 
 
 def opened(log: str | None) -> AbstractContextManager[PredictionLog | None]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lociscope.errors import LociscopeError, UsageError, nearest
+from lociscope.errors import Code, LociscopeError, UsageError, nearest
 
 app = typer.Typer(help="Look at the shipped recipes, and copy them to change them.", no_args_is_help=True)
 
@@ -54,12 +54,14 @@ def copy(
     from lociscope.storage.atomic import atomic_write
 
     if file is not None and output is not None:
-        raise UsageError(f"'{file}' and -o '{output}' both name the file to write. Name one.")
+        raise UsageError(f"'{file}' and -o '{output}' both name the file to write. Name one.", code=Code.INVALID_VALUE)
     text, target = text_of(name), file or output or Path(f"{name}.toml")
     if target.suffix != ".toml":
-        raise UsageError(f"'{target}' ends in {target.suffix!r}; a recipe ends in .toml. Rename it.")
+        raise UsageError(
+            f"'{target}' ends in {target.suffix!r}; a recipe ends in .toml. Rename it.", code=Code.UNSUPPORTED_FORMAT
+        )
     if target.exists():
-        raise LociscopeError(f"'{target}' exists. Name another file with -o.")
+        raise LociscopeError(f"'{target}' exists. Name another file with -o.", code=Code.CONFLICT)
     with atomic_write(target) as part:
         part.write_text(text, encoding="utf-8")
     print(target)
@@ -75,7 +77,7 @@ def text_of(name: str) -> str:
 
     known = {path.stem: path for path in SHIPPED.glob("*.toml")}
     if name not in known:
-        raise UsageError(f"No recipe {name!r} ships with lociscope.{nearest(name, known)}")
+        raise UsageError(f"No recipe {name!r} ships with lociscope.{nearest(name, known)}", code=Code.UNKNOWN_NAME)
     return known[name].read_text(encoding="utf-8")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lociscope.cli import console
-from lociscope.errors import Exit, UsageError
+from lociscope.errors import Code, Exit, UsageError
 
 if TYPE_CHECKING:
     from lociscope.artifacts.catalog import Catalog
@@ -80,12 +80,16 @@ def split(
 def _target(catalogs: list[Path], output: Path | None) -> Path:
     """Where to write, beside a CSV a `.parquet` of its name; refuses what would not be found again."""
     if output is None and len(catalogs) > 1:
-        raise UsageError(f"{len(catalogs)} Catalogs are joined into a new one. Name it with -o.")
+        raise UsageError(
+            f"{len(catalogs)} Catalogs are joined into a new one. Name it with -o.", code=Code.INVALID_VALUE
+        )
     target = output or catalogs[0].with_suffix(".parquet")
     if output is None and target != catalogs[0] and target.exists():
-        raise UsageError(f"'{target}' exists. Name the Catalog to write with -o.")
+        raise UsageError(f"'{target}' exists. Name the Catalog to write with -o.", code=Code.CONFLICT)
     if target.suffix != ".parquet":
-        raise UsageError(f"-o '{target}' ends in {target.suffix!r}; expected .parquet. Rename it.")
+        raise UsageError(
+            f"-o '{target}' ends in {target.suffix!r}; expected .parquet. Rename it.", code=Code.UNSUPPORTED_FORMAT
+        )
     return target
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lociscope.cli import console
-from lociscope.errors import LociscopeError, UsageError
+from lociscope.errors import Code, LociscopeError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,9 +33,11 @@ def check_submission(output: Path, *, kaggle: bool, sample: Path | None) -> None
         UsageError: A submission would be no CSV, or a sample is given for something else.
     """
     if kaggle and output.suffix != ".csv":
-        raise UsageError(f"--kaggle writes CSV, and -o '{output}' is no .csv. Rename it.")
+        raise UsageError(f"--kaggle writes CSV, and -o '{output}' is no .csv. Rename it.", code=Code.INVALID_VALUE)
     if sample is not None and not kaggle:
-        raise UsageError(f"--sample-submission '{sample}' is only for a submission. Add --kaggle.")
+        raise UsageError(
+            f"--sample-submission '{sample}' is only for a submission. Add --kaggle.", code=Code.INVALID_VALUE
+        )
 
 
 def read_rows(path: Path | None) -> dict[str, str] | None:
@@ -67,7 +69,8 @@ def check_among(kept: int, ids: Sequence[str], path: Path | None) -> None:
     if ids and not kept:
         raise LociscopeError(
             f"None of {console.counted(len(ids))} is a test id of '{path}' (the first is {ids[0]!r}). Name the test "
-            "fields, or their own sample submission."
+            "fields, or their own sample submission.",
+            code=Code.NOTHING_FOUND,
         )
     if kept < len(ids):
         console.note(f"lociscope: {console.counted(len(ids) - kept)} left out: no test id of '{path}'")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lociscope.cli import console
-from lociscope.errors import Exit, LociscopeError
+from lociscope.errors import Code, Exit, LociscopeError
 from lociscope.storage.locks import exclusive_lock
 
 if TYPE_CHECKING:
@@ -224,12 +224,14 @@ def _finished(recipe: Recipe, catalog: Path | None, folder: Path) -> bool:
     if not run.recipe_file.is_file():
         mine = (FAILURES, PACKED) if (folder / PACKED / "pack.json").is_file() else (FAILURES,)
         if folder.exists() and any(path.name[0] != "." and path.name not in mine for path in folder.iterdir()):
-            raise LociscopeError(f"'{folder}' exists and is no Run. Name another folder with -o.")
+            raise LociscopeError(f"'{folder}' exists and is no Run. Name another folder with -o.", code=Code.CONFLICT)
         return False
     if not run.recipe().same_training(recipe):
-        raise LociscopeError(f"'{folder}' is a Run of another recipe. Name another folder with -o.")
+        raise LociscopeError(f"'{folder}' is a Run of another recipe. Name another folder with -o.", code=Code.CONFLICT)
     if run.done and not _same_fields(run, catalog):
-        raise LociscopeError(f"'{folder}' is a finished Run on other fields. Name another folder with -o.")
+        raise LociscopeError(
+            f"'{folder}' is a finished Run on other fields. Name another folder with -o.", code=Code.CONFLICT
+        )
     return run.done
 
 
@@ -257,5 +259,6 @@ def read_failures(folder: Path) -> list[Failure]:
             return [Failure(**row) for row in csv.DictReader(lines)]
     except (ValueError, TypeError, csv.Error) as error:
         raise LociscopeError(
-            f"'{path}' is no list of failures as `lociscope train` writes it. Train again in another folder."
+            f"'{path}' is no list of failures as `lociscope train` writes it. Train again in another folder.",
+            code=Code.WRONG_FILE,
         ) from error

@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from lociscope.cli import console
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,9 @@ def fit_folds(
     runs = claim_folds(folder, Folds(k=folds, catalog=digest))
     for run in runs:
         if run.recipe_file.is_file() and not run.recipe().same_training(recipe):
-            raise LociscopeError(f"'{run.folder}' is a Run of another recipe. Name another folder with -o.")
+            raise LociscopeError(
+                f"'{run.folder}' is a Run of another recipe. Name another folder with -o.", code=Code.CONFLICT
+            )
     with alone_in(folder):
         failures = _train(recipe, catalog, folder, workers, runs, store)
         scores = join_folds(folder, runs)

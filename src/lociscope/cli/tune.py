@@ -11,7 +11,7 @@ import typer
 
 from lociscope.cli import console
 from lociscope.cli.train import FAILURES, CatalogPath, DeviceOption, RecipeName, Workers, check, fit_run
-from lociscope.errors import Exit, LociscopeError
+from lociscope.errors import Code, Exit, LociscopeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -134,7 +134,7 @@ def _leave(trials: list[Tried], place: Study, failures: list[Failure]) -> None:
             (f"the last one failed. {trial.why}" for trial in reversed(trials) if trial.why), "none is over yet."
         )
         remedy = "Mend the recipe, or narrow what is searched, and name another -o." if trials else "Give it more time."
-        raise LociscopeError(f"No trial in '{place.folder}' has a score: {why} {remedy}")
+        raise LociscopeError(f"No trial in '{place.folder}' has a score: {why} {remedy}", code=Code.INVALID_VALUE)
     print(place.best_file)
     if failures:
         write_failures(failures, place.folder / FAILURES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.labels import CLASSES_2021, LABELS_2021
 
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ def read_labels_2021(table: Path) -> dict[str, tuple[int, ...] | None]:
         for row in reader:
             where = f"'{table}' line {reader.line_num}"
             if row["ID"] in labels:
-                raise LociscopeError(f"{where} names the id {row['ID']!r} again. Keep one of them.")
+                raise LociscopeError(
+                    f"{where} names the id {row['ID']!r} again. Keep one of them.", code=Code.DUPLICATE
+                )
             labels[row["ID"]] = _places(row["Label"] or "", where)
     return labels
 
@@ -56,7 +58,10 @@ def read_labels_2021(table: Path) -> dict[str, tuple[int, ...] | None]:
 def _places(text: str, where: str) -> tuple[int, ...] | None:
     words = text.split("|")
     if not all(word.isascii() and word.isdigit() and int(word[:9]) <= NEGATIVE for word in words):
-        raise LociscopeError(f"{where}: {text[:80]!r} is no label of 2021; expected numbers 0–18 between bars, as 5|0.")
+        raise LociscopeError(
+            f"{where}: {text[:80]!r} is no label of 2021; expected numbers 0–18 between bars, as 5|0.",
+            code=Code.WRONG_FILE,
+        )
     places = [_ONLY.get(int(word)) for word in words]
     if any(place is None for place in places):
         return None

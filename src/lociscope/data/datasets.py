@@ -19,7 +19,7 @@ from lociscope.data.pipeline.online import Fresh
 from lociscope.data.simulated import prepare_simulated
 from lociscope.data.splits.folds import deal
 from lociscope.data.splits.holdout import hold_out
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.labels import LABELS
 from lociscope.simulate import VERSION
 from lociscope.simulate.field import FIELDS_PER_SPECIMEN
@@ -108,7 +108,10 @@ def known_fields(
     settings = recipe.data
     if catalog is None:
         if settings.fresh:
-            raise LociscopeError("data.fresh draws other fields in every epoch, which cannot be folded. Set it false.")
+            raise LociscopeError(
+                "data.fresh draws other fields in every epoch, which cannot be folded. Set it false.",
+                code=Code.CONFLICT,
+            )
         packed = _simulated(settings, folder, workers, progress, store)
         return Known(packed, {}, {}, f"{settings.fields} simulated fields of seed {settings.seed}")
     table, spec = labelled_fields(catalog), settings.input
@@ -151,7 +154,9 @@ def _fresh_sets(
     settings = recipe.data
     held = max(1, round(settings.fields * settings.valid / FIELDS_PER_SPECIMEN)) * FIELDS_PER_SPECIMEN
     if held >= settings.fields:
-        raise LociscopeError(f"data.fields is {settings.fields}, of which {held} are held out. Ask for more.")
+        raise LociscopeError(
+            f"data.fields is {settings.fields}, of which {held} are held out. Ask for more.", code=Code.NOT_ENOUGH_DATA
+        )
     packed = _simulated(settings.model_copy(update={"fields": held}), folder, workers, progress, store)
     fresh = Fresh(settings, held, settings.fields - held, workers)
     return TrainingSets(fresh, packed, f"simulated fields of seed {settings.seed}, others in every epoch")
@@ -167,7 +172,8 @@ def labelled_fields(path: Path) -> Catalog:
     if len(table) < 2:
         raise LociscopeError(
             f"Catalog '{path}' has {len(table)} labelled fields outside the test split; training needs 2 or more. "
-            "Import it with labels."
+            "Import it with labels.",
+            code=Code.INVALID_LABELS,
         )
     return table
 
@@ -189,7 +195,10 @@ def parted(known: Known, recipe: Recipe) -> TrainingSets:
         held = hold_out(packed.groups, recipe.data.valid, recipe.data.seed)
     if held.all() or not held.any():
         remedy = "Mend the column split" if "valid" in split.values() else "Give more fields, or more specimens"
-        raise LociscopeError(f"Of {len(packed)} fields {held.sum()} are held out; both sides need one. {remedy}.")
+        raise LociscopeError(
+            f"Of {len(packed)} fields {held.sum()} are held out; both sides need one. {remedy}.",
+            code=Code.NOT_ENOUGH_DATA,
+        )
     return TrainingSets(packed.take(np.flatnonzero(~held)), packed.take(np.flatnonzero(held)), known.source)
 
 
@@ -226,7 +235,8 @@ def folded(known: Known, folds: int, seed: int) -> Folded:
     if dealt:
         if (found := len({*packed.groups})) < folds:
             raise LociscopeError(
-                f"{folds} folds need {folds} groups of fields or more, received {found}. Ask for fewer."
+                f"{folds} folds need {folds} groups of fields or more, received {found}. Ask for fewer.",
+                code=Code.NOT_ENOUGH_DATA,
             )
         number = deal(packed.y, packed.groups, [1 / folds] * folds, seed)
     sets = []
@@ -235,7 +245,8 @@ def folded(known: Known, folds: int, seed: int) -> Folded:
         if not len(held):
             raise LociscopeError(
                 f"Fold {fold} of {known.source} has no labelled field that can be read. "
-                f"Part it anew with `lociscope split --folds {folds}`."
+                f"Part it anew with `lociscope split --folds {folds}`.",
+                code=Code.INVALID_LABELS,
             )
         digest = hashlib.sha256(packed.sha256.encode() + number.astype("<i8").tobytes() + bytes([fold])).hexdigest()
         train, valid = (replace(packed.take(rows), sha256=digest) for rows in (rest, held))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from lociscope.artifacts.catalog import Catalog, Entry, read_labels
 from lociscope.data.challenge_2021 import is_of_2021, read_labels_2021
 from lociscope.data.joining import check_disjoint
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.naming import DEFAULT_RULES, Rules
 from lociscope.images.discovery.sources import Failure, FieldSource, find_fields
 from lociscope.images.io.read import assigned
@@ -43,7 +43,8 @@ def import_kaggle(source: Path, folder: Path) -> tuple[Catalog, list[Failure]]:
     if not table.is_file():
         raise LociscopeError(
             f"'{source}' has no train.csv. Name the folder with the competition's train.csv and train/, or use "
-            "`lociscope import folder` for other files."
+            "`lociscope import folder` for other files.",
+            code=Code.CONFLICT,
         )
     pictures = source / "train"
     if not pictures.is_dir() and (source / "train.zip").is_file():
@@ -90,7 +91,7 @@ def import_folder(
     found, failures = _found(source, rules)
     entries = _entries(found, {}, folder, failures)
     if not entries:
-        raise LociscopeError(failures[0].reason)
+        raise LociscopeError(failures[0].reason, code=Code.INVALID_VALUE)
     return Catalog.of(entries, folder), failures
 
 
@@ -125,7 +126,8 @@ def import_plate(
     if homeless is not None:
         raise LociscopeError(
             f"The name '{homeless}' does not say its well. Say what names are like with "
-            "--pattern '{plate}_{well}_{site}_{channel}' or --preset, or use `lociscope import folder`."
+            "--pattern '{plate}_{well}_{site}_{channel}' or --preset, or use `lociscope import folder`.",
+            code=Code.UNKNOWN_CHANNEL,
         )
     return Catalog.of(rows, folder), failures
 
@@ -159,7 +161,7 @@ def _labelled(
 ) -> tuple[Catalog, list[Failure]]:
     found, failures = _found(pictures, rules)
     if not found:
-        raise LociscopeError(failures[0].reason)
+        raise LociscopeError(failures[0].reason, code=Code.INVALID_VALUE)
     where = str(pictures) if isinstance(pictures, Path) else "', '".join(map(str, pictures))
     here = {field.id for field in found} | {failure.id for failure in failures}
     failures += [
@@ -171,7 +173,8 @@ def _labelled(
     if not entries:
         raise LociscopeError(
             f"None of the {len(labels)} labelled ids has files in '{where}' (found '{found[0].id}' "
-            "and the like). Name the folder that belongs to the labels."
+            "and the like). Name the folder that belongs to the labels.",
+            code=Code.NOTHING_FOUND,
         )
     return Catalog.of(entries, folder), failures
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lociscope.artifacts.catalog import Catalog
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,7 +41,8 @@ def join_catalogs(catalogs: Sequence[Catalog], names: Sequence[str | Path], fold
         table = pa.concat_tables([_rebased(catalog, folder) for catalog in catalogs], promote_options="permissive")
     except pa.ArrowException as error:
         raise LociscopeError(
-            f"The Catalogs cannot be joined: a column holds different types in two of them ({error}). Rename it."
+            f"The Catalogs cannot be joined: a column holds different types in two of them ({error}). Rename it.",
+            code=Code.INVALID_VALUE,
         ) from error
     return Catalog(table, folder)
 
@@ -65,7 +66,8 @@ def check_disjoint(parts: Iterable[tuple[str | Path, Iterable[str]]]) -> None:
         more = f" and {len(doubled) - SHOWN} more" if len(doubled) > SHOWN else ""
         raise LociscopeError(
             f"{len(doubled)} {'id comes' if len(doubled) == 1 else 'ids come'} from two places: {listed}{more}. "
-            "Rename them, or leave one of the two out."
+            "Rename them, or leave one of the two out.",
+            code=Code.DUPLICATE,
         )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from lociscope.decide.checks import checked_probability, checked_truth
 from lociscope.decide.logistic import class_logistic, pooled_logistic, sigmoid
 from lociscope.decide.prior import assumed_prior, shrunk_counts
-from lociscope.errors import LociscopeError, UsageError, nearest
+from lociscope.errors import Code, LociscopeError, UsageError, nearest
 
 Method = Literal["none", "temperature", "platt", "beta", "isotonic"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -57,7 +57,7 @@ class Calibration:
             MissingExtraError: `isotonic` without scikit-learn.
         """
         if self.method not in METHODS:
-            raise UsageError(f"No calibration {self.method!r}.{nearest(self.method, METHODS)}")
+            raise UsageError(f"No calibration {self.method!r}.{nearest(self.method, METHODS)}", code=Code.UNKNOWN_NAME)
         known = checked_truth(truth)
         p = checked_probability(probability, known)
         classes = p.shape[1]
@@ -79,7 +79,8 @@ class Calibration:
         p = checked_probability(probability)
         if p.shape[1] != self.coefficients_.shape[1]:
             raise LociscopeError(
-                f"Calibrated for {self.coefficients_.shape[1]} classes; received probabilities of {p.shape[1]}."
+                f"Calibrated for {self.coefficients_.shape[1]} classes; received probabilities of {p.shape[1]}.",
+                code=Code.INVALID_VALUE,
             )
         if self.method == "none":
             return p

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 
 
 def checked_truth(truth: np.ndarray) -> np.ndarray:
@@ -21,11 +21,15 @@ def checked_truth(truth: np.ndarray) -> np.ndarray:
     """
     array = np.asarray(truth)
     if array.ndim != 2 or array.shape[0] == 0:
-        raise LociscopeError(f"Truth is a table of fields × classes; received the shape {array.shape}.")
+        raise LociscopeError(
+            f"Truth is a table of fields × classes; received the shape {array.shape}.", code=Code.INVALID_VALUE
+        )
     if array.dtype == bool:
         return array
     if not np.isin(array, (0, 1)).all():
-        raise LociscopeError("Truth holds values other than 0 and 1; pass one column of 0 and 1 per class.")
+        raise LociscopeError(
+            "Truth holds values other than 0 and 1; pass one column of 0 and 1 per class.", code=Code.INVALID_VALUE
+        )
     return array.astype(bool)
 
 
@@ -44,19 +48,25 @@ def checked_probability(probability: np.ndarray, like: np.ndarray | None = None)
     """
     array = np.asarray(probability, dtype=np.float64)
     if array.ndim != 2 or array.shape[0] == 0:
-        raise LociscopeError(f"Probabilities are a table of fields × classes; received the shape {array.shape}.")
+        raise LociscopeError(
+            f"Probabilities are a table of fields × classes; received the shape {array.shape}.", code=Code.INVALID_VALUE
+        )
     if like is not None and array.shape != like.shape:
         raise LociscopeError(
             f"Probabilities of shape {array.shape} do not belong to truth of shape {like.shape}; "
-            "pass one row per field and one column per class in both."
+            "pass one row per field and one column per class in both.",
+            code=Code.INVALID_VALUE,
         )
     if np.isnan(array).any():
         row = int(np.isnan(array).any(axis=1).argmax())
-        raise LociscopeError(f"Row {row} of the probabilities holds NaN; predict that field again or drop it.")
+        raise LociscopeError(
+            f"Row {row} of the probabilities holds NaN; predict that field again or drop it.", code=Code.INVALID_VALUE
+        )
     if array.min() < 0 or array.max() > 1:
         raise LociscopeError(
             f"Probabilities lie within 0–1; received {array.min():.4g} to {array.max():.4g}. "
-            "Pass logits through a sigmoid first."
+            "Pass logits through a sigmoid first.",
+            code=Code.INVALID_VALUE,
         )
     return array
 
@@ -67,9 +77,12 @@ def checked_scores(scores: np.ndarray, like: np.ndarray) -> np.ndarray:
     if array.shape != like.shape:
         raise LociscopeError(
             f"Scores of shape {array.shape} do not belong to truth of shape {like.shape}; "
-            "pass one row per field and one column per class in both."
+            "pass one row per field and one column per class in both.",
+            code=Code.INVALID_VALUE,
         )
     if np.isnan(array).any():
         row = int(np.isnan(array).any(axis=1).argmax())
-        raise LociscopeError(f"Row {row} of the scores holds NaN; predict that field again or drop it.")
+        raise LociscopeError(
+            f"Row {row} of the scores holds NaN; predict that field again or drop it.", code=Code.INVALID_VALUE
+        )
     return array

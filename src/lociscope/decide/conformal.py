@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from lociscope.decide.checks import checked_probability, checked_truth
-from lociscope.errors import LociscopeError, UsageError
+from lociscope.errors import Code, LociscopeError, UsageError
 
 
 @dataclass(slots=True)
@@ -36,12 +36,18 @@ class PredictionSets:
             LociscopeError: No labelled field, or a coverage that does not exist.
         """
         if not 0 < self.coverage < 1:
-            raise UsageError(f"The coverage of prediction sets lies above 0 and below 1; received {self.coverage}.")
+            raise UsageError(
+                f"The coverage of prediction sets lies above 0 and below 1; received {self.coverage}.",
+                code=Code.INVALID_VALUE,
+            )
         known = checked_truth(truth)
         p = checked_probability(probability, known)
         labelled = known.any(axis=1)
         if not labelled.any():
-            raise LociscopeError("Prediction sets need fields with a label; received none. Give labelled fields.")
+            raise LociscopeError(
+                "Prediction sets need fields with a label; received none. Give labelled fields.",
+                code=Code.INVALID_LABELS,
+            )
         scores = np.sort(np.where(known, p, np.inf).min(axis=1)[labelled])
         self.n_ = len(scores)
         rank = int(np.floor((1 - self.coverage) * (self.n_ + 1)))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from lociscope.decide.checks import checked_truth
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 
 FitPredict = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """(truth of the training rows, their members, members of the rows to predict) → probabilities of those."""
@@ -33,7 +33,8 @@ def stratified_folds(truth: np.ndarray, k: int = 5, seed: int = 0, groups: np.nd
     units = int(unit.max()) + 1
     if units < k:
         raise LociscopeError(
-            f"Cross-validation in {k} folds needs at least {k} fields or groups of them; received {units}."
+            f"Cross-validation in {k} folds needs at least {k} fields or groups of them; received {units}.",
+            code=Code.NOT_ENOUGH_DATA,
         )
     labels = np.zeros((units, known.shape[1]), bool)
     np.logical_or.at(labels, unit, known)

@@ -18,7 +18,7 @@ from lociscope.decide.checks import checked_probability, checked_truth
 from lociscope.decide.logistic import class_logistic, logit, pooled_logistic, sigmoid
 from lociscope.decide.metrics import log_losses
 from lociscope.decide.prior import assumed_prior, shrunk_counts
-from lociscope.errors import LociscopeError, UsageError, nearest
+from lociscope.errors import Code, LociscopeError, UsageError, nearest
 
 Combiner = Literal["best", "mean", "logits", "greedy", "weighted", "stacked"]
 COMBINERS: tuple[Combiner, ...] = get_args(Combiner)
@@ -72,7 +72,8 @@ class Ensemble:
         if array.shape[::2] != self.weights_.shape:
             raise LociscopeError(
                 f"The ensemble was fitted on {self.weights_.shape[0]} members of {self.weights_.shape[1]} classes; "
-                f"received {array.shape[0]} of {array.shape[2]}. Pass the same members in the same order."
+                f"received {array.shape[0]} of {array.shape[2]}. Pass the same members in the same order.",
+                code=Code.INVALID_VALUE,
             )
         score = _summed(scaled(array, self.scale), self.weights_, self.intercepts_)
         if not self.squash:
@@ -90,12 +91,14 @@ def checked_members(members: np.ndarray) -> np.ndarray:
     """Members' probabilities as float64 (members, n, classes), each checked."""
     array = np.asarray(members, np.float64)
     if array.ndim != 3 or array.shape[0] == 0:
-        raise LociscopeError(f"Members are stacked as members × fields × classes; received {array.shape}.")
+        raise LociscopeError(
+            f"Members are stacked as members × fields × classes; received {array.shape}.", code=Code.INVALID_VALUE
+        )
     for position, member in enumerate(array):
         try:
             checked_probability(member)
         except LociscopeError as error:
-            raise LociscopeError(f"Member {position + 1}: {error}") from error
+            raise LociscopeError(f"Member {position + 1}: {error}", code=Code.INVALID_VALUE) from error
     return array
 
 
@@ -141,7 +144,9 @@ def fit_ensemble(
         return _weighted(known, array, counts)
     if combiner == "stacked":
         return _stacked(known, array, counts)
-    raise UsageError(f"No way of combining is called {combiner!r}.{nearest(combiner, COMBINERS)}")
+    raise UsageError(
+        f"No way of combining is called {combiner!r}.{nearest(combiner, COMBINERS)}", code=Code.UNKNOWN_NAME
+    )
 
 
 def _voted(known: np.ndarray, members: np.ndarray, combiner: Combiner) -> Ensemble:

@@ -14,7 +14,7 @@ from typing import SupportsFloat
 import numpy as np
 
 from lociscope.decide.metrics import ClassMetric, RowMetric
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 
 CHUNK = 2_000_000
 """Weights held at once (rows × resamples): 16 MB."""
@@ -53,7 +53,9 @@ def _units(rows: int, groups: np.ndarray | None) -> tuple[np.ndarray, int]:
     if groups is None:
         return np.arange(rows), rows
     if len(groups) != rows:
-        raise LociscopeError(f"Groups name {len(groups)} rows, the arrays have {rows}; pass one group per row.")
+        raise LociscopeError(
+            f"Groups name {len(groups)} rows, the arrays have {rows}; pass one group per row.", code=Code.INVALID_VALUE
+        )
     unique, index = np.unique(np.asarray(groups), return_inverse=True)
     return index, len(unique)
 
@@ -85,7 +87,9 @@ def _scores(metric: Metric, weights: np.ndarray, arrays: tuple[np.ndarray, ...])
 
 def _checked_lengths(arrays: tuple[np.ndarray, ...]) -> int:
     if len({len(array) for array in arrays}) != 1:
-        raise LociscopeError(f"Arrays to resample need equal lengths; received {[len(a) for a in arrays]}.")
+        raise LociscopeError(
+            f"Arrays to resample need equal lengths; received {[len(a) for a in arrays]}.", code=Code.INVALID_VALUE
+        )
     return len(arrays[0])
 
 

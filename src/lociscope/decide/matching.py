@@ -6,7 +6,7 @@ import numpy as np
 
 from lociscope.decide.checks import checked_probability
 from lociscope.decide.logistic import logit, sigmoid
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 
 WIDEST = 20.0
 """The most that a logit is moved."""
@@ -36,7 +36,8 @@ def match_rates(probability: np.ndarray, prior: np.ndarray) -> np.ndarray:
     if wanted.shape != odds.shape[1:] or not ((wanted > 0) & (wanted < 1)).all():
         raise LociscopeError(
             f"A prior holds one share above 0 and below 1 for each of {odds.shape[1]} classes; received "
-            f"{wanted.shape} from {wanted.min(initial=0):g} to {wanted.max(initial=0):g}."
+            f"{wanted.shape} from {wanted.min(initial=0):g} to {wanted.max(initial=0):g}.",
+            code=Code.INVALID_VALUE,
         )
     low, high = (np.full(odds.shape[1], end) for end in (-WIDEST, WIDEST))
     for _ in range(STEPS):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lociscope.artifacts.card import training_hash
 from lociscope.artifacts.predictions import Predictions, read_origin
 from lociscope.artifacts.run import Folds, Run
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +94,8 @@ def check_members(
         each = f" of {folds} folds" if folds > 1 else ""
         raise LociscopeError(
             f"'{folder}' was fitted on {len(fitted)} members{each}; received {len(paths)}. "
-            "Pass the Predictions of the same networks in the same order."
+            "Pass the Predictions of the same networks in the same order.",
+            code=Code.INVALID_VALUE,
         )
     unknown = []
     for number, (path, found) in enumerate(zip(paths, given, strict=True)):
@@ -104,12 +105,14 @@ def check_members(
         if best > max(mine, UNKNOWN):
             raise LociscopeError(
                 f"'{path}' was passed as member {position + 1}, and is member {matches.index(best) + 1} of '{folder}'. "
-                "Pass the Predictions of the same networks in the same order."
+                "Pass the Predictions of the same networks in the same order.",
+                code=Code.INVALID_VALUE,
             )
         if mine == DIFFERENT:
             raise LociscopeError(
                 f"Member {position + 1}, '{path}', was predicted by {found.name}, and '{folder}' was fitted on "
-                f"{fitted[position].name} there. Pass the Predictions of the same networks in the same order."
+                f"{fitted[position].name} there. Pass the Predictions of the same networks in the same order.",
+                code=Code.INVALID_VALUE,
             )
         if mine == UNKNOWN:
             unknown.append(path)

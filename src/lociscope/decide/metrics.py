@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lociscope.decide.checks import checked_probability, checked_scores, checked_truth
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 
 PerClass = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """(truth (n, c), scores (n, c), weights (b, n)) → (b, c), NaN where a class has no positive weight."""
@@ -266,7 +266,7 @@ def top_k(k: int) -> RowMetric:
         LociscopeError: k is below 1.
     """
     if k < 1:
-        raise LociscopeError(f"Top-k looks at 1 place or more; received k = {k}.")
+        raise LociscopeError(f"Top-k looks at 1 place or more; received k = {k}.", code=Code.INVALID_VALUE)
 
     def hit(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
         found = (truth & (ranks(scores) <= k)).any(axis=1)

@@ -12,7 +12,7 @@ from lociscope.decide.decider import combine
 from lociscope.decide.ensemble import COMBINERS, Combiner
 from lociscope.decide.selection import Selected, checked_fields, select
 from lociscope.decide.thresholds import POLICIES, Policy, Thresholds
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,8 @@ def check_enough(fields: int) -> None:
     if fields < FEWEST:
         raise LociscopeError(
             f"An ensemble is fitted and scored on {FEWEST} labelled fields or more; received {fields}. "
-            "Give more fields, or decide with a constant threshold."
+            "Give more fields, or decide with a constant threshold.",
+            code=Code.INVALID_LABELS,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lociscope.decide.checks import checked_probability
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 
 HPA_2018_FIELDS = 31_072
 HPA_2018_COUNTS: tuple[int, ...] = (
@@ -67,9 +67,13 @@ def reweighted(probability: np.ndarray, assumed: np.ndarray, wanted: np.ndarray)
     old, new = np.asarray(assumed, np.float64), np.asarray(wanted, np.float64)
     if old.shape != (p.shape[1],) or new.shape != old.shape:
         raise LociscopeError(
-            f"A prior holds one share per class; received {old.shape} and {new.shape} for {p.shape[1]} classes."
+            f"A prior holds one share per class; received {old.shape} and {new.shape} for {p.shape[1]} classes.",
+            code=Code.INVALID_VALUE,
         )
     if not ((old > 0) & (old < 1) & (new >= 0) & (new <= 1)).all():
-        raise LociscopeError("The assumed prior lies above 0 and below 1, the wanted one within 0–1, in every class.")
+        raise LociscopeError(
+            "The assumed prior lies above 0 and below 1, the wanted one within 0–1, in every class.",
+            code=Code.INVALID_VALUE,
+        )
     yes, no = p * new / old, (1 - p) * (1 - new) / (1 - old)
     return np.asarray(yes / np.maximum(yes + no, np.finfo(np.float64).tiny))

@@ -15,7 +15,7 @@ from lociscope.decide.ensemble_report import SCHEMA as FINDINGS_SCHEMA
 from lociscope.decide.ensemble_report import Findings
 from lociscope.decide.members import Member
 from lociscope.decide.thresholds import Policy, Thresholds
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.labels import LABELS
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.schema import parse_model
@@ -131,7 +131,9 @@ def write_fitted(folder: Path, stored: StoredEnsemble, findings: Findings) -> No
         LociscopeError: The folder holds something else, or cannot be written.
     """
     if folder.exists() and not (folder / ENSEMBLE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise LociscopeError(f"'{folder}' exists and is no fitted ensemble. Name another folder with -o.")
+        raise LociscopeError(
+            f"'{folder}' exists and is no fitted ensemble. Name another folder with -o.", code=Code.CONFLICT
+        )
     with atomic_write(folder) as part:
         part.mkdir()
         for name, model in ((ENSEMBLE, stored), (FINDINGS, findings)):
@@ -158,5 +160,6 @@ def _bytes(path: Path) -> bytes:
     except OSError as error:
         raise LociscopeError(
             f"'{path.parent}' is no fitted ensemble: cannot read {path.name} ({error.strerror}). "
-            "Name a folder of `lociscope ensemble fit`."
+            "Name a folder of `lociscope ensemble fit`.",
+            code=Code.WRONG_FILE,
         ) from error

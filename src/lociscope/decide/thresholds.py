@@ -15,7 +15,7 @@ import numpy as np
 from lociscope.decide.checks import checked_probability, checked_truth
 from lociscope.decide.logistic import logit, sigmoid
 from lociscope.decide.prior import assumed_prior, shrunk_counts
-from lociscope.errors import UsageError, nearest
+from lociscope.errors import Code, UsageError, nearest
 
 Policy = Literal["constant", "searched", "ratio", "shrunk", "expected"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)
@@ -102,7 +102,10 @@ class Thresholds:
     def _checked_value(self, default: float, most: float) -> float:
         value = default if self.value is None else self.value
         if not 0 <= value <= most:
-            raise UsageError(f"The value of {self.policy!r} thresholds lies within 0–{most:g}; received {value}.")
+            raise UsageError(
+                f"The value of {self.policy!r} thresholds lies within 0–{most:g}; received {value}.",
+                code=Code.INVALID_VALUE,
+            )
         return value
 
     def _prior(self, classes: int) -> np.ndarray | None:
@@ -133,7 +136,7 @@ def checked_policy(name: str) -> Policy:
 
 
 def _unknown(name: str) -> UsageError:
-    return UsageError(f"No policy {name!r} of thresholds.{nearest(name, POLICIES)}")
+    return UsageError(f"No policy {name!r} of thresholds.{nearest(name, POLICIES)}", code=Code.UNKNOWN_NAME)
 
 
 def best_expected_f1(probability: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.preprocess import HPA_FIELD_UM, Preprocessed, preprocess
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ def make_tiles(field: Field, spec: InputSpec) -> Tiles:
             notes.append("pixel_size_assumed")
     if not 0 < pixel_size < math.inf:
         raise LociscopeError(
-            f"Field '{field.id}' has a pixel size of {pixel_size} µm. Pass the side of a pixel with --pixel-size."
+            f"Field '{field.id}' has a pixel size of {pixel_size} µm. Pass the side of a pixel with --pixel-size.",
+            code=Code.PIXEL_SIZE,
         )
     spans = height * pixel_size / spec.field_um, width * pixel_size / spec.field_um
     rows, columns = (_side(span, side) for span, side in zip(spans, (spec.height, spec.width), strict=True))
@@ -114,7 +115,8 @@ def _check(identifier: str, pixel_size: float, shape: tuple[int, int], sides: tu
         height, width = (side * pixel_size for side in shape)
         raise LociscopeError(
             f"Field '{identifier}' would span {width:.4g} × {height:.4g} µm at {pixel_size:.4g} µm a pixel. "
-            "Pass the side of a pixel in µm with --pixel-size."
+            "Pass the side of a pixel in µm with --pixel-size.",
+            code=Code.PIXEL_SIZE,
         )
 
 

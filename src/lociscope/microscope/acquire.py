@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import LociscopeError, UsageError
+from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.microscope.configuration import Scale, check_bundle
 from lociscope.microscope.engine import StrictEngine
 from lociscope.microscope.event_scheduler import Left, Steering
@@ -134,7 +134,8 @@ def run_plan(
     if plan.limits is None:
         raise UsageError(
             "The plan has no [limits], and without them nothing moves. Look how far the stage and the objective may "
-            "go, and write x, y and z; --dry-run shows the positions."
+            "go, and write x, y and z; --dry-run shows the positions.",
+            code=Code.TOO_LARGE,
         )
     scale, stops = check_plan(plan)
     check_bundle(plan, scale, predictor.bundle)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import LociscopeError, UsageError, nearest
+from lociscope.errors import Code, LociscopeError, UsageError, nearest
 from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
 
@@ -52,10 +52,12 @@ def read_setup(path: Path) -> Setup:
         lines = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
     except OSError as error:
         raise UsageError(
-            f"Cannot read the configuration '{path}': {error.strerror}. Check microscope.config."
+            f"Cannot read the configuration '{path}': {error.strerror}. Check microscope.config.", code=Code.UNREADABLE
         ) from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"'{path}' is no Micro-Manager configuration ({error}). Check microscope.config.") from error
+        raise UsageError(
+            f"'{path}' is no Micro-Manager configuration ({error}). Check microscope.config.", code=Code.INVALID_VALUE
+        ) from error
     setup = Setup()
     sizes: dict[str, float] = {}
     for line in lines:
@@ -82,7 +84,8 @@ def simulated_setup(plan: Plan) -> Setup:
     width, height = plan.microscope.frame
     if width != height:
         raise UsageError(
-            f"microscope.frame {width} × {height}: the simulated camera is square. Give it two equal sides."
+            f"microscope.frame {width} × {height}: the simulated camera is square. Give it two equal sides.",
+            code=Code.INVALID_VALUE,
         )
     names = {objective.label or objective.name for objective in plan.objectives}
     return Setup({"Channel": set(CHANNEL_NAMES)}, {plan.microscope.turret: names})
@@ -145,13 +148,14 @@ def _size(objective: Objective, turret: str, labels: set[str], setup: Setup, whe
     if not size:
         raise UsageError(
             f"Nothing says how large a pixel is with the objective {objective.name!r}. Measure it, and write "
-            "pixel_size, in µm, into its table of the plan."
+            "pixel_size, in µm, into its table of the plan.",
+            code=Code.PIXEL_SIZE,
         )
     return size
 
 
 def _unknown(key: str, received: str, known: set[str] | dict[str, set[str]], where: str) -> UsageError:
-    return UsageError(f"{key}: {where} has no {received!r}.{nearest(received, known)}")
+    return UsageError(f"{key}: {where} has no {received!r}.{nearest(received, known)}", code=Code.UNKNOWN_NAME)
 
 
 def objective_of(rule: Rule, plan: Plan, scale: Scale) -> Objective:
@@ -168,7 +172,8 @@ def objective_of(rule: Rule, plan: Plan, scale: Scale) -> Objective:
         sizes = ", ".join(f"{name} {size:g} µm" for name, size in scale.pixel_size.items())
         raise UsageError(
             f"No objective has the zoom {rule.zoom:g}, pixels of {wanted:.3g} µm (there are {sizes}). "
-            "Add one to the plan, or name an objective in the rule."
+            "Add one to the plan, or name an objective in the rule.",
+            code=Code.PIXEL_SIZE,
         )
     return best
 
@@ -198,14 +203,16 @@ def check_bundle(plan: Plan, scale: Scale, bundle: Bundle) -> tuple[str, ...]:
             across, down = scale.field_um(objective.name)
             raise UsageError(
                 f"The objective {objective.name!r} shows {across:.4g} × {down:.4g} µm at {size:g} µm a pixel, which no "
-                "bundle can read. Mend its pixel_size, or microscope.frame."
+                "bundle can read. Mend its pixel_size, or microscope.frame.",
+                code=Code.PIXEL_SIZE,
             ) from error
         coarse = next((note for note in notes if note.startswith(_TOO_COARSE)), None)
         if coarse and objective is plan.objectives[0]:
             raise UsageError(
                 f"The objective {objective.name!r} shows pixels of {size:g} µm, too coarse for the bundle "
                 f"'{bundle.card.name}', which wants {bundle.card.input.pixel_size:.3g} µm. "
-                "List an objective of more magnification first, or take another bundle."
+                "List an objective of more magnification first, or take another bundle.",
+                code=Code.PIXEL_SIZE,
             )
         said += [f"{objective.name}: {note}" for note in notes]
     return tuple(said)

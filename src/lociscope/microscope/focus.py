@@ -10,7 +10,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.microscope.positions import check_inside
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ _POLL_S = 0.05
 
 class HardwareError(LociscopeError):
     """A device did not do what it was told."""
+
+    code = Code.HARDWARE
 
 
 class Memory(Protocol):
@@ -141,7 +143,8 @@ class Focus:
         if self._label not in self._offsets:
             raise LociscopeError(
                 f"The plan has no plate.z, and the focus was set with the objective '{self._label}', which the "
-                f"plan does not list. Focus with {' or '.join(self._offsets)}, or write plate.z."
+                f"plan does not list. Focus with {' or '.join(self._offsets)}, or write plate.z.",
+                code=Code.INVALID_LABELS,
             )
         known = self._memory.focus() if self._memory else None
         if known and known["locked"] and not self._locked:  # the call was cut off while the lock was released
@@ -164,7 +167,8 @@ class Focus:
         if known is None:
             raise LociscopeError(
                 f"The plan has no plate.z, and the focus is at safe_z ({self._safe:g} µm), so nothing says where "
-                "the cells are in focus. Focus on them, or write plate.z."
+                "the cells are in focus. Focus on them, or write plate.z.",
+                code=Code.PIXEL_SIZE,
             )
         if abs(z - known["z"]) <= FOCUS_UM:
             return z
@@ -174,7 +178,8 @@ class Focus:
         raise LociscopeError(
             f"The focus is at {z + self._offset:.1f} µm, and was at {known['z'] + self._offset:.1f} µm when "
             "the earlier call ended. Drive it back there; or, where you have focused anew, remove focus.json of the "
-            "output folder."
+            "output folder.",
+            code=Code.PIXEL_SIZE,
         )
 
     def _look(self) -> None:

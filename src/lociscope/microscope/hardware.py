@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lociscope.errors import LociscopeError, MissingExtraError, UsageError
+from lociscope.errors import Code, LociscopeError, MissingExtraError, UsageError
 from lociscope.microscope.configuration import Scale, check_setup
 from lociscope.microscope.plan import DEMO, SIMULATED, Plan
 
@@ -86,7 +86,8 @@ def config_of(plan: Plan) -> Path | None:
         if not path.is_file():
             raise UsageError(
                 f"microscope.config: there is no file '{path}'. Name a Micro-Manager configuration, "
-                f"'{DEMO}' or '{SIMULATED}'."
+                f"'{DEMO}' or '{SIMULATED}'.",
+                code=Code.NOT_FOUND,
             )
         return path
     from pymmcore_plus import find_micromanager
@@ -95,7 +96,8 @@ def config_of(plan: Plan) -> Path | None:
     if not found or not (Path(found) / DEMO_CONFIG).is_file():
         raise LociscopeError(
             "Micro-Manager's device adapters are not installed, or are of another version than pymmcore. Run "
-            "`mmcore install`, or for the demo alone `pip install mm-test-adapters`."
+            "`mmcore install`, or for the demo alone `pip install mm-test-adapters`.",
+            code=Code.CONFLICT,
         )
     return Path(found) / DEMO_CONFIG
 
@@ -190,7 +192,8 @@ def _real(plan: Plan, config: Path, log: Path | None) -> Scope:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise LociscopeError(
             f"The microscope of '{config}' cannot be switched on ({lines[0].rstrip('.')[:200]}). Check that it has "
-            "power and that no other program holds it."
+            "power and that no other program holds it.",
+            code=Code.UNAVAILABLE,
         ) from error
     return Scope(core, time.monotonic)
 
@@ -198,7 +201,10 @@ def _real(plan: Plan, config: Path, log: Path | None) -> Scope:
 def _check_devices(core: CMMCorePlus, plan: Plan) -> None:
     for device, what in ((core.getCameraDevice(), "camera"), (core.getXYStageDevice(), "XY stage")):
         if not device:
-            raise LociscopeError(f"'{plan.microscope.config}' names no {what}. Choose one in its Core properties.")
+            raise LociscopeError(
+                f"'{plan.microscope.config}' names no {what}. Choose one in its Core properties.",
+                code=Code.INVALID_VALUE,
+            )
     focuses = {
         "plate.z": plan.plate.z is not None,
         "limits.safe_z": plan.limits is not None and plan.limits.safe_z is not None,
@@ -206,14 +212,22 @@ def _check_devices(core: CMMCorePlus, plan: Plan) -> None:
     }
     if any(focuses.values()) and not core.getFocusDevice():
         keys = " and ".join(key for key, given in focuses.items() if given)
-        raise LociscopeError(f"'{plan.microscope.config}' names no focus device. Leave {keys} out of the plan.")
+        raise LociscopeError(
+            f"'{plan.microscope.config}' names no focus device. Leave {keys} out of the plan.", code=Code.INVALID_VALUE
+        )
     found = core.getImageWidth(), core.getImageHeight()
     if found != plan.microscope.frame:
         raise UsageError(
             f"microscope.frame says {plan.microscope.frame[0]} × {plan.microscope.frame[1]} px, the camera gives "
-            f"{found[0]} × {found[1]}. Write what it gives."
+            f"{found[0]} × {found[1]}. Write what it gives.",
+            code=Code.INVALID_VALUE,
         )
     if core.getNumberOfCameraChannels() != 1:
-        raise UsageError("The camera is several cameras at once. Choose one of them in the configuration.")
+        raise UsageError(
+            "The camera is several cameras at once. Choose one of them in the configuration.", code=Code.INVALID_VALUE
+        )
     if core.getNumberOfComponents() != 1 or core.getBytesPerPixel() not in (1, 2):
-        raise UsageError("The camera gives coloured pictures, or more than 16 bits. Set it to grey, 8 or 16 bits.")
+        raise UsageError(
+            "The camera gives coloured pictures, or more than 16 bits. Set it to grey, 8 or 16 bits.",
+            code=Code.INVALID_VALUE,
+        )

@@ -26,7 +26,7 @@ import numpy as np
 
 from lociscope.artifacts.catalog import Catalog, Entry
 from lociscope.artifacts.predictions import Predictions
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, write_failures
 from lociscope.microscope.event_scheduler import Left, Request
 from lociscope.microscope.positions import Stop
@@ -84,7 +84,9 @@ class Journal:
         if journal._record.exists():
             journal._resume(plan)
         elif folder.exists() and (not folder.is_dir() or any(path.name[0] != "." for path in folder.iterdir())):
-            raise LociscopeError(f"'{folder}' exists and is not of `lociscope microscope`. Name another with -o.")
+            raise LociscopeError(
+                f"'{folder}' exists and is not of `lociscope microscope`. Name another with -o.", code=Code.CONFLICT
+            )
         else:
             journal._write_record()
             journal.fresh = True
@@ -189,7 +191,8 @@ class Journal:
             return None
         except CORRUPT_FILE_ERRORS as error:
             raise LociscopeError(
-                f"'{self._focus}' is damaged ({error}). Focus on cells, remove it, and give the command again."
+                f"'{self._focus}' is damaged ({error}). Focus on cells, remove it, and give the command again.",
+                code=Code.CORRUPT,
             ) from error
 
     def keep_focus(self, z: float, *, locked: bool) -> None:
@@ -231,14 +234,17 @@ class Journal:
             text = path.read_text("utf-8") if path.exists() else ""
             self.lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
         except CORRUPT_FILE_ERRORS as error:
-            raise LociscopeError(f"'{self.folder}' is damaged ({error}). Name another folder with -o.") from error
+            raise LociscopeError(
+                f"'{self.folder}' is damaged ({error}). Name another folder with -o.", code=Code.CORRUPT
+            ) from error
         known = self.identity
         if record["schema"] == 1:  # which hashed the budget and the time limit with the rest
             known = {**known, "plan": _hash(plan, {"output": True, "log": True})}
         for key, remedy in (("plan", f" {_ONLY}"), ("bundle", "")):
             if record.get(key) != known[key]:
                 raise LociscopeError(
-                    f"'{self.folder}' was begun with another {key}. Name another folder with -o.{remedy}"
+                    f"'{self.folder}' was begun with another {key}. Name another folder with -o.{remedy}",
+                    code=Code.INVALID_VALUE,
                 )
         self.finished = bool(record.get("finished")) and record.get("spent") in (None, self.budget)
         if text and not text.endswith("\n"):  # cut off by a kill: that field is imaged again

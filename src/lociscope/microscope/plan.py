@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import LociscopeError, UsageError, nearest
+from lociscope.errors import Code, LociscopeError, UsageError, nearest
 from lociscope.labels import LABELS, number_of
 from lociscope.microscope.rules import Condition, parse
 from lociscope.storage.schema import check_schema
@@ -202,11 +202,11 @@ class Plan(Section):
         try:
             plan = cls.model_validate(_tuples(values))
         except ValidationError as error:
-            raise UsageError(sentence_of(error, what, cls, _EXAMPLE)) from error
+            raise UsageError(sentence_of(error, what, cls, _EXAMPLE), code=Code.INVALID_VALUE) from error
         try:
             _check_names(plan)
         except LociscopeError as error:
-            raise UsageError(f"{what}: {error}") from error
+            raise UsageError(f"{what}: {error}", code=Code.INVALID_VALUE) from error
         return plan
 
     def objective(self, name: str | None) -> Objective:
@@ -219,7 +219,7 @@ class Plan(Section):
         if name is None:
             return self.objectives[0]
         if name not in known:
-            raise UsageError(f"The plan lists no objective {name!r}.{nearest(name, known)}")
+            raise UsageError(f"The plan lists no objective {name!r}.{nearest(name, known)}", code=Code.NOTHING_FOUND)
         return known[name]
 
 
@@ -227,19 +227,22 @@ def _check_names(plan: Plan) -> None:
     """What no single table can see: names that lead to other tables, to places, and to rules."""
     names = [each.name for each in plan.objectives]
     if len(set(names)) < len(names):
-        raise UsageError(f"two objectives have the same name ({', '.join(names)}). Rename one.")
+        raise UsageError(f"two objectives have the same name ({', '.join(names)}). Rename one.", code=Code.DUPLICATE)
     for number, rule in enumerate(plan.rules, 1):
         try:
             parse(rule.when)
             plan.objective(rule.objective)
         except LociscopeError as error:
-            raise UsageError(f"rule {number}: {error}") from error
+            raise UsageError(f"rule {number}: {error}", code=Code.INVALID_VALUE) from error
         if rule.objective and rule.zoom:
-            raise UsageError(f"rule {number} has both objective and zoom. Keep one of them.")
+            raise UsageError(f"rule {number} has both objective and zoom. Keep one of them.", code=Code.INVALID_VALUE)
     for well, places in plan.specimen.antibodies.items():
         wrong = next((place for place in places if place not in LABELS), None)
         if wrong is not None:
-            raise UsageError(f"specimen.antibodies.{well}: there is no place {wrong!r}.{nearest(wrong, LABELS)}")
+            raise UsageError(
+                f"specimen.antibodies.{well}: there is no place {wrong!r}.{nearest(wrong, LABELS)}",
+                code=Code.INVALID_VALUE,
+            )
 
 
 def _tuples(value: Any) -> Any:  # noqa: ANN401 - what TOML holds

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import LociscopeError, UsageError, nearest
+from lociscope.errors import Code, LociscopeError, UsageError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +51,8 @@ class Stop:
 class OutsideError(LociscopeError):
     """A position lies where the plan forbids the stage to go."""
 
+    code = Code.REFUSED
+
 
 def wells_of(plate: Plate) -> list[str]:
     """The wells that a plan names, in its order, each once.
@@ -66,7 +68,10 @@ def wells_of(plate: Plate) -> list[str]:
         corners = [f"{block[1]}{block[2]}", f"{block[3]}{block[4]}"] if block else [word, word]
         for corner in corners:
             if corner not in place:
-                raise UsageError(f"plate.wells: a plate of {plate.name} has no well {corner!r}.{_near(corner, grid)}")
+                raise UsageError(
+                    f"plate.wells: a plate of {plate.name} has no well {corner!r}.{_near(corner, grid)}",
+                    code=Code.UNKNOWN_NAME,
+                )
         (top, left), (bottom, right) = (place[corner] for corner in corners)
         for row in grid[min(top, bottom) : max(top, bottom) + 1]:
             found |= dict.fromkeys(row[min(left, right) : max(left, right) + 1])
@@ -83,7 +88,9 @@ def _shape(plate: Plate) -> useq.WellPlate:
 
     known = useq.registered_well_plate_keys()
     if plate.name not in known:
-        raise UsageError(f"plate.name: there is no plate {plate.name!r}.{nearest(plate.name, known)}")
+        raise UsageError(
+            f"plate.name: there is no plate {plate.name!r}.{nearest(plate.name, known)}", code=Code.INVALID_VALUE
+        )
     return useq.WellPlate.from_str(plate.name)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from lociscope.errors import UsageError, nearest
+from lociscope.errors import Code, UsageError, nearest
 from lociscope.labels import LABELS
 
 if TYPE_CHECKING:
@@ -164,7 +164,10 @@ def parse(rule: str) -> Condition:
         UsageError: It is no rule; the sentence names the nearest place or status, or what was expected.
     """
     if len(rule) > LONGEST:
-        raise UsageError(f"The rule {rule[:40]!r}… has {len(rule)} characters; at most {LONGEST} are read. Shorten it.")
+        raise UsageError(
+            f"The rule {rule[:40]!r}… has {len(rule)} characters; at most {LONGEST} are read. Shorten it.",
+            code=Code.TOO_LARGE,
+        )
     return _Parser(rule).whole()
 
 
@@ -200,7 +203,9 @@ class _Parser:
     def _not(self) -> Condition:
         self._depth += 1
         if self._depth > DEEPEST:
-            raise UsageError(f"The rule {self._rule[:40]!r}… nests deeper than {DEEPEST}. Write it flatter.")
+            raise UsageError(
+                f"The rule {self._rule[:40]!r}… nests deeper than {DEEPEST}. Write it flatter.", code=Code.CORRUPT
+            )
         try:
             if self._take("word", "not"):
                 return Not(self._not())
@@ -221,7 +226,8 @@ class _Parser:
             value = self._name()
             if value.lower() not in STATUSES:
                 raise UsageError(
-                    f"The rule {_cut(self._rule)}: there is no status {_cut(value)}.{nearest(value, STATUSES)}"
+                    f"The rule {_cut(self._rule)}: there is no status {_cut(value)}.{nearest(value, STATUSES)}",
+                    code=Code.INVALID_VALUE,
                 )
             return Status(value.lower())
         number = self._place(name)
@@ -237,7 +243,10 @@ class _Parser:
     def _place(self, name: str) -> int:
         folded = {label.lower(): number for number, label in enumerate(LABELS)}
         if name.lower() not in folded:
-            raise UsageError(f"The rule {_cut(self._rule)}: there is no place {_cut(name)}.{nearest(name, LABELS)}")
+            raise UsageError(
+                f"The rule {_cut(self._rule)}: there is no place {_cut(name)}.{nearest(name, LABELS)}",
+                code=Code.INVALID_VALUE,
+            )
         return folded[name.lower()]
 
     def _name(self) -> str:
@@ -264,7 +273,8 @@ class _Parser:
     def _wrong(self, found: str, expected: str = "'and', 'or' or its end") -> UsageError:
         return UsageError(
             f"The rule {_cut(self._rule)}: expected {expected}, received {_cut(found)}. "
-            "Write it as in 'status = unsure or Centrosome >= 0.5'."
+            "Write it as in 'status = unsure or Centrosome >= 0.5'.",
+            code=Code.INVALID_VALUE,
         )
 
 

@@ -6,7 +6,7 @@ import inspect
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lociscope.errors import LociscopeError, UsageError, nearest
+from lociscope.errors import Code, LociscopeError, UsageError, nearest
 from lociscope.models.backend import load_keras
 from lociscope.storage.keras_files import check_keras
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS
@@ -49,17 +49,21 @@ def build_network(name: str, size: int, options: dict[str, Any]) -> keras.Model:
         MissingExtraError: Keras is not installed.
     """
     if name not in NETWORKS:
-        raise UsageError(f"No network {name!r}.{nearest(name, (*NETWORKS, 'features'))}")
+        raise UsageError(f"No network {name!r}.{nearest(name, (*NETWORKS, 'features'))}", code=Code.UNKNOWN_NAME)
     module, function = NETWORKS[name].split(":")
     builder: Callable[..., keras.Model] = getattr(_import(module), function)
     known = [option for option in inspect.signature(builder).parameters if option != "size"]
     unknown = next((option for option in options if option not in known), None)
     if unknown is not None:
-        raise UsageError(f"Network {name!r} has no option {unknown!r}.{nearest(unknown, known)}")
+        raise UsageError(
+            f"Network {name!r} has no option {unknown!r}.{nearest(unknown, known)}", code=Code.UNKNOWN_NAME
+        )
     try:
         return builder(size, **options)
     except (ValueError, TypeError) as error:
-        raise UsageError(f"Network {name!r} cannot be built: {error}. Mend [network] in the recipe.") from error
+        raise UsageError(
+            f"Network {name!r} cannot be built: {error}. Mend [network] in the recipe.", code=Code.INVALID_VALUE
+        ) from error
 
 
 def load_network(path: Path) -> keras.Model:
@@ -78,7 +82,7 @@ def load_network(path: Path) -> keras.Model:
     try:
         check_keras(path.read_bytes(), f"'{path}'")
     except OSError as error:
-        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path.") from error
+        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path.", code=Code.NOT_FOUND) from error
     for network in NETWORKS.values():  # their modules register lociscope's layers with Keras
         _import(network.split(":")[0])
     import keras
@@ -87,7 +91,7 @@ def load_network(path: Path) -> keras.Model:
         return keras.saving.load_model(path, compile=False)
     except (*CORRUPT_FILE_ERRORS, LookupError, AttributeError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise LociscopeError(f"'{path}' is damaged ({reason}). Train again.") from error
+        raise LociscopeError(f"'{path}' is damaged ({reason}). Train again.", code=Code.CORRUPT) from error
 
 
 def _import(module: str) -> ModuleType:

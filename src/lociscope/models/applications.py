@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from lociscope.errors import LociscopeError, UsageError, nearest
+from lociscope.errors import Code, LociscopeError, UsageError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +89,9 @@ def application_features(name: str, x: keras.KerasTensor, channels: str) -> kera
         UsageError: There is no such network.
     """
     if name not in names():
-        raise UsageError(f"No backbone {name!r}.{nearest(str(name), ('efficientnet-lite0', *names()))}")
+        raise UsageError(
+            f"No backbone {name!r}.{nearest(str(name), ('efficientnet-lite0', *names()))}", code=Code.UNKNOWN_NAME
+        )
     affine = affine_of(name)
     scale = [_of_letter(affine.scale, letter) for letter in channels]
     offset = [_of_letter(affine.offset, letter) for letter in channels]
@@ -176,11 +178,14 @@ def _fetched(name: str, size: int) -> keras.Model:
             raise
         raise LociscopeError(
             f"The ImageNet weights of {name} that were fetched are not the published ones ({error}). "
-            f"Fetch them again, or use {_OFFLINE}."
+            f"Fetch them again, or use {_OFFLINE}.",
+            code=Code.INVALID_VALUE,
         ) from error
     except Exception as error:  # Keras raises a bare Exception where an address cannot be reached
         reason = " ".join(str(error).split())[:200]
-        raise LociscopeError(f"The ImageNet weights of {name} cannot be fetched ({reason}). Use {_OFFLINE}.") from error
+        raise LociscopeError(
+            f"The ImageNet weights of {name} cannot be fetched ({reason}). Use {_OFFLINE}.", code=Code.UNAVAILABLE
+        ) from error
     finally:
         if talks:
             keras.config.enable_interactive_logging()

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lociscope.decide.logistic import sigmoid
-from lociscope.errors import LociscopeError, MissingExtraError, UsageError, nearest
+from lociscope.errors import Code, LociscopeError, MissingExtraError, UsageError, nearest
 from lociscope.images.segmentation.features import FEATURES
 from lociscope.labels import N_LABELS
 from lociscope.models.trees import Growth, Trees, fit_trees, learnable, rate_logit
@@ -66,9 +66,10 @@ def read_options(options: dict[str, Any]) -> Options:
         key = str(first["loc"][0])
         if first["type"] == "extra_forbidden":
             remedy = nearest(key, Options.model_fields)
-            raise UsageError(f"Network 'features' has no option {key!r}.{remedy}") from error
+            raise UsageError(f"Network 'features' has no option {key!r}.{remedy}", code=Code.UNKNOWN_NAME) from error
         raise UsageError(
-            f"Network 'features': {key}: {first['msg']}, received {first['input']!r}. Mend [network] in the recipe."
+            f"Network 'features': {key}: {first['msg']}, received {first['input']!r}. Mend [network] in the recipe.",
+            code=Code.INVALID_VALUE,
         ) from error
 
 
@@ -126,12 +127,17 @@ class FeatureModel:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 arrays = {key: stored[key] for key in stored.files}
         except OSError as error:
-            raise LociscopeError(f"Cannot read '{path}': {error.strerror or error}. Check the path.") from error
+            raise LociscopeError(
+                f"Cannot read '{path}': {error.strerror or error}. Check the path.", code=Code.NOT_FOUND
+            ) from error
         except (*CORRUPT_FILE_ERRORS, zipfile.BadZipFile) as error:
-            raise LociscopeError(f"'{path}' is damaged ({error}). Train again.") from error
+            raise LociscopeError(f"'{path}' is damaged ({error}). Train again.", code=Code.CORRUPT) from error
         check_schema(arrays.get("schema"), SCHEMA, f"'{path}'")
         if tuple(arrays.get("features", ())) != FEATURES:
-            raise LociscopeError(f"'{path}' was fitted to other features than this lociscope measures. Train it again.")
+            raise LociscopeError(
+                f"'{path}' was fitted to other features than this lociscope measures. Train it again.",
+                code=Code.INVALID_VALUE,
+            )
         try:
             trees = (
                 {each.name: arrays[f"trees.{each.name}"] for each in fields(Trees)} if "trees.root" in arrays else {}
@@ -145,7 +151,7 @@ class FeatureModel:
             )
             made.predict(np.full((1, len(FEATURES)), np.nan))
         except CORRUPT_FILE_ERRORS as error:
-            raise LociscopeError(f"'{path}' is damaged ({error}). Train again.") from error
+            raise LociscopeError(f"'{path}' is damaged ({error}). Train again.", code=Code.CORRUPT) from error
         return made
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS
 
 if TYPE_CHECKING:
@@ -83,26 +83,30 @@ def read_torch(path: Path, sha256: str | None = None) -> dict[str, np.ndarray]:
     """
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise LociscopeError(f"'{path}' is larger than {MAX_BYTES >> 20} MiB. Name a checkpoint of one network.")
+            raise LociscopeError(
+                f"'{path}' is larger than {MAX_BYTES >> 20} MiB. Name a checkpoint of one network.", code=Code.TOO_LARGE
+            )
         data = path.read_bytes()
     except OSError as error:
-        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path.") from error
+        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path.", code=Code.NOT_FOUND) from error
     found = hashlib.sha256(data).hexdigest()
     if sha256 is not None and found != sha256:
         raise LociscopeError(
             f"'{path}' is not the file that was published: its sha256 is {found[:16]}…, expected {sha256[:16]}…. "
-            "Install its package again."
+            "Install its package again.",
+            code=Code.ALTERED,
         )
     try:
         return _tensors(data)
     except _Refused as error:
         raise LociscopeError(
-            f"'{path}' holds {error}. Only tensors by name are read; save a plain state dict."
+            f"'{path}' holds {error}. Only tensors by name are read; save a plain state dict.", code=Code.INVALID_VALUE
         ) from None
     except (*CORRUPT_FILE_ERRORS, IndexError, AttributeError) as error:
         reason = str(error)[:80] or type(error).__name__
         raise LociscopeError(
-            f"'{path}' is no PyTorch checkpoint of the legacy format, or is cut short ({reason}). Copy it again."
+            f"'{path}' is no PyTorch checkpoint of the legacy format, or is cut short ({reason}). Copy it again.",
+            code=Code.CORRUPT,
         ) from None
 
 

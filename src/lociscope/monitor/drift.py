@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.statistics import STATISTICS
 from lociscope.labels import LABELS
 from lociscope.monitor.comparable import EMBEDDINGS, LOCATIONS, Comparable, comparable
@@ -134,7 +134,7 @@ def check(
     common = comparable(window, reference)
     if not common.checked:
         reasons = " ".join(f"{name[:1].upper()}{name[1:]}: {why}" for name, why in common.not_checked.items())
-        raise LociscopeError(f"Nothing can be compared. {reasons} Name another --reference.")
+        raise LociscopeError(f"Nothing can be compared. {reasons} Name another --reference.", code=Code.INVALID_VALUE)
     notes = _unrecorded(window, reference)
     families = _families(window, reference, common, seed)
     found = {
@@ -221,7 +221,8 @@ def _check_size(window: Sample, rows: list[np.ndarray], reference: Sample, other
         if len(groups) < LEAST:
             raise LociscopeError(
                 f"{sample.what[:1].upper()}{sample.what[1:]} is too small to tell drift from chance: "
-                f"{_counted(len(sample), len(groups))}, and {LEAST} are the least. {remedy}"
+                f"{_counted(len(sample), len(groups))}, and {LEAST} are the least. {remedy}",
+                code=Code.NOT_ENOUGH_DATA,
             )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from lociscope.artifacts.bundle import read_reference
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.statistics import STATISTICS
 from lociscope.labels import to_multi_hot
 
@@ -72,7 +72,8 @@ class Sample:
         if len(window) and window.statistics.shape[1] != len(STATISTICS):
             raise LociscopeError(
                 f"{what} holds {window.statistics.shape[1]} statistics a field, expected {len(STATISTICS)}: another "
-                "lociscope wrote it. Compare with the version that did."
+                "lociscope wrote it. Compare with the version that did.",
+                code=Code.INVALID_VALUE,
             )
         made = window.predictions
         bundle = window.bundles[0] if len(set(window.bundles)) == 1 else None
@@ -94,7 +95,8 @@ class Sample:
         if reference is None:
             raise LociscopeError(
                 f"Bundle '{bundle.folder}' carries no reference. Export it again, with --catalog if it learned from "
-                "one, or name fields to compare with by --reference."
+                "one, or name fields to compare with by --reference.",
+                code=Code.INVALID_VALUE,
             )
         said = (bundle.card.reference or {}).get("what", "fields")
         what = f"the reference of {bundle.card.name} ({len(reference.statistics)} {said})"

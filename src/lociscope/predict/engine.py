@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.artifacts.bundle import SELFTEST_TOLERANCE
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -44,7 +44,8 @@ class Engine:
         if missing:
             raise LociscopeError(
                 f"Bundle '{self._folder}': its model has no output '{missing[0]}' (it has {', '.join(self.outputs)}). "
-                "Do without it, or export the bundle again."
+                "Do without it, or export the bundle again.",
+                code=Code.INVALID_VALUE,
             )
 
     def run(self, inputs: np.ndarray, outputs: tuple[str, ...] = ("probabilities",)) -> dict[str, np.ndarray]:
@@ -75,13 +76,15 @@ class Engine:
         if given.shape != test.probabilities.shape:
             raise LociscopeError(
                 f"Bundle '{bundle.folder}': its self-test holds {test.probabilities.shape} probabilities, its model "
-                f"gives {given.shape}. Export it again."
+                f"gives {given.shape}. Export it again.",
+                code=Code.INVALID_VALUE,
             )
         difference = float(np.abs(given - test.probabilities).max())
         if not difference <= SELFTEST_TOLERANCE:
             raise LociscopeError(
                 f"Bundle '{bundle.folder}' fails its self-test on this machine: a probability differs by "
-                f"{difference:.2g}, allowed are {SELFTEST_TOLERANCE:g}. Install another onnxruntime, or export again."
+                f"{difference:.2g}, allowed are {SELFTEST_TOLERANCE:g}. Install another onnxruntime, or export again.",
+                code=Code.INVALID_VALUE,
             )
 
 
@@ -101,4 +104,6 @@ def _open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
 
 def _unloadable(bundle: Bundle, error: Exception) -> LociscopeError:
     reason = str(error).splitlines()[0][:200]
-    return LociscopeError(f"Bundle '{bundle.folder}': its model cannot be run ({reason}). Export it again.")
+    return LociscopeError(
+        f"Bundle '{bundle.folder}': its model cannot be run ({reason}). Export it again.", code=Code.INVALID_VALUE
+    )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import LociscopeError, UsageError
+from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.images.discovery.naming import Rules
 from lociscope.images.discovery.sources import FieldSource, find_fields
 from lociscope.images.field import Field
@@ -89,7 +89,8 @@ def check_pixel_size(pixel_size: object) -> None:
     if not number or not 0 < float(pixel_size) < np.inf:  # type: ignore[arg-type] # a Real
         raise UsageError(
             f"pixel_size is {pixel_size!r} ({type(pixel_size).__name__}); expected a number of µm above 0. "
-            "Pass it as in pixel_size=0.32."
+            "Pass it as in pixel_size=0.32.",
+            code=Code.PIXEL_SIZE,
         )
 
 
@@ -112,7 +113,8 @@ def _kind(item: object) -> type:
 def _unknown(item: object) -> LociscopeError:
     return LociscopeError(
         f"Expected arrays, paths, FieldSources or Fields; received a {type(item).__name__}. Pass an array {_AXES}, "
-        "or the path of a folder."
+        "or the path of a folder.",
+        code=Code.INVALID_VALUE,
     )
 
 
@@ -123,7 +125,8 @@ def _found(paths: Iterable[AnyPath], pixel_size: float | None) -> list[FieldSour
         raise LociscopeError(
             f"{len(failures)} of {len(found) + len(failures)} fields cannot be predicted; the first: "
             f"{failures[0].reason} `lociscope.images.discovery.sources.find_fields` returns the others, and "
-            "`lociscope predict` lists these and goes on."
+            "`lociscope predict` lists these and goes on.",
+            code=Code.INVALID_VALUE,
         )
     return found
 
@@ -144,10 +147,11 @@ def _check_axes(shape: tuple[int, ...], numbers: tuple[int, ...]) -> None:
     """Raise a LociscopeError where an array has another number of axes, or its channels first."""
     if len(shape) not in numbers:
         remedy = "Move the axes with np.moveaxis" if len(shape) > 2 else "Join the channels with np.stack(…, axis=-1)"
-        raise LociscopeError(f"Expected pixels {_AXES}; received {shape}. {remedy}.")
+        raise LociscopeError(f"Expected pixels {_AXES}; received {shape}. {remedy}.", code=Code.INVALID_VALUE)
     first = len(shape) - 3
     if shape[-1] != _CHANNELS and shape[first] == _CHANNELS:
         raise LociscopeError(
             f"Expected pixels {_AXES}; received {shape}, whose channels come first. Move them with "
-            f"np.moveaxis(pixels, {first}, -1)."
+            f"np.moveaxis(pixels, {first}, -1).",
+            code=Code.UNKNOWN_CHANNEL,
         )

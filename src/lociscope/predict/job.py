@@ -21,7 +21,7 @@ import numpy as np
 from lociscope.artifacts.card import training_hashes
 from lociscope.artifacts.predictions import Position, Predictions
 from lociscope.artifacts.submission import digest_of_sample
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import write_failures
 from lociscope.storage.atomic import atomic_write, unwritable
 from lociscope.storage.locks import exclusive_lock
@@ -124,7 +124,9 @@ class Job:
             return dict(about["inputs"])
         if any(self.folder.glob("*.npz")):  # cut off after the first table and before its record: the parts hold it all
             return {}
-        raise LociscopeError(f"'{self.out}' exists and is not of `lociscope predict`. Name another file with -o.")
+        raise LociscopeError(
+            f"'{self.out}' exists and is not of `lociscope predict`. Name another file with -o.", code=Code.CONFLICT
+        )
 
     def earlier(self) -> Predictions:
         """The rows of the finished table."""
@@ -217,11 +219,14 @@ class Job:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise LociscopeError(f"Cannot read '{self.record}': {error.strerror}. Check its permissions.") from error
+            raise LociscopeError(
+                f"Cannot read '{self.record}': {error.strerror}. Check its permissions.", code=Code.UNREADABLE
+            ) from error
         except (ValueError, TypeError) as error:
             raise LociscopeError(
                 f"'{self.record}' is damaged ({error}). Name another file with -o, or remove it and '{self.out}' "
-                "to begin anew."
+                "to begin anew.",
+                code=Code.CORRUPT,
             ) from error
         return records
 
@@ -229,13 +234,18 @@ class Job:
         if about["suffix"] != self.out.suffix:
             raise LociscopeError(
                 f"'{self.folder}' holds unfinished work on '{self.out.stem}{about['suffix']}'. Finish that first, or "
-                "name another file with -o."
+                "name another file with -o.",
+                code=Code.INVALID_VALUE,
             )
         if about["bundle"] != self.identity["bundle"]:
-            raise LociscopeError(f"'{self.out}' was begun with another bundle. Name another file with -o.")
+            raise LociscopeError(
+                f"'{self.out}' was begun with another bundle. Name another file with -o.", code=Code.CONFLICT
+            )
         about = {"views": 1, "sample": None, **about}  # what was begun before there were these options
         if any(about[key] != value for key, value in self.identity.items()):
-            raise LociscopeError(f"'{self.out}' was begun with other options. Name another file with -o.")
+            raise LociscopeError(
+                f"'{self.out}' was begun with other options. Name another file with -o.", code=Code.CONFLICT
+            )
 
 
 def _save_part(path: Path, part: Predictions, about: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from lociscope.artifacts.bundle import DEFAULT_BUNDLE, read_bundle
 from lociscope.artifacts.predictions import Predictions
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.decide.locations import decide_places
-from lociscope.errors import LociscopeError, UsageError
+from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.images.extent import make_tiles
 from lociscope.images.quality import find_warnings, measure_input
 from lociscope.images.statistics import statistics_of
@@ -78,7 +78,8 @@ def _reopen(path: Path | None, sha256: str, threads: int, views: int) -> Predict
     if predictor.bundle.sha256 != sha256:
         raise LociscopeError(
             f"Bundle '{predictor.bundle.folder}' is not the one that the predictor was pickled with: its hash is "
-            f"{predictor.bundle.sha256[:12]}…, expected {sha256[:12]}…. Open it anew with open_bundle."
+            f"{predictor.bundle.sha256[:12]}…, expected {sha256[:12]}…. Open it anew with open_bundle.",
+            code=Code.ALTERED,
         )
     return predictor
 
@@ -98,7 +99,9 @@ class Predictor:
     def __init__(self, bundle: Bundle, threads: int = 0, views: int = 1) -> None:
         check_views(views, bundle.card.input.height, bundle.card.input.width)
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
-            raise UsageError(f"threads is {threads!r}; expected a number of threads, or 0 for every core.")
+            raise UsageError(
+                f"threads is {threads!r}; expected a number of threads, or 0 for every core.", code=Code.INVALID_VALUE
+            )
         self.bundle = bundle
         self.views = views
         self.threads = threads
@@ -199,15 +202,21 @@ def _checked(field: Field) -> Field:
     if len(shape) != 3 or shape[-1] != len(CHANNEL_NAMES) or 0 in shape:
         raise LociscopeError(
             f"Field '{field.id}' has the shape {shape}; expected (y, x, {len(CHANNEL_NAMES)}), channels RGBY last. "
-            "Fill a channel that was not imaged with zeros."
+            "Fill a channel that was not imaged with zeros.",
+            code=Code.UNKNOWN_CHANNEL,
         )
     if field.pixels.dtype.kind not in "uif":
         raise LociscopeError(
             f"Field '{field.id}' holds pixels of the type {field.pixels.dtype}; expected integers or floats. "
-            "Convert them with astype."
+            "Convert them with astype.",
+            code=Code.INVALID_VALUE,
         )
     if field.pixels.dtype.kind == "f" and not np.isfinite(field.pixels).all():
-        raise LociscopeError(f"Field '{field.id}' holds pixels that are not finite numbers. Replace them first.")
+        raise LociscopeError(
+            f"Field '{field.id}' holds pixels that are not finite numbers. Replace them first.", code=Code.INVALID_VALUE
+        )
     if field.pixel_size is not None and not 0 < field.pixel_size < np.inf:
-        raise LociscopeError(f"Field '{field.id}' has pixels of {field.pixel_size} µm; expected a number above 0.")
+        raise LociscopeError(
+            f"Field '{field.id}' has pixels of {field.pixel_size} µm; expected a number above 0.", code=Code.PIXEL_SIZE
+        )
     return field

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.decide.logistic import logit, sigmoid
-from lociscope.errors import UsageError
+from lociscope.errors import Code, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,10 +26,14 @@ def check_views(views: int, height: int, width: int) -> None:
         UsageError: It is neither 1 nor 8, or a quarter turn would change the input's shape.
     """
     if views not in VIEWS:
-        raise UsageError(f"A field has 1 or 8 views, received {views!r}. Pass --views 8 for all its turns and mirrors.")
+        raise UsageError(
+            f"A field has 1 or 8 views, received {views!r}. Pass --views 8 for all its turns and mirrors.",
+            code=Code.INVALID_VALUE,
+        )
     if views > 1 and height != width:
         raise UsageError(
-            f"This bundle's input is {height} × {width} px, and only a square can be turned. Use one view."
+            f"This bundle's input is {height} × {width} px, and only a square can be turned. Use one view.",
+            code=Code.INVALID_VALUE,
         )
 
 

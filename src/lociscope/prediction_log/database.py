@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from weakref import WeakSet
 
-from lociscope.errors import LociscopeError, MissingExtraError
+from lociscope.errors import Code, LociscopeError, MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +45,8 @@ _LASTING_STATES = ("22", "23", "42")
 
 class LogError(LociscopeError):
     """The log cannot be opened, read or written; the predictions themselves are not touched by that."""
+
+    code = Code.LOG
 
 
 class LogAwayError(LogError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.locks import lock_file
 from lociscope.storage.schema import parse_model
@@ -88,11 +88,14 @@ class Ledger:
         except (FileNotFoundError, NotADirectoryError) as error:
             if not self._folder.is_dir():
                 raise LociscopeError(
-                    f"There is no registry '{self._folder}'. Begin one with `lociscope models add`, or check the path."
+                    f"There is no registry '{self._folder}'. Begin one with `lociscope models add`, or check the path.",
+                    code=Code.WRONG_FILE,
                 ) from error
             return State()
         except OSError as error:
-            raise LociscopeError(f"Cannot read '{self._file}': {error.strerror}. Check its permissions.") from error
+            raise LociscopeError(
+                f"Cannot read '{self._file}': {error.strerror}. Check its permissions.", code=Code.UNREADABLE
+            ) from error
         return self._known[1]
 
     @contextmanager
@@ -131,7 +134,8 @@ class Ledger:
 
     def _unwritable(self, error: OSError) -> LociscopeError:
         return LociscopeError(
-            f"Cannot write in registry '{self._folder}': {error.strerror}. Check the path and its permissions."
+            f"Cannot write in registry '{self._folder}': {error.strerror}. Check the path and its permissions.",
+            code=Code.NOT_FOUND,
         )
 
 

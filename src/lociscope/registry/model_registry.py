@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lociscope.artifacts.bundle import MANIFEST, read_bundle
-from lociscope.errors import Exit, LociscopeError, nearest
+from lociscope.errors import Code, Exit, LociscopeError, nearest
 from lociscope.registry.ledger import Event, Ledger, State, now
 from lociscope.storage.atomic import atomic_write
 
@@ -33,6 +33,7 @@ class PromotionRefusedError(LociscopeError):
     """The bundle does not pass its check on this machine, so no alias names it."""
 
     exit_code = Exit.CHECK_FAILED
+    code = Code.REFUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,8 @@ class Registry:
         folder = self.promoted(alias)
         if not (folder / MANIFEST).is_file():
             raise LociscopeError(
-                f"Alias '{alias}' names '{folder.name}', whose folder is gone. Put '{folder}' back, or promote another."
+                f"Alias '{alias}' names '{folder.name}', whose folder is gone. Restore '{folder}', or promote another.",
+                code=Code.NOT_FOUND,
             )
         return folder
 
@@ -143,7 +145,9 @@ class Registry:
                 with atomic_write(folder) as part:
                     shutil.copytree(bundle, part)
                     if read_bundle(part).sha256 != opened.sha256:
-                        raise LociscopeError(f"'{bundle}' changed while it was copied. Add it again.")
+                        raise LociscopeError(
+                            f"'{bundle}' changed while it was copied. Add it again.", code=Code.CONFLICT
+                        )
                 event = Event(action="add", version=version, who=who, why=why, when=now())
                 retired = [name for name in state.retired if name != version]
                 self._ledger.write(state, event, versions=state.versions | {version: opened.sha256}, retired=retired)
@@ -173,11 +177,14 @@ class Registry:
             LociscopeError: There is no such version, it is retired, or the alias is no name.
         """
         if not _NAME.fullmatch(alias):
-            raise LociscopeError(f"Alias {alias[:80]!r} is no name. Use lower-case letters, digits, '.', '_' and '-'.")
+            raise LociscopeError(
+                f"Alias {alias[:80]!r} is no name. Use lower-case letters, digits, '.', '_' and '-'.",
+                code=Code.WRONG_FILE,
+            )
         with self._ledger.changing() as state:
             chosen = self._resolve(state, version)
             if chosen in state.retired:
-                raise LociscopeError(f"'{chosen}' is retired. Add it again before it is promoted.")
+                raise LociscopeError(f"'{chosen}' is retired. Add it again before it is promoted.", code=Code.CONFLICT)
             self._pass(chosen, alias, check)
             stack = state.aliases.get(alias, [])
             if stack[-1:] != [chosen]:
@@ -210,7 +217,8 @@ class Registry:
                 stack.pop()
             if not stack:
                 raise LociscopeError(
-                    f"Alias '{alias}' has named nothing before '{present}'. Promote a version by its name."
+                    f"Alias '{alias}' has named nothing before '{present}'. Promote a version by its name.",
+                    code=Code.INVALID_VALUE,
                 )
             self._pass(stack[-1], alias, check)
             event = Event(
@@ -229,7 +237,9 @@ class Registry:
             chosen = self._resolve(state, version)
             named = state.named(chosen)
             if named:
-                raise LociscopeError(f"'{chosen}' is in use as '{named[0]}'. Promote another to '{named[0]}' first.")
+                raise LociscopeError(
+                    f"'{chosen}' is in use as '{named[0]}'. Promote another to '{named[0]}' first.", code=Code.CONFLICT
+                )
             if chosen not in state.retired:
                 event = Event(action="retire", version=chosen, who=who, why=why, when=now())
                 self._ledger.write(state, event, retired=[*state.retired, chosen])
@@ -243,7 +253,9 @@ class Registry:
     def _current(self, state: State, alias: str) -> str:
         if alias not in state.aliases:
             known = nearest(alias, state.aliases) if state.aliases else f" Promote a version to '{alias}'."
-            raise LociscopeError(f"Registry '{self.folder}' has no alias {alias[:80]!r}.{known}")
+            raise LociscopeError(
+                f"Registry '{self.folder}' has no alias {alias[:80]!r}.{known}", code=Code.INVALID_VALUE
+            )
         return state.aliases[alias][-1]
 
     def _resolve(self, state: State, given: str) -> str:
@@ -252,7 +264,10 @@ class Registry:
         if given in state.aliases:
             return state.aliases[given][-1]
         if not state.versions:
-            raise LociscopeError(f"Registry '{self.folder}' holds no bundle. Add one with `lociscope models add`.")
+            raise LociscopeError(
+                f"Registry '{self.folder}' holds no bundle. Add one with `lociscope models add`.",
+                code=Code.INVALID_VALUE,
+            )
         by_hash = given if len(given) >= _LEAST_PREFIX else None
         found = [
             version
@@ -260,10 +275,14 @@ class Registry:
             if (given and version.startswith(given)) or (by_hash and sha256.startswith(by_hash))
         ]
         if len(found) > 1:
-            raise LociscopeError(f"{given!r} may be {' or '.join(found[:3])}. Write more of its name.")
+            raise LociscopeError(
+                f"{given!r} may be {' or '.join(found[:3])}. Write more of its name.", code=Code.INVALID_VALUE
+            )
         if not found:
             remedy = nearest(given, {*(version.rpartition("-")[0] for version in state.versions), *state.aliases})
-            raise LociscopeError(f"Registry '{self.folder}' has no version {given[:80]!r}.{remedy}")
+            raise LociscopeError(
+                f"Registry '{self.folder}' has no version {given[:80]!r}.{remedy}", code=Code.INVALID_VALUE
+            )
         return found[0]
 
     def _pass(self, version: str, alias: str, check: Callable[[Path], object] | None) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lociscope.artifacts.run import Folds, Run
 from lociscope.decide.checks import checked_probability
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.labels import to_multi_hot
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ def read_candidate(folder: Path, name: str) -> Candidate:
     if len(predictions) < 2:
         raise LociscopeError(
             f"Run '{folder}' has {len(predictions)} validation field(s), so it cannot be scored. "
-            "Train again with more fields."
+            "Train again with more fields.",
+            code=Code.NOT_ENOUGH_DATA,
         )
     order = sorted(range(len(predictions)), key=lambda row: predictions.ids[row])
     predictions = predictions.take(order)
@@ -103,7 +104,7 @@ def read_candidate(folder: Path, name: str) -> Candidate:
     truth = to_multi_hot(whole.labels_of(predictions.ids))
     environment, histories = first.environment(), tuple(run.history() for run in runs)
     if not all(histories):
-        raise LociscopeError(f"Run '{folder}' has a history without an epoch. Train again.")
+        raise LociscopeError(f"Run '{folder}' has a history without an epoch. Train again.", code=Code.INVALID_VALUE)
     return Candidate(
         name=name,
         folder=folder,
@@ -131,7 +132,8 @@ def _runs(folder: Path) -> tuple[Run, ...]:
     left = next((run for run in runs if not run.done), None)
     if left is not None:
         raise LociscopeError(
-            f"'{left.folder}' is not finished. Give `lociscope train … --folds {folds.k} -o {folder}` again."
+            f"'{left.folder}' is not finished. Give `lociscope train … --folds {folds.k} -o {folder}` again.",
+            code=Code.INCOMPLETE,
         )
     return runs
 

@@ -21,7 +21,7 @@ from lociscope.decide.metrics import (
     macro_f1_frequent,
     top_k,
 )
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.labels import LABELS, N_LABELS
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.schema import check_schema
@@ -110,11 +110,15 @@ class Metrics(_Frozen):
         try:
             values: Any = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(values, dict):
-                raise LociscopeError(f"'{path}' holds no metrics. Name a metrics.json of `lociscope evaluate`.")
+                raise LociscopeError(
+                    f"'{path}' holds no metrics. Name a metrics.json of `lociscope evaluate`.", code=Code.WRONG_FILE
+                )
             check_schema(values.get("schema"), SCHEMA, f"Metrics '{path}'")
             return cls.model_validate(values)
         except (OSError, ValueError, ValidationError) as error:
-            raise LociscopeError(f"Metrics '{path}' cannot be read ({error}). Evaluate again.") from error
+            raise LociscopeError(
+                f"Metrics '{path}' cannot be read ({error}). Evaluate again.", code=Code.UNREADABLE
+            ) from error
 
 
 def measure(
@@ -149,7 +153,8 @@ def measure(
     chance = checked_probability(probability, known)
     if known.shape[1] != N_LABELS or decided.shape != known.shape:
         raise LociscopeError(
-            f"Truth {known.shape} and decisions {decided.shape} do not fit; pass {N_LABELS} columns and equal rows."
+            f"Truth {known.shape} and decisions {decided.shape} do not fit; pass {N_LABELS} columns and equal rows.",
+            code=Code.INVALID_VALUE,
         )
     rate = known.mean(axis=0)
     prior = np.broadcast_to(rate, known.shape)

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import LociscopeError, nearest
+from lociscope.errors import Code, LociscopeError, nearest
 from lociscope.images.discovery.sources import FieldSource
 from lociscope.images.io.read import read_field
 from lociscope.images.render import composite
@@ -52,7 +52,10 @@ def example_named(name: str) -> Example:
     for example in examples():
         if example.id == name:
             return example
-    raise LociscopeError(f"There is no example {name[:40]!r}.{nearest(name[:40], [each.id for each in examples()])}")
+    raise LociscopeError(
+        f"There is no example {name[:40]!r}.{nearest(name[:40], [each.id for each in examples()])}",
+        code=Code.WRONG_FILE,
+    )
 
 
 def source_of(example: Example) -> FieldSource:

@@ -14,7 +14,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.processes.signals import asked_to_end
 from lociscope.service.connections import Connection, Listener
 from lociscope.service.settings import Settings
@@ -145,6 +145,7 @@ def _bound(host: str, port: int) -> Listener:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise LociscopeError(
-            f"Cannot listen at {host}, port {port}: {reason}. Name another --port or --host, or end what uses it."
+            f"Cannot listen at {host}, port {port}: {reason}. Name another --port or --host, or end what uses it.",
+            code=Code.UNREADABLE,
         ) from error
     return made

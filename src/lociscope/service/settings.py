@@ -8,7 +8,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from lociscope.errors import UsageError
+from lociscope.errors import Code, UsageError
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 """Addresses that only this machine can reach."""
@@ -72,21 +72,26 @@ class Settings(BaseModel):
             UsageError: They contradict each other, the key is short, or others could reach a service without one.
         """
         if self.bundle is not None and self.registry is not None:
-            raise UsageError("--bundle and --registry both name what to serve. Give one of them.")
+            raise UsageError(
+                "--bundle and --registry both name what to serve. Give one of them.", code=Code.INVALID_VALUE
+            )
         key = self.api_key.get_secret_value() if self.api_key else ""
         if key and len(key) < LEAST_KEY:
             raise UsageError(
                 f"LOCISCOPE_API_KEY has {len(key)} characters; expected at least {LEAST_KEY}. "
-                "Make one: python -c 'import secrets; print(secrets.token_urlsafe())'."
+                "Make one: python -c 'import secrets; print(secrets.token_urlsafe())'.",
+                code=Code.INVALID_VALUE,
             )
         if self.root_path and not _ROOT_PATH.fullmatch(self.root_path):
             raise UsageError(
                 f"--root-path is {self.root_path[:80]!r}; expected a path such as /lociscope: a slash, then letters, "
-                "digits, '.', '_', '~' or '-'."
+                "digits, '.', '_', '~' or '-'.",
+                code=Code.INVALID_VALUE,
             )
         if not (self.is_local or key or self.public):
             raise UsageError(
                 f"--host {self.host} lets others reach this service, and no key protects it. Set LOCISCOPE_API_KEY, or "
-                "pass --public to serve everyone."
+                "pass --public to serve everyone.",
+                code=Code.INVALID_VALUE,
             )
         return self

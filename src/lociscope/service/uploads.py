@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.naming import Rules, check_pixel_size, parse_channels, parse_missing
 from lociscope.images.discovery.sources import FieldSource, find_fields
 from lociscope.images.io.container import place_of
@@ -52,7 +52,7 @@ def rules_of(pixel_size: str = "", channels: str = "", allow_missing: str = "", 
         check_pixel_size(size, pixel_size.strip())
     slice_ = plane.strip()
     if slice_ and not (slice_.isascii() and slice_.isdigit() and len(slice_) < 7):
-        raise LociscopeError(f"--plane is {slice_[:20]!r}; expected a whole number from 0.")
+        raise LociscopeError(f"--plane is {slice_[:20]!r}; expected a whole number from 0.", code=Code.INVALID_VALUE)
     named = parse_channels(channels) if channels.strip() else {}
     missing = parse_missing(word for word in re.split(r"[,\s]+", allow_missing) if word)
     return Rules(named, missing, size, int(slice_) if slice_ else None)
@@ -73,7 +73,7 @@ def folder_of(files: Sequence[Uploaded]) -> Iterator[Path]:
             _write(files, folder)
             yield folder
         except LociscopeError as error:
-            raise LociscopeError(without_paths(str(error), folder)) from error
+            raise LociscopeError(without_paths(str(error), folder), code=Code.INVALID_VALUE) from error
 
 
 def field_in(folder: Path, rules: Rules) -> FieldSource:
@@ -88,18 +88,20 @@ def field_in(folder: Path, rules: Rules) -> FieldSource:
         _check_archive(archive)
     pictures = any(rules.named(name) for name in names)
     if not pictures and not archives:
-        raise LociscopeError(f"This upload holds no field: found {_some(names)}. {SEND}")
+        raise LociscopeError(f"This upload holds no field: found {_some(names)}. {SEND}", code=Code.NOTHING_FOUND)
     found, failures = find_fields([*([folder] if pictures else []), *archives], rules)
     if failures:
-        raise LociscopeError(failures[0].reason)
+        raise LociscopeError(failures[0].reason, code=Code.INVALID_VALUE)
     if len(found) > 1:
         raise LociscopeError(
             f"This upload holds {len(found)} fields: {_some([field.id for field in found])}. Send one at a time; for "
-            "many there is `lociscope predict`."
+            "many there is `lociscope predict`.",
+            code=Code.INVALID_VALUE,
         )
     if any(is_zarr(place_of(path)) for path in found[0].paths):
         raise LociscopeError(
-            "This upload holds an OME-Zarr. Send an OME-TIFF; for OME-Zarr there is `lociscope predict`."
+            "This upload holds an OME-Zarr. Send an OME-TIFF; for OME-Zarr there is `lociscope predict`.",
+            code=Code.INVALID_VALUE,
         )
     return found[0]
 
@@ -123,13 +125,13 @@ def without_paths(sentence: str, folder: Path) -> str:
 def _write(files: Sequence[Uploaded], folder: Path) -> None:
     sent = [(safe_name(each.name), each.file) for each in files if each.name]
     if not sent:
-        raise LociscopeError(f"This upload holds no file. {SEND}")
+        raise LociscopeError(f"This upload holds no file. {SEND}", code=Code.NOTHING_FOUND)
     taken: set[str] = set()
     for name, file in sent:
         if not name:
-            raise LociscopeError(f"A file of this upload has no name. {SEND}")
+            raise LociscopeError(f"A file of this upload has no name. {SEND}", code=Code.INVALID_VALUE)
         if name.casefold() in taken:
-            raise LociscopeError(f"Two files of this upload are called {name!r}. Send each once.")
+            raise LociscopeError(f"Two files of this upload are called {name!r}. Send each once.", code=Code.DUPLICATE)
         taken.add(name.casefold())
         file.seek(0)
         with (folder / name).open("xb") as target:
@@ -146,7 +148,7 @@ def _check_archive(path: Path) -> None:
         return  # no archive, which opening it will tell
     size = int.from_bytes(tail[at + 12 : at + 16], "little")
     if size > MAX_DIRECTORY or tail[max(0, at - 20) :].startswith(_END_OF_ZIP64):
-        raise LociscopeError(f"'{path}' holds too many files. Send an archive of one field.")
+        raise LociscopeError(f"'{path}' holds too many files. Send an archive of one field.", code=Code.TOO_LARGE)
 
 
 def _some(names: Sequence[str]) -> str:
@@ -160,4 +162,6 @@ def _number(text: str, option: str) -> float | None:
     try:
         return float(text.replace(",", "."))
     except ValueError:
-        raise LociscopeError(f"{option} is {text.strip()[:20]!r}; expected a number.") from None
+        raise LociscopeError(
+            f"{option} is {text.strip()[:20]!r}; expected a number.", code=Code.INVALID_VALUE
+        ) from None

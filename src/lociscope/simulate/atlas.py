@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lociscope.errors import LociscopeError, UsageError
+from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.images.io.write import write_planes
 from lociscope.labels import N_LABELS, format_target
 from lociscope.simulate.field import VERSION, SimulatedField, check_field, draw_fields, field_id
@@ -70,7 +70,7 @@ def write_atlas(
         LociscopeError: The folder holds another atlas or other files, or cannot be written.
     """
     if fields < 1:
-        raise UsageError(f"An atlas needs at least one field, received {fields}.")
+        raise UsageError(f"An atlas needs at least one field, received {fields}.", code=Code.INVALID_VALUE)
     check_field(0, seed, size, None, label_noise, balance, places or ())
     draw_specimen(np.random.default_rng(0), places, cell_line)  # an unknown place or line is told before a file is made
     root = Path(folder)
@@ -111,24 +111,30 @@ def _open(root: Path, recipe: dict[str, Any]) -> int:
         LociscopeError: Something else is there.
     """
     if root.exists() and not root.is_dir():
-        raise LociscopeError(f"'{root}' is a file, not a folder. Choose another folder for the atlas.")
+        raise LociscopeError(
+            f"'{root}' is a file, not a folder. Choose another folder for the atlas.", code=Code.WRONG_FILE
+        )
     if not root.is_dir() or not any(path.suffix != ".part" for path in root.iterdir()):
         return 0
     try:
         found = json.loads((root / "atlas.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise LociscopeError(
-            f"'{root}' holds other files and no atlas.json. Choose an empty folder for the atlas."
+            f"'{root}' holds other files and no atlas.json. Choose an empty folder for the atlas.", code=Code.CONFLICT
         ) from None
     except ValueError:
-        raise LociscopeError(f"'{root / 'atlas.json'}' is no JSON. Choose another folder for the atlas.") from None
+        raise LociscopeError(
+            f"'{root / 'atlas.json'}' is no JSON. Choose another folder for the atlas.", code=Code.CORRUPT
+        ) from None
     check_schema(found.get("schema"), SCHEMA, f"The atlas in '{root}'")
     found.setdefault("balance", 0.0)  # an atlas of before there was any
     other = {key: found.get(key) for key in recipe if found.get(key) != recipe[key]}
     if other:
         told = ", ".join(f"{key} {value}" for key, value in other.items())
         wanted = ", ".join(f"{key} {recipe[key]}" for key in other)
-        raise LociscopeError(f"'{root}' holds another atlas ({told}), not {wanted}. Choose another folder.")
+        raise LociscopeError(
+            f"'{root}' holds another atlas ({told}), not {wanted}. Choose another folder.", code=Code.CONFLICT
+        )
     return int(found["fields"])
 
 

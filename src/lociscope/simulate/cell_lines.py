@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lociscope.errors import UsageError, nearest
+from lociscope.errors import Code, UsageError, nearest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,7 +258,10 @@ def cell_line(name: str | None, rng: np.random.Generator) -> CellLine:
         weights = np.array([line.weight for line in lines])
         return lines[int(rng.choice(len(lines), p=weights / weights.sum()))]
     if name not in CELL_LINES:
-        raise UsageError(f"Cell line {name!r} is not among those that can be drawn.{nearest(name, CELL_LINES)}")
+        raise UsageError(
+            f"Cell line {name!r} is not among those that can be drawn.{nearest(name, CELL_LINES)}",
+            code=Code.UNKNOWN_NAME,
+        )
     return CELL_LINES[name]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lociscope.channels import BLUE, GREEN, RED, YELLOW
-from lociscope.errors import MissingExtraError, UsageError
+from lociscope.errors import Code, MissingExtraError, UsageError
 from lociscope.labels import LABELS, format_target
 from lociscope.processes.workers import in_order
 from lociscope.simulate.canvas import Canvas
@@ -201,26 +201,35 @@ def check_field(
     if find_spec("scipy") is None:
         raise MissingExtraError("Drawing fields", "simulate")
     if index < 0 or seed < 0:
-        raise UsageError(f"Index and seed must be 0 or more, received index {index} and seed {seed}.")
+        raise UsageError(
+            f"Index and seed must be 0 or more, received index {index} and seed {seed}.", code=Code.INVALID_VALUE
+        )
     if not 0 <= label_noise <= 1:
-        raise UsageError(f"Label noise is a share of the labels, 0–1, received {label_noise}.")
+        raise UsageError(
+            f"Label noise is a share of the labels, 0–1, received {label_noise}.", code=Code.INVALID_LABELS
+        )
     if not 0 <= balance <= 1:
-        raise UsageError(f"Balance goes from 0, real frequencies, to 1, even; received {balance}.")
+        raise UsageError(
+            f"Balance goes from 0, real frequencies, to 1, even; received {balance}.", code=Code.INVALID_VALUE
+        )
     if size < SMALLEST_SIZE:
         raise UsageError(
             f"A field of {size} px cannot hold a cell that could be told from another; pass a size of {SMALLEST_SIZE} "
-            f"px or more."
+            f"px or more.",
+            code=Code.INVALID_VALUE,
         )
     if pixel_size is not None and not pixel_size * size >= SMALLEST_EXTENT:
         raise UsageError(
             f"A field of {size} px at {pixel_size} µm is {size * pixel_size:.3g} µm wide, smaller than a cell; "
-            f"it needs {SMALLEST_EXTENT:g} µm or more."
+            f"it needs {SMALLEST_EXTENT:g} µm or more.",
+            code=Code.PIXEL_SIZE,
         )
     for place in places:
         if place in CROWDED and pixel_size is not None and size * pixel_size < CROWDED_EXTENT:
             raise UsageError(
                 f"{LABELS[place]} needs {CROWDED[place]}, which a field {size * pixel_size:.3g} µm wide may not hold; "
-                f"it needs {CROWDED_EXTENT:g} µm or more."
+                f"it needs {CROWDED_EXTENT:g} µm or more.",
+                code=Code.PIXEL_SIZE,
             )
 
 

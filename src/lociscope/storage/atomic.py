@@ -7,7 +7,7 @@ import shutil
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
         LociscopeError: The place cannot be written: no permission, no space, no such folder.
     """
     if not path.name:  # `.` or `/`
-        raise LociscopeError(f"'{path}' is a folder that cannot be replaced. Name a file or a folder inside it.")
+        raise LociscopeError(
+            f"'{path}' is a folder that cannot be replaced. Name a file or a folder inside it.", code=Code.UNWRITABLE
+        )
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +61,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
 def unwritable(path: Path, error: OSError, option: str = "-o") -> LociscopeError:
     """The sentence for a file that cannot be written, where the option names its place."""
     reason = error.strerror or str(error)
-    return LociscopeError(f"Cannot write '{path}': {reason}. Mend that, or name another place with {option}.")
+    return LociscopeError(
+        f"Cannot write '{path}': {reason}. Mend that, or name another place with {option}.", code=Code.UNWRITABLE
+    )
 
 
 def _swap(new: Path, old: Path) -> None:

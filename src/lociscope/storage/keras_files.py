@@ -11,7 +11,7 @@ import json
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ def check_keras(archive: bytes, what: str) -> None:
             _check_members(members, what)
             config = json.loads(members.read("config.json"))
     except CORRUPT_FILE_ERRORS as error:
-        raise LociscopeError(f"{what} is no Keras archive, or is cut short ({error}). Save it again.") from error
+        raise LociscopeError(
+            f"{what} is no Keras archive, or is cut short ({error}). Save it again.", code=Code.CORRUPT
+        ) from error
     for node in _objects(config):
         _check_class(node, what)
 
@@ -58,12 +60,18 @@ def _check_members(members: zipfile.ZipFile, what: str) -> None:
     sizes = {member.filename: member.file_size for member in members.infolist()}
     foreign = sorted(set(sizes) - MEMBERS)
     if foreign:
-        raise LociscopeError(f"{what} holds the file {foreign[0]!r}, which Keras does not write. Save it again.")
+        raise LociscopeError(
+            f"{what} holds the file {foreign[0]!r}, which Keras does not write. Save it again.",
+            code=Code.REFUSED_CONTENT,
+        )
     if len(sizes) < len(members.infolist()):
-        raise LociscopeError(f"{what} holds two files of one name, which Keras does not write. Save it again.")
+        raise LociscopeError(
+            f"{what} holds two files of one name, which Keras does not write. Save it again.", code=Code.REFUSED_CONTENT
+        )
     if sizes.get("config.json", 0) > MAX_CONFIG_BYTES or sum(sizes.values()) > MAX_ARCHIVE_BYTES:
         raise LociscopeError(
-            f"{what} unpacks to {sum(sizes.values()) >> 20} MiB, more than lociscope loads. Save a smaller model."
+            f"{what} unpacks to {sum(sizes.values()) >> 20} MiB, more than lociscope loads. Save a smaller model.",
+            code=Code.TOO_LARGE,
         )
 
 
@@ -86,7 +94,8 @@ def _check_class(node: dict[str, Any], what: str) -> None:
     if str(name) in _FORBIDDEN_CLASSES or not (_is_ours(node) or _is_keras(name, module)):
         raise LociscopeError(
             f"{what} holds code or a foreign class: {name!r} of the module {module!r}. "
-            "Only layers of Keras and of lociscope are loaded; save the model without it."
+            "Only layers of Keras and of lociscope are loaded; save the model without it.",
+            code=Code.REFUSED_CONTENT,
         )
 
 

@@ -7,7 +7,7 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.storage.atomic import unwritable
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def exclusive_lock(folder: Path, taken: str, *, needed: bool = True) -> Iterator
     except OSError as error:
         raise unwritable(folder, error) from error
     if file is None:
-        raise LociscopeError(taken)
+        raise LociscopeError(taken, code=Code.INVALID_VALUE)
     with file:
         try:
             yield

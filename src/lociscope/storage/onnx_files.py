@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,18 +52,18 @@ def check_onnx(model: bytes, what: str) -> None:
             operator of a foreign domain.
     """
     if not model:
-        raise LociscopeError(f"{what} is empty. Export it again.")
+        raise LociscopeError(f"{what} is empty. Export it again.", code=Code.NOTHING_FOUND)
     place, magic = _ORT_MAGIC
     if model[place] == magic:
         raise _refused(what, "ONNX Runtime's own format")
     seen = _check_message(memoryview(model), "model", what, 0)
     if 7 not in seen:
-        raise LociscopeError(f"{what} is no ONNX model: it holds no graph. Export it again.")
+        raise LociscopeError(f"{what} is no ONNX model: it holds no graph. Export it again.", code=Code.CORRUPT)
 
 
 def _check_message(data: memoryview, kind: str, what: str, depth: int) -> set[int]:
     if depth > _MAX_DEPTH:
-        raise LociscopeError(f"{what} nests messages more than {_MAX_DEPTH} deep. Export it again.")
+        raise LociscopeError(f"{what} nests messages more than {_MAX_DEPTH} deep. Export it again.", code=Code.CORRUPT)
     seen = set()
     for field, value in _fields(data, what):
         seen.add(field)
@@ -120,10 +120,11 @@ def _varint(data: memoryview, at: int, what: str) -> tuple[int, int]:
 
 
 def _malformed(what: str) -> LociscopeError:
-    return LociscopeError(f"{what} is no ONNX model, or is cut short. Copy or export it again.")
+    return LociscopeError(f"{what} is no ONNX model, or is cut short. Copy or export it again.", code=Code.CORRUPT)
 
 
 def _refused(what: str, thing: str) -> LociscopeError:
     return LociscopeError(
-        f"{what} holds {thing}, which lociscope never loads. Export the model as one file of ONNX's own operators."
+        f"{what} holds {thing}, which lociscope never loads. Export the model as one file of ONNX's own operators.",
+        code=Code.REFUSED_CONTENT,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.storage.schema import check_schema
 
 if TYPE_CHECKING:
@@ -39,18 +39,25 @@ def read_parquet(path: Path, what: str, kind: str, schema: int, *, foreign: bool
         table.validate(full=True)  # bytes that are no text, found by fuzzing
     except OSError as error:
         if error.errno is None:  # pyarrow's own complaint about damaged contents
-            raise LociscopeError(f"'{path}' is damaged or cut short ({error}). Make it again.") from error
-        raise LociscopeError(f"Cannot read {what} '{path}': {error.strerror}. Check the path.") from error
+            raise LociscopeError(
+                f"'{path}' is damaged or cut short ({error}). Make it again.", code=Code.CORRUPT
+            ) from error
+        raise LociscopeError(
+            f"Cannot read {what} '{path}': {error.strerror}. Check the path.", code=Code.NOT_FOUND
+        ) from error
     except (pa.ArrowException, ValueError, KeyError) as error:
         raise LociscopeError(
-            f"'{path}' is no {what}: it is no Parquet file. Name a file that lociscope wrote."
+            f"'{path}' is no {what}: it is no Parquet file. Name a file that lociscope wrote.", code=Code.WRONG_FILE
         ) from error
     metadata = table.schema.metadata or {}
     found = metadata.get(b"kind", b"").decode(errors="replace")
     if foreign and not found:
         return table
     if found != kind:
-        raise LociscopeError(f"'{path}' is no {what} (its kind is {found!r}). Name a file that lociscope wrote as one.")
+        raise LociscopeError(
+            f"'{path}' is no {what} (its kind is {found!r}). Name a file that lociscope wrote as one.",
+            code=Code.WRONG_FILE,
+        )
     check_schema(metadata.get(b"schema"), schema, f"{what} '{path}'")
     return table
 
@@ -70,4 +77,6 @@ def cast_column(table: pa.Table, name: str, kind: pa.DataType, what: str) -> pa.
     except pa.ArrowException as error:
         value = re.search(r"'(.{0,40}).*' as a scalar", str(error), re.DOTALL)
         held = f"{value[1]!r}" if value else str(table[name].type)
-        raise LociscopeError(f"{what}: column {name!r} holds {held}, expected {kind}. Correct that column.") from error
+        raise LociscopeError(
+            f"{what}: column {name!r} holds {held}, expected {kind}. Correct that column.", code=Code.INVALID_VALUE
+        ) from error

@@ -8,7 +8,7 @@ import zlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,14 +38,21 @@ def check_schema(found: object, known: int, what: str) -> None:
     try:
         number = int(found)  # type: ignore[call-overload]
     except (TypeError, ValueError, OverflowError):
-        raise LociscopeError(f"{what} states no schema (received {found!r}). Make it again with lociscope.") from None
+        raise LociscopeError(
+            f"{what} states no schema (received {found!r}). Make it again with lociscope.",
+            code=Code.UNSUPPORTED_VERSION,
+        ) from None
     if number > known:
         raise LociscopeError(
-            f"{what} has schema {number}, newer than {known}, the newest this lociscope reads. Update lociscope."
+            f"{what} has schema {number}, newer than {known}, the newest this lociscope reads. Update lociscope.",
+            code=Code.UNSUPPORTED_VERSION,
         )
     if number < 1:
         right = "1" if known == 1 else f"1 to {known}"
-        raise LociscopeError(f"{what} has schema {number}; expected {right}. Make it again with lociscope.")
+        raise LociscopeError(
+            f"{what} has schema {number}; expected {right}. Make it again with lociscope.",
+            code=Code.UNSUPPORTED_VERSION,
+        )
 
 
 def parse_model(data: bytes, model: type[Model], schema: int, what: str) -> Model:
@@ -77,9 +84,9 @@ def parse_model(data: bytes, model: type[Model], schema: int, what: str) -> Mode
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         reason = f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
-        raise LociscopeError(f"{what} is damaged ({reason}). Make it again.") from error
+        raise LociscopeError(f"{what} is damaged ({reason}). Make it again.", code=Code.CORRUPT) from error
     except CORRUPT_FILE_ERRORS as error:
-        raise LociscopeError(f"{what} is damaged ({error}). Make it again.") from error
+        raise LociscopeError(f"{what} is damaged ({error}). Make it again.", code=Code.CORRUPT) from error
 
 
 def check_ids(ids: Iterable[str | None], what: str) -> None:
@@ -95,7 +102,7 @@ def check_ids(ids: Iterable[str | None], what: str) -> None:
     counts = Counter(ids)
     for nothing in (None, ""):
         if nothing in counts:
-            raise LociscopeError(f"{what} holds a row without an id. Give every row its id.")
+            raise LociscopeError(f"{what} holds a row without an id. Give every row its id.", code=Code.INVALID_VALUE)
     twice = next((name for name, count in counts.items() if count > 1), None)
     if twice is not None:
-        raise LociscopeError(f"{what} names the id {twice!r} twice. Keep one of them.")
+        raise LociscopeError(f"{what} names the id {twice!r} twice. Keep one of them.", code=Code.DUPLICATE)

@@ -6,7 +6,7 @@ import csv
 import re
 from typing import TYPE_CHECKING
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.storage.parquet import read_parquet
 
 if TYPE_CHECKING:
@@ -48,9 +48,15 @@ def read_any(path: Path, what: str, kind: str, schema: int) -> tuple[pa.Table, b
     """
     suffix = path.suffix.lower()
     if url := url_of(path):
-        raise LociscopeError(f"'{url}' is a URL, which lociscope does not read. Download it, and name the file.")
+        raise LociscopeError(
+            f"'{url}' is a URL, which lociscope does not read. Download it, and name the file.",
+            code=Code.UNSUPPORTED_FORMAT,
+        )
     if suffix in SPREADSHEETS:
-        raise LociscopeError(f"'{path}' is a spreadsheet, which lociscope does not read. Save its sheet as CSV.")
+        raise LociscopeError(
+            f"'{path}' is a spreadsheet, which lociscope does not read. Save its sheet as CSV.",
+            code=Code.UNSUPPORTED_FORMAT,
+        )
     if suffix in CSVS:
         return _read_csv(path, what), False
     table = read_parquet(path, what, kind, schema, foreign=True)
@@ -86,10 +92,13 @@ def rename(table: pa.Table, known: Iterable[str], what: str) -> pa.Table:
     names = [wanted.get(_letters(name), name) for name in table.column_names]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise LociscopeError(f"{what} has two columns called {twice!r}. Keep one of them.")
+        raise LociscopeError(f"{what} has two columns called {twice!r}. Keep one of them.", code=Code.DUPLICATE)
     other = next((name for name in names if _LIKE_SIZE.search(_letters(name))), None)
     if other is not None and _SIZE in wanted.values() and _SIZE not in names:
-        raise LociscopeError(f"{what} has a column {other!r}. Call the side of a pixel {_SIZE!r}, and give it in µm.")
+        raise LociscopeError(
+            f"{what} has a column {other!r}. Call the side of a pixel {_SIZE!r}, and give it in µm.",
+            code=Code.PIXEL_SIZE,
+        )
     return table.rename_columns(names)
 
 
@@ -124,15 +133,20 @@ def _read_csv(path: Path, what: str) -> pa.Table:
             lines.seek(0)
             rows = [row for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=spaced) if row]
     except OSError as error:
-        raise LociscopeError(f"Cannot read {what} '{path}': {error.strerror}. Check the path.") from error
+        raise LociscopeError(
+            f"Cannot read {what} '{path}': {error.strerror}. Check the path.", code=Code.NOT_FOUND
+        ) from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise LociscopeError(f"'{path}' is no CSV text ({error}). Save it as UTF-8 with commas.") from error
+        raise LociscopeError(
+            f"'{path}' is no CSV text ({error}). Save it as UTF-8 with commas.", code=Code.CORRUPT
+        ) from error
     names, *rows = rows or [[]]
     wrong = next((number for number, row in enumerate(rows, 2) if len(row) > len(names)), None)
     if wrong is not None:
         raise LociscopeError(
             f"{what} '{path}' line {wrong} has {len(rows[wrong - 2])} values for {len(names)} columns "
-            f"({_listed(names)}). Put values that hold a '{delimiter}' in quotes."
+            f"({_listed(names)}). Put values that hold a '{delimiter}' in quotes.",
+            code=Code.TOO_LARGE,
         )
     columns = [[row[at] if at < len(row) and row[at] else None for row in rows] for at in range(len(names))]
     return pa.table([pa.array(column, pa.string()) for column in columns], names=names)

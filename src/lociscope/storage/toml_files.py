@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from lociscope.errors import UsageError, nearest
+from lociscope.errors import Code, UsageError, nearest
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -31,9 +31,13 @@ def read_toml(name: str, shipped: Path, kind: str) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         known = [each.stem for each in shipped.glob("*.toml")]
-        raise UsageError(f"No {kind} '{name}' ({error.strerror}).{nearest(name, known)}") from error
+        raise UsageError(
+            f"No {kind} '{name}' ({error.strerror}).{nearest(name, known)}", code=Code.NOT_FOUND
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{kind.capitalize()} '{path}' is no TOML: {error}. Mend that line.") from error
+        raise UsageError(
+            f"{kind.capitalize()} '{path}' is no TOML: {error}. Mend that line.", code=Code.CORRUPT
+        ) from error
 
 
 def sentence_of(error: ValidationError, what: str, model: type[BaseModel], missing: str = "") -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.training import checkpoint
 from lociscope.training.averaging import Average
 from lociscope.training.record import write_history
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 class Diverged(LociscopeError):
     """The loss is no number any more."""
+
+    code = Code.TRAINING
 
 
 class Keeper(keras.callbacks.Callback):

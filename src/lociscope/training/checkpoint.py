@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.artifacts.run import LOSSES
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 
@@ -93,7 +93,8 @@ def read_state(folder: Path) -> State:
         if schema < SCHEMA:
             raise LociscopeError(
                 f"Checkpoint '{path}' is of schema {schema}, whose training only the lociscope that began it can end. "
-                "Train again in another folder."
+                "Train again in another folder.",
+                code=Code.UNSUPPORTED_VERSION,
             )
         if any(not row.keys() >= LOSSES for row in about["history"]):
             raise ValueError("an epoch lacks its losses")
@@ -127,4 +128,6 @@ def restore(folder: Path, state: State, variables: Iterable[keras.Variable]) -> 
 
 
 def _unusable(path: Path, error: Exception) -> LociscopeError:
-    return LociscopeError(f"Checkpoint '{path}' cannot be used ({error}). Remove it to go on from before.")
+    return LociscopeError(
+        f"Checkpoint '{path}' cannot be used ({error}). Remove it to go on from before.", code=Code.UNAVAILABLE
+    )

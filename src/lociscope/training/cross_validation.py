@@ -10,7 +10,7 @@ from lociscope.artifacts.run import Folds, Run
 from lociscope.decide.intervals import Interval, bootstrap
 from lociscope.decide.locations import best_constant
 from lociscope.decide.metrics import lrap, macro_average_precision, macro_f1
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.labels import to_multi_hot
 from lociscope.training.record import keep_predictions
 
@@ -34,9 +34,9 @@ def claim_folds(folder: Path, wanted: Folds) -> list[Run]:
         begun = any(run.folder.exists() for run in found.runs(folder))
         if begun and found != wanted:
             what = f"{found.k} folds" if found.k != wanted.k else "folds of other fields"
-            raise LociscopeError(f"'{folder}' holds {what}. Name another folder with -o.")
+            raise LociscopeError(f"'{folder}' holds {what}. Name another folder with -o.", code=Code.INVALID_VALUE)
     elif folder.exists() and any(each.name[0] != "." for each in folder.iterdir()):
-        raise LociscopeError(f"'{folder}' exists and holds no folds. Name another folder with -o.")
+        raise LociscopeError(f"'{folder}' exists and holds no folds. Name another folder with -o.", code=Code.CONFLICT)
     if found != wanted:
         wanted.write(folder)
     return wanted.runs(folder)

@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.models.backend import load_keras
 from lociscope.training.stages import leaves
 
@@ -36,7 +36,8 @@ def choose_device(device: Device) -> None:
     if device == "gpu" and not tf.config.list_physical_devices("GPU"):
         raise LociscopeError(
             "--device gpu was asked for, and TensorFlow finds no GPU. Install the extra 'gpu' and NVIDIA's driver, "
-            "or leave --device out."
+            "or leave --device out.",
+            code=Code.UNAVAILABLE,
         )
 
 
@@ -56,12 +57,14 @@ def sharing(recipe: Recipe) -> tf.distribute.Strategy:
     if len(found) < wanted:
         raise LociscopeError(
             f"train.devices is {wanted}, and TensorFlow finds {len(found)} {kind}{'s' * (len(found) > 1)}. "
-            f"Set train.devices={len(found)}."
+            f"Set train.devices={len(found)}.",
+            code=Code.INVALID_VALUE,
         )
     if recipe.train.batch % wanted:
         raise LociscopeError(
             f"A batch of {recipe.train.batch} cannot be shared by {wanted} devices. Choose train.batch so that "
-            f"{wanted} divides it."
+            f"{wanted} divides it.",
+            code=Code.INVALID_VALUE,
         )
     return tf.distribute.MirroredStrategy(found[:wanted])
 
@@ -90,5 +93,6 @@ def memory_advice(recipe: Recipe) -> Iterator[None]:
         batch, size = recipe.train.batch, recipe.data.size
         remedy = f"train.batch={batch // 2}" if batch > 1 else f"data.size={size // 2}"
         raise LociscopeError(
-            f"Memory did not suffice for a batch of {batch} fields of {size} px. Try --set {remedy} in another Run."
+            f"Memory did not suffice for a batch of {batch} fields of {size} px. Try --set {remedy} in another Run.",
+            code=Code.OUT_OF_MEMORY,
         ) from error

@@ -18,7 +18,7 @@ from lociscope.artifacts.run import open_trained
 from lociscope.decide.intervals import bootstrap
 from lociscope.decide.locations import best_constant
 from lociscope.decide.metrics import lrap, macro_auc, macro_average_precision, macro_f1
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.labels import LABELS, N_LABELS, to_multi_hot
 from lociscope.models import OUTPUTS, load_network
 from lociscope.models.features import NAME as FEATURES
@@ -79,12 +79,14 @@ def export(
         if trained_with != PREPROCESSING:
             raise LociscopeError(
                 f"Run '{each.folder}' was trained with preprocessing {trained_with}; this lociscope does preprocessing "
-                f"{PREPROCESSING}, and the network would see other inputs. Train it again."
+                f"{PREPROCESSING}, and the network would see other inputs. Train it again.",
+                code=Code.UNSUPPORTED_VERSION,
             )
     if recipe.network.name == FEATURES:
         raise LociscopeError(
             f"Run '{run.folder}' is of the features recipe, which has no network, so it cannot become a Bundle. "
-            "Name a Run of a network."
+            "Name a Run of a network.",
+            code=Code.INVALID_VALUE,
         )
     start_tensorflow(0)
     networks = [_load(each, recipe.data.size) for each in runs]
@@ -96,7 +98,8 @@ def export(
     if not difference <= LARGEST_DIFFERENCE:
         raise LociscopeError(
             f"The exported network differs from Keras by {difference:.2g} in a probability, more than "
-            f"{LARGEST_DIFFERENCE:g}; no bundle was written. Check the network's layers for ones that ONNX rounds."
+            f"{LARGEST_DIFFERENCE:g}; no bundle was written. Check the network's layers for ones that ONNX rounds.",
+            code=Code.INVALID_VALUE,
         )
     selftest = Selftest(inputs[:SELFTEST_FIELDS], expected[:SELFTEST_FIELDS])
     card, extra = _card(run, runs, name, licence, limits), {}
@@ -112,7 +115,8 @@ def _load(run: Run, size: int) -> keras.Model:
     network = load_network(run.best_model)
     if network.input_shape[1] != size:
         raise LociscopeError(
-            f"'{run.best_model}' takes {network.input_shape[1]} px, its recipe says {size}. Train again."
+            f"'{run.best_model}' takes {network.input_shape[1]} px, its recipe says {size}. Train again.",
+            code=Code.INVALID_VALUE,
         )
     return network
 
@@ -188,7 +192,10 @@ def _tidied(model: bytes, outputs: list[str]) -> bytes:
     graph.opset_import.extend(kept)
     names = [output.name for output in graph.graph.output]
     if sorted(names) != sorted(outputs):
-        raise LociscopeError(f"The exported network has the outputs {names}, expected {outputs}. Check its head.")
+        raise LociscopeError(
+            f"The exported network has the outputs {names}, expected {outputs}. Check its head.",
+            code=Code.INVALID_VALUE,
+        )
     made: bytes = graph.SerializeToString()
     return made
 

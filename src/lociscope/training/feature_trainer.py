@@ -18,7 +18,7 @@ from lociscope.data.datasets import Known, TrainingSets, columns_of, labelled_fi
 from lociscope.data.simulated import draw_one
 from lociscope.decide.locations import best_constant
 from lociscope.decide.metrics import log_loss, macro_f1
-from lociscope.errors import LociscopeError, MissingExtraError
+from lociscope.errors import Code, LociscopeError, MissingExtraError
 from lociscope.images.discovery.sources import Failure, FieldSource, of_catalog
 from lociscope.images.io.read import read_field
 from lociscope.images.segmentation.features import FEATURES, field_features
@@ -156,7 +156,9 @@ def _cached(
         with atomic_write(about) as part:
             part.write_text(json.dumps(key), encoding="utf-8")
     elif _read_key(about) != json.loads(json.dumps(key)):
-        raise LociscopeError(f"'{folder}' holds features of another recipe or Catalog. Name another folder.")
+        raise LociscopeError(
+            f"'{folder}' holds features of another recipe or Catalog. Name another folder.", code=Code.CONFLICT
+        )
     chunks = [jobs[start : start + CHUNK] for start in range(0, len(jobs), CHUNK)]
     missing = [i for i in range(len(chunks)) if not _chunk_file(folder, i).is_file()]
     fresh = in_order(measure, [job for i in missing for job in chunks[i]], workers)
@@ -235,7 +237,9 @@ def fit_features(
     began = time.perf_counter()
     train, valid, source = sets
     if not isinstance(train, Packed):
-        raise LociscopeError("The features recipe measures each field once. Set data.fresh to false.")
+        raise LociscopeError(
+            "The features recipe measures each field once. Set data.fresh to false.", code=Code.INVALID_VALUE
+        )
     run = claim(folder, recipe, environment_of(recipe, train, valid, source, 0, RECORDED))
     done = iter(range(1, 2 * N_LABELS + 1))
 

@@ -11,7 +11,7 @@ from lociscope.data.pipeline.dataset import evaluation_batches, reading, steps_p
 from lociscope.decide.locations import best_constant
 from lociscope.decide.logistic import sigmoid
 from lociscope.decide.metrics import macro_f1
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.models import build_network
 from lociscope.models.backend import load_keras
 from lociscope.training.record import claim, environment_of, keep_validation
@@ -100,7 +100,7 @@ def fit(
         try:
             _train(model, keeper, recipe, train, valid, validation)
         except Diverged as error:
-            raise LociscopeError(f"{error} {_rescue(run, network, keeper)}") from error
+            raise LociscopeError(f"{error} {_rescue(run, network, keeper)}", code=Code.INVALID_VALUE) from error
     normalise_together(model, False)
     network.set_weights(keeper.best or model.get_weights())
     freeze(network, "all")

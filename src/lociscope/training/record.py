@@ -17,7 +17,7 @@ from lociscope.artifacts.card import PREPROCESSING, training_hash
 from lociscope.artifacts.predictions import Predictions
 from lociscope.artifacts.run import Environment, Run
 from lociscope.decide.locations import best_constant, decide_places
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.labels import N_LABELS, format_target
 from lociscope.storage.atomic import atomic_write
 
@@ -40,14 +40,19 @@ def claim(folder: Path, recipe: Recipe, environment: Environment) -> Run:
     run = Run(folder)
     if run.recipe_file.is_file():
         if not run.recipe().same_training(recipe):
-            raise LociscopeError(f"'{folder}' is a Run of another recipe. Name another folder with -o.")
+            raise LociscopeError(
+                f"'{folder}' is a Run of another recipe. Name another folder with -o.", code=Code.CONFLICT
+            )
         before = run.environment()
         if before.data_hash != environment.data_hash:
-            raise LociscopeError(f"'{folder}' is a Run on other fields. Name another folder with -o.")
+            raise LociscopeError(
+                f"'{folder}' is a Run on other fields. Name another folder with -o.", code=Code.CONFLICT
+            )
         if before.preprocessing != environment.preprocessing:
             raise LociscopeError(
                 f"'{folder}' was begun with preprocessing {before.preprocessing}; this lociscope does preprocessing "
-                f"{environment.preprocessing}. Name another folder with -o."
+                f"{environment.preprocessing}. Name another folder with -o.",
+                code=Code.UNSUPPORTED_VERSION,
             )
         if before.versions != environment.versions:
             logger.warning("going on with other library versions than the training began with")

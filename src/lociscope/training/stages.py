@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lociscope.artifacts.recipe import Stage
-from lociscope.errors import UsageError, nearest
+from lociscope.errors import Code, UsageError, nearest
 
 if TYPE_CHECKING:
     import keras
@@ -50,7 +50,8 @@ def check_stages(network: keras.Model, recipe: Recipe) -> None:
                 remedy = f" Among its layers: {', '.join(known[2 :: len(known) // 8])}."
             raise UsageError(
                 f"Stage {number} begins from {stage.from_!r}, which no layer of {recipe.network.name!r} is named like."
-                f"{remedy}"
+                f"{remedy}",
+                code=Code.INVALID_VALUE,
             )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.predict.batch import Outcome, fingerprint, load_field, merged
 from lociscope.predict.job import Job, Options
 from lociscope.predict.predictor import BATCH, Predictor, PreparedField
@@ -171,10 +171,14 @@ def _check(folder: Path) -> None:
     try:
         if not folder.is_dir():
             what = "is no folder" if folder.exists() else "does not exist"
-            raise LociscopeError(f"'{folder}' {what}. Name the folder that the microscope writes to.")
+            raise LociscopeError(
+                f"'{folder}' {what}. Name the folder that the microscope writes to.", code=Code.INVALID_VALUE
+            )
         next(folder.iterdir(), None)
     except OSError as error:
-        raise LociscopeError(f"Cannot read '{folder}': {error.strerror}. Check its permissions.") from error
+        raise LociscopeError(
+            f"Cannot read '{folder}': {error.strerror}. Check its permissions.", code=Code.UNREADABLE
+        ) from error
 
 
 def _tell_away(folder: Path, reason: str | None, *, was: bool, tell: Tell) -> bool:

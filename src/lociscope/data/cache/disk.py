@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.locks import lock_file
@@ -120,7 +120,9 @@ def open_stored(path: Path, n: int) -> Stored:
 
 def cut_short(folder: Path) -> LociscopeError:
     """The sentence for a store that does not hold what it says."""
-    return LociscopeError(f"The packed fields in '{folder}' are damaged or cut short. Remove the folder to pack again.")
+    return LociscopeError(
+        f"The packed fields in '{folder}' are damaged or cut short. Remove the folder to pack again.", code=Code.CORRUPT
+    )
 
 
 class Half:
@@ -215,7 +217,8 @@ def half_packed(folder: Path, key: dict[str, Any], each: tuple[int, ...], wait: 
     with (part / LOCK).open("a") as held:
         if not lock_file(held, wait=wait):
             raise LociscopeError(
-                f"'{folder}' is being packed by another process. Wait until it is done, or name another folder."
+                f"'{folder}' is being packed by another process. Wait until it is done, or name another folder.",
+                code=Code.IN_USE,
             )
         if (folder / "pack.json").is_file():
             shutil.rmtree(part, ignore_errors=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.data.cache.packing import Packed, group_of, none_read
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, FieldSource, of_catalog
 from lociscope.images.extent import one_tile
 from lociscope.images.io.container import place_of
@@ -93,7 +93,8 @@ def _read(source: FieldSource, spec: InputSpec) -> np.ndarray:
         return one_tile(read_field(source), spec)
     except LociscopeError as error:
         raise LociscopeError(
-            f"Field '{source.id}' cannot be read: {error} Or set data.pack = true, which passes over such fields."
+            f"Field '{source.id}' cannot be read: {error} Or set data.pack = true, which passes over such fields.",
+            code=Code.UNREADABLE,
         ) from error
 
 

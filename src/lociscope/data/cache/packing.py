@@ -12,7 +12,7 @@ import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.data.cache.disk import PIXELS, Kept, Prepared, Stored, cut_short, half_packed, open_stored
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, FieldSource, of_catalog
 from lociscope.images.extent import one_tile
 from lociscope.images.io.read import read_field
@@ -111,7 +111,7 @@ def pack(
 def none_read(failures: Sequence[Failure] = ()) -> LociscopeError:
     """The sentence where there is nothing to train on."""
     why = f"The first: {failures[0].reason}" if failures else "Check the Catalog's paths."
-    return LociscopeError(f"No field could be read, so there is nothing to train on. {why}")
+    return LociscopeError(f"No field could be read, so there is nothing to train on. {why}", code=Code.NOTHING_FOUND)
 
 
 def _about(folder: Path, items: list[Kept | Failure], each: tuple[int, ...], key: dict[str, Any]) -> dict[str, Any]:
@@ -134,7 +134,10 @@ def _open(folder: Path, key: dict[str, Any], failures: list[Failure] | None) -> 
         about = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
         check_schema(about["schema"], SCHEMA, f"'{folder}'")
         if about["schema"] != SCHEMA or about["key"] != json.loads(json.dumps(key)):
-            raise LociscopeError(f"'{folder}' holds fields packed for another recipe or Catalog. Name another folder.")
+            raise LociscopeError(
+                f"'{folder}' holds fields packed for another recipe or Catalog. Name another folder.",
+                code=Code.CONFLICT,
+            )
         y = to_multi_hot(about["targets"])
         known = [Failure(*words) for words in about["failures"]]
         made = Packed(about["ids"], about["groups"], open_stored(folder / PIXELS, len(y)), y, about["sha256"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.data.pipeline.sample_random import Draws
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -37,7 +37,8 @@ class Shard:
         if batch % self.of:
             raise LociscopeError(
                 f"A batch of {batch} cannot be shared by {self.of} workers. Choose train.batch so that "
-                f"{self.of} divides it."
+                f"{self.of} divides it.",
+                code=Code.INVALID_VALUE,
             )
         return np.arange(self.number, batch, self.of)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.data.splits.folds import deal, joined
-from lociscope.errors import LociscopeError, UsageError, nearest
+from lociscope.errors import Code, LociscopeError, UsageError, nearest
 from lociscope.labels import LABELS, to_multi_hot
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ def part_catalog(catalog: Catalog, wanted: Wanted) -> Parted:
     rows = np.flatnonzero(catalog.table["target"].is_valid().to_numpy(zero_copy_only=False))
     if len(rows) < 2:
         raise LociscopeError(
-            f"The Catalog has {len(rows)} labelled fields; parting them needs 2 or more. Import it with labels."
+            f"The Catalog has {len(rows)} labelled fields; parting them needs 2 or more. Import it with labels.",
+            code=Code.INVALID_LABELS,
         )
     bound = _bound(catalog, wanted.groups)
     columns = [catalog.table[name].take(rows).to_pylist() for name in bound]
@@ -109,7 +110,10 @@ def part_catalog(catalog: Catalog, wanted: Wanted) -> Parted:
 def _bound(catalog: Catalog, groups: tuple[str, ...]) -> tuple[str, ...]:
     for name in groups:
         if name not in catalog.table.column_names:
-            raise UsageError(f"The Catalog has no column {name!r}.{nearest(name, catalog.table.column_names)}")
+            raise UsageError(
+                f"The Catalog has no column {name!r}.{nearest(name, catalog.table.column_names)}",
+                code=Code.INVALID_VALUE,
+            )
     return groups or tuple(
         name for name in GROUPS if name in catalog.table.column_names and catalog.table[name].null_count < len(catalog)
     )
@@ -156,7 +160,8 @@ def _check_enough(groups: list[str], parts: int, what: str) -> None:
     if (found := len({*groups})) < parts:
         raise LociscopeError(
             f"{what[0].upper()}{what[1:]} needs {parts} groups of fields or more, received {found}. Ask for fewer "
-            "folds, or bind less together with --group."
+            "folds, or bind less together with --group.",
+            code=Code.NOT_ENOUGH_DATA,
         )
 
 

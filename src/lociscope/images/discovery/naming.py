@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from lociscope.channels import CHANNEL_NAMES, ChannelName, channel_called, channel_named
-from lociscope.errors import UsageError, nearest
+from lociscope.errors import Code, UsageError, nearest
 from lociscope.images.discovery.patterns import expressions_of, is_thumbnail, match_name
 from lociscope.images.io.formats import JPEG, PACKED, PNG, suffix_of
 
@@ -53,7 +53,7 @@ def check_pixel_size(size: float, written: str) -> None:
         UsageError: It cannot be.
     """
     if not 0 < size < 1000:
-        raise UsageError(f"--pixel-size {written} cannot be; expected µm above 0, such as 0.08.")
+        raise UsageError(f"--pixel-size {written} cannot be; expected µm above 0, such as 0.08.", code=Code.PIXEL_SIZE)
 
 
 @dataclass(frozen=True)
@@ -204,9 +204,12 @@ def parse_channels(text: str) -> dict[ChannelName, str]:
         key, equals, name = part.replace("\\,", ",").partition("=")
         channel = _channel(key, "--channels")
         if not equals or not name.strip():
-            raise UsageError(f"--channels has {part!r}; expected red=NAME,green=NAME,blue=NAME,yellow=NAME.")
+            raise UsageError(
+                f"--channels has {part!r}; expected red=NAME,green=NAME,blue=NAME,yellow=NAME.",
+                code=Code.UNKNOWN_CHANNEL,
+            )
         if channel in channels or name.strip() in channels.values():
-            raise UsageError(f"--channels says twice what {part!r} says. Name each channel once.")
+            raise UsageError(f"--channels says twice what {part!r} says. Name each channel once.", code=Code.DUPLICATE)
         channels[channel] = name.strip()
     return channels
 
@@ -219,7 +222,10 @@ def parse_missing(names: Iterable[str]) -> tuple[ChannelName, ...]:
     """
     channels = tuple(_channel(name, "--allow-missing") for name in names)
     if "green" in channels:
-        raise UsageError("--allow-missing green would leave no protein to predict. Name red, blue or yellow.")
+        raise UsageError(
+            "--allow-missing green would leave no protein to predict. Name red, blue or yellow.",
+            code=Code.MISSING_CHANNEL,
+        )
     return channels
 
 
@@ -227,4 +233,6 @@ def _channel(name: str, option: str) -> ChannelName:
     for channel in CHANNEL_NAMES:
         if name.strip().casefold() == channel:
             return channel
-    raise UsageError(f"{option} knows no channel {name.strip()!r}.{nearest(name, CHANNEL_NAMES)}")
+    raise UsageError(
+        f"{option} knows no channel {name.strip()!r}.{nearest(name, CHANNEL_NAMES)}", code=Code.UNKNOWN_CHANNEL
+    )

@@ -6,7 +6,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.layouts import colour_folders_beside, inner_folders
 from lociscope.images.discovery.naming import parted, without_ome
 from lociscope.images.discovery.patterns import PRESETS, expressions_of, match_name, preset_of
@@ -38,7 +38,8 @@ def check_preset(files: Sequence[File], rules: Rules) -> None:
         if all(tokens):
             raise LociscopeError(
                 f"'{files[0].name}' and the other files name their channels {_listed(tokens)}, which say no stain. "
-                f"Pass --channels {_EXAMPLE} with these."
+                f"Pass --channels {_EXAMPLE} with these.",
+                code=Code.UNKNOWN_CHANNEL,
             )
         return
     if not all(file.said.whole for file in files):
@@ -50,7 +51,8 @@ def check_preset(files: Sequence[File], rules: Rules) -> None:
     tokens = sorted({match.channel for match in found if match})
     raise LociscopeError(
         f"'{files[0].name}' is named as {PRESETS[preset].software} does. Pass --preset {preset} and, where a channel "
-        f"has a number, --channels {_EXAMPLE} (found {_listed(tokens)})."
+        f"has a number, --channels {_EXAMPLE} (found {_listed(tokens)}).",
+        code=Code.UNKNOWN_CHANNEL,
     )
 
 
@@ -59,11 +61,13 @@ def unnamed_picture(path: Path) -> LociscopeError:
     if not suffix_of(path.name):
         return LociscopeError(
             f"'{path}' is no picture, archive or table that lociscope reads. Expected {', '.join(SUFFIXES)}, .zarr, "
-            f".zip, {', '.join(TABLES)} or a folder."
+            f".zip, {', '.join(TABLES)} or a folder.",
+            code=Code.WRONG_FILE,
         )
     return LociscopeError(
         f"'{path.name}' does not say which channel it is: expected <id>_red.png, _green.png, _blue.png or "
-        f"_yellow.png. Rename it, name a folder, or {_of_colour(path)}."
+        f"_yellow.png. Rename it, name a folder, or {_of_colour(path)}.",
+        code=Code.UNKNOWN_CHANNEL,
     )
 
 
@@ -79,28 +83,32 @@ def nothing_found(source: Path, rules: Rules, holds_fields: Callable[[Path], boo
     inner = inner_folders(source) if source.is_dir() else []
     inside = list(islice(filter(holds_fields, inner), 4))
     if inside:
-        return LociscopeError(_inside(source, inside, rules))
+        return LociscopeError(_inside(source, inside, rules), code=Code.INVALID_VALUE)
     if beside := colour_folders_beside(source, rules):
         return LociscopeError(
             f"'{source}' holds one channel, and {', '.join(beside)} beside it may hold the others. Name the folder of "
-            f"them all, '{source.parent}'."
+            f"them all, '{source.parent}'.",
+            code=Code.UNKNOWN_CHANNEL,
         )
     if source.suffix.lower() == ".zip":
         names = sorted(chain(open_archive(source).namelist()))
     listing = f"found {', '.join(names[:3])}{' …' if len(names) > 3 else ''}" if names else "it is empty"
     if rules.expressions:
         option = f"like '{rules.pattern}'" if rules.pattern else f"named as --preset {rules.preset} expects"
-        return LociscopeError(f"'{source}' holds no file {option}, {listing}. Give --pattern as the names are.")
+        return LociscopeError(
+            f"'{source}' holds no file {option}, {listing}. Give --pattern as the names are.", code=Code.NOTHING_FOUND
+        )
     foreign = [reason for name in names if (reason := refusal(source / name)) and "spreadsheet" not in reason]
     if foreign:
-        return LociscopeError(f"'{source}' holds no field: {foreign[0]}")
+        return LociscopeError(f"'{source}' holds no field: {foreign[0]}", code=Code.REFUSED_CONTENT)
     pictures = [name for name in names if suffix_of(name) in (*PNG, *JPEG)]
     remedy = (
         f"Name the files so, or {_of_colour(source / pictures[0])}" if pictures else "Name the folder of the pictures"
     )
     return LociscopeError(
         f"'{source}' holds no field: expected files like a1_red.png, a1_green.png, a1_blue.png and a1_yellow.png, "
-        f"{listing}. {remedy}."
+        f"{listing}. {remedy}.",
+        code=Code.NOTHING_FOUND,
     )
 
 

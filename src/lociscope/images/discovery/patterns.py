@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from lociscope.errors import UsageError, nearest
+from lociscope.errors import Code, UsageError, nearest
 
 ABOUT = ("antibody", "plate", "well", "site", "gene", "cell_line", "specimen")
 """Placeholders of a pattern that become columns of a Catalog."""
@@ -105,7 +105,7 @@ def preset_named(word: str) -> str:
     for name, preset in PRESETS.items():
         if letters in (name, *preset.aliases):
             return name
-    raise UsageError(f"--preset knows no {word!r}.{nearest(letters, list(PRESETS))}")
+    raise UsageError(f"--preset knows no {word!r}.{nearest(letters, list(PRESETS))}", code=Code.UNKNOWN_NAME)
 
 
 def expressions_of(pattern: str | None, preset: str | None) -> tuple[re.Pattern[str], ...]:
@@ -115,7 +115,9 @@ def expressions_of(pattern: str | None, preset: str | None) -> tuple[re.Pattern[
         UsageError: Both are given; or the pattern names an unknown placeholder, one of them twice, or no channel.
     """
     if pattern is not None and preset is not None:
-        raise UsageError(f"--pattern {pattern!r} and --preset {preset} say the same. Give one of them.")
+        raise UsageError(
+            f"--pattern {pattern!r} and --preset {preset} say the same. Give one of them.", code=Code.INVALID_VALUE
+        )
     if preset is not None:
         return tuple(_expression(each, preset=True) for each in PRESETS[preset_named(preset)].patterns)
     return () if pattern is None else (_expression(pattern),)
@@ -171,11 +173,14 @@ def _expression(pattern: str, *, preset: bool = False) -> re.Pattern[str]:
     names = [name for name, _ in _PART.findall(pattern) if name]
     for name in names:
         if name not in PLACEHOLDERS:
-            raise UsageError(f"--pattern {pattern!r} has an unknown {{{name}}}.{nearest(name, PLACEHOLDERS)}")
+            raise UsageError(
+                f"--pattern {pattern!r} has an unknown {{{name}}}.{nearest(name, PLACEHOLDERS)}", code=Code.UNKNOWN_NAME
+            )
     if "channel" not in names or len(names) < 2 or len(set(names)) < len(names):
         raise UsageError(
             f"--pattern {pattern!r} does not part fields and channels; expected something like "
-            "'{plate}_{well}_{site}_{channel}', each name once."
+            "'{plate}_{well}_{site}_{channel}', each name once.",
+            code=Code.UNKNOWN_CHANNEL,
         )
     first = next(found for found in _PART.finditer(pattern) if found[1] not in ("channel", None) or found[2] == "*")
     parts, at = [], 0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lociscope.artifacts.catalog import Catalog
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.field_source import Failure, FieldSource, list_failures, write_failures
 from lociscope.images.discovery.grouping import group_files, planes_named, without_doubles
 from lociscope.images.discovery.layouts import (
@@ -103,7 +103,7 @@ def _files_of(source: Path, rules: Rules) -> list[Located]:
         if source.is_dir():
             return list(_located(_below(source, rules.depth), rules))
         if not source.exists():
-            raise LociscopeError(f"'{source}' does not exist. Check the path.")
+            raise LociscopeError(f"'{source}' does not exist. Check the path.", code=Code.NOT_FOUND)
     except OSError as error:
         raise _unreadable(source, error) from error
     if is_archive(source):
@@ -221,4 +221,4 @@ def _holds_fields(folder: Path, rules: Rules) -> bool:
 
 
 def _unreadable(source: Path, error: OSError) -> LociscopeError:
-    return LociscopeError(f"Cannot read '{source}': {error.strerror}. Check its permissions.")
+    return LociscopeError(f"Cannot read '{source}': {error.strerror}. Check its permissions.", code=Code.UNREADABLE)

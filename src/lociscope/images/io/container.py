@@ -18,7 +18,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.io.picture import MAX_BYTES, check_bytes, damaged, empty
 
 if TYPE_CHECKING:
@@ -96,7 +96,9 @@ def opened(place: Place) -> Iterator[IO[bytes]]:
     except OSError as error:
         if error.errno is None:  # a decoder's own complaint about the contents
             raise damaged(str(place), error) from error
-        raise LociscopeError(f"Cannot read '{place}': {error.strerror}. Check the path and its permissions.") from error
+        raise LociscopeError(
+            f"Cannot read '{place}': {error.strerror}. Check the path and its permissions.", code=Code.NOT_FOUND
+        ) from error
 
 
 def _decompressed(file: IO[bytes], place: Place) -> IO[bytes]:
@@ -118,13 +120,17 @@ def _member(place: Place) -> bytes:
     try:
         entry = archive.getinfo(place.member)
         if entry.flag_bits & 1:
-            raise LociscopeError(f"'{place}' is encrypted. Unpack the archive with its password.")
+            raise LociscopeError(
+                f"'{place}' is encrypted. Unpack the archive with its password.", code=Code.UNSUPPORTED_FORMAT
+            )
         check_bytes(entry.file_size, str(place))
         with archive.open(entry) as file:
             data = file.read(MAX_BYTES + 1)
         check_bytes(len(data), str(place))
     except KeyError as error:
-        raise LociscopeError(f"'{place.file}' holds no '{place.member}'. Is it the right archive?") from error
+        raise LociscopeError(
+            f"'{place.file}' holds no '{place.member}'. Is it the right archive?", code=Code.NOT_FOUND
+        ) from error
     except (*UNPACKABLE, EOFError, RuntimeError) as error:
         raise damaged(str(place), error) from error
     return data
@@ -140,9 +146,13 @@ def open_archive(path: Path) -> zipfile.ZipFile:
         stat = path.stat()
         return _archive(path, stat.st_size, stat.st_mtime_ns)
     except OSError as error:
-        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path and its permissions.") from error
+        raise LociscopeError(
+            f"Cannot read '{path}': {error.strerror}. Check the path and its permissions.", code=Code.NOT_FOUND
+        ) from error
     except UNPACKABLE as error:
-        raise LociscopeError(f"'{path}' is no zip archive, or is cut short ({error}). Copy it again.") from error
+        raise LociscopeError(
+            f"'{path}' is no zip archive, or is cut short ({error}). Copy it again.", code=Code.CORRUPT
+        ) from error
 
 
 @lru_cache(maxsize=4)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.io.container import Place, opened
 from lociscope.images.io.lengths import square
 from lociscope.images.io.ndtiff import read_ndtiff
@@ -66,7 +66,9 @@ def images_of_set(path: Path) -> tuple[SetImage, ...]:
         stat = path.stat()
         return _images(path, stat.st_size, stat.st_mtime_ns)
     except OSError as error:
-        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path and its permissions.") from error
+        raise LociscopeError(
+            f"Cannot read '{path}': {error.strerror}. Check the path and its permissions.", code=Code.NOT_FOUND
+        ) from error
     except (LociscopeError, MemoryError):
         raise
     except Exception as error:  # an index may be anything
@@ -84,7 +86,9 @@ def _images(path: Path, size: int, changed: int) -> tuple[SetImage, ...]:
 def _of_companion(path: Path, image: OmeImage) -> SetImage:
     for plane in image.planes:
         if not re.fullmatch(r"[^/\\]+", plane.file):
-            raise LociscopeError(f"'{path}' names the file {plane.file!r}, which is not beside it. Write it anew.")
+            raise LociscopeError(
+                f"'{path}' names the file {plane.file!r}, which is not beside it. Write it anew.", code=Code.NOT_FOUND
+            )
     planes = {plane.at: _page(path, plane.file, plane.page) for plane in image.planes}
     files = tuple(dict.fromkeys(plane.file for plane in image.planes))
     return SetImage(image.names, square(*image.sides, str(path)), files, planes)
@@ -94,11 +98,16 @@ def _page(index: Path, file: str, number: int) -> Callable[[], np.ndarray]:
     def read() -> np.ndarray:
         path = index.with_name(file)
         if not path.is_file():
-            raise LociscopeError(f"'{index}' names '{file}', which is not beside it. Copy it there.")
+            raise LociscopeError(
+                f"'{index}' names '{file}', which is not beside it. Copy it there.", code=Code.NOT_FOUND
+            )
         with opened(Place(path)) as data:
             pixels = read_tiff(data, str(path), page=number).pixels
         if pixels.shape[-1] != 1:
-            raise LociscopeError(f"'{path}' holds {pixels.shape[-1]} samples a pixel. Export each channel as grey.")
+            raise LociscopeError(
+                f"'{path}' holds {pixels.shape[-1]} samples a pixel. Export each channel as grey.",
+                code=Code.UNKNOWN_CHANNEL,
+            )
         return pixels[..., 0]
 
     return read
@@ -120,25 +129,33 @@ def read_set(place: Place, plane: int | None = None) -> Picture:
     name, images = str(place), images_of_set(place.file)
     number = int(place.member or 0) if (place.member or "0").isdigit() else -1
     if not 0 <= number < len(images):
-        raise LociscopeError(f"'{place.file}' has no image {place.member!r}; it has {len(images)}, from 0.")
+        raise LociscopeError(
+            f"'{place.file}' has no image {place.member!r}; it has {len(images)}, from 0.", code=Code.INVALID_VALUE
+        )
     image = images[number]
     sizes = {axis: sorted({at[i] for at in image.planes}) for i, axis in enumerate("CZT")}
     others = [axis for axis in "TZ" if len(sizes[axis]) > 1]
     if len(others) > 1 or (others and plane is None):
         what = " and ".join(f"{len(sizes[axis])} along {axis}" for axis in others)
         remedy = "Pass --plane N, from 0, or save one slice" if len(others) == 1 else "Save one slice of one time"
-        raise LociscopeError(f"'{name}' is a stack of more than one plane a channel ({what}). {remedy}.")
+        raise LociscopeError(
+            f"'{name}' is a stack of more than one plane a channel ({what}). {remedy}.", code=Code.DUPLICATE
+        )
     at = {axis: sizes[axis][:1] for axis in "TZ"}
     if others:
         (axis,), at_plane = others, plane or 0
         at[axis] = sizes[axis][at_plane : at_plane + 1]
         if not at[axis]:
             count = len(sizes[axis])
-            raise LociscopeError(f"'{name}' has no plane {plane}; it has {count}, from 0. Pass another --plane.")
+            raise LociscopeError(
+                f"'{name}' has no plane {plane}; it has {count}, from 0. Pass another --plane.", code=Code.INVALID_VALUE
+            )
     wanted = [(c, z, t) for c in sizes["C"] for z in at["Z"] for t in at["T"]]
     lacking = [each for each in wanted if each not in image.planes]
     if lacking or not wanted:
-        raise LociscopeError(f"'{name}' lacks {len(lacking)} of its {len(wanted)} planes. Copy the set again.")
+        raise LociscopeError(
+            f"'{name}' lacks {len(lacking)} of its {len(wanted)} planes. Copy the set again.", code=Code.INCOMPLETE
+        )
     planes = []
     for each in wanted:
         planes.append(image.planes[each]())

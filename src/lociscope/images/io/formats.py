@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.io.container import Place, opened
 from lociscope.images.io.file_sets import images_of_set, is_index, read_set
 from lociscope.images.io.jpeg import read_jpeg
@@ -85,7 +85,7 @@ def check_readable(path: Path) -> None:
         LociscopeError: It is a URL, or a file of a format that others read.
     """
     if reason := refusal(path):
-        raise LociscopeError(reason)
+        raise LociscopeError(reason, code=Code.INVALID_VALUE)
 
 
 def is_zarr(place: Place) -> bool:
@@ -126,7 +126,8 @@ def read_picture(place: Place, *, colour: bool = False, plane: int | None = None
         if suffix in PNG:
             return read_png(file, name, colour=colour)
     raise LociscopeError(
-        f"'{name}' is no picture that lociscope reads. Expected {', '.join(SUFFIXES)}, or one with .gz."
+        f"'{name}' is no picture that lociscope reads. Expected {', '.join(SUFFIXES)}, or one with .gz.",
+        code=Code.WRONG_FILE,
     )
 
 

@@ -7,7 +7,7 @@ from typing import IO
 
 import numpy as np
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.io.picture import Picture, check_size, damaged, empty
 
 _START = b"\xff\xd8\xff"
@@ -38,7 +38,9 @@ def read_jpeg(file: IO[bytes], name: str) -> Picture:
             if picture.size != (width, height):
                 raise ValueError(f"{picture.size} after a header of {width} × {height}")
             if picture.mode not in ("L", "RGB"):
-                raise LociscopeError(f"'{name}' is a {picture.mode} JPEG. Save it as grey or RGB.")
+                raise LociscopeError(
+                    f"'{name}' is a {picture.mode} JPEG. Save it as grey or RGB.", code=Code.UNSUPPORTED_FORMAT
+                )
             pixels = np.asarray(picture)
     except (SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError) as error:
         raise damaged(name, error) from error
@@ -53,7 +55,9 @@ def _size(file: IO[bytes], name: str) -> tuple[int, int]:
     if not head:
         raise empty(name)
     if head != _START:
-        raise LociscopeError(f"'{name}' is no JPEG, whatever its name says. Give it the suffix of what it is.")
+        raise LociscopeError(
+            f"'{name}' is no JPEG, whatever its name says. Give it the suffix of what it is.", code=Code.CORRUPT
+        )
     file.seek(2)
     while True:
         byte = file.read(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 
 PLAUSIBLE_UM = (0.005, 5.0)
 """Pixel sizes that a microscope has; a TIFF's resolution outside it is a printer's, such as 72 dpi (353 µm)."""
@@ -45,6 +45,7 @@ def square(width: float | None, height: float | None, name: str) -> float | None
     """
     if width and height and abs(width - height) > 0.01 * width:
         raise LociscopeError(
-            f"'{name}' has pixels of {width:.4g} × {height:.4g} µm. Resample it to square pixels first."
+            f"'{name}' has pixels of {width:.4g} × {height:.4g} µm. Resample it to square pixels first.",
+            code=Code.PIXEL_SIZE,
         )
     return width or height

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES, channel_named
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 
 if TYPE_CHECKING:
     from lociscope.channels import ChannelName
@@ -52,7 +52,8 @@ def plane_of(
         if found and found != channel:
             raise LociscopeError(
                 f"'{place}' is named {channel}, and its metadata call it '{picture.names[0]}', which is {found}. "
-                "Rename the file by its stain, or mend its metadata."
+                "Rename the file by its stain, or mend its metadata.",
+                code=Code.UNKNOWN_CHANNEL,
             )
         return picture.pixels[..., 0]
     found_at = [number for number, name in enumerate(picture.names) if channel_named(name) == channel]
@@ -63,7 +64,8 @@ def plane_of(
     if not shared and not any(picture.names):
         raise LociscopeError(
             f"'{place}' holds {len(picture.names)} planes, and not the one of {channel}. Export each channel as a grey "
-            "picture."
+            "picture.",
+            code=Code.UNKNOWN_CHANNEL,
         )
     raise _unknown(picture, channel, place, len(found_at))
 
@@ -86,7 +88,8 @@ def _called(picture: Picture, place: Place) -> int:
         many = "two channels" if found else "no channel"
         raise LociscopeError(
             f"'{place}' has {many} called '{place.channel}' (found {_listed(names)}). "
-            "Pass --channels with names from these."
+            "Pass --channels with names from these.",
+            code=Code.UNKNOWN_CHANNEL,
         )
     return found[0]
 
@@ -96,7 +99,10 @@ def _of_composite(picture: Picture, channel: ChannelName, place: Place, *, may_m
         return picture.pixels[..., CHANNEL_NAMES.index(channel)]
     if may_miss:
         return None
-    raise LociscopeError(f"'{place}' is an RGB composite, which has no ER. Pass --allow-missing yellow to do without.")
+    raise LociscopeError(
+        f"'{place}' is an RGB composite, which has no ER. Pass --allow-missing yellow to do without.",
+        code=Code.MISSING_CHANNEL,
+    )
 
 
 def _of_colour(picture: Picture, channel: ChannelName, place: Place) -> np.ndarray:
@@ -115,7 +121,8 @@ def _of_colour(picture: Picture, channel: ChannelName, place: Place) -> np.ndarr
             return red
         raise LociscopeError(
             f"'{place}' is a colour picture, and not of {channel} alone. Export each channel as a grey picture, or "
-            "name the file without a colour and pass --allow-missing yellow to read it as a composite."
+            "name the file without a colour and pass --allow-missing yellow to read it as a composite.",
+            code=Code.MISSING_CHANNEL,
         )
     if len(own) == 1:
         return own[0]
@@ -132,7 +139,8 @@ def _unknown(picture: Picture, channel: ChannelName, place: Place, found: int) -
     example = ",".join(f"{each}={known.get(each, '…')}" for each in CHANNEL_NAMES)
     what = "more than one channel that is" if found else "no channel that is known to be"
     return LociscopeError(
-        f"'{place}' has {what} {channel} (found {_listed(names)}). Pass --channels {example} with these names."
+        f"'{place}' has {what} {channel} (found {_listed(names)}). Pass --channels {example} with these names.",
+        code=Code.UNKNOWN_CHANNEL,
     )
 
 

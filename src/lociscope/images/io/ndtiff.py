@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.io.lengths import micrometres
 from lociscope.images.io.picture import check_bytes, check_size, damaged, empty
 
@@ -77,9 +77,13 @@ def read_ndtiff(path: Path) -> list[Image]:
 
 def _check(frame: Frame, path: Path) -> None:
     if not re.fullmatch(r"[^/\\]+", frame.file):
-        raise LociscopeError(f"'{path}' names the file {frame.file!r}, which is not beside it. Write it anew.")
+        raise LociscopeError(
+            f"'{path}' names the file {frame.file!r}, which is not beside it. Write it anew.", code=Code.NOT_FOUND
+        )
     if frame.type not in _TYPES or frame.compression:
-        raise LociscopeError(f"'{path}' lists colour or compressed frames. Save each channel as a grey TIFF.")
+        raise LociscopeError(
+            f"'{path}' lists colour or compressed frames. Save each channel as a grey TIFF.", code=Code.UNKNOWN_CHANNEL
+        )
     if min(frame.width, frame.height) < 1:
         raise damaged(str(path), ValueError(f"a frame of {frame.width} × {frame.height} pixels"))
     check_size(frame.width, frame.height, str(path))
@@ -112,7 +116,9 @@ def _pixels(path: Path, frame: Frame) -> Callable[[], np.ndarray]:
         check_bytes(size, str(path))
         file = path.with_name(frame.file)
         if not file.is_file():
-            raise LociscopeError(f"'{path}' names '{frame.file}', which is not beside it. Copy it there.")
+            raise LociscopeError(
+                f"'{path}' names '{frame.file}', which is not beside it. Copy it there.", code=Code.NOT_FOUND
+            )
         with file.open("rb") as data:
             data.seek(frame.offset)
             raw = data.read(size)

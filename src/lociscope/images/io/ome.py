@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.io.lengths import Sides, micrometres
 from lociscope.images.io.picture import damaged
 
@@ -98,10 +98,13 @@ def check_xml(data: bytes, name: str) -> None:
     if len(data) > MOST_TEXT:
         raise LociscopeError(
             f"'{name}' has {len(data) >> 20} MiB of metadata, more than the {MOST_TEXT >> 20} that lociscope reads. "
-            "Save each field as a file of its own."
+            "Save each field as a file of its own.",
+            code=Code.TOO_LARGE,
         )
     if b"<!ENTITY" in data or b"<!DOCTYPE" in data:
-        raise LociscopeError(f"'{name}' has metadata that define entities of their own. Save it anew.")
+        raise LociscopeError(
+            f"'{name}' has metadata that define entities of their own. Save it anew.", code=Code.INVALID_VALUE
+        )
 
 
 def _named(element: Element, tag: str) -> Iterator[Element]:

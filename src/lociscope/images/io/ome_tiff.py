@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.io.ome import OmeDocument, OmeImage, OmePlane, read_ome
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ def ome_series(
             return tiff.series[0], None  # it names its channels in a way of its own, too
         if text is None:
             raise LociscopeError(
-                f"'{name}' has its metadata in '{document.companion}', which is not beside it. Copy it there."
+                f"'{name}' has its metadata in '{document.companion}', which is not beside it. Copy it there.",
+                code=Code.NOT_FOUND,
             )
         document = read_ome(text, document.companion)
     series = tiff.series[0]
@@ -44,7 +45,9 @@ def ome_series(
         return series, next(iter(document.images), None)
     own = _own(document, uuid, re.split(r"[/\\!]", name)[-1].removesuffix(".gz"))
     if len(own) > 1:
-        raise LociscopeError(f"'{name}' holds {len(own)} pictures. Save each field as a file of its own.")
+        raise LociscopeError(
+            f"'{name}' holds {len(own)} pictures. Save each field as a file of its own.", code=Code.UNSUPPORTED_FORMAT
+        )
     return _joined(tiff, *own[0]) if own else (series, None)
 
 

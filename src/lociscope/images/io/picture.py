@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 
 MAX_PIXELS = 1 << 26
 """Most pixels of one plane, 8192 × 8192; more is refused before decoding."""
@@ -43,7 +43,8 @@ def check_size(width: int, height: int, name: str) -> None:
     if width * height > MAX_PIXELS:
         raise LociscopeError(
             f"'{name}' claims {width} × {height} pixels, more than the {MAX_PIXELS} that lociscope decodes. "
-            "Check the file, or cut it into fields."
+            "Check the file, or cut it into fields.",
+            code=Code.CORRUPT,
         )
 
 
@@ -56,18 +57,21 @@ def check_bytes(size: int, name: str) -> None:
     if size > MAX_BYTES:
         raise LociscopeError(
             f"'{name}' holds more than the {MAX_BYTES >> 20} MiB of pixels that lociscope decodes at once. "
-            "Check the file, or cut it into fields."
+            "Check the file, or cut it into fields.",
+            code=Code.TOO_LARGE,
         )
 
 
 def empty(name: str) -> LociscopeError:
     """The complaint about a file of no bytes."""
-    return LociscopeError(f"'{name}' is empty (0 bytes). Copy it again.")
+    return LociscopeError(f"'{name}' is empty (0 bytes). Copy it again.", code=Code.NOTHING_FOUND)
 
 
 def damaged(name: str, error: Exception | None = None) -> LociscopeError:
     """The complaint about a file whose contents do not hold together."""
-    return LociscopeError(f"'{name}' is damaged or cut short{f' ({error})' if error else ''}. Copy it again.")
+    return LociscopeError(
+        f"'{name}' is damaged or cut short{f' ({error})' if error else ''}. Copy it again.", code=Code.CORRUPT
+    )
 
 
 def is_ramp(palette: np.ndarray) -> bool:
@@ -98,5 +102,7 @@ def plain(pixels: np.ndarray, name: str) -> np.ndarray:
     kind = pixels.dtype.newbyteorder("=") if pixels.dtype != np.float16 else np.dtype(np.float32)
     native = pixels.astype(kind, copy=False)
     if kind.kind == "f" and not np.isfinite(native).all():
-        raise LociscopeError(f"'{name}' holds pixels that are not finite numbers. Replace them first.")
+        raise LociscopeError(
+            f"'{name}' holds pixels that are not finite numbers. Replace them first.", code=Code.INVALID_VALUE
+        )
     return native

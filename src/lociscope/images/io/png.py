@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.io.picture import Picture, check_bytes, check_size, damaged, empty, is_ramp
 from lociscope.images.io.png_chunks import check_chunks
 
@@ -99,7 +99,9 @@ def _check_header(head: bytes, name: str, *, colour: bool) -> tuple[int, int, st
     if not head:
         raise empty(name)
     if not head.startswith(_SIGNATURE):
-        raise LociscopeError(f"'{name}' is no PNG, whatever its name says. Export it as an 8- or 16-bit grey PNG.")
+        raise LociscopeError(
+            f"'{name}' is no PNG, whatever its name says. Export it as an 8- or 16-bit grey PNG.", code=Code.CORRUPT
+        )
     if len(head) < 26 or head[12:16] != b"IHDR":
         raise damaged(name)
     width, height, bits, kind = struct.unpack(">IIBB", head[16:26])
@@ -115,4 +117,6 @@ def _refused(bits: int, kind: int, name: str, *, colour: bool) -> LociscopeError
     remedy = (
         "Save it as RGB, or as RGBA of four stains" if colour else "Export each channel as an 8- or 16-bit grey PNG"
     )
-    return LociscopeError(f"'{name}' is a {bits}-bit {_KINDS.get(kind, 'unknown')} PNG. {remedy}.")
+    return LociscopeError(
+        f"'{name}' is a {bits}-bit {_KINDS.get(kind, 'unknown')} PNG. {remedy}.", code=Code.UNSUPPORTED_FORMAT
+    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES, channel_named
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.field import Field
 from lociscope.images.io.container import Place, place_of
 from lociscope.images.io.formats import read_picture
@@ -39,13 +39,14 @@ def read_field(source: FieldSource) -> Field:
     """
     planes, pictures = _planes(assigned(source))
     if not planes:
-        raise LociscopeError(f"Field '{source.id}' has no file. Add them to the Catalog.")
+        raise LociscopeError(f"Field '{source.id}' has no file. Add them to the Catalog.", code=Code.NOT_FOUND)
     (first, one), *others = planes.items()
     for name, plane in others:
         if plane.shape != one.shape or plane.dtype != one.dtype:
             raise LociscopeError(
                 f"Field '{source.id}': its {name} plane is {_describe(plane)}, its {first} one {_describe(one)}. "
-                "Export the four channels alike."
+                "Export the four channels alike.",
+                code=Code.UNKNOWN_CHANNEL,
             )
     stack = [planes.get(name, np.zeros_like(one)) for name in CHANNEL_NAMES]
     missing = tuple(name for name in CHANNEL_NAMES if name not in planes)
@@ -71,7 +72,9 @@ def read_plane(path: Path) -> np.ndarray:
     """
     pixels = read_picture(place_of(path)).pixels
     if pixels.shape[-1] != 1:
-        raise LociscopeError(f"'{path}' holds {pixels.shape[-1]} planes. Expected one grey plane.")
+        raise LociscopeError(
+            f"'{path}' holds {pixels.shape[-1]} planes. Expected one grey plane.", code=Code.INVALID_VALUE
+        )
     return pixels[..., 0]
 
 
@@ -91,7 +94,7 @@ def _planes(source: FieldSource) -> tuple[dict[ChannelName, np.ndarray], list[_S
     for name, path in zip(CHANNEL_NAMES, source.planes, strict=True):
         if path is None:
             if name not in source.allow_missing:
-                raise LociscopeError(f"Field '{source.id}' has no {name} file. {_remedy(name)}")
+                raise LociscopeError(f"Field '{source.id}' has no {name} file. {_remedy(name)}", code=Code.NOT_FOUND)
             continue
         place = place_of(path)
         key = (place.file, place.member)
@@ -121,12 +124,16 @@ def assigned(source: FieldSource) -> FieldSource:
         if channel is None or channel in paths:
             why = f"calls its channel '{called}'" if channel is None else f"is a second {channel} one"
             raise LociscopeError(
-                f"Field '{source.id}': '{path.name}' {why}. Pass --channels red=C00,green=C01,… as the names have it."
+                f"Field '{source.id}': '{path.name}' {why}. Pass --channels red=C00,green=C01,… as the names have it.",
+                code=Code.UNKNOWN_CHANNEL,
             )
         paths[channel] = path
     for name in CHANNEL_NAMES:
         if name not in paths and name not in source.allow_missing:
-            raise LociscopeError(f"Field '{source.id}' has no {name} file (found {', '.join(paths)}). {_remedy(name)}")
+            raise LociscopeError(
+                f"Field '{source.id}' has no {name} file (found {', '.join(paths)}). {_remedy(name)}",
+                code=Code.NOT_FOUND,
+            )
     return replace(source, planes=tuple(map(paths.get, CHANNEL_NAMES)), loose=())
 
 
@@ -146,7 +153,8 @@ def _one_size(identifier: str, sizes: set[float]) -> float | None:
     low, high = min(sizes), max(sizes)
     if high - low > 0.01 * high:
         raise LociscopeError(
-            f"Field '{identifier}': its files declare pixels of {low:.4g} and of {high:.4g} µm. Pass --pixel-size."
+            f"Field '{identifier}': its files declare pixels of {low:.4g} and of {high:.4g} µm. Pass --pixel-size.",
+            code=Code.PIXEL_SIZE,
         )
     return low
 

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from lociscope.errors import LociscopeError, MissingExtraError
+from lociscope.errors import Code, LociscopeError, MissingExtraError
 from lociscope.images.io.ome import MOST_TEXT, check_xml
 from lociscope.images.io.ome_tiff import ome_series
 from lociscope.images.io.picture import MAX_PIXELS, Picture, check_bytes, check_size, damaged, empty, is_ramp, plain
@@ -60,7 +60,9 @@ def read_tiff(
     if not head:
         raise empty(name)
     if head not in _STARTS:
-        raise LociscopeError(f"'{name}' is no TIFF, whatever its name says. Give it the suffix of what it is.")
+        raise LociscopeError(
+            f"'{name}' is no TIFF, whatever its name says. Give it the suffix of what it is.", code=Code.CORRUPT
+        )
     _check_chain(file, head, name)
     file.seek(0)
     import tifffile
@@ -122,7 +124,10 @@ def _read(
     else:
         series, image = ome_series(tiff, name, sibling) if tiff.is_ome else (tiff.series[0], None)
     if number is None and any(other.shape == series.shape for other in tiff.series[1:]):
-        raise LociscopeError(f"'{name}' holds {len(tiff.series)} pictures. Save each field as a file of its own.")
+        raise LociscopeError(
+            f"'{name}' holds {len(tiff.series)} pictures. Save each field as a file of its own.",
+            code=Code.UNSUPPORTED_FORMAT,
+        )
     page: Any = series.keyframe
     kind = _kind(page, name, imagej=tiff.is_imagej)
     about = describe(tiff, series, image, name)
@@ -161,14 +166,20 @@ def _kind(page: Any, name: str, *, imagej: bool) -> np.dtype[Any]:  # noqa: ANN4
     ramp = page.photometric == _PALETTE and page.colormap is not None and is_ramp(page.colormap.T.astype(np.float32))
     if page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) and not ramp:
         colour = _COLOURS.get(int(page.photometric), f"photometric {int(page.photometric)}")
-        raise LociscopeError(f"'{name}' is a {colour} TIFF. Export each channel as a grey TIFF.")
+        raise LociscopeError(
+            f"'{name}' is a {colour} TIFF. Export each channel as a grey TIFF.", code=Code.UNKNOWN_CHANNEL
+        )
     if page.photometric == _RGB and page.samplesperpixel < 3:
-        raise LociscopeError(f"'{name}' is an RGB TIFF of {page.samplesperpixel} samples. Save it as RGB or grey.")
+        raise LociscopeError(
+            f"'{name}' is an RGB TIFF of {page.samplesperpixel} samples. Save it as RGB or grey.",
+            code=Code.INVALID_VALUE,
+        )
     kind: np.dtype[Any] | None = page.dtype
     if kind is None or kind.kind not in ("u" if page.photometric == _WHITE_IS_ZERO and not imagej else "uif"):
         raise LociscopeError(
             f"'{name}' holds pixels of {page.bitspersample} bits of a kind that is no picture. "
-            "Export it with 8, 16 or 32 bits."
+            "Export it with 8, 16 or 32 bits.",
+            code=Code.WRONG_FILE,
         )
     return kind
 
@@ -183,11 +194,15 @@ def _chosen(series: Any, about: Described, plane: int | None, name: str) -> list
     if len(others) > 1 or (others and plane is None):
         what = " and ".join(f"{size} along {axis}" for axis, size in others)
         remedy = "Pass --plane N, from 0, or save one slice" if len(others) == 1 else "Save one slice of one time"
-        raise LociscopeError(f"'{name}' is a stack of more than one plane a channel ({what}). {remedy}.")
+        raise LociscopeError(
+            f"'{name}' is a stack of more than one plane a channel ({what}). {remedy}.", code=Code.DUPLICATE
+        )
     index: list[Any] = [0] * len(axes)
     for axis, size in others:
         if plane is None or plane >= size:
-            raise LociscopeError(f"'{name}' has no plane {plane}; it has {size}, from 0. Pass another --plane.")
+            raise LociscopeError(
+                f"'{name}' has no plane {plane}; it has {size}, from 0. Pass another --plane.", code=Code.INVALID_VALUE
+            )
         index[axes.index(axis)] = plane
     if about.axis and about.axis in axes:
         index[axes.index(about.axis)] = slice(None)

@@ -8,7 +8,7 @@ from zipfile import Path as ZipPath
 
 import numpy as np
 
-from lociscope.errors import LociscopeError, MissingExtraError
+from lociscope.errors import Code, LociscopeError, MissingExtraError
 from lociscope.images.io.lengths import micrometres, square
 from lociscope.images.io.ome import read_ome
 from lociscope.images.io.picture import Picture, check_bytes, check_size, damaged, plain
@@ -63,7 +63,9 @@ def read_zarr(place: Place, plane: int | None = None) -> Picture:
     except OSError as error:
         if error.errno is None:  # a decoder's own complaint about the contents
             raise damaged(name, error) from error
-        raise LociscopeError(f"Cannot read '{name}': {error.strerror}. Check the path and its permissions.") from error
+        raise LociscopeError(
+            f"Cannot read '{name}': {error.strerror}. Check the path and its permissions.", code=Code.NOT_FOUND
+        ) from error
     except Exception as error:  # metadata may be anything
         raise damaged(name, error) from error
     number = pixels.shape[-1]
@@ -76,10 +78,15 @@ def _image(about: dict[str, Any], name: str) -> dict[str, Any]:
     images = about.get("multiscales")
     image = _first(images)
     if not image:
-        raise LociscopeError(f"'{name}' has no metadata of an OME-Zarr image. Is it a copy of the whole folder?")
+        raise LociscopeError(
+            f"'{name}' has no metadata of an OME-Zarr image. Is it a copy of the whole folder?", code=Code.INVALID_VALUE
+        )
     paths = {str(_first(_first([each]).get("datasets")).get("path")) for each in images or []}
     if len(paths) > 1:
-        raise LociscopeError(f"'{name}' is a group of {len(paths)} images. Save each field as a Zarr of its own.")
+        raise LociscopeError(
+            f"'{name}' is a group of {len(paths)} images. Save each field as a Zarr of its own.",
+            code=Code.UNSUPPORTED_FORMAT,
+        )
     return image
 
 
@@ -99,7 +106,9 @@ def _opened(place: Place, path: str, name: str) -> Iterator[Any]:
         check_bytes(int(np.prod(array.chunks)) * array.dtype.itemsize, name)
         yield array
     except FileNotFoundError as error:
-        raise LociscopeError(f"'{name}' holds no pixels at '{path}'. Is it a copy of the whole folder?") from error
+        raise LociscopeError(
+            f"'{name}' holds no pixels at '{path}'. Is it a copy of the whole folder?", code=Code.INVALID_VALUE
+        ) from error
     finally:
         if archive is not None:
             archive.close()
@@ -115,13 +124,18 @@ def _planes(array: Any, folder: Folder, axes: list[str], plane: int | None, name
     if len(others) > 1 or (others and plane is None):
         what = " and ".join(f"{size} along {axis.upper()}" for axis, size in others)
         remedy = "Pass --plane N, from 0, or save one slice" if len(others) == 1 else "Save one slice of one time"
-        raise LociscopeError(f"'{name}' is a stack of more than one plane a channel ({what}). {remedy}.")
+        raise LociscopeError(
+            f"'{name}' is a stack of more than one plane a channel ({what}). {remedy}.", code=Code.DUPLICATE
+        )
     region = [slice(0, size) for size in array.shape]
     for number, (axis, size) in enumerate(zip(axes[:-2], array.shape, strict=False)):
         chosen = plane if (axis, size) in others else 0
         if axis != "c":
             if chosen is None or chosen >= size:
-                raise LociscopeError(f"'{name}' has no plane {plane}; it has {size}, from 0. Pass another --plane.")
+                raise LociscopeError(
+                    f"'{name}' has no plane {plane}; it has {size}, from 0. Pass another --plane.",
+                    code=Code.INVALID_VALUE,
+                )
             region[number] = slice(chosen, chosen + 1)
     channels = array.shape[axes.index("c")] if "c" in axes else 1
     check_bytes(channels * height * width * array.dtype.itemsize, name)

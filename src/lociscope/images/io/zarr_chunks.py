@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.io.picture import check_bytes
 from lociscope.images.io.zarr_layout import read_small, size_of
 
@@ -48,7 +48,8 @@ def check_chunks(array: Any, folder: Folder, region: Region, name: str) -> None:
     number = math.prod(len(part) for part in _steps(region, array.chunks))
     if number > MOST_CHUNKS:
         raise LociscopeError(
-            f"'{name}' has {number} chunks, more than the {MOST_CHUNKS} that lociscope reads. Write it in larger ones."
+            f"'{name}' has {number} chunks, more than the {MOST_CHUNKS} that lociscope reads. Write it in larger ones.",
+            code=Code.INCOMPLETE,
         )
     lacking = total = 0
     for at in itertools.product(*_steps(region, stored)):
@@ -71,7 +72,8 @@ def check_chunks(array: Any, folder: Folder, region: Region, name: str) -> None:
             check_bytes(size, name)
     if lacking:
         raise LociscopeError(
-            f"'{name}' lacks {lacking} of its {total} chunks. Copy it again, or write empty chunks too."
+            f"'{name}' lacks {lacking} of its {total} chunks. Copy it again, or write empty chunks too.",
+            code=Code.INCOMPLETE,
         )
 
 
@@ -92,7 +94,8 @@ def _sharding(folder: Folder, name: str) -> dict[str, Any]:
     if len(codecs) > 1 or any(codec["name"] == _SHARDS for codec in settings["codecs"]):
         raise LociscopeError(
             f"'{name}' has shards within shards or behind another codec, of which nobody can say that they are whole. "
-            "Write it anew with plain shards."
+            "Write it anew with plain shards.",
+            code=Code.INVALID_VALUE,
         )
     return settings
 

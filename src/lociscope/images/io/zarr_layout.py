@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.io.container import UNPACKABLE, Place, open_archive, place_of
 from lociscope.images.io.picture import damaged
 
@@ -133,7 +133,9 @@ def inside(path: object, name: str) -> str:
     """
     text = str(path)
     if not text or text.startswith(("/", "\\")) or ".." in text.replace("\\", "/").split("/"):
-        raise LociscopeError(f"'{name}' names the path {text!r}, which is not inside it. Write it anew.")
+        raise LociscopeError(
+            f"'{name}' names the path {text!r}, which is not inside it. Write it anew.", code=Code.INVALID_VALUE
+        )
     return text
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.channels import BLUE, GREEN, RED, YELLOW
-from lociscope.errors import LociscopeError, MissingExtraError
+from lociscope.errors import Code, LociscopeError, MissingExtraError
 from lociscope.images.preprocess import sample_pixels
 from lociscope.images.statistics import full_scale
 
@@ -67,7 +67,7 @@ def find_cells(pixels: np.ndarray, pixel_size: float) -> Cells:
         MissingExtraError: scipy or scikit-image is not installed.
     """
     if not pixel_size > 0:
-        raise LociscopeError(f"A pixel size is a number of µm above 0; received {pixel_size!r}.")
+        raise LociscopeError(f"A pixel size is a number of µm above 0; received {pixel_size!r}.", code=Code.PIXEL_SIZE)
     step = max(1, round(WORKING_PIXEL / pixel_size))
     small = _shrunk(pixels, step)
     nuclei = find_nuclei(small[..., BLUE], pixel_size * step)

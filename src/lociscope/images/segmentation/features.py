@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.channels import BLUE, GREEN, RED
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.preprocess import sample_pixels
 from lociscope.images.scale import resize
 from lociscope.images.segmentation.cell_measures import CELL_FEATURES, measure
@@ -90,10 +90,13 @@ def field_features(pixels: np.ndarray, pixel_size: float | None = None) -> NDArr
 def measured_stack(pixels: np.ndarray, pixel_size: float | None) -> tuple[Stack, Compartments]:
     """The field at the scales at which it is measured, and its cells' zones."""
     if pixels.ndim != 3 or pixels.shape[-1] != 4 or min(pixels.shape) < 1:
-        raise LociscopeError(f"A field is (y, x, 4), channels RGBY last; received {pixels.shape}. Move the axes.")
+        raise LociscopeError(
+            f"A field is (y, x, 4), channels RGBY last; received {pixels.shape}. Move the axes.",
+            code=Code.UNKNOWN_CHANNEL,
+        )
     size = FIELD_UM / max(pixels.shape[:2]) if pixel_size is None else pixel_size
     if not size > 0:
-        raise LociscopeError(f"A pixel size is a number of µm above 0; received {pixel_size!r}.")
+        raise LociscopeError(f"A pixel size is a number of µm above 0; received {pixel_size!r}.", code=Code.PIXEL_SIZE)
     full = np.float32(full_scale(sample_pixels(pixels)))
     fine = pixels
     if size < 0.93 * FINE_PIXEL:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.errors import MissingExtraError, UsageError, nearest
+from lociscope.errors import Code, MissingExtraError, UsageError, nearest
 from lociscope.images.scale import resize
 from lociscope.microscope.positions import centres, well_size
 from lociscope.microscope.simulated.mosaic import Mosaic, TileCache
@@ -62,10 +62,15 @@ def check_specimen(plan: Plan) -> None:
     wells = centres(plan.plate)
     unknown = next((well for well in plan.specimen.antibodies if well not in wells), None)
     if unknown is not None:
-        raise UsageError(f"specimen.antibodies: a plate of {plan.plate.name} has no well {unknown!r}. Name one it has.")
+        raise UsageError(
+            f"specimen.antibodies: a plate of {plan.plate.name} has no well {unknown!r}. Name one it has.",
+            code=Code.UNKNOWN_NAME,
+        )
     name = plan.specimen.cell_line
     if name is not None and name not in CELL_LINES:
-        raise UsageError(f"specimen.cell_line: there is no cell line {name!r}.{nearest(name, CELL_LINES)}")
+        raise UsageError(
+            f"specimen.cell_line: there is no cell line {name!r}.{nearest(name, CELL_LINES)}", code=Code.INVALID_VALUE
+        )
 
 
 class SimulatedPlate:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lociscope.errors import UsageError, nearest
+from lociscope.errors import Code, UsageError, nearest
 from lociscope.labels import LABELS
 from lociscope.simulate.canvas import Image
 from lociscope.simulate.scene import Scene
@@ -64,7 +64,8 @@ def pattern_of(place: int) -> Pattern:
     if place not in PATTERNS:
         raise UsageError(
             f"Place {place!r} is no class number; expected whole numbers 0–{len(LABELS) - 1}, as of "
-            f"'lociscope.labels.LABELS'."
+            f"'lociscope.labels.LABELS'.",
+            code=Code.INVALID_VALUE,
         )
     return PATTERNS[place]
 
@@ -78,4 +79,4 @@ def place_number(name: str) -> int:
     for number, label in enumerate(LABELS):
         if label.lower() == name.strip().lower():
             return number
-    raise UsageError(f"Place {name!r} is not one of the 28.{nearest(name, LABELS)}")
+    raise UsageError(f"Place {name!r} is not one of the 28.{nearest(name, LABELS)}", code=Code.UNKNOWN_NAME)

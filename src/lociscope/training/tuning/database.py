@@ -10,7 +10,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field
 
 from lociscope.artifacts.recipe import Recipe
-from lociscope.errors import LociscopeError, MissingExtraError
+from lociscope.errors import Code, LociscopeError, MissingExtraError
 from lociscope.storage.locks import exclusive_lock
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 from lociscope.training.tuning.space import Space, value_of
@@ -94,7 +94,7 @@ def _check_folder(place: Study) -> None:
     if path.is_dir() and not place.database.exists():
         others = [each.name for each in path.iterdir() if each.name[0] != "." and each.name not in OURS]
         if others:
-            raise LociscopeError(f"'{path}' exists and is no study. Name another folder with -o.")
+            raise LociscopeError(f"'{path}' exists and is no study. Name another folder with -o.", code=Code.CONFLICT)
 
 
 def _check_database(path: Path) -> None:
@@ -112,7 +112,7 @@ def _check_database(path: Path) -> None:
     if said != "ok":
         raise sqlite3.DatabaseError(said.splitlines()[0])
     if names and "studies" not in names:
-        raise LociscopeError(f"'{path}' is no study of Optuna's. Name another folder with -o.")
+        raise LociscopeError(f"'{path}' is no study of Optuna's. Name another folder with -o.", code=Code.WRONG_FILE)
 
 
 @contextmanager
@@ -153,14 +153,18 @@ def _check_subject(study: optuna.Study, subject: Subject, place: Study) -> None:
     found = study.user_attrs.get(NAME)
     if found is None:
         if study.get_trials(deepcopy=False):
-            raise LociscopeError(f"'{place.folder}' holds a study that lociscope did not make. Name another with -o.")
+            raise LociscopeError(
+                f"'{place.folder}' holds a study that lociscope did not make. Name another with -o.", code=Code.CONFLICT
+            )
         study.set_user_attr(NAME, subject.model_dump(mode="json", by_alias=True))
         return
     check_schema(found.get("schema"), SCHEMA, f"Study '{place.folder}'")
     before = Subject.model_validate(found)
     difference = _difference(before, subject)
     if difference:
-        raise LociscopeError(f"'{place.folder}' is a study of {difference}. Name another folder with -o.")
+        raise LociscopeError(
+            f"'{place.folder}' is a study of {difference}. Name another folder with -o.", code=Code.CONFLICT
+        )
 
 
 def _difference(before: Subject, now: Subject) -> str:
@@ -198,4 +202,6 @@ def _told(place: Study, *damaged: type[Exception]) -> Iterator[None]:
         remedy = "Restore it from a copy, or name another folder with -o"
         if "locked" in reason:
             remedy = "Another program has it open: close that, and give the command again"
-        raise LociscopeError(f"'{place.database}' cannot be used ({reason.splitlines()[0]}). {remedy}.") from error
+        raise LociscopeError(
+            f"'{place.database}' cannot be used ({reason.splitlines()[0]}). {remedy}.", code=Code.UNAVAILABLE
+        ) from error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lociscope.artifacts.recipe import SHIPPED, TUNE, Recipe
-from lociscope.errors import UsageError, nearest
+from lociscope.errors import Code, UsageError, nearest
 from lociscope.storage.toml_files import read_toml, sentence_of
 
 if TYPE_CHECKING:
@@ -100,7 +100,9 @@ def read_space(name: str) -> Space:
     """
     table = read_toml(name, SHIPPED, "recipe").get(TUNE, {})
     if not isinstance(table, dict):
-        raise UsageError(f"Recipe '{name}': {TUNE} is no table. Write [{TUNE}] above its keys.")
+        raise UsageError(
+            f"Recipe '{name}': {TUNE} is no table. Write [{TUNE}] above its keys.", code=Code.INVALID_VALUE
+        )
     return {key: _dimension(value, f"Recipe '{name}': [{TUNE}] {key}") for key, value in _flat(table)}
 
 
@@ -118,11 +120,17 @@ def _dimension(value: object, what: str) -> Range | Choice:
         try:
             return Range.model_validate(value)
         except ValidationError as error:
-            raise UsageError(sentence_of(error, what, Range, "Give low and high.")) from error
+            raise UsageError(sentence_of(error, what, Range, "Give low and high."), code=Code.INVALID_VALUE) from error
     if not isinstance(value, list) or not all(isinstance(each, Scalar) for each in value):
-        raise UsageError(f"{what} is {value!r}; expected a list of values, or {{low = …, high = …}}. Mend the entry.")
+        raise UsageError(
+            f"{what} is {value!r}; expected a list of values, or {{low = …, high = …}}. Mend the entry.",
+            code=Code.INVALID_VALUE,
+        )
     if len(value) < 2 or len(set(value)) < len(value):
-        raise UsageError(f"{what} needs two values or more, all different, received {value!r}. Mend the list.")
+        raise UsageError(
+            f"{what} needs two values or more, all different, received {value!r}. Mend the list.",
+            code=Code.INVALID_VALUE,
+        )
     return Choice(values=tuple(value))
 
 
@@ -141,10 +149,10 @@ def check_space(space: Space, recipe: Recipe, what: str) -> Space:
         UsageError: The space is empty, a key is unknown or cannot be searched, or a value is out of its range.
     """
     if not space:
-        raise UsageError(f"{what} is empty: --set fixes all of it. Leave one key to search.")
+        raise UsageError(f"{what} is empty: --set fixes all of it. Leave one key to search.", code=Code.NOTHING_FOUND)
     for key, dimension in space.items():
         if key in FIXED:
-            raise UsageError(f"{what} cannot search {key}: it {FIXED[key]}. Take it out.")
+            raise UsageError(f"{what} cannot search {key}: it {FIXED[key]}. Take it out.", code=Code.INVALID_VALUE)
         for value in dimension.ends:
             with_values(recipe, {key: value}, f"{what}, at {key} = {value}")
     return {key: _typed(dimension, value_of(recipe, key)) for key, dimension in space.items()}
@@ -174,7 +182,7 @@ def with_values(recipe: Recipe, values: dict[str, Any], what: str) -> Recipe:
         found = _at(tree, tables)
         if not isinstance(found, dict):
             remedy = " Count its parts from 1." if tables[0] in tree else nearest(tables[0], tree)
-            raise UsageError(f"{what}: the recipe has no {'.'.join(tables)!r}.{remedy}")
+            raise UsageError(f"{what}: the recipe has no {'.'.join(tables)!r}.{remedy}", code=Code.INVALID_VALUE)
         found[last] = value
     return Recipe.check(tree, what)
 

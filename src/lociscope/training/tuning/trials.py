@@ -10,7 +10,7 @@ import numpy as np
 from lociscope.artifacts.study import Study, Tried, best_of
 from lociscope.decide.intervals import Interval, paired_bootstrap
 from lociscope.decide.metrics import lrap, macro_average_precision
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.labels import to_multi_hot
 from lociscope.storage.atomic import atomic_write
 
@@ -93,7 +93,9 @@ def scores_of(run: Run) -> tuple[float, float]:
     predictions = run.predictions()
     truth = to_multi_hot(run.labels_of(predictions.ids))
     if not truth.any():
-        raise LociscopeError("No validation field shows a place, so no trial can be scored. Hold out others.")
+        raise LociscopeError(
+            "No validation field shows a place, so no trial can be scored. Hold out others.", code=Code.NOT_ENOUGH_DATA
+        )
     return lrap(truth, predictions.probability), float(macro_average_precision(truth, predictions.probability))
 
 
@@ -131,7 +133,9 @@ def write_best(trials: list[Tried], study: Study) -> None:
         return
     run = study.run(best.number)
     if not run.recipe_file.is_file():
-        raise LociscopeError(f"The Run of the best trial, '{run.folder}', is gone. Begin another study with -o.")
+        raise LociscopeError(
+            f"The Run of the best trial, '{run.folder}', is gone. Begin another study with -o.", code=Code.NOT_FOUND
+        )
     head = (
         f"# Trial {best.number} of the study '{study.folder.resolve().name}', the best of {len(trials)}: "
         f"LRAP {best.lrap:.4f} on the validation fields,\n"
