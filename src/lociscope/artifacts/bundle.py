@@ -196,7 +196,7 @@ def _read_file(folder: Path, name: str) -> bytes:
             )
         if path.stat().st_size > MAX_FILE_BYTES:
             raise LociscopeError(
-                f"'{path}' is larger than {MAX_FILE_BYTES >> 20} MiB, the limit for a file of a bundle. Export it again.",
+                f"'{path}' is larger than {MAX_FILE_BYTES >> 20} MiB, the most for a bundle's file. Export it again.",
                 code=Code.TOO_LARGE,
             )
         return path.read_bytes()

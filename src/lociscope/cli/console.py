@@ -7,13 +7,16 @@ import os
 import sys
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+
+from lociscope.processes.progress import ignore_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from lociscope.images.discovery.sources import Failure
+    from lociscope.processes.progress import ProgressCallback
 
 quiet = False
 """Set by `--quiet`."""
@@ -24,13 +27,6 @@ INTERVAL = 30.0
 
 
 INTERRUPTED = "interrupted. Give the same command again to go on."
-
-
-class Tell(Protocol):
-    """What long work calls to say how far it is."""
-
-    def __call__(self, done: int, total: int, text: str = "", /) -> None:
-        """Says that `done` of `total` are done, and a word beside it."""
 
 
 def counted(fields: int) -> str:
@@ -80,7 +76,7 @@ def lasting(seconds: float) -> str:
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Tell]:
+def progress(what: str) -> Iterator[ProgressCallback]:
     """Show how far work is: a bar with the time left on a terminal, elsewhere a line every `INTERVAL` seconds.
 
     Args:
@@ -90,7 +86,7 @@ def progress(what: str) -> Iterator[Tell]:
         A function to call with (done, total, text).
     """
     if quiet:
-        yield _silent
+        yield ignore_progress
         return
     if not sys.stderr.isatty():
         yield _Lines(what, INTERVAL / 6 if verbose else INTERVAL)
@@ -133,7 +129,3 @@ class _Lines:
         if self._first < done < total:
             words.append(f"{lasting((now - self._began) * (total - done) / (done - self._first))} left")
         say(", ".join(words))
-
-
-def _silent(done: int, total: int, text: str = "", /) -> None:
-    """Says nothing."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lociscope.artifacts.run import Run
     from lociscope.images.discovery.sources import FieldSource
     from lociscope.images.field import Field
+    from lociscope.processes.progress import ProgressCallback
 
 REFERENCE_SEED = 20_261_124
 """Seed of the simulated fields of a reference; a recipe that draws with the same is drawn with the next one."""
@@ -54,7 +55,7 @@ def export(
 
 
 def _refer(
-    run: Run, first: Run, catalog: Path | None, number: int, workers: int, tell: console.Tell
+    run: Run, first: Run, catalog: Path | None, number: int, workers: int, tell: ProgressCallback
 ) -> Callable[[Bundle], tuple[Reference, dict[str, Any]]] | None:
     """What measures the reference of a bundle before it is written; None where its fields are not known."""
     data = first.recipe().data
@@ -127,7 +128,7 @@ def _held_out(run: Run, catalog: Path, number: int) -> Iterator[Field]:
         )
 
 
-def _told(fields: Iterator[Field], number: int, tell: console.Tell) -> Iterator[Field]:
+def _told(fields: Iterator[Field], number: int, tell: ProgressCallback) -> Iterator[Field]:
     for done, field in enumerate(fields, 1):
         yield field
         tell(done, number)
