@@ -52,7 +52,7 @@ docs: $(READY) ## build the documentation into site/
 
 bench: $(READY) ## run every benchmark and gather benchmarks/results.json
 	$(BIN)/python benchmarks/run.py
-	$(BIN)/python docs/benchmarks_page.py > docs/reference/benchmarks.md
+	$(BIN)/python docs/_generate/benchmarks_page.py > docs/reference/benchmarks.md
 
 lock: $(UV) ## resolve requirements/*.txt anew
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11.1 --upgrade requirements/tools.in -o requirements/tools.txt

@@ -119,21 +119,21 @@ def test_every_command_and_option_is_named() -> None:
 
 def test_the_page_of_commands_is_the_command_line(load_script: Load) -> None:
     shown = (DOCS / "reference" / "commands.md").read_text(encoding="utf-8")
-    assert shown == load_script("docs/commands_page").page(), (
-        "python docs/commands_page.py > docs/reference/commands.md"
+    assert shown == load_script("docs/_generate/commands_page").page(), (
+        "python docs/_generate/commands_page.py > docs/reference/commands.md"
     )
 
 
 def test_the_page_of_benchmarks_is_what_was_measured(load_script: Load) -> None:
     shown = (DOCS / "reference" / "benchmarks.md").read_text(encoding="utf-8")
-    assert shown == load_script("docs/benchmarks_page").page(), (
-        "python docs/benchmarks_page.py > docs/reference/benchmarks.md"
+    assert shown == load_script("docs/_generate/benchmarks_page").page(), (
+        "python docs/_generate/benchmarks_page.py > docs/reference/benchmarks.md"
     )
 
 
 def test_every_recipe_key_is_named(load_script: Load) -> None:
     shown = (DOCS / "reference" / "recipe.md").read_text(encoding="utf-8")
-    assert shown == load_script("docs/recipe_page").page(), "python docs/recipe_page.py > docs/reference/recipe.md"
+    assert shown == load_script("docs/_generate/recipe_page").page(), "run docs/_generate/recipe_page.py"
 
 
 def test_every_network_and_option_is_named() -> None:
@@ -193,7 +193,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.slow
 def test_the_figures_of_the_frame_are_those_of_the_data(load_script: Load, real_data: Path) -> None:
     page = (DOCS / "frame.md").read_text(encoding="utf-8")
-    figures: dict[str, str] = load_script("docs/frame_figures").figures(real_data)
+    figures: dict[str, str] = load_script("docs/_generate/frame_figures").figures(real_data)
     missing = [
         f"{name} = {value}"
         for name, value in figures.items()

@@ -21,7 +21,7 @@ Make = Callable[..., Path]
 @pytest.fixture
 def script(load_script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(ranking, "RESAMPLES", 20)
-    return load_script("docs/experiments_page")
+    return load_script("docs/_generate/experiments_page")
 
 
 @pytest.fixture
@@ -47,8 +47,8 @@ WORDS: list[dict[str, Any]] = [
 
 
 def test_the_page_is_that_of_the_kept_figures(script: ModuleType) -> None:
-    shown = (script.HERE / "logbooks" / "experiments.md").read_text(encoding="utf-8")
-    assert shown == script.page(), "python docs/experiments_page.py > docs/logbooks/experiments.md"
+    shown = (script.ROOT / "docs" / "logbooks" / "experiments.md").read_text(encoding="utf-8")
+    assert shown == script.page(), "python docs/_generate/experiments_page.py > docs/logbooks/experiments.md"
 
 
 def test_every_verdict_is_on_an_iteration(script: ModuleType) -> None:

@@ -35,7 +35,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
-    return load_script("docs/network_pages")
+    return load_script("docs/_generate/network_pages")
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +203,9 @@ def test_every_iteration_is_told_with_its_verdict(script: ModuleType, monkeypatc
 
 def test_pages_that_are_there_tell_what_the_logbook_tells(script: ModuleType) -> None:
     for file in (DOCS / "networks").glob("*.md"):
-        assert file.read_text(encoding="utf-8").endswith(script.ending(file.stem)), "python docs/network_pages.py"
+        assert file.read_text(encoding="utf-8").endswith(script.ending(file.stem)), (
+            "run docs/_generate/network_pages.py"
+        )
 
 
 # === The pictures ===

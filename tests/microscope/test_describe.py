@@ -66,8 +66,8 @@ def test_times_are_said_as_one_says_them(spent: float, said: str) -> None:
 
 
 def test_the_page_of_keys_is_the_model(load_script: Callable[[str], ModuleType]) -> None:
-    module = load_script("docs/plan_page")
+    module = load_script("docs/_generate/plan_page")
     shown = (DOCS / "reference" / "microscope-plan.md").read_text(encoding="utf-8")
-    assert shown == module.page(), "python docs/plan_page.py > docs/reference/microscope-plan.md"
+    assert shown == module.page(), "python docs/_generate/plan_page.py > docs/reference/microscope-plan.md"
     paths = [path for _, path in module.TABLES]
     assert {path[0] for path in paths} == set(Plan.model_fields) - {"schema_", "output", "bundle", "log"}

@@ -33,12 +33,12 @@ def test_three_whole_fields_within_their_size() -> None:
 
 
 def test_they_are_of_the_present_drawing() -> None:
-    assert {each.drawing for each in examples()} == {VERSION}, "python docs/service_examples.py draws them anew"
+    assert {each.drawing for each in examples()} == {VERSION}, "run docs/_generate/service_examples.py"
 
 
 @pytest.mark.slow
 def test_they_can_be_drawn_again(load_script: Callable[[str], ModuleType], tmp_path: Path) -> None:
-    load_script("docs/service_examples").main(tmp_path)
+    load_script("docs/_generate/service_examples").main(tmp_path)
     assert (tmp_path / "examples.json").read_bytes() == (FOLDER / "examples.json").read_bytes()
     from PIL import Image
 

@@ -39,7 +39,7 @@ class Example(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=1)
 def examples() -> tuple[Example, ...]:
-    """The examples, in the order in which they are shown; `docs/service_examples.py` draws them."""
+    """The examples, in the order in which they are shown; `docs/_generate/service_examples.py` draws them."""
     return msgspec.json.decode((FOLDER / "examples.json").read_bytes(), type=tuple[Example, ...])
 
 

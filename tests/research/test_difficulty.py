@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
-    return load_script("benchmarks/difficulty")
+    return load_script("research/difficulty")
 
 
 def test_scores_on_the_test_part_are_kept_in_the_run(

@@ -1,10 +1,10 @@
 """Writes docs/networks/NAME.md and its pictures of a trained network: code, layers, filters, feature maps, evidence.
 
-    python docs/network_pages.py lenet5=RUN alexnet=RUN pretrained=RUN
-    python docs/network_pages.py
+    python docs/_generate/network_pages.py lenet5=RUN alexnet=RUN pretrained=RUN
+    python docs/_generate/network_pages.py
 
 RUN is a finished Run of that network. The second writes anew only what the iterations taught, of the pages that are
-there: it stands in docs/experiments.toml and docs/logbooks/experiments.json (see docs/experiments_page.py).
+there: it stands in research/logbooks/experiments.toml and research/logbooks/experiments.json (see docs/_generate/experiments_page.py).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from lociscope.models.anatomy import LayerFacts, anatomy
 from lociscope.report.candidates import changes
 from lociscope.simulate import draw_field
 
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).parents[1]
 SHOWN_PLACES = (23, 2)
 """Mitochondria and nucleoli: a fine texture in the cytoplasm, and large spots in the nucleus."""
 SKIPPED = {"Activation", "ReLU", "BatchNormalization", "Dropout", "ZeroPadding2D"}

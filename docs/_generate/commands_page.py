@@ -1,4 +1,4 @@
-"""Prints docs/reference/commands.md as the command line has it; `python docs/commands_page.py > …` writes it."""
+"""Prints docs/reference/commands.md as the command line has it; `python docs/_generate/commands_page.py > …` writes it."""
 
 from __future__ import annotations
 

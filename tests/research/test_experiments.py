@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-EXPERIMENTS = Path(__file__).parents[2] / "benchmarks" / "experiments"
+EXPERIMENTS = Path(__file__).parents[2] / "research" / "experiments"
 NAMES = sorted(path.stem for path in EXPERIMENTS.glob("*.toml"))
 
 
 @pytest.fixture(scope="module")
 def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
-    return load_script("benchmarks/experiments")
+    return load_script("research/experiments")
 
 
 @pytest.mark.parametrize("name", NAMES)

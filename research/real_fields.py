@@ -1,6 +1,6 @@
 """How well does a model that learned from simulated cells read real ones? Four scores, with intervals.
 
-    python benchmarks/real_fields.py MODEL --fields DIR --labels CSV --dictionary DIR [--json] [--keep]
+    python research/real_fields.py MODEL --fields DIR --labels CSV --dictionary DIR [--json] [--keep]
 
 MODEL is a Run, also of the features recipe, or a Bundle. `--fields` holds `<id>_red.png` and so on of the fields
 that the CSV (`Id,Target`) names; `--dictionary` holds JPEG composites of one place each (red microtubules, green

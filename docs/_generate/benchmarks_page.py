@@ -1,4 +1,4 @@
-"""Prints docs/reference/benchmarks.md from benchmarks/results.json; `python docs/benchmarks_page.py > …` writes it."""
+"""Prints docs/reference/benchmarks.md from benchmarks/results.json; `python docs/_generate/benchmarks_page.py > …` writes it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parents[1] / "benchmarks" / "results.json"
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results.json"
 HEAD = """# Benchmarks
 
 `make bench` runs the scripts of `benchmarks/`, each in a process of its own, and keeps what they measured in
 `benchmarks/results.json`; this page is made of it. Times are given as ratios to what stands beside them in the same
-run. `benchmarks/real_fields.py` scores a model on real fields, `difficulty.py` on the reference atlas; both are run by hand,
-since the model has to be named.
+run. `research/real_fields.py` scores a model on real fields, `research/difficulty.py` on the reference atlas; both are
+run by hand, since the model has to be named.
 """
 
 

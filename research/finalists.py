@@ -1,8 +1,8 @@
 """Finalists on fields that nothing was chosen by: each seed, their ensemble, and where all of them fail.
 
-    python benchmarks/finalists.py OUTPUTS [--ensemble NAME…]… [--json FILE]
+    python research/finalists.py OUTPUTS [--ensemble NAME…]… [--json FILE]
 
-OUTPUTS is a folder of `benchmarks/outputs.py`, which says what the sets are. Macro-F1 is at one threshold for all
+OUTPUTS is a folder of `research/outputs.py`, which says what the sets are. Macro-F1 is at one threshold for all
 classes, that of the best macro-F1 on `atlas_valid` for the two frozen parts, whose places are as frequent, and on
 `valid` for the strangers. An ensemble is fitted on `valid` as `lociscope ensemble fit` does it, one of each seed that
 all NAMEs have, where one with a single seed stands in each; the best single one of its members is chosen there, too,
@@ -142,7 +142,7 @@ def report(folder: Path, shortlists: list[list[str]]) -> dict[str, Any]:
     unknown = [name for names in shortlists for name in names if name not in known]
     if unknown:
         raise UsageError(
-            f"Nothing was said by {unknown[0]!r}. Let benchmarks/outputs.py ask it first; there are {', '.join(known)}."
+            f"Nothing was said by {unknown[0]!r}. Let research/outputs.py ask it first; there are {', '.join(known)}."
         )
     some = next(iter(next(iter(known.values())).values()))
     models = {"label prior": {"": _figures(scores(label_prior(some)))}}
@@ -201,7 +201,7 @@ def table(found: dict[str, Any]) -> str:
 def main(words: list[str]) -> int:
     """Scores, prints, and keeps the figures."""
     parser = argparse.ArgumentParser(prog="finalists.py", description=__doc__.split("\n", 1)[0])
-    parser.add_argument("outputs", type=Path, help="what `benchmarks/outputs.py` made")
+    parser.add_argument("outputs", type=Path, help="what `research/outputs.py` made")
     parser.add_argument("--ensemble", nargs="+", action="append", default=[], metavar="NAME", help="a shortlist")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to keep the figures")
     given = parser.parse_args(words)

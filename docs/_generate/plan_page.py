@@ -1,4 +1,4 @@
-"""Prints docs/reference/microscope-plan.md as the model of the Plan has it; `python docs/plan_page.py > …` writes it."""
+"""Prints docs/reference/microscope-plan.md as the model of the Plan has it; `python docs/_generate/plan_page.py > …` writes it."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def script(load_script: Callable[[str], ModuleType]) -> Callable[[str], ModuleType]:
     def load(name: str) -> ModuleType:
-        module = load_script(f"benchmarks/{name}")
+        module = load_script(f"research/{name}")
         if name == "finalists":
             module.RESAMPLES = 100  # type: ignore[attr-defined]
         return module

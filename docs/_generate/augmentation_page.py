@@ -1,6 +1,6 @@
 """Draws docs/images/augmentation.png, a simulated field under each augmentation, and prints docs/reference/augmentation.md.
 
-python docs/augmentation_page.py > docs/reference/augmentation.md
+python docs/_generate/augmentation_page.py > docs/reference/augmentation.md
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lociscope.data.augment.mixing import mixes
 from lociscope.data.pipeline.sample_random import Draws
 from lociscope.simulate import draw_field
 
-OUT = Path(__file__).parent / "images" / "augmentation.png"
+OUT = Path(__file__).parents[1] / "images" / "augmentation.png"
 SEED = 6
 SIDE, TILE, CAPTION, GAP, EACH, BLOCKS = 128, 84, 16, 4, 3, 3
 STILL = {"flip": False, "shift": 0.0, "gain": 0.0, "noise": 0.0, "channel_dropout": 0.0}

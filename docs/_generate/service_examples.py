@@ -1,4 +1,4 @@
-"""Draws the three fields that ship with the service: `python docs/service_examples.py`.
+"""Draws the three fields that ship with the service: `python docs/_generate/service_examples.py`.
 
 Chosen for their looks, and so that the shipped bundle reads one place and two places as they were drawn, and half
 misreads the third field: that happens, and the page says beside its answer what was drawn.

@@ -1,4 +1,4 @@
-"""Prints docs/reference/recipe.md as the model of the Recipe has it; `python docs/recipe_page.py > …` writes it."""
+"""Prints docs/reference/recipe.md as the model of the Recipe has it; `python docs/_generate/recipe_page.py > …` writes it."""
 
 from __future__ import annotations
 

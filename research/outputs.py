@@ -1,16 +1,16 @@
 """What models say of every set, each set opened once per model.
 
-    python benchmarks/outputs.py NAME/SEED=RUN… --out DIR [--catalog CATALOG]
+    python research/outputs.py NAME/SEED=RUN… --out DIR [--catalog CATALOG]
 
 Each Run sees every set once, and DIR keeps its probabilities with truth and groups, as `NAME/SEED.npz` of plain
-arrays; a Run whose file is there is not asked again. `benchmarks/finalists.py` reads them. The sets:
+arrays; a Run whose file is there is not asked again. `research/finalists.py` reads them. The sets:
 
 - `valid`: the Run's own validation fields, by which epochs and iterations were chosen;
 - `atlas_valid`, `atlas_test`, `atlas_lines`: parts of `lociscope.simulate.REFERENCE`, at real frequencies; `lines` is
   of three cell lines that no training saw;
 - `strangers`: the fields of the split `test` of the Catalog that the Runs learned from: the same three cell lines, rare
   places lifted as in training;
-- `fields`, `dictionary`: the real data (`LOCISCOPE_REAL_DATA`), as in `benchmarks/real_fields.py`.
+- `fields`, `dictionary`: the real data (`LOCISCOPE_REAL_DATA`), as in `research/real_fields.py`.
 """
 
 from __future__ import annotations

@@ -1,18 +1,18 @@
 r"""What it costs a network to meet a cell line that it never saw: folds that leave lines out beside folds that do not.
 
-    python benchmarks/left_out.py OTHERS LEFT_OUT --catalog CATALOG [--json FILE]
+    python research/left_out.py OTHERS LEFT_OUT --catalog CATALOG [--json FILE]
 
 OTHERS and LEFT_OUT are folders of `lociscope train --folds` with one recipe over the same fields: the folds of OTHERS
 are bound by specimen, those of LEFT_OUT by cell line, which CATALOG tells. Both should learn from about as many fields:
 where three lines hold most of them, five folds by specimen learn from as many as the folds by line do, field by field.
-The figures of the logbook, over 15 lines of the catalog that `benchmarks/experiments.py` makes:
+The figures of the logbook, over 15 lines of the catalog that `research/experiments.py` makes:
 
     lociscope split drawn.parquet --group specimen --folds 5 -o specimens.parquet
     lociscope split drawn.parquet --group cell_line --folds 15 -o lines.parquet
     lociscope train lenet5 --set train.epochs=5 --set train.rare=0.05 --set train.precision=mixed_bfloat16 \
         --catalog specimens.parquet --folds 5 -o runs/specimens
     lociscope train lenet5 … --catalog lines.parquet --folds 15 -o runs/lines
-    python benchmarks/left_out.py runs/specimens runs/lines --catalog lines.parquet
+    python research/left_out.py runs/specimens runs/lines --catalog lines.parquet
 
 Scores are out-of-fold, as in `lociscope compare`: macro-F1 at one cross-fitted threshold; 90 % bootstrap intervals,
 specimens drawn whole; gains are paired.

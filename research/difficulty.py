@@ -1,6 +1,6 @@
 """Is what is hard in life hard in the simulated atlas? F1 by class of named models on its frozen test part.
 
-    python benchmarks/difficulty.py MODEL… [--real NPZ] [--json] [--keep]
+    python research/difficulty.py MODEL… [--real NPZ] [--json] [--keep]
 
 MODEL is a Run, also of the features recipe, or a Bundle. Fields are those of `lociscope.simulate.REFERENCE`; one
 threshold for all classes is chosen on its part `valid` (best macro-F1) and applied to `test`. Beside them stands the

@@ -1,6 +1,6 @@
 """How far drawn fields differ from real ones: a forest that tells them apart, and what it sees.
 
-    python benchmarks/realism.py [--fields DIR] [--labels CSV] [--drawn N] [--seed S] [--show K]
+    python research/realism.py [--fields DIR] [--labels CSV] [--drawn N] [--seed S] [--show K]
 
 Real fields are read from `LOCISCOPE_REAL_DATA` (by default `../shared/data` beside the checkout) unless named. Prints
 the statistics that differ most, then one line of JSON: for the reference channels and for green the area under the ROC

@@ -1,15 +1,15 @@
 """Makes docs/logbooks/experiments.md, the logbook of the experiments.
 
-    python docs/experiments_page.py RUNS_DIR > docs/logbooks/experiments.md
-    python docs/experiments_page.py > docs/logbooks/experiments.md
+    python docs/_generate/experiments_page.py RUNS_DIR > docs/logbooks/experiments.md
+    python docs/_generate/experiments_page.py > docs/logbooks/experiments.md
 
-The finalists' figures are those that `benchmarks/finalists.py … --json docs/logbooks/finalists.json` kept, those of
-cell lines left out those of `benchmarks/left_out.py … --json docs/logbooks/left_out.json`.
+The finalists' figures are those that `research/finalists.py … --json research/logbooks/finalists.json` kept, those of
+cell lines left out those of `research/left_out.py … --json research/logbooks/left_out.json`.
 
 The first gathers the figures of all Runs in RUNS_DIR (as `lociscope compare` does; networks whose cost is not kept in
-their Run are loaded once) and keeps them in docs/logbooks/experiments.json, where experiments that have no Run in
+their Run are loaded once) and keeps them in research/logbooks/experiments.json, where experiments that have no Run in
 RUNS_DIR keep theirs; the second makes the page of what is kept.
-docs/experiments.toml holds what no Run knows: the order, the words and the verdicts.
+research/logbooks/experiments.toml holds what no Run knows: the order, the words and the verdicts.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from lociscope.report.page import NOTHING, interval, number
 from lociscope.report.ranking import League, leagues_of
 from lociscope.storage.atomic import atomic_write
 
-HERE = Path(__file__).parent
-WORDS = HERE / "experiments.toml"
-FIGURES = HERE / "logbooks" / "experiments.json"
-FINALISTS = HERE / "logbooks" / "finalists.json"
-LEFT_OUT = HERE / "logbooks" / "left_out.json"
+ROOT = Path(__file__).parents[2]
+WORDS = ROOT / "research" / "logbooks" / "experiments.toml"
+FIGURES = ROOT / "research" / "logbooks" / "experiments.json"
+FINALISTS = ROOT / "research" / "logbooks" / "finalists.json"
+LEFT_OUT = ROOT / "research" / "logbooks" / "left_out.json"
 MEASURES = {"macro_f1": "macro-F1", "macro_average_precision": "average precision", "lrap": "LRAP", "macro_auc": "AUC"}
 HEAD = """# Experiments
 
-Every iteration is a Run, and this page is made of the Runs (`docs/experiments_page.py`); losers are shown. The command and the recipe of each lie in
-`benchmarks/experiments/`; [how Runs are compared](../how-to/compare.md).
+Every iteration is a Run, and this page is made of the Runs (`docs/_generate/experiments_page.py`); losers are shown. The command and the recipe of each lie in
+`research/experiments/`; [how Runs are compared](../how-to/compare.md).
 
 Scores are on the validation fields, with 90 % intervals, specimens drawn whole where they are known. Macro-F1 is at one threshold for all classes, cross-fitted in five folds.
 The gain is in macro average precision over the base, paired; it is in bold where its interval leaves 0 out. The epoch was chosen on the same
 fields by its loss, and the best of many is the best partly by luck. "Kept: yes" is a verdict within the budget; what the networks at full length took over stands under Shortlist.
-Real fields are those of `benchmarks/real_fields.py`: no network was fitted to them, but they steered the drawing (see the
+Real fields are those of `research/real_fields.py`: no network was fitted to them, but they steered the drawing (see the
 [simulation's logbook](simulation.md)), so that they flatter.
 GMAC, ms and MB are those of one field and one network; ms in ONNX Runtime on one core; ms and minutes on a machine that did other things
 too: GMAC compares better. With a Catalog `data.fields` has no effect, and `train.epochs` has none where there are stages. Numbers that are missing were not run.

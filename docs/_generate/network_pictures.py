@@ -1,4 +1,4 @@
-"""The pictures of docs/network_pages.py: the first filters of a network, its feature maps, and the evidence it finds.
+"""The pictures of docs/_generate/network_pages.py: the first filters of a network, its feature maps, and the evidence it finds.
 
 Signed numbers are red above zero and blue below; others are grey, from black, the least, to white, the most.
 """

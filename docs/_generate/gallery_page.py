@@ -1,6 +1,6 @@
 """Makes a page of every place in its styles: four channels together and the protein alone, drawn.
 
-    python docs/gallery_page.py -o DIR [--real DIR] [--seed S]
+    python docs/_generate/gallery_page.py -o DIR [--real DIR] [--seed S]
 
 DIR/index.html opens in any browser. With `--real`, the folder of real data (`hpa_dictionary` is looked for in it), HPA's
 own picture of each place stands beside the drawn ones; such a page is for the screen only and is not passed on.

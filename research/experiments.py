@@ -1,19 +1,19 @@
 """Runs the iterations of an experiment, one after another, and scores each on real fields; goes on where it stopped.
 
-    python benchmarks/experiments.py EXPERIMENT… --catalog CATALOG --runs DIR [--store DIR] [--only NAME…]
+    python research/experiments.py EXPERIMENT… --catalog CATALOG --runs DIR [--store DIR] [--only NAME…]
 
-EXPERIMENT is a file of `benchmarks/experiments/`, by its name: it names a recipe, the settings that all iterations
+EXPERIMENT is a file of `research/experiments/`, by its name: it names a recipe, the settings that all iterations
 share, and the iterations in order, each with what it changes and why; one with `seeds` stands for as many. Every
 iteration is one call of `lociscope train` with the recipe so changed; its Run is `DIR/EXPERIMENT/NAME`. Where the real
-data lie (`LOCISCOPE_REAL_DATA`, by default `../shared/data`), `benchmarks/real_fields.py` leaves its scores in the Run.
-`lociscope compare` and `docs/experiments_page.py` make the logbook of the Runs.
+data lie (`LOCISCOPE_REAL_DATA`, by default `../shared/data`), `research/real_fields.py` leaves its scores in the Run.
+`lociscope compare` and `docs/_generate/experiments_page.py` make the logbook of the Runs.
 
 The catalog of the logbook: 12,000 fields drawn at 256 px, rare places lifted half-way, three cell lines left out as
 strangers (split `test`), a tenth of the rest held out by specimen:
 
     lociscope simulate atlas ATLAS --fields 12000 --size 256 --balance 0.5
     lociscope import kaggle ATLAS -o drawn.parquet
-    python benchmarks/experiments.py --split drawn.parquet
+    python research/experiments.py --split drawn.parquet
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Draws docs/images/cells.png, the picture of the README: simulated fields with the protein in different places.
 
-python docs/cells_picture.py
+python docs/_generate/cells_picture.py
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from lociscope.images.render import composite
 from lociscope.labels import LABELS
 from lociscope.simulate import draw_field
 
-OUT = Path(__file__).parent / "images" / "cells.png"
+OUT = Path(__file__).parents[1] / "images" / "cells.png"
 PLACES = (0, 2, 7, 23, 12, 14, 21, 25)
 SIDE, COLUMNS, CAPTION, GAP = 220, 4, 20, 6
 SHOWN = 0.55

@@ -21,7 +21,7 @@ FIELDS = 60
 @pytest.fixture
 def script(load_script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(ranking, "RESAMPLES", 50)
-    return load_script("benchmarks/left_out")
+    return load_script("research/left_out")
 
 
 @pytest.fixture

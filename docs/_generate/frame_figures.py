@@ -1,4 +1,4 @@
-"""Recomputes every figure of docs/frame.md that comes from data: python docs/frame_figures.py FOLDER.
+"""Recomputes every figure of docs/frame.md that comes from data: python docs/_generate/frame_figures.py FOLDER.
 
 FOLDER is the folder of real data (see CONTRIBUTING.md); needs the extra 'fit'. One `name = value` per line.
 """

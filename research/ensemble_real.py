@@ -4,9 +4,9 @@ Claims: the combination that `lociscope ensemble fit` chooses beats the mean of 
 one, its expected score is measured and not the one it was fitted for, cuts of half the expected F1 beat searched
 ones where positives are few, and a fit is linear in rows. The table goes to stderr, JSON to stdout.
 
-    python benchmarks/ensemble_real.py            # the table, about a minute on one core
-    python benchmarks/ensemble_real.py --thinned  # and the cuts of classes thinned to few positives
-    python benchmarks/ensemble_real.py --large    # and time and memory of 31,072 rows
+    python research/ensemble_real.py            # the table, about a minute on one core
+    python research/ensemble_real.py --thinned  # and the cuts of classes thinned to few positives
+    python research/ensemble_real.py --large    # and time and memory of 31,072 rows
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
-    return load_script("benchmarks/real_fields")
+    return load_script("research/real_fields")
 
 
 @pytest.fixture(scope="module")
