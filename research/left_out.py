@@ -9,7 +9,7 @@ The figures of the logbook, over 15 lines of the catalog that `research/experime
 
     lociscope split drawn.parquet --group specimen --folds 5 -o specimens.parquet
     lociscope split drawn.parquet --group cell_line --folds 15 -o lines.parquet
-    lociscope train lenet5 --set train.epochs=5 --set train.rare=0.05 --set train.precision=mixed_bfloat16 \
+    lociscope train lenet5 --set train.epochs=5 --set train.repeat_threshold=0.05 --set train.precision=mixed_bfloat16 \
         --catalog specimens.parquet --folds 5 -o runs/specimens
     lociscope train lenet5 … --catalog lines.parquet --folds 15 -o runs/lines
     python research/left_out.py runs/specimens runs/lines --catalog lines.parquet

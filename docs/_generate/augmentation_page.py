@@ -50,12 +50,12 @@ three times under each, much stronger than a recipe would:
 *Microtubules red, protein green, nucleus blue. `channel_dropout` blanks the ER, which a picture of three colours does not show.*
 
 - What is done to a field is a pure function of the seed, the epoch and the field's place in it. A training that was cut off goes on with the same
-  pictures, and neither the batch size nor the number of workers changes them. A field that comes twice in an epoch (`train.rare`) looks different each time.
+  pictures, and neither the batch size nor the number of workers changes them. A field that comes twice in an epoch (`train.repeat_threshold`) looks different each time.
 - `flip` takes one of the eight symmetries of the square, and `shift` alone moves by whole pixels: nothing is resampled. `rotate`, `scale`, `shear`,
   `crop`, `elastic` and then also `shift` are one resampling together. What comes in at the edge is the field mirrored.
 - `scale` is a change of the pixel size in µm: 0.2 shows cells up to 1.2 times larger or smaller.
 - `gain`, `offset`, `gamma`, `blur`, `noise`, `hot_pixels` and the dropouts are drawn for each channel on its own; in the order gamma after gain after offset, all within 0–1.
-- `mixup` blends two fields and `cutmix` pastes a window of one into the other; labels count as much as their field takes part. With `data.fresh` the
+- `mixup` blends two fields and `cutmix` pastes a window of one into the other; labels count as much as their field takes part. With `data.online` the
   partner is the next field of the batch, otherwise any of the training fields.
 
 What each costs: [benchmarks](benchmarks.md).

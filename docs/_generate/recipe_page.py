@@ -17,8 +17,9 @@ by its name or any `.toml` by its path, and `--set train.epochs=3` replaces one 
 `lociscope recipes show NAME` and `lociscope recipes copy NAME` list, print and copy the shipped ones. The Run keeps the recipe as
 resolved. A table `[tune]` beside these says what [`lociscope tune`](../how-to/tune.md) may vary; a training passes it over.
 
-Before the first table stand `schema`, which is 1, and `note`, a text: what was changed and why. Logbooks show it, and it
-has no effect. The other keys of `[network]` are the options of the network that `name` names:
+Two keys come before the first table: `schema`, which is 2, and `note`, a text that says what was changed and why; logbooks show
+it, and it has no effect. Recipes that state schema 1 are read with its names: `train.rare` (now `repeat_threshold`), `data.fresh` (`online`),
+`data.drawn_size` (`simulated_size`) and `from` in `[[stages]]` (`unfreeze_from`). The other keys of `[network]` are the options of the network that `name` names:
 
 | network | options | what it is |
 |---|---|---|
@@ -38,7 +39,7 @@ mean, yellow or zero, `stride` 16 or 32, `pooling`, `dropout` 0–0.9, `channels
 | `small` | `channels`, `width` 0.1–8, `pooling`, `dropout` 0–0.9 | a residual network for inputs of 256 px |
 | `features` | `head` linear, boosting or both, `strength` 0–100, `trees` 1–2000, `rate` 0–1, `leaves` 2–64, `blind` 0–1 | \
 no network: compartment features with logistic regression and boosted trees; of `[data]` it heeds `fields`, \
-`drawn_size`, `seed`, `balance` and `valid`, of `[train]` the seed |
+`simulated_size`, `seed`, `balance` and `valid`, of `[train]` the seed |
 
 `channels` are the letters of those that the network looks at: RGBY by default, G alone, GBY and so on, always with G.
 `pooling` is how evidence over the positions becomes one answer: average (the default), max, lse (soft maximum), avgmax
@@ -46,7 +47,7 @@ no network: compartment features with logistic regression and boosted trees; of 
 """
 
 STAGES = """May come several times, or not at all: then `[train]`'s `epochs` and `learning_rate` are the only stage. The layers before
-the first one whose name begins with `from` stay as they are, and their batch normalisation uses the statistics that it
+the first one whose name begins with `unfreeze_from` stay as they are, and their batch normalisation uses the statistics that it
 has. `head` is what follows the features, `all` is every layer. Each stage begins with the best weights so far, a new
 optimiser and its own schedule.
 

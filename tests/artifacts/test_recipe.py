@@ -28,7 +28,7 @@ def test_shipped_recipes_are_read_by_name(path: Path) -> None:
 
 RECIPES = st.builds(
     lambda size, low, high, flip, shift, epochs, rate, optimizer, options: {
-        "schema": 1,
+        "schema": 2,
         "network": {"name": "lenet5", **options},
         "data": {"size": size, "low": low, "high": high},
         "augment": {"flip": flip, "shift": shift},
@@ -68,13 +68,13 @@ def test_every_value_of_an_empty_recipe_has_its_default(tmp_path: Path) -> None:
     assert Recipe().augment == Augment()
 
 
-STAGE = "[[stages]]\nfrom = 'all'\nepochs = 1\nlearning_rate = 0.1"
+STAGE = "[[stages]]\nunfreeze_from = 'all'\nepochs = 1\nlearning_rate = 0.1"
 
 
 def test_stages_are_read_in_their_order_and_written_back(tmp_path: Path) -> None:
     path = write(tmp_path / "r.toml", f"note = 'slower'\n{STAGE.replace('all', 'head')}\n{STAGE}")
     recipe = Recipe.read(path, {"train.batch": 4})
-    assert [(stage.from_, stage.epochs, stage.learning_rate) for stage in recipe.stages] == [
+    assert [(stage.unfreeze_from, stage.epochs, stage.learning_rate) for stage in recipe.stages] == [
         ("head", 1, 0.1),
         ("all", 1, 0.1),
     ]
@@ -120,15 +120,18 @@ def test_a_note_makes_no_other_training() -> None:
         ("note = 3", "note: Input should be a valid string, received 3"),
         ("[stages]\nfrom = 'all'", "stages: Input should be an array, received"),
         ("[[stage]]\nfrom = 'all'", "unknown key 'stage'. Did you mean 'stages'?"),
-        ("[[stages]]\nfrom = 'all'\nepochs = 1", "lacks the key 'stages.1.learning_rate'. Write it into the recipe."),
+        (
+            "[[stages]]\nunfreeze_from = 'all'\nepochs = 1",
+            "lacks the key 'stages.1.learning_rate'. Write it into the recipe.",
+        ),
         (f"{STAGE}\nepoch = 1", "unknown key 'stages.1.epoch'. Did you mean 'epochs'?"),
         (
             f"{STAGE}\n{STAGE.replace('1', '0')}",
             "stages.2.epochs: Input should be greater than or equal to 1, received 0",
         ),
         (STAGE.replace("0.1", "'fast'"), "stages.1.learning_rate: Input should be a valid number, received 'fast'"),
-        (STAGE.replace("all", ""), "stages.1.from: String should have at least 1 character, received ''"),
-        ("schema = 2", "has schema 2, newer than 1, the newest this lociscope reads. Update lociscope."),
+        (STAGE.replace("all", ""), "stages.1.unfreeze_from: String should have at least 1 character, received ''"),
+        ("schema = 3", "has schema 3, newer than 2, the newest this lociscope reads. Update lociscope."),
         ("schema = 'x'", "states no schema"),
         ("[train", "is no TOML: .*Mend that line"),
         ("[train]\nepochs = 1\nepochs = 2", "is no TOML"),
@@ -211,7 +214,7 @@ def test_changes_replace_values_of_the_file(tmp_path: Path) -> None:
         ("train=3", "train: Input should be a valid dictionary"),
         ("network.name.x=3", "--set network.name.x: 'name' is no table"),
         ("train.epochs=" + "9" * 5000, "train.epochs: Input should be a valid integer"),
-        ("schema=2", "has schema 2, newer than 1"),
+        ("schema=3", "has schema 3, newer than 2"),
     ],
 )
 def test_wrong_words(word: str, said: str) -> None:
@@ -226,7 +229,7 @@ def test_words_change_stages_by_their_number_from_1() -> None:
         shipped[0].model_copy(update={"epochs": 2}),
         shipped[1].model_copy(update={"learning_rate": 0.5}),
     )
-    given = parse_changes(["stages.2={from='all', epochs=3, learning_rate=0.5}", "stages.2.epochs=4"])
+    given = parse_changes(["stages.2={unfreeze_from='all', epochs=3, learning_rate=0.5}", "stages.2.epochs=4"])
     assert Recipe.read("pretrained", given).stages[1].epochs == 4
 
 

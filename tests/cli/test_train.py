@@ -148,7 +148,7 @@ def test_a_folder_of_somebody_else_is_left_alone(lociscope: Command, training: A
 )
 def test_what_a_recipe_does_not_know(lociscope: Command, tmp_path: Path, words: list[str], sentence: str) -> None:
     (tmp_path / "misspelt.toml").write_text("[data]\nsise = 64\n")
-    stage = "[[stages]]\nfrom = 'C55'\nepochs = 1\nlearning_rate = 0.1\n"
+    stage = "[[stages]]\nunfreeze_from = 'C55'\nepochs = 1\nlearning_rate = 0.1\n"
     (tmp_path / "stages.toml").write_text(f"[data]\nsize = 32\n{stage}")
     (tmp_path / "broken.toml").write_text("[data\n")
     code, out, err = lociscope("train", *words, "-o", "run")
@@ -307,7 +307,7 @@ def test_folds_are_trained_joined_and_gone_on_with(
 
 
 def test_folds_of_the_features_recipe(lociscope: Command, tmp_path: Path) -> None:
-    small = ("data.fields=12", "data.drawn_size=128", "network.trees=3", "network.head=linear")
+    small = ("data.fields=12", "data.simulated_size=128", "network.trees=3", "network.head=linear")
     words = ["train", "features", *(word for setting in small for word in ("-s", setting)), "--folds", "2", "-o", "out"]
     code, out, err = lociscope(*words)
     assert code == 0, err

@@ -19,7 +19,7 @@ from lociscope.labels import to_multi_hot
 if TYPE_CHECKING:
     from pathlib import Path
 
-SMALL = {"size": 16, "drawn_size": 64, "fields": 12}
+SMALL = {"size": 16, "simulated_size": 64, "fields": 12}
 
 
 def recipe(**data: object) -> Recipe:
@@ -34,7 +34,7 @@ def test_simulated_fields_are_parted_by_specimen(tmp_path: Path) -> None:
 
 
 def test_of_fresh_fields_only_those_held_out_are_packed(tmp_path: Path) -> None:
-    made = recipe(valid=0.3, fresh=True)
+    made = recipe(valid=0.3, online=True)
     sets = training_sets(made, None, tmp_path / "packed", [], workers=3)
     assert sets.train == Fresh(made.data, 4, 8, 3)
     assert len(sets.valid) == 4
@@ -42,7 +42,7 @@ def test_of_fresh_fields_only_those_held_out_are_packed(tmp_path: Path) -> None:
     again = training_sets(made, None, tmp_path / "packed", [])
     assert again.valid.sha256 == sets.valid.sha256
     with pytest.raises(LociscopeError, match="of which 12 are held out"):
-        training_sets(recipe(valid=0.99, fresh=True), None, tmp_path / "other", [])
+        training_sets(recipe(valid=0.99, online=True), None, tmp_path / "other", [])
 
 
 def test_the_way_of_reading_leaves_the_store_as_it_is(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_store_keeps_the_same_pixels_once(tmp_path: Path) -> None:
     assert len(kept.name) == 16
     assert first.valid.sha256 == again.valid.sha256
     training_sets(recipe(low=1.0), None, tmp_path / "packed", [], store=store)
-    training_sets(recipe(fresh=True, valid=0.3), None, tmp_path / "packed", [], store=store)
+    training_sets(recipe(online=True, valid=0.3), None, tmp_path / "packed", [], store=store)
     assert len([*store.iterdir()]) == 3
     assert not (tmp_path / "packed").exists()
 
@@ -123,9 +123,9 @@ def test_folds_that_cannot_be() -> None:
         folded(known([(0,)] * 4, "aabb"), 3, 0)
 
 
-def test_fresh_fields_have_no_folds(tmp_path: Path) -> None:
-    with pytest.raises(LociscopeError, match=r"data\.fresh .* cannot be folded"):
-        known_fields(recipe(fresh=True), None, tmp_path, [])
+def test_online_simulation_has_no_folds(tmp_path: Path) -> None:
+    with pytest.raises(LociscopeError, match=r"data\.online .* cannot be folded"):
+        known_fields(recipe(online=True), None, tmp_path, [])
 
 
 def test_a_split_that_holds_out_everything() -> None:

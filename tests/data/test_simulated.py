@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from lociscope.artifacts.recipe import Data
-from lociscope.data.simulated import prepare_simulated
+from lociscope.data.simulated import prepare_simulated, simulation_key
 
 
 def settings(**changes: object) -> Data:
-    return Data.model_validate({"size": 32, "drawn_size": 64, "fields": 6} | changes)
+    return Data.model_validate({"size": 32, "simulated_size": 64, "fields": 6} | changes)
 
 
 def test_the_same_fields_whatever_the_workers() -> None:
@@ -24,3 +24,9 @@ def test_the_same_fields_whatever_the_workers() -> None:
 def test_the_seed_decides() -> None:
     first, second = next(prepare_simulated(settings())), next(prepare_simulated(settings(seed=1)))
     assert not np.array_equal(first.pixels, second.pixels)
+
+
+def test_the_key_of_a_cache_is_that_of_recipe_schema_1() -> None:
+    """Caches and Runs on disk were made with it."""
+    found = simulation_key(settings(online=True), "size", "simulated_size", "online")
+    assert found == {"size": 32, "drawn_size": 64, "fresh": True}

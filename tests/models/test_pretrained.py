@@ -159,7 +159,7 @@ def test_stages_of_shipped_recipes_name_layers_that_are_there(name: str) -> None
     assert f"{network.count_params():,}" in text  # as its header says
     assert ("ot yet run" in text) == (name != "pretrained")
     if name == "frozen":
-        freeze(network, recipe.stages[0].from_)
+        freeze(network, recipe.stages[0].unfreeze_from)
         learned = sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
         assert f"{learned:,}" in text
 

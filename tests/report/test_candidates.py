@@ -110,7 +110,7 @@ def test_names_are_never_the_same(folders: list[list[str]]) -> None:
 
 
 def test_what_differs_is_told_by_dotted_key() -> None:
-    stages = [{"from": "head", "epochs": 2, "learning_rate": 0.001}]
+    stages = [{"unfreeze_from": "head", "epochs": 2, "learning_rate": 0.001}]
     before = Recipe.check({"note": "one", "network": {"name": "lenet5"}}, "before")
     after = Recipe.check(
         {"note": "two", "network": {"name": "lenet5", "width": 2.0}, "train": {"loss": "focal"}, "stages": stages},
@@ -119,9 +119,15 @@ def test_what_differs_is_told_by_dotted_key() -> None:
     found = {key: (then, now) for key, then, now in changes(after, before)}
     assert found["train.loss"] == ("bce", "focal")
     assert found["network.width"] == ("–", "2")
-    assert found["stages.1.from"] == ("–", "head")
+    assert found["stages.1.unfreeze_from"] == ("–", "head")
     assert found["stages.1.learning_rate"] == ("–", "0.001")
-    assert set(found) == {"train.loss", "network.width", "stages.1.from", "stages.1.epochs", "stages.1.learning_rate"}
+    assert set(found) == {
+        "train.loss",
+        "network.width",
+        "stages.1.unfreeze_from",
+        "stages.1.epochs",
+        "stages.1.learning_rate",
+    }
     assert changes(before, before) == []
     assert in_words([("train.loss", "bce", "focal"), ("a.b", "–", "2")]) == "train.loss bce → focal, a.b – → 2"
 

@@ -34,7 +34,7 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
     folder = tmp_path_factory.mktemp("real")
     recipe = Recipe.read(
-        "features", {"data.fields": 16, "data.drawn_size": 128, "data.valid": 0.3, "network.head": "linear"}
+        "features", {"data.fields": 16, "data.simulated_size": 128, "data.valid": 0.3, "network.head": "linear"}
     )
     fit_features(recipe, measured_sets(recipe, None, folder / "packed", []), folder / "run")
     (folder / "fields").mkdir()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lociscope.images.discovery.sources import Failure
 
-SMALL = {"data.fields": 12, "data.drawn_size": 128, "data.valid": 0.3, "network.trees": 3}
+SMALL = {"data.fields": 12, "data.simulated_size": 128, "data.valid": 0.3, "network.trees": 3}
 
 
 @pytest.fixture(scope="module")

@@ -158,9 +158,9 @@ def test_another_recipe_or_other_fields_are_refused(alone: Run) -> None:
 STAGED: dict[str, Any] = {
     "ema": 0.9,
     "stages": [
-        {"from": "head", "epochs": 1, "learning_rate": 0.02},
-        {"from": "C5", "epochs": 2, "learning_rate": 0.01},
-        {"from": "all", "epochs": 1, "learning_rate": 0.002},
+        {"unfreeze_from": "head", "epochs": 1, "learning_rate": 0.02},
+        {"unfreeze_from": "C5", "epochs": 2, "learning_rate": 0.01},
+        {"unfreeze_from": "all", "epochs": 1, "learning_rate": 0.002},
     ],
 }
 """Three steps an epoch: the stages begin after steps 0, 3 and 9."""
@@ -182,7 +182,7 @@ def test_stages_and_averages_go_on_from_any_step_to_the_same_weights(tmp_path: P
 
 
 def test_a_frozen_stage_leaves_the_first_layers_as_they_were(tmp_path: Path) -> None:
-    head = [{"from": "head", "epochs": 2, "learning_rate": 0.1}]
+    head = [{"unfreeze_from": "head", "epochs": 2, "learning_rate": 0.1}]
     first, second = (train(tmp_path / name, stages=head, checkpoint_steps=n) for name, n in (("a", 1), ("b", 100)))
     assert same(first, second)
     keras.utils.set_random_seed(0)
@@ -204,7 +204,7 @@ def test_the_average_is_what_is_validated_and_kept(alone: Run, tmp_path: Path) -
 
 
 def test_patience_ends_a_training_also_after_a_cut(tmp_path: Path) -> None:
-    still = [{"from": "head", "epochs": 30, "learning_rate": 1e-12}]
+    still = [{"unfreeze_from": "head", "epochs": 30, "learning_rate": 1e-12}]
     stuck: dict[str, Any] = {"stages": still, "patience": 2, "checkpoint_steps": 100}
 
     def cut(row: dict[str, float]) -> None:

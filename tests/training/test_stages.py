@@ -13,7 +13,7 @@ from lociscope.training.stages import check_stages, compile_stage, freeze, most_
 
 
 def recipe(*stages: str, **train: object) -> Recipe:
-    rows = [{"from": name, "epochs": 2, "learning_rate": 0.1} for name in stages]
+    rows = [{"unfreeze_from": name, "epochs": 2, "learning_rate": 0.1} for name in stages]
     return Recipe.check({"train": {"epochs": 7, "learning_rate": 0.3} | train, "stages": rows}, "test")
 
 
@@ -28,7 +28,7 @@ def learning(model: keras.Model) -> set[str]:
 
 def test_without_stages_train_is_the_only_one() -> None:
     (only,) = stages_of(recipe())
-    assert (only.from_, only.epochs, only.learning_rate) == ("all", 7, 0.3)
+    assert (only.unfreeze_from, only.epochs, only.learning_rate) == ("all", 7, 0.3)
     assert most_epochs(recipe()) == 7
     assert most_epochs(recipe("head", "all")) == 4
 
@@ -82,7 +82,7 @@ def test_a_stage_from_nowhere(network: keras.Model, names: tuple[str, ...], said
 
 @pytest.mark.parametrize(("schedule", "end"), [("cosine", 0.01), ("constant", 1.0)])
 def test_the_rate_rises_and_then_falls_or_stays(network: keras.Model, schedule: str, end: float) -> None:
-    stage = Stage.model_validate({"from": "all", "epochs": 10, "learning_rate": 0.2})
+    stage = Stage.model_validate({"unfreeze_from": "all", "epochs": 10, "learning_rate": 0.2})
     compile_stage(network, stage, recipe(schedule=schedule, warmup=0.1, optimizer="sgd").train, 10)
     rate = network.optimizer._learning_rate  # the schedule itself; `learning_rate` is its value now
     assert [float(rate(step)) for step in (0, 5, 10, 100)] == pytest.approx([0, 0.1, 0.2, 0.2 * end], abs=1e-6)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lociscope.artifacts.card import InputSpec
+from lociscope.artifacts.recipe_upgrade import upgrade_recipe
 from lociscope.errors import Code, MissingExtraError, UsageError
 from lociscope.storage.schema import check_schema
 from lociscope.storage.toml_files import read_toml, sentence_of
@@ -16,7 +17,7 @@ from lociscope.storage.toml_files import read_toml, sentence_of
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-SCHEMA = 1
+SCHEMA = 2
 SHIPPED = Path(__file__).parents[1] / "recipes"
 PER_STAGE = ("epochs", "learning_rate")
 """Keys of `[train]` that each stage has itself."""
@@ -46,15 +47,17 @@ class Data(_Section):
     size: int = Field(128, ge=16, le=1024, description="Side of the network's input in px.")
     low: float = Field(0.5, ge=0, le=50, description="Percentile of a channel that becomes 0.")
     high: float = Field(99.9, ge=50, le=100, description="Percentile of a channel that becomes 1.")
-    fields: int = Field(4000, ge=2, le=10_000_000, description="Simulated fields drawn where no Catalog is given.")
-    drawn_size: int = Field(256, ge=64, le=2048, description="Side in px at which they are drawn.")
+    fields: int = Field(4000, ge=2, le=10_000_000, description="Number of simulated fields where no Catalog is given.")
+    simulated_size: int = Field(
+        256, ge=64, le=2048, description="Side of the simulated fields in px, before scaling to `size`."
+    )
     seed: int = Field(0, ge=0, description="Seed of the simulated fields and of the split.")
     balance: float = Field(
-        0.5, ge=0, le=1, description="How far rare places are lifted in simulated fields: 0 real frequencies, 1 even."
+        0.5, ge=0, le=1, description="Class balance of simulated fields: 0 the frequencies of HPA v18, 1 nearly even."
     )
     valid: float = Field(0.1, gt=0, lt=1, description="Share of fields held out where the Catalog has no split.")
     pack: bool = Field(True, description="Decode each field once, into a store; false: as it is seen, keeping 1 GiB.")
-    fresh: bool = Field(False, description="Draw other simulated fields for every epoch, as training goes.")
+    online: bool = Field(False, description="Online simulation: simulate new fields in every epoch, during training.")
 
     @property
     def input(self) -> InputSpec:
@@ -96,8 +99,8 @@ class Train(_Section):
 
     epochs: int = Field(20, ge=1, le=10_000, description="Passes over the training fields.")
     batch: int = Field(32, ge=1, le=4096, description="Fields in one step.")
-    rare: float = Field(
-        0.0, ge=0, le=1, description="Classes in less than this share of the fields are seen sqrt(it / theirs) times."
+    repeat_threshold: float = Field(
+        0.0, ge=0, le=1, description="A class with a share below this is repeated sqrt(threshold / share) times."
     )
     most_repeats: float = Field(4.0, ge=1, le=100, description="Most often that one field is seen in an epoch.")
     optimizer: Literal["adam", "sgd"] = Field("adam", description="AdamW, or SGD with momentum 0.9.")
@@ -125,8 +128,8 @@ class Train(_Section):
 class Stage(_Section):
     """`[[stages]]`: a part of the training in which the first layers stay as they are."""
 
-    from_: str = Field(
-        alias="from", min_length=1, description="`head`, `all`, or how the name of the first layer that learns begins."
+    unfreeze_from: str = Field(
+        min_length=1, description="`head`, `all`, or the first letters of the name of the first layer to train."
     )
     epochs: int = Field(ge=1, le=10_000, description="Passes over the training fields.")
     learning_rate: float = Field(gt=0, le=10, description="Peak learning rate of the stage.")
@@ -175,7 +178,7 @@ class Recipe(_Section):
             LociscopeError: There is no such recipe, it is no TOML, is of a newer schema, a key or value is wrong, or
                 `[train]` has a key that the stages decide.
         """
-        values = read_toml(name, SHIPPED, "recipe")
+        values = upgrade_recipe(read_toml(name, SHIPPED, "recipe"))
         values.pop(TUNE, None)
         for key, value in (changes or {}).items():
             _set(values, key, value)
@@ -204,7 +207,7 @@ class Recipe(_Section):
         """
         check_schema(values.get("schema", SCHEMA), SCHEMA, what)
         try:
-            return cls.model_validate(values)
+            return cls.model_validate(upgrade_recipe(values))
         except ValidationError as error:
             raise UsageError(
                 sentence_of(error, what, cls, "Write it into the recipe."), code=Code.INVALID_VALUE

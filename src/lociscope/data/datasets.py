@@ -16,7 +16,7 @@ from lociscope.data.cache.disk import place_in
 from lociscope.data.cache.lazy_images import open_files
 from lociscope.data.cache.packing import Packed, pack, prepare_catalog
 from lociscope.data.pipeline.online import Fresh
-from lociscope.data.simulated import prepare_simulated
+from lociscope.data.simulated import prepare_simulated, simulation_key
 from lociscope.data.splits.folds import deal
 from lociscope.data.splits.holdout import hold_out
 from lociscope.errors import Code, LociscopeError
@@ -86,7 +86,7 @@ def training_sets(
     Raises:
         LociscopeError: The Catalog holds no label, or fewer than two fields can be read.
     """
-    if catalog is None and recipe.data.fresh:
+    if catalog is None and recipe.data.online:
         return _fresh_sets(recipe, folder, workers, progress, store)
     return parted(known_fields(recipe, catalog, folder, failures, workers, progress, store), recipe)
 
@@ -107,9 +107,9 @@ def known_fields(
     """
     settings = recipe.data
     if catalog is None:
-        if settings.fresh:
+        if settings.online:
             raise LociscopeError(
-                "data.fresh draws other fields in every epoch, which cannot be folded. Set it false.",
+                "data.online simulates other fields in every epoch, which cannot be folded. Set it false.",
                 code=Code.CONFLICT,
             )
         packed = _simulated(settings, folder, workers, progress, store)
@@ -137,7 +137,7 @@ def _simulated(
     store: Path | None,
 ) -> Packed:
     """Fields that are drawn and packed."""
-    settings = drawn.model_dump(exclude={"valid", "pack", "fresh"})
+    settings = simulation_key(drawn, "size", "low", "high", "fields", "simulated_size", "seed", "balance")
     key: dict[str, Any] = {"simulated": settings, "simulator": VERSION, "preprocessing": PREPROCESSING}
     draw, place = partial(prepare_simulated, drawn, workers), place_in(store, key) if store else folder
     return pack(place, key, drawn.fields, draw, drawn.input, progress=progress, wait=store is not None)

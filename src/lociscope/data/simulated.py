@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from lociscope.artifacts.recipe_upgrade import RENAMED
 from lociscope.data.cache.disk import Prepared
 from lociscope.images.preprocess import prepare
 from lociscope.processes.workers import in_order
@@ -36,6 +37,12 @@ def prepare_one(settings: Data, index: int) -> Prepared:
     return Prepared(field.id, field.specimen, prepare(field.pixels, settings.input), field.target)
 
 
+def simulation_key(settings: Data, *names: str) -> dict[str, Any]:
+    """Return some of the `[data]` table by the keys of recipe schema 1, which caches and Runs on disk depend on."""
+    before = {now: then for then, now in RENAMED.items()}
+    return {before.get(f"data.{name}", name).rpartition(".")[2]: getattr(settings, name) for name in names}
+
+
 def draw_one(settings: Data, index: int) -> SimulatedField:
     """Draws the field of one number, rare places lifted as the settings say; a pure function of its arguments."""
-    return draw_field(index, seed=settings.seed, size=settings.drawn_size, balance=settings.balance)
+    return draw_field(index, seed=settings.seed, size=settings.simulated_size, balance=settings.balance)

@@ -15,7 +15,7 @@ from lociscope.artifacts.catalog import Entry, digest_of
 from lociscope.data.cache.disk import cut_short, place_in
 from lociscope.data.cache.packing import Packed, none_read
 from lociscope.data.datasets import Known, TrainingSets, columns_of, labelled_fields, parted
-from lociscope.data.simulated import draw_one
+from lociscope.data.simulated import draw_one, simulation_key
 from lociscope.decide.locations import best_constant
 from lociscope.decide.metrics import log_loss, macro_f1
 from lociscope.errors import Code, LociscopeError, MissingExtraError
@@ -99,7 +99,7 @@ def known_features(
         settings = recipe.data
         measure: Any = partial(measure_drawn, settings)
         numbers = range(settings.fields)
-        key: dict[str, Any] = {"simulated": settings.model_dump(include={"fields", "drawn_size", "seed", "balance"})}
+        key: dict[str, Any] = {"simulated": simulation_key(settings, "fields", "simulated_size", "seed", "balance")}
         source = f"{settings.fields} simulated fields of seed {settings.seed}"
     else:
         table = labelled_fields(catalog)
@@ -238,7 +238,7 @@ def fit_features(
     train, valid, source = sets
     if not isinstance(train, Packed):
         raise LociscopeError(
-            "The features recipe measures each field once. Set data.fresh to false.", code=Code.INVALID_VALUE
+            "The features recipe measures each field once. Set data.online to false.", code=Code.INVALID_VALUE
         )
     run = claim(folder, recipe, environment_of(recipe, train, valid, source, 0, RECORDED))
     done = iter(range(1, 2 * N_LABELS + 1))

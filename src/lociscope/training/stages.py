@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lociscope.artifacts.recipe import Recipe, Train
 
 WHOLE, HEAD = "all", "head"
-"""The words of `stages.from` that name no layer."""
+"""The words of `stages.unfreeze_from` that name no layer."""
 _HEAD_BEGINS = ("generalised_mean", "dropout")
 """Names of the first layers of `lociscope.models.heads.places_head`."""
 _MANY = 24
@@ -24,7 +24,7 @@ _LOWEST = 0.01
 
 def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
     """The recipe's stages; where it names none, `[train]` is the only one."""
-    only = {"from": WHOLE, "epochs": recipe.train.epochs, "learning_rate": recipe.train.learning_rate}
+    only = {"unfreeze_from": WHOLE, "epochs": recipe.train.epochs, "learning_rate": recipe.train.learning_rate}
     return recipe.stages or (Stage.model_validate(only),)
 
 
@@ -43,14 +43,14 @@ def check_stages(network: keras.Model, recipe: Recipe) -> None:
     last = next((number for number, layer in enumerate(layers) if layer.name == "logits"), len(layers))
     layers = layers[: last + 1]  # what is trained ends there
     for number, stage in enumerate(stages_of(recipe), 1):
-        if _first_learning(layers, stage.from_) is None:
+        if _first_learning(layers, stage.unfreeze_from) is None:
             known = [HEAD, WHOLE, *(layer.name for layer in layers if layer.weights)]
-            remedy = nearest(stage.from_, known)
+            remedy = nearest(stage.unfreeze_from, known)
             if len(known) > _MANY and "Did you mean" not in remedy:
                 remedy = f" Among its layers: {', '.join(known[2 :: len(known) // 8])}."
             raise UsageError(
-                f"Stage {number} begins from {stage.from_!r}, which no layer of {recipe.network.name!r} is named like."
-                f"{remedy}",
+                f"Stage {number} begins from {stage.unfreeze_from!r}, which no layer of {recipe.network.name!r} is "
+                f"named like.{remedy}",
                 code=Code.INVALID_VALUE,
             )
 
@@ -79,7 +79,7 @@ def compile_stage(model: keras.Model, stage: Stage, settings: Train, steps: int)
 
     from lociscope.training.losses import loss_of
 
-    freeze(model, stage.from_)
+    freeze(model, stage.unfreeze_from)
     total = stage.epochs * steps
     warmup = int(settings.warmup * total)
     rate = keras.optimizers.schedules.CosineDecay(

@@ -82,7 +82,7 @@ def rare(n: int) -> Packed:
 
 
 def test_a_rare_field_comes_more_often_and_every_field_comes() -> None:
-    fields, made = rare(40), recipe(rare=0.4, most_repeats=4)
+    fields, made = rare(40), recipe(repeat_threshold=0.4, most_repeats=4)
     steps = steps_per_epoch(fields, made)
     assert steps == 43 // 8  # 39 fields once, one sqrt(0.4 * 40) = 4 times
     seen = np.array(rows(fields, made, 0, 3 * steps)).reshape(3, -1)
@@ -95,7 +95,7 @@ def test_a_rare_field_comes_more_often_and_every_field_comes() -> None:
 
 @pytest.mark.parametrize("first", [1, 5, 7])
 def test_a_stream_with_rare_classes_begins_anywhere(first: int) -> None:
-    fields, made = rare(40), recipe(rare=0.4)
+    fields, made = rare(40), recipe(repeat_threshold=0.4)
     assert rows(fields, made, first, 4) == rows(fields, made, 0, first + 4)[first:]
 
 
@@ -104,7 +104,7 @@ def test_a_field_that_comes_again_looks_unlike() -> None:
     pixels = np.zeros((40, 16, 16, 4), np.uint8)
     pixels[..., 0] = np.arange(16)[None, :, None]  # a ramp, so that a shift shows
     fields = replace(fields, x=pixels)
-    made = Recipe.check({"augment": {"shift": 0.5}, "train": {"batch": 8, "rare": 0.4}}, "test")
+    made = Recipe.check({"augment": {"shift": 0.5}, "train": {"batch": 8, "repeat_threshold": 0.4}}, "test")
     looks = [
         np.asarray(x[row, :, :, 0]).tobytes()
         for x, y in training_batches(fields, made, 0).take(steps_per_epoch(fields, made))

@@ -13,7 +13,7 @@ from lociscope.data.pipeline.sampler import Shard
 from lociscope.data.simulated import prepare_one
 
 RECIPE = Recipe.check(
-    {"data": {"size": 16, "drawn_size": 64, "fields": 10, "fresh": True}, "train": {"batch": 4}}, "test"
+    {"data": {"size": 16, "simulated_size": 64, "fields": 10, "online": True}, "train": {"batch": 4}}, "test"
 )
 
 

@@ -39,7 +39,7 @@ def test_repeats_follow_the_rarest_class() -> None:
 @settings(max_examples=25)
 def test_every_field_comes_as_often_as_it_should(n: int, seed: int, share: float, most: float) -> None:
     y = labels(n, seed)
-    order = Order.of(y, Train(rare=share, most_repeats=most, seed=seed))
+    order = Order.of(y, Train(repeat_threshold=share, most_repeats=most, seed=seed))
     wanted = repeats(y, share, most)
     assert 0 <= order.length - wanted.sum() < 1
     for epoch in range(2):
@@ -51,7 +51,7 @@ def test_every_field_comes_as_often_as_it_should(n: int, seed: int, share: float
 
 def test_on_average_a_field_comes_as_often_as_it_should() -> None:
     y = labels(40, 1)
-    order = Order.of(y, Train(rare=0.3, seed=5))
+    order = Order.of(y, Train(repeat_threshold=0.3, seed=5))
     came = np.mean([np.bincount(epoch_of(order, epoch), minlength=40) for epoch in range(200)], axis=0)
     assert np.abs(came - repeats(y, 0.3, 4)).max() < 0.15
 
@@ -67,7 +67,7 @@ def test_without_rare_classes_each_comes_once_and_its_number_is_its_own() -> Non
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_epochs_differ(share: float) -> None:
-    order = Order.of(labels(30, 0), Train(rare=share))
+    order = Order.of(labels(30, 0), Train(repeat_threshold=share))
     assert epoch_of(order, 0).tolist() != epoch_of(order, 1).tolist()
 
 

@@ -105,7 +105,7 @@ def test_a_tune_that_is_no_table(tmp_path: Path) -> None:
         ("stages.3.epochs", Range(low=1, high=2), "the recipe has no 'stages.3'. Count its parts from 1."),
         ("train.seed", Range(low=0, high=9), "Mine cannot search train.seed: it is luck, not a setting. Take it out."),
         ("data.valid", Range(low=0.1, high=0.2), "it would score the trials on different fields"),
-        ("data.fresh", Choice(values=(False, True)), "it would score the trials on different fields"),
+        ("data.online", Choice(values=(False, True)), "it would score the trials on different fields"),
         ("train.loss.gamma", Range(low=1, high=2), "the recipe has no 'train.loss'"),
     ],
 )  # fmt: skip
@@ -135,8 +135,8 @@ def test_values_are_put_in_their_places() -> None:
     recipe = Recipe.check(
         {
             "stages": [
-                {"from": "head", "epochs": 1, "learning_rate": 0.1},
-                {"from": "all", "epochs": 2, "learning_rate": 0.1},
+                {"unfreeze_from": "head", "epochs": 1, "learning_rate": 0.1},
+                {"unfreeze_from": "all", "epochs": 2, "learning_rate": 0.1},
             ]
         },
         "Mine",

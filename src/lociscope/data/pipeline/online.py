@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.data.pipeline.sampler import WHOLE, Shard
-from lociscope.data.simulated import prepare_one
+from lociscope.data.simulated import prepare_one, simulation_key
 from lociscope.labels import to_multi_hot
 from lociscope.processes.workers import in_order
 from lociscope.simulate import VERSION
@@ -44,7 +44,9 @@ class Fresh:
     @property
     def sha256(self) -> str:
         """Hash over all that the fields depend on."""
-        settings = self.settings.model_dump(exclude={"valid"})
+        settings = simulation_key(
+            self.settings, *(name for name in type(self.settings).model_fields if name != "valid")
+        )
         return hashlib.sha256(json.dumps([settings, VERSION, self.first, self.count]).encode()).hexdigest()
 
     def batches(self, batch: int, first_step: int, shard: Shard = WHOLE) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -84,9 +84,9 @@ class Order:
     @classmethod
     def of(cls, y: np.ndarray, settings: Train) -> Order:
         """The order of fields with labels (n, 28), as a recipe says."""
-        if not settings.rare:
+        if not settings.repeat_threshold:
             return cls(settings.seed, len(y), len(y))
-        wanted = repeats(y, settings.rare, settings.most_repeats)
+        wanted = repeats(y, settings.repeat_threshold, settings.most_repeats)
         length = int(np.ceil(wanted.sum()))  # never less, so that every field has a whole place
         return cls(settings.seed, len(y), length, np.cumsum(wanted) * (length / wanted.sum()))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lociscope.artifacts.recipe import SHIPPED, TUNE, Recipe
+from lociscope.artifacts.recipe_upgrade import upgrade_key
 from lociscope.errors import Code, UsageError, nearest
 from lociscope.storage.toml_files import read_toml, sentence_of
 
@@ -23,7 +24,7 @@ FIXED = {
     "train.devices": "changes nothing that is measured",
     "decide.policy": "changes nothing that is measured",
     **dict.fromkeys(
-        [f"data.{key}" for key in ("fields", "drawn_size", "seed", "balance", "valid", "fresh")], OTHER_FIELDS
+        [f"data.{key}" for key in ("fields", "simulated_size", "seed", "balance", "valid", "online")], OTHER_FIELDS
     ),
 }
 """Keys that are not searched, and why."""
@@ -98,12 +99,13 @@ def read_space(name: str) -> Space:
     Raises:
         UsageError: There is no such file, or an entry is neither a list nor `{low, high}`.
     """
-    table = read_toml(name, SHIPPED, "recipe").get(TUNE, {})
+    values = read_toml(name, SHIPPED, "recipe")
+    table, rename = values.get(TUNE, {}), upgrade_key if values.get("schema") == 1 else str
     if not isinstance(table, dict):
         raise UsageError(
             f"Recipe '{name}': {TUNE} is no table. Write [{TUNE}] above its keys.", code=Code.INVALID_VALUE
         )
-    return {key: _dimension(value, f"Recipe '{name}': [{TUNE}] {key}") for key, value in _flat(table)}
+    return {rename(key): _dimension(value, f"Recipe '{name}': [{TUNE}] {key}") for key, value in _flat(table)}
 
 
 def _flat(table: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
