@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lociscope.artifacts.study import Tried
+from lociscope.artifacts.study import TrialRecord
 from lociscope.decide.intervals import Interval
 from lociscope.report.study import history_figure, parallel_figure, result, said, scale, write_study
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 pytest.importorskip("matplotlib")
 
 
-def trial(number: int, lrap: float | None, state: str = "complete", **others: Any) -> Tried:
+def trial(number: int, lrap: float | None, state: str = "complete", **others: Any) -> TrialRecord:
     values = {"train.learning_rate": 10.0 ** -(number + 1), "network.pooling": ("max", "average")[number % 2]}
-    return Tried(number, state, lrap, lrap, 3, 0.2, 1.25, values, **others)
+    return TrialRecord(number, state, lrap, lrap, 3, 0.2, 1.25, values, **others)
 
 
 TRIALS = [
@@ -37,7 +37,7 @@ SPACE = {"train.learning_rate": "0.0001–0.1 (log)", "network.pooling": "averag
 GAIN = Interval(0.125, 0.02, 0.2, 9, 0.9)
 
 
-def page(tmp_path: Path, trials: list[Tried] = TRIALS, importance: dict[str, float] | None = None) -> str:
+def page(tmp_path: Path, trials: list[TrialRecord] = TRIALS, importance: dict[str, float] | None = None) -> str:
     path = tmp_path / "study.html"
     write_study(path, "mine <b>", trials, SPACE, ["train.learning_rate"], importance or {}, GAIN)
     return path.read_text(encoding="utf-8")
@@ -71,7 +71,7 @@ def test_trials_are_ranked_and_those_without_a_score_come_last(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("trials", [TRIALS[:1], TRIALS[1:2], [TRIALS[1], TRIALS[3]]])
-def test_few_trials_or_none_that_ended_make_a_page_too(tmp_path: Path, trials: list[Tried]) -> None:
+def test_few_trials_or_none_that_ended_make_a_page_too(tmp_path: Path, trials: list[TrialRecord]) -> None:
     html = page(tmp_path, trials)
     assert "<svg" not in html
     assert "can be told once more trials have come to their end" in html

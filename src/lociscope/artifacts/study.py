@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class TrialRecord:
     """One trial that is over.
 
     Attributes:
@@ -85,7 +85,7 @@ class Study:
         """The Run of a trial. Only the best one's has weights."""
         return Run(self.folder / "trials" / f"{number:04d}")
 
-    def write_table(self, trials: Iterable[Tried], keys: Sequence[str]) -> None:
+    def write_table(self, trials: Iterable[TrialRecord], keys: Sequence[str]) -> None:
         """Writes `trials.csv`: a row for each trial, a column for each key that was searched.
 
         Raises:
@@ -99,7 +99,7 @@ class Study:
                 writer.writerow([*(getattr(trial, column) for column in COLUMNS), *values, trial.why])
 
 
-def best_of(trials: Iterable[Tried]) -> Tried | None:
+def best_of(trials: Iterable[TrialRecord]) -> TrialRecord | None:
     """The trial with the highest LRAP, of several the first; None where none came to its end."""
     complete = [trial for trial in trials if trial.lrap is not None]
     return max(complete, key=lambda trial: (trial.lrap, -trial.number), default=None)

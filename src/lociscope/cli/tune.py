@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import optuna
 
     from lociscope.artifacts.recipe import Recipe
-    from lociscope.artifacts.study import Study, Tried
+    from lociscope.artifacts.study import Study, TrialRecord
     from lociscope.images.discovery.sources import Failure
     from lociscope.training.tuning.space import Space
 
@@ -100,7 +100,7 @@ def _space(name: str, recipe: Recipe, fixed: Collection[str]) -> Space:
     return check_space(space, recipe, f"The search space of '{name}'")
 
 
-def _tell(study: optuna.Study, place: Study, space: Space, name: str, trials: list[Tried]) -> None:
+def _tell(study: optuna.Study, place: Study, space: Space, name: str, trials: list[TrialRecord]) -> None:
     """Writes what is known by now, and says how the last trial ended."""
     from lociscope.artifacts.study import best_of
     from lociscope.report.study import write_study
@@ -120,7 +120,7 @@ def _tell(study: optuna.Study, place: Study, space: Space, name: str, trials: li
     console.note(f"trial {last.number}: {how}{known}")
 
 
-def _leave(trials: list[Tried], place: Study, failures: list[Failure]) -> None:
+def _leave(trials: list[TrialRecord], place: Study, failures: list[Failure]) -> None:
     """Says where the best recipe is.
 
     Raises:

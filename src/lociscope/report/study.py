@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from lociscope.artifacts.study import Tried
+    from lociscope.artifacts.study import TrialRecord
     from lociscope.decide.intervals import Interval
 
 FEW = 20
@@ -32,7 +32,7 @@ UPPER = 0.2
 def write_study(
     path: Path,
     name: str,
-    trials: Sequence[Tried],
+    trials: Sequence[TrialRecord],
     space: Mapping[str, str],
     log: Collection[str],
     importance: Mapping[str, float],
@@ -71,7 +71,7 @@ def write_study(
     write_page(path, html)
 
 
-def result(trials: Sequence[Tried], gain: Interval | None) -> list[str]:
+def result(trials: Sequence[TrialRecord], gain: Interval | None) -> list[str]:
     """The result in plain words, a sentence each."""
     counts = {state: sum(trial.state == state for trial in trials) for state in ENDS}
     ways = ", ".join(f"{count} {ENDS[state]}" for state, count in counts.items() if count)
@@ -100,7 +100,7 @@ def said(value: Any) -> str:  # noqa: ANN401 - whatever a recipe holds
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def history_figure(trials: Sequence[Tried]) -> Markup:
+def history_figure(trials: Sequence[TrialRecord]) -> Markup:
     """Draws each trial's LRAP by number, the best so far as a line, and those cut short at the bottom.
 
     Args:
@@ -132,7 +132,7 @@ def history_figure(trials: Sequence[Tried]) -> Markup:
     return to_svg(figure)
 
 
-def parallel_figure(trials: Sequence[Tried], keys: Sequence[str], log: Collection[str] = ()) -> Markup:
+def parallel_figure(trials: Sequence[TrialRecord], keys: Sequence[str], log: Collection[str] = ()) -> Markup:
     """Draws each trial as a line over its values, the better ones in colour.
 
     Args:

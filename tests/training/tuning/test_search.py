@@ -11,7 +11,7 @@ import pytest
 from lociscope.artifacts.predictions import Predictions
 from lociscope.artifacts.recipe import Recipe
 from lociscope.artifacts.run import Run
-from lociscope.artifacts.study import Study, Tried, best_of
+from lociscope.artifacts.study import Study, TrialRecord, best_of
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.training.tuning.search import FIRST, OutOfTimeError, falls_behind, tune
 from lociscope.training.tuning.space import Choice, Range, Space
@@ -63,11 +63,11 @@ def pretended(recipe: Recipe, folder: Path, on_epoch: Callable[[dict[str, float]
     run.mark_done()
 
 
-def values_of(trials: list[Tried]) -> list[tuple[int, str, dict[str, Any]]]:
+def values_of(trials: list[TrialRecord]) -> list[tuple[int, str, dict[str, Any]]]:
     return [(trial.number, trial.state, trial.values) for trial in trials]
 
 
-def made(folder: Path, trials: int, train: Any = pretended, seed: int = 0) -> list[Tried]:
+def made(folder: Path, trials: int, train: Any = pretended, seed: int = 0) -> list[TrialRecord]:
     recipe = RECIPE.model_copy(update={"train": RECIPE.train.model_copy(update={"seed": seed})})
     with study_in(folder, recipe) as (study, place):
         tune(study, place, recipe, SPACE, trials, train, lambda done: None)
@@ -75,19 +75,19 @@ def made(folder: Path, trials: int, train: Any = pretended, seed: int = 0) -> li
 
 
 @pytest.fixture(scope="module")
-def thirteen(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Tried]]:
+def thirteen(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[TrialRecord]]:
     folder = tmp_path_factory.mktemp("study")
     return folder, made(folder, 13)
 
 
-def test_the_first_trial_is_the_recipe_as_it_stands(thirteen: tuple[Path, list[Tried]]) -> None:
+def test_the_first_trial_is_the_recipe_as_it_stands(thirteen: tuple[Path, list[TrialRecord]]) -> None:
     first = thirteen[1][0]
     assert first.own
     assert first.values == {"network.strength": 0.02, "network.leaves": 6}
     assert not any(trial.own for trial in thirteen[1][1:])
 
 
-def test_every_trial_keeps_within_the_space_and_says_what_it_is(thirteen: tuple[Path, list[Tried]]) -> None:
+def test_every_trial_keeps_within_the_space_and_says_what_it_is(thirteen: tuple[Path, list[TrialRecord]]) -> None:
     folder, trials = thirteen
     assert [trial.number for trial in trials] == list(range(13))
     for trial in trials:
@@ -97,7 +97,7 @@ def test_every_trial_keeps_within_the_space_and_says_what_it_is(thirteen: tuple[
         assert all(value in SPACE[key] for key, value in trial.values.items())
 
 
-def test_those_that_fall_behind_are_cut_short(thirteen: tuple[Path, list[Tried]]) -> None:
+def test_those_that_fall_behind_are_cut_short(thirteen: tuple[Path, list[TrialRecord]]) -> None:
     trials = thirteen[1]
     states = [trial.state for trial in trials]
     assert set(states) == {"complete", "pruned"}
@@ -109,7 +109,7 @@ def test_those_that_fall_behind_are_cut_short(thirteen: tuple[Path, list[Tried]]
         assert trial.minutes == pytest.approx(trial.epochs * 0.1)
 
 
-def test_only_the_best_keeps_its_weights(thirteen: tuple[Path, list[Tried]]) -> None:
+def test_only_the_best_keeps_its_weights(thirteen: tuple[Path, list[TrialRecord]]) -> None:
     folder, trials = thirteen
     best = best_of(trials)
     assert best is not None
@@ -120,7 +120,7 @@ def test_only_the_best_keeps_its_weights(thirteen: tuple[Path, list[Tried]]) -> 
     assert all(Study(folder).run(trial.number).predictions_file.exists() for trial in trials if trial.lrap is not None)
 
 
-def test_the_search_finds_what_matters(thirteen: tuple[Path, list[Tried]]) -> None:
+def test_the_search_finds_what_matters(thirteen: tuple[Path, list[TrialRecord]]) -> None:
     folder, trials = thirteen
     best = best_of(trials)
     assert best is not None
@@ -136,12 +136,14 @@ def test_the_search_finds_what_matters(thirteen: tuple[Path, list[Tried]]) -> No
     assert gain.low <= gain.value <= gain.high
 
 
-def test_same_seed_same_trials_and_another_seed_others(thirteen: tuple[Path, list[Tried]], tmp_path: Path) -> None:
+def test_same_seed_same_trials_and_another_seed_others(
+    thirteen: tuple[Path, list[TrialRecord]], tmp_path: Path
+) -> None:
     assert values_of(made(tmp_path / "same", 11)) == values_of(thirteen[1][:11])
     assert values_of(made(tmp_path / "other", 3, seed=1))[1:] != values_of(thirteen[1][1:3])
 
 
-def test_cut_off_anywhere_it_makes_the_same_trials(thirteen: tuple[Path, list[Tried]], tmp_path: Path) -> None:
+def test_cut_off_anywhere_it_makes_the_same_trials(thirteen: tuple[Path, list[TrialRecord]], tmp_path: Path) -> None:
     calls = 0
 
     def cut(recipe: Recipe, folder: Path, on_epoch: Callable[[dict[str, float]], None]) -> None:

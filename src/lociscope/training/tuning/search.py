@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lociscope.artifacts.recipe import Recipe
     from lociscope.artifacts.run import Run
-    from lociscope.artifacts.study import Study, Tried
+    from lociscope.artifacts.study import Study, TrialRecord
     from lociscope.training.tuning.space import Choice, Space
 
     OnEpoch = Callable[[dict[str, float]], None]
@@ -45,7 +45,7 @@ def tune(
     space: Space,
     trials: int,
     train: Train,
-    told: Callable[[list[Tried]], None],
+    told: Callable[[list[TrialRecord]], None],
     seconds: float = float("inf"),
 ) -> None:
     """Makes trials until there are so many, going on with one that was cut off.

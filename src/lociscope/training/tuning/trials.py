@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lociscope.artifacts.study import Study, Tried, best_of
+from lociscope.artifacts.study import Study, TrialRecord, best_of
 from lociscope.decide.intervals import Interval, paired_bootstrap
 from lociscope.decide.metrics import lrap, macro_average_precision
 from lociscope.errors import Code, LociscopeError
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from lociscope.artifacts.run import Run
 
 OWN, AP, MINUTES, WHY = "own", "macro_average_precision", "minutes", "why"
-"""What a trial carries besides its values and its score: see `Tried`."""
+"""What a trial carries besides its values and its score: see `TrialRecord`."""
 LEAST = 4
 """Different scores below which importance is not told at all."""
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
 
 
-def tried(study: optuna.Study) -> list[Tried]:
+def tried(study: optuna.Study) -> list[TrialRecord]:
     """The trials that are over, by number."""
     return [_tried(trial) for trial in study.get_trials(deepcopy=False) if trial.state.name in STATES]
 
 
-def _tried(trial: optuna.trial.FrozenTrial) -> Tried:
+def _tried(trial: optuna.trial.FrozenTrial) -> TrialRecord:
     state, attributes = STATES[trial.state.name], trial.user_attrs
     losses = [-value for value in trial.intermediate_values.values()]
-    return Tried(
+    return TrialRecord(
         trial.number,
         state,
         trial.value if state == "complete" else None,  # Optuna takes a pruned trial's last loss for its value
@@ -63,7 +63,7 @@ def importance_of(study: optuna.Study) -> dict[str, float]:
     return {key: float(share) for key, share in sorted(found.items(), key=lambda each: -each[1])}
 
 
-def gain_of(trials: list[Tried], study: Study) -> Interval | None:
+def gain_of(trials: list[TrialRecord], study: Study) -> Interval | None:
     """How much more LRAP the best trial has than the recipe as it stands, on the same fields.
 
     Returns:
@@ -104,7 +104,7 @@ def minutes_of(run: Run) -> float:
     return round(sum(row["seconds"] for row in run.history()) / 60, 2) if run.history_file.is_file() else 0.0
 
 
-def tidy(trials: list[Tried], study: Study) -> None:
+def tidy(trials: list[TrialRecord], study: Study) -> None:
     """Removes the weights of all trials but the best, and every checkpoint: what is large.
 
     Recipe, history and predictions stay, so that trials can be compared.
@@ -122,7 +122,7 @@ def tidy(trials: list[Tried], study: Study) -> None:
                 path.unlink(missing_ok=True)
 
 
-def write_best(trials: list[Tried], study: Study) -> None:
+def write_best(trials: list[TrialRecord], study: Study) -> None:
     """Writes `best.toml`, which `lociscope train` takes; nothing while no trial has come to its end.
 
     Raises:
