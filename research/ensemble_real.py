@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.decide.crossfit import stratified_folds
-from lociscope.decide.decider import cross_fitted
-from lociscope.decide.ensemble_report import Findings, findings_of
+from lociscope.decide.decider import predict_out_of_fold
+from lociscope.decide.ensemble_report import EnsembleReport, build_ensemble_report
 from lociscope.decide.logistic import logit, sigmoid
 from lociscope.decide.metrics import f1_per_class, macro_average_precision
-from lociscope.decide.nested import nested
-from lociscope.decide.selection import Selected, select
+from lociscope.decide.nested import nested_cross_validate
+from lociscope.decide.selection import SelectionResult, select_combiner
 from lociscope.decide.thresholds import Policy, Thresholds, best_expected_f1
 
 if TYPE_CHECKING:
@@ -47,30 +47,30 @@ def load() -> tuple[np.ndarray, np.ndarray]:
         return file["truth"].astype(bool), np.stack([file[name].astype(np.float64) for name in names])
 
 
-def measure(truth: np.ndarray, members: np.ndarray) -> tuple[Findings, Selected, float]:
+def measure(truth: np.ndarray, members: np.ndarray) -> tuple[EnsembleReport, SelectionResult, float]:
     """What `lociscope ensemble fit` does, and its seconds."""
     begun = time.perf_counter()
-    selected = select(truth, members)
-    findings = findings_of(truth, members, selected, nested(truth, members))
-    return findings, selected, time.perf_counter() - begun
+    selected = select_combiner(truth, members)
+    report = build_ensemble_report(truth, members, selected, nested_cross_validate(truth, members))
+    return report, selected, time.perf_counter() - begun
 
 
-def table(findings: Findings) -> Iterator[str]:
+def table(report: EnsembleReport) -> Iterator[str]:
     """Lines of the nested table, best first."""
     yield f"{'combiner':10s}{'thresholds':12s}{'fitted':>8s}{'nested':>8s}{'n >= 20':>9s}"
-    for each in sorted(findings.trials, key=lambda trial: -trial.macro_f1):
+    for each in sorted(report.trials, key=lambda trial: -trial.macro_f1):
         frequent = each.macro_f1_frequent or float("nan")
         yield f"{each.combiner:10s}{each.policy:12s}{each.fitted:8.3f}{each.macro_f1:8.3f}{frequent:9.3f}"
 
 
-def thinned(truth: np.ndarray, honest: np.ndarray, seed: int = 0) -> dict[int, dict[str, float]]:
+def thinned(truth: np.ndarray, out_of_fold: np.ndarray, seed: int = 0) -> dict[int, dict[str, float]]:
     """Mean F1 of each policy on classes thinned to few positives: cuts of one half, scored on the other.
 
     The ranking is that of the combined networks; log odds are shifted to the thinned prior, as calibration would.
 
     Args:
         truth: (n, 28).
-        honest: (n, 28) cross-fitted probabilities.
+        out_of_fold: (n, 28) cross-fitted probabilities.
         seed: Decides the draws.
 
     Returns:
@@ -83,7 +83,7 @@ def thinned(truth: np.ndarray, honest: np.ndarray, seed: int = 0) -> dict[int, d
         for label in np.flatnonzero(truth.sum(axis=0) >= 50):
             positives, others = np.flatnonzero(truth[:, label]), np.flatnonzero(~truth[:, label])
             shift = np.log(wanted / (len(others) / 2)) - np.log(len(positives) / len(others))
-            p = sigmoid(logit(honest[:, label]) + shift)[:, None]
+            p = sigmoid(logit(out_of_fold[:, label]) + shift)[:, None]
             for _ in range(DRAWS):
                 first, second = np.maximum(rng.poisson(wanted, 2), 1)
                 if first + second > len(positives):
@@ -120,25 +120,25 @@ def main() -> None:
         print(json.dumps({"skipped": f"no real predictions at {DATA}; set LOCISCOPE_REAL_DATA"}))
         return
     truth, members = load()
-    findings, selected, seconds = measure(truth, members)
-    print("\n".join([*table(findings), findings.why]), file=sys.stderr)
-    honest = cross_fitted(truth, members, selected.combiner, stratified_folds(truth))
+    report, selected, seconds = measure(truth, members)
+    print("\n".join([*table(report), report.why]), file=sys.stderr)
+    out_of_fold = predict_out_of_fold(truth, members, selected.combiner, stratified_folds(truth))
     found: dict[str, object] = {
-        "fields": findings.fields,
-        "members": findings.members,
-        "kept": f"{findings.combiner}, {findings.policy}",
-        "expected macro-F1": findings.expected.model_dump(),
-        "macro-F1, n >= 20": findings.scores["macro_f1_frequent"].model_dump(),
-        "macro-AP": findings.scores["macro_average_precision"].model_dump(),
+        "fields": report.fields,
+        "members": report.members,
+        "kept": f"{report.combiner}, {report.policy}",
+        "expected macro-F1": report.expected.model_dump(),
+        "macro-F1, n >= 20": report.scores["macro_f1_frequent"].model_dump(),
+        "macro-AP": report.scores["macro_average_precision"].model_dump(),
         "macro-AP of the best member": round(max(macro_average_precision(truth, each).value for each in members), 4),
-        "gain over the mean of all": findings.over_mean.model_dump() if findings.over_mean else None,
-        "gain over the best member": findings.over_best.model_dump() if findings.over_best else None,
-        "coverage": {"promised": findings.coverage_promised, "measured": round(findings.coverage, 4)},
+        "gain over the mean of all": report.over_mean.model_dump() if report.over_mean else None,
+        "gain over the best member": report.over_best.model_dump() if report.over_best else None,
+        "coverage": {"promised": report.coverage_promised, "measured": round(report.coverage, 4)},
         "seconds": round(seconds, 1),
-        "best expected F1, mean over classes": round(float(best_expected_f1(honest).mean()), 4),
+        "best expected F1, mean over classes": round(float(best_expected_f1(out_of_fold).mean()), 4),
     }
     if asked.thinned:
-        found["thinned"] = thinned(truth, honest)
+        found["thinned"] = thinned(truth, out_of_fold)
     if asked.large:
         found["large"] = large(truth, members)
     print(json.dumps(found))

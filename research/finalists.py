@@ -27,7 +27,7 @@ from real_fields import MEASURED, PRIORS  # type: ignore[import-not-found]
 from lociscope.decide.intervals import Interval, bootstrap, paired_bootstrap
 from lociscope.decide.matching import match_rates
 from lociscope.decide.metrics import ClassMetric, RowMetric, lrap, macro_auc, macro_average_precision, macro_f1
-from lociscope.decide.selection import select
+from lociscope.decide.selection import select_combiner
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.report.comparison_rows import figure
 from lociscope.report.page import interval, number
@@ -108,7 +108,7 @@ def combined(members: list[dict[str, Said]]) -> tuple[str, dict[str, Said]]:
     """
     fitted = [each["valid"] for each in members]
     truth, _, groups = fitted[0]
-    chosen = select(truth, np.stack([each.probability for each in fitted]).astype(float), groups=groups)
+    chosen = select_combiner(truth, np.stack([each.probability for each in fitted]).astype(float), groups=groups)
     made = {"valid": fitted[0]._replace(probability=chosen.honest[chosen.combiner])}
     for name in members[0]:
         if name != "valid":

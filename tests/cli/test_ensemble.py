@@ -84,15 +84,15 @@ def fitted(once: tuple[Path, str, str], files: Path) -> Path:
 
 def test_fit_says_what_it_kept_and_what_to_expect(once: tuple[Path, str, str]) -> None:
     folder, out, err = once
-    findings = read_findings(folder / "DIR")
-    assert f"2 members, 60 fields: kept '{findings.combiner}'" in out
+    report = read_findings(folder / "DIR")
+    assert f"2 members, 60 fields: kept '{report.combiner}'" in out
     assert "Macro-F1 to expect on as many new fields: 0." in out
     assert "95% interval" in out
     assert "It is not recorded whether the networks were trained on them." in out
-    assert findings.unseen == (False, False)
+    assert report.unseen == (False, False)
     assert "No field has the classes 27" in err
     assert "Cytosol" in (folder / "DIR" / "report.html").read_text()
-    assert set(findings.levels) == {"28 classes", "19 classes of 2021", "3 compartments"}
+    assert set(report.levels) == {"28 classes", "19 classes of 2021", "3 compartments"}
 
 
 def test_fit_says_what_the_records_of_runs_prove(make_run: Callable[..., Path], tmp_path: Path) -> None:
@@ -217,9 +217,9 @@ def test_a_catalog_gives_labels_and_groups(files: Path, capsys: pytest.CaptureFi
     Catalog.of(entries, files).write(files / "catalog.parquet")
     ensemble("fit", "--truth", "catalog.parquet", "a.parquet", "-o", "DIR", "--json", "--policy", "ratio")
     said = capsys.readouterr()
-    findings = json.loads(said.out)
-    assert findings["expected"]["n"] == 30
-    assert findings["policy"] == "ratio"
+    report = json.loads(said.out)
+    assert report["expected"]["n"] == 30
+    assert report["policy"] == "ratio"
     assert "One member was given" in said.err
 
 
@@ -229,10 +229,10 @@ def test_other_networks_are_refused(fitted: Path) -> None:
     for name, bundle in (("a", "1" * 64), ("b", "2" * 64)):
         suffix = ".parquet" if name == "a" else ".csv"
         Path(f"{name}.run.json").write_text(json.dumps({"schema": 1, suffix: {"bundle": bundle}}))
-    first = (fitted / "DIR" / "findings.json").read_bytes()
+    first = (fitted / "DIR" / "report.json").read_bytes()
     ensemble("fit", "--truth", "truth.csv", "a.parquet", "b.csv", "-o", "DIR")
     assert [member.bundle for member in read_fitted(fitted / "DIR").members] == ["1" * 64, "2" * 64]
-    assert (fitted / "DIR" / "findings.json").read_bytes() == first
+    assert (fitted / "DIR" / "report.json").read_bytes() == first
     ensemble("apply", "DIR", "a.parquet", "b.csv", "-o", "out.csv")
     with pytest.raises(LociscopeError, match=r"'b\.csv' was passed as member 1, and is member 2"):
         ensemble("apply", "DIR", "b.csv", "a.parquet", "-o", "out.csv")

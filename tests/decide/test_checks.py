@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lociscope.decide.checks import checked_probability, checked_scores, checked_truth
+from lociscope.decide.checks import check_probability, check_scores, check_truth
 from lociscope.errors import LociscopeError
 
 
 def test_good_arrays_pass_with_their_values() -> None:
-    assert checked_truth(np.array([[0, 1]])).tolist() == [[False, True]]
-    assert checked_probability(np.array([[0, 1]], np.float16)).dtype == np.float64
-    assert checked_scores(np.array([[-3.0, 7.0]]), np.zeros((1, 2))).tolist() == [[-3, 7]]
+    assert check_truth(np.array([[0, 1]])).tolist() == [[False, True]]
+    assert check_probability(np.array([[0, 1]], np.float16)).dtype == np.float64
+    assert check_scores(np.array([[-3.0, 7.0]]), np.zeros((1, 2))).tolist() == [[-3, 7]]
 
 
 @pytest.mark.parametrize(
@@ -26,13 +26,13 @@ def test_good_arrays_pass_with_their_values() -> None:
 )
 def test_what_is_no_table_of_probabilities_is_refused(values: np.ndarray, sentence: str) -> None:
     with pytest.raises(LociscopeError, match=sentence):
-        checked_probability(values)
+        check_probability(values)
 
 
 def test_tables_of_unlike_shape_are_refused() -> None:
     with pytest.raises(LociscopeError, match="do not belong"):
-        checked_probability(np.zeros((2, 3)), np.zeros((2, 4)))
+        check_probability(np.zeros((2, 3)), np.zeros((2, 4)))
     with pytest.raises(LociscopeError, match="do not belong"):
-        checked_scores(np.zeros((2, 3)), np.zeros((3, 3)))
+        check_scores(np.zeros((2, 3)), np.zeros((3, 3)))
     with pytest.raises(LociscopeError, match="Row 0 of the scores"):
-        checked_scores(np.full((2, 3), np.nan), np.zeros((2, 3)))
+        check_scores(np.full((2, 3), np.nan), np.zeros((2, 3)))

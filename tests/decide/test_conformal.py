@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lociscope.decide.conformal import PredictionSets, Unsure, confidence, covered
+from lociscope.decide.conformal import PredictionSets, UnsureRule, compute_confidence, measure_coverage
 from lociscope.decide.metrics import jaccard
 from lociscope.errors import LociscopeError, UsageError
 
@@ -23,7 +23,7 @@ def test_sets_cover_new_fields_as_promised_even_if_probabilities_are_wrong(cover
         truth, p = fields(seed)
         new, q = fields(100 + seed)
         sets = PredictionSets(coverage).fit(truth, p**3)
-        measured.append(covered(new, sets.predict(q**3)))
+        measured.append(measure_coverage(new, sets.predict(q**3)))
     assert np.mean(measured) == pytest.approx(coverage, abs=0.005)
     assert sets.n_ == truth.any(axis=1).sum()
 
@@ -43,13 +43,13 @@ def test_with_too_few_fields_nothing_can_be_ruled_out() -> None:
 def test_confidence_is_the_expected_overlap() -> None:
     p = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 0.0], [0.1, 0.1]])
     decided = np.array([[1, 0], [1, 0], [0, 0], [0, 0]])
-    np.testing.assert_allclose(confidence(p, decided), [1, 0.5 / 1.5, 1, 0.81])
+    np.testing.assert_allclose(compute_confidence(p, decided), [1, 0.5 / 1.5, 1, 0.81])
 
 
 def test_unsure_fields_are_those_more_often_wrong_than_right() -> None:
     truth, p = fields(0)
     decided = p >= 0.4
-    status = Unsure().fit(jaccard.per_row(truth, decided), confidence(p, decided))
+    status = UnsureRule().fit(jaccard.per_row(truth, decided), compute_confidence(p, decided))
     new, q = fields(1)
     said = np.array(status.predict(q, q >= 0.4))
     right = jaccard.per_row(new, q >= 0.4)
@@ -63,8 +63,8 @@ def test_unsure_fields_are_those_more_often_wrong_than_right() -> None:
 
 def test_where_all_is_right_nothing_is_unsure() -> None:
     sure = np.linspace(0, 1, 10)
-    assert Unsure().fit(np.ones(10), sure).cut_ == 0
-    assert Unsure().fit(np.zeros(10), sure).cut_ > 1
+    assert UnsureRule().fit(np.ones(10), sure).threshold_ == 0
+    assert UnsureRule().fit(np.zeros(10), sure).threshold_ > 1
 
 
 def test_wrong_calls_have_their_sentence() -> None:
@@ -72,4 +72,4 @@ def test_wrong_calls_have_their_sentence() -> None:
         PredictionSets(1.0).fit(np.ones((2, 2)), np.ones((2, 2)))
     with pytest.raises(LociscopeError, match="need fields with a label"):
         PredictionSets().fit(np.zeros((2, 2)), np.ones((2, 2)))
-    assert np.isnan(covered(np.zeros((2, 2)), np.ones((2, 2), bool)))
+    assert np.isnan(measure_coverage(np.zeros((2, 2)), np.ones((2, 2), bool)))

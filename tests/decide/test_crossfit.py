@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lociscope.decide.crossfit import out_of_fold, splits, stratified_folds
+from lociscope.decide.crossfit import cross_val_predict, fold_masks, stratified_folds
 from lociscope.errors import LociscopeError
 
 
@@ -17,8 +17,8 @@ def test_folds_are_of_equal_size_and_cover_every_row_once(seed: int, n: int, k: 
     truth = np.random.default_rng(seed).random((n, 4)) < [0.02, 0.1, 0.3, 0.6]
     fold = stratified_folds(truth, k, seed)
     assert np.ptp(np.bincount(fold, minlength=k)) <= 1
-    assert sum(kept.sum() for _, kept in splits(fold)) == n
-    assert all(not (train & kept).any() for train, kept in splits(fold))
+    assert sum(kept.sum() for _, kept in fold_masks(fold)) == n
+    assert all(not (train & kept).any() for train, kept in fold_masks(fold))
 
 
 def test_rare_labels_are_shared_out() -> None:
@@ -52,7 +52,7 @@ def test_no_row_is_predicted_by_a_fit_that_saw_it() -> None:
     def seen_before(known: np.ndarray, train: np.ndarray, kept: np.ndarray) -> np.ndarray:
         return np.isin(kept[0], train[0]).astype(float)
 
-    assert not out_of_fold(seen_before, truth, marks, stratified_folds(truth)).any()
+    assert not cross_val_predict(seen_before, truth, marks, stratified_folds(truth)).any()
 
 
 def test_too_few_rows_or_groups_are_refused() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lociscope.decide.crossfit import stratified_folds
-from lociscope.decide.decider import Decider, combine, cross_fitted, fit_decider
+from lociscope.decide.decider import Decider, fit_combination, fit_decider, predict_out_of_fold
 from lociscope.decide.metrics import log_loss
 from lociscope.decide.reliability import reliability
 
@@ -20,15 +20,15 @@ class Networks(NamedTuple):
 
 @pytest.fixture(scope="module")
 def decider(networks: Networks) -> Decider:
-    honest = cross_fitted(*networks, "weighted", stratified_folds(networks.truth))
-    return fit_decider(*networks, "weighted", "expected", honest)
+    out_of_fold = predict_out_of_fold(*networks, "weighted", stratified_folds(networks.truth))
+    return fit_decider(*networks, "weighted", "expected", out_of_fold)
 
 
 def test_honest_probabilities_are_worse_than_fitted_ones(networks: Networks) -> None:
-    honest = cross_fitted(*networks, "stacked", stratified_folds(networks.truth))
-    ensemble, calibration = combine(*networks, "stacked")
+    out_of_fold = predict_out_of_fold(*networks, "stacked", stratified_folds(networks.truth))
+    ensemble, calibration = fit_combination(*networks, "stacked")
     fitted = calibration.predict(ensemble.predict(networks.members))
-    assert log_loss(networks.truth, fitted) < log_loss(networks.truth, honest)
+    assert log_loss(networks.truth, fitted) < log_loss(networks.truth, out_of_fold)
 
 
 def test_probabilities_of_new_fields_may_be_believed(decider: Decider, new_fields: Networks) -> None:
@@ -38,11 +38,11 @@ def test_probabilities_of_new_fields_may_be_believed(decider: Decider, new_field
 
 
 def test_plain_means_are_calibrated_afterwards(networks: Networks, new_fields: Networks) -> None:
-    ensemble, calibration = combine(*networks, "logits")
+    ensemble, calibration = fit_combination(*networks, "logits")
     raw = ensemble.predict(new_fields.members)
     assert calibration.method == "platt"
     assert log_loss(new_fields.truth, calibration.predict(raw)) < log_loss(new_fields.truth, raw)
-    assert combine(*networks, "weighted")[1].method == "none"
+    assert fit_combination(*networks, "weighted")[1].method == "none"
 
 
 def test_a_blank_is_filled_and_keeps_its_status(decider: Decider) -> None:
@@ -55,9 +55,9 @@ def test_a_blank_is_filled_and_keeps_its_status(decider: Decider) -> None:
 
 
 def test_thresholds_and_sets_rest_on_honest_probabilities(networks: Networks) -> None:
-    honest = np.random.default_rng(0).random(networks.truth.shape)
-    decider = fit_decider(*networks, "mean", "expected", honest)
+    out_of_fold = np.random.default_rng(0).random(networks.truth.shape)
+    decider = fit_decider(*networks, "mean", "expected", out_of_fold)
     assert decider.thresholds.thresholds_.min() > 0.1  # half the F1 of believing noise
-    assert decider.sets.cut_ == pytest.approx(
-        np.quantile(np.where(networks.truth, honest, 1).min(axis=1), 0.1), abs=0.1
+    assert decider.sets.threshold_ == pytest.approx(
+        np.quantile(np.where(networks.truth, out_of_fold, 1).min(axis=1), 0.1), abs=0.1
     )

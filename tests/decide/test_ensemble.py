@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pytest
 
-from lociscope.decide.ensemble import COMBINERS, Combiner, checked_members, fit_ensemble, scaled
+from lociscope.decide.ensemble import COMBINERS, Combiner, check_member_stack, fit_ensemble, transform_scale
 from lociscope.decide.metrics import log_loss, macro_average_precision
 from lociscope.errors import LociscopeError, UsageError
 
@@ -91,9 +91,9 @@ def test_one_member_and_a_class_without_positives_are_enough(combiner: Combiner,
 
 def test_square_roots_saturate_and_log_odds_do_not() -> None:
     p = np.array([[[0.0, 0.9, 1.0]]])
-    assert scaled(p, "sqrt")[0, 0, 2] - scaled(p, "sqrt")[0, 0, 1] < 0.1
-    assert scaled(p, "logit")[0, 0, 2] - scaled(p, "logit")[0, 0, 1] > 6
-    assert scaled(p, "identity") is p
+    assert transform_scale(p, "sqrt")[0, 0, 2] - transform_scale(p, "sqrt")[0, 0, 1] < 0.1
+    assert transform_scale(p, "logit")[0, 0, 2] - transform_scale(p, "logit")[0, 0, 1] > 6
+    assert transform_scale(p, "identity") is p
 
 
 def test_wrong_members_have_their_sentence(networks: Networks) -> None:
@@ -101,7 +101,7 @@ def test_wrong_members_have_their_sentence(networks: Networks) -> None:
     with pytest.raises(LociscopeError, match="fitted on 4 members of 6 classes; received 3 of 6"):
         fitted.predict(networks.members[:3])
     with pytest.raises(LociscopeError, match=r"members × fields × classes; received \(600, 6\)"):
-        checked_members(networks.members[0])
+        check_member_stack(networks.members[0])
     spoilt = networks.members.copy()
     spoilt[2, 5, 0] = np.nan
     with pytest.raises(LociscopeError, match="Member 3: Row 5"):
@@ -115,11 +115,11 @@ def test_wrong_members_have_their_sentence(networks: Networks) -> None:
 @pytest.mark.slow
 def test_on_real_networks_the_stack_ranks_better_than_every_member(real_data: Path) -> None:
     from lociscope.decide.crossfit import stratified_folds
-    from lociscope.decide.decider import cross_fitted
+    from lociscope.decide.decider import predict_out_of_fold
 
     with np.load(real_data / "predictions/validation.npz") as file:
         truth = file["truth"].astype(bool)
         members = np.stack([file[name].astype(np.float64) for name in file if name != "truth"])
-    honest = cross_fitted(truth, members, "stacked", stratified_folds(truth))
-    score = macro_average_precision(truth, honest).value
+    out_of_fold = predict_out_of_fold(truth, members, "stacked", stratified_folds(truth))
+    score = macro_average_precision(truth, out_of_fold).value
     assert score > max(macro_average_precision(truth, each).value for each in members)

@@ -76,7 +76,7 @@ def test_an_absent_class_is_stated_and_neither_zero_nor_one() -> None:
     truth = np.array([[1, 0, 0], [1, 0, 1]])
     decided = np.array([[1, 1, 0], [0, 0, 1]])
     score = metrics.macro_f1(truth, decided)
-    assert score.left_out == (1,)
+    assert score.unscored == (1,)
     assert np.isnan(score.per_class[1])
     assert score.value == pytest.approx((2 / 3 + 1) / 2)
     assert float(score) == score.value
@@ -87,9 +87,9 @@ def test_few_positives_are_left_out_of_the_frequent_mean_and_the_auc() -> None:
     truth[:20, 0] = truth[:2, 1] = True
     decided = truth.copy()
     decided[:2, 1] = False
-    assert metrics.macro_f1_frequent(truth, decided).left_out == (1,)
+    assert metrics.macro_f1_frequent(truth, decided).unscored == (1,)
     assert metrics.macro_f1_frequent(truth, decided).value == 1
-    assert metrics.macro_auc(truth, decided).left_out == (1,)
+    assert metrics.macro_auc(truth, decided).unscored == (1,)
 
 
 def test_nothing_scored_is_nan() -> None:
@@ -109,7 +109,7 @@ def test_weights_equal_repeated_rows(metric: metrics.ClassMetric | metrics.RowMe
     truth, scores = draw(7)
     values = scores > 0.4 if metric.values == "decisions" else scores
     weights = np.random.default_rng(1).integers(4, size=(3, len(truth))).astype(float)
-    for row, score in zip(weights, metric.resampled(weights, truth, values), strict=True):
+    for row, score in zip(weights, metric.score_resamples(weights, truth, values), strict=True):
         pick = np.repeat(np.arange(len(truth)), row.astype(int))
         assert score == pytest.approx(float(metric(truth[pick], values[pick])))
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from lociscope.decide.conformal import covered
-from lociscope.decide.ensemble_report import Findings, findings_of, notes_on
+from lociscope.decide.conformal import measure_coverage
+from lociscope.decide.ensemble_report import EnsembleReport, build_ensemble_report, list_notes
 from lociscope.decide.metrics import macro_f1
-from lociscope.decide.nested import Nested, check_enough, nested
-from lociscope.decide.selection import Selected, select
+from lociscope.decide.nested import NestedResult, check_enough, nested_cross_validate
+from lociscope.decide.selection import SelectionResult, select_combiner
 from lociscope.decide.thresholds import POLICIES
 from lociscope.errors import LociscopeError
 
@@ -22,34 +22,34 @@ class Networks(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def selected(networks: Networks) -> Selected:
-    return select(*networks)
+def selected(networks: Networks) -> SelectionResult:
+    return select_combiner(*networks)
 
 
 @pytest.fixture(scope="module")
-def scored(networks: Networks) -> Nested:
-    return nested(*networks, repeats=1)
+def scored(networks: Networks) -> NestedResult:
+    return nested_cross_validate(*networks, repeats=1)
 
 
 @pytest.fixture(scope="module")
-def findings(networks: Networks, selected: Selected, scored: Nested) -> Findings:
-    return findings_of(*networks, selected, scored)
+def findings(networks: Networks, selected: SelectionResult, scored: NestedResult) -> EnsembleReport:
+    return build_ensemble_report(*networks, selected, scored)
 
 
-def test_the_combiner_of_least_loss_is_kept(selected: Selected) -> None:
+def test_the_combiner_of_least_loss_is_kept(selected: SelectionResult) -> None:
     assert selected.losses[selected.combiner] == min(selected.losses.values())
     assert selected.combiner not in ("mean", "logits", "best")
     assert selected.decider.ensemble.combiner == selected.combiner
 
 
-def test_choosing_is_deterministic(networks: Networks, selected: Selected) -> None:
-    again = select(*networks)
+def test_choosing_is_deterministic(networks: Networks, selected: SelectionResult) -> None:
+    again = select_combiner(*networks)
     assert again.losses == selected.losses
     assert again.decider.thresholds.thresholds_.tolist() == selected.decider.thresholds.thresholds_.tolist()
 
 
 def test_the_expected_score_covers_that_of_new_fields(
-    findings: Findings, selected: Selected, new_fields: Networks
+    findings: EnsembleReport, selected: SelectionResult, new_fields: Networks
 ) -> None:
     score = float(macro_f1(new_fields.truth, selected.decider.decide(selected.decider.predict(new_fields.members))[0]))
     assert findings.expected.low is not None
@@ -57,14 +57,14 @@ def test_the_expected_score_covers_that_of_new_fields(
     assert findings.expected.low < score < findings.expected.high
 
 
-def test_every_field_is_predicted_once_in_each_repeat(scored: Nested, networks: Networks) -> None:
+def test_every_field_is_predicted_once_in_each_repeat(scored: NestedResult, networks: Networks) -> None:
     assert scored.probability.shape == (1, *networks.truth.shape)
     assert (scored.status != "").all()
     assert len(scored.chosen) == 5
-    assert covered(networks.truth, scored.sets[0]) == pytest.approx(0.9, abs=0.04)
+    assert measure_coverage(networks.truth, scored.sets[0]) == pytest.approx(0.9, abs=0.04)
 
 
-def test_the_chosen_decisions_are_those_of_the_combiners_chosen(scored: Nested) -> None:
+def test_the_chosen_decisions_are_those_of_the_combiners_chosen(scored: NestedResult) -> None:
     if len(set(scored.chosen)) == 1:
         for policy in POLICIES:
             same = scored.decided[scored.chosen[0], policy] == scored.decided["chosen", policy]
@@ -73,7 +73,7 @@ def test_the_chosen_decisions_are_those_of_the_combiners_chosen(scored: Nested) 
 
 def test_progress_is_told(networks: Networks) -> None:
     told: list[tuple[int, int]] = []
-    nested(
+    nested_cross_validate(
         networks.truth[:60],
         networks.members[:2, :60],
         combiners=("mean",),
@@ -87,13 +87,13 @@ def test_groups_are_never_on_both_sides(networks: Networks) -> None:
     groups = np.repeat(np.arange(60), 10)
     truth = np.repeat(networks.truth[::10], 10, axis=0)
     members = np.repeat(networks.members[:, ::10], 10, axis=1)
-    kept = nested(truth, members, combiners=("stacked",), groups=groups, repeats=1)
-    leaking = nested(truth, members, combiners=("stacked",), repeats=1)
-    honest, easy = (macro_f1(truth, each.decided["chosen", "searched"][0]).value for each in (kept, leaking))
-    assert honest < easy
+    kept = nested_cross_validate(truth, members, combiners=("stacked",), groups=groups, repeats=1)
+    leaking = nested_cross_validate(truth, members, combiners=("stacked",), repeats=1)
+    out_of_fold, easy = (macro_f1(truth, each.decided["chosen", "searched"][0]).value for each in (kept, leaking))
+    assert out_of_fold < easy
 
 
-def test_findings_say_what_was_tried_and_why(findings: Findings, selected: Selected) -> None:
+def test_findings_say_what_was_tried_and_why(findings: EnsembleReport, selected: SelectionResult) -> None:
     assert findings.combiner == selected.combiner
     assert f"'{selected.combiner}' has the least" in findings.why
     assert len(findings.trials) == 6 * len(POLICIES)
@@ -108,7 +108,7 @@ def test_findings_say_what_was_tried_and_why(findings: Findings, selected: Selec
     assert findings.jaccard_ok > findings.jaccard_unsure
 
 
-def test_searched_thresholds_are_the_most_optimistic(findings: Findings) -> None:
+def test_searched_thresholds_are_the_most_optimistic(findings: EnsembleReport) -> None:
     optimism = {
         policy: np.mean([trial.optimism for trial in findings.trials if trial.policy == policy]) for policy in POLICIES
     }
@@ -116,15 +116,15 @@ def test_searched_thresholds_are_the_most_optimistic(findings: Findings) -> None
     assert optimism["searched"] > optimism["constant"]
 
 
-def test_findings_survive_the_way_to_disk(findings: Findings) -> None:
-    assert Findings.model_validate_json(findings.model_dump_json(by_alias=True)) == findings
+def test_findings_survive_the_way_to_disk(findings: EnsembleReport) -> None:
+    assert EnsembleReport.model_validate_json(findings.model_dump_json(by_alias=True)) == findings
 
 
 def test_what_data_cannot_tell_is_said(networks: Networks) -> None:
     truth = networks.truth.copy()
     truth[:, 0] = truth[5:, 1] = False
     truth[0, 1] = True
-    absent, few, single = notes_on(truth, networks.members[:1])
+    absent, few, single = list_notes(truth, networks.members[:1])
     assert absent.startswith("No field has the classes 0:")
     assert "classes 1 have fewer than 20" in few
     assert single.startswith("One member")
@@ -134,4 +134,4 @@ def test_too_few_fields_are_refused(networks: Networks) -> None:
     with pytest.raises(LociscopeError, match="30 labelled fields or more; received 1"):
         check_enough(1)
     with pytest.raises(LociscopeError, match="received 29"):
-        nested(networks.truth[:29], networks.members[:, :29])
+        nested_cross_validate(networks.truth[:29], networks.members[:, :29])

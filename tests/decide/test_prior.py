@@ -13,9 +13,9 @@ from lociscope.decide.prior import (
     HPA_2018,
     HPA_2018_COUNTS,
     HPA_2018_FIELDS,
-    assumed_prior,
+    default_prior,
     reweighted,
-    shrunk_counts,
+    shrink_counts,
 )
 from lociscope.errors import LociscopeError
 from lociscope.labels import parse_target
@@ -33,24 +33,24 @@ def test_the_competitions_counts_are_those_of_its_table(real_data: Path) -> None
 
 
 def test_only_28_classes_have_a_prior_of_their_own() -> None:
-    assert assumed_prior(28) is HPA_2018
-    assert assumed_prior(6) is None
+    assert default_prior(28) is HPA_2018
+    assert default_prior(6) is None
 
 
 def test_counts_are_drawn_toward_the_prior_and_never_none_or_all() -> None:
     truth = np.zeros((3000, 3), bool)
     truth[:300, 1] = truth[:, 2] = True
-    drawn = shrunk_counts(truth, np.array([0.0005, 0.1, 0.5]))
+    drawn = shrink_counts(truth, np.array([0.0005, 0.1, 0.5]))
     assert 0.3 < drawn[0] < 1.5
     assert drawn[1] == pytest.approx(300, rel=0.01)
     assert 2990 < drawn[2] < 3000
-    assert ((shrunk_counts(truth, None) > 0) & (shrunk_counts(truth, None) < 3000)).all()
+    assert ((shrink_counts(truth, None) > 0) & (shrink_counts(truth, None) < 3000)).all()
 
 
 def test_a_prior_that_the_data_contradict_is_left_alone() -> None:
     truth = np.zeros((60, 2), bool)
     truth[:9] = True
-    assert shrunk_counts(truth, np.array([0.0004, 0.15])) == pytest.approx([9, 9], abs=0.6)
+    assert shrink_counts(truth, np.array([0.0004, 0.15])) == pytest.approx([9, 9], abs=0.6)
 
 
 def test_reweighting_is_bayes_rule() -> None:

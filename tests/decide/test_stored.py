@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lociscope.decide.crossfit import stratified_folds
-from lociscope.decide.decider import Decider, cross_fitted, fit_decider
+from lociscope.decide.decider import Decider, fit_decider, predict_out_of_fold
 from lociscope.decide.ensemble import COMBINERS, Combiner
 from lociscope.decide.members import Member
 from lociscope.decide.stored import StoredEnsemble, read_findings, read_fitted, write_fitted
@@ -29,19 +29,19 @@ def fit() -> Callable[[Combiner], tuple[Decider, np.ndarray]]:
     members = np.clip(0.4 * truth + 0.5 * rng.random((2, 60, 28)), 0, 1)
 
     def make(combiner: Combiner) -> tuple[Decider, np.ndarray]:
-        honest = cross_fitted(truth, members, combiner, stratified_folds(truth))
-        return fit_decider(truth, members, combiner, "expected", honest), members
+        out_of_fold = predict_out_of_fold(truth, members, combiner, stratified_folds(truth))
+        return fit_decider(truth, members, combiner, "expected", out_of_fold), members
 
     return make
 
 
 @pytest.fixture
-def findings() -> Any:
-    """Any findings: here only their way to disk matters."""
-    from lociscope.decide.ensemble_report import Findings, Score
+def report() -> Any:
+    """Any report: here only their way to disk matters."""
+    from lociscope.decide.ensemble_report import EnsembleReport, Score
 
     none = Score(value=None, low=None, high=None, level=0.95, n=1)
-    return Findings(
+    return EnsembleReport(
         fields=1, members=2, combiner="mean", policy="expected", why="", losses={}, weights=(0.5, 0.5), trials=(),
         expected=none, scores={}, levels={}, over_mean=None, over_best=None, classes=(), reliability=(), coverage=0.9,
         coverage_promised=0.9, set_size=1, unsure=0, negative=0, jaccard_ok=None, jaccard_unsure=None, notes=(),
@@ -50,11 +50,11 @@ def findings() -> Any:
 
 @pytest.mark.parametrize("combiner", COMBINERS)
 def test_what_was_written_decides_the_same(
-    combiner: Combiner, fit: Callable[[Combiner], tuple[Decider, np.ndarray]], findings: Any, tmp_path: Path
+    combiner: Combiner, fit: Callable[[Combiner], tuple[Decider, np.ndarray]], report: Any, tmp_path: Path
 ) -> None:
     decider, members = fit(combiner)
     known = (Member(contents="cd" * 32), Member(bundle="ab" * 32, views=8, trainings=("ef" * 32,)))
-    write_fitted(tmp_path / "fitted", StoredEnsemble.of(decider, known), findings)
+    write_fitted(tmp_path / "fitted", StoredEnsemble.of(decider, known), report)
     stored = read_fitted(tmp_path / "fitted")
     again = stored.decider()
     p = decider.predict(members)
@@ -63,12 +63,12 @@ def test_what_was_written_decides_the_same(
     assert again.decide(p)[0].tolist() == decider.decide(p)[0].tolist()
     assert again.sets.predict(p).tolist() == decider.sets.predict(p).tolist()
     assert stored.members == known
-    assert read_findings(tmp_path / "fitted") == findings
+    assert read_findings(tmp_path / "fitted") == report
 
 
 @pytest.fixture
-def folder(fit: Callable[[Combiner], tuple[Decider, np.ndarray]], findings: Any, tmp_path: Path) -> Path:
-    write_fitted(tmp_path / "fitted", StoredEnsemble.of(fit("stacked")[0], (Member(), Member())), findings)
+def folder(fit: Callable[[Combiner], tuple[Decider, np.ndarray]], report: Any, tmp_path: Path) -> Path:
+    write_fitted(tmp_path / "fitted", StoredEnsemble.of(fit("stacked")[0], (Member(), Member())), report)
     return tmp_path / "fitted"
 
 
@@ -104,19 +104,19 @@ def test_what_is_no_json_object_is_refused(folder: Path, data: bytes) -> None:
         read_fitted(folder)
 
 
-def test_other_folders_are_neither_read_nor_overwritten(folder: Path, findings: Any, tmp_path: Path) -> None:
+def test_other_folders_are_neither_read_nor_overwritten(folder: Path, report: Any, tmp_path: Path) -> None:
     with pytest.raises(LociscopeError, match="is no fitted ensemble: cannot read"):
         read_fitted(tmp_path)
     stored = read_fitted(folder)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("mine")
     with pytest.raises(LociscopeError, match="exists and is no fitted ensemble"):
-        write_fitted(tmp_path / "mine", stored, findings)
+        write_fitted(tmp_path / "mine", stored, report)
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "mine"
     (tmp_path / "empty").mkdir()
-    write_fitted(tmp_path / "empty", stored, findings)
-    write_fitted(tmp_path / "empty", stored, findings)
-    assert sorted(each.name for each in (tmp_path / "empty").iterdir()) == ["ensemble.json", "findings.json"]
+    write_fitted(tmp_path / "empty", stored, report)
+    write_fitted(tmp_path / "empty", stored, report)
+    assert sorted(each.name for each in (tmp_path / "empty").iterdir()) == ["ensemble.json", "report.json"]
 
 
 def test_a_file_of_schema_1_is_read(folder: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lociscope.decide.metrics import f1_per_class, macro_f1
-from lociscope.decide.thresholds import POLICIES, Thresholds, best_expected_f1, checked_policy, filled
+from lociscope.decide.thresholds import POLICIES, Thresholds, best_expected_f1, fill_blank_rows, parse_policy
 from lociscope.errors import LociscopeError, UsageError
 
 
@@ -22,7 +22,7 @@ def test_blank_rows_are_filled_only_where_asked() -> None:
     fitted = Thresholds("constant", 0.5).fit(np.zeros((2, 2)), p)
     assert fitted.predict(p).tolist() == [[False, False], [True, False]]
     assert fitted.predict(p, fill_blank=True).tolist() == [[False, True], [True, False]]
-    assert filled(np.zeros((1, 2)), np.array([[0.5, 0.5]])).tolist() == [[True, False]]
+    assert fill_blank_rows(np.zeros((1, 2)), np.array([[0.5, 0.5]])).tolist() == [[True, False]]
 
 
 def test_the_searched_cut_is_the_best_one() -> None:
@@ -66,7 +66,7 @@ def gain_of_expected(seed: int, fields: int = 600) -> float:
     fit, new = rng.random(p.shape) < p
     fit[0] |= not fit.any()
     scores = [
-        np.nan_to_num(f1_per_class(new, Thresholds(checked_policy(name)).fit(fit, p[0]).predict(p[1])))[0]
+        np.nan_to_num(f1_per_class(new, Thresholds(parse_policy(name)).fit(fit, p[0]).predict(p[1])))[0]
         for name in ("expected", "searched")
     ]
     return float(scores[0] - scores[1])
@@ -93,7 +93,7 @@ def test_shrunk_lies_between_searched_and_expected_nearer_as_data_grow() -> None
 def test_every_policy_gives_cuts_within_0_and_1_and_the_same_ones_again(seed: int, n: int, policy: str) -> None:
     rng = np.random.default_rng(seed)
     truth, p = rng.random((n, 3)) < 0.2, np.round(rng.random((n, 3)), 1)
-    first, again = (Thresholds(checked_policy(policy)).fit(truth, p).thresholds_ for _ in range(2))
+    first, again = (Thresholds(parse_policy(policy)).fit(truth, p).thresholds_ for _ in range(2))
     assert ((first >= 0) & (first <= 1)).all()
     assert first.tolist() == again.tolist()
 
@@ -107,6 +107,6 @@ def test_wrong_values_have_their_sentence() -> None:
     with pytest.raises(UsageError, match="Did you mean 'searched'"):
         Thresholds("search").fit(zeros, zeros)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="Known: constant"):
-        checked_policy("zzz")
+        parse_policy("zzz")
     with pytest.raises(LociscopeError, match=r"\(1, 3\) do not belong"):
         Thresholds("constant", 0.5).fit(zeros, zeros).predict(np.zeros((1, 3)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lociscope.decide.ensemble_report import ClassFinding, Diagram, Findings, Score, Trial
+from lociscope.decide.ensemble_report import ClassReport, EnsembleReport, ReliabilityDiagram, Score, Trial
 from lociscope.report.ensemble import ordered, reliability_diagram, result, write_ensemble
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ def score(value: float, half: float = 0.02, level: float = 0.95) -> Score:
 
 
 @pytest.fixture
-def findings() -> Findings:
-    diagram = Diagram(
+def report() -> EnsembleReport:
+    diagram = ReliabilityDiagram(
         name="all classes", classes=(0, 1), positives=150, predicted=(0.1, 0.6), observed=(0.12, 0.5), low=(0.1, 0.4),
         high=(0.2, 0.7), error=0.01,
     )  # fmt: skip
-    return Findings(
+    return EnsembleReport(
         fields=300, members=2, combiner="stacked", policy="expected", why="It has the least loss.",
         losses={"stacked": 0.1, "mean": 0.2}, weights=(0.75, 0.25),
         trials=(
@@ -35,17 +35,17 @@ def findings() -> Findings:
         levels={"28 classes": score(0.59), "3 compartments": score(0.88)},
         over_mean=score(0.08, level=0.9), over_best=score(0.01, level=0.9),
         classes=(
-            *(ClassFinding(number=i, positives=100, threshold=0.3, f1=0.7, average_precision=0.8) for i in range(26)),
-            ClassFinding(number=26, positives=3, threshold=0.1, f1=0.2, average_precision=0.3),
-            ClassFinding(number=27, positives=0, threshold=0.1, f1=None, average_precision=None),
+            *(ClassReport(number=i, positives=100, threshold=0.3, f1=0.7, average_precision=0.8) for i in range(26)),
+            ClassReport(number=26, positives=3, threshold=0.1, f1=0.2, average_precision=0.3),
+            ClassReport(number=27, positives=0, threshold=0.1, f1=None, average_precision=None),
         ),
         reliability=(diagram,), coverage=0.901, coverage_promised=0.9, set_size=4.1, unsure=0.15, negative=0.001,
         jaccard_ok=0.71, jaccard_unsure=0.35, notes=("No field has the classes 27 <&>.",),
     )  # fmt: skip
 
 
-def test_the_page_says_what_was_tried_kept_and_expected(findings: Findings, tmp_path: Path) -> None:
-    write_ensemble(tmp_path / "report.html", findings, ["a.parquet", "<b>.csv"])
+def test_the_page_says_what_was_tried_kept_and_expected(report: EnsembleReport, tmp_path: Path) -> None:
+    write_ensemble(tmp_path / "report.html", report, ["a.parquet", "<b>.csv"])
     html = (tmp_path / "report.html").read_text()
     words = []
 
@@ -62,22 +62,22 @@ def test_the_page_says_what_was_tried_kept_and_expected(findings: Findings, tmp_
     assert "http://" not in html.replace("http://www.w3.org", "")
 
 
-def test_a_gain_that_is_not_sure_is_called_so(findings: Findings) -> None:
-    text = " ".join(result(findings))
+def test_a_gain_that_is_not_sure_is_called_so(report: EnsembleReport) -> None:
+    text = " ".join(result(report))
     assert "0.08 above (90 % interval 0.06–0.10) the mean" in text
     assert "0.01 above (90 % interval −0.01 to 0.03, so not surely) the best" in text
     assert "90 % of fields (90 % promised)" in text
 
 
-def test_that_the_networks_did_not_see_the_fields_is_said_where_it_is_proven(findings: Findings) -> None:
-    assert "It is not recorded whether the networks were trained on them." in result(findings)[0]
-    proven = findings.model_copy(update={"unseen": (True, True)})
+def test_that_the_networks_did_not_see_the_fields_is_said_where_it_is_proven(report: EnsembleReport) -> None:
+    assert "It is not recorded whether the networks were trained on them." in result(report)[0]
+    proven = report.model_copy(update={"unseen": (True, True)})
     assert "that the networks were not trained on, as the records of their Runs prove." in result(proven)[0]
 
 
-def test_trials_are_listed_best_first(findings: Findings) -> None:
-    assert [trial.combiner for trial in ordered(findings.trials)] == ["stacked", "mean"]
+def test_trials_are_listed_best_first(report: EnsembleReport) -> None:
+    assert [trial.combiner for trial in ordered(report.trials)] == ["stacked", "mean"]
 
 
-def test_the_diagram_is_the_same_again(findings: Findings) -> None:
-    assert reliability_diagram(findings.reliability) == reliability_diagram(findings.reliability)
+def test_the_diagram_is_the_same_again(report: EnsembleReport) -> None:
+    assert reliability_diagram(report.reliability) == reliability_diagram(report.reliability)

@@ -11,7 +11,7 @@ import pytest
 
 from lociscope.decide.crossfit import stratified_folds
 from lociscope.decide.intervals import bootstrap, paired_bootstrap
-from lociscope.decide.locations import GRID
+from lociscope.decide.locations import THRESHOLD_GRID
 from lociscope.decide.metrics import lrap, macro_average_precision, macro_f1
 from lociscope.report import ranking
 from lociscope.report.candidates import Candidate, read_candidate
@@ -73,8 +73,8 @@ def test_no_field_helps_to_choose_its_own_threshold() -> None:
     fold = stratified_folds(truth, 5, 0, groups)
     for number in range(5):
         elsewhere = fold != number
-        scores = [float(macro_f1(truth[elsewhere], probability[elsewhere] >= cut)) for cut in GRID]
-        expected = probability[~elsewhere] >= GRID[int(np.argmax(scores))]
+        scores = [float(macro_f1(truth[elsewhere], probability[elsewhere] >= cut)) for cut in THRESHOLD_GRID]
+        expected = probability[~elsewhere] >= THRESHOLD_GRID[int(np.argmax(scores))]
         assert np.array_equal(decided[~elsewhere], expected)
 
 
@@ -83,7 +83,7 @@ def test_a_cross_fitted_threshold_flatters_less_than_the_best() -> None:
     gaps = []
     for _ in range(20):  # noise: whatever is chosen, it is chosen by luck
         truth, probability = (rng.random((60, 6)) < 0.2).astype(np.uint8), rng.random((60, 6))
-        best = max(float(macro_f1(truth, probability >= cut)) for cut in GRID)
+        best = max(float(macro_f1(truth, probability >= cut)) for cut in THRESHOLD_GRID)
         gaps.append(best - float(macro_f1(truth, cross_fitted_decisions(truth, probability))))
     assert min(gaps) >= 0
     assert np.mean(gaps) > 0.005

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lociscope.artifacts.predictions import Predictions
     from lociscope.decide.decider import Decider
-    from lociscope.decide.ensemble_report import Findings, Score
+    from lociscope.decide.ensemble_report import EnsembleReport, Score
     from lociscope.decide.members import Member
 
 app = typer.Typer(help="Combine the Predictions of several networks.", no_args_is_help=True)
@@ -35,35 +35,35 @@ def fit(
         str, typer.Option(help="How thresholds are chosen: expected, shrunk, searched, ratio or constant.")
     ] = "expected",
     seed: Annotated[int, typer.Option(min=0, help="Decides folds and resamples.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Fit a combination, calibration and thresholds on labelled fields, and say what to expect on new ones.
 
     All members are considered. Give Predictions of fields that the networks were not trained on.
     """
     from lociscope.artifacts.held_out import unseen_ids
-    from lociscope.decide.ensemble_report import findings_of
-    from lociscope.decide.nested import check_enough, nested
-    from lociscope.decide.selection import select
+    from lociscope.decide.ensemble_report import build_ensemble_report
+    from lociscope.decide.nested import check_enough, nested_cross_validate
+    from lociscope.decide.selection import select_combiner
     from lociscope.decide.stored import StoredEnsemble, write_fitted
-    from lociscope.decide.thresholds import checked_policy
+    from lociscope.decide.thresholds import parse_policy
 
-    chosen = checked_policy(policy)
+    chosen = parse_policy(policy)
     ids, stack, networks = read_members(members)
     known, groups = truth_of(truth, ids)
     check_enough(len(known))
-    selected = select(known, stack, policy=chosen, groups=groups, seed=seed)
+    selected = select_combiner(known, stack, policy=chosen, groups=groups, seed=seed)
     with console.progress("cross-validating") as tell:
-        scored = nested(known, stack, policy=chosen, groups=groups, seed=seed, progress=tell)
-    findings = findings_of(known, stack, selected, scored, groups)
+        scored = nested_cross_validate(known, stack, policy=chosen, groups=groups, seed=seed, progress=tell)
+    report = build_ensemble_report(known, stack, selected, scored, groups)
     unseen = tuple(unseen_ids(path).issuperset(ids) for path in members)
-    findings = findings.model_copy(update={"unseen": unseen})
+    report = report.model_copy(update={"unseen": unseen})
     stored = StoredEnsemble.of(selected.decider, tuple(networks))
-    write_fitted(output, stored, findings)
-    for note in findings.notes:
+    write_fitted(output, stored, report)
+    for note in report.notes:
         console.note(note)
-    _write_report(output, findings, members)
-    print(findings.model_dump_json(by_alias=True) if as_json else summary(findings, output))
+    _write_report(output, report, members)
+    print(report.model_dump_json(by_alias=True) if as_json else summary(report, output))
 
 
 @app.command()
@@ -206,28 +206,27 @@ def predictions_of(decider: Decider, ids: list[str], stack: np.ndarray) -> Predi
     return Predictions(ids, probability.astype(np.float32), places, status, [()] * len(ids))
 
 
-def _write_report(folder: Path, findings: Findings, members: list[Path]) -> None:
+def _write_report(folder: Path, report: EnsembleReport, members: list[Path]) -> None:
     """Writes `report.html`; an installation that cannot draw has its ensemble all the same, and is told."""
     from lociscope.report.ensemble import write_ensemble
 
     try:
-        write_ensemble(folder / "report.html", findings, [path.name for path in members])
+        write_ensemble(folder / "report.html", report, [path.name for path in members])
     except MissingExtraError as error:
         console.note(f"No report.html: {error}")
 
 
-def summary(findings: Findings, output: Path) -> str:
+def summary(report: EnsembleReport, output: Path) -> str:
     """What a person wants to know of a fit, a line each."""
     from lociscope.artifacts.held_out import held_out_sentence
 
     lines = [
-        f"{findings.members} members, {console.counted(findings.fields)}: kept '{findings.combiner}' with "
-        f"'{findings.policy}' thresholds, in {output}",
-        held_out_sentence(findings.fields, findings.unseen),
-        findings.why,
-        f"Macro-F1 to expect on as many new fields: {_said(findings.expected)}",
-        f"Gain over the mean of all members: {_said(findings.over_mean)}; over the best one: "
-        f"{_said(findings.over_best)}",
+        f"{report.members} members, {console.counted(report.fields)}: kept '{report.combiner}' with "
+        f"'{report.policy}' thresholds, in {output}",
+        held_out_sentence(report.fields, report.unseen),
+        report.why,
+        f"Macro-F1 to expect on as many new fields: {_said(report.expected)}",
+        f"Gain over the mean of all members: {_said(report.over_mean)}; over the best one: {_said(report.over_best)}",
     ]
     return "\n".join(lines)
 

@@ -11,9 +11,9 @@ from typing import Literal, Self, get_args
 
 import numpy as np
 
-from lociscope.decide.checks import checked_probability, checked_truth
+from lociscope.decide.checks import check_probability, check_truth
 from lociscope.decide.logistic import class_logistic, pooled_logistic, sigmoid
-from lociscope.decide.prior import assumed_prior, shrunk_counts
+from lociscope.decide.prior import default_prior, shrink_counts
 from lociscope.errors import Code, LociscopeError, UsageError, nearest
 
 Method = Literal["none", "temperature", "platt", "beta", "isotonic"]
@@ -58,16 +58,16 @@ class Calibration:
         """
         if self.method not in METHODS:
             raise UsageError(f"No calibration {self.method!r}.{nearest(self.method, METHODS)}", code=Code.UNKNOWN_NAME)
-        known = checked_truth(truth)
-        p = checked_probability(probability, known)
+        known = check_truth(truth)
+        p = check_probability(probability, known)
         classes = p.shape[1]
         self.stairs_, self.trust_ = [], np.zeros(classes)
         self.coefficients_ = np.stack([np.ones(classes), np.ones(classes), np.zeros(classes)])
         if self.method == "temperature":
             self.coefficients_[:2] = _temperature(known, _terms(p).sum(axis=0))
         elif self.method != "none":
-            prior = assumed_prior(classes) if self.prior is None else self.prior
-            self.coefficients_ = _shared(known, _terms(p), shrunk_counts(known, prior), self._free(), self.shrink)
+            prior = default_prior(classes) if self.prior is None else self.prior
+            self.coefficients_ = _shared(known, _terms(p), shrink_counts(known, prior), self._free(), self.shrink)
         if self.method == "isotonic":
             found = known.sum(axis=0)
             self.trust_ = found / (found + self.shrink)
@@ -76,7 +76,7 @@ class Calibration:
 
     def predict(self, probability: np.ndarray) -> np.ndarray:
         """Calibrated probabilities (n, classes), float64."""
-        p = checked_probability(probability)
+        p = check_probability(probability)
         if p.shape[1] != self.coefficients_.shape[1]:
             raise LociscopeError(
                 f"Calibrated for {self.coefficients_.shape[1]} classes; received probabilities of {p.shape[1]}.",

@@ -7,7 +7,7 @@ import numpy as np
 from lociscope.errors import Code, LociscopeError
 
 
-def checked_truth(truth: np.ndarray) -> np.ndarray:
+def check_truth(truth: np.ndarray) -> np.ndarray:
     """Truth as booleans.
 
     Args:
@@ -33,7 +33,7 @@ def checked_truth(truth: np.ndarray) -> np.ndarray:
     return array.astype(bool)
 
 
-def checked_probability(probability: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:
+def check_probability(probability: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:
     """Probabilities as float64.
 
     Args:
@@ -71,7 +71,7 @@ def checked_probability(probability: np.ndarray, like: np.ndarray | None = None)
     return array
 
 
-def checked_scores(scores: np.ndarray, like: np.ndarray) -> np.ndarray:
+def check_scores(scores: np.ndarray, like: np.ndarray) -> np.ndarray:
     """Scores of any range (for ranking) as float64, of the shape of `like` and without NaN."""
     array = np.asarray(scores, dtype=np.float64)
     if array.shape != like.shape:

@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from lociscope.decide.checks import checked_probability, checked_truth
+from lociscope.decide.checks import check_probability, check_truth
 from lociscope.errors import Code, LociscopeError, UsageError
 
 
@@ -21,12 +21,12 @@ class PredictionSets:
 
     Attributes:
         coverage: Promised share of fields whose true places all lie in their sets, above 0 and below 1.
-        cut_: A place is in the set where its probability is at least this.
+        threshold_: A place is in the set where its probability is at least this.
         n_: How many labelled fields it rests on.
     """
 
     coverage: float = 0.9
-    cut_: float = field(init=False)
+    threshold_: float = field(init=False)
     n_: int = field(init=False)
 
     def fit(self, truth: np.ndarray, probability: np.ndarray) -> Self:
@@ -40,8 +40,8 @@ class PredictionSets:
                 f"The coverage of prediction sets lies above 0 and below 1; received {self.coverage}.",
                 code=Code.INVALID_VALUE,
             )
-        known = checked_truth(truth)
-        p = checked_probability(probability, known)
+        known = check_truth(truth)
+        p = check_probability(probability, known)
         labelled = known.any(axis=1)
         if not labelled.any():
             raise LociscopeError(
@@ -51,23 +51,23 @@ class PredictionSets:
         scores = np.sort(np.where(known, p, np.inf).min(axis=1)[labelled])
         self.n_ = len(scores)
         rank = int(np.floor((1 - self.coverage) * (self.n_ + 1)))
-        self.cut_ = float(scores[rank - 1]) if rank >= 1 else 0.0  # too few fields: everything is in the set
+        self.threshold_ = float(scores[rank - 1]) if rank >= 1 else 0.0  # too few fields: everything is in the set
         return self
 
     def predict(self, probability: np.ndarray) -> np.ndarray:
         """(n, classes) of bool: the places that cannot be ruled out."""
-        return np.asarray(checked_probability(probability) >= self.cut_)
+        return np.asarray(check_probability(probability) >= self.threshold_)
 
 
-def covered(truth: np.ndarray, sets: np.ndarray) -> float:
+def measure_coverage(truth: np.ndarray, sets: np.ndarray) -> float:
     """Share of labelled fields whose true places all lie in their sets; NaN without labelled fields."""
-    known = checked_truth(truth)
+    known = check_truth(truth)
     labelled = known.any(axis=1)
     inside = ~(known & ~sets).any(axis=1)
     return float(inside[labelled].mean()) if labelled.any() else float("nan")
 
 
-def confidence(probability: np.ndarray, decided: np.ndarray) -> np.ndarray:
+def compute_confidence(probability: np.ndarray, decided: np.ndarray) -> np.ndarray:
     """How right a decision is expected to be: expected hits / (decided + expected misses), near its Jaccard index.
 
     Args:
@@ -77,8 +77,8 @@ def confidence(probability: np.ndarray, decided: np.ndarray) -> np.ndarray:
     Returns:
         (n,) in 0–1; for a blank decision the probability that there is indeed no place.
     """
-    p = checked_probability(probability)
-    chosen = checked_truth(decided)
+    p = check_probability(probability)
+    chosen = check_truth(decided)
     count = chosen.sum(axis=1)
     hits, misses = np.where(chosen, p, 0).sum(axis=1), np.where(chosen, 0, p).sum(axis=1)
     sure = hits / np.maximum(count + misses, 1e-12)
@@ -86,16 +86,16 @@ def confidence(probability: np.ndarray, decided: np.ndarray) -> np.ndarray:
 
 
 @dataclass(slots=True)
-class Unsure:
+class UnsureRule:
     """Tells fields whose decision is more likely wrong than right.
 
     Attributes:
         right: A decision must be expected to reach this Jaccard index, 0–1.
-        cut_: Fields of less `confidence` are unsure.
+        threshold_: Fields of less `confidence` are unsure.
     """
 
     right: float = 0.5
-    cut_: float = field(init=False)
+    threshold_: float = field(init=False)
 
     def fit(self, jaccard: np.ndarray, sure: np.ndarray) -> Self:
         """Finds the confidence at which the measured Jaccard index falls below `right`.
@@ -108,14 +108,14 @@ class Unsure:
         # The cut that parts the fields into below and above `right` with the least total regret.
         regret = np.cumsum(jaccard[order] - self.right)
         least = int(regret.argmin())
-        self.cut_ = float(np.nextafter(sure[order[least]], 2)) if regret[least] < 0 else 0.0
+        self.threshold_ = float(np.nextafter(sure[order[least]], 2)) if regret[least] < 0 else 0.0
         return self
 
     def predict(self, probability: np.ndarray, decided: np.ndarray) -> list[str]:
         """The status of each field: `ok`, `unsure`, or `negative` where no place is decided and none is likely."""
-        chosen = checked_truth(decided)
-        sure = confidence(probability, chosen)
+        chosen = check_truth(decided)
+        sure = compute_confidence(probability, chosen)
         blank = ~chosen.any(axis=1)
-        status = np.where(blank | (sure < self.cut_), "unsure", "ok").astype("U8")
+        status = np.where(blank | (sure < self.threshold_), "unsure", "ok").astype("U8")
         status[blank & (sure > 0.5)] = "negative"
         return [str(each) for each in status]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from lociscope.decide.checks import checked_truth
+from lociscope.decide.checks import check_truth
 from lociscope.errors import Code, LociscopeError
 
 FitPredict = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -28,7 +28,7 @@ def stratified_folds(truth: np.ndarray, k: int = 5, seed: int = 0, groups: np.nd
     Raises:
         LociscopeError: Fewer rows or groups than folds.
     """
-    known = checked_truth(truth)
+    known = check_truth(truth)
     unit = np.arange(len(known)) if groups is None else np.unique(groups, return_inverse=True)[1]
     units = int(unit.max()) + 1
     if units < k:
@@ -48,13 +48,13 @@ def stratified_folds(truth: np.ndarray, k: int = 5, seed: int = 0, groups: np.nd
     return fold[unit]
 
 
-def splits(fold: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def fold_masks(fold: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """For each fold the rows to fit on and the rows kept out, as boolean masks."""
     for number in range(int(fold.max()) + 1):
         yield fold != number, fold == number
 
 
-def out_of_fold(fit_predict: FitPredict, truth: np.ndarray, members: np.ndarray, fold: np.ndarray) -> np.ndarray:
+def cross_val_predict(fit_predict: FitPredict, truth: np.ndarray, members: np.ndarray, fold: np.ndarray) -> np.ndarray:
     """Predictions of each field by a fit that has not seen it.
 
     Args:
@@ -67,6 +67,6 @@ def out_of_fold(fit_predict: FitPredict, truth: np.ndarray, members: np.ndarray,
         (n, classes) of float64.
     """
     result = np.empty(truth.shape, np.float64)
-    for train, kept in splits(fold):
+    for train, kept in fold_masks(fold):
         result[kept] = fit_predict(truth[train], members[:, train], members[:, kept])
     return result

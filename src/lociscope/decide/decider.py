@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from lociscope.decide.calibration import Calibration
-from lociscope.decide.checks import checked_truth
-from lociscope.decide.conformal import PredictionSets, Unsure, confidence
-from lociscope.decide.crossfit import out_of_fold
-from lociscope.decide.ensemble import Combiner, Ensemble, checked_members, fit_ensemble
+from lociscope.decide.checks import check_truth
+from lociscope.decide.conformal import PredictionSets, UnsureRule, compute_confidence
+from lociscope.decide.crossfit import cross_val_predict
+from lociscope.decide.ensemble import Combiner, Ensemble, check_member_stack, fit_ensemble
 from lociscope.decide.metrics import jaccard
 from lociscope.decide.thresholds import Policy, Thresholds
 
@@ -38,7 +38,7 @@ class Decider:
     calibration: Calibration
     thresholds: Thresholds
     sets: PredictionSets
-    unsure: Unsure
+    unsure: UnsureRule
 
     def predict(self, members: np.ndarray) -> np.ndarray:
         """Calibrated probabilities (n, classes) of members (members, n, classes)."""
@@ -59,7 +59,7 @@ class Decider:
         return self.thresholds.predict(probability, fill_blank=fill_blank), status
 
 
-def combine(
+def fit_combination(
     truth: np.ndarray, members: np.ndarray, combiner: Combiner, prior: np.ndarray | None = None
 ) -> tuple[Ensemble, Calibration]:
     """Fits a combiner and, where it needs one, the calibration behind it."""
@@ -68,7 +68,7 @@ def combine(
     return ensemble, calibration.fit(truth, ensemble.predict(members))
 
 
-def cross_fitted(
+def predict_out_of_fold(
     truth: np.ndarray,
     members: np.ndarray,
     combiner: Combiner,
@@ -78,10 +78,10 @@ def cross_fitted(
     """Probabilities (n, classes) of each field by a combination that was fitted without its fold."""
 
     def fit_predict(known: np.ndarray, seen: np.ndarray, unseen: np.ndarray) -> np.ndarray:
-        ensemble, calibration = combine(known, seen, combiner, prior)
+        ensemble, calibration = fit_combination(known, seen, combiner, prior)
         return calibration.predict(ensemble.predict(unseen))
 
-    return out_of_fold(fit_predict, truth, members, fold)
+    return cross_val_predict(fit_predict, truth, members, fold)
 
 
 def fit_decider(
@@ -89,26 +89,26 @@ def fit_decider(
     members: np.ndarray,
     combiner: Combiner,
     policy: Policy,
-    honest: np.ndarray,
+    out_of_fold: np.ndarray,
     *,
     prior: np.ndarray | None = None,
     seed: int = 0,
 ) -> Decider:
-    """Fits the combination on all fields, and what follows it on honest probabilities.
+    """Fits the combination on all fields, and what follows it on out-of-fold probabilities.
 
     Args:
         truth: (n, classes), 0 or 1.
         members: (members, n, classes), 0–1.
         combiner: How members are combined.
         policy: How thresholds are chosen.
-        honest: (n, classes), `cross_fitted` probabilities of the same combiner.
+        out_of_fold: (n, classes), `predict_out_of_fold` probabilities of the same combiner.
         prior: (classes,) shares; default the competition's for 28 classes.
         seed: Decides the resamples of the thresholds.
     """
-    known, array = checked_truth(truth), checked_members(members)
-    ensemble, calibration = combine(known, array, combiner, prior)
-    thresholds = Thresholds(policy, prior=prior, seed=seed).fit(known, honest)
-    decided = thresholds.predict(honest)
+    known, array = check_truth(truth), check_member_stack(members)
+    ensemble, calibration = fit_combination(known, array, combiner, prior)
+    thresholds = Thresholds(policy, prior=prior, seed=seed).fit(known, out_of_fold)
+    decided = thresholds.predict(out_of_fold)
     right = jaccard.per_row(known, decided)
-    unsure = Unsure().fit(right, confidence(honest, decided))
-    return Decider(ensemble, calibration, thresholds, PredictionSets(COVERAGE).fit(known, honest), unsure)
+    unsure = UnsureRule().fit(right, compute_confidence(out_of_fold, decided))
+    return Decider(ensemble, calibration, thresholds, PredictionSets(COVERAGE).fit(known, out_of_fold), unsure)

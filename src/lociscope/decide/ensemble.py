@@ -14,10 +14,10 @@ from typing import Literal, get_args
 import numpy as np
 
 from lociscope.decide.calibration import Calibration
-from lociscope.decide.checks import checked_probability, checked_truth
+from lociscope.decide.checks import check_probability, check_truth
 from lociscope.decide.logistic import class_logistic, logit, pooled_logistic, sigmoid
 from lociscope.decide.metrics import log_losses
-from lociscope.decide.prior import assumed_prior, shrunk_counts
+from lociscope.decide.prior import default_prior, shrink_counts
 from lociscope.errors import Code, LociscopeError, UsageError, nearest
 
 Combiner = Literal["best", "mean", "logits", "greedy", "weighted", "stacked"]
@@ -68,14 +68,14 @@ class Ensemble:
         Raises:
             LociscopeError: Another number of members or classes, or values that are no probabilities.
         """
-        array = checked_members(members)
+        array = check_member_stack(members)
         if array.shape[::2] != self.weights_.shape:
             raise LociscopeError(
                 f"The ensemble was fitted on {self.weights_.shape[0]} members of {self.weights_.shape[1]} classes; "
                 f"received {array.shape[0]} of {array.shape[2]}. Pass the same members in the same order.",
                 code=Code.INVALID_VALUE,
             )
-        score = _summed(scaled(array, self.scale), self.weights_, self.intercepts_)
+        score = _summed(transform_scale(array, self.scale), self.weights_, self.intercepts_)
         if not self.squash:
             return np.asarray(np.clip(score, 0, 1))
         if self.cross_ is not None and self.shift_ is not None:
@@ -87,7 +87,7 @@ def _summed(values: np.ndarray, weights: np.ndarray, intercepts: np.ndarray) -> 
     return np.asarray(np.einsum("mnc,mc->nc", values, weights) + intercepts)
 
 
-def checked_members(members: np.ndarray) -> np.ndarray:
+def check_member_stack(members: np.ndarray) -> np.ndarray:
     """Members' probabilities as float64 (members, n, classes), each checked."""
     array = np.asarray(members, np.float64)
     if array.ndim != 3 or array.shape[0] == 0:
@@ -96,13 +96,13 @@ def checked_members(members: np.ndarray) -> np.ndarray:
         )
     for position, member in enumerate(array):
         try:
-            checked_probability(member)
+            check_probability(member)
         except LociscopeError as error:
             raise LociscopeError(f"Member {position + 1}: {error}", code=Code.INVALID_VALUE) from error
     return array
 
 
-def scaled(members: np.ndarray, scale: Scale) -> np.ndarray:
+def transform_scale(members: np.ndarray, scale: Scale) -> np.ndarray:
     """Probabilities on the scale that is summed.
 
     The square root keeps a saturated network (p = 1 for much of what it sees) from outvoting all others, as
@@ -130,10 +130,10 @@ def fit_ensemble(
     Raises:
         LociscopeError: The arrays do not fit each other, or there is no such combiner.
     """
-    known, array = checked_truth(truth), checked_members(members)
-    checked_probability(array[0], known)
+    known, array = check_truth(truth), check_member_stack(members)
+    check_probability(array[0], known)
     count, _, classes = array.shape
-    counts = shrunk_counts(known, assumed_prior(classes) if prior is None else prior)
+    counts = shrink_counts(known, default_prior(classes) if prior is None else prior)
     if combiner in ("mean", "logits"):
         even = np.full((count, classes), 1 / count)
         scale: Scale = "identity" if combiner == "mean" else "logit"
@@ -151,7 +151,7 @@ def fit_ensemble(
 
 def _voted(known: np.ndarray, members: np.ndarray, combiner: Combiner) -> Ensemble:
     """One member, or several with whole numbers of votes, each calibrated first: uncalibrated ones cannot meet."""
-    odds = scaled(members, "logit")
+    odds = transform_scale(members, "logit")
     maps = [Calibration("platt", shrink=np.inf).fit(known, sigmoid(each)).coefficients_ for each in odds]
     slopes, shifts = np.stack([each[0] for each in maps]), np.stack([each[2] for each in maps])
     votes = _votes(known, odds * slopes[:, None] + shifts[:, None], 1 if combiner == "best" else MOST_VOTES)
@@ -171,7 +171,7 @@ def _votes(known: np.ndarray, odds: np.ndarray, rounds: int) -> np.ndarray:
 
 
 def _weighted(known: np.ndarray, members: np.ndarray, counts: np.ndarray) -> Ensemble:
-    features = scaled(members, "sqrt")
+    features = transform_scale(members, "sqrt")
     middle = features.mean(axis=1)
     spread = np.maximum(features.std(axis=(1, 2)), 1e-6)
     centred = (features - middle[:, None]) / spread[:, None, None]
@@ -183,7 +183,7 @@ def _weighted(known: np.ndarray, members: np.ndarray, counts: np.ndarray) -> Ens
 def _stacked(known: np.ndarray, members: np.ndarray, counts: np.ndarray) -> Ensemble:
     """`weighted`, then for each class its own deviation of the weights, then what the other classes add."""
     base = _weighted(known, members, counts)
-    features = scaled(members, "sqrt")
+    features = transform_scale(members, "sqrt")
     score = _summed(features, base.weights_, base.intercepts_)
     weights, intercepts = base.weights_.copy(), base.intercepts_.copy()
     spread = np.maximum(features.std(axis=(1, 2)), 1e-6)

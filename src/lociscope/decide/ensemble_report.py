@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from lociscope.decide.conformal import covered
-from lociscope.decide.decider import combine
+from lociscope.decide.conformal import measure_coverage
+from lociscope.decide.decider import fit_combination
 from lociscope.decide.forecast import forecast
 from lociscope.decide.intervals import Interval, repeated_bootstrap
 from lociscope.decide.metrics import (
@@ -24,7 +24,7 @@ from lociscope.decide.metrics import (
     macro_average_precision,
     macro_f1,
     macro_f1_frequent,
-    mean_of,
+    nan_mean,
     top_k,
 )
 from lociscope.decide.reliability import reliability_by_group
@@ -32,8 +32,8 @@ from lociscope.decide.thresholds import POLICIES, Thresholds
 from lociscope.labels import LEVELS
 
 if TYPE_CHECKING:
-    from lociscope.decide.nested import Nested
-    from lociscope.decide.selection import Selected
+    from lociscope.decide.nested import NestedResult
+    from lociscope.decide.selection import SelectionResult
 
 SCHEMA = 2
 ON_DECISIONS: tuple[ClassMetric | RowMetric, ...] = (macro_f1, macro_f1_frequent, jaccard)
@@ -83,7 +83,7 @@ class Trial(_Frozen):
         return self.fitted - self.macro_f1
 
 
-class ClassFinding(_Frozen):
+class ClassReport(_Frozen):
     """One class."""
 
     number: int
@@ -93,7 +93,7 @@ class ClassFinding(_Frozen):
     average_precision: float | None
 
 
-class Diagram(_Frozen):
+class ReliabilityDiagram(_Frozen):
     """A reliability diagram; bins hold equal shares of the expected positives."""
 
     name: str
@@ -106,8 +106,8 @@ class Diagram(_Frozen):
     error: float = Field(description="Expected calibration error, over 15 bins of equal count.")
 
 
-class Findings(_Frozen):
-    """`findings.json` of a fitted ensemble."""
+class EnsembleReport(_Frozen):
+    """`report.json` of a fitted ensemble."""
 
     schema_: Annotated[int, Field(alias="schema")] = SCHEMA
     fields: int
@@ -126,8 +126,8 @@ class Findings(_Frozen):
     levels: dict[str, Score] = Field(description="Macro-F1 on coarser levels.")
     over_mean: Score | None = Field(description="Paired gain in macro-F1 over the mean of all members, 90 % interval.")
     over_best: Score | None = Field(description="Paired gain in macro-F1 over the best member alone, 90 % interval.")
-    classes: tuple[ClassFinding, ...]
-    reliability: tuple[Diagram, ...]
+    classes: tuple[ClassReport, ...]
+    reliability: tuple[ReliabilityDiagram, ...]
     coverage: float = Field(description="Share of fields whose places all lie in their prediction sets, measured.")
     coverage_promised: float
     set_size: float = Field(description="Mean number of places in a prediction set.")
@@ -138,9 +138,13 @@ class Findings(_Frozen):
     notes: tuple[str, ...]
 
 
-def findings_of(
-    truth: np.ndarray, members: np.ndarray, selected: Selected, nested: Nested, groups: np.ndarray | None = None
-) -> Findings:
+def build_ensemble_report(
+    truth: np.ndarray,
+    members: np.ndarray,
+    selected: SelectionResult,
+    nested: NestedResult,
+    groups: np.ndarray | None = None,
+) -> EnsembleReport:
     """Gathers what `select` and `nested` found.
 
     Args:
@@ -165,7 +169,7 @@ def findings_of(
     scores |= {each.name: scored(each, nested.probability) for each in ON_PROBABILITIES}
     ok = nested.status == "ok"
     right = np.stack([jaccard.per_row(truth, each) for each in decided])
-    return Findings(
+    return EnsembleReport(
         fields=len(truth),
         members=len(members),
         combiner=selected.combiner,
@@ -181,18 +185,18 @@ def findings_of(
         over_best=gain_over("best"),
         classes=_classes(truth, nested, decided, decider.thresholds.thresholds_),
         reliability=_diagrams(truth, nested.probability[0]),
-        coverage=mean_of(np.array([covered(truth, each) for each in nested.sets])),
+        coverage=nan_mean(np.array([measure_coverage(truth, each) for each in nested.sets])),
         coverage_promised=decider.sets.coverage,
         set_size=float(nested.sets.sum(axis=2).mean()),
         unsure=float((nested.status == "unsure").mean()),
         negative=float((nested.status == "negative").mean()),
         jaccard_ok=float(right[ok].mean()) if ok.any() else None,
         jaccard_unsure=float(right[~ok].mean()) if (~ok).any() else None,
-        notes=notes_on(truth, members),
+        notes=list_notes(truth, members),
     )
 
 
-def notes_on(truth: np.ndarray, members: np.ndarray) -> tuple[str, ...]:
+def list_notes(truth: np.ndarray, members: np.ndarray) -> tuple[str, ...]:
     """Sentences on what the data cannot tell."""
     found = truth.sum(axis=0)
     absent, few = np.flatnonzero(found == 0), np.flatnonzero((found > 0) & (found < 20))
@@ -213,7 +217,7 @@ def _listed(numbers: np.ndarray) -> str:
     return ", ".join(str(number) for number in numbers)
 
 
-def _why(selected: Selected, nested: Nested) -> str:
+def _why(selected: SelectionResult, nested: NestedResult) -> str:
     others = [name for name in selected.losses if name != selected.combiner]
     if not others:
         return f"'{selected.combiner}' was the only one tried."
@@ -231,16 +235,16 @@ def _shares(weights: np.ndarray) -> tuple[float, ...]:
     return tuple((mean / max(float(mean.sum()), 1e-12)).tolist())
 
 
-def _trials(truth: np.ndarray, members: np.ndarray, nested: Nested) -> tuple[Trial, ...]:
+def _trials(truth: np.ndarray, members: np.ndarray, nested: NestedResult) -> tuple[Trial, ...]:
     trials = []
     for name in nested.combiners:
-        ensemble, calibration = combine(truth, members, name)
+        ensemble, calibration = fit_combination(truth, members, name)
         seen = calibration.predict(ensemble.predict(members))
         for policy in POLICIES:
             fitted = macro_f1(truth, Thresholds(policy).fit(truth, seen).predict(seen)).value
             decided = nested.decided[name, policy]
             f1, frequent = (
-                mean_of(np.array([metric(truth, each).value for each in decided]))
+                nan_mean(np.array([metric(truth, each).value for each in decided]))
                 for metric in (macro_f1, macro_f1_frequent)
             )
             trials.append(
@@ -267,12 +271,12 @@ def _levels(truth: np.ndarray, decided: np.ndarray, groups: np.ndarray | None) -
 
 
 def _classes(
-    truth: np.ndarray, nested: Nested, decided: np.ndarray, thresholds: np.ndarray
-) -> tuple[ClassFinding, ...]:
+    truth: np.ndarray, nested: NestedResult, decided: np.ndarray, thresholds: np.ndarray
+) -> tuple[ClassReport, ...]:
     f1 = np.mean([f1_per_class(truth, each) for each in decided], axis=0)
     ap = np.mean([average_precision_per_class(truth, each) for each in nested.probability], axis=0)
     return tuple(
-        ClassFinding(
+        ClassReport(
             number=number,
             positives=int(truth[:, number].sum()),
             threshold=float(thresholds[number]),
@@ -283,11 +287,11 @@ def _classes(
     )
 
 
-def _diagrams(truth: np.ndarray, probability: np.ndarray) -> tuple[Diagram, ...]:
+def _diagrams(truth: np.ndarray, probability: np.ndarray) -> tuple[ReliabilityDiagram, ...]:
     drawn = reliability_by_group(truth, probability, bins=12, equal="positives")
     measured = reliability_by_group(truth, probability)
     return tuple(
-        Diagram(
+        ReliabilityDiagram(
             name=each.name,
             classes=each.classes,
             positives=each.positives,

@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 
 from lociscope.decide.intervals import Interval
-from lociscope.decide.metrics import f1_per_class, means_of
+from lociscope.decide.metrics import f1_per_class, nan_means
 
-PSEUDO = 20.0
+PSEUDO_COUNT = 20.0
 """Positives at which truth and probability count alike."""
 
 DRAWS = 400
@@ -43,7 +43,7 @@ def forecast(
     """
     rng = np.random.default_rng(seed)
     known = truth.astype(np.float64)
-    trust = known.sum(axis=0) / (known.sum(axis=0) + PSEUDO)
+    trust = known.sum(axis=0) / (known.sum(axis=0) + PSEUDO_COUNT)
     likely = trust * known + (1 - trust) * probability
     units = _units(len(truth), groups)
     scores = np.empty(DRAWS)
@@ -52,7 +52,7 @@ def forecast(
         picked = rng.integers(len(units), size=len(units))
         rows = picked if groups is None else np.concatenate([units[unit] for unit in picked])
         labels = rng.random((len(rows), truth.shape[1])) < likely[repeat, rows]
-        scores[draw] = means_of(f1_per_class(labels, decided[repeat, rows])[None])[0]
+        scores[draw] = nan_means(f1_per_class(labels, decided[repeat, rows])[None])[0]
     known_scores = scores[~np.isnan(scores)]
     if not known_scores.size:
         return Interval(float("nan"), float("nan"), float("nan"), len(units), level)

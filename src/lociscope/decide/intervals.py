@@ -80,7 +80,7 @@ def resample_weights(unit: np.ndarray, units: int, n: int, seed: int) -> Iterato
 
 def _scores(metric: Metric, weights: np.ndarray, arrays: tuple[np.ndarray, ...]) -> np.ndarray:
     if isinstance(metric, ClassMetric | RowMetric):
-        return metric.resampled(weights, arrays[0], arrays[1])
+        return metric.score_resamples(weights, arrays[0], arrays[1])
     picks = [np.repeat(np.arange(len(row)), row.astype(np.int64)) for row in weights]
     return np.array([float(metric(*(array[pick] for array in arrays))) for pick in picks])
 
@@ -93,7 +93,7 @@ def _checked_lengths(arrays: tuple[np.ndarray, ...]) -> int:
     return len(arrays[0])
 
 
-def interval_of(value: float, draws: np.ndarray, units: int, level: float) -> Interval:
+def percentile_interval(value: float, draws: np.ndarray, units: int, level: float) -> Interval:
     """The interval of a score, or of a difference of scores, from its resamples.
 
     Args:
@@ -114,7 +114,7 @@ def interval_of(value: float, draws: np.ndarray, units: int, level: float) -> In
     return Interval(value, float(low), float(high), units, level)
 
 
-def resampled_scores(
+def bootstrap_scores(
     metric: Metric, *arrays: np.ndarray, groups: np.ndarray | None = None, n: int = 1000, seed: int = 0
 ) -> tuple[np.ndarray, int]:
     """What a metric gives on resamples: with one seed they are the same for all arrays, so differences are paired.
@@ -158,8 +158,8 @@ def bootstrap(
     Raises:
         LociscopeError: Arrays of unlike length, or what the metric refuses.
     """
-    draws, units = resampled_scores(metric, *arrays, groups=groups, n=n, seed=seed)
-    return interval_of(float(metric(*arrays)), draws, units, level)
+    draws, units = bootstrap_scores(metric, *arrays, groups=groups, n=n, seed=seed)
+    return percentile_interval(float(metric(*arrays)), draws, units, level)
 
 
 def repeated_bootstrap(
@@ -192,10 +192,10 @@ def repeated_bootstrap(
     signed = [(1.0, each) for each in repeats] + [(-1.0, each) for each in ([] if others is None else others)]
     value = sum(sign * float(metric(truth, each)) for sign, each in signed) / len(repeats)
     draws = [
-        np.sum([sign * metric.resampled(weights, truth, each) for sign, each in signed], axis=0) / len(repeats)
+        np.sum([sign * metric.score_resamples(weights, truth, each) for sign, each in signed], axis=0) / len(repeats)
         for weights in resample_weights(unit, units, n, seed)
     ]
-    return interval_of(value, np.concatenate(draws), units, level)
+    return percentile_interval(value, np.concatenate(draws), units, level)
 
 
 def paired_bootstrap(
@@ -230,7 +230,7 @@ def paired_bootstrap(
         for weights in resample_weights(unit, units, n, seed)
     ]
     gain = float(metric(truth, ours)) - float(metric(truth, theirs))
-    return interval_of(gain, np.concatenate(draws), units, level)
+    return percentile_interval(gain, np.concatenate(draws), units, level)
 
 
 def paired_permutation(
@@ -262,11 +262,11 @@ def paired_permutation(
     both = (np.concatenate([truth, truth]), np.concatenate([ours, theirs]))
     at_least = 1
     identity = np.concatenate([np.ones(len(unit)), np.zeros(len(unit))])[None]
-    observed = abs(float((metric.resampled(identity, *both) - metric.resampled(1 - identity, *both))[0]))
+    observed = abs(float((metric.score_resamples(identity, *both) - metric.score_resamples(1 - identity, *both))[0]))
     step = max(1, CHUNK // len(unit))
     for start in range(0, n, step):
         kept = rng.integers(2, size=(min(step, n - start), units))[:, unit].astype(np.float64)
         weights = np.concatenate([kept, 1 - kept], axis=1)
-        gains = metric.resampled(weights, *both) - metric.resampled(1 - weights, *both)
+        gains = metric.score_resamples(weights, *both) - metric.score_resamples(1 - weights, *both)
         at_least += int((np.abs(gains) >= observed - 1e-12).sum())
     return at_least / (n + 1)

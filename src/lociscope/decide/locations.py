@@ -6,10 +6,10 @@ import numpy as np
 
 from lociscope.decide.costs import minutes
 
-GRID = np.round(np.arange(0.02, 0.96, 0.01), 2)
+THRESHOLD_GRID = np.round(np.arange(0.02, 0.96, 0.01), 2)
 
 
-def decide_places(probability: np.ndarray, thresholds: np.ndarray) -> tuple[list[tuple[int, ...]], list[str]]:
+def decide_locations(probability: np.ndarray, thresholds: np.ndarray) -> tuple[list[tuple[int, ...]], list[str]]:
     """Decides for each field.
 
     Args:
@@ -25,7 +25,7 @@ def decide_places(probability: np.ndarray, thresholds: np.ndarray) -> tuple[list
     return places, ["ok" if numbers else "unsure" for numbers in places]
 
 
-def best_constant(truth: np.ndarray, probability: np.ndarray) -> float:
+def find_constant_threshold(truth: np.ndarray, probability: np.ndarray) -> float:
     """The one threshold for all classes whose errors cost the fewest minutes (`docs/frame.md`).
 
     Not the one with the highest macro-F1: for a weak network that one reports nearly every place, since a rare
@@ -38,8 +38,8 @@ def best_constant(truth: np.ndarray, probability: np.ndarray) -> float:
     Returns:
         The middle of the longest run of best values on a grid of 0.01: a plateau is safer than its edge.
     """
-    costs = np.array([float(minutes(truth, probability >= cut)) for cut in GRID])
+    costs = np.array([float(minutes(truth, probability >= cut)) for cut in THRESHOLD_GRID])
     best = np.flatnonzero(costs <= costs.min() + 1e-12)
     runs = np.split(best, np.flatnonzero(np.diff(best) > 1) + 1)
     longest = max(runs, key=len)
-    return float(GRID[longest[len(longest) // 2]])
+    return float(THRESHOLD_GRID[longest[len(longest) // 2]])

@@ -1,7 +1,7 @@
 """Logistic regressions that are shrunk: pooled over classes, or of one class toward the pool. Numpy only.
 
 Maximum a posteriori by Newton's method. Intercepts are not shrunk as weights are: their score equations are
-given a target count of positives (`prior.shrunk_counts`), so that the mean probability of a class without
+given a target count of positives (`prior.shrink_counts`), so that the mean probability of a class without
 positives is the prior's and not 0.
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lociscope.decide.checks import checked_probability
+from lociscope.decide.checks import check_probability
 from lociscope.decide.logistic import logit, sigmoid
 from lociscope.errors import Code, LociscopeError
 
@@ -31,7 +31,7 @@ def match_rates(probability: np.ndarray, prior: np.ndarray) -> np.ndarray:
     Raises:
         LociscopeError: The prior has another number of classes, or a share out of its range.
     """
-    odds = logit(checked_probability(probability))
+    odds = logit(check_probability(probability))
     wanted = np.asarray(prior, np.float64)
     if wanted.shape != odds.shape[1:] or not ((wanted > 0) & (wanted < 1)).all():
         raise LociscopeError(

@@ -2,7 +2,7 @@
 
 Every metric here is a mean, over classes or over fields, and so can be computed for a thousand resamples at
 once from row weights; `intervals.bootstrap` makes use of that. A class without positives has no score: it is
-NaN per class, is listed in `Macro.left_out`, and is neither 0 nor 1 in the mean.
+NaN per class, is listed in `Macro.unscored`, and is neither 0 nor 1 in the mean.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lociscope.decide.checks import checked_probability, checked_scores, checked_truth
+from lociscope.decide.checks import check_probability, check_scores, check_truth
 from lociscope.errors import Code, LociscopeError
 
 PerClass = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -32,12 +32,12 @@ class Macro:
     Attributes:
         value: Mean over the classes that were scored; NaN where none was.
         per_class: (classes,) the score of each class; NaN where it has no positives.
-        left_out: Classes that the mean leaves out: too few positives in the truth.
+        unscored: Classes that the mean leaves out: too few positives in the truth.
     """
 
     value: float
     per_class: np.ndarray
-    left_out: tuple[int, ...]
+    unscored: tuple[int, ...]
 
     def __float__(self) -> float:
         return self.value
@@ -50,13 +50,13 @@ class ClassMetric:
     Attributes:
         name: As written in `metrics.json` and reports.
         per_class: Scores each class.
-        least: A class with fewer positives is left out.
+        min_positives: A class with fewer positives is left out.
         values: What the second argument holds: `decisions` (0 or 1) or `scores` (any range).
     """
 
     name: str
     per_class: PerClass
-    least: int = 1
+    min_positives: int = 1
     values: str = "scores"
 
     def __call__(self, truth: np.ndarray, scores: np.ndarray) -> Macro:
@@ -71,10 +71,10 @@ class ClassMetric:
         """
         known, given = self._checked(truth, scores)
         per_class = self.per_class(known, given, np.ones((1, len(known))))[0]
-        kept = known.sum(axis=0) >= self.least
-        return Macro(mean_of(per_class[kept]), per_class, tuple(np.flatnonzero(~kept).tolist()))
+        kept = known.sum(axis=0) >= self.min_positives
+        return Macro(nan_mean(per_class[kept]), per_class, tuple(np.flatnonzero(~kept).tolist()))
 
-    def resampled(self, weights: np.ndarray, truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    def score_resamples(self, weights: np.ndarray, truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """The metric for many weightings of the rows.
 
         Args:
@@ -83,17 +83,17 @@ class ClassMetric:
             scores: (n, classes).
 
         Returns:
-            (b,). The classes are those that have `least` positives in all rows; one that vanishes from a
+            (b,). The classes are those that have `min_positives` positives in all rows; one that vanishes from a
             resample is left out of that resample's mean.
         """
         known, given = self._checked(truth, scores)
-        kept = known.sum(axis=0) >= self.least
-        return means_of(self.per_class(known[:, kept], given[:, kept], weights))
+        kept = known.sum(axis=0) >= self.min_positives
+        return nan_means(self.per_class(known[:, kept], given[:, kept], weights))
 
     def _checked(self, truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        known = checked_truth(truth)
-        given = checked_scores(scores, known)
-        return known, checked_truth(given) if self.values == "decisions" else given
+        known = check_truth(truth)
+        given = check_scores(scores, known)
+        return known, check_truth(given) if self.values == "decisions" else given
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +112,9 @@ class RowMetric:
 
     def __call__(self, truth: np.ndarray, scores: np.ndarray) -> float:
         """Scores all rows; NaN where no row has a score. Raises LociscopeError as `ClassMetric` does."""
-        return mean_of(self.per_row(*self._checked(truth, scores)))
+        return nan_mean(self.per_row(*self._checked(truth, scores)))
 
-    def resampled(self, weights: np.ndarray, truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    def score_resamples(self, weights: np.ndarray, truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """The metric for many weightings (b, n) of the rows: (b,)."""
         values = self.per_row(*self._checked(truth, scores))
         known = ~np.isnan(values)
@@ -122,19 +122,19 @@ class RowMetric:
             return np.asarray((weights[:, known] @ values[known]) / weights[:, known].sum(axis=1))
 
     def _checked(self, truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        known = checked_truth(truth)
+        known = check_truth(truth)
         if self.values == "probabilities":
-            return known, checked_probability(scores, known)
-        given = checked_scores(scores, known)
-        return known, checked_truth(given) if self.values == "decisions" else given
+            return known, check_probability(scores, known)
+        given = check_scores(scores, known)
+        return known, check_truth(given) if self.values == "decisions" else given
 
 
-def mean_of(values: np.ndarray) -> float:
+def nan_mean(values: np.ndarray) -> float:
     """Mean of the values that are numbers; NaN where there is none."""
-    return float(means_of(values[None])[0])
+    return float(nan_means(values[None])[0])
 
 
-def means_of(values: np.ndarray) -> np.ndarray:
+def nan_means(values: np.ndarray) -> np.ndarray:
     """Mean of each row's values that are numbers; NaN where there is none."""
     known = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
@@ -233,13 +233,13 @@ def log_losses(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
 macro_f1 = ClassMetric("macro_f1", f1_per_class, values="decisions")
 """Mean F1 over the classes that have positives: the competition's score where all 28 have."""
 
-macro_f1_frequent = ClassMetric("macro_f1_frequent", f1_per_class, least=20, values="decisions")
+macro_f1_frequent = ClassMetric("macro_f1_frequent", f1_per_class, min_positives=20, values="decisions")
 """Mean F1 over the classes with at least 20 positives: what a small test set can measure."""
 
 macro_average_precision = ClassMetric("macro_average_precision", _average_precision)
 """Mean area under the precision–recall steps, as scikit-learn's `average_precision_score`."""
 
-macro_auc = ClassMetric("macro_auc", _auc, least=3)
+macro_auc = ClassMetric("macro_auc", _auc, min_positives=3)
 """Mean area under the ROC curve over the classes with at least 3 positives; ties count half."""
 
 lrap = RowMetric("lrap", _lrap)

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.decide.crossfit import splits, stratified_folds
-from lociscope.decide.decider import combine
+from lociscope.decide.crossfit import fold_masks, stratified_folds
+from lociscope.decide.decider import fit_combination
 from lociscope.decide.ensemble import COMBINERS, Combiner
-from lociscope.decide.selection import Selected, checked_fields, select
+from lociscope.decide.selection import SelectionResult, check_inputs, select_combiner
 from lociscope.decide.thresholds import POLICIES, Policy, Thresholds
 from lociscope.errors import Code, LociscopeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FEWEST = 30
+MIN_FIELDS = 30
 """Fields; with fewer, the folds of a cross-validation inside a cross-validation hold next to nothing."""
 
-OUTER = 5
+OUTER_FOLDS = 5
 """Folds of each outer cross-validation."""
 
 BIG = 10_000
@@ -31,7 +31,7 @@ FIRST_SEED = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Nested:
+class NestedResult:
     """Predictions of every field by choices that had not seen it, once per repeat.
 
     Attributes:
@@ -55,17 +55,17 @@ def check_enough(fields: int) -> None:
     """Refuses to score an ensemble on next to nothing.
 
     Raises:
-        LociscopeError: Fewer fields than `FEWEST`.
+        LociscopeError: Fewer fields than `MIN_FIELDS`.
     """
-    if fields < FEWEST:
+    if fields < MIN_FIELDS:
         raise LociscopeError(
-            f"An ensemble is fitted and scored on {FEWEST} labelled fields or more; received {fields}. "
+            f"An ensemble is fitted and scored on {MIN_FIELDS} labelled fields or more; received {fields}. "
             "Give more fields, or decide with a constant threshold.",
             code=Code.INVALID_LABELS,
         )
 
 
-def nested(
+def nested_cross_validate(
     truth: np.ndarray,
     members: np.ndarray,
     *,
@@ -76,7 +76,7 @@ def nested(
     seed: int = 0,
     repeats: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Nested:
+) -> NestedResult:
     """Repeats `select` inside a cross-validation, and compares all policies of thresholds beside it.
 
     Args:
@@ -93,12 +93,12 @@ def nested(
     Raises:
         LociscopeError: Truth and members do not fit each other, or are too few.
     """
-    known, array = checked_fields(truth, members)
+    known, array = check_inputs(truth, members)
     check_enough(len(known))
     times = (1 if len(known) >= BIG else 2) if repeats is None else repeats
     shape = (times, *known.shape)
     keys = [(name, each) for name in (*combiners, "chosen") for each in POLICIES]
-    result = Nested(
+    result = NestedResult(
         combiners,
         [],
         {key: np.zeros(shape, bool) for key in keys},
@@ -107,9 +107,9 @@ def nested(
         np.empty(shape[:2], dtype="U16"),
     )
     for repeat in range(times):
-        fold = stratified_folds(known, OUTER, seed + FIRST_SEED + repeat, groups)
-        for number, (train, kept) in enumerate(splits(fold)):
-            inner = select(
+        fold = stratified_folds(known, OUTER_FOLDS, seed + FIRST_SEED + repeat, groups)
+        for number, (train, kept) in enumerate(fold_masks(fold)):
+            inner = select_combiner(
                 known[train],
                 array[:, train],
                 combiners=combiners,
@@ -120,11 +120,11 @@ def nested(
             )
             _note(result, repeat, kept, inner, array)
             _compare(result, repeat, kept, inner, known, array, prior, seed)
-            progress(repeat * OUTER + number + 1, times * OUTER)
+            progress(repeat * OUTER_FOLDS + number + 1, times * OUTER_FOLDS)
     return result
 
 
-def _note(result: Nested, repeat: int, kept: np.ndarray, inner: Selected, array: np.ndarray) -> None:
+def _note(result: NestedResult, repeat: int, kept: np.ndarray, inner: SelectionResult, array: np.ndarray) -> None:
     """What the chosen decision says of the rows kept out."""
     p = inner.decider.predict(array[:, kept])
     result.chosen.append(inner.combiner)
@@ -134,10 +134,10 @@ def _note(result: Nested, repeat: int, kept: np.ndarray, inner: Selected, array:
 
 
 def _compare(
-    result: Nested,
+    result: NestedResult,
     repeat: int,
     kept: np.ndarray,
-    inner: Selected,
+    inner: SelectionResult,
     known: np.ndarray,
     array: np.ndarray,
     prior: np.ndarray | None,
@@ -146,10 +146,10 @@ def _compare(
     """What every combiner with every policy would have decided of them."""
     train = ~kept
     for name in result.combiners:
-        ensemble, calibration = combine(known[train], array[:, train], name, prior)
+        ensemble, calibration = fit_combination(known[train], array[:, train], name, prior)
         unseen = calibration.predict(ensemble.predict(array[:, kept]))
         for policy in POLICIES:
-            cuts = Thresholds(policy, prior=prior, seed=seed).fit(known[train], inner.honest[name])
+            cuts = Thresholds(policy, prior=prior, seed=seed).fit(known[train], inner.out_of_fold[name])
             result.decided[name, policy][repeat, kept] = cuts.predict(unseen)
             if name == inner.combiner:
                 result.decided["chosen", policy][repeat, kept] = result.decided[name, policy][repeat, kept]

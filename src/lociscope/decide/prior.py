@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lociscope.decide.checks import checked_probability
+from lociscope.decide.checks import check_probability
 from lociscope.errors import Code, LociscopeError
 
 HPA_2018_FIELDS = 31_072
@@ -18,12 +18,12 @@ HPA_2018: np.ndarray = np.array(HPA_2018_COUNTS) / HPA_2018_FIELDS
 """(28,) the share of the competition's training fields that carry each label."""
 
 
-def assumed_prior(classes: int) -> np.ndarray | None:
+def default_prior(classes: int) -> np.ndarray | None:
     """The prior taken where none is given: the competition's for 28 classes, none for another number."""
     return HPA_2018 if classes == len(HPA_2018) else None
 
 
-def shrunk_counts(truth: np.ndarray, prior: np.ndarray | None) -> np.ndarray:
+def shrink_counts(truth: np.ndarray, prior: np.ndarray | None) -> np.ndarray:
     """Positives of each class, drawn toward a prior where the data do not contradict it.
 
     The prior is worth one positive, which for a rare class is thousands of fields. So it is mixed with a flat one,
@@ -63,7 +63,7 @@ def reweighted(probability: np.ndarray, assumed: np.ndarray, wanted: np.ndarray)
     Raises:
         LociscopeError: Shares outside their range, or another number of classes.
     """
-    p = checked_probability(probability)
+    p = check_probability(probability)
     old, new = np.asarray(assumed, np.float64), np.asarray(wanted, np.float64)
     if old.shape != (p.shape[1],) or new.shape != old.shape:
         raise LociscopeError(

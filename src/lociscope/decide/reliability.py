@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from lociscope.decide.checks import checked_probability, checked_truth
+from lociscope.decide.checks import check_probability, check_truth
 from lociscope.decide.intervals import Interval, bootstrap
 from lociscope.decide.metrics import brier, log_loss
 
@@ -65,8 +65,8 @@ def reliability(
             drawing: of equal counts nearly all bins lie at 0, where 26 of 28 decisions are).
         name: What the pool is called.
     """
-    known = checked_truth(truth)
-    p = checked_probability(probability, known).ravel()
+    known = check_truth(truth)
+    p = check_probability(probability, known).ravel()
     order = np.argsort(p, kind="stable")
     p, y = p[order], known.ravel()[order]
     mass = np.cumsum(np.ones(len(p)) if equal == "count" else p)
@@ -88,7 +88,7 @@ def reliability_by_group(
     equal: Literal["count", "positives"] = "count",
 ) -> list[Reliability]:
     """The pool of all classes, and one of each of `GROUPS` that has classes with positives."""
-    known = checked_truth(truth)
+    known = check_truth(truth)
     found = known.sum(axis=0)
     result = [reliability(known, probability, bins=bins, equal=equal)]
     for name, least, below in GROUPS:

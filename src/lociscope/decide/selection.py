@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lociscope.decide.checks import checked_probability, checked_truth
+from lociscope.decide.checks import check_probability, check_truth
 from lociscope.decide.crossfit import stratified_folds
-from lociscope.decide.decider import Decider, cross_fitted, fit_decider
-from lociscope.decide.ensemble import COMBINERS, Combiner, checked_members
+from lociscope.decide.decider import Decider, fit_decider, predict_out_of_fold
+from lociscope.decide.ensemble import COMBINERS, Combiner, check_member_stack
 from lociscope.decide.metrics import log_loss
 
 if TYPE_CHECKING:
@@ -22,35 +22,35 @@ if TYPE_CHECKING:
 
     from lociscope.decide.thresholds import Policy
 
-INNER = 5
+INNER_FOLDS = 5
 """Folds that a combiner is chosen and thresholds are fitted by."""
 
 
 @dataclass(frozen=True, slots=True)
-class Selected:
+class SelectionResult:
     """What was chosen, and what it was chosen from.
 
     Attributes:
         decider: Fitted on all fields.
         combiner: The one chosen.
         losses: Cross-validated log loss of each combiner.
-        honest: Cross-fitted probabilities (n, classes) of each combiner.
+        out_of_fold: Cross-fitted probabilities (n, classes) of each combiner.
     """
 
     decider: Decider
     combiner: Combiner
     losses: dict[Combiner, float]
-    honest: dict[Combiner, np.ndarray]
+    out_of_fold: dict[Combiner, np.ndarray]
 
 
-def checked_fields(truth: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def check_inputs(truth: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Truth as booleans and members as float64, of one shape; LociscopeError where they do not fit each other."""
-    known, array = checked_truth(truth), checked_members(members)
-    checked_probability(array[0], known)
+    known, array = check_truth(truth), check_member_stack(members)
+    check_probability(array[0], known)
     return known, array
 
 
-def select(
+def select_combiner(
     truth: np.ndarray,
     members: np.ndarray,
     *,
@@ -59,7 +59,7 @@ def select(
     groups: np.ndarray | None = None,
     prior: np.ndarray | None = None,
     seed: int = 0,
-) -> Selected:
+) -> SelectionResult:
     """Chooses a combiner and fits the whole decision.
 
     Args:
@@ -74,10 +74,10 @@ def select(
     Raises:
         LociscopeError: Truth and members do not fit each other, or are fewer than the folds.
     """
-    known, array = checked_fields(truth, members)
-    fold = stratified_folds(known, INNER, seed, groups)
-    honest = {name: cross_fitted(known, array, name, fold, prior) for name in combiners}
-    losses = {name: log_loss(known, p) for name, p in honest.items()}
+    known, array = check_inputs(truth, members)
+    fold = stratified_folds(known, INNER_FOLDS, seed, groups)
+    out_of_fold = {name: predict_out_of_fold(known, array, name, fold, prior) for name in combiners}
+    losses = {name: log_loss(known, p) for name, p in out_of_fold.items()}
     best = min(combiners, key=lambda name: losses[name])
-    decider = fit_decider(known, array, best, policy, honest[best], prior=prior, seed=seed)
-    return Selected(decider, best, losses, honest)
+    decider = fit_decider(known, array, best, policy, out_of_fold[best], prior=prior, seed=seed)
+    return SelectionResult(decider, best, losses, out_of_fold)

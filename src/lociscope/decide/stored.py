@@ -1,4 +1,4 @@
-"""A fitted ensemble on disk: `ensemble.json`, all that is applied, and `findings.json`, how good it is."""
+"""A fitted ensemble on disk: `ensemble.json`, all that is applied, and `report.json`, how good it is."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
 from lociscope.decide.calibration import Calibration, Method
-from lociscope.decide.conformal import PredictionSets, Unsure
+from lociscope.decide.conformal import PredictionSets, UnsureRule
 from lociscope.decide.decider import Decider
 from lociscope.decide.ensemble import Combiner, Ensemble, Scale
-from lociscope.decide.ensemble_report import SCHEMA as FINDINGS_SCHEMA
-from lociscope.decide.ensemble_report import Findings
+from lociscope.decide.ensemble_report import SCHEMA as REPORT_SCHEMA
+from lociscope.decide.ensemble_report import EnsembleReport
 from lociscope.decide.members import Member
 from lociscope.decide.thresholds import Policy, Thresholds
 from lociscope.errors import Code, LociscopeError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 2
 """Of 1, `members` held only the sha256 of each bundle."""
-ENSEMBLE, FINDINGS = "ensemble.json", "findings.json"
+ENSEMBLE, REPORT = "ensemble.json", "report.json"
 
 Row = tuple[FiniteFloat, ...]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -101,9 +101,9 @@ class StoredEnsemble(BaseModel):
             policy=decider.thresholds.policy,
             thresholds=decider.thresholds.thresholds_.tolist(),
             coverage=decider.sets.coverage,
-            set_cut=decider.sets.cut_,
+            set_cut=decider.sets.threshold_,
             set_fields=decider.sets.n_,
-            unsure_cut=decider.unsure.cut_,
+            unsure_cut=decider.unsure.threshold_,
         )
 
     def decider(self) -> Decider:
@@ -118,13 +118,13 @@ class StoredEnsemble(BaseModel):
         thresholds = Thresholds(self.policy)
         thresholds.thresholds_ = np.array(self.thresholds)
         sets = PredictionSets(self.coverage)
-        sets.cut_, sets.n_ = self.set_cut, self.set_fields
-        unsure = Unsure()
-        unsure.cut_ = self.unsure_cut
+        sets.threshold_, sets.n_ = self.set_cut, self.set_fields
+        unsure = UnsureRule()
+        unsure.threshold_ = self.unsure_cut
         return Decider(ensemble, calibration, thresholds, sets, unsure)
 
 
-def write_fitted(folder: Path, stored: StoredEnsemble, findings: Findings) -> None:
+def write_fitted(folder: Path, stored: StoredEnsemble, report: EnsembleReport) -> None:
     """Writes the folder, whole or not at all; an older fitted ensemble of that name is replaced.
 
     Raises:
@@ -136,7 +136,7 @@ def write_fitted(folder: Path, stored: StoredEnsemble, findings: Findings) -> No
         )
     with atomic_write(folder) as part:
         part.mkdir()
-        for name, model in ((ENSEMBLE, stored), (FINDINGS, findings)):
+        for name, model in ((ENSEMBLE, stored), (REPORT, report)):
             (part / name).write_text(model.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
 
 
@@ -149,9 +149,9 @@ def read_fitted(folder: Path) -> StoredEnsemble:
     return parse_model(_bytes(folder / ENSEMBLE), StoredEnsemble, SCHEMA, f"Fitted ensemble '{folder}'")
 
 
-def read_findings(folder: Path) -> Findings:
-    """Reads `findings.json`; raises as `read_fitted`."""
-    return parse_model(_bytes(folder / FINDINGS), Findings, FINDINGS_SCHEMA, f"Findings of '{folder}'")
+def read_findings(folder: Path) -> EnsembleReport:
+    """Reads `report.json`; raises as `read_fitted`."""
+    return parse_model(_bytes(folder / REPORT), EnsembleReport, REPORT_SCHEMA, f"EnsembleReport of '{folder}'")
 
 
 def _bytes(path: Path) -> bytes:

@@ -12,9 +12,9 @@ from typing import Literal, Self, get_args
 
 import numpy as np
 
-from lociscope.decide.checks import checked_probability, checked_truth
+from lociscope.decide.checks import check_probability, check_truth
 from lociscope.decide.logistic import logit, sigmoid
-from lociscope.decide.prior import assumed_prior, shrunk_counts
+from lociscope.decide.prior import default_prior, shrink_counts
 from lociscope.errors import Code, UsageError, nearest
 
 Policy = Literal["constant", "searched", "ratio", "shrunk", "expected"]
@@ -64,8 +64,8 @@ class Thresholds:
         Raises:
             LociscopeError: The arrays do not fit, or the policy or its value does not exist.
         """
-        known = checked_truth(truth)
-        p = checked_probability(probability, known)
+        known = check_truth(truth)
+        p = check_probability(probability, known)
         if self.policy == "constant":
             cuts = np.full(p.shape[1], self._checked_value(0.3, most=1.0))
         elif self.policy == "ratio":
@@ -95,9 +95,9 @@ class Thresholds:
         Raises:
             LociscopeError: Another number of classes, or values that are no probabilities.
         """
-        p = checked_probability(probability, np.empty((len(probability), len(self.thresholds_))))
+        p = check_probability(probability, np.empty((len(probability), len(self.thresholds_))))
         decided = p >= self.thresholds_
-        return filled(decided, p) if fill_blank else decided
+        return fill_blank_rows(decided, p) if fill_blank else decided
 
     def _checked_value(self, default: float, most: float) -> float:
         value = default if self.value is None else self.value
@@ -109,11 +109,11 @@ class Thresholds:
         return value
 
     def _prior(self, classes: int) -> np.ndarray | None:
-        return assumed_prior(classes) if self.prior is None else self.prior
+        return default_prior(classes) if self.prior is None else self.prior
 
     def _ratio(self, known: np.ndarray, p: np.ndarray) -> np.ndarray:
         share = self._checked_value(1.0, most=10.0)
-        wanted = np.rint(share * shrunk_counts(known, self._prior(p.shape[1]))).astype(int)
+        wanted = np.rint(share * shrink_counts(known, self._prior(p.shape[1]))).astype(int)
         return np.array([_middle(np.sort(column)[::-1], k) for column, k in zip(p.T, wanted, strict=True)])
 
     def _searched(self, known: np.ndarray, p: np.ndarray) -> np.ndarray:
@@ -127,7 +127,7 @@ class Thresholds:
         return sigmoid(trust * logit(self._searched(known, p)) + (1 - trust) * logit(best_expected_f1(p) / 2))
 
 
-def checked_policy(name: str) -> Policy:
+def parse_policy(name: str) -> Policy:
     """The policy of that name; UsageError where there is none."""
     for policy in POLICIES:
         if name == policy:
@@ -186,7 +186,7 @@ def _best_cut(known: np.ndarray, score: np.ndarray, rows: np.ndarray) -> float:
     return float(_mean_in_log_odds(_mean_in_log_odds(np.stack([ordered[best], below], axis=1))))
 
 
-def filled(decided: np.ndarray, scores: np.ndarray) -> np.ndarray:
+def fill_blank_rows(decided: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Decisions in which each blank row has the place of its highest score (the first of a tie)."""
     result = np.array(decided, dtype=bool)
     blank = np.flatnonzero(~result.any(axis=1))

@@ -10,7 +10,7 @@ import numpy as np
 from lociscope.artifacts.bundle import DEFAULT_BUNDLE, read_bundle
 from lociscope.artifacts.predictions import Predictions
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.decide.locations import decide_places
+from lociscope.decide.locations import decide_locations
 from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.images.extent import make_tiles
 from lociscope.images.quality import find_warnings, measure_input
@@ -166,7 +166,7 @@ class Predictor:
         numbers = [len(field.pixels) for field in fields]
         outputs = {name: _means(np.concatenate([call[name] for call in calls]), numbers) for name in wanted}
         probability = outputs["probabilities"]
-        places, status = decide_places(probability, np.asarray(self.bundle.card.decide.thresholds))
+        places, status = decide_locations(probability, np.asarray(self.bundle.card.decide.thresholds))
         warnings = [field.warnings for field in fields]
         return Predictions(
             [field.id for field in fields], probability, places, status, warnings, outputs.get("embedding")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lociscope.artifacts.run import Folds, Run
-from lociscope.decide.checks import checked_probability
+from lociscope.decide.checks import check_probability
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import to_multi_hot
 
@@ -117,7 +117,7 @@ def read_candidate(folder: Path, name: str) -> Candidate:
         histories=histories,
         ids=tuple(predictions.ids),
         truth=truth,
-        probability=checked_probability(np.asarray(predictions.probability, np.float64), truth),
+        probability=check_probability(np.asarray(predictions.probability, np.float64), truth),
         groups=groups if 1 < len(set(groups.tolist())) < len(groups) else None,
         scores=whole.scores(),
     )

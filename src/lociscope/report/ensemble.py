@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from lociscope.decide.ensemble_report import ClassFinding, Diagram, Findings, Score, Trial
+    from lociscope.decide.ensemble_report import ClassReport, EnsembleReport, ReliabilityDiagram, Score, Trial
 
 COMBINERS = {
     "best": "the best member alone",
@@ -58,57 +58,57 @@ class Row:
     interval: str
 
 
-def write_ensemble(path: Path, findings: Findings, members: Sequence[str]) -> None:
+def write_ensemble(path: Path, report: EnsembleReport, members: Sequence[str]) -> None:
     """Writes the page.
 
     Args:
         path: The HTML file to write, whole or not at all.
-        findings: What the fit found out.
+        report: What the fit found out.
         members: A name for each member, by position.
 
     Raises:
         LociscopeError: The page cannot be written.
         MissingExtraError: jinja2 or matplotlib is not installed.
     """
-    classes = sorted((each for each in findings.classes if each.positives), key=lambda each: -each.positives)
+    classes = sorted((each for each in report.classes if each.positives), key=lambda each: -each.positives)
     html = render(
         "ensemble.html",
-        title=f"Ensemble of {findings.members} network{'s' if findings.members > 1 else ''}",
-        result=result(findings),
-        findings=findings,
-        rows=rows_of(findings),
-        levels=findings.levels.items(),
-        trials=ordered(findings.trials),
+        title=f"Ensemble of {report.members} network{'s' if report.members > 1 else ''}",
+        result=result(report),
+        report=report,
+        rows=rows_of(report),
+        levels=report.levels.items(),
+        trials=ordered(report.trials),
         combiners=COMBINERS,
         policies=POLICIES,
-        members=list(zip(members, findings.weights, strict=True)),
+        members=list(zip(members, report.weights, strict=True)),
         labels=LABELS,
         groups=_grouped(classes),
-        diagram=reliability_diagram(findings.reliability) if findings.reliability else None,
+        diagram=reliability_diagram(report.reliability) if report.reliability else None,
         interval=interval,
     )
     write_page(path, html)
 
 
-def result(findings: Findings) -> list[str]:
+def result(report: EnsembleReport) -> list[str]:
     """The result in plain words, a sentence each."""
     return [
-        held_out_sentence(findings.fields, findings.unseen),
-        findings.why,
-        f"On as many new fields, expect a macro-F1 of {_said(findings.expected)}.",
-        f"That is {_gained(findings.over_mean)} the mean of all members and {_gained(findings.over_best)} the best one "
+        held_out_sentence(report.fields, report.unseen),
+        report.why,
+        f"On as many new fields, expect a macro-F1 of {_said(report.expected)}.",
+        f"That is {_gained(report.over_mean)} the mean of all members and {_gained(report.over_best)} the best one "
         "alone.",
-        f"A set of the {findings.set_size:.1f} likeliest places on average holds all true ones in "
-        f"{100 * findings.coverage:.0f} % of fields ({100 * findings.coverage_promised:.0f} % promised).",
+        f"A set of the {report.set_size:.1f} likeliest places on average holds all true ones in "
+        f"{100 * report.coverage:.0f} % of fields ({100 * report.coverage_promised:.0f} % promised).",
     ]
 
 
-def rows_of(findings: Findings) -> list[Row]:
+def rows_of(report: EnsembleReport) -> list[Row]:
     """The headline figures that have a value."""
     return [
         Row(name, answers, score, interval(score.low, score.high))
         for key, (name, answers) in SCORES.items()
-        if (score := findings.scores.get(key)) is not None and score.value is not None
+        if (score := report.scores.get(key)) is not None and score.value is not None
     ]
 
 
@@ -117,7 +117,7 @@ def ordered(trials: Sequence[Trial]) -> list[Trial]:
     return sorted(trials, key=lambda trial: -trial.macro_f1)
 
 
-def reliability_diagram(diagrams: Sequence[Diagram]) -> Markup:
+def reliability_diagram(diagrams: Sequence[ReliabilityDiagram]) -> Markup:
     """Draws observed shares against probabilities, with Wilson intervals, one panel a group of classes.
 
     Args:
@@ -149,7 +149,7 @@ def reliability_diagram(diagrams: Sequence[Diagram]) -> Markup:
     return to_svg(figure)
 
 
-def _grouped(classes: Sequence[ClassFinding]) -> list[tuple[str, list[ClassFinding]]]:
+def _grouped(classes: Sequence[ClassReport]) -> list[tuple[str, list[ClassReport]]]:
     frequent = [each for each in classes if each.positives >= FREQUENT]
     rare = [each for each in classes if each.positives < FREQUENT]
     named = [(f"{FREQUENT} fields and more", frequent), (f"fewer than {FREQUENT} fields: mostly chance", rare)]

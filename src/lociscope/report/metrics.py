@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lociscope.decide.checks import checked_probability, checked_truth
+from lociscope.decide.checks import check_probability, check_truth
 from lociscope.decide.costs import BREAK_EVEN, minutes
 from lociscope.decide.intervals import Interval, bootstrap, paired_bootstrap
 from lociscope.decide.metrics import (
@@ -149,8 +149,8 @@ def measure(
     Raises:
         LociscopeError: The arrays do not fit each other, or do not have 28 columns.
     """
-    known, decided = checked_truth(truth), checked_truth(predicted)
-    chance = checked_probability(probability, known)
+    known, decided = check_truth(truth), check_truth(predicted)
+    chance = check_probability(probability, known)
     if known.shape[1] != N_LABELS or decided.shape != known.shape:
         raise LociscopeError(
             f"Truth {known.shape} and decisions {decided.shape} do not fit; pass {N_LABELS} columns and equal rows.",

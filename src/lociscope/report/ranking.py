@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.decide.crossfit import splits, stratified_folds
+from lociscope.decide.crossfit import fold_masks, stratified_folds
 from lociscope.decide.ensemble import fit_ensemble
-from lociscope.decide.intervals import Interval, interval_of, resampled_scores
-from lociscope.decide.locations import GRID
-from lociscope.decide.metrics import lrap, macro_auc, macro_average_precision, macro_f1, means_of
-from lociscope.decide.nested import FEWEST
+from lociscope.decide.intervals import Interval, bootstrap_scores, percentile_interval
+from lociscope.decide.locations import THRESHOLD_GRID
+from lociscope.decide.metrics import lrap, macro_auc, macro_average_precision, macro_f1, nan_means
+from lociscope.decide.nested import MIN_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -163,15 +163,19 @@ class _Resampled:
         for metric in MEASURES:
             given = decided if metric.values == "decisions" else probability
             values[metric.name] = float(metric(truth, given))
-            draws[metric.name], units = resampled_scores(metric, truth, given, groups=groups, n=RESAMPLES, seed=SEED)
+            draws[metric.name], units = bootstrap_scores(metric, truth, given, groups=groups, n=RESAMPLES, seed=SEED)
         return cls(values, draws, units)
 
     def figures(self) -> dict[str, Interval]:
-        return {name: interval_of(value, self.draws[name], self.units, LEVEL) for name, value in self.values.items()}
+        return {
+            name: percentile_interval(value, self.draws[name], self.units, LEVEL) for name, value in self.values.items()
+        }
 
     def over(self, other: _Resampled) -> dict[str, Interval]:
         return {
-            name: interval_of(value - other.values[name], self.draws[name] - other.draws[name], self.units, LEVEL)
+            name: percentile_interval(
+                value - other.values[name], self.draws[name] - other.draws[name], self.units, LEVEL
+            )
             for name, value in self.values.items()
         }
 
@@ -198,13 +202,13 @@ def cross_fitted_decisions(truth: np.ndarray, probability: np.ndarray, groups: n
         return np.asarray(by_fold.sum(axis=0) - by_fold)
 
     positives = elsewhere(known)
-    f1 = np.empty((len(GRID), len(member)))
-    for row, cut in enumerate(GRID):
+    f1 = np.empty((len(THRESHOLD_GRID), len(member)))
+    for row, cut in enumerate(THRESHOLD_GRID):
         decided = probability >= cut
         with np.errstate(invalid="ignore"):
             each = 2 * elsewhere(known & decided) / (positives + elsewhere(decided))
-        f1[row] = means_of(np.where(positives > 0, each, np.nan))
-    return np.asarray(probability >= GRID[np.nan_to_num(f1).argmax(axis=0)][fold][:, None])
+        f1[row] = nan_means(np.where(positives > 0, each, np.nan))
+    return np.asarray(probability >= THRESHOLD_GRID[np.nan_to_num(f1).argmax(axis=0)][fold][:, None])
 
 
 def blind_scores(truth: np.ndarray) -> dict[str, float]:
@@ -250,7 +254,7 @@ def _shortlist(
     the choice was made again without the fold.
     """
     units = len(truth) if groups is None else len(set(groups.tolist()))
-    if len(members) < 2 or len(truth) < FEWEST or units < FOLDS:
+    if len(members) < 2 or len(truth) < MIN_FIELDS or units < FOLDS:
         return None
     stack = np.stack([each.probability for each in members])
     weight = np.abs(fit_ensemble(truth, stack, "greedy").weights_).mean(axis=1)
@@ -258,7 +262,7 @@ def _shortlist(
     fold = stratified_folds(truth, FOLDS, SEED, groups)
     chosen = np.zeros(len(members), int)
     combined = np.empty(truth.shape)
-    for train, kept in splits(fold):
+    for train, kept in fold_masks(fold):
         greedy = fit_ensemble(truth[train], stack[:, train], "greedy")
         chosen += greedy.weights_.any(axis=1)
         combined[kept] = greedy.predict(stack[:, kept])

@@ -8,7 +8,7 @@ import numpy as np
 
 from lociscope.artifacts.run import Folds, Run
 from lociscope.decide.intervals import Interval, bootstrap
-from lociscope.decide.locations import best_constant
+from lociscope.decide.locations import find_constant_threshold
 from lociscope.decide.metrics import lrap, macro_average_precision, macro_f1
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import to_multi_hot
@@ -62,7 +62,7 @@ def join_folds(folder: Path, runs: list[Run]) -> dict[str, Interval]:
     labels = [target for run, each in zip(runs, predictions, strict=True) for target in run.labels_of(each.ids)]
     truth, groups = to_multi_hot(labels), [group.get(name, name) for name in ids]
     keep_predictions(Run(folder), ids, groups, truth, probability, trainings=runs)
-    decided = probability >= np.float32(best_constant(truth, probability))
+    decided = probability >= np.float32(find_constant_threshold(truth, probability))
     names = np.asarray(groups)
     return {
         "macro-F1": bootstrap(macro_f1, truth, decided, groups=names, level=0.9),

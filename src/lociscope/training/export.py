@@ -16,7 +16,7 @@ from lociscope.artifacts.bundle import Bundle, Selftest, reference_bytes, write_
 from lociscope.artifacts.card import PREPROCESSING, Card, Decision, Score
 from lociscope.artifacts.run import open_trained
 from lociscope.decide.intervals import bootstrap
-from lociscope.decide.locations import best_constant
+from lociscope.decide.locations import find_constant_threshold
 from lociscope.decide.metrics import lrap, macro_auc, macro_average_precision, macro_f1
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import LABELS, N_LABELS, to_multi_hot
@@ -213,7 +213,7 @@ def _card(run: Run, runs: list[Run], name: str, licence: str, limits: str) -> Ca
     recipe, environments = runs[0].recipe(), [each.environment() for each in runs]
     predictions = run.predictions()
     truth = to_multi_hot(run.labels_of(predictions.ids))
-    threshold = best_constant(truth, predictions.probability)
+    threshold = find_constant_threshold(truth, predictions.probability)
     return Card(
         name=name,
         version=version("lociscope"),

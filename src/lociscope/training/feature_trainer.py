@@ -16,7 +16,7 @@ from lociscope.data.cache.disk import cut_short, place_in
 from lociscope.data.cache.packing import Packed, none_read
 from lociscope.data.datasets import Known, TrainingSets, columns_of, labelled_fields, parted
 from lociscope.data.simulated import draw_one, simulation_key
-from lociscope.decide.locations import best_constant
+from lociscope.decide.locations import find_constant_threshold
 from lociscope.decide.metrics import log_loss, macro_f1
 from lociscope.errors import Code, LociscopeError, MissingExtraError
 from lociscope.images.discovery.sources import Failure, FieldSource, of_catalog
@@ -251,7 +251,7 @@ def fit_features(
     model.write(run.best_features)
     probability = [model.predict(np.asarray(part.x)).astype(np.float32) for part in (train, valid)]
     losses = [float(log_loss(part.y, p)) for part, p in zip((train, valid), probability, strict=True)]
-    score = float(macro_f1(valid.y, probability[1] >= best_constant(valid.y, probability[1])))
+    score = float(macro_f1(valid.y, probability[1] >= find_constant_threshold(valid.y, probability[1])))
     values = [1.0, *losses, score, 0.0, round(time.perf_counter() - began, 1)]
     row = dict(zip(("epoch", "loss", "val_loss", "macro_f1", "learning_rate", "seconds"), values, strict=True))
     write_history(run, [row])

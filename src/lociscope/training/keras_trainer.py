@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lociscope.data.pipeline.dataset import evaluation_batches, reading, steps_per_epoch, training_batches
-from lociscope.decide.locations import best_constant
+from lociscope.decide.locations import find_constant_threshold
 from lociscope.decide.logistic import sigmoid
 from lociscope.decide.metrics import macro_f1
 from lociscope.errors import Code, LociscopeError
@@ -165,7 +165,7 @@ def _macro_f1(validation: Any, truth: np.ndarray, model: keras.Model) -> float: 
     probability = sigmoid(np.asarray(model.predict(validation, verbose=0), np.float64))
     if not np.isfinite(probability).all():
         return float("nan")
-    return float(macro_f1(truth, probability >= best_constant(truth, probability)))
+    return float(macro_f1(truth, probability >= find_constant_threshold(truth, probability)))
 
 
 def _rescue(run: Run, network: keras.Model, keeper: Any) -> str:  # noqa: ANN401 - a Keeper

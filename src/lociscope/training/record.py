@@ -16,7 +16,7 @@ import numpy as np
 from lociscope.artifacts.card import PREPROCESSING, training_hash
 from lociscope.artifacts.predictions import Predictions
 from lociscope.artifacts.run import Environment, Run
-from lociscope.decide.locations import best_constant, decide_places
+from lociscope.decide.locations import decide_locations, find_constant_threshold
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import N_LABELS, format_target
 from lociscope.storage.atomic import atomic_write
@@ -118,8 +118,8 @@ def keep_predictions(
     trainings: Sequence[Run] = (),
 ) -> None:
     """The same, of what is known of the fields; truth is (n, 28), and the trainings are the Runs that predicted."""
-    thresholds = np.full(N_LABELS, best_constant(truth, probability))
-    predicted, status = decide_places(probability, thresholds)
+    thresholds = np.full(N_LABELS, find_constant_threshold(truth, probability))
+    predicted, status = decide_locations(probability, thresholds)
     origin = {"trainings": [training_hash(each.environment().model_dump()) for each in trainings]}
     Predictions(ids, probability, predicted, status, [()] * len(ids), embedding).write(run.predictions_file, origin)
     targets = [format_target(np.flatnonzero(row)) for row in truth]
