@@ -109,7 +109,7 @@ def combined(members: list[dict[str, Said]]) -> tuple[str, dict[str, Said]]:
     fitted = [each["valid"] for each in members]
     truth, _, groups = fitted[0]
     chosen = select_combiner(truth, np.stack([each.probability for each in fitted]).astype(float), groups=groups)
-    made = {"valid": fitted[0]._replace(probability=chosen.honest[chosen.combiner])}
+    made = {"valid": fitted[0]._replace(probability=chosen.out_of_fold[chosen.combiner])}
     for name in members[0]:
         if name != "valid":
             stack = np.stack([each[name].probability for each in members]).astype(float)
