@@ -29,12 +29,12 @@ from lociscope.images.field import Field
 from lociscope.images.io.write import write_ome_tiff
 from lociscope.labels import LABELS
 from lociscope.microscope.acquire import check_plan, run_plan
-from lociscope.microscope.describe import estimate
+from lociscope.microscope.describe import estimate_seconds
 from lociscope.microscope.engine import StrictEngine
 from lociscope.microscope.focus import Focus
-from lociscope.microscope.hardware import open_scope
+from lociscope.microscope.hardware import open_microscope
 from lociscope.microscope.plan import Limits, Plan
-from lociscope.microscope.positions import Stop, events_of, planned
+from lociscope.microscope.positions import Position, make_events, plan_positions
 from lociscope.microscope.simulated import mosaic
 from lociscope.microscope.simulated.specimen import SimulatedPlate
 from lociscope.predict.predictor import Predictor, open_bundle
@@ -77,7 +77,7 @@ def simulated_plan(pace: float = 0.0) -> dict[str, Any]:
 
 def without(plan: Plan, out: Path) -> float:
     """Events per second of the same pictures, taken and written without anybody looking at them."""
-    scale, stops = check_plan(plan)
+    scale, positions = check_plan(plan)
     limits = plan.limits or Limits.model_validate(LIMITS)
     fields: queue.SimpleQueue[tuple[str, np.ndarray] | None] = queue.SimpleQueue()
     parts: list[np.ndarray] = []
@@ -92,25 +92,25 @@ def without(plan: Plan, out: Path) -> float:
         for name, pixels in iter(fields.get, None):
             write_ome_tiff(out / f"{name}.ome.tif", Field(name, pixels, 1.0))
 
-    with open_scope(plan, scale) as scope:
-        scope.core.mda.set_engine(StrictEngine(scope.core, limits, Focus(scope.core, plan)))
-        scope.core.mda.events.frameReady.connect(frame)
+    with open_microscope(plan, scale) as session:
+        session.core.mda.set_engine(StrictEngine(session.core, limits, Focus(session.core, plan)))
+        session.core.mda.events.frameReady.connect(frame)
         writer = threading.Thread(target=keep)
         writer.start()
         began = time.perf_counter()
-        scope.core.mda.run(event for stop in stops for event in events_of(stop, plan))
+        session.core.mda.run(event for position in positions for event in make_events(position, plan))
         spent = time.perf_counter() - began
         fields.put(None)
         writer.join()
-    return len(CHANNEL_NAMES) * len(stops) / spent
+    return len(CHANNEL_NAMES) * len(positions) / spent
 
 
 def with_loop(plan: Plan, predictor: Predictor, out: Path) -> tuple[float, list[float]]:
     """Events per second with the predictor beside the camera, and how late each decision came."""
-    outcome = run_plan(plan, predictor, out)
-    if outcome.error is not None:
-        raise SystemExit(outcome.error)
-    return len(CHANNEL_NAMES) * outcome.fields / outcome.camera_s, outcome.seconds
+    result = run_plan(plan, predictor, out)
+    if result.error is not None:
+        raise SystemExit(result.error)
+    return len(CHANNEL_NAMES) * result.fields / result.camera_s, result.seconds
 
 
 def speed(values: dict[str, Any], predictor: Predictor, folder: Path) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def screen(plate: int, predictor: Predictor, folder: Path) -> dict[str, float]:
     spent = max(line["at_s"] for line in lines)
     found = sum(number in truth.target(line["well"]) for line in again)
     raster, raster_s = raster_scan(plan, spent)
-    hits = sum(number in truth.target(stop.well) for stop in raster)
+    hits = sum(number in truth.target(position.well) for position in raster)
     wells = [line["well"] for line in lines if not line["rule"]]
     return {
         "minutes": spent / 60,
@@ -169,7 +169,7 @@ def screen(plate: int, predictor: Predictor, folder: Path) -> dict[str, float]:
     }
 
 
-def raster_scan(plan: Plan, most: float) -> tuple[list[Stop], float]:
+def raster_scan(plan: Plan, most: float) -> tuple[list[Position], float]:
     """Fields at twice the zoom, side by side in each well, as many a well as `most` seconds allow for every well.
 
     Returns:
@@ -177,14 +177,14 @@ def raster_scan(plan: Plan, most: float) -> tuple[list[Stop], float]:
     """
     fine = plan.model_copy(update={"objectives": plan.objectives[::-1]})
     scale, _ = check_plan(plan)
-    best: tuple[list[Stop], float] = ([], 0.0)
+    best: tuple[list[Position], float] = ([], 0.0)
     for columns in count(1):
         plate = fine.plate.model_copy(update={"sites": (1, columns)})
-        stops = planned(fine.model_copy(update={"plate": plate}), scale)
-        spent = estimate(plan, stops)
+        positions = plan_positions(fine.model_copy(update={"plate": plate}), scale)
+        spent = estimate_seconds(plan, positions)
         if best[0] and spent > most:
             return best
-        best = (stops, spent)
+        best = (positions, spent)
     raise AssertionError
 
 
@@ -211,7 +211,7 @@ def benefit(plates: list[dict[str, float]]) -> dict[str, Any]:
 def main() -> None:
     """Measures and prints JSON."""
     logging.disable(logging.WARNING)
-    draw = mosaic.draw_tile
+    draw = mosaic.render_tile
     drawn: dict[object, mosaic.Tile] = {}
 
     def remembered(key: tuple[int, ...], specimen: Specimen, pixel_size: float) -> mosaic.Tile:
@@ -224,12 +224,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         found["DemoCamera"] = speed(demo_plan(), predictor, folder / "demo")
-        mosaic.draw_tile = remembered
+        mosaic.render_tile = remembered
         found["simulated, four times as fast as its plan says"] = speed(
             simulated_plan(0.25), predictor, folder / "paced"
         )
         found["simulated, as fast as it draws"] = speed(simulated_plan(), predictor, folder / "simulated")
-        mosaic.draw_tile = draw
+        mosaic.render_tile = draw
         found["against a raster"] = benefit([screen(plate, predictor, folder) for plate in range(PLATES)])
     print(json.dumps(found, ensure_ascii=False))
 

@@ -137,7 +137,7 @@ def test_a_camera_that_times_out_is_one_sentence_and_keeps_the_rest(
 ) -> None:
     crash = (
         "def snap(self, buffer):\n"
-        "    if self._bench.pictures >= 5: raise TimeoutError('no frame in 5 s')\n"
+        "    if self._state.pictures >= 5: raise TimeoutError('no frame in 5 s')\n"
         "    return good(self, buffer)\n"
         "C.snap = snap\nfrom lociscope.cli import main; main()"
     )
@@ -172,11 +172,11 @@ def test_an_interrupt_closes_the_shutter_and_keeps_what_was_acquired(
     plan.write_text(PLAN.replace("sites = [1, 2]", "sites = [1, 9]") + "\n[specimen]\npace = 1.0\n")
     told = (
         "from lociscope.microscope.hardware import import_core; import_core()\n"
-        "from lociscope.microscope import acquire, scope\n"
-        "close = scope.close_shutters\n"
+        "from lociscope.microscope import acquire, hardware\n"
+        "close = hardware.close_shutters\n"
         "def say(core):\n"
         "    done = close(core); print('open' if core.getShutterOpen() else 'closed'); return done\n"
-        "scope.close_shutters = say\n"
+        "hardware.close_shutters = say\n"
         "from lociscope.cli import main; main()"
     )
     words = [sys.executable, "-W", "error", "-c", told, "microscope", "run", str(plan), "-o", "here"]

@@ -70,7 +70,7 @@ def drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiles are drawn once for all tests: a tile is a function of its key, its specimen's places and its pixels."""
     from lociscope.microscope.simulated import mosaic
 
-    draw = mosaic.draw_tile
+    draw = mosaic.render_tile
 
     def remembered(key: tuple[int, ...], specimen: Any, pixel_size: float) -> Any:
         known = (key, specimen.protein.target, specimen.line.name, pixel_size)
@@ -78,7 +78,7 @@ def drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
             _TILES[known] = draw(key, specimen, pixel_size)
         return _TILES[known]
 
-    monkeypatch.setattr(mosaic, "draw_tile", remembered)
+    monkeypatch.setattr(mosaic, "render_tile", remembered)
 
 
 _TILES: dict[Any, Any] = {}

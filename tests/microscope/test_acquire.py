@@ -19,7 +19,7 @@ from lociscope.errors import LociscopeError, UsageError
 from lociscope.images.discovery.sources import of_catalog
 from lociscope.images.io.read import read_field
 from lociscope.microscope import acquire, prediction_worker
-from lociscope.microscope.acquire import Outcome, run_plan
+from lociscope.microscope.acquire import RunResult, run_plan
 from lociscope.microscope.simulated.devices import SimulatedCamera
 from lociscope.microscope.simulated.specimen import SimulatedPlate
 from lociscope.predict.predictor import Predictor, open_bundle
@@ -43,7 +43,7 @@ def failing_after(pictures: int, how: Any) -> Any:
     good = SimulatedCamera.snap
 
     def snap(self: SimulatedCamera, buffer: np.ndarray) -> Any:
-        if self._bench.pictures >= pictures:
+        if self._state.pictures >= pictures:
             how()
         return good(self, buffer)
 
@@ -51,22 +51,22 @@ def failing_after(pictures: int, how: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def done(make_plan: Any, predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+def done(make_plan: Any, predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunResult]:
     out = tmp_path_factory.mktemp("done") / "out"
     return out, run_plan(make_plan(), predictor, out)
 
 
-def test_planned_fields_come_first_then_what_the_rule_asks_for(done: tuple[Path, Outcome]) -> None:
-    out, outcome = done
+def test_planned_fields_come_first_then_what_the_rule_asks_for(done: tuple[Path, RunResult]) -> None:
+    out, result = done
     names = [line["field"] for line in lines_of(out)]
     assert names[:4] == ["A1_01", "A1_02", "A2_01", "A2_02"]
     assert len(names) == 10
-    assert (outcome.fields, outcome.again, outcome.new, outcome.error, outcome.failures) == (10, 6, 10, None, [])
-    assert [left.why for left in outcome.left] == ["rule 1 has its most"] * 10
-    assert len(outcome.seconds) == 10
+    assert (result.fields, result.again, result.new, result.error, result.failures) == (10, 6, 10, None, [])
+    assert [left.why for left in result.left] == ["rule 1 has its most"] * 10
+    assert len(result.seconds) == 10
 
 
-def test_each_decision_is_logged_with_its_numbers(done: tuple[Path, Outcome]) -> None:
+def test_each_decision_is_logged_with_its_numbers(done: tuple[Path, RunResult]) -> None:
     out, _ = done
     first, *_, last = lines_of(out)
     assert (first["x"], first["y"], first["z"], first["of"]) == (pytest.approx(-81.92), 0.0, 0.0, None)
@@ -80,7 +80,7 @@ def test_each_decision_is_logged_with_its_numbers(done: tuple[Path, Outcome]) ->
     assert lines_of(out)[4]["of"] == likeliest["field"]
 
 
-def test_what_was_kept_gives_the_same_predictions_again(done: tuple[Path, Outcome], predictor: Predictor) -> None:
+def test_what_was_kept_gives_the_same_predictions_again(done: tuple[Path, RunResult], predictor: Predictor) -> None:
     out, _ = done
     made = Predictions.read(out / "predictions.parquet")
     catalog = Catalog.read(out / "catalog.parquet")
@@ -90,7 +90,7 @@ def test_what_was_kept_gives_the_same_predictions_again(done: tuple[Path, Outcom
     assert (again.predicted, again.status, again.warnings) == (made.predicted, made.status, made.warnings)
 
 
-def test_the_catalog_knows_pixel_size_well_and_truth(done: tuple[Path, Outcome]) -> None:
+def test_the_catalog_knows_pixel_size_well_and_truth(done: tuple[Path, RunResult]) -> None:
     out, _ = done
     entries = list(Catalog.read(out / "catalog.parquet"))
     assert {entry.pixel_size for entry in entries} == {5.12, 2.56}
@@ -99,16 +99,16 @@ def test_the_catalog_knows_pixel_size_well_and_truth(done: tuple[Path, Outcome])
     assert len({entry.target for entry in entries if entry.well == "A1"} - {()}) <= 1
 
 
-def test_a_second_run_finds_it_complete(done: tuple[Path, Outcome], make_plan: Any, predictor: Predictor) -> None:
+def test_a_second_run_finds_it_complete(done: tuple[Path, RunResult], make_plan: Any, predictor: Predictor) -> None:
     out, _ = done
     before = (out / "decisions.jsonl").read_bytes()
-    outcome = run_plan(make_plan(), predictor, out)
-    assert (outcome.new, outcome.fields) == (0, 10)
+    result = run_plan(make_plan(), predictor, out)
+    assert (result.new, result.fields) == (0, 10)
     assert (out / "decisions.jsonl").read_bytes() == before
 
 
 def test_another_plan_or_bundle_or_folder_is_refused(
-    done: tuple[Path, Outcome], make_plan: Any, make_bundle: Any, predictor: Predictor, tmp_path: Path
+    done: tuple[Path, RunResult], make_plan: Any, make_bundle: Any, predictor: Predictor, tmp_path: Path
 ) -> None:
     out, _ = done
     with pytest.raises(LociscopeError, match="was begun with another plan"):
@@ -123,7 +123,7 @@ def test_another_plan_or_bundle_or_folder_is_refused(
 
 @pytest.mark.parametrize("change", [{"plate.wells": ["A1"]}, {"limits.z": [-40, 40]}, {"microscope.turret": "Other"}])
 def test_only_budget_and_time_limit_may_change(
-    done: tuple[Path, Outcome], make_plan: Any, predictor: Predictor, change: dict[str, Any]
+    done: tuple[Path, RunResult], make_plan: Any, predictor: Predictor, change: dict[str, Any]
 ) -> None:
     with pytest.raises(LociscopeError, match=r"another plan.*Only budget, microscope.timeout_s, output and log .* may"):
         run_plan(make_plan(change), predictor, done[0])
@@ -135,10 +135,10 @@ def test_a_run_whose_budget_was_spent_goes_on_with_a_larger_one(
     out = tmp_path / "out"
     assert run_plan(make_plan({"budget.fields": 3}), predictor, out).fields == 3
     assert run_plan(make_plan({"budget.fields": 3}), predictor, out).new == 0
-    outcome = run_plan(make_plan({"budget.fields": 5, "microscope.timeout_s": 9.0}), predictor, out)
-    assert (outcome.new, outcome.fields) == (2, 5)
-    outcome = run_plan(make_plan({"budget.minutes": 99.0}), predictor, out)
-    assert (outcome.new, outcome.fields) == (5, 10)
+    result = run_plan(make_plan({"budget.fields": 5, "microscope.timeout_s": 9.0}), predictor, out)
+    assert (result.new, result.fields) == (2, 5)
+    result = run_plan(make_plan({"budget.minutes": 99.0}), predictor, out)
+    assert (result.new, result.fields) == (5, 10)
     assert json.loads((out / "plan.json").read_text())["budget"] == {"fields": 100_000, "minutes": 99.0}
     names = [line["field"] for line in lines_of(out)]
     assert len(set(names)) == 10
@@ -190,14 +190,14 @@ def test_a_camera_that_times_out_keeps_what_was_acquired(
         raise error
 
     monkeypatch.setattr(SimulatedCamera, "snap", failing_after(9, fail))
-    outcome = run_plan(make_plan(), predictor, tmp_path / "out")
-    assert outcome.error is not None
-    assert outcome.error.startswith("Field 'A2_01': the camera gave no picture (")
-    assert [left.id for left in outcome.left][:2] == ["A2_01", "A2_02"]  # the one that was cut off, too
+    result = run_plan(make_plan(), predictor, tmp_path / "out")
+    assert result.error is not None
+    assert result.error.startswith("Field 'A2_01': the camera gave no picture (")
+    assert [left.id for left in result.left][:2] == ["A2_01", "A2_02"]  # the one that was cut off, too
     assert Predictions.read(tmp_path / "out" / "predictions.parquet").ids == ["A1_01", "A1_02"]
     monkeypatch.undo()
-    outcome = run_plan(make_plan(), predictor, tmp_path / "out")
-    assert (outcome.error, outcome.fields, outcome.new) == (None, 10, 8)
+    result = run_plan(make_plan(), predictor, tmp_path / "out")
+    assert (result.error, result.fields, result.new) == (None, 10, 8)
     assert [line["field"] for line in lines_of(tmp_path / "out")][:4] == ["A1_01", "A1_02", "A2_01", "A2_02"]
 
 
@@ -207,11 +207,11 @@ def test_a_camera_that_never_comes_back_is_not_waited_for(
     release = threading.Event()
     monkeypatch.setattr(SimulatedPlate, "photograph", lambda *_, lit: np.zeros((32, 32), np.uint16))
     monkeypatch.setattr(SimulatedCamera, "snap", failing_after(5, release.wait))
-    outcome = run_plan(make_plan({"microscope.timeout_s": 0.3}), predictor, tmp_path / "out")
+    result = run_plan(make_plan({"microscope.timeout_s": 0.3}), predictor, tmp_path / "out")
     release.set()
-    assert outcome.hung
-    assert outcome.error is not None
-    assert "gave no picture within 0.4 s" in outcome.error
+    assert result.hung
+    assert result.error is not None
+    assert "gave no picture within 0.4 s" in result.error
     assert Predictions.read(tmp_path / "out" / "predictions.parquet").ids == ["A1_01"]
 
 
@@ -222,8 +222,8 @@ def test_a_camera_that_gives_nothing_at_all(
         raise TimeoutError("no frame")
 
     monkeypatch.setattr(SimulatedCamera, "snap", failing_after(0, fail))
-    outcome = run_plan(make_plan(), predictor, tmp_path / "out")
-    assert (outcome.fields, outcome.error is not None) == (0, True)
+    result = run_plan(make_plan(), predictor, tmp_path / "out")
+    assert (result.fields, result.error is not None) == (0, True)
     assert not (tmp_path / "out" / "predictions.parquet").exists()
 
 
@@ -232,18 +232,18 @@ def test_an_interrupt_keeps_what_was_acquired_and_a_second_call_goes_on(
 ) -> None:
     once = iter([_thread.interrupt_main])  # the camera goes on until this thread has seen it
     monkeypatch.setattr(SimulatedCamera, "snap", failing_after(7, lambda: next(once, int)()))
-    outcome = run_plan(make_plan(), predictor, tmp_path / "out")
+    result = run_plan(make_plan(), predictor, tmp_path / "out")
     monkeypatch.undo()
-    assert outcome.interrupted
-    assert outcome.error is None
+    assert result.interrupted
+    assert result.error is None
     held = Predictions.read(tmp_path / "out" / "predictions.parquet").ids
     assert held[0] == "A1_01"
     assert len(held) < 10
     with (tmp_path / "out" / "left.csv").open() as file:
         assert "interrupted" in {row["why"] for row in csv.DictReader(file)}
-    outcome = run_plan(make_plan(), predictor, tmp_path / "out")
+    result = run_plan(make_plan(), predictor, tmp_path / "out")
     names = [line["field"] for line in lines_of(tmp_path / "out")]
-    assert len(names) == len(set(names)) == outcome.fields == 10
+    assert len(names) == len(set(names)) == result.fields == 10
 
 
 def test_an_interrupt_does_not_wait_long_for_a_picture(
@@ -258,11 +258,11 @@ def test_an_interrupt_does_not_wait_long_for_a_picture(
     plan = make_plan({"microscope.timeout_s": 300, "rules": []})
     monkeypatch.setattr(acquire, "PICTURE_S", 0.3)
     monkeypatch.setattr(SimulatedCamera, "snap", failing_after(5, expose))
-    outcome = run_plan(plan, predictor, tmp_path / "out")
+    result = run_plan(plan, predictor, tmp_path / "out")
     release.set()
-    assert (outcome.interrupted, outcome.hung, outcome.error) == (True, True, None)
+    assert (result.interrupted, result.hung, result.error) == (True, True, None)
     assert Predictions.read(tmp_path / "out" / "predictions.parquet").ids == ["A1_01"]
-    assert [(left.id, left.why) for left in outcome.left][:1] == [("A1_02", "interrupted")]
+    assert [(left.id, left.why) for left in result.left][:1] == [("A1_02", "interrupted")]
     monkeypatch.undo()
     assert run_plan(plan, predictor, tmp_path / "out").fields == 4
 
@@ -270,9 +270,9 @@ def test_an_interrupt_does_not_wait_long_for_a_picture(
 def test_an_interrupt_does_not_wait_long_for_the_predictor(
     make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    handle, taken = prediction_worker.Follower._handle, threading.Event()
+    handle, taken = prediction_worker.PredictionWorker._handle, threading.Event()
 
-    def slow(self: prediction_worker.Follower, field: prediction_worker.Taken) -> None:
+    def slow(self: prediction_worker.PredictionWorker, field: prediction_worker.AcquiredField) -> None:
         taken.wait(60)  # the camera is far ahead
         handle(self, field)
 
@@ -283,12 +283,12 @@ def test_an_interrupt_does_not_wait_long_for_the_predictor(
     plan = make_plan({"rules": []})
     once = iter([interrupt])
     monkeypatch.setattr(acquire, "DECISIONS_S", 0.0)
-    monkeypatch.setattr(prediction_worker.Follower, "_handle", slow)
+    monkeypatch.setattr(prediction_worker.PredictionWorker, "_handle", slow)
     monkeypatch.setattr(SimulatedCamera, "snap", failing_after(13, lambda: next(once, int)()))
-    outcome = run_plan(plan, predictor, tmp_path / "out")
+    result = run_plan(plan, predictor, tmp_path / "out")
     monkeypatch.undo()
-    assert (outcome.interrupted, outcome.hung, outcome.fields) == (True, False, 1)
-    assert [(left.id, left.why) for left in outcome.left] == [
+    assert (result.interrupted, result.hung, result.fields) == (True, False, 1)
+    assert [(left.id, left.why) for left in result.left] == [
         (name, "interrupted") for name in ("A1_02", "A2_01", "A2_02")
     ]
     assert run_plan(plan, predictor, tmp_path / "out").new == 3
@@ -297,16 +297,16 @@ def test_an_interrupt_does_not_wait_long_for_the_predictor(
 def test_an_interrupt_while_the_last_fields_are_predicted_is_one_too(
     make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(self: prediction_worker.Follower, ends: float) -> None:
+    def interrupted(self: prediction_worker.PredictionWorker, ends: float) -> None:
         close(self, ends)
         raise KeyboardInterrupt
 
     plan = make_plan({"rules": []})
-    close = prediction_worker.Follower.close
-    monkeypatch.setattr(prediction_worker.Follower, "close", interrupted)
-    outcome = run_plan(plan, predictor, tmp_path / "out")
+    close = prediction_worker.PredictionWorker.close
+    monkeypatch.setattr(prediction_worker.PredictionWorker, "close", interrupted)
+    result = run_plan(plan, predictor, tmp_path / "out")
     monkeypatch.undo()
-    assert outcome.interrupted
+    assert result.interrupted
     assert run_plan(plan, predictor, tmp_path / "out").fields == 4
 
 
@@ -324,8 +324,8 @@ def test_a_line_cut_off_by_a_kill_is_imaged_again(make_plan: Any, predictor: Pre
     path.write_bytes(path.read_bytes()[:-40])
     record = tmp_path / "out" / "run.json"
     record.write_text(record.read_text().replace("true", "false"))
-    outcome = run_plan(plan, predictor, tmp_path / "out")
-    assert (outcome.new, outcome.fields) == (1, 4)
+    result = run_plan(plan, predictor, tmp_path / "out")
+    assert (result.new, result.fields) == (1, 4)
     assert [line["field"] for line in lines_of(tmp_path / "out")] == ["A1_01", "A1_02", "A2_01", "A2_02"]
 
 
@@ -337,7 +337,7 @@ def test_the_predictor_never_holds_the_camera_up(
     good = SimulatedCamera.snap
 
     def snap(self: SimulatedCamera, buffer: np.ndarray) -> Any:
-        pictures.append(self._bench.pictures)
+        pictures.append(self._state.pictures)
         return good(self, buffer)
 
     prepare = predictor.prepare
@@ -372,8 +372,8 @@ def test_a_field_that_cannot_be_predicted_is_listed_and_the_rest_goes_on(
         return prepare(field)
 
     monkeypatch.setattr(predictor, "prepare", some)
-    outcome = run_plan(make_plan(), predictor, tmp_path / "out")
-    assert [failure.id for failure in outcome.failures] == ["A1_02"]
+    result = run_plan(make_plan(), predictor, tmp_path / "out")
+    assert [failure.id for failure in result.failures] == ["A1_02"]
     assert "A1_02" in (tmp_path / "out" / "failures.csv").read_text()
     assert (tmp_path / "out" / "fields" / "A1_02.ome.tif").exists()
     assert "A1_02" not in Catalog.read(tmp_path / "out" / "catalog.parquet").ids
@@ -387,10 +387,10 @@ def test_what_ends_the_predictor_ends_the_run(
         raise error
 
     monkeypatch.setattr(prediction_worker, "write_ome_tiff", fail)
-    outcome = run_plan(make_plan(), predictor, tmp_path / "out")
-    assert outcome.fields == 0
-    assert outcome.error is not None
-    assert str(error).rstrip(".") in outcome.error
+    result = run_plan(make_plan(), predictor, tmp_path / "out")
+    assert result.fields == 0
+    assert result.error is not None
+    assert str(error).rstrip(".") in result.error
 
 
 def test_predictions_are_kept_in_a_log(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
@@ -411,9 +411,9 @@ def test_a_log_that_cannot_be_written_stops_no_plan(make_plan: Any, predictor: P
         def write(self, *_: object, **__: object) -> None:
             raise LociscopeError("The log is full. Make space.")
 
-    outcome = run_plan(make_plan({"rules": []}), predictor, tmp_path / "out", log=Full())  # type: ignore[arg-type]
-    assert (outcome.fields, outcome.error) == (4, None)
-    assert (outcome.unlogged, outcome.trouble) == (4, "The log is full. Make space.")
+    result = run_plan(make_plan({"rules": []}), predictor, tmp_path / "out", log=Full())  # type: ignore[arg-type]
+    assert (result.fields, result.error) == (4, None)
+    assert (result.unlogged, result.trouble) == (4, "The log is full. Make space.")
     assert len(Predictions.read(tmp_path / "out" / "predictions.parquet")) == 4
 
 
@@ -433,9 +433,9 @@ def test_a_log_that_is_silent_stops_no_plan(
             self.ended.set()
 
     monkeypatch.setattr("lociscope.prediction_log.writer.PATIENCE_SECONDS", 0.2)
-    outcome = run_plan(make_plan({"rules": []}), predictor, tmp_path / "out", log=Silent())  # type: ignore[arg-type]
-    assert (outcome.fields, outcome.error) == (4, None)
-    assert (outcome.unlogged, outcome.trouble) == (4, "Log 'silent' did not take them in time.")
+    result = run_plan(make_plan({"rules": []}), predictor, tmp_path / "out", log=Silent())  # type: ignore[arg-type]
+    assert (result.fields, result.error) == (4, None)
+    assert (result.unlogged, result.trouble) == (4, "Log 'silent' did not take them in time.")
     assert len(Predictions.read(tmp_path / "out" / "predictions.parquet")) == 4
 
 
@@ -447,8 +447,8 @@ def test_the_demo_camera_runs_a_plan(make_plan: Any, predictor: Predictor, tmp_p
     scope = shipped.microscope.model_copy(update={"frame": (128, 96)})
     always = shipped.rules[0].model_copy(update={"when": "Nucleoli >= 0", "most": 3})
     plan = shipped.model_copy(update={"microscope": scope, "rules": (always,)})
-    outcome = run_plan(plan, predictor, tmp_path / "out")
-    assert (outcome.error, outcome.fields, outcome.again) == (None, 7, 3)
+    result = run_plan(plan, predictor, tmp_path / "out")
+    assert (result.error, result.fields, result.again) == (None, 7, 3)
     entries = list(Catalog.read(tmp_path / "out" / "catalog.parquet"))
     assert {entry.pixel_size for entry in entries} == {0.325, 0.1625}
     assert read_field(next(iter(of_catalog(Catalog.read(tmp_path / "out" / "catalog.parquet"))))).pixels.shape == (

@@ -7,7 +7,7 @@ import pytest
 
 from lociscope.artifacts.bundle import read_bundle
 from lociscope.errors import UsageError
-from lociscope.microscope.configuration import check_bundle, check_setup, objective_of, read_setup
+from lociscope.microscope.configuration import check_bundle, check_setup, choose_objective, read_setup
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,9 +65,9 @@ def test_pixel_sizes_come_from_the_plan_or_from_the_configuration(make_plan: Any
     ],
 )
 def test_what_is_not_there_is_told(make_plan: Any, config: Path, changes: dict[str, Any], says: str) -> None:
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as raised:
         check_setup(make_plan(REAL | changes), config)
-    assert says.replace("CONFIG", str(config)) in str(told.value)
+    assert says.replace("CONFIG", str(config)) in str(raised.value)
 
 
 def test_a_configuration_that_is_none(make_plan: Any, tmp_path: Path) -> None:
@@ -81,12 +81,12 @@ def test_a_configuration_that_is_none(make_plan: Any, tmp_path: Path) -> None:
 def test_a_zoom_finds_its_objective(make_plan: Any) -> None:
     plan = make_plan()
     scale = check_setup(plan, None)
-    assert objective_of(plan.rules[0], plan, scale).name == "20x"
+    assert choose_objective(plan.rules[0], plan, scale).name == "20x"
     four = make_plan({"rules.0.zoom": 4})
     with pytest.raises(UsageError, match=r"No objective has the zoom 4, pixels of 1.28 µm \(there are 10x 5.12 µm"):
-        objective_of(four.rules[0], four, scale)
+        choose_objective(four.rules[0], four, scale)
     same = make_plan({"rules.0.zoom": None})
-    assert objective_of(same.rules[0], same, scale).name == "10x"
+    assert choose_objective(same.rules[0], same, scale).name == "10x"
 
 
 def test_a_bundle_that_cannot_read_what_the_objective_shows_is_refused(make_plan: Any) -> None:

@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lociscope.microscope.acquire import check_plan
-from lociscope.microscope.describe import as_json, clock, describe, estimate, words
+from lociscope.microscope.describe import (
+    describe_plan,
+    describe_rule,
+    estimate_seconds,
+    format_duration,
+    summarize_plan,
+)
 from lociscope.microscope.plan import Plan
-from lociscope.microscope.positions import seconds
+from lociscope.microscope.positions import estimate_field_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +26,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def test_a_plan_in_words(make_plan: Any) -> None:
     plan = make_plan()
-    scale, stops = check_plan(plan)
-    text = "\n".join(describe(plan, scale, stops, ["20x: small field: 82 µm"]))
+    scale, positions = check_plan(plan)
+    text = "\n".join(describe_plan(plan, scale, positions, ["20x: small field: 82 µm"]))
     for line in (
         "microscope  simulated, 32 × 32 px",
         "objective   10x: 5.12 µm a pixel, 164 × 164 µm, overview",
@@ -38,31 +44,33 @@ def test_a_plan_in_words(make_plan: Any) -> None:
 
 def test_a_plan_without_limits_says_that_nothing_moves(make_plan: Any) -> None:
     plan = make_plan({"limits": None, "rules": [], "plate.z": None})
-    scale, stops = check_plan(plan)
-    text = "\n".join(describe(plan, scale, stops))
+    scale, positions = check_plan(plan)
+    text = "\n".join(describe_plan(plan, scale, positions))
     assert "limits      none: nothing will move until the plan has [limits]" in text
     assert "focus left" in text
     assert "for the rules" not in text
-    assert as_json(plan, scale, stops, [])["moves"] is False
+    assert summarize_plan(plan, scale, positions, [])["moves"] is False
 
 
 def test_a_rule_at_once_and_in_the_middle(make_plan: Any) -> None:
     plan = make_plan({"rules.0.sites": 1, "rules.0.order": "now", "rules.0.zoom": None})
     scale, _ = check_plan(plan)
-    assert words(plan.rules[0], plan, scale).endswith(": its middle again with 10x, at once, at most 6 fields")
+    assert describe_rule(plan.rules[0], plan, scale).endswith(": its middle again with 10x, at once, at most 6 fields")
 
 
 def test_the_estimate_is_the_sum_of_the_fields(make_plan: Any) -> None:
     plan = make_plan()
-    _, stops = check_plan(plan)
-    ways = [seconds(here, there, plan) for here, there in pairwise(stops)]
-    assert estimate(plan, stops) == pytest.approx(seconds(None, stops[0], plan) + sum(ways))
-    assert estimate(plan, []) == 0
+    _, positions = check_plan(plan)
+    ways = [estimate_field_seconds(here, there, plan) for here, there in pairwise(positions)]
+    assert estimate_seconds(plan, positions) == pytest.approx(
+        estimate_field_seconds(None, positions[0], plan) + sum(ways)
+    )
+    assert estimate_seconds(plan, []) == 0
 
 
 @pytest.mark.parametrize(("spent", "said"), [(40, "40 s"), (720, "12 min"), (7500, "2 h 5 min")])
 def test_times_are_said_as_one_says_them(spent: float, said: str) -> None:
-    assert clock(spent) == said
+    assert format_duration(spent) == said
 
 
 def test_the_page_of_keys_is_the_model(load_script: Callable[[str], ModuleType]) -> None:

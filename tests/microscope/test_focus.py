@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lociscope.errors import LociscopeError
-from lociscope.microscope.acquire import Outcome, run_plan
-from lociscope.microscope.describe import focus_words
+from lociscope.microscope.acquire import RunResult, run_plan
+from lociscope.microscope.describe import describe_focus
 from lociscope.microscope.focus import Focus, HardwareError
-from lociscope.microscope.hardware import open_scope, scale_of
+from lociscope.microscope.hardware import find_scale, open_microscope
 from lociscope.microscope.plan import Plan
 from lociscope.microscope.simulated.devices import SimulatedCamera, SimulatedFocus, SimulatedStage
 from lociscope.predict.predictor import Predictor, open_bundle
@@ -40,7 +40,7 @@ def drive(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     def see(self: SimulatedCamera, buffer: np.ndarray) -> Any:
         held["pictures"].append(held["at"])
-        self._bench.z = 0.0  # the cells are quick to draw in focus
+        self._state.z = 0.0  # the cells are quick to draw in focus
         return snap(self, buffer)
 
     def go(self: SimulatedFocus, val: float) -> None:
@@ -53,7 +53,7 @@ def drive(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return held
 
 
-Run = Callable[..., Outcome]
+Run = Callable[..., RunResult]
 
 
 @pytest.fixture
@@ -195,9 +195,9 @@ def test_a_focus_that_does_not_arrive_ends_the_run(
     drive: dict[str, Any], run: Run, monkeypatch: pytest.MonkeyPatch, stuck_at: float, said: str
 ) -> None:
     monkeypatch.setattr(SimulatedFocus, "set_position_um", lambda self, val: drive.update(at=stuck_at))
-    outcome = run()
-    assert said in str(outcome.error)
-    assert (outcome.fields, drive["pictures"]) == (0, [])
+    result = run()
+    assert said in str(result.error)
+    assert (result.fields, drive["pictures"]) == (0, [])
 
 
 # === A focus lock ===
@@ -249,7 +249,7 @@ class Memory:
     def focus(self) -> dict[str, float] | None:
         return self.known
 
-    def keep_focus(self, z: float, *, locked: bool) -> None:
+    def save_focus(self, z: float, *, locked: bool) -> None:
         self.known = {"z": z, "locked": locked}
 
 
@@ -301,8 +301,8 @@ def test_the_lock_of_the_demo_microscope() -> None:
     shipped = Plan.read("demo")
     assert shipped.limits is not None
     plan = shipped.model_copy(update={"limits": shipped.limits.model_copy(update={"safe_z": -40.0})})
-    with open_scope(plan, scale_of(plan)) as scope:
-        core, focus = scope.core, Focus(scope.core, plan)
+    with open_microscope(plan, find_scale(plan)) as session:
+        core, focus = session.core, Focus(session.core, plan)
         core.setPosition(7.0)
         with pytest.raises(LociscopeError, match=r"objective 'Nikon 10X S Fluor', which the plan does not list"):
             focus.begin()
@@ -330,4 +330,4 @@ def test_the_lock_of_the_demo_microscope() -> None:
     ],
 )
 def test_a_dry_run_says_what_happens_to_the_focus(make_plan: Any, changes: dict[str, Any], words: str) -> None:
-    assert re.search(words, focus_words(make_plan(changes)))
+    assert re.search(words, describe_focus(make_plan(changes)))

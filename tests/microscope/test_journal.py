@@ -9,9 +9,9 @@ import pytest
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS
 from lociscope.microscope.configuration import check_setup
-from lociscope.microscope.event_scheduler import Left, Request
+from lociscope.microscope.event_scheduler import Request, Skipped
 from lociscope.microscope.journal import Journal
-from lociscope.microscope.positions import around, planned
+from lociscope.microscope.positions import plan_positions, positions_around
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,13 +38,13 @@ def test_probabilities_survive_to_the_last_bit(make_plan: Any, tmp_path: Path) -
 def test_what_was_asked_for_and_not_imaged_is_asked_for_again(make_plan: Any, tmp_path: Path) -> None:
     plan = make_plan()
     scale = check_setup(plan, None)
-    stop = planned(plan, scale)[0]
-    wanted = [Request(each, 0.75) for each in around(stop, 1, 4, plan.objective("20x"), plan, scale)]
+    position = plan_positions(plan, scale)[0]
+    wanted = [Request(each, 0.75) for each in positions_around(position, 1, 4, plan.objective("20x"), plan, scale)]
     journal = Journal.begin(tmp_path / "out", plan, "b")
-    journal.append(line(stop.id, wanted=Journal.wanted(wanted)))
-    journal.append(line(wanted[1].stop.id, rule=1))
+    journal.append(line(position.id, wanted=Journal.wanted(wanted)))
+    journal.append(line(wanted[1].position.id, rule=1))
     again = Journal.begin(tmp_path / "out", plan, "b")
-    assert again.requests() == {stop.id: [wanted[0], *wanted[2:]]}
+    assert again.requests() == {position.id: [wanted[0], *wanted[2:]]}
     assert again.begun() == {None: 1, 1: 1}
 
 
@@ -59,7 +59,7 @@ def test_failures_are_listed_and_are_no_predictions(make_plan: Any, tmp_path: Pa
     journal = Journal.begin(tmp_path / "out", make_plan(), "b")
     journal.append(line("good"))
     journal.append({"field": "bad", "rule": None, "failed": "It is no good."})
-    journal.close([Left("f9", "interrupted")], finished=True)
+    journal.close([Skipped("f9", "interrupted")], finished=True)
     assert journal.predictions().ids == ["good"]
     assert (tmp_path / "out" / "left.csv").read_text() == "id,why\nf9,interrupted\n"
     assert "bad," in (tmp_path / "out" / "failures.csv").read_text()

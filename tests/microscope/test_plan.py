@@ -55,9 +55,9 @@ def test_a_plan_keeps_what_it_says(plan_values: Values) -> None:
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_its_remedy(plan_values: Values, changes: dict[str, Any], says: str) -> None:
-    with pytest.raises(LociscopeError) as told:
+    with pytest.raises(LociscopeError) as raised:
         Plan.check(plan_values(changes), "Plan 'x'")
-    assert says in str(told.value)
+    assert says in str(raised.value)
 
 
 def test_no_such_file_and_no_toml(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 
 from lociscope.labels import N_LABELS
 from lociscope.microscope.configuration import check_setup
-from lociscope.microscope.positions import planned
-from lociscope.microscope.rule_evaluator import Judge
+from lociscope.microscope.positions import plan_positions
+from lociscope.microscope.rule_evaluator import RuleEvaluator
 
 
 def row(**places: float) -> np.ndarray:
@@ -17,9 +17,9 @@ def row(**places: float) -> np.ndarray:
     return p
 
 
-def judge_of(plan: Any) -> tuple[Judge, list[Any]]:
+def make_evaluator(plan: Any) -> tuple[RuleEvaluator, list[Any]]:
     scale = check_setup(plan, None)
-    return Judge(plan, scale, plan.limits), planned(plan, scale)
+    return RuleEvaluator(plan, scale, plan.limits), plan_positions(plan, scale)
 
 
 def test_a_verdict_tells_the_numbers_that_mattered(make_plan: Any) -> None:
@@ -27,35 +27,35 @@ def test_a_verdict_tells_the_numbers_that_mattered(make_plan: Any) -> None:
         {"when": "status = unsure", "most": 3},
         {"when": "Nucleoli >= 0.5 and Cytosol < 0.9", "zoom": 2, "sites": 4, "most": 9},
     ]
-    judge, stops = judge_of(make_plan({"rules": rules}))
-    verdicts, requests = judge.judge(stops[0], row(p2=0.75, p25=0.25), "ok")
+    evaluator, positions = make_evaluator(make_plan({"rules": rules}))
+    verdicts, requests = evaluator.evaluate(positions[0], row(p2=0.75, p25=0.25), "ok")
     assert [verdict.verdict for verdict in verdicts] == ["no", "again"]
     assert verdicts[1].because == {"Nucleoli": 0.75, "Cytosol": 0.25}
     assert verdicts[1].urgency == 0.75
-    assert [request.stop.id for request in requests] == list(verdicts[1].fields)
-    assert {request.stop.objective for request in requests} == {"20x"}
+    assert [request.position.id for request in requests] == list(verdicts[1].fields)
+    assert {request.position.objective for request in requests} == {"20x"}
     assert verdicts[1].as_json()["fields"] == list(verdicts[1].fields)
 
 
 def test_both_rules_may_ask(make_plan: Any) -> None:
     rules = [{"when": "status = unsure", "most": 3}, {"when": "Nucleoli < 0.5", "most": 9}]
-    judge, stops = judge_of(make_plan({"rules": rules}))
-    _, requests = judge.judge(stops[0], row(), "unsure")
-    assert [request.stop.rule for request in requests] == [1, 2]
+    evaluator, positions = make_evaluator(make_plan({"rules": rules}))
+    _, requests = evaluator.evaluate(positions[0], row(), "unsure")
+    assert [request.position.rule for request in requests] == [1, 2]
 
 
 def test_fields_that_a_rule_asked_for_are_not_judged(make_plan: Any) -> None:
-    judge, stops = judge_of(make_plan())
-    _, requests = judge.judge(stops[0], row(), "unsure")
-    assert judge.judge(requests[0].stop, row(), "unsure") == ([], [])
+    evaluator, positions = make_evaluator(make_plan())
+    _, requests = evaluator.evaluate(positions[0], row(), "unsure")
+    assert evaluator.evaluate(requests[0].position, row(), "unsure") == ([], [])
 
 
 def test_nothing_is_asked_for_outside_the_limits(make_plan: Any) -> None:
-    some, stops = judge_of(make_plan({"limits.x": [-110.0, 10000.0]}))
-    verdicts, requests = some.judge(stops[0], row(), "unsure")
+    some, positions = make_evaluator(make_plan({"limits.x": [-110.0, 10000.0]}))
+    verdicts, requests = some.evaluate(positions[0], row(), "unsure")
     assert verdicts[0].verdict == "again"
     assert len(verdicts[0].outside) == len(requests) == 2
-    assert all(request.stop.x >= -110 for request in requests)
-    none, stops = judge_of(make_plan({"limits.z": [-50.0, 50.0], "objectives.1.focus_um": 60.0}))
-    verdicts, requests = none.judge(stops[0], row(), "unsure")
+    assert all(request.position.x >= -110 for request in requests)
+    none, positions = make_evaluator(make_plan({"limits.z": [-50.0, 50.0], "objectives.1.focus_um": 60.0}))
+    verdicts, requests = none.evaluate(positions[0], row(), "unsure")
     assert (verdicts[0].verdict, requests) == ("outside", [])

@@ -11,22 +11,25 @@ from lociscope.microscope.rules import (
     AllOf,
     AnyOf,
     Condition,
+    LocationCondition,
     Not,
-    Place,
-    Status,
-    holds,
-    parse,
-    places_of,
-    text,
-    urgency,
+    StatusCondition,
+    compute_urgency,
+    format_condition,
+    list_locations,
+    matches,
+    parse_rule,
 )
 
-UNSURE = Status("unsure")
-CENTROSOME = Place(19, 0.5)
+UNSURE = StatusCondition("unsure")
+CENTROSOME = LocationCondition(19, 0.5)
 places = st.builds(
-    Place, st.integers(0, N_LABELS - 1), st.floats(0, 1).map(lambda value: round(value, 4) + 0.0), st.booleans()
+    LocationCondition,
+    st.integers(0, N_LABELS - 1),
+    st.floats(0, 1).map(lambda value: round(value, 4) + 0.0),
+    st.booleans(),
 )
-leaves: st.SearchStrategy[Condition] = st.one_of(st.builds(Status, st.sampled_from(["ok", "unsure"])), places)
+leaves: st.SearchStrategy[Condition] = st.one_of(st.builds(StatusCondition, st.sampled_from(["ok", "unsure"])), places)
 
 
 def _deeper(inner: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]:
@@ -41,9 +44,9 @@ rows = st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng(seed).ra
 def python_of(condition: Condition) -> str:
     """The same condition as Python, to be evaluated by Python itself."""
     match condition:
-        case Status(value):
+        case StatusCondition(value):
             return f"(status == {value!r})"
-        case Place(number, value, below):
+        case LocationCondition(number, value, below):
             return f"(p[{number}] {'<' if below else '>='} {value!r})"
         case Not(part):
             return f"(not {python_of(part)})"
@@ -55,24 +58,24 @@ def python_of(condition: Condition) -> str:
 
 @given(conditions)
 def test_words_are_parsed_to_what_they_were_made_of(condition: Condition) -> None:
-    assert parse(text(condition)) == condition
+    assert parse_rule(format_condition(condition)) == condition
 
 
 @given(conditions, rows, st.sampled_from(["ok", "unsure"]))
 def test_a_condition_holds_where_python_says_so(condition: Condition, p: np.ndarray, status: str) -> None:
-    assert holds(condition, p, status) is bool(eval(python_of(condition), {"p": p, "status": status}))
+    assert matches(condition, p, status) is bool(eval(python_of(condition), {"p": p, "status": status}))
 
 
 @given(conditions, rows)
 def test_urgency_is_a_share_and_names_only_places(condition: Condition, p: np.ndarray) -> None:
-    assert 0 <= urgency(condition, p, "unsure") <= 1
-    assert list(places_of(condition)) == sorted(set(places_of(condition)))
+    assert 0 <= compute_urgency(condition, p, "unsure") <= 1
+    assert list(list_locations(condition)) == sorted(set(list_locations(condition)))
 
 
 @given(st.text(max_size=60))
 def test_any_text_is_a_rule_or_one_sentence(rule: str) -> None:
     try:
-        parse(rule)
+        parse_rule(rule)
     except LociscopeError as error:
         assert len(str(error)) < 2000
 
@@ -82,23 +85,23 @@ def test_any_text_is_a_rule_or_one_sentence(rule: str) -> None:
     [
         ("status = unsure or Centrosome >= 0.5", AnyOf((UNSURE, CENTROSOME))),
         ("STATUS = Unsure OR centrosome ≥ .5", AnyOf((UNSURE, CENTROSOME))),
-        ('"Rods & rings" < 0.1', Place(27, 0.1, below=True)),
-        ("Rods & rings >= 1", Place(27, 1.0)),
-        ("Golgi apparatus>=0.3 and not status=ok", AllOf((Place(7, 0.3), Not(Status("ok"))))),
+        ('"Rods & rings" < 0.1', LocationCondition(27, 0.1, below=True)),
+        ("Rods & rings >= 1", LocationCondition(27, 1.0)),
+        ("Golgi apparatus>=0.3 and not status=ok", AllOf((LocationCondition(7, 0.3), Not(StatusCondition("ok"))))),
         ("(status = unsure)", UNSURE),
         ("not not status = unsure", Not(Not(UNSURE))),
         (
             "status = ok and (Cytosol >= 0.2 or Nucleoli >= 0.2)",
-            AllOf((Status("ok"), AnyOf((Place(25, 0.2), Place(2, 0.2))))),
+            AllOf((StatusCondition("ok"), AnyOf((LocationCondition(25, 0.2), LocationCondition(2, 0.2))))),
         ),
         (
             "status = ok and Cytosol >= 0.2 or Nucleoli >= 0.2",
-            AnyOf((AllOf((Status("ok"), Place(25, 0.2))), Place(2, 0.2))),
+            AnyOf((AllOf((StatusCondition("ok"), LocationCondition(25, 0.2))), LocationCondition(2, 0.2))),
         ),
     ],
 )  # fmt: skip
 def test_rules_mean_what_they_say(rule: str, means: Condition) -> None:
-    assert parse(rule) == means
+    assert parse_rule(rule) == means
 
 
 @pytest.mark.parametrize(
@@ -122,18 +125,20 @@ def test_rules_mean_what_they_say(rule: str, means: Condition) -> None:
     ],
 )
 def test_what_is_no_rule_is_told_with_its_remedy(rule: str, says: str) -> None:
-    with pytest.raises(UsageError) as told:
-        parse(rule)
-    assert says in str(told.value)
+    with pytest.raises(UsageError) as raised:
+        parse_rule(rule)
+    assert says in str(raised.value)
 
 
 def test_urgency_is_the_highest_wanted_probability_reached() -> None:
     p = np.full(N_LABELS, 0.1, np.float32)
     p[[2, 19]] = 0.6, 0.9
-    assert urgency(parse("Nucleoli >= 0.5 or Centrosome >= 0.5"), p, "ok") == pytest.approx(0.9)
-    assert urgency(parse("Nucleoli >= 0.5 or Centrosome >= 0.95"), p, "ok") == pytest.approx(0.6)
-    assert urgency(parse("status = unsure"), p, "unsure") == pytest.approx(0.1)
+    assert compute_urgency(parse_rule("Nucleoli >= 0.5 or Centrosome >= 0.5"), p, "ok") == pytest.approx(0.9)
+    assert compute_urgency(parse_rule("Nucleoli >= 0.5 or Centrosome >= 0.95"), p, "ok") == pytest.approx(0.6)
+    assert compute_urgency(parse_rule("status = unsure"), p, "unsure") == pytest.approx(0.1)
 
 
 def test_every_place_can_be_named() -> None:
-    assert [parse(f"{name} >= 0.5") for name in LABELS] == [Place(number, 0.5) for number in range(N_LABELS)]
+    assert [parse_rule(f"{name} >= 0.5") for name in LABELS] == [
+        LocationCondition(number, 0.5) for number in range(N_LABELS)
+    ]

@@ -15,7 +15,7 @@ from lociscope.errors import Code, Exit, LociscopeError, UsageError
 from lociscope.processes.signals import ended_as_interrupted
 
 if TYPE_CHECKING:
-    from lociscope.microscope.acquire import Outcome
+    from lociscope.microscope.acquire import RunResult
 
 app = typer.Typer(help="Drive a microscope.", no_args_is_help=True)
 
@@ -41,29 +41,28 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would do, and move nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Image the fields of a plan, and look again where its rules say. A second run goes on where this one stops."""
+    """Image the fields of a plan, and look again where its rules say. A second run goes on where this one stopped."""
     from lociscope.microscope.acquire import check_plan, run_plan
     from lociscope.microscope.configuration import check_bundle
-    from lociscope.microscope.describe import as_json as plan_as_json
-    from lociscope.microscope.describe import describe
+    from lociscope.microscope.describe import describe_plan, summarize_plan
     from lociscope.microscope.plan import Plan
     from lociscope.predict.predictor import open_bundle
 
     read = Plan.read(plan)
-    scale, stops = check_plan(read)
+    scale, positions = check_plan(read)
     predictor = open_bundle(bundle or read.bundle)
     notes = check_bundle(read, scale, predictor.bundle)
     if dry_run:
         if as_json:
-            _print_json(plan_as_json(read, scale, stops, notes))
+            _print_json(summarize_plan(read, scale, positions, notes))
         else:
-            print(*describe(read, scale, stops, notes), sep="\n")
+            print(*describe_plan(read, scale, positions, notes), sep="\n")
         return
     folder = output or Path(read.output)
     with ended_as_interrupted(), opened(log or read.log) as kept, console.progress("imaging") as tell:
-        outcome = run_plan(read, predictor, folder, log=kept, progress=lambda number: tell(number, len(stops)))
-    _say(outcome, folder, as_json)
-    _leave(outcome)
+        result = run_plan(read, predictor, folder, log=kept, progress=lambda number: tell(number, len(positions)))
+    _say(result, folder, as_json)
+    _leave(result)
 
 
 @app.command("plan")
@@ -89,24 +88,24 @@ def print_plan(
         part.write_text(text, "utf-8")
 
 
-def _say(outcome: Outcome, folder: Path, as_json: bool) -> None:
+def _say(result: RunResult, folder: Path, as_json: bool) -> None:
     if as_json:
         _print_json(
             {
-                "output": str(folder), "fields": outcome.fields, "new": outcome.new, "again": outcome.again,
-                "failed": len(outcome.failures), "left": len(outcome.left), "unlogged": outcome.unlogged,
-                "error": outcome.error,
+                "output": str(folder), "fields": result.fields, "new": result.new, "again": result.again,
+                "failed": len(result.failures), "left": len(result.left), "unlogged": result.unlogged,
+                "error": result.error,
             }
         )  # fmt: skip
-    elif outcome.fields and not outcome.new and not outcome.error:
-        print(f"{console.counted(outcome.fields)} in {folder}, complete already")
-    elif outcome.fields:
-        left = f"; {console.counted(len(outcome.left))} not imaged, see left.csv" if outcome.left else ""
-        print(f"{console.counted(outcome.fields)} in {folder}, {outcome.again} because of rules{left}")
-    if outcome.failures:
-        console.tell_failures(outcome.failures, folder / "failures.csv")
-    if outcome.unlogged:
-        console.tell_unlogged(outcome.unlogged, outcome.trouble)
+    elif result.fields and not result.new and not result.error:
+        print(f"{console.counted(result.fields)} in {folder}, complete already")
+    elif result.fields:
+        left = f"; {console.counted(len(result.left))} not imaged, see left.csv" if result.left else ""
+        print(f"{console.counted(result.fields)} in {folder}, {result.again} because of rules{left}")
+    if result.failures:
+        console.tell_failures(result.failures, folder / "failures.csv")
+    if result.unlogged:
+        console.tell_unlogged(result.unlogged, result.trouble)
 
 
 def _print_json(values: dict[str, Any]) -> None:
@@ -115,21 +114,21 @@ def _print_json(values: dict[str, Any]) -> None:
     print(json.dumps(values, ensure_ascii=False))
 
 
-def _leave(outcome: Outcome) -> None:
-    if outcome.error is not None:
-        print(f"lociscope: {outcome.error}", file=sys.stderr, flush=True)
-    if outcome.hung:  # a driver that hangs holds locks for which the interpreter would wait
-        if outcome.interrupted:
+def _leave(result: RunResult) -> None:
+    if result.error is not None:
+        print(f"lociscope: {result.error}", file=sys.stderr, flush=True)
+    if result.hung:  # a driver that hangs holds locks for which the interpreter would wait
+        if result.interrupted:
             console.say(f"lociscope: {console.INTERRUPTED}")
         sys.stdout.flush()
-        os._exit(_code(outcome))
-    if outcome.interrupted:
+        os._exit(_code(result))
+    if result.interrupted:
         raise KeyboardInterrupt
-    if outcome.error is not None or outcome.failures or outcome.unlogged:
-        raise typer.Exit(_code(outcome))
+    if result.error is not None or result.failures or result.unlogged:
+        raise typer.Exit(_code(result))
 
 
-def _code(outcome: Outcome) -> Exit:
-    if outcome.interrupted:
+def _code(result: RunResult) -> Exit:
+    if result.interrupted:
         return Exit.INTERRUPTED
-    return Exit.SOME_FAILED if outcome.fields > len(outcome.failures) else Exit.NOTHING_DONE
+    return Exit.SOME_FAILED if result.fields > len(result.failures) else Exit.NOTHING_DONE

@@ -14,13 +14,13 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.microscope.configuration import Scale, check_bundle
 from lociscope.microscope.engine import StrictEngine
-from lociscope.microscope.event_scheduler import Left, Steering
+from lociscope.microscope.event_scheduler import EventScheduler, Skipped
 from lociscope.microscope.focus import Focus, HardwareError, first_line
-from lociscope.microscope.hardware import Scope, open_scope, scale_of
+from lociscope.microscope.hardware import MicroscopeSession, find_scale, open_microscope
 from lociscope.microscope.journal import LOG, Journal
-from lociscope.microscope.positions import Stop, check_inside, planned
-from lociscope.microscope.prediction_worker import Follower
-from lociscope.microscope.rule_evaluator import Judge
+from lociscope.microscope.positions import Position, check_limits, plan_positions
+from lociscope.microscope.prediction_worker import PredictionWorker
+from lociscope.microscope.rule_evaluator import RuleEvaluator
 from lociscope.microscope.simulated.specimen import check_specimen
 from lociscope.prediction_log.writer import LogWriter
 from lociscope.storage.locks import exclusive_lock
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from lociscope.images.discovery.sources import Failure
     from lociscope.microscope.plan import Limits, Plan
-    from lociscope.microscope.simulated.devices import Bench
+    from lociscope.microscope.simulated.devices import SimulatedState
     from lociscope.predict.predictor import Predictor
     from lociscope.prediction_log.log import PredictionLog
 
@@ -45,7 +45,7 @@ Progress = Callable[[int], None]
 
 
 @dataclass(slots=True)
-class Outcome:
+class RunResult:
     """What a call did.
 
     Attributes:
@@ -71,7 +71,7 @@ class Outcome:
     failures: list[Failure] = field(default_factory=list)
     unlogged: int = 0
     trouble: str = ""
-    left: list[Left] = field(default_factory=list)
+    left: list[Skipped] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     camera_s: float = 0.0
     error: str | None = None
@@ -85,7 +85,7 @@ class Outcome:
         self.ending_since = min(self.ending_since, time.monotonic())
 
 
-def check_plan(plan: Plan) -> tuple[Scale, list[Stop]]:
+def check_plan(plan: Plan) -> tuple[Scale, list[Position]]:
     """Checks everything that can be checked before hardware is touched.
 
     Returns:
@@ -95,14 +95,14 @@ def check_plan(plan: Plan) -> tuple[Scale, list[Stop]]:
         LociscopeError: A well, preset, objective or configuration does not exist, or a planned field lies outside the
             limits.
     """
-    scale = scale_of(plan)
-    stops = planned(plan, scale)
+    scale = find_scale(plan)
+    positions = plan_positions(plan, scale)
     check_specimen(plan)
     if plan.limits is not None:
-        for stop in stops:
-            check_inside(stop.x, stop.y, stop.z, plan.limits, f"Field '{stop.id}'")
-        Judge(plan, scale, plan.limits)
-    return scale, stops
+        for position in positions:
+            check_limits(position.x, position.y, position.z, plan.limits, f"Field '{position.id}'")
+        RuleEvaluator(plan, scale, plan.limits)
+    return scale, positions
 
 
 def run_plan(
@@ -112,7 +112,7 @@ def run_plan(
     *,
     log: PredictionLog | None = None,
     progress: Progress = lambda number: None,
-) -> Outcome:
+) -> RunResult:
     """Runs a plan, or goes on where an earlier call of it stopped.
 
     Args:
@@ -137,21 +137,21 @@ def run_plan(
             "go, and write x, y and z; --dry-run shows the positions.",
             code=Code.TOO_LARGE,
         )
-    scale, stops = check_plan(plan)
+    scale, positions = check_plan(plan)
     check_bundle(plan, scale, predictor.bundle)
     taken = f"'{out}' is being filled by another run. Wait until it ends, or name another folder with -o."
     with exclusive_lock(out, taken, needed=False):
         journal = Journal.begin(out, plan, predictor.bundle.sha256)
         if journal.finished:
-            return _outcome(journal, Outcome())
+            return _complete_result(journal, RunResult())
         try:
-            with open_scope(plan, scale, out / LOG) as scope:
-                outcome = _acquire(plan, plan.limits, predictor, journal, scope, scale, stops, log, progress)
+            with open_microscope(plan, scale, out / LOG) as session:
+                result = _acquire(plan, plan.limits, predictor, journal, session, scale, positions, log, progress)
         except LociscopeError:
             journal.discard()
             raise
-    outcome.hung |= not scope.dark
-    return outcome
+    result.hung |= not session.dark
+    return result
 
 
 def _acquire(
@@ -159,61 +159,66 @@ def _acquire(
     limits: Limits,
     predictor: Predictor,
     journal: Journal,
-    scope: Scope,
+    session: MicroscopeSession,
     scale: Scale,
-    stops: list[Stop],
+    positions: list[Position],
     log: PredictionLog | None,
     progress: Progress,
-) -> Outcome:
+) -> RunResult:
     earlier = {line["field"] for line in journal.lines}
     spent = max((line["at_s"] for line in journal.lines), default=0.0)
-    todo = [stop for stop in stops if stop.id not in earlier]
-    steering = Steering(plan, todo, scope.clock, begun=journal.begun(), spent=spent)
+    todo = [position for position in positions if position.id not in earlier]
+    scheduler = EventScheduler(plan, todo, session.clock, begun=journal.begun(), spent=spent)
     for name, requests in journal.requests().items():
-        steering.decided(name, requests)
-    outcome = Outcome()
-    writer = LogWriter(log, "microscope", hurry=lambda: outcome.interrupted)
-    follower = Follower(
-        predictor, Judge(plan, scale, limits), steering, journal, scale, writer, progress=progress,
-        target=lambda: _target(scope.bench),
+        scheduler.add_decision(name, requests)
+    result = RunResult()
+    writer = LogWriter(log, "microscope", hurry=lambda: result.interrupted)
+    worker = PredictionWorker(
+        predictor, RuleEvaluator(plan, scale, limits), scheduler, journal, scale, writer, progress=progress,
+        target=lambda: _target(session.simulated),
     )  # fmt: skip
-    steering.room = follower.room
-    focus = Focus(scope.core, plan, journal)
+    scheduler.has_capacity = worker.has_capacity
+    focus = Focus(session.core, plan, journal)
     focus.begin()
-    follower.start()
-    _drive(plan, StrictEngine(scope.core, limits, focus), steering, follower, scope, outcome)
+    worker.start()
+    _drive(plan, StrictEngine(session.core, limits, focus), scheduler, worker, session, result)
     try:
-        follower.close(outcome.ending_since + DECISIONS_S)
+        worker.close(result.ending_since + DECISIONS_S)
     except KeyboardInterrupt:  # what is predicted so far is enough; the rest is imaged again
-        outcome.interrupt()
-    if follower.error is not None and outcome.error is None:
-        outcome.error = _told(follower.error)
-    outcome.new = len(journal.lines) - len(earlier)
+        result.interrupt()
+    if worker.error is not None and result.error is None:
+        result.error = _error_text(worker.error)
+    result.new = len(journal.lines) - len(earlier)
     here = {line["field"] for line in journal.lines}
-    cut_off = [Left(name, "interrupted") for name in steering.stops if name not in here]
-    outcome.left, outcome.seconds = [*cut_off, *steering.left], follower.seconds
-    journal.close(outcome.left, finished=not (outcome.error or outcome.interrupted))
+    cut_off = [Skipped(name, "interrupted") for name in scheduler.positions if name not in here]
+    result.left, result.seconds = [*cut_off, *scheduler.left], worker.seconds
+    journal.close(result.left, finished=not (result.error or result.interrupted))
     try:
-        writer.close(max(0.0, outcome.ending_since + LOG_S - time.monotonic()) if outcome.interrupted else None)
+        writer.close(max(0.0, result.ending_since + LOG_S - time.monotonic()) if result.interrupted else None)
     except KeyboardInterrupt:
-        outcome.interrupt()
-    outcome.unlogged, outcome.trouble = writer.unlogged, writer.trouble
-    return _outcome(journal, outcome)
+        result.interrupt()
+    result.unlogged, result.trouble = writer.unlogged, writer.trouble
+    return _complete_result(journal, result)
 
 
 def _drive(
-    plan: Plan, engine: StrictEngine, steering: Steering, follower: Follower, scope: Scope, outcome: Outcome
+    plan: Plan,
+    engine: StrictEngine,
+    scheduler: EventScheduler,
+    worker: PredictionWorker,
+    session: MicroscopeSession,
+    result: RunResult,
 ) -> None:
     """Lets the camera work in a thread of its own, so that an interrupt or a driver that hangs is seen here."""
-    runner = scope.core.mda
+    runner = session.core.mda
     runner.set_engine(engine)
-    runner.events.frameReady.connect(follower.frame)
+    runner.events.frameReady.connect(worker.frame)
     failed: list[BaseException] = []
     done = threading.Event()  # a `join` that is interrupted takes a thread for ended that is not (CPython before 3.13)
 
     def work() -> None:
         try:
-            runner.run(steering.events())
+            runner.run(scheduler.events())
         except BaseException as error:
             failed.append(error)
         finally:
@@ -228,23 +233,23 @@ def _drive(
             while not (done.wait(POLL_S) or stalled):
                 now, busy = time.monotonic(), engine.busy_since
                 stalled = busy is not None and now - busy > longest
-                if now - outcome.ending_since > PICTURE_S:
+                if now - result.ending_since > PICTURE_S:
                     break
             break
         except KeyboardInterrupt:
-            if outcome.interrupted:  # a second one does not wait for the camera
+            if result.interrupted:  # a second one does not wait for the camera
                 break
-            outcome.interrupt()
-            steering.stop()
+            result.interrupt()
+            scheduler.stop()
             runner.cancel()
-    scope.hung = outcome.hung = not done.is_set()
-    outcome.camera_s = time.monotonic() - began
-    runner.events.frameReady.disconnect(follower.frame)
+    session.hung = result.hung = not done.is_set()
+    result.camera_s = time.monotonic() - began
+    runner.events.frameReady.disconnect(worker.frame)
     if failed:
-        outcome.error = _told(failed[0])
+        result.error = _error_text(failed[0])
     if stalled:
-        steering.stop()
-        outcome.error = str(
+        scheduler.stop()
+        result.error = str(
             HardwareError(
                 f"The microscope gave no picture within {longest:g} s. Look at the camera and the stage, or raise "
                 "microscope.timeout_s."
@@ -252,7 +257,7 @@ def _drive(
         )
 
 
-def _told(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     """The sentence of an error; one that nobody foresaw says what it is."""
     if isinstance(error, LociscopeError):
         return str(error)
@@ -260,17 +265,17 @@ def _told(error: BaseException) -> str:
     return f"The microscope stopped ({type(error).__name__}: {first_line(error)}). Give the same command again."
 
 
-def _target(bench: Bench | None) -> tuple[int, ...] | None:
+def _target(state: SimulatedState | None) -> tuple[int, ...] | None:
     """The true places in view of the simulated microscope: its well's, or none where no cell shows."""
-    if bench is None:
+    if state is None:
         return None
-    view = bench.view()
-    well = bench.plate.well_at(view.x, view.y)
-    return bench.plate.target(well) if well is not None and bench.plate.cells(view) else ()
+    view = state.view()
+    well = state.plate.well_at(view.x, view.y)
+    return state.plate.target(well) if well is not None and state.plate.cells(view) else ()
 
 
-def _outcome(journal: Journal, outcome: Outcome) -> Outcome:
-    outcome.fields = len(journal.lines)
-    outcome.again = sum(line["rule"] is not None for line in journal.lines)
-    outcome.failures = journal.failures()
-    return outcome
+def _complete_result(journal: Journal, result: RunResult) -> RunResult:
+    result.fields = len(journal.lines)
+    result.again = sum(line["rule"] is not None for line in journal.lines)
+    result.failures = journal.failures()
+    return result

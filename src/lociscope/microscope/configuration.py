@@ -158,7 +158,7 @@ def _unknown(key: str, received: str, known: set[str] | dict[str, set[str]], whe
     return UsageError(f"{key}: {where} has no {received!r}.{nearest(received, known)}", code=Code.UNKNOWN_NAME)
 
 
-def objective_of(rule: Rule, plan: Plan, scale: Scale) -> Objective:
+def choose_objective(rule: Rule, plan: Plan, scale: Scale) -> Objective:
     """The objective that a rule looks again with.
 
     Raises:

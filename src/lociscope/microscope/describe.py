@@ -6,10 +6,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from lociscope.channels import CHANNELS
-from lociscope.microscope.configuration import Scale, objective_of
+from lociscope.microscope.configuration import Scale, choose_objective
 from lociscope.microscope.engine import FAR_UM
-from lociscope.microscope.positions import Stop, around, seconds
-from lociscope.microscope.rules import text
+from lociscope.microscope.positions import Position, estimate_field_seconds, positions_around
+from lociscope.microscope.rules import format_condition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,32 +17,34 @@ if TYPE_CHECKING:
     from lociscope.microscope.plan import Plan, Rule
 
 
-def estimate(plan: Plan, stops: Sequence[Stop]) -> float:
+def estimate_seconds(plan: Plan, positions: Sequence[Position]) -> float:
     """Seconds that fields take one after the other, by the plan's timing; without the way to the first."""
-    if not stops:
+    if not positions:
         return 0.0
-    return seconds(None, stops[0], plan) + sum(seconds(here, there, plan) for here, there in pairwise(stops))
+    return estimate_field_seconds(None, positions[0], plan) + sum(
+        estimate_field_seconds(here, there, plan) for here, there in pairwise(positions)
+    )
 
 
-def estimate_again(plan: Plan, scale: Scale, stop: Stop) -> list[float]:
-    """For each rule the seconds that all its fields may take at most, if they lie around fields like `stop`."""
+def estimate_rule_seconds(plan: Plan, scale: Scale, position: Position) -> list[float]:
+    """For each rule the seconds that all its fields may take at most, if they lie around fields like `position`."""
     times = []
     for number, rule in enumerate(plan.rules, 1):
-        group = around(stop, number, rule.sites, objective_of(rule, plan, scale), plan, scale)
+        group = positions_around(position, number, rule.sites, choose_objective(rule, plan, scale), plan, scale)
         rounds = -(-rule.most // rule.sites)
-        times.append(rounds * estimate(plan, [stop, *group]))
+        times.append(rounds * estimate_seconds(plan, [position, *group]))
     return times
 
 
-def words(rule: Rule, plan: Plan, scale: Scale) -> str:
+def describe_rule(rule: Rule, plan: Plan, scale: Scale) -> str:
     """A rule as a sentence."""
-    objective = objective_of(rule, plan, scale).name
+    objective = choose_objective(rule, plan, scale).name
     how = "its middle again" if rule.sites == 1 else f"{rule.sites} fields around its middle"
     when = "at once" if rule.order == "now" else "after the planned fields, the likeliest first"
-    return f"where {text(rule.condition)}: {how} with {objective}, {when}, at most {rule.most} fields"
+    return f"where {format_condition(rule.condition)}: {how} with {objective}, {when}, at most {rule.most} fields"
 
 
-def clock(spent: float) -> str:
+def format_duration(spent: float) -> str:
     """A time as one says it: `40 s`, `12 min`, `2 h 5 min`."""
     if spent < 90:
         return f"{spent:.0f} s"
@@ -50,7 +52,7 @@ def clock(spent: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def focus_words(plan: Plan) -> str:
+def describe_focus(plan: Plan) -> str:
     """Say where the focus will be at each picture, and how it is withdrawn."""
     offsets = {each.name: each.focus_um for each in plan.objectives}
     safe = None if plan.limits is None else plan.limits.safe_z
@@ -70,13 +72,13 @@ def focus_words(plan: Plan) -> str:
     )
 
 
-def describe(plan: Plan, scale: Scale, stops: Sequence[Stop], notes: Sequence[str] = ()) -> Iterator[str]:
+def describe_plan(plan: Plan, scale: Scale, positions: Sequence[Position], notes: Sequence[str] = ()) -> Iterator[str]:
     """The lines that `--dry-run` prints.
 
     Args:
         plan: The plan.
         scale: How large the pixels are.
-        stops: The planned fields.
+        positions: The planned fields.
         notes: What the bundle notices of the objectives' fields.
     """
     width, height = scale.frame
@@ -90,32 +92,33 @@ def describe(plan: Plan, scale: Scale, stops: Sequence[Stop], notes: Sequence[st
         said = plan.channels.of(index)
         yield f"channel     {channel.name} ({channel.stain}): {said.preset}, {said.exposure_ms:g} ms"
     for number, rule in enumerate(plan.rules, 1):
-        yield f"rule {number}      {words(rule, plan, scale)}"
+        yield f"rule {number}      {describe_rule(rule, plan, scale)}"
     yield f"budget      {plan.budget.fields} fields, {plan.budget.minutes:g} min"
     if plan.limits is None:
         yield "limits      none: nothing will move until the plan has [limits]"
     else:
         ranges = [f"{axis} {low:g} to {high:g}" for axis in "xyz" for low, high in (getattr(plan.limits, axis),)]
         yield f"limits      {', '.join(ranges)} µm"
-    yield f"focus       {focus_words(plan)}"
+    yield f"focus       {describe_focus(plan)}"
     yield from (f"note        {note}" for note in notes)
-    for stop in stops:
-        focus = "focus left" if stop.z is None else f"z {stop.z:.1f}"
-        yield f"field       {stop.id}: x {stop.x:.1f}, y {stop.y:.1f} µm, {focus}"
-    most = sum(estimate_again(plan, scale, stops[0]))
-    again = f", at most {clock(most)} more for the rules" if plan.rules else ""
-    yield f"time        {clock(estimate(plan, stops))} for {len(stops)} fields by the plan's timing{again}"
+    for position in positions:
+        focus = "focus left" if position.z is None else f"z {position.z:.1f}"
+        yield f"field       {position.id}: x {position.x:.1f}, y {position.y:.1f} µm, {focus}"
+    most = sum(estimate_rule_seconds(plan, scale, positions[0]))
+    again = f", at most {format_duration(most)} more for the rules" if plan.rules else ""
+    planned = format_duration(estimate_seconds(plan, positions))
+    yield f"time        {planned} for {len(positions)} fields by the plan's timing{again}"
 
 
-def as_json(plan: Plan, scale: Scale, stops: Sequence[Stop], notes: Sequence[str]) -> dict[str, Any]:
+def summarize_plan(plan: Plan, scale: Scale, positions: Sequence[Position], notes: Sequence[str]) -> dict[str, Any]:
     """The same for a program."""
     return {
-        "fields": [{"id": stop.id, "x": stop.x, "y": stop.y, "z": stop.z} for stop in stops],
+        "fields": [{"id": position.id, "x": position.x, "y": position.y, "z": position.z} for position in positions],
         "pixel_size": scale.pixel_size,
-        "rules": [words(rule, plan, scale) for rule in plan.rules],
-        "seconds": round(estimate(plan, stops), 1),
-        "seconds_for_rules": [round(each, 1) for each in estimate_again(plan, scale, stops[0])],
-        "focus": focus_words(plan),
+        "rules": [describe_rule(rule, plan, scale) for rule in plan.rules],
+        "seconds": round(estimate_seconds(plan, positions), 1),
+        "seconds_for_rules": [round(each, 1) for each in estimate_rule_seconds(plan, scale, positions[0])],
+        "focus": describe_focus(plan),
         "moves": plan.limits is not None,
         "notes": list(notes),
     }

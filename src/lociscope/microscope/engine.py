@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from lociscope.microscope.focus import Focus, HardwareError, first_line
-from lociscope.microscope.positions import check_inside
+from lociscope.microscope.positions import check_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,12 +55,12 @@ class StrictEngine:
         """Moves to where the event is, and sets its channel and exposure.
 
         Raises:
-            OutsideError: It lies outside the limits; nothing has moved.
+            OutsideLimitsError: It lies outside the limits; nothing has moved.
             HardwareError: A device failed, or the stage is not where it was sent.
         """
         self.busy_since = time.monotonic()
         what = f"Field '{event.pos_name}'"
-        check_inside(event.x_pos, event.y_pos, event.z_pos, self._limits, what)
+        check_limits(event.x_pos, event.y_pos, event.z_pos, self._limits, what)
         try:
             self._go(event)
             if event.channel is not None and self._new("channel", (event.channel.group, event.channel.config)):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from lociscope.microscope.positions import Stop, events_of, seconds
+from lociscope.microscope.positions import Position, estimate_field_seconds, make_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,23 +27,23 @@ class Request:
     """A field that a rule asks for.
 
     Attributes:
-        stop: The field.
+        position: The field.
         urgency: 0–1; the most urgent goes first.
     """
 
-    stop: Stop
+    position: Position
     urgency: float
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class Skipped:
     """A field that was not imaged, and why."""
 
     id: str
     why: str
 
 
-class Steering:
+class EventScheduler:
     """Gives the microscope its next field, and takes decisions from another thread meanwhile.
 
     Args:
@@ -54,14 +54,14 @@ class Steering:
         spent: Seconds that an earlier call took.
 
     Attributes:
-        room: Whether another field may be imaged now; False only while too many wait for the predictor.
-        stops: Every field that was begun, by its name.
+        has_capacity: Whether another field may be imaged now; False only while too many wait for the predictor.
+        positions: Every field that was begun, by its name.
     """
 
     def __init__(
         self,
         plan: Plan,
-        planned: Sequence[Stop],
+        planned: Sequence[Position],
         clock: Callable[[], float],
         *,
         begun: Counter[int | None] | None = None,
@@ -74,13 +74,13 @@ class Steering:
         self._started = clock() - spent
         self._decided: SimpleQueue[tuple[str, Sequence[Request]]] = SimpleQueue()
         self._open: set[str] = set()
-        self._heaps: dict[str, list[tuple[float, int, Stop]]] = {"now": [], "last": []}
+        self._heaps: dict[str, list[tuple[float, int, Position]]] = {"now": [], "last": []}
         self._asked: set[str] = set()
         self._stopped = threading.Event()
         self._why = "interrupted"
-        self.room: Callable[[], bool] = lambda: True
-        self.stops: dict[str, Stop] = {}
-        self._dropped: list[Left] = []
+        self.has_capacity: Callable[[], bool] = lambda: True
+        self.positions: dict[str, Position] = {}
+        self._dropped: list[Skipped] = []
 
     @property
     def spent(self) -> float:
@@ -88,12 +88,12 @@ class Steering:
         return self._clock() - self._started
 
     @property
-    def left(self) -> list[Left]:
+    def left(self) -> list[Skipped]:
         """Fields that were planned or asked for and are not imaged, once the events have ended."""
-        asked = [stop for heap in self._heaps.values() for _, _, stop in sorted(heap)]
-        return [*self._dropped, *(Left(stop.id, self._why) for stop in (*self._planned, *asked))]
+        asked = [position for heap in self._heaps.values() for _, _, position in sorted(heap)]
+        return [*self._dropped, *(Skipped(position.id, self._why) for position in (*self._planned, *asked))]
 
-    def decided(self, field: str, requests: Sequence[Request]) -> None:
+    def add_decision(self, field: str, requests: Sequence[Request]) -> None:
         """Tells what was decided of a field; called from any thread, for every field, also for one that failed."""
         self._decided.put((field, requests))
 
@@ -103,57 +103,57 @@ class Steering:
 
     def events(self) -> Iterator[useq.MDAEvent]:
         """The pictures to take, until the plan is done, its budget is spent, or `stop` is called."""
-        for stop in self._next_stops():
-            yield from events_of(stop, self._plan)
+        for position in self._next_positions():
+            yield from make_events(position, self._plan)
 
-    def _next_stops(self) -> Iterator[Stop]:
+    def _next_positions(self) -> Iterator[Position]:
         last = None
         while not self._stopped.is_set():
             self._read(wait=False)
-            stop = self._choose()
-            if stop is None:
+            position = self._choose()
+            if position is None:
                 if not self._open:
                     return
                 self._read(wait=True)
                 continue
-            why = self._over(last, stop)
+            why = self._over(last, position)
             if why:
                 self._why = why
-                self._dropped.append(Left(stop.id, why))
+                self._dropped.append(Skipped(position.id, why))
                 return
-            while not self.room() and not self._stopped.wait(POLL_S):
+            while not self.has_capacity() and not self._stopped.wait(POLL_S):
                 pass
-            self._begun[stop.rule] += 1
-            self.stops[stop.id] = stop
-            if stop.of is None:
-                self._open.add(stop.id)
-            last = stop
-            yield stop
+            self._begun[position.rule] += 1
+            self.positions[position.id] = position
+            if position.of is None:
+                self._open.add(position.id)
+            last = position
+            yield position
 
-    def _choose(self) -> Stop | None:
+    def _choose(self) -> Position | None:
         """What a rule wants at once, or what is planned, or, when all of that is decided, what can wait."""
-        stop = self._pop("now")
-        if stop is None and self._planned:
-            stop = self._planned.popleft()
-        if stop is None and not self._open:
-            stop = self._pop("last")
-        return stop
+        position = self._pop("now")
+        if position is None and self._planned:
+            position = self._planned.popleft()
+        if position is None and not self._open:
+            position = self._pop("last")
+        return position
 
-    def _pop(self, order: str) -> Stop | None:
+    def _pop(self, order: str) -> Position | None:
         heap = self._heaps[order]
         while heap:
-            _, _, stop = heapq.heappop(heap)
-            if stop.rule is None or self._begun[stop.rule] < self._plan.rules[stop.rule - 1].most:
-                return stop
-            self._dropped.append(Left(stop.id, f"rule {stop.rule} has its most"))
+            _, _, position = heapq.heappop(heap)
+            if position.rule is None or self._begun[position.rule] < self._plan.rules[position.rule - 1].most:
+                return position
+            self._dropped.append(Skipped(position.id, f"rule {position.rule} has its most"))
         return None
 
-    def _over(self, last: Stop | None, stop: Stop) -> str | None:
+    def _over(self, last: Position | None, position: Position) -> str | None:
         """Which budget another field would exceed."""
         budget = self._plan.budget
         if sum(self._begun.values()) >= budget.fields:
             return f"the budget of {budget.fields} fields is spent"
-        if self.spent + seconds(last, stop, self._plan) > budget.minutes * 60:
+        if self.spent + estimate_field_seconds(last, position, self._plan) > budget.minutes * 60:
             return f"the budget of {budget.minutes:g} minutes is spent"
         return None
 
@@ -170,9 +170,9 @@ class Steering:
     def _take(self, field: str, requests: Sequence[Request]) -> None:
         self._open.discard(field)
         for request in requests:
-            stop = request.stop
-            if stop.id in self._asked or stop.rule is None:
+            position = request.position
+            if position.id in self._asked or position.rule is None:
                 continue
-            self._asked.add(stop.id)
-            order = self._plan.rules[stop.rule - 1].order
-            heapq.heappush(self._heaps[order], (-request.urgency, len(self._asked), stop))
+            self._asked.add(position.id)
+            order = self._plan.rules[position.rule - 1].order
+            heapq.heappush(self._heaps[order], (-request.urgency, len(self._asked), position))

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from lociscope.errors import Code, LociscopeError
-from lociscope.microscope.positions import check_inside
+from lociscope.microscope.positions import check_limits
 
 if TYPE_CHECKING:
     from pymmcore_plus import CMMCorePlus
@@ -37,7 +37,7 @@ class Memory(Protocol):
     def focus(self) -> dict[str, float] | None:
         """Return what an earlier call kept: `z` in µm and `locked`; None for nothing."""
 
-    def keep_focus(self, z: float, *, locked: bool) -> None:
+    def save_focus(self, z: float, *, locked: bool) -> None:
         """Keep it."""
 
 
@@ -188,12 +188,12 @@ class Focus:
         if self._belongs is None or abs(z - self._belongs) > FOCUS_UM or self._is_locked():
             self._belongs = z  # else what was asked for: readings that differ a little must not add up
         if self._memory and self._kept != (self._belongs, self._locked):
-            self._memory.keep_focus(self._belongs, locked=self._locked)
+            self._memory.save_focus(self._belongs, locked=self._locked)
             self._kept = self._belongs, self._locked
 
     def _check(self, z: float, what: str = "The focus") -> None:
         if self._plan.limits is not None:
-            check_inside(None, None, z, self._plan.limits, what)
+            check_limits(None, None, z, self._plan.limits, what)
 
     def _go(self, z: float, near: float) -> None:
         core = self._core

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pymmcore_plus import CMMCorePlus
 
-    from lociscope.microscope.simulated.devices import Bench
+    from lociscope.microscope.simulated.devices import SimulatedState
 
 DEMO_CONFIG = "MMConfig_demo.cfg"
 _CLOSING_S = 3.0
@@ -29,20 +29,20 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Scope:
+class MicroscopeSession:
     """A microscope that is on.
 
     Attributes:
         core: What drives it.
         clock: Seconds that went by; simulated ones on the simulated microscope.
-        bench: The simulated microscope, or None.
+        simulated: State of the simulated microscope; None for a real one.
         hung: Whether a driver has not come back; then nothing is unloaded, which would wait for it.
         dark: Whether every shutter was closed at the end.
     """
 
     core: CMMCorePlus
     clock: Callable[[], float]
-    bench: Bench | None = None
+    simulated: SimulatedState | None = None
     hung: bool = False
     dark: bool = True
 
@@ -71,7 +71,7 @@ def import_core() -> None:
     theirs.propagate = False  # what goes wrong is raised by the engine, and told once
 
 
-def config_of(plan: Plan) -> Path | None:
+def find_config(plan: Plan) -> Path | None:
     """The configuration's file; None for the simulated microscope, which has none.
 
     Raises:
@@ -102,20 +102,20 @@ def config_of(plan: Plan) -> Path | None:
     return Path(found) / DEMO_CONFIG
 
 
-def scale_of(plan: Plan) -> Scale:
+def find_scale(plan: Plan) -> Scale:
     """Checks every name of the plan against the microscope's configuration, without switching anything on.
 
     Raises:
         LociscopeError: A name is not there, or the file is not.
     """
-    return check_setup(plan, config_of(plan))
+    return check_setup(plan, find_config(plan))
 
 
 @contextlib.contextmanager
-def open_scope(plan: Plan, scale: Scale, log: Path | None = None) -> Iterator[Scope]:
+def open_microscope(plan: Plan, scale: Scale, log: Path | None = None) -> Iterator[MicroscopeSession]:
     """Switches the microscope on; when the block ends its shutters are closed, whatever happened.
 
-    A shutter that cannot be closed is told in the log and in `Scope.dark`.
+    A shutter that cannot be closed is told in the log and in `MicroscopeSession.dark`.
 
     Args:
         plan: Names it.
@@ -128,17 +128,17 @@ def open_scope(plan: Plan, scale: Scale, log: Path | None = None) -> Iterator[Sc
     Raises:
         LociscopeError: It cannot be switched on, has no stage, or its pictures are of another size.
     """
-    config = config_of(plan)
-    scope = _simulated(plan, scale) if config is None else _real(plan, config, log)
+    config = find_config(plan)
+    session = _simulated(plan, scale) if config is None else _real(plan, config, log)
     try:
-        _check_devices(scope.core, plan)
-        yield scope
+        _check_devices(session.core, plan)
+        yield session
     finally:
-        scope.dark = close_shutters(scope.core)
-        if not scope.dark:
+        session.dark = close_shutters(session.core)
+        if not session.dark:
             logger.error("A shutter could not be closed. Close it by hand, and look at the microscope.")
-        elif not scope.hung:
-            scope.core.reset()
+        elif not session.hung:
+            session.core.reset()
             # What the core still has to tell when the interpreter ends would abort the process.
             time.sleep(_TELLING_S)
 
@@ -168,14 +168,14 @@ def close_shutters(core: CMMCorePlus) -> bool:
     return len(closed) == len(labels)
 
 
-def _simulated(plan: Plan, scale: Scale) -> Scope:
+def _simulated(plan: Plan, scale: Scale) -> MicroscopeSession:
     from lociscope.microscope.simulated.devices import simulated_core
 
-    core, bench = simulated_core(plan, scale)
-    return Scope(core, lambda: bench.clock, bench)
+    core, state = simulated_core(plan, scale)
+    return MicroscopeSession(core, lambda: state.clock, state)
 
 
-def _real(plan: Plan, config: Path, log: Path | None) -> Scope:
+def _real(plan: Plan, config: Path, log: Path | None) -> MicroscopeSession:
     from pymmcore_plus import CMMCorePlus
 
     core = CMMCorePlus()
@@ -195,7 +195,7 @@ def _real(plan: Plan, config: Path, log: Path | None) -> Scope:
             "power and that no other program holds it.",
             code=Code.UNAVAILABLE,
         ) from error
-    return Scope(core, time.monotonic)
+    return MicroscopeSession(core, time.monotonic)
 
 
 def _check_devices(core: CMMCorePlus, plan: Plan) -> None:

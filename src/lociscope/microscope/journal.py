@@ -28,8 +28,8 @@ from lociscope.artifacts.catalog import Catalog, Entry
 from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, write_failures
-from lociscope.microscope.event_scheduler import Left, Request
-from lociscope.microscope.positions import Stop
+from lociscope.microscope.event_scheduler import Request, Skipped
+from lociscope.microscope.positions import Position
 from lociscope.storage.atomic import atomic_write, unwritable
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 
@@ -121,7 +121,7 @@ class Journal:
             raise unwritable(path, error) from error
         self.lines.append(line)
 
-    def close(self, left: Sequence[Left], *, finished: bool) -> None:
+    def close(self, left: Sequence[Skipped], *, finished: bool) -> None:
         """Writes the tables of everything that there is, of this call and of earlier ones.
 
         Args:
@@ -167,7 +167,9 @@ class Journal:
         here = {line["field"] for line in self.lines}
         return {
             line["field"]: [
-                Request(Stop(**stop), urgency) for stop, urgency in line["wanted"] if stop["id"] not in here
+                Request(Position(**position), urgency)
+                for position, urgency in line["wanted"]
+                if position["id"] not in here
             ]
             for line in self.lines
             if line.get("wanted")
@@ -176,7 +178,7 @@ class Journal:
     @staticmethod
     def wanted(requests: Sequence[Request]) -> list[tuple[dict[str, Any], float]]:
         """Requests as a line keeps them."""
-        return [(asdict(request.stop), request.urgency) for request in requests]
+        return [(asdict(request.position), request.urgency) for request in requests]
 
     def focus(self) -> dict[str, Any] | None:
         """Where the focus belonged when an earlier call last moved it away; None where none did.
@@ -195,7 +197,7 @@ class Journal:
                 code=Code.CORRUPT,
             ) from error
 
-    def keep_focus(self, z: float, *, locked: bool) -> None:
+    def save_focus(self, z: float, *, locked: bool) -> None:
         """Note where the focus belongs, before it is moved away.
 
         Args:

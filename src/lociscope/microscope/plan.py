@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError, UsageError, nearest
 from lociscope.labels import LABELS, number_of
-from lociscope.microscope.rules import Condition, parse
+from lociscope.microscope.rules import Condition, parse_rule
 from lociscope.storage.schema import check_schema
 from lociscope.storage.toml_files import read_toml, sentence_of
 
@@ -103,7 +103,7 @@ class Rule(Section):
     @property
     def condition(self) -> Condition:
         """What `when` means."""
-        return parse(self.when)
+        return parse_rule(self.when)
 
 
 class Limits(Section):
@@ -230,7 +230,7 @@ def _check_names(plan: Plan) -> None:
         raise UsageError(f"two objectives have the same name ({', '.join(names)}). Rename one.", code=Code.DUPLICATE)
     for number, rule in enumerate(plan.rules, 1):
         try:
-            parse(rule.when)
+            parse_rule(rule.when)
             plan.objective(rule.objective)
         except LociscopeError as error:
             raise UsageError(f"rule {number}: {error}", code=Code.INVALID_VALUE) from error

@@ -22,7 +22,7 @@ _BLOCK = re.compile(r"([A-Za-z]+)(\d+):([A-Za-z]+)(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class Position:
     """One field to image.
 
     Attributes:
@@ -48,13 +48,13 @@ class Stop:
     rule: int | None = None
 
 
-class OutsideError(LociscopeError):
+class OutsideLimitsError(LociscopeError):
     """A position lies where the plan forbids the stage to go."""
 
     code = Code.REFUSED
 
 
-def wells_of(plate: Plate) -> list[str]:
+def expand_wells(plate: Plate) -> list[str]:
     """The wells that a plan names, in its order, each once.
 
     Raises:
@@ -94,7 +94,7 @@ def _shape(plate: Plate) -> useq.WellPlate:
     return useq.WellPlate.from_str(plate.name)
 
 
-def centres(plate: Plate) -> dict[str, tuple[float, float]]:
+def find_well_centres(plate: Plate) -> dict[str, tuple[float, float]]:
     """Stage position in µm of the centre of every well of the plate; y falls from row to row, as in useq-schema."""
     import useq
 
@@ -102,13 +102,13 @@ def centres(plate: Plate) -> dict[str, tuple[float, float]]:
     return {str(each.name): (float(each.x or 0), float(each.y or 0)) for each in whole.all_well_positions}
 
 
-def well_size(plate: Plate) -> tuple[float, float, bool]:
+def get_well_size(plate: Plate) -> tuple[float, float, bool]:
     """Width and height of a well in µm, and whether it is round."""
     shape = _shape(plate)
     return shape.well_size[0] * 1000, shape.well_size[1] * 1000, shape.circular_wells
 
 
-def planned(plan: Plan, scale: Scale) -> list[Stop]:
+def plan_positions(plan: Plan, scale: Scale) -> list[Position]:
     """The fields of the overview, well by well.
 
     Raises:
@@ -116,22 +116,24 @@ def planned(plan: Plan, scale: Scale) -> list[Stop]:
     """
     objective = plan.objectives[0]
     offsets = list(_grid(plan.plate.sites, scale.field_um(objective.name), plan.plate.gap))
-    middle = centres(plan.plate)
+    middle = find_well_centres(plan.plate)
     return [
-        Stop(
+        Position(
             f"{well}_{site:02d}", well, site, middle[well][0] + dx, middle[well][1] + dy, _focus(plan, objective),
             objective.name,
         )
-        for well in wells_of(plan.plate)
+        for well in expand_wells(plan.plate)
         for site, (dx, dy) in enumerate(offsets, 1)
     ]  # fmt: skip
 
 
-def around(stop: Stop, number: int, sites: int, objective: Objective, plan: Plan, scale: Scale) -> list[Stop]:
+def positions_around(
+    position: Position, number: int, sites: int, objective: Objective, plan: Plan, scale: Scale
+) -> list[Position]:
     """Fields side by side around the middle of one: 1 shows its middle, 4 at twice its zoom all of it.
 
     Args:
-        stop: The planned field.
+        position: The planned field.
         number: Number of the rule that asks, from 1.
         sites: How many; those nearest to the middle are taken of a square of fields.
         objective: What they are imaged with.
@@ -141,9 +143,9 @@ def around(stop: Stop, number: int, sites: int, objective: Objective, plan: Plan
     side = next(side for side in range(1, 11) if side * side >= sites)
     grid = sorted(_grid((side, side), scale.field_um(objective.name), 0.0), key=lambda at: at[0] ** 2 + at[1] ** 2)
     return [
-        Stop(
-            f"{stop.id}-{number}-{objective.name}-{each}", stop.well, stop.site, stop.x + dx, stop.y + dy,
-            _focus(plan, objective), objective.name, stop.id, number,
+        Position(
+            f"{position.id}-{number}-{objective.name}-{each}", position.well, position.site, position.x + dx,
+            position.y + dy, _focus(plan, objective), objective.name, position.id, number,
         )
         for each, (dx, dy) in enumerate(grid[:sites], 1)
     ]  # fmt: skip
@@ -163,7 +165,7 @@ def _focus(plan: Plan, objective: Objective) -> float | None:
     return None if plan.plate.z is None else plan.plate.z + objective.focus_um
 
 
-def check_inside(x: float | None, y: float | None, z: float | None, limits: Limits, what: str) -> None:
+def check_limits(x: float | None, y: float | None, z: float | None, limits: Limits, what: str) -> None:
     """Refuses a position outside the plan's limits.
 
     Args:
@@ -174,52 +176,52 @@ def check_inside(x: float | None, y: float | None, z: float | None, limits: Limi
         what: What it belongs to.
 
     Raises:
-        OutsideError: It lies outside, or is no finite number.
+        OutsideLimitsError: It lies outside, or is no finite number.
     """
     for axis, at in (("x", x), ("y", y), ("z", z)):
         low, high = getattr(limits, axis)
         if at is not None and not low <= at <= high:
-            raise OutsideError(
+            raise OutsideLimitsError(
                 f"{what} lies at {axis} {at:.1f} µm, outside the limits {low:g} to {high:g}. Leave it out, or change "
                 f"limits.{axis} after you have looked that nothing is in the way."
             )
 
 
-def inside(stop: Stop, limits: Limits) -> bool:
+def is_inside(position: Position, limits: Limits) -> bool:
     """Whether the stage may go to a field."""
     try:
-        check_inside(stop.x, stop.y, stop.z, limits, stop.id)
-    except OutsideError:
+        check_limits(position.x, position.y, position.z, limits, position.id)
+    except OutsideLimitsError:
         return False
     return True
 
 
-def events_of(stop: Stop, plan: Plan) -> Iterator[useq.MDAEvent]:
+def make_events(position: Position, plan: Plan) -> Iterator[useq.MDAEvent]:
     """The four pictures of a field, RGBY, as useq-schema has them; `metadata` says which field and channel."""
     import useq
 
-    objective = plan.objective(stop.objective)
+    objective = plan.objective(position.objective)
     for index in range(len(CHANNEL_NAMES)):
         channel = plan.channels.of(index)
         yield useq.MDAEvent(
             index={"c": index},
             channel={"config": channel.preset, "group": plan.channels.group},
             exposure=channel.exposure_ms,
-            pos_name=stop.id,
-            x_pos=stop.x,
-            y_pos=stop.y,
-            z_pos=stop.z,
+            pos_name=position.id,
+            x_pos=position.x,
+            y_pos=position.y,
+            z_pos=position.z,
             properties=[(plan.microscope.turret, "Label", objective.label or objective.name)],
-            metadata={"field": stop.id, "channel": index},
+            metadata={"field": position.id, "channel": index},
         )
 
 
-def seconds(start: Stop | None, stop: Stop, plan: Plan) -> float:
+def estimate_field_seconds(start: Position | None, position: Position, plan: Plan) -> float:
     """How long a field takes by the plan's timing, with the way to it.
 
     Args:
         start: The field before, or None for the first, which is counted without a way.
-        stop: The field.
+        position: The field.
         plan: The plan.
     """
     timing = plan.timing
@@ -227,6 +229,6 @@ def seconds(start: Stop | None, stop: Stop, plan: Plan) -> float:
     spent = exposures + len(CHANNEL_NAMES) * (timing.channel_s + timing.readout_s)
     if start is None:
         return spent
-    way = math.hypot(stop.x - start.x, stop.y - start.y)
+    way = math.hypot(position.x - start.x, position.y - start.y)
     spent += way / timing.stage_um_per_s + timing.settle_s * (way > 0)
-    return spent + timing.objective_s * (start.objective != stop.objective)
+    return spent + timing.objective_s * (start.objective != position.objective)

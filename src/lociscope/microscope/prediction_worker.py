@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     import useq
 
     from lociscope.microscope.configuration import Scale
-    from lociscope.microscope.event_scheduler import Steering
-    from lociscope.microscope.positions import Stop
-    from lociscope.microscope.rule_evaluator import Judge
+    from lociscope.microscope.event_scheduler import EventScheduler
+    from lociscope.microscope.positions import Position
+    from lociscope.microscope.rule_evaluator import RuleEvaluator
     from lociscope.predict.predictor import Predictor
     from lociscope.prediction_log.writer import LogWriter
 
@@ -37,11 +37,11 @@ _LAST_FIELD_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class AcquiredField:
     """A field as it came from the camera.
 
     Attributes:
-        stop: Where it was taken.
+        position: Where it was taken.
         pixels: (y, x, 4), RGBY.
         at: When its last picture came, by `time.perf_counter`.
         clock: The same by the microscope's clock, seconds since the plan began.
@@ -49,7 +49,7 @@ class Taken:
         focus: Where the focus stood, µm, where there is a focus device.
     """
 
-    stop: Stop
+    position: Position
     pixels: np.ndarray
     at: float
     clock: float
@@ -57,13 +57,13 @@ class Taken:
     focus: float | None
 
 
-class Follower:
+class PredictionWorker:
     """Predicts, decides, writes and logs what the camera gives, and never makes it wait.
 
     Args:
         predictor: The opened bundle.
-        judge: Applies the rules.
-        steering: Is told every decision.
+        evaluator: Applies the rules.
+        scheduler: Is told every decision.
         journal: The output folder.
         scale: How large the pixels are.
         writer: Keeps predictions in the log as well.
@@ -74,8 +74,8 @@ class Follower:
     def __init__(
         self,
         predictor: Predictor,
-        judge: Judge,
-        steering: Steering,
+        evaluator: RuleEvaluator,
+        scheduler: EventScheduler,
         journal: Journal,
         scale: Scale,
         writer: LogWriter,
@@ -84,15 +84,15 @@ class Follower:
         progress: Callable[[int], None] = lambda number: None,
     ) -> None:
         self._predictor = predictor
-        self._judge = judge
-        self._steering = steering
+        self._evaluator = evaluator
+        self._scheduler = scheduler
         self._journal = journal
         self._scale = scale
         self._writer = writer
         self._target = target
         self._progress = progress
         self._parts: dict[str, dict[int, np.ndarray]] = {}
-        self._queue: SimpleQueue[Taken | None] = SimpleQueue()
+        self._queue: SimpleQueue[AcquiredField | None] = SimpleQueue()
         self._taken_bytes = self._handled_bytes = 0  # each is written by one thread only
         self._given_up, self._done = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="predictor", daemon=True)
@@ -118,12 +118,12 @@ class Follower:
         if len(parts) == len(CHANNEL_NAMES):
             del self._parts[name]
             pixels = np.moveaxis(np.stack([parts[index] for index in range(len(CHANNEL_NAMES))]), 0, -1)
-            stop = self._steering.stops[name]
+            position = self._scheduler.positions[name]
             self._taken_bytes += pixels.nbytes
-            taken = Taken(stop, pixels, time.perf_counter(), self._steering.spent, self._target(), focus)
+            taken = AcquiredField(position, pixels, time.perf_counter(), self._scheduler.spent, self._target(), focus)
             self._queue.put(taken)
 
-    def room(self) -> bool:
+    def has_capacity(self) -> bool:
         """Whether memory is left for another field."""
         return self._taken_bytes - self._handled_bytes < MOST_BYTES
 
@@ -160,36 +160,37 @@ class Follower:
 
     def _give_up(self, error: BaseException) -> None:
         self.error = error
-        self._steering.stop()
+        self._scheduler.stop()
 
-    def _handle(self, taken: Taken) -> None:
-        stop = taken.stop
-        field = Field(stop.id, taken.pixels, self._scale.pixel_size[stop.objective])
+    def _handle(self, taken: AcquiredField) -> None:
+        position = taken.position
+        field = Field(position.id, taken.pixels, self._scale.pixel_size[position.objective])
         line: dict[str, Any] = {
-            "field": stop.id, "well": stop.well, "site": stop.site, "x": stop.x, "y": stop.y, "z": stop.z,
-            "objective": stop.objective, "pixel_size": field.pixel_size, "of": stop.of, "rule": stop.rule,
+            "field": position.id, "well": position.well, "site": position.site,
+            "x": position.x, "y": position.y, "z": position.z,
+            "objective": position.objective, "pixel_size": field.pixel_size, "of": position.of, "rule": position.rule,
             "at_s": round(taken.clock, 3), "focus": taken.focus,
         }  # fmt: skip
         if taken.target is not None:
             line["target"] = list(taken.target)
         keep = self._decide(field, taken, line)
-        write_ome_tiff(self._journal.picture(stop.id), field)
+        write_ome_tiff(self._journal.picture(position.id), field)
         line["kept_s"] = round(time.perf_counter() - taken.at, 4)
         self._journal.append(line)
         keep()
 
-    def _decide(self, field: Field, taken: Taken, line: dict[str, Any]) -> Callable[[], None]:
+    def _decide(self, field: Field, taken: AcquiredField, line: dict[str, Any]) -> Callable[[], None]:
         """Predicts and tells the decision at once; what can wait is given back, to be done when the picture is safe."""
         predictor = self._predictor
         try:
             prepared = predictor.prepare(field)
             row = predictor.run([prepared], embeddings=self._writer.wants_embeddings(predictor.engine.outputs))
         except (LociscopeError, MemoryError) as error:
-            self._steering.decided(field.id, [])
+            self._scheduler.add_decision(field.id, [])
             line["failed"] = str(error) or "It does not fit into memory."
             return lambda: None
-        verdicts, requests = self._judge.judge(taken.stop, row.probability[0], row.status[0])
-        self._steering.decided(field.id, requests)
+        verdicts, requests = self._evaluator.evaluate(taken.position, row.probability[0], row.status[0])
+        self._scheduler.add_decision(field.id, requests)
         self.seconds.append(time.perf_counter() - taken.at)
         line |= {
             "status": row.status[0],

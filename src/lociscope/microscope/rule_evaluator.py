@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lociscope.labels import LABELS
-from lociscope.microscope.configuration import Scale, objective_of
+from lociscope.microscope.configuration import Scale, choose_objective
 from lociscope.microscope.event_scheduler import Request
-from lociscope.microscope.positions import Stop, around, inside
-from lociscope.microscope.rules import holds, places_of, urgency
+from lociscope.microscope.positions import Position, is_inside, positions_around
+from lociscope.microscope.rules import compute_urgency, list_locations, matches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,7 @@ class Verdict:
         }  # fmt: skip
 
 
-class Judge:
+class RuleEvaluator:
     """Applies a plan's rules; planned fields alone are judged, so that no look leads to another without end.
 
     Args:
@@ -61,41 +61,41 @@ class Judge:
         self._scale = scale
         self._limits = limits
         self._rules: list[tuple[int, Objective]] = [
-            (number, objective_of(rule, plan, scale)) for number, rule in enumerate(plan.rules, 1)
+            (number, choose_objective(rule, plan, scale)) for number, rule in enumerate(plan.rules, 1)
         ]
 
-    def judge(self, stop: Stop, probability: np.ndarray, status: str) -> tuple[list[Verdict], list[Request]]:
+    def evaluate(self, position: Position, probability: np.ndarray, status: str) -> tuple[list[Verdict], list[Request]]:
         """Judges one field.
 
         Args:
-            stop: The field.
+            position: The field.
             probability: (28,) in 0–1.
             status: Its status.
 
         Returns:
             What each rule says, and the fields that they ask for, all of them within the limits.
         """
-        if stop.of is not None:
+        if position.of is not None:
             return [], []
         verdicts, requests = [], []
         for number, objective in self._rules:
-            verdict, wanted = self._ask(stop, number, objective, probability, status)
+            verdict, wanted = self._ask(position, number, objective, probability, status)
             verdicts.append(verdict)
             requests += wanted
         return verdicts, requests
 
     def _ask(
-        self, stop: Stop, number: int, objective: Objective, probability: np.ndarray, status: str
+        self, position: Position, number: int, objective: Objective, probability: np.ndarray, status: str
     ) -> tuple[Verdict, list[Request]]:
         rule = self._plan.rules[number - 1]
         condition = rule.condition
-        because = {LABELS[place]: round(float(probability[place]), 6) for place in places_of(condition)}
-        if not holds(condition, probability, status):
+        because = {LABELS[place]: round(float(probability[place]), 6) for place in list_locations(condition)}
+        if not matches(condition, probability, status):
             return Verdict(number, "no", because), []
-        wanted = around(stop, number, rule.sites, objective, self._plan, self._scale)
-        allowed = [each for each in wanted if inside(each, self._limits)]
+        wanted = positions_around(position, number, rule.sites, objective, self._plan, self._scale)
+        allowed = [each for each in wanted if is_inside(each, self._limits)]
         outside = tuple(each.id for each in wanted if each not in allowed)
-        urgent = urgency(condition, probability, status)
+        urgent = compute_urgency(condition, probability, status)
         names = tuple(each.id for each in allowed)
         verdict = Verdict(number, "again" if allowed else "outside", because, urgent, names, outside)
         return verdict, [Request(each, urgent) for each in allowed]

@@ -35,14 +35,14 @@ _TOKEN = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class StatusCondition:
     """The status of the field is `value`."""
 
     value: str
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LocationCondition:
     """The probability of a place reaches `value`, or, where `below`, does not.
 
     Attributes:
@@ -77,10 +77,10 @@ class AnyOf:
     parts: tuple[Condition, ...]
 
 
-Condition = Status | Place | Not | AllOf | AnyOf
+Condition = StatusCondition | LocationCondition | Not | AllOf | AnyOf
 
 
-def holds(condition: Condition, probability: np.ndarray, status: str) -> bool:
+def matches(condition: Condition, probability: np.ndarray, status: str) -> bool:
     """Whether a condition holds of a field.
 
     Args:
@@ -89,32 +89,32 @@ def holds(condition: Condition, probability: np.ndarray, status: str) -> bool:
         status: The field's status.
     """
     match condition:
-        case Status(value):
+        case StatusCondition(value):
             return status == value
-        case Place(number, value, below):
+        case LocationCondition(number, value, below):
             return bool(probability[number] >= value) is not below
         case Not(part):
-            return not holds(part, probability, status)
+            return not matches(part, probability, status)
         case AllOf(parts):
-            return all(holds(part, probability, status) for part in parts)
+            return all(matches(part, probability, status) for part in parts)
         case AnyOf(parts):
-            return any(holds(part, probability, status) for part in parts)
+            return any(matches(part, probability, status) for part in parts)
 
 
-def places_of(condition: Condition) -> tuple[int, ...]:
+def list_locations(condition: Condition) -> tuple[int, ...]:
     """The class numbers that a condition names, ascending."""
     match condition:
-        case Place(number):
+        case LocationCondition(number):
             return (number,)
         case Not(part):
-            return places_of(part)
+            return list_locations(part)
         case AllOf(parts) | AnyOf(parts):
-            return tuple(sorted({number for part in parts for number in places_of(part)}))
+            return tuple(sorted({number for part in parts for number in list_locations(part)}))
         case _:
             return ()
 
 
-def urgency(condition: Condition, probability: np.ndarray, status: str) -> float:
+def compute_urgency(condition: Condition, probability: np.ndarray, status: str) -> float:
     """How much a field that a condition holds of wants to be looked at again, 0–1.
 
     It is the highest probability among the wanted places that are reached; of a field chosen for its status alone,
@@ -124,9 +124,9 @@ def urgency(condition: Condition, probability: np.ndarray, status: str) -> float
     return float(max(wanted) if wanted else 1 - probability.max())
 
 
-def _reached(condition: Condition, probability: np.ndarray, status: str) -> list[Place]:
+def _reached(condition: Condition, probability: np.ndarray, status: str) -> list[LocationCondition]:
     match condition:
-        case Place(below=False) if holds(condition, probability, status):
+        case LocationCondition(below=False) if matches(condition, probability, status):
             return [condition]
         case AllOf(parts) | AnyOf(parts):
             return [place for part in parts for place in _reached(part, probability, status)]
@@ -134,12 +134,12 @@ def _reached(condition: Condition, probability: np.ndarray, status: str) -> list
             return []
 
 
-def text(condition: Condition) -> str:
-    """The condition in words; `parse` takes them again."""
+def format_condition(condition: Condition) -> str:
+    """The condition in words; `parse_rule` takes them again."""
     match condition:
-        case Status(value):
+        case StatusCondition(value):
             return f"status = {value}"
-        case Place(number, value, below):
+        case LocationCondition(number, value, below):
             return f"{LABELS[number]} {'<' if below else '≥'} {value!r}"
         case Not(part):
             return f"not {_nested(part, AllOf, AnyOf)}"
@@ -150,11 +150,11 @@ def text(condition: Condition) -> str:
 
 
 def _nested(part: Condition, *kinds: type) -> str:
-    return f"({text(part)})" if isinstance(part, kinds) else text(part)
+    return f"({format_condition(part)})" if isinstance(part, kinds) else format_condition(part)
 
 
 @lru_cache(maxsize=256)
-def parse(rule: str) -> Condition:
+def parse_rule(rule: str) -> Condition:
     """Reads a rule.
 
     Args:
@@ -229,7 +229,7 @@ class _Parser:
                     f"The rule {_cut(self._rule)}: there is no status {_cut(value)}.{nearest(value, STATUSES)}",
                     code=Code.INVALID_VALUE,
                 )
-            return Status(value.lower())
+            return StatusCondition(value.lower())
         number = self._place(name)
         below = self._take("sign", "<")
         if not (below or self._take("sign", ">=") or self._take("sign", "≥")):
@@ -238,7 +238,7 @@ class _Parser:
         if kind != "number" or not 0 <= float(word) <= 1:
             raise self._wrong(word, "a probability from 0 to 1")
         self._tokens.pop(0)
-        return Place(number, float(word), below)
+        return LocationCondition(number, float(word), below)
 
     def _place(self, name: str) -> int:
         folded = {label.lower(): number for number, label in enumerate(LABELS)}

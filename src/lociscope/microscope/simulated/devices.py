@@ -1,6 +1,6 @@
 """Devices of the simulated microscope, in Python alone, as pymmcore-plus' UniMMCore takes them.
 
-Each of them acts on one `Bench`, and each step takes its time there by the plan's timing.
+Each of them acts on one `SimulatedState`, and each step takes its time there by the plan's timing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CAMERA, STAGE, FOCUS, SHUTTER, WHEEL = "Camera", "XY", "Z", "Shutter", "Channel"
 
 
 @dataclass(slots=True)
-class Bench:
+class SimulatedState:
     """The state of the simulated microscope.
 
     Attributes:
@@ -74,21 +74,21 @@ class Bench:
 class SimulatedCamera(SimpleCameraDevice):
     """Shows what lies under the objective; the noise is new in each picture."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, state: SimulatedState) -> None:
         super().__init__()
-        self._bench = bench
+        self._state = state
 
     def get_exposure(self) -> float:
         """Exposure in ms."""
-        return self._bench.exposure
+        return self._state.exposure
 
     def set_exposure(self, exposure: float) -> None:
         """Sets the exposure in ms."""
-        self._bench.exposure = exposure
+        self._state.exposure = exposure
 
     def sensor_shape(self) -> tuple[int, int]:
         """Rows and columns."""
-        return self._bench.side, self._bench.side
+        return self._state.side, self._state.side
 
     def dtype(self) -> type[np.uint16]:
         """16 bits."""
@@ -96,31 +96,31 @@ class SimulatedCamera(SimpleCameraDevice):
 
     def snap(self, buffer: np.ndarray) -> Mapping[str, object]:
         """Takes one picture."""
-        bench = self._bench
-        bench.spend(bench.exposure / 1000 + bench.timing.readout_s)
-        bench.pictures += 1
-        noise = np.random.default_rng([bench.seed, bench.pictures, 3])
-        buffer[:] = bench.plate.photograph(bench.view(), bench.channel, noise, lit=bench.opened)
+        state = self._state
+        state.spend(state.exposure / 1000 + state.timing.readout_s)
+        state.pictures += 1
+        noise = np.random.default_rng([state.seed, state.pictures, 3])
+        buffer[:] = state.plate.photograph(state.view(), state.channel, noise, lit=state.opened)
         return {}
 
 
 class SimulatedStage(XYStageDevice):
     """Moves the plate."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, state: SimulatedState) -> None:
         super().__init__()
-        self._bench = bench
+        self._state = state
 
     def set_position_um(self, x: float, y: float) -> None:
         """Goes somewhere, µm."""
-        bench = self._bench
-        way = float(np.hypot(x - bench.x, y - bench.y))
-        bench.spend(way / bench.timing.stage_um_per_s + bench.timing.settle_s * (way > 0))
-        bench.x, bench.y = x, y
+        state = self._state
+        way = float(np.hypot(x - state.x, y - state.y))
+        state.spend(way / state.timing.stage_um_per_s + state.timing.settle_s * (way > 0))
+        state.x, state.y = x, y
 
     def get_position_um(self) -> tuple[float, float]:
         """Where it is, µm."""
-        return self._bench.x, self._bench.y
+        return self._state.x, self._state.y
 
     def home(self) -> None:
         """Goes to the origin."""
@@ -139,21 +139,21 @@ class SimulatedStage(XYStageDevice):
 class SimulatedFocus(StageDevice):
     """Moves the objective; the cells lie at 0 µm."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, state: SimulatedState) -> None:
         super().__init__()
-        self._bench = bench
+        self._state = state
 
     def set_position_um(self, val: float) -> None:
         """Goes somewhere, µm."""
-        self._bench.z = val
+        self._state.z = val
 
     def get_position_um(self) -> float:
         """Where it is, µm."""
-        return self._bench.z
+        return self._state.z
 
     def home(self) -> None:
         """Goes to the origin."""
-        self._bench.z = 0.0
+        self._state.z = 0.0
 
     def stop(self) -> None:
         """Has nothing to stop: its moves are done at once."""
@@ -165,54 +165,54 @@ class SimulatedFocus(StageDevice):
 class SimulatedShutter(ShutterDevice):
     """Lets light through, or not."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, state: SimulatedState) -> None:
         super().__init__()
-        self._bench = bench
+        self._state = state
 
     def get_open(self) -> bool:
         """Whether it is open."""
-        return self._bench.opened
+        return self._state.opened
 
     def set_open(self, open: bool) -> None:
         """Opens or closes it."""
-        self._bench.opened = open
+        self._state.opened = open
 
 
 class SimulatedWheel(StateDevice):
     """Chooses the channel."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, state: SimulatedState) -> None:
         super().__init__(dict(enumerate(CHANNEL_NAMES)))
-        self._bench = bench
+        self._state = state
 
     def get_state(self) -> int:
         """Which it is, in RGBY."""
-        return self._bench.channel
+        return self._state.channel
 
     def set_state(self, position: int) -> None:
         """Changes it."""
-        self._bench.spend(self._bench.timing.channel_s * (position != self._bench.channel))
-        self._bench.channel = position
+        self._state.spend(self._state.timing.channel_s * (position != self._state.channel))
+        self._state.channel = position
 
 
 class SimulatedTurret(StateDevice):
     """Chooses the objective."""
 
-    def __init__(self, bench: Bench, labels: list[str]) -> None:
+    def __init__(self, state: SimulatedState, labels: list[str]) -> None:
         super().__init__(dict(enumerate(labels)))
-        self._bench = bench
+        self._state = state
 
     def get_state(self) -> int:
         """Which it is, in the plan's order."""
-        return self._bench.objective
+        return self._state.objective
 
     def set_state(self, position: int) -> None:
         """Changes it."""
-        self._bench.spend(self._bench.timing.objective_s * (position != self._bench.objective))
-        self._bench.objective = position
+        self._state.spend(self._state.timing.objective_s * (position != self._state.objective))
+        self._state.objective = position
 
 
-def simulated_core(plan: Plan, scale: Scale) -> tuple[UniMMCore, Bench]:
+def simulated_core(plan: Plan, scale: Scale) -> tuple[UniMMCore, SimulatedState]:
     """Switches the simulated microscope on.
 
     Args:
@@ -220,19 +220,21 @@ def simulated_core(plan: Plan, scale: Scale) -> tuple[UniMMCore, Bench]:
         scale: How large the pixels are.
 
     Returns:
-        The microscope, and its bench.
+        The microscope, and its state.
     """
     sizes = tuple(scale.pixel_size[each.name] for each in plan.objectives)
     specimen = plan.specimen
-    bench = Bench(SimulatedPlate(plan, min(sizes)), plan.timing, specimen.pace, sizes, scale.frame[0], specimen.seed)
+    state = SimulatedState(
+        SimulatedPlate(plan, min(sizes)), plan.timing, specimen.pace, sizes, scale.frame[0], specimen.seed
+    )
     core = UniMMCore()
-    turret = SimulatedTurret(bench, [each.label or each.name for each in plan.objectives])
+    turret = SimulatedTurret(state, [each.label or each.name for each in plan.objectives])
     devices = {
-        CAMERA: SimulatedCamera(bench),
-        STAGE: SimulatedStage(bench),
-        FOCUS: SimulatedFocus(bench),
-        SHUTTER: SimulatedShutter(bench),
-        WHEEL: SimulatedWheel(bench),
+        CAMERA: SimulatedCamera(state),
+        STAGE: SimulatedStage(state),
+        FOCUS: SimulatedFocus(state),
+        SHUTTER: SimulatedShutter(state),
+        WHEEL: SimulatedWheel(state),
         plan.microscope.turret: turret,
     }
     for label, device in devices.items():
@@ -244,4 +246,4 @@ def simulated_core(plan: Plan, scale: Scale) -> tuple[UniMMCore, Bench]:
     core.setShutterDevice(SHUTTER)
     for name in CHANNEL_NAMES:
         core.defineConfig("Channel", name, WHEEL, "Label", name)
-    return core, bench
+    return core, state

@@ -56,7 +56,7 @@ class Tile:
         return self.light.nbytes + self.rank.nbytes
 
 
-def draw_tile(key: tuple[int, ...], specimen: Specimen, pixel_size: float) -> Tile:
+def render_tile(key: tuple[int, ...], specimen: Specimen, pixel_size: float) -> Tile:
     """Draws one tile.
 
     Args:
@@ -200,7 +200,7 @@ class TileCache:
     def get(self, key: tuple[int, ...], specimen: Specimen, pixel_size: float) -> Tile:
         """A tile, drawn where it is not at hand."""
         if key not in self._tiles:
-            self._tiles[key] = draw_tile(key, specimen, pixel_size)
+            self._tiles[key] = render_tile(key, specimen, pixel_size)
             self._bytes += self._tiles[key].nbytes
         self._tiles.move_to_end(key)
         while self._bytes > self._most and len(self._tiles) > 1:

@@ -11,7 +11,7 @@ import numpy as np
 
 from lociscope.errors import Code, MissingExtraError, UsageError, nearest
 from lociscope.images.scale import resize
-from lociscope.microscope.positions import centres, well_size
+from lociscope.microscope.positions import find_well_centres, get_well_size
 from lociscope.microscope.simulated.mosaic import Mosaic, TileCache
 from lociscope.simulate.canvas import Canvas
 from lociscope.simulate.cell_lines import CELL_LINES
@@ -59,7 +59,7 @@ def check_specimen(plan: Plan) -> None:
     Raises:
         UsageError: A well of its antibodies or its cell line does not exist.
     """
-    wells = centres(plan.plate)
+    wells = find_well_centres(plan.plate)
     unknown = next((well for well in plan.specimen.antibodies if well not in wells), None)
     if unknown is not None:
         raise UsageError(
@@ -89,10 +89,10 @@ class SimulatedPlate:
             raise MissingExtraError("The simulated microscope", "microscope")
         self._plan = plan.specimen
         self.pixel_size = pixel_size
-        self._centres = centres(plan.plate)
+        self._centres = find_well_centres(plan.plate)
         self._numbers = {name: number for number, name in enumerate(self._centres)}
         self._middles = np.array(list(self._centres.values()))
-        self._size = well_size(plan.plate)
+        self._size = get_well_size(plan.plate)
         self._cache = TileCache()
         self._mosaic = lru_cache(maxsize=2048)(self._make_mosaic)
 
@@ -123,7 +123,7 @@ class SimulatedPlate:
 
         Args:
             view: What is seen, and how.
-            channel: Place in RGBY.
+            channel: LocationCondition in RGBY.
             rng: Source of the noise.
             lit: Whether the shutter is open.
 
