@@ -54,3 +54,12 @@ def test_every_error_that_is_raised_has_a_code() -> None:
 def test_parameters_are_named_as_their_reader_knows_them() -> None:
     text = "Pass `pixel_size`, not `other`."
     assert name_parameters(text, {"pixel_size": "--pixel-size"}) == "Pass --pixel-size, not `other`."
+
+
+@pytest.mark.parametrize(
+    ("assignment", "rendered"),
+    [("{name} {value}", "Pass missing yellow."), ("{name}={value}", "Pass missing=yellow.")],
+)
+def test_parameters_keep_their_value(assignment: str, rendered: str) -> None:
+    names = {"allow_missing": "missing"}
+    assert name_parameters("Pass `allow_missing=yellow`.", names, assignment) == rendered

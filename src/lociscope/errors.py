@@ -38,6 +38,8 @@ class Code(StrEnum):
     """A microscope's device did not do what it was told."""
     IN_USE = "in-use"
     """Another process works there."""
+    INTERNAL = "internal"
+    """A fault of lociscope itself, not of its user."""
     INCOMPLETE = "incomplete"
     """Work that this needs is not finished, or parts of a file are not there."""
     INVALID_LABELS = "invalid-labels"
@@ -126,17 +128,25 @@ class MissingExtraError(LociscopeError):
         super().__init__(f"{what} needs the extra '{extra}'. Install it: pip install 'lociscope[{extra}]'.")
 
 
-def name_parameters(text: str, names: Mapping[str, str]) -> str:
+def name_parameters(text: str, names: Mapping[str, str], assignment: str = "{name} {value}") -> str:
     """Replace the parameters that a text names in backticks by what its reader calls them.
 
     Args:
-        text: The text of an error, such as "Pass `pixel_size`."
+        text: The text of an error, such as "Pass `pixel_size`." or "Pass `allow_missing=yellow`."
         names: For each parameter what to write for it, such as `--pixel-size`; others stay as they are.
+        assignment: How to write a name with its value, such as `{name}={value}`.
 
     Returns:
         The text in its reader's terms.
     """
-    return re.sub(r"`(\w+)`", lambda match: names.get(match[1], match[0]), text)
+
+    def render(match: re.Match[str]) -> str:
+        name, value = match["name"], match["value"]
+        if name not in names:
+            return match[0]
+        return assignment.format(name=names[name], value=value) if value else names[name]
+
+    return re.sub(r"`(?P<name>\w+)(?:=(?P<value>[^`]+))?`", render, text)
 
 
 def _rebuild(kind: type[LociscopeError], args: tuple[Any, ...], state: dict[str, Any]) -> LociscopeError:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from typer.main import get_command
 
-from lociscope.cli import console
+from lociscope.cli import app, console
 from lociscope.images.discovery.sources import Failure
 
 
@@ -42,6 +44,16 @@ def test_failures_are_told_even_if_quiet(capsys: pytest.CaptureFixture[str], mon
     monkeypatch.setattr(console, "quiet", True)
     console.tell_failures([Failure("a", "there", "Because."), Failure("b", "there", "So.")], Path("list.csv"))
     assert capsys.readouterr() == ("", "lociscope: 2 fields failed, listed in list.csv; the first: Because.\n")
+
+
+def test_parameters_are_shown_as_flags(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "context", SimpleNamespace(command=get_command(app)))
+    console.say("Pass `allow_missing=yellow`, `pixel_size`, `until_idle`, `settings=a=b`, or `other`.")
+    console.tell_failures([Failure("a", "there", "Name another `output`.")], Path("list.csv"))
+    assert capsys.readouterr().err.splitlines() == [
+        "Pass --allow-missing yellow, --pixel-size, --until-idle, --set a=b, or `other`.",
+        "lociscope: 1 field failed, listed in list.csv; the first: Name another --output.",
+    ]
 
 
 def test_progress_shows_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,16 +1,34 @@
-"""Complaints: who is sent a page, and in whose words options are named."""
+"""Error responses: who is sent a page, and how parameters are named there."""
 
 from __future__ import annotations
+
+import html
+import json
+from typing import TYPE_CHECKING
 
 import pytest
 from starlette.requests import Request
 
-from lociscope.service.error_responses import in_terms, wants_page
+from lociscope.errors import Code
+from lociscope.service.app import create_app
+from lociscope.service.error_responses import error_response, wants_page
+from lociscope.service.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fastapi import FastAPI
 
 
-def request(path: str, accept: str | None) -> Request:
+@pytest.fixture
+def app(tiny_bundle: Path) -> FastAPI:
+    return create_app(Settings(bundle=tiny_bundle))
+
+
+def request(path: str, accept: str | None, app: FastAPI | None = None) -> Request:
     headers = [] if accept is None else [(b"accept", accept.encode())]
-    return Request({"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": headers})
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": headers, "app": app}
+    return Request(scope | {"server": ("localhost", 80), "scheme": "http"})
 
 
 @pytest.mark.parametrize(
@@ -31,21 +49,19 @@ def test_a_page_for_whoever_asks_for_one(path: str, accept: str | None, page: bo
     ("sentence", "field", "label"),
     [
         (
-            "Add 'a_yellow.png', or pass --allow-missing yellow.",
-            "Add 'a_yellow.png', or pass allow_missing=yellow.",
-            "Add 'a_yellow.png', or choose 'do without yellow' below.",
-        ),
-        (
-            "It has no ER. Pass --allow-missing yellow to do without.",
+            "It has no ER. Pass `allow_missing=yellow` to do without.",
             "It has no ER. Pass allow_missing=yellow to do without.",
-            "It has no ER. Choose 'do without yellow' below to do without.",
+            "It has no ER. Pass yellow under 'If a channel is missing' to do without.",
         ),
-        ("Pass --plane N, from 0.", "Pass plane, from 0.", "Pass 'Slice', from 0."),
-        ("Pass --pixel-size.", "Pass pixel_size.", "Pass 'Pixel size'."),
-        ("Pass --channels red=…", "Pass channels red=…", "Pass under 'Channel names' red=…"),
+        ("Pass `plane`, from 0.", "Pass plane, from 0.", "Pass 'Slice', from 0."),
+        ("Pass `pixel_size`.", "Pass pixel_size.", "Pass 'Pixel size'."),
+        ("Pass `channels=red=…`.", "Pass channels=red=….", "Pass red=… under 'Channel names'."),
+        ("Pass `other`.", "Pass `other`.", "Pass `other`."),
         ("Copy it again.", "Copy it again.", "Copy it again."),
     ],
 )
-def test_options_have_the_names_that_they_have_there(sentence: str, field: str, label: str) -> None:
-    assert in_terms(sentence, page=False) == field
-    assert in_terms(sentence, page=True) == label
+def test_parameters_are_named_as_the_reader_knows_them(sentence: str, field: str, label: str, app: FastAPI) -> None:
+    as_json = error_response(request("/predict", None, app), 422, sentence, code=Code.MISSING_CHANNEL)
+    assert json.loads(bytes(as_json.body)) == {"error": field, "code": "missing-channel"}
+    page = bytes(error_response(request("/predict", "text/html", app), 422, sentence).body).decode()
+    assert html.escape(label, quote=True).replace("&#x27;", "&#39;") in page

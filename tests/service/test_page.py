@@ -166,7 +166,7 @@ def test_what_cannot_be_predicted_is_said_in_place_and_focused(visit: Open, file
     assert page.title().startswith("Not predicted")
     page.set_input_files("#files", [path for path in files if "yellow" not in path.name])
     page.get_by_role("button", name="Predict").click()
-    page.get_by_text("or choose 'do without yellow' below").wait_for()
+    page.get_by_text("or pass yellow under 'If a channel is missing'").wait_for()
     page.get_by_label("If a channel is missing").select_option("yellow")
     page.set_input_files("#files", [path for path in files if "yellow" not in path.name])
     page.get_by_role("button", name="Predict").click()

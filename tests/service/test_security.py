@@ -206,7 +206,10 @@ def test_what_does_not_fit_into_memory(serve: Serve, make: Any, monkeypatch: pyt
 
 def test_addresses_that_are_not_there(serve: Serve) -> None:
     client = serve()
-    assert client.get("/nope").json() == {"error": "There is no such page. The page 'Interface' (docs) lists all."}
+    assert client.get("/nope").json() == {
+        "error": "There is no such page. The page 'Interface' (docs) lists all.",
+        "code": "not-found",
+    }
     assert client.get("/predict").status_code == 405
     assert client.get("/static/../settings.py").status_code == 404
     assert client.get("/static/%2e%2e/settings.py").status_code == 404

@@ -121,7 +121,7 @@ def test_bad_input_is_one_sentence_for_programs_and_for_people(
 
 def test_the_page_speaks_of_its_own_options(serve: Serve, make: Any) -> None:
     page = serve().post("/predict", files=make.form(BAD["three channels"][0](make)), headers=HTML).text
-    assert "or choose &#39;do without yellow&#39; below." in page
+    assert "pass yellow under &#39;If a channel is missing&#39;." in page
     assert "<details open>" in page
 
 

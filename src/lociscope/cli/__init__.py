@@ -84,7 +84,7 @@ def settings(
     handler.addFilter(_ours_or_serious)
     level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING
     logging.basicConfig(level=level, format="lociscope: %(message)s", handlers=[handler])
-    console.quiet, console.verbose = quiet, verbose
+    console.quiet, console.verbose, console.context = quiet, verbose, context
     if context.invoked_subcommand not in OWN_SIGNALS:
         context.with_resource(streams.ending_on_signals())
 

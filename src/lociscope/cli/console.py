@@ -7,13 +7,16 @@ import os
 import sys
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from lociscope.errors import name_parameters
 from lociscope.processes.progress import ignore_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from typer import Context
 
     from lociscope.images.discovery.sources import Failure
     from lociscope.processes.progress import ProgressCallback
@@ -22,6 +25,8 @@ quiet = False
 """Set by `--quiet`."""
 verbose = False
 """Set by `--verbose`."""
+context: Context | None = None
+"""Typer's context of the command that runs, set when it starts."""
 INTERVAL = 30.0
 """Seconds between two lines of progress where stderr is no terminal; a sixth of it with `--verbose`."""
 
@@ -35,12 +40,25 @@ def counted(fields: int) -> str:
 
 
 def say(text: str) -> None:
-    """Print a line on stderr; where its reader has gone, it is dropped, for no message is worth the work."""
+    """Print a line on stderr, with parameters as flags; a line that nobody reads any more is dropped."""
     try:
-        print(text, file=sys.stderr, flush=True)
+        print(with_flags(text), file=sys.stderr, flush=True)
     except OSError:
         with suppress(OSError, ValueError):  # nothing of it is tried again, also not when Python ends
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def with_flags(text: str) -> str:
+    """Return a text with the parameters that it names in backticks as flags: `pixel_size` becomes --pixel-size."""
+    return name_parameters(text, _flags(context.command)) if context and "`" in text else text
+
+
+def _flags(command: Any) -> dict[str, str]:  # noqa: ANN401 - the class is private to typer
+    """Return the long flag of each option of a command and of its subcommands, by the name of its parameter."""
+    flags = {each.name: max(each.opts, key=len) for each in command.params if each.param_type_name == "option"}
+    for inner in getattr(command, "commands", {}).values():
+        flags |= _flags(inner)
+    return flags
 
 
 class LogHandler(logging.Handler):

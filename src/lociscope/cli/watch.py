@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -149,11 +148,11 @@ class _Words:
 
     def overdue(self, failure: Failure) -> None:
         """Says what a field lacks."""
-        print(f"lociscope: {failure.id}: {failure.reason}", file=sys.stderr, flush=True)
+        console.say(f"lociscope: {failure.id}: {failure.reason}")
 
     def trouble(self, sentence: str) -> None:
         """Says it."""
-        print(f"lociscope: {sentence}", file=sys.stderr, flush=True)
+        console.say(f"lociscope: {sentence}")
 
     def ended(self, outcome: Outcome, output: Path) -> None:
         """Says how much there is now."""
@@ -187,7 +186,7 @@ class _Lines:
 
     def overdue(self, failure: Failure) -> None:
         """One line."""
-        self._say("incomplete", **failure._asdict())
+        self._say("incomplete", **failure._replace(reason=console.with_flags(failure.reason))._asdict())
 
     def trouble(self, sentence: str) -> None:
         """One line."""

@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from lociscope.errors import LociscopeError
 from lociscope.prediction_log.log import open_log
 from lociscope.prediction_log.writer import HURRY_SECONDS, LogWriter
-from lociscope.service.error_responses import complaint
+from lociscope.service.error_responses import error_response
 from lociscope.service.metrics import Metrics
 from lociscope.service.model_holder import of_settings
 from lociscope.service.routes import router
@@ -86,22 +86,22 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def _unreadable(request: Request, error: Exception) -> Response:
     missing = path_in(request.scope).startswith("/examples/")
-    return complaint(request, 404 if missing else 422, str(error))
+    return error_response(request, 404 if missing else 422, str(error), code=getattr(error, "code", None))
 
 
 async def _busy(request: Request, error: Exception) -> Response:
     seconds = error.retry_after if isinstance(error, BusyError) else 1
-    return complaint(request, 503, str(error), {"retry-after": str(seconds)})
+    return error_response(request, 503, str(error), {"retry-after": str(seconds)})
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     status, said = (error.status_code, str(error.detail)) if isinstance(error, HTTPException) else (500, "")
     sentence = _SENTENCES.get(status, said) if said in ("Not Found", "Method Not Allowed") else said
-    return complaint(request, status, sentence, getattr(error, "headers", None))
+    return error_response(request, status, sentence, getattr(error, "headers", None))
 
 
 async def _too_much(request: Request, error: Exception) -> Response:
-    return complaint(request, 413, "This field does not fit into the memory of this machine. Send a smaller one.")
+    return error_response(request, 413, "This field does not fit into the memory of this machine. Send a smaller one.")
 
 
 async def _unstored(request: Request, error: Exception) -> Response:
@@ -109,7 +109,7 @@ async def _unstored(request: Request, error: Exception) -> Response:
     if refused is None:
         raise error
     logger.error("an upload was not stored: %s", error)
-    return complaint(request, *refused, {"retry-after": "10"})
+    return error_response(request, *refused, {"retry-after": "10"})
 
 
 _SENTENCES = {

@@ -1,4 +1,4 @@
-"""Complaints as answers: one sentence, as a page for whoever asks for HTML, as JSON for the rest."""
+"""Error responses: a page for a client that asks for HTML, JSON for all others."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from lociscope.errors import Code, name_parameters
 from lociscope.service.page import render
 
 if TYPE_CHECKING:
@@ -15,15 +16,40 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-_OPTIONS = (
-    (r"Pass --allow-missing (\w+)", r"Pass allow_missing=\1", r"Choose 'do without \1' below"),
-    (r"pass --allow-missing (\w+)", r"pass allow_missing=\1", r"choose 'do without \1' below"),
-    (r"--allow-missing", "allow_missing", "'If a channel is missing'"),
-    (r"--pixel-size", "pixel_size", "'Pixel size'"),
-    (r"--plane(?: N)?", "plane", "'Slice'"),
-    (r"--channels", "channels", "under 'Channel names'"),
-)
-"""Options of the command line, and what they are called in a request and on the page."""
+_FIELDS = {name: name for name in ("pixel_size", "plane", "channels", "allow_missing")}
+"""What a form calls the parameters that errors name."""
+
+_LABELS = {
+    "pixel_size": "'Pixel size'",
+    "plane": "'Slice'",
+    "channels": "'Channel names'",
+    "allow_missing": "'If a channel is missing'",
+}
+"""What the page calls them."""
+
+
+_FLAG = re.compile(r"--(allow-missing|pixel-size|plane|channels)(?: (yellow|red=\S+|N\b))?")
+"""Flags in texts that do not name their parameters as Python has them yet."""
+
+
+def _parameter(match: re.Match[str]) -> str:
+    value = "" if match[2] in (None, "N") else f"={match[2]}"
+    return f"`{match[1].replace('-', '_')}{value}`"
+
+
+_CODES = {
+    400: Code.INVALID_VALUE,
+    401: Code.REFUSED,
+    403: Code.REFUSED,
+    404: Code.NOT_FOUND,
+    405: Code.REFUSED,
+    408: Code.REFUSED,
+    413: Code.TOO_LARGE,
+    500: Code.INTERNAL,
+    503: Code.UNAVAILABLE,
+    507: Code.UNWRITABLE,
+}
+"""The code of an error that only its status describes."""
 
 
 def wants_page(request: Request) -> bool:
@@ -31,28 +57,26 @@ def wants_page(request: Request) -> bool:
     return not request.url.path.endswith(".json") and "text/html" in request.headers.get("accept", "")
 
 
-def complaint(request: Request, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
-    """The answer to a request that cannot be served.
+def error_response(
+    request: Request, status: int, sentence: str, headers: Mapping[str, str] | None = None, *, code: Code | None = None
+) -> Response:
+    """Return the answer to a request that cannot be served.
 
     Args:
         request: The request.
         status: The HTTP status.
-        sentence: What, what was received, the remedy; options of the command line are named as the page or the
-            interface has them.
+        sentence: The error message; parameters in backticks are named as the page or the form has them.
         headers: More headers.
+        code: What kind of error it is; None for the one that the status stands for.
 
     Returns:
-        A page with the form, or `{"error": sentence}`.
+        A page with the form, or `{"error": message, "code": code}`.
     """
+    sentence = _FLAG.sub(_parameter, sentence)
+    message = name_parameters(sentence, _FIELDS, "{name}={value}")
     if wants_page(request):
-        said = in_terms(sentence, page=True)
-        page = render("error.html", request, sentence=said, code=status, open=said != sentence)
-        return HTMLResponse(page, status, headers)
-    return JSONResponse({"error": in_terms(sentence, page=False)}, status, headers)
-
-
-def in_terms(sentence: str, *, page: bool) -> str:
-    """The sentence with the options of the command line in terms of the page or of the HTTP interface."""
-    for option, field, label in _OPTIONS:
-        sentence = re.sub(option, label if page else field, sentence)
-    return sentence
+        said = name_parameters(sentence, _LABELS, "{value} under {name}")
+        return HTMLResponse(
+            render("error.html", request, sentence=said, code=status, open=said != message), status, headers
+        )
+    return JSONResponse({"error": message, "code": code or _CODES[status]}, status, headers)

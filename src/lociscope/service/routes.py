@@ -34,9 +34,12 @@ router = APIRouter()
 
 
 class Error(BaseModel):
-    """Why a request was not served: one sentence of what, what was received, and the remedy."""
+    """Why a request was not served."""
 
-    error: str
+    model_config = ConfigDict(frozen=True)
+
+    error: str = Field(description="What is wrong, what was received, and what to do: for people, and may change.")
+    code: str = Field(description="What kind of error it is: for programs, and stable, such as missing-channel.")
 
 
 class About(BaseModel):

@@ -15,7 +15,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 
 from lociscope.service.bodies import Body, too_large
-from lociscope.service.error_responses import complaint
+from lociscope.service.error_responses import error_response
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -88,7 +88,7 @@ class Guard:
             refused = self._refusal(request)
             if refused is not None:
                 sentence, code, more = refused
-                await complaint(request, code, sentence, more)(scope, receive, answer)
+                await error_response(request, code, sentence, more)(scope, receive, answer)
             else:
                 await self._app(scope, Body(receive, self._most, lambda: self._work.stopping), answer)
         except ClientDisconnect:
@@ -99,7 +99,7 @@ class Guard:
             if status:
                 raise  # half an answer is out; the connection is closed
             sentence = f"Something went wrong here, not with your files. It is logged as error {number}."
-            await complaint(request, 500, sentence)(scope, receive, answer)
+            await error_response(request, 500, sentence)(scope, receive, answer)
         finally:
             seconds = perf_counter() - started
             self._metrics.count(scope, status, seconds)
