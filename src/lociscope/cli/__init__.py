@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import sys
@@ -39,6 +40,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: no column cuts a word, and what is shown can be copied
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo.demo)
@@ -58,6 +60,19 @@ app.command("watch")(watch.watch)
 app.add_typer(microscope.app, name="microscope")
 app.add_typer(monitor.app, name="monitor")
 app.add_typer(models.app, name="models")
+
+
+def _list_first_sentences(group: typer.Typer) -> None:
+    """Show the whole first sentence of each command in the help of its group, where Typer would cut it short."""
+    for command in group.registered_commands:
+        paragraph = inspect.cleandoc((command.callback and command.callback.__doc__) or "").split("\n\n")[0]
+        command.short_help = " ".join(paragraph.split(". ")[0].split()).rstrip(".") + "."
+    for inner in group.registered_groups:
+        if inner.typer_instance:
+            _list_first_sentences(inner.typer_instance)
+
+
+_list_first_sentences(app)
 
 
 def _print_version(asked: bool) -> None:
