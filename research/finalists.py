@@ -29,7 +29,7 @@ from lociscope.decide.matching import match_rates
 from lociscope.decide.metrics import ClassMetric, RowMetric, lrap, macro_auc, macro_average_precision, macro_f1
 from lociscope.decide.selection import select_combiner
 from lociscope.errors import LociscopeError, UsageError
-from lociscope.report.comparison_rows import figure
+from lociscope.report.comparison_rows import interval_to_dict
 from lociscope.report.page import interval, number
 from lociscope.storage.atomic import atomic_write
 
@@ -177,7 +177,7 @@ def together(members: dict[str, dict[str, Said]]) -> dict[str, Any]:
 
 
 def _figures(found: dict[str, dict[str, Interval]]) -> dict[str, Any]:
-    return {name: {key: figure(each) for key, each in of.items()} for name, of in found.items()}
+    return {name: {key: interval_to_dict(each) for key, each in of.items()} for name, of in found.items()}
 
 
 def table(found: dict[str, Any]) -> str:

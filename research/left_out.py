@@ -33,8 +33,8 @@ from lociscope.decide.intervals import bootstrap, paired_bootstrap
 from lociscope.decide.metrics import lrap
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.report.candidates import Candidate, read_candidate
-from lociscope.report.comparison_rows import figure
-from lociscope.report.ranking import LEVEL, leagues_of
+from lociscope.report.comparison_rows import interval_to_dict
+from lociscope.report.ranking import LEVEL, compare_candidates
 from lociscope.storage.atomic import atomic_write
 
 
@@ -50,16 +50,16 @@ def report(others: Path, left_out: Path, lines: dict[str, str]) -> dict[str, Any
         UsageError: The two were not trained over the same fields, or the line of one is unknown.
     """
     pair = [read_candidate(others, "others"), read_candidate(left_out, "left out")]
-    leagues = leagues_of(pair)
-    if len(leagues) > 1:
+    comparison_groups = compare_candidates(pair)
+    if len(comparison_groups) > 1:
         raise UsageError(f"'{others}' and '{left_out}' speak of different fields. Train both from one Catalog.")
     unknown = next((each for each in pair[0].ids if not lines.get(each)), None)
     if unknown is not None:
         raise UsageError(f"The Catalog has no line of the field '{unknown}'. Give the one that the folds learned from.")
-    base, other = leagues[0].standings
+    base, other = comparison_groups[0].models
     of_field = np.array([lines[each] for each in pair[0].ids])
     return {
-        "fields": leagues[0].fields,
+        "fields": comparison_groups[0].fields,
         "folds": [len(each.runs) for each in pair],
         "learned": [learned(each) for each in pair],
         "others": base.figures,
@@ -112,7 +112,7 @@ def main(words: list[str]) -> int:
     found = report(given.others, given.left_out, lines)
     if given.json:
         with atomic_write(given.json) as part:
-            part.write_text(json.dumps(found, indent=1, default=figure) + "\n", encoding="utf-8")
+            part.write_text(json.dumps(found, indent=1, default=interval_to_dict) + "\n", encoding="utf-8")
     print(table(found))
     return 0
 

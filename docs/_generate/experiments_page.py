@@ -23,10 +23,10 @@ from typing import Any
 from lociscope.artifacts.run import Folds
 from lociscope.cli.compare import read_all
 from lociscope.errors import LociscopeError
-from lociscope.report.candidates import in_words
-from lociscope.report.comparison_rows import figure, rows_of
+from lociscope.report.candidates import describe_changes
+from lociscope.report.comparison_rows import build_rows, interval_to_dict
 from lociscope.report.page import NOTHING, interval, number
-from lociscope.report.ranking import League, leagues_of
+from lociscope.report.ranking import ComparisonGroup, compare_candidates
 from lociscope.storage.atomic import atomic_write
 
 ROOT = Path(__file__).parents[2]
@@ -92,30 +92,32 @@ def gathered(folders: list[Path], base: str | None) -> dict[str, Any]:
     try:
         candidates, failures = read_all(folders, quick=False)
     except LociscopeError:
-        return {"rows": [], "failures": [], "leagues": []}
+        return {"rows": [], "failures": [], "comparison_groups": []}
     if base is not None and base not in {each.name for each in candidates}:
         raise LociscopeError(f"The base {base!r} is none of {', '.join(each.name for each in candidates)}. Name one.")
-    leagues = leagues_of(candidates, base)
+    comparison_groups = compare_candidates(candidates, base)
     return {
-        "rows": rows_of(candidates, leagues),
+        "rows": build_rows(candidates, comparison_groups),
         # A reason may name a path of the machine that gathers: the page says only whose it is.
         "failures": [{"name": Path(each.folder).name, "reason": "not finished, or damaged"} for each in failures],
-        "leagues": [_likeness(each) for each in leagues],
+        "comparison_groups": [_describe_group(each) for each in comparison_groups],
     }
 
 
-def _likeness(league: League) -> dict[str, Any]:
-    found = league.shortlist
+def _describe_group(group: ComparisonGroup) -> dict[str, Any]:
+    found = group.shortlist
     return {
-        "names": [each.candidate.name for each in league.standings],
-        "prior": {name: round(value, 4) for name, value in league.prior.items()},
-        "alike": [[None if value != value else round(float(value), 2) for value in row] for row in league.alike],
+        "names": [each.candidate.name for each in group.models],
+        "prior": {name: round(value, 4) for name, value in group.baseline.items()},
+        "error_correlation": [
+            [None if value != value else round(float(value), 2) for value in row] for row in group.error_correlation
+        ],
         "shortlist": found
         and {
             "members": [[each.name, round(each.share, 2), each.chosen] for each in found.members],
             "best": found.best,
-            "figures": {name: figure(each) for name, each in found.figures.items()},
-            "gains": {name: figure(each) for name, each in found.gains.items()},
+            "figures": {name: interval_to_dict(each) for name, each in found.figures.items()},
+            "gains": {name: interval_to_dict(each) for name, each in found.gains.items()},
         },
     }
 
@@ -143,24 +145,24 @@ def section(experiment: dict[str, Any], figures: dict[str, Any] | None) -> str:
         return "\n".join(lines)
     rows = figures["rows"]
     sets = [row["set"] for row in rows]
-    league = max(set(sets), key=sets.count)
-    lines += [*changes_table(experiment, rows, league, figures["leagues"][league - 1]["prior"]), ""]
+    group = max(set(sets), key=sets.count)
+    lines += [*changes_table(experiment, rows, group, figures["comparison_groups"][group - 1]["prior"]), ""]
     lines += [*elsewhere_table(rows), ""]
     if figures["failures"]:
         reasons = [f"{each['name']} ({each['reason']})" for each in figures["failures"]]
         lines += [f"Without figures: {', '.join(reasons)}.", ""]
     if experiment.get("shortlist"):
-        lines += shortlist(figures["leagues"][league - 1])
+        lines += shortlist(figures["comparison_groups"][group - 1])
     if experiment.get("taught"):
         lines += [experiment["taught"], ""]
     return "\n".join(lines)
 
 
 def changes_table(
-    experiment: dict[str, Any], rows: list[dict[str, Any]], league: int, prior: dict[str, float]
+    experiment: dict[str, Any], rows: list[dict[str, Any]], group: int, baseline: dict[str, float]
 ) -> list[str]:
     """What was changed and why, the scores, the gain over the base, and the verdict."""
-    base = next(row["base"] for row in rows if row["set"] == league)
+    base = next(row["base"] for row in rows if row["set"] == group)
     lines = [
         f"| iteration | why, and what differs from {base} | macro-F1 | average precision | LRAP | gain | kept |",
         "|---|---|---:|---:|---:|---:|---|",
@@ -168,18 +170,18 @@ def changes_table(
     for row in rows:
         scores = " | ".join(scored(row["figures"][key]) for key in ("macro_f1", "macro_average_precision", "lrap"))
         lines.append(
-            f"| {row['name']} | {why(row, league)} | {scores} | {gained(row['gains'].get('macro_average_precision'))} | {verdict(experiment, row['name'])} |"
+            f"| {row['name']} | {why(row, group)} | {scores} | {gained(row['gains'].get('macro_average_precision'))} | {verdict(experiment, row['name'])} |"
         )
-    blind = " | ".join(number(prior[key], 3) for key in ("macro_f1", "macro_average_precision", "lrap"))
-    return [*lines, f"| label prior | never looks at the picture | {blind} | | |"]
+    cells = " | ".join(number(baseline[key], 3) for key in ("macro_f1", "macro_average_precision", "lrap"))
+    return [*lines, f"| label prior | never looks at the picture | {cells} | | |"]
 
 
-def why(row: dict[str, Any], league: int) -> str:
+def why(row: dict[str, Any], group: int) -> str:
     """The note, what differs, and a warning where the fields are not those of most."""
-    changed = in_words((f"`{key}`", then, now) for key, then, now in row["from_base"])
+    changed = describe_changes((f"`{key}`", then, now) for key, then, now in row["from_base"])
     differs = "the base" if row["name"] == row["base"] else changed or "nothing"
     words = [row["note"].replace("|", "\\|"), f"({differs})"]
-    if row["set"] != league:
+    if row["set"] != group:
         words.append(f"*{row['fields']} other validation fields, from {row['base']}: no comparison.*")
     return " ".join(word for word in words if word)
 
@@ -236,19 +238,19 @@ def costs(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def shortlist(league: dict[str, Any]) -> list[str]:
+def shortlist(group: dict[str, Any]) -> list[str]:
     """How alike the Runs err, and whom greedy selection combines."""
-    names = league["names"]
+    names = group["names"]
     lines = [
         "How alike they err: the correlation of two Runs' probabilities among fields of the same truth, mean over classes.",
         "",
         f"| | {' | '.join(str(place) for place in range(1, len(names) + 1))} |",
         f"|---|{'---:|' * len(names)}",
     ]
-    for place, (name, values) in enumerate(zip(names, league["alike"], strict=True)):
+    for place, (name, values) in enumerate(zip(names, group["error_correlation"], strict=True)):
         cells = ["" if column == place else number(value and value + 0.0) for column, value in enumerate(values)]
         lines.append(f"| {place + 1} {name} | {' | '.join(cells)} |")
-    found = league["shortlist"]
+    found = group["shortlist"]
     if found is None:
         return [*lines, ""]
     members = ", ".join(

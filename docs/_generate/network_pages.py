@@ -30,7 +30,7 @@ from lociscope.images.preprocess import prepare
 from lociscope.labels import LABELS
 from lociscope.models import load_network
 from lociscope.models.anatomy import LayerFacts, anatomy
-from lociscope.report.candidates import changes
+from lociscope.report.candidates import diff_recipes
 from lociscope.simulate import draw_field
 
 DOCS = Path(__file__).parents[1]
@@ -133,7 +133,7 @@ def command(name: str, recipe: Recipe) -> str:
     """The command that trains a network of the same layers, and the smaller numbers that the tests run it with."""
     settings = [
         f"--set {shlex.quote(f'{key}={now}')}"
-        for key, _, now in changes(recipe, Recipe.read(name))
+        for key, _, now in diff_recipes(recipe, Recipe.read(name))
         if key.startswith("network.") or key == "data.size"
     ]
     output = f"-o runs/{name}"

@@ -15,7 +15,7 @@ from lociscope.artifacts.predictions import Predictions
 from lociscope.artifacts.recipe import Recipe
 from lociscope.artifacts.run import Run
 from lociscope.errors import LociscopeError
-from lociscope.report.candidates import changes, flat, in_words, names_of, read_candidate
+from lociscope.report.candidates import describe_changes, diff_recipes, flatten, read_candidate, unique_names
 
 Make = Callable[..., Path]
 
@@ -99,13 +99,13 @@ def test_runs_that_cannot_be_scored(make_run: Make) -> None:
 
 
 def test_names_tell_folders_apart() -> None:
-    assert names_of([Path("/r/a"), Path("/r/b")]) == ["a", "b"]
-    assert names_of([Path("/r/x/run"), Path("/r/y/run"), Path("/r/other")]) == ["x/run", "y/run", "other"]
+    assert unique_names([Path("/r/a"), Path("/r/b")]) == ["a", "b"]
+    assert unique_names([Path("/r/x/run"), Path("/r/y/run"), Path("/r/other")]) == ["x/run", "y/run", "other"]
 
 
 @given(st.lists(st.lists(st.sampled_from("ab"), min_size=1, max_size=4), unique_by=tuple, min_size=1, max_size=6))
 def test_names_are_never_the_same(folders: list[list[str]]) -> None:
-    names = names_of([Path("/", *each) for each in folders])
+    names = unique_names([Path("/", *each) for each in folders])
     assert len(set(names)) == len(folders)
 
 
@@ -116,7 +116,7 @@ def test_what_differs_is_told_by_dotted_key() -> None:
         {"note": "two", "network": {"name": "lenet5", "width": 2.0}, "train": {"loss": "focal"}, "stages": stages},
         "after",
     )
-    found = {key: (then, now) for key, then, now in changes(after, before)}
+    found = {key: (then, now) for key, then, now in diff_recipes(after, before)}
     assert found["train.loss"] == ("bce", "focal")
     assert found["network.width"] == ("–", "2")
     assert found["stages.1.unfreeze_from"] == ("–", "head")
@@ -128,14 +128,14 @@ def test_what_differs_is_told_by_dotted_key() -> None:
         "stages.1.epochs",
         "stages.1.learning_rate",
     }
-    assert changes(before, before) == []
-    assert in_words([("train.loss", "bce", "focal"), ("a.b", "–", "2")]) == "train.loss bce → focal, a.b – → 2"
+    assert diff_recipes(before, before) == []
+    assert describe_changes([("train.loss", "bce", "focal"), ("a.b", "–", "2")]) == "train.loss bce → focal, a.b – → 2"
 
 
 def test_a_key_that_is_gone_differs_too() -> None:
     before = Recipe.read("lenet5", {"network.width": 2.0})
-    assert changes(Recipe.read("lenet5", {}), before) == [("network.width", "2", "–")]
+    assert diff_recipes(Recipe.read("lenet5", {}), before) == [("network.width", "2", "–")]
 
 
 def test_nested_values_become_flat() -> None:
-    assert flat({"a": {"b": 1, "c": [5, {"d": 6}]}, "e": True}) == {"a.b": 1, "a.c.1": 5, "a.c.2.d": 6, "e": True}
+    assert flatten({"a": {"b": 1, "c": [5, {"d": 6}]}, "e": True}) == {"a.b": 1, "a.c.1": 5, "a.c.2.d": 6, "e": True}

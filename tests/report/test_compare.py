@@ -13,9 +13,18 @@ import pytest
 
 from lociscope.report import ranking
 from lociscope.report.candidates import read_candidate
-from lociscope.report.compare import Failure, bests, costs, gain, heat, result, score, write_compare
-from lociscope.report.comparison_rows import rows_of
-from lociscope.report.ranking import leagues_of
+from lociscope.report.compare import (
+    Failure,
+    best_by_measure,
+    format_costs,
+    format_gain,
+    format_score,
+    heat_map,
+    summarize,
+    write_compare,
+)
+from lociscope.report.comparison_rows import build_rows
+from lociscope.report.ranking import compare_candidates
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -36,9 +45,15 @@ def page(make_run: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
         make_run("strange", validation=1),
     ]
     candidates = [read_candidate(folder, folder.name) for folder in folders]
-    leagues = leagues_of(candidates)
+    comparison_groups = compare_candidates(candidates)
     path = tmp_path / "compare.html"
-    write_compare(path, candidates, leagues, rows_of(candidates, leagues), [Failure("broken", "It is <no> Run.")])
+    write_compare(
+        path,
+        candidates,
+        comparison_groups,
+        build_rows(candidates, comparison_groups),
+        [Failure("broken", "It is <no> Run.")],
+    )
     return path
 
 
@@ -70,26 +85,26 @@ def test_the_page_says_all_of_every_run(page: Path) -> None:
 def test_one_run_alone_is_a_page_too(make_run: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranking, "RESAMPLES", 20)
     one = [read_candidate(make_run("a", fields=10), "a")]
-    leagues = leagues_of(one)
-    write_compare(tmp_path / "one.html", one, leagues, rows_of(one, leagues))
+    comparison_groups = compare_candidates(one)
+    write_compare(tmp_path / "one.html", one, comparison_groups, build_rows(one, comparison_groups))
     text = text_of(tmp_path / "one.html")
     assert "Comparison of 1 Run " in text
     assert "Do they err alike?" not in text
     assert "Not compared" not in text
-    assert result(leagues) == []
+    assert summarize(comparison_groups) == []
 
 
 def test_a_gain_is_marked_only_where_it_is_sure() -> None:
     figures = {"value": 0.03, "low": 0.01, "high": 0.05}
-    assert (gain(figures).text, gain(figures).kind) == ("+0.030", "up")
-    assert gain({"value": 0.03, "low": -0.01, "high": 0.05}).kind == ""
-    assert gain({"value": -0.03, "low": -0.05, "high": -0.01}).kind == "down"
-    assert gain(None).text == score(None).text == score({"value": None}).text == "–"
+    assert (format_gain(figures).text, format_gain(figures).kind) == ("+0.030", "up")
+    assert format_gain({"value": 0.03, "low": -0.01, "high": 0.05}).kind == ""
+    assert format_gain({"value": -0.03, "low": -0.05, "high": -0.01}).kind == "down"
+    assert format_gain(None).text == format_score(None).text == format_score({"value": None}).text == "–"
 
 
 def test_costs_have_readable_units() -> None:
     cost = {"parameters": 625_308, "macs": 247_070_720, "latency_ms": 7.635, "bytes": 2_637_970}
-    assert [cell.text for cell in costs({"cost": cost, "minutes": 32.81})] == [
+    assert [cell.text for cell in format_costs({"cost": cost, "minutes": 32.81})] == [
         "625,308",
         "0.247",
         "7.63",
@@ -97,21 +112,21 @@ def test_costs_have_readable_units() -> None:
         "32.8",
     ]
     unknown = cost | {"parameters": None, "macs": None, "latency_ms": None}
-    assert [cell.text for cell in costs({"cost": unknown, "minutes": 1.0})] == ["–", "–", "–", "2.6", "1.0"]
+    assert [cell.text for cell in format_costs({"cost": unknown, "minutes": 1.0})] == ["–", "–", "–", "2.6", "1.0"]
 
 
 def test_the_best_of_one_is_none() -> None:
-    assert bests([{"name": "a", "figures": {}}]) == {}
+    assert best_by_measure([{"name": "a", "figures": {}}]) == {}
 
 
 def test_heat_has_figures_only_where_there_is_room() -> None:
-    few = heat(np.array([[1, 0.5], [np.nan, 1]]))
+    few = heat_map(np.array([[1, 0.5], [np.nan, 1]]))
     assert few[0][0] is None
     assert few[0][1] is not None
     assert few[1][0] is not None
     assert (few[0][1].text, few[0][1].shown, few[0][1].depth) == ("0.50", True, 22)
     assert (few[1][0].text, few[1][0].depth) == ("–", 0)
-    many = heat(np.full((17, 17), -0.001))[0][1]
+    many = heat_map(np.full((17, 17), -0.001))[0][1]
     assert many is not None
     assert (many.text, many.shown, many.depth) == ("0.00", False, 0)
 

@@ -14,8 +14,8 @@ from lociscope.decide.intervals import Interval
 from lociscope.models.cost import Cost
 from lociscope.report import ranking
 from lociscope.report.candidates import read_candidate
-from lociscope.report.comparison_rows import figure, rows_of, write_csv
-from lociscope.report.ranking import leagues_of
+from lociscope.report.comparison_rows import build_rows, interval_to_dict, write_csv
+from lociscope.report.ranking import compare_candidates
 
 Make = Callable[..., Path]
 
@@ -33,7 +33,7 @@ def rows(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, obje
     ]
     candidates = [read_candidate(folder, folder.name) for folder in folders]
     candidates[2] = replace(candidates[2], cost=Cost(network="0", macs=5, latency_ms=2.5, where="here"))
-    return rows_of(candidates, leagues_of(candidates))
+    return build_rows(candidates, compare_candidates(candidates))
 
 
 def test_a_row_tells_what_changed_and_what_it_gave(rows: list[dict[str, object]]) -> None:
@@ -63,4 +63,9 @@ def test_a_csv_has_a_column_for_every_figure(rows: list[dict[str, object]], tmp_
 
 
 def test_what_is_not_defined_is_null() -> None:
-    assert figure(Interval(0.12345, math.nan, math.nan, 3)) == {"value": 0.1235, "low": None, "high": None, "n": 3}
+    assert interval_to_dict(Interval(0.12345, math.nan, math.nan, 3)) == {
+        "value": 0.1235,
+        "low": None,
+        "high": None,
+        "n": 3,
+    }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lociscope.images.statistics import STATISTICS
-from lociscope.report.drift import p_of, row_of, share, write_drift
+from lociscope.report.drift import build_row, format_p_value, format_share, write_drift
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,11 +67,11 @@ def test_a_page_of_no_drift_and_of_little(tmp_path: Path) -> None:
 
 
 def test_both_sides_share_a_scale() -> None:
-    row = row_of({"name": "MedianIntensity_red", "p": 0.5, "moved": False, **SIDES})
+    row = build_row({"name": "MedianIntensity_red", "p": 0.5, "moved": False, **SIDES})
     assert (row.window_strip.low, row.window_strip.middle, row.window_strip.high) == (0, 25, 50)
     assert (row.reference_strip.low, row.reference_strip.high) == (50, 100)
     assert (row.window, row.reference) == ("2.0", "6.0")
-    flat = row_of({"name": "parts_red", "p": 1, "moved": False, "window": (3,) * 5, "reference": (3,) * 5})
+    flat = build_row({"name": "parts_red", "p": 1, "moved": False, "window": (3,) * 5, "reference": (3,) * 5})
     assert flat.window_strip.middle == flat.reference_strip.low == 50
 
 
@@ -79,9 +79,9 @@ def test_both_sides_share_a_scale() -> None:
     ("p", "said"), [(0, "<\N{NO-BREAK SPACE}0.001"), (0.0123, "0.012"), (0.25, "0.25"), (1, "1.00")]
 )
 def test_a_p_is_never_nothing(p: float, said: str) -> None:
-    assert p_of(p) == said
+    assert format_p_value(p) == said
 
 
 @pytest.mark.parametrize(("count", "of", "said"), [(0, 9, "0 %"), (1, 384, "under 1 %"), (3, 9, "33 %")])
 def test_shares(count: int, of: int, said: str) -> None:
-    assert share(count, of) == said
+    assert format_share(count, of) == said

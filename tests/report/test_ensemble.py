@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lociscope.decide.ensemble_report import ClassReport, EnsembleReport, ReliabilityDiagram, Score, Trial
-from lociscope.report.ensemble import ordered, reliability_diagram, result, write_ensemble
+from lociscope.report.ensemble import reliability_diagram, sort_trials, summarize, write_ensemble
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,20 +63,20 @@ def test_the_page_says_what_was_tried_kept_and_expected(report: EnsembleReport, 
 
 
 def test_a_gain_that_is_not_sure_is_called_so(report: EnsembleReport) -> None:
-    text = " ".join(result(report))
+    text = " ".join(summarize(report))
     assert "0.08 above (90 % interval 0.06–0.10) the mean" in text
     assert "0.01 above (90 % interval −0.01 to 0.03, so not surely) the best" in text
     assert "90 % of fields (90 % promised)" in text
 
 
 def test_that_the_networks_did_not_see_the_fields_is_said_where_it_is_proven(report: EnsembleReport) -> None:
-    assert "It is not recorded whether the networks were trained on them." in result(report)[0]
+    assert "It is not recorded whether the networks were trained on them." in summarize(report)[0]
     proven = report.model_copy(update={"unseen": (True, True)})
-    assert "that the networks were not trained on, as the records of their Runs prove." in result(proven)[0]
+    assert "that the networks were not trained on, as the records of their Runs prove." in summarize(proven)[0]
 
 
 def test_trials_are_listed_best_first(report: EnsembleReport) -> None:
-    assert [trial.combiner for trial in ordered(report.trials)] == ["stacked", "mean"]
+    assert [trial.combiner for trial in sort_trials(report.trials)] == ["stacked", "mean"]
 
 
 def test_the_diagram_is_the_same_again(report: EnsembleReport) -> None:

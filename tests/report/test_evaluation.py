@@ -8,7 +8,7 @@ import pytest
 
 from lociscope.images.field import Field
 from lociscope.labels import LABELS, N_LABELS, to_multi_hot
-from lociscope.report.evaluation import Metrics, Shown, measure, result, rows_of, write_evaluation
+from lociscope.report.evaluation import GalleryField, Metrics, headline_rows, measure, summarize, write_evaluation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,11 +57,11 @@ def measured(n: int = 80, noise: float = 0.15, groups: np.ndarray | None = None)
     return measure(truth, probability, decided, f"{n} made-up fields", groups=groups, resamples=100)
 
 
-def field(name: str = "a1", **changes: Any) -> Shown:
+def field(name: str = "a1", **changes: Any) -> GalleryField:
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 4), np.uint8)
     probability = np.linspace(0.5, 0.01, N_LABELS)
     values = {"truth": (0, 9), "predicted": (0, 1), "status": "ok", "warnings": ()} | changes
-    return Shown(Field(name, pixels), probability=probability, **values)
+    return GalleryField(Field(name, pixels), probability=probability, **values)
 
 
 def written(folder: Path, **changes: Any) -> Page:
@@ -146,15 +146,15 @@ def test_unknown_antibodies_are_admitted(tmp_path: Path) -> None:
     assert "Intervals resample 40 groups of the 80 fields." in " ".join(grouped.text.split())
 
 
-def plain(metrics: Metrics) -> str:
-    return " ".join(result(metrics)).replace("\u2060", "").replace("\u00a0", " ")
+def summary_text(metrics: Metrics) -> str:
+    return " ".join(summarize(metrics)).replace("\u2060", "").replace("\u00a0", " ")
 
 
 def test_the_result_says_whether_it_is_good_enough() -> None:
-    good = plain(measured())
+    good = summary_text(measured())
     assert "surely more than 0.05" in good
     assert "below the 6 under which" in good
-    poor = plain(measured(noise=5.0))
+    poor = summary_text(measured(noise=5.0))
     assert "surely more than 0.05, the least" not in poor.replace("not surely", "")
     assert "above the 6 under which" in poor
 
@@ -166,7 +166,7 @@ def test_the_result_says_whether_it_is_good_enough() -> None:
 def test_a_gain_is_judged_by_the_lower_end_of_its_interval(low: float, high: float, says: str) -> None:
     metrics = measured()
     gain = metrics.gain_over_prior.model_copy(update={"value": 0.1, "low": low, "high": high})
-    assert says in plain(metrics.model_copy(update={"gain_over_prior": gain}))
+    assert says in summary_text(metrics.model_copy(update={"gain_over_prior": gain}))
 
 
 def test_fields_without_labels_are_reported_without_scores(tmp_path: Path) -> None:
@@ -175,11 +175,11 @@ def test_fields_without_labels_are_reported_without_scores(tmp_path: Path) -> No
     text = written(tmp_path, metrics=metrics).text
     assert "nothing can be said of the ranking" in text
     assert "nan" not in text.lower().replace("predominant", "")
-    assert {row.name: row.interval for row in rows_of(metrics)}["LRAP"] == "–"
+    assert {row.name: row.interval for row in headline_rows(metrics)}["LRAP"] == "–"
 
 
 def test_a_dozen_fields_stay_below_8_mb(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (512, 512, 4), np.uint8)  # compresses worse than any cell
-    one = Shown(Field("a1", noise), None, np.full(N_LABELS, 0.1), (), "unsure", ())
+    one = GalleryField(Field("a1", noise), None, np.full(N_LABELS, 0.1), (), "unsure", ())
     written(tmp_path, shown=[one] * 12)
     assert (tmp_path / "report.html").stat().st_size < 8e6

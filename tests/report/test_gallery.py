@@ -13,7 +13,7 @@ from lociscope.channels import CHANNELS
 from lociscope.images.field import Field
 from lociscope.images.render import composite
 from lociscope.labels import LABELS, N_LABELS
-from lociscope.report.gallery import BARS, PICTURE_SIZE, Shown, bars_of, card_of, layers_of, places_of
+from lociscope.report.gallery import BARS, PICTURE_SIZE, GalleryField, list_verdicts, make_bars, make_card, make_layers
 
 THRESHOLDS = np.full(N_LABELS, 0.3)
 PLACES = st.sets(st.integers(0, N_LABELS - 1), max_size=5).map(lambda made: tuple(sorted(made)))
@@ -21,18 +21,18 @@ PLACES = st.sets(st.integers(0, N_LABELS - 1), max_size=5).map(lambda made: tupl
 
 def shown(
     truth: tuple[int, ...] | None, predicted: tuple[int, ...], probability: np.ndarray | None = None, **more: object
-) -> Shown:
+) -> GalleryField:
     values: dict[str, object] = {"status": "ok", "warnings": ()} | more
     if probability is None:
         probability = np.full(N_LABELS, 0.1, np.float32)
         probability[list(predicted)] = 0.6
     pixels = np.zeros((8, 8, 4), np.uint8)
-    return Shown(Field("a1", pixels), truth, probability, predicted, **values)  # type: ignore[arg-type]
+    return GalleryField(Field("a1", pixels), truth, probability, predicted, **values)  # type: ignore[arg-type]
 
 
 def test_right_missed_and_wrong_places() -> None:
     probability = np.linspace(0.9, 0.1, N_LABELS)
-    places = places_of(shown((0, 20), (0, 3), probability))
+    places = list_verdicts(shown((0, 20), (0, 3), probability))
     assert [(place.name, place.verdict, place.sign) for place in places] == [
         (LABELS[0], "right", "✓"),
         (LABELS[20], "missed", "○"),
@@ -43,15 +43,15 @@ def test_right_missed_and_wrong_places() -> None:
 
 @given(PLACES, PLACES)
 def test_every_place_is_judged_once(truth: tuple[int, ...], predicted: tuple[int, ...]) -> None:
-    verdicts = {place.name: place.verdict for place in places_of(shown(truth, predicted))}
-    assert len(places_of(shown(truth, predicted))) == len(verdicts) == len({*truth, *predicted})
+    verdicts = {place.name: place.verdict for place in list_verdicts(shown(truth, predicted))}
+    assert len(list_verdicts(shown(truth, predicted))) == len(verdicts) == len({*truth, *predicted})
     for label in range(N_LABELS):
         expected = {(1, 1): "right", (1, 0): "missed", (0, 1): "wrong"}.get((label in truth, label in predicted))
         assert verdicts.get(LABELS[label]) == expected
 
 
 def test_without_truth_nothing_is_judged() -> None:
-    assert [place.verdict for place in places_of(shown(None, (1, 2)))] == ["reported", "reported"]
+    assert [place.verdict for place in list_verdicts(shown(None, (1, 2)))] == ["reported", "reported"]
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,13 @@ def test_without_truth_nothing_is_judged() -> None:
     ],
 )
 def test_silence_is_put_in_words(truth: tuple[int, ...] | None, predicted: tuple[int, ...], says: str) -> None:
-    assert card_of(shown(truth, predicted), THRESHOLDS).nothing == says
+    assert make_card(shown(truth, predicted), THRESHOLDS).nothing == says
 
 
 def test_bars_are_the_likeliest_places_against_their_own_thresholds() -> None:
     probability = np.linspace(0.1, 0.9, N_LABELS)
     thresholds = np.arange(N_LABELS) / 100
-    bars = bars_of(shown((26,), (27,), probability), thresholds)
+    bars = make_bars(shown((26,), (27,), probability), thresholds)
     assert [bar.name for bar in bars] == list(LABELS[: -1 - BARS : -1])
     assert [bar.threshold for bar in bars] == [0.27, 0.26, 0.25, 0.24, 0.23]
     assert [bar.reached for bar in bars] == [True, False, False, False, False]
@@ -80,7 +80,7 @@ def test_bars_are_the_likeliest_places_against_their_own_thresholds() -> None:
 
 
 def test_status_and_warnings_are_words() -> None:
-    card = card_of(shown(None, (), status="unsure", warnings=("empty plane: green", "new warning")), THRESHOLDS)
+    card = make_card(shown(None, (), status="unsure", warnings=("empty plane: green", "new warning")), THRESHOLDS)
     assert card.status == "Unsure: no place reaches its threshold."
     assert not card.ok
     assert card.warnings == ["The protein channel (green) is empty.", "new warning"]
@@ -88,7 +88,7 @@ def test_status_and_warnings_are_words() -> None:
 
 def test_tinted_layers_add_up_to_the_composite() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (12, 12, 4), np.uint8).repeat(32, 0).repeat(32, 1)
-    layers = layers_of(pixels)
+    layers = make_layers(pixels)
     assert [(layer.name, layer.on) for layer in layers] == [
         ("red", True), ("green", True), ("blue", True), ("yellow", False),
     ]  # fmt: skip

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from lociscope.artifacts.recipe import Recipe
 from lociscope.artifacts.run import Environment, Run
-from lociscope.report.provenance import facts_of, in_words
+from lociscope.report.provenance import describe_recipe, describe_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,8 +27,8 @@ def test_facts_of_a_run_are_words(tmp_path: Path) -> None:
     run = Run(tmp_path)
     recipe.write(run.recipe_file)
     run.environment_file.write_text(ENVIRONMENT.model_dump_json(by_alias=True), encoding="utf-8")
-    facts = facts_of(run)
-    assert facts == in_words(recipe, ENVIRONMENT)
+    facts = describe_run(run)
+    assert facts == describe_recipe(recipe, ENVIRONMENT)
     assert facts["Network"] == "lenet5, modern = True; 60,000 parameters"
     assert facts["Input"] == "128 × 128 px, 1.28 µm a pixel"
     assert facts["Training"].startswith("3 epochs, batch 32, adam at 0.001")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lociscope.artifacts.study import TrialRecord
 from lociscope.decide.intervals import Interval
-from lociscope.report.study import history_figure, parallel_figure, result, said, scale, write_study
+from lociscope.report.study import format_value, history_figure, parallel_figure, scale, summarize, write_study
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,15 +44,15 @@ def page(tmp_path: Path, trials: list[TrialRecord] = TRIALS, importance: dict[st
 
 
 def test_the_result_in_plain_words() -> None:
-    assert result(TRIALS, GAIN) == [
+    assert summarize(TRIALS, GAIN) == [
         "5 trials: 3 came to the end, 1 cut short, 1 failed.",
         "The best is trial 2, with LRAP 0.625 on the validation fields.",
         "That is 0.125 above the recipe as it stands (90 % interval 0.020–0.200).",
     ]
-    assert result(TRIALS, Interval(0.125, -0.1, 0.2, 9, 0.9))[-1].endswith("−0.100 to 0.200, so not surely).")
-    assert result(TRIALS, None)[-1].startswith("The best is trial 2")
-    assert result(TRIALS[:1], None)[-1] == "That is the recipe as it stands: nothing that was tried is better."
-    assert result(TRIALS[1:2], None) == ["1 trial: 1 failed."]
+    assert summarize(TRIALS, Interval(0.125, -0.1, 0.2, 9, 0.9))[-1].endswith("−0.100 to 0.200, so not surely).")
+    assert summarize(TRIALS, None)[-1].startswith("The best is trial 2")
+    assert summarize(TRIALS[:1], None)[-1] == "That is the recipe as it stands: nothing that was tried is better."
+    assert summarize(TRIALS[1:2], None) == ["1 trial: 1 failed."]
 
 
 def test_the_page_stands_alone_and_escapes_what_it_shows(tmp_path: Path) -> None:
@@ -107,12 +107,12 @@ def test_the_middle_of_a_logarithmic_axis() -> None:
 def test_words_are_placed_evenly_and_each_is_written(values: list[Any]) -> None:
     made = scale(values, False)
     written = dict(made.ticks)
-    assert [written[height] for height in made.heights] == [said(value) for value in values]
+    assert [written[height] for height in made.heights] == [format_value(value) for value in values]
     assert all(math.isfinite(height) and 0 <= height <= 1 for height in made.heights)
 
 
 def test_values_for_the_eye() -> None:
-    assert [said(value) for value in (None, True, 0.00489713, 12, "max", 0.5)] == [
+    assert [format_value(value) for value in (None, True, 0.00489713, 12, "max", 0.5)] == [
         "–",
         "true",
         "0.0049",

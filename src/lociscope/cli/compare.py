@@ -34,8 +34,8 @@ def compare(
     import json
 
     from lociscope.report.compare import write_compare
-    from lociscope.report.comparison_rows import rows_of, write_csv
-    from lociscope.report.ranking import leagues_of
+    from lociscope.report.comparison_rows import build_rows, write_csv
+    from lociscope.report.ranking import compare_candidates
 
     if table is not None and table.resolve() == output.resolve():
         raise UsageError(
@@ -45,11 +45,11 @@ def compare(
     candidates, failures = read_all(folders, quick=quick)
     first = None if base is None else _named(base, candidates, failures)
     with console.progress("scoring") as tell:
-        leagues = leagues_of(candidates, first, tell)
-    rows = rows_of(candidates, leagues)
+        comparison_groups = compare_candidates(candidates, first, tell)
+    rows = build_rows(candidates, comparison_groups)
     if table is not None:
         write_csv(table, rows)
-    write_compare(output, candidates, leagues, rows, failures)
+    write_compare(output, candidates, comparison_groups, rows, failures)
     print(json.dumps(rows, allow_nan=False) if as_json else output)
     if failures:
         said = f"{len(failures)} of {len(folders)} not compared, listed in {output}; the first: {failures[0].reason}"
@@ -67,13 +67,13 @@ def read_all(folders: list[Path], *, quick: bool) -> tuple[list[Candidate], list
     Raises:
         LociscopeError: None of them can be read; it gives the first one's reason.
     """
-    from lociscope.report.candidates import names_of, read_candidate
+    from lociscope.report.candidates import read_candidate, unique_names
     from lociscope.report.compare import Failure
 
     found: list[Candidate] = []
     failures: list[Failure] = []
     with console.progress("reading Runs") as tell:
-        for done, (folder, name) in enumerate(zip(folders, names_of(folders), strict=True), start=1):
+        for done, (folder, name) in enumerate(zip(folders, unique_names(folders), strict=True), start=1):
             try:
                 found.append(_with_cost(read_candidate(folder, name), quick))
             except MissingExtraError:

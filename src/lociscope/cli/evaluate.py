@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lociscope.artifacts.predictions import Predictions
     from lociscope.artifacts.run import Run
     from lociscope.images.discovery.sources import Failure
-    from lociscope.report.evaluation import Shown
+    from lociscope.report.evaluation import GalleryField
 
 GALLERY = 12
 """Fields shown in a report."""
@@ -95,7 +95,7 @@ def report(
 
     from lociscope.labels import to_multi_hot
     from lociscope.report.evaluation import measure, write_evaluation
-    from lociscope.report.provenance import facts_of
+    from lociscope.report.provenance import describe_run
 
     rows = [row for row, name in enumerate(made.ids) if name in labels]
     if not rows:
@@ -122,7 +122,7 @@ def report(
         shown=shown,
         thresholds=thresholds,
         history=run.history() if run else None,
-        run_facts=facts_of(run) if run else None,
+        run_facts=describe_run(run) if run else None,
         notes=notes,
     )
 
@@ -185,11 +185,11 @@ def _predict(bundle: Path, truth: Path | None, output: Path, workers: int) -> tu
 
 def _gallery(
     made: Predictions, labels: dict[str, tuple[int, ...]], catalog: Catalog | None
-) -> tuple[list[Shown], list[str]]:
+) -> tuple[list[GalleryField], list[str]]:
     """A fair choice of fields: every so many of them, whatever was predicted; and those that cannot be read."""
     from lociscope.images.discovery.sources import of_catalog
     from lociscope.images.io.read import read_field
-    from lociscope.report.evaluation import Shown
+    from lociscope.report.evaluation import GalleryField
 
     if catalog is None:
         return [], []
@@ -205,5 +205,5 @@ def _gallery(
             unread.append(name)
             continue
         said = made.probability[row], made.predicted[row], made.status[row], made.warnings[row]
-        shown.append(Shown(field, labels[name], *said))
+        shown.append(GalleryField(field, labels[name], *said))
     return shown, unread

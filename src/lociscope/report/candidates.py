@@ -143,7 +143,7 @@ def _size(run: Run) -> int:
     return sum(path.stat().st_size for path in kept)
 
 
-def names_of(folders: Sequence[Path]) -> list[str]:
+def unique_names(folders: Sequence[Path]) -> list[str]:
     """A name for each folder: its own, with as many of its parents as tell it from the others."""
     parts = [folder.resolve().parts for folder in folders]
     return [
@@ -162,26 +162,26 @@ def names_of(folders: Sequence[Path]) -> list[str]:
 # === What differs ===
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested values by dotted key; those of an array by the place from 1: `stages.1.epochs`."""
     found: dict[str, Any] = {}
     for key, value in values.items():
         inner = dict(enumerate(value, start=1)) if isinstance(value, list | tuple) else value
         if isinstance(inner, dict):
-            found |= flat({str(each): inner[each] for each in inner}, f"{prefix}{key}.")
+            found |= flatten({str(each): inner[each] for each in inner}, f"{prefix}{key}.")
         else:
             found[f"{prefix}{key}"] = value
     return found
 
 
-def changes(recipe: Recipe, before: Recipe) -> list[tuple[str, str, str]]:
+def diff_recipes(recipe: Recipe, before: Recipe) -> list[tuple[str, str, str]]:
     """What differs between two recipes: dotted key, value before, value now; a dash where there was none.
 
     Args:
         recipe: The later one.
         before: What it is compared with.
     """
-    now, then = (flat(each.model_dump(by_alias=True)) for each in (recipe, before))
+    now, then = (flatten(each.model_dump(by_alias=True)) for each in (recipe, before))
     keys = [*now, *(key for key in then if key not in now)]
     return [
         (key, _word(then, key), _word(now, key))
@@ -199,6 +199,6 @@ def _word(values: Mapping[str, Any], key: str) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def in_words(differences: Iterable[tuple[str, str, str]]) -> str:
+def describe_changes(differences: Iterable[tuple[str, str, str]]) -> str:
     """`train.epochs 5 → 20, train.loss bce → focal`."""
     return ", ".join(f"{key} {then} → {now}" for key, then, now in differences)

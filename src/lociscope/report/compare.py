@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lociscope.report.comparison_rows import figure
+from lociscope.report.comparison_rows import interval_to_dict
 from lociscope.report.curves import small_curves
 from lociscope.report.page import NOTHING, interval, number, render, write_page
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from lociscope.report.candidates import Candidate
-    from lociscope.report.ranking import League
+    from lociscope.report.ranking import ComparisonGroup
 
 NAMES = {
     "macro_f1": ("Macro-F1", "at one threshold"),
@@ -43,7 +43,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TableCell:
     """A figure in a table: what is shown, what is sorted by, and what is said beside it."""
 
     text: str
@@ -53,7 +53,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Square:
+class HeatMapCell:
     """A field of the heat map: its figure, whether there is room for it, and how deep its colour is, in per cent."""
 
     text: str
@@ -64,7 +64,7 @@ class Square:
 def write_compare(
     path: Path,
     candidates: Sequence[Candidate],
-    leagues: Sequence[League],
+    comparison_groups: Sequence[ComparisonGroup],
     rows: Sequence[Mapping[str, Any]],
     failures: Sequence[Failure] = (),
 ) -> None:
@@ -73,7 +73,7 @@ def write_compare(
     Args:
         path: The HTML file to write, whole or not at all.
         candidates: All that were compared, in the order in which they are to stand.
-        leagues: What `leagues_of` made of them.
+        comparison_groups: What `compare_candidates` made of them.
         rows: What `rows_of` made of both.
         failures: What could not be compared.
 
@@ -81,12 +81,14 @@ def write_compare(
         LociscopeError: The page cannot be written.
         MissingExtraError: jinja2 or matplotlib is not installed.
     """
-    groups = [[row for row in rows if row["set"] == place] for place, _ in enumerate(leagues, start=1)]
+    groups = [[row for row in rows if row["set"] == place] for place, _ in enumerate(comparison_groups, start=1)]
     html = render(
         "compare.html",
         title=f"Comparison of {len(candidates)} Run{'' if len(candidates) == 1 else 's'}",
-        result=result(leagues),
-        leagues=[(league, each, bests(each)) for league, each in zip(leagues, groups, strict=True)],
+        result=summarize(comparison_groups),
+        comparison_groups=[
+            (group, each, best_by_measure(each)) for group, each in zip(comparison_groups, groups, strict=True)
+        ],
         rows=rows,
         names=NAMES,
         elsewhere=list(
@@ -94,39 +96,39 @@ def write_compare(
         ),
         curves=small_curves(candidates),
         failures=failures,
-        score=score,
-        gain=gain,
-        costs=costs,
-        heat=heat,
-        figure=figure,
+        format_score=format_score,
+        format_gain=format_gain,
+        format_costs=format_costs,
+        heat_map=heat_map,
+        interval_to_dict=interval_to_dict,
         interval=interval,
-        described=described,
+        describe_group=describe_group,
     )
     write_page(path, html)
 
 
-def result(leagues: Sequence[League]) -> list[str]:
+def summarize(comparison_groups: Sequence[ComparisonGroup]) -> list[str]:
     """The result in plain words, a sentence each."""
     sentences = []
-    if len(leagues) > 1:
+    if len(comparison_groups) > 1:
         sentences.append(
-            f"The Runs were validated on {len(leagues)} different sets of fields, and only those of one set stand "
-            "beside each other."
+            f"The Runs were validated on {len(comparison_groups)} different sets of fields; only Runs of one set are "
+            "compared with each other."
         )
-    for league in leagues:
-        best = max(league.standings, key=lambda each: each.figures[HEADLINE].value)
+    for group in comparison_groups:
+        best = max(group.models, key=lambda each: each.figures[HEADLINE].value)
         top = best.figures[HEADLINE]
-        if len(league.standings) > 1:
+        if len(group.models) > 1:
             sentences.append(
-                f"Of the {len(league.standings)} on {described(league)}, {best.candidate.name} has the highest average "
+                f"Of the {len(group.models)} on {describe_group(group)}, {best.candidate.name} has the highest average "
                 f"precision: {number(top.value)} ({interval(top.low, top.high)})."
             )
-        sentences += _suggestion(league)
+        sentences += _suggestion(group)
     return sentences
 
 
-def _suggestion(league: League) -> list[str]:
-    found = league.shortlist
+def _suggestion(group: ComparisonGroup) -> list[str]:
+    found = group.shortlist
     if found is None:
         return []
     more = found.gains[HEADLINE]
@@ -140,57 +142,62 @@ def _suggestion(league: League) -> list[str]:
     ]
 
 
-def described(league: League) -> str:
+def describe_group(group: ComparisonGroup) -> str:
     """`1,200 validation fields of 300 specimens`."""
-    units = "" if league.units is None else f" of {league.units:,} specimens"
-    return f"{league.fields:,} validation fields{units}"
+    units = "" if group.units is None else f" of {group.units:,} specimens"
+    return f"{group.fields:,} validation fields{units}"
 
 
-def bests(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def best_by_measure(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """By measure the name of the Run that scores highest, where there is one to compare with."""
     if len(rows) < 2:
         return {}
     return {measure: max(rows, key=lambda row: row["figures"][measure]["value"] or -1.0)["name"] for measure in NAMES}
 
 
-def score(found: Mapping[str, Any] | None, digits: int = 3) -> Cell:
+def format_score(found: Mapping[str, Any] | None, digits: int = 3) -> TableCell:
     """A score with its interval."""
     if found is None or found["value"] is None:
-        return Cell(NOTHING)
-    return Cell(number(found["value"], digits), found["value"], interval(found["low"], found["high"], digits))
+        return TableCell(NOTHING)
+    return TableCell(number(found["value"], digits), found["value"], interval(found["low"], found["high"], digits))
 
 
-def gain(found: Mapping[str, Any] | None) -> Cell:
+def format_gain(found: Mapping[str, Any] | None) -> TableCell:
     """A gain with its interval and its sign, marked where the interval leaves 0 out."""
     if found is None or found["value"] is None:
-        return Cell(NOTHING)
+        return TableCell(NOTHING)
     kind = "up" if (found["low"] or 0) > 0 else "down" if (found["high"] or 0) < 0 else ""
     sign = "+" if found["value"] > 0 else ""
-    return Cell(f"{sign}{number(found['value'], 3)}", found["value"], interval(found["low"], found["high"], 3), kind)
+    return TableCell(
+        f"{sign}{number(found['value'], 3)}", found["value"], interval(found["low"], found["high"], 3), kind
+    )
 
 
-def costs(row: Mapping[str, Any]) -> list[Cell]:
+def format_costs(row: Mapping[str, Any]) -> list[TableCell]:
     """Parameters, GMAC, ms a field, MB and minutes; a dash where a figure is not known."""
     cost = row["cost"]
     parameters, macs, latency = cost["parameters"], cost["macs"], cost["latency_ms"]
     return [
-        Cell(NOTHING) if parameters is None else Cell(f"{parameters:,}", parameters),
-        Cell(NOTHING) if macs is None else Cell(f"{macs / 1e9:.3g}", macs),
-        Cell(NOTHING) if latency is None else Cell(f"{latency:.3g}", latency),
-        Cell(f"{cost['bytes'] / 1e6:.1f}", cost["bytes"]),
-        Cell(f"{row['minutes']:.1f}", row["minutes"]),
+        TableCell(NOTHING) if parameters is None else TableCell(f"{parameters:,}", parameters),
+        TableCell(NOTHING) if macs is None else TableCell(f"{macs / 1e9:.3g}", macs),
+        TableCell(NOTHING) if latency is None else TableCell(f"{latency:.3g}", latency),
+        TableCell(f"{cost['bytes'] / 1e6:.1f}", cost["bytes"]),
+        TableCell(f"{row['minutes']:.1f}", row["minutes"]),
     ]
 
 
-def heat(alike: np.ndarray) -> list[list[Square | None]]:
+def heat_map(alike: np.ndarray) -> list[list[HeatMapCell | None]]:
     """The correlations as coloured squares, with figures where there is room; None on the diagonal."""
     return [
-        [None if row == column else _square(float(value), len(alike) <= FEW) for column, value in enumerate(values)]
+        [
+            None if row == column else _heat_map_cell(float(value), len(alike) <= FEW)
+            for column, value in enumerate(values)
+        ]
         for row, values in enumerate(alike)
     ]
 
 
-def _square(value: float, shown: bool) -> Square:
+def _heat_map_cell(value: float, shown: bool) -> HeatMapCell:
     if math.isnan(value):
-        return Square(NOTHING, shown, 0)
-    return Square(number(round(value, 2) + 0.0), shown, round(DEEPEST * min(max(value, 0.0), 1.0)))
+        return HeatMapCell(NOTHING, shown, 0)
+    return HeatMapCell(number(round(value, 2) + 0.0), shown, round(DEEPEST * min(max(value, 0.0), 1.0)))

@@ -6,7 +6,7 @@ import csv
 import math
 from typing import TYPE_CHECKING, Any
 
-from lociscope.report.candidates import changes, flat, in_words
+from lociscope.report.candidates import describe_changes, diff_recipes, flatten
 from lociscope.storage.atomic import atomic_write
 
 if TYPE_CHECKING:
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
 
     from lociscope.decide.intervals import Interval
     from lociscope.report.candidates import Candidate
-    from lociscope.report.ranking import League, Standing
+    from lociscope.report.ranking import ComparisonGroup, RankedModel
 
 DIGITS = 4
 """Of scores: the intervals are wider by far."""
 
 
-def rows_of(candidates: Sequence[Candidate], leagues: Sequence[League]) -> list[dict[str, Any]]:
+def build_rows(candidates: Sequence[Candidate], comparison_groups: Sequence[ComparisonGroup]) -> list[dict[str, Any]]:
     """One mapping a candidate, in the order given.
 
     Args:
         candidates: All that were compared.
-        leagues: What `leagues_of` made of them.
+        comparison_groups: What `compare_candidates` made of them.
 
     Returns:
         For each: `name`, `note`, `set` (a number for each set of validation fields), `fields`, `units`, `base`,
         `from_base` and `from_previous` (triples of key, value before, value now), `figures` and `gains` (each
         measure's `value`, `low`, `high`, `n`), `cost`, `minutes`, `epochs`, `learned`, `scores`.
     """
-    placed = {each.candidate.name: (number, league, each) for number, league, each in standings_in(leagues)}
+    placed = {each.candidate.name: (number, group, each) for number, group, each in iter_models(comparison_groups)}
     rows = []
     for place, candidate in enumerate(candidates):
-        number, league, standing = placed[candidate.name]
-        base = next(each.candidate for each in league.standings if each.candidate.name == league.base)
+        number, group, model = placed[candidate.name]
+        base = next(each.candidate for each in group.models if each.candidate.name == group.base)
         before = candidates[place - 1] if place else candidate
         rows.append(
             {
@@ -45,13 +45,13 @@ def rows_of(candidates: Sequence[Candidate], leagues: Sequence[League]) -> list[
                 "note": candidate.recipe.note,
                 "network": candidate.recipe.network.name,
                 "set": number,
-                "fields": league.fields,
-                "units": league.units,
-                "base": league.base,
-                "from_base": changes(candidate.recipe, base.recipe),
-                "from_previous": changes(candidate.recipe, before.recipe),
-                "figures": {name: figure(each) for name, each in standing.figures.items()},
-                "gains": {name: figure(each) for name, each in standing.gains.items()},
+                "fields": group.fields,
+                "units": group.units,
+                "base": group.base,
+                "from_base": diff_recipes(candidate.recipe, base.recipe),
+                "from_previous": diff_recipes(candidate.recipe, before.recipe),
+                "figures": {name: interval_to_dict(each) for name, each in model.figures.items()},
+                "gains": {name: interval_to_dict(each) for name, each in model.gains.items()},
                 "cost": _cost(candidate),
                 "folds": len(candidate.runs),
                 "minutes": round(candidate.minutes, 2),
@@ -63,14 +63,14 @@ def rows_of(candidates: Sequence[Candidate], leagues: Sequence[League]) -> list[
     return rows
 
 
-def standings_in(leagues: Sequence[League]) -> Iterator[tuple[int, League, Standing]]:
-    """Every standing with its league and the number of that, from 1."""
-    for number, league in enumerate(leagues, start=1):
-        for each in league.standings:
-            yield number, league, each
+def iter_models(comparison_groups: Sequence[ComparisonGroup]) -> Iterator[tuple[int, ComparisonGroup, RankedModel]]:
+    """Every model with its group and the number of that, from 1."""
+    for number, group in enumerate(comparison_groups, start=1):
+        for each in group.models:
+            yield number, group, each
 
 
-def figure(interval: Interval) -> dict[str, float | int | None]:
+def interval_to_dict(interval: Interval) -> dict[str, float | int | None]:
     """An interval as plain values; null where it is not defined."""
     ends = {"value": interval.value, "low": interval.low, "high": interval.high}
     return {key: None if math.isnan(each) else round(each, DIGITS) for key, each in ends.items()} | {"n": interval.n}
@@ -94,7 +94,9 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     Raises:
         LociscopeError: The place cannot be written.
     """
-    flattened = [flat({**row, **{key: in_words(row[key]) for key in ("from_base", "from_previous")}}) for row in rows]
+    flattened = [
+        flatten({**row, **{key: describe_changes(row[key]) for key in ("from_base", "from_previous")}}) for row in rows
+    ]
     columns = list(dict.fromkeys(key for row in flattened for key in row))
     with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")

@@ -7,7 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from lociscope.errors import MissingExtraError
-from lociscope.report.figures import GRID, HELD_OUT, INK, TRAINED, to_svg
+from lociscope.report.figures import GRID, HELD_OUT, INK, TRAINING, to_svg
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ def _curve(histories: Sequence[Sequence[Mapping[str, float]]], scale: tuple[floa
     for history in histories:
         epochs = [row["epoch"] for row in history]
         marker = "o" if len(history) < 2 else ""
-        for key, colour, dashes in (("loss", TRAINED, "--"), ("val_loss", HELD_OUT, "-")):
+        for key, colour, dashes in (("loss", TRAINING, "--"), ("val_loss", HELD_OUT, "-")):
             axes.plot(epochs, [row[key] for row in history], dashes, color=colour, linewidth=1.5, marker=marker)
         best = min(history, key=lambda row: row["val_loss"])
         axes.plot([best["epoch"]], [best["val_loss"]], "o", color=HELD_OUT, markersize=5)

@@ -62,15 +62,15 @@ def write_drift(path: Path, drift: Mapping[str, Any]) -> None:
     """
     groups: dict[str, list[Row]] = {}
     for each in drift["statistics"]:
-        groups.setdefault(_subject(each["name"]), []).append(row_of(each))
+        groups.setdefault(_subject(each["name"]), []).append(build_row(each))
     html = render(
         "drift.html",
         title=_title(drift),
         drift=drift,
         groups=groups.items(),
         places=[each for each in drift["places"] if each["window"] or each["reference"]],
-        share=share,
-        p_of=p_of,
+        format_share=format_share,
+        format_p_value=format_p_value,
     )
     write_page(path, html)
 
@@ -81,7 +81,7 @@ def _title(drift: Mapping[str, Any]) -> str:
     return "No drift in what was checked" if drift["not_checked"] else "No drift"
 
 
-def row_of(finding: Mapping[str, Any]) -> Row:
+def build_row(finding: Mapping[str, Any]) -> Row:
     """One statistic, both distributions on one scale."""
     name, what, digits = FIGURES[finding["name"].partition("_")[0]]
     here, there = finding["window"], finding["reference"]
@@ -98,18 +98,18 @@ def row_of(finding: Mapping[str, Any]) -> Row:
         number(there[2], digits),
         strip(here),
         strip(there),
-        p_of(finding["p"]),
+        format_p_value(finding["p"]),
         finding["moved"],
     )
 
 
-def share(count: int, of: int) -> str:
+def format_share(count: int, of: int) -> str:
     """`12 %`, and `under 1 %` where it is no 0."""
     percent = 100 * count / of
     return "under 1 %" if 0 < percent < 1 else f"{percent:.0f} %"
 
 
-def p_of(p: float) -> str:
+def format_p_value(p: float) -> str:
     """A p for the eye, never 0."""
     return "<\N{NO-BREAK SPACE}0.001" if p < 0.001 else number(p, 3 if p < 0.1 else 2)
 

@@ -74,11 +74,11 @@ def write_ensemble(path: Path, report: EnsembleReport, members: Sequence[str]) -
     html = render(
         "ensemble.html",
         title=f"Ensemble of {report.members} network{'s' if report.members > 1 else ''}",
-        result=result(report),
+        result=summarize(report),
         report=report,
-        rows=rows_of(report),
+        rows=score_rows(report),
         levels=report.levels.items(),
-        trials=ordered(report.trials),
+        trials=sort_trials(report.trials),
         combiners=COMBINERS,
         policies=POLICIES,
         members=list(zip(members, report.weights, strict=True)),
@@ -90,7 +90,7 @@ def write_ensemble(path: Path, report: EnsembleReport, members: Sequence[str]) -
     write_page(path, html)
 
 
-def result(report: EnsembleReport) -> list[str]:
+def summarize(report: EnsembleReport) -> list[str]:
     """The result in plain words, a sentence each."""
     return [
         held_out_sentence(report.fields, report.unseen),
@@ -103,7 +103,7 @@ def result(report: EnsembleReport) -> list[str]:
     ]
 
 
-def rows_of(report: EnsembleReport) -> list[Row]:
+def score_rows(report: EnsembleReport) -> list[Row]:
     """The headline figures that have a value."""
     return [
         Row(name, answers, score, interval(score.low, score.high))
@@ -112,7 +112,7 @@ def rows_of(report: EnsembleReport) -> list[Row]:
     ]
 
 
-def ordered(trials: Sequence[Trial]) -> list[Trial]:
+def sort_trials(trials: Sequence[Trial]) -> list[Trial]:
     """What was tried, best first."""
     return sorted(trials, key=lambda trial: -trial.macro_f1)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lociscope.report.figures import learning_curves
-from lociscope.report.gallery import Shown, card_of
+from lociscope.report.gallery import GalleryField, make_card
 from lociscope.report.metrics import USEFUL_GAIN, USEFUL_MINUTES, Metrics, measure
 from lociscope.report.page import interval, number, render, write_page
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lociscope.report.metrics import ClassScore, Figure
 
-__all__ = ["Metrics", "Shown", "measure", "write_evaluation"]
+__all__ = ["GalleryField", "Metrics", "measure", "write_evaluation"]
 
 NO_BREAK = "\u00a0"
 JOINER = "\u2060"
@@ -49,7 +49,7 @@ def write_evaluation(
     *,
     title: str,
     metrics: Metrics,
-    shown: Sequence[Shown],
+    shown: Sequence[GalleryField],
     thresholds: np.ndarray | None,
     history: Sequence[Mapping[str, float]] | None = None,
     run_facts: Mapping[str, str] | None = None,
@@ -75,10 +75,10 @@ def write_evaluation(
     html = render(
         "evaluation.html",
         title=title,
-        result=result(metrics),
+        result=summarize(metrics),
         metrics=metrics,
-        rows=rows_of(metrics),
-        cards=[card_of(each, thresholds) for each in shown],
+        rows=headline_rows(metrics),
+        cards=[make_card(each, thresholds) for each in shown],
         curves=learning_curves(history) if history else None,
         frequent=[each for each in classes if each.positives >= FREQUENT],
         rare=[each for each in classes if each.positives < FREQUENT],
@@ -99,7 +99,7 @@ def _constant(thresholds: np.ndarray | None) -> float | None:
     return float(thresholds[0])
 
 
-def result(metrics: Metrics) -> list[str]:
+def summarize(metrics: Metrics) -> list[str]:
     """The result in plain words, a sentence each."""
     found, f1, cost = (metrics.figures[name] for name in ("top_3", "macro_f1", "minutes"))
     sentences = [f"Evaluated on {metrics.what}."]
@@ -119,7 +119,7 @@ def result(metrics: Metrics) -> list[str]:
     return [*sentences, f"Brackets hold {100 * cost.level:.0f}{NO_BREAK}% intervals."]
 
 
-def rows_of(metrics: Metrics) -> list[Row]:
+def headline_rows(metrics: Metrics) -> list[Row]:
     """The headline figures, those that do not depend on thresholds first."""
     scored = [each for each in metrics.classes if each.positives]
     common = sum(each.positives >= FREQUENT for each in scored)

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, GRID, TRAINED, HELD_OUT = "#010101", "#020202", "#030303", "#040404"
+INK, GRID, TRAINING, HELD_OUT = "#010101", "#020202", "#030303", "#040404"
 """Placeholders that matplotlib draws with; the SVG has the page's colours in their stead, light or dark."""
-PAGE_COLOURS = {INK: "var(--soft)", GRID: "var(--line)", TRAINED: "var(--soft)", HELD_OUT: "var(--accent)"}
-LINES = (("loss", "training", TRAINED, "--"), ("val_loss", "held out", HELD_OUT, "-"))
+PAGE_COLOURS = {INK: "var(--soft)", GRID: "var(--line)", TRAINING: "var(--soft)", HELD_OUT: "var(--accent)"}
+LINES = (("loss", "training", TRAINING, "--"), ("val_loss", "held out", HELD_OUT, "-"))
 
 
 def learning_curves(history: Sequence[Mapping[str, float]]) -> Markup:
@@ -38,7 +38,7 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> Markup:
         raise MissingExtraError("Learning curves", "report") from error
     figure = Figure(figsize=(4.6, 2.5), layout="constrained")
     axes = figure.add_subplot()
-    plain(axes)
+    style_axes(axes)
     for key, name, colour, dashes in LINES:
         epochs, losses = [row["epoch"] for row in history], [row[key] for row in history]
         axes.plot(epochs, losses, dashes, color=colour, linewidth=1.8, marker="o" if len(history) < 3 else "")
@@ -76,7 +76,7 @@ def to_svg(figure: Figure) -> Markup:
     return Markup(svg)  # noqa: S704 - our own drawing; matplotlib escapes its texts
 
 
-def plain(axes: Axes) -> None:
+def style_axes(axes: Axes) -> None:
     """The house's axes: a line below, a grid across, few ticks, and the placeholders' colours."""
     from matplotlib.ticker import MaxNLocator
 

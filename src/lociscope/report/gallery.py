@@ -37,7 +37,7 @@ WARNING_WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class GalleryField:
     """One field of the gallery.
 
     Attributes:
@@ -69,7 +69,7 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LocationVerdict:
     """A place that was reported or is true: what became of it, and its rank among the 28."""
 
     name: str
@@ -95,7 +95,7 @@ class Card:
 
     id: str
     layers: list[Layer]
-    places: list[Place]
+    places: list[LocationVerdict]
     nothing: str
     bars: list[Bar]
     status: str
@@ -103,7 +103,7 @@ class Card:
     warnings: list[str]
 
 
-def card_of(shown: Shown, thresholds: np.ndarray | None) -> Card:
+def make_card(shown: GalleryField, thresholds: np.ndarray | None) -> Card:
     """Makes the card of a field.
 
     Args:
@@ -115,17 +115,17 @@ def card_of(shown: Shown, thresholds: np.ndarray | None) -> Card:
     """
     return Card(
         id=shown.field.id,
-        layers=layers_of(shown.field.pixels),
-        places=places_of(shown),
+        layers=make_layers(shown.field.pixels),
+        places=list_verdicts(shown),
         nothing=_nothing(shown),
-        bars=bars_of(shown, thresholds),
+        bars=make_bars(shown, thresholds),
         status=STATUS_WORDS.get(shown.status, shown.status),
         ok=shown.status == "ok",
         warnings=[WARNING_WORDS.get(warning, warning) for warning in shown.warnings],
     )
 
 
-def layers_of(pixels: np.ndarray) -> list[Layer]:
+def make_layers(pixels: np.ndarray) -> list[Layer]:
     """The four channels as grey pictures; those of HPA's composites are on.
 
     Args:
@@ -143,7 +143,7 @@ def layers_of(pixels: np.ndarray) -> list[Layer]:
     ]
 
 
-def places_of(shown: Shown) -> list[Place]:
+def list_verdicts(shown: GalleryField) -> list[LocationVerdict]:
     """The places that were reported or are true, the right ones first, then by probability."""
     ranks = (-shown.probability).argsort(kind="stable").argsort() + 1
     verdicts: dict[int, Verdict] = dict.fromkeys(shown.predicted, "reported" if shown.truth is None else "wrong")
@@ -151,12 +151,12 @@ def places_of(shown: Shown) -> list[Place]:
         verdicts[label] = "right" if label in shown.predicted else "missed"
     order = list(SIGNS)
     return [
-        Place(LABELS[label], verdict, SIGNS[verdict], int(ranks[label]))
+        LocationVerdict(LABELS[label], verdict, SIGNS[verdict], int(ranks[label]))
         for label, verdict in sorted(verdicts.items(), key=lambda item: (order.index(item[1]), ranks[item[0]]))
     ]
 
 
-def bars_of(shown: Shown, thresholds: np.ndarray | None) -> list[Bar]:
+def make_bars(shown: GalleryField, thresholds: np.ndarray | None) -> list[Bar]:
     """The likeliest places, at most `BARS`, highest first."""
     likeliest = (-shown.probability).argsort(kind="stable")[:BARS]
     return [
@@ -171,7 +171,7 @@ def bars_of(shown: Shown, thresholds: np.ndarray | None) -> list[Bar]:
     ]
 
 
-def _nothing(shown: Shown) -> str:
+def _nothing(shown: GalleryField) -> str:
     """What to say where no place was reported, or none is labelled."""
     if not shown.predicted:
         return "No place reported, and none is labelled: right." if shown.truth == () else "No place reported."

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from lociscope.artifacts.run import Environment, Run
 
 
-def facts_of(run: Run) -> dict[str, str]:
+def describe_run(run: Run) -> dict[str, str]:
     """The facts of a Run, by name.
 
     Args:
@@ -21,10 +21,10 @@ def facts_of(run: Run) -> dict[str, str]:
     Raises:
         LociscopeError: Its recipe or its environment cannot be read.
     """
-    return in_words(run.recipe(), run.environment())
+    return describe_recipe(run.recipe(), run.environment())
 
 
-def in_words(recipe: Recipe, environment: Environment) -> dict[str, str]:
+def describe_recipe(recipe: Recipe, environment: Environment) -> dict[str, str]:
     """The same from its two parts."""
     train, fields = recipe.train, environment.fields
     stages = recipe.stages or (train,)

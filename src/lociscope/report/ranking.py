@@ -37,7 +37,7 @@ SMALLEST = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RankedModel:
     """One candidate among those of its fields.
 
     Attributes:
@@ -52,7 +52,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class ShortlistMember:
     """A member of a suggested shortlist: its name, its share of the weight, and in how many folds it was chosen."""
 
     name: str
@@ -71,40 +71,40 @@ class Shortlist:
         gains: What the combination has more than the best one alone; paired.
     """
 
-    members: list[Member]
+    members: list[ShortlistMember]
     best: str
     figures: dict[str, Interval]
     gains: dict[str, Interval]
 
 
 @dataclass(frozen=True, slots=True)
-class League:
+class ComparisonGroup:
     """Candidates that were validated on the same fields.
 
     Attributes:
-        standings: In the order given.
+        models: In the order given.
         base: Name of the one whose scores the others' are compared with.
         fields: How many fields.
         units: How many specimens or antibodies were drawn whole; None where fields were drawn.
-        prior: Scores of an answer that never looks at the picture, by measure.
-        alike: (m, m) correlation of errors.
+        baseline: Scores of an answer that never looks at the picture, by measure.
+        error_correlation: (m, m) correlation of errors.
         shortlist: None with fewer than two candidates or too few fields.
     """
 
-    standings: list[Standing]
+    models: list[RankedModel]
     base: str
     fields: int
     units: int | None
-    prior: dict[str, float]
-    alike: np.ndarray
+    baseline: dict[str, float]
+    error_correlation: np.ndarray
     shortlist: Shortlist | None
 
 
-def leagues_of(
+def compare_candidates(
     candidates: Sequence[Candidate],
     base: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[League]:
+) -> list[ComparisonGroup]:
     """Scores candidates, those with the same validation fields beside each other.
 
     Args:
@@ -122,10 +122,10 @@ def leagues_of(
         done += 1
         progress(done, len(candidates))
 
-    return [_league(members, base, tell) for members in sets.values()]
+    return [_compare_group(members, base, tell) for members in sets.values()]
 
 
-def _league(members: list[Candidate], base: str | None, tell: Callable[[], None]) -> League:
+def _compare_group(members: list[Candidate], base: str | None, tell: Callable[[], None]) -> ComparisonGroup:
     truth = members[0].truth
     groups = next((each.groups for each in members if each.groups is not None), None)
     first = next((each for each in members if each.name == base), members[0])
@@ -134,15 +134,15 @@ def _league(members: list[Candidate], base: str | None, tell: Callable[[], None]
         scored.append(_Resampled.of(truth, each.probability, groups))
         tell()
     reference = scored[members.index(first)]
-    return League(
+    return ComparisonGroup(
         [
-            Standing(each, one.figures(), {} if each is first else one.over(reference))
+            RankedModel(each, one.figures(), {} if each is first else one.over(reference))
             for each, one in zip(members, scored, strict=True)
         ],
         first.name,
         len(truth),
         None if groups is None else len(set(groups.tolist())),
-        blind_scores(truth),
+        label_prior_scores(truth),
         error_correlation(truth, np.stack([each.probability for each in members])),
         _shortlist(members, scored, truth, groups),
     )
@@ -150,7 +150,7 @@ def _league(members: list[Candidate], base: str | None, tell: Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class _Resampled:
-    """Scores and their resamples, which are those of the same fields for every candidate of a league."""
+    """Scores and their resamples, which are those of the same fields for every candidate of a group."""
 
     values: dict[str, float]
     draws: dict[str, np.ndarray]
@@ -158,7 +158,7 @@ class _Resampled:
 
     @classmethod
     def of(cls, truth: np.ndarray, probability: np.ndarray, groups: np.ndarray | None) -> _Resampled:
-        decided = cross_fitted_decisions(truth, probability, groups)
+        decided = cross_fit_decisions(truth, probability, groups)
         values, draws, units = {}, {}, 0
         for metric in MEASURES:
             given = decided if metric.values == "decisions" else probability
@@ -180,7 +180,7 @@ class _Resampled:
         }
 
 
-def cross_fitted_decisions(truth: np.ndarray, probability: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
+def cross_fit_decisions(truth: np.ndarray, probability: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
     """Decides every field by one threshold for all classes that was chosen on other fields.
 
     Args:
@@ -211,7 +211,7 @@ def cross_fitted_decisions(truth: np.ndarray, probability: np.ndarray, groups: n
     return np.asarray(probability >= THRESHOLD_GRID[np.nan_to_num(f1).argmax(axis=0)][fold][:, None])
 
 
-def blind_scores(truth: np.ndarray) -> dict[str, float]:
+def label_prior_scores(truth: np.ndarray) -> dict[str, float]:
     """What the label prior scores: every field gets the classes' own frequencies, and for F1 every place."""
     rate = np.broadcast_to(truth.mean(axis=0), truth.shape)
     every = np.ones(truth.shape, bool)  # of all fixed answers the one with the highest macro-F1
@@ -268,7 +268,7 @@ def _shortlist(
         combined[kept] = greedy.predict(stack[:, kept])
     ours = _Resampled.of(truth, combined, groups)
     found = [
-        Member(each.name, float(share), int(times))
+        ShortlistMember(each.name, float(share), int(times))
         for each, share, times in zip(members, weight / weight.sum(), chosen, strict=True)
         if share > 0
     ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lociscope.artifacts.study import best_of
 from lociscope.errors import MissingExtraError
-from lociscope.report.figures import GRID, HELD_OUT, INK, TRAINED, plain, to_svg
+from lociscope.report.figures import GRID, HELD_OUT, INK, TRAINING, style_axes, to_svg
 from lociscope.report.page import interval, number, render, write_page
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def write_study(
     html = render(
         "study.html",
         title=f"Tuning of {name}",
-        result=result(trials, gain),
+        result=summarize(trials, gain),
         trials=sorted(trials, key=lambda trial: (trial.lrap is None, -(trial.lrap or 0), trial.number)),
         best=best_of(trials),
         space=space,
@@ -65,13 +65,13 @@ def write_study(
         few=len(complete) < FEW,
         history=history_figure(trials) if len(complete) > 1 else None,
         parallel=parallel_figure(complete, list(space), log) if len(complete) > 1 else None,
-        said=said,
+        format_value=format_value,
         states={"complete": "", "pruned": "cut short", "failed": "failed"},
     )
     write_page(path, html)
 
 
-def result(trials: Sequence[TrialRecord], gain: Interval | None) -> list[str]:
+def summarize(trials: Sequence[TrialRecord], gain: Interval | None) -> list[str]:
     """The result in plain words, a sentence each."""
     counts = {state: sum(trial.state == state for trial in trials) for state in ENDS}
     ways = ", ".join(f"{count} {ENDS[state]}" for state, count in counts.items() if count)
@@ -91,7 +91,7 @@ def result(trials: Sequence[TrialRecord], gain: Interval | None) -> list[str]:
     return sentences
 
 
-def said(value: Any) -> str:  # noqa: ANN401 - whatever a recipe holds
+def format_value(value: Any) -> str:  # noqa: ANN401 - whatever a recipe holds
     """A value for the eye: `0.0021`, `true`, a dash where a trial has none."""
     if value is None:
         return "–"
@@ -118,13 +118,13 @@ def history_figure(trials: Sequence[TrialRecord]) -> Markup:
     bests = [max(scores[: i + 1]) for i in range(len(scores))]
     numbers = [trial.number for trial in complete]
     axes.step([*numbers, trials[-1].number], [*bests, bests[-1]], where="post", color=HELD_OUT, linewidth=1.8)
-    axes.plot(numbers, scores, "o", color=TRAINED, markersize=4)
+    axes.plot(numbers, scores, "o", color=TRAINING, markersize=4)
     best = best_of(trials)
     if best is not None:
         axes.plot([best.number], [best.lrap or 0], "o", color=HELD_OUT, markersize=8)
     cut = [trial.number for trial in trials if trial.lrap is None]
     axes.plot(
-        cut, [min(scores) - 0.08 * ((max(scores) - min(scores)) or 1)] * len(cut), "x", color=TRAINED, markersize=5
+        cut, [min(scores) - 0.08 * ((max(scores) - min(scores)) or 1)] * len(cut), "x", color=TRAINING, markersize=5
     )
     axes.set_xlabel("trial", color=INK)
     axes.set_ylabel("LRAP", color=INK)
@@ -153,7 +153,7 @@ def parallel_figure(trials: Sequence[TrialRecord], keys: Sequence[str], log: Col
     better = set(ranked[-max(1, round(UPPER * len(trials))) :])
     for i in ranked:
         heights = [column.heights[i] for column in columns]
-        colour, width, opacity = (HELD_OUT, 1.8, 0.9) if i in better else (TRAINED, 0.8, 0.45)
+        colour, width, opacity = (HELD_OUT, 1.8, 0.9) if i in better else (TRAINING, 0.8, 0.45)
         axes.plot(range(len(columns)), heights, "-", color=colour, linewidth=width, alpha=opacity)
     for place, column in enumerate(columns):
         axes.axvline(place, color=GRID, linewidth=1)
@@ -185,15 +185,15 @@ def scale(values: Sequence[Any], log: bool) -> Scale:
         log: Whether numbers are placed by their logarithm.
     """
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        names = sorted({said(value) for value in values})
+        names = sorted({format_value(value) for value in values})
         step = 1 / max(1, len(names) - 1)
         return Scale(
-            [names.index(said(value)) * step for value in values], [(i * step, n) for i, n in enumerate(names)]
+            [names.index(format_value(value)) * step for value in values], [(i * step, n) for i, n in enumerate(names)]
         )
     low, high = min(values), max(values)
     placed = [math.log(value) if log else float(value) for value in values]
     bottom, span = min(placed), (max(placed) - min(placed)) or 1
-    ends = [(0.0, said(low))] if low == high else [(0.0, said(low)), (1.0, said(high))]
+    ends = [(0.0, format_value(low))] if low == high else [(0.0, format_value(low)), (1.0, format_value(high))]
     return Scale([(each - bottom) / span for each in placed], ends)
 
 
@@ -204,5 +204,5 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
         raise MissingExtraError("The report of a study", "report") from error
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
-    plain(axes)
+    style_axes(axes)
     return figure, axes
