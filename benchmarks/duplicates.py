@@ -27,7 +27,7 @@ from lociscope.data.similarity import LEAST_ALIKE, alike, likeness, thumbnail
 from lociscope.images.discovery.sources import find_fields
 from lociscope.images.io.read import read_field
 from lociscope.images.scale import resize
-from lociscope.processes.workers import in_order
+from lociscope.processes.workers import map_in_order
 from lociscope.simulate import draw_field
 
 REAL = Path(os.environ.get("LOCISCOPE_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     drawn = [
-        field.pixels for field in in_order(partial(draw_field, seed=8, size=256), range(given.drawn), given.workers)
+        field.pixels for field in map_in_order(partial(draw_field, seed=8, size=256), range(given.drawn), given.workers)
     ]
     found: dict[str, object] = {"simulated": judged(drawn)}
     some = blends(drawn, 2000)

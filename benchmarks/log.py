@@ -38,7 +38,7 @@ from lociscope.labels import N_LABELS
 from lociscope.predict.batch import predict_to_file
 from lociscope.predict.job import Options
 from lociscope.predict.predictor import Predictor, open_bundle
-from lociscope.prediction_log.log import PredictionLog, open_log, rows_of
+from lociscope.prediction_log.log import PredictionLog, make_rows, open_log
 from lociscope.prediction_log.writer import MOST_AT_ONCE
 from lociscope.simulate import draw_field
 
@@ -101,7 +101,7 @@ def writing(log: PredictionLog) -> float:
     laps = []
     for _ in range(20):
         began = time.process_time()
-        rows = rows_of(made, np.zeros((n, len(STATISTICS)), np.float32), bundle="b" * 64, command="predict")
+        rows = make_rows(made, np.zeros((n, len(STATISTICS)), np.float32), bundle="b" * 64, command="predict")
         log.write(rows, uuid4().hex)
         laps.append((time.process_time() - began) / n)
     return min(laps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lociscope.channels import BLUE, CHANNEL_NAMES, CHANNELS, GREEN, RED, YELLOW, channel_named
+from lociscope.channels import BLUE, CHANNEL_NAMES, CHANNELS, GREEN, RED, YELLOW, find_channel
 
 
 def test_names_numbers_and_colours_agree() -> None:
@@ -18,7 +18,7 @@ def test_names_numbers_and_colours_agree() -> None:
 
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_every_channel_is_known_by_its_colour_and_its_stain(channel: tuple[str, str, object]) -> None:
-    assert channel_named(channel[0]) == channel_named(channel[1].upper()) == channel[0]
+    assert find_channel(channel[0]) == find_channel(channel[1].upper()) == channel[0]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_every_channel_is_known_by_its_colour_and_its_stain(channel: tuple[str, 
     ],
 )  # fmt: skip
 def test_stains_dyes_and_wavelengths(name: str, channel: str) -> None:
-    assert channel_named(name) == channel
+    assert find_channel(name) == channel
 
 
 @pytest.mark.parametrize(
@@ -43,4 +43,4 @@ def test_stains_dyes_and_wavelengths(name: str, channel: str) -> None:
      "800 nm", "1488 nm", "layer", "centre", "R", "g"],
 )  # fmt: skip
 def test_what_is_not_known_is_not_guessed(name: str) -> None:
-    assert channel_named(name) is None
+    assert find_channel(name) is None

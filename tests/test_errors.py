@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lociscope import errors
-from lociscope.errors import Code, Exit, LociscopeError, MissingExtraError, UsageError, name_parameters, nearest
+from lociscope.errors import Code, Exit, LociscopeError, MissingExtraError, UsageError, name_parameters, suggest
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from lociscope.errors import Code, Exit, LociscopeError, MissingExtraError, Usag
     ],
 )
 def test_a_misspelt_name_meets_its_neighbour(received: str, known: list[str], said: str) -> None:
-    assert nearest(received, iter(known)) == said
+    assert suggest(received, iter(known)) == said
 
 
 def test_exit_codes() -> None:

@@ -18,7 +18,7 @@ from lociscope.labels import (
     HPA_WITHOUT_CLASS,
     LABELS,
     LEVELS,
-    number_of,
+    find_class,
     parse_target,
 )
 
@@ -52,12 +52,12 @@ def test_places_lie_in_their_compartment(place: str, compartment: int) -> None:
 
 
 def test_hpa_names_lead_to_classes_or_say_that_they_have_none() -> None:
-    assert number_of("centriolar satellite") == 18
-    assert [number_of(name) for name in LABELS] == list(range(28))
-    assert number_of("Vesicles") is None
+    assert find_class("centriolar satellite") == 18
+    assert [find_class(name) for name in LABELS] == list(range(28))
+    assert find_class("Vesicles") is None
     assert not set(HPA_NAMES) & set(HPA_WITHOUT_CLASS)
     with pytest.raises(LociscopeError, match="Did you mean 'Nucleoli'"):
-        number_of("Nucleolis")
+        find_class("Nucleolis")
 
 
 def test_the_2021_map_agrees_with_the_fields_that_carry_labels_of_both_years(real_data: Path) -> None:

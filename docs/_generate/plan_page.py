@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 from lociscope.labels import LABELS
 from lociscope.microscope.plan import Plan
 from lociscope.microscope.rules import STATUSES
-from lociscope.storage.toml_files import model_at
+from lociscope.storage.toml_files import find_model
 
 TABLES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("[microscope]", ("microscope",)),
@@ -92,7 +92,7 @@ def rows(fields: dict[str, Any]) -> list[str]:
 
 def table(name: str, path: tuple[str, ...]) -> str:
     """One table, as a section of the page."""
-    model = model_at(Plan, path)
+    model = find_model(Plan, path)
     about = (model.__doc__ or "").split(": ", 1)[-1].strip()
     head = ["## `" + "`, `".join(name.split(", ")) + "`", "", about[0].upper() + about[1:], ""]
     return "\n".join(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, get_args, get_origin
 
 from lociscope.artifacts.recipe import Recipe
-from lociscope.storage.toml_files import model_at
+from lociscope.storage.toml_files import find_model
 
 TABLES = ("network", "data", "augment", "train", "decide", "stages")
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
@@ -77,7 +77,7 @@ def default(field: Any) -> str:  # noqa: ANN401 - pydantic's FieldInfo
 
 def table(name: str) -> str:
     """One table of the recipe, as a section of the page."""
-    model: Any = model_at(Recipe, [name])
+    model: Any = find_model(Recipe, [name])
     rows = [
         f"| `{field.alias or key}` | {default(field)} | {allowed(field)} | {field.description} |"
         for key, field in model.model_fields.items()

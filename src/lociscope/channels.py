@@ -73,7 +73,7 @@ _WORDS: dict[str, ChannelName] = {word: channel for channel, words in _STAINS.it
 
 
 @lru_cache(maxsize=4096)
-def channel_named(name: str) -> ChannelName | None:
+def find_channel(name: str) -> ChannelName | None:
     """The channel that a stain, a dye or a wavelength stands for.
 
     Args:
@@ -82,14 +82,14 @@ def channel_named(name: str) -> ChannelName | None:
     Returns:
         Its channel, or None where the name is not known or its words stand for different channels.
     """
-    if whole := channel_called(name):
+    if whole := match_channel(name):
         return whole
     words = [_letters(word) for word in re.split(r"[\W_]+", name) if word]
     found = set(_in_words(words)) or _by_wavelength(name)
     return found.pop() if len(found) == 1 else None
 
 
-def channel_called(word: str) -> ChannelName | None:
+def match_channel(word: str) -> ChannelName | None:
     """The channel that a word as a whole stands for, `DAPI` but no `DAPI 2`; None where it stands for none."""
     return _WORDS.get(_letters(word))
 

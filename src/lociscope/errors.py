@@ -155,7 +155,7 @@ def _rebuild(kind: type[LociscopeError], args: tuple[Any, ...], state: dict[str,
     return error
 
 
-def nearest(received: str, known: Iterable[str]) -> str:
+def suggest(received: str, known: Iterable[str]) -> str:
     """A remedy for a misspelt name: ` Did you mean 'x'?`, or the names there are.
 
     Args:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lociscope.errors import Code, LociscopeError, nearest
+from lociscope.errors import Code, LociscopeError, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -194,7 +194,7 @@ HPA_WITHOUT_CLASS: dict[str, int] = {
 """HPA's location names that are none of the 28, and the compartment (of `COMPARTMENTS`) that each lies in."""
 
 
-def number_of(name: str) -> int | None:
+def find_class(name: str) -> int | None:
     """The class of an HPA location name.
 
     Args:
@@ -213,5 +213,5 @@ def number_of(name: str) -> int | None:
     if folded in {each.lower() for each in HPA_WITHOUT_CLASS}:
         return None
     raise LociscopeError(
-        f"HPA knows no location {name!r}.{nearest(name, [*HPA_NAMES, *HPA_WITHOUT_CLASS])}", code=Code.INVALID_LABELS
+        f"HPA knows no location {name!r}.{suggest(name, [*HPA_NAMES, *HPA_WITHOUT_CLASS])}", code=Code.INVALID_LABELS
     )

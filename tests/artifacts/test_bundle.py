@@ -26,12 +26,12 @@ from lociscope.artifacts.bundle import (
     Bundle,
     Reference,
     Selftest,
+    encode_reference,
     read_bundle,
     read_reference,
-    reference_bytes,
     write_bundle,
 )
-from lociscope.artifacts.card import Card, Decision, InputSpec, Score, card_bytes
+from lociscope.artifacts.card import Card, Decision, InputSpec, Score, encode_card
 from lociscope.errors import LociscopeError
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ def rewrite(folder: Path, name: str, data: bytes) -> None:
 
 
 def altered_card(**values: Any) -> bytes:
-    told = json.loads(card_bytes(card())) | values
+    told = json.loads(encode_card(card())) | values
     return json.dumps({key: value for key, value in told.items() if value is not ...}).encode()
 
 
@@ -274,7 +274,7 @@ def test_numbers_in_a_card_are_finite(value: float) -> None:
     score = Score(value=value, low=0, high=1, n=1, what="x")
     for wrong in (msgspec.structs.replace(told, input=spec), msgspec.structs.replace(told, metrics={"lrap": score})):
         with pytest.raises(LociscopeError, match="is damaged"):
-            card_bytes(wrong)
+            encode_card(wrong)
 
 
 class Pickled:
@@ -391,7 +391,7 @@ def reference(n: int = 3, names: tuple[str, ...] = ("a", "b"), wide: int = 5) ->
 def test_a_reference_comes_back(folder: Path, wide: int) -> None:
     assert read_reference(read_bundle(folder)) is None
     made = reference(wide=wide)
-    write_bundle(folder, card(reference={"fields": 3}), model(), selftest(), {"reference.npz": reference_bytes(made)})
+    write_bundle(folder, card(reference={"fields": 3}), model(), selftest(), {"reference.npz": encode_reference(made)})
     bundle = read_bundle(folder)
     read = read_reference(bundle)
     assert read is not None
@@ -436,7 +436,7 @@ def test_references_that_do_not_fit(folder: Path, arrays: dict[str, Any], said: 
 
 def test_a_reference_that_lacks_an_array_is_cut_short_or_unpacks_to_too_much_is_refused(folder: Path) -> None:
     some = {name: array for name, array in REFERENCE.items() if name != "embedding"}
-    whole = reference_bytes(reference())
+    whole = encode_reference(reference())
     giant = npz(**REFERENCE | {"statistics": np.zeros((1 << 24, 2), np.float32)})
     for data, said in ((npz(**some), "is damaged"), (whole[:-9], "is damaged"), (giant, "more than 64 MiB")):
         write_bundle(folder, card(), model(), selftest(), {"reference.npz": data})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lociscope.artifacts.held_out import held_out_sentence, unseen_ids
+from lociscope.artifacts.held_out import describe_held_out, find_unseen_ids
 from lociscope.artifacts.predictions import Predictions
 from lociscope.artifacts.run import Folds, Run
 
@@ -33,31 +33,31 @@ def folds(make_run: Make, tmp_path: Path) -> Path:
 
 def test_a_run_did_not_see_its_validation_fields(make_run: Make, tmp_path: Path) -> None:
     run = Run(make_run("run", fields=6))
-    assert unseen_ids(run.predictions_file) == set(run.truth())
+    assert find_unseen_ids(run.predictions_file) == set(run.truth())
     shutil.copy(run.predictions_file, tmp_path / "predictions.parquet")
-    assert unseen_ids(tmp_path / "predictions.parquet") == set()  # no record beside it
+    assert find_unseen_ids(tmp_path / "predictions.parquet") == set()  # no record beside it
     shutil.copy(run.predictions_file, run.folder / "others.parquet")
-    assert unseen_ids(run.folder / "others.parquet") == set()  # no Predictions of the training
+    assert find_unseen_ids(run.folder / "others.parquet") == set()  # no Predictions of the training
     (run.folder / "DONE").unlink()
-    assert unseen_ids(run.predictions_file) == set()
+    assert find_unseen_ids(run.predictions_file) == set()
 
 
 def test_what_the_run_s_truth_does_not_name_is_not_proven(make_run: Make) -> None:
     run = Run(make_run("run", fields=6))
     first, *others = run.truth_file.read_text().splitlines(keepends=True)[1:]
     run.truth_file.write_text("Id,Target\n" + "".join(others))
-    assert unseen_ids(run.predictions_file) == set(run.truth())
-    assert first.split(",")[0] not in unseen_ids(run.predictions_file)
+    assert find_unseen_ids(run.predictions_file) == set(run.truth())
+    assert first.split(",")[0] not in find_unseen_ids(run.predictions_file)
 
 
 def test_a_field_of_folds_was_predicted_by_the_fold_that_left_it_out(folds: Path) -> None:
     everything = set(Predictions.read(folds).ids)
     assert len(everything) == 11
-    assert unseen_ids(folds) == everything
+    assert find_unseen_ids(folds) == everything
     made = Predictions.read(folds)
     made.probability[0] = 0.125  # another network's
     made.write(folds)
-    assert unseen_ids(folds) == everything - {made.ids[0]}
+    assert find_unseen_ids(folds) == everything - {made.ids[0]}
 
 
 def test_a_field_that_two_folds_validated_was_trained_on_by_neither_or_both(make_run: Make, tmp_path: Path) -> None:
@@ -67,21 +67,21 @@ def test_a_field_that_two_folds_validated_was_trained_on_by_neither_or_both(make
         shutil.move(run, tmp_path / "folds" / f"fold{number}")
     Folds(k=2).write(tmp_path / "folds")
     Run(tmp_path / "folds" / "fold0").predictions().write(tmp_path / "folds" / "predictions.parquet")
-    assert unseen_ids(tmp_path / "folds" / "predictions.parquet") == set()
+    assert find_unseen_ids(tmp_path / "folds" / "predictions.parquet") == set()
 
 
 @pytest.mark.parametrize("damage", ["fold1/DONE", "fold1/predictions.parquet", "fold1/truth.csv", "fold1/recipe.toml"])
 def test_folds_that_are_not_whole_prove_nothing(folds: Path, damage: str) -> None:
     (folds.parent / damage).unlink()
-    assert unseen_ids(folds) == set()
+    assert find_unseen_ids(folds) == set()
 
 
 def test_the_sentence_claims_what_is_proven() -> None:
-    assert held_out_sentence(9, (True, True)) == (
+    assert describe_held_out(9, (True, True)) == (
         "Fitted on 9 labelled fields that the networks were not trained on, as the records of their Runs prove."
     )
     for unknown in ((), (False, False)):
-        said = held_out_sentence(9, unknown)
+        said = describe_held_out(9, unknown)
         assert said.startswith("Fitted on 9 labelled fields. It is not recorded whether the networks were trained on")
-    assert "prove that member 2 was not trained on them; of the others it is not" in held_out_sentence(9, (False, True))
-    assert "prove that members 1, 3 were not" in held_out_sentence(9, (True, False, True))
+    assert "prove that member 2 was not trained on them; of the others it is not" in describe_held_out(9, (False, True))
+    assert "prove that members 1, 3 were not" in describe_held_out(9, (True, False, True))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lociscope.artifacts.bundle import read_bundle, reference_bytes, write_bundle
+from lociscope.artifacts.bundle import encode_reference, read_bundle, write_bundle
 from lociscope.cli.monitor import _moment
 from lociscope.errors import UsageError
 from lociscope.images.field import Field
@@ -46,7 +46,7 @@ def referred(tiny_bundle: Path, tmp_path: Path) -> Path:
     bundle = read_bundle(tiny_bundle)
     fields = (Field(str(number), pixels(number), 164 / 32) for number in range(300, 360))
     reference, _ = measure_reference(open_bundle(tiny_bundle), fields, "fields of this test")
-    extra = {"reference.npz": reference_bytes(reference)}
+    extra = {"reference.npz": encode_reference(reference)}
     write_bundle(tmp_path / "referred", bundle.card, bundle.model, bundle.selftest, extra)
     return tmp_path / "referred"
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lociscope.artifacts.card import training_hashes
+from lociscope.artifacts.card import hash_trainings
 from lociscope.artifacts.catalog import Catalog
 from lociscope.artifacts.run import Run
 from lociscope.cli.train import alone_in, read_failures
@@ -294,7 +294,7 @@ def test_folds_are_trained_joined_and_gone_on_with(
     np.testing.assert_allclose(predictor.predict(pixels).probability, 1 / (1 + np.exp(-odds)), atol=1e-5)
     card = predictor.bundle.card
     assert card.provenance["recipe"]["network"]["name"] == "lenet5"
-    assert len(set(training_hashes(card.provenance))) == 3
+    assert len(set(hash_trainings(card.provenance))) == 3
     (runs[1].folder / "DONE").rename(tmp_path / "away")
     for command in ("evaluate", "export"):
         code, _, err = lociscope(command, "out", "-o", "x")

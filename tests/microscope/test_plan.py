@@ -7,7 +7,7 @@ import pytest
 
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.microscope.plan import SHIPPED, Plan
-from lociscope.storage.toml_files import model_at
+from lociscope.storage.toml_files import find_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +84,6 @@ def test_antibodies_are_class_numbers(plan_values: Values) -> None:
 
 
 def test_a_table_is_found_by_its_keys() -> None:
-    assert model_at(Plan, ["rules", 0]).__name__ == "Rule"
-    assert model_at(Plan, ["limits"]).__name__ == "Limits"
-    assert model_at(Plan, []) is Plan
+    assert find_model(Plan, ["rules", 0]).__name__ == "Rule"
+    assert find_model(Plan, ["limits"]).__name__ == "Limits"
+    assert find_model(Plan, []) is Plan

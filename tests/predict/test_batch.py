@@ -24,7 +24,7 @@ from lociscope.predict.batch import Outcome, predict_to_file
 from lociscope.predict.job import Options
 from lociscope.predict.predictor import Predictor, open_bundle
 from lociscope.prediction_log import writer
-from lociscope.prediction_log.database import LogAwayError, LogError
+from lociscope.prediction_log.database import LogError, LogUnavailableError
 from lociscope.prediction_log.log import Row, open_log
 
 if TYPE_CHECKING:
@@ -394,7 +394,7 @@ def test_an_interrupt_does_not_wait_for_a_log_that_is_away(
     found, _ = find_fields([fields])
     monkeypatch.setattr(writer, "HURRY_SECONDS", 0.1)
     with open_log(str(tmp_path / "log.db")) as log:
-        monkeypatch.setattr(log, "write", Mock(side_effect=LogAwayError("The log is away.")))
+        monkeypatch.setattr(log, "write", Mock(side_effect=LogUnavailableError("The log is away.")))
         began = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             predict_to_file(predictor, found, tmp_path / "out.csv", Options(), log=log, progress=interrupt)

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lociscope.artifacts.predictions import Predictions
-from lociscope.prediction_log.database import LogAwayError, LogError
-from lociscope.prediction_log.log import PredictionLog, Row, open_log, rows_of
+from lociscope.prediction_log.database import LogError, LogUnavailableError
+from lociscope.prediction_log.log import PredictionLog, Row, make_rows, open_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,7 +156,7 @@ def test_a_locked_and_a_full_log_are_told_and_written_again_later(tmp_path: Path
 
 def test_rows_of_one_key_are_written_once(log: PredictionLog) -> None:
     def rows(*ids: str) -> list[Row]:
-        return rows_of(predictions(list(ids)), statistics(len(ids)), bundle=BUNDLE, command="watch")
+        return make_rows(predictions(list(ids)), statistics(len(ids)), bundle=BUNDLE, command="watch")
 
     log.write(rows("a", "b"), "first")
     log.write(rows("a", "b"), "first")  # as after an answer that was lost
@@ -173,14 +173,14 @@ def test_what_may_pass_is_told_from_what_will_not(tmp_path: Path) -> None:
     with open_log(f"sqlite:///{path}?timeout=0.05") as log:
         other = sqlite3.connect(path)
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(LogAwayError, match="is locked"):
+        with pytest.raises(LogUnavailableError, match="is locked"):
             log.add(predictions(["a"]), statistics(1), bundle=BUNDLE, command="serve")
         other.rollback()
         other.execute("DROP TABLE lociscope_predictions")
         other.close()
         with pytest.raises(LogError, match="no such table") as told:
             log.add(predictions(["a"]), statistics(1), bundle=BUNDLE, command="serve")
-        assert not isinstance(told.value, LogAwayError)
+        assert not isinstance(told.value, LogUnavailableError)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="an open file cannot be removed")

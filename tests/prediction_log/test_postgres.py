@@ -12,8 +12,8 @@ import pytest
 from lociscope.artifacts.predictions import Predictions
 from lociscope.prediction_log import database
 from lociscope.prediction_log import writer as writing
-from lociscope.prediction_log.database import LogAwayError, LogError
-from lociscope.prediction_log.log import PredictionLog, open_log, rows_of
+from lociscope.prediction_log.database import LogError, LogUnavailableError
+from lociscope.prediction_log.log import PredictionLog, make_rows, open_log
 from lociscope.prediction_log.writer import LogWriter
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def test_several_processes_may_make_a_log_at_once(postgres: Postgres) -> None:
 
 
 def test_rows_of_one_key_are_written_once(log: PredictionLog) -> None:
-    rows = rows_of(made("a", "b"), np.zeros((2, 34), np.float32), bundle="b", command="serve")
+    rows = make_rows(made("a", "b"), np.zeros((2, 34), np.float32), bundle="b", command="serve")
     log.write(rows, "first")
     log.write(rows, "first")
     log.write(rows[:1], "second", "first")
@@ -110,7 +110,7 @@ def test_who_may_only_select_reads(postgres: Postgres, log: PredictionLog, monke
         assert read.bundles() == {"b": 1}
         with pytest.raises(LogError, match=r"permission denied for table .*Ask for the right") as told:
             read.add(made("b"), np.zeros((1, 34), np.float32), bundle="b", command="serve")
-    assert not isinstance(told.value, LogAwayError)  # no sense in trying again
+    assert not isinstance(told.value, LogUnavailableError)  # no sense in trying again
 
 
 def test_who_may_write_needs_no_more_than_the_documented_rights(postgres: Postgres, log: PredictionLog) -> None:
@@ -226,7 +226,7 @@ def test_a_locked_table_is_an_error_in_bounded_time(
     monkeypatch.setattr("lociscope.prediction_log.log.WRITE_SECONDS", 1)
     with psycopg.connect(postgres._address(log.name.rpartition("/")[2])) as other:
         other.execute("LOCK TABLE lociscope_predictions")
-        with pytest.raises(LogAwayError, match="statement timeout"):
+        with pytest.raises(LogUnavailableError, match="statement timeout"):
             log.add(made("a"), np.zeros((1, 34), np.float32), bundle="b", command="serve")
 
 
@@ -237,9 +237,9 @@ def test_a_silent_server_is_an_error_in_bounded_time(
     monkeypatch.setattr("lociscope.prediction_log.log.READ_SECONDS", 5)
     with open_log(postgres.new_database() + "?connect_timeout=2") as log:
         postgres.freeze()
-        with pytest.raises(LogAwayError, match=r"cannot be written \(no answer within 1 s\)"):
+        with pytest.raises(LogUnavailableError, match=r"cannot be written \(no answer within 1 s\)"):
             log.add(made("a"), np.zeros((1, 34), np.float32), bundle="b", command="serve")
-        with pytest.raises(LogAwayError, match="cannot be read"):
+        with pytest.raises(LogUnavailableError, match="cannot be read"):
             log.read()
-        with pytest.raises(LogAwayError, match="cannot be opened"):
+        with pytest.raises(LogUnavailableError, match="cannot be opened"):
             open_log(log.name)

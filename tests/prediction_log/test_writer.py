@@ -13,7 +13,7 @@ import pytest
 
 from lociscope.artifacts.predictions import Predictions
 from lociscope.prediction_log import writer as writing
-from lociscope.prediction_log.database import LogAwayError, LogError
+from lociscope.prediction_log.database import LogError, LogUnavailableError
 from lociscope.prediction_log.log import Row, open_log
 from lociscope.prediction_log.writer import LogWriter
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FULL = LogError("Log 'x' is full. Make space.")
-AWAY = LogAwayError("Log 'x' cannot be written (gone). Check the URL, and that it is up.")
+AWAY = LogUnavailableError("Log 'x' cannot be written (gone). Check the URL, and that it is up.")
 
 
 class FakeLog:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lociscope.processes import signals
-from lociscope.processes.signals import asked_to_end, ended_as_interrupted
+from lociscope.processes.signals import handle_termination, interrupt_on_termination
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ def test_sigterm_and_sighup_and_what_is_named_are_handled_and_given_back() -> No
     before = signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGHUP)
     heard: list[int] = []
     for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
-        with asked_to_end(lambda number, frame: heard.append(number), signal.SIGUSR1):
+        with handle_termination(lambda number, frame: heard.append(number), signal.SIGUSR1):
             signal.raise_signal(each)
     assert heard == [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1]
     assert (signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGHUP)) == before
@@ -41,7 +41,7 @@ def test_sigterm_and_sighup_and_what_is_named_are_handled_and_given_back() -> No
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP])
 def test_sighup_never_insists_and_sigterm_does(first: signal.Signals) -> None:
     heard: list[int] = []
-    with asked_to_end(lambda number, frame: heard.append(number)):
+    with handle_termination(lambda number, frame: heard.append(number)):
         for each in (first, signal.SIGHUP, signal.SIGHUP, signal.SIGTERM):
             signal.raise_signal(each)
     assert heard == [first, signal.SIGTERM]
@@ -49,7 +49,7 @@ def test_sighup_never_insists_and_sigterm_does(first: signal.Signals) -> None:
 
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGHUP])
 def test_they_can_do_what_ctrl_c_does(kind: signal.Signals) -> None:
-    with pytest.raises(KeyboardInterrupt), ended_as_interrupted():
+    with pytest.raises(KeyboardInterrupt), interrupt_on_termination():
         signal.raise_signal(kind)
 
 
@@ -70,7 +70,7 @@ def test_other_threads_leave_signals_as_they_are() -> None:
     during: list[object] = []
 
     def work() -> None:
-        with ended_as_interrupted():
+        with interrupt_on_termination():
             during.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=work)
@@ -82,10 +82,10 @@ def test_other_threads_leave_signals_as_they_are() -> None:
 def test_when_the_terminal_is_gone_what_is_still_said_goes_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     outer, inner = os.openpty()
     monkeypatch.setattr(signals, "_STREAMS", (inner,))
-    with asked_to_end(lambda number, frame: None):
+    with handle_termination(lambda number, frame: None):
         signal.raise_signal(signal.SIGHUP)  # by hand: the terminal is still there
         assert os.isatty(inner)
-    with asked_to_end(lambda number, frame: None):
+    with handle_termination(lambda number, frame: None):
         os.close(outer)
         with pytest.raises(OSError, match=r"Input/output error"):
             os.write(inner, b"lost")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lociscope.processes.workers import in_order
+from lociscope.processes.workers import map_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("workers", [None, 1, 2])
 def test_in_order(workers: int | None) -> None:
-    assert list(in_order(abs, range(-30, 0), workers)) == list(range(30, 0, -1))
+    assert list(map_in_order(abs, range(-30, 0), workers)) == list(range(30, 0, -1))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc has these settings")
@@ -48,7 +48,7 @@ def test_little_is_asked_for_ahead() -> None:
             asked += 1
             yield number
 
-    made = in_order(abs, items(), 2)
+    made = map_in_order(abs, items(), 2)
     next(made)
     assert asked < 20
     made.close()  # type: ignore[attr-defined]
@@ -59,10 +59,10 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(
         "import os, time\n"
-        "from lociscope.processes.workers import in_order\n"
+        "from lociscope.processes.workers import map_in_order\n"
         "def pid(_): time.sleep(0.05); return os.getpid()\n"
         "if __name__ == '__main__':\n"
-        "    for made in in_order(pid, range(10000), 2): print(made, flush=True)\n"
+        "    for made in map_in_order(pid, range(10000), 2): print(made, flush=True)\n"
     )
     parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lociscope.errors import LociscopeError
-from lociscope.storage.table_files import columns_of, read_any, rename
+from lociscope.storage.table_files import read_any, read_header, standardize_columns
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ def test_csv_of_every_make(tmp_path: Path, mark: str, encoding: str, end: str) -
     table, ours = read_any(path, "Catalog", "catalog", 1)
     assert not ours
     assert table.to_pydict() == {"id": ["007", "q;,\t"], "a,b;c": [None, "z"], "x": ["1.5", None]}
-    assert columns_of(path) == ["id", "a,b;c", "x"]
+    assert read_header(path) == ["id", "a,b;c", "x"]
 
 
 def test_parquet_of_lociscope_and_of_others(tmp_path: Path) -> None:
@@ -66,29 +66,29 @@ def test_files_that_are_no_table(tmp_path: Path, name: str, data: bytes | None, 
 
 
 def test_known_columns_in_any_case() -> None:
-    table = rename(
+    table = standardize_columns(
         pa.table({" ID": [1], "Red": [2], "Pixel Size": [3], "Dose": [4]}), ("id", "red", "pixel_size"), "It"
     )
     assert table.column_names == ["id", "red", "pixel_size", "Dose"]
     for name in ("pixel_size_um", "Pixel size (µm)", "PixelSize [microns]"):
-        assert rename(pa.table({name: [1]}), ("pixel_size",), "It").column_names == ["pixel_size"]
-        assert rename(pa.table({name: [1]}), ("id",), "It").column_names == [name]
+        assert standardize_columns(pa.table({name: [1]}), ("pixel_size",), "It").column_names == ["pixel_size"]
+        assert standardize_columns(pa.table({name: [1]}), ("id",), "It").column_names == [name]
     with pytest.raises(LociscopeError, match="It has two columns called 'id'"):
-        rename(pa.table({"id": [1], "ID": [2]}), ("id",), "It")
+        standardize_columns(pa.table({"id": [1], "ID": [2]}), ("id",), "It")
 
 
 @pytest.mark.parametrize("name", ["pixel_size_nm", "PhysicalSizeX", "um_per_px", "microns per pixel"])
 def test_a_column_that_seems_to_be_the_pixel_size_is_not_passed_over(name: str) -> None:
     with pytest.raises(LociscopeError, match="Call the side of a pixel 'pixel_size', and give it in µm"):
-        rename(pa.table({"id": [1], name: [2]}), ("id", "pixel_size"), "It")
-    assert rename(pa.table({"pixel_size": [1], name: [2]}), ("pixel_size",), "It").num_columns == 2
-    assert rename(pa.table({"pixels": [1], name: [2]}), ("id",), "It").num_columns == 2
+        standardize_columns(pa.table({"id": [1], name: [2]}), ("id", "pixel_size"), "It")
+    assert standardize_columns(pa.table({"pixel_size": [1], name: [2]}), ("pixel_size",), "It").num_columns == 2
+    assert standardize_columns(pa.table({"pixels": [1], name: [2]}), ("id",), "It").num_columns == 2
 
 
 def test_blanks_behind_the_commas_of_a_csv(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text('id, red, "green, blue"\na, pics/a red.png, "x, y"\n')
     table, _ = read_any(tmp_path / "t.csv", "Catalog", "catalog", 1)
     assert table.to_pylist() == [{"id": "a", "red": "pics/a red.png", "green, blue": "x, y"}]
-    assert columns_of(tmp_path / "t.csv") == table.column_names
+    assert read_header(tmp_path / "t.csv") == table.column_names
     (tmp_path / "t.csv").write_text("id,red\na, b.png\n")
     assert read_any(tmp_path / "t.csv", "Catalog", "catalog", 1)[0]["red"].to_pylist() == [" b.png"]

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lociscope.errors import UsageError
-from lociscope.storage.toml_files import model_at, read_toml, sentence_of
+from lociscope.storage.toml_files import describe_error, find_model, read_toml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,12 +43,12 @@ class Outer(BaseModel):
 def test_one_sentence_for_the_first_mistake(values: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Outer.model_validate(values)
-    assert sentence_of(caught.value, "It", Outer, "Write it.") == sentence
+    assert describe_error(caught.value, "It", Outer, "Write it.") == sentence
 
 
 def test_models_are_found_through_arrays() -> None:
-    assert model_at(Outer, ["parts", 0]) is model_at(Outer, ["inner"]) is Inner
-    assert model_at(Outer, []) is Outer
+    assert find_model(Outer, ["parts", 0]) is find_model(Outer, ["inner"]) is Inner
+    assert find_model(Outer, []) is Outer
 
 
 def test_by_name_or_by_path(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.artifacts.card import SCHEMA, Card, card_bytes, read_card
+from lociscope.artifacts.card import SCHEMA, Card, encode_card, read_card
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import N_LABELS
@@ -140,7 +140,7 @@ def read_reference(bundle: Bundle) -> Reference | None:
     return Reference(tuple(names.ravel().tolist()), *(table.astype(np.float32) for table in tables))
 
 
-def reference_bytes(reference: Reference) -> bytes:
+def encode_reference(reference: Reference) -> bytes:
     """A reference as it is written; embeddings keep half precision."""
     arrays = io.BytesIO()
     most = float(np.finfo(np.float16).max)
@@ -174,7 +174,7 @@ def write_bundle(folder: Path, card: Card, model: bytes, selftest: Selftest, ext
     np.savez_compressed(arrays, schema=SCHEMA, input=selftest.input, probabilities=selftest.probabilities)
     files = {
         "model.onnx": model,
-        "card.json": card_bytes(card),
+        "card.json": encode_card(card),
         "selftest.npz": arrays.getvalue(),
         **extra,
     }

@@ -97,7 +97,7 @@ class Card(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             raise ValueError("labels or channels are not lociscope's 28 labels and four channels, in their order")
 
 
-def card_bytes(card: Card) -> bytes:
+def encode_card(card: Card) -> bytes:
     """A card as it is written; raises LociscopeError where it holds what no card may hold."""
     data = msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n"
     read_card(data, f"Card '{card.name}'")
@@ -128,7 +128,7 @@ def _check_preprocessing(values: dict[str, Any], what: str) -> None:
         )
 
 
-def training_hash(provenance: Mapping[str, Any]) -> str | None:
+def hash_training(provenance: Mapping[str, Any]) -> str | None:
     """Return what identifies one training, in a card's provenance as in a Run's `environment.json`; None where unknown.
 
     Two trainings share neither their second nor their data, seed and number of parameters.
@@ -137,7 +137,7 @@ def training_hash(provenance: Mapping[str, Any]) -> str | None:
     return None if provenance.get("data_hash") is None else hashlib.sha256("\n".join(values).encode()).hexdigest()
 
 
-def training_hashes(provenance: Mapping[str, Any]) -> list[str]:
+def hash_trainings(provenance: Mapping[str, Any]) -> list[str]:
     """Return the hashes of the trainings behind a bundle: of one network, or of each fold."""
-    hashes = [training_hash(each) for each in provenance.get("folds") or [provenance]]
+    hashes = [hash_training(each) for each in provenance.get("folds") or [provenance]]
     return [each for each in hashes if each]

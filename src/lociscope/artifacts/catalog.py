@@ -14,14 +14,21 @@ from lociscope.labels import N_LABELS, parse_target
 from lociscope.storage.atomic import AnyPath, atomic_write
 from lociscope.storage.parquet import cast_column
 from lociscope.storage.schema import check_ids
-from lociscope.storage.table_files import CSVS, columns_of, read_any, rename, with_points, without_blanks
+from lociscope.storage.table_files import (
+    CSVS,
+    blanks_to_null,
+    decimal_points,
+    read_any,
+    read_header,
+    standardize_columns,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     import pyarrow as pa
 
-__all__ = ["COLUMNS", "Catalog", "Entry", "digest_of", "is_catalog", "read_labels"]
+__all__ = ["COLUMNS", "Catalog", "Entry", "hash_catalog", "is_catalog", "read_labels"]
 
 SCHEMA = 1
 
@@ -108,7 +115,7 @@ class Catalog:
         path = Path(path)
         what = f"Catalog '{path}'"
         table, ours = read_any(path, "Catalog", "catalog", SCHEMA)
-        table = rename(table, COLUMNS, what)
+        table = standardize_columns(table, COLUMNS, what)
         missing = [name for name in ("id", *CHANNEL_NAMES) if name not in table.column_names and name not in may_lack]
         if missing:
             raise LociscopeError(
@@ -172,7 +179,7 @@ class Catalog:
         return type(self)(self.table.filter(self.table["target"].is_valid()), self.folder)
 
 
-def digest_of(path: AnyPath) -> str:
+def hash_catalog(path: AnyPath) -> str:
     """sha256 of a Catalog's file, which tells one set of fields from another.
 
     Raises:
@@ -190,7 +197,7 @@ def is_catalog(path: Path) -> bool:
     """Whether a file is a table of fields, and no label table: Parquet, or a CSV with a column for each channel."""
     if path.suffix.lower() not in CSVS:
         return path.suffix.lower() == ".parquet"
-    names = {name.strip().casefold() for name in columns_of(path)}
+    names = {name.strip().casefold() for name in read_header(path)}
     return {"id", "red", "green", "blue"} <= names
 
 
@@ -229,9 +236,9 @@ def _plain(table: pa.Table, what: str) -> pa.Table:
     import pyarrow as pa
 
     for name in (name for name in COLUMNS if name in table.column_names):
-        column = without_blanks(table[name])
+        column = blanks_to_null(table[name])
         if name in _NUMBERS:
-            column = with_points(column)
+            column = decimal_points(column)
         elif name == "target" and pa.types.is_string(column.type):
             column = pa.chunked_array([_targets(column.to_pylist(), what)])
         table = table.set_column(table.column_names.index(name), name, column)

@@ -12,7 +12,7 @@ import numpy as np
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import HPA_NAMES, LABELS, N_LABELS, parse_target
 from lociscope.storage.parquet import cast_column
-from lociscope.storage.table_files import with_points
+from lociscope.storage.table_files import decimal_points
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-UNSTATED = 0.5
+FALLBACK_THRESHOLD = 0.5
 """In a table that does not state what it predicts, the classes above this probability are predicted."""
 
 LIST = "probability"
@@ -33,7 +33,7 @@ _FLOAT = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf", re.IGN
 _CLASSES = {re.sub(r"[\W_]", "", name).casefold(): number for name, number in HPA_NAMES.items()}
 
 
-def probabilities_of(table: pa.Table, path: Path) -> np.ndarray:
+def read_probabilities(table: pa.Table, path: Path) -> np.ndarray:
     """Return the probabilities of a table: a column of lists, or 28 columns called by number or by location.
 
     Columns called by number have one prefix and the numbers 0–27: `p00` … `p27`, `0` … `27`, `class_0` … `class_27`.
@@ -62,10 +62,10 @@ def probabilities_of(table: pa.Table, path: Path) -> np.ndarray:
     column = table[lists[0]]
     if not pa.types.is_string(column.type):
         column = cast_column(table, lists[0], pa.list_(pa.float32()), f"Predictions '{path}'")
-    return matrix(column.to_pylist(), path)
+    return to_matrix(column.to_pylist(), path)
 
 
-def matrix(rows: list[Any], path: Path) -> np.ndarray:
+def to_matrix(rows: list[Any], path: Path) -> np.ndarray:
     """Return rows of 28 numbers, or of a text that lists them, as an array.
 
     Raises:
@@ -137,7 +137,7 @@ def _matrix_of_columns(table: pa.Table, names: list[str], path: Path) -> np.ndar
 
     columns = []
     for name in names:
-        column = with_points(table[name])
+        column = decimal_points(table[name])
         try:
             columns.append(column.cast(pa.float32()).to_numpy())
         except pa.ArrowException as error:
@@ -149,26 +149,28 @@ def _matrix_of_columns(table: pa.Table, names: list[str], path: Path) -> np.ndar
     return np.stack(columns, axis=1) if len(table) else np.empty((0, N_LABELS), np.float32)
 
 
-def values_of(table: pa.Table, name: str) -> list[Any]:
+def get_values(table: pa.Table, name: str) -> list[Any]:
     """Return the values of a column, None for each row where there is no such column."""
     return list(table[name].to_pylist()) if name in table.column_names else [None] * len(table)
 
 
-def texts_of(table: pa.Table, name: str) -> list[str]:
+def get_texts(table: pa.Table, name: str) -> list[str]:
     """Return the values of a column as texts, empty where there are none."""
-    return ["" if value is None else str(value) for value in values_of(table, name)]
+    return ["" if value is None else str(value) for value in get_values(table, name)]
 
 
-def predicted_of(table: pa.Table, probability: np.ndarray, what: str) -> list[tuple[int, ...]]:
-    """Return the predicted classes of each row, ascending; where there is no such column, those above `UNSTATED`.
+def read_predicted(table: pa.Table, probability: np.ndarray, what: str) -> list[tuple[int, ...]]:
+    """Return the predicted classes of each row, ascending.
+
+    Without a column `predicted`, these are the classes above `FALLBACK_THRESHOLD`, and a warning is logged.
 
     Raises:
         LociscopeError: A row holds something that is no class.
     """
     if "predicted" not in table.column_names:
-        logger.warning("%s have no column 'predicted': the classes above %s are taken for it", what, UNSTATED)
-        return [tuple(map(int, np.flatnonzero(row > UNSTATED))) for row in probability]
-    rows = values_of(table, "predicted")
+        logger.warning("%s have no column 'predicted': the classes above %s are taken for it", what, FALLBACK_THRESHOLD)
+        return [tuple(map(int, np.flatnonzero(row > FALLBACK_THRESHOLD))) for row in probability]
+    rows = get_values(table, "predicted")
     return [_classes(row, f"{what} row {number}") for number, row in enumerate(rows, 1)]
 
 
@@ -191,9 +193,9 @@ def _classes(value: Any, what: str) -> tuple[int, ...]:  # noqa: ANN401 - whatev
     return tuple(sorted({int(number) for number in numbers}))
 
 
-def warnings_of(table: pa.Table) -> list[tuple[str, ...]]:
+def read_warnings(table: pa.Table) -> list[tuple[str, ...]]:
     """Return the warnings of each row."""
-    return [_warnings(row) for row in values_of(table, "warnings")]
+    return [_warnings(row) for row in get_values(table, "warnings")]
 
 
 def _warnings(value: object) -> tuple[str, ...]:
@@ -202,13 +204,13 @@ def _warnings(value: object) -> tuple[str, ...]:
     return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
-def embedding_of(table: pa.Table, path: Path) -> np.ndarray | None:
+def read_embedding(table: pa.Table, path: Path) -> np.ndarray | None:
     """Return the embeddings, (n, d) float32, or None where there are none.
 
     Raises:
         LociscopeError: They are of different lengths, or hold something that is no number.
     """
-    rows = values_of(table, "embedding")
+    rows = get_values(table, "embedding")
     lengths = {len(row) if isinstance(row, list) else None for row in rows}
     if lengths <= {None}:
         return None

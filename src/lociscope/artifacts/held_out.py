@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lociscope.artifacts.predictions import Predictions
 
 
-def unseen_ids(path: Path) -> set[str]:
+def find_unseen_ids(path: Path) -> set[str]:
     """Return the fields of Predictions that their network, by the records beside them, was not trained on.
 
     Proof is a finished Run, whose `truth.csv` names its validation fields, or the folder of finished folds, in which
@@ -41,7 +41,7 @@ def unseen_ids(path: Path) -> set[str]:
         return set()
 
 
-def held_out_sentence(fields: int, unseen: Sequence[bool]) -> str:
+def describe_held_out(fields: int, unseen: Sequence[bool]) -> str:
     """Say what is proven of the fields that an ensemble was fitted on.
 
     Args:

@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from lociscope.artifacts.external_predictions import embedding_of, predicted_of, probabilities_of, texts_of, warnings_of
+from lociscope.artifacts.external_predictions import (
+    get_texts,
+    read_embedding,
+    read_predicted,
+    read_probabilities,
+    read_warnings,
+)
 from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.labels import LABELS, N_LABELS, format_target
 from lociscope.storage.atomic import AnyPath, atomic_write
 from lociscope.storage.parquet import cast_column
 from lociscope.storage.schema import check_ids
-from lociscope.storage.table_files import read_any, rename
+from lociscope.storage.table_files import read_any, standardize_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -244,7 +250,7 @@ class Predictions:
 
         what = f"Predictions '{path}'"
         table, _ = read_any(path, "Predictions", "predictions", SCHEMA)
-        table = rename(table, _KNOWN, what)
+        table = standardize_columns(table, _KNOWN, what)
         if "id" not in table.column_names:
             raise LociscopeError(
                 f"'{path}' is no Predictions: it has no column 'id' (columns: {', '.join(table.column_names)[:80]}). "
@@ -253,15 +259,15 @@ class Predictions:
             )
         ids = cast_column(table, "id", pa.string(), what).to_pylist()
         check_ids(ids, what)
-        probability = probabilities_of(table, path)
+        probability = read_probabilities(table, path)
         _check_probabilities(probability, ids, what)
         return cls(
             ids,
             probability,
-            predicted_of(table, probability, what),
-            [status or "ok" for status in texts_of(table, "status")],
-            warnings_of(table),
-            embedding_of(table, path),
+            read_predicted(table, probability, what),
+            [status or "ok" for status in get_texts(table, "status")],
+            read_warnings(table),
+            read_embedding(table, path),
             _positions(table),
         )
 
@@ -295,6 +301,6 @@ def _position(origin: Mapping[str, str] | None, held: Position) -> Position:
 
 
 def _positions(table: pa.Table) -> list[Position] | None:
-    columns = [texts_of(table, name) for name in Position._fields]
+    columns = [get_texts(table, name) for name in Position._fields]
     positions = [Position(*row) for row in zip(*columns, strict=True)]
     return positions if any(map(any, positions)) else None

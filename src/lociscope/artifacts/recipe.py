@@ -12,7 +12,7 @@ from lociscope.artifacts.card import InputSpec
 from lociscope.artifacts.recipe_upgrade import upgrade_recipe
 from lociscope.errors import Code, MissingExtraError, UsageError
 from lociscope.storage.schema import check_schema
-from lociscope.storage.toml_files import read_toml, sentence_of
+from lociscope.storage.toml_files import describe_error, read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -210,7 +210,7 @@ class Recipe(_Section):
             return cls.model_validate(upgrade_recipe(values))
         except ValidationError as error:
             raise UsageError(
-                sentence_of(error, what, cls, "Write it into the recipe."), code=Code.INVALID_VALUE
+                describe_error(error, what, cls, "Write it into the recipe."), code=Code.INVALID_VALUE
             ) from error
 
     def same_training(self, other: Recipe) -> bool:

@@ -263,7 +263,7 @@ class Folds(BaseModel):
         return [Run(folder / f"fold{number}") for number in range(self.k)]
 
 
-def open_trained(folder: AnyPath) -> tuple[Run, list[Run]]:
+def open_training(folder: AnyPath) -> tuple[Run, list[Run]]:
     """Open what a finished training left, of one network or of folds.
 
     Args:

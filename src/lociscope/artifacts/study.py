@@ -99,7 +99,7 @@ class Study:
                 writer.writerow([*(getattr(trial, column) for column in COLUMNS), *values, trial.why])
 
 
-def best_of(trials: Iterable[TrialRecord]) -> TrialRecord | None:
+def find_best_trial(trials: Iterable[TrialRecord]) -> TrialRecord | None:
     """The trial with the highest LRAP, of several the first; None where none came to its end."""
     complete = [trial for trial in trials if trial.lrap is not None]
     return max(complete, key=lambda trial: (trial.lrap, -trial.number), default=None)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NAME = "sample_submission.csv"
 """What the competition calls the file that lists its test fields."""
-FILLED = "0"
+DEFAULT_PREDICTION = "0"
 """Class of a field without prediction, where the sample says none: Nucleoplasm, the most frequent one."""
 
 
@@ -30,8 +30,8 @@ def read_sample(path: AnyPath) -> dict[str, str]:
         path: A CSV with the column `Id`, and `Predicted` or further ones.
 
     Returns:
-        For each test field, in the order of the file, what a submission says of it that has no prediction: what the
-        sample says, or `FILLED` where that is blank or no class numbers. A row must not be blank for Kaggle.
+        By id, in the order of the file, the value that a test field without a prediction gets: the value in the sample,
+        or `DEFAULT_PREDICTION` where that is blank or does not hold class numbers. Kaggle accepts no blank value.
 
     Raises:
         LociscopeError: The file cannot be read, has no column `Id`, no row, or an id that is blank or doubled.
@@ -62,9 +62,9 @@ def read_sample(path: AnyPath) -> dict[str, str]:
 
 def _filler(predicted: str | None) -> str:
     try:
-        return format_target(parse_target(predicted or "")) or FILLED
+        return format_target(parse_target(predicted or "")) or DEFAULT_PREDICTION
     except LociscopeError:
-        return FILLED
+        return DEFAULT_PREDICTION
 
 
 def find_sample(sources: Iterable[Path]) -> Path | None:
@@ -73,14 +73,14 @@ def find_sample(sources: Iterable[Path]) -> Path | None:
     return next((path for path in beside if path.is_file()), None)
 
 
-def digest_of_sample(sample: Mapping[str, str] | None) -> str | None:
+def hash_sample(sample: Mapping[str, str] | None) -> str | None:
     """Return the sha256 of a sample's rows; None of none."""
     if sample is None:
         return None
     return hashlib.sha256(json.dumps(list(sample.items())).encode()).hexdigest()
 
 
-def lacking(sample: Mapping[str, str], ids: Iterable[str]) -> list[str]:
+def find_missing_ids(sample: Mapping[str, str], ids: Iterable[str]) -> list[str]:
     """Return the test ids that are not among `ids`, in the order of the sample."""
     here: Collection[str] = set(ids)
     return [name for name in sample if name not in here]

@@ -41,7 +41,7 @@ def fit(
 
     All members are considered. Give Predictions of fields that the networks were not trained on.
     """
-    from lociscope.artifacts.held_out import unseen_ids
+    from lociscope.artifacts.held_out import find_unseen_ids
     from lociscope.decide.ensemble_report import build_ensemble_report
     from lociscope.decide.nested import check_enough, nested_cross_validate
     from lociscope.decide.selection import select_combiner
@@ -56,7 +56,7 @@ def fit(
     with console.progress("cross-validating") as tell:
         scored = nested_cross_validate(known, stack, policy=chosen, groups=groups, seed=seed, progress=tell)
     report = build_ensemble_report(known, stack, selected, scored, groups)
-    unseen = tuple(unseen_ids(path).issuperset(ids) for path in members)
+    unseen = tuple(find_unseen_ids(path).issuperset(ids) for path in members)
     report = report.model_copy(update={"unseen": unseen})
     stored = StoredEnsemble.of(selected.decider, tuple(networks))
     write_fitted(output, stored, report)
@@ -218,12 +218,12 @@ def _write_report(folder: Path, report: EnsembleReport, members: list[Path]) -> 
 
 def summary(report: EnsembleReport, output: Path) -> str:
     """What a person wants to know of a fit, a line each."""
-    from lociscope.artifacts.held_out import held_out_sentence
+    from lociscope.artifacts.held_out import describe_held_out
 
     lines = [
         f"{report.members} members, {console.counted(report.fields)}: kept '{report.combiner}' with "
         f"'{report.policy}' thresholds, in {output}",
-        held_out_sentence(report.fields, report.unseen),
+        describe_held_out(report.fields, report.unseen),
         report.why,
         f"Macro-F1 to expect on as many new fields: {_said(report.expected)}",
         f"Gain over the mean of all members: {_said(report.over_mean)}; over the best one: {_said(report.over_best)}",

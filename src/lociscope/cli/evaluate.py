@@ -36,7 +36,7 @@ def evaluate(
     """Score predictions with intervals, and write report.html and metrics.json."""
     from lociscope.artifacts.bundle import MANIFEST
     from lociscope.artifacts.predictions import Predictions
-    from lociscope.artifacts.run import open_trained
+    from lociscope.artifacts.run import open_training
 
     catalog = _catalog(truth)
     run, curves, thresholds, notes = None, None, None, []
@@ -48,7 +48,7 @@ def evaluate(
         made, failures = _predict(subject, truth, output, workers)
         thresholds = thresholds_of(subject)
     else:
-        run, runs = open_trained(subject)
+        run, runs = open_training(subject)
         made = run.predictions()
         notes = ["Epoch and threshold were chosen on these same fields, which flatters the scores."]
         if len(runs) == 1:

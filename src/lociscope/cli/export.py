@@ -41,10 +41,10 @@ def export(
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw the reference's fields.")] = 2,
 ) -> None:
     """Export a network as a Bundle: ONNX compared with Keras, scored, hashed, self-testing, with a reference."""
-    from lociscope.artifacts.run import open_trained
+    from lociscope.artifacts.run import open_training
     from lociscope.training import export as exporting
 
-    opened, runs = open_trained(run)
+    opened, runs = open_training(run)
     words = exporting.DEFAULT_LIMITS if limits is None else limits
     with console.progress("measuring the reference") as tell:
         refer = _refer(opened, runs[0], catalog, reference, workers, tell)
@@ -82,12 +82,12 @@ def _drawn(seed: int, number: int, workers: int) -> Iterator[Field]:
     from functools import partial
 
     from lociscope.images.field import Field
-    from lociscope.processes.workers import in_order
+    from lociscope.processes.workers import map_in_order
     from lociscope.simulate import draw_field
     from lociscope.simulate.field import FIELDS_PER_SPECIMEN
 
     numbers = range(0, number * FIELDS_PER_SPECIMEN, FIELDS_PER_SPECIMEN)
-    for made in in_order(partial(draw_field, seed=seed), numbers, workers):
+    for made in map_in_order(partial(draw_field, seed=seed), numbers, workers):
         yield Field(made.id, made.pixels, made.pixel_size)
 
 

@@ -12,7 +12,7 @@ import typer
 from lociscope.cli import console
 from lociscope.cli.reading import LogUrl, opened
 from lociscope.errors import Code, Exit, LociscopeError, UsageError
-from lociscope.processes.signals import ended_as_interrupted
+from lociscope.processes.signals import interrupt_on_termination
 
 if TYPE_CHECKING:
     from lociscope.microscope.acquire import RunResult
@@ -59,7 +59,7 @@ def run(
             print(*describe_plan(read, scale, positions, notes), sep="\n")
         return
     folder = output or Path(read.output)
-    with ended_as_interrupted(), opened(log or read.log) as kept, console.progress("imaging") as tell:
+    with interrupt_on_termination(), opened(log or read.log) as kept, console.progress("imaging") as tell:
         result = run_plan(read, predictor, folder, log=kept, progress=lambda number: tell(number, len(positions)))
     _say(result, folder, as_json)
     _leave(result)
@@ -71,13 +71,13 @@ def print_plan(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file to write in place of stdout.")] = None,
 ) -> None:
     """Print a shipped plan, to begin one's own with."""
-    from lociscope.errors import nearest
+    from lociscope.errors import suggest
     from lociscope.microscope.plan import SHIPPED
     from lociscope.storage.atomic import atomic_write
 
     known = {path.stem: path for path in SHIPPED.glob("*.toml")}
     if name not in known:
-        raise UsageError(f"No plan '{name}' is shipped.{nearest(name, known)}", code=Code.UNKNOWN_NAME)
+        raise UsageError(f"No plan '{name}' is shipped.{suggest(name, known)}", code=Code.UNKNOWN_NAME)
     text = known[name].read_text("utf-8")
     if output is None:
         print(text, end="")

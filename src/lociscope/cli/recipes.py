@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lociscope.errors import Code, LociscopeError, UsageError, nearest
+from lociscope.errors import Code, LociscopeError, UsageError, suggest
 
 app = typer.Typer(help="Look at the shipped recipes, and copy them to change them.", no_args_is_help=True)
 
@@ -77,7 +77,7 @@ def text_of(name: str) -> str:
 
     known = {path.stem: path for path in SHIPPED.glob("*.toml")}
     if name not in known:
-        raise UsageError(f"No recipe {name!r} ships with lociscope.{nearest(name, known)}", code=Code.UNKNOWN_NAME)
+        raise UsageError(f"No recipe {name!r} ships with lociscope.{suggest(name, known)}", code=Code.UNKNOWN_NAME)
     return known[name].read_text(encoding="utf-8")
 
 

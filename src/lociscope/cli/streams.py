@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lociscope.errors import Exit
-from lociscope.processes.signals import asked_to_end
+from lociscope.processes.signals import handle_termination
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -58,7 +58,7 @@ def ending_on_signals() -> Iterator[None]:
 
     also = () if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else (signal.SIGINT,)
     try:
-        with asked_to_end(end, *also):
+        with handle_termination(end, *also):
             yield
     finally:
         if asked:  # the process is ending, and a second signal still ends it at once

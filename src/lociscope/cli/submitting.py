@@ -88,19 +88,19 @@ def tell_lacking(ids: Sequence[str], sample: Mapping[str, str] | None, path: Pat
     Returns:
         False where rows of the given sample were filled without a prediction.
     """
-    from lociscope.artifacts.submission import FILLED, find_sample, lacking, read_sample
+    from lociscope.artifacts.submission import DEFAULT_PREDICTION, find_missing_ids, find_sample, read_sample
 
     if sample is not None:
-        filled = lacking(sample, ids)
+        filled = find_missing_ids(sample, ids)
         if filled:
             console.say(
                 f"lociscope: {len(filled)} of {len(sample)} test ids have no prediction, and got what '{path}' has for "
-                f"them, or class {FILLED}, since Kaggle wants a row for each; the first: {filled[0]!r}"
+                f"them, or class {DEFAULT_PREDICTION}, since Kaggle wants a row for each; the first: {filled[0]!r}"
             )
         return not filled
     found = find_sample(near)
     known = {} if found is None else read_sample(found)
-    missing = lacking(known, ids)
+    missing = find_missing_ids(known, ids)
     if missing:
         console.say(
             f"lociscope: the submission lacks {len(missing)} of the {len(known)} test ids of '{found}', and Kaggle "

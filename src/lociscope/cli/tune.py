@@ -53,7 +53,7 @@ def tune(
     device: DeviceOption = "auto",
 ) -> None:
     """Search for better values of a recipe. Given again it goes on, to as many trials in all as --trials says."""
-    from lociscope.artifacts.catalog import digest_of
+    from lociscope.artifacts.catalog import hash_catalog
     from lociscope.artifacts.recipe import Recipe, parse_changes
     from lociscope.artifacts.study import Study
     from lociscope.training.tuning.database import Subject, import_optuna, opened
@@ -72,7 +72,7 @@ def tune(
         console.note(f"Study '{place.folder}'")
     check_networks(space, resolved)
     failures: list[Failure] = []
-    fields = "simulated" if catalog is None else digest_of(catalog)
+    fields = "simulated" if catalog is None else hash_catalog(catalog)
     with opened(place, Subject.of(resolved, space, fields)) as study:
         tell_all = partial(_tell, study, place, space, recipe)
 
@@ -102,7 +102,7 @@ def _space(name: str, recipe: Recipe, fixed: Collection[str]) -> Space:
 
 def _tell(study: optuna.Study, place: Study, space: Space, name: str, trials: list[TrialRecord]) -> None:
     """Writes what is known by now, and says how the last trial ended."""
-    from lociscope.artifacts.study import best_of
+    from lociscope.artifacts.study import find_best_trial
     from lociscope.report.study import write_study
     from lociscope.training.tuning.space import Range
     from lociscope.training.tuning.trials import gain_of, importance_of, write_best
@@ -114,7 +114,7 @@ def _tell(study: optuna.Study, place: Study, space: Space, name: str, trials: li
     words = {key: str(each) for key, each in space.items()}
     log = [key for key, each in space.items() if isinstance(each, Range) and each.log]
     write_study(place.page_file, Path(name).stem, trials, words, log, importance_of(study), gain_of(trials, place))
-    last, best = trials[-1], best_of(trials)
+    last, best = trials[-1], find_best_trial(trials)
     how = last.why if last.state == "failed" else last.state if last.lrap is None else f"LRAP {last.lrap:.4f}"
     known = f"; best {best.lrap:.4f}, trial {best.number}" if best else ""
     console.note(f"trial {last.number}: {how}{known}")
@@ -126,10 +126,10 @@ def _leave(trials: list[TrialRecord], place: Study, failures: list[Failure]) -> 
     Raises:
         LociscopeError: There is none.
     """
-    from lociscope.artifacts.study import best_of
+    from lociscope.artifacts.study import find_best_trial
     from lociscope.images.discovery.sources import write_failures
 
-    if best_of(trials) is None:
+    if find_best_trial(trials) is None:
         why = next(
             (f"the last one failed. {trial.why}" for trial in reversed(trials) if trial.why), "none is over yet."
         )

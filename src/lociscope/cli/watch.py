@@ -28,7 +28,7 @@ from lociscope.cli.reading import (
     rules_of,
 )
 from lociscope.errors import Exit
-from lociscope.processes.signals import asked_to_end
+from lociscope.processes.signals import handle_termination
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +98,7 @@ def _asked_to_stop() -> Iterator[Event]:
             raise KeyboardInterrupt
         stop.set()
 
-    with asked_to_end(ask, signal.SIGINT):
+    with handle_termination(ask, signal.SIGINT):
         yield stop
 
 

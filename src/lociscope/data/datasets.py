@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from lociscope.artifacts.card import PREPROCESSING
-from lociscope.artifacts.catalog import Catalog, digest_of
+from lociscope.artifacts.catalog import Catalog, hash_catalog
 from lociscope.data.cache.disk import place_in
 from lociscope.data.cache.lazy_images import open_files
 from lociscope.data.cache.packing import Packed, pack, prepare_catalog
@@ -116,7 +116,7 @@ def known_fields(
         return Known(packed, {}, {}, f"{settings.fields} simulated fields of seed {settings.seed}")
     table, spec = labelled_fields(catalog), settings.input
     if settings.pack:
-        key = {"catalog": digest_of(catalog), "input": msgspec.to_builtins(spec)}
+        key = {"catalog": hash_catalog(catalog), "input": msgspec.to_builtins(spec)}
         read, place = partial(prepare_catalog, table, spec, workers), place_in(store, key) if store else folder
         packed = pack(place, key, len(table), read, spec, failures, progress, wait=store is not None)
     else:

@@ -15,7 +15,7 @@ from lociscope.images.io.read import read_field
 from lociscope.images.preprocess import preprocess
 from lociscope.images.quality import measure_input
 from lociscope.images.statistics import STATISTICS, statistics_of
-from lociscope.processes.workers import in_order
+from lociscope.processes.workers import map_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +58,7 @@ def glance(
     thumbnails = np.zeros((len(catalog), SIDE, SIDE, 4), np.uint8)
     figures = np.zeros((len(catalog), len(STATISTICS) if statistics else 0), np.float32)
     rows, failures = [], []
-    seen = in_order(partial(_look, statistics=statistics), of_catalog(catalog), workers)
+    seen = map_in_order(partial(_look, statistics=statistics), of_catalog(catalog), workers)
     for row, found in enumerate(seen):
         if isinstance(found, Failure):
             failures.append(found)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lociscope.artifacts.recipe_upgrade import RENAMED
 from lociscope.data.cache.disk import Prepared
 from lociscope.images.preprocess import prepare
-from lociscope.processes.workers import in_order
+from lociscope.processes.workers import map_in_order
 from lociscope.simulate import SimulatedField, draw_field
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def prepare_simulated(settings: Data, workers: int = 1, start: int = 0) -> Itera
     Yields:
         The fields; their group is the specimen.
     """
-    yield from in_order(partial(prepare_one, settings), range(start, settings.fields), workers)
+    yield from map_in_order(partial(prepare_one, settings), range(start, settings.fields), workers)
 
 
 def prepare_one(settings: Data, index: int) -> Prepared:

@@ -14,7 +14,7 @@ import numpy as np
 from lociscope.decide.checks import check_probability, check_truth
 from lociscope.decide.logistic import class_logistic, pooled_logistic, sigmoid
 from lociscope.decide.prior import default_prior, shrink_counts
-from lociscope.errors import Code, LociscopeError, UsageError, nearest
+from lociscope.errors import Code, LociscopeError, UsageError, suggest
 
 Method = Literal["none", "temperature", "platt", "beta", "isotonic"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -57,7 +57,7 @@ class Calibration:
             MissingExtraError: `isotonic` without scikit-learn.
         """
         if self.method not in METHODS:
-            raise UsageError(f"No calibration {self.method!r}.{nearest(self.method, METHODS)}", code=Code.UNKNOWN_NAME)
+            raise UsageError(f"No calibration {self.method!r}.{suggest(self.method, METHODS)}", code=Code.UNKNOWN_NAME)
         known = check_truth(truth)
         p = check_probability(probability, known)
         classes = p.shape[1]

@@ -18,7 +18,7 @@ from lociscope.decide.checks import check_probability, check_truth
 from lociscope.decide.logistic import class_logistic, logit, pooled_logistic, sigmoid
 from lociscope.decide.metrics import log_losses
 from lociscope.decide.prior import default_prior, shrink_counts
-from lociscope.errors import Code, LociscopeError, UsageError, nearest
+from lociscope.errors import Code, LociscopeError, UsageError, suggest
 
 Combiner = Literal["best", "mean", "logits", "greedy", "weighted", "stacked"]
 COMBINERS: tuple[Combiner, ...] = get_args(Combiner)
@@ -145,7 +145,7 @@ def fit_ensemble(
     if combiner == "stacked":
         return _stacked(known, array, counts)
     raise UsageError(
-        f"No way of combining is called {combiner!r}.{nearest(combiner, COMBINERS)}", code=Code.UNKNOWN_NAME
+        f"No way of combining is called {combiner!r}.{suggest(combiner, COMBINERS)}", code=Code.UNKNOWN_NAME
     )
 
 

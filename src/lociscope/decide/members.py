@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from lociscope.artifacts.card import training_hash
+from lociscope.artifacts.card import hash_training
 from lociscope.artifacts.predictions import Predictions, read_origin
 from lociscope.artifacts.run import Folds, Run
 from lociscope.errors import Code, LociscopeError
@@ -138,7 +138,7 @@ def _trained(path: Path) -> list[str]:
     try:
         folds = Folds.read(path.parent)
         runs = [run] if folds is None else folds.runs(path.parent)
-        hashes = [training_hash(each.environment().model_dump()) for each in runs]
+        hashes = [hash_training(each.environment().model_dump()) for each in runs]
     except LociscopeError:
         return []
     return [each for each in hashes if each]

@@ -15,7 +15,7 @@ import numpy as np
 from lociscope.decide.checks import check_probability, check_truth
 from lociscope.decide.logistic import logit, sigmoid
 from lociscope.decide.prior import default_prior, shrink_counts
-from lociscope.errors import Code, UsageError, nearest
+from lociscope.errors import Code, UsageError, suggest
 
 Policy = Literal["constant", "searched", "ratio", "shrunk", "expected"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)
@@ -136,7 +136,7 @@ def parse_policy(name: str) -> Policy:
 
 
 def _unknown(name: str) -> UsageError:
-    return UsageError(f"No policy {name!r} of thresholds.{nearest(name, POLICIES)}", code=Code.UNKNOWN_NAME)
+    return UsageError(f"No policy {name!r} of thresholds.{suggest(name, POLICIES)}", code=Code.UNKNOWN_NAME)
 
 
 def best_expected_f1(probability: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import Code, LociscopeError, UsageError, nearest
+from lociscope.errors import Code, LociscopeError, UsageError, suggest
 from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
 
@@ -155,7 +155,7 @@ def _size(objective: Objective, turret: str, labels: set[str], setup: Setup, whe
 
 
 def _unknown(key: str, received: str, known: set[str] | dict[str, set[str]], where: str) -> UsageError:
-    return UsageError(f"{key}: {where} has no {received!r}.{nearest(received, known)}", code=Code.UNKNOWN_NAME)
+    return UsageError(f"{key}: {where} has no {received!r}.{suggest(received, known)}", code=Code.UNKNOWN_NAME)
 
 
 def choose_objective(rule: Rule, plan: Plan, scale: Scale) -> Objective:

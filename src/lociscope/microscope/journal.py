@@ -30,7 +30,7 @@ from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, write_failures
 from lociscope.microscope.event_scheduler import Request, Skipped
 from lociscope.microscope.positions import Position
-from lociscope.storage.atomic import atomic_write, unwritable
+from lociscope.storage.atomic import atomic_write, unwritable_error
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Journal:
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
         except OSError as error:
-            raise unwritable(path, error) from error
+            raise unwritable_error(path, error) from error
         self.lines.append(line)
 
     def close(self, left: Sequence[Skipped], *, finished: bool) -> None:

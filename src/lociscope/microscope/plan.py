@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import Code, LociscopeError, UsageError, nearest
-from lociscope.labels import LABELS, number_of
+from lociscope.errors import Code, LociscopeError, UsageError, suggest
+from lociscope.labels import LABELS, find_class
 from lociscope.microscope.rules import Condition, parse_rule
 from lociscope.storage.schema import check_schema
-from lociscope.storage.toml_files import read_toml, sentence_of
+from lociscope.storage.toml_files import describe_error, read_toml
 
 SCHEMA = 1
 SHIPPED = Path(__file__).parent / "plans"
@@ -157,7 +157,7 @@ class SpecimenPlan(Section):
     def target(self, well: str) -> tuple[int, ...] | None:
         """The places that are given for a well, or None."""
         names = self.antibodies.get(well)
-        return None if names is None else tuple(sorted({number_of(name) or 0 for name in names}))
+        return None if names is None else tuple(sorted({find_class(name) or 0 for name in names}))
 
 
 class Plan(Section):
@@ -202,7 +202,7 @@ class Plan(Section):
         try:
             plan = cls.model_validate(_tuples(values))
         except ValidationError as error:
-            raise UsageError(sentence_of(error, what, cls, _EXAMPLE), code=Code.INVALID_VALUE) from error
+            raise UsageError(describe_error(error, what, cls, _EXAMPLE), code=Code.INVALID_VALUE) from error
         try:
             _check_names(plan)
         except LociscopeError as error:
@@ -219,7 +219,7 @@ class Plan(Section):
         if name is None:
             return self.objectives[0]
         if name not in known:
-            raise UsageError(f"The plan lists no objective {name!r}.{nearest(name, known)}", code=Code.NOTHING_FOUND)
+            raise UsageError(f"The plan lists no objective {name!r}.{suggest(name, known)}", code=Code.NOTHING_FOUND)
         return known[name]
 
 
@@ -240,7 +240,7 @@ def _check_names(plan: Plan) -> None:
         wrong = next((place for place in places if place not in LABELS), None)
         if wrong is not None:
             raise UsageError(
-                f"specimen.antibodies.{well}: there is no place {wrong!r}.{nearest(wrong, LABELS)}",
+                f"specimen.antibodies.{well}: there is no place {wrong!r}.{suggest(wrong, LABELS)}",
                 code=Code.INVALID_VALUE,
             )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import Code, LociscopeError, UsageError, nearest
+from lociscope.errors import Code, LociscopeError, UsageError, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +80,7 @@ def expand_wells(plate: Plate) -> list[str]:
 
 def _near(well: str, grid: list[list[str]]) -> str:
     flat = [name for row in grid for name in row]
-    return nearest(well, flat) if len(flat) < 7 or well in flat else f" It has {grid[0][0]} to {grid[-1][-1]}."
+    return suggest(well, flat) if len(flat) < 7 or well in flat else f" It has {grid[0][0]} to {grid[-1][-1]}."
 
 
 def _shape(plate: Plate) -> useq.WellPlate:
@@ -89,7 +89,7 @@ def _shape(plate: Plate) -> useq.WellPlate:
     known = useq.registered_well_plate_keys()
     if plate.name not in known:
         raise UsageError(
-            f"plate.name: there is no plate {plate.name!r}.{nearest(plate.name, known)}", code=Code.INVALID_VALUE
+            f"plate.name: there is no plate {plate.name!r}.{suggest(plate.name, known)}", code=Code.INVALID_VALUE
         )
     return useq.WellPlate.from_str(plate.name)
 

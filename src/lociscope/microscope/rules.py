@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from lociscope.errors import Code, UsageError, nearest
+from lociscope.errors import Code, UsageError, suggest
 from lociscope.labels import LABELS
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ class _Parser:
             value = self._name()
             if value.lower() not in STATUSES:
                 raise UsageError(
-                    f"The rule {_cut(self._rule)}: there is no status {_cut(value)}.{nearest(value, STATUSES)}",
+                    f"The rule {_cut(self._rule)}: there is no status {_cut(value)}.{suggest(value, STATUSES)}",
                     code=Code.INVALID_VALUE,
                 )
             return StatusCondition(value.lower())
@@ -244,7 +244,7 @@ class _Parser:
         folded = {label.lower(): number for number, label in enumerate(LABELS)}
         if name.lower() not in folded:
             raise UsageError(
-                f"The rule {_cut(self._rule)}: there is no place {_cut(name)}.{nearest(name, LABELS)}",
+                f"The rule {_cut(self._rule)}: there is no place {_cut(name)}.{suggest(name, LABELS)}",
                 code=Code.INVALID_VALUE,
             )
         return folded[name.lower()]

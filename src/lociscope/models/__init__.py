@@ -6,7 +6,7 @@ import inspect
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lociscope.errors import Code, LociscopeError, UsageError, nearest
+from lociscope.errors import Code, LociscopeError, UsageError, suggest
 from lociscope.models.backend import load_keras
 from lociscope.storage.keras_files import check_keras
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS
@@ -49,14 +49,14 @@ def build_network(name: str, size: int, options: dict[str, Any]) -> keras.Model:
         MissingExtraError: Keras is not installed.
     """
     if name not in NETWORKS:
-        raise UsageError(f"No network {name!r}.{nearest(name, (*NETWORKS, 'features'))}", code=Code.UNKNOWN_NAME)
+        raise UsageError(f"No network {name!r}.{suggest(name, (*NETWORKS, 'features'))}", code=Code.UNKNOWN_NAME)
     module, function = NETWORKS[name].split(":")
     builder: Callable[..., keras.Model] = getattr(_import(module), function)
     known = [option for option in inspect.signature(builder).parameters if option != "size"]
     unknown = next((option for option in options if option not in known), None)
     if unknown is not None:
         raise UsageError(
-            f"Network {name!r} has no option {unknown!r}.{nearest(unknown, known)}", code=Code.UNKNOWN_NAME
+            f"Network {name!r} has no option {unknown!r}.{suggest(unknown, known)}", code=Code.UNKNOWN_NAME
         )
     try:
         return builder(size, **options)

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from lociscope.errors import Code, LociscopeError, UsageError, nearest
+from lociscope.errors import Code, LociscopeError, UsageError, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +90,7 @@ def application_features(name: str, x: keras.KerasTensor, channels: str) -> kera
     """
     if name not in names():
         raise UsageError(
-            f"No backbone {name!r}.{nearest(str(name), ('efficientnet-lite0', *names()))}", code=Code.UNKNOWN_NAME
+            f"No backbone {name!r}.{suggest(str(name), ('efficientnet-lite0', *names()))}", code=Code.UNKNOWN_NAME
         )
     affine = affine_of(name)
     scale = [_of_letter(affine.scale, letter) for letter in channels]

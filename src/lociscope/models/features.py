@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lociscope.decide.logistic import sigmoid
-from lociscope.errors import Code, LociscopeError, MissingExtraError, UsageError, nearest
+from lociscope.errors import Code, LociscopeError, MissingExtraError, UsageError, suggest
 from lociscope.images.segmentation.features import FEATURES
 from lociscope.labels import N_LABELS
 from lociscope.models.trees import Growth, Trees, fit_trees, learnable, rate_logit
@@ -65,7 +65,7 @@ def read_options(options: dict[str, Any]) -> Options:
         first = error.errors()[0]
         key = str(first["loc"][0])
         if first["type"] == "extra_forbidden":
-            remedy = nearest(key, Options.model_fields)
+            remedy = suggest(key, Options.model_fields)
             raise UsageError(f"Network 'features' has no option {key!r}.{remedy}", code=Code.UNKNOWN_NAME) from error
         raise UsageError(
             f"Network 'features': {key}: {first['msg']}, received {first['input']!r}. Mend [network] in the recipe.",

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from lociscope.artifacts.card import training_hashes
+from lociscope.artifacts.card import hash_trainings
 from lociscope.artifacts.predictions import Position, Predictions
-from lociscope.artifacts.submission import digest_of_sample
+from lociscope.artifacts.submission import hash_sample
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import write_failures
-from lociscope.storage.atomic import atomic_write, unwritable
+from lociscope.storage.atomic import atomic_write, unwritable_error
 from lociscope.storage.locks import exclusive_lock
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 
@@ -79,9 +79,9 @@ class Job:
             "embeddings": options.embeddings,
             "suffix": out.suffix,
             "views": views,
-            "sample": digest_of_sample(options.sample),
+            "sample": hash_sample(options.sample),
         }
-        return cls(out, options, identity, tuple(training_hashes(bundle.card.provenance)))
+        return cls(out, options, identity, tuple(hash_trainings(bundle.card.provenance)))
 
     @property
     def folder(self) -> Path:
@@ -179,7 +179,7 @@ class Job:
                 for left in self.out.parent.glob(f".{escape(final.name)}.*.part"):
                     left.unlink(missing_ok=True)
         except OSError as error:
-            raise unwritable(self.folder, error) from error
+            raise unwritable_error(self.folder, error) from error
 
     def write_part(self, part: Predictions, prints: Mapping[str, str]) -> None:
         """Keeps a part, with what it was made of."""

@@ -49,7 +49,7 @@ class LogError(LociscopeError):
     code = Code.LOG
 
 
-class LogAwayError(LogError):
+class LogUnavailableError(LogError):
     """The log cannot be used now and may be back: it is locked, full, restarting, silent or out of reach."""
 
 
@@ -70,8 +70,8 @@ class Database:
     """
 
     def __init__(self, url: str, create: bool) -> None:
-        self._use(engine_of(url, create))
-        self.name = name_of(self.engine)
+        self._use(create_engine(url, create))
+        self.name = get_display_name(self.engine)
         if create or self.engine.dialect.name != "sqlite":
             return
         if not any(file.exists() for file in _beside(Path(self.engine.url.database or "").absolute())):
@@ -128,7 +128,7 @@ class Database:
             seconds: How long each statement, and the whole, may take on a server.
 
         Raises:
-            LogError: The database complains; `LogAwayError` where trying again may help.
+            LogError: The database complains; `LogUnavailableError` where trying again may help.
         """
         with self.bounded(done, seconds), self.engine.begin() as connection:
             if connection.dialect.name == "postgresql":
@@ -156,7 +156,7 @@ class Database:
             seconds: How long the whole may take.
 
         Raises:
-            LogError: The database complains; `LogAwayError` where trying again may help.
+            LogError: The database complains; `LogUnavailableError` where trying again may help.
         """
         silent, done_waiting = threading.Event(), threading.Event()
 
@@ -168,19 +168,19 @@ class Database:
         if self.engine.dialect.name != "sqlite":
             threading.Thread(target=watch, name="lociscope-log-watch", daemon=True).start()
         try:
-            with told(self.name, done):
+            with convert_errors(self.name, done):
                 yield
         except LogError as error:
             if not silent.is_set():
                 raise
-            raise LogAwayError(
+            raise LogUnavailableError(
                 f"Log '{self.name}' cannot be {done} (no answer within {seconds + GRACE_SECONDS} s). {_remedy('')}"
             ) from error
         finally:
             done_waiting.set()
 
 
-def engine_of(url: str, create: bool) -> sa.Engine:
+def create_engine(url: str, create: bool) -> sa.Engine:
     """Makes the engine of a URL; nothing is opened yet.
 
     Args:
@@ -236,7 +236,7 @@ def _watch_file(engine: sa.Engine, path: Path) -> None:
     sa.event.listen(engine, "checkout", check)
 
 
-def name_of(engine: sa.Engine) -> str:
+def get_display_name(engine: sa.Engine) -> str:
     """The log as a person calls it: the path of an SQLite file, else the URL without its password."""
     url = engine.url
     return (
@@ -245,11 +245,11 @@ def name_of(engine: sa.Engine) -> str:
 
 
 @contextmanager
-def told(name: str, done: str) -> Iterator[None]:
+def convert_errors(name: str, done: str) -> Iterator[None]:
     """Lets whatever the database complains of become one sentence.
 
     Args:
-        name: The log, as `name_of` gives it.
+        name: The log, as `get_display_name` gives it.
         done: What cannot be: `opened`, `read`, `written`.
 
     Raises:
@@ -261,7 +261,7 @@ def told(name: str, done: str) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        kind = LogAwayError if _passes(error) else LogError
+        kind = LogUnavailableError if _passes(error) else LogError
         raise kind(f"Log '{name}' cannot be {done} ({reason}). {_remedy(reason)}") from error
     except UnicodeDecodeError as error:  # SQLite quotes what is damaged in its complaint; found by fuzzing
         raise LogError(f"Log '{name}' cannot be {done} (malformed text). {_remedy('malformed')}") from error

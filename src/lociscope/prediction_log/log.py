@@ -16,7 +16,7 @@ from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS, format_target, parse_target
 from lociscope.prediction_log.database import READ_SECONDS, WRITE_SECONDS, Database, LogError
-from lociscope.prediction_log.tables import prepare, tables
+from lociscope.prediction_log.tables import define_tables, prepare_tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,11 +73,11 @@ def open_log(url: str, *, create: bool = True) -> PredictionLog:
     database = Database(url, create)
     try:
         try:
-            prepare(database, create)
+            prepare_tables(database, create)
         except LogError:
             if create or not database.read_unchanging():
                 raise
-            prepare(database, create)
+            prepare_tables(database, create)
     except LociscopeError:
         database.close()
         raise
@@ -93,7 +93,7 @@ class PredictionLog:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._about, self._rows = tables()
+        self._about, self._rows = define_tables()
         self.name = database.name
         """Its path, or its URL without a password."""
 
@@ -109,7 +109,7 @@ class PredictionLog:
         Raises:
             LogError: The log cannot be written: locked for long (`database.WAIT_SECONDS`), full, gone, damaged.
         """
-        self.write(rows_of(predictions, statistics, bundle=bundle, command=command))
+        self.write(make_rows(predictions, statistics, bundle=bundle, command=command))
 
     def write(self, rows: Sequence[Row], key: str | None = None, last: str | None = None) -> None:
         """Write rows, all or none, and once per key.
@@ -118,12 +118,12 @@ class PredictionLog:
         again: the key is written in the transaction of the rows, and rows whose key is there are not written again.
 
         Args:
-            rows: Of `rows_of`.
+            rows: Of `make_rows`.
             key: At most 32 characters that no other rows have.
             last: The key of the caller's rows before these, which is no longer needed.
 
         Raises:
-            LogError: The log cannot be written; `LogAwayError` where it may be in a moment.
+            LogError: The log cannot be written; `LogUnavailableError` where it may be in a moment.
         """
         import sqlalchemy as sa
 
@@ -220,7 +220,7 @@ class PredictionLog:
         ]
 
 
-def rows_of(predictions: Predictions, statistics: np.ndarray, *, bundle: str, command: str) -> list[Row]:
+def make_rows(predictions: Predictions, statistics: np.ndarray, *, bundle: str, command: str) -> list[Row]:
     """Make the rows of predictions, which carry the time of this call.
 
     Args:

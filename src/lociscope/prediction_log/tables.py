@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
-def tables() -> tuple[sa.Table, sa.Table]:
+def define_tables() -> tuple[sa.Table, sa.Table]:
     """What says that a database is a log, and its rows."""
     import sqlalchemy as sa
 
@@ -40,7 +40,7 @@ def tables() -> tuple[sa.Table, sa.Table]:
     return about, rows
 
 
-def prepare(database: Database, create: bool) -> None:
+def prepare_tables(database: Database, create: bool) -> None:
     """Makes the tables where there are none, and checks that they are a log's that can be read.
 
     Args:
@@ -57,7 +57,7 @@ def prepare(database: Database, create: bool) -> None:
 def _prepare(engine: sa.Engine, name: str, create: bool) -> None:
     import sqlalchemy as sa
 
-    about, _ = tables()
+    about, _ = define_tables()
     names = sa.inspect(engine).get_table_names()
     others = names and engine.dialect.name == "sqlite"  # a server's database may serve several programs
     if about.name not in names and (others or not create):
@@ -79,7 +79,7 @@ def _make(engine: sa.Engine) -> None:
     import sqlalchemy as sa
     from sqlalchemy.schema import CreateIndex, CreateTable
 
-    about, rows = tables()
+    about, rows = define_tables()
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if engine.dialect.name == "sqlite":  # readers and a writer do not wait for each other
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
@@ -97,7 +97,7 @@ def _make(engine: sa.Engine) -> None:
 
 
 def _schema(engine: sa.Engine) -> str | None:
-    about, _ = tables()
+    about, _ = define_tables()
     with engine.connect() as connection:
         found = connection.execute(about.select().where(about.c.key == "schema")).first()
     return None if found is None else str(found.value)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
 from lociscope.errors import LociscopeError
-from lociscope.prediction_log.database import LogAwayError
-from lociscope.prediction_log.log import rows_of
+from lociscope.prediction_log.database import LogUnavailableError
+from lociscope.prediction_log.log import make_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -98,7 +98,7 @@ class LogWriter:
         """
         if self._log is None or not len(made):
             return
-        rows = rows_of(made, statistics, bundle=bundle, command=self._command)
+        rows = make_rows(made, statistics, bundle=bundle, command=self._command)
         with self._changed:
             room = not self._ending and self._rows + len(rows) <= MOST_WAITING
             if room:
@@ -197,7 +197,7 @@ class LogWriter:
         while not self._given_up.is_set():
             try:
                 log.write(rows, key, last)
-            except LogAwayError as error:
+            except LogUnavailableError as error:
                 self._tell(f"{error} Predictions go on, and up to {MOST_WAITING} wait for it.", str(error))
                 self._given_up.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)

@@ -18,7 +18,7 @@ _STREAMS = (0, 1, 2)
 
 
 @contextmanager
-def asked_to_end(handler: Handler, *others: signal.Signals) -> Iterator[None]:
+def handle_termination(handler: Handler, *others: signal.Signals) -> Iterator[None]:
     """Call a handler for SIGTERM, for SIGHUP where it is not ignored (`nohup`), and for others.
 
     After the first of them SIGHUP is passed over: kernel, shell and session manager each send one, often after a
@@ -53,13 +53,13 @@ def asked_to_end(handler: Handler, *others: signal.Signals) -> Iterator[None]:
 
 
 @contextmanager
-def ended_as_interrupted() -> Iterator[None]:
+def interrupt_on_termination() -> Iterator[None]:
     """Let SIGTERM and SIGHUP do what Ctrl-C does."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with asked_to_end(interrupt):
+    with handle_termination(interrupt):
         yield
 
 

@@ -17,7 +17,7 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 """Numbers of glibc's settings, from malloc.h."""
 
 
-def in_order(make: Callable[[Item], Made], items: Iterable[Item], workers: int | None = 1) -> Iterator[Made]:
+def map_in_order(make: Callable[[Item], Made], items: Iterable[Item], workers: int | None = 1) -> Iterator[Made]:
     """Makes something of each item, over processes, in order.
 
     Args:
@@ -36,7 +36,7 @@ def in_order(make: Callable[[Item], Made], items: Iterable[Item], workers: int |
     from multiprocessing import get_context
 
     # Spawned: a fork of a process in which TensorFlow's threads run may hang.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=begin) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=initialize_worker) as pool:
         waiting: deque[Future[Made]] = deque()
         try:
             for item in items:
@@ -49,9 +49,9 @@ def in_order(make: Callable[[Item], Made], items: Iterable[Item], workers: int |
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def begin() -> None:
+def initialize_worker() -> None:
     """What a worker does first."""
-    end_with_parent()
+    exit_with_parent()
     keep_freed_memory()
 
 
@@ -70,7 +70,7 @@ def keep_freed_memory() -> None:
         libc.mallopt(parameter, size << 20)
 
 
-def end_with_parent() -> None:
+def exit_with_parent() -> None:
     """Ends this process when its parent does: a killed parent cannot tell its workers to stop."""
     import os
     from multiprocessing import parent_process

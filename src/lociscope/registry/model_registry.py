@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lociscope.artifacts.bundle import MANIFEST, read_bundle
-from lociscope.errors import Code, Exit, LociscopeError, nearest
+from lociscope.errors import Code, Exit, LociscopeError, suggest
 from lociscope.registry.ledger import Event, Ledger, State, now
 from lociscope.storage.atomic import atomic_write
 
@@ -252,7 +252,7 @@ class Registry:
 
     def _current(self, state: State, alias: str) -> str:
         if alias not in state.aliases:
-            known = nearest(alias, state.aliases) if state.aliases else f" Promote a version to '{alias}'."
+            known = suggest(alias, state.aliases) if state.aliases else f" Promote a version to '{alias}'."
             raise LociscopeError(
                 f"Registry '{self.folder}' has no alias {alias[:80]!r}.{known}", code=Code.INVALID_VALUE
             )
@@ -279,7 +279,7 @@ class Registry:
                 f"{given!r} may be {' or '.join(found[:3])}. Write more of its name.", code=Code.INVALID_VALUE
             )
         if not found:
-            remedy = nearest(given, {*(version.rpartition("-")[0] for version in state.versions), *state.aliases})
+            remedy = suggest(given, {*(version.rpartition("-")[0] for version in state.versions), *state.aliases})
             raise LociscopeError(
                 f"Registry '{self.folder}' has no version {given[:80]!r}.{remedy}", code=Code.INVALID_VALUE
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lociscope.artifacts.held_out import held_out_sentence
+from lociscope.artifacts.held_out import describe_held_out
 from lociscope.errors import MissingExtraError
 from lociscope.labels import LABELS
 from lociscope.report.figures import GRID, HELD_OUT, INK, to_svg
@@ -93,7 +93,7 @@ def write_ensemble(path: Path, report: EnsembleReport, members: Sequence[str]) -
 def summarize(report: EnsembleReport) -> list[str]:
     """The result in plain words, a sentence each."""
     return [
-        held_out_sentence(report.fields, report.unseen),
+        describe_held_out(report.fields, report.unseen),
         report.why,
         f"On as many new fields, expect a macro-F1 of {_said(report.expected)}.",
         f"That is {_gained(report.over_mean)} the mean of all members and {_gained(report.over_best)} the best one "

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lociscope.artifacts.study import best_of
+from lociscope.artifacts.study import find_best_trial
 from lociscope.errors import MissingExtraError
 from lociscope.report.figures import GRID, HELD_OUT, INK, TRAINING, style_axes, to_svg
 from lociscope.report.page import interval, number, render, write_page
@@ -59,7 +59,7 @@ def write_study(
         title=f"Tuning of {name}",
         result=summarize(trials, gain),
         trials=sorted(trials, key=lambda trial: (trial.lrap is None, -(trial.lrap or 0), trial.number)),
-        best=best_of(trials),
+        best=find_best_trial(trials),
         space=space,
         importance=importance,
         few=len(complete) < FEW,
@@ -76,7 +76,7 @@ def summarize(trials: Sequence[TrialRecord], gain: Interval | None) -> list[str]
     counts = {state: sum(trial.state == state for trial in trials) for state in ENDS}
     ways = ", ".join(f"{count} {ENDS[state]}" for state, count in counts.items() if count)
     sentences = [f"{len(trials)} trial{'s' if len(trials) > 1 else ''}: {ways}."]
-    best = best_of(trials)
+    best = find_best_trial(trials)
     if best is None:
         return sentences
     sentences.append(f"The best is trial {best.number}, with LRAP {number(best.lrap, 3)} on the validation fields.")
@@ -119,7 +119,7 @@ def history_figure(trials: Sequence[TrialRecord]) -> Markup:
     numbers = [trial.number for trial in complete]
     axes.step([*numbers, trials[-1].number], [*bests, bests[-1]], where="post", color=HELD_OUT, linewidth=1.8)
     axes.plot(numbers, scores, "o", color=TRAINING, markersize=4)
-    best = best_of(trials)
+    best = find_best_trial(trials)
     if best is not None:
         axes.plot([best.number], [best.lrap or 0], "o", color=HELD_OUT, markersize=8)
     cut = [trial.number for trial in trials if trial.lrap is None]

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import Code, LociscopeError, nearest
+from lociscope.errors import Code, LociscopeError, suggest
 from lociscope.images.discovery.sources import FieldSource
 from lociscope.images.io.read import read_field
 from lociscope.images.render import composite
@@ -53,7 +53,7 @@ def example_named(name: str) -> Example:
         if example.id == name:
             return example
     raise LociscopeError(
-        f"There is no example {name[:40]!r}.{nearest(name[:40], [each.id for each in examples()])}",
+        f"There is no example {name[:40]!r}.{suggest(name[:40], [each.id for each in examples()])}",
         code=Code.WRONG_FILE,
     )
 

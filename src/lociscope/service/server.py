@@ -15,7 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from lociscope.errors import Code, LociscopeError
-from lociscope.processes.signals import asked_to_end
+from lociscope.processes.signals import handle_termination
 from lociscope.service.connections import Connection, Listener
 from lociscope.service.settings import Settings
 from lociscope.service.state import Parts
@@ -108,7 +108,7 @@ def serve(app: FastAPI, settings: Settings, started: Callable[[str], None]) -> N
         proxy_headers=False, backlog=2048,
     )  # fmt: skip
     server = Server(config, app.state.parts, lambda: started(f"http://{name}:{port}"))
-    with listening, asked_to_end(server.handle_exit):  # uvicorn itself listens to SIGINT and SIGTERM alone
+    with listening, handle_termination(server.handle_exit):  # uvicorn itself listens to SIGINT and SIGTERM alone
         server.run([listening])
     if server.interrupted:
         raise KeyboardInterrupt

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lociscope.errors import Code, UsageError, nearest
+from lociscope.errors import Code, UsageError, suggest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,7 +259,7 @@ def cell_line(name: str | None, rng: np.random.Generator) -> CellLine:
         return lines[int(rng.choice(len(lines), p=weights / weights.sum()))]
     if name not in CELL_LINES:
         raise UsageError(
-            f"Cell line {name!r} is not among those that can be drawn.{nearest(name, CELL_LINES)}",
+            f"Cell line {name!r} is not among those that can be drawn.{suggest(name, CELL_LINES)}",
             code=Code.UNKNOWN_NAME,
         )
     return CELL_LINES[name]

@@ -12,7 +12,7 @@ import numpy as np
 from lociscope.channels import BLUE, GREEN, RED, YELLOW
 from lociscope.errors import Code, MissingExtraError, UsageError
 from lociscope.labels import LABELS, format_target
-from lociscope.processes.workers import in_order
+from lociscope.processes.workers import map_in_order
 from lociscope.simulate.canvas import Canvas
 from lociscope.simulate.frequencies import label_sets
 from lociscope.simulate.layout import State
@@ -282,4 +282,4 @@ def draw_fields(
         draw_field, seed=seed, size=size, places=places, cell_line=cell_line, pixel_size=pixel_size,
         label_noise=label_noise, balance=balance,
     )  # fmt: skip
-    yield from in_order(draw, indices, workers)
+    yield from map_in_order(draw, indices, workers)

@@ -52,13 +52,13 @@ def atomic_write(path: Path) -> Iterator[Path]:
         else:
             part.replace(path)
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise unwritable_error(path, error) from error
     finally:
         with suppress(OSError):  # what forbade writing may forbid looking, too
             _remove(part)
 
 
-def unwritable(path: Path, error: OSError, option: str = "-o") -> LociscopeError:
+def unwritable_error(path: Path, error: OSError, option: str = "-o") -> LociscopeError:
     """The sentence for a file that cannot be written, where the option names its place."""
     reason = error.strerror or str(error)
     return LociscopeError(

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
 from lociscope.errors import Code, LociscopeError
-from lociscope.storage.atomic import unwritable
+from lociscope.storage.atomic import unwritable_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +66,7 @@ def exclusive_lock(folder: Path, taken: str, *, needed: bool = True) -> Iterator
     try:
         file = _locked(folder / LOCK, needed=needed)
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise unwritable_error(folder, error) from error
     if file is None:
         raise LociscopeError(taken, code=Code.INVALID_VALUE)
     with file:

@@ -47,7 +47,7 @@ def read_any(path: Path, what: str, kind: str, schema: int) -> tuple[pa.Table, b
             or of a newer schema.
     """
     suffix = path.suffix.lower()
-    if url := url_of(path):
+    if url := find_url(path):
         raise LociscopeError(
             f"'{url}' is a URL, which lociscope does not read. Download it, and name the file.",
             code=Code.UNSUPPORTED_FORMAT,
@@ -63,13 +63,13 @@ def read_any(path: Path, what: str, kind: str, schema: int) -> tuple[pa.Table, b
     return _with_plain_texts(table), b"kind" in (table.schema.metadata or {})
 
 
-def url_of(path: Path) -> str | None:
+def find_url(path: Path) -> str | None:
     """Return the URL that a path was written as, `https://…` or `s3://…`; None where it is none."""
     match = _URL.search(path.as_posix())
     return f"{match['scheme']}://{match['rest']}" if match and not path.exists() else None
 
 
-def columns_of(path: Path) -> list[str]:
+def read_header(path: Path) -> list[str]:
     """Return the names of a CSV's columns; none where it cannot be read."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:
@@ -80,7 +80,7 @@ def columns_of(path: Path) -> list[str]:
     return next(csv.reader([head], delimiter=delimiter, skipinitialspace=spaced), [])
 
 
-def rename(table: pa.Table, known: Iterable[str], what: str) -> pa.Table:
+def standardize_columns(table: pa.Table, known: Iterable[str], what: str) -> pa.Table:
     """Give the columns that are called as known ones, but for case, blanks, marks and µm, their known names.
 
     Raises:
@@ -102,7 +102,7 @@ def rename(table: pa.Table, known: Iterable[str], what: str) -> pa.Table:
     return table.rename_columns(names)
 
 
-def without_blanks(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def blanks_to_null(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a column of texts with null for blanks, or one of numbers with null for NaN."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -114,7 +114,7 @@ def without_blanks(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
-def with_points(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def decimal_points(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a column of texts with decimal points for decimal commas, as `0,08`."""
     import pyarrow as pa
     import pyarrow.compute as pc

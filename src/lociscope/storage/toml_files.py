@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from lociscope.errors import Code, UsageError, nearest
+from lociscope.errors import Code, UsageError, suggest
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -32,7 +32,7 @@ def read_toml(name: str, shipped: Path, kind: str) -> dict[str, Any]:
     except OSError as error:
         known = [each.stem for each in shipped.glob("*.toml")]
         raise UsageError(
-            f"No {kind} '{name}' ({error.strerror}).{nearest(name, known)}", code=Code.NOT_FOUND
+            f"No {kind} '{name}' ({error.strerror}).{suggest(name, known)}", code=Code.NOT_FOUND
         ) from error
     except (ValueError, RecursionError) as error:
         raise UsageError(
@@ -40,7 +40,7 @@ def read_toml(name: str, shipped: Path, kind: str) -> dict[str, Any]:
         ) from error
 
 
-def sentence_of(error: ValidationError, what: str, model: type[BaseModel], missing: str = "") -> str:
+def describe_error(error: ValidationError, what: str, model: type[BaseModel], missing: str = "") -> str:
     """One sentence for the first mistake that pydantic found.
 
     Args:
@@ -54,8 +54,8 @@ def sentence_of(error: ValidationError, what: str, model: type[BaseModel], missi
     key = ".".join(str(part + 1 if isinstance(part, int) else part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         *tables, name = first["loc"]
-        names = [field.alias or key for key, field in model_at(model, tables).model_fields.items()]
-        return f"{what} has the unknown key {key!r}.{nearest(str(name), names)}"
+        names = [field.alias or key for key, field in find_model(model, tables).model_fields.items()]
+        return f"{what} has the unknown key {key!r}.{suggest(str(name), names)}"
     if first["type"] == "missing":
         return f"{what} lacks the key {key!r}. {missing}"
     received = "" if first["type"] == "value_error" else f", received {first['input']!r}"
@@ -63,7 +63,7 @@ def sentence_of(error: ValidationError, what: str, model: type[BaseModel], missi
     return f"{what}: {key or 'the file'}: {said}{received}. Mend the value."
 
 
-def model_at(model: type[BaseModel], tables: list[Any] | tuple[Any, ...]) -> type[BaseModel]:
+def find_model(model: type[BaseModel], tables: list[Any] | tuple[Any, ...]) -> type[BaseModel]:
     """The model of a table, by the keys that lead to it; numbers of arrays are passed over."""
     found: Any = model
     for table in tables:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from lociscope.artifacts.bundle import Bundle, Selftest, reference_bytes, write_bundle
+from lociscope.artifacts.bundle import Bundle, Selftest, encode_reference, write_bundle
 from lociscope.artifacts.card import PREPROCESSING, Card, Decision, Score
-from lociscope.artifacts.run import open_trained
+from lociscope.artifacts.run import open_training
 from lociscope.decide.intervals import bootstrap
 from lociscope.decide.locations import find_constant_threshold
 from lociscope.decide.metrics import lrap, macro_auc, macro_average_precision, macro_f1
@@ -72,7 +72,7 @@ def export(
         LociscopeError: The Run is of the features recipe, or the two differ by more than `LARGEST_DIFFERENCE`;
             nothing is written then.
     """
-    runs = open_trained(run.folder)[1]
+    runs = open_training(run.folder)[1]
     recipe = runs[0].recipe()
     for each in runs:
         trained_with = each.environment().preprocessing
@@ -106,7 +106,7 @@ def export(
     if refer is not None:
         reference, summary = refer(Bundle(folder, card, model, selftest, ""))
         card = msgspec.structs.replace(card, reference=summary)
-        extra["reference.npz"] = reference_bytes(reference)
+        extra["reference.npz"] = encode_reference(reference)
     write_bundle(folder, card, model, selftest, extra)
     return difference
 

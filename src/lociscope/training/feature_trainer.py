@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lociscope.artifacts.card import PREPROCESSING
-from lociscope.artifacts.catalog import Entry, digest_of
+from lociscope.artifacts.catalog import Entry, hash_catalog
 from lociscope.data.cache.disk import cut_short, place_in
 from lociscope.data.cache.packing import Packed, none_read
 from lociscope.data.datasets import Known, TrainingSets, columns_of, labelled_fields, parted
@@ -24,7 +24,7 @@ from lociscope.images.io.read import read_field
 from lociscope.images.segmentation.features import FEATURES, field_features
 from lociscope.labels import N_LABELS, to_multi_hot
 from lociscope.models.features import fit_model, read_options
-from lociscope.processes.workers import in_order
+from lociscope.processes.workers import map_in_order
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS
 from lociscope.training.record import claim, environment_of, keep_validation, write_history
@@ -105,7 +105,7 @@ def known_features(
         table = labelled_fields(catalog)
         measure, numbers = _measure_entry, zip(table, of_catalog(table), strict=True)
         split, fold = columns_of(table)
-        key = {"catalog": digest_of(catalog)}
+        key = {"catalog": hash_catalog(catalog)}
         source = f"Catalog '{catalog.name}'"
     key |= {"features": list(FEATURES), "preprocessing": PREPROCESSING}
     place = place_in(store, key) if store else folder
@@ -161,7 +161,7 @@ def _cached(
         )
     chunks = [jobs[start : start + CHUNK] for start in range(0, len(jobs), CHUNK)]
     missing = [i for i in range(len(chunks)) if not _chunk_file(folder, i).is_file()]
-    fresh = in_order(measure, [job for i in missing for job in chunks[i]], workers)
+    fresh = map_in_order(measure, [job for i in missing for job in chunks[i]], workers)
     done = len(jobs) - sum(len(chunks[i]) for i in missing)
     for i in missing:
         rows = []

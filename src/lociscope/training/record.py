@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.artifacts.card import PREPROCESSING, training_hash
+from lociscope.artifacts.card import PREPROCESSING, hash_training
 from lociscope.artifacts.predictions import Predictions
 from lociscope.artifacts.run import Environment, Run
 from lociscope.decide.locations import decide_locations, find_constant_threshold
@@ -120,7 +120,7 @@ def keep_predictions(
     """The same, of what is known of the fields; truth is (n, 28), and the trainings are the Runs that predicted."""
     thresholds = np.full(N_LABELS, find_constant_threshold(truth, probability))
     predicted, status = decide_locations(probability, thresholds)
-    origin = {"trainings": [training_hash(each.environment().model_dump()) for each in trainings]}
+    origin = {"trainings": [hash_training(each.environment().model_dump()) for each in trainings]}
     Predictions(ids, probability, predicted, status, [()] * len(ids), embedding).write(run.predictions_file, origin)
     targets = [format_target(np.flatnonzero(row)) for row in truth]
     write_column(run.truth_file, "Target", ids, targets)

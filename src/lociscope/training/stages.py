@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lociscope.artifacts.recipe import Stage
-from lociscope.errors import Code, UsageError, nearest
+from lociscope.errors import Code, UsageError, suggest
 
 if TYPE_CHECKING:
     import keras
@@ -45,7 +45,7 @@ def check_stages(network: keras.Model, recipe: Recipe) -> None:
     for number, stage in enumerate(stages_of(recipe), 1):
         if _first_learning(layers, stage.unfreeze_from) is None:
             known = [HEAD, WHOLE, *(layer.name for layer in layers if layer.weights)]
-            remedy = nearest(stage.unfreeze_from, known)
+            remedy = suggest(stage.unfreeze_from, known)
             if len(known) > _MANY and "Did you mean" not in remedy:
                 remedy = f" Among its layers: {', '.join(known[2 :: len(known) // 8])}."
             raise UsageError(

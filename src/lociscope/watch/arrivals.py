@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from lociscope.channels import channel_called
+from lociscope.channels import match_channel
 from lociscope.errors import LociscopeError
 from lociscope.images.discovery.layouts import locate
 from lociscope.images.discovery.naming import composite_of, parted
@@ -255,7 +255,7 @@ class Arrivals:
         composite = composite_of(item.name)
         if self._rules.depth and located.said:
             key = located.folder, located.said.id
-        elif located.channel and item.folder != self._root and channel_called(item.folder.name):
+        elif located.channel and item.folder != self._root and match_channel(item.folder.name):
             key = item.folder.parent, located.channel.id
         elif composite and len(composite[1]) > 2:
             key = item.folder, composite[0]

@@ -11,7 +11,7 @@ import pytest
 from lociscope.artifacts.predictions import Predictions
 from lociscope.artifacts.recipe import Recipe
 from lociscope.artifacts.run import Run
-from lociscope.artifacts.study import Study, TrialRecord, best_of
+from lociscope.artifacts.study import Study, TrialRecord, find_best_trial
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.training.tuning.search import FIRST, OutOfTimeError, falls_behind, tune
 from lociscope.training.tuning.space import Choice, Range, Space
@@ -111,7 +111,7 @@ def test_those_that_fall_behind_are_cut_short(thirteen: tuple[Path, list[TrialRe
 
 def test_only_the_best_keeps_its_weights(thirteen: tuple[Path, list[TrialRecord]]) -> None:
     folder, trials = thirteen
-    best = best_of(trials)
+    best = find_best_trial(trials)
     assert best is not None
     assert best.lrap == max(trial.lrap or 0 for trial in trials)
     kept = [trial.number for trial in trials if Study(folder).run(trial.number).best_model.exists()]
@@ -122,7 +122,7 @@ def test_only_the_best_keeps_its_weights(thirteen: tuple[Path, list[TrialRecord]
 
 def test_the_search_finds_what_matters(thirteen: tuple[Path, list[TrialRecord]]) -> None:
     folder, trials = thirteen
-    best = best_of(trials)
+    best = find_best_trial(trials)
     assert best is not None
     assert abs(np.log10(best.values["network.strength"]) + 1) < 0.3
     with study_in(folder) as (study, place):

@@ -20,7 +20,7 @@ from lociscope.images.extent import one_tile
 from lociscope.images.io.container import place_of
 from lociscope.images.io.read import read_field
 from lociscope.labels import to_multi_hot
-from lociscope.processes.workers import begin
+from lociscope.processes.workers import initialize_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +104,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=begin)
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=initialize_worker)
 
 
 atexit.register(_pool.cache_clear)  # later, when modules are gone, a pool ends with a complaint

@@ -17,8 +17,8 @@ from lociscope.images.discovery.sources import Failure, FieldSource, of_catalog
 from lociscope.images.extent import one_tile
 from lociscope.images.io.read import read_field
 from lociscope.labels import to_multi_hot
-from lociscope.processes.workers import in_order
-from lociscope.storage.atomic import unwritable
+from lociscope.processes.workers import map_in_order
+from lociscope.storage.atomic import unwritable_error
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def pack(
                     if half.packed:
                         half.finish(_about(half.folder, half.items, each, key))
         except OSError as error:
-            raise unwritable(folder, error, "--store" if wait else "-o") from error
+            raise unwritable_error(folder, error, "--store" if wait else "-o") from error
     if not (folder / "pack.json").is_file():
         raise none_read()
     return _open(folder, key, failures)
@@ -171,7 +171,7 @@ def prepare_catalog(
         The fields, in the Catalog's order, and those that cannot be read.
     """
     pairs = [*zip(catalog, of_catalog(catalog), strict=True)][start:]
-    yield from in_order(partial(_prepared, spec=spec), pairs, workers if len(pairs) > _FEW else 1)
+    yield from map_in_order(partial(_prepared, spec=spec), pairs, workers if len(pairs) > _FEW else 1)
 
 
 def _prepared(pair: tuple[Entry, FieldSource], spec: InputSpec) -> Prepared | Failure:

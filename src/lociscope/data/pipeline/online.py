@@ -13,7 +13,7 @@ import numpy as np
 from lociscope.data.pipeline.sampler import WHOLE, Shard
 from lociscope.data.simulated import prepare_one, simulation_key
 from lociscope.labels import to_multi_hot
-from lociscope.processes.workers import in_order
+from lociscope.processes.workers import map_in_order
 from lociscope.simulate import VERSION
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Fresh:
                 yield from (self.first + epoch * self.count + place * batch + at for at in part)
                 step += 1
 
-        drawn = in_order(partial(prepare_one, self.settings), numbers(), self.workers)
+        drawn = map_in_order(partial(prepare_one, self.settings), numbers(), self.workers)
         while True:
             fields = [next(drawn) for _ in part]
             yield np.stack([field.pixels for field in fields]), to_multi_hot([field.target for field in fields])

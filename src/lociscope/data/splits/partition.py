@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.data.splits.folds import deal, joined
-from lociscope.errors import Code, LociscopeError, UsageError, nearest
+from lociscope.errors import Code, LociscopeError, UsageError, suggest
 from lociscope.labels import LABELS, to_multi_hot
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _bound(catalog: Catalog, groups: tuple[str, ...]) -> tuple[str, ...]:
     for name in groups:
         if name not in catalog.table.column_names:
             raise UsageError(
-                f"The Catalog has no column {name!r}.{nearest(name, catalog.table.column_names)}",
+                f"The Catalog has no column {name!r}.{suggest(name, catalog.table.column_names)}",
                 code=Code.INVALID_VALUE,
             )
     return groups or tuple(

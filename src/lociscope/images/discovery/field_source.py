@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from lociscope.images.discovery.hpa import taken_at
-from lociscope.storage.atomic import atomic_write, unwritable
+from lociscope.storage.atomic import atomic_write, unwritable_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,7 @@ def write_failures(failures: Sequence[Failure], path: Path) -> None:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            raise unwritable(path, error) from error
+            raise unwritable_error(path, error) from error
         return
     list_failures(failures, path)
 

@@ -186,5 +186,5 @@ def _bare(folder: Path, name: str, said: Named | None, rules: Rules) -> Named | 
     if said and not said.whole:
         return None
     stem, suffix = parted(name)
-    channel = rules.channel_called(without_ome(stem)) if suffix else None
+    channel = rules.match_channel(without_ome(stem)) if suffix else None
     return Named(parent_of(folder)[1], channel) if channel else None

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from lociscope.channels import CHANNEL_NAMES, ChannelName, channel_called, channel_named
-from lociscope.errors import Code, UsageError, nearest
+from lociscope.channels import CHANNEL_NAMES, ChannelName, find_channel, match_channel
+from lociscope.errors import Code, UsageError, suggest
 from lociscope.images.discovery.patterns import expressions_of, is_thumbnail, match_name
 from lociscope.images.io.formats import JPEG, PACKED, PNG, suffix_of
 
@@ -133,11 +133,11 @@ class Rules:
 
     def channel_of(self, token: str) -> ChannelName | None:
         """The channel that a part of a name stands for: as the user says, or by common names."""
-        return self._tokens.get(token.casefold()) or channel_named(token)
+        return self._tokens.get(token.casefold()) or find_channel(token)
 
-    def channel_called(self, word: str) -> ChannelName | None:
+    def match_channel(self, word: str) -> ChannelName | None:
         """The channel that a word as a whole is the name of, to the user or commonly."""
-        return self._tokens.get(word.casefold()) or channel_called(word)
+        return self._tokens.get(word.casefold()) or match_channel(word)
 
     @property
     def _takes_colour(self) -> bool:
@@ -234,5 +234,5 @@ def _channel(name: str, option: str) -> ChannelName:
         if name.strip().casefold() == channel:
             return channel
     raise UsageError(
-        f"{option} knows no channel {name.strip()!r}.{nearest(name, CHANNEL_NAMES)}", code=Code.UNKNOWN_CHANNEL
+        f"{option} knows no channel {name.strip()!r}.{suggest(name, CHANNEL_NAMES)}", code=Code.UNKNOWN_CHANNEL
     )

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from lociscope.errors import Code, UsageError, nearest
+from lociscope.errors import Code, UsageError, suggest
 
 ABOUT = ("antibody", "plate", "well", "site", "gene", "cell_line", "specimen")
 """Placeholders of a pattern that become columns of a Catalog."""
@@ -105,7 +105,7 @@ def preset_named(word: str) -> str:
     for name, preset in PRESETS.items():
         if letters in (name, *preset.aliases):
             return name
-    raise UsageError(f"--preset knows no {word!r}.{nearest(letters, list(PRESETS))}", code=Code.UNKNOWN_NAME)
+    raise UsageError(f"--preset knows no {word!r}.{suggest(letters, list(PRESETS))}", code=Code.UNKNOWN_NAME)
 
 
 def expressions_of(pattern: str | None, preset: str | None) -> tuple[re.Pattern[str], ...]:
@@ -174,7 +174,7 @@ def _expression(pattern: str, *, preset: bool = False) -> re.Pattern[str]:
     for name in names:
         if name not in PLACEHOLDERS:
             raise UsageError(
-                f"--pattern {pattern!r} has an unknown {{{name}}}.{nearest(name, PLACEHOLDERS)}", code=Code.UNKNOWN_NAME
+                f"--pattern {pattern!r} has an unknown {{{name}}}.{suggest(name, PLACEHOLDERS)}", code=Code.UNKNOWN_NAME
             )
     if "channel" not in names or len(names) < 2 or len(set(names)) < len(names):
         raise UsageError(

@@ -14,7 +14,7 @@ from lociscope.images.io.png import read_png
 from lociscope.images.io.tiff import read_description, read_tiff
 from lociscope.images.io.zarr import read_zarr
 from lociscope.images.io.zarr_layout import SUFFIX, ZIPPED, is_group
-from lociscope.storage.table_files import SPREADSHEETS, url_of
+from lociscope.storage.table_files import SPREADSHEETS, find_url
 
 if TYPE_CHECKING:
     from lociscope.images.io.picture import Picture
@@ -68,7 +68,7 @@ FOREIGN: dict[str, tuple[str, str]] = {
 
 def refusal(path: Path) -> str | None:
     """Return why a path is not read whatever the file holds: a URL, or a format of others; None where it may be."""
-    if url := url_of(path):
+    if url := find_url(path):
         return f"'{url}' is a URL, which lociscope does not read. Download it, and name the file or folder."
     name = path.name.lower()
     suffix = next((each for each in FOREIGN if name.endswith(each)), None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.channels import CHANNEL_NAMES, channel_named
+from lociscope.channels import CHANNEL_NAMES, find_channel
 from lociscope.errors import Code, LociscopeError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def plane_of(
             return _of_composite(picture, channel, place, may_miss=may_miss)
         return _of_colour(picture, channel, place)
     if len(picture.names) == 1 and not shared:
-        found = channel_named(picture.names[0])
+        found = find_channel(picture.names[0])
         if found and found != channel:
             raise LociscopeError(
                 f"'{place}' is named {channel}, and its metadata call it '{picture.names[0]}', which is {found}. "
@@ -56,7 +56,7 @@ def plane_of(
                 code=Code.UNKNOWN_CHANNEL,
             )
         return picture.pixels[..., 0]
-    found_at = [number for number, name in enumerate(picture.names) if channel_named(name) == channel]
+    found_at = [number for number, name in enumerate(picture.names) if find_channel(name) == channel]
     if len(found_at) == 1:
         return picture.pixels[..., found_at[0]]
     if not found_at and may_miss:
@@ -135,7 +135,7 @@ def _of_colour(picture: Picture, channel: ChannelName, place: Place) -> np.ndarr
 
 def _unknown(picture: Picture, channel: ChannelName, place: Place, found: int) -> LociscopeError:
     names = names_of(picture)
-    known = {channel_named(name): shlex.quote(name) for name in names}
+    known = {find_channel(name): shlex.quote(name) for name in names}
     example = ",".join(f"{each}={known.get(each, '…')}" for each in CHANNEL_NAMES)
     what = "more than one channel that is" if found else "no channel that is known to be"
     return LociscopeError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lociscope.channels import CHANNEL_NAMES, channel_named
+from lociscope.channels import CHANNEL_NAMES, find_channel
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.field import Field
 from lociscope.images.io.container import Place, place_of
@@ -120,7 +120,7 @@ def assigned(source: FieldSource) -> FieldSource:
     for path in source.loose:
         names = read_picture(place_of(path), plane=source.plane).names
         called = names[0] if len(names) == 1 else ""
-        channel = channel_named(called)
+        channel = find_channel(called)
         if channel is None or channel in paths:
             why = f"calls its channel '{called}'" if channel is None else f"is a second {channel} one"
             raise LociscopeError(

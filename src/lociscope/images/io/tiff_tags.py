@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lociscope.channels import channel_named
+from lociscope.channels import find_channel
 from lociscope.images.io.lengths import PLAUSIBLE_UM, Sides, micrometres, square
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _channel_axis(series: TiffPageSeries, names: list[str]) -> str:
         if axis in sizes:
             return axis
     # slices that are all called after stains are channels that nobody declared as such
-    called = [axis for axis, size in sizes.items() if 1 < size == len(names) and all(map(channel_named, names))]
+    called = [axis for axis, size in sizes.items() if 1 < size == len(names) and all(map(find_channel, names))]
     return called[0] if called else ""
 
 

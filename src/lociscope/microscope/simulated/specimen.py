@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.errors import Code, MissingExtraError, UsageError, nearest
+from lociscope.errors import Code, MissingExtraError, UsageError, suggest
 from lociscope.images.scale import resize
 from lociscope.microscope.positions import find_well_centres, get_well_size
 from lociscope.microscope.simulated.mosaic import Mosaic, TileCache
@@ -69,7 +69,7 @@ def check_specimen(plan: Plan) -> None:
     name = plan.specimen.cell_line
     if name is not None and name not in CELL_LINES:
         raise UsageError(
-            f"specimen.cell_line: there is no cell line {name!r}.{nearest(name, CELL_LINES)}", code=Code.INVALID_VALUE
+            f"specimen.cell_line: there is no cell line {name!r}.{suggest(name, CELL_LINES)}", code=Code.INVALID_VALUE
         )
 
 

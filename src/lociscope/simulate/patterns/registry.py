@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lociscope.errors import Code, UsageError, nearest
+from lociscope.errors import Code, UsageError, suggest
 from lociscope.labels import LABELS
 from lociscope.simulate.canvas import Image
 from lociscope.simulate.scene import Scene
@@ -79,4 +79,4 @@ def place_number(name: str) -> int:
     for number, label in enumerate(LABELS):
         if label.lower() == name.strip().lower():
             return number
-    raise UsageError(f"Place {name!r} is not one of the 28.{nearest(name, LABELS)}", code=Code.UNKNOWN_NAME)
+    raise UsageError(f"Place {name!r} is not one of the 28.{suggest(name, LABELS)}", code=Code.UNKNOWN_NAME)

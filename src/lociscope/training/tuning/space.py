@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from lociscope.artifacts.recipe import SHIPPED, TUNE, Recipe
 from lociscope.artifacts.recipe_upgrade import upgrade_key
-from lociscope.errors import Code, UsageError, nearest
-from lociscope.storage.toml_files import read_toml, sentence_of
+from lociscope.errors import Code, UsageError, suggest
+from lociscope.storage.toml_files import describe_error, read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -122,7 +122,9 @@ def _dimension(value: object, what: str) -> Range | Choice:
         try:
             return Range.model_validate(value)
         except ValidationError as error:
-            raise UsageError(sentence_of(error, what, Range, "Give low and high."), code=Code.INVALID_VALUE) from error
+            raise UsageError(
+                describe_error(error, what, Range, "Give low and high."), code=Code.INVALID_VALUE
+            ) from error
     if not isinstance(value, list) or not all(isinstance(each, Scalar) for each in value):
         raise UsageError(
             f"{what} is {value!r}; expected a list of values, or {{low = …, high = …}}. Mend the entry.",
@@ -183,7 +185,7 @@ def with_values(recipe: Recipe, values: dict[str, Any], what: str) -> Recipe:
         *tables, last = key.split(".")
         found = _at(tree, tables)
         if not isinstance(found, dict):
-            remedy = " Count its parts from 1." if tables[0] in tree else nearest(tables[0], tree)
+            remedy = " Count its parts from 1." if tables[0] in tree else suggest(tables[0], tree)
             raise UsageError(f"{what}: the recipe has no {'.'.join(tables)!r}.{remedy}", code=Code.INVALID_VALUE)
         found[last] = value
     return Recipe.check(tree, what)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lociscope.artifacts.study import Study, TrialRecord, best_of
+from lociscope.artifacts.study import Study, TrialRecord, find_best_trial
 from lociscope.decide.intervals import Interval, paired_bootstrap
 from lociscope.decide.metrics import lrap, macro_average_precision
 from lociscope.errors import Code, LociscopeError
@@ -69,7 +69,7 @@ def gain_of(trials: list[TrialRecord], study: Study) -> Interval | None:
     Returns:
         With a 90 % interval by groups of fields where they are known; None where either is missing, or both are one.
     """
-    best, own = best_of(trials), next((trial for trial in trials if trial.own and trial.lrap is not None), None)
+    best, own = find_best_trial(trials), next((trial for trial in trials if trial.own and trial.lrap is not None), None)
     if best is None or own is None or best is own:
         return None
     run, before = study.run(best.number), study.run(own.number)
@@ -109,7 +109,7 @@ def tidy(trials: list[TrialRecord], study: Study) -> None:
 
     Recipe, history and predictions stay, so that trials can be compared.
     """
-    best = best_of(trials)
+    best = find_best_trial(trials)
     for trial in trials:
         run = study.run(trial.number)
         large = [run.checkpoints, run.folder / "tensorboard"]
@@ -128,7 +128,7 @@ def write_best(trials: list[TrialRecord], study: Study) -> None:
     Raises:
         LociscopeError: It cannot be written.
     """
-    best = best_of(trials)
+    best = find_best_trial(trials)
     if best is None:
         return
     run = study.run(best.number)
