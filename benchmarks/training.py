@@ -29,7 +29,7 @@ from lociscope.data.cache.disk import Prepared
 from lociscope.data.cache.packing import Packed, pack
 from lociscope.models import build_network
 from lociscope.training.keras_trainer import fit
-from lociscope.training.stages import compile_stage, stages_of
+from lociscope.training.stages import compile_stage, get_stages
 
 SIZE = 128
 NETWORKS = ("lenet5", "alexnet", "pretrained")
@@ -61,7 +61,7 @@ def bare(recipe: Recipe, steps: int) -> np.ndarray:
     network = build_network(recipe.network.name, SIZE, recipe.network.options)
     keras.config.set_dtype_policy("float32")
     model = keras.Model(network.input, network.get_layer("logits").output)
-    compile_stage(model, stages_of(recipe)[-1], recipe.train, steps)
+    compile_stage(model, get_stages(recipe)[-1], recipe.train, steps)
     shape = (recipe.train.batch, SIZE, SIZE, 4)
     batch = (np.zeros(shape, np.float32), np.zeros((recipe.train.batch, 28), np.float32))
     batches = iter(tf.data.Dataset.from_tensors(batch).cache().repeat())

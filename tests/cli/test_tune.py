@@ -332,7 +332,7 @@ def test_trials_that_all_fail_are_listed(lociscope: Command, training: Any, tmp_
 
 
 def test_the_usual_space_of_every_network() -> None:
-    from lociscope.training.tuning.networks import check_networks, default_space, own_values
+    from lociscope.training.tuning.networks import check_models, default_space, get_recipe_values
     from lociscope.training.tuning.space import check_space
 
     for name, keys in (
@@ -343,8 +343,8 @@ def test_the_usual_space_of_every_network() -> None:
         recipe = Recipe.check({"network": {"name": name}, "data": {"size": 32}}, name)
         space = check_space(default_space(recipe), recipe, name)
         assert keys <= space.keys()
-        own = own_values(space, recipe)
+        own = get_recipe_values(space, recipe)
         assert own is not None, "the recipe as it stands is the first trial"
         assert own.keys() == space.keys()
         if name != "small":  # it would build all six poolings
-            check_networks(space, recipe)
+            check_models(space, recipe)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from lociscope.training.averaging import Average
+from lociscope.training.averaging import WeightAverage
 
 
 def test_it_follows_the_weights_and_their_statistics() -> None:
     model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2), keras.layers.BatchNormalization()])
-    average = Average(model, 0.6)
+    average = WeightAverage(model, 0.6)
     rng = np.random.default_rng(0)
     expected = [np.asarray(weight).copy() for weight in model.weights]
     for step in range(1, 9):

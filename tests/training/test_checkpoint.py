@@ -23,40 +23,40 @@ def model(units: int = 3) -> keras.Model:
 
 
 def values(of: keras.Model) -> list[np.ndarray]:
-    return [np.asarray(variable).copy() for variable in checkpoint.variables_of(of)]
+    return [np.asarray(variable).copy() for variable in checkpoint.list_variables(of)]
 
 
 def test_everything_comes_back(tmp_path: Path) -> None:
     one = model()
     one.fit(np.random.default_rng(0).random((8, 4)), np.zeros((8, 3)), verbose=0)
-    state = checkpoint.State(7, 1, 4, [{"epoch": 1.0, "loss": 0.5, "val_loss": 0.6}], 0.25)
-    checkpoint.save(tmp_path, state, checkpoint.variables_of(one), [np.arange(3)])
+    state = checkpoint.TrainingState(7, 1, 4, [{"epoch": 1.0, "loss": 0.5, "val_loss": 0.6}], 0.25)
+    checkpoint.save(tmp_path, state, checkpoint.list_variables(one), [np.arange(3)])
     other = model()
     assert checkpoint.read_state(tmp_path) == state
-    best = checkpoint.restore(tmp_path, state, checkpoint.variables_of(other))
+    best = checkpoint.restore(tmp_path, state, checkpoint.list_variables(other))
     np.testing.assert_array_equal(best, [np.arange(3)])
     for a, b in zip(values(one), values(other), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_only_the_newest_are_kept(tmp_path: Path) -> None:
-    one = checkpoint.variables_of(model())
+    one = checkpoint.list_variables(model())
     for step in (1, 5, 12, 100):
-        checkpoint.save(tmp_path, checkpoint.State(step), one, [])
-    assert checkpoint.steps_in(tmp_path) == [12, 100]
+        checkpoint.save(tmp_path, checkpoint.TrainingState(step), one, [])
+    assert checkpoint.list_steps(tmp_path) == [12, 100]
 
 
 def test_none_is_a_fresh_start(tmp_path: Path) -> None:
-    assert checkpoint.read_state(tmp_path / "none") == checkpoint.State()
+    assert checkpoint.read_state(tmp_path / "none") == checkpoint.TrainingState()
 
 
 @pytest.mark.parametrize("name", ["state.json", "variables.npz"])
 def test_a_damaged_one_is_refused(tmp_path: Path, name: str) -> None:
-    checkpoint.save(tmp_path, checkpoint.State(1), checkpoint.variables_of(model()), [])
+    checkpoint.save(tmp_path, checkpoint.TrainingState(1), checkpoint.list_variables(model()), [])
     path = tmp_path / "00000001" / name
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(LociscopeError, match="cannot be used"):
-        checkpoint.restore(tmp_path, checkpoint.read_state(tmp_path), checkpoint.variables_of(model()))
+        checkpoint.restore(tmp_path, checkpoint.read_state(tmp_path), checkpoint.list_variables(model()))
 
 
 @pytest.mark.parametrize(
@@ -69,24 +69,24 @@ def test_a_damaged_one_is_refused(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_one_of_other_contents_is_refused(tmp_path: Path, name: str, text: str) -> None:
-    checkpoint.save(tmp_path, checkpoint.State(1), checkpoint.variables_of(model()), [])
+    checkpoint.save(tmp_path, checkpoint.TrainingState(1), checkpoint.list_variables(model()), [])
     (tmp_path / "00000001" / name).write_text(text)
     with pytest.raises(LociscopeError, match=r"cannot be used \(.*Remove it to go on from before"):
-        checkpoint.restore(tmp_path, checkpoint.read_state(tmp_path), checkpoint.variables_of(model()))
+        checkpoint.restore(tmp_path, checkpoint.read_state(tmp_path), checkpoint.list_variables(model()))
 
 
 def test_another_network_is_refused(tmp_path: Path) -> None:
-    state = checkpoint.State(1)
-    checkpoint.save(tmp_path, state, checkpoint.variables_of(model(3)), [])
+    state = checkpoint.TrainingState(1)
+    checkpoint.save(tmp_path, state, checkpoint.list_variables(model(3)), [])
     with pytest.raises(LociscopeError, match="cannot be used"):
-        checkpoint.restore(tmp_path, state, checkpoint.variables_of(model(5)))
+        checkpoint.restore(tmp_path, state, checkpoint.list_variables(model(5)))
 
 
 @pytest.mark.parametrize(
     ("schema", "said"), [(1, "is of schema 1, .*Train again in another folder"), (3, "has schema 3, newer than 2")]
 )
 def test_one_of_another_version_is_refused(tmp_path: Path, schema: int, said: str) -> None:
-    checkpoint.save(tmp_path, checkpoint.State(1), [], [])
+    checkpoint.save(tmp_path, checkpoint.TrainingState(1), [], [])
     about = tmp_path / "00000001" / "state.json"
     about.write_text(about.read_text().replace('"schema": 2', f'"schema": {schema}'))
     with pytest.raises(LociscopeError, match=said):

@@ -13,7 +13,7 @@ from lociscope.errors import LociscopeError
 from lociscope.models import build_network
 from lociscope.models.cost import Cost, macs_of
 from lociscope.training import cost as measuring
-from lociscope.training.cost import cost_of
+from lociscope.training.cost import measure_cost
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_the_cost_of_a_network_is_counted_timed_and_kept(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = cost_of(run)
+    found = measure_cost(run)
     assert found is not None
     assert found.macs == macs_of(build_network("lenet5", 32, {"width": 0.1}))
     assert found.latency_ms is not None
@@ -36,7 +36,7 @@ def test_the_cost_of_a_network_is_counted_timed_and_kept(run: Run, monkeypatch: 
     assert "onnxruntime" in found.where
     assert json.loads((run.folder / "cost.json").read_text())["schema"] == 1
     monkeypatch.setattr(measuring, "_measured", lambda *_: pytest.fail("measured again"))
-    assert cost_of(run) == found == cost_of(run, quick=True)
+    assert measure_cost(run) == found == measure_cost(run, quick=True)
 
 
 def test_an_export_that_fails_says_why_and_is_tried_again(
@@ -49,8 +49,8 @@ def test_an_export_that_fails_says_why_and_is_tried_again(
     def fail(*_: object) -> float:
         raise ValueError("no such layer\nin ONNX")
 
-    monkeypatch.setattr(measuring, "latency_of", fail)
-    found = cost_of(copy)
+    monkeypatch.setattr(measuring, "measure_latency", fail)
+    found = measure_cost(copy)
     assert found is not None
     assert found.macs is not None
     assert (found.latency_ms, found.reason) == (None, "not measured: no such layer")
@@ -66,12 +66,12 @@ def test_a_place_that_cannot_be_written_gives_the_cost_all_the_same(
         raise LociscopeError(f"Cannot write '{path}'.")
 
     monkeypatch.setattr(measuring, "_measured", lambda run, digest: Cost(network=digest, macs=1))
-    monkeypatch.setattr(measuring, "replacing", refuse)
-    found = cost_of(Run(tmp_path))
+    monkeypatch.setattr(measuring, "atomic_write", refuse)
+    found = measure_cost(Run(tmp_path))
     assert found is not None
     assert found.macs == 1
     assert "is measured again next time" in caplog.text
 
 
 def test_a_run_without_a_network_costs_nothing_that_is_known(tmp_path: Path) -> None:
-    assert cost_of(Run(tmp_path)) is None
+    assert measure_cost(Run(tmp_path)) is None

@@ -10,8 +10,8 @@ import pytest
 from lociscope.artifacts.run import Environment, Folds, Run
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS
-from lociscope.training.cross_validation import claim_folds, join_folds
-from lociscope.training.record import keep_predictions
+from lociscope.training.cross_validation import join_folds, open_folds
+from lociscope.training.record import write_predictions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,12 +35,12 @@ def finished(run: Run, ids: list[str], seed: int) -> tuple[np.ndarray, np.ndarra
         parameters=1,
     )
     run.environment_file.write_text(environment.model_dump_json(by_alias=True))
-    keep_predictions(run, ids, [name[0] for name in ids], truth, probability, rng.random((len(ids), 4)))
+    write_predictions(run, ids, [name[0] for name in ids], truth, probability, rng.random((len(ids), 4)))
     return truth, probability
 
 
 def test_the_joined_table_holds_every_fold(tmp_path: Path) -> None:
-    runs = claim_folds(tmp_path, Folds(k=2, catalog=None))
+    runs = open_folds(tmp_path, Folds(k=2, catalog=None))
     said = [
         finished(run, [f"{letter}{n}" for n in range(20)], seed)
         for seed, (run, letter) in enumerate(zip(runs, "ab", strict=True))
@@ -57,18 +57,18 @@ def test_the_joined_table_holds_every_fold(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_other_folds_or_of_something_else(tmp_path: Path) -> None:
-    claim_folds(tmp_path / "out", Folds(k=9, catalog="z"))  # refused before a fold began
-    claim_folds(tmp_path / "out", Folds(k=2, catalog="a"))
+    open_folds(tmp_path / "out", Folds(k=9, catalog="z"))  # refused before a fold began
+    open_folds(tmp_path / "out", Folds(k=2, catalog="a"))
     (tmp_path / "out" / "fold1").mkdir()
-    assert [run.folder.name for run in claim_folds(tmp_path / "out", Folds(k=2, catalog="a"))] == ["fold0", "fold1"]
+    assert [run.folder.name for run in open_folds(tmp_path / "out", Folds(k=2, catalog="a"))] == ["fold0", "fold1"]
     with pytest.raises(LociscopeError, match=r"holds 2 folds\. Name another"):
-        claim_folds(tmp_path / "out", Folds(k=3, catalog="a"))
+        open_folds(tmp_path / "out", Folds(k=3, catalog="a"))
     with pytest.raises(LociscopeError, match=r"holds folds of other fields\. Name another"):
-        claim_folds(tmp_path / "out", Folds(k=2, catalog="b"))
+        open_folds(tmp_path / "out", Folds(k=2, catalog="b"))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "photo.png").touch()
     with pytest.raises(LociscopeError, match="exists and holds no folds"):
-        claim_folds(tmp_path / "mine", Folds(k=2, catalog="a"))
+        open_folds(tmp_path / "mine", Folds(k=2, catalog="a"))
 
 
 @pytest.mark.parametrize(
@@ -77,4 +77,4 @@ def test_a_folder_of_other_folds_or_of_something_else(tmp_path: Path) -> None:
 def test_a_damaged_list_of_folds(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / Folds.FILE).write_text(text)
     with pytest.raises(LociscopeError, match=said):
-        claim_folds(tmp_path, Folds(k=2, catalog=None))
+        open_folds(tmp_path, Folds(k=2, catalog=None))

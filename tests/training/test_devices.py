@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from lociscope.artifacts.recipe import Recipe
 from lociscope.errors import LociscopeError
-from lociscope.training.devices import choose_device, sharing
+from lociscope.training.devices import choose_device, make_strategy
 
 TRAIN = """
 import json, sys
@@ -68,7 +68,7 @@ def test_more_devices_than_there_are() -> None:
     with pytest.raises(
         LociscopeError, match=rf"train.devices is 64, and TensorFlow finds {found} .*Set train.devices={found}"
     ):
-        sharing(Recipe.check({"train": {"devices": 64}}, "test"))
+        make_strategy(Recipe.check({"train": {"devices": 64}}, "test"))
 
 
 def test_a_gpu_that_is_not_there() -> None:

@@ -67,20 +67,20 @@ def test_specimens_stay_on_one_side(recipe: Recipe, packed: Path) -> None:
 def test_an_interruption_costs_one_chunk(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHUNK", 5)
     drawn: list[int] = []
-    real = module.measure_drawn
+    real = module.measure_simulated
 
-    def cut_off(settings: object, index: int) -> module.Measured:
+    def cut_off(settings: object, index: int) -> module.FieldFeatures:
         drawn.append(index)
         if len(drawn) == 8:
             raise KeyboardInterrupt
         return real(settings, index)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "measure_drawn", cut_off)
+    monkeypatch.setattr(module, "measure_simulated", cut_off)
     with pytest.raises(KeyboardInterrupt):
         measured_sets(recipe, None, tmp_path / "packed", [])
     cut = measured_sets(recipe, None, tmp_path / "packed", [])
     assert drawn == [*range(8), *range(5, 12)]
-    monkeypatch.setattr(module, "measure_drawn", real)
+    monkeypatch.setattr(module, "measure_simulated", real)
     whole = measured_sets(recipe, None, tmp_path / "other", [])
     assert isinstance(cut.train, Packed)
     assert isinstance(whole.train, Packed)

@@ -226,15 +226,15 @@ def test_a_loss_that_is_no_number_stops_with_advice(tmp_path: Path) -> None:
 
 
 def test_what_was_best_before_the_loss_diverged_stays_usable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = callbacks.Keeper.on_train_batch_end
+    real = callbacks.RunCallback.on_train_batch_end
 
     def broken(self: Any, batch: int, logs: dict[str, Any] | None = None) -> None:
         real(self, batch, {"loss": float("nan")} if self.state.step == 7 else logs)
 
-    monkeypatch.setattr(callbacks.Keeper, "on_train_batch_end", broken)
+    monkeypatch.setattr(callbacks.RunCallback, "on_train_batch_end", broken)
     with pytest.raises(LociscopeError, match=r"is nan after step 8.* of epoch [12], are in '.*best\.keras'\.$"):
         train(tmp_path / "run")
-    monkeypatch.setattr(callbacks.Keeper, "on_train_batch_end", real)
+    monkeypatch.setattr(callbacks.RunCallback, "on_train_batch_end", real)
     assert load_network(tmp_path / "run" / "best.keras").count_params() > 0
     assert not Run(tmp_path / "run").done
     train(tmp_path / "run")  # the checkpoints are from before
@@ -243,10 +243,10 @@ def test_what_was_best_before_the_loss_diverged_stays_usable(tmp_path: Path, mon
 
 def test_weights_that_are_no_numbers_are_not_kept(tmp_path: Path) -> None:
     model = build_network("lenet5", 32, {"width": 0.2})
-    keeper = callbacks.Keeper(Run(tmp_path), recipe(), model, 3, 8, lambda _: 0.5)
+    callback = callbacks.RunCallback(Run(tmp_path), recipe(), model, 3, 8, lambda _: 0.5)
     model.get_layer("C1").kernel.assign(np.full((5, 5, 4, 3), np.nan))
-    with pytest.raises(callbacks.Diverged, match="is nan"):
-        keeper._save(model)
+    with pytest.raises(callbacks.DivergenceError, match="is nan"):
+        callback._save(model)
     assert not Run(tmp_path).checkpoints.exists()
 
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from lociscope.training.losses import loss_of
+from lociscope.training.losses import get_loss
 
 
 def sigmoid(z: np.ndarray) -> np.ndarray:
@@ -24,7 +24,7 @@ def batch() -> tuple[np.ndarray, np.ndarray]:
 
 
 def value(name: str, labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    made: np.ndarray = keras.ops.convert_to_numpy(loss_of(name)(labels, logits))
+    made: np.ndarray = keras.ops.convert_to_numpy(get_loss(name)(labels, logits))
     return made
 
 

@@ -9,7 +9,7 @@ import pytest
 from lociscope.artifacts.recipe import Recipe, Stage
 from lociscope.errors import UsageError
 from lociscope.models import build_network
-from lociscope.training.stages import check_stages, compile_stage, freeze, most_epochs, stages_of
+from lociscope.training.stages import check_stages, compile_stage, freeze, get_stages, max_epochs
 
 
 def recipe(*stages: str, **train: object) -> Recipe:
@@ -27,10 +27,10 @@ def learning(model: keras.Model) -> set[str]:
 
 
 def test_without_stages_train_is_the_only_one() -> None:
-    (only,) = stages_of(recipe())
+    (only,) = get_stages(recipe())
     assert (only.unfreeze_from, only.epochs, only.learning_rate) == ("all", 7, 0.3)
-    assert most_epochs(recipe()) == 7
-    assert most_epochs(recipe("head", "all")) == 4
+    assert max_epochs(recipe()) == 7
+    assert max_epochs(recipe("head", "all")) == 4
 
 
 @pytest.mark.parametrize(

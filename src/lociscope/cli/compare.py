@@ -91,10 +91,10 @@ def _with_cost(candidate: Candidate, quick: bool) -> Candidate:
     """The candidate with its cost; without TensorFlow, with what is kept."""
     from dataclasses import replace
 
-    from lociscope.training.cost import cost_of
+    from lociscope.training.cost import measure_cost
 
     try:
-        return replace(candidate, cost=cost_of(candidate.runs[0], quick=quick))
+        return replace(candidate, cost=measure_cost(candidate.runs[0], quick=quick))
     except MissingExtraError as error:
         console.note(f"{candidate.name}: no GMAC and latency: {error}")
         return candidate

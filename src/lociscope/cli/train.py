@@ -157,11 +157,11 @@ def check(recipe: Recipe, device: Device) -> None:
     if recipe.network.name == NAME:
         read_options(recipe.network.options)
         return
-    from lociscope.training.devices import choose_device, sharing
+    from lociscope.training.devices import choose_device, make_strategy
     from lociscope.training.stages import check_stages
 
     choose_device(device)
-    sharing(recipe)
+    make_strategy(recipe)
     check_stages(build_network(recipe.network.name, recipe.data.size, recipe.network.options), recipe)
 
 
@@ -169,9 +169,9 @@ def known(recipe: Recipe) -> Callable[..., Known]:
     """What prepares the fields of a recipe: pixels for networks, measurements for the features recipe."""
     from lociscope.data.datasets import known_fields
     from lociscope.models.features import NAME
-    from lociscope.training.feature_trainer import known_features
+    from lociscope.training.feature_trainer import measure_fields
 
-    return known_features if recipe.network.name == NAME else known_fields
+    return measure_fields if recipe.network.name == NAME else known_fields
 
 
 def fit_sets(recipe: Recipe, sets: TrainingSets, folder: Path, what: str, on_epoch: OnEpoch | None = None) -> None:
@@ -180,14 +180,14 @@ def fit_sets(recipe: Recipe, sets: TrainingSets, folder: Path, what: str, on_epo
     from lociscope.models.features import NAME
     from lociscope.training.feature_trainer import fit_features, steps
     from lociscope.training.keras_trainer import fit
-    from lociscope.training.stages import most_epochs
+    from lociscope.training.stages import max_epochs
 
     with console.progress(what) as tell:
         if recipe.network.name == NAME:
             total = steps(recipe)
             fit_features(recipe, sets, folder, lambda step, text: tell(step, total, text), on_epoch)
         else:
-            total = most_epochs(recipe) * steps_per_epoch(sets.train, recipe)
+            total = max_epochs(recipe) * steps_per_epoch(sets.train, recipe)
             fit(recipe, *sets, folder, lambda step, text: tell(step, total, text), on_epoch)
 
 
@@ -199,9 +199,9 @@ def epoch_lines(recipe: Recipe, before: str = "") -> OnEpoch:
         before: What each line begins with.
     """
     from lociscope.models.features import NAME
-    from lociscope.training.stages import most_epochs
+    from lociscope.training.stages import max_epochs
 
-    total = 1 if recipe.network.name == NAME else most_epochs(recipe)
+    total = 1 if recipe.network.name == NAME else max_epochs(recipe)
     seconds: list[float] = []
 
     def tell(row: dict[str, float]) -> None:

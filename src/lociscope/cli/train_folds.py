@@ -35,10 +35,10 @@ def fit_folds(
     from lociscope.artifacts.catalog import hash_catalog
     from lociscope.artifacts.run import Folds
     from lociscope.cli.train import alone_in
-    from lociscope.training.cross_validation import claim_folds, join_folds
+    from lociscope.training.cross_validation import join_folds, open_folds
 
     digest = None if catalog is None else hash_catalog(catalog)
-    runs = claim_folds(folder, Folds(k=folds, catalog=digest))
+    runs = open_folds(folder, Folds(k=folds, catalog=digest))
     for run in runs:
         if run.recipe_file.is_file() and not run.recipe().same_training(recipe):
             raise LociscopeError(

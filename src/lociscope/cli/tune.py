@@ -56,11 +56,11 @@ def tune(
     from lociscope.artifacts.catalog import hash_catalog
     from lociscope.artifacts.recipe import Recipe, parse_changes
     from lociscope.artifacts.study import Study
-    from lociscope.training.tuning.database import Subject, import_optuna, opened
-    from lociscope.training.tuning.networks import check_networks
+    from lociscope.training.tuning.database import Subject, import_optuna, open_study
+    from lociscope.training.tuning.networks import check_models
     from lociscope.training.tuning.search import OutOfTimeError
     from lociscope.training.tuning.search import tune as search
-    from lociscope.training.tuning.trials import tried
+    from lociscope.training.tuning.trials import finished_trials
 
     import_optuna()
     changes = parse_changes(settings or [])
@@ -70,23 +70,23 @@ def tune(
     place = Study(output or Path("studies") / Path(recipe).stem)
     if output is None:
         console.note(f"Study '{place.folder}'")
-    check_networks(space, resolved)
+    check_models(space, resolved)
     failures: list[Failure] = []
     fields = "simulated" if catalog is None else hash_catalog(catalog)
-    with opened(place, Subject.of(resolved, space, fields)) as study:
+    with open_study(place, Subject.of(resolved, space, fields)) as study:
         tell_all = partial(_tell, study, place, space, recipe)
 
         def fit(made: Recipe, folder: Path, on_epoch: OnEpoch) -> None:
             failures[:] = fit_run(made, catalog, folder, workers, store or place.fields, on_epoch)
 
-        tell_all(tried(study))
+        tell_all(finished_trials(study))
         try:
             search(study, place, resolved, space, trials, fit, tell_all, 60 * (timeout or float("inf")))
         except OutOfTimeError:
             console.note(f"The {timeout:g} minutes are over. Give the same command again to go on.")
         else:
             shutil.rmtree(place.fields, ignore_errors=True)
-        done = tried(study)
+        done = finished_trials(study)
     _leave(done, place, failures)
 
 
@@ -105,7 +105,7 @@ def _tell(study: optuna.Study, place: Study, space: Space, name: str, trials: li
     from lociscope.artifacts.study import find_best_trial
     from lociscope.report.study import write_study
     from lociscope.training.tuning.space import Range
-    from lociscope.training.tuning.trials import gain_of, importance_of, write_best
+    from lociscope.training.tuning.trials import get_importances, measure_gain, write_best
 
     if not trials:
         return
@@ -113,7 +113,9 @@ def _tell(study: optuna.Study, place: Study, space: Space, name: str, trials: li
     place.write_table(trials, list(space))
     words = {key: str(each) for key, each in space.items()}
     log = [key for key, each in space.items() if isinstance(each, Range) and each.log]
-    write_study(place.page_file, Path(name).stem, trials, words, log, importance_of(study), gain_of(trials, place))
+    write_study(
+        place.page_file, Path(name).stem, trials, words, log, get_importances(study), measure_gain(trials, place)
+    )
     last, best = trials[-1], find_best_trial(trials)
     how = last.why if last.state == "failed" else last.state if last.lrap is None else f"LRAP {last.lrap:.4f}"
     known = f"; best {best.lrap:.4f}, trial {best.number}" if best else ""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Average:
+class WeightAverage:
     """An exponential moving average of all weights, batch normalisation's statistics among them.
 
     Keras' own (`use_ema` of its optimisers) leaves those statistics out, and overwrites the weights whenever `fit`

@@ -10,9 +10,9 @@ import numpy as np
 
 from lociscope.errors import Code, LociscopeError
 from lociscope.training import checkpoint
-from lociscope.training.averaging import Average
+from lociscope.training.averaging import WeightAverage
 from lociscope.training.record import write_history
-from lociscope.training.stages import most_epochs, stages_of
+from lociscope.training.stages import get_stages, max_epochs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from lociscope.artifacts.run import Run
 
 
-class Diverged(LociscopeError):
+class DivergenceError(LociscopeError):
     """The loss is no number any more."""
 
     code = Code.TRAINING
 
 
-class Keeper(keras.callbacks.Callback):
+class RunCallback(keras.callbacks.Callback):
     """Keeps history and best weights, and writes checkpoints that a cut-off training goes on from.
 
     Args:
@@ -54,11 +54,11 @@ class Keeper(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self.run, self.steps, self.score, self.progress, self.on_epoch = run, steps, score, progress, on_epoch
-        self.stages, self.settings = stages_of(recipe), recipe.train
+        self.stages, self.settings = get_stages(recipe), recipe.train
         self.state = checkpoint.read_state(run.checkpoints)
         self.best: list[np.ndarray] = []
-        self.average = Average(model, recipe.train.ema) if recipe.train.ema else None
-        self._epochs = most_epochs(recipe)
+        self.average = WeightAverage(model, recipe.train.ema) if recipe.train.ema else None
+        self._epochs = max_epochs(recipe)
         self._speed = Speed(batch)
         self._metrics: list[np.ndarray] = []
         self._started = time.monotonic()
@@ -152,10 +152,10 @@ class Keeper(keras.callbacks.Callback):
 
     def _check(self, loss: float) -> None:
         if not np.isfinite(loss):
-            raise Diverged(f"The loss is {loss} after step {self.state.step}: the training has diverged.")
+            raise DivergenceError(f"The loss is {loss} after step {self.state.step}: the training has diverged.")
 
     def _variables(self, model: keras.Model) -> list[keras.Variable]:
-        return [*checkpoint.variables_of(model), *(self.average.variables if self.average else [])]
+        return [*checkpoint.list_variables(model), *(self.average.variables if self.average else [])]
 
     def _save(self, model: keras.Model) -> None:
         for weight in model.trainable_variables:  # the loss shows it one step later

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     import keras
 
 SCHEMA = 2
-KEPT = 2
+MAX_CHECKPOINTS = 2
 """Checkpoints kept: the newest, and the one before it in case the newest is damaged."""
 
 
 @dataclass(slots=True)
-class State:
+class TrainingState:
     """Where a training stands, besides its variables.
 
     Attributes:
@@ -44,13 +44,13 @@ class State:
     best: float = float("inf")
 
 
-def variables_of(model: keras.Model) -> list[keras.Variable]:
+def list_variables(model: keras.Model) -> list[keras.Variable]:
     """All that a compiled model carries from step to step: weights, random seeds, optimiser, running metrics."""
     return [*model.variables, *model.optimizer.variables, *model.metrics_variables]
 
 
-def save(folder: Path, state: State, variables: Iterable[keras.Variable], best: list[np.ndarray]) -> None:
-    """Writes `<step>/` into the folder, whole or not at all, and removes all but the newest `KEPT`.
+def save(folder: Path, state: TrainingState, variables: Iterable[keras.Variable], best: list[np.ndarray]) -> None:
+    """Writes `<step>/` into the folder, whole or not at all, and removes all but the newest `MAX_CHECKPOINTS`.
 
     Args:
         folder: The Run's `checkpoints`.
@@ -64,16 +64,16 @@ def save(folder: Path, state: State, variables: Iterable[keras.Variable], best: 
         part.mkdir()
         np.savez(part / "variables.npz", allow_pickle=False, **arrays)
         (part / "state.json").write_text(json.dumps({"schema": SCHEMA, **asdict(state)}), encoding="utf-8")
-    for old in steps_in(folder)[:-KEPT]:
+    for old in list_steps(folder)[:-MAX_CHECKPOINTS]:
         shutil.rmtree(folder / f"{old:08d}", ignore_errors=True)
 
 
-def steps_in(folder: Path) -> list[int]:
+def list_steps(folder: Path) -> list[int]:
     """Steps at which there are checkpoints, ascending."""
     return sorted(int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit())
 
 
-def read_state(folder: Path) -> State:
+def read_state(folder: Path) -> TrainingState:
     """Where the newest checkpoint stands; a fresh state where there is none.
 
     Args:
@@ -82,9 +82,9 @@ def read_state(folder: Path) -> State:
     Raises:
         LociscopeError: The checkpoint is damaged, or was written by another version.
     """
-    steps = steps_in(folder)
+    steps = list_steps(folder)
     if not steps:
-        return State()
+        return TrainingState()
     path = folder / f"{steps[-1]:08d}"
     try:
         about = json.loads((path / "state.json").read_text(encoding="utf-8"))
@@ -98,12 +98,12 @@ def read_state(folder: Path) -> State:
             )
         if any(not row.keys() >= LOSSES for row in about["history"]):
             raise ValueError("an epoch lacks its losses")
-        return State(**about)
+        return TrainingState(**about)
     except (*CORRUPT_FILE_ERRORS, AttributeError) as error:
         raise _unusable(path, error) from error
 
 
-def restore(folder: Path, state: State, variables: Iterable[keras.Variable]) -> list[np.ndarray]:
+def restore(folder: Path, state: TrainingState, variables: Iterable[keras.Variable]) -> list[np.ndarray]:
     """Puts variables back to a checkpoint.
 
     Args:

@@ -29,7 +29,7 @@ CALLS, ENOUGH = 30, 2.0
 logger = logging.getLogger(__name__)
 
 
-def cost_of(run: Run, *, quick: bool = False) -> Cost | None:
+def measure_cost(run: Run, *, quick: bool = False) -> Cost | None:
     """What the network of a Run costs.
 
     Args:
@@ -82,7 +82,7 @@ def _measured(run: Run, digest: str) -> Cost:
     try:
         network = load_network(run.best_model)
         macs = macs_of(network)
-        milliseconds = latency_of(network, run.recipe().data.size)
+        milliseconds = measure_latency(network, run.recipe().data.size)
     except LociscopeError:
         raise
     except Exception as error:  # Keras, tf2onnx and ONNX Runtime share no base class
@@ -97,7 +97,7 @@ def _measured(run: Run, digest: str) -> Cost:
     return Cost(network=digest, macs=macs, latency_ms=round(milliseconds, 3), where=where)
 
 
-def latency_of(network: keras.Model, size: int) -> float:
+def measure_latency(network: keras.Model, size: int) -> float:
     """The least time of one field, in ms: what else the machine does can only lengthen it.
 
     Args:

@@ -12,13 +12,13 @@ from lociscope.decide.locations import find_constant_threshold
 from lociscope.decide.metrics import lrap, macro_average_precision, macro_f1
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import to_multi_hot
-from lociscope.training.record import keep_predictions
+from lociscope.training.record import write_predictions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def claim_folds(folder: Path, wanted: Folds) -> list[Run]:
+def open_folds(folder: Path, wanted: Folds) -> list[Run]:
     """Makes the folder of the folds, or checks that what is there are the same.
 
     A claim of which no fold has begun, as a refused one leaves, is no hindrance.
@@ -61,7 +61,7 @@ def join_folds(folder: Path, runs: list[Run]) -> dict[str, Interval]:
     group = {name: found for run in runs for name, found in run.groups().items()}
     labels = [target for run, each in zip(runs, predictions, strict=True) for target in run.labels_of(each.ids)]
     truth, groups = to_multi_hot(labels), [group.get(name, name) for name in ids]
-    keep_predictions(Run(folder), ids, groups, truth, probability, trainings=runs)
+    write_predictions(Run(folder), ids, groups, truth, probability, trainings=runs)
     decided = probability >= np.float32(find_constant_threshold(truth, probability))
     names = np.asarray(groups)
     return {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from lociscope.errors import Code, LociscopeError
 from lociscope.models.backend import load_keras
-from lociscope.training.stages import leaves
+from lociscope.training.stages import flatten_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ def choose_device(device: Device) -> None:
         )
 
 
-def sharing(recipe: Recipe) -> tf.distribute.Strategy:
+def make_strategy(recipe: Recipe) -> tf.distribute.Strategy:
     """How each step is shared by as many devices as the recipe says: GPUs, or where there are none, virtual CPUs.
 
     Raises:
@@ -69,17 +69,17 @@ def sharing(recipe: Recipe) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy(found[:wanted])
 
 
-def normalise_together(model: keras.Model, together: bool) -> None:
+def synchronise_batch_norm(model: keras.Model, together: bool) -> None:
     """Has batch normalisation take its statistics of the whole batch, on whichever devices its parts are."""
     import keras
 
-    for layer in leaves(model):
+    for layer in flatten_layers(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = together
 
 
 @contextmanager
-def memory_advice(recipe: Recipe) -> Iterator[None]:
+def explain_memory_errors(recipe: Recipe) -> Iterator[None]:
     """Turns a device's lack of memory into a sentence that says which batch to try.
 
     Raises:

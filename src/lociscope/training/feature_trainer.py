@@ -27,7 +27,7 @@ from lociscope.models.features import fit_model, read_options
 from lociscope.processes.workers import map_in_order
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS
-from lociscope.training.record import claim, environment_of, keep_validation, write_history
+from lociscope.training.record import describe_environment, open_run, write_history, write_validation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -42,7 +42,7 @@ CHUNK = 100
 """Fields that are stored together; what an interruption costs at most."""
 
 
-class Measured(NamedTuple):
+class FieldFeatures(NamedTuple):
     """A field's name, group, features (len(FEATURES),) and class numbers; or why it could not be read."""
 
     id: str
@@ -61,11 +61,11 @@ def measured_sets(
     progress: Callable[[int, int], None] | None = None,
     store: Path | None = None,
 ) -> TrainingSets:
-    """Measures a recipe's fields, as `known_features` does, and parts them."""
-    return parted(known_features(recipe, catalog, folder, failures, workers, progress, store), recipe)
+    """Measures a recipe's fields, as `measure_fields` does, and parts them."""
+    return parted(measure_fields(recipe, catalog, folder, failures, workers, progress, store), recipe)
 
 
-def known_features(
+def measure_fields(
     recipe: Recipe,
     catalog: Path | None,
     folder: Path,
@@ -97,7 +97,7 @@ def known_features(
     fold: dict[str, int | None] = {}
     if catalog is None:
         settings = recipe.data
-        measure: Any = partial(measure_drawn, settings)
+        measure: Any = partial(measure_simulated, settings)
         numbers = range(settings.fields)
         key: dict[str, Any] = {"simulated": simulation_key(settings, "fields", "simulated_size", "seed", "balance")}
         source = f"{settings.fields} simulated fields of seed {settings.seed}"
@@ -124,31 +124,31 @@ def _need_libraries() -> None:
     del scipy, skimage, sklearn
 
 
-def measure_drawn(settings: Data, index: int) -> Measured:
+def measure_simulated(settings: Data, index: int) -> FieldFeatures:
     """Draws and measures the field of one number; its pixel size is taken as undeclared, as the competition's is."""
     field = draw_one(settings, index)
-    return Measured(field.id, field.specimen, field_features(field.pixels), field.target)
+    return FieldFeatures(field.id, field.specimen, field_features(field.pixels), field.target)
 
 
-def _measure_entry(job: tuple[Entry, FieldSource]) -> Measured:
+def _measure_entry(job: tuple[Entry, FieldSource]) -> FieldFeatures:
     entry, source = job
     target = tuple(entry.target or ())
     try:
         field = read_field(source)
         group = entry.specimen or entry.antibody or entry.id
-        return Measured(entry.id, group, field_features(field.pixels, field.pixel_size), target)
+        return FieldFeatures(entry.id, group, field_features(field.pixels, field.pixel_size), target)
     except LociscopeError as error:
-        return Measured(entry.id, str(entry.red), np.full(len(FEATURES), np.nan), target, str(error))
+        return FieldFeatures(entry.id, str(entry.red), np.full(len(FEATURES), np.nan), target, str(error))
 
 
 def _cached(
     folder: Path,
     key: dict[str, Any],
     jobs: list[Any],
-    measure: Callable[[Any], Measured],
+    measure: Callable[[Any], FieldFeatures],
     workers: int,
     progress: Callable[[int, int], None] | None,
-) -> list[Measured]:
+) -> list[FieldFeatures]:
     """Measures what is not measured yet, chunk by chunk."""
     about = folder / "pack.json"
     folder.mkdir(parents=True, exist_ok=True)
@@ -185,7 +185,7 @@ def _chunk_file(folder: Path, number: int) -> Path:
     return folder / f"features-{number:05d}.npz"
 
 
-def _write_chunk(path: Path, rows: list[Measured]) -> None:
+def _write_chunk(path: Path, rows: list[FieldFeatures]) -> None:
     words = {name: np.array([getattr(row, name) for row in rows], str) for name in ("id", "group", "failure")}
     truth = to_multi_hot([row.target for row in rows])
     with atomic_write(path) as part, part.open("wb") as file:
@@ -193,19 +193,19 @@ def _write_chunk(path: Path, rows: list[Measured]) -> None:
         np.savez(file, **arrays)
 
 
-def _read_chunk(path: Path) -> list[Measured]:
+def _read_chunk(path: Path) -> list[FieldFeatures]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             columns = [stored[name] for name in ("id", "group", "features", "truth", "failure")]
     except CORRUPT_FILE_ERRORS as error:
         raise cut_short(path.parent) from error
     return [
-        Measured(str(name), str(group), features, tuple(np.flatnonzero(truth).tolist()), str(failure))
+        FieldFeatures(str(name), str(group), features, tuple(np.flatnonzero(truth).tolist()), str(failure))
         for name, group, features, truth, failure in zip(*columns, strict=True)
     ]
 
 
-def _packed(rows: list[Measured]) -> Packed:
+def _packed(rows: list[FieldFeatures]) -> Packed:
     if not rows:
         raise none_read()
     x = np.stack([row.features for row in rows]).astype(np.float32)
@@ -240,7 +240,7 @@ def fit_features(
         raise LociscopeError(
             "The features recipe measures each field once. Set data.online to false.", code=Code.INVALID_VALUE
         )
-    run = claim(folder, recipe, environment_of(recipe, train, valid, source, 0, RECORDED))
+    run = open_run(folder, recipe, describe_environment(recipe, train, valid, source, 0, RECORDED))
     done = iter(range(1, 2 * N_LABELS + 1))
 
     def tell(_: int, head: str) -> None:
@@ -257,7 +257,7 @@ def fit_features(
     write_history(run, [row])
     if on_epoch:
         on_epoch(row)
-    keep_validation(run, valid, probability[1])
+    write_validation(run, valid, probability[1])
     run.mark_done()
     return run
 

@@ -14,7 +14,7 @@ from lociscope.decide.metrics import macro_f1
 from lociscope.errors import Code, LociscopeError
 from lociscope.models import build_network
 from lociscope.models.backend import load_keras
-from lociscope.training.record import claim, environment_of, keep_validation
+from lociscope.training.record import describe_environment, open_run, write_validation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,28 +81,30 @@ def fit(
 
     keras.backend.clear_session()  # what trainings before left in this process
     start_tensorflow(recipe.train.seed)
-    from lociscope.training.callbacks import Diverged, Keeper
-    from lociscope.training.devices import memory_advice, normalise_together, sharing
+    from lociscope.training.callbacks import DivergenceError, RunCallback
+    from lociscope.training.devices import explain_memory_errors, make_strategy, synchronise_batch_norm
     from lociscope.training.stages import check_stages, freeze
 
-    strategy = sharing(recipe)
-    with strategy.scope(), memory_advice(recipe):
+    strategy = make_strategy(recipe)
+    with strategy.scope(), explain_memory_errors(recipe):
         network = build_network(recipe.network.name, recipe.data.size, recipe.network.options)
         check_stages(network, recipe)
         trained = _trained_form(network, recipe)
         model = keras.Model(trained.input, trained.get_layer("logits").output, name=f"{network.name}_logits")
-        normalise_together(model, recipe.train.devices > 1)
-        environment = environment_of(recipe, train, valid, source, network.count_params(), RECORDED)
-        run, steps = claim(folder, recipe, environment), steps_per_epoch(train, recipe)
+        synchronise_batch_norm(model, recipe.train.devices > 1)
+        environment = describe_environment(recipe, train, valid, source, network.count_params(), RECORDED)
+        run, steps = open_run(folder, recipe, environment), steps_per_epoch(train, recipe)
         batch = min(recipe.train.batch, len(train))
         validation = evaluation_batches(valid, recipe.train.batch)
-        keeper = Keeper(run, recipe, model, steps, batch, partial(_macro_f1, validation, valid.y), progress, on_epoch)
+        callback = RunCallback(
+            run, recipe, model, steps, batch, partial(_macro_f1, validation, valid.y), progress, on_epoch
+        )
         try:
-            _train(model, keeper, recipe, train, valid, validation)
-        except Diverged as error:
-            raise LociscopeError(f"{error} {_rescue(run, network, keeper)}", code=Code.INVALID_VALUE) from error
-    normalise_together(model, False)
-    network.set_weights(keeper.best or model.get_weights())
+            _train(model, callback, recipe, train, valid, validation)
+        except DivergenceError as error:
+            raise LociscopeError(f"{error} {_rescue(run, network, callback)}", code=Code.INVALID_VALUE) from error
+    synchronise_batch_norm(model, False)
+    network.set_weights(callback.best or model.get_weights())
     freeze(network, "all")
     network.save(run.best_model)
     _predict_valid(run, network, valid, recipe)
@@ -127,30 +129,30 @@ def _trained_form(network: keras.Model, recipe: Recipe) -> keras.Model:
 
 def _train(
     model: keras.Model,
-    keeper: Any,  # noqa: ANN401 - a Keeper, whose module loads TensorFlow
+    callback: Any,  # noqa: ANN401 - a RunCallback, whose module loads TensorFlow
     recipe: Recipe,
     train: Packed | Fresh,
     valid: Packed,
     validation: Any,  # noqa: ANN401 - a tf.data.Dataset
 ) -> None:
     """Runs what is left: the rest of an epoch that was cut off, then whole epochs, stage after stage."""
-    from lociscope.training.board import boards
     from lociscope.training.stages import compile_stage
+    from lociscope.training.tensorboard import tensorboard_callbacks
 
     def begin() -> None:
-        compile_stage(model, keeper.stages[keeper.state.stage], recipe.train, keeper.steps)
+        compile_stage(model, callback.stages[callback.state.stage], recipe.train, callback.steps)
 
     begin()
-    keeper.resume(model)
-    callbacks = [*boards(keeper.run.folder / "tensorboard", valid), keeper]
-    while not (keeper.stage_over and keeper.state.stage + 1 == len(keeper.stages)):
-        if keeper.stage_over:
-            keeper.next_stage(model, begin)
-        epoch, done = divmod(keeper.state.step, keeper.steps)
-        last = keeper.state.began // keeper.steps + keeper.stages[keeper.state.stage].epochs
+    callback.resume(model)
+    callbacks = [*tensorboard_callbacks(callback.run.folder / "tensorboard", valid), callback]
+    while not (callback.stage_over and callback.state.stage + 1 == len(callback.stages)):
+        if callback.stage_over:
+            callback.next_stage(model, begin)
+        epoch, done = divmod(callback.state.step, callback.steps)
+        last = callback.state.began // callback.steps + callback.stages[callback.state.stage].epochs
         model.fit(
-            training_batches(train, recipe, keeper.state.step),
-            steps_per_epoch=keeper.steps - done,
+            training_batches(train, recipe, callback.state.step),
+            steps_per_epoch=callback.steps - done,
             initial_epoch=epoch,
             epochs=epoch + 1 if done else last,
             validation_data=validation,
@@ -168,15 +170,15 @@ def _macro_f1(validation: Any, truth: np.ndarray, model: keras.Model) -> float: 
     return float(macro_f1(truth, probability >= find_constant_threshold(truth, probability)))
 
 
-def _rescue(run: Run, network: keras.Model, keeper: Any) -> str:  # noqa: ANN401 - a Keeper
+def _rescue(run: Run, network: keras.Model, callback: Any) -> str:  # noqa: ANN401 - a RunCallback
     """Keeps the best weights of a training that diverged; says where they are, and what to try."""
-    rate = keeper.stages[keeper.state.stage].learning_rate
+    rate = callback.stages[callback.state.stage].learning_rate
     remedy = f"Try another Run with a tenth of the learning_rate, {rate / 10:g}"
-    if not keeper.best:
+    if not callback.best:
         return f"{remedy}."
-    network.set_weights(keeper.best)
+    network.set_weights(callback.best)
     network.save(run.best_model)
-    losses = [row["val_loss"] for row in keeper.state.history]
+    losses = [row["val_loss"] for row in callback.state.history]
     return f"{remedy}; the best weights so far, of epoch {np.argmin(losses) + 1}, are in '{run.best_model}'."
 
 
@@ -187,4 +189,4 @@ def _predict_valid(run: Run, network: keras.Model, valid: Packed, recipe: Recipe
         output = network(x, training=False)
         for name, arrays in said.items():
             arrays.append(np.asarray(output[name]))
-    keep_validation(run, valid, *map(np.concatenate, said.values()))
+    write_validation(run, valid, *map(np.concatenate, said.values()))

@@ -17,7 +17,7 @@ F1_SHARE = 0.5
 """What soft F1 makes of the `soft_f1` loss; the rest is binary cross-entropy."""
 
 
-def loss_of(name: str) -> Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]:
+def get_loss(name: str) -> Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]:
     """A recipe's `train.loss`, as Keras' `compile` takes it: (labels, logits), both (n, 28), to (n,)."""
     made: dict[str, Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]] = {
         "bce": keras.losses.BinaryCrossentropy(from_logits=True),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def claim(folder: Path, recipe: Recipe, environment: Environment) -> Run:
+def open_run(folder: Path, recipe: Recipe, environment: Environment) -> Run:
     """Makes the Run's folder, or checks that what is there is the same training.
 
     Raises:
@@ -65,7 +65,7 @@ def claim(folder: Path, recipe: Recipe, environment: Environment) -> Run:
     return run
 
 
-def environment_of(
+def describe_environment(
     recipe: Recipe, train: Packed | Fresh, valid: Packed, source: str, parameters: int, packages: Iterable[str]
 ) -> Environment:
     """What a training depends on besides its recipe; `packages` are those whose versions are kept."""
@@ -96,7 +96,7 @@ def _git() -> str | None:
     return said.stdout.strip()
 
 
-def keep_validation(run: Run, valid: Packed, probability: np.ndarray, embedding: np.ndarray | None = None) -> None:
+def write_validation(run: Run, valid: Packed, probability: np.ndarray, embedding: np.ndarray | None = None) -> None:
     """Stores what a model says of the fields that it was not trained on, their truth and their groups.
 
     Args:
@@ -105,10 +105,10 @@ def keep_validation(run: Run, valid: Packed, probability: np.ndarray, embedding:
         probability: (n, 28).
         embedding: (n, d), where the model has one.
     """
-    keep_predictions(run, valid.ids, valid.groups, valid.y, probability, embedding, [run])
+    write_predictions(run, valid.ids, valid.groups, valid.y, probability, embedding, [run])
 
 
-def keep_predictions(
+def write_predictions(
     run: Run,
     ids: list[str],
     groups: list[str],
@@ -123,11 +123,11 @@ def keep_predictions(
     origin = {"trainings": [hash_training(each.environment().model_dump()) for each in trainings]}
     Predictions(ids, probability, predicted, status, [()] * len(ids), embedding).write(run.predictions_file, origin)
     targets = [format_target(np.flatnonzero(row)) for row in truth]
-    write_column(run.truth_file, "Target", ids, targets)
-    write_column(run.groups_file, "Group", ids, groups)
+    write_csv_column(run.truth_file, "Target", ids, targets)
+    write_csv_column(run.groups_file, "Group", ids, groups)
 
 
-def write_column(path: Path, column: str, ids: list[str], values: list[str]) -> None:
+def write_csv_column(path: Path, column: str, ids: list[str], values: list[str]) -> None:
     """Writes a CSV of ids and one thing about each."""
     with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

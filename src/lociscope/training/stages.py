@@ -22,15 +22,15 @@ _LOWEST = 0.01
 """Share of the peak learning rate at which a cosine ends."""
 
 
-def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
+def get_stages(recipe: Recipe) -> tuple[Stage, ...]:
     """The recipe's stages; where it names none, `[train]` is the only one."""
     only = {"unfreeze_from": WHOLE, "epochs": recipe.train.epochs, "learning_rate": recipe.train.learning_rate}
     return recipe.stages or (Stage.model_validate(only),)
 
 
-def most_epochs(recipe: Recipe) -> int:
+def max_epochs(recipe: Recipe) -> int:
     """Epochs of a training that patience does not shorten."""
-    return sum(stage.epochs for stage in stages_of(recipe))
+    return sum(stage.epochs for stage in get_stages(recipe))
 
 
 def check_stages(network: keras.Model, recipe: Recipe) -> None:
@@ -39,10 +39,10 @@ def check_stages(network: keras.Model, recipe: Recipe) -> None:
     Raises:
         UsageError: A stage does; the nearest names are told.
     """
-    layers = leaves(network)
+    layers = flatten_layers(network)
     last = next((number for number, layer in enumerate(layers) if layer.name == "logits"), len(layers))
     layers = layers[: last + 1]  # what is trained ends there
-    for number, stage in enumerate(stages_of(recipe), 1):
+    for number, stage in enumerate(get_stages(recipe), 1):
         if _first_learning(layers, stage.unfreeze_from) is None:
             known = [HEAD, WHOLE, *(layer.name for layer in layers if layer.weights)]
             remedy = suggest(stage.unfreeze_from, known)
@@ -60,7 +60,7 @@ def freeze(model: keras.Model, first: str) -> None:
 
     Frozen batch normalisation uses the statistics that it has, as Keras does wherever `trainable` is false.
     """
-    layers = leaves(model)
+    layers = flatten_layers(model)
     start = _first_learning(layers, first) or 0
     for number, layer in enumerate(layers):
         layer.trainable = number >= start
@@ -77,7 +77,7 @@ def compile_stage(model: keras.Model, stage: Stage, settings: Train, steps: int)
     """
     import keras
 
-    from lociscope.training.losses import loss_of
+    from lociscope.training.losses import get_loss
 
     freeze(model, stage.unfreeze_from)
     total = stage.epochs * steps
@@ -93,15 +93,15 @@ def compile_stage(model: keras.Model, stage: Stage, settings: Train, steps: int)
         optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
     else:
         optimizer = keras.optimizers.SGD(rate, momentum=0.9, weight_decay=settings.weight_decay or None)
-    model.compile(optimizer, loss_of(settings.loss))
+    model.compile(optimizer, get_loss(settings.loss))
     optimizer.build(model.trainable_variables)
 
 
-def leaves(model: keras.Model) -> list[keras.layers.Layer]:
+def flatten_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """The layers in the order of the data, those of a network within the network in its place."""
     found: list[keras.layers.Layer] = []
     for layer in model.layers:
-        found += leaves(layer) if hasattr(layer, "layers") else [layer]
+        found += flatten_layers(layer) if hasattr(layer, "layers") else [layer]
     return found
 
 

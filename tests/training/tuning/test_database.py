@@ -14,7 +14,7 @@ import pytest
 from lociscope.artifacts.recipe import Recipe
 from lociscope.artifacts.study import Study
 from lociscope.errors import LociscopeError, MissingExtraError
-from lociscope.training.tuning.database import NAME, Subject, import_optuna, opened
+from lociscope.training.tuning.database import NAME, Subject, import_optuna, open_study
 from lociscope.training.tuning.space import Choice, Range, Space
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ SUBJECT = Subject.of(RECIPE, SPACE, "simulated")
 
 
 def begin(folder: Path, trials: int = 1) -> None:
-    with opened(Study(folder), SUBJECT) as study:
+    with open_study(Study(folder), SUBJECT) as study:
         for _ in range(trials):
             study.tell(study.ask({"x": optuna.distributions.FloatDistribution(0, 1)}), 0.5)
 
 
 def refused(folder: Path, subject: Subject = SUBJECT) -> str:
-    with pytest.raises(LociscopeError) as said, opened(Study(folder), subject):
+    with pytest.raises(LociscopeError) as said, open_study(Study(folder), subject):
         pass
     assert "\n" not in str(said.value)
     return str(said.value)
@@ -47,7 +47,7 @@ def refused(folder: Path, subject: Subject = SUBJECT) -> str:
 def test_a_study_is_kept_whatever_its_folder_is_called(tmp_path: Path, name: str) -> None:
     begin(tmp_path / name)
     assert (tmp_path / name / "study.db").stat().st_size > 0
-    with opened(Study(tmp_path / name), SUBJECT) as study:
+    with open_study(Study(tmp_path / name), SUBJECT) as study:
         assert [trial.value for trial in study.trials] == [0.5]
         assert study.direction.name == "MAXIMIZE"
     assert [each.name for each in tmp_path.iterdir()] == [name]
@@ -55,7 +55,7 @@ def test_a_study_is_kept_whatever_its_folder_is_called(tmp_path: Path, name: str
 
 def test_the_subject_comes_back_as_it_was(tmp_path: Path) -> None:
     begin(tmp_path)
-    with opened(Study(tmp_path), SUBJECT) as study:
+    with open_study(Study(tmp_path), SUBJECT) as study:
         assert Subject.model_validate(study.user_attrs[NAME]) == SUBJECT
 
 
@@ -90,7 +90,7 @@ def test_a_study_of_something_else_is_refused(tmp_path: Path, subject: Subject, 
 
 def test_the_note_of_a_recipe_may_change(tmp_path: Path) -> None:
     begin(tmp_path)
-    with opened(Study(tmp_path), Subject.of(Recipe(note="why"), SPACE, "simulated")) as study:
+    with open_study(Study(tmp_path), Subject.of(Recipe(note="why"), SPACE, "simulated")) as study:
         assert len(study.trials) == 1
 
 
@@ -157,7 +157,7 @@ def test_any_bytes_may_be_wrong(tmp_path: Path) -> None:
             damaged[place] = rng.integers(256)
         path.write_bytes(damaged)
         try:
-            with opened(Study(tmp_path), SUBJECT) as study:
+            with open_study(Study(tmp_path), SUBJECT) as study:
                 study.get_trials()
         except LociscopeError as error:
             refusals += 1
@@ -166,7 +166,7 @@ def test_any_bytes_may_be_wrong(tmp_path: Path) -> None:
 
 
 def test_two_at_once_are_refused(tmp_path: Path) -> None:
-    with opened(Study(tmp_path), SUBJECT):
+    with open_study(Study(tmp_path), SUBJECT):
         assert refused(tmp_path) == (
             f"Another process tunes in '{tmp_path}'. Wait until it is done, or name another with -o."
         )

@@ -15,11 +15,11 @@ from lociscope.artifacts.study import Study, TrialRecord, find_best_trial
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.training.tuning.search import FIRST, OutOfTimeError, falls_behind, tune
 from lociscope.training.tuning.space import Choice, Range, Space
-from lociscope.training.tuning.trials import gain_of, importance_of, scores_of, tried, write_best
+from lociscope.training.tuning.trials import finished_trials, get_importances, measure_gain, score_run, write_best
 
 optuna = pytest.importorskip("optuna")
 
-from lociscope.training.tuning.database import Subject, opened  # noqa: E402
+from lociscope.training.tuning.database import Subject, open_study  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ Made = dict[int, dict[str, Any]]
 @contextmanager
 def study_in(folder: Path, recipe: Recipe = RECIPE, space: Space = SPACE) -> Iterator[tuple[Any, Study]]:
     place = Study(folder)
-    with opened(place, Subject.of(recipe, space, "simulated")) as study:
+    with open_study(place, Subject.of(recipe, space, "simulated")) as study:
         yield study, place
 
 
@@ -71,7 +71,7 @@ def made(folder: Path, trials: int, train: Any = pretended, seed: int = 0) -> li
     recipe = RECIPE.model_copy(update={"train": RECIPE.train.model_copy(update={"seed": seed})})
     with study_in(folder, recipe) as (study, place):
         tune(study, place, recipe, SPACE, trials, train, lambda done: None)
-        return tried(study)
+        return finished_trials(study)
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +126,8 @@ def test_the_search_finds_what_matters(thirteen: tuple[Path, list[TrialRecord]])
     assert best is not None
     assert abs(np.log10(best.values["network.strength"]) + 1) < 0.3
     with study_in(folder) as (study, place):
-        importance = importance_of(study)
-        gain = gain_of(trials, place)
+        importance = get_importances(study)
+        gain = measure_gain(trials, place)
     assert list(importance) == ["network.strength", "network.leaves"]
     assert sum(importance.values()) == pytest.approx(1)
     assert gain is not None
@@ -193,10 +193,10 @@ def test_a_combination_that_no_recipe_can_have_is_a_failed_trial(tmp_path: Path)
     space: Space = {"augment.mixup": Range(low=0.5, high=1.0), "augment.cutmix": Range(low=0.51, high=1.0)}
     with study_in(tmp_path, space=space) as (study, place):
         tune(study, place, RECIPE, space, 2, pretended, lambda done: None)
-        assert [trial.state for trial in tried(study)] == ["failed", "failed"]
-        assert "augment.mixup + augment.cutmix must not exceed 1" in tried(study)[0].why
-        assert importance_of(study) == {}
-        write_best(tried(study), place)
+        assert [trial.state for trial in finished_trials(study)] == ["failed", "failed"]
+        assert "augment.mixup + augment.cutmix must not exceed 1" in finished_trials(study)[0].why
+        assert get_importances(study) == {}
+        write_best(finished_trials(study), place)
     assert not (tmp_path / "best.toml").exists()
 
 
@@ -216,7 +216,7 @@ def test_time_that_is_over_leaves_a_trial_to_go_on_with(tmp_path: Path) -> None:
     with study_in(tmp_path) as (study, place):
         with pytest.raises(OutOfTimeError):
             tune(study, place, RECIPE, SPACE, 3, pretended, lambda done: None, seconds=0)
-        assert tried(study) == []
+        assert finished_trials(study) == []
     assert [trial.number for trial in made(tmp_path, 3)] == [0, 1, 2]
 
 
@@ -246,24 +246,24 @@ def test_losses_of_another_kind_are_not_compared_with(tmp_path: Path) -> None:
 
     with study_in(tmp_path, space=choices) as (study, place):
         tune(study, place, RECIPE, choices, 11, train, lambda done: None)
-        trials = tried(study)
+        trials = finished_trials(study)
     assert {trial.values["train.loss"] for trial in trials} == {"bce", "focal"}
     assert all(trial.state == "complete" for trial in trials)
 
 
 def test_a_wrong_option_of_the_network_is_told_before_any_trial() -> None:
-    from lociscope.training.tuning.networks import check_networks
+    from lociscope.training.tuning.networks import check_models
 
     with pytest.raises(UsageError, match=r"no option 'leafs'\. Did you mean 'leaves'"):
-        check_networks({"network.leafs": Range(low=3, high=6)}, RECIPE)
+        check_models({"network.leafs": Range(low=3, high=6)}, RECIPE)
     with pytest.raises(UsageError, match="leaves: Input should be less than or equal to 64, received 99"):
-        check_networks({"network.leaves": Range(low=3, high=99)}, RECIPE)
+        check_models({"network.leaves": Range(low=3, high=99)}, RECIPE)
 
 
 def test_fields_without_a_place_cannot_score_a_trial(make_run: Callable[..., Path]) -> None:
     run = Run(make_run("a"))
-    assert 0 < scores_of(run)[0] < 1
+    assert 0 < score_run(run)[0] < 1
     rows = "".join(f"{name},\n" for name in run.truth())
     run.truth_file.write_text("Id,Target\n" + rows)
     with pytest.raises(LociscopeError, match=r"No validation field shows a place"):
-        scores_of(run)
+        score_run(run)

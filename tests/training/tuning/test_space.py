@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lociscope.artifacts.recipe import Recipe
 from lociscope.errors import UsageError
-from lociscope.training.tuning.space import Choice, Range, Space, check_space, read_space, value_of, with_values
+from lociscope.training.tuning.space import Choice, Range, Space, check_space, get_value, read_space, replace_values
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,8 +142,8 @@ def test_values_are_put_in_their_places() -> None:
         "Mine",
     )
     values = {"stages.2.learning_rate": 0.01, "network.pooling": "max", "train.batch": 7}
-    made = with_values(recipe, values, "Mine")
-    assert {key: value_of(made, key) for key in values} == values
+    made = replace_values(recipe, values, "Mine")
+    assert {key: get_value(made, key) for key in values} == values
     assert made.stages[0] == recipe.stages[0]
     assert made.augment == recipe.augment
-    assert value_of(recipe, "network.pooling") is None
+    assert get_value(recipe, "network.pooling") is None

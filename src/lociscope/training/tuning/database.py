@@ -13,7 +13,7 @@ from lociscope.artifacts.recipe import Recipe
 from lociscope.errors import Code, LociscopeError, MissingExtraError
 from lociscope.storage.locks import exclusive_lock
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
-from lociscope.training.tuning.space import Space, value_of
+from lociscope.training.tuning.space import Space, get_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,7 @@ def import_optuna() -> None:
 
 
 @contextmanager
-def opened(place: Study, subject: Subject) -> Iterator[optuna.Study]:
+def open_study(place: Study, subject: Subject) -> Iterator[optuna.Study]:
     """Opens or begins the study of a folder, for this process alone.
 
     Args:
@@ -174,9 +174,9 @@ def _difference(before: Subject, now: Subject) -> str:
         keys = [
             f"{name}.{key}" for name, table in wanted.model_dump().items() if isinstance(table, dict) for key in table
         ]
-        key = next((key for key in keys if value_of(then, key) != value_of(wanted, key)), None)
+        key = next((key for key in keys if get_value(then, key) != get_value(wanted, key)), None)
         return "another recipe" + (
-            f" ({key} is {value_of(then, key)} there, {value_of(wanted, key)} here)" if key else ""
+            f" ({key} is {get_value(then, key)} there, {get_value(wanted, key)} here)" if key else ""
         )
     if before.fields != now.fields:
         return "other fields"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from lociscope.models import NETWORKS, build_network
 from lociscope.models.features import NAME, read_options
-from lociscope.training.tuning.space import Choice, Range, Space, value_of, with_values
+from lociscope.training.tuning.space import Choice, Range, Space, get_value, replace_values
 
 if TYPE_CHECKING:
     from lociscope.artifacts.recipe import Recipe
@@ -18,7 +18,7 @@ SHAPES = ("network.", "data.size")
 TENFOLD = 10
 
 
-def check_networks(space: Space, recipe: Recipe) -> None:
+def check_models(space: Space, recipe: Recipe) -> None:
     """Builds the network at every end and choice that decides its shape, so that none fails in the middle.
 
     Raises:
@@ -27,25 +27,25 @@ def check_networks(space: Space, recipe: Recipe) -> None:
     """
     changes = [{key: end} for key, each in space.items() if key.startswith(SHAPES) for end in each.ends]
     for values in [{}, *changes]:
-        made = with_values(recipe, values, "The search space")
+        made = replace_values(recipe, values, "The search space")
         if made.network.name == NAME:
             read_options(made.network.options)
         else:
             build_network(made.network.name, made.data.size, made.network.options)
 
 
-def own_values(space: Space, recipe: Recipe) -> dict[str, Any] | None:
+def get_recipe_values(space: Space, recipe: Recipe) -> dict[str, Any] | None:
     """The values that the recipe itself has of what is searched, the network's defaults included.
 
     Args:
         space: What may vary.
-        recipe: One that `check_networks` has passed.
+        recipe: One that `check_models` has passed.
 
     Returns:
         By dotted key; None where a value lies outside of the space, so that the recipe itself is none of its points.
     """
     defaults = {f"network.{name}": value for name, value in _options(recipe).items()}
-    values = {key: defaults.get(key) if (own := value_of(recipe, key)) is None else own for key in space}
+    values = {key: defaults.get(key) if (own := get_value(recipe, key)) is None else own for key in space}
     return values if all(value in space[key] for key, value in values.items()) else None
 
 
@@ -60,7 +60,7 @@ def default_space(recipe: Recipe) -> Space:
         UsageError: There is no such network.
         MissingExtraError: TensorFlow is not installed.
     """
-    check_networks({}, recipe)
+    check_models({}, recipe)
     options = _options(recipe)
     if recipe.network.name == NAME:
         return {
@@ -98,6 +98,6 @@ def _options(recipe: Recipe) -> dict[str, Any]:
 
 
 def _builder(recipe: Recipe) -> inspect.Signature:
-    """How the function that builds the network is called; `check_networks` has loaded its module."""
+    """How the function that builds the network is called; `check_models` has loaded its module."""
     module, function = NETWORKS[recipe.network.name].split(":")
     return inspect.signature(getattr(import_module(module), function))

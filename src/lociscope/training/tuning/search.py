@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lociscope.errors import LociscopeError, UsageError
-from lociscope.training.stages import most_epochs
-from lociscope.training.tuning.networks import own_values
-from lociscope.training.tuning.space import Range, with_values
-from lociscope.training.tuning.trials import AP, MINUTES, OWN, WHY, minutes_of, scores_of, tidy, tried
+from lociscope.training.stages import max_epochs
+from lociscope.training.tuning.networks import get_recipe_values
+from lociscope.training.tuning.space import Range, replace_values
+from lociscope.training.tuning.trials import (
+    AP,
+    MINUTES,
+    OWN,
+    WHY,
+    finished_trials,
+    get_minutes,
+    remove_large_files,
+    score_run,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -60,7 +69,7 @@ def tune(
         study: Opened by `lociscope.training.tuning.database.opened`.
         place: Where it lies.
         recipe: What does not vary.
-        space: What does; passed by `check_networks`.
+        space: What does; passed by `check_models`.
         trials: Finished, pruned and failed ones in all.
         train: Makes a Run of a recipe in a folder; calls with the row of each epoch, and passes on what that raises.
         told: Called after each trial, with all that are over.
@@ -73,11 +82,11 @@ def tune(
     import optuna
 
     ends = time.monotonic() + seconds
-    own = own_values(space, recipe)
+    own = get_recipe_values(space, recipe)
     if own is not None and not study.get_trials(deepcopy=False):
         study.enqueue_trial(own, user_attrs={OWN: True})
-    tidy(tried(study), place)
-    while len(tried(study)) < trials:
+    remove_large_files(finished_trials(study), place)
+    while len(finished_trials(study)) < trials:
         if time.monotonic() >= ends:
             raise OutOfTimeError
         trial = _next(study, recipe.train.seed)
@@ -89,8 +98,8 @@ def tune(
                 raise
             trial.set_user_attr(WHY, str(error).partition(". ")[0].removesuffix(".") + ".")  # the remedy is the search
             _end(study, trial, run, None, optuna.trial.TrialState.FAIL)
-        done = tried(study)
-        tidy(done, place)
+        done = finished_trials(study)
+        remove_large_files(done, place)
         told(done)
 
 
@@ -99,7 +108,7 @@ def _next(study: optuna.Study, seed: int) -> optuna.Trial:
     import optuna
 
     cut_off = [each for each in study.get_trials(deepcopy=False) if each.state == optuna.trial.TrialState.RUNNING]
-    number = cut_off[0].number if cut_off else len(tried(study))
+    number = cut_off[0].number if cut_off else len(finished_trials(study))
     seeded = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
     study.sampler = optuna.samplers.TPESampler(seed=seeded)
     if cut_off:
@@ -120,12 +129,12 @@ def _train(
     import optuna
 
     values = {key: _suggested(trial, key, each) for key, each in space.items()}
-    made = with_values(recipe, values, "The recipe")
+    made = replace_values(recipe, values, "The recipe")
     said = ", ".join(
         f"{key} = {value:.4g}" if isinstance(value, float) else f"{key} = {value}" for key, value in values.items()
     )
     made = made.model_copy(update={"note": f"Trial {trial.number}: {said}"})
-    epochs = most_epochs(made)
+    epochs = max_epochs(made)
     losses = _losses(study.get_trials(deepcopy=False)[trial.number])
 
     def on_epoch(row: dict[str, float]) -> None:
@@ -143,7 +152,7 @@ def _train(
     except optuna.TrialPruned:
         _end(study, trial, run, None, optuna.trial.TrialState.PRUNED)
         return
-    score, precision = scores_of(run)
+    score, precision = score_run(run)
     trial.set_user_attr(AP, precision)
     _end(study, trial, run, score, optuna.trial.TrialState.COMPLETE)
 
@@ -151,7 +160,7 @@ def _train(
 def _end(
     study: optuna.Study, trial: optuna.Trial, run: Run, score: float | None, state: optuna.trial.TrialState
 ) -> None:
-    trial.set_user_attr(MINUTES, minutes_of(run))
+    trial.set_user_attr(MINUTES, get_minutes(run))
     study.tell(trial, score, state)
 
 

@@ -158,8 +158,8 @@ def check_space(space: Space, recipe: Recipe, what: str) -> Space:
         if key in FIXED:
             raise UsageError(f"{what} cannot search {key}: it {FIXED[key]}. Take it out.", code=Code.INVALID_VALUE)
         for value in dimension.ends:
-            with_values(recipe, {key: value}, f"{what}, at {key} = {value}")
-    return {key: _typed(dimension, value_of(recipe, key)) for key, dimension in space.items()}
+            replace_values(recipe, {key: value}, f"{what}, at {key} = {value}")
+    return {key: _typed(dimension, get_value(recipe, key)) for key, dimension in space.items()}
 
 
 def _typed(dimension: Range | Choice, value: object) -> Range | Choice:
@@ -169,7 +169,7 @@ def _typed(dimension: Range | Choice, value: object) -> Range | Choice:
     return dimension
 
 
-def with_values(recipe: Recipe, values: dict[str, Any], what: str) -> Recipe:
+def replace_values(recipe: Recipe, values: dict[str, Any], what: str) -> Recipe:
     """A recipe with some of its values changed.
 
     Args:
@@ -191,7 +191,7 @@ def with_values(recipe: Recipe, values: dict[str, Any], what: str) -> Recipe:
     return Recipe.check(tree, what)
 
 
-def value_of(recipe: Recipe, key: str) -> Any:  # noqa: ANN401
+def get_value(recipe: Recipe, key: str) -> Any:  # noqa: ANN401
     """The recipe's value of a dotted key; None where it has none, as for a network's option that it leaves out."""
     return _at(recipe.model_dump(by_alias=True), key.split("."))
 

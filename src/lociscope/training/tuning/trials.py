@@ -26,7 +26,7 @@ LEAST = 4
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
 
 
-def tried(study: optuna.Study) -> list[TrialRecord]:
+def finished_trials(study: optuna.Study) -> list[TrialRecord]:
     """The trials that are over, by number."""
     return [_tried(trial) for trial in study.get_trials(deepcopy=False) if trial.state.name in STATES]
 
@@ -48,7 +48,7 @@ def _tried(trial: optuna.trial.FrozenTrial) -> TrialRecord:
     )
 
 
-def importance_of(study: optuna.Study) -> dict[str, float]:
+def get_importances(study: optuna.Study) -> dict[str, float]:
     """How much each key decides whether a trial is among the better ones, as shares of 1, the largest first.
 
     PED-ANOVA, after Watanabe, Bansal and Hutter, IJCAI 2023. Empty where fewer than four trials came to their end, or
@@ -56,14 +56,14 @@ def importance_of(study: optuna.Study) -> dict[str, float]:
     """
     import optuna
 
-    scores = {trial.lrap for trial in tried(study) if trial.lrap is not None}
+    scores = {trial.lrap for trial in finished_trials(study) if trial.lrap is not None}
     if len(scores) < LEAST:
         return {}
     found: dict[str, Any] = optuna.importance.get_param_importances(study)
     return {key: float(share) for key, share in sorted(found.items(), key=lambda each: -each[1])}
 
 
-def gain_of(trials: list[TrialRecord], study: Study) -> Interval | None:
+def measure_gain(trials: list[TrialRecord], study: Study) -> Interval | None:
     """How much more LRAP the best trial has than the recipe as it stands, on the same fields.
 
     Returns:
@@ -84,7 +84,7 @@ def gain_of(trials: list[TrialRecord], study: Study) -> Interval | None:
     )
 
 
-def scores_of(run: Run) -> tuple[float, float]:
+def score_run(run: Run) -> tuple[float, float]:
     """LRAP and macro-AP of what a Run says of its validation fields.
 
     Raises:
@@ -99,12 +99,12 @@ def scores_of(run: Run) -> tuple[float, float]:
     return lrap(truth, predictions.probability), float(macro_average_precision(truth, predictions.probability))
 
 
-def minutes_of(run: Run) -> float:
+def get_minutes(run: Run) -> float:
     """How long a Run's epochs took; 0 where it had none."""
     return round(sum(row["seconds"] for row in run.history()) / 60, 2) if run.history_file.is_file() else 0.0
 
 
-def tidy(trials: list[TrialRecord], study: Study) -> None:
+def remove_large_files(trials: list[TrialRecord], study: Study) -> None:
     """Removes the weights of all trials but the best, and every checkpoint: what is large.
 
     Recipe, history and predictions stay, so that trials can be compared.

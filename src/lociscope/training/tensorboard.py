@@ -26,12 +26,12 @@ _CAPTION = 14
 """Height of a line of the caption, px."""
 
 
-def boards(folder: Path, valid: Packed) -> list[keras.callbacks.Callback]:
+def tensorboard_callbacks(folder: Path, valid: Packed) -> list[keras.callbacks.Callback]:
     """The callbacks that write what `tensorboard --logdir FOLDER` shows."""
-    return [keras.callbacks.TensorBoard(folder, write_graph=False), Examples(folder / "examples", valid)]
+    return [keras.callbacks.TensorBoard(folder, write_graph=False), ExampleImages(folder / "examples", valid)]
 
 
-class Examples(keras.callbacks.Callback):
+class ExampleImages(keras.callbacks.Callback):
     """Draws some of the validation fields, their labels and the likeliest places, after epochs 1, 2, 4, 8 and so on.
 
     Args:
