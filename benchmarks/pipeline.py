@@ -111,7 +111,7 @@ class Plain(keras.utils.PyDataset):  # type: ignore[misc]
 def recipe(size: int, vary: dict[str, object] | None = None) -> Recipe:
     """A recipe with other augmentation than the default's."""
     values: dict[str, Any] = {"data": {"size": size}, "train": {"batch": BATCH}, "network": {"name": "lenet5"}}
-    return Recipe.check(values | ({} if vary is None else {"augment": vary}), "benchmark")
+    return Recipe.from_dict(values | ({} if vary is None else {"augment": vary}), "benchmark")
 
 
 def spent(batches: Callable[[], Iterator[object]], number: int) -> np.ndarray:

@@ -71,7 +71,7 @@ def report(others: Path, left_out: Path, lines: dict[str, str]) -> dict[str, Any
 
 def learned(folds: Candidate) -> int:
     """Fields that a network learned from, on average over the fields that it speaks of."""
-    counted = [run.environment().fields for run in folds.runs]
+    counted = [run.read_environment().fields for run in folds.runs]
     return round(sum(each["train"] * each["valid"] for each in counted) / sum(each["valid"] for each in counted))
 
 

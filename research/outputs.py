@@ -54,7 +54,7 @@ def ask(run: Path, catalog: Path | None) -> dict[str, Said]:
         rows = [(field.target, predict(field.pixels, None), field.specimen) for field in drawn(part)]
         found[f"atlas_{part}"] = said(rows)
     if catalog is not None:
-        table = Catalog.read(catalog).labelled().where("split", "test")
+        table = Catalog.read(catalog).select_labelled().filter("split", "test")
         found["strangers"] = said(
             (entry.target, predict(read_field(source).pixels, None), group_of(entry))
             for entry, source in zip(table, of_catalog(table), strict=True)
@@ -76,7 +76,7 @@ def drawn(part: Part) -> list[SimulatedField]:
 
 def own(run: Run) -> Said:
     """What a Run said of its validation fields when it was trained."""
-    predictions, truth, groups = run.predictions(), run.truth(), run.groups()
+    predictions, truth, groups = run.read_predictions(), run.read_truth(), run.read_groups()
     order = sorted(range(len(predictions)), key=lambda row: predictions.ids[row])
     names = [predictions.ids[row] for row in order]
     return said(

@@ -145,7 +145,7 @@ def load_model(path: Path) -> Predict:
         engine = predictor.engine
         return _network(predictor.bundle.card.input, lambda x: engine.run(x, ("probabilities",))["probabilities"])
     run = Run.open(path)
-    recipe = run.recipe()
+    recipe = run.read_recipe()
     if recipe.network.name == NAME:
         model = FeatureModel.read(run.best_features)
         return lambda pixels, size: model.predict(field_features(pixels, size)[None])[0]

@@ -287,7 +287,7 @@ def two_places(folder: Path) -> list[Path]:
 def from_catalog(**planes: str) -> Maker:
     def make(folder: Path) -> list[Path]:
         good(folder)
-        Catalog.of([Entry("a", **planes)], folder).write(folder / "c.parquet")  # type: ignore[arg-type]
+        Catalog.from_entries([Entry("a", **planes)], folder).write(folder / "c.parquet")  # type: ignore[arg-type]
         return [folder / "c.parquet"]
 
     return make

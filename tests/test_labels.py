@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 
 def test_every_level_maps_all_classes_into_its_own() -> None:
     for level in LEVELS:
-        assert len(level.of) == len(LABELS)
-        assert {place for place in level.of if place is not None} <= set(range(len(level.places)))
-    assert set(COMPARTMENTS.of) == {0, 1, 2}
+        assert len(level.mapping) == len(LABELS)
+        assert {place for place in level.mapping if place is not None} <= set(range(len(level.classes)))
+    assert set(COMPARTMENTS.mapping) == {0, 1, 2}
 
 
 def test_a_level_joins_by_the_highest() -> None:
     values = np.zeros((1, 28), np.float32)
     values[0, [8, 10, 16, 25]] = [0.25, 0.5, 0.75, 1]
-    assert FINE.view(values).tolist() == values.tolist()
-    view = CLASSES_2021.view(values)
+    assert FINE.aggregate(values).tolist() == values.tolist()
+    view = CLASSES_2021.aggregate(values)
     assert view[0, [17, 16, 18]].tolist() == [0.5, 1, 0]
     assert view.sum() == 1.5
-    assert COMPARTMENTS.view(values).tolist() == [[0, 1, 0.5]]
+    assert COMPARTMENTS.aggregate(values).tolist() == [[0, 1, 0.5]]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_level_joins_by_the_highest() -> None:
     [("Nuclear bodies", 0), ("Centrosome", 1), ("Mitochondria", 1), ("Lipid droplets", 2), ("Cell junctions", 2)],
 )
 def test_places_lie_in_their_compartment(place: str, compartment: int) -> None:
-    assert COMPARTMENTS.of[LABELS.index(place)] == compartment
+    assert COMPARTMENTS.mapping[LABELS.index(place)] == compartment
 
 
 def test_hpa_names_lead_to_classes_or_say_that_they_have_none() -> None:
@@ -70,8 +70,8 @@ def test_the_2021_map_agrees_with_the_fields_that_carry_labels_of_both_years(rea
     for name in old.keys() & new.keys():
         for number in old[name]:
             count[number] += 1
-            agreed[number] += CLASSES_2021.of[number] in new[name]
+            agreed[number] += CLASSES_2021.mapping[number] in new[name]
     assert sum(count.values()) > 30_000
-    for number, place in enumerate(CLASSES_2021.of):
+    for number, place in enumerate(CLASSES_2021.mapping):
         share = agreed[number] / count[number]
         assert share > 0.9 if place is not None else share == 0, LABELS[number]

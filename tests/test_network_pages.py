@@ -72,7 +72,7 @@ def table_of(text: str) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_sums_are_those_of_the_network(pages: Path, runs: dict[str, Run], name: str) -> None:
-    network = build_network(name, SIZE, runs[name].recipe().network.options)
+    network = build_network(name, SIZE, runs[name].read_recipe().network.options)
     text = text_of(pages, name)
     assert f"at {SIZE} px" in text
     macs = macs_of(network)
@@ -142,7 +142,7 @@ def test_the_command_trains_the_same_layers(pages: Path, runs: dict[str, Run], n
     _, _, train, recipe, *rest = shlex.split(line)
     assert (train, recipe) == ("train", name)
     settings = [value for flag, value in pairwise(rest) if flag == "--set"]
-    wanted = runs[name].recipe()
+    wanted = runs[name].read_recipe()
     given = Recipe.read(name, parse_changes(settings))
     assert given.data.size == SIZE
     assert build_network(name, SIZE, given.network.options).get_config() == (
@@ -249,7 +249,7 @@ def test_filters_stand_in_columns_from_the_strongest(script: ModuleType) -> None
 def test_the_last_layer_of_each_grid_is_shown(
     script: ModuleType, runs: dict[str, Run], name: str, layers: list[str]
 ) -> None:
-    network = build_network(name, SIZE, runs[name].recipe().network.options)
+    network = build_network(name, SIZE, runs[name].read_recipe().network.options)
     assert [each.name for each in script.pictures.shown_layers(anatomy(network))][: len(layers)] == layers
 
 

@@ -156,7 +156,7 @@ def write_page(name: str, run: Run, docs: Path) -> None:
     Raises:
         LociscopeError: There is no such page, or the Run is not of its network.
     """
-    recipe = run.recipe()
+    recipe = run.read_recipe()
     if name not in PARTS or recipe.network.name != name or recipe.network.options.get("backbone", LITE) != LITE:
         raise LociscopeError(
             f"No page {name!r} of a Run of {recipe.network.name!r}. Give {', '.join(f'{each}=RUN' for each in PARTS)}."

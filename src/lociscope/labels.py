@@ -105,16 +105,16 @@ class Level(NamedTuple):
 
     Attributes:
         name: As written in reports.
-        places: Its classes, in order.
-        of: For each of the 28 classes its class here, or None where there is no counterpart.
+        classes: Its classes, in order.
+        mapping: For each of the 28 classes its class here, or None where there is no counterpart.
     """
 
     name: str
-    places: tuple[str, ...]
-    of: tuple[int | None, ...]
+    classes: tuple[str, ...]
+    mapping: tuple[int | None, ...]
 
-    def view(self, values: np.ndarray) -> np.ndarray:
-        """Truth, decisions or scores on this level: the highest of the classes that it joins.
+    def aggregate(self, values: np.ndarray) -> np.ndarray:
+        """Convert truth, decisions or scores to this level: the maximum over the classes that it joins.
 
         Args:
             values: (n, 28). A probability becomes a lower bound of that of the union.
@@ -122,10 +122,10 @@ class Level(NamedTuple):
         Returns:
             (n, classes of this level), of the same type; 0 for a class of this level that joins none.
         """
-        result = np.zeros((len(values), len(self.places)), values.dtype)
-        for column, place in enumerate(self.of):
-            if place is not None:
-                result[:, place] = np.maximum(result[:, place], values[:, column])
+        result = np.zeros((len(values), len(self.classes)), values.dtype)
+        for column, target in enumerate(self.mapping):
+            if target is not None:
+                result[:, target] = np.maximum(result[:, target], values[:, column])
         return result
 
 

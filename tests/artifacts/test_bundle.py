@@ -358,7 +358,8 @@ def test_random_bytes_in_a_selftest_are_read_or_refused(
     "statement",
     [
         "from lociscope.artifacts.bundle import read_bundle",
-        "from lociscope.images import field, quality, read, render, scale, sources, write",
+        "from lociscope.images import field, quality, render, scale; from lociscope.images.io import read, write",
+        "from lociscope.images.discovery import sources",
         "from lociscope.artifacts.recipe import Recipe; Recipe.read('lenet5')",
         "from lociscope.artifacts.catalog import read_labels; from lociscope.artifacts.predictions import Predictions",
     ],

@@ -34,7 +34,7 @@ ENTRIES = st.builds(
 @given(st.lists(ENTRIES, min_size=1, max_size=5, unique_by=lambda entry: entry.id))
 def test_what_is_written_comes_back(tmp_path_factory: pytest.TempPathFactory, entries: list[Entry]) -> None:
     path = tmp_path_factory.mktemp("catalog") / "catalog.parquet"
-    made = Catalog.of(entries, path.parent)
+    made = Catalog.from_entries(entries, path.parent)
     made.write(path)
     read = Catalog.read(path)
     assert list(read) == list(made) == entries
@@ -45,10 +45,10 @@ def test_what_is_written_comes_back(tmp_path_factory: pytest.TempPathFactory, en
 
 def test_rows_are_picked_by_a_column() -> None:
     entries = [Entry("a", (0,), split="train"), Entry("b", split="valid"), Entry("c", ())]
-    catalog = Catalog.of(entries, Path())
-    assert catalog.where("split", "train").ids == ["a"]
-    assert catalog.without("split", "train").ids == ["b", "c"]
-    assert catalog.labelled().ids == ["a", "c"]
+    catalog = Catalog.from_entries(entries, Path())
+    assert catalog.filter("split", "train").ids == ["a"]
+    assert catalog.exclude("split", "train").ids == ["b", "c"]
+    assert catalog.select_labelled().ids == ["a", "c"]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_rows_are_picked_by_a_column() -> None:
 )
 def test_rows_that_make_no_catalog(ids: list[str], said: str) -> None:
     with pytest.raises(LociscopeError, match=said):
-        Catalog.of([Entry(name) for name in ids], Path("here"))
+        Catalog.from_entries([Entry(name) for name in ids], Path("here"))
 
 
 def write(path: Path, schema: str = "1", **columns: Any) -> Path:
@@ -76,8 +76,8 @@ def test_columns_that_are_absent_are_empty_and_further_ones_stay(tmp_path: Path)
     assert list(catalog) == [replace(Entry("a"), fold=2)]
     assert catalog.table["dose"].to_pylist() == [3.5]
     assert set(COLUMNS) < set(catalog.table.column_names)
-    assert catalog.labelled().ids == []
-    assert catalog.without("split", "train").ids == ["a"]
+    assert catalog.select_labelled().ids == []
+    assert catalog.exclude("split", "train").ids == ["a"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def join(folder: Path, *folds: Path) -> Path:
     for number, run in enumerate(folds):
         shutil.move(run, folder / f"fold{number}")
     Folds(k=len(folds)).write(folder)
-    made = Predictions.join([Run(folder / f"fold{number}").predictions() for number in range(len(folds))])
+    made = Predictions.join([Run(folder / f"fold{number}").read_predictions() for number in range(len(folds))])
     made.write(folder / "predictions.parquet")
     return folder / "predictions.parquet"
 
@@ -33,7 +33,7 @@ def folds(make_run: Make, tmp_path: Path) -> Path:
 
 def test_a_run_did_not_see_its_validation_fields(make_run: Make, tmp_path: Path) -> None:
     run = Run(make_run("run", fields=6))
-    assert find_unseen_ids(run.predictions_file) == set(run.truth())
+    assert find_unseen_ids(run.predictions_file) == set(run.read_truth())
     shutil.copy(run.predictions_file, tmp_path / "predictions.parquet")
     assert find_unseen_ids(tmp_path / "predictions.parquet") == set()  # no record beside it
     shutil.copy(run.predictions_file, run.folder / "others.parquet")
@@ -46,7 +46,7 @@ def test_what_the_run_s_truth_does_not_name_is_not_proven(make_run: Make) -> Non
     run = Run(make_run("run", fields=6))
     first, *others = run.truth_file.read_text().splitlines(keepends=True)[1:]
     run.truth_file.write_text("Id,Target\n" + "".join(others))
-    assert find_unseen_ids(run.predictions_file) == set(run.truth())
+    assert find_unseen_ids(run.predictions_file) == set(run.read_truth())
     assert first.split(",")[0] not in find_unseen_ids(run.predictions_file)
 
 
@@ -66,7 +66,7 @@ def test_a_field_that_two_folds_validated_was_trained_on_by_neither_or_both(make
     for number, run in enumerate(runs):
         shutil.move(run, tmp_path / "folds" / f"fold{number}")
     Folds(k=2).write(tmp_path / "folds")
-    Run(tmp_path / "folds" / "fold0").predictions().write(tmp_path / "folds" / "predictions.parquet")
+    Run(tmp_path / "folds" / "fold0").read_predictions().write(tmp_path / "folds" / "predictions.parquet")
     assert find_unseen_ids(tmp_path / "folds" / "predictions.parquet") == set()
 
 

@@ -99,7 +99,7 @@ def test_join_and_take() -> None:
 
 @pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
 def test_locations_and_positions_stand_beside_the_numbers(tmp_path: Path, name: str) -> None:
-    table = made(3).located({"a0": {"plate": "P1", "well": "B02"}, "a2": {"well": "C03", "antibody": "7"}})
+    table = made(3).with_positions({"a0": {"plate": "P1", "well": "B02"}, "a2": {"well": "C03", "antibody": "7"}})
     assert table.positions == [("P1", "B02", ""), ("", "", ""), ("", "C03", "")]
     table.write(tmp_path / name)
     read = Predictions.read(tmp_path / name)
@@ -117,7 +117,7 @@ def test_locations_and_positions_stand_beside_the_numbers(tmp_path: Path, name: 
         assert written["well"].to_pylist() == ["B02", None, "C03"]
         assert "site" not in written.column_names
     assert Predictions.join([read.take([2]), made(1)]).positions == [("", "C03", ""), ("", "", "")]
-    assert made(2).located({}).positions is None
+    assert made(2).with_positions({}).positions is None
 
 
 def test_no_field_at_all_is_a_table_too(tmp_path: Path) -> None:

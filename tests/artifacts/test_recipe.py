@@ -56,7 +56,7 @@ RECIPES = st.builds(
 @given(RECIPES)
 def test_what_is_written_comes_back(tmp_path_factory: pytest.TempPathFactory, values: dict[str, Any]) -> None:
     path = tmp_path_factory.getbasetemp() / "recipe.toml"
-    recipe = Recipe.check(values, "It")
+    recipe = Recipe.from_dict(values, "It")
     recipe.write(path)
     assert Recipe.read(str(path)) == recipe
     assert recipe.network.options == {key: value for key, value in values["network"].items() if key != "name"}
@@ -87,7 +87,7 @@ def test_a_note_makes_no_other_training() -> None:
     one, other = Recipe(note="first"), Recipe(note="second")
     assert one != other
     assert one.same_training(other)
-    assert not one.same_training(Recipe.check({"train": {"ema": 0.9}}, "It"))
+    assert not one.same_training(Recipe.from_dict({"train": {"ema": 0.9}}, "It"))
 
 
 @pytest.mark.parametrize(
@@ -258,9 +258,9 @@ def test_what_stages_decide_is_refused_in_a_file_but_read_in_a_run(tmp_path: Pat
     with pytest.raises(UsageError, match=r"sets train\.epochs, which has no effect"):
         Recipe.read(both)
     assert Recipe.read(both, {"stages": []}).train.epochs == 20
-    before = Recipe.stored(Path(both))  # a Run of the time when it was ignored
+    before = Recipe.read_stored(Path(both))  # a Run of the time when it was ignored
     before.write(tmp_path / "recipe.toml")
-    assert Recipe.read(str(tmp_path / "recipe.toml")) == before == Run(tmp_path).recipe()
+    assert Recipe.read(str(tmp_path / "recipe.toml")) == before == Run(tmp_path).read_recipe()
 
 
 @given(st.lists(st.text()))

@@ -66,10 +66,10 @@ def test_the_given_values_are_not_changed() -> None:
 @pytest.mark.parametrize("values", [{"train": {"rare": 0.1}}, {"schema": 2, "train": {"rare": 0.1}}])
 def test_without_schema_1_the_earlier_keys_are_unknown(values: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=r"unknown key 'train\.rare'"):
-        Recipe.check(values, "It")
+        Recipe.from_dict(values, "It")
 
 
 @pytest.mark.parametrize("table", [{"stages": 3}, {"stages": ["head"]}, {"train": 3}])
 def test_values_of_a_wrong_kind_are_refused_as_before(table: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="It: "):
-        Recipe.check({"schema": 1} | table, "It")
+        Recipe.from_dict({"schema": 1} | table, "It")

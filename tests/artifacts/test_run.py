@@ -47,11 +47,11 @@ def test_a_finished_run_tells_everything(run: Run) -> None:
     opened = Run.open(run.folder)
     assert opened == run
     assert opened.done
-    assert opened.recipe() == Recipe()
-    assert opened.environment().fields == {"train": 3, "valid": 1}
-    assert [row["loss"] for row in opened.history()] == [0.5, 0.25]
-    assert opened.predictions().ids == ["a"]
-    assert opened.truth() == {"a": (0, 16)}
+    assert opened.read_recipe() == Recipe()
+    assert opened.read_environment().fields == {"train": 3, "valid": 1}
+    assert [row["loss"] for row in opened.read_history()] == [0.5, 0.25]
+    assert opened.read_predictions().ids == ["a"]
+    assert opened.read_truth() == {"a": (0, 16)}
     assert {path.parent for path in (opened.best_model, opened.checkpoints)} == {run.folder}
 
 
@@ -78,7 +78,7 @@ def test_runs_that_cannot_be_opened(run: Run) -> None:
 def test_a_damaged_environment(run: Run, text: str, said: str) -> None:
     run.environment_file.write_text(text)
     with pytest.raises(LociscopeError, match=said) as caught:
-        run.environment()
+        run.read_environment()
     assert "\n" not in str(caught.value)
 
 
@@ -92,40 +92,40 @@ def test_a_damaged_environment(run: Run, text: str, said: str) -> None:
 def test_a_damaged_history(run: Run, text: str) -> None:
     run.history_file.write_text(text, encoding="latin-1")
     with pytest.raises(LociscopeError, match=r"history\.csv cannot be read"):
-        run.history()
+        run.read_history()
 
 
 def test_labels_come_in_the_order_of_the_fields(run: Run) -> None:
     run.truth_file.write_text("Id,Target\na,0 16\nb,3\n")
-    assert run.labels_of(["b", "a"]) == [(3,), (0, 16)]
+    assert run.find_labels(["b", "a"]) == [(3,), (0, 16)]
     with pytest.raises(LociscopeError, match=r"has no label of 'c', so it cannot be scored\. Train again"):
-        run.labels_of(["a", "c"])
+        run.find_labels(["a", "c"])
 
 
 def test_missing_files(run: Run) -> None:
     for path in run.folder.iterdir():
         path.unlink()
-    for read in (run.recipe, run.environment, run.history, run.predictions, run.truth):
+    for read in (run.read_recipe, run.read_environment, run.read_history, run.read_predictions, run.read_truth):
         with pytest.raises(LociscopeError, match="No such file"):
             read()
 
 
 def test_groups_are_empty_in_a_run_of_before_they_were_kept(run: Run) -> None:
-    assert run.groups() == {}
+    assert run.read_groups() == {}
     run.groups_file.write_text('Id,Group\na,"x, y"\n')
-    assert run.groups() == {"a": "x, y"}
+    assert run.read_groups() == {"a": "x, y"}
     run.groups_file.write_text("Id\na\n")
     with pytest.raises(LociscopeError, match=r"groups\.csv cannot be read"):
-        run.groups()
+        run.read_groups()
 
 
 def test_scores_are_every_table_beside_the_run(run: Run) -> None:
-    assert run.scores() == {}
+    assert run.read_scores() == {}
     folder = run.folder / "scores"
     folder.mkdir()
     (folder / "real.json").write_text('{"lrap": {"value": 0.6, "low": 0.5, "high": null, "n": 56}}')
     (folder / "notes.txt").write_text("no table")
-    (lrap,) = run.scores()["real"].values()
+    (lrap,) = run.read_scores()["real"].values()
     assert (lrap["value"], lrap["low"], lrap["n"]) == (0.6, 0.5, 56)
     assert np.isnan(lrap["high"])
 
@@ -135,7 +135,7 @@ def test_a_damaged_table_of_scores(run: Run, text: str) -> None:
     (run.folder / "scores").mkdir()
     (run.folder / "scores" / "real.json").write_text(text)
     with pytest.raises(LociscopeError, match=r"real\.json' is no table of scores"):
-        run.scores()
+        run.read_scores()
 
 
 def test_a_recipe_without_the_newer_keys_has_their_defaults(run: Run) -> None:
@@ -146,8 +146,8 @@ def test_a_recipe_without_the_newer_keys_has_their_defaults(run: Run) -> None:
     )
     assert "\nema" not in old
     run.recipe_file.write_text(old)
-    assert run.recipe() == Recipe()
-    assert run.history()[0].keys() == {"epoch", "loss", "val_loss"}
+    assert run.read_recipe() == Recipe()
+    assert run.read_history()[0].keys() == {"epoch", "loss", "val_loss"}
 
 
 NEWER = ("note", "ema", "patience", "schedule", "devices")

@@ -214,7 +214,7 @@ def test_a_sample_submission_gives_rows_and_their_order(fitted: Path, capsys: py
 def test_a_catalog_gives_labels_and_groups(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     labels = read_labels(files / "truth.csv")
     entries = [Entry(name, labels[name], antibody=f"HPA{row // 2}") for row, name in enumerate(IDS)]
-    Catalog.of(entries, files).write(files / "catalog.parquet")
+    Catalog.from_entries(entries, files).write(files / "catalog.parquet")
     ensemble("fit", "--truth", "catalog.parquet", "a.parquet", "-o", "DIR", "--json", "--policy", "ratio")
     said = capsys.readouterr()
     report = json.loads(said.out)

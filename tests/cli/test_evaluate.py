@@ -70,7 +70,7 @@ def write_catalog(tmp_path: Path) -> Path:
         planes = write_planes(tmp_path, name, patches((32, 32, 4), number))
         red, green, blue, yellow = (plane.name for plane in planes)
         entries.append(Entry(name, target, red, green, blue, yellow))
-    Catalog.of(entries, tmp_path).write(tmp_path / "catalog.parquet")
+    Catalog.from_entries(entries, tmp_path).write(tmp_path / "catalog.parquet")
     return tmp_path / "catalog.parquet"
 
 

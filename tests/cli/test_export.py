@@ -45,7 +45,7 @@ def test_the_bundle_says_what_the_run_said(lociscope: Command, training: Any, tr
     assert (card.name, card.licence, card.limits) == ("places", "Apache-2.0", "For tests.")
     assert card.provenance["recipe"]["network"]["name"] == "lenet5"
 
-    run = Run.open(trained[0]).predictions()
+    run = Run.open(trained[0]).read_predictions()
     sources = {source.id: source for source in of_catalog(Catalog.read(training.catalog))}
     made = predictor.predict([read_field(sources[name]) for name in run.ids], embeddings=True)
     np.testing.assert_allclose(made.probability, run.probability, atol=1e-4)

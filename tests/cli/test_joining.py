@@ -18,7 +18,7 @@ WriteField = Callable[..., Path]
 
 
 def catalog(folder: Path, *ids: str, **columns: list[str]) -> Catalog:
-    made = Catalog.of((Entry(name, (0,), f"{name}_red.png") for name in ids), folder)
+    made = Catalog.from_entries((Entry(name, (0,), f"{name}_red.png") for name in ids), folder)
     table = made.table
     for name, values in columns.items():
         table = table.append_column(name, pa.array(values))
@@ -34,7 +34,7 @@ def test_rows_columns_and_paths(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert made.table["note"].to_pylist() == ["x", None, None]
     assert made.table["green"].null_count == 3
-    absolute = Catalog.of([Entry("d", None, "/far/d_red.png")], tmp_path)
+    absolute = Catalog.from_entries([Entry("d", None, "/far/d_red.png")], tmp_path)
     assert next(iter(join_catalogs([absolute], ["d"], tmp_path / "all"))).red == "/far/d_red.png"
     assert join_catalogs([one], ["one"], tmp_path / "one").table is not None
     assert next(iter(join_catalogs([one], ["one"], tmp_path / "one"))).red == "a_red.png"
@@ -59,7 +59,7 @@ def test_columns_of_unlike_types(tmp_path: Path) -> None:
 
 
 def test_members_of_archives(tmp_path: Path) -> None:
-    made = Catalog.of([Entry("a", None, "x.zip!in/a_red.png")], tmp_path / "one")
+    made = Catalog.from_entries([Entry("a", None, "x.zip!in/a_red.png")], tmp_path / "one")
     assert next(iter(join_catalogs([made], ["one"], tmp_path))).red == "one/x.zip!in/a_red.png"
 
 

@@ -34,7 +34,7 @@ def entry(name: str, target: tuple[int, ...] | None = (0,), antibody: str | None
 
 
 def written(folder: Path, *rows: Entry) -> Path:
-    Catalog.of(rows, folder).write(folder / "c.parquet")
+    Catalog.from_entries(rows, folder).write(folder / "c.parquet")
     return folder / "c.parquet"
 
 
@@ -178,7 +178,7 @@ def test_packed_fields_that_cannot_be_used(lociscope: Command, four: Path) -> No
 
     train = ("train", "lenet5", "-c", four, "-s", "data.size=32", "-o")
     folder = four.parent / "run" / "packed"
-    spec = Recipe.check({"data": {"size": 32}}, "test").data.input
+    spec = Recipe.from_dict({"data": {"size": 32}}, "test").data.input
     pixels = np.zeros((32, 32, 4), np.uint8)
     pack(folder, {"of": "another"}, 1, lambda start: [Prepared("a", "a", pixels, (0,))], spec)
     code, out, err = lociscope(*train, "run")

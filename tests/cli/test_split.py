@@ -29,7 +29,7 @@ def entries(n: int = 60, antibodies: int = 20) -> list[Entry]:
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Path:
-    Catalog.of(entries(), tmp_path).write(tmp_path / "c.parquet")
+    Catalog.from_entries(entries(), tmp_path).write(tmp_path / "c.parquet")
     return tmp_path / "c.parquet"
 
 
@@ -61,7 +61,7 @@ def test_a_hold_out_is_in_no_fold(lociscope: Command, catalog: Path) -> None:
 
 def test_what_is_marked_as_test_stays_so_with_its_whole_group(lociscope: Command, catalog: Path) -> None:
     marked = [replace(row, split="test" if row.id == "f0" else None) for row in entries()]
-    Catalog.of(marked, catalog.parent).write(catalog)
+    Catalog.from_entries(marked, catalog.parent).write(catalog)
     assert lociscope("split", catalog)[0] == 0
     assert {row.id for row in rows(catalog) if row.split == "test"} == {"f0", "f20", "f40"}
 
@@ -83,7 +83,7 @@ def test_as_json(lociscope: Command, catalog: Path) -> None:
 
 def test_notes(lociscope: Command, catalog: Path) -> None:
     few = [replace(row, antibody=None, target=(0, 27) if row.id == "f1" else (0,)) for row in entries()]
-    Catalog.of([*few, Entry("bare")], catalog.parent).write(catalog)
+    Catalog.from_entries([*few, Entry("bare")], catalog.parent).write(catalog)
     code, _, err = lociscope("split", catalog)
     assert code == 0
     assert "Fields without a label, which are in no part: 1." in err
@@ -108,7 +108,7 @@ def test_what_cannot_be_parted(
     lociscope: Command, catalog: Path, words: list[object], made: list[Entry] | None, code: int, said: str
 ) -> None:
     if made:
-        Catalog.of(made, catalog.parent).write(catalog)
+        Catalog.from_entries(made, catalog.parent).write(catalog)
     before = catalog.read_bytes()
     got, _, err = lociscope("split", catalog, *words)
     assert (got, said in err) == (code, True), err
@@ -140,7 +140,7 @@ def test_duplicates_are_found_and_stay_together(
     lociscope: Command, tmp_path: Path, write_field: Callable[..., Path]
 ) -> None:
     made = drawn(tmp_path, 12, write_field)
-    Catalog.of(made, tmp_path).write(tmp_path / "c.parquet")
+    Catalog.from_entries(made, tmp_path).write(tmp_path / "c.parquet")
     code, out, err = lociscope("split", "c.parquet", "--find-duplicates", "--workers", 1)
     assert code == 0, err
     assert "bound by duplicates" in out
@@ -166,7 +166,7 @@ def test_parts_are_told_apart_by_their_looks(
         write_field(f"f{number}", tmp_path, rng.integers(0, 255 // dark, (24, 24, 4), np.uint8))
         name, split = f"f{number}", "test" if number < 25 else "train"
         made.append(Entry(name, (0,), *planes_of(name), split=split))
-    Catalog.of(made, tmp_path).write(tmp_path / "c.parquet")
+    Catalog.from_entries(made, tmp_path).write(tmp_path / "c.parquet")
     (tmp_path / "f3_red.png").write_text("no picture")
     code, out, err = lociscope("split", "c.parquet", "--adversarial", "--workers", 1)
     assert code == 3
@@ -176,7 +176,7 @@ def test_parts_are_told_apart_by_their_looks(
     looks = said["leakage"]["adversarial"]
     assert (looks["part"], looks["groups"]) == ("test", 49)
     assert looks["low"] > 0.8
-    few = Catalog.of(made[20:40], tmp_path)
+    few = Catalog.from_entries(made[20:40], tmp_path)
     few.write(tmp_path / "d.parquet")
     assert "Too few to tell the parts apart" in lociscope("split", "d.parquet", "--adversarial", "--workers", 1)[1]
 

@@ -46,14 +46,14 @@ def test_a_run_holds_what_it_should(trained: Trained) -> None:
     assert [re.sub(r"\d+ s", "0 s", line) for line in epochs if line.startswith("epoch")] == [  # and lines of progress
         f"epoch {number} of 3: loss {row['loss']:.4f}, val_loss {row['val_loss']:.4f}, "
         f"macro-F1 {row['macro_f1']:.3f}, 0 s{', 0 s left' if number < 3 else ''}"
-        for number, row in enumerate(run.history(), 1)
+        for number, row in enumerate(run.read_history(), 1)
     ]
-    assert all(0 <= row["macro_f1"] <= 1 for row in run.history())
-    assert [row["epoch"] for row in run.history()] == [1, 2, 3]
-    assert run.environment().fields == {"train": 9, "valid": 3}
-    assert run.recipe().train.checkpoint_steps == 2
-    predictions = run.predictions()
-    assert set(predictions.ids) == set(run.truth())
+    assert all(0 <= row["macro_f1"] <= 1 for row in run.read_history())
+    assert [row["epoch"] for row in run.read_history()] == [1, 2, 3]
+    assert run.read_environment().fields == {"train": 9, "valid": 3}
+    assert run.read_recipe().train.checkpoint_steps == 2
+    predictions = run.read_predictions()
+    assert set(predictions.ids) == set(run.read_truth())
     assert len(predictions) == 3
     assert "f07" in (folder / "failures.csv").read_text()
     assert not (folder / "packed").exists()
@@ -111,7 +111,7 @@ def test_a_finished_run_on_other_fields_is_refused(
         ("relabelled", [replace(entry, target=(1,)) for entry in entries]),
     ):
         words[place] = str(tmp_path / f"{name}.parquet")
-        Catalog.of(changed, tmp_path).write(tmp_path / f"{name}.parquet")
+        Catalog.from_entries(changed, tmp_path).write(tmp_path / f"{name}.parquet")
         code, out, err = lociscope(*words, "-o", trained[0])
         assert (code, out) == (1, ""), name
         assert err == f"lociscope: '{trained[0]}' is a finished Run on other fields. Name another folder with -o.\n"
@@ -191,7 +191,7 @@ def test_a_catalog_that_cannot_teach(
     lociscope: Command, training: Any, tmp_path: Path, catalog: str, sentence: str
 ) -> None:
     entries = [replace(entry, target=None) for entry in Catalog.read(training.catalog)]
-    Catalog.of(entries, tmp_path).write(tmp_path / "unlabelled.parquet")
+    Catalog.from_entries(entries, tmp_path).write(tmp_path / "unlabelled.parquet")
     code, out, err = lociscope("train", "lenet5", "-c", catalog, "-o", "run")
     assert (code, out) == (1, "")
     assert sentence in err
@@ -266,9 +266,9 @@ def test_folds_are_trained_joined_and_gone_on_with(
     assert [line.split()[0] for line in lines[2:]] == ["macro-F1", "macro-AP", "LRAP"]
     runs = [Run.open(tmp_path / "out" / f"fold{number}") for number in range(3)]
     whole = Run(tmp_path / "out")
-    assert whole.predictions().ids == [name for run in runs for name in run.predictions().ids]
-    assert len({*whole.truth()} & {*whole.groups()}) == 12
-    assert all(sum(run.environment().fields.values()) == 12 for run in runs)
+    assert whole.read_predictions().ids == [name for run in runs for name in run.read_predictions().ids]
+    assert len({*whole.read_truth()} & {*whole.read_groups()}) == 12
+    assert all(sum(run.read_environment().fields.values()) == 12 for run in runs)
     assert not (tmp_path / "out" / "packed").exists()
     again = lociscope(*words)
     assert (again[0], again[1]) == (code, out)
@@ -396,9 +396,9 @@ def test_killed_at_many_moments_it_ends_with_the_same_weights(training: Any, tra
     assert len(mine) > 10
     for name, array in theirs.items():
         np.testing.assert_array_equal(mine[name], array, err_msg=name)
-    losses = [[row[key] for key in ("epoch", "loss", "val_loss")] for row in Run.open(run).history()]
-    assert losses == [[row[key] for key in ("epoch", "loss", "val_loss")] for row in Run.open(alone).history()]
-    made, expected = (Run.open(each).predictions().probability for each in (run, alone))
+    losses = [[row[key] for key in ("epoch", "loss", "val_loss")] for row in Run.open(run).read_history()]
+    assert losses == [[row[key] for key in ("epoch", "loss", "val_loss")] for row in Run.open(alone).read_history()]
+    made, expected = (Run.open(each).read_predictions().probability for each in (run, alone))
     np.testing.assert_array_equal(made, expected)
     assert not list(run.glob(".packed*"))
     assert not (run / "packed").exists()

@@ -85,7 +85,7 @@ def test_a_refusal_of_folds_is_no_hindrance_and_one_may_be_without_places(
         for number, entry in enumerate(Catalog.read(training.catalog))
     ]
     catalog = training.catalog.with_name("halves.parquet")  # where its paths lead to the pictures
-    Catalog.of(entries, catalog.parent).write(catalog)
+    Catalog.from_entries(entries, catalog.parent).write(catalog)
     words = [*training.words, "-s", "train.epochs=1", "-o", "out"]
     words[words.index(str(training.catalog))] = str(catalog)
     assert "40 folds need 40 groups of fields or more, received 12. Ask" in lociscope(*words, "--folds", "40").err

@@ -102,7 +102,7 @@ def test_only_the_best_run_keeps_its_weights(tuning: Tuning) -> None:
         run = Run.open(tuning.study / "trials" / f"{number:04d}")
         assert run.best_model.exists() == (number == int(best["number"]))
         assert not run.checkpoints.exists()
-        assert len(run.history()) == 2
+        assert len(run.read_history()) == 2
 
 
 def test_the_best_recipe_trains_to_the_same_predictions(
@@ -118,8 +118,8 @@ def test_the_best_recipe_trains_to_the_same_predictions(
     assert recipe.network.options["pooling"] == best["network.pooling"]
     said = lociscope("train", tuning.study / "best.toml", "-c", training.catalog, "-o", "again", "--workers", "1")
     assert said.code == 3, said.err
-    expected = Run.open(tuning.study / "trials" / f"{int(best['number']):04d}").predictions()
-    np.testing.assert_array_equal(Run.open(tmp_path / "again").predictions().probability, expected.probability)
+    expected = Run.open(tuning.study / "trials" / f"{int(best['number']):04d}").read_predictions()
+    np.testing.assert_array_equal(Run.open(tmp_path / "again").read_predictions().probability, expected.probability)
 
 
 def test_a_study_that_is_done_changes_nothing_and_more_trials_go_on(
@@ -178,7 +178,7 @@ def test_time_that_is_over(lociscope: Command, tuning: Tuning, tmp_path: Path) -
         "The 0.01 minutes are over. Give the same command again to go on.\n"
         f"lociscope: No trial in '{study}' has a score: none is over yet. Give it more time.\n"
     )
-    assert len(Run(study / "trials" / "0000").history()) == 1
+    assert len(Run(study / "trials" / "0000").read_history()) == 1
     assert (study / "fields").is_dir()
 
 
@@ -340,7 +340,7 @@ def test_the_usual_space_of_every_network() -> None:
         ("small", {"train.learning_rate", "network.pooling", "network.dropout"}),
         ("features", {"network.strength", "network.rate", "network.leaves"}),
     ):
-        recipe = Recipe.check({"network": {"name": name}, "data": {"size": 32}}, name)
+        recipe = Recipe.from_dict({"network": {"name": name}, "data": {"size": 32}}, name)
         space = check_space(default_space(recipe), recipe, name)
         assert keys <= space.keys()
         own = get_recipe_values(space, recipe)

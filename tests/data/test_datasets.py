@@ -23,7 +23,7 @@ SMALL = {"size": 16, "simulated_size": 64, "fields": 12}
 
 
 def recipe(**data: object) -> Recipe:
-    return Recipe.check({"data": SMALL | data}, "test")
+    return Recipe.from_dict({"data": SMALL | data}, "test")
 
 
 def test_simulated_fields_are_parted_by_specimen(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def catalog_of(write_field: WriteField, folder: Path, fields: dict[str, np.ndarr
     for name, pixels in fields.items():
         write_field(name, folder, pixels)
     entries = [Entry(name, (0,), *(f"{name}_{c}.png" for c in names), **about) for name in fields]  # type: ignore[arg-type]
-    return Catalog.of(entries, folder)
+    return Catalog.from_entries(entries, folder)
 
 
 def test_the_same_cells_share_a_name(write_field: WriteField, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def catalog(write_field: WriteField, n: int = 5) -> Catalog:
         Entry(name, (0,), f"{name}_red.png", f"{name}_green.png", f"{name}_blue.png", f"{name}_yellow.png")
         for name in names
     ]
-    return Catalog.of(rows, folder)
+    return Catalog.from_entries(rows, folder)
 
 
 def test_processes_see_the_same(write_field: WriteField) -> None:
@@ -38,7 +38,7 @@ def test_processes_see_the_same(write_field: WriteField) -> None:
 def test_without_statistics_and_without_files(write_field: WriteField) -> None:
     fields = catalog(write_field)
     (fields.folder / "f1_red.png").unlink()
-    bare = Catalog.of([*fields, Entry("bare", (1,))], fields.folder)
+    bare = Catalog.from_entries([*fields, Entry("bare", (1,))], fields.folder)
     seen = glance(bare)
     assert seen.statistics.shape == (4, 0)
     assert seen.thumbnails.shape == (4, 48, 48, 4)

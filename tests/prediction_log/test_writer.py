@@ -50,7 +50,7 @@ class FakeLog:
         self.keys.discard(str(last))
         self.ids += [row["id"] for row in rows]
 
-    def cut(self) -> None:
+    def disconnect(self) -> None:
         self.cuts += 1
         self.go.set()
 

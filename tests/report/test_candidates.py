@@ -41,7 +41,7 @@ SCORE = {"value": 0.6, "low": 0.5, "high": 0.7, "n": 56.0}
 
 def test_groups_that_are_the_fields_themselves_are_none(make_run: Make) -> None:
     folder = make_run("a")
-    rows = [f"{name},{name}\n" for name in Run(folder).truth()]
+    rows = [f"{name},{name}\n" for name in Run(folder).read_truth()]
     (folder / "groups.csv").write_text("Id,Group\n" + "".join(rows))
     assert read_candidate(folder, "a").groups is None
 
@@ -50,7 +50,7 @@ def make_folds(make_run: Make, tmp_path: Path) -> Path:
     """Two Runs, and their Predictions joined, as `train --folds` leaves them."""
     folds = [make_run(f"cv/fold{number}", validation=number, specimens=10) for number in (0, 1)]
     whole = tmp_path / "cv"
-    Predictions.join([Run(fold).predictions() for fold in folds]).write(whole / "predictions.parquet")
+    Predictions.join([Run(fold).read_predictions() for fold in folds]).write(whole / "predictions.parquet")
     for name, head in (("truth.csv", "Id,Target\n"), ("groups.csv", "Id,Group\n")):
         (whole / name).write_text(head + "".join((fold / name).read_text().removeprefix(head) for fold in folds))
     (whole / "folds.json").write_text(json.dumps({"schema": 1, "k": 2}))
@@ -111,8 +111,8 @@ def test_names_are_never_the_same(folders: list[list[str]]) -> None:
 
 def test_what_differs_is_told_by_dotted_key() -> None:
     stages = [{"unfreeze_from": "head", "epochs": 2, "learning_rate": 0.001}]
-    before = Recipe.check({"note": "one", "network": {"name": "lenet5"}}, "before")
-    after = Recipe.check(
+    before = Recipe.from_dict({"note": "one", "network": {"name": "lenet5"}}, "before")
+    after = Recipe.from_dict(
         {"note": "two", "network": {"name": "lenet5", "width": 2.0}, "train": {"loss": "focal"}, "stages": stages},
         "after",
     )

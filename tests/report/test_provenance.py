@@ -23,7 +23,7 @@ ENVIRONMENT = Environment(
 
 
 def test_facts_of_a_run_are_words(tmp_path: Path) -> None:
-    recipe = Recipe.check({"network": {"name": "lenet5", "modern": True}, "train": {"epochs": 3}}, "here")
+    recipe = Recipe.from_dict({"network": {"name": "lenet5", "modern": True}, "train": {"epochs": 3}}, "here")
     run = Run(tmp_path)
     recipe.write(run.recipe_file)
     run.environment_file.write_text(ENVIRONMENT.model_dump_json(by_alias=True), encoding="utf-8")

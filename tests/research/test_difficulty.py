@@ -30,7 +30,7 @@ def test_scores_on_the_test_part_are_kept_in_the_run(
     rng = np.random.default_rng(0)
     monkeypatch.setattr(script, "load_model", lambda path: lambda pixels, size: rng.random(N_LABELS))
     found, _, counted = script.simulated(tmp_path, parts, keeps=True)
-    kept = Run(tmp_path).scores()["atlas_test"]
+    kept = Run(tmp_path).read_scores()["atlas_test"]
     assert list(kept) == ["macro_f1", "macro_average_precision", "lrap", "macro_auc"][: len(kept)]
     assert kept["macro_f1"]["value"] == pytest.approx(found.value, abs=1e-4)
     assert kept["lrap"]["n"] == len({field.specimen for field in fields[4:]})

@@ -52,7 +52,7 @@ def test_strangers_and_whole_specimens_are_kept_apart(script: ModuleType, tmp_pa
         for number in range(80)
     ]  # fmt: skip
     path = tmp_path / "drawn.parquet"
-    Catalog.of(entries, tmp_path).write(path)
+    Catalog.from_entries(entries, tmp_path).write(path)
     script.split(path)
     parts = {entry.id: entry.split for entry in Catalog.read(path)}
     assert [part for part in parts.values() if part == "test"] == ["test"] * 4

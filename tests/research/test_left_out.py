@@ -31,7 +31,7 @@ def catalog(tmp_path: Path) -> Path:
         Entry(f"v0-{number:03d}", (1,), cell_line="HeLa" if number < FIELDS // 3 else "U-2 OS")
         for number in range(FIELDS)
     ]
-    Catalog.of(entries, tmp_path).write(tmp_path / "lines.parquet")
+    Catalog.from_entries(entries, tmp_path).write(tmp_path / "lines.parquet")
     return tmp_path / "lines.parquet"
 
 

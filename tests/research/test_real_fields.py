@@ -68,7 +68,7 @@ def test_json_holds_four_scores(script: ModuleType, words: list[str], capsys: py
 
 def test_scores_are_kept_where_a_run_finds_them(script: ModuleType, words: list[str]) -> None:
     assert script.main([*words, "--keep", "--json"]) == 0
-    (name, found), *others = Run(Path(words[0])).scores().items()
+    (name, found), *others = Run(Path(words[0])).read_scores().items()
     assert (name, others) == ("real_fields", [])
     assert found["dictionary_top3"]["n"] == 2
 

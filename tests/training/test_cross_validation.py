@@ -47,11 +47,11 @@ def test_the_joined_table_holds_every_fold(tmp_path: Path) -> None:
     ]
     scores = join_folds(tmp_path, runs)
     whole = Run(tmp_path)
-    assert whole.predictions().ids == [f"{letter}{n}" for letter in "ab" for n in range(20)]
-    np.testing.assert_array_equal(whole.predictions().probability, np.concatenate([p for _, p in said]))
-    assert whole.predictions().embedding is None
-    assert [*whole.truth().values()] == [tuple(np.flatnonzero(row)) for truth, _ in said for row in truth]
-    assert {*whole.groups().values()} == {"a", "b"}
+    assert whole.read_predictions().ids == [f"{letter}{n}" for letter in "ab" for n in range(20)]
+    np.testing.assert_array_equal(whole.read_predictions().probability, np.concatenate([p for _, p in said]))
+    assert whole.read_predictions().embedding is None
+    assert [*whole.read_truth().values()] == [tuple(np.flatnonzero(row)) for truth, _ in said for row in truth]
+    assert {*whole.read_groups().values()} == {"a", "b"}
     assert {name: score.n for name, score in scores.items()} == {"macro-F1": 2, "macro-AP": 2, "LRAP": 2}
     assert all(0.5 < score.value <= 1 for score in scores.values())
 

@@ -34,7 +34,7 @@ for devices in (1, 2):
     except Cut:
         pass
     run = train(folder, **options)
-    made[devices] = run.predictions().probability, [row["val_loss"] for row in run.history()], weights(run)
+    made[devices] = run.read_predictions().probability, [row["val_loss"] for row in run.read_history()], weights(run)
 try:
     train(Path(sys.argv[2]) / "odd", devices=2, batch=7)
 except Exception as error:
@@ -68,7 +68,7 @@ def test_more_devices_than_there_are() -> None:
     with pytest.raises(
         LociscopeError, match=rf"train.devices is 64, and TensorFlow finds {found} .*Set train.devices={found}"
     ):
-        make_strategy(Recipe.check({"train": {"devices": 64}}, "test"))
+        make_strategy(Recipe.from_dict({"train": {"devices": 64}}, "test"))
 
 
 def test_a_gpu_that_is_not_there() -> None:

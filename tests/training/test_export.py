@@ -45,7 +45,7 @@ def pixels() -> np.ndarray:
 def run(request: pytest.FixtureRequest, pixels: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Run:
     name = request.param
     network, size = {"name": name, **SMALL.get(name, {})}, LEAST_SIZE.get(name, 32)
-    recipe = Recipe.check({"network": network, "data": {"size": size}, "train": {"epochs": 1, "batch": 16}}, "test")
+    recipe = Recipe.from_dict({"network": network, "data": {"size": size}, "train": {"epochs": 1, "batch": 16}}, "test")
     names = [str(number) for number in range(FIELDS)]
     x = np.stack([prepare(field, recipe.data.input) for field in pixels])
     y = (np.random.default_rng(0).random((FIELDS, N_LABELS)) < 0.1).astype(np.uint8)
@@ -63,7 +63,7 @@ def bundle(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_onnx_agrees_with_keras(run: Run, bundle: Path, pixels: np.ndarray) -> None:
     network = load_network(run.best_model)
-    spec = run.recipe().data.input
+    spec = run.read_recipe().data.input
     inputs = np.stack([prepare(field, spec) for field in pixels]).astype(np.float32) / 255
     expected = network(inputs, training=False)
     engine = open_bundle(bundle).engine
@@ -76,7 +76,7 @@ def test_onnx_agrees_with_keras(run: Run, bundle: Path, pixels: np.ndarray) -> N
 
 def test_training_and_prediction_see_the_same(run: Run, bundle: Path, pixels: np.ndarray) -> None:
     """What `tf.data` feeds Keras in validation, and what `predict` makes of the same fields."""
-    spec = run.recipe().data.input
+    spec = run.read_recipe().data.input
     names = [str(number) for number in range(FIELDS)]
     x = np.stack([prepare(field, spec) for field in pixels])
     packed = Packed(names, names, x, np.zeros((FIELDS, N_LABELS), np.uint8), "")
@@ -89,8 +89,8 @@ def test_training_and_prediction_see_the_same(run: Run, bundle: Path, pixels: np
 
 def test_the_card_says_where_it_comes_from(run: Run, bundle: Path) -> None:
     card = read_bundle(bundle).card
-    assert card.provenance["data_hash"] == run.environment().data_hash
-    assert card.provenance["recipe"]["network"]["name"] == run.recipe().network.name
+    assert card.provenance["data_hash"] == run.read_environment().data_hash
+    assert card.provenance["recipe"]["network"]["name"] == run.read_recipe().network.name
     assert len(set(card.decide.thresholds)) == 1
     assert card.decide.calibration is None
     assert card.reference is None
@@ -99,7 +99,7 @@ def test_the_card_says_where_it_comes_from(run: Run, bundle: Path) -> None:
 
 def test_a_network_of_another_size_or_a_damaged_one(run: Run, tmp_path: Path) -> None:
     copy = Run(shutil.copytree(run.folder, tmp_path / "run"))
-    Recipe.check({"network": {"name": "lenet5"}, "data": {"size": 96}}, "test").write(copy.recipe_file)
+    Recipe.from_dict({"network": {"name": "lenet5"}, "data": {"size": 96}}, "test").write(copy.recipe_file)
     with pytest.raises(LociscopeError, match=r"takes \d+ px, its recipe says 96\. Train again"):
         exporting.export(copy, tmp_path / "bundle", "test", "Apache-2.0")
     rewritten = {"model.weights.h5": b"", "config.json": b"{}"}

@@ -45,11 +45,11 @@ def test_a_run_is_left_that_predicts_its_held_out_fields(recipe: Recipe, packed:
     run = fit_features(recipe, sets, tmp_path / "run", lambda step, _: told.append(step))
     assert told == list(range(1, steps(recipe) + 1))
     assert run.done
-    predictions = run.predictions()
-    assert set(predictions.ids) == set(run.truth()) == set(sets.valid.ids)
+    predictions = run.read_predictions()
+    assert set(predictions.ids) == set(run.read_truth()) == set(sets.valid.ids)
     again = FeatureModel.read(run.best_features).predict(np.asarray(sets.valid.x))
     np.testing.assert_allclose(predictions.probability, again, atol=1e-6)
-    assert run.history()[0]["val_loss"] > 0
+    assert run.read_history()[0]["val_loss"] > 0
     assert not run.checkpoints.exists()
     with pytest.raises(LociscopeError, match="cannot become a Bundle"):
         export(run, tmp_path / "bundle", "x", "Apache-2.0")

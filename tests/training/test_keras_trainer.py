@@ -41,7 +41,7 @@ def recipe(**train: object) -> Recipe:
     stages, dropout = settings.pop("stages", []), settings.pop("dropout", 0.3)
     network = {"width": 0.2, "dropout": dropout}
     tables = {"data": {"size": 32}, "network": network, "train": settings, "stages": stages}
-    return Recipe.check(tables, "test")
+    return Recipe.from_dict(tables, "test")
 
 
 def weights(run: Run) -> list[np.ndarray]:
@@ -62,7 +62,7 @@ def train(
 
 def same(one: Run, other: Run) -> bool:
     """Whether two Runs kept the same network, to the bit, and saw the same losses on the way."""
-    losses = [[(row["loss"], row["val_loss"], row["stage"]) for row in run.history()] for run in (one, other)]
+    losses = [[(row["loss"], row["val_loss"], row["stage"]) for row in run.read_history()] for run in (one, other)]
     agree = all(np.array_equal(a, b) for a, b in zip(weights(one), weights(other), strict=True))
     return agree and losses[0] == losses[1]
 
@@ -70,7 +70,7 @@ def same(one: Run, other: Run) -> bool:
 def best_loss(run: Run) -> float:
     """Of the stored predictions."""
     truth = packed(36).y[28:]
-    p = np.clip(run.predictions().probability.astype(np.float64), 1e-7, 1 - 1e-7)
+    p = np.clip(run.read_predictions().probability.astype(np.float64), 1e-7, 1 - 1e-7)
     return float(-(truth * np.log(p) + (1 - truth) * np.log(1 - p)).mean())
 
 
@@ -100,8 +100,10 @@ def test_cut_off_and_resumed_it_ends_with_the_same_weights(alone: Run, tmp_path:
     resumed = train(tmp_path / "run")
     for one, other in zip(weights(alone), weights(resumed), strict=True):
         np.testing.assert_array_equal(one, other)
-    np.testing.assert_array_equal(alone.predictions().probability, resumed.predictions().probability)
-    assert [row["loss"] for row in alone.history()] == pytest.approx([row["loss"] for row in resumed.history()], abs=0)
+    np.testing.assert_array_equal(alone.read_predictions().probability, resumed.read_predictions().probability)
+    assert [row["loss"] for row in alone.read_history()] == pytest.approx(
+        [row["loss"] for row in resumed.read_history()], abs=0
+    )
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(alone: Run, tmp_path: Path) -> None:
@@ -119,18 +121,18 @@ def test_trained_in_bfloat16_it_is_kept_in_float32(alone: Run, tmp_path: Path) -
     assert {layer.compute_dtype for layer in network.layers} == {"float32"}
     assert all(np.array_equal(a, b) for a, b in zip(weights(run), weights(again), strict=True))
     assert not all(np.array_equal(a, b) for a, b in zip(weights(run), weights(alone), strict=True))
-    assert run.history()[-1]["val_loss"] == pytest.approx(alone.history()[-1]["val_loss"], rel=0.2)
+    assert run.read_history()[-1]["val_loss"] == pytest.approx(alone.read_history()[-1]["val_loss"], rel=0.2)
 
 
 def test_a_run_holds_what_the_design_says(alone: Run) -> None:
     run = Run.open(alone.folder)
-    assert run.recipe() == recipe()
-    assert run.environment().data_hash == "hash0"
-    assert run.environment().fields == {"train": 28, "valid": 8}
-    assert "tensorflow" in run.environment().versions
-    assert [row["epoch"] for row in run.history()] == [1, 2, 3]
-    assert run.truth().keys() == set(run.predictions().ids)
-    assert run.groups() == {name: name for name in run.predictions().ids}
+    assert run.read_recipe() == recipe()
+    assert run.read_environment().data_hash == "hash0"
+    assert run.read_environment().fields == {"train": 28, "valid": 8}
+    assert "tensorflow" in run.read_environment().versions
+    assert [row["epoch"] for row in run.read_history()] == [1, 2, 3]
+    assert run.read_truth().keys() == set(run.read_predictions().ids)
+    assert run.read_groups() == {name: name for name in run.read_predictions().ids}
     assert list((run.folder / "tensorboard" / "validation").glob("events.*"))
     assert list((run.folder / "tensorboard" / "examples").glob("events.*"))
     assert len(list(run.checkpoints.iterdir())) <= 2
@@ -138,13 +140,13 @@ def test_a_run_holds_what_the_design_says(alone: Run) -> None:
 
 def test_it_learns(tmp_path: Path) -> None:
     run = train(tmp_path / "run", epochs=12, batch=4)
-    losses = [row["val_loss"] for row in run.history()]
+    losses = [row["val_loss"] for row in run.read_history()]
     assert min(losses) < 0.6 * losses[0]
 
 
 def test_the_best_epoch_is_kept(alone: Run) -> None:
     """The stored predictions have the lowest validation loss of the history."""
-    assert best_loss(alone) == pytest.approx(min(row["val_loss"] for row in alone.history()), abs=1e-4)
+    assert best_loss(alone) == pytest.approx(min(row["val_loss"] for row in alone.read_history()), abs=1e-4)
 
 
 def test_another_recipe_or_other_fields_are_refused(alone: Run) -> None:
@@ -170,7 +172,7 @@ STAGED: dict[str, Any] = {
 def test_stages_and_averages_go_on_from_any_step_to_the_same_weights(tmp_path: Path) -> None:
     told: list[str] = []
     alone = train(tmp_path / "alone", lambda _, text: told.append(text), **STAGED)
-    assert [row["stage"] for row in alone.history()] == [1, 2, 2, 3]
+    assert [row["stage"] for row in alone.read_history()] == [1, 2, 2, 3]
     assert told[-1].startswith("epoch 4 of 4, loss 0.")
     assert "fields/s" in told[-1]
     for step in (2, 3, 4, 8, 10):  # within each stage, and as one ends
@@ -198,9 +200,9 @@ def test_a_frozen_stage_leaves_the_first_layers_as_they_were(tmp_path: Path) -> 
 
 def test_the_average_is_what_is_validated_and_kept(alone: Run, tmp_path: Path) -> None:
     averaged = train(tmp_path / "run", ema=0.5)
-    assert [row["loss"] for row in averaged.history()] == [row["loss"] for row in alone.history()]
-    assert [row["val_loss"] for row in averaged.history()] != [row["val_loss"] for row in alone.history()]
-    assert best_loss(averaged) == pytest.approx(min(row["val_loss"] for row in averaged.history()), abs=1e-4)
+    assert [row["loss"] for row in averaged.read_history()] == [row["loss"] for row in alone.read_history()]
+    assert [row["val_loss"] for row in averaged.read_history()] != [row["val_loss"] for row in alone.read_history()]
+    assert best_loss(averaged) == pytest.approx(min(row["val_loss"] for row in averaged.read_history()), abs=1e-4)
 
 
 def test_patience_ends_a_training_also_after_a_cut(tmp_path: Path) -> None:
@@ -213,8 +215,8 @@ def test_patience_ends_a_training_also_after_a_cut(tmp_path: Path) -> None:
 
     with pytest.raises(Cut):
         train(tmp_path / "run", on_epoch=cut, **stuck)
-    assert len(Run(tmp_path / "run").history()) == 2  # the row is kept before it is told
-    losses = [row["val_loss"] for row in train(tmp_path / "run", **stuck).history()]
+    assert len(Run(tmp_path / "run").read_history()) == 2  # the row is kept before it is told
+    losses = [row["val_loss"] for row in train(tmp_path / "run", **stuck).read_history()]
     assert len(losses) < 30
     assert len(losses) - (int(np.argmin(losses)) + 1) == 2
 
@@ -265,7 +267,7 @@ def test_too_little_memory_says_what_to_try(
 @pytest.mark.parametrize("loss", ["asymmetric", "soft_f1"])
 def test_every_loss_teaches(tmp_path: Path, loss: str) -> None:
     run = train(tmp_path / "run", loss=loss, epochs=6, batch=4, schedule="constant")
-    losses = [row["val_loss"] for row in run.history()]
+    losses = [row["val_loss"] for row in run.read_history()]
     assert min(losses) < 0.9 * losses[0]
 
 

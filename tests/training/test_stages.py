@@ -14,7 +14,7 @@ from lociscope.training.stages import check_stages, compile_stage, freeze, get_s
 
 def recipe(*stages: str, **train: object) -> Recipe:
     rows = [{"unfreeze_from": name, "epochs": 2, "learning_rate": 0.1} for name in stages]
-    return Recipe.check({"train": {"epochs": 7, "learning_rate": 0.3} | train, "stages": rows}, "test")
+    return Recipe.from_dict({"train": {"epochs": 7, "learning_rate": 0.3} | train, "stages": rows}, "test")
 
 
 @pytest.fixture(scope="module")

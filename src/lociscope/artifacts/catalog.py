@@ -84,7 +84,7 @@ class Catalog:
     folder: Path
 
     @classmethod
-    def of(cls, entries: Iterable[Entry], folder: Path) -> Self:
+    def from_entries(cls, entries: Iterable[Entry], folder: Path) -> Self:
         """Makes a Catalog of rows.
 
         Raises:
@@ -153,13 +153,13 @@ class Catalog:
         """The fields' names, in order."""
         return list(self.table["id"].to_pylist())
 
-    def where(self, column: str, value: str | int) -> Self:
+    def filter(self, column: str, value: str | int) -> Self:
         """The rows whose `column` holds `value`, in order."""
         import pyarrow.compute as pc
 
         return type(self)(self.table.filter(pc.equal(self.table[column], value)), self.folder)
 
-    def without(self, column: str, value: str | int) -> Self:
+    def exclude(self, column: str, value: str | int) -> Self:
         """The rows whose `column` holds anything but `value`, in order."""
         import pyarrow.compute as pc
 
@@ -174,7 +174,7 @@ class Catalog:
         place = self.table.column_names.index(column)
         return type(self)(self.table.set_column(place, column, array), self.folder)
 
-    def labelled(self) -> Self:
+    def select_labelled(self) -> Self:
         """The rows that somebody labelled."""
         return type(self)(self.table.filter(self.table["target"].is_valid()), self.folder)
 

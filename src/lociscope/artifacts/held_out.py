@@ -36,7 +36,7 @@ def find_unseen_ids(path: Path) -> set[str]:
         runs = [run] if folds is None else folds.runs(run.folder)
         if not all(each.recipe_file.is_file() and each.done for each in runs):
             return set()
-        return _validated(run.predictions(), runs)
+        return _validated(run.read_predictions(), runs)
     except (LociscopeError, OSError):
         return set()
 
@@ -67,7 +67,7 @@ def _validated(made: Predictions, runs: list[Run]) -> set[str]:
     """The ids that exactly one Run validated, with the probabilities that it gave."""
     given: dict[str, list[np.ndarray]] = {}
     for run in runs:
-        table, truth = run.predictions(), run.truth()
+        table, truth = run.read_predictions(), run.read_truth()
         for name, row in zip(table.ids, table.probability, strict=True):
             if name in truth:
                 given.setdefault(name, []).append(row)

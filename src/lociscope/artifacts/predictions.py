@@ -99,7 +99,7 @@ class Predictions:
             None if self.positions is None else [self.positions[row] for row in rows],
         )
 
-    def located(self, origins: Mapping[str, Mapping[str, str]]) -> Predictions:
+    def with_positions(self, origins: Mapping[str, Mapping[str, str]]) -> Predictions:
         """Add where the fields were imaged.
 
         Args:

@@ -182,12 +182,12 @@ class Recipe(_Section):
         values.pop(TUNE, None)
         for key, value in (changes or {}).items():
             _set(values, key, value)
-        recipe = cls.check(values, f"Recipe '{name}'")
+        recipe = cls.from_dict(values, f"Recipe '{name}'")
         _check_stages_alone(values, (changes or {}).keys(), f"Recipe '{name}'")
         return recipe
 
     @classmethod
-    def stored(cls, path: Path) -> Self:
+    def read_stored(cls, path: Path) -> Self:
         """Read the recipe of a Run, which also holds keys that have no effect.
 
         Raises:
@@ -196,10 +196,10 @@ class Recipe(_Section):
         values = read_toml(str(path), SHIPPED, "recipe")
         values.pop(TUNE, None)
         values.get("data", {}).pop("floor", None)  # which recipes had with preprocessing 1
-        return cls.check(values, f"Recipe '{path}'")
+        return cls.from_dict(values, f"Recipe '{path}'")
 
     @classmethod
-    def check(cls, values: dict[str, Any], what: str) -> Self:
+    def from_dict(cls, values: dict[str, Any], what: str) -> Self:
         """Makes a recipe of nested values; the errors call it `what`.
 
         Raises:

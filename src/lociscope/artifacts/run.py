@@ -131,11 +131,11 @@ class Run:
         """States that everything is written."""
         (self.folder / "DONE").touch()
 
-    def recipe(self) -> Recipe:
+    def read_recipe(self) -> Recipe:
         """The recipe as resolved; without the floor that recipes had with preprocessing 1."""
-        return Recipe.stored(self.recipe_file)
+        return Recipe.read_stored(self.recipe_file)
 
-    def environment(self) -> Environment:
+    def read_environment(self) -> Environment:
         """What the result depends on besides the recipe.
 
         Raises:
@@ -150,7 +150,7 @@ class Run:
             ) from error
         return parse_model(data, Environment, SCHEMA, what)
 
-    def history(self) -> list[dict[str, float]]:
+    def read_history(self) -> list[dict[str, float]]:
         """Losses by epoch, one mapping a row: `epoch`, `loss`, `val_loss`, `learning_rate`, `seconds`.
 
         Raises:
@@ -167,21 +167,21 @@ class Run:
             ) from error
         return rows
 
-    def predictions(self) -> Predictions:
+    def read_predictions(self) -> Predictions:
         """Predictions of the fields that the training did not see."""
         return Predictions.read(self.predictions_file)
 
-    def truth(self) -> dict[str, tuple[int, ...]]:
+    def read_truth(self) -> dict[str, tuple[int, ...]]:
         """Labels of the fields that the training did not see, by id."""
         return read_labels(self.truth_file)
 
-    def labels_of(self, ids: Iterable[str]) -> list[tuple[int, ...]]:
+    def find_labels(self, ids: Iterable[str]) -> list[tuple[int, ...]]:
         """Labels of fields that the training did not see, in their order.
 
         Raises:
             LociscopeError: The Run has none of one of them.
         """
-        known, wanted = self.truth(), list(ids)
+        known, wanted = self.read_truth(), list(ids)
         unknown = next((each for each in wanted if each not in known), None)
         if unknown is not None:
             raise LociscopeError(
@@ -190,7 +190,7 @@ class Run:
             )
         return [known[each] for each in wanted]
 
-    def groups(self) -> dict[str, str]:
+    def read_groups(self) -> dict[str, str]:
         """Specimen, antibody or own name of the same fields, by id; empty in a Run of before they were kept.
 
         Raises:
@@ -206,7 +206,7 @@ class Run:
                 f"Run '{self.folder}': groups.csv cannot be read ({error}). Train again.", code=Code.UNREADABLE
             ) from error
 
-    def scores(self) -> dict[str, dict[str, dict[str, float]]]:
+    def read_scores(self) -> dict[str, dict[str, dict[str, float]]]:
         """What was measured on the Run elsewhere: each `scores/<name>.json`, by its name.
 
         Returns:

@@ -119,7 +119,7 @@ class _Story:
         from lociscope.predict.predictor import open_bundle
 
         out = self.folder / "predictions.parquet"
-        unseen = of_catalog(Catalog.read(catalog).where("split", "test"))
+        unseen = of_catalog(Catalog.read(catalog).filter("split", "test"))
         self._step(
             f"predict {len(unseen)} fields that it never saw",
             lambda: predict_to_file(open_bundle(bundle), unseen, out, Options(), workers=self.workers),
@@ -133,7 +133,7 @@ class _Story:
         from lociscope.artifacts.run import Run
         from lociscope.cli.evaluate import report, thresholds_of
 
-        catalog = Catalog.read(self.folder / "catalog.parquet").where("split", "test")
+        catalog = Catalog.read(self.folder / "catalog.parquet").filter("split", "test")
         labels = {entry.id: entry.target for entry in catalog if entry.target is not None}
         made = Predictions.read(predictions)
         notes = ["A miniature: minutes of training on few fields. It shows the way, not what the method can do."]
@@ -167,7 +167,7 @@ class _Story:
         rest = np.flatnonzero(split == "train")
         split[rest[hold_out([groups[row] for row in rest], HELD_FOR_VALIDATION, self.seed + 1)]] = "valid"
         path = self.folder / "catalog.parquet"
-        Catalog.of(
+        Catalog.from_entries(
             (replace(entry, split=str(side)) for entry, side in zip(entries, split, strict=True)), self.folder
         ).write(path)
         return path

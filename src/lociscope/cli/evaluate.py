@@ -49,7 +49,7 @@ def evaluate(
         thresholds = thresholds_of(subject)
     else:
         run, runs = open_training(subject)
-        made = run.predictions()
+        made = run.read_predictions()
         notes = ["Epoch and threshold were chosen on these same fields, which flatters the scores."]
         if len(runs) == 1:
             curves = run
@@ -121,7 +121,7 @@ def report(
         metrics=metrics,
         shown=shown,
         thresholds=thresholds,
-        history=run.history() if run else None,
+        history=run.read_history() if run else None,
         run_facts=describe_run(run) if run else None,
         notes=notes,
     )
@@ -150,7 +150,7 @@ def _labels(truth: Path | None, catalog: Catalog | None, run: Run | None) -> dic
     if truth is not None:
         return read_labels(truth)
     if run is not None:
-        return run.truth()
+        return run.read_truth()
     raise UsageError(
         "Only a Run brings its own truth. Name a Catalog or a CSV Id,Target after the bundle or predictions.",
         code=Code.INVALID_VALUE,

@@ -58,8 +58,8 @@ def _refer(
     run: Run, first: Run, catalog: Path | None, number: int, workers: int, tell: ProgressCallback
 ) -> Callable[[Bundle], tuple[Reference, dict[str, Any]]] | None:
     """What measures the reference of a bundle before it is written; None where its fields are not known."""
-    data = first.recipe().data
-    drawn = first.environment().data == f"{data.fields} simulated fields of seed {data.seed}"
+    data = first.read_recipe().data
+    drawn = first.read_environment().data == f"{data.fields} simulated fields of seed {data.seed}"
     if not number or (catalog is None and not drawn):
         return None
 
@@ -98,7 +98,7 @@ def _held_out(run: Run, catalog: Path, number: int) -> Iterator[Field]:
     from lociscope.images.io.read import read_field
 
     table = Catalog.read(catalog)
-    held = set(run.predictions().ids)
+    held = set(run.read_predictions().ids)
     seen: set[str] = set()
     first: list[FieldSource] = []
     more: list[FieldSource] = []

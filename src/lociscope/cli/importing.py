@@ -173,7 +173,7 @@ def _write(catalog: Catalog, failures: list[Failure], output: Path) -> None:
     catalog.write(output)
     listing = output.with_name(output.stem + ".failures.csv")
     write_failures(failures, listing)
-    labelled = len(catalog.labelled())
+    labelled = len(catalog.select_labelled())
     print(f"{console.counted(len(catalog))}, {labelled} labelled, in {output}")
     if failures:
         console.tell_failures(failures, listing)

@@ -226,7 +226,7 @@ def _finished(recipe: Recipe, catalog: Path | None, folder: Path) -> bool:
         if folder.exists() and any(path.name[0] != "." and path.name not in mine for path in folder.iterdir()):
             raise LociscopeError(f"'{folder}' exists and is no Run. Name another folder with -o.", code=Code.CONFLICT)
         return False
-    if not run.recipe().same_training(recipe):
+    if not run.read_recipe().same_training(recipe):
         raise LociscopeError(f"'{folder}' is a Run of another recipe. Name another folder with -o.", code=Code.CONFLICT)
     if run.done and not _same_fields(run, catalog):
         raise LociscopeError(
@@ -239,12 +239,12 @@ def _same_fields(run: Run, catalog: Path | None) -> bool:
     """Whether a finished Run learned from these fields, judged by their names, number and labels."""
     from lociscope.artifacts.catalog import Catalog
 
-    environment = run.environment()
+    environment = run.read_environment()
     if catalog is None:
         return not environment.data.startswith("Catalog")
-    labels = {entry.id: entry.target for entry in Catalog.read(catalog).labelled().without("split", "test")}
+    labels = {entry.id: entry.target for entry in Catalog.read(catalog).select_labelled().exclude("split", "test")}
     known = sum(environment.fields.values()) + len(read_failures(run.folder))
-    return known == len(labels) and run.truth().items() <= labels.items()
+    return known == len(labels) and run.read_truth().items() <= labels.items()
 
 
 def read_failures(folder: Path) -> list[Failure]:

@@ -40,7 +40,7 @@ def fit_folds(
     digest = None if catalog is None else hash_catalog(catalog)
     runs = open_folds(folder, Folds(k=folds, catalog=digest))
     for run in runs:
-        if run.recipe_file.is_file() and not run.recipe().same_training(recipe):
+        if run.recipe_file.is_file() and not run.read_recipe().same_training(recipe):
             raise LociscopeError(
                 f"'{run.folder}' is a Run of another recipe. Name another folder with -o.", code=Code.CONFLICT
             )

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 NEGATIVE = LABELS_2021.index("Negative")
 
 _ONLY: dict[int, tuple[int, ...]] = {
-    number: (CLASSES_2021.of.index(number),) for number in range(NEGATIVE) if CLASSES_2021.of.count(number) == 1
+    number: (CLASSES_2021.mapping.index(number),)
+    for number in range(NEGATIVE)
+    if CLASSES_2021.mapping.count(number) == 1
 } | {NEGATIVE: ()}
 """Classes of 2021 that stand for one of the 28, or for none. The others join several: Actin filaments also
 Focal adhesion sites, Centrosome also Microtubule organizing center, Plasma membrane also Cell junctions, and

@@ -168,7 +168,7 @@ def labelled_fields(path: Path) -> Catalog:
     Raises:
         LociscopeError: They are fewer than two.
     """
-    table = Catalog.read(path).labelled().without("split", "test")
+    table = Catalog.read(path).select_labelled().exclude("split", "test")
     if len(table) < 2:
         raise LociscopeError(
             f"Catalog '{path}' has {len(table)} labelled fields outside the test split; training needs 2 or more. "

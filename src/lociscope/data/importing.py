@@ -53,7 +53,7 @@ def import_kaggle(source: Path, folder: Path) -> tuple[Catalog, list[Failure]]:
     labels = read_labels_2021(table) if of_2021 else read_labels(table)
     catalog, failures = _labelled(pictures, labels, folder)
     known = "HPA Single Cell Classification, Kaggle 2021" if of_2021 else "HPA Image Classification, Kaggle 2018"
-    return Catalog.of(_described(catalog, source, known), folder), failures
+    return Catalog.from_entries(_described(catalog, source, known), folder), failures
 
 
 def _described(catalog: Catalog, source: Path, known_as: str) -> Iterable[Entry]:
@@ -92,7 +92,7 @@ def import_folder(
     entries = _entries(found, {}, folder, failures)
     if not entries:
         raise LociscopeError(failures[0].reason, code=Code.INVALID_VALUE)
-    return Catalog.of(entries, folder), failures
+    return Catalog.from_entries(entries, folder), failures
 
 
 def _found(source: Path | Sequence[Path], rules: Rules) -> tuple[list[FieldSource], list[Failure]]:
@@ -129,7 +129,7 @@ def import_plate(
             "--pattern '{plate}_{well}_{site}_{channel}' or --preset, or use `lociscope import folder`.",
             code=Code.UNKNOWN_CHANNEL,
         )
-    return Catalog.of(rows, folder), failures
+    return Catalog.from_entries(rows, folder), failures
 
 
 def import_hpa(
@@ -151,7 +151,7 @@ def import_hpa(
     """
     catalog, failures = import_folder(source, labels, folder, rules)
     # Their licence differs from release to release, and no name tells the release: that column stays empty.
-    return Catalog.of(
+    return Catalog.from_entries(
         (replace(entry, source="Human Protein Atlas, proteinatlas.org") for entry in catalog), folder
     ), failures
 
@@ -176,7 +176,7 @@ def _labelled(
             "and the like). Name the folder that belongs to the labels.",
             code=Code.NOTHING_FOUND,
         )
-    return Catalog.of(entries, folder), failures
+    return Catalog.from_entries(entries, folder), failures
 
 
 def _entries(found: Iterable[FieldSource], labels: Labels, folder: Path, failures: list[Failure]) -> list[Entry]:

@@ -260,11 +260,13 @@ def _trials(truth: np.ndarray, members: np.ndarray, nested: NestedResult) -> tup
 
 
 def _levels(truth: np.ndarray, decided: np.ndarray, groups: np.ndarray | None) -> dict[str, Score]:
-    if truth.shape[1] != len(LEVELS[0].of):
+    if truth.shape[1] != len(LEVELS[0].mapping):
         return {}
     return {
         level.name: Score.of(
-            repeated_bootstrap(macro_f1, level.view(truth), np.stack([level.view(d) for d in decided]), groups=groups)
+            repeated_bootstrap(
+                macro_f1, level.aggregate(truth), np.stack([level.aggregate(d) for d in decided]), groups=groups
+            )
         )
         for level in LEVELS
     }

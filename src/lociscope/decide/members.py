@@ -138,7 +138,7 @@ def _trained(path: Path) -> list[str]:
     try:
         folds = Folds.read(path.parent)
         runs = [run] if folds is None else folds.runs(path.parent)
-        hashes = [hash_training(each.environment().model_dump()) for each in runs]
+        hashes = [hash_training(each.read_environment().model_dump()) for each in runs]
     except LociscopeError:
         return []
     return [each for each in hashes if each]

@@ -132,7 +132,7 @@ class Journal:
         if read:
             self.predictions().write(self.folder / "predictions.parquet")
             entries = [self._entry(line) for line in read]
-            Catalog.of(entries, self.folder).write(self.folder / "catalog.parquet")
+            Catalog.from_entries(entries, self.folder).write(self.folder / "catalog.parquet")
         write_failures(self.failures(), self.folder / "failures.csv")
         with atomic_write(self.folder / "left.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows([("id", "why"), *((each.id, each.why) for each in left)])
@@ -148,7 +148,7 @@ class Journal:
             [tuple(line["predicted"]) for line in lines],
             [line["status"] for line in lines],
             [tuple(line["warnings"]) for line in lines],
-        ).located({line["field"]: {"well": line["well"], "site": str(line["site"])} for line in lines})
+        ).with_positions({line["field"]: {"well": line["well"], "site": str(line["site"])} for line in lines})
 
     def failures(self) -> list[Failure]:
         """The fields that could not be predicted."""

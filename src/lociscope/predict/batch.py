@@ -142,7 +142,7 @@ def _keep(
     waiting: list[Call] = []
 
     def write() -> None:
-        made = Predictions.join([call for call, _ in waiting]).located(origins)
+        made = Predictions.join([call for call, _ in waiting]).with_positions(origins)
         part = made if job.options.embeddings else replace(made, embedding=None)
         job.write_part(part, prints)
         parts.append(part)

@@ -75,7 +75,7 @@ class Database:
         if create or self.engine.dialect.name != "sqlite":
             return
         if not any(file.exists() for file in _beside(Path(self.engine.url.database or "").absolute())):
-            self.read_unchanging()  # at once: SQLite would make files that keep those out who may write the log
+            self.reopen_immutable()  # at once: SQLite would make files that keep those out who may write the log
 
     def _use(self, engine: sa.Engine) -> None:
         import sqlalchemy as sa
@@ -91,7 +91,7 @@ class Database:
             with self._noting:
                 self._open.add(connection)
 
-    def read_unchanging(self) -> bool:
+    def reopen_immutable(self) -> bool:
         """Read an SQLite file as one that nobody changes, where it, or its folder, may not be written.
 
         In write-ahead mode SQLite needs files beside the log even to read it.
@@ -135,7 +135,7 @@ class Database:
                 connection.exec_driver_sql(f"SET LOCAL statement_timeout = {1000 * seconds}")
             yield connection
 
-    def cut(self) -> None:
+    def disconnect(self) -> None:
         """Ends all waiting for a server: what waits fails. An SQLite file is not affected."""
         with self._noting:
             connections = list(self._open)
@@ -163,7 +163,7 @@ class Database:
         def watch() -> None:
             while not done_waiting.wait(seconds + GRACE_SECONDS):
                 silent.set()
-                self.cut()
+                self.disconnect()
 
         if self.engine.dialect.name != "sqlite":
             threading.Thread(target=watch, name="lociscope-log-watch", daemon=True).start()

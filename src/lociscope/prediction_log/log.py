@@ -75,7 +75,7 @@ def open_log(url: str, *, create: bool = True) -> PredictionLog:
         try:
             prepare_tables(database, create)
         except LogError:
-            if create or not database.read_unchanging():
+            if create or not database.reopen_immutable():
                 raise
             prepare_tables(database, create)
     except LociscopeError:
@@ -200,9 +200,9 @@ class PredictionLog:
         """Lets go of the database."""
         self._database.close()
 
-    def cut(self) -> None:
+    def disconnect(self) -> None:
         """Ends all waiting for a server; what waits fails."""
-        self._database.cut()
+        self._database.disconnect()
 
     def __enter__(self) -> Self:
         return self

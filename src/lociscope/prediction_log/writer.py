@@ -160,7 +160,7 @@ class LogWriter:
             left, self._rows = self._rows, 0
             self._waiting.clear()
         if left:
-            log.cut()
+            log.disconnect()
             self._count(left, self._logged_trouble or f"Log '{log.name}' did not take them in time.")
 
     def _run(self, log: PredictionLog) -> None:

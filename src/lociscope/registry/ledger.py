@@ -99,7 +99,7 @@ class Ledger:
         return self._known[1]
 
     @contextmanager
-    def changing(self, *, begin: bool = False) -> Iterator[State]:
+    def edit(self, *, begin: bool = False) -> Iterator[State]:
         """The state, while nobody else changes it.
 
         Args:
@@ -123,7 +123,7 @@ class Ledger:
             yield self.state()
 
     def write(self, state: State, event: Event, **changed: object) -> None:
-        """Puts a changed state in its place, with what was done; called within `changing`.
+        """Puts a changed state in its place, with what was done; called within `edit`.
 
         Raises:
             LociscopeError: It cannot be written.

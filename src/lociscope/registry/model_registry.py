@@ -100,7 +100,7 @@ class Registry:
         Raises:
             LociscopeError: There is no such alias, or the folder of its bundle is gone.
         """
-        folder = self.promoted(alias)
+        folder = self.find_promoted(alias)
         if not (folder / MANIFEST).is_file():
             raise LociscopeError(
                 f"Alias '{alias}' names '{folder.name}', whose folder is gone. Restore '{folder}', or promote another.",
@@ -108,7 +108,7 @@ class Registry:
             )
         return folder
 
-    def promoted(self, alias: str = PRODUCTION) -> Path:
+    def find_promoted(self, alias: str = PRODUCTION) -> Path:
         """Return the folder that an alias names, whether or not its bundle has arrived there.
 
         Raises:
@@ -139,7 +139,7 @@ class Registry:
         """
         opened = read_bundle(bundle)
         version = version_name(opened.card.name, opened.card.version, opened.sha256)
-        with self._ledger.changing(begin=True) as state:
+        with self._ledger.edit(begin=True) as state:
             folder = self._bundle(version)
             if version not in state.versions or version in state.retired or not folder.is_dir():
                 with atomic_write(folder) as part:
@@ -181,7 +181,7 @@ class Registry:
                 f"Alias {alias[:80]!r} is no name. Use lower-case letters, digits, '.', '_' and '-'.",
                 code=Code.WRONG_FILE,
             )
-        with self._ledger.changing() as state:
+        with self._ledger.edit() as state:
             chosen = self._resolve(state, version)
             if chosen in state.retired:
                 raise LociscopeError(f"'{chosen}' is retired. Add it again before it is promoted.", code=Code.CONFLICT)
@@ -210,7 +210,7 @@ class Registry:
             PromotionRefusedError: What it named before does not pass.
             LociscopeError: There is no such alias, or it has named nothing before that is not retired.
         """
-        with self._ledger.changing() as state:
+        with self._ledger.edit() as state:
             present = self._current(state, alias)
             stack = [version for version in state.aliases[alias][:-1] if version not in state.retired]
             while stack[-1:] == [present]:  # what lay between is retired
@@ -233,7 +233,7 @@ class Registry:
         Raises:
             LociscopeError: There is no such version, or an alias names it.
         """
-        with self._ledger.changing() as state:
+        with self._ledger.edit() as state:
             chosen = self._resolve(state, version)
             named = state.named(chosen)
             if named:

@@ -42,7 +42,7 @@ class Candidate:
         truth: (n, 28) of uint8.
         probability: (n, 28) of float64 in 0–1.
         groups: (n,) names of specimens or antibodies; None where each field is by itself, or nothing is known.
-        scores: What others measured on it, as `Run.scores` gives it.
+        scores: What others measured on it, as `Run.read_scores` gives it.
         cost: What its (first) network costs; None where unknown.
     """
 
@@ -91,7 +91,7 @@ def read_candidate(folder: Path, name: str) -> Candidate:
     """
     runs = _runs(folder)
     first, whole = runs[0], Run(folder)
-    predictions, group_of = whole.predictions(), whole.groups()
+    predictions, group_of = whole.read_predictions(), whole.read_groups()
     if len(predictions) < 2:
         raise LociscopeError(
             f"Run '{folder}' has {len(predictions)} validation field(s), so it cannot be scored. "
@@ -101,15 +101,15 @@ def read_candidate(folder: Path, name: str) -> Candidate:
     order = sorted(range(len(predictions)), key=lambda row: predictions.ids[row])
     predictions = predictions.take(order)
     groups = np.array([group_of.get(field, field) for field in predictions.ids])
-    truth = to_multi_hot(whole.labels_of(predictions.ids))
-    environment, histories = first.environment(), tuple(run.history() for run in runs)
+    truth = to_multi_hot(whole.find_labels(predictions.ids))
+    environment, histories = first.read_environment(), tuple(run.read_history() for run in runs)
     if not all(histories):
         raise LociscopeError(f"Run '{folder}' has a history without an epoch. Train again.", code=Code.INVALID_VALUE)
     return Candidate(
         name=name,
         folder=folder,
         runs=runs,
-        recipe=first.recipe(),
+        recipe=first.read_recipe(),
         data=environment.data,
         learned=environment.fields.get("train", 0),
         parameters=environment.parameters or None,
@@ -119,7 +119,7 @@ def read_candidate(folder: Path, name: str) -> Candidate:
         truth=truth,
         probability=check_probability(np.asarray(predictions.probability, np.float64), truth),
         groups=groups if 1 < len(set(groups.tolist())) < len(groups) else None,
-        scores=whole.scores(),
+        scores=whole.read_scores(),
     )
 
 

@@ -63,7 +63,7 @@ def write_evaluation(
         metrics: Of `measure`.
         shown: The fields of the gallery, in their order; a dozen make some 2 MB.
         thresholds: (28,) in 0–1, by which places were decided on; None where they are not known.
-        history: Losses by epoch, as `Run.history` gives them.
+        history: Losses by epoch, as `Run.read_history` gives them.
         run_facts: What the result depends on, by name: recipe, seed, versions, fields.
         notes: What the reader has to know besides.
 

@@ -24,7 +24,7 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> Markup:
     """Draws the losses by epoch, the epoch that was kept marked.
 
     Args:
-        history: One mapping an epoch with `epoch`, `loss` and `val_loss`, as `Run.history` gives it.
+        history: One mapping an epoch with `epoch`, `loss` and `val_loss`, as `Run.read_history` gives it.
 
     Returns:
         An `<svg>` element.

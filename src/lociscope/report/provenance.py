@@ -21,7 +21,7 @@ def describe_run(run: Run) -> dict[str, str]:
     Raises:
         LociscopeError: Its recipe or its environment cannot be read.
     """
-    return describe_recipe(run.recipe(), run.environment())
+    return describe_recipe(run.read_recipe(), run.read_environment())
 
 
 def describe_recipe(recipe: Recipe, environment: Environment) -> dict[str, str]:

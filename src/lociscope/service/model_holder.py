@@ -141,4 +141,4 @@ def of_settings(bundle: Path | None, registry: Path | None, workers: int) -> Ser
         return Served(lambda: folder, threads)
     followed = Registry(registry)
     followed.path()  # names what is missing before the first bundle is opened
-    return Served(followed.promoted, threads)
+    return Served(followed.find_promoted, threads)

@@ -82,7 +82,7 @@ def _measured(run: Run, digest: str) -> Cost:
     try:
         network = load_network(run.best_model)
         macs = macs_of(network)
-        milliseconds = measure_latency(network, run.recipe().data.size)
+        milliseconds = measure_latency(network, run.read_recipe().data.size)
     except LociscopeError:
         raise
     except Exception as error:  # Keras, tf2onnx and ONNX Runtime share no base class

@@ -55,11 +55,11 @@ def join_folds(folder: Path, runs: list[Run]) -> dict[str, Interval]:
         Macro-F1 at the one threshold whose errors cost least on these fields, macro-AP and LRAP of them all, by name,
         with 90 % intervals by group.
     """
-    predictions = [run.predictions() for run in runs]
+    predictions = [run.read_predictions() for run in runs]
     ids = [name for each in predictions for name in each.ids]
     probability = np.concatenate([each.probability for each in predictions])
-    group = {name: found for run in runs for name, found in run.groups().items()}
-    labels = [target for run, each in zip(runs, predictions, strict=True) for target in run.labels_of(each.ids)]
+    group = {name: found for run in runs for name, found in run.read_groups().items()}
+    labels = [target for run, each in zip(runs, predictions, strict=True) for target in run.find_labels(each.ids)]
     truth, groups = to_multi_hot(labels), [group.get(name, name) for name in ids]
     write_predictions(Run(folder), ids, groups, truth, probability, trainings=runs)
     decided = probability >= np.float32(find_constant_threshold(truth, probability))

@@ -73,9 +73,9 @@ def export(
             nothing is written then.
     """
     runs = open_training(run.folder)[1]
-    recipe = runs[0].recipe()
+    recipe = runs[0].read_recipe()
     for each in runs:
-        trained_with = each.environment().preprocessing
+        trained_with = each.read_environment().preprocessing
         if trained_with != PREPROCESSING:
             raise LociscopeError(
                 f"Run '{each.folder}' was trained with preprocessing {trained_with}; this lociscope does preprocessing "
@@ -210,9 +210,9 @@ def _compare(model: bytes, inputs: np.ndarray, expected: np.ndarray) -> float:
 
 
 def _card(run: Run, runs: list[Run], name: str, licence: str, limits: str) -> Card:
-    recipe, environments = runs[0].recipe(), [each.environment() for each in runs]
-    predictions = run.predictions()
-    truth = to_multi_hot(run.labels_of(predictions.ids))
+    recipe, environments = runs[0].read_recipe(), [each.read_environment() for each in runs]
+    predictions = run.read_predictions()
+    truth = to_multi_hot(run.find_labels(predictions.ids))
     threshold = find_constant_threshold(truth, predictions.probability)
     return Card(
         name=name,

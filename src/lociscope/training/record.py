@@ -39,11 +39,11 @@ def open_run(folder: Path, recipe: Recipe, environment: Environment) -> Run:
     """
     run = Run(folder)
     if run.recipe_file.is_file():
-        if not run.recipe().same_training(recipe):
+        if not run.read_recipe().same_training(recipe):
             raise LociscopeError(
                 f"'{folder}' is a Run of another recipe. Name another folder with -o.", code=Code.CONFLICT
             )
-        before = run.environment()
+        before = run.read_environment()
         if before.data_hash != environment.data_hash:
             raise LociscopeError(
                 f"'{folder}' is a Run on other fields. Name another folder with -o.", code=Code.CONFLICT
@@ -120,7 +120,7 @@ def write_predictions(
     """The same, of what is known of the fields; truth is (n, 28), and the trainings are the Runs that predicted."""
     thresholds = np.full(N_LABELS, find_constant_threshold(truth, probability))
     predicted, status = decide_locations(probability, thresholds)
-    origin = {"trainings": [hash_training(each.environment().model_dump()) for each in trainings]}
+    origin = {"trainings": [hash_training(each.read_environment().model_dump()) for each in trainings]}
     Predictions(ids, probability, predicted, status, [()] * len(ids), embedding).write(run.predictions_file, origin)
     targets = [format_target(np.flatnonzero(row)) for row in truth]
     write_csv_column(run.truth_file, "Target", ids, targets)

@@ -277,7 +277,7 @@ class _Work:
                 completed.append(each.source.id)
         if fields:
             made = self._predictor.run(fields, embeddings=self._embeddings)
-            made = made.located({each.source.id: each.source.origin for each in ready})
+            made = made.with_positions({each.source.id: each.source.origin for each in ready})
             self.table.add(made if self.table.embeddings else replace(made, embedding=None), marks)
             self.outcome.new += len(made)
             statistics = np.stack([each.statistics for each in fields])

@@ -29,7 +29,7 @@ def catalog(write_field: WriteField) -> Catalog:
         Entry(n, (3,), f"{n}_red.png", f"{n}_green.png", f"{n}_blue.png", f"{n}_yellow.png", specimen="s")
         for n in names
     ]
-    return Catalog.of(rows, folder)
+    return Catalog.from_entries(rows, folder)
 
 
 def test_they_are_what_would_be_packed(catalog: Catalog, tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_what_has_no_file_is_listed_and_what_is_damaged_is_told_when_read(catalo
     (catalog.folder / "f1_red.png").unlink()
     (catalog.folder / "f3_blue.png").write_text("no picture")
     failures: list[Any] = []
-    read = open_files(Catalog.of([*catalog, Entry("bare", (1,))], catalog.folder), SPEC, failures)
+    read = open_files(Catalog.from_entries([*catalog, Entry("bare", (1,))], catalog.folder), SPEC, failures)
     assert read.ids == ["f0", "f2", "f3", "f4"]
     assert [failure.id for failure in failures] == ["f1", "bare"]
     assert "f1_red.png' does not exist" in failures[0].reason
@@ -64,7 +64,7 @@ def test_no_file_at_all_ends_it(catalog: Catalog) -> None:
 
 
 def test_the_hash_is_of_names_and_labels(catalog: Catalog) -> None:
-    other = Catalog.of(list(catalog)[:4], catalog.folder)
+    other = Catalog.from_entries(list(catalog)[:4], catalog.folder)
     assert open_files(catalog, SPEC, []).sha256 == open_files(catalog, SPEC, []).sha256
     assert open_files(catalog, SPEC, []).sha256 != open_files(other, SPEC, []).sha256
 

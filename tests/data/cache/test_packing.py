@@ -337,7 +337,7 @@ def test_a_catalog_is_read_from_any_field_on(tmp_path: Path) -> None:
         write_planes(tmp_path, name, one(number).pixels)
     (tmp_path / "f2_green.png").write_text("no picture")
     rows = [Entry(n, (3,), f"{n}_red.png", f"{n}_green.png", f"{n}_blue.png", f"{n}_yellow.png") for n in names]
-    catalog = Catalog.of(rows, tmp_path)
+    catalog = Catalog.from_entries(rows, tmp_path)
     whole = list(prepare_catalog(catalog, SPEC))
     assert [type(field).__name__ for field in whole] == ["Prepared", "Prepared", "Failure", "Prepared"]
     assert [field.id for field in prepare_catalog(catalog, SPEC, start=2)] == ["f2", "f3"]

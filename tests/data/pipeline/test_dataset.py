@@ -26,7 +26,7 @@ def packed(n: int) -> Packed:
 
 def recipe(**train: object) -> Recipe:
     still = {"flip": False, "shift": 0.0, "gain": 0.0, "noise": 0.0, "channel_dropout": 0.0}
-    return Recipe.check({"augment": still, "train": {"batch": 8} | train}, "test")
+    return Recipe.from_dict({"augment": still, "train": {"batch": 8} | train}, "test")
 
 
 def rows(fields: Packed, made: Recipe, first: int, steps: int) -> list[list[int]]:
@@ -104,7 +104,7 @@ def test_a_field_that_comes_again_looks_unlike() -> None:
     pixels = np.zeros((40, 16, 16, 4), np.uint8)
     pixels[..., 0] = np.arange(16)[None, :, None]  # a ramp, so that a shift shows
     fields = replace(fields, x=pixels)
-    made = Recipe.check({"augment": {"shift": 0.5}, "train": {"batch": 8, "repeat_threshold": 0.4}}, "test")
+    made = Recipe.from_dict({"augment": {"shift": 0.5}, "train": {"batch": 8, "repeat_threshold": 0.4}}, "test")
     looks = [
         np.asarray(x[row, :, :, 0]).tobytes()
         for x, y in training_batches(fields, made, 0).take(steps_per_epoch(fields, made))
@@ -120,7 +120,7 @@ def test_a_field_that_comes_again_looks_unlike() -> None:
 @pytest.mark.parametrize("mixup", [0.0, 0.5])
 def test_workers_share_each_batch(mixup: float) -> None:
     fields, of = packed(40), 2
-    made = Recipe.check({"augment": {"mixup": mixup}, "train": {"batch": 8}}, "test")
+    made = Recipe.from_dict({"augment": {"mixup": mixup}, "train": {"batch": 8}}, "test")
     whole = [np.asarray(x) for x, _ in training_batches(fields, made, 3).take(2)]
     parts = [[np.asarray(x) for x, _ in training_batches(fields, made, 3, Shard(k, of)).take(2)] for k in range(of)]
     for step, x in enumerate(whole):

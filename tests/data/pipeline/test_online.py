@@ -12,7 +12,7 @@ from lociscope.data.pipeline.online import Fresh
 from lociscope.data.pipeline.sampler import Shard
 from lociscope.data.simulated import prepare_one
 
-RECIPE = Recipe.check(
+RECIPE = Recipe.from_dict(
     {"data": {"size": 16, "simulated_size": 64, "fields": 10, "online": True}, "train": {"batch": 4}}, "test"
 )
 

@@ -26,7 +26,7 @@ def catalog(n: int = 200, fields_of_one: int = 2) -> Catalog:
         )
         for row in range(n)
     ]
-    return Catalog.of(rows, Path())
+    return Catalog.from_entries(rows, Path())
 
 
 def test_what_lies_in_two_parts_is_counted() -> None:

@@ -125,7 +125,7 @@ def test_a_catalog_and_the_folder_that_it_tells_of(tmp_path: Path) -> None:
     folder = touch(tmp_path, *planes("a"))
     red, green, blue, yellow = planes("a")
     entry = Entry("a", red=red, green=green, blue=blue, yellow=yellow, pixel_size=0.08)
-    Catalog.of([entry], folder).write(folder / "catalog.parquet")
+    Catalog.from_entries([entry], folder).write(folder / "catalog.parquet")
     found, failures = find_fields([folder / "catalog.parquet", folder])
     assert failures == []
     assert found == of_catalog(Catalog.read(folder / "catalog.parquet"))

@@ -231,7 +231,7 @@ def test_channels_of_unlike_size_or_depth(write_field: Callable[..., Path], plan
 
 def test_a_channel_that_the_catalog_lacks(tmp_path: Path) -> None:
     write_planes(tmp_path, "a1", np.zeros((4, 4, 4), np.uint8))
-    catalog = Catalog.of([Entry("a1", red="a1_red.png", green="a1_green.png", blue="a1_blue.png")], tmp_path)
+    catalog = Catalog.from_entries([Entry("a1", red="a1_red.png", green="a1_green.png", blue="a1_blue.png")], tmp_path)
     with pytest.raises(
         LociscopeError, match=r"Field 'a1' has no yellow file. Add it to the Catalog, or pass --allow-missing yellow."
     ):

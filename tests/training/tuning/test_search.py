@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-RECIPE = Recipe.check({"network": {"name": "features"}, "train": {"epochs": 4}}, "Mine")
+RECIPE = Recipe.from_dict({"network": {"name": "features"}, "train": {"epochs": 4}}, "Mine")
 SPACE: Space = {"network.strength": Range(low=0.002, high=2.0, log=True), "network.leaves": Range(low=3, high=16)}
 FIELDS = 12
 Made = dict[int, dict[str, Any]]
@@ -91,7 +91,7 @@ def test_every_trial_keeps_within_the_space_and_says_what_it_is(thirteen: tuple[
     folder, trials = thirteen
     assert [trial.number for trial in trials] == list(range(13))
     for trial in trials:
-        recipe = Study(folder).run(trial.number).recipe()
+        recipe = Study(folder).run(trial.number).read_recipe()
         assert recipe.network.options == {key.split(".")[1]: value for key, value in trial.values.items()}
         assert recipe.note.startswith(f"Trial {trial.number}: network.strength = ")
         assert all(value in SPACE[key] for key, value in trial.values.items())
@@ -263,7 +263,7 @@ def test_a_wrong_option_of_the_network_is_told_before_any_trial() -> None:
 def test_fields_without_a_place_cannot_score_a_trial(make_run: Callable[..., Path]) -> None:
     run = Run(make_run("a"))
     assert 0 < score_run(run)[0] < 1
-    rows = "".join(f"{name},\n" for name in run.truth())
+    rows = "".join(f"{name},\n" for name in run.read_truth())
     run.truth_file.write_text("Id,Target\n" + rows)
     with pytest.raises(LociscopeError, match=r"No validation field shows a place"):
         score_run(run)

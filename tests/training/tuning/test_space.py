@@ -132,7 +132,7 @@ def test_whole_numbers_only_where_the_key_takes_no_others() -> None:
 
 
 def test_values_are_put_in_their_places() -> None:
-    recipe = Recipe.check(
+    recipe = Recipe.from_dict(
         {
             "stages": [
                 {"unfreeze_from": "head", "epochs": 1, "learning_rate": 0.1},

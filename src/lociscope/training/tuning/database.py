@@ -169,7 +169,7 @@ def _check_subject(study: optuna.Study, subject: Subject, place: Study) -> None:
 
 def _difference(before: Subject, now: Subject) -> str:
     """What a study was made of that is something else now; nothing where all is the same."""
-    then, wanted = (Recipe.check(each.recipe, "The study's recipe") for each in (before, now))
+    then, wanted = (Recipe.from_dict(each.recipe, "The study's recipe") for each in (before, now))
     if then != wanted:
         keys = [
             f"{name}.{key}" for name, table in wanted.model_dump().items() if isinstance(table, dict) for key in table

@@ -188,7 +188,7 @@ def replace_values(recipe: Recipe, values: dict[str, Any], what: str) -> Recipe:
             remedy = " Count its parts from 1." if tables[0] in tree else suggest(tables[0], tree)
             raise UsageError(f"{what}: the recipe has no {'.'.join(tables)!r}.{remedy}", code=Code.INVALID_VALUE)
         found[last] = value
-    return Recipe.check(tree, what)
+    return Recipe.from_dict(tree, what)
 
 
 def get_value(recipe: Recipe, key: str) -> Any:  # noqa: ANN401

@@ -73,11 +73,11 @@ def measure_gain(trials: list[TrialRecord], study: Study) -> Interval | None:
     if best is None or own is None or best is own:
         return None
     run, before = study.run(best.number), study.run(own.number)
-    ours, theirs = run.predictions(), before.predictions()
-    groups = run.groups()
+    ours, theirs = run.read_predictions(), before.read_predictions()
+    groups = run.read_groups()
     return paired_bootstrap(
         lrap,
-        to_multi_hot(run.labels_of(ours.ids)),
+        to_multi_hot(run.find_labels(ours.ids)),
         ours.probability,
         theirs.probability,
         groups=np.array([groups[name] for name in ours.ids]) if groups else None,
@@ -90,8 +90,8 @@ def score_run(run: Run) -> tuple[float, float]:
     Raises:
         LociscopeError: The Run's predictions cannot be read, or none of the fields shows a place.
     """
-    predictions = run.predictions()
-    truth = to_multi_hot(run.labels_of(predictions.ids))
+    predictions = run.read_predictions()
+    truth = to_multi_hot(run.find_labels(predictions.ids))
     if not truth.any():
         raise LociscopeError(
             "No validation field shows a place, so no trial can be scored. Hold out others.", code=Code.NOT_ENOUGH_DATA
@@ -101,7 +101,7 @@ def score_run(run: Run) -> tuple[float, float]:
 
 def get_minutes(run: Run) -> float:
     """How long a Run's epochs took; 0 where it had none."""
-    return round(sum(row["seconds"] for row in run.history()) / 60, 2) if run.history_file.is_file() else 0.0
+    return round(sum(row["seconds"] for row in run.read_history()) / 60, 2) if run.history_file.is_file() else 0.0
 
 
 def remove_large_files(trials: list[TrialRecord], study: Study) -> None:
@@ -144,5 +144,5 @@ def write_best(trials: list[TrialRecord], study: Study) -> None:
         f"#\n#   lociscope train {study.best_file.name} -o RUN\n"
     )
     with atomic_write(study.best_file) as part:
-        run.recipe().write(part)
+        run.read_recipe().write(part)
         part.write_text(head + part.read_text(encoding="utf-8"), encoding="utf-8")
