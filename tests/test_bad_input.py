@@ -490,9 +490,9 @@ def happens(sources: list[Path], rules: Rules) -> str:
     for source in found:
         try:
             field = read_field(source)
-            tiles, notes, whole = make_tiles(field, SPEC)
+            tiles, warnings, whole = make_tiles(field, SPEC)
             noticed = find_warnings(whole, measure_input(tiles[0]), SPEC.height, field.missing)
-            said += ["read", *field.notes, *notes, *noticed]
+            said += ["read", *map(str, (*field.warnings, *warnings, *noticed))]
         except LociscopeError as error:
             said.append(str(error))
     return "\n".join(said)

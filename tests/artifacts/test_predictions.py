@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 
 from lociscope.artifacts.predictions import PROBABILITY_COLUMNS, Predictions
 from lociscope.errors import LociscopeError, UsageError
+from lociscope.warnings import parse_warnings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), min_size=1, max_size=6)
-WARNINGS = st.lists(st.sampled_from(["empty plane: green", "pixel_size_assumed"]), unique=True).map(tuple)
+WARNINGS = st.lists(
+    st.sampled_from(parse_warnings(["empty plane: green", "pixel_size_assumed", "coarse pixels: 1.30 µm"])), unique=True
+).map(tuple)
 
 
 @st.composite

@@ -46,6 +46,7 @@ with atheris.instrument_imports(include=["lociscope", "tifffile", "PIL", "zarr",
     from lociscope.images.io.zarr_layout import images_of
     from lociscope.storage.keras_files import check_keras
     from lociscope.storage.onnx_files import check_onnx
+    from lociscope.warnings import parse_warnings
 
 SIDE = 12
 PIXELS = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 4), np.uint8)
@@ -236,7 +237,9 @@ def table(data: bytes) -> None:
 
 
 def table_seeds() -> Iterator[bytes]:
-    made = Predictions(["a", "b"], np.full((2, 28), 0.5, np.float32), [(1,), ()], ["ok", "unsure"], [("x",), ()])
+    made = Predictions(
+        ["a", "b"], np.full((2, 28), 0.5, np.float32), [(1,), ()], ["ok", "unsure"], [parse_warnings(["x"]), ()]
+    )
     for name in ("s.csv", "s.parquet"):
         made.write(WORK / name)
         yield (WORK / name).read_bytes()
@@ -282,7 +285,7 @@ def log_seeds() -> Iterator[bytes]:
     from lociscope.images.statistics import STATISTICS
     from lociscope.prediction_log.log import open_log
 
-    made = Predictions(["a"], np.full((1, 28), 0.5, np.float32), [(1,)], ["ok"], [("x",)])
+    made = Predictions(["a"], np.full((1, 28), 0.5, np.float32), [(1,)], ["ok"], [parse_warnings(["x"])])
     with open_log(str(WORK / "seed.sqlite")) as held:
         held.add(made, np.zeros((1, len(STATISTICS)), np.float32), bundle="b", command="watch")
     yield (WORK / "seed.sqlite").read_bytes()

@@ -10,6 +10,7 @@ from lociscope.errors import LociscopeError
 from lociscope.images.extent import MOST_TILES, TOLERANCE, make_tiles, one_tile
 from lociscope.images.field import Field
 from lociscope.images.preprocess import HPA_FIELD_UM, prepare
+from lociscope.warnings import FieldWarning, WarningKind
 
 SPEC = InputSpec(height=32, width=32, low=0, high=100)
 RNG = np.random.default_rng(0)
@@ -29,23 +30,23 @@ def ramp(height: int, width: int, pixel_size: float) -> Field:
 def test_a_field_of_the_atlas_needs_no_pixel_size(side: int) -> None:
     given = field(side, side)
     for pixel_size in (None, HPA_FIELD_UM / side, 0.08 * 2048 / side):
-        tiles, notes, _ = make_tiles(Field("a1", given.pixels, pixel_size), SPEC)
-        assert notes == ()
+        tiles, warnings, _ = make_tiles(Field("a1", given.pixels, pixel_size), SPEC)
+        assert warnings == ()
         np.testing.assert_array_equal(tiles, prepare(given.pixels, SPEC)[None])
 
 
 @pytest.mark.parametrize("shape", [(1024, 1024), (500, 500), (512, 500), (20, 20)])
 def test_any_other_is_taken_for_a_field_of_the_atlas_and_flagged(shape: tuple[int, int]) -> None:
-    tiles, notes, _ = make_tiles(field(*shape), SPEC)
-    assert (tiles.shape, notes) == ((1, 32, 32, 4), ("pixel_size_assumed",))
+    tiles, warnings, _ = make_tiles(field(*shape), SPEC)
+    assert (tiles.shape, warnings) == ((1, 32, 32, 4), (FieldWarning(WarningKind.PIXEL_SIZE_ASSUMED),))
 
 
 @pytest.mark.parametrize("share", [1 - 0.99 * TOLERANCE, 1, 1 + 0.99 * TOLERANCE])
 def test_about_the_right_extent_is_taken_whole(share: float) -> None:
     given = field(64, 64, share * HPA_FIELD_UM / 64)
-    tiles, notes, _ = make_tiles(given, SPEC)
+    tiles, warnings, _ = make_tiles(given, SPEC)
     np.testing.assert_array_equal(tiles[0], prepare(given.pixels, SPEC))
-    assert notes == ()
+    assert warnings == ()
 
 
 def test_a_larger_field_is_cut_into_tiles_that_cover_it() -> None:
@@ -64,14 +65,14 @@ def test_tiles_are_no_more_than_so_many() -> None:
 
 
 def test_a_smaller_field_is_mirrored_and_keeps_its_scale() -> None:
-    tiles, notes, _ = make_tiles(ramp(10, 24, HPA_FIELD_UM / 32), SPEC)
-    assert notes == ()
+    tiles, warnings, _ = make_tiles(ramp(10, 24, HPA_FIELD_UM / 32), SPEC)
+    assert warnings == ()
     assert tiles.shape == (1, 32, 32, 4)
     middle = tiles[0, 11:21, 4:28]
     np.testing.assert_array_equal(tiles[0, 10, 4:28], middle[0])
     np.testing.assert_array_equal(tiles[0, 1:11, 4:28], middle[::-1])
     np.testing.assert_array_equal(middle[:, 0, 0], np.rint(300 * np.arange(10) / (309 * 323 - 300**2) * 255))
-    assert make_tiles(field(10, 10, HPA_FIELD_UM / 32), SPEC)[1] == ("small field: 51 µm",)
+    assert make_tiles(field(10, 10, HPA_FIELD_UM / 32), SPEC)[1] == (FieldWarning(WarningKind.SMALL_FIELD, value=51),)
 
 
 @pytest.mark.parametrize("size", [64, 96, 40, 128])
@@ -91,7 +92,7 @@ def test_a_micrometre_is_the_same_number_of_pixels(size: int) -> None:
 
 def test_pixels_that_are_too_coarse_are_told() -> None:
     assert make_tiles(field(20, 20, 1.4 * SPEC.pixel_size), SPEC)[1] == ()
-    assert make_tiles(field(20, 20, 10.0), SPEC)[1] == ("coarse pixels: 10.00 µm",)
+    assert make_tiles(field(20, 20, 10.0), SPEC)[1] == (FieldWarning(WarningKind.COARSE_PIXELS, value=10.0),)
 
 
 @pytest.mark.parametrize(("shape", "pixel_size"), [((512, 512), 0.0008), ((512, 512), 320.0), ((16, 64000), 0.3)])

@@ -1,4 +1,4 @@
-"""What is noticed about pixels."""
+"""Warnings about pixels."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from lociscope.artifacts.card import InputSpec
+from lociscope.channels import CHANNEL_NAMES
 from lociscope.images.discovery.sources import find_fields
 from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
 from lociscope.images.io.read import read_field
 from lociscope.images.preprocess import prepare, preprocess
-from lociscope.images.quality import BLURRED_SLOPE, CUT_SHARE, find_warnings, measure, measure_input, share_cut
+from lociscope.images.quality import BLURRED_SLOPE, CROPPED_SHARE, cropped_share, find_warnings, measure, measure_input
 from lociscope.simulate import draw_field
+from lociscope.warnings import FieldWarning, WarningKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,16 +25,17 @@ if TYPE_CHECKING:
 
 RNG = np.random.default_rng(0)
 SPEC = InputSpec(height=256, width=256, low=0.5, high=99.9)
+EMPTY_GREEN = FieldWarning(WarningKind.EMPTY_CHANNEL, ("green",))
 
 
-def noticed(pixels: np.ndarray, missing: tuple[str, ...] = ()) -> tuple[str, ...]:
+def warnings_of(pixels: np.ndarray, missing: tuple[str, ...] = ()) -> tuple[FieldWarning, ...]:
     """The warnings of a field that a network of 256 px sees whole."""
     whole = preprocess(pixels, 256, 256, SPEC)
     return find_warnings(whole, measure_input(whole.pixels), 256, missing)
 
 
-def kinds(notes: tuple[str, ...]) -> set[str]:
-    return {note.partition(":")[0] for note in notes}
+def kinds(pixels: np.ndarray) -> set[WarningKind]:
+    return {warning.kind for warning in warnings_of(pixels)}
 
 
 @cache
@@ -50,7 +53,7 @@ CONTAINERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_a_container_causes_no_warning(container: str) -> None:
-    assert noticed(CONTAINERS[container](simulated())) == ()
+    assert warnings_of(CONTAINERS[container](simulated())) == ()
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
@@ -59,14 +62,14 @@ def test_empty_and_missing_planes_are_named(container: str) -> None:
     pixels[..., 1] = RNG.integers(3, 9, pixels.shape[:2])
     pixels[..., 3] = 7
     pixels = CONTAINERS[container](pixels)
-    assert noticed(pixels) == ("empty plane: green", "empty plane: yellow")
-    assert noticed(pixels, ("yellow",)) == ("missing channel: yellow", "empty plane: green")
+    assert warnings_of(pixels) == (EMPTY_GREEN, FieldWarning(WarningKind.EMPTY_CHANNEL, ("yellow",)))
+    assert warnings_of(pixels, ("yellow",)) == (FieldWarning(WarningKind.MISSING_CHANNEL, ("yellow",)), EMPTY_GREEN)
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32, np.float64])
 def test_an_all_black_field(kind: type[np.number]) -> None:
-    expected = tuple(f"empty plane: {name}" for name in ("red", "green", "blue", "yellow"))
-    assert noticed(np.zeros((4, 4, 4), kind)) == expected
+    expected = tuple(FieldWarning(WarningKind.EMPTY_CHANNEL, (name,)) for name in CHANNEL_NAMES)
+    assert warnings_of(np.zeros((4, 4, 4), kind)) == expected
 
 
 def test_a_plane_of_little_structure_is_faint() -> None:
@@ -74,9 +77,9 @@ def test_a_plane_of_little_structure_is_faint() -> None:
     noise = RNG.normal(0, 1, pixels.shape[:2]) * pixels[..., 1].std()
     for share in np.geomspace(1, 30, 40):
         pixels[..., 1] = np.rint(simulated()[..., 1] * 10.0 + share * noise + 20_000)
-        if notes := noticed(pixels):
+        if warnings := warnings_of(pixels):
             break
-    assert notes == ("faint plane: green",)
+    assert warnings == (FieldWarning(WarningKind.FAINT_CHANNEL, ("green",)),)
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
@@ -84,25 +87,27 @@ def test_saturated_planes(container: str) -> None:
     pixels = simulated().copy()
     level = np.percentile(pixels[..., 0], 94)
     pixels[..., 0] = np.minimum(pixels[..., 0], level)
-    assert noticed(CONTAINERS[container](pixels)) == ("saturated: red",)
+    assert warnings_of(CONTAINERS[container](pixels)) == (FieldWarning(WarningKind.SATURATED, ("red",)),)
     pixels = simulated().copy()
     pixels[..., 0] = np.minimum(pixels[..., 0], np.percentile(pixels[..., 0], 99))
-    assert noticed(CONTAINERS[container](pixels)) == ()
+    assert warnings_of(CONTAINERS[container](pixels)) == ()
 
 
 def test_few_levels_are_not_saturated() -> None:
     pixels = simulated().copy()
     pixels[..., 0] = pixels[..., 0] // 60
-    assert noticed(pixels) == ()
+    assert warnings_of(pixels) == ()
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_repeated_channels(container: str) -> None:
     pixels = simulated().copy()
     pixels[..., 3] = pixels[..., 0]
-    assert noticed(CONTAINERS[container](pixels)) == ("repeated channel: red and yellow",)
+    assert warnings_of(CONTAINERS[container](pixels)) == (
+        FieldWarning(WarningKind.REPEATED_CHANNEL, ("red", "yellow")),
+    )
     pixels[..., 0] = pixels[..., 3] = 0
-    assert kinds(noticed(pixels)) == {"empty plane"}
+    assert kinds(pixels) == {WarningKind.EMPTY_CHANNEL}
 
 
 def as_bytes(plane: np.ndarray) -> np.ndarray:
@@ -134,24 +139,24 @@ def discs(*centres: tuple[int, int], side: int = 256, radius: int = 20) -> np.nd
 
 
 def test_cells_cut_off() -> None:
-    assert share_cut(discs((128, 128), (60, 60), (190, 60))) == 0
-    assert share_cut(discs((0, 128))) == 1
-    assert share_cut(discs((0, 128), (128, 128), (60, 60))) == pytest.approx(0.2, abs=0.03)
+    assert cropped_share(discs((128, 128), (60, 60), (190, 60))) == 0
+    assert cropped_share(discs((0, 128))) == 1
+    assert cropped_share(discs((0, 128), (128, 128), (60, 60))) == pytest.approx(0.2, abs=0.03)
     field = simulated().copy()
     field[..., 2] = discs((0, 100), (100, 0), (255, 200), (128, 128))
-    assert "cells cut off: 61 % of the nuclei" in noticed(field)
+    assert FieldWarning(WarningKind.CROPPED_CELLS, value=61) in warnings_of(field)
 
 
 @pytest.mark.parametrize("plane", [np.zeros((256, 256)), RNG.integers(0, 255, (256, 256)), np.mgrid[:256, :256][0]])
 def test_what_holds_no_nuclei_has_none_cut_off(plane: np.ndarray) -> None:
-    assert share_cut(plane) < CUT_SHARE
+    assert cropped_share(plane) < CROPPED_SHARE
 
 
 @pytest.mark.slow
 def test_simulated_fields_are_rarely_cut_off() -> None:
     """The figure in `quality`: at most 2 in 100."""
-    cut = [share_cut(draw_field(number, seed=7, size=256).pixels[..., 2]) for number in range(100)]
-    assert np.mean(np.array(cut) > CUT_SHARE) <= 0.02
+    cut = [cropped_share(draw_field(number, seed=7, size=256).pixels[..., 2]) for number in range(100)]
+    assert np.mean(np.array(cut) > CROPPED_SHARE) <= 0.02
 
 
 def swapped(pixels: np.ndarray, channel: int) -> np.ndarray:
@@ -169,36 +174,37 @@ def blurred(plane: np.ndarray, sigma: float) -> np.ndarray:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_nucleus_channel_without_nuclei(seed: int) -> None:
     pixels = simulated(seed)
-    assert noticed(pixels) == ()
+    assert warnings_of(pixels) == ()
     for number, name in ((0, "red"), (3, "yellow")):
-        (said,) = [note for note in noticed(swapped(pixels, number)) if note.startswith("blue shows no nuclei, ")]
-        assert name in said
-    assert noticed(pixels, ("blue",)) == ("missing channel: blue",)
+        (found,) = [each for each in warnings_of(swapped(pixels, number)) if each.kind == WarningKind.NO_NUCLEI]
+        assert name in found.channels
+    assert warnings_of(pixels, ("blue",)) == (FieldWarning(WarningKind.MISSING_CHANNEL, ("blue",)),)
     small = preprocess(swapped(pixels, 0), 128, 128, SPEC)
-    assert not any("nuclei, " in note for note in find_warnings(small, measure_input(small.pixels), 128))
+    found_in_small = {warning.kind for warning in find_warnings(small, measure_input(small.pixels), 128)}
+    assert WarningKind.NO_NUCLEI not in found_in_small
 
 
 def test_an_unsharp_field() -> None:
     pixels = draw_field(0, seed=1, size=256).pixels.copy()
     pixels[..., 0] = blurred(pixels[..., 0], 2)
-    assert noticed(pixels) == ("unsharp: red",)
+    assert warnings_of(pixels) == (FieldWarning(WarningKind.UNSHARP, ("red",)),)
 
 
 @pytest.mark.slow
-def test_real_fields_are_taken_as_they_are_and_swaps_are_noticed(real_data: Path) -> None:
+def test_real_fields_are_taken_as_they_are_and_swaps_are_warnings_of(real_data: Path) -> None:
     """The figures in `quality`: 65 fields, not one false alarm, nine in ten swaps found."""
     folders = [real_data / name for name in ("hpa2018/train", "hpa2021/train", "cm4ai", "hpa_website")]
     fields = [read_field(source) for folder in folders for source in find_fields([folder])[0]]
     assert len(fields) == 65
-    assert not [field.id for field in fields if noticed(field.pixels)]
+    assert not [field.id for field in fields if warnings_of(field.pixels)]
     inputs = [prepare(field.pixels, SPEC) for field in fields]
     quarters = [
         Field("", each.pixels[: len(each.pixels) // 4, : len(each.pixels) // 4], 164 / len(each.pixels))
         for each in fields
     ]
-    assert sum(share_cut(make_tiles(each, SPEC).whole.pixels[..., 2]) > CUT_SHARE for each in quarters) == 42
+    assert sum(cropped_share(make_tiles(each, SPEC).whole.pixels[..., 2]) > CROPPED_SHARE for each in quarters) == 42
     for number, least in ((0, 0.95), (1, 0.8), (3, 0.85)):
-        found = [any("no nuclei" in note for note in noticed(swapped(each, number))) for each in inputs]
+        found = [WarningKind.NO_NUCLEI in kinds(swapped(each, number)) for each in inputs]
         assert np.mean(found) >= least
     slopes = [measure(blurred(each[..., 0], 2)).PowerLogLogSlope for each in inputs]
     assert np.mean(np.array(slopes) < BLURRED_SLOPE) >= 0.95

@@ -12,6 +12,7 @@ from lociscope.microscope.configuration import check_setup
 from lociscope.microscope.event_scheduler import Request, Skipped
 from lociscope.microscope.journal import Journal
 from lociscope.microscope.positions import plan_positions, positions_around
+from lociscope.warnings import parse_warnings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +33,7 @@ def test_probabilities_survive_to_the_last_bit(make_plan: Any, tmp_path: Path) -
     again = Journal.begin(tmp_path / "out", make_plan(), "b").predictions()
     for seed in range(3):
         assert np.array_equal(again.probability[seed], np.random.default_rng(seed).random(N_LABELS, np.float32))
-    assert again.warnings == [("empty plane: green",)] * 3
+    assert again.warnings == [parse_warnings(["empty plane: green"])] * 3
 
 
 def test_what_was_asked_for_and_not_imaged_is_asked_for_again(make_plan: Any, tmp_path: Path) -> None:

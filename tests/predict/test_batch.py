@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from lociscope.artifacts.predictions import Predictions
+from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
 from lociscope.images.discovery.sources import Failure, FieldSource, find_fields
 from lociscope.images.io.read import read_field
@@ -26,6 +27,7 @@ from lociscope.predict.predictor import Predictor, open_bundle
 from lociscope.prediction_log import writer
 from lociscope.prediction_log.database import LogError, LogUnavailableError
 from lociscope.prediction_log.log import Row, open_log
+from lociscope.warnings import FieldWarning, WarningKind
 
 if TYPE_CHECKING:
     from lociscope.images.field import Field
@@ -228,8 +230,8 @@ def test_only_new_changed_and_mended_fields_are_read(
     assert sorted(read) == ["a-new-one", "f2", "f4"]
     assert (second.rows, second.new, second.failures) == (10, 3, [])
     assert after.ids == ["a-new-one", *(f"f{number}" for number in range(9))]
-    empty = (f"empty plane: {name}" for name in ("red", "green", "blue", "yellow"))
-    assert after.warnings[3] == ("pixel_size_assumed", *empty)
+    empty = (FieldWarning(WarningKind.EMPTY_CHANNEL, (name,)) for name in CHANNEL_NAMES)
+    assert after.warnings[3] == (FieldWarning(WarningKind.PIXEL_SIZE_ASSUMED), *empty)
     np.testing.assert_array_equal(after.probability[1], before.probability[0])
     assert beside(out) == ["out.csv", "out.run.json"]
 

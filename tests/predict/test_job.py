@@ -16,6 +16,7 @@ from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import LociscopeError
 from lociscope.images.discovery.sources import Failure
 from lociscope.predict.job import Job, Options, _load_part, _save_part
+from lociscope.warnings import parse_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,7 @@ def table(*ids: str, embedding: bool = False) -> Predictions:
         rng.random((len(ids), 28), np.float32),
         [(1, 2)] * len(ids),
         ["ok"] * len(ids),
-        [("empty plane: red",)] * len(ids),
+        [parse_warnings(["empty plane: red"])] * len(ids),
         rng.random((len(ids), 4), np.float32) if embedding else None,
     )
 
@@ -69,7 +70,7 @@ def test_parts_come_back_but_not_of_changed_fields(job: Callable[..., Job]) -> N
             arrays.arrays(np.float32, (len(ids), 28), elements=st.floats(0, 1, width=32)),
             st.lists(st.lists(st.integers(0, 27)).map(tuple), min_size=len(ids), max_size=len(ids)),
             st.lists(st.sampled_from(["ok", "unsure"]), min_size=len(ids), max_size=len(ids)),
-            st.lists(st.lists(st.text()).map(tuple), min_size=len(ids), max_size=len(ids)),
+            st.lists(st.lists(st.text()).map(parse_warnings), min_size=len(ids), max_size=len(ids)),
         )
     )
 )

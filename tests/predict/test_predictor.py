@@ -16,6 +16,7 @@ from lociscope.images.discovery.sources import find_fields
 from lociscope.images.field import Field
 from lociscope.images.io.read import read_field
 from lociscope.predict.predictor import BATCH, Predictor, batched, open_bundle
+from lociscope.warnings import FieldWarning, WarningKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +75,9 @@ def test_places_reach_their_threshold(make_bundle: Callable[..., Path], tmp_path
 def test_an_empty_plane_is_predicted_and_noticed(predictor: Predictor) -> None:
     dark = noise(32, 32, 4)
     dark[..., 1] = 0
-    assert predictor.predict(dark, pixel_size=164 / 32).warnings == [("empty plane: green",)]
+    assert predictor.predict(dark, pixel_size=164 / 32).warnings == [
+        (FieldWarning(WarningKind.EMPTY_CHANNEL, ("green",)),)
+    ]
     black = predictor.predict(np.zeros((16, 16, 4), np.uint16), pixel_size=164 / 16)
     assert len(black.warnings[0]) == 4
     assert np.isfinite(black.probability).all()

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from lociscope.artifacts.predictions import Predictions
 from lociscope.prediction_log.database import LogError, LogUnavailableError
 from lociscope.prediction_log.log import PredictionLog, Row, make_rows, open_log
+from lociscope.warnings import parse_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ def predictions(ids: list[str], seed: int = 0, wide: int | None = 5) -> Predicti
         rng.random((n, 28), np.float32),
         [(1, 27)] + [()] * (n - 1) if n else [],
         ["ok"] * n,
-        [("empty plane: green", "unsharp: red; really")] + [()] * (n - 1) if n else [],
+        [parse_warnings(["empty plane: green", "unsharp: red; really"])] + [()] * (n - 1) if n else [],
         None if wide is None else rng.normal(0, 3, (n, wide)).astype(np.float32),
     )
 

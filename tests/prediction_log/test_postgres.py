@@ -15,6 +15,7 @@ from lociscope.prediction_log import writer as writing
 from lociscope.prediction_log.database import LogError, LogUnavailableError
 from lociscope.prediction_log.log import PredictionLog, make_rows, open_log
 from lociscope.prediction_log.writer import LogWriter
+from lociscope.warnings import parse_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,12 @@ def made(*ids: str) -> Predictions:
     n = len(ids)
     embedding = np.linspace(-1, 1, 5 * n, dtype=np.float32).reshape(n, 5)
     return Predictions(
-        list(ids), np.full((n, 28), 0.25, np.float32), [(1, 27)] * n, ["ok"] * n, [("ü: '%s'",)] * n, embedding
+        list(ids),
+        np.full((n, 28), 0.25, np.float32),
+        [(1, 27)] * n,
+        ["ok"] * n,
+        [parse_warnings(["ü: '%s'"])] * n,
+        embedding,
     )
 
 
@@ -64,7 +70,7 @@ def test_what_is_kept_is_read_back(log: PredictionLog) -> None:
     figures = np.arange(68, dtype=np.float32).reshape(2, 34)
     log.add(made("a", "ü/b"), figures, bundle="b" * 64, command="predict")
     read = log.read(bundle="b" * 64)
-    assert (read.predictions.ids, read.predictions.warnings) == (["a", "ü/b"], [("ü: '%s'",)] * 2)
+    assert (read.predictions.ids, read.predictions.warnings) == (["a", "ü/b"], [parse_warnings(["ü: '%s'"])] * 2)
     np.testing.assert_array_equal(read.statistics, figures)
     np.testing.assert_array_equal(read.predictions.probability, np.full((2, 28), 0.25))
     assert read.predictions.embedding is not None

@@ -9,6 +9,7 @@ import pytest
 from lociscope.images.field import Field
 from lociscope.labels import LABELS, N_LABELS, to_multi_hot
 from lociscope.report.evaluation import GalleryField, Metrics, headline_rows, measure, summarize, write_evaluation
+from lociscope.warnings import parse_warnings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +95,7 @@ def test_the_page_needs_no_other_file(tmp_path: Path) -> None:
 
 
 def test_whatever_others_wrote_is_shown_as_text(tmp_path: Path) -> None:
-    hostile = field(HOSTILE, status=HOSTILE, warnings=(HOSTILE,))
+    hostile = field(HOSTILE, status=HOSTILE, warnings=parse_warnings([HOSTILE]))
     metrics = measured().model_copy(update={"what": HOSTILE})
     page = written(
         tmp_path, title=HOSTILE, metrics=metrics, shown=[hostile], run_facts={HOSTILE: HOSTILE}, notes=[HOSTILE]

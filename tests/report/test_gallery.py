@@ -14,6 +14,7 @@ from lociscope.images.field import Field
 from lociscope.images.render import composite
 from lociscope.labels import LABELS, N_LABELS
 from lociscope.report.gallery import BARS, PICTURE_SIZE, GalleryField, list_verdicts, make_bars, make_card, make_layers
+from lociscope.warnings import describe_warning, parse_warnings
 
 THRESHOLDS = np.full(N_LABELS, 0.3)
 PLACES = st.sets(st.integers(0, N_LABELS - 1), max_size=5).map(lambda made: tuple(sorted(made)))
@@ -80,10 +81,12 @@ def test_bars_are_the_likeliest_places_against_their_own_thresholds() -> None:
 
 
 def test_status_and_warnings_are_words() -> None:
-    card = make_card(shown(None, (), status="unsure", warnings=("empty plane: green", "new warning")), THRESHOLDS)
+    card = make_card(
+        shown(None, (), status="unsure", warnings=parse_warnings(["empty plane: green", "new warning"])), THRESHOLDS
+    )
     assert card.status == "Unsure: no place reaches its threshold."
     assert not card.ok
-    assert card.warnings == ["The protein channel (green) is empty.", "new warning"]
+    assert card.warnings == [describe_warning(parse_warnings(["empty plane: green"])[0]), "new warning"]
 
 
 def test_tinted_layers_add_up_to_the_composite() -> None:

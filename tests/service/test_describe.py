@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lociscope.labels import LABELS, N_LABELS
-from lociscope.service.describe import GRADES, PHRASES, grade_of, in_words, listed, sentence_of
+from lociscope.service.describe import GRADES, PHRASES, grade_of, listed, sentence_of
 
 THRESHOLDS = np.full(N_LABELS, 0.5)
 UNMISTAKABLE = sorted(set(range(N_LABELS)) - {3, 15})
@@ -112,33 +112,6 @@ def test_every_place_has_a_phrase() -> None:
             r"e?s$|&.*", "", label.split()[-1] if label != "Nucleoli fibrillar center" else "nucleoli"
         ).lower()
         assert word.strip() in phrase.name.lower() or label in ("Rods & rings", "Microtubule ends")
-
-
-def test_every_warning_that_is_documented_has_words() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "how-to" / "predict-a-folder.md").read_text(encoding="utf-8")
-    table = page.partition("### Warnings")[2].partition("##")[0]
-    documented = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
-    assert "pixel_size_assumed" in documented
-    for warning in documented:
-        assert in_words(warning) != warning
-        assert in_words(warning).endswith((".", "?"))
-
-
-@pytest.mark.parametrize(
-    ("warning", "words"),
-    [
-        ("empty plane: yellow", "The endoplasmic reticulum channel is empty: there is nothing to see in it."),
-        ("repeated channel: red and blue", "The microtubules and nucleus channels hold the same pixels."),
-        (
-            "blue shows no nuclei, red and green may",
-            "The nucleus channel shows no nuclei, but microtubules and protein may. Were they swapped?",
-        ),
-        ("small field: 82 µm", "The field spans only 82 µm; it was continued by its mirror image."),
-        ("something of the future", "something of the future"),
-    ],
-)
-def test_warnings_in_words(warning: str, words: str) -> None:
-    assert in_words(warning) == words
 
 
 def test_lists() -> None:

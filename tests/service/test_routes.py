@@ -55,7 +55,10 @@ def test_a_field_is_predicted_as_the_command_does(serve: Serve, make: Any, tiny_
     assert said["names"] == [LABELS[number] for number in said["predicted"]]
     np.testing.assert_allclose(said["probabilities"], expected.probability[0], atol=1e-6)
     assert said["thresholds"] == [0.5] * 28
-    assert (said["status"], said["warnings"]) == (expected.status[0], list(expected.warnings[0]))
+    assert (said["status"], said["warnings"]) == (
+        expected.status[0],
+        [str(warning) for warning in expected.warnings[0]],
+    )
     assert said["notes"] == ["Nothing declares the size of a pixel; the field was taken to span 164 µm."]
     assert (said["bundle"]["name"], said["bundle"]["calibrated"]) == ("tiny0", False)
 

@@ -19,6 +19,7 @@ from lociscope.images.discovery.sources import find_fields
 from lociscope.predict.batch import Outcome, predict_to_file
 from lociscope.predict.job import Options
 from lociscope.predict.predictor import Predictor, open_bundle
+from lociscope.warnings import parse_warnings
 from lociscope.watch import arrivals, completeness
 from lociscope.watch.watcher import Pace, watch
 
@@ -203,7 +204,7 @@ def test_a_plane_that_is_black_is_predicted_all_the_same(predictor: Predictor, t
     out = tmp_path / "out.csv"
     outcome = watch(predictor, tmp_path / "live", out, Rules(), Options(), pace, tell=told, stop=threading.Event())
     assert (outcome.rows, outcome.failures, told.failures) == (1, [], [])
-    assert "empty plane: yellow" in Predictions.read(out).warnings[0]
+    assert parse_warnings(["empty plane: yellow"])[0] in Predictions.read(out).warnings[0]
 
 
 def test_a_copy_that_stops_half_way_is_reported_and_not_predicted(predictor: Predictor, tmp_path: Path) -> None:

@@ -13,11 +13,14 @@ from lociscope.errors import Code, LociscopeError
 from lociscope.labels import HPA_NAMES, LABELS, N_LABELS, parse_target
 from lociscope.storage.parquet import cast_column
 from lociscope.storage.table_files import decimal_points
+from lociscope.warnings import parse_warnings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
+
+    from lociscope.warnings import FieldWarning
 
 logger = logging.getLogger(__name__)
 
@@ -193,15 +196,15 @@ def _classes(value: Any, what: str) -> tuple[int, ...]:  # noqa: ANN401 - whatev
     return tuple(sorted({int(number) for number in numbers}))
 
 
-def read_warnings(table: pa.Table) -> list[tuple[str, ...]]:
+def read_warnings(table: pa.Table) -> list[tuple[FieldWarning, ...]]:
     """Return the warnings of each row."""
     return [_warnings(row) for row in get_values(table, "warnings")]
 
 
-def _warnings(value: object) -> tuple[str, ...]:
+def _warnings(value: object) -> tuple[FieldWarning, ...]:
     if isinstance(value, str):
-        return tuple(value.split("; ")) if value else ()
-    return tuple(map(str, value)) if isinstance(value, list) else ()
+        return parse_warnings(value.split("; ")) if value else ()
+    return parse_warnings(value) if isinstance(value, list) else ()
 
 
 def read_embedding(table: pa.Table, path: Path) -> np.ndarray | None:

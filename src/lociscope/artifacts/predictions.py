@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from lociscope.warnings import FieldWarning
+
 SCHEMA = 1
 PROBABILITY_COLUMNS: tuple[str, ...] = tuple(f"p{number:02d}" for number in range(N_LABELS))
 
@@ -54,7 +56,7 @@ class Predictions:
         probability: (n, 28) float32 in 0–1.
         predicted: Class numbers of each field, ascending; may be empty.
         status: `ok`, or `unsure` where no class reaches its threshold.
-        warnings: What was noticed about each field, such as `empty plane: green`.
+        warnings: About the files and the pixels of each field.
         embedding: (n, d) float32, where it was asked for.
         positions: Plate, well and site of each field; None where none is known.
     """
@@ -63,7 +65,7 @@ class Predictions:
     probability: np.ndarray
     predicted: list[tuple[int, ...]]
     status: list[str]
-    warnings: list[tuple[str, ...]]
+    warnings: list[tuple[FieldWarning, ...]]
     embedding: np.ndarray | None = None
     positions: list[Position] | None = None
 
@@ -114,6 +116,10 @@ class Predictions:
         """The columns of plate, well and site that hold something."""
         columns = zip(Position._fields, zip(*self.positions or (), strict=True), strict=False)
         return {name: list(values) for name, values in columns if any(values)}
+
+    @property
+    def _warning_texts(self) -> list[tuple[str, ...]]:
+        return [tuple(map(str, warnings)) for warnings in self.warnings]
 
     def write(self, path: AnyPath, origin: Mapping[str, Any] | None = None) -> None:
         """Writes `.csv` or `.parquet`, whole or not at all.
@@ -187,7 +193,7 @@ class Predictions:
             "predicted": self.predicted,
             **dict(zip(PROBABILITY_COLUMNS, self.probability.T, strict=True)),
             "status": self.status,
-            "warnings": self.warnings,
+            "warnings": self._warning_texts,
         }
         if self.embedding is not None:
             columns["embedding"] = list(self.embedding)
@@ -196,7 +202,7 @@ class Predictions:
     def _write_csv(self, path: Path) -> None:
         with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            where = self._where
+            where, warnings = self._where, self._warning_texts
             writer.writerow(["id", "locations", "predicted", *PROBABILITY_COLUMNS, "status", "warnings", *where])
             for i, name in enumerate(self.ids):
                 shares = [f"{value:.6f}" for value in self.probability[i]]
@@ -207,7 +213,7 @@ class Predictions:
                         format_target(self.predicted[i]),
                         *shares,
                         self.status[i],
-                        "; ".join(self.warnings[i]),
+                        "; ".join(warnings[i]),
                         *(values[i] for values in where.values()),
                     ]
                 )
@@ -223,7 +229,7 @@ class Predictions:
             "predicted": pa.array([list(numbers) for numbers in self.predicted], pa.list_(pa.int64())),
             "probability": pa.array(list(self.probability), floats),
             "status": pa.array(self.status, pa.string()),
-            "warnings": pa.array([list(each) for each in self.warnings], pa.list_(pa.string())),
+            "warnings": pa.array([list(texts) for texts in self._warning_texts], pa.list_(pa.string())),
         }
         for name, values in self._where.items():
             columns[name] = pa.array([value or None for value in values], pa.string())

@@ -180,7 +180,7 @@ class _Lines:
                 predicted=list(predictions.predicted[row]),
                 probability=[round(float(value), 6) for value in predictions.probability[row]],
                 status=predictions.status[row],
-                warnings=list(predictions.warnings[row]),
+                warnings=[str(warning) for warning in predictions.warnings[row]],
                 completed=name in completed,
             )
 

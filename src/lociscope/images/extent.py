@@ -9,6 +9,7 @@ import numpy as np
 
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.preprocess import HPA_FIELD_UM, Preprocessed, preprocess
+from lociscope.warnings import FieldWarning, WarningKind
 
 if TYPE_CHECKING:
     from lociscope.artifacts.card import InputSpec
@@ -36,12 +37,12 @@ class Tiles(NamedTuple):
 
     Attributes:
         pixels: (tiles, height, width, c) of uint8.
-        notes: What was noticed about its extent.
+        warnings: About the size of its pixels and its extent.
         whole: The field at the network's scale, of which the tiles are cut.
     """
 
     pixels: np.ndarray
-    notes: tuple[str, ...]
+    warnings: tuple[FieldWarning, ...]
     whole: Preprocessed
 
 
@@ -66,13 +67,13 @@ def make_tiles(field: Field, spec: InputSpec) -> Tiles:
     Raises:
         LociscopeError: The pixel size is so wrong that the field would span less than a cell or more than a slide.
     """
-    notes = []
+    warnings = []
     height, width = field.pixels.shape[:2]
     pixel_size = field.pixel_size
     if pixel_size is None:
         pixel_size = HPA_FIELD_UM / max(height, width)
         if not (height == width and width in HPA_SIDES):
-            notes.append("pixel_size_assumed")
+            warnings.append(FieldWarning(WarningKind.PIXEL_SIZE_ASSUMED))
     if not 0 < pixel_size < math.inf:
         raise LociscopeError(
             f"Field '{field.id}' has a pixel size of {pixel_size} µm. Pass the side of a pixel with --pixel-size.",
@@ -82,12 +83,12 @@ def make_tiles(field: Field, spec: InputSpec) -> Tiles:
     rows, columns = (_side(span, side) for span, side in zip(spans, (spec.height, spec.width), strict=True))
     _check(field.id, pixel_size, (height, width), (rows, columns))
     if max(spans) < _SMALL:
-        notes.append(f"small field: {max(height, width) * pixel_size:.0f} µm")
+        warnings.append(FieldWarning(WarningKind.SMALL_FIELD, value=round(max(height, width) * pixel_size)))
     if field.pixel_size is not None and pixel_size > _COARSE * spec.pixel_size:
-        notes.append(f"coarse pixels: {pixel_size:.2f} µm")
+        warnings.append(FieldWarning(WarningKind.COARSE_PIXELS, value=round(pixel_size, 2)))
     whole = preprocess(field.pixels, rows, columns, spec, pixel_size)
     pixels = _cut(_mirrored(whole.pixels, spec.height, spec.width), spec.height, spec.width)
-    return Tiles(pixels, tuple(notes), whole)
+    return Tiles(pixels, tuple(warnings), whole)
 
 
 def one_tile(field: Field, spec: InputSpec) -> np.ndarray:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from lociscope.channels import ChannelName
+    from lociscope.warnings import FieldWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +21,11 @@ class Field:
         pixels: (y, x, 4), channels RGBY; integers or floats.
         pixel_size: Side of a pixel in µm, or None where nothing declares it.
         missing: Channels that were not imaged, and are zeros.
-        notes: Warnings about what its files leave open, such as `pixel_size_unit_assumed`.
+        warnings: About what its files do not declare, such as the unit of the pixel size.
     """
 
     id: str
     pixels: np.ndarray
     pixel_size: float | None = None
     missing: tuple[ChannelName, ...] = ()
-    notes: tuple[str, ...] = ()
+    warnings: tuple[FieldWarning, ...] = ()

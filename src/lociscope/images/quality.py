@@ -14,10 +14,12 @@ import numpy as np
 
 from lociscope.channels import BLUE, CHANNEL_NAMES, RED
 from lociscope.images.scale import percentiles, percentiles_of_sorted
+from lociscope.warnings import FieldWarning, WarningKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from lociscope.channels import ChannelName
     from lociscope.images.preprocess import Preprocessed
 
 SATURATED_PERCENT = 3.0
@@ -30,7 +32,7 @@ BLURRED_SLOPE = -3.45
 """Slope of the microtubules' spectrum below which a field is out of focus: on 65 real fields at 0.32–1.3 µm a pixel it
 is −3.2 or above, and −3.6 or below in 19 of 20 of them when blurred by two pixels."""
 
-CUT_SHARE = 0.5
+CROPPED_SHARE = 0.5
 """Share of the nuclei's area that belongs to nuclei at the edge from which a field's cells count as cut off: of 65 real
 fields at most 0.46, of 100 simulated ones 1 above; of the same real fields' quarters along a side, 41 µm, 42 above."""
 
@@ -111,58 +113,62 @@ def measure(plane: np.ndarray) -> Measures:
 
 def find_warnings(
     whole: Preprocessed, measures: InputMeasures, side: int, missing: Sequence[str] = ()
-) -> tuple[str, ...]:
-    """Notice what is wrong with a field.
+) -> tuple[FieldWarning, ...]:
+    """Return the warnings about a field's pixels.
 
-    Missing, empty, faint, saturated and repeated channels, and cells cut off by the edge; at inputs of 192 px or more
-    also a nucleus channel without nuclei, and a field that is unsharp. Nuclei are the smoothest things in a field (the
-    steepest spectrum) and part it best into dark and bright. Where another channel does both better than the one
-    called nucleus, they have likely been swapped. On 65 real fields it says so of none as they are, and of 9 in 10
-    whose blue was swapped with another (`tests/images/test_quality.py`).
+    They report missing, empty, faint, saturated and repeated channels, and cells that the edge crops. Inputs of 192 px
+    or more are also checked for a nucleus channel without nuclei, and for blur. Nuclei are the smoothest structures in
+    a field (the steepest spectrum), and Otsu's threshold separates them best from their background. Where another
+    channel exceeds the nucleus channel in both, the two have likely been swapped. This warning is given for none of 65
+    real fields, and for 9 in 10 of them whose blue was swapped with another channel (`tests/images/test_quality.py`).
 
     Args:
-        whole: The field, preprocessed.
-        measures: What `measure_input` gave of the network's input.
+        whole: The preprocessed field.
+        measures: What `measure_input` returned for the network's input.
         side: The shorter side of that input, px.
         missing: Channels that were not imaged.
 
     Returns:
-        One text for each thing noticed, such as `empty plane: green`.
+        The warnings, in the order of their kinds and channels.
     """
-    there = [number for number, name in enumerate(CHANNEL_NAMES) if name not in missing]
-    shown = [number for number in there if whole.structure[number] > 0]
-    names: dict[str, list[str]] = {
-        "missing channel": [name for name in CHANNEL_NAMES if name in missing],
-        "empty plane": [CHANNEL_NAMES[number] for number in there if number not in shown],
-        "faint plane": [CHANNEL_NAMES[number] for number in shown if whole.structure[number] < 1],
-        "saturated": [CHANNEL_NAMES[number] for number in shown if _is_saturated(whole.sample[number])],
-        "repeated channel": [
-            f"{CHANNEL_NAMES[one]} and {CHANNEL_NAMES[other]}"
-            for (one, other), correlation in zip(PAIRS, measures.correlations, strict=True)
-            if correlation > REPEATED_CORRELATION and one in shown and other in shown
+    imaged = [number for number, name in enumerate(CHANNEL_NAMES) if name not in missing]
+    visible = [number for number in imaged if whole.structure[number] > 0]
+    channels: dict[WarningKind, list[tuple[int, ...]]] = {
+        WarningKind.MISSING_CHANNEL: [(number,) for number in range(len(CHANNEL_NAMES)) if number not in imaged],
+        WarningKind.EMPTY_CHANNEL: [(number,) for number in imaged if number not in visible],
+        WarningKind.FAINT_CHANNEL: [(number,) for number in visible if whole.structure[number] < 1],
+        WarningKind.SATURATED: [(number,) for number in visible if _is_saturated(whole.sample[number])],
+        WarningKind.REPEATED_CHANNEL: [
+            pair
+            for pair, correlation in zip(PAIRS, measures.correlations, strict=True)
+            if correlation > REPEATED_CORRELATION and all(number in visible for number in pair)
         ],
     }
-    notes = [f"{kind}: {name}" for kind, those in names.items() for name in those]
-    if BLUE not in shown:
-        return tuple(notes)
-    if (share := share_cut(whole.pixels[..., BLUE])) > CUT_SHARE:
-        notes.append(f"cells cut off: {100 * share:.0f} % of the nuclei")
+    warnings = [FieldWarning(kind, _names(numbers)) for kind, several in channels.items() for numbers in several]
+    if BLUE not in visible:
+        return tuple(warnings)
+    if (share := cropped_share(whole.pixels[..., BLUE])) > CROPPED_SHARE:
+        warnings.append(FieldWarning(WarningKind.CROPPED_CELLS, value=round(100 * share)))
     if side >= _LEAST_SIDE:
-        notes += _swapped_or_unsharp({number: measures.planes[number] for number in shown})
-    return tuple(notes)
+        warnings += _swapped_or_unsharp({number: measures.planes[number] for number in visible})
+    return tuple(warnings)
 
 
-def _swapped_or_unsharp(planes: dict[int, Measures]) -> Iterator[str]:
+def _names(numbers: Iterable[int]) -> tuple[ChannelName, ...]:
+    return tuple(CHANNEL_NAMES[number] for number in numbers)
+
+
+def _swapped_or_unsharp(planes: dict[int, Measures]) -> Iterator[FieldWarning]:
     blue = planes[BLUE]
     like = [
-        CHANNEL_NAMES[number]
+        number
         for number, its in planes.items()
         if blue.PowerLogLogSlope - its.PowerLogLogSlope > _SWAP_SLOPE and its.parts - blue.parts > _SWAP_PARTS
     ]
     if like:
-        yield f"blue shows no nuclei, {' and '.join(like)} may"
+        yield FieldWarning(WarningKind.NO_NUCLEI, _names(like))
     elif RED in planes and planes[RED].PowerLogLogSlope < BLURRED_SLOPE:
-        yield "unsharp: red"
+        yield FieldWarning(WarningKind.UNSHARP, ("red",))
 
 
 def _is_saturated(values: np.ndarray) -> bool:
@@ -181,7 +187,7 @@ def _is_saturated(values: np.ndarray) -> bool:
     return len(values) - first > _PILED * beneath
 
 
-def share_cut(plane: np.ndarray) -> float:
+def cropped_share(plane: np.ndarray) -> float:
     """Return how much of the nuclei belongs to nuclei that the edge of the field cuts.
 
     Nuclei are what Otsu's threshold parts from the ground, at about 128 pixels a side; those at the edge are found by

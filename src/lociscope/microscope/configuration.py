@@ -12,6 +12,7 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError, UsageError, suggest
 from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
+from lociscope.warnings import WarningKind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 ZOOM_TOLERANCE = 0.15
 """Share by which an objective may differ from the zoom that a rule asks for."""
-_TOO_COARSE = "coarse pixels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,7 @@ def check_bundle(plan: Plan, scale: Scale, bundle: Bundle) -> tuple[str, ...]:
     for objective in plan.objectives:
         size = scale.pixel_size[objective.name]
         try:
-            notes = make_tiles(Field(objective.name, blank, size), bundle.card.input).notes
+            warnings = make_tiles(Field(objective.name, blank, size), bundle.card.input).warnings
         except LociscopeError as error:
             across, down = scale.field_um(objective.name)
             raise UsageError(
@@ -206,7 +206,7 @@ def check_bundle(plan: Plan, scale: Scale, bundle: Bundle) -> tuple[str, ...]:
                 "bundle can read. Mend its pixel_size, or microscope.frame.",
                 code=Code.PIXEL_SIZE,
             ) from error
-        coarse = next((note for note in notes if note.startswith(_TOO_COARSE)), None)
+        coarse = any(warning.kind == WarningKind.COARSE_PIXELS for warning in warnings)
         if coarse and objective is plan.objectives[0]:
             raise UsageError(
                 f"The objective {objective.name!r} shows pixels of {size:g} µm, too coarse for the bundle "
@@ -214,5 +214,5 @@ def check_bundle(plan: Plan, scale: Scale, bundle: Bundle) -> tuple[str, ...]:
                 "List an objective of more magnification first, or take another bundle.",
                 code=Code.PIXEL_SIZE,
             )
-        said += [f"{objective.name}: {note}" for note in notes]
+        said += [f"{objective.name}: {warning}" for warning in warnings]
     return tuple(said)

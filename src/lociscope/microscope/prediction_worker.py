@@ -196,7 +196,7 @@ class PredictionWorker:
             "status": row.status[0],
             "predicted": list(row.predicted[0]),
             "rules": [verdict.as_json() for verdict in verdicts],
-            "warnings": list(row.warnings[0]),
+            "warnings": [str(warning) for warning in row.warnings[0]],
             "decided_s": round(self.seconds[-1], 4),
             "wanted": Journal.wanted(requests),
             "probability": [float(value) for value in row.probability[0]],

@@ -26,6 +26,7 @@ from lociscope.images.discovery.sources import write_failures
 from lociscope.storage.atomic import atomic_write, unwritable_error
 from lociscope.storage.locks import exclusive_lock
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
+from lociscope.warnings import parse_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -249,7 +250,12 @@ class Job:
 
 
 def _save_part(path: Path, part: Predictions, about: dict[str, Any]) -> None:
-    about |= {"ids": part.ids, "predicted": part.predicted, "status": part.status, "warnings": part.warnings}
+    about |= {
+        "ids": part.ids,
+        "predicted": part.predicted,
+        "status": part.status,
+    }
+    about["warnings"] = [[str(warning) for warning in warnings] for warnings in part.warnings]
     about |= {"positions": part.positions}
     arrays = {"about": np.array(json.dumps(about)), "probability": part.probability}
     if part.embedding is not None:
@@ -266,7 +272,7 @@ def _load_part(path: Path) -> tuple[dict[str, Any], Predictions]:
             arrays["probability"],
             [tuple(numbers) for numbers in about["predicted"]],
             about["status"],
-            [tuple(each) for each in about["warnings"]],
+            [parse_warnings(texts) for texts in about["warnings"]],
             arrays["embedding"] if "embedding" in arrays.files else None,
             None if about.get("positions") is None else [Position(*each) for each in about["positions"]],
         )

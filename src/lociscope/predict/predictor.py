@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lociscope.artifacts.bundle import Bundle
     from lociscope.images.field import Field
     from lociscope.storage.atomic import AnyPath
+    from lociscope.warnings import FieldWarning
 
 BATCH = 16
 """Fields in one call of the network."""
@@ -40,13 +41,13 @@ class PreparedField(NamedTuple):
     Attributes:
         id: Its name.
         pixels: (tiles, height, width, 4) of uint8; one tile where the field spans what the network expects.
-        warnings: What was noticed about it.
+        warnings: About its files and its pixels.
         statistics: (k,) float32, in the order of `lociscope.images.statistics.STATISTICS`.
     """
 
     id: str
     pixels: np.ndarray
-    warnings: tuple[str, ...]
+    warnings: tuple[FieldWarning, ...]
     statistics: np.ndarray
 
 
@@ -145,10 +146,10 @@ class Predictor:
         Raises:
             LociscopeError: Its pixel size cannot be.
         """
-        tiles, notes, whole = make_tiles(field, self.bundle.card.input)
+        tiles, warnings, whole = make_tiles(field, self.bundle.card.input)
         measures = measure_input(tiles[0])
-        noticed = find_warnings(whole, measures, min(tiles.shape[1:3]), field.missing)
-        return PreparedField(field.id, tiles, field.notes + notes + noticed, statistics_of(whole, measures))
+        warnings = (*field.warnings, *warnings, *find_warnings(whole, measures, min(tiles.shape[1:3]), field.missing))
+        return PreparedField(field.id, tiles, warnings, statistics_of(whole, measures))
 
     def run(self, fields: Sequence[PreparedField], *, embeddings: bool = False) -> Predictions:
         """Predicts prepared fields in one call of the network, or a few where they are of many tiles.

@@ -17,6 +17,7 @@ from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS, format_target, parse_target
 from lociscope.prediction_log.database import READ_SECONDS, WRITE_SECONDS, Database, LogError
 from lociscope.prediction_log.tables import define_tables, prepare_tables
+from lociscope.warnings import parse_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -243,7 +244,7 @@ def make_rows(predictions: Predictions, statistics: np.ndarray, *, bundle: str, 
             "id": name,
             "predicted": format_target(predictions.predicted[number]),
             "status": predictions.status[number],
-            "warnings": json.dumps(predictions.warnings[number], ensure_ascii=False),
+            "warnings": json.dumps([str(warning) for warning in predictions.warnings[number]], ensure_ascii=False),
             "probability": predictions.probability[number].astype("<f4").tobytes(),
             "statistics": statistics[number].astype("<f4").tobytes(),
             "embedding": _halved(predictions.embedding, number),
@@ -273,7 +274,7 @@ def _window(rows: Sequence[sa.Row[Any]]) -> Window:
         table("probability", "<f4", N_LABELS),
         [parse_target(row.predicted) for row in rows],
         [row.status for row in rows],
-        [tuple(map(str, json.loads(row.warnings))) for row in rows],
+        [parse_warnings(json.loads(row.warnings)) for row in rows],
         table("embedding", "<f2") if alike and rows[0].embedding is not None else None,
     )
     return Window(

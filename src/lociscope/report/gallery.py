@@ -9,11 +9,13 @@ from lociscope.channels import CHANNELS
 from lociscope.images.render import DEFAULT_SHOWN, composite
 from lociscope.labels import LABELS
 from lociscope.report.page import jpeg_uri
+from lociscope.warnings import describe_warning
 
 if TYPE_CHECKING:
     import numpy as np
 
     from lociscope.images.field import Field
+    from lociscope.warnings import FieldWarning
 
 PICTURE_SIZE = 384
 """Side of a card's picture in px: drawn at about 320, so a little finer than a plain screen."""
@@ -27,12 +29,6 @@ STATUS_WORDS = {
     "unsure": "Unsure: no place reaches its threshold.",
     "negative": "Negative: none of the 28 places.",
     "unlike-training": "Unlike the fields that the model learned from.",
-}
-WARNING_WORDS = {
-    f"empty plane: {channel.name}": f"The {channel.stain} channel ({channel.name}) is empty." for channel in CHANNELS
-} | {
-    "pixel_size_assumed": "The pixel size is not declared; the field was taken to span 164 µm.",
-    "pixel_size_unit_assumed": "The pixel size is declared without a unit; it was taken as µm.",
 }
 
 
@@ -54,7 +50,7 @@ class GalleryField:
     probability: np.ndarray
     predicted: tuple[int, ...]
     status: str
-    warnings: tuple[str, ...]
+    warnings: tuple[FieldWarning, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +117,7 @@ def make_card(shown: GalleryField, thresholds: np.ndarray | None) -> Card:
         bars=make_bars(shown, thresholds),
         status=STATUS_WORDS.get(shown.status, shown.status),
         ok=shown.status == "ok",
-        warnings=[WARNING_WORDS.get(warning, warning) for warning in shown.warnings],
+        warnings=[describe_warning(warning) for warning in shown.warnings],
     )
 
 

@@ -13,8 +13,9 @@ from lociscope.images.discovery.sources import FieldSource
 from lociscope.images.io.read import read_field
 from lociscope.labels import LABELS, N_LABELS
 from lociscope.predict.predictor import Predictor, PreparedField
-from lociscope.service.describe import in_words, sentence_of
+from lociscope.service.describe import sentence_of
 from lociscope.service.picture import Picture, picture_of
+from lociscope.warnings import describe_warning
 
 
 class BundleAbout(BaseModel):
@@ -114,8 +115,8 @@ def _answer(predictions: Predictions, bundle: Bundle) -> Answer:
         names=[LABELS[number] for number in predicted],
         status=status,
         sentence=sentence_of(predicted, status, probability, thresholds),
-        warnings=list(warnings),
-        notes=[in_words(warning) for warning in warnings],
+        warnings=[str(warning) for warning in warnings],
+        notes=[describe_warning(warning) for warning in warnings],
         probabilities=[round(float(value), 6) for value in probability],
         thresholds=[round(float(value), 6) for value in thresholds],
         bundle=BundleAbout.of(bundle),

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
-
-from lociscope.channels import CHANNELS
 
 
 class Phrase(NamedTuple):
@@ -64,28 +61,6 @@ GRADES: tuple[Grade, ...] = (Grade(0.9, "very likely"), Grade(0.66, "likely"), G
 (Mastrandrea et al. 2010, Guidance Note on the Consistent Treatment of Uncertainties). A location below 0.66 is named
 only because it reaches its own threshold, and is `possibly` there."""
 
-_STAINS: dict[str, str] = {channel.name: channel.stain for channel in CHANNELS}
-
-_WARNINGS: tuple[tuple[str, str], ...] = (
-    (r"empty plane: (?P<a>\w+)", "The {a} channel is empty: there is nothing to see in it."),
-    (r"faint plane: (?P<a>\w+)", "The {a} channel is faint: there is little in it but noise."),
-    (r"missing channel: (?P<a>\w+)", "The {a} channel was not imaged; it was taken as black."),
-    (r"repeated channel: (?P<a>\w+) and (?P<b>\w+)", "The {a} and {b} channels hold the same pixels."),
-    (r"blue shows no nuclei, (?P<a>.+) may", "The nucleus channel shows no nuclei, but {a} may. Were they swapped?"),
-    (r"unsharp: (?P<a>\w+)", "The {a} channel is blurred: out of focus, or enlarged."),
-    (
-        r"saturated: (?P<a>\w+)",
-        "The {a} channel is overexposed: more than 3 % of its pixels are at the camera’s limit.",
-    ),
-    (r"pixel_size_assumed", "Nothing declares the size of a pixel; the field was taken to span 164 µm."),
-    (r"pixel_size_unit_assumed", "The file gives the size of a pixel without a unit; it was taken as µm."),
-    (r"pixel_size_ignored: (?P<a>.+)", "The file gives a size of a pixel that cannot be used: {a}."),
-    (r"cells cut off: (?P<a>.+)", "The edge of the field cuts many cells: {a}, by area."),
-    (r"small field: (?P<a>.+)", "The field spans only {a}; it was continued by its mirror image."),
-    (r"coarse pixels: (?P<a>.+)", "A pixel is {a} wide, coarser than the model sees: small structures may be lost."),
-)
-"""What a warning looks like, and what it says in words; where it names a channel, its stain is put in."""
-
 
 def sentence_of(predicted: Sequence[int], status: str, probability: np.ndarray, thresholds: np.ndarray) -> str:
     """Say what was found, most probable location first, in words as sure as the probabilities are.
@@ -120,24 +95,10 @@ def grade_of(probability: float, grades: Sequence[Grade] = GRADES) -> str:
     return next((grade.word for grade in grades[:-1] if round(probability, 2) >= grade.least), grades[-1].word)
 
 
-def in_words(warning: str) -> str:
-    """A warning of `Predictions` as a sentence; one that is not known is given as it is."""
-    for pattern, words in _WARNINGS:
-        if match := re.fullmatch(pattern, warning):
-            named = {key: _stained(text) for key, text in match.groupdict().items()}
-            return words.format(**named)
-    return warning
-
-
 def listed(parts: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     *first, last = parts
     return f"{', '.join(first)} and {last}" if first else last
-
-
-def _stained(text: str) -> str:
-    """The channels of a text by their stains: `red and green` becomes `microtubules and protein`."""
-    return " and ".join(_STAINS.get(word, word) for word in text.split(" and "))
 
 
 def _graded(numbers: Sequence[int], probability: np.ndarray, grades: Sequence[Grade]) -> str:

@@ -17,6 +17,7 @@ from lociscope.images.discovery.sources import find_fields
 from lociscope.images.io.container import place_of
 from lociscope.images.io.read import read_field
 from lociscope.images.io.zarr import read_zarr as read_place
+from lociscope.warnings import parse_warnings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +65,7 @@ def test_names_that_the_user_gives(tmp_path: Path) -> None:
 def test_sizes_in_other_units(tmp_path: Path, um: float, unit: str, expected: float) -> None:
     picture = read_zarr(write(tmp_path / "a.zarr", um=um, unit=unit))
     assert picture.pixel_size == pytest.approx(expected)
-    assert picture.notes == ()
+    assert picture.warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -85,9 +86,9 @@ def test_a_scale_without_a_unit_is_flagged(
     write(tmp_path / "a.zarr", pixels=np.ones((4, side, side), np.uint8), chunks=(1, side, side), um=um, unit=unit)
     (source,), _ = find_fields([tmp_path])
     field = read_field(source)
-    assert (field.pixel_size, field.notes) == (expected, (note,) if note else ())
+    assert (field.pixel_size, field.warnings) == (expected, parse_warnings([note] if note else []))
     (source,), _ = find_fields([tmp_path], Rules(pixel_size=0.5))
-    assert (read_field(source).pixel_size, read_field(source).notes) == (0.5, ())
+    assert (read_field(source).pixel_size, read_field(source).warnings) == (0.5, ())
 
 
 def test_names_that_only_the_ome_xml_has(tmp_path: Path) -> None:

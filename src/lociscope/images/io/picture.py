@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lociscope.errors import Code, LociscopeError
+
+if TYPE_CHECKING:
+    from lociscope.warnings import FieldWarning
 
 MAX_PIXELS = 1 << 26
 """Most pixels of one plane, 8192 × 8192; more is refused before decoding."""
@@ -24,14 +28,14 @@ class Picture:
         names: What the file calls its c channels; empty strings where it does not say.
         pixel_size: Side of a pixel in µm, where the file declares it.
         colour: Whether the channels are the red, green and blue of a colour picture.
-        notes: Warnings about what its metadata leave open, for the row of the field.
+        warnings: About what its metadata do not declare.
     """
 
     pixels: np.ndarray
     names: tuple[str, ...] = ("",)
     pixel_size: float | None = None
     colour: bool = False
-    notes: tuple[str, ...] = ()
+    warnings: tuple[FieldWarning, ...] = ()
 
 
 def check_size(width: int, height: int, name: str) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from lociscope.channels import ChannelName
     from lociscope.images.discovery.sources import FieldSource
+    from lociscope.warnings import FieldWarning
 
 __all__ = ["MAX_PIXELS", "assigned", "read_field", "read_plane"]
 
@@ -54,8 +55,8 @@ def read_field(source: FieldSource) -> Field:
     if source.pixel_size:
         return Field(source.id, pixels, source.pixel_size, missing)
     sizes = {said.pixel_size for said in pictures if said.pixel_size}
-    notes = tuple(dict.fromkeys(note for said in pictures for note in said.notes))
-    return Field(source.id, pixels, _one_size(source.id, sizes), missing, notes)
+    warnings = tuple(dict.fromkeys(warning for said in pictures for warning in said.warnings))
+    return Field(source.id, pixels, _one_size(source.id, sizes), missing, warnings)
 
 
 def read_plane(path: Path) -> np.ndarray:
@@ -82,7 +83,7 @@ class _Said(NamedTuple):
     """What a file says besides its planes."""
 
     pixel_size: float | None
-    notes: tuple[str, ...]
+    warnings: tuple[FieldWarning, ...]
 
 
 def _planes(source: FieldSource) -> tuple[dict[ChannelName, np.ndarray], list[_Said]]:
@@ -104,7 +105,7 @@ def _planes(source: FieldSource) -> tuple[dict[ChannelName, np.ndarray], list[_S
         plane = plane_of(picture, name, place, shared=shared, may_miss=name in source.allow_missing)
         if plane is not None:
             planes[name] = plane
-        said.append(_Said(picture.pixel_size, picture.notes))
+        said.append(_Said(picture.pixel_size, picture.warnings))
     return planes, said
 
 

@@ -14,6 +14,7 @@ from lociscope.images.io.ome import read_ome
 from lociscope.images.io.picture import Picture, check_bytes, check_size, damaged, plain
 from lociscope.images.io.zarr_chunks import check_chunks
 from lociscope.images.io.zarr_layout import attributes_of, folder_of, inside, ome_xml_of, series_of
+from lociscope.warnings import FieldWarning, WarningKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,7 @@ class _Scale(NamedTuple):
     """The side of a pixel in µm, and what was noticed about it."""
 
     side: float | None
-    notes: tuple[str, ...] = ()
+    warnings: tuple[FieldWarning, ...] = ()
 
 
 def read_zarr(place: Place, plane: int | None = None) -> Picture:
@@ -70,7 +71,7 @@ def read_zarr(place: Place, plane: int | None = None) -> Picture:
         raise damaged(name, error) from error
     number = pixels.shape[-1]
     named = tuple(names) if len(names) == number else ("",) * number
-    return Picture(plain(pixels, name), named, scale.side, notes=scale.notes)
+    return Picture(plain(pixels, name), named, scale.side, warnings=scale.warnings)
 
 
 def _image(about: dict[str, Any], name: str) -> dict[str, Any]:
@@ -160,15 +161,19 @@ def _scale(image: dict[str, Any], level: dict[str, Any], shape: tuple[int, ...],
         height, width = (micrometres(side, unit or "") for side, unit in zip(sides, units, strict=True))
         found = square(width, height, name)
         said = next(unit for unit in units if unit)
-        return _Scale(found, () if found else (f"pixel_size_ignored: {sides[-1]:g} {said}",))
+        return _Scale(found) if found else _ignored(f"{sides[-1]:g} {said}")
     if sides == [1.0, 1.0]:
         return _Scale(None)
     side = square(sides[1], sides[0], name) or 0.0
     low, high = PLAUSIBLE_FIELD_UM
     spans = [side * pixels for pixels in shape[:2]]
     if PLAUSIBLE_UM[0] <= side <= PLAUSIBLE_UM[1] and min(spans) >= low and max(spans) <= high:
-        return _Scale(side, ("pixel_size_unit_assumed",))
-    return _Scale(None, (f"pixel_size_ignored: {side:g} without a unit",))
+        return _Scale(side, (FieldWarning(WarningKind.PIXEL_SIZE_UNIT_ASSUMED),))
+    return _ignored(f"{side:g} without a unit")
+
+
+def _ignored(declared: str) -> _Scale:
+    return _Scale(None, (FieldWarning(WarningKind.PIXEL_SIZE_IGNORED, value=declared),))
 
 
 def _of_ome(folder: Folder, scale: _Scale, name: str) -> tuple[list[str], _Scale]:
