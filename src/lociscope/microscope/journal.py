@@ -32,6 +32,7 @@ from lociscope.microscope.event_scheduler import Request, Skipped
 from lociscope.microscope.positions import Position
 from lociscope.storage.atomic import atomic_write, unwritable_error
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
+from lociscope.warnings import parse_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,7 +148,7 @@ class Journal:
             np.array([line["probability"] for line in lines], np.float32).reshape(len(lines), -1),
             [tuple(line["predicted"]) for line in lines],
             [line["status"] for line in lines],
-            [tuple(line["warnings"]) for line in lines],
+            [parse_warnings(line["warnings"]) for line in lines],
         ).with_positions({line["field"]: {"well": line["well"], "site": str(line["site"])} for line in lines})
 
     def failures(self) -> list[Failure]:
