@@ -8,11 +8,17 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-all lint format docs bench lock clean help
+# `make test-matrix` runs the tests on those of these that are present; PYTHON_3.13=/path/to/python3 names one.
+VERSIONS := 3.11 3.12 3.13
+PYTHON_3.11 ?= python3.11
+PYTHON_3.12 ?= python3.12
+PYTHON_3.13 ?= python3.13
+
+.PHONY: demo test test-all test-matrix $(VERSIONS:%=test-%) test-lowest coverage lint format docs bench lock clean help
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(UV): requirements/tools.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 1))' || \
@@ -22,11 +28,16 @@ $(UV): requirements/tools.txt
 	@.tools/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements/tools.txt
 	@touch $(UV)
 
+# A virtual environment in folder $1 for interpreter $2, with what the lock $3 names and this checkout.
+define install
+	@$(UV) venv --quiet --clear --python "$$($2 -c 'import sys; print(sys.executable)')" $1
+	@$(UV) pip install --quiet --python $1/bin/python --require-hashes -r $3
+	@$(UV) pip install --quiet --python $1/bin/python --no-deps --editable .
+	@touch $1/.ready
+endef
+
 $(READY): $(UV) requirements/dev.txt pyproject.toml
-	@$(UV) venv --quiet --clear --python $(PYTHON) .venv
-	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
-	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
-	@touch $(READY)
+	$(call install,.venv,$(PYTHON),requirements/dev.txt)
 
 demo: $(READY) ## set up, then tell the whole story in miniature; prints the path of a report
 	@$(BIN)/lociscope demo -o $(DEMO)
@@ -34,8 +45,29 @@ demo: $(READY) ## set up, then tell the whole story in miniature; prints the pat
 test: $(READY) ## set up, then run the tests (minutes)
 	$(BIN)/pytest -m "not slow" -n 2
 
-test-all: $(READY) ## the tests that take longer too
-	$(BIN)/pytest -n 2
+coverage: $(READY) ## the same tests, and the share of lines that they run, which has a floor
+	$(BIN)/pytest -m "not slow" -n 2 --cov --cov-report=term
+
+test-all: $(READY) ## every test: also browsers, database servers, documented commands, other interpreters
+	$(BIN)/pytest -n 2 --cov --cov-report=term
+	$(MAKE) test-matrix test-lowest
+
+test-matrix: ## the tests on every supported Python that is present
+	@for version in $(VERSIONS); do $(MAKE) --no-print-directory test-$$version || exit 1; done
+
+test-lowest: .venvs/lowest/.ready ## the tests with the oldest releases that pyproject.toml allows
+	.venvs/lowest/bin/pytest -m "not slow" -n 2
+
+$(VERSIONS:%=test-%): test-%: $(UV)
+	@if $(PYTHON_$*) --version >/dev/null 2>&1; then \
+	  $(MAKE) --no-print-directory .venvs/$*/.ready && .venvs/$*/bin/pytest -m "not slow" -n 2; \
+	else echo "'$(PYTHON_$*)' does not run here: Python $* is not tested. Pass PYTHON_$*=/path/to/python3."; fi
+
+$(VERSIONS:%=.venvs/%/.ready): .venvs/%/.ready: $(UV) requirements/dev.txt pyproject.toml
+	$(call install,.venvs/$*,$(PYTHON_$*),requirements/dev.txt)
+
+.venvs/lowest/.ready: $(UV) requirements/lowest.txt pyproject.toml
+	$(call install,.venvs/lowest,$(PYTHON),requirements/lowest.txt)
 
 lint: $(READY) ## style, types, and the direction of imports
 	$(BIN)/ruff check .
@@ -58,6 +90,7 @@ lock: $(UV) ## resolve requirements/*.txt anew
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11.1 --upgrade requirements/tools.in -o requirements/tools.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11.1 --upgrade pyproject.toml -o requirements/base.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11.1 --upgrade pyproject.toml --extra all --group dev --group docs -o requirements/dev.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11.1 --upgrade --resolution lowest-direct pyproject.toml --extra all --group dev -o requirements/lowest.txt
 
 clean: ## remove the environment and what was made
-	rm -rf .venv .tools site $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venvs .tools site $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis

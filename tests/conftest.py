@@ -15,7 +15,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytest_plugins = ["fixtures.bundles", "fixtures.postgres", "fixtures.runs", "fixtures.scripts"]
+pytest_plugins = ["fixtures.browser", "fixtures.bundles", "fixtures.postgres", "fixtures.runs", "fixtures.scripts"]
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -27,6 +27,18 @@ settings.load_profile("lociscope")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):  # and those of nohup to the end of a session
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+SERVERS = {"browser", "shared_postgres"}
+"""Fixtures that start a program besides Python: tests that use one are slow."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the tests that start a browser or a database server to `make test-all`."""
+    for item in items:
+        if SERVERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

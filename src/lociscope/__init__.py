@@ -13,8 +13,17 @@ if TYPE_CHECKING:
 # unless this is set before they are imported. Nothing leaves the machine here; 0 allows it.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-__version__ = "0.1.0"
+__version__: str
 __all__ = ["__version__", "open_bundle"]
+
+
+def __getattr__(name: str) -> object:
+    """Return the installed version, which pyproject.toml alone states."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("lociscope")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def open_bundle(path: AnyPath | None = None, threads: int = 0, views: int = 1) -> Predictor:

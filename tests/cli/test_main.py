@@ -6,11 +6,13 @@ import json
 import logging
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import lociscope as lociscope_package
 from lociscope import cli
 from lociscope.errors import Exit
 
@@ -60,7 +62,12 @@ def test_every_command_has_help_on_stdout(lociscope: Command, words: list[str]) 
 def test_the_version(lociscope: Command) -> None:
     code, out, err = lociscope("--version")
     assert (code, err) == (0, "")
-    assert out.startswith("lociscope 0.")
+    assert out == f"lociscope {lociscope_package.__version__}\n"
+
+
+def test_the_version_has_one_source() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert lociscope_package.__version__ == project["version"]
 
 
 @pytest.mark.parametrize("words", [["predcit"], ["--colour"], ["simulate", "atlass"], ["train"]])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,10 +26,9 @@ from lociscope.report.comparison_rows import build_rows
 from lociscope.report.ranking import compare_candidates
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser
 
 Make = Callable[..., Path]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture
@@ -131,18 +129,8 @@ def test_heat_has_figures_only_where_there_is_room() -> None:
     assert (many.text, many.shown, many.depth) == ("0.00", False, 0)
 
 
-@pytest.fixture(scope="module")
-def browser_page() -> Iterator[Page]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here; apt-get install chromium to run this test")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started.new_page(viewport={"width": 390, "height": 800})
-        started.close()
-
-
-def test_tables_are_sorted_by_a_click_and_fit_a_telephone(page: Path, browser_page: Page) -> None:
+def test_tables_are_sorted_by_a_click_and_fit_a_telephone(page: Path, browser: Browser) -> None:
+    browser_page = browser.new_page(viewport={"width": 390, "height": 800})
     complaints: list[str] = []
     browser_page.on("console", lambda message: complaints.append(message.text))
     browser_page.on("pageerror", lambda error: complaints.append(str(error)))
