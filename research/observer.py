@@ -4,9 +4,9 @@
     python research/observer.py score FIELDS [--labels CSV] [--json FILE]
     python research/observer.py realism SIMULATED [--real FIELDS] [--rounds 20]
 
-`check` compares the answers on the 56 shared fields with those that came with the weights. `score` reports, for a folder
-of fields and its labels (`Id,Target`, by default FIELDS/../train.csv or fields.csv), for each class the mean probability
-and the mean reciprocal rank among the 12 classes of fields with that label alone, and over all fields LRAP and AUC.
+`check` compares the answers on the 56 shared fields with those that came with the weights. `score` reports, for a
+folder of fields and its labels (`Id,Target`, by default FIELDS/../train.csv or fields.csv), for each class the mean
+probability and the mean reciprocal rank among the 12 classes of fields with that label alone, and over all fields LRAP and AUC.
 `realism` reports how well a random forest on the 224 features distinguishes simulated from real fields: the AUC (0.5
 where it cannot), and the share of real fields beyond 99 % of the simulated fields' Mahalanobis distances in the first
 20 principal components.
@@ -108,7 +108,7 @@ class Observer:
         self._dense = [(weights[f"FC-{number}.W_dense"], weights[f"FC-{number}.b_dense"]) for number in range(1, 4)]
         self._run = tf.function(self._forward, reduce_retracing=True)
 
-    def _forward(self, x: Any) -> tuple[Any, Any]:
+    def _forward(self, x: Any) -> tuple[Any, Any]:  # noqa: ANN401 - a tensor
         import tensorflow as tf
 
         averages = []
