@@ -6,10 +6,10 @@
 
 `check` compares the answers on the 56 shared fields with those that came with the weights. `score` reports, for a
 folder of fields and its labels (`Id,Target`, by default FIELDS/../train.csv or fields.csv), for each class the mean
-probability and the mean reciprocal rank among the 12 classes of fields with that label alone, and over all fields LRAP and AUC.
-`realism` reports how well a random forest on the 224 features distinguishes simulated from real fields: the AUC (0.5
-where it cannot), and the share of real fields beyond 99 % of the simulated fields' Mahalanobis distances in the first
-20 principal components.
+probability and the mean reciprocal rank among the 12 classes of fields with that label alone, and over all fields
+LRAP and AUC. `realism` reports how well a random forest on the 224 features distinguishes simulated from real fields:
+the AUC (0.5 where it cannot), and the share of real fields beyond 99 % of the simulated fields' Mahalanobis distances
+in the first 20 principal components.
 
 The weights are read from `observer/` in `LOCISCOPE_REAL_DATA` (by default `../shared/data` beside the checkout) and are
 never copied. A field of another size is enlarged to 2048 px by cubic interpolation.
