@@ -21,7 +21,7 @@ import numpy as np
 
 from lociscope.artifacts.predictions import Predictions
 from lociscope.images.field import Field
-from lociscope.monitor import Sample, check
+from lociscope.monitor import Sample, compare_samples
 from lociscope.predict.predictor import BATCH, Predictor, batched, open_bundle
 from lociscope.prediction_log.log import Window
 from lociscope.processes.workers import map_in_order
@@ -73,7 +73,7 @@ def measured(predictor: Predictor, fields: list[Field], shift: Callable[[np.ndar
     made = Predictions.join(calls)
     n = len(made)
     window = Window(made, np.stack(statistics), [predictor.bundle.sha256] * n, [""] * n, ["predict"] * n)
-    return Sample.of_window(window, "the pool")
+    return Sample.from_log(window, "the pool")
 
 
 def some_of(sample: Sample, rows: np.ndarray) -> Sample:
@@ -81,7 +81,9 @@ def some_of(sample: Sample, rows: np.ndarray) -> Sample:
     if sample.statistics is None or sample.embedding is None:
         raise AssertionError("the pool has both")
     ids = [sample.ids[row] for row in rows]
-    return Sample(sample.what, ids, sample.places[rows], sample.statistics[rows], sample.embedding[rows], sample.bundle)
+    return Sample(
+        sample.name, ids, sample.locations[rows], sample.statistics[rows], sample.embedding[rows], sample.bundle
+    )
 
 
 def share(alarms: list[bool]) -> dict[str, float | int]:
@@ -109,7 +111,7 @@ def main() -> None:
     fields = [Field(made.id, made.pixels, made.pixel_size) for made in drawn]
     predictor = open_bundle()
     pool = measured(predictor, fields, None)
-    shipped = Sample.of_bundle(predictor.bundle)
+    shipped = Sample.from_bundle(predictor.bundle)
     rng = np.random.default_rng(0)
     most = given.pool * REFERENCE // POOL
 
@@ -121,7 +123,7 @@ def main() -> None:
             for number in range(windows):
                 order = rng.permutation(given.pool)
                 against = some_of(pool, order[size : size + most]) if reference is None else reference
-                found.append(check(some_of(window, order[:size]), against, seed=number).drifted)
+                found.append(compare_samples(some_of(window, order[:size]), against, seed=number).drifted)
         every = [alarm for found in raised.values() for alarm in found]
         return {"all": share(every)} | {str(size): share(found) for size, found in raised.items()}
 

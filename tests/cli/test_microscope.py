@@ -212,7 +212,7 @@ def test_a_shipped_plan_is_printed_or_written_once(lociscope: Command, tmp_path:
 def test_the_example_of_the_docs_runs(lociscope: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOCISCOPE_BUNDLE")
     assert lociscope("microscope", "run", "simulated", "--dry-run")[0] == 0
-    code, out, err = lociscope("microscope", "run", "simulated")
+    code, out, err = lociscope("--quiet", "microscope", "run", "simulated")
     assert (code, err) == (0, "")
     assert "10 because of rules" in out
     asked = [json.loads(line) for line in (tmp_path / "acquired" / "decisions.jsonl").read_text().splitlines()][12:]

@@ -1,4 +1,4 @@
-"""Samples that are drawn, not imaged."""
+"""Samples of random figures."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from lociscope.monitor import Sample
 Draw = Callable[..., Sample]
 
 
-def drawn(n: int, seed: int, bundle: str | None = "a" * 64, **columns: float) -> Sample:
-    """n fields of figures around 10, embeddings around 0, places with rates of 0.3; `columns` adds to a statistic."""
+def make_sample(n: int, seed: int, bundle: str | None = "a" * 64, **columns: float) -> Sample:
+    """Return n fields: figures around 10, embeddings around 0, rates of 0.3; `columns` adds to a statistic."""
     rng = np.random.default_rng(seed)
     statistics = rng.normal(10, 1, (n, len(STATISTICS))).astype(np.float32)
     for name, shift in columns.items():
@@ -28,10 +28,10 @@ def drawn(n: int, seed: int, bundle: str | None = "a" * 64, **columns: float) ->
 @pytest.fixture
 def draw() -> Draw:
     """`draw(n, seed, bundle=…, **columns)`."""
-    return drawn
+    return make_sample
 
 
 @pytest.fixture
 def reference() -> Sample:
     """A hundred fields to compare with."""
-    return replace(drawn(100, 999), what="the reference")
+    return replace(make_sample(100, 999), name="the reference")

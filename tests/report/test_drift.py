@@ -29,10 +29,10 @@ def drift(*, drifted: bool = True, empty: bool = False) -> dict[str, object]:
         "drifted": drifted,
         "checked": ["locations"] if empty else ["locations", "pixel statistics", "embeddings"],
         "not_checked": {"embeddings": "The window has <none>."} if empty else {},
-        "sentences": ["The green channel is darker."] if drifted else [],
+        "summary": ["The green channel is darker."] if drifted else [],
         "statistics": [] if empty else [{"name": name, **statistic} for name in STATISTICS],
         "embedding": None if empty else {"mmd2": 0.1234, "p": 0.003, "moved": drifted},
-        "places": [] if empty else [place, {**place, "label": "Aggresome", "window": 0, "reference": 0}],
+        "locations": [] if empty else [place, {**place, "label": "Aggresome", "window": 0, "reference": 0}],
         "notes": ["Take care."],
     }
 
@@ -41,7 +41,7 @@ def test_the_page_says_what_moved(tmp_path: Path) -> None:
     write_drift(tmp_path / "page.html", drift())
     page = (tmp_path / "page.html").read_text()
     assert "<h1>Drift</h1>" in page
-    assert "Log &#39;&lt;b&gt;Mine&lt;/b&gt;.db&#39; (40 fields in 8 groups)\nis unlike the reference of x." in page
+    assert "Log &#39;&lt;b&gt;Mine&lt;/b&gt;.db&#39; (40 fields in 8 groups)\ndiffers from the reference of x." in page
     assert "<li>The green channel is darker.</li>" in page
     assert "Take care." in page
     assert "<p>Checked: locations, pixel statistics, embeddings.</p>" in page
@@ -57,7 +57,7 @@ def test_a_page_of_no_drift_and_of_little(tmp_path: Path) -> None:
     write_drift(tmp_path / "page.html", drift(drifted=False, empty=True))
     page = (tmp_path / "page.html").read_text()
     assert "<h1>No drift in what was checked</h1>" in page
-    assert "is like the reference of x, in what was checked." in page
+    assert "is similar to the reference of x, in what was checked." in page
     assert "Not checked: embeddings. The window has &lt;none&gt;." in page
     assert "in\n5 of 100 windows at most" in page
     assert "The pixels" not in page

@@ -1,8 +1,9 @@
-"""Drift: whether the fields that come in are still those that the model knows."""
+"""Drift detection: compare new fields with the fields that the model knows."""
 
 from __future__ import annotations
 
-from lociscope.monitor.drift import Drift, check
+from lociscope.monitor.drift import compare_samples
+from lociscope.monitor.report import DriftReport
 from lociscope.monitor.samples import Sample
 
-__all__ = ["Drift", "Sample", "check"]
+__all__ = ["DriftReport", "Sample", "compare_samples"]

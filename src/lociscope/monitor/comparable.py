@@ -1,4 +1,4 @@
-"""What two samples have in common that can be compared, and why the rest cannot be."""
+"""Decide which parts of two samples can be compared, and why the others cannot."""
 
 from __future__ import annotations
 
@@ -6,66 +6,61 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lociscope.images.statistics import INTENSITIES, STATISTICS
+from lociscope.monitor.report import NotChecked, Part, Reason, Side
 
 if TYPE_CHECKING:
     from lociscope.monitor.samples import Sample
 
-LOCATIONS, PIXELS, EMBEDDINGS = "locations", "pixel statistics", "embeddings"
-"""What a check compares."""
-
-INPUT_PIXELS = f"{PIXELS} at the scale of the input"
-"""The part of the statistics that depends on the input size of the model."""
-
 
 @dataclass(frozen=True, slots=True)
 class Comparable:
-    """What of two samples is compared.
+    """The parts of two samples that can be compared.
 
     Attributes:
-        columns: Of the statistics.
-        checked: Which of `LOCATIONS`, `PIXELS` and `EMBEDDINGS`.
-        not_checked: Why each of the others is not, or not wholly.
+        columns: Columns of the statistics.
+        checked: Which of locations, pixel statistics and embeddings.
+        not_checked: Why each of the others is not compared, or not completely.
     """
 
     columns: list[int]
-    checked: list[str]
-    not_checked: dict[str, str]
+    checked: list[Part]
+    not_checked: list[NotChecked]
 
 
-def comparable(window: Sample, reference: Sample) -> Comparable:
-    """Find what can be compared.
+def find_comparable(window: Sample, reference: Sample) -> Comparable:
+    """Return which parts of two samples can be compared.
+
+    Locations, embeddings and the statistics at the scale of the input depend on the model. They are compared only if
+    one bundle predicted both samples; intensities are compared in any case.
 
     Args:
         window: The fields to check.
-        reference: What they should be like.
+        reference: The fields to compare them with.
     """
-    not_checked: dict[str, str] = {}
+    not_checked: dict[Part, NotChecked] = {}
     columns = list(range(len(STATISTICS)))
-    sides = (("window", window), ("reference", reference))
     if window.bundle and reference.bundle and window.bundle != reference.bundle:
-        reason = f"The window is of bundle {window.bundle[:12]}, the reference of {reference.bundle[:12]}."
-        not_checked = dict.fromkeys((LOCATIONS, INPUT_PIXELS, EMBEDDINGS), reason)
+        bundles = (window.bundle, reference.bundle)
+        for part in (Part.LOCATIONS, Part.INPUT_PIXELS, Part.EMBEDDINGS):
+            not_checked[part] = NotChecked(part=part, reason=Reason.OTHER_BUNDLE, bundles=bundles)
         columns = [number for number, name in enumerate(STATISTICS) if name.partition("_")[0] in INTENSITIES]
-    without = [side for side, sample in sides if sample.statistics is None]
+    sides = ((Side.WINDOW, window), (Side.REFERENCE, reference))
+    without = tuple(side for side, sample in sides if sample.statistics is None)
     if without:
         columns = []
-        not_checked.pop(INPUT_PIXELS, None)
-        not_checked[PIXELS] = f"{_of(without)} none; a log and a bundle's reference have them."
-    if EMBEDDINGS not in not_checked and (reason := _unlike(window, reference)):
-        not_checked[EMBEDDINGS] = reason
-    checked = [name for name in (LOCATIONS, PIXELS, EMBEDDINGS) if name not in not_checked]
-    return Comparable(columns, checked, not_checked)
+        not_checked.pop(Part.INPUT_PIXELS, None)
+        not_checked[Part.PIXELS] = NotChecked(part=Part.PIXELS, reason=Reason.NO_STATISTICS, sides=without)
+    if Part.EMBEDDINGS not in not_checked and (obstacle := _compare_embeddings(window, reference)):
+        not_checked[Part.EMBEDDINGS] = obstacle
+    checked = [part for part in (Part.LOCATIONS, Part.PIXELS, Part.EMBEDDINGS) if part not in not_checked]
+    return Comparable(columns, checked, list(not_checked.values()))
 
 
-def _unlike(window: Sample, reference: Sample) -> str:
-    """Why embeddings cannot be compared; empty where they can."""
-    sides = (("window", window), ("reference", reference))
-    without = [side for side, sample in sides if sample.embedding is None]
+def _compare_embeddings(window: Sample, reference: Sample) -> NotChecked | None:
+    """Return why embeddings cannot be compared; None if they can."""
+    sides = ((Side.WINDOW, window), (Side.REFERENCE, reference))
+    without = tuple(side for side, sample in sides if sample.embedding is None)
     if without:
-        return f"{_of(without)} none of all fields. Predict with --log, or with --embeddings."
-    wide = {sample.embedding.shape[1] for _, sample in sides if sample.embedding is not None}
-    return "They are of unlike length, so they are of two models." if len(wide) > 1 else ""
-
-
-def _of(sides: list[str]) -> str:
-    return "The window and the reference have" if len(sides) > 1 else f"The {sides[0]} has"
+        return NotChecked(part=Part.EMBEDDINGS, reason=Reason.NO_EMBEDDINGS, sides=without)
+    lengths = {sample.embedding.shape[1] for _, sample in sides if sample.embedding is not None}
+    return NotChecked(part=Part.EMBEDDINGS, reason=Reason.OTHER_LENGTH) if len(lengths) > 1 else None

@@ -1,4 +1,4 @@
-"""Tests of whether two samples are of one population, right also where they are small."""
+"""Two-sample tests that are valid for small samples too."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ import numpy as np
 
 from lociscope.errors import MissingExtraError
 
-EXACT = 10_000
-"""Fields up to which Kolmogorov and Smirnov's p is computed exactly."""
+MAX_EXACT = 10_000
+"""Number of fields up to which Kolmogorov and Smirnov's p is computed exactly."""
 
-MOST = 500
-"""Fields of each side that the test of embeddings looks at: its cost grows with their square."""
+MAX_EMBEDDINGS = 500
+"""Fields of each sample that the test of embeddings uses: its cost grows with their square."""
 
 PERMUTATIONS = 999
 
 
 class Distance(NamedTuple):
-    """A difference, and how often chance alone gives one as large."""
+    """A difference, and the probability that chance alone gives one at least as large."""
 
     value: float
     p: float
 
 
-def kolmogorov_smirnov(window: np.ndarray, reference: np.ndarray) -> list[Distance]:
-    """Compares distributions, column by column.
+def run_kolmogorov_smirnov_tests(window: np.ndarray, reference: np.ndarray) -> list[Distance]:
+    """Compare distributions, column by column.
 
-    Exact for continuous figures; where values tie, as grey levels do, p is too large rather than too small.
+    Exact for continuous values; if values tie, as grey levels do, p is too large rather than too small.
 
     Args:
         window: (n, k).
@@ -38,66 +38,67 @@ def kolmogorov_smirnov(window: np.ndarray, reference: np.ndarray) -> list[Distan
         For each column the largest difference of the cumulative distributions, 0–1, and its p.
     """
     ks_2samp = _stats().ks_2samp
-    method = "exact" if max(len(window), len(reference)) <= EXACT else "asymp"
-    found = []
+    method = "exact" if max(len(window), len(reference)) <= MAX_EXACT else "asymp"
+    distances = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # exact is given up where it overflows
+        warnings.simplefilter("ignore", RuntimeWarning)  # SciPy falls back on the asymptotic p on overflow
         for one, other in zip(window.T, reference.T, strict=True):
             result = ks_2samp(one, other, method=method)
-            found.append(Distance(float(result.statistic), float(min(1.0, result.pvalue))))
-    return found
+            distances.append(Distance(float(result.statistic), float(min(1.0, result.pvalue))))
+    return distances
 
 
-def fisher(window: np.ndarray, reference: np.ndarray) -> list[Distance]:
-    """Compares how often each place is found: Fisher's exact test, which holds for any number of fields.
+def run_fisher_tests(window: np.ndarray, reference: np.ndarray) -> list[Distance]:
+    """Compare how often each location is found by Fisher's exact test, which is valid for any number of fields.
 
     Args:
         window: (n, c) of bool.
         reference: (m, c) of bool.
 
     Returns:
-        For each column the difference of the shares, and its two-sided p.
+        For each column the difference of the rates, and its two-sided p.
     """
     fisher_exact = _stats().fisher_exact
     n, m = len(window), len(reference)
-    found = []
+    distances = []
     for here, there in zip(window.sum(axis=0).tolist(), reference.sum(axis=0).tolist(), strict=True):
         p = fisher_exact([[here, n - here], [there, m - there]]).pvalue
-        found.append(Distance(here / n - there / m, float(min(1.0, p))))
-    return found
+        distances.append(Distance(here / n - there / m, float(min(1.0, p))))
+    return distances
 
 
-def mmd(
+def run_mmd_test(
     window: np.ndarray, reference: np.ndarray, rng: np.random.Generator, permutations: int = PERMUTATIONS
 ) -> Distance:
-    """Compares samples of vectors by their maximum mean discrepancy, with a permutation test.
+    """Compare samples of vectors by their maximum mean discrepancy, with a permutation test.
 
     Gretton et al., JMLR 13, 723–773 (2012): the unbiased estimate of MMD² with a Gaussian kernel, its width the
-    median distance of the pooled vectors, after each coordinate is put to unit variance. The p is exact whatever the
-    distribution, if the fields are independent.
+    median distance of the pooled vectors, after each coordinate is scaled to unit variance. The p is exact for any
+    distribution if the fields are independent.
 
     Args:
-        window: (n, d), two rows or more; of more than `MOST` as many are drawn.
+        window: (n, d), two rows or more; more than `MAX_EMBEDDINGS` are subsampled.
         reference: (m, d), likewise.
         rng: Source of the permutations.
         permutations: How many; p is at least 1 / (permutations + 1).
 
     Returns:
-        MMD², about 0 where there is no difference, and its p.
+        MMD², about 0 if there is no difference, and its p.
     """
     window, reference = (
-        each if len(each) <= MOST else each[rng.choice(len(each), MOST, replace=False)] for each in (window, reference)
+        each if len(each) <= MAX_EMBEDDINGS else each[rng.choice(len(each), MAX_EMBEDDINGS, replace=False)]
+        for each in (window, reference)
     )
     pooled = np.concatenate([window, reference]).astype(np.float64)
     spread = pooled.std(axis=0)
     kernel = _kernel(pooled[:, spread > 0] / spread[spread > 0])
     n, total = len(window), len(pooled)
-    chosen = np.zeros((total, permutations + 1))
-    chosen[:n, 0] = 1
+    selected = np.zeros((total, permutations + 1))
+    selected[:n, 0] = 1
     for column in range(1, permutations + 1):
-        chosen[rng.permutation(total)[:n], column] = 1
-    within = np.sum(chosen * (kernel @ chosen), axis=0)
-    of_rows = kernel.sum(axis=1) @ chosen
+        selected[rng.permutation(total)[:n], column] = 1
+    within = np.sum(selected * (kernel @ selected), axis=0)
+    of_rows = kernel.sum(axis=1) @ selected
     m = total - n
     values = (
         within / (n * (n - 1))
@@ -108,10 +109,10 @@ def mmd(
     return Distance(float(values[0]), (1 + as_large) / (1 + permutations))
 
 
-def holm(p: np.ndarray) -> np.ndarray:
-    """Corrects p for the number of tests, so that the chance of any false alarm stays at the level.
+def adjust_holm(p: np.ndarray) -> np.ndarray:
+    """Correct p for the number of tests, so that the chance of any false alarm stays at the level.
 
-    Holm, Scand J Stat 6, 65–70 (1979); holds however the tests depend on each other.
+    Holm, Scand J Stat 6, 65–70 (1979); valid however the tests depend on each other.
 
     Args:
         p: (k,).
@@ -130,12 +131,12 @@ def _stats() -> Any:  # noqa: ANN401 - scipy has no types
     try:
         from scipy import stats
     except ModuleNotFoundError as error:
-        raise MissingExtraError("Comparing windows", "monitor") from error
+        raise MissingExtraError("Drift detection", "monitor") from error
     return stats
 
 
 def _kernel(vectors: np.ndarray) -> np.ndarray:
-    """Gaussian similarity of each two vectors; 0 on the diagonal, which no estimate uses."""
+    """Return the Gaussian similarity of each pair of vectors; 0 on the diagonal, which no estimate uses."""
     squares = np.sum(vectors**2, axis=1)
     distances = np.maximum(squares[:, None] + squares - 2 * vectors @ vectors.T, 0)
     width = float(np.median(distances[np.triu_indices(len(vectors), 1)])) or 1.0

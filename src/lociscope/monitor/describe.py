@@ -1,17 +1,26 @@
-"""What moved, in plain words."""
+"""Describe a drift report in plain words."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from lociscope.monitor.report import NoteKind, Reason
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lociscope.monitor.drift import EmbeddingFinding, PlaceFinding, StatisticFinding
+    from lociscope.monitor.report import (
+        DriftReport,
+        LocationFinding,
+        NotChecked,
+        Note,
+        Side,
+        StatisticFinding,
+    )
 
 
-class Kind(NamedTuple):
-    """How a statistic is spoken of: when it is lower, when it is higher, what its figures are, and their digits."""
+class Wording(NamedTuple):
+    """How to describe a change of one statistic: lower, higher, its figure with unit, and decimal digits."""
 
     lower: str
     higher: str
@@ -20,86 +29,128 @@ class Kind(NamedTuple):
     digits: int
 
 
-_WORDS = {
-    "BackgroundIntensity": Kind("has a darker ground", "has a brighter ground", "1st percentile", " grey levels", 1),
-    "MedianIntensity": Kind("is darker", "is brighter", "median", " grey levels", 1),
-    "BrightIntensity": Kind(
+_WORDINGS = {
+    "BackgroundIntensity": Wording(
+        "has a darker background", "has a brighter background", "1st percentile", " grey levels", 1
+    ),
+    "MedianIntensity": Wording("is darker", "is brighter", "median", " grey levels", 1),
+    "BrightIntensity": Wording(
         "has dimmer bright parts", "has brighter bright parts", "99th percentile", " grey levels", 0
     ),
-    "PercentMaximal": Kind("is less saturated", "is more saturated", "at full scale", " % of pixels", 2),
-    "PercentMinimal": Kind("shows less dark ground", "shows more dark ground", "at the bottom", " % of pixels", 1),
-    "PowerLogLogSlope": Kind(
+    "PercentMaximal": Wording("is less saturated", "is more saturated", "at full scale", " % of pixels", 2),
+    "PercentMinimal": Wording(
+        "shows less dark background", "shows more dark background", "at the bottom", " % of pixels", 1
+    ),
+    "PowerLogLogSlope": Wording(
         "is blurrier, or has less noise", "is sharper, or has more noise", "slope of the spectrum", "", 2
     ),
-    "parts": Kind(
-        "parts less clearly into dark and bright", "parts more clearly into dark and bright", "contrast", "", 2
+    "parts": Wording(
+        "separates less clearly into dark and bright", "separates more clearly into dark and bright", "contrast", "", 2
     ),
-    "Correlation": Kind("are less alike", "are more alike", "correlation", "", 2),
+    "Correlation": Wording("are less similar", "are more similar", "correlation", "", 2),
 }
 
 
-def in_words(
-    statistics: Sequence[StatisticFinding],
-    embedding: EmbeddingFinding | None,
-    places: Sequence[PlaceFinding],
-    fields: tuple[int, int],
-) -> list[str]:
-    """A sentence for each channel, two channels or place that moved, the clearest first.
+def describe_findings(report: DriftReport) -> list[str]:
+    """Return one line for each channel, pair of channels or location that moved, the clearest first.
 
-    Of the statistics of one channel that moved, the one that did most is told, and the others are counted.
-
-    Args:
-        statistics: What was found of the pixels.
-        embedding: What was found of the embeddings.
-        places: What was found of the places.
-        fields: Fields of the window, and of the reference.
-
-    Returns:
-        The sentences; none where nothing moved.
+    Only the statistic of a channel that moved most is described; the others are counted.
     """
     subjects: dict[str, list[StatisticFinding]] = {}
-    for each in sorted((each for each in statistics if each.moved), key=lambda each: -each.distance):
-        subjects.setdefault(subject(each.name), []).append(each)
-    said = [_of_pixels(name, those) for name, those in subjects.items()]
-    if embedding and embedding.moved:
-        alone = ", though no figure of the pixels has" if statistics and not said else ""
-        said.append(f"What the network makes of the fields has moved{alone} (MMD² {embedding.mmd2:.2f}).")
-    moved = sorted((each for each in places if each.moved), key=lambda each: each.p)
-    return said + [_of_place(each, *fields) for each in moved]
+    for each in sorted((each for each in report.statistics if each.moved), key=lambda each: -each.distance):
+        subjects.setdefault(_name_channels(each.name), []).append(each)
+    lines = [_describe_channels(name, findings) for name, findings in subjects.items()]
+    if report.embedding and report.embedding.moved:
+        alone = ", although no pixel statistic has" if report.statistics and not lines else ""
+        lines.append(f"The embeddings of the network have moved{alone} (MMD² {report.embedding.mmd2:.2f}).")
+    moved = sorted((each for each in report.locations if each.moved), key=lambda each: each.p)
+    return lines + [_describe_location(each, report.fields, report.reference_fields) for each in moved]
 
 
-def subject(name: str) -> str:
-    """What a statistic is about: `the green channel`, `the green and blue channels`."""
-    channels = name.split("_")[1:]
-    return f"the {' and '.join(channels)} channel{'s' if len(channels) > 1 else ''}"
-
-
-def title(name: str) -> str:
-    """A statistic's figure: `median`, `slope of the spectrum`."""
-    return _WORDS[name.partition("_")[0]].figure
-
-
-def shift(finding: StatisticFinding) -> str:
-    """What a statistic did: `is darker: median 3 against 9 grey levels in the reference`."""
-    kind = _WORDS[finding.name.partition("_")[0]]
-    here, there = (f"{side[2]:.{kind.digits}f}".replace("-", "−") for side in (finding.window, finding.reference))
+def describe_shift(finding: StatisticFinding) -> str:
+    """Return how a statistic moved: `is darker: median 3 against 9 grey levels in the reference`."""
+    wording = _WORDINGS[finding.name.partition("_")[0]]
+    here, there = (f"{side[2]:.{wording.digits}f}".replace("-", "−") for side in (finding.window, finding.reference))
     if here == there:
-        middle = f"{kind.figure} {there}{kind.unit} in both"
+        middle = f"{wording.figure} {there}{wording.unit} in both"
         wide = finding.window[4] - finding.window[0] > finding.reference[4] - finding.reference[0]
         plural = finding.name.startswith("Correlation")
         return f"{'vary' if plural else 'varies'} {'more' if wide else 'less'} from field to field: {middle}"
-    lower = finding.window[2] < finding.reference[2]
-    return f"{kind.lower if lower else kind.higher}: {kind.figure} {here} against {there}{kind.unit} in the reference"
+    direction = wording.lower if finding.window[2] < finding.reference[2] else wording.higher
+    return f"{direction}: {wording.figure} {here} against {there}{wording.unit} in the reference"
 
 
-def _of_pixels(name: str, moved: list[StatisticFinding]) -> str:
+def describe_obstacle(obstacle: NotChecked) -> str:
+    """Return why a part was not compared."""
+    match obstacle.reason:
+        case Reason.OTHER_BUNDLE:
+            window, reference = obstacle.bundles
+            return f"Bundle {window[:12]} predicted the window, and bundle {reference[:12]} predicted the reference."
+        case Reason.NO_STATISTICS:
+            return f"{_name_sides(obstacle.sides)} none; a log and the reference of a bundle have them."
+        case Reason.NO_EMBEDDINGS:
+            return (
+                f"{_name_sides(obstacle.sides)} none, or not of all fields. Predict with a log, or keep the "
+                "embeddings in the Predictions (.parquet)."
+            )
+        case Reason.OTHER_LENGTH:
+            return "They differ in length, so they come from two models."
+
+
+def describe_note(note: Note, report: DriftReport) -> str:
+    """Return a note as text."""
+    match note.kind:
+        case NoteKind.OTHER_BUNDLES:
+            return f"{_count(note.count or 0)} of other bundles in that time left out."
+        case NoteKind.SIMULATED_REFERENCE:
+            return (
+                "Real fields differ from simulated ones whatever the microscope does. Compare with fields of your own "
+                "that you trust: a log as `reference`, up to `reference_until`."
+            )
+        case NoteKind.UNGROUPED:
+            return (
+                "Fields of one plate or specimen are similar; pass as `group` what their ids share, to count them as "
+                "one."
+            )
+        case NoteKind.UNKNOWN_BUNDLE:
+            return (
+                f"Nothing records which bundle predicted the {' and the '.join(note.sides)}: locations and embeddings "
+                "of two models differ whatever the fields are."
+            )
+        case NoteKind.REPEATED:
+            return f"{note.count} rows are of fields that were predicted more than once; each field counts once."
+        case NoteKind.OVERLAP:
+            return f"{note.count} fields are both in the window and in the reference: they mask a shift."
+        case NoteKind.SMALL_WINDOW:
+            return f"A window of {count_fields(report.fields, report.groups)} shows only large shifts."
+
+
+def count_fields(fields: int, groups: int | None) -> str:
+    """Return the number of fields, and of their groups if they are grouped."""
+    return _count(fields) + ("" if groups is None else f" in {groups} groups")
+
+
+def _count(fields: int) -> str:
+    return f"{fields} field{'' if fields == 1 else 's'}"
+
+
+def _name_sides(sides: Sequence[Side]) -> str:
+    return "The window and the reference have" if len(sides) > 1 else f"The {sides[0]} has"
+
+
+def _name_channels(statistic: str) -> str:
+    channels = statistic.split("_")[1:]
+    return f"the {' and '.join(channels)} channel{'s' if len(channels) > 1 else ''}"
+
+
+def _describe_channels(name: str, moved: list[StatisticFinding]) -> str:
     others = f", and {len(moved) - 1} more of its figures" if len(moved) > 1 else ""
-    return f"{name[:1].upper()}{name[1:]} {shift(moved[0])}{others}."
+    return f"{name[:1].upper()}{name[1:]} {describe_shift(moved[0])}{others}."
 
 
-def _of_place(place: PlaceFinding, n: int, m: int) -> str:
-    rarer = place.window * m < place.reference * n
+def _describe_location(finding: LocationFinding, n: int, m: int) -> str:
+    less = finding.window * m < finding.reference * n
     return (
-        f"{place.label} is found {'less' if rarer else 'more'} often: in {place.window} of {n} fields against "
-        f"{place.reference} of {m}."
+        f"{finding.label} is found {'less' if less else 'more'} often: in {finding.window} of {n} fields against "
+        f"{finding.reference} of {m}."
     )

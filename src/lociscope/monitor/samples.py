@@ -1,4 +1,4 @@
-"""What is compared: fields with their statistics, embeddings and places, from wherever they were kept."""
+"""Samples: fields with their pixel statistics, embeddings and locations, from a log, Predictions or a bundle."""
 
 from __future__ import annotations
 
@@ -23,70 +23,78 @@ class Sample:
     """n fields, one side of a comparison.
 
     Attributes:
-        what: What they are, as it follows "compared with".
-        ids: Their names.
-        places: (n, 28) of bool: the places decided on.
+        name: What they are, such as `log 'lab.db'`.
+        ids: Ids of the fields.
+        locations: (n, 28) of bool: the predicted locations.
         statistics: (n, k) float32 in the order of `lociscope.images.statistics.STATISTICS`, or None.
         embedding: (n, d) float32, or None.
-        bundle: sha256 of the bundle that predicted them, or None where nothing says it.
+        bundle: sha256 of the bundle that predicted them, or None if nothing records it.
+        simulated: Whether the fields are simulated, as in the reference of a bundle trained on simulated fields.
     """
 
-    what: str
+    name: str
     ids: list[str]
-    places: np.ndarray
+    locations: np.ndarray
     statistics: np.ndarray | None
     embedding: np.ndarray | None
     bundle: str | None
+    simulated: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def prints(self) -> list[tuple[str, bytes]]:
-        """What tells each field from all others, its name and its figures; none where it has no figures."""
+    def fingerprints(self) -> list[tuple[str, bytes]]:
+        """Return the id and the figures of each field, which identify it; an empty list if there are no figures."""
         figures = self.embedding if self.statistics is None else self.statistics
         if figures is None:
             return []
         return [(name, row.tobytes()) for name, row in zip(self.ids, figures, strict=True)]
 
-    def distinct(self) -> Self:
-        """Every field once: one that was predicted again, or by two commands, is no second evidence."""
-        first = {mark: row for row, mark in reversed([*enumerate(self.prints())])}
+    def deduplicate(self) -> Self:
+        """Return the sample with each field once: a field that was predicted twice is not additional evidence."""
+        first = {mark: row for row, mark in reversed([*enumerate(self.fingerprints())])}
         if len(first) in (0, len(self)):
             return self
         rows = sorted(first.values())
         return replace(
             self,
             ids=[self.ids[row] for row in rows],
-            places=self.places[rows],
+            locations=self.locations[rows],
             statistics=None if self.statistics is None else self.statistics[rows],
             embedding=None if self.embedding is None else self.embedding[rows],
         )
 
     @classmethod
-    def of_window(cls, window: Window, what: str) -> Self:
-        """Rows of a log, of one bundle.
+    def from_log(cls, window: Window, name: str) -> Self:
+        """Return the sample of rows of a log.
 
         Raises:
-            LociscopeError: Their statistics are not this version's.
+            LociscopeError: Another version wrote their statistics.
         """
         if len(window) and window.statistics.shape[1] != len(STATISTICS):
             raise LociscopeError(
-                f"{what} holds {window.statistics.shape[1]} statistics a field, expected {len(STATISTICS)}: another "
-                "lociscope wrote it. Compare with the version that did.",
-                code=Code.INVALID_VALUE,
+                f"{name} has {window.statistics.shape[1]} statistics a field, expected {len(STATISTICS)}: another "
+                "version of lociscope wrote it. Compare with that version.",
+                code=Code.UNSUPPORTED_VERSION,
             )
-        made = window.predictions
         bundle = window.bundles[0] if len(set(window.bundles)) == 1 else None
-        return cls(what, made.ids, to_multi_hot(made.predicted).astype(bool), window.statistics, made.embedding, bundle)
+        return cls._from_table(window.predictions, window.statistics, bundle, name)
 
     @classmethod
-    def of_predictions(cls, made: Predictions, bundle: str | None, what: str) -> Self:
-        """Predictions, which carry no statistics; embeddings if they were kept."""
-        return cls(what, made.ids, to_multi_hot(made.predicted).astype(bool), None, made.embedding, bundle)
+    def from_predictions(cls, predictions: Predictions, bundle: str | None, name: str) -> Self:
+        """Return the sample of Predictions, which have no statistics, and embeddings only if they were kept."""
+        return cls._from_table(predictions, None, bundle, name)
 
     @classmethod
-    def of_bundle(cls, bundle: Bundle) -> Self:
-        """The reference that a bundle carries.
+    def _from_table(
+        cls, predictions: Predictions, statistics: np.ndarray | None, bundle: str | None, name: str
+    ) -> Self:
+        locations = to_multi_hot(predictions.predicted).astype(bool)
+        return cls(name, predictions.ids, locations, statistics, predictions.embedding, bundle)
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle) -> Self:
+        """Return the reference that a bundle carries.
 
         Raises:
             LociscopeError: It carries none, or a damaged one.
@@ -94,19 +102,20 @@ class Sample:
         reference = read_reference(bundle)
         if reference is None:
             raise LociscopeError(
-                f"Bundle '{bundle.folder}' carries no reference. Export it again, with --catalog if it learned from "
-                "one, or name fields to compare with by --reference.",
-                code=Code.INVALID_VALUE,
+                f"Bundle '{bundle.folder}' carries no reference. Export it again, with a Catalog if it was trained on "
+                "one, or pass fields to compare with as `reference`.",
+                code=Code.NOT_FOUND,
             )
-        said = (bundle.card.reference or {}).get("what", "fields")
-        what = f"the reference of {bundle.card.name} ({len(reference.statistics)} {said})"
-        known = reference.names == STATISTICS
-        places = reference.probability >= np.asarray(bundle.card.decide.thresholds, np.float32)
+        summary = bundle.card.reference or {}
+        fields = summary.get("what", "fields")
+        locations = reference.probability >= np.asarray(bundle.card.decide.thresholds, np.float32)
         return cls(
-            what,
-            [str(number) for number in range(len(places))],
-            places,
-            reference.statistics if known else None,
+            f"the reference of {bundle.card.name} ({len(reference.statistics)} {fields})",
+            [str(number) for number in range(len(locations))],
+            locations,
+            reference.statistics if reference.names == STATISTICS else None,
             reference.embedding if reference.embedding.shape[1] else None,
             bundle.sha256,
+            # A card without `kind` has it as the first word of its text.
+            summary.get("kind", fields.partition(" ")[0]) == "simulated",
         )

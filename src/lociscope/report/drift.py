@@ -68,7 +68,7 @@ def write_drift(path: Path, drift: Mapping[str, Any]) -> None:
         title=_title(drift),
         drift=drift,
         groups=groups.items(),
-        places=[each for each in drift["places"] if each["window"] or each["reference"]],
+        locations=[each for each in drift["locations"] if each["window"] or each["reference"]],
         format_share=format_share,
         format_p_value=format_p_value,
     )
