@@ -1,13 +1,14 @@
-"""Fields that were flipped, turned, cropped or encoded again are found, and others are not taken for them.
+"""Fields that were flipped, rotated, cropped or encoded again are found, and other fields are not mistaken for them.
 
-    python benchmarks/duplicates.py [--drawn 400] [--real FOLDER]
+    python benchmarks/duplicates.py [--simulated 400] [--real FOLDER]
 
-Each field is searched for under each change among all originals. `recall` is the share of changed fields that are
-found as their original, `precision` the share of found pairs that are one; 90 % intervals are Wilson's. The simulated
-fields are drawn two to a specimen, the real ones are the labelled fields of the real data. `largest_of_others` is the
-best agreement of fields 2k and 2k + 1, `least_of_same` the worst of a field and its changed self: a pair is taken from
-0.5 on. `minutes_for_31072` is extrapolated from 1,000 and 2,000 thumbnails (parts of blends of the simulated fields)
-for comparing, which grows with n and its square, and from reading the real fields' files, on one core.
+Each field is changed in several ways, and each changed field is searched for among all originals. `recall` is the
+share of changed fields that are found as their original, `precision` the share of found pairs that are correct; 90 %
+intervals are Wilson's. The simulated fields come two to a specimen; the real ones are the labelled fields of the real
+data. `largest_of_others` is the highest similarity of fields 2k and 2k + 1, `least_of_same` the lowest of a field and
+its changed self: a pair is reported from 0.5. `minutes_for_31072` is extrapolated, for comparing, from 1,000 and 2,000
+thumbnails (parts of blends of the simulated fields; the time grows with n and its square) and, for reading, from the
+files of the real fields, on one core.
 """
 
 from __future__ import annotations
@@ -118,12 +119,13 @@ def seconds(thumbnails: np.ndarray) -> float:
 def main() -> None:
     """Measures both kinds of fields."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--drawn", type=int, default=400, help="simulated fields")
+    parser.add_argument("--simulated", type=int, default=400, help="simulated fields")
     parser.add_argument("--real", type=Path, default=REAL / "hpa2018" / "train")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     drawn = [
-        field.pixels for field in map_in_order(partial(draw_field, seed=8, size=256), range(given.drawn), given.workers)
+        field.pixels
+        for field in map_in_order(partial(draw_field, seed=8, size=256), range(given.simulated), given.workers)
     ]
     found: dict[str, object] = {"simulated": judged(drawn)}
     some = blends(drawn, 2000)

@@ -1,6 +1,6 @@
-"""Size of the base install.
+"""The base install is small.
 
-Claim: what `pip install lociscope` brings, without any extra, stays below 350 MB.
+Claim: what `pip install lociscope` installs, without any extra, stays below 350 MB.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""How far an answer moves when only the container of the pixels changes: gains, offsets, types, hot and dead pixels.
+"""An answer does not change when only the container of the pixels does: gain, offset, type, hot and dead pixels.
 
     python benchmarks/intensities.py [--real DIR]
 
-For each transformation of 56 real fields (of 40 simulated ones where there are none): the largest difference of a
-probability from that of the plain 8-bit files, in how many fields it exceeds 0.01, in how many the decision changes,
-and in how many of these no probability lies within 0.01 of its threshold; and the fields whose warnings change.
-The claim: at most 0.01, and none of the others, except in the last three rows, which lose information.
+For each transformation of 56 real fields (40 simulated ones where there are none): the largest difference of a
+probability from that of the plain 8-bit files, the number of fields in which it exceeds 0.01, the number in which the
+decision changes, how many of these have no probability within 0.01 of its threshold, and the number of fields whose
+warnings change. Claim: differences of at most 0.01, and no decision changes beyond that margin, except in the last
+three rows, which lose information.
 """
 
 from __future__ import annotations

@@ -1,15 +1,13 @@
-"""What the prediction log costs each prediction.
-
-Claim: with `--log`, a prediction costs at most 2 % more, in an SQLite file and in PostgreSQL.
+"""The prediction log costs a prediction at most 2 %, in an SQLite file and in PostgreSQL.
 
     python benchmarks/log.py [--fields 64] [--rounds 20]
 
-The same simulated fields of 512 px are predicted without a log and with each, one after the other, and that is
-repeated. Waiting for the log at the end is part of it; `open_seconds`, once a command, is not. `seconds` and
-`cpu_seconds` (all threads of the command) are those of the fastest lap, which other work on the machine disturbs least,
-`more` and `more_cpu` their ratios to no log, minus 1; `more_cpu_median` is the median of the ratios within a round.
-`writer_share` is what making and writing the row of a prediction takes, alone, of the CPU seconds of predicting it.
-Where PostgreSQL's server is not installed, its row is left out.
+The same simulated fields of 512 px are predicted without a log and with each log in turn, repeatedly. Waiting for the
+log at the end is included; `open_seconds`, once per command, is not. `seconds` and `cpu_seconds` (all threads of the
+command) are those of the fastest round, which other work on the machine disturbs least; `more` and `more_cpu` are
+their ratios to no log, minus 1; `more_cpu_median` is the median of the ratios within a round. `writer_share` is the
+time to make and write the row of one prediction, alone, as a share of the CPU seconds of that prediction. Where
+PostgreSQL's server is not installed, its row is left out.
 """
 
 from __future__ import annotations

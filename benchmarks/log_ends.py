@@ -1,12 +1,13 @@
-"""How soon every command ends while the prediction log's database is away.
+"""Every command ends within 10 s of SIGTERM while the prediction log's database is unavailable.
 
 Claim: `predict`, `serve`, `watch` and `microscope run` end within 10 s of the first SIGTERM while PostgreSQL is frozen
-(SIGSTOP), stopped, killed or out of reach.
+(SIGSTOP), stopped, killed or unreachable.
 
     python benchmarks/log_ends.py [--only predict|serve|watch|microscope]
 
-The command predicts, the fault comes, the command predicts another field, and a second later it gets SIGTERM. `seconds`
-are from there to its exit, `exit` is its code; `none` is the same without a fault. Needs PostgreSQL's server.
+The command predicts, the fault begins, the command predicts another field, and a second later it receives SIGTERM.
+`seconds` is the time from there to its exit, `exit` its code; `none` is the same without a fault. Skipped where
+PostgreSQL's server is not installed.
 """
 
 from __future__ import annotations
@@ -178,7 +179,8 @@ def main() -> None:
     found: dict[str, dict[str, Any]] = {name: {} for name in commands}
     with server() as postgres:
         if postgres is None:
-            sys.exit("PostgreSQL's server is not installed. Install the package 'postgresql'.")
+            print("PostgreSQL's server is not installed. Install the package 'postgresql'.", file=sys.stderr)
+            sys.exit(77)  # skipped
         for name, fault in product(commands, FAULTS):
             found[name][fault] = end_of(name, fault, postgres)
             print(name, fault, found[name][fault], file=sys.stderr, flush=True)

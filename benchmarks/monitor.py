@@ -1,13 +1,13 @@
-"""How often drift is reported where nothing has changed, and how often where something has.
+"""How often drift is reported where nothing changed, and how often where something did.
 
-Claim: of 1,000 windows of unchanged simulated fields, 250 of each size, at most 5 % raise an alarm. What is seen of
-three shifts (the green channel at 0.7 of its gain, all channels blurred by 0.32 µm, red and yellow swapped) is told by
-the size of the window; nothing is claimed of it.
+Claim: of 1,000 windows of unchanged simulated fields, 250 of each size, at most 5 % raise an alarm. For three shifts
+(the green channel at 0.7 of its gain, all channels blurred by 0.32 µm, red and yellow swapped) the detection rate is
+reported by window size, without a claim.
 
-Windows are resampled: fields are drawn, shifted, measured and predicted once, each of another specimen, and every
-window is a random choice of them without repetition. Unchanged windows are compared twice: with fields of the same
-pool that are not in the window, chosen anew each time, and with the shipped bundle's own reference, which is one and
-the same for all of them, so that those alarms come together or not at all.
+Fields are simulated, shifted, measured and predicted once, each of another specimen; every window is a random sample
+of them without replacement. Unchanged windows are compared twice: with fields of the same pool that are not in the
+window, sampled anew each time, and with the shipped bundle's reference, which is the same for all of them, so that
+those alarms occur together or not at all.
 """
 
 from __future__ import annotations

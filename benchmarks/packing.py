@@ -1,10 +1,11 @@
-"""What packing costs, and that a stream needs as much memory from a large store as from a small one.
+"""What packing costs, and that streaming needs as much memory from a large store as from a small one.
 
     python benchmarks/packing.py [--fields 64] [--rows 20000]
 
-`size` divides the store's bytes by those of the four PNGs of 512 px, `minutes_for_1000` is processor time of one core
-for packing 1,000 of them; both for the simulated atlas, and for the real fields where they are at hand. `memory` is the
-largest resident set of a process that streams one epoch of a store of 128 px, with 2,000 and with 20,000 fields.
+`size` is the store's bytes divided by those of the four PNG files of 512 px; `minutes_for_1000` is the processor time
+of one core for packing 1,000 of them. Both are given for the simulated atlas, and for the real fields where they are
+present. `memory` is the largest resident set of a process that streams one epoch of a store of 128 px, with 2,000 and
+with 20,000 fields.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
-"""Training never waits: fields a second beside a plain `keras.utils.PyDataset`, and what each augmentation costs.
+"""Training never waits for its input: fields/s beside a plain `keras.utils.PyDataset`, and the cost of augmentation.
 
     python benchmarks/pipeline.py [--fields 96] [--epoch-fields 512] [--rounds 3]
 
 `read` compares, at 256 px and with the default recipe's augmentation on both sides, the stream from a packed store and
-from PNGs with a PyDataset that opens the four PNGs of 512 px with Pillow and varies them with numpy: its time for a
-field divided by ours, by wall and by processor time, which a busy machine leaves as it is. Both have two workers; the
-PyDataset's are threads or processes, whichever is faster. `from PNGs, kept` is every epoch but the first, of as many
-fields as memory keeps (1 GiB: 4,096 fields); the PyDataset opens the files in every epoch. `augmentation` gives ms of
-processor time for a field in a batch of 32. `epoch` divides an epoch of LeNet-5 at 128 px, after the first, in which
-the stream is compiled, by one on a batch that is already there, both in turn, the median of the rounds: by wall and by
-processor time; `ms` is the latter epoch's, for a field. `drawing` is how long the simulator takes for a field of
-256 px, beside a training step's share of it.
+from PNG files with a PyDataset that opens the four PNGs of 512 px with Pillow and augments them with numpy: its time
+per field divided by the stream's, by wall time and by processor time (which other work on the machine does not
+change). Both have two workers; the PyDataset's are threads or processes, whichever is faster. `from PNGs, kept` is
+every epoch but the first, with as many fields as the memory cache takes (1 GiB: 4,096 fields); the PyDataset opens the
+files in every epoch. `augmentation` gives ms of processor time per field in a batch of 32. `epoch` divides an epoch of
+LeNet-5 at 128 px, after the first, in which the stream is compiled, by one on a constant batch, both in turn, as the
+median of the rounds: by wall and by processor time; `ms` is the latter epoch's, per field. `simulation` is the
+simulator's time for a field of 256 px, beside a training step's share of it.
 """
 
 from __future__ import annotations
@@ -273,7 +273,7 @@ def main() -> None:
     started = time.process_time()
     for number in range(10):
         draw_field(number, seed=6, size=256)
-    found["drawing, ms a field"] = round((time.process_time() - started) * 100, 1)
+    found["simulation, ms a field"] = round((time.process_time() - started) * 100, 1)
     print(json.dumps(found))
 
 

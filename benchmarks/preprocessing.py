@@ -1,9 +1,9 @@
-"""What preprocessing costs beside the network: one field in memory, at 512 and 2048 px, of planes of 8 and 16 bits.
+"""Preprocessing costs less than the network: one field in memory, at 512 and 2048 px, with planes of 8 and 16 bits.
 
     python benchmarks/preprocessing.py
 
 Per field, in one process, each part in turn: the inputs (scaling, structure, outliers), the statistics and warnings,
-the network alone, and the whole call. The claim: statistics and warnings cost less than the network.
+the network alone, and the whole call. Claim: statistics and warnings cost less than the network.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Reading fields, format by format, beside the bare decoder on the same files, and listing 100,000 files.
 
-Goal: `read_field` gives 0.85 of the fields a second of the bare decoder, on one core. The decoder has the bytes of each
-file, read at one go, and its planes are thrown away; reading a field also finds out what each plane is, checks it, and
-puts the four together. PNG is near the goal, 16-bit PNG reaches it. TIFF does not: tifffile reads the header in Python,
-and libtiff, which imagecodecs wraps, unpacks LZW and deflate faster than imagecodecs' own decoders, but believes the
-header before anybody has judged it. Nor do coloured JPEGs, of which Pillow decodes and copies all three colours, nor
-OME-Zarr, beside which stands the decoder of chunks alone.
+Goal: `read_field` reads at least 0.85 of the fields/s of the bare decoder, on one core. The decoder receives the bytes
+of each file, read at once, and its planes are discarded; reading a field also identifies each plane, checks it, and
+combines the four. PNG is near the goal, 16-bit PNG reaches it. TIFF does not: tifffile reads the header in Python, and
+libtiff, which imagecodecs wraps, decodes LZW and deflate faster than imagecodecs' own decoders, but trusts the header
+unchecked. Neither do colour JPEGs, of which Pillow decodes and copies all three colours, nor OME-Zarr, whose reference
+is the decoder of the chunks alone.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Runs the benchmarks, each in a process of its own, and gathers `results.json`.
+"""Run the benchmarks, each in its own process, and gather `results.json`.
 
     python benchmarks/run.py [NAME…]
 
-Figures are kept with the command that gave them, the date, the commit and the machine. A benchmark that fails
-leaves its earlier figures as they were.
+Figures are kept with the command that gave them, the date, the commit and the machine. The figures of a benchmark that
+fails, or that lacks its data or a program, stay as they were.
 """
 
 from __future__ import annotations
@@ -18,21 +18,16 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
-
-
-def claim_of(script: Path) -> str:
-    """What a benchmark is about: its docstring."""
-    text = script.read_text(encoding="utf-8")
-    return text.split('"""')[1].strip()
+SKIPPED = 77
+"""Exit code of a benchmark that cannot run here, as in Automake; it prints the reason on stderr."""
 
 
 def measure(script: Path) -> dict[str, object]:
-    """Runs one benchmark; the last line that it prints is JSON."""
-    said = subprocess.run([sys.executable, str(script)], check=True, stdout=subprocess.PIPE, text=True)
+    """Run one benchmark, whose last line is JSON, and return its record."""
+    done = subprocess.run([sys.executable, str(script)], check=True, stdout=subprocess.PIPE, text=True)
     return {
-        "claim": claim_of(script),
         "command": f"python benchmarks/{script.name}",
-        "measured": json.loads(said.stdout.strip().splitlines()[-1]),
+        "measured": json.loads(done.stdout.strip().splitlines()[-1]),
         "date": datetime.now(UTC).date().isoformat(),
         "commit": subprocess.run(
             ["git", "-C", str(HERE), "describe", "--always", "--dirty"], check=True, capture_output=True, text=True
@@ -42,26 +37,33 @@ def measure(script: Path) -> dict[str, object]:
     }
 
 
+def run_all(scripts: list[Path], results_file: Path) -> int:
+    """Run the scripts in order, keep each result as soon as it is there, and return the number that failed."""
+    results = json.loads(results_file.read_text(encoding="utf-8")) if results_file.exists() else {}
+    failed = 0
+    for script in scripts:
+        print(f"{script.stem} …", file=sys.stderr, flush=True)
+        try:
+            results[script.stem] = measure(script)
+        except (subprocess.CalledProcessError, json.JSONDecodeError, IndexError) as error:
+            skipped = isinstance(error, subprocess.CalledProcessError) and error.returncode == SKIPPED
+            print(f"{script.stem} skipped" if skipped else f"{script.stem} failed: {error}", file=sys.stderr)
+            failed += not skipped
+            continue
+        text = json.dumps(results, indent=2, ensure_ascii=False, sort_keys=True)
+        results_file.write_text(text + "\n", encoding="utf-8")
+        print(json.dumps(results[script.stem]["measured"], indent=2))
+    return failed
+
+
 def main(names: list[str]) -> int:
-    """Runs the named benchmarks, or all; returns the number that failed."""
+    """Run the named benchmarks, or all."""
     scripts = {path.stem: path for path in sorted(HERE.glob("*.py")) if path.name != "run.py"}
     unknown = [name for name in names if name not in scripts]
     if unknown:
-        print(f"No benchmark {unknown[0]!r}. Known: {', '.join(scripts)}.", file=sys.stderr)
+        print(f"{unknown[0]!r} is not a benchmark. Choose from: {', '.join(scripts)}.", file=sys.stderr)
         return 2
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    failed = 0
-    for name in names or scripts:
-        print(f"{name} …", file=sys.stderr, flush=True)
-        try:
-            results[name] = measure(scripts[name])
-        except (subprocess.CalledProcessError, json.JSONDecodeError, IndexError) as error:
-            print(f"{name} failed: {error}", file=sys.stderr)
-            failed += 1
-            continue
-        RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
-        print(json.dumps(results[name]["measured"], indent=2))
-    return failed
+    return 1 if run_all([scripts[name] for name in names or scripts], RESULTS) else 0
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The service under load: throughput against direct prediction, answers to their own field, memory that stays.
+"""The service under load: throughput, answers that belong to their field, and constant memory.
 
-Claims: with 16 clients at once, `lociscope serve` predicts at least 0.8 times as many fields a second as
-`lociscope predict` does of the same PNG files with as many threads (the clients run on the same cores, and count
-against the service); every answer is that of its own field; over 2,000 requests the resident memory of the process
-grows by less than 5 %.
+Claims: with 16 concurrent clients, `lociscope serve` predicts at least 0.8 times as many fields/s as `lociscope
+predict` does from the same PNG files with as many threads (the clients run on the same cores and count against the
+service); every answer is that of its own field; over 2,000 requests the resident memory of the process grows by less
+than 5 %.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""How fast virtual cells are drawn: fields a second at 256 and 512 px, whether time and memory grow with their number.
+"""How fast fields are simulated at 256 and 512 px, and whether time and memory grow with their number.
 
-Claim: on two cores 20 whole fields a second at 256 px (0.64 µm a pixel) and 6 at 512 px; four times as many fields
-take four times as long within 20 %, and no more memory within 10 %. Processor seconds survive a machine that others
-share; fields a second do not.
+Claim: on two cores 20 whole fields/s at 256 px (0.64 µm/px) and 6 fields/s at 512 px; four times as many fields take
+four times as long within 20 %, and no more memory within 10 %. Processor seconds do not depend on other work on the
+machine; fields/s do.
 """
 
 from __future__ import annotations

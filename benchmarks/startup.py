@@ -1,7 +1,7 @@
-"""How long one field takes from the shell, against importing what it stands on.
+"""Predicting one field from the shell takes little longer than importing its libraries.
 
-Claim: `lociscope predict` of one 512 × 512 field costs no more than 2.5 times
-`python -c "import numpy, onnxruntime"` when it writes CSV, 3.5 times when it writes Parquet.
+Claim: `lociscope predict` of one 512 × 512 field takes at most 2.5 times as long as `python -c "import numpy,
+onnxruntime"` when it writes CSV, 3.5 times when it writes Parquet.
 """
 
 from __future__ import annotations

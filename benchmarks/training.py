@@ -5,9 +5,8 @@
 For the shipped recipes of the three experiments, at 128 px and without stages, all layers trained: an epoch of
 `lociscope.training.keras_trainer.fit`, after the first, in which everything is compiled, with the recipe's
 augmentation, checkpoints, TensorBoard and a validation of one batch, beside as many bare steps of the same compiled
-model on a batch that is already there. `ratio` is the bare steps' time divided by the epoch's, the median of the
-rounds (each makes a fit of three epochs, and bare steps after it), by wall and by processor time; `fields_s` is the
-epoch's rate.
+model on a constant batch. `ratio` is the bare steps' time divided by the epoch's, the median of the rounds (each is a
+fit of three epochs, and bare steps after it), by wall and by processor time; `fields_s` is the epoch's rate.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""A watched folder under fire: what is lost, what is doubled, how late a prediction is, and what waiting costs.
+"""Watching a folder loses no field and predicts none twice, although the process is killed ten times.
 
-Claim: of 500 fields that come at 10 a second, channels shuffled over neighbouring fields and each file written in two
-halves, none is lost and none is doubled when the watch is killed (SIGKILL) ten times at random moments. `late` is the
-time from the last channel's close to the prediction on disk, of 200 more fields and without kills. Watching 100,000
-files at rest takes less than 5 % of a core.
+Claim: of 500 fields that arrive at 10 per second, with channels shuffled over neighbouring fields and each file
+written in two halves, none is lost and none is predicted twice when the watch is killed (SIGKILL) ten times at random
+moments. `late` is the time from closing the last channel's file to the prediction on disk, for 200 more fields without
+kills. Watching 100,000 files at rest takes less than 5 % of a core.
 """
 
 from __future__ import annotations
