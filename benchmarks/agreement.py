@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lociscope.artifacts.predictions import Predictions
+from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
 from lociscope.data.cache.packing import pack, prepare_catalog
 from lociscope.data.importing import import_folder
@@ -40,7 +41,7 @@ def main() -> None:
         catalog = import_folder(atlas / "train", atlas / "train.csv", folder)[0]
         spec = recipe.data.input
         packed = pack(folder / "packed", {}, FIELDS, lambda start: prepare_catalog(catalog, spec, start=start), spec)
-        run = fit(recipe, packed, packed, "an atlas on disk", folder / "run")
+        run = fit(recipe, packed, packed, Provenance("simulated", fields=len(packed), seed=0), folder / "run")
         difference = export(run, folder / "bundle", "benchmark", "Apache-2.0")
         network = load_network(run.best_model)
         in_training = np.concatenate(

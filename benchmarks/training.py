@@ -23,6 +23,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
 from lociscope.data.cache.disk import Prepared
 from lociscope.data.cache.packing import Packed, pack
@@ -49,7 +50,7 @@ def clocks() -> tuple[float, float]:
 def whole(recipe: Recipe, train: Packed, valid: Packed, folder: Path) -> np.ndarray:
     """Wall and processor seconds of an epoch of a training, the median of all but the first."""
     marks: list[tuple[float, float]] = []
-    fit(recipe, train, valid, "noise", folder, on_epoch=lambda row: marks.append(clocks()))
+    fit(recipe, train, valid, Provenance("simulated", seed=0), folder, on_epoch=lambda row: marks.append(clocks()))
     return np.asarray(np.median(np.diff(marks, axis=0), axis=0))
 
 

@@ -31,7 +31,8 @@ from lociscope.artifacts.bundle import (
     read_reference,
     write_bundle,
 )
-from lociscope.artifacts.card import Card, Decision, InputSpec, Score, encode_card
+from lociscope.artifacts.card import Card, Decision, InputSpec, Score, encode_card, read_card
+from lociscope.artifacts.provenance import Provenance
 from lociscope.errors import LociscopeError
 
 if TYPE_CHECKING:
@@ -235,7 +236,7 @@ def altered_card(**values: Any) -> bytes:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"schema": 3}, "card.json has schema 3, newer than 2, the newest this lociscope reads. Update lociscope."),
+        ({"schema": 4}, "card.json has schema 4, newer than 3, the newest this lociscope reads. Update lociscope."),
         (
             {"schema": 1},
             "of a network trained with preprocessing 1; this lociscope does preprocessing 2",
@@ -259,6 +260,22 @@ def altered_card(**values: Any) -> bytes:
 def test_cards_that_are_none(folder: Path, values: dict[str, Any], said: str) -> None:
     rewrite(folder, "card.json", altered_card(**values))
     refused(folder, said)
+
+
+def test_a_card_of_schema_2_is_migrated(folder: Path) -> None:
+    text = "600 simulated fields of seed 0, fold 1 of 5"
+    old = altered_card(schema=2, provenance={"data": text, "folds": [{"data": "Catalog 'a.parquet'"}]})
+    rewrite(folder, "card.json", old)
+    read = read_bundle(folder).card
+    assert read.schema_ == 3
+    assert Provenance(**read.provenance["data"]) == Provenance("simulated", fields=600, seed=0, fold=1, folds=5)
+    assert Provenance(**read.provenance["folds"][0]["data"]) == Provenance("catalog", "a.parquet")
+    assert read_card(encode_card(read), "It") == read
+
+
+def test_the_shipped_card_is_read(folder: Path) -> None:
+    provenance = read_bundle().card.provenance
+    assert Provenance(**provenance["data"]) == Provenance("simulated", fields=12_000, seed=0)
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"nonsense", b"\xff", b"[" * 200_000])
@@ -285,7 +302,7 @@ class Pickled:
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
-        ({"schema": 3}, "selftest.npz has schema 3, newer than 2"),
+        ({"schema": 4}, "selftest.npz has schema 4, newer than 3"),
         ({"schema": ...}, "selftest.npz is damaged .*schema"),
         ({"schema": np.array([1, 2])}, "selftest.npz states no schema"),
         ({"input": ...}, "selftest.npz is damaged .*input"),
@@ -415,7 +432,7 @@ REFERENCE = {
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
-        ({"schema": 3}, "has schema 3, newer than 2"),
+        ({"schema": 4}, "has schema 4, newer than 3"),
         ({"statistics": np.zeros((3, 3), np.float32)}, "holds (3, 3) of float32 where 3 rows"),
         ({"statistics": np.zeros((0, 2), np.float32)}, "holds (0, 2)"),
         ({"statistics": np.float32(1)}, "holds ()"),

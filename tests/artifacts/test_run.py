@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lociscope.artifacts.predictions import Predictions
+from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
 from lociscope.artifacts.run import Run
 from lociscope.errors import LociscopeError
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ENVIRONMENT: dict[str, Any] = {
-    "schema": 1,
+    "schema": 2,
     "created": "2026-01-01",
     "seed": 0,
     "git": None,
     "versions": {"keras": "3"},
     "machine": "x",
-    "data": "here",
+    "data": {"kind": "catalog", "catalog": "here.parquet"},
     "data_hash": "0",
     "fields": {"train": 3, "valid": 1},
     "parameters": 10,
@@ -67,11 +68,14 @@ def test_runs_that_cannot_be_opened(run: Run) -> None:
     [
         ("[]", "environment.json is damaged"),
         ("{", "environment.json is damaged"),
-        (json.dumps(ENVIRONMENT | {"schema": 2}), "has schema 2, newer than 1"),
+        (json.dumps(ENVIRONMENT | {"schema": 3}), "has schema 3, newer than 2"),
         (
             json.dumps(ENVIRONMENT | {"seed": "x"}),
             r"environment.json is damaged \(seed: Input should be a valid integer",
         ),
+        (json.dumps(ENVIRONMENT | {"schema": 1, "data": "here"}), "'here' does not name the source of a training's"),
+        (json.dumps(ENVIRONMENT | {"schema": 1, "data": 5}), "environment.json is damaged"),
+        (json.dumps(ENVIRONMENT | {"data": {"kind": "drawn"}}), r"damaged \(data\.kind: Input should be 'simulated'"),
         (json.dumps(ENVIRONMENT | {"more": 1}), r"environment.json is damaged \(more: Extra inputs"),
     ],
 )
@@ -80,6 +84,12 @@ def test_a_damaged_environment(run: Run, text: str, said: str) -> None:
     with pytest.raises(LociscopeError, match=said) as caught:
         run.read_environment()
     assert "\n" not in str(caught.value)
+
+
+def test_an_environment_of_schema_1_is_migrated(run: Run) -> None:
+    run.environment_file.write_text(json.dumps(ENVIRONMENT | {"schema": 1, "data": "Catalog 'here.parquet'"}))
+    assert run.read_environment().schema_ == 2
+    assert run.read_environment().data == Provenance("catalog", "here.parquet")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
 from lociscope.data.cache.disk import Stored
 from lociscope.data.cache.lazy_images import Files
@@ -86,7 +87,7 @@ def known(targets: list[tuple[int, ...]], groups: str, fold: str = "") -> Known:
     names = [str(number) for number in range(len(targets))]
     packed = Packed(names, [*groups], np.zeros((len(names), 1, 1, 4), np.uint8), to_multi_hot(targets), "hash")
     numbers = [None if letter == "-" else int(letter) for letter in fold]
-    return Known(packed, {}, dict(zip(names, numbers, strict=True)) if fold else {}, "Catalog 'c'")
+    return Known(packed, {}, dict(zip(names, numbers, strict=True)) if fold else {}, Provenance("catalog", "c"))
 
 
 def test_folds_of_the_catalog_are_followed() -> None:
@@ -131,4 +132,4 @@ def test_online_simulation_has_no_folds(tmp_path: Path) -> None:
 def test_a_split_that_holds_out_everything() -> None:
     fields = Packed(["a", "b"], ["a", "b"], np.zeros((2, 16, 16, 4), np.uint8), to_multi_hot([(1,), (2,)]), "hash")
     with pytest.raises(LociscopeError, match=r"Of 2 fields 2 are held out; .*\. Mend the column split"):
-        parted(Known(fields, {"a": "valid", "b": "valid"}, {}, "here"), recipe())
+        parted(Known(fields, {"a": "valid", "b": "valid"}, {}, Provenance("catalog", "here")), recipe())

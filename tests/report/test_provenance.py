@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
 from lociscope.artifacts.run import Environment, Run
 from lociscope.report.provenance import describe_recipe, describe_run
@@ -15,7 +16,7 @@ ENVIRONMENT = Environment(
     git=None,
     versions={"python": "3.11.7", "keras": "3.15.0"},
     machine="Linux x86_64",
-    data="simulated atlas",
+    data=Provenance("simulated", fields=1440, seed=7),
     data_hash="0123456789abcdef" * 4,
     fields={"train": 1200, "valid": 240},
     parameters=60_000,
@@ -33,6 +34,6 @@ def test_facts_of_a_run_are_words(tmp_path: Path) -> None:
     assert facts["Input"] == "128 × 128 px, 1.28 µm a pixel"
     assert facts["Training"].startswith("3 epochs, batch 32, adam at 0.001")
     assert facts["Fields"] == "1,200 to learn from, 240 held out"
-    assert facts["Data"] == "simulated atlas; sha256 0123456789ab…"
+    assert facts["Data"] == "1440 simulated fields of seed 7; sha256 0123456789ab…"
     assert facts["Code"] == "installed, no checkout"
     assert facts["Versions"] == "python 3.11.7, keras 3.15.0"

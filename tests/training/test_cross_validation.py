@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.run import Environment, Folds, Run
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS
@@ -29,7 +30,7 @@ def finished(run: Run, ids: list[str], seed: int) -> tuple[np.ndarray, np.ndarra
         git=None,
         versions={},
         machine="",
-        data="",
+        data=Provenance("simulated", fields=40, seed=0),
         data_hash="0",
         fields={},
         parameters=1,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lociscope.artifacts.bundle import read_bundle
+from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
 from lociscope.artifacts.run import Run
 from lociscope.data.cache.packing import Packed
@@ -51,7 +52,13 @@ def run(request: pytest.FixtureRequest, pixels: np.ndarray, tmp_path_factory: py
     y = (np.random.default_rng(0).random((FIELDS, N_LABELS)) < 0.1).astype(np.uint8)
     packed = Packed(names, names, x, y, "hash")
     folder = tmp_path_factory.mktemp("run") / "run"
-    return fit(recipe, packed.take(np.arange(40)), packed.take(np.arange(40, FIELDS)), "simulated", folder)
+    return fit(
+        recipe,
+        packed.take(np.arange(40)),
+        packed.take(np.arange(40, FIELDS)),
+        Provenance("simulated", fields=FIELDS, seed=0),
+        folder,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
 from lociscope.data.cache.packing import Packed
 from lociscope.data.importing import import_kaggle
@@ -112,4 +113,4 @@ def test_a_catalog_is_measured_and_damage_listed(tmp_path: Path) -> None:
     sets = measured_sets(Recipe.read("features", SMALL), tmp_path / "catalog.parquet", tmp_path / "packed", failures)
     assert len(sets.train) + len(sets.valid) == 5
     assert [failure.id for failure in failures] == [broken.name.removesuffix("_green.png")]
-    assert sets.source == "Catalog 'catalog.parquet'"
+    assert sets.source == Provenance("catalog", "catalog.parquet")

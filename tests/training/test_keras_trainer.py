@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
 from lociscope.artifacts.run import Run
 from lociscope.data.cache.packing import Packed
@@ -22,6 +23,8 @@ from lociscope.training.keras_trainer import fit
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+SOURCE = Provenance("simulated", fields=36, seed=0)
 
 
 def packed(n: int, seed: int = 0) -> Packed:
@@ -57,7 +60,7 @@ def train(
 ) -> Run:
     fields = packed(36)
     sets = fields.take(np.arange(28)), fields.take(np.arange(28, 36))
-    return fit(recipe(**changes), *sets, "made up", folder, progress, on_epoch)
+    return fit(recipe(**changes), *sets, SOURCE, folder, progress, on_epoch)
 
 
 def same(one: Run, other: Run) -> bool:
@@ -154,7 +157,7 @@ def test_another_recipe_or_other_fields_are_refused(alone: Run) -> None:
         train(alone.folder, learning_rate=0.5)
     fields = packed(36, seed=5)
     with pytest.raises(LociscopeError, match="other fields"):
-        fit(recipe(), fields.take(np.arange(28)), fields.take(np.arange(28, 36)), "made up", alone.folder)
+        fit(recipe(), fields.take(np.arange(28)), fields.take(np.arange(28, 36)), SOURCE, alone.folder)
 
 
 STAGED: dict[str, Any] = {

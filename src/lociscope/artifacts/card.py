@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct, field
 
+from lociscope.artifacts.provenance import parse_provenance
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import LABELS, N_LABELS
@@ -17,8 +19,9 @@ from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SCHEMA = 2
-"""Of cards, self-tests and references. Version 2 names the preprocessing and has no floor."""
+SCHEMA = 3
+"""Of cards, self-tests and references. Version 2 names the preprocessing and has no floor; version 3 records where the
+fields came from as a `Provenance`, in place of a sentence."""
 
 PREPROCESSING = 2
 """Version of `lociscope.images.preprocess`; cards, Runs and caches name theirs. Version 1 scaled all channels by one
@@ -112,20 +115,29 @@ def read_card(data: bytes, what: str) -> Card:
             raise TypeError(f"a JSON {type(values).__name__} where an object should be")
         check_schema(values.get("schema"), SCHEMA, what)
         _check_preprocessing(values, what)
-        return msgspec.json.decode(data, type=Card)
+        card = msgspec.json.decode(data, type=Card)
+        return card if card.schema_ == SCHEMA else _migrate(card)
     except CORRUPT_FILE_ERRORS as error:  # msgspec's errors are ValueErrors
         raise LociscopeError(f"{what} is damaged ({error}). Make it again.", code=Code.CORRUPT) from error
 
 
 def _check_preprocessing(values: dict[str, Any], what: str) -> None:
     """Refuse a network that expects other inputs than this version makes: its answers would be silently wrong."""
-    version = values["input"].get("preprocessing", PREPROCESSING) if values["schema"] == SCHEMA else 1
+    version = values["input"].get("preprocessing", PREPROCESSING) if values["schema"] > 1 else 1
     if version != PREPROCESSING:
         raise LociscopeError(
             f"{what} is of a network trained with preprocessing {version}; this lociscope does preprocessing "
             f"{PREPROCESSING}. Train it again and export the new Run, or install the lociscope that exported it.",
             code=Code.UNSUPPORTED_VERSION,
         )
+
+
+def _migrate(card: Card) -> Card:
+    """Convert a card of schema 2."""
+    for training in (card.provenance, *card.provenance.get("folds", ())):
+        if "data" in training:
+            training["data"] = asdict(parse_provenance(training["data"]))
+    return msgspec.structs.replace(card, schema_=SCHEMA)
 
 
 def hash_training(provenance: Mapping[str, Any]) -> str | None:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lociscope.artifacts.catalog import read_labels
 from lociscope.artifacts.predictions import Predictions
+from lociscope.artifacts.provenance import Provenance, parse_provenance
 from lociscope.artifacts.recipe import Recipe
 from lociscope.errors import Code, LociscopeError
 from lociscope.storage.atomic import atomic_write
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
     from lociscope.storage.atomic import AnyPath
 
-SCHEMA = 1
+SCHEMA = 2
+"""Of `environment.json`. Version 1 described the source of the fields in a sentence."""
+
+FOLDS_SCHEMA = 1
 LOSSES = {"epoch", "loss", "val_loss"}
 """What every row of a history tells."""
 
@@ -39,11 +43,19 @@ class Environment(BaseModel):
     git: str | None
     versions: dict[str, str]
     machine: str
-    data: str = Field(description="Where the fields came from.")
+    data: Provenance = Field(description="Where the fields came from.")
     data_hash: str = Field(description="sha256 over the prepared fields and their labels.")
     fields: dict[str, int] = Field(description="Number of fields in train and valid.")
     parameters: int = Field(description="Trainable and fixed numbers of the network.")
     preprocessing: int = Field(1, description="Version of the preprocessing that made the inputs.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _migrate(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Convert values of schema 1."""
+        if values.get("schema") != 1:
+            return values
+        return values | {"schema": SCHEMA, "data": parse_provenance(values["data"])}
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +251,7 @@ class Folds(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
     FILE: ClassVar[str] = "folds.json"
 
-    schema_: int = Field(SCHEMA, alias="schema")
+    schema_: int = Field(FOLDS_SCHEMA, alias="schema")
     k: int = Field(ge=1, description="How many folds.")
     catalog: str | None = Field(None, description="sha256 of the Catalog; null where the fields are drawn.")
 
@@ -251,7 +263,7 @@ class Folds(BaseModel):
             LociscopeError: The file is damaged, or of a newer schema.
         """
         path = folder / cls.FILE
-        return parse_model(path.read_bytes(), cls, SCHEMA, f"'{path}'") if path.is_file() else None
+        return parse_model(path.read_bytes(), cls, FOLDS_SCHEMA, f"'{path}'") if path.is_file() else None
 
     def write(self, folder: Path) -> None:
         """Makes the folder a folder of folds."""

@@ -241,7 +241,7 @@ def _same_fields(run: Run, catalog: Path | None) -> bool:
 
     environment = run.read_environment()
     if catalog is None:
-        return not environment.data.startswith("Catalog")
+        return environment.data.kind == "simulated"
     labels = {entry.id: entry.target for entry in Catalog.read(catalog).select_labelled().exclude("split", "test")}
     known = sum(environment.fields.values()) + len(read_failures(run.folder))
     return known == len(labels) and run.read_truth().items() <= labels.items()

@@ -12,6 +12,7 @@ import numpy as np
 
 from lociscope.artifacts.card import PREPROCESSING
 from lociscope.artifacts.catalog import Catalog, hash_catalog
+from lociscope.artifacts.provenance import Provenance
 from lociscope.data.cache.disk import place_in
 from lociscope.data.cache.lazy_images import open_files
 from lociscope.data.cache.packing import Packed, pack, prepare_catalog
@@ -43,7 +44,7 @@ class TrainingSets(NamedTuple):
 
     train: Packed | Fresh
     valid: Packed
-    source: str
+    source: Provenance
 
 
 class Known(NamedTuple):
@@ -59,7 +60,7 @@ class Known(NamedTuple):
     fields: Packed
     split: dict[str, str | None]
     fold: dict[str, int | None]
-    source: str
+    source: Provenance
 
 
 def training_sets(
@@ -113,7 +114,7 @@ def known_fields(
                 code=Code.CONFLICT,
             )
         packed = _simulated(settings, folder, workers, progress, store)
-        return Known(packed, {}, {}, f"{settings.fields} simulated fields of seed {settings.seed}")
+        return Known(packed, {}, {}, Provenance("simulated", fields=settings.fields, seed=settings.seed))
     table, spec = labelled_fields(catalog), settings.input
     if settings.pack:
         key = {"catalog": hash_catalog(catalog), "input": msgspec.to_builtins(spec)}
@@ -121,7 +122,7 @@ def known_fields(
         packed = pack(place, key, len(table), read, spec, failures, progress, wait=store is not None)
     else:
         packed = open_files(table, spec, failures, workers)
-    return Known(packed, *columns_of(table), f"Catalog '{catalog.name}'")
+    return Known(packed, *columns_of(table), Provenance("catalog", catalog.name))
 
 
 def columns_of(table: Catalog) -> tuple[dict[str, str | None], dict[str, int | None]]:
@@ -159,7 +160,7 @@ def _fresh_sets(
         )
     packed = _simulated(settings.model_copy(update={"fields": held}), folder, workers, progress, store)
     fresh = Fresh(settings, held, settings.fields - held, workers)
-    return TrainingSets(fresh, packed, f"simulated fields of seed {settings.seed}, others in every epoch")
+    return TrainingSets(fresh, packed, Provenance("simulated", seed=settings.seed))
 
 
 def labelled_fields(path: Path) -> Catalog:
@@ -244,13 +245,13 @@ def folded(known: Known, folds: int, seed: int) -> Folded:
         held, rest = np.flatnonzero(number == fold), np.flatnonzero((number >= 0) & (number != fold))
         if not len(held):
             raise LociscopeError(
-                f"Fold {fold} of {known.source} has no labelled field that can be read. "
+                f"Fold {fold} of {known.source.describe()} has no labelled field that can be read. "
                 f"Part it anew with `lociscope split --folds {folds}`.",
                 code=Code.INVALID_LABELS,
             )
         digest = hashlib.sha256(packed.sha256.encode() + number.astype("<i8").tobytes() + bytes([fold])).hexdigest()
         train, valid = (replace(packed.take(rows), sha256=digest) for rows in (rest, held))
-        sets.append(TrainingSets(train, valid, f"{known.source}, fold {fold} of {folds}"))
+        sets.append(TrainingSets(train, valid, replace(known.source, fold=fold, folds=folds)))
     return Folded(sets, dealt, _absent([each.valid.y.sum(axis=0) for each in sets]))
 
 

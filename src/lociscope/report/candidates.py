@@ -110,7 +110,7 @@ def read_candidate(folder: Path, name: str) -> Candidate:
         folder=folder,
         runs=runs,
         recipe=first.read_recipe(),
-        data=environment.data,
+        data=environment.data.describe(),
         learned=environment.fields.get("train", 0),
         parameters=environment.parameters or None,
         size=sum(_size(run) for run in runs),

@@ -36,7 +36,7 @@ def describe_recipe(recipe: Recipe, environment: Environment) -> dict[str, str]:
         "Input": f"{recipe.data.size} × {recipe.data.size} px, {recipe.data.input.pixel_size:.2f} µm a pixel",
         "Training": f"{epochs} epochs, batch {train.batch}, {train.optimizer} at {rates}, loss {train.loss}",
         "Fields": f"{fields.get('train', 0):,} to learn from, {fields.get('valid', 0):,} held out",
-        "Data": f"{environment.data}; sha256 {environment.data_hash[:12]}…",
+        "Data": f"{environment.data.describe()}; sha256 {environment.data_hash[:12]}…",
         "Seed": str(environment.seed),
         "Made": environment.created,
         "Code": environment.git or "installed, no checkout",

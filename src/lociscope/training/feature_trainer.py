@@ -12,6 +12,7 @@ import numpy as np
 
 from lociscope.artifacts.card import PREPROCESSING
 from lociscope.artifacts.catalog import Entry, hash_catalog
+from lociscope.artifacts.provenance import Provenance
 from lociscope.data.cache.disk import cut_short, place_in
 from lociscope.data.cache.packing import Packed, none_read
 from lociscope.data.datasets import Known, TrainingSets, columns_of, labelled_fields, parted
@@ -100,13 +101,13 @@ def measure_fields(
         measure: Any = partial(measure_simulated, settings)
         numbers = range(settings.fields)
         key: dict[str, Any] = {"simulated": simulation_key(settings, "fields", "simulated_size", "seed", "balance")}
-        source = f"{settings.fields} simulated fields of seed {settings.seed}"
+        source = Provenance("simulated", fields=settings.fields, seed=settings.seed)
     else:
         table = labelled_fields(catalog)
         measure, numbers = _measure_entry, zip(table, of_catalog(table), strict=True)
         split, fold = columns_of(table)
         key = {"catalog": hash_catalog(catalog)}
-        source = f"Catalog '{catalog.name}'"
+        source = Provenance("catalog", catalog.name)
     key |= {"features": list(FEATURES), "preprocessing": PREPROCESSING}
     place = place_in(store, key) if store else folder
     rows = _cached(place, key, list(numbers), measure, workers, progress)

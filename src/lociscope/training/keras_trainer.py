@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import keras
 
+    from lociscope.artifacts.provenance import Provenance
     from lociscope.artifacts.recipe import Recipe
     from lociscope.artifacts.run import Run
     from lociscope.data.cache.packing import Packed
@@ -51,7 +52,7 @@ def fit(
     recipe: Recipe,
     train: Packed | Fresh,
     valid: Packed,
-    source: str,
+    source: Provenance,
     folder: Path,
     progress: Callable[[int, str], None] | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,

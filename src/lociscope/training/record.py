@@ -24,6 +24,7 @@ from lociscope.storage.atomic import atomic_write
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from lociscope.artifacts.provenance import Provenance
     from lociscope.artifacts.recipe import Recipe
     from lociscope.data.cache.packing import Packed
     from lociscope.data.pipeline.online import Fresh
@@ -66,7 +67,7 @@ def open_run(folder: Path, recipe: Recipe, environment: Environment) -> Run:
 
 
 def describe_environment(
-    recipe: Recipe, train: Packed | Fresh, valid: Packed, source: str, parameters: int, packages: Iterable[str]
+    recipe: Recipe, train: Packed | Fresh, valid: Packed, source: Provenance, parameters: int, packages: Iterable[str]
 ) -> Environment:
     """What a training depends on besides its recipe; `packages` are those whose versions are kept."""
     return Environment(
