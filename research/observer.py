@@ -201,7 +201,8 @@ def read_truth(folder: Path, labels: Path | None) -> dict[str, tuple[int, ...]]:
 
 def reciprocal_ranks(judged: np.ndarray, column: int) -> np.ndarray:
     """Return 1 ÷ the rank of a class among the 12, for each field."""
-    return 1 / (1 + (judged > judged[:, [column]]).sum(axis=1))
+    ranks: np.ndarray = 1 + (judged > judged[:, [column]]).sum(axis=1)
+    return np.asarray(1 / ranks)
 
 
 def score(answers: Answers, truth: Mapping[str, Sequence[int]]) -> dict[str, Any]:
