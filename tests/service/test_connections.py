@@ -17,9 +17,9 @@ import pytest
 import uvicorn
 
 from lociscope.service import connections, server
-from lociscope.service.connections import Connection, Listener, most_connections
+from lociscope.service.connections import Connection, Listener, max_connections
 from lociscope.service.server import Server
-from lociscope.service.worker_pool import Work
+from lociscope.service.worker_pool import WorkerPool
 
 WAIT = 30
 HALF = b"GET / HTTP/1.1\r\nHost: here\r\nX-A: "
@@ -37,12 +37,12 @@ class Running:
 
         config = uvicorn.Config(answer, http=Connection, ws="none", lifespan="off", log_config=None, access_log=False)
         ready = threading.Event()
-        parts: Any = SimpleNamespace(work=Work(1, 1))
+        state: Any = SimpleNamespace(pool=WorkerPool(1, 1))
         self.listening = Listener(socket.AF_INET, socket.SOCK_STREAM)
         self.listening.bind(("127.0.0.1", 0))
         self.address = self.listening.getsockname()
-        self.server = Server(config, parts, ready.set)
-        self.work: Work = parts.work
+        self.server = Server(config, state, ready.set)
+        self.pool: WorkerPool = state.pool
         self.thread = threading.Thread(target=self.server.run, args=([self.listening],))
         self.clients: list[socket.socket] = []
         self.thread.start()
@@ -57,7 +57,7 @@ class Running:
     def stop(self) -> float:
         """Stops it as a signal does; returns the seconds that it took."""
         started = time.monotonic()
-        self.work.stop()
+        self.pool.stop()
         self.thread.join(WAIT)
         assert not self.thread.is_alive()
         return time.monotonic() - started
@@ -154,7 +154,7 @@ def test_no_connection_delays_the_end(start: Start, monkeypatch: pytest.MonkeyPa
 
 
 def test_past_the_bound_the_one_that_idles_longest_makes_room(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "most_connections", lambda: 3)
+    monkeypatch.setattr(connections, "max_connections", lambda: 3)
     running = start(wait=60.0)
     first, *others = [running.open(HALF) for _ in range(3)]
     last = running.open(WHOLE)
@@ -169,7 +169,7 @@ def test_the_bound_leaves_files_for_the_work(monkeypatch: pytest.MonkeyPatch) ->
     resource = pytest.importorskip("resource")
     for files, most in ((1024, 964), (100, 40), (16, 8), (1 << 20, 1000), (resource.RLIM_INFINITY, 1000)):
         monkeypatch.setattr(resource, "getrlimit", lambda _, files=files: (files, files))
-        assert most_connections() == most
+        assert max_connections() == most
 
 
 def test_with_no_file_left_a_client_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:

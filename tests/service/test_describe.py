@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lociscope.labels import LABELS, N_LABELS
-from lociscope.service.describe import GRADES, PHRASES, grade_of, listed, sentence_of
+from lociscope.service.describe import GRADES, PHRASES, describe_prediction, grade_probability, join_words
 
 THRESHOLDS = np.full(N_LABELS, 0.5)
 UNMISTAKABLE = sorted(set(range(N_LABELS)) - {3, 15})
@@ -23,7 +23,7 @@ def said(predicted: list[int], status: str = "ok", **probability: float) -> str:
     values = np.full(N_LABELS, 0.01)
     for name, value in probability.items():
         values[int(name[1:])] = value
-    return sentence_of(predicted, status, values, THRESHOLDS)
+    return describe_prediction(predicted, status, values, THRESHOLDS)
 
 
 @pytest.mark.parametrize(
@@ -40,12 +40,12 @@ def said(predicted: list[int], status: str = "ok", **probability: float) -> str:
     ],
 )
 def test_each_probability_has_its_word(probability: float, word: str) -> None:
-    assert grade_of(probability) == word
+    assert grade_probability(probability) == word
 
 
 def test_words_agree_with_the_two_digits_beside_them() -> None:
     for probability in np.linspace(0, 1, 2001):
-        assert grade_of(float(probability)) == grade_of(float(f"{probability:.2f}"))
+        assert grade_probability(float(probability)) == grade_probability(float(f"{probability:.2f}"))
 
 
 def test_039_is_not_said_as_094_is() -> None:
@@ -74,7 +74,7 @@ def test_locations_come_in_order_of_probability_each_grade_with_its_word() -> No
 def test_any_sentence_names_every_location_once_and_the_most_probable_first(
     values: list[float], predicted: set[int]
 ) -> None:
-    sentence = sentence_of(sorted(predicted), "ok", np.array(values), THRESHOLDS)
+    sentence = describe_prediction(sorted(predicted), "ok", np.array(values), THRESHOLDS)
     order = sorted(predicted, key=lambda number: -values[number])
     places = [re.search(rf"{PHRASES[number].name}(?=[,;.]| and )", sentence) for number in order]
     starts = [place.start() for place in places if place]
@@ -115,4 +115,4 @@ def test_every_place_has_a_phrase() -> None:
 
 
 def test_lists() -> None:
-    assert [listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
+    assert [join_words(["a"]), join_words(["a", "b"]), join_words(["a", "b", "c"])] == ["a", "a and b", "a, b and c"]

@@ -10,7 +10,7 @@ import pytest
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.images.io.read import read_field
 from lociscope.labels import LABELS
-from lociscope.service.examples import FOLDER, examples, source_of
+from lociscope.service.examples import FOLDER, example_source, examples
 from lociscope.simulate import VERSION
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def test_three_whole_fields_within_their_size() -> None:
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < MOST_BYTES
     assert len(list(FOLDER.iterdir())) == 1 + 3 * len(CHANNEL_NAMES)
     for example in examples():
-        field = read_field(source_of(example))
+        field = read_field(example_source(example))
         assert field.pixels.shape == (400, 400, 4)
         assert field.pixel_size == example.pixel_size
         assert set(example.drawn) <= set(LABELS)

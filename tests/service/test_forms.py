@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from lociscope.service.forms import extended_name
+from lociscope.service.forms import parse_extended_name
 
 Serve = Callable[..., Any]
 KIND = {"content-type": "multipart/form-data; boundary=edge"}
@@ -38,7 +38,7 @@ def body_of(files: dict[str, bytes]) -> bytes:
     ],
 )
 def test_the_name_that_outranks_the_plain_one(disposition: str, name: str | None) -> None:
-    assert extended_name(disposition) == name
+    assert parse_extended_name(disposition) == name
 
 
 @pytest.mark.parametrize("plain", ["", 'filename="=?utf-8?B?emVsbGU=?="; ', "filename=x.png; "])

@@ -11,12 +11,12 @@ import pytest
 from lociscope.errors import LociscopeError
 from lociscope.registry.model_registry import Registry
 from lociscope.service import model_holder as served_module
-from lociscope.service.model_holder import Served, of_settings
+from lociscope.service.model_holder import ModelHolder, create_model_holder
 
 MakeBundle = Callable[..., Path]
 
 
-def name_of(served: Served) -> str:
+def name_of(served: ModelHolder) -> str:
     return served.predictor.bundle.card.name
 
 
@@ -24,7 +24,7 @@ def test_a_promotion_is_taken_up_and_a_rollback(tmp_path: Path, make_bundle: Mak
     registry = Registry(tmp_path / "registry")
     versions = [registry.add(make_bundle(tmp_path / str(seed), seed), who="me", why="try").version for seed in (1, 2)]
     registry.promote(versions[0], who="me", why="first")
-    served = of_settings(None, registry.folder, 2)
+    served = create_model_holder(None, registry.folder, 2)
     assert (name_of(served), served.look()) == ("tiny1", False)
     first = served.predictor
     registry.promote(versions[1], who="me", why="better")
@@ -41,7 +41,7 @@ def test_one_that_fails_is_logged_once_and_the_old_one_stays(
     good, bad = make_bundle(tmp_path / "good", 1), make_bundle(tmp_path / "bad", 2)
     (bad / "model.onnx").write_bytes(b"altered")
     named = good
-    served = Served(lambda: named)
+    served = ModelHolder(lambda: named)
     named = bad
     with caplog.at_level(logging.ERROR, "lociscope"):
         assert [served.look() for _ in range(3)] == [False] * 3
@@ -56,7 +56,7 @@ def test_one_that_fails_is_logged_once_and_the_old_one_stays(
 def test_one_that_is_not_complete_yet_is_tried_again(tmp_path: Path, make_bundle: MakeBundle) -> None:
     now = 0.0
     named = make_bundle(tmp_path / "one", 1)
-    served = Served(lambda: named, clock=lambda: now)
+    served = ModelHolder(lambda: named, clock=lambda: now)
     named = make_bundle(tmp_path / "two", 2)
     model = (named / "model.onnx").read_bytes()
     (named / "model.onnx").write_bytes(model[:100])  # half copied
@@ -79,7 +79,7 @@ def test_another_one_is_tried_at_once_and_a_rollback_ends_the_complaint(
 ) -> None:
     one, two = make_bundle(tmp_path / "one", 1), make_bundle(tmp_path / "two", 2)
     named = one
-    served = Served(lambda: named, clock=lambda: 0.0)
+    served = ModelHolder(lambda: named, clock=lambda: 0.0)
     named = tmp_path / "absent"
     assert [served.look(), served.look(), served.pending] == [False, False, True]
     named = one
@@ -98,7 +98,7 @@ def test_a_registry_that_cannot_be_read_for_a_while(tiny_bundle: Path, caplog: p
             raise OSError("gone")
         return tiny_bundle
 
-    served = Served(named)
+    served = ModelHolder(named)
     gone = True
     with caplog.at_level(logging.ERROR, "lociscope"):
         assert [served.look(), served.look()] == [False, False]
@@ -121,7 +121,7 @@ def test_it_looks_by_itself(tmp_path: Path, make_bundle: MakeBundle, monkeypatch
             seen.set()
         return named
 
-    served = Served(asked)
+    served = ModelHolder(asked)
     served.start()
     named = make_bundle(tmp_path / "two", 2)
     assert seen.wait(30)
@@ -132,7 +132,7 @@ def test_it_looks_by_itself(tmp_path: Path, make_bundle: MakeBundle, monkeypatch
 def test_nothing_to_serve(tmp_path: Path) -> None:
     for bundle, registry in ((tmp_path / "none", None), (None, tmp_path / "none")):
         with pytest.raises(LociscopeError):
-            of_settings(bundle, registry, 2)
+            create_model_holder(bundle, registry, 2)
 
 
 def test_threads_are_shared_among_workers(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,5 +140,5 @@ def test_threads_are_shared_among_workers(tiny_bundle: Path, monkeypatch: pytest
     monkeypatch.setattr(served_module, "open_bundle", lambda folder, threads: taken.append(threads))
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     for workers in (1, 2, 16):
-        of_settings(tiny_bundle, None, workers)
+        create_model_holder(tiny_bundle, None, workers)
     assert taken == [8, 4, 1]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from lociscope.channels import CHANNELS
 from lociscope.images.field import Field
-from lociscope.service.picture import LONGEST, picture_of
+from lociscope.service.picture import LONGEST, make_picture
 
 
 def field(height: int, width: int, pixel_size: float | None = None) -> Field:
@@ -23,7 +23,7 @@ def field(height: int, width: int, pixel_size: float | None = None) -> Field:
     [(100, 50, (100, 50)), (2048, 1024, (LONGEST, LONGEST // 2)), (1, 3, (1, 3)), (4000, 2, (LONGEST, 1))],
 )
 def test_it_keeps_its_shape(height: int, width: int, shown: tuple[int, int]) -> None:
-    picture = picture_of(field(height, width))
+    picture = make_picture(field(height, width))
     assert (picture.height, picture.width) == shown
     for layer in picture.layers:
         kind, data = layer.source.split(",")
@@ -33,7 +33,7 @@ def test_it_keeps_its_shape(height: int, width: int, shown: tuple[int, int]) -> 
 
 
 def test_hpa_s_channels_are_on_at_first_and_each_has_its_key() -> None:
-    layers = picture_of(field(8, 8)).layers
+    layers = make_picture(field(8, 8)).layers
     assert [layer.key for layer in layers] == ["r", "g", "b", "y"]
     assert [layer.on for layer in layers] == [True, True, True, False]
     assert [layer.stain for layer in layers] == [channel.stain for channel in CHANNELS]
@@ -44,6 +44,6 @@ def test_hpa_s_channels_are_on_at_first_and_each_has_its_key() -> None:
     [(None, 0, 0.0), (0.32, 20, 62.5), (0.08, 10, 125.0), (1.0, 100, 100.0), (1e-6, 0, 0.0), (1e4, 0, 0.0)],
 )
 def test_the_bar_is_a_usual_length_that_fits(pixel_size: float | None, um: int, px: float) -> None:
-    picture = picture_of(field(512, 512, pixel_size))
+    picture = make_picture(field(512, 512, pixel_size))
     assert picture.bar_um == um
     assert picture.bar_px == pytest.approx(px)

@@ -108,9 +108,9 @@ def test_the_key_is_asked_for_under_it(serve: Serve) -> None:
 )
 def test_what_is_no_root_path(path: str) -> None:
     with pytest.raises(UsageError, match="--root-path is"):
-        Settings(root_path=path).checked()
+        Settings(root_path=path).check()
 
 
 @pytest.mark.parametrize("path", ["", "/lociscope", PREFIX, "/~lab/v1.2_x-y", "/..a"])
 def test_what_is_one(path: str) -> None:
-    assert Settings(root_path=path).checked().root_path == path
+    assert Settings(root_path=path).check().root_path == path

@@ -135,11 +135,11 @@ def test_what_a_request_says_about_its_files(serve: Serve, make: Any) -> None:
 def test_health_and_readiness(serve: Serve) -> None:
     client = serve()
     assert client.get("/healthz").json() == {"status": "ok"}
-    served = client.app.state.parts.served.version
+    served = client.app.state.service.model.version
     assert served.startswith("tiny0-0-")
     said = {"ready": True, "degraded": False, "served": served, "promoted": served, "reasons": []}
     assert (client.get("/readyz").status_code, client.get("/readyz").json()) == (200, said)
-    client.app.state.parts.work.stop()
+    client.app.state.service.pool.stop()
     said |= {"ready": False, "reasons": ["The service is stopping."]}
     assert (client.get("/readyz").status_code, client.get("/readyz").json()) == (503, said)
     assert client.get("/healthz").status_code == 200
@@ -152,12 +152,12 @@ def test_a_promotion_that_is_not_served_yet_shows(
     versions = [registry.add(make_bundle(tmp_path / str(seed), seed), who="me", why="try").version for seed in (1, 2)]
     registry.promote(versions[0], who="me", why="first")
     client = serve(registry=registry.folder)
-    client.app.state.parts.served.stop()  # the test looks itself
+    client.app.state.service.model.stop()  # the test looks itself
     assert "lociscope_promotion_pending 0.0" in client.get("/metrics").text
     registry.promote(versions[1], who="me", why="better")
     away = tmp_path / "away"
     (registry.folder / "bundles" / versions[1]).rename(away)  # a copy of the registry whose bundle has not arrived
-    client.app.state.parts.served.look()
+    client.app.state.service.model.look()
     said = client.get("/readyz")
     assert (said.status_code, said.json()) == (
         200,
@@ -171,7 +171,7 @@ def test_a_promotion_that_is_not_served_yet_shows(
     )
     assert "lociscope_promotion_pending 1.0" in client.get("/metrics").text
     (registry.folder / "registry.json").write_text("{")
-    client.app.state.parts.served.look()
+    client.app.state.service.model.look()
     said = client.get("/readyz").json()
     assert (said["degraded"], said["promoted"]) == (True, None)
     assert said["reasons"] == ["The registry cannot be read; the log says why."]
@@ -179,7 +179,7 @@ def test_a_promotion_that_is_not_served_yet_shows(
 
 def test_past_the_bound_503_and_when_to_ask_again(serve: Serve, make: Any) -> None:
     client = serve(max_in_flight=1)
-    with client.app.state.parts.work.slot():
+    with client.app.state.service.pool.slot():
         for answer in (
             client.post("/predict", files=make.form(make.planes())),
             client.get("/examples/microtubules"),
@@ -227,7 +227,7 @@ def test_the_log_keeps_what_was_predicted_and_not_the_examples(serve: Serve, mak
     for seed in range(3):
         client.post("/predict", files=make.form(make.planes(f"f{seed}", seed)))
     client.get("/examples/microtubules")
-    client.app.state.parts.journal.close()
+    client.app.state.service.log_writer.close()
     with open_log(str(log)) as kept:
         window = kept.read()
     assert window.predictions.ids == ["f0", "f1", "f2"]

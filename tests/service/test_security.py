@@ -181,7 +181,7 @@ def test_a_mistake_of_ours_is_a_number_here_and_a_traceback_there(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(routes, "field_in", fail)
+    monkeypatch.setattr(routes, "find_field", fail)
     client = serve()
     with caplog.at_level(logging.ERROR, "lociscope"):
         answer = client.post("/predict", files=make.form(make.planes()))
@@ -192,14 +192,14 @@ def test_a_mistake_of_ours_is_a_number_here_and_a_traceback_there(
     assert "ZeroDivisionError: secret" in caplog.text
     assert "secret" not in answer.text + page.text
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert client.app.state.parts.work.in_flight == 0
+    assert client.app.state.service.pool.in_flight == 0
 
 
 def test_what_does_not_fit_into_memory(serve: Serve, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(routes, "field_in", fail)
+    monkeypatch.setattr(routes, "find_field", fail)
     answer = serve().post("/predict", files=make.form(make.planes()))
     assert (answer.status_code, "memory" in answer.json()["error"]) == (413, True)
 

@@ -25,18 +25,18 @@ from lociscope.images.field import Field
 from lociscope.predict.predictor import open_bundle
 from lociscope.prediction_log.log import open_log
 from lociscope.registry.model_registry import Registry
-from lociscope.service.server import _bound
+from lociscope.service.server import _bind_socket
 
 MakeBundle = Callable[..., Path]
 WAIT = 60
 
 
 def body_of(files: dict[str, bytes]) -> bytes:
-    parts = []
+    state = []
     for name, data in files.items():
         head = f'--edge\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
-        parts += [head.encode(), data, b"\r\n"]
-    return b"".join([*parts, b"--edge--\r\n"])
+        state += [head.encode(), data, b"\r\n"]
+    return b"".join([*state, b"--edge--\r\n"])
 
 
 KIND = {"content-type": "multipart/form-data; boundary=edge"}
@@ -57,8 +57,8 @@ class Client:
     """One connection."""
 
     def __init__(self, address: str) -> None:
-        parts = urlsplit(address)
-        self.connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=WAIT)
+        state = urlsplit(address)
+        self.connection = http.client.HTTPConnection(str(state.hostname), state.port, timeout=WAIT)
         OPEN.append(self.connection)
 
     def ask(self, path: str, body: bytes | None = None) -> tuple[int, Any]:
@@ -196,12 +196,12 @@ def test_more_idle_connections_than_files_keep_nobody_out(tiny_bundle: Path) -> 
     with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        parts = urlsplit(process.stdout.readline().strip())
-        idle = [socket.create_connection((parts.hostname, parts.port), timeout=WAIT) for _ in range(120)]
+        state = urlsplit(process.stdout.readline().strip())
+        idle = [socket.create_connection((state.hostname, state.port), timeout=WAIT) for _ in range(120)]
         try:
             for number, each in enumerate(idle[-30:]):
                 each.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: " if number % 2 else b"")
-            assert Client(parts.geturl()).ask("/healthz") == (200, {"status": "ok"})
+            assert Client(state.geturl()).ask("/healthz") == (200, {"status": "ok"})
             process.send_signal(signal.SIGTERM)
             started = time.monotonic()
             assert process.wait(WAIT) == Exit.DONE
@@ -292,10 +292,10 @@ def test_a_port_in_use_is_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(LociscopeError, match=f"127.0.0.1, port {port}: address already in use"):
-            _bound("127.0.0.1", port)
-    _bound("127.0.0.1", port).close()
+            _bind_socket("127.0.0.1", port)
+    _bind_socket("127.0.0.1", port).close()
 
 
 def test_an_address_that_is_not_ours() -> None:
     with pytest.raises(LociscopeError, match=r"Cannot listen at no\.such\.host\.invalid, port 80: "):
-        _bound("no.such.host.invalid", 80)
+        _bind_socket("no.such.host.invalid", 80)

@@ -25,7 +25,7 @@ from lociscope.service.settings import Settings
     ],
 )
 def test_what_may_be_served(given: dict[str, Any]) -> None:
-    assert Settings(**given).checked() == Settings(**given)
+    assert Settings(**given).check() == Settings(**given)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_what_may_be_served(given: dict[str, Any]) -> None:
 )
 def test_what_may_not(given: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=re.escape(said)) as error:
-        Settings(**given).checked()
+        Settings(**given).check()
     assert error.value.exit_code == Exit.USAGE
 
 

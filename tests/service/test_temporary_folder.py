@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lociscope.service.temporary_folder import refusal, shortage, use_named_folder
+from lociscope.service.temporary_folder import describe_storage_error, find_shortage, use_named_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,13 +30,13 @@ def failing(number: int) -> Callable[..., Any]:
 
 def test_there_is_room_and_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    assert shortage() == ""
+    assert find_shortage() == ""
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Serve, make: Any) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
-    assert shortage() == "no such file or directory"
+    assert find_shortage() == "no such file or directory"
     client = serve()
     said = client.get("/readyz")
     assert (said.status_code, said.json()["ready"], said.json()["degraded"]) == (503, False, False)
@@ -73,19 +73,19 @@ def test_what_cannot_be_stored_is_told_without_a_traceback(
     ]
     errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert [(record.name.partition(".")[0], record.exc_info) for record in errors] == [("lociscope", None)] * 2
-    assert client.app.state.parts.work.in_flight == 0
+    assert client.app.state.service.pool.in_flight == 0
 
 
 def test_another_mistake_remains_one() -> None:
-    assert refusal(TimeoutError()) is None
-    assert refusal(OSError(errno.EPIPE, "broken pipe")) is None
+    assert describe_storage_error(TimeoutError()) is None
+    assert describe_storage_error(OSError(errno.EPIPE, "broken pipe")) is None
 
 
 def test_the_named_folder_is_used_even_where_it_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
     use_named_folder()
-    assert (tempfile.gettempdir(), shortage()) == (str(tmp_path / "none"), "no such file or directory")
+    assert (tempfile.gettempdir(), find_shortage()) == (str(tmp_path / "none"), "no such file or directory")
     monkeypatch.setattr(tempfile, "tempdir", None)
     for name in ("TMPDIR", "TEMP", "TMP"):
         monkeypatch.delenv(name, raising=False)

@@ -18,7 +18,15 @@ from hypothesis import strategies as st
 
 from lociscope.errors import LociscopeError
 from lociscope.service import uploads
-from lociscope.service.uploads import MAX_NAME, Uploaded, field_in, folder_of, rules_of, safe_name, without_paths
+from lociscope.service.uploads import (
+    MAX_NAME,
+    UploadedFile,
+    find_field,
+    parse_rules,
+    remove_paths,
+    safe_name,
+    store_files,
+)
 
 HTML = {"accept": "text/html"}
 Serve = Callable[..., Any]
@@ -152,7 +160,7 @@ def test_too_many_bytes(serve: Serve, make: Any) -> None:
 
     streamed = client.post("/predict", content=pieces(), headers={"content-type": request.headers["content-type"]})
     assert (streamed.status_code, streamed.json()) == (413, declared.json())
-    assert client.app.state.parts.work.in_flight == 0
+    assert client.app.state.service.pool.in_flight == 0
     assert client.post("/predict", files=make.form(make.planes(size=16))).status_code == 200
 
 
@@ -174,18 +182,18 @@ def test_any_name_becomes_a_file_s_name_or_nothing(name: str | None) -> None:
 
 
 def test_a_name_that_comes_twice() -> None:
-    sent = [Uploaded("a_red.png", io.BytesIO(b"1")), Uploaded("x/A_red.png", io.BytesIO(b"2"))]
-    with pytest.raises(LociscopeError, match="Two files of this upload are called"), folder_of(sent):
+    sent = [UploadedFile("a_red.png", io.BytesIO(b"1")), UploadedFile("x/A_red.png", io.BytesIO(b"2"))]
+    with pytest.raises(LociscopeError, match="Two files of this upload are called"), store_files(sent):
         pass
 
 
 def test_what_fails_in_the_folder_is_told_without_it(tmp_path: Path) -> None:
-    sent = [Uploaded("a.tif", io.BytesIO(b"1"))]
-    with pytest.raises(LociscopeError) as error, folder_of(sent) as folder:
+    sent = [UploadedFile("a.tif", io.BytesIO(b"1"))]
+    with pytest.raises(LociscopeError) as error, store_files(sent) as folder:
         raise LociscopeError(f"'{folder / 'a.tif'}' in '{folder}' and {folder}/deep/b.")
     assert str(error.value) == "'a.tif' in This upload and deep/b."
     assert not folder.exists()
-    assert without_paths("nothing", tmp_path) == "nothing"
+    assert remove_paths("nothing", tmp_path) == "nothing"
 
 
 @pytest.mark.parametrize(
@@ -201,14 +209,14 @@ def test_what_fails_in_the_folder_is_told_without_it(tmp_path: Path) -> None:
 )
 def test_what_a_form_says_wrongly(texts: dict[str, str], said: str) -> None:
     with pytest.raises(LociscopeError, match=re.escape(said)):
-        rules_of(**texts)
+        parse_rules(**texts)
 
 
 def test_what_a_form_says() -> None:
-    rules = rules_of(" 0,32 ", "red=A,green=B", "yellow, red", "2")
+    rules = parse_rules(" 0,32 ", "red=A,green=B", "yellow, red", "2")
     assert (rules.pixel_size, rules.plane, rules.allow_missing) == (0.32, 2, ("yellow", "red"))
     assert rules.channels == {"red": "A", "green": "B"}
-    assert rules_of("", " ", "", "") == rules_of()
+    assert parse_rules("", " ", "", "") == parse_rules()
 
 
 def test_a_zip64_archive_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,4 +227,4 @@ def test_a_zip64_archive_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
             archive.writestr(name, b"")
     assert uploads._END_OF_ZIP64 in (tmp_path / "in" / "a.zip").read_bytes()
     with pytest.raises(LociscopeError, match="holds too many files"):
-        field_in(tmp_path / "in", rules_of())
+        find_field(tmp_path / "in", parse_rules())

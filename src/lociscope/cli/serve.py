@@ -71,7 +71,7 @@ def serve(
         log=log,
     )
     app = create_app(settings)
-    card = app.state.parts.served.predictor.bundle.card
+    card = app.state.service.model.predictor.bundle.card
     console.note(f"{card.name} {card.version}: {card.limits}")
     serve_app(app, settings, lambda address: print(address, flush=True))
 

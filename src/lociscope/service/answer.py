@@ -13,12 +13,12 @@ from lociscope.images.discovery.sources import FieldSource
 from lociscope.images.io.read import read_field
 from lociscope.labels import LABELS, N_LABELS
 from lociscope.predict.predictor import Predictor, PreparedField
-from lociscope.service.describe import sentence_of
-from lociscope.service.picture import Picture, picture_of
+from lociscope.service.describe import describe_prediction
+from lociscope.service.picture import Picture, make_picture
 from lociscope.warnings import describe_warning
 
 
-class BundleAbout(BaseModel):
+class BundleInfo(BaseModel):
     """The model that answered."""
 
     model_config = ConfigDict(frozen=True)
@@ -30,7 +30,7 @@ class BundleAbout(BaseModel):
     calibrated: bool = Field(description="Whether its card holds a calibration: 0.9 is right nine times in ten.")
 
     @classmethod
-    def of(cls, bundle: Bundle) -> Self:
+    def from_bundle(cls, bundle: Bundle) -> Self:
         """What a bundle's card says of it."""
         card = bundle.card
         calibrated = card.decide.calibration is not None
@@ -53,7 +53,7 @@ class Answer(BaseModel):
     notes: list[str] = Field(description="The warnings in words.")
     probabilities: list[float] = Field(description="Of the 28 places, by class number.", min_length=N_LABELS)
     thresholds: list[float] = Field(description="Of the 28 places, by class number.", min_length=N_LABELS)
-    bundle: BundleAbout = Field(description="The model that answered: name, version, sha256, limits, calibrated.")
+    bundle: BundleInfo = Field(description="The model that answered: name, version, sha256, limits, calibrated.")
 
 
 class Bar(NamedTuple):
@@ -65,7 +65,7 @@ class Bar(NamedTuple):
     reached: bool
 
 
-class Outcome(NamedTuple):
+class FieldResult(NamedTuple):
     """What one field gave: the answer, what the log keeps, and a picture where one was asked for."""
 
     answer: Answer
@@ -75,7 +75,7 @@ class Outcome(NamedTuple):
     picture: Picture | None
 
 
-def answer_to(source: FieldSource, predictor: Predictor, *, draw: bool, embeddings: bool = False) -> Outcome:
+def predict_field(source: FieldSource, predictor: Predictor, *, draw: bool, embeddings: bool = False) -> FieldResult:
     """Reads and predicts a field.
 
     Args:
@@ -91,10 +91,10 @@ def answer_to(source: FieldSource, predictor: Predictor, *, draw: bool, embeddin
     prepared = predictor.prepare(field)
     predictions = predictor.run([prepared], embeddings=embeddings and "embedding" in predictor.engine.outputs)
     answer = _answer(predictions, predictor.bundle)
-    return Outcome(answer, predictor.bundle.sha256, predictions, prepared, picture_of(field) if draw else None)
+    return FieldResult(answer, predictor.bundle.sha256, predictions, prepared, make_picture(field) if draw else None)
 
 
-def bars_of(answer: Answer) -> list[Bar]:
+def make_bars(answer: Answer) -> list[Bar]:
     """All 28 places: those decided on first, then by probability."""
     bars = [
         Bar(name, probability, threshold, number in answer.predicted)
@@ -114,10 +114,10 @@ def _answer(predictions: Predictions, bundle: Bundle) -> Answer:
         predicted=list(predicted),
         names=[LABELS[number] for number in predicted],
         status=status,
-        sentence=sentence_of(predicted, status, probability, thresholds),
+        sentence=describe_prediction(predicted, status, probability, thresholds),
         warnings=[str(warning) for warning in warnings],
         notes=[describe_warning(warning) for warning in warnings],
         probabilities=[round(float(value), 6) for value in probability],
         thresholds=[round(float(value), 6) for value in thresholds],
-        bundle=BundleAbout.of(bundle),
+        bundle=BundleInfo.from_bundle(bundle),
     )

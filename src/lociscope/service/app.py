@@ -19,13 +19,13 @@ from lociscope.prediction_log.log import open_log
 from lociscope.prediction_log.writer import HURRY_SECONDS, LogWriter
 from lociscope.service.error_responses import error_response
 from lociscope.service.metrics import Metrics
-from lociscope.service.model_holder import of_settings
+from lociscope.service.model_holder import create_model_holder
 from lociscope.service.routes import router
-from lociscope.service.security import Guard, path_in
+from lociscope.service.security import Guard, path_below_root
 from lociscope.service.settings import Settings
-from lociscope.service.state import Parts
-from lociscope.service.temporary_folder import refusal
-from lociscope.service.worker_pool import BusyError, Work
+from lociscope.service.state import AppState
+from lociscope.service.temporary_folder import describe_storage_error
+from lociscope.service.worker_pool import BusyError, WorkerPool
 
 logger = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
@@ -45,22 +45,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     Raises:
         LociscopeError: The settings contradict each other, or the bundle, the registry or the log cannot be opened.
     """
-    settings = (settings or Settings()).checked()
-    served = of_settings(settings.bundle, settings.registry, settings.workers)
-    work = Work(settings.workers, settings.max_in_flight)
-    metrics = Metrics(work)
+    settings = (settings or Settings()).check()
+    model = create_model_holder(settings.bundle, settings.registry, settings.workers)
+    pool = WorkerPool(settings.workers, settings.max_in_flight)
+    metrics = Metrics(pool)
     log = None if settings.log is None else open_log(settings.log)
-    journal = LogWriter(log, "serve", lost=metrics.lost)
+    log_writer = LogWriter(log, "serve", lost=metrics.count_unlogged)
     app = FastAPI(
         title="lociscope", version=version("lociscope"), docs_url=None, redoc_url=None, lifespan=_lifespan,
         redirect_slashes=False, root_path_in_servers=False,
         servers=[{"url": settings.root_path or "."}],  # without one, relative to the description itself
         description="Says where in the cell a protein is, from four-channel fluorescence fields.",
     )  # fmt: skip
-    app.state.parts = Parts(settings, served, work, metrics, log, journal)
+    app.state.service = AppState(settings, model, pool, metrics, log, log_writer)
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.add_middleware(Guard, settings=settings, metrics=metrics, work=work)
+    app.add_middleware(Guard, settings=settings, metrics=metrics, pool=pool)
     app.add_exception_handler(LociscopeError, _unreadable)
     app.add_exception_handler(BusyError, _busy)
     app.add_exception_handler(HTTPException, _refused)
@@ -71,21 +71,21 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    parts: Parts = app.state.parts
-    if parts.settings.registry is not None:
-        parts.served.start()
+    state: AppState = app.state.service
+    if state.settings.registry is not None:
+        state.model.start()
     yield
-    parts.work.close()
-    parts.served.stop()
-    parts.journal.close(HURRY_SECONDS)
-    if parts.journal.unlogged:
-        logger.warning("%d predictions are not in the log; %s", parts.journal.unlogged, parts.journal.trouble)
-    if parts.log is not None:
-        parts.log.close()
+    state.pool.close()
+    state.model.stop()
+    state.log_writer.close(HURRY_SECONDS)
+    if state.log_writer.unlogged:
+        logger.warning("%d predictions are not in the log; %s", state.log_writer.unlogged, state.log_writer.trouble)
+    if state.log is not None:
+        state.log.close()
 
 
 async def _unreadable(request: Request, error: Exception) -> Response:
-    missing = path_in(request.scope).startswith("/examples/")
+    missing = path_below_root(request.scope).startswith("/examples/")
     return error_response(request, 404 if missing else 422, str(error), code=getattr(error, "code", None))
 
 
@@ -105,7 +105,7 @@ async def _too_much(request: Request, error: Exception) -> Response:
 
 
 async def _unstored(request: Request, error: Exception) -> Response:
-    refused = refusal(error) if request.method == "POST" and isinstance(error, OSError) else None
+    refused = describe_storage_error(error) if request.method == "POST" and isinstance(error, OSError) else None
     if refused is None:
         raise error
     logger.error("an upload was not stored: %s", error)

@@ -61,7 +61,7 @@ class Body:
             self._waited_in_step = 0.0
         self._whole = not message.get("more_body", False)
         if self._had > self._most:
-            raise HTTPException(413, too_large(self._most))
+            raise HTTPException(413, describe_too_large(self._most))
         return message
 
     async def _wait(self) -> Message | None:
@@ -90,7 +90,7 @@ class Body:
             raise HTTPException(408, f"This upload took longer than {UPLOAD_SECONDS:.0f} s. Send it again.", _CLOSE)
 
 
-def too_large(most: int) -> str:
+def describe_too_large(most: int) -> str:
     """Return the message about a body of too many bytes."""
     return (
         f"This upload is larger than the {most / (1 << 20):.3g} MB that this service takes. Send one field at a time."

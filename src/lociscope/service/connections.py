@@ -20,7 +20,7 @@ WAIT_SECONDS = 10.0
 DRAIN_SECONDS = 30.0
 """How long the rest of a body is read that was refused, so that its sender gets to read why."""
 
-MOST_CONNECTIONS = 1000
+MAX_CONNECTIONS = 1000
 RESERVED_FILES = 32
 """Files that connections leave to uploads, bundles and the log."""
 
@@ -43,7 +43,7 @@ class Connection(H11Protocol):
         super().__init__(*arguments, **named)
         self._state: tuple[object, ...] = ()
         self.since = self.loop.time()
-        self._most = most_connections()
+        self._most = max_connections()
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - as uvicorn declares it
         """Begin; where there are too many connections, the one that has idled longest is cut."""
@@ -119,16 +119,16 @@ class Listener(socket.socket):
         super().close()
 
 
-def most_connections() -> int:
-    """Return how many connections may be open: `MOST_CONNECTIONS`, or fewer where the process may open few files."""
+def max_connections() -> int:
+    """Return how many connections may be open: `MAX_CONNECTIONS`, or fewer where the process may open few files."""
     if sys.platform == "win32":
-        return MOST_CONNECTIONS
+        return MAX_CONNECTIONS
     import resource
 
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
-        return MOST_CONNECTIONS
-    return max(_FEWEST, min(MOST_CONNECTIONS, files - _OWN_FILES - RESERVED_FILES))
+        return MAX_CONNECTIONS
+    return max(_FEWEST, min(MAX_CONNECTIONS, files - _OWN_FILES - RESERVED_FILES))
 
 
 def _open_spare() -> int | None:

@@ -62,7 +62,7 @@ GRADES: tuple[Grade, ...] = (Grade(0.9, "very likely"), Grade(0.66, "likely"), G
 only because it reaches its own threshold, and is `possibly` there."""
 
 
-def sentence_of(predicted: Sequence[int], status: str, probability: np.ndarray, thresholds: np.ndarray) -> str:
+def describe_prediction(predicted: Sequence[int], status: str, probability: np.ndarray, thresholds: np.ndarray) -> str:
     """Say what was found, most probable location first, in words as sure as the probabilities are.
 
     Args:
@@ -79,7 +79,7 @@ def sentence_of(predicted: Sequence[int], status: str, probability: np.ndarray, 
         found = _graded(predicted, probability, GRADES[-1:])
         return f"{said} {_capitalized(found)}." if found else said
     if status == "negative":  # the probability that there is no location, as `decide.conformal.confidence` has it
-        return f"{_capitalized(grade_of(float(np.prod(1 - probability))))} in none of the 28 locations."
+        return f"{_capitalized(grade_probability(float(np.prod(1 - probability))))} in none of the 28 locations."
     found = _graded(predicted, probability, GRADES)
     if not found:
         nearest = int(np.argmax(probability / np.maximum(thresholds, 1e-9)))
@@ -90,12 +90,12 @@ def sentence_of(predicted: Sequence[int], status: str, probability: np.ndarray, 
     return f"Unsure: {found}." if status == "unsure" else f"{_capitalized(found)}."
 
 
-def grade_of(probability: float, grades: Sequence[Grade] = GRADES) -> str:
+def grade_probability(probability: float, grades: Sequence[Grade] = GRADES) -> str:
     """Return the word for a probability, which is rounded first to the two digits that are shown beside the word."""
     return next((grade.word for grade in grades[:-1] if round(probability, 2) >= grade.least), grades[-1].word)
 
 
-def listed(parts: Sequence[str]) -> str:
+def join_words(parts: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     *first, last = parts
     return f"{', '.join(first)} and {last}" if first else last
@@ -104,14 +104,14 @@ def listed(parts: Sequence[str]) -> str:
 def _graded(numbers: Sequence[int], probability: np.ndarray, grades: Sequence[Grade]) -> str:
     """The locations in order of probability, each grade with its word; empty where there is none."""
     order = sorted(numbers, key=lambda number: (-probability[number], number))
-    groups = groupby(order, key=lambda number: grade_of(float(probability[number]), grades))
+    groups = groupby(order, key=lambda number: grade_probability(float(probability[number]), grades))
     return "; ".join(f"{word} {_locations(list(group))}" for word, group in groups)
 
 
 def _locations(numbers: Sequence[int]) -> str:
     """The locations in their order; those next to each other that share a preposition share its mention."""
     groups = groupby((PHRASES[number] for number in numbers), key=lambda phrase: phrase.where)
-    parts = [f"{where} {listed([phrase.name for phrase in phrases])}" for where, phrases in groups]
+    parts = [f"{where} {join_words([phrase.name for phrase in phrases])}" for where, phrases in groups]
     return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
 
 

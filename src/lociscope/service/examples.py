@@ -43,7 +43,7 @@ def examples() -> tuple[Example, ...]:
     return msgspec.json.decode((FOLDER / "examples.json").read_bytes(), type=tuple[Example, ...])
 
 
-def example_named(name: str) -> Example:
+def find_example(name: str) -> Example:
     """The example of that name.
 
     Raises:
@@ -58,18 +58,18 @@ def example_named(name: str) -> Example:
     )
 
 
-def source_of(example: Example) -> FieldSource:
+def example_source(example: Example) -> FieldSource:
     """Where its four pictures lie."""
     planes = tuple(FOLDER / f"{example.id}_{channel}.jpg" for channel in CHANNEL_NAMES)
     return FieldSource(example.id, planes, example.pixel_size)
 
 
 @lru_cache(maxsize=8)
-def thumbnail(example: Example) -> bytes:
+def make_thumbnail(example: Example) -> bytes:
     """A small composite of an example, as JPEG."""
     from PIL import Image
 
-    pixels = read_field(source_of(example)).pixels
+    pixels = read_field(example_source(example)).pixels
     buffer = io.BytesIO()
     Image.fromarray(composite(pixels, THUMBNAIL)).save(buffer, format="JPEG", quality=88)
     return buffer.getvalue()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def form_of(request: Request, max_files: int, max_fields: int, max_part_size: int) -> AsyncIterator[FormData]:
+async def read_form(request: Request, max_files: int, max_fields: int, max_part_size: int) -> AsyncIterator[FormData]:
     """Read a form; its files are closed at the end.
 
     Args:
@@ -44,14 +44,14 @@ async def form_of(request: Request, max_files: int, max_fields: int, max_part_si
 class _Parser(MultiPartParser):
     def on_headers_finished(self) -> None:
         header = self._current_part.content_disposition or b""
-        name = extended_name(header.decode("latin-1"))
+        name = parse_extended_name(header.decode("latin-1"))
         if name is not None:  # the parser passes over `filename*`, and takes the last `filename`
             quoted = name.replace("\\", "\\\\").replace('"', '\\"').encode(self._charset, "replace")
             self._current_part.content_disposition = header + b'; filename="' + quoted + b'"'
         super().on_headers_finished()
 
 
-def extended_name(disposition: str) -> str | None:
+def parse_extended_name(disposition: str) -> str | None:
     """Return the file name that `filename*` gives (RFC 5987), which outranks `filename` (RFC 6266).
 
     RFC 7578 discourages it in forms, but .NET and older urllib3 send it, the latter nothing else.

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
     from lociscope.service.answer import Answer
-    from lociscope.service.model_holder import Served
-    from lociscope.service.worker_pool import Work
+    from lociscope.service.model_holder import ModelHolder
+    from lociscope.service.worker_pool import WorkerPool
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -23,10 +23,10 @@ class Metrics:
     """The figures of one application.
 
     Args:
-        work: Asked for what is in flight when the figures are.
+        pool: Asked for what is in flight when the figures are.
     """
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, pool: WorkerPool) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._requests = Counter(
@@ -42,16 +42,16 @@ class Metrics:
             "lociscope_unlogged", "Predictions that the log could not take.", registry=self._registry
         )
         self._bundle = Gauge(
-            "lociscope_bundle", "1 for the bundle that is served.", ("name", "version", "sha256"),
+            "lociscope_bundle", "1 for the bundle in use.", ("name", "version", "sha256"),
             registry=self._registry,
         )  # fmt: skip
         self._pending = Gauge(
-            "lociscope_promotion_pending", "1 while another bundle is promoted than is served.", registry=self._registry
+            "lociscope_promotion_pending", "1 while another bundle is promoted than is in use.", registry=self._registry
         )
         in_flight = Gauge("lociscope_in_flight", "Predictions in flight.", registry=self._registry)
-        in_flight.set_function(lambda: work.in_flight)
+        in_flight.set_function(lambda: pool.in_flight)
         most = Gauge("lociscope_in_flight_most", "Most predictions in flight.", registry=self._registry)
-        most.set(work.most)
+        most.set(pool.most)
 
     def count(self, scope: Scope, status: int, seconds: float) -> None:
         """Counts a request; what no route serves is one route, so that strangers cannot make new ones."""
@@ -59,24 +59,24 @@ class Metrics:
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def predicted(self, answer: Answer) -> None:
+    def count_field(self, answer: Answer) -> None:
         """Counts a field and its places."""
         self._fields.labels(answer.status).inc()
         for number in answer.predicted:
             self._places.labels(LABELS[number]).inc()
 
-    def lost(self, fields: int) -> None:
+    def count_unlogged(self, fields: int) -> None:
         """Counts predictions that the log could not take."""
         self._unlogged.inc(fields)
 
-    def text(self, served: Served) -> bytes:
+    def render(self, model: ModelHolder) -> bytes:
         """The figures in Prometheus' text format.
 
         Args:
-            served: What is served now.
+            model: The model in use.
         """
-        bundle = served.predictor.bundle
-        self._pending.set(served.pending)
+        bundle = model.predictor.bundle
+        self._pending.set(model.pending)
         self._bundle.clear()
         self._bundle.labels(bundle.card.name, bundle.card.version, bundle.sha256).set(1)
         return generate_latest(self._registry)

@@ -16,13 +16,13 @@ from lociscope.registry.model_registry import Registry, version_name
 POLL_SECONDS = 1.0
 """How often the registry is asked which bundle its alias names; it reads one small file."""
 
-LONGEST_WAIT = 10.0
+MAX_WAIT = 10.0
 """Most seconds until a promoted bundle that could not be opened is tried again; the wait doubles up to it."""
 
 logger = logging.getLogger(__name__)
 
 
-class Served:
+class ModelHolder:
     """The one predictor of a service; it may be replaced while requests run, and each keeps the one it began with.
 
     Args:
@@ -81,7 +81,7 @@ class Served:
         """Takes up the bundle that is named now, if it is another one and proves itself; else keeps the old one.
 
         A bundle that cannot be opened, for example because its files are still being copied, is tried again after 1, 2,
-        4 … `LONGEST_WAIT` s; one that is named newly is tried at once.
+        4 … `MAX_WAIT` s; one that is named newly is tried at once.
 
         Returns:
             Whether another predictor is served from now on.
@@ -113,7 +113,7 @@ class Served:
         return folder
 
     def _complain(self, reason: str) -> None:
-        self._wait = min(LONGEST_WAIT, max(POLL_SECONDS, 2 * self._wait))
+        self._wait = min(MAX_WAIT, max(POLL_SECONDS, 2 * self._wait))
         self._again = self._clock() + self._wait
         if reason != self._complaint:
             logger.error("a promotion is not taken up, the old bundle stays, and it is tried again: %s", reason)
@@ -124,7 +124,7 @@ class Served:
             self.look()
 
 
-def of_settings(bundle: Path | None, registry: Path | None, workers: int) -> Served:
+def create_model_holder(bundle: Path | None, registry: Path | None, workers: int) -> ModelHolder:
     """What is to be served.
 
     Args:
@@ -138,7 +138,7 @@ def of_settings(bundle: Path | None, registry: Path | None, workers: int) -> Ser
     threads = max(1, (os.cpu_count() or 1) // workers)
     if registry is None:
         folder = DEFAULT_BUNDLE if bundle is None else bundle
-        return Served(lambda: folder, threads)
+        return ModelHolder(lambda: folder, threads)
     followed = Registry(registry)
     followed.path()  # names what is missing before the first bundle is opened
-    return Served(followed.find_promoted, threads)
+    return ModelHolder(followed.find_promoted, threads)

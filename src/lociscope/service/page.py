@@ -7,9 +7,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from lociscope.report.page import environment
-from lociscope.service.answer import BundleAbout
+from lociscope.service.answer import BundleInfo
 from lociscope.service.examples import examples
-from lociscope.service.state import parts_of
+from lociscope.service.state import get_state
 from lociscope.service.uploads import MAX_FILES
 
 if TYPE_CHECKING:
@@ -27,21 +27,21 @@ def render(template: str, request: Request, **values: object) -> str:
     Returns:
         The page.
     """
-    parts = parts_of(request)
+    state = get_state(request)
     everywhere = {
-        "about": BundleAbout.of(parts.served.predictor.bundle),
+        "about": BundleInfo.from_bundle(state.model.predictor.bundle),
         "examples": examples(),
-        "max_bytes": parts.settings.max_bytes,
+        "max_bytes": state.settings.max_bytes,
         "max_files": MAX_FILES,
         "address": str(request.base_url).rstrip("/"),
-        "keyed": bool(parts.settings.api_key),
+        "keyed": bool(state.settings.api_key),
         "version": version("lociscope"),
-        "root": root_of(request),
+        "root": relative_root(request),
     }
     return _environment().get_template(template).render(everywhere | values)
 
 
-def root_of(request: Request) -> str:
+def relative_root(request: Request) -> str:
     """Return the link from the page that answers a request to the first page, with a slash at its end.
 
     It is relative where no root path is known: so it is right behind a proxy that strips a prefix, which need not be

@@ -49,7 +49,7 @@ class Picture(NamedTuple):
     bar_px: float = 0.0
 
 
-def picture_of(field: Field) -> Picture:
+def make_picture(field: Field) -> Picture:
     """Draws a field, each channel stretched by its own percentiles.
 
     Args:

@@ -13,16 +13,16 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from lociscope.labels import LABELS
-from lociscope.service.answer import Answer, BundleAbout, Outcome, answer_to, bars_of
+from lociscope.service.answer import Answer, BundleInfo, FieldResult, make_bars, predict_field
 from lociscope.service.error_responses import wants_page
-from lociscope.service.examples import Example, example_named, examples, source_of, thumbnail
-from lociscope.service.forms import form_of
+from lociscope.service.examples import Example, example_source, examples, find_example, make_thumbnail
+from lociscope.service.forms import read_form
 from lociscope.service.metrics import CONTENT_TYPE
 from lociscope.service.page import render
 from lociscope.service.reference import reference
-from lociscope.service.state import Parts, parts_of
-from lociscope.service.temporary_folder import shortage
-from lociscope.service.uploads import MAX_FILES, Uploaded, field_in, folder_of, rules_of
+from lociscope.service.state import AppState, get_state
+from lociscope.service.temporary_folder import find_shortage
+from lociscope.service.uploads import MAX_FILES, UploadedFile, find_field, parse_rules, store_files
 
 if TYPE_CHECKING:
     from starlette.datastructures import FormData
@@ -34,7 +34,7 @@ router = APIRouter()
 
 
 class Error(BaseModel):
-    """Why a request was not served."""
+    """Why a request was refused."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -42,14 +42,14 @@ class Error(BaseModel):
     code: str = Field(description="What kind of error it is: for programs, and stable, such as missing-channel.")
 
 
-class About(BaseModel):
+class ServiceInfo(BaseModel):
     """What serves here."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str = "lociscope"
     version: str
-    bundle: BundleAbout
+    bundle: BundleInfo
     labels: tuple[str, ...] = Field(LABELS, description="The 28 places, by class number.")
     examples: list[dict[str, Any]] = Field(description="Simulated fields to try, at /examples/{id}.")
     max_bytes: int = Field(description="Most bytes of a request.")
@@ -57,12 +57,12 @@ class About(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether new work is taken."""
+    """Whether the service accepts requests."""
 
     model_config = ConfigDict(frozen=True)
 
     ready: bool
-    degraded: bool = Field(description="Whether another bundle is promoted than is served.")
+    degraded: bool = Field(description="Whether another bundle is promoted than is in use.")
     served: str = Field(description="The bundle that answers: name, version and the first 8 of its sha256.")
     promoted: str | None = Field(description="The bundle that ought to answer; null where the registry cannot be read.")
     reasons: list[str] = Field(description="Why it is not ready, or degraded.")
@@ -93,7 +93,7 @@ UPLOAD: dict[str, Any] = {
         },
     }
 }  # fmt: skip
-COMPLAINTS: dict[int | str, dict[str, Any]] = {
+ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     400: {"model": Error, "description": "No form, or not one that can be read."},
     408: {"model": Error, "description": "The upload is too slow."},
     413: {"model": Error, "description": "More bytes than the service takes."},
@@ -103,57 +103,62 @@ COMPLAINTS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/index.json", response_model=About, include_in_schema=False)
-@router.get("/", response_model=About, summary="The page, and what serves here")
+@router.get("/index.json", response_model=ServiceInfo, include_in_schema=False)
+@router.get("/", response_model=ServiceInfo, summary="The page, and what serves here")
 def home(request: Request) -> Response:
     """The page on which files are dropped; as JSON, the model, its limits, the labels and the examples."""
     if wants_page(request):
         return HTMLResponse(render("home.html", request))
-    parts = parts_of(request)
-    about = About(
+    state = get_state(request)
+    about = ServiceInfo(
         version=version("lociscope"),
-        bundle=BundleAbout.of(parts.served.predictor.bundle),
-        examples=[as_json(example) for example in examples()],
-        max_bytes=parts.settings.max_bytes,
-        max_in_flight=parts.settings.max_in_flight,
+        bundle=BundleInfo.from_bundle(state.model.predictor.bundle),
+        examples=[example_to_json(example) for example in examples()],
+        max_bytes=state.settings.max_bytes,
+        max_in_flight=state.settings.max_in_flight,
     )
     return JSONResponse(about.model_dump())
 
 
 @router.post("/predict.json", response_model=Answer, include_in_schema=False, openapi_extra=UPLOAD)
-@router.post("/predict", response_model=Answer, responses=COMPLAINTS, openapi_extra=UPLOAD, summary="Predict one field")
+@router.post(
+    "/predict", response_model=Answer, responses=ERROR_RESPONSES, openapi_extra=UPLOAD, summary="Predict one field"
+)
 async def predict(request: Request) -> Response:
     """Says where the protein of one field is: the four pictures of it, or one stack, as a multipart form."""
-    parts = parts_of(request)
+    state = get_state(request)
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise HTTPException(400, "Expected files as multipart/form-data. With curl: curl -F files=@a1_red.png …")
     draw = wants_page(request)
-    with parts.work.slot():
-        async with form_of(request, MAX_FILES, 2 * len(FIELDS), _MOST_TEXT) as form:
-            outcome = await parts.work.run(_of_upload, form, parts, draw)
-        return await _answered(request, parts, outcome, None)
+    with state.pool.slot():
+        async with read_form(request, MAX_FILES, 2 * len(FIELDS), _MOST_TEXT) as form:
+            outcome = await state.pool.run(_predict_upload, form, state, draw)
+        return await _respond(request, state, outcome, None)
 
 
 @router.get("/examples/{name}.jpg", include_in_schema=False)
 def picture_of_example(name: str) -> Response:
     """A small composite of an example."""
-    return Response(thumbnail(example_named(name)), media_type="image/jpeg")
+    return Response(make_thumbnail(find_example(name)), media_type="image/jpeg")
 
 
 @router.get(
-    "/examples/{name}", response_model=Answer, responses={503: COMPLAINTS[503]}, summary="Predict a shipped example"
+    "/examples/{name}",
+    response_model=Answer,
+    responses={503: ERROR_RESPONSES[503]},
+    summary="Predict a shipped example",
 )
 @router.get(
     "/examples/{name}.json", response_model=Answer, include_in_schema=False
 )  # known before the other: it is more special
 async def example(request: Request, name: Annotated[str, Path(description="As / lists them.")]) -> Response:
     """Predicts one of the simulated fields that ship with the service."""
-    parts = parts_of(request)
-    one = example_named(name)
+    state = get_state(request)
+    one = find_example(name)
     draw = wants_page(request)
-    with parts.work.slot():
-        outcome = await parts.work.run(answer_to, source_of(one), parts.served.predictor, draw=draw)
-        return await _answered(request, parts, outcome, one)
+    with state.pool.slot():
+        outcome = await state.pool.run(predict_field, example_source(one), state.model.predictor, draw=draw)
+        return await _respond(request, state, outcome, one)
 
 
 @router.get("/healthz", summary="Whether the process lives")
@@ -166,23 +171,23 @@ async def health() -> dict[str, str]:
     "/readyz",
     response_model=Readiness,
     responses={503: {"model": Readiness, "description": "It is stopping, or cannot store an upload."}},
-    summary="Whether it takes work",
+    summary="Whether it accepts requests",
 )
 def ready(request: Request) -> Response:
-    """Says whether new work is taken, and whether the promoted bundle is the one that is served."""
-    parts = parts_of(request)
-    lacking = shortage()
+    """Say whether the service accepts requests, and whether the promoted bundle is the one in use."""
+    state = get_state(request)
+    lacking = find_shortage()
     against = [
-        *(["The service is stopping."] if parts.work.stopping else []),
+        *(["The service is stopping."] if state.pool.stopping else []),
         *([f"The temporary folder cannot be written: {lacking}."] if lacking else []),
     ]
-    promoted = parts.served.promoted
+    promoted = state.model.promoted
     unread = "The registry cannot be read" if promoted is None else "The promoted bundle is not opened yet"
-    pending = [f"{unread}; the log says why."] if parts.served.pending else []
+    pending = [f"{unread}; the log says why."] if state.model.pending else []
     said = Readiness(
         ready=not against,
         degraded=bool(pending),
-        served=parts.served.version,
+        served=state.model.version,
         promoted=promoted,
         reasons=[*against, *pending],
     )
@@ -192,8 +197,8 @@ def ready(request: Request) -> Response:
 @router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
 def metrics(request: Request) -> Response:
     """Requests, their time, fields by status, places, what is in flight, and the process."""
-    parts = parts_of(request)
-    return Response(parts.metrics.text(parts.served), media_type=CONTENT_TYPE)
+    state = get_state(request)
+    return Response(state.metrics.render(state.model), media_type=CONTENT_TYPE)
 
 
 @router.get("/docs", response_class=HTMLResponse, include_in_schema=False)
@@ -202,25 +207,25 @@ def docs(request: Request) -> Response:
     return HTMLResponse(render("docs.html", request, **reference(request.app.openapi())))
 
 
-def as_json(example: Example) -> dict[str, Any]:
+def example_to_json(example: Example) -> dict[str, Any]:
     """An example as `/index.json` lists it."""
     return {"id": example.id, "cell_line": example.cell_line, "drawn": example.drawn, "pixel_size": example.pixel_size}
 
 
-def _of_upload(form: FormData, parts: Parts, draw: bool) -> Outcome:
+def _predict_upload(form: FormData, state: AppState, draw: bool) -> FieldResult:
     """Reads and predicts what a form holds; runs in a thread."""
     texts = {name: str(form.get(name, "")) for name in FIELDS}
-    files = [Uploaded(each.filename, each.file) for _, each in form.multi_items() if isinstance(each, UploadFile)]
-    with folder_of(files) as folder:
-        source = field_in(folder, rules_of(**texts))
-        return answer_to(source, parts.served.predictor, draw=draw, embeddings=parts.log is not None)
+    files = [UploadedFile(each.filename, each.file) for _, each in form.multi_items() if isinstance(each, UploadFile)]
+    with store_files(files) as folder:
+        source = find_field(folder, parse_rules(**texts))
+        return predict_field(source, state.model.predictor, draw=draw, embeddings=state.log is not None)
 
 
-async def _answered(request: Request, parts: Parts, outcome: Outcome, shown: Example | None) -> Response:
-    parts.metrics.predicted(outcome.answer)
+async def _respond(request: Request, state: AppState, outcome: FieldResult, shown: Example | None) -> Response:
+    state.metrics.count_field(outcome.answer)
     if shown is None:
-        parts.journal.add(outcome.predictions, outcome.prepared.statistics[None], bundle=outcome.bundle)
+        state.log_writer.add(outcome.predictions, outcome.prepared.statistics[None], bundle=outcome.bundle)
     if outcome.picture is None:
         return Response(outcome.answer.model_dump_json(), media_type="application/json")
-    values = {"answer": outcome.answer, "bars": bars_of(outcome.answer), "picture": outcome.picture, "example": shown}
+    values = {"answer": outcome.answer, "bars": make_bars(outcome.answer), "picture": outcome.picture, "example": shown}
     return HTMLResponse(await run_in_threadpool(render, "result.html", request, **values))

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 
-from lociscope.service.bodies import Body, too_large
+from lociscope.service.bodies import Body, describe_too_large
 from lociscope.service.error_responses import error_response
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lociscope.service.metrics import Metrics
     from lociscope.service.settings import Settings
-    from lociscope.service.worker_pool import Work
+    from lociscope.service.worker_pool import WorkerPool
 
 HEADERS = {
     # No script, style or picture from elsewhere, and none written into a page; `data:` is the pictures of a field.
@@ -52,10 +52,10 @@ class Guard:
         work: Asked whether the service stops.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, work: Work) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, pool: WorkerPool) -> None:
         self._app = app
         self._root = settings.root_path
-        self._work = work
+        self._pool = pool
         self._hosts = settings.hosts
         self._proxies = frozenset(name.lower() for name in settings.allow_host)
         key = settings.api_key.get_secret_value() if settings.api_key else ""
@@ -68,7 +68,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        method, scope = scope["method"], self._routed(scope)
+        method, scope = scope["method"], self._normalize_path(scope)
         request, started, status = Request(scope), perf_counter(), 0
 
         async def answer(message: Message) -> None:
@@ -78,19 +78,19 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
-                if not path_in(scope).startswith("/static/"):
+                if not path_below_root(scope).startswith("/static/"):
                     headers["cache-control"] = "no-store"
             elif method == "HEAD":
                 message = {**message, "body": b""}
             await send(message)
 
         try:
-            refused = self._refusal(request)
+            refused = self._find_refusal(request)
             if refused is not None:
                 sentence, code, more = refused
                 await error_response(request, code, sentence, more)(scope, receive, answer)
             else:
-                await self._app(scope, Body(receive, self._most, lambda: self._work.stopping), answer)
+                await self._app(scope, Body(receive, self._most, lambda: self._pool.stopping), answer)
         except ClientDisconnect:
             status = CANCELLED
         except Exception:
@@ -105,7 +105,7 @@ class Guard:
             self._metrics.count(scope, status, seconds)
             logger.info("%s %s %d %.0f ms", method, request.url.path, status, 1000 * seconds)
 
-    def _routed(self, scope: Scope) -> Scope:
+    def _normalize_path(self, scope: Scope) -> Scope:
         """Return the request as the routes know it: HEAD as GET, and no slash at the end of its path.
 
         A proxy may strip the root path or pass it on: either way, the path begins with it from here on.
@@ -117,27 +117,27 @@ class Guard:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         return {**scope, "method": method, "root_path": root, "path": root + (path.rstrip("/") or "/")}
 
-    def _refusal(self, request: Request) -> tuple[str, int, dict[str, str]] | None:
+    def _find_refusal(self, request: Request) -> tuple[str, int, dict[str, str]] | None:
         """Why a request is not served, its status and more headers; None where it is."""
         host = request.headers.get("host", "")
-        is_open = path_in(request.scope) in OPEN
-        if not is_open and not self._is_called(_parts(f"//{host}")[0]):
+        is_open = path_below_root(request.scope) in OPEN
+        if not is_open and not self._is_own_name(_parts(f"//{host}")[0]):
             return f"This service is not called {host[:80]!r}. Start it with --allow-host to name it so.", 400, {}
-        if not is_open and self._key and not _brings(request, self._key):
+        if not is_open and self._key and not _has_key(request, self._key):
             sentence = "This service needs its key. Send it as `Authorization: Bearer KEY`, or as the password."
             return sentence, 401, {"www-authenticate": 'Basic realm="lociscope", charset="UTF-8"'}
-        if request.method == "POST" and not self._is_ours(request.headers.get("origin"), host):
+        if request.method == "POST" and not self._is_same_origin(request.headers.get("origin"), host):
             return "A page of another site may not send files here. Use this service's own page.", 403, {}
         length = request.headers.get("content-length", "0")
         if length.isdigit() and int(length[:18]) > self._most:
-            return too_large(self._most), 413, {}
+            return describe_too_large(self._most), 413, {}
         return None
 
-    def _is_called(self, name: str) -> bool:
+    def _is_own_name(self, name: str) -> bool:
         """Whether a request may call the service so: an address always, since DNS rebinding needs a name."""
         return self._hosts is None or name in self._hosts or _is_address(name)
 
-    def _is_ours(self, origin: str | None, host: str) -> bool:
+    def _is_same_origin(self, origin: str | None, host: str) -> bool:
         """Whether a request comes from our own page or from no page.
 
         There are no cookies to steal, but a foreign page could make a browser post here with the password it knows.
@@ -148,7 +148,7 @@ class Guard:
         return with_port == host or name in self._proxies
 
 
-def path_in(scope: Scope) -> str:
+def path_below_root(scope: Scope) -> str:
     """Return the path of a request below the root path of the service."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("app_root_path", scope.get("root_path", "")))
@@ -171,7 +171,7 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _brings(request: Request, key: bytes) -> bool:
+def _has_key(request: Request, key: bytes) -> bool:
     """Whether a request brings the key: as a bearer's token, as the password of any user, or in `X-API-Key`."""
     kind, _, value = request.headers.get("authorization", "").partition(" ")
     given = request.headers.get("x-api-key", "").encode("latin-1")

@@ -18,8 +18,8 @@ from lociscope.errors import Code, LociscopeError
 from lociscope.processes.signals import handle_termination
 from lociscope.service.connections import Connection, Listener
 from lociscope.service.settings import Settings
-from lociscope.service.state import Parts
-from lociscope.service.temporary_folder import shortage, use_named_folder
+from lociscope.service.state import AppState
+from lociscope.service.temporary_folder import find_shortage, use_named_folder
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Numbers of glibc's `malloc.h`."""
@@ -37,36 +37,36 @@ class Server(uvicorn.Server):
 
     Args:
         config: As uvicorn wants it.
-        parts: The parts of the application.
-        started: Called when requests are answered.
+        state: The state of the application.
+        on_started: Called when requests are answered.
     """
 
-    def __init__(self, config: uvicorn.Config, parts: Parts, started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, state: AppState, on_started: Callable[[], None]) -> None:
         super().__init__(config)
-        self._parts = parts
-        self._tell = started
+        self._state = state
+        self._on_started = on_started
         self.interrupted = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begins to listen, and says so."""
         await super().startup(sockets)
         if self.started:
-            self._tell()
+            self._on_started()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Takes a signal to stop; the second is obeyed at once."""
-        again = self._parts.work.stopping
+        again = self._state.pool.stopping
         self.interrupted |= again or sig == signal.SIGINT
         self.should_exit = self.force_exit = again
         logging.getLogger("uvicorn.error").disabled = again  # it would tell of each task that is cut off
-        self._parts.work.stop()
+        self._state.pool.stop()
 
     async def on_tick(self, counter: int) -> bool:
         """Ends when nothing is in flight any more, and cuts idle connections; uvicorn asks ten times a second."""
         if counter % 10 == 0:
             for connection in self._connections():
                 connection.check(asyncio.get_running_loop().time())
-        if self._parts.work.stopping and not self._parts.work.in_flight:
+        if self._state.pool.stopping and not self._state.pool.in_flight:
             self.should_exit = True
         return await super().on_tick(counter)
 
@@ -84,13 +84,13 @@ class Server(uvicorn.Server):
             connection.cut()
 
 
-def serve(app: FastAPI, settings: Settings, started: Callable[[str], None]) -> None:
+def serve(app: FastAPI, settings: Settings, on_started: Callable[[str], None]) -> None:
     """Serves until a signal ends it.
 
     Args:
         app: As `create_app` makes it.
         settings: Where to listen.
-        started: Called with the address, such as `http://127.0.0.1:8000`, when it answers.
+        on_started: Called with the address, such as `http://127.0.0.1:8000`, when it answers.
 
     Raises:
         LociscopeError: The address cannot be had.
@@ -98,16 +98,16 @@ def serve(app: FastAPI, settings: Settings, started: Callable[[str], None]) -> N
     """
     _keep_memory()
     use_named_folder()
-    if lacking := shortage():
+    if lacking := find_shortage():
         logger.warning("uploads cannot be stored: the temporary folder says '%s'. Name another with TMPDIR.", lacking)
-    listening = _bound(settings.host, settings.port)
+    listening = _bind_socket(settings.host, settings.port)
     port = listening.getsockname()[1]
     name = f"[{settings.host}]" if ":" in settings.host else settings.host
     config = uvicorn.Config(
         app, http=Connection, ws="none", log_config=None, access_log=False, lifespan="on", server_header=False,
         proxy_headers=False, backlog=2048,
     )  # fmt: skip
-    server = Server(config, app.state.parts, lambda: started(f"http://{name}:{port}"))
+    server = Server(config, app.state.service, lambda: on_started(f"http://{name}:{port}"))
     with listening, handle_termination(server.handle_exit):  # uvicorn itself listens to SIGINT and SIGTERM alone
         server.run([listening])
     if server.interrupted:
@@ -125,7 +125,7 @@ def _keep_memory() -> None:
             library.mallopt(option, most)
 
 
-def _bound(host: str, port: int) -> Listener:
+def _bind_socket(host: str, port: int) -> Listener:
     """A socket at an address.
 
     Raises:

@@ -65,7 +65,7 @@ class Settings(BaseModel):
         own = {*LOCAL, self.host} if self.is_local else {self.host}
         return frozenset(name.lower() for name in (*own, *self.allow_host))
 
-    def checked(self) -> Self:
+    def check(self) -> Self:
         """The settings, where they can be served.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The parts that one application works with."""
+"""The state of one application, which its routes share."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ if TYPE_CHECKING:
     from lociscope.prediction_log.log import PredictionLog
     from lociscope.prediction_log.writer import LogWriter
     from lociscope.service.metrics import Metrics
-    from lociscope.service.model_holder import Served
+    from lociscope.service.model_holder import ModelHolder
     from lociscope.service.settings import Settings
-    from lociscope.service.worker_pool import Work
+    from lociscope.service.worker_pool import WorkerPool
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What routes need.
+class AppState:
+    """What the routes of one application share.
 
     Attributes:
-        settings: What the service was told.
-        served: The predictor, and its successor.
-        work: The threads, and what is in flight.
-        metrics: What is counted.
+        settings: The settings of the service.
+        model: The predictor in use, which a promotion replaces.
+        pool: The threads that predict, and the number of predictions in flight.
+        metrics: The counters for Prometheus.
         log: The prediction log; None where none is kept.
-        journal: Writes to it.
+        log_writer: Writes to the log.
     """
 
     settings: Settings
-    served: Served
-    work: Work
+    model: ModelHolder
+    pool: WorkerPool
     metrics: Metrics
     log: PredictionLog | None
-    journal: LogWriter
+    log_writer: LogWriter
 
 
-def parts_of(request: Request) -> Parts:
-    """The parts of the application that serves a request."""
-    parts: Parts = request.app.state.parts
-    return parts
+def get_state(request: Request) -> AppState:
+    """Return the state of the application that serves a request."""
+    state: AppState = request.app.state.service
+    return state

@@ -23,7 +23,7 @@ def use_named_folder() -> None:
         tempfile.tempdir = os.path.abspath(named)
 
 
-def shortage() -> str:
+def find_shortage() -> str:
     """Return why the temporary folder takes no upload, such as `no space left on device`; empty where it does."""
     try:
         with tempfile.TemporaryFile(prefix="lociscope-") as file:
@@ -34,7 +34,7 @@ def shortage() -> str:
     return ""
 
 
-def refusal(error: OSError) -> tuple[int, str] | None:
+def describe_storage_error(error: OSError) -> tuple[int, str] | None:
     """Return the HTTP status and the message for an upload that could not be stored; None for any other error."""
     reason = (error.strerror or str(error)).lower()
     if error.errno in _FULL:

@@ -17,7 +17,7 @@ from lociscope.images.discovery.sources import FieldSource, find_fields
 from lociscope.images.io.container import place_of
 from lociscope.images.io.formats import is_zarr
 from lociscope.images.io.zarr_layout import is_archive
-from lociscope.service.describe import listed
+from lociscope.service.describe import join_words
 
 MAX_FILES = 16
 """Most files of a request; a field has at most four."""
@@ -34,14 +34,14 @@ _END_OF_ZIP, _END_OF_ZIP64 = b"PK\x05\x06", b"PK\x06\x07"
 _UNSAFE = re.compile(r'[:*?"<>|]')
 
 
-class Uploaded(NamedTuple):
+class UploadedFile(NamedTuple):
     """A file of a request: the name that it came with, and its bytes."""
 
     name: str | None
     file: IO[bytes]
 
 
-def rules_of(pixel_size: str = "", channels: str = "", allow_missing: str = "", plane: str = "") -> Rules:
+def parse_rules(pixel_size: str = "", channels: str = "", allow_missing: str = "", plane: str = "") -> Rules:
     """What a request says about its files, from the texts of its form; a blank says nothing.
 
     Raises:
@@ -59,7 +59,7 @@ def rules_of(pixel_size: str = "", channels: str = "", allow_missing: str = "", 
 
 
 @contextmanager
-def folder_of(files: Sequence[Uploaded]) -> Iterator[Path]:
+def store_files(files: Sequence[UploadedFile]) -> Iterator[Path]:
     """Writes files into a folder of their own, which is removed at the end.
 
     What is complained of meanwhile names the files as they were sent, and no folder of this machine.
@@ -73,10 +73,10 @@ def folder_of(files: Sequence[Uploaded]) -> Iterator[Path]:
             _write(files, folder)
             yield folder
         except LociscopeError as error:
-            raise LociscopeError(without_paths(str(error), folder), code=Code.INVALID_VALUE) from error
+            raise LociscopeError(remove_paths(str(error), folder), code=Code.INVALID_VALUE) from error
 
 
-def field_in(folder: Path, rules: Rules) -> FieldSource:
+def find_field(folder: Path, rules: Rules) -> FieldSource:
     """The one field that a folder of uploaded files holds.
 
     Raises:
@@ -115,14 +115,14 @@ def safe_name(name: str | None) -> str:
     return kept if kept.strip(".") else ""
 
 
-def without_paths(sentence: str, folder: Path) -> str:
+def remove_paths(sentence: str, folder: Path) -> str:
     """The sentence with the names as they were sent."""
     inside = sentence.replace(f"{folder}/", "").replace(f"{folder}\\", "")
     named = inside.replace(f"'{folder}'", "This upload").replace(str(folder), "the upload")
     return named.replace("Name the folder of the pictures.", SEND)
 
 
-def _write(files: Sequence[Uploaded], folder: Path) -> None:
+def _write(files: Sequence[UploadedFile], folder: Path) -> None:
     sent = [(safe_name(each.name), each.file) for each in files if each.name]
     if not sent:
         raise LociscopeError(f"This upload holds no file. {SEND}", code=Code.NOTHING_FOUND)
@@ -153,7 +153,7 @@ def _check_archive(path: Path) -> None:
 
 def _some(names: Sequence[str]) -> str:
     shown = [repr(name) for name in names[:3]]
-    return listed(shown) if len(names) <= 3 else f"{', '.join(shown)} …"
+    return join_words(shown) if len(names) <= 3 else f"{', '.join(shown)} …"
 
 
 def _number(text: str, option: str) -> float | None:

@@ -1,4 +1,4 @@
-"""Work beside the event loop: a pool of threads, and a bound on what is in flight."""
+"""WorkerPool beside the event loop: a pool of threads, and a bound on what is in flight."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Params = ParamSpec("Params")
 
 _RECENT = 0.1
 """Weight of the newest in the running mean of how long work takes."""
-_LONGEST_WAIT = 60
+_MAX_WAIT = 60
 
 
 class BusyError(Exception):
@@ -30,7 +30,7 @@ class BusyError(Exception):
         self.retry_after = retry_after
 
 
-class Work:
+class WorkerPool:
     """Runs functions in threads, a bounded number at once.
 
     Batches are not gathered over requests: with the shipped bundle on a CPU, a call of sixteen fields takes no less
@@ -89,4 +89,4 @@ class Work:
 
     def _wait(self) -> int:
         """Seconds until about half of what is in flight will be done."""
-        return min(_LONGEST_WAIT, max(1, math.ceil(self._seconds * self.in_flight / self._workers / 2)))
+        return min(_MAX_WAIT, max(1, math.ceil(self._seconds * self.in_flight / self._workers / 2)))
