@@ -18,7 +18,7 @@ from lociscope.artifacts.recipe import Recipe
 from lociscope.data.cache.packing import pack, prepare_catalog
 from lociscope.data.importing import import_folder
 from lociscope.data.pipeline.dataset import evaluation_batches
-from lociscope.images.discovery.sources import of_catalog
+from lociscope.images.discovery.sources import read_catalog_sources
 from lociscope.models import load_network
 from lociscope.predict.batch import predict_to_file
 from lociscope.predict.job import Options
@@ -48,7 +48,7 @@ def main() -> None:
             [np.asarray(network(x, training=False)["probabilities"]) for x, _ in evaluation_batches(packed, 16)]
         )
         predictor = open_bundle(folder / "bundle")
-        predict_to_file(predictor, of_catalog(catalog), folder / "out.parquet", Options())
+        predict_to_file(predictor, read_catalog_sources(catalog), folder / "out.parquet", Options())
         predicted = Predictions.read(folder / "out.parquet")
         rows = [predicted.ids.index(name) for name in packed.ids]
         apart = np.abs(predicted.probability[rows] - in_training)

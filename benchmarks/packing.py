@@ -27,7 +27,7 @@ from lociscope.artifacts.card import InputSpec
 from lociscope.data.cache.disk import Prepared
 from lociscope.data.cache.packing import pack, prepare_catalog
 from lociscope.data.importing import import_folder, import_kaggle
-from lociscope.images.discovery.sources import of_catalog
+from lociscope.images.discovery.sources import read_catalog_sources
 from lociscope.simulate import write_atlas
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def spec_of(size: int) -> InputSpec:
 
 def packing(catalog: Catalog, folder: Path) -> dict[str, float]:
     """Size and time for each size of input."""
-    pngs = sum(path.stat().st_size for source in of_catalog(catalog) for path in source.paths)
+    pngs = sum(path.stat().st_size for source in read_catalog_sources(catalog) for path in source.paths)
     found = {}
     for size in SIZES:
         spec, target = spec_of(size), folder / f"{catalog.folder.name}{size}"

@@ -18,7 +18,7 @@ import lociscope
 from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
 from lociscope.images.quality import find_warnings, measure_input
-from lociscope.images.statistics import statistics_of
+from lociscope.images.statistics import compute_statistics
 from lociscope.simulate import draw_field
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def measure(predictor: Predictor, field: Field) -> dict[str, float]:
 
     def look() -> object:
         found = measure_input(tiles[0])
-        return find_warnings(whole, found, spec.height), statistics_of(whole, found)
+        return find_warnings(whole, found, spec.height), compute_statistics(whole, found)
 
     made = timed(
         {

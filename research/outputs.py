@@ -29,7 +29,7 @@ from lociscope.artifacts.catalog import Catalog, read_labels
 from lociscope.artifacts.run import Run
 from lociscope.data.cache.packing import group_of
 from lociscope.errors import LociscopeError, UsageError
-from lociscope.images.discovery.sources import of_catalog
+from lociscope.images.discovery.sources import read_catalog_sources
 from lociscope.images.io.read import read_field
 from lociscope.labels import to_multi_hot
 from lociscope.simulate import REFERENCE, Part, SimulatedField
@@ -57,7 +57,7 @@ def ask(run: Path, catalog: Path | None) -> dict[str, Said]:
         table = Catalog.read(catalog).select_labelled().filter("split", "test")
         found["strangers"] = said(
             (entry.target, predict(read_field(source).pixels, None), group_of(entry))
-            for entry, source in zip(table, of_catalog(table), strict=True)
+            for entry, source in zip(table, read_catalog_sources(table), strict=True)
         )
     if (REAL / "hpa2018").is_dir():
         labels = read_labels(REAL / "hpa2018/fields.csv")

@@ -42,7 +42,7 @@ from lociscope.decide.metrics import ClassMetric, RowMetric, lrap, macro_auc, ra
 from lociscope.decide.prior import HPA_2018
 from lociscope.errors import LociscopeError
 from lociscope.images.preprocess import prepare
-from lociscope.images.segmentation.features import field_features
+from lociscope.images.segmentation.features import compute_features
 from lociscope.labels import LABELS, N_LABELS, to_multi_hot
 from lociscope.models.features import NAME, FeatureModel
 from lociscope.storage.atomic import atomic_write
@@ -148,7 +148,7 @@ def load_model(path: Path) -> Predict:
     recipe = run.read_recipe()
     if recipe.network.name == NAME:
         model = FeatureModel.read(run.best_features)
-        return lambda pixels, size: model.predict(field_features(pixels, size)[None])[0]
+        return lambda pixels, size: model.predict(compute_features(pixels, size)[None])[0]
     from lociscope.models import load_network
 
     network = load_network(run.best_model)

@@ -23,7 +23,7 @@ import numpy as np
 from lociscope.channels import BLUE, CHANNEL_NAMES, GREEN, RED, YELLOW
 from lociscope.images.scale import resize
 from lociscope.images.segmentation.compartments import Compartments, Zone, find_compartments
-from lociscope.images.segmentation.stack import smoothed
+from lociscope.images.segmentation.stack import gaussian_blur
 from lociscope.simulate import draw_fields
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _levels(
             yield zone.name.lower(), _log(float(plane[where].mean()) / level)
     previous = plane
     for band, sigma in enumerate(BANDS[1:]):
-        smooth = smoothed(plane, sigma / PIXEL)
+        smooth = gaussian_blur(plane, sigma / PIXEL)
         part = (previous - smooth)[home]
         spread = float(part.std())
         yield f"energy{band}", _log(spread / level)
@@ -140,7 +140,7 @@ def _log(ratio: float) -> float:
 def _matches(scaled: np.ndarray, outer: np.ndarray, inner: np.ndarray) -> dict[str, float]:
     """Correlations of two channels' structure between `FINE` and `BROAD`."""
     bands = [
-        smoothed(scaled[..., c], FINE / PIXEL) - smoothed(scaled[..., c], BROAD / PIXEL)
+        gaussian_blur(scaled[..., c], FINE / PIXEL) - gaussian_blur(scaled[..., c], BROAD / PIXEL)
         for c in range(scaled.shape[-1])
     ]
     found = {}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from lociscope.images.render import composite
+from lociscope.images.render import render_composite
 from lociscope.labels import LABELS
 from lociscope.simulate import draw_field
 
@@ -26,7 +26,7 @@ def tile(place: int) -> Image.Image:
     field = draw_field(300 + place, seed=2018, size=512, places=[place], cell_line=None)
     part = round(SHOWN * len(field.pixels))
     picture = Image.new("RGB", (SIDE, SIDE + CAPTION), "white")
-    picture.paste(Image.fromarray(composite(field.pixels[:part, :part], SIDE)), (0, 0))
+    picture.paste(Image.fromarray(render_composite(field.pixels[:part, :part], SIDE)), (0, 0))
     ImageDraw.Draw(picture).text((2, SIDE + 3), LABELS[place], fill="black", font=ImageFont.load_default(13))
     return picture
 

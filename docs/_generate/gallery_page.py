@@ -20,7 +20,7 @@ from PIL import Image
 
 from lociscope.channels import GREEN
 from lociscope.errors import LociscopeError
-from lociscope.images.render import composite
+from lociscope.images.render import render_composite
 from lociscope.labels import LABELS
 from lociscope.simulate import PATTERNS, VERSION, SimulatedField, draw_field
 from lociscope.simulate.specimen import draw_specimen
@@ -89,7 +89,7 @@ def drawn_figures(folder: Path, place: int, seed: int) -> Iterator[str]:
         field = draw_field(index, seed=seed, places=[place])
         part = field.pixels[corner(field, place)]
         caption = f"{style} · {field.cell_line} · {field.pixel_size:.2f} µm a pixel · field {index}"
-        yield figure(folder, f"{place:02d}-{style}", [composite(part, SIDE), grey(part[..., GREEN])], caption)
+        yield figure(folder, f"{place:02d}-{style}", [render_composite(part, SIDE), grey(part[..., GREEN])], caption)
 
 
 def real_figures(folder: Path, place: int, dictionary: Path | None) -> Iterator[str]:

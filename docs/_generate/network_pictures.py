@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from lociscope.channels import CHANNELS, GREEN
-from lociscope.images.render import composite
+from lociscope.images.render import render_composite
 from lociscope.labels import LABELS
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def evidence(
         most = float(np.abs(maps).max())
         rows.append(
             [
-                Tile(composite(pixels, 2 * TILE), f"{LABELS[place]}, the field"),
+                Tile(render_composite(pixels, 2 * TILE), f"{LABELS[place]}, the field"),
                 Tile(grey(field[..., GREEN]), "its protein"),
                 *(
                     Tile(signed(maps[..., k], most), f"for {LABELS[other]}: {sure[k]:.2f}")

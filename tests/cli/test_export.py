@@ -14,7 +14,7 @@ import lociscope as package
 from lociscope.artifacts.bundle import read_reference
 from lociscope.artifacts.catalog import Catalog
 from lociscope.artifacts.run import Run
-from lociscope.images.discovery.sources import of_catalog
+from lociscope.images.discovery.sources import read_catalog_sources
 from lociscope.images.io.read import read_field
 from lociscope.images.statistics import STATISTICS
 
@@ -46,7 +46,7 @@ def test_the_bundle_says_what_the_run_said(lociscope: Command, training: Any, tr
     assert card.provenance["recipe"]["network"]["name"] == "lenet5"
 
     run = Run.open(trained[0]).read_predictions()
-    sources = {source.id: source for source in of_catalog(Catalog.read(training.catalog))}
+    sources = {source.id: source for source in read_catalog_sources(Catalog.read(training.catalog))}
     made = predictor.predict([read_field(sources[name]) for name in run.ids], embeddings=True)
     np.testing.assert_allclose(made.probability, run.probability, atol=1e-4)
     assert made.embedding is not None

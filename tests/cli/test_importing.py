@@ -14,7 +14,7 @@ import tifffile
 from PIL import Image
 
 from lociscope.artifacts.catalog import Catalog
-from lociscope.images.discovery.sources import of_catalog
+from lociscope.images.discovery.sources import read_catalog_sources
 from lociscope.images.io.read import read_field
 
 Command = Callable[..., tuple[int, str, str]]
@@ -38,14 +38,14 @@ def test_the_competitions_files(lociscope: Command, competition: Path, tmp_path:
     )
     catalog = Catalog.read(tmp_path / "c.parquet")
     assert [(entry.id, entry.target) for entry in catalog] == [("a1", (0, 16)), ("b2", (7,))]
-    assert [read_field(source).pixels.shape for source in of_catalog(catalog)] == [(32, 32, 4)] * 2
+    assert [read_field(source).pixels.shape for source in read_catalog_sources(catalog)] == [(32, 32, 4)] * 2
 
 
 def test_paths_lead_on_from_wherever_the_catalog_lies(lociscope: Command, competition: Path, tmp_path: Path) -> None:
     assert lociscope("import", "kaggle", "kaggle", "-o", "deep/down/c.parquet")[0] == 0
     assert lociscope("import", "kaggle", "kaggle")[1].endswith("in catalog.parquet\n")
     for path in ("deep/down/c.parquet", "catalog.parquet"):
-        for source in of_catalog(Catalog.read(tmp_path / path)):
+        for source in read_catalog_sources(Catalog.read(tmp_path / path)):
             assert read_field(source).id == source.id
 
 
@@ -153,7 +153,7 @@ def test_the_competitions_zip_is_read_in_place(lociscope: Command, competition: 
     assert lociscope("import", "kaggle", competition, "-o", "deep/c.parquet")[:2] == (
         0, "2 fields, 2 labelled, in deep/c.parquet\n",
     )  # fmt: skip
-    sources = of_catalog(Catalog.read(tmp_path / "deep" / "c.parquet"))
+    sources = read_catalog_sources(Catalog.read(tmp_path / "deep" / "c.parquet"))
     assert [read_field(source).pixels.shape for source in sources] == [(32, 32, 4)] * 2
     assert lociscope("predict", "deep/c.parquet", "-o", "a.csv")[0] == 0
     assert lociscope("predict", competition / "train.zip", "-o", "b.csv")[0] == 0
@@ -236,7 +236,7 @@ def test_a_plate_of_leicas(lociscope: Command, tmp_path: Path, told: bool) -> No
         assert lociscope("import", "plate", "plate", "--channels", "blue=C00,green=C01,yellow=C02,red=C03")[0] == 0
     (entry,) = Catalog.read(tmp_path / "catalog.parquet")
     assert (entry.plate, entry.well, entry.site) == ("plate", "C02", "X00--Y00")
-    field = read_field(of_catalog(Catalog.read(tmp_path / "catalog.parquet"))[0])
+    field = read_field(read_catalog_sources(Catalog.read(tmp_path / "catalog.parquet"))[0])
     assert field.pixels[0, 0].tolist() == [3, 1, 0, 2]
 
 
@@ -245,7 +245,7 @@ def test_a_stack_with_the_users_names_in_a_catalog(lociscope: Command, tmp_path:
     (tmp_path / "stacks").mkdir()
     tifffile.imwrite(tmp_path / "stacks" / "a.tif", planes, photometric="minisblack")
     assert lociscope("import", "folder", "stacks", "--channels", "red=3,green=2,blue=1,yellow=0")[0] == 0
-    (source,) = of_catalog(Catalog.read(tmp_path / "catalog.parquet"))
+    (source,) = read_catalog_sources(Catalog.read(tmp_path / "catalog.parquet"))
     assert read_field(source).pixels[0, 0].tolist() == [3, 2, 1, 0]
 
 

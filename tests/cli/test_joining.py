@@ -11,7 +11,7 @@ import pytest
 from lociscope.artifacts.catalog import Catalog, Entry
 from lociscope.data.joining import join_catalogs
 from lociscope.errors import LociscopeError
-from lociscope.images.discovery.sources import of_catalog
+from lociscope.images.discovery.sources import read_catalog_sources
 from lociscope.images.io.read import read_field
 
 WriteField = Callable[..., Path]
@@ -83,7 +83,7 @@ def test_several_sources_and_catalogs_at_the_command_line(
     assert lociscope("split", *both, "--folds", 2, "-o", "far/c.parquet")[0] == 0
     made = Catalog.read(tmp_path / "far" / "c.parquet")
     assert sorted(made.ids) == [f"f{number}" for number in range(8)]
-    assert [read_field(source).pixels.shape for source in of_catalog(made)] == [(16, 16, 4)] * 8
+    assert [read_field(source).pixels.shape for source in read_catalog_sources(made)] == [(16, 16, 4)] * 8
     assert {entry.fold for entry in made} == {0, 1}
     assert "8 ids come from two places" in lociscope("split", *both, "c/both.parquet", "-o", "x.parquet")[2]
 

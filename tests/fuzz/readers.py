@@ -39,11 +39,11 @@ with atheris.instrument_imports(include=["lociscope", "tifffile", "PIL", "zarr",
     from lociscope.images.discovery.naming import Rules, parse_channels, parse_missing
     from lociscope.images.discovery.sources import find_fields
     from lociscope.images.field import Field
-    from lociscope.images.io.container import Place, open_archive, opened
+    from lociscope.images.io.container import PlaneRef, open_archive, open_member
     from lociscope.images.io.formats import read_picture
     from lociscope.images.io.write import write_ome_tiff, write_ome_zarr
     from lociscope.images.io.zarr import read_zarr
-    from lociscope.images.io.zarr_layout import images_of
+    from lociscope.images.io.zarr_layout import list_images
     from lociscope.storage.keras_files import check_keras
     from lociscope.storage.onnx_files import check_onnx
     from lociscope.warnings import parse_warnings
@@ -67,9 +67,9 @@ def encoded(kind: str, mode: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def placed(name: str, data: bytes) -> Place:
+def placed(name: str, data: bytes) -> PlaneRef:
     (WORK / name).write_bytes(data)
-    return Place(WORK / name)
+    return PlaneRef(WORK / name)
 
 
 # === Pictures ===
@@ -156,8 +156,8 @@ def zarr(data: bytes) -> None:
     if chunk:
         (folder / "0" / "c" / "0" / "0" / "0").write_bytes(chunk)
     try:
-        images_of(folder)
-        read_zarr(Place(folder))
+        list_images(folder)
+        read_zarr(PlaneRef(folder))
     finally:
         restore_zarr()
 
@@ -184,7 +184,7 @@ def packed(data: bytes) -> None:
     path.write_bytes(data)
     os.utime(path, ns=(0, zlib.crc32(data)))  # the archive is held open until its time changes
     for name in open_archive(path).namelist():
-        with opened(Place(path, name)) as file:
+        with open_member(PlaneRef(path, name)) as file:
             file.read()
     find_fields([path])
 
@@ -201,7 +201,7 @@ def packed_seeds() -> Iterator[bytes]:
 def gz(data: bytes) -> None:
     path = WORK / "a.tif.gz"
     path.write_bytes(data)
-    with opened(Place(path)) as file:
+    with open_member(PlaneRef(path)) as file:
         file.read()
 
 
@@ -217,7 +217,7 @@ def naming(data: bytes) -> None:
         pattern=pattern or None,
     )
     for each in (name, f"{name}.png", f"{name}--C01.ome.tif"):
-        rules.named(each)
+        rules.parse(each)
 
 
 def naming_seeds() -> Iterator[bytes]:

@@ -7,7 +7,7 @@ import pytest
 
 from lociscope.artifacts.card import InputSpec
 from lociscope.errors import LociscopeError
-from lociscope.images.extent import MOST_TILES, TOLERANCE, make_tiles, one_tile
+from lociscope.images.extent import MAX_TILES, TOLERANCE, make_middle_tile, make_tiles
 from lociscope.images.field import Field
 from lociscope.images.preprocess import HPA_FIELD_UM, prepare
 from lociscope.warnings import FieldWarning, WarningKind
@@ -61,7 +61,7 @@ def test_a_larger_field_is_cut_into_tiles_that_cover_it() -> None:
 
 def test_tiles_are_no_more_than_so_many() -> None:
     tiles, *_ = make_tiles(field(640, 32, HPA_FIELD_UM / 32), SPEC)
-    assert len(tiles) == MOST_TILES
+    assert len(tiles) == MAX_TILES
 
 
 def test_a_smaller_field_is_mirrored_and_keeps_its_scale() -> None:
@@ -104,9 +104,9 @@ def test_a_pixel_size_that_cannot_be(shape: tuple[int, int], pixel_size: float) 
 def test_one_tile_is_what_prediction_sees_of_a_usual_field() -> None:
     rng = np.random.default_rng(0)
     usual = Field("a", rng.integers(0, 255, (512, 512, 4), np.uint8))
-    np.testing.assert_array_equal(one_tile(usual, SPEC), make_tiles(usual, SPEC)[0][0])
+    np.testing.assert_array_equal(make_middle_tile(usual, SPEC), make_tiles(usual, SPEC)[0][0])
     large = Field("b", usual.pixels, 0.6)
-    assert any(np.array_equal(one_tile(large, SPEC), tile) for tile in make_tiles(large, SPEC)[0])
+    assert any(np.array_equal(make_middle_tile(large, SPEC), tile) for tile in make_tiles(large, SPEC)[0])
 
 
 @pytest.mark.parametrize("pixel_size", [float("nan"), float("inf"), 0.0, -1.0])

@@ -15,7 +15,7 @@ from lociscope.artifacts.card import InputSpec
 from lociscope.images.discovery.sources import find_fields
 from lociscope.images.field import Field
 from lociscope.images.io.read import read_field
-from lociscope.images.preprocess import prepare, preprocess, structure_of
+from lociscope.images.preprocess import measure_structure, prepare, preprocess
 from lociscope.images.scale import resize
 from lociscope.labels import N_LABELS
 from lociscope.simulate import draw_field
@@ -204,7 +204,7 @@ def test_structure_grows_with_the_signal() -> None:
     noise = np.random.default_rng(0).normal(0, 1, (128, 128)).astype(np.float32)
     cells = np.asarray(resize(simulated(0), 128, 128)[..., 1])
     cells = (cells - cells.mean()) / cells.std()
-    found = [structure_of(noise + np.float32(share) * cells) for share in (0, 0.1, 0.3, 0.5, 1)]
+    found = [measure_structure(noise + np.float32(share) * cells) for share in (0, 0.1, 0.3, 0.5, 1)]
     assert found == sorted(found)
     assert (found[0], found[-1]) == (0, 1)
 
@@ -212,7 +212,7 @@ def test_structure_grows_with_the_signal() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [128, 256, 512])
 def test_no_simulated_channel_is_taken_for_noise(size: int) -> None:
-    """The claim of `structure_of`, for every class."""
+    """The claim of `measure_structure`, for every class."""
     for label in range(N_LABELS):
         assert (
             preprocess(draw_field(label, seed=5, size=size, places=[label]).pixels, 256, 256, SPEC).structure.min() == 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lociscope.channels import CHANNELS, GREEN, YELLOW
-from lociscope.images.render import composite
+from lociscope.images.render import render_composite
 
 
 def spot(*channels: int) -> np.ndarray:
@@ -21,16 +21,16 @@ def spot(*channels: int) -> np.ndarray:
 
 @pytest.mark.parametrize("channel", range(4))
 def test_each_channel_has_its_colour(channel: int) -> None:
-    drawn = composite(spot(channel), 32, (channel,))
+    drawn = render_composite(spot(channel), 32, (channel,))
     assert drawn.dtype == np.uint8
     assert drawn[12, 12].tolist() == [255 * share for share in CHANNELS[channel].colour]
     assert not drawn[0, 0].any()
 
 
 def test_hpas_own_composite_leaves_the_er_out_and_colours_add_up() -> None:
-    assert not composite(spot(YELLOW), 32).any()
-    assert composite(spot(*range(4)), 32)[12, 12].tolist() == [255, 255, 255]
-    assert composite(spot(GREEN, YELLOW), 32, (GREEN, YELLOW))[12, 12].tolist() == [255, 255, 0]
+    assert not render_composite(spot(YELLOW), 32).any()
+    assert render_composite(spot(*range(4)), 32)[12, 12].tolist() == [255, 255, 255]
+    assert render_composite(spot(GREEN, YELLOW), 32, (GREEN, YELLOW))[12, 12].tolist() == [255, 255, 0]
 
 
 @pytest.mark.parametrize("size", [8, 20, 32, 50])
@@ -38,4 +38,4 @@ def test_hpas_own_composite_leaves_the_er_out_and_colours_add_up() -> None:
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_the_size_is_as_asked_for(size: int, shape: tuple[int, int], kind: type[np.unsignedinteger]) -> None:
     pixels = np.random.default_rng(0).integers(0, np.iinfo(kind).max, (*shape, 4), kind)
-    assert composite(pixels, size).shape == (size, size, 3)
+    assert render_composite(pixels, size).shape == (size, size, 3)

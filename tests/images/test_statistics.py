@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from lociscope.artifacts.card import InputSpec
 from lociscope.images.preprocess import preprocess, sample_pixels
 from lociscope.images.quality import measure_input
-from lociscope.images.statistics import PER_CHANNEL, STATISTICS, full_scale, statistics_of
+from lociscope.images.statistics import PER_CHANNEL, STATISTICS, compute_statistics, estimate_full_scale
 from lociscope.simulate import draw_field
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def field() -> np.ndarray:
 
 def measured(pixels: np.ndarray) -> dict[str, float]:
     whole = preprocess(pixels, SPEC.height, SPEC.width, SPEC)
-    values = statistics_of(whole, measure_input(whole.pixels))
+    values = compute_statistics(whole, measure_input(whole.pixels))
     assert values.dtype == np.float32
     return dict(zip(STATISTICS, values.tolist(), strict=True))
 
@@ -109,4 +109,4 @@ def test_an_empty_and_a_tiny_input_have_finite_statistics(shape: tuple[int, ...]
 def test_full_scale_is_judged_by_type_and_bright_end(kind: type[np.number], top: float, scale: float) -> None:
     pixels = np.full((40, 40, 2), top, kind)
     pixels[3, 4, 0] = 60_000 if kind == np.uint16 else pixels[3, 4, 0]  # a hot pixel
-    assert full_scale(sample_pixels(pixels)) == scale
+    assert estimate_full_scale(sample_pixels(pixels)) == scale

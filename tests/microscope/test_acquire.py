@@ -16,7 +16,7 @@ import pytest
 from lociscope.artifacts.catalog import Catalog
 from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import LociscopeError, UsageError
-from lociscope.images.discovery.sources import of_catalog
+from lociscope.images.discovery.sources import read_catalog_sources
 from lociscope.images.io.read import read_field
 from lociscope.microscope import acquire, prediction_worker
 from lociscope.microscope.acquire import RunResult, run_plan
@@ -85,7 +85,7 @@ def test_what_was_kept_gives_the_same_predictions_again(done: tuple[Path, RunRes
     made = Predictions.read(out / "predictions.parquet")
     catalog = Catalog.read(out / "catalog.parquet")
     assert catalog.ids == made.ids
-    again = predictor.predict(read_field(source) for source in of_catalog(catalog))
+    again = predictor.predict(read_field(source) for source in read_catalog_sources(catalog))
     assert np.abs(again.probability - made.probability).max() < 1e-6  # one field at a time, or sixteen
     assert (again.predicted, again.status, again.warnings) == (made.predicted, made.status, made.warnings)
 
@@ -451,7 +451,9 @@ def test_the_demo_camera_runs_a_plan(make_plan: Any, predictor: Predictor, tmp_p
     assert (result.error, result.fields, result.again) == (None, 7, 3)
     entries = list(Catalog.read(tmp_path / "out" / "catalog.parquet"))
     assert {entry.pixel_size for entry in entries} == {0.325, 0.1625}
-    assert read_field(next(iter(of_catalog(Catalog.read(tmp_path / "out" / "catalog.parquet"))))).pixels.shape == (
+    assert read_field(
+        next(iter(read_catalog_sources(Catalog.read(tmp_path / "out" / "catalog.parquet"))))
+    ).pixels.shape == (
         96,
         128,
         4,

@@ -11,7 +11,7 @@ from PIL import Image
 
 from lociscope.channels import CHANNELS
 from lociscope.images.field import Field
-from lociscope.images.render import composite
+from lociscope.images.render import render_composite
 from lociscope.labels import LABELS, N_LABELS
 from lociscope.report.gallery import BARS, PICTURE_SIZE, GalleryField, list_verdicts, make_bars, make_card, make_layers
 from lociscope.warnings import describe_warning, parse_warnings
@@ -102,4 +102,4 @@ def test_tinted_layers_add_up_to_the_composite() -> None:
         assert grey.shape == (PICTURE_SIZE, PICTURE_SIZE)
         if layer.on:
             drawn += grey[..., None] * np.array(channel.colour)
-    assert np.abs(drawn - composite(pixels, PICTURE_SIZE)).mean() < 3
+    assert np.abs(drawn - render_composite(pixels, PICTURE_SIZE)).mean() < 3

@@ -113,13 +113,13 @@ class _Story:
     def predict(self, catalog: Path, bundle: Path) -> Path:
         """Predicts the fields that the training never saw, as `lociscope predict` would."""
         from lociscope.artifacts.catalog import Catalog
-        from lociscope.images.discovery.sources import of_catalog
+        from lociscope.images.discovery.sources import read_catalog_sources
         from lociscope.predict.batch import predict_to_file
         from lociscope.predict.job import Options
         from lociscope.predict.predictor import open_bundle
 
         out = self.folder / "predictions.parquet"
-        unseen = of_catalog(Catalog.read(catalog).filter("split", "test"))
+        unseen = read_catalog_sources(Catalog.read(catalog).filter("split", "test"))
         self._step(
             f"predict {len(unseen)} fields that it never saw",
             lambda: predict_to_file(open_bundle(bundle), unseen, out, Options(), workers=self.workers),

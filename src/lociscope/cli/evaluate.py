@@ -187,13 +187,13 @@ def _gallery(
     made: Predictions, labels: dict[str, tuple[int, ...]], catalog: Catalog | None
 ) -> tuple[list[GalleryField], list[str]]:
     """A fair choice of fields: every so many of them, whatever was predicted; and those that cannot be read."""
-    from lociscope.images.discovery.sources import of_catalog
+    from lociscope.images.discovery.sources import read_catalog_sources
     from lociscope.images.io.read import read_field
     from lociscope.report.evaluation import GalleryField
 
     if catalog is None:
         return [], []
-    source_of = {source.id: source for source in of_catalog(catalog)}
+    source_of = {source.id: source for source in read_catalog_sources(catalog)}
     rows = [row for row, name in enumerate(made.ids) if name in source_of]
     rows = rows[:: max(len(rows) // GALLERY, 1)][:GALLERY]
     shown, unread = [], []

@@ -94,7 +94,7 @@ def _drawn(seed: int, number: int, workers: int) -> Iterator[Field]:
 def _held_out(run: Run, catalog: Path, number: int) -> Iterator[Field]:
     """Fields that the Run did not learn from, those of unlike specimens first; what cannot be read is passed over."""
     from lociscope.artifacts.catalog import Catalog
-    from lociscope.images.discovery.sources import of_catalog
+    from lociscope.images.discovery.sources import read_catalog_sources
     from lociscope.images.io.read import read_field
 
     table = Catalog.read(catalog)
@@ -102,7 +102,7 @@ def _held_out(run: Run, catalog: Path, number: int) -> Iterator[Field]:
     seen: set[str] = set()
     first: list[FieldSource] = []
     more: list[FieldSource] = []
-    for entry, source in zip(table, of_catalog(table), strict=True):
+    for entry, source in zip(table, read_catalog_sources(table), strict=True):
         if entry.id in held:
             group = entry.specimen or entry.antibody or entry.id
             (more if group in seen else first).append(source)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lociscope.cli import console
-from lociscope.cli.reading import AllowMissing, Channels, Pattern, PixelSize, Plane, Preset, rules_of
+from lociscope.cli.reading import AllowMissing, Channels, Pattern, PixelSize, Plane, Preset, parse_rules
 from lociscope.errors import Code, Exit, LociscopeError, UsageError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def hpa(
     _check(output)
     from lociscope.data.importing import import_hpa
 
-    rules = rules_of(None, allow_missing, None, None, None)
+    rules = parse_rules(None, allow_missing, None, None, None)
     _write(*import_hpa(sources, labels, output.parent, rules), output)
 
 
@@ -84,7 +84,7 @@ def plate(
     _check(output)
     from lociscope.data.importing import import_plate
 
-    rules = rules_of(channels, allow_missing, pixel_size, plane, pattern, preset)
+    rules = parse_rules(channels, allow_missing, pixel_size, plane, pattern, preset)
     if labels is not None and len(sources) > 1:
         raise UsageError(
             "--labels belongs to one plate. Import each with its labels, and join them with `split`.",
@@ -112,7 +112,7 @@ def folder(
     _check(output)
     from lociscope.data.importing import import_folder
 
-    rules = rules_of(channels, allow_missing, pixel_size, plane, pattern, preset)
+    rules = parse_rules(channels, allow_missing, pixel_size, plane, pattern, preset)
     _write(*import_folder(sources, labels, output.parent, rules), output)
 
 

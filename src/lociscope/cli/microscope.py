@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lociscope.cli import console
-from lociscope.cli.reading import LogUrl, opened
+from lociscope.cli.reading import LogUrl, open_optional_log
 from lociscope.errors import Code, Exit, LociscopeError, UsageError
 from lociscope.processes.signals import interrupt_on_termination
 
@@ -59,7 +59,7 @@ def run(
             print(*describe_plan(read, scale, positions, notes), sep="\n")
         return
     folder = output or Path(read.output)
-    with interrupt_on_termination(), opened(log or read.log) as kept, console.progress("imaging") as tell:
+    with interrupt_on_termination(), open_optional_log(log or read.log) as kept, console.progress("imaging") as tell:
         result = run_plan(read, predictor, folder, log=kept, progress=lambda number: tell(number, len(positions)))
     _say(result, folder, as_json)
     _leave(result)

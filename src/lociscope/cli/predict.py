@@ -20,8 +20,8 @@ from lociscope.cli.reading import (
     Preset,
     Table,
     check_table,
-    opened,
-    rules_of,
+    open_optional_log,
+    parse_rules,
 )
 from lociscope.cli.submitting import (
     Kaggle,
@@ -68,7 +68,7 @@ def predict(
     check_table(output, embeddings=embeddings)
     check_submission(output, kaggle=kaggle, sample=sample_submission)
 
-    rules = rules_of(channels, allow_missing, pixel_size, plane, pattern, preset)
+    rules = parse_rules(channels, allow_missing, pixel_size, plane, pattern, preset)
     from lociscope.images.discovery.sources import find_fields
     from lociscope.predict.batch import predict_to_file
     from lociscope.predict.job import Job, Options
@@ -81,7 +81,7 @@ def predict(
     predictor = open_bundle(bundle, views=views)
     options = Options(kaggle, embeddings, sample)
     alone = Job.of(predictor.bundle, output, options).alone()
-    with alone, opened(log) as kept, console.progress("predicting") as tell:
+    with alone, open_optional_log(log) as kept, console.progress("predicting") as tell:
         outcome = predict_to_file(
             predictor, found, output, options, broken=broken, workers=workers, progress=tell, log=kept
         )

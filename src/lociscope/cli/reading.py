@@ -43,7 +43,7 @@ LogUrl = Annotated[
         help="Keep the predictions in this log: a path (SQLite), or an SQLAlchemy URL.",
     ),
 ]
-"""Of every command that predicts; `opened` opens it."""
+"""Of every command that predicts; `open_optional_log` opens it."""
 
 Pattern = Annotated[
     str | None,
@@ -74,7 +74,7 @@ def check_table(output: Path, *, embeddings: bool) -> None:
         )
 
 
-def opened(log: str | None) -> AbstractContextManager[PredictionLog | None]:
+def open_optional_log(log: str | None) -> AbstractContextManager[PredictionLog | None]:
     """The log, opened before any work so that a wrong URL is told at once; None for none."""
     if log is None:
         return nullcontext()
@@ -83,7 +83,7 @@ def opened(log: str | None) -> AbstractContextManager[PredictionLog | None]:
     return open_log(log)
 
 
-def rules_of(
+def parse_rules(
     channels: str | None,
     allow_missing: list[str] | None,
     pixel_size: float | None,

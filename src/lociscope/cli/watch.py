@@ -24,8 +24,8 @@ from lociscope.cli.reading import (
     Preset,
     Table,
     check_table,
-    opened,
-    rules_of,
+    open_optional_log,
+    parse_rules,
 )
 from lociscope.errors import Exit
 from lociscope.processes.signals import handle_termination
@@ -69,7 +69,7 @@ def watch(
 ) -> None:
     """Predict fields as a microscope writes them, until Ctrl-C. Started again, it goes on where it was."""
     check_table(output, embeddings=embeddings)
-    rules = rules_of(channels, allow_missing, pixel_size, plane, pattern, preset)
+    rules = parse_rules(channels, allow_missing, pixel_size, plane, pattern, preset)
     from lociscope.predict.job import Options
     from lociscope.predict.predictor import open_bundle
     from lociscope.watch.watcher import Pace
@@ -78,7 +78,7 @@ def watch(
     predictor = open_bundle(bundle)
     tell = _Lines() if as_json else _Words()
     pace = Pace(every, settle, incomplete_after, until_idle)
-    with opened(log) as kept, _asked_to_stop() as stop:
+    with open_optional_log(log) as kept, _asked_to_stop() as stop:
         outcome = watch_folder(
             predictor, folder, output, rules, Options(embeddings=embeddings), pace,
             tell=tell, stop=stop, log=kept, workers=workers,

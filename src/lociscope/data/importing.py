@@ -14,7 +14,7 @@ from lociscope.data.joining import check_disjoint
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.naming import DEFAULT_RULES, Rules
 from lociscope.images.discovery.sources import Failure, FieldSource, find_fields
-from lociscope.images.io.read import assigned
+from lociscope.images.io.read import assign_loose_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -184,7 +184,7 @@ def _entries(found: Iterable[FieldSource], labels: Labels, folder: Path, failure
     entries = []
     for field in found:
         try:
-            entries.append(_entry(assigned(field), folder, labels.get(field.id)))
+            entries.append(_entry(assign_loose_files(field), folder, labels.get(field.id)))
         except LociscopeError as error:
             failures.append(Failure(field.id, str(field.paths[0]), str(error)))
     return entries

@@ -10,11 +10,11 @@ import numpy as np
 from lociscope.artifacts.card import InputSpec
 from lociscope.data.similarity import SIDE, thumbnail
 from lociscope.errors import LociscopeError
-from lociscope.images.discovery.sources import Failure, FieldSource, of_catalog
+from lociscope.images.discovery.sources import Failure, FieldSource, read_catalog_sources
 from lociscope.images.io.read import read_field
 from lociscope.images.preprocess import preprocess
 from lociscope.images.quality import measure_input
-from lociscope.images.statistics import STATISTICS, statistics_of
+from lociscope.images.statistics import STATISTICS, compute_statistics
 from lociscope.processes.workers import map_in_order
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def glance(
     thumbnails = np.zeros((len(catalog), SIDE, SIDE, 4), np.uint8)
     figures = np.zeros((len(catalog), len(STATISTICS) if statistics else 0), np.float32)
     rows, failures = [], []
-    seen = map_in_order(partial(_look, statistics=statistics), of_catalog(catalog), workers)
+    seen = map_in_order(partial(_look, statistics=statistics), read_catalog_sources(catalog), workers)
     for row, found in enumerate(seen):
         if isinstance(found, Failure):
             failures.append(found)
@@ -78,4 +78,4 @@ def _look(source: FieldSource, statistics: bool) -> tuple[np.ndarray, np.ndarray
     if not statistics:
         return thumbnail(pixels), np.zeros(0, np.float32)
     whole = preprocess(pixels, _SEEN.height, _SEEN.width, _SEEN)
-    return thumbnail(pixels), statistics_of(whole, measure_input(whole.pixels))
+    return thumbnail(pixels), compute_statistics(whole, measure_input(whole.pixels))

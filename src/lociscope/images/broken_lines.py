@@ -10,8 +10,8 @@ import numpy as np
 
 from lociscope.images.scale import percentiles
 
-_BEYOND = (0.5, 99.5)
-_FEW, _MORE = 8, 64
+_BOUNDS = (0.5, 99.5)
+_FEW_PROBES, _MORE_PROBES = 8, 64
 _SAMPLE = 1 << 14
 
 
@@ -27,32 +27,32 @@ def replace_lines(pixels: np.ndarray) -> np.ndarray:
     Returns:
         `pixels` itself where nothing is replaced, else a copy.
     """
-    rows, columns = _constant(pixels), _constant(pixels.swapaxes(0, 1))
+    rows, columns = _find_constant_lines(pixels), _find_constant_lines(pixels.swapaxes(0, 1))
     replaced = pixels
     for channel in np.flatnonzero(rows.any(axis=0) | columns.any(axis=0)):
         plane = pixels[..., channel]
         rest = plane[~rows[:, channel]][:, ~columns[:, channel]].ravel()
         if not rest.size:
             continue
-        low, high = percentiles(rest[:: max(1, rest.size // _SAMPLE)], _BEYOND)
+        low, high = percentiles(rest[:: max(1, rest.size // _SAMPLE)], _BOUNDS)
         for axis, constant in enumerate((rows[:, channel], columns[:, channel])):
             value = plane[:, 0] if axis == 0 else plane[0]
             broken = constant & ((value < low) | (value > high))
             if broken.any():
                 replaced = pixels.copy(order="K") if replaced is pixels else replaced
-                _fill(np.moveaxis(replaced[..., channel], axis, 0), broken, low)
+                _fill_lines(np.moveaxis(replaced[..., channel], axis, 0), broken, low)
     return replaced
 
 
-def _constant(pixels: np.ndarray) -> np.ndarray:
+def _find_constant_lines(pixels: np.ndarray) -> np.ndarray:
     """Whether each line along the first axis holds one value, (lines, c); none of a plane where all of them do.
 
     A few pixels of each line exclude most of them.
     """
     width = pixels.shape[1]
-    few = pixels[:, :: width // _FEW | 1]
+    few = pixels[:, :: width // _FEW_PROBES | 1]
     constant: np.ndarray = (few == few[:, :1]).all(axis=1)
-    for probes in (_MORE, width):
+    for probes in (_MORE_PROBES, width):
         constant &= ~constant.all(axis=0)
         line, channel = np.nonzero(constant)
         some = pixels[line, :: width // probes | 1, channel]
@@ -60,7 +60,7 @@ def _constant(pixels: np.ndarray) -> np.ndarray:
     return constant
 
 
-def _fill(plane: np.ndarray, broken: np.ndarray, dark: float) -> None:
+def _fill_lines(plane: np.ndarray, broken: np.ndarray, dark: float) -> None:
     whole = np.flatnonzero(~broken)
     for line in np.flatnonzero(broken):
         after = int(np.searchsorted(whole, line))

@@ -21,13 +21,13 @@ HPA_SIDES = (512, 2048)
 TOLERANCE = 0.05
 """Share by which a field may span more or less than the network expects and is still taken whole."""
 
-MOST_TILES = 4
+MAX_TILES = 4
 """Most tiles along a side."""
 
-SMALLEST_UM = 10.0
+MIN_FIELD_UM = 10.0
 """Least side of a field in µm, half a cell; less is a wrong pixel size."""
 
-_MOST_SIDE = 8192
+_MAX_SIDE = 8192
 _SMALL = 0.5
 _COARSE = 1.5
 
@@ -50,7 +50,7 @@ def make_tiles(field: Field, spec: InputSpec) -> Tiles:
     """Make the inputs of a network of one field.
 
     A field that spans more than the network expects is cut into tiles that together cover it, at most
-    `MOST_TILES` along a side, evenly spread; their predictions are to be averaged. The mean is what the network
+    `MAX_TILES` along a side, evenly spread; their predictions are to be averaged. The mean is what the network
     says of a usual field taken anywhere in this one; a maximum would find more places the larger the field is. A
     field that spans less is continued by its mirror image: cells keep their size and density, and no edge or
     darkness appears that no training field has. Of 35 pictures of the Atlas' dictionary, 70 µm wide, the shipped
@@ -80,18 +80,18 @@ def make_tiles(field: Field, spec: InputSpec) -> Tiles:
             code=Code.PIXEL_SIZE,
         )
     spans = height * pixel_size / spec.field_um, width * pixel_size / spec.field_um
-    rows, columns = (_side(span, side) for span, side in zip(spans, (spec.height, spec.width), strict=True))
-    _check(field.id, pixel_size, (height, width), (rows, columns))
+    rows, columns = (_scale_side(span, side) for span, side in zip(spans, (spec.height, spec.width), strict=True))
+    _check_extent(field.id, pixel_size, (height, width), (rows, columns))
     if max(spans) < _SMALL:
         warnings.append(FieldWarning(WarningKind.SMALL_FIELD, value=round(max(height, width) * pixel_size)))
     if field.pixel_size is not None and pixel_size > _COARSE * spec.pixel_size:
         warnings.append(FieldWarning(WarningKind.COARSE_PIXELS, value=round(pixel_size, 2)))
     whole = preprocess(field.pixels, rows, columns, spec, pixel_size)
-    pixels = _cut(_mirrored(whole.pixels, spec.height, spec.width), spec.height, spec.width)
+    pixels = _crop_tiles(_mirror(whole.pixels, spec.height, spec.width), spec.height, spec.width)
     return Tiles(pixels, tuple(warnings), whole)
 
 
-def one_tile(field: Field, spec: InputSpec) -> np.ndarray:
+def make_middle_tile(field: Field, spec: InputSpec) -> np.ndarray:
     """Return the middle one of `make_tiles`, for training: put to scale as prediction does it.
 
     Args:
@@ -106,13 +106,13 @@ def one_tile(field: Field, spec: InputSpec) -> np.ndarray:
     return middle
 
 
-def _side(span: float, side: int) -> int:
+def _scale_side(span: float, side: int) -> int:
     """Input pixels along a side that spans so many fields."""
     return side if abs(span - 1) <= TOLERANCE else round(min(span * side, 1e9))
 
 
-def _check(identifier: str, pixel_size: float, shape: tuple[int, int], sides: tuple[int, int]) -> None:
-    if min(shape) * pixel_size < SMALLEST_UM or min(sides) < 1 or max(sides) > _MOST_SIDE:
+def _check_extent(identifier: str, pixel_size: float, shape: tuple[int, int], sides: tuple[int, int]) -> None:
+    if min(shape) * pixel_size < MIN_FIELD_UM or min(sides) < 1 or max(sides) > _MAX_SIDE:
         height, width = (side * pixel_size for side in shape)
         raise LociscopeError(
             f"Field '{identifier}' would span {width:.4g} × {height:.4g} µm at {pixel_size:.4g} µm a pixel. "
@@ -121,7 +121,7 @@ def _check(identifier: str, pixel_size: float, shape: tuple[int, int], sides: tu
         )
 
 
-def _mirrored(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+def _mirror(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     """Continued on all sides to at least `height` and `width`."""
     pads = [max(0, want - have) for want, have in zip((height, width), pixels.shape[:2], strict=True)]
     if not any(pads):
@@ -129,14 +129,14 @@ def _mirrored(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.pad(pixels, [*((pad // 2, pad - pad // 2) for pad in pads), (0, 0)], mode="symmetric")
 
 
-def _cut(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    tops, lefts = (_starts(have, want) for have, want in zip(pixels.shape[:2], (height, width), strict=True))
+def _crop_tiles(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    tops, lefts = (_tile_starts(have, want) for have, want in zip(pixels.shape[:2], (height, width), strict=True))
     return np.stack([pixels[top : top + height, left : left + width] for top in tops for left in lefts])
 
 
-def _starts(have: int, want: int) -> list[int]:
-    """Where tiles begin that cover a side, or as much of it as `MOST_TILES` do."""
-    number = min(math.ceil(have / want), MOST_TILES)
+def _tile_starts(have: int, want: int) -> list[int]:
+    """Where tiles begin that cover a side, or as much of it as `MAX_TILES` do."""
+    number = min(math.ceil(have / want), MAX_TILES)
     if number == 1:
         return [0]
     return [round(start) for start in np.linspace(0, have - want, number)]

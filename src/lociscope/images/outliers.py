@@ -9,16 +9,16 @@ ISOLATION = 12.0
 the neighbours, too, so that its factor is below 5; shot noise of faint stains goes beyond that in some hundred pixels
 of a real plane. At 12 the shipped network's probabilities change by 0.012 at most on 56 real fields."""
 
-LEAST_STEP = 0.5
+MIN_STEP = 0.5
 """How much it must differ from their mean, as a share of the plane's range between the bounds."""
 
 FAR, FAR_ISOLATION = 8.0, 3.0
 """From how many times that range on no stain can be the cause: then one of the neighbours may differ as much, and the
 others need to be only so much more alike."""
 
-_BESIDE = ((0, -1), (0, 1))
-_RING = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right)
-_LEAST_SIDE = 3
+_ROW_NEIGHBOURS = ((0, -1), (0, 1))
+_ALL_NEIGHBOURS = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right)
+_MIN_SIDE = 3
 
 
 def replace_outliers(pixels: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -34,21 +34,21 @@ def replace_outliers(pixels: np.ndarray, low: np.ndarray, high: np.ndarray) -> n
     Returns:
         `pixels` itself where nothing is replaced, else a copy.
     """
-    if min(pixels.shape[:2]) < _LEAST_SIDE:
+    if min(pixels.shape[:2]) < _MIN_SIDE:
         return pixels
-    y, x, channel = _beyond(pixels, low, high)
+    y, x, channel = _find_beyond(pixels, low, high)
     span = (high - low).astype(np.float32)[channel]
     value = pixels[y, x, channel].astype(np.float32)
-    farthest = np.abs(value - _neighbours(pixels, y, x, channel, _BESIDE)).max(axis=0)
-    some = farthest > (1 - 1 / ISOLATION) * LEAST_STEP * span  # implied by the test below, which reads six more
+    farthest = np.abs(value - _get_neighbours(pixels, y, x, channel, _ROW_NEIGHBOURS)).max(axis=0)
+    some = farthest > (1 - 1 / ISOLATION) * MIN_STEP * span  # implied by the test below, which reads six more
     y, x, channel, span, value = (each[some] for each in (y, x, channel, span, value))
     sign = np.where(value > high[channel], 1, -1).astype(np.float32)
-    ring = np.sort(sign * _neighbours(pixels, y, x, channel, _RING), axis=0)
+    ring = np.sort(sign * _get_neighbours(pixels, y, x, channel, _ALL_NEIGHBOURS), axis=0)
     mean = ring[:-1].mean(axis=0)
     step = sign * value - mean
     far = step > FAR * span
     spread = np.where(far, ring[-2], ring[-1]) - ring[0]
-    found = (step > LEAST_STEP * span) & (step > np.where(far, FAR_ISOLATION, ISOLATION) * spread)
+    found = (step > MIN_STEP * span) & (step > np.where(far, FAR_ISOLATION, ISOLATION) * spread)
     if not found.any():
         return pixels
     replaced = pixels.copy(order="K")
@@ -57,7 +57,7 @@ def replace_outliers(pixels: np.ndarray, low: np.ndarray, high: np.ndarray) -> n
     return replaced
 
 
-def _beyond(pixels: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _find_beyond(pixels: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where a channel is beyond its bounds: rows, columns and channels."""
     if pixels.dtype.kind == "u":  # whole bounds compare without making floats of the pixels
         low, high = np.ceil(low), np.floor(high)
@@ -85,7 +85,7 @@ def _nonzero(mask: np.ndarray) -> np.ndarray:
     return np.concatenate([at[flat[at]], whole + np.flatnonzero(flat[whole:])])
 
 
-def _neighbours(
+def _get_neighbours(
     pixels: np.ndarray, y: np.ndarray, x: np.ndarray, channel: np.ndarray, steps: tuple[tuple[int, int], ...]
 ) -> np.ndarray:
     """Their neighbours, (steps, n) of float32; beyond an edge lies its mirror image."""

@@ -63,8 +63,8 @@ def preprocess(
     """Resize a field and scale each channel by its own percentiles.
 
     The percentiles are those of the resized channel, without hot and dead pixels and lines. A channel without structure
-    (`structure_of`) is dimmed, down to black, so that an empty one is not amplified into noise; counts do not matter.
-    The result is kept in 8 bits, which is what training stores.
+    (`measure_structure`) is dimmed, down to black, so that an empty one is not amplified into noise; brightness does
+    not matter. The result has 8 bits, which is what training stores.
 
     Args:
         pixels: (y, x, c) of any integer or float type.
@@ -77,7 +77,7 @@ def preprocess(
         The field at its new size.
     """
     pixels = replace_lines(pixels)
-    plain = _plain(pixels)
+    plain = _to_working_type(pixels)
     size = pixel_size or HPA_FIELD_UM / max(plain.shape[:2])
     sample = sample_pixels(pixels)
     low, high = percentiles_of_sorted(sample if plain is pixels else sample_pixels(plain), _OUTER)
@@ -86,7 +86,7 @@ def preprocess(
     flat = small.reshape(len(small), -1)
     low, high = percentiles(flat, (spec.low, spec.high)).astype(np.float32)
     span = np.where(high > low, high - low, 1)
-    structure = _structures(whole, small, low, high, size)
+    structure = _measure_structures(whole, small, low, high, size)
     flat -= low[:, None]
     flat *= (255 * structure / span).astype(np.float32)[:, None]
     np.clip(flat, 0, (255 * structure).astype(np.float32)[:, None], out=flat)
@@ -94,7 +94,7 @@ def preprocess(
     return Preprocessed(scaled, structure, sample)
 
 
-def structure_of(plane: np.ndarray) -> float:
+def measure_structure(plane: np.ndarray) -> float:
     """Tell structure from noise: how alike diagonal neighbours are, from 0 (noise) to 1.
 
     The measure is the correlation of each pixel with its diagonal neighbours, after the means of rows and columns
@@ -137,7 +137,7 @@ def sample_pixels(pixels: np.ndarray) -> np.ndarray:
     return np.sort(some, axis=-1, kind="stable" if some.dtype.itemsize <= 2 else None)
 
 
-def _plain(pixels: np.ndarray) -> np.ndarray:
+def _to_working_type(pixels: np.ndarray) -> np.ndarray:
     """The same pixels as uint8, uint16 or float32 in 0–1, so that no sum overflows and no digit is lost."""
     if pixels.dtype in (np.uint8, np.uint16):
         return pixels
@@ -149,7 +149,7 @@ def _plain(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(half / np.where(span > 0, span, 1), np.float32)
 
 
-def _structures(
+def _measure_structures(
     whole: np.ndarray, small: np.ndarray, low: np.ndarray, high: np.ndarray, pixel_size: float
 ) -> np.ndarray:
     """The structure of each channel, clipped to its percentiles, at the scale at which it shows most."""
@@ -162,5 +162,5 @@ def _structures(
         rows, columns = (side // step * step for side in planes.shape[1:])
         for number in np.flatnonzero((found < 1) & (high > low)):
             coarse = block_mean(planes[number, :rows, :columns], step, step)
-            found[number] = max(found[number], structure_of(np.clip(coarse, low[number], high[number])))
+            found[number] = max(found[number], measure_structure(np.clip(coarse, low[number], high[number])))
     return found

@@ -40,13 +40,13 @@ PAIRS = tuple(combinations(range(len(CHANNEL_NAMES)), 2))
 """Every two channels, in the order of `InputMeasures.correlations`."""
 
 _SWAP_SLOPE, _SWAP_PARTS = 0.2, 0.02
-_LEAST_SIDE = 192
+_MIN_SIDE = 192
 """Coarser inputs than of 0.85 µm a pixel show too little of nuclei."""
 
-_TINY_SIDE = 16
-_LEAST_CYCLES = 4
-_BAND, _PILED = 0.01, 3
-_CUT_SIDE, _CUT_LEAST, _CUT_MOST = 128, 32, 0.45
+_MIN_MEASURED_SIDE = 16
+_MIN_CYCLES = 4
+_BAND, _PILE_FACTOR = 0.01, 3
+_NUCLEI_SIDE, _MIN_NUCLEI_SIDE, _MAX_NUCLEI_SHARE = 128, 32, 0.45
 _BINS = 64
 
 
@@ -90,12 +90,12 @@ def measure_input(pixels: np.ndarray) -> InputMeasures:
         Its figures.
     """
     planes = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
-    if min(pixels.shape[:2]) < _TINY_SIDE:
-        return InputMeasures((Measures(0.0, 0.0, 0.0, 0.0),) * len(planes), _correlations(planes))
-    return InputMeasures(tuple(map(measure, planes)), _correlations(planes))
+    if min(pixels.shape[:2]) < _MIN_MEASURED_SIDE:
+        return InputMeasures((Measures(0.0, 0.0, 0.0, 0.0),) * len(planes), _correlate(planes))
+    return InputMeasures(tuple(map(measure_plane, planes)), _correlate(planes))
 
 
-def measure(plane: np.ndarray) -> Measures:
+def measure_plane(plane: np.ndarray) -> Measures:
     """Measure one plane.
 
     Args:
@@ -108,7 +108,7 @@ def measure(plane: np.ndarray) -> Measures:
     counts = np.bincount(some.ravel(), minlength=256)
     seen = np.flatnonzero(counts)
     most, least = (100 * float(counts[edge]) / some.size for edge in (seen[-1], seen[0]))
-    return Measures(most, least, _slope(plane), _otsu(*_binned(counts, seen))[0])
+    return Measures(most, least, _measure_slope(plane), _find_threshold(*_make_histogram(counts, seen))[0])
 
 
 def find_warnings(
@@ -144,21 +144,23 @@ def find_warnings(
             if correlation > REPEATED_CORRELATION and all(number in visible for number in pair)
         ],
     }
-    warnings = [FieldWarning(kind, _names(numbers)) for kind, several in channels.items() for numbers in several]
+    warnings = [
+        FieldWarning(kind, _name_channels(numbers)) for kind, several in channels.items() for numbers in several
+    ]
     if BLUE not in visible:
         return tuple(warnings)
     if (share := cropped_share(whole.pixels[..., BLUE])) > CROPPED_SHARE:
         warnings.append(FieldWarning(WarningKind.CROPPED_CELLS, value=round(100 * share)))
-    if side >= _LEAST_SIDE:
-        warnings += _swapped_or_unsharp({number: measures.planes[number] for number in visible})
+    if side >= _MIN_SIDE:
+        warnings += _check_nuclei_and_focus({number: measures.planes[number] for number in visible})
     return tuple(warnings)
 
 
-def _names(numbers: Iterable[int]) -> tuple[ChannelName, ...]:
+def _name_channels(numbers: Iterable[int]) -> tuple[ChannelName, ...]:
     return tuple(CHANNEL_NAMES[number] for number in numbers)
 
 
-def _swapped_or_unsharp(planes: dict[int, Measures]) -> Iterator[FieldWarning]:
+def _check_nuclei_and_focus(planes: dict[int, Measures]) -> Iterator[FieldWarning]:
     blue = planes[BLUE]
     like = [
         number
@@ -166,7 +168,7 @@ def _swapped_or_unsharp(planes: dict[int, Measures]) -> Iterator[FieldWarning]:
         if blue.PowerLogLogSlope - its.PowerLogLogSlope > _SWAP_SLOPE and its.parts - blue.parts > _SWAP_PARTS
     ]
     if like:
-        yield FieldWarning(WarningKind.NO_NUCLEI, _names(like))
+        yield FieldWarning(WarningKind.NO_NUCLEI, _name_channels(like))
     elif RED in planes and planes[RED].PowerLogLogSlope < BLURRED_SLOPE:
         yield FieldWarning(WarningKind.UNSHARP, ("red",))
 
@@ -184,7 +186,7 @@ def _is_saturated(values: np.ndarray) -> bool:
         return False
     below = float(values[first - 1])
     beneath = first - int(np.searchsorted(values, below - _BAND * (top - dark)))
-    return len(values) - first > _PILED * beneath
+    return len(values) - first > _PILE_FACTOR * beneath
 
 
 def cropped_share(plane: np.ndarray) -> float:
@@ -199,18 +201,18 @@ def cropped_share(plane: np.ndarray) -> float:
     Returns:
         A share of their area, 0–1; 0 where the plane is smaller than 64 px, or is not a few things on a ground.
     """
-    every = max(1, max(plane.shape) // (2 * _CUT_SIDE))
+    every = max(1, max(plane.shape) // (2 * _NUCLEI_SIDE))
     some = plane[::every, ::every].astype(np.float32)
     small = some[:-1:2, :-1:2] + some[1::2, :-1:2] + some[:-1:2, 1::2] + some[1::2, 1::2]
-    if min(small.shape) < _CUT_LEAST:
+    if min(small.shape) < _MIN_NUCLEI_SIDE:
         return 0.0
     small = np.minimum(small, percentiles(small.ravel(), (99.5,))[0])
     low = float(small.min())
     step = (float(small.max()) - low) / (_BINS - 1) or 1.0
     counts = np.bincount(((small - low) / step).astype(np.uint8).ravel(), minlength=_BINS)
-    nuclei = small >= _otsu(counts, low, step)[1]
+    nuclei = small >= _find_threshold(counts, low, step)[1]
     area = int(nuclei.sum())
-    if not 0 < area < _CUT_MOST * nuclei.size:
+    if not 0 < area < _MAX_NUCLEI_SHARE * nuclei.size:
         return 0.0
     framed = np.zeros((nuclei.shape[0] + 2, nuclei.shape[1] + 2), bool)
     cut = framed[1:-1, 1:-1]
@@ -227,29 +229,29 @@ def cropped_share(plane: np.ndarray) -> float:
     return float(cut.sum() / area)
 
 
-def _slope(plane: np.ndarray) -> float:
+def _measure_slope(plane: np.ndarray) -> float:
     """Return the slope of log power against log frequency, from 4 cycles a side to half the sampling rate."""
     side = min(plane.shape)
     term = np.fft.rfft2(plane[:side, :side].astype(np.float32))
-    order, first, count = _rings(side)
+    order, first, count = _order_by_frequency(side)
     term = term.ravel()[order]
     mean = np.add.reduceat(term.real**2 + term.imag**2, first) / count
-    at = np.log(np.arange(_LEAST_CYCLES, side // 2))
+    at = np.log(np.arange(_MIN_CYCLES, side // 2))
     at -= at.mean()
     return float(at @ np.log(mean + 1e-9) / (at @ at))
 
 
 @lru_cache(maxsize=4)
-def _rings(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _order_by_frequency(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return a real transform's terms in order of frequency, where each frequency begins, and how many terms it has."""
     y, x = np.fft.fftfreq(side, 1 / side), np.arange(side // 2 + 1)
     ring = np.hypot(*np.meshgrid(y, x, indexing="ij")).astype(int).ravel()
     order = np.argsort(ring, kind="stable")
-    first = np.searchsorted(ring[order], np.arange(_LEAST_CYCLES, side // 2 + 1))
+    first = np.searchsorted(ring[order], np.arange(_MIN_CYCLES, side // 2 + 1))
     return order[first[0] : first[-1]], first[:-1] - first[0], np.diff(first)
 
 
-def _correlations(planes: np.ndarray) -> tuple[float, ...]:
+def _correlate(planes: np.ndarray) -> tuple[float, ...]:
     values = planes[:, ::4].reshape(len(planes), -1).astype(np.float32)  # every fourth row says as much
     values -= values.mean(axis=1, keepdims=True)
     products = values @ values.T
@@ -260,14 +262,14 @@ def _correlations(planes: np.ndarray) -> tuple[float, ...]:
     )
 
 
-def _binned(counts: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, float, float]:
+def _make_histogram(counts: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, float, float]:
     """The histogram of a plane of 8 bits in 64 bins from its least to its greatest value; the least, and the step."""
     low = float(seen[0])
     step = (float(seen[-1]) - low) / (_BINS - 1) or 1.0
     return np.bincount(((seen - low) / step).astype(int), counts[seen], minlength=_BINS), low, step
 
 
-def _otsu(counts: np.ndarray, low: float, step: float) -> tuple[float, float]:
+def _find_threshold(counts: np.ndarray, low: float, step: float) -> tuple[float, float]:
     """Otsu's criterion, the variance between the best two classes as a share of the whole, and his threshold."""
     centre, share = np.arange(_BINS), counts / counts.sum()
     below, mean = np.cumsum(share), np.cumsum(share * centre)

@@ -8,11 +8,11 @@ from lociscope.artifacts.card import InputSpec
 from lociscope.channels import BLUE, CHANNELS, GREEN, RED
 from lociscope.images.preprocess import prepare
 
-DEFAULT_SHOWN = (RED, GREEN, BLUE)
+DEFAULT_CHANNELS = (RED, GREEN, BLUE)
 """HPA's own composites: microtubules red, protein green, nucleus blue."""
 
 
-def composite(pixels: np.ndarray, size: int, shown: tuple[int, ...] = DEFAULT_SHOWN) -> np.ndarray:
+def render_composite(pixels: np.ndarray, size: int, shown: tuple[int, ...] = DEFAULT_CHANNELS) -> np.ndarray:
     """Draws channels in their colours over each other, each stretched by its own percentiles.
 
     Args:

@@ -39,7 +39,7 @@ STATISTICS: tuple[str, ...] = (
 """Names of a field's statistics, in order; another list is another schema of the log and of `reference.npz`."""
 
 
-def statistics_of(whole: Preprocessed, measures: InputMeasures) -> np.ndarray:
+def compute_statistics(whole: Preprocessed, measures: InputMeasures) -> np.ndarray:
     """Return the statistics of a field.
 
     Args:
@@ -49,12 +49,14 @@ def statistics_of(whole: Preprocessed, measures: InputMeasures) -> np.ndarray:
     Returns:
         (k,) float32, finite, in the order of `STATISTICS`.
     """
-    levels = percentiles_of_sorted(whole.sample, tuple(INTENSITIES.values())) * (GREY_LEVELS / full_scale(whole.sample))
+    levels = percentiles_of_sorted(whole.sample, tuple(INTENSITIES.values())) * (
+        GREY_LEVELS / estimate_full_scale(whole.sample)
+    )
     channels = [value for number, those in enumerate(measures.planes) for value in (*levels[:, number], *those)]
     return np.array([*channels, *measures.correlations], np.float32)
 
 
-def full_scale(sample: np.ndarray) -> float:
+def estimate_full_scale(sample: np.ndarray) -> float:
     """Return the largest value that the camera could have given, judged by type and bright end.
 
     Only what is measured for drift depends on it, never a prediction or a warning.

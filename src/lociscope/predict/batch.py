@@ -18,8 +18,8 @@ import numpy as np
 from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import LociscopeError
 from lociscope.images.discovery.sources import Failure, FieldSource
-from lociscope.images.io.container import place_of
-from lociscope.images.io.formats import files_of
+from lociscope.images.io.container import parse_plane_ref
+from lociscope.images.io.formats import list_source_files
 from lociscope.images.io.read import read_field
 from lociscope.predict.job import Job, Options
 from lociscope.predict.predictor import BATCH, Predictor, PreparedField, batched
@@ -253,9 +253,9 @@ def fingerprint(source: FieldSource) -> str:
     known: dict[Path, str] = {}
     marks = []
     for path in source.planes if not source.loose else source.loose:
-        place = path and place_of(path)
+        place = path and parse_plane_ref(path)
         if place and place.file not in known:
-            known[place.file] = "|".join(filter(None, map(_mark, files_of(place))))
+            known[place.file] = "|".join(filter(None, map(_mark, list_source_files(place))))
         marks.append(f"{os.path.abspath(path) if path else ''}|{known[place.file] if place else ''}")
     if source.pixel_size or source.plane is not None:
         marks.append(f"{source.pixel_size}|{source.plane}")

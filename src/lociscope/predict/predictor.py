@@ -14,7 +14,7 @@ from lociscope.decide.locations import decide_locations
 from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.images.extent import make_tiles
 from lociscope.images.quality import find_warnings, measure_input
-from lociscope.images.statistics import statistics_of
+from lociscope.images.statistics import compute_statistics
 from lociscope.predict.engine import Engine
 from lociscope.predict.inputs import Given, fields_of
 from lociscope.predict.test_time_augmentation import averaged, check_views, views_of
@@ -149,7 +149,7 @@ class Predictor:
         tiles, warnings, whole = make_tiles(field, self.bundle.card.input)
         measures = measure_input(tiles[0])
         warnings = (*field.warnings, *warnings, *find_warnings(whole, measures, min(tiles.shape[1:3]), field.missing))
-        return PreparedField(field.id, tiles, warnings, statistics_of(whole, measures))
+        return PreparedField(field.id, tiles, warnings, compute_statistics(whole, measures))
 
     def run(self, fields: Sequence[PreparedField], *, embeddings: bool = False) -> Predictions:
         """Predicts prepared fields in one call of the network, or a few where they are of many tiles.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from lociscope.channels import CHANNELS
-from lociscope.images.render import DEFAULT_SHOWN, composite
+from lociscope.images.render import DEFAULT_CHANNELS, render_composite
 from lociscope.labels import LABELS
 from lociscope.report.page import jpeg_uri
 from lociscope.warnings import describe_warning
@@ -132,8 +132,8 @@ def make_layers(pixels: np.ndarray) -> list[Layer]:
             channel.name,
             channel.stain,
             "rgb({:.0f} {:.0f} {:.0f})".format(*(255 * part for part in channel.colour)),
-            jpeg_uri(composite(pixels, PICTURE_SIZE, (i,)).max(axis=-1)),
-            i in DEFAULT_SHOWN,
+            jpeg_uri(render_composite(pixels, PICTURE_SIZE, (i,)).max(axis=-1)),
+            i in DEFAULT_CHANNELS,
         )
         for i, channel in enumerate(CHANNELS)
     ]

@@ -12,7 +12,7 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError, suggest
 from lociscope.images.discovery.sources import FieldSource
 from lociscope.images.io.read import read_field
-from lociscope.images.render import composite
+from lociscope.images.render import render_composite
 
 FOLDER = Path(__file__).parent / "examples"
 THUMBNAIL = 320
@@ -71,5 +71,5 @@ def make_thumbnail(example: Example) -> bytes:
 
     pixels = read_field(example_source(example)).pixels
     buffer = io.BytesIO()
-    Image.fromarray(composite(pixels, THUMBNAIL)).save(buffer, format="JPEG", quality=88)
+    Image.fromarray(render_composite(pixels, THUMBNAIL)).save(buffer, format="JPEG", quality=88)
     return buffer.getvalue()

@@ -10,7 +10,7 @@ from lociscope.artifacts.card import InputSpec
 from lociscope.channels import CHANNELS
 from lociscope.images.field import Field
 from lociscope.images.preprocess import preprocess
-from lociscope.images.render import DEFAULT_SHOWN
+from lociscope.images.render import DEFAULT_CHANNELS
 from lociscope.report.page import jpeg_uri
 
 LONGEST = 704
@@ -64,7 +64,7 @@ def make_picture(field: Field) -> Picture:
     drawn = preprocess(field.pixels, height, width, _STRETCH, field.pixel_size).pixels
     layers = tuple(
         Layer(channel.name, channel.stain, channel.name[0], jpeg_uri(np.ascontiguousarray(drawn[..., number])),
-              number in DEFAULT_SHOWN)
+              number in DEFAULT_CHANNELS)
         for number, channel in enumerate(CHANNELS)
     )  # fmt: skip
     return Picture(layers, width, height, *_bar(field.pixel_size, columns, width))

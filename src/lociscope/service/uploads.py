@@ -14,7 +14,7 @@ from typing import IO, NamedTuple
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.naming import Rules, check_pixel_size, parse_channels, parse_missing
 from lociscope.images.discovery.sources import FieldSource, find_fields
-from lociscope.images.io.container import place_of
+from lociscope.images.io.container import parse_plane_ref
 from lociscope.images.io.formats import is_zarr
 from lociscope.images.io.zarr_layout import is_archive
 from lociscope.service.describe import join_words
@@ -86,7 +86,7 @@ def find_field(folder: Path, rules: Rules) -> FieldSource:
     archives = [folder / name for name in names if is_archive(folder / name)]
     for archive in archives:
         _check_archive(archive)
-    pictures = any(rules.named(name) for name in names)
+    pictures = any(rules.parse(name) for name in names)
     if not pictures and not archives:
         raise LociscopeError(f"This upload holds no field: found {_some(names)}. {SEND}", code=Code.NOTHING_FOUND)
     found, failures = find_fields([*([folder] if pictures else []), *archives], rules)
@@ -98,7 +98,7 @@ def find_field(folder: Path, rules: Rules) -> FieldSource:
             "many there is `lociscope predict`.",
             code=Code.INVALID_VALUE,
         )
-    if any(is_zarr(place_of(path)) for path in found[0].paths):
+    if any(is_zarr(parse_plane_ref(path)) for path in found[0].paths):
         raise LociscopeError(
             "This upload holds an OME-Zarr. Send an OME-TIFF; for OME-Zarr there is `lociscope predict`.",
             code=Code.INVALID_VALUE,

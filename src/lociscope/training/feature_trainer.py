@@ -20,9 +20,9 @@ from lociscope.data.simulated import draw_one, simulation_key
 from lociscope.decide.locations import find_constant_threshold
 from lociscope.decide.metrics import log_loss, macro_f1
 from lociscope.errors import Code, LociscopeError, MissingExtraError
-from lociscope.images.discovery.sources import Failure, FieldSource, of_catalog
+from lociscope.images.discovery.sources import Failure, FieldSource, read_catalog_sources
 from lociscope.images.io.read import read_field
-from lociscope.images.segmentation.features import FEATURES, field_features
+from lociscope.images.segmentation.features import FEATURES, compute_features
 from lociscope.labels import N_LABELS, to_multi_hot
 from lociscope.models.features import fit_model, read_options
 from lociscope.processes.workers import map_in_order
@@ -104,7 +104,7 @@ def measure_fields(
         source = Provenance("simulated", fields=settings.fields, seed=settings.seed)
     else:
         table = labelled_fields(catalog)
-        measure, numbers = _measure_entry, zip(table, of_catalog(table), strict=True)
+        measure, numbers = _measure_entry, zip(table, read_catalog_sources(table), strict=True)
         split, fold = columns_of(table)
         key = {"catalog": hash_catalog(catalog)}
         source = Provenance("catalog", catalog.name)
@@ -128,7 +128,7 @@ def _need_libraries() -> None:
 def measure_simulated(settings: Data, index: int) -> FieldFeatures:
     """Draws and measures the field of one number; its pixel size is taken as undeclared, as the competition's is."""
     field = draw_one(settings, index)
-    return FieldFeatures(field.id, field.specimen, field_features(field.pixels), field.target)
+    return FieldFeatures(field.id, field.specimen, compute_features(field.pixels), field.target)
 
 
 def _measure_entry(job: tuple[Entry, FieldSource]) -> FieldFeatures:
@@ -137,7 +137,7 @@ def _measure_entry(job: tuple[Entry, FieldSource]) -> FieldFeatures:
     try:
         field = read_field(source)
         group = entry.specimen or entry.antibody or entry.id
-        return FieldFeatures(entry.id, group, field_features(field.pixels, field.pixel_size), target)
+        return FieldFeatures(entry.id, group, compute_features(field.pixels, field.pixel_size), target)
     except LociscopeError as error:
         return FieldFeatures(entry.id, str(entry.red), np.full(len(FEATURES), np.nan), target, str(error))
 

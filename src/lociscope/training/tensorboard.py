@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from lociscope.images.render import composite
+from lociscope.images.render import render_composite
 from lociscope.labels import LABELS
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class ExampleImages(keras.callbacks.Callback):
         likeliest = np.argsort(-probability)[:_SAID]
         lines = [f"{self.ids[row]}: {truth}", *(f"{probability[i]:.2f} {LABELS[i]}" for i in likeliest)]
         picture = Image.new("RGB", (_SIDE, _SIDE + _CAPTION * len(lines)))
-        picture.paste(Image.fromarray(composite(self.pixels[row], _SIDE)))
+        picture.paste(Image.fromarray(render_composite(self.pixels[row], _SIDE)))
         pen = ImageDraw.Draw(picture)
         for number, line in enumerate(lines):
             pen.text((2, _SIDE + _CAPTION * number), line)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lociscope.channels import match_channel
 from lociscope.errors import LociscopeError
 from lociscope.images.discovery.layouts import locate
-from lociscope.images.discovery.naming import composite_of, parted
+from lociscope.images.discovery.naming import parse_composite_name, split_suffix
 from lociscope.images.discovery.sources import Failure, FieldSource, find_fields
 from lociscope.images.io.file_sets import NDTIFF
 from lociscope.images.io.ndtiff import STACK
@@ -93,7 +93,7 @@ class Arrivals:
 
         Of an NDTiff data set, that is its index.
         """
-        return name.lower() == NDTIFF or (parted(name)[1] != "" and not STACK.fullmatch(name))
+        return name.lower() == NDTIFF or (split_suffix(name)[1] != "" and not STACK.fullmatch(name))
 
     def update(self, seen: Seen, now: float) -> None:
         """Takes in what a look at the folder found."""
@@ -252,15 +252,15 @@ class Arrivals:
         located = locate(item.folder, item.name, item.path, self._rules)
         if located is None:
             return None, item.name
-        composite = composite_of(item.name)
-        if self._rules.depth and located.said:
-            key = located.folder, located.said.id
+        composite = parse_composite_name(item.name)
+        if self._rules.depth and located.parsed:
+            key = located.folder, located.parsed.id
         elif located.channel and item.folder != self._root and match_channel(item.folder.name):
             key = item.folder.parent, located.channel.id
         elif composite and len(composite[1]) > 2:
             key = item.folder, composite[0]
-        elif located.said:
-            key = item.folder, located.said.id
+        elif located.parsed:
+            key = item.folder, located.parsed.id
         else:
             key = item.folder, ""
         return key, item.path.relative_to(key[0]).as_posix()

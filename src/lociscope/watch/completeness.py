@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lociscope.images.io.container import place_of
+from lociscope.images.io.container import parse_plane_ref
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -214,7 +214,7 @@ def _signs(files: list[Path], marks: tuple[tuple[int, int, int], ...], since: fl
 def _files(source: FieldSource) -> Iterator[Path]:
     """The files of a field on disk, each once; of a folder all that are in it."""
     planes = source.loose or source.planes
-    for path in dict.fromkeys(place_of(plane).file for plane in planes if plane is not None):
+    for path in dict.fromkeys(parse_plane_ref(plane).file for plane in planes if plane is not None):
         if path.is_dir():
             for folder, _, names in os.walk(path):
                 yield from (Path(folder, name) for name in sorted(names))

@@ -12,7 +12,7 @@ from PIL import Image
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
-from lociscope.images.discovery.naming import Rules, composite_of, parse_channels
+from lociscope.images.discovery.naming import Rules, parse_channels, parse_composite_name
 from lociscope.images.discovery.sources import find_fields
 from lociscope.images.io.read import read_field
 
@@ -52,7 +52,7 @@ def planes(identifier: str, *but: str) -> list[str]:
     ],
 )
 def test_names_of_composites(name: str, read: tuple[str, tuple[str, ...]] | None) -> None:
-    assert composite_of(name) == read
+    assert parse_composite_name(name) == read
 
 
 @pytest.mark.parametrize(

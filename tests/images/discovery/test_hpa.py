@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lociscope.images.discovery.hpa import taken_at
+from lociscope.images.discovery.hpa import parse_origin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     ],
 )
 def test_names(identifier: str, said: dict[str, str]) -> None:
-    assert taken_at(identifier) == said
+    assert parse_origin(identifier) == said
 
 
 def test_every_name_of_version_18(real_data: Path) -> None:
     with (real_data / "tables" / "hpa_v18_without_uncertain.csv").open(newline="") as lines:
-        told = [taken_at(row["Id"]) for row in csv.DictReader(lines)]
+        told = [parse_origin(row["Id"]) for row in csv.DictReader(lines)]
     assert len(told) == 71_437
     assert all(set(each) == {"antibody", "plate", "well", "site"} for each in told)
     assert len({each["antibody"] for each in told}) == 12_241

@@ -13,7 +13,7 @@ import tifffile
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
-from lociscope.images.discovery.layouts import parent_of
+from lociscope.images.discovery.layouts import split_folder
 from lociscope.images.discovery.naming import Rules
 from lociscope.images.discovery.sources import find_fields
 from lociscope.images.io.read import read_field
@@ -196,5 +196,5 @@ def test_folders_above_folders() -> None:
         ("a/b", "a", "b"), ("b", ".", "b"), ("x/t.zip!a/b", "x/t.zip!a", "b"), ("x/t.zip!a", "x/t.zip!", "a"),
         ("x/t.zip!", "x/t.zip!", "t"),
     ):  # fmt: skip
-        assert parent_of(Path(folder)) == (Path(above), own)
-    assert parent_of(Path()) == (Path.cwd().parent, Path.cwd().name)
+        assert split_folder(Path(folder)) == (Path(above), own)
+    assert split_folder(Path()) == (Path.cwd().parent, Path.cwd().name)

@@ -6,23 +6,23 @@ import pytest
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import UsageError
-from lociscope.images.discovery.naming import DEFAULT_RULES, Named, Rules, parse_channels, parse_missing
+from lociscope.images.discovery.naming import DEFAULT_RULES, ParsedName, Rules, parse_channels, parse_missing
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("a1_red.png", Named("a1", "red")),
-        ("a1_YELLOW.JPEG", Named("a1", "yellow")),
-        ("a_1_blue.tif.gz", Named("a_1", "blue")),
-        ("a1_green.ome.tiff", Named("a1", "green")),
-        ("a1_DAPI.tif", Named("a1", "blue")),
-        ("a1_Alexa 488.tif", Named("a1", "green")),
-        ("a1_tubulin.png.gz", Named("a1", "red")),
-        ("a1_405.tif", Named("a1_405", None, whole=True)),
-        ("a1.ome.tif", Named("a1", None, whole=True)),
-        ("a1.tif", Named("a1", None, whole=True)),
-        ("image--U01--V00--E02--X00--Y00--Z00--C03.ome.tif", Named("image--U01--V00--E02--X00--Y00--Z00", None)),
+        ("a1_red.png", ParsedName("a1", "red")),
+        ("a1_YELLOW.JPEG", ParsedName("a1", "yellow")),
+        ("a_1_blue.tif.gz", ParsedName("a_1", "blue")),
+        ("a1_green.ome.tiff", ParsedName("a1", "green")),
+        ("a1_DAPI.tif", ParsedName("a1", "blue")),
+        ("a1_Alexa 488.tif", ParsedName("a1", "green")),
+        ("a1_tubulin.png.gz", ParsedName("a1", "red")),
+        ("a1_405.tif", ParsedName("a1_405", None, whole=True)),
+        ("a1.ome.tif", ParsedName("a1", None, whole=True)),
+        ("a1.tif", ParsedName("a1", None, whole=True)),
+        ("image--U01--V00--E02--X00--Y00--Z00--C03.ome.tif", ParsedName("image--U01--V00--E02--X00--Y00--Z00", None)),
         ("a1.jpg", None),
         ("a1.png", None),
         ("red.png", None),
@@ -33,31 +33,31 @@ from lociscope.images.discovery.naming import DEFAULT_RULES, Named, Rules, parse
         (".tif", None),
     ],
 )
-def test_names(name: str, said: Named | None) -> None:
-    assert DEFAULT_RULES.named(name) == said
+def test_names(name: str, said: ParsedName | None) -> None:
+    assert DEFAULT_RULES.parse(name) == said
 
 
 def test_the_users_own_words_come_first() -> None:
     rules = Rules({"red": "w1", "green": "DAPI", "blue": "C02"})
-    assert rules.named("a_w1.tif") == Named("a", "red")
-    assert rules.named("a_dapi.tif") == Named("a", "green")
+    assert rules.parse("a_w1.tif") == ParsedName("a", "red")
+    assert rules.parse("a_dapi.tif") == ParsedName("a", "green")
     leica = "image--U00--V00--C02.ome.tif"
-    assert rules.named(leica) == Named("image--U00--V00", "blue")
+    assert rules.parse(leica) == ParsedName("image--U00--V00", "blue")
 
 
 def test_composites_are_read_where_the_er_may_be_missing() -> None:
-    assert Rules(allow_missing=("yellow",)).named("0-3-a.jpg") == Named("0-3-a", None, whole=True)
-    assert Rules(allow_missing=("red",)).named("0-3-a.jpg") is None
+    assert Rules(allow_missing=("yellow",)).parse("0-3-a.jpg") == ParsedName("0-3-a", None, whole=True)
+    assert Rules(allow_missing=("red",)).parse("0-3-a.jpg") is None
 
 
 def test_patterns() -> None:
     rules = Rules(pattern="{plate}_{well}_f{site}_{channel}")
     about = {"plate": "P 1", "well": "B03", "site": "2"}
-    assert rules.named("P 1_B03_f2_DAPI.ome.tif") == Named("P 1_B03_2", "blue", about=about)
-    assert rules.named("P 1_B03_DAPI.tif") is None
+    assert rules.parse("P 1_B03_f2_DAPI.ome.tif") == ParsedName("P 1_B03_2", "blue", about=about)
+    assert rules.parse("P 1_B03_DAPI.tif") is None
     about["plate"] = "P1"
-    assert rules.named("P1_B03_f2_w7.tif") == Named("P1_B03_2", None, about=about, unknown="w7")
-    assert Rules({"red": "w7"}, pattern="{id}-{channel}").named("a-b-w7.png") == Named("a-b", "red", about={})
+    assert rules.parse("P1_B03_f2_w7.tif") == ParsedName("P1_B03_2", None, about=about, unknown="w7")
+    assert Rules({"red": "w7"}, pattern="{id}-{channel}").parse("a-b-w7.png") == ParsedName("a-b", "red", about={})
 
 
 @pytest.mark.parametrize(

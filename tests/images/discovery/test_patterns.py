@@ -5,8 +5,15 @@ from __future__ import annotations
 import pytest
 
 from lociscope.errors import UsageError
-from lociscope.images.discovery.naming import Named, Rules
-from lociscope.images.discovery.patterns import PRESETS, expressions_of, match_name, preset_named, preset_of, well_name
+from lociscope.images.discovery.naming import ParsedName, Rules
+from lociscope.images.discovery.patterns import (
+    PRESETS,
+    compile_expressions,
+    format_well,
+    guess_preset,
+    match_name,
+    parse_preset,
+)
 
 GUID = "1F3FDE5E-0A1B-4C2D-8E9F-0123456789AB"
 
@@ -33,15 +40,15 @@ GUID = "1F3FDE5E-0A1B-4C2D-8E9F-0123456789AB"
 def test_names_of_microscopes(
     preset: str, stem: str, channel: str, about: dict[str, str], slice_: tuple[int | None, int | None]
 ) -> None:
-    assert match_name(stem, expressions_of(None, preset)) == (channel, about, slice_)
-    assert preset_of(stem) == preset
+    assert match_name(stem, compile_expressions(None, preset)) == (channel, about, slice_)
+    assert guess_preset(stem) == preset
 
 
 @pytest.mark.parametrize("stem", [f"P_A01_s1_w1_thumb{GUID}", "P_A01_s1_w1_thumb", "P_A01_s1_thumb_w1"])
 def test_thumbnails_are_no_pictures(stem: str) -> None:
-    assert match_name(stem, expressions_of(None, "metaxpress")) is None
-    assert match_name(stem, expressions_of("{plate}_{well}_s{site}_w{channel}*", None)) is None
-    assert Rules().named(f"{stem}.tif") is None
+    assert match_name(stem, compile_expressions(None, "metaxpress")) is None
+    assert match_name(stem, compile_expressions("{plate}_{well}_s{site}_w{channel}*", None)) is None
+    assert Rules().parse(f"{stem}.tif") is None
 
 
 @pytest.mark.parametrize(
@@ -49,7 +56,7 @@ def test_thumbnails_are_no_pictures(stem: str) -> None:
     ["a1", "A01_protein", "siRNA_B02_f1", "10580_1610_C1_1", "image--U01--V00--Z00--C03", "my_B02_water", "a (1)"],
 )
 def test_names_of_no_microscope(stem: str) -> None:
-    assert preset_of(stem) is None
+    assert guess_preset(stem) is None
 
 
 def test_presets_are_found_by_the_names_that_people_use() -> None:
@@ -58,36 +65,38 @@ def test_presets_are_found_by_the_names_that_people_use() -> None:
         ("opera-phenix", "phenix"), ("CV8000", "yokogawa"), ("IN Cell", "incell"), ("in_cell", "incell"),
         ("ScanR", "scanr"),
     ):  # fmt: skip
-        assert preset_named(word) == preset
+        assert parse_preset(word) == preset
     with pytest.raises(UsageError, match=r"--preset knows no 'metaexpress'. Did you mean 'metaxpress'\?"):
-        preset_named("metaexpress")
+        parse_preset("metaexpress")
     with pytest.raises(UsageError, match="Known: incell, metaxpress, phenix, scanr, yokogawa"):
-        preset_named("zeiss")
+        parse_preset("zeiss")
     with pytest.raises(UsageError, match=r"say the same\. Give one of them"):
-        expressions_of("{id}_{channel}", "phenix")
-    assert all(expressions_of(None, preset) for preset in PRESETS)
+        compile_expressions("{id}_{channel}", "phenix")
+    assert all(compile_expressions(None, preset) for preset in PRESETS)
 
 
 def test_wildcards_stand_for_anything_but_a_folder() -> None:
     rules = Rules({"red": "1"}, pattern="{id}-??-*_c{channel}")
-    assert rules.named("a-b-xy-whatever_c1.tif") == Named("a-b", "red", about={})
-    assert rules.named("a-xy-_c1.tif") == Named("a", "red", about={})
-    assert rules.named("a-x-_c1.tif") is None
+    assert rules.parse("a-b-xy-whatever_c1.tif") == ParsedName("a-b", "red", about={})
+    assert rules.parse("a-xy-_c1.tif") == ParsedName("a", "red", about={})
+    assert rules.parse("a-x-_c1.tif") is None
     rules = Rules({"red": "1"}, pattern="*_{well}_s{site}_w{channel}*")
-    assert rules.named(f"My_plate_A01_s2_w1{GUID}.tif") == Named("A01_2", "red", about={"well": "A01", "site": "2"})
-    assert Rules(pattern="{id}_{channel}.ome.tif").named("a_DAPI.ome.tif") == Named("a", "blue", about={})
-    assert Rules(pattern="{id}_{channel}.TIF").named("a_DAPI.tif") == Named("a", "blue", about={})
+    assert rules.parse(f"My_plate_A01_s2_w1{GUID}.tif") == ParsedName(
+        "A01_2", "red", about={"well": "A01", "site": "2"}
+    )
+    assert Rules(pattern="{id}_{channel}.ome.tif").parse("a_DAPI.ome.tif") == ParsedName("a", "blue", about={})
+    assert Rules(pattern="{id}_{channel}.TIF").parse("a_DAPI.tif") == ParsedName("a", "blue", about={})
     folders = Rules(pattern="{channel}/{id}_*")
-    assert (folders.depth, folders.named("DAPI/a_x.tif")) == (1, Named("a", "blue", about={}))
-    assert folders.named("DAPI/deeper/a_x.tif") is None
+    assert (folders.depth, folders.parse("DAPI/a_x.tif")) == (1, ParsedName("a", "blue", about={}))
+    assert folders.parse("DAPI/deeper/a_x.tif") is None
 
 
 @pytest.mark.parametrize("said", ["w1", "W1", "1", "01", "ch1"])
 def test_channels_with_numbers_are_said_with_or_without_letters(said: str) -> None:
     rules = Rules({"red": said}, preset="metaxpress")
-    named = rules.named(f"P_A01_s1_w1{GUID}.TIF")
-    assert named == Named("P_A01_1", "red", about={"plate": "P", "well": "A01", "site": "1"})
-    other = rules.named(f"P_A01_s1_w2{GUID}.TIF")
+    named = rules.parse(f"P_A01_s1_w1{GUID}.TIF")
+    assert named == ParsedName("P_A01_1", "red", about={"plate": "P", "well": "A01", "site": "1"})
+    other = rules.parse(f"P_A01_s1_w2{GUID}.TIF")
     assert other is not None
     assert (other.channel, other.unknown) == (None, "2")
 
@@ -103,7 +112,7 @@ def test_channels_with_numbers_are_said_with_or_without_letters(said: str) -> No
     ],
 )
 def test_in_cell_names_excitation_and_emission(filters: str, channel: str) -> None:
-    named = Rules(preset="incell").named(f"B - 03(fld 2 wv {filters}).tif")
+    named = Rules(preset="incell").parse(f"B - 03(fld 2 wv {filters}).tif")
     assert named is not None
     assert (named.id, named.channel) == ("B03_2", channel)
 
@@ -116,4 +125,4 @@ def test_wells_of_rows_and_columns() -> None:
         ("32", "48", "AF48"),
         ("b", "3", "B03"),
     ):
-        assert well_name(row, column) == well
+        assert format_well(row, column) == well

@@ -18,7 +18,7 @@ from lociscope.artifacts.catalog import Catalog, Entry
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
 from lociscope.images.discovery.naming import Rules
-from lociscope.images.discovery.sources import Failure, FieldSource, find_fields, of_catalog, write_failures
+from lociscope.images.discovery.sources import Failure, FieldSource, find_fields, read_catalog_sources, write_failures
 from lociscope.images.io.read import read_field
 
 WriteField = Callable[..., Path]
@@ -128,7 +128,7 @@ def test_a_catalog_and_the_folder_that_it_tells_of(tmp_path: Path) -> None:
     Catalog.from_entries([entry], folder).write(folder / "catalog.parquet")
     found, failures = find_fields([folder / "catalog.parquet", folder])
     assert failures == []
-    assert found == of_catalog(Catalog.read(folder / "catalog.parquet"))
+    assert found == read_catalog_sources(Catalog.read(folder / "catalog.parquet"))
     assert found[0].pixel_size == 0.08
 
 

@@ -13,30 +13,30 @@ from PIL import Image
 
 from lociscope.errors import LociscopeError
 from lociscope.images.io import container
-from lociscope.images.io.container import Place, open_archive, opened, place_of
+from lociscope.images.io.container import PlaneRef, open_archive, open_member, parse_plane_ref
 from lociscope.images.io.read import read_plane
 
 
 def bytes_of(path: Path) -> bytes:
-    with opened(place_of(path)) as file:
+    with open_member(parse_plane_ref(path)) as file:
         return file.read()
 
 
 @pytest.mark.parametrize(
-    ("path", "place"),
+    ("path", "ref"),
     [
-        ("a1_red.png", Place(Path("a1_red.png"))),
-        ("d/train.zip!a1_red.png", Place(Path("d/train.zip"), "a1_red.png")),
-        ("train.ZIP!d/a!1.tif", Place(Path("train.ZIP"), "d/a!1.tif")),
-        ("a.ome.tif!DAPI", Place(Path("a.ome.tif"), "", "DAPI")),
-        ("a.tiff.gz!em 488/10", Place(Path("a.tiff.gz"), "", "em 488/10")),
-        ("t.zip!a.tif!ER", Place(Path("t.zip"), "a.tif", "ER")),
-        ("wow!.png", Place(Path("wow!.png"))),
+        ("a1_red.png", PlaneRef(Path("a1_red.png"))),
+        ("d/train.zip!a1_red.png", PlaneRef(Path("d/train.zip"), "a1_red.png")),
+        ("train.ZIP!d/a!1.tif", PlaneRef(Path("train.ZIP"), "d/a!1.tif")),
+        ("a.ome.tif!DAPI", PlaneRef(Path("a.ome.tif"), "", "DAPI")),
+        ("a.tiff.gz!em 488/10", PlaneRef(Path("a.tiff.gz"), "", "em 488/10")),
+        ("t.zip!a.tif!ER", PlaneRef(Path("t.zip"), "a.tif", "ER")),
+        ("wow!.png", PlaneRef(Path("wow!.png"))),
     ],
 )
-def test_places(path: str, place: Place) -> None:
-    assert place_of(Path(path)) == place
-    assert place.name.rpartition(".")[2].lower() in ("png", "zip", "tif", "gz", "tiff")
+def test_places(path: str, ref: PlaneRef) -> None:
+    assert parse_plane_ref(Path(path)) == ref
+    assert ref.name.rpartition(".")[2].lower() in ("png", "zip", "tif", "gz", "tiff")
 
 
 def test_a_file_whose_name_only_looks_like_a_place(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_an_archive_is_opened_anew_when_it_has_changed(tmp_path: Path) -> None:
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("a", text)
         os.utime(path, ns=(number, number))
-        with opened(Place(path, "a")) as file:
+        with open_member(PlaneRef(path, "a")) as file:
             assert file.read() == text
     assert open_archive(path) is open_archive(path)
 
@@ -94,14 +94,17 @@ def test_archives_that_cannot_be_read(tmp_path: Path) -> None:
         archive.writestr("a.png", bytes(5000))
     with (
         pytest.raises(LociscopeError, match=r"holds no 'b.png'. Is it the right archive?"),
-        opened(Place(path, "b.png")),
+        open_member(PlaneRef(path, "b.png")),
     ):
         pass
     whole = bytearray(path.read_bytes())
     whole[45:55] = bytes(10)
     path.write_bytes(whole)
     os.utime(path, ns=(7, 7))
-    with pytest.raises(LociscopeError, match=r"a.zip!a.png' is damaged or cut short"), opened(Place(path, "a.png")):
+    with (
+        pytest.raises(LociscopeError, match=r"a.zip!a.png' is damaged or cut short"),
+        open_member(PlaneRef(path, "a.png")),
+    ):
         pass
 
 
@@ -110,14 +113,14 @@ def test_a_bomb_and_an_encrypted_member(tmp_path: Path, monkeypatch: pytest.Monk
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.png", bytes(5000))
     monkeypatch.setattr("lociscope.images.io.picture.MAX_BYTES", 4999)
-    with pytest.raises(LociscopeError, match="holds more than"), opened(Place(path, "a.png")):
+    with pytest.raises(LociscopeError, match="holds more than"), open_member(PlaneRef(path, "a.png")):
         pass
     monkeypatch.undo()
     data = bytearray(path.read_bytes())
     data[data.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(data)
     os.utime(path, ns=(7, 7))
-    with pytest.raises(LociscopeError, match=r"is encrypted. Unpack the archive"), opened(Place(path, "a.png")):
+    with pytest.raises(LociscopeError, match=r"is encrypted. Unpack the archive"), open_member(PlaneRef(path, "a.png")):
         pass
 
 

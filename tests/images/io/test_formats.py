@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from lociscope.errors import LociscopeError
-from lociscope.images.io.container import place_of
-from lociscope.images.io.formats import SUFFIXES, read_picture, refusal, suffix_of
+from lociscope.images.io.container import parse_plane_ref
+from lociscope.images.io.formats import SUFFIXES, explain_unreadable, get_suffix, read_picture
 
 PLANE = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
 
@@ -21,7 +21,7 @@ PLANE = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
     [("a.PNG", ".png"), ("a.tif.gz", ".tif"), ("a.ome.tiff", ".tiff"), ("a.jpeg", ".jpeg"), ("a.gz", ""), ("png", "")],
 )
 def test_suffixes(name: str, suffix: str) -> None:
-    assert suffix_of(name) == suffix
+    assert get_suffix(name) == suffix
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -32,7 +32,7 @@ def test_every_format_is_read(tmp_path: Path, suffix: str, packed: str) -> None:
     if packed:
         path = tmp_path / f"a{suffix}{packed}"
         path.write_bytes(gzip.compress((tmp_path / f"a{suffix}").read_bytes()))
-    picture = read_picture(place_of(path))
+    picture = read_picture(parse_plane_ref(path))
     assert (picture.pixels.shape, picture.names, picture.colour) == ((8, 8, 1), ("",), False)
     if "jp" not in suffix:
         np.testing.assert_array_equal(picture.pixels[..., 0], PLANE)
@@ -47,7 +47,7 @@ def test_a_wrong_suffix_is_told(tmp_path: Path, suffix: str, other: str) -> None
     path = tmp_path / f"a{suffix}"
     Image.fromarray(PLANE).save(path, other)
     with pytest.raises(LociscopeError, match=f"'{path}' is no {right}, whatever its name says"):
-        read_picture(place_of(path))
+        read_picture(parse_plane_ref(path))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -55,22 +55,22 @@ def test_an_empty_file_and_a_folder_of_that_name(tmp_path: Path, suffix: str) ->
     path = tmp_path / f"a{suffix}"
     path.touch()
     with pytest.raises(LociscopeError, match=r"is empty \(0 bytes\). Copy it again"):
-        read_picture(place_of(path))
+        read_picture(parse_plane_ref(path))
     path.unlink()
     path.mkdir()
     with pytest.raises(LociscopeError, match="Is a directory"):
-        read_picture(place_of(path))
+        read_picture(parse_plane_ref(path))
 
 
 def test_colour_png(tmp_path: Path) -> None:
     rgb = np.dstack([PLANE, PLANE // 2, PLANE // 3])
     Image.fromarray(rgb).save(tmp_path / "a.png")
-    picture = read_picture(place_of(tmp_path / "a.png"), colour=True)
+    picture = read_picture(parse_plane_ref(tmp_path / "a.png"), colour=True)
     assert (picture.names, picture.colour) == (("red", "green", "blue"), True)
     np.testing.assert_array_equal(picture.pixels, rgb)
     Image.fromarray(PLANE).save(tmp_path / "b.png")
     with pytest.raises(LociscopeError, match=r"is a 8-bit grey PNG. Save it as RGB"):
-        read_picture(place_of(tmp_path / "b.png"), colour=True)
+        read_picture(parse_plane_ref(tmp_path / "b.png"), colour=True)
 
 
 @pytest.mark.parametrize(
@@ -86,25 +86,25 @@ def test_colour_png(tmp_path: Path) -> None:
 def test_what_others_read_is_refused_by_what_it_is(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(LociscopeError, match=said):
-        read_picture(place_of(tmp_path / name))
-    assert refusal(tmp_path / name) is not None
+        read_picture(parse_plane_ref(tmp_path / name))
+    assert explain_unreadable(tmp_path / name) is not None
     (tmp_path / "folder" / name).mkdir(parents=True)
-    assert refusal(tmp_path / "folder" / name) is None
+    assert explain_unreadable(tmp_path / "folder" / name) is None
 
 
 def test_urls_are_refused_and_files_that_look_so_are_not(tmp_path: Path) -> None:
     for url in ("https://example.org/a.tif", "s3://bucket/a.tif", "sftp://example.org/a.tif", "omero://7"):
-        assert refusal(Path(url)) == (
+        assert explain_unreadable(Path(url)) == (
             f"'{url}' is a URL, which lociscope does not read. Download it, and name the file or folder."
         )
-    assert refusal(tmp_path / Path("s3://bucket/a.tif")) is not None  # relative to a table
+    assert explain_unreadable(tmp_path / Path("s3://bucket/a.tif")) is not None  # relative to a table
     (tmp_path / "s3:").mkdir()
-    assert refusal(tmp_path / "s3:" / "a.tif") is not None
+    assert explain_unreadable(tmp_path / "s3:" / "a.tif") is not None
     (tmp_path / "s3:" / "a.tif").touch()
-    assert refusal(tmp_path / "s3:" / "a.tif") is None
+    assert explain_unreadable(tmp_path / "s3:" / "a.tif") is None
 
 
 def test_what_is_no_picture(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a")
     with pytest.raises(LociscopeError, match=r"a.txt' is no picture that lociscope reads. Expected .png, .jpg"):
-        read_picture(place_of(tmp_path / "a.txt"))
+        read_picture(parse_plane_ref(tmp_path / "a.txt"))

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from lociscope.images.io.lengths import micrometres
+from lociscope.images.io.lengths import to_micrometres
 
 
 @pytest.mark.parametrize(
@@ -34,4 +34,4 @@ from lociscope.images.io.lengths import micrometres
     ],
 )
 def test_micrometres(value: object, unit: object, expected: float | None) -> None:
-    assert micrometres(value, unit) == (None if expected is None else pytest.approx(expected))
+    assert to_micrometres(value, unit) == (None if expected is None else pytest.approx(expected))

@@ -11,10 +11,10 @@ from PIL import Image
 
 from lociscope.channels import CHANNEL_NAMES, ChannelName
 from lociscope.errors import LociscopeError
-from lociscope.images.io.container import place_of
+from lociscope.images.io.container import parse_plane_ref
 from lociscope.images.io.formats import read_picture
 from lociscope.images.io.jpeg import read_jpeg
-from lociscope.images.io.named import plane_of
+from lociscope.images.io.named import select_plane
 from lociscope.images.io.picture import Picture
 
 RNG = np.random.default_rng(0)
@@ -26,7 +26,7 @@ def stack(*names: str) -> Picture:
 
 
 def number(picture: Picture, channel: ChannelName, path: str = "a.tif", *, shared: bool = True) -> int:
-    plane = plane_of(picture, channel, place_of(Path(path)), shared=shared)
+    plane = select_plane(picture, channel, parse_plane_ref(Path(path)), shared=shared)
     assert plane is not None
     return int(plane[0, 0])
 
@@ -66,10 +66,10 @@ def test_metadata_that_contradict_the_name_of_the_file() -> None:
 
 
 def test_a_channel_that_may_be_missing() -> None:
-    place = place_of(Path("a.tif"))
-    assert plane_of(stack("DAPI", "GFP", "TRITC"), "yellow", place, shared=True, may_miss=True) is None
+    ref = parse_plane_ref(Path("a.tif"))
+    assert select_plane(stack("DAPI", "GFP", "TRITC"), "yellow", ref, shared=True, may_miss=True) is None
     with pytest.raises(LociscopeError, match="more than one channel that is yellow"):
-        plane_of(stack("ER", "KDEL"), "yellow", place, shared=True, may_miss=True)
+        select_plane(stack("ER", "KDEL"), "yellow", ref, shared=True, may_miss=True)
 
 
 def coded(plane: np.ndarray, channel: ChannelName, quality: int = 75) -> Picture:
@@ -85,7 +85,7 @@ def test_colour_coded_pictures_are_the_one_channel_they_are() -> None:
     rough = RNG.integers(0, 256, (8, 8)).astype(np.float32)
     plane = np.asarray(Image.fromarray(rough).resize((96, 96), Image.Resampling.BICUBIC)).clip(0, 255).astype(np.uint8)
     for channel in CHANNEL_NAMES:
-        found = plane_of(coded(plane, channel), channel, place_of(Path("a.jpg")), shared=False)
+        found = select_plane(coded(plane, channel), channel, parse_plane_ref(Path("a.jpg")), shared=False)
         assert found is not None
         assert found.dtype == np.uint8
         assert np.sqrt(np.mean((found.astype(float) - plane) ** 2)) < 15 < plane.std() / 4
@@ -93,31 +93,31 @@ def test_colour_coded_pictures_are_the_one_channel_they_are() -> None:
             if {channel, other} <= {"red", "green", "yellow"} and "yellow" in (channel, other):
                 continue  # half of yellow is there
             with pytest.raises(LociscopeError, match=f"is a colour picture, and not of {other} alone"):
-                plane_of(coded(plane, channel), other, place_of(Path("a.jpg")), shared=False)
+                select_plane(coded(plane, channel), other, parse_plane_ref(Path("a.jpg")), shared=False)
 
 
 def test_grey_kept_as_colour_is_grey() -> None:
     plane = RNG.integers(0, 256, (9, 9), np.uint8)
     picture = Picture(np.dstack([plane] * 3), ("red", "green", "blue"), colour=True)
-    np.testing.assert_array_equal(plane_of(picture, "blue", place_of(Path("a.jpg")), shared=False), plane)
+    np.testing.assert_array_equal(select_plane(picture, "blue", parse_plane_ref(Path("a.jpg")), shared=False), plane)
 
 
 def test_a_composite_plane_by_plane() -> None:
     picture = Picture(RNG.integers(0, 256, (9, 9, 3), np.uint8), ("red", "green", "blue"), colour=True)
-    place = place_of(Path("a.jpg"))
+    ref = parse_plane_ref(Path("a.jpg"))
     for at, channel in enumerate(CHANNEL_NAMES[:3]):
-        np.testing.assert_array_equal(plane_of(picture, channel, place, shared=True), picture.pixels[..., at])
-    assert plane_of(picture, "yellow", place, shared=True, may_miss=True) is None
+        np.testing.assert_array_equal(select_plane(picture, channel, ref, shared=True), picture.pixels[..., at])
+    assert select_plane(picture, "yellow", ref, shared=True, may_miss=True) is None
     with pytest.raises(LociscopeError, match=r"is an RGB composite, which has no ER. Pass --allow-missing yellow"):
-        plane_of(picture, "yellow", place, shared=True)
+        select_plane(picture, "yellow", ref, shared=True)
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int16, np.float32])
 def test_yellow_of_any_type_of_numbers(kind: type[np.generic]) -> None:
     pixels = np.zeros((9, 9, 3), kind)
     pixels[..., 0], pixels[..., 1] = 101, 104
-    plane = plane_of(
-        Picture(pixels, ("red", "green", "blue"), colour=True), "yellow", place_of(Path("a.tif")), shared=False
+    plane = select_plane(
+        Picture(pixels, ("red", "green", "blue"), colour=True), "yellow", parse_plane_ref(Path("a.tif")), shared=False
     )
     assert plane is not None
     assert plane.dtype == kind
@@ -127,12 +127,12 @@ def test_yellow_of_any_type_of_numbers(kind: type[np.generic]) -> None:
 def test_yellow_is_nearest_to_the_mean_of_red_and_green(real_data: Path) -> None:
     """Of mean, larger, red and green, on a real ER plane that is coded as HPA codes it."""
     path = real_data / "hpa2021" / "train" / "000a6c98-bb9b-11e8-b2b9-ac1f6b6435d0_yellow.png"
-    plane = read_picture(place_of(path)).pixels[:512, :512, 0]
+    plane = read_picture(parse_plane_ref(path)).pixels[:512, :512, 0]
     red, green = (coded(plane, "yellow").pixels[..., at].astype(float) for at in (0, 1))
     tried = {"mean": (red + green) / 2, "larger": np.maximum(red, green), "red": red, "green": green}
     error = {name: float(np.sqrt(np.mean((each - plane) ** 2))) for name, each in tried.items()}
     assert min(error, key=error.__getitem__) == "mean"
-    found = plane_of(coded(plane, "yellow"), "yellow", place_of(path), shared=False)
+    found = select_plane(coded(plane, "yellow"), "yellow", parse_plane_ref(path), shared=False)
     assert found is not None
     assert abs(float(found.mean()) - float(plane.mean())) < 0.6
 
@@ -150,6 +150,6 @@ def test_faint_grain_in_a_colour_coded_jpeg_is_still_of_its_colour(
     buffer = io.BytesIO()
     Image.fromarray(colours).save(buffer, "JPEG", quality=75, subsampling=subsampling)
     buffer.seek(0)
-    found = plane_of(read_jpeg(buffer, "a.jpg"), channel, place_of(Path(f"a_{channel}.jpg")), shared=False)
+    found = select_plane(read_jpeg(buffer, "a.jpg"), channel, parse_plane_ref(Path(f"a_{channel}.jpg")), shared=False)
     assert found is not None
     assert abs(float(found.mean()) - float(plane.mean())) < 1

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lociscope.errors import LociscopeError
 from lociscope.images.discovery.naming import Rules
 from lociscope.images.discovery.sources import find_fields
-from lociscope.images.io.container import place_of
+from lociscope.images.io.container import parse_plane_ref
 from lociscope.images.io.formats import read_picture
 from lociscope.images.io.read import read_field
 
@@ -57,15 +57,15 @@ def test_channels_by_number_are_named_by_the_summary(tmp_path: Path) -> None:
 
 def test_slices(tmp_path: Path) -> None:
     folder = write_ndtiff(tmp_path / "a", [*frames(0, z=-1), *frames(1, z=0), *frames(2, z=1)])
-    place = place_of(folder / "NDTiff.index")
+    ref = parse_plane_ref(folder / "NDTiff.index")
     with pytest.raises(LociscopeError, match=r"\(3 along Z\). Pass --plane N"):
-        read_picture(place)
-    np.testing.assert_array_equal(read_picture(place, plane=1).pixels, RGBY + np.uint16(1))
+        read_picture(ref)
+    np.testing.assert_array_equal(read_picture(ref, plane=1).pixels, RGBY + np.uint16(1))
     with pytest.raises(LociscopeError, match="has no plane 3; it has 3, from 0"):
-        read_picture(place, plane=3)
+        read_picture(ref, plane=3)
     several = write_ndtiff(tmp_path / "b", [*frames(0, z=0, time=0), *frames(1, z=1, time=0), *frames(0, z=0, time=1)])
     with pytest.raises(LociscopeError, match="2 along T and 2 along Z"):
-        read_picture(place_of(several / "NDTiff.index"), plane=0)
+        read_picture(parse_plane_ref(several / "NDTiff.index"), plane=0)
 
 
 def test_a_data_set_that_is_not_whole(tmp_path: Path) -> None:

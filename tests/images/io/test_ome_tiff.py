@@ -14,7 +14,7 @@ from fixtures.file_sets import PIXELS, STAINS, binary_only, data, image, ome, sp
 from lociscope.errors import LociscopeError
 from lociscope.images.discovery.naming import Rules
 from lociscope.images.discovery.sources import find_fields
-from lociscope.images.io.container import place_of
+from lociscope.images.io.container import parse_plane_ref
 from lociscope.images.io.formats import read_picture
 from lociscope.images.io.read import read_field
 
@@ -25,7 +25,7 @@ RGBY = np.moveaxis(PIXELS, 0, -1)
 
 
 def read(path: Path, plane: int | None = None) -> Picture:
-    return read_picture(place_of(path), plane=plane)
+    return read_picture(parse_plane_ref(path), plane=plane)
 
 
 def positions(folder: Path, number: int = 2) -> None:
@@ -235,5 +235,5 @@ def test_files_that_a_companion_names_and_that_are_not_there(tmp_path: Path) -> 
     (folder / "run.companion.ome").write_bytes(text[:-20])
     assert "run.companion.ome' is damaged or cut short" in find_fields([folder])[1][0].reason
     with pytest.raises(LociscopeError, match=r"has no image '7'; it has 0|is damaged"):
-        read_picture(place_of(Path(f"{folder / 'run.companion.ome'}!7")))
+        read_picture(parse_plane_ref(Path(f"{folder / 'run.companion.ome'}!7")))
     assert re.fullmatch("c[013]", found[0].id)

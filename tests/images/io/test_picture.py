@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lociscope.errors import LociscopeError
-from lociscope.images.io.picture import MAX_BYTES, MAX_PIXELS, check_bytes, check_size, damaged
+from lociscope.images.io.picture import MAX_BYTES, MAX_PIXELS, check_bytes, check_size, damaged_file_error
 
 
 def test_limits_are_the_last_that_pass() -> None:
@@ -19,5 +19,5 @@ def test_limits_are_the_last_that_pass() -> None:
 
 
 def test_damage_says_what_the_decoder_said() -> None:
-    assert str(damaged("a", ValueError("odd"))) == "'a' is damaged or cut short (odd). Copy it again."
-    assert str(damaged("a")) == "'a' is damaged or cut short. Copy it again."
+    assert str(damaged_file_error("a", ValueError("odd"))) == "'a' is damaged or cut short (odd). Copy it again."
+    assert str(damaged_file_error("a")) == "'a' is damaged or cut short. Copy it again."

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from lociscope.errors import LociscopeError
-from lociscope.images.io.png import planes_of, read_png
+from lociscope.images.io.png import count_planes, read_png
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,8 +89,8 @@ def test_the_number_of_planes_by_the_header(tmp_path: Path) -> None:
         (b"", None), (b"GIF89a" * 9, None),
     ):  # fmt: skip
         path.write_bytes(data)
-        assert planes_of(path) == number
-    assert planes_of(tmp_path / "none.png") is None
+        assert count_planes(path) == number
+    assert count_planes(tmp_path / "none.png") is None
 
 
 def with_palette(plane: np.ndarray, palette: np.ndarray) -> io.BytesIO:

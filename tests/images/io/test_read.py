@@ -19,7 +19,7 @@ from PIL import Image
 
 from lociscope.artifacts.catalog import Catalog, Entry
 from lociscope.errors import LociscopeError
-from lociscope.images.discovery.sources import FieldSource, find_fields, of_catalog
+from lociscope.images.discovery.sources import FieldSource, find_fields, read_catalog_sources
 from lociscope.images.io.read import MAX_PIXELS, read_field, read_plane
 from lociscope.images.io.write import write_planes
 
@@ -235,7 +235,7 @@ def test_a_channel_that_the_catalog_lacks(tmp_path: Path) -> None:
     with pytest.raises(
         LociscopeError, match=r"Field 'a1' has no yellow file. Add it to the Catalog, or pass --allow-missing yellow."
     ):
-        read_field(of_catalog(catalog)[0])
+        read_field(read_catalog_sources(catalog)[0])
 
 
 def test_real_fields(real_data: Path) -> None:

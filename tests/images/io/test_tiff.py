@@ -354,9 +354,9 @@ def test_numbers_that_are_none() -> None:
 def test_tiles_far_larger_than_the_picture() -> None:
     data = bytearray(written(PIXELS[0], compression="zlib", tile=(16, 16)))
     with tifffile.TiffFile(io.BytesIO(bytes(data))) as tiff:
-        places = [tiff.pages.first.tags[name].valueoffset for name in ("TileWidth", "TileLength")]
-    for place in places:
-        data[place : place + 2] = struct.pack("<H", 65520)
+        offsets = [tiff.pages.first.tags[name].valueoffset for name in ("TileWidth", "TileLength")]
+    for offset in offsets:
+        data[offset : offset + 2] = struct.pack("<H", 65520)
     with pytest.raises(LociscopeError, match="holds more than the 513 MiB"):
         read(bytes(data))
 

@@ -14,7 +14,7 @@ from fixtures.zarrs import PIXELS, RGBY, STAINS, series, write
 from lociscope.errors import LociscopeError, MissingExtraError
 from lociscope.images.discovery.naming import Rules
 from lociscope.images.discovery.sources import find_fields
-from lociscope.images.io.container import place_of
+from lociscope.images.io.container import parse_plane_ref
 from lociscope.images.io.read import read_field
 from lociscope.images.io.zarr import read_zarr as read_place
 from lociscope.warnings import parse_warnings
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def read_zarr(folder: Path, plane: int | None = None) -> Picture:
-    return read_place(place_of(folder), plane)
+    return read_place(parse_plane_ref(folder), plane)
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])

@@ -12,7 +12,7 @@ import pytest
 from fixtures.zarrs import PIXELS, RGBY, write
 
 from lociscope.errors import LociscopeError
-from lociscope.images.io.container import Place
+from lociscope.images.io.container import PlaneRef
 from lociscope.images.io.zarr import read_zarr
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def files_of(folder: Path) -> list[Path]:
 
 def refusal(folder: Path, plane: int | None = None) -> str:
     with pytest.raises(LociscopeError) as caught:
-        read_zarr(Place(folder), plane)
+        read_zarr(PlaneRef(folder), plane)
     return str(caught.value)
 
 
@@ -53,7 +53,7 @@ def test_whole_shards_are_read(tmp_path: Path, location: str) -> None:
     (tmp_path / "a.zarr" / "0" / "zarr.json").write_text((tmp_path / "b" / "zarr.json").read_text())
     for path in files_of(tmp_path / "a.zarr"):
         path.write_bytes((tmp_path / "b" / path.relative_to(tmp_path / "a.zarr" / "0")).read_bytes())
-    np.testing.assert_array_equal(read_zarr(Place(tmp_path / "a.zarr")).pixels, np.moveaxis(LARGE, 0, -1))
+    np.testing.assert_array_equal(read_zarr(PlaneRef(tmp_path / "a.zarr")).pixels, np.moveaxis(LARGE, 0, -1))
     files_of(tmp_path / "a.zarr")[0].write_bytes(b"")
     assert "lacks 16 of its 100 chunks" in refusal(tmp_path / "a.zarr")
 
@@ -82,7 +82,7 @@ def test_a_shard_without_a_chunk_of_nothing_but_the_fill_value(tmp_path: Path) -
     assert "lacks 1 of its 100 chunks" in refusal(folder)
     config = {"config": {"write_empty_chunks": True}}
     folder = write(tmp_path / "b.zarr", pixels=pixels, chunks=(1, 4, 4), shards=(1, 16, 16), array=config)
-    np.testing.assert_array_equal(read_zarr(Place(folder)).pixels, np.moveaxis(pixels, 0, -1))
+    np.testing.assert_array_equal(read_zarr(PlaneRef(folder)).pixels, np.moveaxis(pixels, 0, -1))
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
@@ -111,7 +111,7 @@ def test_only_the_chosen_slice_must_be_there(tmp_path: Path) -> None:
     for path in files_of(folder):
         if path.parts[-3] == "1":
             path.unlink()
-    np.testing.assert_array_equal(read_zarr(Place(folder), 0).pixels, RGBY)
+    np.testing.assert_array_equal(read_zarr(PlaneRef(folder), 0).pixels, RGBY)
     assert "lacks 16 of its 16 chunks" in refusal(folder, 1)
 
 

@@ -16,9 +16,9 @@ from fixtures.zarrs import PIXELS, RGBY, STAINS, group, plate, series, write, zi
 from lociscope.errors import LociscopeError
 from lociscope.images.discovery.naming import Rules
 from lociscope.images.discovery.sources import FieldSource, find_fields
-from lociscope.images.io.container import Place, place_of
+from lociscope.images.io.container import PlaneRef, parse_plane_ref
 from lociscope.images.io.read import read_field
-from lociscope.images.io.zarr_layout import groups_of
+from lociscope.images.io.zarr_layout import find_groups
 
 pytest.importorskip("zarr")
 VERSIONS = pytest.mark.parametrize("version", ["0.4", "0.5"])
@@ -168,7 +168,7 @@ def test_an_archive_of_one_zarr(tmp_path: Path, version: str, root: str, name: s
         assert field.pixel_size == pytest.approx(0.08)
     rules = Rules({"red": "GFP", "green": "Tubulin"})
     (named,), _ = find_fields([path], rules)
-    assert place_of(named.planes[0]).channel == "GFP"  # type: ignore[arg-type] # a path
+    assert parse_plane_ref(named.planes[0]).channel == "GFP"  # type: ignore[arg-type] # a path
     np.testing.assert_array_equal(read_field(named).pixels, RGBY[..., [1, 0, 2, 3]])
 
 
@@ -203,8 +203,8 @@ def test_several_zarrs_and_pictures_in_an_archive(tmp_path: Path) -> None:
     found, failures = find_fields([path])
     assert (ids(found), [failure.id for failure in failures]) == (["a", "b"], ["c"])
     assert_numbered(found)
-    assert groups_of(["0/zarr.json", "zarr.json", "b/x"]) == [""]
-    assert groups_of(["a/.zgroup", "a/0/.zattrs", "ab/zarr.json", "b"]) == ["a", "ab"]
+    assert find_groups(["0/zarr.json", "zarr.json", "b/x"]) == [""]
+    assert find_groups(["a/.zgroup", "a/0/.zattrs", "ab/zarr.json", "b"]) == ["a", "ab"]
 
 
 @pytest.mark.parametrize("flag", ["cut", "text", "bomb"])
@@ -273,7 +273,7 @@ def test_a_catalog_of_zarrs(tmp_path: Path) -> None:
 
 
 def test_places_in_archives() -> None:
-    assert place_of(Path("a.zarr.zip!.!DAPI")) == Place(Path("a.zarr.zip"), ".", "DAPI")
-    assert place_of(Path("x/a.ozx!./A/1/0")) == Place(Path("x/a.ozx"), "./A/1/0")
-    assert place_of(Path("x/a.zip!./b/c!ER (x)")) == Place(Path("x/a.zip"), "./b/c", "ER (x)")
-    assert place_of(Path(os.path.relpath("/x/a.zip!./b"))).member == "./b"
+    assert parse_plane_ref(Path("a.zarr.zip!.!DAPI")) == PlaneRef(Path("a.zarr.zip"), ".", "DAPI")
+    assert parse_plane_ref(Path("x/a.ozx!./A/1/0")) == PlaneRef(Path("x/a.ozx"), "./A/1/0")
+    assert parse_plane_ref(Path("x/a.zip!./b/c!ER (x)")) == PlaneRef(Path("x/a.zip"), "./b/c", "ER (x)")
+    assert parse_plane_ref(Path(os.path.relpath("/x/a.zip!./b"))).member == "./b"

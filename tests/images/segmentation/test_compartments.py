@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lociscope.images.segmentation.compartments import NUCLEAR, Zone, find_compartments, highest, quantiles
+from lociscope.images.segmentation.compartments import NUCLEAR, Zone, compute_quantiles, find_compartments, find_highest
 from lociscope.simulate import draw_field
 
 
@@ -38,7 +38,7 @@ def test_a_field_without_cells_has_no_zone() -> None:
 def test_quantiles_equal_numpys_nearest() -> None:
     rng = np.random.default_rng(0)
     group, values = rng.integers(0, 5, 300), rng.random(300)
-    found = quantiles(values, group, 6, (0.05, 0.5, 0.95))
+    found = compute_quantiles(values, group, 6, (0.05, 0.5, 0.95))
     for number in range(5):
         own = np.sort(values[group == number])
         ranks = np.rint(np.array([0.05, 0.5, 0.95]) * (len(own) - 1)).astype(int)
@@ -48,4 +48,4 @@ def test_quantiles_equal_numpys_nearest() -> None:
 
 def test_highest_of_each_group() -> None:
     values, group = np.array([3.0, 9, 1, 5, 5]), np.array([0, -1, 0, 2, 2])
-    np.testing.assert_array_equal(highest(values, group, 4), [0, -1, 4, -1])
+    np.testing.assert_array_equal(find_highest(values, group, 4), [0, -1, 4, -1])

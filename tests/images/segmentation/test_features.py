@@ -8,15 +8,15 @@ import pytest
 from lociscope.channels import RED, YELLOW
 from lociscope.errors import LociscopeError
 from lociscope.images.segmentation.cell_measures import CELL_FEATURES
-from lociscope.images.segmentation.features import FEATURES, FIELD_FEATURES, field_features
+from lociscope.images.segmentation.features import FEATURES, FIELD_FEATURES, compute_features
 from lociscope.simulate import draw_field
 
 PIXEL = 0.4
 
 
-def of(place: int, name: str, index: int = 4) -> float:
-    field = draw_field(index, seed=11, size=384, pixel_size=PIXEL, places=(place,), cell_line="U-2 OS")
-    return float(field_features(field.pixels, PIXEL)[FEATURES.index(name)])
+def of(label: int, name: str, index: int = 4) -> float:
+    field = draw_field(index, seed=11, size=384, pixel_size=PIXEL, places=(label,), cell_line="U-2 OS")
+    return float(compute_features(field.pixels, PIXEL)[FEATURES.index(name)])
 
 
 def test_the_names_are_fixed_and_single() -> None:
@@ -24,7 +24,7 @@ def test_the_names_are_fixed_and_single() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "place", "other"),
+    ("name", "label", "other"),
     [
         ("share.nucleus.mean", 0, 25),
         ("zone.nucleoli.mean", 2, 0),
@@ -38,27 +38,27 @@ def test_the_names_are_fixed_and_single() -> None:
         ("peak.height.mean", 7, 25),
     ],
 )
-def test_a_feature_tells_its_place_from_another(name: str, place: int, other: int) -> None:
-    assert np.mean([of(place, name, i) for i in (4, 8)]) > np.mean([of(other, name, i) for i in (4, 8)])
+def test_a_feature_tells_its_place_from_another(name: str, label: int, other: int) -> None:
+    assert np.mean([of(label, name, i) for i in (4, 8)]) > np.mean([of(other, name, i) for i in (4, 8)])
 
 
 def test_bits_and_exposure_hardly_matter() -> None:
     pixels = draw_field(0, size=256).pixels
-    eight, sixteen = (field_features(each, 0.64) for each in (pixels, pixels.astype(np.uint16) * 257))
+    eight, sixteen = (compute_features(each, 0.64) for each in (pixels, pixels.astype(np.uint16) * 257))
     np.testing.assert_allclose(eight, sixteen, atol=1e-4)
 
 
 def test_a_finer_field_gives_nearly_the_same() -> None:
     pixels = draw_field(0, size=512).pixels
     finer = pixels.repeat(2, axis=0).repeat(2, axis=1)
-    plain, doubled = field_features(pixels), field_features(finer)
+    plain, doubled = compute_features(pixels), compute_features(finer)
     np.testing.assert_allclose(doubled, plain, atol=1e-3)
 
 
 def test_what_a_missing_stain_would_tell_is_unknown() -> None:
     pixels = draw_field(0, size=256).pixels.copy()
     pixels[..., [RED, YELLOW]] = 0
-    values = dict(zip(FEATURES, field_features(pixels), strict=True))
+    values = dict(zip(FEATURES, compute_features(pixels), strict=True))
     unknown = {name for name, value in values.items() if np.isnan(value)}
     assert {"match.red.mean", "match.yellow.high", "focus.core.mean", "turn.red.mean", "field.bundle_green"} <= unknown
     assert all(any(word in name for word in ("red", "yellow", "focus", "bundle")) for name in unknown)
@@ -67,18 +67,18 @@ def test_what_a_missing_stain_would_tell_is_unknown() -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (3, 200), (64, 64)])
 @pytest.mark.parametrize("value", [0, 255])
 def test_nothing_to_see_is_no_error(shape: tuple[int, int], value: int) -> None:
-    values = field_features(np.full((*shape, 4), value, np.uint8))
+    values = compute_features(np.full((*shape, 4), value, np.uint8))
     assert values.shape == (len(FEATURES),)
     assert not np.isinf(values).any()
 
 
 def test_noise_is_no_error() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (100, 90, 4), np.uint8)
-    assert not np.isinf(field_features(noise, 0.3)).any()
+    assert not np.isinf(compute_features(noise, 0.3)).any()
 
 
 def test_what_is_no_field_is_refused() -> None:
     with pytest.raises(LociscopeError, match="channels RGBY"):
-        field_features(np.zeros((8, 8, 3), np.uint8))
+        compute_features(np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(LociscopeError, match="above 0"):
-        field_features(np.zeros((8, 8, 4), np.uint8), -1.0)
+        compute_features(np.zeros((8, 8, 4), np.uint8), -1.0)

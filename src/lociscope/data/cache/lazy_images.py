@@ -15,9 +15,9 @@ import numpy as np
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.data.cache.packing import Packed, group_of, none_read
 from lociscope.errors import Code, LociscopeError
-from lociscope.images.discovery.sources import Failure, FieldSource, of_catalog
-from lociscope.images.extent import one_tile
-from lociscope.images.io.container import place_of
+from lociscope.images.discovery.sources import Failure, FieldSource, read_catalog_sources
+from lociscope.images.extent import make_middle_tile
+from lociscope.images.io.container import parse_plane_ref
 from lociscope.images.io.read import read_field
 from lociscope.labels import to_multi_hot
 from lociscope.processes.workers import initialize_worker
@@ -90,7 +90,7 @@ class Files:
 
 def _read(source: FieldSource, spec: InputSpec) -> np.ndarray:
     try:
-        return one_tile(read_field(source), spec)
+        return make_middle_tile(read_field(source), spec)
     except LociscopeError as error:
         raise LociscopeError(
             f"Field '{source.id}' cannot be read: {error} Or set data.pack = true, which passes over such fields.",
@@ -123,8 +123,8 @@ def open_files(catalog: Catalog, spec: InputSpec, failures: list[Failure], worke
         LociscopeError: No field has its files.
     """
     kept, sources = [], []
-    for entry, source in zip(catalog, of_catalog(catalog), strict=True):
-        gone = next((path for path in source.paths if not place_of(path).file.exists()), None)
+    for entry, source in zip(catalog, read_catalog_sources(catalog), strict=True):
+        gone = next((path for path in source.paths if not parse_plane_ref(path).file.exists()), None)
         if gone is not None or not source.paths:
             reason = f"'{gone}' does not exist" if gone else "it has no file"
             failures.append(Failure(entry.id, str(gone or ""), f"Field '{entry.id}': {reason}. Mend the Catalog."))

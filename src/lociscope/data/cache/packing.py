@@ -13,8 +13,8 @@ import numpy as np
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.data.cache.disk import PIXELS, Kept, Prepared, Stored, cut_short, half_packed, open_stored
 from lociscope.errors import Code, LociscopeError
-from lociscope.images.discovery.sources import Failure, FieldSource, of_catalog
-from lociscope.images.extent import one_tile
+from lociscope.images.discovery.sources import Failure, FieldSource, read_catalog_sources
+from lociscope.images.extent import make_middle_tile
 from lociscope.images.io.read import read_field
 from lociscope.labels import to_multi_hot
 from lociscope.processes.workers import map_in_order
@@ -170,14 +170,14 @@ def prepare_catalog(
     Yields:
         The fields, in the Catalog's order, and those that cannot be read.
     """
-    pairs = [*zip(catalog, of_catalog(catalog), strict=True)][start:]
+    pairs = [*zip(catalog, read_catalog_sources(catalog), strict=True)][start:]
     yield from map_in_order(partial(_prepared, spec=spec), pairs, workers if len(pairs) > _FEW else 1)
 
 
 def _prepared(pair: tuple[Entry, FieldSource], spec: InputSpec) -> Prepared | Failure:
     entry, source = pair
     try:
-        pixels = one_tile(read_field(source), spec)
+        pixels = make_middle_tile(read_field(source), spec)
     except LociscopeError as error:
         return Failure(entry.id, str(source.planes[0]), str(error))
     return Prepared(entry.id, group_of(entry), pixels, entry.target or ())

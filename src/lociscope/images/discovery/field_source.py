@@ -6,7 +6,7 @@ import csv
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from lociscope.images.discovery.hpa import taken_at
+from lociscope.images.discovery.hpa import parse_origin
 from lociscope.storage.atomic import atomic_write, unwritable_error
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class FieldSource:
 
     Attributes:
         id: Its name.
-        planes: Paths of its four planes in the order RGBY, as `place_of` reads them; None where a channel is
+        planes: Paths of its four planes in the order RGBY, as `parse_plane_ref` reads them; None where a channel is
             missing. Four times one path is a file of the whole field.
         pixel_size: Side of a pixel in µm, where the Catalog or the user declares it.
         plane: The slice of a stack, from 0.
@@ -47,7 +47,7 @@ class FieldSource:
     @property
     def origin(self) -> dict[str, str]:
         """Where the field was taken: what a Catalog or a pattern says, else what its id does."""
-        return dict(self.about) or taken_at(self.id)
+        return dict(self.about) or parse_origin(self.id)
 
 
 class Failure(NamedTuple):

@@ -13,7 +13,7 @@ fifth part counts crops."""
 _LEICA = re.compile(r"image--.*?U(?P<column>\d{2,3})--V(?P<row>\d{2,3})(?:--(?P<site>.+))?")
 
 
-def taken_at(identifier: str) -> dict[str, str]:
+def parse_origin(identifier: str) -> dict[str, str]:
     """Reads antibody, plate, well and site out of a field's name.
 
     Args:

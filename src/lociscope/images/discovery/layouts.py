@@ -8,7 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from lociscope.images.discovery.naming import Named, Rules, parted, without_ome
+from lociscope.images.discovery.naming import ParsedName, Rules, split_suffix, strip_ome
 from lociscope.images.io.formats import ZARR
 
 if TYPE_CHECKING:
@@ -17,32 +17,32 @@ if TYPE_CHECKING:
 _ARCHIVED = re.compile(r"(?P<archive>.+?\.zip!)(?P<inside>.*)", re.IGNORECASE | re.DOTALL)
 
 
-class File(NamedTuple):
+class NamedFile(NamedTuple):
     """A picture file and what is known of it without reading it.
 
     Attributes:
         folder: The folder whose files make fields together.
         name: The file's name.
-        path: Its path, as `place_of` reads it.
-        said: What its name says.
+        path: Its path, as `parse_plane_ref` reads it.
+        parsed: What its name says.
         reason: Why it cannot be read, where that is known.
     """
 
     folder: Path
     name: str
     path: Path
-    said: Named
+    parsed: ParsedName
     reason: str | None = None
 
 
-class Located(NamedTuple):
+class LocatedFile(NamedTuple):
     """A picture file and the ways to read its name; which is right depends on the files beside it.
 
     Attributes:
         folder: Its folder, on disk or in an archive (`train.zip!red`).
         name: Its name.
-        path: Its path, as `place_of` reads it.
-        said: What its name says; None where that is nothing.
+        path: Its path, as `parse_plane_ref` reads it.
+        parsed: What its name says; None where that is nothing.
         channel: What it says where its folder is one of a channel's: `red/a1.png`, `red/a1_red.png`.
         bare: What it says where its folder is one field's: `a1/red.png`.
         reason: Why it cannot be read, where that is known.
@@ -51,31 +51,36 @@ class Located(NamedTuple):
     folder: Path
     name: str
     path: Path
-    said: Named | None
-    channel: Named | None = None
-    bare: Named | None = None
+    parsed: ParsedName | None
+    channel: ParsedName | None = None
+    bare: ParsedName | None = None
     reason: str | None = None
 
 
-def locate(folder: Path, name: str, path: Path, rules: Rules) -> Located | None:
+def locate(folder: Path, name: str, path: Path, rules: Rules) -> LocatedFile | None:
     """Return the ways to read the name of a file; None where it is no picture of a field."""
     if rules.depth:
         above, names = folder, [name]
         for _ in range(rules.depth):
-            above, own = parent_of(above)
+            above, own = split_folder(above)
             names.insert(0, own)
-        said = rules.named("/".join(names))
-        return Located(above, name, path, said) if said else None
-    said = rules.named(name)
+        parsed = rules.parse("/".join(names))
+        return LocatedFile(above, name, path, parsed) if parsed else None
+    parsed = rules.parse(name)
     if rules.expressions:
-        return Located(folder, name, path, said) if said else None
-    located = Located(
-        folder, name, path, said, _in_colour_folder(folder, name, said, rules), _bare(folder, name, said, rules)
+        return LocatedFile(folder, name, path, parsed) if parsed else None
+    located = LocatedFile(
+        folder,
+        name,
+        path,
+        parsed,
+        _name_in_channel_folder(folder, name, parsed, rules),
+        _name_in_field_folder(folder, name, parsed, rules),
     )
-    return located if located.said or located.channel or located.bare else None
+    return located if located.parsed or located.channel or located.bare else None
 
 
-def join_colour_folders(files: Iterable[Located]) -> tuple[list[File], list[Located]]:
+def join_channel_folders(files: Iterable[LocatedFile]) -> tuple[list[NamedFile], list[LocatedFile]]:
     """Join the files of folders that hold one channel each.
 
     Two folders beside each other are such where they are called after different channels, no file in them says that
@@ -84,54 +89,54 @@ def join_colour_folders(files: Iterable[Located]) -> tuple[list[File], list[Loca
     Returns:
         The files of such folders, which belong to the folder above, and the others.
     """
-    by_folder: defaultdict[Path, list[Located]] = defaultdict(list)
+    by_folder: defaultdict[Path, list[LocatedFile]] = defaultdict(list)
     for file in files:
         by_folder[file.folder].append(file)
-    by_parent: defaultdict[Path, list[list[Located]]] = defaultdict(list)
+    by_parent: defaultdict[Path, list[list[LocatedFile]]] = defaultdict(list)
     joined, others = [], []
     for folder, inner in by_folder.items():
         if all(file.channel for file in inner):
-            by_parent[parent_of(folder)[0]].append(inner)
+            by_parent[split_folder(folder)[0]].append(inner)
         else:
             others += inner
     for above, folders in by_parent.items():
         channels: defaultdict[str, set[str | None]] = defaultdict(set)
         inside = [(file, file.channel) for inner in folders for file in inner if file.channel]
-        for _, said in inside:
-            channels[said.id].add(said.channel)
+        for _, parsed in inside:
+            channels[parsed.id].add(parsed.channel)
         if max(map(len, channels.values())) > 1:
-            joined += [File(above, file.name, file.path, said) for file, said in inside]
+            joined += [NamedFile(above, file.name, file.path, parsed) for file, parsed in inside]
         else:
             others += [file for file, _ in inside]
     return joined, others
 
 
-def settle(files: Iterable[Located]) -> list[File]:
+def choose_names(files: Iterable[LocatedFile]) -> list[NamedFile]:
     """Choose how to read each name: `red.png` is a field's channel where another channel's file lies beside it."""
-    by_folder: defaultdict[Path, list[Located]] = defaultdict(list)
+    by_folder: defaultdict[Path, list[LocatedFile]] = defaultdict(list)
     for file in files:
         by_folder[file.folder].append(file)
     settled = []
     for folder, inner in by_folder.items():
         channels = {file.bare.channel for file in inner if file.bare}
         for file in inner:
-            said = file.bare if file.bare and len(channels) > 1 else file.said
-            if said:
-                settled.append(File(folder, file.name, file.path, said, file.reason))
+            parsed = file.bare if file.bare and len(channels) > 1 else file.parsed
+            if parsed:
+                settled.append(NamedFile(folder, file.name, file.path, parsed, file.reason))
     return settled
 
 
-def without_own_channel(files: list[File], rules: Rules) -> list[File]:
+def strip_channel_from_ids(files: list[NamedFile], rules: Rules) -> list[NamedFile]:
     """Take the channel's own name off ids that a pattern gives, `a1_red` of `red/a1_red.png`, where each id has it."""
-    ids = [file.said.id.rpartition("_") for file in files]
-    own = [base and file.said.channel and rules.channel_of(word) == file.said.channel
+    ids = [file.parsed.id.rpartition("_") for file in files]
+    own = [base and file.parsed.channel and rules.find_channel(word) == file.parsed.channel
            for file, (base, _, word) in zip(files, ids, strict=True)]  # fmt: skip
     if not rules.pattern or not all(own):
         return files
-    return [file._replace(said=file.said._replace(id=base)) for file, (base, _, _) in zip(files, ids, strict=True)]
+    return [file._replace(parsed=file.parsed._replace(id=base)) for file, (base, _, _) in zip(files, ids, strict=True)]
 
 
-def parent_of(folder: Path) -> tuple[Path, str]:
+def split_folder(folder: Path) -> tuple[Path, str]:
     """Return the folder above a folder, on disk or in an archive, and its own name."""
     if "!" in str(folder) and (match := _ARCHIVED.fullmatch(str(folder))):
         above, _, own = match["inside"].rpartition("/")
@@ -141,7 +146,7 @@ def parent_of(folder: Path) -> tuple[Path, str]:
     return folder.parent, folder.name
 
 
-def inner_folders(folder: Path) -> list[Path]:
+def list_folders(folder: Path) -> list[Path]:
     """Return the folders in a folder that may hold files of fields, by name: no hidden ones, and no OME-Zarr."""
     with os.scandir(folder) as entries:
         names = [each.name for each in entries if _is_folder(each) and not each.name.startswith(".")]
@@ -155,36 +160,36 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def colour_folders(above: Path, rules: Rules) -> list[Path]:
+def list_channel_folders(above: Path, rules: Rules) -> list[Path]:
     """Return the folders in a folder that are called after a channel."""
-    return [path for path in inner_folders(above) if rules.channel_of(path.name)]
+    return [path for path in list_folders(above) if rules.find_channel(path.name)]
 
 
-def colour_folders_beside(folder: Path, rules: Rules) -> list[str]:
+def list_sibling_channel_folders(folder: Path, rules: Rules) -> list[str]:
     """Return the names of a channel's folder's neighbours that are called after other channels."""
-    above, own = parent_of(folder)
-    channel = rules.channel_of(own)
+    above, own = split_folder(folder)
+    channel = rules.find_channel(own)
     if channel is None or not above.is_dir():
         return []
     try:
-        return [path.name for path in colour_folders(above, rules) if rules.channel_of(path.name) != channel]
+        return [path.name for path in list_channel_folders(above, rules) if rules.find_channel(path.name) != channel]
     except OSError:
         return []
 
 
-def _in_colour_folder(folder: Path, name: str, said: Named | None, rules: Rules) -> Named | None:
-    channel = rules.channel_of(parent_of(folder)[1])
-    if channel is None or (said and said.channel not in (None, channel)):
+def _name_in_channel_folder(folder: Path, name: str, parsed: ParsedName | None, rules: Rules) -> ParsedName | None:
+    channel = rules.find_channel(split_folder(folder)[1])
+    if channel is None or (parsed and parsed.channel not in (None, channel)):
         return None
-    if said and not said.whole:
-        return said._replace(channel=channel)
-    stem, suffix = parted(name)
-    return Named(without_ome(stem), channel) if stem and suffix else None
+    if parsed and not parsed.whole:
+        return parsed._replace(channel=channel)
+    stem, suffix = split_suffix(name)
+    return ParsedName(strip_ome(stem), channel) if stem and suffix else None
 
 
-def _bare(folder: Path, name: str, said: Named | None, rules: Rules) -> Named | None:
-    if said and not said.whole:
+def _name_in_field_folder(folder: Path, name: str, parsed: ParsedName | None, rules: Rules) -> ParsedName | None:
+    if parsed and not parsed.whole:
         return None
-    stem, suffix = parted(name)
-    channel = rules.match_channel(without_ome(stem)) if suffix else None
-    return Named(parent_of(folder)[1], channel) if channel else None
+    stem, suffix = split_suffix(name)
+    channel = rules.match_channel(strip_ome(stem)) if suffix else None
+    return ParsedName(split_folder(folder)[1], channel) if channel else None

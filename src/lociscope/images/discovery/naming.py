@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lociscope.channels import CHANNEL_NAMES, ChannelName, find_channel, match_channel
 from lociscope.errors import Code, UsageError, suggest
-from lociscope.images.discovery.patterns import expressions_of, is_thumbnail, match_name
-from lociscope.images.io.formats import JPEG, PACKED, PNG, suffix_of
+from lociscope.images.discovery.patterns import compile_expressions, is_thumbnail, match_name
+from lociscope.images.io.formats import JPEG, PACKED, PNG, get_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,7 +26,7 @@ _COLOURS = re.compile(
 )
 
 
-class Named(NamedTuple):
+class ParsedName(NamedTuple):
     """What a file's name says.
 
     Attributes:
@@ -83,8 +83,8 @@ class Rules:
         Raises:
             UsageError: Both are given; or the pattern names an unknown placeholder, one of them twice, or no channel.
         """
-        pattern = None if self.pattern is None else without_ome(parted(self.pattern)[0])
-        return expressions_of(pattern, self.preset)
+        pattern = None if self.pattern is None else strip_ome(split_suffix(self.pattern)[0])
+        return compile_expressions(pattern, self.preset)
 
     @property
     def depth(self) -> int:
@@ -106,7 +106,7 @@ class Rules:
         found = [(match[1], channel) for token, channel in self._tokens.items() if (match := _NUMBER.fullmatch(token))]
         return dict(found) if len({number for number, _ in found}) == len(found) else {}
 
-    def named(self, name: str) -> Named | None:
+    def parse(self, name: str) -> ParsedName | None:
         """Reads the name of a file.
 
         Args:
@@ -115,23 +115,23 @@ class Rules:
         Returns:
             What it says, or None where the file is no picture of a field.
         """
-        stem, suffix = parted(name)
+        stem, suffix = split_suffix(name)
         if not suffix:
             return None
         if self.expressions:
-            return self._by_pattern(without_ome(stem))
+            return self._by_pattern(strip_ome(stem))
         if (match := _COLOUR.fullmatch(stem)) and match["channel"].casefold() not in self._tokens:
-            return Named(match["id"], self.channel_of(match["channel"]))
-        stem = without_ome(stem)
+            return ParsedName(match["id"], self.find_channel(match["channel"]))
+        stem = strip_ome(stem)
         if match := _LEICA.fullmatch(stem):
-            return Named(match["id"], self._tokens.get(match["channel"].casefold()))
-        if (match := _STAIN.fullmatch(stem)) and (channel := self.channel_of(match["channel"])):
-            return Named(match["id"], channel)
+            return ParsedName(match["id"], self._tokens.get(match["channel"].casefold()))
+        if (match := _STAIN.fullmatch(stem)) and (channel := self.find_channel(match["channel"])):
+            return ParsedName(match["id"], channel)
         if not stem or is_thumbnail(stem) or (suffix in (*PNG, *JPEG) and not self._takes_colour):
             return None
-        return Named(stem, None, whole=True)
+        return ParsedName(stem, None, whole=True)
 
-    def channel_of(self, token: str) -> ChannelName | None:
+    def find_channel(self, token: str) -> ChannelName | None:
         """The channel that a part of a name stands for: as the user says, or by common names."""
         return self._tokens.get(token.casefold()) or find_channel(token)
 
@@ -147,38 +147,38 @@ class Rules:
         """
         return "yellow" in self.allow_missing or bool(self.channels and all(map(str.isdigit, self._tokens)))
 
-    def _by_pattern(self, stem: str) -> Named | None:
+    def _by_pattern(self, stem: str) -> ParsedName | None:
         match = match_name(stem, self.expressions)
         if match is None:
             return None
         number = _NUMBER.fullmatch(match.channel)
-        channel = (number and self._numbers.get(number[1])) or self.channel_of(match.channel)
+        channel = (number and self._numbers.get(number[1])) or self.find_channel(match.channel)
         if channel is None:  # IN Cell names excitation and emission, `Blue - FITC`; the latter is the stain's
-            channel = self.channel_of(match.channel.rpartition(" - ")[2])
+            channel = self.find_channel(match.channel.rpartition(" - ")[2])
         about = dict(match.about)
         identifier = about.pop("id", "_".join(about.values()))
-        return Named(identifier, channel, False, about, match.slice, "" if channel else match.channel)
+        return ParsedName(identifier, channel, False, about, match.slice, "" if channel else match.channel)
 
 
 DEFAULT_RULES = Rules()
 
 
-def parted(name: str) -> tuple[str, str]:
+def split_suffix(name: str) -> tuple[str, str]:
     """Takes a name into what comes before its suffix, and the suffix, which is empty where the file is no picture."""
-    suffix = suffix_of(name)
+    suffix = get_suffix(name)
     if not suffix or re.match(r"\._", name.rpartition("/")[2]):  # macOS keeps such a file beside each on foreign disks
         return name, ""
     return name[: -len(suffix) - (len(PACKED) if name.lower().endswith(PACKED) else 0)], suffix
 
 
-def composite_of(name: str) -> tuple[str, tuple[ChannelName, ...]] | None:
+def parse_composite_name(name: str) -> tuple[str, tuple[ChannelName, ...]] | None:
     """Reads the name of a composite as the Human Protein Atlas serves it, `<id>_blue_red_green.jpg`.
 
     Returns:
         The field, and the channels that are drawn in it; None where the name is of another kind. A field may be
         called so, too: `a_red` with its file `a_red_green.png`.
     """
-    stem, suffix = parted(name)
+    stem, suffix = split_suffix(name)
     match = _COLOURS.fullmatch(stem)
     if suffix not in (*PNG, *JPEG) or match is None:
         return None
@@ -188,7 +188,7 @@ def composite_of(name: str) -> tuple[str, tuple[ChannelName, ...]] | None:
     return match["id"], tuple(name for name in CHANNEL_NAMES if name in colours)
 
 
-def without_ome(stem: str) -> str:
+def strip_ome(stem: str) -> str:
     """A stem without the `.ome` that OME-TIFF and OME-Zarr have before their suffix."""
     return re.sub(r"\.ome$", "", stem, flags=re.IGNORECASE)
 
@@ -202,7 +202,7 @@ def parse_channels(text: str) -> dict[ChannelName, str]:
     channels: dict[ChannelName, str] = {}
     for part in re.split(r"(?<!\\),", text):
         key, equals, name = part.replace("\\,", ",").partition("=")
-        channel = _channel(key, "--channels")
+        channel = _check_channel(key, "--channels")
         if not equals or not name.strip():
             raise UsageError(
                 f"--channels has {part!r}; expected red=NAME,green=NAME,blue=NAME,yellow=NAME.",
@@ -220,7 +220,7 @@ def parse_missing(names: Iterable[str]) -> tuple[ChannelName, ...]:
     Raises:
         UsageError: One is no channel, or is the protein's own.
     """
-    channels = tuple(_channel(name, "--allow-missing") for name in names)
+    channels = tuple(_check_channel(name, "--allow-missing") for name in names)
     if "green" in channels:
         raise UsageError(
             "--allow-missing green would leave no protein to predict. Name red, blue or yellow.",
@@ -229,7 +229,7 @@ def parse_missing(names: Iterable[str]) -> tuple[ChannelName, ...]:
     return channels
 
 
-def _channel(name: str, option: str) -> ChannelName:
+def _check_channel(name: str, option: str) -> ChannelName:
     for channel in CHANNEL_NAMES:
         if name.strip().casefold() == channel:
             return channel

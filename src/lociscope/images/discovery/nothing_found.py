@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError
-from lociscope.images.discovery.layouts import colour_folders_beside, inner_folders
-from lociscope.images.discovery.naming import parted, without_ome
-from lociscope.images.discovery.patterns import PRESETS, expressions_of, match_name, preset_of
+from lociscope.images.discovery.layouts import list_folders, list_sibling_channel_folders
+from lociscope.images.discovery.naming import split_suffix, strip_ome
+from lociscope.images.discovery.patterns import PRESETS, compile_expressions, guess_preset, match_name
 from lociscope.images.io.container import open_archive
-from lociscope.images.io.formats import JPEG, PNG, SUFFIXES, refusal, suffix_of
-from lociscope.images.io.png import planes_of
+from lociscope.images.io.formats import JPEG, PNG, SUFFIXES, explain_unreadable, get_suffix
+from lociscope.images.io.png import count_planes
 from lociscope.storage.table_files import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from lociscope.images.discovery.layouts import File
+    from lociscope.images.discovery.layouts import NamedFile
     from lociscope.images.discovery.naming import Rules
 
 _EXAMPLE = "red=…,green=…,blue=…,yellow=…"
 
 
-def check_preset(files: Sequence[File], rules: Rules) -> None:
+def check_names(files: Sequence[NamedFile], rules: Rules) -> None:
     """Refuse files of which nothing says which channel is which, although their names are those of a microscope.
 
     Raises:
@@ -34,31 +34,31 @@ def check_preset(files: Sequence[File], rules: Rules) -> None:
     if not files:
         return
     if rules.expressions:
-        tokens = sorted({file.said.unknown for file in files})
+        tokens = sorted({file.parsed.unknown for file in files})
         if all(tokens):
             raise LociscopeError(
-                f"'{files[0].name}' and the other files name their channels {_listed(tokens)}, which say no stain. "
-                f"Pass --channels {_EXAMPLE} with these.",
+                f"'{files[0].name}' and the other files name their channels {_quote_tokens(tokens)}, which "
+                f"say no stain. Pass --channels {_EXAMPLE} with these.",
                 code=Code.UNKNOWN_CHANNEL,
             )
         return
-    if not all(file.said.whole for file in files):
+    if not all(file.parsed.whole for file in files):
         return
-    preset = preset_of(_stem(files[0].name))
-    if preset is None or any(preset_of(_stem(file.name)) != preset for file in files[1:]):
+    preset = guess_preset(_get_stem(files[0].name))
+    if preset is None or any(guess_preset(_get_stem(file.name)) != preset for file in files[1:]):
         return
-    found = (match_name(_stem(file.name), expressions_of(None, preset)) for file in files)
+    found = (match_name(_get_stem(file.name), compile_expressions(None, preset)) for file in files)
     tokens = sorted({match.channel for match in found if match})
     raise LociscopeError(
         f"'{files[0].name}' is named as {PRESETS[preset].software} does. Pass --preset {preset} and, where a channel "
-        f"has a number, --channels {_EXAMPLE} (found {_listed(tokens)}).",
+        f"has a number, --channels {_EXAMPLE} (found {_quote_tokens(tokens)}).",
         code=Code.UNKNOWN_CHANNEL,
     )
 
 
-def unnamed_picture(path: Path) -> LociscopeError:
+def unnamed_picture_error(path: Path) -> LociscopeError:
     """Return the error for a file that was named alone: it is no picture, or does not say which channel it is."""
-    if not suffix_of(path.name):
+    if not get_suffix(path.name):
         return LociscopeError(
             f"'{path}' is no picture, archive or table that lociscope reads. Expected {', '.join(SUFFIXES)}, .zarr, "
             f".zip, {', '.join(TABLES)} or a folder.",
@@ -66,12 +66,12 @@ def unnamed_picture(path: Path) -> LociscopeError:
         )
     return LociscopeError(
         f"'{path.name}' does not say which channel it is: expected <id>_red.png, _green.png, _blue.png or "
-        f"_yellow.png. Rename it, name a folder, or {_of_colour(path)}.",
+        f"_yellow.png. Rename it, name a folder, or {_suggest_colour_option(path)}.",
         code=Code.UNKNOWN_CHANNEL,
     )
 
 
-def nothing_found(source: Path, rules: Rules, holds_fields: Callable[[Path], bool]) -> LociscopeError:
+def nothing_found_error(source: Path, rules: Rules, holds_fields: Callable[[Path], bool]) -> LociscopeError:
     """Return the error for a source without a field.
 
     Args:
@@ -80,11 +80,11 @@ def nothing_found(source: Path, rules: Rules, holds_fields: Callable[[Path], boo
         holds_fields: Whether a folder does.
     """
     names = sorted(path.name for path in source.iterdir()) if source.is_dir() else []
-    inner = inner_folders(source) if source.is_dir() else []
+    inner = list_folders(source) if source.is_dir() else []
     inside = list(islice(filter(holds_fields, inner), 4))
     if inside:
-        return LociscopeError(_inside(source, inside, rules), code=Code.INVALID_VALUE)
-    if beside := colour_folders_beside(source, rules):
+        return LociscopeError(_explain_inner_folders(source, inside, rules), code=Code.INVALID_VALUE)
+    if beside := list_sibling_channel_folders(source, rules):
         return LociscopeError(
             f"'{source}' holds one channel, and {', '.join(beside)} beside it may hold the others. Name the folder of "
             f"them all, '{source.parent}'.",
@@ -98,12 +98,16 @@ def nothing_found(source: Path, rules: Rules, holds_fields: Callable[[Path], boo
         return LociscopeError(
             f"'{source}' holds no file {option}, {listing}. Give --pattern as the names are.", code=Code.NOTHING_FOUND
         )
-    foreign = [reason for name in names if (reason := refusal(source / name)) and "spreadsheet" not in reason]
+    foreign = [
+        reason for name in names if (reason := explain_unreadable(source / name)) and "spreadsheet" not in reason
+    ]
     if foreign:
         return LociscopeError(f"'{source}' holds no field: {foreign[0]}", code=Code.REFUSED_CONTENT)
-    pictures = [name for name in names if suffix_of(name) in (*PNG, *JPEG)]
+    pictures = [name for name in names if get_suffix(name) in (*PNG, *JPEG)]
     remedy = (
-        f"Name the files so, or {_of_colour(source / pictures[0])}" if pictures else "Name the folder of the pictures"
+        f"Name the files so, or {_suggest_colour_option(source / pictures[0])}"
+        if pictures
+        else "Name the folder of the pictures"
     )
     return LociscopeError(
         f"'{source}' holds no field: expected files like a1_red.png, a1_green.png, a1_blue.png and a1_yellow.png, "
@@ -112,26 +116,26 @@ def nothing_found(source: Path, rules: Rules, holds_fields: Callable[[Path], boo
     )
 
 
-def _inside(source: Path, inside: list[Path], rules: Rules) -> str:
+def _explain_inner_folders(source: Path, inside: list[Path], rules: Rules) -> str:
     if len(inside) == 1:
         return f"'{source}' holds no field, its folder '{inside[0].name}' does. Name '{inside[0]}'."
     names = ", ".join(f"'{path.name}'" for path in inside[:3]) + (" and others" if len(inside) > 3 else "")
-    channels = {rules.channel_of(path.name) for path in inside} - {None}
+    channels = {rules.find_channel(path.name) for path in inside} - {None}
     pattern = ", or, where each holds one channel, pass --pattern '{channel}/{id}_*'" if len(channels) > 1 else ""
     return f"'{source}' holds no field, its folders {names} do. Name these folders, as in '{inside[0]}'{pattern}."
 
 
-def _of_colour(path: Path) -> str:
+def _suggest_colour_option(path: Path) -> str:
     """What to pass for a colour picture: it depends on the number of its planes."""
-    if suffix_of(path.name) in PNG and planes_of(path) == 4:
+    if get_suffix(path.name) in PNG and count_planes(path) == 4:
         numbers = ",".join(f"{name}=…" for name in CHANNEL_NAMES)
         return f"pass --channels {numbers} with the numbers (0–3) of its four planes"
     return "pass --allow-missing yellow to read it as an RGB composite"
 
 
-def _stem(name: str) -> str:
-    return without_ome(parted(name)[0])
+def _get_stem(name: str) -> str:
+    return strip_ome(split_suffix(name)[0])
 
 
-def _listed(tokens: Sequence[str]) -> str:
+def _quote_tokens(tokens: Sequence[str]) -> str:
     return ", ".join(f"'{token}'" for token in tokens[:8]) + (" …" if len(tokens) > 8 else "")

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from lociscope.errors import Code, UsageError, suggest
 
-ABOUT = ("antibody", "plate", "well", "site", "gene", "cell_line", "specimen")
+ORIGIN_COLUMNS = ("antibody", "plate", "well", "site", "gene", "cell_line", "specimen")
 """Placeholders of a pattern that become columns of a Catalog."""
 
-PLACEHOLDERS = ("id", "channel", *ABOUT, "row", "column", "z", "t")
+PLACEHOLDERS = ("id", "channel", *ORIGIN_COLUMNS, "row", "column", "z", "t")
 """All placeholders; `row` and `column` make the well, `z` and `t` are the slice of a stack and the time point."""
 
 _DIGITS = {"column": r"\d+", "z": r"\d+", "t": r"\d+", "row": r"[A-Za-z]{1,2}|\d+"}
@@ -81,7 +81,7 @@ PRESETS: dict[str, Preset] = {
 """By the word that `--preset` takes."""
 
 
-class Match(NamedTuple):
+class NameMatch(NamedTuple):
     """What a pattern finds in a name.
 
     Attributes:
@@ -95,7 +95,7 @@ class Match(NamedTuple):
     slice: tuple[int | None, int | None] = (None, None)
 
 
-def preset_named(word: str) -> str:
+def parse_preset(word: str) -> str:
     """Return the preset that a word stands for, whatever its case, spaces and hyphens.
 
     Raises:
@@ -108,7 +108,7 @@ def preset_named(word: str) -> str:
     raise UsageError(f"--preset knows no {word!r}.{suggest(letters, list(PRESETS))}", code=Code.UNKNOWN_NAME)
 
 
-def expressions_of(pattern: str | None, preset: str | None) -> tuple[re.Pattern[str], ...]:
+def compile_expressions(pattern: str | None, preset: str | None) -> tuple[re.Pattern[str], ...]:
     """Return the regular expressions of a pattern or a preset, in the order in which they are tried.
 
     Raises:
@@ -119,11 +119,11 @@ def expressions_of(pattern: str | None, preset: str | None) -> tuple[re.Pattern[
             f"--pattern {pattern!r} and --preset {preset} say the same. Give one of them.", code=Code.INVALID_VALUE
         )
     if preset is not None:
-        return tuple(_expression(each, preset=True) for each in PRESETS[preset_named(preset)].patterns)
-    return () if pattern is None else (_expression(pattern),)
+        return tuple(_compile(each, preset=True) for each in PRESETS[parse_preset(preset)].patterns)
+    return () if pattern is None else (_compile(pattern),)
 
 
-def match_name(name: str, expressions: tuple[re.Pattern[str], ...]) -> Match | None:
+def match_name(name: str, expressions: tuple[re.Pattern[str], ...]) -> NameMatch | None:
     """Match a file's name without suffix; None where no expression does, or the file is a thumbnail."""
     if is_thumbnail(name):
         return None
@@ -134,11 +134,11 @@ def match_name(name: str, expressions: tuple[re.Pattern[str], ...]) -> Match | N
     about: dict[str, str] = {}
     for key, value in values.items():
         if key == "row" and "well" not in values and "column" in values:
-            about["well"] = well_name(value, values["column"])
-        elif key in ("id", *ABOUT):
+            about["well"] = format_well(value, values["column"])
+        elif key in ("id", *ORIGIN_COLUMNS):
             about[key] = value
     z, t = (int(values[key]) if key in values else None for key in ("z", "t"))
-    return Match(values["channel"], about, (z, t))
+    return NameMatch(values["channel"], about, (z, t))
 
 
 def is_thumbnail(name: str) -> bool:
@@ -146,10 +146,10 @@ def is_thumbnail(name: str) -> bool:
     return _THUMBNAIL.search(name) is not None
 
 
-def preset_of(name: str) -> str | None:
+def guess_preset(name: str) -> str | None:
     """Return the preset that a file's name without suffix looks like, or None."""
     for preset in PRESETS:
-        match = match_name(name, expressions_of(None, preset))
+        match = match_name(name, compile_expressions(None, preset))
         if (
             match
             and _WELL.fullmatch(match.about.get("well", ""))
@@ -159,7 +159,7 @@ def preset_of(name: str) -> str | None:
     return None
 
 
-def well_name(row: str, column: str) -> str:
+def format_well(row: str, column: str) -> str:
     """Return the name of a well, `B03`, of its row, a letter or a number from 1, and its column."""
     if not row.isdigit():
         return f"{row.upper()}{int(column):02d}"
@@ -169,7 +169,7 @@ def well_name(row: str, column: str) -> str:
 
 
 @lru_cache
-def _expression(pattern: str, *, preset: bool = False) -> re.Pattern[str]:
+def _compile(pattern: str, *, preset: bool = False) -> re.Pattern[str]:
     names = [name for name, _ in _PART.findall(pattern) if name]
     for name in names:
         if name not in PLACEHOLDERS:

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING
 from lociscope.artifacts.catalog import Catalog
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.field_source import Failure, FieldSource, list_failures, write_failures
-from lociscope.images.discovery.grouping import group_files, planes_named, without_doubles
+from lociscope.images.discovery.grouping import group_files, make_plane_refs, remove_duplicates
 from lociscope.images.discovery.layouts import (
-    File,
-    Located,
-    colour_folders,
-    inner_folders,
-    join_colour_folders,
+    LocatedFile,
+    NamedFile,
+    choose_names,
+    join_channel_folders,
+    list_channel_folders,
+    list_folders,
     locate,
-    parent_of,
-    settle,
-    without_own_channel,
+    split_folder,
+    strip_channel_from_ids,
 )
 from lociscope.images.discovery.naming import DEFAULT_RULES, Rules
-from lociscope.images.discovery.nothing_found import check_preset, nothing_found, unnamed_picture
-from lociscope.images.io.container import Place, open_archive
+from lociscope.images.discovery.nothing_found import check_names, nothing_found_error, unnamed_picture_error
+from lociscope.images.io.container import PlaneRef, open_archive
 from lociscope.images.io.formats import ZARR, check_readable, is_zarr
-from lociscope.images.io.multi_image import files_of_set, files_of_zarr, indices_of
-from lociscope.images.io.zarr_layout import SUFFIX, groups_of, is_archive, member
+from lociscope.images.io.multi_image import find_index_files, locate_set_images, locate_zarr_images
+from lociscope.images.io.zarr_layout import SUFFIX, find_groups, is_archive, join_archive_path
 from lociscope.storage.table_files import TABLES
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from lociscope.storage.atomic import AnyPath
 
-__all__ = ["Failure", "FieldSource", "find_fields", "list_failures", "of_catalog", "write_failures"]
+__all__ = ["Failure", "FieldSource", "find_fields", "list_failures", "read_catalog_sources", "write_failures"]
 
 
 def find_fields(
@@ -58,34 +58,36 @@ def find_fields(
     """
     paths = [Path(each) for each in ([sources] if isinstance(sources, str | os.PathLike) else sources)]
     found: list[FieldSource] = []
-    files: list[Located] = []
-    inner: list[File] = []
+    files: list[LocatedFile] = []
+    inner: list[NamedFile] = []
     for source in paths:
         check_readable(source)
         if source.suffix.lower() in TABLES:
-            found += of_catalog(Catalog.read(source, may_lack=rules.allow_missing), rules)
+            found += read_catalog_sources(Catalog.read(source, may_lack=rules.allow_missing), rules)
         else:
-            here = _files_of(source, rules)
-            renamed = _archived_folders(here, rules) if source.suffix.lower() == ".zip" else []
+            here = _list_files(source, rules)
+            renamed = _list_archived_folders(here, rules) if source.suffix.lower() == ".zip" else []
             files += [] if renamed else here
-            inner += renamed or _inner_files(source, rules, alone=not (any(file.said for file in here) or settle(here)))
-    joined, others = join_colour_folders(files)
-    named = without_own_channel([*joined, *settle(others), *inner], rules)
-    check_preset(named, rules)
+            inner += renamed or _list_inner_files(
+                source, rules, alone=not (any(file.parsed for file in here) or choose_names(here))
+            )
+    joined, others = join_channel_folders(files)
+    named = strip_channel_from_ids([*joined, *choose_names(others), *inner], rules)
+    check_names(named, rules)
     loose, failures = group_files(named, rules)
     found += loose
     if not found and not failures:
-        raise nothing_found(paths[0], rules, lambda folder: _holds_fields(folder, rules))
-    kept, doubled = without_doubles(found)
+        raise nothing_found_error(paths[0], rules, lambda folder: _holds_fields(folder, rules))
+    kept, doubled = remove_duplicates(found)
     return sorted(kept, key=lambda field: field.id), failures + doubled
 
 
-def of_catalog(catalog: Catalog, rules: Rules = DEFAULT_RULES) -> list[FieldSource]:
+def read_catalog_sources(catalog: Catalog, rules: Rules = DEFAULT_RULES) -> list[FieldSource]:
     """The files of a Catalog's fields, in its order; the user's names of channels are those of planes in one file."""
     return [
         FieldSource(
             entry.id,
-            planes_named([entry.red, entry.green, entry.blue, entry.yellow], catalog.folder, rules),
+            make_plane_refs([entry.red, entry.green, entry.blue, entry.yellow], catalog.folder, rules),
             rules.pixel_size or entry.pixel_size,
             entry.plane if rules.plane is None else rules.plane,
             rules.allow_missing,
@@ -95,35 +97,35 @@ def of_catalog(catalog: Catalog, rules: Rules = DEFAULT_RULES) -> list[FieldSour
     ]
 
 
-def _files_of(source: Path, rules: Rules) -> list[Located]:
+def _list_files(source: Path, rules: Rules) -> list[LocatedFile]:
     """The pictures of a source, and the ways to read their names."""
     try:
-        if source.exists() and is_zarr(Place(source)):
-            return list(files_of_zarr(source, rules))
+        if source.exists() and is_zarr(PlaneRef(source)):
+            return list(locate_zarr_images(source, rules))
         if source.is_dir():
-            return list(_located(_below(source, rules.depth), rules))
+            return list(_locate_files(_list_below(source, rules.depth), rules))
         if not source.exists():
             raise LociscopeError(f"'{source}' does not exist. Check the path.", code=Code.NOT_FOUND)
     except OSError as error:
         raise _unreadable(source, error) from error
     if is_archive(source):
-        return list(_located(_members(source), rules))
-    files = list(_located([(source.parent, source.name, source)], rules))
+        return list(_locate_files(_list_members(source), rules))
+    files = list(_locate_files([(source.parent, source.name, source)], rules))
     if not files:
-        raise unnamed_picture(source)
+        raise unnamed_picture_error(source)
     return files
 
 
-def _below(folder: Path, depth: int) -> Iterator[tuple[Path, str, Path]]:
+def _list_below(folder: Path, depth: int) -> Iterator[tuple[Path, str, Path]]:
     """The files of a folder, or of its folders so many levels below."""
     if depth == 0:
         yield from ((folder, path.name, path) for path in folder.iterdir())
         return
-    for path in inner_folders(folder):
-        yield from _below(path, depth - 1)
+    for path in list_folders(folder):
+        yield from _list_below(path, depth - 1)
 
 
-def _inner_files(source: Path, rules: Rules, *, alone: bool) -> list[File]:
+def _list_inner_files(source: Path, rules: Rules, *, alone: bool) -> list[NamedFile]:
     """The files of a folder's folders, where there is one for each channel, or one for each field.
 
     Args:
@@ -131,42 +133,44 @@ def _inner_files(source: Path, rules: Rules, *, alone: bool) -> list[File]:
         rules: How files are told apart.
         alone: Whether nothing else was found: a folder for each field is looked for only then.
     """
-    if rules.expressions or not source.is_dir() or is_zarr(Place(source)):
+    if rules.expressions or not source.is_dir() or is_zarr(PlaneRef(source)):
         return []
     try:
-        joined, _ = join_colour_folders(
-            file for folder in colour_folders(source, rules) for file in _files_of(folder, rules)
+        joined, _ = join_channel_folders(
+            file for folder in list_channel_folders(source, rules) for file in _list_files(folder, rules)
         )
-        return joined or (_field_folders(source, rules) if alone else [])
+        return joined or (_list_field_folders(source, rules) if alone else [])
     except OSError as error:
         raise _unreadable(source, error) from error
 
 
-def _field_folders(source: Path, rules: Rules) -> list[File]:
+def _list_field_folders(source: Path, rules: Rules) -> list[NamedFile]:
     """The files of a folder's folders, named after these, where each holds one field; none otherwise."""
-    return _after_folders([(folder.name, settle(_files_of(folder, rules))) for folder in inner_folders(source)], rules)
+    return _name_after_folders(
+        [(folder.name, choose_names(_list_files(folder, rules))) for folder in list_folders(source)], rules
+    )
 
 
-def _archived_folders(files: list[Located], rules: Rules) -> list[File]:
+def _list_archived_folders(files: list[LocatedFile], rules: Rules) -> list[NamedFile]:
     """The same of the folders of an archive, where they do not hold a channel each, and one id comes from two."""
     if any(file.name.lower().endswith(ZARR) for file in files):
         return []
-    joined, _ = join_colour_folders(files)
-    by_folder: dict[Path, list[File]] = {}
-    for file in settle(files):
+    joined, _ = join_channel_folders(files)
+    by_folder: dict[Path, list[NamedFile]] = {}
+    for file in choose_names(files):
         by_folder.setdefault(file.folder, []).append(file)
-    ids = [name for inner in by_folder.values() for name in {file.said.id for file in inner}]
+    ids = [name for inner in by_folder.values() for name in {file.parsed.id for file in inner}]
     if joined or rules.expressions or len(set(ids)) == len(ids):
         return []
-    return _after_folders([(parent_of(folder)[1], inner) for folder, inner in by_folder.items()], rules)
+    return _name_after_folders([(split_folder(folder)[1], inner) for folder, inner in by_folder.items()], rules)
 
 
-def _after_folders(folders: list[tuple[str, list[File]]], rules: Rules) -> list[File]:
+def _name_after_folders(folders: list[tuple[str, list[NamedFile]]], rules: Rules) -> list[NamedFile]:
     """Files with the names of their folders for ids, where each folder holds one field.
 
     A lone folder of one field is such only where the two bear one name: any folder may hold one field by chance.
     """
-    renamed: list[File] = []
+    renamed: list[NamedFile] = []
     names: list[tuple[str, str]] = []
     for own, files in folders:
         fields = [each for some in group_files(files, rules) for each in some]
@@ -174,39 +178,39 @@ def _after_folders(folders: list[tuple[str, list[File]]], rules: Rules) -> list[
             return []
         for field in fields:
             names.append((own, field.id))
-            called = [(file, file.said.id.removeprefix(field.id)) for file in files]
-            renamed += [file._replace(said=file.said._replace(id=own + rest)) for file, rest in called]
+            called = [(file, file.parsed.id.removeprefix(field.id)) for file in files]
+            renamed += [file._replace(parsed=file.parsed._replace(id=own + rest)) for file, rest in called]
     return renamed if len(names) > 1 or all(own == found for own, found in names) else []
 
 
-def _located(files: Iterable[tuple[Path, str, Path]], rules: Rules) -> Iterator[Located]:
+def _locate_files(files: Iterable[tuple[Path, str, Path]], rules: Rules) -> Iterator[LocatedFile]:
     files = list(files)
     taken: set[Path] = set()
-    for index in dict.fromkeys(indices_of(files)) if not rules.expressions else ():
-        for file, parts in files_of_set(index, rules):
+    for index in dict.fromkeys(find_index_files(files)) if not rules.expressions else ():
+        for file, parts in locate_set_images(index, rules):
             taken |= parts
             yield file
     for folder, name, path in files:
         if name.lower().endswith(ZARR):
-            yield from files_of_zarr(path, rules, folder, name)
+            yield from locate_zarr_images(path, rules, folder, name)
         elif path not in taken and (located := locate(folder, name, path, rules)):
             yield located
 
 
-def _members(archive: Path) -> Iterator[tuple[Path, str, Path]]:
+def _list_members(archive: Path) -> Iterator[tuple[Path, str, Path]]:
     """The files of an archive, which is read in place; names that would lead out of a folder are passed over.
 
     A Zarr in it is one of them, called after its folder, or after the archive where it is all of that.
     """
     names = open_archive(archive).namelist()
-    groups = groups_of(names)
+    groups = find_groups(names)
     for group in groups:
         folder, _, name = group.rpartition("/")
         name = name or archive.stem
         yield (
             Path(f"{archive}!{folder}"),
             name if name.lower().endswith(SUFFIX) else name + SUFFIX,
-            member(archive, group),
+            join_archive_path(archive, group),
         )
     within = tuple(f"{group}/" for group in groups if group)
     for path in [] if "" in groups else names:
@@ -217,7 +221,7 @@ def _members(archive: Path) -> Iterator[tuple[Path, str, Path]]:
 
 
 def _holds_fields(folder: Path, rules: Rules) -> bool:
-    return bool(settle(_files_of(folder, rules)) or _inner_files(folder, rules, alone=True))
+    return bool(choose_names(_list_files(folder, rules)) or _list_inner_files(folder, rules, alone=True))
 
 
 def _unreadable(source: Path, error: OSError) -> LociscopeError:

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from lociscope.errors import Code, LociscopeError
-from lociscope.images.io.picture import MAX_BYTES, check_bytes, damaged, empty
+from lociscope.images.io.picture import MAX_BYTES, check_bytes, damaged_file_error, empty_file_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-UNPACKABLE = (zipfile.BadZipFile, zlib.error, ValueError, struct.error, NotImplementedError, OverflowError)
+ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, ValueError, struct.error, NotImplementedError, OverflowError)
 """What a damaged archive raises."""
 
 _ARCHIVE = re.compile(r"(?P<file>.+?\.(?:zip|ozx))!(?P<inside>.+)", re.IGNORECASE | re.DOTALL)
@@ -38,7 +38,7 @@ _SET = re.compile(
 )
 
 
-class Place(NamedTuple):
+class PlaneRef(NamedTuple):
     """Where a plane lies.
 
     Attributes:
@@ -61,11 +61,11 @@ class Place(NamedTuple):
         return f"{self.file}!{self.member}" if self.member else str(self.file)
 
 
-def place_of(path: Path) -> Place:
+def parse_plane_ref(path: Path) -> PlaneRef:
     """Takes `archive.zip!member` and `stack.tif!channel` apart; a real file whose name holds `!` is itself."""
     text = str(path)
     if "!" not in text or path.exists():
-        return Place(path)
+        return PlaneRef(path)
     member = channel = ""
     if match := _SET.fullmatch(text):
         text, member, channel = match["file"], match["member"], match["inside"] or ""
@@ -77,62 +77,62 @@ def place_of(path: Path) -> Place:
         text, channel = match["file"], match["inside"]
     elif (head := text.rpartition("!")[0]) and Path(head).is_dir():  # a Zarr group of any name
         text, _, channel = text.rpartition("!")
-    return Place(Path(text), member, channel)
+    return PlaneRef(Path(text), member, channel)
 
 
 @contextmanager
-def opened(place: Place) -> Iterator[IO[bytes]]:
+def open_member(ref: PlaneRef) -> Iterator[IO[bytes]]:
     """The bytes of a place, seekable; what `.gz` compresses is decompressed up to `MAX_BYTES`.
 
     Raises:
         LociscopeError: They cannot be read, are damaged, or are too many.
     """
     try:
-        if place.member:
-            yield _decompressed(BytesIO(_member(place)), place)
+        if ref.member:
+            yield _decompress(BytesIO(_read_member(ref)), ref)
         else:
-            with place.file.open("rb") as file:
-                yield _decompressed(file, place)
+            with ref.file.open("rb") as file:
+                yield _decompress(file, ref)
     except OSError as error:
         if error.errno is None:  # a decoder's own complaint about the contents
-            raise damaged(str(place), error) from error
+            raise damaged_file_error(str(ref), error) from error
         raise LociscopeError(
-            f"Cannot read '{place}': {error.strerror}. Check the path and its permissions.", code=Code.NOT_FOUND
+            f"Cannot read '{ref}': {error.strerror}. Check the path and its permissions.", code=Code.NOT_FOUND
         ) from error
 
 
-def _decompressed(file: IO[bytes], place: Place) -> IO[bytes]:
-    if not place.name.lower().endswith(".gz"):
+def _decompress(file: IO[bytes], ref: PlaneRef) -> IO[bytes]:
+    if not ref.name.lower().endswith(".gz"):
         return file
     try:
         with gzip.GzipFile(fileobj=file) as inner:
             data = inner.read(MAX_BYTES + 1)
         if not data:
-            raise empty(str(place))
+            raise empty_file_error(str(ref))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise damaged(str(place), error) from error
-    check_bytes(len(data), str(place))
+        raise damaged_file_error(str(ref), error) from error
+    check_bytes(len(data), str(ref))
     return BytesIO(data)
 
 
-def _member(place: Place) -> bytes:
-    archive = open_archive(place.file)
+def _read_member(ref: PlaneRef) -> bytes:
+    archive = open_archive(ref.file)
     try:
-        entry = archive.getinfo(place.member)
+        entry = archive.getinfo(ref.member)
         if entry.flag_bits & 1:
             raise LociscopeError(
-                f"'{place}' is encrypted. Unpack the archive with its password.", code=Code.UNSUPPORTED_FORMAT
+                f"'{ref}' is encrypted. Unpack the archive with its password.", code=Code.UNSUPPORTED_FORMAT
             )
-        check_bytes(entry.file_size, str(place))
+        check_bytes(entry.file_size, str(ref))
         with archive.open(entry) as file:
             data = file.read(MAX_BYTES + 1)
-        check_bytes(len(data), str(place))
+        check_bytes(len(data), str(ref))
     except KeyError as error:
         raise LociscopeError(
-            f"'{place.file}' holds no '{place.member}'. Is it the right archive?", code=Code.NOT_FOUND
+            f"'{ref.file}' holds no '{ref.member}'. Is it the right archive?", code=Code.NOT_FOUND
         ) from error
-    except (*UNPACKABLE, EOFError, RuntimeError) as error:
-        raise damaged(str(place), error) from error
+    except (*ARCHIVE_ERRORS, EOFError, RuntimeError) as error:
+        raise damaged_file_error(str(ref), error) from error
     return data
 
 
@@ -149,7 +149,7 @@ def open_archive(path: Path) -> zipfile.ZipFile:
         raise LociscopeError(
             f"Cannot read '{path}': {error.strerror}. Check the path and its permissions.", code=Code.NOT_FOUND
         ) from error
-    except UNPACKABLE as error:
+    except ARCHIVE_ERRORS as error:
         raise LociscopeError(
             f"'{path}' is no zip archive, or is cut short ({error}). Copy it again.", code=Code.CORRUPT
         ) from error

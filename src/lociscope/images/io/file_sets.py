@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 
 from lociscope.errors import Code, LociscopeError
-from lociscope.images.io.container import Place, opened
-from lociscope.images.io.lengths import square
+from lociscope.images.io.container import PlaneRef, open_member
+from lociscope.images.io.lengths import square_side
 from lociscope.images.io.ndtiff import read_ndtiff
 from lociscope.images.io.ome import read_ome
-from lociscope.images.io.picture import Picture, check_bytes, damaged, plain
+from lociscope.images.io.picture import Picture, check_bytes, damaged_file_error, to_native_type
 from lociscope.images.io.tiff import read_tiff
 from lociscope.images.io.zarr_layout import read_small
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 COMPANION = ".companion.ome"
 NDTIFF = "ndtiff.index"
 
-At: TypeAlias = tuple[int, int, int]
+PlaneIndex: TypeAlias = tuple[int, int, int]
 """Numbers along C, Z and T."""
 
 
@@ -47,7 +47,7 @@ class SetImage(NamedTuple):
     names: tuple[str, ...]
     pixel_size: float | None
     files: tuple[str, ...]
-    planes: dict[At, Callable[[], np.ndarray]]
+    planes: dict[PlaneIndex, Callable[[], np.ndarray]]
     label: str = ""
 
 
@@ -56,7 +56,7 @@ def is_index(name: str) -> bool:
     return name.lower().endswith(COMPANION) or name.lower() == NDTIFF
 
 
-def images_of_set(path: Path) -> tuple[SetImage, ...]:
+def read_file_set(path: Path) -> tuple[SetImage, ...]:
     """List the images that an index describes; it is read once for as long as it does not change.
 
     Raises:
@@ -64,7 +64,7 @@ def images_of_set(path: Path) -> tuple[SetImage, ...]:
     """
     try:
         stat = path.stat()
-        return _images(path, stat.st_size, stat.st_mtime_ns)
+        return _read_index(path, stat.st_size, stat.st_mtime_ns)
     except OSError as error:
         raise LociscopeError(
             f"Cannot read '{path}': {error.strerror}. Check the path and its permissions.", code=Code.NOT_FOUND
@@ -72,36 +72,36 @@ def images_of_set(path: Path) -> tuple[SetImage, ...]:
     except (LociscopeError, MemoryError):
         raise
     except Exception as error:  # an index may be anything
-        raise damaged(str(path), error) from error
+        raise damaged_file_error(str(path), error) from error
 
 
 @lru_cache(maxsize=4)
-def _images(path: Path, size: int, changed: int) -> tuple[SetImage, ...]:
+def _read_index(path: Path, size: int, changed: int) -> tuple[SetImage, ...]:
     if path.name.lower() == NDTIFF:
         return tuple(SetImage(*each) for each in read_ndtiff(path))
     document = read_ome(read_small(path, str(path)) or b"", str(path))
-    return tuple(_of_companion(path, image) for image in document.images)
+    return tuple(_make_set_image(path, image) for image in document.images)
 
 
-def _of_companion(path: Path, image: OmeImage) -> SetImage:
+def _make_set_image(path: Path, image: OmeImage) -> SetImage:
     for plane in image.planes:
         if not re.fullmatch(r"[^/\\]+", plane.file):
             raise LociscopeError(
                 f"'{path}' names the file {plane.file!r}, which is not beside it. Write it anew.", code=Code.NOT_FOUND
             )
-    planes = {plane.at: _page(path, plane.file, plane.page) for plane in image.planes}
+    planes = {plane.at: _make_page_reader(path, plane.file, plane.page) for plane in image.planes}
     files = tuple(dict.fromkeys(plane.file for plane in image.planes))
-    return SetImage(image.names, square(*image.sides, str(path)), files, planes)
+    return SetImage(image.names, square_side(*image.sides, str(path)), files, planes)
 
 
-def _page(index: Path, file: str, number: int) -> Callable[[], np.ndarray]:
+def _make_page_reader(index: Path, file: str, number: int) -> Callable[[], np.ndarray]:
     def read() -> np.ndarray:
         path = index.with_name(file)
         if not path.is_file():
             raise LociscopeError(
                 f"'{index}' names '{file}', which is not beside it. Copy it there.", code=Code.NOT_FOUND
             )
-        with opened(Place(path)) as data:
+        with open_member(PlaneRef(path)) as data:
             pixels = read_tiff(data, str(path), page=number).pixels
         if pixels.shape[-1] != 1:
             raise LociscopeError(
@@ -113,11 +113,11 @@ def _page(index: Path, file: str, number: int) -> Callable[[], np.ndarray]:
     return read
 
 
-def read_set(place: Place, plane: int | None = None) -> Picture:
+def read_set(ref: PlaneRef, plane: int | None = None) -> Picture:
     """Read one image of a set.
 
     Args:
-        place: The index, and the number of the image.
+        ref: The index, and the number of the image.
         plane: The slice of a z-stack or the frame of a time series, from 0.
 
     Returns:
@@ -126,11 +126,11 @@ def read_set(place: Place, plane: int | None = None) -> Picture:
     Raises:
         LociscopeError: There is no such image, a file or a plane is missing, or a slice needs to be chosen.
     """
-    name, images = str(place), images_of_set(place.file)
-    number = int(place.member or 0) if (place.member or "0").isdigit() else -1
+    name, images = str(ref), read_file_set(ref.file)
+    number = int(ref.member or 0) if (ref.member or "0").isdigit() else -1
     if not 0 <= number < len(images):
         raise LociscopeError(
-            f"'{place.file}' has no image {place.member!r}; it has {len(images)}, from 0.", code=Code.INVALID_VALUE
+            f"'{ref.file}' has no image {ref.member!r}; it has {len(images)}, from 0.", code=Code.INVALID_VALUE
         )
     image = images[number]
     sizes = {axis: sorted({at[i] for at in image.planes}) for i, axis in enumerate("CZT")}
@@ -161,6 +161,6 @@ def read_set(place: Place, plane: int | None = None) -> Picture:
         planes.append(image.planes[each]())
         check_bytes(planes[0].nbytes * len(wanted), name)
     if len({(each.shape, each.dtype) for each in planes}) > 1:
-        raise damaged(name, ValueError("its planes differ in size or type"))
+        raise damaged_file_error(name, ValueError("its planes differ in size or type"))
     names = tuple(image.names[c] if c < len(image.names) else "" for c in sizes["C"])
-    return Picture(plain(np.stack(planes, axis=-1), name), names, image.pixel_size)
+    return Picture(to_native_type(np.stack(planes, axis=-1), name), names, image.pixel_size)

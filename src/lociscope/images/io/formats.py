@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lociscope.errors import Code, LociscopeError
-from lociscope.images.io.container import Place, opened
-from lociscope.images.io.file_sets import images_of_set, is_index, read_set
+from lociscope.images.io.container import PlaneRef, open_member
+from lociscope.images.io.file_sets import is_index, read_file_set, read_set
 from lociscope.images.io.jpeg import read_jpeg
 from lociscope.images.io.png import read_png
 from lociscope.images.io.tiff import read_description, read_tiff
@@ -31,7 +31,7 @@ SUFFIXES = (*PNG, *JPEG, *TIFF)
 """Suffixes of the picture files that are read, each also with `.gz` behind it; OME-Zarr is read, too."""
 
 
-def suffix_of(name: str) -> str:
+def get_suffix(name: str) -> str:
     """The suffix that says what a file is, lower case and without `.gz`; empty where it is no picture's."""
     lower = name.lower().removesuffix(PACKED)
     return next((suffix for suffix in (*SUFFIXES, *ZARR) if lower.endswith(suffix)), "")
@@ -66,7 +66,7 @@ FOREIGN: dict[str, tuple[str, str]] = {
 """By suffix: what files that lociscope does not read are, and the way out."""
 
 
-def refusal(path: Path) -> str | None:
+def explain_unreadable(path: Path) -> str | None:
     """Return why a path is not read whatever the file holds: a URL, or a format of others; None where it may be."""
     if url := find_url(path):
         return f"'{url}' is a URL, which lociscope does not read. Download it, and name the file or folder."
@@ -84,25 +84,25 @@ def check_readable(path: Path) -> None:
     Raises:
         LociscopeError: It is a URL, or a file of a format that others read.
     """
-    if reason := refusal(path):
+    if reason := explain_unreadable(path):
         raise LociscopeError(reason, code=Code.INVALID_VALUE)
 
 
-def is_zarr(place: Place) -> bool:
+def is_zarr(ref: PlaneRef) -> bool:
     """Return whether a place is a Zarr group: by its name, by one above it, or by what it has."""
-    if place.member.startswith("./") or place.member == ".":
+    if ref.member.startswith("./") or ref.member == ".":
         return True
-    suffix, parts = suffix_of(place.name), Path(place.member or place.file).parts
-    if suffix in ZARR or any(suffix_of(part) in ZARR for part in parts[:-1]):
+    suffix, parts = get_suffix(ref.name), Path(ref.member or ref.file).parts
+    if suffix in ZARR or any(get_suffix(part) in ZARR for part in parts[:-1]):
         return True
-    return not suffix and not place.member and is_group(place.file)
+    return not suffix and not ref.member and is_group(ref.file)
 
 
-def read_picture(place: Place, *, colour: bool = False, plane: int | None = None) -> Picture:
+def read_picture(ref: PlaneRef, *, colour: bool = False, plane: int | None = None) -> Picture:
     """Decodes a file.
 
     Args:
-        place: Where it lies.
+        ref: Where it lies.
         colour: Whether a PNG must be a colour picture, and not a grey one.
         plane: The slice of a stack, from 0.
 
@@ -112,15 +112,15 @@ def read_picture(place: Place, *, colour: bool = False, plane: int | None = None
     Raises:
         LociscopeError: It cannot be read, is no picture of its suffix, is damaged or too large.
     """
-    check_readable(place.file)
-    name, suffix = str(place), suffix_of(place.name)
-    if is_zarr(place):
-        return read_zarr(place, plane)
-    if is_index(place.file.name):
-        return read_set(place, plane)
-    with opened(place) as file:
+    check_readable(ref.file)
+    name, suffix = str(ref), get_suffix(ref.name)
+    if is_zarr(ref):
+        return read_zarr(ref, plane)
+    if is_index(ref.file.name):
+        return read_set(ref, plane)
+    with open_member(ref) as file:
         if suffix in TIFF:
-            return read_tiff(file, name, plane, sibling=partial(_beside, place))
+            return read_tiff(file, name, plane, sibling=partial(_read_sibling, ref))
         if suffix in JPEG:
             return read_jpeg(file, name)
         if suffix in PNG:
@@ -131,25 +131,25 @@ def read_picture(place: Place, *, colour: bool = False, plane: int | None = None
     )
 
 
-def files_of(place: Place) -> list[Path]:
+def list_source_files(ref: PlaneRef) -> list[Path]:
     """Return the files and folders that a place is read from, of which a change is a change of the field."""
-    if is_zarr(place) and not place.member:  # bioformats2raw names channels beside its images
-        return [place.file, place.file.parent / "OME" / "METADATA.ome.xml"]
-    if is_index(place.file.name):
+    if is_zarr(ref) and not ref.member:  # bioformats2raw names channels beside its images
+        return [ref.file, ref.file.parent / "OME" / "METADATA.ome.xml"]
+    if is_index(ref.file.name):
         try:
-            image = images_of_set(place.file)[int(place.member or 0)]
+            image = read_file_set(ref.file)[int(ref.member or 0)]
         except (LociscopeError, ValueError, IndexError):
-            return [place.file]
-        return [place.file, *map(place.file.with_name, image.files)]
-    return [place.file]
+            return [ref.file]
+        return [ref.file, *map(ref.file.with_name, image.files)]
+    return [ref.file]
 
 
-def _beside(place: Place, name: str) -> bytes | None:
+def _read_sibling(ref: PlaneRef, name: str) -> bytes | None:
     """The document of a companion file beside a file; None where it is not there."""
-    folder, slash, _ = place.member.rpartition("/")
-    other = Place(place.file, f"{folder}{slash}{name}") if place.member else Place(place.file.with_name(name))
+    folder, slash, _ = ref.member.rpartition("/")
+    other = PlaneRef(ref.file, f"{folder}{slash}{name}") if ref.member else PlaneRef(ref.file.with_name(name))
     try:
-        with opened(other) as file:
+        with open_member(other) as file:
             return read_description(file)
     except LociscopeError:
         return None

@@ -8,7 +8,7 @@ from typing import IO
 import numpy as np
 
 from lociscope.errors import Code, LociscopeError
-from lociscope.images.io.picture import Picture, check_size, damaged, empty
+from lociscope.images.io.picture import Picture, check_size, damaged_file_error, empty_file_error
 
 _START = b"\xff\xd8\xff"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -31,7 +31,7 @@ def read_jpeg(file: IO[bytes], name: str) -> Picture:
     from PIL import Image
 
     try:
-        width, height = _size(file, name)
+        width, height = _read_size(file, name)
         check_size(width, height, name)
         file.seek(0)
         with Image.open(file, formats=("JPEG",)) as picture:
@@ -43,17 +43,17 @@ def read_jpeg(file: IO[bytes], name: str) -> Picture:
                 )
             pixels = np.asarray(picture)
     except (SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError) as error:
-        raise damaged(name, error) from error
+        raise damaged_file_error(name, error) from error
     if pixels.ndim == 2:
         return Picture(pixels[..., None])
     return Picture(pixels, ("red", "green", "blue"), colour=True)
 
 
-def _size(file: IO[bytes], name: str) -> tuple[int, int]:
+def _read_size(file: IO[bytes], name: str) -> tuple[int, int]:
     """Width and height of the first frame header, found without decoding."""
     head = file.read(3)
     if not head:
-        raise empty(name)
+        raise empty_file_error(name)
     if head != _START:
         raise LociscopeError(
             f"'{name}' is no JPEG, whatever its name says. Give it the suffix of what it is.", code=Code.CORRUPT
@@ -62,7 +62,7 @@ def _size(file: IO[bytes], name: str) -> tuple[int, int]:
     while True:
         byte = file.read(1)
         if byte != b"\xff":
-            raise damaged(name)
+            raise damaged_file_error(name)
         while byte == b"\xff":  # any number of fill bytes may stand before a marker
             byte = file.read(1)
         (length,) = struct.unpack(">H", file.read(2))

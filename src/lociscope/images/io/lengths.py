@@ -20,7 +20,7 @@ Sides = tuple[float | None, float | None]
 """Width and height of a pixel in µm."""
 
 
-def micrometres(value: object, unit: object) -> float | None:
+def to_micrometres(value: object, unit: object) -> float | None:
     """A length in µm.
 
     Args:
@@ -37,7 +37,7 @@ def micrometres(value: object, unit: object) -> float | None:
     return length if 0 < length < math.inf else None
 
 
-def square(width: float | None, height: float | None, name: str) -> float | None:
+def square_side(width: float | None, height: float | None, name: str) -> float | None:
     """The side of a pixel of that width and height, either of which may not be known.
 
     Raises:

@@ -12,26 +12,26 @@ from lociscope.errors import Code, LociscopeError
 
 if TYPE_CHECKING:
     from lociscope.channels import ChannelName
-    from lociscope.images.io.container import Place
+    from lociscope.images.io.container import PlaneRef
     from lociscope.images.io.picture import Picture
 
 _LEAK = 0.4
 """Most of a colour-coded picture's brightness that its other colours may have. JPEG leaks 0.05 in the Atlas' pictures
 and, where faint grain is coded with halved colour, up to 0.28 (qualities 75–95); a photograph has about 1."""
 
-_LOOKED_AT = 128
+_SAMPLE_SIDE = 128
 """Pixels along a side, about, that are enough to tell."""
 
 
-def plane_of(
-    picture: Picture, channel: ChannelName, place: Place, *, shared: bool, may_miss: bool = False
+def select_plane(
+    picture: Picture, channel: ChannelName, ref: PlaneRef, *, shared: bool, may_miss: bool = False
 ) -> np.ndarray | None:
     """The plane of one channel.
 
     Args:
         picture: The decoded file.
         channel: The channel that is wanted.
-        place: Where the file lies; `place.channel` names the channel within it, where somebody chose it.
+        ref: Where the file lies; `ref.channel` names the channel within it, where somebody chose it.
         shared: Whether the file holds the whole field, and not just this channel.
         may_miss: Whether the channel may be missing.
 
@@ -41,17 +41,17 @@ def plane_of(
     Raises:
         LociscopeError: No channel, or more than one, is known to be this one; or the file says that it is another.
     """
-    if place.channel:
-        return picture.pixels[..., _called(picture, place)]
+    if ref.channel:
+        return picture.pixels[..., _find_named_plane(picture, ref)]
     if picture.colour:
         if shared:
-            return _of_composite(picture, channel, place, may_miss=may_miss)
-        return _of_colour(picture, channel, place)
+            return _select_from_composite(picture, channel, ref, may_miss=may_miss)
+        return _select_from_colour_picture(picture, channel, ref)
     if len(picture.names) == 1 and not shared:
         found = find_channel(picture.names[0])
         if found and found != channel:
             raise LociscopeError(
-                f"'{place}' is named {channel}, and its metadata call it '{picture.names[0]}', which is {found}. "
+                f"'{ref}' is named {channel}, and its metadata call it '{picture.names[0]}', which is {found}. "
                 "Rename the file by its stain, or mend its metadata.",
                 code=Code.UNKNOWN_CHANNEL,
             )
@@ -63,14 +63,14 @@ def plane_of(
         return None
     if not shared and not any(picture.names):
         raise LociscopeError(
-            f"'{place}' holds {len(picture.names)} planes, and not the one of {channel}. Export each channel as a grey "
+            f"'{ref}' holds {len(picture.names)} planes, and not the one of {channel}. Export each channel as a grey "
             "picture.",
             code=Code.UNKNOWN_CHANNEL,
         )
-    raise _unknown(picture, channel, place, len(found_at))
+    raise _unknown_channel_error(picture, channel, ref, len(found_at))
 
 
-def names_of(picture: Picture) -> list[str]:
+def list_channel_names(picture: Picture) -> list[str]:
     """What `--channels` may call a picture's planes: their names, or their numbers from 0 where they have none.
 
     The planes of a colour picture may be called by their numbers, too.
@@ -78,34 +78,36 @@ def names_of(picture: Picture) -> list[str]:
     return [name or str(number) for number, name in enumerate(picture.names)]
 
 
-def _called(picture: Picture, place: Place) -> int:
-    names = names_of(picture)
-    wanted = place.channel.casefold()
+def _find_named_plane(picture: Picture, ref: PlaneRef) -> int:
+    names = list_channel_names(picture)
+    wanted = ref.channel.casefold()
     found = [number for number, name in enumerate(names) if name.casefold() == wanted]
     if not found and picture.colour:
         found = [number for number in range(len(names)) if str(number) == wanted]
     if len(found) != 1:
         many = "two channels" if found else "no channel"
         raise LociscopeError(
-            f"'{place}' has {many} called '{place.channel}' (found {_listed(names)}). "
+            f"'{ref}' has {many} called '{ref.channel}' (found {_quote_names(names)}). "
             "Pass --channels with names from these.",
             code=Code.UNKNOWN_CHANNEL,
         )
     return found[0]
 
 
-def _of_composite(picture: Picture, channel: ChannelName, place: Place, *, may_miss: bool) -> np.ndarray | None:
+def _select_from_composite(
+    picture: Picture, channel: ChannelName, ref: PlaneRef, *, may_miss: bool
+) -> np.ndarray | None:
     if channel != "yellow":
         return picture.pixels[..., CHANNEL_NAMES.index(channel)]
     if may_miss:
         return None
     raise LociscopeError(
-        f"'{place}' is an RGB composite, which has no ER. Pass --allow-missing yellow to do without.",
+        f"'{ref}' is an RGB composite, which has no ER. Pass --allow-missing yellow to do without.",
         code=Code.MISSING_CHANNEL,
     )
 
 
-def _of_colour(picture: Picture, channel: ChannelName, place: Place) -> np.ndarray:
+def _select_from_colour_picture(picture: Picture, channel: ChannelName, ref: PlaneRef) -> np.ndarray:
     """The one channel of a picture that is drawn in its colour, as HPA serves them."""
     red, green, blue = (picture.pixels[..., number] for number in range(3))
     own, others = {
@@ -114,13 +116,13 @@ def _of_colour(picture: Picture, channel: ChannelName, place: Place) -> np.ndarr
         "blue": ([blue], [red, green]),
         "yellow": ([red, green], [blue]),
     }[channel]
-    step = max(1, min(red.shape) // _LOOKED_AT)
+    step = max(1, min(red.shape) // _SAMPLE_SIDE)
     bright, rest = (max(float(plane[::step, ::step].mean()) for plane in planes) for planes in (own, others))
     if rest > max(_LEAK * bright, 1.0):
         if np.array_equal(red, green) and np.array_equal(green, blue):
             return red
         raise LociscopeError(
-            f"'{place}' is a colour picture, and not of {channel} alone. Export each channel as a grey picture, or "
+            f"'{ref}' is a colour picture, and not of {channel} alone. Export each channel as a grey picture, or "
             "name the file without a colour and pass --allow-missing yellow to read it as a composite.",
             code=Code.MISSING_CHANNEL,
         )
@@ -133,16 +135,16 @@ def _of_colour(picture: Picture, channel: ChannelName, place: Place) -> np.ndarr
     return mean
 
 
-def _unknown(picture: Picture, channel: ChannelName, place: Place, found: int) -> LociscopeError:
-    names = names_of(picture)
+def _unknown_channel_error(picture: Picture, channel: ChannelName, ref: PlaneRef, found: int) -> LociscopeError:
+    names = list_channel_names(picture)
     known = {find_channel(name): shlex.quote(name) for name in names}
     example = ",".join(f"{each}={known.get(each, '…')}" for each in CHANNEL_NAMES)
     what = "more than one channel that is" if found else "no channel that is known to be"
     return LociscopeError(
-        f"'{place}' has {what} {channel} (found {_listed(names)}). Pass --channels {example} with these names.",
+        f"'{ref}' has {what} {channel} (found {_quote_names(names)}). Pass --channels {example} with these names.",
         code=Code.UNKNOWN_CHANNEL,
     )
 
 
-def _listed(names: list[str]) -> str:
+def _quote_names(names: list[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)

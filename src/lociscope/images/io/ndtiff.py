@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lociscope.errors import Code, LociscopeError
-from lociscope.images.io.lengths import micrometres
-from lociscope.images.io.picture import check_bytes, check_size, damaged, empty
+from lociscope.images.io.lengths import to_micrometres
+from lociscope.images.io.picture import check_bytes, check_size, damaged_file_error, empty_file_error
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,17 +65,17 @@ def read_ndtiff(path: Path) -> list[Image]:
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # an entry that is being written ends the list
     frames = [Frame(*entry) for entry in read_ndtiff_index(path)]
     if not frames:
-        raise empty(str(path))
+        raise empty_file_error(str(path))
     groups: dict[str, list[Frame]] = {}
     for frame in frames:
-        _check(frame, path)
+        _check_frame(frame, path)
         others = {axis: value for axis, value in sorted(frame.axes.items()) if axis not in ("channel", "z", "time")}
         groups.setdefault("_".join(str(value) for value in others.values()), []).append(frame)
-    called = _summary(path.with_name(frames[0].file))
-    return [_image(path, label if len(groups) > 1 else "", group, called) for label, group in groups.items()]
+    called = _read_summary(path.with_name(frames[0].file))
+    return [_make_image(path, label if len(groups) > 1 else "", group, called) for label, group in groups.items()]
 
 
-def _check(frame: Frame, path: Path) -> None:
+def _check_frame(frame: Frame, path: Path) -> None:
     if not re.fullmatch(r"[^/\\]+", frame.file):
         raise LociscopeError(
             f"'{path}' names the file {frame.file!r}, which is not beside it. Write it anew.", code=Code.NOT_FOUND
@@ -85,11 +85,11 @@ def _check(frame: Frame, path: Path) -> None:
             f"'{path}' lists colour or compressed frames. Save each channel as a grey TIFF.", code=Code.UNKNOWN_CHANNEL
         )
     if min(frame.width, frame.height) < 1:
-        raise damaged(str(path), ValueError(f"a frame of {frame.width} × {frame.height} pixels"))
+        raise damaged_file_error(str(path), ValueError(f"a frame of {frame.width} × {frame.height} pixels"))
     check_size(frame.width, frame.height, str(path))
 
 
-def _image(path: Path, label: str, frames: list[Frame], summary: dict[str, Any]) -> Image:
+def _make_image(path: Path, label: str, frames: list[Frame], summary: dict[str, Any]) -> Image:
     values: dict[str, list[int | str]] = {}
     for axis in ("channel", "z", "time"):
         met = list(dict.fromkeys(frame.axes.get(axis, 0) for frame in frames))
@@ -97,19 +97,21 @@ def _image(path: Path, label: str, frames: list[Frame], summary: dict[str, Any])
     planes = {}
     for frame in frames:
         c, z, t = (values[axis].index(frame.axes.get(axis, 0)) for axis in ("channel", "z", "time"))
-        planes[c, z, t] = _pixels(path, frame)
+        planes[c, z, t] = _make_frame_reader(path, frame)
     named = summary.get("ChNames") or []
     names = tuple(
         each if isinstance(each, str) else str(named[each]) if 0 <= each < len(named) else ""
         for each in values["channel"]
     )
-    about = _about(path.with_name(frames[0].file), frames[0])
-    sizes = (micrometres(said.get(key), None) for said in (about, summary) for key in ("PixelSizeUm", "PixelSize_um"))
+    about = _read_frame_metadata(path.with_name(frames[0].file), frames[0])
+    sizes = (
+        to_micrometres(said.get(key), None) for said in (about, summary) for key in ("PixelSizeUm", "PixelSize_um")
+    )
     files = tuple(dict.fromkeys(frame.file for frame in frames))
     return names, next((size for size in sizes if size), None), files, planes, label
 
 
-def _pixels(path: Path, frame: Frame) -> Callable[[], np.ndarray]:
+def _make_frame_reader(path: Path, frame: Frame) -> Callable[[], np.ndarray]:
     def read() -> np.ndarray:
         kind = np.dtype(_TYPES[frame.type])
         size = frame.width * frame.height * kind.itemsize
@@ -123,27 +125,27 @@ def _pixels(path: Path, frame: Frame) -> Callable[[], np.ndarray]:
             data.seek(frame.offset)
             raw = data.read(size)
         if len(raw) < size:
-            raise damaged(str(file))
+            raise damaged_file_error(str(file))
         return np.frombuffer(raw, kind).reshape(frame.height, frame.width)
 
     return read
 
 
-def _about(file: Path, frame: Frame) -> dict[str, Any]:
-    return _json(file, frame.about_offset, frame.about_length) if not frame.about_compression else {}
+def _read_frame_metadata(file: Path, frame: Frame) -> dict[str, Any]:
+    return _read_json(file, frame.about_offset, frame.about_length) if not frame.about_compression else {}
 
 
-def _summary(file: Path) -> dict[str, Any]:
+def _read_summary(file: Path) -> dict[str, Any]:
     try:
         with file.open("rb") as data:
             data.seek(_SUMMARY - 4)
             (length,) = struct.unpack("<I", data.read(4))
     except (OSError, struct.error):
         return {}
-    return _json(file, _SUMMARY, length)
+    return _read_json(file, _SUMMARY, length)
 
 
-def _json(file: Path, offset: int, length: int) -> dict[str, Any]:
+def _read_json(file: Path, offset: int, length: int) -> dict[str, Any]:
     """Metadata of a file; empty where they are none, since frames are found without them."""
     if not 0 < length <= _MOST_TEXT:
         return {}

@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from lociscope.errors import Code, LociscopeError
-from lociscope.images.io.lengths import Sides, micrometres
-from lociscope.images.io.picture import damaged
+from lociscope.images.io.lengths import Sides, to_micrometres
+from lociscope.images.io.picture import damaged_file_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,12 +81,12 @@ def read_ome(text: str | bytes, name: str) -> OmeDocument:
     check_xml(text.encode() if isinstance(text, str) else text, name)
     try:
         root = ElementTree.fromstring(text)  # noqa: S314 - without entities, of bounded length
-        binary = next(_named(root, "BinaryOnly"), None)
+        binary = next(_find_children(root, "BinaryOnly"), None)
         if binary is not None:
             return OmeDocument(binary.get("UUID", ""), binary.get("MetadataFile", ""), ())
-        return OmeDocument(root.get("UUID", ""), "", tuple(map(_image, _named(root, "Image"))))
+        return OmeDocument(root.get("UUID", ""), "", tuple(map(_parse_image, _find_children(root, "Image"))))
     except (ElementTree.ParseError, ValueError, KeyError, TypeError) as error:
-        raise damaged(name, error) from error
+        raise damaged_file_error(name, error) from error
 
 
 def check_xml(data: bytes, name: str) -> None:
@@ -107,22 +107,22 @@ def check_xml(data: bytes, name: str) -> None:
         )
 
 
-def _named(element: Element, tag: str) -> Iterator[Element]:
+def _find_children(element: Element, tag: str) -> Iterator[Element]:
     """The children of a name, in whatever namespace."""
     return (child for child in element if child.tag.rpartition("}")[2] == tag)
 
 
-def _image(element: Element) -> OmeImage:
-    pixels = next(_named(element, "Pixels"), None)
+def _parse_image(element: Element) -> OmeImage:
+    pixels = next(_find_children(element, "Pixels"), None)
     if pixels is None:
         return OmeImage((), (None, None), ())
     names: list[str] = []
     samples = 1
-    for channel in _named(pixels, "Channel"):
+    for channel in _find_children(pixels, "Channel"):
         samples = int(channel.get("SamplesPerPixel", "1"))
-        names += [channel.get("Name") or channel.get("Fluor") or _wavelength(channel)] * min(samples, 4)
+        names += [channel.get("Name") or channel.get("Fluor") or _format_wavelength(channel)] * min(samples, 4)
     width, height = (
-        micrometres(pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit")) for axis in "XY"
+        to_micrometres(pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit")) for axis in "XY"
     )
     sizes = {axis: int(pixels.get(f"Size{axis}", "1")) for axis in "CZT"}
     sizes["C"] = max(sizes["C"] // max(samples, 1), 1)
@@ -130,14 +130,14 @@ def _image(element: Element) -> OmeImage:
     if sorted(order) != sorted(sizes) or min(sizes.values()) < 1 or math.prod(sizes.values()) > _MOST_PLANES:
         raise ValueError(f"{sizes} planes in the order {''.join(order)}")
     planes: list[OmePlane] = []
-    for data in _named(pixels, "TiffData"):
-        planes += _planes(data, order, sizes, _MOST_PLANES - len(planes))
+    for data in _find_children(pixels, "TiffData"):
+        planes += _parse_planes(data, order, sizes, _MOST_PLANES - len(planes))
     return OmeImage(tuple(names), (width, height), tuple(planes))
 
 
-def _planes(data: Element, order: list[str], sizes: dict[str, int], most: int) -> Iterator[OmePlane]:
+def _parse_planes(data: Element, order: list[str], sizes: dict[str, int], most: int) -> Iterator[OmePlane]:
     """The planes of one `TiffData`, which go on from the first in the order of the dimensions."""
-    uuid = next(_named(data, "UUID"), None)
+    uuid = next(_find_children(data, "UUID"), None)
     file = "" if uuid is None else uuid.get("FileName", "")
     text = "" if uuid is None else (uuid.text or "").strip()
     first, step = 0, 1
@@ -157,7 +157,7 @@ def _planes(data: Element, order: list[str], sizes: dict[str, int], most: int) -
         yield OmePlane((at["C"], at["Z"], at["T"]), page + i, file, text)
 
 
-def _wavelength(channel: Element) -> str:
+def _format_wavelength(channel: Element) -> str:
     value = channel.get("EmissionWavelength") or channel.get("ExcitationWavelength")
     try:
         return f"{float(value):.0f} nm" if value else ""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPageSeries
 
 
-def ome_series(
+def select_ome_series(
     tiff: TiffFile, name: str, sibling: Callable[[str], bytes | None]
 ) -> tuple[TiffPageSeries, OmeImage | None]:
     """Return the pages of an OME-TIFF that are read, and what its metadata say of them.
@@ -43,15 +43,15 @@ def ome_series(
     series = tiff.series[0]
     if series.kind == "ome":
         return series, next(iter(document.images), None)
-    own = _own(document, uuid, re.split(r"[/\\!]", name)[-1].removesuffix(".gz"))
+    own = _select_own_planes(document, uuid, re.split(r"[/\\!]", name)[-1].removesuffix(".gz"))
     if len(own) > 1:
         raise LociscopeError(
             f"'{name}' holds {len(own)} pictures. Save each field as a file of its own.", code=Code.UNSUPPORTED_FORMAT
         )
-    return _joined(tiff, *own[0]) if own else (series, None)
+    return _join_planes(tiff, *own[0]) if own else (series, None)
 
 
-def _own(document: OmeDocument, uuid: str, file: str) -> list[tuple[OmeImage, list[OmePlane]]]:
+def _select_own_planes(document: OmeDocument, uuid: str, file: str) -> list[tuple[OmeImage, list[OmePlane]]]:
     """The images of which this file has planes: by its identifier, else by its name, else as the only one."""
     only = len({(plane.file, plane.uuid) for image in document.images for plane in image.planes}) == 1
     rules: tuple[Callable[[OmePlane], bool], ...] = (
@@ -66,7 +66,7 @@ def _own(document: OmeDocument, uuid: str, file: str) -> list[tuple[OmeImage, li
     return []
 
 
-def _joined(tiff: TiffFile, image: OmeImage, planes: list[OmePlane]) -> tuple[TiffPageSeries, OmeImage]:
+def _join_planes(tiff: TiffFile, image: OmeImage, planes: list[OmePlane]) -> tuple[TiffPageSeries, OmeImage]:
     """One series of the planes that this file has; the channels are those of its planes."""
     from tifffile import TiffPageSeries
 

@@ -66,19 +66,19 @@ def check_bytes(size: int, name: str) -> None:
         )
 
 
-def empty(name: str) -> LociscopeError:
+def empty_file_error(name: str) -> LociscopeError:
     """The complaint about a file of no bytes."""
     return LociscopeError(f"'{name}' is empty (0 bytes). Copy it again.", code=Code.NOTHING_FOUND)
 
 
-def damaged(name: str, error: Exception | None = None) -> LociscopeError:
+def damaged_file_error(name: str, error: Exception | None = None) -> LociscopeError:
     """The complaint about a file whose contents do not hold together."""
     return LociscopeError(
         f"'{name}' is damaged or cut short{f' ({error})' if error else ''}. Copy it again.", code=Code.CORRUPT
     )
 
 
-def is_ramp(palette: np.ndarray) -> bool:
+def is_grey_ramp(palette: np.ndarray) -> bool:
     """Whether a palette is one colour from dark to bright, as ImageJ's lookup tables are: its indices are grey levels.
 
     Args:
@@ -94,7 +94,7 @@ def is_ramp(palette: np.ndarray) -> bool:
     return bool(np.abs(palette - straight).max() <= max(1.0, palette.max() / 255))
 
 
-def plain(pixels: np.ndarray, name: str) -> np.ndarray:
+def to_native_type(pixels: np.ndarray, name: str) -> np.ndarray:
     """Return the same values in this machine's byte order, of the type that the file has.
 
     The type stays, so that the channels of a field agree in theirs whatever their values are, and nothing wraps

@@ -9,7 +9,14 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from lociscope.errors import Code, LociscopeError
-from lociscope.images.io.picture import Picture, check_bytes, check_size, damaged, empty, is_ramp
+from lociscope.images.io.picture import (
+    Picture,
+    check_bytes,
+    check_size,
+    damaged_file_error,
+    empty_file_error,
+    is_grey_ramp,
+)
 from lociscope.images.io.png_chunks import check_chunks
 
 if TYPE_CHECKING:
@@ -25,7 +32,7 @@ _MODES = {
 """Pillow's mode for each kind and number of bits."""
 
 
-def planes_of(path: Path) -> int | None:
+def count_planes(path: Path) -> int | None:
     """Return the number of planes that a PNG's header announces; None where it is no PNG."""
     try:
         with path.open("rb") as file:
@@ -63,13 +70,13 @@ def read_png(file: IO[bytes], name: str, *, colour: bool = False) -> Picture:
         with PngImageFile(file) as picture:
             if [*picture.size, picture.mode] != expected:  # a second header, further down
                 raise ValueError(f"{picture.size} {picture.mode} after a header of {expected}")
-            if picture.mode == "P" and not is_ramp(np.array(picture.getpalette() or (), np.int16).reshape(-1, 3)):
-                raise _refused(8, _PALETTE, name, colour=False)
+            if picture.mode == "P" and not is_grey_ramp(np.array(picture.getpalette() or (), np.int16).reshape(-1, 3)):
+                raise _unsupported_png_error(8, _PALETTE, name, colour=False)
             pixels = np.asarray(picture)
         if bits == 16 and pixels.ndim == 3:
-            pixels = (pixels.astype(np.uint16) << 8) | _low_bytes(file)
+            pixels = (pixels.astype(np.uint16) << 8) | _read_low_bytes(file)
     except (SyntaxError, ValueError, EOFError, zlib.error, struct.error, DecompressionBombError) as error:
-        raise damaged(name, error) from error
+        raise damaged_file_error(name, error) from error
     if pixels.ndim == 3 and pixels.shape[-1] == 4:
         return Picture(pixels, ("",) * 4)
     if pixels.ndim == 3:
@@ -77,7 +84,7 @@ def read_png(file: IO[bytes], name: str, *, colour: bool = False) -> Picture:
     return Picture(pixels[..., None])
 
 
-def _low_bytes(file: IO[bytes]) -> np.ndarray:
+def _read_low_bytes(file: IO[bytes]) -> np.ndarray:
     """The low bytes of a colour picture of 16 bits, of which Pillow keeps the high ones.
 
     Its decoder for little-endian pixels takes each second byte of two; in a PNG, which is big-endian, that is the low.
@@ -97,23 +104,23 @@ def _low_bytes(file: IO[bytes]) -> np.ndarray:
 def _check_header(head: bytes, name: str, *, colour: bool) -> tuple[int, int, str, int]:
     """Refuses by the first 26 bytes, before anything is decoded; gives width, height, Pillow's mode and bits."""
     if not head:
-        raise empty(name)
+        raise empty_file_error(name)
     if not head.startswith(_SIGNATURE):
         raise LociscopeError(
             f"'{name}' is no PNG, whatever its name says. Export it as an 8- or 16-bit grey PNG.", code=Code.CORRUPT
         )
     if len(head) < 26 or head[12:16] != b"IHDR":
-        raise damaged(name)
+        raise damaged_file_error(name)
     width, height, bits, kind = struct.unpack(">IIBB", head[16:26])
     check_size(width, height, name)
     mode = _MODES.get((kind, bits))
     if mode is None or (colour and kind not in (_RGB, _RGBA)) or (kind == _RGBA and not colour):
-        raise _refused(bits, kind, name, colour=colour)
+        raise _unsupported_png_error(bits, kind, name, colour=colour)
     check_bytes(width * height * {_RGB: 3, _RGBA: 4}.get(kind, 1) * bits // 8, name)
     return width, height, mode, bits
 
 
-def _refused(bits: int, kind: int, name: str, *, colour: bool) -> LociscopeError:
+def _unsupported_png_error(bits: int, kind: int, name: str, *, colour: bool) -> LociscopeError:
     remedy = (
         "Save it as RGB, or as RGBA of four stains" if colour else "Export each channel as an 8- or 16-bit grey PNG"
     )

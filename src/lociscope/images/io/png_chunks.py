@@ -6,7 +6,7 @@ import struct
 import zlib
 from typing import IO
 
-from lociscope.images.io.picture import damaged
+from lociscope.images.io.picture import damaged_file_error
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _ANCILLARY = 0x20
@@ -26,13 +26,15 @@ def check_chunks(file: IO[bytes], name: str) -> None:
         while True:
             head = file.read(8)
             if len(head) < 8:
-                raise damaged(name, ValueError("it ends before its last chunk"))
+                raise damaged_file_error(name, ValueError("it ends before its last chunk"))
             length, kind = struct.unpack(">I4s", head)
             data, stored = file.read(length), file.read(4)
             if len(data) < length or len(stored) < 4:
-                raise damaged(name, ValueError("it ends within a chunk"))
+                raise damaged_file_error(name, ValueError("it ends within a chunk"))
             if not kind[0] & _ANCILLARY and zlib.crc32(data, zlib.crc32(kind)) != int.from_bytes(stored, "big"):
-                raise damaged(name, ValueError(f"its {kind.decode('latin1')!r} chunk is not as its checksum says"))
+                raise damaged_file_error(
+                    name, ValueError(f"its {kind.decode('latin1')!r} chunk is not as its checksum says")
+                )
             if kind == b"IEND":
                 break
     file.seek(0)

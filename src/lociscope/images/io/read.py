@@ -10,9 +10,9 @@ import numpy as np
 from lociscope.channels import CHANNEL_NAMES, find_channel
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.field import Field
-from lociscope.images.io.container import Place, place_of
+from lociscope.images.io.container import PlaneRef, parse_plane_ref
 from lociscope.images.io.formats import read_picture
-from lociscope.images.io.named import plane_of
+from lociscope.images.io.named import select_plane
 from lociscope.images.io.picture import MAX_PIXELS, Picture
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lociscope.images.discovery.sources import FieldSource
     from lociscope.warnings import FieldWarning
 
-__all__ = ["MAX_PIXELS", "assigned", "read_field", "read_plane"]
+__all__ = ["MAX_PIXELS", "assign_loose_files", "read_field", "read_plane"]
 
 
 def read_field(source: FieldSource) -> Field:
@@ -38,7 +38,7 @@ def read_field(source: FieldSource) -> Field:
         LociscopeError: A plane is missing, is no picture, is damaged, too large, or unlike the others in size
             or bit depth; or a file does not say which of its channels is which.
     """
-    planes, pictures = _planes(assigned(source))
+    planes, pictures = _read_planes(assign_loose_files(source))
     if not planes:
         raise LociscopeError(f"Field '{source.id}' has no file. Add them to the Catalog.", code=Code.NOT_FOUND)
     (first, one), *others = planes.items()
@@ -56,7 +56,7 @@ def read_field(source: FieldSource) -> Field:
         return Field(source.id, pixels, source.pixel_size, missing)
     sizes = {said.pixel_size for said in pictures if said.pixel_size}
     warnings = tuple(dict.fromkeys(warning for said in pictures for warning in said.warnings))
-    return Field(source.id, pixels, _one_size(source.id, sizes), missing, warnings)
+    return Field(source.id, pixels, _agree_on_size(source.id, sizes), missing, warnings)
 
 
 def read_plane(path: Path) -> np.ndarray:
@@ -71,7 +71,7 @@ def read_plane(path: Path) -> np.ndarray:
     Raises:
         LociscopeError: The file is missing, holds more than one plane, is damaged, or is larger than `MAX_PIXELS`.
     """
-    pixels = read_picture(place_of(path)).pixels
+    pixels = read_picture(parse_plane_ref(path)).pixels
     if pixels.shape[-1] != 1:
         raise LociscopeError(
             f"'{path}' holds {pixels.shape[-1]} planes. Expected one grey plane.", code=Code.INVALID_VALUE
@@ -79,37 +79,39 @@ def read_plane(path: Path) -> np.ndarray:
     return pixels[..., 0]
 
 
-class _Said(NamedTuple):
+class _Declared(NamedTuple):
     """What a file says besides its planes."""
 
     pixel_size: float | None
     warnings: tuple[FieldWarning, ...]
 
 
-def _planes(source: FieldSource) -> tuple[dict[ChannelName, np.ndarray], list[_Said]]:
+def _read_planes(source: FieldSource) -> tuple[dict[ChannelName, np.ndarray], list[_Declared]]:
     """The planes by channel, and what each file says of their scale."""
     pictures: dict[tuple[Path, str], Picture] = {}
     planes: dict[ChannelName, np.ndarray] = {}
-    said: list[_Said] = []
+    said: list[_Declared] = []
     shared = _is_one_file(source)
     for name, path in zip(CHANNEL_NAMES, source.planes, strict=True):
         if path is None:
             if name not in source.allow_missing:
-                raise LociscopeError(f"Field '{source.id}' has no {name} file. {_remedy(name)}", code=Code.NOT_FOUND)
+                raise LociscopeError(
+                    f"Field '{source.id}' has no {name} file. {_suggest_remedy(name)}", code=Code.NOT_FOUND
+                )
             continue
-        place = place_of(path)
-        key = (place.file, place.member)
+        ref = parse_plane_ref(path)
+        key = (ref.file, ref.member)
         if key not in pictures:
-            pictures = {key: read_picture(Place(*key), colour=shared, plane=source.plane)}
+            pictures = {key: read_picture(PlaneRef(*key), colour=shared, plane=source.plane)}
         picture = pictures[key]
-        plane = plane_of(picture, name, place, shared=shared, may_miss=name in source.allow_missing)
+        plane = select_plane(picture, name, ref, shared=shared, may_miss=name in source.allow_missing)
         if plane is not None:
             planes[name] = plane
-        said.append(_Said(picture.pixel_size, picture.warnings))
+        said.append(_Declared(picture.pixel_size, picture.warnings))
     return planes, said
 
 
-def assigned(source: FieldSource) -> FieldSource:
+def assign_loose_files(source: FieldSource) -> FieldSource:
     """The source with each of its loose files in the place of the channel that its metadata tell.
 
     Raises:
@@ -119,7 +121,7 @@ def assigned(source: FieldSource) -> FieldSource:
         return source
     paths: dict[ChannelName, Path] = {}
     for path in source.loose:
-        names = read_picture(place_of(path), plane=source.plane).names
+        names = read_picture(parse_plane_ref(path), plane=source.plane).names
         called = names[0] if len(names) == 1 else ""
         channel = find_channel(called)
         if channel is None or channel in paths:
@@ -132,7 +134,7 @@ def assigned(source: FieldSource) -> FieldSource:
     for name in CHANNEL_NAMES:
         if name not in paths and name not in source.allow_missing:
             raise LociscopeError(
-                f"Field '{source.id}' has no {name} file (found {', '.join(paths)}). {_remedy(name)}",
+                f"Field '{source.id}' has no {name} file (found {', '.join(paths)}). {_suggest_remedy(name)}",
                 code=Code.NOT_FOUND,
             )
     return replace(source, planes=tuple(map(paths.get, CHANNEL_NAMES)), loose=())
@@ -140,15 +142,15 @@ def assigned(source: FieldSource) -> FieldSource:
 
 def _is_one_file(source: FieldSource) -> bool:
     """Whether one file holds the whole field."""
-    files = [place_of(path)[:2] for path in source.planes if path is not None]
+    files = [parse_plane_ref(path)[:2] for path in source.planes if path is not None]
     return len(files) > 1 and len(set(files)) == 1
 
 
-def _remedy(name: ChannelName) -> str:
+def _suggest_remedy(name: ChannelName) -> str:
     return "Add it to the Catalog." if name != "yellow" else "Add it to the Catalog, or pass --allow-missing yellow."
 
 
-def _one_size(identifier: str, sizes: set[float]) -> float | None:
+def _agree_on_size(identifier: str, sizes: set[float]) -> float | None:
     if not sizes:
         return None
     low, high = min(sizes), max(sizes)

@@ -12,9 +12,18 @@ import numpy as np
 
 from lociscope.errors import Code, LociscopeError, MissingExtraError
 from lociscope.images.io.ome import MOST_TEXT, check_xml
-from lociscope.images.io.ome_tiff import ome_series
-from lociscope.images.io.picture import MAX_PIXELS, Picture, check_bytes, check_size, damaged, empty, is_ramp, plain
-from lociscope.images.io.tiff_tags import Described, describe
+from lociscope.images.io.ome_tiff import select_ome_series
+from lociscope.images.io.picture import (
+    MAX_PIXELS,
+    Picture,
+    check_bytes,
+    check_size,
+    damaged_file_error,
+    empty_file_error,
+    is_grey_ramp,
+    to_native_type,
+)
+from lociscope.images.io.tiff_tags import TiffDescription, describe_tiff
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPageSeries
@@ -25,7 +34,7 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3
 _COLOURS = {_PALETTE: "palette", 4: "mask", 5: "CMYK", 6: "YCbCr", 8: "CIELab"}
 _LZW = 5
 
-Sibling = Callable[[str], bytes | None]
+SiblingReader = Callable[[str], bytes | None]
 """Gives the bytes of a file beside this one by its name, or None."""
 
 
@@ -35,7 +44,7 @@ def read_tiff(
     plane: int | None = None,
     *,
     page: int | None = None,
-    sibling: Sibling = lambda _: None,
+    sibling: SiblingReader = lambda _: None,
 ) -> Picture:
     """Read a TIFF.
 
@@ -58,7 +67,7 @@ def read_tiff(
     """
     head = file.read(4)
     if not head:
-        raise empty(name)
+        raise empty_file_error(name)
     if head not in _STARTS:
         raise LociscopeError(
             f"'{name}' is no TIFF, whatever its name says. Give it the suffix of what it is.", code=Code.CORRUPT
@@ -74,7 +83,7 @@ def read_tiff(
     except (LociscopeError, MemoryError, OSError):
         raise
     except Exception as error:  # a damaged TIFF makes tifffile fail in any of twenty ways
-        raise damaged(name, error) from error
+        raise damaged_file_error(name, error) from error
 
 
 def read_description(file: IO[bytes]) -> bytes:
@@ -96,7 +105,7 @@ def read_description(file: IO[bytes]) -> bytes:
 def _check_chain(file: IO[bytes], head: bytes, name: str) -> None:
     """Refuses a file whose pages lead back to one another, which tifffile would follow for ever."""
     order, big = "<" if head[:2] == b"II" else ">", b"+" in head
-    place, count, entry = ("Q", "Q", 20) if big else ("I", "H", 12)
+    pointer, count, entry = ("Q", "Q", 20) if big else ("I", "H", 12)
 
     def number(kind: str) -> int:
         (value,) = struct.unpack(order + kind, file.read(struct.calcsize(order + kind)))
@@ -105,9 +114,9 @@ def _check_chain(file: IO[bytes], head: bytes, name: str) -> None:
     seen: set[int] = set()
     try:
         file.seek(8 if big else 4)
-        while at := number(place):
+        while at := number(pointer):
             if at in seen or len(seen) >= _MOST_PAGES:
-                raise damaged(name, ValueError("its pages lead in a circle, or are too many"))
+                raise damaged_file_error(name, ValueError("its pages lead in a circle, or are too many"))
             seen.add(at)
             file.seek(at)
             file.seek(number(count) * entry, 1)
@@ -116,22 +125,22 @@ def _check_chain(file: IO[bytes], head: bytes, name: str) -> None:
 
 
 def _read(
-    tiff: TiffFile, file: IO[bytes], name: str, plane: int | None, number: int | None, sibling: Sibling
+    tiff: TiffFile, file: IO[bytes], name: str, plane: int | None, number: int | None, sibling: SiblingReader
 ) -> Picture:
     check_xml(tiff.pages.first.description.encode(), name)
     if number is not None:
-        series, image = _one_page(tiff, number), None
+        series, image = _select_page(tiff, number), None
     else:
-        series, image = ome_series(tiff, name, sibling) if tiff.is_ome else (tiff.series[0], None)
+        series, image = select_ome_series(tiff, name, sibling) if tiff.is_ome else (tiff.series[0], None)
     if number is None and any(other.shape == series.shape for other in tiff.series[1:]):
         raise LociscopeError(
             f"'{name}' holds {len(tiff.series)} pictures. Save each field as a file of its own.",
             code=Code.UNSUPPORTED_FORMAT,
         )
     page: Any = series.keyframe
-    kind = _kind(page, name, imagej=tiff.is_imagej)
-    about = describe(tiff, series, image, name)
-    numbers = _chosen(series, about, plane, name)
+    kind = _get_pixel_type(page, name, imagej=tiff.is_imagej)
+    about = describe_tiff(tiff, series, image, name)
+    numbers = _select_pages(series, about, plane, name)
     check_size(page.imagewidth, page.imagelength, name)
     check_bytes(page.imagewidth * page.imagelength * page.samplesperpixel * len(numbers) * kind.itemsize, name)
     check_bytes(math.prod(map(int, page.chunks)) * kind.itemsize, name)  # a strip or tile of its own size
@@ -150,10 +159,10 @@ def _read(
     names = ("red", "green", "blue") if colour else names
     if pixels.shape != (page.imagelength, page.imagewidth, len(names)):
         raise ValueError(f"{pixels.shape} of pixels for {len(names)} channels")
-    return Picture(plain(pixels, name), names, about.pixel_size, colour)
+    return Picture(to_native_type(pixels, name), names, about.pixel_size, colour)
 
 
-def _one_page(tiff: TiffFile, number: int) -> TiffPageSeries:
+def _select_page(tiff: TiffFile, number: int) -> TiffPageSeries:
     from tifffile import TiffPageSeries
 
     if not 0 <= number < len(tiff.pages):
@@ -161,9 +170,11 @@ def _one_page(tiff: TiffFile, number: int) -> TiffPageSeries:
     return TiffPageSeries([tiff.pages[number]], parent=tiff)
 
 
-def _kind(page: Any, name: str, *, imagej: bool) -> np.dtype[Any]:  # noqa: ANN401 - tifffile's own type allows None everywhere
+def _get_pixel_type(page: Any, name: str, *, imagej: bool) -> np.dtype[Any]:  # noqa: ANN401 - tifffile's own type allows None everywhere
     """The type of the pixels, where they are a picture of grey or RGB."""
-    ramp = page.photometric == _PALETTE and page.colormap is not None and is_ramp(page.colormap.T.astype(np.float32))
+    ramp = (
+        page.photometric == _PALETTE and page.colormap is not None and is_grey_ramp(page.colormap.T.astype(np.float32))
+    )
     if page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) and not ramp:
         colour = _COLOURS.get(int(page.photometric), f"photometric {int(page.photometric)}")
         raise LociscopeError(
@@ -184,7 +195,7 @@ def _kind(page: Any, name: str, *, imagej: bool) -> np.dtype[Any]:  # noqa: ANN4
     return kind
 
 
-def _chosen(series: Any, about: Described, plane: int | None, name: str) -> list[int]:  # noqa: ANN401
+def _select_pages(series: Any, about: TiffDescription, plane: int | None, name: str) -> list[int]:  # noqa: ANN401
     """Numbers of the series' pages that hold the channels, with the slice chosen where there are several."""
     inner = len(series.keyframe.axes)
     axes, shape = series.axes[:-inner], series.shape[:-inner]
@@ -224,13 +235,13 @@ def _decode(series: Any, number: int, file: IO[bytes], name: str) -> np.ndarray:
         if "imagecodecs" not in str(error):
             raise
         if page.compression == _LZW:
-            return _by_pillow(file, here.index, page)
+            return _decode_with_pillow(file, here.index, page)
         what = f"'{name}' ({getattr(page.compression, 'name', page.compression)}, {page.bitspersample} bits)"
         raise MissingExtraError(what, "codecs") from error
     return pixels
 
 
-def _by_pillow(file: IO[bytes], number: int, page: Any) -> np.ndarray:  # noqa: ANN401
+def _decode_with_pillow(file: IO[bytes], number: int, page: Any) -> np.ndarray:  # noqa: ANN401
     from PIL import Image
 
     file.seek(0)

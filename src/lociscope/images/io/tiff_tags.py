@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lociscope.channels import find_channel
-from lociscope.images.io.lengths import PLAUSIBLE_UM, Sides, micrometres, square
+from lociscope.images.io.lengths import PLAUSIBLE_UM, Sides, square_side, to_micrometres
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPageSeries
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 CHANNEL_AXES = "CSQI"
 """Axes that may hold channels: named so, samples of a pixel, or pages that nobody explains."""
 
-_PRINTED = ("inch", "in", "cm", "centimeter")
+_PRINT_UNITS = ("inch", "in", "cm", "centimeter")
 """Units in which resolutions for printing are given."""
 
 
-class Described(NamedTuple):
+class TiffDescription(NamedTuple):
     """What metadata say.
 
     Attributes:
@@ -33,7 +33,7 @@ class Described(NamedTuple):
     pixel_size: float | None
 
 
-def describe(tiff: TiffFile, series: TiffPageSeries, image: OmeImage | None, name: str) -> Described:
+def describe_tiff(tiff: TiffFile, series: TiffPageSeries, image: OmeImage | None, name: str) -> TiffDescription:
     """Read the metadata of OME, ImageJ, Micro-Manager and tifffile, or the resolution tags.
 
     Args:
@@ -48,14 +48,14 @@ def describe(tiff: TiffFile, series: TiffPageSeries, image: OmeImage | None, nam
     if image is not None:
         names, (width, height) = list(image.names), image.sides
     else:
-        names, (width, height) = (_of_imagej if tiff.is_imagej else _of_others)(tiff)
-    axis = _channel_axis(series, names)
+        names, (width, height) = (_describe_imagej if tiff.is_imagej else _describe_other)(tiff)
+    axis = _find_channel_axis(series, names)
     number = series.shape[series.axes.index(axis)] if axis else 1
     named = tuple(names[:number]) if len(names) >= number else ()
-    return Described(axis, named or ("",) * number, square(width, height, name))
+    return TiffDescription(axis, named or ("",) * number, square_side(width, height, name))
 
 
-def _channel_axis(series: TiffPageSeries, names: list[str]) -> str:
+def _find_channel_axis(series: TiffPageSeries, names: list[str]) -> str:
     sizes = {axis: size for axis, size in zip(series.axes, series.shape, strict=True) if size > 1 and axis not in "YX"}
     same = "C" not in sizes and len(names) > 1 and set(names) == {names[0] or None}  # pages of one channel
     if same:
@@ -68,29 +68,29 @@ def _channel_axis(series: TiffPageSeries, names: list[str]) -> str:
     return called[0] if called else ""
 
 
-def _of_imagej(tiff: TiffFile) -> tuple[list[str], Sides]:
+def _describe_imagej(tiff: TiffFile) -> tuple[list[str], Sides]:
     about: dict[str, Any] = tiff.imagej_metadata or {}
     names = [str(each) for each in about.get("Labels", [])]
     channels = int(about.get("channels", 1))
     if channels > 1 and len(names) > channels:  # one label a page, channels fastest
         names = names[:channels]
     unit = str(about.get("unit", ""))
-    return names, _resolution(tiff, unit, printed=unit.strip().lower() in _PRINTED)
+    return names, _read_resolution(tiff, unit, printed=unit.strip().lower() in _PRINT_UNITS)
 
 
-def _of_others(tiff: TiffFile) -> tuple[list[str], Sides]:
+def _describe_other(tiff: TiffFile) -> tuple[list[str], Sides]:
     managed: dict[str, Any] = (tiff.micromanager_metadata or {}) if tiff.is_micromanager else {}
     summary = managed.get("Summary") or {}
     if summary:
-        side = micrometres(summary.get("PixelSize_um"), None)
+        side = to_micrometres(summary.get("PixelSize_um"), None)
         return [str(each) for each in summary.get("ChNames") or []], (side, side)
     shaped: dict[str, Any] = (tiff.shaped_metadata or ({},))[0] if tiff.is_shaped else {}
-    names = [str(each) for each in _all(_first(shaped.get("Channel")).get("Name"))]
+    names = [str(each) for each in _to_list(_first(shaped.get("Channel")).get("Name"))]
     unit = {2: "inch", 3: "cm"}.get(int(tiff.pages.first.resolutionunit or 1), "")
-    return names, _resolution(tiff, unit, printed=True)
+    return names, _read_resolution(tiff, unit, printed=True)
 
 
-def _resolution(tiff: TiffFile, unit: str, *, printed: bool) -> Sides:
+def _read_resolution(tiff: TiffFile, unit: str, *, printed: bool) -> Sides:
     """Return the sides of a pixel by the resolution tags, which count pixels a unit.
 
     A resolution that may be a printer's counts only where a microscope could have it; ImageJ repeats it in inches or
@@ -100,12 +100,12 @@ def _resolution(tiff: TiffFile, unit: str, *, printed: bool) -> Sides:
     for tag in ("XResolution", "YResolution"):
         value = tiff.pages.first.tags.valueof(tag, default=(0, 0))
         up, down = value if isinstance(value, tuple) and len(value) == 2 else (0, 0)
-        side = micrometres(down / up, unit) if up else None
+        side = to_micrometres(down / up, unit) if up else None
         sides.append(side if side and (not printed or PLAUSIBLE_UM[0] <= side <= PLAUSIBLE_UM[1]) else None)
     return sides[0], sides[1]
 
 
-def _all(value: object) -> list[Any]:
+def _to_list(value: object) -> list[Any]:
     return (
         value
         if isinstance(value, list)
@@ -118,5 +118,5 @@ def _all(value: object) -> list[Any]:
 
 
 def _first(value: object) -> dict[str, Any]:
-    first = next(iter(_all(value)), None)
+    first = next(iter(_to_list(value)), None)
     return first if isinstance(first, dict) else {}

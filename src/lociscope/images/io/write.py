@@ -58,7 +58,7 @@ def write_ome_tiff(path: AnyPath, field: Field) -> None:
     metadata: dict[str, Any] = {
         "axes": "CYX",
         "Name": field.id,
-        "Channel": {"Name": [channel.stain for channel in CHANNELS], "Color": [_rgba(c.colour) for c in CHANNELS]},
+        "Channel": {"Name": [channel.stain for channel in CHANNELS], "Color": [_pack_rgba(c.colour) for c in CHANNELS]},
     }
     if field.pixel_size is not None:
         for axis in "XY":
@@ -89,9 +89,11 @@ def write_ome_zarr(path: AnyPath, field: Field) -> None:
     while min(levels[-1].shape[:2]) >= 2 * _SMALLEST_LEVEL:
         height, width = (side // 2 for side in levels[-1].shape[:2])
         small = resize(levels[-1], height, width)
-        levels.append(small.astype(field.pixels.dtype) if field.pixels.dtype.kind == "f" else _rounded(small, field))
+        levels.append(
+            small.astype(field.pixels.dtype) if field.pixels.dtype.kind == "f" else _round_level(small, field)
+        )
     with atomic_write(Path(path)) as part:
-        group = zarr.create_group(store=str(part), zarr_format=3, attributes={"ome": _ome(field, levels)})
+        group = zarr.create_group(store=str(part), zarr_format=3, attributes={"ome": _make_ome_metadata(field, levels)})
         for number, level in enumerate(levels):
             planes = np.moveaxis(level, -1, 0)
             chunks = (1, min(_CHUNK, planes.shape[1]), min(_CHUNK, planes.shape[2]))
@@ -102,12 +104,12 @@ def write_ome_zarr(path: AnyPath, field: Field) -> None:
             array[:] = planes
 
 
-def _rounded(small: np.ndarray, field: Field) -> np.ndarray:
+def _round_level(small: np.ndarray, field: Field) -> np.ndarray:
     result: np.ndarray = np.rint(small).astype(field.pixels.dtype)
     return result
 
 
-def _ome(field: Field, levels: list[np.ndarray]) -> dict[str, Any]:
+def _make_ome_metadata(field: Field, levels: list[np.ndarray]) -> dict[str, Any]:
     """The metadata of OME-NGFF 0.5, https://ngff.openmicroscopy.org/0.5/."""
     unit = {} if field.pixel_size is None else {"unit": "micrometer"}
     axes = [{"name": "c", "type": "channel"}, *({"name": axis, "type": "space", **unit} for axis in "yx")]
@@ -124,7 +126,7 @@ def _ome(field: Field, levels: list[np.ndarray]) -> dict[str, Any]:
             "label": channel.stain,
             "color": "".join(f"{round(255 * share):02X}" for share in channel.colour),
             "active": True,
-            "window": _window(field.pixels[..., number]),
+            "window": _find_window(field.pixels[..., number]),
         }
         for number, channel in enumerate(CHANNELS)
     ]
@@ -132,13 +134,13 @@ def _ome(field: Field, levels: list[np.ndarray]) -> dict[str, Any]:
     return {"version": "0.5", "multiscales": [image], "omero": {"channels": channels}}
 
 
-def _window(plane: np.ndarray) -> dict[str, float]:
+def _find_window(plane: np.ndarray) -> dict[str, float]:
     low, high = np.percentile(plane, (0.5, 99.9))
     top = np.iinfo(plane.dtype).max if plane.dtype.kind == "u" else max(float(plane.max()), 1.0)
     return {"min": 0.0, "max": float(top), "start": float(low), "end": float(max(high, low + 1e-6))}
 
 
-def _rgba(colour: tuple[float, float, float]) -> int:
+def _pack_rgba(colour: tuple[float, float, float]) -> int:
     """A colour as OME-XML has it: red, green, blue and opacity in a signed integer of 32 bits."""
     value = int.from_bytes([*(round(255 * share) for share in colour), 255], "big")
     return value - (1 << 32) if value >= 1 << 31 else value

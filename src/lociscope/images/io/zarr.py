@@ -9,17 +9,17 @@ from zipfile import Path as ZipPath
 import numpy as np
 
 from lociscope.errors import Code, LociscopeError, MissingExtraError
-from lociscope.images.io.lengths import micrometres, square
+from lociscope.images.io.lengths import square_side, to_micrometres
 from lociscope.images.io.ome import read_ome
-from lociscope.images.io.picture import Picture, check_bytes, check_size, damaged, plain
+from lociscope.images.io.picture import Picture, check_bytes, check_size, damaged_file_error, to_native_type
 from lociscope.images.io.zarr_chunks import check_chunks
-from lociscope.images.io.zarr_layout import attributes_of, folder_of, inside, ome_xml_of, series_of
+from lociscope.images.io.zarr_layout import check_inside, list_series, open_folder, read_attributes, read_ome_xml
 from lociscope.warnings import FieldWarning, WarningKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lociscope.images.io.container import Place
+    from lociscope.images.io.container import PlaneRef
     from lociscope.images.io.zarr_layout import Folder
 
 PLAUSIBLE_UM, PLAUSIBLE_FIELD_UM = (0.01, 10.0), (10.0, 5000.0)
@@ -33,11 +33,11 @@ class _Scale(NamedTuple):
     warnings: tuple[FieldWarning, ...] = ()
 
 
-def read_zarr(place: Place, plane: int | None = None) -> Picture:
+def read_zarr(ref: PlaneRef, plane: int | None = None) -> Picture:
     """Read the full-size level of an image.
 
     Args:
-        place: The image's group, the folder that has `.zattrs` or `zarr.json`, on disk or in a zip archive.
+        ref: The image's group, the folder that has `.zattrs` or `zarr.json`, on disk or in a zip archive.
         plane: The slice of a z-stack or the frame of a time series, from 0.
 
     Returns:
@@ -47,34 +47,34 @@ def read_zarr(place: Place, plane: int | None = None) -> Picture:
         LociscopeError: It is no image, lacks chunks, is damaged, too large, or needs a slice to be chosen.
         MissingExtraError: The extra `zarr` is not installed.
     """
-    name, folder = str(place), folder_of(place)
-    about = attributes_of(folder)
-    image = _image(about, name)
+    name, folder = str(ref), open_folder(ref)
+    about = read_attributes(folder)
+    image = _get_image(about, name)
     try:
         level = _first(image.get("datasets"))
         axes = [str(axis["name"] if isinstance(axis, dict) else axis).lower() for axis in image["axes"]]
-        with _opened(place, inside(level["path"], name), name) as array:
-            pixels = _planes(array, folder / level["path"], axes, plane, name)
-        scale = _scale(image, level, pixels.shape, name)
+        with _open_array(ref, check_inside(level["path"], name), name) as array:
+            pixels = _read_planes(array, folder / level["path"], axes, plane, name)
+        scale = _read_scale(image, level, pixels.shape, name)
         names = [str(each.get("label") or "") for each in about.get("omero", {}).get("channels", [])]
         if not names:
-            names, scale = _of_ome(folder, scale, name)
+            names, scale = _read_names(folder, scale, name)
     except (LociscopeError, MemoryError):
         raise
     except OSError as error:
         if error.errno is None:  # a decoder's own complaint about the contents
-            raise damaged(name, error) from error
+            raise damaged_file_error(name, error) from error
         raise LociscopeError(
             f"Cannot read '{name}': {error.strerror}. Check the path and its permissions.", code=Code.NOT_FOUND
         ) from error
     except Exception as error:  # metadata may be anything
-        raise damaged(name, error) from error
+        raise damaged_file_error(name, error) from error
     number = pixels.shape[-1]
     named = tuple(names) if len(names) == number else ("",) * number
-    return Picture(plain(pixels, name), named, scale.side, warnings=scale.warnings)
+    return Picture(to_native_type(pixels, name), named, scale.side, warnings=scale.warnings)
 
 
-def _image(about: dict[str, Any], name: str) -> dict[str, Any]:
+def _get_image(about: dict[str, Any], name: str) -> dict[str, Any]:
     """The one image of a group's metadata."""
     images = about.get("multiscales")
     image = _first(images)
@@ -92,13 +92,13 @@ def _image(about: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _opened(place: Place, path: str, name: str) -> Iterator[Any]:
+def _open_array(ref: PlaneRef, path: str, name: str) -> Iterator[Any]:
     try:
         import zarr
     except ImportError as error:
         raise MissingExtraError(f"'{name}' (OME-Zarr)", "zarr") from error
-    folder = folder_of(place)
-    archive = zarr.storage.ZipStore(place.file, mode="r") if isinstance(folder, ZipPath) else None
+    folder = open_folder(ref)
+    archive = zarr.storage.ZipStore(ref.file, mode="r") if isinstance(folder, ZipPath) else None
     try:
         if isinstance(folder, ZipPath):
             array = zarr.open_array(store=archive, path=f"{folder.at}{path}", mode="r")
@@ -115,7 +115,7 @@ def _opened(place: Place, path: str, name: str) -> Iterator[Any]:
             archive.close()
 
 
-def _planes(array: Any, folder: Folder, axes: list[str], plane: int | None, name: str) -> np.ndarray:  # noqa: ANN401
+def _read_planes(array: Any, folder: Folder, axes: list[str], plane: int | None, name: str) -> np.ndarray:  # noqa: ANN401
     """The channels of the chosen slice, (y, x, c)."""
     if len(axes) != array.ndim or axes[-2:] != ["y", "x"] or array.dtype.kind not in "uif":
         raise ValueError(f"axes {axes} of {array.ndim} dimensions of {array.dtype}")
@@ -145,7 +145,7 @@ def _planes(array: Any, folder: Folder, axes: list[str], plane: int | None, name
     return np.moveaxis(pixels.reshape(channels, height, width), 0, -1)
 
 
-def _scale(image: dict[str, Any], level: dict[str, Any], shape: tuple[int, ...], name: str) -> _Scale:
+def _read_scale(image: dict[str, Any], level: dict[str, Any], shape: tuple[int, ...], name: str) -> _Scale:
     """The side of a pixel; without a unit it is taken as µm where that is plausible.
 
     A scale of 1 without a unit says nothing: the specification demands a scale, and that is what it is called
@@ -158,35 +158,35 @@ def _scale(image: dict[str, Any], level: dict[str, Any], shape: tuple[int, ...],
     units = [axis.get("unit") if isinstance(axis, dict) else None for axis in image["axes"]]
     sides, units = scale[-2:], units[-2:]
     if any(units):
-        height, width = (micrometres(side, unit or "") for side, unit in zip(sides, units, strict=True))
-        found = square(width, height, name)
+        height, width = (to_micrometres(side, unit or "") for side, unit in zip(sides, units, strict=True))
+        found = square_side(width, height, name)
         said = next(unit for unit in units if unit)
-        return _Scale(found) if found else _ignored(f"{sides[-1]:g} {said}")
+        return _Scale(found) if found else _ignore_scale(f"{sides[-1]:g} {said}")
     if sides == [1.0, 1.0]:
         return _Scale(None)
-    side = square(sides[1], sides[0], name) or 0.0
+    side = square_side(sides[1], sides[0], name) or 0.0
     low, high = PLAUSIBLE_FIELD_UM
     spans = [side * pixels for pixels in shape[:2]]
     if PLAUSIBLE_UM[0] <= side <= PLAUSIBLE_UM[1] and min(spans) >= low and max(spans) <= high:
         return _Scale(side, (FieldWarning(WarningKind.PIXEL_SIZE_UNIT_ASSUMED),))
-    return _ignored(f"{side:g} without a unit")
+    return _ignore_scale(f"{side:g} without a unit")
 
 
-def _ignored(declared: str) -> _Scale:
+def _ignore_scale(declared: str) -> _Scale:
     return _Scale(None, (FieldWarning(WarningKind.PIXEL_SIZE_IGNORED, value=declared),))
 
 
-def _of_ome(folder: Folder, scale: _Scale, name: str) -> tuple[list[str], _Scale]:
+def _read_names(folder: Folder, scale: _Scale, name: str) -> tuple[list[str], _Scale]:
     """Names, and a size where there is none, from the OME-XML that bioformats2raw keeps beside its images."""
     root = cast("Folder", folder.parent)
-    text = ome_xml_of(root)
-    series = series_of(root) if text else []
+    text = read_ome_xml(root)
+    series = list_series(root) if text else []
     images = read_ome(text, name).images if text and folder.name in series else ()
     number = series.index(folder.name) if images else 0
     if number >= len(images):
         return [], scale
     image = images[number]
-    side = None if scale.side else square(*image.sides, name)
+    side = None if scale.side else square_side(*image.sides, name)
     return list(image.names), _Scale(side) if side else scale
 
 

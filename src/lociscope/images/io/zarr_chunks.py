@@ -11,7 +11,7 @@ import numpy as np
 
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.io.picture import check_bytes
-from lociscope.images.io.zarr_layout import read_small, size_of
+from lociscope.images.io.zarr_layout import get_file_size, read_small
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,15 +44,15 @@ def check_chunks(array: Any, folder: Folder, region: Region, name: str) -> None:
         ValueError: The index of a shard is cut short, or of an unknown kind.
     """
     stored = array.shards or array.chunks
-    settings = _sharding(folder, name)
-    number = math.prod(len(part) for part in _steps(region, array.chunks))
+    settings = _read_sharding(folder, name)
+    number = math.prod(len(part) for part in _iterate_chunks(region, array.chunks))
     if number > MOST_CHUNKS:
         raise LociscopeError(
             f"'{name}' has {number} chunks, more than the {MOST_CHUNKS} that lociscope reads. Write it in larger ones.",
             code=Code.INCOMPLETE,
         )
     lacking = total = 0
-    for at in itertools.product(*_steps(region, stored)):
+    for at in itertools.product(*_iterate_chunks(region, stored)):
         first = tuple(i * side for i, side in zip(at, stored, strict=True))
         inner = tuple(
             slice((max(part.start, begin) - begin) // chunk, -(-(min(part.stop, begin + side) - begin) // chunk))
@@ -61,13 +61,13 @@ def check_chunks(array: Any, folder: Folder, region: Region, name: str) -> None:
         number = math.prod(part.stop - part.start for part in inner)
         total += number
         path = folder / array.metadata.encode_chunk_key(at)
-        size = size_of(path)
+        size = get_file_size(path)
         if not size:
             lacking += number
         elif settings:
             if number == math.prod(side // chunk for side, chunk in zip(stored, array.chunks, strict=True)):
                 check_bytes(size, name)  # it will be read as a whole
-            lacking += int(np.count_nonzero(_absent(array, settings, path, size)[inner]))
+            lacking += int(np.count_nonzero(_find_absent_chunks(array, settings, path, size)[inner]))
         else:
             check_bytes(size, name)
     if lacking:
@@ -77,13 +77,13 @@ def check_chunks(array: Any, folder: Folder, region: Region, name: str) -> None:
         )
 
 
-def _steps(region: Region, stored: tuple[int, ...]) -> Iterator[range]:
+def _iterate_chunks(region: Region, stored: tuple[int, ...]) -> Iterator[range]:
     """The numbers along each axis of the stored pieces that a region touches."""
     for part, side in zip(region, stored, strict=True):
         yield range(part.start // side, -(-part.stop // side))
 
 
-def _sharding(folder: Folder, name: str) -> dict[str, Any]:
+def _read_sharding(folder: Folder, name: str) -> dict[str, Any]:
     """The settings of the codec that makes shards; empty where there are none."""
     text = read_small(folder / "zarr.json", name)
     codecs = json.loads(text)["codecs"] if text else []
@@ -100,7 +100,7 @@ def _sharding(folder: Folder, name: str) -> dict[str, Any]:
     return settings
 
 
-def _absent(array: Any, settings: dict[str, Any], path: Folder, size: int) -> np.ndarray:  # noqa: ANN401
+def _find_absent_chunks(array: Any, settings: dict[str, Any], path: Folder, size: int) -> np.ndarray:  # noqa: ANN401
     """Which chunks a shard lacks, in the shape of its chunks."""
     index = {each["name"]: each.get("configuration", {}) for each in settings["index_codecs"]}
     if set(index) - {"bytes", "crc32c"}:

@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from lociscope.errors import Code, LociscopeError
-from lociscope.images.io.container import UNPACKABLE, Place, open_archive, place_of
-from lociscope.images.io.picture import damaged
+from lociscope.images.io.container import ARCHIVE_ERRORS, PlaneRef, open_archive, parse_plane_ref
+from lociscope.images.io.picture import damaged_file_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ class ZarrImage(NamedTuple):
     """One image of a Zarr, or one that it lists and does not have.
 
     Attributes:
-        path: Where it is, as `place_of` reads it.
+        path: Where it is, as `parse_plane_ref` reads it.
         about: What the layout says of it: `well` and `site`.
         reason: Why it cannot be read, where that is known already.
     """
@@ -45,7 +45,7 @@ class ZarrImage(NamedTuple):
     reason: str | None = None
 
 
-class _Listed(NamedTuple):
+class _ListedImage(NamedTuple):
     """An image as the metadata of its root list it."""
 
     path: str
@@ -53,16 +53,16 @@ class _Listed(NamedTuple):
     reason: str | None = None
 
 
-def folder_of(place: Place) -> Folder:
+def open_folder(ref: PlaneRef) -> Folder:
     """Return the group of a place.
 
     Raises:
         LociscopeError: It is in an archive that cannot be opened.
     """
-    if not is_archive(place.file):
-        return place.file
-    inside = "" if place.member in ("", ".") else place.member.removeprefix("./").strip("/") + "/"
-    return zipfile.Path(open_archive(place.file), inside)
+    if not is_archive(ref.file):
+        return ref.file
+    prefix = "" if ref.member in ("", ".") else ref.member.removeprefix("./").strip("/") + "/"
+    return zipfile.Path(open_archive(ref.file), prefix)
 
 
 def is_archive(path: Path) -> bool:
@@ -75,7 +75,7 @@ def is_group(folder: Folder) -> bool:
     return any((folder / name).is_file() for name in METADATA)
 
 
-def size_of(path: Folder) -> int | None:
+def get_file_size(path: Folder) -> int | None:
     """Return the bytes of a file; None where it does not exist."""
     try:
         return path.stat().st_size if isinstance(path, Path) else path.root.getinfo(path.at).file_size
@@ -89,7 +89,7 @@ def read_small(path: Folder, name: str) -> bytes | None:
     Raises:
         LociscopeError: It is far too long, or damaged.
     """
-    size = size_of(path)
+    size = get_file_size(path)
     if size is None:
         return None
     try:
@@ -99,11 +99,11 @@ def read_small(path: Folder, name: str) -> bytes | None:
             return bytes(file.read(_MOST_TEXT))
     except IsADirectoryError:
         return None
-    except (*UNPACKABLE, EOFError, RuntimeError) as error:
-        raise damaged(name, error) from error
+    except (*ARCHIVE_ERRORS, EOFError, RuntimeError) as error:
+        raise damaged_file_error(name, error) from error
 
 
-def attributes_of(folder: Folder) -> dict[str, Any]:
+def read_attributes(folder: Folder) -> dict[str, Any]:
     """Return a group's attributes: those under `ome` in version 0.5, else all of them; empty where it has none.
 
     Raises:
@@ -119,13 +119,13 @@ def attributes_of(folder: Folder) -> dict[str, Any]:
                 about = about.get("attributes", {})
                 about = about.get("ome", about)  # some writers of version 3 of Zarr keep to 0.4 in this
         except (ValueError, AttributeError, RecursionError) as error:
-            raise damaged(str(folder / name), error) from error
+            raise damaged_file_error(str(folder / name), error) from error
         if isinstance(about, dict):
             return about
     return {}
 
 
-def inside(path: object, name: str) -> str:
+def check_inside(path: object, name: str) -> str:
     """Return a relative path of metadata.
 
     Raises:
@@ -139,11 +139,11 @@ def inside(path: object, name: str) -> str:
     return text
 
 
-def images_of(path: Path) -> list[ZarrImage]:
+def list_images(path: Path) -> list[ZarrImage]:
     """List the images of a Zarr.
 
     Args:
-        path: A group on disk, an archive that is one Zarr, or a group in an archive, as `place_of` reads it. The
+        path: A group on disk, an archive that is one Zarr, or a group in an archive, as `parse_plane_ref` reads it. The
             root of a plate or of a series of images, or anything within, which gives what lies there.
 
     Returns:
@@ -153,20 +153,20 @@ def images_of(path: Path) -> list[ZarrImage]:
     Raises:
         LociscopeError: The archive or the metadata are damaged.
     """
-    place = place_of(path)
-    if is_archive(place.file) and not place.member:
-        groups = groups_of(open_archive(place.file).namelist())
+    ref = parse_plane_ref(path)
+    if is_archive(ref.file) and not ref.member:
+        groups = find_groups(open_archive(ref.file).namelist())
         about = {group: {"site": group.replace("/", "_")} if len(groups) > 1 else {} for group in groups}
-        found = [_of_group(member(path, group), {**about[group]}) for group in groups]
+        found = [_list_group(join_archive_path(path, group), {**about[group]}) for group in groups]
         return [image for images in found for image in images] or [ZarrImage(path, {})]
-    if place.member or (root := root_of(path)) == path:
-        return _of_group(path, {})
+    if ref.member or (root := find_root(path)) == path:
+        return _list_group(path, {})
     wanted = path.absolute().relative_to(root).as_posix()
-    images = [each for each in _listed(root) if f"{each.path}/".startswith(f"{wanted}/")]
-    return _checked(root, images or [_Listed(wanted, {"site": wanted.replace("/", "_")})])
+    images = [each for each in _list_root(root) if f"{each.path}/".startswith(f"{wanted}/")]
+    return _check_listed(root, images or [_ListedImage(wanted, {"site": wanted.replace("/", "_")})])
 
 
-def groups_of(names: list[str]) -> list[str]:
+def find_groups(names: list[str]) -> list[str]:
     """Return the outermost Zarr groups among the names of an archive's members; empty text is the archive's root."""
     folders = {name.rpartition("/")[0] for name in names if name.rpartition("/")[2] in METADATA}
     roots: set[str] = set()
@@ -177,83 +177,83 @@ def groups_of(names: list[str]) -> list[str]:
     return sorted(roots)
 
 
-def member(archive: Path, group: str) -> Path:
-    """Return the path of a Zarr group in an archive, as `place_of` reads it; empty text is the archive's root."""
+def join_archive_path(archive: Path, group: str) -> Path:
+    """Return the path of a Zarr group in an archive; an empty group is the archive's root."""
     return Path(f"{archive}!./{group}" if group else f"{archive}!.")
 
 
-def root_of(path: Path) -> Path:
+def find_root(path: Path) -> Path:
     """Return the plate or series that a group on disk is part of; itself where it is of none.
 
     Raises:
         LociscopeError: The metadata of a folder above are damaged.
     """
     for parent in reversed(path.absolute().parents[:_DEPTH]):
-        about = attributes_of(parent)
+        about = read_attributes(parent)
         if "plate" in about or "bioformats2raw.layout" in about:
             return parent
     return path
 
 
-def _of_group(path: Path, about: dict[str, str]) -> list[ZarrImage]:
-    images = _checked(path, _listed(folder_of(place_of(path))))
+def _list_group(path: Path, about: dict[str, str]) -> list[ZarrImage]:
+    images = _check_listed(path, _list_root(open_folder(parse_plane_ref(path))))
     return [image._replace(about={**about, **image.about}) for image in images]
 
 
-def _listed(root: Folder) -> list[_Listed]:
-    about = attributes_of(root)
+def _list_root(root: Folder) -> list[_ListedImage]:
+    about = read_attributes(root)
     try:
         if "plate" in about:
-            return list(_of_plate(root, about["plate"]))
+            return list(_list_plate(root, about["plate"]))
         if "bioformats2raw.layout" in about:
-            series = series_of(root)
-            return [_Listed(path, {"site": path} if len(series) > 1 else {}) for path in series]
+            series = list_series(root)
+            return [_ListedImage(path, {"site": path} if len(series) > 1 else {}) for path in series]
     except (AttributeError, TypeError) as error:  # metadata may be anything
-        raise damaged(str(root), error) from error
-    return [_Listed("", {})]
+        raise damaged_file_error(str(root), error) from error
+    return [_ListedImage("", {})]
 
 
-def _of_plate(root: Folder, plate: dict[str, Any]) -> Iterator[_Listed]:
+def _list_plate(root: Folder, plate: dict[str, Any]) -> Iterator[_ListedImage]:
     for well in plate.get("wells", []):
-        path = inside(well.get("path", ""), str(root))
+        path = check_inside(well.get("path", ""), str(root))
         row, _, column = path.partition("/")
         about = {"well": f"{row}{column}"}
         try:
-            images = attributes_of(root / path).get("well", {}).get("images", [])
-            sites = [inside(image.get("path", ""), str(root)) for image in images]
+            images = read_attributes(root / path).get("well", {}).get("images", [])
+            sites = [check_inside(image.get("path", ""), str(root)) for image in images]
         except LociscopeError as error:
-            yield _Listed(path, about, str(error))
+            yield _ListedImage(path, about, str(error))
             continue
         for site in sites:
-            yield _Listed(f"{path}/{site}", {**about, "site": site})
+            yield _ListedImage(f"{path}/{site}", {**about, "site": site})
         if not sites:
-            yield _Listed(path, about, f"'{root}' lists the well '{path}', which has no field. {_REMEDY}")
+            yield _ListedImage(path, about, f"'{root}' lists the well '{path}', which has no field. {_REMEDY}")
 
 
-def series_of(root: Folder) -> list[str]:
+def list_series(root: Folder) -> list[str]:
     """List the images of a bioformats2raw layout: those that `OME` names, or `0`, `1`, … as far as they go.
 
     Raises:
         LociscopeError: A path leads out of it, or the metadata are damaged.
     """
-    named = attributes_of(root / "OME").get("series")
+    named = read_attributes(root / "OME").get("series")
     if isinstance(named, list) and named:
-        return [inside(path, str(root)) for path in named]
-    number = len(re.findall(rb"<(?:\w+:)?Image[\s>]", ome_xml_of(root)))
+        return [check_inside(path, str(root)) for path in named]
+    number = len(re.findall(rb"<(?:\w+:)?Image[\s>]", read_ome_xml(root)))
     while is_group(root / str(number)):
         number += 1
     return [str(each) for each in range(max(number, 1))]
 
 
-def ome_xml_of(root: Folder) -> bytes:
+def read_ome_xml(root: Folder) -> bytes:
     """Return the OME-XML that bioformats2raw keeps beside its images; empty where there is none, or too much."""
     path = root / "OME" / "METADATA.ome.xml"
-    return b"" if (size_of(path) or 0) > _MOST_TEXT else read_small(path, str(path)) or b""
+    return b"" if (get_file_size(path) or 0) > _MOST_TEXT else read_small(path, str(path)) or b""
 
 
-def _checked(root: Path, images: list[_Listed]) -> list[ZarrImage]:
+def _check_listed(root: Path, images: list[_ListedImage]) -> list[ZarrImage]:
     """Give each image its path, and those that are absent their reason."""
-    folder = folder_of(place_of(root))
+    folder = open_folder(parse_plane_ref(root))
     found = []
     for path, about, reason in images:
         if path and not reason and not is_group(folder / path):

@@ -7,19 +7,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.channels import BLUE, GREEN, RED, YELLOW
-from lociscope.images.segmentation.compartments import NUCLEAR, OUTER, Compartments, Zone, highest, quantiles
+from lociscope.images.segmentation.compartments import (
+    NUCLEAR,
+    OUTER,
+    Compartments,
+    Zone,
+    compute_quantiles,
+    find_highest,
+)
 from lociscope.images.segmentation.spots import SPOT_FEATURES, measure_spots
 from lociscope.images.segmentation.stack import (
-    ALL,
+    CELL_ZONES,
     FAINT,
-    LEAST_PIXELS,
+    MIN_PIXELS,
     SCALES,
     Means,
     Stack,
-    blocks,
-    correlations,
+    block_means,
+    correlate,
+    gaussian_blur,
     log_ratio,
-    smoothed,
 )
 
 if TYPE_CHECKING:
@@ -77,7 +84,7 @@ CELL_FEATURES: tuple[str, ...] = (
 """
 
 
-def measure(stack: Stack, zones: Compartments, means: Means) -> NDArray[np.float64]:
+def measure_cells(stack: Stack, zones: Compartments, means: Means) -> NDArray[np.float64]:
     """Measures every cell.
 
     Args:
@@ -91,23 +98,23 @@ def measure(stack: Stack, zones: Compartments, means: Means) -> NDArray[np.float
     if len(zones) == 0:
         return np.zeros((0, len(CELL_FEATURES)))
     green = stack.coarse[..., GREEN]
-    cell, nucleus, cytoplasm = means.over(green, ALL, NUCLEAR, OUTER)
+    cell, nucleus, cytoplasm = means.over(green, CELL_ZONES, NUCLEAR, OUTER)
     columns: list[NDArray[np.float64]] = [
         *log_ratio(means.by_zone(green)[1:], cell),
         means.counts[list(NUCLEAR)].sum(axis=0) * nucleus / (np.maximum(cell, FAINT) * means.counts[1:].sum(axis=0)),
-        *_matches(stack, means),
-        *_bands(stack, means, nucleus, cytoplasm),
-        *_curvature(stack, means, nucleus, cytoplasm),
-        *_ranges(stack, zones),
-        *_turns(stack, zones, means),
-        *_radial(green, zones, cytoplasm),
-        *_focus(stack, zones, cytoplasm),
+        *_measure_matches(stack, means),
+        *_measure_bands(stack, means, nucleus, cytoplasm),
+        *_measure_curvature(stack, means, nucleus, cytoplasm),
+        *_measure_ranges(stack, zones),
+        *_measure_turns(stack, zones, means),
+        *_measure_radial(green, zones, cytoplasm),
+        *_measure_focus(stack, zones, cytoplasm),
         *measure_spots(stack.green, stack.wide[..., GREEN], stack.step, stack.pixel, zones, nucleus, cytoplasm),
     ]
     return np.stack(columns, axis=1)
 
 
-def _matches(stack: Stack, means: Means) -> list[NDArray[np.float64]]:
+def _measure_matches(stack: Stack, means: Means) -> list[NDArray[np.float64]]:
     nothing = np.full(means.n, np.nan)
     found: dict[str, NDArray[np.float64]] = {}
     fine = stack.coarse - stack.wide
@@ -116,8 +123,8 @@ def _matches(stack: Stack, means: Means) -> list[NDArray[np.float64]]:
     for channel, (name, side) in sides.items():
         whole, own, small = nothing, nothing, nothing
         if stack.has[channel]:
-            whole, own = correlations(means, smooth[..., GREEN], smooth[..., channel], ALL, side)
-            (small,) = correlations(means, fine[..., GREEN], fine[..., channel], side)
+            whole, own = correlate(means, smooth[..., GREEN], smooth[..., channel], CELL_ZONES, side)
+            (small,) = correlate(means, fine[..., GREEN], fine[..., channel], side)
         found |= {f"match.{name.split('_')[1]}": whole, f"match.{name}": own, f"match.fine_{name}": small}
     return [found[name] for name in MATCH_FEATURES]
 
@@ -132,11 +139,11 @@ def _noise_share(low: float, high: float) -> float:
     return float((overlap(low, low) + overlap(high, high) - 2 * overlap(low, high)) / max(below, 1e-3))
 
 
-def _bands(
+def _measure_bands(
     stack: Stack, means: Means, nucleus: NDArray[np.float64], cytoplasm: NDArray[np.float64]
 ) -> list[NDArray[np.float64]]:
     """Energy and skewness of green by scale, in nucleus and cytoplasm."""
-    wide = smoothed(stack.wide[..., GREEN], np.sqrt(SCALES[3] ** 2 - SCALES[2] ** 2) / (stack.pixel * stack.step))
+    wide = gaussian_blur(stack.wide[..., GREEN], np.sqrt(SCALES[3] ** 2 - SCALES[2] ** 2) / (stack.pixel * stack.step))
     second = stack.smooth[..., GREEN]
     first = stack.green - second.repeat(stack.step, 0).repeat(stack.step, 1)
     noise = means.over(stack.finest, NUCLEAR, OUTER)
@@ -146,9 +153,9 @@ def _bands(
     for number, (band, step) in enumerate(bands):
         share = _noise_share(SCALES[number] / stack.pixel, SCALES[number + 1] / stack.pixel)
         if number:  # of the noise below the first scale, not below this one
-            share *= _below(SCALES[number] / stack.pixel) / _below(SCALES[0] / stack.pixel)
+            share *= _variance_below(SCALES[number] / stack.pixel) / _variance_below(SCALES[0] / stack.pixel)
         square = band * band
-        moments = [means.over(blocks(power, step), NUCLEAR, OUTER) for power in (band, square, square * band)]
+        moments = [means.over(block_means(power, step), NUCLEAR, OUTER) for power in (band, square, square * band)]
         for side, level in enumerate((nucleus, cytoplasm)):
             m1, m2, m3 = (moment[side] for moment in moments)
             variance = np.maximum(m2 - m1**2, 1e-10)
@@ -157,16 +164,16 @@ def _bands(
     return [*energies[0], *skews[0], *energies[1], *skews[1]]
 
 
-def _below(sigma: float) -> float:
+def _variance_below(sigma: float) -> float:
     """Variance that is left of white noise of variance 1 below a blur of so many px."""
     return 1 + 1 / (4 * np.pi * max(sigma * sigma, 0.08)) - 2 / max(2 * np.pi * sigma * sigma, 1.0)
 
 
-def _curvature(
+def _measure_curvature(
     stack: Stack, means: Means, nucleus: NDArray[np.float64], cytoplasm: NDArray[np.float64]
 ) -> list[NDArray[np.float64]]:
     """Lines, dots and holes by the eigenvalues of the Hessian of green, in level per (0.32 µm)²."""
-    image = smoothed(stack.green, np.sqrt(CURVED**2 - SCALES[0] ** 2) / stack.pixel)
+    image = gaussian_blur(stack.green, np.sqrt(CURVED**2 - SCALES[0] ** 2) / stack.pixel)
     scale = np.float32((SCALES[0] / stack.pixel) ** 2)
     padded = np.pad(image, 1, mode="edge")
     middle = 2 * image
@@ -178,7 +185,7 @@ def _curvature(
     dots = np.maximum(-most, 0)
     lines = np.maximum(-least - np.abs(most), 0)
     holes = np.maximum(least, 0)
-    found = [means.over(blocks(each, stack.step) * scale, NUCLEAR, OUTER) for each in (lines, dots, holes)]
+    found = [means.over(block_means(each, stack.step) * scale, NUCLEAR, OUTER) for each in (lines, dots, holes)]
     columns = []
     for side, level in enumerate((nucleus, cytoplasm)):
         line, dot, hole = (each[side] for each in found)
@@ -188,23 +195,23 @@ def _curvature(
     return columns
 
 
-def _ranges(stack: Stack, zones: Compartments) -> list[NDArray[np.float64]]:
+def _measure_ranges(stack: Stack, zones: Compartments) -> list[NDArray[np.float64]]:
     green, zone, cells = stack.coarse[..., GREEN].ravel(), zones.zones.ravel(), zones.cells.ravel()
     columns = []
     for side, shares in ((NUCLEAR, (0.95, 0.5, 0.05)), (OUTER, (0.95, 0.5, 0.05, 0.99))):
         at = np.flatnonzero(np.isin(zone, side))
-        top, middle, bottom, *tip = quantiles(green[at], cells[at] - 1, len(zones), shares)
+        top, middle, bottom, *tip = compute_quantiles(green[at], cells[at] - 1, len(zones), shares)
         columns += [log_ratio(top, middle), log_ratio(middle, bottom), *(log_ratio(each, middle) for each in tip)]
     return columns
 
 
-def _turns(stack: Stack, zones: Compartments, means: Means) -> list[NDArray[np.float64]]:
+def _measure_turns(stack: Stack, zones: Compartments, means: Means) -> list[NDArray[np.float64]]:
     """Directions by the structure tensor, as doubled angles: (cos 2θ, sin 2θ) × energy."""
     sigma = 1.0 / zones.pixel
     vectors, energies = [], []
     for yy, xx, yx in stack.turns:
-        vectors.append((smoothed(xx - yy, sigma), smoothed(2 * yx, sigma)))
-        energies.append(smoothed(xx + yy, sigma))
+        vectors.append((gaussian_blur(xx - yy, sigma), gaussian_blur(2 * yx, sigma)))
+        energies.append(gaussian_blur(xx + yy, sigma))
     cos, sin = vectors[1]
     length = np.hypot(cos, sin)
     own = means.over(energies[1], OUTER)[0]
@@ -220,18 +227,20 @@ def _turns(stack: Stack, zones: Compartments, means: Means) -> list[NDArray[np.f
     return [coherent / safe, np.hypot(c, s) / along, red, radial / along]
 
 
-def _radial(green: np.ndarray, zones: Compartments, cytoplasm: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+def _measure_radial(
+    green: np.ndarray, zones: Compartments, cytoplasm: NDArray[np.float64]
+) -> list[NDArray[np.float64]]:
     n, cells = len(zones) + 1, zones.cells.ravel()
     ring = np.digitize(zones.beyond.ravel(), RADII)
     region = np.where((ring > 0) & (ring < len(RADII)), ring, 0) * n + cells
     shape = (len(RADII), n)
     count = np.bincount(region, minlength=shape[0] * n).reshape(shape)[1:, 1:]
     total = np.bincount(region, green.ravel(), shape[0] * n).reshape(shape)[1:, 1:]
-    level = np.where(count >= LEAST_PIXELS, total / np.maximum(count, 1), np.nan)
+    level = np.where(count >= MIN_PIXELS, total / np.maximum(count, 1), np.nan)
     return list(log_ratio(level, cytoplasm))
 
 
-def _focus(stack: Stack, zones: Compartments, cytoplasm: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+def _measure_focus(stack: Stack, zones: Compartments, cytoplasm: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     n, pixel = len(zones), zones.pixel
     green, wide = stack.coarse[..., GREEN], stack.wide[..., GREEN]
     cells = zones.cells
@@ -243,10 +252,12 @@ def _focus(stack: Stack, zones: Compartments, cytoplasm: NDArray[np.float64]) ->
         apart = np.hypot(rows.ravel() - centre[owner, 0], columns.ravel() - centre[owner, 1]) * pixel
         near = np.digitize(apart, (1.5, 4.0))
         use = (owner >= 0) & (zones.beyond.ravel() > 0)
-        core, ring = (_grouped(green.ravel(), np.where(use & (near == number), owner, -1), n, 3) for number in (0, 1))
+        core, ring = (
+            _group_means(green.ravel(), np.where(use & (near == number), owner, -1), n, 3) for number in (0, 1)
+        )
         core, ring = log_ratio(core, cytoplasm), log_ratio(ring, cytoplasm)
     outer = np.isin(zones.zones, OUTER)
-    best = highest(wide.ravel(), np.where(outer.ravel(), owner, -1), n)
+    best = find_highest(wide.ravel(), np.where(outer.ravel(), owner, -1), n)
     known = best >= 0
     y, x = np.divmod(np.maximum(best, 0), cells.shape[1])
 
@@ -259,7 +270,7 @@ def _focus(stack: Stack, zones: Compartments, cytoplasm: NDArray[np.float64]) ->
     light = np.where(outer, np.maximum(green, 0), 0).ravel()
     area = outer.astype(np.float64).ravel()
     shift = [
-        _weighted(position.ravel(), light, owner, n) - _weighted(position.ravel(), area, owner, n)
+        _weighted_means(position.ravel(), light, owner, n) - _weighted_means(position.ravel(), area, owner, n)
         for position in (rows, columns)
     ]
     side = np.hypot(*shift) * pixel / np.sqrt(zones.area / np.pi)
@@ -274,14 +285,14 @@ def _focus(stack: Stack, zones: Compartments, cytoplasm: NDArray[np.float64]) ->
     ]
 
 
-def _grouped(values: np.ndarray, group: np.ndarray, n: int, least: int) -> NDArray[np.float64]:
+def _group_means(values: np.ndarray, group: np.ndarray, n: int, least: int) -> NDArray[np.float64]:
     """Means by group, −1 for none."""
     count = np.bincount(group + 1, minlength=n + 1)[1:]
     total = np.bincount(group + 1, values, n + 1)[1:]
     return np.where(count >= least, total / np.maximum(count, 1), np.nan)
 
 
-def _weighted(values: np.ndarray, weight: np.ndarray, group: np.ndarray, n: int) -> NDArray[np.float64]:
+def _weighted_means(values: np.ndarray, weight: np.ndarray, group: np.ndarray, n: int) -> NDArray[np.float64]:
     total = np.bincount(group + 1, weight, n + 1)[1:]
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(total > 0, np.bincount(group + 1, weight * values, n + 1)[1:] / total, np.nan)

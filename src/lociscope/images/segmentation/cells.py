@@ -15,7 +15,7 @@ import numpy as np
 from lociscope.channels import BLUE, GREEN, RED, YELLOW
 from lociscope.errors import Code, LociscopeError, MissingExtraError
 from lociscope.images.preprocess import sample_pixels
-from lociscope.images.statistics import full_scale
+from lociscope.images.statistics import estimate_full_scale
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,9 +24,9 @@ WORKING_PIXEL = 0.64
 """Finer fields are segmented at about this many µm per pixel: nuclei measure 6–18 µm, so nothing is lost."""
 SMOOTHING = 0.8
 """Standard deviation in µm by which the channels are smoothed before anything is cut."""
-SMALLEST_NUCLEUS = 14.0
+MIN_NUCLEUS_AREA = 14.0
 """Area in µm² below which a blue patch is debris; the smallest mitotic plates have about 20."""
-LEAST_RIDGE = 0.45
+MIN_RIDGE = 0.45
 """By how many µm the radius must shrink between two nuclei that touch, to tell them from one of odd shape."""
 BODY_WEIGHTS = {RED: 1.0, YELLOW: 1.0, GREEN: 0.35}
 """What each channel says of where a cell is."""
@@ -69,16 +69,16 @@ def find_cells(pixels: np.ndarray, pixel_size: float) -> Cells:
     if not pixel_size > 0:
         raise LociscopeError(f"A pixel size is a number of µm above 0; received {pixel_size!r}.", code=Code.PIXEL_SIZE)
     step = max(1, round(WORKING_PIXEL / pixel_size))
-    small = _shrunk(pixels, step)
+    small = _shrink(pixels, step)
     nuclei = find_nuclei(small[..., BLUE], pixel_size * step)
-    cells = _bodies(small, nuclei, pixel_size * step)
+    cells = _find_bodies(small, nuclei, pixel_size * step)
     height, width = pixels.shape[:2]
-    return Cells(_enlarged(nuclei, step, height, width), _enlarged(cells, step, height, width))
+    return Cells(_enlarge(nuclei, step, height, width), _enlarge(cells, step, height, width))
 
 
-def _shrunk(pixels: np.ndarray, step: int) -> np.ndarray:
+def _shrink(pixels: np.ndarray, step: int) -> np.ndarray:
     """Means over blocks of step × step pixels, of full scale; the last block repeats the edge where it is cut."""
-    full = np.float32(full_scale(sample_pixels(pixels)))
+    full = np.float32(estimate_full_scale(sample_pixels(pixels)))
     if step == 1:
         return np.asarray(pixels / full, np.float32)
     missing = [(0, -length % step) for length in pixels.shape[:2]]
@@ -90,7 +90,7 @@ def _shrunk(pixels: np.ndarray, step: int) -> np.ndarray:
     return total / (full * step * step)
 
 
-def _enlarged(labels: np.ndarray, step: int, height: int, width: int) -> NDArray[np.int32]:
+def _enlarge(labels: np.ndarray, step: int, height: int, width: int) -> NDArray[np.int32]:
     if step == 1:
         return labels
     return np.asarray(labels.repeat(step, axis=0)[:height].repeat(step, axis=1)[:, :width])
@@ -112,16 +112,16 @@ def find_nuclei(blue: np.ndarray, pixel_size: float) -> NDArray[np.int32]:
     except ImportError:
         raise MissingExtraError("Finding cells", "fit") from None
     smooth = ndimage.gaussian_filter(np.asarray(blue, np.float32), SMOOTHING / pixel_size)
-    inside = ndimage.binary_fill_holes(_bright(smooth, pixel_size))
+    inside = ndimage.binary_fill_holes(_find_bright(smooth, pixel_size))
     inside = ndimage.binary_opening(inside, iterations=max(1, round(0.6 / pixel_size)))
     depth = ndimage.distance_transform_edt(inside).astype(np.float32) * np.float32(pixel_size)
     depth = ndimage.gaussian_filter(depth, 0.5 / pixel_size)
     tops, _ = ndimage.label(inside & (ndimage.maximum_filter(depth, 3) == depth), np.ones((3, 3)))
-    basins = _merged(watershed(-depth, tops, mask=inside), depth)
-    return _renumbered(basins, SMALLEST_NUCLEUS / pixel_size**2)
+    basins = _merge_basins(watershed(-depth, tops, mask=inside), depth)
+    return _renumber(basins, MIN_NUCLEUS_AREA / pixel_size**2)
 
 
-def _bright(smooth: np.ndarray, pixel_size: float) -> NDArray[np.bool_]:
+def _find_bright(smooth: np.ndarray, pixel_size: float) -> NDArray[np.bool_]:
     """Brighter than half of what Otsu says, and than the surroundings, which are hazy between crowded nuclei."""
     from scipy import ndimage
     from skimage.filters import threshold_otsu
@@ -136,8 +136,8 @@ def _bright(smooth: np.ndarray, pixel_size: float) -> NDArray[np.bool_]:
     return np.asarray(smooth > cut)
 
 
-def _merged(basins: NDArray[np.int32], depth: np.ndarray) -> NDArray[np.int32]:
-    """Basins joined wherever one of two does not rise `LEAST_RIDGE` over the saddle between them."""
+def _merge_basins(basins: NDArray[np.int32], depth: np.ndarray) -> NDArray[np.int32]:
+    """Basins joined wherever one of two does not rise `MIN_RIDGE` over the saddle between them."""
     first = np.concatenate([basins[1:].ravel(), basins[:, 1:].ravel()])
     second = np.concatenate([basins[:-1].ravel(), basins[:, :-1].ravel()])
     saddle = np.concatenate(
@@ -157,12 +157,12 @@ def _merged(basins: NDArray[np.int32], depth: np.ndarray) -> NDArray[np.int32]:
     for at in touch.tolist():
         one, other = root_of(first[at]), root_of(second[at])
         low, high = sorted((one, other), key=peak.__getitem__)
-        if one != other and peak[low] - saddle[at] < LEAST_RIDGE:
+        if one != other and peak[low] - saddle[at] < MIN_RIDGE:
             root[low] = high
     return np.array([root_of(number) for number in range(len(root))], np.int32)[basins]
 
 
-def _renumbered(labels: np.ndarray, least: float) -> NDArray[np.int32]:
+def _renumber(labels: np.ndarray, least: float) -> NDArray[np.int32]:
     """Numbers without gaps, without what is smaller than `least` pixels."""
     sizes = np.bincount(labels.ravel())
     kept = sizes >= least
@@ -171,14 +171,14 @@ def _renumbered(labels: np.ndarray, least: float) -> NDArray[np.int32]:
     return np.asarray(number[labels], np.int32)
 
 
-def _bodies(small: np.ndarray, nuclei: NDArray[np.int32], pixel_size: float) -> NDArray[np.int32]:
+def _find_bodies(small: np.ndarray, nuclei: NDArray[np.int32], pixel_size: float) -> NDArray[np.int32]:
     """Watershed from the nuclei: downhill with the light, and with the distance from them."""
     if not nuclei.any():
         return nuclei
     from scipy import ndimage
     from skimage.segmentation import watershed
 
-    light = _body_light(small, pixel_size)
+    light = _sum_body_light(small, pixel_size)
     distance = ndimage.distance_transform_edt(nuclei == 0).astype(np.float32) * np.float32(pixel_size)
     near = (distance > 0) & (distance < 3)
     base = float(np.percentile(light, 0.5))
@@ -192,7 +192,7 @@ def _bodies(small: np.ndarray, nuclei: NDArray[np.int32], pixel_size: float) -> 
     return np.asarray(watershed(landscape, nuclei, mask=mask | (nuclei > 0)), np.int32)
 
 
-def _body_light(small: np.ndarray, pixel_size: float) -> np.ndarray:
+def _sum_body_light(small: np.ndarray, pixel_size: float) -> np.ndarray:
     """Red, yellow and a little green, each from its darkest part to its bright level, smoothed."""
     from scipy import ndimage
 

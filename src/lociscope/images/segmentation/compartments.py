@@ -95,23 +95,25 @@ def find_compartments(pixels: np.ndarray, pixel: float) -> Compartments:
     zones = np.full(cells.shape, Zone.CYTOPLASM, np.int8)
     zones[outside < PERINUCLEAR_REACH] = Zone.PERINUCLEAR
     zones[edge] = Zone.EDGE
-    zones[_contacts(cells, max(1, round(EDGE_DEPTH / pixel)))] = Zone.CONTACT
+    zones[_find_contacts(cells, max(1, round(EDGE_DEPTH / pixel)))] = Zone.CONTACT
     zones[(outside < RIM_BEYOND)] = Zone.RIM
     inner = within > RIM_WITHIN
     zones[inner] = Zone.NUCLEUS
-    zones[inner & _dna_poor(pixels[..., BLUE], nuclei, n, pixel)] = Zone.NUCLEOLI
+    zones[inner & _find_dna_poor(pixels[..., BLUE], nuclei, n, pixel)] = Zone.NUCLEOLI
     zones[cells == 0] = Zone.NONE
     beyond = np.where(nuclei > 0, -within, outside).astype(np.float32)
-    nuclear, whole = (_areas(each, n, pixel) for each in (nuclei, cells))
-    return Compartments(pixel, cells, zones, beyond, _focus(pixels[..., RED], cells, beyond, n, pixel), nuclear, whole)
+    nuclear, whole = (_measure_areas(each, n, pixel) for each in (nuclei, cells))
+    return Compartments(
+        pixel, cells, zones, beyond, _find_focus(pixels[..., RED], cells, beyond, n, pixel), nuclear, whole
+    )
 
 
-def _areas(labels: NDArray[np.int32], n: int, pixel: float) -> NDArray[np.float64]:
+def _measure_areas(labels: NDArray[np.int32], n: int, pixel: float) -> NDArray[np.float64]:
     """(n,) in µm²."""
     return np.bincount(labels.ravel(), minlength=n + 1)[1:].astype(np.float64) * pixel**2
 
 
-def _contacts(cells: NDArray[np.int32], reach: int) -> NDArray[np.bool_]:
+def _find_contacts(cells: NDArray[np.int32], reach: int) -> NDArray[np.bool_]:
     """Pixels that see two cells within `reach` pixels."""
     from scipy import ndimage
 
@@ -122,18 +124,18 @@ def _contacts(cells: NDArray[np.int32], reach: int) -> NDArray[np.bool_]:
     return np.asarray((most != least) & (most > 0))
 
 
-def _dna_poor(blue: np.ndarray, nuclei: NDArray[np.int32], n: int, pixel: float) -> NDArray[np.bool_]:
+def _find_dna_poor(blue: np.ndarray, nuclei: NDArray[np.int32], n: int, pixel: float) -> NDArray[np.bool_]:
     from scipy import ndimage
 
     if not n:
         return np.zeros(nuclei.shape, np.bool_)
     smooth = ndimage.gaussian_filter(np.asarray(blue, np.float32), 0.4 / pixel)
     smooth -= np.percentile(smooth, 0.5)
-    median = np.concatenate([[0], quantiles(smooth[nuclei > 0], nuclei[nuclei > 0] - 1, n, (0.5,))[0]])
+    median = np.concatenate([[0], compute_quantiles(smooth[nuclei > 0], nuclei[nuclei > 0] - 1, n, (0.5,))[0]])
     return np.asarray(smooth < DNA_POOR * median[nuclei])
 
 
-def _focus(
+def _find_focus(
     red: np.ndarray, cells: NDArray[np.int32], beyond: NDArray[np.float32], n: int, pixel: float
 ) -> NDArray[np.float64]:
     from scipy import ndimage
@@ -143,13 +145,13 @@ def _focus(
         return focus
     smooth = ndimage.gaussian_filter(np.asarray(red, np.float32), FOCUS_SMOOTHING / pixel)
     near = (beyond > 0) & (beyond < FOCUS_REACH)
-    best = highest(smooth.ravel(), np.where(near, cells - 1, -1).ravel(), n)
+    best = find_highest(smooth.ravel(), np.where(near, cells - 1, -1).ravel(), n)
     known = best >= 0
     focus[known] = np.stack(np.divmod(best[known], cells.shape[1]), axis=1)
     return focus
 
 
-def highest(values: np.ndarray, group: NDArray[np.integer], n: int) -> NDArray[np.intp]:
+def find_highest(values: np.ndarray, group: NDArray[np.integer], n: int) -> NDArray[np.intp]:
     """Where the highest value of each of n groups lies.
 
     Args:
@@ -168,7 +170,9 @@ def highest(values: np.ndarray, group: NDArray[np.integer], n: int) -> NDArray[n
     return best
 
 
-def quantiles(values: np.ndarray, group: NDArray[np.integer], n: int, shares: tuple[float, ...]) -> NDArray[np.float64]:
+def compute_quantiles(
+    values: np.ndarray, group: NDArray[np.integer], n: int, shares: tuple[float, ...]
+) -> NDArray[np.float64]:
     """Quantiles of the values of each of n groups.
 
     Args:

@@ -20,10 +20,10 @@ from lociscope.channels import BLUE, GREEN, RED
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.preprocess import sample_pixels
 from lociscope.images.scale import resize
-from lociscope.images.segmentation.cell_measures import CELL_FEATURES, measure
+from lociscope.images.segmentation.cell_measures import CELL_FEATURES, measure_cells
 from lociscope.images.segmentation.compartments import NUCLEAR, OUTER, Compartments, find_compartments
-from lociscope.images.segmentation.stack import ALL, Means, Stack, correlations, log_ratio
-from lociscope.images.statistics import full_scale
+from lociscope.images.segmentation.stack import CELL_ZONES, Means, Stack, correlate, log_ratio
+from lociscope.images.statistics import estimate_full_scale
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +34,7 @@ COARSE_PIXEL = 0.64
 """µm per pixel at which zones, correlations and everything above 1 µm are measured."""
 FIELD_UM = 164.0
 """Side of a field whose pixel size nobody declares."""
-LEAST_SIDE = 8
+MIN_SIDE = 8
 """Coarse pixels to which smaller fields are filled up at their edge."""
 HIGH = 0.9
 """Quantile over cells of the features called `….high`."""
@@ -61,10 +61,10 @@ FEATURES: tuple[str, ...] = (
     *(f"{name}.high" for name in CELL_FEATURES),
     *FIELD_FEATURES,
 )
-"""The features in the order in which `field_features` gives them."""
+"""The features in the order in which `compute_features` gives them."""
 
 
-def field_features(pixels: np.ndarray, pixel_size: float | None = None) -> NDArray[np.float32]:
+def compute_features(pixels: np.ndarray, pixel_size: float | None = None) -> NDArray[np.float32]:
     """The features of a field.
 
     Args:
@@ -78,16 +78,16 @@ def field_features(pixels: np.ndarray, pixel_size: float | None = None) -> NDArr
         LociscopeError: The array has another shape, or the pixel size is not above 0.
         MissingExtraError: scipy or scikit-image is not installed.
     """
-    stack, zones = measured_stack(pixels, pixel_size)
+    stack, zones = make_stack(pixels, pixel_size)
     means = Means(zones)
-    (level,) = means.over(stack.coarse[..., GREEN], ALL)
-    pooled = _pooled(measure(stack, zones, means), level)
-    values = np.concatenate([pooled, _field_values(stack, zones, means, level)]).astype(np.float32)
+    (level,) = means.over(stack.coarse[..., GREEN], CELL_ZONES)
+    pooled = _pool(measure_cells(stack, zones, means), level)
+    values = np.concatenate([pooled, _measure_field(stack, zones, means, level)]).astype(np.float32)
     values[~np.isfinite(values)] = np.nan
     return values
 
 
-def measured_stack(pixels: np.ndarray, pixel_size: float | None) -> tuple[Stack, Compartments]:
+def make_stack(pixels: np.ndarray, pixel_size: float | None) -> tuple[Stack, Compartments]:
     """The field at the scales at which it is measured, and its cells' zones."""
     if pixels.ndim != 3 or pixels.shape[-1] != 4 or min(pixels.shape) < 1:
         raise LociscopeError(
@@ -97,13 +97,13 @@ def measured_stack(pixels: np.ndarray, pixel_size: float | None) -> tuple[Stack,
     size = FIELD_UM / max(pixels.shape[:2]) if pixel_size is None else pixel_size
     if not size > 0:
         raise LociscopeError(f"A pixel size is a number of µm above 0; received {pixel_size!r}.", code=Code.PIXEL_SIZE)
-    full = np.float32(full_scale(sample_pixels(pixels)))
+    full = np.float32(estimate_full_scale(sample_pixels(pixels)))
     fine = pixels
     if size < 0.93 * FINE_PIXEL:
         height, width = (max(1, round(length * size / FINE_PIXEL)) for length in pixels.shape[:2])
         fine, size = resize(pixels, height, width), size * pixels.shape[0] / height
     step = max(1, round(COARSE_PIXEL / size))
-    whole = [max(LEAST_SIDE, -(-length // step)) * step for length in fine.shape[:2]]
+    whole = [max(MIN_SIDE, -(-length // step)) * step for length in fine.shape[:2]]
     fine = np.pad(fine, [(0, whole[0] - fine.shape[0]), (0, whole[1] - fine.shape[1]), (0, 0)], mode="edge")
     scaled = np.asarray(fine / full, np.float32)
     coarse = resize(scaled, whole[0] // step, whole[1] // step)
@@ -111,7 +111,7 @@ def measured_stack(pixels: np.ndarray, pixel_size: float | None) -> tuple[Stack,
     return Stack.of(scaled, coarse, size, step, zones), zones
 
 
-def _pooled(table: NDArray[np.float64], level: NDArray[np.float64]) -> NDArray[np.float64]:
+def _pool(table: NDArray[np.float64], level: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean and ninth decile over cells of an (n, features) table, without its NaN."""
     n, width = table.shape
     if n == 0:
@@ -132,7 +132,7 @@ def _pooled(table: NDArray[np.float64], level: NDArray[np.float64]) -> NDArray[n
     return np.concatenate([mean, np.where(total > 0, high, np.nan)])
 
 
-def _field_values(stack: Stack, zones: Compartments, means: Means, level: NDArray[np.float64]) -> NDArray[np.float64]:
+def _measure_field(stack: Stack, zones: Compartments, means: Means, level: NDArray[np.float64]) -> NDArray[np.float64]:
     green, n = stack.coarse[..., GREEN], len(zones)
     area = zones.cells.size * zones.pixel**2
     if n == 0:
@@ -152,19 +152,19 @@ def _field_values(stack: Stack, zones: Compartments, means: Means, level: NDArra
             stack.saturated,
             log_ratio(noise, mean),
             log_ratio(beyond, mean),
-            *_condensed(stack, means, level),
-            *_bundles(stack, zones),
+            *_measure_condensed(stack, means, level),
+            *_measure_bundles(stack, zones),
         ]
     )
 
 
-def _condensed(stack: Stack, means: Means, level: NDArray[np.float64]) -> tuple[float, float, float]:
+def _measure_condensed(stack: Stack, means: Means, level: NDArray[np.float64]) -> tuple[float, float, float]:
     """The brightest nucleus of the field, mostly a dividing cell's, against the others."""
     (blue,) = means.over(stack.coarse[..., BLUE], NUCLEAR)
     if not np.isfinite(blue).any():
         return np.nan, np.nan, np.nan
     row = int(np.nanargmax(blue))
-    (match,) = correlations(means, stack.coarse[..., RED], stack.coarse[..., GREEN], ALL)
+    (match,) = correlate(means, stack.coarse[..., RED], stack.coarse[..., GREEN], CELL_ZONES)
     return (
         log_ratio(blue[row], np.nanmedian(blue)),
         log_ratio(level[row], np.median(level)),
@@ -172,7 +172,7 @@ def _condensed(stack: Stack, means: Means, level: NDArray[np.float64]) -> tuple[
     )
 
 
-def _bundles(stack: Stack, zones: Compartments) -> tuple[float, float]:
+def _measure_bundles(stack: Stack, zones: Compartments) -> tuple[float, float]:
     """Green where red outside the nuclei is brightest."""
     cytoplasm = np.isin(zones.zones, OUTER)
     if not stack.has[RED] or cytoplasm.sum() < 50:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.images.segmentation.compartments import NUCLEAR, OUTER, Compartments, Zone, highest
+from lociscope.images.segmentation.compartments import NUCLEAR, OUTER, Compartments, Zone, find_highest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LEAST_CONTRAST = 0.5
+MIN_CONTRAST = 0.5
 """A spot rises over its surroundings by at least so many times the mean green of its nucleus or cytoplasm."""
-LEAST_HEIGHT = 0.012
+MIN_HEIGHT = 0.012
 """And by at least this share of full scale."""
 _PER_SIDE = ("number", "strongest", "second", "contrast", "elongation", "size")
 SPOT_FEATURES: tuple[str, ...] = (
@@ -58,31 +58,31 @@ def measure_spots(
     """
     n = len(zones)
     rise = green - wide.repeat(step, 0).repeat(step, 1)
-    y, x = _tops(rise, LEAST_HEIGHT)
+    y, x = _find_peaks(rise, MIN_HEIGHT)
     cy, cx = y // step, x // step
     cell, zone = zones.cells[cy, cx] - 1, zones.zones[cy, cx]
     within = np.isin(zone, NUCLEAR)
     level = np.where(within, nucleus[cell], cytoplasm[cell])
     with np.errstate(invalid="ignore"):
-        contrast = rise[y, x] / (np.maximum(level, 0) + LEAST_HEIGHT)
-        kept = (cell >= 0) & (contrast > LEAST_CONTRAST)
+        contrast = rise[y, x] / (np.maximum(level, 0) + MIN_HEIGHT)
+        kept = (cell >= 0) & (contrast > MIN_CONTRAST)
     y, x, cy, cx, cell, zone, contrast, within = (a[kept] for a in (y, x, cy, cx, cell, zone, contrast, within))
-    shape = _shapes(rise, y, x)
+    shape = _measure_shapes(rise, y, x)
     columns = []
     for side, inside in ((NUCLEAR, within), (OUTER, np.isin(zone, OUTER))):
         region = np.isin(zones.zones, side)
         area = np.bincount(zones.cells[region], minlength=n + 1)[1:].astype(np.float64) * zones.pixel**2
-        columns += _side(cell[inside], contrast[inside], shape[0][inside], shape[1][inside], area)
+        columns += _measure_side(cell[inside], contrast[inside], shape[0][inside], shape[1][inside], area)
     outer = np.isin(zone, OUTER)
     total = np.bincount(cell, contrast, n)
     for where in (Zone.NUCLEOLI, Zone.RIM, Zone.EDGE, Zone.CONTACT):
         columns.append(np.bincount(cell, contrast * (zone == where), n) / np.maximum(total, 1e-9))
-    columns.append(_mean(zones.beyond[cy, cx][outer], cell[outer], n))
-    columns.append(_from_focus(cy[outer], cx[outer], cell[outer], contrast[outer], zones))
+    columns.append(_mean_by_cell(zones.beyond[cy, cx][outer], cell[outer], n))
+    columns.append(_measure_focus_distance(cy[outer], cx[outer], cell[outer], contrast[outer], zones))
     return columns
 
 
-def _tops(image: np.ndarray, least: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _find_peaks(image: np.ndarray, least: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Pixels above `least` that none of their eight neighbours exceeds; the outermost pixels are none."""
     inner = image[1:-1, 1:-1]
     y, x = np.nonzero(inner > least)
@@ -96,7 +96,7 @@ def _tops(image: np.ndarray, least: float) -> tuple[NDArray[np.intp], NDArray[np
     return y[top], x[top]
 
 
-def _shapes(image: np.ndarray, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _measure_shapes(image: np.ndarray, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Elongation of the tops, and how much of them is left in the mean of 5 × 5 pixels."""
     if not len(y):
         return np.zeros(0), np.zeros(0)
@@ -112,7 +112,7 @@ def _shapes(image: np.ndarray, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray
     return 1 - long / short, around / top
 
 
-def _side(
+def _measure_side(
     cell: np.ndarray, contrast: np.ndarray, elongation: np.ndarray, size: np.ndarray, area: NDArray[np.float64]
 ) -> list[NDArray[np.float64]]:
     n = len(area)
@@ -129,19 +129,19 @@ def _side(
         np.where(counts > 0, second / np.maximum(first, 1e-9), np.nan),
     ]
     columns = [np.where(known, column, np.nan) for column in columns]
-    return columns + [_mean(each, cell, n) for each in (np.log2(1 + contrast), elongation, size)]
+    return columns + [_mean_by_cell(each, cell, n) for each in (np.log2(1 + contrast), elongation, size)]
 
 
-def _mean(values: np.ndarray, cell: np.ndarray, n: int) -> NDArray[np.float64]:
+def _mean_by_cell(values: np.ndarray, cell: np.ndarray, n: int) -> NDArray[np.float64]:
     count = np.bincount(cell, minlength=n)
     return np.where(count > 0, np.bincount(cell, values, n) / np.maximum(count, 1), np.nan)
 
 
-def _from_focus(
+def _measure_focus_distance(
     y: np.ndarray, x: np.ndarray, cell: np.ndarray, contrast: np.ndarray, zones: Compartments
 ) -> NDArray[np.float64]:
     """log2 of 1 + the distance in µm of each cell's strongest spot from red's focus."""
-    best = highest(contrast, cell, len(zones))
+    best = find_highest(contrast, cell, len(zones))
     found = np.full(len(zones), np.nan)
     known = best >= 0
     at = best[known]

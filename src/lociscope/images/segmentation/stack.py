@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FAINT = 0.004
 """Added to both sides of every ratio of levels, as a share of full scale: one grey level of 255."""
-LEAST_PIXELS = 6
+MIN_PIXELS = 6
 """A zone of a cell with fewer coarse pixels is not measured."""
 SCALES = (0.32, 0.64, 1.28, 2.56)
 """Standard deviations in µm between which bands of structure are told apart."""
@@ -57,17 +57,18 @@ class Stack:
     def of(cls, fine: np.ndarray, coarse: np.ndarray, pixel: float, step: int, zones: Compartments) -> Stack:
         """Makes the stack of a field in shares of full scale."""
         has = tuple(float(np.ptp(np.percentile(coarse[..., c], (0.5, 99.5)))) > 0.012 for c in range(4))
-        ground = background(coarse[..., GREEN], zones)
+        ground = estimate_background(coarse[..., GREEN], zones)
         raw = fine[..., GREEN]
-        green = smoothed(raw, SCALES[0] / pixel)
-        finest = blocks((raw - green) ** 2, step)
-        red = smoothed(fine[..., RED], SCALES[0] / pixel)
-        turns = np.stack([_gradients(red, step), _gradients(green, step)])
+        green = gaussian_blur(raw, SCALES[0] / pixel)
+        finest = block_means((raw - green) ** 2, step)
+        red = gaussian_blur(fine[..., RED], SCALES[0] / pixel)
+        turns = np.stack([_structure_tensor(red, step), _structure_tensor(green, step)])
         coarse = coarse.copy()
         coarse[..., GREEN] -= ground
         wide_pixel = pixel * step
         smooth, wide = (
-            np.stack([smoothed(coarse[..., c], sigma / wide_pixel) for c in range(4)], axis=-1) for sigma in SCALES[1:3]
+            np.stack([gaussian_blur(coarse[..., c], sigma / wide_pixel) for c in range(4)], axis=-1)
+            for sigma in SCALES[1:3]
         )
         rank = max(1, raw.size // 1000)
         brightest = float(np.partition(raw.ravel(), -rank)[-rank]) - float(ground)
@@ -75,20 +76,20 @@ class Stack:
         return cls(pixel, step, has, green - ground, coarse, smooth, wide, turns, finest, saturated, brightest)
 
 
-def background(green: np.ndarray, zones: Compartments) -> np.float32:
+def estimate_background(green: np.ndarray, zones: Compartments) -> np.float32:
     """Green where there is nothing: a low percentile outside the cells, or of all where they fill the field."""
     outside = green[zones.cells == 0]
     return np.float32(np.percentile(outside, 20) if outside.size > 0.02 * green.size else np.percentile(green, 0.5))
 
 
-def smoothed(image: np.ndarray, sigma: float) -> np.ndarray:
+def gaussian_blur(image: np.ndarray, sigma: float) -> np.ndarray:
     """Gaussian blur of float32, cut off at 3 standard deviations."""
     from scipy.ndimage import gaussian_filter
 
     return np.asarray(gaussian_filter(image, sigma, truncate=3.0, output=np.float32))
 
 
-def blocks(image: np.ndarray, step: int) -> np.ndarray:
+def block_means(image: np.ndarray, step: int) -> np.ndarray:
     """Means over blocks of step × step pixels."""
     if step == 1:
         return image
@@ -96,10 +97,10 @@ def blocks(image: np.ndarray, step: int) -> np.ndarray:
     return np.asarray(sum((rows[:, i::step] for i in range(1, step)), rows[:, ::step].copy()) / np.float32(step**2))
 
 
-def _gradients(image: np.ndarray, step: int) -> np.ndarray:
+def _structure_tensor(image: np.ndarray, step: int) -> np.ndarray:
     """The structure tensor's three products, means over blocks."""
     y, x = np.gradient(image)
-    return np.stack([blocks(product, step) for product in (y * y, x * x, y * x)])
+    return np.stack([block_means(product, step) for product in (y * y, x * x, y * x)])
 
 
 def log_ratio(part: Any, whole: Any) -> Any:  # noqa: ANN401 - numbers in, numbers out
@@ -129,7 +130,7 @@ class Means:
 
     def by_zone(self, image: np.ndarray) -> NDArray[np.float64]:
         """(zones, n); NaN where a cell has too little of a zone."""
-        return np.where(self.counts >= LEAST_PIXELS, self._sums(image) / np.maximum(self.counts, 1), np.nan)
+        return np.where(self.counts >= MIN_PIXELS, self._sums(image) / np.maximum(self.counts, 1), np.nan)
 
     def over(self, image: np.ndarray, *sides: Sequence[Zone]) -> list[NDArray[np.float64]]:
         """(n,) over each of several unions of zones; NaN where a cell has too little of them."""
@@ -138,15 +139,15 @@ class Means:
         for side in sides:
             count = self.counts[list(side)].sum(axis=0)
             mean = total[list(side)].sum(axis=0) / np.maximum(count, 1)
-            found.append(np.where(count >= LEAST_PIXELS, mean, np.nan))
+            found.append(np.where(count >= MIN_PIXELS, mean, np.nan))
         return found
 
 
-ALL = tuple(Zone)[1:]
+CELL_ZONES = tuple(Zone)[1:]
 """Every zone of a cell."""
 
 
-def correlations(means: Means, one: np.ndarray, other: np.ndarray, *sides: Sequence[Zone]) -> list[NDArray[np.float64]]:
+def correlate(means: Means, one: np.ndarray, other: np.ndarray, *sides: Sequence[Zone]) -> list[NDArray[np.float64]]:
     """(n,) Pearson's correlations of two coarse images, over each of several unions of zones of each cell."""
     x, y, xx, yy, xy = (means.over(image, *sides) for image in (one, other, one * one, other * other, one * other))
     found = []
