@@ -1,4 +1,4 @@
-"""Putting a field to scale."""
+"""Rescaling of fields."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lociscope.artifacts.card import InputSpec
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.extent import MAX_TILES, TOLERANCE, make_middle_tile, make_tiles
 from lociscope.images.field import Field
 from lociscope.images.preprocess import HPA_FIELD_UM, prepare
@@ -21,7 +21,7 @@ def field(height: int, width: int, pixel_size: float | None = None) -> Field:
 
 
 def ramp(height: int, width: int, pixel_size: float) -> Field:
-    """Grows along y and along x; no sum of the two, which is how uneven light looks."""
+    """Grows along y and along x, and is not the sum of the two, which is how uneven light looks."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
     return Field("a1", np.repeat(((y + 300) * (x + 300))[..., None], 4, axis=-1), pixel_size)
 
@@ -36,20 +36,20 @@ def test_a_field_of_the_atlas_needs_no_pixel_size(side: int) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1024, 1024), (500, 500), (512, 500), (20, 20)])
-def test_any_other_is_taken_for_a_field_of_the_atlas_and_flagged(shape: tuple[int, int]) -> None:
+def test_any_other_field_is_assumed_to_span_164_um_with_a_warning(shape: tuple[int, int]) -> None:
     tiles, warnings, _ = make_tiles(field(*shape), SPEC)
     assert (tiles.shape, warnings) == ((1, 32, 32, 4), (FieldWarning(WarningKind.PIXEL_SIZE_ASSUMED),))
 
 
 @pytest.mark.parametrize("share", [1 - 0.99 * TOLERANCE, 1, 1 + 0.99 * TOLERANCE])
-def test_about_the_right_extent_is_taken_whole(share: float) -> None:
+def test_about_the_expected_extent_is_one_tile(share: float) -> None:
     given = field(64, 64, share * HPA_FIELD_UM / 64)
     tiles, warnings, _ = make_tiles(given, SPEC)
     np.testing.assert_array_equal(tiles[0], prepare(given.pixels, SPEC))
     assert warnings == ()
 
 
-def test_a_larger_field_is_cut_into_tiles_that_cover_it() -> None:
+def test_tiles_cover_a_larger_field() -> None:
     tiles, *_ = make_tiles(ramp(128, 192, 2 * HPA_FIELD_UM / 128), SPEC)
     assert tiles.shape == (2 * 3, 32, 32, 4)
     whole = np.vstack([np.hstack(list(row)) for row in tiles.reshape(2, 3, 32, 32, 4)])
@@ -59,7 +59,7 @@ def test_a_larger_field_is_cut_into_tiles_that_cover_it() -> None:
     np.testing.assert_array_equal(overlapping[0, 16:], overlapping[1, :16])
 
 
-def test_tiles_are_no_more_than_so_many() -> None:
+def test_the_number_of_tiles_is_limited() -> None:
     tiles, *_ = make_tiles(field(640, 32, HPA_FIELD_UM / 32), SPEC)
     assert len(tiles) == MAX_TILES
 
@@ -90,18 +90,18 @@ def test_a_micrometre_is_the_same_number_of_pixels(size: int) -> None:
         assert period == pytest.approx(16, rel=0.2)
 
 
-def test_pixels_that_are_too_coarse_are_told() -> None:
+def test_coarse_pixels_give_a_warning() -> None:
     assert make_tiles(field(20, 20, 1.4 * SPEC.pixel_size), SPEC)[1] == ()
     assert make_tiles(field(20, 20, 10.0), SPEC)[1] == (FieldWarning(WarningKind.COARSE_PIXELS, value=10.0),)
 
 
 @pytest.mark.parametrize(("shape", "pixel_size"), [((512, 512), 0.0008), ((512, 512), 320.0), ((16, 64000), 0.3)])
-def test_a_pixel_size_that_cannot_be(shape: tuple[int, int], pixel_size: float) -> None:
+def test_an_impossible_pixel_size(shape: tuple[int, int], pixel_size: float) -> None:
     with pytest.raises(LociscopeError, match=r"Field 'a1' would span .* µm at .* µm a pixel. Pass the side"):
         make_tiles(field(*shape, pixel_size), SPEC)
 
 
-def test_one_tile_is_what_prediction_sees_of_a_usual_field() -> None:
+def test_the_middle_tile_is_the_one_that_prediction_uses() -> None:
     rng = np.random.default_rng(0)
     usual = Field("a", rng.integers(0, 255, (512, 512, 4), np.uint8))
     np.testing.assert_array_equal(make_middle_tile(usual, SPEC), make_tiles(usual, SPEC)[0][0])
@@ -110,6 +110,7 @@ def test_one_tile_is_what_prediction_sees_of_a_usual_field() -> None:
 
 
 @pytest.mark.parametrize("pixel_size", [float("nan"), float("inf"), 0.0, -1.0])
-def test_a_pixel_size_that_is_none(pixel_size: float) -> None:
-    with pytest.raises(LociscopeError, match="--pixel-size"):
+def test_a_pixel_size_must_be_positive_and_finite(pixel_size: float) -> None:
+    with pytest.raises(LociscopeError) as raised:
         make_tiles(field(64, 64, pixel_size), SPEC)
+    assert raised.value.code == Code.PIXEL_SIZE

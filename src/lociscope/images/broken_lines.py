@@ -1,7 +1,7 @@
 """Dead and hot lines of a sensor, and the margins that registration and stitching fill with one value.
 
-Such lines hold one value beyond those of the picture, most often 0 below the offset of the camera. Two of them in 512
-would decide the dark level of their channel.
+Such lines have one value outside the range of the picture, most often 0, which is below the offset of the camera. Two
+of 512 lines would determine the dark level of their channel.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _SAMPLE = 1 << 14
 
 
 def replace_lines(pixels: np.ndarray) -> np.ndarray:
-    """Replace rows and columns of one value that is beyond the percentiles 0.5 and 99.5 of all others.
+    """Replace constant rows and columns whose value is beyond the percentiles 0.5 and 99.5 of all other pixels.
 
-    Lines between others become the mean of those beside them; lines at the edge become the dark level, the lower
+    A line between others becomes the mean of its neighbours; a line at the edge becomes the dark level, the lower
     percentile.
 
     Args:
@@ -45,9 +45,9 @@ def replace_lines(pixels: np.ndarray) -> np.ndarray:
 
 
 def _find_constant_lines(pixels: np.ndarray) -> np.ndarray:
-    """Whether each line along the first axis holds one value, (lines, c); none of a plane where all of them do.
+    """Return whether each line along the first axis is constant, (lines, c); all False where a whole plane is.
 
-    A few pixels of each line exclude most of them.
+    A few pixels of each line exclude most lines.
     """
     width = pixels.shape[1]
     few = pixels[:, :: width // _FEW_PROBES | 1]

@@ -1,4 +1,4 @@
-"""Putting a field to scale: the same µm are the same number of input pixels, whatever the camera and the format."""
+"""Rescale fields: 1 µm is the same number of input pixels for every camera and every format."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from lociscope.images.field import Field
 
 HPA_SIDES = (512, 2048)
-"""Sides in px at which a field that declares nothing is taken for one of the Human Protein Atlas."""
+"""Sides in px at which a field without a declared pixel size is assumed to come from the Human Protein Atlas."""
 
 TOLERANCE = 0.05
-"""Share by which a field may span more or less than the network expects and is still taken whole."""
+"""Relative deviation from the extent that the network expects up to which a field is one tile."""
 
 MAX_TILES = 4
-"""Most tiles along a side."""
+"""Maximum number of tiles along a side."""
 
 MIN_FIELD_UM = 10.0
-"""Least side of a field in µm, half a cell; less is a wrong pixel size."""
+"""Minimum side of a field in µm, half a cell; a smaller field has a wrong pixel size."""
 
 _MAX_SIDE = 8192
 _SMALL = 0.5
@@ -33,12 +33,12 @@ _COARSE = 1.5
 
 
 class Tiles(NamedTuple):
-    """The inputs of a network made of one field.
+    """A field as inputs of a network.
 
     Attributes:
         pixels: (tiles, height, width, c) of uint8.
         warnings: About the size of its pixels and its extent.
-        whole: The field at the network's scale, of which the tiles are cut.
+        whole: The field at the network's scale, from which the tiles are cropped.
     """
 
     pixels: np.ndarray
@@ -47,25 +47,25 @@ class Tiles(NamedTuple):
 
 
 def make_tiles(field: Field, spec: InputSpec) -> Tiles:
-    """Make the inputs of a network of one field.
+    """Make the network's inputs from a field.
 
-    A field that spans more than the network expects is cut into tiles that together cover it, at most
-    `MAX_TILES` along a side, evenly spread; their predictions are to be averaged. The mean is what the network
-    says of a usual field taken anywhere in this one; a maximum would find more places the larger the field is. A
-    field that spans less is continued by its mirror image: cells keep their size and density, and no edge or
-    darkness appears that no training field has. Of 35 pictures of the Atlas' dictionary, 70 µm wide, the shipped
-    bundle's likeliest location is the right one in 14 so, and in 13 when they are taken for whole fields
+    A field that is larger than the network expects is split into evenly spaced tiles that cover it, at most
+    `MAX_TILES` along a side; the caller averages their predictions. The mean is an estimate for a field of the usual
+    size anywhere in this one; a maximum would find more locations the larger the field is. A field that is smaller is
+    padded with its mirror image: cells keep their size and density, and no edge or darkness appears that training
+    fields do not have. Of 35 pictures of the Atlas' dictionary, 70 µm wide, the shipped bundle's most probable
+    location is correct for 14 with this padding, and for 13 when they are rescaled to whole fields
     (`tests/predict/test_predictor.py`). Each channel is scaled by the percentiles of the whole field.
 
     Args:
         field: The field, with its pixel size or without.
-        spec: What the network wants.
+        spec: The input that the network expects.
 
     Returns:
-        Its tiles.
+        The tiles.
 
     Raises:
-        LociscopeError: The pixel size is so wrong that the field would span less than a cell or more than a slide.
+        LociscopeError: With this pixel size the field would be smaller than a cell or larger than a slide.
     """
     warnings = []
     height, width = field.pixels.shape[:2]
@@ -76,7 +76,7 @@ def make_tiles(field: Field, spec: InputSpec) -> Tiles:
             warnings.append(FieldWarning(WarningKind.PIXEL_SIZE_ASSUMED))
     if not 0 < pixel_size < math.inf:
         raise LociscopeError(
-            f"Field '{field.id}' has a pixel size of {pixel_size} µm. Pass the side of a pixel with --pixel-size.",
+            f"Field '{field.id}' has a pixel size of {pixel_size} µm. Pass the side of a pixel as `pixel_size`.",
             code=Code.PIXEL_SIZE,
         )
     spans = height * pixel_size / spec.field_um, width * pixel_size / spec.field_um
@@ -92,11 +92,11 @@ def make_tiles(field: Field, spec: InputSpec) -> Tiles:
 
 
 def make_middle_tile(field: Field, spec: InputSpec) -> np.ndarray:
-    """Return the middle one of `make_tiles`, for training: put to scale as prediction does it.
+    """Return the middle tile of `make_tiles`, for training: rescaled as in prediction.
 
     Args:
         field: The field, with its pixel size or without.
-        spec: What the network wants.
+        spec: The input that the network expects.
 
     Returns:
         (height, width, c) of uint8.
@@ -107,7 +107,7 @@ def make_middle_tile(field: Field, spec: InputSpec) -> np.ndarray:
 
 
 def _scale_side(span: float, side: int) -> int:
-    """Input pixels along a side that spans so many fields."""
+    """Return the number of input pixels along a side that is `span` times the expected extent."""
     return side if abs(span - 1) <= TOLERANCE else round(min(span * side, 1e9))
 
 
@@ -116,13 +116,13 @@ def _check_extent(identifier: str, pixel_size: float, shape: tuple[int, int], si
         height, width = (side * pixel_size for side in shape)
         raise LociscopeError(
             f"Field '{identifier}' would span {width:.4g} × {height:.4g} µm at {pixel_size:.4g} µm a pixel. "
-            "Pass the side of a pixel in µm with --pixel-size.",
+            "Pass the side of a pixel in µm as `pixel_size`.",
             code=Code.PIXEL_SIZE,
         )
 
 
 def _mirror(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Continued on all sides to at least `height` and `width`."""
+    """Pad all sides to at least `height` and `width` with the mirror image."""
     pads = [max(0, want - have) for want, have in zip((height, width), pixels.shape[:2], strict=True)]
     if not any(pads):
         return pixels
@@ -135,7 +135,7 @@ def _crop_tiles(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _tile_starts(have: int, want: int) -> list[int]:
-    """Where tiles begin that cover a side, or as much of it as `MAX_TILES` do."""
+    """Return the first pixels of tiles that cover a side, or as much of it as `MAX_TILES` tiles can."""
     number = min(math.ceil(have / want), MAX_TILES)
     if number == 1:
         return [0]

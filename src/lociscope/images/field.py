@@ -17,10 +17,10 @@ class Field:
     """One field of view.
 
     Attributes:
-        id: Its name.
+        id: The name of the field.
         pixels: (y, x, 4), channels RGBY; integers or floats.
-        pixel_size: Side of a pixel in µm, or None where nothing declares it.
-        missing: Channels that were not imaged, and are zeros.
+        pixel_size: Side of a pixel in µm; None where it is not declared.
+        missing: Channels that were not imaged; they are zeros.
         warnings: About what its files do not declare, such as the unit of the pixel size.
     """
 

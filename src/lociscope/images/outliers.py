@@ -1,20 +1,20 @@
-"""Hot and dead pixels: single pixels that stand far out from all of their neighbours become the neighbours' mean."""
+"""Hot and dead pixels: a single pixel that differs far from all of its neighbours is replaced by their mean."""
 
 from __future__ import annotations
 
 import numpy as np
 
 ISOLATION = 12.0
-"""How many times the range of its neighbours a pixel must differ from their mean. Light from one point reaches
-the neighbours, too, so that its factor is below 5; shot noise of faint stains goes beyond that in some hundred pixels
-of a real plane. At 12 the shipped network's probabilities change by 0.012 at most on 56 real fields."""
+"""By how many times the range of its neighbours a pixel must differ from their mean. Light from one point also reaches
+the neighbours, so that its factor is below 5; shot noise of faint stains exceeds that in some hundred pixels of a real
+plane. At 12 the shipped network's probabilities change by 0.012 at most on 56 real fields."""
 
 MIN_STEP = 0.5
-"""How much it must differ from their mean, as a share of the plane's range between the bounds."""
+"""By how much a pixel must differ from their mean, as a share of the plane's range between the bounds."""
 
 FAR, FAR_ISOLATION = 8.0, 3.0
-"""From how many times that range on no stain can be the cause: then one of the neighbours may differ as much, and the
-others need to be only so much more alike."""
+"""Above `FAR` times that range a stain cannot be the cause: then one of the neighbours may differ as much, and the
+factor for the others is only `FAR_ISOLATION`."""
 
 _ROW_NEIGHBOURS = ((0, -1), (0, 1))
 _ALL_NEIGHBOURS = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right)
@@ -24,7 +24,7 @@ _MIN_SIDE = 3
 def replace_outliers(pixels: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Replace hot and dead pixels by the mean of their neighbours.
 
-    Only pixels beyond the bounds are looked at: others can do little harm, and are the great majority.
+    Only pixels beyond the bounds are examined: the others, the large majority, change the result little.
 
     Args:
         pixels: (y, x, c) of uint8, uint16 or float32.
@@ -40,7 +40,9 @@ def replace_outliers(pixels: np.ndarray, low: np.ndarray, high: np.ndarray) -> n
     span = (high - low).astype(np.float32)[channel]
     value = pixels[y, x, channel].astype(np.float32)
     farthest = np.abs(value - _get_neighbours(pixels, y, x, channel, _ROW_NEIGHBOURS)).max(axis=0)
-    some = farthest > (1 - 1 / ISOLATION) * MIN_STEP * span  # implied by the test below, which reads six more
+    some = (
+        farthest > (1 - 1 / ISOLATION) * MIN_STEP * span
+    )  # implied by the test below, which reads six more neighbours
     y, x, channel, span, value = (each[some] for each in (y, x, channel, span, value))
     sign = np.where(value > high[channel], 1, -1).astype(np.float32)
     ring = np.sort(sign * _get_neighbours(pixels, y, x, channel, _ALL_NEIGHBOURS), axis=0)
@@ -58,11 +60,11 @@ def replace_outliers(pixels: np.ndarray, low: np.ndarray, high: np.ndarray) -> n
 
 
 def _find_beyond(pixels: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where a channel is beyond its bounds: rows, columns and channels."""
-    if pixels.dtype.kind == "u":  # whole bounds compare without making floats of the pixels
+    """Return the rows, columns and channels of pixels beyond the bounds of their channel."""
+    if pixels.dtype.kind == "u":  # integer bounds can be compared without converting the pixels to floats
         low, high = np.ceil(low), np.floor(high)
     low, high = low.astype(pixels.dtype), high.astype(pixels.dtype)
-    if pixels.flags.c_contiguous:  # channels side by side: whole rows are compared at once
+    if pixels.flags.c_contiguous:  # interleaved channels: whole rows are compared at once
         rows = pixels.reshape(len(pixels), -1)
         outside = (rows > np.tile(high, pixels.shape[1])) | (rows < np.tile(low, pixels.shape[1]))
         y, rest = np.divmod(_nonzero(outside), rows.shape[1])
@@ -77,7 +79,7 @@ def _find_beyond(pixels: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple
 
 
 def _nonzero(mask: np.ndarray) -> np.ndarray:
-    """`numpy.flatnonzero`, several times as fast where few are true: eight are looked at together."""
+    """Return `numpy.flatnonzero(mask)`, several times faster where few values are true: it tests eight at a time."""
     flat = np.ascontiguousarray(mask).ravel()
     whole = len(flat) // 8 * 8
     eights = np.flatnonzero(flat[:whole].view(np.uint64))
@@ -88,7 +90,7 @@ def _nonzero(mask: np.ndarray) -> np.ndarray:
 def _get_neighbours(
     pixels: np.ndarray, y: np.ndarray, x: np.ndarray, channel: np.ndarray, steps: tuple[tuple[int, int], ...]
 ) -> np.ndarray:
-    """Their neighbours, (steps, n) of float32; beyond an edge lies its mirror image."""
+    """Return the neighbours of pixels, (steps, n) of float32; edges are mirrored."""
     height, width = pixels.shape[:2]
 
     def inside(at: np.ndarray, size: int) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""Preprocessing: from the pixels of a file, whatever their type, gain and offset, to the input of a network.
+"""Preprocessing: convert the pixels of a file, of any type, gain and offset, to the input of a network.
 
-Each channel is scaled by its own percentiles, so that neither the container nor another channel matters: gain,
-offset, bit depth, sign and a few hot pixels change nothing. Training, prediction and the service share this module.
+Each channel is scaled by its own percentiles, so that the input depends neither on the container nor on other
+channels: gain, offset, bit depth, sign and a few hot pixels change nothing. Training, prediction and the service share
+this module.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ HPA_FIELD_UM = 164.0
 """Side of a field of the Human Protein Atlas: 2048 px of 0.08 µm, or 512 px of 0.32 µm."""
 
 STRUCTURE_UM = (1.28, 0.64)
-"""Pixel sizes in µm at which structure is looked for: cells and most of their parts extend over several pixels of the
-first, at which noise is least; single small spots, as centrosomes are, over several of the second."""
+"""Pixel sizes in µm at which structure is measured: cells and most of their parts extend over several pixels of the
+first, at which noise is lowest; single small spots, such as centrosomes, over several of the second."""
 
 _SAMPLE_SIDE = 128
 _OUTER = (0.1, 99.9)
@@ -31,11 +32,11 @@ _LEAST_SIDE = 8
 
 
 class Preprocessed(NamedTuple):
-    """A field at the scale of a network's input, and what was learned about its channels on the way.
+    """A field at the scale of a network's input, with measures of its channels.
 
     Attributes:
         pixels: (height, width, c) of uint8: 0 is the channel's dark level, 255 its bright end.
-        structure: (c,) of float, 0–1: 0 for a channel of nothing but noise, which is black in `pixels`.
+        structure: (c,) of float, 0–1: 0 for a channel that contains only noise, which is black in `pixels`.
         sample: (c, n), n values of each channel, sorted, in the units of the file: about 128 × 128 of its pixels.
     """
 
@@ -45,11 +46,11 @@ class Preprocessed(NamedTuple):
 
 
 def prepare(pixels: np.ndarray, spec: InputSpec) -> np.ndarray:
-    """Return the input of a network for a field that spans what the network expects.
+    """Return the input of a network for a field of the extent that the network expects.
 
     Args:
         pixels: (y, x, c) of any integer or float type.
-        spec: What the network expects.
+        spec: The input that the network expects.
 
     Returns:
         (height, width, c) of uint8.
@@ -70,7 +71,7 @@ def preprocess(
         pixels: (y, x, c) of any integer or float type.
         height: Rows of the result.
         width: Columns of the result.
-        spec: Whose percentiles to use.
+        spec: The percentiles to use.
         pixel_size: Side of a pixel in µm; None for a field of the Human Protein Atlas.
 
     Returns:
@@ -95,19 +96,19 @@ def preprocess(
 
 
 def measure_structure(plane: np.ndarray) -> float:
-    """Tell structure from noise: how alike diagonal neighbours are, from 0 (noise) to 1.
+    """Measure how similar diagonal neighbours are, from 0 (noise) to 1 (structure).
 
-    The measure is the correlation of each pixel with its diagonal neighbours, after the means of rows and columns
-    are subtracted (the pattern of a sensor, uneven light). Noise of neighbouring pixels is independent, so that it is
-    0 within three standard errors. It is at least 0.21 in each of 456 real planes, the faintest ones included, and
-    0.13 in simulated ones of every class (`tests/images/test_preprocess.py`).
+    The measure is the correlation of each pixel with its diagonal neighbours, after subtraction of the means of rows
+    and columns (the pattern of a sensor, uneven light). Noise of neighbouring pixels is independent, so that its
+    correlation is 0 within three standard errors. It is at least 0.21 in each of 456 real planes, including the
+    faintest, and 0.13 in simulated ones of every class (`tests/images/test_preprocess.py`).
 
     Args:
         plane: (y, x) of float32, about 1.28 or 0.64 µm a pixel, free of outliers.
 
     Returns:
-        0 up to a correlation of 0.03 and three standard errors, 1 from 0.05 more, linear between them. A plane of
-        fewer than 8 pixels a side cannot be judged and counts as structure; a constant one has none.
+        0 up to a correlation of 0.03 plus three standard errors, 1 from 0.05 above that, linear in between. A plane of
+        fewer than 8 pixels a side cannot be measured and counts as structure; a constant plane has none.
     """
     if plane.min(initial=np.inf) >= plane.max(initial=-np.inf):
         return 0.0
@@ -138,10 +139,10 @@ def sample_pixels(pixels: np.ndarray) -> np.ndarray:
 
 
 def _to_working_type(pixels: np.ndarray) -> np.ndarray:
-    """The same pixels as uint8, uint16 or float32 in 0–1, so that no sum overflows and no digit is lost."""
+    """Convert pixels to uint8, uint16 or float32 in 0–1, so that no sum overflows and no digit is lost."""
     if pixels.dtype in (np.uint8, np.uint16):
         return pixels
-    half = np.asarray(pixels, np.float64) / 2  # of two numbers the difference may be too large for their type
+    half = np.asarray(pixels, np.float64) / 2  # the difference of two numbers may be too large for their type
     half -= half.min(axis=(0, 1), keepdims=True, initial=np.inf)
     span = half.max(axis=(0, 1), keepdims=True, initial=0)
     if pixels.dtype.kind in "iu" and 2 * span.max() <= np.iinfo(np.uint16).max:
@@ -152,11 +153,11 @@ def _to_working_type(pixels: np.ndarray) -> np.ndarray:
 def _measure_structures(
     whole: np.ndarray, small: np.ndarray, low: np.ndarray, high: np.ndarray, pixel_size: float
 ) -> np.ndarray:
-    """The structure of each channel, clipped to its percentiles, at the scale at which it shows most."""
+    """Return the structure of each channel, clipped to its percentiles, at the scale at which it is highest."""
     found = np.zeros(len(small))
     for scale in STRUCTURE_UM:
         planes, size = small, pixel_size * whole.shape[0] / small.shape[1]
-        if size < pixel_size or size > 1.2 * scale:  # enlarged pixels are alike, and coarse ones show little
+        if size < pixel_size or size > 1.2 * scale:  # enlarged pixels correlate, and coarse ones show little structure
             planes, size = np.moveaxis(whole, -1, 0), pixel_size
         step = max(1, min(round(scale / size), min(planes.shape[1:]) // _LEAST_SIDE))
         rows, columns = (side // step * step for side in planes.shape[1:])

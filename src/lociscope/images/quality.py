@@ -1,7 +1,7 @@
-"""What is wrong with a field's pixels, as warnings that go with its prediction.
+"""Quality control: warnings about a field's pixels.
 
-Like the input of the network, none of it depends on the container: gain, offset and type of the pixels, and the
-brightness of other channels, change no warning.
+The warnings do not depend on the container: like the input of the network, they are the same for every gain, offset
+and type of the pixels, and for every brightness of the other channels.
 """
 
 from __future__ import annotations
@@ -23,25 +23,26 @@ if TYPE_CHECKING:
     from lociscope.images.preprocess import Preprocessed
 
 SATURATED_PERCENT = 3.0
-"""Percentage of pixels at the bright end from which a plane is saturated; none of 65 real fields is."""
+"""Percentage of pixels at the bright end above which a plane is saturated; none of 65 real fields is."""
 
 REPEATED_CORRELATION = 0.9995
-"""Correlation from which two channels are copies of each other."""
+"""Correlation above which two channels are copies of each other."""
 
 BLURRED_SLOPE = -3.45
 """Slope of the microtubules' spectrum below which a field is out of focus: on 65 real fields at 0.32–1.3 µm a pixel it
 is −3.2 or above, and −3.6 or below in 19 of 20 of them when blurred by two pixels."""
 
 CROPPED_SHARE = 0.5
-"""Share of the nuclei's area that belongs to nuclei at the edge from which a field's cells count as cut off: of 65 real
-fields at most 0.46, of 100 simulated ones 1 above; of the same real fields' quarters along a side, 41 µm, 42 above."""
+"""Share of the nuclei's area, in nuclei that touch the edge, above which a field's cells count as cropped: 65 real
+fields have at most 0.46, and 1 of 100 simulated ones has more; of 65 crops of the real fields, a quarter of their side
+(41 µm) wide, 42 have more."""
 
 PAIRS = tuple(combinations(range(len(CHANNEL_NAMES)), 2))
-"""Every two channels, in the order of `InputMeasures.correlations`."""
+"""All pairs of channels, in the order of `InputMeasures.correlations`."""
 
 _SWAP_SLOPE, _SWAP_PARTS = 0.2, 0.02
 _MIN_SIDE = 192
-"""Coarser inputs than of 0.85 µm a pixel show too little of nuclei."""
+"""Inputs with pixels coarser than 0.85 µm do not resolve nuclei well enough."""
 
 _MIN_MEASURED_SIDE = 16
 _MIN_CYCLES = 4
@@ -51,15 +52,15 @@ _BINS = 64
 
 
 class Measures(NamedTuple):
-    """Figures of one plane; the first three bear CellProfiler's names.
+    """Measures of one plane; the first three are named as in CellProfiler.
 
     Attributes:
         PercentMaximal: Percentage of pixels at the plane's maximum.
         PercentMinimal: Percentage of pixels at the plane's minimum.
         PowerLogLogSlope: Slope of the power spectrum in log-log scale, steeper (more negative) where it is blurred
             (Bray et al., J Biomol Screen 17, 266–274, 2012).
-        parts: Share of the variance that parting the pixels into dark and bright explains (Otsu), 0–1; high for
-            bright things on a dark ground, as nuclei are.
+        parts: Otsu's criterion, 0–1: the share of the variance that a split into dark and bright pixels explains; high
+            for bright objects on a dark background, such as nuclei.
     """
 
     PercentMaximal: float
@@ -69,11 +70,11 @@ class Measures(NamedTuple):
 
 
 class InputMeasures(NamedTuple):
-    """Figures of a network's input.
+    """Measures of a network's input.
 
     Attributes:
-        planes: Of each channel; zeros where the input is smaller than 16 px.
-        correlations: Pearson's correlation of each two channels, in the order of `PAIRS`; 0 where one is constant.
+        planes: One for each channel; zeros where the input is smaller than 16 px.
+        correlations: Pearson's correlation of each pair of channels, in the order of `PAIRS`; 0 where one is constant.
     """
 
     planes: tuple[Measures, ...]
@@ -87,7 +88,7 @@ def measure_input(pixels: np.ndarray) -> InputMeasures:
         pixels: (height, width, 4) of uint8.
 
     Returns:
-        Its figures.
+        The measures.
     """
     planes = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
     if min(pixels.shape[:2]) < _MIN_MEASURED_SIDE:
@@ -102,9 +103,9 @@ def measure_plane(plane: np.ndarray) -> Measures:
         plane: (y, x) of uint8, at least 16 × 16.
 
     Returns:
-        Its figures.
+        The measures.
     """
-    some = plane[::2]  # every second row says as much
+    some = plane[::2]  # every second row gives the same measures
     counts = np.bincount(some.ravel(), minlength=256)
     seen = np.flatnonzero(counts)
     most, least = (100 * float(counts[edge]) / some.size for edge in (seen[-1], seen[0]))
@@ -174,7 +175,7 @@ def _check_nuclei_and_focus(planes: dict[int, Measures]) -> Iterator[FieldWarnin
 
 
 def _is_saturated(values: np.ndarray) -> bool:
-    """Whether many values pile up at the bright end: several times as many as in a band of the same width below.
+    """Return whether values pile up at the bright end, several times as many as in a band of the same width below it.
 
     Args:
         values: (n,), sorted.
@@ -190,16 +191,16 @@ def _is_saturated(values: np.ndarray) -> bool:
 
 
 def cropped_share(plane: np.ndarray) -> float:
-    """Return how much of the nuclei belongs to nuclei that the edge of the field cuts.
+    """Return the share of the nuclei's area that belongs to nuclei cropped by the edge of the field.
 
-    Nuclei are what Otsu's threshold parts from the ground, at about 128 pixels a side; those at the edge are found by
-    growing the edge's pixels within them.
+    Otsu's threshold separates the nuclei from the background, at about 128 pixels a side. Nuclei at the edge are found
+    by growing the pixels of the edge within them.
 
     Args:
         plane: (y, x) of uint8, the nucleus channel at the network's scale.
 
     Returns:
-        A share of their area, 0–1; 0 where the plane is smaller than 64 px, or is not a few things on a ground.
+        A share of their area, 0–1; 0 where the plane is smaller than 64 px, or shows no separate objects.
     """
     every = max(1, max(plane.shape) // (2 * _NUCLEI_SIDE))
     some = plane[::every, ::every].astype(np.float32)
@@ -252,7 +253,7 @@ def _order_by_frequency(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _correlate(planes: np.ndarray) -> tuple[float, ...]:
-    values = planes[:, ::4].reshape(len(planes), -1).astype(np.float32)  # every fourth row says as much
+    values = planes[:, ::4].reshape(len(planes), -1).astype(np.float32)  # every fourth row gives the same correlations
     values -= values.mean(axis=1, keepdims=True)
     products = values @ values.T
     spread = np.sqrt(np.diag(products))
@@ -263,14 +264,14 @@ def _correlate(planes: np.ndarray) -> tuple[float, ...]:
 
 
 def _make_histogram(counts: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """The histogram of a plane of 8 bits in 64 bins from its least to its greatest value; the least, and the step."""
+    """Return the histogram of an 8-bit plane in 64 bins over its range, its lowest value, and the width of a bin."""
     low = float(seen[0])
     step = (float(seen[-1]) - low) / (_BINS - 1) or 1.0
     return np.bincount(((seen - low) / step).astype(int), counts[seen], minlength=_BINS), low, step
 
 
 def _find_threshold(counts: np.ndarray, low: float, step: float) -> tuple[float, float]:
-    """Otsu's criterion, the variance between the best two classes as a share of the whole, and his threshold."""
+    """Return Otsu's criterion (the between-class variance as a share of the total), and his threshold."""
     centre, share = np.arange(_BINS), counts / counts.sum()
     below, mean = np.cumsum(share), np.cumsum(share * centre)
     variance = float(np.sum(share * (centre - mean[-1]) ** 2))

@@ -1,4 +1,4 @@
-"""Resampling of fields, and percentiles."""
+"""Resample fields, and compute percentiles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 def percentiles(values: np.ndarray, at: tuple[float, ...]) -> np.ndarray:
     """Return percentiles along the last axis, as `numpy.percentile(values, at, axis=-1)` does.
 
-    That one imports numpy.ma on its way, a twentieth of the time of predicting one field from the shell.
+    NumPy's function imports numpy.ma, which takes a twentieth of the time of predicting one field from the shell.
 
     Args:
         values: (…, n) of any real type.
@@ -52,10 +52,10 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def block_mean(pixels: np.ndarray, down: int, right: int) -> np.ndarray:
-    """Return the mean over blocks of `down` × `right` pixels, which must fit into the field without a rest.
+    """Return the mean over blocks of `down` × `right` pixels, which must divide the field evenly.
 
-    Rows are added first, in the narrowest type that holds their sum: each addition runs along the memory, whether the
-    planes or the channels of a pixel lie side by side.
+    Rows are added first, in the narrowest type that holds their sum: each addition is contiguous in memory, both for
+    planes and for interleaved channels.
 
     Args:
         pixels: (y, x, …).
@@ -74,7 +74,7 @@ def block_mean(pixels: np.ndarray, down: int, right: int) -> np.ndarray:
 
 
 def _sum_every(values: np.ndarray, n: int, kind: type) -> np.ndarray:
-    """Sum each n neighbours along the first axis."""
+    """Sum every n neighbours along the first axis."""
     if n == 1:
         return values
     total: np.ndarray = np.add(values[0::n], values[1::n], dtype=kind)
@@ -84,7 +84,7 @@ def _sum_every(values: np.ndarray, n: int, kind: type) -> np.ndarray:
 
 
 def _sum_type(kind: np.dtype, n: int) -> type:
-    """The narrowest type that holds the sum of n values."""
+    """Return the narrowest type that holds the sum of n values."""
     if kind.kind != "u" or kind.itemsize > 2:
         return np.float32 if kind.kind == "f" else np.float64
     largest = n * int(np.iinfo(kind).max)
@@ -92,7 +92,7 @@ def _sum_type(kind: np.dtype, n: int) -> type:
 
 
 def _resize_axis(values: np.ndarray, n: int) -> np.ndarray:
-    """The first axis resized to n; a pixel that an edge cuts counts on both sides by its share, unlike in Pillow."""
+    """Resize the first axis to n; a pixel on a boundary counts on both sides by its share, unlike in Pillow."""
     if n > len(values):
         at = np.clip((np.arange(n) + 0.5) * (len(values) / n) - 0.5, 0, len(values) - 1)
         below = at.astype(int)

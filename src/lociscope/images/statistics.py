@@ -1,4 +1,4 @@
-"""Figures of a field that move when the microscope does: what drift is told by."""
+"""Statistics of a field for drift detection: they change when the microscope changes."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ if TYPE_CHECKING:
     from lociscope.images.preprocess import Preprocessed
 
 GREY_LEVELS = 255
-"""Intensities are in levels of which full scale has this many, whatever the bit depth."""
+"""Intensities are given in levels of a full scale of 255, for every bit depth."""
 
 FULL_SCALES = (255, 1023, 4095, 16383, 65535)
-"""Largest values of the bit depths that cameras have; 12 bits in a 16-bit file are told by the field's bright end."""
+"""Largest values of the bit depths of cameras; the field's bright end reveals 12 bits in a 16-bit file."""
 
 INTENSITIES = {"BackgroundIntensity": 1.0, "MedianIntensity": 50.0, "BrightIntensity": 99.0}
-"""Which percentile of a channel each is."""
+"""The percentile of a channel that each statistic is."""
 
 _TOP = 99.9
 
 PER_CHANNEL = (*INTENSITIES, *Measures._fields)
-"""What is measured of each channel.
+"""Names of the statistics of each channel.
 
-Of the pixels as they come: the 1st, 50th and 99th percentile, in grey levels 0–255 (gain, offset, exposure,
-staining). At the scale of the network's input: `lociscope.images.quality.Measures` (saturation, focus, noise, and
-how well the channel parts into dark and bright). CellProfiler's names where it has the figure.
+Of the pixels in the file: the 1st, 50th and 99th percentile, in grey levels 0–255 (gain, offset, exposure, staining).
+Of the network's input: `lociscope.images.quality.Measures` (saturation, focus, noise, and how well a threshold
+separates dark from bright). Statistics that CellProfiler has are named as there.
 """
 
 STATISTICS: tuple[str, ...] = (
     *(f"{name}_{channel}" for channel in CHANNEL_NAMES for name in PER_CHANNEL),
     *(f"Correlation_{CHANNEL_NAMES[one]}_{CHANNEL_NAMES[two]}" for one, two in PAIRS),
 )
-"""Names of a field's statistics, in order; another list is another schema of the log and of `reference.npz`."""
+"""Names of a field's statistics, in order. A change changes the schemas of the log and of `reference.npz`."""
 
 
 def compute_statistics(whole: Preprocessed, measures: InputMeasures) -> np.ndarray:
     """Return the statistics of a field.
 
     Args:
-        whole: The field, preprocessed.
-        measures: Of the network's input; of a field of several tiles, the first.
+        whole: The preprocessed field.
+        measures: The measures of the network's input; for a field of several tiles, of the first.
 
     Returns:
         (k,) float32, finite, in the order of `STATISTICS`.
@@ -57,16 +57,16 @@ def compute_statistics(whole: Preprocessed, measures: InputMeasures) -> np.ndarr
 
 
 def estimate_full_scale(sample: np.ndarray) -> float:
-    """Return the largest value that the camera could have given, judged by type and bright end.
+    """Estimate the largest value of the camera from the type and the bright end of the pixels.
 
-    Only what is measured for drift depends on it, never a prediction or a warning.
+    Only statistics for drift depend on it, never a prediction or a warning.
 
     Args:
         sample: (c, n), values of each channel, sorted.
 
     Returns:
-        255 for 8 bits; the least of `FULL_SCALES` that holds the 99.9th percentile of the brightest channel for 16
-        bits; 1 for floats up to 1, and for other floats as for integers.
+        255 for 8 bits; for 16 bits the smallest of `FULL_SCALES` that is not below the 99.9th percentile of the
+        brightest channel; 1 for floats up to 1; for other floats as for integers.
     """
     if sample.dtype == np.uint8:
         return 255.0
