@@ -24,12 +24,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lociscope.data.similarity import LEAST_ALIKE, alike, likeness, thumbnail
+from lociscope.data.similarity import MIN_SIMILARITY, find_similar_pairs, similarity, thumbnail
 from lociscope.images.discovery.sources import find_fields
 from lociscope.images.io.read import read_field
 from lociscope.images.scale import resize
 from lociscope.processes.workers import map_in_order
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 
 REAL = Path(os.environ.get("LOCISCOPE_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CHANGES = ("flip", "turn", "jpeg", "crop", "crop and enlarge", "all")
@@ -78,14 +78,17 @@ def judged(fields: list[np.ndarray]) -> dict[str, object]:
     """Recall and precision under each change."""
     rng = np.random.default_rng(0)
     originals = np.stack([thumbnail(pixels) for pixels in fields])
-    result: dict[str, object] = {"fields": len(fields), "false_pairs_among_originals": len(alike(originals))}
-    others = [likeness(originals[row], originals[row ^ 1]) for row in range(len(fields) // 2 * 2)]
+    result: dict[str, object] = {
+        "fields": len(fields),
+        "false_pairs_among_originals": len(find_similar_pairs(originals)),
+    }
+    others = [similarity(originals[row], originals[row ^ 1]) for row in range(len(fields) // 2 * 2)]
     result["largest_of_others"] = round(max(others), 3)
     for change in CHANGES:
         copies = np.stack([thumbnail(changed(pixels, change, rng)) for pixels in fields])
-        pairs = alike(originals, copies, least=0.0)
-        same = [pair.likeness for pair in pairs if pair.one == pair.other]
-        taken = [pair for pair in pairs if pair.likeness >= LEAST_ALIKE]
+        pairs = find_similar_pairs(originals, copies, least=0.0)
+        same = [pair.similarity for pair in pairs if pair.one == pair.other]
+        taken = [pair for pair in pairs if pair.similarity >= MIN_SIMILARITY]
         right = sum(pair.one == pair.other for pair in taken)
         result[change] = {
             "recall": round(right / len(fields), 4),
@@ -112,7 +115,7 @@ def blends(fields: list[np.ndarray], n: int) -> np.ndarray:
 def seconds(thumbnails: np.ndarray) -> float:
     """Processor time of comparing them all."""
     started = time.process_time()
-    alike(thumbnails)
+    find_similar_pairs(thumbnails)
     return time.process_time() - started
 
 
@@ -125,7 +128,7 @@ def main() -> None:
     given = parser.parse_args()
     drawn = [
         field.pixels
-        for field in map_in_order(partial(draw_field, seed=8, size=256), range(given.simulated), given.workers)
+        for field in map_in_order(partial(simulate_field, seed=8, size=256), range(given.simulated), given.workers)
     ]
     found: dict[str, object] = {"simulated": judged(drawn)}
     some = blends(drawn, 2000)

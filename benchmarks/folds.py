@@ -5,7 +5,7 @@
 TABLES contains `hpa2018_train.csv` and `hpa_v18_without_uncertain.csv` (`Id,Target`; ids of the second begin with the
 antibody); the default is `tables` of the real data, without which the benchmark is skipped. The references are
 StratifiedGroupKFold on the rarest label of each field (it takes one label) and MultilabelStratifiedKFold, which knows
-no groups. `deviation` is the mean, over folds and classes, of |fields of the class in the fold / expected fields - 1|.
+no groups. `label_deviation` is the mean, over folds and classes, of |fields of the class in the fold / expected fields - 1|.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 from sklearn.model_selection import StratifiedGroupKFold
 
 from lociscope.artifacts.catalog import read_labels
-from lociscope.data.splits.folds import deal, deviation
+from lociscope.data.splits.folds import assign_groups, label_deviation
 from lociscope.labels import N_LABELS
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def judged(split: Callable[[], np.ndarray], labels: np.ndarray, groups: list[str
     enough = np.array([len({groups[row] for row in np.flatnonzero(column)}) >= FOLDS for column in labels.T])
     pairs = len({*zip(groups, part.tolist(), strict=True)})
     return {
-        "deviation": round(deviation(labels, part, [1 / FOLDS] * FOLDS), 4),
+        "deviation": round(label_deviation(labels, part, [1 / FOLDS] * FOLDS), 4),
         "largest_deviation": round(float(np.abs(held / (labels.sum(axis=0) / FOLDS) - 1).max()), 3),
         "classes_missing_somewhere": int((held[:, enough] == 0).any(axis=0).sum()),
         "groups_in_two_folds": pairs - len({*groups}),
@@ -89,19 +89,19 @@ def main() -> int:
             {
                 "hpa_v18_by_antibody": {
                     "antibodies": len({*antibodies}),
-                    "lociscope": judged(lambda: deal(atlas, antibodies, shares), atlas, antibodies),
+                    "lociscope": judged(lambda: assign_groups(atlas, antibodies, shares), atlas, antibodies),
                     "StratifiedGroupKFold": judged(
                         lambda: parts_of(grouped, atlas, rarest(atlas), antibodies), atlas, antibodies
                     ),
                 },
                 "hpa_v18_by_field": {
-                    "lociscope": judged(lambda: deal(atlas, fields, shares), atlas, fields),
+                    "lociscope": judged(lambda: assign_groups(atlas, fields, shares), atlas, fields),
                     "iterative-stratification": judged(
                         lambda: parts_of(iterative, atlas, atlas, fields), atlas, fields
                     ),
                 },
                 "competition_by_field": {
-                    "lociscope": judged(lambda: deal(competition, single, shares), competition, single),
+                    "lociscope": judged(lambda: assign_groups(competition, single, shares), competition, single),
                     "iterative-stratification": judged(
                         lambda: parts_of(iterative, competition, competition, single), competition, single
                     ),

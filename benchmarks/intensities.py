@@ -24,7 +24,7 @@ import lociscope
 from lociscope.images.discovery.sources import find_fields
 from lociscope.images.field import Field
 from lociscope.images.io.read import read_field
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 
 REAL = Path(os.environ.get("LOCISCOPE_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 LARGEST = 0.01
@@ -99,7 +99,7 @@ def fields_of(real: Path) -> list[Field]:
     folder = real / "hpa2018" / "train"
     if folder.is_dir():
         return [read_field(source) for source in find_fields([folder])[0]]
-    return [Field(str(seed), draw_field(seed, seed=3, size=512).pixels, 0.32) for seed in range(40)]
+    return [Field(str(seed), simulate_field(seed, seed=3, size=512).pixels, 0.32) for seed in range(40)]
 
 
 def main() -> None:

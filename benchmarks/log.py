@@ -38,7 +38,7 @@ from lociscope.predict.job import Options
 from lociscope.predict.predictor import Predictor, open_bundle
 from lociscope.prediction_log.log import PredictionLog, make_rows, open_log
 from lociscope.prediction_log.writer import MOST_AT_ONCE
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from fixtures.postgres import Postgres, program
@@ -72,7 +72,7 @@ def server() -> Iterator[Postgres | None]:
 def fields_in(folder: Path, number: int, drawn: int = DRAWN, size: int = 512) -> None:
     """Draws a few fields, and names each as often as it takes."""
     for first in range(min(drawn, number)):
-        write_planes(folder, f"f{first}", draw_field(2 * first, seed=3, size=size).pixels)
+        write_planes(folder, f"f{first}", simulate_field(2 * first, seed=3, size=size).pixels)
         for again in range(first + drawn, number, drawn):
             for name in CHANNEL_NAMES:
                 os.link(folder / f"f{first}_{name}.png", folder / f"f{again}_{name}.png")

@@ -31,7 +31,7 @@ from log import fields_in, server  # type: ignore[import-not-found] # the script
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.images.io.write import write_planes
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 
 if TYPE_CHECKING:
     from fixtures.postgres import Postgres
@@ -102,7 +102,9 @@ class Command:
         """Lets it predict another field, and waits until it has."""
         before = self.predicted()
         if self.name == "watch":
-            write_planes(self.folder / "fields", f"f{self.number}", draw_field(self.number, seed=3, size=128).pixels)
+            write_planes(
+                self.folder / "fields", f"f{self.number}", simulate_field(self.number, seed=3, size=128).pixels
+            )
         elif self.name == "serve":
             self.post()
         self.number += 1
@@ -114,7 +116,7 @@ class Command:
 
     def post(self) -> None:
         """Uploads a field."""
-        pixels = draw_field(self.number, seed=3, size=128).pixels
+        pixels = simulate_field(self.number, seed=3, size=128).pixels
         write_planes(self.folder / "fields", "f", pixels)
         parts = [
             f'--edge\r\nContent-Disposition: form-data; name="files"; filename="f_{name}.png"\r\n\r\n'.encode()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.images.io.write import write_planes
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 
 FIELDS = 56
 NAMES = 10
@@ -40,7 +40,7 @@ def main() -> None:
         once.mkdir()
         often.mkdir()
         for number in range(FIELDS):
-            write_planes(once, f"f{number}", draw_field(number % 8, seed=3, size=512).pixels)
+            write_planes(once, f"f{number}", simulate_field(number % 8, seed=3, size=512).pixels)
             for copy in range(NAMES):
                 for channel in CHANNEL_NAMES:
                     (often / f"f{number}-{copy}_{channel}.png").hardlink_to(once / f"f{number}_{channel}.png")

@@ -25,7 +25,7 @@ from lociscope.monitor import Sample, compare_samples
 from lociscope.predict.predictor import BATCH, Predictor, batched, open_bundle
 from lociscope.prediction_log.log import Window
 from lociscope.processes.workers import map_in_order
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 from lociscope.simulate.field import FIELDS_PER_SPECIMEN
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     numbers = range(0, given.pool * FIELDS_PER_SPECIMEN, FIELDS_PER_SPECIMEN)
-    drawn = map_in_order(partial(draw_field, seed=SEED), numbers, given.workers)
+    drawn = map_in_order(partial(simulate_field, seed=SEED), numbers, given.workers)
     fields = [Field(made.id, made.pixels, made.pixel_size) for made in drawn]
     predictor = open_bundle()
     pool = measured(predictor, fields, None)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.artifacts.card import InputSpec
-from lociscope.data.cache.disk import Prepared
+from lociscope.data.cache.disk import PreparedField
 from lociscope.data.cache.packing import pack, prepare_catalog
 from lociscope.data.importing import import_folder, import_kaggle
 from lociscope.images.discovery.sources import read_catalog_sources
@@ -75,11 +75,11 @@ def packing(catalog: Catalog, folder: Path) -> dict[str, float]:
     return found
 
 
-def noise(rows: int, start: int) -> Iterator[Prepared]:
+def noise(rows: int, start: int) -> Iterator[PreparedField]:
     """Fields of noise, each another turn of one."""
     pixels = np.random.default_rng(0).integers(0, 256, (128, 128, 4), np.uint8)
     for row in range(start, rows):
-        yield Prepared(f"f{row}", f"f{row}", np.roll(pixels, row, row % 2), (row % 28,))
+        yield PreparedField(f"f{row}", f"f{row}", np.roll(pixels, row, row % 2), (row % 28,))
 
 
 def peak_mib(folder: Path, rows: int) -> float:

@@ -34,17 +34,17 @@ from PIL import Image
 from lociscope.artifacts.card import InputSpec
 from lociscope.artifacts.recipe import Augment, Recipe
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.data.augment import vary
-from lociscope.data.augment.mixing import mixes
+from lociscope.data.augment import augment
+from lociscope.data.augment.mixing import has_mixing_ops
 from lociscope.data.cache import lazy_images as reader
-from lociscope.data.cache.disk import Prepared
-from lociscope.data.cache.lazy_images import KEPT, Files, open_files
-from lociscope.data.cache.packing import Packed, pack, prepare_catalog
+from lociscope.data.cache.disk import PreparedField
+from lociscope.data.cache.lazy_images import MEMORY_BYTES, LazyImageArray, open_lazily
+from lociscope.data.cache.packing import PackedFields, pack, prepare_catalog
 from lociscope.data.importing import import_kaggle
 from lociscope.data.pipeline.dataset import training_batches
-from lociscope.data.pipeline.sample_random import Draws
+from lociscope.data.pipeline.sample_random import PerSampleRng
 from lociscope.models import build_network
-from lociscope.simulate import draw_field, write_atlas
+from lociscope.simulate import simulate_field, write_atlas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -149,11 +149,11 @@ def reading(folder: Path, fields: int, rounds: int) -> dict[str, dict[str, float
     catalog = found_there.with_column("pixel_size", [None] * fields)  # as the competition's; the PyDataset heeds none
     made, spec = recipe(256), InputSpec(height=256, width=256, low=0.5, high=99.9)
     store = pack(folder / "packed", {}, fields, partial(prepared, catalog, spec), spec)
-    files = open_files(catalog, spec, [], workers=WORKERS)
-    assert isinstance(files.x, Files)  # noqa: S101
+    files = open_lazily(catalog, spec, [], workers=WORKERS)
+    assert isinstance(files.x, LazyImageArray)  # noqa: S101
     batches = fields // BATCH
 
-    def stream(source: Packed) -> Iterator[object]:
+    def stream(source: PackedFields) -> Iterator[object]:
         return iter(training_batches(source, made, 0))
 
     def plain(*, processes: bool) -> Iterator[object]:
@@ -163,8 +163,8 @@ def reading(folder: Path, fields: int, rounds: int) -> dict[str, dict[str, float
     for _ in range(rounds):
         base = np.minimum(*(spent(partial(plain, processes=way), 2 * batches) for way in (False, True)))
         found["packed"].append(base / spent(partial(stream, store), 8 * batches))
-        for name, most in (("from PNGs, read each time", 0), ("from PNGs, kept", KEPT)):
-            reader.KEPT = most
+        for name, most in (("from PNGs, read each time", 0), ("from PNGs, kept", MEMORY_BYTES)):
+            reader.MEMORY_BYTES = most
             spent(partial(stream, files), batches)
             found[name].append(base / spent(partial(stream, files), 2 * batches))
             files.x.kept.clear()
@@ -184,10 +184,10 @@ def rival_batches(plain: Plain) -> Iterator[object]:
     yield from PyDatasetAdapter(plain, shuffle=False).get_numpy_iterator()
 
 
-def prepared(catalog: Catalog, spec: InputSpec, start: int) -> Iterator[Prepared]:
+def prepared(catalog: Catalog, spec: InputSpec, start: int) -> Iterator[PreparedField]:
     """A Catalog's fields; all of them can be read."""
     for field in prepare_catalog(catalog, spec, start=start):
-        assert isinstance(field, Prepared), field  # noqa: S101
+        assert isinstance(field, PreparedField), field  # noqa: S101
         yield field
 
 
@@ -199,8 +199,8 @@ def cost(size: int, chosen: dict[str, object], rounds: int) -> float:
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator, unused-ignore]
     def varied(x: Any, y: Any, epoch: Any) -> Any:  # noqa: ANN401
-        draws = Draws(0, epoch, tf.range(BATCH, dtype=tf.int64))
-        return vary(x, y, draws, settings, (x[::-1], y[::-1]) if mixes(settings) else None)
+        draws = PerSampleRng(0, epoch, tf.range(BATCH, dtype=tf.int64))
+        return augment(x, y, draws, settings, (x[::-1], y[::-1]) if has_mixing_ops(settings) else None)
 
     def once(epoch: int) -> float:
         started = time.process_time()
@@ -216,7 +216,7 @@ def epochs(folder: Path, fields: int, rounds: int, downsample: int) -> dict[str,
     spec = InputSpec(height=128, width=128, low=0.5, high=99.9)
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (128, 128, 4), np.uint8)
-    drawn = (Prepared(str(row), str(row), np.roll(noise, row, 0), (row % 28,)) for row in range(fields))
+    drawn = (PreparedField(str(row), str(row), np.roll(noise, row, 0), (row % 28,)) for row in range(fields))
     store = pack(folder / f"noise{downsample}", {}, fields, lambda start: drawn, spec)
     network = build_network("lenet5", 128, {"downsample": downsample})
     model = keras.Model(network.input, network.get_layer("logits").output)
@@ -272,7 +272,7 @@ def main() -> None:
     found["augmentation"] = table
     started = time.process_time()
     for number in range(10):
-        draw_field(number, seed=6, size=256)
+        simulate_field(number, seed=6, size=256)
     found["simulation, ms a field"] = round((time.process_time() - started) * 100, 1)
     print(json.dumps(found))
 

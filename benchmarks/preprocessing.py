@@ -19,7 +19,7 @@ from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
 from lociscope.images.quality import find_warnings, measure_input
 from lociscope.images.statistics import compute_statistics
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ def measure(predictor: Predictor, field: Field) -> dict[str, float]:
 def main() -> None:
     """Prints the figures."""
     predictor = lociscope.open_bundle()
-    small = np.moveaxis(draw_field(3, seed=1, size=SIDES[0]).pixels, -1, 0)
+    small = np.moveaxis(simulate_field(3, seed=1, size=SIDES[0]).pixels, -1, 0)
     figures = {}
     for side in SIDES:
         planes = small.repeat(side // SIDES[0], 1).repeat(side // SIDES[0], 2)

@@ -30,7 +30,7 @@ from lociscope.images.discovery.sources import find_fields
 from lociscope.images.field import Field
 from lociscope.images.io.read import read_field
 from lociscope.images.io.write import write_ome_tiff, write_ome_zarr, write_planes
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 
 FIELDS = int(os.environ.get("FIELDS", "8"))
 ROUNDS = int(os.environ.get("ROUNDS", "15"))
@@ -137,7 +137,7 @@ def ratio(folder: Path, name: str) -> dict[str, object]:
     """Fields a second of lociscope and of the decoder, in turn, the best of several rounds each."""
     write, called, decode = FORMATS[name]
     for number in range(FIELDS):
-        write(folder, f"f{number}", draw_field(number, seed=3, size=512).pixels)
+        write(folder, f"f{number}", simulate_field(number, seed=3, size=512).pixels)
     sources, failures = find_fields([folder])
     if len(sources) != FIELDS or failures:
         raise RuntimeError(f"{name}: {len(sources)} fields, {failures[:1]}")

@@ -31,7 +31,7 @@ from lociscope.images.io.write import write_planes
 from lociscope.predict.batch import predict_to_file
 from lociscope.predict.job import Options
 from lociscope.predict.predictor import open_bundle
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,7 +133,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         once, often = Path(name) / "once", Path(name) / "often"
         for number in range(FIELDS):
-            write_planes(once, f"f{number}", draw_field(number, seed=3, size=512).pixels)
+            write_planes(once, f"f{number}", simulate_field(number, seed=3, size=512).pixels)
         often.mkdir()
         for number in range(FIELDS):
             for copy in range(NAMES):

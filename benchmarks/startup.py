@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from lociscope.images.io.write import write_planes
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 
 ROUNDS = 15
 FLOOR = [sys.executable, "-c", "import numpy, onnxruntime"]
@@ -56,7 +56,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "field").mkdir()
-        write_planes(folder / "field", "a1", draw_field(0, seed=3, size=512).pixels)
+        write_planes(folder / "field", "a1", simulate_field(0, seed=3, size=512).pixels)
         found = {}
         for suffix, most in ((".csv", 2.5), (".parquet", 3.5)):
             pairs = ratios(folder, suffix)

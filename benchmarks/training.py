@@ -25,8 +25,8 @@ import tensorflow as tf
 
 from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
-from lociscope.data.cache.disk import Prepared
-from lociscope.data.cache.packing import Packed, pack
+from lociscope.data.cache.disk import PreparedField
+from lociscope.data.cache.packing import PackedFields, pack
 from lociscope.models import build_network
 from lociscope.training.keras_trainer import fit
 from lociscope.training.stages import compile_stage, get_stages
@@ -35,10 +35,10 @@ SIZE = 128
 NETWORKS = ("lenet5", "alexnet", "pretrained")
 
 
-def noise(folder: Path, fields: int, recipe: Recipe) -> Packed:
+def noise(folder: Path, fields: int, recipe: Recipe) -> PackedFields:
     """Fields of noise, packed: what they show costs nothing."""
     pixels = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 4), np.uint8)
-    drawn = (Prepared(str(row), str(row), np.roll(pixels, row, 0), (row % 28,)) for row in range(fields))
+    drawn = (PreparedField(str(row), str(row), np.roll(pixels, row, 0), (row % 28,)) for row in range(fields))
     return pack(folder, {}, fields, lambda start: drawn, recipe.data.input)
 
 
@@ -47,7 +47,7 @@ def clocks() -> tuple[float, float]:
     return time.perf_counter(), time.process_time()
 
 
-def whole(recipe: Recipe, train: Packed, valid: Packed, folder: Path) -> np.ndarray:
+def whole(recipe: Recipe, train: PackedFields, valid: PackedFields, folder: Path) -> np.ndarray:
     """Wall and processor seconds of an epoch of a training, the median of all but the first."""
     marks: list[tuple[float, float]] = []
     fit(recipe, train, valid, Provenance("simulated", seed=0), folder, on_epoch=lambda row: marks.append(clocks()))

@@ -24,7 +24,7 @@ import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.images.io.write import write_planes
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 
 FIELDS = int(os.environ.get("FIELDS", "500"))
 RATE = 10.0
@@ -166,7 +166,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         for number in range(DRAWN):
-            write_planes(root / "source", f"f{number}", draw_field(number, seed=3, size=512).pixels)
+            write_planes(root / "source", f"f{number}", simulate_field(number, seed=3, size=512).pixels)
         found = {"under fire": under_fire(root / "source", root), "in peace": in_peace(root / "source", root)}
         print(json.dumps({**found, "at rest": at_rest(root)}))
 

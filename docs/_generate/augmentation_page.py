@@ -12,10 +12,10 @@ import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont
 
 from lociscope.artifacts.recipe import Augment
-from lociscope.data.augment import vary
-from lociscope.data.augment.mixing import mixes
-from lociscope.data.pipeline.sample_random import Draws
-from lociscope.simulate import draw_field
+from lociscope.data.augment import augment
+from lociscope.data.augment.mixing import has_mixing_ops
+from lociscope.data.pipeline.sample_random import PerSampleRng
+from lociscope.simulate import simulate_field
 
 OUT = Path(__file__).parents[1] / "images" / "augmentation.png"
 SEED = 6
@@ -65,17 +65,17 @@ What each costs: [benchmarks](benchmarks.md).
 def varied(pixels: np.ndarray, other: np.ndarray, chosen: dict[str, float | bool]) -> np.ndarray:
     """(n, side, side, 4) of uint8: the field under the draws of n numbers."""
     settings = Augment.model_validate(STILL | chosen)
-    draws = Draws(SEED, tf.constant(0, tf.int64), tf.range(EACH, dtype=tf.int64))
+    draws = PerSampleRng(SEED, tf.constant(0, tf.int64), tf.range(EACH, dtype=tf.int64))
     labels = tf.zeros([EACH, 28], tf.uint8)
     x, partner = (tf.constant(np.stack([one] * EACH)) for one in (pixels, other))
-    made, _ = vary(x, labels, draws, settings, (partner, labels) if mixes(settings) else None)
+    made, _ = augment(x, labels, draws, settings, (partner, labels) if has_mixing_ops(settings) else None)
     return np.asarray(np.rint(made * 255)).astype(np.uint8)
 
 
 def main() -> None:
     """Draws the sheet and prints the page."""
     pixels, other = (
-        draw_field(number, seed=7, size=SIDE, places=[place], pixel_size=0.6).pixels
+        simulate_field(number, seed=7, size=SIDE, places=[place], pixel_size=0.6).pixels
         for number, place in ((2, 23), (8, 21))
     )
     width, height = EACH * (TILE + GAP) + 2 * GAP, TILE + CAPTION + GAP

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lociscope.images.render import render_composite
 from lociscope.labels import LABELS
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 
 OUT = Path(__file__).parents[1] / "images" / "cells.png"
 PLACES = (0, 2, 7, 23, 12, 14, 21, 25)
@@ -23,7 +23,7 @@ SHOWN = 0.55
 
 def tile(place: int) -> Image.Image:
     """One field with its caption."""
-    field = draw_field(300 + place, seed=2018, size=512, places=[place], cell_line=None)
+    field = simulate_field(300 + place, seed=2018, size=512, places=[place], cell_line=None)
     part = round(SHOWN * len(field.pixels))
     picture = Image.new("RGB", (SIDE, SIDE + CAPTION), "white")
     picture.paste(Image.fromarray(render_composite(field.pixels[:part, :part], SIDE)), (0, 0))

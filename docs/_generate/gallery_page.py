@@ -22,7 +22,7 @@ from lociscope.channels import GREEN
 from lociscope.errors import LociscopeError
 from lociscope.images.render import render_composite
 from lociscope.labels import LABELS
-from lociscope.simulate import PATTERNS, VERSION, SimulatedField, draw_field
+from lociscope.simulate import PATTERNS, VERSION, SimulatedField, simulate_field
 from lociscope.simulate.specimen import draw_specimen
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def drawn_figures(folder: Path, place: int, seed: int) -> Iterator[str]:
     """One figure for each style."""
     for style in dict.fromkeys(PATTERNS[place].styles):
         index = of_style(place, style, seed)
-        field = draw_field(index, seed=seed, places=[place])
+        field = simulate_field(index, seed=seed, places=[place])
         part = field.pixels[corner(field, place)]
         caption = f"{style} · {field.cell_line} · {field.pixel_size:.2f} µm a pixel · field {index}"
         yield figure(folder, f"{place:02d}-{style}", [render_composite(part, SIDE), grey(part[..., GREEN])], caption)

@@ -31,7 +31,7 @@ from lociscope.labels import LABELS
 from lociscope.models import load_network
 from lociscope.models.anatomy import LayerFacts, anatomy
 from lociscope.report.candidates import diff_recipes
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 
 DOCS = Path(__file__).parents[1]
 SHOWN_PLACES = (23, 2)
@@ -147,7 +147,7 @@ $ {" ".join(["lociscope train", name, *settings, output])}
 @cache
 def shown_fields() -> list[np.ndarray]:
     """Pixels (256, 256, 4) of a simulated field for each of the shown places."""
-    return [draw_field(11, seed=2018, size=256, places=[place]).pixels for place in SHOWN_PLACES]
+    return [simulate_field(11, seed=2018, size=256, places=[place]).pixels for place in SHOWN_PLACES]
 
 
 def write_page(name: str, run: Run, docs: Path) -> None:

@@ -16,7 +16,7 @@ import lociscope.service.examples as shipped
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.images.scale import resize
 from lociscope.labels import LABELS
-from lociscope.simulate import VERSION, draw_field
+from lociscope.simulate import VERSION, simulate_field
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def main(folder: Path = shipped.FOLDER) -> None:
     folder.mkdir(exist_ok=True)
     about = []
     for name, number in NUMBERS.items():
-        field = draw_field(number, seed=SEED, size=DRAWN_SIZE)
+        field = simulate_field(number, seed=SEED, size=DRAWN_SIZE)
         pixels = np.rint(resize(field.pixels, SIZE, SIZE)).astype(np.uint8)
         for channel, colour in enumerate(CHANNEL_NAMES):
             plane = Image.fromarray(pixels[..., channel])

@@ -11,7 +11,7 @@ import pytest
 
 from lociscope.artifacts.catalog import Catalog, Entry
 from lociscope.data.cache import disk
-from lociscope.data.cache.disk import LOCK, Prepared
+from lociscope.data.cache.disk import LOCK, PreparedField
 from lociscope.storage.locks import lock_file
 
 Command = Callable[..., tuple[int, str, str]]
@@ -180,7 +180,7 @@ def test_packed_fields_that_cannot_be_used(lociscope: Command, four: Path) -> No
     folder = four.parent / "run" / "packed"
     spec = Recipe.from_dict({"data": {"size": 32}}, "test").data.input
     pixels = np.zeros((32, 32, 4), np.uint8)
-    pack(folder, {"of": "another"}, 1, lambda start: [Prepared("a", "a", pixels, (0,))], spec)
+    pack(folder, {"of": "another"}, 1, lambda start: [PreparedField("a", "a", pixels, (0,))], spec)
     code, out, err = lociscope(*train, "run")
     assert (code, out, SAID["packed fields of another recipe"] in err) == (1, "", True)
     (folder / "pack.json").write_text("{")

@@ -16,7 +16,7 @@ from PIL import Image
 from lociscope.artifacts.predictions import PROBABILITY_COLUMNS
 from lociscope.images.field import Field
 from lociscope.images.io.write import write_ome_zarr, write_planes
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 
 Command = Callable[..., tuple[int, str, str]]
 WriteField = Callable[..., Path]
@@ -26,7 +26,7 @@ STAINS = ["Tubulin", "Alexa 488", "DAPI", "ER"]
 @pytest.fixture(scope="session")
 def cells() -> np.ndarray:
     """A simulated field, (512, 512, 4) of 8 bits."""
-    return draw_field(0, seed=5, size=512, pixel_size=0.32).pixels
+    return simulate_field(0, seed=5, size=512, pixel_size=0.32).pixels
 
 
 def scores(path: Path) -> np.ndarray:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lociscope.artifacts.catalog import Catalog, Entry
-from lociscope.data.duplicates import COLUMN, clusters, mark_duplicates, match
-from lociscope.data.scan import glance
+from lociscope.data.duplicates import COLUMN, copy_columns, mark_duplicates, name_clusters
+from lociscope.data.scan import scan_catalog
 from lociscope.data.similarity import Pair
 from lociscope.images.scale import resize
 
@@ -34,10 +34,10 @@ def catalog_of(write_field: WriteField, folder: Path, fields: dict[str, np.ndarr
 def test_the_same_cells_share_a_name(write_field: WriteField, tmp_path: Path) -> None:
     fields = {"z": picture(1), "b": picture(2), "a": picture(1)[::-1], "c": np.rot90(picture(1)), "d": picture(3)}
     catalog = catalog_of(write_field, tmp_path, fields)
-    made = mark_duplicates(catalog, glance(catalog))
+    made = mark_duplicates(catalog, scan_catalog(catalog))
     assert made.table[COLUMN].to_pylist() == ["a", None, "a", "a", None]
     made.write(tmp_path / "c.parquet")
-    again = mark_duplicates(Catalog.read(tmp_path / "c.parquet"), glance(made))
+    again = mark_duplicates(Catalog.read(tmp_path / "c.parquet"), scan_catalog(made))
     assert again.table.column_names == made.table.column_names
     assert again.table[COLUMN].to_pylist() == ["a", None, "a", "a", None]
 
@@ -45,7 +45,7 @@ def test_the_same_cells_share_a_name(write_field: WriteField, tmp_path: Path) ->
 def test_what_cannot_be_read_is_like_nothing(write_field: WriteField, tmp_path: Path) -> None:
     catalog = catalog_of(write_field, tmp_path, {name: picture(1) for name in "abc"})
     (tmp_path / "b_blue.png").write_text("no picture")
-    seen = glance(catalog)
+    seen = scan_catalog(catalog)
     assert seen.rows.tolist() == [0, 2]
     assert [failure.id for failure in seen.failures] == ["b"]
     assert mark_duplicates(catalog, seen).table[COLUMN].to_pylist() == ["a", None, "a"]
@@ -54,7 +54,7 @@ def test_what_cannot_be_read_is_like_nothing(write_field: WriteField, tmp_path: 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=12))
 def test_clusters_are_what_pairs_lead_to(links: list[tuple[int, int]]) -> None:
     ids = [f"f{number}" for number in range(10)]
-    named = clusters(ids, [Pair(*link, 1.0) for link in links])
+    named = name_clusters(ids, [Pair(*link, 1.0) for link in links])
     for one, other in links:
         assert named[one] == named[other]
         assert (named[one] is None) == (one == other and not any({one} != {*link} and one in link for link in links))
@@ -74,7 +74,7 @@ def test_what_the_atlas_says_is_taken_over(write_field: WriteField, tmp_path: Pa
     )
     fields = {"x": picture(4)[:, ::-1], "y": picture(40), "z": picture(2)[4:, 4:]}
     mine = catalog_of(write_field, tmp_path / "mine", fields, well="C3")
-    made, found = match(mine, glance(mine), known, glance(known))
+    made, found = copy_columns(mine, scan_catalog(mine), known, scan_catalog(known))
     assert found == 2
     assert [(entry.antibody, entry.gene, entry.well) for entry in made] == [
         ("HPA1", "TP53", "C3"), (None, None, "C3"), ("HPA1", "TP53", "C3"),
@@ -87,4 +87,4 @@ def ids_of(entries: Iterable[Entry]) -> list[str]:
 
 def test_rows_stay_in_order(write_field: WriteField, tmp_path: Path) -> None:
     catalog = catalog_of(write_field, tmp_path, {name: picture(1) for name in "cab"})
-    assert ids_of(mark_duplicates(catalog, glance(catalog))) == list("cab")
+    assert ids_of(mark_duplicates(catalog, scan_catalog(catalog))) == list("cab")

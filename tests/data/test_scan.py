@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lociscope.artifacts.catalog import Catalog, Entry
-from lociscope.data.scan import glance
+from lociscope.data.scan import scan_catalog
 from lociscope.images.statistics import STATISTICS
 
 WriteField = Callable[..., Path]
@@ -27,10 +27,10 @@ def catalog(write_field: WriteField, n: int = 5) -> Catalog:
 
 def test_processes_see_the_same(write_field: WriteField) -> None:
     fields, told = catalog(write_field), []
-    alone = glance(fields, statistics=True, progress=lambda done, total: told.append((done, total)))
+    alone = scan_catalog(fields, statistics=True, progress=lambda done, total: told.append((done, total)))
     assert told == [(number, 5) for number in range(1, 6)]
     assert alone.statistics.shape == (5, len(STATISTICS))
-    together = glance(fields, statistics=True, workers=2)
+    together = scan_catalog(fields, statistics=True, workers=2)
     np.testing.assert_array_equal(alone.thumbnails, together.thumbnails)
     np.testing.assert_array_equal(alone.statistics, together.statistics)
 
@@ -39,7 +39,7 @@ def test_without_statistics_and_without_files(write_field: WriteField) -> None:
     fields = catalog(write_field)
     (fields.folder / "f1_red.png").unlink()
     bare = Catalog.from_entries([*fields, Entry("bare", (1,))], fields.folder)
-    seen = glance(bare)
+    seen = scan_catalog(bare)
     assert seen.statistics.shape == (4, 0)
     assert seen.thumbnails.shape == (4, 48, 48, 4)
     assert seen.rows.tolist() == [0, 2, 3, 4]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lociscope.data.similarity import LEAST_ALIKE, WINDOWS, alike, likeness, thumbnail
+from lociscope.data.similarity import MIN_SIMILARITY, WINDOWS, find_similar_pairs, similarity, thumbnail
 from lociscope.images.scale import resize
 
 if TYPE_CHECKING:
@@ -58,27 +58,27 @@ CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def test_a_changed_field_is_found_among_others(change: Callable[[np.ndarray], np.ndarray]) -> None:
     fields = np.stack([thumbnail(field(seed)) for seed in range(12)])
     copy = thumbnail(change(field(5)))[None]
-    for pairs in (alike(fields, copy), alike(np.concatenate([fields, copy]))):
+    for pairs in (find_similar_pairs(fields, copy), find_similar_pairs(np.concatenate([fields, copy]))):
         assert len(pairs) == 1
         assert pairs[0].one == 5
-        assert pairs[0].likeness > 0.8
-    assert alike(copy, fields)[0][:2] == (0, 5)
+        assert pairs[0].similarity > 0.8
+    assert find_similar_pairs(copy, fields)[0][:2] == (0, 5)
 
 
 @given(st.integers(0, 10_000), st.sampled_from([6, 16, 40]))
 @settings(max_examples=25)
 def test_different_fields_are_not_alike(seed: int, grain: int) -> None:
     fields = np.stack([thumbnail(field(seed + number, grain)) for number in range(10)])
-    assert alike(fields) == []
+    assert find_similar_pairs(fields) == []
 
 
 def test_two_fields_of_one_specimen_are_not_alike() -> None:
     pytest.importorskip("scipy")
-    from lociscope.simulate import draw_field
+    from lociscope.simulate import simulate_field
 
-    fields = [draw_field(number, seed=3, size=128) for number in range(8)]
+    fields = [simulate_field(number, seed=3, size=128) for number in range(8)]
     assert fields[0].specimen == fields[1].specimen
-    assert alike(np.stack([thumbnail(made.pixels) for made in fields])) == []
+    assert find_similar_pairs(np.stack([thumbnail(made.pixels) for made in fields])) == []
 
 
 def test_empty_channels_and_fields() -> None:
@@ -86,16 +86,16 @@ def test_empty_channels_and_fields() -> None:
     no_er[..., 3] = 0
     black = np.zeros_like(no_er)
     fields = np.stack([thumbnail(pixels) for pixels in (no_er, no_er[:, ::-1], field(2), black, black)])
-    assert [pair[:2] for pair in alike(fields)] == [(0, 1)]
-    assert likeness(fields[0], fields[1]) == pytest.approx(1, abs=1e-5)
-    assert likeness(fields[3], fields[0]) == 0
+    assert [pair[:2] for pair in find_similar_pairs(fields)] == [(0, 1)]
+    assert similarity(fields[0], fields[1]) == pytest.approx(1, abs=1e-5)
+    assert similarity(fields[3], fields[0]) == 0
 
 
 def test_a_channel_that_one_of_them_lacks_counts_against() -> None:
     whole, lacking = field(1), field(1)
     lacking[..., 1:] = 0
-    assert likeness(thumbnail(whole), thumbnail(lacking)) == pytest.approx(0.25, abs=0.01)
-    assert LEAST_ALIKE > 0.25
+    assert similarity(thumbnail(whole), thumbnail(lacking)) == pytest.approx(0.25, abs=0.01)
+    assert MIN_SIMILARITY > 0.25
 
 
 def test_windows_lie_within_the_field() -> None:
@@ -107,4 +107,10 @@ def test_windows_lie_within_the_field() -> None:
 
 def test_one_field_and_none() -> None:
     one = thumbnail(field(0))[None]
-    assert alike(one) == alike(one[:0]) == alike(one, one[:0]) == alike(one[:0], one) == []
+    assert (
+        find_similar_pairs(one)
+        == find_similar_pairs(one[:0])
+        == find_similar_pairs(one, one[:0])
+        == find_similar_pairs(one[:0], one)
+        == []
+    )

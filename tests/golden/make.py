@@ -14,7 +14,7 @@ import lociscope
 from lociscope.images.discovery.sources import find_fields
 from lociscope.images.io.read import read_field
 from lociscope.images.io.write import write_planes
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 
 HERE = Path(__file__).parent
 FIELDS = 10
@@ -24,7 +24,7 @@ def main() -> None:
     """Writes the files."""
     if "--keep" not in sys.argv:
         for number in range(FIELDS):
-            field = draw_field(2 * number, seed=1998, size=128)
+            field = simulate_field(2 * number, seed=1998, size=128)
             write_planes(HERE, f"golden-{number}", field.pixels)
     predictor = lociscope.open_bundle()
     made = predictor.predict(read_field(source) for source in find_fields([HERE])[0])

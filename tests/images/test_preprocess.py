@@ -18,7 +18,7 @@ from lociscope.images.io.read import read_field
 from lociscope.images.preprocess import measure_structure, prepare, preprocess
 from lociscope.images.scale import resize
 from lociscope.labels import N_LABELS
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ SPEC = InputSpec(height=128, width=128, low=0.5, high=99.9)
 
 @cache
 def simulated(seed: int) -> np.ndarray:
-    return draw_field(seed, seed=11, size=256).pixels
+    return simulate_field(seed, seed=11, size=256).pixels
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> int:
@@ -215,7 +215,8 @@ def test_no_simulated_channel_is_taken_for_noise(size: int) -> None:
     """The claim of `measure_structure`, for every class."""
     for label in range(N_LABELS):
         assert (
-            preprocess(draw_field(label, seed=5, size=size, places=[label]).pixels, 256, 256, SPEC).structure.min() == 1
+            preprocess(simulate_field(label, seed=5, size=size, places=[label]).pixels, 256, 256, SPEC).structure.min()
+            == 1
         )
 
 

@@ -23,7 +23,7 @@ from lociscope.images.quality import (
     measure_input,
     measure_plane,
 )
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 from lociscope.warnings import FieldWarning, WarningKind
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def kinds(pixels: np.ndarray) -> set[WarningKind]:
 
 @cache
 def simulated(seed: int = 0) -> np.ndarray:
-    return draw_field(seed, seed=1, size=256, places=[23]).pixels
+    return simulate_field(seed, seed=1, size=256, places=[23]).pixels
 
 
 CONTAINERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -162,7 +162,7 @@ def test_what_holds_no_nuclei_has_none_cut_off(plane: np.ndarray) -> None:
 @pytest.mark.slow
 def test_simulated_fields_are_rarely_cut_off() -> None:
     """The figure in `quality`: at most 2 in 100."""
-    cut = [cropped_share(draw_field(number, seed=7, size=256).pixels[..., 2]) for number in range(100)]
+    cut = [cropped_share(simulate_field(number, seed=7, size=256).pixels[..., 2]) for number in range(100)]
     assert np.mean(np.array(cut) > CROPPED_SHARE) <= 0.02
 
 
@@ -192,7 +192,7 @@ def test_a_nucleus_channel_without_nuclei(seed: int) -> None:
 
 
 def test_an_unsharp_field() -> None:
-    pixels = draw_field(0, seed=1, size=256).pixels.copy()
+    pixels = simulate_field(0, seed=1, size=256).pixels.copy()
     pixels[..., 0] = blurred(pixels[..., 0], 2)
     assert warnings_of(pixels) == (FieldWarning(WarningKind.UNSHARP, ("red",)),)
 

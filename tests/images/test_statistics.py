@@ -14,7 +14,7 @@ from lociscope.artifacts.card import InputSpec
 from lociscope.images.preprocess import preprocess, sample_pixels
 from lociscope.images.quality import measure_input
 from lociscope.images.statistics import PER_CHANNEL, STATISTICS, compute_statistics, estimate_full_scale
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ SPEC = InputSpec(height=64, width=64, low=0.5, high=99.9)
 
 @pytest.fixture(scope="module")
 def field() -> np.ndarray:
-    return draw_field(4, seed=1, size=256).pixels
+    return simulate_field(4, seed=1, size=256).pixels
 
 
 def measured(pixels: np.ndarray) -> dict[str, float]:

@@ -9,7 +9,7 @@ import pytest
 
 from lociscope.artifacts.run import Run
 from lociscope.labels import N_LABELS
-from lociscope.simulate import Part, draw_field
+from lociscope.simulate import Part, simulate_field
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
 def test_scores_on_the_test_part_are_kept_in_the_run(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fields = [draw_field(number, seed=1, size=64) for number in range(12)]
+    fields = [simulate_field(number, seed=1, size=64) for number in range(12)]
     parts = {Part.VALID: fields[:4], Part.TEST: fields[4:]}
     rng = np.random.default_rng(0)
     monkeypatch.setattr(script, "load_model", lambda path: lambda pixels, size: rng.random(N_LABELS))
@@ -38,7 +38,7 @@ def test_scores_on_the_test_part_are_kept_in_the_run(
 
 
 def test_nothing_is_kept_unasked(script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fields = [draw_field(number, seed=1, size=64) for number in range(4)]
+    fields = [simulate_field(number, seed=1, size=64) for number in range(4)]
     monkeypatch.setattr(script, "load_model", lambda path: lambda pixels, size: np.full(N_LABELS, 0.5))
     script.simulated(tmp_path, {Part.VALID: fields, Part.TEST: fields})
     assert not list(tmp_path.iterdir())

@@ -13,7 +13,7 @@ import pytest
 from lociscope.artifacts.catalog import Catalog
 from lociscope.errors import UsageError
 from lociscope.labels import N_LABELS, to_multi_hot
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,7 +127,7 @@ def test_strangers_are_the_fields_that_the_catalog_keeps_for_tests(
     script: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outputs = script("outputs")
-    drawn = [draw_field(number, seed=1, size=64) for number in range(4)]
+    drawn = [simulate_field(number, seed=1, size=64) for number in range(4)]
     for command in (
         ["simulate", "atlas", tmp_path / "atlas", "--fields", 6, "--size", 64, "--workers", 1],
         ["import", "kaggle", tmp_path / "atlas", "-o", tmp_path / "drawn.parquet"],

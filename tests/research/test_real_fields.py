@@ -14,7 +14,7 @@ from lociscope.artifacts.run import Run
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.decide.prior import HPA_2018
 from lociscope.labels import to_multi_hot
-from lociscope.simulate import draw_field, label_sets
+from lociscope.simulate import label_sets, simulate_field
 from lociscope.training.feature_trainer import fit_features, measured_sets
 
 if TYPE_CHECKING:
@@ -41,14 +41,14 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     (folder / "dictionary").mkdir()
     lines = []
     for index in range(4):
-        field = draw_field(index, seed=3, size=128)
+        field = simulate_field(index, seed=3, size=128)
         lines.append(f"f{index},{' '.join(map(str, field.target))}")
         for channel, name in enumerate(CHANNEL_NAMES):
             Image.fromarray(field.pixels[..., channel]).save(folder / "fields" / f"f{index}_{name}.png")
     (folder / "fields.csv").write_text("Id,Target\n" + "\n".join(lines) + "\n")
     rows = ["file,class_index,class_name,um_per_px,has_red"]
     for index, place in enumerate((0, 25)):
-        pixels = draw_field(index, seed=4, size=300, pixel_size=0.2, places=(place,)).pixels
+        pixels = simulate_field(index, seed=4, size=300, pixel_size=0.2, places=(place,)).pixels
         Image.fromarray(pixels[..., :3]).save(folder / "dictionary" / f"{place}.jpg", quality=92)
         rows.append(f"{place}.jpg,{place},x,{'0.2' if index else ''},yes")
     (folder / "dictionary" / "labels.csv").write_text("\n".join(rows) + "\n")

@@ -12,7 +12,7 @@ from PIL import Image
 import lociscope.simulate.atlas as atlas
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError, UsageError
-from lociscope.simulate import SimulatedField, draw_field, read_truth, write_atlas
+from lociscope.simulate import SimulatedField, read_truth, simulate_field, write_atlas
 
 SIZE = 64
 
@@ -34,7 +34,7 @@ def test_the_layout_is_the_competitions(folder: Path) -> None:
     rows = list(csv.DictReader((folder / "train.csv").read_text().splitlines()))
     assert [list(row) for row in rows] == [["Id", "Target"]] * 4
     for index, row in enumerate(rows):
-        field = draw_field(index, seed=7, size=SIZE)
+        field = simulate_field(index, seed=7, size=SIZE)
         assert row == {"Id": field.id, "Target": " ".join(map(str, field.target))}
         for channel, name in enumerate(CHANNEL_NAMES):
             with Image.open(folder / "train" / f"{field.id}_{name}.png") as picture:
@@ -42,7 +42,7 @@ def test_the_layout_is_the_competitions(folder: Path) -> None:
 
 
 def test_truth_comes_back(folder: Path) -> None:
-    field = draw_field(1, seed=7, size=SIZE)
+    field = simulate_field(1, seed=7, size=SIZE)
     truth = read_truth(folder / "truth" / f"{field.id}.npz")
     assert np.array_equal(truth["cells"], field.cells)
     assert np.array_equal(truth["nuclei"], field.nuclei)
@@ -54,7 +54,7 @@ def test_the_tables_hold_a_row_per_field_and_per_cell(folder: Path) -> None:
     fields = pq.read_table(folder / "truth.parquet")
     cells = pq.read_table(folder / "cells.parquet")
     assert fields.schema.metadata[b"schema"] == b"1"
-    drawn = [draw_field(index, seed=7, size=SIZE) for index in range(4)]
+    drawn = [simulate_field(index, seed=7, size=SIZE) for index in range(4)]
     assert fields["drawn"].to_pylist() == [list(field.drawn) for field in drawn]
     assert fields["pixel_size"].to_pylist() == [field.pixel_size for field in drawn]
     assert cells.num_rows == sum(len(field.table) for field in drawn)
@@ -83,10 +83,10 @@ def test_an_interrupted_atlas_goes_on_to_the_same_files(
 
 def test_an_atlas_may_lift_rare_places(tmp_path: Path) -> None:
     root = write_atlas(tmp_path / "a", fields=6, size=SIZE, seed=3, balance=1.0)
-    fields = [draw_field(index, seed=3, size=SIZE, balance=1.0) for index in range(6)]
+    fields = [simulate_field(index, seed=3, size=SIZE, balance=1.0) for index in range(6)]
     rows = list(csv.DictReader((root / "train.csv").read_text().splitlines()))
     assert [row["Target"] for row in rows] == [" ".join(map(str, field.target)) for field in fields]
-    assert [field.target for field in fields] != [draw_field(i, seed=3, size=SIZE).target for i in range(6)]
+    assert [field.target for field in fields] != [simulate_field(i, seed=3, size=SIZE).target for i in range(6)]
     with pytest.raises(LociscopeError, match="another atlas"):
         write_atlas(root, fields=6, size=SIZE, seed=3)
 

@@ -9,14 +9,14 @@ import lociscope.simulate.field as field_module
 from lociscope.channels import BLUE
 from lociscope.errors import LociscopeError, MissingExtraError, UsageError
 from lociscope.labels import N_LABELS
-from lociscope.simulate import CELL_LINES, PATTERNS, SimulatedField, draw_field, draw_fields
+from lociscope.simulate import CELL_LINES, PATTERNS, SimulatedField, draw_fields, simulate_field
 
 SIZE = 128
 
 
 @pytest.fixture(scope="module")
 def fields() -> list[SimulatedField]:
-    return [draw_field(place, places=[place], size=SIZE) for place in range(N_LABELS)]
+    return [simulate_field(place, places=[place], size=SIZE) for place in range(N_LABELS)]
 
 
 def test_every_place_has_a_pattern() -> None:
@@ -57,7 +57,7 @@ def test_nuclei_are_blue(fields: list[SimulatedField]) -> None:
 
 @pytest.mark.parametrize("place", [0, 1, 2, 3, 4, 5])
 def test_nuclear_places_lie_in_nuclei(place: int) -> None:
-    field = draw_field(3, places=[place], size=256)
+    field = simulate_field(3, places=[place], size=256)
     mitotic = [cell.cell for cell in field.table if cell.state not in ("interphase", "daughter")]
     mask = field.places[place] & ~np.isin(field.cells, mitotic)
     assert (field.nuclei[mask] > 0).mean() > (0.5 if place == 1 else 0.9)
@@ -65,14 +65,14 @@ def test_nuclear_places_lie_in_nuclei(place: int) -> None:
 
 @pytest.mark.parametrize("place", [6, 7, 23, 26])
 def test_cytoplasmic_places_lie_in_cells_outside_nuclei(place: int) -> None:
-    field = draw_field(3, places=[place], size=256)
+    field = simulate_field(3, places=[place], size=256)
     mask = field.places[place]
     assert (field.cells[mask] > 0).mean() > 0.8
     assert (field.nuclei[mask] > 0).mean() < 0.35
 
 
 def test_junctions_lie_where_two_cells_touch() -> None:
-    field = draw_field(8, places=[22], cell_line="RT4", size=256)
+    field = simulate_field(8, places=[22], cell_line="RT4", size=256)
     rows, columns = np.nonzero(field.places[22])
     near = np.stack([field.cells[np.clip(rows + dy, 0, 255), np.clip(columns + dx, 0, 255)]
                      for dy in (-3, 0, 3) for dx in (-3, 0, 3)])  # fmt: skip
@@ -81,7 +81,7 @@ def test_junctions_lie_where_two_cells_touch() -> None:
 
 
 def test_dividing_places_bring_dividing_cells() -> None:
-    spindles, bridges = (draw_field(5, places=[place], size=SIZE) for place in (17, 16))
+    spindles, bridges = (simulate_field(5, places=[place], size=SIZE) for place in (17, 16))
     assert {"prometaphase", "metaphase", "anaphase"} & {cell.state for cell in spindles.table}
     assert "daughter" in {cell.state for cell in bridges.table}
 
@@ -89,20 +89,20 @@ def test_dividing_places_bring_dividing_cells() -> None:
 @given(index=st.integers(0, 2**31), seed=st.integers(0, 2**31), size=st.sampled_from([64, 96, 129]))
 @settings(max_examples=8)
 def test_equal_arguments_give_equal_pixels(index: int, seed: int, size: int) -> None:
-    one, two = (draw_field(index, seed=seed, size=size) for _ in range(2))
+    one, two = (simulate_field(index, seed=seed, size=size) for _ in range(2))
     assert np.array_equal(one.pixels, two.pixels)
     assert one.specimen == two.specimen
     assert one.target == two.target
 
 
 def test_other_numbers_give_other_pixels() -> None:
-    base = draw_field(4, size=SIZE)
-    for other in (draw_field(5, size=SIZE), draw_field(4, seed=1, size=SIZE)):
+    base = simulate_field(4, size=SIZE)
+    for other in (simulate_field(5, size=SIZE), simulate_field(4, seed=1, size=SIZE)):
         assert not np.array_equal(base.pixels, other.pixels)
 
 
 def test_fields_of_one_specimen_share_what_a_specimen_has() -> None:
-    one, two, other = (draw_field(index, size=SIZE) for index in (10, 11, 12))
+    one, two, other = (simulate_field(index, size=SIZE) for index in (10, 11, 12))
     assert (one.specimen, one.target, one.cell_line, one.pixel_size) == (
         two.specimen, two.target, two.cell_line, two.pixel_size,
     )  # fmt: skip
@@ -110,18 +110,18 @@ def test_fields_of_one_specimen_share_what_a_specimen_has() -> None:
 
 
 def test_places_may_be_named_in_any_order_and_twice() -> None:
-    one, two = (draw_field(2, places=places, size=SIZE) for places in ([0, 25], [25, 0, 25]))
+    one, two = (simulate_field(2, places=places, size=SIZE) for places in ([0, 25], [25, 0, 25]))
     assert np.array_equal(one.pixels, two.pixels)
 
 
 def test_no_place_is_a_negative_field() -> None:
-    field = draw_field(2, places=[], size=SIZE)
+    field = simulate_field(2, places=[], size=SIZE)
     assert field.target == field.drawn == ()
     assert field.specimen.endswith("negative")
 
 
 def test_label_noise_leaves_the_pixels_alone() -> None:
-    clean, noisy = (draw_field(2, places=[7], size=SIZE, label_noise=noise) for noise in (0.0, 1.0))
+    clean, noisy = (simulate_field(2, places=[7], size=SIZE, label_noise=noise) for noise in (0.0, 1.0))
     assert np.array_equal(clean.pixels, noisy.pixels)
     assert clean.target == (7,)
     assert noisy.target != (7,)
@@ -129,14 +129,14 @@ def test_label_noise_leaves_the_pixels_alone() -> None:
 
 
 def test_the_scale_is_the_one_asked_for() -> None:
-    assert draw_field(0, size=SIZE, pixel_size=0.5).pixel_size == 0.5
+    assert simulate_field(0, size=SIZE, pixel_size=0.5).pixel_size == 0.5
     for index in range(0, 20, 2):
-        assert 0.27 * 4 <= draw_field(index, size=SIZE).pixel_size <= 0.48 * 4
+        assert 0.27 * 4 <= simulate_field(index, size=SIZE).pixel_size <= 0.48 * 4
 
 
 @pytest.mark.parametrize("name", CELL_LINES)
 def test_every_cell_line_is_drawn(name: str) -> None:
-    field = draw_field(0, size=SIZE, cell_line=name)
+    field = simulate_field(0, size=SIZE, cell_line=name)
     assert field.cell_line == name
     assert len(field.table)
 
@@ -164,7 +164,7 @@ def test_workers_do_not_change_the_pixels() -> None:
 )
 def test_a_mistake_is_told_in_a_sentence(options: dict[str, object], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence) as caught:
-        draw_field(**({"index": 0} | options))  # type: ignore[arg-type]
+        simulate_field(**({"index": 0} | options))  # type: ignore[arg-type]
     assert isinstance(caught.value, LociscopeError)
     assert "\n" not in str(caught.value)
 
@@ -172,4 +172,4 @@ def test_a_mistake_is_told_in_a_sentence(options: dict[str, object], sentence: s
 def test_a_missing_scipy_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(field_module, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"lociscope\[simulate\]"):
-        draw_field(0, size=64)
+        simulate_field(0, size=64)

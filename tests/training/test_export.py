@@ -13,7 +13,7 @@ from lociscope.artifacts.bundle import read_bundle
 from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
 from lociscope.artifacts.run import Run
-from lociscope.data.cache.packing import Packed
+from lociscope.data.cache.packing import PackedFields
 from lociscope.data.pipeline.dataset import evaluation_batches
 from lociscope.errors import LociscopeError
 from lociscope.images.field import Field
@@ -21,7 +21,7 @@ from lociscope.images.preprocess import prepare
 from lociscope.labels import N_LABELS
 from lociscope.models import NETWORKS, load_network
 from lociscope.predict.predictor import open_bundle
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 from lociscope.training import export as exporting
 from lociscope.training.keras_trainer import fit
 
@@ -39,7 +39,7 @@ LEAST_SIZE = {"alexnet-2012": 67}
 
 @pytest.fixture(scope="module")
 def pixels() -> np.ndarray:
-    return np.stack([draw_field(number, seed=11, size=64).pixels for number in range(FIELDS)])
+    return np.stack([simulate_field(number, seed=11, size=64).pixels for number in range(FIELDS)])
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
@@ -50,7 +50,7 @@ def run(request: pytest.FixtureRequest, pixels: np.ndarray, tmp_path_factory: py
     names = [str(number) for number in range(FIELDS)]
     x = np.stack([prepare(field, recipe.data.input) for field in pixels])
     y = (np.random.default_rng(0).random((FIELDS, N_LABELS)) < 0.1).astype(np.uint8)
-    packed = Packed(names, names, x, y, "hash")
+    packed = PackedFields(names, names, x, y, "hash")
     folder = tmp_path_factory.mktemp("run") / "run"
     return fit(
         recipe,
@@ -86,7 +86,7 @@ def test_training_and_prediction_see_the_same(run: Run, bundle: Path, pixels: np
     spec = run.read_recipe().data.input
     names = [str(number) for number in range(FIELDS)]
     x = np.stack([prepare(field, spec) for field in pixels])
-    packed = Packed(names, names, x, np.zeros((FIELDS, N_LABELS), np.uint8), "")
+    packed = PackedFields(names, names, x, np.zeros((FIELDS, N_LABELS), np.uint8), "")
     network = load_network(run.best_model)
     batches = [np.asarray(network(x, training=False)["probabilities"]) for x, _ in evaluation_batches(packed, 16)]
     made = open_bundle(bundle).predict(Field(name, field) for name, field in zip(names, pixels, strict=True))

@@ -10,7 +10,7 @@ import pytest
 
 from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
-from lociscope.data.cache.packing import Packed
+from lociscope.data.cache.packing import PackedFields
 from lociscope.data.importing import import_kaggle
 from lociscope.errors import LociscopeError
 from lociscope.images.segmentation.features import FEATURES
@@ -60,7 +60,7 @@ def test_a_run_is_left_that_predicts_its_held_out_fields(recipe: Recipe, packed:
 def test_specimens_stay_on_one_side(recipe: Recipe, packed: Path) -> None:
     sets = measured_sets(recipe, None, packed, [])
     assert len(sets.train) + len(sets.valid) == 12
-    assert isinstance(sets.train, Packed)
+    assert isinstance(sets.train, PackedFields)
     assert not set(sets.train.groups) & set(sets.valid.groups)
     assert sets.train.x.shape[1] == len(FEATURES)
 
@@ -83,8 +83,8 @@ def test_an_interruption_costs_one_chunk(recipe: Recipe, tmp_path: Path, monkeyp
     assert drawn == [*range(8), *range(5, 12)]
     monkeypatch.setattr(module, "measure_simulated", real)
     whole = measured_sets(recipe, None, tmp_path / "other", [])
-    assert isinstance(cut.train, Packed)
-    assert isinstance(whole.train, Packed)
+    assert isinstance(cut.train, PackedFields)
+    assert isinstance(whole.train, PackedFields)
     np.testing.assert_array_equal(cut.train.x, whole.train.x)
     assert cut.train.sha256 == whole.train.sha256
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
 from lociscope.artifacts.run import Run
-from lociscope.data.cache.packing import Packed
+from lociscope.data.cache.packing import PackedFields
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS
 from lociscope.models import build_network, load_network
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SOURCE = Provenance("simulated", fields=36, seed=0)
 
 
-def packed(n: int, seed: int = 0) -> Packed:
+def packed(n: int, seed: int = 0) -> PackedFields:
     """Fields whose green brightness tells whether class 0 or 25 is labelled."""
     rng = np.random.default_rng(seed)
     x = rng.integers(0, 100, (n, 32, 32, 4), np.uint8)
@@ -36,7 +36,7 @@ def packed(n: int, seed: int = 0) -> Packed:
     x[bright, :, :, 1] += 150
     y[bright, 0] = y[~bright, 25] = 1
     names = [str(number) for number in range(n)]
-    return Packed(names, names, x, y, f"hash{seed}")
+    return PackedFields(names, names, x, y, f"hash{seed}")
 
 
 def recipe(**train: object) -> Recipe:

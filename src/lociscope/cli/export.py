@@ -83,11 +83,11 @@ def _drawn(seed: int, number: int, workers: int) -> Iterator[Field]:
 
     from lociscope.images.field import Field
     from lociscope.processes.workers import map_in_order
-    from lociscope.simulate import draw_field
+    from lociscope.simulate import simulate_field
     from lociscope.simulate.field import FIELDS_PER_SPECIMEN
 
     numbers = range(0, number * FIELDS_PER_SPECIMEN, FIELDS_PER_SPECIMEN)
-    for made in map_in_order(partial(draw_field, seed=seed), numbers, workers):
+    for made in map_in_order(partial(simulate_field, seed=seed), numbers, workers):
         yield Field(made.id, made.pixels, made.pixel_size)
 
 

@@ -130,8 +130,8 @@ def _each(
 def _matched(catalog: Catalog, failures: list[Failure], path: Path, workers: int) -> Catalog:
     """Fills in antibody and the like where a field shows the same cells as one of another Catalog."""
     from lociscope.artifacts.catalog import Catalog
-    from lociscope.data.duplicates import match
-    from lociscope.data.scan import glance
+    from lociscope.data.duplicates import copy_columns
+    from lociscope.data.scan import scan_catalog
 
     known = Catalog.read(path)
     if not known.table["antibody"].null_count < len(known):
@@ -140,11 +140,11 @@ def _matched(catalog: Catalog, failures: list[Failure], path: Path, workers: int
             code=Code.INVALID_VALUE,
         )
     with console.progress("looking at fields") as tell:
-        seen = glance(catalog, workers=workers, progress=tell)
+        seen = scan_catalog(catalog, workers=workers, progress=tell)
     with console.progress("looking at the Atlas' fields") as tell:
-        seen_known = glance(known, workers=workers, progress=tell)
+        seen_known = scan_catalog(known, workers=workers, progress=tell)
     failures += [*seen.failures, *seen_known.failures]
-    made, found = match(catalog, seen, known, seen_known)
+    made, found = copy_columns(catalog, seen, known, seen_known)
     print(f"{found} of {console.counted(len(catalog))} found among the {len(known)} of {path}")
     return made
 

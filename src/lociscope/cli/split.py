@@ -12,9 +12,9 @@ from lociscope.errors import Code, Exit, UsageError
 
 if TYPE_CHECKING:
     from lociscope.artifacts.catalog import Catalog
-    from lociscope.data.scan import Glances
-    from lociscope.data.splits.leakage import Told
-    from lociscope.data.splits.partition import Parted
+    from lociscope.data.scan import ScanResult
+    from lociscope.data.splits.leakage import AdversarialResult
+    from lociscope.data.splits.partition import SplitResult
 
 
 def split(
@@ -50,8 +50,8 @@ def split(
     """Write the columns split and fold of a Catalog: whole antibodies, and each class in its proportion."""
     from lociscope.artifacts.catalog import Catalog
     from lociscope.data.joining import join_catalogs
-    from lociscope.data.splits.leakage import shared, tell_apart
-    from lociscope.data.splits.partition import Wanted, part_catalog
+    from lociscope.data.splits.leakage import adversarial_validation, count_leaks
+    from lociscope.data.splits.partition import SplitConfig, split_catalog
 
     target = _target(catalogs, output)
     fields, seen = join_catalogs([Catalog.read(path) for path in catalogs], catalogs, target.parent), None
@@ -65,14 +65,14 @@ def split(
         console.note(
             f"lociscope: {console.counted(len(named))} show the same cells as another, {len({*named})} pictures"
         )
-    made = part_catalog(fields, Wanted(folds, test, valid, tuple(group or ()), seed))
+    made = split_catalog(fields, SplitConfig(folds, test, valid, tuple(group or ()), seed))
     told = None
     if adversarial and seen is not None:
         from lociscope.images.statistics import STATISTICS
 
-        told = tell_apart(made.catalog, seen.rows, seen.statistics, STATISTICS)
+        told = adversarial_validation(made.catalog, seen.rows, seen.statistics, STATISTICS)
     made.catalog.write(target)
-    (_say_json if as_json else _say)(made, target, shared(made.catalog), told, adversarial)
+    (_say_json if as_json else _say)(made, target, count_leaks(made.catalog), told, adversarial)
     if seen is not None:
         _tell_unread(seen, target)
 
@@ -93,14 +93,14 @@ def _target(catalogs: list[Path], output: Path | None) -> Path:
     return target
 
 
-def _seen(fields: Catalog, statistics: bool, workers: int) -> Glances:
-    from lociscope.data.scan import glance
+def _seen(fields: Catalog, statistics: bool, workers: int) -> ScanResult:
+    from lociscope.data.scan import scan_catalog
 
     with console.progress("looking at fields") as tell:
-        return glance(fields, statistics, workers, tell)
+        return scan_catalog(fields, statistics, workers, tell)
 
 
-def _tell_unread(seen: Glances, target: Path) -> None:
+def _tell_unread(seen: ScanResult, target: Path) -> None:
     """Lists the fields whose pictures could not be looked at; they are parted all the same."""
     from lociscope.images.discovery.sources import write_failures
 
@@ -111,7 +111,7 @@ def _tell_unread(seen: Glances, target: Path) -> None:
         raise typer.Exit(Exit.SOME_FAILED)
 
 
-def _say_json(made: Parted, path: Path, torn: dict[str, int], told: Told | None, asked: bool) -> None:
+def _say_json(made: SplitResult, path: Path, torn: dict[str, int], told: AdversarialResult | None, asked: bool) -> None:
     import json
 
     from lociscope.labels import LABELS
@@ -131,12 +131,12 @@ def _say_json(made: Parted, path: Path, torn: dict[str, int], told: Told | None,
         looks = {"part": told.part, "auc": auc.value, "low": auc.low, "high": auc.high, "groups": auc.n, "by": told.by}
         looks["sentence"] = str(told)
     leakage = {"in_two_parts": torn, "adversarial": looks}
-    said = {"catalog": str(path), "bound_by": list(made.bound), "parts": parts, "notes": list(made.notes)}
+    said = {"catalog": str(path), "bound_by": list(made.grouped_by), "parts": parts, "notes": list(made.notes)}
     print(json.dumps(said | {"leakage": leakage}))
 
 
-def _say(made: Parted, path: Path, torn: dict[str, int], told: Told | None, asked: bool) -> None:
-    from lociscope.data.splits.leakage import FEWEST
+def _say(made: SplitResult, path: Path, torn: dict[str, int], told: AdversarialResult | None, asked: bool) -> None:
+    from lociscope.data.splits.leakage import MIN_FIELDS
     from lociscope.labels import LABELS
 
     print(f"{'part':<8}{'fields':>8}{'groups':>8}  classes without a field")
@@ -144,10 +144,12 @@ def _say(made: Parted, path: Path, torn: dict[str, int], told: Told | None, aske
         empty = [name for name, count in zip(LABELS, part.counts, strict=True) if not count]
         listed = ", ".join(empty) if len(empty) < 6 else f"{len(empty)} of {len(LABELS)}"
         print(f"{part.name:<8}{part.fields:>8}{part.groups:>8}  {listed or '-'}")
-    print(f"bound by {', '.join(made.bound) or 'nothing: each field is its own group'}; written to {path}")
+    print(f"bound by {', '.join(made.grouped_by) or 'nothing: each field is its own group'}; written to {path}")
     if torn:
         print("in two parts: " + ", ".join(f"{column} {count}" for column, count in torn.items()))
     if asked:
-        print(told or f"Too few to tell the parts apart by their looks: each side needs {FEWEST} fields of 5 groups.")
+        print(
+            told or f"Too few to tell the parts apart by their looks: each side needs {MIN_FIELDS} fields of 5 groups."
+        )
     for sentence in made.notes:
         console.note(f"lociscope: {sentence}")

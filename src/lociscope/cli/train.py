@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from lociscope.artifacts.recipe import Recipe
     from lociscope.artifacts.run import Run
-    from lociscope.data.datasets import Known, TrainingSets
+    from lociscope.data.datasets import LabelledFields, TrainingData
     from lociscope.images.discovery.sources import Failure
 
     OnEpoch = Callable[[dict[str, float]], None]
@@ -113,7 +113,7 @@ def fit_run(
     Returns:
         The fields that could not be read.
     """
-    from lociscope.data.datasets import training_sets
+    from lociscope.data.datasets import load_training_data
     from lociscope.images.discovery.sources import write_failures
     from lociscope.models.features import NAME
     from lociscope.training.feature_trainer import measured_sets
@@ -125,7 +125,7 @@ def fit_run(
     check(recipe, device)
     failures: list[Failure] = []
     place = folder / PACKED
-    prepare = measured_sets if recipe.network.name == NAME else training_sets
+    prepare = measured_sets if recipe.network.name == NAME else load_training_data
     with alone_in(folder):
         with console.progress("preparing fields") as tell:
             sets = prepare(recipe, catalog, place, failures, workers, tell, store)
@@ -165,16 +165,16 @@ def check(recipe: Recipe, device: Device) -> None:
     check_stages(build_network(recipe.network.name, recipe.data.size, recipe.network.options), recipe)
 
 
-def known(recipe: Recipe) -> Callable[..., Known]:
+def known(recipe: Recipe) -> Callable[..., LabelledFields]:
     """What prepares the fields of a recipe: pixels for networks, measurements for the features recipe."""
-    from lociscope.data.datasets import known_fields
+    from lociscope.data.datasets import load_labelled_fields
     from lociscope.models.features import NAME
     from lociscope.training.feature_trainer import measure_fields
 
-    return measure_fields if recipe.network.name == NAME else known_fields
+    return measure_fields if recipe.network.name == NAME else load_labelled_fields
 
 
-def fit_sets(recipe: Recipe, sets: TrainingSets, folder: Path, what: str, on_epoch: OnEpoch | None = None) -> None:
+def fit_sets(recipe: Recipe, sets: TrainingData, folder: Path, what: str, on_epoch: OnEpoch | None = None) -> None:
     """Trains on prepared fields, with a progress bar, and leaves a finished Run."""
     from lociscope.data.pipeline.dataset import steps_per_epoch
     from lociscope.models.features import NAME

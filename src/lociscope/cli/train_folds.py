@@ -58,7 +58,7 @@ def _train(
     recipe: Recipe, catalog: Path | None, folder: Path, workers: int, runs: list[Run], store: Path | None
 ) -> list[Failure]:
     from lociscope.cli.train import FAILURES, PACKED, epoch_lines, fit_sets, known, read_failures
-    from lociscope.data.datasets import folded
+    from lociscope.data.datasets import kfold_split
     from lociscope.images.discovery.sources import write_failures
 
     if all(run.done for run in runs):
@@ -69,14 +69,14 @@ def _train(
     with console.progress("preparing fields") as tell:
         fields = known(recipe)(recipe, catalog, folder / PACKED, failures, workers, tell, store)
     write_failures(failures, folder / FAILURES)
-    made = folded(fields, len(runs), recipe.data.seed)
-    if made.dealt and any(fold is not None for fold in fields.fold.values()):
+    made = kfold_split(fields, len(runs), recipe.data.seed)
+    if made.newly_assigned and any(fold is not None for fold in fields.fold.values()):
         console.note(
             f"lociscope: the Catalog's column fold numbers other than {len(runs)} folds, so they are dealt anew"
         )
     for sentence in made.notes:
         console.note(f"lociscope: {sentence}")
-    for number, (run, sets) in enumerate(zip(runs, made.sets, strict=True)):
+    for number, (run, sets) in enumerate(zip(runs, made.datasets, strict=True)):
         if run.done:
             console.note(f"fold {number} is finished already")
             continue

@@ -13,12 +13,12 @@ import numpy as np
 from lociscope.artifacts.card import PREPROCESSING
 from lociscope.artifacts.catalog import Catalog, hash_catalog
 from lociscope.artifacts.provenance import Provenance
-from lociscope.data.cache.disk import place_in
-from lociscope.data.cache.lazy_images import open_files
-from lociscope.data.cache.packing import Packed, pack, prepare_catalog
-from lociscope.data.pipeline.online import Fresh
+from lociscope.data.cache.disk import cache_folder
+from lociscope.data.cache.lazy_images import open_lazily
+from lociscope.data.cache.packing import PackedFields, pack, prepare_catalog
+from lociscope.data.pipeline.online import OnlineSimulation
 from lociscope.data.simulated import prepare_simulated, simulation_key
-from lociscope.data.splits.folds import deal
+from lociscope.data.splits.folds import assign_groups
 from lociscope.data.splits.holdout import hold_out
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import LABELS
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from lociscope.images.discovery.sources import Failure
 
 
-class TrainingSets(NamedTuple):
+class TrainingData(NamedTuple):
     """What `lociscope.training.keras_trainer` takes.
 
     Attributes:
@@ -42,12 +42,12 @@ class TrainingSets(NamedTuple):
         source: Where they came from, for the record.
     """
 
-    train: Packed | Fresh
-    valid: Packed
+    train: PackedFields | OnlineSimulation
+    valid: PackedFields
     source: Provenance
 
 
-class Known(NamedTuple):
+class LabelledFields(NamedTuple):
     """All fields that a training may see, not yet parted.
 
     Attributes:
@@ -57,13 +57,13 @@ class Known(NamedTuple):
         source: Where they came from, for the record.
     """
 
-    fields: Packed
+    fields: PackedFields
     split: dict[str, str | None]
     fold: dict[str, int | None]
     source: Provenance
 
 
-def training_sets(
+def load_training_data(
     recipe: Recipe,
     catalog: Path | None,
     folder: Path,
@@ -71,7 +71,7 @@ def training_sets(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
     store: Path | None = None,
-) -> TrainingSets:
+) -> TrainingData:
     """Packs a recipe's fields into a folder, once, and parts them.
 
     Args:
@@ -88,11 +88,11 @@ def training_sets(
         LociscopeError: The Catalog holds no label, or fewer than two fields can be read.
     """
     if catalog is None and recipe.data.online:
-        return _fresh_sets(recipe, folder, workers, progress, store)
-    return parted(known_fields(recipe, catalog, folder, failures, workers, progress, store), recipe)
+        return _load_online(recipe, folder, workers, progress, store)
+    return train_val_split(load_labelled_fields(recipe, catalog, folder, failures, workers, progress, store), recipe)
 
 
-def known_fields(
+def load_labelled_fields(
     recipe: Recipe,
     catalog: Path | None,
     folder: Path,
@@ -100,8 +100,8 @@ def known_fields(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
     store: Path | None = None,
-) -> Known:
-    """Packs a recipe's fields as `training_sets` does, and leaves them whole.
+) -> LabelledFields:
+    """Packs a recipe's fields as `load_training_data` does, and leaves them whole.
 
     Raises:
         LociscopeError: The Catalog holds no label, no field can be read, or the recipe draws others in every epoch.
@@ -115,17 +115,17 @@ def known_fields(
             )
         packed = _simulated(settings, folder, workers, progress, store)
         return Known(packed, {}, {}, Provenance("simulated", fields=settings.fields, seed=settings.seed))
-    table, spec = labelled_fields(catalog), settings.input
+    table, spec = read_labelled_catalog(catalog), settings.input
     if settings.pack:
         key = {"catalog": hash_catalog(catalog), "input": msgspec.to_builtins(spec)}
-        read, place = partial(prepare_catalog, table, spec, workers), place_in(store, key) if store else folder
+        read, place = partial(prepare_catalog, table, spec, workers), cache_folder(store, key) if store else folder
         packed = pack(place, key, len(table), read, spec, failures, progress, wait=store is not None)
     else:
-        packed = open_files(table, spec, failures, workers)
-    return Known(packed, *columns_of(table), Provenance("catalog", catalog.name))
+        packed = open_lazily(table, spec, failures, workers)
+    return Known(packed, *read_split_columns(table), Provenance("catalog", catalog.name))
 
 
-def columns_of(table: Catalog) -> tuple[dict[str, str | None], dict[str, int | None]]:
+def read_split_columns(table: Catalog) -> tuple[dict[str, str | None], dict[str, int | None]]:
     """The columns `split` and `fold` of a Catalog, by id."""
     return {entry.id: entry.split for entry in table}, {entry.id: entry.fold for entry in table}
 
@@ -136,21 +136,21 @@ def _simulated(
     workers: int,
     progress: Callable[[int, int], None] | None,
     store: Path | None,
-) -> Packed:
+) -> PackedFields:
     """Fields that are drawn and packed."""
     settings = simulation_key(drawn, "size", "low", "high", "fields", "simulated_size", "seed", "balance")
     key: dict[str, Any] = {"simulated": settings, "simulator": VERSION, "preprocessing": PREPROCESSING}
-    draw, place = partial(prepare_simulated, drawn, workers), place_in(store, key) if store else folder
+    draw, place = partial(prepare_simulated, drawn, workers), cache_folder(store, key) if store else folder
     return pack(place, key, drawn.fields, draw, drawn.input, progress=progress, wait=store is not None)
 
 
-def _fresh_sets(
+def _load_online(
     recipe: Recipe,
     folder: Path,
     workers: int,
     progress: Callable[[int, int], None] | None,
     store: Path | None,
-) -> TrainingSets:
+) -> TrainingData:
     """Fields that are drawn as training goes, and some that are packed, to be held out: whole specimens."""
     settings = recipe.data
     held = max(1, round(settings.fields * settings.valid / FIELDS_PER_SPECIMEN)) * FIELDS_PER_SPECIMEN
@@ -159,11 +159,11 @@ def _fresh_sets(
             f"data.fields is {settings.fields}, of which {held} are held out. Ask for more.", code=Code.NOT_ENOUGH_DATA
         )
     packed = _simulated(settings.model_copy(update={"fields": held}), folder, workers, progress, store)
-    fresh = Fresh(settings, held, settings.fields - held, workers)
-    return TrainingSets(fresh, packed, Provenance("simulated", seed=settings.seed))
+    online = OnlineSimulation(settings, held, settings.fields - held, workers)
+    return TrainingData(online, packed, Provenance("simulated", seed=settings.seed))
 
 
-def labelled_fields(path: Path) -> Catalog:
+def read_labelled_catalog(path: Path) -> Catalog:
     """The rows of a Catalog that training may see: labelled, and not of the split `test`.
 
     Raises:
@@ -179,7 +179,7 @@ def labelled_fields(path: Path) -> Catalog:
     return table
 
 
-def parted(known: Known, recipe: Recipe) -> TrainingSets:
+def train_val_split(known: LabelledFields, recipe: Recipe) -> TrainingData:
     """Parts fields into those to learn from and those held out.
 
     Args:
@@ -200,10 +200,10 @@ def parted(known: Known, recipe: Recipe) -> TrainingSets:
             f"Of {len(packed)} fields {held.sum()} are held out; both sides need one. {remedy}.",
             code=Code.NOT_ENOUGH_DATA,
         )
-    return TrainingSets(packed.take(np.flatnonzero(~held)), packed.take(np.flatnonzero(held)), known.source)
+    return TrainingData(packed.take(np.flatnonzero(~held)), packed.take(np.flatnonzero(held)), known.source)
 
 
-class Folded(NamedTuple):
+class KFoldSplit(NamedTuple):
     """Fields parted into folds.
 
     Attributes:
@@ -212,12 +212,12 @@ class Folded(NamedTuple):
         notes: What its user should know, a sentence each.
     """
 
-    sets: list[TrainingSets]
-    dealt: bool
+    datasets: list[TrainingData]
+    newly_assigned: bool
     notes: list[str]
 
 
-def folded(known: Known, folds: int, seed: int) -> Folded:
+def kfold_split(known: LabelledFields, folds: int, seed: int) -> KFoldSplit:
     """Parts fields into folds, each held out once.
 
     Args:
@@ -232,15 +232,15 @@ def folded(known: Known, folds: int, seed: int) -> Folded:
     packed = known.fields
     given = [known.fold.get(name) for name in packed.ids]
     number = np.array([-1 if fold is None else fold for fold in given])
-    dealt = number.max() + 1 != folds
-    if dealt:
+    newly_assigned = number.max() + 1 != folds
+    if newly_assigned:
         if (found := len({*packed.groups})) < folds:
             raise LociscopeError(
                 f"{folds} folds need {folds} groups of fields or more, received {found}. Ask for fewer.",
                 code=Code.NOT_ENOUGH_DATA,
             )
-        number = deal(packed.y, packed.groups, [1 / folds] * folds, seed)
-    sets = []
+        number = assign_groups(packed.y, packed.groups, [1 / folds] * folds, seed)
+    datasets = []
     for fold in range(folds):
         held, rest = np.flatnonzero(number == fold), np.flatnonzero((number >= 0) & (number != fold))
         if not len(held):
@@ -251,8 +251,8 @@ def folded(known: Known, folds: int, seed: int) -> Folded:
             )
         digest = hashlib.sha256(packed.sha256.encode() + number.astype("<i8").tobytes() + bytes([fold])).hexdigest()
         train, valid = (replace(packed.take(rows), sha256=digest) for rows in (rest, held))
-        sets.append(TrainingSets(train, valid, replace(known.source, fold=fold, folds=folds)))
-    return Folded(sets, dealt, _absent([each.valid.y.sum(axis=0) for each in sets]))
+        datasets.append(TrainingData(train, valid, replace(known.source, fold=fold, folds=folds)))
+    return Folded(datasets, newly_assigned, _absent([each.valid.y.sum(axis=0) for each in datasets]))
 
 
 def _absent(counts: list[np.ndarray]) -> list[str]:

@@ -5,37 +5,39 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lociscope.artifacts.catalog import Catalog
-from lociscope.data.similarity import Pair, alike
-from lociscope.data.splits.folds import connected
+from lociscope.data.similarity import Pair, find_similar_pairs
+from lociscope.data.splits.folds import connected_components
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lociscope.data.scan import Glances
+    from lociscope.data.scan import ScanResult
 
 COLUMN = "duplicates"
 """A further column of a Catalog: the least id of the fields that show the same cells, or null."""
 
-KNOWN = ("antibody", "gene", "cell_line", "specimen", "plate", "well", "site")
+COPIED_COLUMNS = ("antibody", "gene", "cell_line", "specimen", "plate", "well", "site")
 """What a field takes over from the one that it is the same as, where it says nothing itself."""
 
 
-def mark_duplicates(catalog: Catalog, seen: Glances) -> Catalog:
+def mark_duplicates(catalog: Catalog, scan: ScanResult) -> Catalog:
     """Finds the fields that show the same cells.
 
     Args:
         catalog: The fields.
-        seen: What was seen of them.
+        scan: The scan of these fields.
 
     Returns:
-        The Catalog with the column `duplicates` written anew.
+        The Catalog with the column `duplicates` replaced.
     """
     ids = catalog.ids
-    pairs = [Pair(int(seen.rows[one]), int(seen.rows[other]), how) for one, other, how in alike(seen.thumbnails)]
-    return _with(catalog, COLUMN, clusters(ids, pairs))
+    pairs = [
+        Pair(int(scan.rows[one]), int(scan.rows[other]), how) for one, other, how in find_similar_pairs(scan.thumbnails)
+    ]
+    return _with(catalog, COLUMN, name_clusters(ids, pairs))
 
 
-def clusters(ids: Sequence[str], pairs: Sequence[Pair]) -> list[str | None]:
+def name_clusters(ids: Sequence[str], pairs: Sequence[Pair]) -> list[str | None]:
     """Names the clusters that pairs make.
 
     Args:
@@ -45,32 +47,34 @@ def clusters(ids: Sequence[str], pairs: Sequence[Pair]) -> list[str | None]:
     Returns:
         For each field the least id of its cluster, or None where it is like no other.
     """
-    groups = connected(len(ids), [(pair.one, pair.other) for pair in pairs])
+    groups = connected_components(len(ids), [(pair.one, pair.other) for pair in pairs])
     members: dict[int, list[str]] = {}
     for name, group in zip(ids, groups, strict=True):
         members.setdefault(group, []).append(name)
     return [min(members[group]) if len(members[group]) > 1 else None for group in groups]
 
 
-def match(catalog: Catalog, seen: Glances, known: Catalog, seen_known: Glances) -> tuple[Catalog, int]:
+def copy_columns(
+    catalog: Catalog, scan: ScanResult, reference: Catalog, reference_scan: ScanResult
+) -> tuple[Catalog, int]:
     """Fills in what another Catalog says of the same pictures.
 
     Args:
         catalog: Fields of which little is known: the competition's.
-        seen: What was seen of them.
-        known: Fields of which more is known: the Human Protein Atlas'.
-        seen_known: What was seen of those.
+        scan: The scan of these fields.
+        reference: Fields with more columns filled in, such as the Human Protein Atlas'.
+        reference_scan: The scan of those fields.
 
     Returns:
-        The Catalog with the columns `KNOWN` filled where they held nothing, and how many fields were found.
+        The Catalog with the columns `COPIED_COLUMNS` filled where they held nothing, and how many fields were found.
     """
     best: dict[int, Pair] = {}
-    for pair in alike(seen_known.thumbnails, seen.thumbnails):
-        if pair.other not in best or pair.likeness > best[pair.other].likeness:
+    for pair in find_similar_pairs(reference_scan.thumbnails, scan.thumbnails):
+        if pair.other not in best or pair.similarity > best[pair.other].similarity:
             best[pair.other] = pair
-    found = {int(seen.rows[row]): int(seen_known.rows[pair.one]) for row, pair in best.items()}
-    for column in KNOWN:
-        values, said = catalog.table[column].to_pylist(), known.table[column].to_pylist()
+    found = {int(scan.rows[row]): int(reference_scan.rows[pair.one]) for row, pair in best.items()}
+    for column in COPIED_COLUMNS:
+        values, said = catalog.table[column].to_pylist(), reference.table[column].to_pylist()
         for row, other in found.items():
             values[row] = said[other] if values[row] is None else values[row]
         catalog = catalog.with_column(column, values)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _SEEN = InputSpec(height=128, width=128, low=0.5, high=99.9)
 
 
-class Glances(NamedTuple):
+class ScanResult(NamedTuple):
     """What was seen of the n fields that can be read.
 
     Attributes:
@@ -41,12 +41,12 @@ class Glances(NamedTuple):
     failures: list[Failure]
 
 
-def glance(
+def scan_catalog(
     catalog: Catalog,
     statistics: bool = False,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
-) -> Glances:
+) -> ScanResult:
     """Reads every field of a Catalog once.
 
     Args:
@@ -67,7 +67,7 @@ def glance(
             rows.append(row)
         if progress:
             progress(row + 1, len(catalog))
-    return Glances(np.array(rows, int), thumbnails[rows], figures[rows], failures)
+    return ScanResult(np.array(rows, int), thumbnails[rows], figures[rows], failures)
 
 
 def _look(source: FieldSource, statistics: bool) -> tuple[np.ndarray, np.ndarray] | Failure:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SIDE = 48
 """Of a thumbnail, in px: 9 KiB a field, 280 MiB for the competition."""
 
-LEAST_ALIKE = 0.5
+MIN_SIMILARITY = 0.5
 """Agreement from which two fields are the same picture; `benchmarks/duplicates.py` measures what lies on both sides."""
 
 LARGEST_CROP = 0.1
@@ -57,7 +57,7 @@ class Pair(NamedTuple):
 
     one: int
     other: int
-    likeness: float
+    similarity: float
 
 
 def _grid(side: float, steps: int) -> list[Window]:
@@ -81,7 +81,9 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
     return prepare(pixels, _SPEC)
 
 
-def alike(thumbnails: np.ndarray, others: np.ndarray | None = None, least: float = LEAST_ALIKE) -> list[Pair]:
+def find_similar_pairs(
+    thumbnails: np.ndarray, others: np.ndarray | None = None, least: float = MIN_SIMILARITY
+) -> list[Pair]:
     """Finds the pairs that show the same cells.
 
     Args:
@@ -98,7 +100,7 @@ def alike(thumbnails: np.ndarray, others: np.ndarray | None = None, least: float
         for window, one, other in _candidates(whole, part):
             key = (min(one, other), max(one, other)) if others is None else (other, one) if turned else (one, other)
             if found.get(key, -1.0) < least:
-                found[key] = max(found.get(key, -1.0), likeness(whole[one], part[other], WINDOWS[window]))
+                found[key] = max(found.get(key, -1.0), similarity(whole[one], part[other], WINDOWS[window]))
 
     if not len(thumbnails) or (others is not None and not len(others)):
         return []
@@ -108,7 +110,7 @@ def alike(thumbnails: np.ndarray, others: np.ndarray | None = None, least: float
     return [Pair(*key, value) for key, value in sorted(found.items()) if value >= least]
 
 
-def likeness(whole: np.ndarray, part: np.ndarray, window: Window = WINDOWS[0]) -> float:
+def similarity(whole: np.ndarray, part: np.ndarray, window: Window = WINDOWS[0]) -> float:
     """How well a field agrees with a window of another, at the best of eight symmetries and of windows near by.
 
     Args:
@@ -157,12 +159,12 @@ def _candidates(whole: np.ndarray, part: np.ndarray) -> Iterator[tuple[int, int,
             one, other = np.nonzero(near)
             for first in range(0, len(one), _PAIRS):
                 some = slice(first, first + _PAIRS)
-                close = _coarse_likeness(seen[one[some]], views[other[some]]) > _CLOSE
+                close = _coarse_similarity(seen[one[some]], views[other[some]]) > _CLOSE
                 for a, b in zip(one[some][close].tolist(), other[some][close].tolist(), strict=True):
                     yield number, start + a, b
 
 
-def _coarse_likeness(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def _coarse_similarity(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """(n,): cosine of each two views, (n, 8, 8, 4), at the best of eight symmetries."""
     length = np.sqrt((one**2).sum((1, 2, 3)) * (other**2).sum((1, 2, 3)))
     scores = [

@@ -6,10 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lociscope.artifacts.recipe_upgrade import RENAMED
-from lociscope.data.cache.disk import Prepared
+from lociscope.data.cache.disk import PreparedField
 from lociscope.images.preprocess import prepare
 from lociscope.processes.workers import map_in_order
-from lociscope.simulate import SimulatedField, draw_field
+from lociscope.simulate import SimulatedField, simulate_field
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lociscope.artifacts.recipe import Data
 
 
-def prepare_simulated(settings: Data, workers: int = 1, start: int = 0) -> Iterator[Prepared]:
+def prepare_simulated(settings: Data, workers: int = 1, start: int = 0) -> Iterator[PreparedField]:
     """Draws and prepares a recipe's simulated fields, in order; the pixels do not depend on `workers`.
 
     Args:
@@ -31,10 +31,10 @@ def prepare_simulated(settings: Data, workers: int = 1, start: int = 0) -> Itera
     yield from map_in_order(partial(prepare_one, settings), range(start, settings.fields), workers)
 
 
-def prepare_one(settings: Data, index: int) -> Prepared:
+def prepare_one(settings: Data, index: int) -> PreparedField:
     """Draws and prepares the field of one number; a pure function of its arguments."""
-    field = draw_one(settings, index)
-    return Prepared(field.id, field.specimen, prepare(field.pixels, settings.input), field.target)
+    field = simulate_one(settings, index)
+    return PreparedField(field.id, field.specimen, prepare(field.pixels, settings.input), field.target)
 
 
 def simulation_key(settings: Data, *names: str) -> dict[str, Any]:
@@ -43,6 +43,6 @@ def simulation_key(settings: Data, *names: str) -> dict[str, Any]:
     return {before.get(f"data.{name}", name).rpartition(".")[2]: getattr(settings, name) for name in names}
 
 
-def draw_one(settings: Data, index: int) -> SimulatedField:
+def simulate_one(settings: Data, index: int) -> SimulatedField:
     """Draws the field of one number, rare places lifted as the settings say; a pure function of its arguments."""
-    return draw_field(index, seed=settings.seed, size=settings.simulated_size, balance=settings.balance)
+    return simulate_field(index, seed=settings.seed, size=settings.simulated_size, balance=settings.balance)

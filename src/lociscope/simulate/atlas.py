@@ -55,10 +55,10 @@ def write_atlas(
         fields: How many, 1 or more. An atlas of the same size and seed may be enlarged.
         size: Side of a field in pixels.
         seed: Seed of the atlas.
-        places: As in `draw_field`, for every field.
-        cell_line: As in `draw_field`, for every field.
-        label_noise: As in `draw_field`.
-        balance: As in `draw_field`.
+        places: As in `simulate_field`, for every field.
+        cell_line: As in `simulate_field`, for every field.
+        label_noise: As in `simulate_field`.
+        balance: As in `simulate_field`.
         workers: Processes that draw.
         progress: Told after each field.
 

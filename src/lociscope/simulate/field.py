@@ -102,7 +102,7 @@ class SimulatedField:
     table: tuple[CellTruth, ...]
 
 
-def draw_field(
+def simulate_field(
     index: int,
     *,
     seed: int = 0,
@@ -197,7 +197,7 @@ def check_field(
     balance: float,
     places: Sequence[int],
 ) -> None:
-    """Checks the arguments of `draw_field`; raises as it does."""
+    """Checks the arguments of `simulate_field`; raises as it does."""
     if find_spec("scipy") is None:
         raise MissingExtraError("Drawing fields", "simulate")
     if index < 0 or seed < 0:
@@ -265,13 +265,13 @@ def draw_fields(
 
     Args:
         indices: Numbers of the fields.
-        seed: As in `draw_field`.
-        size: As in `draw_field`.
-        places: As in `draw_field`, for every field.
-        cell_line: As in `draw_field`, for every field.
-        pixel_size: As in `draw_field`.
-        label_noise: As in `draw_field`.
-        balance: As in `draw_field`.
+        seed: As in `simulate_field`.
+        size: As in `simulate_field`.
+        places: As in `simulate_field`, for every field.
+        cell_line: As in `simulate_field`, for every field.
+        pixel_size: As in `simulate_field`.
+        label_noise: As in `simulate_field`.
+        balance: As in `simulate_field`.
         workers: Processes; None or 1 draws in this one. A script that asks for more needs the usual
             `if __name__ == "__main__"`.
 
@@ -279,7 +279,7 @@ def draw_fields(
         The fields; not more than a few per process are held at a time.
     """
     draw = partial(
-        draw_field, seed=seed, size=size, places=places, cell_line=cell_line, pixel_size=pixel_size,
+        simulate_field, seed=seed, size=size, places=places, cell_line=cell_line, pixel_size=pixel_size,
         label_noise=label_noise, balance=balance,
     )  # fmt: skip
     yield from map_in_order(draw, indices, workers)

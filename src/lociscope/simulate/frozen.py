@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.labels import format_target
-from lociscope.simulate.field import FIELDS_PER_SPECIMEN, SimulatedField, draw_field, draw_fields
+from lociscope.simulate.field import FIELDS_PER_SPECIMEN, SimulatedField, draw_fields, simulate_field
 from lociscope.simulate.specimen import draw_specimen
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class ReferenceAtlas:
 
     def draw(self, index: int) -> SimulatedField:
         """Draws the field of one number."""
-        return draw_field(index, seed=self.seed, size=self.size)
+        return simulate_field(index, seed=self.seed, size=self.size)
 
     def draw_part(self, part: Part, workers: int | None = None) -> Iterator[SimulatedField]:
         """Draws the fields of one part, in order."""

@@ -13,10 +13,10 @@ import numpy as np
 from lociscope.artifacts.card import PREPROCESSING
 from lociscope.artifacts.catalog import Entry, hash_catalog
 from lociscope.artifacts.provenance import Provenance
-from lociscope.data.cache.disk import cut_short, place_in
-from lociscope.data.cache.packing import Packed, none_read
-from lociscope.data.datasets import Known, TrainingSets, columns_of, labelled_fields, parted
-from lociscope.data.simulated import draw_one, simulation_key
+from lociscope.data.cache.disk import corrupt_cache_error, cache_folder
+from lociscope.data.cache.packing import PackedFields, no_fields_error
+from lociscope.data.datasets import LabelledFields, TrainingData, read_split_columns, read_labelled_catalog, train_val_split
+from lociscope.data.simulated import simulate_one, simulation_key
 from lociscope.decide.locations import find_constant_threshold
 from lociscope.decide.metrics import log_loss, macro_f1
 from lociscope.errors import Code, LociscopeError, MissingExtraError
@@ -61,9 +61,9 @@ def measured_sets(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
     store: Path | None = None,
-) -> TrainingSets:
+) -> TrainingData:
     """Measures a recipe's fields, as `measure_fields` does, and parts them."""
-    return parted(measure_fields(recipe, catalog, folder, failures, workers, progress, store), recipe)
+    return train_val_split(measure_fields(recipe, catalog, folder, failures, workers, progress, store), recipe)
 
 
 def measure_fields(
@@ -74,12 +74,12 @@ def measure_fields(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
     store: Path | None = None,
-) -> Known:
+) -> LabelledFields:
     """Measures a recipe's fields, once; an interruption costs the last `CHUNK` fields.
 
     Args:
         recipe: Its `[data]` table says what is drawn where there is no Catalog.
-        catalog: Labelled fields, parted as for networks (`lociscope.data.datasets.training_sets`).
+        catalog: Labelled fields, parted as for networks (`lociscope.data.datasets.load_training_data`).
         folder: Where to keep the features.
         failures: Filled with the fields that cannot be read.
         workers: Processes that draw and measure.
@@ -103,16 +103,16 @@ def measure_fields(
         key: dict[str, Any] = {"simulated": simulation_key(settings, "fields", "simulated_size", "seed", "balance")}
         source = Provenance("simulated", fields=settings.fields, seed=settings.seed)
     else:
-        table = labelled_fields(catalog)
+        table = read_labelled_catalog(catalog)
         measure, numbers = _measure_entry, zip(table, read_catalog_sources(table), strict=True)
-        split, fold = columns_of(table)
+        split, fold = read_split_columns(table)
         key = {"catalog": hash_catalog(catalog)}
         source = Provenance("catalog", catalog.name)
     key |= {"features": list(FEATURES), "preprocessing": PREPROCESSING}
-    place = place_in(store, key) if store else folder
+    place = cache_folder(store, key) if store else folder
     rows = _cached(place, key, list(numbers), measure, workers, progress)
     failures += [Failure(row.id, row.group, row.failure) for row in rows if row.failure]
-    return Known(_packed([row for row in rows if not row.failure]), split, fold, source)
+    return LabelledFields(_packed([row for row in rows if not row.failure]), split, fold, source)
 
 
 def _need_libraries() -> None:
@@ -127,7 +127,7 @@ def _need_libraries() -> None:
 
 def measure_simulated(settings: Data, index: int) -> FieldFeatures:
     """Draws and measures the field of one number; its pixel size is taken as undeclared, as the competition's is."""
-    field = draw_one(settings, index)
+    field = simulate_one(settings, index)
     return FieldFeatures(field.id, field.specimen, compute_features(field.pixels), field.target)
 
 
@@ -179,7 +179,7 @@ def _read_key(about: Path) -> Any:  # noqa: ANN401 - JSON
     try:
         return json.loads(about.read_text(encoding="utf-8"))
     except CORRUPT_FILE_ERRORS as error:
-        raise cut_short(about.parent) from error
+        raise corrupt_cache_error(about.parent) from error
 
 
 def _chunk_file(folder: Path, number: int) -> Path:
@@ -199,26 +199,26 @@ def _read_chunk(path: Path) -> list[FieldFeatures]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             columns = [stored[name] for name in ("id", "group", "features", "truth", "failure")]
     except CORRUPT_FILE_ERRORS as error:
-        raise cut_short(path.parent) from error
+        raise corrupt_cache_error(path.parent) from error
     return [
         FieldFeatures(str(name), str(group), features, tuple(np.flatnonzero(truth).tolist()), str(failure))
         for name, group, features, truth, failure in zip(*columns, strict=True)
     ]
 
 
-def _packed(rows: list[FieldFeatures]) -> Packed:
+def _packed(rows: list[FieldFeatures]) -> PackedFields:
     if not rows:
-        raise none_read()
+        raise no_fields_error()
     x = np.stack([row.features for row in rows]).astype(np.float32)
     y = to_multi_hot([row.target for row in rows])
     ids = [row.id for row in rows]
     digest = hashlib.sha256("\n".join(ids).encode() + x.tobytes() + y.tobytes()).hexdigest()
-    return Packed(ids, [row.group for row in rows], x, y, digest)
+    return PackedFields(ids, [row.group for row in rows], x, y, digest)
 
 
 def fit_features(
     recipe: Recipe,
-    sets: TrainingSets,
+    sets: TrainingData,
     folder: Path,
     progress: Callable[[int, str], None] | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
@@ -237,7 +237,7 @@ def fit_features(
     """
     began = time.perf_counter()
     train, valid, source = sets
-    if not isinstance(train, Packed):
+    if not isinstance(train, PackedFields):
         raise LociscopeError(
             "The features recipe measures each field once. Set data.online to false.", code=Code.INVALID_VALUE
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lociscope.data.pipeline.dataset import evaluation_batches, reading, steps_per_epoch, training_batches
+from lociscope.data.pipeline.dataset import evaluation_batches, reraise_read_errors, steps_per_epoch, training_batches
 from lociscope.decide.locations import find_constant_threshold
 from lociscope.decide.logistic import sigmoid
 from lociscope.decide.metrics import macro_f1
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from lociscope.artifacts.provenance import Provenance
     from lociscope.artifacts.recipe import Recipe
     from lociscope.artifacts.run import Run
-    from lociscope.data.cache.packing import Packed
-    from lociscope.data.pipeline.online import Fresh
+    from lociscope.data.cache.packing import PackedFields
+    from lociscope.data.pipeline.online import OnlineSimulation
 
 RECORDED = ("lociscope", "numpy", "keras", "tensorflow", "onnxruntime")
 """Packages whose versions a network's Run keeps."""
@@ -47,11 +47,11 @@ def start_tensorflow(seed: int) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-@reading()
+@reraise_read_errors()
 def fit(
     recipe: Recipe,
-    train: Packed | Fresh,
-    valid: Packed,
+    train: PackedFields | OnlineSimulation,
+    valid: PackedFields,
     source: Provenance,
     folder: Path,
     progress: Callable[[int, str], None] | None = None,
@@ -132,8 +132,8 @@ def _train(
     model: keras.Model,
     callback: Any,  # noqa: ANN401 - a RunCallback, whose module loads TensorFlow
     recipe: Recipe,
-    train: Packed | Fresh,
-    valid: Packed,
+    train: PackedFields | OnlineSimulation,
+    valid: PackedFields,
     validation: Any,  # noqa: ANN401 - a tf.data.Dataset
 ) -> None:
     """Runs what is left: the rest of an epoch that was cut off, then whole epochs, stage after stage."""
@@ -183,7 +183,7 @@ def _rescue(run: Run, network: keras.Model, callback: Any) -> str:  # noqa: ANN4
     return f"{remedy}; the best weights so far, of epoch {np.argmin(losses) + 1}, are in '{run.best_model}'."
 
 
-def _predict_valid(run: Run, network: keras.Model, valid: Packed, recipe: Recipe) -> None:
+def _predict_valid(run: Run, network: keras.Model, valid: PackedFields, recipe: Recipe) -> None:
     """Stores what the network says of the fields that it was not trained on, and their truth."""
     said: dict[str, list[np.ndarray]] = {"probabilities": [], "embedding": []}
     for x, _ in evaluation_batches(valid, recipe.train.batch):

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from lociscope.artifacts.provenance import Provenance
     from lociscope.artifacts.recipe import Recipe
-    from lociscope.data.cache.packing import Packed
-    from lociscope.data.pipeline.online import Fresh
+    from lociscope.data.cache.packing import PackedFields
+    from lociscope.data.pipeline.online import OnlineSimulation
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def open_run(folder: Path, recipe: Recipe, environment: Environment) -> Run:
 
 
 def describe_environment(
-    recipe: Recipe, train: Packed | Fresh, valid: Packed, source: Provenance, parameters: int, packages: Iterable[str]
+    recipe: Recipe, train: PackedFields | OnlineSimulation, valid: PackedFields, source: Provenance, parameters: int, packages: Iterable[str]
 ) -> Environment:
     """What a training depends on besides its recipe; `packages` are those whose versions are kept."""
     return Environment(
@@ -97,7 +97,9 @@ def _git() -> str | None:
     return said.stdout.strip()
 
 
-def write_validation(run: Run, valid: Packed, probability: np.ndarray, embedding: np.ndarray | None = None) -> None:
+def write_validation(
+    run: Run, valid: PackedFields, probability: np.ndarray, embedding: np.ndarray | None = None
+) -> None:
     """Stores what a model says of the fields that it was not trained on, their truth and their groups.
 
     Args:

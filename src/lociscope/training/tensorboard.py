@@ -14,7 +14,7 @@ from lociscope.labels import LABELS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lociscope.data.cache.packing import Packed
+    from lociscope.data.cache.packing import PackedFields
 
 EXAMPLES = 8
 """Fields shown."""
@@ -26,7 +26,7 @@ _CAPTION = 14
 """Height of a line of the caption, px."""
 
 
-def tensorboard_callbacks(folder: Path, valid: Packed) -> list[keras.callbacks.Callback]:
+def tensorboard_callbacks(folder: Path, valid: PackedFields) -> list[keras.callbacks.Callback]:
     """The callbacks that write what `tensorboard --logdir FOLDER` shows."""
     return [keras.callbacks.TensorBoard(folder, write_graph=False), ExampleImages(folder / "examples", valid)]
 
@@ -39,7 +39,7 @@ class ExampleImages(keras.callbacks.Callback):
         valid: The validation fields, of which the first of each label combination are shown.
     """
 
-    def __init__(self, folder: Path, valid: Packed) -> None:
+    def __init__(self, folder: Path, valid: PackedFields) -> None:
         super().__init__()
         self.folder = folder
         _, firsts = np.unique(valid.y, axis=0, return_index=True)

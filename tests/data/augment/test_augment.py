@@ -8,10 +8,10 @@ import tensorflow as tf
 from scipy import ndimage
 
 from lociscope.artifacts.recipe import Augment
-from lociscope.data.augment import vary
+from lociscope.data.augment import augment
 from lociscope.data.augment.geometry import warp
 from lociscope.data.augment.mixing import mix
-from lociscope.data.pipeline.sample_random import Draws
+from lociscope.data.pipeline.sample_random import PerSampleRng
 from lociscope.labels import N_LABELS
 
 NOTHING = {key: False if key == "flip" else 0 for key in Augment.model_fields}
@@ -27,14 +27,14 @@ def chosen(**settings: object) -> Augment:
     return Augment.model_validate(NOTHING | settings)
 
 
-def draws(seed: int = 0, epoch: int = 0, n: int = 6, first: int = 0) -> Draws:
-    return Draws(seed, tf.constant(epoch, tf.int64), tf.range(first, first + n, dtype=tf.int64))
+def draws(seed: int = 0, epoch: int = 0, n: int = 6, first: int = 0) -> PerSampleRng:
+    return PerSampleRng(seed, tf.constant(epoch, tf.int64), tf.range(first, first + n, dtype=tf.int64))
 
 
-def varied(x: np.ndarray, numbers: Draws, **settings: object) -> np.ndarray:
+def varied(x: np.ndarray, numbers: PerSampleRng, **settings: object) -> np.ndarray:
     """Pixels in 0–1, by way of bytes; step by step, where the pipeline compiles the steps."""
     pixels = tf.constant(np.rint(x * 255).astype(np.uint8))
-    return np.asarray(vary(pixels, tf.zeros([len(x), N_LABELS], tf.uint8), numbers, chosen(**settings))[0])
+    return np.asarray(augment(pixels, tf.zeros([len(x), N_LABELS], tf.uint8), numbers, chosen(**settings))[0])
 
 
 def batch(side: int = 16) -> np.ndarray:
@@ -98,8 +98,8 @@ def test_compiled_steps_do_the_same() -> None:
     settings = chosen(**EVERYTHING, mixup=0.5, cutmix=0.5)
 
     def both(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        numbers = Draws(0, tf.constant(0, tf.int64), index)
-        return vary(tf.constant(pixels), tf.constant(labels), numbers, settings, (pixels[::-1], labels[::-1]))
+        numbers = PerSampleRng(0, tf.constant(0, tf.int64), index)
+        return augment(tf.constant(pixels), tf.constant(labels), numbers, settings, (pixels[::-1], labels[::-1]))
 
     index = tf.range(6, dtype=tf.int64)
     stream = tf.data.Dataset.from_tensors(index).map(both)  # where the pipeline runs it

@@ -12,7 +12,7 @@ import pytest
 from lociscope.artifacts.card import InputSpec
 from lociscope.artifacts.catalog import Catalog, Entry
 from lociscope.data.cache import lazy_images
-from lociscope.data.cache.lazy_images import open_files
+from lociscope.data.cache.lazy_images import open_lazily
 from lociscope.data.cache.packing import pack, prepare_catalog
 from lociscope.errors import LociscopeError
 
@@ -33,7 +33,7 @@ def catalog(write_field: WriteField) -> Catalog:
 
 
 def test_they_are_what_would_be_packed(catalog: Catalog, tmp_path: Path) -> None:
-    read = open_files(catalog, SPEC, [])
+    read = open_lazily(catalog, SPEC, [])
     stored = pack(tmp_path / "packed", {}, 5, lambda start: prepare_catalog(catalog, SPEC, start=start), SPEC)
     assert (read.ids, read.groups, read.x.shape) == (stored.ids, stored.groups, stored.x.shape)
     np.testing.assert_array_equal(read.y, stored.y)
@@ -41,14 +41,14 @@ def test_they_are_what_would_be_packed(catalog: Catalog, tmp_path: Path) -> None
     part = read.take(np.array([4, 0]))
     np.testing.assert_array_equal(part.x[np.array([1, 0])], stored.x[np.array([0, 4])])
     assert len(part.x) == 2
-    np.testing.assert_array_equal(open_files(catalog, SPEC, [], workers=2).x[:], stored.x[:])
+    np.testing.assert_array_equal(open_lazily(catalog, SPEC, [], workers=2).x[:], stored.x[:])
 
 
 def test_what_has_no_file_is_listed_and_what_is_damaged_is_told_when_read(catalog: Catalog) -> None:
     (catalog.folder / "f1_red.png").unlink()
     (catalog.folder / "f3_blue.png").write_text("no picture")
     failures: list[Any] = []
-    read = open_files(Catalog.from_entries([*catalog, Entry("bare", (1,))], catalog.folder), SPEC, failures)
+    read = open_lazily(Catalog.from_entries([*catalog, Entry("bare", (1,))], catalog.folder), SPEC, failures)
     assert read.ids == ["f0", "f2", "f3", "f4"]
     assert [failure.id for failure in failures] == ["f1", "bare"]
     assert "f1_red.png' does not exist" in failures[0].reason
@@ -60,19 +60,19 @@ def test_no_file_at_all_ends_it(catalog: Catalog) -> None:
     for path in catalog.folder.glob("*.png"):
         path.unlink()
     with pytest.raises(LociscopeError, match=r"nothing to train on\. The first: Field 'f0': .*does not exist"):
-        open_files(catalog, SPEC, [])
+        open_lazily(catalog, SPEC, [])
 
 
 def test_the_hash_is_of_names_and_labels(catalog: Catalog) -> None:
     other = Catalog.from_entries(list(catalog)[:4], catalog.folder)
-    assert open_files(catalog, SPEC, []).sha256 == open_files(catalog, SPEC, []).sha256
-    assert open_files(catalog, SPEC, []).sha256 != open_files(other, SPEC, []).sha256
+    assert open_lazily(catalog, SPEC, []).sha256 == open_lazily(catalog, SPEC, []).sha256
+    assert open_lazily(catalog, SPEC, []).sha256 != open_lazily(other, SPEC, []).sha256
 
 
 def test_what_was_read_is_kept_as_far_as_memory_goes(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lazy_images, "KEPT", 3 * 16 * 16 * 4)
-    read = open_files(catalog, SPEC, [])
-    assert isinstance(read.x, lazy_images.Files)
+    monkeypatch.setattr(lazy_images, "MEMORY_BYTES", 3 * 16 * 16 * 4)
+    read = open_lazily(catalog, SPEC, [])
+    assert isinstance(read.x, lazy_images.LazyImageArray)
     whole = read.x[:]
     assert [*read.x.kept] == ["f0", "f1", "f2"]
     for name in ("f0", "f1", "f2"):

@@ -18,8 +18,8 @@ import pytest
 
 from lociscope.artifacts.card import InputSpec
 from lociscope.artifacts.catalog import Catalog, Entry
-from lociscope.data.cache.disk import JOURNAL, PIXELS, Prepared, Stored
-from lociscope.data.cache.packing import Packed, pack, prepare_catalog
+from lociscope.data.cache.disk import JOURNAL, PIXELS, DiskArray, PreparedField
+from lociscope.data.cache.packing import PackedFields, pack, prepare_catalog
 from lociscope.errors import LociscopeError
 from lociscope.images.discovery.sources import Failure
 
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 SPEC = InputSpec(height=16, width=16, low=0.5, high=99.9)
 
 
-def one(number: int) -> Prepared:
+def one(number: int) -> PreparedField:
     pixels = np.random.default_rng(number).integers(0, 256, (16, 16, 4), np.uint8)
-    return Prepared(f"f{number}", f"g{number // 2}", pixels, (number % 28,))
+    return PreparedField(f"f{number}", f"g{number // 2}", pixels, (number % 28,))
 
 
-def fields(n: int, start: int = 0) -> Iterator[Prepared]:
+def fields(n: int, start: int = 0) -> Iterator[PreparedField]:
     yield from map(one, range(start, n))
 
 
-def packed(folder: Path, n: int = 4, key: int = 1) -> Packed:
+def packed(folder: Path, n: int = 4, key: int = 1) -> PackedFields:
     return pack(folder, {"a": key}, n, lambda start: fields(n, start), SPEC)
 
 
@@ -56,7 +56,7 @@ def test_what_is_packed_comes_back(tmp_path: Path) -> None:
 def test_a_second_call_draws_nothing(tmp_path: Path) -> None:
     first = packed(tmp_path / "packed")
 
-    def never(start: int) -> Iterator[Prepared]:
+    def never(start: int) -> Iterator[PreparedField]:
         raise AssertionError("packed again")
 
     again = pack(tmp_path / "packed", {"a": 1}, 4, never, SPEC)
@@ -64,8 +64,8 @@ def test_a_second_call_draws_nothing(tmp_path: Path) -> None:
 
 
 def test_unreadable_fields_leave_no_hole_and_are_told_again(tmp_path: Path) -> None:
-    def some(start: int) -> Iterator[Prepared | Failure]:
-        items: list[Prepared | Failure] = [one(0), Failure("bad", "bad.png", "It is no picture."), one(1)]
+    def some(start: int) -> Iterator[PreparedField | Failure]:
+        items: list[PreparedField | Failure] = [one(0), Failure("bad", "bad.png", "It is no picture."), one(1)]
         yield from items[start:]
 
     for _ in range(2):
@@ -91,7 +91,7 @@ def test_no_field_at_all(tmp_path: Path) -> None:
 
 
 def cut_after(folder: Path, come: int, n: int = 6, key: int = 1) -> None:
-    def some(start: int) -> Iterator[Prepared]:
+    def some(start: int) -> Iterator[PreparedField]:
         yield from fields(come, start)
         raise KeyboardInterrupt
 
@@ -100,11 +100,11 @@ def cut_after(folder: Path, come: int, n: int = 6, key: int = 1) -> None:
     assert not folder.exists()
 
 
-def started(folder: Path, n: int = 6, key: int = 1) -> tuple[Packed, int]:
+def started(folder: Path, n: int = 6, key: int = 1) -> tuple[PackedFields, int]:
     """Packs, and says with which field it began."""
     begun = []
 
-    def rest(start: int) -> Iterator[Prepared]:
+    def rest(start: int) -> Iterator[PreparedField]:
         begun.append(start)
         return fields(n, start)
 
@@ -265,7 +265,7 @@ def test_a_disk_that_is_really_full(tmp_path: Path, size: int) -> None:
 def test_two_packers_at_once(tmp_path: Path) -> None:
     halfway, go_on = threading.Event(), threading.Event()
 
-    def slow(start: int) -> Iterator[Prepared]:
+    def slow(start: int) -> Iterator[PreparedField]:
         yield one(0)
         halfway.set()
         go_on.wait(30)
@@ -313,7 +313,7 @@ def test_taken_rows_stay_on_disk_and_read_as_the_array_does(tmp_path: Path) -> N
     made = packed(tmp_path / "packed")
     whole = np.asarray(made.x)
     part = made.take(np.array([3, 1, 3]))
-    assert isinstance(part.x, Stored)
+    assert isinstance(part.x, DiskArray)
     assert part.ids == ["f3", "f1", "f3"]
     np.testing.assert_array_equal(part.x, whole[[3, 1, 3]])
     np.testing.assert_array_equal(part.x[np.array([1])], whole[[1]])

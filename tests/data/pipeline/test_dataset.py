@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 
 from lociscope.artifacts.recipe import Recipe
-from lociscope.data.cache.packing import Packed
+from lociscope.data.cache.packing import PackedFields
 from lociscope.data.pipeline.dataset import evaluation_batches, steps_per_epoch, training_batches
 from lociscope.data.pipeline.sampler import Shard
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS
 
 
-def packed(n: int) -> Packed:
+def packed(n: int) -> PackedFields:
     """Fields that can be told by their first pixel."""
     x = np.zeros((n, 16, 16, 4), np.uint8)
     x[:, 0, 0, 0] = np.arange(n)
     y = np.random.default_rng(0).integers(0, 2, (n, N_LABELS), np.uint8)
     names = [str(number) for number in range(n)]
-    return Packed(names, names, x, y, "hash")
+    return PackedFields(names, names, x, y, "hash")
 
 
 def recipe(**train: object) -> Recipe:
@@ -29,7 +29,7 @@ def recipe(**train: object) -> Recipe:
     return Recipe.from_dict({"augment": still, "train": {"batch": 8} | train}, "test")
 
 
-def rows(fields: Packed, made: Recipe, first: int, steps: int) -> list[list[int]]:
+def rows(fields: PackedFields, made: Recipe, first: int, steps: int) -> list[list[int]]:
     stream = training_batches(fields, made, first).take(steps)
     return [np.rint(np.asarray(x)[:, 0, 0, 0] * 255).astype(int).tolist() for x, _ in stream]
 
@@ -72,7 +72,7 @@ def test_evaluation_gives_every_field_in_order() -> None:
 # === Rare classes ===
 
 
-def rare(n: int) -> Packed:
+def rare(n: int) -> PackedFields:
     """One field in n has class 27, all have class 0."""
     fields = packed(n)
     fields.y[:] = 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from lociscope.data.pipeline.sample_random import Draws
+from lociscope.data.pipeline.sample_random import PerSampleRng
 
 
-def draws(n: int = 4000, seed: int = 0, epoch: int = 0, first: int = 0) -> Draws:
-    return Draws(seed, tf.constant(epoch, tf.int64), tf.range(first, first + n, dtype=tf.int64))
+def draws(n: int = 4000, seed: int = 0, epoch: int = 0, first: int = 0) -> PerSampleRng:
+    return PerSampleRng(seed, tf.constant(epoch, tf.int64), tf.range(first, first + n, dtype=tf.int64))
 
 
 GOLDEN, MASK = 0x9E3779B97F4A7C15, 2**64 - 1

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lociscope.artifacts.catalog import read_labels
-from lociscope.data.splits.folds import deal, deviation, joined
+from lociscope.data.splits.folds import assign_groups, joined, label_deviation
 from lociscope.labels import N_LABELS
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def table(n: int, groups: int, seed: int, classes: int = 6) -> tuple[np.ndarray,
 @settings(max_examples=60)
 def test_no_group_is_in_two_parts_and_every_field_in_one(n: int, groups: int, seed: int, folds: int) -> None:
     labels, named = table(n, groups, seed)
-    part = deal(labels, named, [1 / folds] * folds, seed)
+    part = assign_groups(labels, named, [1 / folds] * folds, seed)
     assert ((part >= 0) & (part < folds)).all()
     assert len({*zip(named, part.tolist(), strict=True)}) == len({*named})
 
@@ -39,14 +39,14 @@ def test_no_group_is_in_two_parts_and_every_field_in_one(n: int, groups: int, se
 def test_the_order_of_the_rows_does_not_matter(seed: int) -> None:
     labels, named = table(60, 15, 3)
     order = np.random.default_rng(seed).permutation(60)
-    part = deal(labels, named, [0.5, 0.5])
-    np.testing.assert_array_equal(deal(labels[order], [named[row] for row in order], [0.5, 0.5]), part[order])
+    part = assign_groups(labels, named, [0.5, 0.5])
+    np.testing.assert_array_equal(assign_groups(labels[order], [named[row] for row in order], [0.5, 0.5]), part[order])
 
 
 def test_every_class_with_enough_groups_is_in_every_fold() -> None:
     for seed in range(10):
         labels, named = table(400, 60, seed)
-        part = deal(labels, named, [0.2] * 5, seed)
+        part = assign_groups(labels, named, [0.2] * 5, seed)
         for column in labels.T:
             if len({named[row] for row in np.flatnonzero(column)}) >= 5:
                 assert len({*part[column > 0].tolist()}) == 5
@@ -54,20 +54,20 @@ def test_every_class_with_enough_groups_is_in_every_fold() -> None:
 
 def test_shares_are_met() -> None:
     labels, named = table(3000, 600, 0, classes=4)
-    part = deal(labels, named, [0.1, 0.2, 0.7])
+    part = assign_groups(labels, named, [0.1, 0.2, 0.7])
     np.testing.assert_allclose(np.bincount(part) / 3000, [0.1, 0.2, 0.7], atol=0.01)
-    assert deviation(labels, part, [0.1, 0.2, 0.7]) < 0.05
+    assert label_deviation(labels, part, [0.1, 0.2, 0.7]) < 0.05
 
 
 def test_the_deviation_by_hand() -> None:
     labels = np.array([[1, 0], [1, 0], [1, 1], [1, 1]], np.uint8)
-    assert deviation(labels, np.array([0, 0, 1, 1]), [0.5, 0.5]) == pytest.approx((0 + 0 + 1 + 1) / 4)
-    assert deviation(labels, np.array([0, 1, 0, 1]), [0.5, 0.5]) == 0
+    assert label_deviation(labels, np.array([0, 0, 1, 1]), [0.5, 0.5]) == pytest.approx((0 + 0 + 1 + 1) / 4)
+    assert label_deviation(labels, np.array([0, 1, 0, 1]), [0.5, 0.5]) == 0
 
 
 def test_another_seed_is_another_deal() -> None:
     labels, named = table(300, 100, 1)
-    assert not np.array_equal(deal(labels, named, [0.5, 0.5], 0), deal(labels, named, [0.5, 0.5], 1))
+    assert not np.array_equal(assign_groups(labels, named, [0.5, 0.5], 0), assign_groups(labels, named, [0.5, 0.5], 1))
 
 
 def test_what_is_bound_through_another_is_bound() -> None:
@@ -81,8 +81,8 @@ def test_real_antibodies(real_data: Path) -> None:
     for number, places in enumerate(rows.values()):
         labels[number, list(places)] = 1
     named = [name.split("_")[0] for name in rows]
-    part = deal(labels, named, [0.2] * 5)
+    part = assign_groups(labels, named, [0.2] * 5)
     assert len({*zip(named, part.tolist(), strict=True)}) == len({*named}) == 12_241
-    assert deviation(labels, part, [0.2] * 5) < 0.03
+    assert label_deviation(labels, part, [0.2] * 5) < 0.03
     for column in labels.T:
         assert len({*part[column > 0].tolist()}) == 5

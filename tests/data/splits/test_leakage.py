@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lociscope.artifacts.catalog import Catalog, Entry
-from lociscope.data.splits.leakage import shared, tell_apart
+from lociscope.data.splits.leakage import adversarial_validation, count_leaks
 
 NAMES = ("GainOfRed", "GainOfGreen", "Focus")
 
@@ -31,18 +31,18 @@ def catalog(n: int = 200, fields_of_one: int = 2) -> Catalog:
 
 def test_what_lies_in_two_parts_is_counted() -> None:
     fields = catalog()
-    assert shared(fields) == {"specimen": 0, "plate": 3}
+    assert count_leaks(fields) == {"specimen": 0, "plate": 3}
     folds = fields.table["fold"].to_pylist()
     folds[0] = 4
-    assert shared(fields.with_column("fold", folds))["specimen"] == 1
+    assert count_leaks(fields.with_column("fold", folds))["specimen"] == 1
     splits = fields.table["split"].to_pylist()
     splits[-1] = "train"
-    assert shared(fields.with_column("split", splits))["specimen"] == 1
+    assert count_leaks(fields.with_column("split", splits))["specimen"] == 1
 
 
 def test_a_part_like_the_rest_cannot_be_told() -> None:
     statistics = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
-    told = tell_apart(catalog(), np.arange(200), statistics, NAMES)
+    told = adversarial_validation(catalog(), np.arange(200), statistics, NAMES)
     assert told is not None
     assert (told.part, told.auc.n) == ("test", 100)
     assert told.auc.low < 0.5 < told.auc.high + 0.1
@@ -52,7 +52,7 @@ def test_a_part_like_the_rest_cannot_be_told() -> None:
 def test_a_part_of_other_conditions_is_told_and_by_what() -> None:
     statistics = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
     statistics[160:, 1] += 2
-    told = tell_apart(catalog(), np.arange(200), statistics, NAMES)
+    told = adversarial_validation(catalog(), np.arange(200), statistics, NAMES)
     assert told is not None
     assert told.auc.low > 0.8
     assert "nearly always" in str(told)
@@ -63,17 +63,19 @@ def test_a_specimen_is_not_known_again() -> None:
     """Figures that belong to the specimen alone tell nothing of a specimen that was not seen."""
     rng = np.random.default_rng(1)
     statistics = np.repeat(rng.normal(size=(20, 30)), 10, axis=0).astype(np.float32)
-    told = tell_apart(catalog(200, 10), np.arange(200), statistics + rng.normal(scale=0.01, size=(200, 30)), NAMES * 10)
+    told = adversarial_validation(
+        catalog(200, 10), np.arange(200), statistics + rng.normal(scale=0.01, size=(200, 30)), NAMES * 10
+    )
     assert told is None or told.auc.low < 0.6
 
 
 @pytest.mark.parametrize("test", [0, 10])
 def test_without_a_test_part_the_first_fold_is_told(test: int) -> None:
     fields = catalog().with_column("split", ["train"] * 200).with_column("fold", [row // 2 % 5 for row in range(200)])
-    told = tell_apart(fields, np.arange(test, 200), np.zeros((200 - test, 3), np.float32), NAMES)
+    told = adversarial_validation(fields, np.arange(test, 200), np.zeros((200 - test, 3), np.float32), NAMES)
     assert told is not None
     assert told.part == "fold 0"
 
 
 def test_too_few() -> None:
-    assert tell_apart(catalog(50), np.arange(50), np.zeros((50, 3), np.float32), NAMES) is None
+    assert adversarial_validation(catalog(50), np.arange(50), np.zeros((50, 3), np.float32), NAMES) is None

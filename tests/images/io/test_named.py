@@ -143,9 +143,9 @@ def test_faint_grain_in_a_colour_coded_jpeg_is_still_of_its_colour(
     channel: ChannelName, parts: tuple[int, ...], subsampling: int
 ) -> None:
     """Grain of the channel's colour leaks into the others when JPEG halves the colours, by up to 0.28."""
-    from lociscope.simulate import draw_field
+    from lociscope.simulate import simulate_field
 
-    plane = draw_field(3, seed=3, size=256).pixels[..., CHANNEL_NAMES.index(channel)]
+    plane = simulate_field(3, seed=3, size=256).pixels[..., CHANNEL_NAMES.index(channel)]
     colours = np.stack([plane if part in parts else np.zeros_like(plane) for part in range(3)], axis=-1)
     buffer = io.BytesIO()
     Image.fromarray(colours).save(buffer, "JPEG", quality=75, subsampling=subsampling)

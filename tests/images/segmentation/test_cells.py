@@ -10,7 +10,7 @@ import pytest
 from lociscope.channels import BLUE, CHANNEL_NAMES
 from lociscope.errors import LociscopeError
 from lociscope.images.segmentation.cells import Cells, find_cells, find_nuclei
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ def discs(*centres: tuple[float, float, float], size: int = 128) -> np.ndarray:
 def test_simulated_nuclei_and_cells_are_found() -> None:
     nuclear, whole = [], []
     for index in (0, 6, 12, 18):
-        field = draw_field(index, size=512, pixel_size=PIXEL, places=(25,))
+        field = simulate_field(index, size=512, pixel_size=PIXEL, places=(25,))
         found = find_cells(field.pixels, PIXEL)
         nuclear.append(f1(found.nuclei, field.nuclei, 120))
         whole.append(f1(found.cells, field.cells, 400))
@@ -70,7 +70,7 @@ def test_debris_is_no_nucleus() -> None:
 
 
 def test_a_cell_holds_its_nucleus_and_numbers_have_no_gap() -> None:
-    found = find_cells(draw_field(3, size=256).pixels, 0.64)
+    found = find_cells(simulate_field(3, size=256).pixels, 0.64)
     assert set(np.unique(found.nuclei)) == set(range(len(found) + 1))
     inside = found.nuclei > 0
     np.testing.assert_array_equal(found.cells[inside], found.nuclei[inside])
@@ -84,13 +84,13 @@ def test_any_size_has_cells_of_its_size(shape: tuple[int, int]) -> None:
 
 
 def test_without_dna_there_is_no_cell() -> None:
-    pixels = draw_field(1, size=256).pixels.copy()
+    pixels = simulate_field(1, size=256).pixels.copy()
     pixels[..., BLUE] = 3
     assert len(find_cells(pixels, 0.64)) == 0
 
 
 def test_depth_of_bits_does_not_matter() -> None:
-    pixels = draw_field(5, size=256).pixels
+    pixels = simulate_field(5, size=256).pixels
     eight, sixteen = (find_cells(each, 0.64) for each in (pixels, pixels.astype(np.uint16) * 257))
     for name in Cells.__slots__:
         np.testing.assert_array_equal(getattr(eight, name), getattr(sixteen, name))

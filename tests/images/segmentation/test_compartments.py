@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from lociscope.images.segmentation.compartments import NUCLEAR, Zone, compute_quantiles, find_compartments, find_highest
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 
 
 def test_zones_lie_where_their_names_say() -> None:
-    field = draw_field(2, size=256, pixel_size=0.64)
+    field = simulate_field(2, size=256, pixel_size=0.64)
     found = find_compartments(field.pixels, 0.64)
     nuclear = np.isin(found.zones, NUCLEAR)
     assert (field.nuclei[nuclear] > 0).mean() > 0.95
@@ -21,7 +21,7 @@ def test_zones_lie_where_their_names_say() -> None:
 
 
 def test_contacts_lie_between_cells_only() -> None:
-    found = find_compartments(draw_field(2, size=256, pixel_size=0.64).pixels, 0.64)
+    found = find_compartments(simulate_field(2, size=256, pixel_size=0.64).pixels, 0.64)
     y, x = np.nonzero(found.zones == Zone.CONTACT)
     inner = (y > 3) & (y < 252) & (x > 3) & (x < 252)
     for row, column in list(zip(y[inner], x[inner], strict=True))[::97]:

@@ -9,13 +9,13 @@ from lociscope.channels import RED, YELLOW
 from lociscope.errors import LociscopeError
 from lociscope.images.segmentation.cell_measures import CELL_FEATURES
 from lociscope.images.segmentation.features import FEATURES, FIELD_FEATURES, compute_features
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 
 PIXEL = 0.4
 
 
 def of(label: int, name: str, index: int = 4) -> float:
-    field = draw_field(index, seed=11, size=384, pixel_size=PIXEL, places=(label,), cell_line="U-2 OS")
+    field = simulate_field(index, seed=11, size=384, pixel_size=PIXEL, places=(label,), cell_line="U-2 OS")
     return float(compute_features(field.pixels, PIXEL)[FEATURES.index(name)])
 
 
@@ -43,20 +43,20 @@ def test_a_feature_tells_its_place_from_another(name: str, label: int, other: in
 
 
 def test_bits_and_exposure_hardly_matter() -> None:
-    pixels = draw_field(0, size=256).pixels
+    pixels = simulate_field(0, size=256).pixels
     eight, sixteen = (compute_features(each, 0.64) for each in (pixels, pixels.astype(np.uint16) * 257))
     np.testing.assert_allclose(eight, sixteen, atol=1e-4)
 
 
 def test_a_finer_field_gives_nearly_the_same() -> None:
-    pixels = draw_field(0, size=512).pixels
+    pixels = simulate_field(0, size=512).pixels
     finer = pixels.repeat(2, axis=0).repeat(2, axis=1)
     plain, doubled = compute_features(pixels), compute_features(finer)
     np.testing.assert_allclose(doubled, plain, atol=1e-3)
 
 
 def test_what_a_missing_stain_would_tell_is_unknown() -> None:
-    pixels = draw_field(0, size=256).pixels.copy()
+    pixels = simulate_field(0, size=256).pixels.copy()
     pixels[..., [RED, YELLOW]] = 0
     values = dict(zip(FEATURES, compute_features(pixels), strict=True))
     unknown = {name for name, value in values.items() if np.isnan(value)}

@@ -7,7 +7,7 @@ import pytest
 
 from lociscope.images.segmentation.compartments import NUCLEAR, OUTER, find_compartments
 from lociscope.images.segmentation.stack import CELL_ZONES, Means, block_means, correlate, gaussian_blur, log_ratio
-from lociscope.simulate import draw_field
+from lociscope.simulate import simulate_field
 
 
 def test_blocks_are_means() -> None:
@@ -29,7 +29,7 @@ def test_ratios_of_nothing_are_even() -> None:
 
 
 def test_means_and_correlations_equal_numpys() -> None:
-    field = draw_field(2, size=256)
+    field = simulate_field(2, size=256)
     zones = find_compartments(field.pixels, 0.64)
     means = Means(zones)
     red, green = (field.pixels[..., channel].astype(np.float32) for channel in (0, 1))

@@ -2,29 +2,29 @@
 
 What is done to a field is a pure function of (seed, epoch, index) (`lociscope.data.pipeline.sample_random`): a
 training that was interrupted and resumed, or read by other workers, sees the same pictures. In order: flips and whole
-shifts (`geometry.place`, on bytes), mixing with a partner (`mixing.mix`), resampling, and what changes brightness.
+shifts (`geometry.flip_and_shift`, on bytes), mixing with a partner (`mixing.mix`), resampling, and intensity.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lociscope.data.augment.compiled import compiled
-from lociscope.data.augment.geometry import place, warp, warps
-from lociscope.data.augment.intensity import blur, brightness, shades
+from lociscope.data.augment.geometry import flip_and_shift, has_resampling_ops, warp
+from lociscope.data.augment.intensity import blur, change_intensity, has_intensity_ops
 from lociscope.data.augment.mixing import mix
+from lociscope.data.augment.xla import run_compiled
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
     from lociscope.artifacts.recipe import Augment
-    from lociscope.data.pipeline.sample_random import Draws
+    from lociscope.data.pipeline.sample_random import PerSampleRng
 
 
-def vary(
+def augment(
     x: tf.Tensor,
     y: tf.Tensor,
-    draws: Draws,
+    rng: PerSampleRng,
     settings: Augment,
     partner: tuple[tf.Tensor, tf.Tensor] | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -33,27 +33,27 @@ def vary(
     Args:
         x: (n, side, side, 4) of uint8.
         y: (n, 28) of uint8.
-        draws: The fields' random numbers.
+        rng: The random generators of the samples.
         settings: The `[augment]` table.
-        partner: Pixels and labels to mix with, of the same shapes and types, where `mixes(settings)`.
+        partner: Pixels and labels to mix with, of the same shapes and types, where `has_mixing_ops(settings)`.
 
     Returns:
         Pixels in 0–1 and labels, float32.
     """
-    pixels, labels = _floats(x, y, draws, settings)
+    pixels, labels = _to_float(x, y, rng, settings)
     if partner is not None:
-        pixels, labels = compiled(mix, draws, settings, pixels, labels, *_floats(*partner, draws, settings))
-    if warps(settings):
-        pixels = warp(pixels, draws, settings)
+        pixels, labels = run_compiled(mix, rng, settings, pixels, labels, *_to_float(*partner, rng, settings))
+    if has_resampling_ops(settings):
+        pixels = warp(pixels, rng, settings)
     if settings.blur:
-        pixels = compiled(blur, draws, settings, pixels)
-    if shades(settings):
-        pixels = compiled(brightness, draws, settings, pixels)
+        pixels = run_compiled(blur, rng, settings, pixels)
+    if has_intensity_ops(settings):
+        pixels = run_compiled(change_intensity, rng, settings, pixels)
     return pixels, labels
 
 
-def _floats(x: tf.Tensor, y: tf.Tensor, draws: Draws, settings: Augment) -> tuple[tf.Tensor, tf.Tensor]:
+def _to_float(x: tf.Tensor, y: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tuple[tf.Tensor, tf.Tensor]:
     """Bytes flipped and shifted, then as numbers in 0–1."""
     import tensorflow as tf
 
-    return tf.cast(place(x, draws, settings), tf.float32) / 255, tf.cast(y, tf.float32)
+    return tf.cast(flip_and_shift(x, rng, settings), tf.float32) / 255, tf.cast(y, tf.float32)

@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.data.augment.compiled import compiled
+from lociscope.data.augment.xla import run_compiled
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
     from lociscope.artifacts.recipe import Augment
-    from lociscope.data.pipeline.sample_random import Draws
+    from lociscope.data.pipeline.sample_random import PerSampleRng
 
 _KNOTS = 5
 """An elastic deformation is smooth between 5 × 5 knots: about one for each cell of a field."""
 
 
-def place(x: tf.Tensor, draws: Draws, settings: Augment) -> tf.Tensor:
+def flip_and_shift(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tf.Tensor:
     """Flips and shifts each field by whole pixels: nothing is resampled.
 
     Args:
         x: (n, side, side, 4) of uint8; a pixel moves as one number of four bytes, twenty times faster than as floats.
-        draws: The fields' random numbers.
+        rng: The random generators of the samples.
         settings: `flip` is one of the eight symmetries of the square; `shift` is left to `warp` where that is called.
 
     Returns:
@@ -32,17 +32,17 @@ def place(x: tf.Tensor, draws: Draws, settings: Augment) -> tf.Tensor:
     """
     import tensorflow as tf
 
-    shifts = bool(settings.shift) and not warps(settings)
+    shifts = bool(settings.shift) and not has_resampling_ops(settings)
     if not settings.flip and not shifts:
         return x
     side = x.shape[1]
     rows = columns = tf.range(side)[None]
     if shifts:
-        moved = tf.cast(tf.round(draws.uniform("shift", -1, 1, each=2) * settings.shift * side), tf.int32)
-        rows, columns = _mirrored(rows + moved[:, :1], side), _mirrored(columns + moved[:, 1:], side)
+        moved = tf.cast(tf.round(rng.uniform("shift", -1, 1, each=2) * settings.shift * side), tf.int32)
+        rows, columns = _mirror(rows + moved[:, :1], side), _mirror(columns + moved[:, 1:], side)
     places = rows[:, :, None] * side + columns[:, None]
     if settings.flip:
-        coins = tf.transpose(draws.uniform("flip", each=3) < 0.5)[:, :, None]
+        coins = tf.transpose(rng.uniform("flip", each=3) < 0.5)[:, :, None]
         rows, columns = tf.where(coins[0], side - 1 - rows, rows), tf.where(coins[1], side - 1 - columns, columns)
         turned = rows[:, None] * side + columns[:, :, None]
         places = tf.where(coins[2][:, None], turned, rows[:, :, None] * side + columns[:, None])
@@ -51,57 +51,57 @@ def place(x: tf.Tensor, draws: Draws, settings: Augment) -> tf.Tensor:
     return tf.bitcast(tf.reshape(found, [-1, side, side]), tf.uint8)
 
 
-def warps(settings: Augment) -> bool:
+def has_resampling_ops(settings: Augment) -> bool:
     """Whether a recipe asks for anything that moves pixels off their grid."""
     return any((settings.rotate, settings.scale, settings.shear, settings.crop, settings.elastic))
 
 
-def warp(x: tf.Tensor, draws: Draws, settings: Augment) -> tf.Tensor:
+def warp(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tf.Tensor:
     """Shifts, turns, scales, shears, crops and bends each field, in one bilinear resampling.
 
     What comes in at the edge is the field mirrored, so that no cell ends in black.
 
     Args:
         x: (n, side, side, 4) of float32.
-        draws: The fields' random numbers.
+        rng: The random generators of the samples.
         settings: The `[augment]` table.
 
     Returns:
         Of the same shape.
     """
     if settings.rotate or settings.shear or settings.elastic:
-        return compiled(_sampled, draws, settings, x, *compiled(_positions, draws, settings, x))
-    return compiled(_zoomed, draws, settings, x, compiled(_lines, draws, settings, x))
+        return run_compiled(_resample_pixels, rng, settings, x, *run_compiled(_pixel_positions, rng, settings, x))
+    return run_compiled(_resample_lines, rng, settings, x, run_compiled(_line_positions, rng, settings, x))
 
 
-def _affine(draws: Draws, settings: Augment, side: int) -> tuple[tf.Tensor, tf.Tensor]:
+def _affine(rng: PerSampleRng, settings: Augment, side: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Matrices (n, 2, 2) and shifts (n, 2) from output to input pixels, (row, column), about the middle."""
     import tensorflow as tf
 
-    turn = draws.uniform("rotate", -1, 1)[:, 0] * math.radians(settings.rotate)
+    turn = rng.uniform("rotate", -1, 1)[:, 0] * math.radians(settings.rotate)
     grow = math.log1p(settings.scale)
-    kept = 1 - draws.uniform("crop")[:, 0] * settings.crop
-    zoom = tf.exp(draws.uniform("scale", -grow, grow)[:, 0]) * kept
-    slant = draws.uniform("shear", -settings.shear, settings.shear)[:, 0]
+    kept = 1 - rng.uniform("crop")[:, 0] * settings.crop
+    zoom = tf.exp(rng.uniform("scale", -grow, grow)[:, 0]) * kept
+    slant = rng.uniform("shear", -settings.shear, settings.shear)[:, 0]
     cosine, sine = tf.cos(turn) * zoom, tf.sin(turn) * zoom
     matrix = tf.stack([slant * sine + cosine, sine, slant * cosine - sine, cosine], axis=1)
     matrix = tf.reshape(matrix, [-1, 2, 2])
     free = settings.shift + (1 - kept) / 2  # a crop lies anywhere in its field
-    shift = draws.uniform("shift", -1, 1, each=2) * free[:, None] * side
+    shift = rng.uniform("shift", -1, 1, each=2) * free[:, None] * side
     middle = (side - 1) / 2
     return matrix, shift + middle - tf.reduce_sum(matrix, axis=2) * middle
 
 
-def _lines(x: tf.Tensor, draws: Draws, settings: Augment) -> tf.Tensor:
+def _line_positions(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tf.Tensor:
     """Where each output row and column lies in the input, (n, 2, side), of fields that are neither turned nor bent."""
     import tensorflow as tf
 
-    matrix, moved = _affine(draws, settings, x.shape[1])
+    matrix, moved = _affine(rng, settings, x.shape[1])
     return tf.linalg.diag_part(matrix)[..., None] * tf.range(x.shape[1], dtype=tf.float32) + moved[..., None]
 
 
-def _zoomed(x: tf.Tensor, at: tf.Tensor, draws: Draws, settings: Augment) -> tf.Tensor:
-    """Rows, then columns, at what `_lines` gives: each is a mean of two, at half the cost of four for each pixel."""
+def _resample_lines(x: tf.Tensor, at: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tf.Tensor:
+    """Resample rows, then columns, at `_line_positions`: two means of two pixels, half the cost of one of four."""
     import tensorflow as tf
 
     for axis in (0, 1):
@@ -109,12 +109,12 @@ def _zoomed(x: tf.Tensor, at: tf.Tensor, draws: Draws, settings: Augment) -> tf.
     return x
 
 
-def _positions(x: tf.Tensor, draws: Draws, settings: Augment) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def _pixel_positions(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Where each output pixel lies in the input.
 
     Args:
         x: (n, side, side, c).
-        draws: The fields' random numbers.
+        rng: The random generators of the samples.
         settings: The `[augment]` table.
 
     Returns:
@@ -123,12 +123,12 @@ def _positions(x: tf.Tensor, draws: Draws, settings: Augment) -> tuple[tf.Tensor
     import tensorflow as tf
 
     side = x.shape[1]
-    matrix, moved = _affine(draws, settings, side)
+    matrix, moved = _affine(rng, settings, side)
     at = tf.range(side, dtype=tf.float32)
     places = matrix[..., 0, None, None] * at[:, None] + matrix[..., 1, None, None] * at + moved[..., None, None]
     if settings.elastic:
         most = settings.elastic * side
-        knots = tf.reshape(draws.uniform("elastic", -most, most, each=2 * _KNOTS**2), [-1, 2, _KNOTS, _KNOTS])
+        knots = tf.reshape(rng.uniform("elastic", -most, most, each=2 * _KNOTS**2), [-1, 2, _KNOTS, _KNOTS])
         smooth = tf.constant(_between_knots(side))
         places += tf.einsum("yk,npkl,xl->npyx", smooth, knots, smooth)
     low, share = _split(tf.reshape(places, [-1, 2, side * side]), side)
@@ -156,10 +156,10 @@ def _rows(x: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
     return tf.reshape(above + share[..., None] * (below - above), tf.shape(x))
 
 
-def _sampled(
-    x: tf.Tensor, first: tf.Tensor, down: tf.Tensor, right: tf.Tensor, draws: Draws, settings: Augment
+def _resample_pixels(
+    x: tf.Tensor, first: tf.Tensor, down: tf.Tensor, right: tf.Tensor, rng: PerSampleRng, settings: Augment
 ) -> tf.Tensor:
-    """Values of (n, side, side, c) between four pixels each, at what `_positions` gives."""
+    """Values of (n, side, side, c) between four pixels each, at what `_pixel_positions` gives."""
     import tensorflow as tf
 
     side = x.shape[1]
@@ -179,7 +179,7 @@ def _split(at: tf.Tensor, side: int) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.cast(low, tf.int32), folded - low
 
 
-def _mirrored(at: tf.Tensor, side: int) -> tf.Tensor:
+def _mirror(at: tf.Tensor, side: int) -> tf.Tensor:
     """Whole positions from −side to 2 side − 1 folded into 0…side − 1, edge pixels repeated."""
     import tensorflow as tf
 

@@ -10,24 +10,24 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from lociscope.artifacts.recipe import Augment
-    from lociscope.data.pipeline.sample_random import Draws
+    from lociscope.data.pipeline.sample_random import PerSampleRng
 
 _HOT_STEP = (-0.5, 1.0)
 """What a hot or dead pixel adds, of full scale; they are hot more often than dead."""
 
 
-def shades(settings: Augment) -> bool:
+def has_intensity_ops(settings: Augment) -> bool:
     """Whether a recipe asks for any change of brightness."""
     chosen = settings.offset, settings.gain, settings.gamma, settings.noise, settings.hot_pixels
     return any((*chosen, settings.channel_dropout, settings.red_dropout, settings.blue_dropout))
 
 
-def brightness(x: tf.Tensor, draws: Draws, settings: Augment) -> tf.Tensor:
+def change_intensity(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tf.Tensor:
     """Offset, gain, gamma, noise, hot pixels and lost channels, each channel on its own.
 
     Args:
         x: (n, h, w, 4) in 0–1.
-        draws: The fields' random numbers.
+        rng: The random generators of the samples.
         settings: The `[augment]` table.
 
     Returns:
@@ -36,7 +36,7 @@ def brightness(x: tf.Tensor, draws: Draws, settings: Augment) -> tf.Tensor:
     import tensorflow as tf
 
     def each(name: str, low: float, high: float) -> tf.Tensor:
-        return draws.uniform(name, low, high, each=4)[:, None, None]
+        return rng.uniform(name, low, high, each=4)[:, None, None]
 
     if settings.offset:
         x = x + each("offset", -settings.offset, settings.offset)
@@ -47,48 +47,48 @@ def brightness(x: tf.Tensor, draws: Draws, settings: Augment) -> tf.Tensor:
         x = tf.clip_by_value(x, 0, 1)
         x = x + each("gamma", -settings.gamma, settings.gamma) * x * (1 - x)
     if settings.noise:
-        x = _noise(x, draws, settings.noise)
+        x = _add_noise(x, rng, settings.noise)
     if settings.hot_pixels:
-        x = _add_hot_pixels(x, draws, settings.hot_pixels)
-    return _drop_channels(tf.clip_by_value(x, 0, 1), draws, settings)
+        x = _add_hot_pixels(x, rng, settings.hot_pixels)
+    return _drop_channels(tf.clip_by_value(x, 0, 1), rng, settings)
 
 
-def blur(x: tf.Tensor, draws: Draws, settings: Augment) -> tf.Tensor:
+def blur(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tf.Tensor:
     """Blends each channel with its mean over 3 × 3 pixels; all of it is a blur of 0.8 px (standard deviation)."""
     import tensorflow as tf
 
-    share = draws.uniform("blur", 0, settings.blur, each=4)[:, None, None]
+    share = rng.uniform("blur", 0, settings.blur, each=4)[:, None, None]
     wide = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
     rows = wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]  # sums of views: compiled, a third of the time of a pooling
     return x + share * ((rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / 9 - x)
 
 
-def _noise(x: tf.Tensor, draws: Draws, most: float) -> tf.Tensor:
+def _add_noise(x: tf.Tensor, rng: PerSampleRng, most: float) -> tf.Tensor:
     """Adds normal noise; its standard deviation is drawn for each channel, up to `most`."""
     import tensorflow as tf
 
     _, height, width, channels = x.shape
-    drawn = tf.reshape(draws.noise("noise", height, width * channels), [-1, height, width, channels])
-    return x + draws.uniform("noise level", 0, most, each=channels)[:, None, None] * drawn
+    drawn = tf.reshape(rng.noise("noise", height, width * channels), [-1, height, width, channels])
+    return x + rng.uniform("noise level", 0, most, each=channels)[:, None, None] * drawn
 
 
-def _add_hot_pixels(x: tf.Tensor, draws: Draws, most: int) -> tf.Tensor:
+def _add_hot_pixels(x: tf.Tensor, rng: PerSampleRng, most: int) -> tf.Tensor:
     """Add 0 to `most` single pixels that are too bright, or too dark, to each channel."""
     import tensorflow as tf
 
     _, height, width, channels = x.shape
     each = channels * most
-    row = tf.cast(draws.uniform("hot pixel row", 0, height, each=each), tf.int32)
-    column = tf.cast(draws.uniform("hot pixel column", 0, width, each=each), tf.int32)
+    row = tf.cast(rng.uniform("hot pixel row", 0, height, each=each), tf.int32)
+    column = tf.cast(rng.uniform("hot pixel column", 0, width, each=each), tf.int32)
     channel = tf.broadcast_to(tf.repeat(tf.range(channels), most), tf.shape(row))
     field = tf.broadcast_to(tf.range(tf.shape(x)[0])[:, None], tf.shape(row))
-    share = tf.repeat(draws.uniform("hot pixel share", each=channels), most, axis=1)
-    step = draws.uniform("hot pixel step", *_HOT_STEP, each=each)
-    step = tf.where(draws.uniform("hot pixel present", each=each) < share, step, 0.0)
+    share = tf.repeat(rng.uniform("hot pixel share", each=channels), most, axis=1)
+    step = rng.uniform("hot pixel step", *_HOT_STEP, each=each)
+    step = tf.where(rng.uniform("hot pixel present", each=each) < share, step, 0.0)
     return tf.tensor_scatter_nd_add(x, tf.stack([field, row, column, channel], axis=-1), step)
 
 
-def _drop_channels(x: tf.Tensor, draws: Draws, settings: Augment) -> tf.Tensor:
+def _drop_channels(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tf.Tensor:
     """Blanks the ER, and more rarely the microtubules or the nuclei: fields in the wild may lack them."""
     import tensorflow as tf
 
@@ -96,4 +96,4 @@ def _drop_channels(x: tf.Tensor, draws: Draws, settings: Augment) -> tf.Tensor:
     if not any(chances.values()):
         return x
     limits = tf.constant([chances[channel] for channel in range(4)])
-    return tf.where((draws.uniform("channel dropout", each=4) < limits)[:, None, None], 0.0, x)
+    return tf.where((rng.uniform("channel dropout", each=4) < limits)[:, None, None], 0.0, x)

@@ -8,16 +8,16 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from lociscope.artifacts.recipe import Augment
-    from lociscope.data.pipeline.sample_random import Draws
+    from lociscope.data.pipeline.sample_random import PerSampleRng
 
 
-def mixes(settings: Augment) -> bool:
+def has_mixing_ops(settings: Augment) -> bool:
     """Whether a recipe asks for mixing, and so for a partner of each field."""
     return bool(settings.mixup or settings.cutmix)
 
 
 def mix(
-    x: tf.Tensor, y: tf.Tensor, other_x: tf.Tensor, other_y: tf.Tensor, draws: Draws, settings: Augment
+    x: tf.Tensor, y: tf.Tensor, other_x: tf.Tensor, other_y: tf.Tensor, rng: PerSampleRng, settings: Augment
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Blends some fields with their partners, and pastes a window of the partner into others.
 
@@ -26,7 +26,7 @@ def mix(
         y: (n, 28): labels, 0–1.
         other_x: The partners.
         other_y: Their labels.
-        draws: The fields' random numbers.
+        rng: The random generators of the samples.
         settings: `mixup` and `cutmix` are the chances of each.
 
     Returns:
@@ -37,15 +37,15 @@ def mix(
     side, channels = x.shape[1], x.shape[3]
     # Rows of one sample side by side: what belongs to a whole field or row is then not repeated for each channel.
     one, two = (tf.reshape(each, [-1, side, side * channels]) for each in (x, other_x))
-    which = draws.uniform("mixing")[:, 0]
+    which = rng.uniform("mixing")[:, 0]
     blended = which < settings.mixup
-    part = draws.uniform("mixing share", 0, 0.5)[:, 0]  # of the partner
+    part = rng.uniform("mixing share", 0, 0.5)[:, 0]  # of the partner
     share = tf.where(blended, part, 0)
     if settings.mixup:
         one += share[:, None, None] * (two - one)
     if settings.cutmix:
         pasted = ~blended & (which < settings.mixup + settings.cutmix)
-        rows, columns = _window(side, part, draws)
+        rows, columns = _window(side, part, rng)
         rows &= pasted[:, None]
         area = tf.reduce_sum(tf.cast(rows, tf.float32), 1) * tf.reduce_sum(tf.cast(columns, tf.float32), 1)
         share += area / side**2
@@ -53,12 +53,12 @@ def mix(
     return tf.reshape(one, tf.shape(x)), y + share[:, None] * (other_y - y)
 
 
-def _window(side: int, part: tf.Tensor, draws: Draws) -> tuple[tf.Tensor, tf.Tensor]:
+def _window(side: int, part: tf.Tensor, rng: PerSampleRng) -> tuple[tf.Tensor, tf.Tensor]:
     """Rows and columns, (n, side) of bool, of a square of about `part` of the area, anywhere within the field."""
     import tensorflow as tf
 
     width = tf.round(tf.sqrt(part) * side)[:, None]
-    first = tf.floor(draws.uniform("mixing window", each=2) * (side + 1 - width))
+    first = tf.floor(rng.uniform("mixing window", each=2) * (side + 1 - width))
     at = tf.range(side, dtype=tf.float32)
     rows, columns = ((at >= first[:, i, None]) & (at < first[:, i, None] + width) for i in (0, 1))
     return rows, columns

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 PIXELS, JOURNAL, KEY, LOCK = "x.npy", "journal.jsonl", "key.json", ".lock"
 
 
-def place_in(store: Path, key: dict[str, Any]) -> Path:
+def cache_folder(store: Path, key: dict[str, Any]) -> Path:
     """The folder, in a store that many trainings share, of what depends on a key."""
     return store / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
 
 
-class Prepared(NamedTuple):
+class PreparedField(NamedTuple):
     """A field ready to be packed: its name, its group, (h, w, 4) of uint8, and its class numbers."""
 
     id: str
@@ -44,7 +44,7 @@ class Prepared(NamedTuple):
     target: tuple[int, ...]
 
 
-class Kept(NamedTuple):
+class CacheEntry(NamedTuple):
     """What the journal says of a packed field."""
 
     id: str
@@ -53,7 +53,7 @@ class Kept(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class DiskArray:
     """Some rows of the pixels on disk: what is asked for is read, and nothing is kept.
 
     Not mapped into memory: pages that were touched would count as the process', up to the size of the store.
@@ -76,9 +76,9 @@ class Stored:
         """As of an array."""
         return (len(self.rows), *self.each)
 
-    def take(self, numbers: np.ndarray) -> Stored:
+    def take(self, numbers: np.ndarray) -> DiskArray:
         """The rows of these numbers, unread."""
-        return Stored(self.path, self.each, self.rows[numbers])
+        return DiskArray(self.path, self.each, self.rows[numbers])
 
     def __getitem__(self, numbers: np.ndarray | slice) -> np.ndarray:
         """Reads the rows of these numbers."""
@@ -91,16 +91,16 @@ class Stored:
                 for row, place in zip(wanted.tolist(), found, strict=True):
                     file.seek(start + row * size)
                     if file.readinto(place) != size:
-                        raise cut_short(self.path.parent)
+                        raise corrupt_cache_error(self.path.parent)
         except OSError as error:  # gone, since the training began
-            raise cut_short(self.path.parent) from error
+            raise corrupt_cache_error(self.path.parent) from error
         return found
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:  # noqa: ANN401
         return np.asarray(self[:], dtype)
 
 
-def open_stored(path: Path, n: int) -> Stored:
+def open_disk_array(path: Path, n: int) -> DiskArray:
     """Opens the pixels of n fields.
 
     Raises:
@@ -112,20 +112,20 @@ def open_stored(path: Path, n: int) -> Stored:
             shape, fortran, kind = np.lib.format.read_array_header_1_0(file)
             whole = file.tell() + int(np.prod(shape)) == path.stat().st_size
     except (OSError, ValueError) as error:
-        raise cut_short(path.parent) from error
+        raise corrupt_cache_error(path.parent) from error
     if not whole or shape[0] != n or len(shape) != 4 or fortran or kind != np.uint8:
-        raise cut_short(path.parent)
-    return Stored(path, shape[1:], np.arange(n))
+        raise corrupt_cache_error(path.parent)
+    return DiskArray(path, shape[1:], np.arange(n))
 
 
-def cut_short(folder: Path) -> LociscopeError:
+def corrupt_cache_error(folder: Path) -> LociscopeError:
     """The sentence for a store that does not hold what it says."""
     return LociscopeError(
         f"The packed fields in '{folder}' are damaged or cut short. Remove the folder to pack again.", code=Code.CORRUPT
     )
 
 
-class Half:
+class CacheWriter:
     """A store in the making.
 
     Attributes:
@@ -134,25 +134,25 @@ class Half:
 
     def __init__(self, folder: Path, each: tuple[int, ...]) -> None:
         self.folder, self.each = folder, each
-        self.items: list[Kept | Failure] = []
+        self.items: list[CacheEntry | Failure] = []
         self._size = int(np.prod(each))
         self._pixels: IO[bytes] = (folder / PIXELS).open("r+b" if (folder / PIXELS).exists() else "w+b", buffering=0)
         self._journal: IO[bytes] = (folder / JOURNAL).open("a+b", buffering=0)
         self._recover()
 
     @property
-    def packed(self) -> list[Kept]:
+    def packed(self) -> list[CacheEntry]:
         """The fields that are packed."""
-        return [item for item in self.items if isinstance(item, Kept)]
+        return [item for item in self.items if isinstance(item, CacheEntry)]
 
-    def add(self, item: Prepared | Failure) -> None:
+    def add(self, item: PreparedField | Failure) -> None:
         """Writes a field, or that it cannot be read."""
         if isinstance(item, Failure):
             self._note(item, [*item])
             return
         pixels = item.pixels.tobytes()
         _write_all(self._pixels, pixels)
-        kept = Kept(item.id, item.group, [*item.target])
+        kept = CacheEntry(item.id, item.group, [*item.target])
         self._note(kept, [*kept, zlib.crc32(pixels)])
 
     def finish(self, about: dict[str, Any]) -> None:
@@ -171,7 +171,7 @@ class Half:
         self._pixels.close()
         self._journal.close()
 
-    def _note(self, item: Kept | Failure, words: list[Any]) -> None:
+    def _note(self, item: CacheEntry | Failure, words: list[Any]) -> None:
         _write_all(self._journal, json.dumps(words).encode() + b"\n")
         self.items.append(item)
 
@@ -186,7 +186,7 @@ class Half:
         good = 0
         for line in self._journal:
             item, checksum = _item(line)
-            if item is None or (isinstance(item, Kept) and zlib.crc32(self._pixels.read(self._size)) != checksum):
+            if item is None or (isinstance(item, CacheEntry) and zlib.crc32(self._pixels.read(self._size)) != checksum):
                 break
             self.items.append(item)
             good += len(line)
@@ -196,7 +196,9 @@ class Half:
 
 
 @contextmanager
-def half_packed(folder: Path, key: dict[str, Any], each: tuple[int, ...], wait: bool = False) -> Iterator[Half | None]:
+def open_cache_writer(
+    folder: Path, key: dict[str, Any], each: tuple[int, ...], wait: bool = False
+) -> Iterator[CacheWriter | None]:
     """Opens the store in the making beside `folder`, and puts it in its place where it was finished.
 
     Args:
@@ -228,11 +230,11 @@ def half_packed(folder: Path, key: dict[str, Any], each: tuple[int, ...], wait: 
             for name in (PIXELS, JOURNAL):
                 (part / name).unlink(missing_ok=True)
             (part / KEY).write_text(json.dumps(key), encoding="utf-8")
-        half = Half(part, each)
+        writer = CacheWriter(part, each)
         try:
-            yield half
+            yield writer
         finally:
-            half.close()
+            writer.close()
         if (part / "pack.json").is_file():
             part.rename(folder)
             (folder / LOCK).unlink(missing_ok=True)
@@ -240,13 +242,13 @@ def half_packed(folder: Path, key: dict[str, Any], each: tuple[int, ...], wait: 
             shutil.rmtree(part)
 
 
-def _item(line: bytes) -> tuple[Kept | Failure | None, int]:
+def _item(line: bytes) -> tuple[CacheEntry | Failure | None, int]:
     """What a line of the journal says, and the checksum of its pixels; None where it was cut short."""
     try:
         words = json.loads(line)
         if len(words) == len(Failure._fields):
             return Failure(*words), 0
-        return Kept(*words[:-1]), int(words[-1])
+        return CacheEntry(*words[:-1]), int(words[-1])
     except (ValueError, TypeError):
         return None, 0
 

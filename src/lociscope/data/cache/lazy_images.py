@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.data.cache.packing import Packed, group_of, none_read
+from lociscope.data.cache.packing import PackedFields, group_of, no_fields_error
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, FieldSource, read_catalog_sources
 from lociscope.images.extent import make_middle_tile
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 _CHUNK = 4
 """Fields that a process reads at a time."""
 
-KEPT = 1 << 30
+MEMORY_BYTES = 1 << 30
 """Bytes of prepared fields that are kept in memory: 4,096 fields of 256 px; further ones are read in every epoch."""
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
-    """Pictures as an array: what is asked for is read, decoded and scaled, and kept as far as `KEPT` goes.
+class LazyImageArray:
+    """Pictures as an array: what is asked for is read, decoded and scaled, and kept as far as `MEMORY_BYTES` goes.
 
     Attributes:
         sources: Where the n fields lie.
@@ -60,9 +60,9 @@ class Files:
         """As of an array."""
         return (len(self.sources), self.spec.height, self.spec.width, len(CHANNEL_NAMES))
 
-    def take(self, numbers: np.ndarray) -> Files:
+    def take(self, numbers: np.ndarray) -> LazyImageArray:
         """The fields of these numbers, unread."""
-        return Files([self.sources[number] for number in numbers.tolist()], self.spec, self.workers, self.kept)
+        return LazyImageArray([self.sources[number] for number in numbers.tolist()], self.spec, self.workers, self.kept)
 
     def __getitem__(self, numbers: np.ndarray | slice) -> np.ndarray:
         """Reads the fields of these numbers.
@@ -77,7 +77,7 @@ class Files:
         for number, source in enumerate(wanted):
             found[number] = next(made) if number in new else self.kept[source.id]
         for number in new:
-            if found[number].nbytes * (len(self.kept) + 1) <= KEPT:
+            if found[number].nbytes * (len(self.kept) + 1) <= MEMORY_BYTES:
                 self.kept[wanted[number].id] = found[number].copy()
         return found
 
@@ -110,7 +110,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 atexit.register(_pool.cache_clear)  # later, when modules are gone, a pool ends with a complaint
 
 
-def open_files(catalog: Catalog, spec: InputSpec, failures: list[Failure], workers: int = 1) -> Packed:
+def open_lazily(catalog: Catalog, spec: InputSpec, failures: list[Failure], workers: int = 1) -> PackedFields:
     """A Catalog's labelled fields, unread.
 
     Args:
@@ -132,17 +132,17 @@ def open_files(catalog: Catalog, spec: InputSpec, failures: list[Failure], worke
             kept.append(entry)
             sources.append(source)
     if not kept:
-        raise none_read(failures)
+        raise no_fields_error(failures)
     known = [
         [entry.id, group_of(entry), entry.target, [str(path) for path in source.paths]]
         for entry, source in zip(kept, sources, strict=True)
     ]
     digest = hashlib.sha256(json.dumps([known, msgspec.to_builtins(spec)]).encode())
     y = to_multi_hot([entry.target or () for entry in kept])
-    return Packed(
+    return PackedFields(
         [entry.id for entry in kept],
         [group_of(entry) for entry in kept],
-        Files(sources, spec, workers),
+        LazyImageArray(sources, spec, workers),
         y,
         digest.hexdigest(),
     )

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.data.cache.disk import PIXELS, Kept, Prepared, Stored, cut_short, half_packed, open_stored
+from lociscope.data.cache.disk import (
+    PIXELS,
+    CacheEntry,
+    DiskArray,
+    PreparedField,
+    corrupt_cache_error,
+    open_cache_writer,
+    open_disk_array,
+)
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, FieldSource, read_catalog_sources
 from lociscope.images.extent import make_middle_tile
@@ -27,7 +35,7 @@ if TYPE_CHECKING:
 
     from lociscope.artifacts.card import InputSpec
     from lociscope.artifacts.catalog import Catalog, Entry
-    from lociscope.data.cache.lazy_images import Files
+    from lociscope.data.cache.lazy_images import LazyImageArray
 
 SCHEMA = 2
 _FEW = 100
@@ -35,7 +43,7 @@ _FEW = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
+class PackedFields:
     """n prepared fields.
 
     Attributes:
@@ -48,29 +56,31 @@ class Packed:
 
     ids: list[str]
     groups: list[str]
-    x: np.ndarray | Stored | Files
+    x: np.ndarray | DiskArray | LazyImageArray
     y: np.ndarray
     sha256: str
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def take(self, rows: np.ndarray) -> Packed:
+    def take(self, rows: np.ndarray) -> PackedFields:
         """The fields of the given row numbers; pixels that lie on disk stay there."""
         x = self.x[rows] if isinstance(self.x, np.ndarray) else self.x.take(rows)
-        return Packed([self.ids[row] for row in rows], [self.groups[row] for row in rows], x, self.y[rows], self.sha256)
+        return PackedFields(
+            [self.ids[row] for row in rows], [self.groups[row] for row in rows], x, self.y[rows], self.sha256
+        )
 
 
 def pack(
     folder: Path,
     key: dict[str, Any],
     total: int,
-    fields: Callable[[int], Iterable[Prepared | Failure]],
+    fields: Callable[[int], Iterable[PreparedField | Failure]],
     spec: InputSpec,
     failures: list[Failure] | None = None,
     progress: Callable[[int, int], None] | None = None,
     wait: bool = False,
-) -> Packed:
+) -> PackedFields:
     """Packs fields into a folder, goes on where an earlier call was cut off, or opens what was packed there.
 
     Args:
@@ -93,30 +103,32 @@ def pack(
     each = (spec.height, spec.width, len(CHANNEL_NAMES))
     if not (folder / "pack.json").is_file():
         try:
-            with half_packed(folder, key, each, wait) as half:
-                if half is not None:
-                    for item in fields(len(half.items)):
-                        half.add(item)
+            with open_cache_writer(folder, key, each, wait) as writer:
+                if writer is not None:
+                    for item in fields(len(writer.items)):
+                        writer.add(item)
                         if progress:
-                            progress(len(half.items), total)
-                    if half.packed:
-                        half.finish(_about(half.folder, half.items, each, key))
+                            progress(len(writer.items), total)
+                    if writer.packed:
+                        writer.finish(_about(writer.folder, writer.items, each, key))
         except OSError as error:
             raise unwritable_error(folder, error, "--store" if wait else "-o") from error
     if not (folder / "pack.json").is_file():
-        raise none_read()
+        raise no_fields_error()
     return _open(folder, key, failures)
 
 
-def none_read(failures: Sequence[Failure] = ()) -> LociscopeError:
+def no_fields_error(failures: Sequence[Failure] = ()) -> LociscopeError:
     """The sentence where there is nothing to train on."""
     why = f"The first: {failures[0].reason}" if failures else "Check the Catalog's paths."
     return LociscopeError(f"No field could be read, so there is nothing to train on. {why}", code=Code.NOTHING_FOUND)
 
 
-def _about(folder: Path, items: list[Kept | Failure], each: tuple[int, ...], key: dict[str, Any]) -> dict[str, Any]:
+def _about(
+    folder: Path, items: list[CacheEntry | Failure], each: tuple[int, ...], key: dict[str, Any]
+) -> dict[str, Any]:
     """What `pack.json` says."""
-    kept = [item for item in items if isinstance(item, Kept)]
+    kept = [item for item in items if isinstance(item, CacheEntry)]
     ids, y = [item.id for item in kept], to_multi_hot([item.target for item in kept])
     return {
         "schema": SCHEMA,
@@ -125,11 +137,11 @@ def _about(folder: Path, items: list[Kept | Failure], each: tuple[int, ...], key
         "groups": [item.group for item in kept],
         "targets": [item.target for item in kept],
         "failures": [item for item in items if isinstance(item, Failure)],
-        "sha256": _hash(ids, Stored(folder / PIXELS, each, np.arange(len(kept))), y),
+        "sha256": _hash(ids, DiskArray(folder / PIXELS, each, np.arange(len(kept))), y),
     }
 
 
-def _open(folder: Path, key: dict[str, Any], failures: list[Failure] | None) -> Packed:
+def _open(folder: Path, key: dict[str, Any], failures: list[Failure] | None) -> PackedFields:
     try:
         about = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
         check_schema(about["schema"], SCHEMA, f"'{folder}'")
@@ -140,15 +152,15 @@ def _open(folder: Path, key: dict[str, Any], failures: list[Failure] | None) -> 
             )
         y = to_multi_hot(about["targets"])
         known = [Failure(*words) for words in about["failures"]]
-        made = Packed(about["ids"], about["groups"], open_stored(folder / PIXELS, len(y)), y, about["sha256"])
+        made = PackedFields(about["ids"], about["groups"], open_disk_array(folder / PIXELS, len(y)), y, about["sha256"])
     except CORRUPT_FILE_ERRORS as error:
-        raise cut_short(folder) from error
+        raise corrupt_cache_error(folder) from error
     if failures is not None:
         failures += known
     return made
 
 
-def _hash(ids: list[str], x: Stored, y: np.ndarray) -> str:
+def _hash(ids: list[str], x: DiskArray, y: np.ndarray) -> str:
     digest = hashlib.sha256("\n".join(ids).encode())
     for row in range(len(ids)):
         digest.update(x[row : row + 1].data)
@@ -158,7 +170,7 @@ def _hash(ids: list[str], x: Stored, y: np.ndarray) -> str:
 
 def prepare_catalog(
     catalog: Catalog, spec: InputSpec, workers: int = 1, start: int = 0
-) -> Iterator[Prepared | Failure]:
+) -> Iterator[PreparedField | Failure]:
     """Reads and prepares a Catalog's labelled fields.
 
     Args:
@@ -174,13 +186,13 @@ def prepare_catalog(
     yield from map_in_order(partial(_prepared, spec=spec), pairs, workers if len(pairs) > _FEW else 1)
 
 
-def _prepared(pair: tuple[Entry, FieldSource], spec: InputSpec) -> Prepared | Failure:
+def _prepared(pair: tuple[Entry, FieldSource], spec: InputSpec) -> PreparedField | Failure:
     entry, source = pair
     try:
         pixels = make_middle_tile(read_field(source), spec)
     except LociscopeError as error:
         return Failure(entry.id, str(source.planes[0]), str(error))
-    return Prepared(entry.id, group_of(entry), pixels, entry.target or ())
+    return PreparedField(entry.id, group_of(entry), pixels, entry.target or ())
 
 
 def group_of(entry: Entry) -> str:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.data.augment import vary
-from lociscope.data.augment.mixing import mixes
-from lociscope.data.pipeline.online import Fresh
-from lociscope.data.pipeline.sample_random import Draws
-from lociscope.data.pipeline.sampler import WHOLE, Order, Shard
+from lociscope.data.augment import augment
+from lociscope.data.augment.mixing import has_mixing_ops
+from lociscope.data.pipeline.online import OnlineSimulation
+from lociscope.data.pipeline.sample_random import PerSampleRng
+from lociscope.data.pipeline.sampler import WHOLE, EpochSampler, Shard
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from lociscope.artifacts.recipe import Recipe
-    from lociscope.data.cache.packing import Packed
+    from lociscope.data.cache.packing import PackedFields
 
 _unread: list[LociscopeError] = []
 """What was wrong with fields that a stream of this process could not read: TensorFlow passes on its text alone."""
 
 
 @contextmanager
-def reading() -> Iterator[None]:
+def reraise_read_errors() -> Iterator[None]:
     """Around whatever consumes a stream: a field that cannot be read ends it with its own sentence, not TensorFlow's.
 
     Raises:
@@ -43,12 +43,14 @@ def reading() -> Iterator[None]:
         raise
 
 
-def steps_per_epoch(fields: Packed | Fresh, recipe: Recipe) -> int:
+def steps_per_epoch(fields: PackedFields | OnlineSimulation, recipe: Recipe) -> int:
     """Steps of an epoch: every field once, those of rare classes more often where the recipe says so."""
-    return _order(fields, recipe).steps(_batch(fields, recipe))
+    return _sampler(fields, recipe).steps(_batch(fields, recipe))
 
 
-def training_batches(fields: Packed | Fresh, recipe: Recipe, first_step: int, shard: Shard = WHOLE) -> tf.data.Dataset:
+def training_batches(
+    fields: PackedFields | OnlineSimulation, recipe: Recipe, first_step: int, shard: Shard = WHOLE
+) -> tf.data.Dataset:
     """An endless stream of augmented batches that can begin at any step.
 
     Args:
@@ -63,49 +65,49 @@ def training_batches(fields: Packed | Fresh, recipe: Recipe, first_step: int, sh
     Raises:
         LociscopeError: The workers cannot share a batch evenly.
     """
-    if isinstance(fields, Fresh):
-        return _drawn(fields, recipe, first_step, shard).prefetch(2)
-    return _read_rows(fields, recipe, first_step, shard).prefetch(2)
+    if isinstance(fields, OnlineSimulation):
+        return _online_stream(fields, recipe, first_step, shard).prefetch(2)
+    return _row_stream(fields, recipe, first_step, shard).prefetch(2)
 
 
-def _read_rows(packed: Packed, recipe: Recipe, first_step: int, shard: Shard) -> tf.data.Dataset:
+def _row_stream(packed: PackedFields, recipe: Recipe, first_step: int, shard: Shard) -> tf.data.Dataset:
     """The stream of fields that can be read in any order."""
     import tensorflow as tf
 
-    batch, order = _batch(packed, recipe), _order(packed, recipe)
-    steps, part = order.steps(batch), shard.part(batch)
+    batch, sampler = _batch(packed, recipe), _sampler(packed, recipe)
+    steps, part = sampler.steps(batch), shard.part(batch)
 
     def load(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         epoch, position = step // steps, step % steps
-        rows, index = order.rows(epoch, position * batch + tf.constant(part))
-        draws, partner = Draws(recipe.train.seed, epoch, index), None
-        if mixes(recipe.augment):
-            partner = _read(packed, tf.cast(draws.uniform("partner", 0, len(packed))[:, 0], tf.int64))
-        return vary(*_read(packed, rows), draws, recipe.augment, partner)
+        rows, index = sampler.rows(epoch, position * batch + tf.constant(part))
+        rng, partner = PerSampleRng(recipe.train.seed, epoch, index), None
+        if has_mixing_ops(recipe.augment):
+            partner = _read(packed, tf.cast(rng.uniform("partner", 0, len(packed))[:, 0], tf.int64))
+        return augment(*_read(packed, rows), rng, recipe.augment, partner)
 
     return tf.data.Dataset.range(first_step, np.iinfo(np.int64).max).map(load, tf.data.AUTOTUNE)
 
 
-def _drawn(fresh: Fresh, recipe: Recipe, first_step: int, shard: Shard) -> tf.data.Dataset:
+def _online_stream(online: OnlineSimulation, recipe: Recipe, first_step: int, shard: Shard) -> tf.data.Dataset:
     """The stream of fields that come in one order; a field is mixed with the next one of its batch."""
     import tensorflow as tf
 
-    batch = _batch(fresh, recipe)
-    steps, part = _order(fresh, recipe).steps(batch), shard.part(batch)
+    batch = _batch(online, recipe)
+    steps, part = _sampler(online, recipe).steps(batch), shard.part(batch)
     side = recipe.data.size
     signature = (tf.TensorSpec([len(part), side, side, 4], tf.uint8), tf.TensorSpec([len(part), N_LABELS], tf.uint8))
 
     def varied(step: tf.Tensor, drawn: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         epoch, position = step // steps, step % steps
-        draws = Draws(recipe.train.seed, epoch, position * batch + tf.constant(part))
-        partner = (tf.roll(drawn[0], -1, 0), tf.roll(drawn[1], -1, 0)) if mixes(recipe.augment) else None
-        return vary(*drawn, draws, recipe.augment, partner)
+        rng = PerSampleRng(recipe.train.seed, epoch, position * batch + tf.constant(part))
+        partner = (tf.roll(drawn[0], -1, 0), tf.roll(drawn[1], -1, 0)) if has_mixing_ops(recipe.augment) else None
+        return augment(*drawn, rng, recipe.augment, partner)
 
-    drawn = tf.data.Dataset.from_generator(lambda: fresh.batches(batch, first_step, shard), output_signature=signature)
+    drawn = tf.data.Dataset.from_generator(lambda: online.batches(batch, first_step, shard), output_signature=signature)
     return tf.data.Dataset.zip(tf.data.Dataset.range(first_step, np.iinfo(np.int64).max), drawn).map(varied)
 
 
-def evaluation_batches(packed: Packed, batch: int) -> tf.data.Dataset:
+def evaluation_batches(packed: PackedFields, batch: int) -> tf.data.Dataset:
     """Every field once, in order, as it is.
 
     Args:
@@ -124,17 +126,17 @@ def evaluation_batches(packed: Packed, batch: int) -> tf.data.Dataset:
     return tf.data.Dataset.range(len(packed)).batch(batch).map(load).prefetch(2)
 
 
-def _batch(fields: Packed | Fresh, recipe: Recipe) -> int:
+def _batch(fields: PackedFields | OnlineSimulation, recipe: Recipe) -> int:
     return min(recipe.train.batch, len(fields))
 
 
-def _order(fields: Packed | Fresh, recipe: Recipe) -> Order:
-    if isinstance(fields, Fresh):
-        return Order(recipe.train.seed, len(fields), len(fields))
-    return Order.of(fields.y, recipe.train)
+def _sampler(fields: PackedFields | OnlineSimulation, recipe: Recipe) -> EpochSampler:
+    if isinstance(fields, OnlineSimulation):
+        return EpochSampler(recipe.train.seed, len(fields), len(fields))
+    return EpochSampler.of(fields.y, recipe.train)
 
 
-def _read(packed: Packed, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _read(packed: PackedFields, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Bytes and labels of rows; pixels that lie on disk are read now, so that memory does not grow with the store."""
     import tensorflow as tf
 

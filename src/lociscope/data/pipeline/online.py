@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Fresh:
+class OnlineSimulation:
     """Fields that are drawn for each epoch anew, in other processes.
 
     Attributes:

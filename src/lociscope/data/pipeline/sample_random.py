@@ -24,7 +24,7 @@ _POOL = 1 << 20
 
 
 @dataclass(frozen=True)
-class Draws:
+class PerSampleRng:
     """The random numbers of the fields of a batch.
 
     Attributes:

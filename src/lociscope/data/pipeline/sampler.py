@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.data.pipeline.sample_random import Draws
+from lociscope.data.pipeline.sample_random import PerSampleRng
 from lociscope.errors import Code, LociscopeError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Shard:
 WHOLE = Shard()
 
 
-def repeats(y: np.ndarray, share: float, most: float) -> np.ndarray:
+def repeat_factors(y: np.ndarray, share: float, most: float) -> np.ndarray:
     """How often each field is to be seen in an epoch.
 
     A class that fewer than `share` of the fields show is lifted by sqrt(share / its share), and a field as its rarest
@@ -66,7 +66,7 @@ def repeats(y: np.ndarray, share: float, most: float) -> np.ndarray:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class EpochSampler:
     """The order of every epoch, a pure function of (seed, epoch, place).
 
     Attributes:
@@ -82,11 +82,11 @@ class Order:
     ends: np.ndarray | None = None
 
     @classmethod
-    def of(cls, y: np.ndarray, settings: Train) -> Order:
+    def of(cls, y: np.ndarray, settings: Train) -> EpochSampler:
         """The order of fields with labels (n, 28), as a recipe says."""
         if not settings.repeat_threshold:
             return cls(settings.seed, len(y), len(y))
-        wanted = repeats(y, settings.repeat_threshold, settings.most_repeats)
+        wanted = repeat_factors(y, settings.repeat_threshold, settings.most_repeats)
         length = int(np.ceil(wanted.sum()))  # never less, so that every field has a whole place
         return cls(settings.seed, len(y), length, np.cumsum(wanted) * (length / wanted.sum()))
 
@@ -113,7 +113,7 @@ class Order:
         numbers = tf.random.experimental.index_shuffle(places, key, self.length - 1)
         if self.ends is None:
             return numbers, numbers
-        first = Draws(self.seed, epoch, tf.zeros([1], tf.int64)).uniform("sampling")[0, 0]
+        first = PerSampleRng(self.seed, epoch, tf.zeros([1], tf.int64)).uniform("sampling")[0, 0]
         teeth = tf.cast(numbers, tf.float64) + tf.cast(first, tf.float64)
         rows = tf.searchsorted(tf.constant(self.ends), teeth, "right", tf.int64)
         return tf.minimum(rows, self.fields - 1), numbers

@@ -24,7 +24,7 @@ _ABSENT = 10.0
 """Cost of a part without a class that has enough groups for all parts: more than any deviation of a class."""
 
 
-def deal(labels: np.ndarray, groups: Sequence[str], shares: Sequence[float], seed: int = 0) -> np.ndarray:
+def assign_groups(labels: np.ndarray, groups: Sequence[str], shares: Sequence[float], seed: int = 0) -> np.ndarray:
     """Deals fields out to parts, whole groups at a time.
 
     Args:
@@ -41,8 +41,8 @@ def deal(labels: np.ndarray, groups: Sequence[str], shares: Sequence[float], see
     np.add.at(counts, member, np.column_stack([labels, np.ones(len(labels))]))
     wanted = np.outer(np.asarray(shares), counts.sum(axis=0))
     draw = [hashlib.sha256(f"{seed}/{name}".encode()).digest() for name in names]
-    part = _dealt(counts, wanted, np.argsort(np.argsort(draw)))
-    _move(counts, wanted, part)
+    part = _assign_in_order(counts, wanted, np.argsort(np.argsort(draw)))
+    _improve(counts, wanted, part)
     return np.asarray(part[member])
 
 
@@ -59,10 +59,10 @@ def joined(*columns: Sequence[str | None]) -> list[str]:
     for column in columns:
         first: dict[str, int] = {}
         pairs += [(first.setdefault(value, row), row) for row, value in enumerate(column) if value is not None]
-    return [str(root) for root in connected(len(columns[0]), pairs)]
+    return [str(root) for root in connected_components(len(columns[0]), pairs)]
 
 
-def connected(n: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
+def connected_components(n: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
     """For each of n numbers the least of those that pairs lead to from it."""
     root = list(range(n))
 
@@ -78,7 +78,7 @@ def connected(n: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
     return [find(row) for row in range(n)]
 
 
-def deviation(labels: np.ndarray, part: np.ndarray, shares: Sequence[float]) -> float:
+def label_deviation(labels: np.ndarray, part: np.ndarray, shares: Sequence[float]) -> float:
     """How far the parts are from their proportions.
 
     Args:
@@ -95,7 +95,7 @@ def deviation(labels: np.ndarray, part: np.ndarray, shares: Sequence[float]) -> 
     return float(np.abs(held[:, there] / wanted[:, there] - 1).mean())
 
 
-def _dealt(counts: np.ndarray, wanted: np.ndarray, draw: np.ndarray) -> np.ndarray:
+def _assign_in_order(counts: np.ndarray, wanted: np.ndarray, draw: np.ndarray) -> np.ndarray:
     """The first deal: rare classes first, large groups first, each to the part that lacks most of what it has."""
     totals = counts.sum(axis=0)
     rarest = np.where(counts > 0, totals, np.inf).min(axis=1)
@@ -111,7 +111,7 @@ def _dealt(counts: np.ndarray, wanted: np.ndarray, draw: np.ndarray) -> np.ndarr
     return part
 
 
-def _move(counts: np.ndarray, wanted: np.ndarray, part: np.ndarray) -> None:
+def _improve(counts: np.ndarray, wanted: np.ndarray, part: np.ndarray) -> None:
     """Moves single groups while that lowers the sum of deviations; changes `part`."""
     present = counts > 0
     needed = (present.sum(axis=0) >= len(wanted)) * _ABSENT

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
     from lociscope.artifacts.catalog import Catalog
 
-LOOKED_AT = (*GROUPS, "plate")
+LEAKAGE_COLUMNS = (*GROUPS, "plate")
 """Columns of which it is said how many of their values lie in two parts."""
 
-FEWEST = 20
+MIN_FIELDS = 20
 """Fields on each side, below which no classifier is asked to tell them apart."""
 
 _FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class AdversarialResult:
     """How well a classifier tells one part from the rest by cheap statistics of the pictures.
 
     Attributes:
@@ -53,35 +53,37 @@ class Told:
         )
 
 
-def shared(catalog: Catalog) -> dict[str, int]:
+def count_leaks(catalog: Catalog) -> dict[str, int]:
     """Counts what lies in two parts.
 
     Args:
         catalog: With the columns `split` and `fold`.
 
     Returns:
-        For each column of `LOOKED_AT` that holds anything, and for `duplicates` where they were looked for, how many
-        of its values lie in two of train, valid and test, or in two folds. 0 is as it should be.
+        For each column of `LEAKAGE_COLUMNS` with values, and for `duplicates` where they were searched, the number of
+        values that occur in two of train, valid and test, or in two folds. Without leakage all are 0.
     """
     split, fold = catalog.table["split"].to_pylist(), catalog.table["fold"].to_pylist()
     found = {}
-    for column in LOOKED_AT:
+    for column in LEAKAGE_COLUMNS:
         if column in catalog.table.column_names:
             values = catalog.table[column].to_pylist()
             if column != "duplicates" and not any(values):
                 continue
-            found[column] = len(_torn(values, split) | _torn(values, fold))
+            found[column] = len(_values_in_two(values, split) | _values_in_two(values, fold))
     return found
 
 
-def _torn(values: Sequence[str | None], parts: Sequence[str | int | None]) -> set[str]:
+def _values_in_two(values: Sequence[str | None], parts: Sequence[str | int | None]) -> set[str]:
     """Values that lie in more than one part."""
     pairs = {(value, part) for value, part in zip(values, parts, strict=True) if value is not None and part is not None}
     ordered = sorted(value for value, _ in pairs)
     return {one for one, other in pairwise(ordered) if one == other}
 
 
-def tell_apart(catalog: Catalog, rows: np.ndarray, statistics: np.ndarray, names: Sequence[str]) -> Told | None:
+def adversarial_validation(
+    catalog: Catalog, rows: np.ndarray, statistics: np.ndarray, names: Sequence[str]
+) -> AdversarialResult | None:
     """Trains a classifier to tell `test` from the rest, or `valid` where nothing is tested on, or else the first fold.
 
     Logistic regression, cross-validated by whole groups, so that it cannot know a specimen again.
@@ -93,7 +95,7 @@ def tell_apart(catalog: Catalog, rows: np.ndarray, statistics: np.ndarray, names
         names: What the k figures are called.
 
     Returns:
-        How well it did; None where one side has fewer than `FEWEST` fields or too few groups.
+        How well it did; None where one side has fewer than `MIN_FIELDS` fields or too few groups.
 
     Raises:
         MissingExtraError: scikit-learn is not installed.
@@ -104,11 +106,11 @@ def tell_apart(catalog: Catalog, rows: np.ndarray, statistics: np.ndarray, names
     placed = (split != "None") & ~((part == "valid") & (split == "test"))
     side = (fold == 0 if part == "fold 0" else split == part)[placed]
     groups = _groups(catalog, rows)[placed]
-    if min(side.sum(), (~side).sum()) < FEWEST or min(len({*groups[side]}), len({*groups[~side]})) < _FOLDS:
+    if min(side.sum(), (~side).sum()) < MIN_FIELDS or min(len({*groups[side]}), len({*groups[~side]})) < _FOLDS:
         return None
-    scores, weights = _scored(statistics[placed], side, groups)
+    scores, weights = _score_out_of_fold(statistics[placed], side, groups)
     auc = bootstrap(macro_auc, side[:, None].astype(np.uint8), scores[:, None], groups=groups)
-    return Told(part, auc, names[int(np.abs(weights).argmax())])
+    return AdversarialResult(part, auc, names[int(np.abs(weights).argmax())])
 
 
 def _groups(catalog: Catalog, rows: np.ndarray) -> np.ndarray:
@@ -117,7 +119,7 @@ def _groups(catalog: Catalog, rows: np.ndarray) -> np.ndarray:
     return np.array([groups[row] for row in rows])
 
 
-def _scored(statistics: np.ndarray, side: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _score_out_of_fold(statistics: np.ndarray, side: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(n,) scores of fields that the classifier had not seen, and its (k,) weights on all fields."""
     try:
         from sklearn.linear_model import LogisticRegression

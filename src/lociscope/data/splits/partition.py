@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.data.splits.folds import deal, joined
+from lociscope.data.splits.folds import assign_groups, joined
 from lociscope.errors import Code, LociscopeError, UsageError, suggest
 from lociscope.labels import LABELS, to_multi_hot
 
@@ -19,7 +19,7 @@ GROUPS = ("antibody", "specimen", "duplicates")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SplitConfig:
     """How a Catalog is to be parted.
 
     Attributes:
@@ -55,7 +55,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Parted:
+class SplitResult:
     """A Catalog with its columns `split` and `fold`, and what they mean.
 
     Attributes:
@@ -67,16 +67,16 @@ class Parted:
 
     catalog: Catalog
     parts: tuple[Part, ...]
-    bound: tuple[str, ...]
+    grouped_by: tuple[str, ...]
     notes: tuple[str, ...]
 
 
-def part_catalog(catalog: Catalog, wanted: Wanted) -> Parted:
+def split_catalog(catalog: Catalog, config: SplitConfig) -> SplitResult:
     """Parts the labelled fields of a Catalog.
 
     Args:
         catalog: Fields with labels; those without get neither split nor fold.
-        wanted: How.
+        config: How to split it.
 
     Returns:
         The Catalog with the columns `split` and `fold` written anew.
@@ -91,23 +91,25 @@ def part_catalog(catalog: Catalog, wanted: Wanted) -> Parted:
             f"The Catalog has {len(rows)} labelled fields; parting them needs 2 or more. Import it with labels.",
             code=Code.INVALID_LABELS,
         )
-    bound = _bound(catalog, wanted.groups)
-    columns = [catalog.table[name].take(rows).to_pylist() for name in bound]
+    grouped_by = _group_columns(catalog, config.groups)
+    columns = [catalog.table[name].take(rows).to_pylist() for name in grouped_by]
     ids = [str(row) for row in rows]
     groups = joined(*([_text(value) for value in column] for column in columns)) if columns else ids
     labels = to_multi_hot(catalog.table["target"].take(rows).to_pylist())
-    split = _split(catalog, rows, labels, groups, wanted)
-    fold = _fold(labels, groups, split, wanted)
+    split = _split(catalog, rows, labels, groups, config)
+    fold = _fold(labels, groups, split, config)
     numbers: list[int | None] = [None] * len(catalog)
     names: list[str | None] = [None] * len(catalog)
     for row, name, number in zip(rows, split, fold, strict=True):
         names[row], numbers[row] = str(name), int(number) if number >= 0 else None
     made = catalog.with_column("split", names).with_column("fold", numbers)
     parts = _parts(labels, groups, split, fold)
-    return Parted(made, parts, bound, tuple(_notes(labels, groups, bound, wanted, len(catalog) - len(rows))))
+    return SplitResult(
+        made, parts, grouped_by, tuple(_notes(labels, groups, grouped_by, config, len(catalog) - len(rows)))
+    )
 
 
-def _bound(catalog: Catalog, groups: tuple[str, ...]) -> tuple[str, ...]:
+def _group_columns(catalog: Catalog, groups: tuple[str, ...]) -> tuple[str, ...]:
     for name in groups:
         if name not in catalog.table.column_names:
             raise UsageError(
@@ -123,36 +125,38 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _split(catalog: Catalog, rows: np.ndarray, labels: np.ndarray, groups: list[str], wanted: Wanted) -> np.ndarray:
+def _split(
+    catalog: Catalog, rows: np.ndarray, labels: np.ndarray, groups: list[str], config: SplitConfig
+) -> np.ndarray:
     """(n,) of `train`, `valid`, `test`."""
     split = np.full(len(rows), "train", "<U5")
-    if wanted.test:
-        split[_held(labels, groups, wanted.test, wanted.seed)] = "test"
+    if config.test:
+        split[_held(labels, groups, config.test, config.seed)] = "test"
     else:
         earlier = catalog.table["split"].take(rows).to_pylist()
         tested = {group for group, name in zip(groups, earlier, strict=True) if name == "test"}
         split[[group in tested for group in groups]] = "test"  # the whole group, though only a part was named
     rest = np.flatnonzero(split == "train")
-    if wanted.valid:
-        split[rest[_held(labels[rest], [groups[row] for row in rest], wanted.valid, wanted.seed + 1)]] = "valid"
+    if config.valid:
+        split[rest[_held(labels[rest], [groups[row] for row in rest], config.valid, config.seed + 1)]] = "valid"
     return split
 
 
 def _held(labels: np.ndarray, groups: list[str], share: float, seed: int) -> np.ndarray:
     """Row numbers of what is held out."""
     _check_enough(groups, 2, "holding fields out")
-    return np.flatnonzero(deal(labels, groups, [share, 1 - share], seed) == 0)
+    return np.flatnonzero(assign_groups(labels, groups, [share, 1 - share], seed) == 0)
 
 
-def _fold(labels: np.ndarray, groups: list[str], split: np.ndarray, wanted: Wanted) -> np.ndarray:
+def _fold(labels: np.ndarray, groups: list[str], split: np.ndarray, config: SplitConfig) -> np.ndarray:
     """(n,) of int; −1 where a field is in no fold."""
     fold = np.full(len(split), -1)
-    if wanted.folds < 2:
+    if config.folds < 2:
         return fold
     rest = np.flatnonzero(split != "test")
     within = [groups[row] for row in rest]
-    _check_enough(within, wanted.folds, f"{wanted.folds} folds")
-    fold[rest] = deal(labels[rest], within, [1 / wanted.folds] * wanted.folds, wanted.seed)
+    _check_enough(within, config.folds, f"{config.folds} folds")
+    fold[rest] = assign_groups(labels[rest], within, [1 / config.folds] * config.folds, config.seed)
     return fold
 
 
@@ -176,15 +180,17 @@ def _parts(labels: np.ndarray, groups: list[str], split: np.ndarray, fold: np.nd
     )
 
 
-def _notes(labels: np.ndarray, groups: list[str], bound: tuple[str, ...], wanted: Wanted, unlabelled: int) -> list[str]:
+def _notes(
+    labels: np.ndarray, groups: list[str], grouped_by: tuple[str, ...], config: SplitConfig, unlabelled: int
+) -> list[str]:
     notes = []
     if unlabelled:
         notes.append(f"Fields without a label, which are in no part: {unlabelled}.")
-    if "antibody" not in bound:
+    if "antibody" not in grouped_by:
         notes.append("Antibody unknown: fields of one antibody may lie in several parts, and intervals are too narrow.")
     named = np.asarray(groups)
     for number, column in enumerate(labels.T):
         found = len({*named[column > 0]})
-        if 0 < found < max(wanted.folds, 2):
+        if 0 < found < max(config.folds, 2):
             notes.append(f"{LABELS[number]} has {found} group{'s' * (found > 1)}: some part is without it.")
     return notes

@@ -80,7 +80,7 @@ def render_tile(key: tuple[int, ...], specimen: Specimen, pixel_size: float) -> 
 
 
 def _scene(rng: np.random.Generator, canvas: Canvas, specimen: Specimen) -> Scene:
-    """The cells, with what the protein's places need; per area as much as in `lociscope.simulate.draw_field`."""
+    """The cells, with what the protein's places need; per area as much as in `lociscope.simulate.simulate_field`."""
     drawn = specimen.protein.drawn
     fields = (canvas.extent / 164) ** 2
     wanted: dict[str, Any] = {

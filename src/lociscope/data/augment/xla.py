@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from lociscope.artifacts.recipe import Augment
-    from lociscope.data.pipeline.sample_random import Draws
+    from lociscope.data.pipeline.sample_random import PerSampleRng
 
 
-def compiled(step: Callable[..., Any], draws: Draws, settings: Augment, *tensors: tf.Tensor) -> Any:  # noqa: ANN401
+def run_compiled(step: Callable[..., Any], rng: PerSampleRng, settings: Augment, *tensors: tf.Tensor) -> Any:  # noqa: ANN401
     """A step as one function that goes once over the pixels, and not once for each of its operations.
 
     A step takes what it was given from memory. Two steps compiled as one would be fused: what the first makes would be
@@ -23,7 +23,7 @@ def compiled(step: Callable[..., Any], draws: Draws, settings: Augment, *tensors
 
     Args:
         step: A pure function of (tensors…, draws, settings).
-        draws: The fields' random numbers.
+        rng: The random generators of the samples.
         settings: The `[augment]` table.
         tensors: What it works on.
 
@@ -33,9 +33,9 @@ def compiled(step: Callable[..., Any], draws: Draws, settings: Augment, *tensors
     import tensorflow as tf
 
     if tf.executing_eagerly() or not tf.test.is_built_with_xla():
-        return step(*tensors, draws, settings)
+        return step(*tensors, rng, settings)
 
     def run(*given: tf.Tensor) -> Any:  # noqa: ANN401
-        return step(*given, replace(draws), settings)  # a key that was computed here belongs to this graph alone
+        return step(*given, replace(rng), settings)  # a key that was computed here belongs to this graph alone
 
     return tf.function(run, jit_compile=True, autograph=False)(*tensors)
