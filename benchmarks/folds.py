@@ -5,7 +5,7 @@
 TABLES contains `hpa2018_train.csv` and `hpa_v18_without_uncertain.csv` (`Id,Target`; ids of the second begin with the
 antibody); the default is `tables` of the real data, without which the benchmark is skipped. The references are
 StratifiedGroupKFold on the rarest label of each field (it takes one label) and MultilabelStratifiedKFold, which knows
-no groups. `label_deviation` is the mean, over folds and classes, of |fields of the class in the fold / expected fields - 1|.
+no groups. `deviation` is the mean, over folds and classes, of |fields of the class in the fold / expected fields - 1|.
 """
 
 from __future__ import annotations

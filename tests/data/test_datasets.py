@@ -93,7 +93,9 @@ def known(targets: list[tuple[int, ...]], groups: str, fold: str = "") -> Labell
     names = [str(number) for number in range(len(targets))]
     packed = PackedFields(names, [*groups], np.zeros((len(names), 1, 1, 4), np.uint8), to_multi_hot(targets), "hash")
     numbers = [None if letter == "-" else int(letter) for letter in fold]
-    return Known(packed, {}, dict(zip(names, numbers, strict=True)) if fold else {}, Provenance("catalog", "c"))
+    return LabelledFields(
+        packed, {}, dict(zip(names, numbers, strict=True)) if fold else {}, Provenance("catalog", "c")
+    )
 
 
 def test_folds_of_the_catalog_are_followed() -> None:
@@ -140,4 +142,6 @@ def test_a_split_that_holds_out_everything() -> None:
         ["a", "b"], ["a", "b"], np.zeros((2, 16, 16, 4), np.uint8), to_multi_hot([(1,), (2,)]), "hash"
     )
     with pytest.raises(LociscopeError, match=r"Of 2 fields 2 are held out; .*\. Mend the column split"):
-        train_val_split(Known(fields, {"a": "valid", "b": "valid"}, {}, Provenance("catalog", "here")), recipe())
+        train_val_split(
+            LabelledFields(fields, {"a": "valid", "b": "valid"}, {}, Provenance("catalog", "here")), recipe()
+        )

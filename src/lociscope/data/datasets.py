@@ -114,7 +114,7 @@ def load_labelled_fields(
                 code=Code.CONFLICT,
             )
         packed = _simulated(settings, folder, workers, progress, store)
-        return Known(packed, {}, {}, Provenance("simulated", fields=settings.fields, seed=settings.seed))
+        return LabelledFields(packed, {}, {}, Provenance("simulated", fields=settings.fields, seed=settings.seed))
     table, spec = read_labelled_catalog(catalog), settings.input
     if settings.pack:
         key = {"catalog": hash_catalog(catalog), "input": msgspec.to_builtins(spec)}
@@ -122,7 +122,7 @@ def load_labelled_fields(
         packed = pack(place, key, len(table), read, spec, failures, progress, wait=store is not None)
     else:
         packed = open_lazily(table, spec, failures, workers)
-    return Known(packed, *read_split_columns(table), Provenance("catalog", catalog.name))
+    return LabelledFields(packed, *read_split_columns(table), Provenance("catalog", catalog.name))
 
 
 def read_split_columns(table: Catalog) -> tuple[dict[str, str | None], dict[str, int | None]]:
@@ -252,7 +252,7 @@ def kfold_split(known: LabelledFields, folds: int, seed: int) -> KFoldSplit:
         digest = hashlib.sha256(packed.sha256.encode() + number.astype("<i8").tobytes() + bytes([fold])).hexdigest()
         train, valid = (replace(packed.take(rows), sha256=digest) for rows in (rest, held))
         datasets.append(TrainingData(train, valid, replace(known.source, fold=fold, folds=folds)))
-    return Folded(datasets, newly_assigned, _absent([each.valid.y.sum(axis=0) for each in datasets]))
+    return KFoldSplit(datasets, newly_assigned, _absent([each.valid.y.sum(axis=0) for each in datasets]))
 
 
 def _absent(counts: list[np.ndarray]) -> list[str]:

@@ -13,9 +13,15 @@ import numpy as np
 from lociscope.artifacts.card import PREPROCESSING
 from lociscope.artifacts.catalog import Entry, hash_catalog
 from lociscope.artifacts.provenance import Provenance
-from lociscope.data.cache.disk import corrupt_cache_error, cache_folder
+from lociscope.data.cache.disk import cache_folder, corrupt_cache_error
 from lociscope.data.cache.packing import PackedFields, no_fields_error
-from lociscope.data.datasets import LabelledFields, TrainingData, read_split_columns, read_labelled_catalog, train_val_split
+from lociscope.data.datasets import (
+    LabelledFields,
+    TrainingData,
+    read_labelled_catalog,
+    read_split_columns,
+    train_val_split,
+)
 from lociscope.data.simulated import simulate_one, simulation_key
 from lociscope.decide.locations import find_constant_threshold
 from lociscope.decide.metrics import log_loss, macro_f1

@@ -67,7 +67,12 @@ def open_run(folder: Path, recipe: Recipe, environment: Environment) -> Run:
 
 
 def describe_environment(
-    recipe: Recipe, train: PackedFields | OnlineSimulation, valid: PackedFields, source: Provenance, parameters: int, packages: Iterable[str]
+    recipe: Recipe,
+    train: PackedFields | OnlineSimulation,
+    valid: PackedFields,
+    source: Provenance,
+    parameters: int,
+    packages: Iterable[str],
 ) -> Environment:
     """What a training depends on besides its recipe; `packages` are those whose versions are kept."""
     return Environment(

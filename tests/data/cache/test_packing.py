@@ -158,7 +158,7 @@ import sys, time
 sys.path.insert(0, {here!r})
 from pathlib import Path
 from typing import Any
-from test_pack import SPEC, one, pack
+from test_packing import SPEC, one, pack
 def slow(start):
     for number in range(start, 40):
         time.sleep(0.01)
@@ -339,5 +339,5 @@ def test_a_catalog_is_read_from_any_field_on(tmp_path: Path) -> None:
     rows = [Entry(n, (3,), f"{n}_red.png", f"{n}_green.png", f"{n}_blue.png", f"{n}_yellow.png") for n in names]
     catalog = Catalog.from_entries(rows, tmp_path)
     whole = list(prepare_catalog(catalog, SPEC))
-    assert [type(field).__name__ for field in whole] == ["Prepared", "Prepared", "Failure", "Prepared"]
+    assert [type(field).__name__ for field in whole] == ["PreparedField", "PreparedField", "Failure", "PreparedField"]
     assert [field.id for field in prepare_catalog(catalog, SPEC, start=2)] == ["f2", "f3"]
