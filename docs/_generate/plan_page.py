@@ -1,4 +1,4 @@
-"""Prints docs/reference/microscope-plan.md as the model of the Plan has it; `python docs/_generate/plan_page.py > …` writes it."""
+"""Print docs/reference/microscope-plan.md from the model of the Plan: `python docs/_generate/plan_page.py > …`."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 KINDS = {
     "tuple[float, float]": "two numbers",
     "tuple[str, ...]": "names",
-    "dict[str, tuple[str, ...]]": "a table of places by well",
+    "dict[str, tuple[str, ...]]": "a table of locations by well",
 }
 HEAD = f"""# Plans for a microscope
 
-A plan is a TOML file that says what `lociscope microscope run` does: [how to use one](../how-to/microscope.md). Unknown
-keys are errors that name the nearest right one. `lociscope microscope plan` prints one to begin with.
+This page lists every key of a plan, the TOML file that `lociscope microscope run` executes
+([how to use one](../how-to/microscope.md)). Unknown keys are errors that suggest the nearest key.
+`lociscope microscope plan` prints a plan to start from.
 
 ## Rules
 
@@ -40,25 +41,25 @@ keys are errors that name the nearest right one. `lociscope microscope plan` pri
 condition := and ("or" and)*
 and       := not ("and" not)*
 not       := "not" not | "(" condition ")" | comparison
-comparison:= "status" "=" STATUS | PLACE (">=" | "<") NUMBER
+comparison:= "status" "=" STATUS | LOCATION (">=" | "<") NUMBER
 ```
 
-A status is {" or ".join(f"`{status}`" for status in STATUSES)}; a number is a probability from 0 to 1, `≥` may stand for
-`>=`, and case does not matter. Places: {", ".join(LABELS)}. A name may stand in double quotes.
+A status is {" or ".join(f"`{status}`" for status in STATUSES)}; a number is a probability from 0 to 1, `≥` means
+`>=`, and case does not matter. Locations: {", ".join(LABELS)}. A name may be in double quotes.
 
-Rules are applied to planned fields only, so that no look leads to another without end. A field that two rules ask for
-is imaged for both.
+Rules apply to planned fields only, so that a field imaged again does not trigger further fields. A field that two
+rules request is imaged for both.
 
 ## Before the first table
 
 | key | default | values | meaning |
 |---|---|---|---|
-| `schema` | `1` | 1 | the version of this page |
+| `schema` | `1` | 1 | version of the plan's format |
 """
 
 
 def allowed(field: Any) -> str:  # noqa: ANN401 - pydantic's FieldInfo, whose metadata is of any kind
-    """The values that a key takes, in short."""
+    """Return the values that a key accepts, in short."""
     found = [each for each in get_args(field.annotation) if get_origin(each) is Literal] or [field.annotation]
     if get_origin(found[0]) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(found[0]))
@@ -74,7 +75,7 @@ def allowed(field: Any) -> str:  # noqa: ANN401 - pydantic's FieldInfo, whose me
 
 
 def default(field: Any) -> str:  # noqa: ANN401
-    """What holds where a key is left out."""
+    """Return the default of a key."""
     if field.is_required():
         return "required"
     value = list(field.default) if isinstance(field.default, tuple) else field.default
@@ -82,7 +83,7 @@ def default(field: Any) -> str:  # noqa: ANN401
 
 
 def rows(fields: dict[str, Any]) -> list[str]:
-    """The keys of a table that are no tables themselves."""
+    """Return a row for each key of a table that is not a table itself."""
     return [
         f"| `{key}` | {default(field)} | {allowed(field)} | {field.description} |"
         for key, field in fields.items()
@@ -91,7 +92,7 @@ def rows(fields: dict[str, Any]) -> list[str]:
 
 
 def table(name: str, path: tuple[str, ...]) -> str:
-    """One table, as a section of the page."""
+    """Return the section of one table."""
     model = find_model(Plan, path)
     about = (model.__doc__ or "").split(": ", 1)[-1].strip()
     head = ["## `" + "`, `".join(name.split(", ")) + "`", "", about[0].upper() + about[1:], ""]
@@ -101,7 +102,7 @@ def table(name: str, path: tuple[str, ...]) -> str:
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     first = [*rows(dict(Plan.model_fields)), ""]
     return HEAD + "\n".join([*first, *(table(name, path) for name, path in TABLES)])
 

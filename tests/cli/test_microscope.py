@@ -67,7 +67,7 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(lociscope: Command, 
     code, out, _ = lociscope("microscope", "run", plan.name, "--dry-run")
     assert code == 0
     assert "field       A1_02: x 81.9, y 0.0 µm, z 0.0" in out
-    assert "rule 1      where Nucleoli ≥ 0.0" in out
+    assert "rule 1      if Nucleoli ≥ 0.0" in out
     assert {path.name for path in tmp_path.iterdir()} == {"plan.toml"}
     code, out, _ = lociscope("microscope", "run", plan.name, "--dry-run", "--json")
     assert [field["id"] for field in json.loads(out)["fields"]] == ["A1_01", "A1_02"]
@@ -76,12 +76,13 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(lociscope: Command, 
 def test_a_plan_runs_and_is_complete_the_second_time(lociscope: Command, plan: Path, tmp_path: Path) -> None:
     code, out, err = lociscope("microscope", "run", plan.name, "-o", "here")
     assert (code, err) == (0, "")
-    assert out == "3 fields in here, 1 because of rules; 1 field not imaged, see left.csv\n"
+    assert out == "3 fields in here, 1 requested by rules; 1 field not imaged, see left.csv\n"
     code, out, _ = lociscope("microscope", "run", plan.name, "-o", "here")
-    assert (code, out) == (0, "3 fields in here, complete already\n")
+    assert (code, out) == (0, "3 fields in here, already complete\n")
     code, out, _ = lociscope("microscope", "run", plan.name, "-o", "here", "--json")
     assert json.loads(out) == {
-        "output": "here", "fields": 3, "new": 0, "again": 1, "failed": 0, "left": 0, "unlogged": 0, "error": None
+        "output": "here", "fields": 3, "new": 0, "again": 1, "failed": 0, "left": 0, "unlogged": 0, "error": None,
+        "code": None,
     }  # fmt: skip
     code, out, _ = lociscope("predict", "here/catalog.parquet", "-o", "again.parquet")
     made, again = (Predictions.read(tmp_path / name) for name in ("here/predictions.parquet", "again.parquet"))
@@ -95,8 +96,8 @@ def test_a_plan_runs_and_is_complete_the_second_time(lociscope: Command, plan: P
         ('"A1"]', '"J1"]', 2, "has no well 'J1'. It has A1 to H12."),
         ('preset = "green"', 'preset = "gren"', 2, "channels.green.preset: the simulated microscope has no 'gren'."),
         ("most = 1", "mots = 1", 2, "unknown key 'rules.1.mots'. Did you mean 'most'?"),
-        ("Nucleoli", "Nucleolli", 2, "there is no place 'Nucleolli'. Did you mean 'Nucleoli'?"),
-        ("a1 = [0.0,", "a1 = [2000.0,", 1, "Field 'A1_01' lies at x 1918.1 µm, outside the limits -1000 to 1000."),
+        ("Nucleoli", "Nucleolli", 2, "there is no location 'Nucleolli'. Did you mean 'Nucleoli'?"),
+        ("a1 = [0.0,", "a1 = [2000.0,", 1, "Field 'A1_01' is at x 1918.1 µm, outside the limits -1000 to 1000."),
         ("pixel_size = 5.12", "pixel_size = 20.0", 2, "too coarse for the bundle"),
         ('config = "simulated"', 'config = "scope.cfg"', 2, "microscope.config: there is no file 'scope.cfg'."),
         (LIMITS, "", 2, "has no [limits], and without them nothing moves"),
@@ -145,7 +146,7 @@ def test_a_camera_that_times_out_is_one_sentence_and_keeps_the_rest(
     given, out, err = process("microscope", "run", plan, "-o", "here", code=imported + CRASHES + crash)
     assert given == 3
     assert out.startswith("1 field in here")
-    assert err == ("lociscope: Field 'A1_02': the camera gave no picture (no frame in 5 s). Look at the camera.\n")
+    assert err == ("lociscope: Field 'A1_02': the camera gave no image (no frame in 5 s). Look at the camera.\n")
     assert Predictions.read(tmp_path / "here" / "predictions.parquet").ids == ["A1_01"]
     given, out, _ = process("microscope", "run", plan, "-o", "here")
     assert (given, out.split(",")[0]) == (0, "3 fields in here")
@@ -161,7 +162,7 @@ def test_a_driver_that_never_comes_back_does_not_keep_the_process(process: Comma
     imported = "from lociscope.microscope.hardware import import_core; import_core()\n"
     given, _, err = process("microscope", "run", plan, "-o", "here", code=imported + CRASHES + hang)
     assert given == 1
-    assert "The microscope gave no picture within 0.6 s." in err
+    assert "The microscope gave no image within 0.6 s." in err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -203,7 +204,7 @@ def test_a_shipped_plan_is_printed_or_written_once(lociscope: Command, tmp_path:
     assert lociscope("microscope", "plan", "demo", "-o", "mine.toml")[0] == 0
     assert 'config = "demo"' in (tmp_path / "mine.toml").read_text()
     code, _, err = lociscope("microscope", "plan", "-o", "mine.toml")
-    assert (code, "exists. Name another file" in err) == (1, True)
+    assert (code, "exists. Pass another file" in err) == (1, True)
     code, _, err = lociscope("microscope", "plan", "simulate")
     assert (code, "Did you mean 'simulated'?" in err) == (2, True)
 
@@ -214,7 +215,7 @@ def test_the_example_of_the_docs_runs(lociscope: Command, tmp_path: Path, monkey
     assert lociscope("microscope", "run", "simulated", "--dry-run")[0] == 0
     code, out, err = lociscope("--quiet", "microscope", "run", "simulated")
     assert (code, err) == (0, "")
-    assert "10 because of rules" in out
+    assert "10 requested by rules" in out
     asked = [json.loads(line) for line in (tmp_path / "acquired" / "decisions.jsonl").read_text().splitlines()][12:]
     assert {line["objective"] for line in asked} == {"20x"}
     assert {line["well"] for line in asked[:8]} == {"A1"}  # the well of the nucleolar antibody

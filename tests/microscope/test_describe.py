@@ -16,6 +16,7 @@ from lociscope.microscope.describe import (
 )
 from lociscope.microscope.plan import Plan
 from lociscope.microscope.positions import estimate_field_seconds
+from lociscope.warnings import FieldWarning, WarningKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,13 +28,13 @@ DOCS = Path(__file__).parents[2] / "docs"
 def test_a_plan_in_words(make_plan: Any) -> None:
     plan = make_plan()
     scale, positions = check_plan(plan)
-    text = "\n".join(describe_plan(plan, scale, positions, ["20x: small field: 82 µm"]))
+    text = "\n".join(describe_plan(plan, scale, positions, {"20x": (FieldWarning(WarningKind.SMALL_FIELD, value=82),)}))
     for line in (
         "microscope  simulated, 32 × 32 px",
         "objective   10x: 5.12 µm a pixel, 164 × 164 µm, overview",
         "channel     yellow (endoplasmic reticulum): yellow, 100 ms",
-        "rule 1      where status = unsure or Nucleoli ≥ 0.0: 4 fields around its middle with 20x, "
-        "after the planned fields, the likeliest first, at most 6 fields",
+        "rule 1      if status = unsure or Nucleoli ≥ 0.0: 4 fields around its centre with 20x, "
+        "after the planned fields, the most urgent first, at most 6 fields",
         "limits      x -1000 to 10000, y -1000 to 1000, z -50 to 50 µm",
         "note        20x: small field: 82 µm",
         "field       A2_01: x 8918.1, y 0.0 µm, z 0.0",
@@ -47,15 +48,15 @@ def test_a_plan_without_limits_says_that_nothing_moves(make_plan: Any) -> None:
     scale, positions = check_plan(plan)
     text = "\n".join(describe_plan(plan, scale, positions))
     assert "limits      none: nothing will move until the plan has [limits]" in text
-    assert "focus left" in text
+    assert "focus unchanged" in text
     assert "for the rules" not in text
-    assert summarize_plan(plan, scale, positions, [])["moves"] is False
+    assert summarize_plan(plan, scale, positions, {})["moves"] is False
 
 
 def test_a_rule_at_once_and_in_the_middle(make_plan: Any) -> None:
     plan = make_plan({"rules.0.sites": 1, "rules.0.order": "now", "rules.0.zoom": None})
     scale, _ = check_plan(plan)
-    assert describe_rule(plan.rules[0], plan, scale).endswith(": its middle again with 10x, at once, at most 6 fields")
+    assert describe_rule(plan.rules[0], plan, scale).endswith(": its centre again with 10x, at once, at most 6 fields")
 
 
 def test_the_estimate_is_the_sum_of_the_fields(make_plan: Any) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lociscope.microscope.configuration import check_setup
-from lociscope.microscope.event_scheduler import EventScheduler, Request, Skipped
+from lociscope.microscope.event_scheduler import EventScheduler, Request, Skipped, SkipReason
 from lociscope.microscope.positions import estimate_field_seconds, plan_positions, positions_around
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def test_without_rules_the_planned_fields_come_in_order(make_plan: Any) -> None:
     assert names == ["A1_01", "A1_02", "A2_01", "A2_02"]
     driver.nothing(*[name for name in names if name])
     assert driver.next() is None
-    assert driver.scheduler.left == []
+    assert driver.scheduler.skipped == []
 
 
 def test_what_is_wanted_now_comes_between_planned_fields(make_plan: Any) -> None:
@@ -68,9 +68,9 @@ def test_what_can_wait_comes_last_and_the_likeliest_first(make_plan: Any) -> Non
         assert driver.next() == field
         driver.ask(field, urgency)
     assert [driver.next() for _ in range(3)] == ["A1_02-1-10x-1", "A2_01-1-10x-1", None]
-    assert driver.scheduler.left == [
-        Skipped("A1_01-1-10x-1", "rule 1 has its most"),
-        Skipped("A2_02-1-10x-1", "rule 1 has its most"),
+    assert driver.scheduler.skipped == [
+        Skipped("A1_01-1-10x-1", SkipReason.RULE_LIMIT, 1),
+        Skipped("A2_02-1-10x-1", SkipReason.RULE_LIMIT, 1),
     ]
 
 
@@ -98,7 +98,7 @@ def test_a_budget_of_fields(make_plan: Any) -> None:
     driver.next()
     driver.ask("A1_01")
     assert [driver.next() for _ in range(3)] == ["A1_01-1-10x-1", "A1_02", None]
-    assert driver.scheduler.left == [Skipped(name, "the budget of 3 fields is spent") for name in ("A2_01", "A2_02")]
+    assert driver.scheduler.skipped == [Skipped(name, SkipReason.FIELD_BUDGET, 3) for name in ("A2_01", "A2_02")]
 
 
 def test_no_field_is_begun_that_would_end_after_the_time(make_plan: Any) -> None:
@@ -109,13 +109,13 @@ def test_no_field_is_begun_that_would_end_after_the_time(make_plan: Any) -> None
     assert driver.next() == "A1_02"
     driver.now += 1
     assert driver.next() is None
-    assert driver.scheduler.left[0] == Skipped("A2_01", "the budget of 1 minutes is spent")
+    assert driver.scheduler.skipped[0] == Skipped("A2_01", SkipReason.TIME_BUDGET, 1)
 
 
 def test_earlier_calls_count(make_plan: Any) -> None:
-    begun: Counter[int | None] = Counter({None: 2})
-    driver = Driver(make_plan({"budget.fields": 3, "budget.minutes": 1.0, "rules": []}), begun=begun, spent=10.0)
-    assert driver.scheduler.spent == pytest.approx(10)
+    imaged: Counter[int | None] = Counter({None: 2})
+    driver = Driver(make_plan({"budget.fields": 3, "budget.minutes": 1.0, "rules": []}), imaged=imaged, elapsed=10.0)
+    assert driver.scheduler.elapsed == pytest.approx(10)
     assert [driver.next() for _ in range(2)] == ["A1_01", None]
 
 
@@ -137,4 +137,4 @@ def test_stopping_ends_the_events_also_while_they_wait(make_plan: Any) -> None:
     driver.next()
     driver.scheduler.stop()
     assert driver.next() is None
-    assert [left.why for left in driver.scheduler.left] == ["interrupted"] * 3
+    assert [each.reason for each in driver.scheduler.skipped] == [SkipReason.INTERRUPTED] * 3

@@ -12,7 +12,7 @@ import pytest
 from lociscope.errors import LociscopeError
 from lociscope.microscope.acquire import RunResult, run_plan
 from lociscope.microscope.describe import describe_focus
-from lociscope.microscope.focus import Focus, HardwareError
+from lociscope.microscope.focus import FocusController, HardwareError
 from lociscope.microscope.hardware import find_scale, open_microscope
 from lociscope.microscope.plan import Plan
 from lociscope.microscope.simulated.devices import SimulatedCamera, SimulatedFocus, SimulatedStage
@@ -127,7 +127,7 @@ def test_readings_that_differ_a_little_do_not_add_up(
 
 def test_a_focus_that_is_at_safe_z_is_refused(drive: dict[str, Any], run: Run, tmp_path: Path) -> None:
     drive["at"] = -40.0
-    with pytest.raises(LociscopeError, match=r"the focus is at safe_z \(-40 µm\), so nothing says where"):
+    with pytest.raises(LociscopeError, match=r"the focus is at safe_z \(-40 µm\), so it is unknown where"):
         run()
     assert (drive["moves"], drive["pictures"]) == ([], [])
     assert not (tmp_path / "out").exists()
@@ -136,7 +136,7 @@ def test_a_focus_that_is_at_safe_z_is_refused(drive: dict[str, Any], run: Run, t
 
 def test_a_focus_outside_the_limits_is_refused(drive: dict[str, Any], run: Run) -> None:
     drive["at"] = 49.0
-    with pytest.raises(LociscopeError, match=r"The focus with the objective '20x' lies at z 51.0 µm, outside"):
+    with pytest.raises(LociscopeError, match=r"The focus with the objective '20x' is at z 51.0 µm, outside"):
         run({**SAFE, "objectives.1.focus_um": 2.0})
     assert drive["moves"] == []
 
@@ -242,11 +242,11 @@ class Locked:
         self.done.append("lock" if on else "release")
 
 
-class Memory:
+class FocusStore:
     def __init__(self, known: dict[str, float] | None = None) -> None:
         self.known = known
 
-    def focus(self) -> dict[str, float] | None:
+    def load_focus(self) -> dict[str, float] | None:
         return self.known
 
     def save_focus(self, z: float, *, locked: bool) -> None:
@@ -254,20 +254,20 @@ class Memory:
 
 
 def test_a_focus_lock_is_released_for_the_travel_and_locks_again(make_plan: Any) -> None:
-    core, memory = Locked(), Memory()
-    focus = Focus(core, make_plan(SAFE), memory)  # type: ignore[arg-type]
+    core, store = Locked(), FocusStore()
+    focus = FocusController(core, make_plan(SAFE), store)  # type: ignore[arg-type]
     focus.begin()
     for _ in range(2):
         focus.withdraw(turning=False)
         assert not core.on
         focus.restore(None, None)
     assert core.done == ["release", "z -40", "z 7", "lock", "release", "z -40", "z 8", "lock"]
-    assert memory.known == {"z": 8.0, "locked": True}
+    assert store.known == {"z": 8.0, "locked": True}
 
 
 def test_a_focus_lock_that_does_not_lock_ends_the_run(make_plan: Any) -> None:
     core = Locked(locks=False)
-    focus = Focus(core, make_plan({**SAFE, "microscope.timeout_s": 0.1}))  # type: ignore[arg-type]
+    focus = FocusController(core, make_plan({**SAFE, "microscope.timeout_s": 0.1}))  # type: ignore[arg-type]
     focus.begin()
     focus.withdraw(turning=False)
     with pytest.raises(HardwareError, match=r"the focus lock 'PFS' did not lock within 0.05 s"):
@@ -277,7 +277,7 @@ def test_a_focus_lock_that_does_not_lock_ends_the_run(make_plan: Any) -> None:
 def test_a_focus_lock_that_was_released_when_a_call_crashed_locks_again(make_plan: Any) -> None:
     core = Locked()
     core.on, core.z = False, -40.0
-    focus = Focus(core, make_plan(SAFE), Memory({"z": 7.0, "locked": True}))  # type: ignore[arg-type]
+    focus = FocusController(core, make_plan(SAFE), FocusStore({"z": 7.0, "locked": True}))  # type: ignore[arg-type]
     focus.begin()
     focus.withdraw(turning=False)
     focus.restore(None, None)
@@ -287,13 +287,13 @@ def test_a_focus_lock_that_was_released_when_a_call_crashed_locks_again(make_pla
 def test_a_lock_that_holds_is_trusted_wherever_it_is(make_plan: Any) -> None:
     core = Locked()
     core.z = 20.0
-    Focus(core, make_plan(SAFE), Memory({"z": 7.0, "locked": True})).begin()  # type: ignore[arg-type]
+    FocusController(core, make_plan(SAFE), FocusStore({"z": 7.0, "locked": True})).begin()  # type: ignore[arg-type]
     assert core.done == []
 
 
 def test_an_objective_that_the_plan_does_not_list(make_plan: Any) -> None:
     with pytest.raises(LociscopeError, match=r"set with the objective '10x', which the plan does not list. Focus with"):
-        Focus(Locked(), make_plan({**SAFE, "objectives.0.label": "Nikon 10X"})).begin()  # type: ignore[arg-type]
+        FocusController(Locked(), make_plan({**SAFE, "objectives.0.label": "Nikon 10X"})).begin()  # type: ignore[arg-type]
 
 
 def test_the_lock_of_the_demo_microscope() -> None:
@@ -302,7 +302,7 @@ def test_the_lock_of_the_demo_microscope() -> None:
     assert shipped.limits is not None
     plan = shipped.model_copy(update={"limits": shipped.limits.model_copy(update={"safe_z": -40.0})})
     with open_microscope(plan, find_scale(plan)) as session:
-        core, focus = session.core, Focus(session.core, plan)
+        core, focus = session.core, FocusController(session.core, plan)
         core.setPosition(7.0)
         with pytest.raises(LociscopeError, match=r"objective 'Nikon 10X S Fluor', which the plan does not list"):
             focus.begin()

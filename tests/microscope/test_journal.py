@@ -9,7 +9,7 @@ import pytest
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS
 from lociscope.microscope.configuration import check_setup
-from lociscope.microscope.event_scheduler import Request, Skipped
+from lociscope.microscope.event_scheduler import Request, Skipped, SkipReason
 from lociscope.microscope.journal import Journal
 from lociscope.microscope.positions import plan_positions, positions_around
 from lociscope.warnings import parse_warnings
@@ -27,10 +27,10 @@ def line(name: str, seed: int = 0, **more: Any) -> dict[str, Any]:
 
 
 def test_probabilities_survive_to_the_last_bit(make_plan: Any, tmp_path: Path) -> None:
-    journal = Journal.begin(tmp_path / "out", make_plan(), "b")
+    journal = Journal.open(tmp_path / "out", make_plan(), "b")
     for seed in range(3):
         journal.append(line(f"f{seed}", seed))
-    again = Journal.begin(tmp_path / "out", make_plan(), "b").predictions()
+    again = Journal.open(tmp_path / "out", make_plan(), "b").predictions()
     for seed in range(3):
         assert np.array_equal(again.probability[seed], np.random.default_rng(seed).random(N_LABELS, np.float32))
     assert again.warnings == [parse_warnings(["empty plane: green"])] * 3
@@ -41,30 +41,30 @@ def test_what_was_asked_for_and_not_imaged_is_asked_for_again(make_plan: Any, tm
     scale = check_setup(plan, None)
     position = plan_positions(plan, scale)[0]
     wanted = [Request(each, 0.75) for each in positions_around(position, 1, 4, plan.objective("20x"), plan, scale)]
-    journal = Journal.begin(tmp_path / "out", plan, "b")
-    journal.append(line(position.id, wanted=Journal.wanted(wanted)))
+    journal = Journal.open(tmp_path / "out", plan, "b")
+    journal.append(line(position.id, wanted=Journal.serialize_requests(wanted)))
     journal.append(line(wanted[1].position.id, rule=1))
-    again = Journal.begin(tmp_path / "out", plan, "b")
-    assert again.requests() == {position.id: [wanted[0], *wanted[2:]]}
-    assert again.begun() == {None: 1, 1: 1}
+    again = Journal.open(tmp_path / "out", plan, "b")
+    assert again.pending_requests() == {position.id: [wanted[0], *wanted[2:]]}
+    assert again.count_by_rule() == {None: 1, 1: 1}
 
 
 def test_the_output_the_log_and_the_budget_may_change(make_plan: Any, tmp_path: Path) -> None:
-    Journal.begin(tmp_path / "out", make_plan(), "b")
-    Journal.begin(tmp_path / "out", make_plan({"output": "elsewhere", "log": "log.sqlite", "budget.fields": 9}), "b")
+    Journal.open(tmp_path / "out", make_plan(), "b")
+    Journal.open(tmp_path / "out", make_plan({"output": "elsewhere", "log": "log.sqlite", "budget.fields": 9}), "b")
     with pytest.raises(LociscopeError, match="another plan"):
-        Journal.begin(tmp_path / "out", make_plan({"plate.gap": 9.0}), "b")
+        Journal.open(tmp_path / "out", make_plan({"plate.gap": 9.0}), "b")
 
 
 def test_failures_are_listed_and_are_no_predictions(make_plan: Any, tmp_path: Path) -> None:
-    journal = Journal.begin(tmp_path / "out", make_plan(), "b")
+    journal = Journal.open(tmp_path / "out", make_plan(), "b")
     journal.append(line("good"))
     journal.append({"field": "bad", "rule": None, "failed": "It is no good."})
-    journal.close([Skipped("f9", "interrupted")], finished=True)
+    journal.close([Skipped("f9", SkipReason.INTERRUPTED)], finished=True)
     assert journal.predictions().ids == ["good"]
     assert (tmp_path / "out" / "left.csv").read_text() == "id,why\nf9,interrupted\n"
     assert "bad," in (tmp_path / "out" / "failures.csv").read_text()
-    assert Journal.begin(tmp_path / "out", make_plan(), "b").finished
+    assert Journal.open(tmp_path / "out", make_plan(), "b").finished
 
 
 @pytest.mark.parametrize(
@@ -73,22 +73,22 @@ def test_failures_are_listed_and_are_no_predictions(make_plan: Any, tmp_path: Pa
         ("{", "is damaged"),
         ("[]", "states no schema"),
         ('{"schema": 3}', "has schema 3, newer than 2"),
-        ('{"schema": 1}', "was begun with another plan"),
+        ('{"schema": 1}', "was started with another plan"),
     ],
 )
 def test_a_record_that_cannot_be_read(make_plan: Any, tmp_path: Path, record: str, says: str) -> None:
-    Journal.begin(tmp_path / "out", make_plan(), "b")
+    Journal.open(tmp_path / "out", make_plan(), "b")
     (tmp_path / "out" / "run.json").write_text(record)
     with pytest.raises(LociscopeError, match=says):
-        Journal.begin(tmp_path / "out", make_plan(), "b")
+        Journal.open(tmp_path / "out", make_plan(), "b")
 
 
 def test_a_torn_line_is_taken_away_before_the_next_is_added(make_plan: Any, tmp_path: Path) -> None:
-    journal = Journal.begin(tmp_path / "out", make_plan(), "b")
+    journal = Journal.open(tmp_path / "out", make_plan(), "b")
     journal.append(line("one"))
     path = tmp_path / "out" / "decisions.jsonl"
     path.write_text(path.read_text() + '{"field": "tw')
-    Journal.begin(tmp_path / "out", make_plan(), "b").append(line("two"))
+    Journal.open(tmp_path / "out", make_plan(), "b").append(line("two"))
     assert [json.loads(each)["field"] for each in path.read_text().splitlines()] == ["one", "two"]
 
 
@@ -96,7 +96,7 @@ def test_a_kill_at_the_very_beginning_is_gone_on_from(make_plan: Any, tmp_path: 
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / ".run.json.1.part").write_text("")
-    Journal.begin(folder, make_plan(), "b")
+    Journal.open(folder, make_plan(), "b")
     (folder / "plan.json").unlink()
-    Journal.begin(folder, make_plan(), "b")
+    Journal.open(folder, make_plan(), "b")
     assert (folder / "plan.json").exists()

@@ -108,7 +108,7 @@ def test_what_is_let_through_lies_within_the_limits(x: float | None, y: float | 
 
 
 def test_the_sentence_says_which_axis() -> None:
-    with pytest.raises(OutsideLimitsError, match=r"Field 'a' lies at z 6.0 µm, outside the limits 0 to 5."):
+    with pytest.raises(OutsideLimitsError, match=r"Field 'a' is at z 6.0 µm, outside the limits 0 to 5."):
         check_limits(0, 0, 6, LIMITS, "Field 'a'")
     assert not is_inside(Position("a", "A1", 1, 11, 0, None, "10x"), LIMITS)
 

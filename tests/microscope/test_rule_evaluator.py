@@ -34,7 +34,7 @@ def test_a_verdict_tells_the_numbers_that_mattered(make_plan: Any) -> None:
     assert verdicts[1].urgency == 0.75
     assert [request.position.id for request in requests] == list(verdicts[1].fields)
     assert {request.position.objective for request in requests} == {"20x"}
-    assert verdicts[1].as_json()["fields"] == list(verdicts[1].fields)
+    assert verdicts[1].to_dict()["fields"] == list(verdicts[1].fields)
 
 
 def test_both_rules_may_ask(make_plan: Any) -> None:

@@ -1,4 +1,4 @@
-"""Runs a plan: the camera in one thread, the predictor in another, and this one watching over both."""
+"""Run a plan: the camera in one thread, the predictor in another, supervised by the calling thread."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,8 +13,8 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.microscope.configuration import Scale, check_bundle
 from lociscope.microscope.engine import StrictEngine
-from lociscope.microscope.event_scheduler import EventScheduler, Skipped
-from lociscope.microscope.focus import Focus, HardwareError, first_line
+from lociscope.microscope.event_scheduler import EventScheduler, Skipped, SkipReason
+from lociscope.microscope.focus import FocusController, HardwareError, first_line
 from lociscope.microscope.hardware import MicroscopeSession, find_scale, open_microscope
 from lociscope.microscope.journal import LOG, Journal
 from lociscope.microscope.positions import Position, check_limits, plan_positions
@@ -23,6 +22,7 @@ from lociscope.microscope.prediction_worker import PredictionWorker
 from lociscope.microscope.rule_evaluator import RuleEvaluator
 from lociscope.microscope.simulated.specimen import check_specimen
 from lociscope.prediction_log.writer import LogWriter
+from lociscope.processes.progress import ProgressCallback, ignore_progress
 from lociscope.storage.locks import exclusive_lock
 
 if TYPE_CHECKING:
@@ -36,63 +36,62 @@ if TYPE_CHECKING:
 
 POLL_S = 0.05
 
-PICTURE_S, DECISIONS_S, LOG_S = 4.0, 5.0, 6.5
-"""Until when, in seconds from an interrupt, a run waits for the picture, the predictor and the log; with the time in
-which shutters must close, 10 s are not exceeded."""
+IMAGE_DEADLINE_S, DECISIONS_DEADLINE_S, LOG_DEADLINE_S = 4.0, 5.0, 6.5
+"""Seconds from an interrupt until which a run waits for the image, the predictor and the log. With the time in which
+shutters must close, the run ends within 10 s."""
 
 logger = logging.getLogger(__name__)
-Progress = Callable[[int], None]
 
 
 @dataclass(slots=True)
 class RunResult:
-    """What a call did.
+    """The result of one call of `run_plan`.
 
     Attributes:
-        fields: Fields in the output, of all calls.
-        again: How many of them a rule asked for.
-        new: Fields that this call imaged.
+        fields: Number of fields in the output, of all calls.
+        requested: How many of them a rule requested.
+        new: Number of fields that this call imaged.
         failures: Fields that could not be predicted.
-        unlogged: Fields that were predicted and could not be written to the log.
-        trouble: Why the last of them could not.
-        left: Fields that were planned or asked for, and why they were not imaged.
-        seconds: For each new field how long it took from its last picture to its decision.
-        camera_s: How long the camera was at work in this call, by this machine's clock.
-        error: The sentence that ended the call before its time, or None.
+        unlogged: Number of fields that were predicted and could not be written to the log.
+        log_error: Why the last of them could not; empty if all could.
+        skipped: Planned and requested fields that were not imaged, and why.
+        decision_seconds: For each new field the seconds from its last image to its decision.
+        camera_s: How long the camera worked in this call, by the clock of this computer.
+        error: The error that ended the call early, or None.
         interrupted: Whether a person or a signal ended it.
-        ending_since: When that was, by `time.monotonic`.
-        hung: Whether a driver has not come back, or did not close its shutter; the process has to be left without
+        interrupted_at: When that was, by `time.monotonic`.
+        hung: Whether a driver does not return, or did not close its shutter; the process must then end without
             unloading it.
     """
 
     fields: int = 0
-    again: int = 0
+    requested: int = 0
     new: int = 0
     failures: list[Failure] = field(default_factory=list)
     unlogged: int = 0
-    trouble: str = ""
-    left: list[Skipped] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
+    log_error: str = ""
+    skipped: list[Skipped] = field(default_factory=list)
+    decision_seconds: list[float] = field(default_factory=list)
     camera_s: float = 0.0
-    error: str | None = None
+    error: LociscopeError | None = None
     interrupted: bool = False
-    ending_since: float = math.inf
+    interrupted_at: float = math.inf
     hung: bool = False
 
     def interrupt(self) -> None:
-        """Note that a person or a signal asked for the end; the first time counts."""
+        """Record that a person or a signal interrupted the run; the first time counts."""
         self.interrupted = True
-        self.ending_since = min(self.ending_since, time.monotonic())
+        self.interrupted_at = min(self.interrupted_at, time.monotonic())
 
 
 def check_plan(plan: Plan) -> tuple[Scale, list[Position]]:
-    """Checks everything that can be checked before hardware is touched.
+    """Check everything that can be checked before hardware is touched.
 
     Returns:
         The scale, and the planned fields.
 
     Raises:
-        LociscopeError: A well, preset, objective or configuration does not exist, or a planned field lies outside the
+        LociscopeError: A well, preset, objective or configuration does not exist, or a planned field is outside the
             limits.
     """
     scale = find_scale(plan)
@@ -108,44 +107,43 @@ def check_plan(plan: Plan) -> tuple[Scale, list[Position]]:
 def run_plan(
     plan: Plan,
     predictor: Predictor,
-    out: Path,
+    output: Path,
     *,
     log: PredictionLog | None = None,
-    progress: Progress = lambda number: None,
+    progress: ProgressCallback = ignore_progress,
 ) -> RunResult:
-    """Runs a plan, or goes on where an earlier call of it stopped.
+    """Run a plan, or resume it if an earlier call did not finish.
 
     Args:
         plan: The plan.
         predictor: The opened bundle.
-        out: The folder to fill.
-        log: Keeps predictions as well, where given.
-        progress: Called with the number of fields after each.
+        output: The folder to fill.
+        log: Log to which predictions are written as well.
+        progress: Called after each field, with the number of planned fields as total.
 
     Returns:
-        What was done. A device that failed, or a person who interrupted, is told there, not raised: what was acquired
-        is kept and the tables are written.
+        The result. A device that failed and an interrupt are reported in it, not raised: what was acquired is kept, and
+        the tables are written.
 
     Raises:
-        LociscopeError: The plan has no limits, asks for what does not exist, its bundle cannot read what the
-            objective shows, the folder holds something else, another run fills it, or nothing says where the focus
-            belongs.
+        LociscopeError: The plan has no limits or names what does not exist, its bundle cannot read the fields of the
+            objective, the folder contains something else, another run fills it, or the target of the focus is unknown.
     """
     if plan.limits is None:
         raise UsageError(
-            "The plan has no [limits], and without them nothing moves. Look how far the stage and the objective may "
-            "go, and write x, y and z; --dry-run shows the positions.",
-            code=Code.TOO_LARGE,
+            "The plan has no [limits], and without them nothing moves. Find out how far the stage and the objective "
+            "may move, and write x, y and z; a dry run lists the positions.",
+            code=Code.REFUSED,
         )
     scale, positions = check_plan(plan)
     check_bundle(plan, scale, predictor.bundle)
-    taken = f"'{out}' is being filled by another run. Wait until it ends, or name another folder with -o."
-    with exclusive_lock(out, taken, needed=False):
-        journal = Journal.begin(out, plan, predictor.bundle.sha256)
+    in_use = f"Another run is filling '{output}'. Wait until it ends, or pass another folder as `output`."
+    with exclusive_lock(output, in_use, needed=False):
+        journal = Journal.open(output, plan, predictor.bundle.sha256)
         if journal.finished:
-            return _complete_result(journal, RunResult())
+            return _add_totals(RunResult(), journal)
         try:
-            with open_microscope(plan, scale, out / LOG) as session:
+            with open_microscope(plan, scale, output / LOG) as session:
                 result = _acquire(plan, plan.limits, predictor, journal, session, scale, positions, log, progress)
         except LociscopeError:
             journal.discard()
@@ -163,42 +161,44 @@ def _acquire(
     scale: Scale,
     positions: list[Position],
     log: PredictionLog | None,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> RunResult:
     earlier = {line["field"] for line in journal.lines}
-    spent = max((line["at_s"] for line in journal.lines), default=0.0)
-    todo = [position for position in positions if position.id not in earlier]
-    scheduler = EventScheduler(plan, todo, session.clock, begun=journal.begun(), spent=spent)
-    for name, requests in journal.requests().items():
+    elapsed = max((line["at_s"] for line in journal.lines), default=0.0)
+    remaining = [position for position in positions if position.id not in earlier]
+    scheduler = EventScheduler(plan, remaining, session.clock, imaged=journal.count_by_rule(), elapsed=elapsed)
+    for name, requests in journal.pending_requests().items():
         scheduler.add_decision(name, requests)
     result = RunResult()
     writer = LogWriter(log, "microscope", hurry=lambda: result.interrupted)
     worker = PredictionWorker(
-        predictor, RuleEvaluator(plan, scale, limits), scheduler, journal, scale, writer, progress=progress,
-        target=lambda: _target(session.simulated),
+        predictor, RuleEvaluator(plan, scale, limits), scheduler, journal, scale, writer,
+        find_target=lambda: _find_target(session.simulated),
+        report_progress=lambda fields: progress(fields, len(positions)),
     )  # fmt: skip
     scheduler.has_capacity = worker.has_capacity
-    focus = Focus(session.core, plan, journal)
+    focus = FocusController(session.core, plan, journal)
     focus.begin()
     worker.start()
     _drive(plan, StrictEngine(session.core, limits, focus), scheduler, worker, session, result)
     try:
-        worker.close(result.ending_since + DECISIONS_S)
-    except KeyboardInterrupt:  # what is predicted so far is enough; the rest is imaged again
+        worker.close(result.interrupted_at + DECISIONS_DEADLINE_S)
+    except KeyboardInterrupt:  # fields that are not predicted are imaged again by the next call
         result.interrupt()
     if worker.error is not None and result.error is None:
-        result.error = _error_text(worker.error)
+        result.error = _to_lociscope_error(worker.error)
     result.new = len(journal.lines) - len(earlier)
-    here = {line["field"] for line in journal.lines}
-    cut_off = [Skipped(name, "interrupted") for name in scheduler.positions if name not in here]
-    result.left, result.seconds = [*cut_off, *scheduler.left], worker.seconds
-    journal.close(result.left, finished=not (result.error or result.interrupted))
+    imaged = {line["field"] for line in journal.lines}
+    interrupted = [Skipped(name, SkipReason.INTERRUPTED) for name in scheduler.positions if name not in imaged]
+    result.skipped, result.decision_seconds = [*interrupted, *scheduler.skipped], worker.decision_seconds
+    journal.close(result.skipped, finished=not (result.error or result.interrupted))
     try:
-        writer.close(max(0.0, result.ending_since + LOG_S - time.monotonic()) if result.interrupted else None)
+        deadline = result.interrupted_at + LOG_DEADLINE_S
+        writer.close(max(0.0, deadline - time.monotonic()) if result.interrupted else None)
     except KeyboardInterrupt:
         result.interrupt()
-    result.unlogged, result.trouble = writer.unlogged, writer.trouble
-    return _complete_result(journal, result)
+    result.unlogged, result.log_error = writer.unlogged, writer.trouble
+    return _add_totals(result, journal)
 
 
 def _drive(
@@ -209,64 +209,63 @@ def _drive(
     session: MicroscopeSession,
     result: RunResult,
 ) -> None:
-    """Lets the camera work in a thread of its own, so that an interrupt or a driver that hangs is seen here."""
+    """Run the camera in a separate thread, so that this one notices an interrupt or a driver that hangs."""
     runner = session.core.mda
     runner.set_engine(engine)
-    runner.events.frameReady.connect(worker.frame)
-    failed: list[BaseException] = []
-    done = threading.Event()  # a `join` that is interrupted takes a thread for ended that is not (CPython before 3.13)
+    runner.events.frameReady.connect(worker.add_image)
+    errors: list[BaseException] = []
+    done = threading.Event()  # before CPython 3.13 an interrupted `join` marks a running thread as ended
 
-    def work() -> None:
+    def run_camera() -> None:
         try:
             runner.run(scheduler.events())
         except BaseException as error:
-            failed.append(error)
+            errors.append(error)
         finally:
             done.set()
 
     began = time.monotonic()
-    threading.Thread(target=work, name="camera", daemon=True).start()
-    longest = plan.microscope.timeout_s + max(plan.channels.of(i).exposure_ms for i in range(len(CHANNEL_NAMES))) / 1000
+    threading.Thread(target=run_camera, name="camera", daemon=True).start()
+    exposures = (plan.channels.of(index).exposure_ms for index in range(len(CHANNEL_NAMES)))
+    timeout_s = plan.microscope.timeout_s + max(exposures) / 1000
     stalled = False
     while True:
-        try:  # around the whole loop: an interrupt comes between any two steps
+        try:  # around the whole loop, since an interrupt comes between any two steps
             while not (done.wait(POLL_S) or stalled):
                 now, busy = time.monotonic(), engine.busy_since
-                stalled = busy is not None and now - busy > longest
-                if now - result.ending_since > PICTURE_S:
+                stalled = busy is not None and now - busy > timeout_s
+                if now - result.interrupted_at > IMAGE_DEADLINE_S:
                     break
             break
         except KeyboardInterrupt:
-            if result.interrupted:  # a second one does not wait for the camera
+            if result.interrupted:  # a second interrupt does not wait for the camera
                 break
             result.interrupt()
             scheduler.stop()
             runner.cancel()
     session.hung = result.hung = not done.is_set()
     result.camera_s = time.monotonic() - began
-    runner.events.frameReady.disconnect(worker.frame)
-    if failed:
-        result.error = _error_text(failed[0])
+    runner.events.frameReady.disconnect(worker.add_image)
+    if errors:
+        result.error = _to_lociscope_error(errors[0])
     if stalled:
         scheduler.stop()
-        result.error = str(
-            HardwareError(
-                f"The microscope gave no picture within {longest:g} s. Look at the camera and the stage, or raise "
-                "microscope.timeout_s."
-            )
+        result.error = HardwareError(
+            f"The microscope gave no image within {timeout_s:g} s. Look at the camera and the stage, or raise "
+            "microscope.timeout_s."
         )
 
 
-def _error_text(error: BaseException) -> str:
-    """The sentence of an error; one that nobody foresaw says what it is."""
+def _to_lociscope_error(error: BaseException) -> LociscopeError:
+    """Return an error of lociscope unchanged, and any other as a hardware error with its type and first line."""
     if isinstance(error, LociscopeError):
-        return str(error)
-    logger.debug("where it came from:", exc_info=error)
-    return f"The microscope stopped ({type(error).__name__}: {first_line(error)}). Give the same command again."
+        return error
+    logger.debug("traceback of the error:", exc_info=error)
+    return HardwareError(f"The microscope stopped ({type(error).__name__}: {first_line(error)}). Run the plan again.")
 
 
-def _target(state: SimulatedState | None) -> tuple[int, ...] | None:
-    """The true places in view of the simulated microscope: its well's, or none where no cell shows."""
+def _find_target(state: SimulatedState | None) -> tuple[int, ...] | None:
+    """Return the true classes in view of the simulated microscope: those of its well, or none if no cell is visible."""
     if state is None:
         return None
     view = state.view()
@@ -274,8 +273,8 @@ def _target(state: SimulatedState | None) -> tuple[int, ...] | None:
     return state.plate.target(well) if well is not None and state.plate.cells(view) else ()
 
 
-def _complete_result(journal: Journal, result: RunResult) -> RunResult:
+def _add_totals(result: RunResult, journal: Journal) -> RunResult:
     result.fields = len(journal.lines)
-    result.again = sum(line["rule"] is not None for line in journal.lines)
+    result.requested = sum(line["rule"] is not None for line in journal.lines)
     result.failures = journal.failures()
     return result

@@ -1,9 +1,9 @@
-"""What a configuration calls its parts, read from its text: a plan is checked before any hardware is touched."""
+"""Check a plan against the text of a Micro-Manager configuration, before any hardware is touched."""
 
 from __future__ import annotations
 
-import csv
-from dataclasses import dataclass, field
+import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,9 +12,10 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError, UsageError, suggest
 from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
-from lociscope.warnings import WarningKind
+from lociscope.warnings import FieldWarning, WarningKind
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from lociscope.artifacts.bundle import Bundle
@@ -26,60 +27,60 @@ ZOOM_TOLERANCE = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What there is to name.
+    """The names of a microscope's configuration.
 
     Attributes:
         presets: Presets by their group.
-        labels: Labels by their device.
+        labels: Labels of the positions of each state device, such as the turret.
         pixel_sizes: Side of a pixel in µm by device and label.
     """
 
-    presets: dict[str, set[str]] = field(default_factory=dict)
-    labels: dict[str, set[str]] = field(default_factory=dict)
-    pixel_sizes: dict[tuple[str, str], float] = field(default_factory=dict)
+    presets: dict[str, set[str]]
+    labels: dict[str, set[str]]
+    pixel_sizes: dict[tuple[str, str], float]
 
 
 def read_setup(path: Path) -> Setup:
-    """Reads a Micro-Manager configuration, lines of words between commas.
+    """Read a Micro-Manager configuration without loading any device.
 
     Args:
         path: The `.cfg` file, as https://micro-manager.org/Micro-Manager_Configuration_Guide describes it.
 
     Raises:
-        UsageError: There is no such file, or it is no text.
+        UsageError: The file cannot be read, or is not a configuration.
     """
+    from pymmcore_plus.model import Microscope
+
+    microscope = Microscope()
     try:
-        lines = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of lines that matter only to the hardware
+            microscope.load_config(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(
             f"Cannot read the configuration '{path}': {error.strerror}. Check microscope.config.", code=Code.UNREADABLE
         ) from error
-    except (UnicodeDecodeError, csv.Error) as error:
+    except ValueError as error:  # also UnicodeDecodeError
         raise UsageError(
-            f"'{path}' is no Micro-Manager configuration ({error}). Check microscope.config.", code=Code.INVALID_VALUE
+            f"'{path}' is not a Micro-Manager configuration ({error}). Check microscope.config.", code=Code.WRONG_FILE
         ) from error
-    setup = Setup()
-    sizes: dict[str, float] = {}
-    for line in lines:
-        match line:
-            case ["ConfigGroup", group, preset, *_]:
-                setup.presets.setdefault(group, set()).add(preset)
-            case ["Label", device, _, label]:
-                setup.labels.setdefault(device, set()).add(label)
-            case ["PixelSize_um", name, size]:
-                sizes[name] = float(size)
-    for line in lines:
-        match line:
-            case ["ConfigPixelSize", name, device, "Label", label] if name in sizes:
-                setup.pixel_sizes[device, label] = sizes[name]
-    return setup
+    return Setup(
+        {name: set(group.presets) for name, group in microscope.config_groups.items()},
+        {device.name: {label for label in device.labels if label} for device in microscope.devices if device.labels},
+        {
+            (setting.device_name, setting.property_value): preset.pixel_size_um
+            for preset in microscope.pixel_size_group.presets.values()
+            for setting in preset.settings
+            if setting.property_name == "Label"
+        },
+    )
 
 
-def simulated_setup(plan: Plan) -> Setup:
-    """The simulated microscope: presets called after the channels, and the objectives that the plan lists.
+def simulate_setup(plan: Plan) -> Setup:
+    """Return the setup of the simulated microscope: the names of the channels, and the objectives of the plan.
 
     Raises:
-        UsageError: The plan's pictures are not square, as its camera is.
+        UsageError: The plan's frame is not square, as the simulated camera is.
     """
     width, height = plan.microscope.frame
     if width != height:
@@ -88,81 +89,75 @@ def simulated_setup(plan: Plan) -> Setup:
             code=Code.INVALID_VALUE,
         )
     names = {objective.label or objective.name for objective in plan.objectives}
-    return Setup({"Channel": set(CHANNEL_NAMES)}, {plan.microscope.turret: names})
+    return Setup({"Channel": set(CHANNEL_NAMES)}, {plan.microscope.turret: names}, {})
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How large things are, by the name of the objective.
+    """The pixel size of each objective.
 
     Attributes:
-        pixel_size: Side of a pixel in µm.
-        frame: Width and height of the picture in px.
+        pixel_size: Side of a pixel in µm, by the name of the objective.
+        frame: Width and height of the camera's image in px.
     """
 
     pixel_size: dict[str, float]
     frame: tuple[int, int]
 
     def field_um(self, objective: str) -> tuple[float, float]:
-        """Width and height in µm of what an objective shows."""
+        """Return width and height in µm of the field of view of an objective."""
         width, height = self.frame
         return width * self.pixel_size[objective], height * self.pixel_size[objective]
 
 
 def check_setup(plan: Plan, path: Path | None) -> Scale:
-    """Checks every name of the plan against the configuration, and finds the scale of each objective.
+    """Check every name of the plan against the configuration, and find the pixel size of each objective.
 
     Args:
         plan: The plan.
-        path: The configuration's file; None for the simulated microscope.
+        path: The configuration file; None for the simulated microscope.
 
     Returns:
         The scale.
 
     Raises:
-        UsageError: A group, preset, turret or objective is not there (the nearest is named), or nothing says how
-            large the pixels of an objective are.
+        UsageError: A group, preset, turret or objective does not exist (the error suggests the nearest), or the pixel
+            size of an objective is unknown.
     """
-    setup = simulated_setup(plan) if path is None else read_setup(path)
+    setup = simulate_setup(plan) if path is None else read_setup(path)
     where = "the simulated microscope" if path is None else f"'{path}'"
-    presets = setup.presets.get(plan.channels.group)
-    if presets is None:
-        raise _unknown("channels.group", plan.channels.group, setup.presets, where)
+    group, turret = plan.channels.group, plan.microscope.turret
+    _check_name("channels.group", group, setup.presets, where)
     for index, name in enumerate(CHANNEL_NAMES):
-        preset = plan.channels.of(index).preset
-        if preset not in presets:
-            raise _unknown(f"channels.{name}.preset", preset, presets, where)
-    turret = plan.microscope.turret
-    labels = setup.labels.get(turret)
-    if labels is None:
-        raise _unknown("microscope.turret", turret, setup.labels, where)
-    sizes = {each.name: _size(each, turret, labels, setup, where) for each in plan.objectives}
+        _check_name(f"channels.{name}.preset", plan.channels.of(index).preset, setup.presets[group], where)
+    _check_name("microscope.turret", turret, setup.labels, where)
+    for objective in plan.objectives:
+        _check_name("objectives.label", objective.label or objective.name, setup.labels[turret], where)
+    sizes = {objective.name: _find_pixel_size(objective, turret, setup) for objective in plan.objectives}
     return Scale(sizes, plan.microscope.frame)
 
 
-def _size(objective: Objective, turret: str, labels: set[str], setup: Setup, where: str) -> float:
-    label = objective.label or objective.name
-    if label not in labels:
-        raise _unknown("objectives.label", label, labels, where)
-    size = objective.pixel_size or setup.pixel_sizes.get((turret, label))
+def _check_name(key: str, received: str, known: Collection[str], where: str) -> None:
+    if received not in known:
+        raise UsageError(f"{key}: {where} has no {received!r}.{suggest(received, known)}", code=Code.UNKNOWN_NAME)
+
+
+def _find_pixel_size(objective: Objective, turret: str, setup: Setup) -> float:
+    size = objective.pixel_size or setup.pixel_sizes.get((turret, objective.label or objective.name))
     if not size:
         raise UsageError(
-            f"Nothing says how large a pixel is with the objective {objective.name!r}. Measure it, and write "
-            "pixel_size, in µm, into its table of the plan.",
+            f"The pixel size of the objective {objective.name!r} is unknown: neither the plan nor the configuration "
+            "gives it. Measure it, and write pixel_size, in µm, into its table of the plan.",
             code=Code.PIXEL_SIZE,
         )
     return size
 
 
-def _unknown(key: str, received: str, known: set[str] | dict[str, set[str]], where: str) -> UsageError:
-    return UsageError(f"{key}: {where} has no {received!r}.{suggest(received, known)}", code=Code.UNKNOWN_NAME)
-
-
 def choose_objective(rule: Rule, plan: Plan, scale: Scale) -> Objective:
-    """The objective that a rule looks again with.
+    """Return the objective with which a rule images fields again.
 
     Raises:
-        UsageError: None has the zoom that the rule asks for.
+        UsageError: No objective has the zoom that the rule asks for.
     """
     if rule.zoom is None:
         return plan.objective(rule.objective)
@@ -178,41 +173,40 @@ def choose_objective(rule: Rule, plan: Plan, scale: Scale) -> Objective:
     return best
 
 
-def check_bundle(plan: Plan, scale: Scale, bundle: Bundle) -> tuple[str, ...]:
-    """Refuses a bundle that cannot read what the overview's objective shows.
+def check_bundle(plan: Plan, scale: Scale, bundle: Bundle) -> dict[str, tuple[FieldWarning, ...]]:
+    """Refuse a bundle that cannot read the fields of the overview's objective.
 
     Args:
         plan: The plan.
-        scale: How large the pixels are.
+        scale: The pixel sizes.
         bundle: The bundle.
 
     Returns:
-        What else the bundle notices of the fields of each objective, as words.
+        For each objective the warnings that its fields will carry.
 
     Raises:
-        UsageError: Its pixels would be too coarse, or a field would span less than a cell.
+        UsageError: The pixels of the overview would be too coarse, or a field would span less than a cell.
     """
     width, height = scale.frame
     blank = np.zeros((height, width, len(CHANNEL_NAMES)), np.uint8)
-    said = []
+    found: dict[str, tuple[FieldWarning, ...]] = {}
     for objective in plan.objectives:
         size = scale.pixel_size[objective.name]
         try:
-            warnings = make_tiles(Field(objective.name, blank, size), bundle.card.input).warnings
+            found[objective.name] = make_tiles(Field(objective.name, blank, size), bundle.card.input).warnings
         except LociscopeError as error:
             across, down = scale.field_um(objective.name)
             raise UsageError(
                 f"The objective {objective.name!r} shows {across:.4g} × {down:.4g} µm at {size:g} µm a pixel, which no "
-                "bundle can read. Mend its pixel_size, or microscope.frame.",
+                "bundle can read. Correct its pixel_size, or microscope.frame.",
                 code=Code.PIXEL_SIZE,
             ) from error
-        coarse = any(warning.kind == WarningKind.COARSE_PIXELS for warning in warnings)
+        coarse = any(warning.kind == WarningKind.COARSE_PIXELS for warning in found[objective.name])
         if coarse and objective is plan.objectives[0]:
             raise UsageError(
                 f"The objective {objective.name!r} shows pixels of {size:g} µm, too coarse for the bundle "
-                f"'{bundle.card.name}', which wants {bundle.card.input.pixel_size:.3g} µm. "
-                "List an objective of more magnification first, or take another bundle.",
+                f"'{bundle.card.name}', which expects {bundle.card.input.pixel_size:.3g} µm. "
+                "List an objective of more magnification first, or use another bundle.",
                 code=Code.PIXEL_SIZE,
             )
-        said += [f"{objective.name}: {warning}" for warning in warnings]
-    return tuple(said)
+    return found

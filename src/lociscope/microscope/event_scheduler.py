@@ -1,4 +1,4 @@
-"""Where to look next: planned fields, and between them what the rules have asked for, as one stream of events."""
+"""Schedule planned fields and the fields that rules request, as one stream of events."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import heapq
 import threading
 from collections import Counter, deque
 from dataclasses import dataclass
+from enum import StrEnum
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -19,43 +20,62 @@ if TYPE_CHECKING:
     from lociscope.microscope.plan import Plan
 
 POLL_S = 0.05
-"""How often is looked whether the camera may go on."""
+"""Interval at which the scheduler checks whether the camera may continue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A field that a rule asks for.
+    """A field that a rule requests.
 
     Attributes:
         position: The field.
-        urgency: 0–1; the most urgent goes first.
+        urgency: 0–1; the most urgent comes first.
     """
 
     position: Position
     urgency: float
 
 
+class SkipReason(StrEnum):
+    """Why a field was not imaged."""
+
+    INTERRUPTED = "interrupted"
+    RULE_LIMIT = "rule-limit"
+    """The rule has imaged the most fields that it may; the value is its number."""
+    FIELD_BUDGET = "field-budget"
+    """The budget of fields is spent; the value is the budget."""
+    TIME_BUDGET = "time-budget"
+    """The budget of minutes is spent; the value is the budget."""
+
+
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A field that was not imaged, and why."""
+    """A field that was not imaged.
+
+    Attributes:
+        id: Its name.
+        reason: Why.
+        value: A number that belongs to the reason.
+    """
 
     id: str
-    why: str
+    reason: SkipReason
+    value: float | None = None
 
 
 class EventScheduler:
-    """Gives the microscope its next field, and takes decisions from another thread meanwhile.
+    """Yields the events of the microscope, and accepts decisions from another thread meanwhile.
 
     Args:
         plan: The plan.
-        planned: The planned fields that are not done yet, in order.
-        clock: Seconds that went by.
-        begun: Fields that an earlier call imaged, by rule (None for planned ones).
-        spent: Seconds that an earlier call took.
+        planned: The planned fields that are not imaged yet, in order.
+        clock: Returns elapsed seconds.
+        imaged: Number of fields that earlier calls imaged, by rule (None for planned ones).
+        elapsed: Seconds that earlier calls took.
 
     Attributes:
-        has_capacity: Whether another field may be imaged now; False only while too many wait for the predictor.
-        positions: Every field that was begun, by its name.
+        has_capacity: Returns whether another field may be imaged now; False while too many wait for the predictor.
+        positions: Every field that was started, by its name.
     """
 
     def __init__(
@@ -64,78 +84,78 @@ class EventScheduler:
         planned: Sequence[Position],
         clock: Callable[[], float],
         *,
-        begun: Counter[int | None] | None = None,
-        spent: float = 0.0,
+        imaged: Counter[int | None] | None = None,
+        elapsed: float = 0.0,
     ) -> None:
         self._plan = plan
         self._planned = deque(planned)
         self._clock = clock
-        self._begun: Counter[int | None] = Counter(begun or {})
-        self._started = clock() - spent
-        self._decided: SimpleQueue[tuple[str, Sequence[Request]]] = SimpleQueue()
-        self._open: set[str] = set()
+        self._imaged: Counter[int | None] = Counter(imaged or {})
+        self._started = clock() - elapsed
+        self._decisions: SimpleQueue[tuple[str, Sequence[Request]]] = SimpleQueue()
+        self._undecided: set[str] = set()
         self._heaps: dict[str, list[tuple[float, int, Position]]] = {"now": [], "last": []}
-        self._asked: set[str] = set()
+        self._requested: set[str] = set()
         self._stopped = threading.Event()
-        self._why = "interrupted"
+        self._end: tuple[SkipReason, float | None] = (SkipReason.INTERRUPTED, None)
         self.has_capacity: Callable[[], bool] = lambda: True
         self.positions: dict[str, Position] = {}
         self._dropped: list[Skipped] = []
 
     @property
-    def spent(self) -> float:
-        """Seconds since the plan began, with those of earlier calls."""
+    def elapsed(self) -> float:
+        """Seconds since the plan began, including earlier calls."""
         return self._clock() - self._started
 
     @property
-    def left(self) -> list[Skipped]:
-        """Fields that were planned or asked for and are not imaged, once the events have ended."""
-        asked = [position for heap in self._heaps.values() for _, _, position in sorted(heap)]
-        return [*self._dropped, *(Skipped(position.id, self._why) for position in (*self._planned, *asked))]
+    def skipped(self) -> list[Skipped]:
+        """Planned and requested fields that were not imaged, once the events have ended."""
+        requested = [position for heap in self._heaps.values() for _, _, position in sorted(heap)]
+        return [*self._dropped, *(Skipped(position.id, *self._end) for position in (*self._planned, *requested))]
 
     def add_decision(self, field: str, requests: Sequence[Request]) -> None:
-        """Tells what was decided of a field; called from any thread, for every field, also for one that failed."""
-        self._decided.put((field, requests))
+        """Add the decision about a field, from any thread; every field needs one, also one that failed."""
+        self._decisions.put((field, requests))
 
     def stop(self) -> None:
-        """Ends the events after the field that is being imaged."""
+        """End the events after the current field."""
         self._stopped.set()
 
     def events(self) -> Iterator[useq.MDAEvent]:
-        """The pictures to take, until the plan is done, its budget is spent, or `stop` is called."""
+        """Yield the images to take, until the plan is done, its budget is spent, or `stop` is called."""
         for position in self._next_positions():
             yield from make_events(position, self._plan)
 
     def _next_positions(self) -> Iterator[Position]:
         last = None
         while not self._stopped.is_set():
-            self._read(wait=False)
+            self._read_decisions(wait=False)
             position = self._choose()
             if position is None:
-                if not self._open:
+                if not self._undecided:
                     return
-                self._read(wait=True)
+                self._read_decisions(wait=True)
                 continue
-            why = self._over(last, position)
-            if why:
-                self._why = why
-                self._dropped.append(Skipped(position.id, why))
+            exceeded = self._find_exceeded(last, position)
+            if exceeded:
+                self._end = exceeded
+                self._dropped.append(Skipped(position.id, *exceeded))
                 return
             while not self.has_capacity() and not self._stopped.wait(POLL_S):
                 pass
-            self._begun[position.rule] += 1
+            self._imaged[position.rule] += 1
             self.positions[position.id] = position
             if position.of is None:
-                self._open.add(position.id)
+                self._undecided.add(position.id)
             last = position
             yield position
 
     def _choose(self) -> Position | None:
-        """What a rule wants at once, or what is planned, or, when all of that is decided, what can wait."""
+        """Return a field that a rule requests at once, a planned one, or, once all are decided, one that can wait."""
         position = self._pop("now")
         if position is None and self._planned:
             position = self._planned.popleft()
-        if position is None and not self._open:
+        if position is None and not self._undecided:
             position = self._pop("last")
         return position
 
@@ -143,36 +163,36 @@ class EventScheduler:
         heap = self._heaps[order]
         while heap:
             _, _, position = heapq.heappop(heap)
-            if position.rule is None or self._begun[position.rule] < self._plan.rules[position.rule - 1].most:
+            if position.rule is None or self._imaged[position.rule] < self._plan.rules[position.rule - 1].most:
                 return position
-            self._dropped.append(Skipped(position.id, f"rule {position.rule} has its most"))
+            self._dropped.append(Skipped(position.id, SkipReason.RULE_LIMIT, position.rule))
         return None
 
-    def _over(self, last: Position | None, position: Position) -> str | None:
-        """Which budget another field would exceed."""
+    def _find_exceeded(self, last: Position | None, position: Position) -> tuple[SkipReason, float] | None:
+        """Return the budget that another field would exceed."""
         budget = self._plan.budget
-        if sum(self._begun.values()) >= budget.fields:
-            return f"the budget of {budget.fields} fields is spent"
-        if self.spent + estimate_field_seconds(last, position, self._plan) > budget.minutes * 60:
-            return f"the budget of {budget.minutes:g} minutes is spent"
+        if sum(self._imaged.values()) >= budget.fields:
+            return SkipReason.FIELD_BUDGET, budget.fields
+        if self.elapsed + estimate_field_seconds(last, position, self._plan) > budget.minutes * 60:
+            return SkipReason.TIME_BUDGET, budget.minutes
         return None
 
-    def _read(self, *, wait: bool) -> None:
-        """Takes in what was decided; waits a moment for the first where there is nothing else to do."""
+    def _read_decisions(self, *, wait: bool) -> None:
+        """Read the decisions; with `wait`, wait a moment for the first."""
         try:
-            field, requests = self._decided.get(timeout=POLL_S) if wait else self._decided.get_nowait()
+            field, requests = self._decisions.get(timeout=POLL_S) if wait else self._decisions.get_nowait()
             while True:
-                self._take(field, requests)
-                field, requests = self._decided.get_nowait()
+                self._queue_requests(field, requests)
+                field, requests = self._decisions.get_nowait()
         except Empty:
             return
 
-    def _take(self, field: str, requests: Sequence[Request]) -> None:
-        self._open.discard(field)
+    def _queue_requests(self, field: str, requests: Sequence[Request]) -> None:
+        self._undecided.discard(field)
         for request in requests:
             position = request.position
-            if position.id in self._asked or position.rule is None:
+            if position.id in self._requested or position.rule is None:
                 continue
-            self._asked.add(position.id)
+            self._requested.add(position.id)
             order = self._plan.rules[position.rule - 1].order
-            heapq.heappush(self._heaps[order], (-request.urgency, len(self._asked), position))
+            heapq.heappush(self._heaps[order], (-request.urgency, len(self._requested), position))

@@ -1,4 +1,4 @@
-"""Switching a microscope on, and leaving it dark: pymmcore-plus, without its habit of logging to one's home."""
+"""Open a microscope with pymmcore-plus, and close its shutters at the end."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from lociscope.microscope.simulated.devices import SimulatedState
 
 DEMO_CONFIG = "MMConfig_demo.cfg"
-_CLOSING_S = 3.0
-_TELLING_S = 0.2
+_CLOSE_TIMEOUT_S = 3.0
+_RESET_S = 0.2
 logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class MicroscopeSession:
-    """A microscope that is on.
+    """An open microscope.
 
     Attributes:
-        core: What drives it.
-        clock: Seconds that went by; simulated ones on the simulated microscope.
+        core: The core of Micro-Manager.
+        clock: Returns elapsed seconds; simulated ones on the simulated microscope.
         simulated: State of the simulated microscope; None for a real one.
-        hung: Whether a driver has not come back; then nothing is unloaded, which would wait for it.
+        hung: Whether a driver does not return; then nothing is unloaded, since unloading would wait for it.
         dark: Whether every shutter was closed at the end.
     """
 
@@ -48,7 +48,7 @@ class MicroscopeSession:
 
 
 def import_core() -> None:
-    """Imports pymmcore-plus so that it neither writes files of its own nor changes what the root logger shows.
+    """Import pymmcore-plus so that it writes no log file and does not change the root logger.
 
     Raises:
         MissingExtraError: It or useq-schema is not installed.
@@ -68,11 +68,11 @@ def import_core() -> None:
         theirs.removeHandler(handler)
         handler.close()
     theirs.addHandler(logging.NullHandler())
-    theirs.propagate = False  # what goes wrong is raised by the engine, and told once
+    theirs.propagate = False  # the engine raises errors, which are reported once
 
 
 def find_config(plan: Plan) -> Path | None:
-    """The configuration's file; None for the simulated microscope, which has none.
+    """Return the configuration file; None for the simulated microscope, which has none.
 
     Raises:
         LociscopeError: There is no such file, or DemoCamera's adapters are not installed.
@@ -97,39 +97,39 @@ def find_config(plan: Plan) -> Path | None:
         raise LociscopeError(
             "Micro-Manager's device adapters are not installed, or are of another version than pymmcore. Run "
             "`mmcore install`, or for the demo alone `pip install mm-test-adapters`.",
-            code=Code.CONFLICT,
+            code=Code.MISSING_EXTRA,
         )
     return Path(found) / DEMO_CONFIG
 
 
 def find_scale(plan: Plan) -> Scale:
-    """Checks every name of the plan against the microscope's configuration, without switching anything on.
+    """Check every name of the plan against the configuration, without loading any device.
 
     Raises:
-        LociscopeError: A name is not there, or the file is not.
+        LociscopeError: A name, or the file, does not exist.
     """
     return check_setup(plan, find_config(plan))
 
 
 @contextlib.contextmanager
 def open_microscope(plan: Plan, scale: Scale, log: Path | None = None) -> Iterator[MicroscopeSession]:
-    """Switches the microscope on; when the block ends its shutters are closed, whatever happened.
+    """Open the microscope, and close its shutters when the block ends, whatever happened.
 
-    A shutter that cannot be closed is told in the log and in `MicroscopeSession.dark`.
+    A shutter that cannot be closed is logged and recorded in `MicroscopeSession.dark`.
 
     Args:
-        plan: Names it.
-        scale: How large its pixels and pictures are.
-        log: Where Micro-Manager's own log goes.
+        plan: The plan.
+        scale: The pixel sizes.
+        log: File for the log of Micro-Manager.
 
     Yields:
         The microscope.
 
     Raises:
-        LociscopeError: It cannot be switched on, has no stage, or its pictures are of another size.
+        LociscopeError: It cannot be opened, has no stage, or its images have another size.
     """
     config = find_config(plan)
-    session = _simulated(plan, scale) if config is None else _real(plan, config, log)
+    session = _open_simulated(plan, scale) if config is None else _open_real(plan, config, log)
     try:
         _check_devices(session.core, plan)
         yield session
@@ -139,12 +139,12 @@ def open_microscope(plan: Plan, scale: Scale, log: Path | None = None) -> Iterat
             logger.error("A shutter could not be closed. Close it by hand, and look at the microscope.")
         elif not session.hung:
             session.core.reset()
-            # What the core still has to tell when the interpreter ends would abort the process.
-            time.sleep(_TELLING_S)
+            # Callbacks of the core that arrive while the interpreter ends would abort the process.
+            time.sleep(_RESET_S)
 
 
 def close_shutters(core: CMMCorePlus) -> bool:
-    """Closes every shutter; a device that hangs is not waited for.
+    """Close every shutter, without waiting for a device that hangs.
 
     Returns:
         Whether all of them are closed.
@@ -155,27 +155,27 @@ def close_shutters(core: CMMCorePlus) -> bool:
     labels = core.getLoadedDevicesOfType(DeviceType.Shutter)
 
     def close(label: str) -> None:
-        with contextlib.suppress(Exception):  # what a driver raises is the driver's own
+        with contextlib.suppress(Exception):  # a driver may raise anything
             core.setShutterOpen(label, False)
             closed.append(label)
 
     threads = [threading.Thread(target=close, args=(label,), daemon=True) for label in labels]
     for thread in threads:
         thread.start()
-    ends = time.monotonic() + _CLOSING_S
+    deadline = time.monotonic() + _CLOSE_TIMEOUT_S
     for thread in threads:
-        thread.join(max(0.0, ends - time.monotonic()))
+        thread.join(max(0.0, deadline - time.monotonic()))
     return len(closed) == len(labels)
 
 
-def _simulated(plan: Plan, scale: Scale) -> MicroscopeSession:
+def _open_simulated(plan: Plan, scale: Scale) -> MicroscopeSession:
     from lociscope.microscope.simulated.devices import simulated_core
 
     core, state = simulated_core(plan, scale)
     return MicroscopeSession(core, lambda: state.clock, state)
 
 
-def _real(plan: Plan, config: Path, log: Path | None) -> MicroscopeSession:
+def _open_real(plan: Plan, config: Path, log: Path | None) -> MicroscopeSession:
     from pymmcore_plus import CMMCorePlus
 
     core = CMMCorePlus()
@@ -191,8 +191,8 @@ def _real(plan: Plan, config: Path, log: Path | None) -> MicroscopeSession:
     except Exception as error:  # pymmcore's errors share no base class with those of its loader
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise LociscopeError(
-            f"The microscope of '{config}' cannot be switched on ({lines[0].rstrip('.')[:200]}). Check that it has "
-            "power and that no other program holds it.",
+            f"The microscope of '{config}' cannot be opened ({lines[0].rstrip('.')[:200]}). Check that it has "
+            "power and that no other program uses it.",
             code=Code.UNAVAILABLE,
         ) from error
     return MicroscopeSession(core, time.monotonic)
@@ -203,31 +203,31 @@ def _check_devices(core: CMMCorePlus, plan: Plan) -> None:
         if not device:
             raise LociscopeError(
                 f"'{plan.microscope.config}' names no {what}. Choose one in its Core properties.",
-                code=Code.INVALID_VALUE,
+                code=Code.HARDWARE,
             )
-    focuses = {
+    focus_keys = {
         "plate.z": plan.plate.z is not None,
         "limits.safe_z": plan.limits is not None and plan.limits.safe_z is not None,
         "focus_um": len({each.focus_um for each in plan.objectives}) > 1,
     }
-    if any(focuses.values()) and not core.getFocusDevice():
-        keys = " and ".join(key for key, given in focuses.items() if given)
+    if any(focus_keys.values()) and not core.getFocusDevice():
+        keys = " and ".join(key for key, given in focus_keys.items() if given)
         raise LociscopeError(
-            f"'{plan.microscope.config}' names no focus device. Leave {keys} out of the plan.", code=Code.INVALID_VALUE
+            f"'{plan.microscope.config}' names no focus device. Leave {keys} out of the plan.", code=Code.HARDWARE
         )
-    found = core.getImageWidth(), core.getImageHeight()
-    if found != plan.microscope.frame:
+    size = core.getImageWidth(), core.getImageHeight()
+    if size != plan.microscope.frame:
         raise UsageError(
-            f"microscope.frame says {plan.microscope.frame[0]} × {plan.microscope.frame[1]} px, the camera gives "
-            f"{found[0]} × {found[1]}. Write what it gives.",
+            f"microscope.frame is {plan.microscope.frame[0]} × {plan.microscope.frame[1]} px, the images of the camera "
+            f"are {size[0]} × {size[1]}. Write their size.",
             code=Code.INVALID_VALUE,
         )
     if core.getNumberOfCameraChannels() != 1:
         raise UsageError(
-            "The camera is several cameras at once. Choose one of them in the configuration.", code=Code.INVALID_VALUE
+            "The camera combines several cameras. Choose one of them in the configuration.", code=Code.HARDWARE
         )
     if core.getNumberOfComponents() != 1 or core.getBytesPerPixel() not in (1, 2):
         raise UsageError(
-            "The camera gives coloured pictures, or more than 16 bits. Set it to grey, 8 or 16 bits.",
-            code=Code.INVALID_VALUE,
+            "The camera gives colour images, or more than 16 bits. Set it to grey, 8 or 16 bits.",
+            code=Code.HARDWARE,
         )

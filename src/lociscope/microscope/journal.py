@@ -1,15 +1,15 @@
-"""The folder that a plan fills: pictures, one line for each decision, and the tables that are made of them.
+"""Read and write the output folder of a plan: images, one line for each decision, and tables made of them.
 
-run.json            which plan and bundle, and whether it is finished
+run.json            the hashes of plan and bundle, and whether the run is finished
 plan.json           the plan, with every default
-focus.json          where the focus belongs, written before it is moved away
-decisions.jsonl     one line for each field, written when its picture is on disk
-fields/<id>.ome.tif the pictures
+focus.json          the target of the focus, written before the focus is withdrawn
+decisions.jsonl     one line for each field, written when its image is on disk
+fields/<id>.ome.tif the images
 catalog.parquet     the Catalog of the fields; `lociscope predict` reads it
 predictions.parquet the Predictions
 failures.csv        fields that could not be predicted
-left.csv            fields that were planned or asked for, and why they were not imaged
-micro-manager.log   what Micro-Manager itself says, but for the simulated microscope
+left.csv            planned and requested fields that were not imaged, and why
+micro-manager.log   the log of Micro-Manager, except for the simulated microscope
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from lociscope.artifacts.catalog import Catalog, Entry
 from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, write_failures
-from lociscope.microscope.event_scheduler import Request, Skipped
+from lociscope.microscope.event_scheduler import Request, Skipped, SkipReason
 from lociscope.microscope.positions import Position
 from lociscope.storage.atomic import atomic_write, unwritable_error
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
@@ -43,21 +43,27 @@ if TYPE_CHECKING:
 SCHEMA = 2
 MAY_CHANGE: dict[str, Any] = {"output": True, "log": True, "budget": True, "microscope": {"timeout_s"}}
 """Keys of the plan that a later call may change: where it writes, and how long it may take."""
-_ONLY = "Only budget, microscope.timeout_s, output and log of a plan may change."
+_CHANGEABLE = "Only budget, microscope.timeout_s, output and log of a plan may change."
 LOG = "micro-manager.log"
 SOURCE = "lociscope microscope"
+_SKIP_TEXTS = {
+    SkipReason.INTERRUPTED: "interrupted",
+    SkipReason.RULE_LIMIT: "rule {value:g} has imaged its most fields",
+    SkipReason.FIELD_BUDGET: "the budget of {value:g} fields is spent",
+    SkipReason.TIME_BUDGET: "the budget of {value:g} minutes is spent",
+}
 
 
 @dataclass(slots=True)
 class Journal:
-    """One output folder.
+    """The output folder of one plan.
 
     Attributes:
         folder: The folder.
-        identity: The plan and the bundle, as hashes; a folder of others is refused.
-        budget: The plan's; a call that may spend more goes on where an earlier one had spent its own.
+        identity: Hashes of the plan and the bundle; a folder of another plan or bundle is refused.
+        budget: The budget of the plan; a call with a larger one resumes after an earlier budget was spent.
         finished: Whether nothing is left to do.
-        fresh: Whether this call began the folder.
+        created: Whether this call created the folder.
         lines: The lines of `decisions.jsonl`.
     """
 
@@ -65,12 +71,12 @@ class Journal:
     identity: dict[str, Any]
     budget: dict[str, Any]
     finished: bool = False
-    fresh: bool = False
+    created: bool = False
     lines: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
-    def begin(cls, folder: Path, plan: Plan, bundle: str) -> Self:
-        """Make the folder, or open it where an earlier call stopped.
+    def open(cls, folder: Path, plan: Plan, bundle: str) -> Self:
+        """Create the folder, or open the folder of an earlier call.
 
         Args:
             folder: The folder.
@@ -78,38 +84,39 @@ class Journal:
             bundle: The bundle's sha256.
 
         Raises:
-            LociscopeError: It holds other files, or what another plan or bundle made, or cannot be written.
+            LociscopeError: It contains other files, or the output of another plan or bundle, or cannot be written.
         """
-        identity = {"plan": _hash(plan, MAY_CHANGE), "bundle": bundle}
+        identity = {"plan": _hash_plan(plan, MAY_CHANGE), "bundle": bundle}
         journal = cls(folder, identity, plan.budget.model_dump(mode="json"))
         if journal._record.exists():
             journal._resume(plan)
         elif folder.exists() and (not folder.is_dir() or any(path.name[0] != "." for path in folder.iterdir())):
             raise LociscopeError(
-                f"'{folder}' exists and is not of `lociscope microscope`. Name another with -o.", code=Code.CONFLICT
+                f"'{folder}' exists and is not an output folder of a microscope. Pass another `output`.",
+                code=Code.CONFLICT,
             )
         else:
             journal._write_record()
-            journal.fresh = True
-        kept, now = folder / "plan.json", plan.model_dump_json(by_alias=True, indent=1) + "\n"
-        if not kept.exists() or kept.read_bytes() != now.encode():
-            with atomic_write(kept) as part:
-                part.write_text(now, "utf-8")
+            journal.created = True
+        path, text = folder / "plan.json", plan.model_dump_json(by_alias=True, indent=1) + "\n"
+        if not path.exists() or path.read_bytes() != text.encode():
+            with atomic_write(path) as part:
+                part.write_text(text, "utf-8")
         return journal
 
     def discard(self) -> None:
-        """Remove what this call began, where nothing was imaged: a corrected plan may then use the folder."""
-        if self.fresh and not self.lines:
+        """Remove the files of a new folder in which nothing was imaged, so that a corrected plan may use it."""
+        if self.created and not self.lines:
             for name in ("run.json", "plan.json", "focus.json", LOG):
-                with suppress(OSError):  # a log that is still open stays on Windows
+                with suppress(OSError):  # Windows does not remove a log that is still open
                     (self.folder / name).unlink()
 
-    def picture(self, name: str) -> Path:
-        """Where a field's picture lies."""
+    def image_path(self, name: str) -> Path:
+        """Return the path of a field's image."""
         return self.folder / "fields" / f"{name}.ome.tif"
 
     def append(self, line: dict[str, Any]) -> None:
-        """Keeps what became of a field, whose picture must be on disk by now.
+        """Append the decision about a field, whose image must be on disk.
 
         Raises:
             LociscopeError: The line cannot be written.
@@ -122,26 +129,29 @@ class Journal:
             raise unwritable_error(path, error) from error
         self.lines.append(line)
 
-    def close(self, left: Sequence[Skipped], *, finished: bool) -> None:
-        """Writes the tables of everything that there is, of this call and of earlier ones.
+    def close(self, skipped: Sequence[Skipped], *, finished: bool) -> None:
+        """Write the tables of all fields, of this call and of earlier ones.
 
         Args:
-            left: Fields that were not imaged.
-            finished: Whether nothing remains for another call.
+            skipped: Fields that were not imaged.
+            finished: Whether nothing is left for another call.
         """
-        read = [line for line in self.lines if "failed" not in line]
-        if read:
+        predicted = [line for line in self.lines if "failed" not in line]
+        if predicted:
             self.predictions().write(self.folder / "predictions.parquet")
-            entries = [self._entry(line) for line in read]
+            entries = [self._entry(line) for line in predicted]
             Catalog.from_entries(entries, self.folder).write(self.folder / "catalog.parquet")
         write_failures(self.failures(), self.folder / "failures.csv")
+        rows = [(each.id, _SKIP_TEXTS[each.reason].format(value=each.value)) for each in skipped]
         with atomic_write(self.folder / "left.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([("id", "why"), *((each.id, each.why) for each in left)])
+            csv.writer(file, lineterminator="\n").writerows([("id", "why"), *rows])
         self.finished = finished
-        self._write_record(spent=any(each.why.startswith("the budget of") for each in left))
+        self._write_record(
+            spent=any(each.reason in (SkipReason.FIELD_BUDGET, SkipReason.TIME_BUDGET) for each in skipped)
+        )
 
     def predictions(self) -> Predictions:
-        """The Predictions of all fields that could be predicted, in the order in which they were imaged."""
+        """Return the Predictions of all fields that could be predicted, in the order in which they were imaged."""
         lines = [line for line in self.lines if "failed" not in line]
         return Predictions(
             [line["field"] for line in lines],
@@ -152,58 +162,58 @@ class Journal:
         ).with_positions({line["field"]: {"well": line["well"], "site": str(line["site"])} for line in lines})
 
     def failures(self) -> list[Failure]:
-        """The fields that could not be predicted."""
+        """Return the fields that could not be predicted."""
         return [
-            Failure(line["field"], str(self.picture(line["field"])), line["failed"])
+            Failure(line["field"], str(self.image_path(line["field"])), line["failed"])
             for line in self.lines
             if "failed" in line
         ]
 
-    def begun(self) -> Counter[int | None]:
-        """How many fields are imaged, by the rule that asked for them."""
+    def count_by_rule(self) -> Counter[int | None]:
+        """Return how many fields were imaged, by the rule that requested them (None for planned ones)."""
         return Counter(line["rule"] for line in self.lines)
 
-    def requests(self) -> dict[str, list[Request]]:
-        """What earlier decisions asked for that is not imaged yet, by the field that was decided on."""
-        here = {line["field"] for line in self.lines}
+    def pending_requests(self) -> dict[str, list[Request]]:
+        """Return the requests of earlier decisions that are not imaged yet, by the field that caused them."""
+        imaged = {line["field"] for line in self.lines}
         return {
             line["field"]: [
                 Request(Position(**position), urgency)
                 for position, urgency in line["wanted"]
-                if position["id"] not in here
+                if position["id"] not in imaged
             ]
             for line in self.lines
             if line.get("wanted")
         }
 
     @staticmethod
-    def wanted(requests: Sequence[Request]) -> list[tuple[dict[str, Any], float]]:
-        """Requests as a line keeps them."""
+    def serialize_requests(requests: Sequence[Request]) -> list[tuple[dict[str, Any], float]]:
+        """Return requests as a line of `decisions.jsonl` has them."""
         return [(asdict(request.position), request.urgency) for request in requests]
 
-    def focus(self) -> dict[str, Any] | None:
-        """Where the focus belonged when an earlier call last moved it away; None where none did.
+    def load_focus(self) -> dict[str, Any] | None:
+        """Return the target of the focus that an earlier call saved; None if none did.
 
         Raises:
             LociscopeError: The file is damaged.
         """
         try:
-            known = dict(json.loads(self._focus.read_text("utf-8")))
-            return {"z": float(known["z"]), "locked": bool(known["locked"])}
+            saved = dict(json.loads(self._focus.read_text("utf-8")))
+            return {"z": float(saved["z"]), "locked": bool(saved["locked"])}
         except FileNotFoundError:
             return None
         except CORRUPT_FILE_ERRORS as error:
             raise LociscopeError(
-                f"'{self._focus}' is damaged ({error}). Focus on cells, remove it, and give the command again.",
+                f"'{self._focus}' is damaged ({error}). Focus on cells, remove it, and run the plan again.",
                 code=Code.CORRUPT,
             ) from error
 
     def save_focus(self, z: float, *, locked: bool) -> None:
-        """Note where the focus belongs, before it is moved away.
+        """Save the target of the focus, before the focus is withdrawn.
 
         Args:
             z: Focus in µm, of an objective whose `focus_um` is 0.
-            locked: Whether a focus lock holds it.
+            locked: Whether a focus lock is on.
         """
         with atomic_write(self._focus) as part:
             part.write_text(json.dumps({"z": z, "locked": locked}) + "\n", "utf-8")
@@ -213,7 +223,7 @@ class Journal:
         return self.folder / "focus.json"
 
     def _entry(self, line: dict[str, Any]) -> Entry:
-        path = self.picture(line["field"]).relative_to(self.folder).as_posix()
+        path = self.image_path(line["field"]).relative_to(self.folder).as_posix()
         target = line.get("target")
         return Entry(
             line["field"], None if target is None else tuple(target), path, path, path, path,
@@ -238,24 +248,24 @@ class Journal:
             self.lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
         except CORRUPT_FILE_ERRORS as error:
             raise LociscopeError(
-                f"'{self.folder}' is damaged ({error}). Name another folder with -o.", code=Code.CORRUPT
+                f"'{self.folder}' is damaged ({error}). Pass another folder as `output`.", code=Code.CORRUPT
             ) from error
-        known = self.identity
-        if record["schema"] == 1:  # which hashed the budget and the time limit with the rest
-            known = {**known, "plan": _hash(plan, {"output": True, "log": True})}
-        for key, remedy in (("plan", f" {_ONLY}"), ("bundle", "")):
-            if record.get(key) != known[key]:
+        expected = self.identity
+        if record["schema"] == 1:  # schema 1 hashed the budget and the time limit too
+            expected = {**expected, "plan": _hash_plan(plan, {"output": True, "log": True})}
+        for key, remedy in (("plan", f" {_CHANGEABLE}"), ("bundle", "")):
+            if record.get(key) != expected[key]:
                 raise LociscopeError(
-                    f"'{self.folder}' was begun with another {key}. Name another folder with -o.{remedy}",
-                    code=Code.INVALID_VALUE,
+                    f"'{self.folder}' was started with another {key}. Pass another folder as `output`.{remedy}",
+                    code=Code.CONFLICT,
                 )
         self.finished = bool(record.get("finished")) and record.get("spent") in (None, self.budget)
-        if text and not text.endswith("\n"):  # cut off by a kill: that field is imaged again
+        if text and not text.endswith("\n"):  # a kill truncated the last line: that field is imaged again
             with atomic_write(path) as part:
                 part.write_text("".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in self.lines), "utf-8")
 
 
-def _hash(plan: Plan, without: dict[str, Any]) -> str:
+def _hash_plan(plan: Plan, without: dict[str, Any]) -> str:
     """Return the sha256 of a plan without some of its keys."""
     values = plan.model_dump(mode="json", by_alias=True, exclude=without)
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Where the stage goes: the fields of the wells, the fields around one of them, and whether it may."""
+"""Stage positions: the fields of the wells, the fields around one of them, and the limits of the stage."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Position:
         id: Its name.
         well: Its well.
         site: Its number in the well.
-        x: Stage position of its middle, µm.
-        y: Stage position of its middle, µm.
-        z: Focus in µm, or None to leave it.
+        x: Stage position of its centre, µm.
+        y: Stage position of its centre, µm.
+        z: Focus in µm, or None to leave the focus unchanged.
         objective: Name of the objective.
-        of: The planned field that it looks at again, or None.
-        rule: Number of the rule that asked for it, from 1, or None.
+        of: The planned field that it images again, or None.
+        rule: Number of the rule that requested it, from 1, or None.
     """
 
     id: str
@@ -49,78 +49,78 @@ class Position:
 
 
 class OutsideLimitsError(LociscopeError):
-    """A position lies where the plan forbids the stage to go."""
+    """A position is outside the limits of the plan."""
 
     code = Code.REFUSED
 
 
 def expand_wells(plate: Plate) -> list[str]:
-    """The wells that a plan names, in its order, each once.
+    """Return the wells that a plan names, in its order, each once.
 
     Raises:
-        UsageError: The plate or a well does not exist; the nearest is named.
+        UsageError: The plate or a well does not exist; the error suggests the nearest.
     """
-    grid = [[str(name) for name in row] for row in _shape(plate).all_well_names]
-    place = {name: (i, j) for i, row in enumerate(grid) for j, name in enumerate(row)}
+    grid = [[str(name) for name in row] for row in _find_plate(plate).all_well_names]
+    indices = {name: (i, j) for i, row in enumerate(grid) for j, name in enumerate(row)}
     found: dict[str, None] = {}
     for word in plate.wells:
         block = _BLOCK.fullmatch(word)
         corners = [f"{block[1]}{block[2]}", f"{block[3]}{block[4]}"] if block else [word, word]
         for corner in corners:
-            if corner not in place:
+            if corner not in indices:
                 raise UsageError(
-                    f"plate.wells: a plate of {plate.name} has no well {corner!r}.{_near(corner, grid)}",
+                    f"plate.wells: a plate of {plate.name} has no well {corner!r}.{_suggest_well(corner, grid)}",
                     code=Code.UNKNOWN_NAME,
                 )
-        (top, left), (bottom, right) = (place[corner] for corner in corners)
+        (top, left), (bottom, right) = (indices[corner] for corner in corners)
         for row in grid[min(top, bottom) : max(top, bottom) + 1]:
             found |= dict.fromkeys(row[min(left, right) : max(left, right) + 1])
     return list(found)
 
 
-def _near(well: str, grid: list[list[str]]) -> str:
+def _suggest_well(well: str, grid: list[list[str]]) -> str:
     flat = [name for row in grid for name in row]
     return suggest(well, flat) if len(flat) < 7 or well in flat else f" It has {grid[0][0]} to {grid[-1][-1]}."
 
 
-def _shape(plate: Plate) -> useq.WellPlate:
+def _find_plate(plate: Plate) -> useq.WellPlate:
     import useq
 
     known = useq.registered_well_plate_keys()
     if plate.name not in known:
         raise UsageError(
-            f"plate.name: there is no plate {plate.name!r}.{suggest(plate.name, known)}", code=Code.INVALID_VALUE
+            f"plate.name: there is no plate {plate.name!r}.{suggest(plate.name, known)}", code=Code.UNKNOWN_NAME
         )
     return useq.WellPlate.from_str(plate.name)
 
 
 def find_well_centres(plate: Plate) -> dict[str, tuple[float, float]]:
-    """Stage position in µm of the centre of every well of the plate; y falls from row to row, as in useq-schema."""
+    """Return the stage position in µm of the centre of every well; y decreases from row to row, as in useq-schema."""
     import useq
 
-    whole = useq.WellPlatePlan(plate=_shape(plate), a1_center_xy=plate.a1, rotation=plate.rotation)
+    whole = useq.WellPlatePlan(plate=_find_plate(plate), a1_center_xy=plate.a1, rotation=plate.rotation)
     return {str(each.name): (float(each.x or 0), float(each.y or 0)) for each in whole.all_well_positions}
 
 
 def get_well_size(plate: Plate) -> tuple[float, float, bool]:
-    """Width and height of a well in µm, and whether it is round."""
-    shape = _shape(plate)
+    """Return the width and height of a well in µm, and whether it is round."""
+    shape = _find_plate(plate)
     return shape.well_size[0] * 1000, shape.well_size[1] * 1000, shape.circular_wells
 
 
 def plan_positions(plan: Plan, scale: Scale) -> list[Position]:
-    """The fields of the overview, well by well.
+    """Return the fields of the overview, well by well.
 
     Raises:
         UsageError: The plate or a well does not exist.
     """
     objective = plan.objectives[0]
-    offsets = list(_grid(plan.plate.sites, scale.field_um(objective.name), plan.plate.gap))
-    middle = find_well_centres(plan.plate)
+    offsets = list(_make_grid(plan.plate.sites, scale.field_um(objective.name), plan.plate.gap))
+    centres = find_well_centres(plan.plate)
     return [
         Position(
-            f"{well}_{site:02d}", well, site, middle[well][0] + dx, middle[well][1] + dy, _focus(plan, objective),
-            objective.name,
+            f"{well}_{site:02d}", well, site, centres[well][0] + dx, centres[well][1] + dy,
+            _find_focus(plan, objective), objective.name,
         )
         for well in expand_wells(plan.plate)
         for site, (dx, dy) in enumerate(offsets, 1)
@@ -130,29 +130,29 @@ def plan_positions(plan: Plan, scale: Scale) -> list[Position]:
 def positions_around(
     position: Position, number: int, sites: int, objective: Objective, plan: Plan, scale: Scale
 ) -> list[Position]:
-    """Fields side by side around the middle of one: 1 shows its middle, 4 at twice its zoom all of it.
+    """Return fields side by side around the centre of one: 1 shows its centre, 4 at twice its zoom all of it.
 
     Args:
         position: The planned field.
-        number: Number of the rule that asks, from 1.
-        sites: How many; those nearest to the middle are taken of a square of fields.
-        objective: What they are imaged with.
+        number: Number of the rule that requests them, from 1.
+        sites: How many; of a square of fields those nearest to the centre are chosen.
+        objective: The objective to image them with.
         plan: The plan.
-        scale: How large the pixels are.
+        scale: The pixel sizes.
     """
     side = next(side for side in range(1, 11) if side * side >= sites)
-    grid = sorted(_grid((side, side), scale.field_um(objective.name), 0.0), key=lambda at: at[0] ** 2 + at[1] ** 2)
+    grid = sorted(_make_grid((side, side), scale.field_um(objective.name), 0.0), key=lambda at: at[0] ** 2 + at[1] ** 2)
     return [
         Position(
             f"{position.id}-{number}-{objective.name}-{each}", position.well, position.site, position.x + dx,
-            position.y + dy, _focus(plan, objective), objective.name, position.id, number,
+            position.y + dy, _find_focus(plan, objective), objective.name, position.id, number,
         )
         for each, (dx, dy) in enumerate(grid[:sites], 1)
     ]  # fmt: skip
 
 
-def _grid(sites: tuple[int, int], field_um: tuple[float, float], gap: float) -> Iterator[tuple[float, float]]:
-    """Offsets of rows and columns of fields around a middle, there and back row by row."""
+def _make_grid(sites: tuple[int, int], field_um: tuple[float, float], gap: float) -> Iterator[tuple[float, float]]:
+    """Yield the offsets of rows and columns of fields around a centre; every second row runs backwards."""
     rows, columns = sites
     width, height = (side + gap for side in field_um)
     for row in range(rows):
@@ -161,7 +161,7 @@ def _grid(sites: tuple[int, int], field_um: tuple[float, float], gap: float) -> 
             yield (column - (columns - 1) / 2) * width, ((rows - 1) / 2 - row) * height
 
 
-def _focus(plan: Plan, objective: Objective) -> float | None:
+def _find_focus(plan: Plan, objective: Objective) -> float | None:
     return None if plan.plate.z is None else plan.plate.z + objective.focus_um
 
 
@@ -169,26 +169,26 @@ def check_limits(x: float | None, y: float | None, z: float | None, limits: Limi
     """Refuses a position outside the plan's limits.
 
     Args:
-        x: Stage position in µm, or None where it does not move; likewise `y` and `z`.
+        x: Stage position in µm, or None if it does not move; likewise `y` and `z`.
         y: Stage position in µm.
         z: Focus in µm.
-        limits: How far the stage may go.
-        what: What it belongs to.
+        limits: The limits of the plan.
+        what: What the position belongs to.
 
     Raises:
-        OutsideLimitsError: It lies outside, or is no finite number.
+        OutsideLimitsError: It is outside, or not a finite number.
     """
     for axis, at in (("x", x), ("y", y), ("z", z)):
         low, high = getattr(limits, axis)
         if at is not None and not low <= at <= high:
             raise OutsideLimitsError(
-                f"{what} lies at {axis} {at:.1f} µm, outside the limits {low:g} to {high:g}. Leave it out, or change "
-                f"limits.{axis} after you have looked that nothing is in the way."
+                f"{what} is at {axis} {at:.1f} µm, outside the limits {low:g} to {high:g}. Leave it out, or change "
+                f"limits.{axis} after you have made sure that nothing is in the way."
             )
 
 
 def is_inside(position: Position, limits: Limits) -> bool:
-    """Whether the stage may go to a field."""
+    """Return whether a field is inside the limits."""
     try:
         check_limits(position.x, position.y, position.z, limits, position.id)
     except OutsideLimitsError:
@@ -197,7 +197,7 @@ def is_inside(position: Position, limits: Limits) -> bool:
 
 
 def make_events(position: Position, plan: Plan) -> Iterator[useq.MDAEvent]:
-    """The four pictures of a field, RGBY, as useq-schema has them; `metadata` says which field and channel."""
+    """Yield the four images of a field, RGBY, as events of useq-schema; `metadata` has the field and the channel."""
     import useq
 
     objective = plan.objective(position.objective)
@@ -217,10 +217,10 @@ def make_events(position: Position, plan: Plan) -> Iterator[useq.MDAEvent]:
 
 
 def estimate_field_seconds(start: Position | None, position: Position, plan: Plan) -> float:
-    """How long a field takes by the plan's timing, with the way to it.
+    """Return how many seconds a field takes by the plan's timing, with the travel to it.
 
     Args:
-        start: The field before, or None for the first, which is counted without a way.
+        start: The field before, or None for the first, which is counted without travel.
         position: The field.
         plan: The plan.
     """
@@ -229,6 +229,6 @@ def estimate_field_seconds(start: Position | None, position: Position, plan: Pla
     spent = exposures + len(CHANNEL_NAMES) * (timing.channel_s + timing.readout_s)
     if start is None:
         return spent
-    way = math.hypot(position.x - start.x, position.y - start.y)
-    spent += way / timing.stage_um_per_s + timing.settle_s * (way > 0)
+    travel = math.hypot(position.x - start.x, position.y - start.y)
+    spent += travel / timing.stage_um_per_s + timing.settle_s * (travel > 0)
     return spent + timing.objective_s * (start.objective != position.objective)

@@ -1,4 +1,4 @@
-"""The predictor beside the camera: pictures become fields, fields decisions, in a thread of their own."""
+"""Predict acquired fields and decide about them in a thread beside the camera."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from lociscope.predict.predictor import Predictor
     from lociscope.prediction_log.writer import LogWriter
 
-MOST_BYTES = 1 << 30
-"""Pictures that may wait for the predictor; past it the camera waits, which is better than running out of memory."""
+MAX_WAITING_BYTES = 1 << 30
+"""Bytes of images that may wait for the predictor. Beyond that the camera waits, to limit memory."""
 
 _POLL_S = 0.05
 _LAST_FIELD_S = 1.0
@@ -38,37 +38,37 @@ _LAST_FIELD_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class AcquiredField:
-    """A field as it came from the camera.
+    """A field that the camera has imaged.
 
     Attributes:
-        position: Where it was taken.
+        position: Its position.
         pixels: (y, x, 4), RGBY.
-        at: When its last picture came, by `time.perf_counter`.
-        clock: The same by the microscope's clock, seconds since the plan began.
-        target: The true places, where the microscope is a simulated one.
-        focus: Where the focus stood, µm, where there is a focus device.
+        arrived: When its last image arrived, by `time.perf_counter`.
+        elapsed: The same by the microscope's clock, seconds since the plan began.
+        target: The true classes; None unless the microscope is simulated.
+        focus: Position of the focus, µm; None without a focus device.
     """
 
     position: Position
     pixels: np.ndarray
-    at: float
-    clock: float
+    arrived: float
+    elapsed: float
     target: tuple[int, ...] | None
     focus: float | None
 
 
 class PredictionWorker:
-    """Predicts, decides, writes and logs what the camera gives, and never makes it wait.
+    """Predicts, decides, writes and logs the camera's fields without delaying the camera.
 
     Args:
         predictor: The opened bundle.
         evaluator: Applies the rules.
-        scheduler: Is told every decision.
+        scheduler: Receives every decision.
         journal: The output folder.
-        scale: How large the pixels are.
-        writer: Keeps predictions in the log as well.
-        target: Gives the true places of what is in view, or None where nobody knows them.
-        progress: Called with the number of fields after each.
+        scale: The pixel sizes.
+        writer: Writes predictions to the log.
+        find_target: Returns the true classes in view, or None if they are unknown.
+        report_progress: Called with the number of fields after each.
     """
 
     def __init__(
@@ -80,8 +80,8 @@ class PredictionWorker:
         scale: Scale,
         writer: LogWriter,
         *,
-        target: Callable[[], tuple[int, ...] | None] = lambda: None,
-        progress: Callable[[int], None] = lambda number: None,
+        find_target: Callable[[], tuple[int, ...] | None] = lambda: None,
+        report_progress: Callable[[int], None] = lambda fields: None,
     ) -> None:
         self._predictor = predictor
         self._evaluator = evaluator
@@ -89,70 +89,71 @@ class PredictionWorker:
         self._journal = journal
         self._scale = scale
         self._writer = writer
-        self._target = target
-        self._progress = progress
-        self._parts: dict[str, dict[int, np.ndarray]] = {}
+        self._find_target = find_target
+        self._report_progress = report_progress
+        self._images: dict[str, dict[int, np.ndarray]] = {}
         self._queue: SimpleQueue[AcquiredField | None] = SimpleQueue()
-        self._taken_bytes = self._handled_bytes = 0  # each is written by one thread only
+        self._acquired_bytes = self._handled_bytes = 0  # each is written by one thread only
         self._given_up, self._done = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="predictor", daemon=True)
         self.error: BaseException | None = None
-        """What ended the work before its time."""
-        self.seconds: list[float] = []
-        """For each field how long it took from its last picture to its decision."""
+        """The error that ended the work early."""
+        self.decision_seconds: list[float] = []
+        """For each field the seconds from its last image to its decision."""
 
     def start(self) -> None:
-        """Begins to work."""
+        """Start the thread."""
         self._thread.start()
 
-    def frame(self, picture: np.ndarray, event: useq.MDAEvent, meta: Mapping[str, Any]) -> None:
-        """Takes a picture from the camera's thread; the fourth of a field completes it."""
+    def add_image(self, image: np.ndarray, event: useq.MDAEvent, meta: Mapping[str, Any]) -> None:
+        """Accept an image from the thread of the camera; the fourth one completes a field."""
         try:
-            self._assemble(picture, event.metadata["field"], event.metadata["channel"], meta["focus"])
-        except Exception as error:  # the runner would pass over it
+            self._assemble(image, event.metadata["field"], event.metadata["channel"], meta["focus"])
+        except Exception as error:  # the runner would ignore it
             self._give_up(error)
 
-    def _assemble(self, picture: np.ndarray, name: str, channel: int, focus: float | None) -> None:
-        parts = self._parts.setdefault(name, {})
-        parts[channel] = picture
-        if len(parts) == len(CHANNEL_NAMES):
-            del self._parts[name]
-            pixels = np.moveaxis(np.stack([parts[index] for index in range(len(CHANNEL_NAMES))]), 0, -1)
+    def _assemble(self, image: np.ndarray, name: str, channel: int, focus: float | None) -> None:
+        images = self._images.setdefault(name, {})
+        images[channel] = image
+        if len(images) == len(CHANNEL_NAMES):
+            del self._images[name]
+            pixels = np.moveaxis(np.stack([images[index] for index in range(len(CHANNEL_NAMES))]), 0, -1)
             position = self._scheduler.positions[name]
-            self._taken_bytes += pixels.nbytes
-            taken = AcquiredField(position, pixels, time.perf_counter(), self._scheduler.spent, self._target(), focus)
-            self._queue.put(taken)
+            self._acquired_bytes += pixels.nbytes
+            acquired = AcquiredField(
+                position, pixels, time.perf_counter(), self._scheduler.elapsed, self._find_target(), focus
+            )
+            self._queue.put(acquired)
 
     def has_capacity(self) -> bool:
-        """Whether memory is left for another field."""
-        return self._taken_bytes - self._handled_bytes < MOST_BYTES
+        """Return whether memory is left for another field."""
+        return self._acquired_bytes - self._handled_bytes < MAX_WAITING_BYTES
 
-    def close(self, ends: float = math.inf) -> None:
-        """Finish what was taken, and end.
+    def close(self, deadline: float = math.inf) -> None:
+        """Finish the acquired fields, and end the thread.
 
         Args:
-            ends: When to end after the field that is being predicted, by `time.monotonic`; fields that still wait then
-                are dropped.
+            deadline: When to end after the current field, by `time.monotonic`; fields that still wait are dropped.
 
         Raises:
-            KeyboardInterrupt: It was interrupted, with the same effect.
+            KeyboardInterrupt: It was interrupted; waiting fields are dropped.
         """
         self._queue.put(None)
         try:
-            while not self._done.wait(_POLL_S) and time.monotonic() < ends:
+            while not self._done.wait(_POLL_S) and time.monotonic() < deadline:
                 pass
         finally:
             self._given_up.set()
-            self._done.wait(_LAST_FIELD_S)  # so that no line is added while the tables are written
+            self._done.wait(_LAST_FIELD_S)  # no line may be added while the tables are written
 
     def _run(self) -> None:
         try:
-            for taken in iter(self._queue.get, None):
+            for acquired in iter(self._queue.get, None):
                 if self._given_up.is_set():
                     return
-                self._handle(taken)
-                self._handled_bytes += taken.pixels.nbytes
-                self._progress(len(self._journal.lines))
+                self._handle(acquired)
+                self._handled_bytes += acquired.pixels.nbytes
+                self._report_progress(len(self._journal.lines))
         except BaseException as error:
             self._give_up(error)
         finally:
@@ -162,25 +163,25 @@ class PredictionWorker:
         self.error = error
         self._scheduler.stop()
 
-    def _handle(self, taken: AcquiredField) -> None:
-        position = taken.position
-        field = Field(position.id, taken.pixels, self._scale.pixel_size[position.objective])
+    def _handle(self, acquired: AcquiredField) -> None:
+        position = acquired.position
+        field = Field(position.id, acquired.pixels, self._scale.pixel_size[position.objective])
         line: dict[str, Any] = {
             "field": position.id, "well": position.well, "site": position.site,
             "x": position.x, "y": position.y, "z": position.z,
             "objective": position.objective, "pixel_size": field.pixel_size, "of": position.of, "rule": position.rule,
-            "at_s": round(taken.clock, 3), "focus": taken.focus,
+            "at_s": round(acquired.elapsed, 3), "focus": acquired.focus,
         }  # fmt: skip
-        if taken.target is not None:
-            line["target"] = list(taken.target)
-        keep = self._decide(field, taken, line)
-        write_ome_tiff(self._journal.picture(position.id), field)
-        line["kept_s"] = round(time.perf_counter() - taken.at, 4)
+        if acquired.target is not None:
+            line["target"] = list(acquired.target)
+        write_log = self._decide(field, acquired, line)
+        write_ome_tiff(self._journal.image_path(position.id), field)
+        line["kept_s"] = round(time.perf_counter() - acquired.arrived, 4)
         self._journal.append(line)
-        keep()
+        write_log()
 
-    def _decide(self, field: Field, taken: AcquiredField, line: dict[str, Any]) -> Callable[[], None]:
-        """Predicts and tells the decision at once; what can wait is given back, to be done when the picture is safe."""
+    def _decide(self, field: Field, acquired: AcquiredField, line: dict[str, Any]) -> Callable[[], None]:
+        """Predict a field and decide about it at once; return a function that logs it once its image is written."""
         predictor = self._predictor
         try:
             prepared = predictor.prepare(field)
@@ -189,16 +190,16 @@ class PredictionWorker:
             self._scheduler.add_decision(field.id, [])
             line["failed"] = str(error) or "It does not fit into memory."
             return lambda: None
-        verdicts, requests = self._evaluator.evaluate(taken.position, row.probability[0], row.status[0])
+        verdicts, requests = self._evaluator.evaluate(acquired.position, row.probability[0], row.status[0])
         self._scheduler.add_decision(field.id, requests)
-        self.seconds.append(time.perf_counter() - taken.at)
+        self.decision_seconds.append(time.perf_counter() - acquired.arrived)
         line |= {
             "status": row.status[0],
             "predicted": list(row.predicted[0]),
-            "rules": [verdict.as_json() for verdict in verdicts],
+            "rules": [verdict.to_dict() for verdict in verdicts],
             "warnings": [str(warning) for warning in row.warnings[0]],
-            "decided_s": round(self.seconds[-1], 4),
-            "wanted": Journal.wanted(requests),
+            "decided_s": round(self.decision_seconds[-1], 4),
+            "wanted": Journal.serialize_requests(requests),
             "probability": [float(value) for value in row.probability[0]],
         }
         return lambda: self._writer.add(row, prepared.statistics[None], bundle=predictor.bundle.sha256)

@@ -1,4 +1,4 @@
-"""What the rules say of one field: the numbers that mattered, the verdict, and the fields that they ask for."""
+"""Apply the rules of a plan to one field: the verdicts, their probabilities, and the requested fields."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one rule says of one field.
+    """The result of one rule for one field.
 
     Attributes:
-        rule: Its number, from 1.
-        verdict: `again`, `outside` where all that it asks for lies outside the limits, or `no`.
-        because: The probabilities of the places that it names.
-        urgency: How much the field wants to be looked at again, 0–1; 0 where the verdict is `no`.
-        fields: Names of the fields that it asks for.
-        outside: Names of those that lie outside the limits, and are not imaged.
+        rule: Number of the rule, from 1.
+        verdict: `again`, `outside` if every requested field is outside the limits, or `no`.
+        because: The probabilities of the locations that the rule names.
+        urgency: How urgent it is to image the field again, 0–1; 0 if the verdict is `no`.
+        fields: Names of the requested fields.
+        outside: Names of requested fields outside the limits, which are not imaged.
     """
 
     rule: int
@@ -39,8 +39,8 @@ class Verdict:
     fields: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
-        """As the log of decisions has it."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the verdict as a line of `decisions.jsonl` has it."""
         return {
             "rule": self.rule, "verdict": self.verdict, "because": dict(self.because),
             "urgency": round(self.urgency, 6), "fields": list(self.fields), "outside": list(self.outside),
@@ -48,12 +48,12 @@ class Verdict:
 
 
 class RuleEvaluator:
-    """Applies a plan's rules; planned fields alone are judged, so that no look leads to another without end.
+    """Applies the rules of a plan to planned fields only, so that a requested field does not request others.
 
     Args:
         plan: The plan.
-        scale: How large the pixels are.
-        limits: How far the stage may go.
+        scale: The pixel sizes.
+        limits: The limits of the plan.
     """
 
     def __init__(self, plan: Plan, scale: Scale, limits: Limits) -> None:
@@ -65,7 +65,7 @@ class RuleEvaluator:
         ]
 
     def evaluate(self, position: Position, probability: np.ndarray, status: str) -> tuple[list[Verdict], list[Request]]:
-        """Judges one field.
+        """Apply every rule to one field.
 
         Args:
             position: The field.
@@ -73,28 +73,28 @@ class RuleEvaluator:
             status: Its status.
 
         Returns:
-            What each rule says, and the fields that they ask for, all of them within the limits.
+            The verdict of each rule, and the requested fields, all of them inside the limits.
         """
         if position.of is not None:
             return [], []
         verdicts, requests = [], []
         for number, objective in self._rules:
-            verdict, wanted = self._ask(position, number, objective, probability, status)
+            verdict, requested = self._evaluate_rule(position, number, objective, probability, status)
             verdicts.append(verdict)
-            requests += wanted
+            requests += requested
         return verdicts, requests
 
-    def _ask(
+    def _evaluate_rule(
         self, position: Position, number: int, objective: Objective, probability: np.ndarray, status: str
     ) -> tuple[Verdict, list[Request]]:
         rule = self._plan.rules[number - 1]
         condition = rule.condition
-        because = {LABELS[place]: round(float(probability[place]), 6) for place in list_locations(condition)}
+        because = {LABELS[number]: round(float(probability[number]), 6) for number in list_locations(condition)}
         if not matches(condition, probability, status):
             return Verdict(number, "no", because), []
-        wanted = positions_around(position, number, rule.sites, objective, self._plan, self._scale)
-        allowed = [each for each in wanted if is_inside(each, self._limits)]
-        outside = tuple(each.id for each in wanted if each not in allowed)
+        candidates = positions_around(position, number, rule.sites, objective, self._plan, self._scale)
+        allowed = [each for each in candidates if is_inside(each, self._limits)]
+        outside = tuple(each.id for each in candidates if each not in allowed)
         urgent = compute_urgency(condition, probability, status)
         names = tuple(each.id for each in allowed)
         verdict = Verdict(number, "again" if allowed else "outside", because, urgent, names, outside)

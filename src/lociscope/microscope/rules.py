@@ -1,11 +1,11 @@
-"""Rules: a small language that says which fields to look at again, parsed and never evaluated as code.
+"""Parse and apply rules, a small language that chooses fields to image again. Rules are never evaluated as code.
 
     condition := and ("or" and)*
     and       := not ("and" not)*
     not       := "not" not | "(" condition ")" | comparison
-    comparison:= "status" "=" NAME | PLACE (">=" | "<") NUMBER
+    comparison:= "status" "=" NAME | LOCATION (">=" | "<") NUMBER
 
-Places are the 28 names of `lociscope.labels`, in any case; `≥` may stand for `>=`.
+Locations are the 28 names of `lociscope.labels`, in upper or lower case; `≥` means `>=`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 STATUSES = ("ok", "unsure")
-"""What `lociscope.decide.locations` says of a field."""
-LONGEST = 1000
-"""Characters of a rule: more are no rule that a person wrote, and would nest too deep."""
-DEEPEST = 50
+"""Statuses of a field that `lociscope.decide.locations` assigns."""
+MAX_LENGTH = 1000
+"""Most characters of a rule: nobody writes a longer one, and it could nest too deep."""
+MAX_DEPTH = 50
 _KEYWORDS = ("and", "or", "not")
 _TOKEN = re.compile(
     r'\s*(?:(?P<sign>>=|≥|<|=|\(|\))|"(?P<quoted>[^"]*)"|(?P<number>\d+\.?\d*|\.\d+)|(?P<word>[^\s()<>=≥"]+))'
@@ -36,19 +36,19 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class StatusCondition:
-    """The status of the field is `value`."""
+    """Holds if the status of the field is `value`."""
 
     value: str
 
 
 @dataclass(frozen=True, slots=True)
 class LocationCondition:
-    """The probability of a place reaches `value`, or, where `below`, does not.
+    """Holds if the probability of a location is at least `value`, or, with `below`, less.
 
     Attributes:
         number: The class number.
         value: A probability, 0–1.
-        below: Whether the probability has to be less.
+        below: Whether the probability must be less.
     """
 
     number: int
@@ -58,21 +58,21 @@ class LocationCondition:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The part does not hold."""
+    """Holds if its part does not."""
 
     part: Condition
 
 
 @dataclass(frozen=True, slots=True)
 class AllOf:
-    """Every part holds; at least two."""
+    """Holds if every part does; has at least two."""
 
     parts: tuple[Condition, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """One part holds, or more; at least two."""
+    """Holds if at least one part does; has at least two."""
 
     parts: tuple[Condition, ...]
 
@@ -81,7 +81,7 @@ Condition = StatusCondition | LocationCondition | Not | AllOf | AnyOf
 
 
 def matches(condition: Condition, probability: np.ndarray, status: str) -> bool:
-    """Whether a condition holds of a field.
+    """Return whether a field meets a condition.
 
     Args:
         condition: The condition.
@@ -102,7 +102,7 @@ def matches(condition: Condition, probability: np.ndarray, status: str) -> bool:
 
 
 def list_locations(condition: Condition) -> tuple[int, ...]:
-    """The class numbers that a condition names, ascending."""
+    """Return the class numbers that a condition names, ascending."""
     match condition:
         case LocationCondition(number):
             return (number,)
@@ -115,27 +115,27 @@ def list_locations(condition: Condition) -> tuple[int, ...]:
 
 
 def compute_urgency(condition: Condition, probability: np.ndarray, status: str) -> float:
-    """How much a field that a condition holds of wants to be looked at again, 0–1.
+    """Return how urgent it is to image again a field that meets a condition, 0–1.
 
-    It is the highest probability among the wanted places that are reached; of a field chosen for its status alone,
-    how far its likeliest place is from certain.
+    This is the highest probability among the locations whose thresholds it reaches. For a field that was chosen by
+    its status alone, it is 1 minus the probability of its most probable location.
     """
-    wanted = [probability[place.number] for place in _reached(condition, probability, status)]
+    wanted = [probability[location.number] for location in _find_reached(condition, probability, status)]
     return float(max(wanted) if wanted else 1 - probability.max())
 
 
-def _reached(condition: Condition, probability: np.ndarray, status: str) -> list[LocationCondition]:
+def _find_reached(condition: Condition, probability: np.ndarray, status: str) -> list[LocationCondition]:
     match condition:
         case LocationCondition(below=False) if matches(condition, probability, status):
             return [condition]
         case AllOf(parts) | AnyOf(parts):
-            return [place for part in parts for place in _reached(part, probability, status)]
+            return [location for part in parts for location in _find_reached(part, probability, status)]
         case _:
             return []
 
 
 def format_condition(condition: Condition) -> str:
-    """The condition in words; `parse_rule` takes them again."""
+    """Return a condition as text that `parse_rule` accepts."""
     match condition:
         case StatusCondition(value):
             return f"status = {value}"
@@ -155,24 +155,24 @@ def _nested(part: Condition, *kinds: type) -> str:
 
 @lru_cache(maxsize=256)
 def parse_rule(rule: str) -> Condition:
-    """Reads a rule.
+    """Parse a rule.
 
     Args:
         rule: Such as `status = unsure or Centrosome >= 0.5`.
 
     Raises:
-        UsageError: It is no rule; the sentence names the nearest place or status, or what was expected.
+        UsageError: It is not a rule. The error suggests the nearest location or status, or names what was expected.
     """
-    if len(rule) > LONGEST:
+    if len(rule) > MAX_LENGTH:
         raise UsageError(
-            f"The rule {rule[:40]!r}… has {len(rule)} characters; at most {LONGEST} are read. Shorten it.",
+            f"The rule {rule[:40]!r}… has {len(rule)} characters; at most {MAX_LENGTH} are allowed. Shorten it.",
             code=Code.TOO_LARGE,
         )
-    return _Parser(rule).whole()
+    return _Parser(rule).parse()
 
 
 class _Parser:
-    """Reads one rule from left to right."""
+    """A recursive-descent parser of one rule."""
 
     def __init__(self, rule: str) -> None:
         self._rule = rule
@@ -182,17 +182,17 @@ class _Parser:
         while at < len(rule.rstrip()):
             match = _TOKEN.match(rule, at)
             if match is None:
-                raise self._wrong(rule[at:].strip()[:20])
+                raise self._error(rule[at:].strip()[:20])
             self._tokens.append((str(match.lastgroup), str(match[str(match.lastgroup)])))
             at = match.end()
 
-    def whole(self) -> Condition:
-        found = self._joined("or", lambda: self._joined("and", self._not, AllOf), AnyOf)
+    def parse(self) -> Condition:
+        found = self._parse_joined("or", lambda: self._parse_joined("and", self._parse_not, AllOf), AnyOf)
         if self._tokens:
-            raise self._wrong(self._tokens[0][1])
+            raise self._error(self._tokens[0][1])
         return found
 
-    def _joined(
+    def _parse_joined(
         self, word: str, part: Callable[[], Condition], kind: Callable[[tuple[Condition, ...]], Condition]
     ) -> Condition:
         parts = [part()]
@@ -200,84 +200,85 @@ class _Parser:
             parts.append(part())
         return parts[0] if len(parts) == 1 else kind(tuple(parts))
 
-    def _not(self) -> Condition:
+    def _parse_not(self) -> Condition:
         self._depth += 1
-        if self._depth > DEEPEST:
+        if self._depth > MAX_DEPTH:
             raise UsageError(
-                f"The rule {self._rule[:40]!r}… nests deeper than {DEEPEST}. Write it flatter.", code=Code.CORRUPT
+                f"The rule {self._rule[:40]!r}… nests deeper than {MAX_DEPTH}. Use fewer parentheses.",
+                code=Code.TOO_LARGE,
             )
         try:
             if self._take("word", "not"):
-                return Not(self._not())
+                return Not(self._parse_not())
             if self._take("sign", "("):
-                inner = self._joined("or", lambda: self._joined("and", self._not, AllOf), AnyOf)
+                inner = self._parse_joined("or", lambda: self._parse_joined("and", self._parse_not, AllOf), AnyOf)
                 if not self._take("sign", ")"):
-                    raise self._wrong(self._next()[1], "a closing parenthesis")
+                    raise self._error(self._peek()[1], "a closing parenthesis")
                 return inner
-            return self._comparison()
+            return self._parse_comparison()
         finally:
             self._depth -= 1
 
-    def _comparison(self) -> Condition:
-        name = self._name()
+    def _parse_comparison(self) -> Condition:
+        name = self._take_name()
         if name.lower() == "status":
             if not self._take("sign", "="):
-                raise self._wrong(self._next()[1], "'=' after 'status'")
-            value = self._name()
+                raise self._error(self._peek()[1], "'=' after 'status'")
+            value = self._take_name()
             if value.lower() not in STATUSES:
                 raise UsageError(
-                    f"The rule {_cut(self._rule)}: there is no status {_cut(value)}.{suggest(value, STATUSES)}",
+                    f"The rule {_shorten(self._rule)}: there is no status {_shorten(value)}.{suggest(value, STATUSES)}",
                     code=Code.INVALID_VALUE,
                 )
             return StatusCondition(value.lower())
-        number = self._place(name)
+        number = self._find_location(name)
         below = self._take("sign", "<")
         if not (below or self._take("sign", ">=") or self._take("sign", "≥")):
-            raise self._wrong(self._next()[1], f"'>=' or '<' after {LABELS[number]!r}")
-        kind, word = self._next()
+            raise self._error(self._peek()[1], f"'>=' or '<' after {LABELS[number]!r}")
+        kind, word = self._peek()
         if kind != "number" or not 0 <= float(word) <= 1:
-            raise self._wrong(word, "a probability from 0 to 1")
+            raise self._error(word, "a probability from 0 to 1")
         self._tokens.pop(0)
         return LocationCondition(number, float(word), below)
 
-    def _place(self, name: str) -> int:
-        folded = {label.lower(): number for number, label in enumerate(LABELS)}
-        if name.lower() not in folded:
+    def _find_location(self, name: str) -> int:
+        numbers = {label.lower(): number for number, label in enumerate(LABELS)}
+        if name.lower() not in numbers:
             raise UsageError(
-                f"The rule {_cut(self._rule)}: there is no place {_cut(name)}.{suggest(name, LABELS)}",
-                code=Code.INVALID_VALUE,
+                f"The rule {_shorten(self._rule)}: there is no location {_shorten(name)}.{suggest(name, LABELS)}",
+                code=Code.UNKNOWN_NAME,
             )
-        return folded[name.lower()]
+        return numbers[name.lower()]
 
-    def _name(self) -> str:
-        """A quoted name, or words up to a sign or keyword."""
-        if self._next()[0] == "quoted":
+    def _take_name(self) -> str:
+        """Return a quoted name, or the words up to a sign or keyword."""
+        if self._peek()[0] == "quoted":
             return self._tokens.pop(0)[1]
         words = []
-        while self._next()[0] == "word" and self._next()[1].lower() not in _KEYWORDS:
+        while self._peek()[0] == "word" and self._peek()[1].lower() not in _KEYWORDS:
             words.append(self._tokens.pop(0)[1])
         if not words:
-            raise self._wrong(self._next()[1], "'status' or the name of a place")
+            raise self._error(self._peek()[1], "'status' or the name of a location")
         return " ".join(words)
 
-    def _next(self) -> tuple[str, str]:
+    def _peek(self) -> tuple[str, str]:
         return self._tokens[0] if self._tokens else ("end", "its end")
 
     def _take(self, kind: str, value: str) -> bool:
-        found, word = self._next()
+        found, word = self._peek()
         if found == kind and word.lower() == value:
             self._tokens.pop(0)
             return True
         return False
 
-    def _wrong(self, found: str, expected: str = "'and', 'or' or its end") -> UsageError:
+    def _error(self, found: str, expected: str = "'and', 'or' or its end") -> UsageError:
         return UsageError(
-            f"The rule {_cut(self._rule)}: expected {expected}, received {_cut(found)}. "
+            f"The rule {_shorten(self._rule)}: expected {expected}, received {_shorten(found)}. "
             "Write it as in 'status = unsure or Centrosome >= 0.5'.",
             code=Code.INVALID_VALUE,
         )
 
 
-def _cut(words: str) -> str:
-    """In quotes, and not longer than a sentence bears."""
+def _shorten(words: str) -> str:
+    """Return a text in quotes, shortened to 60 characters."""
     return repr(words) if len(words) <= 60 else f"{words[:60]!r}…"

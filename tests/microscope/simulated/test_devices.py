@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lociscope.microscope.engine import StrictEngine
-from lociscope.microscope.focus import Focus, HardwareError
+from lociscope.microscope.focus import FocusController, HardwareError
 from lociscope.microscope.hardware import MicroscopeSession, close_shutters, find_scale, open_microscope
 from lociscope.microscope.positions import OutsideLimitsError, estimate_field_seconds, make_events, plan_positions
 
@@ -30,7 +30,7 @@ def session(plan: Any) -> Iterator[MicroscopeSession]:
 
 def run(session: MicroscopeSession, plan: Any, events: list[Any]) -> list[tuple[np.ndarray, Any]]:
     taken: list[tuple[np.ndarray, Any]] = []
-    focus = Focus(session.core, plan)
+    focus = FocusController(session.core, plan)
     focus.begin()
     session.core.mda.set_engine(StrictEngine(session.core, plan.limits, focus))
 
@@ -135,7 +135,7 @@ def test_a_camera_that_gives_nothing_leaves_the_shutter_closed(session: Microsco
         raise TimeoutError("no frame in 5 s")
 
     session.core._pydevices["Camera"].snap = fail  # type: ignore[attr-defined]
-    with pytest.raises(HardwareError, match=r"the camera gave no picture \(no frame in 5 s\)"):
+    with pytest.raises(HardwareError, match=r"the camera gave no image \(no frame in 5 s\)"):
         run(session, plan, events(plan))
     assert not state.opened
 

@@ -1,0 +1,105 @@
+"""Run a plan on a microscope, or preview it."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lociscope.errors import Code, UsageError, suggest
+from lociscope.microscope.acquire import check_plan, run_plan
+from lociscope.microscope.configuration import Scale, check_bundle
+from lociscope.microscope.describe import describe_plan, summarize_plan
+from lociscope.microscope.plan import SHIPPED, Plan
+from lociscope.predict.predictor import open_bundle
+from lociscope.prediction_log.log import open_log
+from lociscope.processes.progress import ProgressCallback, ignore_progress
+
+if TYPE_CHECKING:
+    from lociscope.microscope.acquire import RunResult
+    from lociscope.microscope.positions import Position
+    from lociscope.warnings import FieldWarning
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPreview:
+    """A checked plan, before anything moves.
+
+    Attributes:
+        plan: The plan.
+        scale: The pixel sizes.
+        positions: The planned fields.
+        warnings: For each objective the warnings that its fields will carry.
+    """
+
+    plan: Plan
+    scale: Scale
+    positions: list[Position]
+    warnings: dict[str, tuple[FieldWarning, ...]]
+
+    def describe(self) -> list[str]:
+        """Return the preview as lines of text."""
+        return list(describe_plan(self.plan, self.scale, self.positions, self.warnings))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the preview as data."""
+        return summarize_plan(self.plan, self.scale, self.positions, self.warnings)
+
+
+def preview_plan(plan: Plan, bundle: Path | None = None) -> PlanPreview:
+    """Check a plan and its bundle without opening the microscope.
+
+    Args:
+        plan: The plan.
+        bundle: The bundle, instead of the plan's.
+
+    Raises:
+        LociscopeError: The plan names what does not exist, a planned field is outside the limits, or the bundle cannot
+            read the fields of the objective.
+    """
+    scale, positions = check_plan(plan)
+    opened = open_bundle(bundle or plan.bundle)
+    return PlanPreview(plan, scale, positions, check_bundle(plan, scale, opened.bundle))
+
+
+def run_microscope(
+    plan: Plan,
+    output: Path | None = None,
+    *,
+    bundle: Path | None = None,
+    log: str | None = None,
+    progress: ProgressCallback = ignore_progress,
+) -> RunResult:
+    """Run a plan, or resume it if an earlier call did not finish.
+
+    Args:
+        plan: The plan.
+        output: The folder to fill, instead of the plan's.
+        bundle: The bundle, instead of the plan's.
+        log: Log for the predictions, instead of the plan's: a path (SQLite), or an SQLAlchemy URL.
+        progress: Called after each field, with the number of planned fields as total.
+
+    Returns:
+        The result; a failed device and an interrupt are reported in it.
+
+    Raises:
+        LociscopeError: As `lociscope.microscope.acquire.run_plan`; or the bundle or the log cannot be opened.
+    """
+    check_plan(plan)
+    predictor = open_bundle(bundle or plan.bundle)
+    url = log or plan.log
+    with nullcontext() if url is None else open_log(url) as opened:
+        return run_plan(plan, predictor, output or Path(plan.output), log=opened, progress=progress)
+
+
+def read_shipped_plan(name: str) -> str:
+    """Return the TOML of a plan that ships with lociscope, to start a new one from.
+
+    Raises:
+        UsageError: No such plan ships.
+    """
+    shipped = {path.stem: path for path in SHIPPED.glob("*.toml")}
+    if name not in shipped:
+        raise UsageError(f"No plan '{name}' ships with lociscope.{suggest(name, shipped)}", code=Code.UNKNOWN_NAME)
+    return shipped[name].read_text("utf-8")
