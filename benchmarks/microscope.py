@@ -32,7 +32,7 @@ from lociscope.labels import LABELS
 from lociscope.microscope.acquire import check_plan, run_plan
 from lociscope.microscope.describe import estimate_seconds
 from lociscope.microscope.engine import StrictEngine
-from lociscope.microscope.focus import Focus
+from lociscope.microscope.focus import FocusController
 from lociscope.microscope.hardware import open_microscope
 from lociscope.microscope.plan import Limits, Plan
 from lociscope.microscope.positions import Position, make_events, plan_positions
@@ -94,7 +94,7 @@ def without(plan: Plan, out: Path) -> float:
             write_ome_tiff(out / f"{name}.ome.tif", Field(name, pixels, 1.0))
 
     with open_microscope(plan, scale) as session:
-        session.core.mda.set_engine(StrictEngine(session.core, limits, Focus(session.core, plan)))
+        session.core.mda.set_engine(StrictEngine(session.core, limits, FocusController(session.core, plan)))
         session.core.mda.events.frameReady.connect(frame)
         writer = threading.Thread(target=keep)
         writer.start()
@@ -110,8 +110,8 @@ def with_loop(plan: Plan, predictor: Predictor, out: Path) -> tuple[float, list[
     """Events per second with the predictor beside the camera, and how late each decision came."""
     result = run_plan(plan, predictor, out)
     if result.error is not None:
-        raise SystemExit(result.error)
-    return len(CHANNEL_NAMES) * result.fields / result.camera_s, result.seconds
+        raise SystemExit(str(result.error))
+    return len(CHANNEL_NAMES) * result.fields / result.camera_s, result.decision_seconds
 
 
 def speed(values: dict[str, Any], predictor: Predictor, folder: Path) -> dict[str, Any]:

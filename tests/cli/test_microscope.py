@@ -138,7 +138,7 @@ def test_a_camera_that_times_out_is_one_sentence_and_keeps_the_rest(
 ) -> None:
     crash = (
         "def snap(self, buffer):\n"
-        "    if self._state.pictures >= 5: raise TimeoutError('no frame in 5 s')\n"
+        "    if self._state.images >= 5: raise TimeoutError('no frame in 5 s')\n"
         "    return good(self, buffer)\n"
         "C.snap = snap\nfrom lociscope.cli import main; main()"
     )

@@ -39,12 +39,12 @@ def lines_of(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "decisions.jsonl").read_text().splitlines()]
 
 
-def failing_after(pictures: int, how: Any) -> Any:
+def failing_after(images: int, how: Any) -> Any:
     """A `snap` that works for some pictures and then does something else."""
     good = SimulatedCamera.snap
 
     def snap(self: SimulatedCamera, buffer: np.ndarray) -> Any:
-        if self._state.pictures >= pictures:
+        if self._state.images >= images:
             how()
         return good(self, buffer)
 
@@ -206,7 +206,7 @@ def test_a_camera_that_never_comes_back_is_not_waited_for(
     make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = threading.Event()
-    monkeypatch.setattr(SimulatedPlate, "photograph", lambda *_, lit: np.zeros((32, 32), np.uint16))
+    monkeypatch.setattr(SimulatedPlate, "take_image", lambda *_, lit: np.zeros((32, 32), np.uint16))
     monkeypatch.setattr(SimulatedCamera, "snap", failing_after(5, release.wait))
     result = run_plan(make_plan({"microscope.timeout_s": 0.3}), predictor, tmp_path / "out")
     release.set()
@@ -338,7 +338,7 @@ def test_the_predictor_never_holds_the_camera_up(
     good = SimulatedCamera.snap
 
     def snap(self: SimulatedCamera, buffer: np.ndarray) -> Any:
-        pictures.append(self._state.pictures)
+        pictures.append(self._state.images)
         return good(self, buffer)
 
     prepare = predictor.prepare

@@ -270,7 +270,7 @@ def _find_target(state: SimulatedState | None) -> tuple[int, ...] | None:
         return None
     view = state.view()
     well = state.plate.well_at(view.x, view.y)
-    return state.plate.target(well) if well is not None and state.plate.cells(view) else ()
+    return state.plate.target(well) if well is not None and state.plate.count_cells(view) else ()
 
 
 def _add_totals(result: RunResult, journal: Journal) -> RunResult:

@@ -169,9 +169,9 @@ def close_shutters(core: CMMCorePlus) -> bool:
 
 
 def _open_simulated(plan: Plan, scale: Scale) -> MicroscopeSession:
-    from lociscope.microscope.simulated.devices import simulated_core
+    from lociscope.microscope.simulated.devices import open_simulated_core
 
-    core, state = simulated_core(plan, scale)
+    core, state = open_simulated_core(plan, scale)
     return MicroscopeSession(core, lambda: state.clock, state)
 
 

@@ -75,16 +75,16 @@ def test_the_shutter_is_open_for_pictures_only(
     state = session.simulated
     assert state is not None
     during = []
-    photograph = state.plate.photograph
+    take_image = state.plate.take_image
 
     def spy(*args: Any, lit: bool) -> np.ndarray:
         during.append(lit)
-        return photograph(*args, lit=lit)
+        return take_image(*args, lit=lit)
 
-    monkeypatch.setattr(state.plate, "photograph", spy)
+    monkeypatch.setattr(state.plate, "take_image", spy)
     run(session, plan, events(plan))
     assert during == [True] * 8
-    assert not state.opened
+    assert not state.shutter_open
     assert session.core.getAutoShutter()
 
 
@@ -97,7 +97,7 @@ def test_nothing_moves_for_an_event_outside_the_limits(
     event = events(plan)[0].model_copy(update=changes)
     with pytest.raises(OutsideLimitsError, match="outside the limits"):
         run(session, plan, [event])
-    assert (state.x, state.y, state.z, state.pictures, state.clock) == (0, 0, 0, 0, 0)
+    assert (state.x, state.y, state.z, state.images, state.clock) == (0, 0, 0, 0, 0)
 
 
 def test_a_stage_that_does_not_arrive_is_told(session: MicroscopeSession, plan: Any) -> None:
@@ -107,7 +107,7 @@ def test_a_stage_that_does_not_arrive_is_told(session: MicroscopeSession, plan: 
     device.set_position_um = lambda x, y: None
     with pytest.raises(HardwareError, match=r"the stage was sent to 9000.0, 0.0 µm and is at 0.0, 0.0"):
         run(session, plan, events(plan))
-    assert state.pictures == 4
+    assert state.images == 4
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_camera_that_gives_nothing_leaves_the_shutter_closed(session: Microsco
     session.core._pydevices["Camera"].snap = fail  # type: ignore[attr-defined]
     with pytest.raises(HardwareError, match=r"the camera gave no image \(no frame in 5 s\)"):
         run(session, plan, events(plan))
-    assert not state.opened
+    assert not state.shutter_open
 
 
 def test_the_focus_goes_to_safety_first(make_plan: Any) -> None:
@@ -161,7 +161,7 @@ def test_every_shutter_is_closed_at_the_end(plan: Any) -> None:
         state = session.simulated
         assert state is not None
         session.core.setShutterOpen(True)
-    assert not state.opened
+    assert not state.shutter_open
 
 
 def test_a_shutter_that_cannot_be_closed_is_told(plan: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -28,7 +28,7 @@ def view(
 
 
 def taken(plate: SimulatedPlate, at: View, channel: int = BLUE, seed: int = 0, *, lit: bool = True) -> np.ndarray:
-    return plate.photograph(at, channel, np.random.default_rng(seed), lit=lit).astype(float)
+    return plate.take_image(at, channel, np.random.default_rng(seed), lit=lit).astype(float)
 
 
 def alike(one: np.ndarray, other: np.ndarray) -> float:
@@ -87,7 +87,7 @@ def test_a_closed_shutter_and_the_plastic_between_wells_are_dark(plate: Simulate
     lit = taken(plate, view()).mean()
     assert taken(plate, view(), lit=False).mean() < 0.05 * lit
     assert taken(plate, view(4500)).mean() < 0.2 * lit
-    assert plate.cells(view(4500)) == 0
+    assert plate.count_cells(view(4500)) == 0
 
 
 def test_a_well_holds_one_antibody(plate: SimulatedPlate) -> None:
@@ -113,15 +113,17 @@ def test_drawn_antibodies_depend_on_the_seed_alone(make_plan: Any) -> None:
 
 
 def test_cells_are_counted_once_however_the_field_is_cut(plate: SimulatedPlate) -> None:
-    whole = plate.cells(view(100, 50, side=128))
+    whole = plate.count_cells(view(100, 50, side=128))
     quarter = 32 * FINE
-    parts = [plate.cells(view(100 + dx, 50 + dy, side=64)) for dx in (-quarter, quarter) for dy in (-quarter, quarter)]
+    parts = [
+        plate.count_cells(view(100 + dx, 50 + dy, side=64)) for dx in (-quarter, quarter) for dy in (-quarter, quarter)
+    ]
     assert whole == sum(parts) > 3
 
 
 def test_forgotten_tiles_are_drawn_again_as_they_were() -> None:
     specimen = draw_specimen(np.random.default_rng(0), [0], "U-2 OS")
-    mosaic = Mosaic((1,), specimen, 4.0, TileCache(most=1))
+    mosaic = Mosaic((1,), specimen, 4.0, TileCache(max_bytes=1))
     first = mosaic.window(-100, -100, 40)
     mosaic.window(5000, 5000, 40)
     assert np.array_equal(mosaic.window(-100, -100, 40), first)

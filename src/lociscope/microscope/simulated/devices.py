@@ -1,6 +1,6 @@
-"""Devices of the simulated microscope, in Python alone, as pymmcore-plus' UniMMCore takes them.
+"""Devices of the simulated microscope, pure Python devices for the UniMMCore of pymmcore-plus.
 
-Each of them acts on one `SimulatedState`, and each step takes its time there by the plan's timing.
+They share one `SimulatedState`, in which each step takes the time that the plan gives for it.
 """
 
 from __future__ import annotations
@@ -36,12 +36,21 @@ class SimulatedState:
     """The state of the simulated microscope.
 
     Attributes:
-        plate: What lies on the stage.
-        timing: What each step takes.
-        pace: Seconds waited for each simulated one.
+        plate: The plate on the stage.
+        timing: Duration of each step.
+        pace: Seconds to wait for each simulated second.
         pixel_sizes: Side of a pixel in µm, by the position of the turret.
-        side: Side of the camera's picture in px.
-        clock: Simulated seconds since it was switched on.
+        side: Side of the camera's image in px.
+        seed: Seed of the noise.
+        x: Stage position, µm.
+        y: Stage position, µm.
+        z: Focus, µm; the cells are at 0.
+        objective: Position of the turret.
+        channel: Channel of the filter wheel, as an index of RGBY.
+        exposure: Exposure in ms.
+        shutter_open: Whether the shutter is open.
+        images: Number of images taken.
+        clock: Simulated seconds since the start.
     """
 
     plate: SimulatedPlate
@@ -56,171 +65,171 @@ class SimulatedState:
     objective: int = 0
     channel: int = 0
     exposure: float = 100.0
-    opened: bool = False
-    pictures: int = 0
+    shutter_open: bool = False
+    images: int = 0
     clock: float = 0.0
 
     def spend(self, seconds: float) -> None:
-        """Lets simulated time go by."""
+        """Advance the clock."""
         self.clock += seconds
         if self.pace:
             time.sleep(seconds * self.pace)
 
     def view(self) -> View:
-        """What the camera sees."""
+        """Return what the camera sees."""
         return View(self.x, self.y, self.z, self.pixel_sizes[self.objective], self.side, self.exposure)
 
 
 class SimulatedCamera(SimpleCameraDevice):
-    """Shows what lies under the objective; the noise is new in each picture."""
+    """A camera that shows the plate; the noise differs in each image."""
 
     def __init__(self, state: SimulatedState) -> None:
         super().__init__()
         self._state = state
 
     def get_exposure(self) -> float:
-        """Exposure in ms."""
+        """Return the exposure in ms."""
         return self._state.exposure
 
     def set_exposure(self, exposure: float) -> None:
-        """Sets the exposure in ms."""
+        """Set the exposure in ms."""
         self._state.exposure = exposure
 
     def sensor_shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """Return rows and columns."""
         return self._state.side, self._state.side
 
     def dtype(self) -> type[np.uint16]:
-        """16 bits."""
+        """Return the type of a pixel, 16 bits."""
         return np.uint16
 
     def snap(self, buffer: np.ndarray) -> Mapping[str, object]:
-        """Takes one picture."""
+        """Take one image."""
         state = self._state
         state.spend(state.exposure / 1000 + state.timing.readout_s)
-        state.pictures += 1
-        noise = np.random.default_rng([state.seed, state.pictures, 3])
-        buffer[:] = state.plate.photograph(state.view(), state.channel, noise, lit=state.opened)
+        state.images += 1
+        noise = np.random.default_rng([state.seed, state.images, 3])
+        buffer[:] = state.plate.take_image(state.view(), state.channel, noise, lit=state.shutter_open)
         return {}
 
 
 class SimulatedStage(XYStageDevice):
-    """Moves the plate."""
+    """A stage that moves the plate."""
 
     def __init__(self, state: SimulatedState) -> None:
         super().__init__()
         self._state = state
 
     def set_position_um(self, x: float, y: float) -> None:
-        """Goes somewhere, µm."""
+        """Move to a position, µm."""
         state = self._state
-        way = float(np.hypot(x - state.x, y - state.y))
-        state.spend(way / state.timing.stage_um_per_s + state.timing.settle_s * (way > 0))
+        travel = float(np.hypot(x - state.x, y - state.y))
+        state.spend(travel / state.timing.stage_um_per_s + state.timing.settle_s * (travel > 0))
         state.x, state.y = x, y
 
     def get_position_um(self) -> tuple[float, float]:
-        """Where it is, µm."""
+        """Return the position, µm."""
         return self._state.x, self._state.y
 
     def home(self) -> None:
-        """Goes to the origin."""
+        """Move to the origin."""
         self.set_position_um(0, 0)
 
     def stop(self) -> None:
-        """Has nothing to stop: its moves are done at once."""
+        """Do nothing: moves finish at once."""
 
     def set_origin_x(self) -> None:
-        """Is not offered: the plate has its place."""
+        """Do nothing: the origin is fixed."""
 
     def set_origin_y(self) -> None:
-        """Is not offered: the plate has its place."""
+        """Do nothing: the origin is fixed."""
 
 
 class SimulatedFocus(StageDevice):
-    """Moves the objective; the cells lie at 0 µm."""
+    """A focus drive; the cells are at 0 µm."""
 
     def __init__(self, state: SimulatedState) -> None:
         super().__init__()
         self._state = state
 
     def set_position_um(self, val: float) -> None:
-        """Goes somewhere, µm."""
+        """Move to a position, µm."""
         self._state.z = val
 
     def get_position_um(self) -> float:
-        """Where it is, µm."""
+        """Return the position, µm."""
         return self._state.z
 
     def home(self) -> None:
-        """Goes to the origin."""
+        """Move to the origin."""
         self._state.z = 0.0
 
     def stop(self) -> None:
-        """Has nothing to stop: its moves are done at once."""
+        """Do nothing: moves finish at once."""
 
     def set_origin(self) -> None:
-        """Is not offered: the plate has its place."""
+        """Do nothing: the origin is fixed."""
 
 
 class SimulatedShutter(ShutterDevice):
-    """Lets light through, or not."""
+    """A shutter."""
 
     def __init__(self, state: SimulatedState) -> None:
         super().__init__()
         self._state = state
 
     def get_open(self) -> bool:
-        """Whether it is open."""
-        return self._state.opened
+        """Return whether it is open."""
+        return self._state.shutter_open
 
     def set_open(self, open: bool) -> None:
-        """Opens or closes it."""
-        self._state.opened = open
+        """Open or close it."""
+        self._state.shutter_open = open
 
 
 class SimulatedWheel(StateDevice):
-    """Chooses the channel."""
+    """A filter wheel that selects the channel."""
 
     def __init__(self, state: SimulatedState) -> None:
         super().__init__(dict(enumerate(CHANNEL_NAMES)))
         self._state = state
 
     def get_state(self) -> int:
-        """Which it is, in RGBY."""
+        """Return the index of the channel, in RGBY."""
         return self._state.channel
 
     def set_state(self, position: int) -> None:
-        """Changes it."""
+        """Change it."""
         self._state.spend(self._state.timing.channel_s * (position != self._state.channel))
         self._state.channel = position
 
 
 class SimulatedTurret(StateDevice):
-    """Chooses the objective."""
+    """A turret of objectives."""
 
     def __init__(self, state: SimulatedState, labels: list[str]) -> None:
         super().__init__(dict(enumerate(labels)))
         self._state = state
 
     def get_state(self) -> int:
-        """Which it is, in the plan's order."""
+        """Return the index of the objective, in the plan's order."""
         return self._state.objective
 
     def set_state(self, position: int) -> None:
-        """Changes it."""
+        """Change it."""
         self._state.spend(self._state.timing.objective_s * (position != self._state.objective))
         self._state.objective = position
 
 
-def simulated_core(plan: Plan, scale: Scale) -> tuple[UniMMCore, SimulatedState]:
-    """Switches the simulated microscope on.
+def open_simulated_core(plan: Plan, scale: Scale) -> tuple[UniMMCore, SimulatedState]:
+    """Open the simulated microscope.
 
     Args:
-        plan: Names the plate, the objectives and the timing.
-        scale: How large the pixels are.
+        plan: The plate, the objectives and the timing.
+        scale: The pixel sizes.
 
     Returns:
-        The microscope, and its state.
+        The core, and the state that its devices share.
     """
     sizes = tuple(scale.pixel_size[each.name] for each in plan.objectives)
     specimen = plan.specimen

@@ -1,8 +1,8 @@
-"""A well full of virtual cells: drawn tile by tile where somebody looks, the same cells wherever one looks from.
+"""Simulate a well full of cells tile by tile, so that equal positions show equal cells, whatever was imaged before.
 
-Tiles are drawn with a margin. A cell belongs to the tile in whose inner part its middle lies, and is drawn whole from
-that tile; where cells of two tiles meet, a pixel goes to the one that it lies deeper in, so that they look pressed
-against each other and no tile's edge is seen.
+Tiles have a margin. A cell belongs to the tile whose inner part contains its centre, and is rendered completely by that
+tile. Where cells of two tiles meet, a pixel goes to the cell in which it is deeper, so that the cells look pressed
+against each other and no edge of a tile is visible.
 """
 
 from __future__ import annotations
@@ -28,59 +28,59 @@ if TYPE_CHECKING:
     from lociscope.simulate.specimen import Specimen
 
 CORE_UM = 256.0
-"""Side of the inner part of a tile. A field of 164 µm in the middle of a well needs one tile only."""
+"""Side of the inner part of a tile. A field of 164 µm in the centre of a well needs only one tile."""
 MARGIN_UM = 40.0
-"""How far a cell may reach from its middle."""
+"""Largest distance between the centre of a cell and its edge."""
 CACHE_BYTES = 256 << 20
 _BACKGROUND = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tile:
-    """One drawn tile.
+    """One rendered tile.
 
     Attributes:
-        light: (4, n, n) float16, the light of each channel; 1 is what a usual exposure makes the brightest grey level.
-        rank: (n, n) float16: how deep in a cell of this tile a pixel lies, in µm and 1 more; `_BACKGROUND` between
-            cells of the inner part; 0 where the tile has no say.
-        middles: (cells, 2) middles of its cells in µm from the tile's corner, y before x.
+        light: (4, n, n) float16, the light of each channel; 1 gives the brightest grey level at the usual exposure.
+        rank: (n, n) float16: depth of a pixel in a cell of this tile, in µm, plus 1; `_BACKGROUND` between cells of
+            the inner part; 0 where other tiles decide.
+        centres: (cells, 2) centres of its cells in µm from the tile's corner, y before x.
     """
 
     light: NDArray[np.float16]
     rank: NDArray[np.float16]
-    middles: NDArray[np.floating]
+    centres: NDArray[np.floating]
 
     @property
     def nbytes(self) -> int:
-        """Memory that it takes."""
+        """Size in memory."""
         return self.light.nbytes + self.rank.nbytes
 
 
 def render_tile(key: tuple[int, ...], specimen: Specimen, pixel_size: float) -> Tile:
-    """Draws one tile.
+    """Render one tile.
 
     Args:
-        key: Seeds it; equal keys give equal tiles.
+        key: Seed; equal keys give equal tiles.
         specimen: Cells, protein and optics of its well.
         pixel_size: Side of a pixel in µm.
     """
     rng = np.random.default_rng(key)
     canvas = Canvas(round((CORE_UM + 2 * MARGIN_UM) / pixel_size), pixel_size)
-    scene = _scene(rng, canvas, specimen)
+    scene = _build_scene(rng, canvas, specimen)
     green, _, _ = green_channel(rng, scene, specimen.protein)
     light = {RED: red_channel(rng, scene), GREEN: green, BLUE: blue_channel(rng, scene)}
     light[YELLOW] = yellow_channel(rng, scene)
-    ours = np.all([_within(scene.cells.y), _within(scene.cells.x)], axis=0)
-    rank = np.where(np.concatenate([[False], ours])[scene.owner], 1 + scene.depth, 0)
-    core = _within((np.arange(canvas.size) + 0.5) * pixel_size)
+    inner = np.all([_is_inner(scene.cells.y), _is_inner(scene.cells.x)], axis=0)
+    rank = np.where(np.concatenate([[False], inner])[scene.owner], 1 + scene.depth, 0)
+    core = _is_inner((np.arange(canvas.size) + 0.5) * pixel_size)
     rank[(scene.owner == 0) & core[:, None] & core[None, :]] = _BACKGROUND
-    stack = [_exposed(canvas, light[index], specimen.optics[index]) for index in range(len(CHANNEL_NAMES))]
-    middles = np.stack([scene.cells.y[ours], scene.cells.x[ours]], axis=1)
-    return Tile(np.stack(stack).astype(np.float16), rank.astype(np.float16), middles)
+    stack = [_scale_to_exposure(canvas, light[index], specimen.optics[index]) for index in range(len(CHANNEL_NAMES))]
+    centres = np.stack([scene.cells.y[inner], scene.cells.x[inner]], axis=1)
+    return Tile(np.stack(stack).astype(np.float16), rank.astype(np.float16), centres)
 
 
-def _scene(rng: np.random.Generator, canvas: Canvas, specimen: Specimen) -> Scene:
-    """The cells, with what the protein's places need; per area as much as in `lociscope.simulate.simulate_field`."""
+def _build_scene(rng: np.random.Generator, canvas: Canvas, specimen: Specimen) -> Scene:
+    """Return the cells with the structures of the protein's locations, at the densities of `lociscope.simulate`."""
     drawn = specimen.protein.drawn
     fields = (canvas.extent / 164) ** 2
     wanted: dict[str, Any] = {
@@ -92,12 +92,12 @@ def _scene(rng: np.random.Generator, canvas: Canvas, specimen: Specimen) -> Scen
     return build_scene(rng, canvas, specimen.line, **wanted)
 
 
-def _within(at: NDArray[np.floating]) -> NDArray[np.bool_]:
+def _is_inner(at: NDArray[np.floating]) -> NDArray[np.bool_]:
     return np.asarray((at >= MARGIN_UM) & (at < MARGIN_UM + CORE_UM))
 
 
-def _exposed(canvas: Canvas, light: Image, optics: Optics) -> Image:
-    """Light in units in which a usual exposure brings its brightest pixels to `optics.exposure` of full scale."""
+def _scale_to_exposure(canvas: Canvas, light: Image, optics: Optics) -> Image:
+    """Return light scaled so that its brightest pixels reach `optics.exposure` of full scale at the usual exposure."""
     seen = canvas.blur(light, optics.sigma).ravel()
     rank = max(1, seen.size // BRIGHTEST)
     peak = float(np.partition(seen, -rank)[-rank])
@@ -105,10 +105,10 @@ def _exposed(canvas: Canvas, light: Image, optics: Optics) -> Image:
 
 
 class Mosaic:
-    """The light of one well as a function of the position; tiles are drawn when first looked at and kept for a while.
+    """The light of one well as a function of the position, with a cache of tiles.
 
     Args:
-        key: Seeds it.
+        key: Seed.
         specimen: Cells, protein and optics.
         pixel_size: Side of a pixel in µm.
         cache: Tiles by key, shared by the mosaics of a plate.
@@ -123,10 +123,10 @@ class Mosaic:
         self._cache = TileCache() if cache is None else cache
 
     def window(self, y: float, x: float, side: int) -> Image:
-        """The light of a square.
+        """Return the light of a square.
 
         Args:
-            y: Upper edge in µm from the middle of the well, downwards.
+            y: Upper edge in µm from the centre of the well, downwards.
             x: Left edge in µm.
             side: Pixels.
 
@@ -139,13 +139,11 @@ class Mosaic:
         extent = side * self._pixel_size
         for row, column, first_row, first_column in self._tiles(y, x, extent):
             tile = self._tile(row, column)
-            ours, theirs = (
-                _overlap(first_row - top, len(tile.rank), side),
-                _overlap(first_column - left, len(tile.rank), side),
-            )
-            if ours is None or theirs is None:
+            rows = _overlap(first_row - top, len(tile.rank), side)
+            columns = _overlap(first_column - left, len(tile.rank), side)
+            if rows is None or columns is None:
                 continue
-            (there_y, here_y), (there_x, here_x) = ours, theirs
+            (there_y, here_y), (there_x, here_x) = rows, columns
             rank = tile.rank[there_y, there_x]
             wins = rank > best[here_y, here_x]
             best[here_y, here_x][wins] = rank[wins]
@@ -153,57 +151,57 @@ class Mosaic:
                 light[channel, here_y, here_x][wins] = tile.light[channel, there_y, there_x][wins]
         return light
 
-    def cells(self, y: float, x: float, height: float, width: float) -> int:
-        """How many cells have their middle in a rectangle, µm from the middle of the well."""
-        found = 0
+    def count_cells(self, y: float, x: float, height: float, width: float) -> int:
+        """Return how many cells have their centre in a rectangle, µm from the centre of the well."""
+        count = 0
         for row, column, first_row, first_column in self._tiles(y, x, max(height, width)):
             corner = np.array([first_row, first_column]) * self._pixel_size
-            at = self._tile(row, column).middles + corner - np.array([y, x])
-            found += int(np.sum((at >= 0).all(1) & (at < [height, width]).all(1)))
-        return found
+            at = self._tile(row, column).centres + corner - np.array([y, x])
+            count += int(np.sum((at >= 0).all(1) & (at < [height, width]).all(1)))
+        return count
 
     def _tiles(self, y: float, x: float, extent: float) -> list[tuple[int, int, int, int]]:
-        """Tiles whose cells may show in a square: row and column, and the pixel at which each begins."""
-        rows, columns = (_reaching(start, extent) for start in (y, x))
-        return [(row, column, self._first(row), self._first(column)) for row in rows for column in columns]
+        """Return the tiles whose cells may be visible in a square: row, column, and their first pixel."""
+        rows, columns = (_find_reaching(start, extent) for start in (y, x))
+        return [(row, column, self._first_pixel(row), self._first_pixel(column)) for row in rows for column in columns]
 
-    def _first(self, number: int) -> int:
+    def _first_pixel(self, number: int) -> int:
         return round(((number - 0.5) * CORE_UM - MARGIN_UM) / self._pixel_size)
 
     def _tile(self, row: int, column: int) -> Tile:
-        # Seeds are no negative numbers.
+        # seeds must not be negative
         key = (*self._key, row + 1_000_000, column + 1_000_000)
         return self._cache.get(key, self.specimen, self._pixel_size)
 
 
-def _reaching(start: float, extent: float) -> range:
-    """Numbers of the tiles along an axis whose margins reach between `start` and `start + extent`, µm."""
+def _find_reaching(start: float, extent: float) -> range:
+    """Return the numbers of the tiles along an axis whose margins reach between `start` and `start + extent`, µm."""
     return range(
         math.floor((start - MARGIN_UM) / CORE_UM - 0.5) + 1, math.ceil((start + extent + MARGIN_UM) / CORE_UM + 0.5)
     )
 
 
 def _overlap(start: int, size: int, side: int) -> tuple[slice, slice] | None:
-    """Pixels of a tile that begins at `start` of a window, and where in the window they go."""
+    """Return the pixels of a tile that begins at `start` of a window, and their pixels in the window."""
     low, high = max(0, start), min(side, start + size)
     return None if low >= high else (slice(low - start, high - start), slice(low, high))
 
 
 class TileCache:
-    """Drawn tiles, the least lately used forgotten first."""
+    """A cache of tiles that drops the least recently used first."""
 
-    def __init__(self, most: int = CACHE_BYTES) -> None:
-        self._most = most
+    def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
+        self._max_bytes = max_bytes
         self._tiles: OrderedDict[tuple[Any, ...], Tile] = OrderedDict()
         self._bytes = 0
 
     def get(self, key: tuple[int, ...], specimen: Specimen, pixel_size: float) -> Tile:
-        """A tile, drawn where it is not at hand."""
+        """Return a tile, rendered unless it is in the cache."""
         if key not in self._tiles:
             self._tiles[key] = render_tile(key, specimen, pixel_size)
             self._bytes += self._tiles[key].nbytes
         self._tiles.move_to_end(key)
-        while self._bytes > self._most and len(self._tiles) > 1:
+        while self._bytes > self._max_bytes and len(self._tiles) > 1:
             _, old = self._tiles.popitem(last=False)
             self._bytes -= old.nbytes
         return self._tiles[key]
