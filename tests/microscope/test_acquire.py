@@ -430,7 +430,7 @@ def test_a_log_that_is_silent_stops_no_plan(
         def write(self, *_: object, **__: object) -> None:
             self.ended.wait(60)
 
-        def cut(self) -> None:
+        def disconnect(self) -> None:
             self.ended.set()
 
     monkeypatch.setattr("lociscope.prediction_log.writer.PATIENCE_SECONDS", 0.2)
@@ -466,7 +466,9 @@ def test_the_demo_camera_runs_a_plan(make_plan: Any, predictor: Predictor, tmp_p
 def test_a_configuration_that_cannot_be_switched_on(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
     config = tmp_path / "scope.cfg"
     dyes = "".join(f"ConfigGroup,Channel,{name},Camera,Binning,1\n" for name in ("red", "green", "blue", "yellow"))
-    config.write_text(f"Device,Camera,NoSuchVendor,Cam\n{dyes}Label,Objective,0,10x\nLabel,Objective,1,20x\n")
+    config.write_text(
+        f"Device,Camera,NoSuchVendor,Cam\nDevice,Objective,NoSuchVendor,Turret\n{dyes}Label,Objective,0,10x\nLabel,Objective,1,20x\n"
+    )
     with pytest.raises(LociscopeError, match="cannot be opened"):
         run_plan(make_plan({"microscope.config": str(config)}), predictor, tmp_path / "out")
     with pytest.raises(UsageError, match="there is no file"):
