@@ -21,8 +21,9 @@ pytestmark = pytest.mark.slow
 TOO_WIDE = """
 () => {
   const room = document.documentElement.clientWidth;
+  const scrolls = (e) => e.matches("table") && e.scrollWidth > e.clientWidth + 1;
   const wide = [...document.querySelectorAll(".md-content table, .md-content img")]
-    .filter((e) => e.getBoundingClientRect().right > room + 1 || e.scrollWidth > e.clientWidth + 1 && e.tagName !== "IMG")
+    .filter((e) => scrolls(e) || e.getBoundingClientRect().right > room + 1)
     .map((e) => `${e.tagName} ${e.textContent.trim().slice(0, 40)}`);
   return document.documentElement.scrollWidth > room ? ["page", ...wide] : wide;
 }
