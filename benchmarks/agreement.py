@@ -21,7 +21,7 @@ from lociscope.data.pipeline.dataset import evaluation_batches
 from lociscope.images.discovery.sources import read_catalog_sources
 from lociscope.models import load_network
 from lociscope.predict.batch import predict_to_file
-from lociscope.predict.job import Options
+from lociscope.predict.output import OutputOptions
 from lociscope.predict.predictor import open_bundle
 from lociscope.simulate.atlas import write_atlas
 from lociscope.training.export import export
@@ -48,7 +48,7 @@ def main() -> None:
             [np.asarray(network(x, training=False)["probabilities"]) for x, _ in evaluation_batches(packed, 16)]
         )
         predictor = open_bundle(folder / "bundle")
-        predict_to_file(predictor, read_catalog_sources(catalog), folder / "out.parquet", Options())
+        predict_to_file(predictor, read_catalog_sources(catalog), folder / "out.parquet", OutputOptions())
         predicted = Predictions.read(folder / "out.parquet")
         rows = [predicted.ids.index(name) for name in packed.ids]
         apart = np.abs(predicted.probability[rows] - in_training)

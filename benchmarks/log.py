@@ -34,7 +34,7 @@ from lociscope.images.io.write import write_planes
 from lociscope.images.statistics import STATISTICS
 from lociscope.labels import N_LABELS
 from lociscope.predict.batch import predict_to_file
-from lociscope.predict.job import Options
+from lociscope.predict.output import OutputOptions
 from lociscope.predict.predictor import Predictor, open_bundle
 from lociscope.prediction_log.log import PredictionLog, make_rows, open_log
 from lociscope.prediction_log.writer import MOST_AT_ONCE
@@ -82,7 +82,7 @@ def timed(predictor: Predictor, fields: Path, out: Path, log: PredictionLog | No
     """Seconds, and seconds of all threads, of predicting a folder to a file."""
     found, _ = find_fields([fields])
     began, cpu = time.perf_counter(), time.process_time()
-    outcome = predict_to_file(predictor, found, out, Options(), log=log)
+    outcome = predict_to_file(predictor, found, out, OutputOptions(), log=log)
     spent = time.perf_counter() - began, time.process_time() - cpu
     if (outcome.new, outcome.unlogged) != (len(found), 0):
         raise AssertionError(f"{outcome.new} predicted, {outcome.unlogged} not logged, of {len(found)}")

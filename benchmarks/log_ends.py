@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 WAIT = 120
 COMMANDS = ("predict", "serve", "watch", "microscope")
 FAULTS = ("none", "frozen", "stopped", "killed", "out of reach")
-SMALL_PARTS = "from lociscope.cli import main; from lociscope.predict import batch; batch.PART = 1; main()"
+SMALL_PARTS = "from lociscope.cli import main; from lociscope.predict import batch; batch.CALLS_PER_PART = 1; main()"
 """The command line, but `predict` keeps and logs every call of the network by itself: a fault finds it at work."""
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from lociscope.artifacts.predictions import Predictions
 from lociscope.images.field import Field
 from lociscope.monitor import Sample, compare_samples
-from lociscope.predict.predictor import BATCH, Predictor, batched, open_bundle
+from lociscope.predict.predictor import BATCH_SIZE, Predictor, batched, open_bundle
 from lociscope.prediction_log.log import Window
 from lociscope.processes.workers import map_in_order
 from lociscope.simulate import simulate_field
@@ -65,7 +65,7 @@ SHIFTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def measured(predictor: Predictor, fields: list[Field], shift: Callable[[np.ndarray], np.ndarray] | None) -> Sample:
     """Prepares and predicts fields as they would have come through a shifted microscope."""
     statistics, calls = [], []
-    for some in batched(fields, BATCH):
+    for some in batched(fields, BATCH_SIZE):
         shown = [each if shift is None else Field(each.id, shift(each.pixels), each.pixel_size) for each in some]
         prepared = [predictor.prepare(each) for each in shown]
         statistics += [each.statistics for each in prepared]

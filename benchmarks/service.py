@@ -29,7 +29,7 @@ from lociscope.images.discovery.sources import find_fields
 from lociscope.images.io.read import read_field
 from lociscope.images.io.write import write_planes
 from lociscope.predict.batch import predict_to_file
-from lociscope.predict.job import Options
+from lociscope.predict.output import OutputOptions
 from lociscope.predict.predictor import open_bundle
 from lociscope.simulate import simulate_field
 
@@ -83,7 +83,7 @@ def direct(folder: Path, number: int) -> float:
     predictor = open_bundle(None)
     started = time.perf_counter()
     found, _ = find_fields([folder])
-    predict_to_file(predictor, found, folder.parent / f"out{number}.csv", Options(), workers=THREADS)
+    predict_to_file(predictor, found, folder.parent / f"out{number}.csv", OutputOptions(), workers=THREADS)
     return time.perf_counter() - started
 
 
@@ -141,7 +141,7 @@ def main() -> None:
                     (often / f"f{number}-{copy}_{channel}.png").hardlink_to(once / f"f{number}_{channel}.png")
         alone_ms = network_ms(once)
         bodies = {f"f{number}": body_of(once, f"f{number}") for number in range(FIELDS)}
-        predict_to_file(open_bundle(None), find_fields([once])[0], Path(name) / "truth.parquet", Options())
+        predict_to_file(open_bundle(None), find_fields([once])[0], Path(name) / "truth.parquet", OutputOptions())
         truth = Predictions.read(Path(name) / "truth.parquet")
         command = [sys.executable, "-m", "lociscope", "serve", "--port", "0", "--workers", str(THREADS)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:

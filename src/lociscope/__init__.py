@@ -26,13 +26,14 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def open_bundle(path: AnyPath | None = None, threads: int = 0, views: int = 1) -> Predictor:
+def open_bundle(path: AnyPath | None = None, threads: int = 0, *, tta: bool = False) -> Predictor:
     """Open a bundle for prediction: `lociscope.open_bundle().predict(array)`.
 
     Args:
         path: The bundle's folder; None is the one that ships with lociscope.
         threads: Threads of one call; 0 takes every core.
-        views: Test-time augmentation: 1 for none, or 8 to average over each field's quarter turns and mirror images.
+        tta: Test-time augmentation: average over the eight quarter turns and mirror images of each field, in eight
+            times the time.
 
     Returns:
         A predictor that has passed its self-test on this machine.
@@ -43,4 +44,4 @@ def open_bundle(path: AnyPath | None = None, threads: int = 0, views: int = 1) -
     """
     from lociscope.predict import predictor
 
-    return predictor.open_bundle(path, threads, views)
+    return predictor.open_bundle(path, threads, tta=tta)

@@ -340,10 +340,10 @@ def test_another_bundle_or_other_options_are_refused(
     before = (tmp_path / "out.csv").read_bytes()
     other = make_bundle(tmp_path / "other", seed=1)
     assert lociscope("predict", fields, "-o", "out.csv", "-b", other) == (
-        1, "", "lociscope: 'out.csv' was begun with another bundle. Name another file with -o.\n",
+        1, "", "lociscope: 'out.csv' was begun with another bundle. Pass another --output.\n",
     )  # fmt: skip
     assert lociscope("predict", fields, "-o", "out.csv", "--kaggle") == (
-        1, "", "lociscope: 'out.csv' was begun with other options. Name another file with -o.\n",
+        1, "", "lociscope: 'out.csv' was begun with other options. Pass another --output.\n",
     )  # fmt: skip
     assert (tmp_path / "out.csv").read_bytes() == before
 
@@ -355,7 +355,7 @@ def test_a_second_one_at_once_is_refused(lociscope: Command, fields: Path, tmp_p
         with exclusive_lock(tmp_path / "out.parts", "no"):  # as the first one does
             code, out, err = lociscope(command, fields, "-o", "out.csv")
         assert (code, out) == (1, "")
-        remedy = "Wait until it ends, or name another file with -o."
+        remedy = "Wait until it ends, or pass another --output."
         assert err == f"lociscope: 'out.csv' is being written by another process. {remedy}\n"
         assert not list(tmp_path.glob("out*"))
     assert lociscope("predict", fields, "-o", "out.csv")[0] == 0
@@ -368,7 +368,7 @@ def test_somebody_elses_file_is_left_alone(lociscope: Command, fields: Path, tmp
     for name in ("mine.csv", "folder.csv"):
         code, out, err = lociscope("predict", fields, "-o", name)
         assert (code, out) == (1, "")
-        assert err == f"lociscope: '{name}' exists and is not of `lociscope predict`. Name another file with -o.\n"
+        assert err == f"lociscope: '{name}' exists and was not written by `lociscope predict`. Pass another --output.\n"
     assert (tmp_path / "mine.csv").read_text() == "my,work\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fields", "folder.csv", "mine.csv"]
 
@@ -483,9 +483,9 @@ SLOWLY = """
 import os, signal, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job is born without
 from lociscope.predict import batch
-batch.PART, batch.BATCH = 1, 2
+batch.CALLS_PER_PART, batch.BATCH_SIZE = 1, 2
 left = int(os.environ.get("PARTS_UNTIL_IT_WAITS", "-1"))
-write = batch.Job.write_part
+write = batch.PredictionOutput.write_part
 def write_and_wait(*words):
     global left
     left -= 1
@@ -493,7 +493,7 @@ def write_and_wait(*words):
     write(*words)
     if waits:
         time.sleep(600)
-batch.Job.write_part = write_and_wait
+batch.PredictionOutput.write_part = write_and_wait
 from lociscope.cli import main
 main()
 """

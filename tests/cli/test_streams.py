@@ -22,16 +22,16 @@ import os, signal, sys, threading, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job is born without
 from lociscope.cli import streams
 from lociscope.predict import batch
-batch.BATCH = 2
+batch.BATCH_SIZE = 2
 streams.LONGEST_END = float(os.environ.get("LONGEST_END", 60))
-run, calls = batch._call, []
+run, calls = batch._predict_batch, []
 def wait(*words):
     calls.append(words)
     if len(calls) > 3:
         open("waiting", "w").close()
         time.sleep(600)
     return run(*words)
-batch._call = wait
+batch._predict_batch = wait
 from lociscope.cli import main
 main()
 """

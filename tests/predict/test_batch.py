@@ -17,12 +17,12 @@ import pytest
 
 from lociscope.artifacts.predictions import Predictions
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, FieldSource, find_fields
 from lociscope.images.io.read import read_field
-from lociscope.predict import batch
-from lociscope.predict.batch import Outcome, predict_to_file
-from lociscope.predict.job import Options
+from lociscope.predict import batch, loading
+from lociscope.predict.batch import BatchResult, predict_to_file
+from lociscope.predict.output import OutputOptions
 from lociscope.predict.predictor import Predictor, open_bundle
 from lociscope.prediction_log import writer
 from lociscope.prediction_log.database import LogError, LogUnavailableError
@@ -47,8 +47,8 @@ def predictor(tiny_bundle: Path) -> Predictor:
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two fields a call, one call a part."""
-    monkeypatch.setattr(batch, "BATCH", 2)
-    monkeypatch.setattr(batch, "PART", 1)
+    monkeypatch.setattr(batch, "BATCH_SIZE", 2)
+    monkeypatch.setattr(batch, "CALLS_PER_PART", 1)
 
 
 @pytest.fixture
@@ -59,9 +59,9 @@ def fields(write_field: WriteField) -> Path:
     return folder
 
 
-def predict(predictor: Predictor, sources: Path | Sequence[Path], out: Path, **options: Any) -> Outcome:
+def predict(predictor: Predictor, sources: Path | Sequence[Path], out: Path, **options: Any) -> BatchResult:
     found, broken = find_fields([sources] if isinstance(sources, Path) else sources)
-    return predict_to_file(predictor, found, out, Options(**options), broken=broken)
+    return predict_to_file(predictor, found, out, OutputOptions(**options), broken=broken)
 
 
 def garble(folder: Path, name: str) -> None:
@@ -187,11 +187,11 @@ def test_what_was_predicted_before_the_cut_is_not_read_again(
     predictor: Predictor, fields: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_parts: None
 ) -> None:
     read: list[str] = []
-    monkeypatch.setattr(batch, "read_field", noting(read, stop_at="f6"))
+    monkeypatch.setattr(loading, "read_field", noting(read, stop_at="f6"))
     with pytest.raises(KillError):
         predict(predictor, fields, tmp_path / "out.csv")
     read.clear()
-    monkeypatch.setattr(batch, "read_field", noting(read))
+    monkeypatch.setattr(loading, "read_field", noting(read))
     outcome = predict(predictor, fields, tmp_path / "out.csv")
     assert "f0" not in read
     assert sorted(read)[-3:] == ["f6", "f7", "f8"]
@@ -224,7 +224,7 @@ def test_only_new_changed_and_mended_fields_are_read(
     write_field("f2", pixels=np.full((16, 16, 4), 9, np.uint8))
     write_field("a-new-one", seed=99, size=16)
     read: list[str] = []
-    monkeypatch.setattr(batch, "read_field", noting(read))
+    monkeypatch.setattr(loading, "read_field", noting(read))
     second = predict(predictor, fields, out)
     after = Predictions.read(out)
     assert sorted(read) == ["a-new-one", "f2", "f4"]
@@ -296,11 +296,11 @@ def test_a_memory_error_fails_one_field(
             raise MemoryError
         return read_field(source)
 
-    monkeypatch.setattr(batch, "read_field", reading)
+    monkeypatch.setattr(loading, "read_field", reading)
     outcome = predict(predictor, fields, tmp_path / "out.csv")
     (failure,) = outcome.failures
     assert (failure.id, outcome.rows) == ("f5", 8)
-    assert failure.reason == "Field 'f5' does not fit into memory. Try fewer --workers, or a larger machine."
+    assert failure.code == Code.OUT_OF_MEMORY
 
 
 def test_embeddings_that_the_model_lacks_are_told_before_anything_is_made(
@@ -318,7 +318,7 @@ def test_progress_ends_at_the_end(predictor: Predictor, fields: Path, tmp_path: 
     found, _ = find_fields([fields])
     broken = [Failure("z", "there", "Because.")]
     predict_to_file(
-        predictor, found, tmp_path / "out.csv", Options(), broken=broken, progress=lambda *far: told.append(far)
+        predictor, found, tmp_path / "out.csv", OutputOptions(), broken=broken, progress=lambda *far: told.append(far)
     )
     assert told == sorted(told)
     assert len(told) == 4
@@ -330,7 +330,7 @@ def test_few_fields_are_in_memory_however_many_there_are(
     predictor: Predictor, write_field: WriteField, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
     """Eight fields under ten names: as many live at once as for one name."""
-    monkeypatch.setattr(batch, "BATCH", 4)
+    monkeypatch.setattr(batch, "BATCH_SIZE", 4)
     folder = write_field("f0", size=16)
     for number in range(1, 8):
         write_field(f"f{number}", size=16, seed=number)
@@ -359,7 +359,7 @@ def test_few_fields_are_in_memory_however_many_there_are(
     monkeypatch.setattr(predictor, "prepare", counting)
     found, broken = find_fields([folder])
     assert (len(found), broken) == (80, [])
-    predict_to_file(predictor, found, tmp_path / "out.csv", Options(), workers=workers)
+    predict_to_file(predictor, found, tmp_path / "out.csv", OutputOptions(), workers=workers)
     # A call of the network, those that are ready, and for each thread one being read.
     assert most <= 4 + 2 * workers + 1 + 2 * workers + 2
     assert live == 0
@@ -370,9 +370,9 @@ def test_what_is_predicted_is_logged_with_embeddings_that_the_table_does_not_kee
 ) -> None:
     found, _ = find_fields([fields])
     with open_log(str(tmp_path / "log.db")) as log:
-        outcome = predict_to_file(predictor, found, tmp_path / "out.parquet", Options(), log=log)
+        outcome = predict_to_file(predictor, found, tmp_path / "out.parquet", OutputOptions(), log=log)
         assert (outcome.new, outcome.unlogged) == (9, 0)
-        assert predict_to_file(predictor, found, tmp_path / "out.parquet", Options(), log=log).new == 0
+        assert predict_to_file(predictor, found, tmp_path / "out.parquet", OutputOptions(), log=log).new == 0
         kept = log.read()
     made = Predictions.read(tmp_path / "out.parquet")
     assert made.embedding is None
@@ -389,7 +389,7 @@ def test_what_is_predicted_is_logged_with_embeddings_that_the_table_does_not_kee
 def test_an_interrupt_does_not_wait_for_a_log_that_is_away(
     predictor: Predictor, fields: Path, tmp_path: Path, small_parts: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(done: int, total: int) -> None:
+    def interrupt(done: int, total: int, text: str = "", /) -> None:
         if done > total // 2:
             raise KeyboardInterrupt
 
@@ -399,7 +399,7 @@ def test_an_interrupt_does_not_wait_for_a_log_that_is_away(
         monkeypatch.setattr(log, "write", Mock(side_effect=LogUnavailableError("The log is away.")))
         began = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
-            predict_to_file(predictor, found, tmp_path / "out.csv", Options(), log=log, progress=interrupt)
+            predict_to_file(predictor, found, tmp_path / "out.csv", OutputOptions(), log=log, progress=interrupt)
         assert time.monotonic() - began < 20  # writer.PATIENCE_SECONDS is 30
     assert list((tmp_path / "out.parts").glob("*.npz"))
 
@@ -419,7 +419,7 @@ def test_a_log_that_fails_costs_no_prediction_and_is_told(
 
         monkeypatch.setattr(writer, "MOST_AT_ONCE", 1)  # a field each
         monkeypatch.setattr(log, "write", fail_twice)
-        outcome = predict_to_file(predictor, found, tmp_path / "out.csv", Options(), log=log)
-        assert (outcome.new, outcome.unlogged, outcome.trouble) == (9, 2, "The log is full. Make space.")
+        outcome = predict_to_file(predictor, found, tmp_path / "out.csv", OutputOptions(), log=log)
+        assert (outcome.new, outcome.unlogged, outcome.log_error) == (9, 2, "The log is full. Make space.")
         assert log.read().predictions.ids == ["f0", "f1", "f3", "f4", "f5", "f7", "f8"]
     assert Predictions.read(tmp_path / "out.csv").ids == [f"f{number}" for number in range(9)]

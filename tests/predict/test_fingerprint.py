@@ -16,8 +16,9 @@ from fixtures.zarrs import PIXELS, plate, series, write, zipped
 from lociscope.artifacts.predictions import Predictions
 from lociscope.images.discovery.naming import Rules
 from lociscope.images.discovery.sources import FieldSource, find_fields
-from lociscope.predict.batch import fingerprint, predict_to_file
-from lociscope.predict.job import Options
+from lociscope.predict.batch import predict_to_file
+from lociscope.predict.fingerprint import compute_fingerprint
+from lociscope.predict.output import OutputOptions
 from lociscope.predict.predictor import open_bundle
 
 zarr = pytest.importorskip("zarr")
@@ -56,7 +57,7 @@ def one_lost(image: Path) -> None:
 
 
 def prints(source: Path, rules: Rules) -> dict[str, str]:
-    return {field.id: fingerprint(field) for field in find_fields([source], rules)[0]}
+    return {field.id: compute_fingerprint(field) for field in find_fields([source], rules)[0]}
 
 
 @pytest.mark.parametrize("change", [pixels, labels, one_chunk, one_lost])
@@ -107,8 +108,10 @@ def test_a_companion_and_its_files(tmp_path: Path, changed: str) -> None:
 
 def test_what_is_gone_and_what_may_be_missing() -> None:
     gone = FieldSource("a", (Path("gone/a_red.png"), Path("gone/a.zarr"), None, None))
-    assert fingerprint(gone) == fingerprint(gone)
-    assert fingerprint(gone) != fingerprint(FieldSource("a", (Path("gone/a_red.png"), None, None, None)))
+    assert compute_fingerprint(gone) == compute_fingerprint(gone)
+    assert compute_fingerprint(gone) != compute_fingerprint(
+        FieldSource("a", (Path("gone/a_red.png"), None, None, None))
+    )
 
 
 @pytest.mark.parametrize("change", [pixels, labels])
@@ -118,17 +121,17 @@ def test_the_same_command_again_predicts_what_has_changed(tmp_path: Path, change
         write(tmp_path / "f" / name, pixels=large, chunks=(1, 64, 64))
     predictor, out = open_bundle(), tmp_path / "out.parquet"
     found, _ = find_fields([tmp_path / "f"], Rules(pixel_size=0.5))
-    assert predict_to_file(predictor, found, out, Options()).new == 2
-    assert predict_to_file(predictor, found, out, Options()).new == 0
+    assert predict_to_file(predictor, found, out, OutputOptions()).new == 2
+    assert predict_to_file(predictor, found, out, OutputOptions()).new == 0
     if change is pixels:
         zarr.open_array(str(tmp_path / "f" / "a.zarr" / "0"), mode="r+")[1] = large[2]
         later(tmp_path / "f" / "a.zarr" / "0" / "c" / "1" / "0" / "0")
     else:
         labels(tmp_path / "f" / "a.zarr")
-    again = predict_to_file(predictor, found, out, Options())
+    again = predict_to_file(predictor, found, out, OutputOptions())
     assert (again.rows, again.new) == (2, 1)
     shutil.rmtree(tmp_path / "f" / "b.zarr")
     table = Predictions.read(out)
     fresh = tmp_path / "fresh.parquet"
-    predict_to_file(predictor, found[:1], fresh, Options())
+    predict_to_file(predictor, found[:1], fresh, OutputOptions())
     np.testing.assert_array_equal(table.probability[0], Predictions.read(fresh).probability[0])

@@ -22,7 +22,7 @@ from lociscope.images.discovery.sources import find_fields
 from lociscope.images.field import Field
 from lociscope.images.io.read import read_field
 from lociscope.images.io.write import write_ome_tiff
-from lociscope.predict.inputs import fields_of
+from lociscope.predict.inputs import read_fields
 from lociscope.predict.predictor import Predictor, open_bundle
 from lociscope.warnings import WarningKind
 
@@ -114,7 +114,7 @@ def test_files_are_written_and_read_by_str(predictor: Predictor, tmp_path: Path)
 def test_arrays_of_other_libraries_are_loaded_field_by_field(predictor: Predictor) -> None:
     stack = noise(3, 16, 16, 4)
     lazy = Lazy(stack)
-    fields = fields_of(lazy)
+    fields = read_fields(lazy)
     assert (next(fields).id, lazy.loaded) == ("0", [(16, 16, 4)])
     np.testing.assert_array_equal(predictor.predict(Lazy(stack)).probability, predictor.predict(stack).probability)
     assert len(predictor.predict([Lazy(stack[0]), stack[1]])) == 2
@@ -172,7 +172,7 @@ def test_channels_last_that_only_look_first_are_taken(predictor: Predictor) -> N
 
 @pytest.mark.parametrize("size", ["0.32", True, 0, -1.0, float("nan"), float("inf"), [0.32]])
 def test_a_pixel_size_that_cannot_be(predictor: Predictor, size: Any) -> None:
-    with pytest.raises(UsageError, match=r"^pixel_size is .* \(\w+\); expected a number of µm above 0\."):
+    with pytest.raises(UsageError, match=r"^`pixel_size` is .* \(\w+\); expected a number of µm above 0\."):
         predictor.predict(noise(16, 16, 4), pixel_size=size)
 
 
@@ -196,32 +196,28 @@ def test_a_pixel_size_holds_for_all_that_is_given(predictor: Predictor, folder: 
 # === The predictor ===
 
 
-def test_views_and_threads_are_arguments(tiny_bundle: Path) -> None:
-    made = lociscope.open_bundle(str(tiny_bundle), threads=1, views=8)
-    assert (made.threads, made.views) == (1, 8)
+def test_augmentation_and_threads_are_arguments(tiny_bundle: Path) -> None:
+    made = lociscope.open_bundle(str(tiny_bundle), threads=1, tta=True)
+    assert (made.threads, made.tta) == (1, True)
     turned = np.rot90(noise(16, 16, 4))
     one, other = (made.predict(pixels).probability for pixels in (noise(16, 16, 4), np.ascontiguousarray(turned)))
     np.testing.assert_allclose(one, other, atol=1e-5)
-    with pytest.raises(UsageError, match="1 or 8 views"):
-        lociscope.open_bundle(tiny_bundle, views=3)
-    with pytest.raises(UsageError, match="received '8'"):
-        lociscope.open_bundle(tiny_bundle, views="8")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("threads", [-1, "2", 1.5, True])
 def test_a_number_of_threads_that_cannot_be(tiny_bundle: Path, threads: Any) -> None:
-    with pytest.raises(UsageError, match=r"^threads is .*; expected a number of threads, or 0"):
+    with pytest.raises(UsageError, match=r"^`threads` is .*; expected a number of threads, or 0"):
         lociscope.open_bundle(tiny_bundle, threads=threads)
 
 
 def test_a_pickled_predictor_predicts_the_same(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tiny_bundle.parent)
-    made = open_bundle(tiny_bundle.name, threads=1, views=8)
+    made = open_bundle(tiny_bundle.name, threads=1, tta=True)
     monkeypatch.chdir("/")
     pickled = pickle.dumps(made)
     assert len(pickled) < 1000  # no weights
     again = pickle.loads(pickled)
-    assert (again.views, again.threads, again.bundle.sha256) == (8, 1, made.bundle.sha256)
+    assert (again.tta, again.threads, again.bundle.sha256) == (True, 1, made.bundle.sha256)
     np.testing.assert_array_equal(
         again.predict(noise(16, 16, 4)).probability, made.predict(noise(16, 16, 4)).probability
     )

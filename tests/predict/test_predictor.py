@@ -15,7 +15,7 @@ from lociscope.images.discovery.naming import Rules
 from lociscope.images.discovery.sources import find_fields
 from lociscope.images.field import Field
 from lociscope.images.io.read import read_field
-from lociscope.predict.predictor import BATCH, Predictor, batched, open_bundle
+from lociscope.predict.predictor import BATCH_SIZE, Predictor, batched, open_bundle
 from lociscope.warnings import FieldWarning, WarningKind
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ def test_one_array_several_and_fields_agree(predictor: Predictor) -> None:
 
 
 def test_more_fields_than_one_call_takes(predictor: Predictor) -> None:
-    stack = noise(BATCH + 3, 16, 16, 4)
+    stack = noise(BATCH_SIZE + 3, 16, 16, 4)
     together = predictor.predict(stack, embeddings=True)
     one_by_one = [predictor.predict(pixels).probability[0] for pixels in stack]
     np.testing.assert_allclose(together.probability, one_by_one, atol=1e-5)
     assert together.embedding is not None
-    assert together.embedding.shape == (BATCH + 3, 4)
+    assert together.embedding.shape == (BATCH_SIZE + 3, 4)
 
 
 @pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32, np.float64])

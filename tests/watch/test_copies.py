@@ -16,8 +16,8 @@ from lociscope.artifacts.predictions import Predictions
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.images.discovery.naming import Rules
 from lociscope.images.discovery.sources import find_fields
-from lociscope.predict.batch import Outcome, predict_to_file
-from lociscope.predict.job import Options
+from lociscope.predict.batch import BatchResult, predict_to_file
+from lociscope.predict.output import OutputOptions
 from lociscope.predict.predictor import Predictor, open_bundle
 from lociscope.warnings import parse_warnings
 from lociscope.watch import arrivals, completeness
@@ -160,12 +160,12 @@ def test_a_copy_is_predicted_once_and_only_when_it_is_complete(
     told, stop = Told(done), threading.Event()
     live = tmp_path / "live"
     live.mkdir()
-    outcome: list[Outcome] = []
+    outcome: list[BatchResult] = []
     pace = Pace(every=0.02, settle=0.05, patience=10.0)
     out = tmp_path / "out.csv"
 
     def work() -> None:
-        outcome.append(watch(predictor, live, out, Rules(), Options(), pace, tell=told, stop=stop))
+        outcome.append(watch(predictor, live, out, Rules(), OutputOptions(), pace, tell=told, stop=stop))
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -186,7 +186,7 @@ def test_a_copy_is_predicted_once_and_only_when_it_is_complete(
     assert told.predicted_ids == ["a"]
     assert told.done_then == [{late}]
     assert (outcome[0].rows, outcome[0].failures) == (1, [])
-    predict_to_file(predictor, find_fields([live])[0], tmp_path / "whole.csv", Options())
+    predict_to_file(predictor, find_fields([live])[0], tmp_path / "whole.csv", OutputOptions())
     assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
@@ -202,7 +202,9 @@ def test_a_plane_that_is_black_is_predicted_all_the_same(predictor: Predictor, t
     told = Told(set())
     pace = Pace(every=0.02, settle=0.05, patience=1.0, until_idle=0.2)
     out = tmp_path / "out.csv"
-    outcome = watch(predictor, tmp_path / "live", out, Rules(), Options(), pace, tell=told, stop=threading.Event())
+    outcome = watch(
+        predictor, tmp_path / "live", out, Rules(), OutputOptions(), pace, tell=told, stop=threading.Event()
+    )
     assert (outcome.rows, outcome.failures, told.failures) == (1, [], [])
     assert parse_warnings(["empty plane: yellow"])[0] in Predictions.read(out).warnings[0]
 
@@ -221,7 +223,7 @@ def test_a_copy_that_stops_half_way_is_reported_and_not_predicted(predictor: Pre
         file.flush()
         pace = Pace(every=0.02, settle=0.05, patience=0.3, until_idle=0.5)
         outcome = watch(
-            predictor, live, tmp_path / "out.csv", Rules(), Options(), pace, tell=told, stop=threading.Event()
+            predictor, live, tmp_path / "out.csv", Rules(), OutputOptions(), pace, tell=told, stop=threading.Event()
         )
     assert (outcome.rows, told.predicted_ids) == (0, [])
     assert "a program has it open for writing" in outcome.failures[0].reason
@@ -230,13 +232,24 @@ def test_a_copy_that_stops_half_way_is_reported_and_not_predicted(predictor: Pre
 
 def test_a_second_watch_or_predict_on_one_output_is_refused(predictor: Predictor, tmp_path: Path) -> None:
     from lociscope.errors import LociscopeError
-    from lociscope.predict.job import Job
+    from lociscope.predict.output import PredictionOutput
 
     (tmp_path / "live").mkdir()
     out = tmp_path / "out.csv"
     with (
-        Job.of(predictor.bundle, tmp_path / "out.parquet", Options()).alone(),  # which shares its parts
+        PredictionOutput.create(
+            predictor.bundle, tmp_path / "out.parquet", OutputOptions()
+        ).lock(),  # which shares its parts
         pytest.raises(LociscopeError, match=r"out.csv' is being written by another process. Wait until it ends"),
     ):
-        watch(predictor, tmp_path / "live", out, Rules(), Options(), Pace(), tell=Told(set()), stop=threading.Event())
+        watch(
+            predictor,
+            tmp_path / "live",
+            out,
+            Rules(),
+            OutputOptions(),
+            Pace(),
+            tell=Told(set()),
+            stop=threading.Event(),
+        )
     assert not list(tmp_path.glob("out*"))

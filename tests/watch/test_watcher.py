@@ -16,8 +16,8 @@ from lociscope.errors import LociscopeError
 from lociscope.images.discovery.naming import Rules
 from lociscope.images.discovery.sources import Failure, find_fields
 from lociscope.images.io.write import write_ome_tiff, write_planes
-from lociscope.predict.batch import Outcome, predict_to_file
-from lociscope.predict.job import Job, Options
+from lociscope.predict.batch import BatchResult, predict_to_file
+from lociscope.predict.output import OutputOptions, PredictionOutput
 from lociscope.predict.predictor import Predictor, open_bundle
 from lociscope.watch import watcher as watching
 from lociscope.watch.watcher import Pace, watch
@@ -68,9 +68,9 @@ def field(seed: int) -> np.ndarray:
     return patches((SIDE, SIDE, 4), seed)
 
 
-def run(predictor: Predictor, folder: Path, pace: Pace = QUICK, **more: Any) -> tuple[Outcome, Told]:
+def run(predictor: Predictor, folder: Path, pace: Pace = QUICK, **more: Any) -> tuple[BatchResult, Told]:
     told = Told()
-    options = more.pop("options", Options())
+    options = more.pop("options", OutputOptions())
     out = more.pop("out", folder.parent / "out.csv")
     more.setdefault("stop", threading.Event())
     return watch(predictor, folder, out, more.pop("rules", Rules()), options, pace, tell=told, **more), told
@@ -83,8 +83,8 @@ class Running:
         self.told, self.stop = Told(), threading.Event()
         pace = more.pop("pace", Pace(0.05, 0.1, 0.3))
         self.out = folder.parent / "out.csv"
-        words = (predictor, folder, self.out, more.pop("rules", Rules()), Options(), pace)
-        self.outcome: Outcome | None = None
+        words = (predictor, folder, self.out, more.pop("rules", Rules()), OutputOptions(), pace)
+        self.outcome: BatchResult | None = None
 
         def work() -> None:
             self.outcome = watch(*words, tell=self.told, stop=self.stop)
@@ -100,7 +100,7 @@ class Running:
             time.sleep(0.01)
         raise AssertionError(f"never came to be; told {self.told.ids}, {self.told.failures}, {self.told.sentences}")
 
-    def end(self) -> Outcome:
+    def end(self) -> BatchResult:
         self.stop.set()
         self.thread.join()
         assert self.outcome is not None
@@ -128,9 +128,9 @@ def test_what_is_there_is_predicted_as_predict_does(predictor: Predictor, folder
     assert (outcome.rows, outcome.new, outcome.failures) == (20, 20, [])
     assert told.ids == sorted(told.ids)
     found, _ = find_fields([folder])
-    predict_to_file(predictor, found, tmp_path / "whole.csv", Options())
+    predict_to_file(predictor, found, tmp_path / "whole.csv", OutputOptions())
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
-    again = predict_to_file(predictor, found, tmp_path / "out.csv", Options())
+    again = predict_to_file(predictor, found, tmp_path / "out.csv", OutputOptions())
     assert (again.rows, again.new) == (20, 0)
     assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.csv", "out.run.json"]
 
@@ -250,19 +250,19 @@ class KillError(BaseException):
     """Stands for a kill: nothing after it runs."""
 
 
-@pytest.mark.parametrize("where", ["write_part", "finish", "clear", "write"])
+@pytest.mark.parametrize("where", ["write_part", "write_table", "remove_parts", "write"])
 @pytest.mark.parametrize("after", [False, True])
 def test_killed_at_any_point_nothing_is_lost_or_doubled(
     predictor: Predictor, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     where: str, after: bool,
 ) -> None:  # fmt: skip
     """At each step of keeping what is predicted, before it and after it, the third time that it is taken."""
-    monkeypatch.setattr(watching, "BATCH", 2)
+    monkeypatch.setattr(watching, "BATCH_SIZE", 2)
     monkeypatch.setattr(watching, "TABLE_EVERY", 0.0)
     monkeypatch.setattr(watching, "TABLE_SHARE", 1e9)
     for number in range(9):
         write_planes(folder, f"f{number}", field(number))
-    owner: type = Predictions if where == "write" else Job
+    owner: type = Predictions if where == "write" else PredictionOutput
     step = getattr(owner, where)
     taken = 0
 
@@ -287,7 +287,7 @@ def test_killed_at_any_point_nothing_is_lost_or_doubled(
     assert 1 < len(told.ids) < 9
     assert Predictions.read(out).ids == [f"f{number}" for number in range(10)]
     found, _ = find_fields([folder])
-    predict_to_file(predictor, found, tmp_path / "whole.csv", Options())
+    predict_to_file(predictor, found, tmp_path / "whole.csv", OutputOptions())
     one, other = (Predictions.read(tmp_path / f"{name}.csv") for name in ("out", "whole"))
     assert one.predicted == other.predicted
     np.testing.assert_allclose(one.probability, other.probability, atol=2e-6)
@@ -302,12 +302,12 @@ def test_another_bundle_or_other_options_are_refused(
     with pytest.raises(LociscopeError, match="begun with another bundle"):
         run(open_bundle(make_bundle(tmp_path / "other", seed=1)), folder, out=tmp_path / "out.parquet")
     with pytest.raises(LociscopeError, match="begun with other options"):
-        run(predictor, folder, out=tmp_path / "out.parquet", options=Options(embeddings=True))
+        run(predictor, folder, out=tmp_path / "out.parquet", options=OutputOptions(embeddings=True))
 
 
 def test_embeddings_are_kept_where_asked_for(predictor: Predictor, folder: Path, tmp_path: Path) -> None:
     write_planes(folder, "a", field(0))
-    run(predictor, folder, out=tmp_path / "out.parquet", options=Options(embeddings=True))
+    run(predictor, folder, out=tmp_path / "out.parquet", options=OutputOptions(embeddings=True))
     kept = Predictions.read(tmp_path / "out.parquet")
     assert kept.embedding is not None
 
@@ -357,4 +357,4 @@ def test_the_log_gets_each_field_with_its_statistics(predictor: Predictor, folde
 def test_a_log_that_cannot_be_written_costs_no_prediction(predictor: Predictor, folder: Path) -> None:
     write_planes(folder, "a", field(0))
     outcome, _ = run(predictor, folder, log=Log(fails=True))
-    assert (outcome.rows, outcome.unlogged, outcome.trouble) == (1, 1, "The log cannot be written.")
+    assert (outcome.rows, outcome.unlogged, outcome.log_error) == (1, 1, "The log cannot be written.")

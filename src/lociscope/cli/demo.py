@@ -115,14 +115,14 @@ class _Story:
         from lociscope.artifacts.catalog import Catalog
         from lociscope.images.discovery.sources import read_catalog_sources
         from lociscope.predict.batch import predict_to_file
-        from lociscope.predict.job import Options
+        from lociscope.predict.output import OutputOptions
         from lociscope.predict.predictor import open_bundle
 
         out = self.folder / "predictions.parquet"
         unseen = read_catalog_sources(Catalog.read(catalog).filter("split", "test"))
         self._step(
             f"predict {len(unseen)} fields that it never saw",
-            lambda: predict_to_file(open_bundle(bundle), unseen, out, Options(), workers=self.workers),
+            lambda: predict_to_file(open_bundle(bundle), unseen, out, OutputOptions(), workers=self.workers),
         )
         return out
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lociscope.cli import console
-from lociscope.cli.submitting import Kaggle, SampleSubmission, check_among, check_submission, read_rows, tell_lacking
+from lociscope.cli.submitting import Kaggle, SampleSubmission, check_submission, report_coverage, report_excluded
 from lociscope.errors import Code, Exit, LociscopeError, MissingExtraError, UsageError
 
 if TYPE_CHECKING:
@@ -85,10 +85,12 @@ def apply(
         )
     check_submission(output, kaggle=kaggle, sample=sample_submission)
 
+    from lociscope.artifacts.submission import read_sample
     from lociscope.decide.members import check_members
     from lociscope.decide.stored import read_fitted
+    from lociscope.workflows.submission import count_excluded, find_coverage
 
-    sample = read_rows(sample_submission)
+    sample = None if sample_submission is None else read_sample(sample_submission)
     stored = read_fitted(folder)
     ids, stack, networks = read_members(members)
     unknown = check_members(folder, stored.members, networks, members, folds)
@@ -102,12 +104,12 @@ def apply(
     if not kaggle:
         combined.write(output)
     elif sample is not None:
-        check_among(sum(name in sample for name in ids), ids, sample_submission)
+        report_excluded(count_excluded(ids, sample, sample_submission), sample_submission)
         combined.write_submission(output, sample)
     else:
         combined.write_submission(output)
     print(f"{console.counted(len(sample or combined))} in {output}")
-    if kaggle and not tell_lacking(ids, sample, sample_submission, members):
+    if kaggle and not report_coverage(find_coverage(ids, sample_submission, members)):
         raise typer.Exit(Exit.SOME_FAILED)
 
 

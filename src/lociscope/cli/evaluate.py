@@ -163,7 +163,7 @@ def _predict(bundle: Path, truth: Path | None, output: Path, workers: int) -> tu
     from lociscope.artifacts.predictions import Predictions
     from lociscope.images.discovery.sources import find_fields
     from lociscope.predict.batch import predict_to_file
-    from lociscope.predict.job import Options
+    from lociscope.predict.output import OutputOptions
     from lociscope.predict.predictor import open_bundle
 
     if truth is None or not is_catalog(truth):
@@ -174,7 +174,9 @@ def _predict(bundle: Path, truth: Path | None, output: Path, workers: int) -> tu
     path, predictor = output / "predictions.parquet", open_bundle(bundle)
     output.mkdir(parents=True, exist_ok=True)
     with console.progress("predicting") as tell:
-        outcome = predict_to_file(predictor, found, path, Options(), broken=broken, workers=workers, progress=tell)
+        outcome = predict_to_file(
+            predictor, found, path, OutputOptions(), broken=broken, workers=workers, progress=tell
+        )
     if not outcome.rows:
         raise LociscopeError(
             f"No field of '{truth}' could be predicted. The first: {outcome.failures[0].reason}",

@@ -20,21 +20,19 @@ from lociscope.cli.reading import (
     Preset,
     Table,
     check_table,
-    open_optional_log,
     parse_rules,
 )
 from lociscope.cli.submitting import (
     Kaggle,
     SampleSubmission,
-    among,
     check_submission,
-    read_rows,
-    tell_lacking,
+    report_coverage,
+    report_excluded,
 )
 from lociscope.errors import Exit
 
 if TYPE_CHECKING:
-    from lociscope.predict.batch import Outcome
+    from lociscope.predict.batch import BatchResult
 
 
 def predict(
@@ -51,9 +49,13 @@ def predict(
     kaggle: Kaggle = False,
     sample_submission: SampleSubmission = None,
     embeddings: Embeddings = False,
-    views: Annotated[
-        int, typer.Option(help="Of each field: 1, or 8 for its quarter turns and mirrors, averaged; 8 times the work.")
-    ] = 1,
+    tta: Annotated[
+        bool,
+        typer.Option(
+            "--tta",
+            help="Test-time augmentation: average over the 8 turns and mirrors of a field, in 8 times the time.",
+        ),
+    ] = False,
     channels: Channels = None,
     allow_missing: AllowMissing = None,
     pixel_size: PixelSize = None,
@@ -64,45 +66,38 @@ def predict(
     workers: Annotated[int, typer.Option(min=1, help="Threads that read fields.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Predict the places of proteins. A second run predicts only what is new, changed, or failed before."""
+    """Predict the locations of proteins. A second run predicts only what is new, changed, or failed before."""
     check_table(output, embeddings=embeddings)
     check_submission(output, kaggle=kaggle, sample=sample_submission)
-
     rules = parse_rules(channels, allow_missing, pixel_size, plane, pattern, preset)
-    from lociscope.images.discovery.sources import find_fields
-    from lociscope.predict.batch import predict_to_file
-    from lociscope.predict.job import Job, Options
-    from lociscope.predict.predictor import open_bundle
 
-    sample = read_rows(sample_submission)
-    found, broken = find_fields(sources, rules)
-    if sample is not None:
-        found, broken = among(sample, found, sample_submission), [each for each in broken if each.id in sample]
-    predictor = open_bundle(bundle, views=views)
-    options = Options(kaggle, embeddings, sample)
-    alone = Job.of(predictor.bundle, output, options).alone()
-    with alone, open_optional_log(log) as kept, console.progress("predicting") as tell:
-        outcome = predict_to_file(
-            predictor, found, output, options, broken=broken, workers=workers, progress=tell, log=kept
-        )
-    complete = not (kaggle and outcome.rows) or tell_lacking(outcome.ids, sample, sample_submission, sources)
-    _say(outcome, output, as_json)
-    if outcome.failures or outcome.unlogged or not complete:
-        raise typer.Exit(Exit.SOME_FAILED if outcome.rows else Exit.NOTHING_DONE)
+    from lociscope.workflows.predict import predict as run_prediction
+    from lociscope.workflows.submission import find_coverage
+
+    with console.progress("predicting") as progress:
+        result = run_prediction(
+            sources, output, bundle=bundle, rules=rules, kaggle=kaggle, sample_submission=sample_submission,
+            embeddings=embeddings, tta=tta, log=log, workers=workers, progress=progress,
+        )  # fmt: skip
+    report_excluded(result.excluded, sample_submission)
+    complete = not (kaggle and result.rows) or report_coverage(find_coverage(result.ids, sample_submission, sources))
+    _print_result(result, output, as_json)
+    if result.failures or result.unlogged or not complete:
+        raise typer.Exit(Exit.SOME_FAILED if result.rows else Exit.NOTHING_DONE)
 
 
-def _say(outcome: Outcome, output: Path, as_json: bool) -> None:
-    failed = len(outcome.failures)
+def _print_result(result: BatchResult, output: Path, as_json: bool) -> None:
+    failed = len(result.failures)
     if as_json:
         import json
 
-        counts = {"rows": outcome.rows, "new": outcome.new, "failed": failed, "unlogged": outcome.unlogged}
+        counts = {"rows": result.rows, "new": result.new, "failed": failed, "unlogged": result.unlogged}
         print(json.dumps({"output": str(output), **counts}))
-    elif outcome.rows and not outcome.new and not failed:
-        print(f"{console.counted(outcome.rows)} in {output}, complete already")
-    elif outcome.rows:
-        print(f"{console.counted(outcome.rows)} in {output}, {outcome.new} new")
+    elif result.rows and not result.new and not failed:
+        print(f"{console.counted(result.rows)} in {output}, complete already")
+    elif result.rows:
+        print(f"{console.counted(result.rows)} in {output}, {result.new} new")
     if failed:
-        console.tell_failures(outcome.failures, output.with_name(output.stem + ".failures.csv"))
-    if outcome.unlogged:
-        console.tell_unlogged(outcome.unlogged, outcome.trouble)
+        console.tell_failures(result.failures, output.with_name(output.stem + ".failures.csv"))
+    if result.unlogged:
+        console.tell_unlogged(result.unlogged, result.log_error)

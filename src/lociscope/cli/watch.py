@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from lociscope.artifacts.predictions import Predictions
     from lociscope.images.discovery.sources import Failure
-    from lociscope.predict.batch import Outcome
+    from lociscope.predict.batch import BatchResult
 
 _FEW = 4
 """Fields of one call that are named one by one."""
@@ -70,7 +70,7 @@ def watch(
     """Predict fields as a microscope writes them, until Ctrl-C. Started again, it goes on where it was."""
     check_table(output, embeddings=embeddings)
     rules = parse_rules(channels, allow_missing, pixel_size, plane, pattern, preset)
-    from lociscope.predict.job import Options
+    from lociscope.predict.output import OutputOptions
     from lociscope.predict.predictor import open_bundle
     from lociscope.watch.watcher import Pace
     from lociscope.watch.watcher import watch as watch_folder
@@ -80,7 +80,7 @@ def watch(
     pace = Pace(every, settle, incomplete_after, until_idle)
     with open_optional_log(log) as kept, _asked_to_stop() as stop:
         outcome = watch_folder(
-            predictor, folder, output, rules, Options(embeddings=embeddings), pace,
+            predictor, folder, output, rules, OutputOptions(embeddings=embeddings), pace,
             tell=tell, stop=stop, log=kept, workers=workers,
         )  # fmt: skip
     tell.ended(outcome, output)
@@ -154,13 +154,13 @@ class _Words:
         """Says it."""
         console.say(f"lociscope: {sentence}")
 
-    def ended(self, outcome: Outcome, output: Path) -> None:
+    def ended(self, outcome: BatchResult, output: Path) -> None:
         """Says how much there is now."""
         print(f"{console.counted(outcome.rows)} in {output}, {outcome.new} new")
         if outcome.failures:
             console.tell_failures(outcome.failures, output.with_name(output.stem + ".failures.csv"))
         if outcome.unlogged:
-            console.tell_unlogged(outcome.unlogged, outcome.trouble)
+            console.tell_unlogged(outcome.unlogged, outcome.log_error)
 
 
 class _Lines:
@@ -192,7 +192,7 @@ class _Lines:
         """One line."""
         self._say("trouble", reason=sentence)
 
-    def ended(self, outcome: Outcome, output: Path) -> None:
+    def ended(self, outcome: BatchResult, output: Path) -> None:
         """One line, the last."""
         failed = len(outcome.failures)
         self._say(

@@ -165,7 +165,7 @@ def _labelled(
     where = str(pictures) if isinstance(pictures, Path) else "', '".join(map(str, pictures))
     here = {field.id for field in found} | {failure.id for failure in failures}
     failures += [
-        Failure(name, where, f"The id '{name}' has labels but no files in '{where}'. Copy them there.")
+        Failure(name, where, f"The id '{name}' has labels but no files in '{where}'. Copy them there.", Code.NOT_FOUND)
         for name in labels
         if name not in here
     ]
@@ -186,7 +186,7 @@ def _entries(found: Iterable[FieldSource], labels: Labels, folder: Path, failure
         try:
             entries.append(_entry(assign_loose_files(field), folder, labels.get(field.id)))
         except LociscopeError as error:
-            failures.append(Failure(field.id, str(field.paths[0]), str(error)))
+            failures.append(Failure(field.id, str(field.paths[0]), str(error), error.code))
     return entries
 
 

@@ -1,1 +1,1 @@
-"""The using arm: fields in, Predictions out, with ONNX Runtime and without TensorFlow."""
+"""Inference: fields in, Predictions out, with ONNX Runtime and without TensorFlow."""

@@ -1,4 +1,4 @@
-"""ONNX Runtime behind a bundle: prepared inputs in, the network's outputs by name out."""
+"""The network of a bundle in ONNX Runtime: prepared inputs in, outputs by name out."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class Engine:
-    """One loaded network.
+    """A loaded network.
 
     Args:
-        bundle: An opened bundle; its bytes are those whose hashes were checked.
-        threads: Threads of one call; 0 takes every core.
+        bundle: An open bundle; its bytes are those whose hashes were checked.
+        threads: Number of threads per call; 0 uses every core.
 
     Raises:
-        LociscopeError: The model cannot be loaded, or does not give what the bundle's self-test says.
+        LociscopeError: The model cannot be loaded, or fails the bundle's self-test.
     """
 
     def __init__(self, bundle: Bundle, threads: int = 0) -> None:
@@ -31,29 +31,25 @@ class Engine:
         self._session = _open_session(bundle, threads)
         self._input = self._session.get_inputs()[0].name
         self.outputs: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
-        self.require("probabilities")
-        self._prove(bundle)
+        self.require_outputs("probabilities")
+        self._run_selftest(bundle)
 
-    def require(self, *outputs: str) -> None:
-        """Refuses to go on without an output.
-
-        Raises:
-            LociscopeError: The model lacks it.
-        """
+    def require_outputs(self, *outputs: str) -> None:
+        """Raise a LociscopeError if the model lacks an output."""
         missing = [name for name in outputs if name not in self.outputs]
         if missing:
             raise LociscopeError(
                 f"Bundle '{self._folder}': its model has no output '{missing[0]}' (it has {', '.join(self.outputs)}). "
                 "Do without it, or export the bundle again.",
-                code=Code.INVALID_VALUE,
+                code=Code.NOT_FOUND,
             )
 
     def run(self, inputs: np.ndarray, outputs: tuple[str, ...] = ("probabilities",)) -> dict[str, np.ndarray]:
-        """Runs the network.
+        """Return outputs of the network.
 
         Args:
             inputs: (n, height, width, 4) of uint8, as `lociscope.images.scale.prepare` makes them.
-            outputs: Names of the outputs wanted.
+            outputs: Names of the outputs to return.
 
         Returns:
             The outputs by name, float32.
@@ -61,18 +57,18 @@ class Engine:
         Raises:
             LociscopeError: The model lacks one of the outputs.
         """
-        self.require(*outputs)
+        self.require_outputs(*outputs)
         return self._run(inputs.astype(np.float32) / np.float32(255), outputs)
 
     def _run(self, inputs: np.ndarray, outputs: tuple[str, ...]) -> dict[str, np.ndarray]:
         return dict(zip(outputs, self._session.run(list(outputs), {self._input: inputs}), strict=True))
 
-    def _prove(self, bundle: Bundle) -> None:
+    def _run_selftest(self, bundle: Bundle) -> None:
         test = bundle.selftest
         try:
             given = self._run(test.input, ("probabilities",))["probabilities"]
         except Exception as error:  # ONNX Runtime's errors share no base class
-            raise _unloadable(bundle, error) from error
+            raise _load_error(bundle, error) from error
         if given.shape != test.probabilities.shape:
             raise LociscopeError(
                 f"Bundle '{bundle.folder}': its self-test holds {test.probabilities.shape} probabilities, its model "
@@ -99,10 +95,10 @@ def _open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(bundle.model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no base class
-        raise _unloadable(bundle, error) from error
+        raise _load_error(bundle, error) from error
 
 
-def _unloadable(bundle: Bundle, error: Exception) -> LociscopeError:
+def _load_error(bundle: Bundle, error: Exception) -> LociscopeError:
     reason = str(error).splitlines()[0][:200]
     return LociscopeError(
         f"Bundle '{bundle.folder}': its model cannot be run ({reason}). Export it again.", code=Code.INVALID_VALUE

@@ -1,4 +1,4 @@
-"""What `Predictor.predict` accepts, as Fields: arrays of any library, paths, found fields, or a mixture of them."""
+"""The Fields of whatever `Predictor.predict` accepts: arrays of any library, paths, field sources, or a mixture."""
 
 from __future__ import annotations
 
@@ -43,34 +43,34 @@ class Array(Protocol):
 
 
 Item: TypeAlias = "Array | Field | FieldSource | AnyPath"
-Given: TypeAlias = "Item | Iterable[Item]"
+FieldInput: TypeAlias = "Item | Iterable[Item]"
 _ITEMS = (str, os.PathLike, Field, FieldSource, Array)
 
 
-def fields_of(given: Given, pixel_size: float | None = None) -> Iterator[Field]:
-    """Read, one after the other, the Fields that `Predictor.predict` was given.
+def read_fields(inputs: FieldInput, pixel_size: float | None = None) -> Iterator[Field]:
+    """Yield the Fields that `Predictor.predict` received, read one after the other.
 
     Args:
-        given: One item or an iterable of items. An item is an array (y, x, 4) or (n, y, x, 4), which is loaded field by
-            field; a path that `find_fields` takes, where neighbouring paths are searched together; a FieldSource; or a
-            Field.
-        pixel_size: Side of a pixel in µm, whatever the items declare.
+        inputs: One item or an iterable of items. An item is an array (y, x, 4) or (n, y, x, 4), which is loaded field
+            by field; a path that `find_fields` takes, where neighbouring paths are searched together; a FieldSource;
+            or a Field.
+        pixel_size: Side of a pixel in µm, which overrides what the items declare.
 
     Yields:
         The Fields. Those of arrays are called `0`, `1`, … in the order of all arrays.
 
     Raises:
-        UsageError: `pixel_size` is no positive number.
+        UsageError: `pixel_size` is not a positive number.
         LociscopeError: An item is something else, an array has other axes, or a field cannot be found or read.
     """
     check_pixel_size(pixel_size)
-    items: Iterable[Any] = [given] if isinstance(given, _ITEMS) else _iterable(given)
+    items: Iterable[Any] = [inputs] if isinstance(inputs, _ITEMS) else _check_iterable(inputs)
     number = 0
-    for kind, group in groupby(items, _kind):
+    for kind, group in groupby(items, _item_type):
         if kind is Path:
-            yield from map(read_field, _found(group, pixel_size))
+            yield from map(read_field, _find_sources(group, pixel_size))
         elif kind is Array:
-            for pixels in (pixels for array in group for pixels in _pixels_of(array)):
+            for pixels in (pixels for array in group for pixels in _split_array(array)):
                 yield Field(str(number), pixels, pixel_size)
                 number += 1
         else:
@@ -88,29 +88,29 @@ def check_pixel_size(pixel_size: object) -> None:
     number = isinstance(pixel_size, Real) and not isinstance(pixel_size, bool)
     if not number or not 0 < float(pixel_size) < np.inf:  # type: ignore[arg-type] # a Real
         raise UsageError(
-            f"pixel_size is {pixel_size!r} ({type(pixel_size).__name__}); expected a number of µm above 0. "
-            "Pass it as in pixel_size=0.32.",
+            f"`pixel_size` is {pixel_size!r} ({type(pixel_size).__name__}); expected a number of µm above 0. "
+            "Pass for example `pixel_size=0.32`.",
             code=Code.PIXEL_SIZE,
         )
 
 
-def _iterable(given: object) -> Iterable[Any]:
-    if not isinstance(given, Iterable) or isinstance(given, Mapping | bytes):
-        raise _unknown(given)
-    return given
+def _check_iterable(inputs: object) -> Iterable[Any]:
+    if not isinstance(inputs, Iterable) or isinstance(inputs, Mapping | bytes):
+        raise _unknown_type_error(inputs)
+    return inputs
 
 
-def _kind(item: object) -> type:
-    """Return what an item is treated as."""
+def _item_type(item: object) -> type:
+    """Return the type as which an item is read."""
     if isinstance(item, str | os.PathLike):
         return Path
     for kind in (Field, FieldSource, Array):
         if isinstance(item, kind):
             return kind
-    raise _unknown(item)
+    raise _unknown_type_error(item)
 
 
-def _unknown(item: object) -> LociscopeError:
+def _unknown_type_error(item: object) -> LociscopeError:
     return LociscopeError(
         f"Expected arrays, paths, FieldSources or Fields; received a {type(item).__name__}. Pass an array {_AXES}, "
         "or the path of a folder.",
@@ -118,21 +118,21 @@ def _unknown(item: object) -> LociscopeError:
     )
 
 
-def _found(paths: Iterable[AnyPath], pixel_size: float | None) -> list[FieldSource]:
-    """Find the fields of paths that are searched together, so that four planes make one field."""
+def _find_sources(paths: Iterable[AnyPath], pixel_size: float | None) -> list[FieldSource]:
+    """Find the fields of several paths at once, so that four planes make one field."""
     found, failures = find_fields(list(paths), Rules(pixel_size=pixel_size))
     if failures:
         raise LociscopeError(
             f"{len(failures)} of {len(found) + len(failures)} fields cannot be predicted; the first: "
             f"{failures[0].reason} `lociscope.images.discovery.sources.find_fields` returns the others, and "
-            "`lociscope predict` lists these and goes on.",
-            code=Code.INVALID_VALUE,
+            "`lociscope predict` predicts them and lists the failures.",
+            code=Code(failures[0].code or Code.INVALID_VALUE),
         )
     return found
 
 
-def _pixels_of(array: Array) -> Iterator[np.ndarray]:
-    """Load the fields of an array one by one: it may be larger than the memory."""
+def _split_array(array: Array) -> Iterator[np.ndarray]:
+    """Yield the fields of an array one by one, since it may be larger than the memory."""
     shape = tuple(array.shape)
     _check_axes(shape, (3, 4))
     if len(shape) == 3:

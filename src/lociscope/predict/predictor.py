@@ -1,4 +1,4 @@
-"""The predictor: what a program, a service or a microscope calls."""
+"""The predictor that programs, the service and the microscope call."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from lociscope.images.extent import make_tiles
 from lociscope.images.quality import find_warnings, measure_input
 from lociscope.images.statistics import compute_statistics
 from lociscope.predict.engine import Engine
-from lociscope.predict.inputs import Given, fields_of
-from lociscope.predict.test_time_augmentation import averaged, check_views, views_of
+from lociscope.predict.inputs import FieldInput, read_fields
+from lociscope.predict.test_time_augmentation import average_outputs, check_square, rotate_and_flip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from lociscope.storage.atomic import AnyPath
     from lociscope.warnings import FieldWarning
 
-BATCH = 16
-"""Fields in one call of the network."""
+BATCH_SIZE = 16
+"""Number of fields in one call of the network."""
 
-MOST = 64
-"""Most tiles in one call of the network: what bounds its memory."""
+MAX_TILES = 64
+"""Maximum number of tiles in one call of the network, which bounds its memory."""
 
 
 class PreparedField(NamedTuple):
-    """A field as the network wants it.
+    """A field as the network expects it.
 
     Attributes:
         id: Its name.
@@ -51,70 +51,72 @@ class PreparedField(NamedTuple):
     statistics: np.ndarray
 
 
-def open_bundle(path: AnyPath | None = None, threads: int = 0, views: int = 1) -> Predictor:
+def open_bundle(path: AnyPath | None = None, threads: int = 0, *, tta: bool = False) -> Predictor:
     """Open a bundle for prediction.
 
     Args:
-        path: The bundle; None is the one that ships with lociscope.
-        threads: Threads of one call; 0 takes every core.
-        views: Test-time augmentation: 1 for none, or 8 to average over each field's quarter turns and mirror images.
+        path: The folder of the bundle; None is the one that ships with lociscope.
+        threads: Number of threads per call; 0 uses every core.
+        tta: Test-time augmentation: average over the eight quarter turns and mirror images of each field, in eight
+            times the time.
 
     Returns:
         A predictor that has passed its self-test.
 
     Raises:
-        UsageError: There is no such number of views or threads.
+        UsageError: `threads` is not a number of threads, or the bundle's input is not square and `tta` is set.
         LociscopeError: The bundle is altered, incomplete, of a newer schema, or fails its self-test.
     """
-    return Predictor(read_bundle(path), threads, views)
+    return Predictor(read_bundle(path), threads, tta=tta)
 
 
-def _reopen(path: Path | None, sha256: str, threads: int, views: int) -> Predictor:
+def _reopen(path: Path | None, sha256: str, threads: int, tta: bool) -> Predictor:
     """Open the bundle of a pickled predictor again.
 
     Raises:
-        LociscopeError: The bundle is not there any more, or is another one now.
+        LociscopeError: The bundle does not exist any more, or has changed.
     """
-    predictor = open_bundle(path, threads, views)
+    predictor = open_bundle(path, threads, tta=tta)
     if predictor.bundle.sha256 != sha256:
         raise LociscopeError(
             f"Bundle '{predictor.bundle.folder}' is not the one that the predictor was pickled with: its hash is "
-            f"{predictor.bundle.sha256[:12]}…, expected {sha256[:12]}…. Open it anew with open_bundle.",
+            f"{predictor.bundle.sha256[:12]}…, expected {sha256[:12]}…. Open it again with `open_bundle`.",
             code=Code.ALTERED,
         )
     return predictor
 
 
 class Predictor:
-    """Says where the protein is.
+    """Predicts the locations of the protein in fields.
 
-    It can be pickled, and so be sent to the processes of joblib or multiprocessing, which open the bundle again from
-    its folder and check its hash.
+    A predictor can be pickled, and so be sent to the processes of joblib or multiprocessing, which open the bundle
+    again from its folder and check its hash.
 
     Args:
-        bundle: The bundle that it runs.
-        threads: Threads of one call; 0 takes every core.
-        views: Of each field, 1 or 8; see `lociscope.predict.test_time_augmentation`.
+        bundle: The bundle to run.
+        threads: Number of threads per call; 0 uses every core.
+        tta: Whether to use test-time augmentation; see `lociscope.predict.test_time_augmentation`.
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 0, views: int = 1) -> None:
-        check_views(views, bundle.card.input.height, bundle.card.input.width)
+    def __init__(self, bundle: Bundle, threads: int = 0, *, tta: bool = False) -> None:
+        if tta:
+            check_square(bundle.card.input.height, bundle.card.input.width)
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
             raise UsageError(
-                f"threads is {threads!r}; expected a number of threads, or 0 for every core.", code=Code.INVALID_VALUE
+                f"`threads` is {threads!r}; expected a number of threads, or 0 for every core.", code=Code.INVALID_VALUE
             )
         self.bundle = bundle
-        self.views = views
+        self.tta = tta
         self.threads = threads
         self.engine = Engine(bundle, threads)
         self._folder = None if bundle.folder == DEFAULT_BUNDLE else bundle.folder.absolute()
 
-    def __reduce__(self) -> tuple[Callable[..., Predictor], tuple[Path | None, str, int, int]]:
-        return _reopen, (self._folder, self.bundle.sha256, self.threads, self.views)
+    def __reduce__(self) -> tuple[Callable[..., Predictor], tuple[Path | None, str, int, bool]]:
+        return _reopen, (self._folder, self.bundle.sha256, self.threads, self.tta)
 
     def predict(
         self,
-        fields: Given,
+        fields: FieldInput,
         *,
         embeddings: bool = False,
         pixel_size: float | None = None,
@@ -126,25 +128,25 @@ class Predictor:
                 read, such as zarr and dask; a path of a folder, an archive, a file or a Catalog; a Field; a FieldSource
                 that `find_fields` returned; or an iterable of these, in which neighbouring paths are searched together
                 and arrays may differ in size. The fields of arrays are called `0`, `1`, …
-            embeddings: Whether to keep each field's embedding.
-            pixel_size: Side of a pixel in µm, whatever the fields declare; None takes what they declare, or else as in
-                `lociscope.images.extent`.
+            embeddings: Whether to return each field's embedding.
+            pixel_size: Side of a pixel in µm, which overrides what the fields declare; None uses what they declare, or
+                else the rule of `lociscope.images.extent`.
 
         Returns:
             The Predictions, in order; those of a path in the order of the fields' names.
 
         Raises:
-            LociscopeError: An array has another number of axes or channels, no pixel, or pixels that are no
-                finite numbers; a path holds a field that cannot be read; or the model gives no embedding.
+            LociscopeError: An array has another number of axes or channels, is empty, or has pixels that are not
+                finite numbers; a path contains a field that cannot be read; or the model has no embedding.
         """
-        prepared = map(self.prepare, map(_checked, fields_of(fields, pixel_size)))
-        return Predictions.join([self.run(batch, embeddings=embeddings) for batch in batched(prepared, BATCH)])
+        prepared = map(self.prepare, map(_check_field, read_fields(fields, pixel_size)))
+        return Predictions.join([self.run(batch, embeddings=embeddings) for batch in batched(prepared, BATCH_SIZE)])
 
     def prepare(self, field: Field) -> PreparedField:
-        """Makes the network's input of a field, notices what is wrong with it, and measures it.
+        """Return a field as the input of the network, with its warnings and its statistics.
 
         Raises:
-            LociscopeError: Its pixel size cannot be.
+            LociscopeError: The pixel size of the field is impossible.
         """
         tiles, warnings, whole = make_tiles(field, self.bundle.card.input)
         measures = measure_input(tiles[0])
@@ -152,39 +154,39 @@ class Predictor:
         return PreparedField(field.id, tiles, warnings, compute_statistics(whole, measures))
 
     def run(self, fields: Sequence[PreparedField], *, embeddings: bool = False) -> Predictions:
-        """Predicts prepared fields in one call of the network, or a few where they are of many tiles.
+        """Predict prepared fields in one call of the network, or in a few if they have many tiles.
 
         Args:
-            fields: What `prepare` made, at least one.
-            embeddings: Whether to keep each field's embedding.
+            fields: Results of `prepare`, at least one.
+            embeddings: Whether to return each field's embedding.
 
         Returns:
             The Predictions, in order.
         """
-        wanted = ("probabilities", "embedding") if embeddings else ("probabilities",)
+        names = ("probabilities", "embedding") if embeddings else ("probabilities",)
         tiles = np.concatenate([field.pixels for field in fields])
-        calls = [self._call(tiles[start : start + MOST], wanted) for start in range(0, len(tiles), MOST)]
-        numbers = [len(field.pixels) for field in fields]
-        outputs = {name: _means(np.concatenate([call[name] for call in calls]), numbers) for name in wanted}
+        calls = [self._call(tiles[start : start + MAX_TILES], names) for start in range(0, len(tiles), MAX_TILES)]
+        counts = [len(field.pixels) for field in fields]
+        outputs = {name: _mean_over_tiles(np.concatenate([call[name] for call in calls]), counts) for name in names}
         probability = outputs["probabilities"]
-        places, status = decide_locations(probability, np.asarray(self.bundle.card.decide.thresholds))
+        predicted, status = decide_locations(probability, np.asarray(self.bundle.card.decide.thresholds))
         warnings = [field.warnings for field in fields]
         return Predictions(
-            [field.id for field in fields], probability, places, status, warnings, outputs.get("embedding")
+            [field.id for field in fields], probability, predicted, status, warnings, outputs.get("embedding")
         )
 
-    def _call(self, tiles: np.ndarray, wanted: tuple[str, ...]) -> dict[str, np.ndarray]:
-        if self.views == 1:
-            return self.engine.run(tiles, wanted)
-        return averaged([self.engine.run(view, wanted) for view in views_of(tiles)])
+    def _call(self, tiles: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+        if not self.tta:
+            return self.engine.run(tiles, names)
+        return average_outputs([self.engine.run(view, names) for view in rotate_and_flip(tiles)])
 
 
-def _means(rows: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
-    """The mean over each field's tiles."""
-    if len(rows) == len(numbers):
+def _mean_over_tiles(rows: np.ndarray, counts: Sequence[int]) -> np.ndarray:
+    """Return the mean over the tiles of each field, of which there are `counts`."""
+    if len(rows) == len(counts):
         return rows
-    starts = np.cumsum([0, *numbers[:-1]])
-    means: np.ndarray = np.add.reduceat(rows, starts) / np.asarray(numbers, rows.dtype)[:, None]
+    starts = np.cumsum([0, *counts[:-1]])
+    means: np.ndarray = np.add.reduceat(rows, starts) / np.asarray(counts, rows.dtype)[:, None]
     return means
 
 
@@ -192,13 +194,14 @@ Item = TypeVar("Item")
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Groups items into lists of `size`; the last may be shorter."""
+    """Yield lists of `size` items; the last may be shorter."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch
 
 
-def _checked(field: Field) -> Field:
+def _check_field(field: Field) -> Field:
+    """Return a field whose pixels can be predicted, or raise a LociscopeError."""
     shape = field.pixels.shape
     if len(shape) != 3 or shape[-1] != len(CHANNEL_NAMES) or 0 in shape:
         raise LociscopeError(

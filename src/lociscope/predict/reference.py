@@ -1,4 +1,4 @@
-"""The reference of a bundle: how the fields look that its model knows, measured as prediction measures new ones."""
+"""The reference of a bundle: statistics and predictions of fields like those that its model was trained on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from lociscope.artifacts.bundle import Reference
 from lociscope.artifacts.predictions import Predictions
 from lociscope.images.statistics import STATISTICS
-from lociscope.predict.predictor import BATCH, Predictor, batched
+from lociscope.predict.predictor import BATCH_SIZE, Predictor, batched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 def measure_reference(predictor: Predictor, fields: Iterable[Field], what: str) -> tuple[Reference, dict[str, Any]]:
-    """Measures and predicts fields that the model has not learned from.
+    """Measure and predict fields that the model was not trained on.
 
     Args:
         predictor: The model.
-        fields: A few hundred, at least one, best each of another specimen.
+        fields: A few hundred, at least one, preferably each of another specimen.
         what: Which fields they are, for the card.
 
     Returns:
         The reference, and its summary for the card: `fields`, `what`, `medians` by statistic, and `rates`, the
-        share of fields in which each of the 28 places is found.
+        share of fields in which each of the 28 locations is predicted.
     """
     embeddings = "embedding" in predictor.engine.outputs
     statistics, calls = [], []
-    for some in batched(map(predictor.prepare, fields), BATCH):
+    for some in batched(map(predictor.prepare, fields), BATCH_SIZE):
         statistics += [each.statistics for each in some]
         calls.append(predictor.run(some, embeddings=embeddings))
     made = Predictions.join(calls)

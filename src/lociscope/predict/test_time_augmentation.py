@@ -1,6 +1,6 @@
-"""Eight views of a field: the quarter turns of it and of its mirror image, which show the same places.
+"""Test-time augmentation: average the outputs of a network over the eight symmetries of a square field.
 
-Averaging what a network says of them is what the competition's teams called eight-fold test-time augmentation.
+The quarter turns of a field and of its mirror image show the same locations.
 """
 
 from __future__ import annotations
@@ -15,47 +15,38 @@ from lociscope.errors import Code, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-VIEWS = (1, 8)
-"""How many may be asked for."""
+N_VIEWS = 8
+"""Symmetries of a square: four quarter turns, each also mirrored."""
 
 
-def check_views(views: int, height: int, width: int) -> None:
-    """Refuses a number of views that cannot be had of inputs of this size.
-
-    Raises:
-        UsageError: It is neither 1 nor 8, or a quarter turn would change the input's shape.
-    """
-    if views not in VIEWS:
+def check_square(height: int, width: int) -> None:
+    """Raise a UsageError unless an input keeps its shape under a quarter turn."""
+    if height != width:
         raise UsageError(
-            f"A field has 1 or 8 views, received {views!r}. Pass --views 8 for all its turns and mirrors.",
-            code=Code.INVALID_VALUE,
-        )
-    if views > 1 and height != width:
-        raise UsageError(
-            f"This bundle's input is {height} × {width} px, and only a square can be turned. Use one view.",
+            f"This bundle's input is {height} × {width} px, and test-time augmentation needs a square one. Omit `tta`.",
             code=Code.INVALID_VALUE,
         )
 
 
-def views_of(pixels: np.ndarray) -> Iterator[np.ndarray]:
-    """The eight views of (n, side, side, c), the first of them as it is."""
+def rotate_and_flip(pixels: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the eight symmetries of (n, side, side, c), beginning with `pixels` itself."""
     for mirrored in (pixels, pixels[:, :, ::-1]):
         for turns in range(4):
             yield np.rot90(mirrored, turns, axes=(1, 2))
 
 
-def averaged(calls: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """One answer for several views: probabilities averaged as log odds, other outputs as they are.
+def average_outputs(calls: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Return the mean outputs of several calls: of log odds for probabilities, plain means for other outputs.
 
     Args:
-        calls: The outputs by name of each view; no maps, which would have to be turned back.
+        calls: The outputs of each call by name; not maps, which would have to be turned back.
 
     Returns:
         The same names, float32.
     """
-    made = {}
+    means = {}
     for name in calls[0]:
         rows = np.stack([call[name] for call in calls]).astype(np.float64)
         mean = sigmoid(logit(rows).mean(axis=0)) if name == "probabilities" else rows.mean(axis=0)
-        made[name] = np.asarray(mean, np.float32)
-    return made
+        means[name] = np.asarray(mean, np.float32)
+    return means

@@ -13,7 +13,7 @@ from lociscope.images.discovery.naming import parse_composite_name, split_suffix
 from lociscope.images.discovery.sources import Failure, FieldSource, find_fields
 from lociscope.images.io.file_sets import NDTIFF
 from lociscope.images.io.ndtiff import STACK
-from lociscope.predict.batch import fingerprint
+from lociscope.predict.fingerprint import compute_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -152,7 +152,7 @@ class Arrivals:
         try:
             sources, failures = find_fields([folder / name for name in sorted(held.names)], self._rules)
         except LociscopeError as error:
-            sources, failures = [], [Failure("", "", str(error))]
+            sources, failures = [], [Failure("", "", str(error), error.code)]
         more = f" {len(failures) - 1} more of its images fail." if len(failures) > 1 else ""
         held.reason = failures[0].reason + more if failures else None
         waits = False
@@ -165,7 +165,7 @@ class Arrivals:
             if not key[1]:  # the folder is the field's
                 name = self._prefix(folder).rstrip("/") or source.id
             named = replace(source, id=name, about=tuple(source.origin.items()))
-            mark = fingerprint(named)
+            mark = compute_fingerprint(named)
             if self._known.get(named.id) == mark:
                 self._owner[named.id] = key
             elif self._sets.get(owner := self._owner.setdefault(named.id, key)) and owner != key:

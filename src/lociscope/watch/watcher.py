@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from lociscope.errors import Code, LociscopeError
-from lociscope.predict.batch import Outcome, fingerprint, load_field, merged
-from lociscope.predict.job import Job, Options
-from lociscope.predict.predictor import BATCH, Predictor, PreparedField
+from lociscope.images.discovery.sources import Failure
+from lociscope.predict.batch import BatchResult, merge_tables
+from lociscope.predict.fingerprint import compute_fingerprint
+from lociscope.predict.loading import load_field
+from lociscope.predict.output import OutputOptions, PredictionOutput
+from lociscope.predict.predictor import BATCH_SIZE, Predictor, PreparedField
 from lociscope.prediction_log.writer import LogWriter
 from lociscope.watch.arrivals import Arrivals, Ready
 from lociscope.watch.completeness import Completeness, Doubt
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
 
     from lociscope.artifacts.predictions import Predictions
     from lociscope.images.discovery.naming import Rules
-    from lociscope.images.discovery.sources import Failure
     from lociscope.prediction_log.log import PredictionLog
 
 TABLE_EVERY, TABLE_SHARE = 10.0, 0.05
@@ -84,14 +86,14 @@ def watch(
     folder: Path,
     out: Path,
     rules: Rules,
-    options: Options,
+    options: OutputOptions,
     pace: Pace,
     *,
     tell: Tell,
     stop: Event,
     log: PredictionLog | None = None,
     workers: int = 2,
-) -> Outcome:
+) -> BatchResult:
     """Predicts the fields of a folder and of its sub-folders as they come, until it is told to stop.
 
     What is predicted is on disk before it is told: as a part beside `out`, as `predict_to_file` keeps them, and
@@ -116,11 +118,11 @@ def watch(
         LociscopeError: The folder is none or cannot be read at the start; `out` was made by another bundle or with
             other options, or cannot be written.
     """
-    job = Job.of(predictor.bundle, out, options)
+    job = PredictionOutput.create(predictor.bundle, out, options)
     if options.embeddings:
-        predictor.engine.require("embedding")
+        predictor.engine.require_outputs("embedding")
     _check(folder)
-    with job.alone():
+    with job.lock():
         table = _Table(job)
         arrivals = Arrivals(folder, rules, pace.patience, table.prints)
         writer = LogWriter(log, "watch", hurry=stop.is_set)
@@ -131,7 +133,7 @@ def watch(
             table.write()
         outcome = work.outcome
         outcome.rows, outcome.failures = len(table.prints), arrivals.failures()
-        outcome.unlogged, outcome.trouble = writer.unlogged, writer.trouble
+        outcome.unlogged, outcome.log_error = writer.unlogged, writer.trouble
         job.close(outcome.failures)
     return outcome
 
@@ -151,7 +153,7 @@ def _follow(folder: Path, polled: PolledFolder, work: _Work, pace: Pace, tell: T
             for sentence in seen.trouble:
                 tell.trouble(sentence)
             last = now if seen.stirred or seen.settled else last
-        ready = [] if away else arrivals.ready(now, BATCH)
+        ready = [] if away else arrivals.ready(now, BATCH_SIZE)
         if ready and work.predict(ready):
             last = time.monotonic()
         if not ready and not away and now >= asked + min(5.0, pace.patience / 10):
@@ -192,13 +194,13 @@ def _tell_away(folder: Path, reason: str | None, *, was: bool, tell: Tell) -> bo
 class _Table:
     """What is predicted: the finished table, the parts that are newer, and what they were made of."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: PredictionOutput) -> None:
         self._job = job
-        held = job.finished()
+        held = job.read_fingerprints()
         self._any = bool(held)
         self._parts: list[Predictions] = []
         self.prints = dict(held)
-        for part, marks in job.kept():
+        for part, marks in job.read_parts():
             self._parts.append(part)
             self.prints.update(marks)
         self._next = time.monotonic() + TABLE_EVERY
@@ -226,10 +228,10 @@ class _Table:
         if not self._parts:
             return
         stale = {name for part in self._parts for name in part.ids}
-        earlier = [self._job.earlier()] if self._any else []
-        whole = merged(earlier, self._parts, stale, sorted({*self.prints, *stale}))
-        self._job.finish(whole, self.prints)
-        self._job.clear()
+        earlier = [self._job.read_table()] if self._any else []
+        whole = merge_tables(earlier, self._parts, stale, sorted({*self.prints, *stale}))
+        self._job.write_table(whole, self.prints)
+        self._job.remove_parts()
         self._any, self._parts = True, []
 
 
@@ -255,7 +257,7 @@ class _Work:
         self._writer = writer
         self._embeddings = table.embeddings or writer.wants_embeddings(predictor.engine.outputs)
         self.pool = ThreadPoolExecutor(workers)
-        self.outcome = Outcome()
+        self.outcome = BatchResult()
 
     def predict(self, ready: list[Ready]) -> int:
         """Predicts fields; gives how many could be read."""
@@ -291,6 +293,8 @@ class _Work:
         if doubt is not None:
             return doubt
         loaded = load_field(self._predictor, each.source)
-        if isinstance(loaded, PreparedField) and fingerprint(each.source) != each.fingerprint:
+        if isinstance(loaded, Failure):
+            return loaded.reason
+        if compute_fingerprint(each.source) != each.fingerprint:
             return f"Field '{each.source.id}' changed while it was read. It is read again once it rests."
         return loaded

@@ -246,10 +246,10 @@ def _item(line: bytes) -> tuple[CacheEntry | Failure | None, int]:
     """What a line of the journal says, and the checksum of its pixels; None where it was cut short."""
     try:
         words = json.loads(line)
-        if len(words) == len(Failure._fields):
+        if isinstance(words[2], str):  # the reason of a failure; of a packed field, its targets
             return Failure(*words), 0
         return CacheEntry(*words[:-1]), int(words[-1])
-    except (ValueError, TypeError):
+    except (IndexError, ValueError, TypeError):
         return None, 0
 
 

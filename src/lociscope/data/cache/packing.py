@@ -191,7 +191,7 @@ def _prepared(pair: tuple[Entry, FieldSource], spec: InputSpec) -> PreparedField
     try:
         pixels = make_middle_tile(read_field(source), spec)
     except LociscopeError as error:
-        return Failure(entry.id, str(source.planes[0]), str(error))
+        return Failure(entry.id, str(source.planes[0]), str(error), error.code)
     return PreparedField(entry.id, group_of(entry), pixels, entry.target or ())
 
 

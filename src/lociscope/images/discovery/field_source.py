@@ -51,15 +51,23 @@ class FieldSource:
 
 
 class Failure(NamedTuple):
-    """A field that cannot be read: its name, where it lies, and the sentence that says why."""
+    """A field that cannot be read.
+
+    Attributes:
+        id: Its name.
+        path: One of its files, or their folder.
+        reason: The error message.
+        code: A value of `lociscope.errors.Code`; empty in lists that were written before there were codes.
+    """
 
     id: str
     path: str
     reason: str
+    code: str = ""
 
 
 def write_failures(failures: Sequence[Failure], path: Path) -> None:
-    """Lists failures in a CSV `id,path,reason`; removes an older list where there are none.
+    """Lists failures in a CSV `id,path,reason,code`; removes an older list where there are none.
 
     Raises:
         LociscopeError: The place cannot be written.
@@ -74,7 +82,7 @@ def write_failures(failures: Sequence[Failure], path: Path) -> None:
 
 
 def list_failures(failures: Sequence[Failure], path: Path) -> None:
-    """Writes the CSV `id,path,reason`, even where it holds no row.
+    """Writes the CSV `id,path,reason,code`, even where it holds no row.
 
     Raises:
         LociscopeError: The place cannot be written.

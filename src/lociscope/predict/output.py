@@ -1,7 +1,7 @@
-"""The files of one output: the parts, the finished table, the failures, and what identifies the work.
+"""The files of one output: parts, finished table, failures, and the record of what made them.
 
-Beside `OUT` (the path without its suffix) lie `OUT.parts/` while the work goes on, `OUT.run.json` when it is
-done, and `OUT.failures.csv` where fields failed.
+Beside `OUT` (the path without its suffix) are `OUT.parts/` during the work, `OUT.run.json` after it, and
+`OUT.failures.csv` if fields failed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from lociscope.artifacts.predictions import Position, Predictions
 from lociscope.artifacts.submission import hash_sample
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import write_failures
+from lociscope.predict.test_time_augmentation import N_VIEWS
 from lociscope.storage.atomic import atomic_write, unwritable_error
 from lociscope.storage.locks import exclusive_lock
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
@@ -41,13 +42,13 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What shapes the file that is written.
+class OutputOptions:
+    """Which columns and rows the file has.
 
     Attributes:
         kaggle: Write the competition's `Id,Predicted`.
-        embeddings: Keep each field's embedding (Parquet only).
-        sample: Of a submission: its rows in their order, as `lociscope.artifacts.submission.read_sample` returns them.
+        embeddings: Write each field's embedding (Parquet only).
+        sample: The rows of a sample submission in their order, from `lociscope.artifacts.submission.read_sample`.
     """
 
     kaggle: bool = False
@@ -56,66 +57,67 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One output and the work that makes it.
+class PredictionOutput:
+    """The files of one output.
 
     Attributes:
         out: The finished table, `.csv` or `.parquet`.
-        options: What shapes it.
-        identity: What must be the same for the work to go on: the bundle, the options and the views.
+        options: Its columns and rows.
+        identity: What must be equal to resume the work: the bundle, the options and the number of views (1, or 8 with
+            test-time augmentation).
         trainings: Hashes of the trainings behind the bundle, by which an ensemble recognises its members.
     """
 
     out: Path
-    options: Options
+    options: OutputOptions
     identity: dict[str, Any]
     trainings: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, bundle: Bundle, out: Path, options: Options, views: int = 1) -> Self:
-        """The job of a bundle, an output, its options, and the views of each field."""
+    def create(cls, bundle: Bundle, out: Path, options: OutputOptions, *, tta: bool = False) -> Self:
+        """Return the output of a bundle; `tta` says whether test-time augmentation is used."""
         identity = {
             "bundle": bundle.sha256,
             "kaggle": options.kaggle,
             "embeddings": options.embeddings,
             "suffix": out.suffix,
-            "views": views,
+            "views": N_VIEWS if tta else 1,
             "sample": hash_sample(options.sample),
         }
         return cls(out, options, identity, tuple(hash_trainings(bundle.card.provenance)))
 
     @property
     def folder(self) -> Path:
-        """Where the parts are kept."""
+        """Return the folder of the parts."""
         return self.out.with_name(self.out.stem + ".parts")
 
     @property
     def record(self) -> Path:
-        """What the finished table was made of."""
+        """Return the file that says what the finished table was made of."""
         return self.out.with_name(self.out.stem + ".run.json")
 
     @property
     def failures(self) -> Path:
-        """The fields that could not be read."""
+        """Return the file that lists the fields that could not be read."""
         return self.out.with_name(self.out.stem + ".failures.csv")
 
-    def alone(self) -> AbstractContextManager[None]:
-        """Keep other processes from working on this output; where nobody may write, there is none to keep out.
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep other processes from writing this output; do nothing where nobody may write.
 
         Raises:
-            LociscopeError: Another process works on it.
+            LociscopeError: Another process writes it.
         """
         parent = self.out.absolute().parent
         if parent.is_dir() and not os.access(parent, os.W_OK):
             return nullcontext()
-        taken = f"'{self.out}' is being written by another process. Wait until it ends, or name another file with -o."
-        return exclusive_lock(self.folder, taken, needed=False)
+        message = f"'{self.out}' is being written by another process. Wait until it ends, or pass another `output`."
+        return exclusive_lock(self.folder, message, needed=False)
 
-    def finished(self) -> dict[str, str]:
-        """Fingerprints by id of the fields that the finished table holds; none where there is no table.
+    def read_fingerprints(self) -> dict[str, str]:
+        """Return the fingerprints, by id, of the fields in the finished table; empty without a table.
 
         Raises:
-            LociscopeError: The table is another command's, or was made by another bundle or with other options.
+            LociscopeError: The table was written by another command or bundle, or with other options.
         """
         about = self._records().get(self.out.suffix)
         if not self.out.exists():
@@ -123,41 +125,44 @@ class Job:
         if about is not None:
             self._check_same(about)
             return dict(about["inputs"])
-        if any(self.folder.glob("*.npz")):  # cut off after the first table and before its record: the parts hold it all
+        if any(
+            self.folder.glob("*.npz")
+        ):  # killed after the first table and before its record: the parts hold everything
             return {}
         raise LociscopeError(
-            f"'{self.out}' exists and is not of `lociscope predict`. Name another file with -o.", code=Code.CONFLICT
+            f"'{self.out}' exists and was not written by `lociscope predict`. Pass another `output`.",
+            code=Code.CONFLICT,
         )
 
-    def earlier(self) -> Predictions:
-        """The rows of the finished table."""
+    def read_table(self) -> Predictions:
+        """Return the rows of the finished table."""
         if not self.options.kaggle:
             return Predictions.read(self.out)
         table = Predictions.read_submission(self.out)
         if self.options.sample is None:
             return table
-        predicted = self.finished()  # the other rows are what the sample fills in
+        predicted = self.read_fingerprints()  # the other rows are filled from the sample
         return table.take([row for row, name in enumerate(table.ids) if name in predicted])
 
-    def parts(self, prints: Mapping[str, str]) -> list[Predictions]:
-        """What an earlier call predicted before it was cut off, of fields that have not changed since.
+    def read_valid_parts(self, fingerprints: Mapping[str, str]) -> list[Predictions]:
+        """Return what an interrupted call predicted, without the fields that have changed since.
 
         Args:
-            prints: Fingerprints by id, as they are now.
+            fingerprints: The present fingerprints by id.
 
         Raises:
-            LociscopeError: The parts are of another bundle or other options.
+            LociscopeError: The parts belong to another bundle or other options.
         """
         return [
-            part.take([row for row, name in enumerate(part.ids) if prints.get(name) == marks[name]])
-            for part, marks in self.kept()
+            part.take([row for row, name in enumerate(part.ids) if fingerprints.get(name) == marks[name]])
+            for part, marks in self.read_parts()
         ]
 
-    def kept(self) -> Iterator[tuple[Predictions, dict[str, str]]]:
-        """Every part that an earlier call wrote, oldest first, with the fingerprints of its fields.
+    def read_parts(self) -> Iterator[tuple[Predictions, dict[str, str]]]:
+        """Yield the parts of an interrupted call, oldest first, with the fingerprints of their fields.
 
         Raises:
-            LociscopeError: The parts are of another bundle or other options.
+            LociscopeError: The parts belong to another bundle or other options.
         """
         for path in sorted(self.folder.glob("*.npz")):
             try:
@@ -170,9 +175,9 @@ class Job:
             yield part, about["inputs"]
 
     def prepare(self) -> None:
-        """Makes the folder of parts now, so that a place that cannot be written is told before the work.
+        """Create the folder of parts, so that an unwritable location is reported before the work.
 
-        Files that an earlier call was killed over, half-written under their temporary names, are removed.
+        Half-written temporary files of a killed call are removed.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -182,38 +187,39 @@ class Job:
         except OSError as error:
             raise unwritable_error(self.folder, error) from error
 
-    def write_part(self, part: Predictions, prints: Mapping[str, str]) -> None:
-        """Keeps a part, with what it was made of."""
+    def write_part(self, part: Predictions, fingerprints: Mapping[str, str]) -> None:
+        """Write a part with the fingerprints of its fields."""
         with atomic_write(self.folder / f"{time.time_ns():020d}.npz") as file:
-            _save_part(file, part, {"schema": SCHEMA, **self._about(part.ids, prints)})
+            _save_part(file, part, {"schema": SCHEMA, **self._describe(part.ids, fingerprints)})
 
-    def finish(self, table: Predictions, prints: Mapping[str, str]) -> None:
-        """Writes the finished table and what it was made of."""
+    def write_table(self, table: Predictions, fingerprints: Mapping[str, str]) -> None:
+        """Write the finished table and the record of what it was made of."""
         if self.options.kaggle:
             table.write_submission(self.out, self.options.sample)
         else:
             origin = {key: self.identity[key] for key in ("bundle", "views")}
             table.write(self.out, origin | {"trainings": self.trainings})
-        records = self._records() | {self.out.suffix: self._about(table.ids, prints)}
+        records = self._records() | {self.out.suffix: self._describe(table.ids, fingerprints)}
         with atomic_write(self.record) as file:
             file.write_text(json.dumps({"schema": SCHEMA, **records}), "utf-8")
 
-    def clear(self) -> None:
-        """Removes the parts, which the finished table holds by now, and goes on."""
+    def remove_parts(self) -> None:
+        """Remove the parts, whose rows the finished table holds."""
         for path in self.folder.glob("*.npz"):
             path.unlink(missing_ok=True)
 
     def close(self, failures: Sequence[Failure]) -> None:
-        """Lists the failures and removes the parts."""
+        """List the failures and remove the folder of parts."""
         write_failures(failures, self.failures)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _about(self, ids: list[str], prints: Mapping[str, str]) -> dict[str, Any]:
-        """The identity and the fingerprints; a row that somebody else added has none."""
-        return {**self.identity, "trainings": self.trainings, "inputs": {name: prints.get(name, "") for name in ids}}
+    def _describe(self, ids: list[str], fingerprints: Mapping[str, str]) -> dict[str, Any]:
+        """Return the identity and the fingerprints; a row that another program added has an empty one."""
+        inputs = {name: fingerprints.get(name, "") for name in ids}
+        return {**self.identity, "trainings": self.trainings, "inputs": inputs}
 
     def _records(self) -> dict[str, Any]:
-        """What is recorded, by the suffix of the table: `OUT.csv` and `OUT.parquet` share one file."""
+        """Return the record by the suffix of the table: `OUT.csv` and `OUT.parquet` share one file."""
         try:
             records: dict[str, Any] = dict(json.loads(self.record.read_text("utf-8")))
             check_schema(records.pop("schema", None), SCHEMA, f"'{self.record}'")
@@ -225,8 +231,8 @@ class Job:
             ) from error
         except (ValueError, TypeError) as error:
             raise LociscopeError(
-                f"'{self.record}' is damaged ({error}). Name another file with -o, or remove it and '{self.out}' "
-                "to begin anew.",
+                f"'{self.record}' is damaged ({error}). Pass another `output`, or remove it and '{self.out}' "
+                "to start again.",
                 code=Code.CORRUPT,
             ) from error
         return records
@@ -235,17 +241,17 @@ class Job:
         if about["suffix"] != self.out.suffix:
             raise LociscopeError(
                 f"'{self.folder}' holds unfinished work on '{self.out.stem}{about['suffix']}'. Finish that first, or "
-                "name another file with -o.",
-                code=Code.INVALID_VALUE,
+                "pass another `output`.",
+                code=Code.CONFLICT,
             )
         if about["bundle"] != self.identity["bundle"]:
             raise LociscopeError(
-                f"'{self.out}' was begun with another bundle. Name another file with -o.", code=Code.CONFLICT
+                f"'{self.out}' was begun with another bundle. Pass another `output`.", code=Code.CONFLICT
             )
-        about = {"views": 1, "sample": None, **about}  # what was begun before there were these options
+        about = {"views": 1, "sample": None, **about}  # outputs begun before these options existed
         if any(about[key] != value for key, value in self.identity.items()):
             raise LociscopeError(
-                f"'{self.out}' was begun with other options. Name another file with -o.", code=Code.CONFLICT
+                f"'{self.out}' was begun with other options. Pass another `output`.", code=Code.CONFLICT
             )
 
 

@@ -1,0 +1,61 @@
+"""Fingerprints of fields: what changes when a file of a field is replaced or read otherwise."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from stat import S_ISDIR
+from typing import TYPE_CHECKING
+
+from lociscope.images.io.container import parse_plane_ref
+from lociscope.images.io.formats import list_source_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lociscope.images.discovery.sources import FieldSource
+
+
+def compute_fingerprint(source: FieldSource) -> str:
+    """Return what changes when a file of a field is replaced, changed in ref, or read otherwise.
+
+    It is a hash of the path, size and time of each file; of a Zarr, of all the files in its folder.
+    """
+    file_marks: dict[Path, str] = {}
+    lines = []
+    for path in source.planes if not source.loose else source.loose:
+        ref = path and parse_plane_ref(path)
+        if ref and ref.file not in file_marks:
+            file_marks[ref.file] = "|".join(filter(None, map(_mark, list_source_files(ref))))
+        lines.append(f"{os.path.abspath(path) if path else ''}|{file_marks[ref.file] if ref else ''}")
+    if source.pixel_size or source.plane is not None:
+        lines.append(f"{source.pixel_size}|{source.plane}")
+    return _hash(lines)[:16]
+
+
+def _mark(file: Path) -> str:
+    """Return size and time of a file; of a folder, a hash of the names, sizes and times of all its files."""
+    try:
+        stat = file.stat()
+        if not S_ISDIR(stat.st_mode):
+            return f"{stat.st_size}|{stat.st_mtime_ns}"
+        return _hash(sorted(_list_files(os.fspath(file))))
+    except OSError:
+        return ""
+
+
+def _list_files(folder: str, prefix: str = "") -> Iterator[str]:
+    """Yield name, size and time of each file in a folder and its sub-folders."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = f"{prefix}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                yield from _list_files(entry.path, name)
+            else:
+                stat = entry.stat()
+                yield f"{name}|{stat.st_size}|{stat.st_mtime_ns}"
+
+
+def _hash(lines: list[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
