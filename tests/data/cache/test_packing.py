@@ -19,12 +19,14 @@ import pytest
 from lociscope.artifacts.card import InputSpec
 from lociscope.artifacts.catalog import Catalog, Entry
 from lociscope.data.cache.disk import JOURNAL, PIXELS, DiskArray, PreparedField
-from lociscope.data.cache.packing import PackedFields, pack, prepare_catalog
+from lociscope.data.cache.packing import pack, prepare_catalog
 from lociscope.errors import LociscopeError
 from lociscope.images.discovery.sources import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from lociscope.data.cache.fields import PackedFields
 
 SPEC = InputSpec(height=16, width=16, low=0.5, high=99.9)
 
