@@ -272,7 +272,7 @@ def test_antibodies_are_found_by_the_picture(lociscope: Command, tmp_path: Path,
     words = ("import", "kaggle", "competition", "-o", "c.parquet")
     code, out, _ = lociscope(*words, "--match", "atlas.parquet", "--workers", 1)
     assert code == 0
-    assert out.splitlines()[0] == "2 of 4 fields found among the 4 of atlas.parquet"
+    assert out.splitlines()[0] == "2 of 4 fields show the same cells as one of the 4 reference fields"
     assert [entry.antibody for entry in Catalog.read(tmp_path / "c.parquet")] == [None, None, "73", "72"]
     assert lociscope(*words)[0] == 0
     code, _, err = lociscope(*words, "--match", "c.parquet")

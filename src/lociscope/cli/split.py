@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from lociscope.cli import console
 from lociscope.errors import Exit
+from lociscope.processes.progress import ignore_progress
 
 if TYPE_CHECKING:
     from lociscope.data.leakage import AdversarialResult
@@ -55,7 +57,7 @@ def split(
     from lociscope.workflows.split import split_catalogs
 
     config = SplitConfig(folds, test, valid, tuple(group or ()), seed)
-    with console.progress("scanning fields") as tell:
+    with console.progress("scanning fields") if duplicates or adversarial else nullcontext(ignore_progress) as tell:
         report = split_catalogs(
             catalogs,
             output,
