@@ -128,10 +128,10 @@ def test_an_output_that_is_no_catalog_is_left_alone(lociscope: Command, competit
     table = competition / "train.csv"
     before = table.read_bytes()
     code, _, err = lociscope("import", "kaggle", competition, "-o", table)
-    assert (code, err) == (2, f"lociscope: -o '{table}' ends in '.csv'; a Catalog ends in .parquet. Rename it.\n")
+    assert (code, err) == (2, f"lociscope: --output '{table}' ends in '.csv'; a Catalog ends in .parquet. Rename it.\n")
     (tmp_path / "mine.parquet").write_text("mine")
     code, _, err = lociscope("import", "kaggle", competition, "-o", "mine.parquet")
-    assert (code, err) == (1, "lociscope: 'mine.parquet' exists and is no Catalog. Name another file with -o.\n")
+    assert (code, err) == (1, "lociscope: 'mine.parquet' exists and is not a Catalog. Pass another file as --output.\n")
     assert table.read_bytes() == before
     assert (tmp_path / "mine.parquet").read_text() == "mine"
 

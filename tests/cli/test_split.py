@@ -198,7 +198,7 @@ def test_a_table_of_paths_becomes_a_catalog(lociscope: Command, tmp_path: Path) 
     assert {row.fold for row in rows(tmp_path / "t.parquet")} == {0, 1, 2}
     code, _, err = lociscope("split", table)
     assert code == 2
-    assert "t.parquet' exists. Name the Catalog to write with -o." in err
+    assert "t.parquet' exists. Name the Catalog to write with --output." in err
 
 
 @pytest.mark.parametrize(
