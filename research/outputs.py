@@ -71,7 +71,7 @@ def ask(run: Path, catalog: Path | None) -> dict[str, Said]:
 @cache
 def drawn(part: Part) -> list[SimulatedField]:
     """A part of the frozen atlas, drawn once for all Runs of a call."""
-    return list(REFERENCE.draw_part(part, workers=2))
+    return list(REFERENCE.simulate_part(part, workers=2))
 
 
 def own(run: Run) -> Said:

@@ -292,7 +292,7 @@ def test_a_packer_in_another_process(tmp_path: Path) -> None:
         while not journal.exists() or not journal.read_text():
             assert child.poll() is None
             time.sleep(0.005)
-        with pytest.raises(LociscopeError, match=r"is being packed by another process\. Wait until it is done"):
+        with pytest.raises(LociscopeError, match=r"is being packed by another process\. Wait until it has finished"):
             packed(tmp_path / "packed", 40)
     assert child.returncode == 0
     made, first = started(tmp_path / "other", 40)
