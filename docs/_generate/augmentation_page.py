@@ -60,7 +60,7 @@ each operation, much stronger than a recipe would use:
   partner is the next field of the batch, otherwise any of the training fields.
 
 The time that each takes: [benchmarks](benchmarks.md). Averaging predictions over rotations and mirror images of a field is test-time augmentation:
-`lociscope predict --views 8`.
+`lociscope predict --tta`.
 """
 
 
