@@ -1,4 +1,4 @@
-"""The one order of the channels, and what others call them."""
+"""The order of the channels and their names in files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_names_numbers_and_colours_agree() -> None:
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_every_channel_is_known_by_its_colour_and_its_stain(channel: tuple[str, str, object]) -> None:
+def test_channels_are_found_by_colour_and_stain(channel: tuple[str, str, object]) -> None:
     assert find_channel(channel[0]) == find_channel(channel[1].upper()) == channel[0]
 
 
@@ -42,5 +42,5 @@ def test_stains_dyes_and_wavelengths(name: str, channel: str) -> None:
     ["", "Channel 1", "C03", "2", "488", "Brightfield", "RNA", "Mito", "Phalloidin", "AGP", "DAPI + GFP", "ER protein",
      "800 nm", "1488 nm", "layer", "centre", "R", "g"],
 )  # fmt: skip
-def test_what_is_not_known_is_not_guessed(name: str) -> None:
+def test_unknown_names_are_not_guessed(name: str) -> None:
     assert find_channel(name) is None

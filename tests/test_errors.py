@@ -1,4 +1,4 @@
-"""The errors' remedies and exit codes."""
+"""Errors: codes, exit codes, remedies and names of parameters."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from lociscope.errors import Code, Exit, LociscopeError, MissingExtraError, Usag
 
 
 @pytest.mark.parametrize(
-    ("received", "known", "said"),
+    ("received", "known", "message"),
     [
         ("epoch", ["batch", "epochs"], " Did you mean 'epochs'?"),
         ("EPOCHS", ["Epochs", "batch"], " Did you mean 'Epochs'?"),
         ("zzz", ["b", "a"], " Known: a, b."),
     ],
 )
-def test_a_misspelt_name_meets_its_neighbour(received: str, known: list[str], said: str) -> None:
-    assert suggest(received, iter(known)) == said
+def test_suggestions_for_a_misspelt_name(received: str, known: list[str], message: str) -> None:
+    assert suggest(received, iter(known)) == message
 
 
 def test_exit_codes() -> None:
@@ -49,6 +49,15 @@ def test_every_error_that_is_raised_has_a_code() -> None:
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("LociscopeError", "UsageError"):
                 lacking += [] if any(each.arg == "code" for each in node.keywords) else [f"{path}:{node.lineno}"]
     assert not lacking
+
+
+def test_the_page_lists_every_code() -> None:
+    tree = ast.parse(Path(errors.__file__).read_text(encoding="utf-8"))
+    body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Code").body
+    texts = [ast.literal_eval(node.value) for node in body if isinstance(node, ast.Expr)][1:]
+    expected = [f"| `{code}` | {text} |" for code, text in zip(Code, texts, strict=True)]
+    page = (Path(__file__).parents[1] / "docs/reference/errors-and-exit-codes.md").read_text(encoding="utf-8")
+    assert [line for line in page.splitlines() if line.startswith("| `")] == expected
 
 
 def test_parameters_are_named_as_their_reader_knows_them() -> None:

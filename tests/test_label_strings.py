@@ -31,8 +31,8 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("word", ["28", "abc", "-1", "+1", "²", "٣", "1.0", "1,2", "0x1", "1_0", "9" * 5000, "None"])
-def test_what_is_no_class_number_is_named(word: str) -> None:
-    with pytest.raises(LociscopeError, match="is no class number; expected whole numbers 0–27") as caught:
+def test_wrong_class_numbers_are_reported(word: str) -> None:
+    with pytest.raises(LociscopeError, match="is not a class number; expected whole numbers 0–27") as caught:
         parse_target(f"16 {word} 0")
     assert repr(word[:40])[:-1] in str(caught.value)
     assert len(str(caught.value)) < 300

@@ -1,4 +1,4 @@
-"""The vocabularies and how they map into each other."""
+"""Vocabularies and the mappings between them."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def test_a_level_joins_by_the_highest() -> None:
     ("place", "compartment"),
     [("Nuclear bodies", 0), ("Centrosome", 1), ("Mitochondria", 1), ("Lipid droplets", 2), ("Cell junctions", 2)],
 )
-def test_places_lie_in_their_compartment(place: str, compartment: int) -> None:
+def test_classes_map_to_their_compartment(place: str, compartment: int) -> None:
     assert COMPARTMENTS.mapping[LABELS.index(place)] == compartment
 
 
-def test_hpa_names_lead_to_classes_or_say_that_they_have_none() -> None:
+def test_hpa_names_map_to_a_class_or_to_none() -> None:
     assert find_class("centriolar satellite") == 18
     assert [find_class(name) for name in LABELS] == list(range(28))
     assert find_class("Vesicles") is None

@@ -20,7 +20,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from lociscope.artifacts.run import Folds
+from lociscope.artifacts.folds import Folds
 from lociscope.cli.compare import read_all
 from lociscope.errors import LociscopeError
 from lociscope.report.candidates import describe_changes

@@ -1,4 +1,4 @@
-"""The four channels of a field, their one order, RGBY, and what files call them: stated here and nowhere else."""
+"""The four channels of a field, their order RGBY, and the stains, dyes and wavelengths that name them in files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Channel(NamedTuple):
     Attributes:
         name: The colour that names it in file names, columns and options.
         stain: The cell structure that it shows.
-        colour: How it is drawn in composites, RGB weights in 0–1.
+        colour: Its colour in composites, RGB weights in 0–1.
     """
 
     name: ChannelName
@@ -57,7 +57,7 @@ _STAINS: dict[ChannelName, tuple[str, ...]] = {
         "ertracker", "cy5", "alexa633", "alexa647", "af633", "af647", "alexafluor633", "alexafluor647", "farred",
     ),
 }  # fmt: skip
-"""Names of stains and dyes, without case, spaces and marks. The dyes of channels that several stains share follow
+"""Names of stains and dyes, without case, spaces and punctuation. Dyes that label several stains follow
 the Human Protein Atlas: protein Alexa Fluor 488, microtubules Alexa Fluor 555, ER Alexa Fluor 647, nucleus DAPI
 (Thul et al., Science 356, eaal3321, 2017)."""
 
@@ -67,20 +67,20 @@ _WAVELENGTHS: tuple[tuple[ChannelName, tuple[int, int], tuple[int, int]], ...] =
     ("red", (530, 600), (550, 625)),
     ("yellow", (625, 655), (655, 720)),
 )
-"""For each channel the light that excites it and that it emits, nm."""
+"""For each channel its excitation and emission wavelengths, nm."""
 
 _WORDS: dict[str, ChannelName] = {word: channel for channel, words in _STAINS.items() for word in words}
 
 
 @lru_cache(maxsize=4096)
 def find_channel(name: str) -> ChannelName | None:
-    """The channel that a stain, a dye or a wavelength stands for.
+    """Return the channel that a stain, a dye or a wavelength names.
 
     Args:
-        name: As a file has it, such as `DAPI`, `Alexa Fluor 488`, `ER (calreticulin)`, `Em 525 nm`.
+        name: A name in a file, such as `DAPI`, `Alexa Fluor 488`, `ER (calreticulin)`, `Em 525 nm`.
 
     Returns:
-        Its channel, or None where the name is not known or its words stand for different channels.
+        The channel, or None where the name is unknown or its words name different channels.
     """
     if whole := match_channel(name):
         return whole
@@ -90,12 +90,12 @@ def find_channel(name: str) -> ChannelName | None:
 
 
 def match_channel(word: str) -> ChannelName | None:
-    """The channel that a word as a whole stands for, `DAPI` but no `DAPI 2`; None where it stands for none."""
+    """Return the channel that a whole word names, `DAPI` but not `DAPI 2`; None for other words."""
     return _WORDS.get(_letters(word))
 
 
 def _in_words(words: list[str]) -> Iterator[ChannelName]:
-    """Channels of the longest runs of words that are known: `far red` is no red."""
+    """Yield the channels of the longest known runs of words: `far red` is not red."""
     at = 0
     while at < len(words):
         ends = range(len(words), at, -1)
@@ -106,7 +106,7 @@ def _in_words(words: list[str]) -> Iterator[ChannelName]:
 
 
 def _by_wavelength(name: str) -> set[ChannelName]:
-    """Channels of a wavelength that says that it is one: `525 nm`, `Ex488`, `em_461`, `561 laser`."""
+    """Return the channels of a number marked as a wavelength: `525 nm`, `Ex488`, `em_461`, `561 laser`."""
     match = re.search(
         r"(?:(?P<kind>ex|em)[a-z]*[ _-]*)?(?<!\d)(?P<nm>[3-7]\d\d)(?!\d)[ _-]*(?P<unit>nm|laser|ex\b|em\b)?", name, re.I
     )
@@ -119,6 +119,6 @@ def _by_wavelength(name: str) -> set[ChannelName]:
 
 
 def _letters(text: str) -> str:
-    """Letters and digits alone, lower case, Greek alpha and beta spelt out."""
+    """Return only letters and digits, in lower case, with Greek alpha and beta spelt out."""
     spelt = text.lower().replace("\N{GREEK SMALL LETTER ALPHA}", "alpha").replace("\N{GREEK SMALL LETTER BETA}", "beta")
     return "".join(each for each in spelt if each.isalnum())

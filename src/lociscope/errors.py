@@ -1,4 +1,4 @@
-"""The one family of errors that a user may see, and the exit codes they lead to."""
+"""Errors for users, their codes, and the exit codes of commands."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ class Exit(IntEnum):
 
 
 class Code(StrEnum):
-    """What kind of mistake an error is about: stable, for programs; the text is for people and may change."""
+    """The kind of an error. Codes are stable, for programs; messages are for people and may change."""
 
     ALTERED = "altered"
     """A file is not the one that was recorded: its hash differs."""
     CONFLICT = "conflict"
-    """The output exists and belongs to other work, or the state of a thing forbids what was asked."""
+    """The output exists and belongs to other work, or the state of an object forbids the request."""
     CORRUPT = "corrupt"
-    """A file is damaged, cut short, or lacks a value."""
+    """A file is damaged, truncated, or lacks a value."""
     DUPLICATE = "duplicate"
     """An id, a name, a column or a file occurs twice."""
     HARDWARE = "hardware"
-    """A microscope's device did not do what it was told."""
+    """A device of the microscope did not carry out a command."""
     IN_USE = "in-use"
-    """Another process works there."""
+    """Another process uses the folder."""
     INTERNAL = "internal"
     """A fault of lociscope itself, not of its user."""
     INCOMPLETE = "incomplete"
-    """Work that this needs is not finished, or parts of a file are not there."""
+    """Required work is not finished, or parts of a file are missing."""
     INVALID_LABELS = "invalid-labels"
     """A label is not one of the 28 classes."""
     INVALID_VALUE = "invalid-value"
-    """A value is of the wrong type, out of its range, or does not fit another."""
+    """A value has the wrong type, is out of range, or conflicts with another."""
     LOG = "log"
     """The database of the prediction log cannot be used."""
     MISSING_CHANNEL = "missing-channel"
@@ -53,43 +53,43 @@ class Code(StrEnum):
     MISSING_EXTRA = "missing-extra"
     """A library is not installed."""
     NOT_ENOUGH_DATA = "not-enough-data"
-    """There are too few fields to train, to split or to judge."""
+    """There are too few fields to train, split or evaluate."""
     NOT_FOUND = "not-found"
     """A file, a folder, or a part of one does not exist."""
     NOTHING_FOUND = "nothing-found"
-    """A source holds no field, or nothing that matches."""
+    """A source holds no field, or nothing matches."""
     OUT_OF_MEMORY = "out-of-memory"
-    """Memory did not suffice."""
+    """There is not enough memory."""
     PIXEL_SIZE = "pixel-size"
-    """The size of a pixel is missing or impossible."""
+    """The pixel size is missing or impossible."""
     REFUSED = "refused"
-    """A check, a rule or a gate forbids it."""
+    """A check, a rule or a limit of the service refuses it."""
     REFUSED_CONTENT = "refused-content"
-    """A file holds what is never loaded: code, foreign operators, paths that leave their folder."""
+    """A file holds content that is never loaded: code, foreign operators, paths that leave their folder."""
     TOO_LARGE = "too-large"
-    """A file or a picture exceeds a limit."""
+    """A file or an image exceeds a limit."""
     TRAINING = "training"
-    """A training cannot go on: its loss is not finite."""
+    """A training cannot continue: its loss is not finite."""
     UNAVAILABLE = "unavailable"
     """A device, a server or the network does not answer, or is busy."""
     UNKNOWN_CHANNEL = "unknown-channel"
-    """It cannot be told which plane is which channel."""
+    """The channel of a plane cannot be determined."""
     UNKNOWN_NAME = "unknown-name"
-    """There is nothing of that name: a recipe, a network, a column, a well."""
+    """Nothing has that name: a recipe, a network, a column, a well."""
     UNREADABLE = "unreadable"
-    """A file cannot be read: permission, or the file system."""
+    """A file cannot be read: permission or file system."""
     UNSUPPORTED_FORMAT = "unsupported-format"
-    """A format, or a kind of it, is not read or not written."""
+    """A format, or a variant of it, is not supported."""
     UNSUPPORTED_VERSION = "unsupported-version"
-    """A file is of a schema, or a preprocessing, that this version does not know."""
+    """A file has a schema, or a preprocessing, that this version does not know."""
     UNWRITABLE = "unwritable"
-    """A file cannot be written: permission, or space."""
+    """A file cannot be written: permission or space."""
     WRONG_FILE = "wrong-file"
-    """A file is of another kind than the one that is needed."""
+    """A file is of another kind than the one required."""
 
 
 class LociscopeError(Exception):
-    """A mistake that its reader can correct: what is wrong, what was received, and the remedy.
+    """An error that its reader can correct: what is wrong, what was received, and what to do.
 
     The command line prints it without a traceback and exits with `exit_code`; the HTTP interface answers with its text
     and its code. Parameters are named as Python has them, in backticks; commands and pages name them in their terms
@@ -97,7 +97,7 @@ class LociscopeError(Exception):
 
     Args:
         message: The text.
-        code: What kind of mistake it is; None for that of the class.
+        code: The kind of error; None for the code of the class.
     """
 
     exit_code: Exit = Exit.NOTHING_DONE
@@ -109,18 +109,18 @@ class LociscopeError(Exception):
             self.code = code
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Return what `pickle` needs, so that an error of a worker process keeps its attributes."""
+        """Return the values for `pickle`, so that an error of a worker process keeps its attributes."""
         return _rebuild, (type(self), self.args, self.__dict__)
 
 
 class UsageError(LociscopeError):
-    """The command, a recipe or an option asks for something that does not exist."""
+    """A command, an option or a recipe is wrong."""
 
     exit_code = Exit.USAGE
 
 
 class MissingExtraError(LociscopeError):
-    """A library is needed that belongs to an extra which is not installed."""
+    """A library of an extra is not installed."""
 
     code = Code.MISSING_EXTRA
 
@@ -129,11 +129,11 @@ class MissingExtraError(LociscopeError):
 
 
 def name_parameters(text: str, names: Mapping[str, str], assignment: str = "{name} {value}") -> str:
-    """Replace the parameters that a text names in backticks by what its reader calls them.
+    """Replace parameters in backticks by the names that the reader knows.
 
     Args:
         text: The text of an error, such as "Pass `pixel_size`." or "Pass `allow_missing=yellow`."
-        names: For each parameter what to write for it, such as `--pixel-size`; others stay as they are.
+        names: The replacement of each parameter, such as `--pixel-size`; others are kept.
         assignment: How to write a name with its value, such as `{name}={value}`.
 
     Returns:
@@ -156,14 +156,14 @@ def _rebuild(kind: type[LociscopeError], args: tuple[Any, ...], state: dict[str,
 
 
 def suggest(received: str, known: Iterable[str]) -> str:
-    """A remedy for a misspelt name: ` Did you mean 'x'?`, or the names there are.
+    """Return a remedy for a misspelt name: ` Did you mean 'x'?`, or the known names.
 
     Args:
         received: The unknown name.
-        known: The names that would have been right.
+        known: The valid names.
 
     Returns:
-        A sentence that begins with a space, ready to follow the complaint.
+        A sentence that begins with a space, to be appended to the message.
     """
     names = sorted(known)
     close = get_close_matches(received.lower(), [n.lower() for n in names], n=1)

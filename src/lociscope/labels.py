@@ -1,7 +1,7 @@
-"""The 28 places of the Human Protein Atlas competition of 2018, in its index order, and label strings.
+"""The 28 classes of the Human Protein Atlas competition of 2018: locations in index order, and label strings.
 
-Also what other vocabularies call them (the 19 classes of the 2021 challenge, HPA's own location names), and the
-coarser levels on which scores are reported.
+Also the names of other vocabularies (the 19 classes of the 2021 challenge, the location names of HPA), and the coarser
+levels on which scores are reported.
 """
 
 from __future__ import annotations
@@ -45,54 +45,54 @@ LABELS: tuple[str, ...] = (
     "Cytoplasmic bodies",
     "Rods & rings",
 )
-"""Names of the classes; the position is the class number, for ever."""
+"""Names of the classes; the position is the class number and never changes."""
 
 N_LABELS = len(LABELS)
 
 
 def parse_target(text: str) -> tuple[int, ...]:
-    """Reads the competition's `Target`: class numbers between spaces.
+    """Parse the competition's `Target`: class numbers between spaces.
 
     Args:
-        text: For example `"16 0"`; blank means that no place is labelled.
+        text: For example `"16 0"`; blank means that no location is labelled.
 
     Returns:
         The class numbers, ascending, each once.
 
     Raises:
-        LociscopeError: A word is no whole number in 0–27.
+        LociscopeError: A word is not a whole number in 0–27.
     """
     numbers = set()
     for word in text.split():
         if not (word.isascii() and word.isdigit() and len(word) < 9 and int(word) < N_LABELS):
             raise LociscopeError(
-                f"Label {_shown(word, 40)} is no class number; expected whole numbers 0–{N_LABELS - 1} between spaces, "
-                f"as in '16 0', received {_shown(text, 80)}.",
-                code=Code.WRONG_FILE,
+                f"Label {_shorten(word, 40)} is not a class number; expected whole numbers 0–{N_LABELS - 1} between "
+                f"spaces, as in '16 0', received {_shorten(text, 80)}.",
+                code=Code.INVALID_LABELS,
             )
         numbers.add(int(word))
     return tuple(sorted(numbers))
 
 
-def _shown(text: str, most: int) -> str:
-    """The text in quotes, cut to about `most` characters as they are printed: an odd one takes ten."""
-    quoted = repr(text[: most + 1])
-    return quoted if len(quoted) <= most + 2 else f"{quoted[: most + 1]}…"
+def _shorten(text: str, limit: int) -> str:
+    """Return the text in quotes, truncated to about `limit` printed characters: an escaped one takes up to ten."""
+    quoted = repr(text[: limit + 1])
+    return quoted if len(quoted) <= limit + 2 else f"{quoted[: limit + 1]}…"
 
 
 def format_target(numbers: Iterable[int]) -> str:
-    """Writes class numbers as the competition does, `"0 16"`; the inverse of `parse_target`."""
+    """Format class numbers as the competition does, `"0 16"`; the inverse of `parse_target`."""
     return " ".join(str(number) for number in sorted(set(numbers)))
 
 
 def to_multi_hot(targets: Sequence[Iterable[int]]) -> np.ndarray:
-    """Turns class numbers into a truth matrix.
+    """Convert class numbers to a truth matrix.
 
     Args:
-        targets: For each of n fields its class numbers.
+        targets: The class numbers of each of n fields.
 
     Returns:
-        Array (n, 28) of uint8, 1 where the place is labelled.
+        Array (n, 28) of uint8, 1 where the class is labelled.
     """
     matrix = np.zeros((len(targets), N_LABELS), np.uint8)
     for row, numbers in zip(matrix, targets, strict=True):
@@ -104,7 +104,7 @@ class Level(NamedTuple):
     """A coarser vocabulary that the 28 classes map into.
 
     Attributes:
-        name: As written in reports.
+        name: Its name in reports.
         classes: Its classes, in order.
         mapping: For each of the 28 classes its class here, or None where there is no counterpart.
     """
@@ -117,7 +117,7 @@ class Level(NamedTuple):
         """Convert truth, decisions or scores to this level: the maximum over the classes that it joins.
 
         Args:
-            values: (n, 28). A probability becomes a lower bound of that of the union.
+            values: (n, 28). A probability becomes a lower bound of the probability of the union.
 
         Returns:
             (n, classes of this level), of the same type; 0 for a class of this level that joins none.
@@ -157,10 +157,10 @@ FINE = Level("28 classes", LABELS, tuple(range(N_LABELS)))
 CLASSES_2021 = Level(
     "19 classes of 2021",
     LABELS_2021,
-    # 0–7 kept their numbers; 15, 16 and 27 have no counterpart
+    # 0–7 have the same numbers; 15, 16 and 27 have no counterpart
     (*range(8), 17, 17, 17, 8, 9, 9, 10, None, None, 11, 12, 12, 17, 13, 13, 14, 15, 16, 17, None),
 )
-"""Checked against the 21,806 fields that carry labels of both years: see `tests/test_labels.py`."""
+"""Checked against the 21,806 fields with labels of both years: see `tests/test_labels.py`."""
 
 COMPARTMENTS = Level(
     "3 compartments",
@@ -170,7 +170,7 @@ COMPARTMENTS = Level(
 )
 
 LEVELS: tuple[Level, ...] = (FINE, CLASSES_2021, COMPARTMENTS)
-"""Scores are reported on these, finest first."""
+"""The levels on which scores are reported, finest first."""
 
 HPA_NAMES: dict[str, int] = {
     **{name: number for number, name in enumerate(LABELS)},
@@ -178,7 +178,7 @@ HPA_NAMES: dict[str, int] = {
     "Cell Junctions": 22,
     "Centriolar satellite": 18,
 }
-"""HPA's location names and the class each is; HPA renamed 18 to Centriolar satellite."""
+"""The class of each location name of HPA, which renamed 18 to Centriolar satellite."""
 
 HPA_WITHOUT_CLASS: dict[str, int] = {
     "Nucleoli rim": 0,
@@ -191,20 +191,20 @@ HPA_WITHOUT_CLASS: dict[str, int] = {
     "Basal body": 1,
     "Vesicles": 2,
 }
-"""HPA's location names that are none of the 28, and the compartment (of `COMPARTMENTS`) that each lies in."""
+"""Location names of HPA without a class, and the compartment (of `COMPARTMENTS`) of each."""
 
 
 def find_class(name: str) -> int | None:
-    """The class of an HPA location name.
+    """Return the class of a location name of HPA.
 
     Args:
-        name: For example `Centriolar satellite`; upper and lower case do not matter.
+        name: For example `Centriolar satellite`, in any case.
 
     Returns:
-        The class number, or None where HPA's location is none of the 28 (`HPA_WITHOUT_CLASS`).
+        The class number, or None for a location without a class (`HPA_WITHOUT_CLASS`).
 
     Raises:
-        LociscopeError: HPA has no such location; the sentence names the nearest.
+        LociscopeError: HPA has no such location; the message names the nearest.
     """
     known = {each.lower(): number for each, number in HPA_NAMES.items()}
     folded = name.strip().lower()
@@ -213,5 +213,5 @@ def find_class(name: str) -> int | None:
     if folded in {each.lower() for each in HPA_WITHOUT_CLASS}:
         return None
     raise LociscopeError(
-        f"HPA knows no location {name!r}.{suggest(name, [*HPA_NAMES, *HPA_WITHOUT_CLASS])}", code=Code.INVALID_LABELS
+        f"HPA has no location {name!r}.{suggest(name, [*HPA_NAMES, *HPA_WITHOUT_CLASS])}", code=Code.INVALID_LABELS
     )

@@ -1,4 +1,4 @@
-"""The Bundle: opened only when every byte is the one that was exported."""
+"""The Bundle: every byte is checked before it is opened."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def model() -> bytes:
 def card(**values: Any) -> Card:
     spec = InputSpec(height=SIZE, width=SIZE, low=0.5, high=99.9)
     decision = Decision(policy="constant", thresholds=(0.5,) * 28)
-    told = {"name": "test", "version": "1", "created": "2026-01-01", "licence": "CC0", "limits": "a test", **values}
-    return Card(input=spec, decide=decision, **told)
+    texts = {"name": "test", "version": "1", "created": "2026-01-01", "licence": "CC0", "limits": "a test", **values}
+    return Card(input=spec, decide=decision, **texts)
 
 
 def selftest(n: int = 2) -> Selftest:
@@ -81,8 +81,8 @@ def rehash(folder: Path) -> None:
     (folder / MANIFEST).write_text("".join(lines))
 
 
-def refused(folder: Path, said: str) -> str:
-    with pytest.raises(LociscopeError, match=said) as caught:
+def refused(folder: Path, message: str) -> str:
+    with pytest.raises(LociscopeError, match=message) as caught:
         read_bundle(folder)
     assert str(folder) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -104,7 +104,7 @@ def test_optional_files_are_read_and_checked(folder: Path) -> None:
     write_bundle(folder, card(version="2"), model(), selftest(), {"reference.npz": b"anything"})
     assert read_bundle(folder).card.version == "2"
     write_bundle(folder, card(), model(), selftest(), {"model.keras": b"anything"})
-    refused(folder, "model.keras is no Keras archive")
+    refused(folder, "model.keras is not a Keras archive")
 
 
 def test_only_a_bundle_or_an_empty_folder_is_replaced(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_only_a_bundle_or_an_empty_folder_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "photos" / "cat.png").touch()
     (tmp_path / "empty").mkdir()
     for name in ("file", "photos"):
-        with pytest.raises(LociscopeError, match=r"exists and is no bundle. Name another folder."):
+        with pytest.raises(LociscopeError, match=r"exists and is not a bundle. Choose another folder with `output`"):
             write_bundle(tmp_path / name, card(), model(), selftest(), {})
     write_bundle(tmp_path / "empty", card(), model(), selftest(), {})
     assert read_bundle(tmp_path / "empty").card.name == "test"
@@ -133,20 +133,20 @@ def test_an_altered_byte(folder: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", REQUIRED)
 @pytest.mark.parametrize("left", [0, 1, -1])
-def test_a_file_cut_short(folder: Path, name: str, left: int) -> None:
+def test_a_truncated_file(folder: Path, name: str, left: int) -> None:
     (folder / name).write_bytes((folder / name).read_bytes()[:left])
     refused(folder, f"{name} is not the file that was exported")
 
 
 @pytest.mark.parametrize("name", [*REQUIRED, MANIFEST])
-def test_a_missing_file_and_a_link_in_its_place(folder: Path, tmp_path: Path, name: str) -> None:
+def test_a_missing_file_and_a_link(folder: Path, tmp_path: Path, name: str) -> None:
     (folder / name).rename(tmp_path / name)
-    refused(folder, f"is no bundle: it has no file {name}")
+    refused(folder, f"is not a bundle: it has no file {name}")
     (folder / name).symlink_to(tmp_path / name)
-    refused(folder, f"is no bundle: it has no file {name}")
+    refused(folder, f"is not a bundle: it has no file {name}")
 
 
-def test_a_folder_that_is_not_there_or_none(folder: Path) -> None:
+def test_a_missing_folder_and_a_file(folder: Path) -> None:
     refused(folder / "none", "there is no such folder")
     refused(folder / MANIFEST, "there is no such folder")
     refused(folder / ("n" * 300), "File name too long")
@@ -229,12 +229,12 @@ def rewrite(folder: Path, name: str, data: bytes) -> None:
 
 
 def altered_card(**values: Any) -> bytes:
-    told = json.loads(encode_card(card())) | values
-    return json.dumps({key: value for key, value in told.items() if value is not ...}).encode()
+    changed = json.loads(encode_card(card())) | values
+    return json.dumps({key: value for key, value in changed.items() if value is not ...}).encode()
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"schema": 4}, "card.json has schema 4, newer than 3, the newest this lociscope reads. Update lociscope."),
         (
@@ -257,9 +257,9 @@ def altered_card(**values: Any) -> bytes:
         ({"decide": {"policy": "constant", "thresholds": [1.5] * 28}}, "<= 1.0 - at `..decide.thresholds"),
     ],
 )
-def test_cards_that_are_none(folder: Path, values: dict[str, Any], said: str) -> None:
+def test_wrong_cards(folder: Path, values: dict[str, Any], message: str) -> None:
     rewrite(folder, "card.json", altered_card(**values))
-    refused(folder, said)
+    refused(folder, message)
 
 
 def test_a_card_of_schema_2_is_migrated(folder: Path) -> None:
@@ -279,17 +279,17 @@ def test_the_shipped_card_is_read(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"nonsense", b"\xff", b"[" * 200_000])
-def test_cards_that_are_no_json(folder: Path, data: bytes) -> None:
+def test_cards_that_are_not_json(folder: Path, data: bytes) -> None:
     rewrite(folder, "card.json", data)
     refused(folder, "card.json is damaged")
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 def test_numbers_in_a_card_are_finite(value: float) -> None:
-    told = card()
+    valid = card()
     spec = InputSpec(height=8, width=8, low=0, high=100, field_um=value)
     score = Score(value=value, low=0, high=1, n=1, what="x")
-    for wrong in (msgspec.structs.replace(told, input=spec), msgspec.structs.replace(told, metrics={"lrap": score})):
+    for wrong in (msgspec.structs.replace(valid, input=spec), msgspec.structs.replace(valid, metrics={"lrap": score})):
         with pytest.raises(LociscopeError, match="is damaged"):
             encode_card(wrong)
 
@@ -300,7 +300,7 @@ class Pickled:
 
 
 @pytest.mark.parametrize(
-    ("arrays", "said"),
+    ("arrays", "message"),
     [
         ({"schema": 4}, "selftest.npz has schema 4, newer than 3"),
         ({"schema": ...}, "selftest.npz is damaged .*schema"),
@@ -318,9 +318,9 @@ class Pickled:
         ),
     ],
 )
-def test_selftests_that_prove_nothing(folder: Path, arrays: dict[str, Any], said: str) -> None:
+def test_selftests_that_prove_nothing(folder: Path, arrays: dict[str, Any], message: str) -> None:
     rewrite(folder, "selftest.npz", npz(**arrays))
-    refused(folder, said)
+    refused(folder, message)
 
 
 def test_a_giant_selftest_is_refused_before_it_is_unpacked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -430,7 +430,7 @@ REFERENCE = {
 
 
 @pytest.mark.parametrize(
-    ("arrays", "said"),
+    ("arrays", "message"),
     [
         ({"schema": 4}, "has schema 4, newer than 3"),
         ({"statistics": np.zeros((3, 3), np.float32)}, "holds (3, 3) of float32 where 3 rows"),
@@ -444,19 +444,19 @@ REFERENCE = {
         ({"names": np.array([{}, {}], object)}, "is damaged (Object arrays cannot be loaded"),
     ],
 )
-def test_references_that_do_not_fit(folder: Path, arrays: dict[str, Any], said: str) -> None:
+def test_references_that_do_not_fit(folder: Path, arrays: dict[str, Any], message: str) -> None:
     write_bundle(folder, card(), model(), selftest(), {"reference.npz": npz(**REFERENCE | arrays)})
     bundle = read_bundle(folder)
-    with pytest.raises(LociscopeError) as told:
+    with pytest.raises(LociscopeError) as caught:
         read_reference(bundle)
-    assert said in str(told.value)
+    assert message in str(caught.value)
 
 
-def test_a_reference_that_lacks_an_array_is_cut_short_or_unpacks_to_too_much_is_refused(folder: Path) -> None:
+def test_a_damaged_or_oversized_reference_is_refused(folder: Path) -> None:
     some = {name: array for name, array in REFERENCE.items() if name != "embedding"}
     whole = encode_reference(reference())
     giant = npz(**REFERENCE | {"statistics": np.zeros((1 << 24, 2), np.float32)})
-    for data, said in ((npz(**some), "is damaged"), (whole[:-9], "is damaged"), (giant, "more than 64 MiB")):
+    for data, message in ((npz(**some), "is damaged"), (whole[:-9], "is damaged"), (giant, "more than 64 MiB")):
         write_bundle(folder, card(), model(), selftest(), {"reference.npz": data})
-        with pytest.raises(LociscopeError, match=said):
+        with pytest.raises(LociscopeError, match=message):
             read_reference(read_bundle(folder))

@@ -1,4 +1,4 @@
-"""The Catalog, and the label tables that it is made from."""
+"""The Catalog and label tables."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ def test_rows_are_picked_by_a_column() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ids", "said"),
+    ("ids", "message"),
     [
         ([], "holds no field"),
         (["a", "b", "a"], "names the id 'a' twice"),
         (["a", ""], "holds a row without an id"),
     ],
 )
-def test_rows_that_make_no_catalog(ids: list[str], said: str) -> None:
-    with pytest.raises(LociscopeError, match=said):
+def test_rows_that_are_not_a_catalog(ids: list[str], message: str) -> None:
+    with pytest.raises(LociscopeError, match=message):
         Catalog.from_entries([Entry(name) for name in ids], Path("here"))
 
 
@@ -81,7 +81,7 @@ def test_columns_that_are_absent_are_empty_and_further_ones_stay(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("columns", "said"),
+    ("columns", "message"),
     [
         ({"yellow": ...}, "has no column 'yellow'"),
         ({"id": ...}, "has no column 'id'"),
@@ -94,8 +94,8 @@ def test_columns_that_are_absent_are_empty_and_further_ones_stay(tmp_path: Path)
         ({"schema": "2"}, "newer than 1, the newest this lociscope reads. Update lociscope."),
     ],
 )
-def test_tables_that_are_no_catalog(tmp_path: Path, columns: dict[str, Any], said: str) -> None:
-    with pytest.raises(LociscopeError, match=said):
+def test_tables_that_are_not_a_catalog(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
+    with pytest.raises(LociscopeError, match=message):
         Catalog.read(write(tmp_path / "c.parquet", **columns))
 
 
@@ -146,18 +146,18 @@ def test_numbers_and_blanks_as_others_write_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "said"),
+    ("columns", "message"),
     [
         ({"pixel_size": ["x", "0.1"]}, "column 'pixel_size' holds 'x', expected double. Correct that column"),
         ({"pixel_size": ["0", "0.1"]}, "holds the pixel_size 0.0; expected µm above 0"),
         ({"pixel_size": ["-1", "0.1"]}, "holds the pixel_size -1.0"),
-        ({"target": ["28", "0"]}, "row 1: Label '28' is no class number"),
+        ({"target": ["28", "0"]}, "row 1: Label '28' is not a class number"),
         ({"fold": ["1.5", "0"]}, "column 'fold' holds '1.5', expected int64"),
         ({"ID": ["a", "b"]}, "has two columns called 'id'"),
     ],
 )
-def test_tables_of_paths_that_are_wrong(tmp_path: Path, columns: dict[str, Any], said: str) -> None:
-    with pytest.raises(LociscopeError, match=said):
+def test_tables_of_paths_that_are_wrong(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
+    with pytest.raises(LociscopeError, match=message):
         Catalog.read(table_of(tmp_path / "t.csv", **columns))
 
 
@@ -204,26 +204,26 @@ def test_label_tables_of_every_make(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "expected the columns Id,Target, found nothing"),
         ("Id;Target\na;0\n", "expected the columns Id,Target, found Id;Target"),
         ("name,target\na,0\n", "found name,target. Write the header line 'Id,Target'"),
         ("Id,Predicted\na,0\n", "expected the columns Id,Target, found Id,Predicted"),
-        ("Id,Target\na,28\n", "line 2: Label '28' is no class number"),
-        ("Id,Target\na,0\nb,abc\n", "line 3: Label 'abc' is no class number"),
+        ("Id,Target\na,28\n", "line 2: Label '28' is not a class number"),
+        ("Id,Target\na,0\nb,abc\n", "line 3: Label 'abc' is not a class number"),
         ("Id,Target\na,-1\n", "line 2: Label '-1'"),
         ("Id,Target\na,²\n", "line 2: Label '²'"),
         ("Id,Target\na,0\nb,1\na,0\n", "names the id 'a' twice, again in line 4"),
         ("Id,Target\n,0\n", "line 2 has no id"),
-        ("Id,Target\na,0\nb", "line 3 has no Target. Is the file cut short"),
-        ("Id,Target\na," + "1" * 200_000, "is no CSV text"),
+        ("Id,Target\na,0\nb", "line 3 has no Target. Check whether the file is complete"),
+        ("Id,Target\na," + "1" * 200_000, "is not a CSV file"),
     ],
 )
-def test_tables_that_are_no_labels(tmp_path: Path, text: str, said: str) -> None:
+def test_tables_that_are_not_labels(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "train.csv"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(LociscopeError, match=said) as caught:
+    with pytest.raises(LociscopeError, match=message) as caught:
         read_labels(path)
     assert f"'{path}'" in str(caught.value)
 
@@ -232,7 +232,7 @@ def test_tables_that_are_no_labels(tmp_path: Path, text: str, said: str) -> None
 def test_other_encodings_are_refused(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "train.csv"
     path.write_bytes("Id,Target\né,0\n".encode(encoding))
-    with pytest.raises(LociscopeError, match=r"is no CSV text .* Save it as UTF-8 with commas"):
+    with pytest.raises(LociscopeError, match=r"is not a CSV file .* Save it as UTF-8 with commas"):
         read_labels(path)
 
 

@@ -1,4 +1,4 @@
-"""Probabilities in tables that others wrote, whatever the columns are called."""
+"""Probabilities in tables of other programs, with any column names."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def columns_of(values: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("columns", "said"),
+    ("columns", "message"),
     [
         (
             columns_of(VALUES * 4),
@@ -73,15 +73,15 @@ def columns_of(values: Any) -> dict[str, Any]:
         (columns_of(VALUES - 1), "expected a number in 0–1"),
         (columns_of(np.where(VALUES == VALUES[1, 5], np.nan, VALUES)), "hold nan as the probability of class 5 of 'b'"),
         ({"id": IDS, "score": [0.1, 0.2, 0.3]}, r"has no column 'probability' of lists .*columns: id, score\)"),
-        ({"id": IDS, "probability": [[0.5] * 27] * 3}, "row 1 has no 28 probabilities"),
+        ({"id": IDS, "probability": [[0.5] * 27] * 3}, "row 1 does not hold 28 probabilities"),
         ({**columns_of(VALUES), "q0": [0.5] * 3} | {f"q{n}": [0.5] * 3 for n in range(28)}, "more than one set of 28"),
         ({"id": IDS} | {f"c{n}": [0.5] * 3 for n in range(1, 29)}, "numbers its classes 1–28; expected 0–27"),
         ({"id": IDS} | {f"c{n}": [0.5] * 3 for n in range(26)}, "no column 'c26' beside 'c0'"),
         ({"name": IDS}, "has no column 'id'"),
     ],
 )
-def test_tables_that_are_none(tmp_path: Path, columns: dict[str, Any], said: str) -> None:
-    with pytest.raises(LociscopeError, match=said):
+def test_wrong_tables(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
+    with pytest.raises(LociscopeError, match=message):
         Predictions.read(write(tmp_path / "p.parquet", columns))
 
 

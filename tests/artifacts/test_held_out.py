@@ -1,4 +1,4 @@
-"""What the records of Runs prove of Predictions, and how it is said."""
+"""Held-out fields by the records of Runs, and the text about them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from lociscope.artifacts.folds import Folds
 from lociscope.artifacts.held_out import describe_held_out, find_unseen_ids
 from lociscope.artifacts.predictions import Predictions
-from lociscope.artifacts.run import Folds, Run
+from lociscope.artifacts.run import Run
 
 Make = Callable[..., Path]
 
@@ -42,7 +43,7 @@ def test_a_run_did_not_see_its_validation_fields(make_run: Make, tmp_path: Path)
     assert find_unseen_ids(run.predictions_file) == set()
 
 
-def test_what_the_run_s_truth_does_not_name_is_not_proven(make_run: Make) -> None:
+def test_fields_without_truth_are_not_proven(make_run: Make) -> None:
     run = Run(make_run("run", fields=6))
     first, *others = run.truth_file.read_text().splitlines(keepends=True)[1:]
     run.truth_file.write_text("Id,Target\n" + "".join(others))
@@ -76,12 +77,12 @@ def test_folds_that_are_not_whole_prove_nothing(folds: Path, damage: str) -> Non
     assert find_unseen_ids(folds) == set()
 
 
-def test_the_sentence_claims_what_is_proven() -> None:
+def test_the_text_claims_only_what_is_proven() -> None:
     assert describe_held_out(9, (True, True)) == (
         "Fitted on 9 labelled fields that the networks were not trained on, as the records of their Runs prove."
     )
     for unknown in ((), (False, False)):
-        said = describe_held_out(9, unknown)
-        assert said.startswith("Fitted on 9 labelled fields. It is not recorded whether the networks were trained on")
+        text = describe_held_out(9, unknown)
+        assert text.startswith("Fitted on 9 labelled fields. It is not recorded whether the networks were trained on")
     assert "prove that member 2 was not trained on them; of the others it is not" in describe_held_out(9, (False, True))
     assert "prove that members 1, 3 were not" in describe_held_out(9, (True, False, True))

@@ -1,4 +1,4 @@
-"""The table of Predictions, in its three forms."""
+"""The table of Predictions in its three formats."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_csv_comes_back_to_six_decimals(tmp_path_factory: pytest.TempPathFactory
 
 
 @given(tables())
-def test_a_submission_has_no_blank(tmp_path_factory: pytest.TempPathFactory, table: Predictions) -> None:
+def test_a_submission_is_never_blank(tmp_path_factory: pytest.TempPathFactory, table: Predictions) -> None:
     path = tmp_path_factory.getbasetemp() / "submission.csv"
     table.write_submission(path)
     read = Predictions.read_submission(path)
@@ -123,14 +123,14 @@ def test_locations_and_positions_stand_beside_the_numbers(tmp_path: Path, name: 
     assert made(2).with_positions({}).positions is None
 
 
-def test_no_field_at_all_is_a_table_too(tmp_path: Path) -> None:
+def test_a_table_without_fields(tmp_path: Path) -> None:
     for name in ("none.csv", "none.parquet"):
         made(0).write(tmp_path / name)
         assert Predictions.read(tmp_path / name).probability.shape == (0, 28)
 
 
 @pytest.mark.parametrize("name", ["out.xlsx", "out.CSV", "out"])
-def test_a_table_of_another_kind_is_not_written(tmp_path: Path, name: str) -> None:
+def test_other_suffixes_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match=r"expected \.csv or \.parquet\. Rename it"):
         made(1).write(tmp_path / name)
     assert not list(tmp_path.iterdir())
@@ -163,33 +163,33 @@ def test_id_and_probability_are_enough(tmp_path: Path, columns: dict[str, Any]) 
 
 
 @pytest.mark.parametrize(
-    ("columns", "said"),
+    ("columns", "message"),
     [
         ({"probability": ...}, "has no column 'probability'"),
         ({"id": pa.nulls(1)}, "holds a row without an id"),
         ({"id": ["a", "a"], "probability": [[0.5] * 28] * 2}, "names the id 'a' twice"),
-        ({"probability": [[0.5] * 27]}, "row 1 has no 28 probabilities"),
-        ({"probability": pa.nulls(1, pa.list_(pa.float32()))}, "row 1 has no 28 probabilities"),
-        ({"probability": [[None] * 28]}, "expected a number in 0–1|is no number"),
+        ({"probability": [[0.5] * 27]}, "row 1 does not hold 28 probabilities"),
+        ({"probability": pa.nulls(1, pa.list_(pa.float32()))}, "row 1 does not hold 28 probabilities"),
+        ({"probability": [[None] * 28]}, "expected a number in 0–1|is not a number"),
         ({"probability": [[float("nan")] * 28]}, "hold nan as the probability of class 0 of 'a'"),
         ({"probability": [[0.5] * 27 + [1.5]]}, "1.5 as the probability of class 27 of 'a'.* not logits"),
         ({"probability": [0.5]}, "column 'probability' holds double, expected list"),
-        ({"predicted": [[28]]}, "row 1 holds the location 28; expected class numbers 0–27"),
-        ({"predicted": [[None]]}, "holds the location None"),
+        ({"predicted": [[28]]}, "row 1 holds the class 28; expected class numbers 0–27"),
+        ({"predicted": [[None]]}, "holds the class None"),
         ({"embedding": [[1.0]], "id": ["a"]}, ""),
-        ({"embedding": [["x"]]}, "hold an embedding that is no list of numbers"),
+        ({"embedding": [["x"]]}, "hold an embedding that is not a list of numbers"),
         (
             {"id": ["a", "b"], "probability": [[0.5] * 28] * 2, "embedding": [[1.0], [1.0, 2.0]]},
-            "embeddings of unlike lengths",
+            "embeddings of different lengths",
         ),
     ],
 )
-def test_parquet_that_is_no_predictions(tmp_path: Path, columns: dict[str, Any], said: str) -> None:
+def test_parquet_files_that_are_not_predictions(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
     path = write_parquet(tmp_path / "p.parquet", **columns)
-    if not said:
+    if not message:
         assert Predictions.read(path).embedding is not None
         return
-    with pytest.raises(LociscopeError, match=said):
+    with pytest.raises(LociscopeError, match=message):
         Predictions.read(path)
 
 
@@ -209,7 +209,7 @@ def test_a_csv_needs_only_id_and_probabilities(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "has no column 'id' \\(columns: \\)"),
         (f"{HEADER[:-4]}\n", "has no column 'p27' beside 'p00'"),
@@ -218,32 +218,32 @@ def test_a_csv_needs_only_id_and_probabilities(tmp_path: Path) -> None:
         (f"{HEADER}\na,{HALVES}\na,{HALVES}\n", "names the id 'a' twice"),
         (f"{HEADER}\n,{HALVES}\n", "holds a row without an id"),
         (f"{HEADER}\na,0.5\n", "hold nan as the probability of class 1 of .a."),
-        (f"{HEADER}\na,{HALVES.replace('0.5', 'x', 1)}\n", "hold a probability that is no number .*Make them again"),
+        (f"{HEADER}\na,{HALVES.replace('0.5', 'x', 1)}\n", "hold a probability that is not a number .*Make them again"),
         (f"{HEADER}\na,{HALVES.replace('0.5', '-0.1', 1)}\n", "-0.1.* as the probability of class 0 of 'a'"),
-        (f"{HEADER},predicted\na,{HALVES},28\n", "row 1: Label '28' is no class number"),
+        (f"{HEADER},predicted\na,{HALVES},28\n", "row 1: Label '28' is not a class number"),
     ],
 )
-def test_csv_that_is_no_predictions(tmp_path: Path, text: str, said: str) -> None:
+def test_csv_files_that_are_not_predictions(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "p.csv"
     path.write_text(text)
-    with pytest.raises(LociscopeError, match=said):
+    with pytest.raises(LociscopeError, match=message):
         Predictions.read(path)
 
 
 def test_files_that_are_not_there_or_are_something_else(tmp_path: Path) -> None:
     (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "text.parquet").write_text("id")
-    for name, said in (
+    for name, message in (
         ("none.csv", "Cannot read Predictions .*No such file"),
         ("none.parquet", "Cannot read Predictions .*No such file"),
-        ("bytes.csv", "is no CSV text"),
-        ("text.parquet", "is no Predictions: it is no Parquet"),
+        ("bytes.csv", "is not a CSV file"),
+        ("text.parquet", "is not a Predictions file: it is not Parquet"),
     ):
-        with pytest.raises(LociscopeError, match=said):
+        with pytest.raises(LociscopeError, match=message):
             Predictions.read(tmp_path / name)
 
 
-def test_a_place_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for name in ("out.csv", "out.parquet"):
         with pytest.raises(LociscopeError, match="Cannot write"):

@@ -1,4 +1,4 @@
-"""The Recipe: every key has a default, and a wrong one its sentence."""
+"""The Recipe: defaults, changes and error messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lociscope.artifacts.recipe import SHIPPED, Augment, Recipe, parse_changes
+from lociscope.artifacts.recipe import SHIPPED, Augment, Recipe
+from lociscope.artifacts.recipe_changes import parse_changes
 from lociscope.artifacts.run import Run
 from lociscope.errors import Exit, LociscopeError, UsageError
 
@@ -83,7 +84,7 @@ def test_stages_are_read_in_their_order_and_written_back(tmp_path: Path) -> None
     assert hash(recipe.stages) == hash(Recipe.read(str(tmp_path / "s.toml")).stages)
 
 
-def test_a_note_makes_no_other_training() -> None:
+def test_a_note_does_not_change_the_training() -> None:
     one, other = Recipe(note="first"), Recipe(note="second")
     assert one != other
     assert one.same_training(other)
@@ -91,13 +92,13 @@ def test_a_note_makes_no_other_training() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[trian]\nepochs = 3", "unknown key 'trian'. Did you mean 'train'?"),
         ("[train]\nepoch = 3", "unknown key 'train.epoch'. Did you mean 'epochs'?"),
         ("[train]\nzzz = 3", "unknown key 'train.zzz'. Known: batch, checkpoint_steps"),
         ("schemas = 1", "unknown key 'schemas'. Did you mean 'schema'?"),
-        ("[train]\nepochs = 'three'", "train.epochs: Input should be a valid integer, received 'three'. Mend"),
+        ("[train]\nepochs = 'three'", "train.epochs: Input should be a valid integer, received 'three'. Correct"),
         ("[train]\nepochs = '3'", "train.epochs: Input should be a valid integer, received '3'"),
         ("[train]\nepochs = true", "train.epochs: Input should be a valid integer, received True"),
         ("[augment]\nflip = 1", "augment.flip: Input should be a valid boolean, received 1"),
@@ -133,33 +134,33 @@ def test_a_note_makes_no_other_training() -> None:
         (STAGE.replace("all", ""), "stages.1.unfreeze_from: String should have at least 1 character, received ''"),
         ("schema = 3", "has schema 3, newer than 2, the newest this lociscope reads. Update lociscope."),
         ("schema = 'x'", "states no schema"),
-        ("[train", "is no TOML: .*Mend that line"),
-        ("[train]\nepochs = 1\nepochs = 2", "is no TOML"),
-        ("a = " + "[" * 5000, "is no TOML"),
-        ("a = " + "9" * 5000, "is no TOML"),
+        ("[train", "is not TOML: .*Correct that line"),
+        ("[train]\nepochs = 1\nepochs = 2", "is not TOML"),
+        ("a = " + "[" * 5000, "is not TOML"),
+        ("a = " + "9" * 5000, "is not TOML"),
     ],
 )
-def test_wrong_recipes(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(LociscopeError, match=said) as caught:
+def test_wrong_recipes(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(LociscopeError, match=message) as caught:
         Recipe.read(write(tmp_path / "r.toml", text))
     assert str(tmp_path / "r.toml") in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_recipes_that_are_not_there_or_no_text(tmp_path: Path) -> None:
-    for name, said in (
+def test_missing_recipes_and_binary_files(tmp_path: Path) -> None:
+    for name, message in (
         ("lenet", "No recipe 'lenet' .*Did you mean 'lenet5'?"),
         ("", "No recipe '' .*Known: .*lenet5"),
         (str(tmp_path / "none.toml"), "No recipe .*No such file"),
         (str(tmp_path), "No recipe"),
     ):
-        with pytest.raises(UsageError, match=said) as caught:
+        with pytest.raises(UsageError, match=message) as caught:
             Recipe.read(name)
         assert caught.value.exit_code is Exit.USAGE
     (tmp_path / "r.toml").write_bytes(b"\xef\xbb\xbf[train]\nepochs = 7\n")  # as a Windows editor saves it
     assert Recipe.read(str(tmp_path / "r.toml")).train.epochs == 7
     (tmp_path / "r.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(UsageError, match="is no TOML"):
+    with pytest.raises(UsageError, match="is not TOML"):
         Recipe.read(str(tmp_path / "r.toml"))
 
 
@@ -205,20 +206,20 @@ def test_changes_replace_values_of_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("word", "message"),
     [
-        ("epochs", "--set 'epochs' is no key=value. Write it as --set train.epochs=3."),
-        ("=3", "--set '=3' is no key=value"),
+        ("epochs", "The change 'epochs' is not of the form key=value. Write it as `settings=train.epochs=3`."),
+        ("=3", "The change '=3' is not of the form key=value"),
         ("train.epoch=3", "unknown key 'train.epoch'. Did you mean 'epochs'?"),
         ("epochs=3", "unknown key 'epochs'"),
         ("train=3", "train: Input should be a valid dictionary"),
-        ("network.name.x=3", "--set network.name.x: 'name' is no table"),
+        ("network.name.x=3", "The change of 'network.name.x' fails: 'name' is not a table"),
         ("train.epochs=" + "9" * 5000, "train.epochs: Input should be a valid integer"),
         ("schema=3", "has schema 3, newer than 2"),
     ],
 )
-def test_wrong_words(word: str, said: str) -> None:
-    with pytest.raises(LociscopeError, match=said):
+def test_wrong_words(word: str, message: str) -> None:
+    with pytest.raises(LociscopeError, match=message):
         Recipe.read("lenet5", parse_changes([word]))
 
 
@@ -234,22 +235,22 @@ def test_words_change_stages_by_their_number_from_1() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "word", "said"),
+    ("name", "word", "message"),
     [
         ("pretrained", "stages.3.epochs=1", "counted from 1, and none is '3'. Did you mean 'stages.2.epochs'?"),
         ("pretrained", "stages.0.epochs=1", "none is '0'. Did you mean 'stages.1.epochs'?"),
         ("pretrained", "stages.last.epochs=1", "none is 'last'. Did you mean 'stages.1.epochs'?"),
         ("pretrained", "stages.9=1", "none is '9'. Did you mean 'stages.2'?"),
         ("pretrained", "stages.1.epoch=1", "unknown key 'stages.1.epoch'. Did you mean 'epochs'?"),
-        ("pretrained", "stages.1.epochs.x=1", "'epochs' is no table"),
+        ("pretrained", "stages.1.epochs.x=1", "'epochs' is not a table"),
         ("pretrained", "stages.2.epochs=0", "stages.2.epochs: Input should be greater than or equal to 1"),
-        ("lenet5", "stages.1.epochs=1", "the recipe has no stages. Without them [train] holds: set train.epochs"),
+        ("lenet5", "stages.1.epochs=1", "the recipe has no stages. Without them [train] has the key: set"),
         ("pretrained", "train.epochs=3", "sets train.epochs, which has no effect beside [[stages]]: each"),
-        ("frozen", "train.learning_rate=3", "Set stages.1.learning_rate and so on, or remove the stages with --set"),
+        ("frozen", "train.learning_rate=3", "Set stages.1.learning_rate and so on, or remove the stages"),
     ],
 )  # fmt: skip
-def test_wrong_words_about_stages(name: str, word: str, said: str) -> None:
-    with pytest.raises(UsageError, match=re.escape(said)):
+def test_wrong_words_about_stages(name: str, word: str, message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
         Recipe.read(name, parse_changes([word]))
 
 
@@ -268,6 +269,6 @@ def test_any_words_are_changes_or_refused(words: list[str]) -> None:
     try:
         changes = parse_changes(words)
     except UsageError as error:
-        assert "is no key=value" in str(error)
+        assert "is not of the form key=value" in str(error)
     else:
         assert len(changes) <= len(words)

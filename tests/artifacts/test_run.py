@@ -43,7 +43,7 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
-def test_a_finished_run_tells_everything(run: Run) -> None:
+def test_a_finished_run_is_read(run: Run) -> None:
     run.mark_done()
     opened = Run.open(run.folder)
     assert opened == run
@@ -57,14 +57,14 @@ def test_a_finished_run_tells_everything(run: Run) -> None:
 
 
 def test_runs_that_cannot_be_opened(run: Run) -> None:
-    with pytest.raises(LociscopeError, match=r"is not finished. Give `lociscope train … -o .*run` again"):
+    with pytest.raises(LociscopeError, match=r"is not finished. Run `lociscope train … -o .*run` again"):
         Run.open(run.folder)
-    with pytest.raises(LociscopeError, match=r"is no Run: it has no recipe\.toml"):
+    with pytest.raises(LociscopeError, match=r"is not a Run: recipe\.toml is missing"):
         Run.open(run.folder / "none")
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[]", "environment.json is damaged"),
         ("{", "environment.json is damaged"),
@@ -79,9 +79,9 @@ def test_runs_that_cannot_be_opened(run: Run) -> None:
         (json.dumps(ENVIRONMENT | {"more": 1}), r"environment.json is damaged \(more: Extra inputs"),
     ],
 )
-def test_a_damaged_environment(run: Run, text: str, said: str) -> None:
+def test_a_damaged_environment(run: Run, text: str, message: str) -> None:
     run.environment_file.write_text(text)
-    with pytest.raises(LociscopeError, match=said) as caught:
+    with pytest.raises(LociscopeError, match=message) as caught:
         run.read_environment()
     assert "\n" not in str(caught.value)
 
@@ -120,7 +120,7 @@ def test_missing_files(run: Run) -> None:
             read()
 
 
-def test_groups_are_empty_in_a_run_of_before_they_were_kept(run: Run) -> None:
+def test_groups_are_empty_in_runs_of_older_versions(run: Run) -> None:
     assert run.read_groups() == {}
     run.groups_file.write_text('Id,Group\na,"x, y"\n')
     assert run.read_groups() == {"a": "x, y"}
@@ -144,7 +144,7 @@ def test_scores_are_every_table_beside_the_run(run: Run) -> None:
 def test_a_damaged_table_of_scores(run: Run, text: str) -> None:
     (run.folder / "scores").mkdir()
     (run.folder / "scores" / "real.json").write_text(text)
-    with pytest.raises(LociscopeError, match=r"real\.json' is no table of scores"):
+    with pytest.raises(LociscopeError, match=r"real\.json' is not a table of scores"):
         run.read_scores()
 
 

@@ -57,7 +57,7 @@ def test_what_is_broken_is_listed_and_the_rest_goes_on(make_run: Make, lociscope
     assert said.code == 3
     assert said.err.startswith("lociscope: 3 of 4 not compared, listed in out.html; the first: Run '")
     page = Path("out.html").read_text()
-    for reason in ("is not finished", "environment.json is damaged", "is no Run"):
+    for reason in ("is not finished", "environment.json is damaged", "is not a Run"):
         assert reason in page
 
 
@@ -70,7 +70,7 @@ def test_the_page_is_no_table(make_run: Make, lociscope: Say) -> None:
 def test_nothing_to_compare(lociscope: Say, tmp_path: Path) -> None:
     said = lociscope("compare", tmp_path, tmp_path / "x", "-o", "out.html")
     assert said.code == 1
-    assert "is no Run" in said.err
+    assert "is not a Run" in said.err
     assert "The other 1 cannot be compared either." in said.err
     assert not Path("out.html").exists()
 
@@ -78,7 +78,7 @@ def test_nothing_to_compare(lociscope: Say, tmp_path: Path) -> None:
 def test_a_base_that_is_broken_ends_the_command(make_run: Make, lociscope: Say, tmp_path: Path) -> None:
     said = lociscope("compare", make_run("a"), "--base", tmp_path / "nowhere", "-o", "out.html")
     assert said.code == 1
-    assert "nowhere' is no Run" in said.err
+    assert "nowhere' is not a Run" in said.err
 
 
 def test_no_run_named(lociscope: Say) -> None:
@@ -120,7 +120,7 @@ def test_a_network_that_cannot_be_loaded_is_listed(make_run: Make, lociscope: Sa
     (bad / "best.keras").write_bytes(b"no archive")
     said = lociscope("compare", bad, good, "-o", "out.html")
     assert said.code == 3
-    assert "best.keras' is no Keras archive" in said.err
+    assert "best.keras' is not a Keras archive" in said.err
 
 
 def test_without_tensorflow_the_rest_is_compared(

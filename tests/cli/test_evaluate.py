@@ -122,7 +122,7 @@ def test_a_bundle_needs_fields(tmp_path: Path, tiny_bundle: Path, truth: Path) -
 
 
 def test_what_is_no_subject(tmp_path: Path, truth: Path) -> None:
-    with pytest.raises(LociscopeError, match="is no Run"):
+    with pytest.raises(LociscopeError, match="is not a Run"):
         evaluate(tmp_path, truth, "-o", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -86,7 +86,11 @@ def test_a_folder_that_is_no_bundle_is_left_alone(
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "work.txt").write_text("mine")
     code, out, err = lociscope("export", trained[0], "-o", "mine")
-    assert (code, out, err) == (1, "", "lociscope: 'mine' exists and is no bundle. Name another folder.\n")
+    assert (code, out, err) == (
+        1,
+        "",
+        "lociscope: 'mine' exists and is not a bundle. Choose another folder with --output.\n",
+    )
     assert (tmp_path / "mine" / "work.txt").read_text() == "mine"
 
 
@@ -108,7 +112,7 @@ def test_what_is_no_run_is_refused(lociscope: Command, tmp_path: Path) -> None:
     for name in ("empty", "nowhere"):
         code, out, err = lociscope("export", name, "-o", "places")
         assert (code, out) == (1, "")
-        assert err.startswith(f"lociscope: '{name}' is no Run: it has no recipe.toml.")
+        assert err.startswith(f"lociscope: '{name}' is not a Run: recipe.toml is missing.")
 
 
 def test_a_reference_needs_the_fields_and_says_so(

@@ -114,7 +114,7 @@ def test_a_watch_logs_everything_once_where_the_database_restarts(
     postgres.start()
     watch.until(lambda: len(logged(url)) == 5)
     code, said = watch.end()
-    assert (code, "is written again" in said) == (0, True)
+    assert (code, "is available again" in said) == (0, True)
     assert logged(url) == [f"f{number}" for number in range(5)]
 
 

@@ -78,11 +78,11 @@ def test_what_does_not_reproduce_its_self_test_is_refused(models: Command, tmp_p
     [
         (("promote", "tyni0-0"), "Did you mean 'tiny0-0'?"),
         (("rollback", "--alias", "prod"), "has no alias 'prod'"),
-        (("add", "b7"), "is no bundle"),
-        (("show", "tiny"), "Write more of its name"),
+        (("add", "b7"), "is not a bundle"),
+        (("show", "tiny"), "Give more of its name"),
     ],
 )
-def test_mistakes_are_told(models: Command, words: tuple[str, ...], sentence: str) -> None:
+def test_wrong_arguments(models: Command, words: tuple[str, ...], sentence: str) -> None:
     code, out, err = models(*words)
     assert (code, out) == (1, "")
     assert sentence in err

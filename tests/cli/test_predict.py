@@ -136,7 +136,7 @@ def test_a_submission_that_lacks_test_ids_says_so(lociscope: Command, fields: Pa
 @pytest.mark.parametrize(
     ("sample", "code", "sentence"),
     [
-        ("id,Predicted\na1,0\n", 1, "'s.csv' is no sample submission: expected the columns Id,Predicted"),
+        ("id,Predicted\na1,0\n", 1, "'s.csv' is not a sample submission: expected the columns Id,Predicted"),
         ("Id,Predicted\n", 1, "'s.csv' lists no test field"),
         ("Id,Predicted\na1,0\na1,0\n", 1, "Sample submission 's.csv' names the id 'a1' twice"),
         ("Id,Predicted\nx,0\n", 1, "None of 3 fields is a test id of 's.csv' (the first is 'a1')"),
@@ -295,7 +295,7 @@ def test_one_id_from_two_folders(lociscope: Command, write_field: WriteField, tm
         ("above", "'above' holds no field, its folder 'below' does. Name 'above/below'."),
         ("picture.png", "'picture.png' does not say which channel it is"),
         ("none.parquet", "Cannot read Catalog 'none.parquet'"),
-        ("text.parquet", "'text.parquet' is no Catalog"),
+        ("text.parquet", "'text.parquet' is not a Catalog file"),
     ],
 )
 def test_a_source_that_is_none(
@@ -467,7 +467,7 @@ def test_a_full_disk_and_once_there_is_space(
     assert (code, out) == (1, "")
     assert err.startswith(f"lociscope: Cannot write '{small_disk}/out")
     assert "No space left on device" in err
-    assert err.endswith("name another place with -o.\n")
+    assert err.endswith("choose another location with --output.\n")
     assert err.count("\n") == 1
     if (small_disk / name).exists():  # whole, and only its record had no space
         assert Predictions.read(small_disk / name).ids == ["a1", "b2", "c3"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lociscope.artifacts.recipe import SHIPPED, Recipe
-from lociscope.cli.recipes import summary_of
+from lociscope.cli.recipes import summarize
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Command = Callable[..., tuple[int, str, str]]
 
 
-def test_every_recipe_is_listed_with_its_network_and_a_sentence(lociscope: Command) -> None:
+def test_every_recipe_is_listed_with_its_network_and_a_summary(lociscope: Command) -> None:
     code, out, err = lociscope("recipes", "list")
     assert (code, err) == (0, "")
     assert [line.split()[:2] for line in out.splitlines()] == [
@@ -30,9 +30,9 @@ def test_every_recipe_is_listed_with_its_network_and_a_sentence(lociscope: Comma
 
 
 def test_a_summary_ends_with_the_first_sentence_or_paragraph() -> None:
-    assert summary_of("# One. Two.\n[data]\n") == "One."
-    assert summary_of("# One of\n# many\n#\n# Two.\n") == "One of many."
-    assert summary_of("[data]\n# No.\n") == ""
+    assert summarize("# One. Two.\n[data]\n") == "One."
+    assert summarize("# One of\n# many\n#\n# Two.\n") == "One of many."
+    assert summarize("[data]\n# No.\n") == ""
 
 
 def test_show_prints_the_file(lociscope: Command) -> None:

@@ -138,12 +138,12 @@ def test_a_folder_of_somebody_else_is_left_alone(lociscope: Command, training: A
         (["lenet5", "-s", "trian.epochs=3"], "has the unknown key 'trian'. Did you mean 'train'?"),
         (["lenet5", "-s", "train.epochs=many"], "train.epochs: "),
         (["lenet5", "-s", "train.epochs=0"], "train.epochs: "),
-        (["lenet5", "-s", "train.epochs"], "is no key=value"),
+        (["lenet5", "-s", "train.epochs"], "is not of the form key=value"),
         (["lenet5", "-s", "network.name=lenet"], "No network 'lenet'. Did you mean 'lenet5'?"),
         (["lenet5", "-s", "train.loss=dice"], "train.loss: Input should be 'bce', 'focal', 'asymmetric' or 'soft_f1'"),
         (["stages.toml"], "Stage 1 begins from 'C55', which no layer of 'lenet5' is named like. Did you mean 'C5'?"),
         (["misspelt.toml"], "has the unknown key 'data.sise'. Did you mean 'size'?"),
-        (["broken.toml"], "Recipe 'broken.toml' is no TOML: "),
+        (["broken.toml"], "Recipe 'broken.toml' is not TOML: "),
     ],
 )
 def test_what_a_recipe_does_not_know(lociscope: Command, tmp_path: Path, words: list[str], sentence: str) -> None:
@@ -299,7 +299,7 @@ def test_folds_are_trained_joined_and_gone_on_with(
     for command in ("evaluate", "export"):
         code, _, err = lociscope(command, "out", "-o", "x")
         assert (code, err) == (
-            1, "lociscope: 'out/fold1' is not finished. Give `lociscope train … --folds 3 -o out` again.\n",
+            1, "lociscope: 'out/fold1' is not finished. Run `lociscope train … --folds 3 -o out` again.\n",
         )  # fmt: skip
     (tmp_path / "away").rename(runs[1].folder / "DONE")
     words[words.index("3")] = "4"

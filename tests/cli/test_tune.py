@@ -46,7 +46,7 @@ class Tuning(NamedTuple):
 
 def recipe_file(folder: Path, training: Any, tune: str = TUNE) -> Path:
     """The recipe of the tests of `lociscope train`, with a search space."""
-    from lociscope.artifacts.recipe import parse_changes
+    from lociscope.artifacts.recipe_changes import parse_changes
 
     changes = parse_changes([word for word in training.words if "=" in word])
     path = folder / "mine.toml"

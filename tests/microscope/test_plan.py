@@ -66,10 +66,10 @@ def test_no_such_file_and_no_toml(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         Plan.read(str(tmp_path / "none.toml"))
     (tmp_path / "bad.toml").write_text("[plate")
-    with pytest.raises(UsageError, match="is no TOML"):
+    with pytest.raises(UsageError, match="is not TOML"):
         Plan.read(str(tmp_path / "bad.toml"))
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(UsageError, match="is no TOML"):
+    with pytest.raises(UsageError, match="is not TOML"):
         Plan.read(str(tmp_path / "bytes.toml"))
 
 

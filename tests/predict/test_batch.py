@@ -25,8 +25,8 @@ from lociscope.predict.batch import BatchResult, predict_to_file
 from lociscope.predict.output import OutputOptions
 from lociscope.predict.predictor import Predictor, open_bundle
 from lociscope.prediction_log import writer
-from lociscope.prediction_log.database import LogError, LogUnavailableError
 from lociscope.prediction_log.log import Row, open_log
+from lociscope.prediction_log.log_errors import LogError, LogUnavailableError
 from lociscope.warnings import FieldWarning, WarningKind
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The database of the log: URLs that cannot be, files that are something else or damaged, each a sentence."""
+"""The database of the log: wrong URLs, other files and damaged files."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 
 from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import MissingExtraError
-from lociscope.prediction_log.database import LogError
 from lociscope.prediction_log.log import PredictionLog, open_log
+from lociscope.prediction_log.log_errors import LogError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,16 +49,16 @@ def test_a_newer_schema_is_refused(tmp_path: Path, log: PredictionLog) -> None:
         (".", r"cannot be opened \(unable to open database file\)\. Check the path"),
     ],
 )
-def test_a_url_that_cannot_be_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, sentence: str) -> None:
+def test_a_wrong_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, sentence: str) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(LogError, match=sentence) as told:
+    with pytest.raises(LogError, match=sentence) as caught:
         open_log(url)
-    assert "secret" not in str(told.value)
-    assert "\n" not in str(told.value)
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
-def test_a_log_that_is_not_there_is_not_made_to_be_read(tmp_path: Path) -> None:
-    with pytest.raises(LogError, match=r"There is no log .*Name the one"):
+def test_a_missing_log_is_not_created_for_reading(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match=r"There is no log .*Name the one passed as `log`"):
         open_log(str(tmp_path / "log.db"), create=False)
     assert not list(tmp_path.iterdir())
 
@@ -70,7 +70,7 @@ def test_sqlalchemy_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("damage", [lambda data: b"no database" * 1000, lambda data: data[:4096] + b"\xff" * 4096])
-def test_a_damaged_file_is_told(tmp_path: Path, log: PredictionLog, damage: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_file(tmp_path: Path, log: PredictionLog, damage: Callable[[bytes], bytes]) -> None:
     log.add(MADE, FIGURES, bundle="a" * 64, command="serve")
     log.close()
     path = tmp_path / "log.db"
@@ -79,7 +79,7 @@ def test_a_damaged_file_is_told(tmp_path: Path, log: PredictionLog, damage: Call
         open_log(str(path))
 
 
-def test_a_complaint_that_quotes_bytes_that_are_no_text_is_told(tmp_path: Path, log: PredictionLog) -> None:
+def test_an_error_that_quotes_malformed_text(tmp_path: Path, log: PredictionLog) -> None:
     """Found by fuzzing: SQLite repeats what it cannot parse of the schema."""
     log.close()
     path = tmp_path / "log.db"
@@ -88,12 +88,12 @@ def test_a_complaint_that_quotes_bytes_that_are_no_text_is_told(tmp_path: Path, 
         open_log(str(path))
 
 
-def test_another_program_s_database_is_no_log(tmp_path: Path) -> None:
+def test_a_database_of_another_program_is_not_a_log(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "other.db") as connection:
         connection.execute("CREATE TABLE notes (text)")
     connection.close()
     for create in (True, False):
-        with pytest.raises(LogError, match="is no prediction log"):
+        with pytest.raises(LogError, match="is not a prediction log"):
             open_log(str(tmp_path / "other.db"), create=create)
 
 
@@ -115,9 +115,9 @@ def test_the_tables_are_also_those_of_a_server(log: PredictionLog) -> None:
     from sqlalchemy.dialects import postgresql
     from sqlalchemy.schema import CreateTable
 
-    said = str(CreateTable(log._rows).compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
-    assert "seq BIGSERIAL NOT NULL" in said
-    assert said.count("BYTEA") == 3
+    done = str(CreateTable(log._rows).compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
+    assert "seq BIGSERIAL NOT NULL" in done
+    assert done.count("BYTEA") == 3
 
 
 READ = """
@@ -165,12 +165,12 @@ def test_a_log_is_read_without_the_right_to_write(shared_folder: Path, writer: s
         path.chmod(0o444)
         shared_folder.chmod(0o555)
         before = sorted(each.name for each in shared_folder.iterdir())
-        said = subprocess.run([sys.executable, "-c", READ, path], capture_output=True, text=True, check=False)
+        done = subprocess.run([sys.executable, "-c", READ, path], capture_output=True, text=True, check=False)
         assert sorted(each.name for each in shared_folder.iterdir()) == before
     if writer == "its index lost":
-        assert "its last rows are in 'log of #1%?.db-wal', and neither may be written. Copy both" in said.stdout
+        assert "its last rows are in 'log of #1%?.db-wal', and neither may be written. Copy both" in done.stdout
     else:
-        assert (said.stdout, said.stderr) == ("a\n", "")
+        assert (done.stdout, done.stderr) == ("a\n", "")
 
 
 def test_a_reader_leaves_nothing_that_keeps_a_writer_out(shared_folder: Path) -> None:
@@ -179,6 +179,6 @@ def test_a_reader_leaves_nothing_that_keeps_a_writer_out(shared_folder: Path) ->
         log.add(MADE, FIGURES, bundle="a" * 64, command="serve")
     path.chmod(0o444)
     shared_folder.chmod(0o777)
-    said = subprocess.run([sys.executable, "-c", READ, path], capture_output=True, text=True, check=False)
-    assert (said.stdout, said.stderr) == ("a\n", "")
+    done = subprocess.run([sys.executable, "-c", READ, path], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("a\n", "")
     assert [each.name for each in shared_folder.iterdir()] == ["log.db"]

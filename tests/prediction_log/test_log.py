@@ -1,4 +1,4 @@
-"""The prediction log: kept by many at once, read back as it was, and every trouble a sentence."""
+"""The prediction log: written by many processes at once, read back unchanged, and clear errors."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lociscope.artifacts.predictions import Predictions
-from lociscope.prediction_log.database import LogError, LogUnavailableError
 from lociscope.prediction_log.log import PredictionLog, Row, make_rows, open_log
+from lociscope.prediction_log.log_errors import LogError, LogUnavailableError
 from lociscope.warnings import parse_warnings
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def log(tmp_path: Path) -> Iterator[PredictionLog]:
         yield opened
 
 
-def test_what_is_kept_is_read_back(log: PredictionLog) -> None:
+def test_rows_are_read_back(log: PredictionLog) -> None:
     made, figures = predictions(["a", "b/c", "ü"]), statistics(3)
     before = datetime.now(UTC)
     log.add(made, figures, bundle=BUNDLE, command="watch")
@@ -87,11 +87,11 @@ def test_a_time_and_a_bundle_are_chosen(log: PredictionLog) -> None:
     assert log.read(bundle="b" * 64).predictions.ids == ["a"]
     assert log.bundles() == {"b" * 64: 1, BUNDLE: 2}
     assert list(log.bundles())[-1] == BUNDLE
-    assert log.read().predictions.embedding is None  # of unlike lengths
+    assert log.read().predictions.embedding is None  # of different lengths
     assert len(log.read(since=middle + timedelta(days=1))) == 0
 
 
-def test_no_embedding_and_no_field(log: PredictionLog) -> None:
+def test_predictions_without_embedding_or_field(log: PredictionLog) -> None:
     assert log.span() is None
     log.add(predictions([]), statistics(0), bundle=BUNDLE, command="predict")
     assert len(log.read()) == 0
@@ -128,7 +128,7 @@ def test_threads_and_processes_write_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "value"), [("probability", b"xy"), ("warnings", "no json"), ("predicted", "99"), ("statistics", b"1234")]
 )
-def test_a_damaged_row_is_told(tmp_path: Path, log: PredictionLog, column: str, value: object) -> None:
+def test_a_damaged_row(tmp_path: Path, log: PredictionLog, column: str, value: object) -> None:
     log.add(predictions(["a", "b"]), statistics(2), bundle=BUNDLE, command="serve")
     with sqlite3.connect(tmp_path / "log.db") as connection:
         connection.execute(f"UPDATE lociscope_predictions SET {column} = ? WHERE id = 'a'", (value,))
@@ -137,7 +137,7 @@ def test_a_damaged_row_is_told(tmp_path: Path, log: PredictionLog, column: str, 
         log.read()
 
 
-def test_a_locked_and_a_full_log_are_told_and_written_again_later(tmp_path: Path) -> None:
+def test_a_locked_and_a_full_log_are_reported_and_written_later(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     with open_log(f"sqlite:///{path}?timeout=0.05") as log:
         other = sqlite3.connect(path)
@@ -150,7 +150,7 @@ def test_a_locked_and_a_full_log_are_told_and_written_again_later(tmp_path: Path
         with log._database.engine.connect() as connection:  # goes back to the pool, and is the one that is written by
             connection.exec_driver_sql("PRAGMA max_page_count = 1")
         many = predictions([str(number) for number in range(200)])
-        with pytest.raises(LogError, match=r"cannot be written \(database or disk is full\)\. Make space"):
+        with pytest.raises(LogError, match=r"cannot be written \(database or disk is full\)\. Free some space"):
             log.add(many, statistics(200), bundle=BUNDLE, command="serve")
         assert log.read().predictions.ids == ["a"]  # all or none
 
@@ -169,7 +169,7 @@ def test_rows_of_one_key_are_written_once(log: PredictionLog) -> None:
     assert log.read().predictions.ids == ["a", "b", "c", "e"]
 
 
-def test_what_may_pass_is_told_from_what_will_not(tmp_path: Path) -> None:
+def test_transient_and_permanent_errors(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     with open_log(f"sqlite:///{path}?timeout=0.05") as log:
         other = sqlite3.connect(path)
@@ -179,9 +179,9 @@ def test_what_may_pass_is_told_from_what_will_not(tmp_path: Path) -> None:
         other.rollback()
         other.execute("DROP TABLE lociscope_predictions")
         other.close()
-        with pytest.raises(LogError, match="no such table") as told:
+        with pytest.raises(LogError, match="no such table") as caught:
             log.add(predictions(["a"]), statistics(1), bundle=BUNDLE, command="serve")
-        assert not isinstance(told.value, LogUnavailableError)
+        assert not isinstance(caught.value, LogUnavailableError)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="an open file cannot be removed")

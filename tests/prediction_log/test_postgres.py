@@ -1,4 +1,4 @@
-"""The prediction log in PostgreSQL: restarted, frozen, locked, cut off; nothing is lost and nothing doubled."""
+"""The prediction log in PostgreSQL: restarted, frozen, locked, disconnected; no row is lost or written twice."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from lociscope.artifacts.predictions import Predictions
 from lociscope.prediction_log import database
 from lociscope.prediction_log import writer as writing
-from lociscope.prediction_log.database import LogError, LogUnavailableError
 from lociscope.prediction_log.log import PredictionLog, make_rows, open_log
+from lociscope.prediction_log.log_errors import LogError, LogUnavailableError
 from lociscope.prediction_log.writer import LogWriter
 from lociscope.warnings import parse_warnings
 
@@ -66,7 +66,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "LONGEST_PAUSE", 0.25)
 
 
-def test_what_is_kept_is_read_back(log: PredictionLog) -> None:
+def test_rows_are_read_back(log: PredictionLog) -> None:
     figures = np.arange(68, dtype=np.float32).reshape(2, 34)
     log.add(made("a", "ü/b"), figures, bundle="b" * 64, command="predict")
     read = log.read(bundle="b" * 64)
@@ -114,9 +114,9 @@ def test_who_may_only_select_reads(postgres: Postgres, log: PredictionLog, monke
     with open_log(postgres.url(name, "reader"), create=False) as read:
         assert read.read().predictions.ids == ["a"]
         assert read.bundles() == {"b": 1}
-        with pytest.raises(LogError, match=r"permission denied for table .*Ask for the right") as told:
+        with pytest.raises(LogError, match=r"permission denied for table .*Ask for the right") as caught:
             read.add(made("b"), np.zeros((1, 34), np.float32), bundle="b", command="serve")
-    assert not isinstance(told.value, LogUnavailableError)  # no sense in trying again
+    assert not isinstance(caught.value, LogUnavailableError)  # no sense in trying again
 
 
 def test_who_may_write_needs_no_more_than_the_documented_rights(postgres: Postgres, log: PredictionLog) -> None:

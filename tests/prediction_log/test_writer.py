@@ -1,4 +1,4 @@
-"""Writing to the log beside the work: in order, once each, never in the way, and what is lost is counted."""
+"""Writing to the log in a thread: in order, once each, without blocking; lost rows are counted."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 
 from lociscope.artifacts.predictions import Predictions
 from lociscope.prediction_log import writer as writing
-from lociscope.prediction_log.database import LogError, LogUnavailableError
 from lociscope.prediction_log.log import Row, open_log
+from lociscope.prediction_log.log_errors import LogError, LogUnavailableError
 from lociscope.prediction_log.writer import LogWriter
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def begin() -> Iterator[Callable[..., LogWriter]]:
     begun: list[LogWriter] = []
 
     def make(log: FakeLog | None, lost: Callable[[int], None] = lambda predictions: None) -> LogWriter:
-        begun.append(LogWriter(log, "serve", lost=lost))  # type: ignore[arg-type]
+        begun.append(LogWriter(log, "serve", on_lost=lost))  # type: ignore[arg-type]
         return begun[-1]
 
     yield make
@@ -99,7 +99,7 @@ def test_all_that_was_added_is_in_the_log_at_the_end(tmp_path: Path) -> None:
     assert keys == ["schema"]  # the keys of the transactions are gone
 
 
-def test_no_log_takes_nothing_and_waits_for_nothing(begin: Callable[..., LogWriter]) -> None:
+def test_without_a_log_nothing_is_written(begin: Callable[..., LogWriter]) -> None:
     writer = begin(None)
     writer.add(made("a"), figures(1), bundle="b")
     writer.close()
@@ -109,7 +109,7 @@ def test_no_log_takes_nothing_and_waits_for_nothing(begin: Callable[..., LogWrit
     assert not begin(FakeLog()).wants_embeddings(["probabilities"])
 
 
-def test_what_the_log_refuses_is_counted_and_told_once(
+def test_refused_predictions_are_counted_and_reported_once(
     begin: Callable[..., LogWriter], caplog: pytest.LogCaptureFixture
 ) -> None:
     lost: list[int] = []
@@ -124,7 +124,7 @@ def test_what_the_log_refuses_is_counted_and_told_once(
     assert (writer.unlogged, writer.trouble, lost) == (3, str(FULL), [2, 1])
     assert log.ids == ["d"]
     assert [record.getMessage() for record in caplog.records] == [
-        f"predictions are not logged: {FULL}", "log 'x' is written again"
+        f"predictions are not logged: {FULL}", "log 'x' is available again"
     ]  # fmt: skip
 
 
@@ -209,7 +209,7 @@ def test_a_signal_shortens_the_end(monkeypatch: pytest.MonkeyPatch, caplog: pyte
     monkeypatch.setattr(writing, "HURRY_SECONDS", 0.2)
     asked = threading.Event()
     for hurry, error in ((asked.is_set, None), (lambda: False, KeyboardInterrupt)):
-        writer = LogWriter(FakeLog(*[AWAY] * 10_000), "watch", hurry=hurry)  # type: ignore[arg-type]
+        writer = LogWriter(FakeLog(*[AWAY] * 10_000), "watch", is_ending=hurry)  # type: ignore[arg-type]
         writer.add(made("a"), figures(1), bundle="b")
         timer = threading.Timer(0.1, asked.set)
         timer.start()

@@ -55,8 +55,8 @@ def test_they_can_do_what_ctrl_c_does(kind: signal.Signals) -> None:
 
 def test_under_nohup_sighup_stays_ignored() -> None:
     code = (
-        "import signal\nfrom lociscope.processes.signals import ended_as_interrupted\n"
-        "with ended_as_interrupted(): signal.raise_signal(signal.SIGHUP)\nprint('still here')"
+        "import signal\nfrom lociscope.processes.signals import interrupt_on_termination\n"
+        "with interrupt_on_termination(): signal.raise_signal(signal.SIGHUP)\nprint('still here')"
     )
     done = subprocess.run(
         [sys.executable, "-c", f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{code}"],
@@ -79,7 +79,7 @@ def test_other_threads_leave_signals_as_they_are() -> None:
     assert during == [before]
 
 
-def test_when_the_terminal_is_gone_what_is_still_said_goes_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_is_discarded_when_the_terminal_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     outer, inner = os.openpty()
     monkeypatch.setattr(signals, "_STREAMS", (inner,))
     with handle_termination(lambda number, frame: None):

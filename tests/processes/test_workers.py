@@ -1,4 +1,4 @@
-"""Work over processes: in order, and ended with the parent."""
+"""Worker processes: results in order, and an end with the parent."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def test_freed_memory_is_kept() -> None:
         "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
         "faults(); fetched = faults(); keep_freed_memory(); faults(); print(fetched, faults())\n"
     )
-    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    fetched, kept = map(int, said.stdout.split())
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    fetched, kept = map(int, done.stdout.split())
     assert kept < fetched / 10
 
 

@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from lociscope.artifacts.catalog import Catalog, Entry
-from lociscope.artifacts.run import Folds
+from lociscope.artifacts.folds import Folds
 from lociscope.errors import UsageError
 from lociscope.report import ranking
 

@@ -1,4 +1,4 @@
-"""What a Keras archive may contain, before Keras sees it."""
+"""Keras archives are checked before Keras loads them."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def archive(*layers: Any, config: bytes | None = None, **members: bytes) -> byte
     return buffer.getvalue()
 
 
-def refused(data: bytes, said: str) -> None:
-    with pytest.raises(LociscopeError, match=said) as caught:
+def refused(data: bytes, message: str) -> None:
+    with pytest.raises(LociscopeError, match=message) as caught:
         check_keras(data, "It")
     assert str(caught.value).startswith("It ")
 
@@ -92,10 +92,10 @@ def test_layers_of_keras_and_of_lociscope_are_let_through(layers: list[Any]) -> 
     ids=lambda bad: f"{bad['class_name']}-{bad.get('module')}",
 )
 def test_code_and_foreign_classes_are_refused_wherever_they_hide(bad: dict[str, Any]) -> None:
-    said = "holds code or a foreign class: .*Only layers of Keras and of lociscope are loaded"
-    refused(archive(CONV, bad), said)
-    refused(archive({**CONV, "config": {"initializer": [{"deep": bad}]}}), said)
-    refused(archive(config=json.dumps({**CONV, "compile_config": {"loss": bad}}).encode()), said)
+    message = "holds code or a foreign class: .*Only layers of Keras and of lociscope are loaded"
+    refused(archive(CONV, bad), message)
+    refused(archive({**CONV, "config": {"initializer": [{"deep": bad}]}}), message)
+    refused(archive(config=json.dumps({**CONV, "compile_config": {"loss": bad}}).encode()), message)
 
 
 @pytest.mark.parametrize("name", ["evil.py", "assets/x.txt", "../config.json", "model.weights.npz", "config.json/"])
@@ -123,24 +123,24 @@ def test_a_configuration_and_weights_of_bomb_size(monkeypatch: pytest.MonkeyPatc
 
 def test_a_configuration_nested_without_end() -> None:
     for opening, closing in ((b"[", b"]"), (b'{"a":', b"}")):
-        refused(archive(config=opening * 200_000 + b"1" + closing * 200_000), "is no Keras archive")
+        refused(archive(config=opening * 200_000 + b"1" + closing * 200_000), "is not a Keras archive")
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"\x89HDF\r\n\x1a\n", b"nonsense"])
-def test_what_is_no_archive(data: bytes) -> None:
-    refused(data, "is no Keras archive, or is cut short .* Save it again")
+def test_bytes_that_are_not_an_archive(data: bytes) -> None:
+    refused(data, "is not a Keras archive, or is truncated .* Save it again")
 
 
 @pytest.mark.parametrize("config", [b"", b"{", b"\xff\xfe\xfa", b"9" * 5000])
-def test_a_configuration_that_is_no_json(config: bytes) -> None:
-    refused(archive(config=config), "is no Keras archive, or is cut short")
+def test_a_configuration_that_is_not_json(config: bytes) -> None:
+    refused(archive(config=config), "is not a Keras archive, or is truncated")
 
 
-def test_no_configuration() -> None:
+def test_a_missing_configuration() -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as zipped:
         zipped.writestr("metadata.json", "{}")
-    refused(buffer.getvalue(), "is no Keras archive")
+    refused(buffer.getvalue(), "is not a Keras archive")
 
 
 JSON = st.recursive(

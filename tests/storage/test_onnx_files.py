@@ -1,4 +1,4 @@
-"""What an ONNX file may contain, against what the onnx package reads from the same bytes."""
+"""ONNX files are checked before a runtime loads them; the onnx package reads the same bytes."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ REFUSED = {
                 helper.make_function("", "F", ["a"], ["b"], [helper.make_node("Add", ["a", "a"], ["b"])], [])
             )
         ),
-        "functions of its own",
+        "functions",
     ),
     "training": (with_model(lambda model: model.training_info.add()), "training steps"),
 }
@@ -162,8 +162,8 @@ def test_what_reaches_outside_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"PK\x03\x04", b"\x00", b"\x08", b"\x08\x08", b"\x3a\x05", b"\x38\x01", b"\xff" * 20]
 )
-def test_what_is_no_model(data: bytes) -> None:
-    with pytest.raises(LociscopeError, match=r"^It is (empty|no ONNX model)"):
+def test_bytes_that_are_not_a_model(data: bytes) -> None:
+    with pytest.raises(LociscopeError, match=r"^It is (empty|not an ONNX model)"):
         check_onnx(data, "It")
 
 
@@ -192,7 +192,7 @@ def field(number: int, content: bytes, more: int = 0) -> bytes:
     return varint((number << 3 | 2) + more) + varint(len(content)) + content
 
 
-def test_a_key_that_onnx_runtime_would_cut_to_32_bits() -> None:
+def test_a_key_that_onnx_runtime_would_truncate_to_32_bits() -> None:
     inner = external()
     plain = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2]).SerializeToString()
     hidden = (
@@ -202,7 +202,7 @@ def test_a_key_that_onnx_runtime_would_cut_to_32_bits() -> None:
     model.graph.initializer.clear()
     graph = model.graph.SerializeToString() + field(5, hidden)
     model.ClearField("graph")
-    with pytest.raises(LociscopeError, match="is no ONNX model"):
+    with pytest.raises(LociscopeError, match="is not an ONNX model"):
         check_onnx(model.SerializeToString() + field(7, graph), "It")
 
 

@@ -1,4 +1,4 @@
-"""Tables that anybody wrote."""
+"""Tables of any program."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_parquet_of_lociscope_and_of_others(tmp_path: Path) -> None:
         pq.write_table(table.replace_schema_metadata(metadata or None), path)
         assert read_any(path, "Catalog", "catalog", 1)[1] == ours
     pq.write_table(table.replace_schema_metadata({"kind": "predictions", "schema": "1"}), path)
-    with pytest.raises(LociscopeError, match=r"is no Catalog \(its kind is 'predictions'\)"):
+    with pytest.raises(LociscopeError, match=r"is not a Catalog file \(its kind is 'predictions'\)"):
         read_any(path, "Catalog", "catalog", 1)
 
 
@@ -48,20 +48,20 @@ def test_texts_of_every_store(tmp_path: Path, kind: pa.DataType) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "said"),
+    ("name", "data", "message"),
     [
         ("t.csv", b"id,red\na,b,c\n", r"line 2 has 3 values for 2 columns \(id, red\). Put values that hold a ','"),
-        ("t.csv", b"\xff\xfe\x00", "is no CSV text"),
+        ("t.csv", b"\xff\xfe\x00", "is not a CSV file"),
         ("t.xlsx", b"PK", "is a spreadsheet, which lociscope does not read. Save its sheet as CSV"),
-        ("t.parquet", b"id,red", "is no Catalog: it is no Parquet file"),
+        ("t.parquet", b"id,red", "is not a Catalog file: it is not Parquet"),
         ("s3://bucket/t.parquet", None, "'s3://bucket/t.parquet' is a URL, which lociscope does not read"),
         ("none/t.csv", None, "Cannot read Catalog .* No such file"),
     ],
 )
-def test_files_that_are_no_table(tmp_path: Path, name: str, data: bytes | None, said: str) -> None:
+def test_files_that_are_not_a_table(tmp_path: Path, name: str, data: bytes | None, message: str) -> None:
     if data is not None:
         (tmp_path / name).write_bytes(data)
-    with pytest.raises(LociscopeError, match=said):
+    with pytest.raises(LociscopeError, match=message):
         read_any(tmp_path / name, "Catalog", "catalog", 1)
 
 
@@ -78,7 +78,7 @@ def test_known_columns_in_any_case() -> None:
 
 
 @pytest.mark.parametrize("name", ["pixel_size_nm", "PhysicalSizeX", "um_per_px", "microns per pixel"])
-def test_a_column_that_seems_to_be_the_pixel_size_is_not_passed_over(name: str) -> None:
+def test_a_column_that_seems_to_be_the_pixel_size_is_refused(name: str) -> None:
     with pytest.raises(LociscopeError, match="Call the side of a pixel 'pixel_size', and give it in µm"):
         standardize_columns(pa.table({"id": [1], name: [2]}), ("id", "pixel_size"), "It")
     assert standardize_columns(pa.table({"pixel_size": [1], name: [2]}), ("pixel_size",), "It").num_columns == 2

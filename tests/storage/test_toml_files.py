@@ -1,4 +1,4 @@
-"""TOML that becomes a model: what is wrong is one sentence, and leads to the nearest right name."""
+"""TOML files that become models: the first error, with the nearest valid name."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lociscope.errors import UsageError
-from lociscope.storage.toml_files import describe_error, find_model, read_toml
+from lociscope.errors import Code, UsageError
+from lociscope.storage.toml_files import find_model, read_toml, to_usage_error
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,22 +28,32 @@ class Outer(BaseModel):
 
 
 @pytest.mark.parametrize(
-    ("values", "sentence"),
+    ("values", "code", "text"),
     [
-        ({"nam": "a"}, "It has the unknown key 'nam'. Did you mean 'name'?"),
-        ({"name": "a", "inner": {"sise": 2}}, "It has the unknown key 'inner.sise'. Did you mean 'size'?"),
-        ({"name": "a", "parts": ({"sise": 2},)}, "It has the unknown key 'parts.1.sise'. Did you mean 'size'?"),
-        ({}, "It lacks the key 'name'. Write it."),
+        ({"nam": "a"}, Code.UNKNOWN_NAME, "It has the unknown key 'nam'. Did you mean 'name'?"),
+        (
+            {"name": "a", "inner": {"sise": 2}},
+            Code.UNKNOWN_NAME,
+            "It has the unknown key 'inner.sise'. Did you mean 'size'?",
+        ),
+        (
+            {"name": "a", "parts": ({"sise": 2},)},
+            Code.UNKNOWN_NAME,
+            "It has the unknown key 'parts.1.sise'. Did you mean 'size'?",
+        ),
+        ({}, Code.INCOMPLETE, "It lacks the key 'name'. Write it."),
         (
             {"name": "a", "inner": {"names": "b"}},
-            "It: inner.names: Input should be an array, received 'b'. Mend the value.",
+            Code.INVALID_VALUE,
+            "It: inner.names: Input should be an array, received 'b'. Correct the value.",
         ),
     ],
 )
-def test_one_sentence_for_the_first_mistake(values: dict[str, object], sentence: str) -> None:
+def test_the_first_error_is_reported(values: dict[str, object], code: Code, text: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Outer.model_validate(values)
-    assert describe_error(caught.value, "It", Outer, "Write it.") == sentence
+    error = to_usage_error(caught.value, "It", Outer, "Write it.")
+    assert (error.code, str(error)) == (code, text)
 
 
 def test_models_are_found_through_arrays() -> None:
@@ -57,5 +67,5 @@ def test_by_name_or_by_path(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"No recipe 'smal' .* Did you mean 'small'"):
         read_toml("smal", tmp_path, "recipe")
     (tmp_path / "small.toml").write_text("size = ")
-    with pytest.raises(UsageError, match=r"Recipe '.*small.toml' is no TOML: .* Mend that line"):
+    with pytest.raises(UsageError, match=r"Recipe '.*small.toml' is not TOML: .* Correct that line"):
         read_toml("small", tmp_path, "recipe")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from lociscope.artifacts.folds import Folds
 from lociscope.artifacts.provenance import Provenance
-from lociscope.artifacts.run import Environment, Folds, Run
+from lociscope.artifacts.run import Environment, Run
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS
 from lociscope.training.cross_validation import join_folds, open_folds

@@ -1,1 +1,1 @@
-"""The files where parts meet: catalogs, recipes, runs, studies, predictions, bundles and submissions."""
+"""Files that commands exchange: catalogs, recipes, runs, studies, predictions, bundles and submissions."""

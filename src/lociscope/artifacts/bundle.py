@@ -1,4 +1,4 @@
-"""The Bundle: the folder of one deployable model, in which training and using meet."""
+"""The Bundle: the folder of one deployable model, which training exports and prediction opens."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SELFTEST_TOLERANCE = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Selftest:
-    """An input and the output that the model must give for it.
+    """An input and the output that the model must reproduce.
 
     Attributes:
         input: (n, height, width, 4) float32 in 0–1.
@@ -47,13 +47,13 @@ class Selftest:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """How the fields looked that the model knows, and what it said of them: what `lociscope monitor` compares with.
+    """Statistics and predictions of held-out fields, with which `lociscope monitor` compares.
 
     Attributes:
-        names: Of the k statistics, as in `lociscope.images.statistics.STATISTICS`.
+        names: Names of the k statistics, as in `lociscope.images.statistics.STATISTICS`.
         statistics: (n, k) float32.
         probability: (n, 28) float32 in 0–1.
-        embedding: (n, d) float32; d is 0 where the model gives none.
+        embedding: (n, d) float32; d is 0 for a model without embeddings.
     """
 
     names: tuple[str, ...]
@@ -64,15 +64,15 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """An opened bundle: its contents as they were when their hashes were checked.
+    """An opened bundle: its contents at the time when their hashes were checked.
 
     Attributes:
-        folder: Where it was read.
+        folder: The folder that was read.
         card: Its card.
         model: The bytes of `model.onnx`.
         selftest: Its self-test.
         sha256: Hash of the MANIFEST, which names the hash of every file: the identity of the bundle.
-        reference: The bytes of `reference.npz`, where there is one; `read_reference` reads them.
+        reference: The bytes of `reference.npz`, or None; `read_reference` parses them.
     """
 
     folder: Path
@@ -84,17 +84,17 @@ class Bundle:
 
 
 def read_bundle(folder: AnyPath | None = None) -> Bundle:
-    """Opens a bundle and checks everything that can be checked without running it.
+    """Open a bundle and check everything that can be checked without running the model.
 
     Args:
-        folder: The bundle; None is the one that ships with lociscope.
+        folder: The bundle; None for the one that ships with lociscope.
 
     Returns:
         The bundle, in memory.
 
     Raises:
-        LociscopeError: Something is missing, altered, cut short, not listed, of a newer schema, or would reach
-            outside the bundle; the sentence says which.
+        LociscopeError: A file is missing, altered, truncated, not listed, of a newer schema, or would reach outside the
+            bundle.
     """
     folder = DEFAULT_BUNDLE if folder is None else Path(folder)
     manifest = _read_file(folder, MANIFEST)
@@ -110,13 +110,13 @@ def read_bundle(folder: AnyPath | None = None) -> Bundle:
 
 
 def read_reference(bundle: Bundle) -> Reference | None:
-    """Reads what a bundle says of the fields that its model knows.
+    """Read the reference of a bundle.
 
     Args:
         bundle: The opened bundle.
 
     Returns:
-        Its reference, or None where it carries none.
+        Its reference, or None where it has none.
 
     Raises:
         LociscopeError: `reference.npz` is damaged, too large, of a newer schema, or its arrays do not fit together.
@@ -141,35 +141,37 @@ def read_reference(bundle: Bundle) -> Reference | None:
 
 
 def encode_reference(reference: Reference) -> bytes:
-    """A reference as it is written; embeddings keep half precision."""
+    """Return the bytes of `reference.npz`; embeddings are stored in half precision."""
     arrays = io.BytesIO()
-    most = float(np.finfo(np.float16).max)
+    limit = float(np.finfo(np.float16).max)
     np.savez_compressed(
         arrays,
         schema=SCHEMA,
         names=np.array(reference.names, str),
         statistics=reference.statistics.astype(np.float32),
         probability=reference.probability.astype(np.float32),
-        embedding=np.clip(reference.embedding, -most, most).astype(np.float16),
+        embedding=np.clip(reference.embedding, -limit, limit).astype(np.float16),
     )
     return arrays.getvalue()
 
 
 def write_bundle(folder: Path, card: Card, model: bytes, selftest: Selftest, extra: Mapping[str, bytes]) -> None:
-    """Writes a bundle, whole or not at all.
+    """Write a bundle atomically.
 
     Args:
-        folder: The bundle to make; an older bundle there is replaced, anything else is refused.
+        folder: The bundle; an existing bundle is replaced, any other folder is refused.
         card: Its card.
         model: The ONNX model.
-        selftest: An input and its output.
+        selftest: An input and its expected output.
         extra: Contents of the optional files, by name.
 
     Raises:
-        LociscopeError: The folder holds something that is no bundle, or cannot be written.
+        LociscopeError: The folder holds anything but a bundle, or cannot be written.
     """
     if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise LociscopeError(f"'{folder}' exists and is no bundle. Name another folder.", code=Code.CONFLICT)
+        raise LociscopeError(
+            f"'{folder}' exists and is not a bundle. Choose another folder with `output`.", code=Code.CONFLICT
+        )
     arrays = io.BytesIO()
     np.savez_compressed(arrays, schema=SCHEMA, input=selftest.input, probabilities=selftest.probabilities)
     files = {
@@ -190,9 +192,11 @@ def _read_file(folder: Path, name: str) -> bytes:
     path = folder / name
     try:
         if not path.is_file() or path.is_symlink():
-            reason = "there is no such folder" if not folder.is_dir() else f"it has no file {name}"
+            reason, code = f"it has no file {name}", Code.WRONG_FILE
+            if not folder.is_dir():
+                reason, code = "there is no such folder", Code.NOT_FOUND
             raise LociscopeError(
-                f"'{folder}' is no bundle: {reason}. Name a folder that `lociscope export` made.", code=Code.WRONG_FILE
+                f"'{folder}' is not a bundle: {reason}. Pass a folder that `lociscope export` made.", code=code
             )
         if path.stat().st_size > MAX_FILE_BYTES:
             raise LociscopeError(
@@ -212,14 +216,14 @@ def _parse_manifest(folder: Path, manifest: bytes) -> dict[str, str]:
         digest, _, name = line.partition("  ")
         if name not in (*REQUIRED, *OPTIONAL) or len(digest) != 64 or name in digests:
             raise LociscopeError(
-                f"Bundle '{folder}': MANIFEST has the line {line[:80]!r}. Export the bundle again.", code=Code.ALTERED
+                f"Bundle '{folder}': MANIFEST has the line {line[:80]!r}. Export the bundle again.", code=Code.CORRUPT
             )
         digests[name] = digest
     missing = [name for name in REQUIRED if name not in digests]
     if missing:
         raise LociscopeError(
             f"Bundle '{folder}': MANIFEST does not list {missing[0]}. Export the bundle again.",
-            code=Code.REFUSED_CONTENT,
+            code=Code.INCOMPLETE,
         )
     return digests
 
@@ -229,7 +233,7 @@ def _checked(folder: Path, name: str, digest: str) -> bytes:
     if hashlib.sha256(data).hexdigest() != digest:
         raise LociscopeError(
             f"Bundle '{folder}': {name} is not the file that was exported (its sha256 differs from the MANIFEST's): "
-            "altered or cut short. Copy or export the bundle again.",
+            "altered or truncated. Copy or export the bundle again.",
             code=Code.ALTERED,
         )
     return data
@@ -244,18 +248,18 @@ def _check_unlisted(folder: Path, listed: Mapping[str, bytes]) -> None:
         ) from error
     if unlisted:
         raise LociscopeError(
-            f"Bundle '{folder}': {unlisted[0]!r} is not in its MANIFEST. Take it out of the folder, or export again.",
+            f"Bundle '{folder}': {unlisted[0]!r} is not in its MANIFEST. Remove it from the folder, or export again.",
             code=Code.REFUSED_CONTENT,
         )
 
 
 def _read_selftest(data: bytes, card: Card, what: str) -> Selftest:
     arrays = _read_arrays(data, ("input", "probabilities"), MAX_FILE_BYTES, what)
-    made = Selftest(arrays["input"], arrays["probabilities"])
-    n = len(made.input) if made.input.ndim else 0
+    selftest = Selftest(arrays["input"], arrays["probabilities"])
+    n = len(selftest.input) if selftest.input.ndim else 0
     for array, shape in (
-        (made.input, (n, card.input.height, card.input.width, len(CHANNEL_NAMES))),
-        (made.probabilities, (n, N_LABELS)),
+        (selftest.input, (n, card.input.height, card.input.width, len(CHANNEL_NAMES))),
+        (selftest.probabilities, (n, N_LABELS)),
     ):
         if n == 0 or array.shape != shape or array.dtype != np.float32:
             raise LociscopeError(
@@ -263,16 +267,16 @@ def _read_selftest(data: bytes, card: Card, what: str) -> Selftest:
                 "Export the bundle again.",
                 code=Code.CORRUPT,
             )
-    return made
+    return selftest
 
 
-def _read_arrays(data: bytes, names: tuple[str, ...], most: int, what: str) -> dict[str, np.ndarray]:
-    """The arrays of an `.npz` of a known schema, if they unpack to no more than `most` bytes."""
+def _read_arrays(data: bytes, names: tuple[str, ...], limit: int, what: str) -> dict[str, np.ndarray]:
+    """Return the arrays of an `.npz` of a known schema that unpacks to at most `limit` bytes."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > most:
+            if sum(member.file_size for member in archive.infolist()) > limit:
                 raise LociscopeError(
-                    f"{what} unpacks to more than {most >> 20} MiB. Export the bundle again.", code=Code.TOO_LARGE
+                    f"{what} unpacks to more than {limit >> 20} MiB. Export the bundle again.", code=Code.TOO_LARGE
                 )
             arrays = {name: _read_array(archive, name) for name in ("schema", *names)}
     except CORRUPT_FILE_ERRORS as error:

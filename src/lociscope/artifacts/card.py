@@ -1,4 +1,4 @@
-"""The card of a Bundle: what its model is, what it wants to see, and how it decides."""
+"""The card of a Bundle: its model, the input that the model expects, its decisions, scores and limitations."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ SCHEMA = 3
 fields came from as a `Provenance`, in place of a sentence."""
 
 PREPROCESSING = 2
-"""Version of `lociscope.images.preprocess`; cards, Runs and caches name theirs. Version 1 scaled all channels by one
-full scale, which it judged from the field's brightest pixel."""
+"""Version of `lociscope.images.preprocess`, which cards, Runs and caches record. Version 1 scaled all channels by one
+full scale, guessed from the brightest pixel of the field."""
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class InputSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the network wants to see of a field; `lociscope.images.preprocess` makes it.
+    """The input that the network expects; `lociscope.images.preprocess` makes it of a field.
 
     Attributes:
         height: Rows of the input, px.
@@ -56,7 +56,7 @@ class InputSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Decision(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How probabilities become places."""
+    """How probabilities become locations."""
 
     policy: str
     thresholds: Annotated[tuple[Share, ...], Meta(min_length=N_LABELS, max_length=N_LABELS)]
@@ -65,7 +65,7 @@ class Decision(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Score(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A figure with its interval; `what` says on which fields, and how the interval was made."""
+    """A score with its interval; `what` names the fields and the method of the interval."""
 
     value: float
     low: float
@@ -75,7 +75,7 @@ class Score(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Card(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`card.json`: what the model is, what it needs, how it decides, and what it is not.
+    """`card.json`: the model, its input, its decisions, its scores and its limitations.
 
     A msgspec Struct, not a pydantic model as elsewhere: every `lociscope predict` reads it, and importing pydantic
     takes more than half as long as importing numpy and ONNX Runtime together (`benchmarks/startup.py`).
@@ -101,14 +101,26 @@ class Card(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 def encode_card(card: Card) -> bytes:
-    """A card as it is written; raises LociscopeError where it holds what no card may hold."""
+    """Return the bytes of a card.
+
+    Raises:
+        LociscopeError: A value is not allowed in a card.
+    """
     data = msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n"
     read_card(data, f"Card '{card.name}'")
     return data
 
 
 def read_card(data: bytes, what: str) -> Card:
-    """A card of its bytes; raises LociscopeError, which names `what`, where they are no card of this schema."""
+    """Parse a card.
+
+    Args:
+        data: The contents of `card.json`.
+        what: The file, as the error message calls it.
+
+    Raises:
+        LociscopeError: The bytes are not a card, or are of a newer schema or another preprocessing.
+    """
     try:
         values = json.loads(data)
         if not isinstance(values, dict):
@@ -122,7 +134,7 @@ def read_card(data: bytes, what: str) -> Card:
 
 
 def _check_preprocessing(values: dict[str, Any], what: str) -> None:
-    """Refuse a network that expects other inputs than this version makes: its answers would be silently wrong."""
+    """Refuse a network that expects other inputs than this version makes: it would predict silently wrong."""
     version = values["input"].get("preprocessing", PREPROCESSING) if values["schema"] > 1 else 1
     if version != PREPROCESSING:
         raise LociscopeError(
@@ -141,9 +153,10 @@ def _migrate(card: Card) -> Card:
 
 
 def hash_training(provenance: Mapping[str, Any]) -> str | None:
-    """Return what identifies one training, in a card's provenance as in a Run's `environment.json`; None where unknown.
+    """Return a hash that identifies one training; None where the provenance lacks the data hash.
 
-    Two trainings share neither their second nor their data, seed and number of parameters.
+    It covers the time in seconds, the data, the seed and the number of parameters. A card's provenance and a Run's
+    `environment.json` give the same hash.
     """
     values = [str(provenance.get(key)) for key in ("created", "data_hash", "seed", "parameters")]
     return None if provenance.get("data_hash") is None else hashlib.sha256("\n".join(values).encode()).hexdigest()

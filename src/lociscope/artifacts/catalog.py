@@ -1,4 +1,4 @@
-"""The Catalog: a table of fields, with labels or without."""
+"""The Catalog: a table of fields, with or without labels."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import N_LABELS, parse_target
 from lociscope.storage.atomic import AnyPath, atomic_write
+from lociscope.storage.file_errors import unreadable_error
 from lociscope.storage.parquet import cast_column
 from lociscope.storage.schema import check_ids
 from lociscope.storage.table_files import (
     CSVS,
     blanks_to_null,
-    decimal_points,
+    parse_decimal_commas,
     read_any,
     read_header,
     standardize_columns,
@@ -39,9 +40,9 @@ class Entry:
 
     Attributes:
         id: Name of the field, unique in its Catalog.
-        target: Class numbers, or None where nobody labelled the field; an empty tuple is a labelled nowhere.
+        target: Class numbers; None for a field without label, an empty tuple for a label without location.
         red: Path of the plane, relative to the Catalog's folder; likewise `green`, `blue`, `yellow`.
-        pixel_size: Side of a pixel in µm, or None where nothing declares it.
+        pixel_size: Side of a pixel in µm, or None where it is unknown.
         split: `train`, `valid` or `test`.
         fold: Number of the cross-validation fold, from 0.
     """
@@ -73,11 +74,11 @@ _NUMBERS = {"plane": "int64", "pixel_size": "float64", "fold": "int64"}
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """A table of fields, kept as columns.
+    """A table of fields, stored as columns.
 
     Attributes:
         table: The columns of `Entry`, and any further ones that its file has.
-        folder: Where relative paths of planes start.
+        folder: The folder to which the paths of planes are relative.
     """
 
     table: pa.Table
@@ -85,10 +86,10 @@ class Catalog:
 
     @classmethod
     def from_entries(cls, entries: Iterable[Entry], folder: Path) -> Self:
-        """Makes a Catalog of rows.
+        """Make a Catalog of rows.
 
         Raises:
-            LociscopeError: There is no row, or an id is blank or comes twice.
+            LociscopeError: There is no row, or an id is blank or duplicated.
         """
         import pyarrow as pa
 
@@ -99,9 +100,9 @@ class Catalog:
 
     @classmethod
     def read(cls, path: AnyPath, may_lack: Collection[str] = ()) -> Self:
-        """Reads a Catalog, or any Parquet or CSV table of paths.
+        """Read a Catalog, or any Parquet or CSV table of paths.
 
-        The names of columns may be in any case. A table of others has no schema; its `target` may be a text, class
+        Column names may be in any case. A table of another program has no schema; its `target` may be a string of class
         numbers between spaces, and a blank is null.
 
         Args:
@@ -109,8 +110,8 @@ class Catalog:
             may_lack: Channels whose column may be absent.
 
         Raises:
-            LociscopeError: The file is missing, is no table of fields, is of a newer schema, or holds a column of
-                another type, an id that is blank or doubled, or a label that is no class number.
+            LociscopeError: The file is missing, is not a table of fields, is of a newer schema, or holds a column of
+                another type, an id that is blank or duplicated, or a label that is not a class number.
         """
         path = Path(path)
         what = f"Catalog '{path}'"
@@ -130,7 +131,7 @@ class Catalog:
         return cls(table, path.parent)
 
     def write(self, path: AnyPath) -> None:
-        """Writes the Catalog, whole or not at all; `path` should lie in `folder`, where its paths start."""
+        """Write the Catalog atomically; `path` should be in `folder`, to which its paths are relative."""
         import pyarrow.parquet as pq
 
         table = self.table.replace_schema_metadata({"kind": "catalog", "schema": str(SCHEMA)})
@@ -150,37 +151,37 @@ class Catalog:
 
     @property
     def ids(self) -> list[str]:
-        """The fields' names, in order."""
+        """The ids of the fields, in order."""
         return list(self.table["id"].to_pylist())
 
     def filter(self, column: str, value: str | int) -> Self:
-        """The rows whose `column` holds `value`, in order."""
+        """Return the rows whose `column` equals `value`, in order."""
         import pyarrow.compute as pc
 
         return type(self)(self.table.filter(pc.equal(self.table[column], value)), self.folder)
 
     def exclude(self, column: str, value: str | int) -> Self:
-        """The rows whose `column` holds anything but `value`, in order."""
+        """Return the rows whose `column` is null or differs from `value`, in order."""
         import pyarrow.compute as pc
 
-        unlike = pc.fill_null(pc.not_equal(self.table[column], value), True)
-        return type(self)(self.table.filter(unlike), self.folder)
+        differs = pc.fill_null(pc.not_equal(self.table[column], value), True)
+        return type(self)(self.table.filter(differs), self.folder)
 
     def with_column(self, column: str, values: list[Any]) -> Self:
-        """The same rows with a column of `Entry` written anew; one value, or None, for each row."""
+        """Return the rows with new values for a column of `Entry`: one value, or None, for each row."""
         import pyarrow as pa
 
         array = pa.array(values, _arrow_schema().field(column).type)
-        place = self.table.column_names.index(column)
-        return type(self)(self.table.set_column(place, column, array), self.folder)
+        index = self.table.column_names.index(column)
+        return type(self)(self.table.set_column(index, column, array), self.folder)
 
     def select_labelled(self) -> Self:
-        """The rows that somebody labelled."""
+        """Return the rows that have a label."""
         return type(self)(self.table.filter(self.table["target"].is_valid()), self.folder)
 
 
 def hash_catalog(path: AnyPath) -> str:
-    """sha256 of a Catalog's file, which tells one set of fields from another.
+    """Return the sha256 of a Catalog's file.
 
     Raises:
         LociscopeError: It cannot be read.
@@ -188,13 +189,11 @@ def hash_catalog(path: AnyPath) -> str:
     try:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as error:
-        raise LociscopeError(
-            f"Cannot read Catalog '{path}': {error.strerror}. Check the path.", code=Code.NOT_FOUND
-        ) from error
+        raise unreadable_error(Path(path), error, "Catalog") from error
 
 
 def is_catalog(path: Path) -> bool:
-    """Whether a file is a table of fields, and no label table: Parquet, or a CSV with a column for each channel."""
+    """Return whether a file is a table of fields, not of labels: Parquet, or a CSV with columns of channels."""
     if path.suffix.lower() not in CSVS:
         return path.suffix.lower() == ".parquet"
     names = {name.strip().casefold() for name in read_header(path)}
@@ -210,7 +209,7 @@ def _arrow_schema() -> pa.Schema:
 
 
 def _conform(table: pa.Table, what: str) -> pa.Table:
-    """The table with every column of `Entry`, each of its type; further columns stay."""
+    """Return the table with every column of `Entry`, cast to its type; further columns are kept."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -225,20 +224,20 @@ def _conform(table: pa.Table, what: str) -> pa.Table:
     if pc.any(wrong).as_py():
         first = numbers.filter(wrong)[0].as_py()
         raise LociscopeError(
-            f"{what} holds the label {first}; expected class numbers 0–{N_LABELS - 1}. Mend it.",
+            f"{what} holds the label {first}; expected class numbers 0–{N_LABELS - 1}. Correct it.",
             code=Code.INVALID_LABELS,
         )
     return table
 
 
 def _plain(table: pa.Table, what: str) -> pa.Table:
-    """A table that others wrote, with null for blanks, and class numbers for the texts that name them."""
+    """Return a table of another program with null for blanks, and lists of class numbers as targets."""
     import pyarrow as pa
 
     for name in (name for name in COLUMNS if name in table.column_names):
         column = blanks_to_null(table[name])
         if name in _NUMBERS:
-            column = decimal_points(column)
+            column = parse_decimal_commas(column)
         elif name == "target" and pa.types.is_string(column.type):
             column = pa.chunked_array([_targets(column.to_pylist(), what)])
         table = table.set_column(table.column_names.index(name), name, column)
@@ -253,7 +252,7 @@ def _targets(texts: list[str | None], what: str) -> pa.Array:
         try:
             targets.append(None if text is None else list(parse_target(text)))
         except LociscopeError as error:
-            raise LociscopeError(f"{what} row {row}: {error}", code=Code.INVALID_VALUE) from error
+            raise LociscopeError(f"{what} row {row}: {error}", code=error.code) from error
     return pa.array(targets, pa.list_(pa.int64()))
 
 
@@ -273,6 +272,6 @@ def _check_sizes(table: pa.Table, what: str) -> None:
 def _check_ids(ids: list[str], what: str) -> None:
     if not ids:
         raise LociscopeError(
-            f"{what} holds no field. Name a folder with files like a1_red.png … a1_yellow.png.", code=Code.NOTHING_FOUND
+            f"{what} holds no field. Pass a folder with files like a1_red.png … a1_yellow.png.", code=Code.NOTHING_FOUND
         )
     check_ids(ids, what)

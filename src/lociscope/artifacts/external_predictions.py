@@ -1,4 +1,4 @@
-"""What the columns of a table of Predictions hold, whoever wrote it."""
+"""Read the columns of a table of Predictions that any program wrote."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import HPA_NAMES, LABELS, N_LABELS, parse_target
 from lociscope.storage.parquet import cast_column
-from lociscope.storage.table_files import decimal_points
+from lociscope.storage.table_files import parse_decimal_commas
 from lociscope.warnings import parse_warnings
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FALLBACK_THRESHOLD = 0.5
-"""In a table that does not state what it predicts, the classes above this probability are predicted."""
+"""Threshold of a table without a column of predicted classes."""
 
 LIST = "probability"
-"""The column of lists that lociscope writes."""
+"""The column of probabilities that lociscope writes: lists."""
 
 _LISTS = (LIST, "probabilities", "probs", "prob", "scores", "predictions")
 _NUMBERED = re.compile(r"(?P<prefix>.*?)(?P<number>\d{1,2})\s*")
@@ -37,15 +37,15 @@ _CLASSES = {re.sub(r"[\W_]", "", name).casefold(): number for name, number in HP
 
 
 def read_probabilities(table: pa.Table, path: Path) -> np.ndarray:
-    """Return the probabilities of a table: a column of lists, or 28 columns called by number or by location.
+    """Return the probabilities of a table: a column of lists, or 28 columns named by number or by location.
 
-    Columns called by number have one prefix and the numbers 0–27: `p00` … `p27`, `0` … `27`, `class_0` … `class_27`.
+    Columns named by number have one prefix and the numbers 0–27: `p00` … `p27`, `0` … `27`, `class_0` … `class_27`.
 
     Returns:
         (n, 28) float32.
 
     Raises:
-        LociscopeError: There are none, or more than one set of them, or one is no number.
+        LociscopeError: There are none, there is more than one set of them, or one is not a number.
     """
     import pyarrow as pa
 
@@ -57,9 +57,9 @@ def read_probabilities(table: pa.Table, path: Path) -> np.ndarray:
     if len(lists) != 1:
         found = ", ".join(table.column_names)
         raise LociscopeError(
-            f"'{path}' is no Predictions: it has no column {LIST!r} of lists of {N_LABELS}, and no {N_LABELS} columns "
-            f"p00 … p{N_LABELS - 1}, nor such that are called after the locations (columns: {found[:80]}"
-            f"{'…' if len(found) > 80 else ''}). Name a file that `lociscope predict` wrote, or rename the columns.",
+            f"'{path}' is not a table of Predictions: it has no column {LIST!r} of lists of {N_LABELS}, and no "
+            f"{N_LABELS} columns p00 … p{N_LABELS - 1} or named after the locations (columns: {found[:80]}"
+            f"{'…' if len(found) > 80 else ''}). Pass a file that `lociscope predict` wrote, or rename the columns.",
             code=Code.WRONG_FILE,
         )
     column = table[lists[0]]
@@ -69,46 +69,48 @@ def read_probabilities(table: pa.Table, path: Path) -> np.ndarray:
 
 
 def to_matrix(rows: list[Any], path: Path) -> np.ndarray:
-    """Return rows of 28 numbers, or of a text that lists them, as an array.
+    """Convert rows of 28 numbers, or strings that list them, to an array.
 
     Raises:
-        LociscopeError: A row has another number of them, or something else.
+        LociscopeError: A row holds another number of them, or something else.
     """
     rows = [_FLOAT.findall(row) if isinstance(row, str) else row for row in rows]
     wrong = next((i for i, row in enumerate(rows) if row is None or len(row) != N_LABELS), None)
     if wrong is not None:
         raise LociscopeError(
-            f"Predictions '{path}' row {wrong + 1} has no {N_LABELS} probabilities. Make it again.", code=Code.CORRUPT
+            f"Predictions '{path}' row {wrong + 1} does not hold {N_LABELS} probabilities. Make the file again.",
+            code=Code.CORRUPT,
         )
     try:
         return np.asarray(rows, np.float32).reshape(len(rows), N_LABELS)
     except (TypeError, ValueError) as error:
         raise LociscopeError(
-            f"Predictions '{path}' hold a probability that is no number ({error}). Make them again.", code=Code.CORRUPT
+            f"Predictions '{path}' hold a probability that is not a number ({error}). Make them again.",
+            code=Code.INVALID_VALUE,
         ) from error
 
 
 def _numbered(names: list[str], path: Path) -> list[str] | None:
-    """The columns of one prefix with the numbers 0–27, in the order of these."""
+    """Return the columns with one prefix and the numbers 0–27, in order."""
     by_prefix: defaultdict[str, dict[int, str]] = defaultdict(dict)
     for name in names:
         if match := _NUMBERED.fullmatch(name):
             by_prefix[match["prefix"]][int(match["number"])] = name
-    whole = [columns for columns in by_prefix.values() if sorted(columns) == list(range(N_LABELS))]
-    if len(whole) > 1:
-        first = " and ".join(repr(columns[0]) for columns in whole[:2])
+    complete = [columns for columns in by_prefix.values() if sorted(columns) == list(range(N_LABELS))]
+    if len(complete) > 1:
+        first = " and ".join(repr(columns[0]) for columns in complete[:2])
         raise LociscopeError(
             f"'{path}' has more than one set of {N_LABELS} columns, of {first}. Keep one of them.", code=Code.DUPLICATE
         )
-    if whole:
-        return [whole[0][number] for number in range(N_LABELS)]
-    for prefix, begun in by_prefix.items():
-        if 0 in begun and max(begun) < N_LABELS and ("p00" in names or len(begun) > N_LABELS // 2):
-            missing = min(set(range(N_LABELS)) - set(begun))
-            lacking = f"{prefix}{missing:0{len(begun[0].strip()) - len(prefix)}d}"
+    if complete:
+        return [complete[0][number] for number in range(N_LABELS)]
+    for prefix, columns in by_prefix.items():
+        if 0 in columns and max(columns) < N_LABELS and ("p00" in names or len(columns) > N_LABELS // 2):
+            number = min(set(range(N_LABELS)) - set(columns))
+            missing = f"{prefix}{number:0{len(columns[0].strip()) - len(prefix)}d}"
             raise LociscopeError(
-                f"'{path}' is no Predictions: it has no column {lacking!r} beside {begun[0]!r} (columns: "
-                f"{', '.join(names)[:80]}). Give all {N_LABELS} classes, 0–{N_LABELS - 1}.",
+                f"'{path}' is not a table of Predictions: it has no column {missing!r} beside {columns[0]!r} (columns: "
+                f"{', '.join(names)[:80]}). Provide all {N_LABELS} classes, 0–{N_LABELS - 1}.",
                 code=Code.WRONG_FILE,
             )
     if any(sorted(columns) == list(range(1, N_LABELS + 1)) for columns in by_prefix.values()):
@@ -121,13 +123,13 @@ def _numbered(names: list[str], path: Path) -> list[str] | None:
 
 
 def _called(names: list[str]) -> list[str] | None:
-    """The columns called after the 28 locations, in the order of the classes."""
+    """Return the columns named after the 28 locations, in the order of the classes."""
     found = {_CLASSES[plain]: name for name in names if (plain := re.sub(r"[\W_]", "", name).casefold()) in _CLASSES}
     return [found[number] for number in range(len(LABELS))] if len(found) == N_LABELS else None
 
 
 def _is_list(table: pa.Table, name: str) -> bool:
-    """Whether a column of another name holds lists of floats."""
+    """Return whether a column, other than the embedding, holds lists of floats."""
     import pyarrow as pa
 
     kind = table[name].type
@@ -140,25 +142,41 @@ def _matrix_of_columns(table: pa.Table, names: list[str], path: Path) -> np.ndar
 
     columns = []
     for name in names:
-        column = decimal_points(table[name])
+        column = parse_decimal_commas(table[name])
         try:
             columns.append(column.cast(pa.float32()).to_numpy())
         except pa.ArrowException as error:
             raise LociscopeError(
-                f"Predictions '{path}' hold a probability that is no number (column {name!r}: {error}). "
+                f"Predictions '{path}' hold a probability that is not a number (column {name!r}: {error}). "
                 "Make them again.",
-                code=Code.CORRUPT,
+                code=Code.INVALID_VALUE,
             ) from error
     return np.stack(columns, axis=1) if len(table) else np.empty((0, N_LABELS), np.float32)
 
 
+def check_probabilities(probability: np.ndarray, ids: list[str], what: str) -> None:
+    """Refuse probabilities outside 0–1.
+
+    Raises:
+        LociscopeError: A value is outside 0–1, or NaN.
+    """
+    wrong = ~((probability >= 0) & (probability <= 1))  # also true where not a number
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise LociscopeError(
+            f"{what} hold {probability[row, column]} as the probability of class {column} "
+            f"of {ids[row]!r}; expected a number in 0–1. Pass probabilities, not logits.",
+            code=Code.INVALID_VALUE,
+        )
+
+
 def get_values(table: pa.Table, name: str) -> list[Any]:
-    """Return the values of a column, None for each row where there is no such column."""
+    """Return the values of a column; None for each row where the column is absent."""
     return list(table[name].to_pylist()) if name in table.column_names else [None] * len(table)
 
 
 def get_texts(table: pa.Table, name: str) -> list[str]:
-    """Return the values of a column as texts, empty where there are none."""
+    """Return the values of a column as strings, empty where there are none."""
     return ["" if value is None else str(value) for value in get_values(table, name)]
 
 
@@ -168,30 +186,30 @@ def read_predicted(table: pa.Table, probability: np.ndarray, what: str) -> list[
     Without a column `predicted`, these are the classes above `FALLBACK_THRESHOLD`, and a warning is logged.
 
     Raises:
-        LociscopeError: A row holds something that is no class.
+        LociscopeError: A row holds something that is not a class.
     """
     if "predicted" not in table.column_names:
-        logger.warning("%s have no column 'predicted': the classes above %s are taken for it", what, FALLBACK_THRESHOLD)
+        logger.warning("%s have no column 'predicted': the classes above %s are predicted", what, FALLBACK_THRESHOLD)
         return [tuple(map(int, np.flatnonzero(row > FALLBACK_THRESHOLD))) for row in probability]
     rows = get_values(table, "predicted")
     return [_classes(row, f"{what} row {number}") for number, row in enumerate(rows, 1)]
 
 
 def _classes(value: Any, what: str) -> tuple[int, ...]:  # noqa: ANN401 - whatever a table of others holds
-    """Class numbers: a list of them, a text with blanks between them, one of them, or nothing."""
+    """Return the class numbers of a list, a string with blanks between them, one number, or nothing."""
     if value is None:
         return ()
     if isinstance(value, str):
         try:
             return parse_target(value)
         except LociscopeError as error:
-            raise LociscopeError(f"{what}: {error}", code=Code.INVALID_VALUE) from error
+            raise LociscopeError(f"{what}: {error}", code=error.code) from error
     numbers = value if isinstance(value, list) else [value]
     wrong = [number for number in numbers if number not in range(N_LABELS)]
     if wrong:
         raise LociscopeError(
-            f"{what} holds the location {wrong[0]!r}; expected class numbers 0–{N_LABELS - 1}. Make it again.",
-            code=Code.CORRUPT,
+            f"{what} holds the class {wrong[0]!r}; expected class numbers 0–{N_LABELS - 1}. Make it again.",
+            code=Code.INVALID_LABELS,
         )
     return tuple(sorted({int(number) for number in numbers}))
 
@@ -211,7 +229,7 @@ def read_embedding(table: pa.Table, path: Path) -> np.ndarray | None:
     """Return the embeddings, (n, d) float32, or None where there are none.
 
     Raises:
-        LociscopeError: They are of different lengths, or hold something that is no number.
+        LociscopeError: Their lengths differ, or one holds something that is not a number.
     """
     rows = get_values(table, "embedding")
     lengths = {len(row) if isinstance(row, list) else None for row in rows}
@@ -219,12 +237,12 @@ def read_embedding(table: pa.Table, path: Path) -> np.ndarray | None:
         return None
     if len(lengths) > 1:
         raise LociscopeError(
-            f"Predictions '{path}' hold embeddings of unlike lengths. Make them again.", code=Code.CORRUPT
+            f"Predictions '{path}' hold embeddings of different lengths. Make them again.", code=Code.CORRUPT
         )
     try:
         return np.asarray(rows, np.float32)
     except (TypeError, ValueError) as error:
         raise LociscopeError(
-            f"Predictions '{path}' hold an embedding that is no list of numbers ({error}). Make them again.",
+            f"Predictions '{path}' hold an embedding that is not a list of numbers ({error}). Make them again.",
             code=Code.CORRUPT,
         ) from error

@@ -1,4 +1,4 @@
-"""What the records of Runs prove of Predictions: that the networks were not trained on these fields."""
+"""Held-out fields: which fields of Predictions, by the records of Runs, the networks were not trained on."""
 
 from __future__ import annotations
 
@@ -6,47 +6,43 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.artifacts.run import Folds, Run
+from lociscope.artifacts.folds import find_runs
+from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import LociscopeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lociscope.artifacts.predictions import Predictions
+    from lociscope.artifacts.run import Run
 
 
 def find_unseen_ids(path: Path) -> set[str]:
-    """Return the fields of Predictions that their network, by the records beside them, was not trained on.
+    """Return the ids of the fields that, by the records of Runs, the network was not trained on.
 
-    Proof is a finished Run, whose `truth.csv` names its validation fields, or the folder of finished folds, in which
+    The record is a finished Run, whose `truth.csv` names its validation fields, or a folder of finished folds, in which
     each field was predicted by the one fold that left it out. A file elsewhere has no record.
 
     Args:
-        path: Predictions.
+        path: The file of Predictions.
 
     Returns:
-        Ids; none where nothing is proven, also where the records are damaged.
+        The ids; an empty set where nothing is proven, also where the records are damaged.
     """
-    run = Run(path.parent)
-    if path.name != run.predictions_file.name:
-        return set()
     try:
-        folds = Folds.read(run.folder)
-        runs = [run] if folds is None else folds.runs(run.folder)
-        if not all(each.recipe_file.is_file() and each.done for each in runs):
-            return set()
-        return _validated(run.read_predictions(), runs)
+        runs = find_runs(path)
+        finished = all(each.recipe_file.is_file() and each.done for each in runs)
+        return _find_validated(Predictions.read(path), runs) if runs and finished else set()
     except (LociscopeError, OSError):
         return set()
 
 
 def describe_held_out(fields: int, unseen: Sequence[bool]) -> str:
-    """Say what is proven of the fields that an ensemble was fitted on.
+    """Return a text on the fields that an ensemble was fitted on.
 
     Args:
-        fields: How many.
-        unseen: For each member, whether records prove that it was not trained on any of them.
+        fields: Number of fields.
+        unseen: For each member, whether records prove that it was trained on none of them.
     """
     fitted = f"Fitted on {fields} labelled fields"
     if unseen and all(unseen):
@@ -63,16 +59,16 @@ def describe_held_out(fields: int, unseen: Sequence[bool]) -> str:
     )
 
 
-def _validated(made: Predictions, runs: list[Run]) -> set[str]:
-    """The ids that exactly one Run validated, with the probabilities that it gave."""
-    given: dict[str, list[np.ndarray]] = {}
+def _find_validated(predictions: Predictions, runs: list[Run]) -> set[str]:
+    """Return the ids that are validation fields of exactly one Run, which predicted the same probabilities."""
+    rows: dict[str, list[np.ndarray]] = {}
     for run in runs:
         table, truth = run.read_predictions(), run.read_truth()
         for name, row in zip(table.ids, table.probability, strict=True):
             if name in truth:
-                given.setdefault(name, []).append(row)
+                rows.setdefault(name, []).append(row)
     return {
         name
-        for name, row in zip(made.ids, made.probability, strict=True)
-        if len(given.get(name, ())) == 1 and np.array_equal(given[name][0], row)
+        for name, row in zip(predictions.ids, predictions.probability, strict=True)
+        if len(rows.get(name, ())) == 1 and np.array_equal(rows[name][0], row)
     }

@@ -8,52 +8,53 @@ from typing import TYPE_CHECKING
 
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import parse_target
+from lociscope.storage.file_errors import unreadable_error
 
 if TYPE_CHECKING:
     from lociscope.storage.atomic import AnyPath
 
 
 def read_labels(path: AnyPath, column: str = "Target") -> dict[str, tuple[int, ...]]:
-    """Reads a label table, a CSV with the columns `Id` and `Target`.
+    """Read a label table, a CSV with the columns `Id` and `Target`.
 
-    A byte-order mark, Windows line ends, further columns, and names of columns in another case are accepted.
+    A byte-order mark, Windows line ends, further columns, and column names in another case are accepted.
 
     Args:
         path: The CSV file.
-        column: The column of the labels.
+        column: Name of the column of labels.
 
     Returns:
         Class numbers by id, in the order of the file.
 
     Raises:
-        LociscopeError: The file cannot be read, lacks a column, names an id twice, or holds a wrong label.
+        LociscopeError: The file cannot be read, lacks a column, holds an id twice, or a wrong label.
     """
     path = Path(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:
             reader = csv.DictReader(lines)
             columns = list(reader.fieldnames or [])
-            reader.fieldnames = [_as_known(name, ("Id", column)) for name in columns]
+            reader.fieldnames = [_match_name(name, ("Id", column)) for name in columns]
             if "Id" not in reader.fieldnames or column not in reader.fieldnames:
                 raise LociscopeError(
-                    f"'{path}' is no label table: expected the columns Id,{column}, "
+                    f"'{path}' is not a label table: expected the columns Id,{column}, "
                     f"found {','.join(columns)[:80] or 'nothing'}. Write the header line 'Id,{column}'.",
                     code=Code.WRONG_FILE,
                 )
-            return _labels_of(reader, path, column)
+            return _parse_rows(reader, path, column)
     except OSError as error:
-        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path.", code=Code.NOT_FOUND) from error
+        raise unreadable_error(path, error) from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise LociscopeError(
-            f"'{path}' is no CSV text ({error}). Save it as UTF-8 with commas.", code=Code.CORRUPT
+            f"'{path}' is not a CSV file ({error}). Save it as UTF-8 with commas.", code=Code.CORRUPT
         ) from error
 
 
-def _as_known(name: str, known: tuple[str, ...]) -> str:
+def _match_name(name: str, known: tuple[str, ...]) -> str:
     return next((each for each in known if each.casefold() == name.strip().casefold()), name)
 
 
-def _labels_of(reader: csv.DictReader[str], path: Path, column: str) -> dict[str, tuple[int, ...]]:
+def _parse_rows(reader: csv.DictReader[str], path: Path, column: str) -> dict[str, tuple[int, ...]]:
     labels: dict[str, tuple[int, ...]] = {}
     for row in reader:
         identifier = row["Id"]
@@ -68,10 +69,11 @@ def _labels_of(reader: csv.DictReader[str], path: Path, column: str) -> dict[str
             )
         if row[column] is None:
             raise LociscopeError(
-                f"'{path}' line {reader.line_num} has no {column}. Is the file cut short?", code=Code.CORRUPT
+                f"'{path}' line {reader.line_num} has no {column}. Check whether the file is complete.",
+                code=Code.CORRUPT,
             )
         try:
             labels[identifier] = parse_target(row[column])
         except LociscopeError as error:
-            raise LociscopeError(f"'{path}' line {reader.line_num}: {error}", code=Code.INVALID_VALUE) from error
+            raise LociscopeError(f"'{path}' line {reader.line_num}: {error}", code=error.code) from error
     return labels

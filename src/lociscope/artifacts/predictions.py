@@ -1,4 +1,4 @@
-"""Predictions: for each field its probabilities, the places decided on, and what to know about them."""
+"""Predictions: for each field its probabilities, the predicted locations, and warnings."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from lociscope.artifacts.external_predictions import (
+    check_probabilities,
     get_texts,
     read_embedding,
     read_predicted,
     read_probabilities,
     read_warnings,
 )
+from lociscope.artifacts.label_table import read_labels
 from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.labels import LABELS, N_LABELS, format_target
 from lociscope.storage.atomic import AnyPath, atomic_write
@@ -37,7 +39,7 @@ PROBABILITY_COLUMNS: tuple[str, ...] = tuple(f"p{number:02d}" for number in rang
 
 
 class Position(NamedTuple):
-    """Where a field was imaged; each an empty text where nothing says it."""
+    """Where a field was imaged; an empty string where it is unknown."""
 
     plate: str = ""
     well: str = ""
@@ -58,7 +60,7 @@ class Predictions:
         status: `ok`, or `unsure` where no class reaches its threshold.
         warnings: About the files and the pixels of each field.
         embedding: (n, d) float32, where it was asked for.
-        positions: Plate, well and site of each field; None where none is known.
+        positions: Plate, well and site of each field; None where all are unknown.
     """
 
     ids: list[str]
@@ -74,7 +76,7 @@ class Predictions:
 
     @classmethod
     def join(cls, parts: Sequence[Predictions]) -> Predictions:
-        """Puts Predictions behind each other, in order."""
+        """Concatenate Predictions, in order."""
         embeddings = [part.embedding for part in parts if part.embedding is not None]
         return Predictions(
             [name for part in parts for name in part.ids],
@@ -83,13 +85,13 @@ class Predictions:
             [status for part in parts for status in part.status],
             [warnings for part in parts for warnings in part.warnings],
             np.concatenate(embeddings) if len(embeddings) == len(parts) and parts else None,
-            [place for part in parts for place in part.positions or [Position()] * len(part)]
+            [position for part in parts for position in part.positions or [Position()] * len(part)]
             if any(part.positions for part in parts)
             else None,
         )
 
     def take(self, rows: Iterable[int]) -> Predictions:
-        """The given rows, in the given order."""
+        """Return the given rows, in the given order."""
         rows = list(rows)
         return Predictions(
             [self.ids[row] for row in rows],
@@ -102,18 +104,18 @@ class Predictions:
         )
 
     def with_positions(self, origins: Mapping[str, Mapping[str, str]]) -> Predictions:
-        """Add where the fields were imaged.
+        """Return the same Predictions with plate, well and site.
 
         Args:
-            origins: By id, values of `plate`, `well` and `site`, as far as they are known.
+            origins: By id, the known values of `plate`, `well` and `site`.
         """
         before = self.positions or [Position()] * len(self)
-        positions = [_position(origins.get(name), held) for name, held in zip(self.ids, before, strict=True)]
+        positions = [_to_position(origins.get(name), known) for name, known in zip(self.ids, before, strict=True)]
         return replace(self, positions=positions if any(map(any, positions)) else None)
 
     @property
-    def _where(self) -> dict[str, list[str]]:
-        """The columns of plate, well and site that hold something."""
+    def _position_columns(self) -> dict[str, list[str]]:
+        """The columns of plate, well and site that are not blank."""
         columns = zip(Position._fields, zip(*self.positions or (), strict=True), strict=False)
         return {name: list(values) for name, values in columns if any(values)}
 
@@ -122,17 +124,17 @@ class Predictions:
         return [tuple(map(str, warnings)) for warnings in self.warnings]
 
     def write(self, path: AnyPath, origin: Mapping[str, Any] | None = None) -> None:
-        """Writes `.csv` or `.parquet`, whole or not at all.
+        """Write `.csv` or `.parquet` atomically.
 
-        A CSV keeps six decimals and no embedding.
+        A CSV holds probabilities to six decimals and no embedding.
 
         Args:
             path: The file.
             origin: What made them, kept in Parquet for `read_origin`: `bundle`, `views`, `trainings`.
 
         Raises:
-            UsageError: The path ends in something else.
-            LociscopeError: The place cannot be written.
+            UsageError: The path has another suffix.
+            LociscopeError: The location cannot be written.
         """
         path = Path(path)
         if path.suffix not in (".csv", ".parquet"):
@@ -145,30 +147,28 @@ class Predictions:
             self._write_parquet(path, origin or {})
 
     def write_submission(self, path: AnyPath, sample: Mapping[str, str] | None = None) -> None:
-        """Write the competition's `Id,Predicted`; a blank is filled with the likeliest location.
+        """Write the competition's `Id,Predicted`; a field without location gets the most probable one.
 
         Args:
             path: The CSV.
-            sample: The rows in their order, and what those without prediction are filled with, as
-                `lociscope.artifacts.submission.read_sample` returns them; None writes the predictions as they are.
+            sample: The rows in order, with the value of a field without prediction, as
+                `lociscope.artifacts.submission.read_sample` returns them; None writes a row for each prediction.
         """
-        said = {
+        predicted = {
             name: format_target(numbers or (int(row.argmax()),))
             for name, numbers, row in zip(self.ids, self.predicted, self.probability, strict=True)
         }
-        rows = said if sample is None else {name: said.get(name, filler) for name, filler in sample.items()}
+        rows = predicted if sample is None else {name: predicted.get(name, filler) for name, filler in sample.items()}
         with atomic_write(Path(path)) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerows([("Id", "Predicted"), *rows.items()])
 
     @classmethod
     def read_submission(cls, path: AnyPath) -> Self:
-        """Reads what `write_submission` wrote: the places, and no probabilities (all are 0)."""
-        from lociscope.artifacts.catalog import read_labels
-
-        places = read_labels(path, "Predicted")
-        n = len(places)
-        return cls(list(places), np.zeros((n, N_LABELS), np.float32), list(places.values()), ["ok"] * n, [()] * n)
+        """Read what `write_submission` wrote: the predicted locations; all probabilities are 0."""
+        labels = read_labels(path, "Predicted")
+        n = len(labels)
+        return cls(list(labels), np.zeros((n, N_LABELS), np.float32), list(labels.values()), ["ok"] * n, [()] * n)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the table as a pandas DataFrame, one row a field.
@@ -202,19 +202,19 @@ class Predictions:
     def _write_csv(self, path: Path) -> None:
         with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            where, warnings = self._where, self._warning_texts
-            writer.writerow(["id", "locations", "predicted", *PROBABILITY_COLUMNS, "status", "warnings", *where])
+            positions, warnings = self._position_columns, self._warning_texts
+            writer.writerow(["id", "locations", "predicted", *PROBABILITY_COLUMNS, "status", "warnings", *positions])
             for i, name in enumerate(self.ids):
-                shares = [f"{value:.6f}" for value in self.probability[i]]
+                probabilities = [f"{value:.6f}" for value in self.probability[i]]
                 writer.writerow(
                     [
                         name,
                         "; ".join(LABELS[number] for number in self.predicted[i]),
                         format_target(self.predicted[i]),
-                        *shares,
+                        *probabilities,
                         self.status[i],
                         "; ".join(warnings[i]),
-                        *(values[i] for values in where.values()),
+                        *(values[i] for values in positions.values()),
                     ]
                 )
 
@@ -231,7 +231,7 @@ class Predictions:
             "status": pa.array(self.status, pa.string()),
             "warnings": pa.array([list(texts) for texts in self._warning_texts], pa.list_(pa.string())),
         }
-        for name, values in self._where.items():
+        for name, values in self._position_columns.items():
             columns[name] = pa.array([value or None for value in values], pa.string())
         if self.embedding is not None:
             columns["embedding"] = pa.array(list(self.embedding), floats)
@@ -242,31 +242,31 @@ class Predictions:
 
     @classmethod
     def read(cls, path: AnyPath) -> Self:
-        """Reads Predictions from Parquet or CSV, whoever wrote them; only `id` and the probabilities are needed.
+        """Read Predictions of any program from Parquet or CSV; only `id` and the probabilities are needed.
 
-        The probabilities are a column of lists of 28, or 28 columns called by number (`p00` … `p27`, `class_0` …) or
-        after the locations. Where there is no column `predicted`, the classes above 0.5 are.
+        The probabilities are a column of lists of 28, or 28 columns named by number (`p00` … `p27`, `class_0` …) or
+        after the locations. Without a column `predicted`, the classes above 0.5 are predicted.
 
         Raises:
-            LociscopeError: The file is missing, is no Predictions, is of a newer schema, or holds an id that is
-                blank or doubled, a location that is no class number, or a probability that is no number in 0–1.
+            LociscopeError: The file is missing, is not a table of Predictions, is of a newer schema, or holds an id
+                that is blank or duplicated, a class number outside 0–27, or a probability outside 0–1.
         """
-        path = Path(path)
         import pyarrow as pa
 
+        path = Path(path)
         what = f"Predictions '{path}'"
         table, _ = read_any(path, "Predictions", "predictions", SCHEMA)
         table = standardize_columns(table, _KNOWN, what)
         if "id" not in table.column_names:
             raise LociscopeError(
-                f"'{path}' is no Predictions: it has no column 'id' (columns: {', '.join(table.column_names)[:80]}). "
-                "Name a file that `lociscope predict` wrote.",
+                f"'{path}' is not a table of Predictions: it has no column 'id' (columns: "
+                f"{', '.join(table.column_names)[:80]}). Pass a file that `lociscope predict` wrote.",
                 code=Code.WRONG_FILE,
             )
         ids = cast_column(table, "id", pa.string(), what).to_pylist()
         check_ids(ids, what)
         probability = read_probabilities(table, path)
-        _check_probabilities(probability, ids, what)
+        check_probabilities(probability, ids, what)
         return cls(
             ids,
             probability,
@@ -274,12 +274,12 @@ class Predictions:
             [status or "ok" for status in get_texts(table, "status")],
             read_warnings(table),
             read_embedding(table, path),
-            _positions(table),
+            _read_positions(table),
         )
 
 
 def read_origin(path: AnyPath) -> dict[str, Any]:
-    """Read what made Predictions, as `Predictions.write` was told; empty for a CSV or where nothing is said."""
+    """Read the `origin` that was passed to `Predictions.write`; empty for a CSV, or a file without one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -291,22 +291,11 @@ def read_origin(path: AnyPath) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _check_probabilities(probability: np.ndarray, ids: list[str], what: str) -> None:
-    wrong = ~((probability >= 0) & (probability <= 1))  # also true where not a number
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0]
-        raise LociscopeError(
-            f"{what} hold {probability[row, column]} as the probability of class {column} "
-            f"of {ids[row]!r}; expected a number in 0–1. Pass probabilities, not logits.",
-            code=Code.INVALID_VALUE,
-        )
+def _to_position(origin: Mapping[str, str] | None, known: Position) -> Position:
+    return known if origin is None else Position(*(origin.get(name, "") for name in Position._fields))
 
 
-def _position(origin: Mapping[str, str] | None, held: Position) -> Position:
-    return held if origin is None else Position(*(origin.get(name, "") for name in Position._fields))
-
-
-def _positions(table: pa.Table) -> list[Position] | None:
+def _read_positions(table: pa.Table) -> list[Position] | None:
     columns = [get_texts(table, name) for name in Position._fields]
     positions = [Position(*row) for row in zip(*columns, strict=True)]
     return positions if any(map(any, positions)) else None

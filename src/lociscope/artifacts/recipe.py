@@ -1,18 +1,18 @@
-"""The Recipe: everything that decides how a network is trained, as a TOML file with a default for every key."""
+"""The Recipe: the hyperparameters of a training, a TOML file with a default for every key."""
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lociscope.artifacts.card import InputSpec
+from lociscope.artifacts.recipe_changes import apply_change
 from lociscope.artifacts.recipe_upgrade import upgrade_recipe
 from lociscope.errors import Code, MissingExtraError, UsageError
 from lociscope.storage.schema import check_schema
-from lociscope.storage.toml_files import describe_error, read_toml
+from lociscope.storage.toml_files import read_toml, to_usage_error
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 SCHEMA = 2
 SHIPPED = Path(__file__).parents[1] / "recipes"
 PER_STAGE = ("epochs", "learning_rate")
-"""Keys of `[train]` that each stage has itself."""
+"""Keys of `[train]` that each stage replaces by its own."""
 TUNE = "tune"
-"""The table of a recipe file that says what `lociscope tune` may vary; it is no part of the recipe."""
+"""The table of a recipe file with the search space of `lociscope tune`; it is not part of the recipe."""
 
 
 class _Section(BaseModel):
@@ -42,7 +42,7 @@ class Network(_Section):
 
 
 class Data(_Section):
-    """`[data]`: what the network sees of a field, and the simulated fields where no Catalog is given."""
+    """`[data]`: the network's input, and the simulated fields where no Catalog is given."""
 
     size: int = Field(128, ge=16, le=1024, description="Side of the network's input in px.")
     low: float = Field(0.5, ge=0, le=50, description="Percentile of a channel that becomes 0.")
@@ -61,12 +61,12 @@ class Data(_Section):
 
     @property
     def input(self) -> InputSpec:
-        """The same, as a bundle's card tells it."""
+        """The network's input, as the card of a bundle states it."""
         return InputSpec(height=self.size, width=self.size, low=self.low, high=self.high)
 
 
 class Augment(_Section):
-    """`[augment]`: what is varied from epoch to epoch; 0 or false leaves a thing as it is."""
+    """`[augment]`: data augmentation, random changes of the training fields; 0 or false turns one off."""
 
     flip: bool = Field(True, description="Mirror and turn by quarters.")
     shift: float = Field(0.1, ge=0, le=0.5, description="Largest shift, as a share of the side; the edge mirrors.")
@@ -95,7 +95,7 @@ class Augment(_Section):
 
 
 class Train(_Section):
-    """`[train]`: how it learns."""
+    """`[train]`: optimizer, schedule, loss and early stopping."""
 
     epochs: int = Field(20, ge=1, le=10_000, description="Passes over the training fields.")
     batch: int = Field(32, ge=1, le=4096, description="Fields in one step.")
@@ -126,7 +126,7 @@ class Train(_Section):
 
 
 class Stage(_Section):
-    """`[[stages]]`: a part of the training in which the first layers stay as they are."""
+    """`[[stages]]`: a part of the training in which the first layers are frozen, for fine-tuning."""
 
     unfreeze_from: str = Field(
         min_length=1, description="`head`, `all`, or the first letters of the name of the first layer to train."
@@ -136,7 +136,7 @@ class Stage(_Section):
 
 
 class Decide(_Section):
-    """`[decide]`: how probabilities become places."""
+    """`[decide]`: how probabilities become locations."""
 
     policy: Literal["constant"] = Field(
         "constant",
@@ -145,7 +145,7 @@ class Decide(_Section):
 
 
 class Recipe(_Section):
-    """A whole recipe; every key has a default."""
+    """A complete recipe; every key has a default."""
 
     schema_: Annotated[int, Field(alias="schema")] = SCHEMA
     note: str = Field("", description="What was changed, and why; shown in logbooks, and of no effect.")
@@ -164,7 +164,7 @@ class Recipe(_Section):
 
     @classmethod
     def read(cls, name: str, changes: dict[str, Any] | None = None) -> Self:
-        """Reads a shipped recipe by its name, or a TOML file by its path.
+        """Read a shipped recipe by its name, or a TOML file by its path.
 
         Args:
             name: `lenet5`, or a path.
@@ -175,20 +175,20 @@ class Recipe(_Section):
             The recipe with every default filled in.
 
         Raises:
-            LociscopeError: There is no such recipe, it is no TOML, is of a newer schema, a key or value is wrong, or
+            LociscopeError: There is no such recipe, it is not TOML, is of a newer schema, a key or value is wrong, or
                 `[train]` has a key that the stages decide.
         """
         values = upgrade_recipe(read_toml(name, SHIPPED, "recipe"))
         values.pop(TUNE, None)
         for key, value in (changes or {}).items():
-            _set(values, key, value)
+            apply_change(values, key, value)
         recipe = cls.from_dict(values, f"Recipe '{name}'")
         _check_stages_alone(values, (changes or {}).keys(), f"Recipe '{name}'")
         return recipe
 
     @classmethod
     def read_stored(cls, path: Path) -> Self:
-        """Read the recipe of a Run, which also holds keys that have no effect.
+        """Read the recipe of a Run, which may hold keys without effect.
 
         Raises:
             LociscopeError: As `read`.
@@ -200,7 +200,7 @@ class Recipe(_Section):
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], what: str) -> Self:
-        """Makes a recipe of nested values; the errors call it `what`.
+        """Make a recipe of nested values; error messages call it `what`.
 
         Raises:
             LociscopeError: The values are of a newer schema, or a key or value is wrong.
@@ -209,16 +209,14 @@ class Recipe(_Section):
         try:
             return cls.model_validate(upgrade_recipe(values))
         except ValidationError as error:
-            raise UsageError(
-                describe_error(error, what, cls, "Write it into the recipe."), code=Code.INVALID_VALUE
-            ) from error
+            raise to_usage_error(error, what, cls, "Write it into the recipe.") from error
 
     def same_training(self, other: Recipe) -> bool:
-        """Whether another recipe makes the same network of the same fields: only the notes may differ."""
+        """Return whether another recipe equals this one but for the note."""
         return self.model_copy(update={"note": ""}) == other.model_copy(update={"note": ""})
 
     def write(self, path: Path) -> None:
-        """Writes the recipe with every key, as a TOML that `read` takes.
+        """Write the recipe with every key, as TOML that `read` accepts.
 
         Raises:
             MissingExtraError: The library that writes TOML is not installed.
@@ -230,79 +228,15 @@ class Recipe(_Section):
         path.write_text(tomli_w.dumps(self.model_dump(by_alias=True)), encoding="utf-8")
 
 
-def parse_changes(settings: list[str]) -> dict[str, Any]:
-    """Reads `--set key=value` words; values are TOML, and what is no TOML is text.
-
-    Raises:
-        UsageError: A word has no `=`.
-    """
-    changes: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals or not key:
-            raise UsageError(
-                f"--set {setting!r} is no key=value. Write it as --set train.epochs=3.", code=Code.INVALID_VALUE
-            )
-        try:
-            changes[key.strip()] = tomllib.loads(f"value = {text}")["value"]
-        except (ValueError, RecursionError):
-            changes[key.strip()] = text
-    return changes
-
-
-def _set(values: dict[str, Any], key: str, value: object) -> None:
-    """Change one value of nested tables; the tables of an array are counted from 1, as in `stages.2.epochs`."""
-    *tables, last = key.split(".")
-    found: Any = values
-    for depth, part in enumerate(tables):
-        if isinstance(found, dict):
-            found = found.setdefault(part, [] if depth == 0 and part == "stages" else {})
-        else:
-            found = found[_position(found, key, depth)]
-        if not isinstance(found, dict | list):
-            raise UsageError(
-                f"--set {key}: {part!r} is no table. Write it as --set train.epochs=3.", code=Code.INVALID_VALUE
-            )
-    if isinstance(found, list):
-        found[_position(found, key, len(tables))] = value
-    else:
-        found[last] = value
-
-
-def _position(tables: list[Any], key: str, depth: int) -> int:
-    """Return the index that a part of a dotted key names in an array of tables.
-
-    Raises:
-        UsageError: There is no such table; the nearest key is named.
-    """
-    parts = key.split(".")
-    name, part = ".".join(parts[:depth]), parts[depth]
-    if not tables:
-        raise UsageError(
-            f"--set {key}: the recipe has no {name}. Without them [train] holds: set train.{parts[-1]}, or give "
-            f"--set '{name}=[{{…}}]'.",
-            code=Code.INVALID_VALUE,
-        )
-    number = int(part) if part.isdecimal() else 1
-    if part.isdecimal() and 0 < number <= len(tables):
-        return number - 1
-    near = ".".join([*parts[:depth], str(min(max(number, 1), len(tables))), *parts[depth + 1 :]])
-    raise UsageError(
-        f"--set {key}: the recipe has {len(tables)} {name}, counted from 1, and none is {part!r}. "
-        f"Did you mean {near!r}?",
-        code=Code.UNKNOWN_NAME,
-    )
-
-
 def _check_stages_alone(values: dict[str, Any], changes: Collection[str], what: str) -> None:
-    """Raise a UsageError where `[train]` decides what each stage decides itself, and so would be ignored."""
+    """Raise a UsageError where `[train]` has a key that the stages replace, and which would be ignored."""
     stages, train = values.get("stages"), values.get("train", {})
-    complete = Train.model_fields.keys() <= train.keys()  # a Run's, in which also the unused keys are written
+    complete = Train.model_fields.keys() <= train.keys()  # the recipe of a Run holds unused keys too
     for key in PER_STAGE:
         written = key in train and not (complete and train[key] == Train.model_fields[key].default)
         if stages and (written or f"train.{key}" in changes):
             raise UsageError(
                 f"{what} sets train.{key}, which has no effect beside [[stages]]: each stage has its own {key}. "
-                f"Set stages.1.{key} and so on, or remove the stages with --set 'stages=[]'.",
+                f"Set stages.1.{key} and so on, or remove the stages with `settings=stages=[]`.",
                 code=Code.INVALID_VALUE,
             )

@@ -1,4 +1,4 @@
-"""The Run: the folder of one training; and the Folds of one recipe, a folder of Runs."""
+"""The Run: the folder of one training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -16,7 +16,6 @@ from lociscope.artifacts.predictions import Predictions
 from lociscope.artifacts.provenance import Provenance, parse_provenance
 from lociscope.artifacts.recipe import Recipe
 from lociscope.errors import Code, LociscopeError
-from lociscope.storage.atomic import atomic_write
 from lociscope.storage.schema import parse_model
 
 if TYPE_CHECKING:
@@ -27,13 +26,12 @@ if TYPE_CHECKING:
 SCHEMA = 2
 """Of `environment.json`. Version 1 described the source of the fields in a sentence."""
 
-FOLDS_SCHEMA = 1
 LOSSES = {"epoch", "loss", "val_loss"}
-"""What every row of a history tells."""
+"""Columns that every row of a history has."""
 
 
 class Environment(BaseModel):
-    """`environment.json`: what the result depends on besides the recipe."""
+    """`environment.json`: everything besides the recipe that the result depends on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,32 +58,32 @@ class Environment(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training on disk; `lociscope.training.keras_trainer` makes it.
+    """The folder of one training; `lociscope.training` makes it.
 
     Attributes:
         folder: Holds `recipe.toml`, `environment.json`, `history.csv`, `checkpoints/`, and when finished
             `best.keras` (of the features recipe `best.npz`), `predictions.parquet`, `truth.csv` and `groups.csv` of
-            the validation fields, and `DONE`; `scores/` holds what others measured on it.
+            the validation fields, and `DONE`; `scores/` holds scores on other fields.
     """
 
     folder: Path
 
     @classmethod
     def open(cls, folder: AnyPath) -> Self:
-        """Opens a finished Run.
+        """Open a finished Run.
 
         Raises:
-            LociscopeError: The folder is no Run, or the training was cut off.
+            LociscopeError: The folder is not a Run, or the training is not finished.
         """
         run = cls(Path(folder))
         if not run.recipe_file.is_file():
             raise LociscopeError(
-                f"'{folder}' is no Run: it has no recipe.toml. Name a folder of `lociscope train`.",
+                f"'{folder}' is not a Run: recipe.toml is missing. Pass the folder given to `lociscope train -o`.",
                 code=Code.WRONG_FILE,
             )
         if not run.done:
             raise LociscopeError(
-                f"Run '{folder}' is not finished. Give `lociscope train … -o {folder}` again.", code=Code.INCOMPLETE
+                f"Run '{folder}' is not finished. Run `lociscope train … -o {folder}` again.", code=Code.INCOMPLETE
             )
         return run
 
@@ -96,7 +94,7 @@ class Run:
 
     @property
     def environment_file(self) -> Path:
-        """What the result depends on besides the recipe."""
+        """Everything besides the recipe that the result depends on."""
         return self.folder / "environment.json"
 
     @property
@@ -111,17 +109,17 @@ class Run:
 
     @property
     def best_model(self) -> Path:
-        """The network that the Run keeps."""
+        """The network of the best epoch."""
         return self.folder / "best.keras"
 
     @property
     def best_features(self) -> Path:
-        """The heads that a Run of the features recipe keeps in the network's stead."""
+        """The heads of a Run of the features recipe, which has no network."""
         return self.folder / "best.npz"
 
     @property
     def predictions_file(self) -> Path:
-        """Predictions of the fields that the training did not see."""
+        """Predictions of the validation fields."""
         return self.folder / "predictions.parquet"
 
     @property
@@ -136,19 +134,19 @@ class Run:
 
     @property
     def done(self) -> bool:
-        """Whether the training came to its end."""
+        """Whether the training is finished."""
         return (self.folder / "DONE").is_file()
 
     def mark_done(self) -> None:
-        """States that everything is written."""
+        """Write `DONE`: every file is complete."""
         (self.folder / "DONE").touch()
 
     def read_recipe(self) -> Recipe:
-        """The recipe as resolved; without the floor that recipes had with preprocessing 1."""
+        """Read the resolved recipe, without the floor that recipes had with preprocessing 1."""
         return Recipe.read_stored(self.recipe_file)
 
     def read_environment(self) -> Environment:
-        """What the result depends on besides the recipe.
+        """Read `environment.json`.
 
         Raises:
             LociscopeError: The file is missing, damaged, or of a newer schema.
@@ -157,13 +155,15 @@ class Run:
         try:
             data = self.environment_file.read_bytes()
         except OSError as error:
+            absent = isinstance(error, FileNotFoundError)
             raise LociscopeError(
-                f"{what} cannot be read ({error.strerror}). Train again.", code=Code.UNREADABLE
+                f"{what} cannot be read ({error.strerror}). Train again.",
+                code=Code.NOT_FOUND if absent else Code.UNREADABLE,
             ) from error
         return parse_model(data, Environment, SCHEMA, what)
 
     def read_history(self) -> list[dict[str, float]]:
-        """Losses by epoch, one mapping a row: `epoch`, `loss`, `val_loss`, `learning_rate`, `seconds`.
+        """Read the losses by epoch, one mapping a row: `epoch`, `loss`, `val_loss`, `learning_rate`, `seconds`.
 
         Raises:
             LociscopeError: The file is missing or damaged.
@@ -172,7 +172,7 @@ class Run:
             with self.history_file.open(newline="", encoding="utf-8") as lines:
                 rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(lines)]
             if any(not row.keys() >= LOSSES or not math.isfinite(row["epoch"]) for row in rows):
-                raise ValueError(f"a row lacks one of {', '.join(sorted(LOSSES))}, or its epoch is no number")
+                raise ValueError(f"a row lacks one of {', '.join(sorted(LOSSES))}, or its epoch is not a number")
         except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
             raise LociscopeError(
                 f"Run '{self.folder}': history.csv cannot be read ({error}). Train again.", code=Code.UNREADABLE
@@ -180,30 +180,30 @@ class Run:
         return rows
 
     def read_predictions(self) -> Predictions:
-        """Predictions of the fields that the training did not see."""
+        """Read the predictions of the validation fields."""
         return Predictions.read(self.predictions_file)
 
     def read_truth(self) -> dict[str, tuple[int, ...]]:
-        """Labels of the fields that the training did not see, by id."""
+        """Read the labels of the validation fields, by id."""
         return read_labels(self.truth_file)
 
     def find_labels(self, ids: Iterable[str]) -> list[tuple[int, ...]]:
-        """Labels of fields that the training did not see, in their order.
+        """Return the labels of validation fields, in the order of `ids`.
 
         Raises:
-            LociscopeError: The Run has none of one of them.
+            LociscopeError: The Run has no label of one of them.
         """
         known, wanted = self.read_truth(), list(ids)
         unknown = next((each for each in wanted if each not in known), None)
         if unknown is not None:
             raise LociscopeError(
                 f"Run '{self.folder}' has no label of '{unknown}', so it cannot be scored. Train again.",
-                code=Code.INVALID_LABELS,
+                code=Code.INCOMPLETE,
             )
         return [known[each] for each in wanted]
 
     def read_groups(self) -> dict[str, str]:
-        """Specimen, antibody or own name of the same fields, by id; empty in a Run of before they were kept.
+        """Read the group (specimen, antibody or id) of the validation fields, by id; empty for Runs of older versions.
 
         Raises:
             LociscopeError: The file is damaged.
@@ -219,83 +219,27 @@ class Run:
             ) from error
 
     def read_scores(self) -> dict[str, dict[str, dict[str, float]]]:
-        """What was measured on the Run elsewhere: each `scores/<name>.json`, by its name.
+        """Read the scores on other fields: each `scores/<name>.json`, by its name.
 
         Returns:
-            For each name, for each measure, its `value`, `low`, `high` and `n`.
+            For each name and each metric its `value`, `low`, `high` and `n`.
 
         Raises:
-            LociscopeError: A file is no such table.
+            LociscopeError: A file is not a table of scores.
         """
         found = {}
         for path in sorted((self.folder / "scores").glob("*.json")):
             try:
                 table = json.loads(path.read_text(encoding="utf-8"))
-                found[path.stem] = {measure: _score(said) for measure, said in table.items()}
+                found[path.stem] = {metric: _parse_score(score) for metric, score in table.items()}
             except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
                 raise LociscopeError(
-                    f"'{path}' is no table of scores ({error}). Write {{measure: {{value, low, high, n}}}}.",
+                    f"'{path}' is not a table of scores ({error}). Write {{metric: {{value, low, high, n}}}}.",
                     code=Code.WRONG_FILE,
                 ) from error
         return found
 
 
-def _score(said: dict[str, Any]) -> dict[str, float]:
-    """One measure; null is what could not be measured."""
-    return {key: float("nan" if said[key] is None else said[key]) for key in ("value", "low", "high", "n")}
-
-
-class Folds(BaseModel):
-    """`folds.json`: what the folds in a folder are of."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-    FILE: ClassVar[str] = "folds.json"
-
-    schema_: int = Field(FOLDS_SCHEMA, alias="schema")
-    k: int = Field(ge=1, description="How many folds.")
-    catalog: str | None = Field(None, description="sha256 of the Catalog; null where the fields are drawn.")
-
-    @classmethod
-    def read(cls, folder: Path) -> Self | None:
-        """Of a folder; None where it holds no folds.
-
-        Raises:
-            LociscopeError: The file is damaged, or of a newer schema.
-        """
-        path = folder / cls.FILE
-        return parse_model(path.read_bytes(), cls, FOLDS_SCHEMA, f"'{path}'") if path.is_file() else None
-
-    def write(self, folder: Path) -> None:
-        """Makes the folder a folder of folds."""
-        with atomic_write(folder / self.FILE) as part:
-            part.write_text(self.model_dump_json(by_alias=True) + "\n", encoding="utf-8")
-
-    def runs(self, folder: Path) -> list[Run]:
-        """The Runs `fold0`, …, begun or not."""
-        return [Run(folder / f"fold{number}") for number in range(self.k)]
-
-
-def open_training(folder: AnyPath) -> tuple[Run, list[Run]]:
-    """Open what a finished training left, of one network or of folds.
-
-    Args:
-        folder: A Run, or the folder of `lociscope train --folds`.
-
-    Returns:
-        The Run that holds the predictions and their truth, and the Runs of the networks: the same one, or the folds.
-
-    Raises:
-        LociscopeError: The folder is neither, or a training was cut off.
-    """
-    run = Run(Path(folder))
-    folds = Folds.read(run.folder)
-    if folds is None:
-        return Run.open(folder), [run]
-    runs = folds.runs(run.folder)
-    left = next((each.folder for each in runs if not each.done), None)
-    if left is not None or not run.predictions_file.is_file():
-        what = f"'{left}' is not finished" if left else f"The {folds.k} folds of '{folder}' are not joined"
-        raise LociscopeError(
-            f"{what}. Give `lociscope train … --folds {folds.k} -o {folder}` again.", code=Code.INVALID_VALUE
-        )
-    return run, runs
+def _parse_score(score: dict[str, Any]) -> dict[str, float]:
+    """Return one score with NaN for null, which marks a metric that is not defined."""
+    return {key: float("nan" if score[key] is None else score[key]) for key in ("value", "low", "high", "n")}

@@ -1,4 +1,4 @@
-"""The study: the folder of one tuning, and what is told of each of its trials."""
+"""The study: the folder of one tuning, and the records of its trials."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TrialRecord:
-    """One trial that is over.
+    """The record of one trial that has ended.
 
     Attributes:
         number: From 0.
-        state: `complete`, `pruned` (cut short, since it fell behind) or `failed`.
+        state: `complete`, `pruned` (stopped early because it fell behind) or `failed`.
         lrap: Label ranking average precision on the validation fields; None unless complete.
         macro_average_precision: On the same; None unless complete.
-        epochs: How many were finished.
-        val_loss: The lowest; None before the first epoch.
-        minutes: All epochs together, validation included.
-        values: What was searched, by dotted key.
-        own: Whether these are the recipe's own values.
-        why: What made it fail.
+        epochs: Number of finished epochs.
+        val_loss: The lowest loss of the validation fields; None before the first epoch.
+        minutes: Duration of all epochs, with validation.
+        values: The hyperparameters that were searched, by dotted key.
+        own: Whether they are the recipe's own values.
+        why: The error of a failed trial.
     """
 
     number: int
@@ -48,7 +48,7 @@ COLUMNS = ("number", "state", "lrap", "macro_average_precision", "epochs", "val_
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """Where a tuning lies; `lociscope.training.tuning.search` makes it.
+    """The folder of one tuning; `lociscope.training.tuning.search` makes it.
 
     Attributes:
         folder: Holds `study.db`, `trials/0000`…, and after the first trial `best.toml`, `trials.csv`, `study.html`.
@@ -68,7 +68,7 @@ class Study:
 
     @property
     def table_file(self) -> Path:
-        """One row for each trial that is over."""
+        """One row for each trial that has ended."""
         return self.folder / "trials.csv"
 
     @property
@@ -78,18 +78,18 @@ class Study:
 
     @property
     def fields(self) -> Path:
-        """The prepared fields that all trials use, while there are trials to come."""
+        """The prepared fields that all trials use, until the last trial ends."""
         return self.folder / "fields"
 
     def run(self, number: int) -> Run:
-        """The Run of a trial. Only the best one's has weights."""
+        """Return the Run of a trial; only the best trial keeps its weights."""
         return Run(self.folder / "trials" / f"{number:04d}")
 
     def write_table(self, trials: Iterable[TrialRecord], keys: Sequence[str]) -> None:
-        """Writes `trials.csv`: a row for each trial, a column for each key that was searched.
+        """Write `trials.csv`: a row for each trial, a column for each key that was searched.
 
         Raises:
-            LociscopeError: It cannot be written.
+            LociscopeError: The file cannot be written.
         """
         with atomic_write(self.table_file) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
@@ -100,6 +100,6 @@ class Study:
 
 
 def find_best_trial(trials: Iterable[TrialRecord]) -> TrialRecord | None:
-    """The trial with the highest LRAP, of several the first; None where none came to its end."""
+    """Return the first trial with the highest LRAP; None where no trial is complete."""
     complete = [trial for trial in trials if trial.lrap is not None]
     return max(complete, key=lambda trial: (trial.lrap, -trial.number), default=None)

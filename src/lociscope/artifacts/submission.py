@@ -1,4 +1,4 @@
-"""What the competition wants of a submission: `Id,Predicted`, with a row for each test field."""
+"""Submissions to the competition: `Id,Predicted`, with a row for each test field."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import format_target, parse_target
+from lociscope.storage.file_errors import unreadable_error
 from lociscope.storage.schema import check_ids
 
 if TYPE_CHECKING:
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from lociscope.storage.atomic import AnyPath
 
 NAME = "sample_submission.csv"
-"""What the competition calls the file that lists its test fields."""
+"""The competition's file that lists its test fields."""
 DEFAULT_PREDICTION = "0"
-"""Class of a field without prediction, where the sample says none: Nucleoplasm, the most frequent one."""
+"""Class of a field without prediction where the sample has none: Nucleoplasm, the most frequent class."""
 
 
 def read_sample(path: AnyPath) -> dict[str, str]:
@@ -34,7 +35,7 @@ def read_sample(path: AnyPath) -> dict[str, str]:
         or `DEFAULT_PREDICTION` where that is blank or does not hold class numbers. Kaggle accepts no blank value.
 
     Raises:
-        LociscopeError: The file cannot be read, has no column `Id`, no row, or an id that is blank or doubled.
+        LociscopeError: The file cannot be read, has no column `Id`, no row, or an id that is blank or duplicated.
     """
     path = Path(path)
     try:
@@ -43,19 +44,19 @@ def read_sample(path: AnyPath) -> dict[str, str]:
             if "Id" not in (reader.fieldnames or []):
                 found = ",".join(reader.fieldnames or [])[:80] or "nothing"
                 raise LociscopeError(
-                    f"'{path}' is no sample submission: expected the columns Id,Predicted, found {found}. "
-                    f"Name the competition's {NAME}.",
+                    f"'{path}' is not a sample submission: expected the columns Id,Predicted, found {found}. "
+                    f"Pass the competition's {NAME}.",
                     code=Code.WRONG_FILE,
                 )
             rows = [(row["Id"], row.get("Predicted")) for row in reader]
     except OSError as error:
-        raise LociscopeError(f"Cannot read '{path}': {error.strerror}. Check the path.", code=Code.NOT_FOUND) from error
+        raise unreadable_error(path, error) from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise LociscopeError(
-            f"'{path}' is no CSV text ({error}). Name the competition's {NAME}.", code=Code.CORRUPT
+            f"'{path}' is not a CSV file ({error}). Pass the competition's {NAME}.", code=Code.CORRUPT
         ) from error
     if not rows:
-        raise LociscopeError(f"'{path}' lists no test field. Name the competition's {NAME}.", code=Code.NOTHING_FOUND)
+        raise LociscopeError(f"'{path}' lists no test field. Pass the competition's {NAME}.", code=Code.NOTHING_FOUND)
     check_ids([name for name, _ in rows], f"Sample submission '{path}'")
     return {name: _filler(predicted) for name, predicted in rows}
 
@@ -68,13 +69,13 @@ def _filler(predicted: str | None) -> str:
 
 
 def find_sample(sources: Iterable[Path]) -> Path | None:
-    """Return the sample submission in, or beside, the sources of the test fields; None where there is none."""
+    """Return the sample submission in or beside the sources of the test fields; None where there is none."""
     beside = (folder / NAME for source in sources for folder in (source, source.parent))
     return next((path for path in beside if path.is_file()), None)
 
 
 def hash_sample(sample: Mapping[str, str] | None) -> str | None:
-    """Return the sha256 of a sample's rows; None of none."""
+    """Return the sha256 of the rows of a sample; None for no sample."""
     if sample is None:
         return None
     return hashlib.sha256(json.dumps(list(sample.items())).encode()).hexdigest()
@@ -82,5 +83,5 @@ def hash_sample(sample: Mapping[str, str] | None) -> str | None:
 
 def find_missing_ids(sample: Mapping[str, str], ids: Iterable[str]) -> list[str]:
     """Return the test ids that are not among `ids`, in the order of the sample."""
-    here: Collection[str] = set(ids)
-    return [name for name in sample if name not in here]
+    present: Collection[str] = set(ids)
+    return [name for name in sample if name not in present]

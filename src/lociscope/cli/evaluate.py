@@ -35,8 +35,8 @@ def evaluate(
 ) -> None:
     """Score predictions with intervals, and write report.html and metrics.json."""
     from lociscope.artifacts.bundle import MANIFEST
+    from lociscope.artifacts.folds import open_training
     from lociscope.artifacts.predictions import Predictions
-    from lociscope.artifacts.run import open_training
 
     catalog = _catalog(truth)
     run, curves, thresholds, notes = None, None, None, []

@@ -41,7 +41,7 @@ def export(
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw the reference's fields.")] = 2,
 ) -> None:
     """Export a network as a Bundle: ONNX compared with Keras, scored, hashed, self-testing, with a reference."""
-    from lociscope.artifacts.run import open_training
+    from lociscope.artifacts.folds import open_training
     from lociscope.training import export as exporting
 
     opened, runs = open_training(run)

@@ -1,4 +1,4 @@
-"""`lociscope models`: the registry of bundles, and which of them is in use."""
+"""`lociscope models`: the model registry: versions of bundles and their aliases."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ import typer
 if TYPE_CHECKING:
     from lociscope.registry.model_registry import Entry, Registry
 
-app = typer.Typer(help="Keep bundles by version, and say which is in use.", no_args_is_help=True)
+app = typer.Typer(help="Register bundles by version, and promote the one in use.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Option("--registry", "-r", envvar="LOCISCOPE_REGISTRY", help="The registry's folder.")]
-Version = Annotated[str, typer.Argument(help="Its name, the beginning of that or of its sha256, or an alias.")]
-Alias = Annotated[str, typer.Option(help="The alias; `lociscope serve --registry` serves production.")]
-Who = Annotated[str | None, typer.Option(help="Who does it, for the history; by default the user's name.")]
+Version = Annotated[str, typer.Argument(help="A version: its name, a prefix of its name or sha256, or an alias.")]
+Alias = Annotated[str, typer.Option(help="The alias; `lociscope serve --registry` serves `production`.")]
+Who = Annotated[str | None, typer.Option(help="Who acts, for the history; by default the user's name.")]
 Why = Annotated[str, typer.Option(help="Why, for the history.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
 def add(
-    bundle: Annotated[Path, typer.Argument(help="A Bundle, which is copied.")],
+    bundle: Annotated[Path, typer.Argument(help="The Bundle to copy into the registry.")],
     registry: Folder,
     why: Why = "",
     who: Who = None,
 ) -> None:
-    """Add a bundle; nothing is promoted by that."""
-    print(_open(registry).add(bundle, who=_who(who), why=why).version)
+    """Add a bundle, without promoting it."""
+    print(_open(registry).add(bundle, who=_get_user(who), why=why).version)
 
 
 @app.command("list")
 def list_(registry: Folder, as_json: AsJson = False) -> None:
-    """List the versions, the latest first."""
+    """List the versions, the last added first."""
     entries = _open(registry).entries()
     if as_json:
         import json
 
-        print(json.dumps([_plain(entry) for entry in entries], indent=2))
+        print(json.dumps([_to_dict(entry) for entry in entries], indent=2))
         return
     for entry in entries:
         marks = [*entry.aliases, *(["retired"] if entry.retired else [])]
@@ -48,18 +48,18 @@ def list_(registry: Folder, as_json: AsJson = False) -> None:
 
 @app.command()
 def show(version: Version, registry: Folder, as_json: AsJson = False) -> None:
-    """Show a version: its card, its folder, and what was done with it."""
+    """Show a version: its card, its folder and its history."""
     import json
 
     from lociscope.artifacts.bundle import read_bundle
 
-    opened = _open(registry)
-    entry = opened.entry(version)
-    events = [event.model_dump(exclude_none=True) for event in opened.state().history if event.version == entry.version]
+    models = _open(registry)
+    entry = models.entry(version)
+    events = [event.model_dump(exclude_none=True) for event in models.state().history if event.version == entry.version]
     card = read_bundle(entry.folder).card
     scores = {name: f"{score.value:.3f} ({score.low:.3f}–{score.high:.3f})" for name, score in card.metrics.items()}
     if as_json:
-        print(json.dumps({**_plain(entry), "metrics": scores, "limits": card.limits, "history": events}, indent=2))
+        print(json.dumps({**_to_dict(entry), "metrics": scores, "limits": card.limits, "history": events}, indent=2))
         return
     facts = {
         "version": entry.version,
@@ -79,22 +79,22 @@ def show(version: Version, registry: Folder, as_json: AsJson = False) -> None:
 
 @app.command()
 def promote(version: Version, registry: Folder, alias: Alias = "production", why: Why = "", who: Who = None) -> None:
-    """Let an alias name a version, once it has reproduced its self-test here; exit 4 where it does not."""
-    entry = _open(registry).promote(version, alias=alias, who=_who(who), why=why, check=_prove)
+    """Promote a version to an alias if it reproduces its self-test here; exit 4 otherwise."""
+    entry = _open(registry).promote(version, alias=alias, who=_get_user(who), why=why, check=_run_selftest)
     print(f"{alias} is {entry.version}")
 
 
 @app.command()
 def rollback(registry: Folder, alias: Alias = "production", why: Why = "", who: Who = None) -> None:
-    """Let an alias name again what it named before."""
-    entry = _open(registry).rollback(alias=alias, who=_who(who), why=why, check=_prove)
+    """Point an alias back to its previous version."""
+    entry = _open(registry).rollback(alias=alias, who=_get_user(who), why=why, check=_run_selftest)
     print(f"{alias} is {entry.version}")
 
 
 @app.command()
 def retire(version: Version, registry: Folder, why: Why = "", who: Who = None) -> None:
-    """Keep a version from being promoted again; its folder stays."""
-    print(f"{_open(registry).retire(version, who=_who(who), why=why).version} is retired")
+    """Exclude a version from promotion; its folder is kept."""
+    print(f"{_open(registry).retire(version, who=_get_user(who), why=why).version} is retired")
 
 
 def _open(folder: Path) -> Registry:
@@ -103,23 +103,23 @@ def _open(folder: Path) -> Registry:
     return Registry(folder)
 
 
-def _prove(folder: Path) -> None:
-    """Opens the bundle, which runs its self-test on this machine."""
+def _run_selftest(folder: Path) -> None:
+    """Open the bundle, which runs its self-test on this machine."""
     from lociscope.predict.predictor import open_bundle
 
     open_bundle(folder)
 
 
-def _who(given: str | None) -> str:
+def _get_user(given: str | None) -> str:
     if given is not None:
         return given
     try:
         return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # a container's number without a name
+    except (OSError, KeyError, ImportError):  # the user of a container may have a number and no name
         return "unknown"
 
 
-def _plain(entry: Entry) -> dict[str, object]:
+def _to_dict(entry: Entry) -> dict[str, object]:
     return {
         "version": entry.version,
         "folder": str(entry.folder),

@@ -1,4 +1,4 @@
-"""`lociscope recipes`: the recipes that ship with lociscope, to look at and to copy."""
+"""`lociscope recipes`: show and copy the recipes that ship with lociscope."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from lociscope.errors import Code, LociscopeError, UsageError, suggest
 
-app = typer.Typer(help="Look at the shipped recipes, and copy them to change them.", no_args_is_help=True)
+app = typer.Typer(help="Show the shipped recipes, and copy them to change hyperparameters.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A shipped recipe's name, such as lenet5.")]
 
@@ -27,7 +27,7 @@ def list_all(
         {
             "name": path.stem,
             "network": Recipe.read(path.stem).network.name,
-            "summary": summary_of(path.read_text("utf-8")),
+            "summary": summarize(path.read_text("utf-8")),
         }
         for path in sorted(SHIPPED.glob("*.toml"))
     ]
@@ -40,22 +40,24 @@ def list_all(
 
 @app.command()
 def show(name: Name) -> None:
-    """Print a shipped recipe, with the scores that were measured with it."""
-    print(text_of(name), end="")
+    """Print a shipped recipe, with its measured scores."""
+    print(read_text(name), end="")
 
 
 @app.command()
 def copy(
     name: Name,
     file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The file to write.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The same; by default NAME.toml.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file to write; by default NAME.toml.")
+    ] = None,
 ) -> None:
-    """Copy a shipped recipe, to change it and to train it by its path."""
+    """Copy a shipped recipe, to change it and train it by its path."""
     from lociscope.storage.atomic import atomic_write
 
     if file is not None and output is not None:
         raise UsageError(f"'{file}' and -o '{output}' both name the file to write. Name one.", code=Code.INVALID_VALUE)
-    text, target = text_of(name), file or output or Path(f"{name}.toml")
+    text, target = read_text(name), file or output or Path(f"{name}.toml")
     if target.suffix != ".toml":
         raise UsageError(
             f"'{target}' ends in {target.suffix!r}; a recipe ends in .toml. Rename it.", code=Code.UNSUPPORTED_FORMAT
@@ -67,11 +69,11 @@ def copy(
     print(target)
 
 
-def text_of(name: str) -> str:
+def read_text(name: str) -> str:
     """Return the text of a shipped recipe.
 
     Raises:
-        UsageError: There is none of that name; the nearest is named.
+        UsageError: There is none of that name; the message names the nearest.
     """
     from lociscope.artifacts.recipe import SHIPPED
 
@@ -81,8 +83,8 @@ def text_of(name: str) -> str:
     return known[name].read_text(encoding="utf-8")
 
 
-def summary_of(text: str) -> str:
-    """Return the first sentence of the comment that a recipe opens with."""
+def summarize(text: str) -> str:
+    """Return the first sentence of the comment at the top of a recipe."""
     lines: list[str] = []
     for line in text.splitlines():
         if not line.startswith("#") or not line.strip("# "):

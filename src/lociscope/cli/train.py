@@ -68,7 +68,8 @@ def train(
     device: DeviceOption = "auto",
 ) -> None:
     """Train a network. Cut off and given again with the same -o, it goes on to the same weights."""
-    from lociscope.artifacts.recipe import Recipe, parse_changes
+    from lociscope.artifacts.recipe import Recipe
+    from lociscope.artifacts.recipe_changes import parse_changes
 
     changes = parse_changes(settings or [])
     if devices is not None:

@@ -33,7 +33,7 @@ def fit_folds(
         The fields that could not be read.
     """
     from lociscope.artifacts.catalog import hash_catalog
-    from lociscope.artifacts.run import Folds
+    from lociscope.artifacts.folds import Folds
     from lociscope.cli.train import alone_in
     from lociscope.training.cross_validation import join_folds, open_folds
 

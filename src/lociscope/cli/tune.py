@@ -54,7 +54,8 @@ def tune(
 ) -> None:
     """Search for better values of a recipe. Given again it goes on, to as many trials in all as --trials says."""
     from lociscope.artifacts.catalog import hash_catalog
-    from lociscope.artifacts.recipe import Recipe, parse_changes
+    from lociscope.artifacts.recipe import Recipe
+    from lociscope.artifacts.recipe_changes import parse_changes
     from lociscope.artifacts.study import Study
     from lociscope.training.tuning.database import Subject, import_optuna, open_study
     from lociscope.training.tuning.networks import check_models

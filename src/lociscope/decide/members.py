@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from lociscope.artifacts.card import hash_training
+from lociscope.artifacts.folds import find_runs
 from lociscope.artifacts.predictions import Predictions, read_origin
-from lociscope.artifacts.run import Folds, Run
 from lociscope.errors import Code, LociscopeError
 
 if TYPE_CHECKING:
@@ -131,14 +131,9 @@ def _recorded(path: Path) -> dict[str, Any]:
 
 
 def _trained(path: Path) -> list[str]:
-    """Return the hashes of the trainings of the Run, or the folds, that Predictions lie in."""
-    run = Run(path.parent)
-    if path.name != run.predictions_file.name:
-        return []
+    """Return the hashes of the trainings of the Runs that made Predictions; none where no record exists."""
     try:
-        folds = Folds.read(path.parent)
-        runs = [run] if folds is None else folds.runs(path.parent)
-        hashes = [hash_training(each.read_environment().model_dump()) for each in runs]
+        hashes = [hash_training(each.read_environment().model_dump()) for each in find_runs(path)]
     except LociscopeError:
         return []
     return [each for each in hashes if each]

@@ -170,7 +170,7 @@ def _acquire(
     for name, requests in journal.pending_requests().items():
         scheduler.add_decision(name, requests)
     result = RunResult()
-    writer = LogWriter(log, "microscope", hurry=lambda: result.interrupted)
+    writer = LogWriter(log, "microscope", is_ending=lambda: result.interrupted)
     worker = PredictionWorker(
         predictor, RuleEvaluator(plan, scale, limits), scheduler, journal, scale, writer,
         find_target=lambda: _find_target(session.simulated),

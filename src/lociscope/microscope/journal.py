@@ -30,7 +30,8 @@ from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, write_failures
 from lociscope.microscope.event_scheduler import Request, Skipped, SkipReason
 from lociscope.microscope.positions import Position
-from lociscope.storage.atomic import atomic_write, unwritable_error
+from lociscope.storage.atomic import atomic_write
+from lociscope.storage.file_errors import unwritable_error
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 from lociscope.warnings import parse_warnings
 

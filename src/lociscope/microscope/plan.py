@@ -12,7 +12,7 @@ from lociscope.errors import Code, LociscopeError, UsageError, suggest
 from lociscope.labels import LABELS, find_class
 from lociscope.microscope.rules import Condition, parse_rule
 from lociscope.storage.schema import check_schema
-from lociscope.storage.toml_files import describe_error, read_toml
+from lociscope.storage.toml_files import read_toml, to_usage_error
 
 SCHEMA = 1
 SHIPPED = Path(__file__).parent / "plans"
@@ -206,7 +206,7 @@ class Plan(Section):
         try:
             plan = cls.model_validate(_to_tuples(values))
         except ValidationError as error:
-            raise UsageError(describe_error(error, what, cls, _EXAMPLE), code=Code.INVALID_VALUE) from error
+            raise to_usage_error(error, what, cls, _EXAMPLE) from error
         try:
             _check_names(plan)
         except LociscopeError as error:

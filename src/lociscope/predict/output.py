@@ -24,7 +24,8 @@ from lociscope.artifacts.submission import hash_sample
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import write_failures
 from lociscope.predict.test_time_augmentation import N_VIEWS
-from lociscope.storage.atomic import atomic_write, unwritable_error
+from lociscope.storage.atomic import atomic_write
+from lociscope.storage.file_errors import unwritable_error
 from lociscope.storage.locks import exclusive_lock
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 from lociscope.warnings import parse_warnings

@@ -1,6 +1,6 @@
-"""The prediction log: what was predicted, when, by which bundle, and how the fields looked.
+"""The prediction log: predictions with their time, bundle and image statistics.
 
-One database for all commands and machines: an SQLite file by default, or whatever SQLAlchemy has a URL for.
+One database for all commands and machines: an SQLite file by default, or any database of SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS, format_target, parse_target
-from lociscope.prediction_log.database import READ_SECONDS, WRITE_SECONDS, Database, LogError
+from lociscope.prediction_log.database import READ_SECONDS, WRITE_SECONDS, Database
+from lociscope.prediction_log.log_errors import LogError
 from lociscope.prediction_log.tables import define_tables, prepare_tables
 from lociscope.warnings import parse_warnings
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 COMMANDS = ("predict", "serve", "watch", "microscope")
-"""Who writes."""
+"""Commands that write to the log."""
 
 Row = dict[str, Any]
 """The columns of one prediction."""
@@ -41,9 +42,9 @@ class Window:
     Attributes:
         predictions: Their n predictions; `embedding` is None unless every row has one of the same length.
         statistics: (n, k) float32, in the order of `lociscope.images.statistics.STATISTICS`.
-        bundles: The bundle of each row, its sha256.
-        times: When each was predicted, ISO 8601 in UTC.
-        commands: Which command wrote it, one of `COMMANDS`.
+        bundles: The sha256 of the bundle of each row.
+        times: The time of each prediction, ISO 8601 in UTC.
+        commands: The command that wrote each row, one of `COMMANDS`.
     """
 
     predictions: Predictions
@@ -57,18 +58,18 @@ class Window:
 
 
 def open_log(url: str, *, create: bool = True) -> PredictionLog:
-    """Opens a prediction log, or makes it.
+    """Open a prediction log, and create it if needed.
 
     Args:
         url: An SQLAlchemy URL, such as `postgresql+psycopg://user@host/name`; a bare path is an SQLite file.
-        create: Whether to make what is not there.
+        create: Whether to create a missing file and missing tables.
 
     Returns:
         The log.
 
     Raises:
-        LogError: The URL cannot be, its driver is not installed, it cannot be reached, is damaged, holds something
-            else or is of a newer schema; or it does not exist and may not be made.
+        LogError: The URL is wrong, its driver is not installed, the database cannot be reached, is damaged, is not a
+            log or is of a newer schema; or it does not exist and may not be created.
         MissingExtraError: SQLAlchemy is not installed.
     """
     database = Database(url, create)
@@ -89,42 +90,42 @@ class PredictionLog:
     """An open log; may be used from several threads, and by several processes at once.
 
     Args:
-        database: Where it is.
+        database: Its database.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._about, self._rows = define_tables()
         self.name = database.name
-        """Its path, or its URL without a password."""
+        """Its path, or its URL without the password."""
 
     def add(self, predictions: Predictions, statistics: np.ndarray, *, bundle: str, command: str) -> None:
-        """Keeps predictions, all or none.
+        """Add predictions, all or none.
 
         Args:
-            predictions: What was predicted; embeddings are kept, in half precision, if they are there.
+            predictions: The predictions; embeddings, if any, are stored in half precision.
             statistics: (n, k) float32, in the order of `lociscope.images.statistics.STATISTICS`.
             bundle: The bundle's sha256.
             command: One of `COMMANDS`.
 
         Raises:
-            LogError: The log cannot be written: locked for long (`database.WAIT_SECONDS`), full, gone, damaged.
+            LogError: The log cannot be written: locked for long (`engine.WAIT_SECONDS`), full, missing, damaged.
         """
         self.write(make_rows(predictions, statistics, bundle=bundle, command=command))
 
     def write(self, rows: Sequence[Row], key: str | None = None, last: str | None = None) -> None:
         """Write rows, all or none, and once per key.
 
-        Where an answer is lost, nobody knows whether the database took the rows. With a key, the same call can be made
-        again: the key is written in the transaction of the rows, and rows whose key is there are not written again.
+        If the answer of the database is lost, the caller does not know whether the rows were written. With a key it can
+        repeat the call: the key is written in the same transaction, and rows whose key exists are not written again.
 
         Args:
-            rows: Of `make_rows`.
-            key: At most 32 characters that no other rows have.
-            last: The key of the caller's rows before these, which is no longer needed.
+            rows: The rows, from `make_rows`.
+            key: A unique string of at most 32 characters.
+            last: The key of the caller's previous rows, which is deleted.
 
         Raises:
-            LogError: The log cannot be written; `LogUnavailableError` where it may be in a moment.
+            LogError: The log cannot be written; `LogUnavailableError` where a retry may succeed.
         """
         import sqlalchemy as sa
 
@@ -135,7 +136,7 @@ class PredictionLog:
                 if last is not None:
                     connection.execute(self._about.delete().where(self._about.c.key == last))
                 if rows:
-                    # Inline: nobody asks for the number of a row, and so nobody needs the right to read one.
+                    # Inline: the number of a row is not fetched, so that the writer needs no right to read.
                     connection.execute(self._rows.insert().inline(), list(rows))
         except LogError as error:
             written = isinstance(error.__cause__, sa.exc.IntegrityError) and key is not None
@@ -143,7 +144,7 @@ class PredictionLog:
                 raise
 
     def read(self, since: datetime | None = None, until: datetime | None = None, bundle: str | None = None) -> Window:
-        """Reads the rows of a time.
+        """Read the rows of a time window.
 
         Args:
             since: Only rows of this moment or later.
@@ -151,18 +152,18 @@ class PredictionLog:
             bundle: Only rows of the bundle of this sha256.
 
         Returns:
-            The rows; none is no error.
+            The rows, which may be none.
 
         Raises:
-            LogError: The log cannot be read, or holds rows that no lociscope wrote.
+            LogError: The log cannot be read, or holds rows that lociscope did not write.
         """
         import sqlalchemy as sa
 
-        chosen = sa.select(self._rows).where(*self._within(since, until)).order_by(self._rows.c.seq)
+        query = sa.select(self._rows).where(*self._within(since, until)).order_by(self._rows.c.seq)
         if bundle is not None:
-            chosen = chosen.where(self._rows.c.bundle == bundle)
+            query = query.where(self._rows.c.bundle == bundle)
         with self._database.transaction("read", READ_SECONDS) as connection:
-            rows = connection.execute(chosen).all()
+            rows = connection.execute(query).all()
         try:
             return _window(rows)
         except (ValueError, TypeError, LociscopeError) as error:
@@ -171,7 +172,7 @@ class PredictionLog:
             ) from error
 
     def bundles(self, since: datetime | None = None, until: datetime | None = None) -> dict[str, int]:
-        """How many rows of a time are of which bundle; that of the latest row comes last.
+        """Count the rows of a time window by bundle; the bundle of the latest row comes last.
 
         Raises:
             LogError: The log cannot be read.
@@ -179,16 +180,16 @@ class PredictionLog:
         import sqlalchemy as sa
 
         table = self._rows.c
-        counted = sa.select(table.bundle, sa.func.count()).where(*self._within(since, until))
-        ordered = counted.group_by(table.bundle).order_by(sa.func.max(table.seq))
+        counts = sa.select(table.bundle, sa.func.count()).where(*self._within(since, until))
+        ordered = counts.group_by(table.bundle).order_by(sa.func.max(table.seq))
         with self._database.transaction("read", READ_SECONDS) as connection:
             return {row[0]: row[1] for row in connection.execute(ordered)}
 
     def span(self) -> tuple[str, str] | None:
-        """The times of its first and last row, or None where it is empty.
+        """Return the times of the first and the last row, or None for an empty log.
 
         Raises:
-            LogError: It cannot be read.
+            LogError: The log cannot be read.
         """
         import sqlalchemy as sa
 
@@ -198,11 +199,11 @@ class PredictionLog:
         return None if first is None else (first, last)
 
     def close(self) -> None:
-        """Lets go of the database."""
+        """Close the database."""
         self._database.close()
 
     def disconnect(self) -> None:
-        """Ends all waiting for a server; what waits fails."""
+        """Close all connections to a server, so that pending calls fail."""
         self._database.disconnect()
 
     def __enter__(self) -> Self:
@@ -222,10 +223,10 @@ class PredictionLog:
 
 
 def make_rows(predictions: Predictions, statistics: np.ndarray, *, bundle: str, command: str) -> list[Row]:
-    """Make the rows of predictions, which carry the time of this call.
+    """Make the rows of predictions, with the current time.
 
     Args:
-        predictions: What was predicted; embeddings are kept, in half precision, if they are there.
+        predictions: The predictions; embeddings, if any, are stored in half precision.
         statistics: (n, k) float32, in the order of `lociscope.images.statistics.STATISTICS`.
         bundle: The bundle's sha256.
         command: One of `COMMANDS`.
@@ -247,18 +248,18 @@ def make_rows(predictions: Predictions, statistics: np.ndarray, *, bundle: str, 
             "warnings": json.dumps([str(warning) for warning in predictions.warnings[number]], ensure_ascii=False),
             "probability": predictions.probability[number].astype("<f4").tobytes(),
             "statistics": statistics[number].astype("<f4").tobytes(),
-            "embedding": _halved(predictions.embedding, number),
+            "embedding": _to_half_precision(predictions.embedding, number),
         }
         for number, name in enumerate(predictions.ids)
     ]
 
 
 def _iso(moment: datetime) -> str:
-    """Text that sorts as time does."""
+    """Return a timestamp as a string that sorts by time."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _halved(embedding: np.ndarray | None, row: int) -> bytes | None:
+def _to_half_precision(embedding: np.ndarray | None, row: int) -> bytes | None:
     return None if embedding is None else np.clip(embedding[row], -_HALF, _HALF).astype("<f2").tobytes()
 
 
@@ -268,14 +269,14 @@ def _window(rows: Sequence[sa.Row[Any]]) -> Window:
         wide = len(arrays[0]) if wide is None and arrays else wide or 0
         return np.array(arrays, np.float32).reshape(len(arrays), wide)
 
-    alike = len({None if row.embedding is None else len(row.embedding) for row in rows}) == 1
+    same_length = len({None if row.embedding is None else len(row.embedding) for row in rows}) == 1
     predictions = Predictions(
         [row.id for row in rows],
         table("probability", "<f4", N_LABELS),
         [parse_target(row.predicted) for row in rows],
         [row.status for row in rows],
         [parse_warnings(json.loads(row.warnings)) for row in rows],
-        table("embedding", "<f2") if alike and rows[0].embedding is not None else None,
+        table("embedding", "<f2") if same_length and rows[0].embedding is not None else None,
     )
     return Window(
         predictions,

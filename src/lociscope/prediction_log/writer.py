@@ -1,4 +1,4 @@
-"""Writes to the prediction log beside the work, so that no prediction and no picture waits for a database."""
+"""Write to the prediction log in a thread, so that no prediction waits for a database."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
 from lociscope.errors import LociscopeError
-from lociscope.prediction_log.database import LogUnavailableError
 from lociscope.prediction_log.log import make_rows
+from lociscope.prediction_log.log_errors import LogUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from lociscope.prediction_log.log import PredictionLog, Row
 
 MOST_WAITING = 4096
-"""Predictions that wait for the log; what comes while so many wait is not logged, and counted."""
+"""Predictions in the queue at most; further ones are not logged, but counted."""
 
 MOST_AT_ONCE = 64
-"""Predictions of one transaction: few enough for a slow connection, within the time that a statement may take."""
+"""Predictions of one transaction: few enough for a slow connection within the limit of a statement."""
 
 PATIENCE_SECONDS = 30.0
-"""How long the end of the work waits for a log that is away."""
+"""How long `close` waits for a log that is unavailable."""
 
 HURRY_SECONDS = 3.0
-"""The same where a signal asked for the end."""
+"""The same after a signal asked the command to end."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 """Seconds between two attempts to write; each pause is twice the one before."""
@@ -43,20 +43,20 @@ logger = logging.getLogger(__name__)
 
 
 class LogWriter:
-    """Writes what one command predicts to a log, in a thread.
+    """Writes the predictions of one command to a log, in a thread.
 
-    `add` never waits. While the log is away, up to `MOST_WAITING` predictions wait for it, and each is written once
-    when it is back; what comes on top, or waits longer than `close` does, is counted and not logged.
+    `add` never waits. While the log is unavailable, up to `MOST_WAITING` predictions are queued, and each is written
+    once when the log is back; further ones, and those left when `close` gives up, are counted and not logged.
 
     Args:
-        log: The log, which stays open; None logs nothing.
+        log: The log, which the caller closes; None disables logging.
         command: One of `lociscope.prediction_log.log.COMMANDS`.
-        lost: Called, from any thread, with the number of predictions that will not be logged.
-        hurry: Tells whether the work was asked to end; `close` then waits no longer than `HURRY_SECONDS`.
+        on_lost: Called, from any thread, with the number of predictions that will not be logged.
+        is_ending: Returns whether the command was asked to end; `close` then waits at most `HURRY_SECONDS`.
 
     Attributes:
-        unlogged: Predictions that are not in the log; final after `close`.
-        trouble: Why the last of them is not.
+        unlogged: Number of predictions that are not in the log; final after `close`.
+        trouble: Why the last of them was not written.
     """
 
     def __init__(
@@ -64,18 +64,18 @@ class LogWriter:
         log: PredictionLog | None,
         command: str,
         *,
-        lost: Callable[[int], None] = lambda predictions: None,
-        hurry: Callable[[], bool] = lambda: False,
+        on_lost: Callable[[int], None] = lambda predictions: None,
+        is_ending: Callable[[], bool] = lambda: False,
     ) -> None:
         self._log = log
         self._command = command
-        self._lost = lost
-        self._hurry = hurry
+        self._on_lost = on_lost
+        self._is_ending = is_ending
         self.unlogged = 0
         self.trouble = ""
         self._logged_trouble = ""
         self._waiting: deque[list[Row]] = deque()
-        self._rows = 0  # of those that wait, and of those that are being written
+        self._rows = 0  # queued, or being written
         self._changed = threading.Condition()
         self._ending = False
         self._given_up = threading.Event()
@@ -88,17 +88,17 @@ class LogWriter:
         """Return whether the log takes embeddings, of a model with these outputs."""
         return self._log is not None and "embedding" in outputs
 
-    def add(self, made: Predictions, statistics: np.ndarray, *, bundle: str) -> None:
-        """Leave predictions to be written.
+    def add(self, predictions: Predictions, statistics: np.ndarray, *, bundle: str) -> None:
+        """Queue predictions.
 
         Args:
-            made: What was predicted.
+            predictions: The predictions.
             statistics: (n, k) float32, as `PredictionLog.add` takes them.
             bundle: The sha256 of the bundle that predicted.
         """
-        if self._log is None or not len(made):
+        if self._log is None or not len(predictions):
             return
-        rows = make_rows(made, statistics, bundle=bundle, command=self._command)
+        rows = make_rows(predictions, statistics, bundle=bundle, command=self._command)
         with self._changed:
             room = not self._ending and self._rows + len(rows) <= MOST_WAITING
             if room:
@@ -110,13 +110,13 @@ class LogWriter:
             self._lose(len(rows), self._logged_trouble or f"Log '{self._log.name}' is too slow.")
 
     def close(self, patience: float | None = None) -> None:
-        """Write what waits, or count it where the log does not take it in time.
+        """Write the queue, or count it where the log does not accept it in time.
 
         Args:
             patience: How long to wait, in seconds; by default `PATIENCE_SECONDS`.
 
         Raises:
-            KeyboardInterrupt: It was interrupted; what still waited is counted.
+            KeyboardInterrupt: It was interrupted; the rest of the queue is counted.
         """
         if self._log is None or self._thread is None:
             return
@@ -124,15 +124,15 @@ class LogWriter:
             self._ending = True
             self._changed.notify()
         limit = PATIENCE_SECONDS if patience is None else patience
-        began, told = time.monotonic(), False
+        began, warned = time.monotonic(), False
         try:
             while self._thread.is_alive():
                 spent = time.monotonic() - began
-                if spent >= (min(HURRY_SECONDS, limit) if self._hurry() else limit):
+                if spent >= (min(HURRY_SECONDS, limit) if self._is_ending() else limit):
                     break
-                if spent > 1 and not told:
+                if spent > 1 and not warned:
                     logger.warning("waiting for the log: %d predictions are not in it yet", self._rows)
-                    told = True
+                    warned = True
                 self._thread.join(_POLL_SECONDS)
         finally:
             self._give_up(self._log)
@@ -150,32 +150,32 @@ class LogWriter:
             outcome = False
             raise
         finally:
-            if not outcome and self.unlogged:  # nothing else will report it
+            if not outcome and self.unlogged:  # nothing else reports it
                 logger.warning("%d predictions are not in the log; %s", self.unlogged, self.trouble)
 
     def _give_up(self, log: PredictionLog) -> None:
-        """Counts what is not written; the thread, if it still waits for the database, does nothing more."""
+        """Count what is not written; a thread that still waits for the database writes nothing more."""
         self._given_up.set()
         with self._changed:
-            left, self._rows = self._rows, 0
+            remaining, self._rows = self._rows, 0
             self._waiting.clear()
-        if left:
+        if remaining:
             log.disconnect()
-            self._count(left, self._logged_trouble or f"Log '{log.name}' did not take them in time.")
+            self._count(remaining, self._logged_trouble or f"Log '{log.name}' did not take them in time.")
 
     def _run(self, log: PredictionLog) -> None:
         last: str | None = None
         while rows := self._next():
             key = uuid4().hex
-            refused = self._write(log, rows, key, last)
+            refusal = self._write(log, rows, key, last)
             with self._changed:
-                if self._given_up.is_set():  # they are counted
+                if self._given_up.is_set():  # the rows are counted
                     return
                 self._rows -= len(rows)
-            if refused is None:
+            if refusal is None:
                 last = key
             else:
-                self._lose(len(rows), refused)
+                self._lose(len(rows), refusal)
         if last is not None:
             try:
                 log.write([], last=last)
@@ -183,7 +183,7 @@ class LogWriter:
                 logger.debug("the last key stays in the log", exc_info=True)
 
     def _next(self) -> list[Row]:
-        """The rows of the next transaction; none at the end."""
+        """Wait for the rows of the next transaction; return none at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._ending)
             rows: list[Row] = []
@@ -192,39 +192,41 @@ class LogWriter:
             return rows
 
     def _write(self, log: PredictionLog, rows: list[Row], key: str, last: str | None) -> str | None:
-        """Tries to write rows until the log takes or refuses them; why it refuses them, where it does."""
+        """Write rows, with retries while the log is unavailable; return the reason of a refusal."""
         pause = FIRST_PAUSE
         while not self._given_up.is_set():
             try:
                 log.write(rows, key, last)
             except LogUnavailableError as error:
-                self._tell(f"{error} Predictions go on, and up to {MOST_WAITING} wait for it.", str(error))
+                self._warn(
+                    f"{error} Prediction continues, and up to {MOST_WAITING} predictions are queued.", str(error)
+                )
                 self._given_up.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
             except LociscopeError as error:
                 return str(error)
             except Exception as error:
-                logger.exception("a mistake of ours: the log failed")
+                logger.exception("internal error: the log failed")
                 return f"Log '{log.name}' failed ({type(error).__name__})."
             else:
                 if self._logged_trouble:
-                    logger.warning("log '%s' is written again", log.name)
+                    logger.warning("log '%s' is available again", log.name)
                     self._logged_trouble = ""
                 break
         return None
 
     def _lose(self, predictions: int, reason: str) -> None:
         self._count(predictions, reason)
-        self._tell(f"predictions are not logged: {reason}", reason)
+        self._warn(f"predictions are not logged: {reason}", reason)
 
     def _count(self, predictions: int, reason: str) -> None:
         with self._changed:
             self.unlogged += predictions
             self.trouble = reason
-        self._lost(predictions)
+        self._on_lost(predictions)
 
-    def _tell(self, sentence: str, reason: str) -> None:
-        """Says it once, until the log is written again."""
+    def _warn(self, message: str, reason: str) -> None:
+        """Warn once until the log is available again."""
         if not self._logged_trouble:
-            logger.warning(sentence)
+            logger.warning(message)
         self._logged_trouble = reason

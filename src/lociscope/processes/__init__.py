@@ -1,1 +1,1 @@
-"""Worker processes, and the signals that end a command."""
+"""Worker processes, progress, and the signals that end a command."""

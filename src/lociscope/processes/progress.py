@@ -1,4 +1,4 @@
-"""How long work reports its progress."""
+"""Progress of long work, reported by callback."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Protocol
 
 
 class ProgressCallback(Protocol):
-    """Called by long work to report how far it is."""
+    """A callback to which long work reports its progress."""
 
     def __call__(self, done: int, total: int, text: str = "", /) -> None:
-        """Report that `done` of `total` steps are done, and a word beside it."""
+        """Report that `done` of `total` steps are done; `text` is shown beside."""
 
 
 def ignore_progress(done: int, total: int, text: str = "", /) -> None:

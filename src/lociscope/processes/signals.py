@@ -19,15 +19,15 @@ _STREAMS = (0, 1, 2)
 
 @contextmanager
 def handle_termination(handler: Handler, *others: signal.Signals) -> Iterator[None]:
-    """Call a handler for SIGTERM, for SIGHUP where it is not ignored (`nohup`), and for others.
+    """Call a handler for SIGTERM, for SIGHUP unless it is ignored (`nohup`), and for others.
 
-    After the first of them SIGHUP is passed over: kernel, shell and session manager each send one, often after a
-    SIGTERM, and none of them insists. When SIGHUP comes because the terminal is gone, the standard streams that were
-    on it lead to nowhere from then on: what is still to be said would otherwise end the work that is still to be done.
+    After the first signal SIGHUP is ignored: kernel, shell and session manager each send one, often after a SIGTERM.
+    When SIGHUP comes because the terminal is gone, the standard streams on it are redirected to the null device:
+    otherwise the next message would raise an error and end the remaining work.
 
     Args:
         handler: Called with the signal and the frame, in the main thread; in other threads nothing is changed.
-        others: More signals that it is called for.
+        others: Further signals to handle.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -54,7 +54,7 @@ def handle_termination(handler: Handler, *others: signal.Signals) -> Iterator[No
 
 @contextmanager
 def interrupt_on_termination() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP do what Ctrl-C does."""
+    """Raise KeyboardInterrupt for SIGTERM and SIGHUP, as for Ctrl-C."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -64,10 +64,10 @@ def interrupt_on_termination() -> Iterator[None]:
 
 
 def _leave_terminal(streams: list[int]) -> None:
-    """Point those of the streams to nowhere whose terminal no longer answers."""
+    """Redirect the streams whose terminal no longer answers to the null device."""
     gone = [stream for stream in streams if not os.isatty(stream)]
     if gone:
-        nowhere = os.open(os.devnull, os.O_RDWR)
+        null = os.open(os.devnull, os.O_RDWR)
         for stream in gone:
-            os.dup2(nowhere, stream)
-        os.close(nowhere)
+            os.dup2(null, stream)
+        os.close(null)

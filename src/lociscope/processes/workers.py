@@ -1,4 +1,4 @@
-"""Work spread over processes, in order, with little held at a time, and without orphans."""
+"""Map functions over worker processes: in order, with few results in memory, without orphans."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 Item = TypeVar("Item")
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 WAITING = 4
-"""Results held for each process."""
+"""Results in memory for each process."""
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
-"""Numbers of glibc's settings, from malloc.h."""
+"""Parameters of glibc's mallopt, from malloc.h."""
 
 
-def map_in_order(make: Callable[[Item], Made], items: Iterable[Item], workers: int | None = 1) -> Iterator[Made]:
-    """Makes something of each item, over processes, in order.
+def map_in_order(make: Callable[[Item], Result], items: Iterable[Item], workers: int | None = 1) -> Iterator[Result]:
+    """Apply a function to each item in worker processes and yield the results in order.
 
     Args:
-        make: A pure function that can be sent to another process.
-        items: What it takes, one by one.
-        workers: Processes; None or 1 makes everything in this one. A script that asks for more needs the usual
+        make: A pure function that can be pickled.
+        items: Its arguments.
+        workers: Number of processes; None or 1 uses this process only. A script that passes more needs the usual
             `if __name__ == "__main__"`.
 
     Yields:
-        What it makes; not more than a few results for each process are held at a time.
+        The results; `WAITING` results for each process are in memory at most.
     """
     if workers is None or workers <= 1:
         yield from map(make, items)
@@ -35,9 +35,9 @@ def map_in_order(make: Callable[[Item], Made], items: Iterable[Item], workers: i
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    # Spawned: a fork of a process in which TensorFlow's threads run may hang.
+    # Spawn: a fork of a process in which TensorFlow's threads run may hang.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=initialize_worker) as pool:
-        waiting: deque[Future[Made]] = deque()
+        waiting: deque[Future[Result]] = deque()
         try:
             for item in items:
                 waiting.append(pool.submit(make, item))
@@ -50,16 +50,16 @@ def map_in_order(make: Callable[[Item], Made], items: Iterable[Item], workers: i
 
 
 def initialize_worker() -> None:
-    """What a worker does first."""
+    """Set up a worker process."""
     exit_with_parent()
     keep_freed_memory()
 
 
 def keep_freed_memory() -> None:
-    """Lets glibc keep what this process frees, instead of giving it back to the kernel and fetching it anew.
+    """Let glibc keep freed memory instead of returning it to the kernel.
 
-    A field is drawn by way of thousands of pictures of 256 KB; the 3,900 page faults that this spares are an eighth of
-    the time of a field of 256 px (`benchmarks/simulate.py`). Other allocators are left as they are.
+    The simulation of a field allocates thousands of images of 256 KB; avoiding 3,900 page faults saves an eighth of the
+    time of a field of 256 px (`benchmarks/simulate.py`). Other allocators are not changed.
     """
     import ctypes
     import sys
@@ -71,7 +71,7 @@ def keep_freed_memory() -> None:
 
 
 def exit_with_parent() -> None:
-    """Ends this process when its parent does: a killed parent cannot tell its workers to stop."""
+    """End this process when its parent ends: a killed parent cannot stop its workers."""
     import os
     from multiprocessing import parent_process
     from multiprocessing.connection import wait

@@ -1,1 +1,1 @@
-"""The registry of bundles: versions, aliases, and who changed what."""
+"""The model registry: versions of bundles, aliases, and the history of changes."""

@@ -1,7 +1,6 @@
-"""The ledger of a registry, `registry.json`: versions, aliases, and who did what, when and why.
+"""The ledger of a registry, `registry.json`: versions, aliases, and the history of changes.
 
-It is replaced as a whole under a lock, so that what it says of aliases and of their history agrees whenever a process
-is killed.
+It is replaced as a whole under a lock, so that aliases and history agree even if a process is killed.
 """
 
 from __future__ import annotations
@@ -14,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lociscope.errors import Code, LociscopeError
 from lociscope.storage.atomic import atomic_write
-from lociscope.storage.locks import lock_file
+from lociscope.storage.file_errors import unreadable_error
+from lociscope.storage.locks import LOCK, lock_file
 from lociscope.storage.schema import parse_model
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ SCHEMA = 1
 
 
 class Event(BaseModel):
-    """One line of the history: what was done to which version, by whom, when and why."""
+    """One entry of the history: an action on a version, by whom, when and why."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     action: Literal["add", "promote", "rollback", "retire"]
     version: str
     alias: str | None = None
-    before: str | None = Field(None, description="The version that the alias named before.")
+    before: str | None = Field(None, description="The version that the alias named before the action.")
     who: str
     why: str
     when: str
@@ -46,7 +46,7 @@ class State(BaseModel):
 
     schema_: int = Field(SCHEMA, alias="schema")
     versions: dict[str, str] = Field({}, description="The sha256 of each bundle.")
-    aliases: dict[str, list[str]] = Field({}, description="The versions of each alias, the present one last.")
+    aliases: dict[str, list[str]] = Field({}, description="The versions of each alias, the current one last.")
     retired: list[str] = []
     history: list[Event] = []
 
@@ -55,95 +55,93 @@ class State(BaseModel):
         named = {version for versions in self.aliases.values() for version in versions}
         added = {event.version for event in self.history if event.action == "add"}
         if not all(self.aliases.values()) or not named | set(self.retired) | added <= self.versions.keys() <= added:
-            raise ValueError("it names versions that were never added")
+            raise ValueError("it names versions that were not added")
         return self
 
-    def named(self, version: str) -> tuple[str, ...]:
-        """The aliases that name a version now."""
+    def find_aliases(self, version: str) -> tuple[str, ...]:
+        """Return the aliases that name a version now."""
         return tuple(sorted(alias for alias, versions in self.aliases.items() if versions[-1] == version))
 
 
 class Ledger:
-    """The file; cheap enough to be asked at every request.
+    """Reader and writer of `registry.json`; cheap enough to call for every request.
 
     Args:
-        folder: The registry that it lies in.
+        folder: The registry.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file = folder / "registry.json"
-        self._known: tuple[object, State] | None = None
+        self._cached: tuple[object, State] | None = None
 
     def state(self) -> State:
-        """What it says; that of an empty registry where there is none. Costs one look at a file that has not changed.
+        """Return the current state; an empty one where the file is absent. An unchanged file is not read again.
 
         Raises:
             LociscopeError: There is no such folder, or the file cannot be read, is damaged or of a newer schema.
         """
         try:
             mark = _mark(self._file.stat())
-            if self._known is None or self._known[0] != mark:
-                self._known = mark, parse_model(self._file.read_bytes(), State, SCHEMA, f"'{self._file}'")
+            if self._cached is None or self._cached[0] != mark:
+                self._cached = mark, parse_model(self._file.read_bytes(), State, SCHEMA, f"'{self._file}'")
         except (FileNotFoundError, NotADirectoryError) as error:
             if not self._folder.is_dir():
                 raise LociscopeError(
-                    f"There is no registry '{self._folder}'. Begin one with `lociscope models add`, or check the path.",
-                    code=Code.WRONG_FILE,
+                    f"There is no registry '{self._folder}'. Create it with `lociscope models add`, or check the path.",
+                    code=Code.NOT_FOUND,
                 ) from error
             return State()
         except OSError as error:
-            raise LociscopeError(
-                f"Cannot read '{self._file}': {error.strerror}. Check its permissions.", code=Code.UNREADABLE
-            ) from error
-        return self._known[1]
+            raise unreadable_error(self._file, error) from error
+        return self._cached[1]
 
     @contextmanager
-    def edit(self, *, begin: bool = False) -> Iterator[State]:
-        """The state, while nobody else changes it.
+    def edit(self, *, create: bool = False) -> Iterator[State]:
+        """Yield the state while this process holds the lock.
 
         Args:
-            begin: Whether to make the registry where there is none.
+            create: Whether to create the registry where there is none.
 
         Raises:
             LociscopeError: The folder cannot be written in or locked, or as `state` does.
         """
-        if not begin:
+        if not create:
             self.state()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            held = (self._folder / ".lock").open("a+b")
+            lock = (self._folder / LOCK).open("a+b")
         except OSError as error:
             raise self._unwritable(error) from error
-        with held:
+        with lock:
             try:
-                lock_file(held, wait=True)
-            except OSError as error:  # a share that knows no locks
+                lock_file(lock, wait=True)
+            except OSError as error:  # a network share without locks
                 raise self._unwritable(error) from error
             yield self.state()
 
     def write(self, state: State, event: Event, **changed: object) -> None:
-        """Puts a changed state in its place, with what was done; called within `edit`.
+        """Write a changed state and the event; called within `edit`.
 
         Raises:
             LociscopeError: It cannot be written.
         """
-        made = state.model_copy(update={**changed, "history": [*state.history, event]})
+        new = state.model_copy(update={**changed, "history": [*state.history, event]})
         with atomic_write(self._file) as part:
-            part.write_text(made.model_dump_json(by_alias=True, indent=2, exclude_none=True) + "\n", encoding="utf-8")
+            part.write_text(new.model_dump_json(by_alias=True, indent=2, exclude_none=True) + "\n", encoding="utf-8")
 
     def _unwritable(self, error: OSError) -> LociscopeError:
         return LociscopeError(
             f"Cannot write in registry '{self._folder}': {error.strerror}. Check the path and its permissions.",
-            code=Code.NOT_FOUND,
+            code=Code.UNWRITABLE,
         )
 
 
 def now() -> str:
-    """The time as the history has it, ISO 8601 in UTC."""
+    """Return the current time for the history, ISO 8601 in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _mark(stat: os.stat_result) -> tuple[int, ...]:
-    """Changes whenever the file is replaced."""
+    """Return values that change whenever the file is replaced."""
     return stat.st_mtime_ns, stat.st_ino, stat.st_size

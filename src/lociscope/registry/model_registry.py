@@ -1,8 +1,8 @@
-"""The registry: a folder of bundles by version, and aliases that say which of them is in use.
+"""The registry: a folder of bundles by version, with aliases for those in use.
 
 registry/
-bundles/<name>-<version>-<first 8 of sha256>/   the bundles, as they were exported
-registry.json                                   aliases, what is retired, and the history (`lociscope.registry.ledger`)
+bundles/<name>-<version>-<first 8 of sha256>/   the bundles, as exported
+registry.json                                   aliases, retired versions and history (`lociscope.registry.ledger`)
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LEAST_PREFIX = 4
 
 
 class PromotionRefusedError(LociscopeError):
-    """The bundle does not pass its check on this machine, so no alias names it."""
+    """The bundle does not pass its check on this machine and is not promoted."""
 
     exit_code = Exit.CHECK_FAILED
     code = Code.REFUSED
@@ -41,11 +41,11 @@ class Entry:
     """A version of the registry.
 
     Attributes:
-        version: Its name there.
+        version: Its name.
         folder: The bundle.
-        sha256: The bundle's identity, as the log names it.
+        sha256: The bundle's identity, as in the prediction log.
         aliases: The aliases that name it now.
-        retired: Whether it may no longer be promoted.
+        retired: Whether it may not be promoted.
         added: When it was added, by whom and why.
     """
 
@@ -58,7 +58,7 @@ class Entry:
 
 
 class Registry:
-    """A folder of bundles; the folder is made by the first `add`.
+    """A folder of bundles, created by the first `add`.
 
     Args:
         folder: The registry.
@@ -68,10 +68,10 @@ class Registry:
         self.folder = folder
         self._ledger = Ledger(folder)
 
-    # === Asking ===
+    # === Queries ===
 
     def entries(self) -> list[Entry]:
-        """The versions, the latest added first.
+        """Return the versions, the last added first.
 
         Raises:
             LociscopeError: `registry.json` is damaged or of a newer schema.
@@ -80,22 +80,27 @@ class Registry:
         added = {event.version: event for event in state.history if event.action == "add"}
         return [
             Entry(
-                version, self._bundle(version), sha256, state.named(version), version in state.retired, added[version]
+                version,
+                self._bundle(version),
+                sha256,
+                state.find_aliases(version),
+                version in state.retired,
+                added[version],
             )
             for version, sha256 in reversed(state.versions.items())
         ]
 
     def entry(self, version: str) -> Entry:
-        """One version, by its name, the beginning of its name or of its sha256, or an alias.
+        """Return a version by its name, a prefix of its name or of its sha256, or an alias.
 
         Raises:
-            LociscopeError: None is called so, or several are.
+            LociscopeError: No version matches, or several do.
         """
         entries = {entry.version: entry for entry in self.entries()}
         return entries[self._resolve(self.state(), version)]
 
     def path(self, alias: str = PRODUCTION) -> Path:
-        """The folder of the bundle that an alias names now; costs one look at a file unless that has changed.
+        """Return the folder of the bundle that an alias names now; an unchanged ledger is not read again.
 
         Raises:
             LociscopeError: There is no such alias, or the folder of its bundle is gone.
@@ -103,13 +108,14 @@ class Registry:
         folder = self.find_promoted(alias)
         if not (folder / MANIFEST).is_file():
             raise LociscopeError(
-                f"Alias '{alias}' names '{folder.name}', whose folder is gone. Restore '{folder}', or promote another.",
+                f"Alias '{alias}' names '{folder.name}', whose folder is missing. Restore '{folder}', or promote "
+                "another version.",
                 code=Code.NOT_FOUND,
             )
         return folder
 
     def find_promoted(self, alias: str = PRODUCTION) -> Path:
-        """Return the folder that an alias names, whether or not its bundle has arrived there.
+        """Return the folder that an alias names, whether or not it exists.
 
         Raises:
             LociscopeError: There is no such alias.
@@ -117,40 +123,40 @@ class Registry:
         return self._bundle(self._current(self.state(), alias))
 
     def state(self) -> State:
-        """Versions, aliases and history; those of an empty registry where nothing was added.
+        """Return versions, aliases and history; an empty state before the first `add`.
 
         Raises:
             LociscopeError: There is no such folder, or `registry.json` cannot be read, is damaged or of a newer schema.
         """
         return self._ledger.state()
 
-    # === Changing ===
+    # === Changes ===
 
     def add(self, bundle: Path, *, who: str, why: str) -> Entry:
-        """Copies a bundle in; one that is there already is left as it is, and is no longer retired.
+        """Copy a bundle into the registry; a version that exists is kept, and is not retired any more.
 
         Args:
-            bundle: The bundle, which is checked as `lociscope.artifacts.bundle.read_bundle` does.
+            bundle: The bundle, which `lociscope.artifacts.bundle.read_bundle` checks.
             who: Who adds it.
             why: Why.
 
         Raises:
-            LociscopeError: It is no sound bundle, or cannot be copied.
+            LociscopeError: It is not a valid bundle, or cannot be copied.
         """
-        opened = read_bundle(bundle)
-        version = version_name(opened.card.name, opened.card.version, opened.sha256)
-        with self._ledger.edit(begin=True) as state:
+        original = read_bundle(bundle)
+        version = version_name(original.card.name, original.card.version, original.sha256)
+        with self._ledger.edit(create=True) as state:
             folder = self._bundle(version)
             if version not in state.versions or version in state.retired or not folder.is_dir():
                 with atomic_write(folder) as part:
                     shutil.copytree(bundle, part)
-                    if read_bundle(part).sha256 != opened.sha256:
+                    if read_bundle(part).sha256 != original.sha256:
                         raise LociscopeError(
                             f"'{bundle}' changed while it was copied. Add it again.", code=Code.CONFLICT
                         )
                 event = Event(action="add", version=version, who=who, why=why, when=now())
                 retired = [name for name in state.retired if name != version]
-                self._ledger.write(state, event, versions=state.versions | {version: opened.sha256}, retired=retired)
+                self._ledger.write(state, event, versions=state.versions | {version: original.sha256}, retired=retired)
         return self.entry(version)
 
     def promote(
@@ -162,90 +168,92 @@ class Registry:
         why: str,
         check: Callable[[Path], object] | None = None,
     ) -> Entry:
-        """Lets an alias name a version, if that passes.
+        """Point an alias to a version that passes a check.
 
         Args:
             version: As `entry` takes it.
-            alias: Lower-case letters, digits, `.`, `_` and `-`; a new one is made.
+            alias: Lower-case letters, digits, `.`, `_` and `-`; created if needed.
             who: Who promotes.
             why: Why.
-            check: Called with the bundle's folder before anything changes; a LociscopeError refuses. By default only
-                the files' hashes are checked: proving that the model runs here is for those who can run it.
+            check: Called with the bundle's folder before anything changes; a LociscopeError refuses the version. By
+                default only the hashes of the files are checked; callers that can run the model pass its self-test.
 
         Raises:
             PromotionRefusedError: It does not pass.
-            LociscopeError: There is no such version, it is retired, or the alias is no name.
+            LociscopeError: There is no such version, it is retired, or the alias is not allowed.
         """
         if not _NAME.fullmatch(alias):
             raise LociscopeError(
-                f"Alias {alias[:80]!r} is no name. Use lower-case letters, digits, '.', '_' and '-'.",
-                code=Code.WRONG_FILE,
+                f"Alias {alias[:80]!r} is not allowed. Use lower-case letters, digits, '.', '_' and '-'.",
+                code=Code.INVALID_VALUE,
             )
         with self._ledger.edit() as state:
-            chosen = self._resolve(state, version)
-            if chosen in state.retired:
-                raise LociscopeError(f"'{chosen}' is retired. Add it again before it is promoted.", code=Code.CONFLICT)
-            self._pass(chosen, alias, check)
+            resolved = self._resolve(state, version)
+            if resolved in state.retired:
+                raise LociscopeError(
+                    f"'{resolved}' is retired. Add it again before you promote it.", code=Code.CONFLICT
+                )
+            self._check(resolved, alias, check)
             stack = state.aliases.get(alias, [])
-            if stack[-1:] != [chosen]:
+            if stack[-1:] != [resolved]:
                 before = stack[-1] if stack else None
                 event = Event(
-                    action="promote", version=chosen, alias=alias, before=before, who=who, why=why, when=now()
+                    action="promote", version=resolved, alias=alias, before=before, who=who, why=why, when=now()
                 )
-                self._ledger.write(state, event, aliases=state.aliases | {alias: [*stack, chosen]})
-        return self.entry(chosen)
+                self._ledger.write(state, event, aliases=state.aliases | {alias: [*stack, resolved]})
+        return self.entry(resolved)
 
     def rollback(
         self, *, alias: str = PRODUCTION, who: str, why: str, check: Callable[[Path], object] | None = None
     ) -> Entry:
-        """Lets an alias name again what it named before; a second time, what it named before that.
+        """Point an alias to its previous version; a second call goes back one version further.
 
         Args:
             alias: The alias.
-            who: Who goes back.
+            who: Who rolls back.
             why: Why.
             check: As for `promote`.
 
         Raises:
-            PromotionRefusedError: What it named before does not pass.
-            LociscopeError: There is no such alias, or it has named nothing before that is not retired.
+            PromotionRefusedError: The previous version does not pass.
+            LociscopeError: There is no such alias, or it has no previous version that is not retired.
         """
         with self._ledger.edit() as state:
-            present = self._current(state, alias)
+            current = self._current(state, alias)
             stack = [version for version in state.aliases[alias][:-1] if version not in state.retired]
-            while stack[-1:] == [present]:  # what lay between is retired
+            while stack[-1:] == [current]:  # the versions in between are retired
                 stack.pop()
             if not stack:
                 raise LociscopeError(
-                    f"Alias '{alias}' has named nothing before '{present}'. Promote a version by its name.",
-                    code=Code.INVALID_VALUE,
+                    f"Alias '{alias}' has no version before '{current}'. Promote a version by its name.",
+                    code=Code.CONFLICT,
                 )
-            self._pass(stack[-1], alias, check)
+            self._check(stack[-1], alias, check)
             event = Event(
-                action="rollback", version=stack[-1], alias=alias, before=present, who=who, why=why, when=now()
+                action="rollback", version=stack[-1], alias=alias, before=current, who=who, why=why, when=now()
             )
             self._ledger.write(state, event, aliases=state.aliases | {alias: stack})
         return self.entry(stack[-1])
 
     def retire(self, version: str, *, who: str, why: str) -> Entry:
-        """Keeps a version from being promoted or rolled back to; its folder stays.
+        """Exclude a version from promotion and rollback; its folder is kept.
 
         Raises:
             LociscopeError: There is no such version, or an alias names it.
         """
         with self._ledger.edit() as state:
-            chosen = self._resolve(state, version)
-            named = state.named(chosen)
-            if named:
+            resolved = self._resolve(state, version)
+            if aliases := state.find_aliases(resolved):
                 raise LociscopeError(
-                    f"'{chosen}' is in use as '{named[0]}'. Promote another to '{named[0]}' first.", code=Code.CONFLICT
+                    f"'{resolved}' is in use as '{aliases[0]}'. Promote another version to '{aliases[0]}' first.",
+                    code=Code.CONFLICT,
                 )
-            if chosen not in state.retired:
-                event = Event(action="retire", version=chosen, who=who, why=why, when=now())
-                self._ledger.write(state, event, retired=[*state.retired, chosen])
-        return self.entry(chosen)
+            if resolved not in state.retired:
+                event = Event(action="retire", version=resolved, who=who, why=why, when=now())
+                self._ledger.write(state, event, retired=[*state.retired, resolved])
+        return self.entry(resolved)
 
-    # === Inside ===
+    # === Helpers ===
 
     def _bundle(self, version: str) -> Path:
         return self.folder / "bundles" / version
@@ -254,7 +262,7 @@ class Registry:
         if alias not in state.aliases:
             known = suggest(alias, state.aliases) if state.aliases else f" Promote a version to '{alias}'."
             raise LociscopeError(
-                f"Registry '{self.folder}' has no alias {alias[:80]!r}.{known}", code=Code.INVALID_VALUE
+                f"Registry '{self.folder}' has no alias {alias[:80]!r}.{known}", code=Code.UNKNOWN_NAME
             )
         return state.aliases[alias][-1]
 
@@ -266,7 +274,7 @@ class Registry:
         if not state.versions:
             raise LociscopeError(
                 f"Registry '{self.folder}' holds no bundle. Add one with `lociscope models add`.",
-                code=Code.INVALID_VALUE,
+                code=Code.NOTHING_FOUND,
             )
         by_hash = given if len(given) >= _LEAST_PREFIX else None
         found = [
@@ -276,16 +284,16 @@ class Registry:
         ]
         if len(found) > 1:
             raise LociscopeError(
-                f"{given!r} may be {' or '.join(found[:3])}. Write more of its name.", code=Code.INVALID_VALUE
+                f"{given!r} may be {' or '.join(found[:3])}. Give more of its name.", code=Code.INVALID_VALUE
             )
         if not found:
             remedy = suggest(given, {*(version.rpartition("-")[0] for version in state.versions), *state.aliases})
             raise LociscopeError(
-                f"Registry '{self.folder}' has no version {given[:80]!r}.{remedy}", code=Code.INVALID_VALUE
+                f"Registry '{self.folder}' has no version {given[:80]!r}.{remedy}", code=Code.UNKNOWN_NAME
             )
         return found[0]
 
-    def _pass(self, version: str, alias: str, check: Callable[[Path], object] | None) -> None:
+    def _check(self, version: str, alias: str, check: Callable[[Path], object] | None) -> None:
         try:
             (read_bundle if check is None else check)(self._bundle(version))
         except LociscopeError as error:
@@ -293,6 +301,6 @@ class Registry:
 
 
 def version_name(name: str, version: str, sha256: str) -> str:
-    """Return the name of a version, which is also that of its folder: `<name>-<version>-<first 8 of sha256>`."""
+    """Return the name of a version and of its folder: `<name>-<version>-<first 8 of sha256>`."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{name}-{version}").strip("._-")[:80]
     return f"{plain}-{sha256[:_SHORT]}"

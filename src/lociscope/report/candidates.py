@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lociscope.artifacts.run import Folds, Run
+from lociscope.artifacts.folds import Folds
+from lociscope.artifacts.run import Run
 from lociscope.decide.checks import check_probability
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import to_multi_hot

@@ -50,7 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     pool = WorkerPool(settings.workers, settings.max_in_flight)
     metrics = Metrics(pool)
     log = None if settings.log is None else open_log(settings.log)
-    log_writer = LogWriter(log, "serve", lost=metrics.count_unlogged)
+    log_writer = LogWriter(log, "serve", on_lost=metrics.count_unlogged)
     app = FastAPI(
         title="lociscope", version=version("lociscope"), docs_url=None, redoc_url=None, lifespan=_lifespan,
         redirect_slashes=False, root_path_in_servers=False,

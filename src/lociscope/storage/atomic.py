@@ -1,22 +1,18 @@
-"""Write files whole or not at all."""
+"""Atomic writes: a file or folder is written whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias
 
 from lociscope.errors import Code, LociscopeError
+from lociscope.storage.file_errors import unwritable_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from pydantic import BaseModel
-
-    Model = TypeVar("Model", bound=BaseModel)
-
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 """A path as a user of the Python interface gives it."""
@@ -24,19 +20,19 @@ AnyPath: TypeAlias = str | os.PathLike[str]
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path` and, when all went well, renames it into place.
+    """Yield a temporary path beside `path`, and rename it to `path` unless the block raises.
 
-    Works for a file and for a folder (the block makes whichever it wants); an older file of that name is
-    replaced, an older folder too. After an error nothing is left under either name that was not there before.
+    The block creates a file or a folder; it replaces an existing file or folder of that name. After an error the
+    folder holds what it held before.
 
     Args:
-        path: The final name.
+        path: The final path.
 
     Yields:
         The path to write to, in the same folder.
 
     Raises:
-        LociscopeError: The place cannot be written: no permission, no space, no such folder.
+        LociscopeError: The location cannot be written: no permission, no space, no such folder.
     """
     if not path.name:  # `.` or `/`
         raise LociscopeError(
@@ -54,20 +50,12 @@ def atomic_write(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise unwritable_error(path, error) from error
     finally:
-        with suppress(OSError):  # what forbade writing may forbid looking, too
+        with suppress(OSError):  # a folder that forbids writing may also forbid listing
             _remove(part)
 
 
-def unwritable_error(path: Path, error: OSError, option: str = "-o") -> LociscopeError:
-    """The sentence for a file that cannot be written, where the option names its place."""
-    reason = error.strerror or str(error)
-    return LociscopeError(
-        f"Cannot write '{path}': {reason}. Mend that, or name another place with {option}.", code=Code.UNWRITABLE
-    )
-
-
 def _swap(new: Path, old: Path) -> None:
-    """Puts a folder in the place of another; the moment without either is two renames long."""
+    """Replace a folder by another; for the time of two renames neither has the name."""
     away = old.with_name(f".{old.name}.{os.getpid()}.old")
     _remove(away)
     old.rename(away)

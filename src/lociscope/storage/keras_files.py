@@ -1,7 +1,7 @@
-"""What a Keras archive may contain, read from its bytes before Keras sees them.
+"""Check what a Keras archive contains before Keras loads it.
 
 Keras loads a `.keras` file by importing the modules that its configuration names, and a Lambda layer carries
-code. Only Keras' own classes and lociscope's registered layers are let through.
+code. Only Keras' own classes and lociscope's registered layers are accepted.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _DATA = frozenset({"__keras_tensor__", "__tensor__", "__numpy__", "__ellipsis__"
 
 
 def check_keras(archive: bytes, what: str) -> None:
-    """Refuses a Keras archive that would run code of its own or import foreign modules when loaded.
+    """Refuse a Keras archive that would run its own code or import foreign modules when loaded.
 
     Args:
         archive: The contents of a `.keras` file.
-        what: What the sentence of an error calls it.
+        what: The file, as the error message calls it.
 
     Raises:
-        LociscopeError: The bytes are no Keras archive, hold other files than Keras writes, or name a class
+        LociscopeError: The bytes are not a Keras archive, hold other files than Keras writes, or name a class
             that is neither Keras' own nor lociscope's.
     """
     try:
@@ -50,7 +50,7 @@ def check_keras(archive: bytes, what: str) -> None:
             config = json.loads(members.read("config.json"))
     except CORRUPT_FILE_ERRORS as error:
         raise LociscopeError(
-            f"{what} is no Keras archive, or is cut short ({error}). Save it again.", code=Code.CORRUPT
+            f"{what} is not a Keras archive, or is truncated ({error}). Save it again.", code=Code.CORRUPT
         ) from error
     for node in _objects(config):
         _check_class(node, what)
@@ -76,7 +76,7 @@ def _check_members(members: zipfile.ZipFile, what: str) -> None:
 
 
 def _objects(node: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - any JSON value
-    """Gives every object of a JSON tree, without recursion: the tree is not trusted to be shallow."""
+    """Yield every object of a JSON tree, without recursion, since the tree may be deep."""
     stack = [node]
     while stack:
         node = stack.pop()

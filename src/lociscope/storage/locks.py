@@ -2,45 +2,49 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
 from lociscope.errors import Code, LociscopeError
-from lociscope.storage.atomic import unwritable_error
+from lociscope.storage.file_errors import unwritable_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 LOCK = ".lock"
-"""In a folder on which one process at a time works."""
+"""Name of the lock file in a folder."""
 
 
 def lock_file(file: IO[Any], *, wait: bool) -> bool:
-    """Takes the lock of an open file; it ends with the file's closing, or the process.
+    """Lock an open file until it is closed or the process ends.
 
     Args:
         file: The file, open for writing.
-        wait: Whether to wait while another process holds it.
+        wait: Whether to wait while another process holds the lock.
 
     Returns:
-        Whether it is held now; False only where another process holds it and nobody waited.
+        Whether the file is locked now; False only where another process holds the lock and `wait` is false.
 
     Raises:
-        OSError: The file lies where there are no locks.
+        OSError: The file system has no locks.
     """
     if sys.platform == "win32":
         import msvcrt
 
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
-        except PermissionError:
-            if wait:
-                raise
-            return False
-        return True
+        while True:
+            try:
+                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+            except OSError as error:
+                if not wait and error.errno == errno.EACCES:
+                    return False
+                if not wait or error.errno != errno.EDEADLK:  # LK_LOCK gives up after 10 s
+                    raise
+            else:
+                return True
     import fcntl
 
     try:
@@ -51,37 +55,39 @@ def lock_file(file: IO[Any], *, wait: bool) -> bool:
 
 
 @contextmanager
-def exclusive_lock(folder: Path, taken: str, *, needed: bool = True) -> Iterator[None]:
-    """Keep other processes out of a folder, which is made where there is none; leave no trace.
+def exclusive_lock(folder: Path, message: str, *, needed: bool = True) -> Iterator[None]:
+    """Hold an exclusive lock on `folder`, creating it if needed.
+
+    Afterwards the lock file is removed, and so is a folder that was created here and is empty.
 
     Args:
         folder: The folder; its lock is the file `.lock`.
-        taken: The error message where another process holds it.
-        needed: Whether a file system without locks is refused.
+        message: The error message where another process holds the lock.
+        needed: Whether to refuse a file system without locks.
 
     Raises:
-        LociscopeError: Another process holds it, or it cannot be written.
+        LociscopeError: Another process holds the lock, or the folder cannot be written.
     """
-    made = not folder.exists()
+    created = not folder.exists()
     try:
-        file = _locked(folder / LOCK, needed=needed)
+        file = _open_locked(folder / LOCK, needed=needed)
     except OSError as error:
         raise unwritable_error(folder, error) from error
     if file is None:
-        raise LociscopeError(taken, code=Code.INVALID_VALUE)
+        raise LociscopeError(message, code=Code.IN_USE)
     with file:
         try:
             yield
         finally:
-            with suppress(OSError):  # an open file stays on Windows
+            with suppress(OSError):  # Windows removes no open file
                 (folder / LOCK).unlink()
-            with suppress(OSError):  # something was made
-                if made:
+            with suppress(OSError):  # it is not empty
+                if created:
                     folder.rmdir()
 
 
-def _locked(path: Path, *, needed: bool) -> IO[Any] | None:
-    """Open and lock a file; None where another process holds it."""
+def _open_locked(path: Path, *, needed: bool) -> IO[Any] | None:
+    """Open and lock a file; return None where another process holds the lock."""
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a")
@@ -98,4 +104,4 @@ def _locked(path: Path, *, needed: bool) -> IO[Any] | None:
                 return file
             file.close()
             raise
-        file.close()  # who held it removed the file between our opening and locking it
+        file.close()  # the holder removed the file after it was opened here and before it was locked

@@ -1,4 +1,4 @@
-"""What an ONNX file may contain, read from its bytes before any runtime sees them.
+"""Check what an ONNX file contains before any runtime loads it.
 
 ONNX Runtime follows external data even for a model given as bytes, and a foreign operator domain may load
 code. This walks protobuf's wire format (https://protobuf.dev/programming-guides/encoding), so that the base
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 DOMAINS = frozenset({b"", b"ai.onnx"})
 _MAX_DEPTH = 32
 _MAX_KEY = (1 << 32) - 1
-"""protobuf cuts a longer key to 32 bits: it would be one field to ONNX Runtime and another one here."""
+"""protobuf truncates a longer key to 32 bits: it would be one field to ONNX Runtime and another one here."""
 _ORT_MAGIC = slice(4, 8), b"ORTM"
-"""ONNX Runtime takes bytes so marked for its own flatbuffer format, whatever else they are."""
+"""ONNX Runtime reads bytes with this mark as its own flatbuffer format, whatever else they are."""
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 
-# Which fields of a message hold a message that must be looked into, and which must not be there at all.
-_INSIDE: dict[str, dict[int, str]] = {
+# Which fields of a message hold a message to check, and which must be absent.
+_NESTED: dict[str, dict[int, str]] = {
     "model": {7: "graph", 8: "opset"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
     "node": {5: "attribute"},
@@ -33,7 +33,7 @@ _INSIDE: dict[str, dict[int, str]] = {
     "opset": {},
 }
 _FORBIDDEN: dict[str, dict[int, str]] = {
-    "model": {20: "training steps", 25: "functions of its own"},
+    "model": {20: "training steps", 25: "functions"},
     "tensor": {13: "external data"},
 }
 _DOMAIN_FIELD = {"node": 7, "opset": 1}
@@ -41,24 +41,24 @@ _DATA_LOCATION = 14
 
 
 def check_onnx(model: bytes, what: str) -> None:
-    """Refuses a model that reaches outside its own bytes or outside ONNX's own operators.
+    """Refuse a model that reaches outside its own bytes or uses other operators than those of ONNX.
 
     Args:
         model: The file's contents.
-        what: What the sentence of an error calls it.
+        what: The file, as the error message calls it.
 
     Raises:
-        LociscopeError: The bytes are no ONNX model, or hold external data, functions, training steps, or an
+        LociscopeError: The bytes are not an ONNX model, or hold external data, functions, training steps, or an
             operator of a foreign domain.
     """
     if not model:
-        raise LociscopeError(f"{what} is empty. Export it again.", code=Code.NOTHING_FOUND)
-    place, magic = _ORT_MAGIC
-    if model[place] == magic:
+        raise LociscopeError(f"{what} is empty. Export it again.", code=Code.CORRUPT)
+    position, magic = _ORT_MAGIC
+    if model[position] == magic:
         raise _refused(what, "ONNX Runtime's own format")
     seen = _check_message(memoryview(model), "model", what, 0)
     if 7 not in seen:
-        raise LociscopeError(f"{what} is no ONNX model: it holds no graph. Export it again.", code=Code.CORRUPT)
+        raise LociscopeError(f"{what} is not an ONNX model: it holds no graph. Export it again.", code=Code.CORRUPT)
 
 
 def _check_message(data: memoryview, kind: str, what: str, depth: int) -> set[int]:
@@ -74,7 +74,7 @@ def _check_message(data: memoryview, kind: str, what: str, depth: int) -> set[in
         if field == _DOMAIN_FIELD.get(kind) and not (isinstance(value, memoryview) and bytes(value) in DOMAINS):
             name = bytes(value).decode(errors="replace") if isinstance(value, memoryview) else str(value)
             raise _refused(what, f"operators of the domain {name!r}")
-        inner = _INSIDE[kind].get(field)
+        inner = _NESTED[kind].get(field)
         if inner is not None:
             if not isinstance(value, memoryview):
                 raise _malformed(what)
@@ -83,7 +83,7 @@ def _check_message(data: memoryview, kind: str, what: str, depth: int) -> set[in
 
 
 def _fields(data: memoryview, what: str) -> Iterator[tuple[int, int | memoryview]]:
-    """Gives each field's number and value: an int for a varint, else the bytes."""
+    """Yield the number and the value of each field: an int for a varint, else the bytes."""
     at, end = 0, len(data)
     while at < end:
         key, at = _varint(data, at, what)
@@ -120,7 +120,7 @@ def _varint(data: memoryview, at: int, what: str) -> tuple[int, int]:
 
 
 def _malformed(what: str) -> LociscopeError:
-    return LociscopeError(f"{what} is no ONNX model, or is cut short. Copy or export it again.", code=Code.CORRUPT)
+    return LociscopeError(f"{what} is not an ONNX model, or is truncated. Copy or export it again.", code=Code.CORRUPT)
 
 
 def _refused(what: str, thing: str) -> LociscopeError:

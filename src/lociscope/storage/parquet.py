@@ -1,10 +1,11 @@
-"""Read Parquet files that lociscope wrote, and check their kind and schema."""
+"""Parquet files: check the kind and the schema of those that lociscope wrote."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from lociscope.errors import Code, LociscopeError
+from lociscope.storage.file_errors import unreadable_error
 from lociscope.storage.schema import check_schema
 
 if TYPE_CHECKING:
@@ -14,20 +15,20 @@ if TYPE_CHECKING:
 
 
 def read_parquet(path: Path, what: str, kind: str, schema: int, *, foreign: bool = False) -> pa.Table:
-    """Reads a Parquet file.
+    """Read a Parquet file.
 
     Args:
         path: The file.
-        what: Its noun, for the sentence of an error: `Catalog`, `Predictions`.
+        what: Its noun for error messages: `Catalog`, `Predictions`.
         kind: The value that its metadata must carry under `kind`.
         schema: The newest schema that can be read.
-        foreign: Whether a file that states no kind, which others wrote, is read, too.
+        foreign: Whether to read files of other programs, which state no kind.
 
     Returns:
         The table.
 
     Raises:
-        LociscopeError: The file is missing, is no Parquet, is of another kind or of a newer schema.
+        LociscopeError: The file is missing, is not Parquet, is of another kind or of a newer schema.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -36,18 +37,16 @@ def read_parquet(path: Path, what: str, kind: str, schema: int, *, foreign: bool
         # One plain file, no dataset discovery: a path is never read as a pattern or a partition.
         with path.open("rb") as file:
             table = pq.ParquetFile(file).read()
-        table.validate(full=True)  # bytes that are no text, found by fuzzing
+        table.validate(full=True)  # bytes that are not text, found by fuzzing
     except OSError as error:
-        if error.errno is None:  # pyarrow's own complaint about damaged contents
+        if error.errno is None:  # pyarrow's error for damaged contents
             raise LociscopeError(
                 f"'{path}' is damaged or cut short ({error}). Make it again.", code=Code.CORRUPT
             ) from error
-        raise LociscopeError(
-            f"Cannot read {what} '{path}': {error.strerror}. Check the path.", code=Code.NOT_FOUND
-        ) from error
+        raise unreadable_error(path, error, what) from error
     except (pa.ArrowException, ValueError, KeyError) as error:
         raise LociscopeError(
-            f"'{path}' is no {what}: it is no Parquet file. Name a file that lociscope wrote.", code=Code.WRONG_FILE
+            f"'{path}' is not a {what} file: it is not Parquet. Name a file that lociscope wrote.", code=Code.WRONG_FILE
         ) from error
     metadata = table.schema.metadata or {}
     found = metadata.get(b"kind", b"").decode(errors="replace")
@@ -55,7 +54,7 @@ def read_parquet(path: Path, what: str, kind: str, schema: int, *, foreign: bool
         return table
     if found != kind:
         raise LociscopeError(
-            f"'{path}' is no {what} (its kind is {found!r}). Name a file that lociscope wrote as one.",
+            f"'{path}' is not a {what} file (its kind is {found!r}). Name a {what} file that lociscope wrote.",
             code=Code.WRONG_FILE,
         )
     check_schema(metadata.get(b"schema"), schema, f"{what} '{path}'")
@@ -63,7 +62,7 @@ def read_parquet(path: Path, what: str, kind: str, schema: int, *, foreign: bool
 
 
 def cast_column(table: pa.Table, name: str, kind: pa.DataType, what: str) -> pa.ChunkedArray:
-    """A column as the type that it should have; strings and lists of other layouts are accepted.
+    """Cast a column to a type; strings and lists of other layouts are accepted.
 
     Raises:
         LociscopeError: The column holds something else.
@@ -76,7 +75,7 @@ def cast_column(table: pa.Table, name: str, kind: pa.DataType, what: str) -> pa.
         return table[name].cast(kind)
     except pa.ArrowException as error:
         value = re.search(r"'(.{0,40}).*' as a scalar", str(error), re.DOTALL)
-        held = f"{value[1]!r}" if value else str(table[name].type)
+        found = f"{value[1]!r}" if value else str(table[name].type)
         raise LociscopeError(
-            f"{what}: column {name!r} holds {held}, expected {kind}. Correct that column.", code=Code.INVALID_VALUE
+            f"{what}: column {name!r} holds {found}, expected {kind}. Correct that column.", code=Code.INVALID_VALUE
         ) from error

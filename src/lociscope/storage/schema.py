@@ -1,4 +1,4 @@
-"""Read only what a known schema wrote."""
+"""Schemas: check the version, the values and the ids of files before they are used."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 CORRUPT_FILE_ERRORS = (
     *(ValueError, TypeError, KeyError, EOFError, OSError, struct.error, zlib.error, zipfile.BadZipFile),
-    *(RuntimeError, MemoryError, OverflowError),  # nested too deep, encrypted, unheard-of compression, absurd sizes
+    *(RuntimeError, MemoryError, OverflowError),  # nested too deep, encrypted, unknown compression, absurd sizes
 )
-"""What the standard library and numpy raise while they parse bytes that are not what they should be."""
+"""Exceptions that the standard library and numpy raise while they parse corrupt bytes."""
 
 
 def check_schema(found: object, known: int, what: str) -> None:
-    """Refuses files of a schema that this version does not know.
+    """Refuse a file of a schema that this version does not know.
 
     Args:
-        found: What the file says; None where it says nothing.
+        found: The schema that the file states; None where it states none.
         known: The newest schema that can be read.
-        what: The file, as the sentence shall call it.
+        what: The file, as the error message calls it.
 
     Raises:
-        LociscopeError: The schema is newer, or is no number.
+        LociscopeError: The schema is newer, or is not a number.
     """
     try:
         number = int(found)  # type: ignore[call-overload]
@@ -48,27 +48,27 @@ def check_schema(found: object, known: int, what: str) -> None:
             code=Code.UNSUPPORTED_VERSION,
         )
     if number < 1:
-        right = "1" if known == 1 else f"1 to {known}"
+        expected = "1" if known == 1 else f"1 to {known}"
         raise LociscopeError(
-            f"{what} has schema {number}; expected {right}. Make it again with lociscope.",
+            f"{what} has schema {number}; expected {expected}. Make it again with lociscope.",
             code=Code.UNSUPPORTED_VERSION,
         )
 
 
 def parse_model(data: bytes, model: type[Model], schema: int, what: str) -> Model:
-    """Reads a JSON object that lociscope wrote.
+    """Parse a JSON object that lociscope wrote.
 
     Args:
         data: The file's contents.
-        model: What it must be.
+        model: Its pydantic model.
         schema: The newest schema that can be read.
-        what: The file, as the sentence of an error shall call it.
+        what: The file, as the error message calls it.
 
     Returns:
-        The checked object.
+        The validated object.
 
     Raises:
-        LociscopeError: The bytes are no JSON object, are of a newer schema, or lack or garble a value.
+        LociscopeError: The bytes are not a JSON object, are of a newer schema, or a value is missing or wrong.
     """
     import json
 
@@ -90,19 +90,19 @@ def parse_model(data: bytes, model: type[Model], schema: int, what: str) -> Mode
 
 
 def check_ids(ids: Iterable[str | None], what: str) -> None:
-    """Refuses a table in which a row has no id, or two have the same.
+    """Refuse a table in which a row has no id, or two rows have the same.
 
     Args:
-        ids: The fields' names.
-        what: The table, as the sentence of an error shall call it.
+        ids: The ids, one a row.
+        what: The table, as the error message calls it.
 
     Raises:
-        LociscopeError: An id is missing, blank or doubled.
+        LociscopeError: An id is missing, blank or duplicated.
     """
     counts = Counter(ids)
-    for nothing in (None, ""):
-        if nothing in counts:
+    for blank in (None, ""):
+        if blank in counts:
             raise LociscopeError(f"{what} holds a row without an id. Give every row its id.", code=Code.INVALID_VALUE)
-    twice = next((name for name, count in counts.items() if count > 1), None)
-    if twice is not None:
-        raise LociscopeError(f"{what} names the id {twice!r} twice. Keep one of them.", code=Code.DUPLICATE)
+    duplicate = next((name for name, count in counts.items() if count > 1), None)
+    if duplicate is not None:
+        raise LociscopeError(f"{what} names the id {duplicate!r} twice. Keep one of them.", code=Code.DUPLICATE)

@@ -1,4 +1,4 @@
-"""Tables of fields that anybody wrote: Parquet or CSV, with the names of columns in any case."""
+"""Tables of fields that any program wrote: Parquet or CSV, with column names in any case."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from lociscope.errors import Code, LociscopeError
+from lociscope.storage.file_errors import unreadable_error
 from lociscope.storage.parquet import read_parquet
 
 if TYPE_CHECKING:
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 
 CSVS = (".csv", ".tsv")
 TABLES = (".parquet", *CSVS)
-"""Suffixes of tables that are read."""
+"""Suffixes of the tables that are read."""
 
 MICROMETRES = ("um", "µm", "micron", "microns", "micrometer", "micrometers", "micrometre", "micrometres")
-"""Units that the name of a column may end in."""
+"""Units that a column name may end in."""
 
 _URL = re.compile(r"(?:^|/)(?P<scheme>[a-z][a-z0-9+.-]+):/+(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
 
@@ -31,11 +32,11 @@ SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
 
 
 def read_any(path: Path, what: str, kind: str, schema: int) -> tuple[pa.Table, bool]:
-    """Read a table, whoever wrote it.
+    """Read a table that any program wrote.
 
     Args:
-        path: A Parquet file, or a CSV with commas, semicolons or tabs; its values are texts, blanks are null.
-        what: Its noun, for the message of an error: `Catalog`, `Predictions`.
+        path: A Parquet file, or a CSV with commas, semicolons or tabs; its values are strings, blanks are null.
+        what: Its noun for error messages: `Catalog`, `Predictions`.
         kind: The kind that lociscope gives such a Parquet file.
         schema: The newest schema that can be read.
 
@@ -60,17 +61,17 @@ def read_any(path: Path, what: str, kind: str, schema: int) -> tuple[pa.Table, b
     if suffix in CSVS:
         return _read_csv(path, what), False
     table = read_parquet(path, what, kind, schema, foreign=True)
-    return _with_plain_texts(table), b"kind" in (table.schema.metadata or {})
+    return _with_plain_strings(table), b"kind" in (table.schema.metadata or {})
 
 
 def find_url(path: Path) -> str | None:
-    """Return the URL that a path was written as, `https://…` or `s3://…`; None where it is none."""
+    """Return the URL that a path was written as, `https://…` or `s3://…`; None for other paths."""
     match = _URL.search(path.as_posix())
     return f"{match['scheme']}://{match['rest']}" if match and not path.exists() else None
 
 
 def read_header(path: Path) -> list[str]:
-    """Return the names of a CSV's columns; none where it cannot be read."""
+    """Return the column names of a CSV file; an empty list where it cannot be read."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:
             head = lines.readline(1 << 16)
@@ -81,18 +82,18 @@ def read_header(path: Path) -> list[str]:
 
 
 def standardize_columns(table: pa.Table, known: Iterable[str], what: str) -> pa.Table:
-    """Give the columns that are called as known ones, but for case, blanks, marks and µm, their known names.
+    """Rename columns to the known names that they equal but for case, blanks, punctuation and a unit of µm.
 
     Raises:
-        LociscopeError: Two columns are called so; or one of another name seems to be the pixel size.
+        LociscopeError: Two columns have one name, or a column of another name seems to be the pixel size.
     """
     wanted = {_letters(name): name for name in known}
     if _SIZE in wanted.values():
         wanted |= {_letters(_SIZE + unit): _SIZE for unit in MICROMETRES}
     names = [wanted.get(_letters(name), name) for name in table.column_names]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise LociscopeError(f"{what} has two columns called {twice!r}. Keep one of them.", code=Code.DUPLICATE)
+    duplicate = next((name for name in names if names.count(name) > 1), None)
+    if duplicate is not None:
+        raise LociscopeError(f"{what} has two columns called {duplicate!r}. Keep one of them.", code=Code.DUPLICATE)
     other = next((name for name in names if _LIKE_SIZE.search(_letters(name))), None)
     if other is not None and _SIZE in wanted.values() and _SIZE not in names:
         raise LociscopeError(
@@ -103,7 +104,7 @@ def standardize_columns(table: pa.Table, known: Iterable[str], what: str) -> pa.
 
 
 def blanks_to_null(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a column of texts with null for blanks, or one of numbers with null for NaN."""
+    """Replace blanks of a string column, and NaN of a float column, by null."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -114,8 +115,8 @@ def blanks_to_null(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
-def decimal_points(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a column of texts with decimal points for decimal commas, as `0,08`."""
+def parse_decimal_commas(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Replace decimal commas of a string column, as in `0,08`, by points."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -133,12 +134,10 @@ def _read_csv(path: Path, what: str) -> pa.Table:
             lines.seek(0)
             rows = [row for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=spaced) if row]
     except OSError as error:
-        raise LociscopeError(
-            f"Cannot read {what} '{path}': {error.strerror}. Check the path.", code=Code.NOT_FOUND
-        ) from error
+        raise unreadable_error(path, error, what) from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise LociscopeError(
-            f"'{path}' is no CSV text ({error}). Save it as UTF-8 with commas.", code=Code.CORRUPT
+            f"'{path}' is not a CSV file ({error}). Save it as UTF-8 with commas.", code=Code.CORRUPT
         ) from error
     names, *rows = rows or [[]]
     wrong = next((number for number, row in enumerate(rows, 2) if len(row) > len(names)), None)
@@ -146,14 +145,14 @@ def _read_csv(path: Path, what: str) -> pa.Table:
         raise LociscopeError(
             f"{what} '{path}' line {wrong} has {len(rows[wrong - 2])} values for {len(names)} columns "
             f"({_listed(names)}). Put values that hold a '{delimiter}' in quotes.",
-            code=Code.TOO_LARGE,
+            code=Code.CORRUPT,
         )
     columns = [[row[at] if at < len(row) and row[at] else None for row in rows] for at in range(len(names))]
     return pa.table([pa.array(column, pa.string()) for column in columns], names=names)
 
 
-def _with_plain_texts(table: pa.Table) -> pa.Table:
-    """The table with each column of texts, whatever way they are stored, as strings."""
+def _with_plain_strings(table: pa.Table) -> pa.Table:
+    """Convert columns of dictionary, large and view strings to plain strings."""
     import pyarrow as pa
 
     for number, column in enumerate(table.columns):
@@ -170,7 +169,7 @@ def _letters(name: str) -> str:
 
 
 def _delimiter(head: str) -> tuple[str, bool]:
-    """The mark between the columns of a CSV, by its first line, and whether blanks follow it that mean nothing."""
+    """Guess the delimiter of a CSV from its first line; also return whether it is followed by blanks."""
     bare = re.sub(r'"[^"]*"', "", head)
     delimiter = max(",;\t", key=bare.count)
     return delimiter, f"{delimiter} " in bare

@@ -1,4 +1,4 @@
-"""TOML files that become pydantic models: recipes and plans, each with one sentence for each mistake."""
+"""TOML files that become pydantic models: recipes and plans."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 
 def read_toml(name: str, shipped: Path, kind: str) -> dict[str, Any]:
-    """Reads a shipped file by its name, or any by its path.
+    """Read a shipped file by its name, or any file by its path.
 
     Args:
         name: A name without suffix, or a path that ends in `.toml`.
         shipped: The folder of the shipped ones.
-        kind: What the file is called in sentences: `recipe`.
+        kind: Its noun for error messages: `recipe`.
 
     Returns:
         Its nested values.
 
     Raises:
-        UsageError: There is no such file, or it is no TOML.
+        UsageError: There is no such file, or it is not TOML.
     """
     path = Path(name) if name.endswith(".toml") else shipped / f"{name}.toml"
     try:
@@ -36,16 +36,16 @@ def read_toml(name: str, shipped: Path, kind: str) -> dict[str, Any]:
         ) from error
     except (ValueError, RecursionError) as error:
         raise UsageError(
-            f"{kind.capitalize()} '{path}' is no TOML: {error}. Mend that line.", code=Code.CORRUPT
+            f"{kind.capitalize()} '{path}' is not TOML: {error}. Correct that line.", code=Code.CORRUPT
         ) from error
 
 
-def describe_error(error: ValidationError, what: str, model: type[BaseModel], missing: str = "") -> str:
-    """One sentence for the first mistake that pydantic found.
+def to_usage_error(error: ValidationError, what: str, model: type[BaseModel], missing: str = "") -> UsageError:
+    """Convert the first error that pydantic found.
 
     Args:
-        error: What it found.
-        what: What the values are of: `Recipe 'lenet5'`.
+        error: What pydantic raised.
+        what: The file, as the message calls it: `Recipe 'lenet5'`.
         model: The model that the values did not fit.
         missing: The remedy where a key is missing.
     """
@@ -55,20 +55,20 @@ def describe_error(error: ValidationError, what: str, model: type[BaseModel], mi
     if first["type"] == "extra_forbidden":
         *tables, name = first["loc"]
         names = [field.alias or key for key, field in find_model(model, tables).model_fields.items()]
-        return f"{what} has the unknown key {key!r}.{suggest(str(name), names)}"
+        return UsageError(f"{what} has the unknown key {key!r}.{suggest(str(name), names)}", code=Code.UNKNOWN_NAME)
     if first["type"] == "missing":
-        return f"{what} lacks the key {key!r}. {missing}"
+        return UsageError(f"{what} lacks the key {key!r}. {missing}", code=Code.INCOMPLETE)
     received = "" if first["type"] == "value_error" else f", received {first['input']!r}"
-    said = first["msg"].removeprefix("Value error, ").replace("a valid tuple", "an array")
-    return f"{what}: {key or 'the file'}: {said}{received}. Mend the value."
+    reason = first["msg"].removeprefix("Value error, ").replace("a valid tuple", "an array")
+    return UsageError(f"{what}: {key or 'the file'}: {reason}{received}. Correct the value.", code=Code.INVALID_VALUE)
 
 
 def find_model(model: type[BaseModel], tables: list[Any] | tuple[Any, ...]) -> type[BaseModel]:
-    """The model of a table, by the keys that lead to it; numbers of arrays are passed over."""
+    """Return the model of a table, by the keys that lead to it; the numbers of arrays are skipped."""
     found: Any = model
     for table in tables:
         if not isinstance(table, int):
             annotation: Any = found.model_fields[str(table)].annotation
             found = next((each for each in get_args(annotation) if hasattr(each, "model_fields")), annotation)
-    made: type[BaseModel] = found
-    return made
+    nested: type[BaseModel] = found
+    return nested

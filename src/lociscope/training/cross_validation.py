@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.artifacts.run import Folds, Run
+from lociscope.artifacts.folds import Folds
+from lociscope.artifacts.run import Run
 from lociscope.decide.intervals import Interval, bootstrap
 from lociscope.decide.locations import find_constant_threshold
 from lociscope.decide.metrics import lrap, macro_average_precision, macro_f1

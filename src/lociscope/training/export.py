@@ -14,7 +14,7 @@ import numpy as np
 
 from lociscope.artifacts.bundle import Bundle, Selftest, encode_reference, write_bundle
 from lociscope.artifacts.card import PREPROCESSING, Card, Decision, Score
-from lociscope.artifacts.run import open_training
+from lociscope.artifacts.folds import open_training
 from lociscope.decide.intervals import bootstrap
 from lociscope.decide.locations import find_constant_threshold
 from lociscope.decide.metrics import lrap, macro_auc, macro_average_precision, macro_f1

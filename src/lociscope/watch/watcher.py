@@ -125,7 +125,7 @@ def watch(
     with job.lock():
         table = _Table(job)
         arrivals = Arrivals(folder, rules, pace.patience, table.prints)
-        writer = LogWriter(log, "watch", hurry=stop.is_set)
+        writer = LogWriter(log, "watch", is_ending=stop.is_set)
         work = _Work(predictor, arrivals, table, tell, writer, workers, pace)
         job.prepare()
         with writer, work.pool:

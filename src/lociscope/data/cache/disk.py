@@ -1,9 +1,8 @@
-"""A cache of prepared fields on disk, which an interrupted process can resume.
+"""The store on disk: fields of one size as bytes, one after another, and a journal by which packing goes on.
 
-While a cache is written it is named `.NAME.part` and contains `x.npy` (fields of one size, one after another),
-`key.json` and `journal.jsonl`: a line for each field, packed or failed, written after its pixels, with their checksum.
-The writing process holds a lock. If it is killed, or the disk is full, the next process resumes after the last field
-whose pixels agree with the journal.
+A store that is being made lies beside its final name, in `.NAME.part`: `x.npy`, `key.json` and `journal.jsonl`, a line
+for each field that came, packed or failed, written after its pixels with their checksum. Whoever packs holds a lock; a
+packer that was killed, or for which the disk was full, leaves what it has, and the next one goes on from there.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import shutil
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -33,12 +31,12 @@ PIXELS, JOURNAL, KEY, LOCK = "x.npy", "journal.jsonl", "key.json", ".lock"
 
 
 def cache_folder(store: Path, key: dict[str, Any]) -> Path:
-    """Return the folder for a key in a store that several trainings share."""
+    """The folder, in a store that many trainings share, of what depends on a key."""
     return store / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class PreparedField(NamedTuple):
-    """A preprocessed field: its id, its group, (h, w, 4) of uint8, and its class numbers."""
+    """A field ready to be packed: its name, its group, (h, w, 4) of uint8, and its class numbers."""
 
     id: str
     group: str
@@ -47,7 +45,7 @@ class PreparedField(NamedTuple):
 
 
 class CacheEntry(NamedTuple):
-    """The journal's entry of a packed field."""
+    """What the journal says of a packed field."""
 
     id: str
     group: str
@@ -56,19 +54,17 @@ class CacheEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DiskArray:
-    """Rows of an `.npy` file, which are read when they are indexed and not kept in memory.
+    """Some rows of the pixels on disk: what is asked for is read, and nothing is kept.
 
-    The file is not memory-mapped: touched pages would count as memory of the process, up to the size of the cache.
+    Not mapped into memory: pages that were touched would count as the process', up to the size of the store.
 
     Attributes:
         path: The `.npy` file.
-        start: Position of the first row, in bytes.
         each: (h, w, 4) of every row.
-        rows: (n,) of int: the row numbers, in order.
+        rows: (n,) of int: which rows, in order.
     """
 
     path: Path
-    start: int
     each: tuple[int, ...]
     rows: np.ndarray
 
@@ -77,25 +73,26 @@ class DiskArray:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(n, h, w, 4)."""
+        """As of an array."""
         return (len(self.rows), *self.each)
 
     def take(self, numbers: np.ndarray) -> DiskArray:
-        """Return some rows without reading them."""
-        return DiskArray(self.path, self.start, self.each, self.rows[numbers])
+        """The rows of these numbers, unread."""
+        return DiskArray(self.path, self.each, self.rows[numbers])
 
     def __getitem__(self, numbers: np.ndarray | slice) -> np.ndarray:
-        """Read some rows."""
+        """Reads the rows of these numbers."""
         wanted = self.rows[numbers]
         found = np.empty((len(wanted), *self.each), np.uint8)
         size = found[:1].nbytes
         try:
             with self.path.open("rb", buffering=0) as file:
-                for row, pixels in zip(wanted.tolist(), found, strict=True):
-                    file.seek(self.start + row * size)
-                    if file.readinto(pixels) != size:
+                start = _start(file)
+                for row, place in zip(wanted.tolist(), found, strict=True):
+                    file.seek(start + row * size)
+                    if file.readinto(place) != size:
                         raise corrupt_cache_error(self.path.parent)
-        except OSError as error:  # removed since the training began
+        except OSError as error:  # gone, since the training began
             raise corrupt_cache_error(self.path.parent) from error
         return found
 
@@ -104,36 +101,35 @@ class DiskArray:
 
 
 def open_disk_array(path: Path, n: int) -> DiskArray:
-    """Open the pixels of n fields.
+    """Opens the pixels of n fields.
 
     Raises:
-        LociscopeError: The file is missing, corrupt, or too short.
+        LociscopeError: The file is missing, damaged, or cut short.
     """
     try:
         with path.open("rb") as file:
             np.lib.format.read_magic(file)
             shape, fortran, kind = np.lib.format.read_array_header_1_0(file)
-            start = file.tell()
-            complete = start + int(np.prod(shape)) == path.stat().st_size
+            whole = file.tell() + int(np.prod(shape)) == path.stat().st_size
     except (OSError, ValueError) as error:
         raise corrupt_cache_error(path.parent) from error
-    if not complete or shape[0] != n or len(shape) != 4 or fortran or kind != np.uint8:
+    if not whole or shape[0] != n or len(shape) != 4 or fortran or kind != np.uint8:
         raise corrupt_cache_error(path.parent)
-    return DiskArray(path, start, shape[1:], np.arange(n))
+    return DiskArray(path, shape[1:], np.arange(n))
 
 
 def corrupt_cache_error(folder: Path) -> LociscopeError:
-    """Return the error for a cache whose files are missing, corrupt or too short."""
+    """The sentence for a store that does not hold what it says."""
     return LociscopeError(
         f"The packed fields in '{folder}' are damaged or cut short. Remove the folder to pack again.", code=Code.CORRUPT
     )
 
 
 class CacheWriter:
-    """Writes a cache field by field.
+    """A store in the making.
 
     Attributes:
-        items: The packed fields and the failures so far, in order.
+        items: What has come so far: packed fields and failures, in order.
     """
 
     def __init__(self, folder: Path, each: tuple[int, ...]) -> None:
@@ -146,39 +142,32 @@ class CacheWriter:
 
     @property
     def packed(self) -> list[CacheEntry]:
-        """The packed fields so far."""
+        """The fields that are packed."""
         return [item for item in self.items if isinstance(item, CacheEntry)]
 
     def add(self, item: PreparedField | Failure) -> None:
-        """Write a field, or a failure to read one."""
+        """Writes a field, or that it cannot be read."""
         if isinstance(item, Failure):
             self._note(item, [*item])
             return
         pixels = item.pixels.tobytes()
         _write_all(self._pixels, pixels)
-        entry = CacheEntry(item.id, item.group, [*item.target])
-        self._note(entry, [*entry, zlib.crc32(pixels)])
-
-    def read_back(self) -> DiskArray:
-        """Return the pixels of the packed fields so far."""
-        rows = np.arange(len(self.packed))
-        return DiskArray(self.folder / PIXELS, len(_header(0, self.each)), self.each, rows)
+        kept = CacheEntry(item.id, item.group, [*item.target])
+        self._note(kept, [*kept, zlib.crc32(pixels)])
 
     def finish(self, about: dict[str, Any]) -> None:
-        """Write the final number of rows, and `about` as `pack.json`."""
+        """Writes the final number of rows, and what the store holds."""
         self._pixels.seek(0)
         _write_all(self._pixels, _header(len(self.packed), self.each))
         os.fsync(self._pixels.fileno())
         self.close()
-        with atomic_write(
-            self.folder / "pack.json"
-        ) as part:  # before the journal is removed, so that a crash here loses nothing
+        with atomic_write(self.folder / "pack.json") as part:  # first: a crash before the journal goes costs nothing
             part.write_text(json.dumps(about), encoding="utf-8")
         (self.folder / JOURNAL).unlink()
         (self.folder / KEY).unlink()
 
     def close(self) -> None:
-        """Close the files."""
+        """Closes its files."""
         self._pixels.close()
         self._journal.close()
 
@@ -187,7 +176,7 @@ class CacheWriter:
         self.items.append(item)
 
     def _recover(self) -> None:
-        """Read what an earlier process wrote, as far as pixels and journal agree, and truncate the rest."""
+        """Reads what an earlier packer left, as far as pixels and journal agree, and cuts off the rest."""
         first = len(_header(0, self.each))
         if self._pixels.seek(0, os.SEEK_END) < first:
             self._pixels.seek(0)
@@ -210,27 +199,27 @@ class CacheWriter:
 def open_cache_writer(
     folder: Path, key: dict[str, Any], each: tuple[int, ...], wait: bool = False
 ) -> Iterator[CacheWriter | None]:
-    """Open a cache for writing, and rename it to its final name when it is finished.
+    """Opens the store in the making beside `folder`, and puts it in its place where it was finished.
 
     Args:
         folder: The final name.
-        key: What the cache depends on; a part written for another key is discarded.
+        key: What the result depends on; what was begun for another key is begun anew.
         each: (h, w, 4).
-        wait: Whether to wait while another process writes this cache.
+        wait: Whether to wait while another process packs here.
 
     Yields:
-        The writer; None where another process has finished the cache in the meantime.
+        The store; None where another process has finished it meanwhile.
 
     Raises:
-        LociscopeError: Another process writes this cache, and `wait` is false.
-        OSError: The folder cannot be written.
+        LociscopeError: Another process is packing here, and nobody waits.
+        OSError: The place cannot be written.
     """
     part = folder.with_name(f".{folder.name}.part")
     part.mkdir(parents=True, exist_ok=True)
     with (part / LOCK).open("a") as held:
         if not lock_file(held, wait=wait):
             raise LociscopeError(
-                f"'{folder}' is being packed by another process. Wait until it has finished, or pass another folder.",
+                f"'{folder}' is being packed by another process. Wait until it is done, or name another folder.",
                 code=Code.IN_USE,
             )
         if (folder / "pack.json").is_file():
@@ -254,7 +243,7 @@ def open_cache_writer(
 
 
 def _item(line: bytes) -> tuple[CacheEntry | Failure | None, int]:
-    """Parse a line of the journal into an entry and the checksum of its pixels; None where the line is incomplete."""
+    """What a line of the journal says, and the checksum of its pixels; None where it was cut short."""
     try:
         words = json.loads(line)
         if isinstance(words[2], str):  # the reason of a failure; of a packed field, its targets
@@ -265,14 +254,19 @@ def _item(line: bytes) -> tuple[CacheEntry | Failure | None, int]:
 
 
 def _header(n: int, each: tuple[int, ...]) -> bytes:
-    """Return the start of an `.npy` file; numpy pads it so that its length does not depend on n."""
-    buffer = BytesIO()
-    np.lib.format.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": (n, *each)})
-    return buffer.getvalue()
+    """The start of a `.npy` file; equally long whatever n is."""
+    words = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({n}, {', '.join(map(str, each))}), }}"
+    return np.lib.format.magic(1, 0) + (118).to_bytes(2, "little") + words.ljust(117).encode() + b"\n"
+
+
+def _start(file: IO[bytes]) -> int:
+    """Where the pixels begin."""
+    head = file.read(10)
+    return 10 + int.from_bytes(head[8:10], "little")
 
 
 def _write_all(file: IO[bytes], data: bytes) -> None:
-    """Write all bytes: an unbuffered file may accept only a part, and a full disk raises on the next call."""
+    """Writes everything: an unbuffered file may take a part, and a full disk then says so."""
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]

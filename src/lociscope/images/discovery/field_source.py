@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from lociscope.images.discovery.hpa import parse_origin
-from lociscope.storage.atomic import atomic_write, unwritable_error
+from lociscope.storage.atomic import atomic_write
+from lociscope.storage.file_errors import unwritable_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

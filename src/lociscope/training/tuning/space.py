@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from lociscope.artifacts.recipe import SHIPPED, TUNE, Recipe
 from lociscope.artifacts.recipe_upgrade import upgrade_key
 from lociscope.errors import Code, UsageError, suggest
-from lociscope.storage.toml_files import describe_error, read_toml
+from lociscope.storage.toml_files import read_toml, to_usage_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -122,9 +122,7 @@ def _dimension(value: object, what: str) -> Range | Choice:
         try:
             return Range.model_validate(value)
         except ValidationError as error:
-            raise UsageError(
-                describe_error(error, what, Range, "Give low and high."), code=Code.INVALID_VALUE
-            ) from error
+            raise to_usage_error(error, what, Range, "Give low and high.") from error
     if not isinstance(value, list) or not all(isinstance(each, Scalar) for each in value):
         raise UsageError(
             f"{what} is {value!r}; expected a list of values, or {{low = …, high = …}}. Mend the entry.",

@@ -1,0 +1,1 @@
+"""Divide a catalog into parts that share no group."""

@@ -1,1 +1,0 @@
-"""Groups of fields, and folds and splits that keep every group whole."""
