@@ -19,15 +19,16 @@ from lociscope.monitor.compare import (
 )
 
 
-def test_no_difference_gives_small_p_as_rarely_as_it_says() -> None:
+@pytest.mark.parametrize(("pools", "most"), [(40, 0.225), pytest.param(200, 0.16, marks=pytest.mark.slow)])
+def test_no_difference_gives_small_p_as_rarely_as_it_says(pools: int, most: float) -> None:
     rng = np.random.default_rng(0)
     vectors, p = [], []
-    for _ in range(200):
+    for _ in range(pools):
         pool = rng.normal(size=(40, 3)) ** 3
         vectors.append(run_mmd_test(pool[:12], pool[12:], rng, 99).p)
         p.append(run_kolmogorov_smirnov_tests(pool[:12], pool[12:])[0].p)
     for found in (vectors, p):
-        assert np.mean(np.array(found) <= 0.1) <= 0.16  # binomial, 200 of 0.1: above it once in 200
+        assert np.mean(np.array(found) <= 0.1) <= most  # binomial of 0.1: above it once in 200, for 40 pools as for 200
 
 
 def test_ties_make_p_larger_not_smaller() -> None:
