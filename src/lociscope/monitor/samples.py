@@ -117,5 +117,5 @@ class Sample:
             reference.embedding if reference.embedding.shape[1] else None,
             bundle.sha256,
             # A card without `kind` has it as the first word of its text.
-            summary.get("kind", fields.partition(" ")[0]) == "simulated",
+            (summary.get("kind") or fields.partition(" ")[0]) == "simulated",
         )

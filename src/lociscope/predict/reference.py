@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,16 +17,19 @@ if TYPE_CHECKING:
     from lociscope.images.field import Field
 
 
-def measure_reference(predictor: Predictor, fields: Iterable[Field], what: str) -> tuple[Reference, dict[str, Any]]:
+def measure_reference(
+    predictor: Predictor, fields: Iterable[Field], what: str, kind: Literal["simulated", "catalog"] | None = None
+) -> tuple[Reference, dict[str, Any]]:
     """Measure and predict fields that the model was not trained on.
 
     Args:
         predictor: The model.
         fields: A few hundred, at least one, preferably each of another specimen.
         what: Which fields they are, for the card.
+        kind: Whether they are simulated or come from a Catalog; None if unknown.
 
     Returns:
-        The reference, and its summary for the card: `fields`, `what`, `medians` by statistic, and `rates`, the
+        The reference, and its summary for the card: `fields`, `what`, `kind`, `medians` by statistic, and `rates`, the
         share of fields in which each of the 28 locations is predicted.
     """
     embeddings = "embedding" in predictor.engine.outputs
@@ -42,6 +45,7 @@ def measure_reference(predictor: Predictor, fields: Iterable[Field], what: str) 
     summary = {
         "fields": len(made),
         "what": what,
+        "kind": kind,
         "medians": dict(zip(STATISTICS, np.median(table, axis=0).round(4).tolist(), strict=True)),
         "rates": decided.mean(axis=0).round(4).tolist(),
     }
