@@ -22,8 +22,8 @@ from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 from sklearn.model_selection import StratifiedGroupKFold
 
 from lociscope.artifacts.catalog import read_labels
-from lociscope.data.splits.folds import assign_groups, label_deviation
 from lociscope.labels import N_LABELS
+from lociscope.splits.folds import assign_groups, label_deviation
 
 if TYPE_CHECKING:
     from collections.abc import Callable

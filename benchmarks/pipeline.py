@@ -39,7 +39,7 @@ from lociscope.data.augment.mixing import has_mixing_ops
 from lociscope.data.cache import lazy_images as reader
 from lociscope.data.cache.disk import PreparedField
 from lociscope.data.cache.lazy_images import MEMORY_BYTES, LazyImageArray, open_lazily
-from lociscope.data.cache.packing import PackedFields, pack, prepare_catalog
+from lociscope.data.cache.packing import pack, prepare_catalog
 from lociscope.data.importing import import_kaggle
 from lociscope.data.pipeline.dataset import training_batches
 from lociscope.data.pipeline.sample_random import PerSampleRng
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lociscope.artifacts.catalog import Catalog
+    from lociscope.data.cache.fields import PackedFields
 
 BATCH, WORKERS = 32, 2
 DOWNSAMPLE = 2
@@ -167,7 +168,7 @@ def reading(folder: Path, fields: int, rounds: int) -> dict[str, dict[str, float
             reader.MEMORY_BYTES = most
             spent(partial(stream, files), batches)
             found[name].append(base / spent(partial(stream, files), 2 * batches))
-            files.x.kept.clear()
+            files.x.memory.clear()
     return {
         name: {
             clock: round(float(np.median(each)), 2)

@@ -14,17 +14,17 @@ import sys
 import time
 from multiprocessing import active_children
 
-from lociscope.simulate import draw_fields
+from lociscope.simulate import simulate_fields
 
 COUNTS = {256: 400, 512: 120}
 """Fields drawn at each size, each of a specimen of its own: so many that the start of the workers counts little."""
 FEW, MANY = 100, 400
 CHILD = """
 import resource, sys, time
-from lociscope.simulate import draw_fields
+from lociscope.simulate import simulate_fields
 n = int(sys.argv[1])
 start = time.process_time()
-for field in draw_fields(range(0, 2 * n, 2), seed=1, size=256): pass
+for field in simulate_fields(range(0, 2 * n, 2), seed=1, size=256): pass
 print(time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
@@ -39,7 +39,7 @@ def drawn(size: int, workers: int) -> dict[str, float]:
     """Processor seconds a field, and fields a second by the clock."""
     count = COUNTS[size]
     began, clock = processor_time(), time.perf_counter()
-    for _ in draw_fields(range(0, 2 * count, 2), seed=1, size=size, workers=workers):
+    for _ in simulate_fields(range(0, 2 * count, 2), seed=1, size=size, workers=workers):
         pass
     took = time.perf_counter() - clock
     for child in active_children():

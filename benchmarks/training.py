@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -26,10 +27,13 @@ import tensorflow as tf
 from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
 from lociscope.data.cache.disk import PreparedField
-from lociscope.data.cache.packing import PackedFields, pack
+from lociscope.data.cache.packing import pack
 from lociscope.models import build_network
 from lociscope.training.keras_trainer import fit
 from lociscope.training.stages import compile_stage, get_stages
+
+if TYPE_CHECKING:
+    from lociscope.data.cache.fields import PackedFields
 
 SIZE = 128
 NETWORKS = ("lenet5", "alexnet", "pretrained")

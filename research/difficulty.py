@@ -115,7 +115,7 @@ def main(words: list[str]) -> int:
     try:
         for path in given.models if given.keep else ():
             check_keeps(path)
-        parts = {part: list(REFERENCE.draw_part(part, workers=2)) for part in (Part.VALID, Part.TEST)}
+        parts = {part: list(REFERENCE.simulate_part(part, workers=2)) for part in (Part.VALID, Part.TEST)}
         found = {str(path): simulated(path, parts, given.keep) for path in given.models}
     except LociscopeError as error:
         print(f"difficulty: {error}", file=sys.stderr)

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.decide.crossfit import stratified_folds
 from lociscope.decide.decider import predict_out_of_fold
 from lociscope.decide.ensemble_report import EnsembleReport, build_ensemble_report
 from lociscope.decide.logistic import logit, sigmoid
@@ -30,6 +29,7 @@ from lociscope.decide.metrics import f1_per_class, macro_average_precision
 from lociscope.decide.nested import nested_cross_validate
 from lociscope.decide.selection import SelectionResult, select_combiner
 from lociscope.decide.thresholds import Policy, Thresholds, best_expected_f1
+from lociscope.splits.folds import stratified_folds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -27,12 +27,12 @@ from real_fields import load_model, read_dictionary, read_fields  # type: ignore
 
 from lociscope.artifacts.catalog import Catalog, read_labels
 from lociscope.artifacts.run import Run
-from lociscope.data.cache.packing import group_of
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.images.discovery.sources import read_catalog_sources
 from lociscope.images.io.read import read_field
 from lociscope.labels import to_multi_hot
 from lociscope.simulate import REFERENCE, Part, SimulatedField
+from lociscope.splits.groups import group_ids
 from lociscope.storage.atomic import atomic_write
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def ask(run: Path, catalog: Path | None) -> dict[str, Said]:
     if catalog is not None:
         table = Catalog.read(catalog).select_labelled().filter("split", "test")
         found["strangers"] = said(
-            (entry.target, predict(read_field(source).pixels, None), group_of(entry))
-            for entry, source in zip(table, read_catalog_sources(table), strict=True)
+            (entry.target, predict(read_field(source).pixels, None), group)
+            for entry, source, group in zip(table, read_catalog_sources(table), group_ids(table), strict=True)
         )
     if (REAL / "hpa2018").is_dir():
         labels = read_labels(REAL / "hpa2018/fields.csv")
@@ -71,7 +71,7 @@ def ask(run: Path, catalog: Path | None) -> dict[str, Said]:
 @cache
 def drawn(part: Part) -> list[SimulatedField]:
     """A part of the frozen atlas, drawn once for all Runs of a call."""
-    return list(REFERENCE.draw_part(part, workers=2))
+    return list(REFERENCE.simulate_part(part, workers=2))
 
 
 def own(run: Run) -> Said:

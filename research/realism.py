@@ -24,7 +24,7 @@ from lociscope.channels import BLUE, CHANNEL_NAMES, GREEN, RED, YELLOW
 from lociscope.images.scale import resize
 from lociscope.images.segmentation.compartments import Compartments, Zone, find_compartments
 from lociscope.images.segmentation.stack import gaussian_blur
-from lociscope.simulate import draw_fields
+from lociscope.simulate import simulate_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -206,7 +206,7 @@ def main(words: list[str]) -> int:
         print(f"realism: no real fields at '{given.labels}'. Set LOCISCOPE_REAL_DATA to their folder.", file=sys.stderr)
         return 1
     names, real = table(read_real(given.fields, given.labels))
-    drawn_names, drawn = table(f.pixels for f in draw_fields(range(0, 2 * given.drawn, 2), seed=given.seed))
+    drawn_names, drawn = table(f.pixels for f in simulate_fields(range(0, 2 * given.drawn, 2), seed=given.seed))
     common = [name for name in names if name in drawn_names]
     real, drawn = real[:, [names.index(n) for n in common]], drawn[:, [drawn_names.index(n) for n in common]]
     spread = np.sqrt((np.nanvar(real, 0) + np.nanvar(drawn, 0)) / 2) + 1e-9

@@ -19,7 +19,6 @@ from lociscope.artifacts.recipe_changes import parse_changes
 from lociscope.artifacts.run import Run
 from lociscope.errors import LociscopeError
 from lociscope.models import build_network
-from lociscope.models.anatomy import anatomy
 from lociscope.models.cost import macs_of
 
 if TYPE_CHECKING:
@@ -251,7 +250,7 @@ def test_the_last_layer_of_each_grid_is_shown(
     script: ModuleType, runs: dict[str, Run], name: str, layers: list[str]
 ) -> None:
     network = build_network(name, SIZE, runs[name].read_recipe().network.options)
-    assert [each.name for each in script.pictures.shown_layers(anatomy(network))][: len(layers)] == layers
+    assert [each.name for each in script.pictures.shown_layers(script.analyze_layers(network))][: len(layers)] == layers
 
 
 def test_evidence_is_coloured_by_its_sign(script: ModuleType) -> None:

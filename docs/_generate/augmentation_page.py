@@ -1,4 +1,4 @@
-"""Draws docs/images/augmentation.png, a simulated field under each augmentation, and prints docs/reference/augmentation.md.
+"""Write docs/images/augmentation.png, a simulated field under each augmentation, and print docs/reference/augmentation.md.
 
 python docs/_generate/augmentation_page.py > docs/reference/augmentation.md
 """
@@ -40,40 +40,42 @@ SHOWN: dict[str, dict[str, float | bool]] = {
     "mixup 1": {"mixup": 1.0},
     "cutmix 1": {"cutmix": 1.0},
 }
-PAGE = """# Augmentation
+PAGE = """# Data augmentation
 
-What training varies of a field from epoch to epoch: the table `[augment]` of a recipe ([all keys](recipe.md)). Here a simulated field of a few cells,
-three times under each, much stronger than a recipe would:
+Data augmentation changes the training fields at random in every epoch, so that the network does not overfit on their orientation, scale or brightness. The table
+`[augment]` of a recipe sets it ([all keys](recipe.md)); a key of 0 or false turns an operation off. The picture shows a simulated field of a few cells, three times under
+each operation, much stronger than a recipe would use:
 
 ![A simulated field under each augmentation](../images/augmentation.png)
 
 *Microtubules red, protein green, nucleus blue. `channel_dropout` blanks the ER, which a picture of three colours does not show.*
 
-- What is done to a field is a pure function of the seed, the epoch and the field's place in it. A training that was cut off goes on with the same
-  pictures, and neither the batch size nor the number of workers changes them. A field that comes twice in an epoch (`train.repeat_threshold`) looks different each time.
+- The augmentation of a field is a pure function of the seed, the epoch and the field's position in it. A resumed training sees the same
+  images, and neither the batch size nor the number of workers changes them. A field that is repeated in an epoch (`train.repeat_threshold`) looks different each time.
 - `flip` takes one of the eight symmetries of the square, and `shift` alone moves by whole pixels: nothing is resampled. `rotate`, `scale`, `shear`,
-  `crop`, `elastic` and then also `shift` are one resampling together. What comes in at the edge is the field mirrored.
-- `scale` is a change of the pixel size in µm: 0.2 shows cells up to 1.2 times larger or smaller.
-- `gain`, `offset`, `gamma`, `blur`, `noise`, `hot_pixels` and the dropouts are drawn for each channel on its own; in the order gamma after gain after offset, all within 0–1.
-- `mixup` blends two fields and `cutmix` pastes a window of one into the other; labels count as much as their field takes part. With `data.online` the
+  `crop`, `elastic`, and then also `shift`, are applied in one resampling. The field is mirrored at its edge.
+- `scale` changes the pixel size in µm: 0.2 shows cells up to 1.2 times larger or smaller.
+- `gain`, `offset`, `gamma`, `blur`, `noise`, `hot_pixels` and the dropouts are sampled for each channel independently; the order is offset, gain, gamma, and values stay within 0–1.
+- `mixup` blends two fields and `cutmix` pastes a window of one into the other; labels are weighted by the area or share of their field. With `data.online` the
   partner is the next field of the batch, otherwise any of the training fields.
 
-What each costs: [benchmarks](benchmarks.md).
+The time that each takes: [benchmarks](benchmarks.md). Averaging predictions over rotations and mirror images of a field is test-time augmentation:
+`lociscope predict --tta`.
 """
 
 
-def varied(pixels: np.ndarray, other: np.ndarray, chosen: dict[str, float | bool]) -> np.ndarray:
-    """(n, side, side, 4) of uint8: the field under the draws of n numbers."""
+def augment_field(pixels: np.ndarray, other: np.ndarray, chosen: dict[str, float | bool]) -> np.ndarray:
+    """Return (n, side, side, 4) of uint8: the field, augmented n times."""
     settings = Augment.model_validate(STILL | chosen)
-    draws = PerSampleRng(SEED, tf.constant(0, tf.int64), tf.range(EACH, dtype=tf.int64))
+    rng = PerSampleRng(SEED, tf.constant(0, tf.int64), tf.range(EACH, dtype=tf.int64))
     labels = tf.zeros([EACH, 28], tf.uint8)
     x, partner = (tf.constant(np.stack([one] * EACH)) for one in (pixels, other))
-    made, _ = augment(x, labels, draws, settings, (partner, labels) if has_mixing_ops(settings) else None)
+    made, _ = augment(x, labels, rng, settings, (partner, labels) if has_mixing_ops(settings) else None)
     return np.asarray(np.rint(made * 255)).astype(np.uint8)
 
 
 def main() -> None:
-    """Draws the sheet and prints the page."""
+    """Write the picture and print the page."""
     pixels, other = (
         simulate_field(number, seed=7, size=SIDE, places=[place], pixel_size=0.6).pixels
         for number, place in ((2, 23), (8, 21))
@@ -83,8 +85,8 @@ def main() -> None:
     for number, (name, chosen) in enumerate(SHOWN.items()):
         top, left = number // BLOCKS * height, number % BLOCKS * width
         ImageDraw.Draw(sheet).text((left, top), name, fill="black", font=ImageFont.load_default(12))
-        for column, made in enumerate(varied(pixels, other, chosen)):
-            tile = Image.fromarray(made[..., :3]).resize((TILE, TILE))  # as it is: a stretch would undo gain and offset
+        for column, made in enumerate(augment_field(pixels, other, chosen)):
+            tile = Image.fromarray(made[..., :3]).resize((TILE, TILE))  # unscaled: a stretch would undo gain and offset
             sheet.paste(tile, (left + column * (TILE + GAP), top + CAPTION))
     OUT.parent.mkdir(exist_ok=True)
     sheet.quantize(96, dither=Image.Dither.NONE).save(OUT, optimize=True)

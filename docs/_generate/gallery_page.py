@@ -23,7 +23,7 @@ from lociscope.errors import LociscopeError
 from lociscope.images.render import render_composite
 from lociscope.labels import LABELS
 from lociscope.simulate import PATTERNS, VERSION, SimulatedField, simulate_field
-from lociscope.simulate.specimen import draw_specimen
+from lociscope.simulate.specimen import sample_specimen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ img { display: inline-block; margin-right: 3px; width: 230px; height: 230px }
 def of_style(place: int, style: str, seed: int) -> int:
     """The number of a field whose specimen has a place in a style, and nothing else labelled."""
     for number in range(place * ENOUGH, (place + 1) * ENOUGH):
-        protein = draw_specimen(np.random.default_rng([seed, number, 1]), [place], None).protein
+        protein = sample_specimen(np.random.default_rng([seed, number, 1]), [place], None).protein
         if protein.roles[0].style == style:
             return 2 * number
     raise LociscopeError(f"No specimen shows {LABELS[place]} as {style!r}. Take another seed.")
@@ -125,7 +125,7 @@ def main(words: list[str]) -> int:
         "<p>Left microtubules red, protein green, nucleus blue; right the protein alone.</p>",
     ]
     for place, name in enumerate(LABELS):
-        what = (PATTERNS[place].draw.__doc__ or "").strip()
+        what = (PATTERNS[place].render.__doc__ or "").strip()
         parts.append(f"<h2>{place} {escape(name)}</h2><p>{escape(what)}</p>")
         parts += real_figures(given.out, place, dictionary)
         parts += drawn_figures(given.out, place, given.seed)

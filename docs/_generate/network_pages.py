@@ -21,6 +21,7 @@ from typing import Any
 import experiments_page as logbook  # type: ignore[import-not-found] # the scripts beside this one
 import network_pictures as pictures  # type: ignore[import-not-found]
 import numpy as np
+from layer_facts import LayerFacts, analyze_layers  # type: ignore[import-not-found]
 
 from lociscope.artifacts.recipe import Recipe
 from lociscope.artifacts.run import Run
@@ -29,7 +30,6 @@ from lociscope.errors import LociscopeError
 from lociscope.images.preprocess import prepare
 from lociscope.labels import LABELS
 from lociscope.models import load_network
-from lociscope.models.anatomy import LayerFacts, anatomy
 from lociscope.report.candidates import diff_recipes
 from lociscope.simulate import simulate_field
 
@@ -96,10 +96,12 @@ def layer_table(facts: list[LayerFacts]) -> str:
             continue
         shape = " × ".join(map(str, each.shape))
         window = str(each.window) if each.window else "all"
-        seen, um = ("all", "all") if each.seen is None else (str(each.seen), f"{each.seen_um:.1f}")
+        px, um = "all", "all"
+        if each.receptive_field is not None:
+            px, um = str(each.receptive_field), f"{each.receptive_field_um:.1f}"
         lines.append(
             f"| `{each.name}` | {each.kind} | {shape} | {window} | {each.stride} | {each.parameters:,} "
-            f"| {each.macs / 1e6:.2f} | {seen} | {um} |"
+            f"| {each.macs / 1e6:.2f} | {px} | {um} |"
         )
     return "\n".join(lines)
 
@@ -162,7 +164,7 @@ def write_page(name: str, run: Run, docs: Path) -> None:
             f"No page {name!r} of a Run of {recipe.network.name!r}. Give {', '.join(f'{each}=RUN' for each in PARTS)}."
         )
     network = load_network(run.best_model)
-    facts = anatomy(network, recipe.data.input.field_um)
+    facts = analyze_layers(network, recipe.data.input.field_um)
     shown = pictures.shown_layers(facts)
     channels = recipe.network.options.get("channels", "RGBY")
     drawn = shown_fields()
@@ -187,7 +189,7 @@ def page(name: str, recipe: Recipe, parameters: int, facts: list[LayerFacts], ru
         CHANNELS["RGBY".index(letter)].stain for letter in recipe.network.options.get("channels", "RGBY")
     )
     places = " and ".join(LABELS[place].lower() for place in SHOWN_PLACES)
-    wider = any(each.seen is not None and each.seen > size for each in facts)
+    wider = any(each.receptive_field is not None and each.receptive_field > size for each in facts)
     spread = (
         " Here a position can depend on the whole field: the map says\nwhere the evidence is summed, not where the protein is."
         if wider

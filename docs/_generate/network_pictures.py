@@ -17,8 +17,7 @@ from lociscope.labels import LABELS
 
 if TYPE_CHECKING:
     import keras
-
-    from lociscope.models.anatomy import LayerFacts
+    from layer_facts import LayerFacts  # type: ignore[import-not-found]
 
 TILE, GAP, STRIP = 96, 4, 18
 """Side of a picture, what lies between two, and the height of a caption, in px."""
@@ -108,8 +107,8 @@ def feature_maps(network: keras.Model, layers: list[LayerFacts], field: np.ndarr
     for each, output in zip(layers, outputs if len(layers) > 1 else [outputs], strict=True):
         maps = np.asarray(output, np.float32)[0]
         liveliest = np.argsort(-maps.std((0, 1)), kind="stable")[:MAPS]
-        words = f"{each.name}: {each.shape[2]} maps, {each.shape[0]} positions a side; one sees {each.seen} px, {each.seen_um} um"
-        rows.append([Tile(_framed(field, each.seen), words), *(Tile(grey(maps[..., k])) for k in liveliest)])
+        words = f"{each.name}: {each.shape[2]} maps, {each.shape[0]} positions a side; one sees {each.receptive_field} px, {each.receptive_field_um} um"
+        rows.append([Tile(_framed(field, each.receptive_field), words), *(Tile(grey(maps[..., k])) for k in liveliest)])
     return sheet(rows)
 
 

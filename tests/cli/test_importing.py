@@ -128,10 +128,10 @@ def test_an_output_that_is_no_catalog_is_left_alone(lociscope: Command, competit
     table = competition / "train.csv"
     before = table.read_bytes()
     code, _, err = lociscope("import", "kaggle", competition, "-o", table)
-    assert (code, err) == (2, f"lociscope: -o '{table}' ends in '.csv'; a Catalog ends in .parquet. Rename it.\n")
+    assert (code, err) == (2, f"lociscope: --output '{table}' ends in '.csv'; a Catalog ends in .parquet. Rename it.\n")
     (tmp_path / "mine.parquet").write_text("mine")
     code, _, err = lociscope("import", "kaggle", competition, "-o", "mine.parquet")
-    assert (code, err) == (1, "lociscope: 'mine.parquet' exists and is no Catalog. Name another file with -o.\n")
+    assert (code, err) == (1, "lociscope: 'mine.parquet' exists and is not a Catalog. Pass another file as --output.\n")
     assert table.read_bytes() == before
     assert (tmp_path / "mine.parquet").read_text() == "mine"
 
@@ -272,7 +272,7 @@ def test_antibodies_are_found_by_the_picture(lociscope: Command, tmp_path: Path,
     words = ("import", "kaggle", "competition", "-o", "c.parquet")
     code, out, _ = lociscope(*words, "--match", "atlas.parquet", "--workers", 1)
     assert code == 0
-    assert out.splitlines()[0] == "2 of 4 fields found among the 4 of atlas.parquet"
+    assert out.splitlines()[0] == "2 of 4 fields show the same cells as one of the 4 reference fields"
     assert [entry.antibody for entry in Catalog.read(tmp_path / "c.parquet")] == [None, None, "73", "72"]
     assert lociscope(*words)[0] == 0
     code, _, err = lociscope(*words, "--match", "c.parquet")

@@ -78,7 +78,7 @@ def test_several_sources_and_catalogs_at_the_command_line(
         assert lociscope(*words)[0] == 3
     both = ("one/one.parquet", "two/two.parquet")
     assert lociscope("split", *both, "--folds", 2)[2] == (
-        "lociscope: 2 Catalogs are joined into a new one. Name it with -o.\n"
+        "lociscope: 2 Catalogs are joined into a new one. Name it with --output.\n"
     )
     assert lociscope("split", *both, "--folds", 2, "-o", "far/c.parquet")[0] == 0
     made = Catalog.read(tmp_path / "far" / "c.parquet")

@@ -89,7 +89,7 @@ def test_a_catalog_whose_files_are_gone(lociscope: Command, tmp_path: Path) -> N
     assert not list(tmp_path.glob("run/*"))
     code, out, err = lociscope("split", path, "--find-duplicates", "--folds", 3, "--workers", 1)
     assert (code, "3 fields failed, listed in c.unread.csv" in err.replace(f"{tmp_path}/", "")) == (3, True)
-    assert "bound by nothing" in out
+    assert "grouped by nothing" in out
 
 
 # === Tables of labels ===

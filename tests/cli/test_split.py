@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 from lociscope.artifacts.catalog import Catalog, Entry
+from lociscope.cli.split import describe_adversarial
+from lociscope.data.leakage import AdversarialResult
+from lociscope.decide.intervals import Interval
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +44,7 @@ def test_folds_in_place_by_antibody(lociscope: Command, catalog: Path) -> None:
     before = rows(catalog)
     code, out, _ = lociscope("split", catalog)
     assert code == 0
-    assert "bound by antibody" in out
+    assert "grouped by antibody" in out
     after = rows(catalog)
     assert [replace(row, split=None, fold=None) for row in after] == before
     assert {row.split for row in after} == {"train"}
@@ -75,7 +78,7 @@ def test_a_second_run_changes_nothing(lociscope: Command, catalog: Path) -> None
 
 def test_as_json(lociscope: Command, catalog: Path) -> None:
     said = json.loads(lociscope("split", catalog, "--json", "--group", "plate", "--group", "antibody")[1])
-    assert said["bound_by"] == ["plate", "antibody"]
+    assert said["grouped_by"] == ["plate", "antibody"]
     assert [part["name"] for part in said["parts"]] == ["train", *[f"fold {number}" for number in range(5)]]
     assert sum(part["fields"] for part in said["parts"][1:]) == 60
     assert said["parts"][0]["counts"]["Nucleoplasm"] == 60
@@ -97,7 +100,7 @@ def test_notes(lociscope: Command, catalog: Path) -> None:
     [
         ([], [Entry("a", (0,))], 1, "1 labelled fields"),
         ([], [Entry("a"), Entry("b")], 1, "0 labelled fields"),
-        (["--folds", 30], None, 1, "30 folds needs 30 groups of fields or more, received 20"),
+        (["--folds", 30], None, 1, "30 folds need 30 groups of fields or more, received 20"),
         (["--group", "antibodi"], None, 2, "Did you mean 'antibody'"),
         (["--folds", 0], None, 2, "0"),
         (["-o", "d.csv"], None, 2, "expected .parquet"),
@@ -143,7 +146,7 @@ def test_duplicates_are_found_and_stay_together(
     Catalog.from_entries(made, tmp_path).write(tmp_path / "c.parquet")
     code, out, err = lociscope("split", "c.parquet", "--find-duplicates", "--workers", 1)
     assert code == 0, err
-    assert "bound by duplicates" in out
+    assert "grouped by duplicates" in out
     assert "in two parts: duplicates 0" in out
     assert "4 fields show the same cells as another, 2 pictures" in err
     table = Catalog.read(tmp_path / "c.parquet").table
@@ -170,7 +173,7 @@ def test_parts_are_told_apart_by_their_looks(
     (tmp_path / "f3_red.png").write_text("no picture")
     code, out, err = lociscope("split", "c.parquet", "--adversarial", "--workers", 1)
     assert code == 3
-    assert "test can nearly always be told from the rest (AUC" in out
+    assert "Brightness, focus and noise distinguish test almost always from the rest (AUC" in out
     assert "1 field failed, listed in c.unread.csv; the first: " in err
     said = json.loads(lociscope("split", "c.parquet", "--adversarial", "--workers", 1, "--json")[1])
     looks = said["leakage"]["adversarial"]
@@ -178,7 +181,10 @@ def test_parts_are_told_apart_by_their_looks(
     assert looks["low"] > 0.8
     few = Catalog.from_entries(made[20:40], tmp_path)
     few.write(tmp_path / "d.parquet")
-    assert "Too few to tell the parts apart" in lociscope("split", "d.parquet", "--adversarial", "--workers", 1)[1]
+    assert (
+        "Too few fields for adversarial validation"
+        in lociscope("split", "d.parquet", "--adversarial", "--workers", 1)[1]
+    )
 
 
 def test_a_table_of_paths_becomes_a_catalog(lociscope: Command, tmp_path: Path) -> None:
@@ -192,4 +198,18 @@ def test_a_table_of_paths_becomes_a_catalog(lociscope: Command, tmp_path: Path) 
     assert {row.fold for row in rows(tmp_path / "t.parquet")} == {0, 1, 2}
     code, _, err = lociscope("split", table)
     assert code == 2
-    assert "t.parquet' exists. Name the Catalog to write with -o." in err
+    assert "t.parquet' exists. Name the Catalog to write with --output." in err
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "text"),
+    [
+        (0.55, 0.45, "do not distinguish test from the rest"),
+        (0.58, 0.52, "distinguish test barely"),
+        (0.7, 0.6, "distinguish test well"),
+        (0.9, 0.8, "distinguish test almost always"),
+    ],
+)
+def test_adversarial_validation_as_text(value: float, low: float, text: str) -> None:
+    result = AdversarialResult("test", Interval(value, low, 0.99, 30), "Focus")
+    assert text in describe_adversarial(result)

@@ -10,8 +10,8 @@ import pytest
 from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
 from lociscope.data.cache.disk import DiskArray
+from lociscope.data.cache.fields import PackedFields
 from lociscope.data.cache.lazy_images import LazyImageArray
-from lociscope.data.cache.packing import PackedFields
 from lociscope.data.datasets import (
     LabelledFields,
     kfold_split,

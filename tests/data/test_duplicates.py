@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lociscope.artifacts.catalog import Catalog, Entry
-from lociscope.data.duplicates import COLUMN, copy_columns, mark_duplicates, name_clusters
+from lociscope.data.duplicates import DUPLICATES, copy_columns, mark_duplicates, name_clusters
 from lociscope.data.scan import scan_catalog
 from lociscope.data.similarity import Pair
 from lociscope.images.scale import resize
@@ -35,11 +35,11 @@ def test_the_same_cells_share_a_name(write_field: WriteField, tmp_path: Path) ->
     fields = {"z": picture(1), "b": picture(2), "a": picture(1)[::-1], "c": np.rot90(picture(1)), "d": picture(3)}
     catalog = catalog_of(write_field, tmp_path, fields)
     made = mark_duplicates(catalog, scan_catalog(catalog))
-    assert made.table[COLUMN].to_pylist() == ["a", None, "a", "a", None]
+    assert made.table[DUPLICATES].to_pylist() == ["a", None, "a", "a", None]
     made.write(tmp_path / "c.parquet")
     again = mark_duplicates(Catalog.read(tmp_path / "c.parquet"), scan_catalog(made))
     assert again.table.column_names == made.table.column_names
-    assert again.table[COLUMN].to_pylist() == ["a", None, "a", "a", None]
+    assert again.table[DUPLICATES].to_pylist() == ["a", None, "a", "a", None]
 
 
 def test_what_cannot_be_read_is_like_nothing(write_field: WriteField, tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_what_cannot_be_read_is_like_nothing(write_field: WriteField, tmp_path: 
     seen = scan_catalog(catalog)
     assert seen.rows.tolist() == [0, 2]
     assert [failure.id for failure in seen.failures] == ["b"]
-    assert mark_duplicates(catalog, seen).table[COLUMN].to_pylist() == ["a", None, "a"]
+    assert mark_duplicates(catalog, seen).table[DUPLICATES].to_pylist() == ["a", None, "a"]
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=12))

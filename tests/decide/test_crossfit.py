@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lociscope.decide.crossfit import cross_val_predict, fold_masks, stratified_folds
+from lociscope.decide.crossfit import cross_val_predict
 from lociscope.errors import LociscopeError
+from lociscope.splits.folds import fold_masks, stratified_folds
 
 
 @settings(max_examples=50)

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from lociscope.decide.crossfit import stratified_folds
 from lociscope.decide.decider import Decider, fit_combination, fit_decider, predict_out_of_fold
 from lociscope.decide.metrics import log_loss
 from lociscope.decide.reliability import reliability
+from lociscope.splits.folds import stratified_folds
 
 
 class Networks(NamedTuple):

@@ -114,8 +114,8 @@ def test_wrong_members_have_their_sentence(networks: Networks) -> None:
 
 @pytest.mark.slow
 def test_on_real_networks_the_stack_ranks_better_than_every_member(real_data: Path) -> None:
-    from lociscope.decide.crossfit import stratified_folds
     from lociscope.decide.decider import predict_out_of_fold
+    from lociscope.splits.folds import stratified_folds
 
     with np.load(real_data / "predictions/validation.npz") as file:
         truth = file["truth"].astype(bool)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from lociscope.decide.crossfit import stratified_folds
 from lociscope.decide.decider import Decider, fit_decider, predict_out_of_fold
 from lociscope.decide.ensemble import COMBINERS, Combiner
 from lociscope.decide.members import Member
 from lociscope.decide.stored import StoredEnsemble, read_findings, read_fitted, write_fitted
 from lociscope.errors import LociscopeError
+from lociscope.splits.folds import stratified_folds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

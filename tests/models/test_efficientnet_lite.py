@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from fixtures.efficientnet_lite import lite_classifier
 
 from lociscope.errors import LociscopeError, MissingExtraError
 from lociscope.models import efficientnet_lite as lite
@@ -45,7 +46,7 @@ def picture(size: int) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [224, 225])
 def test_logits_are_those_of_the_published_network(size: int) -> None:
-    model = lite.lite_classifier(size)
+    model = lite_classifier(size)
     logits = np.asarray(model(picture(size), training=False))[0]
     assert np.argsort(-logits)[:5].tolist() == LIKELIEST[size]
     np.testing.assert_allclose(np.sort(logits)[::-1][:5], LARGEST[size], atol=5e-5)
@@ -53,7 +54,7 @@ def test_logits_are_those_of_the_published_network(size: int) -> None:
 
 
 def test_parameters_are_those_of_the_file() -> None:
-    model = lite.lite_classifier(32)
+    model = lite_classifier(32)
     assert model.count_params() == 4_694_024  # the file's 4,694,073 numbers, less 49 counts of batches
     assert sum(layer.name.endswith("_norm") for layer in model.layers) == 49
     stages = [layer.name.partition("_")[0].rstrip("abcd") for layer in model.layers if layer.weights]
@@ -65,10 +66,10 @@ def test_an_altered_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path.write_bytes(lite._weights_file().read_bytes()[:-1] + b"x")
     monkeypatch.setattr(lite, "_weights_file", lambda: path)
     with pytest.raises(LociscopeError, match="not the file that was published"):
-        lite.lite_classifier(32)
+        lite_classifier(32)
 
 
 def test_the_missing_wheel_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lite, "PACKAGE", "no_such_package")
     with pytest.raises(MissingExtraError, match=r"lociscope\[train\]"):
-        lite.lite_classifier(32)
+        lite_classifier(32)

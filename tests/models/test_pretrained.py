@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 import pytest
+from fixtures.efficientnet_lite import lite_classifier
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +15,6 @@ from lociscope.artifacts.recipe import SHIPPED, Recipe
 from lociscope.errors import UsageError
 from lociscope.labels import N_LABELS
 from lociscope.models import applications, build_network, load_network
-from lociscope.models.efficientnet_lite import lite_classifier
 from lociscope.models.pretrained import widened
 from lociscope.training.stages import check_stages, freeze
 

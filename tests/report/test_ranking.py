@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lociscope.decide.crossfit import stratified_folds
 from lociscope.decide.intervals import bootstrap, paired_bootstrap
 from lociscope.decide.locations import THRESHOLD_GRID
 from lociscope.decide.metrics import lrap, macro_average_precision, macro_f1
 from lociscope.report import ranking
 from lociscope.report.candidates import Candidate, read_candidate
 from lociscope.report.ranking import compare_candidates, cross_fit_decisions, error_correlation, label_prior_scores
+from lociscope.splits.folds import stratified_folds
 
 Make = Callable[..., Path]
 

@@ -54,10 +54,10 @@ def test_the_tables_hold_a_row_per_field_and_per_cell(folder: Path) -> None:
     fields = pq.read_table(folder / "truth.parquet")
     cells = pq.read_table(folder / "cells.parquet")
     assert fields.schema.metadata[b"schema"] == b"1"
-    drawn = [simulate_field(index, seed=7, size=SIZE) for index in range(4)]
-    assert fields["drawn"].to_pylist() == [list(field.drawn) for field in drawn]
-    assert fields["pixel_size"].to_pylist() == [field.pixel_size for field in drawn]
-    assert cells.num_rows == sum(len(field.table) for field in drawn)
+    simulated = [simulate_field(index, seed=7, size=SIZE) for index in range(4)]
+    assert fields["drawn"].to_pylist() == [list(field.simulated) for field in simulated]
+    assert fields["pixel_size"].to_pylist() == [field.pixel_size for field in simulated]
+    assert cells.num_rows == sum(len(field.table) for field in simulated)
 
 
 def test_an_interrupted_atlas_goes_on_to_the_same_files(
@@ -92,7 +92,7 @@ def test_an_atlas_may_lift_rare_places(tmp_path: Path) -> None:
 
 
 def test_a_finished_atlas_is_left_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(atlas, "draw_fields", None)
+    monkeypatch.setattr(atlas, "simulate_fields", None)
     assert write_atlas(folder, fields=4, size=SIZE, seed=7) == folder
 
 

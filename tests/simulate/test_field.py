@@ -9,7 +9,7 @@ import lociscope.simulate.field as field_module
 from lociscope.channels import BLUE
 from lociscope.errors import LociscopeError, MissingExtraError, UsageError
 from lociscope.labels import N_LABELS
-from lociscope.simulate import CELL_LINES, PATTERNS, SimulatedField, draw_fields, simulate_field
+from lociscope.simulate import CELL_LINES, PATTERNS, SimulatedField, simulate_field, simulate_fields
 
 SIZE = 128
 
@@ -30,7 +30,7 @@ def test_a_place_is_drawn_and_labelled(fields: list[SimulatedField], place: int)
     assert field.pixels.shape == (SIZE, SIZE, 4)
     assert field.pixels.dtype == np.uint8
     assert field.target == (place,)
-    assert set(field.places) == set(field.drawn) >= set(field.target)
+    assert set(field.places) == set(field.simulated) >= set(field.target)
     assert (field.pixels.max((0, 1)) > 30).all()
     mask = field.places[place]
     assert mask.any()
@@ -46,7 +46,7 @@ def test_truth_agrees_with_itself(fields: list[SimulatedField]) -> None:
         for cell in field.table:
             top, left, bottom, right = cell.box
             assert (field.cells[top:bottom, left:right] == cell.cell).sum() == (field.cells == cell.cell).sum()
-            assert set(cell.strengths) == set(field.drawn)
+            assert set(cell.strengths) == set(field.simulated)
 
 
 def test_nuclei_are_blue(fields: list[SimulatedField]) -> None:
@@ -116,7 +116,7 @@ def test_places_may_be_named_in_any_order_and_twice() -> None:
 
 def test_no_place_is_a_negative_field() -> None:
     field = simulate_field(2, places=[], size=SIZE)
-    assert field.target == field.drawn == ()
+    assert field.target == field.simulated == ()
     assert field.specimen.endswith("negative")
 
 
@@ -125,7 +125,7 @@ def test_label_noise_leaves_the_pixels_alone() -> None:
     assert np.array_equal(clean.pixels, noisy.pixels)
     assert clean.target == (7,)
     assert noisy.target != (7,)
-    assert clean.drawn == noisy.drawn
+    assert clean.simulated == noisy.simulated
 
 
 def test_the_scale_is_the_one_asked_for() -> None:
@@ -143,8 +143,8 @@ def test_every_cell_line_is_drawn(name: str) -> None:
 
 @pytest.mark.slow
 def test_workers_do_not_change_the_pixels() -> None:
-    alone = [field.pixels for field in draw_fields(range(6), size=64)]
-    together = [field.pixels for field in draw_fields(range(6), size=64, workers=2)]
+    alone = [field.pixels for field in simulate_fields(range(6), size=64)]
+    together = [field.pixels for field in simulate_fields(range(6), size=64, workers=2)]
     assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
 

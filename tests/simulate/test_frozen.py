@@ -29,19 +29,19 @@ def test_a_specimen_lies_in_one_part() -> None:
 
 @pytest.mark.parametrize("part", Part)
 def test_held_out_lines_are_strangers(part: Part) -> None:
-    field = REFERENCE.draw(REFERENCE.indices(part)[0])
+    field = REFERENCE.simulate(REFERENCE.indices(part)[0])
     assert (field.cell_line in REFERENCE.held_out) == (part is Part.LINES)
 
 
 def test_the_first_test_fields_are_as_frozen() -> None:
     first = REFERENCE.indices(Part.TEST)[:2]
-    assert digest(REFERENCE.draw(index) for index in first) in FIRST_TEST_FIELDS
+    assert digest(REFERENCE.simulate(index) for index in first) in FIRST_TEST_FIELDS
 
 
 def test_the_digest_sees_pixels_and_labels() -> None:
     from dataclasses import replace
 
-    field = REFERENCE.draw(0)
+    field = REFERENCE.simulate(0)
     other = field.pixels.copy()
     other[0, 0, 0] ^= 1
     changed = [replace(field, pixels=other), replace(field, target=(*field.target, 27))]
@@ -52,4 +52,4 @@ def test_the_digest_sees_pixels_and_labels() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("part", REFERENCE.digests)
 def test_the_test_splits_are_as_frozen(part: Part) -> None:
-    assert digest(REFERENCE.draw_part(part, workers=2)) in REFERENCE.digests[part]
+    assert digest(REFERENCE.simulate_part(part, workers=2)) in REFERENCE.digests[part]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lociscope.simulate.canvas import Canvas
-from lociscope.simulate.optics import Optics, draw_optics, record, shot_noise, vignette
+from lociscope.simulate.optics import Optics, record, sample_optics, shot_noise, vignette
 
 PLAIN = Optics(
     sigma=0.1, haze=0.0, haze_sigma=2.0, photons=1000, exposure=0.9, background=0.0, offset=0.0, uneven=0.0, fine=0.0
@@ -53,6 +53,6 @@ def test_corners_are_darker() -> None:
 
 
 def test_each_channel_has_its_settings() -> None:
-    one, two = (draw_optics(np.random.default_rng(4)) for _ in range(2))
+    one, two = (sample_optics(np.random.default_rng(4)) for _ in range(2))
     assert one == two
     assert len({optics.photons for optics in one}) == 4

@@ -17,8 +17,8 @@ PLACES = st.sets(st.integers(0, 27), max_size=5)
 def test_a_protein_is_labelled_with_what_was_asked_for(places: set[int], seed: int) -> None:
     protein = make_protein(np.random.default_rng(seed), sorted(places))
     assert protein.target == tuple(sorted(places))
-    assert set(protein.drawn) >= places
-    assert len(set(protein.drawn)) == len(protein.roles)
+    assert set(protein.simulated) >= places
+    assert len(set(protein.simulated)) == len(protein.roles)
     for role in protein.roles:
         assert role.style in PATTERNS[role.place].styles
         assert 0 < role.strength <= 1.5

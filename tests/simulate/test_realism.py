@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.simulate import draw_fields
+from lociscope.simulate import simulate_fields
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,10 +61,12 @@ def test_simulated_fields_have_the_light_and_grain_of_real_ones(real_data: Path)
         pytest.skip(f"no {fields}")
     names = [row["Id"] for row in csv.DictReader(fields.read_text().splitlines())]
     real = np.array([figures(load(fields.parent / "train", name)) for name in names])
-    drawn = np.array([figures(field.pixels) for field in draw_fields(range(0, 2 * len(names), 2), seed=5, size=SIZE)])
+    simulated = np.array(
+        [figures(field.pixels) for field in simulate_fields(range(0, 2 * len(names), 2), seed=5, size=SIZE)]
+    )
     for channel, colour in enumerate(CHANNEL_NAMES):
         for column, name in enumerate(NAMES):
-            one, two = real[:, channel, column], drawn[:, channel, column]
+            one, two = real[:, channel, column], simulated[:, channel, column]
             print(f"{colour:7}{name:13}{one.mean():8.2f} ± {one.std():5.2f}{two.mean():8.2f} ± {two.std():5.2f}")
             # Both are samples of some 56; what differs by more than the spread of real fields is not in their manner.
             assert abs(one.mean() - two.mean()) < 1.5 * one.std() + 0.5

@@ -13,7 +13,7 @@ from lociscope.artifacts.bundle import read_bundle
 from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
 from lociscope.artifacts.run import Run
-from lociscope.data.cache.packing import PackedFields
+from lociscope.data.cache.fields import PackedFields
 from lociscope.data.pipeline.dataset import evaluation_batches
 from lociscope.errors import LociscopeError
 from lociscope.images.field import Field

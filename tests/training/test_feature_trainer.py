@@ -10,7 +10,7 @@ import pytest
 
 from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
-from lociscope.data.cache.packing import PackedFields
+from lociscope.data.cache.fields import PackedFields
 from lociscope.data.importing import import_kaggle
 from lociscope.errors import LociscopeError
 from lociscope.images.segmentation.features import FEATURES

@@ -12,7 +12,7 @@ import tensorflow as tf
 from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
 from lociscope.artifacts.run import Run
-from lociscope.data.cache.packing import PackedFields
+from lociscope.data.cache.fields import PackedFields
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS
 from lociscope.models import build_network, load_network

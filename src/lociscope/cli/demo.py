@@ -159,7 +159,7 @@ class _Story:
         import numpy as np
 
         from lociscope.artifacts.catalog import Catalog
-        from lociscope.data.splits.holdout import hold_out
+        from lociscope.splits.folds import hold_out
 
         entries = list(catalog)
         groups = [entry.specimen or entry.id for entry in entries]

@@ -168,12 +168,14 @@ def truth_of(path: Path, ids: list[str]) -> tuple[np.ndarray, np.ndarray | None]
 
     from lociscope.artifacts.catalog import Catalog, is_catalog, read_labels
     from lociscope.labels import to_multi_hot
+    from lociscope.splits.groups import find_group_columns, group_ids
 
     group_of: dict[str, str] = {}
     if is_catalog(path):
-        entries = list(Catalog.read(path))
-        labels = {entry.id: entry.target for entry in entries if entry.target is not None}
-        group_of = {entry.id: entry.specimen or entry.antibody or "" for entry in entries}
+        catalog = Catalog.read(path)
+        labels = {entry.id: entry.target for entry in catalog if entry.target is not None}
+        if find_group_columns(catalog):
+            group_of = dict(zip(catalog.ids, group_ids(catalog), strict=True))
     else:
         labels = read_labels(path)
     missing = [name for name in ids if name not in labels]
@@ -183,8 +185,8 @@ def truth_of(path: Path, ids: list[str]) -> tuple[np.ndarray, np.ndarray | None]
             f"{missing[0]!r}. Name the truth that belongs to these Predictions.",
             code=Code.INVALID_LABELS,
         )
-    groups = np.array([group_of.get(name) or name for name in ids])
-    return to_multi_hot([labels[name] for name in ids]), groups if any(group_of.values()) else None
+    groups = np.array([group_of[name] for name in ids]) if group_of else None
+    return to_multi_hot([labels[name] for name in ids]), groups
 
 
 def averaged(stack: np.ndarray, folds: int) -> np.ndarray:

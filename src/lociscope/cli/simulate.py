@@ -1,4 +1,4 @@
-"""`lociscope simulate`: fields of virtual cells."""
+"""`lociscope simulate`: simulate fields of cells."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import typer
 
 from lociscope.cli import console
 
-app = typer.Typer(help="Draw fields of virtual cells.", no_args_is_help=True)
+app = typer.Typer(help="Simulate fields of cells.", no_args_is_help=True)
 
 
 @app.callback()
 def _group() -> None:
-    """Draw fields of virtual cells."""
+    """Simulate fields of cells."""
 
 
 @app.command()
@@ -23,24 +23,30 @@ def atlas(
     fields: Annotated[int, typer.Option("--fields", "-n", min=1, help="How many fields.")],
     size: Annotated[int, typer.Option(min=64, help="Side of a field in px; 512 is the competition's.")] = 512,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same pixels.")] = 0,
-    place: Annotated[
-        list[str] | None, typer.Option(help="A place that every field shows, by its name; may be repeated.")
+    location: Annotated[
+        list[str] | None, typer.Option(help="A location that every field shows, by its name; may be repeated.")
     ] = None,
     cell_line: Annotated[str | None, typer.Option(help="The cell line of every field.")] = None,
     label_noise: Annotated[float, typer.Option(min=0, max=1, help="Share of labels that are wrong.")] = 0.0,
     balance: Annotated[
-        float, typer.Option(min=0, max=1, help="How far rare places are lifted: 0 real frequencies, 1 even.")
+        float, typer.Option(min=0, max=1, help="Class balance: 0 the frequencies of HPA v18, 1 nearly even.")
     ] = 0.0,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that draw.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that simulate.")] = 2,
 ) -> None:
     """Write an atlas in the competition's layout, with the truth of every cell."""
-    from lociscope.simulate.atlas import write_atlas
-    from lociscope.simulate.patterns import place_number
+    from lociscope.workflows.simulate import simulate_atlas
 
-    places = [place_number(name) for name in place] if place else None
-    with console.progress("drawing") as tell:
-        made = write_atlas(
-            folder, fields=fields, size=size, seed=seed, places=places, cell_line=cell_line, label_noise=label_noise,
-            balance=balance, workers=workers, progress=tell,
-        )  # fmt: skip
+    with console.progress("simulating") as tell:
+        made = simulate_atlas(
+            folder,
+            fields,
+            size=size,
+            seed=seed,
+            locations=location,
+            cell_line=cell_line,
+            label_noise=label_noise,
+            balance=balance,
+            workers=workers,
+            progress=tell,
+        )
     print(f"{console.counted(fields)} in {made}")

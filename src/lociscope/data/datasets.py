@@ -15,21 +15,21 @@ from lociscope.artifacts.catalog import Catalog, hash_catalog
 from lociscope.artifacts.provenance import Provenance
 from lociscope.data.cache.disk import cache_folder
 from lociscope.data.cache.lazy_images import open_lazily
-from lociscope.data.cache.packing import PackedFields, pack, prepare_catalog
+from lociscope.data.cache.packing import pack, prepare_catalog
 from lociscope.data.pipeline.online import OnlineSimulation
 from lociscope.data.simulated import prepare_simulated, simulation_key
-from lociscope.data.splits.folds import assign_groups
-from lociscope.data.splits.holdout import hold_out
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import LABELS
 from lociscope.simulate import VERSION
 from lociscope.simulate.field import FIELDS_PER_SPECIMEN
+from lociscope.splits.folds import assign_groups, hold_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from lociscope.artifacts.recipe import Data, Recipe
+    from lociscope.data.cache.fields import PackedFields
     from lociscope.images.discovery.sources import Failure
 
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from lociscope.artifacts.catalog import Catalog
 from lociscope.data.similarity import Pair, find_similar_pairs
-from lociscope.data.splits.folds import connected_components
+from lociscope.splits.groups import connected_components
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lociscope.data.scan import ScanResult
 
-COLUMN = "duplicates"
+DUPLICATES = "duplicates"
 """A further column of a Catalog: the least id of the fields that show the same cells, or null."""
 
 COPIED_COLUMNS = ("antibody", "gene", "cell_line", "specimen", "plate", "well", "site")
@@ -34,7 +34,7 @@ def mark_duplicates(catalog: Catalog, scan: ScanResult) -> Catalog:
     pairs = [
         Pair(int(scan.rows[one]), int(scan.rows[other]), how) for one, other, how in find_similar_pairs(scan.thumbnails)
     ]
-    return _with(catalog, COLUMN, name_clusters(ids, pairs))
+    return _with(catalog, DUPLICATES, name_clusters(ids, pairs))
 
 
 def name_clusters(ids: Sequence[str], pairs: Sequence[Pair]) -> list[str | None]:

@@ -126,7 +126,7 @@ def import_plate(
     if homeless is not None:
         raise LociscopeError(
             f"The name '{homeless}' does not say its well. Say what names are like with "
-            "--pattern '{plate}_{well}_{site}_{channel}' or --preset, or use `lociscope import folder`.",
+            "`pattern='{plate}_{well}_{site}_{channel}'` or `preset`, or use `lociscope import folder`.",
             code=Code.UNKNOWN_CHANNEL,
         )
     return Catalog.from_entries(rows, folder), failures

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.decide.crossfit import fold_masks, stratified_folds
 from lociscope.decide.decider import fit_combination
 from lociscope.decide.ensemble import COMBINERS, Combiner
 from lociscope.decide.selection import SelectionResult, check_inputs, select_combiner
 from lociscope.decide.thresholds import POLICIES, Policy, Thresholds
 from lociscope.errors import Code, LociscopeError
+from lociscope.splits.folds import fold_masks, stratified_folds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

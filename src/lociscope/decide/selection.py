@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lociscope.decide.checks import check_probability, check_truth
-from lociscope.decide.crossfit import stratified_folds
 from lociscope.decide.decider import Decider, fit_decider, predict_out_of_fold
 from lociscope.decide.ensemble import COMBINERS, Combiner, check_member_stack
 from lociscope.decide.metrics import log_loss
+from lociscope.splits.folds import stratified_folds
 
 if TYPE_CHECKING:
     import numpy as np

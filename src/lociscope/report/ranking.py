@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.decide.crossfit import fold_masks, stratified_folds
 from lociscope.decide.ensemble import fit_ensemble
 from lociscope.decide.intervals import Interval, bootstrap_scores, percentile_interval
 from lociscope.decide.locations import THRESHOLD_GRID
 from lociscope.decide.metrics import lrap, macro_auc, macro_average_precision, macro_f1, nan_means
 from lociscope.decide.nested import MIN_FIELDS
+from lociscope.splits.folds import fold_masks, stratified_folds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lociscope.simulate.atlas import read_truth, write_atlas
 from lociscope.simulate.cell_lines import CELL_LINES
-from lociscope.simulate.field import VERSION, CellTruth, SimulatedField, draw_fields, simulate_field
+from lociscope.simulate.field import VERSION, CellTruth, SimulatedField, simulate_field, simulate_fields
 from lociscope.simulate.frequencies import label_sets
 from lociscope.simulate.frozen import REFERENCE, Part, ReferenceAtlas
 from lociscope.simulate.patterns import PATTERNS, place_number
@@ -18,10 +18,10 @@ __all__ = [
     "Part",
     "ReferenceAtlas",
     "SimulatedField",
-    "draw_fields",
     "label_sets",
     "place_number",
     "read_truth",
     "simulate_field",
+    "simulate_fields",
     "write_atlas",
 ]

@@ -22,8 +22,8 @@ import numpy as np
 from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.images.io.write import write_planes
 from lociscope.labels import N_LABELS, format_target
-from lociscope.simulate.field import VERSION, SimulatedField, check_field, draw_fields, field_id
-from lociscope.simulate.specimen import REFERENCE_SIZE, draw_specimen
+from lociscope.simulate.field import VERSION, SimulatedField, check_field, field_id, simulate_fields
+from lociscope.simulate.specimen import REFERENCE_SIZE, sample_specimen
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.schema import check_schema
 
@@ -72,7 +72,9 @@ def write_atlas(
     if fields < 1:
         raise UsageError(f"An atlas needs at least one field, received {fields}.", code=Code.INVALID_VALUE)
     check_field(0, seed, size, None, label_noise, balance, places or ())
-    draw_specimen(np.random.default_rng(0), places, cell_line)  # an unknown place or line is told before a file is made
+    sample_specimen(
+        np.random.default_rng(0), places, cell_line
+    )  # an unknown place or line is told before a file is made
     root = Path(folder)
     recipe: dict[str, Any] = {
         "schema": SCHEMA, "version": VERSION, "size": size, "seed": seed,
@@ -83,28 +85,28 @@ def write_atlas(
 
 
 def _write(root: Path, recipe: dict[str, Any], fields: int, workers: int | None, progress: Progress | None) -> Path:
-    finished = _open(root, recipe)
+    finished = _open_atlas(root, recipe)
     if finished >= fields:
         if progress:
             progress(fields, fields)
         return root
     if not (root / "atlas.json").exists():
-        _replace(root / "atlas.json", _json(recipe | {"fields": 0}))
+        _replace(root / "atlas.json", _to_json(recipe | {"fields": 0}))
     seed = recipe["seed"]
     missing = [i for i in range(fields) if not (root / "truth" / f"{field_id(seed, i)}.npz").exists()]
     done = fields - len(missing)
     options = {key: recipe[key] for key in ("size", "seed", "places", "cell_line", "label_noise", "balance")}
-    for field in draw_fields(missing, workers=workers, **options):
+    for field in simulate_fields(missing, workers=workers, **options):
         _write_field(root, field)
         done += 1
         if progress:
             progress(done, fields)
     _write_tables(root, [field_id(seed, i) for i in range(fields)])
-    _replace(root / "atlas.json", _json(recipe | {"fields": fields}))
+    _replace(root / "atlas.json", _to_json(recipe | {"fields": fields}))
     return root
 
 
-def _open(root: Path, recipe: dict[str, Any]) -> int:
+def _open_atlas(root: Path, recipe: dict[str, Any]) -> int:
     """How many fields a finished atlas of this recipe holds there; 0 where there is none yet.
 
     Raises:
@@ -141,13 +143,13 @@ def _open(root: Path, recipe: dict[str, Any]) -> int:
 def _write_field(root: Path, field: SimulatedField) -> None:
     """The four pictures, then the truth: where the truth is, the field is whole."""
     write_planes(root / "train", field.id, field.pixels)
-    _replace(root / "truth" / f"{field.id}.npz", _truth(field))
+    _replace(root / "truth" / f"{field.id}.npz", _pack_truth(field))
 
 
-def _truth(field: SimulatedField) -> bytes:
+def _pack_truth(field: SimulatedField) -> bytes:
     """Masks, and the rows of the field and of its cells, from which the tables are made."""
     row = {
-        "id": field.id, "specimen": field.specimen, "cell_line": field.cell_line, "drawn": list(field.drawn),
+        "id": field.id, "specimen": field.specimen, "cell_line": field.cell_line, "drawn": list(field.simulated),
         "target": list(field.target), "pixel_size": field.pixel_size, "seed": field.seed,
         "size": len(field.pixels),
     }  # fmt: skip
@@ -220,7 +222,7 @@ def _write_tables(root: Path, ids: list[str]) -> None:
     _replace(root / "train.csv", text.getvalue().encode())
 
 
-def _json(value: dict[str, Any]) -> bytes:
+def _to_json(value: dict[str, Any]) -> bytes:
     return (json.dumps(value, indent=1) + "\n").encode()
 
 

@@ -166,8 +166,8 @@ class Canvas:
         length = np.hypot(way[..., 0], way[..., 1]) / self.pixel_size
         heights = np.asarray(weight, np.float32)
         heights = np.broadcast_to(heights[..., None] if heights.ndim == 1 else heights, length.shape)
-        drawn = (length > 0) & (heights > 0)
-        start, way, length, heights = start[drawn], way[drawn], length[drawn], heights[drawn]
+        visible = (length > 0) & (heights > 0)
+        start, way, length, heights = start[visible], way[visible], length[visible], heights[visible]
         pieces = int(np.ceil(np.percentile(length, 98) / 1.2)) if length.size else 1
         share = ((np.arange(pieces, dtype=np.float32) + 0.5) / pieces)[:, None]
         y, x = start[:, 0] + share * way[:, 0], start[:, 1] + share * way[:, 1]

@@ -19,7 +19,7 @@ from lociscope.simulate.layout import State
 from lociscope.simulate.optics import record
 from lociscope.simulate.protein import annotate, green_channel
 from lociscope.simulate.reference import blue_channel, red_channel, yellow_channel
-from lociscope.simulate.specimen import REFERENCE_SIZE, Specimen, draw_specimen
+from lociscope.simulate.specimen import REFERENCE_SIZE, Specimen, sample_specimen
 from lociscope.simulate.structures import build_scene
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class SimulatedField:
     id: str
     pixels: NDArray[np.uint8]
     target: tuple[int, ...]
-    drawn: tuple[int, ...]
+    simulated: tuple[int, ...]
     specimen: str
     cell_line: str
     pixel_size: float
@@ -135,13 +135,13 @@ def simulate_field(
     check_field(index, seed, size, pixel_size, label_noise, balance, places or ())
     number = index // FIELDS_PER_SPECIMEN
     if places is None and balance > 0:
-        places = _lifted_places(np.random.default_rng([seed, number, LABELS_DRAW]), balance)
-    specimen = draw_specimen(np.random.default_rng([seed, number, 1]), places, cell_line)
+        places = _sample_balanced(np.random.default_rng([seed, number, LABELS_DRAW]), balance)
+    specimen = sample_specimen(np.random.default_rng([seed, number, 1]), places, cell_line)
     protein, line = specimen.protein, specimen.line
     canvas = Canvas(size, float(pixel_size or specimen.pixel_size * REFERENCE_SIZE / size))
 
     rng = np.random.default_rng([seed, index, 2])
-    scene = _scene(rng, canvas, specimen)
+    scene = _make_scene(rng, canvas, specimen)
     green, parts, levels = green_channel(rng, scene, protein)
     lights = {RED: red_channel(rng, scene), GREEN: green, BLUE: blue_channel(rng, scene)}
     lights[YELLOW] = yellow_channel(rng, scene)
@@ -152,7 +152,7 @@ def simulate_field(
         id=field_id(seed, index),
         pixels=pixels,
         target=annotate(np.random.default_rng([seed, number, 3]), protein.target, label_noise),
-        drawn=protein.drawn,
+        simulated=protein.simulated,
         specimen=f"{seed}-{number:06d}-{line.name}-{format_target(protein.target).replace(' ', '.') or 'negative'}",
         cell_line=line.name,
         pixel_size=canvas.pixel_size,
@@ -164,20 +164,20 @@ def simulate_field(
     )
 
 
-def _lifted_places(rng: np.random.Generator, balance: float) -> tuple[int, ...]:
+def _sample_balanced(rng: np.random.Generator, balance: float) -> tuple[int, ...]:
     """A label set, rare ones likelier than in life."""
     sets, chances = label_sets(balance)
     return sets[int(rng.choice(len(sets), p=chances))]
 
 
-def _scene(rng: np.random.Generator, canvas: Canvas, specimen: Specimen) -> Scene:
+def _make_scene(rng: np.random.Generator, canvas: Canvas, specimen: Specimen) -> Scene:
     """The cells, with what the protein's places need: dividing cells, aggresomes, droplets."""
-    drawn = specimen.protein.drawn
+    simulated = specimen.protein.simulated
     wanted: dict[str, Any] = {
-        "mitoses": int(rng.integers(1, 4)) * (17 in drawn),
-        "bridges": int(rng.integers(1, 4)) * (16 in drawn),
-        "inclusions": rng.uniform(0.7, 1.6) * (24 in drawn),
-        "droplets": rng.uniform(12, 45) if 20 in drawn else 8.0 * (rng.random() < 0.15),
+        "mitoses": int(rng.integers(1, 4)) * (17 in simulated),
+        "bridges": int(rng.integers(1, 4)) * (16 in simulated),
+        "inclusions": rng.uniform(0.7, 1.6) * (24 in simulated),
+        "droplets": rng.uniform(12, 45) if 20 in simulated else 8.0 * (rng.random() < 0.15),
         "debris": rng.gamma(1, 25) * (rng.random() < 0.25),
     }
     return build_scene(rng, canvas, specimen.line, **wanted)
@@ -249,7 +249,7 @@ def _cell_table(scene: Scene, levels: dict[int, NDArray[np.floating]]) -> tuple[
     return tuple(rows)
 
 
-def draw_fields(
+def simulate_fields(
     indices: Iterable[int],
     *,
     seed: int = 0,

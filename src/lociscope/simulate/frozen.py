@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.labels import format_target
-from lociscope.simulate.field import FIELDS_PER_SPECIMEN, SimulatedField, draw_fields, simulate_field
-from lociscope.simulate.specimen import draw_specimen
+from lociscope.simulate.field import FIELDS_PER_SPECIMEN, SimulatedField, simulate_field, simulate_fields
+from lociscope.simulate.specimen import sample_specimen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,7 +61,7 @@ class ReferenceAtlas:
     def part(self, index: int) -> Part:
         """Where the field of one number belongs; decided by specimen and cell line, without drawing it."""
         number = index // FIELDS_PER_SPECIMEN
-        line = draw_specimen(np.random.default_rng([self.seed, number, 1]), None, None).line.name
+        line = sample_specimen(np.random.default_rng([self.seed, number, 1]), None, None).line.name
         if line in self.held_out:
             return Part.LINES
         place = number % 20
@@ -71,13 +71,13 @@ class ReferenceAtlas:
         """The numbers of the fields of one part, ascending."""
         return tuple(index for index in range(self.fields) if self.part(index) == part)
 
-    def draw(self, index: int) -> SimulatedField:
+    def simulate(self, index: int) -> SimulatedField:
         """Draws the field of one number."""
         return simulate_field(index, seed=self.seed, size=self.size)
 
-    def draw_part(self, part: Part, workers: int | None = None) -> Iterator[SimulatedField]:
+    def simulate_part(self, part: Part, workers: int | None = None) -> Iterator[SimulatedField]:
         """Draws the fields of one part, in order."""
-        yield from draw_fields(self.indices(part), seed=self.seed, size=self.size, workers=workers)
+        yield from simulate_fields(self.indices(part), seed=self.seed, size=self.size, workers=workers)
 
 
 def digest(fields: Iterable[SimulatedField]) -> str:

@@ -46,7 +46,7 @@ class Optics:
     fine: float
 
 
-def draw_optics(rng: np.random.Generator) -> list[Optics]:
+def sample_optics(rng: np.random.Generator) -> list[Optics]:
     """Settings of the four channels of one specimen, in the order of `lociscope.channels`."""
     return [_channel_optics(rng, index) for index in range(len(CHANNEL_NAMES))]
 
@@ -87,7 +87,7 @@ def record(
     if optics.haze > 0:
         seen = (1 - optics.haze) * seen + optics.haze * canvas.blur(light, optics.haze_sigma)
     seen = seen * vignette(canvas, optics.uneven)
-    peak = _bright(seen)
+    peak = _find_bright_level(seen)
     exposure = optics.exposure * min(1.0, REFERENCE_PIXEL / canvas.pixel_size) ** optics.fine
     seen = seen * np.float32(exposure / peak) if peak > 0 else seen
     photons = optics.photons * max(1.0, (canvas.pixel_size / REFERENCE_PIXEL) ** 2)
@@ -116,7 +116,7 @@ def vignette(canvas: Canvas, uneven: float) -> Image:
     return np.float32(1) - np.float32(uneven / 2) * (line[:, None] ** 2 + line[None, :] ** 2)
 
 
-def _bright(image: Image) -> float:
+def _find_bright_level(image: Image) -> float:
     """The value that one pixel of `BRIGHTEST` exceeds, judged by every second row."""
     part = image[::2].ravel()
     rank = max(1, part.size // BRIGHTEST)

@@ -55,7 +55,7 @@ def shape_cells(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells:
     Cells are ellipses, drawn out to points, in coordinates bent by smooth noise, so that outlines are irregular and
     those of neighbours fit.
     """
-    bends = _draw_bends(rng, canvas, line, cells)
+    bends = _sample_bends(rng, canvas, line, cells)
     best, second, rim = (np.full(canvas.shape, FAR) for _ in range(3))
     out = Potentials(best, second, rim, np.zeros(canvas.shape, np.uint16))
     for row in range(len(cells)):
@@ -63,7 +63,7 @@ def shape_cells(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells:
     return out
 
 
-def _draw_bends(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells: Cells) -> _Bends:
+def _sample_bends(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells: Cells) -> _Bends:
     radius = line.nucleus / 2 * line.spread
     grid = (np.arange(canvas.size, dtype=np.float32) + 0.5) * canvas.pixel_size
     amplitude = line.rough * rng.uniform(0.8, 1.7)

@@ -87,7 +87,7 @@ class Protein:
         return tuple(sorted(role.place for role in self.roles if role.labelled))
 
     @property
-    def drawn(self) -> tuple[int, ...]:
+    def simulated(self) -> tuple[int, ...]:
         """All places that are drawn, ascending."""
         return tuple(sorted(role.place for role in self.roles))
 
@@ -167,7 +167,7 @@ def green_channel(
     light, parts, levels = scene.canvas.blank(), {}, {}
     for role in protein.roles:
         level = cell_levels(rng, role, scene.cells, expression)
-        part = PATTERNS[role.place].draw(scene, rng, role.style, level)
+        part = PATTERNS[role.place].render(scene, rng, role.style, level)
         light = light + np.float32(role.strength / scene.canvas.seen(part)) * part
         parts[role.place], levels[role.place] = part, level * role.strength
     light = light * np.exp(

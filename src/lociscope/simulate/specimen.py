@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lociscope.simulate.cell_lines import CellLine, cell_line, vary
 from lociscope.simulate.frequencies import label_sets
-from lociscope.simulate.optics import Optics, draw_optics
+from lociscope.simulate.optics import Optics, sample_optics
 from lociscope.simulate.protein import Protein, make_protein
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Specimen:
     pixel_size: float
 
 
-def draw_specimen(rng: np.random.Generator, places: Sequence[int] | None, name: str | None) -> Specimen:
+def sample_specimen(rng: np.random.Generator, places: Sequence[int] | None, name: str | None) -> Specimen:
     """Draws a specimen.
 
     Args:
@@ -58,6 +58,6 @@ def draw_specimen(rng: np.random.Generator, places: Sequence[int] | None, name: 
     line = vary(cell_line(name, rng), rng)
     usual = rng.random() < USUAL
     pixel_size = float(rng.uniform(*(USUAL_PIXEL if usual else OTHER_PIXEL)))
-    optics = draw_optics(rng)
+    optics = sample_optics(rng)
     protein = make_protein(rng, by_frequency if places is None else sorted(set(places)))
     return Specimen(line, protein, optics, pixel_size)

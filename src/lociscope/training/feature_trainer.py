@@ -14,7 +14,7 @@ from lociscope.artifacts.card import PREPROCESSING
 from lociscope.artifacts.catalog import Entry, hash_catalog
 from lociscope.artifacts.provenance import Provenance
 from lociscope.data.cache.disk import cache_folder, corrupt_cache_error
-from lociscope.data.cache.packing import PackedFields, no_fields_error
+from lociscope.data.cache.fields import PackedFields, no_fields_error
 from lociscope.data.datasets import (
     LabelledFields,
     TrainingData,
@@ -32,6 +32,7 @@ from lociscope.images.segmentation.features import FEATURES, compute_features
 from lociscope.labels import N_LABELS, to_multi_hot
 from lociscope.models.features import fit_model, read_options
 from lociscope.processes.workers import map_in_order
+from lociscope.splits.groups import group_ids
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS
 from lociscope.training.record import describe_environment, open_run, write_history, write_validation
@@ -110,7 +111,7 @@ def measure_fields(
         source = Provenance("simulated", fields=settings.fields, seed=settings.seed)
     else:
         table = read_labelled_catalog(catalog)
-        measure, numbers = _measure_entry, zip(table, read_catalog_sources(table), strict=True)
+        measure, numbers = _measure_entry, zip(table, read_catalog_sources(table), group_ids(table), strict=True)
         split, fold = read_split_columns(table)
         key = {"catalog": hash_catalog(catalog)}
         source = Provenance("catalog", catalog.name)
@@ -137,12 +138,11 @@ def measure_simulated(settings: Data, index: int) -> FieldFeatures:
     return FieldFeatures(field.id, field.specimen, compute_features(field.pixels), field.target)
 
 
-def _measure_entry(job: tuple[Entry, FieldSource]) -> FieldFeatures:
-    entry, source = job
+def _measure_entry(job: tuple[Entry, FieldSource, str]) -> FieldFeatures:
+    entry, source, group = job
     target = tuple(entry.target or ())
     try:
         field = read_field(source)
-        group = entry.specimen or entry.antibody or entry.id
         return FieldFeatures(entry.id, group, compute_features(field.pixels, field.pixel_size), target)
     except LociscopeError as error:
         return FieldFeatures(entry.id, str(entry.red), np.full(len(FEATURES), np.nan), target, str(error))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from lociscope.artifacts.provenance import Provenance
     from lociscope.artifacts.recipe import Recipe
-    from lociscope.data.cache.packing import PackedFields
+    from lociscope.data.cache.fields import PackedFields
     from lociscope.data.pipeline.online import OnlineSimulation
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from lociscope.labels import LABELS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lociscope.data.cache.packing import PackedFields
+    from lociscope.data.cache.fields import PackedFields
 
 EXAMPLES = 8
 """Fields shown."""

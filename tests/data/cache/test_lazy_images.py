@@ -74,7 +74,7 @@ def test_what_was_read_is_kept_as_far_as_memory_goes(catalog: Catalog, monkeypat
     read = open_lazily(catalog, SPEC, [])
     assert isinstance(read.x, lazy_images.LazyImageArray)
     whole = read.x[:]
-    assert [*read.x.kept] == ["f0", "f1", "f2"]
+    assert [*read.x.memory] == ["f0", "f1", "f2"]
     for name in ("f0", "f1", "f2"):
         (catalog.folder / f"{name}_red.png").unlink()
     part = read.take(np.array([4, 2, 0]))

@@ -19,12 +19,14 @@ import pytest
 from lociscope.artifacts.card import InputSpec
 from lociscope.artifacts.catalog import Catalog, Entry
 from lociscope.data.cache.disk import JOURNAL, PIXELS, DiskArray, PreparedField
-from lociscope.data.cache.packing import PackedFields, pack, prepare_catalog
+from lociscope.data.cache.packing import pack, prepare_catalog
 from lociscope.errors import LociscopeError
 from lociscope.images.discovery.sources import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from lociscope.data.cache.fields import PackedFields
 
 SPEC = InputSpec(height=16, width=16, low=0.5, high=99.9)
 
@@ -290,7 +292,7 @@ def test_a_packer_in_another_process(tmp_path: Path) -> None:
         while not journal.exists() or not journal.read_text():
             assert child.poll() is None
             time.sleep(0.005)
-        with pytest.raises(LociscopeError, match=r"is being packed by another process\. Wait until it is done"):
+        with pytest.raises(LociscopeError, match=r"is being packed by another process\. Wait until it has finished"):
             packed(tmp_path / "packed", 40)
     assert child.returncode == 0
     made, first = started(tmp_path / "other", 40)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lociscope.artifacts.recipe import Recipe
-from lociscope.data.cache.packing import PackedFields
+from lociscope.data.cache.fields import PackedFields
 from lociscope.data.pipeline.dataset import evaluation_batches, steps_per_epoch, training_batches
 from lociscope.data.pipeline.sampler import Shard
 from lociscope.errors import LociscopeError

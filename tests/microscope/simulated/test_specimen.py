@@ -8,7 +8,7 @@ import pytest
 from lociscope.channels import BLUE, GREEN
 from lociscope.microscope.simulated.mosaic import CORE_UM, Mosaic, TileCache
 from lociscope.microscope.simulated.specimen import FULL_SCALE, SimulatedPlate, View
-from lociscope.simulate.specimen import draw_specimen
+from lociscope.simulate.specimen import sample_specimen
 
 FINE = 1.28
 
@@ -122,7 +122,7 @@ def test_cells_are_counted_once_however_the_field_is_cut(plate: SimulatedPlate) 
 
 
 def test_forgotten_tiles_are_drawn_again_as_they_were() -> None:
-    specimen = draw_specimen(np.random.default_rng(0), [0], "U-2 OS")
+    specimen = sample_specimen(np.random.default_rng(0), [0], "U-2 OS")
     mosaic = Mosaic((1,), specimen, 4.0, TileCache(max_bytes=1))
     first = mosaic.window(-100, -100, 40)
     mosaic.window(5000, 5000, 40)

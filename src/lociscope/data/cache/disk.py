@@ -1,8 +1,9 @@
-"""The store on disk: fields of one size as bytes, one after another, and a journal by which packing goes on.
+"""A cache of prepared fields on disk, which an interrupted process can resume.
 
-A store that is being made lies beside its final name, in `.NAME.part`: `x.npy`, `key.json` and `journal.jsonl`, a line
-for each field that came, packed or failed, written after its pixels with their checksum. Whoever packs holds a lock; a
-packer that was killed, or for which the disk was full, leaves what it has, and the next one goes on from there.
+While a cache is written it is named `.NAME.part` and contains `x.npy` (fields of one size, one after another),
+`key.json` and `journal.jsonl`: a line for each field, packed or failed, written after its pixels, with their checksum.
+The writing process holds a lock. If it is killed, or the disk is full, the next process resumes after the last field
+whose pixels agree with the journal.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shutil
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -31,12 +33,12 @@ PIXELS, JOURNAL, KEY, LOCK = "x.npy", "journal.jsonl", "key.json", ".lock"
 
 
 def cache_folder(store: Path, key: dict[str, Any]) -> Path:
-    """The folder, in a store that many trainings share, of what depends on a key."""
+    """Return the folder for a key in a store that several trainings share."""
     return store / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class PreparedField(NamedTuple):
-    """A field ready to be packed: its name, its group, (h, w, 4) of uint8, and its class numbers."""
+    """A preprocessed field: its id, its group, (h, w, 4) of uint8, and its class numbers."""
 
     id: str
     group: str
@@ -45,7 +47,7 @@ class PreparedField(NamedTuple):
 
 
 class CacheEntry(NamedTuple):
-    """What the journal says of a packed field."""
+    """The journal's entry of a packed field."""
 
     id: str
     group: str
@@ -54,17 +56,19 @@ class CacheEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DiskArray:
-    """Some rows of the pixels on disk: what is asked for is read, and nothing is kept.
+    """Rows of an `.npy` file, which are read when they are indexed and not kept in memory.
 
-    Not mapped into memory: pages that were touched would count as the process', up to the size of the store.
+    The file is not memory-mapped: touched pages would count as memory of the process, up to the size of the cache.
 
     Attributes:
         path: The `.npy` file.
+        start: Position of the first row, in bytes.
         each: (h, w, 4) of every row.
-        rows: (n,) of int: which rows, in order.
+        rows: (n,) of int: the row numbers, in order.
     """
 
     path: Path
+    start: int
     each: tuple[int, ...]
     rows: np.ndarray
 
@@ -73,26 +77,25 @@ class DiskArray:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As of an array."""
+        """(n, h, w, 4)."""
         return (len(self.rows), *self.each)
 
     def take(self, numbers: np.ndarray) -> DiskArray:
-        """The rows of these numbers, unread."""
-        return DiskArray(self.path, self.each, self.rows[numbers])
+        """Return some rows without reading them."""
+        return DiskArray(self.path, self.start, self.each, self.rows[numbers])
 
     def __getitem__(self, numbers: np.ndarray | slice) -> np.ndarray:
-        """Reads the rows of these numbers."""
+        """Read some rows."""
         wanted = self.rows[numbers]
         found = np.empty((len(wanted), *self.each), np.uint8)
         size = found[:1].nbytes
         try:
             with self.path.open("rb", buffering=0) as file:
-                start = _start(file)
-                for row, place in zip(wanted.tolist(), found, strict=True):
-                    file.seek(start + row * size)
-                    if file.readinto(place) != size:
+                for row, pixels in zip(wanted.tolist(), found, strict=True):
+                    file.seek(self.start + row * size)
+                    if file.readinto(pixels) != size:
                         raise corrupt_cache_error(self.path.parent)
-        except OSError as error:  # gone, since the training began
+        except OSError as error:  # removed since the training began
             raise corrupt_cache_error(self.path.parent) from error
         return found
 
@@ -101,35 +104,36 @@ class DiskArray:
 
 
 def open_disk_array(path: Path, n: int) -> DiskArray:
-    """Opens the pixels of n fields.
+    """Open the pixels of n fields.
 
     Raises:
-        LociscopeError: The file is missing, damaged, or cut short.
+        LociscopeError: The file is missing, corrupt, or too short.
     """
     try:
         with path.open("rb") as file:
             np.lib.format.read_magic(file)
             shape, fortran, kind = np.lib.format.read_array_header_1_0(file)
-            whole = file.tell() + int(np.prod(shape)) == path.stat().st_size
+            start = file.tell()
+            complete = start + int(np.prod(shape)) == path.stat().st_size
     except (OSError, ValueError) as error:
         raise corrupt_cache_error(path.parent) from error
-    if not whole or shape[0] != n or len(shape) != 4 or fortran or kind != np.uint8:
+    if not complete or shape[0] != n or len(shape) != 4 or fortran or kind != np.uint8:
         raise corrupt_cache_error(path.parent)
-    return DiskArray(path, shape[1:], np.arange(n))
+    return DiskArray(path, start, shape[1:], np.arange(n))
 
 
 def corrupt_cache_error(folder: Path) -> LociscopeError:
-    """The sentence for a store that does not hold what it says."""
+    """Return the error for a cache whose files are missing, corrupt or too short."""
     return LociscopeError(
         f"The packed fields in '{folder}' are damaged or cut short. Remove the folder to pack again.", code=Code.CORRUPT
     )
 
 
 class CacheWriter:
-    """A store in the making.
+    """Writes a cache field by field.
 
     Attributes:
-        items: What has come so far: packed fields and failures, in order.
+        items: The packed fields and the failures so far, in order.
     """
 
     def __init__(self, folder: Path, each: tuple[int, ...]) -> None:
@@ -142,32 +146,39 @@ class CacheWriter:
 
     @property
     def packed(self) -> list[CacheEntry]:
-        """The fields that are packed."""
+        """The packed fields so far."""
         return [item for item in self.items if isinstance(item, CacheEntry)]
 
     def add(self, item: PreparedField | Failure) -> None:
-        """Writes a field, or that it cannot be read."""
+        """Write a field, or a failure to read one."""
         if isinstance(item, Failure):
             self._note(item, [*item])
             return
         pixels = item.pixels.tobytes()
         _write_all(self._pixels, pixels)
-        kept = CacheEntry(item.id, item.group, [*item.target])
-        self._note(kept, [*kept, zlib.crc32(pixels)])
+        entry = CacheEntry(item.id, item.group, [*item.target])
+        self._note(entry, [*entry, zlib.crc32(pixels)])
+
+    def read_back(self) -> DiskArray:
+        """Return the pixels of the packed fields so far."""
+        rows = np.arange(len(self.packed))
+        return DiskArray(self.folder / PIXELS, len(_header(0, self.each)), self.each, rows)
 
     def finish(self, about: dict[str, Any]) -> None:
-        """Writes the final number of rows, and what the store holds."""
+        """Write the final number of rows, and `about` as `pack.json`."""
         self._pixels.seek(0)
         _write_all(self._pixels, _header(len(self.packed), self.each))
         os.fsync(self._pixels.fileno())
         self.close()
-        with atomic_write(self.folder / "pack.json") as part:  # first: a crash before the journal goes costs nothing
+        with atomic_write(
+            self.folder / "pack.json"
+        ) as part:  # before the journal is removed, so that a crash here loses nothing
             part.write_text(json.dumps(about), encoding="utf-8")
         (self.folder / JOURNAL).unlink()
         (self.folder / KEY).unlink()
 
     def close(self) -> None:
-        """Closes its files."""
+        """Close the files."""
         self._pixels.close()
         self._journal.close()
 
@@ -176,7 +187,7 @@ class CacheWriter:
         self.items.append(item)
 
     def _recover(self) -> None:
-        """Reads what an earlier packer left, as far as pixels and journal agree, and cuts off the rest."""
+        """Read what an earlier process wrote, as far as pixels and journal agree, and truncate the rest."""
         first = len(_header(0, self.each))
         if self._pixels.seek(0, os.SEEK_END) < first:
             self._pixels.seek(0)
@@ -199,27 +210,27 @@ class CacheWriter:
 def open_cache_writer(
     folder: Path, key: dict[str, Any], each: tuple[int, ...], wait: bool = False
 ) -> Iterator[CacheWriter | None]:
-    """Opens the store in the making beside `folder`, and puts it in its place where it was finished.
+    """Open a cache for writing, and rename it to its final name when it is finished.
 
     Args:
         folder: The final name.
-        key: What the result depends on; what was begun for another key is begun anew.
+        key: What the cache depends on; a part written for another key is discarded.
         each: (h, w, 4).
-        wait: Whether to wait while another process packs here.
+        wait: Whether to wait while another process writes this cache.
 
     Yields:
-        The store; None where another process has finished it meanwhile.
+        The writer; None where another process has finished the cache in the meantime.
 
     Raises:
-        LociscopeError: Another process is packing here, and nobody waits.
-        OSError: The place cannot be written.
+        LociscopeError: Another process writes this cache, and `wait` is false.
+        OSError: The folder cannot be written.
     """
     part = folder.with_name(f".{folder.name}.part")
     part.mkdir(parents=True, exist_ok=True)
     with (part / LOCK).open("a") as held:
         if not lock_file(held, wait=wait):
             raise LociscopeError(
-                f"'{folder}' is being packed by another process. Wait until it is done, or name another folder.",
+                f"'{folder}' is being packed by another process. Wait until it has finished, or pass another folder.",
                 code=Code.IN_USE,
             )
         if (folder / "pack.json").is_file():
@@ -243,7 +254,7 @@ def open_cache_writer(
 
 
 def _item(line: bytes) -> tuple[CacheEntry | Failure | None, int]:
-    """What a line of the journal says, and the checksum of its pixels; None where it was cut short."""
+    """Parse a line of the journal into an entry and the checksum of its pixels; None where the line is incomplete."""
     try:
         words = json.loads(line)
         if isinstance(words[2], str):  # the reason of a failure; of a packed field, its targets
@@ -254,19 +265,14 @@ def _item(line: bytes) -> tuple[CacheEntry | Failure | None, int]:
 
 
 def _header(n: int, each: tuple[int, ...]) -> bytes:
-    """The start of a `.npy` file; equally long whatever n is."""
-    words = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({n}, {', '.join(map(str, each))}), }}"
-    return np.lib.format.magic(1, 0) + (118).to_bytes(2, "little") + words.ljust(117).encode() + b"\n"
-
-
-def _start(file: IO[bytes]) -> int:
-    """Where the pixels begin."""
-    head = file.read(10)
-    return 10 + int.from_bytes(head[8:10], "little")
+    """Return the start of an `.npy` file; numpy pads it so that its length does not depend on n."""
+    buffer = BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": (n, *each)})
+    return buffer.getvalue()
 
 
 def _write_all(file: IO[bytes], data: bytes) -> None:
-    """Writes everything: an unbuffered file may take a part, and a full disk then says so."""
+    """Write all bytes: an unbuffered file may accept only a part, and a full disk raises on the next call."""
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]

@@ -1,4 +1,4 @@
-"""Fields read from their pictures as they are asked for, for files that shall not be packed on a disk."""
+"""Fields that are read from their image files when they are needed, without a cache on disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.data.cache.packing import PackedFields, group_of, no_fields_error
+from lociscope.data.cache.fields import PackedFields, no_fields_error
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, FieldSource, read_catalog_sources
 from lociscope.images.extent import make_middle_tile
@@ -21,6 +21,7 @@ from lociscope.images.io.container import parse_plane_ref
 from lociscope.images.io.read import read_field
 from lociscope.labels import to_multi_hot
 from lociscope.processes.workers import initialize_worker
+from lociscope.splits.groups import group_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,118 +31,121 @@ if TYPE_CHECKING:
     from lociscope.artifacts.catalog import Catalog
 
 _CHUNK = 4
-"""Fields that a process reads at a time."""
+"""Number of fields that a process reads at a time."""
 
 MEMORY_BYTES = 1 << 30
-"""Bytes of prepared fields that are kept in memory: 4,096 fields of 256 px; further ones are read in every epoch."""
+"""Memory for prepared fields: 4,096 fields of 256 px; further fields are read again in every epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class LazyImageArray:
-    """Pictures as an array: what is asked for is read, decoded and scaled, and kept as far as `MEMORY_BYTES` goes.
+    """Image files as an array: fields are read and preprocessed when indexed, and kept in memory up to `MEMORY_BYTES`.
 
     Attributes:
-        sources: Where the n fields lie.
-        spec: What the network wants.
+        sources: The files of the n fields.
+        spec: The network's input.
         workers: Processes that read.
-        kept: Pixels by the fields' names, shared with what is taken of them.
+        memory: Pixels by the fields' ids, shared with the arrays that `take` returns.
     """
 
     sources: list[FieldSource]
     spec: InputSpec
     workers: int = 1
-    kept: dict[str, np.ndarray] = field(default_factory=dict)
+    memory: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.sources)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As of an array."""
+        """(n, h, w, 4)."""
         return (len(self.sources), self.spec.height, self.spec.width, len(CHANNEL_NAMES))
 
     def take(self, numbers: np.ndarray) -> LazyImageArray:
-        """The fields of these numbers, unread."""
-        return LazyImageArray([self.sources[number] for number in numbers.tolist()], self.spec, self.workers, self.kept)
+        """Return some fields without reading them."""
+        return LazyImageArray(
+            [self.sources[number] for number in numbers.tolist()], self.spec, self.workers, self.memory
+        )
 
     def __getitem__(self, numbers: np.ndarray | slice) -> np.ndarray:
-        """Reads the fields of these numbers.
+        """Read some fields.
 
         Raises:
-            LociscopeError: One cannot be read.
+            LociscopeError: A field cannot be read.
         """
         wanted = [self.sources[number] for number in np.arange(len(self))[numbers].tolist()]
         found = np.empty((len(wanted), *self.shape[1:]), np.uint8)
-        new = [number for number, source in enumerate(wanted) if source.id not in self.kept]
-        made = self._made([wanted[number] for number in new])
+        new = [number for number, source in enumerate(wanted) if source.id not in self.memory]
+        read = self._read([wanted[number] for number in new])
         for number, source in enumerate(wanted):
-            found[number] = next(made) if number in new else self.kept[source.id]
+            found[number] = next(read) if number in new else self.memory[source.id]
         for number in new:
-            if found[number].nbytes * (len(self.kept) + 1) <= MEMORY_BYTES:
-                self.kept[wanted[number].id] = found[number].copy()
+            if found[number].nbytes * (len(self.memory) + 1) <= MEMORY_BYTES:
+                self.memory[wanted[number].id] = found[number].copy()
         return found
 
-    def _made(self, sources: list[FieldSource]) -> Iterator[np.ndarray]:
-        read = partial(_read, spec=self.spec)
+    def _read(self, sources: list[FieldSource]) -> Iterator[np.ndarray]:
+        read = partial(_read_field, spec=self.spec)
         if self.workers < 2 or not sources:
             return map(read, sources)
         return _pool(self.workers).map(read, sources, chunksize=_CHUNK)
 
 
-def _read(source: FieldSource, spec: InputSpec) -> np.ndarray:
+def _read_field(source: FieldSource, spec: InputSpec) -> np.ndarray:
     try:
         return make_middle_tile(read_field(source), spec)
     except LociscopeError as error:
         raise LociscopeError(
-            f"Field '{source.id}' cannot be read: {error} Or set data.pack = true, which passes over such fields.",
+            f"Field '{source.id}' cannot be read: {error} Or set data.pack = true, which skips such fields.",
             code=Code.UNREADABLE,
         ) from error
 
 
 @cache
 def _pool(workers: int) -> ProcessPoolExecutor:
-    """Processes that read for every batch, and end with this one."""
+    """Start the processes that read every batch; they end with this process."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
     return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=initialize_worker)
 
 
-atexit.register(_pool.cache_clear)  # later, when modules are gone, a pool ends with a complaint
+atexit.register(_pool.cache_clear)  # at interpreter shutdown a pool that still exists prints an error
 
 
 def open_lazily(catalog: Catalog, spec: InputSpec, failures: list[Failure], workers: int = 1) -> PackedFields:
-    """A Catalog's labelled fields, unread.
+    """Open a Catalog's labelled fields without reading them.
 
     Args:
         catalog: Fields with labels.
-        spec: What the network wants.
-        failures: Filled with the fields that lack a file; whether the others can be read shows when they are.
+        spec: The network's input.
+        failures: Extended by the fields that lack a file; other faults of files show only when they are read.
         workers: Processes that will read.
 
     Raises:
         LociscopeError: No field has its files.
     """
-    kept, sources = [], []
-    for entry, source in zip(catalog, read_catalog_sources(catalog), strict=True):
-        gone = next((path for path in source.paths if not parse_plane_ref(path).file.exists()), None)
-        if gone is not None or not source.paths:
-            reason = f"'{gone}' does not exist" if gone else "it has no file"
-            failures.append(Failure(entry.id, str(gone or ""), f"Field '{entry.id}': {reason}. Mend the Catalog."))
+    kept, sources, groups = [], [], []
+    for entry, source, group in zip(catalog, read_catalog_sources(catalog), group_ids(catalog), strict=True):
+        missing = next((path for path in source.paths if not parse_plane_ref(path).file.exists()), None)
+        if missing is not None or not source.paths:
+            reason = f"'{missing}' does not exist" if missing else "it has no file"
+            failures.append(Failure(entry.id, str(missing or ""), f"Field '{entry.id}': {reason}. Fix the Catalog."))
         else:
             kept.append(entry)
             sources.append(source)
+            groups.append(group)
     if not kept:
         raise no_fields_error(failures)
-    known = [
-        [entry.id, group_of(entry), entry.target, [str(path) for path in source.paths]]
-        for entry, source in zip(kept, sources, strict=True)
+    rows = [
+        [entry.id, group, entry.target, [str(path) for path in source.paths]]
+        for entry, source, group in zip(kept, sources, groups, strict=True)
     ]
-    digest = hashlib.sha256(json.dumps([known, msgspec.to_builtins(spec)]).encode())
+    digest = hashlib.sha256(json.dumps([rows, msgspec.to_builtins(spec)]).encode())
     y = to_multi_hot([entry.target or () for entry in kept])
     return PackedFields(
         [entry.id for entry in kept],
-        [group_of(entry) for entry in kept],
+        groups,
         LazyImageArray(sources, spec, workers),
         y,
         digest.hexdigest(),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from lociscope.artifacts.recipe import Recipe
-    from lociscope.data.cache.packing import PackedFields
+    from lociscope.data.cache.fields import PackedFields
 
 _unread: list[LociscopeError] = []
 """What was wrong with fields that a stream of this process could not read: TensorFlow passes on its text alone."""

@@ -81,13 +81,13 @@ def render_tile(key: tuple[int, ...], specimen: Specimen, pixel_size: float) -> 
 
 def _build_scene(rng: np.random.Generator, canvas: Canvas, specimen: Specimen) -> Scene:
     """Return the cells with the structures of the protein's locations, at the densities of `lociscope.simulate`."""
-    drawn = specimen.protein.drawn
+    simulated = specimen.protein.simulated
     fields = (canvas.extent / 164) ** 2
     wanted: dict[str, Any] = {
-        "mitoses": round(rng.integers(1, 4) * fields) * (17 in drawn),
-        "bridges": round(rng.integers(1, 4) * fields) * (16 in drawn),
-        "inclusions": rng.uniform(0.7, 1.6) * (24 in drawn),
-        "droplets": rng.uniform(12, 45) if 20 in drawn else 8.0 * (rng.random() < 0.15),
+        "mitoses": round(rng.integers(1, 4) * fields) * (17 in simulated),
+        "bridges": round(rng.integers(1, 4) * fields) * (16 in simulated),
+        "inclusions": rng.uniform(0.7, 1.6) * (24 in simulated),
+        "droplets": rng.uniform(12, 45) if 20 in simulated else 8.0 * (rng.random() < 0.15),
     }
     return build_scene(rng, canvas, specimen.line, **wanted)
 

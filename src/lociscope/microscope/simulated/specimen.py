@@ -17,7 +17,7 @@ from lociscope.simulate.canvas import Canvas
 from lociscope.simulate.cell_lines import CELL_LINES
 from lociscope.simulate.frequencies import label_sets
 from lociscope.simulate.optics import REFERENCE_PIXEL, shot_noise, vignette
-from lociscope.simulate.specimen import draw_specimen
+from lociscope.simulate.specimen import sample_specimen
 
 if TYPE_CHECKING:
     from lociscope.microscope.plan import Plan
@@ -179,5 +179,5 @@ class SimulatedPlate:
         if locations is None:
             sets, chances = label_sets(self._plan.balance)
             locations = sets[int(rng.choice(len(sets), p=chances))]
-        specimen = draw_specimen(rng, locations, self._plan.cell_line)
+        specimen = sample_specimen(rng, locations, self._plan.cell_line)
         return Mosaic((self._plan.seed, number, 2), specimen, self.pixel_size, self._cache)

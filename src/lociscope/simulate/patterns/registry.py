@@ -14,7 +14,7 @@ from lociscope.simulate.canvas import Image
 from lociscope.simulate.scene import Scene
 
 Levels = NDArray[np.floating]
-Draw = Callable[[Scene, np.random.Generator, str, Levels], Image]
+Render = Callable[[Scene, np.random.Generator, str, Levels], Image]
 """From the cells, a source of randomness, a style and each cell's strength (n,) to a picture of the protein."""
 
 
@@ -31,7 +31,7 @@ class Pattern:
 
     place: int
     styles: tuple[str, ...]
-    draw: Draw
+    render: Render
     cover: bool
 
 
@@ -45,12 +45,12 @@ def beside(levels: Levels) -> Levels:
     return levels / np.quantile(shown, 0.85) if len(shown) else levels
 
 
-def pattern(place: int, *styles: str, cover: bool = False) -> Callable[[Draw], Draw]:
+def pattern(place: int, *styles: str, cover: bool = False) -> Callable[[Render], Render]:
     """Registers a function as the pattern of a place."""
 
-    def register(draw: Draw) -> Draw:
-        PATTERNS[place] = Pattern(place, styles, draw, cover)
-        return draw
+    def register(render: Render) -> Render:
+        PATTERNS[place] = Pattern(place, styles, render, cover)
+        return render
 
     return register
 

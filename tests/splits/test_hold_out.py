@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lociscope.data.splits.holdout import hold_out
+from lociscope.splits.folds import hold_out
 
 
 @given(

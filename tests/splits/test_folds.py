@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lociscope.artifacts.catalog import read_labels
-from lociscope.data.splits.folds import assign_groups, joined, label_deviation
 from lociscope.labels import N_LABELS
+from lociscope.splits.folds import assign_groups, label_deviation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,11 +68,6 @@ def test_the_deviation_by_hand() -> None:
 def test_another_seed_is_another_deal() -> None:
     labels, named = table(300, 100, 1)
     assert not np.array_equal(assign_groups(labels, named, [0.5, 0.5], 0), assign_groups(labels, named, [0.5, 0.5], 1))
-
-
-def test_what_is_bound_through_another_is_bound() -> None:
-    assert joined(["a", None, "a", "b", None]) == ["0", "1", "0", "3", "4"]
-    assert joined(["a", "b", "b", None], ["x", "x", None, None]) == ["0", "0", "0", "3"]
 
 
 def test_real_antibodies(real_data: Path) -> None:

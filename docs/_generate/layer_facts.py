@@ -1,4 +1,4 @@
-"""What a network consists of, layer by layer: shapes, parameters, multiply-accumulates, and what a position sees."""
+"""Analyze a network layer by layer: shapes, parameters, multiply-accumulates, and receptive fields."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class LayerFacts:
     Attributes:
         name: Its name.
         kind: Its class, such as `Conv2D`.
-        shape: What comes out for one field: (h, w, maps), or (numbers,).
-        window: Side of its window in positions of what goes in; 1 where it looks at single positions.
+        shape: Its output for one field: (h, w, maps), or (numbers,).
+        window: Side of its window in positions of its input; 1 where it uses single positions.
         stride: Positions that the window moves by.
-        parameters: Numbers that it holds, learned or counted.
+        parameters: Number of its weights, trainable or not.
         macs: Multiply-accumulates for one field.
-        seen: Side in px of the part of the field that one position of it depends on; None for the whole field.
-        seen_um: The same in µm; None for the whole field.
+        receptive_field: Side in px of the part of the field that one output position depends on; None for all of it.
+        receptive_field_um: The same in µm.
     """
 
     name: str
@@ -34,20 +34,20 @@ class LayerFacts:
     stride: int
     parameters: int
     macs: int
-    seen: int | None
-    seen_um: float | None
+    receptive_field: int | None
+    receptive_field_um: float | None
 
 
-def anatomy(network: keras.Model, field_um: float = 164.0) -> list[LayerFacts]:
-    """Walks through a functional network from its input to its outputs.
+def analyze_layers(network: keras.Model, field_um: float = 164.0) -> list[LayerFacts]:
+    """Return the layers of a functional network, from its input to its outputs.
 
-    What a position sees follows from window and stride of what lies before it (Araujo, Norris and Sim, *Computing
+    The receptive field follows from the windows and strides of the layers before (Araujo, Norris and Sim, *Computing
     receptive fields of convolutional neural networks*, Distill 2019, eq. 2): a window of k positions that are j px
-    apart adds (k − 1) j. Where branches meet the widest counts. Part of it may lie in the padding.
+    apart adds (k − 1) j. Where branches meet, the widest counts. Part of it may be padding.
 
     Args:
         network: A functional model of fixed input size.
-        field_um: Side in µm of what its input shows; 164 in the competition's fields.
+        field_um: Side of the input in µm; 164 in the competition's fields.
 
     Returns:
         Its layers in the order of computation, without the input.
@@ -61,16 +61,16 @@ def anatomy(network: keras.Model, field_um: float = 164.0) -> list[LayerFacts]:
         given = _tensors(layer.input)
         before = [known[id(tensor)] for tensor in given if id(tensor) in known]
         window, stride = _window(layer, given)
-        seen = _widest([seen for seen, _ in before])
+        field = _widest([field for field, _ in before])
         jump = max((jump for _, jump in before), default=1)
-        seen = None if window is None or seen is None else seen + (window - 1) * jump
+        field = None if window is None or field is None else field + (window - 1) * jump
         for tensor in _tensors(layer.output):
-            known[id(tensor)] = (seen, jump * stride)
+            known[id(tensor)] = (field, jump * stride)
         facts.append(
             LayerFacts(
                 layer.name, type(layer).__name__, tuple(layer.output.shape[1:]), window or 0, stride,
                 layer.count_params() if hasattr(layer, "count_params") else 0, layer_macs(layer) or 0,
-                seen, None if seen is None else round(seen * field_um / side, 1),
+                field, None if field is None else round(field * field_um / side, 1),
             )
         )  # fmt: skip
     return facts
@@ -85,7 +85,7 @@ def _tensors(value: Any) -> list[Any]:  # noqa: ANN401
 
 
 def _window(layer: Any, given: list[Any]) -> tuple[int | None, int]:  # noqa: ANN401
-    """Side and stride of a layer's window; None for one that looks at all positions at once."""
+    """Return side and stride of a layer's window; None for a layer that uses all positions at once."""
     for name in ("kernel_size", "pool_size"):
         if hasattr(layer, name):
             dilation = getattr(layer, "dilation_rate", (1, 1))[0]
@@ -94,4 +94,4 @@ def _window(layer: Any, given: list[Any]) -> tuple[int | None, int]:  # noqa: AN
     if len(before) == 4 and (len(after) < 4 or after[1] == 1 < before[1]):
         return None, 1
     stride = round(before[1] / after[1]) if len(before) == 4 and after[1] else 1
-    return stride, stride  # what halves a map otherwise looks at what it puts together
+    return stride, stride  # other layers that shrink a map use the positions that they combine

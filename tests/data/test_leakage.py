@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lociscope.artifacts.catalog import Catalog, Entry
-from lociscope.data.splits.leakage import adversarial_validation, count_leaks
+from lociscope.data.leakage import adversarial_validation, count_leaks
 
 NAMES = ("GainOfRed", "GainOfGreen", "Focus")
 
@@ -46,7 +46,6 @@ def test_a_part_like_the_rest_cannot_be_told() -> None:
     assert told is not None
     assert (told.part, told.auc.n) == ("test", 100)
     assert told.auc.low < 0.5 < told.auc.high + 0.1
-    assert "test cannot be told from the rest" in str(told)
 
 
 def test_a_part_of_other_conditions_is_told_and_by_what() -> None:
@@ -55,8 +54,7 @@ def test_a_part_of_other_conditions_is_told_and_by_what() -> None:
     told = adversarial_validation(catalog(), np.arange(200), statistics, NAMES)
     assert told is not None
     assert told.auc.low > 0.8
-    assert "nearly always" in str(told)
-    assert "GainOfGreen" in str(told)
+    assert told.statistic == "GainOfGreen"
 
 
 def test_a_specimen_is_not_known_again() -> None:

@@ -1,1 +1,0 @@
-"""Divide a catalog into parts that share no group."""

@@ -1,0 +1,1 @@
+"""Groups of fields, and folds and splits that keep every group whole."""
