@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from lociscope.cli.watch import _asked_to_stop
+from lociscope.cli.watch import _stop_on_signals
 
 Command = Callable[..., tuple[int, str, str]]
 WriteField = Callable[..., Path]
@@ -166,7 +166,7 @@ def test_ended_it_leaves_the_table_whole(
 
 def test_a_signal_that_comes_within_a_wait_is_heard() -> None:
     """It used to hang, once in many thousand runs: a wait that is interrupted may hold the event's lock."""
-    with _asked_to_stop() as stop, stop._cond:  # type: ignore[attr-defined]
+    with _stop_on_signals() as stop, stop._cond:  # type: ignore[attr-defined]
         signal.raise_signal(signal.SIGTERM)
         assert stop.is_set()
     assert stop.wait(60)

@@ -12,7 +12,7 @@ import pytest
 
 from lociscope.images.discovery.sources import FieldSource
 from lociscope.watch import completeness
-from lociscope.watch.completeness import BLOCK, TAIL, Completeness, Doubt, find_gap, is_open_for_writing
+from lociscope.watch.completeness import BLOCK, TAIL, CompletenessCheck, Incomplete, find_gap, is_open_for_writing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,24 +123,25 @@ def planes(tmp_path: Path) -> list[Path]:
     return made
 
 
-def reason(doubt: Doubt | None) -> str:
+def reason(doubt: Incomplete | None) -> str:
     assert doubt is not None
     return doubt.reason
 
 
 def test_a_program_that_closes_the_file_ends_the_doubt(planes: list[Path], writing: set[str]) -> None:
     writing.add(planes[2].name)
-    mine, source = Completeness(60), source_of(*planes)
-    assert mine.doubt(source, 0.0, 2.0) == Doubt(
-        f"A program has '{planes[2]}' open for writing. It is read when it is closed, or has rested.", fresh=True
+    mine, source = CompletenessCheck(60), source_of(*planes)
+    assert mine.check(source, 0.0, 2.0) == Incomplete(
+        f"A program has '{planes[2]}' open for writing. It is read when it is closed, or no longer changes.",
+        changed=True,
     )
-    assert mine.doubt(source, 0.0, 3.0) == mine.doubt(source, 0.0, 4.0)
+    assert mine.check(source, 0.0, 3.0) == mine.check(source, 0.0, 4.0)
     writing.clear()
-    assert mine.doubt(source, 0.0, 5.0) is None
+    assert mine.check(source, 0.0, 5.0) is None
 
 
 def test_without_a_sign_a_field_is_read_at_once(planes: list[Path], writing: set[str]) -> None:
-    assert Completeness(60).doubt(source_of(*planes), 0.0, 2.0) is None
+    assert CompletenessCheck(60).check(source_of(*planes), 0.0, 2.0) is None
     assert writing == set()
 
 
@@ -150,39 +151,39 @@ def test_with_one_sign_it_is_read_once_it_has_rested(planes: list[Path], writing
         planes[2].write_bytes(NOISE + bytes(BLOCK))
     else:
         writing.add(planes[2].name)
-    mine, source = Completeness(60), source_of(*planes)
+    mine, source = CompletenessCheck(60), source_of(*planes)
     for now in (2.0, 30.0, 59.9):
-        assert str(planes[2]) in reason(mine.doubt(source, 0.0, now))
-        assert mine.undecided(now)
-    assert mine.doubt(source, 0.0, 60.0) is None
+        assert str(planes[2]) in reason(mine.check(source, 0.0, now))
+        assert mine.is_undecided(now)
+    assert mine.check(source, 0.0, 60.0) is None
     mine.forget("a")
-    assert not mine.undecided(60.0)
+    assert not mine.is_undecided(60.0)
 
 
 def test_with_both_signs_it_is_not_read_however_long_it_rests(planes: list[Path], writing: set[str]) -> None:
     planes[2].write_bytes(NOISE + bytes(BLOCK))
     writing.add(planes[2].name)
-    mine, source = Completeness(60), source_of(*planes)
-    assert "a program has it open for writing" in reason(mine.doubt(source, 0.0, 1e6))
-    assert not mine.undecided(1e6)  # so that --until-idle ends
+    mine, source = CompletenessCheck(60), source_of(*planes)
+    assert "a program has it open for writing" in reason(mine.check(source, 0.0, 1e6))
+    assert not mine.is_undecided(1e6)  # so that --until-idle ends
     planes[2].write_bytes(NOISE)
     writing.clear()
-    assert "a moment ago" in reason(mine.doubt(source, 0.0, 1e6 + 1))
-    assert mine.doubt(source, 0.0, 1e6 + 2) is None
+    assert "a moment ago" in reason(mine.check(source, 0.0, 1e6 + 1))
+    assert mine.check(source, 0.0, 1e6 + 2) is None
 
 
 def test_a_change_that_the_time_of_change_hides_is_seen(planes: list[Path], writing: set[str]) -> None:
     planes[2].write_bytes(NOISE + bytes(BLOCK))
-    mine, source = Completeness(60), source_of(*planes)
+    mine, source = CompletenessCheck(60), source_of(*planes)
     stat = planes[2].stat()
-    assert mine.doubt(source, 0.0, 2.0)
+    assert mine.check(source, 0.0, 2.0)
     with planes[2].open("r+b") as file:
         file.write(b"other")
     time.sleep(0.02)  # longer than the clock of file systems takes for a step
     os.utime(planes[2], ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert mine.doubt(source, 0.0, 59.0)
-    assert mine.doubt(source, 0.0, 61.0)  # since it changed it has rested for two seconds
-    assert mine.doubt(source, 0.0, 119.0) is None
+    assert mine.check(source, 0.0, 59.0)
+    assert mine.check(source, 0.0, 61.0)  # since it changed it has rested for two seconds
+    assert mine.check(source, 0.0, 119.0) is None
 
 
 def test_an_old_file_is_complete_whatever_it_looks_like(
@@ -191,7 +192,7 @@ def test_an_old_file_is_complete_whatever_it_looks_like(
     planes[2].write_bytes(bytes(BLOCK))
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + completeness.OLD_S + 1)
-    assert Completeness(60).doubt(source_of(*planes), 0.0, 2.0) is None
+    assert CompletenessCheck(60).check(source_of(*planes), 0.0, 2.0) is None
 
 
 def test_all_that_is_in_a_zarr_is_looked_at(tmp_path: Path, writing: set[str]) -> None:
@@ -200,8 +201,8 @@ def test_all_that_is_in_a_zarr_is_looked_at(tmp_path: Path, writing: set[str]) -
     (tmp_path / "a.zarr" / "zarr.json").write_text("{}")
     chunk.write_bytes(NOISE + bytes(BLOCK))
     source: Any = source_of(*[tmp_path / "a.zarr!red"] * 4)
-    mine = Completeness(60)
-    assert str(chunk) in reason(mine.doubt(source, 0.0, 2.0))
+    mine = CompletenessCheck(60)
+    assert str(chunk) in reason(mine.check(source, 0.0, 2.0))
     chunk.write_bytes(NOISE)
     mine.forget("a")
-    assert mine.doubt(source, 0.0, 3.0) is None
+    assert mine.check(source, 0.0, 3.0) is None

@@ -21,7 +21,7 @@ from lociscope.predict.output import OutputOptions
 from lociscope.predict.predictor import Predictor, open_bundle
 from lociscope.warnings import parse_warnings
 from lociscope.watch import arrivals, completeness
-from lociscope.watch.watcher import Pace, watch
+from lociscope.watch.watcher import WatchTiming, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ SIDE = 96
 PIECES = 4
 
 
-class Told:
+class Recorder:
     """Notes what was predicted, and which of the copies were done by then."""
 
     def __init__(self, done: set[str]) -> None:
@@ -40,15 +40,15 @@ class Told:
         self.done_then: list[set[str]] = []
         self.failures: list[Any] = []
 
-    def predicted(self, predictions: Predictions, completed: list[str]) -> None:
+    def on_predicted(self, predictions: Predictions, completed: list[str]) -> None:
         self.predicted_ids += predictions.ids
         self.done_then.append(set(self.done))
 
-    def overdue(self, failure: Any) -> None:
+    def on_overdue(self, failure: Any) -> None:
         self.failures.append(failure)
 
-    def trouble(self, sentence: str) -> None:
-        raise AssertionError(sentence)
+    def on_problem(self, message: str) -> None:
+        raise AssertionError(message)
 
 
 @pytest.fixture
@@ -157,15 +157,15 @@ def test_a_copy_is_predicted_once_and_only_when_it_is_complete(
     files = zarr_of(tmp_path / "ready") if kind == "zarr" else planes_of(kind)
     late = max(files, key=lambda name: (len(files[name]), name))
     done: set[str] = set()
-    told, stop = Told(done), threading.Event()
+    recorder, stop = Recorder(done), threading.Event()
     live = tmp_path / "live"
     live.mkdir()
     outcome: list[BatchResult] = []
-    pace = Pace(every=0.02, settle=0.05, patience=10.0)
+    timing = WatchTiming(interval=0.02, settle=0.05, patience=10.0)
     out = tmp_path / "out.csv"
 
     def work() -> None:
-        outcome.append(watch(predictor, live, out, Rules(), OutputOptions(), pace, tell=told, stop=stop))
+        outcome.append(watch(predictor, live, out, Rules(), OutputOptions(), timing, callback=recorder, stop=stop))
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -177,14 +177,14 @@ def test_a_copy_is_predicted_once_and_only_when_it_is_complete(
         copy(files[late], live / late, how)
         done.add(late)
         until = time.monotonic() + 60
-        while not told.predicted_ids and time.monotonic() < until:
+        while not recorder.predicted_ids and time.monotonic() < until:
             time.sleep(0.01)
         time.sleep(0.3)
     finally:
         stop.set()
         thread.join()
-    assert told.predicted_ids == ["a"]
-    assert told.done_then == [{late}]
+    assert recorder.predicted_ids == ["a"]
+    assert recorder.done_then == [{late}]
     assert (outcome[0].rows, outcome[0].failures) == (1, [])
     predict_to_file(predictor, find_fields([live])[0], tmp_path / "whole.csv", OutputOptions())
     assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
@@ -199,13 +199,13 @@ def test_a_plane_that_is_black_is_predicted_all_the_same(predictor: Predictor, t
     for name, data in files.items():
         (tmp_path / "live" / name).write_bytes(data)
     tifffile.imwrite(tmp_path / "live" / "a_yellow.tif", np.zeros((SIDE, SIDE), np.uint16), metadata=None)
-    told = Told(set())
-    pace = Pace(every=0.02, settle=0.05, patience=1.0, until_idle=0.2)
+    recorder = Recorder(set())
+    timing = WatchTiming(interval=0.02, settle=0.05, patience=1.0, until_idle=0.2)
     out = tmp_path / "out.csv"
     outcome = watch(
-        predictor, tmp_path / "live", out, Rules(), OutputOptions(), pace, tell=told, stop=threading.Event()
+        predictor, tmp_path / "live", out, Rules(), OutputOptions(), timing, callback=recorder, stop=threading.Event()
     )
-    assert (outcome.rows, outcome.failures, told.failures) == (1, [], [])
+    assert (outcome.rows, outcome.failures, recorder.failures) == (1, [], [])
     assert parse_warnings(["empty plane: yellow"])[0] in Predictions.read(out).warnings[0]
 
 
@@ -214,20 +214,27 @@ def test_a_copy_that_stops_half_way_is_reported_and_not_predicted(predictor: Pre
     live.mkdir()
     for name, data in planes_of("tif").items():
         (live / name).write_bytes(data)
-    told = Told(set())
+    recorder = Recorder(set())
     with (live / "a_red.tif").open("r+b") as file:  # the program hangs, and keeps it open
         if completeness.is_open_for_writing(live / "a_red.tif") is None:
             pytest.skip("this file system does not say who writes")
         file.seek(4096)
         file.write(bytes(8192))
         file.flush()
-        pace = Pace(every=0.02, settle=0.05, patience=0.3, until_idle=0.5)
+        timing = WatchTiming(interval=0.02, settle=0.05, patience=0.3, until_idle=0.5)
         outcome = watch(
-            predictor, live, tmp_path / "out.csv", Rules(), OutputOptions(), pace, tell=told, stop=threading.Event()
+            predictor,
+            live,
+            tmp_path / "out.csv",
+            Rules(),
+            OutputOptions(),
+            timing,
+            callback=recorder,
+            stop=threading.Event(),
         )
-    assert (outcome.rows, told.predicted_ids) == (0, [])
+    assert (outcome.rows, recorder.predicted_ids) == (0, [])
     assert "a program has it open for writing" in outcome.failures[0].reason
-    assert [failure.id for failure in told.failures] == ["a"]
+    assert [failure.id for failure in recorder.failures] == ["a"]
 
 
 def test_a_second_watch_or_predict_on_one_output_is_refused(predictor: Predictor, tmp_path: Path) -> None:
@@ -248,8 +255,8 @@ def test_a_second_watch_or_predict_on_one_output_is_refused(predictor: Predictor
             out,
             Rules(),
             OutputOptions(),
-            Pace(),
-            tell=Told(set()),
+            WatchTiming(),
+            callback=Recorder(set()),
             stop=threading.Event(),
         )
     assert not list(tmp_path.glob("out*"))

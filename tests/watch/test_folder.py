@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from lociscope.watch.folder import COARSE, SWEEP, Item, PolledFolder, Seen
+from lociscope.watch.folder import SWEEP, TIME_RESOLUTION, FolderChanges, PictureFile, PolledFolder
 
 Polled = Callable[..., PolledFolder]
 
@@ -24,13 +24,13 @@ def polled(tmp_path: Path) -> Polled:
     )
 
 
-def look(folder: PolledFolder, now: float) -> Seen:
+def look(folder: PolledFolder, now: float) -> FolderChanges:
     seen = folder.poll(now)
     assert seen is not None
     return seen
 
 
-def names(items: list[Item]) -> list[str]:
+def names(items: list[PictureFile]) -> list[str]:
     return sorted(item.name for item in items)
 
 
@@ -38,21 +38,21 @@ def test_a_file_settles_when_it_no_longer_changes(polled: Polled, tmp_path: Path
     folder = polled()
     (tmp_path / "a.png").write_bytes(b"half")
     (tmp_path / "notes.txt").write_bytes(b"passed over")
-    assert names(look(folder, 0).stirred) == ["a.png"]
-    assert look(folder, 1) == Seen()
+    assert names(look(folder, 0).changed) == ["a.png"]
+    assert look(folder, 1) == FolderChanges()
     with (tmp_path / "a.png").open("ab") as file:
         file.write(b"the rest")
-    assert names(look(folder, 1.9).stirred) == ["a.png"]
-    assert look(folder, 3) == Seen()
+    assert names(look(folder, 1.9).changed) == ["a.png"]
+    assert look(folder, 3) == FolderChanges()
     seen = look(folder, 4)
-    assert (names(seen.settled), seen.stirred) == (["a.png"], [])
-    assert look(folder, 100) == Seen()
+    assert (names(seen.settled), seen.changed) == (["a.png"], [])
+    assert look(folder, 100) == FolderChanges()
 
 
 def test_a_settling_time_of_nothing(polled: Polled, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"x")
     seen = look(polled(0), 0)
-    assert names(seen.stirred) == names(seen.settled) == ["a.png"]
+    assert names(seen.changed) == names(seen.settled) == ["a.png"]
 
 
 def test_sub_folders_that_come_later_and_go(polled: Polled, tmp_path: Path) -> None:
@@ -61,14 +61,14 @@ def test_sub_folders_that_come_later_and_go(polled: Polled, tmp_path: Path) -> N
     inner = tmp_path / "plate" / "deep"
     inner.mkdir(parents=True)
     (inner / "a.png").write_bytes(b"x")
-    assert look(folder, 1).stirred == [Item(inner, "a.png")]
+    assert look(folder, 1).changed == [PictureFile(inner, "a.png")]
     (inner / "a.png").unlink()
     inner.rmdir()
-    assert look(folder, 2).gone == [Item(inner, "a.png")]
+    assert look(folder, 2).removed == [PictureFile(inner, "a.png")]
     inner.mkdir()
     (inner / "b.png").write_bytes(b"x")
     (tmp_path / "plate" / "b.png").write_bytes(b"x")
-    assert names(look(folder, 3).stirred) == ["b.png", "b.png"]
+    assert names(look(folder, 3).changed) == ["b.png", "b.png"]
 
 
 def test_what_is_not_entered(polled: Polled, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_what_is_not_entered(polled: Polled, tmp_path: Path) -> None:
         (tmp_path / name / "a.png").write_bytes(b"x")
     (tmp_path / "real" / "loop").symlink_to(tmp_path)
     seen = look(polled(skip=tmp_path / "out.parts"), 0)
-    assert seen.stirred == [Item(tmp_path / "real", "a.png")]
+    assert seen.changed == [PictureFile(tmp_path / "real", "a.png")]
 
 
 def test_a_file_changed_in_place_is_noticed_by_the_sweep(polled: Polled, tmp_path: Path) -> None:
@@ -88,8 +88,8 @@ def test_a_file_changed_in_place_is_noticed_by_the_sweep(polled: Polled, tmp_pat
     before = tmp_path.stat().st_mtime_ns
     (tmp_path / "a.png").write_bytes(b"other")
     assert tmp_path.stat().st_mtime_ns == before
-    assert look(folder, 11) == Seen()
-    assert names(look(folder, 11 + 100 * SWEEP).stirred) == ["a.png"]
+    assert look(folder, 11) == FolderChanges()
+    assert names(look(folder, 11 + 100 * SWEEP).changed) == ["a.png"]
 
 
 def test_two_changes_within_one_tick_of_a_coarse_clock(polled: Polled, tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_two_changes_within_one_tick_of_a_coarse_clock(polled: Polled, tmp_path:
     look(folder, 0)
     (tmp_path / "b.png").write_bytes(b"x")
     os.utime(tmp_path, ns=(stamp, stamp))
-    assert names(look(folder, COARSE - 0.5).stirred) == ["b.png"]
+    assert names(look(folder, TIME_RESOLUTION - 0.5).changed) == ["b.png"]
 
 
 def test_a_folder_at_rest_is_not_listed_again(polled: Polled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +110,7 @@ def test_a_folder_at_rest_is_not_listed_again(polled: Polled, tmp_path: Path, mo
         look(folder, now)
     listed: list[Path] = []
     monkeypatch.setattr(os, "scandir", listed.append)
-    assert look(folder, 10) == Seen()
+    assert look(folder, 10) == FolderChanges()
     assert listed == []
 
 
@@ -125,13 +125,13 @@ def test_a_root_that_vanishes_and_comes_back(polled: Polled, tmp_path: Path) -> 
     folder = PolledFolder(tmp_path / "share", lambda name: True, 0)
     (tmp_path / "share" / "sub").mkdir(parents=True)
     (tmp_path / "share" / "sub" / "a.png").write_bytes(b"x")
-    assert len(look(folder, 0).stirred) == 1
+    assert len(look(folder, 0).changed) == 1
     (tmp_path / "share").rename(tmp_path / "away")
-    assert look(folder, 1) == Seen()
-    assert folder.away == "No such file or directory"
+    assert look(folder, 1) == FolderChanges()
+    assert folder.unavailable == "No such file or directory"
     (tmp_path / "away").rename(tmp_path / "share")
-    assert look(folder, 2) == Seen()
-    assert folder.away is None
+    assert look(folder, 2) == FolderChanges()
+    assert folder.unavailable is None
 
 
 def test_a_zarr_is_one_picture_and_moves_while_anything_in_it_does(polled: Polled, tmp_path: Path) -> None:
@@ -139,16 +139,16 @@ def test_a_zarr_is_one_picture_and_moves_while_anything_in_it_does(polled: Polle
     chunk = tmp_path / "a.zarr" / "0" / "0"
     chunk.parent.mkdir(parents=True)
     chunk.write_bytes(b"x")
-    assert look(folder, 0).stirred == [Item(tmp_path, "a.zarr")]
+    assert look(folder, 0).changed == [PictureFile(tmp_path, "a.zarr")]
     chunk.write_bytes(b"xx")
-    assert look(folder, 1).stirred == [Item(tmp_path, "a.zarr")]
-    assert look(folder, 4).settled == [Item(tmp_path, "a.zarr")]
+    assert look(folder, 1).changed == [PictureFile(tmp_path, "a.zarr")]
+    assert look(folder, 4).settled == [PictureFile(tmp_path, "a.zarr")]
 
 
 def test_a_link_that_leads_nowhere_settles_and_is_told_by_the_reader(polled: Polled, tmp_path: Path) -> None:
     (tmp_path / "a.png").symlink_to("nothing")
     folder = polled()
-    assert names(look(folder, 0).stirred) == ["a.png"]
+    assert names(look(folder, 0).changed) == ["a.png"]
     assert names(look(folder, 3).settled) == ["a.png"]
 
 
@@ -193,10 +193,10 @@ class AnyOrder(RuleBasedStateMachine):
     def look(self, seconds: float) -> None:
         self.now += seconds
         seen = look(self.polled, self.now)
-        self.there |= {item.path for item in seen.stirred}
-        self.at_rest -= {item.path for item in seen.stirred}
+        self.there |= {item.path for item in seen.changed}
+        self.at_rest -= {item.path for item in seen.changed}
         self.at_rest |= {item.path for item in seen.settled}
-        gone = {item.path for item in seen.gone}
+        gone = {item.path for item in seen.removed}
         self.there -= gone
         self.at_rest -= gone
 

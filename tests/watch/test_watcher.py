@@ -1,4 +1,4 @@
-"""A watch from beginning to end, in this process: what is in the table, and what was told."""
+"""A watch from beginning to end, in this process: what is in the table, and what was recorder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lociscope.predict.batch import BatchResult, predict_to_file
 from lociscope.predict.output import OutputOptions, PredictionOutput
 from lociscope.predict.predictor import Predictor, open_bundle
 from lociscope.watch import watcher as watching
-from lociscope.watch.watcher import Pace, watch
+from lociscope.watch.watcher import WatchTiming, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,28 +28,28 @@ if TYPE_CHECKING:
 
     from lociscope.prediction_log.log import Row
 
-QUICK = Pace(every=0.05, settle=0.05, patience=0.3, until_idle=0.3)
+QUICK = WatchTiming(interval=0.05, settle=0.05, patience=0.3, until_idle=0.3)
 SIDE = 16
 
 
-class Told:
-    """Notes what it is told, and can wait for it."""
+class Recorder:
+    """Notes what it is recorder, and can wait for it."""
 
     def __init__(self) -> None:
         self.ids: list[str] = []
         self.completed: list[str] = []
         self.failures: list[Failure] = []
-        self.sentences: list[str] = []
+        self.messages: list[str] = []
 
-    def predicted(self, predictions: Predictions, completed: list[str]) -> None:
+    def on_predicted(self, predictions: Predictions, completed: list[str]) -> None:
         self.ids += predictions.ids
         self.completed += completed
 
-    def overdue(self, failure: Failure) -> None:
+    def on_overdue(self, failure: Failure) -> None:
         self.failures.append(failure)
 
-    def trouble(self, sentence: str) -> None:
-        self.sentences.append(sentence)
+    def on_problem(self, message: str) -> None:
+        self.messages.append(message)
 
 
 @pytest.fixture
@@ -68,26 +68,28 @@ def field(seed: int) -> np.ndarray:
     return patches((SIDE, SIDE, 4), seed)
 
 
-def run(predictor: Predictor, folder: Path, pace: Pace = QUICK, **more: Any) -> tuple[BatchResult, Told]:
-    told = Told()
+def run(predictor: Predictor, folder: Path, timing: WatchTiming = QUICK, **more: Any) -> tuple[BatchResult, Recorder]:
+    recorder = Recorder()
     options = more.pop("options", OutputOptions())
     out = more.pop("out", folder.parent / "out.csv")
     more.setdefault("stop", threading.Event())
-    return watch(predictor, folder, out, more.pop("rules", Rules()), options, pace, tell=told, **more), told
+    return watch(
+        predictor, folder, out, more.pop("rules", Rules()), options, timing, callback=recorder, **more
+    ), recorder
 
 
 class Running:
     """A watch in a thread, for the tests that change the folder meanwhile."""
 
     def __init__(self, predictor: Predictor, folder: Path, **more: Any) -> None:
-        self.told, self.stop = Told(), threading.Event()
-        pace = more.pop("pace", Pace(0.05, 0.1, 0.3))
+        self.recorder, self.stop = Recorder(), threading.Event()
+        timing = more.pop("timing", WatchTiming(0.05, 0.1, 0.3))
         self.out = folder.parent / "out.csv"
-        words = (predictor, folder, self.out, more.pop("rules", Rules()), OutputOptions(), pace)
+        words = (predictor, folder, self.out, more.pop("rules", Rules()), OutputOptions(), timing)
         self.outcome: BatchResult | None = None
 
         def work() -> None:
-            self.outcome = watch(*words, tell=self.told, stop=self.stop)
+            self.outcome = watch(*words, callback=self.recorder, stop=self.stop)
 
         self.thread = threading.Thread(target=work)
         self.thread.start()
@@ -98,7 +100,9 @@ class Running:
                 return
             assert self.thread.is_alive(), "the watch has ended"
             time.sleep(0.01)
-        raise AssertionError(f"never came to be; told {self.told.ids}, {self.told.failures}, {self.told.sentences}")
+        raise AssertionError(
+            f"never came to be; recorder {self.recorder.ids}, {self.recorder.failures}, {self.recorder.messages}"
+        )
 
     def end(self) -> BatchResult:
         self.stop.set()
@@ -124,9 +128,9 @@ def running(predictor: Predictor, folder: Path) -> Iterator[Callable[..., Runnin
 def test_what_is_there_is_predicted_as_predict_does(predictor: Predictor, folder: Path, tmp_path: Path) -> None:
     for number in range(20):
         write_planes(folder, f"f{number:02d}", field(number))
-    outcome, told = run(predictor, folder)
+    outcome, recorder = run(predictor, folder)
     assert (outcome.rows, outcome.new, outcome.failures) == (20, 20, [])
-    assert told.ids == sorted(told.ids)
+    assert recorder.ids == sorted(recorder.ids)
     found, _ = find_fields([folder])
     predict_to_file(predictor, found, tmp_path / "whole.csv", OutputOptions())
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
@@ -147,9 +151,9 @@ def test_channels_come_in_any_order_and_in_halves(
             file.flush()
             time.sleep(0.15)  # long enough to be taken for whole, and tried
             file.write(data[len(data) // 2 :])
-    watched.until(lambda: watched.told.ids)
+    watched.until(lambda: watched.recorder.ids)
     outcome = watched.end()
-    assert (outcome.rows, outcome.failures, watched.told.ids) == (1, [], ["a"])
+    assert (outcome.rows, outcome.failures, watched.recorder.ids) == (1, [], ["a"])
     assert Predictions.read(tmp_path / "out.csv").ids == ["a"]
 
 
@@ -158,9 +162,9 @@ def test_stacks_and_sub_folders_that_come_later(running: Callable[..., Running],
 
     watched = running()
     write_ome_tiff(folder / "one.ome.tif", Field("one", field(1), 164 / SIDE))
-    watched.until(lambda: watched.told.ids == ["one"])
+    watched.until(lambda: watched.recorder.ids == ["one"])
     write_planes(folder / "plate" / "A1", "a", field(2))
-    watched.until(lambda: len(watched.told.ids) == 2)
+    watched.until(lambda: len(watched.recorder.ids) == 2)
     watched.end()
     assert Predictions.read(watched.out).ids == ["one", "plate/A1/a"]
 
@@ -173,13 +177,13 @@ def test_incomplete_and_damaged_are_listed_and_taken_off(
     paths["red"].write_bytes(data[: len(data) // 2])
     write_planes(folder, "b", field(1))[1].unlink()
     watched = running()
-    watched.until(lambda: len(watched.told.failures) == 2)
-    reasons = {failure.id: failure.reason for failure in watched.told.failures}
+    watched.until(lambda: len(watched.recorder.failures) == 2)
+    reasons = {failure.id: failure.reason for failure in watched.recorder.failures}
     assert "a_red.png' is damaged or cut short" in reasons["a"]
     assert "Field 'b' has no _green file" in reasons["b"]
     paths["red"].write_bytes(data)
-    watched.until(lambda: watched.told.ids == ["a"])
-    assert watched.told.completed == ["a"]
+    watched.until(lambda: watched.recorder.ids == ["a"])
+    assert watched.recorder.completed == ["a"]
     outcome = watched.end()
     assert [failure.id for failure in outcome.failures] == ["b"]
     assert (tmp_path / "out.failures.csv").read_text().splitlines()[1].startswith("b,")
@@ -191,9 +195,9 @@ def test_a_field_that_changes_is_predicted_again(
     monkeypatch.setattr("lociscope.watch.folder.SWEEP", 0.1)
     write_planes(folder, "a", field(0))
     watched = running()
-    watched.until(lambda: watched.told.ids == ["a"])
+    watched.until(lambda: watched.recorder.ids == ["a"])
     write_planes(folder, "a", field(5))
-    watched.until(lambda: watched.told.ids == ["a", "a"])
+    watched.until(lambda: watched.recorder.ids == ["a", "a"])
     outcome = watched.end()
     assert (outcome.rows, outcome.new) == (1, 2)
     kept = Predictions.read(watched.out)
@@ -215,16 +219,16 @@ def test_the_table_is_whole_while_the_watch_goes_on(
 def test_a_folder_that_vanishes_is_waited_for(running: Callable[..., Running], folder: Path) -> None:
     write_planes(folder, "a", field(0))
     watched = running()
-    watched.until(lambda: watched.told.ids == ["a"])
+    watched.until(lambda: watched.recorder.ids == ["a"])
     folder.rename(folder.parent / "away")
-    watched.until(lambda: watched.told.sentences)
-    assert watched.told.sentences == [
-        f"'{folder}' cannot be read now (No such file or directory). Waiting for it to come back."
+    watched.until(lambda: watched.recorder.messages)
+    assert watched.recorder.messages == [
+        f"'{folder}' cannot be read now (No such file or directory). Waiting until it is available."
     ]
     (folder.parent / "away").rename(folder)
     write_planes(folder, "b", field(1))
-    watched.until(lambda: watched.told.ids == ["a", "b"])
-    assert watched.told.sentences[1:] == [f"'{folder}' is back."]
+    watched.until(lambda: watched.recorder.ids == ["a", "b"])
+    assert watched.recorder.messages[1:] == [f"'{folder}' is available again."]
     assert watched.end().failures == []
 
 
@@ -236,13 +240,13 @@ def test_files_that_are_moved_away_keep_their_rows(
     for name in ("a", "b"):
         write_planes(folder, name, field(ord(name)))
     watched = running()
-    watched.until(lambda: watched.told.ids == ["a", "b"])
+    watched.until(lambda: watched.recorder.ids == ["a", "b"])
     watched.end()
     shutil.rmtree(folder)
     folder.mkdir()
     write_planes(folder, "c", field(3))
-    outcome, told = run(predictor, folder)
-    assert (outcome.rows, told.ids) == (3, ["c"])
+    outcome, recorder = run(predictor, folder)
+    assert (outcome.rows, recorder.ids) == (3, ["c"])
     assert Predictions.read(watched.out).ids == ["a", "b", "c"]
 
 
@@ -282,9 +286,9 @@ def test_killed_at_any_point_nothing_is_lost_or_doubled(
         with pytest.raises(KillError):
             run(predictor, folder, out=out)
     write_planes(folder, "f9", field(9))
-    outcome, told = run(predictor, folder, out=out)
+    outcome, recorder = run(predictor, folder, out=out)
     assert outcome.rows == 10
-    assert 1 < len(told.ids) < 9
+    assert 1 < len(recorder.ids) < 9
     assert Predictions.read(out).ids == [f"f{number}" for number in range(10)]
     found, _ = find_fields([folder])
     predict_to_file(predictor, found, tmp_path / "whole.csv", OutputOptions())
@@ -312,20 +316,20 @@ def test_embeddings_are_kept_where_asked_for(predictor: Predictor, folder: Path,
     assert kept.embedding is not None
 
 
-@pytest.mark.parametrize(("kind", "sentence"), [("none", "does not exist"), ("file", "is no folder")])
-def test_what_is_no_folder_is_told_before_anything_is_made(
-    predictor: Predictor, tmp_path: Path, kind: str, sentence: str
+@pytest.mark.parametrize(("kind", "message"), [("none", "does not exist"), ("file", "is not a folder")])
+def test_a_missing_folder_is_reported_before_anything_is_made(
+    predictor: Predictor, tmp_path: Path, kind: str, message: str
 ) -> None:
     if kind == "file":
         (tmp_path / kind).write_text("x")
-    with pytest.raises(LociscopeError, match=sentence):
+    with pytest.raises(LociscopeError, match=message):
         run(predictor, tmp_path / kind)
     assert not list(tmp_path.glob("out*"))
 
 
 def test_nothing_comes(predictor: Predictor, folder: Path, tmp_path: Path) -> None:
-    outcome, told = run(predictor, folder)
-    assert (outcome.rows, outcome.failures, told.ids) == (0, [], [])
+    outcome, recorder = run(predictor, folder)
+    assert (outcome.rows, outcome.failures, recorder.ids) == (0, [], [])
     assert not list(tmp_path.glob("out*"))
 
 

@@ -1,4 +1,4 @@
-"""`lociscope watch`: a folder's fields are predicted as they come."""
+"""`lociscope watch`: predict the fields of a folder as they arrive."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from lociscope.cli.reading import (
     Preset,
     Table,
     check_table,
-    open_optional_log,
     parse_rules,
 )
 from lociscope.errors import Exit
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from lociscope.predict.batch import BatchResult
 
 _FEW = 4
-"""Fields of one call that are named one by one."""
+"""Most fields of one call that are named one by one."""
 
 
 def watch(
@@ -56,41 +55,39 @@ def watch(
     pattern: Pattern = None,
     preset: Preset = None,
     settle: Annotated[float, typer.Option(min=0, help="Seconds for which a file must not change to be read.")] = 2.0,
-    every: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks at the folder.")] = 0.5,
+    every: Annotated[float, typer.Option(min=0.05, help="Seconds between two polls of the folder.")] = 0.5,
     incomplete_after: Annotated[
-        float, typer.Option(min=0, help="Seconds after which it is said what a field lacks, or why it is not read.")
+        float, typer.Option(min=0, help="Seconds after which a field is reported that lacks a file or cannot be read.")
     ] = 60.0,
     until_idle: Annotated[
-        float | None, typer.Option(min=0, help="End when nothing has come for so many seconds.")
+        float | None, typer.Option(min=0, help="End after so many seconds without a new file.")
     ] = None,
     log: LogUrl = None,
     workers: Annotated[int, typer.Option(min=1, help="Threads that read fields.")] = 2,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for all that happens.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for every event.")] = False,
 ) -> None:
-    """Predict fields as a microscope writes them, until Ctrl-C. Started again, it goes on where it was."""
+    """Predict fields as a microscope writes them, until Ctrl-C. The same command resumes."""
     check_table(output, embeddings=embeddings)
     rules = parse_rules(channels, allow_missing, pixel_size, plane, pattern, preset)
-    from lociscope.predict.output import OutputOptions
-    from lociscope.predict.predictor import open_bundle
-    from lociscope.watch.watcher import Pace
-    from lociscope.watch.watcher import watch as watch_folder
 
-    predictor = open_bundle(bundle)
-    tell = _Lines() if as_json else _Words()
-    pace = Pace(every, settle, incomplete_after, until_idle)
-    with open_optional_log(log) as kept, _asked_to_stop() as stop:
-        outcome = watch_folder(
-            predictor, folder, output, rules, OutputOptions(embeddings=embeddings), pace,
-            tell=tell, stop=stop, log=kept, workers=workers,
+    from lociscope.watch.watcher import WatchTiming
+    from lociscope.workflows.watch import watch_folder
+
+    report = _JsonReport() if as_json else _TextReport()
+    timing = WatchTiming(every, settle, incomplete_after, until_idle)
+    with _stop_on_signals() as stop:
+        result = watch_folder(
+            folder, output, callback=report, stop=stop, bundle=bundle, rules=rules, embeddings=embeddings,
+            timing=timing, log=log, workers=workers,
         )  # fmt: skip
-    tell.ended(outcome, output)
-    if outcome.failures or outcome.unlogged:
-        raise typer.Exit(Exit.SOME_FAILED if outcome.rows else Exit.NOTHING_DONE)
+    report.finish(result, output)
+    if result.failures or result.unlogged:
+        raise typer.Exit(Exit.SOME_FAILED if result.rows else Exit.NOTHING_DONE)
 
 
 @contextmanager
-def _asked_to_stop() -> Iterator[Event]:
-    """Let Ctrl-C, SIGTERM and SIGHUP end the watch in order, and a second one at once."""
+def _stop_on_signals() -> Iterator[Event]:
+    """Let Ctrl-C, SIGTERM and SIGHUP end the watch in order, and a second signal end it at once."""
     stop = _Stop()
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -103,34 +100,34 @@ def _asked_to_stop() -> Iterator[Event]:
 
 
 class _Stop(Event):
-    """An event that a signal's handler may set.
+    """An event that a signal handler may set.
 
-    Python's own has a lock, which a wait that the signal interrupts may hold: setting it would then wait for ever.
+    The lock of `threading.Event` may belong to a wait that the signal interrupts; setting it would then block forever.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._asked = False
+        self._stopped = False
 
     def set(self) -> None:
-        """Ends the next wait, at the latest when its time is over."""
-        self._asked = True
+        """End the current wait when its time is over, and later ones at once."""
+        self._stopped = True
 
     def is_set(self) -> bool:
-        """Whether it was set."""
-        return self._asked
+        """Return whether the event was set."""
+        return self._stopped
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Sleeps so many seconds, unless it was set before."""
-        if not self._asked:
+        """Sleep for `timeout` seconds, unless the event was set before."""
+        if not self._stopped:
             time.sleep(timeout or 0)
-        return self._asked
+        return self._stopped
 
 
-class _Words:
-    """Says what happens in words: what was asked for on stdout at the end, the rest on stderr."""
+class _TextReport:
+    """Reports events as text on stderr, and the result on stdout."""
 
-    def predicted(self, predictions: Predictions, completed: list[str]) -> None:
+    def on_predicted(self, predictions: Predictions, completed: list[str]) -> None:
         """Name a few fields with their locations, most probable first, and count many."""
         from lociscope.labels import LABELS
 
@@ -146,35 +143,35 @@ class _Words:
             numbers = sorted(predictions.predicted[row], key=probability.__getitem__, reverse=True)
             console.note(f"{name}: {', '.join(LABELS[number] for number in numbers) or predictions.status[row]}")
 
-    def overdue(self, failure: Failure) -> None:
-        """Says what a field lacks."""
+    def on_overdue(self, failure: Failure) -> None:
+        """Print what a field lacks."""
         console.say(f"lociscope: {failure.id}: {failure.reason}")
 
-    def trouble(self, sentence: str) -> None:
-        """Says it."""
-        console.say(f"lociscope: {sentence}")
+    def on_problem(self, message: str) -> None:
+        """Print the message."""
+        console.say(f"lociscope: {message}")
 
-    def ended(self, outcome: BatchResult, output: Path) -> None:
-        """Says how much there is now."""
-        print(f"{console.counted(outcome.rows)} in {output}, {outcome.new} new")
-        if outcome.failures:
-            console.tell_failures(outcome.failures, output.with_name(output.stem + ".failures.csv"))
-        if outcome.unlogged:
-            console.tell_unlogged(outcome.unlogged, outcome.log_error)
+    def finish(self, result: BatchResult, output: Path) -> None:
+        """Print how many fields the table has."""
+        print(f"{console.counted(result.rows)} in {output}, {result.new} new")
+        if result.failures:
+            console.tell_failures(result.failures, output.with_name(output.stem + ".failures.csv"))
+        if result.unlogged:
+            console.tell_unlogged(result.unlogged, result.log_error)
 
 
-class _Lines:
-    """Says what happens as lines of JSON on stdout."""
+class _JsonReport:
+    """Reports events as lines of JSON on stdout."""
 
-    def _say(self, event: str, **more: object) -> None:
+    def _print_event(self, event: str, **more: object) -> None:
         import json
 
         print(json.dumps({"event": event, "time": round(time.time(), 3), **more}), flush=True)
 
-    def predicted(self, predictions: Predictions, completed: list[str]) -> None:
-        """One line a field."""
+    def on_predicted(self, predictions: Predictions, completed: list[str]) -> None:
+        """Print a line for each field."""
         for row, name in enumerate(predictions.ids):
-            self._say(
+            self._print_event(
                 "predicted",
                 id=name,
                 predicted=list(predictions.predicted[row]),
@@ -184,17 +181,17 @@ class _Lines:
                 completed=name in completed,
             )
 
-    def overdue(self, failure: Failure) -> None:
-        """One line."""
-        self._say("incomplete", **failure._replace(reason=console.with_flags(failure.reason))._asdict())
+    def on_overdue(self, failure: Failure) -> None:
+        """Print a line."""
+        self._print_event("incomplete", **failure._replace(reason=console.with_flags(failure.reason))._asdict())
 
-    def trouble(self, sentence: str) -> None:
-        """One line."""
-        self._say("trouble", reason=sentence)
+    def on_problem(self, message: str) -> None:
+        """Print a line."""
+        self._print_event("trouble", reason=message)
 
-    def ended(self, outcome: BatchResult, output: Path) -> None:
-        """One line, the last."""
-        failed = len(outcome.failures)
-        self._say(
-            "ended", output=str(output), rows=outcome.rows, new=outcome.new, failed=failed, unlogged=outcome.unlogged
+    def finish(self, result: BatchResult, output: Path) -> None:
+        """Print the last line."""
+        failed = len(result.failures)
+        self._print_event(
+            "ended", output=str(output), rows=result.rows, new=result.new, failed=failed, unlogged=result.unlogged
         )

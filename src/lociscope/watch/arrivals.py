@@ -1,4 +1,4 @@
-"""Fields on their way: which files of which field have come, and what it still waits for."""
+"""Fields whose files are arriving: which files of each field are there, and which are still missing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from lociscope.channels import match_channel
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.layouts import locate
 from lociscope.images.discovery.naming import parse_composite_name, split_suffix
 from lociscope.images.discovery.sources import Failure, FieldSource, find_fields
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lociscope.images.discovery.naming import Rules
-    from lociscope.watch.folder import Item, Seen
+    from lociscope.watch.folder import FolderChanges, PictureFile
 
 FIRST_PAUSE, LAST_PAUSE = 1.0, 3600.0
-"""Seconds between two tries to read what cannot be read; each pause is twice the one before."""
+"""Seconds between two tries to read an unreadable field; each pause is twice the previous one."""
 
 
-class Ready(NamedTuple):
+class ReadyField(NamedTuple):
     """A field that can be read now.
 
     Attributes:
         source: The field.
-        fingerprint: Identifies its files as they are.
+        fingerprint: Identifies the present contents of its files.
         since: When one of them last changed.
     """
 
@@ -41,17 +41,18 @@ class Ready(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Set:
-    """The files that bear one id in one folder.
+class _FileSet:
+    """The files of one id in one folder.
 
     Attributes:
-        names: Those that are there.
-        moving: Those that still change.
+        names: The files that are there.
+        moving: The files that still change.
         since: When one of them last changed.
-        retry: When to look again; None where only a change of the files can help.
-        pause: Seconds to the next try after one that fails.
-        reason: Why there is no field of them yet.
-        told: Whether that has been said.
+        retry: When to check again; None if only a change of the files can help.
+        pause: Seconds to the next try after a failed one.
+        reason: Why they do not make a field yet.
+        code: A value of `lociscope.errors.Code` for the reason.
+        reported: Whether the reason has been reported.
     """
 
     names: set[str] = field(default_factory=set)
@@ -60,192 +61,196 @@ class _Set:
     retry: float | None = None
     pause: float = FIRST_PAUSE
     reason: str | None = None
-    told: bool = False
+    code: str = ""
+    reported: bool = False
 
 
 _Key = tuple["Path", str]
 
 
-class Arrivals:
-    """The fields of a watched folder.
+class FieldTracker:
+    """Tracks the fields of a watched folder.
 
     Args:
-        root: The folder. A field of a sub-folder bears that before its name, `plate1/a1`, so that it is one field
-            however many sub-folders come.
-        rules: How files are told apart, and what a field may lack.
-        patience: Seconds after the last change of a field's files from which it is said what it lacks.
-        known: Fingerprints of the fields that are predicted already, by id; looked at again at each turn.
+        root: The folder. The id of a field in a sub-folder begins with that: `plate1/a1`, so that it does not depend on
+            the sub-folders that arrive later.
+        rules: How file names are parsed, and which channels are optional.
+        patience: Seconds after the last change of a field's files until it is reported as incomplete.
+        predicted: Fingerprints of the predicted fields by id; the caller keeps the mapping up to date.
     """
 
-    def __init__(self, root: Path, rules: Rules, patience: float, known: Mapping[str, str]) -> None:
+    def __init__(self, root: Path, rules: Rules, patience: float, predicted: Mapping[str, str]) -> None:
         self._root = root
         self._rules = rules
         self._patience = patience
-        self._known = known
-        self._sets: dict[_Key, _Set] = {}
-        self._active: dict[_Key, None] = {}  # not predicted as they are; the next two hold some of them
-        self._due: dict[_Key, None] = {}  # to be looked at again
-        self._untold: dict[_Key, None] = {}  # for a reason that has not been said
+        self._predicted = predicted
+        self._sets: dict[_Key, _FileSet] = {}
+        self._active: dict[_Key, None] = {}  # not predicted yet; the next two are subsets
+        self._due: dict[_Key, None] = {}  # to be checked again
+        self._unreported: dict[_Key, None] = {}  # whose reason has not been reported
         self._owner: dict[str, _Key] = {}
 
-    def wanted(self, name: str) -> bool:
-        """Whether a file of that name may belong to a field; its folder may tell more.
-
-        Of an NDTiff data set, that is its index.
-        """
+    def may_be_field(self, name: str) -> bool:
+        """Return whether a file of that name may belong to a field; of an NDTiff data set, only its index does."""
         return name.lower() == NDTIFF or (split_suffix(name)[1] != "" and not STACK.fullmatch(name))
 
-    def update(self, seen: Seen, now: float) -> None:
-        """Takes in what a look at the folder found."""
-        for item in sorted(seen.stirred, key=attrgetter("name")):
-            key, name = self._place(item)
+    def update(self, changes: FolderChanges, now: float) -> None:
+        """Take in the changes of the folder."""
+        for item in sorted(changes.changed, key=attrgetter("name")):
+            key, name = self._locate(item)
             if key is None:
                 continue
-            held = self._sets.setdefault(key, _Set())
-            held.names.add(name)
-            held.moving.add(name)
-            held.since, held.pause = now, FIRST_PAUSE
+            file_set = self._sets.setdefault(key, _FileSet())
+            file_set.names.add(name)
+            file_set.moving.add(name)
+            file_set.since, file_set.pause = now, FIRST_PAUSE
             self._active[key] = None
-            self._schedule(key, held, now)
-        for item in seen.settled:
-            key, name = self._place(item)
+            self._schedule(key, file_set, now)
+        for item in changes.settled:
+            key, name = self._locate(item)
             if key is not None:
                 self._sets[key].moving.discard(name)
-        for item in seen.gone:
-            key, name = self._place(item)
+        for item in changes.removed:
+            key, name = self._locate(item)
             if key is None:
                 continue
-            held = self._sets[key]
-            held.names.discard(name)
-            held.moving.discard(name)
+            file_set = self._sets[key]
+            file_set.names.discard(name)
+            file_set.moving.discard(name)
             if key in self._active:
-                self._schedule(key, held, now)
-            if not held.names:
+                self._schedule(key, file_set, now)
+            if not file_set.names:
                 del self._sets[key]
                 self._finish(key)
 
     def postpone(self, now: float) -> None:
-        """Begins to wait anew: the folder was away."""
+        """Start all waiting times again, because the folder was unavailable."""
         for key in self._active:
-            held = self._sets[key]
-            held.since, held.pause = now, FIRST_PAUSE
-            self._schedule(key, held, now)
+            file_set = self._sets[key]
+            file_set.since, file_set.pause = now, FIRST_PAUSE
+            self._schedule(key, file_set, now)
 
-    def ready(self, now: float, most: int) -> list[Ready]:
-        """Fields whose files are all there and at rest, and that are not predicted as they are; at most about `most`.
+    def take_ready(self, now: float, max_fields: int) -> list[ReadyField]:
+        """Return fields whose files are complete, no longer change, and are not predicted yet; about `max_fields`.
 
-        Each of them is to be answered by `done` or `refused`.
+        Each of them must be passed to `mark_predicted` or `mark_unreadable`.
         """
-        found: list[Ready] = []
+        found: list[ReadyField] = []
         for key in list(self._due):
-            if len(found) >= most:
+            if len(found) >= max_fields:
                 break
-            held = self._sets[key]
-            if not held.moving and held.retry is not None and held.retry <= now:
-                found += self._judged(key, held, now)
+            file_set = self._sets[key]
+            if not file_set.moving and file_set.retry is not None and file_set.retry <= now:
+                found += self._find_ready(key, file_set, now)
         return found
 
-    def _judged(self, key: _Key, held: _Set, now: float) -> Iterator[Ready]:
-        held.retry = None
+    def _find_ready(self, key: _Key, file_set: _FileSet, now: float) -> Iterator[ReadyField]:
+        file_set.retry = None
         self._due.pop(key, None)
         folder, _ = key
         try:
-            sources, failures = find_fields([folder / name for name in sorted(held.names)], self._rules)
+            sources, failures = find_fields([folder / name for name in sorted(file_set.names)], self._rules)
         except LociscopeError as error:
             sources, failures = [], [Failure("", "", str(error), error.code)]
         more = f" {len(failures) - 1} more of its images fail." if len(failures) > 1 else ""
-        held.reason = failures[0].reason + more if failures else None
+        file_set.reason = failures[0].reason + more if failures else None
+        file_set.code = failures[0].code if failures else ""
         waits = False
         for source in sources:
-            if now - held.since < self._patience and _lacks_one(source):
-                self._schedule(key, held, held.since + self._patience)
+            if now - file_set.since < self._patience and _lacks_channel(source):
+                self._schedule(key, file_set, file_set.since + self._patience)
                 waits = True
                 continue
             name = self._prefix(folder) + source.id
             if not key[1]:  # the folder is the field's
                 name = self._prefix(folder).rstrip("/") or source.id
             named = replace(source, id=name, about=tuple(source.origin.items()))
-            mark = compute_fingerprint(named)
-            if self._known.get(named.id) == mark:
+            fingerprint = compute_fingerprint(named)
+            if self._predicted.get(named.id) == fingerprint:
                 self._owner[named.id] = key
             elif self._sets.get(owner := self._owner.setdefault(named.id, key)) and owner != key:
-                held.reason = f"The id '{named.id}' comes from two places. Rename one."
+                file_set.reason = f"The id '{named.id}' comes from two folders. Rename one."
+                file_set.code = Code.DUPLICATE
             else:
                 self._owner[named.id] = key
                 waits = True
-                yield Ready(named, mark, held.since)
-        if held.reason and not held.told:
-            self._untold[key] = None
-        elif not waits and held.reason is None:
+                yield ReadyField(named, fingerprint, file_set.since)
+        if file_set.reason and not file_set.reported:
+            self._unreported[key] = None
+        elif not waits and file_set.reason is None:
             self._finish(key)
 
-    def done(self, ready: Ready) -> bool:
-        """Takes note that a field is predicted; gives whether it had been said to lack something."""
+    def mark_predicted(self, ready: ReadyField) -> bool:
+        """Record that a field is predicted; return whether it had been reported as incomplete."""
         key = self._owner[ready.source.id]
-        held = self._sets.get(key)
-        if held is None:
+        file_set = self._sets.get(key)
+        if file_set is None:
             return False
-        told, held.told = held.told, False
-        if held.retry is None and held.reason is None:
+        reported, file_set.reported = file_set.reported, False
+        if file_set.retry is None and file_set.reason is None:
             self._finish(key)
-        return told
+        return reported
 
-    def refused(self, ready: Ready, reason: str, now: float, pause: float | None = None) -> None:
-        """Take note that a field cannot be read as it is; it is tried again, less and less often.
+    def mark_unreadable(
+        self, ready: ReadyField, reason: str, now: float, pause: float | None = None, *, code: str = Code.INCOMPLETE
+    ) -> None:
+        """Record that a field cannot be read now; it is tried again at growing intervals.
 
         Args:
             ready: The field.
             reason: Why it cannot be read.
-            now: Seconds of a clock that never goes back.
-            pause: Seconds to the next try, where that is known.
+            now: Seconds of a monotonic clock.
+            pause: Seconds to the next try; None doubles the previous pause.
+            code: What kind of reason it is.
         """
         key = self._owner[ready.source.id]
-        held = self._sets.get(key)
-        if held is not None:
+        file_set = self._sets.get(key)
+        if file_set is not None:
             self._active[key] = None  # another field of the same folder may have been done meanwhile
-            held.reason = reason
-            overdue = held.since + self._patience
-            again = now + (held.pause if pause is None else pause)
-            self._schedule(key, held, overdue if now < overdue < again else again)  # once more before it is told
+            file_set.reason, file_set.code = reason, code
+            overdue = file_set.since + self._patience
+            again = now + (file_set.pause if pause is None else pause)
+            retry = overdue if now < overdue < again else again  # once more before it is reported
+            self._schedule(key, file_set, retry)
             if pause is None:
-                held.pause = min(2 * held.pause, LAST_PAUSE)
-            if not held.told:
-                self._untold[key] = None
+                file_set.pause = min(2 * file_set.pause, LAST_PAUSE)
+            if not file_set.reported:
+                self._unreported[key] = None
 
-    def overdue(self, now: float) -> list[Failure]:
-        """The fields that have just become overdue: nothing of theirs has changed for `patience`."""
+    def take_overdue(self, now: float) -> list[Failure]:
+        """Return the fields that have just become overdue: none of their files has changed for `patience`."""
         found = []
-        for key in list(self._untold):
-            held = self._sets[key]
-            if held.reason and now - held.since >= self._patience:
-                held.told = True
-                found.append(self._failure(key, held))
-            if held.told or not held.reason:
-                del self._untold[key]
+        for key in list(self._unreported):
+            file_set = self._sets[key]
+            if file_set.reason and now - file_set.since >= self._patience:
+                file_set.reported = True
+                found.append(self._failure(key, file_set))
+            if file_set.reported or not file_set.reason:
+                del self._unreported[key]
         return found
 
     def failures(self) -> list[Failure]:
-        """All the fields that lack something or cannot be read, in the order of their names."""
-        return sorted(self._failure(key, held) for key in self._active if (held := self._sets[key]).reason)
+        """Return all incomplete or unreadable fields in the order of their names."""
+        return sorted(self._failure(key, file_set) for key in self._active if (file_set := self._sets[key]).reason)
 
-    def _schedule(self, key: _Key, held: _Set, when: float) -> None:
-        held.retry = when
+    def _schedule(self, key: _Key, file_set: _FileSet, when: float) -> None:
+        file_set.retry = when
         self._due[key] = None
 
     def _finish(self, key: _Key) -> None:
-        for keys in (self._active, self._due, self._untold):
+        for keys in (self._active, self._due, self._unreported):
             keys.pop(key, None)
 
-    def _failure(self, key: _Key, held: _Set) -> Failure:
+    def _failure(self, key: _Key, file_set: _FileSet) -> Failure:
         folder, name = key
         shown = (self._prefix(folder) + name).encode(errors="backslashreplace").decode()
-        return Failure(shown, str(folder / min(held.names)), held.reason or "")
+        return Failure(shown, str(folder / min(file_set.names)), file_set.reason or "", file_set.code)
 
-    def _place(self, item: Item) -> tuple[_Key | None, str]:
-        """The folder and the id that a file's field has, with the file's path in that folder; no key for no field.
+    def _locate(self, item: PictureFile) -> tuple[_Key | None, str]:
+        """Return the key of a file's field, its folder and id, and the path of the file in that folder.
 
-        What depends on the files beside it is taken as it will be once they are there: `red/a1.png` is one channel of
-        `a1`, `a1/red.png` of `a1`, and `a1_blue_red_green.jpg` is a composite.
+        The key is None for a file without a field. Where the field depends on files that may arrive later, they are
+        assumed to be there: `red/a1.png` and `a1/red.png` are channels of `a1`, `a1_blue_red_green.jpg` is a composite.
         """
         if item.name.lower() == NDTIFF:
             return (item.folder, item.name), item.name
@@ -269,6 +274,6 @@ class Arrivals:
         return "" if folder == self._root else folder.relative_to(self._root).as_posix() + "/"
 
 
-def _lacks_one(source: FieldSource) -> bool:
-    """Whether a field could be predicted as it is, but a channel that it may lack may still come."""
+def _lacks_channel(source: FieldSource) -> bool:
+    """Return whether an optional channel of a field is missing that may still arrive."""
     return None in source.planes and len(source.loose) < len(source.planes)

@@ -1,10 +1,10 @@
-"""Whether a file is complete, as far as that can be known while another program may still write it.
+"""Detect whether a file is complete, as far as possible while another program may still write it.
 
-A copy that reserves the whole size first (robocopy, `rsync --inplace`, SMB) is as large from its first moment as at its
-end, and zero where nothing is written yet. Two signs of that can be seen: a block of zeros, and on Linux a program of
-this machine that has the file open for writing. Neither is proof: a black plane is zeros too, and a program may close
-a file late. A file with one sign is read once it has rested for a while, one with both signs not before that changes.
-PNG, gzip and zip prove themselves by checksums, which their readers check.
+A copy that reserves the whole size first (robocopy, `rsync --inplace`, SMB) has its final size from the start, and
+zeros where nothing is written yet. Two signs of that can be observed: a block of zeros, and on Linux a program of this
+machine that has the file open for writing. Neither is a proof: a black plane is zeros too, and a program may close a
+file late. A file with one sign is read after it has not changed for a while, a file with both signs only after one of
+them is gone. PNG, gzip and zip have checksums, which their readers verify.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from lociscope.images.discovery.sources import FieldSource
 
 BLOCK = 4096
-"""Bytes of zeros, from a multiple of as many, that are taken for space that is reserved and not yet written."""
+"""Bytes of zeros, aligned to the same number, that count as reserved space that is not written yet."""
 TAIL = 64
-"""The same at the end of a file: the last write of a copy may be short."""
+"""The same at the end of a file, because the last write of a copy may be short."""
 OLD_S = 3600.0
-"""Seconds after which a file that has not changed is complete, whatever it looks like."""
+"""Seconds without a change after which a file counts as complete, whatever its contents."""
 _MOUNTS = Path("/proc/self/mountinfo")
 _LOCAL = frozenset(("btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs", "zfs"))
 _READ = 1 << 24
@@ -40,26 +40,26 @@ _JPEG = (".jpg", ".jpeg")
 _EOI = b"\xff\xd9"
 
 
-class Doubt(NamedTuple):
-    """Why a field is not to be read yet.
+class Incomplete(NamedTuple):
+    """Why a field is not read yet.
 
     Attributes:
-        reason: An error message.
-        fresh: Whether its files have changed since the last look, or this is the first.
+        reason: The error message.
+        changed: Whether its files have changed since the last check, or this is the first check.
     """
 
     reason: str
-    fresh: bool
+    changed: bool
 
 
 class _Signs(NamedTuple):
-    """What speaks against a field's completeness.
+    """The signs that a field is incomplete.
 
     Attributes:
-        reason: An error message.
-        gap: Whether a file looks as if a part of it were not written yet.
+        reason: The error message.
+        gap: Whether a part of a file seems not to be written yet.
         written: A file that a program has open for writing.
-        marks: Size and times of change of the files.
+        marks: Sizes and times of change of the files.
         since: When they last changed.
     """
 
@@ -71,67 +71,69 @@ class _Signs(NamedTuple):
 
     @property
     def certain(self) -> bool:
-        """Whether there is no other explanation, so that no time is long enough."""
+        """Return whether the field is incomplete beyond doubt, so that waiting alone is not enough."""
         return self.gap and self.written is not None
 
 
-class Completeness:
+class CompletenessCheck:
     """Decides which fields are complete.
 
     Args:
-        rest: Seconds for which the files of a field that may be incomplete must not change to be read.
+        rest: Seconds for which the files of a field that may be incomplete must not change before they are read.
     """
 
     def __init__(self, rest: float) -> None:
         self._rest = rest
-        self._known: dict[str, _Signs] = {}
+        self._signs: dict[str, _Signs] = {}
 
-    def doubt(self, source: FieldSource, since: float, now: float) -> Doubt | None:
-        """Return why a field is not to be read yet; None where it is.
+    def check(self, source: FieldSource, since: float, now: float) -> Incomplete | None:
+        """Return why a field is not read yet; None if it can be read.
 
         Args:
             source: The field.
-            since: When its files last changed, as far as the caller knows.
+            since: When its files last changed, as far as the caller knows, s.
             now: Seconds of the same clock.
         """
         files = list(_files(source))
         marks = tuple(map(_mark, files))
-        known = self._known.get(source.id)
-        if known is not None and known.marks == marks:
-            if self._waits(known, now) and (known.written is None or is_open_for_writing(known.written)):
-                return Doubt(known.reason, fresh=False)
-            since = known.since
-        elif known is not None:
+        previous = self._signs.get(source.id)
+        if previous is not None and previous.marks == marks:
+            if self._waits(previous, now) and (previous.written is None or is_open_for_writing(previous.written)):
+                return Incomplete(previous.reason, changed=False)
+            since = previous.since
+        elif previous is not None:
             since = now
-        signs = _signs(files, marks, since)
-        if signs is None and known is not None and known.marks != marks:  # complete, it seems; let it rest once more
+        signs = _find_signs(files, marks, since)
+        if signs is None and previous is not None and previous.marks != marks:  # it seems complete; wait once more
             reason = f"'{files[0]}' and the files beside it were being written a moment ago. They are read again."
             signs = _Signs(reason, gap=False, written=None, marks=marks, since=now - self._rest)
-            self._known[source.id] = signs
-            return Doubt(reason, fresh=True)
-        if signs is None or _old(marks):
+            self._signs[source.id] = signs
+            return Incomplete(reason, changed=True)
+        if signs is None or _is_old(marks):
             self.forget(source.id)
             return None
-        self._known[source.id] = signs
-        return Doubt(signs.reason, fresh=known is None or known.marks != marks) if self._waits(signs, now) else None
+        self._signs[source.id] = signs
+        if not self._waits(signs, now):
+            return None
+        return Incomplete(signs.reason, changed=previous is None or previous.marks != marks)
 
-    def undecided(self, now: float) -> bool:
-        """Whether time alone will decide about a field that was doubted."""
-        return any(not each.certain and now - each.since < 2 * self._rest for each in self._known.values())
+    def is_undecided(self, now: float) -> bool:
+        """Return whether a field waits that will be read after some time without a change."""
+        return any(not each.certain and now - each.since < 2 * self._rest for each in self._signs.values())
 
     def forget(self, name: str) -> None:
         """Forget a field that has been read."""
-        self._known.pop(name, None)
+        self._signs.pop(name, None)
 
     def _waits(self, signs: _Signs, now: float) -> bool:
         return signs.certain or now - signs.since < self._rest
 
 
 def find_gap(path: Path) -> str | None:
-    """Return what in a file looks like space that is not yet written; None where nothing does.
+    """Return which part of a file looks like space that is not written yet; None for no such part.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     name = path.name.lower()
     if name.endswith(_CHECKED):
@@ -155,7 +157,7 @@ def is_open_for_writing(path: Path) -> bool | None:
     """Return whether a program of this machine has a file open for writing.
 
     Returns:
-        None where that cannot be known: on other systems than Linux, of files of another user, on network shares.
+        None if that is unknown: on other systems than Linux, for files of another user, on network shares.
     """
     if sys.platform != "linux":
         return None
@@ -164,8 +166,8 @@ def is_open_for_writing(path: Path) -> bool | None:
 
     try:
         with path.open("rb") as file:
-            # A read lease is granted only while nobody writes. It is given back at once; who opens the file in
-            # that moment waits for it, and the signal that would tell us of it is one that does nothing.
+            # A read lease is granted only while no process has the file open for writing. It is returned at once; a
+            # process that opens the file in that moment waits for it, and the signal that reports this does nothing.
             fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
@@ -175,7 +177,7 @@ def is_open_for_writing(path: Path) -> bool | None:
 
 
 def _is_on_local_disk(path: Path) -> bool:
-    """Return whether a lease that is refused means that somebody writes: NFS and SMB refuse it of any file."""
+    """Return whether a refused lease means that a process writes: NFS and SMB refuse it for any file."""
     real = os.path.realpath(path)
     longest, kind = "", ""
     try:
@@ -190,8 +192,8 @@ def _is_on_local_disk(path: Path) -> bool:
     return kind in _LOCAL
 
 
-def _signs(files: list[Path], marks: tuple[tuple[int, int, int], ...], since: float) -> _Signs | None:
-    """Return what speaks against a field's completeness: a file with both signs, or else with one; None for nothing."""
+def _find_signs(files: list[Path], marks: tuple[tuple[int, int, int], ...], since: float) -> _Signs | None:
+    """Return the signs that a field is incomplete: of a file with both signs, or else with one; None for no sign."""
     found = None
     for path in files:
         try:
@@ -200,19 +202,19 @@ def _signs(files: list[Path], marks: tuple[tuple[int, int, int], ...], since: fl
         except OSError:  # the reader says why
             continue
         if gap and written:
-            reason = f"'{path}' {gap}, and a program has it open for writing. It is read when that is done."
+            reason = f"'{path}' {gap}, and a program has it open for writing. It is read when that program closes it."
             return _Signs(reason, True, path, marks, since)
         if gap:
-            reason = f"'{path}' {gap}, as a file that is still being copied does. It is read once it has rested."
+            reason = f"'{path}' {gap}, as a file that is still being copied does. It is read when it no longer changes."
             found = _Signs(reason, True, None, marks, since)
         elif written and found is None:
-            reason = f"A program has '{path}' open for writing. It is read when it is closed, or has rested."
+            reason = f"A program has '{path}' open for writing. It is read when it is closed, or no longer changes."
             found = _Signs(reason, False, path, marks, since)
     return found
 
 
 def _files(source: FieldSource) -> Iterator[Path]:
-    """The files of a field on disk, each once; of a folder all that are in it."""
+    """Yield the files of a field on disk, each once; of a folder all its files."""
     planes = source.loose or source.planes
     for path in dict.fromkeys(parse_plane_ref(plane).file for plane in planes if plane is not None):
         if path.is_dir():
@@ -223,7 +225,7 @@ def _files(source: FieldSource) -> Iterator[Path]:
 
 
 def _mark(path: Path) -> tuple[int, int, int]:
-    """Size and times of change; the second of these cannot be set by the program that writes."""
+    """Return size and times of change; the second time cannot be set by the program that writes."""
     try:
         stat = path.stat()
     except OSError:
@@ -231,7 +233,7 @@ def _mark(path: Path) -> tuple[int, int, int]:
     return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
-def _old(marks: tuple[tuple[int, int, int], ...]) -> bool:
-    """Whether all files were last changed long ago, by the clock of this machine, which a share need not have."""
+def _is_old(marks: tuple[tuple[int, int, int], ...]) -> bool:
+    """Return whether all files were last changed long ago, by the clock of this machine; a share may have another."""
     newest = max((max(modified, changed) for _, modified, changed in marks), default=0)
     return time.time() - newest / 1e9 > OLD_S

@@ -1,8 +1,8 @@
-"""Which pictures lie below a folder, and which have come to rest: by polling, so that any share serves.
+"""Find pictures in a folder and detect which no longer change: by polling, which works on any share.
 
-A folder is listed again only when its own time has changed, so that watching 100,000 files that rest costs one look
-at their folder. A file that grows does not change its folder's time: those that move are looked at each time, and
-now and then all of them are.
+A folder is listed again only if its own time has changed, so that polling 100,000 unchanged files costs one `stat` of
+their folder. A file that grows does not change the time of its folder: changing files are checked at each poll, and all
+files from time to time.
 """
 
 from __future__ import annotations
@@ -19,60 +19,60 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-COARSE = 3.0
-"""Seconds within which a file system may give two changes one time (FAT: 2 s); until they are over, listings go on."""
+TIME_RESOLUTION = 3.0
+"""Seconds within which a file system may give two changes the same time (FAT: 2 s); meanwhile listings continue."""
 
 SWEEP = 30.0
-"""Least seconds between two looks at every file."""
+"""Least seconds between two checks of every file."""
 
 SWEEP_SHARE, POLL_SHARE = 0.02, 0.05
-"""Most of a core that these looks, and those between them, may take."""
+"""Largest shares of a core for these checks, and for the polls between them."""
 
 
-class Item(NamedTuple):
-    """A picture: the folder that it lies in, and its name."""
+class PictureFile(NamedTuple):
+    """A picture: its folder and its name."""
 
     folder: Path
     name: str
 
     @property
     def path(self) -> Path:
-        """Where it lies."""
+        """Return its path."""
         return self.folder / self.name
 
 
 @dataclass(slots=True)
-class Seen:
-    """What a look found.
+class FolderChanges:
+    """The result of a poll.
 
     Attributes:
-        stirred: Pictures that are new or have changed since the last look.
+        changed: Pictures that are new or have changed since the last poll.
         settled: Pictures that have not changed for the settling time.
-        gone: Pictures that are no longer there.
-        trouble: Sentences about folders that cannot be read, each said once.
+        removed: Pictures that no longer exist.
+        problems: Error messages about unreadable folders, each reported once.
     """
 
-    stirred: list[Item] = field(default_factory=list)
-    settled: list[Item] = field(default_factory=list)
-    gone: list[Item] = field(default_factory=list)
-    trouble: list[str] = field(default_factory=list)
+    changed: list[PictureFile] = field(default_factory=list)
+    settled: list[PictureFile] = field(default_factory=list)
+    removed: list[PictureFile] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
 
 _Mark = tuple[int, int, int]
 """Size, time of change, and time of change of the entry itself, which the program that writes cannot set; of a Zarr
-folder the sum and the latest of what it holds."""
+folder the sum and the latest times of its files."""
 
 
 @dataclass(slots=True)
 class _Listing:
-    """What is known of a folder: its time, since when it has been that, and when the folder was last listed."""
+    """The state of a folder: its time of change, since when that is known, and when the folder was last listed."""
 
-    changed: int = -1
+    modified: int = -1
     since: float = 0.0
     listed: float = float("-inf")
     files: dict[str, _Mark] = field(default_factory=dict)
     others: set[str] = field(default_factory=set)
-    silent: bool = False
+    reported: bool = False
 
 
 class PolledFolder:
@@ -82,138 +82,138 @@ class PolledFolder:
 
     Args:
         root: The folder.
-        wanted: Whether a name is a picture's.
-        settle: Seconds for which a picture must not change to be at rest.
+        is_picture: Return whether a name is that of a picture.
+        settle: Seconds for which a picture must not change to be settled.
         skip: A sub-folder that is not entered.
     """
 
-    def __init__(self, root: Path, wanted: Callable[[str], bool], settle: float, skip: Path | None = None) -> None:
+    def __init__(self, root: Path, is_picture: Callable[[str], bool], settle: float, skip: Path | None = None) -> None:
         self.root = root
-        self.away: str | None = None
-        """Why the folder cannot be read at present."""
-        self._wanted = wanted
+        self.unavailable: str | None = None
+        """Why the folder cannot be read at present; None if it can."""
+        self._is_picture = is_picture
         self._settle = settle
         self._skip = None if skip is None else os.path.abspath(skip)
         self._folders: dict[Path, _Listing] = {root: _Listing()}
-        self._moving: dict[Item, float] = {}
+        self._moving: dict[PictureFile, float] = {}
         self._next_look = self._next_sweep = float("-inf")
 
-    def poll(self, now: float, every: float = 0.0) -> Seen | None:
-        """Looks, if it is time to.
+    def poll(self, now: float, interval: float = 0.0) -> FolderChanges | None:
+        """Poll the folder, if a poll is due.
 
         Args:
-            now: Seconds of a clock that never goes back.
-            every: Seconds between two looks; more where looking would take too much of a core.
+            now: Seconds of a monotonic clock.
+            interval: Seconds between two polls; more if polling would take too much of a core.
 
         Returns:
-            What has changed since the last look; None where it is not time yet.
+            What has changed since the last poll; None if no poll is due.
         """
         if now < self._next_look:
             return None
-        seen = Seen()
+        changes = FolderChanges()
         wall, work = time.perf_counter(), time.thread_time()
         sweep = now >= self._next_sweep
-        self._look(now, seen, sweep=sweep)
-        self._rest(now, seen)
+        self._look(now, changes, sweep=sweep)
+        self._settle_files(now, changes)
         wall, work = time.perf_counter() - wall, time.thread_time() - work
-        self._next_look = now + max(every, work / POLL_SHARE, wall)
+        self._next_look = now + max(interval, work / POLL_SHARE, wall)
         if sweep:
             self._next_sweep = now + max(SWEEP, work / SWEEP_SHARE, 10 * wall)
-            self._next_look = now + max(every, wall)
-        return seen
+            self._next_look = now + max(interval, wall)
+        return changes
 
-    def _look(self, now: float, seen: Seen, *, sweep: bool) -> None:
+    def _look(self, now: float, changes: FolderChanges, *, sweep: bool) -> None:
         try:
             self.root.stat()
-            self.away = None
+            self.unavailable = None
         except OSError as error:
-            self.away = error.strerror or str(error)
+            self.unavailable = error.strerror or str(error)
             return
         queue = deque(self._folders)
         while queue:
             folder = queue.popleft()
             if folder in self._folders:
-                queue.extend(self._visit(folder, now, seen, sweep=sweep))
+                queue.extend(self._visit(folder, now, changes, sweep=sweep))
 
-    def _visit(self, folder: Path, now: float, seen: Seen, *, sweep: bool) -> list[Path]:
-        """Lists a folder if it has changed; gives its new sub-folders."""
-        held = self._folders[folder]
+    def _visit(self, folder: Path, now: float, changes: FolderChanges, *, sweep: bool) -> list[Path]:
+        """List a folder if it has changed; return its new sub-folders."""
+        listing = self._folders[folder]
         try:
             changed = folder.stat().st_mtime_ns
-            if changed != held.changed:
-                held.changed, held.since = changed, now
-            elif held.listed > held.since + COARSE and not sweep:
+            if changed != listing.modified:
+                listing.modified, listing.since = changed, now
+            elif listing.listed > listing.since + TIME_RESOLUTION and not sweep:
                 return []
-            return self._list(folder, held, now, seen, sweep=sweep)
+            return self._list(folder, listing, now, changes, sweep=sweep)
         except OSError as error:
             if folder == self.root:
-                self.away = error.strerror or str(error)
+                self.unavailable = error.strerror or str(error)
             elif isinstance(error, (FileNotFoundError, NotADirectoryError)):
-                self._forget(folder, seen)
-            elif not held.silent:
-                held.silent = True
-                reason = f"Cannot read '{folder}': {error.strerror}. Its permissions can be mended while this runs."
-                seen.trouble.append(reason)
+                self._forget(folder, changes)
+            elif not listing.reported:
+                listing.reported = True
+                reason = f"Cannot read '{folder}': {error.strerror}. Its permissions can be corrected while this runs."
+                changes.problems.append(reason)
         return []
 
-    def _list(self, folder: Path, held: _Listing, now: float, seen: Seen, *, sweep: bool) -> list[Path]:
+    def _list(self, folder: Path, listing: _Listing, now: float, changes: FolderChanges, *, sweep: bool) -> list[Path]:
         names: set[str] = set()
         inner: list[Path] = []
         with os.scandir(folder) as entries:
             for entry in entries:
                 name = entry.name
                 names.add(name)
-                if name in held.others or (name in held.files and not sweep):
+                if name in listing.others or (name in listing.files and not sweep):
                     continue
                 is_folder = entry.is_dir(follow_symlinks=False)
-                if (is_folder and not name.lower().endswith(ZARR)) or not self._wanted(name):
-                    held.others.add(name)
+                if (is_folder and not name.lower().endswith(ZARR)) or not self._is_picture(name):
+                    listing.others.add(name)
                     if is_folder and not name.startswith(".") and os.path.abspath(entry.path) != self._skip:
                         inner.append(folder / name)
                 else:
-                    self._compare(folder, name, held, now, seen)
-        held.listed, held.silent = now, False
-        for name in held.files.keys() - names:
-            self._drop(Item(folder, name), held, seen)
-        for name in held.others - names:
-            held.others.discard(name)
+                    self._compare(folder, name, listing, now, changes)
+        listing.listed, listing.reported = now, False
+        for name in listing.files.keys() - names:
+            self._drop(PictureFile(folder, name), listing, changes)
+        for name in listing.others - names:
+            listing.others.discard(name)
             if folder / name in self._folders:
-                self._forget(folder / name, seen)
+                self._forget(folder / name, changes)
         self._folders |= {path: _Listing() for path in inner}
         return inner
 
-    def _compare(self, folder: Path, name: str, held: _Listing, now: float, seen: Seen) -> None:
-        """Notes whether a picture is as it was."""
+    def _compare(self, folder: Path, name: str, listing: _Listing, now: float, changes: FolderChanges) -> None:
+        """Record whether a picture has changed."""
         try:
             mark = _mark_of(os.path.join(folder, name))
-        except OSError:  # a link that leads nowhere is read, and the reason told; what has gone is found gone
+        except OSError:  # a broken link is read, so that the reason is reported; a removed file is found by the listing
             mark = (-1, -1, -1)
-        if held.files.get(name) != mark:
-            held.files[name] = mark
-            item = Item(folder, name)
+        if listing.files.get(name) != mark:
+            listing.files[name] = mark
+            item = PictureFile(folder, name)
             self._moving[item] = now
-            seen.stirred.append(item)
+            changes.changed.append(item)
 
-    def _rest(self, now: float, seen: Seen) -> None:
-        """Looks at the pictures that moved; those that do no longer have settled."""
+    def _settle_files(self, now: float, changes: FolderChanges) -> None:
+        """Check the pictures that were changing; the ones that no longer change have settled."""
         for item, since in list(self._moving.items()):
             if since < now:
-                self._compare(*item, self._folders[item.folder], now, seen)
+                self._compare(*item, self._folders[item.folder], now, changes)
             if now - self._moving[item] >= self._settle:
                 del self._moving[item]
-                seen.settled.append(item)
+                changes.settled.append(item)
 
-    def _drop(self, item: Item, held: _Listing, seen: Seen) -> None:
-        del held.files[item.name]
+    def _drop(self, item: PictureFile, listing: _Listing, changes: FolderChanges) -> None:
+        del listing.files[item.name]
         self._moving.pop(item, None)
-        seen.gone.append(item)
+        changes.removed.append(item)
 
-    def _forget(self, folder: Path, seen: Seen) -> None:
-        """Takes out a sub-folder that has gone, with all below it."""
+    def _forget(self, folder: Path, changes: FolderChanges) -> None:
+        """Remove a sub-folder that no longer exists, with all its files."""
         for path in [each for each in self._folders if each == folder or folder in each.parents]:
-            held = self._folders.pop(path)
-            for name in list(held.files):
-                self._drop(Item(path, name), held, seen)
+            listing = self._folders.pop(path)
+            for name in list(listing.files):
+                self._drop(PictureFile(path, name), listing, changes)
         above = self._folders.get(folder.parent)
         if above is not None:
             above.others.discard(folder.name)

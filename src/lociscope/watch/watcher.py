@@ -1,4 +1,4 @@
-"""Watching a folder: fields are predicted as a microscope writes them, each once, whatever interrupts it."""
+"""Watch a folder: predict fields as a microscope writes them, each once, whatever interrupts the watch."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from lociscope.predict.loading import load_field
 from lociscope.predict.output import OutputOptions, PredictionOutput
 from lociscope.predict.predictor import BATCH_SIZE, Predictor, PreparedField
 from lociscope.prediction_log.writer import LogWriter
-from lociscope.watch.arrivals import Arrivals, Ready
-from lociscope.watch.completeness import Completeness, Doubt
+from lociscope.watch.arrivals import FieldTracker, ReadyField
+from lociscope.watch.completeness import CompletenessCheck, Incomplete
 from lociscope.watch.folder import PolledFolder
 
 if TYPE_CHECKING:
@@ -30,55 +30,55 @@ if TYPE_CHECKING:
     from lociscope.prediction_log.log import PredictionLog
 
 TABLE_EVERY, TABLE_SHARE = 10.0, 0.05
-"""The table is written anew at most so often, and in at most this share of the time; parts hold what is newer."""
+"""Least seconds between two writes of the table, and the largest share of the time for them; parts have newer rows."""
 
-RESTS = 10
-"""A field that may be incomplete rests at least so many times as long as one without a sign of that."""
+REST_FACTOR = 10
+"""A field that may be incomplete must rest for at least this multiple of `settle`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """When a watch does what, in seconds.
+class WatchTiming:
+    """The intervals and waiting times of a watch, s.
 
     Attributes:
-        every: Between two looks at the folder; more where looking takes too much of a core.
-        settle: For which a file must not change to be read.
-        patience: After which a field that lacks a file, or cannot be read, is reported.
-        until_idle: After which the watch ends by itself when nothing comes; None never.
+        interval: Time between two polls of the folder; more if polling takes too much of a core.
+        settle: Time for which a file must not change before it is read.
+        patience: Time after which a field that lacks a file, or cannot be read, is reported.
+        until_idle: Time without new files after which the watch ends; None for a watch that does not end.
     """
 
-    every: float = 0.5
+    interval: float = 0.5
     settle: float = 2.0
     patience: float = 60.0
     until_idle: float | None = None
 
     @property
-    def rest(self) -> float:
-        """For which the files of a field that may be incomplete must not change to be read."""
-        return max(self.patience, RESTS * self.settle)
+    def min_rest(self) -> float:
+        """Return how long the files of a field that may be incomplete must not change before they are read, s."""
+        return max(self.patience, REST_FACTOR * self.settle)
 
     @property
-    def again(self) -> float:
-        """After which such a field is looked at again where its files have just changed."""
-        return max(self.settle, self.every)
+    def retry_changed(self) -> float:
+        """Return the time to the next check of such a field if its files have just changed, s."""
+        return max(self.settle, self.interval)
 
     @property
-    def seldom(self) -> float:
-        """The same where they have not."""
-        return max(self.again, min(5.0, 4 * self.settle))
+    def retry_unchanged(self) -> float:
+        """Return the time to the next check of such a field if its files have not changed, s."""
+        return max(self.retry_changed, min(5.0, 4 * self.settle))
 
 
-class Tell(Protocol):
-    """What hears of everything that happens; each method may do nothing."""
+class WatchCallback(Protocol):
+    """Receives the events of a watch; each method may do nothing."""
 
-    def predicted(self, predictions: Predictions, completed: list[str]) -> None:
-        """Fields are predicted, and kept on disk; those of `completed` had been reported as incomplete."""
+    def on_predicted(self, predictions: Predictions, completed: list[str]) -> None:
+        """Receive predictions that are on disk; the fields in `completed` had been reported as incomplete."""
 
-    def overdue(self, failure: Failure) -> None:
-        """A field lacks something, or cannot be read, for longer than the patience."""
+    def on_overdue(self, failure: Failure) -> None:
+        """Receive a field that has lacked a file, or been unreadable, for longer than `patience`."""
 
-    def trouble(self, sentence: str) -> None:
-        """The folder is away, or is back, or a part of it cannot be read."""
+    def on_problem(self, message: str) -> None:
+        """Receive a message: the folder is unavailable or available again, or a part of it cannot be read."""
 
 
 def watch(
@@ -87,94 +87,102 @@ def watch(
     out: Path,
     rules: Rules,
     options: OutputOptions,
-    pace: Pace,
+    timing: WatchTiming,
     *,
-    tell: Tell,
+    callback: WatchCallback,
     stop: Event,
     log: PredictionLog | None = None,
     workers: int = 2,
 ) -> BatchResult:
-    """Predicts the fields of a folder and of its sub-folders as they come, until it is told to stop.
+    """Predict the fields of a folder and of its sub-folders as they arrive, until `stop` is set.
 
-    What is predicted is on disk before it is told: as a part beside `out`, as `predict_to_file` keeps them, and
-    from time to time in `out` itself. A watch that was killed and is started again goes on where it was.
+    Predictions are on disk before they are reported: as parts beside `out`, as in `predict_to_file`, and from time to
+    time in `out` itself. After a kill, the same call resumes.
 
     Args:
-        predictor: The opened bundle.
-        folder: The folder; it may vanish for a time.
+        predictor: The open bundle.
+        folder: The folder; it may be unavailable for a time.
         out: `.csv` or `.parquet`.
-        rules: How files are told apart, and what a field may lack.
+        rules: How file names are parsed, and which channels are optional.
         options: What to write.
-        pace: When to do what.
-        tell: Hears what happens.
-        stop: Set from elsewhere, it ends the watch in order.
-        log: Keeps what is predicted.
-        workers: Threads that read fields.
+        timing: Intervals and waiting times.
+        callback: Receives the events.
+        stop: Ends the watch when it is set.
+        log: Also receives the predictions.
+        workers: Number of threads that read fields.
 
     Returns:
-        What was done; its failures are the fields that still lack something.
+        What was done; its failures are the fields that still lack a file or cannot be read.
 
     Raises:
-        LociscopeError: The folder is none or cannot be read at the start; `out` was made by another bundle or with
-            other options, or cannot be written.
+        LociscopeError: `folder` is not a folder or cannot be read at the start; `out` was made by another bundle or
+            with other options, or cannot be written.
     """
-    job = PredictionOutput.create(predictor.bundle, out, options)
+    output = PredictionOutput.create(predictor.bundle, out, options)
     if options.embeddings:
         predictor.engine.require_outputs("embedding")
-    _check(folder)
-    with job.lock():
-        table = _Table(job)
-        arrivals = Arrivals(folder, rules, pace.patience, table.prints)
+    _check_folder(folder)
+    with output.lock():
+        table = _TableWriter(output)
+        tracker = FieldTracker(folder, rules, timing.patience, table.fingerprints)
         writer = LogWriter(log, "watch", is_ending=stop.is_set)
-        work = _Work(predictor, arrivals, table, tell, writer, workers, pace)
-        job.prepare()
-        with writer, work.pool:
-            _follow(folder, PolledFolder(folder, arrivals.wanted, pace.settle, job.folder), work, pace, tell, stop)
+        worker = _BatchPredictor(predictor, tracker, table, callback, writer, workers, timing)
+        output.prepare()
+        with writer, worker.pool:
+            polled = PolledFolder(folder, tracker.may_be_field, timing.settle, output.folder)
+            _follow(folder, polled, worker, timing, callback, stop)
             table.write()
-        outcome = work.outcome
-        outcome.rows, outcome.failures = len(table.prints), arrivals.failures()
-        outcome.unlogged, outcome.log_error = writer.unlogged, writer.trouble
-        job.close(outcome.failures)
-    return outcome
+        result = worker.result
+        result.rows, result.failures = len(table.fingerprints), tracker.failures()
+        result.unlogged, result.log_error = writer.unlogged, writer.trouble
+        output.close(result.failures)
+    return result
 
 
-def _follow(folder: Path, polled: PolledFolder, work: _Work, pace: Pace, tell: Tell, stop: Event) -> None:
-    """Predict what comes, until `stop` is set or nothing has come for long enough."""
-    arrivals = work.arrivals
-    away, last, asked = False, time.monotonic(), 0.0
+def _follow(
+    folder: Path,
+    polled: PolledFolder,
+    worker: _BatchPredictor,
+    timing: WatchTiming,
+    callback: WatchCallback,
+    stop: Event,
+) -> None:
+    """Predict new fields until `stop` is set or no file has arrived for `until_idle`."""
+    tracker = worker.tracker
+    unavailable, last, reported = False, time.monotonic(), 0.0
     while not stop.is_set():
         now = time.monotonic()
-        seen = polled.poll(now, pace.every)
-        if seen is not None:
-            away = _tell_away(folder, polled.away, was=away, tell=tell)
-            if away:
-                arrivals.postpone(now)
-            arrivals.update(seen, now)
-            for sentence in seen.trouble:
-                tell.trouble(sentence)
-            last = now if seen.stirred or seen.settled else last
-        ready = [] if away else arrivals.ready(now, BATCH_SIZE)
-        if ready and work.predict(ready):
+        changes = polled.poll(now, timing.interval)
+        if changes is not None:
+            unavailable = _report_unavailable(folder, polled.unavailable, was=unavailable, callback=callback)
+            if unavailable:
+                tracker.postpone(now)
+            tracker.update(changes, now)
+            for message in changes.problems:
+                callback.on_problem(message)
+            last = now if changes.changed or changes.settled else last
+        ready = [] if unavailable else tracker.take_ready(now, BATCH_SIZE)
+        if ready and worker.predict(ready):
             last = time.monotonic()
-        if not ready and not away and now >= asked + min(5.0, pace.patience / 10):
-            asked = now
-            for failure in arrivals.overdue(now):
-                tell.overdue(failure)
-        work.table.write_if_due(idle=not ready)
-        if work.completeness.undecided(now):
+        if not ready and not unavailable and now >= reported + min(5.0, timing.patience / 10):
+            reported = now
+            for failure in tracker.take_overdue(now):
+                callback.on_overdue(failure)
+        worker.table.write_if_due(idle=not ready)
+        if worker.completeness.is_undecided(now):
             last = now
-        if pace.until_idle is not None and not ready and time.monotonic() - last >= pace.until_idle:
+        if timing.until_idle is not None and not ready and time.monotonic() - last >= timing.until_idle:
             return
         if not ready:
-            stop.wait(min(pace.every, 0.25))
+            stop.wait(min(timing.interval, 0.25))
 
 
-def _check(folder: Path) -> None:
+def _check_folder(folder: Path) -> None:
     try:
         if not folder.is_dir():
-            what = "is no folder" if folder.exists() else "does not exist"
+            what = "is not a folder" if folder.exists() else "does not exist"
             raise LociscopeError(
-                f"'{folder}' {what}. Name the folder that the microscope writes to.", code=Code.INVALID_VALUE
+                f"'{folder}' {what}. Name the folder that the microscope writes to.", code=Code.NOT_FOUND
             )
         next(folder.iterdir(), None)
     except OSError as error:
@@ -183,118 +191,117 @@ def _check(folder: Path) -> None:
         ) from error
 
 
-def _tell_away(folder: Path, reason: str | None, *, was: bool, tell: Tell) -> bool:
+def _report_unavailable(folder: Path, reason: str | None, *, was: bool, callback: WatchCallback) -> bool:
+    """Report that a folder has become unavailable or available; return whether it is unavailable."""
     if reason and not was:
-        tell.trouble(f"'{folder}' cannot be read now ({reason}). Waiting for it to come back.")
+        callback.on_problem(f"'{folder}' cannot be read now ({reason}). Waiting until it is available.")
     if was and not reason:
-        tell.trouble(f"'{folder}' is back.")
+        callback.on_problem(f"'{folder}' is available again.")
     return reason is not None
 
 
-class _Table:
-    """What is predicted: the finished table, the parts that are newer, and what they were made of."""
+class _TableWriter:
+    """The predictions: the finished table, the newer parts, and the fingerprints of their fields."""
 
-    def __init__(self, job: PredictionOutput) -> None:
-        self._job = job
-        held = job.read_fingerprints()
-        self._any = bool(held)
+    def __init__(self, output: PredictionOutput) -> None:
+        self._output = output
+        self.fingerprints = output.read_fingerprints()
+        self._has_table = bool(self.fingerprints)
         self._parts: list[Predictions] = []
-        self.prints = dict(held)
-        for part, marks in job.read_parts():
+        for part, marks in output.read_parts():
             self._parts.append(part)
-            self.prints.update(marks)
+            self.fingerprints.update(marks)
         self._next = time.monotonic() + TABLE_EVERY
 
     @property
     def embeddings(self) -> bool:
-        """Whether it holds embeddings."""
-        return self._job.options.embeddings
+        """Return whether the table has embeddings."""
+        return self._output.options.embeddings
 
-    def add(self, part: Predictions, prints: dict[str, str]) -> None:
-        """Keeps a part on disk."""
-        self._job.write_part(part, prints)
+    def add(self, part: Predictions, fingerprints: dict[str, str]) -> None:
+        """Write a part to disk."""
+        self._output.write_part(part, fingerprints)
         self._parts.append(part)
-        self.prints.update(prints)
+        self.fingerprints.update(fingerprints)
 
     def write_if_due(self, *, idle: bool) -> None:
-        """Writes the table where it is old enough, or nothing else is to be done."""
+        """Write the table if it is old enough, or there is no other work."""
         now = time.monotonic()
         if self._parts and now >= (self._next if not idle else self._next - 0.8 * TABLE_EVERY):
             self.write()
             self._next = time.monotonic() + max(TABLE_EVERY, (time.monotonic() - now) / TABLE_SHARE)
 
     def write(self) -> None:
-        """Puts the parts into the table; killed at any point, the two together still hold everything."""
+        """Merge the parts into the table; after a kill at any point, table and parts together hold all rows."""
         if not self._parts:
             return
         stale = {name for part in self._parts for name in part.ids}
-        earlier = [self._job.read_table()] if self._any else []
-        whole = merge_tables(earlier, self._parts, stale, sorted({*self.prints, *stale}))
-        self._job.write_table(whole, self.prints)
-        self._job.remove_parts()
-        self._any, self._parts = True, []
+        earlier = [self._output.read_table()] if self._has_table else []
+        whole = merge_tables(earlier, self._parts, stale, sorted({*self.fingerprints, *stale}))
+        self._output.write_table(whole, self.fingerprints)
+        self._output.remove_parts()
+        self._has_table, self._parts = True, []
 
 
-class _Work:
-    """Reads fields, predicts them, and keeps what is predicted."""
+class _BatchPredictor:
+    """Reads fields, predicts them, and writes the predictions."""
 
     def __init__(
         self,
         predictor: Predictor,
-        arrivals: Arrivals,
-        table: _Table,
-        tell: Tell,
+        tracker: FieldTracker,
+        table: _TableWriter,
+        callback: WatchCallback,
         writer: LogWriter,
         workers: int,
-        pace: Pace,
+        timing: WatchTiming,
     ) -> None:
         self._predictor = predictor
-        self.arrivals = arrivals
+        self.tracker = tracker
         self.table = table
-        self.completeness = Completeness(pace.rest)
-        self._pace = pace
-        self._tell = tell
+        self.completeness = CompletenessCheck(timing.min_rest)
+        self._timing = timing
+        self._callback = callback
         self._writer = writer
         self._embeddings = table.embeddings or writer.wants_embeddings(predictor.engine.outputs)
         self.pool = ThreadPoolExecutor(workers)
-        self.outcome = BatchResult()
+        self.result = BatchResult()
 
-    def predict(self, ready: list[Ready]) -> int:
-        """Predicts fields; gives how many could be read."""
+    def predict(self, ready: list[ReadyField]) -> int:
+        """Predict fields; return how many could be read."""
         fields: list[PreparedField] = []
         marks: dict[str, str] = {}
         completed: list[str] = []
         for each, result in zip(ready, self.pool.map(self._load, ready), strict=True):
-            if isinstance(result, Doubt):
-                pause = self._pace.again if result.fresh else self._pace.seldom
-                self.arrivals.refused(each, result.reason, time.monotonic(), pause)
+            if isinstance(result, Incomplete):
+                pause = self._timing.retry_changed if result.changed else self._timing.retry_unchanged
+                self.tracker.mark_unreadable(each, result.reason, time.monotonic(), pause)
                 continue
-            if isinstance(result, str):
-                self.arrivals.refused(each, result, time.monotonic())
+            if isinstance(result, Failure):
+                self.tracker.mark_unreadable(each, result.reason, time.monotonic(), code=result.code)
                 continue
             fields.append(result)
             marks[each.source.id] = each.fingerprint
             self.completeness.forget(each.source.id)
-            if self.arrivals.done(each):
+            if self.tracker.mark_predicted(each):
                 completed.append(each.source.id)
         if fields:
-            made = self._predictor.run(fields, embeddings=self._embeddings)
-            made = made.with_positions({each.source.id: each.source.origin for each in ready})
-            self.table.add(made if self.table.embeddings else replace(made, embedding=None), marks)
-            self.outcome.new += len(made)
+            predictions = self._predictor.run(fields, embeddings=self._embeddings)
+            predictions = predictions.with_positions({each.source.id: each.source.origin for each in ready})
+            self.table.add(predictions if self.table.embeddings else replace(predictions, embedding=None), marks)
+            self.result.new += len(predictions)
             statistics = np.stack([each.statistics for each in fields])
-            self._writer.add(made, statistics, bundle=self._predictor.bundle.sha256)
-            self._tell.predicted(made, completed)
+            self._writer.add(predictions, statistics, bundle=self._predictor.bundle.sha256)
+            self._callback.on_predicted(predictions, completed)
         return len(fields)
 
-    def _load(self, each: Ready) -> PreparedField | Doubt | str:
-        """The field, or why it is not to be read yet, or cannot be as it is."""
-        doubt = self.completeness.doubt(each.source, each.since, time.monotonic())
-        if doubt is not None:
-            return doubt
+    def _load(self, each: ReadyField) -> PreparedField | Incomplete | Failure:
+        """Return a field, or why it is not read yet, or why it cannot be read."""
+        incomplete = self.completeness.check(each.source, each.since, time.monotonic())
+        if incomplete is not None:
+            return incomplete
         loaded = load_field(self._predictor, each.source)
-        if isinstance(loaded, Failure):
-            return loaded.reason
-        if compute_fingerprint(each.source) != each.fingerprint:
-            return f"Field '{each.source.id}' changed while it was read. It is read again once it rests."
+        if isinstance(loaded, PreparedField) and compute_fingerprint(each.source) != each.fingerprint:
+            reason = f"Field '{each.source.id}' changed while it was read. It is read again when it no longer changes."
+            return Failure(each.source.id, "", reason, Code.INCOMPLETE)
         return loaded
