@@ -62,7 +62,7 @@ def spec_of(size: int) -> InputSpec:
 
 def packing(catalog: Catalog, folder: Path) -> dict[str, float]:
     """Size and time for each size of input."""
-    pngs = sum(path.stat().st_size for source in read_catalog_sources(catalog) for path in source.paths)
+    pngs = sum(ref.file.stat().st_size for source in read_catalog_sources(catalog) for ref in source.refs)
     found = {}
     for size in SIZES:
         spec, target = spec_of(size), folder / f"{catalog.folder.name}{size}"

@@ -156,7 +156,7 @@ def zarr(data: bytes) -> None:
     if chunk:
         (folder / "0" / "c" / "0" / "0" / "0").write_bytes(chunk)
     try:
-        list_images(folder)
+        list_images(PlaneRef(folder))
         read_zarr(PlaneRef(folder))
     finally:
         restore_zarr()

@@ -16,6 +16,7 @@ from fixtures.zarrs import PIXELS, plate, series, write, zipped
 from lociscope.artifacts.predictions import Predictions
 from lociscope.images.discovery.naming import Rules
 from lociscope.images.discovery.sources import FieldSource, find_fields
+from lociscope.images.io.container import PlaneRef
 from lociscope.predict.batch import predict_to_file
 from lociscope.predict.fingerprint import compute_fingerprint
 from lociscope.predict.output import OutputOptions
@@ -107,10 +108,10 @@ def test_a_companion_and_its_files(tmp_path: Path, changed: str) -> None:
 
 
 def test_what_is_gone_and_what_may_be_missing() -> None:
-    gone = FieldSource("a", (Path("gone/a_red.png"), Path("gone/a.zarr"), None, None))
+    gone = FieldSource("a", (PlaneRef(Path("gone/a_red.png")), PlaneRef(Path("gone/a.zarr")), None, None))
     assert compute_fingerprint(gone) == compute_fingerprint(gone)
     assert compute_fingerprint(gone) != compute_fingerprint(
-        FieldSource("a", (Path("gone/a_red.png"), None, None, None))
+        FieldSource("a", (PlaneRef(Path("gone/a_red.png")), None, None, None))
     )
 
 

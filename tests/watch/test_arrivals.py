@@ -12,6 +12,7 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.images.discovery.naming import Rules
 from lociscope.watch.arrivals import FieldTracker, ReadyField
 from lociscope.watch.folder import FolderChanges, PictureFile
+from lociscope.images.io.container import PlaneRef
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +54,7 @@ def test_channels_in_any_order_and_only_at_rest(tracker: Make, tmp_path: Path) -
     mine.update(FolderChanges(settled=[PictureFile(tmp_path, "a_red.png"), PictureFile(tmp_path, "a_green.png")]), 3)
     (ready,) = mine.take_ready(3, 9)
     assert ready.source.id == "a"
-    assert [path.name for path in ready.source.paths] == planes("a")
+    assert [path.name for path in ready.source.refs] == planes("a")
     assert mine.take_ready(4, 9) == []
 
 
@@ -160,7 +161,7 @@ def test_a_channel_that_may_be_missing_is_waited_for(tracker: Make, tmp_path: Pa
     assert mine.take_ready(1, 9) == []
     come(mine, tmp_path, "b_yellow.png", now=2)
     (whole,) = mine.take_ready(2, 9)
-    assert whole.source.planes[3] == tmp_path / "b_yellow.png"
+    assert whole.source.planes[3] == PlaneRef(tmp_path / "b_yellow.png")
     assert mine.failures() == mine.take_overdue(PATIENCE - 1) == []
     (lacking,) = mine.take_ready(PATIENCE, 9)
     assert lacking.source.id == "a"
@@ -222,7 +223,7 @@ def test_folders_that_name_the_channel_or_the_field(tracker: Make, tmp_path: Pat
     come(mine, paths[3].parent, paths[3].name)
     (ready,) = mine.take_ready(1, 9)
     assert ready.source.id == ("p/a1" if name.startswith("p") else "a1")
-    assert list(ready.source.planes) == paths
+    assert ready.source.planes == tuple(map(PlaneRef, paths))
     assert mine.mark_predicted(ready) is False
     assert mine.failures() == []
 
@@ -234,7 +235,7 @@ def test_composites_beside_channels_are_waited_for_and_left_out(tracker: Make, t
     come(mine, tmp_path, *planes("a"))
     (ready,) = mine.take_ready(1, 9)
     assert ready.source.id == "a"
-    assert [path.name for path in ready.source.paths] == planes("a")
+    assert [path.name for path in ready.source.refs] == planes("a")
     mine.mark_predicted(ready)
     assert mine.take_overdue(1000) == mine.failures() == []
 

@@ -19,6 +19,8 @@ from lociscope.images.io.read import assign_loose_files
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from lociscope.images.io.container import PlaneRef
+
 _WITHIN_A_PLATE = ("images", "timepoint_1")
 """Folders that Harmony and MetaXpress put the files of a plate into, in a folder called after the plate."""
 
@@ -186,7 +188,7 @@ def _entries(found: Iterable[FieldSource], labels: Labels, folder: Path, failure
         try:
             entries.append(_entry(assign_loose_files(field), folder, labels.get(field.id)))
         except LociscopeError as error:
-            failures.append(Failure(field.id, str(field.paths[0]), str(error), error.code))
+            failures.append(Failure(field.id, field.first_path, str(error), error.code))
     return entries
 
 
@@ -196,5 +198,5 @@ def _entry(field: FieldSource, folder: Path, target: tuple[int, ...] | None) -> 
     return replace(entry, **field.origin)  # type: ignore[arg-type] # columns of text
 
 
-def _relative(path: Path, folder: Path) -> str:
-    return os.path.relpath(path, folder or ".")
+def _relative(ref: PlaneRef, folder: Path) -> str:
+    return os.path.relpath(str(ref), folder or ".")

@@ -74,7 +74,7 @@ def _look(source: FieldSource, statistics: bool) -> tuple[np.ndarray, np.ndarray
     try:
         pixels = read_field(source).pixels
     except LociscopeError as error:
-        return Failure(source.id, str(next(iter(source.paths), "")), str(error), error.code)
+        return Failure(source.id, source.first_path, str(error), error.code)
     if not statistics:
         return thumbnail(pixels), np.zeros(0, np.float32)
     whole = preprocess(pixels, _SEEN.height, _SEEN.width, _SEEN)

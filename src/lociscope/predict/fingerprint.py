@@ -7,7 +7,6 @@ import os
 from stat import S_ISDIR
 from typing import TYPE_CHECKING
 
-from lociscope.images.io.container import parse_plane_ref
 from lociscope.images.io.formats import list_source_files
 
 if TYPE_CHECKING:
@@ -18,17 +17,16 @@ if TYPE_CHECKING:
 
 
 def compute_fingerprint(source: FieldSource) -> str:
-    """Return what changes when a file of a field is replaced, changed in ref, or read otherwise.
+    """Return what changes when a file of a field is replaced, changed in place, or read otherwise.
 
     It is a hash of the path, size and time of each file; of a Zarr, of all the files in its folder.
     """
     file_marks: dict[Path, str] = {}
     lines = []
-    for path in source.planes if not source.loose else source.loose:
-        ref = path and parse_plane_ref(path)
+    for ref in source.loose or source.planes:
         if ref and ref.file not in file_marks:
             file_marks[ref.file] = "|".join(filter(None, map(_mark, list_source_files(ref))))
-        lines.append(f"{os.path.abspath(path) if path else ''}|{file_marks[ref.file] if ref else ''}")
+        lines.append(f"{os.path.abspath(str(ref))}|{file_marks[ref.file]}" if ref else "|")
     if source.pixel_size or source.plane is not None:
         lines.append(f"{source.pixel_size}|{source.plane}")
     return _hash(lines)[:16]

@@ -26,7 +26,7 @@ def load_field(predictor: Predictor, source: FieldSource) -> PreparedField | Fai
     except MemoryError:
         reason = f"Field '{source.id}' does not fit into memory. Try fewer `workers`, or a larger machine."
         code = Code.OUT_OF_MEMORY
-    return Failure(source.id, str(next(iter(source.paths), "")), reason, code)
+    return Failure(source.id, source.first_path, reason, code)
 
 
 def load_fields(

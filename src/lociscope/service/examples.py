@@ -11,6 +11,7 @@ import msgspec
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError, suggest
 from lociscope.images.discovery.sources import FieldSource
+from lociscope.images.io.container import PlaneRef
 from lociscope.images.io.read import read_field
 from lociscope.images.render import render_composite
 
@@ -60,7 +61,7 @@ def find_example(name: str) -> Example:
 
 def example_source(example: Example) -> FieldSource:
     """Where its four pictures lie."""
-    planes = tuple(FOLDER / f"{example.id}_{channel}.jpg" for channel in CHANNEL_NAMES)
+    planes = tuple(PlaneRef(FOLDER / f"{example.id}_{channel}.jpg") for channel in CHANNEL_NAMES)
     return FieldSource(example.id, planes, example.pixel_size)
 
 

@@ -14,7 +14,6 @@ from typing import IO, NamedTuple
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.naming import Rules, check_pixel_size, parse_channels, parse_missing
 from lociscope.images.discovery.sources import FieldSource, find_fields
-from lociscope.images.io.container import parse_plane_ref
 from lociscope.images.io.formats import is_zarr
 from lociscope.images.io.zarr_layout import is_archive
 from lociscope.service.describe import join_words
@@ -98,7 +97,7 @@ def find_field(folder: Path, rules: Rules) -> FieldSource:
             "many there is `lociscope predict`.",
             code=Code.INVALID_VALUE,
         )
-    if any(is_zarr(parse_plane_ref(path)) for path in found[0].paths):
+    if any(map(is_zarr, found[0].refs)):
         raise LociscopeError(
             "This upload holds an OME-Zarr. Send an OME-TIFF; for OME-Zarr there is `lociscope predict`.",
             code=Code.INVALID_VALUE,

@@ -11,6 +11,7 @@ from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.layouts import locate
 from lociscope.images.discovery.naming import parse_composite_name, split_suffix
 from lociscope.images.discovery.sources import Failure, FieldSource, find_fields
+from lociscope.images.io.container import PlaneRef
 from lociscope.images.io.file_sets import NDTIFF
 from lociscope.images.io.ndtiff import STACK
 from lociscope.predict.fingerprint import compute_fingerprint
@@ -254,7 +255,7 @@ class FieldTracker:
         """
         if item.name.lower() == NDTIFF:
             return (item.folder, item.name), item.name
-        located = locate(item.folder, item.name, item.path, self._rules)
+        located = locate(item.folder, item.name, PlaneRef(item.path), self._rules)
         if located is None:
             return None, item.name
         composite = parse_composite_name(item.name)

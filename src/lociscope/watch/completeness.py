@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lociscope.images.io.container import parse_plane_ref
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -216,7 +214,7 @@ def _find_signs(files: list[Path], marks: tuple[tuple[int, int, int], ...], sinc
 def _files(source: FieldSource) -> Iterator[Path]:
     """Yield the files of a field on disk, each once; of a folder all its files."""
     planes = source.loose or source.planes
-    for path in dict.fromkeys(parse_plane_ref(plane).file for plane in planes if plane is not None):
+    for path in dict.fromkeys(ref.file for ref in planes if ref is not None):
         if path.is_dir():
             for folder, _, names in os.walk(path):
                 yield from (Path(folder, name) for name in sorted(names))

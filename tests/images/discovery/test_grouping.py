@@ -67,7 +67,7 @@ def test_composites_beside_channels_are_left_out(tmp_path: Path, name: str, rule
     folder = touch(tmp_path, *planes("a"), name, *planes("b"))
     found, failures = find_fields([folder], rules)
     assert ([source.id for source in found], failures) == (["a", "b"], [])
-    assert [path.name for path in found[0].paths] == planes("a")
+    assert [path.name for path in found[0].refs] == planes("a")
     (folder / "a_green.jpg").unlink()
     found, (failure,) = find_fields([folder], rules)
     assert [source.id for source in found] == ["b"]
@@ -111,7 +111,7 @@ def test_one_composite_of_three_colours_is_chosen_over_one_of_four(tmp_path: Pat
     (source,), failures = find_fields(
         [touch(tmp_path, "a_blue_red_green.jpg", "a_blue_red_green_yellow.jpg")], WITHOUT_ER
     )
-    assert ({path.name for path in source.paths}, failures) == ({"a_blue_red_green.jpg"}, [])
+    assert ({path.name for path in source.refs}, failures) == ({"a_blue_red_green.jpg"}, [])
 
 
 # === Presets ===
@@ -209,7 +209,7 @@ def test_slices_of_the_users_own_pattern(tmp_path: Path) -> None:
     rules = Rules(pattern="{well}-t{t}-{channel}")
     assert "has files of 2 times (t). Pass --plane N, from 0 to 1" in find_fields([tmp_path], rules)[1][0].reason
     (source,), _ = find_fields([tmp_path], Rules(plane=1, pattern="{well}-t{t}-{channel}"))
-    assert (source.id, {path.name[4:6] for path in source.paths}) == ("B02", {"t2"})
+    assert (source.id, {path.name[4:6] for path in source.refs}) == ("B02", {"t2"})
     (tmp_path / "B02-t2-GFP.tif").unlink()
     (failure,) = find_fields([tmp_path], Rules(plane=1, pattern="{well}-t{t}-{channel}"))[1]
     assert "Field 'B02' has no green file (found red, blue, yellow). Add it, or give a --pattern" in failure.reason

@@ -19,6 +19,7 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
 from lociscope.images.discovery.naming import Rules
 from lociscope.images.discovery.sources import Failure, FieldSource, find_fields, read_catalog_sources, write_failures
+from lociscope.images.io.container import PlaneRef
 from lociscope.images.io.read import read_field
 
 WriteField = Callable[..., Path]
@@ -41,7 +42,7 @@ def test_the_fields_of_a_folder_in_the_order_of_their_names(tmp_path: Path) -> N
     )
     found, failures = find_fields([folder])
     assert [source.id for source in found] == ["a", "a_red", "b"]
-    assert found[0] == FieldSource("a", tuple(folder / name for name in planes("a")))
+    assert found[0] == FieldSource("a", tuple(PlaneRef(folder / name) for name in planes("a")))
     assert failures == []
 
 
@@ -222,16 +223,18 @@ def test_formats_may_be_mixed_and_a_channel_comes_once(tmp_path: Path) -> None:
 def test_stacks_and_the_names_that_a_user_gives(tmp_path: Path) -> None:
     touch(tmp_path, "a.tif")
     (plain,), _ = find_fields([tmp_path])
-    assert plain == FieldSource("a", (tmp_path / "a.tif",) * 4)
+    assert plain == FieldSource("a", (PlaneRef(tmp_path / "a.tif"),) * 4)
     (named,), _ = find_fields([tmp_path], Rules({"red": "Ch 1"}, pixel_size=0.1, plane=3))
-    assert named == FieldSource("a", (tmp_path / "a.tif!Ch 1", *(tmp_path / "a.tif",) * 3), 0.1, 3)
+    assert named == FieldSource(
+        "a", (PlaneRef(tmp_path / "a.tif", channel="Ch 1"), *(PlaneRef(tmp_path / "a.tif"),) * 3), 0.1, 3
+    )
 
 
 def test_the_users_names_are_those_of_planes_in_a_catalogs_file_too(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("id,red,green,blue,yellow\na,a.tif,a.tif,a.tif,a.tif\nb,r.tif,g.tif,b.tif,y.tif\n")
     (one, two), _ = find_fields([tmp_path / "t.csv"], Rules({"red": "2", "green": "1"}))
-    assert one.planes == (tmp_path / "a.tif!2", tmp_path / "a.tif!1", tmp_path / "a.tif", tmp_path / "a.tif")
-    assert two.planes == tuple(tmp_path / f"{letter}.tif" for letter in "rgby")
+    assert one.planes == tuple(PlaneRef(tmp_path / "a.tif", channel=channel) for channel in ("2", "1", "", ""))
+    assert two.planes == tuple(PlaneRef(tmp_path / f"{letter}.tif") for letter in "rgby")
     rgba = np.random.default_rng(0).integers(0, 256, (5, 4, 4), np.uint8)
     Image.fromarray(rgba).save(tmp_path / "a.png")
     (tmp_path / "t.csv").write_text("id,red,green,blue,yellow\na,a.png!2,a.png!3,a.png!0,a.png!1\n")
@@ -284,7 +287,7 @@ def test_leicas_matrix_names(tmp_path: Path, told: bool) -> None:
     assert (source.id, failures) == (LEICA, [])
     if told:
         np.testing.assert_array_equal(read_field(source).pixels, np.moveaxis(pixels, 0, -1))
-        assert {path.name[-11:-8] for path in source.paths} == {"C00", "C01", "C02", "C03"}
+        assert {path.name[-11:-8] for path in source.refs} == {"C00", "C01", "C02", "C03"}
         (tmp_path / f"{LEICA}--C03.ome.tif").unlink()
         with pytest.raises(LociscopeError, match=r"has no red file \(found blue, green, yellow\)"):
             read_field(find_fields([tmp_path])[0][0])
@@ -302,7 +305,7 @@ def test_names_by_a_pattern(tmp_path: Path) -> None:
     touch(tmp_path, *(f"{name}-P1-B02.tif" for name in ("DAPI", "GFP", "ER", "TRITC")), "a.tif", "notes.csv")
     (source,), failures = find_fields([tmp_path], Rules(pattern="{channel}-{plate}-{well}"))
     assert (source.id, failures) == ("P1_B02", [])
-    assert [path.name.partition("-")[0] for path in source.paths] == ["TRITC", "GFP", "DAPI", "ER"]
+    assert [path.name.partition("-")[0] for path in source.refs] == ["TRITC", "GFP", "DAPI", "ER"]
     with pytest.raises(LociscopeError, match=r"holds no file like '{plate}_{channel}', found DAPI-P1-B02.tif"):
         find_fields([tmp_path], Rules(pattern="{plate}_{channel}"))
 

@@ -20,6 +20,7 @@ from PIL import Image
 from lociscope.artifacts.catalog import Catalog, Entry
 from lociscope.errors import LociscopeError
 from lociscope.images.discovery.sources import FieldSource, find_fields, read_catalog_sources
+from lociscope.images.io.container import PlaneRef
 from lociscope.images.io.read import MAX_PIXELS, read_field, read_plane
 from lociscope.images.io.write import write_planes
 
@@ -208,7 +209,7 @@ def test_no_permission(tmp_path: Path) -> None:
 def test_a_field_comes_back_in_the_order_of_the_channels(tmp_path: Path, kind: type[np.unsignedinteger]) -> None:
     pixels = np.random.default_rng(1).integers(0, np.iinfo(kind).max + 1, (7, 9, 4), kind)
     paths = write_planes(tmp_path, "a1", pixels)
-    field = read_field(FieldSource("a1", paths, 0.08))
+    field = read_field(FieldSource("a1", tuple(map(PlaneRef, paths)), 0.08))
     assert (field.id, field.pixel_size) == ("a1", 0.08)
     assert field.pixels.dtype == kind
     np.testing.assert_array_equal(field.pixels, pixels)

@@ -17,7 +17,6 @@ from lociscope.data.cache.fields import PackedFields, no_fields_error
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, FieldSource, read_catalog_sources
 from lociscope.images.extent import make_middle_tile
-from lociscope.images.io.container import parse_plane_ref
 from lociscope.images.io.read import read_field
 from lociscope.labels import to_multi_hot
 from lociscope.processes.workers import initialize_worker
@@ -127,8 +126,8 @@ def open_lazily(catalog: Catalog, spec: InputSpec, failures: list[Failure], work
     """
     kept, sources, groups = [], [], []
     for entry, source, group in zip(catalog, read_catalog_sources(catalog), group_ids(catalog), strict=True):
-        missing = next((path for path in source.paths if not parse_plane_ref(path).file.exists()), None)
-        if missing is not None or not source.paths:
+        missing = next((ref for ref in source.refs if not ref.file.exists()), None)
+        if missing is not None or not source.refs:
             reason = f"'{missing}' does not exist" if missing else "it has no file"
             failures.append(Failure(entry.id, str(missing or ""), f"Field '{entry.id}': {reason}. Fix the Catalog."))
         else:
@@ -138,7 +137,7 @@ def open_lazily(catalog: Catalog, spec: InputSpec, failures: list[Failure], work
     if not kept:
         raise no_fields_error(failures)
     rows = [
-        [entry.id, group, entry.target, [str(path) for path in source.paths]]
+        [entry.id, group, entry.target, [str(ref) for ref in source.refs]]
         for entry, source, group in zip(kept, sources, groups, strict=True)
     ]
     digest = hashlib.sha256(json.dumps([rows, msgspec.to_builtins(spec)]).encode())

@@ -154,5 +154,5 @@ def _prepare(field: tuple[Entry, FieldSource, str], spec: InputSpec) -> Prepared
     try:
         pixels = make_middle_tile(read_field(source), spec)
     except LociscopeError as error:
-        return Failure(entry.id, str(source.planes[0]), str(error), error.code)
+        return Failure(entry.id, source.first_path, str(error), error.code)
     return PreparedField(entry.id, group, pixels, entry.target or ())

@@ -1,4 +1,4 @@
-"""The files of a field, before they are read, and the list of those that cannot be."""
+"""The files of a field before they are read, and the list of fields that cannot be read."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lociscope.channels import ChannelName
+    from lociscope.images.io.container import PlaneRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,32 +23,37 @@ class FieldSource:
     """The files of one field.
 
     Attributes:
-        id: Its name.
-        planes: Paths of its four planes in the order RGBY, as `parse_plane_ref` reads them; None where a channel is
-            missing. Four times one path is a file of the whole field.
+        id: The name of the field.
+        planes: The locations of its four planes in the order RGBY; None where a channel is missing. A file of the
+            whole field is given four times.
         pixel_size: Side of a pixel in µm, where the Catalog or the user declares it.
-        plane: The slice of a stack, from 0.
-        allow_missing: Channels that it may lack.
-        loose: Files of one channel each, of which only their metadata say which; then `planes` are None.
-        about: What a pattern said of plate, well and the like: pairs of a Catalog's column and its value.
+        plane: The index of the plane to read from a stack, from 0.
+        allow_missing: Channels that may be missing.
+        loose: Files of one channel each whose channels are only in their metadata; then `planes` are None.
+        about: Plate, well and the like from a pattern: pairs of a Catalog's column and its value.
     """
 
     id: str
-    planes: tuple[Path | None, ...]
+    planes: tuple[PlaneRef | None, ...]
     pixel_size: float | None = None
     plane: int | None = None
     allow_missing: tuple[ChannelName, ...] = ()
-    loose: tuple[Path, ...] = ()
+    loose: tuple[PlaneRef, ...] = ()
     about: tuple[tuple[str, str], ...] = ()
 
     @property
-    def paths(self) -> tuple[Path, ...]:
-        """Every path that there is."""
-        return tuple(path for path in (*self.planes, *self.loose) if path is not None)
+    def refs(self) -> tuple[PlaneRef, ...]:
+        """All locations of its planes."""
+        return tuple(ref for ref in (*self.planes, *self.loose) if ref is not None)
+
+    @property
+    def first_path(self) -> str:
+        """The first location as text, for lists of failures; empty where there is none."""
+        return str(next(iter(self.refs), ""))
 
     @property
     def origin(self) -> dict[str, str]:
-        """Where the field was taken: what a Catalog or a pattern says, else what its id does."""
+        """Plate, well and site from the Catalog or a pattern, else from the id."""
         return dict(self.about) or parse_origin(self.id)
 
 
@@ -68,10 +74,10 @@ class Failure(NamedTuple):
 
 
 def write_failures(failures: Sequence[Failure], path: Path) -> None:
-    """Lists failures in a CSV `id,path,reason,code`; removes an older list where there are none.
+    """Write failures as a CSV `id,path,reason,code`, or remove an older list where there are none.
 
     Raises:
-        LociscopeError: The place cannot be written.
+        LociscopeError: The file cannot be written.
     """
     if not failures:
         try:
@@ -83,10 +89,10 @@ def write_failures(failures: Sequence[Failure], path: Path) -> None:
 
 
 def list_failures(failures: Sequence[Failure], path: Path) -> None:
-    """Writes the CSV `id,path,reason,code`, even where it holds no row.
+    """Write the CSV `id,path,reason,code`, even where it has no row.
 
     Raises:
-        LociscopeError: The place cannot be written.
+        LociscopeError: The file cannot be written.
     """
     with (
         atomic_write(path) as part,

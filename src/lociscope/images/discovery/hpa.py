@@ -1,8 +1,10 @@
-"""Where a field was taken, as the names of the Human Protein Atlas and of Leica's matrix screener say it."""
+"""Parse antibody, plate, well and site from the names of the Human Protein Atlas and of Leica's matrix screener."""
 
 from __future__ import annotations
 
 import re
+
+from lociscope.images.discovery.patterns import format_well
 
 _HPA = re.compile(
     r"(?:(?P<antibody>\d+)_)?(?P<plate>(?:si)?\d+)_(?P<well>[A-P]\d{1,2})_(?P<site>\d+)(?:_.+)?", re.IGNORECASE
@@ -14,18 +16,17 @@ _LEICA = re.compile(r"image--.*?U(?P<column>\d{2,3})--V(?P<row>\d{2,3})(?:--(?P<
 
 
 def parse_origin(identifier: str) -> dict[str, str]:
-    """Reads antibody, plate, well and site out of a field's name.
+    """Return the antibody, plate, well and site that a field's name gives.
 
     Args:
         identifier: Such as `10580_1610_C1_1`, `800_A6_1`, or `image--U01--V00--E02--X00--Y00`.
 
     Returns:
-        What it says of `antibody`, `plate`, `well` and `site`; nothing where it is a name of another kind.
+        The values of `antibody`, `plate`, `well` and `site` in the name; empty where it has another form.
     """
     if match := _HPA.fullmatch(identifier):
         return {key: value for key, value in match.groupdict().items() if value is not None}
     if match := _LEICA.match(identifier):
-        row, column = int(match["row"]), int(match["column"]) + 1  # both count from 0
-        letters = (chr(ord("A") + row // 26 - 1) if row >= 26 else "") + chr(ord("A") + row % 26)
-        return {"well": f"{letters}{column:02d}"} | ({"site": match["site"]} if match["site"] else {})
+        well = format_well(str(int(match["row"]) + 1), str(int(match["column"]) + 1))  # both count from 0
+        return {"well": well} | ({"site": match["site"]} if match["site"] else {})
     return {}

@@ -1,4 +1,4 @@
-"""Which folder a file's field belongs to, where folders say something: a folder for each channel, or for each field."""
+"""Folder layouts: one folder for each channel, or one folder for each field."""
 
 from __future__ import annotations
 
@@ -14,80 +14,76 @@ from lociscope.images.io.formats import ZARR
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from lociscope.images.io.container import PlaneRef
+
 _ARCHIVED = re.compile(r"(?P<archive>.+?\.zip!)(?P<inside>.*)", re.IGNORECASE | re.DOTALL)
 
 
 class NamedFile(NamedTuple):
-    """A picture file and what is known of it without reading it.
+    """An image file, and what its name says.
 
     Attributes:
-        folder: The folder whose files make fields together.
+        folder: The folder whose files form fields together.
         name: The file's name.
-        path: Its path, as `parse_plane_ref` reads it.
-        parsed: What its name says.
-        reason: Why it cannot be read, where that is known.
+        ref: Its location.
+        parsed: The parsed name.
+        reason: Why the file cannot be read, where that is known without reading it.
     """
 
     folder: Path
     name: str
-    path: Path
+    ref: PlaneRef
     parsed: ParsedName
     reason: str | None = None
 
 
 class LocatedFile(NamedTuple):
-    """A picture file and the ways to read its name; which is right depends on the files beside it.
+    """An image file and the possible readings of its name; the files beside it decide which one is right.
 
     Attributes:
         folder: Its folder, on disk or in an archive (`train.zip!red`).
         name: Its name.
-        path: Its path, as `parse_plane_ref` reads it.
-        parsed: What its name says; None where that is nothing.
-        channel: What it says where its folder is one of a channel's: `red/a1.png`, `red/a1_red.png`.
-        bare: What it says where its folder is one field's: `a1/red.png`.
-        reason: Why it cannot be read, where that is known.
+        ref: Its location.
+        parsed: The parsed name; None where the name says nothing.
+        channel: The name read as a file in a channel's folder: `red/a1.png`, `red/a1_red.png`.
+        bare: The name read as a file in a field's folder: `a1/red.png`.
+        reason: Why the file cannot be read, where that is known without reading it.
     """
 
     folder: Path
     name: str
-    path: Path
+    ref: PlaneRef
     parsed: ParsedName | None
     channel: ParsedName | None = None
     bare: ParsedName | None = None
     reason: str | None = None
 
 
-def locate(folder: Path, name: str, path: Path, rules: Rules) -> LocatedFile | None:
-    """Return the ways to read the name of a file; None where it is no picture of a field."""
+def locate(folder: Path, name: str, ref: PlaneRef, rules: Rules) -> LocatedFile | None:
+    """Return the possible readings of a file's name; None where it is not an image of a field."""
     if rules.depth:
         above, names = folder, [name]
         for _ in range(rules.depth):
             above, own = split_folder(above)
             names.insert(0, own)
         parsed = rules.parse("/".join(names))
-        return LocatedFile(above, name, path, parsed) if parsed else None
+        return LocatedFile(above, name, ref, parsed) if parsed else None
     parsed = rules.parse(name)
     if rules.expressions:
-        return LocatedFile(folder, name, path, parsed) if parsed else None
-    located = LocatedFile(
-        folder,
-        name,
-        path,
-        parsed,
-        _name_in_channel_folder(folder, name, parsed, rules),
-        _name_in_field_folder(folder, name, parsed, rules),
-    )
+        return LocatedFile(folder, name, ref, parsed) if parsed else None
+    channel = _name_in_channel_folder(folder, name, parsed, rules)
+    located = LocatedFile(folder, name, ref, parsed, channel, _name_in_field_folder(folder, name, parsed, rules))
     return located if located.parsed or located.channel or located.bare else None
 
 
 def join_channel_folders(files: Iterable[LocatedFile]) -> tuple[list[NamedFile], list[LocatedFile]]:
-    """Join the files of folders that hold one channel each.
+    """Join the files of folders that contain one channel each.
 
-    Two folders beside each other are such where they are called after different channels, no file in them says that
-    it is of another channel, and they hold files of one field.
+    Sibling folders contain one channel each if they are named after different channels, no file in them is named
+    after another channel, and they contain files of one field.
 
     Returns:
-        The files of such folders, which belong to the folder above, and the others.
+        The files of such folders, assigned to the parent folder, and all other files.
     """
     by_folder: defaultdict[Path, list[LocatedFile]] = defaultdict(list)
     for file in files:
@@ -105,29 +101,29 @@ def join_channel_folders(files: Iterable[LocatedFile]) -> tuple[list[NamedFile],
         for _, parsed in inside:
             channels[parsed.id].add(parsed.channel)
         if max(map(len, channels.values())) > 1:
-            joined += [NamedFile(above, file.name, file.path, parsed) for file, parsed in inside]
+            joined += [NamedFile(above, file.name, file.ref, parsed) for file, parsed in inside]
         else:
             others += [file for file, _ in inside]
     return joined, others
 
 
 def choose_names(files: Iterable[LocatedFile]) -> list[NamedFile]:
-    """Choose how to read each name: `red.png` is a field's channel where another channel's file lies beside it."""
+    """Choose the reading of each name: `red.png` is a field's channel if its folder has a file of another channel."""
     by_folder: defaultdict[Path, list[LocatedFile]] = defaultdict(list)
     for file in files:
         by_folder[file.folder].append(file)
-    settled = []
+    named = []
     for folder, inner in by_folder.items():
         channels = {file.bare.channel for file in inner if file.bare}
         for file in inner:
             parsed = file.bare if file.bare and len(channels) > 1 else file.parsed
             if parsed:
-                settled.append(NamedFile(folder, file.name, file.path, parsed, file.reason))
-    return settled
+                named.append(NamedFile(folder, file.name, file.ref, parsed, file.reason))
+    return named
 
 
 def strip_channel_from_ids(files: list[NamedFile], rules: Rules) -> list[NamedFile]:
-    """Take the channel's own name off ids that a pattern gives, `a1_red` of `red/a1_red.png`, where each id has it."""
+    """Remove the channel's name from ids of a pattern, `a1_red` of `red/a1_red.png`, if every id ends in it."""
     ids = [file.parsed.id.rpartition("_") for file in files]
     own = [base and file.parsed.channel and rules.find_channel(word) == file.parsed.channel
            for file, (base, _, word) in zip(files, ids, strict=True)]  # fmt: skip
@@ -137,7 +133,7 @@ def strip_channel_from_ids(files: list[NamedFile], rules: Rules) -> list[NamedFi
 
 
 def split_folder(folder: Path) -> tuple[Path, str]:
-    """Return the folder above a folder, on disk or in an archive, and its own name."""
+    """Return the parent of a folder, on disk or in an archive, and the folder's name."""
     if "!" in str(folder) and (match := _ARCHIVED.fullmatch(str(folder))):
         above, _, own = match["inside"].rpartition("/")
         return Path(match["archive"] + above), own or Path(match["archive"][:-1]).stem
@@ -147,7 +143,7 @@ def split_folder(folder: Path) -> tuple[Path, str]:
 
 
 def list_folders(folder: Path) -> list[Path]:
-    """Return the folders in a folder that may hold files of fields, by name: no hidden ones, and no OME-Zarr."""
+    """Return the folders in a folder that may contain files of fields: all but hidden ones and OME-Zarr."""
     with os.scandir(folder) as entries:
         names = [each.name for each in entries if _is_folder(each) and not each.name.startswith(".")]
     return [folder / name for name in sorted(names) if not name.lower().endswith(ZARR)]
@@ -156,17 +152,17 @@ def list_folders(folder: Path) -> list[Path]:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads to itself
+    except OSError:  # a link to itself
         return False
 
 
 def list_channel_folders(above: Path, rules: Rules) -> list[Path]:
-    """Return the folders in a folder that are called after a channel."""
+    """Return the folders in a folder that are named after a channel."""
     return [path for path in list_folders(above) if rules.find_channel(path.name)]
 
 
 def list_sibling_channel_folders(folder: Path, rules: Rules) -> list[str]:
-    """Return the names of a channel's folder's neighbours that are called after other channels."""
+    """Return the names of the siblings of a channel's folder that are named after other channels."""
     above, own = split_folder(folder)
     channel = rules.find_channel(own)
     if channel is None or not above.is_dir():

@@ -1,4 +1,4 @@
-"""What the name of a file says: which field it belongs to, which channel it is, and where it was taken."""
+"""Parse file names: the field, the channel, and the plate, well and site."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _COLOURS = re.compile(
 
 
 class ParsedName(NamedTuple):
-    """What a file's name says.
+    """A parsed file name.
 
     Attributes:
         id: The field.
-        channel: The channel; None where the file holds the whole field, or only its metadata can tell.
-        whole: Whether the file holds the whole field.
-        about: Values of the pattern's other placeholders, where there is a pattern.
-        slice: Numbers of the slice of a stack and of the time point, where a pattern finds them.
-        unknown: What a pattern finds in the channel's place, where no stain is known by it.
+        channel: The channel; None where the file has the whole field, or only its metadata give the channel.
+        whole: Whether the file has the whole field.
+        about: Values of the other placeholders of a pattern.
+        slice: Indices of the slice of a stack and of the time point, from a pattern.
+        unknown: The text that a pattern matches as the channel, where it is not a known stain.
     """
 
     id: str
@@ -47,26 +47,33 @@ class ParsedName(NamedTuple):
 
 
 def check_pixel_size(size: float, written: str) -> None:
-    """Checks the side of a pixel in µm that a user declares, which the sentence repeats as it was written.
+    """Check a pixel size in µm that a user gives.
+
+    Args:
+        size: The side of a pixel, µm.
+        written: The text as the user wrote it, for the error message.
 
     Raises:
-        UsageError: It cannot be.
+        UsageError: The size is not in 0–1000 µm.
     """
     if not 0 < size < 1000:
-        raise UsageError(f"--pixel-size {written} cannot be; expected µm above 0, such as 0.08.", code=Code.PIXEL_SIZE)
+        raise UsageError(
+            f"`pixel_size={written}` is not possible; expected µm above 0, such as 0.08.", code=Code.PIXEL_SIZE
+        )
 
 
 @dataclass(frozen=True)
 class Rules:
-    """How files are told apart, and what a field may lack: what a user says about a set of files.
+    """Rules for parsing file names and reading fields, from the user.
 
     Attributes:
-        channels: For each of the four channels, what the files call it.
-        allow_missing: Channels that a field may lack; they become zeros.
-        pixel_size: Side of a pixel in µm, whatever the files say.
-        plane: The slice of a stack, from 0.
-        pattern: What names look like, as in `{plate}_{well}_{site}_{channel}`; `/` parts folders, a suffix is ignored.
-        preset: The microscope whose names they are, a key of `patterns.PRESETS`, instead of a pattern.
+        channels: The files' name of each of the four channels.
+        allow_missing: Channels that may be missing; they become zeros.
+        pixel_size: Side of a pixel in µm; overrides the files.
+        plane: The index of a plane in a stack, from 0.
+        pattern: The form of names, such as `{plate}_{well}_{site}_{channel}`; `/` separates folders, a suffix is
+            ignored.
+        preset: The naming scheme of a microscope, a key of `patterns.PRESETS`, instead of a pattern.
     """
 
     channels: Mapping[ChannelName, str] = field(default_factory=dict)
@@ -78,7 +85,7 @@ class Rules:
 
     @cached_property
     def expressions(self) -> tuple[re.Pattern[str], ...]:
-        """The pattern or the preset as regular expressions; none where there is neither.
+        """The regular expressions of the pattern or the preset; empty where there is neither.
 
         Raises:
             UsageError: Both are given; or the pattern names an unknown placeholder, one of them twice, or no channel.
@@ -88,12 +95,12 @@ class Rules:
 
     @property
     def depth(self) -> int:
-        """How many folders above a file the pattern describes."""
+        """The number of folders above a file in the pattern."""
         return (self.pattern or "").count("/")
 
     @property
     def declared(self) -> tuple[float | None, int | None, tuple[ChannelName, ...]]:
-        """What holds for every field: its pixel size, its plane, and the channels that it may lack."""
+        """The pixel size, the plane and the optional channels of all fields."""
         return self.pixel_size, self.plane, self.allow_missing
 
     @cached_property
@@ -102,18 +109,18 @@ class Rules:
 
     @cached_property
     def _numbers(self) -> dict[str, ChannelName]:
-        """The user's names that are numbers, `w1` or `C01` or `1`, without letters and leading zeros."""
+        """The user's names that are numbers, such as `w1`, `C01` or `1`, without letters and leading zeros."""
         found = [(match[1], channel) for token, channel in self._tokens.items() if (match := _NUMBER.fullmatch(token))]
         return dict(found) if len({number for number, _ in found}) == len(found) else {}
 
     def parse(self, name: str) -> ParsedName | None:
-        """Reads the name of a file.
+        """Parse the name of a file.
 
         Args:
-            name: With its suffix, without folders; where the pattern describes folders, with those, parted by `/`.
+            name: With its suffix, without folders; where the pattern has folders, with these, separated by `/`.
 
         Returns:
-            What it says, or None where the file is no picture of a field.
+            The parsed name; None where the file is not an image of a field.
         """
         stem, suffix = split_suffix(name)
         if not suffix:
@@ -132,18 +139,18 @@ class Rules:
         return ParsedName(stem, None, whole=True)
 
     def find_channel(self, token: str) -> ChannelName | None:
-        """The channel that a part of a name stands for: as the user says, or by common names."""
+        """Return the channel of a part of a name, by the user's names or common ones; None where it has none."""
         return self._tokens.get(token.casefold()) or find_channel(token)
 
     def match_channel(self, word: str) -> ChannelName | None:
-        """The channel that a word as a whole is the name of, to the user or commonly."""
+        """Return the channel whose name is the whole word, by the user's names or common ones."""
         return self._tokens.get(word.casefold()) or match_channel(word)
 
     @property
     def _takes_colour(self) -> bool:
-        """Whether a colour picture without a channel in its name is a field, which a user asks for.
+        """Whether the user allows fields that are one colour image, without a channel in its name.
 
-        An RGB composite has no ER; of a picture of four planes, numbers say which is which.
+        An RGB composite has no ER; the planes of an image of four planes are named by their indices.
         """
         return "yellow" in self.allow_missing or bool(self.channels and all(map(str.isdigit, self._tokens)))
 
@@ -153,7 +160,7 @@ class Rules:
             return None
         number = _NUMBER.fullmatch(match.channel)
         channel = (number and self._numbers.get(number[1])) or self.find_channel(match.channel)
-        if channel is None:  # IN Cell names excitation and emission, `Blue - FITC`; the latter is the stain's
+        if channel is None:  # IN Cell gives excitation and emission, `Blue - FITC`; the emission is the stain's
             channel = self.find_channel(match.channel.rpartition(" - ")[2])
         about = dict(match.about)
         identifier = about.pop("id", "_".join(about.values()))
@@ -164,19 +171,19 @@ DEFAULT_RULES = Rules()
 
 
 def split_suffix(name: str) -> tuple[str, str]:
-    """Takes a name into what comes before its suffix, and the suffix, which is empty where the file is no picture."""
+    """Split a name into its stem and its suffix, which is empty where the file is not an image."""
     suffix = get_suffix(name)
-    if not suffix or re.match(r"\._", name.rpartition("/")[2]):  # macOS keeps such a file beside each on foreign disks
+    if not suffix or re.match(r"\._", name.rpartition("/")[2]):  # of macOS, on other file systems
         return name, ""
     return name[: -len(suffix) - (len(PACKED) if name.lower().endswith(PACKED) else 0)], suffix
 
 
 def parse_composite_name(name: str) -> tuple[str, tuple[ChannelName, ...]] | None:
-    """Reads the name of a composite as the Human Protein Atlas serves it, `<id>_blue_red_green.jpg`.
+    """Parse the name of a composite as the Human Protein Atlas serves it, `<id>_blue_red_green.jpg`.
 
     Returns:
-        The field, and the channels that are drawn in it; None where the name is of another kind. A field may be
-        called so, too: `a_red` with its file `a_red_green.png`.
+        The field, and the channels in the composite; None where the name has another form. A field may also have such
+        a name: `a_red` with its file `a_red_green.png`.
     """
     stem, suffix = split_suffix(name)
     match = _COLOURS.fullmatch(stem)
@@ -189,50 +196,54 @@ def parse_composite_name(name: str) -> tuple[str, tuple[ChannelName, ...]] | Non
 
 
 def strip_ome(stem: str) -> str:
-    """A stem without the `.ome` that OME-TIFF and OME-Zarr have before their suffix."""
+    """Remove the `.ome` that OME-TIFF and OME-Zarr have before their suffix."""
     return re.sub(r"\.ome$", "", stem, flags=re.IGNORECASE)
 
 
 def parse_channels(text: str) -> dict[ChannelName, str]:
-    r"""Reads `red=…,green=…`, what files call each channel; a comma in a name is written `\\,`.
+    r"""Parse `red=…,green=…`, the files' name of each channel; a comma in a name is written `\\,`.
 
     Raises:
-        UsageError: A part is no `channel=name`, names no channel, or a channel or a name comes twice.
+        UsageError: A part is not `channel=name`, names no channel, or a channel or a name occurs twice.
     """
     channels: dict[ChannelName, str] = {}
     for part in re.split(r"(?<!\\),", text):
         key, equals, name = part.replace("\\,", ",").partition("=")
-        channel = _check_channel(key, "--channels")
+        channel = _check_channel(key, "channels")
         if not equals or not name.strip():
             raise UsageError(
-                f"--channels has {part!r}; expected red=NAME,green=NAME,blue=NAME,yellow=NAME.",
+                f"`channels` has {part!r}; expected red=NAME,green=NAME,blue=NAME,yellow=NAME.",
                 code=Code.UNKNOWN_CHANNEL,
             )
         if channel in channels or name.strip() in channels.values():
-            raise UsageError(f"--channels says twice what {part!r} says. Name each channel once.", code=Code.DUPLICATE)
+            raise UsageError(
+                f"`channels` repeats the channel or the name of {part!r}. Give each channel and name once.",
+                code=Code.DUPLICATE,
+            )
         channels[channel] = name.strip()
     return channels
 
 
 def parse_missing(names: Iterable[str]) -> tuple[ChannelName, ...]:
-    """Checks the channels that may be missing.
+    """Check the channels that may be missing.
 
     Raises:
-        UsageError: One is no channel, or is the protein's own.
+        UsageError: A name is not a channel, or is that of the protein.
     """
-    channels = tuple(_check_channel(name, "--allow-missing") for name in names)
+    channels = tuple(_check_channel(name, "allow_missing") for name in names)
     if "green" in channels:
         raise UsageError(
-            "--allow-missing green would leave no protein to predict. Name red, blue or yellow.",
+            "`allow_missing=green` would leave no protein to predict. Name red, blue or yellow.",
             code=Code.MISSING_CHANNEL,
         )
     return channels
 
 
-def _check_channel(name: str, option: str) -> ChannelName:
+def _check_channel(name: str, parameter: str) -> ChannelName:
     for channel in CHANNEL_NAMES:
         if name.strip().casefold() == channel:
             return channel
     raise UsageError(
-        f"{option} knows no channel {name.strip()!r}.{suggest(name, CHANNEL_NAMES)}", code=Code.UNKNOWN_CHANNEL
+        f"`{parameter}` has the unknown channel {name.strip()!r}.{suggest(name, CHANNEL_NAMES)}",
+        code=Code.UNKNOWN_CHANNEL,
     )

@@ -1,4 +1,4 @@
-"""What is said where no field is found: what the source holds, and what to name or pass instead."""
+"""Errors for sources without a field: what the source contains, and what to name or pass instead."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _EXAMPLE = "red=…,green=…,blue=…,yellow=…"
 
 
 def check_names(files: Sequence[NamedFile], rules: Rules) -> None:
-    """Refuse files of which nothing says which channel is which, although their names are those of a microscope.
+    """Refuse files whose names follow a microscope's scheme but do not give a known channel.
 
     Raises:
-        LociscopeError: All names are those of a preset that was not asked for; or no name says a known channel.
+        LociscopeError: All names follow a preset that was not given, or no name has a known channel.
     """
     if not files:
         return
@@ -38,7 +38,7 @@ def check_names(files: Sequence[NamedFile], rules: Rules) -> None:
         if all(tokens):
             raise LociscopeError(
                 f"'{files[0].name}' and the other files name their channels {_quote_tokens(tokens)}, which "
-                f"say no stain. Pass --channels {_EXAMPLE} with these.",
+                f"are not known stains. Pass `channels={_EXAMPLE}` with these.",
                 code=Code.UNKNOWN_CHANNEL,
             )
         return
@@ -50,22 +50,22 @@ def check_names(files: Sequence[NamedFile], rules: Rules) -> None:
     found = (match_name(_get_stem(file.name), compile_expressions(None, preset)) for file in files)
     tokens = sorted({match.channel for match in found if match})
     raise LociscopeError(
-        f"'{files[0].name}' is named as {PRESETS[preset].software} does. Pass --preset {preset} and, where a channel "
-        f"has a number, --channels {_EXAMPLE} (found {_quote_tokens(tokens)}).",
+        f"'{files[0].name}' is named in the scheme of {PRESETS[preset].software}. Pass `preset={preset}` and, where a "
+        f"channel has a number, `channels={_EXAMPLE}` (found {_quote_tokens(tokens)}).",
         code=Code.UNKNOWN_CHANNEL,
     )
 
 
 def unnamed_picture_error(path: Path) -> LociscopeError:
-    """Return the error for a file that was named alone: it is no picture, or does not say which channel it is."""
+    """Return the error for a single file that is not an image, or whose name does not give its channel."""
     if not get_suffix(path.name):
         return LociscopeError(
-            f"'{path}' is no picture, archive or table that lociscope reads. Expected {', '.join(SUFFIXES)}, .zarr, "
+            f"'{path}' is not an image, archive or table that lociscope reads. Expected {', '.join(SUFFIXES)}, .zarr, "
             f".zip, {', '.join(TABLES)} or a folder.",
             code=Code.WRONG_FILE,
         )
     return LociscopeError(
-        f"'{path.name}' does not say which channel it is: expected <id>_red.png, _green.png, _blue.png or "
+        f"'{path.name}' does not name its channel: expected <id>_red.png, _green.png, _blue.png or "
         f"_yellow.png. Rename it, name a folder, or {_suggest_colour_option(path)}.",
         code=Code.UNKNOWN_CHANNEL,
     )
@@ -75,42 +75,43 @@ def nothing_found_error(source: Path, rules: Rules, holds_fields: Callable[[Path
     """Return the error for a source without a field.
 
     Args:
-        source: What was named.
-        rules: What was said about its files.
-        holds_fields: Whether a folder does.
+        source: The path that the user gave.
+        rules: Rules for parsing file names.
+        holds_fields: Returns whether a folder contains fields.
     """
     names = sorted(path.name for path in source.iterdir()) if source.is_dir() else []
     inner = list_folders(source) if source.is_dir() else []
     inside = list(islice(filter(holds_fields, inner), 4))
     if inside:
-        return LociscopeError(_explain_inner_folders(source, inside, rules), code=Code.INVALID_VALUE)
+        return LociscopeError(_explain_inner_folders(source, inside, rules), code=Code.NOTHING_FOUND)
     if beside := list_sibling_channel_folders(source, rules):
         return LociscopeError(
-            f"'{source}' holds one channel, and {', '.join(beside)} beside it may hold the others. Name the folder of "
-            f"them all, '{source.parent}'.",
+            f"'{source}' has one channel, and {', '.join(beside)} beside it may have the others. Name the folder with "
+            f"all of them, '{source.parent}'.",
             code=Code.UNKNOWN_CHANNEL,
         )
     if source.suffix.lower() == ".zip":
         names = sorted(chain(open_archive(source).namelist()))
     listing = f"found {', '.join(names[:3])}{' …' if len(names) > 3 else ''}" if names else "it is empty"
     if rules.expressions:
-        option = f"like '{rules.pattern}'" if rules.pattern else f"named as --preset {rules.preset} expects"
+        option = f"like '{rules.pattern}'" if rules.pattern else f"named as `preset={rules.preset}` expects"
         return LociscopeError(
-            f"'{source}' holds no file {option}, {listing}. Give --pattern as the names are.", code=Code.NOTHING_FOUND
+            f"'{source}' has no file {option}, {listing}. Pass a `pattern` that matches the names.",
+            code=Code.NOTHING_FOUND,
         )
     foreign = [
         reason for name in names if (reason := explain_unreadable(source / name)) and "spreadsheet" not in reason
     ]
     if foreign:
-        return LociscopeError(f"'{source}' holds no field: {foreign[0]}", code=Code.REFUSED_CONTENT)
+        return LociscopeError(f"'{source}' has no field: {foreign[0]}", code=Code.UNSUPPORTED_FORMAT)
     pictures = [name for name in names if get_suffix(name) in (*PNG, *JPEG)]
     remedy = (
-        f"Name the files so, or {_suggest_colour_option(source / pictures[0])}"
+        f"Rename the files, or {_suggest_colour_option(source / pictures[0])}"
         if pictures
-        else "Name the folder of the pictures"
+        else "Name the folder of the images"
     )
     return LociscopeError(
-        f"'{source}' holds no field: expected files like a1_red.png, a1_green.png, a1_blue.png and a1_yellow.png, "
+        f"'{source}' has no field: expected files like a1_red.png, a1_green.png, a1_blue.png and a1_yellow.png, "
         f"{listing}. {remedy}.",
         code=Code.NOTHING_FOUND,
     )
@@ -118,19 +119,19 @@ def nothing_found_error(source: Path, rules: Rules, holds_fields: Callable[[Path
 
 def _explain_inner_folders(source: Path, inside: list[Path], rules: Rules) -> str:
     if len(inside) == 1:
-        return f"'{source}' holds no field, its folder '{inside[0].name}' does. Name '{inside[0]}'."
+        return f"'{source}' has no field, but its folder '{inside[0].name}' does. Name '{inside[0]}'."
     names = ", ".join(f"'{path.name}'" for path in inside[:3]) + (" and others" if len(inside) > 3 else "")
     channels = {rules.find_channel(path.name) for path in inside} - {None}
-    pattern = ", or, where each holds one channel, pass --pattern '{channel}/{id}_*'" if len(channels) > 1 else ""
-    return f"'{source}' holds no field, its folders {names} do. Name these folders, as in '{inside[0]}'{pattern}."
+    pattern = ", or, where each has one channel, pass `pattern='{channel}/{id}_*'`" if len(channels) > 1 else ""
+    return f"'{source}' has no field, but its folders {names} do. Name these folders, as in '{inside[0]}'{pattern}."
 
 
 def _suggest_colour_option(path: Path) -> str:
-    """What to pass for a colour picture: it depends on the number of its planes."""
+    """Return what to pass for a colour image, by the number of its planes."""
     if get_suffix(path.name) in PNG and count_planes(path) == 4:
         numbers = ",".join(f"{name}=…" for name in CHANNEL_NAMES)
-        return f"pass --channels {numbers} with the numbers (0–3) of its four planes"
-    return "pass --allow-missing yellow to read it as an RGB composite"
+        return f"pass `channels={numbers}` with the indices (0–3) of its four planes"
+    return "pass `allow_missing=yellow` to read it as an RGB composite"
 
 
 def _get_stem(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Patterns of file names: the language of `--pattern`, and the presets of microscopes and screening systems."""
+"""Patterns of file names, and presets for the naming schemes of microscopes and screening systems."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ ORIGIN_COLUMNS = ("antibody", "plate", "well", "site", "gene", "cell_line", "spe
 """Placeholders of a pattern that become columns of a Catalog."""
 
 PLACEHOLDERS = ("id", "channel", *ORIGIN_COLUMNS, "row", "column", "z", "t")
-"""All placeholders; `row` and `column` make the well, `z` and `t` are the slice of a stack and the time point."""
+"""All placeholders; `row` and `column` form the well, `z` and `t` are the slice of a stack and the time point."""
 
 _DIGITS = {"column": r"\d+", "z": r"\d+", "t": r"\d+", "row": r"[A-Za-z]{1,2}|\d+"}
 _STRICT = _DIGITS | {"site": r"\d+", "well": r"[A-Za-z]{1,2}\d{1,3}|\d+"}
-"""What a placeholder stands for in a preset; in a pattern of the user's, most stand for anything."""
+"""What a placeholder matches in a preset; in a user's pattern, most match any text."""
 
 _PART = re.compile(r"\{(\w+)\}|([*?])")
 _GUID = "-".join("?" * length for length in (8, 4, 4, 4, 12))
@@ -25,12 +25,12 @@ _WELL = re.compile(r"[A-Za-z]{1,2}\d{1,3}")
 
 
 class Preset(NamedTuple):
-    """The names that a microscope's software gives its files.
+    """The naming scheme of a microscope's software.
 
     Attributes:
-        software: Who writes them.
-        patterns: What they look like; the first that matches counts.
-        aliases: Other words for the preset.
+        software: The name of the software.
+        patterns: The forms of names; the first that matches is used.
+        aliases: Other names of the preset.
     """
 
     software: str
@@ -78,16 +78,16 @@ PRESETS: dict[str, Preset] = {
         ("olympusscanr",),
     ),
 }
-"""By the word that `--preset` takes."""
+"""The presets by name."""
 
 
 class NameMatch(NamedTuple):
-    """What a pattern finds in a name.
+    """The parts of a name that a pattern matches.
 
     Attributes:
-        channel: What the name calls the channel.
+        channel: The text of the channel.
         about: Values of `id` and of the placeholders that become columns, in the order of the name.
-        slice: Numbers of the slice and of the time point; None where the name has none.
+        slice: Indices of the slice and of the time point; None where the name has none.
     """
 
     channel: str
@@ -96,27 +96,28 @@ class NameMatch(NamedTuple):
 
 
 def parse_preset(word: str) -> str:
-    """Return the preset that a word stands for, whatever its case, spaces and hyphens.
+    """Return the preset with a name or alias, without regard to case, spaces and hyphens.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no such preset.
     """
     letters = re.sub(r"[\W_]", "", word).casefold()
     for name, preset in PRESETS.items():
         if letters in (name, *preset.aliases):
             return name
-    raise UsageError(f"--preset knows no {word!r}.{suggest(letters, list(PRESETS))}", code=Code.UNKNOWN_NAME)
+    raise UsageError(f"`preset` has no {word!r}.{suggest(letters, list(PRESETS))}", code=Code.UNKNOWN_NAME)
 
 
 def compile_expressions(pattern: str | None, preset: str | None) -> tuple[re.Pattern[str], ...]:
-    """Return the regular expressions of a pattern or a preset, in the order in which they are tried.
+    """Return the regular expressions of a pattern or a preset, in the order of their use.
 
     Raises:
         UsageError: Both are given; or the pattern names an unknown placeholder, one of them twice, or no channel.
     """
     if pattern is not None and preset is not None:
         raise UsageError(
-            f"--pattern {pattern!r} and --preset {preset} say the same. Give one of them.", code=Code.INVALID_VALUE
+            f"`pattern={pattern!r}` and `preset={preset}` exclude each other. Give one of them.",
+            code=Code.INVALID_VALUE,
         )
     if preset is not None:
         return tuple(_compile(each, preset=True) for each in PRESETS[parse_preset(preset)].patterns)
@@ -124,7 +125,7 @@ def compile_expressions(pattern: str | None, preset: str | None) -> tuple[re.Pat
 
 
 def match_name(name: str, expressions: tuple[re.Pattern[str], ...]) -> NameMatch | None:
-    """Match a file's name without suffix; None where no expression does, or the file is a thumbnail."""
+    """Match a file's name without suffix; return None where no expression matches, or the file is a thumbnail."""
     if is_thumbnail(name):
         return None
     match = next((found for each in expressions if (found := each.fullmatch(name))), None)
@@ -147,7 +148,7 @@ def is_thumbnail(name: str) -> bool:
 
 
 def guess_preset(name: str) -> str | None:
-    """Return the preset that a file's name without suffix looks like, or None."""
+    """Return the preset that matches a file's name without suffix, or None."""
     for preset in PRESETS:
         match = match_name(name, compile_expressions(None, preset))
         if (
@@ -160,7 +161,7 @@ def guess_preset(name: str) -> str | None:
 
 
 def format_well(row: str, column: str) -> str:
-    """Return the name of a well, `B03`, of its row, a letter or a number from 1, and its column."""
+    """Return the name of a well, such as `B03`, from its row, a letter or a number from 1, and its column."""
     if not row.isdigit():
         return f"{row.upper()}{int(column):02d}"
     at = int(row) - 1
@@ -174,11 +175,11 @@ def _compile(pattern: str, *, preset: bool = False) -> re.Pattern[str]:
     for name in names:
         if name not in PLACEHOLDERS:
             raise UsageError(
-                f"--pattern {pattern!r} has an unknown {{{name}}}.{suggest(name, PLACEHOLDERS)}", code=Code.UNKNOWN_NAME
+                f"`pattern={pattern!r}` has an unknown {{{name}}}.{suggest(name, PLACEHOLDERS)}", code=Code.UNKNOWN_NAME
             )
     if "channel" not in names or len(names) < 2 or len(set(names)) < len(names):
         raise UsageError(
-            f"--pattern {pattern!r} does not part fields and channels; expected something like "
+            f"`pattern={pattern!r}` does not separate fields and channels; expected something like "
             "'{plate}_{well}_{site}_{channel}', each name once.",
             code=Code.UNKNOWN_CHANNEL,
         )
@@ -187,7 +188,7 @@ def _compile(pattern: str, *, preset: bool = False) -> re.Pattern[str]:
     for found in _PART.finditer(pattern):
         parts.append(re.escape(pattern[at : found.start()]))
         name, wildcard = found.groups()
-        lazy = "" if found.span() == first.span() else "?"  # the first takes what is left over
+        lazy = "" if found.span() == first.span() else "?"  # the first placeholder matches the rest
         kind = (_STRICT if preset else _DIGITS).get(name, f"[^/]+{lazy}")
         parts.append(f"(?P<{name}>{kind})" if name else f"[^/]*{lazy}" if wildcard == "*" else "[^/]")
         at = found.end()

@@ -1,4 +1,4 @@
-"""Finding fields: which files make a field, by their names and never by their position."""
+"""Find fields: files form a field by their names, never by their position."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lociscope.artifacts.catalog import Catalog
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.field_source import Failure, FieldSource, list_failures, write_failures
-from lociscope.images.discovery.grouping import group_files, make_plane_refs, remove_duplicates
+from lociscope.images.discovery.grouping import group_files, name_planes, remove_duplicates
 from lociscope.images.discovery.layouts import (
     LocatedFile,
     NamedFile,
@@ -21,12 +21,12 @@ from lociscope.images.discovery.layouts import (
     split_folder,
     strip_channel_from_ids,
 )
+from lociscope.images.discovery.multi_image import find_index_files, locate_set_images, locate_zarr_images
 from lociscope.images.discovery.naming import DEFAULT_RULES, Rules
 from lociscope.images.discovery.nothing_found import check_names, nothing_found_error, unnamed_picture_error
-from lociscope.images.io.container import PlaneRef, open_archive
+from lociscope.images.io.container import PlaneRef, open_archive, parse_plane_ref
 from lociscope.images.io.formats import ZARR, check_readable, is_zarr
-from lociscope.images.io.multi_image import find_index_files, locate_set_images, locate_zarr_images
-from lociscope.images.io.zarr_layout import SUFFIX, find_groups, is_archive, join_archive_path
+from lociscope.images.io.zarr_layout import SUFFIX, find_groups, is_archive, make_archive_ref
 from lociscope.storage.table_files import TABLES
 
 if TYPE_CHECKING:
@@ -40,21 +40,21 @@ __all__ = ["Failure", "FieldSource", "find_fields", "list_failures", "read_catal
 def find_fields(
     sources: AnyPath | Sequence[AnyPath], rules: Rules = DEFAULT_RULES
 ) -> tuple[list[FieldSource], list[Failure]]:
-    """Finds the fields in folders, zip archives, files, Catalogs and tables of paths.
+    """Find the fields in folders, zip archives, files, Catalogs and tables of paths.
 
     Args:
-        sources: One path or several: folders, `.zip` archives, picture files, and tables (`.parquet`, `.csv`). Of a
-            folder's folders those are read that hold one channel each, or, where the folder has no field itself, one
-            field each.
-        rules: How their files are told apart, and what a field may lack.
+        sources: One path or several: folders, `.zip` archives, image files, and tables (`.parquet`, `.csv`). Folders in
+            a folder are searched if they contain one channel each or, where the folder itself has no field, one field
+            each.
+        rules: Rules for parsing file names, and which channels may be missing.
 
     Returns:
-        The fields in the order of their names, and those that cannot be told: a missing or doubled file, an id
-        that comes from two places, a name that no table can hold.
+        The fields in the order of their names, and those that cannot be read: a file is missing or occurs twice, an id
+        comes from two locations, or tables cannot contain a name.
 
     Raises:
-        LociscopeError: A source does not exist, is no readable folder, picture, archive or table, or none holds
-            a field.
+        LociscopeError: A source does not exist, is not a readable folder, image, archive or table, or there is no
+            field.
     """
     paths = [Path(each) for each in ([sources] if isinstance(sources, str | os.PathLike) else sources)]
     found: list[FieldSource] = []
@@ -78,16 +78,22 @@ def find_fields(
     found += loose
     if not found and not failures:
         raise nothing_found_error(paths[0], rules, lambda folder: _holds_fields(folder, rules))
-    kept, doubled = remove_duplicates(found)
-    return sorted(kept, key=lambda field: field.id), failures + doubled
+    unique, duplicates = remove_duplicates(found)
+    return sorted(unique, key=lambda field: field.id), failures + duplicates
 
 
 def read_catalog_sources(catalog: Catalog, rules: Rules = DEFAULT_RULES) -> list[FieldSource]:
-    """The files of a Catalog's fields, in its order; the user's names of channels are those of planes in one file."""
+    """Return the files of a Catalog's fields in its order; `rules.channels` are the names of planes in one file."""
     return [
         FieldSource(
             entry.id,
-            make_plane_refs([entry.red, entry.green, entry.blue, entry.yellow], catalog.folder, rules),
+            name_planes(
+                [
+                    parse_plane_ref(catalog.folder / path) if path else None
+                    for path in (entry.red, entry.green, entry.blue, entry.yellow)
+                ],
+                rules,
+            ),
             rules.pixel_size or entry.pixel_size,
             entry.plane if rules.plane is None else rules.plane,
             rules.allow_missing,
@@ -98,10 +104,10 @@ def read_catalog_sources(catalog: Catalog, rules: Rules = DEFAULT_RULES) -> list
 
 
 def _list_files(source: Path, rules: Rules) -> list[LocatedFile]:
-    """The pictures of a source, and the ways to read their names."""
+    """Return the images of a source, and the possible readings of their names."""
     try:
         if source.exists() and is_zarr(PlaneRef(source)):
-            return list(locate_zarr_images(source, rules))
+            return list(locate_zarr_images(PlaneRef(source), rules))
         if source.is_dir():
             return list(_locate_files(_list_below(source, rules.depth), rules))
         if not source.exists():
@@ -110,28 +116,28 @@ def _list_files(source: Path, rules: Rules) -> list[LocatedFile]:
         raise _unreadable(source, error) from error
     if is_archive(source):
         return list(_locate_files(_list_members(source), rules))
-    files = list(_locate_files([(source.parent, source.name, source)], rules))
+    files = list(_locate_files([(source.parent, source.name, PlaneRef(source))], rules))
     if not files:
         raise unnamed_picture_error(source)
     return files
 
 
-def _list_below(folder: Path, depth: int) -> Iterator[tuple[Path, str, Path]]:
-    """The files of a folder, or of its folders so many levels below."""
+def _list_below(folder: Path, depth: int) -> Iterator[tuple[Path, str, PlaneRef]]:
+    """Yield the files of a folder, or of its folders `depth` levels below."""
     if depth == 0:
-        yield from ((folder, path.name, path) for path in folder.iterdir())
+        yield from ((folder, path.name, PlaneRef(path)) for path in folder.iterdir())
         return
     for path in list_folders(folder):
         yield from _list_below(path, depth - 1)
 
 
 def _list_inner_files(source: Path, rules: Rules, *, alone: bool) -> list[NamedFile]:
-    """The files of a folder's folders, where there is one for each channel, or one for each field.
+    """Return the files of the folders in a folder, if there is one for each channel or one for each field.
 
     Args:
         source: The folder.
-        rules: How files are told apart.
-        alone: Whether nothing else was found: a folder for each field is looked for only then.
+        rules: Rules for parsing file names.
+        alone: Whether nothing else was found: only then may there be one folder for each field.
     """
     if rules.expressions or not source.is_dir() or is_zarr(PlaneRef(source)):
         return []
@@ -145,14 +151,14 @@ def _list_inner_files(source: Path, rules: Rules, *, alone: bool) -> list[NamedF
 
 
 def _list_field_folders(source: Path, rules: Rules) -> list[NamedFile]:
-    """The files of a folder's folders, named after these, where each holds one field; none otherwise."""
+    """Return the files of the folders in a folder, named after these, if each contains one field; else none."""
     return _name_after_folders(
         [(folder.name, choose_names(_list_files(folder, rules))) for folder in list_folders(source)], rules
     )
 
 
 def _list_archived_folders(files: list[LocatedFile], rules: Rules) -> list[NamedFile]:
-    """The same of the folders of an archive, where they do not hold a channel each, and one id comes from two."""
+    """Return the same for an archive whose folders do not contain one channel each, if two folders share an id."""
     if any(file.name.lower().endswith(ZARR) for file in files):
         return []
     joined, _ = join_channel_folders(files)
@@ -166,9 +172,9 @@ def _list_archived_folders(files: list[LocatedFile], rules: Rules) -> list[Named
 
 
 def _name_after_folders(folders: list[tuple[str, list[NamedFile]]], rules: Rules) -> list[NamedFile]:
-    """Files with the names of their folders for ids, where each folder holds one field.
+    """Return files with the names of their folders as ids, if each folder contains one field.
 
-    A lone folder of one field is such only where the two bear one name: any folder may hold one field by chance.
+    A single folder counts only if its field has the same name: any folder may contain one field by chance.
     """
     renamed: list[NamedFile] = []
     names: list[tuple[str, str]] = []
@@ -178,29 +184,29 @@ def _name_after_folders(folders: list[tuple[str, list[NamedFile]]], rules: Rules
             return []
         for field in fields:
             names.append((own, field.id))
-            called = [(file, file.parsed.id.removeprefix(field.id)) for file in files]
-            renamed += [file._replace(parsed=file.parsed._replace(id=own + rest)) for file, rest in called]
+            rests = [(file, file.parsed.id.removeprefix(field.id)) for file in files]
+            renamed += [file._replace(parsed=file.parsed._replace(id=own + rest)) for file, rest in rests]
     return renamed if len(names) > 1 or all(own == found for own, found in names) else []
 
 
-def _locate_files(files: Iterable[tuple[Path, str, Path]], rules: Rules) -> Iterator[LocatedFile]:
+def _locate_files(files: Iterable[tuple[Path, str, PlaneRef]], rules: Rules) -> Iterator[LocatedFile]:
     files = list(files)
     taken: set[Path] = set()
     for index in dict.fromkeys(find_index_files(files)) if not rules.expressions else ():
         for file, parts in locate_set_images(index, rules):
             taken |= parts
             yield file
-    for folder, name, path in files:
+    for folder, name, ref in files:
         if name.lower().endswith(ZARR):
-            yield from locate_zarr_images(path, rules, folder, name)
-        elif path not in taken and (located := locate(folder, name, path, rules)):
+            yield from locate_zarr_images(ref, rules, folder, name)
+        elif (ref.member or ref.file not in taken) and (located := locate(folder, name, ref, rules)):
             yield located
 
 
-def _list_members(archive: Path) -> Iterator[tuple[Path, str, Path]]:
-    """The files of an archive, which is read in place; names that would lead out of a folder are passed over.
+def _list_members(archive: Path) -> Iterator[tuple[Path, str, PlaneRef]]:
+    """Yield the files of an archive, which is not unpacked; names that would leave a folder are skipped.
 
-    A Zarr in it is one of them, called after its folder, or after the archive where it is all of that.
+    A Zarr counts as one file, named after its folder, or after the archive if it is the whole archive.
     """
     names = open_archive(archive).namelist()
     groups = find_groups(names)
@@ -210,14 +216,14 @@ def _list_members(archive: Path) -> Iterator[tuple[Path, str, Path]]:
         yield (
             Path(f"{archive}!{folder}"),
             name if name.lower().endswith(SUFFIX) else name + SUFFIX,
-            join_archive_path(archive, group),
+            make_archive_ref(archive, group),
         )
     within = tuple(f"{group}/" for group in groups if group)
     for path in [] if "" in groups else names:
         folder, _, name = path.rpartition("/")
         if ".." in folder.split("/") or path.startswith(("/", *within)):
             continue
-        yield Path(f"{archive}!{folder}"), name, Path(f"{archive}!{path}")
+        yield Path(f"{archive}!{folder}"), name, PlaneRef(archive, path)
 
 
 def _holds_fields(folder: Path, rules: Rules) -> bool:

@@ -1,8 +1,8 @@
-"""Where a file's bytes are: on disk, compressed by gzip, or in a zip archive that is read in place.
+"""Locations of planes: files on disk, compressed by gzip, or members of a zip archive, which is not unpacked.
 
-`!` separates a container from what it holds: `train.zip!a1_red.png` is a file in an archive, `a1.ome.tif!DAPI` a
+In text, `!` separates a container from its content: `train.zip!a1_red.png` is a file in an archive, `a1.ome.tif!DAPI` a
 channel of a stack, `a1.zarr.zip!./0` a Zarr group in an archive (`.` is the archive's root), and
-`run.companion.ome!1` an image of a set of files that its index describes.
+`run.companion.ome!1` an image of a file set that an index describes.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from lociscope.errors import Code, LociscopeError
-from lociscope.images.io.picture import MAX_BYTES, check_bytes, damaged_file_error, empty_file_error
+from lociscope.images.io.picture import MAX_BYTES, check_bytes, damaged_file_error, empty_file_error, file_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, ValueError, struct.error, NotImplementedError, OverflowError)
-"""What a damaged archive raises."""
+"""Exceptions that a damaged archive raises."""
 
 _ARCHIVE = re.compile(r"(?P<file>.+?\.(?:zip|ozx))!(?P<inside>.+)", re.IGNORECASE | re.DOTALL)
 _STACK = re.compile(
@@ -39,13 +39,13 @@ _SET = re.compile(
 
 
 class PlaneRef(NamedTuple):
-    """Where a plane lies.
+    """The location of a plane, or of a file with several.
 
     Attributes:
         file: The file or folder on disk.
-        member: The file within an archive, `./` and the group of a Zarr within one, the number of an image within a
-            set; or an empty string.
-        channel: The channel within a stack, or an empty string.
+        member: A file in an archive; `./` and the group of a Zarr in an archive; the number of an image in a file set;
+            or an empty string.
+        channel: A channel in a stack, or an empty string.
     """
 
     file: Path
@@ -54,15 +54,27 @@ class PlaneRef(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Name of the file that holds the picture, with its suffix."""
+        """Name of the image file, with its suffix."""
         return Path(self.member).name if self.member else self.file.name
 
+    @property
+    def image(self) -> PlaneRef:
+        """The location of the image that contains the channel."""
+        return self._replace(channel="")
+
+    def join(self, path: str) -> PlaneRef:
+        """Return the location of a file or group within this folder or group."""
+        if self.member:
+            return self._replace(member=f"{self.member}/{path}")
+        return self._replace(file=self.file / path)
+
     def __str__(self) -> str:
-        return f"{self.file}!{self.member}" if self.member else str(self.file)
+        """Return the text that `parse_plane_ref` parses."""
+        return "!".join(filter(None, map(str, self)))
 
 
 def parse_plane_ref(path: Path) -> PlaneRef:
-    """Takes `archive.zip!member` and `stack.tif!channel` apart; a real file whose name holds `!` is itself."""
+    """Parse `archive.zip!member` and `stack.tif!channel`; an existing file may have `!` in its name."""
     text = str(path)
     if "!" not in text or path.exists():
         return PlaneRef(path)
@@ -82,10 +94,10 @@ def parse_plane_ref(path: Path) -> PlaneRef:
 
 @contextmanager
 def open_member(ref: PlaneRef) -> Iterator[IO[bytes]]:
-    """The bytes of a place, seekable; what `.gz` compresses is decompressed up to `MAX_BYTES`.
+    """Open a file or a member of an archive as a seekable stream; `.gz` is decompressed, up to `MAX_BYTES`.
 
     Raises:
-        LociscopeError: They cannot be read, are damaged, or are too many.
+        LociscopeError: The file cannot be read, is damaged, or is too large.
     """
     try:
         if ref.member:
@@ -94,11 +106,7 @@ def open_member(ref: PlaneRef) -> Iterator[IO[bytes]]:
             with ref.file.open("rb") as file:
                 yield _decompress(file, ref)
     except OSError as error:
-        if error.errno is None:  # a decoder's own complaint about the contents
-            raise damaged_file_error(str(ref), error) from error
-        raise LociscopeError(
-            f"Cannot read '{ref}': {error.strerror}. Check the path and its permissions.", code=Code.NOT_FOUND
-        ) from error
+        raise file_error(str(ref), error) from error
 
 
 def _decompress(file: IO[bytes], ref: PlaneRef) -> IO[bytes]:
@@ -129,7 +137,7 @@ def _read_member(ref: PlaneRef) -> bytes:
         check_bytes(len(data), str(ref))
     except KeyError as error:
         raise LociscopeError(
-            f"'{ref.file}' holds no '{ref.member}'. Is it the right archive?", code=Code.NOT_FOUND
+            f"'{ref.file}' has no member '{ref.member}'. Check that it is the right archive.", code=Code.NOT_FOUND
         ) from error
     except (*ARCHIVE_ERRORS, EOFError, RuntimeError) as error:
         raise damaged_file_error(str(ref), error) from error
@@ -137,21 +145,19 @@ def _read_member(ref: PlaneRef) -> bytes:
 
 
 def open_archive(path: Path) -> zipfile.ZipFile:
-    """Opens a zip archive, once for as long as it does not change; several threads may read from it.
+    """Open a zip archive, and keep it open while it does not change; several threads may read from it.
 
     Raises:
-        LociscopeError: It cannot be read or is no zip archive.
+        LociscopeError: The file cannot be read, or is not a zip archive.
     """
     try:
         stat = path.stat()
         return _archive(path, stat.st_size, stat.st_mtime_ns)
     except OSError as error:
-        raise LociscopeError(
-            f"Cannot read '{path}': {error.strerror}. Check the path and its permissions.", code=Code.NOT_FOUND
-        ) from error
+        raise file_error(str(path), error) from error
     except ARCHIVE_ERRORS as error:
         raise LociscopeError(
-            f"'{path}' is no zip archive, or is cut short ({error}). Copy it again.", code=Code.CORRUPT
+            f"'{path}' is not a zip archive, or is truncated ({error}). Copy it again.", code=Code.CORRUPT
         ) from error
 
 

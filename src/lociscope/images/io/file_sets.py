@@ -1,6 +1,6 @@
-"""Sets of files that an index describes: OME-TIFF with a companion file, and NDTiff of Micro-Manager and pycro-manager.
+"""Read file sets that an index describes: OME-TIFF with a companion file, NDTiff of Micro-Manager and pycro-manager.
 
-A place names the index and, after `!`, the number of an image in it: `run.companion.ome!0`, `NDTiff.index!3`.
+The location of an image is the index and the number of the image: `run.companion.ome!0`, `NDTiff.index!3`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,14 @@ from lociscope.images.io.container import PlaneRef, open_member
 from lociscope.images.io.lengths import square_side
 from lociscope.images.io.ndtiff import read_ndtiff
 from lociscope.images.io.ome import read_ome
-from lociscope.images.io.picture import Picture, check_bytes, damaged_file_error, to_native_type
+from lociscope.images.io.picture import (
+    Picture,
+    check_bytes,
+    check_plane,
+    damaged_file_error,
+    file_error,
+    to_native_type,
+)
 from lociscope.images.io.tiff import read_tiff
 from lociscope.images.io.zarr_layout import read_small
 
@@ -30,18 +37,18 @@ COMPANION = ".companion.ome"
 NDTIFF = "ndtiff.index"
 
 PlaneIndex: TypeAlias = tuple[int, int, int]
-"""Numbers along C, Z and T."""
+"""Indices along C, Z and T."""
 
 
 class SetImage(NamedTuple):
     """One image of a set.
 
     Attributes:
-        names: Of its channels; empty strings where nothing names them.
+        names: Names of the channels; empty strings where none is given.
         pixel_size: Side of a pixel in µm, or None.
-        files: Names of the files that have its planes.
-        planes: Functions that read each plane, (y, x).
-        label: What the index calls it, to tell it from others; may be empty.
+        files: Names of the files with its planes.
+        planes: A function for each plane that reads it, (y, x).
+        label: Its label in the index, to distinguish it from others; may be empty.
     """
 
     names: tuple[str, ...]
@@ -52,26 +59,24 @@ class SetImage(NamedTuple):
 
 
 def is_index(name: str) -> bool:
-    """Return whether a file's name is that of an index."""
+    """Return whether a file's name is the name of an index."""
     return name.lower().endswith(COMPANION) or name.lower() == NDTIFF
 
 
 def read_file_set(path: Path) -> tuple[SetImage, ...]:
-    """List the images that an index describes; it is read once for as long as it does not change.
+    """Return the images that an index describes; the index is read again only after it changes.
 
     Raises:
-        LociscopeError: It cannot be read, is damaged, or names files elsewhere.
+        LociscopeError: The index cannot be read, is damaged, or names files in another folder.
     """
     try:
         stat = path.stat()
         return _read_index(path, stat.st_size, stat.st_mtime_ns)
     except OSError as error:
-        raise LociscopeError(
-            f"Cannot read '{path}': {error.strerror}. Check the path and its permissions.", code=Code.NOT_FOUND
-        ) from error
+        raise file_error(str(path), error) from error
     except (LociscopeError, MemoryError):
         raise
-    except Exception as error:  # an index may be anything
+    except Exception as error:  # an index may contain anything
         raise damaged_file_error(str(path), error) from error
 
 
@@ -87,7 +92,8 @@ def _make_set_image(path: Path, image: OmeImage) -> SetImage:
     for plane in image.planes:
         if not re.fullmatch(r"[^/\\]+", plane.file):
             raise LociscopeError(
-                f"'{path}' names the file {plane.file!r}, which is not beside it. Write it anew.", code=Code.NOT_FOUND
+                f"'{path}' names the file {plane.file!r}, which is not beside it. Write it again.",
+                code=Code.REFUSED_CONTENT,
             )
     planes = {plane.at: _make_page_reader(path, plane.file, plane.page) for plane in image.planes}
     files = tuple(dict.fromkeys(plane.file for plane in image.planes))
@@ -105,8 +111,8 @@ def _make_page_reader(index: Path, file: str, number: int) -> Callable[[], np.nd
             pixels = read_tiff(data, str(path), page=number).pixels
         if pixels.shape[-1] != 1:
             raise LociscopeError(
-                f"'{path}' holds {pixels.shape[-1]} samples a pixel. Export each channel as grey.",
-                code=Code.UNKNOWN_CHANNEL,
+                f"'{path}' has {pixels.shape[-1]} samples per pixel. Export each channel as grey.",
+                code=Code.UNSUPPORTED_FORMAT,
             )
         return pixels[..., 0]
 
@@ -118,13 +124,13 @@ def read_set(ref: PlaneRef, plane: int | None = None) -> Picture:
 
     Args:
         ref: The index, and the number of the image.
-        plane: The slice of a z-stack or the frame of a time series, from 0.
+        plane: The index of a slice in a z-stack or of a frame in a time series, from 0.
 
     Returns:
-        Its planes, with the names and the pixel size that the index declares.
+        The planes, with the names and the pixel size in the index.
 
     Raises:
-        LociscopeError: There is no such image, a file or a plane is missing, or a slice needs to be chosen.
+        LociscopeError: There is no such image, a file or a plane is missing, or `plane` is needed.
     """
     name, images = str(ref), read_file_set(ref.file)
     number = int(ref.member or 0) if (ref.member or "0").isdigit() else -1
@@ -134,22 +140,11 @@ def read_set(ref: PlaneRef, plane: int | None = None) -> Picture:
         )
     image = images[number]
     sizes = {axis: sorted({at[i] for at in image.planes}) for i, axis in enumerate("CZT")}
-    others = [axis for axis in "TZ" if len(sizes[axis]) > 1]
-    if len(others) > 1 or (others and plane is None):
-        what = " and ".join(f"{len(sizes[axis])} along {axis}" for axis in others)
-        remedy = "Pass --plane N, from 0, or save one slice" if len(others) == 1 else "Save one slice of one time"
-        raise LociscopeError(
-            f"'{name}' is a stack of more than one plane a channel ({what}). {remedy}.", code=Code.DUPLICATE
-        )
+    others = [(axis, len(sizes[axis])) for axis in "TZ" if len(sizes[axis]) > 1]
+    check_plane(name, others, plane)
     at = {axis: sizes[axis][:1] for axis in "TZ"}
-    if others:
-        (axis,), at_plane = others, plane or 0
-        at[axis] = sizes[axis][at_plane : at_plane + 1]
-        if not at[axis]:
-            count = len(sizes[axis])
-            raise LociscopeError(
-                f"'{name}' has no plane {plane}; it has {count}, from 0. Pass another --plane.", code=Code.INVALID_VALUE
-            )
+    for axis, _ in others:
+        at[axis] = [sizes[axis][plane or 0]]
     wanted = [(c, z, t) for c in sizes["C"] for z in at["Z"] for t in at["T"]]
     lacking = [each for each in wanted if each not in image.planes]
     if lacking or not wanted:

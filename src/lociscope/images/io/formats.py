@@ -1,4 +1,4 @@
-"""The formats that are read, one function each, chosen by the file's suffix; and what is said of those that are not."""
+"""Choose the reader of a file by its suffix; explain which formats are not supported."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ TIFF = (".tif", ".tiff")
 PACKED = ".gz"
 
 ZARR = (*ZIPPED, SUFFIX)
-"""Suffixes of OME-Zarr, a folder or a zip archive of one."""
+"""Suffixes of OME-Zarr, as a folder or as a zip archive."""
 
 SUFFIXES = (*PNG, *JPEG, *TIFF)
-"""Suffixes of the picture files that are read, each also with `.gz` behind it; OME-Zarr is read, too."""
+"""Suffixes of supported image files, each also with `.gz` appended; OME-Zarr is supported, too."""
 
 
 def get_suffix(name: str) -> str:
-    """The suffix that says what a file is, lower case and without `.gz`; empty where it is no picture's."""
+    """Return the suffix of an image file, in lower case and without `.gz`; empty where it is another suffix."""
     lower = name.lower().removesuffix(PACKED)
     return next((suffix for suffix in (*SUFFIXES, *ZARR) if lower.endswith(suffix)), "")
 
@@ -59,15 +59,15 @@ FOREIGN: dict[str, tuple[str, str]] = {
     **dict.fromkeys((".svs", ".ndpi", ".mrxs"), ("a slide scanner's file", _CONVERT)),
     **dict.fromkeys((".h5", ".hdf5"), ("an HDF5 file", _CONVERT)),
     **dict.fromkeys((".npy", ".npz"), ("a NumPy array", "Pass the array to `open_bundle().predict` in Python")),
-    **dict.fromkeys((".bmp", ".gif", ".webp", ".jp2", ".jxl"), ("a picture of another format", _EXPORT)),
+    **dict.fromkeys((".bmp", ".gif", ".webp", ".jp2", ".jxl"), ("an image of another format", _EXPORT)),
     **dict.fromkeys(SPREADSHEETS, ("a spreadsheet", _AS_CSV)),
     **dict.fromkeys((".rar", ".7z", ".tar", ".tar.gz", ".tgz"), ("an archive", "Unpack it, or pack it as .zip")),
 }
-"""By suffix: what files that lociscope does not read are, and the way out."""
+"""By suffix: a name for each format that lociscope does not read, and the remedy."""
 
 
 def explain_unreadable(path: Path) -> str | None:
-    """Return why a path is not read whatever the file holds: a URL, or a format of others; None where it may be."""
+    """Return why a path cannot be read: it is a URL or an unsupported format; None otherwise."""
     if url := find_url(path):
         return f"'{url}' is a URL, which lociscope does not read. Download it, and name the file or folder."
     name = path.name.lower()
@@ -79,17 +79,17 @@ def explain_unreadable(path: Path) -> str | None:
 
 
 def check_readable(path: Path) -> None:
-    """Refuse what is not read whatever the file holds.
+    """Refuse URLs and unsupported formats.
 
     Raises:
-        LociscopeError: It is a URL, or a file of a format that others read.
+        LociscopeError: The path is a URL, or a file of an unsupported format.
     """
     if reason := explain_unreadable(path):
-        raise LociscopeError(reason, code=Code.INVALID_VALUE)
+        raise LociscopeError(reason, code=Code.UNSUPPORTED_FORMAT)
 
 
 def is_zarr(ref: PlaneRef) -> bool:
-    """Return whether a place is a Zarr group: by its name, by one above it, or by what it has."""
+    """Return whether a location is a Zarr group: by its name, the name of a parent, or its content."""
     if ref.member.startswith("./") or ref.member == ".":
         return True
     suffix, parts = get_suffix(ref.name), Path(ref.member or ref.file).parts
@@ -99,18 +99,18 @@ def is_zarr(ref: PlaneRef) -> bool:
 
 
 def read_picture(ref: PlaneRef, *, colour: bool = False, plane: int | None = None) -> Picture:
-    """Decodes a file.
+    """Decode a file.
 
     Args:
-        ref: Where it lies.
-        colour: Whether a PNG must be a colour picture, and not a grey one.
-        plane: The slice of a stack, from 0.
+        ref: Its location.
+        colour: Whether a PNG must be a colour image rather than a grey one.
+        plane: The index of a plane in a stack, from 0.
 
     Returns:
         Its planes.
 
     Raises:
-        LociscopeError: It cannot be read, is no picture of its suffix, is damaged or too large.
+        LociscopeError: The file cannot be read, is not in the format of its suffix, is damaged, or is too large.
     """
     check_readable(ref.file)
     name, suffix = str(ref), get_suffix(ref.name)
@@ -126,14 +126,14 @@ def read_picture(ref: PlaneRef, *, colour: bool = False, plane: int | None = Non
         if suffix in PNG:
             return read_png(file, name, colour=colour)
     raise LociscopeError(
-        f"'{name}' is no picture that lociscope reads. Expected {', '.join(SUFFIXES)}, or one with .gz.",
+        f"'{name}' is not an image that lociscope reads. Expected {', '.join(SUFFIXES)}, or one with .gz.",
         code=Code.WRONG_FILE,
     )
 
 
 def list_source_files(ref: PlaneRef) -> list[Path]:
-    """Return the files and folders that a place is read from, of which a change is a change of the field."""
-    if is_zarr(ref) and not ref.member:  # bioformats2raw names channels beside its images
+    """Return the files and folders that an image is read from; if one changes, the field changes."""
+    if is_zarr(ref) and not ref.member:  # bioformats2raw stores the names of channels beside the images
         return [ref.file, ref.file.parent / "OME" / "METADATA.ome.xml"]
     if is_index(ref.file.name):
         try:
@@ -145,7 +145,7 @@ def list_source_files(ref: PlaneRef) -> list[Path]:
 
 
 def _read_sibling(ref: PlaneRef, name: str) -> bytes | None:
-    """The document of a companion file beside a file; None where it is not there."""
+    """Return the OME-XML of a companion file; None where it is missing."""
     folder, slash, _ = ref.member.rpartition("/")
     other = PlaneRef(ref.file, f"{folder}{slash}{name}") if ref.member else PlaneRef(ref.file.with_name(name))
     try:

@@ -1,4 +1,4 @@
-"""JPEG: grey planes, and the colour pictures in which HPA serves single channels and composites."""
+"""Read JPEG: grey planes, and the colour images in which HPA serves single channels and composites."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from lociscope.images.io.picture import Picture, check_size, damaged_file_error,
 
 _START = b"\xff\xd8\xff"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""Markers of a frame header; the three left out mark tables."""
+"""Markers of a frame header; the three excluded ones mark tables."""
 
 
 def read_jpeg(file: IO[bytes], name: str) -> Picture:
-    """Reads a JPEG. Its density (dpi) is no pixel size: HPA's says 0.169 µm of pixels of 0.08 µm.
+    """Read a JPEG; its density (dpi) is not a pixel size: HPA's files give 0.169 µm for pixels of 0.08 µm.
 
     Args:
         file: Its bytes, from the start.
-        name: What to call it in complaints.
+        name: Its name in error messages.
 
     Returns:
         One plane, or red, green and blue; uint8, read-only.
 
     Raises:
-        LociscopeError: It is no JPEG, neither grey nor RGB, is damaged, or is larger than `MAX_PIXELS`.
+        LociscopeError: The file is not a JPEG, is neither grey nor RGB, is damaged, or is larger than `MAX_PIXELS`.
     """
     from PIL import Image
 
@@ -50,20 +50,20 @@ def read_jpeg(file: IO[bytes], name: str) -> Picture:
 
 
 def _read_size(file: IO[bytes], name: str) -> tuple[int, int]:
-    """Width and height of the first frame header, found without decoding."""
+    """Return the width and height in the first frame header, without decoding."""
     head = file.read(3)
     if not head:
         raise empty_file_error(name)
     if head != _START:
         raise LociscopeError(
-            f"'{name}' is no JPEG, whatever its name says. Give it the suffix of what it is.", code=Code.CORRUPT
+            f"'{name}' is not a JPEG, despite its name. Give it the suffix of its format.", code=Code.WRONG_FILE
         )
     file.seek(2)
     while True:
         byte = file.read(1)
         if byte != b"\xff":
             raise damaged_file_error(name)
-        while byte == b"\xff":  # any number of fill bytes may stand before a marker
+        while byte == b"\xff":  # any number of fill bytes may precede a marker
             byte = file.read(1)
         (length,) = struct.unpack(">H", file.read(2))
         if byte and byte[0] in _FRAMES:

@@ -1,4 +1,4 @@
-"""Sizes of pixels in any unit of length."""
+"""Convert pixel sizes from any unit of length."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from lociscope.errors import Code, LociscopeError
 
 PLAUSIBLE_UM = (0.005, 5.0)
-"""Pixel sizes that a microscope has; a TIFF's resolution outside it is a printer's, such as 72 dpi (353 µm)."""
+"""Range of a microscope's pixel sizes; a TIFF's resolution outside it is for printing, such as 72 dpi (353 µm)."""
 
 _UM = {
     "m": 1e6, "cm": 1e4, "mm": 1e3, "nm": 1e-3, "pm": 1e-6, "inch": 25400.0, "in": 25400.0,
@@ -21,14 +21,14 @@ Sides = tuple[float | None, float | None]
 
 
 def to_micrometres(value: object, unit: object) -> float | None:
-    """A length in µm.
+    """Convert a length to µm.
 
     Args:
         value: A number or its text.
         unit: For example `mm`, `micron`, `inch`; None is µm, as in OME.
 
     Returns:
-        The length, or None where it is no positive number or the unit is none of length, such as `pixel`.
+        The length; None where it is not a positive number, or the unit is not one of length, such as `pixel`.
     """
     try:
         length = float(str(value)) * _UM["µm" if unit is None else str(unit).strip().lower()]
@@ -38,10 +38,10 @@ def to_micrometres(value: object, unit: object) -> float | None:
 
 
 def square_side(width: float | None, height: float | None, name: str) -> float | None:
-    """The side of a pixel of that width and height, either of which may not be known.
+    """Return the side of a square pixel; its width or height may be unknown.
 
     Raises:
-        LociscopeError: It is not square.
+        LociscopeError: The pixel is not square.
     """
     if width and height and abs(width - height) > 0.01 * width:
         raise LociscopeError(

@@ -1,4 +1,4 @@
-"""NDTiff of Micro-Manager and pycro-manager: an index of frames, each by its axes, and files of raw pixels."""
+"""Read NDTiff of Micro-Manager and pycro-manager: an index of frames by their axes, and files of raw pixels."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STACK = re.compile(r".*NDTiffStack(?:_\d+)?\.tiff?", re.IGNORECASE | re.DOTALL)
-"""Names of the files that have the frames."""
+"""Names of the files with the frames."""
 
 _TYPES = {0: "<u1", 1: "<u2", 3: "<u2", 4: "<u2", 5: "<u2", 6: "<u2"}
-"""Types of pixels by the index's numbers; 2 is RGB."""
+"""Types of pixels by their number in the index; 2 is RGB."""
 
 _MOST_TEXT = 1 << 24
 _SUMMARY = 28
-"""Where a file's own metadata begin; their length is before them."""
+"""Offset of a file's metadata; their length precedes them."""
 
 
 class Frame(NamedTuple):
-    """One entry of an index, in its order."""
+    """One entry of an index, in the order of its fields."""
 
     axes: dict[str, int | str]
     file: str
@@ -49,20 +49,20 @@ Image = tuple[tuple[str, ...], float | None, tuple[str, ...], dict[tuple[int, in
 
 
 def read_ndtiff(path: Path) -> list[Image]:
-    """Read an index: frames that differ only in channel, z and time are one image.
+    """Read an index; frames that differ only in channel, z and time form one image.
 
     Args:
-        path: `NDTiff.index`, beside its files.
+        path: `NDTiff.index`, in the folder of its files.
 
     Returns:
-        The images in the order in which they were taken; no pixel is read yet.
+        The images in the order of acquisition; pixels are read later.
 
     Raises:
-        LociscopeError: It has no frame, names files elsewhere, or holds colour or compressed pixels.
+        LociscopeError: The index has no frame, names files in other folders, or has colour or compressed pixels.
     """
     from tifffile import read_ndtiff_index
 
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # an entry that is being written ends the list
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # an entry that is still being written ends the list
     frames = [Frame(*entry) for entry in read_ndtiff_index(path)]
     if not frames:
         raise empty_file_error(str(path))
@@ -78,11 +78,13 @@ def read_ndtiff(path: Path) -> list[Image]:
 def _check_frame(frame: Frame, path: Path) -> None:
     if not re.fullmatch(r"[^/\\]+", frame.file):
         raise LociscopeError(
-            f"'{path}' names the file {frame.file!r}, which is not beside it. Write it anew.", code=Code.NOT_FOUND
+            f"'{path}' names the file {frame.file!r}, which is not beside it. Write it again.",
+            code=Code.REFUSED_CONTENT,
         )
     if frame.type not in _TYPES or frame.compression:
         raise LociscopeError(
-            f"'{path}' lists colour or compressed frames. Save each channel as a grey TIFF.", code=Code.UNKNOWN_CHANNEL
+            f"'{path}' lists colour or compressed frames. Save each channel as a grey TIFF.",
+            code=Code.UNSUPPORTED_FORMAT,
         )
     if min(frame.width, frame.height) < 1:
         raise damaged_file_error(str(path), ValueError(f"a frame of {frame.width} × {frame.height} pixels"))
@@ -92,8 +94,8 @@ def _check_frame(frame: Frame, path: Path) -> None:
 def _make_image(path: Path, label: str, frames: list[Frame], summary: dict[str, Any]) -> Image:
     values: dict[str, list[int | str]] = {}
     for axis in ("channel", "z", "time"):
-        met = list(dict.fromkeys(frame.axes.get(axis, 0) for frame in frames))
-        values[axis] = met if axis == "channel" or any(isinstance(each, str) for each in met) else sorted(met)
+        found = list(dict.fromkeys(frame.axes.get(axis, 0) for frame in frames))
+        values[axis] = found if axis == "channel" or any(isinstance(each, str) for each in found) else sorted(found)
     planes = {}
     for frame in frames:
         c, z, t = (values[axis].index(frame.axes.get(axis, 0)) for axis in ("channel", "z", "time"))
@@ -105,7 +107,9 @@ def _make_image(path: Path, label: str, frames: list[Frame], summary: dict[str, 
     )
     about = _read_frame_metadata(path.with_name(frames[0].file), frames[0])
     sizes = (
-        to_micrometres(said.get(key), None) for said in (about, summary) for key in ("PixelSizeUm", "PixelSize_um")
+        to_micrometres(metadata.get(key), None)
+        for metadata in (about, summary)
+        for key in ("PixelSizeUm", "PixelSize_um")
     )
     files = tuple(dict.fromkeys(frame.file for frame in frames))
     return names, next((size for size in sizes if size), None), files, planes, label
@@ -146,7 +150,7 @@ def _read_summary(file: Path) -> dict[str, Any]:
 
 
 def _read_json(file: Path, offset: int, length: int) -> dict[str, Any]:
-    """Metadata of a file; empty where they are none, since frames are found without them."""
+    """Return the metadata in a file; empty where they are damaged, since they are not needed to find frames."""
     if not 0 < length <= _MOST_TEXT:
         return {}
     try:

@@ -1,4 +1,4 @@
-"""OME-XML: the images that a document describes, and which page of which file is which plane."""
+"""Parse OME-XML: the images in a document, and the file and page of each plane."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 MOST_TEXT = 1 << 24
-"""Most bytes of metadata that are read."""
+"""Maximum size of metadata in bytes."""
 
 _MOST_PLANES = 1 << 18
-"""Most planes of one image."""
+"""Maximum number of planes of one image."""
 
 _At: TypeAlias = tuple[int, int, int]
 
 
 class OmePlane(NamedTuple):
-    """Where one plane of an image is.
+    """The location of one plane of an image.
 
     Attributes:
-        at: Its numbers along C, Z and T.
-        page: The number of its page in the file.
+        at: Its indices along C, Z and T.
+        page: The index of its page in the file.
         file: Name of the file, or an empty string.
         uuid: The file's identifier, or an empty string.
     """
@@ -42,9 +42,9 @@ class OmeImage(NamedTuple):
     """One image of a document.
 
     Attributes:
-        names: Of its channels; empty strings where nothing names them.
-        sides: Width and height of a pixel in µm, each or None.
-        planes: Where its planes are, as `TiffData` says.
+        names: Names of the channels; empty strings where there are none.
+        sides: Width and height of a pixel in µm, each may be None.
+        planes: The locations of its planes, from `TiffData`.
     """
 
     names: tuple[str, ...]
@@ -56,8 +56,8 @@ class OmeDocument(NamedTuple):
     """A document of OME-XML.
 
     Attributes:
-        uuid: Identifier of the file that holds it, or an empty string.
-        companion: The file that describes the images instead, by `BinaryOnly`; or an empty string.
+        uuid: Identifier of the file that contains it, or an empty string.
+        companion: The file with the description of the images, from `BinaryOnly`; or an empty string.
         images: The images.
     """
 
@@ -71,10 +71,10 @@ def read_ome(text: str | bytes, name: str) -> OmeDocument:
 
     Args:
         text: The XML.
-        name: What to call it in errors.
+        name: Its name in error messages.
 
     Raises:
-        LociscopeError: It defines entities, is too long, or is damaged.
+        LociscopeError: The document defines entities, is too long, or is damaged.
     """
     from xml.etree import ElementTree
 
@@ -90,25 +90,25 @@ def read_ome(text: str | bytes, name: str) -> OmeDocument:
 
 
 def check_xml(data: bytes, name: str) -> None:
-    """Check metadata before they are parsed.
+    """Check metadata before parsing.
 
     Raises:
-        LociscopeError: They define entities, which may multiply without end, or are too long.
+        LociscopeError: They define entities, which may expand without end, or are too long.
     """
     if len(data) > MOST_TEXT:
         raise LociscopeError(
             f"'{name}' has {len(data) >> 20} MiB of metadata, more than the {MOST_TEXT >> 20} that lociscope reads. "
-            "Save each field as a file of its own.",
+            "Save each field as a separate file.",
             code=Code.TOO_LARGE,
         )
     if b"<!ENTITY" in data or b"<!DOCTYPE" in data:
         raise LociscopeError(
-            f"'{name}' has metadata that define entities of their own. Save it anew.", code=Code.INVALID_VALUE
+            f"'{name}' has metadata that define XML entities. Save it again.", code=Code.REFUSED_CONTENT
         )
 
 
 def _find_children(element: Element, tag: str) -> Iterator[Element]:
-    """The children of a name, in whatever namespace."""
+    """Return the children with a name, in any namespace."""
     return (child for child in element if child.tag.rpartition("}")[2] == tag)
 
 
@@ -136,7 +136,7 @@ def _parse_image(element: Element) -> OmeImage:
 
 
 def _parse_planes(data: Element, order: list[str], sizes: dict[str, int], most: int) -> Iterator[OmePlane]:
-    """The planes of one `TiffData`, which go on from the first in the order of the dimensions."""
+    """Yield the planes of one `TiffData`, from its first plane in the order of the dimensions."""
     uuid = next(_find_children(data, "UUID"), None)
     file = "" if uuid is None else uuid.get("FileName", "")
     text = "" if uuid is None else (uuid.text or "").strip()
@@ -153,7 +153,7 @@ def _parse_planes(data: Element, order: list[str], sizes: dict[str, int], most: 
         rest, at = first + i, {}
         for axis in order[:-1]:
             rest, at[axis] = divmod(rest, sizes[axis])
-        at[order[-1]] = rest  # some writers go beyond the size that they give
+        at[order[-1]] = rest  # some writers exceed the size that they declare
         yield OmePlane((at["C"], at["Z"], at["T"]), page + i, file, text)
 
 

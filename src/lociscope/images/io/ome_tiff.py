@@ -1,4 +1,4 @@
-"""OME-TIFF whose images are spread over several files: which pages of this file are which planes."""
+"""Select the pages of an OME-TIFF whose images may extend over several files."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 def select_ome_series(
     tiff: TiffFile, name: str, sibling: Callable[[str], bytes | None]
 ) -> tuple[TiffPageSeries, OmeImage | None]:
-    """Return the pages of an OME-TIFF that are read, and what its metadata say of them.
+    """Return the pages of an OME-TIFF to read, and their metadata.
 
     Args:
-        tiff: The file, of which tifffile opens no siblings.
-        name: What to call it in errors, ending in its own name.
-        sibling: Gives the bytes of a file beside it, or None.
+        tiff: The file, opened without its siblings.
+        name: Its name in error messages, which ends in the file's name.
+        sibling: Returns the content of a file in the same folder, or None.
 
     Raises:
-        LociscopeError: Its metadata are in a companion file that is not there, or it has several images.
-        ValueError: The metadata name pages that it does not have.
+        LociscopeError: The metadata are in a companion file that is missing, or the file has several images.
+        ValueError: The metadata name pages that do not exist.
     """
     document = read_ome(tiff.ome_metadata or "", name)
     uuid = document.uuid
     if document.companion:
         text = sibling(document.companion) if re.fullmatch(r"[^/\\!]+", document.companion) else None
         if text is None and tiff.is_micromanager:
-            return tiff.series[0], None  # it names its channels in a way of its own, too
+            return tiff.series[0], None  # Micro-Manager also names the channels in its own metadata
         if text is None:
             raise LociscopeError(
                 f"'{name}' has its metadata in '{document.companion}', which is not beside it. Copy it there.",
@@ -46,13 +46,13 @@ def select_ome_series(
     own = _select_own_planes(document, uuid, re.split(r"[/\\!]", name)[-1].removesuffix(".gz"))
     if len(own) > 1:
         raise LociscopeError(
-            f"'{name}' holds {len(own)} pictures. Save each field as a file of its own.", code=Code.UNSUPPORTED_FORMAT
+            f"'{name}' holds {len(own)} pictures. Save each field as a separate file.", code=Code.UNSUPPORTED_FORMAT
         )
     return _join_planes(tiff, *own[0]) if own else (series, None)
 
 
 def _select_own_planes(document: OmeDocument, uuid: str, file: str) -> list[tuple[OmeImage, list[OmePlane]]]:
-    """The images of which this file has planes: by its identifier, else by its name, else as the only one."""
+    """Return the images with planes in this file, found by its identifier, else by its name, else as the only file."""
     only = len({(plane.file, plane.uuid) for image in document.images for plane in image.planes}) == 1
     rules: tuple[Callable[[OmePlane], bool], ...] = (
         lambda plane: bool(uuid) and plane.uuid == uuid,
@@ -67,7 +67,7 @@ def _select_own_planes(document: OmeDocument, uuid: str, file: str) -> list[tupl
 
 
 def _join_planes(tiff: TiffFile, image: OmeImage, planes: list[OmePlane]) -> tuple[TiffPageSeries, OmeImage]:
-    """One series of the planes that this file has; the channels are those of its planes."""
+    """Return one series of the planes in this file, with the channels of these planes."""
     from tifffile import TiffPageSeries
 
     page_of = {plane.at: plane.page for plane in planes}

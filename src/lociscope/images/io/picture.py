@@ -1,4 +1,4 @@
-"""What a decoder gives, and the limits that every decoder keeps before it decodes."""
+"""Decoded images, the limits that decoders check first, and the errors that they share."""
 
 from __future__ import annotations
 
@@ -10,25 +10,27 @@ import numpy as np
 from lociscope.errors import Code, LociscopeError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lociscope.warnings import FieldWarning
 
 MAX_PIXELS = 1 << 26
-"""Most pixels of one plane, 8192 × 8192; more is refused before decoding."""
+"""Maximum number of pixels of one plane, 8192 × 8192; larger planes are refused before decoding."""
 
 MAX_BYTES = 8 * MAX_PIXELS + (1 << 20)
-"""Most bytes that a file may become, decompressed or decoded: four planes of 8192 × 8192 px in 16 bits."""
+"""Maximum size of a file after decompression or decoding: four planes of 8192 × 8192 px in 16 bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded file: one plane, or several with the names that the file gives them.
+    """A decoded file: one plane, or several planes with names.
 
     Attributes:
-        pixels: (y, x, c) of integers or floats, as the file has them.
-        names: What the file calls its c channels; empty strings where it does not say.
+        pixels: (y, x, c) of integers or floats, as in the file.
+        names: The names of the c channels in the file; empty strings where it gives none.
         pixel_size: Side of a pixel in µm, where the file declares it.
-        colour: Whether the channels are the red, green and blue of a colour picture.
-        warnings: About what its metadata do not declare.
+        colour: Whether the channels are the red, green and blue of a colour image.
+        warnings: About what the metadata do not declare.
     """
 
     pixels: np.ndarray
@@ -39,54 +41,82 @@ class Picture:
 
 
 def check_size(width: int, height: int, name: str) -> None:
-    """Refuses a plane larger than `MAX_PIXELS` by what its header claims.
+    """Check the size that a header declares.
 
     Raises:
-        LociscopeError: It is.
+        LociscopeError: The plane has more than `MAX_PIXELS` pixels.
     """
     if width * height > MAX_PIXELS:
         raise LociscopeError(
             f"'{name}' claims {width} × {height} pixels, more than the {MAX_PIXELS} that lociscope decodes. "
-            "Check the file, or cut it into fields.",
-            code=Code.CORRUPT,
+            "Check the file, or split it into fields.",
+            code=Code.TOO_LARGE,
         )
 
 
 def check_bytes(size: int, name: str) -> None:
-    """Refuses what would take more than `MAX_BYTES` of memory.
+    """Check the size of decoded or decompressed data.
 
     Raises:
-        LociscopeError: It would.
+        LociscopeError: It is larger than `MAX_BYTES`.
     """
     if size > MAX_BYTES:
         raise LociscopeError(
             f"'{name}' holds more than the {MAX_BYTES >> 20} MiB of pixels that lociscope decodes at once. "
-            "Check the file, or cut it into fields.",
+            "Check the file, or split it into fields.",
             code=Code.TOO_LARGE,
         )
 
 
 def empty_file_error(name: str) -> LociscopeError:
-    """The complaint about a file of no bytes."""
-    return LociscopeError(f"'{name}' is empty (0 bytes). Copy it again.", code=Code.NOTHING_FOUND)
+    """Return the error for a file of 0 bytes."""
+    return LociscopeError(f"'{name}' is empty (0 bytes). Copy it again.", code=Code.CORRUPT)
 
 
 def damaged_file_error(name: str, error: Exception | None = None) -> LociscopeError:
-    """The complaint about a file whose contents do not hold together."""
+    """Return the error for a damaged file."""
     return LociscopeError(
-        f"'{name}' is damaged or cut short{f' ({error})' if error else ''}. Copy it again.", code=Code.CORRUPT
+        f"'{name}' is damaged or truncated{f' ({error})' if error else ''}. Copy it again.", code=Code.CORRUPT
     )
 
 
-def is_grey_ramp(palette: np.ndarray) -> bool:
-    """Whether a palette is one colour from dark to bright, as ImageJ's lookup tables are: its indices are grey levels.
+def file_error(name: str, error: OSError) -> LociscopeError:
+    """Return the error for a file that cannot be read, or that a decoder refuses by an `OSError` without number."""
+    if error.errno is None:
+        return damaged_file_error(name, error)
+    code = Code.NOT_FOUND if isinstance(error, FileNotFoundError) else Code.UNREADABLE
+    return LociscopeError(f"Cannot read '{name}': {error.strerror}. Check the path and its permissions.", code=code)
+
+
+def check_plane(name: str, sizes: Sequence[tuple[str, int]], plane: int | None) -> None:
+    """Check that `plane` selects one plane of each channel.
 
     Args:
-        palette: (n, 3), the colour of each index, of any range.
+        name: The file's name for errors.
+        sizes: The axes of more than one plane, other than the channels', with their lengths.
+        plane: The index along the axis; None where none is given.
+
+    Raises:
+        LociscopeError: There are several axes, no index is given for the one axis, or the index is out of range.
+    """
+    if len(sizes) > 1 or (sizes and plane is None):
+        what = " and ".join(f"{size} along {axis}" for axis, size in sizes)
+        remedy = "Pass `plane=N`, from 0, or save one slice" if len(sizes) == 1 else "Save one slice of one time point"
+        raise LociscopeError(f"'{name}' is a stack of several planes per channel ({what}). {remedy}.")
+    for _, size in sizes:
+        if plane is not None and plane >= size:
+            raise LociscopeError(f"'{name}' has no plane {plane}; it has {size}, from 0. Pass another `plane`.")
+
+
+def is_grey_ramp(palette: np.ndarray) -> bool:
+    """Return whether a palette is one colour from dark to bright, like ImageJ's lookup tables: indices are grey levels.
+
+    Args:
+        palette: (n, 3), the colour of each index, in any range.
 
     Returns:
-        Whether each of the three rises in proportion to the index, or is nothing; a palette of an optimised
-        picture, whose indices mean nothing, does not.
+        Whether each of the three components is proportional to the index, or 0; not so the palette of an optimised
+        image, whose indices have no meaning.
     """
     if len(palette) != 256 or not palette.any():
         return False
@@ -95,18 +125,18 @@ def is_grey_ramp(palette: np.ndarray) -> bool:
 
 
 def to_native_type(pixels: np.ndarray, name: str) -> np.ndarray:
-    """Return the same values in this machine's byte order, of the type that the file has.
+    """Convert pixels to the byte order of this machine, without a change of type.
 
-    The type stays, so that the channels of a field agree in theirs whatever their values are, and nothing wraps
-    around or is rounded; only float16 becomes float32.
+    The channels of a field keep one type for all values, and nothing overflows or is rounded. Only float16 becomes
+    float32.
 
     Raises:
-        LociscopeError: They are not all finite.
+        LociscopeError: A value is not finite.
     """
     kind = pixels.dtype.newbyteorder("=") if pixels.dtype != np.float16 else np.dtype(np.float32)
     native = pixels.astype(kind, copy=False)
     if kind.kind == "f" and not np.isfinite(native).all():
         raise LociscopeError(
-            f"'{name}' holds pixels that are not finite numbers. Replace them first.", code=Code.INVALID_VALUE
+            f"'{name}' has pixels that are not finite numbers. Replace them first.", code=Code.INVALID_VALUE
         )
     return native

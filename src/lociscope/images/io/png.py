@@ -1,4 +1,4 @@
-"""PNG: grey planes, colour pictures of one channel or of three, and four planes as RGBA; each of 8 or 16 bits."""
+"""Read PNG: grey planes, colour images of one channel or of three, and four planes as RGBA; of 8 or 16 bits."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _MODES = {
     **{(_GREY, 8): "L", (_GREY, 16): "I;16", (_RGB, 8): "RGB", (_RGB, 16): "RGB"},
     **{(_RGBA, 8): "RGBA", (_RGBA, 16): "RGBA", (_PALETTE, 8): "P"},
 }
-"""Pillow's mode for each kind and number of bits."""
+"""Pillow's mode for each colour type and number of bits."""
 
 
 def count_planes(path: Path) -> int | None:
-    """Return the number of planes that a PNG's header announces; None where it is no PNG."""
+    """Return the number of planes in a PNG's header; None where the file is not a PNG."""
     try:
         with path.open("rb") as file:
             head = file.read(26)
@@ -45,21 +45,21 @@ def count_planes(path: Path) -> int | None:
 
 
 def read_png(file: IO[bytes], name: str, *, colour: bool = False) -> Picture:
-    """Reads a PNG.
+    """Read a PNG.
 
     Args:
         file: Its bytes, from the start.
-        name: What to call it in complaints.
-        colour: Whether a picture of the whole field, RGB or RGBA, is wanted, and not a plane.
+        name: Its name in error messages.
+        colour: Whether the image must be RGB or RGBA with the whole field, rather than one plane.
 
     Returns:
-        One plane of uint8 or uint16, or red, green and blue, or four planes without names, of either; read-only. A
-        palette of one colour, from dark to bright, is the plane that its indices are.
+        One plane of uint8 or uint16, or red, green and blue, or four planes without names; read-only. The indices of
+        a palette of one colour, from dark to bright, are a plane.
 
     Raises:
-        LociscopeError: It is no PNG of that kind, is damaged, or is larger than `MAX_PIXELS`.
+        LociscopeError: The file is not a PNG of that kind, is damaged, or is larger than `MAX_PIXELS`.
     """
-    # The reader itself: `Image.open` would load the readers of four other formats first.
+    # `Image.open` would first load the readers of four other formats.
     from PIL.Image import DecompressionBombError
     from PIL.PngImagePlugin import PngImageFile
 
@@ -68,7 +68,7 @@ def read_png(file: IO[bytes], name: str, *, colour: bool = False) -> Picture:
         file.seek(0)
         check_chunks(file, name)
         with PngImageFile(file) as picture:
-            if [*picture.size, picture.mode] != expected:  # a second header, further down
+            if [*picture.size, picture.mode] != expected:  # there is a second header
                 raise ValueError(f"{picture.size} {picture.mode} after a header of {expected}")
             if picture.mode == "P" and not is_grey_ramp(np.array(picture.getpalette() or (), np.int16).reshape(-1, 3)):
                 raise _unsupported_png_error(8, _PALETTE, name, colour=False)
@@ -85,9 +85,9 @@ def read_png(file: IO[bytes], name: str, *, colour: bool = False) -> Picture:
 
 
 def _read_low_bytes(file: IO[bytes]) -> np.ndarray:
-    """The low bytes of a colour picture of 16 bits, of which Pillow keeps the high ones.
+    """Return the low bytes of a 16-bit colour image, of which Pillow keeps the high bytes.
 
-    Its decoder for little-endian pixels takes each second byte of two; in a PNG, which is big-endian, that is the low.
+    Its decoder for little-endian pixels takes the second byte of two, which is the low byte in a big-endian PNG.
     """
     from PIL.PngImagePlugin import PngImageFile
 
@@ -102,12 +102,12 @@ def _read_low_bytes(file: IO[bytes]) -> np.ndarray:
 
 
 def _check_header(head: bytes, name: str, *, colour: bool) -> tuple[int, int, str, int]:
-    """Refuses by the first 26 bytes, before anything is decoded; gives width, height, Pillow's mode and bits."""
+    """Check the first 26 bytes before decoding; return width, height, Pillow's mode and the number of bits."""
     if not head:
         raise empty_file_error(name)
     if not head.startswith(_SIGNATURE):
         raise LociscopeError(
-            f"'{name}' is no PNG, whatever its name says. Export it as an 8- or 16-bit grey PNG.", code=Code.CORRUPT
+            f"'{name}' is not a PNG, despite its name. Export it as an 8- or 16-bit grey PNG.", code=Code.WRONG_FILE
         )
     if len(head) < 26 or head[12:16] != b"IHDR":
         raise damaged_file_error(name)

@@ -1,4 +1,4 @@
-"""The checksums of a PNG, which Pillow passes over where they guard pixels: zeros in their place would be pixels."""
+"""Check the checksums of a PNG: Pillow ignores those of pixels, and would read zeros instead of lost pixels."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _ANCILLARY = 0x20
 
 
 def check_chunks(file: IO[bytes], name: str) -> None:
-    """Refuse a PNG of which a chunk that holds pixels is not as its checksum says, or whose end is missing.
+    """Refuse a PNG with a wrong checksum of a critical chunk, or without an end.
 
     Args:
-        file: Its bytes, from the start, and at the start again afterwards. What is no PNG is left to its reader.
-        name: What to call it in an error message.
+        file: Its bytes, from the start; afterwards at the start again. A file that is not a PNG passes.
+        name: Its name in error messages.
 
     Raises:
-        LociscopeError: It is damaged or cut short.
+        LociscopeError: The file is damaged or truncated.
     """
     if file.read(len(_SIGNATURE)) == _SIGNATURE:
         while True:
@@ -33,7 +33,7 @@ def check_chunks(file: IO[bytes], name: str) -> None:
                 raise damaged_file_error(name, ValueError("it ends within a chunk"))
             if not kind[0] & _ANCILLARY and zlib.crc32(data, zlib.crc32(kind)) != int.from_bytes(stored, "big"):
                 raise damaged_file_error(
-                    name, ValueError(f"its {kind.decode('latin1')!r} chunk is not as its checksum says")
+                    name, ValueError(f"its {kind.decode('latin1')!r} chunk does not match its checksum")
                 )
             if kind == b"IEND":
                 break

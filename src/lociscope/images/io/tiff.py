@@ -1,4 +1,4 @@
-"""TIFF in its many kinds: single planes, stacks of pages, ImageJ hyperstacks and OME-TIFF."""
+"""Read TIFF: single planes, stacks of pages, ImageJ hyperstacks and OME-TIFF."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from lociscope.images.io.picture import (
     MAX_PIXELS,
     Picture,
     check_bytes,
+    check_plane,
     check_size,
     damaged_file_error,
     empty_file_error,
@@ -35,7 +36,7 @@ _COLOURS = {_PALETTE: "palette", 4: "mask", 5: "CMYK", 6: "YCbCr", 8: "CIELab"}
 _LZW = 5
 
 SiblingReader = Callable[[str], bytes | None]
-"""Gives the bytes of a file beside this one by its name, or None."""
+"""Return the content of a file in the same folder by its name, or None."""
 
 
 def read_tiff(
@@ -53,44 +54,44 @@ def read_tiff(
 
     Args:
         file: Its bytes, from the start.
-        name: What to call it in complaints.
-        plane: Number of the slice in a z-stack or of the frame in a time series, from 0.
-        page: The one page to read, whatever its metadata say of it.
-        sibling: Gives a companion file, which may hold its metadata.
+        name: Its name in error messages.
+        plane: The index of a slice in a z-stack or of a frame in a time series, from 0.
+        page: The one page to read, without regard to the metadata.
+        sibling: Reads a companion file, which may contain the metadata.
 
     Returns:
-        Its planes of integers or floats, with the names and the pixel size that its metadata declare.
+        The planes of integers or floats, with the names and the pixel size in the metadata.
 
     Raises:
-        LociscopeError: It is no TIFF, is damaged, is too large, is of a kind that is no field, or needs a slice
-            to be chosen.
+        LociscopeError: The file is not a TIFF, is damaged, is too large, is of a kind that is not supported, or `plane`
+            is needed.
     """
     head = file.read(4)
     if not head:
         raise empty_file_error(name)
     if head not in _STARTS:
         raise LociscopeError(
-            f"'{name}' is no TIFF, whatever its name says. Give it the suffix of what it is.", code=Code.CORRUPT
+            f"'{name}' is not a TIFF, despite its name. Give it the suffix of its format.", code=Code.WRONG_FILE
         )
     _check_chain(file, head, name)
     file.seek(0)
     import tifffile
 
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong is said by our own sentence
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # errors are reported by lociscope
     try:
-        with tifffile.TiffFile(file, _multifile=False) as tiff:  # no other file that its metadata name is opened
+        with tifffile.TiffFile(file, _multifile=False) as tiff:  # opens no other file that its metadata name
             return _read(tiff, file, name, plane, page, sibling)
     except (LociscopeError, MemoryError, OSError):
         raise
-    except Exception as error:  # a damaged TIFF makes tifffile fail in any of twenty ways
+    except Exception as error:  # tifffile raises many kinds of errors for a damaged file
         raise damaged_file_error(name, error) from error
 
 
 def read_description(file: IO[bytes]) -> bytes:
-    """Return the document of a companion file, which is XML, or a TIFF that has it in its first page.
+    """Return the OME-XML of a companion file, which is XML, or a TIFF with the XML in its first page.
 
     Raises:
-        ValueError: It is a damaged TIFF.
+        ValueError: The file is a damaged TIFF.
     """
     head = file.read(4)
     file.seek(0)
@@ -103,7 +104,7 @@ def read_description(file: IO[bytes]) -> bytes:
 
 
 def _check_chain(file: IO[bytes], head: bytes, name: str) -> None:
-    """Refuses a file whose pages lead back to one another, which tifffile would follow for ever."""
+    """Refuse a file whose pages form a circle, which tifffile would follow without end."""
     order, big = "<" if head[:2] == b"II" else ">", b"+" in head
     pointer, count, entry = ("Q", "Q", 20) if big else ("I", "H", 12)
 
@@ -116,11 +117,11 @@ def _check_chain(file: IO[bytes], head: bytes, name: str) -> None:
         file.seek(8 if big else 4)
         while at := number(pointer):
             if at in seen or len(seen) >= _MOST_PAGES:
-                raise damaged_file_error(name, ValueError("its pages lead in a circle, or are too many"))
+                raise damaged_file_error(name, ValueError("its pages form a circle, or are too many"))
             seen.add(at)
             file.seek(at)
             file.seek(number(count) * entry, 1)
-    except (struct.error, OverflowError, ValueError):  # cut short: what is left may still hold the first page
+    except (struct.error, OverflowError, ValueError):  # truncated: the first page may still be complete
         return
 
 
@@ -134,7 +135,7 @@ def _read(
         series, image = select_ome_series(tiff, name, sibling) if tiff.is_ome else (tiff.series[0], None)
     if number is None and any(other.shape == series.shape for other in tiff.series[1:]):
         raise LociscopeError(
-            f"'{name}' holds {len(tiff.series)} pictures. Save each field as a file of its own.",
+            f"'{name}' holds {len(tiff.series)} pictures. Save each field as a separate file.",
             code=Code.UNSUPPORTED_FORMAT,
         )
     page: Any = series.keyframe
@@ -143,17 +144,17 @@ def _read(
     numbers = _select_pages(series, about, plane, name)
     check_size(page.imagewidth, page.imagelength, name)
     check_bytes(page.imagewidth * page.imagelength * page.samplesperpixel * len(numbers) * kind.itemsize, name)
-    check_bytes(math.prod(map(int, page.chunks)) * kind.itemsize, name)  # a strip or tile of its own size
+    check_bytes(math.prod(map(int, page.chunks)) * kind.itemsize, name)  # a strip or tile may be larger than the image
     names = about.names
     if page.samplesperpixel == 1:
-        held = [number for number in numbers if series.dataoffset is not None or series.pages[number] is not None]
-        names = tuple(names[numbers.index(number)] for number in held)  # the others lie in siblings of an OME set
-        planes = [_decode(series, number, file, name) for number in held]
+        present = [number for number in numbers if series.dataoffset is not None or series.pages[number] is not None]
+        names = tuple(names[numbers.index(number)] for number in present)  # the others are in other files of an OME set
+        planes = [_decode(series, number, file, name) for number in present]
         pixels = planes[0][..., None] if len(planes) == 1 else np.moveaxis(np.stack(planes), 0, -1)
     else:
         pixels = _decode(series, numbers[0], file, name)
         pixels = pixels if page.axes.endswith("S") else np.moveaxis(pixels, 0, -1)
-    if page.photometric == _WHITE_IS_ZERO and not tiff.is_imagej:  # which inverts the display, and no value
+    if page.photometric == _WHITE_IS_ZERO and not tiff.is_imagej:  # which inverts the display, not the values
         pixels = np.iinfo(pixels.dtype).max - pixels
     colour = page.photometric == _RGB and page.samplesperpixel == 3
     names = ("red", "green", "blue") if colour else names
@@ -171,49 +172,39 @@ def _select_page(tiff: TiffFile, number: int) -> TiffPageSeries:
 
 
 def _get_pixel_type(page: Any, name: str, *, imagej: bool) -> np.dtype[Any]:  # noqa: ANN401 - tifffile's own type allows None everywhere
-    """The type of the pixels, where they are a picture of grey or RGB."""
+    """Return the type of the pixels of a grey or RGB image."""
     ramp = (
         page.photometric == _PALETTE and page.colormap is not None and is_grey_ramp(page.colormap.T.astype(np.float32))
     )
     if page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) and not ramp:
         colour = _COLOURS.get(int(page.photometric), f"photometric {int(page.photometric)}")
         raise LociscopeError(
-            f"'{name}' is a {colour} TIFF. Export each channel as a grey TIFF.", code=Code.UNKNOWN_CHANNEL
+            f"'{name}' is a {colour} TIFF. Export each channel as a grey TIFF.", code=Code.UNSUPPORTED_FORMAT
         )
     if page.photometric == _RGB and page.samplesperpixel < 3:
         raise LociscopeError(
             f"'{name}' is an RGB TIFF of {page.samplesperpixel} samples. Save it as RGB or grey.",
-            code=Code.INVALID_VALUE,
+            code=Code.UNSUPPORTED_FORMAT,
         )
     kind: np.dtype[Any] | None = page.dtype
     if kind is None or kind.kind not in ("u" if page.photometric == _WHITE_IS_ZERO and not imagej else "uif"):
         raise LociscopeError(
-            f"'{name}' holds pixels of {page.bitspersample} bits of a kind that is no picture. "
-            "Export it with 8, 16 or 32 bits.",
-            code=Code.WRONG_FILE,
+            f"'{name}' has {page.bitspersample}-bit pixels of an unsupported kind. Export it with 8, 16 or 32 bits.",
+            code=Code.UNSUPPORTED_FORMAT,
         )
     return kind
 
 
 def _select_pages(series: Any, about: TiffDescription, plane: int | None, name: str) -> list[int]:  # noqa: ANN401
-    """Numbers of the series' pages that hold the channels, with the slice chosen where there are several."""
+    """Return the indices of the pages with the channels, of the selected slice where there are several."""
     inner = len(series.keyframe.axes)
     axes, shape = series.axes[:-inner], series.shape[:-inner]
     if series.axes[-inner:] != series.keyframe.axes or math.prod(shape) > MAX_PIXELS:
         raise ValueError(f"axes {series.axes} of pages {series.keyframe.axes}")
     others = [(axis, size) for axis, size in zip(axes, shape, strict=True) if axis != about.axis and size > 1]
-    if len(others) > 1 or (others and plane is None):
-        what = " and ".join(f"{size} along {axis}" for axis, size in others)
-        remedy = "Pass --plane N, from 0, or save one slice" if len(others) == 1 else "Save one slice of one time"
-        raise LociscopeError(
-            f"'{name}' is a stack of more than one plane a channel ({what}). {remedy}.", code=Code.DUPLICATE
-        )
+    check_plane(name, others, plane)
     index: list[Any] = [0] * len(axes)
-    for axis, size in others:
-        if plane is None or plane >= size:
-            raise LociscopeError(
-                f"'{name}' has no plane {plane}; it has {size}, from 0. Pass another --plane.", code=Code.INVALID_VALUE
-            )
+    for axis, _ in others:
         index[axes.index(axis)] = plane
     if about.axis and about.axis in axes:
         index[axes.index(about.axis)] = slice(None)
@@ -223,7 +214,7 @@ def _select_pages(series: Any, about: TiffDescription, plane: int | None, name: 
 
 def _decode(series: Any, number: int, file: IO[bytes], name: str) -> np.ndarray:  # noqa: ANN401
     page = series.keyframe
-    if series.dataoffset is not None:  # uncompressed in one piece: ImageJ leaves the later pages' headers out
+    if series.dataoffset is not None:  # uncompressed and contiguous: ImageJ omits the headers of later pages
         kind = np.dtype(f"{page.parent.byteorder}{page.dtype.char}")
         size = math.prod(page.shape) * kind.itemsize
         file.seek(series.dataoffset + number * size)

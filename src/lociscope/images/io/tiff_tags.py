@@ -1,4 +1,4 @@
-"""What a TIFF says of itself: names of its channels and the size of its pixels."""
+"""Read the names of the channels and the pixel size from the metadata of a TIFF."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from lociscope.images.io.ome import OmeImage
 
 CHANNEL_AXES = "CSQI"
-"""Axes that may hold channels: named so, samples of a pixel, or pages that nobody explains."""
+"""Axes that may be channels: named channels, samples of a pixel, or pages of unknown meaning."""
 
 _PRINT_UNITS = ("inch", "in", "cm", "centimeter")
-"""Units in which resolutions for printing are given."""
+"""Units of resolutions for printing."""
 
 
 class TiffDescription(NamedTuple):
-    """What metadata say.
+    """The channels and the pixel size of a TIFF.
 
     Attributes:
-        axis: The letter of the channels' axis, or an empty string where there is one channel.
-        names: Names of the channels, empty strings where nothing names them.
+        axis: The letter of the channels' axis; an empty string where there is one channel.
+        names: Names of the channels; empty strings where there are none.
         pixel_size: In µm, or None.
     """
 
@@ -38,9 +38,9 @@ def describe_tiff(tiff: TiffFile, series: TiffPageSeries, image: OmeImage | None
 
     Args:
         tiff: The file.
-        series: Its pages that are read.
-        image: What OME-XML says of them, where there is any.
-        name: What to call the file in errors.
+        series: The pages to read.
+        image: Their OME-XML, where there is any.
+        name: The file's name in error messages.
 
     Raises:
         LociscopeError: The pixels are not square.
@@ -63,7 +63,7 @@ def _find_channel_axis(series: TiffPageSeries, names: list[str]) -> str:
     for axis in CHANNEL_AXES:
         if axis in sizes:
             return axis
-    # slices that are all called after stains are channels that nobody declared as such
+    # slices that are all named after stains are channels that are not declared as such
     called = [axis for axis, size in sizes.items() if 1 < size == len(names) and all(map(find_channel, names))]
     return called[0] if called else ""
 
@@ -72,7 +72,7 @@ def _describe_imagej(tiff: TiffFile) -> tuple[list[str], Sides]:
     about: dict[str, Any] = tiff.imagej_metadata or {}
     names = [str(each) for each in about.get("Labels", [])]
     channels = int(about.get("channels", 1))
-    if channels > 1 and len(names) > channels:  # one label a page, channels fastest
+    if channels > 1 and len(names) > channels:  # one label per page, channels fastest
         names = names[:channels]
     unit = str(about.get("unit", ""))
     return names, _read_resolution(tiff, unit, printed=unit.strip().lower() in _PRINT_UNITS)
@@ -91,10 +91,10 @@ def _describe_other(tiff: TiffFile) -> tuple[list[str], Sides]:
 
 
 def _read_resolution(tiff: TiffFile, unit: str, *, printed: bool) -> Sides:
-    """Return the sides of a pixel by the resolution tags, which count pixels a unit.
+    """Return the sides of a pixel from the resolution tags, which give pixels per unit.
 
-    A resolution that may be a printer's counts only where a microscope could have it; ImageJ repeats it in inches or
-    centimetres when it saves a picture that came with one.
+    A resolution that may be for printing is used only in the range of microscopes: ImageJ keeps such a resolution, in
+    inches or centimetres, when it saves an image.
     """
     sides: list[float | None] = []
     for tag in ("XResolution", "YResolution"):

@@ -1,4 +1,4 @@
-"""Writing fields: as the competition stores them, and as OME-TIFF and OME-Zarr, which other programs open."""
+"""Write fields in the layout of the Kaggle competition, as OME-TIFF and as OME-Zarr."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from lociscope.storage.atomic import AnyPath, atomic_write
 if TYPE_CHECKING:
     from lociscope.images.field import Field
 
-_SMALLEST_LEVEL = 256
+_MIN_LEVEL = 256
 _CHUNK = 1024
 
 
 def write_planes(folder: AnyPath, identifier: str, pixels: np.ndarray) -> tuple[Path, ...]:
-    """Writes `<id>_{red,green,blue,yellow}.png`, each whole or not at all.
+    """Write `<id>_{red,green,blue,yellow}.png`, each atomically.
 
     Args:
-        folder: Where to.
+        folder: The folder for the files.
         identifier: The field's name.
         pixels: (y, x, 4) of uint8 or uint16, RGBY.
 
@@ -31,27 +31,27 @@ def write_planes(folder: AnyPath, identifier: str, pixels: np.ndarray) -> tuple[
         The four paths, RGBY.
 
     Raises:
-        LociscopeError: The place cannot be written.
+        LociscopeError: A file cannot be written.
     """
     from PIL import Image
 
     paths = tuple(Path(folder) / f"{identifier}_{name}.png" for name in CHANNEL_NAMES)
     for channel, path in enumerate(paths):
         with atomic_write(path) as part:
-            # Level 1: half as long as the default and a tenth larger, on noisy pictures.
+            # Level 1 takes half the time of the default; the files are a tenth larger for noisy images.
             Image.fromarray(pixels[..., channel]).save(part, format="PNG", compress_level=1)
     return paths
 
 
 def write_ome_tiff(path: AnyPath, field: Field) -> None:
-    """Writes a field as OME-TIFF, with the channels' stains and colours and the pixel size.
+    """Write a field as OME-TIFF, with the stains, colours and the pixel size.
 
     Args:
-        path: The file, by custom `<id>.ome.tif`.
+        path: The file, by convention `<id>.ome.tif`.
         field: The field.
 
     Raises:
-        LociscopeError: The place cannot be written.
+        LociscopeError: A file cannot be written.
     """
     import tifffile
 
@@ -71,14 +71,14 @@ def write_ome_tiff(path: AnyPath, field: Field) -> None:
 
 
 def write_ome_zarr(path: AnyPath, field: Field) -> None:
-    """Writes a field as OME-Zarr 0.5: a pyramid of halves down to `_SMALLEST_LEVEL` px, with stains and colours.
+    """Write a field as OME-Zarr 0.5: a pyramid of halved levels down to `_MIN_LEVEL` px, with stains and colours.
 
     Args:
-        path: The folder, by custom `<id>.ome.zarr`; an older one is replaced.
+        path: The folder, by convention `<id>.ome.zarr`; an older one is replaced.
         field: The field.
 
     Raises:
-        LociscopeError: The place cannot be written.
+        LociscopeError: A file cannot be written.
         MissingExtraError: The extra `zarr` is not installed.
     """
     try:
@@ -86,7 +86,7 @@ def write_ome_zarr(path: AnyPath, field: Field) -> None:
     except ImportError as error:
         raise MissingExtraError("Writing OME-Zarr", "zarr") from error
     levels = [field.pixels]
-    while min(levels[-1].shape[:2]) >= 2 * _SMALLEST_LEVEL:
+    while min(levels[-1].shape[:2]) >= 2 * _MIN_LEVEL:
         height, width = (side // 2 for side in levels[-1].shape[:2])
         small = resize(levels[-1], height, width)
         levels.append(
@@ -110,7 +110,7 @@ def _round_level(small: np.ndarray, field: Field) -> np.ndarray:
 
 
 def _make_ome_metadata(field: Field, levels: list[np.ndarray]) -> dict[str, Any]:
-    """The metadata of OME-NGFF 0.5, https://ngff.openmicroscopy.org/0.5/."""
+    """Return the metadata of OME-NGFF 0.5, https://ngff.openmicroscopy.org/0.5/."""
     unit = {} if field.pixel_size is None else {"unit": "micrometer"}
     axes = [{"name": "c", "type": "channel"}, *({"name": axis, "type": "space", **unit} for axis in "yx")]
     datasets = []
@@ -141,6 +141,6 @@ def _find_window(plane: np.ndarray) -> dict[str, float]:
 
 
 def _pack_rgba(colour: tuple[float, float, float]) -> int:
-    """A colour as OME-XML has it: red, green, blue and opacity in a signed integer of 32 bits."""
+    """Return a colour as in OME-XML: red, green, blue and opacity in a signed 32-bit integer."""
     value = int.from_bytes([*(round(255 * share) for share in colour), 255], "big")
     return value - (1 << 32) if value >= 1 << 31 else value

@@ -11,7 +11,15 @@ import numpy as np
 from lociscope.errors import Code, LociscopeError, MissingExtraError
 from lociscope.images.io.lengths import square_side, to_micrometres
 from lociscope.images.io.ome import read_ome
-from lociscope.images.io.picture import Picture, check_bytes, check_size, damaged_file_error, to_native_type
+from lociscope.images.io.picture import (
+    Picture,
+    check_bytes,
+    check_plane,
+    check_size,
+    damaged_file_error,
+    file_error,
+    to_native_type,
+)
 from lociscope.images.io.zarr_chunks import check_chunks
 from lociscope.images.io.zarr_layout import check_inside, list_series, open_folder, read_attributes, read_ome_xml
 from lociscope.warnings import FieldWarning, WarningKind
@@ -23,11 +31,11 @@ if TYPE_CHECKING:
     from lociscope.images.io.zarr_layout import Folder
 
 PLAUSIBLE_UM, PLAUSIBLE_FIELD_UM = (0.01, 10.0), (10.0, 5000.0)
-"""Sides of a pixel and of a field for which a scale without a unit is taken as µm."""
+"""Ranges of the sides of a pixel and of a field, µm, for which a scale without a unit is taken as µm."""
 
 
 class _Scale(NamedTuple):
-    """The side of a pixel in µm, and what was noticed about it."""
+    """The side of a pixel in µm, and warnings about it."""
 
     side: float | None
     warnings: tuple[FieldWarning, ...] = ()
@@ -37,14 +45,14 @@ def read_zarr(ref: PlaneRef, plane: int | None = None) -> Picture:
     """Read the full-size level of an image.
 
     Args:
-        ref: The image's group, the folder that has `.zattrs` or `zarr.json`, on disk or in a zip archive.
-        plane: The slice of a z-stack or the frame of a time series, from 0.
+        ref: The image's group, the folder with `.zattrs` or `zarr.json`, on disk or in a zip archive.
+        plane: The index of a slice in a z-stack or of a frame in a time series, from 0.
 
     Returns:
-        Its planes, with the names and the pixel size that its metadata declare.
+        The planes, with the names and the pixel size in the metadata.
 
     Raises:
-        LociscopeError: It is no image, lacks chunks, is damaged, too large, or needs a slice to be chosen.
+        LociscopeError: The group is not an image, lacks chunks, is damaged or too large, or `plane` is needed.
         MissingExtraError: The extra `zarr` is not installed.
     """
     name, folder = str(ref), open_folder(ref)
@@ -62,12 +70,8 @@ def read_zarr(ref: PlaneRef, plane: int | None = None) -> Picture:
     except (LociscopeError, MemoryError):
         raise
     except OSError as error:
-        if error.errno is None:  # a decoder's own complaint about the contents
-            raise damaged_file_error(name, error) from error
-        raise LociscopeError(
-            f"Cannot read '{name}': {error.strerror}. Check the path and its permissions.", code=Code.NOT_FOUND
-        ) from error
-    except Exception as error:  # metadata may be anything
+        raise file_error(name, error) from error
+    except Exception as error:  # metadata may contain anything
         raise damaged_file_error(name, error) from error
     number = pixels.shape[-1]
     named = tuple(names) if len(names) == number else ("",) * number
@@ -75,17 +79,17 @@ def read_zarr(ref: PlaneRef, plane: int | None = None) -> Picture:
 
 
 def _get_image(about: dict[str, Any], name: str) -> dict[str, Any]:
-    """The one image of a group's metadata."""
+    """Return the one image in a group's metadata."""
     images = about.get("multiscales")
     image = _first(images)
     if not image:
         raise LociscopeError(
-            f"'{name}' has no metadata of an OME-Zarr image. Is it a copy of the whole folder?", code=Code.INVALID_VALUE
+            f"'{name}' has no metadata of an OME-Zarr image. Copy the whole folder.", code=Code.INCOMPLETE
         )
     paths = {str(_first(_first([each]).get("datasets")).get("path")) for each in images or []}
     if len(paths) > 1:
         raise LociscopeError(
-            f"'{name}' is a group of {len(paths)} images. Save each field as a Zarr of its own.",
+            f"'{name}' is a group of {len(paths)} images. Save each field as a separate Zarr.",
             code=Code.UNSUPPORTED_FORMAT,
         )
     return image
@@ -108,7 +112,7 @@ def _open_array(ref: PlaneRef, path: str, name: str) -> Iterator[Any]:
         yield array
     except FileNotFoundError as error:
         raise LociscopeError(
-            f"'{name}' holds no pixels at '{path}'. Is it a copy of the whole folder?", code=Code.INVALID_VALUE
+            f"'{name}' has no pixels at '{path}'. Copy the whole folder.", code=Code.INCOMPLETE
         ) from error
     finally:
         if archive is not None:
@@ -116,28 +120,18 @@ def _open_array(ref: PlaneRef, path: str, name: str) -> Iterator[Any]:
 
 
 def _read_planes(array: Any, folder: Folder, axes: list[str], plane: int | None, name: str) -> np.ndarray:  # noqa: ANN401
-    """The channels of the chosen slice, (y, x, c)."""
+    """Return the channels of the selected slice, (y, x, c)."""
     if len(axes) != array.ndim or axes[-2:] != ["y", "x"] or array.dtype.kind not in "uif":
         raise ValueError(f"axes {axes} of {array.ndim} dimensions of {array.dtype}")
     height, width = array.shape[-2:]
     check_size(width, height, name)
-    others = [(axis, size) for axis, size in zip(axes[:-2], array.shape, strict=False) if axis != "c" and size > 1]
-    if len(others) > 1 or (others and plane is None):
-        what = " and ".join(f"{size} along {axis.upper()}" for axis, size in others)
-        remedy = "Pass --plane N, from 0, or save one slice" if len(others) == 1 else "Save one slice of one time"
-        raise LociscopeError(
-            f"'{name}' is a stack of more than one plane a channel ({what}). {remedy}.", code=Code.DUPLICATE
-        )
+    outer = list(zip(axes[:-2], array.shape, strict=False))
+    check_plane(name, [(axis.upper(), size) for axis, size in outer if axis != "c" and size > 1], plane)
     region = [slice(0, size) for size in array.shape]
-    for number, (axis, size) in enumerate(zip(axes[:-2], array.shape, strict=False)):
-        chosen = plane if (axis, size) in others else 0
+    for number, (axis, size) in enumerate(outer):
         if axis != "c":
-            if chosen is None or chosen >= size:
-                raise LociscopeError(
-                    f"'{name}' has no plane {plane}; it has {size}, from 0. Pass another --plane.",
-                    code=Code.INVALID_VALUE,
-                )
-            region[number] = slice(chosen, chosen + 1)
+            first = (plane or 0) if size > 1 else 0
+            region[number] = slice(first, first + 1)
     channels = array.shape[axes.index("c")] if "c" in axes else 1
     check_bytes(channels * height * width * array.dtype.itemsize, name)
     check_chunks(array, folder, tuple(region), name)
@@ -146,10 +140,10 @@ def _read_planes(array: Any, folder: Folder, axes: list[str], plane: int | None,
 
 
 def _read_scale(image: dict[str, Any], level: dict[str, Any], shape: tuple[int, ...], name: str) -> _Scale:
-    """The side of a pixel; without a unit it is taken as µm where that is plausible.
+    """Return the side of a pixel; a scale without a unit is taken as µm where that is plausible.
 
-    A scale of 1 without a unit says nothing: the specification demands a scale, and that is what it is called
-    where nobody knows it.
+    A scale of 1 without a unit gives no size: the specification requires a scale, and writers use 1 where the size is
+    unknown.
     """
     scale = [1.0] * len(image["axes"])
     for step in (*level.get("coordinateTransformations", ()), *image.get("coordinateTransformations", ())):
@@ -160,8 +154,8 @@ def _read_scale(image: dict[str, Any], level: dict[str, Any], shape: tuple[int, 
     if any(units):
         height, width = (to_micrometres(side, unit or "") for side, unit in zip(sides, units, strict=True))
         found = square_side(width, height, name)
-        said = next(unit for unit in units if unit)
-        return _Scale(found) if found else _ignore_scale(f"{sides[-1]:g} {said}")
+        unit = next(unit for unit in units if unit)
+        return _Scale(found) if found else _ignore_scale(f"{sides[-1]:g} {unit}")
     if sides == [1.0, 1.0]:
         return _Scale(None)
     side = square_side(sides[1], sides[0], name) or 0.0
@@ -177,7 +171,7 @@ def _ignore_scale(declared: str) -> _Scale:
 
 
 def _read_names(folder: Folder, scale: _Scale, name: str) -> tuple[list[str], _Scale]:
-    """Names, and a size where there is none, from the OME-XML that bioformats2raw keeps beside its images."""
+    """Return names, and the size where it is missing, from the OME-XML that bioformats2raw stores beside the images."""
     root = cast("Folder", folder.parent)
     text = read_ome_xml(root)
     series = list_series(root) if text else []

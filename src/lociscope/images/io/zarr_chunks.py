@@ -1,4 +1,4 @@
-"""Whether the chunks of a Zarr array are all there: zarr fills those that are absent with zeros."""
+"""Check that all chunks of a Zarr array exist: zarr replaces missing chunks by zeros."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
     from lociscope.images.io.zarr_layout import Folder
 
 _ABSENT = np.uint64(2**64 - 1)
-"""Offset and length of a chunk that a shard lacks, by the specification of `sharding_indexed`."""
+"""Offset and length of a missing chunk in a shard, by the specification of `sharding_indexed`."""
 
 MOST_CHUNKS = 1 << 20
-"""Most chunks of what is read: four planes of 8192 × 8192 px in chunks of 16 × 16."""
+"""Maximum number of chunks to read: four planes of 8192 × 8192 px in chunks of 16 × 16."""
 
 _SHARDS = "sharding_indexed"
 
 Region = tuple[slice, ...]
-"""What is read of an array: along each axis a start and a stop."""
+"""The part of an array to read: a start and a stop along each axis."""
 
 
 def check_chunks(array: Any, folder: Folder, region: Region, name: str) -> None:  # noqa: ANN401
-    """Check that every chunk which a region touches is stored.
+    """Check that all chunks of a region are stored.
 
     Args:
         array: The `zarr.Array`.
         folder: Its folder.
-        region: What is to be read of it.
-        name: What to call it in errors.
+        region: The part to read.
+        name: Its name in error messages.
 
     Raises:
-        LociscopeError: Chunks are absent, or empty files; in shards, by the shard's index.
-        ValueError: The index of a shard is cut short, or of an unknown kind.
+        LociscopeError: Chunks are missing or empty files; in a shard, by the shard's index.
+        ValueError: The index of a shard is truncated, or of an unknown kind.
     """
     stored = array.shards or array.chunks
     settings = _read_sharding(folder, name)
@@ -49,7 +49,7 @@ def check_chunks(array: Any, folder: Folder, region: Region, name: str) -> None:
     if number > MOST_CHUNKS:
         raise LociscopeError(
             f"'{name}' has {number} chunks, more than the {MOST_CHUNKS} that lociscope reads. Write it in larger ones.",
-            code=Code.INCOMPLETE,
+            code=Code.TOO_LARGE,
         )
     lacking = total = 0
     for at in itertools.product(*_iterate_chunks(region, stored)):
@@ -66,7 +66,7 @@ def check_chunks(array: Any, folder: Folder, region: Region, name: str) -> None:
             lacking += number
         elif settings:
             if number == math.prod(side // chunk for side, chunk in zip(stored, array.chunks, strict=True)):
-                check_bytes(size, name)  # it will be read as a whole
+                check_bytes(size, name)  # it is read as a whole
             lacking += int(np.count_nonzero(_find_absent_chunks(array, settings, path, size)[inner]))
         else:
             check_bytes(size, name)
@@ -78,13 +78,13 @@ def check_chunks(array: Any, folder: Folder, region: Region, name: str) -> None:
 
 
 def _iterate_chunks(region: Region, stored: tuple[int, ...]) -> Iterator[range]:
-    """The numbers along each axis of the stored pieces that a region touches."""
+    """Yield the indices along each axis of the stored pieces that a region overlaps."""
     for part, side in zip(region, stored, strict=True):
         yield range(part.start // side, -(-part.stop // side))
 
 
 def _read_sharding(folder: Folder, name: str) -> dict[str, Any]:
-    """The settings of the codec that makes shards; empty where there are none."""
+    """Return the settings of the sharding codec; empty where there is none."""
     text = read_small(folder / "zarr.json", name)
     codecs = json.loads(text)["codecs"] if text else []
     shards = [codec for codec in codecs if codec["name"] == _SHARDS]
@@ -93,15 +93,15 @@ def _read_sharding(folder: Folder, name: str) -> dict[str, Any]:
     settings: dict[str, Any] = shards[0]["configuration"]
     if len(codecs) > 1 or any(codec["name"] == _SHARDS for codec in settings["codecs"]):
         raise LociscopeError(
-            f"'{name}' has shards within shards or behind another codec, of which nobody can say that they are whole. "
-            "Write it anew with plain shards.",
-            code=Code.INVALID_VALUE,
+            f"'{name}' has nested shards, or shards behind another codec, which cannot be checked for missing chunks. "
+            "Write it again with plain shards.",
+            code=Code.UNSUPPORTED_FORMAT,
         )
     return settings
 
 
 def _find_absent_chunks(array: Any, settings: dict[str, Any], path: Folder, size: int) -> np.ndarray:  # noqa: ANN401
-    """Which chunks a shard lacks, in the shape of its chunks."""
+    """Return which chunks are missing from a shard, in the shape of its chunks."""
     index = {each["name"]: each.get("configuration", {}) for each in settings["index_codecs"]}
     if set(index) - {"bytes", "crc32c"}:
         raise ValueError(f"a shard's index with {', '.join(index)}")

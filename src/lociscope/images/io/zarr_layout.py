@@ -1,4 +1,4 @@
-"""The layouts of OME-Zarr: single images, plates, and the series of bioformats2raw, in folders and zip archives."""
+"""List the images of OME-Zarr: single images, plates, and series of bioformats2raw, in folders and zip archives."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from lociscope.errors import Code, LociscopeError
-from lociscope.images.io.container import ARCHIVE_ERRORS, PlaneRef, open_archive, parse_plane_ref
+from lociscope.images.io.container import ARCHIVE_ERRORS, PlaneRef, open_archive
 from lociscope.images.io.picture import damaged_file_error
 
 if TYPE_CHECKING:
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 SUFFIX = ".zarr"
 ZIPPED = (".zarr.zip", ".ozx")
-"""Suffixes of a zip archive that is one OME-Zarr."""
+"""Suffixes of zip archives that are one OME-Zarr."""
 
 METADATA = ("zarr.json", ".zattrs", ".zgroup")
-"""Files of which a group has at least one."""
+"""Metadata files; a group has at least one of them."""
 
 Folder: TypeAlias = "Path | zipfile.Path"
 """A folder on disk or in a zip archive."""
@@ -28,25 +28,25 @@ Folder: TypeAlias = "Path | zipfile.Path"
 _MOST_TEXT = 1 << 24
 _REMEDY = "Copy the folder again, or take it off the list."
 _DEPTH = 3
-"""Folders from a field of a plate up to the plate: well, row, plate."""
+"""Number of folders above a field of a plate, up to the plate: well, row, plate."""
 
 
 class ZarrImage(NamedTuple):
-    """One image of a Zarr, or one that it lists and does not have.
+    """One image of a Zarr, or one that the Zarr lists and does not contain.
 
     Attributes:
-        path: Where it is, as `parse_plane_ref` reads it.
-        about: What the layout says of it: `well` and `site`.
-        reason: Why it cannot be read, where that is known already.
+        ref: Its location.
+        about: Its `well` and `site` in the layout.
+        reason: Why it cannot be read, where that is known.
     """
 
-    path: Path
+    ref: PlaneRef
     about: dict[str, str]
     reason: str | None = None
 
 
 class _ListedImage(NamedTuple):
-    """An image as the metadata of its root list it."""
+    """An image that the metadata of the root list."""
 
     path: str
     about: dict[str, str]
@@ -54,10 +54,10 @@ class _ListedImage(NamedTuple):
 
 
 def open_folder(ref: PlaneRef) -> Folder:
-    """Return the group of a place.
+    """Return the folder of a group, on disk or in an archive.
 
     Raises:
-        LociscopeError: It is in an archive that cannot be opened.
+        LociscopeError: The archive cannot be opened.
     """
     if not is_archive(ref.file):
         return ref.file
@@ -66,17 +66,17 @@ def open_folder(ref: PlaneRef) -> Folder:
 
 
 def is_archive(path: Path) -> bool:
-    """Return whether a path is called like a zip archive and is no folder."""
+    """Return whether a path has the suffix of a zip archive and is not a folder."""
     return path.suffix.lower() in (".zip", ".ozx") and not path.is_dir()
 
 
 def is_group(folder: Folder) -> bool:
-    """Return whether a folder is a Zarr group, whatever its name is."""
+    """Return whether a folder of any name is a Zarr group."""
     return any((folder / name).is_file() for name in METADATA)
 
 
 def get_file_size(path: Folder) -> int | None:
-    """Return the bytes of a file; None where it does not exist."""
+    """Return the size of a file in bytes; None where it does not exist."""
     try:
         return path.stat().st_size if isinstance(path, Path) else path.root.getinfo(path.at).file_size
     except (FileNotFoundError, NotADirectoryError, KeyError):
@@ -84,10 +84,10 @@ def get_file_size(path: Folder) -> int | None:
 
 
 def read_small(path: Folder, name: str) -> bytes | None:
-    """Return the bytes of a file of metadata; None where it does not exist.
+    """Return the content of a metadata file; None where it does not exist.
 
     Raises:
-        LociscopeError: It is far too long, or damaged.
+        LociscopeError: The file is far too long, or damaged.
     """
     size = get_file_size(path)
     if size is None:
@@ -104,10 +104,10 @@ def read_small(path: Folder, name: str) -> bytes | None:
 
 
 def read_attributes(folder: Folder) -> dict[str, Any]:
-    """Return a group's attributes: those under `ome` in version 0.5, else all of them; empty where it has none.
+    """Return a group's attributes: those under `ome` in version 0.5, else all; empty where there are none.
 
     Raises:
-        LociscopeError: They are no JSON.
+        LociscopeError: The metadata are not JSON.
     """
     for name in METADATA[:2]:
         text = read_small(folder / name, str(folder / name))
@@ -117,7 +117,7 @@ def read_attributes(folder: Folder) -> dict[str, Any]:
             about = json.loads(text)
             if name == "zarr.json":
                 about = about.get("attributes", {})
-                about = about.get("ome", about)  # some writers of version 3 of Zarr keep to 0.4 in this
+                about = about.get("ome", about)  # some writers of Zarr version 3 omit `ome`, as in 0.4
         except (ValueError, AttributeError, RecursionError) as error:
             raise damaged_file_error(str(folder / name), error) from error
         if isinstance(about, dict):
@@ -126,48 +126,47 @@ def read_attributes(folder: Folder) -> dict[str, Any]:
 
 
 def check_inside(path: object, name: str) -> str:
-    """Return a relative path of metadata.
+    """Return a relative path from metadata.
 
     Raises:
-        LociscopeError: It leads out of its group.
+        LociscopeError: The path leaves its group.
     """
     text = str(path)
     if not text or text.startswith(("/", "\\")) or ".." in text.replace("\\", "/").split("/"):
         raise LociscopeError(
-            f"'{name}' names the path {text!r}, which is not inside it. Write it anew.", code=Code.INVALID_VALUE
+            f"'{name}' names the path {text!r}, which is not inside it. Write it again.", code=Code.REFUSED_CONTENT
         )
     return text
 
 
-def list_images(path: Path) -> list[ZarrImage]:
+def list_images(ref: PlaneRef) -> list[ZarrImage]:
     """List the images of a Zarr.
 
     Args:
-        path: A group on disk, an archive that is one Zarr, or a group in an archive, as `parse_plane_ref` reads it. The
-            root of a plate or of a series of images, or anything within, which gives what lies there.
+        ref: A group on disk, an archive that is one Zarr, or a group in an archive: the root of a plate or of a series
+            of images, or a group within, which gives the images in that group.
 
     Returns:
-        Its images in the order of the metadata; those that are listed and absent have a reason. A Zarr of another
-        layout is one image, and reading it will say what is wrong.
+        The images in the order of the metadata; those that are listed and missing have a reason. A Zarr of another
+        layout is one image, and reading it raises the error.
 
     Raises:
         LociscopeError: The archive or the metadata are damaged.
     """
-    ref = parse_plane_ref(path)
     if is_archive(ref.file) and not ref.member:
         groups = find_groups(open_archive(ref.file).namelist())
         about = {group: {"site": group.replace("/", "_")} if len(groups) > 1 else {} for group in groups}
-        found = [_list_group(join_archive_path(path, group), {**about[group]}) for group in groups]
-        return [image for images in found for image in images] or [ZarrImage(path, {})]
-    if ref.member or (root := find_root(path)) == path:
-        return _list_group(path, {})
-    wanted = path.absolute().relative_to(root).as_posix()
-    images = [each for each in _list_root(root) if f"{each.path}/".startswith(f"{wanted}/")]
+        found = [_list_group(make_archive_ref(ref.file, group), {**about[group]}) for group in groups]
+        return [image for images in found for image in images] or [ZarrImage(ref, {})]
+    if (root := find_root(ref)) == ref:
+        return _list_group(ref, {})
+    wanted = ref.file.absolute().relative_to(root.file).as_posix()
+    images = [each for each in _list_root(root.file) if f"{each.path}/".startswith(f"{wanted}/")]
     return _check_listed(root, images or [_ListedImage(wanted, {"site": wanted.replace("/", "_")})])
 
 
 def find_groups(names: list[str]) -> list[str]:
-    """Return the outermost Zarr groups among the names of an archive's members; empty text is the archive's root."""
+    """Return the outermost Zarr groups among an archive's members; an empty text is the archive's root."""
     folders = {name.rpartition("/")[0] for name in names if name.rpartition("/")[2] in METADATA}
     roots: set[str] = set()
     for folder in sorted(folders, key=len):
@@ -177,26 +176,26 @@ def find_groups(names: list[str]) -> list[str]:
     return sorted(roots)
 
 
-def join_archive_path(archive: Path, group: str) -> Path:
-    """Return the path of a Zarr group in an archive; an empty group is the archive's root."""
-    return Path(f"{archive}!./{group}" if group else f"{archive}!.")
+def make_archive_ref(archive: Path, group: str) -> PlaneRef:
+    """Return the location of a Zarr group in an archive; an empty text is the archive's root."""
+    return PlaneRef(archive, f"./{group}" if group else ".")
 
 
-def find_root(path: Path) -> Path:
-    """Return the plate or series that a group on disk is part of; itself where it is of none.
+def find_root(ref: PlaneRef) -> PlaneRef:
+    """Return the plate or series on disk that contains a group; the group itself where there is none.
 
     Raises:
-        LociscopeError: The metadata of a folder above are damaged.
+        LociscopeError: The metadata of a parent folder are damaged.
     """
-    for parent in reversed(path.absolute().parents[:_DEPTH]):
+    for parent in reversed(ref.file.absolute().parents[:_DEPTH]) if not ref.member else ():
         about = read_attributes(parent)
         if "plate" in about or "bioformats2raw.layout" in about:
-            return parent
-    return path
+            return PlaneRef(parent)
+    return ref
 
 
-def _list_group(path: Path, about: dict[str, str]) -> list[ZarrImage]:
-    images = _check_listed(path, _list_root(open_folder(parse_plane_ref(path))))
+def _list_group(ref: PlaneRef, about: dict[str, str]) -> list[ZarrImage]:
+    images = _check_listed(ref, _list_root(open_folder(ref)))
     return [image._replace(about={**about, **image.about}) for image in images]
 
 
@@ -208,7 +207,7 @@ def _list_root(root: Folder) -> list[_ListedImage]:
         if "bioformats2raw.layout" in about:
             series = list_series(root)
             return [_ListedImage(path, {"site": path} if len(series) > 1 else {}) for path in series]
-    except (AttributeError, TypeError) as error:  # metadata may be anything
+    except (AttributeError, TypeError) as error:  # metadata may contain anything
         raise damaged_file_error(str(root), error) from error
     return [_ListedImage("", {})]
 
@@ -231,10 +230,10 @@ def _list_plate(root: Folder, plate: dict[str, Any]) -> Iterator[_ListedImage]:
 
 
 def list_series(root: Folder) -> list[str]:
-    """List the images of a bioformats2raw layout: those that `OME` names, or `0`, `1`, … as far as they go.
+    """List the images of a bioformats2raw layout: those that `OME` names, else all of `0`, `1`, … that exist.
 
     Raises:
-        LociscopeError: A path leads out of it, or the metadata are damaged.
+        LociscopeError: A path leaves the layout, or the metadata are damaged.
     """
     named = read_attributes(root / "OME").get("series")
     if isinstance(named, list) and named:
@@ -246,17 +245,17 @@ def list_series(root: Folder) -> list[str]:
 
 
 def read_ome_xml(root: Folder) -> bytes:
-    """Return the OME-XML that bioformats2raw keeps beside its images; empty where there is none, or too much."""
+    """Return the OME-XML that bioformats2raw stores beside the images; empty where it is missing or too long."""
     path = root / "OME" / "METADATA.ome.xml"
     return b"" if (get_file_size(path) or 0) > _MOST_TEXT else read_small(path, str(path)) or b""
 
 
-def _check_listed(root: Path, images: list[_ListedImage]) -> list[ZarrImage]:
-    """Give each image its path, and those that are absent their reason."""
-    folder = open_folder(parse_plane_ref(root))
+def _check_listed(root: PlaneRef, images: list[_ListedImage]) -> list[ZarrImage]:
+    """Return the location of each image, and the reason for those that are missing."""
+    folder = open_folder(root)
     found = []
     for path, about, reason in images:
         if path and not reason and not is_group(folder / path):
-            reason = f"'{root}' lists the image '{path}', which is not there. {_REMEDY}"
-        found.append(ZarrImage(root / path if path else root, about, reason))
+            reason = f"'{root}' lists the image '{path}', which is missing. {_REMEDY}"
+        found.append(ZarrImage(root.join(path) if path else root, about, reason))
     return found
