@@ -23,7 +23,7 @@ from PIL import Image
 from lociscope.artifacts.card import InputSpec
 from lociscope.artifacts.catalog import Catalog, Entry
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import LociscopeError
+from lociscope.errors import LociscopeError, name_parameters
 from lociscope.images.discovery.naming import Rules, parse_channels
 from lociscope.images.discovery.sources import find_fields
 from lociscope.images.extent import make_tiles
@@ -480,12 +480,19 @@ MAKERS: dict[str, Maker | tuple[Maker, Rules]] = {
 }  # fmt: skip
 
 
+FLAGS = {
+    name: "--" + name.replace("_", "-") for name in ("allow_missing", "channels", "pattern", "pixel_size", "plane")
+}
+FLAGS["preset"] = "--preset"
+"""As the command line names parameters."""
+
+
 def happens(sources: list[Path], rules: Rules) -> str:
-    """Everything that is said: the sentences of what is refused, the warnings, and `read` for what is read."""
+    """Return all messages: the errors, the warnings, and `read` for each field that is read."""
     try:
         found, failures = find_fields(sources, rules)
     except LociscopeError as error:
-        return str(error)
+        return name_parameters(str(error), FLAGS)
     said = [failure.reason for failure in failures]
     for source in found:
         try:
@@ -495,7 +502,7 @@ def happens(sources: list[Path], rules: Rules) -> str:
             said += ["read", *map(str, (*field.warnings, *warnings, *noticed))]
         except LociscopeError as error:
             said.append(str(error))
-    return "\n".join(said)
+    return name_parameters("\n".join(said), FLAGS)
 
 
 def test_the_page_and_the_makers_tell_of_the_same_kinds() -> None:

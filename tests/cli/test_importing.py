@@ -201,7 +201,7 @@ def test_a_plate_by_a_preset(lociscope: Command, write_field: WriteField, tmp_pa
     words = ("import", "plate", images, "--preset", "opera-phenix")
     code, _, err = lociscope(*words)
     assert code == 1
-    assert "name their channels '1', '2', '3', '4', which say no stain. Pass --channels red=…" in err
+    assert "name their channels '1', '2', '3', '4', which are not known stains. Pass --channels red=…" in err
     channels = "red=ch3,green=ch2,blue=ch1,yellow=ch4"
     assert lociscope(*words, "--channels", channels)[1] == "1 field, 0 labelled, in catalog.parquet\n"
     (entry,) = Catalog.read(tmp_path / "catalog.parquet")

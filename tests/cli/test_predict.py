@@ -224,9 +224,9 @@ def spoil(folder: Path, how: str) -> None:
 
 
 SPOILED = {
-    "a text file": "bad_green.png' is no PNG, whatever its name says",
-    "cut short": "bad_green.png' is damaged or cut short",
-    "cut in its header": "bad_green.png' is damaged or cut short",
+    "a text file": "bad_green.png' is not a PNG, despite its name",
+    "cut short": "bad_green.png' is damaged or truncated",
+    "cut in its header": "bad_green.png' is damaged or truncated",
     "empty": "bad_green.png' is empty (0 bytes)",
     "far too large": "bad_green.png' claims 60000 × 60000 pixels, more than the 67108864",
     "another size": "its green plane is 32 × 16 px of 8 bits, its red one 32 × 32 px of 8 bits",
@@ -291,9 +291,9 @@ def test_one_id_from_two_folders(lociscope: Command, write_field: WriteField, tm
     ("source", "sentence"),
     [
         ("nowhere", "'nowhere' does not exist. Check the path."),
-        ("empty", "'empty' holds no field: expected files like a1_red.png"),
-        ("above", "'above' holds no field, its folder 'below' does. Name 'above/below'."),
-        ("picture.png", "'picture.png' does not say which channel it is"),
+        ("empty", "'empty' has no field: expected files like a1_red.png"),
+        ("above", "'above' has no field, but its folder 'below' does. Name 'above/below'."),
+        ("picture.png", "'picture.png' does not name its channel"),
         ("none.parquet", "Cannot read Catalog 'none.parquet'"),
         ("text.parquet", "'text.parquet' is not a Catalog file"),
     ],

@@ -160,7 +160,7 @@ def test_another_pixel_size_is_predicted_anew(lociscope: Command, write_field: W
         (("--pixel-size", "nan"), "cannot be"),
         (("--channels", "red"), "--channels has 'red'; expected red=NAME"),
         (("--allow-missing", "green"), "would leave no protein"),
-        (("--pattern", "{plate}"), "does not part fields and channels"),
+        (("--pattern", "{plate}"), "does not separate fields and channels"),
         (("--plane", "-1"), "--plane"),
     ],
 )

@@ -68,7 +68,7 @@ def others(make: Any, **first: bytes) -> dict[str, bytes]:
 BAD: dict[str, tuple[Callable[[Any], dict[str, bytes]], str]] = {
     "no image": (lambda _: {"notes.txt": b"words"}, "holds no field: found 'notes.txt'. Send four pictures"),
     "words called a picture": (
-        lambda make: others(make, red=b"words"), "'a1_red.png' is no PNG, whatever its name says."),
+        lambda make: others(make, red=b"words"), "'a1_red.png' is not a PNG, despite its name."),
     "an empty file": (lambda make: others(make, red=b""), "'a1_red.png' is empty (0 bytes)."),
     "one file of four": (
         lambda make: {"a1_red.png": make.planes()["a1_red.png"]}, "Field 'a1' has no _green file (found red)."),
@@ -82,8 +82,8 @@ BAD: dict[str, tuple[Callable[[Any], dict[str, bytes]], str]] = {
     "a header of 30000 × 30000": (
         lambda make: others(make, red=huge_png(30_000, 30_000)), "'a1_red.png' claims 30000 × 30000 pixels, more than"),
     "a stack that is none": (lambda _: {"s.tif": b"II*\0words"}, "'s.tif'"),
-    "a zip that is none": (lambda _: {"s.zip": b"words"}, "'s.zip' is no zip archive, or is cut short"),
-    "a zip without a field": (lambda make: {"s.zip": make.zipped({"a.txt": b""})}, "'s.zip' holds no field: expected"),
+    "a zip that is none": (lambda _: {"s.zip": b"words"}, "'s.zip' is not a zip archive, or is truncated"),
+    "a zip without a field": (lambda make: {"s.zip": make.zipped({"a.txt": b""})}, "'s.zip' has no field: expected"),
     "a zip bomb": (lambda _: {"s.zip": bomb("a1.tif")}, "'s.zip!a1.tif' holds more than the 513 MiB of pixels"),
     "a crowded zip": (lambda _: {"s.zip": crowd()}, "'s.zip' holds too many files."),
     "a crowded zip of an OME-Zarr": (lambda _: {"s.ozx": crowd()}, "'s.ozx' holds too many files."),

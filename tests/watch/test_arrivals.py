@@ -10,9 +10,9 @@ from fixtures.file_sets import frames, write_ndtiff
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.images.discovery.naming import Rules
+from lociscope.images.io.container import PlaneRef
 from lociscope.watch.arrivals import FieldTracker, ReadyField
 from lociscope.watch.folder import FolderChanges, PictureFile
-from lociscope.images.io.container import PlaneRef
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +103,7 @@ def test_a_plate_of_which_a_well_is_absent_is_predicted_and_reported(tracker: Ma
     mine.mark_predicted(ready)
     (overdue,) = mine.take_overdue(PATIENCE)
     assert overdue.id == "P7"
-    assert "lists the image 'A/2/0', which is not there" in overdue.reason
+    assert "lists the image 'A/2/0', which is missing" in overdue.reason
 
 
 def test_a_predicted_field_is_skipped_until_it_changes(tracker: Make, tmp_path: Path) -> None:

@@ -179,7 +179,7 @@ def test_incomplete_and_damaged_are_listed_and_taken_off(
     watched = running()
     watched.until(lambda: len(watched.recorder.failures) == 2)
     reasons = {failure.id: failure.reason for failure in watched.recorder.failures}
-    assert "a_red.png' is damaged or cut short" in reasons["a"]
+    assert "a_red.png' is damaged or truncated" in reasons["a"]
     assert "Field 'b' has no _green file" in reasons["b"]
     paths["red"].write_bytes(data)
     watched.until(lambda: watched.recorder.ids == ["a"])

@@ -76,7 +76,7 @@ def make_tiles(field: Field, spec: InputSpec) -> Tiles:
             warnings.append(FieldWarning(WarningKind.PIXEL_SIZE_ASSUMED))
     if not 0 < pixel_size < math.inf:
         raise LociscopeError(
-            f"Field '{field.id}' has a pixel size of {pixel_size} µm. Pass the side of a pixel as `pixel_size`.",
+            f"Field '{field.id}' has a pixel size of {pixel_size} µm. Pass the side of a pixel with `pixel_size`.",
             code=Code.PIXEL_SIZE,
         )
     spans = height * pixel_size / spec.field_um, width * pixel_size / spec.field_um
@@ -116,7 +116,7 @@ def _check_extent(identifier: str, pixel_size: float, shape: tuple[int, int], si
         height, width = (side * pixel_size for side in shape)
         raise LociscopeError(
             f"Field '{identifier}' would span {width:.4g} × {height:.4g} µm at {pixel_size:.4g} µm a pixel. "
-            "Pass the side of a pixel in µm as `pixel_size`.",
+            "Pass the side of a pixel in µm with `pixel_size`.",
             code=Code.PIXEL_SIZE,
         )
 

@@ -87,15 +87,15 @@ def test_a_composite_alone_is_read_where_the_er_may_be_missing(tmp_path: Path) -
     assert found == []
     assert failure.reason == (
         "Field 'a' has only 'a_blue_red_green.png', a composite without yellow. Add the files of its channels, or pass "
-        "--allow-missing yellow to read the composite."
+        "`allow_missing=yellow` to read the composite."
     )
 
 
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (["a_blue_red_green_yellow.jpg"], "draws four channels in three colours; they cannot be separated again"),
-        (["a_blue_green.jpg"], "a composite without red. .* pass --allow-missing red to read"),
+        (["a_blue_red_green_yellow.jpg"], "shows four channels in three colours; they cannot be separated"),
+        (["a_blue_green.jpg"], "a composite without red. .* pass `allow_missing=red` to read"),
         (["a_blue_red.jpg"], "has no protein. Add the files of its channels"),
         (["a_blue_red_green.jpg", "a_green_red_blue.jpg"], "has two composites, .* Keep one of them"),
     ],
@@ -153,12 +153,12 @@ def test_a_folder_of_a_microscopes_names(
     [
         (
             MetaXpress,
-            r"is named as MetaXpress or ImageXpress does. Pass --preset metaxpress .*found '1', '2', '3', '4'",
+            r"is named in the scheme of MetaXpress or ImageXpress. Pass `preset=metaxpress` .*found '1', '2', '3', '4'",
         ),
-        (PHENIX, "Pass --preset phenix"),
-        (YOKOGAWA, "Pass --preset yokogawa"),
-        (IN_CELL, "Pass --preset incell .* found 'Blue - FITC', 'Green - Cy3'|Pass --preset incell"),
-        (SCAN_R, "Pass --preset scanr"),
+        (PHENIX, "Pass `preset=phenix`"),
+        (YOKOGAWA, "Pass `preset=yokogawa`"),
+        (IN_CELL, "Pass `preset=incell` .* found 'Blue - FITC', 'Green - Cy3'|Pass `preset=incell`"),
+        (SCAN_R, "Pass `preset=scanr`"),
     ],
 )
 def test_names_of_a_microscope_lead_to_its_preset(tmp_path: Path, names: list[str], said: str) -> None:
@@ -169,15 +169,16 @@ def test_names_of_a_microscope_lead_to_its_preset(tmp_path: Path, names: list[st
 def test_channels_that_nobody_named(tmp_path: Path) -> None:
     folder = touch(tmp_path, *MetaXpress)
     with pytest.raises(
-        LociscopeError, match=r"name their channels '1', '2', '3', '4', which say no stain. Pass --channels red=…"
+        LociscopeError,
+        match=r"name their channels '1', '2', '3', '4', which are not known stains. Pass `channels=red=…",
     ):
         find_fields([folder], Rules(preset="metaxpress"))
     some = Rules({"red": "w3", "green": "w2", "blue": "w1"}, preset="metaxpress")
     found, failures = find_fields([folder], some)
     assert found == []
     assert failures[0].reason == (
-        "Field 'P_A01_1' has no yellow file (found red, green, blue, and '4', which say no stain). "
-        "Pass --channels red=…,green=…,blue=…,yellow=… with these names."
+        "Field 'P_A01_1' has no yellow file (found red, green, blue, and '4', which are not known stains). "
+        "Pass `channels=red=…,green=…,blue=…,yellow=…` with these names."
     )
     touch(folder, f"P_A01_s1_w5{GUID}5.TIF")  # a fifth stain that no one asked for
     assert find_fields([folder], Rules(NUMBERS, preset="metaxpress"))[1] == []
@@ -192,24 +193,27 @@ def test_slices_are_chosen_and_never_guessed(tmp_path: Path) -> None:
         tifffile.imwrite(tmp_path / name, np.full((5, 4), int(name[11]), np.uint8), photometric="minisblack")
     _, (failure,) = find_fields([tmp_path], Rules(NUMBERS, preset="phenix"))
     assert failure.reason == (
-        "Field 'A01_01' has files of 3 planes (z). Pass --plane N, from 0 to 2, to take one of them."
+        "Field 'A01_01' has files of 3 planes (z). Pass `plane=N`, from 0 to 2, to select one of them."
     )
     (source,), failures = find_fields([tmp_path], Rules(NUMBERS, plane=1, preset="phenix"))
     assert failures == []
     assert read_field(source).pixels[0, 0].tolist() == [5, 5, 5, 5]
     _, (failure,) = find_fields([tmp_path], Rules(NUMBERS, plane=3, preset="phenix"))
-    assert failure.reason == "Field 'A01_01' has no plane 3; it has 3 planes (z), from 0. Pass another --plane."
+    assert failure.reason == "Field 'A01_01' has no plane 3; it has 3 planes (z), from 0. Pass another `plane`."
     touch(tmp_path, *(f"r01c01f01p02-ch{ch}sk2fk1fl1.tiff" for ch in (1, 2, 3, 4)))
     _, (failure,) = find_fields([tmp_path], Rules(NUMBERS, plane=1, preset="phenix"))
-    assert "has files of 3 planes (z) and 2 times (t). Put the files of one time into a folder" in failure.reason
+    assert (
+        "has files of 3 planes (z) and 2 times (t). Put the files of one time point into a separate folder"
+        in failure.reason
+    )
 
 
 def test_slices_of_the_users_own_pattern(tmp_path: Path) -> None:
     touch(tmp_path, *(f"B02-t{t}-{stain}.tif" for t in (1, 2) for stain in ("DAPI", "GFP", "Cy3", "Cy5")))
     rules = Rules(pattern="{well}-t{t}-{channel}")
-    assert "has files of 2 times (t). Pass --plane N, from 0 to 1" in find_fields([tmp_path], rules)[1][0].reason
+    assert "has files of 2 times (t). Pass `plane=N`, from 0 to 1" in find_fields([tmp_path], rules)[1][0].reason
     (source,), _ = find_fields([tmp_path], Rules(plane=1, pattern="{well}-t{t}-{channel}"))
     assert (source.id, {path.name[4:6] for path in source.refs}) == ("B02", {"t2"})
     (tmp_path / "B02-t2-GFP.tif").unlink()
     (failure,) = find_fields([tmp_path], Rules(plane=1, pattern="{well}-t{t}-{channel}"))[1]
-    assert "Field 'B02' has no green file (found red, blue, yellow). Add it, or give a --pattern" in failure.reason
+    assert "Field 'B02' has no green file (found red, blue, yellow). Add it, or give a `pattern`" in failure.reason

@@ -91,11 +91,11 @@ def test_one_channels_folder_names_the_way_to_the_others(tmp_path: Path) -> None
     root = lay(tmp_path / "set", LAYOUTS["colours"], "a1")
     (failure,) = find_fields([root / "blue"])[1]
     assert failure.reason == (
-        "Field 'a1' has no red file (found blue). The other channels seem to lie in green, red, yellow beside 'blue'. "
-        f"Name '{root}', which holds them all."
+        "Field 'a1' has no red file (found blue). The other channels seem to be in green, red, yellow beside 'blue'. "
+        f"Name '{root}', which contains all of them."
     )
     bare = lay(tmp_path / "bare", LAYOUTS["stains"], "a1")
-    with pytest.raises(LociscopeError, match=f"'{bare / 'DAPI'}' holds one channel, .* Name the folder .* '{bare}'"):
+    with pytest.raises(LociscopeError, match=f"'{bare / 'DAPI'}' has one channel, .* Name the folder .* '{bare}'"):
         find_fields([bare / "DAPI"])
 
 
@@ -127,7 +127,7 @@ def test_folders_that_are_called_after_locations_are_no_channels(tmp_path: Path)
         write_planes(tmp_path / "set" / folder, field, pixels(seed))
         write_planes(tmp_path / "set" / folder, f"{field}2", pixels(seed))
     with pytest.raises(
-        LociscopeError, match=r"holds no field, its folders 'ER', 'mitochondria', 'nucleus' do. Name these"
+        LociscopeError, match=r"has no field, but its folders 'ER', 'mitochondria', 'nucleus' do. Name these"
     ):
         find_fields([tmp_path / "set"])
     assert len(find_fields(sorted((tmp_path / "set").iterdir()))[0]) == 6
@@ -186,7 +186,7 @@ def test_a_pattern_whose_id_holds_the_channel(tmp_path: Path) -> None:
     found, failures = find_fields([root], Rules(pattern="{channel}/{id}"))
     assert found == []
     assert (
-        "Write '_*' behind {id} in --pattern '{channel}/{id}'."
+        "Write '_*' after {id} in `pattern='{channel}/{id}'`."
         in {failure.id: failure.reason for failure in failures}["a1_red"]
     )
 

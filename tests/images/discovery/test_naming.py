@@ -63,9 +63,9 @@ def test_patterns() -> None:
 @pytest.mark.parametrize(
     ("pattern", "said"),
     [
-        ("{plate}_{well}", "does not part fields and channels"),
-        ("{channel}", "does not part"),
-        ("{id}_{id}_{channel}", "does not part"),
+        ("{plate}_{well}", "does not separate fields and channels"),
+        ("{channel}", "does not separate"),
+        ("{id}_{id}_{channel}", "does not separate"),
         ("{id}_{chanel}", "unknown {chanel}. Did you mean 'channel'?"),
     ],
 )
@@ -77,12 +77,12 @@ def test_patterns_that_are_none(pattern: str, said: str) -> None:
 def test_channels_in_words() -> None:
     assert parse_channels("red=Ch 1, Green=a=b,blue=x\\,y") == {"red": "Ch 1", "green": "a=b", "blue": "x,y"}
     for text, said in (
-        ("purple=x", "--channels knows no channel 'purple'. Known: blue, green, red, yellow"),
+        ("purple=x", "`channels` has the unknown channel 'purple'. Known: blue, green, red, yellow"),
         ("rde=x", "Did you mean 'red'"),
         ("red", "expected red=NAME"),
         ("red= ", "expected red=NAME"),
-        ("red=a,red=b", "says twice"),
-        ("red=a,blue=a", "says twice"),
+        ("red=a,red=b", "repeats the channel or the name"),
+        ("red=a,blue=a", "repeats the channel or the name"),
     ):
         with pytest.raises(UsageError, match=said):
             parse_channels(text)
@@ -92,6 +92,6 @@ def test_channels_that_may_be_missing() -> None:
     assert parse_missing(["Yellow", "red"]) == ("yellow", "red")
     with pytest.raises(UsageError, match="would leave no protein"):
         parse_missing(["green"])
-    with pytest.raises(UsageError, match="--allow-missing knows no channel 'er'"):
+    with pytest.raises(UsageError, match="`allow_missing` has the unknown channel 'er'"):
         parse_missing(["er"])
     assert set(parse_missing(["red", "blue", "yellow"])) == set(CHANNEL_NAMES) - {"green"}

@@ -62,7 +62,7 @@ def test_names_that_no_table_can_hold_are_failures(tmp_path: Path, name: str) ->
     found, failures = find_fields([folder])
     assert [source.id for source in found] == ["a1"]
     assert len(failures) == 1
-    assert "holds a character that no table can hold. Rename its files." in failures[0].reason
+    assert "has a character that tables cannot contain. Rename its files." in failures[0].reason
     write_failures(failures, tmp_path / "failures.csv")
     assert "Rename" in (tmp_path / "failures.csv").read_text(encoding="utf-8")
 
@@ -96,7 +96,7 @@ def test_a_missing_channel(tmp_path: Path, channel: str) -> None:
     found, failures = find_fields([folder])
     assert [source.id for source in found] == ["b"]
     here = ", ".join(name for name in CHANNEL_NAMES if name != channel)
-    do_without = ", or pass --allow-missing yellow" if channel == "yellow" else ""
+    do_without = ", or pass `allow_missing=yellow`" if channel == "yellow" else ""
     reason = f"Field 'a' has no _{channel} file (found {here}). Add 'a_{channel}.png'{do_without}."
     assert failures == [Failure("a", str(folder), reason)]
 
@@ -117,7 +117,7 @@ def test_an_id_that_comes_from_two_folders(tmp_path: Path) -> None:
     assert len(failures) == 1
     assert failures[0].id == "a"
     assert failures[0].reason == (
-        f"The id 'a' comes from two places, '{one / 'a_red.png'}' and '{two / 'a_red.png'}'. "
+        f"The id 'a' comes from two locations, '{one / 'a_red.png'}' and '{two / 'a_red.png'}'. "
         "Predict them one after the other, or rename one."
     )
 
@@ -147,12 +147,12 @@ def test_sources_that_hold_nothing(tmp_path: Path) -> None:
     outer.mkdir()
     touch(outer / "fields", *planes("a"))
     for source, said in (
-        (empty, "holds no field: expected files like a1_red.png, .* it is empty. Name the folder of the pictures."),
+        (empty, "has no field: expected files like a1_red.png, .* it is empty. Name the folder of the images."),
         (photos, "found cat.jpg, dog.jpg, eel.jpg …"),
-        (outer, f"'{outer}' holds no field, its folder 'fields' does. Name '{outer / 'fields'}'."),
+        (outer, f"'{outer}' has no field, but its folder 'fields' does. Name '{outer / 'fields'}'."),
         (tmp_path / "none", "does not exist. Check the path."),
-        (photos / "cat.jpg", "'cat.jpg' does not say which channel it is: expected <id>_red.png"),
-        (notes, "notes.pdf' is no picture, archive or table that lociscope reads. Expected .png, "),
+        (photos / "cat.jpg", "'cat.jpg' does not name its channel: expected <id>_red.png"),
+        (notes, "notes.pdf' is not an image, archive or table that lociscope reads. Expected .png, "),
         (tmp_path / "none.parquet", "Cannot read Catalog"),
         (tmp_path / ("n" * 300), "File name too long"),
     ):
@@ -206,10 +206,10 @@ def test_zip_archives_that_hold_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("train.csv", "Id,Target")
-    with pytest.raises(LociscopeError, match=r"a.zip' holds no field: .* found train.csv"):
+    with pytest.raises(LociscopeError, match=r"a.zip' has no field: .* found train.csv"):
         find_fields([path])
     path.write_bytes(b"PK")
-    with pytest.raises(LociscopeError, match="is no zip archive"):
+    with pytest.raises(LociscopeError, match="is not a zip archive"):
         find_fields([path])
 
 
@@ -292,7 +292,7 @@ def test_leicas_matrix_names(tmp_path: Path, told: bool) -> None:
         with pytest.raises(LociscopeError, match=r"has no red file \(found blue, green, yellow\)"):
             read_field(find_fields([tmp_path])[0][0])
         return
-    with pytest.raises(LociscopeError, match=r"C00.ome.tif' calls its channel ''. Pass --channels red=C00,green=C01"):
+    with pytest.raises(LociscopeError, match=r"C00.ome.tif' calls its channel ''. Pass `channels=red=C00,green=C01"):
         read_field(source)
     rules = Rules({"blue": "C00", "green": "C01", "yellow": "C02", "red": "C03"})
     (source,), _ = find_fields([tmp_path], rules)
@@ -306,7 +306,7 @@ def test_names_by_a_pattern(tmp_path: Path) -> None:
     (source,), failures = find_fields([tmp_path], Rules(pattern="{channel}-{plate}-{well}"))
     assert (source.id, failures) == ("P1_B02", [])
     assert [path.name.partition("-")[0] for path in source.refs] == ["TRITC", "GFP", "DAPI", "ER"]
-    with pytest.raises(LociscopeError, match=r"holds no file like '{plate}_{channel}', found DAPI-P1-B02.tif"):
+    with pytest.raises(LociscopeError, match=r"has no file like '{plate}_{channel}', found DAPI-P1-B02.tif"):
         find_fields([tmp_path], Rules(pattern="{plate}_{channel}"))
 
 

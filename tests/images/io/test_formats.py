@@ -46,7 +46,7 @@ def test_a_wrong_suffix_is_told(tmp_path: Path, suffix: str, other: str) -> None
         pytest.skip("that is the right one")
     path = tmp_path / f"a{suffix}"
     Image.fromarray(PLANE).save(path, other)
-    with pytest.raises(LociscopeError, match=f"'{path}' is no {right}, whatever its name says"):
+    with pytest.raises(LociscopeError, match=f"'{path}' is not a {right}, despite its name"):
         read_picture(parse_plane_ref(path))
 
 
@@ -106,5 +106,5 @@ def test_urls_are_refused_and_files_that_look_so_are_not(tmp_path: Path) -> None
 
 def test_what_is_no_picture(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a")
-    with pytest.raises(LociscopeError, match=r"a.txt' is no picture that lociscope reads. Expected .png, .jpg"):
+    with pytest.raises(LociscopeError, match=r"a.txt' is not an image that lociscope reads. Expected .png, .jpg"):
         read_picture(parse_plane_ref(tmp_path / "a.txt"))

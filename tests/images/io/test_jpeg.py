@@ -47,7 +47,7 @@ def test_what_is_no_jpeg() -> None:
     with pytest.raises(LociscopeError, match=r"'a.jpg' is empty \(0 bytes\)"):
         read(b"")
     for data in (b"\x89PNG\r\n\x1a\n", b"Id", b"\xff\xd8"):
-        with pytest.raises(LociscopeError, match=r"'a.jpg' is no JPEG, whatever its name says"):
+        with pytest.raises(LociscopeError, match=r"'a.jpg' is not a JPEG, despite its name"):
             read(data)
     with pytest.raises(LociscopeError, match=r"is a CMYK JPEG. Save it as grey or RGB"):
         read(written(SMOOTH, "CMYK"))

@@ -41,7 +41,7 @@ def test_names_that_are_not_known_are_listed_with_what_to_write() -> None:
         number(stack("Ch 1", "GFP", "DAPI", "Ch2"), "red")
     assert str(caught.value) == (
         "'a.tif' has no channel that is known to be red (found 'Ch 1', 'GFP', 'DAPI', 'Ch2'). "
-        "Pass --channels red=…,green=GFP,blue=DAPI,yellow=… with these names."
+        "Pass `channels=red=…,green=GFP,blue=DAPI,yellow=…` with these names."
     )
     with pytest.raises(LociscopeError, match=r"\(found '0', '1', '2', '3'\)"):
         number(stack("", "", "", ""), "green")
@@ -53,8 +53,8 @@ def test_a_channel_that_somebody_chose() -> None:
     picture = stack("Ch 1", "GFP", "", "Ch 1")
     assert number(picture, "red", "a.tif!gfp") == 1
     assert number(picture, "green", "a.tif!2") == 2
-    for name, said in (("Ch 1", "two channels called 'Ch 1'"), ("DAPI", "no channel called 'DAPI'")):
-        with pytest.raises(LociscopeError, match=f"has {said} \\(found 'Ch 1', 'GFP', '2', 'Ch 1'\\)"):
+    for name, expected in (("Ch 1", "two channels named 'Ch 1'"), ("DAPI", "no channel named 'DAPI'")):
+        with pytest.raises(LociscopeError, match=f"has {expected} \\(found 'Ch 1', 'GFP', '2', 'Ch 1'\\)"):
             number(picture, "red", f"a.tif!{name}")
 
 
@@ -92,7 +92,7 @@ def test_colour_coded_pictures_are_the_one_channel_they_are() -> None:
         for other in set(CHANNEL_NAMES) - {channel} - ({"red", "green"} if channel == "yellow" else set()):
             if {channel, other} <= {"red", "green", "yellow"} and "yellow" in (channel, other):
                 continue  # half of yellow is there
-            with pytest.raises(LociscopeError, match=f"is a colour picture, and not of {other} alone"):
+            with pytest.raises(LociscopeError, match=f"is a colour image, and not of {other} alone"):
                 select_plane(coded(plane, channel), other, parse_plane_ref(Path("a.jpg")), shared=False)
 
 
@@ -108,7 +108,7 @@ def test_a_composite_plane_by_plane() -> None:
     for at, channel in enumerate(CHANNEL_NAMES[:3]):
         np.testing.assert_array_equal(select_plane(picture, channel, ref, shared=True), picture.pixels[..., at])
     assert select_plane(picture, "yellow", ref, shared=True, may_miss=True) is None
-    with pytest.raises(LociscopeError, match=r"is an RGB composite, which has no ER. Pass --allow-missing yellow"):
+    with pytest.raises(LociscopeError, match=r"is an RGB composite, which has no ER. Pass `allow_missing=yellow`"):
         select_plane(picture, "yellow", ref, shared=True)
 
 

@@ -51,14 +51,14 @@ def test_channels_by_number_are_named_by_the_summary(tmp_path: Path) -> None:
     (found,), _ = find_fields([write_ndtiff(tmp_path / "a", numbered, ChNames=ND_STAINS)])
     np.testing.assert_array_equal(read_field(found).pixels, RGBY)
     (found,), _ = find_fields([write_ndtiff(tmp_path / "b", numbered)])
-    with pytest.raises(LociscopeError, match=r"found '0', '1', '2', '3'\). Pass --channels"):
+    with pytest.raises(LociscopeError, match=r"found '0', '1', '2', '3'\). Pass `channels"):
         read_field(found)
 
 
 def test_slices(tmp_path: Path) -> None:
     folder = write_ndtiff(tmp_path / "a", [*frames(0, z=-1), *frames(1, z=0), *frames(2, z=1)])
     ref = parse_plane_ref(folder / "NDTiff.index")
-    with pytest.raises(LociscopeError, match=r"\(3 along Z\). Pass --plane N"):
+    with pytest.raises(LociscopeError, match=r"\(3 along Z\). Pass `plane=N`"):
         read_picture(ref)
     np.testing.assert_array_equal(read_picture(ref, plane=1).pixels, RGBY + np.uint16(1))
     with pytest.raises(LociscopeError, match="has no plane 3; it has 3, from 0"):
@@ -77,7 +77,7 @@ def test_a_data_set_that_is_not_whole(tmp_path: Path) -> None:
         read_field(found[1])
     stack = folder / "run_NDTiffStack.tif"
     stack.write_bytes(stack.read_bytes()[:600])
-    with pytest.raises(LociscopeError, match=r"run_NDTiffStack.tif' is damaged or cut short"):
+    with pytest.raises(LociscopeError, match=r"run_NDTiffStack.tif' is damaged or truncated"):
         read_field(found[0])
     stack.unlink()
     with pytest.raises(LociscopeError, match=r"names 'run_NDTiffStack.tif', which is not beside it. Copy it there"):
@@ -113,6 +113,6 @@ def test_what_is_no_field_and_what_is_elsewhere(tmp_path: Path) -> None:
     index.write_bytes(whole.replace(struct.pack("<ii", 10, 12), struct.pack("<ii", 60_000, 60_000)))
     assert "claims 60000 × 60000 pixels" in find_fields([folder])[1][0].reason
     index.write_bytes(whole.replace(struct.pack("<ii", 10, 12), struct.pack("<ii", -10, 12)))
-    assert "is damaged or cut short (a frame of -10 × 12 pixels)" in find_fields([folder])[1][0].reason
+    assert "is damaged or truncated (a frame of -10 × 12 pixels)" in find_fields([folder])[1][0].reason
     index.write_bytes(whole.replace(b"run_NDTiffStack.tif", b"../_NDTiffStack.tif"))
     assert "names the file '../_NDTiffStack.tif', which is not beside it" in find_fields([folder])[1][0].reason

@@ -56,7 +56,7 @@ def test_slices_and_channels_in_the_order_of_the_dimensions(tmp_path: Path, orde
         picture = read(path, plane)
         assert picture.names == STAINS
         np.testing.assert_array_equal(picture.pixels, np.moveaxis(stack[plane], 0, -1))
-    with pytest.raises(LociscopeError, match=r"\(2 along Z\). Pass --plane N"):
+    with pytest.raises(LociscopeError, match=r"\(2 along Z\). Pass `plane=N`"):
         read(path)
 
 
@@ -81,20 +81,20 @@ def test_two_images_of_a_set_in_one_file(tmp_path: Path) -> None:
     images = [image(n, data("p0.ome.tiff", "0", f'IFD="{4 * n}" PlaneCount="4"')) for n in range(2)]
     images += [image(2, data("p1.ome.tiff", "1"))]
     path = write_ome(tmp_path / "p0.ome.tiff", np.concatenate([PIXELS, PIXELS]), ome("0", *images))
-    with pytest.raises(LociscopeError, match=r"holds 2 pictures. Save each field as a file of its own"):
+    with pytest.raises(LociscopeError, match=r"holds 2 pictures. Save each field as a separate file"):
         read(path)
 
 
 @pytest.mark.parametrize("text", [b"<OME>", b'<OME><Image><Pixels SizeC="x"/></Image></OME>'])
 def test_damaged_metadata(tmp_path: Path, text: bytes) -> None:
-    with pytest.raises(LociscopeError, match=r"a.ome.tif' is damaged or cut short"):
+    with pytest.raises(LociscopeError, match=r"a.ome.tif' is damaged or truncated"):
         read(write_ome(tmp_path / "a.ome.tif", PIXELS, text.replace(b"<OME>", b"<OME a='>") + b"</OME>"))
 
 
 @pytest.mark.parametrize("count", [10**7, 10**18])
 def test_a_count_of_planes_that_cannot_be(tmp_path: Path, count: int) -> None:
     images = [image(n, data(f"p{n}.ome.tiff", str(n), f'PlaneCount="{count}"')) for n in range(2)]
-    with pytest.raises(LociscopeError, match="is damaged or cut short"):
+    with pytest.raises(LociscopeError, match="is damaged or truncated"):
         read(write_ome(tmp_path / "p0.ome.tiff", PIXELS, ome("0", *images)))
 
 
@@ -194,7 +194,7 @@ def test_a_companion_that_is_the_first_tiff_of_the_set(tmp_path: Path) -> None:
     for number, source in enumerate(found):
         np.testing.assert_array_equal(read_field(source).pixels, RGBY + np.uint16(number))
     (tmp_path / files[0]).write_bytes((tmp_path / files[0]).read_bytes()[:100])
-    with pytest.raises(LociscopeError, match=r"Pos1.ome.tif' is damaged or cut short|has its metadata in"):
+    with pytest.raises(LociscopeError, match=r"Pos1.ome.tif' is damaged or truncated|has its metadata in"):
         read_field(found[1])
 
 
@@ -233,7 +233,7 @@ def test_files_that_a_companion_names_and_that_are_not_there(tmp_path: Path) -> 
     assert failures[0].id == "run"
     assert "names the file '../c2.tif', which is not beside it" in failures[0].reason
     (folder / "run.companion.ome").write_bytes(text[:-20])
-    assert "run.companion.ome' is damaged or cut short" in find_fields([folder])[1][0].reason
+    assert "run.companion.ome' is damaged or truncated" in find_fields([folder])[1][0].reason
     with pytest.raises(LociscopeError, match=r"has no image '7'; it has 0|is damaged"):
         read_picture(parse_plane_ref(Path(f"{folder / 'run.companion.ome'}!7")))
     assert re.fullmatch("c[013]", found[0].id)

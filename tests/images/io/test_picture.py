@@ -19,5 +19,5 @@ def test_limits_are_the_last_that_pass() -> None:
 
 
 def test_damage_says_what_the_decoder_said() -> None:
-    assert str(damaged_file_error("a", ValueError("odd"))) == "'a' is damaged or cut short (odd). Copy it again."
-    assert str(damaged_file_error("a")) == "'a' is damaged or cut short. Copy it again."
+    assert str(damaged_file_error("a", ValueError("odd"))) == "'a' is damaged or truncated (odd). Copy it again."
+    assert str(damaged_file_error("a")) == "'a' is damaged or truncated. Copy it again."

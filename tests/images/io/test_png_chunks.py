@@ -28,7 +28,7 @@ def test_space_that_was_reserved_and_not_written_is_no_pixels(level: int) -> Non
     for _ in range(60):
         first = int(rng.integers(33, len(data) - 60))
         last = len(data) if rng.random() < 0.5 else int(rng.integers(first + 30, len(data)))
-        with pytest.raises(LociscopeError, match=r"'a.png' is damaged or cut short"):
+        with pytest.raises(LociscopeError, match=r"'a.png' is damaged or truncated"):
             read_png(BytesIO(data[:first] + bytes(last - first) + data[last:]), "a.png")
     assert (read_png(BytesIO(data), "a.png").pixels[..., 0] == pixels).all()
 

@@ -79,7 +79,7 @@ def test_a_plane_cut_short_anywhere_is_refused_or_whole(tmp_path: Path, kind: ty
         try:
             read = read_plane(path)
         except LociscopeError as error:
-            assert re.search("is damaged or cut short|is no PNG", str(error))
+            assert re.search("is damaged or truncated|is not a PNG", str(error))
         else:
             np.testing.assert_array_equal(read, plane)
             intact += 1
@@ -90,7 +90,7 @@ def test_a_plane_cut_short_anywhere_is_refused_or_whole(tmp_path: Path, kind: ty
     "data", [b"Id,Target\na1,0\n", b"\xff\xd8\xff\xe0JFIF", b"GIF89a", b"II*\0", b"\n", b"\x89PNG\n"]
 )
 def test_what_is_no_png_whatever_its_name_says(tmp_path: Path, data: bytes) -> None:
-    refused(tmp_path / "p.png", data, "is no PNG, whatever its name says. Export it as an 8- or 16-bit grey PNG")
+    refused(tmp_path / "p.png", data, "is not a PNG, despite its name. Export it as an 8- or 16-bit grey PNG")
 
 
 @pytest.mark.parametrize(
@@ -137,17 +137,17 @@ def test_a_giant_header_is_refused_before_decoding(tmp_path: Path, monkeypatch: 
     "second", [header(9000, 9000), header(12_000, 12_000), header(60_000, 60_000), header(4, 4, 8, 2), header(4, 4, 16)]
 )
 def test_a_second_header_does_not_get_round_the_first(tmp_path: Path, second: bytes) -> None:
-    refused(tmp_path / "p.png", png(4, 4, bytes(20), second), "is damaged or cut short")
+    refused(tmp_path / "p.png", png(4, 4, bytes(20), second), "is damaged or truncated")
 
 
 @pytest.mark.parametrize("size", [(0, 4), (4, 0), (0, 0)])
 def test_a_picture_without_pixels(tmp_path: Path, size: tuple[int, int]) -> None:
-    refused(tmp_path / "p.png", png(*size, b""), "is damaged or cut short")
+    refused(tmp_path / "p.png", png(*size, b""), "is damaged or truncated")
 
 
 def test_a_bomb_in_the_text(tmp_path: Path) -> None:
     text = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(70 << 20)))
-    refused(tmp_path / "p.png", png(4, 4, bytes(20), text), "is damaged or cut short")
+    refused(tmp_path / "p.png", png(4, 4, bytes(20), text), "is damaged or truncated")
 
 
 WHOLE = png(5, 5, bytes(range(30)), chunk(b"tEXt", b"a\0b"), chunk(b"pHYs", bytes(9)))
@@ -226,7 +226,7 @@ def test_channels_of_unlike_size_or_depth(write_field: Callable[..., Path], plan
     folder = write_field("a1", size=16)
     Image.fromarray(plane).save(folder / "a1_blue.png")
     (source,), _ = find_fields([folder])
-    with pytest.raises(LociscopeError, match=f"Field 'a1': {said}. Export the four channels alike."):
+    with pytest.raises(LociscopeError, match=f"Field 'a1': {said}. Export the four channels with one size and type."):
         read_field(source)
 
 
@@ -234,7 +234,7 @@ def test_a_channel_that_the_catalog_lacks(tmp_path: Path) -> None:
     write_planes(tmp_path, "a1", np.zeros((4, 4, 4), np.uint8))
     catalog = Catalog.from_entries([Entry("a1", red="a1_red.png", green="a1_green.png", blue="a1_blue.png")], tmp_path)
     with pytest.raises(
-        LociscopeError, match=r"Field 'a1' has no yellow file. Add it to the Catalog, or pass --allow-missing yellow."
+        LociscopeError, match=r"Field 'a1' has no yellow file. Add it to the Catalog, or pass `allow_missing=yellow`."
     ):
         read_field(read_catalog_sources(catalog)[0])
 

@@ -122,7 +122,7 @@ def test_signed_and_large_numbers_are_read_without_loss(kind: type[np.generic], 
 def test_white_as_zero_is_turned_round() -> None:
     plane = PIXELS[0]
     np.testing.assert_array_equal(read(written(plane, photometric="miniswhite")).pixels[..., 0], 65535 - plane)
-    with pytest.raises(LociscopeError, match="of a kind that is no picture"):
+    with pytest.raises(LociscopeError, match="of an unsupported kind"):
         read(written(plane.astype(np.float32), photometric="miniswhite"))
 
 
@@ -174,7 +174,7 @@ def test_imagej_labels(labels: tuple[str, ...]) -> None:
 def test_slices_called_after_stains_are_channels() -> None:
     picture = read(written(imagej=True, metadata={"axes": "ZYX", "Labels": list(STAINS)}))
     assert picture.names == STAINS
-    with pytest.raises(LociscopeError, match=r"4 along Z.*Pass --plane N"):
+    with pytest.raises(LociscopeError, match=r"4 along Z.*Pass `plane=N`"):
         read(written(imagej=True, metadata={"axes": "ZYX", "Labels": ["1", "2", "3", "4"]}))
 
 
@@ -233,12 +233,12 @@ def test_a_stack_says_how_to_choose() -> None:
         ome(stack, "ZCYX"),
         written(stack, imagej=True, metadata={"axes": "ZCYX", "Labels": list(STAINS) * 2}),
     ):
-        with pytest.raises(LociscopeError, match=r"'a.tif' is a stack .* \(2 along Z\). Pass --plane N, from 0"):
+        with pytest.raises(LociscopeError, match=r"'a.tif' is a stack .* \(2 along Z\). Pass `plane=N`, from 0"):
             read(data)
         with pytest.raises(LociscopeError, match="has no plane 2; it has 2, from 0"):
             read(data, plane=2)
         np.testing.assert_array_equal(read(data, plane=1).pixels, RGBY[..., ::-1])
-    with pytest.raises(LociscopeError, match=r"2 along T and 2 along Z\). Save one slice of one time"):
+    with pytest.raises(LociscopeError, match=r"2 along T and 2 along Z\). Save one slice of one time point"):
         read(ome(np.stack([stack, stack]), "TZCYX"), plane=0)
 
 
@@ -303,7 +303,7 @@ def test_what_is_no_tiff() -> None:
     with pytest.raises(LociscopeError, match=r"'a.tif' is empty \(0 bytes\)"):
         read(b"")
     for data in (b"\x89PNG\r\n\x1a\n", b"Id,Target", b"II", b"MM\0\0aaaa"):
-        with pytest.raises(LociscopeError, match=r"'a.tif' is no TIFF, whatever its name says"):
+        with pytest.raises(LociscopeError, match=r"'a.tif' is not a TIFF, despite its name"):
             read(data)
 
 
@@ -311,7 +311,7 @@ def test_what_is_no_tiff() -> None:
 def test_other_kinds_of_picture(mode: str) -> None:
     buffer = io.BytesIO()
     Image.new(mode, (8, 8)).save(buffer, "TIFF")
-    with pytest.raises(LociscopeError, match=r"(palette|CMYK|YCbCr|CIELab|1 bits).* (Export|Save) "):
+    with pytest.raises(LociscopeError, match=r"(palette|CMYK|YCbCr|CIELab|1-bit).* (Export|Save) "):
         read(buffer.getvalue())
 
 
@@ -341,7 +341,7 @@ def header(width: int, height: int) -> bytes:
 def test_a_giant_header_is_refused_before_decoding() -> None:
     with pytest.raises(LociscopeError, match="claims 60000 × 60000 pixels, more than the 67108864"):
         read(header(60_000, 60_000))
-    with pytest.raises(LociscopeError, match="is damaged or cut short"):
+    with pytest.raises(LociscopeError, match="is damaged or truncated"):
         read(header(6_000, 6_000))
 
 
@@ -372,7 +372,7 @@ def test_pages_that_lead_in_a_circle(options: dict[str, Any], back_to: int) -> N
     end = offsets[3] + (8 + 20 * tags if size == 8 else 2 + 12 * tags)
     assert read(bytes(data)).pixels.shape[-1] == 4
     data[end : end + size] = struct.pack(order + ("Q" if size == 8 else "I"), offsets[back_to])
-    with pytest.raises(LociscopeError, match="its pages lead in a circle"):
+    with pytest.raises(LociscopeError, match="its pages form a circle"):
         read(bytes(data))
 
 
@@ -381,13 +381,13 @@ def test_several_pictures_in_one_file() -> None:
     with tifffile.TiffWriter(buffer, ome=True) as writer:
         writer.write(PIXELS, photometric="minisblack", metadata={"axes": "CYX"})
         writer.write(PIXELS, photometric="minisblack", metadata={"axes": "CYX"})
-    with pytest.raises(LociscopeError, match=r"holds 2 pictures. Save each field as a file of its own"):
+    with pytest.raises(LociscopeError, match=r"holds 2 pictures. Save each field as a separate file"):
         read(buffer.getvalue())
 
 
 def test_entities_in_metadata() -> None:
     xml = b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><OME>&b;</OME>'
-    with pytest.raises(LociscopeError, match="entities of their own"):
+    with pytest.raises(LociscopeError, match="XML entities"):
         read(written(PIXELS[0], description=xml, metadata=None))
 
 
@@ -439,5 +439,5 @@ def test_random_bytes_are_read_or_refused(data: bytes, changes: list[tuple[int, 
 
 
 def test_gzip_is_another_containers_work(tmp_path: Path) -> None:
-    with pytest.raises(LociscopeError, match="is no TIFF"):
+    with pytest.raises(LociscopeError, match="is not a TIFF"):
         read(gzip.compress(ome()))

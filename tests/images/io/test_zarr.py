@@ -135,7 +135,7 @@ def test_signed_and_large_numbers_are_read_without_loss(tmp_path: Path, kind: ty
 def test_stacks_say_how_to_choose(tmp_path: Path) -> None:
     stack = np.stack([PIXELS, PIXELS[::-1]], axis=1)
     folder = write(tmp_path / "a.zarr", pixels=stack, axes="czyx")
-    with pytest.raises(LociscopeError, match=r"\(2 along Z\). Pass --plane N"):
+    with pytest.raises(LociscopeError, match=r"\(2 along Z\). Pass `plane=N`"):
         read_zarr(folder)
     np.testing.assert_array_equal(read_zarr(folder, plane=1).pixels, RGBY[..., ::-1])
     with pytest.raises(LociscopeError, match="has no plane 2; it has 2, from 0"):
@@ -151,9 +151,7 @@ def test_stacks_say_how_to_choose(tmp_path: Path) -> None:
 def test_no_metadata(tmp_path: Path) -> None:
     folder = write(tmp_path / "a.zarr")
     (folder / "zarr.json").unlink()
-    with pytest.raises(
-        LociscopeError, match=r"has no metadata of an OME-Zarr image. Is it a copy of the whole folder\?"
-    ):
+    with pytest.raises(LociscopeError, match=r"has no metadata of an OME-Zarr image. Copy the whole folder"):
         read_zarr(folder)
     (tmp_path / "b.zarr").write_text("a file")
     with pytest.raises(LociscopeError, match="has no metadata of an OME-Zarr image"):
@@ -168,7 +166,7 @@ def test_a_missing_chunk_and_missing_pixels(tmp_path: Path, version: str) -> Non
     with pytest.raises(LociscopeError, match=r"lacks 1 of its 16 chunks. Copy it again, or write empty chunks too"):
         read_zarr(folder)
     shutil.rmtree(folder / "0")
-    with pytest.raises(LociscopeError, match=r"holds no pixels at '0'. Is it a copy of the whole folder\?"):
+    with pytest.raises(LociscopeError, match=r"has no pixels at '0'. Copy the whole folder"):
         read_zarr(folder)
 
 
@@ -206,7 +204,7 @@ def test_several_images_in_one_group(tmp_path: Path) -> None:
     about = json.loads((folder / ".zattrs").read_text())
     about["multiscales"] += [{**about["multiscales"][0], "datasets": [{"path": "p1"}]}]
     (folder / ".zattrs").write_text(json.dumps(about))
-    with pytest.raises(LociscopeError, match=r"is a group of 2 images. Save each field as a Zarr of its own"):
+    with pytest.raises(LociscopeError, match=r"is a group of 2 images. Save each field as a separate Zarr"):
         read_zarr(folder)
 
 

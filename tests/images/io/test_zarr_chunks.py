@@ -99,10 +99,10 @@ def test_chunks_and_shards_cut_short_anywhere(
     whole = path.read_bytes()
     for length in range(0, len(whole), max(1, len(whole) // 9)):
         path.write_bytes(whole[:length])
-        assert re.search(r"lacks [14] of its 36 chunks|is damaged or cut short", refusal(folder))
+        assert re.search(r"lacks [14] of its 36 chunks|is damaged or truncated", refusal(folder))
     path.write_bytes(b"\0" * len(whole))  # as a copy that was preallocated
     if compressed or shards:
-        assert "is damaged or cut short" in refusal(folder)
+        assert "is damaged or truncated" in refusal(folder)
 
 
 def test_only_the_chosen_slice_must_be_there(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_damaged_metadata_of_an_array(tmp_path: Path, change: Any) -> None:
     changed = change(path.read_text())
     assert changed != path.read_text()
     path.write_text(changed)
-    assert re.search("is damaged or cut short|holds no pixels", refusal(folder))
+    assert re.search("is damaged or truncated|has no pixels", refusal(folder))
 
 
 def test_more_chunks_than_anybody_writes(tmp_path: Path) -> None:
@@ -160,15 +160,15 @@ def test_shards_that_cannot_be_checked(tmp_path: Path) -> None:
             compressors=None, **filters,
         )  # fmt: skip
         made[:, :8] = LARGE[:, :8]
-        assert "has shards within shards or behind another codec" in refusal(folder)
+        assert "has nested shards, or shards behind another codec" in refusal(folder)
 
 
 def test_an_index_that_leads_out_of_its_shard(tmp_path: Path) -> None:
     folder = write(tmp_path / "a.zarr", **SHARDED)
     path = files_of(folder)[0]
     path.write_bytes(path.read_bytes()[:-20] + b"\x7f" * 20)
-    assert "is damaged or cut short (a shard whose index leads out of it)" in refusal(folder)
+    assert "is damaged or truncated (a shard whose index leads out of it)" in refusal(folder)
     about = json.loads((folder / "0" / "zarr.json").read_text())
     about["codecs"][0]["configuration"]["index_codecs"] = [{"name": "gzip", "configuration": {"level": 5}}]
     (folder / "0" / "zarr.json").write_text(json.dumps(about))
-    assert "is damaged or cut short" in refusal(folder)
+    assert "is damaged or truncated" in refusal(folder)

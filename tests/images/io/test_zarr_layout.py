@@ -86,11 +86,11 @@ def test_absent_wells_and_fields_are_listed_and_the_others_read(tmp_path: Path, 
     ]
     reasons = [failure.reason for failure in failures]
     assert reasons[0] == (
-        f"'{folder}' lists the image 'A/1/1', which is not there. Copy the folder again, or take it off the list."
+        f"'{folder}' lists the image 'A/1/1', which is missing. Copy the folder again, or take it off the list."
     )
     for reason, well in zip(reasons[1:3], ("A/2", "A/3"), strict=True):
         assert f"lists the well '{well}', which has no field. Copy the folder again" in reason
-    assert "is damaged or cut short" in reasons[3]
+    assert "is damaged or truncated" in reasons[3]
 
 
 @VERSIONS
@@ -126,7 +126,7 @@ def test_images_that_only_the_ome_xml_lists(tmp_path: Path) -> None:
     (folder / "OME" / "METADATA.ome.xml").write_text('<OME><Image ID="Image:0"/><Image ID="Image:1"></Image></OME>')
     found, failures = find_fields([folder])
     assert (ids(found), [failure.id for failure in failures]) == (["a_0"], ["a_1"])
-    assert "lists the image '1', which is not there" in failures[0].reason
+    assert "lists the image '1', which is missing" in failures[0].reason
 
 
 def test_a_group_of_any_name(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_damaged_list_fails_one_field_only(tmp_path: Path, about: dict[str, ob
     found, failures = find_fields([tmp_path])
     assert (ids(found), [failure.id for failure in failures]) == (["a"], ["b"])
     assert re.search(
-        r"b.zarr' (is damaged or cut short|names the path '../b', which is not inside it)", failures[0].reason
+        r"b.zarr' (is damaged or truncated|names the path '../b', which is not inside it)", failures[0].reason
     )
 
 
@@ -225,14 +225,14 @@ def test_damaged_archives(tmp_path: Path, flag: str, monkeypatch: pytest.MonkeyP
             read_field(found[0])
         reasons["a"] = str(caught.value)
     assert ids(found)[-1] == "b"
-    assert re.search(r"a.zarr.zip.*(is no zip archive, or is cut short|holds more than the)", reasons["a"])
+    assert re.search(r"a.zarr.zip.*(is not a zip archive, or is truncated|holds more than the)", reasons["a"])
 
 
 def test_an_archive_without_the_pixels(tmp_path: Path) -> None:
     work = write(tmp_path / "w")
     shutil.rmtree(work / "0")
     (found,), _ = find_fields([zipped(work, tmp_path / "a.zarr.zip")])
-    with pytest.raises(LociscopeError, match=r"a.zarr.zip!.' holds no pixels at '0'"):
+    with pytest.raises(LociscopeError, match=r"a.zarr.zip!.' has no pixels at '0'"):
         read_field(found)
 
 
