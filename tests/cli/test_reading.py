@@ -156,8 +156,8 @@ def test_another_pixel_size_is_predicted_anew(lociscope: Command, write_field: W
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--pixel-size", "0"), "--pixel-size 0.0 cannot be; expected µm above 0"),
-        (("--pixel-size", "nan"), "cannot be"),
+        (("--pixel-size", "0"), "--pixel-size 0.0 is not possible; expected µm above 0"),
+        (("--pixel-size", "nan"), "is not possible"),
         (("--channels", "red"), "--channels has 'red'; expected red=NAME"),
         (("--allow-missing", "green"), "would leave no protein"),
         (("--pattern", "{plate}"), "does not separate fields and channels"),

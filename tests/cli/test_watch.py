@@ -81,7 +81,7 @@ def test_nothing_but_failures(lociscope: Command, fields: Path) -> None:
     [
         (("-o", "out.txt"), "expected .csv or .parquet"),
         (("-o", "out.csv", "--embeddings"), "--embeddings needs Parquet"),
-        (("-o", "out.csv", "--pixel-size", "-1"), "--pixel-size -1.0 cannot be"),
+        (("-o", "out.csv", "--pixel-size", "-1"), "--pixel-size -1.0 is not possible"),
         (("-o", "out.csv", "--pattern", "{plate}"), "does not separate fields and channels"),
     ],
 )

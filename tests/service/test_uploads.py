@@ -91,7 +91,7 @@ BAD: dict[str, tuple[Callable[[Any], dict[str, bytes]], str]] = {
         lambda make: {"s.zarr.zip": make.zipped({"zarr.json": b"{}"})}, "This upload holds an OME-Zarr."),
     "a zip that leads out": (
         lambda make: {"s.zip": make.zipped({f"../../{k}": v for k, v in make.planes().items()})},
-        "'s.zip' holds no field"),
+        "'s.zip' has no field"),
     "a Catalog of our files": (lambda _: {"c.parquet": b"PAR1"}, "holds no field: found 'c.parquet'."),
 }  # fmt: skip
 
@@ -200,11 +200,11 @@ def test_what_fails_in_the_folder_is_told_without_it(tmp_path: Path) -> None:
     ("texts", "said"),
     [
         ({"pixel_size": "wide"}, "--pixel-size is 'wide'; expected a number."),
-        ({"pixel_size": "nan"}, "--pixel-size nan cannot be"),
-        ({"pixel_size": "0"}, "--pixel-size 0 cannot be"),
+        ({"pixel_size": "nan"}, "`pixel_size=nan` is not possible"),
+        ({"pixel_size": "0"}, "`pixel_size=0` is not possible"),
         ({"plane": "-1"}, "--plane is '-1'; expected a whole number from 0."),
-        ({"channels": "red"}, "--channels has 'red'"),
-        ({"allow_missing": "green"}, "--allow-missing green would leave no protein"),
+        ({"channels": "red"}, "`channels` has 'red'"),
+        ({"allow_missing": "green"}, "`allow_missing=green` would leave no protein"),
     ],
 )
 def test_what_a_form_says_wrongly(texts: dict[str, str], said: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lociscope.images.discovery.sources import FieldSource
-from lociscope.images.io.container import PlaneRef
+from lociscope.images.io.container import parse_plane_ref
 from lociscope.watch import completeness
 from lociscope.watch.completeness import BLOCK, TAIL, CompletenessCheck, Incomplete, find_gap, is_open_for_writing
 
@@ -113,7 +113,7 @@ def writing(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 def source_of(*paths: Path) -> FieldSource:
-    return FieldSource("a", tuple(PlaneRef(path) if path else None for path in paths))
+    return FieldSource("a", tuple(map(parse_plane_ref, paths)))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from PIL import Image
 
 from lociscope.artifacts.catalog import Catalog, Entry
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.naming import Rules
 from lociscope.images.discovery.sources import Failure, FieldSource, find_fields, read_catalog_sources, write_failures
 from lociscope.images.io.container import PlaneRef
@@ -87,7 +87,9 @@ def test_two_green_files(tmp_path: Path, second: str) -> None:
     found, failures = find_fields([folder])
     assert [source.id for source in found] == ["b"]
     names = " and ".join(f"'{name}'" for name in sorted(["a_green.png", second]))
-    assert failures == [Failure("a", str(folder), f"Field 'a' has two green files, {names}. Keep one of them.")]
+    assert failures == [
+        Failure("a", str(folder), f"Field 'a' has two green files, {names}. Keep one of them.", Code.DUPLICATE)
+    ]
 
 
 @pytest.mark.parametrize("channel", CHANNEL_NAMES)
@@ -98,7 +100,7 @@ def test_a_missing_channel(tmp_path: Path, channel: str) -> None:
     here = ", ".join(name for name in CHANNEL_NAMES if name != channel)
     do_without = ", or pass `allow_missing=yellow`" if channel == "yellow" else ""
     reason = f"Field 'a' has no _{channel} file (found {here}). Add 'a_{channel}.png'{do_without}."
-    assert failures == [Failure("a", str(folder), reason)]
+    assert failures == [Failure("a", str(folder), reason, Code.MISSING_CHANNEL)]
 
 
 def test_planes_of_two_folders_are_not_mixed(tmp_path: Path) -> None:
