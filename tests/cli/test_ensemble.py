@@ -15,7 +15,8 @@ import pytest
 from lociscope.artifacts.catalog import Catalog, Entry, read_labels
 from lociscope.artifacts.predictions import Predictions
 from lociscope.cli.ensemble import app
-from lociscope.decide.stored import read_findings, read_fitted
+from lociscope.decide.ensemble_report import EnsembleReport
+from lociscope.decide.stored import read_fitted
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.labels import format_target
 
@@ -84,7 +85,7 @@ def fitted(once: tuple[Path, str, str], files: Path) -> Path:
 
 def test_fit_says_what_it_kept_and_what_to_expect(once: tuple[Path, str, str]) -> None:
     folder, out, err = once
-    report = read_findings(folder / "DIR")
+    report = EnsembleReport.model_validate_json((folder / "DIR" / "report.json").read_bytes())
     assert f"2 members, 60 fields: kept '{report.combiner}'" in out
     assert "Macro-F1 to expect on as many new fields: 0." in out
     assert "95% interval" in out
@@ -99,7 +100,7 @@ def test_fit_says_what_the_records_of_runs_prove(make_run: Callable[..., Path], 
     one, two = (make_run(name, seed=seed) / "predictions.parquet" for seed, name in enumerate(("one", "two")))
     Predictions.read(two).write(tmp_path / "copy.csv")
     ensemble("fit", "--truth", one.parent / "truth.csv", one, tmp_path / "copy.csv", "-o", tmp_path / "DIR")
-    assert read_findings(tmp_path / "DIR").unseen == (True, False)
+    assert EnsembleReport.model_validate_json((tmp_path / "DIR" / "report.json").read_bytes()).unseen == (True, False)
     assert "prove that member 1 was not trained on them" in (tmp_path / "DIR" / "report.html").read_text()
 
 
@@ -107,7 +108,7 @@ def test_apply_writes_predictions_in_the_order_of_the_first_member(fitted: Path)
     ensemble("apply", "DIR", "a.parquet", "b.csv", "-o", "out.parquet")
     made = Predictions.read(fitted / "out.parquet")
     assert made.ids == IDS
-    decider = read_fitted(fitted / "DIR").decider()
+    decider = read_fitted(fitted / "DIR").to_decider()
     seen = networks()[1].astype(np.float32).astype(np.float64)
     np.testing.assert_allclose(made.probability, decider.predict(seen), atol=1e-5)
     assert made.predicted == [tuple(np.flatnonzero(row).tolist()) for row in decider.decide(decider.predict(seen))[0]]
@@ -178,7 +179,7 @@ def test_the_networks_of_the_folds_stand_for_the_member_that_was_out_of_fold(fit
     made = Predictions.read(fitted / "out.parquet")
     one, two = np.clip(networks()[1].astype(np.float32).astype(np.float64), 1e-7, 1 - 1e-7)
     odds = np.sqrt(one * two / ((1 - one) * (1 - two)))
-    decider = read_fitted(fitted / "DIR").decider()
+    decider = read_fitted(fitted / "DIR").to_decider()
     np.testing.assert_allclose(made.probability, decider.predict(np.stack([odds / (1 + odds), two])), atol=1e-5)
     with pytest.raises(LociscopeError, match="fitted on 2 members of 3 folds; received 4"):
         ensemble("apply", "DIR", *members, "--folds", "3", "-o", "out.csv")

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from fixtures.codes import raises_code
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +14,7 @@ from lociscope.decide.calibration import METHODS, Calibration, Method
 from lociscope.decide.logistic import logit, sigmoid
 from lociscope.decide.metrics import log_loss
 from lociscope.decide.reliability import reliability
-from lociscope.errors import LociscopeError, MissingExtraError, UsageError
+from lociscope.errors import Code, MissingExtraError
 
 
 def overconfident(
@@ -79,8 +80,8 @@ def test_every_map_is_monotone_and_stays_within_0_and_1(seed: int, method: Metho
 def test_staircase_and_common_shape_are_mixed_by_positives() -> None:
     truth, p = overconfident()
     fitted = Calibration("isotonic", shrink=float(truth[:, 0].sum())).fit(truth, p)
-    assert fitted.trust_[0] == 0.5
-    assert fitted.trust_[2] < 0.1
+    assert fitted.step_weight_[0] == 0.5
+    assert fitted.step_weight_[2] < 0.1
 
 
 def test_applying_needs_no_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,8 +95,8 @@ def test_applying_needs_no_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_wrong_calls_have_their_sentence() -> None:
     truth, p = overconfident(n=50)
-    with pytest.raises(UsageError, match="Did you mean 'platt'"):
+    with raises_code(Code.UNKNOWN_NAME):
         Calibration("plat").fit(truth, p)  # type: ignore[arg-type]
-    with pytest.raises(LociscopeError, match="Calibrated for 3 classes; received probabilities of 2"):
+    with raises_code(Code.INVALID_VALUE):
         Calibration("platt").fit(truth, p).predict(p[:, :2])
     assert logit(p).shape == p.shape

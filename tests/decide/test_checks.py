@@ -16,23 +16,23 @@ def test_good_arrays_pass_with_their_values() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "sentence"),
+    ("values", "message"),
     [
-        (np.zeros(3), "fields × classes"),
+        (np.zeros(3), "fields, classes"),
         (np.zeros((0, 2)), r"shape \(0, 2\)"),
         (np.array([[0.1], [np.nan]]), "Row 1 .* NaN"),
         (np.array([[-0.1]]), "sigmoid"),
     ],
 )
-def test_what_is_no_table_of_probabilities_is_refused(values: np.ndarray, sentence: str) -> None:
-    with pytest.raises(LociscopeError, match=sentence):
+def test_invalid_probabilities_are_refused(values: np.ndarray, message: str) -> None:
+    with pytest.raises(LociscopeError, match=message):
         check_probability(values)
 
 
-def test_tables_of_unlike_shape_are_refused() -> None:
-    with pytest.raises(LociscopeError, match="do not belong"):
+def test_different_shapes_are_refused() -> None:
+    with pytest.raises(LociscopeError, match="do not match"):
         check_probability(np.zeros((2, 3)), np.zeros((2, 4)))
-    with pytest.raises(LociscopeError, match="do not belong"):
+    with pytest.raises(LociscopeError, match="do not match"):
         check_scores(np.zeros((2, 3)), np.zeros((3, 3)))
     with pytest.raises(LociscopeError, match="Row 0 of the scores"):
         check_scores(np.full((2, 3), np.nan), np.zeros((2, 3)))

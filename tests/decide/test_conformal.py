@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fixtures.codes import raises_code
 
 from lociscope.decide.conformal import PredictionSets, UnsureRule, compute_confidence, measure_coverage
 from lociscope.decide.metrics import jaccard
-from lociscope.errors import LociscopeError, UsageError
+from lociscope.errors import Code
 
 
 def fields(seed: int, n: int = 2000) -> tuple[np.ndarray, np.ndarray]:
@@ -68,8 +69,8 @@ def test_where_all_is_right_nothing_is_unsure() -> None:
 
 
 def test_wrong_calls_have_their_sentence() -> None:
-    with pytest.raises(UsageError, match="received 1"):
+    with raises_code(Code.INVALID_VALUE):
         PredictionSets(1.0).fit(np.ones((2, 2)), np.ones((2, 2)))
-    with pytest.raises(LociscopeError, match="need fields with a label"):
+    with raises_code(Code.INVALID_LABELS):
         PredictionSets().fit(np.zeros((2, 2)), np.ones((2, 2)))
     assert np.isnan(measure_coverage(np.zeros((2, 2)), np.ones((2, 2), bool)))

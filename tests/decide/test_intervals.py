@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fixtures.codes import raises_code
 
-from lociscope.decide.intervals import bootstrap, paired_bootstrap, paired_permutation
+from lociscope.decide.intervals import bootstrap, paired_bootstrap
 from lociscope.decide.metrics import macro_average_precision, macro_f1
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code
 
 
 def noisy(seed: int, n: int = 300, error: float = 0.2) -> tuple[np.ndarray, np.ndarray]:
@@ -38,7 +39,7 @@ def test_the_interval_of_a_mean_is_the_normal_one() -> None:
     assert values.mean() in interval
 
 
-def test_groups_are_drawn_whole_and_widen_the_interval() -> None:
+def test_groups_are_resampled_whole_and_widen_the_interval() -> None:
     values = np.repeat(np.random.default_rng(0).normal(size=40), 10)
     groups = np.repeat(np.arange(40), 10)
     single, grouped = bootstrap(mean, values), bootstrap(mean, values, groups=groups)
@@ -46,20 +47,20 @@ def test_groups_are_drawn_whole_and_widen_the_interval() -> None:
     assert grouped.high - grouped.low > 2.5 * (single.high - single.low)
 
 
-def test_a_seed_decides_all_draws() -> None:
+def test_the_seed_decides_the_interval() -> None:
     truth, decided = noisy(1)
     assert bootstrap(macro_f1, truth, decided, seed=5) == bootstrap(macro_f1, truth, decided, seed=5)
     assert bootstrap(macro_f1, truth, decided, seed=5) != bootstrap(macro_f1, truth, decided, seed=6)
 
 
-def test_chunks_do_not_change_the_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_do_not_change_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     truth, decided = noisy(1)
     whole = bootstrap(macro_f1, truth, decided, n=40)
     monkeypatch.setattr("lociscope.decide.intervals.CHUNK", 1000)
     assert bootstrap(macro_f1, truth, decided, n=40) == whole
 
 
-def test_a_pair_knows_better_than_two_intervals() -> None:
+def test_a_paired_interval_is_narrower() -> None:
     truth, ours = noisy(2, n=500)
     theirs = ours.copy()
     theirs[:20] = ~truth[:20]
@@ -70,19 +71,10 @@ def test_a_pair_knows_better_than_two_intervals() -> None:
     assert gain.value == pytest.approx(macro_f1(truth, ours).value - macro_f1(truth, theirs).value)
 
 
-def test_permutation_finds_a_difference_only_where_there_is_one() -> None:
-    truth, ours = noisy(3)
-    worse = truth ^ (np.random.default_rng(9).random(truth.shape) < 0.35)
-    alike = truth ^ (np.random.default_rng(9).random(truth.shape) < 0.2)
-    assert paired_permutation(macro_f1, truth, ours, worse) < 0.01
-    assert paired_permutation(macro_f1, truth, ours, alike) > 0.05
-    assert paired_permutation(macro_f1, truth, ours, ours) == 1
-
-
 def test_unlike_lengths_are_refused() -> None:
-    with pytest.raises(LociscopeError, match=r"\[3, 4\]"):
+    with raises_code(Code.INVALID_VALUE):
         bootstrap(macro_f1, np.zeros((3, 2)), np.zeros((4, 2)))
-    with pytest.raises(LociscopeError, match="one group per row"):
+    with raises_code(Code.INVALID_VALUE):
         bootstrap(macro_f1, np.zeros((3, 2)), np.zeros((3, 2)), groups=np.zeros(2))
 
 
@@ -94,7 +86,7 @@ def test_a_score_that_no_resample_has_is_nan() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_score_of_few_fields_and_rare_classes_lies_within_its_interval(seed: int) -> None:
-    """Resamples of 20 fields lose most classes, and their means over classes lie above the score."""
+    """Resamples of 20 fields lose most classes, and their means over classes exceed the score."""
     rng = np.random.default_rng(seed)
     truth = (rng.random((20, 28)) < 0.06).astype(np.uint8)
     truth[0, 0] = 1

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fixtures.codes import raises_code
 from sklearn import metrics as reference
 
 from lociscope.decide import metrics
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 
 
 def draw(seed: int, n: int = 120, classes: int = 6, steps: int = 12) -> tuple[np.ndarray, np.ndarray]:
@@ -115,20 +116,20 @@ def test_weights_equal_repeated_rows(metric: metrics.ClassMetric | metrics.RowMe
 
 
 @pytest.mark.parametrize(
-    ("truth", "scores", "sentence"),
+    ("truth", "scores", "message"),
     [
-        (np.zeros((0, 3)), np.zeros((0, 3)), "fields × classes"),
+        (np.zeros((0, 3)), np.zeros((0, 3)), "fields, classes"),
         (np.full((2, 3), 2), np.zeros((2, 3)), "other than 0 and 1"),
-        (np.ones((2, 3)), np.zeros((3, 3)), "do not belong"),
+        (np.ones((2, 3)), np.zeros((3, 3)), "do not match"),
         (np.ones((2, 3)), np.full((2, 3), np.nan), "Row 0 of the"),
         (np.ones((2, 3)), np.full((2, 3), 1.5), "within 0–1"),
     ],
 )
-def test_bad_arrays_have_their_sentence(truth: np.ndarray, scores: np.ndarray, sentence: str) -> None:
-    with pytest.raises(LociscopeError, match=sentence):
+def test_invalid_arrays_are_refused(truth: np.ndarray, scores: np.ndarray, message: str) -> None:
+    with pytest.raises(LociscopeError, match=message):
         metrics.log_loss(truth, scores)
 
 
 def test_top_zero_is_refused() -> None:
-    with pytest.raises(LociscopeError, match="k = 0"):
+    with raises_code(Code.INVALID_VALUE):
         metrics.top_k(0)

@@ -1,4 +1,4 @@
-"""Reliability diagrams and proper scores."""
+"""Reliability diagrams."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from lociscope.decide.reliability import proper_scores, reliability, reliability_by_group, wilson
+from lociscope.decide.reliability import reliability, reliability_by_group, wilson
 
 
 def calibrated(n: int = 3000, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -18,10 +18,10 @@ def calibrated(n: int = 3000, classes: int = 4) -> tuple[np.ndarray, np.ndarray]
 @pytest.mark.parametrize("equal", ["count", "positives"])
 def test_calibrated_probabilities_lie_on_the_diagonal(equal: str) -> None:
     truth, p = calibrated()
-    drawn = reliability(truth, p, equal=equal)  # type: ignore[arg-type]
-    assert drawn.error < 0.01
-    assert ((drawn.low <= drawn.predicted) & (drawn.predicted <= drawn.high)).mean() > 0.7
-    assert reliability(truth, p**2).error > 5 * drawn.error
+    diagram = reliability(truth, p, equal=equal)  # type: ignore[arg-type]
+    assert diagram.error < 0.01
+    assert ((diagram.low <= diagram.predicted) & (diagram.predicted <= diagram.high)).mean() > 0.7
+    assert reliability(truth, p**2).error > 5 * diagram.error
 
 
 def test_bins_hold_equal_counts_or_equal_positives() -> None:
@@ -40,14 +40,6 @@ def test_classes_are_pooled_by_how_common_they_are() -> None:
     assert [each.classes for each in groups] == [(0, 1, 2, 3), (0, 1), (3,)]
     assert groups[1].positives == truth[:, :2].sum()
     assert groups[0].name == "all classes"
-
-
-def test_proper_scores_come_with_intervals() -> None:
-    truth, p = calibrated()
-    scores = proper_scores(truth, p)
-    assert set(scores) == {"brier", "log_loss"}
-    assert all(each.low < each.value < each.high for each in scores.values())
-    assert scores["brier"].value < proper_scores(truth, np.sqrt(p))["brier"].low
 
 
 def test_wilsons_interval_is_scipys() -> None:

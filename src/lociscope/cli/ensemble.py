@@ -58,7 +58,7 @@ def fit(
     report = build_ensemble_report(known, stack, selected, scored, groups)
     unseen = tuple(find_unseen_ids(path).issuperset(ids) for path in members)
     report = report.model_copy(update={"unseen": unseen})
-    stored = StoredEnsemble.of(selected.decider, tuple(networks))
+    stored = StoredEnsemble.from_decider(selected.decider, tuple(networks))
     write_fitted(output, stored, report)
     for note in report.notes:
         console.note(note)
@@ -100,7 +100,7 @@ def apply(
             f"lociscope: not checked whether these are the members of the fit, in its order: {names}. They, or the "
             "ensemble, do not say what predicted them."
         )
-    combined = predictions_of(stored.decider(), ids, averaged(stack, folds))
+    combined = predictions_of(stored.to_decider(), ids, averaged(stack, folds))
     if not kaggle:
         combined.write(output)
     elif sample is not None:
@@ -148,7 +148,8 @@ def read_members(paths: list[Path]) -> tuple[list[str], np.ndarray, list[Member]
                 code=Code.INCOMPLETE,
             )
         stack.append(np.asarray(other.probability[[row_of[name] for name in first.ids]], np.float64))
-    return first.ids, np.stack(stack), [Member.of(path, table) for path, table in zip(paths, tables, strict=True)]
+    members = [Member.from_predictions(path, table) for path, table in zip(paths, tables, strict=True)]
+    return first.ids, np.stack(stack), members
 
 
 def truth_of(path: Path, ids: list[str]) -> tuple[np.ndarray, np.ndarray | None]:

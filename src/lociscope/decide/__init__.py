@@ -1,5 +1,5 @@
-"""From probabilities to decisions: metrics, intervals, thresholds, calibration, ensembles.
+"""Turn probabilities into decisions: metrics, intervals, thresholds, calibration and ensembles.
 
-Numpy only, in scikit-learn's grammar (`fit`, `predict`, `trailing_underscore_`). Knows nothing of pixels or
-networks. What needs scipy or scikit-learn imports it when it fits; applying what was fitted needs numpy only.
+Estimators follow scikit-learn (`fit`, `predict`, attributes with a trailing underscore) and know nothing of pixels or
+networks. Applying a fitted estimator needs numpy only; fitting isotonic calibration imports scikit-learn.
 """

@@ -1,4 +1,4 @@
-"""What every estimator and metric here asks of its arrays, each with its sentence."""
+"""Validate the arrays that estimators and metrics receive."""
 
 from __future__ import annotations
 
@@ -8,63 +8,59 @@ from lociscope.errors import Code, LociscopeError
 
 
 def check_truth(truth: np.ndarray) -> np.ndarray:
-    """Truth as booleans.
+    """Return the truth as booleans.
 
     Args:
         truth: (n, classes), 0 or 1.
 
     Returns:
-        The same as a boolean array.
+        (n, classes) of bool.
 
     Raises:
-        LociscopeError: It is no table of zeros and ones, or it has no row.
+        LociscopeError: The array is not a table of zeros and ones, or it has no rows.
     """
     array = np.asarray(truth)
     if array.ndim != 2 or array.shape[0] == 0:
         raise LociscopeError(
-            f"Truth is a table of fields × classes; received the shape {array.shape}.", code=Code.INVALID_VALUE
+            f"Truth must be an array (fields, classes) with at least one row; received the shape {array.shape}. "
+            "Pass one row per field.",
+            code=Code.INVALID_VALUE,
         )
     if array.dtype == bool:
         return array
     if not np.isin(array, (0, 1)).all():
         raise LociscopeError(
-            "Truth holds values other than 0 and 1; pass one column of 0 and 1 per class.", code=Code.INVALID_VALUE
+            "Truth contains values other than 0 and 1. Pass one column of 0 and 1 per class.", code=Code.INVALID_VALUE
         )
     return array.astype(bool)
 
 
 def check_probability(probability: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:
-    """Probabilities as float64.
+    """Return probabilities as float64.
 
     Args:
-        probability: (n, classes), each within 0–1.
-        like: An array whose shape it must have.
+        probability: (n, classes), 0–1.
+        like: An array of the shape that `probability` must have.
 
     Returns:
-        The same as float64.
+        (n, classes) of float64.
 
     Raises:
-        LociscopeError: Not a table, another shape, a value that is no number, or one outside 0–1.
+        LociscopeError: The array is not a table, has another shape, contains NaN, or leaves 0–1.
     """
     array = np.asarray(probability, dtype=np.float64)
     if array.ndim != 2 or array.shape[0] == 0:
         raise LociscopeError(
-            f"Probabilities are a table of fields × classes; received the shape {array.shape}.", code=Code.INVALID_VALUE
-        )
-    if like is not None and array.shape != like.shape:
-        raise LociscopeError(
-            f"Probabilities of shape {array.shape} do not belong to truth of shape {like.shape}; "
-            "pass one row per field and one column per class in both.",
+            f"Probabilities must be an array (fields, classes) with at least one row; received the shape "
+            f"{array.shape}. Pass one row per field.",
             code=Code.INVALID_VALUE,
         )
-    if np.isnan(array).any():
-        row = int(np.isnan(array).any(axis=1).argmax())
-        raise LociscopeError(
-            f"Row {row} of the probabilities holds NaN; predict that field again or drop it.", code=Code.INVALID_VALUE
-        )
+    if like is not None:
+        _check_shape("Probabilities", array, like)
+    _check_nan("probabilities", array)
     if array.min() < 0 or array.max() > 1:
         raise LociscopeError(
-            f"Probabilities lie within 0–1; received {array.min():.4g} to {array.max():.4g}. "
+            f"Probabilities must be within 0–1; received {array.min():.4g} to {array.max():.4g}. "
             "Pass logits through a sigmoid first.",
             code=Code.INVALID_VALUE,
         )
@@ -72,17 +68,26 @@ def check_probability(probability: np.ndarray, like: np.ndarray | None = None) -
 
 
 def check_scores(scores: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """Scores of any range (for ranking) as float64, of the shape of `like` and without NaN."""
+    """Return scores of any range as float64, after checking that they have the shape of `like` and no NaN."""
     array = np.asarray(scores, dtype=np.float64)
-    if array.shape != like.shape:
+    _check_shape("Scores", array, like)
+    _check_nan("scores", array)
+    return array
+
+
+def _check_shape(name: str, array: np.ndarray, truth: np.ndarray) -> None:
+    if array.shape != truth.shape:
         raise LociscopeError(
-            f"Scores of shape {array.shape} do not belong to truth of shape {like.shape}; "
-            "pass one row per field and one column per class in both.",
+            f"{name} of shape {array.shape} do not match truth of shape {truth.shape}. "
+            "Pass one row per field and one column per class in both.",
             code=Code.INVALID_VALUE,
         )
-    if np.isnan(array).any():
-        row = int(np.isnan(array).any(axis=1).argmax())
+
+
+def _check_nan(name: str, array: np.ndarray) -> None:
+    missing = np.isnan(array).any(axis=-1)
+    if missing.any():
         raise LociscopeError(
-            f"Row {row} of the scores holds NaN; predict that field again or drop it.", code=Code.INVALID_VALUE
+            f"Row {int(missing.argmax())} of the {name} contains NaN. Predict that field again or drop it.",
+            code=Code.INVALID_VALUE,
         )
-    return array

@@ -1,4 +1,4 @@
-"""What errors cost the reader of a table, in minutes; the figures are assumed in `docs/frame.md`."""
+"""Estimate what errors cost the reader of a table, in minutes; the figures are assumptions of `docs/frame.md`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import numpy as np
 from lociscope.decide.metrics import RowMetric
 
 MINUTES_WRONG = 2.0
-"""A place reported wrongly: open the field, compare it with another, strike the place."""
+"""A location reported wrongly: open the field, compare it with another, delete the location."""
 MINUTES_MISSED = 6.0
-"""A place missed: read the well's six fields again."""
+"""A location missed: read the six fields of the well again."""
 BREAK_EVEN = MINUTES_WRONG / (MINUTES_WRONG + MINUTES_MISSED)
-"""A calibrated probability from which reporting a place pays."""
+"""The calibrated probability above which reporting a location pays."""
 
 
 def _minutes(truth: np.ndarray, decided: np.ndarray) -> np.ndarray:
@@ -20,4 +20,4 @@ def _minutes(truth: np.ndarray, decided: np.ndarray) -> np.ndarray:
 
 
 minutes = RowMetric("minutes", _minutes, values="decisions")
-"""Minutes that the errors of one field cost its user, the field standing in for its antibody; smaller is better."""
+"""Minutes that the errors in one field cost the user, each field counted as one antibody; lower is better."""

@@ -1,4 +1,4 @@
-"""Cross-validation for rare labels: folds that share them out, and predictions of fields that were not fitted on."""
+"""Predict fields out of fold: each field by a fit on the other folds."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numpy as np
 from lociscope.splits.folds import fold_masks
 
 FitPredict = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-"""(truth of the training rows, their members, members of the rows to predict) → probabilities of those."""
+"""(training truth, training members, test members) → probabilities of the test rows."""
 
 
 def cross_val_predict(fit_predict: FitPredict, truth: np.ndarray, members: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """Predictions of each field by a fit that has not seen it.
+    """Predict each field with a fit on the other folds.
 
     Args:
         fit_predict: Fits on some rows and predicts others.
         truth: (n, classes).
         members: (members, n, classes).
-        fold: (n,) as `stratified_folds` deals them.
+        fold: (n,) fold numbers, as `stratified_folds` assigns them.
 
     Returns:
         (n, classes) of float64.
     """
     result = np.empty(truth.shape, np.float64)
-    for train, kept in fold_masks(fold):
-        result[kept] = fit_predict(truth[train], members[:, train], members[:, kept])
+    for train, test in fold_masks(fold):
+        result[test] = fit_predict(truth[train], members[:, train], members[:, test])
     return result

@@ -1,4 +1,4 @@
-"""A whole decision, fitted: members' probabilities in; one probability, places, sets and a status out."""
+"""Decide from the probabilities of several members: combined probability, locations, prediction sets and a status."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     import numpy as np
 
 CALIBRATED_AFTER: dict[str, Literal["platt", "none"]] = {"mean": "platt", "logits": "platt"}
-"""Plain means are calibrated afterwards; the other combiners come out calibrated."""
+"""Plain means need calibration afterwards; the other combiners return calibrated probabilities."""
 
 COVERAGE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class Decider:
-    """Everything that turns members' probabilities into decisions.
+    """The fitted pipeline that turns the probabilities of the members into decisions.
 
     Attributes:
         ensemble: Combines the members.
-        calibration: Corrects what comes out; of method `none` where the combiner did that.
-        thresholds: Decides.
+        calibration: Calibrates the combined probabilities; its method is `none` where the combiner calibrates.
+        thresholds: The threshold of each class.
         sets: Prediction sets.
-        unsure: Which decisions deserve no belief.
+        unsure: Flags decisions that are likely wrong.
     """
 
     ensemble: Ensemble
@@ -41,15 +41,15 @@ class Decider:
     unsure: UnsureRule
 
     def predict(self, members: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities (n, classes) of members (members, n, classes)."""
+        """Return calibrated probabilities (n, classes) of members (members, n, classes)."""
         return self.calibration.predict(self.ensemble.predict(members))
 
     def decide(self, probability: np.ndarray, *, fill_blank: bool = False) -> tuple[np.ndarray, list[str]]:
-        """Places and statuses.
+        """Decide the locations and the status of each field.
 
         Args:
-            probability: (n, classes), of `predict`.
-            fill_blank: As in `Thresholds.predict`; the status is that of the decision before it was filled.
+            probability: (n, classes), from `predict`.
+            fill_blank: As in `Thresholds.predict`; the status is that of the decision before filling.
 
         Returns:
             Decisions (n, classes) of bool, and for each field `ok`, `unsure` or `negative`.
@@ -62,7 +62,7 @@ class Decider:
 def fit_combination(
     truth: np.ndarray, members: np.ndarray, combiner: Combiner, prior: np.ndarray | None = None
 ) -> tuple[Ensemble, Calibration]:
-    """Fits a combiner and, where it needs one, the calibration behind it."""
+    """Fit a combiner and, where it needs one, the calibration after it."""
     ensemble = fit_ensemble(truth, members, combiner, prior)
     calibration = Calibration(CALIBRATED_AFTER.get(combiner, "none"), prior=prior)
     return ensemble, calibration.fit(truth, ensemble.predict(members))
@@ -75,11 +75,11 @@ def predict_out_of_fold(
     fold: np.ndarray,
     prior: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Probabilities (n, classes) of each field by a combination that was fitted without its fold."""
+    """Return probabilities (n, classes), each field predicted by a combination that was fitted without its fold."""
 
-    def fit_predict(known: np.ndarray, seen: np.ndarray, unseen: np.ndarray) -> np.ndarray:
-        ensemble, calibration = fit_combination(known, seen, combiner, prior)
-        return calibration.predict(ensemble.predict(unseen))
+    def fit_predict(train_truth: np.ndarray, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+        ensemble, calibration = fit_combination(train_truth, train, combiner, prior)
+        return calibration.predict(ensemble.predict(test))
 
     return cross_val_predict(fit_predict, truth, members, fold)
 
@@ -94,21 +94,21 @@ def fit_decider(
     prior: np.ndarray | None = None,
     seed: int = 0,
 ) -> Decider:
-    """Fits the combination on all fields, and what follows it on out-of-fold probabilities.
+    """Fit the combination on all fields, and the later steps on out-of-fold probabilities.
 
     Args:
         truth: (n, classes), 0 or 1.
         members: (members, n, classes), 0–1.
         combiner: How members are combined.
         policy: How thresholds are chosen.
-        out_of_fold: (n, classes), `predict_out_of_fold` probabilities of the same combiner.
-        prior: (classes,) shares; default the competition's for 28 classes.
-        seed: Decides the resamples of the thresholds.
+        out_of_fold: (n, classes), probabilities of the same combiner from `predict_out_of_fold`.
+        prior: (classes,) shares; by default those of the competition for 28 classes.
+        seed: Random seed of the resamples of the thresholds.
     """
-    known, array = check_truth(truth), check_member_stack(members)
-    ensemble, calibration = fit_combination(known, array, combiner, prior)
-    thresholds = Thresholds(policy, prior=prior, seed=seed).fit(known, out_of_fold)
+    truth, members = check_truth(truth), check_member_stack(members)
+    ensemble, calibration = fit_combination(truth, members, combiner, prior)
+    thresholds = Thresholds(policy, prior=prior, seed=seed).fit(truth, out_of_fold)
     decided = thresholds.predict(out_of_fold)
-    right = jaccard.per_row(known, decided)
-    unsure = UnsureRule().fit(right, compute_confidence(out_of_fold, decided))
-    return Decider(ensemble, calibration, thresholds, PredictionSets(COVERAGE).fit(known, out_of_fold), unsure)
+    overlap = jaccard.per_row(truth, decided)
+    unsure = UnsureRule().fit(overlap, compute_confidence(out_of_fold, decided))
+    return Decider(ensemble, calibration, thresholds, PredictionSets(COVERAGE).fit(truth, out_of_fold), unsure)

@@ -1,9 +1,11 @@
-"""Combines members: every way of combining is one formula, so that all are stored, applied and exported alike.
+"""Combine the members of an ensemble.
+
+All combiners are instances of one formula, so that they are stored, applied and exported in the same way:
 
     s = Σ_m w[m, c] · g(p[m, n, c]) + b[c]          g: identity, square root or log odds
     p = s, or sigmoid(s), or sigmoid(s + √sigmoid(s) · X[:, c] + x[c]) where classes inform each other
 
-Members are known by their position. Applying needs numpy only.
+Members are identified by their position. Applying needs numpy only.
 """
 
 from __future__ import annotations
@@ -28,10 +30,10 @@ SMALLEST = 1e-4
 """Probabilities are clipped to [1e-4, 1 − 1e-4] before log odds are summed (the resolution of float16)."""
 
 MOST_VOTES = 20
-"""Greedy selection ends here, or when nothing lowers the loss."""
+"""Greedy selection stops here, or earlier when no member lowers the loss."""
 
-OWN, OTHERS = 100.0, 300.0
-"""Precisions of a class's own member weights around the common ones, and of the weights of other classes."""
+OWN_PRECISION, OTHERS_PRECISION = 100.0, 300.0
+"""Precisions of the member weights of one class around the common weights, and of the weights of other classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,13 @@ class Ensemble:
     """A fitted combination.
 
     Attributes:
-        combiner: How it was found.
+        combiner: The combiner that fitted it.
         scale: What is summed: the probabilities, their square roots or their log odds.
-        squash: Whether the sum is log odds, still to be squashed.
+        squash: Whether the sum is log odds, to which the sigmoid still has to be applied.
         weights_: (members, classes).
         intercepts_: (classes,).
-        cross_: (classes, classes), what each class's √p adds to the log odds of each other; None adds nothing.
-        shift_: (classes,), added with `cross_`.
+        cross_: (classes, classes), what √p of each class adds to the log odds of each other class; None adds nothing.
+        shift_: (classes,), added together with `cross_`.
     """
 
     combiner: Combiner
@@ -57,7 +59,7 @@ class Ensemble:
     shift_: np.ndarray | None = None
 
     def predict(self, members: np.ndarray) -> np.ndarray:
-        """Combined probabilities.
+        """Return the combined probabilities.
 
         Args:
             members: (members, n, classes), 0–1, in the order of the fit.
@@ -66,7 +68,7 @@ class Ensemble:
             (n, classes) of float64.
 
         Raises:
-            LociscopeError: Another number of members or classes, or values that are no probabilities.
+            LociscopeError: The number of members or classes differs, or a value is not a probability.
         """
         array = check_member_stack(members)
         if array.shape[::2] != self.weights_.shape:
@@ -75,7 +77,7 @@ class Ensemble:
                 f"received {array.shape[0]} of {array.shape[2]}. Pass the same members in the same order.",
                 code=Code.INVALID_VALUE,
             )
-        score = _summed(transform_scale(array, self.scale), self.weights_, self.intercepts_)
+        score = _weighted_sum(transform_scale(array, self.scale), self.weights_, self.intercepts_)
         if not self.squash:
             return np.asarray(np.clip(score, 0, 1))
         if self.cross_ is not None and self.shift_ is not None:
@@ -83,30 +85,32 @@ class Ensemble:
         return sigmoid(score)
 
 
-def _summed(values: np.ndarray, weights: np.ndarray, intercepts: np.ndarray) -> np.ndarray:
+def _weighted_sum(values: np.ndarray, weights: np.ndarray, intercepts: np.ndarray) -> np.ndarray:
     return np.asarray(np.einsum("mnc,mc->nc", values, weights) + intercepts)
 
 
 def check_member_stack(members: np.ndarray) -> np.ndarray:
-    """Members' probabilities as float64 (members, n, classes), each checked."""
+    """Return the probabilities of the members as float64 (members, n, classes), after checking each member."""
     array = np.asarray(members, np.float64)
     if array.ndim != 3 or array.shape[0] == 0:
         raise LociscopeError(
-            f"Members are stacked as members × fields × classes; received {array.shape}.", code=Code.INVALID_VALUE
+            f"`members` must be an array (members, fields, classes); received the shape {array.shape}. "
+            "Stack the probabilities of the members.",
+            code=Code.INVALID_VALUE,
         )
     for position, member in enumerate(array):
         try:
             check_probability(member)
         except LociscopeError as error:
-            raise LociscopeError(f"Member {position + 1}: {error}", code=Code.INVALID_VALUE) from error
+            raise LociscopeError(f"Member {position + 1}: {error}", code=error.code) from error
     return array
 
 
 def transform_scale(members: np.ndarray, scale: Scale) -> np.ndarray:
-    """Probabilities on the scale that is summed.
+    """Transform probabilities to the scale on which members are summed.
 
-    The square root keeps a saturated network (p = 1 for much of what it sees) from outvoting all others, as
-    its log odds would, and still tells 0.001 from 0.01.
+    The square root keeps a saturated network (p = 1 for many fields) from dominating the others, as its log odds
+    would, and still distinguishes 0.001 from 0.01.
     """
     if scale == "identity":
         return members
@@ -116,89 +120,88 @@ def transform_scale(members: np.ndarray, scale: Scale) -> np.ndarray:
 def fit_ensemble(
     truth: np.ndarray, members: np.ndarray, combiner: Combiner = "stacked", prior: np.ndarray | None = None
 ) -> Ensemble:
-    """Fits one way of combining; all members are considered.
+    """Fit a combiner on all members.
 
     Args:
         truth: (n, classes), 0 or 1.
-        members: (members, n, classes), 0–1, of networks that were not trained on these fields.
-        combiner: `best` (the one member of least log loss when calibrated) · `mean` (of probabilities) · `logits`
-            (mean of log odds) · `greedy` (forward selection with replacement, Caruana et al. 2004, on the log
-            odds of calibrated members) · `weighted` (one weight per member, common to all classes, on √p) ·
-            `stacked` (the same, and what each class's own fields and the other classes add to it, both shrunk).
-        prior: (classes,) shares that class counts are drawn toward; default the competition's for 28 classes.
+        members: (members, n, classes), 0–1, from networks that were not trained on these fields.
+        combiner: `best` (the member with the lowest log loss after calibration) · `mean` (of probabilities) ·
+            `logits` (mean of log odds) · `greedy` (forward selection with replacement, Caruana et al. 2004, on the
+            log odds of calibrated members) · `weighted` (one weight per member, common to all classes, on √p) ·
+            `stacked` (the same plus what the fields of each class and the other classes add, both shrunk).
+        prior: (classes,) shares that class counts are shrunk toward; by default those of the competition for 28
+            classes.
 
     Raises:
-        LociscopeError: The arrays do not fit each other, or there is no such combiner.
+        LociscopeError: The shapes do not match, or the combiner does not exist.
     """
-    known, array = check_truth(truth), check_member_stack(members)
-    check_probability(array[0], known)
-    count, _, classes = array.shape
-    counts = shrink_counts(known, default_prior(classes) if prior is None else prior)
+    truth, members = check_truth(truth), check_member_stack(members)
+    check_probability(members[0], truth)
+    count, _, classes = members.shape
+    counts = shrink_counts(truth, default_prior(classes) if prior is None else prior)
     if combiner in ("mean", "logits"):
         even = np.full((count, classes), 1 / count)
         scale: Scale = "identity" if combiner == "mean" else "logit"
         return Ensemble(combiner, scale, combiner == "logits", even, np.zeros(classes))
     if combiner in ("best", "greedy"):
-        return _voted(known, array, combiner)
+        return _fit_votes(truth, members, combiner)
     if combiner == "weighted":
-        return _weighted(known, array, counts)
+        return _fit_weighted(truth, members, counts)
     if combiner == "stacked":
-        return _stacked(known, array, counts)
-    raise UsageError(
-        f"No way of combining is called {combiner!r}.{suggest(combiner, COMBINERS)}", code=Code.UNKNOWN_NAME
-    )
+        return _fit_stacked(truth, members, counts)
+    raise UsageError(f"{combiner!r} is not a combiner.{suggest(combiner, COMBINERS)}", code=Code.UNKNOWN_NAME)
 
 
-def _voted(known: np.ndarray, members: np.ndarray, combiner: Combiner) -> Ensemble:
-    """One member, or several with whole numbers of votes, each calibrated first: uncalibrated ones cannot meet."""
+def _fit_votes(truth: np.ndarray, members: np.ndarray, combiner: Combiner) -> Ensemble:
+    """Select one member, or several with whole numbers of votes; log odds can only be averaged once calibrated."""
     odds = transform_scale(members, "logit")
-    maps = [Calibration("platt", shrink=np.inf).fit(known, sigmoid(each)).coefficients_ for each in odds]
+    maps = [Calibration("platt", shrink=np.inf).fit(truth, sigmoid(each)).coefficients_ for each in odds]
     slopes, shifts = np.stack([each[0] for each in maps]), np.stack([each[2] for each in maps])
-    votes = _votes(known, odds * slopes[:, None] + shifts[:, None], 1 if combiner == "best" else MOST_VOTES)
+    votes = _select_greedily(truth, odds * slopes[:, None] + shifts[:, None], 1 if combiner == "best" else MOST_VOTES)
     return Ensemble(combiner, "logit", True, votes[:, None] * slopes, votes @ shifts)
 
 
-def _votes(known: np.ndarray, odds: np.ndarray, rounds: int) -> np.ndarray:
-    """Shares of the members after greedy rounds, each of which adds the member that lowers the log loss most."""
-    votes, total, least = np.zeros(len(odds)), np.zeros(known.shape), np.inf
+def _select_greedily(truth: np.ndarray, odds: np.ndarray, rounds: int) -> np.ndarray:
+    """Return the share of each member after greedy rounds, each adding the member that lowers the log loss most."""
+    votes, total, lowest = np.zeros(len(odds)), np.zeros(truth.shape), np.inf
     for step in range(1, rounds + 1):
-        losses = [log_losses(known, sigmoid((total + each) / step)).mean() for each in odds]
+        losses = [log_losses(truth, sigmoid((total + each) / step)).mean() for each in odds]
         best = int(np.argmin(losses))
-        if losses[best] >= least:
+        if losses[best] >= lowest:
             break
-        votes[best], total, least = votes[best] + 1, total + odds[best], losses[best]
+        votes[best], total, lowest = votes[best] + 1, total + odds[best], losses[best]
     return np.asarray(votes / votes.sum())
 
 
-def _weighted(known: np.ndarray, members: np.ndarray, counts: np.ndarray) -> Ensemble:
+def _fit_weighted(truth: np.ndarray, members: np.ndarray, counts: np.ndarray) -> Ensemble:
     features = transform_scale(members, "sqrt")
-    middle = features.mean(axis=1)
+    mean = features.mean(axis=1)
     spread = np.maximum(features.std(axis=(1, 2)), 1e-6)
-    centred = (features - middle[:, None]) / spread[:, None, None]
-    common, intercepts = pooled_logistic(centred, known, counts)
-    weights = np.repeat((common / spread)[:, None], known.shape[1], axis=1)
-    return Ensemble("weighted", "sqrt", True, weights, intercepts - (weights * middle).sum(axis=0))
+    centred = (features - mean[:, None]) / spread[:, None, None]
+    common, intercepts = pooled_logistic(centred, truth, counts)
+    weights = np.repeat((common / spread)[:, None], truth.shape[1], axis=1)
+    return Ensemble("weighted", "sqrt", True, weights, intercepts - (weights * mean).sum(axis=0))
 
 
-def _stacked(known: np.ndarray, members: np.ndarray, counts: np.ndarray) -> Ensemble:
-    """`weighted`, then for each class its own deviation of the weights, then what the other classes add."""
-    base = _weighted(known, members, counts)
+def _fit_stacked(truth: np.ndarray, members: np.ndarray, counts: np.ndarray) -> Ensemble:
+    """Fit `weighted`, then the deviation of the weights of each class, then what the other classes add."""
+    base = _fit_weighted(truth, members, counts)
     features = transform_scale(members, "sqrt")
-    score = _summed(features, base.weights_, base.intercepts_)
+    score = _weighted_sum(features, base.weights_, base.intercepts_)
     weights, intercepts = base.weights_.copy(), base.intercepts_.copy()
     spread = np.maximum(features.std(axis=(1, 2)), 1e-6)
-    for label in range(known.shape[1]):
-        deviation, shift = _deviation(
-            features[:, :, label].T, spread, known[:, label], score[:, label], OWN, counts[label]
+    for label in range(truth.shape[1]):
+        deviation, shift = _fit_deviation(
+            features[:, :, label].T, spread, truth[:, label], score[:, label], OWN_PRECISION, counts[label]
         )
         weights[:, label] += deviation
         intercepts[label] += shift
-    score = _summed(features, weights, intercepts)
+    score = _weighted_sum(features, weights, intercepts)
     others = np.sqrt(sigmoid(score))
-    wide = np.full(known.shape[1], max(float(others.std(axis=0).mean()), 1e-6))
+    wide = np.full(truth.shape[1], max(float(others.std(axis=0).mean()), 1e-6))
     columns = [
-        _deviation(others, wide, known[:, label], score[:, label], OTHERS, counts[label])
-        for label in range(known.shape[1])
+        _fit_deviation(others, wide, truth[:, label], score[:, label], OTHERS_PRECISION, counts[label])
+        for label in range(truth.shape[1])
     ]
     return replace(
         base,
@@ -210,16 +213,16 @@ def _stacked(known: np.ndarray, members: np.ndarray, counts: np.ndarray) -> Ense
     )
 
 
-def _deviation(
+def _fit_deviation(
     design: np.ndarray,
     spread: np.ndarray,
-    known: np.ndarray,
+    truth: np.ndarray,
     score: np.ndarray,
     precision: float,
     target: float,
 ) -> tuple[np.ndarray, float]:
-    """Shrunk weights (d,) of unscaled features, and the shift, to be added to a class's log odds."""
-    middle = design.mean(axis=0)
-    fitted = class_logistic((design - middle) / spread, known, score, np.full(len(spread), precision), target)
+    """Return shrunk weights (d,) of unscaled features and a shift, to be added to the log odds of a class."""
+    mean = design.mean(axis=0)
+    fitted = class_logistic((design - mean) / spread, truth, score, np.full(len(spread), precision), target)
     weights = fitted[:-1] / spread
-    return weights, float(fitted[-1] - weights @ middle)
+    return weights, float(fitted[-1] - weights @ mean)

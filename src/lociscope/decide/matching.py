@@ -1,4 +1,4 @@
-"""Label rates brought to a prior, on fields whose labels nobody knows."""
+"""Adapt the label rates of unlabelled fields to a prior."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from lociscope.decide.logistic import logit, sigmoid
 from lociscope.errors import Code, LociscopeError
 
 WIDEST = 20.0
-"""The most that a logit is moved."""
+"""Largest shift of a logit."""
 STEPS = 40
-"""Halvings of that range: 2e-11 is left."""
+"""Bisections of that range, down to 2e-11."""
 
 
 def match_rates(probability: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """Moves each class' logit by one number, so that its mean probability is the prior's share.
+    """Shift the logit of each class so that its mean probability equals its share in the prior.
 
-    Where a model was trained on fields with other label rates, and its probabilities are not trusted to be
-    calibrated, this mends the order of the classes within a field; the order of the fields within a class stays.
-    It looks at all fields together, but at none of their labels, and means nothing for a handful of fields.
+    Use it where a model was trained on fields with other label rates and its probabilities may not be calibrated: it
+    corrects the order of the classes within a field and keeps the order of the fields within a class. It uses all
+    fields together but none of their labels, and is meaningless for a handful of fields.
 
     Args:
         probability: (n, classes) in 0–1.
@@ -29,19 +29,19 @@ def match_rates(probability: np.ndarray, prior: np.ndarray) -> np.ndarray:
         (n, classes) of float64.
 
     Raises:
-        LociscopeError: The prior has another number of classes, or a share out of its range.
+        LociscopeError: The prior has another number of classes, or a share out of range.
     """
     odds = logit(check_probability(probability))
-    wanted = np.asarray(prior, np.float64)
-    if wanted.shape != odds.shape[1:] or not ((wanted > 0) & (wanted < 1)).all():
+    target = np.asarray(prior, np.float64)
+    if target.shape != odds.shape[1:] or not ((target > 0) & (target < 1)).all():
         raise LociscopeError(
-            f"A prior holds one share above 0 and below 1 for each of {odds.shape[1]} classes; received "
-            f"{wanted.shape} from {wanted.min(initial=0):g} to {wanted.max(initial=0):g}.",
+            f"`prior` must have one share above 0 and below 1 for each of {odds.shape[1]} classes; received the shape "
+            f"{target.shape} with values from {target.min(initial=0):g} to {target.max(initial=0):g}.",
             code=Code.INVALID_VALUE,
         )
     low, high = (np.full(odds.shape[1], end) for end in (-WIDEST, WIDEST))
     for _ in range(STEPS):
         middle = (low + high) / 2
-        short = sigmoid(odds + middle).mean(axis=0) < wanted
-        low, high = np.where(short, middle, low), np.where(short, high, middle)
+        below = sigmoid(odds + middle).mean(axis=0) < target
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
     return sigmoid(odds + (low + high) / 2)

@@ -1,4 +1,4 @@
-"""The members of an ensemble: by what each is recognised, so that swapped ones are noticed."""
+"""Identify the members of an ensemble, so that swapped members are detected."""
 
 from __future__ import annotations
 
@@ -19,55 +19,55 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DIFFERENT, UNKNOWN, SAME_NETWORK, SAME = range(-1, 3)
-"""How well two members match."""
+"""How well two members match, from worst to best."""
 
 
 class Member(BaseModel):
-    """What is known of the network that made Predictions."""
+    """The identity of the network that made Predictions, as far as it is recorded."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bundle: str | None = Field(None, description="sha256 of the bundle.")
-    views: int | None = Field(None, description="Test-time augmentation: 1 or 8, where known.")
-    trainings: tuple[str, ...] = Field((), description="Hash of each training that made it, one a fold.")
+    views: int | None = Field(None, description="Views of test-time augmentation, 1 or 8, where known.")
+    trainings: tuple[str, ...] = Field((), description="Hash of each training that made it, one per fold.")
     contents: str | None = Field(None, description="sha256 of ids and probabilities.")
 
     @classmethod
-    def of(cls, path: Path, predictions: Predictions) -> Self:
-        """Collect what Predictions, the record beside them and the Run around them say.
+    def from_predictions(cls, path: Path, predictions: Predictions) -> Self:
+        """Collect the identity from Predictions, the record beside them and the Run around them.
 
         Args:
             path: The file of Predictions.
-            predictions: What it holds.
+            predictions: Its contents.
         """
-        said = _recorded(path) | read_origin(path)
-        trainings = said.get("trainings") or _trained(path)
+        record = _read_record(path) | read_origin(path)
+        trainings = record.get("trainings") or _read_training_hashes(path)
         try:
             return cls(
-                bundle=said.get("bundle"),
-                views=said.get("views"),
+                bundle=record.get("bundle"),
+                views=record.get("views"),
                 trainings=tuple(trainings),
-                contents=_contents_hash(predictions),
+                contents=_hash_contents(predictions),
             )
-        except ValueError:  # a record that somebody changed says nothing
-            return cls(contents=_contents_hash(predictions))
+        except ValueError:  # an edited record is ignored
+            return cls(contents=_hash_contents(predictions))
 
     @property
     def name(self) -> str:
-        """What errors call it."""
+        """The name of the network in error messages."""
         return f"bundle {self.bundle[:12]}…" if self.bundle else "another training"
 
     def match(self, other: Member) -> int:
-        """Return how well another fits: `SAME`, `SAME_NETWORK` with other views, `UNKNOWN` or `DIFFERENT`."""
+        """Return how well another member matches: `SAME`, `SAME_NETWORK` (other views), `UNKNOWN` or `DIFFERENT`."""
         if self.contents and self.contents == other.contents:
             return SAME
         if self.trainings and other.trainings:
-            found = bool({*self.trainings} & {*other.trainings})
+            same_network = bool({*self.trainings} & {*other.trainings})
         elif self.bundle and other.bundle:
-            found = self.bundle == other.bundle
+            same_network = self.bundle == other.bundle
         else:
             return UNKNOWN
-        if not found:
+        if not same_network:
             return DIFFERENT
         return SAME if self.views is not None and self.views == other.views else SAME_NETWORK
 
@@ -80,15 +80,15 @@ def check_members(
     Args:
         folder: The fitted ensemble.
         fitted: Its members.
-        given: What is known of the Predictions, those of the folds of each member one after the other.
+        given: The identities of the Predictions, those of the folds of each member one after the other.
         paths: Their files.
-        folds: How many Predictions each member has.
+        folds: Number of Predictions of each member.
 
     Returns:
-        The files of which it is not known whether they are the member at their position.
+        The files whose records do not say whether they are the member at their position.
 
     Raises:
-        LociscopeError: There is another number of members, or another network at a position.
+        LociscopeError: The number of members differs, or a position has another network.
     """
     if len(paths) != len(fitted) * folds:
         each = f" of {folds} folds" if folds > 1 else ""
@@ -104,14 +104,15 @@ def check_members(
         mine, best = matches[position], max(matches)
         if best > max(mine, UNKNOWN):
             raise LociscopeError(
-                f"'{path}' was passed as member {position + 1}, and is member {matches.index(best) + 1} of '{folder}'. "
+                f"'{path}' was passed as member {position + 1} but is member {matches.index(best) + 1} of '{folder}'. "
                 "Pass the Predictions of the same networks in the same order.",
                 code=Code.INVALID_VALUE,
             )
         if mine == DIFFERENT:
             raise LociscopeError(
-                f"Member {position + 1}, '{path}', was predicted by {found.name}, and '{folder}' was fitted on "
-                f"{fitted[position].name} there. Pass the Predictions of the same networks in the same order.",
+                f"Member {position + 1}, '{path}', was predicted by {found.name}, but '{folder}' was fitted on "
+                f"{fitted[position].name} at that position. Pass the Predictions of the same networks in the same "
+                "order.",
                 code=Code.INVALID_VALUE,
             )
         if mine == UNKNOWN:
@@ -119,8 +120,8 @@ def check_members(
     return unknown
 
 
-def _recorded(path: Path) -> dict[str, Any]:
-    """Return what `.run.json` beside Predictions says of their bundle."""
+def _read_record(path: Path) -> dict[str, Any]:
+    """Return the identity of the bundle from `.run.json` beside Predictions."""
     record = path.with_name(path.stem + ".run.json")
     try:
         values = json.loads(record.read_bytes())
@@ -130,8 +131,8 @@ def _recorded(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _trained(path: Path) -> list[str]:
-    """Return the hashes of the trainings of the Runs that made Predictions; none where no record exists."""
+def _read_training_hashes(path: Path) -> list[str]:
+    """Return the hashes of the trainings of the Runs that made Predictions; empty where no record exists."""
     try:
         hashes = [hash_training(each.read_environment().model_dump()) for each in find_runs(path)]
     except LociscopeError:
@@ -139,8 +140,8 @@ def _trained(path: Path) -> list[str]:
     return [each for each in hashes if each]
 
 
-def _contents_hash(predictions: Predictions) -> str:
-    """Return a sha256 of ids and probabilities to six decimals, which CSV and Parquet share, in any order of rows."""
+def _hash_contents(predictions: Predictions) -> str:
+    """Return a sha256 of ids and probabilities in any order of rows, to six decimals, which CSV and Parquet share."""
     order = sorted(range(len(predictions)), key=predictions.ids.__getitem__)
     digest = hashlib.sha256("\n".join(predictions.ids[row] for row in order).encode())
     digest.update(np.rint(predictions.probability[order].astype(np.float64) * 1e6).astype("<i4").tobytes())

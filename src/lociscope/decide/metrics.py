@@ -1,8 +1,8 @@
-"""Scores of predictions against truth, per class (F1, average precision, AUC) or per field (LRAP, Jaccard …).
+"""Score predictions against truth, per class (F1, average precision, AUC) or per field (LRAP, Jaccard …).
 
-Every metric here is a mean, over classes or over fields, and so can be computed for a thousand resamples at
-once from row weights; `intervals.bootstrap` makes use of that. A class without positives has no score: it is
-NaN per class, is listed in `Macro.unscored`, and is neither 0 nor 1 in the mean.
+Every metric here is a mean over classes or over fields and can be computed from row weights for a thousand resamples at
+once, which `intervals.bootstrap` uses. A class without positives has no score: it is NaN per class, is listed in
+`Macro.unscored`, and does not enter the mean.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ SMALLEST = 1e-7
 
 @dataclass(frozen=True, slots=True)
 class Macro:
-    """A mean over classes, with what it is a mean of.
+    """A mean over classes, with the score of each class.
 
     Attributes:
         value: Mean over the classes that were scored; NaN where none was.
         per_class: (classes,) the score of each class; NaN where it has no positives.
-        unscored: Classes that the mean leaves out: too few positives in the truth.
+        unscored: Classes that the mean excludes, since they have too few positives.
     """
 
     value: float
@@ -48,10 +48,10 @@ class ClassMetric:
     """A metric that is a mean over classes; call it with (truth, scores).
 
     Attributes:
-        name: As written in `metrics.json` and reports.
+        name: The name in `metrics.json` and reports.
         per_class: Scores each class.
-        min_positives: A class with fewer positives is left out.
-        values: What the second argument holds: `decisions` (0 or 1) or `scores` (any range).
+        min_positives: A class with fewer positives is excluded from the mean.
+        values: The kind of the second argument: `decisions` (0 or 1) or `scores` (any range).
     """
 
     name: str
@@ -60,22 +60,22 @@ class ClassMetric:
     values: str = "scores"
 
     def __call__(self, truth: np.ndarray, scores: np.ndarray) -> Macro:
-        """Scores all rows.
+        """Score all rows.
 
         Args:
             truth: (n, classes), 0 or 1.
             scores: (n, classes), decisions or scores.
 
         Raises:
-            LociscopeError: The arrays do not fit each other.
+            LociscopeError: The shapes do not match.
         """
-        known, given = self._checked(truth, scores)
-        per_class = self.per_class(known, given, np.ones((1, len(known))))[0]
-        kept = known.sum(axis=0) >= self.min_positives
-        return Macro(nan_mean(per_class[kept]), per_class, tuple(np.flatnonzero(~kept).tolist()))
+        truth, scores = self._check(truth, scores)
+        per_class = self.per_class(truth, scores, np.ones((1, len(truth))))[0]
+        scored = truth.sum(axis=0) >= self.min_positives
+        return Macro(nan_mean(per_class[scored]), per_class, tuple(np.flatnonzero(~scored).tolist()))
 
     def score_resamples(self, weights: np.ndarray, truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        """The metric for many weightings of the rows.
+        """Score many weightings of the rows.
 
         Args:
             weights: (b, n), how often each row counts.
@@ -83,17 +83,17 @@ class ClassMetric:
             scores: (n, classes).
 
         Returns:
-            (b,). The classes are those that have `min_positives` positives in all rows; one that vanishes from a
-            resample is left out of that resample's mean.
+            (b,). The classes are those that have `min_positives` positives in all rows; a class without positives in a
+            resample is excluded from the mean of that resample.
         """
-        known, given = self._checked(truth, scores)
-        kept = known.sum(axis=0) >= self.min_positives
-        return nan_means(self.per_class(known[:, kept], given[:, kept], weights))
+        truth, scores = self._check(truth, scores)
+        scored = truth.sum(axis=0) >= self.min_positives
+        return nan_means(self.per_class(truth[:, scored], scores[:, scored], weights))
 
-    def _checked(self, truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        known = check_truth(truth)
-        given = check_scores(scores, known)
-        return known, check_truth(given) if self.values == "decisions" else given
+    def _check(self, truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        truth = check_truth(truth)
+        scores = check_scores(scores, truth)
+        return truth, check_truth(scores) if self.values == "decisions" else scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +101,9 @@ class RowMetric:
     """A metric that is a mean over fields; call it with (truth, scores).
 
     Attributes:
-        name: As written in `metrics.json` and reports.
-        per_row: Scores each row; NaN where it is not defined, and such rows are left out of the mean.
-        values: What the second argument holds: `decisions`, `scores` or `probabilities`.
+        name: The name in `metrics.json` and reports.
+        per_row: Scores each row; NaN where it is not defined, and such rows are excluded from the mean.
+        values: The kind of the second argument: `decisions`, `scores` or `probabilities`.
     """
 
     name: str
@@ -111,43 +111,43 @@ class RowMetric:
     values: str = "scores"
 
     def __call__(self, truth: np.ndarray, scores: np.ndarray) -> float:
-        """Scores all rows; NaN where no row has a score. Raises LociscopeError as `ClassMetric` does."""
-        return nan_mean(self.per_row(*self._checked(truth, scores)))
+        """Score all rows; NaN where no row has a score. Raises LociscopeError as `ClassMetric` does."""
+        return nan_mean(self.per_row(*self._check(truth, scores)))
 
     def score_resamples(self, weights: np.ndarray, truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        """The metric for many weightings (b, n) of the rows: (b,)."""
-        values = self.per_row(*self._checked(truth, scores))
-        known = ~np.isnan(values)
+        """Score many weightings (b, n) of the rows; return (b,)."""
+        values = self.per_row(*self._check(truth, scores))
+        defined = ~np.isnan(values)
         with np.errstate(invalid="ignore"):
-            return np.asarray((weights[:, known] @ values[known]) / weights[:, known].sum(axis=1))
+            return np.asarray((weights[:, defined] @ values[defined]) / weights[:, defined].sum(axis=1))
 
-    def _checked(self, truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        known = check_truth(truth)
+    def _check(self, truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        truth = check_truth(truth)
         if self.values == "probabilities":
-            return known, check_probability(scores, known)
-        given = check_scores(scores, known)
-        return known, check_truth(given) if self.values == "decisions" else given
+            return truth, check_probability(scores, truth)
+        scores = check_scores(scores, truth)
+        return truth, check_truth(scores) if self.values == "decisions" else scores
 
 
 def nan_mean(values: np.ndarray) -> float:
-    """Mean of the values that are numbers; NaN where there is none."""
+    """Return the mean of the values that are not NaN; NaN where there is none."""
     return float(nan_means(values[None])[0])
 
 
 def nan_means(values: np.ndarray) -> np.ndarray:
-    """Mean of each row's values that are numbers; NaN where there is none."""
-    known = ~np.isnan(values)
+    """Return the mean of the values of each row that are not NaN; NaN where there is none."""
+    defined = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
-        return np.asarray(np.where(known, values, 0).sum(axis=-1) / known.sum(axis=-1))
+        return np.asarray(np.where(defined, values, 0).sum(axis=-1) / defined.sum(axis=-1))
 
 
 def f1_per_class(truth: np.ndarray, decided: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """F1 of each class, 2 TP / (positives + decided).
+    """Return F1 of each class, 2 TP / (positives + decided).
 
     Args:
         truth: (n, classes), 0 or 1.
         decided: (n, classes), 0 or 1.
-        weights: (b, n), how often each row counts; default each once.
+        weights: (b, n), how often each row counts; by default once.
 
     Returns:
         (classes,), or (b, classes) where weights are given; NaN where a class has no positives.
@@ -160,45 +160,45 @@ def f1_per_class(truth: np.ndarray, decided: np.ndarray, weights: np.ndarray | N
     return np.asarray(f1[0] if weights is None else f1)
 
 
-def _tie_ends(ordered: np.ndarray) -> np.ndarray:
+def _find_tie_ends(ordered: np.ndarray) -> np.ndarray:
     return np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
 
 
 def _average_precision(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     result = np.full((len(weights), truth.shape[1]), np.nan)
-    for label, (known, score) in enumerate(zip(truth.T, scores.T, strict=True)):
+    for label, (positive, score) in enumerate(zip(truth.T, scores.T, strict=True)):
         order = np.argsort(-score, kind="stable")
-        ends = _tie_ends(score[order])
+        ends = _find_tie_ends(score[order])
         rows = weights[:, order]
-        found = np.cumsum(rows * known[order], axis=1)[:, ends]
+        hits = np.cumsum(rows * positive[order], axis=1)[:, ends]
         with np.errstate(invalid="ignore"):
-            precision = np.nan_to_num(found / np.cumsum(rows, axis=1)[:, ends])
-            result[:, label] = (np.diff(found, axis=1, prepend=0) * precision).sum(axis=1) / found[:, -1]
+            precision = np.nan_to_num(hits / np.cumsum(rows, axis=1)[:, ends])
+            result[:, label] = (np.diff(hits, axis=1, prepend=0) * precision).sum(axis=1) / hits[:, -1]
     return result
 
 
 def average_precision_per_class(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """(classes,) average precision of each class; NaN where it has no positives."""
+    """Return the average precision of each class, (classes,); NaN where it has no positives."""
     return np.asarray(_average_precision(truth.astype(bool), scores, np.ones((1, len(truth))))[0])
 
 
 def _auc(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     result = np.full((len(weights), truth.shape[1]), np.nan)
-    for label, (known, score) in enumerate(zip(truth.T, scores.T, strict=True)):
+    for label, (positive, score) in enumerate(zip(truth.T, scores.T, strict=True)):
         order = np.argsort(score, kind="stable")
-        ends = _tie_ends(score[order])
+        ends = _find_tie_ends(score[order])
         rows = weights[:, order]
-        found = np.cumsum(rows * known[order], axis=1)[:, ends]
-        below = np.cumsum(rows * ~known[order], axis=1)[:, ends]
-        half = below - np.diff(below, axis=1, prepend=0) / 2
+        hits = np.cumsum(rows * positive[order], axis=1)[:, ends]
+        below = np.cumsum(rows * ~positive[order], axis=1)[:, ends]
+        below_with_ties = below - np.diff(below, axis=1, prepend=0) / 2
         with np.errstate(invalid="ignore"):
-            area = (np.diff(found, axis=1, prepend=0) * half).sum(axis=1)
-            result[:, label] = area / (found[:, -1] * below[:, -1])
+            area = (np.diff(hits, axis=1, prepend=0) * below_with_ties).sum(axis=1)
+            result[:, label] = area / (hits[:, -1] * below[:, -1])
     return result
 
 
 def ranks(scores: np.ndarray) -> np.ndarray:
-    """Rank of each class within its row, 1 = highest; tied classes all get the worst rank of their tie.
+    """Return the rank of each class within its row, 1 = highest; tied classes all get the worst rank of their tie.
 
     Args:
         scores: (n, classes).
@@ -225,7 +225,7 @@ def _jaccard(truth: np.ndarray, decided: np.ndarray) -> np.ndarray:
 
 
 def log_losses(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Binary cross-entropy in nats of every decision, (n, classes); clipped at `SMALLEST`."""
+    """Return the binary cross-entropy in nats of every decision, (n, classes), clipped at `SMALLEST`."""
     p = np.clip(probability, SMALLEST, 1 - SMALLEST)
     return np.asarray(-np.log(np.where(truth.astype(bool), p, 1 - p)))
 
@@ -243,33 +243,33 @@ macro_auc = ClassMetric("macro_auc", _auc, min_positives=3)
 """Mean area under the ROC curve over the classes with at least 3 positives; ties count half."""
 
 lrap = RowMetric("lrap", _lrap)
-"""Label ranking average precision; ties count against. For single-label fields it is the mean reciprocal
-rank. Rows without a label are left out (scikit-learn counts them 1)."""
+"""Label ranking average precision; ties count as errors. For single-label fields it is the mean reciprocal
+rank. Rows without a label are excluded (scikit-learn counts them as 1)."""
 
 jaccard = RowMetric("jaccard", _jaccard, values="decisions")
-"""Mean over fields of intersection / union of truth and decided; 1 where both are empty (rightly blank)."""
+"""Mean over fields of intersection / union of truth and decision; 1 where both are empty."""
 
 log_loss = RowMetric("log_loss", lambda t, p: log_losses(t, p).mean(axis=1), values="probabilities")
-"""Binary cross-entropy in nats, mean over classes and fields; smaller is better."""
+"""Binary cross-entropy in nats, mean over classes and fields; lower is better."""
 
 brier = RowMetric("brier", lambda t, p: np.square(p - t).mean(axis=1), values="probabilities")
-"""Mean squared difference of probability and truth over classes and fields; smaller is better."""
+"""Mean squared difference of probability and truth over classes and fields; lower is better."""
 
 
 def top_k(k: int) -> RowMetric:
-    """Share of labelled fields that have one of their places among the k likeliest; ties count against.
+    """Return the metric "share of labelled fields with a true location among the k likeliest"; ties count as errors.
 
     Args:
-        k: How many places are looked at, 1 or more.
+        k: Number of likeliest locations, 1 or more.
 
     Raises:
         LociscopeError: k is below 1.
     """
     if k < 1:
-        raise LociscopeError(f"Top-k looks at 1 place or more; received k = {k}.", code=Code.INVALID_VALUE)
+        raise LociscopeError(f"`k` must be 1 or more; received {k}. Pass 3 for top-3.", code=Code.INVALID_VALUE)
 
     def hit(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        found = (truth & (ranks(scores) <= k)).any(axis=1)
-        return np.where(truth.any(axis=1), found, np.nan)
+        hits = (truth & (ranks(scores) <= k)).any(axis=1)
+        return np.where(truth.any(axis=1), hits, np.nan)
 
     return RowMetric(f"top_{k}", hit)

@@ -1,4 +1,4 @@
-"""How good a choice is on new fields: the whole of `select` again, inside a cross-validation."""
+"""Estimate the score of a selection on new fields by nested cross-validation: the whole selection in each fold."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MIN_FIELDS = 30
-"""Fields; with fewer, the folds of a cross-validation inside a cross-validation hold next to nothing."""
+"""Fewest fields; with fewer, the inner folds of a nested cross-validation would be nearly empty."""
 
 OUTER_FOLDS = 5
 """Folds of each outer cross-validation."""
 
-BIG = 10_000
-"""From so many fields on, one outer repeat is enough."""
+ONE_REPEAT_FIELDS = 10_000
+"""From this number of fields, one outer repeat is enough."""
 
 FIRST_SEED = 100
-"""The outer folds' seeds begin here, apart from the inner ones'."""
+"""First seed of the outer folds, so that they differ from the inner folds."""
 
 
 @dataclass(frozen=True, slots=True)
 class NestedResult:
-    """Predictions of every field by choices that had not seen it, once per repeat.
+    """Out-of-fold predictions of every field, once per repeat.
 
     Attributes:
-        combiners: What was tried.
-        chosen: Combiners that the outer fits chose.
-        decided: Decisions (repeats, n, classes) of each (combiner, policy), and of `("chosen", policy)`.
-        probability: (repeats, n, classes) of the chosen.
-        sets: (repeats, n, classes) prediction sets of the chosen.
-        status: (repeats, n) statuses of the chosen.
+        combiners: The combiners compared.
+        selected: The combiner that each outer fit selected.
+        decided: Decisions (repeats, n, classes) of each (combiner, policy), and of `("selected", policy)`.
+        probability: (repeats, n, classes) of the selected combiner.
+        sets: (repeats, n, classes) prediction sets of the selected combiner.
+        status: (repeats, n) statuses of the selected combiner.
     """
 
     combiners: tuple[Combiner, ...]
-    chosen: list[Combiner]
+    selected: list[Combiner]
     decided: dict[tuple[str, Policy], np.ndarray]
     probability: np.ndarray
     sets: np.ndarray
@@ -52,16 +52,16 @@ class NestedResult:
 
 
 def check_enough(fields: int) -> None:
-    """Refuses to score an ensemble on next to nothing.
+    """Raise an error if there are too few fields to fit and score an ensemble.
 
     Raises:
-        LociscopeError: Fewer fields than `MIN_FIELDS`.
+        LociscopeError: There are fewer fields than `MIN_FIELDS`.
     """
     if fields < MIN_FIELDS:
         raise LociscopeError(
-            f"An ensemble is fitted and scored on {MIN_FIELDS} labelled fields or more; received {fields}. "
-            "Give more fields, or decide with a constant threshold.",
-            code=Code.INVALID_LABELS,
+            f"Fitting and scoring an ensemble needs {MIN_FIELDS} labelled fields or more; received {fields}. "
+            "Pass more fields, or decide with a constant threshold.",
+            code=Code.NOT_ENOUGH_DATA,
         )
 
 
@@ -77,27 +77,27 @@ def nested_cross_validate(
     repeats: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> NestedResult:
-    """Repeats `select` inside a cross-validation, and compares all policies of thresholds beside it.
+    """Repeat `select_combiner` inside a cross-validation, and compare all threshold policies.
 
     Args:
         truth: (n, classes), 0 or 1.
-        members: (members, n, classes), 0–1, of networks that were not trained on these fields.
-        combiners: What is tried.
-        policy: The policy of the decisions whose status is noted.
-        groups: (n,) names of groups that are kept in one fold, for example antibodies.
-        prior: (classes,) shares; default the competition's for 28 classes.
-        seed: Decides folds and resamples.
-        repeats: Outer cross-validations, each on other folds; default 2, or 1 from 10,000 fields on.
-        progress: Called with (fits done, fits in all).
+        members: (members, n, classes), 0–1, from networks that were not trained on these fields.
+        combiners: The combiners to compare.
+        policy: The threshold policy of the decisions whose status is recorded.
+        groups: (n,) group names; a group stays in one fold, for example the fields of an antibody.
+        prior: (classes,) shares; by default those of the competition for 28 classes.
+        seed: Random seed of folds and resamples.
+        repeats: Number of outer cross-validations, each with other folds; by default 2, or 1 from 10,000 fields.
+        progress: Called with (fits done, total number of fits).
 
     Raises:
-        LociscopeError: Truth and members do not fit each other, or are too few.
+        LociscopeError: The shapes do not match, or there are too few fields.
     """
-    known, array = check_inputs(truth, members)
-    check_enough(len(known))
-    times = (1 if len(known) >= BIG else 2) if repeats is None else repeats
-    shape = (times, *known.shape)
-    keys = [(name, each) for name in (*combiners, "chosen") for each in POLICIES]
+    truth, members = check_inputs(truth, members)
+    check_enough(len(truth))
+    times = (1 if len(truth) >= ONE_REPEAT_FIELDS else 2) if repeats is None else repeats
+    shape = (times, *truth.shape)
+    keys = [(name, each) for name in (*combiners, "selected") for each in POLICIES]
     result = NestedResult(
         combiners,
         [],
@@ -107,49 +107,51 @@ def nested_cross_validate(
         np.empty(shape[:2], dtype="U16"),
     )
     for repeat in range(times):
-        fold = stratified_folds(known, OUTER_FOLDS, seed + FIRST_SEED + repeat, groups)
-        for number, (train, kept) in enumerate(fold_masks(fold)):
+        fold = stratified_folds(truth, OUTER_FOLDS, seed + FIRST_SEED + repeat, groups)
+        for number, (train, test) in enumerate(fold_masks(fold)):
             inner = select_combiner(
-                known[train],
-                array[:, train],
+                truth[train],
+                members[:, train],
                 combiners=combiners,
                 policy=policy,
                 groups=None if groups is None else groups[train],
                 prior=prior,
                 seed=seed,
             )
-            _note(result, repeat, kept, inner, array)
-            _compare(result, repeat, kept, inner, known, array, prior, seed)
+            _record_selected(result, repeat, test, inner, members)
+            _record_all(result, repeat, test, inner, truth, members, prior, seed)
             progress(repeat * OUTER_FOLDS + number + 1, times * OUTER_FOLDS)
     return result
 
 
-def _note(result: NestedResult, repeat: int, kept: np.ndarray, inner: SelectionResult, array: np.ndarray) -> None:
-    """What the chosen decision says of the rows kept out."""
-    p = inner.decider.predict(array[:, kept])
-    result.chosen.append(inner.combiner)
-    result.probability[repeat, kept] = p
-    result.sets[repeat, kept] = inner.decider.sets.predict(p)
-    result.status[repeat, kept] = inner.decider.decide(p)[1]
+def _record_selected(
+    result: NestedResult, repeat: int, test: np.ndarray, inner: SelectionResult, members: np.ndarray
+) -> None:
+    """Predict the test rows with the decider that was selected on the training rows."""
+    p = inner.decider.predict(members[:, test])
+    result.selected.append(inner.combiner)
+    result.probability[repeat, test] = p
+    result.sets[repeat, test] = inner.decider.sets.predict(p)
+    result.status[repeat, test] = inner.decider.decide(p)[1]
 
 
-def _compare(
+def _record_all(
     result: NestedResult,
     repeat: int,
-    kept: np.ndarray,
+    test: np.ndarray,
     inner: SelectionResult,
-    known: np.ndarray,
-    array: np.ndarray,
+    truth: np.ndarray,
+    members: np.ndarray,
     prior: np.ndarray | None,
     seed: int,
 ) -> None:
-    """What every combiner with every policy would have decided of them."""
-    train = ~kept
+    """Decide the test rows with every combiner and every threshold policy."""
+    train = ~test
     for name in result.combiners:
-        ensemble, calibration = fit_combination(known[train], array[:, train], name, prior)
-        unseen = calibration.predict(ensemble.predict(array[:, kept]))
+        ensemble, calibration = fit_combination(truth[train], members[:, train], name, prior)
+        p = calibration.predict(ensemble.predict(members[:, test]))
         for policy in POLICIES:
-            cuts = Thresholds(policy, prior=prior, seed=seed).fit(known[train], inner.out_of_fold[name])
-            result.decided[name, policy][repeat, kept] = cuts.predict(unseen)
+            thresholds = Thresholds(policy, prior=prior, seed=seed).fit(truth[train], inner.out_of_fold[name])
+            result.decided[name, policy][repeat, test] = thresholds.predict(p)
             if name == inner.combiner:
-                result.decided["chosen", policy][repeat, kept] = result.decided[name, policy][repeat, kept]
+                result.decided["selected", policy][repeat, test] = result.decided[name, policy][repeat, test]

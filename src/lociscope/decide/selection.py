@@ -1,9 +1,9 @@
-"""Which way of combining and which thresholds: chosen from the data given, and scored as honestly as data allow.
+"""Select a combiner by cross-validation and fit the whole decision.
 
-Chosen is the combiner of least cross-validated log loss: macro-F1 is too noisy to choose by (seven rare classes
-make most of its variance), the log loss of all decisions is not. The policy of the thresholds is not chosen from
-the data at all but stated, `expected` by default. `nested` repeats the whole choice inside an outer
-cross-validation, so that the expected score has paid for it.
+The selected combiner is the one with the lowest cross-validated log loss: macro-F1 is too noisy for a selection (seven
+rare classes make most of its variance), the log loss of all decisions is not. The threshold policy is not selected from
+the data; it is a parameter, `expected` by default. `nested` repeats the whole selection inside an outer
+cross-validation, so that the expected score accounts for it.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from lociscope.decide.thresholds import Policy
 
 INNER_FOLDS = 5
-"""Folds that a combiner is chosen and thresholds are fitted by."""
+"""Folds by which a combiner is selected and thresholds are fitted."""
 
 
 @dataclass(frozen=True, slots=True)
 class SelectionResult:
-    """What was chosen, and what it was chosen from.
+    """The selected combiner, and the scores by which it was selected.
 
     Attributes:
         decider: Fitted on all fields.
-        combiner: The one chosen.
+        combiner: The selected combiner.
         losses: Cross-validated log loss of each combiner.
-        out_of_fold: Cross-fitted probabilities (n, classes) of each combiner.
+        out_of_fold: Out-of-fold probabilities (n, classes) of each combiner.
     """
 
     decider: Decider
@@ -44,10 +44,10 @@ class SelectionResult:
 
 
 def check_inputs(truth: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Truth as booleans and members as float64, of one shape; LociscopeError where they do not fit each other."""
-    known, array = check_truth(truth), check_member_stack(members)
-    check_probability(array[0], known)
-    return known, array
+    """Return truth as booleans and members as float64; raise LociscopeError where their shapes do not match."""
+    truth, members = check_truth(truth), check_member_stack(members)
+    check_probability(members[0], truth)
+    return truth, members
 
 
 def select_combiner(
@@ -60,24 +60,24 @@ def select_combiner(
     prior: np.ndarray | None = None,
     seed: int = 0,
 ) -> SelectionResult:
-    """Chooses a combiner and fits the whole decision.
+    """Select a combiner and fit the whole decision.
 
     Args:
         truth: (n, classes), 0 or 1.
-        members: (members, n, classes), 0–1, of networks that were not trained on these fields.
-        combiners: What is tried.
+        members: (members, n, classes), 0–1, from networks that were not trained on these fields.
+        combiners: The combiners to compare.
         policy: How thresholds are chosen.
-        groups: (n,) names of groups that are kept in one fold, for example antibodies.
-        prior: (classes,) shares; default the competition's for 28 classes.
-        seed: Decides folds and resamples.
+        groups: (n,) group names; a group stays in one fold, for example the fields of an antibody.
+        prior: (classes,) shares; by default those of the competition for 28 classes.
+        seed: Random seed of folds and resamples.
 
     Raises:
-        LociscopeError: Truth and members do not fit each other, or are fewer than the folds.
+        LociscopeError: The shapes do not match, or there are fewer fields than folds.
     """
-    known, array = check_inputs(truth, members)
-    fold = stratified_folds(known, INNER_FOLDS, seed, groups)
-    out_of_fold = {name: predict_out_of_fold(known, array, name, fold, prior) for name in combiners}
-    losses = {name: log_loss(known, p) for name, p in out_of_fold.items()}
+    truth, members = check_inputs(truth, members)
+    fold = stratified_folds(truth, INNER_FOLDS, seed, groups)
+    out_of_fold = {name: predict_out_of_fold(truth, members, name, fold, prior) for name in combiners}
+    losses = {name: log_loss(truth, p) for name, p in out_of_fold.items()}
     best = min(combiners, key=lambda name: losses[name])
-    decider = fit_decider(known, array, best, policy, out_of_fold[best], prior=prior, seed=seed)
+    decider = fit_decider(truth, members, best, policy, out_of_fold[best], prior=prior, seed=seed)
     return SelectionResult(decider, best, losses, out_of_fold)

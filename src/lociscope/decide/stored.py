@@ -1,4 +1,4 @@
-"""A fitted ensemble on disk: `ensemble.json`, all that is applied, and `report.json`, how good it is."""
+"""Store a fitted ensemble: `ensemble.json` with everything needed to apply it, and `report.json` with its scores."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from lociscope.decide.calibration import Calibration, Method
 from lociscope.decide.conformal import PredictionSets, UnsureRule
 from lociscope.decide.decider import Decider
 from lociscope.decide.ensemble import Combiner, Ensemble, Scale
-from lociscope.decide.ensemble_report import SCHEMA as REPORT_SCHEMA
-from lociscope.decide.ensemble_report import EnsembleReport
 from lociscope.decide.members import Member
 from lociscope.decide.thresholds import Policy, Thresholds
 from lociscope.errors import Code, LociscopeError
@@ -23,8 +21,10 @@ from lociscope.storage.schema import parse_model
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lociscope.decide.ensemble_report import EnsembleReport
+
 SCHEMA = 2
-"""Of 1, `members` held only the sha256 of each bundle."""
+"""In schema 1, `members` had only the sha256 of each bundle."""
 ENSEMBLE, REPORT = "ensemble.json", "report.json"
 
 Row = tuple[FiniteFloat, ...]
@@ -32,19 +32,19 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class StoredEnsemble(BaseModel):
-    """`ensemble.json`: the numbers of a `Decider`, and which members it was fitted on."""
+    """The contents of `ensemble.json`: the numbers of a `Decider`, and the members it was fitted on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     schema_: Annotated[int, Field(alias="schema")] = SCHEMA
     labels: tuple[str, ...] = LABELS
-    members: tuple[Member, ...] = Field(description="By what each member is recognised, by position.")
+    members: tuple[Member, ...] = Field(description="The identity of each member, by position.")
     combiner: Combiner
     scale: Scale
     squash: bool
     weights: tuple[Row, ...] = Field(description="(members, classes)")
     intercepts: Row
-    cross: tuple[Row, ...] | None = Field(description="(classes, classes): what each class adds to each other.")
+    cross: tuple[Row, ...] | None = Field(description="(classes, classes): what each class adds to each other class.")
     shift: Row | None
     calibration: Method
     coefficients: tuple[Row, Row, Row] = Field(description="(3, classes) of the calibration.")
@@ -57,15 +57,15 @@ class StoredEnsemble(BaseModel):
 
     @field_validator("members", mode="before")
     @classmethod
-    def _of_schema_1(cls, members: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+    def _read_schema_1(cls, members: Any) -> Any:  # noqa: ANN401 - any JSON value
         if not isinstance(members, list):
             return members
         return [{"bundle": each} if each is None or isinstance(each, str) else each for each in members]
 
     @model_validator(mode="after")
-    def _shapes(self) -> Self:
+    def _check_shapes(self) -> Self:
         if self.labels != LABELS:
-            raise ValueError("labels are not lociscope's 28 labels in their order")
+            raise ValueError("labels are not the 28 labels of lociscope in their order")
         if self.calibration == "isotonic":
             raise ValueError("an isotonic calibration cannot be stored")
         if not self.members or len(self.weights) != len(self.members):
@@ -79,12 +79,12 @@ class StoredEnsemble(BaseModel):
         return self
 
     @classmethod
-    def of(cls, decider: Decider, members: tuple[Member, ...]) -> Self:
-        """From a fitted decision.
+    def from_decider(cls, decider: Decider, members: tuple[Member, ...]) -> Self:
+        """Convert a fitted `Decider`.
 
         Args:
-            decider: The decision, of 28 classes.
-            members: By what each member is recognised, by position.
+            decider: A decider for 28 classes.
+            members: The identity of each member, by position.
         """
         ensemble = decider.ensemble
         return cls(
@@ -106,8 +106,8 @@ class StoredEnsemble(BaseModel):
             unsure_cut=decider.unsure.threshold_,
         )
 
-    def decider(self) -> Decider:
-        """The decision, ready to be applied."""
+    def to_decider(self) -> Decider:
+        """Return the `Decider`, ready to be applied."""
         cross = None if self.cross is None else np.array(self.cross)
         shift = None if self.shift is None else np.array(self.shift)
         ensemble = Ensemble(
@@ -125,14 +125,14 @@ class StoredEnsemble(BaseModel):
 
 
 def write_fitted(folder: Path, stored: StoredEnsemble, report: EnsembleReport) -> None:
-    """Writes the folder, whole or not at all; an older fitted ensemble of that name is replaced.
+    """Write the folder atomically, replacing an older fitted ensemble.
 
     Raises:
-        LociscopeError: The folder holds something else, or cannot be written.
+        LociscopeError: The folder has other contents, or cannot be written.
     """
     if folder.exists() and not (folder / ENSEMBLE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise LociscopeError(
-            f"'{folder}' exists and is no fitted ensemble. Name another folder with -o.", code=Code.CONFLICT
+            f"'{folder}' exists and is not a fitted ensemble. Pass another folder as `output`.", code=Code.CONFLICT
         )
     with atomic_write(folder) as part:
         part.mkdir()
@@ -141,25 +141,17 @@ def write_fitted(folder: Path, stored: StoredEnsemble, report: EnsembleReport) -
 
 
 def read_fitted(folder: Path) -> StoredEnsemble:
-    """Reads `ensemble.json`.
+    """Read `ensemble.json`.
 
     Raises:
-        LociscopeError: The folder is no fitted ensemble, or the file is damaged or of a newer schema.
+        LociscopeError: The folder is not a fitted ensemble, or the file is damaged or of a newer schema.
     """
-    return parse_model(_bytes(folder / ENSEMBLE), StoredEnsemble, SCHEMA, f"Fitted ensemble '{folder}'")
-
-
-def read_findings(folder: Path) -> EnsembleReport:
-    """Reads `report.json`; raises as `read_fitted`."""
-    return parse_model(_bytes(folder / REPORT), EnsembleReport, REPORT_SCHEMA, f"EnsembleReport of '{folder}'")
-
-
-def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        contents = (folder / ENSEMBLE).read_bytes()
     except OSError as error:
         raise LociscopeError(
-            f"'{path.parent}' is no fitted ensemble: cannot read {path.name} ({error.strerror}). "
-            "Name a folder of `lociscope ensemble fit`.",
+            f"'{folder}' is not a fitted ensemble: cannot read {ENSEMBLE} ({error.strerror}). "
+            "Pass a folder written by `lociscope ensemble fit`.",
             code=Code.WRONG_FILE,
         ) from error
+    return parse_model(contents, StoredEnsemble, SCHEMA, f"Fitted ensemble '{folder}'")
