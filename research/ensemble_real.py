@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.decide.decider import predict_out_of_fold
-from lociscope.decide.ensemble_report import EnsembleReport, build_ensemble_report
+from lociscope.decide.ensemble_scoring import build_ensemble_report
 from lociscope.decide.logistic import logit, sigmoid
 from lociscope.decide.metrics import f1_per_class, macro_average_precision
 from lociscope.decide.nested import nested_cross_validate
@@ -33,6 +33,8 @@ from lociscope.splits.folds import stratified_folds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from lociscope.decide.ensemble_report import EnsembleReport
 
 DATA = Path(os.environ.get("LOCISCOPE_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 NUMBERS = (1, 2, 4, 8, 16, 32)

@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from lociscope.artifacts.folds import Folds
-from lociscope.cli.compare import read_all
 from lociscope.errors import LociscopeError
 from lociscope.report.candidates import describe_changes
 from lociscope.report.comparison_rows import build_rows, interval_to_dict
 from lociscope.report.page import NOTHING, interval, number
 from lociscope.report.ranking import ComparisonGroup, compare_candidates
 from lociscope.storage.atomic import atomic_write
+from lociscope.workflows.compare import read_candidates
 
 ROOT = Path(__file__).parents[2]
 WORDS = ROOT / "research" / "logbooks" / "experiments.toml"
@@ -90,7 +90,8 @@ def folders_of(experiment: dict[str, Any], runs: Path) -> list[Path]:
 def gathered(folders: list[Path], base: str | None) -> dict[str, Any]:
     """Rows as `lociscope compare --json` gives them, what could not be read, likeness of errors, and a shortlist."""
     try:
-        candidates, failures = read_all(folders, quick=False)
+        read = read_candidates(folders, quick=False)
+        candidates, failures = read.found, read.failures
     except LociscopeError:
         return {"rows": [], "failures": [], "comparison_groups": []}
     if base is not None and base not in {each.name for each in candidates}:
@@ -114,7 +115,7 @@ def _describe_group(group: ComparisonGroup) -> dict[str, Any]:
         ],
         "shortlist": found
         and {
-            "members": [[each.name, round(each.share, 2), each.chosen] for each in found.members],
+            "members": [[each.name, round(each.share, 2), each.folds] for each in found.members],
             "best": found.best,
             "figures": {name: interval_to_dict(each) for name, each in found.figures.items()},
             "gains": {name: interval_to_dict(each) for name, each in found.gains.items()},

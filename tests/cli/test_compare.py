@@ -30,7 +30,9 @@ def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_runs_become_a_page_and_a_table(make_run: Make, lociscope: Say) -> None:
     a, b = make_run("a"), make_run("b", {"train.loss": "focal"}, seed=1)
     said = lociscope("compare", a, b, a, "-o", "out.html", "--csv", "out.csv")
-    assert (said.code, said.out.strip(), said.err) == (0, "out.html", "")
+    assert (said.code, said.out.strip()) == (0, "out.html")
+    assert "1. " in said.err
+    assert "average precision 0." in said.err
     assert "bce → focal" in Path("out.html").read_text()
     assert len(Path("out.csv").read_text().splitlines()) == 3
 
@@ -49,13 +51,13 @@ def test_a_base_among_the_runs_keeps_its_place(make_run: Make, lociscope: Say) -
     assert [(row["name"], row["base"]) for row in rows] == [("a", "b"), ("b", "b")]
 
 
-def test_what_is_broken_is_listed_and_the_rest_goes_on(make_run: Make, lociscope: Say, tmp_path: Path) -> None:
+def test_what_is_broken_is_listed_and_the_rest_compared(make_run: Make, lociscope: Say, tmp_path: Path) -> None:
     good, unfinished, damaged = make_run("good"), make_run("unfinished"), make_run("damaged")
     (unfinished / "DONE").unlink()
     (damaged / "environment.json").write_text("{")
     said = lociscope("compare", unfinished, good, damaged, tmp_path / "nowhere", "-o", "out.html")
     assert said.code == 3
-    assert said.err.startswith("lociscope: 3 of 4 not compared, listed in out.html; the first: Run '")
+    assert "lociscope: 3 of 4 not compared, listed in out.html; the first: Run '" in said.err
     page = Path("out.html").read_text()
     for reason in ("is not finished", "environment.json is damaged", "is not a Run"):
         assert reason in page
@@ -64,7 +66,7 @@ def test_what_is_broken_is_listed_and_the_rest_goes_on(make_run: Make, lociscope
 def test_the_page_is_no_table(make_run: Make, lociscope: Say) -> None:
     said = lociscope("compare", make_run("a"), "-o", "a.html", "--csv", "a.html")
     assert (said.code, Path("a.html").exists()) == (2, False)
-    assert "'a.html' cannot be both the page and the table" in said.err
+    assert "cannot be both the page and the table" in said.err
 
 
 def test_nothing_to_compare(lociscope: Say, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def fitted(once: tuple[Path, str, str], files: Path) -> Path:
 def test_fit_says_what_it_kept_and_what_to_expect(once: tuple[Path, str, str]) -> None:
     folder, out, err = once
     report = EnsembleReport.model_validate_json((folder / "DIR" / "report.json").read_bytes())
-    assert f"2 members, 60 fields: kept '{report.combiner}'" in out
+    assert f"2 members, 60 fields: selected '{report.combiner}'" in out
     assert "Macro-F1 to expect on as many new fields: 0." in out
     assert "95% interval" in out
     assert "It is not recorded whether the networks were trained on them." in out
@@ -120,7 +120,7 @@ def test_apply_writes_predictions_in_the_order_of_the_first_member(fitted: Path)
 def test_file_names_do_not_count_but_positions_do(fitted: Path) -> None:
     Path("a.parquet").rename("z.parquet")
     ensemble("apply", "DIR", "z.parquet", "b.csv", "-o", "out.csv")
-    with pytest.raises(LociscopeError, match=r"'b\.csv' was passed as member 1, and is member 2 of 'DIR'\. Pass"):
+    with pytest.raises(LociscopeError, match=r"'b\.csv' was passed as member 1 but is member 2 of 'DIR'\. Pass"):
         ensemble("apply", "DIR", "b.csv", "z.parquet", "-o", "turned.csv")
     Predictions.read("z.parquet").write("z.csv")  # the same predictions in another format and order of rows
     Predictions.read("b.csv").take(range(N)[::-1]).write("b.parquet")
@@ -138,8 +138,8 @@ def test_members_that_do_not_say_what_predicted_them_are_named(
         table(rng.random((N, 28))).write(name)
     ensemble("apply", "DIR", "new.csv", "other.parquet", "-o", "out.csv")
     assert capsys.readouterr().err == (
-        "lociscope: not checked whether these are the members of the fit, in its order: 'new.csv', 'other.parquet'. "
-        "They, or the ensemble, do not say what predicted them.\n"
+        "lociscope: not checked whether these are the members of the fit in the same order: 'new.csv', "
+        "'other.parquet'. They, or the ensemble, do not record which network predicted them.\n"
     )
 
 
@@ -235,7 +235,7 @@ def test_other_networks_are_refused(fitted: Path) -> None:
     assert [member.bundle for member in read_fitted(fitted / "DIR").members] == ["1" * 64, "2" * 64]
     assert (fitted / "DIR" / "report.json").read_bytes() == first
     ensemble("apply", "DIR", "a.parquet", "b.csv", "-o", "out.csv")
-    with pytest.raises(LociscopeError, match=r"'b\.csv' was passed as member 1, and is member 2"):
+    with pytest.raises(LociscopeError, match=r"'b\.csv' was passed as member 1 but is member 2"):
         ensemble("apply", "DIR", "b.csv", "a.parquet", "-o", "out.csv")
     Path("b.run.json").write_text(json.dumps({"schema": 1, ".csv": {"bundle": "3" * 64}}))
     table(np.zeros((N, 28))).write("b.csv")
@@ -296,7 +296,7 @@ def _shorten(files: Path) -> None:
         (_exceed, r"hold 1\.5 as the probability"),
         (_spoil, "hold nan as the probability"),
         (_narrow, "no column 'p01'"),
-        (_unlabel, "no label of 59 fields of 60, the first is 'f001'"),
+        (_unlabel, "no label for 59 of 60 predicted fields, the first is 'f001'"),
         (_shorten, "30 labelled fields or more; received 1"),
     ],
 )
@@ -316,5 +316,5 @@ def test_wrong_options_have_their_sentence(files: Path) -> None:
         ensemble("apply", "DIR", "a.parquet", "-o", "out.txt")
     with pytest.raises(UsageError, match="--kaggle writes CSV"):
         ensemble("apply", "DIR", "a.parquet", "-o", "out.parquet", "--kaggle")
-    with pytest.raises(LociscopeError, match="is no fitted ensemble"):
+    with pytest.raises(LociscopeError, match="is not a fitted ensemble"):
         ensemble("apply", "DIR", "a.parquet", "-o", "out.csv")

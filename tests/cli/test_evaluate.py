@@ -101,18 +101,18 @@ def test_a_picture_that_cannot_be_shown_does_not_keep_the_report(tmp_path: Path)
     (tmp_path / "c_red.png").write_text("no picture")
     predictions().write(tmp_path / "p.csv")
     evaluate(tmp_path / "p.csv", catalog, "-o", tmp_path / "out")
-    assert "Not shown, for it could not be read: c." in (tmp_path / "out" / "report.html").read_text()
+    assert "Not shown, since the images cannot be read: c." in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_truth_of_other_fields(tmp_path: Path, truth: Path) -> None:
     predictions("xyz").write(tmp_path / "p.csv")
-    with pytest.raises(LociscopeError, match="None of the 3 predicted ids is labelled"):
+    with pytest.raises(LociscopeError, match="None of the 3 predicted ids has a label"):
         evaluate(tmp_path / "p.csv", truth, "-o", tmp_path / "out")
 
 
 def test_predictions_without_truth(tmp_path: Path) -> None:
     predictions().write(tmp_path / "p.csv")
-    with pytest.raises(UsageError, match="Only a Run brings its own truth"):
+    with pytest.raises(UsageError, match="Only a Run records its own truth"):
         evaluate(tmp_path / "p.csv", "-o", tmp_path / "out")
 
 

@@ -9,7 +9,8 @@ import pytest
 from fixtures.codes import raises_code
 
 from lociscope.decide.conformal import measure_coverage
-from lociscope.decide.ensemble_report import EnsembleReport, build_ensemble_report, list_notes
+from lociscope.decide.ensemble_report import EnsembleReport
+from lociscope.decide.ensemble_scoring import build_ensemble_report, list_notes
 from lociscope.decide.metrics import macro_f1
 from lociscope.decide.nested import NestedResult, check_enough, nested_cross_validate
 from lociscope.decide.selection import SelectionResult, select_combiner
@@ -96,7 +97,7 @@ def test_groups_are_never_on_both_sides(networks: Networks) -> None:
 
 def test_findings_say_what_was_tried_and_why(findings: EnsembleReport, selected: SelectionResult) -> None:
     assert findings.combiner == selected.combiner
-    assert f"'{selected.combiner}' has the least" in findings.why
+    assert f"'{selected.combiner}' has the lowest" in findings.why
     assert len(findings.trials) == 6 * len(POLICIES)
     assert findings.over_mean is not None
     assert findings.over_mean.level == 0.9

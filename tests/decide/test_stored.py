@@ -84,7 +84,7 @@ def folder(fit: Callable[[Combiner], tuple[Decider, np.ndarray]], report: Any, t
         ({"weights": []}, "0 rows of weights for 2 members"),
         ({"shift": None}, "cross and shift belong together"),
         ({"calibration": "isotonic"}, "isotonic"),
-        ({"labels": ["a"] * 28}, "28 labels in their order"),
+        ({"labels": ["a"] * 28}, "in their order"),
         ({"combiner": "magic"}, "combiner"),
         ({"more": 1}, "more"),
         ({"members": "ab"}, "members"),

@@ -68,7 +68,7 @@ def test_folds_are_one_candidate_scored_by_what_lies_out_of_fold(make_run: Make,
 def test_a_fold_that_is_not_finished(make_run: Make, tmp_path: Path) -> None:
     whole = make_folds(make_run, tmp_path)
     (whole / "fold1" / "DONE").unlink()
-    with pytest.raises(LociscopeError, match=r"fold1' is not finished\. Give `.* --folds 2 -o .*cv` again"):
+    with pytest.raises(LociscopeError, match=r"fold1' is not finished\. Run `.* --folds 2 -o .*cv` again"):
         read_candidate(whole, "cv")
 
 

@@ -18,7 +18,7 @@ SIDES = {"window": (0.0, 1.0, 2.0, 3.0, 4.0), "reference": (4.0, 5.0, 6.0, 7.0, 
 def drift(*, drifted: bool = True, empty: bool = False) -> dict[str, object]:
     """What `--json` prints, parsed."""
     statistic = {"distance": 0.5, "p": 0.0004, "moved": drifted, **SIDES}
-    place = {"number": 0, "label": "Nucleoplasm", "window": 3, "reference": 60, "p": 0.02, "moved": False}
+    location = {"number": 0, "label": "Nucleoplasm", "window": 3, "reference": 60, "p": 0.02, "moved": False}
     return {
         "window": "log '<b>Mine</b>.db'",
         "fields": 40,
@@ -32,7 +32,7 @@ def drift(*, drifted: bool = True, empty: bool = False) -> dict[str, object]:
         "summary": ["The green channel is darker."] if drifted else [],
         "statistics": [] if empty else [{"name": name, **statistic} for name in STATISTICS],
         "embedding": None if empty else {"mmd2": 0.1234, "p": 0.003, "moved": drifted},
-        "locations": [] if empty else [place, {**place, "label": "Aggresome", "window": 0, "reference": 0}],
+        "locations": [] if empty else [location, {**location, "label": "Aggresome", "window": 0, "reference": 0}],
         "notes": ["Take care."],
     }
 
@@ -48,7 +48,7 @@ def test_the_page_says_what_moved(tmp_path: Path) -> None:
     assert "Not checked" not in page
     assert page.count('class="moved"') == len(STATISTICS)
     assert "Red and green" in page
-    assert "MMD² 0.123, p 0.003, moved." in page
+    assert "MMD² 0.123, p 0.003, drifted." in page
     assert ("Nucleoplasm" in page, "Aggresome" in page) == (True, False)
     assert "http" not in page
 
@@ -59,7 +59,7 @@ def test_a_page_of_no_drift_and_of_little(tmp_path: Path) -> None:
     assert "<h1>No drift in what was checked</h1>" in page
     assert "is similar to the reference of x, in what was checked." in page
     assert "Not checked: embeddings. The window has &lt;none&gt;." in page
-    assert "in\n5 of 100 windows at most" in page
+    assert "in at most\n5 of 100 windows" in page
     assert "The pixels" not in page
     assert "What the model makes" not in page
     write_drift(tmp_path / "page.html", drift(drifted=False))

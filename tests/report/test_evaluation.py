@@ -8,7 +8,9 @@ import pytest
 
 from lociscope.images.field import Field
 from lociscope.labels import LABELS, N_LABELS, to_multi_hot
-from lociscope.report.evaluation import GalleryField, Metrics, headline_rows, measure, summarize, write_evaluation
+from lociscope.report.evaluation import headline_rows, summarize, write_evaluation
+from lociscope.report.gallery import GalleryField
+from lociscope.report.metrics import Metrics, measure
 from lociscope.warnings import parse_warnings
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ def field(name: str = "a1", **changes: Any) -> GalleryField:
 
 def written(folder: Path, **changes: Any) -> Page:
     values: dict[str, Any] = {
-        "title": "LeNet-5", "metrics": measured(), "shown": [field()], "thresholds": np.full(N_LABELS, 0.31),
+        "title": "LeNet-5", "metrics": measured(), "gallery": [field()], "thresholds": np.full(N_LABELS, 0.31),
         "history": HISTORY, "run_facts": {"Seed": "0"},
     }  # fmt: skip
     write_evaluation(folder / "report.html", **values | changes)
@@ -79,7 +81,7 @@ def written(folder: Path, **changes: Any) -> Page:
 def test_sections_come_in_the_promised_order(tmp_path: Path) -> None:
     page = written(tmp_path)
     headings = ["LeNet-5", "Evaluated on 80", "Frame", "Headline figures", "1 field and", "Learning curves"]
-    order = [page.text.index(f"{heading}") for heading in [*headings, "Place by place", "What this rests on"]]
+    order = [page.text.index(f"{heading}") for heading in [*headings, "Scores by location", "Data and training"]]
     assert order == sorted(order)
 
 
@@ -98,7 +100,7 @@ def test_whatever_others_wrote_is_shown_as_text(tmp_path: Path) -> None:
     hostile = field(HOSTILE, status=HOSTILE, warnings=parse_warnings([HOSTILE]))
     metrics = measured().model_copy(update={"what": HOSTILE})
     page = written(
-        tmp_path, title=HOSTILE, metrics=metrics, shown=[hostile], run_facts={HOSTILE: HOSTILE}, notes=[HOSTILE]
+        tmp_path, title=HOSTILE, metrics=metrics, gallery=[hostile], run_facts={HOSTILE: HOSTILE}, notes=[HOSTILE]
     )
     assert len(page.all("script")) == 1  # our own
     assert page.text.count(HOSTILE) >= 8
@@ -106,7 +108,7 @@ def test_whatever_others_wrote_is_shown_as_text(tmp_path: Path) -> None:
 
 
 def test_pictures_have_words_and_switches_have_what_they_switch(tmp_path: Path) -> None:
-    page = written(tmp_path, shown=[field("a1"), field("b2")])
+    page = written(tmp_path, gallery=[field("a1"), field("b2")])
     assert [image["alt"] for image in page.all("img")][:2] == ["Field a1: microtubules", "Field a1: protein"]
     ids = [attributes["id"] for _, attributes in page.elements if attributes.get("id")]
     assert len(ids) == len(set(ids))
@@ -116,27 +118,27 @@ def test_pictures_have_words_and_switches_have_what_they_switch(tmp_path: Path) 
     assert sum("checked" in switch for switch in switches) == 6  # ER is off, as in HPA's composites
 
 
-def test_a_field_shows_its_places_in_words(tmp_path: Path) -> None:
+def test_a_field_shows_its_locations(tmp_path: Path) -> None:
     text = " ".join(written(tmp_path).text.split())
     assert "✓ Nucleoplasm right" in text
     assert "○ Endosomes missed, rank 10" in text
     assert "✗ Nuclear membrane wrong" in text
-    assert "0.31 for every place" in text
+    assert "0.31 for every location" in text
 
 
 def test_absent_classes_are_stated_and_classes_sorted_by_number(tmp_path: Path) -> None:
     metrics = measured()
     text = " ".join(written(tmp_path, metrics=metrics).text.split())
     assert f"Absent from these fields, so not scored: {', '.join(LABELS[4:])}." in text
-    table = text[text.index("Place by place") :]
+    table = text[text.index("Scores by location") :]
     ordered = sorted(metrics.classes[:4], key=lambda each: -each.positives)
-    places = [table.index(f"{each.label} {each.positives} {each.predicted}") for each in ordered]
-    assert places == sorted(places)
+    offsets = [table.index(f"{each.label} {each.positives} {each.predicted}") for each in ordered]
+    assert offsets == sorted(offsets)
 
 
 def test_parts_that_are_not_given_are_left_out(tmp_path: Path) -> None:
-    page = written(tmp_path, shown=[], history=None, run_facts=None)
-    for heading in ("Learning curves", "What this rests on", "what was reported"):
+    page = written(tmp_path, gallery=[], history=None, run_facts=None)
+    for heading in ("Learning curves", "Data and training", "what was reported"):
         assert heading not in page.text
     assert page.all("svg") == []
 
@@ -144,7 +146,7 @@ def test_parts_that_are_not_given_are_left_out(tmp_path: Path) -> None:
 def test_unknown_antibodies_are_admitted(tmp_path: Path) -> None:
     assert "the true intervals are wider" in " ".join(written(tmp_path).text.split())
     grouped = written(tmp_path, metrics=measured(groups=np.arange(80) // 2))
-    assert "Intervals resample 40 groups of the 80 fields." in " ".join(grouped.text.split())
+    assert "Intervals are from resampling 40 groups of the 80 fields." in " ".join(grouped.text.split())
 
 
 def summary_text(metrics: Metrics) -> str:
@@ -153,16 +155,20 @@ def summary_text(metrics: Metrics) -> str:
 
 def test_the_result_says_whether_it_is_good_enough() -> None:
     good = summary_text(measured())
-    assert "surely more than 0.05" in good
-    assert "below the 6 under which" in good
+    assert "significantly more than 0.05" in good
+    assert "below the 6 minutes below which" in good
     poor = summary_text(measured(noise=5.0))
-    assert "surely more than 0.05, the least" not in poor.replace("not surely", "")
-    assert "above the 6 under which" in poor
+    assert "significantly more than 0.05, the smallest" not in poor.replace("not significantly", "")
+    assert "above the 6 minutes below which" in poor
 
 
 @pytest.mark.parametrize(
     ("low", "high", "says"),
-    [(0.06, 0.2, "surely more than"), (0.01, 0.2, "but not surely more"), (-0.1, 0.2, "not shown to be better")],
+    [
+        (0.06, 0.2, "significantly more than"),
+        (0.01, 0.2, "but not significantly more"),
+        (-0.1, 0.2, "not a significant improvement"),
+    ],
 )
 def test_a_gain_is_judged_by_the_lower_end_of_its_interval(low: float, high: float, says: str) -> None:
     metrics = measured()
@@ -174,7 +180,7 @@ def test_fields_without_labels_are_reported_without_scores(tmp_path: Path) -> No
     nothing = np.zeros((3, N_LABELS), np.uint8)
     metrics = measure(nothing, nothing * 0.5, nothing, "3 negative fields", resamples=10)
     text = written(tmp_path, metrics=metrics).text
-    assert "nothing can be said of the ranking" in text
+    assert "the ranking cannot be scored" in text
     assert "nan" not in text.lower().replace("predominant", "")
     assert {row.name: row.interval for row in headline_rows(metrics)}["LRAP"] == "–"
 
@@ -182,5 +188,5 @@ def test_fields_without_labels_are_reported_without_scores(tmp_path: Path) -> No
 def test_a_dozen_fields_stay_below_8_mb(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (512, 512, 4), np.uint8)  # compresses worse than any cell
     one = GalleryField(Field("a1", noise), None, np.full(N_LABELS, 0.1), (), "unsure", ())
-    written(tmp_path, shown=[one] * 12)
+    written(tmp_path, gallery=[one] * 12)
     assert (tmp_path / "report.html").stat().st_size < 8e6

@@ -20,7 +20,7 @@ def test_curves_are_one_svg_in_the_colours_of_the_page() -> None:
     root = ElementTree.fromstring(str(svg))
     assert root.tag == f"{SVG}svg"
     words = {element.text for element in root.iter(f"{SVG}text")}
-    assert {"training", "held out", "epoch", "loss"} <= words
+    assert {"training", "validation", "epoch", "loss"} <= words
     assert "var(--accent)" in svg
     assert not any(placeholder in svg for placeholder in PAGE_COLOURS)
 

@@ -31,20 +31,20 @@ def shown(
     return GalleryField(Field("a1", pixels), truth, probability, predicted, **values)  # type: ignore[arg-type]
 
 
-def test_right_missed_and_wrong_places() -> None:
+def test_right_missed_and_wrong_locations() -> None:
     probability = np.linspace(0.9, 0.1, N_LABELS)
-    places = list_verdicts(shown((0, 20), (0, 3), probability))
-    assert [(place.name, place.verdict, place.sign) for place in places] == [
+    verdicts = list_verdicts(shown((0, 20), (0, 3), probability))
+    assert [(each.name, each.verdict, each.sign) for each in verdicts] == [
         (LABELS[0], "right", "✓"),
         (LABELS[20], "missed", "○"),
         (LABELS[3], "wrong", "✗"),
     ]
-    assert places[1].rank == 21
+    assert verdicts[1].rank == 21
 
 
 @given(PLACES, PLACES)
-def test_every_place_is_judged_once(truth: tuple[int, ...], predicted: tuple[int, ...]) -> None:
-    verdicts = {place.name: place.verdict for place in list_verdicts(shown(truth, predicted))}
+def test_every_location_has_one_verdict(truth: tuple[int, ...], predicted: tuple[int, ...]) -> None:
+    verdicts = {each.name: each.verdict for each in list_verdicts(shown(truth, predicted))}
     assert len(list_verdicts(shown(truth, predicted))) == len(verdicts) == len({*truth, *predicted})
     for label in range(N_LABELS):
         expected = {(1, 1): "right", (1, 0): "missed", (0, 1): "wrong"}.get((label in truth, label in predicted))
@@ -52,22 +52,22 @@ def test_every_place_is_judged_once(truth: tuple[int, ...], predicted: tuple[int
 
 
 def test_without_truth_nothing_is_judged() -> None:
-    assert [place.verdict for place in list_verdicts(shown(None, (1, 2)))] == ["reported", "reported"]
+    assert [each.verdict for each in list_verdicts(shown(None, (1, 2)))] == ["reported", "reported"]
 
 
 @pytest.mark.parametrize(
     ("truth", "predicted", "says"),
     [
-        ((), (), "No place reported, and none is labelled: right."),
-        ((3,), (), "No place reported."),
-        (None, (), "No place reported."),
-        ((), (3,), "No place is labelled."),
+        ((), (), "No location reported, and none is labelled: right."),
+        ((3,), (), "No location reported."),
+        (None, (), "No location reported."),
+        ((), (3,), "No location is labelled."),
         ((3,), (3,), ""),
         (None, (3,), ""),
     ],
 )
-def test_silence_is_put_in_words(truth: tuple[int, ...] | None, predicted: tuple[int, ...], says: str) -> None:
-    assert make_card(shown(truth, predicted), THRESHOLDS).nothing == says
+def test_an_empty_prediction_has_a_remark(truth: tuple[int, ...] | None, predicted: tuple[int, ...], says: str) -> None:
+    assert make_card(shown(truth, predicted), THRESHOLDS).remark == says
 
 
 def test_bars_are_the_likeliest_places_against_their_own_thresholds() -> None:
@@ -84,7 +84,7 @@ def test_status_and_warnings_are_words() -> None:
     card = make_card(
         shown(None, (), status="unsure", warnings=parse_warnings(["empty plane: green", "new warning"])), THRESHOLDS
     )
-    assert card.status == "Unsure: no place reaches its threshold."
+    assert card.status == "Unsure: no location reaches its threshold."
     assert not card.ok
     assert card.warnings == [describe_warning(parse_warnings(["empty plane: green"])[0]), "new warning"]
 

@@ -31,9 +31,9 @@ def test_facts_of_a_run_are_words(tmp_path: Path) -> None:
     facts = describe_run(run)
     assert facts == describe_recipe(recipe, ENVIRONMENT)
     assert facts["Network"] == "lenet5, modern = True; 60,000 parameters"
-    assert facts["Input"] == "128 × 128 px, 1.28 µm a pixel"
+    assert facts["Input"] == "128 × 128 px, 1.28 µm/px"
     assert facts["Training"].startswith("3 epochs, batch 32, adam at 0.001")
-    assert facts["Fields"] == "1,200 to learn from, 240 held out"
+    assert facts["Fields"] == "1,200 for training, 240 for validation"
     assert facts["Data"] == "1440 simulated fields of seed 7; sha256 0123456789ab…"
-    assert facts["Code"] == "installed, no checkout"
+    assert facts["Code"] == "installed package"
     assert facts["Versions"] == "python 3.11.7, keras 3.15.0"

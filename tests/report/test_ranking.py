@@ -127,7 +127,7 @@ def test_a_shortlist_prefers_those_that_err_differently(make_run: Make) -> None:
     assert found is not None
     assert {each.name for each in found.members} == {"a", "b"}
     assert sum(each.share for each in found.members) == pytest.approx(1)
-    assert all(each.chosen == 5 for each in found.members)
+    assert all(each.folds == 5 for each in found.members)
     assert found.best == max((a, b), key=lambda each: float(macro_average_precision(a.truth, each.probability))).name
     best = {"a": a, "b": b}[found.best].probability
     gain = found.figures["lrap"].value - float(lrap(a.truth, best))

@@ -45,13 +45,13 @@ def page(tmp_path: Path, trials: list[TrialRecord] = TRIALS, importance: dict[st
 
 def test_the_result_in_plain_words() -> None:
     assert summarize(TRIALS, GAIN) == [
-        "5 trials: 3 came to the end, 1 cut short, 1 failed.",
+        "5 trials: 3 completed, 1 pruned, 1 failed.",
         "The best is trial 2, with LRAP 0.625 on the validation fields.",
-        "That is 0.125 above the recipe as it stands (90 % interval 0.020–0.200).",
+        "That is 0.125 above the unchanged recipe (90 % interval 0.020–0.200).",
     ]
-    assert summarize(TRIALS, Interval(0.125, -0.1, 0.2, 9, 0.9))[-1].endswith("−0.100 to 0.200, so not surely).")
+    assert summarize(TRIALS, Interval(0.125, -0.1, 0.2, 9, 0.9))[-1].endswith("−0.100 to 0.200, not significant).")
     assert summarize(TRIALS, None)[-1].startswith("The best is trial 2")
-    assert summarize(TRIALS[:1], None)[-1] == "That is the recipe as it stands: nothing that was tried is better."
+    assert summarize(TRIALS[:1], None)[-1] == "That is the unchanged recipe: no trial is better."
     assert summarize(TRIALS[1:2], None) == ["1 trial: 1 failed."]
 
 
@@ -61,7 +61,7 @@ def test_the_page_stands_alone_and_escapes_what_it_shows(tmp_path: Path) -> None
     assert not re.search(r"<script|<link|url\((?!#)|src=|href=\"http|@import", html)
     assert "Tuning of mine &lt;b&gt;" in html
     assert "Trial 1 failed: The loss is &lt;nan&gt;." in html
-    assert "With so few trials it is mostly luck." in html
+    assert "With so few trials it is mostly chance." in html
     assert html.index("network.pooling</th>") < html.index("train.learning_rate</th>"), "the more important key first"
 
 
@@ -74,7 +74,7 @@ def test_trials_are_ranked_and_those_without_a_score_come_last(tmp_path: Path) -
 def test_few_trials_or_none_that_ended_make_a_page_too(tmp_path: Path, trials: list[TrialRecord]) -> None:
     html = page(tmp_path, trials)
     assert "<svg" not in html
-    assert "can be told once more trials have come to their end" in html
+    assert "can be estimated once more trials are complete" in html
 
 
 def test_equal_scores_and_equal_values_can_be_drawn() -> None:

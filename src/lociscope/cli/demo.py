@@ -131,7 +131,7 @@ class _Story:
         from lociscope.artifacts.catalog import Catalog
         from lociscope.artifacts.predictions import Predictions
         from lociscope.artifacts.run import Run
-        from lociscope.cli.evaluate import report, thresholds_of
+        from lociscope.workflows.evaluate import read_thresholds, write_report
 
         catalog = Catalog.read(self.folder / "catalog.parquet").filter("split", "test")
         labels = {entry.id: entry.target for entry in catalog if entry.target is not None}
@@ -139,14 +139,14 @@ class _Story:
         notes = ["A miniature: minutes of training on few fields. It shows the way, not what the method can do."]
 
         def write() -> None:
-            report(
+            write_report(
                 made,
                 labels,
                 catalog,
                 self.folder,
                 title="lociscope in miniature",
                 what=f"{len(made)} fields that the training never saw",
-                thresholds=thresholds_of(bundle),
+                thresholds=read_thresholds(bundle),
                 run=Run.open(run),
                 notes=notes,
             )

@@ -1,1 +1,1 @@
-"""From findings, Runs and Predictions to one self-contained HTML page; draws, and computes only scores."""
+"""Render results, Runs and Predictions as self-contained HTML pages."""

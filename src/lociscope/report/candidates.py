@@ -1,4 +1,4 @@
-"""What is compared: Runs, and folders of folds with their out-of-fold Predictions, each read as one candidate."""
+"""Read the candidates of a comparison: Runs, and folders of folds with their out-of-fold Predictions."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from lociscope.artifacts.recipe import Recipe
     from lociscope.models.cost import Cost
 
-OF_NO_EFFECT = ("schema", "note")
-"""Keys of a recipe that change nothing."""
+IGNORED_KEYS = ("schema", "note")
+"""Keys of a recipe that have no effect on the training."""
 NOTHING = "–"
 
 
@@ -30,21 +30,21 @@ class Candidate:
     """A Run, or the folds of one recipe.
 
     Attributes:
-        name: As it is called among the others.
-        folder: Where it lies.
-        runs: The Run, or one of each fold.
-        recipe: Of the (first) Run.
-        data: Where the fields came from, in words.
-        learned: Fields that the (first) Run learned from.
-        parameters: Numbers of one network; None of the features recipe, which has none.
+        name: Its unique name in the comparison.
+        folder: The folder of the Run or of the folds.
+        runs: The Run, or one Run per fold.
+        recipe: The recipe of the (first) Run.
+        data: Source of the fields, as text.
+        train_fields: Number of training fields of the (first) Run.
+        parameters: Number of parameters of one network; None for the features recipe, which has no network.
         size: Bytes of the networks on disk.
-        histories: Of each Run, one mapping an epoch.
-        ids: Names of the n fields that were predicted by a network that had not seen them.
+        histories: For each Run, one mapping per epoch.
+        ids: Names of the n fields that were predicted by a network that was not trained on them.
         truth: (n, 28) of uint8.
         probability: (n, 28) of float64 in 0–1.
-        groups: (n,) names of specimens or antibodies; None where each field is by itself, or nothing is known.
-        scores: What others measured on it, as `Run.read_scores` gives it.
-        cost: What its (first) network costs; None where unknown.
+        groups: (n,) names of specimens or antibodies; None where each field is its own group, or groups are unknown.
+        scores: Scores measured by other scripts, from `Run.read_scores`.
+        cost: The cost of the (first) network; None where unknown.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Candidate:
     runs: tuple[Run, ...]
     recipe: Recipe
     data: str
-    learned: int
+    train_fields: int
     parameters: int | None
     size: int
     histories: tuple[list[dict[str, float]], ...]
@@ -65,30 +65,30 @@ class Candidate:
 
     @property
     def minutes(self) -> float:
-        """Of training, all folds together."""
+        """Minutes of training, all folds together."""
         return sum(row.get("seconds", 0.0) for history in self.histories for row in history) / 60
 
     @property
     def epochs(self) -> str:
-        """`14 of 20`: where the validation loss was least, and how many there were; of folds the span of both."""
+        """The epoch with the lowest validation loss and the number of epochs, `14 of 20`; for folds the ranges."""
         ends = sorted({len(history) for history in self.histories})
         best = sorted({int(min(history, key=lambda row: row["val_loss"])["epoch"]) for history in self.histories})
-        return f"{_span(best)} of {_span(ends)}"
+        return f"{_format_range(best)} of {_format_range(ends)}"
 
 
-def _span(numbers: list[int]) -> str:
+def _format_range(numbers: list[int]) -> str:
     return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}–{numbers[-1]}"
 
 
 def read_candidate(folder: Path, name: str) -> Candidate:
-    """Reads a finished Run of a network or of the features recipe, or a folder of folds.
+    """Read a finished Run, or a folder of folds, as a candidate.
 
     Args:
-        folder: What to read.
-        name: How to call it.
+        folder: A Run, or the folder of `train --folds`.
+        name: The name in the comparison.
 
     Raises:
-        LociscopeError: It is no Run, is not finished, or is damaged.
+        LociscopeError: The folder is not a Run, is not finished, or is damaged.
     """
     runs = _runs(folder)
     first, whole = runs[0], Run(folder)
@@ -112,7 +112,7 @@ def read_candidate(folder: Path, name: str) -> Candidate:
         runs=runs,
         recipe=first.read_recipe(),
         data=environment.data.describe(),
-        learned=environment.fields.get("train", 0),
+        train_fields=environment.fields.get("train", 0),
         parameters=environment.parameters or None,
         size=sum(_size(run) for run in runs),
         histories=histories,
@@ -125,27 +125,28 @@ def read_candidate(folder: Path, name: str) -> Candidate:
 
 
 def _runs(folder: Path) -> tuple[Run, ...]:
-    """The one Run, or those of the folds; all finished."""
+    """Return the single Run, or those of the folds; raise an error where one is not finished."""
     folds = Folds.read(folder)
     if folds is None:
         return (Run.open(folder),)
     runs = tuple(folds.runs(folder))
-    left = next((run for run in runs if not run.done), None)
-    if left is not None:
+    unfinished = next((run for run in runs if not run.done), None)
+    if unfinished is not None:
         raise LociscopeError(
-            f"'{left.folder}' is not finished. Give `lociscope train … --folds {folds.k} -o {folder}` again.",
+            f"'{unfinished.folder}' is not finished. Run `lociscope train … --folds {folds.k} -o {folder}` again to "
+            "resume it.",
             code=Code.INCOMPLETE,
         )
     return runs
 
 
 def _size(run: Run) -> int:
-    kept = (path for path in (run.best_model, run.best_features) if path.is_file())
-    return sum(path.stat().st_size for path in kept)
+    models = (path for path in (run.best_model, run.best_features) if path.is_file())
+    return sum(path.stat().st_size for path in models)
 
 
 def unique_names(folders: Sequence[Path]) -> list[str]:
-    """A name for each folder: its own, with as many of its parents as tell it from the others."""
+    """Return a unique name for each folder: its own name, with as many parents as distinguish it from the others."""
     parts = [folder.resolve().parts for folder in folders]
     return [
         next(
@@ -160,38 +161,35 @@ def unique_names(folders: Sequence[Path]) -> list[str]:
     ]
 
 
-# === What differs ===
-
-
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values by dotted key; those of an array by the place from 1: `stages.1.epochs`."""
-    found: dict[str, Any] = {}
+    """Return nested values by dotted key; those of an array by their position from 1: `stages.1.epochs`."""
+    flat: dict[str, Any] = {}
     for key, value in values.items():
         inner = dict(enumerate(value, start=1)) if isinstance(value, list | tuple) else value
         if isinstance(inner, dict):
-            found |= flatten({str(each): inner[each] for each in inner}, f"{prefix}{key}.")
+            flat |= flatten({str(each): inner[each] for each in inner}, f"{prefix}{key}.")
         else:
-            found[f"{prefix}{key}"] = value
-    return found
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
 def diff_recipes(recipe: Recipe, before: Recipe) -> list[tuple[str, str, str]]:
-    """What differs between two recipes: dotted key, value before, value now; a dash where there was none.
+    """Return the differences between two recipes: dotted key, value before, value now; a dash where there is none.
 
     Args:
-        recipe: The later one.
-        before: What it is compared with.
+        recipe: The later recipe.
+        before: The recipe to compare it with.
     """
     now, then = (flatten(each.model_dump(by_alias=True)) for each in (recipe, before))
     keys = [*now, *(key for key in then if key not in now)]
     return [
-        (key, _word(then, key), _word(now, key))
+        (key, _format_value(then, key), _format_value(now, key))
         for key in keys
-        if key not in OF_NO_EFFECT and _word(then, key) != _word(now, key)
+        if key not in IGNORED_KEYS and _format_value(then, key) != _format_value(now, key)
     ]
 
 
-def _word(values: Mapping[str, Any], key: str) -> str:
+def _format_value(values: Mapping[str, Any], key: str) -> str:
     if key not in values:
         return NOTHING
     value = values[key]
@@ -201,5 +199,5 @@ def _word(values: Mapping[str, Any], key: str) -> str:
 
 
 def describe_changes(differences: Iterable[tuple[str, str, str]]) -> str:
-    """`train.epochs 5 → 20, train.loss bce → focal`."""
+    """Format differences: `train.epochs 5 → 20, train.loss bce → focal`."""
     return ", ".join(f"{key} {then} → {now}" for key, then, now in differences)

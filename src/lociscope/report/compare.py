@@ -1,4 +1,4 @@
-"""The comparison of Runs on one page: the logbook of an experiment, and the shortlist that it suggests."""
+"""The comparison of Runs on one page: the logbook of an experiment, with a suggested shortlist."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lociscope.errors import Code
 from lociscope.report.comparison_rows import interval_to_dict
 from lociscope.report.curves import small_curves
 from lociscope.report.page import NOTHING, interval, number, render, write_page
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from lociscope.report.candidates import Candidate
-    from lociscope.report.ranking import ComparisonGroup
+    from lociscope.report.ranking import ComparisonGroup, RankedModel
 
 NAMES = {
     "macro_f1": ("Macro-F1", "at one threshold"),
@@ -25,13 +26,13 @@ NAMES = {
     "lrap": ("LRAP", "of the ranking"),
     "macro_auc": ("AUC", "macro"),
 }
-"""The measures as the page calls them."""
+"""Names of the metrics on the page."""
 HEADLINE = "macro_average_precision"
-"""What a Run is called the best by: it depends on no threshold, and counts rare places like common ones."""
-FEW = 16
-"""So many Runs still have room for figures in their heat map."""
-DEEPEST = 45
-"""Per cent of the accent colour at a correlation of 1: the figures on it stay readable."""
+"""The metric by which Runs are ranked: independent of thresholds, with equal weight for rare and frequent classes."""
+MAX_WITH_FIGURES = 16
+"""Largest number of Runs for which the heat map shows figures."""
+MAX_DEPTH = 45
+"""Per cent of the accent colour at a correlation of 1, at which figures remain readable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,12 @@ class Failure:
 
     folder: str
     reason: str
+    code: Code = Code.INVALID_VALUE
 
 
 @dataclass(frozen=True, slots=True)
 class TableCell:
-    """A figure in a table: what is shown, what is sorted by, and what is said beside it."""
+    """A figure in a table: its text, its sort key, small text beside it, and its CSS class."""
 
     text: str
     key: float | None = None
@@ -54,7 +56,7 @@ class TableCell:
 
 @dataclass(frozen=True, slots=True)
 class HeatMapCell:
-    """A field of the heat map: its figure, whether there is room for it, and how deep its colour is, in per cent."""
+    """A cell of the heat map: its figure, whether it is shown, and the depth of its colour in per cent."""
 
     text: str
     shown: bool
@@ -68,14 +70,14 @@ def write_compare(
     rows: Sequence[Mapping[str, Any]],
     failures: Sequence[Failure] = (),
 ) -> None:
-    """Writes the page.
+    """Write the page.
 
     Args:
-        path: The HTML file to write, whole or not at all.
-        candidates: All that were compared, in the order in which they are to stand.
-        comparison_groups: What `compare_candidates` made of them.
-        rows: What `rows_of` made of both.
-        failures: What could not be compared.
+        path: The HTML file to write atomically.
+        candidates: All candidates, in the order of the page.
+        comparison_groups: From `compare_candidates`.
+        rows: From `build_rows`.
+        failures: Folders that could not be compared.
 
     Raises:
         LociscopeError: The page cannot be written.
@@ -108,7 +110,7 @@ def write_compare(
 
 
 def summarize(comparison_groups: Sequence[ComparisonGroup]) -> list[str]:
-    """The result in plain words, a sentence each."""
+    """Summarize the result in plain sentences."""
     sentences = []
     if len(comparison_groups) > 1:
         sentences.append(
@@ -116,54 +118,60 @@ def summarize(comparison_groups: Sequence[ComparisonGroup]) -> list[str]:
             "compared with each other."
         )
     for group in comparison_groups:
-        best = max(group.models, key=lambda each: each.figures[HEADLINE].value)
+        best = rank_models(group)[0]
         top = best.figures[HEADLINE]
         if len(group.models) > 1:
             sentences.append(
                 f"Of the {len(group.models)} on {describe_group(group)}, {best.candidate.name} has the highest average "
                 f"precision: {number(top.value)} ({interval(top.low, top.high)})."
             )
-        sentences += _suggestion(group)
+        sentences += _summarize_shortlist(group)
     return sentences
 
 
-def _suggestion(group: ComparisonGroup) -> list[str]:
-    found = group.shortlist
-    if found is None:
+def rank_models(group: ComparisonGroup) -> list[RankedModel]:
+    """Return the models of a group by average precision, best first."""
+    return sorted(group.models, key=lambda each: -each.figures[HEADLINE].value)
+
+
+def _summarize_shortlist(group: ComparisonGroup) -> list[str]:
+    shortlist = group.shortlist
+    if shortlist is None:
         return []
-    more = found.gains[HEADLINE]
-    if len(found.members) == 1:
-        return [f"Greedy selection takes {found.members[0].name} alone: no other lowers the log loss beside it."]
-    sure = "" if more.low > 0 else ", so not surely"
-    members = ", ".join(each.name for each in found.members)
+    gain = shortlist.gains[HEADLINE]
+    if len(shortlist.members) == 1:
+        alone = shortlist.members[0].name
+        return [f"Greedy ensemble selection chooses {alone} alone: no other Run lowers the log loss."]
+    doubt = "" if gain.low > 0 else ", not significant"
+    members = ", ".join(each.name for each in shortlist.members)
     return [
-        f"Greedy selection combines {members}: it gains {number(more.value, 3)} in "
-        f"average precision ({interval(more.low, more.high, 3)}{sure}) over {found.best} alone."
+        f"Greedy ensemble selection chooses {members}: the combination gains {number(gain.value, 3)} in "
+        f"average precision ({interval(gain.low, gain.high, 3)}{doubt}) over {shortlist.best} alone."
     ]
 
 
 def describe_group(group: ComparisonGroup) -> str:
-    """`1,200 validation fields of 300 specimens`."""
+    """Describe a group by its fields: `1,200 validation fields of 300 specimens`."""
     units = "" if group.units is None else f" of {group.units:,} specimens"
     return f"{group.fields:,} validation fields{units}"
 
 
 def best_by_measure(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """By measure the name of the Run that scores highest, where there is one to compare with."""
+    """Return the name of the Run with the highest score by metric; empty for a single Run."""
     if len(rows) < 2:
         return {}
-    return {measure: max(rows, key=lambda row: row["figures"][measure]["value"] or -1.0)["name"] for measure in NAMES}
+    return {metric: max(rows, key=lambda row: row["figures"][metric]["value"] or -1.0)["name"] for metric in NAMES}
 
 
 def format_score(found: Mapping[str, Any] | None, digits: int = 3) -> TableCell:
-    """A score with its interval."""
+    """Format a score with its interval."""
     if found is None or found["value"] is None:
         return TableCell(NOTHING)
     return TableCell(number(found["value"], digits), found["value"], interval(found["low"], found["high"], digits))
 
 
 def format_gain(found: Mapping[str, Any] | None) -> TableCell:
-    """A gain with its interval and its sign, marked where the interval leaves 0 out."""
+    """Format a gain with its interval and its sign, marked where the interval excludes 0."""
     if found is None or found["value"] is None:
         return TableCell(NOTHING)
     kind = "up" if (found["low"] or 0) > 0 else "down" if (found["high"] or 0) < 0 else ""
@@ -174,7 +182,7 @@ def format_gain(found: Mapping[str, Any] | None) -> TableCell:
 
 
 def format_costs(row: Mapping[str, Any]) -> list[TableCell]:
-    """Parameters, GMAC, ms a field, MB and minutes; a dash where a figure is not known."""
+    """Format parameters, GMAC, ms per field, MB and minutes; a dash where a figure is not known."""
     cost = row["cost"]
     parameters, macs, latency = cost["parameters"], cost["macs"], cost["latency_ms"]
     return [
@@ -186,18 +194,18 @@ def format_costs(row: Mapping[str, Any]) -> list[TableCell]:
     ]
 
 
-def heat_map(alike: np.ndarray) -> list[list[HeatMapCell | None]]:
-    """The correlations as coloured squares, with figures where there is room; None on the diagonal."""
+def heat_map(correlation: np.ndarray) -> list[list[HeatMapCell | None]]:
+    """Return the cells of the heat map of correlations; None on the diagonal."""
     return [
         [
-            None if row == column else _heat_map_cell(float(value), len(alike) <= FEW)
+            None if row == column else _heat_map_cell(float(value), len(correlation) <= MAX_WITH_FIGURES)
             for column, value in enumerate(values)
         ]
-        for row, values in enumerate(alike)
+        for row, values in enumerate(correlation)
     ]
 
 
 def _heat_map_cell(value: float, shown: bool) -> HeatMapCell:
     if math.isnan(value):
         return HeatMapCell(NOTHING, shown, 0)
-    return HeatMapCell(number(round(value, 2) + 0.0), shown, round(DEEPEST * min(max(value, 0.0), 1.0)))
+    return HeatMapCell(number(round(value, 2) + 0.0), shown, round(MAX_DEPTH * min(max(value, 0.0), 1.0)))

@@ -1,4 +1,4 @@
-"""What a comparison found out, as plain values: one mapping a Run, for CSV, JSON and the pages made of them."""
+"""The results of a comparison as plain values: one mapping per Run, for CSV, JSON and the pages made from them."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from lociscope.report.ranking import ComparisonGroup, RankedModel
 
 DIGITS = 4
-"""Of scores: the intervals are wider by far."""
+"""Decimals of scores; the intervals are much wider than that."""
 
 
 def build_rows(candidates: Sequence[Candidate], comparison_groups: Sequence[ComparisonGroup]) -> list[dict[str, Any]]:
-    """One mapping a candidate, in the order given.
+    """Return one mapping per candidate, in the order given.
 
     Args:
-        candidates: All that were compared.
-        comparison_groups: What `compare_candidates` made of them.
+        candidates: All candidates.
+        comparison_groups: From `compare_candidates`.
 
     Returns:
         For each: `name`, `note`, `set` (a number for each set of validation fields), `fields`, `units`, `base`,
-        `from_base` and `from_previous` (triples of key, value before, value now), `figures` and `gains` (each
-        measure's `value`, `low`, `high`, `n`), `cost`, `minutes`, `epochs`, `learned`, `scores`.
+        `from_base` and `from_previous` (triples of key, value before, value now), `figures` and `gains` (`value`,
+        `low`, `high` and `n` of each metric), `cost`, `minutes`, `epochs`, `learned` (training fields), `scores`.
     """
     placed = {each.candidate.name: (number, group, each) for number, group, each in iter_models(comparison_groups)}
     rows = []
@@ -56,7 +56,7 @@ def build_rows(candidates: Sequence[Candidate], comparison_groups: Sequence[Comp
                 "folds": len(candidate.runs),
                 "minutes": round(candidate.minutes, 2),
                 "epochs": candidate.epochs,
-                "learned": candidate.learned,
+                "learned": candidate.train_fields,
                 "scores": {name: dict(measures) for name, measures in candidate.scores.items()},
             }
         )
@@ -64,14 +64,14 @@ def build_rows(candidates: Sequence[Candidate], comparison_groups: Sequence[Comp
 
 
 def iter_models(comparison_groups: Sequence[ComparisonGroup]) -> Iterator[tuple[int, ComparisonGroup, RankedModel]]:
-    """Every model with its group and the number of that, from 1."""
+    """Yield every model with its group and the number of the group, from 1."""
     for number, group in enumerate(comparison_groups, start=1):
         for each in group.models:
             yield number, group, each
 
 
 def interval_to_dict(interval: Interval) -> dict[str, float | int | None]:
-    """An interval as plain values; null where it is not defined."""
+    """Convert an interval to plain values; None where it is not defined."""
     ends = {"value": interval.value, "low": interval.low, "high": interval.high}
     return {key: None if math.isnan(each) else round(each, DIGITS) for key, each in ends.items()} | {"n": interval.n}
 
@@ -89,10 +89,10 @@ def _cost(candidate: Candidate) -> dict[str, Any]:
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes the rows as a table: nested values by dotted key, what differs in words.
+    """Write the rows as a table: nested values by dotted key, differences as text.
 
     Raises:
-        LociscopeError: The place cannot be written.
+        LociscopeError: The file cannot be written.
     """
     flattened = [
         flatten({**row, **{key: describe_changes(row[key]) for key in ("from_base", "from_previous")}}) for row in rows

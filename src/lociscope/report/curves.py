@@ -1,4 +1,4 @@
-"""Learning curves as small multiples: one little picture a Run, those with the same loss on the same scale."""
+"""Plot learning curves as small multiples: one small plot per Run, those with the same loss on the same scale."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from lociscope.report.candidates import Candidate
 
 SIZE = (2.5, 1.5)
-"""Inches; drawn at 10 pt, and stretched by the page."""
-HIGHEST = 2.5
-"""Times the median loss; what lies above is cut off, so that one bad beginning does not flatten all."""
+"""Inches at 10 pt; the page scales it."""
+MAX_LOSS = 2.5
+"""Upper limit of the axis, in multiples of the median loss; a few high losses would compress the rest."""
 
 
 def small_curves(candidates: Sequence[Candidate]) -> dict[str, Markup]:
-    """Draws the losses of every candidate; of folds, one line each.
+    """Plot the losses of every candidate; for folds, one line each.
 
     Args:
-        candidates: With one history or more.
+        candidates: Candidates with one history or more.
 
     Returns:
         An `<svg>` element by name.
@@ -40,7 +40,7 @@ def small_curves(candidates: Sequence[Candidate]) -> dict[str, Markup]:
         found = (row[key] for row in rows for key in ("loss", "val_loss"))
         losses.setdefault(each.recipe.train.loss, []).extend(value for value in found if isfinite(value))
     scales = {
-        loss: (min(values), min(max(values), HIGHEST * median(values))) for loss, values in losses.items() if values
+        loss: (min(values), min(max(values), MAX_LOSS * median(values))) for loss, values in losses.items() if values
     }
     return {each.name: _curve(each.histories, scales.get(each.recipe.train.loss, (0, 1))) for each in candidates}
 

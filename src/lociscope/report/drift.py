@@ -1,4 +1,4 @@
-"""The page of a drift check: what moved, and the figures behind it. Drawn from what `--json` prints."""
+"""The page of a drift check: what has drifted, and the statistics behind it, from the output of `--json`."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FIGURES = {
-    "BackgroundIntensity": ("Ground", "1st percentile, grey levels of 255", 1),
+    "BackgroundIntensity": ("Background", "1st percentile, grey levels of 255", 1),
     "MedianIntensity": ("Median", "grey levels of 255", 1),
     "BrightIntensity": ("Bright parts", "99th percentile, grey levels of 255", 0),
-    "PercentMaximal": ("At full scale", "% of pixels of the input", 2),
-    "PercentMinimal": ("At the bottom", "% of pixels of the input", 1),
-    "PowerLogLogSlope": ("Sharpness", "slope of the spectrum; lower is blurrier", 2),
-    "parts": ("Contrast", "share of the variance between dark and bright", 2),
+    "PercentMaximal": ("At the maximum", "% of pixels of the input", 2),
+    "PercentMinimal": ("At the minimum", "% of pixels of the input", 1),
+    "PowerLogLogSlope": ("Sharpness", "slope of the power spectrum; lower is blurrier", 2),
+    "parts": ("Contrast", "share of the variance between dark and bright pixels", 2),
     "Correlation": ("", "correlation of the pixels", 2),
 }
-"""For each statistic its name, what it is, and its digits."""
+"""Name, description and number of decimals of each statistic."""
 
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """A distribution on the row's scale: 5, 25, 50, 75 and 95 %, as percentages of the width."""
+    """A distribution on the scale of the row: 5, 25, 50, 75 and 95 % quantiles, as percentages of the width."""
 
     low: float
     lower: float
@@ -37,7 +37,7 @@ class Strip:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One statistic as it is shown."""
+    """One statistic as text and plots."""
 
     name: str
     what: str
@@ -50,11 +50,11 @@ class Row:
 
 
 def write_drift(path: Path, drift: Mapping[str, Any]) -> None:
-    """Writes the page.
+    """Write the page.
 
     Args:
-        path: The HTML file to write, whole or not at all.
-        drift: What `lociscope monitor check --json` prints, parsed.
+        path: The HTML file to write atomically.
+        drift: The parsed output of `lociscope monitor check --json`.
 
     Raises:
         LociscopeError: The page cannot be written.
@@ -82,7 +82,7 @@ def _title(drift: Mapping[str, Any]) -> str:
 
 
 def build_row(finding: Mapping[str, Any]) -> Row:
-    """One statistic, both distributions on one scale."""
+    """Build the row of one statistic, with both distributions on one scale."""
     name, what, digits = FIGURES[finding["name"].partition("_")[0]]
     here, there = finding["window"], finding["reference"]
     low, high = min(here[0], there[0]), max(here[-1], there[-1])
@@ -104,13 +104,13 @@ def build_row(finding: Mapping[str, Any]) -> Row:
 
 
 def format_share(count: int, of: int) -> str:
-    """`12 %`, and `under 1 %` where it is no 0."""
+    """Format a share: `12 %`, or `under 1 %` where it rounds to 0 but is not."""
     percent = 100 * count / of
     return "under 1 %" if 0 < percent < 1 else f"{percent:.0f} %"
 
 
 def format_p_value(p: float) -> str:
-    """A p for the eye, never 0."""
+    """Format a p value, never as 0."""
     return "<\N{NO-BREAK SPACE}0.001" if p < 0.001 else number(p, 3 if p < 0.1 else 2)
 
 

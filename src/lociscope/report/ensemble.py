@@ -1,4 +1,4 @@
-"""The report of a fitted ensemble: what was tried, what was kept and why, and what to expect of it."""
+"""The report of a fitted ensemble: what was compared, what was selected and why, and the expected scores."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ if TYPE_CHECKING:
     from lociscope.decide.ensemble_report import ClassReport, EnsembleReport, ReliabilityDiagram, Score, Trial
 
 COMBINERS = {
-    "best": "the best member alone",
+    "best": "best member alone",
     "mean": "mean of probabilities",
     "logits": "mean of log odds",
-    "greedy": "greedy selection with replacement",
+    "greedy": "greedy ensemble selection with replacement",
     "weighted": "one weight per member",
-    "stacked": "weights per member, class and neighbouring class, shrunk",
+    "stacked": "weights per member, class and other class, shrunk",
 }
 POLICIES = {
     "constant": "0.3 for all classes",
     "searched": "searched for the best F1",
-    "ratio": "as many as the prior says",
+    "ratio": "as many positives as the prior",
     "shrunk": "between searched and expected",
     "expected": "half the best expected F1",
 }
 SCORES = {
     "macro_f1": ("Macro-F1", "mean over the classes with positives"),
     "macro_f1_frequent": ("Macro-F1, frequent", "classes with at least 20 fields"),
-    "macro_average_precision": ("Average precision", "whatever the thresholds"),
-    "macro_auc": ("AUC", "does a field with the place rank above one without it?"),
-    "lrap": ("LRAP", "are the labelled places at the top of the ranking?"),
-    "top_1": ("Likeliest place", "is it a labelled one?"),
-    "top_3": ("Top three", "is a labelled place among them?"),
-    "jaccard": ("Overlap (Jaccard)", "places both reported and labelled, of those that are either"),
+    "macro_average_precision": ("Average precision", "independent of thresholds"),
+    "macro_auc": ("AUC", "do fields with the location rank above fields without it?"),
+    "lrap": ("LRAP", "are the labelled locations at the top of the ranking?"),
+    "top_1": ("Top-1", "is the likeliest location a labelled one?"),
+    "top_3": ("Top-3", "is a labelled location among the three likeliest?"),
+    "jaccard": ("Overlap (Jaccard)", "locations reported and labelled, divided by locations reported or labelled"),
 }
 FREQUENT = 20
-"""A class with fewer fields is set apart: its score is mostly chance."""
+"""A class with fewer fields is listed separately: its score is mostly chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A figure and how it is drawn on a scale from 0 to 1."""
+    """A metric: its name, the question it answers, its score and its interval as text."""
 
     name: str
     answers: str
@@ -59,11 +59,11 @@ class Row:
 
 
 def write_ensemble(path: Path, report: EnsembleReport, members: Sequence[str]) -> None:
-    """Writes the page.
+    """Write the page.
 
     Args:
-        path: The HTML file to write, whole or not at all.
-        report: What the fit found out.
+        path: The HTML file to write atomically.
+        report: The report of the fit.
         members: A name for each member, by position.
 
     Raises:
@@ -83,7 +83,7 @@ def write_ensemble(path: Path, report: EnsembleReport, members: Sequence[str]) -
         policies=POLICIES,
         members=list(zip(members, report.weights, strict=True)),
         labels=LABELS,
-        groups=_grouped(classes),
+        groups=_group_classes(classes),
         diagram=reliability_diagram(report.reliability) if report.reliability else None,
         interval=interval,
     )
@@ -91,20 +91,20 @@ def write_ensemble(path: Path, report: EnsembleReport, members: Sequence[str]) -
 
 
 def summarize(report: EnsembleReport) -> list[str]:
-    """The result in plain words, a sentence each."""
+    """Summarize the result in plain sentences."""
     return [
         describe_held_out(report.fields, report.unseen),
         report.why,
-        f"On as many new fields, expect a macro-F1 of {_said(report.expected)}.",
-        f"That is {_gained(report.over_mean)} the mean of all members and {_gained(report.over_best)} the best one "
-        "alone.",
-        f"A set of the {report.set_size:.1f} likeliest places on average holds all true ones in "
-        f"{100 * report.coverage:.0f} % of fields ({100 * report.coverage_promised:.0f} % promised).",
+        f"On as many new fields, expect a macro-F1 of {_format_score(report.expected)}.",
+        f"That is {_format_gain(report.over_mean)} the mean of all members and {_format_gain(report.over_best)} the "
+        "best member alone.",
+        f"Prediction sets have {report.set_size:.1f} locations on average and contain all true locations in "
+        f"{100 * report.coverage:.0f} % of fields (nominal {100 * report.coverage_promised:.0f} %).",
     ]
 
 
 def score_rows(report: EnsembleReport) -> list[Row]:
-    """The headline figures that have a value."""
+    """Return the headline metrics that have a value."""
     return [
         Row(name, answers, score, interval(score.low, score.high))
         for key, (name, answers) in SCORES.items()
@@ -113,15 +113,15 @@ def score_rows(report: EnsembleReport) -> list[Row]:
 
 
 def sort_trials(trials: Sequence[Trial]) -> list[Trial]:
-    """What was tried, best first."""
+    """Return the trials, best first."""
     return sorted(trials, key=lambda trial: -trial.macro_f1)
 
 
 def reliability_diagram(diagrams: Sequence[ReliabilityDiagram]) -> Markup:
-    """Draws observed shares against probabilities, with Wilson intervals, one panel a group of classes.
+    """Plot observed shares against probabilities, with Wilson intervals, one panel per group of classes.
 
     Args:
-        diagrams: The pool of all classes, and groups of them.
+        diagrams: Of all classes, and of groups of them.
 
     Returns:
         An `<svg>` element.
@@ -149,22 +149,23 @@ def reliability_diagram(diagrams: Sequence[ReliabilityDiagram]) -> Markup:
     return to_svg(figure)
 
 
-def _grouped(classes: Sequence[ClassReport]) -> list[tuple[str, list[ClassReport]]]:
+def _group_classes(classes: Sequence[ClassReport]) -> list[tuple[str, list[ClassReport]]]:
     frequent = [each for each in classes if each.positives >= FREQUENT]
     rare = [each for each in classes if each.positives < FREQUENT]
     named = [(f"{FREQUENT} fields and more", frequent), (f"fewer than {FREQUENT} fields: mostly chance", rare)]
     return [(name, each) for name, each in named if each]
 
 
-def _said(score: Score) -> str:
+def _format_score(score: Score) -> str:
     return f"{number(score.value)} ({100 * score.level:.0f} % interval {interval(score.low, score.high)})"
 
 
-def _gained(score: Score | None) -> str:
+def _format_gain(score: Score | None) -> str:
     if score is None or score.value is None:
         return "not compared with"
-    sure = score.low is not None and score.low > 0
+    significant = score.low is not None and score.low > 0
     return (
         f"{number(abs(score.value))} {'above' if score.value >= 0 else 'below'} "
-        f"({100 * score.level:.0f} % interval {interval(score.low, score.high)}{'' if sure else ', so not surely'})"
+        f"({100 * score.level:.0f} % interval {interval(score.low, score.high)}"
+        f"{'' if significant else ', not significant'})"
     )

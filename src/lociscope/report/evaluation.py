@@ -1,4 +1,4 @@
-"""The acceptance report: how good Predictions are, on one page."""
+"""The evaluation report: the scores of Predictions on one page, with a gallery of fields."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lociscope.report.figures import learning_curves
-from lociscope.report.gallery import GalleryField, make_card
-from lociscope.report.metrics import USEFUL_GAIN, USEFUL_MINUTES, Metrics, measure
+from lociscope.report.gallery import make_card
+from lociscope.report.metrics import USEFUL_GAIN, USEFUL_MINUTES
 from lociscope.report.page import interval, number, render, write_page
 
 if TYPE_CHECKING:
@@ -16,21 +16,20 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from lociscope.report.metrics import ClassScore, Figure
-
-__all__ = ["GalleryField", "Metrics", "measure", "write_evaluation"]
+    from lociscope.report.gallery import GalleryField
+    from lociscope.report.metrics import ClassScore, Figure, Metrics
 
 NO_BREAK = "\u00a0"
 JOINER = "\u2060"
 """Keep a number and its sign, and the ends of an interval, on one line."""
 
 FREQUENT = 20
-"""A class with fewer fields is set apart: its score is mostly chance."""
+"""A class with fewer fields is listed separately: its score is mostly chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A headline figure: its name, what it answers, and how it is drawn on its scale."""
+    """A headline metric: its name, the question it answers, its value, and whether it is plotted on a 0–1 scale."""
 
     name: str
     answers: str
@@ -40,7 +39,7 @@ class Row:
 
     @property
     def interval(self) -> str:
-        """The interval as text."""
+        """Format the interval."""
         return interval(self.figure.low, self.figure.high, self.digits)
 
 
@@ -49,23 +48,23 @@ def write_evaluation(
     *,
     title: str,
     metrics: Metrics,
-    shown: Sequence[GalleryField],
+    gallery: Sequence[GalleryField],
     thresholds: np.ndarray | None,
     history: Sequence[Mapping[str, float]] | None = None,
     run_facts: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
 ) -> None:
-    """Writes the page.
+    """Write the page.
 
     Args:
-        path: The HTML file to write, whole or not at all.
-        title: Its heading.
-        metrics: Of `measure`.
-        shown: The fields of the gallery, in their order; a dozen make some 2 MB.
-        thresholds: (28,) in 0–1, by which places were decided on; None where they are not known.
-        history: Losses by epoch, as `Run.read_history` gives them.
+        path: The HTML file to write atomically.
+        title: The heading.
+        metrics: From `measure`.
+        gallery: The fields of the gallery, in order; a dozen make about 2 MB.
+        thresholds: (28,) in 0–1, by which locations were decided; None where they are not known.
+        history: Losses by epoch, from `Run.read_history`.
         run_facts: What the result depends on, by name: recipe, seed, versions, fields.
-        notes: What the reader has to know besides.
+        notes: Further notes for the reader.
 
     Raises:
         LociscopeError: The page cannot be written.
@@ -78,60 +77,63 @@ def write_evaluation(
         result=summarize(metrics),
         metrics=metrics,
         rows=headline_rows(metrics),
-        cards=[make_card(each, thresholds) for each in shown],
+        cards=[make_card(each, thresholds) for each in gallery],
         curves=learning_curves(history) if history else None,
         frequent=[each for each in classes if each.positives >= FREQUENT],
         rare=[each for each in classes if each.positives < FREQUENT],
-        invented=[each for each in metrics.classes if each.predicted and not each.positives],
+        false_only=[each for each in metrics.classes if each.predicted and not each.positives],
         least_frequent=FREQUENT,
         facts=run_facts or {},
         notes=notes,
         ticks=thresholds is not None,
-        one_threshold=_constant(thresholds),
+        one_threshold=_find_constant(thresholds),
     )
     write_page(path, html)
 
 
-def _constant(thresholds: np.ndarray | None) -> float | None:
-    """The threshold where it is the same for every class."""
+def _find_constant(thresholds: np.ndarray | None) -> float | None:
+    """Return the threshold where it is the same for every class, else None."""
     if thresholds is None or len(set(thresholds.tolist())) > 1:
         return None
     return float(thresholds[0])
 
 
 def summarize(metrics: Metrics) -> list[str]:
-    """The result in plain words, a sentence each."""
-    found, f1, cost = (metrics.figures[name] for name in ("top_3", "macro_f1", "minutes"))
+    """Summarize the result in plain sentences."""
+    top, f1, cost = (metrics.figures[name] for name in ("top_3", "macro_f1", "minutes"))
     sentences = [f"Evaluated on {metrics.what}."]
-    if found.value is not None:
+    if top.value is not None:
         sentences.append(
-            f"One of the three likeliest places is a labelled one in {100 * found.value:.0f}{NO_BREAK}% of the fields"
-            f"{_within(found, 100, 0)}."
+            f"In {100 * top.value:.0f}{NO_BREAK}% of the fields{_bracket(top, 100, 0)}, at least one of the three "
+            "likeliest locations is correct."
         )
-    sentences.append(_gain(metrics))
+    sentences.append(_summarize_gain(metrics))
     sentences.append(
-        f"Wrong and missed places cost {number(cost.value, 1)} minutes a field{_within(cost, 1, 1)}, "
-        f"{_against(cost, USEFUL_MINUTES)} the {USEFUL_MINUTES:.0f} under which the answer begins to be useful."
+        f"Wrong and missed locations cost {number(cost.value, 1)} minutes per field{_bracket(cost, 1, 1)}, "
+        f"{_compare(cost, USEFUL_MINUTES)} the {USEFUL_MINUTES:.0f} minutes below which predictions are useful."
     )
     if f1.value is not None:
         scored = len(metrics.classes) - len(metrics.absent)
-        sentences.append(f"Macro-F1 is {number(f1.value)}{_within(f1)}, over {scored} of the 28 places.")
-    return [*sentences, f"Brackets hold {100 * cost.level:.0f}{NO_BREAK}% intervals."]
+        sentences.append(f"Macro-F1 is {number(f1.value)}{_bracket(f1)}, over {scored} of the 28 locations.")
+    return [*sentences, f"Brackets show {100 * cost.level:.0f}{NO_BREAK}% intervals."]
 
 
 def headline_rows(metrics: Metrics) -> list[Row]:
-    """The headline figures, those that do not depend on thresholds first."""
+    """Return the headline metrics, those that do not depend on thresholds first."""
     scored = [each for each in metrics.classes if each.positives]
-    common = sum(each.positives >= FREQUENT for each in scored)
+    frequent = sum(each.positives >= FREQUENT for each in scored)
     named = {
-        "lrap": ("LRAP", "are the labelled places at the top of the ranking?"),
-        "top_3": ("Top three", "is a labelled place among the three likeliest?"),
-        "macro_average_precision": ("Average precision", f"mean over {_places(scored)}, whatever the thresholds"),
-        "macro_auc": ("AUC", "does a field with the place rank above one without it?"),
-        "macro_f1": ("Macro-F1", f"mean over {_places(scored)}, at the thresholds"),
-        "macro_f1_frequent": ("Macro-F1, frequent", f"only places with {FREQUENT} fields or more: {common}"),
-        "jaccard": ("Overlap (Jaccard)", "places both reported and labelled, of those that are either"),
-        "minutes": ("Minutes a field", f"2 for a wrong place, 6 for a missed one; useful below {USEFUL_MINUTES:.0f}"),
+        "lrap": ("LRAP", "are the labelled locations at the top of the ranking?"),
+        "top_3": ("Top-3", "is a labelled location among the three likeliest?"),
+        "macro_average_precision": ("Average precision", f"mean over {_count(scored)}, independent of thresholds"),
+        "macro_auc": ("AUC", "do fields with the location rank above fields without it?"),
+        "macro_f1": ("Macro-F1", f"mean over {_count(scored)}, at the thresholds"),
+        "macro_f1_frequent": ("Macro-F1, frequent", f"only locations with {FREQUENT} fields or more: {frequent}"),
+        "jaccard": ("Overlap (Jaccard)", "locations reported and labelled, divided by locations reported or labelled"),
+        "minutes": (
+            "Minutes per field",
+            f"2 for a wrong location, 6 for a missed one; useful below {USEFUL_MINUTES:.0f}",
+        ),
     }
     return [
         Row(name, answers, metrics.figures[key], 1 if key == "minutes" else 2, key != "minutes")
@@ -139,36 +141,37 @@ def headline_rows(metrics: Metrics) -> list[Row]:
     ]
 
 
-def _gain(metrics: Metrics) -> str:
+def _summarize_gain(metrics: Metrics) -> str:
     gain, score = metrics.gain_over_prior, metrics.figures["lrap"]
     if gain.value is None or gain.low is None:
-        return "No field has a label, so nothing can be said of the ranking."
+        return "No field has a label, so the ranking cannot be scored."
     if gain.low > USEFUL_GAIN:
-        verdict = f"surely more than {USEFUL_GAIN}, the least that is useful"
+        verdict = f"significantly more than {USEFUL_GAIN}, the smallest useful gain"
     elif gain.low > 0:
-        verdict = f"but not surely more than {USEFUL_GAIN}, the least that is useful"
+        verdict = f"but not significantly more than {USEFUL_GAIN}, the smallest useful gain"
     else:
-        verdict = "so it is not shown to be better"
+        verdict = "which is not a significant improvement"
     return (
-        f"Its ranking of the places scores LRAP {number(score.value)}; ranking them by frequency, without a look at "
-        f"the picture, scores {number(metrics.prior_lrap)}. The gain is {number(gain.value)}{_within(gain)}, {verdict}."
+        f"The ranking of the locations scores LRAP {number(score.value)}; the label prior, which ranks them by "
+        f"frequency without using the image, scores {number(metrics.prior_lrap)}. The gain is "
+        f"{number(gain.value)}{_bracket(gain)}, {verdict}."
     )
 
 
-def _against(figure: Figure, bound: float) -> str:
-    """Where a figure lies, its interval considered."""
+def _compare(figure: Figure, bound: float) -> str:
+    """Return whether a figure is below or above a bound, considering its interval."""
     if figure.low is None or figure.high is None or figure.low <= bound <= figure.high:
-        return "not clearly on either side of"
+        return "not significantly different from"
     return "below" if figure.high < bound else "above"
 
 
-def _within(figure: Figure, times: float = 1, digits: int = 2) -> str:
-    """The interval in brackets, or nothing."""
+def _bracket(figure: Figure, times: float = 1, digits: int = 2) -> str:
+    """Format the interval in brackets; empty where there is none."""
     if figure.low is None or figure.high is None:
         return ""
     ends = interval(figure.low * times, figure.high * times, digits)
     return f" ({ends.replace('–', f'–{JOINER}')})"
 
 
-def _places(classes: Sequence[ClassScore]) -> str:
-    return f"{len(classes)} place{'' if len(classes) == 1 else 's'}"
+def _count(classes: Sequence[ClassScore]) -> str:
+    return f"{len(classes)} location{'' if len(classes) == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Figures as inline SVG that take their colours and their type from the page around them."""
+"""Figures as inline SVG that use the colours and the font of the page."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, GRID, TRAINING, HELD_OUT = "#010101", "#020202", "#030303", "#040404"
-"""Placeholders that matplotlib draws with; the SVG has the page's colours in their stead, light or dark."""
+"""Placeholder colours for matplotlib; in the SVG they are replaced by the colours of the page, light or dark."""
 PAGE_COLOURS = {INK: "var(--soft)", GRID: "var(--line)", TRAINING: "var(--soft)", HELD_OUT: "var(--accent)"}
-LINES = (("loss", "training", TRAINING, "--"), ("val_loss", "held out", HELD_OUT, "-"))
+LINES = (("loss", "training", TRAINING, "--"), ("val_loss", "validation", HELD_OUT, "-"))
 
 
 def learning_curves(history: Sequence[Mapping[str, float]]) -> Markup:
-    """Draws the losses by epoch, the epoch that was kept marked.
+    """Plot the losses by epoch, with a mark at the epoch that is used.
 
     Args:
-        history: One mapping an epoch with `epoch`, `loss` and `val_loss`, as `Run.read_history` gives it.
+        history: One mapping per epoch with `epoch`, `loss` and `val_loss`, from `Run.read_history`.
 
     Returns:
         An `<svg>` element.
@@ -54,10 +54,10 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> Markup:
 
 
 def to_svg(figure: Figure) -> Markup:
-    """A matplotlib figure as an `<svg>` element without a fixed size, its placeholders replaced.
+    """Convert a matplotlib figure to an `<svg>` element without a fixed size, with the colours of the page.
 
     Args:
-        figure: Drawn with the placeholder colours above.
+        figure: A figure in the placeholder colours above.
 
     Returns:
         The element; equal figures give equal text.
@@ -77,7 +77,7 @@ def to_svg(figure: Figure) -> Markup:
 
 
 def style_axes(axes: Axes) -> None:
-    """The house's axes: a line below, a grid across, few ticks, and the placeholders' colours."""
+    """Apply the common style: a line below, a horizontal grid, few ticks, placeholder colours."""
     from matplotlib.ticker import MaxNLocator
 
     axes.spines[["top", "right", "left"]].set_visible(False)

@@ -1,4 +1,4 @@
-"""The gallery: a predicted field as a card, its picture in switchable layers and its places judged."""
+"""The gallery: a card for each predicted field, with its channels as layers and its locations compared to the truth."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from lociscope.warnings import FieldWarning
 
 PICTURE_SIZE = 384
-"""Side of a card's picture in px: drawn at about 320, so a little finer than a plain screen."""
+"""Side of the image on a card in px; shown at about 320 px, so slightly finer than a standard screen."""
 BARS = 5
 
 Verdict = Literal["right", "missed", "wrong", "reported"]
 SIGNS: dict[Verdict, str] = {"right": "✓", "missed": "○", "wrong": "✗", "reported": "•"}
 
-STATUS_WORDS = {
-    "ok": "At least one place reaches its threshold.",
-    "unsure": "Unsure: no place reaches its threshold.",
-    "negative": "Negative: none of the 28 places.",
-    "unlike-training": "Unlike the fields that the model learned from.",
+STATUS_TEXTS = {
+    "ok": "At least one location reaches its threshold.",
+    "unsure": "Unsure: no location reaches its threshold.",
+    "negative": "Negative: none of the 28 locations.",
+    "unlike-training": "Out-of-distribution: unlike the training fields.",
 }
 
 
@@ -38,9 +38,9 @@ class GalleryField:
 
     Attributes:
         field: Its pixels, (y, x, 4), and its name.
-        truth: The labelled places; None where they are unknown.
+        truth: The labelled locations; None where they are unknown.
         probability: (28,) in 0–1.
-        predicted: The places decided on.
+        predicted: The reported locations.
         status: As in Predictions.
         warnings: As in Predictions.
     """
@@ -55,7 +55,7 @@ class GalleryField:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One channel of a picture: grey, and the colour that the page tints it with."""
+    """One channel of an image: a grey image, and the colour of the page for it."""
 
     name: str
     stain: str
@@ -66,7 +66,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class LocationVerdict:
-    """A place that was reported or is true: what became of it, and its rank among the 28."""
+    """A location that is reported or labelled: whether it is correct, and its rank among the 28."""
 
     name: str
     verdict: Verdict
@@ -87,42 +87,42 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What the page shows of one field."""
+    """The contents of the page for one field."""
 
     id: str
     layers: list[Layer]
-    places: list[LocationVerdict]
-    nothing: str
+    locations: list[LocationVerdict]
+    remark: str
     bars: list[Bar]
     status: str
     ok: bool
     warnings: list[str]
 
 
-def make_card(shown: GalleryField, thresholds: np.ndarray | None) -> Card:
-    """Makes the card of a field.
+def make_card(item: GalleryField, thresholds: np.ndarray | None) -> Card:
+    """Make the card of a field.
 
     Args:
-        shown: The field and what was predicted of it.
+        item: The field and its prediction.
         thresholds: (28,) in 0–1, or None where they are not known.
 
     Returns:
-        What `evaluation.html` shows of it.
+        The values that `evaluation.html` shows.
     """
     return Card(
-        id=shown.field.id,
-        layers=make_layers(shown.field.pixels),
-        places=list_verdicts(shown),
-        nothing=_nothing(shown),
-        bars=make_bars(shown, thresholds),
-        status=STATUS_WORDS.get(shown.status, shown.status),
-        ok=shown.status == "ok",
-        warnings=[describe_warning(warning) for warning in shown.warnings],
+        id=item.field.id,
+        layers=make_layers(item.field.pixels),
+        locations=list_verdicts(item),
+        remark=_describe_empty(item),
+        bars=make_bars(item, thresholds),
+        status=STATUS_TEXTS.get(item.status, item.status),
+        ok=item.status == "ok",
+        warnings=[describe_warning(warning) for warning in item.warnings],
     )
 
 
 def make_layers(pixels: np.ndarray) -> list[Layer]:
-    """The four channels as grey pictures; those of HPA's composites are on.
+    """Return the four channels as grey images; those of HPA composites are switched on.
 
     Args:
         pixels: (y, x, 4), RGBY.
@@ -139,12 +139,12 @@ def make_layers(pixels: np.ndarray) -> list[Layer]:
     ]
 
 
-def list_verdicts(shown: GalleryField) -> list[LocationVerdict]:
-    """The places that were reported or are true, the right ones first, then by probability."""
-    ranks = (-shown.probability).argsort(kind="stable").argsort() + 1
-    verdicts: dict[int, Verdict] = dict.fromkeys(shown.predicted, "reported" if shown.truth is None else "wrong")
-    for label in shown.truth or ():
-        verdicts[label] = "right" if label in shown.predicted else "missed"
+def list_verdicts(item: GalleryField) -> list[LocationVerdict]:
+    """Return the locations that are reported or labelled, correct ones first, then by probability."""
+    ranks = (-item.probability).argsort(kind="stable").argsort() + 1
+    verdicts: dict[int, Verdict] = dict.fromkeys(item.predicted, "reported" if item.truth is None else "wrong")
+    for label in item.truth or ():
+        verdicts[label] = "right" if label in item.predicted else "missed"
     order = list(SIGNS)
     return [
         LocationVerdict(LABELS[label], verdict, SIGNS[verdict], int(ranks[label]))
@@ -152,23 +152,23 @@ def list_verdicts(shown: GalleryField) -> list[LocationVerdict]:
     ]
 
 
-def make_bars(shown: GalleryField, thresholds: np.ndarray | None) -> list[Bar]:
-    """The likeliest places, at most `BARS`, highest first."""
-    likeliest = (-shown.probability).argsort(kind="stable")[:BARS]
+def make_bars(item: GalleryField, thresholds: np.ndarray | None) -> list[Bar]:
+    """Return the likeliest locations, at most `BARS`, highest first."""
+    likeliest = (-item.probability).argsort(kind="stable")[:BARS]
     return [
         Bar(
             LABELS[label],
-            float(shown.probability[label]),
+            float(item.probability[label]),
             None if thresholds is None else float(thresholds[label]),
-            label in shown.predicted,
-            label in (shown.truth or ()),
+            label in item.predicted,
+            label in (item.truth or ()),
         )
         for label in likeliest.tolist()
     ]
 
 
-def _nothing(shown: GalleryField) -> str:
-    """What to say where no place was reported, or none is labelled."""
-    if not shown.predicted:
-        return "No place reported, and none is labelled: right." if shown.truth == () else "No place reported."
-    return "No place is labelled." if shown.truth == () else ""
+def _describe_empty(item: GalleryField) -> str:
+    """Return a remark where no location is reported, or none is labelled."""
+    if not item.predicted:
+        return "No location reported, and none is labelled: right." if item.truth == () else "No location reported."
+    return "No location is labelled." if item.truth == () else ""

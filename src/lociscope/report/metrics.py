@@ -1,4 +1,4 @@
-"""`metrics.json`: how well Predictions fit the truth, every figure with its interval and a blind reference."""
+"""Score Predictions against the truth: `metrics.json`, with an interval and a baseline for every metric."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from lociscope.decide.checks import check_probability, check_truth
 from lociscope.decide.costs import BREAK_EVEN, minutes
@@ -31,11 +31,13 @@ if TYPE_CHECKING:
 
     from lociscope.decide.metrics import ClassMetric
 
-SCHEMA = 1
+SCHEMA = 2
+"""In schema 1, `baseline` was named `blind`."""
 LEVEL = 0.9
 USEFUL_MINUTES = 6.0
+"""A model is useful where its errors cost fewer minutes per field; `docs/frame.md`."""
 USEFUL_GAIN = 0.05
-"""Below so many minutes, and above so much LRAP gained on the label prior, use begins; `docs/frame.md`."""
+"""A model is useful where its LRAP exceeds that of the label prior by more; `docs/frame.md`."""
 
 
 class _Frozen(BaseModel):
@@ -48,25 +50,29 @@ class Figure(_Frozen):
     value: float | None
     low: float | None
     high: float | None
-    n: int = Field(ge=0, description="Fields, or groups of fields where they are known, that were resampled.")
+    n: int = Field(ge=0, description="Number of fields, or of groups where they are known, that were resampled.")
     level: float = Field(gt=0, lt=1, description="Coverage of the interval.")
-    blind: float | None = Field(None, description="Score of a fixed answer that never looks at the picture.")
+    baseline: float | None = Field(
+        None,
+        description="Score of a constant answer that does not depend on the image.",
+        validation_alias=AliasChoices("baseline", "blind"),
+    )
 
     @classmethod
-    def of(cls, interval: Interval, blind: float = math.nan) -> Self:
-        """Takes an interval over; NaN becomes null."""
+    def from_interval(cls, interval: Interval, baseline: float = math.nan) -> Self:
+        """Convert an `Interval`; NaN becomes null."""
         return cls(
             value=_or_none(interval.value),
             low=_or_none(interval.low),
             high=_or_none(interval.high),
             n=interval.n,
             level=interval.level,
-            blind=_or_none(blind),
+            baseline=_or_none(baseline),
         )
 
 
 class ClassScore(_Frozen):
-    """One class: how often it was true and predicted, and its scores; null where it is never true."""
+    """One class: its positives, how often it was predicted, and its scores; null where it has no positives."""
 
     label: str
     positives: int
@@ -76,31 +82,31 @@ class ClassScore(_Frozen):
 
 
 class Metrics(_Frozen):
-    """`metrics.json`.
+    """The contents of `metrics.json`.
 
-    The figures are `lrap`, `top_3`, `macro_f1`, `macro_f1_frequent` (classes with 20 positives or more),
-    `macro_average_precision`, `macro_auc` (3 or more), `jaccard` and `minutes`. The macro figures are means
+    The metrics in `figures` are `lrap`, `top_3`, `macro_f1`, `macro_f1_frequent` (classes with 20 positives or more),
+    `macro_average_precision`, `macro_auc` (3 or more), `jaccard` and `minutes`. The macro metrics are means
     over the classes with positives; `absent` are the others.
     """
 
     schema_: Annotated[int, Field(alias="schema")] = SCHEMA
-    what: str = Field(description="What was evaluated, to follow 'On', as in '200 fields the training did not see'.")
+    what: str = Field(description="The fields that were evaluated, as they follow 'Evaluated on'.")
     fields: int
-    groups: int | None = Field(description="Groups (antibodies, specimens) drawn whole; null where unknown.")
+    groups: int | None = Field(description="Number of groups (antibodies, specimens); null where unknown.")
     figures: dict[str, Figure]
-    prior_lrap: float | None = Field(description="LRAP of ranking every field by the labels' own frequencies.")
-    gain_over_prior: Figure = Field(description="LRAP above `prior_lrap`, paired by field.")
+    prior_lrap: float | None = Field(description="LRAP of the label prior: every field ranked by class frequency.")
+    gain_over_prior: Figure = Field(description="LRAP minus `prior_lrap`, paired by field.")
     absent: tuple[str, ...]
     classes: tuple[ClassScore, ...]
 
     def write(self, path: Path) -> None:
-        """Writes JSON, whole or not at all."""
+        """Write JSON atomically."""
         with atomic_write(path) as part:
             part.write_text(self.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Reads what `write` wrote.
+        """Read a `metrics.json` of this or an earlier schema.
 
         Raises:
             LociscopeError: The file is missing, damaged, or of a newer schema.
@@ -111,7 +117,8 @@ class Metrics(_Frozen):
             values: Any = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(values, dict):
                 raise LociscopeError(
-                    f"'{path}' holds no metrics. Name a metrics.json of `lociscope evaluate`.", code=Code.WRONG_FILE
+                    f"'{path}' is not a metrics file. Pass a metrics.json written by `lociscope evaluate`.",
+                    code=Code.WRONG_FILE,
                 )
             check_schema(values.get("schema"), SCHEMA, f"Metrics '{path}'")
             return cls.model_validate(values)
@@ -131,62 +138,63 @@ def measure(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Metrics:
-    """Scores Predictions.
+    """Score Predictions.
 
     Args:
-        truth: (n, 28), 1 where a place is labelled; `labels.to_multi_hot` makes it.
+        truth: (n, 28), 1 where a location is labelled; see `labels.to_multi_hot`.
         probability: (n, 28) in 0–1.
-        predicted: (n, 28), 1 where a place was decided on.
-        what: What was evaluated, to follow "On": `200 simulated fields that the training did not see`.
-        groups: (n,) names of what is not independent: antibodies, specimens. Default: each field by itself,
-            and then the intervals are too narrow where fields share an antibody.
-        resamples: Bootstrap resamples.
-        seed: Decides them.
+        predicted: (n, 28), 1 where a location was decided.
+        what: The fields, as they follow "Evaluated on": `200 simulated fields that the training did not see`.
+        groups: (n,) names of groups that are not independent, such as antibodies or specimens. By default each field
+            is independent, and the intervals are too narrow where fields share an antibody.
+        resamples: Number of bootstrap resamples.
+        seed: Random seed of the resamples.
 
     Returns:
         The scores, with 90 % intervals.
 
     Raises:
-        LociscopeError: The arrays do not fit each other, or do not have 28 columns.
+        LociscopeError: The shapes do not match, or there are not 28 columns.
     """
-    known, decided = check_truth(truth), check_truth(predicted)
-    chance = check_probability(probability, known)
-    if known.shape[1] != N_LABELS or decided.shape != known.shape:
+    truth, decided = check_truth(truth), check_truth(predicted)
+    probability = check_probability(probability, truth)
+    if truth.shape[1] != N_LABELS or decided.shape != truth.shape:
         raise LociscopeError(
-            f"Truth {known.shape} and decisions {decided.shape} do not fit; pass {N_LABELS} columns and equal rows.",
+            f"Truth of shape {truth.shape} and decisions of shape {decided.shape} do not match. Pass {N_LABELS} "
+            "columns and the same number of rows in both.",
             code=Code.INVALID_VALUE,
         )
-    rate = known.mean(axis=0)
-    prior = np.broadcast_to(rate, known.shape)
+    rate = truth.mean(axis=0)
+    prior = np.broadcast_to(rate, truth.shape)
 
-    def figure(metric: ClassMetric | RowMetric, given: np.ndarray, blind: np.ndarray) -> Figure:
-        interval = bootstrap(metric, known, given, groups=groups, n=resamples, seed=seed, level=LEVEL)
-        return Figure.of(interval, float(metric(known, np.broadcast_to(blind, known.shape))))
+    def figure(metric: ClassMetric | RowMetric, values: np.ndarray, baseline: np.ndarray) -> Figure:
+        interval = bootstrap(metric, truth, values, groups=groups, n=resamples, seed=seed, level=LEVEL)
+        return Figure.from_interval(interval, float(metric(truth, np.broadcast_to(baseline, truth.shape))))
 
     figures = (
-        (lrap, chance, rate),
-        (top_k(3), chance, rate),
-        (macro_f1, decided, np.ones(N_LABELS)),  # of all fixed answers, every place has the highest F1
+        (lrap, probability, rate),
+        (top_k(3), probability, rate),
+        (macro_f1, decided, np.ones(N_LABELS)),  # of all constant answers, every location has the highest F1
         (macro_f1_frequent, decided, np.ones(N_LABELS)),
-        (macro_average_precision, chance, rate),
-        (macro_auc, chance, rate),
+        (macro_average_precision, probability, rate),
+        (macro_auc, probability, rate),
         (jaccard, decided, np.arange(N_LABELS) == rate.argmax()),
         (minutes, decided, rate >= BREAK_EVEN),
     )
-    gain = paired_bootstrap(lrap, known, chance, prior, groups=groups, n=resamples, seed=seed, level=LEVEL)
+    gain = paired_bootstrap(lrap, truth, probability, prior, groups=groups, n=resamples, seed=seed, level=LEVEL)
     return Metrics(
         what=what,
-        fields=len(known),
+        fields=len(truth),
         groups=None if groups is None else gain.n,
-        figures={metric.name: figure(metric, given, blind) for metric, given, blind in figures},
-        prior_lrap=_or_none(float(lrap(known, prior))),
-        gain_over_prior=Figure.of(gain),
+        figures={metric.name: figure(metric, values, baseline) for metric, values, baseline in figures},
+        prior_lrap=_or_none(float(lrap(truth, prior))),
+        gain_over_prior=Figure.from_interval(gain),
         absent=tuple(name for name, share in zip(LABELS, rate, strict=True) if share == 0),
-        classes=_classes(known, chance, decided),
+        classes=_score_classes(truth, probability, decided),
     )
 
 
-def _classes(truth: np.ndarray, probability: np.ndarray, decided: np.ndarray) -> tuple[ClassScore, ...]:
+def _score_classes(truth: np.ndarray, probability: np.ndarray, decided: np.ndarray) -> tuple[ClassScore, ...]:
     f1 = macro_f1(truth, decided).per_class
     precision = macro_average_precision(truth, probability).per_class
     return tuple(

@@ -1,4 +1,4 @@
-"""From a template to one self-contained HTML file: rendering, number formats, inline pictures."""
+"""Render templates as self-contained HTML files: number formats and inline images."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 JPEG_QUALITY = 85
 NOTHING = "–"
-"""Stands for a figure that is not defined."""
+"""Shown for a figure that is not defined."""
 
 
 def render(template: str, **values: object) -> str:
-    """Fills a template of `report/templates`; every value is escaped unless it is `markupsafe.Markup`.
+    """Render a template of `report/templates`; every value is escaped unless it is `markupsafe.Markup`.
 
     Args:
-        template: Its file name, for example `evaluation.html`.
-        values: What it names; a name that is missing is an error.
+        template: The file name, for example `evaluation.html`.
+        values: The variables of the template; a missing variable is an error.
 
     Returns:
         The page.
@@ -40,13 +40,13 @@ def render(template: str, **values: object) -> str:
 
 
 def write_page(path: Path, html: str) -> None:
-    """Writes a page, whole or not at all."""
+    """Write a page atomically."""
     with atomic_write(path) as part:
         part.write_text(html, encoding="utf-8")
 
 
 def jpeg_uri(plane: np.ndarray) -> str:
-    """A grey picture as the source of an `<img>` that needs no other file.
+    """Return a grey image as the source of an `<img>` that needs no other file.
 
     Args:
         plane: (y, x) of uint8.
@@ -62,19 +62,19 @@ def jpeg_uri(plane: np.ndarray) -> str:
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """A figure for the eye, `0.54`, with a true minus sign; a dash where there is none."""
+    """Format a number, `0.54`, with a true minus sign; a dash for None."""
     return NOTHING if value is None else f"{value:.{digits}f}".replace("-", "−")
 
 
 def interval(low: float | None, high: float | None, digits: int = 2) -> str:
-    """An interval for the eye, `0.51–0.57`, or `−0.02 to 0.05`; a dash where there is none."""
+    """Format an interval, `0.51–0.57` or `−0.02 to 0.05`; a dash for None."""
     if low is None or high is None:
         return NOTHING
     return f"{number(low, digits)}{' to ' if low < 0 else '–'}{number(high, digits)}"
 
 
 def environment(package: str) -> Environment:
-    """The templates of a package: every value is escaped, and a name that is missing is an error.
+    """Return the templates of a package; every value is escaped, and a missing variable is an error.
 
     Raises:
         ModuleNotFoundError: jinja2 is not installed.

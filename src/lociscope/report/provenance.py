@@ -1,4 +1,4 @@
-"""What a result depends on, in words, for the end of a report."""
+"""Describe what a result depends on, for the end of a report."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 
 def describe_run(run: Run) -> dict[str, str]:
-    """The facts of a Run, by name.
+    """Describe a Run by the facts that its result depends on.
 
     Args:
         run: A finished Run.
 
     Returns:
-        For `write_evaluation`: network, input, training, fields, data, seed, code, versions, machine.
+        By name, for `write_evaluation`: network, input, training, fields, data, seed, code, versions, machine.
 
     Raises:
         LociscopeError: Its recipe or its environment cannot be read.
@@ -25,7 +25,7 @@ def describe_run(run: Run) -> dict[str, str]:
 
 
 def describe_recipe(recipe: Recipe, environment: Environment) -> dict[str, str]:
-    """The same from its two parts."""
+    """Describe a recipe and an environment, as `describe_run` does."""
     train, fields = recipe.train, environment.fields
     stages = recipe.stages or (train,)
     epochs, rates = " + ".join(str(each.epochs) for each in stages), ", ".join(f"{e.learning_rate:g}" for e in stages)
@@ -33,13 +33,13 @@ def describe_recipe(recipe: Recipe, environment: Environment) -> dict[str, str]:
     versions = ", ".join(f"{name} {number}" for name, number in environment.versions.items())
     return {
         "Network": f"{recipe.network.name}{options}; {environment.parameters:,} parameters",
-        "Input": f"{recipe.data.size} × {recipe.data.size} px, {recipe.data.input.pixel_size:.2f} µm a pixel",
+        "Input": f"{recipe.data.size} × {recipe.data.size} px, {recipe.data.input.pixel_size:.2f} µm/px",
         "Training": f"{epochs} epochs, batch {train.batch}, {train.optimizer} at {rates}, loss {train.loss}",
-        "Fields": f"{fields.get('train', 0):,} to learn from, {fields.get('valid', 0):,} held out",
+        "Fields": f"{fields.get('train', 0):,} for training, {fields.get('valid', 0):,} for validation",
         "Data": f"{environment.data.describe()}; sha256 {environment.data_hash[:12]}…",
         "Seed": str(environment.seed),
-        "Made": environment.created,
-        "Code": environment.git or "installed, no checkout",
+        "Created": environment.created,
+        "Code": environment.git or "installed package",
         "Versions": versions,
         "Machine": environment.machine,
     }

@@ -1,8 +1,8 @@
-"""Where candidates stand: scores with intervals, gains over a base, how alike they err, and whom to combine.
+"""Compare candidates: scores with intervals, gains over a base, correlation of errors, and a shortlist.
 
-Only candidates that were validated on the same fields stand beside each other. One threshold for all classes is
-cross-fitted: the fields are dealt into five folds, specimens whole, and each is decided by the cut of the highest
-macro-F1 on the other four, so that no field helps to choose its own.
+Only candidates that were validated on the same fields are compared. The threshold, one for all classes, is
+cross-fitted: the fields are split into five folds, grouped by specimen, and each fold is decided by the threshold of
+the highest macro-F1 on the other four, so that no field contributes to its own threshold.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ LEVEL = 0.9
 RESAMPLES = 500
 FOLDS = 5
 SEED = 0
-MEASURES: tuple[ClassMetric | RowMetric, ...] = (macro_f1, macro_average_precision, lrap, macro_auc)
-FEWEST_POSITIVES = 3
-"""A class with fewer says nothing of how alike two candidates err."""
+METRICS: tuple[ClassMetric | RowMetric, ...] = (macro_f1, macro_average_precision, lrap, macro_auc)
+MIN_POSITIVES = 3
+"""A class with fewer positives is ignored in the correlation of errors."""
 SMALLEST = 1e-9
-"""An answer that varies less is the same for all fields."""
+"""A probability that varies less is treated as constant."""
 
 
 @dataclass(frozen=True, slots=True)
 class RankedModel:
-    """One candidate among those of its fields.
+    """The scores of one candidate.
 
     Attributes:
-        candidate: Who it is.
-        figures: Its scores by the name of the measure, with 90 % intervals.
-        gains: What it has more than the base, paired by field or specimen; empty for the base itself.
+        candidate: The candidate.
+        figures: Its scores by name of the metric, with 90 % intervals.
+        gains: Its gains over the base, paired by field or specimen; empty for the base itself.
     """
 
     candidate: Candidate
@@ -53,22 +53,22 @@ class RankedModel:
 
 @dataclass(frozen=True, slots=True)
 class ShortlistMember:
-    """A member of a suggested shortlist: its name, its share of the weight, and in how many folds it was chosen."""
+    """A member of a suggested shortlist: its name, its share of the weight, and the number of folds that select it."""
 
     name: str
     share: float
-    chosen: int
+    folds: int
 
 
 @dataclass(frozen=True, slots=True)
 class Shortlist:
-    """Whom greedy selection combines, and what that gains.
+    """Models chosen by greedy ensemble selection, and the gain of their combination.
 
     Attributes:
-        members: Those with a vote, the heaviest first.
-        best: The one of the highest macro average precision, chosen on all fields, which favours it.
-        figures: Scores of the combination on fields that did not choose it.
-        gains: What the combination has more than the best one alone; paired.
+        members: The models with a vote, largest share first.
+        best: The model with the highest macro average precision, chosen on all fields, which favours it.
+        figures: Out-of-fold scores of the combination.
+        gains: Gains of the combination over the best model alone, paired.
     """
 
     members: list[ShortlistMember]
@@ -83,11 +83,11 @@ class ComparisonGroup:
 
     Attributes:
         models: In the order given.
-        base: Name of the one whose scores the others' are compared with.
-        fields: How many fields.
-        units: How many specimens or antibodies were drawn whole; None where fields were drawn.
-        baseline: Scores of an answer that never looks at the picture, by measure.
-        error_correlation: (m, m) correlation of errors.
+        base: Name of the model that the others are compared with.
+        fields: Number of fields.
+        units: Number of specimens or antibodies that were resampled whole; None where fields were resampled.
+        baseline: Scores of the label prior, by metric.
+        error_correlation: (m, m), from `error_correlation`.
         shortlist: None with fewer than two candidates or too few fields.
     """
 
@@ -105,38 +105,38 @@ def compare_candidates(
     base: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[ComparisonGroup]:
-    """Scores candidates, those with the same validation fields beside each other.
+    """Score candidates and compare those that have the same validation fields.
 
     Args:
-        candidates: In the order in which they are to stand.
-        base: Name of the base; by default, and where it has other fields, the first of its fields.
-        progress: Called with (candidates scored, candidates).
+        candidates: The candidates, in the order of the result.
+        base: Name of the base; by default, and in groups that do not contain it, the first of the group.
+        progress: Called with (candidates scored, number of candidates).
     """
     sets: dict[tuple[tuple[str, ...], bytes], list[Candidate]] = {}
     for each in candidates:
         sets.setdefault((each.ids, each.truth.tobytes()), []).append(each)
     done = 0
 
-    def tell() -> None:
+    def count() -> None:
         nonlocal done
         done += 1
         progress(done, len(candidates))
 
-    return [_compare_group(members, base, tell) for members in sets.values()]
+    return [_compare_group(members, base, count) for members in sets.values()]
 
 
-def _compare_group(members: list[Candidate], base: str | None, tell: Callable[[], None]) -> ComparisonGroup:
+def _compare_group(members: list[Candidate], base: str | None, count: Callable[[], None]) -> ComparisonGroup:
     truth = members[0].truth
     groups = next((each.groups for each in members if each.groups is not None), None)
     first = next((each for each in members if each.name == base), members[0])
     scored = []
     for each in members:
-        scored.append(_Resampled.of(truth, each.probability, groups))
-        tell()
+        scored.append(_ResampledScores.compute(truth, each.probability, groups))
+        count()
     reference = scored[members.index(first)]
     return ComparisonGroup(
         [
-            RankedModel(each, one.figures(), {} if each is first else one.over(reference))
+            RankedModel(each, one.intervals(), {} if each is first else one.gains_over(reference))
             for each, one in zip(members, scored, strict=True)
         ],
         first.name,
@@ -144,114 +144,116 @@ def _compare_group(members: list[Candidate], base: str | None, tell: Callable[[]
         None if groups is None else len(set(groups.tolist())),
         label_prior_scores(truth),
         error_correlation(truth, np.stack([each.probability for each in members])),
-        _shortlist(members, scored, truth, groups),
+        _select_shortlist(members, scored, truth, groups),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Resampled:
-    """Scores and their resamples, which are those of the same fields for every candidate of a group."""
+class _ResampledScores:
+    """Scores and their resamples, which use the same fields for every candidate of a group."""
 
     values: dict[str, float]
-    draws: dict[str, np.ndarray]
+    resamples: dict[str, np.ndarray]
     units: int
 
     @classmethod
-    def of(cls, truth: np.ndarray, probability: np.ndarray, groups: np.ndarray | None) -> _Resampled:
+    def compute(cls, truth: np.ndarray, probability: np.ndarray, groups: np.ndarray | None) -> _ResampledScores:
         decided = cross_fit_decisions(truth, probability, groups)
-        values, draws, units = {}, {}, 0
-        for metric in MEASURES:
-            given = decided if metric.values == "decisions" else probability
-            values[metric.name] = float(metric(truth, given))
-            draws[metric.name], units = bootstrap_scores(metric, truth, given, groups=groups, n=RESAMPLES, seed=SEED)
-        return cls(values, draws, units)
+        values, resamples, units = {}, {}, 0
+        for metric in METRICS:
+            scores = decided if metric.values == "decisions" else probability
+            values[metric.name] = float(metric(truth, scores))
+            resamples[metric.name], units = bootstrap_scores(
+                metric, truth, scores, groups=groups, n=RESAMPLES, seed=SEED
+            )
+        return cls(values, resamples, units)
 
-    def figures(self) -> dict[str, Interval]:
+    def intervals(self) -> dict[str, Interval]:
         return {
-            name: percentile_interval(value, self.draws[name], self.units, LEVEL) for name, value in self.values.items()
+            name: percentile_interval(value, self.resamples[name], self.units, LEVEL)
+            for name, value in self.values.items()
         }
 
-    def over(self, other: _Resampled) -> dict[str, Interval]:
+    def gains_over(self, other: _ResampledScores) -> dict[str, Interval]:
         return {
             name: percentile_interval(
-                value - other.values[name], self.draws[name] - other.draws[name], self.units, LEVEL
+                value - other.values[name], self.resamples[name] - other.resamples[name], self.units, LEVEL
             )
             for name, value in self.values.items()
         }
 
 
 def cross_fit_decisions(truth: np.ndarray, probability: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
-    """Decides every field by one threshold for all classes that was chosen on other fields.
+    """Decide every field by one threshold for all classes that was chosen on other fields.
 
     Args:
         truth: (n, classes), 0 or 1.
         probability: (n, classes) in 0–1.
-        groups: (n,) names of specimens that stay together; default each field by itself.
+        groups: (n,) names of specimens, each kept in one fold; by default each field is its own group.
 
     Returns:
-        (n, classes) of bool: in each of five folds (fewer where there are fewer units) the cut of the highest
-        macro-F1 in the others, on a grid of 0.01.
+        (n, classes) of bool: in each of five folds (fewer where there are fewer groups), decided by the threshold of
+        the highest macro-F1 in the other folds, on a grid of 0.01.
     """
-    known = truth.astype(bool)
+    truth = truth.astype(bool)
     units = len(truth) if groups is None else len(set(groups.tolist()))
-    fold = stratified_folds(known, min(FOLDS, units), SEED, groups)
-    member = np.eye(int(fold.max()) + 1)[fold].T  # (folds, n)
+    fold = stratified_folds(truth, min(FOLDS, units), SEED, groups)
+    in_fold = np.eye(int(fold.max()) + 1)[fold].T  # (folds, n)
 
-    def elsewhere(counted: np.ndarray) -> np.ndarray:
-        by_fold = member @ counted
+    def count_elsewhere(rows: np.ndarray) -> np.ndarray:
+        by_fold = in_fold @ rows
         return np.asarray(by_fold.sum(axis=0) - by_fold)
 
-    positives = elsewhere(known)
-    f1 = np.empty((len(THRESHOLD_GRID), len(member)))
-    for row, cut in enumerate(THRESHOLD_GRID):
-        decided = probability >= cut
+    positives = count_elsewhere(truth)
+    f1 = np.empty((len(THRESHOLD_GRID), len(in_fold)))
+    for row, threshold in enumerate(THRESHOLD_GRID):
+        decided = probability >= threshold
         with np.errstate(invalid="ignore"):
-            each = 2 * elsewhere(known & decided) / (positives + elsewhere(decided))
+            each = 2 * count_elsewhere(truth & decided) / (positives + count_elsewhere(decided))
         f1[row] = nan_means(np.where(positives > 0, each, np.nan))
     return np.asarray(probability >= THRESHOLD_GRID[np.nan_to_num(f1).argmax(axis=0)][fold][:, None])
 
 
 def label_prior_scores(truth: np.ndarray) -> dict[str, float]:
-    """What the label prior scores: every field gets the classes' own frequencies, and for F1 every place."""
+    """Return the scores of the label prior: the frequencies of the classes for every field, and for F1 every class."""
     rate = np.broadcast_to(truth.mean(axis=0), truth.shape)
-    every = np.ones(truth.shape, bool)  # of all fixed answers the one with the highest macro-F1
-    return {metric.name: float(metric(truth, every if metric.values == "decisions" else rate)) for metric in MEASURES}
+    every = np.ones(truth.shape, bool)  # of all constant answers the one with the highest macro-F1
+    return {metric.name: float(metric(truth, every if metric.values == "decisions" else rate)) for metric in METRICS}
 
 
 def error_correlation(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """How alike candidates err: the correlation of their probabilities among fields of the same truth.
+    """Return the correlation of errors: of the probabilities of two candidates among fields with the same truth.
 
-    Two that know nothing of each other's mistakes have 0, however good they are; without the care for the truth, all
-    good ones would seem alike.
+    Candidates with independent errors have 0, however good they are; without conditioning on the truth, all good
+    candidates would be similar.
 
     Args:
-        truth: (n, classes), 0 or 1; classes with fewer than `FEWEST_POSITIVES` are left out.
+        truth: (n, classes), 0 or 1; classes with fewer positives than `MIN_POSITIVES` are ignored.
         probability: (m, n, classes) in 0–1.
 
     Returns:
-        (m, m), the mean over classes, 1 on the diagonal; NaN where one of a pair varies in no class.
+        (m, m), the mean over classes, 1 on the diagonal; NaN where one of a pair is constant in every class.
     """
-    known = truth[:, truth.sum(axis=0) >= FEWEST_POSITIVES].astype(bool)
-    given = probability[:, :, truth.sum(axis=0) >= FEWEST_POSITIVES]
-    usual = [
-        np.where(side, given, 0).sum(axis=1, keepdims=True) / np.maximum(side.sum(axis=0), 1)
-        for side in (~known, known)
+    classes = truth.sum(axis=0) >= MIN_POSITIVES
+    truth, probability = truth[:, classes].astype(bool), probability[:, :, classes]
+    expected = [
+        np.where(side, probability, 0).sum(axis=1, keepdims=True) / np.maximum(side.sum(axis=0), 1)
+        for side in (~truth, truth)
     ]
-    errors = given - np.where(known, usual[1], usual[0])
+    errors = probability - np.where(truth, expected[1], expected[0])
     length = np.sqrt(np.square(errors).sum(axis=1))  # (m, classes)
     varies = (length > SMALLEST).astype(float)
-    unit = (errors * (varies / np.maximum(length, SMALLEST))[:, None]).reshape(len(given), -1)
+    unit = (errors * (varies / np.maximum(length, SMALLEST))[:, None]).reshape(len(probability), -1)
     with np.errstate(invalid="ignore"):
         return np.asarray(unit @ unit.T / (varies @ varies.T))
 
 
-def _shortlist(
-    members: list[Candidate], scored: list[_Resampled], truth: np.ndarray, groups: np.ndarray | None
+def _select_shortlist(
+    members: list[Candidate], scored: list[_ResampledScores], truth: np.ndarray, groups: np.ndarray | None
 ) -> Shortlist | None:
-    """Combines candidates by greedy selection with replacement (Caruana et al. 2004), and scores it honestly.
+    """Choose members by greedy ensemble selection with replacement (Caruana et al. 2004), and score the combination.
 
-    Selection and its score are kept apart: who is chosen comes from all fields, the scores from five folds in which
-    the choice was made again without the fold.
+    The members are chosen on all fields; the scores are out of fold: the choice is repeated in each of five folds.
     """
     units = len(truth) if groups is None else len(set(groups.tolist()))
     if len(members) < 2 or len(truth) < MIN_FIELDS or units < FOLDS:
@@ -260,17 +262,17 @@ def _shortlist(
     weight = np.abs(fit_ensemble(truth, stack, "greedy").weights_).mean(axis=1)
     best = max(range(len(members)), key=lambda number: scored[number].values[macro_average_precision.name])
     fold = stratified_folds(truth, FOLDS, SEED, groups)
-    chosen = np.zeros(len(members), int)
+    folds_selecting = np.zeros(len(members), int)
     combined = np.empty(truth.shape)
-    for train, kept in fold_masks(fold):
+    for train, test in fold_masks(fold):
         greedy = fit_ensemble(truth[train], stack[:, train], "greedy")
-        chosen += greedy.weights_.any(axis=1)
-        combined[kept] = greedy.predict(stack[:, kept])
-    ours = _Resampled.of(truth, combined, groups)
-    found = [
-        ShortlistMember(each.name, float(share), int(times))
-        for each, share, times in zip(members, weight / weight.sum(), chosen, strict=True)
+        folds_selecting += greedy.weights_.any(axis=1)
+        combined[test] = greedy.predict(stack[:, test])
+    scores = _ResampledScores.compute(truth, combined, groups)
+    selected = [
+        ShortlistMember(each.name, float(share), int(folds))
+        for each, share, folds in zip(members, weight / weight.sum(), folds_selecting, strict=True)
         if share > 0
     ]
-    heaviest_first = sorted(found, key=lambda each: -each.share)
-    return Shortlist(heaviest_first, members[best].name, ours.figures(), ours.over(scored[best]))
+    largest_first = sorted(selected, key=lambda each: -each.share)
+    return Shortlist(largest_first, members[best].name, scores.intervals(), scores.gains_over(scored[best]))

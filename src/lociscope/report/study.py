@@ -1,4 +1,4 @@
-"""The report of a study: how the trials went, what mattered, and which values went together."""
+"""The report of a hyperparameter study: the trials, the importance of the keys, and the combinations of values."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from lociscope.decide.intervals import Interval
 
 FEW = 20
-"""Complete trials below which the importance of a key is mostly luck."""
-ENDS = {"complete": "came to the end", "pruned": "cut short", "failed": "failed"}
+"""Number of complete trials below which the importance of a key is mostly chance."""
+STATES = {"complete": "completed", "pruned": "pruned", "failed": "failed"}
 UPPER = 0.2
-"""Share of the trials that are drawn as the better ones."""
+"""Share of the trials that are highlighted as the best."""
 
 
 def write_study(
@@ -38,16 +38,16 @@ def write_study(
     importance: Mapping[str, float],
     gain: Interval | None,
 ) -> None:
-    """Writes the page.
+    """Write the page.
 
     Args:
-        path: The HTML file to write, whole or not at all.
-        name: The recipe's.
-        trials: All that are over.
-        space: What was searched, in words, by dotted key.
-        log: The keys that were searched by their logarithm.
+        path: The HTML file to write atomically.
+        name: Name of the recipe.
+        trials: All finished trials.
+        space: The search space as text, by dotted key.
+        log: The keys that were searched on a logarithmic scale.
         importance: Shares of 1 by key; may be empty.
-        gain: The best trial's LRAP over that of the recipe as it stands.
+        gain: LRAP of the best trial minus that of the unchanged recipe.
 
     Raises:
         LociscopeError: The page cannot be written.
@@ -66,33 +66,31 @@ def write_study(
         history=history_figure(trials) if len(complete) > 1 else None,
         parallel=parallel_figure(complete, list(space), log) if len(complete) > 1 else None,
         format_value=format_value,
-        states={"complete": "", "pruned": "cut short", "failed": "failed"},
+        states=STATES | {"complete": ""},
     )
     write_page(path, html)
 
 
 def summarize(trials: Sequence[TrialRecord], gain: Interval | None) -> list[str]:
-    """The result in plain words, a sentence each."""
-    counts = {state: sum(trial.state == state for trial in trials) for state in ENDS}
-    ways = ", ".join(f"{count} {ENDS[state]}" for state, count in counts.items() if count)
-    sentences = [f"{len(trials)} trial{'s' if len(trials) > 1 else ''}: {ways}."]
+    """Summarize the result in plain sentences."""
+    counts = {state: sum(trial.state == state for trial in trials) for state in STATES}
+    listed = ", ".join(f"{count} {STATES[state]}" for state, count in counts.items() if count)
+    sentences = [f"{len(trials)} trial{'s' if len(trials) > 1 else ''}: {listed}."]
     best = find_best_trial(trials)
     if best is None:
         return sentences
     sentences.append(f"The best is trial {best.number}, with LRAP {number(best.lrap, 3)} on the validation fields.")
     if best.own:
-        sentences.append("That is the recipe as it stands: nothing that was tried is better.")
+        sentences.append("That is the unchanged recipe: no trial is better.")
     elif gain is not None:
-        sure = "" if gain.low > 0 else ", so not surely"
-        ends_at = interval(gain.low, gain.high, 3)
-        sentences.append(
-            f"That is {number(gain.value, 3)} above the recipe as it stands (90 % interval {ends_at}{sure})."
-        )
+        doubt = "" if gain.low > 0 else ", not significant"
+        ends = interval(gain.low, gain.high, 3)
+        sentences.append(f"That is {number(gain.value, 3)} above the unchanged recipe (90 % interval {ends}{doubt}).")
     return sentences
 
 
-def format_value(value: Any) -> str:  # noqa: ANN401 - whatever a recipe holds
-    """A value for the eye: `0.0021`, `true`, a dash where a trial has none."""
+def format_value(value: Any) -> str:  # noqa: ANN401 - any value of a recipe
+    """Format a value: `0.0021`, `true`, a dash for None."""
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -101,10 +99,10 @@ def format_value(value: Any) -> str:  # noqa: ANN401 - whatever a recipe holds
 
 
 def history_figure(trials: Sequence[TrialRecord]) -> Markup:
-    """Draws each trial's LRAP by number, the best so far as a line, and those cut short at the bottom.
+    """Plot the LRAP of each trial by number, the best so far as a line, and pruned trials at the bottom.
 
     Args:
-        trials: All that are over, one complete at least.
+        trials: All finished trials, at least one of them complete.
 
     Returns:
         An `<svg>` element.
@@ -122,10 +120,9 @@ def history_figure(trials: Sequence[TrialRecord]) -> Markup:
     best = find_best_trial(trials)
     if best is not None:
         axes.plot([best.number], [best.lrap or 0], "o", color=HELD_OUT, markersize=8)
-    cut = [trial.number for trial in trials if trial.lrap is None]
-    axes.plot(
-        cut, [min(scores) - 0.08 * ((max(scores) - min(scores)) or 1)] * len(cut), "x", color=TRAINING, markersize=5
-    )
+    incomplete = [trial.number for trial in trials if trial.lrap is None]
+    bottom = min(scores) - 0.08 * ((max(scores) - min(scores)) or 1)
+    axes.plot(incomplete, [bottom] * len(incomplete), "x", color=TRAINING, markersize=5)
     axes.set_xlabel("trial", color=INK)
     axes.set_ylabel("LRAP", color=INK)
     axes.margins(x=0.03)
@@ -133,12 +130,12 @@ def history_figure(trials: Sequence[TrialRecord]) -> Markup:
 
 
 def parallel_figure(trials: Sequence[TrialRecord], keys: Sequence[str], log: Collection[str] = ()) -> Markup:
-    """Draws each trial as a line over its values, the better ones in colour.
+    """Plot each trial as a line over its values, the best in colour (parallel coordinates).
 
     Args:
-        trials: Complete ones, two at least.
-        keys: What was searched: an axis each, and LRAP the last.
-        log: Those of them on logarithmic axes.
+        trials: Complete trials, at least two.
+        keys: The searched keys, one axis each; LRAP is the last axis.
+        log: The keys with a logarithmic axis.
 
     Returns:
         An `<svg>` element.
@@ -149,17 +146,17 @@ def parallel_figure(trials: Sequence[TrialRecord], keys: Sequence[str], log: Col
     columns = [scale([trial.values[key] for trial in trials], key in log) for key in keys]
     columns.append(scale([trial.lrap for trial in trials], False))
     figure, axes = _figure(max(7.5, 1.35 * len(columns)), 3.6)
-    ranked = sorted(range(len(trials)), key=lambda i: trials[i].lrap or 0)  # the best are drawn last, on top
+    ranked = sorted(range(len(trials)), key=lambda i: trials[i].lrap or 0)  # the best are plotted last, on top
     better = set(ranked[-max(1, round(UPPER * len(trials))) :])
     for i in ranked:
         heights = [column.heights[i] for column in columns]
         colour, width, opacity = (HELD_OUT, 1.8, 0.9) if i in better else (TRAINING, 0.8, 0.45)
         axes.plot(range(len(columns)), heights, "-", color=colour, linewidth=width, alpha=opacity)
-    for place, column in enumerate(columns):
-        axes.axvline(place, color=GRID, linewidth=1)
+    for position, column in enumerate(columns):
+        axes.axvline(position, color=GRID, linewidth=1)
         for height, text in column.ticks:
             axes.annotate(
-                text, (place, height), xytext=(4, 0), textcoords="offset points", color=INK, va="center", fontsize=8
+                text, (position, height), xytext=(4, 0), textcoords="offset points", color=INK, va="center", fontsize=8
             )
     axes.set_xticks(range(len(columns)), [*(key.replace(".", "\n", 1) for key in keys), "LRAP"])
     axes.set_yticks([])
@@ -171,18 +168,18 @@ def parallel_figure(trials: Sequence[TrialRecord], keys: Sequence[str], log: Col
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Values as heights from 0 to 1, and what is written at some heights."""
+    """Values as heights from 0 to 1, and the labels at some heights."""
 
     heights: list[float]
     ticks: list[tuple[float, str]]
 
 
 def scale(values: Sequence[Any], log: bool) -> Scale:
-    """Places values on an axis: numbers by their size, words and switches evenly, by name.
+    """Scale values to an axis: numbers by size, other values evenly by name.
 
     Args:
-        values: All numbers, or any that can be told apart.
-        log: Whether numbers are placed by their logarithm.
+        values: All numbers, or any values that can be distinguished.
+        log: Whether numbers are scaled by their logarithm.
     """
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         names = sorted({format_value(value) for value in values})
@@ -191,10 +188,10 @@ def scale(values: Sequence[Any], log: bool) -> Scale:
             [names.index(format_value(value)) * step for value in values], [(i * step, n) for i, n in enumerate(names)]
         )
     low, high = min(values), max(values)
-    placed = [math.log(value) if log else float(value) for value in values]
-    bottom, span = min(placed), (max(placed) - min(placed)) or 1
+    scaled = [math.log(value) if log else float(value) for value in values]
+    bottom, span = min(scaled), (max(scaled) - min(scaled)) or 1
     ends = [(0.0, format_value(low))] if low == high else [(0.0, format_value(low)), (1.0, format_value(high))]
-    return Scale([(each - bottom) / span for each in placed], ends)
+    return Scale([(each - bottom) / span for each in scaled], ends)
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
