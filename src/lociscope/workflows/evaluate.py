@@ -208,9 +208,7 @@ def _predict(
     sources, broken = find_fields([truth])
     path, predictor, options = output / "predictions.parquet", open_bundle(bundle), OutputOptions()
     output.mkdir(parents=True, exist_ok=True)
-    outcome = predict_to_file(
-        predictor, sources, path, OutputOptions(), broken=broken, workers=workers, progress=progress
-    )
+    outcome = predict_to_file(predictor, sources, path, options, broken=broken, workers=workers, progress=progress)
     if not outcome.rows:
         raise LociscopeError(
             f"No field of '{truth}' could be predicted. The first: {outcome.failures[0].reason}",
