@@ -1,4 +1,4 @@
-"""A microscope that is steered: what steering costs the camera, how late decisions come, and what they find.
+"""A microscope that predictions steer: its cost for the camera, the delay of decisions, and the fields that it finds.
 
 Claims: with the predictor beside the camera at least 0.9 of the events per second are done that are done without it
 (pictures are written in both), on Micro-Manager's DemoCamera and on the simulated microscope whose cells are simulated
@@ -83,8 +83,8 @@ def without(plan: Plan, out: Path) -> float:
     fields: queue.SimpleQueue[tuple[str, np.ndarray] | None] = queue.SimpleQueue()
     parts: list[np.ndarray] = []
 
-    def frame(picture: np.ndarray, event: useq.MDAEvent, meta: object) -> None:
-        parts.append(picture)
+    def add_image(image: np.ndarray, event: useq.MDAEvent, meta: object) -> None:
+        parts.append(image)
         if len(parts) == len(CHANNEL_NAMES):
             fields.put((str(event.pos_name), np.moveaxis(np.stack(parts), 0, -1)))
             parts.clear()
@@ -95,7 +95,7 @@ def without(plan: Plan, out: Path) -> float:
 
     with open_microscope(plan, scale) as session:
         session.core.mda.set_engine(StrictEngine(session.core, limits, FocusController(session.core, plan)))
-        session.core.mda.events.frameReady.connect(frame)
+        session.core.mda.events.frameReady.connect(add_image)
         writer = threading.Thread(target=keep)
         writer.start()
         began = time.perf_counter()
@@ -140,20 +140,20 @@ def speed(values: dict[str, Any], predictor: Predictor, folder: Path) -> dict[st
 
 def screen(plate: int, predictor: Predictor, folder: Path) -> dict[str, float]:
     """One plate: wanted fields and minutes of the rule, and of a raster that has the same minutes."""
-    place = WANTED[plate % len(WANTED)]
-    cut = predictor.bundle.card.decide.thresholds[LABELS.index(place)]
+    location = WANTED[plate % len(WANTED)]
+    threshold = predictor.bundle.card.decide.thresholds[LABELS.index(location)]
     values = simulated_plan() | {
         "microscope": {"config": "simulated", "frame": [256, 256]},
         "objectives": [{"name": "10x", "pixel_size": 0.64}, {"name": "20x", "pixel_size": 0.32}],
         "plate": {"a1": [0.0, 0.0], "wells": ["A1:D6"], "z": 0.0},
-        "rules": [{"when": f"{place} >= {cut}", "zoom": 2, "sites": 4, "most": 96}],
+        "rules": [{"when": f"{location} >= {threshold}", "zoom": 2, "sites": 4, "most": 96}],
         "specimen": {"seed": 1000 + plate},
     }
     plan = Plan.check(values, "the benchmark's plan")
     run_plan(plan, predictor, folder / f"plate{plate}")
     lines = [json.loads(line) for line in (folder / f"plate{plate}" / "decisions.jsonl").read_text().splitlines()]
     truth = SimulatedPlate(plan, 0.32)
-    number = LABELS.index(place)
+    number = LABELS.index(location)
     again = [line for line in lines if line["rule"]]
     spent = max(line["at_s"] for line in lines)
     found = sum(number in truth.target(line["well"]) for line in again)
@@ -212,25 +212,25 @@ def benefit(plates: list[dict[str, float]]) -> dict[str, Any]:
 def main() -> None:
     """Measures and prints JSON."""
     logging.disable(logging.WARNING)
-    draw = mosaic.render_tile
-    drawn: dict[object, mosaic.Tile] = {}
+    render = mosaic.render_tile
+    tiles: dict[object, mosaic.Tile] = {}
 
-    def remembered(key: tuple[int, ...], specimen: Specimen, pixel_size: float) -> mosaic.Tile:
-        if (key, pixel_size) not in drawn:
-            drawn[key, pixel_size] = draw(key, specimen, pixel_size)
-        return drawn[key, pixel_size]
+    def render_cached(key: tuple[int, ...], specimen: Specimen, pixel_size: float) -> mosaic.Tile:
+        if (key, pixel_size) not in tiles:
+            tiles[key, pixel_size] = render(key, specimen, pixel_size)
+        return tiles[key, pixel_size]
 
     predictor = open_bundle()
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         found["DemoCamera"] = speed(demo_plan(), predictor, folder / "demo")
-        mosaic.render_tile = remembered
+        mosaic.render_tile = render_cached
         found["simulated, four times as fast as its plan says"] = speed(
             simulated_plan(0.25), predictor, folder / "paced"
         )
         found["simulated, as fast as it draws"] = speed(simulated_plan(), predictor, folder / "simulated")
-        mosaic.render_tile = draw
+        mosaic.render_tile = render
         found["against a raster"] = benefit([screen(plate, predictor, folder) for plate in range(PLATES)])
     print(json.dumps(found, ensure_ascii=False))
 

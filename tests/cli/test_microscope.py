@@ -1,4 +1,4 @@
-"""`lociscope microscope`, as a person gives it."""
+"""`lociscope microscope` on the command line."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def plan(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_dry_run_says_what_it_would_do_and_writes_nothing(lociscope: Command, plan: Path, tmp_path: Path) -> None:
+def test_a_dry_run_describes_the_run_and_writes_nothing(lociscope: Command, plan: Path, tmp_path: Path) -> None:
     code, out, _ = lociscope("microscope", "run", plan.name, "--dry-run")
     assert code == 0
     assert "field       A1_02: x 81.9, y 0.0 µm, z 0.0" in out
@@ -91,7 +91,7 @@ def test_a_plan_runs_and_is_complete_the_second_time(lociscope: Command, plan: P
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "code", "says"),
+    ("old", "new", "code", "message"),
     [
         ('"A1"]', '"J1"]', 2, "has no well 'J1'. It has A1 to H12."),
         ('preset = "green"', 'preset = "gren"', 2, "channels.green.preset: the simulated microscope has no 'gren'."),
@@ -103,26 +103,26 @@ def test_a_plan_runs_and_is_complete_the_second_time(lociscope: Command, plan: P
         (LIMITS, "", 2, "has no [limits], and without them nothing moves"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_one_sentence(
-    lociscope: Command, plan: Path, tmp_path: Path, old: str, new: str, code: int, says: str
+def test_a_mistake_is_one_error_message(
+    lociscope: Command, plan: Path, tmp_path: Path, old: str, new: str, code: int, message: str
 ) -> None:
     assert old in PLAN
     plan.write_text(PLAN.replace(old, new))
     given, out, err = lociscope("microscope", "run", plan.name)
     assert (given, out) == (code, "")
-    assert says in err
+    assert message in err
     assert err.count("\n") == 1
     assert {path.name for path in tmp_path.iterdir()} == {"plan.toml"}
 
 
-def test_without_the_extra_it_is_named(process: Command, plan: Path) -> None:
+def test_a_missing_extra_is_named(process: Command, plan: Path) -> None:
     code = "import sys; sys.modules['pymmcore_plus'] = None\nfrom lociscope.cli import main; main()"
     given, _, err = process("microscope", "run", plan, code=code)
     assert given == 1
     assert "needs the extra 'microscope'. Install it: pip install 'lociscope[microscope]'." in err
 
 
-def test_without_adapters_it_says_where_to_get_them(process: Command) -> None:
+def test_missing_adapters_are_an_error_with_a_remedy(process: Command) -> None:
     code = (
         "import pymmcore_plus; pymmcore_plus.find_micromanager = lambda *_, **__: None\n"
         "from lociscope.cli import main; main()"
@@ -133,7 +133,7 @@ def test_without_adapters_it_says_where_to_get_them(process: Command) -> None:
     assert "mmcore install" in err
 
 
-def test_a_camera_that_times_out_is_one_sentence_and_keeps_the_rest(
+def test_a_camera_that_times_out_is_one_error_message_and_keeps_the_rest(
     process: Command, plan: Path, tmp_path: Path
 ) -> None:
     crash = (
@@ -171,7 +171,7 @@ def test_an_interrupt_closes_the_shutter_and_keeps_what_was_acquired(
     environment: dict[str, str], plan: Path, tmp_path: Path, kind: signal.Signals
 ) -> None:
     plan.write_text(PLAN.replace("sites = [1, 2]", "sites = [1, 9]") + "\n[specimen]\npace = 1.0\n")
-    told = (
+    script = (
         "from lociscope.microscope.hardware import import_core; import_core()\n"
         "from lociscope.microscope import acquire, hardware\n"
         "close = hardware.close_shutters\n"
@@ -180,7 +180,7 @@ def test_an_interrupt_closes_the_shutter_and_keeps_what_was_acquired(
         "hardware.close_shutters = say\n"
         "from lociscope.cli import main; main()"
     )
-    words = [sys.executable, "-W", "error", "-c", told, "microscope", "run", str(plan), "-o", "here"]
+    words = [sys.executable, "-W", "error", "-c", script, "microscope", "run", str(plan), "-o", "here"]
     running = subprocess.Popen(
         words, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -1,4 +1,4 @@
-"""A bundle that is quick to run, and a plan for a microscope that is quick to look through."""
+"""A plan that is quick to run on the simulated microscope."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VALUES: dict[str, Any] = {
     "rules": [{"when": "status = unsure or Nucleoli >= 0", "zoom": 2, "sites": 4, "most": 6}],
     "limits": {"x": [-1000, 10000], "y": [-1000, 1000], "z": [-50, 50]},
 }
-"""Two wells of two fields, so coarse that a well is drawn in a moment; the rule holds of every field."""
+"""Two wells of two fields, so coarse that a well is simulated quickly; every field meets the rule."""
 
 MakePlan = Callable[..., "Plan"]
 
@@ -66,19 +66,19 @@ def quiet_core() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tiles are drawn once for all tests: a tile is a function of its key, its specimen's places and its pixels."""
+def render_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Render each tile once for all tests: it depends on its key, the locations of its specimen and its pixel size."""
     from lociscope.microscope.simulated import mosaic
 
-    draw = mosaic.render_tile
+    render = mosaic.render_tile
 
-    def remembered(key: tuple[int, ...], specimen: Any, pixel_size: float) -> Any:
+    def render_cached(key: tuple[int, ...], specimen: Any, pixel_size: float) -> Any:
         known = (key, specimen.protein.target, specimen.line.name, pixel_size)
         if known not in _TILES:
-            _TILES[known] = draw(key, specimen, pixel_size)
+            _TILES[known] = render(key, specimen, pixel_size)
         return _TILES[known]
 
-    monkeypatch.setattr(mosaic, "render_tile", remembered)
+    monkeypatch.setattr(mosaic, "render_tile", render_cached)
 
 
 _TILES: dict[Any, Any] = {}

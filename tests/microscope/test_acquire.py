@@ -1,4 +1,4 @@
-"""Whole plans on both microscopes, and what goes wrong on the way."""
+"""Complete plans on both microscopes, and failures of devices, predictor and log."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def done(make_plan: Any, predictor: Predictor, tmp_path_factory: pytest.TempPath
     return out, run_plan(make_plan(), predictor, out)
 
 
-def test_planned_fields_come_first_then_what_the_rule_asks_for(done: tuple[Path, RunResult]) -> None:
+def test_planned_fields_come_before_requested_ones(done: tuple[Path, RunResult]) -> None:
     out, result = done
     names = [line["field"] for line in lines_of(out)]
     assert names[:4] == ["A1_01", "A1_02", "A2_01", "A2_02"]
@@ -81,7 +81,7 @@ def test_each_decision_is_logged_with_its_numbers(done: tuple[Path, RunResult]) 
     assert lines_of(out)[4]["of"] == likeliest["field"]
 
 
-def test_what_was_kept_gives_the_same_predictions_again(done: tuple[Path, RunResult], predictor: Predictor) -> None:
+def test_acquired_fields_give_the_same_predictions_again(done: tuple[Path, RunResult], predictor: Predictor) -> None:
     out, _ = done
     made = Predictions.read(out / "predictions.parquet")
     catalog = Catalog.read(out / "catalog.parquet")
@@ -91,7 +91,7 @@ def test_what_was_kept_gives_the_same_predictions_again(done: tuple[Path, RunRes
     assert (again.predicted, again.status, again.warnings) == (made.predicted, made.status, made.warnings)
 
 
-def test_the_catalog_knows_pixel_size_well_and_truth(done: tuple[Path, RunResult]) -> None:
+def test_the_catalog_has_pixel_size_well_and_truth(done: tuple[Path, RunResult]) -> None:
     out, _ = done
     entries = list(Catalog.read(out / "catalog.parquet"))
     assert {entry.pixel_size for entry in entries} == {5.12, 2.56}
@@ -130,9 +130,7 @@ def test_only_budget_and_time_limit_may_change(
         run_plan(make_plan(change), predictor, done[0])
 
 
-def test_a_run_whose_budget_was_spent_goes_on_with_a_larger_one(
-    make_plan: Any, predictor: Predictor, tmp_path: Path
-) -> None:
+def test_a_larger_budget_resumes_a_run(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert run_plan(make_plan({"budget.fields": 3}), predictor, out).fields == 3
     assert run_plan(make_plan({"budget.fields": 3}), predictor, out).new == 0
@@ -146,7 +144,7 @@ def test_a_run_whose_budget_was_spent_goes_on_with_a_larger_one(
     assert run_plan(make_plan({"budget.minutes": 9.0}), predictor, out).new == 0  # all done: no budget matters
 
 
-def test_a_folder_of_schema_1_goes_on_with_its_own_plan(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
+def test_a_folder_of_schema_1_resumes_with_its_plan(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
     out, plan = tmp_path / "out", make_plan({"rules": []})
     run_plan(plan, predictor, out)
     record = json.loads((out / "run.json").read_text())
@@ -194,7 +192,7 @@ def test_a_camera_that_times_out_keeps_what_was_acquired(
     result = run_plan(make_plan(), predictor, tmp_path / "out")
     assert result.error is not None
     assert str(result.error).startswith("Field 'A2_01': the camera gave no image (")
-    assert [each.id for each in result.skipped][:2] == ["A2_01", "A2_02"]  # the one that was cut off, too
+    assert [each.id for each in result.skipped][:2] == ["A2_01", "A2_02"]  # including the interrupted field
     assert Predictions.read(tmp_path / "out" / "predictions.parquet").ids == ["A1_01", "A1_02"]
     monkeypatch.undo()
     result = run_plan(make_plan(), predictor, tmp_path / "out")
@@ -228,10 +226,10 @@ def test_a_camera_that_gives_nothing_at_all(
     assert not (tmp_path / "out" / "predictions.parquet").exists()
 
 
-def test_an_interrupt_keeps_what_was_acquired_and_a_second_call_goes_on(
+def test_a_second_call_resumes_after_an_interrupt(
     make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    once = iter([_thread.interrupt_main])  # the camera goes on until this thread has seen it
+    once = iter([_thread.interrupt_main])  # the camera continues until this thread notices it
     monkeypatch.setattr(SimulatedCamera, "snap", failing_after(7, lambda: next(once, int)()))
     result = run_plan(make_plan(), predictor, tmp_path / "out")
     monkeypatch.undo()
@@ -311,14 +309,14 @@ def test_an_interrupt_while_the_last_fields_are_predicted_is_one_too(
     assert run_plan(plan, predictor, tmp_path / "out").fields == 4
 
 
-def test_a_specimen_that_cannot_be(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
+def test_an_unknown_well_or_cell_line_is_refused(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"specimen.antibodies: a plate of 96-well has no well 'A13'"):
         run_plan(make_plan({"specimen.antibodies": {"A13": []}}), predictor, tmp_path / "out")
     with pytest.raises(UsageError, match=r"there is no cell line 'U2 OS'. Did you mean 'U-2 OS'"):
         run_plan(make_plan({"specimen.cell_line": "U2 OS"}), predictor, tmp_path / "out")
 
 
-def test_a_line_cut_off_by_a_kill_is_imaged_again(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
+def test_the_field_of_a_truncated_line_is_imaged_again(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
     plan = make_plan({"rules": []})
     run_plan(plan, predictor, tmp_path / "out")
     path = tmp_path / "out" / "decisions.jsonl"
@@ -330,7 +328,7 @@ def test_a_line_cut_off_by_a_kill_is_imaged_again(make_plan: Any, predictor: Pre
     assert [line["field"] for line in lines_of(tmp_path / "out")] == ["A1_01", "A1_02", "A2_01", "A2_02"]
 
 
-def test_the_predictor_never_holds_the_camera_up(
+def test_the_predictor_never_delays_the_camera(
     make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All planned pictures are taken while the first decision is still being made."""
@@ -362,14 +360,14 @@ def test_memory_is_bounded_where_the_predictor_is_slower_for_long(
     assert run_plan(make_plan(), predictor, tmp_path / "out").fields == 10
 
 
-def test_a_field_that_cannot_be_predicted_is_listed_and_the_rest_goes_on(
+def test_a_field_that_cannot_be_predicted_is_listed(
     make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare = predictor.prepare
 
     def some(field: Any) -> Any:
         if field.id == "A1_02":
-            raise LociscopeError("Field 'A1_02' is no good.")
+            raise LociscopeError("Field 'A1_02' is damaged.")
         return prepare(field)
 
     monkeypatch.setattr(predictor, "prepare", some)
@@ -463,7 +461,7 @@ def test_the_demo_camera_runs_a_plan(make_plan: Any, predictor: Predictor, tmp_p
     assert (tmp_path / "out" / "micro-manager.log").exists()
 
 
-def test_a_configuration_that_cannot_be_switched_on(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
+def test_a_microscope_that_cannot_be_opened(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
     config = tmp_path / "scope.cfg"
     dyes = "".join(f"ConfigGroup,Channel,{name},Camera,Binning,1\n" for name in ("red", "green", "blue", "yellow"))
     config.write_text(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_a_plan_in_words(make_plan: Any) -> None:
+def test_describe_plan(make_plan: Any) -> None:
     plan = make_plan()
     scale, positions = check_plan(plan)
     text = "\n".join(describe_plan(plan, scale, positions, {"20x": (FieldWarning(WarningKind.SMALL_FIELD, value=82),)}))
@@ -43,7 +43,7 @@ def test_a_plan_in_words(make_plan: Any) -> None:
         assert line in text
 
 
-def test_a_plan_without_limits_says_that_nothing_moves(make_plan: Any) -> None:
+def test_a_plan_without_limits_moves_nothing(make_plan: Any) -> None:
     plan = make_plan({"limits": None, "rules": [], "plate.z": None})
     scale, positions = check_plan(plan)
     text = "\n".join(describe_plan(plan, scale, positions))
@@ -69,9 +69,9 @@ def test_the_estimate_is_the_sum_of_the_fields(make_plan: Any) -> None:
     assert estimate_seconds(plan, []) == 0
 
 
-@pytest.mark.parametrize(("spent", "said"), [(40, "40 s"), (720, "12 min"), (7500, "2 h 5 min")])
-def test_times_are_said_as_one_says_them(spent: float, said: str) -> None:
-    assert format_duration(spent) == said
+@pytest.mark.parametrize(("seconds", "expected"), [(40, "40 s"), (720, "12 min"), (7500, "2 h 5 min")])
+def test_format_duration(seconds: float, expected: str) -> None:
+    assert format_duration(seconds) == expected
 
 
 def test_the_page_of_keys_is_the_model(load_script: Callable[[str], ModuleType]) -> None:

@@ -18,7 +18,7 @@ ONE = {"when": "status = unsure", "sites": 1, "most": 2}
 
 
 class Driver:
-    """Steps through the fields as a camera would, with a clock of its own."""
+    """Steps through the fields as a camera does, with a simulated clock."""
 
     def __init__(self, plan: Plan, **options: Any) -> None:
         self.plan = plan

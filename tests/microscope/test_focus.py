@@ -1,4 +1,4 @@
-"""The focus: where it is at each picture, whatever the plan leaves out and whatever happened before."""
+"""The focus at each image, whatever the plan omits and whatever happened before."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 SAFE = {"plate.z": None, "limits.safe_z": -40.0}
-"""As the how-to page tells who has a focus lock: `safe_z` is set, and `plate.z` left out."""
+"""As the how-to page recommends for a focus lock: `safe_z` is set, and `plate.z` left out."""
 
 
 @pytest.fixture(scope="module")
@@ -34,23 +34,23 @@ def predictor(tiny_bundle: Path) -> Predictor:
 
 @pytest.fixture
 def drive(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The focus drive, which stays where it is when the program ends: `at`, and `moves` and `pictures` so far."""
-    held: dict[str, Any] = {"at": 7.0, "moves": [], "pictures": []}
+    """The focus drive, which stays where it is when the program ends: `at`, and `moves` and `images` so far."""
+    drive: dict[str, Any] = {"at": 7.0, "moves": [], "images": []}
     snap = SimulatedCamera.snap
 
     def see(self: SimulatedCamera, buffer: np.ndarray) -> Any:
-        held["pictures"].append(held["at"])
+        drive["images"].append(drive["at"])
         self._state.z = 0.0  # the cells are quick to draw in focus
         return snap(self, buffer)
 
     def go(self: SimulatedFocus, val: float) -> None:
-        held["at"] = val
-        held["moves"].append(val)
+        drive["at"] = val
+        drive["moves"].append(val)
 
     monkeypatch.setattr(SimulatedCamera, "snap", see)
     monkeypatch.setattr(SimulatedFocus, "set_position_um", go)
-    monkeypatch.setattr(SimulatedFocus, "get_position_um", lambda self: held["at"])
-    return held
+    monkeypatch.setattr(SimulatedFocus, "get_position_um", lambda self: drive["at"])
+    return drive
 
 
 Run = Callable[..., RunResult]
@@ -65,9 +65,9 @@ def lines_of(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "out" / "decisions.jsonl").read_text().splitlines()]
 
 
-def test_every_picture_is_taken_where_the_focus_was(drive: dict[str, Any], run: Run, tmp_path: Path) -> None:
+def test_every_image_is_taken_where_the_focus_was(drive: dict[str, Any], run: Run, tmp_path: Path) -> None:
     assert run().fields == 10  # ten of two wells, six of them with another objective
-    assert set(drive["pictures"]) == {7.0}
+    assert set(drive["images"]) == {7.0}
     assert drive["moves"][:4] == [-40.0, 7.0, -40.0, 7.0]
     assert {line["focus"] for line in lines_of(tmp_path)} == {7.0}
     assert {line["z"] for line in lines_of(tmp_path)} == {None}
@@ -94,12 +94,12 @@ def test_nothing_moves_the_focus_that_need_not(drive: dict[str, Any], run: Run) 
     assert drive["moves"] == []
 
 
-def test_plate_z_outranks_where_it_stands(drive: dict[str, Any], run: Run) -> None:
+def test_plate_z_overrides_the_present_focus(drive: dict[str, Any], run: Run) -> None:
     run({"limits.safe_z": -40.0, "plate.z": 3.0})
-    assert set(drive["pictures"]) == {3.0}
+    assert set(drive["images"]) == {3.0}
 
 
-def test_who_refocuses_by_hand_is_followed(
+def test_refocusing_by_hand_is_kept(
     drive: dict[str, Any], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     move = SimulatedStage.set_position_um
@@ -114,12 +114,12 @@ def test_who_refocuses_by_hand_is_followed(
     assert [line["focus"] for line in lines_of(tmp_path)] == [7.0, 11.0, 11.0, 11.0]
 
 
-def test_readings_that_differ_a_little_do_not_add_up(
+def test_small_errors_of_readings_do_not_accumulate(
     drive: dict[str, Any], run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SimulatedFocus, "get_position_um", lambda self: drive["at"] + 0.3)
     run()
-    assert {round(z, 6) for z in drive["pictures"]} == {7.3}
+    assert {round(z, 6) for z in drive["images"]} == {7.3}
 
 
 # === Refused, and after a crash ===
@@ -129,7 +129,7 @@ def test_a_focus_that_is_at_safe_z_is_refused(drive: dict[str, Any], run: Run, t
     drive["at"] = -40.0
     with pytest.raises(LociscopeError, match=r"the focus is at safe_z \(-40 µm\), so it is unknown where"):
         run()
-    assert (drive["moves"], drive["pictures"]) == ([], [])
+    assert (drive["moves"], drive["images"]) == ([], [])
     assert not (tmp_path / "out").exists()
     assert run({**SAFE, "plate.z": 0.0}).fields == 10  # the remedy that the message names, in the same folder
 
@@ -160,9 +160,9 @@ def test_after_a_crash_at_safe_z_the_focus_goes_back(
         crash(patch)
         assert "it is stuck" in str(run().error)
     assert drive["at"] == -40.0  # it stays withdrawn: nobody knows where the stage is
-    drive["pictures"].clear()
+    drive["images"].clear()
     assert run().fields == 10
-    assert set(drive["pictures"]) == {7.0}
+    assert set(drive["images"]) == {7.0}
 
 
 def test_a_focus_that_was_moved_between_two_calls_is_refused(
@@ -178,9 +178,9 @@ def test_a_focus_that_was_moved_between_two_calls_is_refused(
     assert len(drive["moves"]) == moves
     (tmp_path / "out" / "focus.json").unlink()  # the remedy that the message names
     drive["at"] = 8.0
-    drive["pictures"].clear()
+    drive["images"].clear()
     assert run().fields == 10
-    assert set(drive["pictures"]) == {8.0}
+    assert set(drive["images"]) == {8.0}
 
 
 def test_a_damaged_note_is_refused(drive: dict[str, Any], run: Run, tmp_path: Path) -> None:
@@ -190,14 +190,14 @@ def test_a_damaged_note_is_refused(drive: dict[str, Any], run: Run, tmp_path: Pa
         run({**SAFE, "budget.fields": 2})
 
 
-@pytest.mark.parametrize(("stuck_at", "said"), [(7.0, "sent to -40.0 µm and is at 7.0"), (-40.0, "sent to 7.0 µm")])
+@pytest.mark.parametrize(("stuck_at", "message"), [(7.0, "sent to -40.0 µm and is at 7.0"), (-40.0, "sent to 7.0 µm")])
 def test_a_focus_that_does_not_arrive_ends_the_run(
-    drive: dict[str, Any], run: Run, monkeypatch: pytest.MonkeyPatch, stuck_at: float, said: str
+    drive: dict[str, Any], run: Run, monkeypatch: pytest.MonkeyPatch, stuck_at: float, message: str
 ) -> None:
     monkeypatch.setattr(SimulatedFocus, "set_position_um", lambda self, val: drive.update(at=stuck_at))
     result = run()
-    assert said in str(result.error)
-    assert (result.fields, drive["pictures"]) == (0, [])
+    assert message in str(result.error)
+    assert (result.fields, drive["images"]) == (0, [])
 
 
 # === A focus lock ===
@@ -329,5 +329,5 @@ def test_the_lock_of_the_demo_microscope() -> None:
         ({"plate.z": None}, r"stays where it is; nothing moves it"),
     ],
 )
-def test_a_dry_run_says_what_happens_to_the_focus(make_plan: Any, changes: dict[str, Any], words: str) -> None:
+def test_describe_focus(make_plan: Any, changes: dict[str, Any], words: str) -> None:
     assert re.search(words, describe_focus(make_plan(changes)))

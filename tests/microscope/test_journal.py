@@ -36,7 +36,7 @@ def test_probabilities_survive_to_the_last_bit(make_plan: Any, tmp_path: Path) -
     assert again.warnings == [parse_warnings(["empty plane: green"])] * 3
 
 
-def test_what_was_asked_for_and_not_imaged_is_asked_for_again(make_plan: Any, tmp_path: Path) -> None:
+def test_pending_requests_are_restored(make_plan: Any, tmp_path: Path) -> None:
     plan = make_plan()
     scale = check_setup(plan, None)
     position = plan_positions(plan, scale)[0]
@@ -59,7 +59,7 @@ def test_the_output_the_log_and_the_budget_may_change(make_plan: Any, tmp_path: 
 def test_failures_are_listed_and_are_no_predictions(make_plan: Any, tmp_path: Path) -> None:
     journal = Journal.open(tmp_path / "out", make_plan(), "b")
     journal.append(line("good"))
-    journal.append({"field": "bad", "rule": None, "failed": "It is no good."})
+    journal.append({"field": "bad", "rule": None, "failed": "It is damaged."})
     journal.close([Skipped("f9", SkipReason.INTERRUPTED)], finished=True)
     assert journal.predictions().ids == ["good"]
     assert (tmp_path / "out" / "left.csv").read_text() == "id,why\nf9,interrupted\n"
@@ -68,7 +68,7 @@ def test_failures_are_listed_and_are_no_predictions(make_plan: Any, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("record", "says"),
+    ("record", "message"),
     [
         ("{", "is damaged"),
         ("[]", "states no schema"),
@@ -76,14 +76,14 @@ def test_failures_are_listed_and_are_no_predictions(make_plan: Any, tmp_path: Pa
         ('{"schema": 1}', "was started with another plan"),
     ],
 )
-def test_a_record_that_cannot_be_read(make_plan: Any, tmp_path: Path, record: str, says: str) -> None:
+def test_a_record_that_cannot_be_read(make_plan: Any, tmp_path: Path, record: str, message: str) -> None:
     Journal.open(tmp_path / "out", make_plan(), "b")
     (tmp_path / "out" / "run.json").write_text(record)
-    with pytest.raises(LociscopeError, match=says):
+    with pytest.raises(LociscopeError, match=message):
         Journal.open(tmp_path / "out", make_plan(), "b")
 
 
-def test_a_torn_line_is_taken_away_before_the_next_is_added(make_plan: Any, tmp_path: Path) -> None:
+def test_a_truncated_line_is_removed_before_the_next_is_added(make_plan: Any, tmp_path: Path) -> None:
     journal = Journal.open(tmp_path / "out", make_plan(), "b")
     journal.append(line("one"))
     path = tmp_path / "out" / "decisions.jsonl"
@@ -92,7 +92,7 @@ def test_a_torn_line_is_taken_away_before_the_next_is_added(make_plan: Any, tmp_
     assert [json.loads(each)["field"] for each in path.read_text().splitlines()] == ["one", "two"]
 
 
-def test_a_kill_at_the_very_beginning_is_gone_on_from(make_plan: Any, tmp_path: Path) -> None:
+def test_resume_after_a_kill_at_the_very_beginning(make_plan: Any, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / ".run.json.1.part").write_text("")

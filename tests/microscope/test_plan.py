@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Values = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def test_a_plan_keeps_what_it_says(plan_values: Values) -> None:
+def test_a_plan_keeps_its_values(plan_values: Values) -> None:
     plan = Plan.check(plan_values({"plate.wells": ["A1:B2"]}), "it")
     assert plan.plate.wells == ("A1:B2",)
     assert plan.microscope.frame == (32, 32)
@@ -26,7 +26,7 @@ def test_a_plan_keeps_what_it_says(plan_values: Values) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
         ({"plate.well": ["A1"]}, "unknown key 'plate.well'. Did you mean 'wells'?"),
         ({"rules.0.wen": "x"}, "unknown key 'rules.1.wen'. Did you mean 'when'?"),
@@ -54,13 +54,13 @@ def test_a_plan_keeps_what_it_says(plan_values: Values) -> None:
         ({"budget.fields": "9"}, "budget.fields: Input should be a valid integer, received '9'"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_told_with_its_remedy(plan_values: Values, changes: dict[str, Any], says: str) -> None:
+def test_a_mistake_is_refused_with_its_remedy(plan_values: Values, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(LociscopeError) as raised:
         Plan.check(plan_values(changes), "Plan 'x'")
-    assert says in str(raised.value)
+    assert message in str(raised.value)
 
 
-def test_no_such_file_and_no_toml(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_file_that_is_not_toml_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"No plan 'simulate'.*Did you mean 'simulated'\?"):
         Plan.read("simulate")
     with pytest.raises(UsageError, match="No such file"):

@@ -40,7 +40,7 @@ def test_wells_are_named_or_blocks_of_them(make_plan: Any, wells: list[str], nam
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
         ({"plate.wells": ["I1"]}, "a plate of 96-well has no well 'I1'. It has A1 to H12."),
         ({"plate.wells": ["A1:H13"]}, "no well 'H13'"),
@@ -49,13 +49,13 @@ def test_wells_are_named_or_blocks_of_them(make_plan: Any, wells: list[str], nam
         ({"plate.name": "6-well", "plate.wells": ["A4"]}, "no well 'A4'. Known: A1, A2"),
     ],
 )
-def test_a_well_or_plate_that_is_not_there(make_plan: Any, changes: dict[str, Any], says: str) -> None:
+def test_an_unknown_well_or_plate_is_refused(make_plan: Any, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as raised:
         expand_wells(make_plan(changes).plate)
-    assert says in str(raised.value)
+    assert message in str(raised.value)
 
 
-def test_fields_lie_side_by_side_around_the_middle_of_the_well(make_plan: Any) -> None:
+def test_fields_are_side_by_side_around_the_centre_of_the_well(make_plan: Any) -> None:
     plan = make_plan({"plate.sites": [2, 2], "plate.wells": ["A1", "B2"], "plate.gap": 10.0})
     positions = plan_positions(plan, check_setup(plan, None))
     step = 32 * 5.12 + 10
@@ -71,7 +71,7 @@ def test_fields_lie_side_by_side_around_the_middle_of_the_well(make_plan: Any) -
 def test_a_turned_plate_turns_its_wells(make_plan: Any) -> None:
     at = find_well_centres(make_plan({"plate.rotation": 90.0, "plate.a1": [100.0, 200.0]}).plate)
     assert at["A1"] == pytest.approx((100, 200))
-    assert at["A2"] == pytest.approx((100, 9200), abs=1e-6)  # what lay to the right lies above
+    assert at["A2"] == pytest.approx((100, 9200), abs=1e-6)  # rotated by 90°, right becomes up
 
 
 def test_four_fields_at_twice_the_zoom_show_the_whole_of_the_first(make_plan: Any) -> None:
@@ -88,7 +88,7 @@ def test_four_fields_at_twice_the_zoom_show_the_whole_of_the_first(make_plan: An
     assert len({each.id for each in positions_around(position, 1, 100, plan.objective("20x"), plan, scale)}) == 100
 
 
-def test_focus_is_left_alone_or_offset_by_the_objective(make_plan: Any) -> None:
+def test_focus_is_unchanged_or_offset_by_the_objective(make_plan: Any) -> None:
     scale = check_setup(make_plan(), None)
     left = make_plan({"plate.z": None})
     assert plan_positions(left, scale)[0].z is None
@@ -98,7 +98,7 @@ def test_focus_is_left_alone_or_offset_by_the_objective(make_plan: Any) -> None:
 
 
 @given(*[st.none() | st.floats(allow_nan=True, allow_infinity=True) for _ in "xyz"])
-def test_what_is_let_through_lies_within_the_limits(x: float | None, y: float | None, z: float | None) -> None:
+def test_accepted_positions_are_inside_the_limits(x: float | None, y: float | None, z: float | None) -> None:
     try:
         check_limits(x, y, z, LIMITS, "it")
     except OutsideLimitsError:
@@ -107,7 +107,7 @@ def test_what_is_let_through_lies_within_the_limits(x: float | None, y: float | 
     assert z is None or 0 <= z <= 5
 
 
-def test_the_sentence_says_which_axis() -> None:
+def test_the_error_names_the_axis() -> None:
     with pytest.raises(OutsideLimitsError, match=r"Field 'a' is at z 6.0 µm, outside the limits 0 to 5."):
         check_limits(0, 0, 6, LIMITS, "Field 'a'")
     assert not is_inside(Position("a", "A1", 1, 11, 0, None, "10x"), LIMITS)

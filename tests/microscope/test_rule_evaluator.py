@@ -10,9 +10,9 @@ from lociscope.microscope.positions import plan_positions
 from lociscope.microscope.rule_evaluator import RuleEvaluator
 
 
-def row(**places: float) -> np.ndarray:
+def row(**locations: float) -> np.ndarray:
     p = np.full(N_LABELS, 0.01, np.float32)
-    for name, value in places.items():
+    for name, value in locations.items():
         p[int(name[1:])] = value
     return p
 
@@ -22,7 +22,7 @@ def make_evaluator(plan: Any) -> tuple[RuleEvaluator, list[Any]]:
     return RuleEvaluator(plan, scale, plan.limits), plan_positions(plan, scale)
 
 
-def test_a_verdict_tells_the_numbers_that_mattered(make_plan: Any) -> None:
+def test_a_verdict_has_the_probabilities_that_it_compared(make_plan: Any) -> None:
     rules = [
         {"when": "status = unsure", "most": 3},
         {"when": "Nucleoli >= 0.5 and Cytosol < 0.9", "zoom": 2, "sites": 4, "most": 9},
@@ -37,20 +37,20 @@ def test_a_verdict_tells_the_numbers_that_mattered(make_plan: Any) -> None:
     assert verdicts[1].to_dict()["fields"] == list(verdicts[1].fields)
 
 
-def test_both_rules_may_ask(make_plan: Any) -> None:
+def test_both_rules_may_request_a_field(make_plan: Any) -> None:
     rules = [{"when": "status = unsure", "most": 3}, {"when": "Nucleoli < 0.5", "most": 9}]
     evaluator, positions = make_evaluator(make_plan({"rules": rules}))
     _, requests = evaluator.evaluate(positions[0], row(), "unsure")
     assert [request.position.rule for request in requests] == [1, 2]
 
 
-def test_fields_that_a_rule_asked_for_are_not_judged(make_plan: Any) -> None:
+def test_requested_fields_are_not_evaluated(make_plan: Any) -> None:
     evaluator, positions = make_evaluator(make_plan())
     _, requests = evaluator.evaluate(positions[0], row(), "unsure")
     assert evaluator.evaluate(requests[0].position, row(), "unsure") == ([], [])
 
 
-def test_nothing_is_asked_for_outside_the_limits(make_plan: Any) -> None:
+def test_nothing_is_requested_outside_the_limits(make_plan: Any) -> None:
     some, positions = make_evaluator(make_plan({"limits.x": [-110.0, 10000.0]}))
     verdicts, requests = some.evaluate(positions[0], row(), "unsure")
     assert verdicts[0].verdict == "again"

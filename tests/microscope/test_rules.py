@@ -23,13 +23,15 @@ from lociscope.microscope.rules import (
 
 UNSURE = StatusCondition("unsure")
 CENTROSOME = LocationCondition(19, 0.5)
-places = st.builds(
+locations = st.builds(
     LocationCondition,
     st.integers(0, N_LABELS - 1),
     st.floats(0, 1).map(lambda value: round(value, 4) + 0.0),
     st.booleans(),
 )
-leaves: st.SearchStrategy[Condition] = st.one_of(st.builds(StatusCondition, st.sampled_from(["ok", "unsure"])), places)
+leaves: st.SearchStrategy[Condition] = st.one_of(
+    st.builds(StatusCondition, st.sampled_from(["ok", "unsure"])), locations
+)
 
 
 def _deeper(inner: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]:
@@ -57,23 +59,23 @@ def python_of(condition: Condition) -> str:
 
 
 @given(conditions)
-def test_words_are_parsed_to_what_they_were_made_of(condition: Condition) -> None:
+def test_a_formatted_condition_is_parsed_to_itself(condition: Condition) -> None:
     assert parse_rule(format_condition(condition)) == condition
 
 
 @given(conditions, rows, st.sampled_from(["ok", "unsure"]))
-def test_a_condition_holds_where_python_says_so(condition: Condition, p: np.ndarray, status: str) -> None:
+def test_a_condition_matches_as_in_python(condition: Condition, p: np.ndarray, status: str) -> None:
     assert matches(condition, p, status) is bool(eval(python_of(condition), {"p": p, "status": status}))
 
 
 @given(conditions, rows)
-def test_urgency_is_a_share_and_names_only_places(condition: Condition, p: np.ndarray) -> None:
+def test_urgency_is_a_share_and_locations_are_sorted(condition: Condition, p: np.ndarray) -> None:
     assert 0 <= compute_urgency(condition, p, "unsure") <= 1
     assert list(list_locations(condition)) == sorted(set(list_locations(condition)))
 
 
 @given(st.text(max_size=60))
-def test_any_text_is_a_rule_or_one_sentence(rule: str) -> None:
+def test_any_text_is_a_rule_or_a_short_error(rule: str) -> None:
     try:
         parse_rule(rule)
     except LociscopeError as error:
@@ -100,12 +102,12 @@ def test_any_text_is_a_rule_or_one_sentence(rule: str) -> None:
         ),
     ],
 )  # fmt: skip
-def test_rules_mean_what_they_say(rule: str, means: Condition) -> None:
+def test_parse_rule(rule: str, means: Condition) -> None:
     assert parse_rule(rule) == means
 
 
 @pytest.mark.parametrize(
-    ("rule", "says"),
+    ("rule", "message"),
     [
         ("Centrosom >= 0.5", "Did you mean 'Centrosome'?"),
         ("status = unsur", "Did you mean 'unsure'?"),
@@ -124,10 +126,10 @@ def test_rules_mean_what_they_say(rule: str, means: Condition) -> None:
         ("status = ok and " * 100 + "status = ok", "at most 1000"),
     ],
 )
-def test_what_is_no_rule_is_told_with_its_remedy(rule: str, says: str) -> None:
+def test_an_invalid_rule_is_refused_with_its_remedy(rule: str, message: str) -> None:
     with pytest.raises(UsageError) as raised:
         parse_rule(rule)
-    assert says in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_urgency_is_the_highest_wanted_probability_reached() -> None:
@@ -138,7 +140,7 @@ def test_urgency_is_the_highest_wanted_probability_reached() -> None:
     assert compute_urgency(parse_rule("status = unsure"), p, "unsure") == pytest.approx(0.1)
 
 
-def test_every_place_can_be_named() -> None:
+def test_every_location_can_be_named() -> None:
     assert [parse_rule(f"{name} >= 0.5") for name in LABELS] == [
         LocationCondition(number, 0.5) for number in range(N_LABELS)
     ]

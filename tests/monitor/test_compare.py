@@ -20,7 +20,7 @@ from lociscope.monitor.compare import (
 
 
 @pytest.mark.parametrize(("pools", "most"), [(40, 0.225), pytest.param(200, 0.16, marks=pytest.mark.slow)])
-def test_no_difference_gives_small_p_as_rarely_as_it_says(pools: int, most: float) -> None:
+def test_p_is_rarely_small_without_a_difference(pools: int, most: float) -> None:
     rng = np.random.default_rng(0)
     vectors, p = [], []
     for _ in range(pools):

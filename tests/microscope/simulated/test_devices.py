@@ -29,38 +29,38 @@ def session(plan: Any) -> Iterator[MicroscopeSession]:
 
 
 def run(session: MicroscopeSession, plan: Any, events: list[Any]) -> list[tuple[np.ndarray, Any]]:
-    taken: list[tuple[np.ndarray, Any]] = []
+    acquired: list[tuple[np.ndarray, Any]] = []
     focus = FocusController(session.core, plan)
     focus.begin()
     session.core.mda.set_engine(StrictEngine(session.core, plan.limits, focus))
 
-    def keep(picture: np.ndarray, event: Any, meta: Any) -> None:
-        taken.append((picture, event))
+    def keep(image: np.ndarray, event: Any, meta: Any) -> None:
+        acquired.append((image, event))
 
     session.core.mda.events.frameReady.connect(keep)
     try:
         session.core.mda.run(iter(events))
     finally:
         session.core.mda.events.frameReady.disconnect(keep)
-    return taken
+    return acquired
 
 
 def events(plan: Any) -> list[Any]:
     return [event for position in plan_positions(plan, find_scale(plan)) for event in make_events(position, plan)]
 
 
-def test_each_event_is_one_picture_of_its_place_and_channel(session: MicroscopeSession, plan: Any) -> None:
-    taken = run(session, plan, events(plan))
-    assert [event.metadata["channel"] for _, event in taken] == [0, 1, 2, 3] * 2
-    assert {(picture.shape, picture.dtype.name) for picture, _ in taken} == {((32, 32), "uint16")}
-    assert len({picture.tobytes() for picture, _ in taken}) == 8
-    assert all(picture.max() > 1000 for picture, _ in taken)
+def test_each_event_is_one_image_of_its_position_and_channel(session: MicroscopeSession, plan: Any) -> None:
+    acquired = run(session, plan, events(plan))
+    assert [event.metadata["channel"] for _, event in acquired] == [0, 1, 2, 3] * 2
+    assert {(image.shape, image.dtype.name) for image, _ in acquired} == {((32, 32), "uint16")}
+    assert len({image.tobytes() for image, _ in acquired}) == 8
+    assert all(image.max() > 1000 for image, _ in acquired)
 
 
 def test_simulated_time_is_that_of_the_plan(session: MicroscopeSession, plan: Any) -> None:
     positions = plan_positions(plan, find_scale(plan))
     run(session, plan, events(plan))
-    # the wheel stands at red when it is switched on, and the stage at the first well
+    # the wheel starts at red, and the stage at the first well
     spent = (
         estimate_field_seconds(None, positions[0], plan)
         + estimate_field_seconds(positions[0], positions[1], plan)
@@ -69,7 +69,7 @@ def test_simulated_time_is_that_of_the_plan(session: MicroscopeSession, plan: An
     assert session.clock() == pytest.approx(spent)
 
 
-def test_the_shutter_is_open_for_pictures_only(
+def test_the_shutter_is_open_only_for_images(
     session: MicroscopeSession, plan: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = session.simulated
@@ -100,7 +100,7 @@ def test_nothing_moves_for_an_event_outside_the_limits(
     assert (state.x, state.y, state.z, state.images, state.clock) == (0, 0, 0, 0, 0)
 
 
-def test_a_stage_that_does_not_arrive_is_told(session: MicroscopeSession, plan: Any) -> None:
+def test_a_stage_that_does_not_arrive_is_an_error(session: MicroscopeSession, plan: Any) -> None:
     state = session.simulated
     assert state is not None
     device = session.core._pydevices["XY"]  # type: ignore[attr-defined]
@@ -164,7 +164,7 @@ def test_every_shutter_is_closed_at_the_end(plan: Any) -> None:
     assert not state.shutter_open
 
 
-def test_a_shutter_that_cannot_be_closed_is_told(plan: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_shutter_that_cannot_be_closed_is_logged(plan: Any, caplog: pytest.LogCaptureFixture) -> None:
     def fail(*args: object) -> None:
         raise RuntimeError("jammed")
 

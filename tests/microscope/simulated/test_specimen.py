@@ -27,75 +27,75 @@ def view(
     return View(x, y, defocus, size, side, ms)
 
 
-def taken(plate: SimulatedPlate, at: View, channel: int = BLUE, seed: int = 0, *, lit: bool = True) -> np.ndarray:
+def take_image(plate: SimulatedPlate, at: View, channel: int = BLUE, seed: int = 0, *, lit: bool = True) -> np.ndarray:
     return plate.take_image(at, channel, np.random.default_rng(seed), lit=lit).astype(float)
 
 
-def alike(one: np.ndarray, other: np.ndarray) -> float:
+def correlate(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
 
 
-def test_the_same_place_shows_the_same_cells_with_new_noise(plate: SimulatedPlate) -> None:
-    one, other = taken(plate, view(), seed=1), taken(plate, view(), seed=2)
-    assert alike(one, other) > 0.9
+def test_the_same_position_shows_the_same_cells_with_new_noise(plate: SimulatedPlate) -> None:
+    one, other = take_image(plate, view(), seed=1), take_image(plate, view(), seed=2)
+    assert correlate(one, other) > 0.9
     assert (one[one > 0] != other[one > 0]).mean() > 0.9
 
 
 def test_half_a_field_further_half_of_it_is_the_same(plate: SimulatedPlate) -> None:
-    here, right, below = (taken(plate, at) for at in (view(), view(64 * FINE), view(0, -64 * FINE)))
-    assert alike(here[:, 64:], right[:, :64]) > 0.85
-    assert alike(here[64:], below[:64]) > 0.85
-    assert abs(alike(here, right)) < 0.5
+    here, right, below = (take_image(plate, at) for at in (view(), view(64 * FINE), view(0, -64 * FINE)))
+    assert correlate(here[:, 64:], right[:, :64]) > 0.85
+    assert correlate(here[64:], below[:64]) > 0.85
+    assert abs(correlate(here, right)) < 0.5
 
 
 def test_no_edge_of_a_tile_is_seen(plate: SimulatedPlate) -> None:
     """Neighbouring columns differ at the seam as they do elsewhere, and cells lie across it."""
-    frame = taken(plate, view(CORE_UM / 2, 0, side=160))
+    frame = take_image(plate, view(CORE_UM / 2, 0, side=160))
     steps = np.abs(np.diff(frame, axis=1)).mean(0)
     assert steps[79] < steps.mean() + 4 * steps.std()
     assert frame[:, 75:85].max() > 0.2 * frame.max()
 
 
 def test_twice_the_zoom_shows_the_middle_of_the_field_larger(plate: SimulatedPlate) -> None:
-    coarse, fine = taken(plate, view(size=2 * FINE, side=64)), taken(plate, view(side=64))
+    coarse, fine = take_image(plate, view(size=2 * FINE, side=64)), take_image(plate, view(side=64))
     small = fine.reshape(32, 2, 32, 2).mean((1, 3))
-    assert alike(coarse[16:48, 16:48], small) > 0.9
+    assert correlate(coarse[16:48, 16:48], small) > 0.9
 
 
-def test_it_does_not_matter_how_one_got_there(make_plan: Any) -> None:
+def test_cells_do_not_depend_on_the_order_of_imaging(make_plan: Any) -> None:
     plan = make_plan()
     one, other = SimulatedPlate(plan, FINE), SimulatedPlate(plan, FINE)
     for at in (view(9000), view(300, 100), view(-200)):
-        taken(one, at)
-    assert np.array_equal(taken(one, view(20)), taken(other, view(20)))
+        take_image(one, at)
+    assert np.array_equal(take_image(one, view(20)), take_image(other, view(20)))
 
 
 def test_out_of_focus_is_blurred(plate: SimulatedPlate) -> None:
-    sharpness = [np.abs(np.diff(taken(plate, view(defocus=z)))).mean() for z in (0, 10, 40)]
+    sharpness = [np.abs(np.diff(take_image(plate, view(defocus=z)))).mean() for z in (0, 10, 40)]
     assert sharpness[0] > sharpness[1] > sharpness[2]
-    assert taken(plate, view(defocus=-10)) == pytest.approx(taken(plate, view(defocus=10)))
+    assert take_image(plate, view(defocus=-10)) == pytest.approx(take_image(plate, view(defocus=10)))
 
 
 def test_exposure_brightens_until_it_saturates(plate: SimulatedPlate) -> None:
-    means = [taken(plate, view(ms=ms)).mean() for ms in (50, 100, 200)]
+    means = [take_image(plate, view(ms=ms)).mean() for ms in (50, 100, 200)]
     assert means[1] / means[0] == pytest.approx(2, rel=0.15)
     assert means[2] > means[1]
-    assert taken(plate, view(ms=100_000)).max() == FULL_SCALE
+    assert take_image(plate, view(ms=100_000)).max() == FULL_SCALE
 
 
 def test_a_closed_shutter_and_the_plastic_between_wells_are_dark(plate: SimulatedPlate) -> None:
-    lit = taken(plate, view()).mean()
-    assert taken(plate, view(), lit=False).mean() < 0.05 * lit
-    assert taken(plate, view(4500)).mean() < 0.2 * lit
+    lit = take_image(plate, view()).mean()
+    assert take_image(plate, view(), lit=False).mean() < 0.05 * lit
+    assert take_image(plate, view(4500)).mean() < 0.2 * lit
     assert plate.count_cells(view(4500)) == 0
 
 
 def test_a_well_holds_one_antibody(plate: SimulatedPlate) -> None:
     assert plate.target("A1") == (0,)
     assert plate.target("A2") == (23,)
-    nucleus, protein = (taken(plate, view(), channel) for channel in (BLUE, GREEN))
-    elsewhere = taken(plate, view(9000), GREEN)
-    assert alike(nucleus, protein) > alike(taken(plate, view(9000), BLUE), elsewhere) + 0.3
+    nucleus, protein = (take_image(plate, view(), channel) for channel in (BLUE, GREEN))
+    elsewhere = take_image(plate, view(9000), GREEN)
+    assert correlate(nucleus, protein) > correlate(take_image(plate, view(9000), BLUE), elsewhere) + 0.3
 
 
 def test_wells_are_where_the_plate_has_them(plate: SimulatedPlate) -> None:
@@ -106,13 +106,13 @@ def test_wells_are_where_the_plate_has_them(plate: SimulatedPlate) -> None:
     assert plate.well_at(-9000, 0) is None
 
 
-def test_drawn_antibodies_depend_on_the_seed_alone(make_plan: Any) -> None:
+def test_random_antibodies_depend_only_on_the_seed(make_plan: Any) -> None:
     plans = [make_plan({"specimen.seed": seed}) for seed in (3, 3, 4)]
     targets = [[SimulatedPlate(plan, 8.0).target(well) for well in ("A1", "A2", "C7", "H12")] for plan in plans]
     assert targets[0] == targets[1] != targets[2]
 
 
-def test_cells_are_counted_once_however_the_field_is_cut(plate: SimulatedPlate) -> None:
+def test_cells_are_counted_once_however_the_field_is_divided(plate: SimulatedPlate) -> None:
     whole = plate.count_cells(view(100, 50, side=128))
     quarter = 32 * FINE
     parts = [
@@ -121,7 +121,7 @@ def test_cells_are_counted_once_however_the_field_is_cut(plate: SimulatedPlate) 
     assert whole == sum(parts) > 3
 
 
-def test_forgotten_tiles_are_drawn_again_as_they_were() -> None:
+def test_tiles_dropped_from_the_cache_are_rendered_equally() -> None:
     specimen = sample_specimen(np.random.default_rng(0), [0], "U-2 OS")
     mosaic = Mosaic((1,), specimen, 4.0, TileCache(max_bytes=1))
     first = mosaic.window(-100, -100, 40)
