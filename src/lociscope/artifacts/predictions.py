@@ -296,6 +296,5 @@ def _to_position(origin: Mapping[str, str] | None, known: Position) -> Position:
 
 
 def _read_positions(table: pa.Table) -> list[Position] | None:
-    columns = [get_texts(table, name) for name in Position._fields]
-    positions = [Position(*row) for row in zip(*columns, strict=True)]
+    positions = [Position(*row) for row in zip(*(get_texts(table, name) for name in Position._fields), strict=True)]
     return positions if any(map(any, positions)) else None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA = 1
+Action = Literal["add", "promote", "rollback", "retire"]
 
 
 class Event(BaseModel):
@@ -30,7 +31,7 @@ class Event(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    action: Literal["add", "promote", "rollback", "retire"]
+    action: Action
     version: str
     alias: str | None = None
     before: str | None = Field(None, description="The version that the alias named before the action.")
@@ -137,9 +138,12 @@ class Ledger:
         )
 
 
-def now() -> str:
-    """Return the current time for the history, ISO 8601 in UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def make_event(
+    action: Action, version: str, who: str, why: str, *, alias: str | None = None, before: str | None = None
+) -> Event:
+    """Make an entry of the history, with the current time as ISO 8601 in UTC."""
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    return Event(action=action, version=version, alias=alias, before=before, who=who, why=why, when=when)
 
 
 def _mark(stat: os.stat_result) -> tuple[int, ...]:

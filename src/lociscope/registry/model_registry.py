@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from lociscope.artifacts.bundle import MANIFEST, read_bundle
 from lociscope.errors import Code, Exit, LociscopeError, suggest
-from lociscope.registry.ledger import Event, Ledger, State, now
+from lociscope.registry.ledger import Event, Ledger, State, make_event
 from lociscope.storage.atomic import atomic_write
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Registry:
             LociscopeError: It is not a valid bundle, or cannot be copied.
         """
         original = read_bundle(bundle)
-        version = version_name(original.card.name, original.card.version, original.sha256)
+        version = make_version_name(original.card.name, original.card.version, original.sha256)
         with self._ledger.edit(create=True) as state:
             folder = self._bundle(version)
             if version not in state.versions or version in state.retired or not folder.is_dir():
@@ -154,7 +154,7 @@ class Registry:
                         raise LociscopeError(
                             f"'{bundle}' changed while it was copied. Add it again.", code=Code.CONFLICT
                         )
-                event = Event(action="add", version=version, who=who, why=why, when=now())
+                event = make_event("add", version, who, why)
                 retired = [name for name in state.retired if name != version]
                 self._ledger.write(state, event, versions=state.versions | {version: original.sha256}, retired=retired)
         return self.entry(version)
@@ -197,9 +197,7 @@ class Registry:
             stack = state.aliases.get(alias, [])
             if stack[-1:] != [resolved]:
                 before = stack[-1] if stack else None
-                event = Event(
-                    action="promote", version=resolved, alias=alias, before=before, who=who, why=why, when=now()
-                )
+                event = make_event("promote", resolved, who, why, alias=alias, before=before)
                 self._ledger.write(state, event, aliases=state.aliases | {alias: [*stack, resolved]})
         return self.entry(resolved)
 
@@ -229,9 +227,7 @@ class Registry:
                     code=Code.CONFLICT,
                 )
             self._check(stack[-1], alias, check)
-            event = Event(
-                action="rollback", version=stack[-1], alias=alias, before=current, who=who, why=why, when=now()
-            )
+            event = make_event("rollback", stack[-1], who, why, alias=alias, before=current)
             self._ledger.write(state, event, aliases=state.aliases | {alias: stack})
         return self.entry(stack[-1])
 
@@ -249,11 +245,9 @@ class Registry:
                     code=Code.CONFLICT,
                 )
             if resolved not in state.retired:
-                event = Event(action="retire", version=resolved, who=who, why=why, when=now())
+                event = make_event("retire", resolved, who, why)
                 self._ledger.write(state, event, retired=[*state.retired, resolved])
         return self.entry(resolved)
-
-    # === Helpers ===
 
     def _bundle(self, version: str) -> Path:
         return self.folder / "bundles" / version
@@ -300,7 +294,7 @@ class Registry:
             raise PromotionRefusedError(f"'{version}' is not promoted to '{alias}'. {error}") from error
 
 
-def version_name(name: str, version: str, sha256: str) -> str:
+def make_version_name(name: str, version: str, sha256: str) -> str:
     """Return the name of a version and of its folder: `<name>-<version>-<first 8 of sha256>`."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{name}-{version}").strip("._-")[:80]
     return f"{plain}-{sha256[:_SHORT]}"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lociscope.artifacts.bundle import DEFAULT_BUNDLE
 from lociscope.predict.predictor import Predictor, open_bundle
-from lociscope.registry.model_registry import Registry, version_name
+from lociscope.registry.model_registry import Registry, make_version_name
 
 POLL_SECONDS = 1.0
 """How often the registry is asked which bundle its alias names; it reads one small file."""
@@ -52,7 +52,7 @@ class ModelHolder:
     def version(self) -> str:
         """What is served, as a registry names its versions."""
         bundle = self.predictor.bundle
-        return version_name(bundle.card.name, bundle.card.version, bundle.sha256)
+        return make_version_name(bundle.card.name, bundle.card.version, bundle.sha256)
 
     @property
     def promoted(self) -> str | None:
