@@ -16,6 +16,7 @@ from lociscope.artifacts.predictions import Predictions
 from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
 from lociscope.data.cache.packing import pack, prepare_catalog
+from lociscope.data.datasets import TrainingData
 from lociscope.data.importing import import_folder
 from lociscope.data.pipeline.dataset import evaluation_batches
 from lociscope.images.discovery.sources import read_catalog_sources
@@ -24,7 +25,7 @@ from lociscope.predict.batch import predict_to_file
 from lociscope.predict.output import OutputOptions
 from lociscope.predict.predictor import open_bundle
 from lociscope.simulate.atlas import write_atlas
-from lociscope.training.export import export
+from lociscope.training.export import export_bundle
 from lociscope.training.keras_trainer import fit
 
 FIELDS = 64
@@ -41,8 +42,9 @@ def main() -> None:
         catalog = import_folder(atlas / "train", atlas / "train.csv", folder)[0]
         spec = recipe.data.input
         packed = pack(folder / "packed", {}, FIELDS, lambda start: prepare_catalog(catalog, spec, start=start), spec)
-        run = fit(recipe, packed, packed, Provenance("simulated", fields=len(packed), seed=0), folder / "run")
-        difference = export(run, folder / "bundle", "benchmark", "Apache-2.0")
+        source = Provenance("simulated", fields=len(packed), seed=0)
+        run = fit(recipe, TrainingData(packed, packed, source), folder / "run")
+        difference = export_bundle(run, folder / "bundle", "benchmark", "Apache-2.0")
         network = load_network(run.best_model)
         in_training = np.concatenate(
             [np.asarray(network(x, training=False)["probabilities"]) for x, _ in evaluation_batches(packed, 16)]

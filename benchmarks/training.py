@@ -28,6 +28,7 @@ from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
 from lociscope.data.cache.disk import PreparedField
 from lociscope.data.cache.packing import pack
+from lociscope.data.datasets import TrainingData
 from lociscope.models import build_network
 from lociscope.training.keras_trainer import fit
 from lociscope.training.stages import compile_stage, get_stages
@@ -54,7 +55,8 @@ def clocks() -> tuple[float, float]:
 def whole(recipe: Recipe, train: PackedFields, valid: PackedFields, folder: Path) -> np.ndarray:
     """Wall and processor seconds of an epoch of a training, the median of all but the first."""
     marks: list[tuple[float, float]] = []
-    fit(recipe, train, valid, Provenance("simulated", seed=0), folder, on_epoch=lambda row: marks.append(clocks()))
+    datasets = TrainingData(train, valid, Provenance("simulated", seed=0))
+    fit(recipe, datasets, folder, on_epoch=lambda row: marks.append(clocks()))
     return np.asarray(np.median(np.diff(marks, axis=0), axis=0))
 
 

@@ -1,4 +1,4 @@
-"""Prints docs/reference/recipe.md as the model of the Recipe has it; `python docs/_generate/recipe_page.py > …` writes it."""
+"""Print docs/reference/recipe.md from the model of the Recipe: `python docs/_generate/recipe_page.py > …`."""
 
 from __future__ import annotations
 
@@ -11,52 +11,56 @@ TABLES = ("network", "data", "augment", "train", "decide", "stages")
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 HEAD = """# Recipes
 
-A recipe is a TOML file with everything that decides how a network is trained. Every key has a default, so a recipe may
-be one line; an unknown key is an error that names the nearest right one. `lociscope train NAME` takes a shipped recipe
-by its name or any `.toml` by its path, and `--set train.epochs=3` replaces one value. `lociscope recipes list`,
-`lociscope recipes show NAME` and `lociscope recipes copy NAME` list, print and copy the shipped ones. The Run keeps the recipe as
-resolved. A table `[tune]` beside these says what [`lociscope tune`](../how-to/tune.md) may vary; a training passes it over.
+A recipe is a TOML file with all hyperparameters of a training. Every key has a default, so a recipe may be one line; an
+unknown key is an error that names the nearest right one. `lociscope train NAME` takes a shipped recipe by its name or any
+`.toml` by its path, and `--set train.epochs=3` replaces one value. `lociscope recipes list`, `lociscope recipes show NAME`
+and `lociscope recipes copy NAME` list, print and copy the shipped ones. The Run stores the recipe with every default
+filled in. A table `[tune]` beside these defines the search space of [`lociscope tune`](../how-to/tune.md); a training
+ignores it.
 
-Two keys come before the first table: `schema`, which is 2, and `note`, a text that says what was changed and why; logbooks show
-it, and it has no effect. Recipes that state schema 1 are read with its names: `train.rare` (now `repeat_threshold`), `data.fresh` (`online`),
-`data.drawn_size` (`simulated_size`) and `from` in `[[stages]]` (`unfreeze_from`). The other keys of `[network]` are the options of the network that `name` names:
+Two keys come before the first table: `schema`, which is 2, and `note`, a text that says what was changed and why; logbooks
+show it, and it has no effect. Recipes that state schema 1 are read with its names: `train.rare` (now `repeat_threshold`),
+`data.fresh` (`online`), `data.drawn_size` (`simulated_size`) and `from` in `[[stages]]` (`unfreeze_from`).
 
-| network | options | what it is |
+`[network]` names the kind of model, `kind`: `network`, a Keras network, or `features`, which has no network. Of a network
+`name` says which; the other keys of `[network]` are its options:
+
+| name | options | model |
 |---|---|---|
-| `lenet5-1998` | `channels` | LeNet-5 as published, carried to four channels and 28 sigmoid outputs |
+| `lenet5-1998` | `channels` | LeNet-5 as published, adapted to four channels and 28 sigmoid outputs |
 | `lenet5` | `channels`, `width` 0.1–8, `pooling`, `dropout` 0–0.9, `downsample` 1 or 2, `activation` relu or tanh, \
-`pool` max or average, `norm` batch or none | brought up to date |
-| `alexnet-2012` | `channels`, `grouped` true or false, `units` 16–8192 | AlexNet as published, carried likewise; 67 px \
+`pool` max or average, `norm` batch or none | modernised |
+| `alexnet-2012` | `channels`, `grouped` true or false, `units` 16–8192 | AlexNet as published, adapted likewise; 67 px \
 or more, 227 as published |
 | `alexnet` | `channels`, `width` 0.1–8, `stem` 11x11, 7x7, 5x5 or 3x3, `downsample` 2 or 4, `norm` batch, response or \
 none, `activation` relu or tanh, `overlap` true or false, `groups` 1 or 2, `units` 0–8192, `pooling`, `dropout` 0–0.9 | \
-brought up to date |
+modernised |
 | `gapnet-pl` | `channels`, `width` 0.1–8, `activation` selu, relu or prelu, `norm` none or batch, `units` 16–8192, \
-`dropout` 0–0.9 | GapNet-PL, averages of filters at three depths; no map of evidence |
+`dropout` 0–0.9 | GapNet-PL, averages of filters at three depths; no heat map |
 | `pretrained` | `backbone` efficientnet-lite0 or a name of `keras.applications`, `weights` imagenet or none, `stem` \
 mean, yellow or zero, `stride` 16 or 32, `pooling`, `dropout` 0–0.9, `channels` | \
-[a network of ImageNet](../how-to/pretrained.md), its stem widened, with a head of ours |
+[a network of ImageNet](../how-to/pretrained.md), its stem widened to four channels, with lociscope's head |
 | `small` | `channels`, `width` 0.1–8, `pooling`, `dropout` 0–0.9 | a residual network for inputs of 256 px |
 | `features` | `head` linear, boosting or both, `strength` 0–100, `trees` 1–2000, `rate` 0–1, `leaves` 2–64, `blind` 0–1 | \
-no network: compartment features with logistic regression and boosted trees; of `[data]` it heeds `fields`, \
+`kind = "features"`: compartment features with logistic regression and boosted trees; of `[data]` it uses `fields`, \
 `simulated_size`, `seed`, `balance` and `valid`, of `[train]` the seed |
 
-`channels` are the letters of those that the network looks at: RGBY by default, G alone, GBY and so on, always with G.
-`pooling` is how evidence over the positions becomes one answer: average (the default), max, lse (soft maximum), avgmax
-(half of each), gem (generalised mean of the features) or attention.
+`channels` are the letters of the network's input channels: RGBY by default, G alone, GBY and so on, always with G.
+`pooling` reduces the evidence of all positions to one logit: average (the default), max, lse (log-sum-exp, a soft maximum),
+avgmax (half of each), gem (generalised mean of the features) or attention.
 """
 
-STAGES = """May come several times, or not at all: then `[train]`'s `epochs` and `learning_rate` are the only stage. The layers before
-the first one whose name begins with `unfreeze_from` stay as they are, and their batch normalisation uses the statistics that it
-has. `head` is what follows the features, `all` is every layer. Each stage begins with the best weights so far, a new
-optimiser and its own schedule.
+STAGES = """Stages fine-tune a network gradually. Without stages, `[train]`'s `epochs` and `learning_rate` are the only stage. The
+layers before the first one whose name begins with `unfreeze_from` are frozen, and their batch normalisation uses its stored
+statistics. `head` is everything after the features, `all` is every layer. Each stage begins with the best weights so far, a
+new optimiser and its own schedule.
 
 `--set stages.1.epochs=3` changes a stage by its number, from 1; `--set 'stages=[]'` removes them. `train.epochs` and
 `train.learning_rate` have no effect beside stages, and are refused there."""
 
 
 def allowed(field: Any) -> str:  # noqa: ANN401 - pydantic's FieldInfo, whose metadata is of any kind
-    """The values that a key takes, in short."""
+    """Return the values that a key takes, in short."""
     if field.annotation is bool:
         return "true, false"
     if get_origin(field.annotation) is Literal:
@@ -71,12 +75,12 @@ def allowed(field: Any) -> str:  # noqa: ANN401 - pydantic's FieldInfo, whose me
 
 
 def default(field: Any) -> str:  # noqa: ANN401 - pydantic's FieldInfo
-    """What holds where the key is not written."""
-    return "must be written" if field.is_required() else f"`{str(field.default).lower()}`"
+    """Return the default of a key."""
+    return "required" if field.is_required() else f"`{str(field.default).lower()}`"
 
 
 def table(name: str) -> str:
-    """One table of the recipe, as a section of the page."""
+    """Return one table of the recipe as a section of the page."""
     model: Any = find_model(Recipe, [name])
     rows = [
         f"| `{field.alias or key}` | {default(field)} | {allowed(field)} | {field.description} |"
@@ -87,7 +91,7 @@ def table(name: str) -> str:
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     return "\n".join([HEAD, *(table(name) for name in TABLES)])
 
 

@@ -70,6 +70,14 @@ def test_progress_shows_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> N
     assert shown[io.StringIO] == ""
 
 
+def test_a_step_without_progress_shows_only_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", stderr := Terminal())
+    with console.progress("loading TensorFlow"):
+        assert "loading TensorFlow" in stderr.getvalue()
+        stderr.truncate(0)
+    assert "loading TensorFlow" not in stderr.getvalue()
+
+
 class Clock:
     """Stands for `time.monotonic`."""
 

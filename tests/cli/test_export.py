@@ -29,7 +29,7 @@ def doctored(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
     def differ(difference: float) -> None:
         monkeypatch.setattr(export, "to_onnx", lambda *_: b"")
-        monkeypatch.setattr(export, "_compare", lambda *_: difference)
+        monkeypatch.setattr(export, "_max_difference", lambda *_: difference)
 
     return differ
 
@@ -37,9 +37,11 @@ def doctored(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 def test_the_bundle_says_what_the_run_said(lociscope: Command, training: Any, trained: Trained, tmp_path: Path) -> None:
     words = ("--limits", "For tests.", "-c", training.catalog, "--reference", 2)
     code, out, err = lociscope("export", trained[0], "-o", "places", *words)
-    assert (code, err) == (0, "")
-    said = out.removeprefix("places (ONNX differs from Keras by ").removesuffix(" at most)\n")
-    assert float(said) <= 1e-5
+    assert (code, out) == (0, "places\n")
+    lines = err.splitlines()
+    assert lines[0].startswith("Bundle 'places': ")
+    assert float(lines[1].removeprefix("  largest difference between ONNX and Keras ")) <= 1e-5
+    assert any(line.startswith("  macro_f1 ") for line in lines)
     predictor = package.open_bundle(tmp_path / "places")
     card = predictor.bundle.card
     assert (card.name, card.licence, card.limits) == ("places", "Apache-2.0", "For tests.")
@@ -119,7 +121,7 @@ def test_a_reference_needs_the_fields_and_says_so(
     lociscope: Command, trained: Trained, tmp_path: Path, write_field: Callable[..., Path]
 ) -> None:
     code, _, err = lociscope("export", trained[0], "-o", "places")
-    assert (code, "name the Catalog" in err) == (0, True)
+    assert (code, "pass the Catalog" in err) == (0, True)
     assert not (tmp_path / "places" / "reference.npz").exists()
     assert lociscope("import", "folder", write_field(), "-o", "other.parquet")[0] == 0
     code, _, err = lociscope("export", trained[0], "-o", "more", "-c", "other.parquet")

@@ -22,9 +22,9 @@ import pytest
 from lociscope.artifacts.card import hash_trainings
 from lociscope.artifacts.catalog import Catalog
 from lociscope.artifacts.run import Run
-from lociscope.cli.train import alone_in, read_failures
 from lociscope.errors import LociscopeError
 from lociscope.predict.predictor import open_bundle
+from lociscope.workflows.train import lock_run, read_failures
 
 Command = Callable[..., tuple[int, str, str]]
 Trained = tuple[Path, Any]
@@ -64,16 +64,19 @@ def test_a_finished_run_says_so_and_changes_nothing(lociscope: Command, training
     before = contents(folder)
     code, out, err = lociscope(*training.words, "-o", folder)
     assert (code, out) == (3, f"{folder}\n")
-    assert err == f"'{folder}' is finished already\n{first.err.splitlines()[-1]}\n"
+    scores = first.err.splitlines()[-6:]
+    assert scores[0] == "Validation scores, with 90 % intervals by group of fields (3 groups):"
+    assert [line.split()[0] for line in scores[1:5]] == ["macro-F1", "macro-AP", "LRAP", "val_loss"]
+    assert err.splitlines() == [f"'{folder}' is already finished", *scores]
     assert contents(folder) == before
 
 
 def test_two_do_not_train_in_one_folder(tmp_path: Path) -> None:
-    with alone_in(tmp_path / "run"), pytest.raises(LociscopeError, match="is being trained by another process"):
-        with alone_in(tmp_path / "run"):
+    with lock_run(tmp_path / "run"), pytest.raises(LociscopeError, match="is being trained by another process"):
+        with lock_run(tmp_path / "run"):
             pass
     assert not (tmp_path / "run").exists()
-    with alone_in(tmp_path / "run"):
+    with lock_run(tmp_path / "run"):
         (tmp_path / "run" / "made").touch()
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["made"]
 
@@ -81,7 +84,7 @@ def test_two_do_not_train_in_one_folder(tmp_path: Path) -> None:
 def test_a_list_of_failures_that_is_none(tmp_path: Path) -> None:
     for text in (b"id;path;reason\nf07;x;y\n", b"id,path,reason\n\xff,x,y\n"):
         (tmp_path / "failures.csv").write_bytes(text)
-        with pytest.raises(LociscopeError, match=r"failures\.csv' is no list of failures"):
+        with pytest.raises(LociscopeError, match=r"failures\.csv' is not a list of failures"):
             read_failures(tmp_path)
 
 
@@ -96,7 +99,7 @@ def test_a_run_of_another_recipe_is_refused(
     code, out, err = lociscope(*training.words, *words, "-o", trained[0])
     assert (code, out) == (1, "")
     assert sentence in err
-    assert err.endswith("Name another folder with -o.\n")
+    assert err.endswith("Name another folder with --output.\n")
     assert contents(trained[0]) == before
 
 
@@ -114,7 +117,9 @@ def test_a_finished_run_on_other_fields_is_refused(
         Catalog.from_entries(changed, tmp_path).write(tmp_path / f"{name}.parquet")
         code, out, err = lociscope(*words, "-o", trained[0])
         assert (code, out) == (1, ""), name
-        assert err == f"lociscope: '{trained[0]}' is a finished Run on other fields. Name another folder with -o.\n"
+        assert (
+            err == f"lociscope: '{trained[0]}' is a finished Run on other fields. Name another folder with --output.\n"
+        )
     del words[place - 1 : place + 1]
     assert "on other fields" in lociscope(*words, "-o", trained[0])[2]
 
@@ -123,7 +128,11 @@ def test_a_folder_of_somebody_else_is_left_alone(lociscope: Command, training: A
     (tmp_path / "mine" / "packed").mkdir(parents=True)
     (tmp_path / "mine" / "packed" / "photos.zip").write_text("mine")
     code, out, err = lociscope(*training.words, "-o", "mine")
-    assert (code, out, err) == (1, "", "lociscope: 'mine' exists and is no Run. Name another folder with -o.\n")
+    assert (code, out, err) == (
+        1,
+        "",
+        "lociscope: 'mine' exists and is not a Run. Name another folder with --output.\n",
+    )
     assert contents(tmp_path / "mine") == {"packed/photos.zip": b"mine"}
 
 
@@ -243,27 +252,27 @@ def test_prepared_fields_serve_the_next_training(
 def test_folds_are_trained_joined_and_gone_on_with(
     lociscope: Command, training: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lociscope.cli import train
+    from lociscope.workflows import crossval
+    from lociscope.workflows.train import fit_datasets
 
     words = [*training.words, "-s", "train.epochs=1", "--folds", "3", "-o", "out"]
-    real = train.fit_sets
 
-    def cut(recipe: Any, sets: Any, folder: Path, *more: Any) -> None:
+    def cut(recipe: Any, datasets: Any, folder: Path, *more: Any) -> Run:
         if folder.name == "fold1":
             raise KeyboardInterrupt
-        real(recipe, sets, folder, *more)
+        return fit_datasets(recipe, datasets, folder, *more)
 
-    monkeypatch.setattr(train, "fit_sets", cut)
+    monkeypatch.setattr(crossval, "fit_datasets", cut)
     assert lociscope(*words)[0] == 130
     assert Run(tmp_path / "out" / "fold0").done
-    monkeypatch.setattr(train, "fit_sets", real)
+    monkeypatch.setattr(crossval, "fit_datasets", fit_datasets)
     code, out, err = lociscope(*words)
     assert code == 3, err
-    assert "fold 0 is finished already\n" in err
-    lines = out.splitlines()
-    assert lines[0] == "out"
-    assert lines[1].startswith("out of fold, 90 % intervals by group: 3 folds, 12 groups")
-    assert [line.split()[0] for line in lines[2:]] == ["macro-F1", "macro-AP", "LRAP"]
+    assert out == "out\n"
+    assert "already finished: fold 0\n" in err
+    lines = err.splitlines()
+    start = lines.index("Out-of-fold scores of 3 folds, with 90 % intervals by group of fields (12 groups):")
+    assert [line.split()[0] for line in lines[start + 1 : start + 4]] == ["macro-F1", "macro-AP", "LRAP"]
     runs = [Run.open(tmp_path / "out" / f"fold{number}") for number in range(3)]
     whole = Run(tmp_path / "out")
     assert whole.read_predictions().ids == [name for run in runs for name in run.read_predictions().ids]
@@ -272,15 +281,15 @@ def test_folds_are_trained_joined_and_gone_on_with(
     assert not (tmp_path / "out" / "packed").exists()
     again = lociscope(*words)
     assert (again[0], again[1]) == (code, out)
-    assert "'out' is finished already\n" in again[2]
+    assert "'out' is already finished\n" in again[2]
 
     assert lociscope("evaluate", "out", "-o", "report")[0] == 0
     assert "each predicted by the one of 3 networks" in (tmp_path / "report" / "report.html").read_text()
     metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
     assert "of 3 networks that was trained without its fold" in json.dumps(metrics)
     code, made, err = lociscope("export", "out", "-o", "places", "--reference", 0)
-    assert (code, err) == (0, "")
-    assert made.startswith("places (ONNX differs from Keras by ")
+    assert (code, made) == (0, "places\n")
+    assert err.startswith("Bundle 'places', the average of 3 networks: ")
     predictor = open_bundle(tmp_path / "places")
     assert set(predictor.engine.outputs) == {"probabilities", "embedding", "evidence"}
     each = []
@@ -303,16 +312,17 @@ def test_folds_are_trained_joined_and_gone_on_with(
         )  # fmt: skip
     (tmp_path / "away").rename(runs[1].folder / "DONE")
     words[words.index("3")] = "4"
-    assert lociscope(*words)[2].endswith("'out' holds 3 folds. Name another folder with -o.\n")
+    assert lociscope(*words)[2].endswith("'out' holds 3 folds. Name another folder with --output.\n")
 
 
-def test_folds_of_the_features_recipe(lociscope: Command, tmp_path: Path) -> None:
+def test_folds_of_the_features_recipe(lociscope: Command, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     small = ("data.fields=12", "data.simulated_size=128", "network.trees=3", "network.head=linear")
     words = ["train", "features", *(word for setting in small for word in ("-s", setting)), "--folds", "2", "-o", "out"]
     code, out, err = lociscope(*words)
     assert code == 0, err
-    assert "2 folds, 6 groups" in out
-    assert "lociscope: Fold 0 has no field of " in err
+    assert out == "out\n"
+    assert "scores of 2 folds, with 90 % intervals by group of fields (6 groups)" in err
+    assert "Fold 0 has no field of " in caplog.text
 
 
 # === Cut off ===
@@ -414,5 +424,5 @@ def test_an_unfinished_run_refuses_other_fields_and_recipes(training: Any, train
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (said.returncode, said.stdout) == (1, "")
-    assert said.stderr == f"lociscope: '{run}' is a Run of another recipe. Name another folder with -o.\n"
+    assert said.stderr == f"lociscope: '{run}' is a Run of another recipe. Name another folder with --output.\n"
     assert json.loads((run / "environment.json").read_text())["schema"] == 1

@@ -69,6 +69,11 @@ def tuning(training: Any, tmp_path_factory: pytest.TempPathFactory) -> Tuning:
     return Tuning(words, folder / "study", int(left.value.code or 0), out.getvalue(), err.getvalue())
 
 
+def without_progress(text: str) -> list[str]:
+    """The lines of stderr, without the progress that slow machines show."""
+    return [line for line in text.splitlines() if not line.startswith(("training: ", "preparing fields: "))]
+
+
 def table(study: Path) -> list[dict[str, str]]:
     with Study(study).table_file.open(newline="", encoding="utf-8") as lines:
         return list(csv.DictReader(lines))
@@ -84,8 +89,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_what_a_study_leaves(tuning: Tuning) -> None:
     place = Study(tuning.study)
     assert (tuning.code, tuning.out) == (3, f"{place.best_file}\n"), tuning.err
-    said = tuning.err.splitlines()
-    assert [line.partition(":")[0] for line in said] == ["trial 0", "trial 1", "trial 2", "lociscope"]
+    said = without_progress(tuning.err)
+    assert [line.partition(":")[0] for line in said[:3]] == ["trial 0", "trial 1", "trial 2"]
+    assert said[3].startswith("Best of 3 trials (3 complete): trial ")
+    assert [line.split()[0] for line in said[4:-1]] == ["LRAP", "macro-AP", "val_loss"]
     assert said[-1].startswith(f"lociscope: 1 field failed, listed in {tuning.study}/failures.csv; the first: ")
     assert {path.name for path in tuning.study.iterdir() if path.name[0] != "."} == {
         *("best.toml", "trials.csv", "study.html", "study.db", "trials", "failures.csv")
@@ -143,19 +150,19 @@ def test_a_study_that_is_done_changes_nothing_and_more_trials_go_on(
 def test_interrupted_it_goes_on_with_the_very_trial(
     lociscope: Command, tuning: Tuning, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lociscope.cli import tune
-    from lociscope.cli.train import fit_run
+    from lociscope.workflows import tune
+    from lociscope.workflows.train import fit_run
 
     epochs = [0]
 
-    def cut(recipe: Any, catalog: Any, folder: Any, workers: int, store: Any, on_epoch: Any) -> Any:
+    def cut(recipe: Any, catalog: Any, folder: Any, *, on_epoch: Any, **options: Any) -> Any:
         def counted(row: dict[str, float]) -> None:
             on_epoch(row)
             epochs[0] += 1
             if epochs[0] == 3:  # in the middle of the second trial
                 raise KeyboardInterrupt
 
-        return fit_run(recipe, catalog, folder, workers, store, counted)
+        return fit_run(recipe, catalog, folder, on_epoch=counted, **options)
 
     monkeypatch.setattr(tune, "fit_run", cut)
     study = tmp_path / "study"
@@ -174,10 +181,10 @@ def test_time_that_is_over(lociscope: Command, tuning: Tuning, tmp_path: Path) -
     study = tmp_path / "study"
     code, out, err = lociscope(*tuning.words, "-n", "1", "-o", study, "--timeout", "0.01")
     assert (code, out) == (1, "")
-    assert err == (
-        "The 0.01 minutes are over. Give the same command again to go on.\n"
-        f"lociscope: No trial in '{study}' has a score: none is over yet. Give it more time.\n"
-    )
+    assert without_progress(err) == [
+        "The 0.01 minutes are over. The same command continues.",
+        f"lociscope: No trial in '{study}' has a score: none is over yet. Allow more time.",
+    ]
     assert len(Run(study / "trials" / "0000").read_history()) == 1
     assert (study / "fields").is_dir()
 
@@ -245,10 +252,10 @@ def without_optuna(lociscope: Command, tuning: Tuning, training: Any, tmp_path: 
 
 
 def interrupted(lociscope: Command, tuning: Tuning, training: Any, tmp_path: Path, patch: pytest.MonkeyPatch) -> Any:
-    def stop(*_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    patch.setattr("lociscope.cli.tune.fit_run", stop)
+    patch.setattr("lociscope.workflows.tune.fit_run", stop)
     return lociscope(*tuning.words, "-n", "3", "-o", "study")
 
 
@@ -326,13 +333,14 @@ def test_what_the_command_refuses(
 def test_trials_that_all_fail_are_listed(lociscope: Command, training: Any, tmp_path: Path) -> None:
     path = recipe_file(tmp_path, training, f"\n[tune]\n{BOTH}\n")
     _, _, err = lociscope("tune", path, "-n", "2", "-c", training.catalog, "-o", "study")
-    assert err.endswith("Mend the recipe, or narrow what is searched, and name another -o.\n")
+    assert err.endswith("Correct the recipe, or narrow the search space, and name another folder with --output.\n")
     assert [row["state"] for row in table(tmp_path / "study")] == ["failed", "failed"]
     assert all("must not exceed 1" in row["why"] for row in table(tmp_path / "study"))
 
 
 def test_the_usual_space_of_every_network() -> None:
-    from lociscope.training.tuning.networks import check_models, default_space, get_recipe_values
+    from lociscope.training.trainer import get_trainer
+    from lociscope.training.tuning.search import check_models, get_recipe_values
     from lociscope.training.tuning.space import check_space
 
     for name, keys in (
@@ -341,10 +349,10 @@ def test_the_usual_space_of_every_network() -> None:
         ("features", {"network.strength", "network.rate", "network.leaves"}),
     ):
         recipe = Recipe.from_dict({"network": {"name": name}, "data": {"size": 32}}, name)
-        space = check_space(default_space(recipe), recipe, name)
+        space = check_space(get_trainer(recipe).get_default_space(recipe), recipe, name)
         assert keys <= space.keys()
         own = get_recipe_values(space, recipe)
         assert own is not None, "the recipe as it stands is the first trial"
         assert own.keys() == space.keys()
-        if name != "small":  # it would build all six poolings
+        if name != "small":  # for which all six poolings would be built
             check_models(space, recipe)

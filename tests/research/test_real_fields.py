@@ -15,7 +15,7 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.decide.prior import HPA_2018
 from lociscope.labels import to_multi_hot
 from lociscope.simulate import label_sets, simulate_field
-from lociscope.training.feature_trainer import fit_features, measured_sets
+from lociscope.training.feature_trainer import fit, prepare_datasets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     recipe = Recipe.read(
         "features", {"data.fields": 16, "data.simulated_size": 128, "data.valid": 0.3, "network.head": "linear"}
     )
-    fit_features(recipe, measured_sets(recipe, None, folder / "packed", []), folder / "run")
+    fit(recipe, prepare_datasets(recipe, None, folder / "packed", []), folder / "run")
     (folder / "fields").mkdir()
     (folder / "dictionary").mkdir()
     lines = []

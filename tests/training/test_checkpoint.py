@@ -64,15 +64,23 @@ def test_a_damaged_one_is_refused(tmp_path: Path, name: str) -> None:
     [
         ("variables.npz", ""),  # as a power cut leaves it
         ("state.json", '"x"'),
-        ("state.json", '{"schema": 2, "step": 1}'),
-        ("state.json", '{"schema": 2, "step": 1, "history": [{"epoch": 1.0}]}'),
+        ("state.json", '{"schema": 3, "step": 1}'),
+        ("state.json", '{"schema": 3, "step": 1, "history": [{"epoch": 1.0}]}'),
     ],
 )
 def test_one_of_other_contents_is_refused(tmp_path: Path, name: str, text: str) -> None:
     checkpoint.save(tmp_path, checkpoint.TrainingState(1), checkpoint.list_variables(model()), [])
     (tmp_path / "00000001" / name).write_text(text)
-    with pytest.raises(LociscopeError, match=r"cannot be used \(.*Remove it to go on from before"):
+    with pytest.raises(LociscopeError, match=r"cannot be used \(.*Remove it to resume from the one before"):
         checkpoint.restore(tmp_path, checkpoint.read_state(tmp_path), checkpoint.list_variables(model()))
+
+
+def test_one_of_schema_2_is_read(tmp_path: Path) -> None:
+    state = checkpoint.TrainingState(3, 1, 2, [], 0.5)
+    checkpoint.save(tmp_path, state, [], [])
+    about = tmp_path / "00000003" / "state.json"
+    about.write_text(about.read_text().replace('"schema": 3', '"schema": 2').replace("stage_start", "began"))
+    assert checkpoint.read_state(tmp_path) == state
 
 
 def test_another_network_is_refused(tmp_path: Path) -> None:
@@ -83,11 +91,11 @@ def test_another_network_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "said"), [(1, "is of schema 1, .*Train again in another folder"), (3, "has schema 3, newer than 2")]
+    ("schema", "said"), [(1, "is of schema 1, .*Train again in another folder"), (4, "has schema 4, newer than 3")]
 )
 def test_one_of_another_version_is_refused(tmp_path: Path, schema: int, said: str) -> None:
     checkpoint.save(tmp_path, checkpoint.TrainingState(1), [], [])
     about = tmp_path / "00000001" / "state.json"
-    about.write_text(about.read_text().replace('"schema": 2', f'"schema": {schema}'))
+    about.write_text(about.read_text().replace('"schema": 3', f'"schema": {schema}'))
     with pytest.raises(LociscopeError, match=said):
         checkpoint.read_state(tmp_path)

@@ -14,6 +14,7 @@ from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS
 from lociscope.training.cross_validation import join_folds, open_folds
 from lociscope.training.record import write_predictions
+from lociscope.training.scores import measure_scores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,8 +48,9 @@ def test_the_joined_table_holds_every_fold(tmp_path: Path) -> None:
         finished(run, [f"{letter}{n}" for n in range(20)], seed)
         for seed, (run, letter) in enumerate(zip(runs, "ab", strict=True))
     ]
-    scores = join_folds(tmp_path, runs)
+    join_folds(tmp_path, runs)
     whole = Run(tmp_path)
+    scores = measure_scores(whole)
     assert whole.read_predictions().ids == [f"{letter}{n}" for letter in "ab" for n in range(20)]
     np.testing.assert_array_equal(whole.read_predictions().probability, np.concatenate([p for _, p in said]))
     assert whole.read_predictions().embedding is None

@@ -24,7 +24,7 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 sys.path.insert(0, sys.argv[1])
-from test_fit import Cut, cut_at, train, weights
+from test_keras_trainer import Cut, cut_at, train, weights
 made = {}
 for devices in (1, 2):
     options = dict(devices=devices, ema=0.9, epochs=2, dropout=0.0)
@@ -75,7 +75,7 @@ def test_a_gpu_that_is_not_there() -> None:
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("there is a GPU")
     choose_device("auto")
-    with pytest.raises(LociscopeError, match="--device gpu was asked for, and TensorFlow finds no GPU"):
+    with pytest.raises(LociscopeError, match="`device=gpu` was asked for, and TensorFlow finds no GPU"):
         choose_device("gpu")
 
 

@@ -14,6 +14,7 @@ from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
 from lociscope.artifacts.run import Run
 from lociscope.data.cache.fields import PackedFields
+from lociscope.data.datasets import TrainingData
 from lociscope.data.pipeline.dataset import evaluation_batches
 from lociscope.errors import LociscopeError
 from lociscope.images.field import Field
@@ -52,19 +53,14 @@ def run(request: pytest.FixtureRequest, pixels: np.ndarray, tmp_path_factory: py
     y = (np.random.default_rng(0).random((FIELDS, N_LABELS)) < 0.1).astype(np.uint8)
     packed = PackedFields(names, names, x, y, "hash")
     folder = tmp_path_factory.mktemp("run") / "run"
-    return fit(
-        recipe,
-        packed.take(np.arange(40)),
-        packed.take(np.arange(40, FIELDS)),
-        Provenance("simulated", fields=FIELDS, seed=0),
-        folder,
-    )
+    source = Provenance("simulated", fields=FIELDS, seed=0)
+    return fit(recipe, TrainingData(packed.take(np.arange(40)), packed.take(np.arange(40, FIELDS)), source), folder)
 
 
 @pytest.fixture(scope="module")
 def bundle(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundle") / "bundle"
-    exporting.export(run, folder, "test", "Apache-2.0")
+    exporting.export_bundle(run, folder, "test", "Apache-2.0")
     return folder
 
 
@@ -108,7 +104,7 @@ def test_a_network_of_another_size_or_a_damaged_one(run: Run, tmp_path: Path) ->
     copy = Run(shutil.copytree(run.folder, tmp_path / "run"))
     Recipe.from_dict({"network": {"name": "lenet5"}, "data": {"size": 96}}, "test").write(copy.recipe_file)
     with pytest.raises(LociscopeError, match=r"takes \d+ px, its recipe says 96\. Train again"):
-        exporting.export(copy, tmp_path / "bundle", "test", "Apache-2.0")
+        exporting.export_bundle(copy, tmp_path / "bundle", "test", "Apache-2.0")
     rewritten = {"model.weights.h5": b"", "config.json": b"{}"}
     for member, contents in rewritten.items():
         with zipfile.ZipFile(run.best_model) as whole, zipfile.ZipFile(copy.best_model, "w") as changed:
@@ -120,15 +116,15 @@ def test_a_network_of_another_size_or_a_damaged_one(run: Run, tmp_path: Path) ->
 
 
 def test_a_difference_is_refused_and_nothing_written(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting, "_compare", lambda *_: 3e-4)
+    monkeypatch.setattr(exporting, "_max_difference", lambda *_: 3e-4)
     with pytest.raises(LociscopeError, match=r"differs from Keras by 0\.0003"):
-        exporting.export(run, tmp_path / "bundle", "test", "Apache-2.0")
+        exporting.export_bundle(run, tmp_path / "bundle", "test", "Apache-2.0")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("size", "number"), [(32, 64), (128, 64), (512, 4), (1024, 1), (2048, 1)])
 def test_big_fields_are_compared_few_at_a_time(size: int, number: int) -> None:
     inputs = np.broadcast_to(np.arange(64, dtype=np.float32)[:, None, None, None], (64, size, size, 4))
-    parts = exporting._parts(inputs)
+    parts = exporting._split_parts(inputs)
     assert {len(part) for part in parts} == {number}
     assert [value for part in parts for value in part[:, 0, 0, 0]] == [*range(64)]

@@ -1,4 +1,4 @@
-"""The features recipe: fields measured once, heads fitted, a Run left."""
+"""The trainer of the features recipe: fields measured once, heads fitted, a finished Run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from lociscope.errors import LociscopeError
 from lociscope.images.segmentation.features import FEATURES
 from lociscope.models.features import FeatureModel
 from lociscope.simulate.atlas import write_atlas
-from lociscope.training import feature_trainer as module
-from lociscope.training.export import export
-from lociscope.training.feature_trainer import fit_features, measured_sets, steps
+from lociscope.training import feature_cache, feature_trainer
+from lociscope.training.feature_trainer import export, fit, prepare_datasets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,19 +35,19 @@ def recipe() -> Recipe:
 @pytest.fixture(scope="module")
 def packed(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("features") / "packed"
-    measured_sets(recipe, None, folder, [])
+    prepare_datasets(recipe, None, folder, [])
     return folder
 
 
-def test_a_run_is_left_that_predicts_its_held_out_fields(recipe: Recipe, packed: Path, tmp_path: Path) -> None:
-    sets = measured_sets(recipe, None, packed, [])
-    told: list[int] = []
-    run = fit_features(recipe, sets, tmp_path / "run", lambda step, _: told.append(step))
-    assert told == list(range(1, steps(recipe) + 1))
+def test_fit_returns_a_run_that_predicts_its_validation_fields(recipe: Recipe, packed: Path, tmp_path: Path) -> None:
+    datasets = prepare_datasets(recipe, None, packed, [])
+    reports: list[tuple[int, int]] = []
+    run = fit(recipe, datasets, tmp_path / "run", lambda done, total, _="", /: reports.append((done, total)))
+    assert reports == [(done, 56) for done in range(1, 57)]
     assert run.done
     predictions = run.read_predictions()
-    assert set(predictions.ids) == set(run.read_truth()) == set(sets.valid.ids)
-    again = FeatureModel.read(run.best_features).predict(np.asarray(sets.valid.x))
+    assert set(predictions.ids) == set(run.read_truth()) == set(datasets.valid.ids)
+    again = FeatureModel.read(run.best_features).predict(np.asarray(datasets.valid.x))
     np.testing.assert_allclose(predictions.probability, again, atol=1e-6)
     assert run.read_history()[0]["val_loss"] > 0
     assert not run.checkpoints.exists()
@@ -58,31 +57,31 @@ def test_a_run_is_left_that_predicts_its_held_out_fields(recipe: Recipe, packed:
 
 
 def test_specimens_stay_on_one_side(recipe: Recipe, packed: Path) -> None:
-    sets = measured_sets(recipe, None, packed, [])
-    assert len(sets.train) + len(sets.valid) == 12
-    assert isinstance(sets.train, PackedFields)
-    assert not set(sets.train.groups) & set(sets.valid.groups)
-    assert sets.train.x.shape[1] == len(FEATURES)
+    datasets = prepare_datasets(recipe, None, packed, [])
+    assert len(datasets.train) + len(datasets.valid) == 12
+    assert isinstance(datasets.train, PackedFields)
+    assert not set(datasets.train.groups) & set(datasets.valid.groups)
+    assert datasets.train.x.shape[1] == len(FEATURES)
 
 
-def test_an_interruption_costs_one_chunk(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CHUNK", 5)
-    drawn: list[int] = []
-    real = module.measure_simulated
+def test_an_interruption_loses_one_file(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feature_cache, "FIELDS_PER_FILE", 5)
+    measured: list[int] = []
+    real = feature_cache.measure_simulated
 
-    def cut_off(settings: object, index: int) -> module.FieldFeatures:
-        drawn.append(index)
-        if len(drawn) == 8:
+    def cut_off(settings: object, index: int) -> feature_cache.FieldFeatures:
+        measured.append(index)
+        if len(measured) == 8:
             raise KeyboardInterrupt
         return real(settings, index)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "measure_simulated", cut_off)
+    monkeypatch.setattr(feature_trainer, "measure_simulated", cut_off)
     with pytest.raises(KeyboardInterrupt):
-        measured_sets(recipe, None, tmp_path / "packed", [])
-    cut = measured_sets(recipe, None, tmp_path / "packed", [])
-    assert drawn == [*range(8), *range(5, 12)]
-    monkeypatch.setattr(module, "measure_simulated", real)
-    whole = measured_sets(recipe, None, tmp_path / "other", [])
+        prepare_datasets(recipe, None, tmp_path / "packed", [])
+    cut = prepare_datasets(recipe, None, tmp_path / "packed", [])
+    assert measured == [*range(8), *range(5, 12)]
+    monkeypatch.setattr(feature_trainer, "measure_simulated", real)
+    whole = prepare_datasets(recipe, None, tmp_path / "other", [])
     assert isinstance(cut.train, PackedFields)
     assert isinstance(whole.train, PackedFields)
     np.testing.assert_array_equal(cut.train.x, whole.train.x)
@@ -91,16 +90,16 @@ def test_an_interruption_costs_one_chunk(recipe: Recipe, tmp_path: Path, monkeyp
 
 def test_a_folder_of_another_recipe_is_refused(packed: Path) -> None:
     with pytest.raises(LociscopeError, match="another recipe"):
-        measured_sets(Recipe.read("features", {**SMALL, "data.seed": 3}), None, packed, [])
+        prepare_datasets(Recipe.read("features", {**SMALL, "data.seed": 3}), None, packed, [])
 
 
 @pytest.mark.parametrize(("name", "share"), [("features-00000.npz", 0.5), ("features-00000.npz", 0), ("pack.json", 0)])
-def test_a_damaged_store_is_told(recipe: Recipe, packed: Path, tmp_path: Path, name: str, share: float) -> None:
+def test_a_damaged_store_is_refused(recipe: Recipe, packed: Path, tmp_path: Path, name: str, share: float) -> None:
     folder = shutil.copytree(packed, tmp_path / "packed")
     whole = (folder / name).read_bytes()
     (folder / name).write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(LociscopeError, match=r"damaged or cut short\. Remove the folder"):
-        measured_sets(recipe, None, folder, [])
+        prepare_datasets(recipe, None, folder, [])
 
 
 def test_a_catalog_is_measured_and_damage_listed(tmp_path: Path) -> None:
@@ -110,7 +109,9 @@ def test_a_catalog_is_measured_and_damage_listed(tmp_path: Path) -> None:
     broken = next(tmp_path.rglob("*_green.png"))
     broken.write_bytes(b"nothing")
     failures: list[Failure] = []
-    sets = measured_sets(Recipe.read("features", SMALL), tmp_path / "catalog.parquet", tmp_path / "packed", failures)
-    assert len(sets.train) + len(sets.valid) == 5
+    datasets = prepare_datasets(
+        Recipe.read("features", SMALL), tmp_path / "catalog.parquet", tmp_path / "packed", failures
+    )
+    assert len(datasets.train) + len(datasets.valid) == 5
     assert [failure.id for failure in failures] == [broken.name.removesuffix("_green.png")]
-    assert sets.source == Provenance("catalog", "catalog.parquet")
+    assert datasets.source == Provenance("catalog", "catalog.parquet")

@@ -13,9 +13,11 @@ from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
 from lociscope.artifacts.run import Run
 from lociscope.data.cache.fields import PackedFields
+from lociscope.data.datasets import TrainingData
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS
 from lociscope.models import build_network, load_network
+from lociscope.processes.progress import ignore_progress
 from lociscope.training import callbacks
 from lociscope.training import keras_trainer as fitting
 from lociscope.training.keras_trainer import fit
@@ -23,6 +25,8 @@ from lociscope.training.keras_trainer import fit
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from lociscope.processes.progress import ProgressCallback
 
 SOURCE = Provenance("simulated", fields=36, seed=0)
 
@@ -52,15 +56,18 @@ def weights(run: Run) -> list[np.ndarray]:
     return made
 
 
+def split(fields: PackedFields) -> TrainingData:
+    return TrainingData(fields.take(np.arange(28)), fields.take(np.arange(28, 36)), SOURCE)
+
+
 def train(
     folder: Path,
-    progress: Callable[[int, str], None] | None = None,
+    progress: ProgressCallback = ignore_progress,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     **changes: object,
 ) -> Run:
     fields = packed(36)
-    sets = fields.take(np.arange(28)), fields.take(np.arange(28, 36))
-    return fit(recipe(**changes), *sets, SOURCE, folder, progress, on_epoch)
+    return fit(recipe(**changes), split(fields), folder, progress, on_epoch)
 
 
 def same(one: Run, other: Run) -> bool:
@@ -81,8 +88,8 @@ class Cut(Exception):
     """Stands for a kill; no file is closed or removed after it that a kill would not leave so."""
 
 
-def cut_at(step: int) -> Callable[[int, str], None]:
-    def progress(done: int, text: str) -> None:
+def cut_at(step: int) -> ProgressCallback:
+    def progress(done: int, total: int, text: str = "", /) -> None:
         if done == step:
             raise Cut
 
@@ -157,7 +164,7 @@ def test_another_recipe_or_other_fields_are_refused(alone: Run) -> None:
         train(alone.folder, learning_rate=0.5)
     fields = packed(36, seed=5)
     with pytest.raises(LociscopeError, match="other fields"):
-        fit(recipe(), fields.take(np.arange(28)), fields.take(np.arange(28, 36)), SOURCE, alone.folder)
+        fit(recipe(), split(fields), alone.folder)
 
 
 STAGED: dict[str, Any] = {
@@ -173,11 +180,12 @@ STAGED: dict[str, Any] = {
 
 @pytest.mark.slow
 def test_stages_and_averages_go_on_from_any_step_to_the_same_weights(tmp_path: Path) -> None:
-    told: list[str] = []
-    alone = train(tmp_path / "alone", lambda _, text: told.append(text), **STAGED)
+    reports: list[tuple[int, int, str]] = []
+    alone = train(tmp_path / "alone", lambda *report: reports.append(report), **STAGED)
     assert [row["stage"] for row in alone.read_history()] == [1, 2, 2, 3]
-    assert told[-1].startswith("epoch 4 of 4, loss 0.")
-    assert "fields/s" in told[-1]
+    assert reports[-1][:2] == (12, 12)
+    assert reports[-1][2].startswith("epoch 4 of 4, loss 0.")
+    assert "fields/s" in reports[-1][2]
     for step in (2, 3, 4, 8, 10):  # within each stage, and as one ends
         with pytest.raises(Cut):
             train(tmp_path / "run", cut_at(step), **STAGED)
@@ -218,7 +226,7 @@ def test_patience_ends_a_training_also_after_a_cut(tmp_path: Path) -> None:
 
     with pytest.raises(Cut):
         train(tmp_path / "run", on_epoch=cut, **stuck)
-    assert len(Run(tmp_path / "run").read_history()) == 2  # the row is kept before it is told
+    assert len(Run(tmp_path / "run").read_history()) == 2  # the row is stored before on_epoch is called
     losses = [row["val_loss"] for row in train(tmp_path / "run", **stuck).read_history()]
     assert len(losses) < 30
     assert len(losses) - (int(np.argmin(losses)) + 1) == 2
@@ -263,7 +271,7 @@ def test_too_little_memory_says_what_to_try(
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
     monkeypatch.setattr(fitting, "_train", full)
-    with pytest.raises(LociscopeError, match=rf"for a batch of {batch} fields of 32 px\. Try --set {remedy} in"):
+    with pytest.raises(LociscopeError, match=rf"for a batch of {batch} fields of 32 px\. Try {remedy} in"):
         train(tmp_path / "run", batch=batch)
 
 

@@ -33,7 +33,19 @@ class Network(_Section):
     """`[network]`: which network, and the options that it takes (see `lociscope.models`)."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
-    name: str = Field("lenet5", description="A network of `lociscope.models`.")
+    kind: str = Field("network", description="`network`, or `features`: compartment features and no network.")
+    name: str = Field("lenet5", description="A network of `lociscope.models`; for another kind its own name.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_kind(cls, values: Any) -> Any:  # noqa: ANN401 - pydantic passes what the file holds
+        """Let `kind = "features"` imply the name, and the name `features` the kind, as recipes of schema 1 have it."""
+        if isinstance(values, dict):
+            if values.get("kind", "network") != "network":
+                return {"name": values["kind"], **values}
+            if values.get("name") == "features":
+                return {"kind": "features", **values}
+        return values
 
     @property
     def options(self) -> dict[str, Any]:
@@ -102,25 +114,25 @@ class Train(_Section):
     repeat_threshold: float = Field(
         0.0, ge=0, le=1, description="A class with a share below this is repeated sqrt(threshold / share) times."
     )
-    most_repeats: float = Field(4.0, ge=1, le=100, description="Most often that one field is seen in an epoch.")
+    most_repeats: float = Field(4.0, ge=1, le=100, description="Most times that a field is seen in an epoch.")
     optimizer: Literal["adam", "sgd"] = Field("adam", description="AdamW, or SGD with momentum 0.9.")
     learning_rate: float = Field(1e-3, gt=0, le=10, description="Peak learning rate.")
     schedule: Literal["cosine", "constant"] = Field(
-        "cosine", description="After the warm-up the rate falls to 1 % along a cosine, or stays."
+        "cosine", description="After the warm-up the rate falls to 1 % along a cosine, or is constant."
     )
-    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps in which the rate rises from 0.")
+    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps in which the learning rate rises from 0.")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="AdamW's decoupled decay.")
     loss: Literal["bce", "focal", "asymmetric", "soft_f1"] = Field(
         "bce", description="Binary cross-entropy, focal (gamma 2), asymmetric, or half soft macro-F1."
     )
-    ema: float = Field(0.0, ge=0, lt=1, description="Decay of the weights' moving average, which is kept; 0 off.")
+    ema: float = Field(0.0, ge=0, lt=1, description="Decay of the weights' moving average, which is saved; 0: off.")
     patience: int = Field(
-        0, ge=0, le=10_000, description="Epochs without a better val_loss before a stage ends; 0 waits for its last."
+        0, ge=0, le=10_000, description="Early stopping: epochs without a lower val_loss before a stage ends; 0: off."
     )
     precision: Literal["float32", "mixed_bfloat16"] = Field(
-        "float32", description="Numbers of the training's steps; bfloat16 is faster where the processor has it."
+        "float32", description="Number format of the training steps; bfloat16 is faster on processors that support it."
     )
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of weights, order and augmentation.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of initial weights, field order and augmentation.")
     checkpoint_steps: int = Field(200, ge=1, description="Steps between two checkpoints.")
     devices: int = Field(1, ge=1, le=64, description="GPUs (or virtual CPUs) that share each batch.")
 

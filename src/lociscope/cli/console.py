@@ -120,6 +120,8 @@ def progress(what: str) -> Iterator[ProgressCallback]:
             bar.update(task, completed=done, total=total, text=text)
 
         yield tell
+        if bar.tasks[0].total is None:  # it waited for something that reports no progress, such as an import
+            bar.remove_task(task)
 
 
 class _Lines:

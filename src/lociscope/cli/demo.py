@@ -90,11 +90,13 @@ class _Story:
     def train(self, catalog: Path, epochs: int) -> Path:
         """Trains LeNet-5."""
         from lociscope.artifacts.recipe import Recipe
-        from lociscope.cli.train import fit_run
+        from lociscope.workflows.train import fit_run
 
         run = self.folder / "run"
         recipe = Recipe.read("lenet5", {"train.epochs": epochs, "train.seed": self.seed, "train.batch": BATCH})
-        self._step("train LeNet-5", lambda: fit_run(recipe, catalog, run, self.workers))
+        self._step(
+            "train LeNet-5", lambda: fit_run(recipe, catalog, run, workers=self.workers, progress=console.progress)
+        )
         return run
 
     def export(self, run: Path) -> Path:
@@ -104,10 +106,10 @@ class _Story:
 
         bundle = self.folder / "bundle"
         if not (bundle / MANIFEST).is_file():
-            from lociscope.training.export import export
+            from lociscope.training.export import export_bundle
 
             limits = "A demonstration: trained for minutes on few fields. Not for use."
-            self._step("export the bundle", lambda: export(Run.open(run), bundle, "demo", "Apache-2.0", limits))
+            self._step("export the bundle", lambda: export_bundle(Run.open(run), bundle, "demo", "Apache-2.0", limits))
         return bundle
 
     def predict(self, catalog: Path, bundle: Path) -> Path:

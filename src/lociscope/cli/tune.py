@@ -1,41 +1,32 @@
-"""`lociscope tune`: a Recipe becomes a study of many Runs, and a better Recipe."""
+"""`lociscope tune`: search the hyperparameters of a recipe."""
 
 from __future__ import annotations
 
-import shutil
-from functools import partial
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lociscope.cli import console
-from lociscope.cli.train import FAILURES, CatalogPath, DeviceOption, RecipeName, Workers, check, fit_run
-from lociscope.errors import Code, Exit, LociscopeError
+from lociscope.cli.train import CatalogPath, DeviceOption, RecipeName, Workers
+from lociscope.errors import Exit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-
-    import optuna
-
-    from lociscope.artifacts.recipe import Recipe
-    from lociscope.artifacts.study import Study, TrialRecord
-    from lociscope.images.discovery.sources import Failure
-    from lociscope.training.tuning.space import Space
-
-    OnEpoch = Callable[[dict[str, float]], None]
+    from lociscope.artifacts.study import TrialRecord
+    from lociscope.workflows.tune import TuningResult
 
 
 def tune(
     recipe: RecipeName,
-    trials: Annotated[int, typer.Option("--trials", "-n", min=1, help="How many in all, those of before included.")],
+    trials: Annotated[int, typer.Option("--trials", "-n", min=1, help="Trials in all, those of earlier calls too.")],
     catalog: CatalogPath = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", "-s", help="Change a value, which is then not searched: train.epochs=3. Repeatable."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The study to make or to go on with; studies/<recipe>.")
+        Path | None, typer.Option("--output", "-o", help="The study to make or to continue; studies/<recipe>.")
     ] = None,
     store: Annotated[
         Path | None,
@@ -43,7 +34,7 @@ def tune(
             "--store",
             metavar="DIR",
             envvar="LOCISCOPE_STORE",
-            help="Keep prepared fields here, for others too; without it they are removed when the trials are done.",
+            help="Keep prepared fields here, for other trainings too; else they are removed after the last trial.",
         ),
     ] = None,
     workers: Workers = 2,
@@ -52,94 +43,37 @@ def tune(
     ] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Search for better values of a recipe. Given again it goes on, to as many trials in all as --trials says."""
-    from lociscope.artifacts.catalog import hash_catalog
-    from lociscope.artifacts.recipe import Recipe
+    """Search for better hyperparameters. The same command continues, up to --trials trials in all."""
     from lociscope.artifacts.recipe_changes import parse_changes
-    from lociscope.artifacts.study import Study
-    from lociscope.training.tuning.database import Subject, import_optuna, open_study
-    from lociscope.training.tuning.networks import check_models
-    from lociscope.training.tuning.search import OutOfTimeError
-    from lociscope.training.tuning.search import tune as search
-    from lociscope.training.tuning.trials import finished_trials
+    from lociscope.workflows.train import FAILURES
+    from lociscope.workflows.tune import tune_recipe
 
-    import_optuna()
-    changes = parse_changes(settings or [])
-    resolved = Recipe.read(recipe, changes)
-    check(resolved, device)
-    space = _space(recipe, resolved, changes.keys())
-    place = Study(output or Path("studies") / Path(recipe).stem)
+    folder = output or Path("studies") / Path(recipe).stem
     if output is None:
-        console.note(f"Study '{place.folder}'")
-    check_models(space, resolved)
-    failures: list[Failure] = []
-    fields = "simulated" if catalog is None else hash_catalog(catalog)
-    with open_study(place, Subject.of(resolved, space, fields)) as study:
-        tell_all = partial(_tell, study, place, space, recipe)
-
-        def fit(made: Recipe, folder: Path, on_epoch: OnEpoch) -> None:
-            failures[:] = fit_run(made, catalog, folder, workers, store or place.fields, on_epoch)
-
-        tell_all(finished_trials(study))
-        try:
-            search(study, place, resolved, space, trials, fit, tell_all, 60 * (timeout or float("inf")))
-        except OutOfTimeError:
-            console.note(f"The {timeout:g} minutes are over. Give the same command again to go on.")
-        else:
-            shutil.rmtree(place.fields, ignore_errors=True)
-        done = finished_trials(study)
-    _leave(done, place, failures)
-
-
-def _space(name: str, recipe: Recipe, fixed: Collection[str]) -> Space:
-    """What is searched: the recipe's own `[tune]` or the usual keys, but for those that `--set` decides."""
-    from lociscope.training.tuning.networks import default_space
-    from lociscope.training.tuning.space import check_space, read_space
-
-    written = read_space(name)
-    space = {key: each for key, each in (written or default_space(recipe)).items() if key not in fixed}
-    return check_space(space, recipe, f"The search space of '{name}'")
-
-
-def _tell(study: optuna.Study, place: Study, space: Space, name: str, trials: list[TrialRecord]) -> None:
-    """Writes what is known by now, and says how the last trial ended."""
-    from lociscope.artifacts.study import find_best_trial
-    from lociscope.report.study import write_study
-    from lociscope.training.tuning.space import Range
-    from lociscope.training.tuning.trials import get_importances, measure_gain, write_best
-
-    if not trials:
-        return
-    write_best(trials, place)
-    place.write_table(trials, list(space))
-    words = {key: str(each) for key, each in space.items()}
-    log = [key for key, each in space.items() if isinstance(each, Range) and each.log]
-    write_study(
-        place.page_file, Path(name).stem, trials, words, log, get_importances(study), measure_gain(trials, place)
-    )
-    last, best = trials[-1], find_best_trial(trials)
-    how = last.why if last.state == "failed" else last.state if last.lrap is None else f"LRAP {last.lrap:.4f}"
-    known = f"; best {best.lrap:.4f}, trial {best.number}" if best else ""
-    console.note(f"trial {last.number}: {how}{known}")
-
-
-def _leave(trials: list[TrialRecord], place: Study, failures: list[Failure]) -> None:
-    """Says where the best recipe is.
-
-    Raises:
-        LociscopeError: There is none.
-    """
-    from lociscope.artifacts.study import find_best_trial
-    from lociscope.images.discovery.sources import write_failures
-
-    if find_best_trial(trials) is None:
-        why = next(
-            (f"the last one failed. {trial.why}" for trial in reversed(trials) if trial.why), "none is over yet."
-        )
-        remedy = "Mend the recipe, or narrow what is searched, and name another -o." if trials else "Give it more time."
-        raise LociscopeError(f"No trial in '{place.folder}' has a score: {why} {remedy}", code=Code.INVALID_VALUE)
-    print(place.best_file)
-    if failures:
-        write_failures(failures, place.folder / FAILURES)
-        console.tell_failures(failures, place.folder / FAILURES)
+        console.note(f"Study '{folder}'")
+    result = tune_recipe(
+        recipe, trials, folder,
+        changes=parse_changes(settings or []), catalog=catalog, store=store, workers=workers, device=device,
+        seconds=60 * (timeout or float("inf")), progress=console.progress, on_trial=_note_trial,
+    )  # fmt: skip
+    if result.out_of_time:
+        console.note(f"The {timeout:g} minutes are over. The same command continues.")
+    _note_result(result)
+    print(result.study.best_file)
+    if result.failures:
+        console.tell_failures(result.failures, folder / FAILURES)
         raise typer.Exit(Exit.SOME_FAILED)
+
+
+def _note_trial(last: TrialRecord, best: TrialRecord | None) -> None:
+    how = last.why if last.state == "failed" else last.state if last.lrap is None else f"LRAP {last.lrap:.4f}"
+    console.note(f"trial {last.number}: {how}" + (f"; best {best.lrap:.4f}, trial {best.number}" if best else ""))
+
+
+def _note_result(result: TuningResult) -> None:
+    best = result.get_best()
+    states = ", ".join(f"{count} {state}" for state, count in Counter(each.state for each in result.trials).items())
+    console.note(f"Best of {len(result.trials)} trials ({states}): trial {best.number}, on the validation fields:")
+    console.note(f"  LRAP      {best.lrap:.3f}" + (f", gain over the recipe {result.gain}" if result.gain else ""))
+    console.note(f"  macro-AP  {best.macro_average_precision:.3f}")
+    console.note(f"  val_loss  {best.val_loss:.4f}")

@@ -1,1 +1,1 @@
-"""Recipe and fields become a Run; a Run becomes a Bundle."""
+"""Train a Run from a recipe and fields, tune a recipe, export a Run as a Bundle."""

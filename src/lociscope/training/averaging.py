@@ -1,4 +1,4 @@
-"""The moving average of a network's weights, which often does better than the last of them."""
+"""Exponential moving average of a network's weights, which often generalises better than the last weights."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 class WeightAverage:
     """An exponential moving average of all weights, batch normalisation's statistics among them.
 
-    Keras' own (`use_ema` of its optimisers) leaves those statistics out, and overwrites the weights whenever `fit`
-    returns, which a training that was cut off inside an epoch calls once more than one left alone.
+    `use_ema` of Keras' optimisers leaves those statistics out, and overwrites the weights whenever `fit` returns, which
+    happens once more in a training that was interrupted inside an epoch.
 
     Args:
-        model: The network that takes the steps.
-        decay: What an average keeps of itself in a step, in 0–1.
+        model: The network that is trained.
+        decay: The share of the average that remains after a step, in 0–1.
     """
 
     def __init__(self, model: keras.Model, decay: float) -> None:
@@ -30,25 +30,26 @@ class WeightAverage:
         self._update: Callable[[tf.Tensor], None] = tf.function(self._step)
 
     def restart(self) -> None:
-        """Begins anew from the weights as they are."""
+        """Set the averages to the current weights."""
         for average, weight in zip(self.variables, self._weights, strict=True):
             average.assign(weight)
 
     def update(self, step: int) -> None:
-        """Takes the weights in.
+        """Update the averages with the current weights.
 
         Args:
-            step: Steps since the average began, from 1. Early steps weigh more, min(decay, (1 + n)/(10 + n)), so that
-                the start is forgotten soon (as in TensorFlow's `ExponentialMovingAverage`).
+            step: Steps since the average began, from 1. Early steps have a lower decay,
+                min(decay, (1 + n)/(10 + n)), so that
+                the initial weights are forgotten soon (as in TensorFlow's `ExponentialMovingAverage`).
         """
         self._update(tf.constant(1 - min(self.decay, (1 + step) / (10 + step)), tf.float32))
 
     def swap(self) -> None:
-        """Exchanges weights and averages; a second time puts them back."""
+        """Exchange weights and averages; a second call exchanges them again."""
         for average, weight in zip(self.variables, self._weights, strict=True):
-            kept = np.asarray(weight).copy()
+            before = np.asarray(weight).copy()
             weight.assign(average)
-            average.assign(kept)
+            average.assign(before)
 
     def _step(self, share: tf.Tensor) -> None:
         for average, weight in zip(self.variables, self._weights, strict=True):

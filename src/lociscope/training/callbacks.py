@@ -1,4 +1,4 @@
-"""What happens between the steps of a training: history, the best weights, checkpoints, progress."""
+"""The Keras callback of a training: history, best weights, early stopping, checkpoints, progress."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from lociscope.errors import Code, LociscopeError
+from lociscope.processes.progress import ignore_progress
 from lociscope.training import checkpoint
 from lociscope.training.averaging import WeightAverage
 from lociscope.training.record import write_history
@@ -19,26 +20,28 @@ if TYPE_CHECKING:
 
     from lociscope.artifacts.recipe import Recipe
     from lociscope.artifacts.run import Run
+    from lociscope.processes.progress import ProgressCallback
+    from lociscope.training.trainer import EpochCallback
 
 
 class DivergenceError(LociscopeError):
-    """The loss is no number any more."""
+    """The loss is not finite."""
 
     code = Code.TRAINING
 
 
 class RunCallback(keras.callbacks.Callback):
-    """Keeps history and best weights, and writes checkpoints that a cut-off training goes on from.
+    """Record history and best weights, stop stages early, and write checkpoints from which a training resumes.
 
     Args:
-        run: The Run that is being made.
+        run: The Run.
         recipe: Its recipe.
-        model: The model that takes the steps.
-        steps: Steps of an epoch.
-        batch: Fields of a step.
-        score: Called with the model after each epoch; gives macro-F1 on the validation fields.
-        progress: Called with (step, text) after each step.
-        on_epoch: Called with each row of the history, after it is kept.
+        model: The model that is trained.
+        steps: Steps per epoch.
+        batch: Fields per step.
+        score: Called with the model after each epoch; returns macro-F1 on the validation fields.
+        progress: Called with (steps done, steps in all, text) after each step.
+        on_epoch: Called with each row of the history once it is stored.
     """
 
     def __init__(
@@ -49,8 +52,8 @@ class RunCallback(keras.callbacks.Callback):
         steps: int,
         batch: int,
         score: Callable[[keras.Model], float],
-        progress: Callable[[int, str], None] | None = None,
-        on_epoch: Callable[[dict[str, float]], None] | None = None,
+        progress: ProgressCallback = ignore_progress,
+        on_epoch: EpochCallback | None = None,
     ) -> None:
         super().__init__()
         self.run, self.steps, self.score, self.progress, self.on_epoch = run, steps, score, progress, on_epoch
@@ -59,15 +62,15 @@ class RunCallback(keras.callbacks.Callback):
         self.best: list[np.ndarray] = []
         self.average = WeightAverage(model, recipe.train.ema) if recipe.train.ema else None
         self._epochs = max_epochs(recipe)
-        self._speed = Speed(batch)
+        self._speed = Throughput(batch)
         self._metrics: list[np.ndarray] = []
         self._started = time.monotonic()
 
     @property
     def stage_over(self) -> bool:
-        """Whether the stage has had all its epochs, or as many without a better one as patience allows."""
+        """Whether the stage has had all its epochs, or stops early after `patience` epochs without a lower loss."""
         last = self.state.step // self.steps
-        first = self.state.began // self.steps
+        first = self.state.stage_start // self.steps
         if last - first >= self.stages[self.state.stage].epochs:
             return True
         if not self.settings.patience or last == first:
@@ -77,7 +80,7 @@ class RunCallback(keras.callbacks.Callback):
         return last - max(best, first) >= self.settings.patience
 
     def resume(self, model: keras.Model) -> None:
-        """Puts the model back to its newest checkpoint, in the middle of an epoch if need be."""
+        """Restore the newest checkpoint, which may be in the middle of an epoch."""
         if self.state.step:
             self.best = checkpoint.restore(self.run.checkpoints, self.state, self._variables(model))
             self._metrics = [np.asarray(variable) for variable in model.metrics_variables]
@@ -85,14 +88,14 @@ class RunCallback(keras.callbacks.Callback):
             self.average.restart()
 
     def next_stage(self, model: keras.Model, begin: Callable[[], None]) -> None:
-        """Goes on to the next stage from the best weights so far.
+        """Begin the next stage with the best weights so far.
 
         Args:
             model: The model.
-            begin: Compiles it for the stage that the state now says.
+            begin: Compiles it for the stage in `state`.
         """
         self.state.stage += 1
-        self.state.began = self.state.step
+        self.state.stage_start = self.state.step
         model.set_weights(self.best)
         if self.average:
             self.average.restart()
@@ -100,7 +103,7 @@ class RunCallback(keras.callbacks.Callback):
         self._save(model)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Goes on with the running means of an epoch that was cut off: Keras has just set them to zero."""
+        """Restore the running means of an interrupted epoch, which Keras has just set to zero."""
         for variable, value in zip(self.model.metrics_variables, self._metrics, strict=False):
             variable.assign(value)
         self._metrics = []
@@ -108,26 +111,26 @@ class RunCallback(keras.callbacks.Callback):
         self._speed.restart()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Counts the step, checks that the loss is a number, and writes a checkpoint when one is due."""
+        """Count the step, check that the loss is finite, and write a checkpoint when one is due."""
         self.state.step += 1
         loss = float((logs or {})["loss"])
         self._check(loss)
         if self.average:
-            self.average.update(self.state.step - self.state.began)
-        # The last step of an epoch is kept by on_epoch_end, together with the epoch's validation.
+            self.average.update(self.state.step - self.state.stage_start)
+        # on_epoch_end writes the checkpoint of an epoch's last step, together with its validation.
         if self.state.step % self.settings.checkpoint_steps == 0 and self.state.step % self.steps:
             self._save(self.model)
-        if self.progress:
-            epoch = (self.state.step - 1) // self.steps + 1
-            self.progress(self.state.step, f"epoch {epoch} of {self._epochs}, loss {loss:.4f}, {self._speed.tell()}")
+        epoch = (self.state.step - 1) // self.steps + 1
+        text = f"epoch {epoch} of {self._epochs}, loss {loss:.4f}, {self._speed.count_step()}"
+        self.progress(self.state.step, self._epochs * self.steps, text)
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Validates with the averages, where they are what will be kept."""
+        """Validate with the averaged weights, since these are saved."""
         if self.average:
             self.average.swap()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Adds a row to the history, keeps the weights if they are the best, and writes a checkpoint."""
+        """Add a row to the history, copy the weights if they are the best so far, and write a checkpoint."""
         logs = logs or {}
         row = {
             "epoch": float(epoch + 1),
@@ -158,7 +161,7 @@ class RunCallback(keras.callbacks.Callback):
         return [*checkpoint.list_variables(model), *(self.average.variables if self.average else [])]
 
     def _save(self, model: keras.Model) -> None:
-        for weight in model.trainable_variables:  # the loss shows it one step later
+        for weight in model.trainable_variables:  # one step before the loss would show it
             if not np.isfinite(np.asarray(weight)).all():
                 self._check(float("nan"))
         checkpoint.save(self.run.checkpoints, self.state, self._variables(model), self.best)
@@ -166,26 +169,26 @@ class RunCallback(keras.callbacks.Callback):
             write_history(self.run, self.state.history)
 
 
-class Speed:
-    """Steps and fields in a second, over the last seconds.
+class Throughput:
+    """Steps and fields per second, over the last seconds.
 
     Args:
-        batch: Fields of a step.
+        batch: Fields per step.
     """
 
     WINDOW = 5.0
-    """Seconds that are looked back."""
+    """Seconds over which it is averaged."""
 
     def __init__(self, batch: int) -> None:
         self.batch = batch
         self._times: list[float] = []
 
     def restart(self) -> None:
-        """Forgets what was before a pause."""
+        """Discard the steps before a pause."""
         self._times = []
 
-    def tell(self) -> str:
-        """Counts a step, and says how fast the last ones were."""
+    def count_step(self) -> str:
+        """Count a step, and return the throughput of the last ones as text."""
         now = time.monotonic()
         self._times = [*(at for at in self._times if now - at < self.WINDOW), now]
         if len(self._times) < 2:

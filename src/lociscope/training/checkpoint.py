@@ -1,4 +1,4 @@
-"""Checkpoints: everything that a training needs to go on as if it had never stopped."""
+"""Write and restore checkpoints: everything that a training needs to resume as if it had not stopped."""
 
 from __future__ import annotations
 
@@ -20,41 +20,41 @@ if TYPE_CHECKING:
 
     import keras
 
-SCHEMA = 2
+SCHEMA = 3
 MAX_CHECKPOINTS = 2
-"""Checkpoints kept: the newest, and the one before it in case the newest is damaged."""
+"""Checkpoints on disk: the newest, and the one before it in case the newest is damaged."""
 
 
 @dataclass(slots=True)
 class TrainingState:
-    """Where a training stands, besides its variables.
+    """The state of a training besides its variables.
 
     Attributes:
         step: Steps taken.
         stage: Number of the stage, from 0.
-        began: Steps taken when the stage began.
+        stage_start: Steps taken when the stage began.
         history: One row for each finished epoch.
         best: The lowest validation loss so far.
     """
 
     step: int = 0
     stage: int = 0
-    began: int = 0
+    stage_start: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     best: float = float("inf")
 
 
 def list_variables(model: keras.Model) -> list[keras.Variable]:
-    """All that a compiled model carries from step to step: weights, random seeds, optimiser, running metrics."""
+    """Return all variables of a compiled model: weights, random seeds, optimiser, running metrics."""
     return [*model.variables, *model.optimizer.variables, *model.metrics_variables]
 
 
 def save(folder: Path, state: TrainingState, variables: Iterable[keras.Variable], best: list[np.ndarray]) -> None:
-    """Writes `<step>/` into the folder, whole or not at all, and removes all but the newest `MAX_CHECKPOINTS`.
+    """Write `<step>/` atomically into the folder, and remove all but the newest `MAX_CHECKPOINTS`.
 
     Args:
         folder: The Run's `checkpoints`.
-        state: Where the training stands.
+        state: The state of the training.
         variables: Everything that changes from step to step, in an order that is the same each time.
         best: Weights at the lowest validation loss; empty before the first epoch ended.
     """
@@ -69,12 +69,12 @@ def save(folder: Path, state: TrainingState, variables: Iterable[keras.Variable]
 
 
 def list_steps(folder: Path) -> list[int]:
-    """Steps at which there are checkpoints, ascending."""
+    """Return the steps at which there are checkpoints, ascending."""
     return sorted(int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit())
 
 
 def read_state(folder: Path) -> TrainingState:
-    """Where the newest checkpoint stands; a fresh state where there is none.
+    """Return the state of the newest checkpoint; a new state where there is none.
 
     Args:
         folder: The Run's `checkpoints`; may be missing.
@@ -90,9 +90,11 @@ def read_state(folder: Path) -> TrainingState:
         about = json.loads((path / "state.json").read_text(encoding="utf-8"))
         schema = about.pop("schema")
         check_schema(schema, SCHEMA, f"Checkpoint '{path}'")
-        if schema < SCHEMA:
+        if schema == 2:
+            about["stage_start"] = about.pop("began")
+        elif schema < SCHEMA:
             raise LociscopeError(
-                f"Checkpoint '{path}' is of schema {schema}, whose training only the lociscope that began it can end. "
+                f"Checkpoint '{path}' is of schema {schema}, which this lociscope cannot resume. "
                 "Train again in another folder.",
                 code=Code.UNSUPPORTED_VERSION,
             )
@@ -100,15 +102,15 @@ def read_state(folder: Path) -> TrainingState:
             raise ValueError("an epoch lacks its losses")
         return TrainingState(**about)
     except (*CORRUPT_FILE_ERRORS, AttributeError) as error:
-        raise _unusable(path, error) from error
+        raise _corrupt_error(path, error) from error
 
 
 def restore(folder: Path, state: TrainingState, variables: Iterable[keras.Variable]) -> list[np.ndarray]:
-    """Puts variables back to a checkpoint.
+    """Assign the values of a checkpoint to variables.
 
     Args:
         folder: The Run's `checkpoints`.
-        state: What `read_state` gave.
+        state: The result of `read_state`.
         variables: Those that were saved, in the same order.
 
     Returns:
@@ -124,10 +126,10 @@ def restore(folder: Path, state: TrainingState, variables: Iterable[keras.Variab
                 variable.assign(arrays[f"variable{i}"])
             return [arrays[f"best{i}"] for i in range(sum(name.startswith("best") for name in arrays.files))]
     except CORRUPT_FILE_ERRORS as error:
-        raise _unusable(path, error) from error
+        raise _corrupt_error(path, error) from error
 
 
-def _unusable(path: Path, error: Exception) -> LociscopeError:
+def _corrupt_error(path: Path, error: Exception) -> LociscopeError:
     return LociscopeError(
-        f"Checkpoint '{path}' cannot be used ({error}). Remove it to go on from before.", code=Code.UNAVAILABLE
+        f"Checkpoint '{path}' cannot be used ({error}). Remove it to resume from the one before.", code=Code.CORRUPT
     )

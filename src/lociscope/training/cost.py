@@ -1,4 +1,4 @@
-"""Measures what a Run's network costs, once: the Run keeps the answer."""
+"""Measure the computational cost of a Run's network once, and store it in the Run."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
     from lociscope.artifacts.run import Run
 
-CALLS, ENOUGH = 30, 2.0
-"""One field is predicted so often, or for so many seconds."""
+MAX_CALLS, MAX_SECONDS = 30, 2.0
+"""Limits of the repeated predictions of one field."""
 
 logger = logging.getLogger(__name__)
 
 
 def measure_cost(run: Run, *, quick: bool = False) -> Cost | None:
-    """What the network of a Run costs.
+    """Return the cost of a Run's network, measured or as an earlier call stored it.
 
     Args:
         run: A finished Run.
-        quick: Measures nothing, and takes only what an earlier call kept in the Run.
+        quick: Measure nothing; return only a stored cost.
 
     Returns:
-        The cost; None of a Run without a network (the features recipe), or where `quick` finds nothing kept.
+        The cost; None for a Run without a network (the features recipe), or if `quick` finds no stored cost.
 
     Raises:
         LociscopeError: The network cannot be loaded.
@@ -46,14 +46,14 @@ def measure_cost(run: Run, *, quick: bool = False) -> Cost | None:
     if not run.best_model.is_file():
         return None
     network = _sha256(run.best_model)
-    kept = _kept(run.folder / FILE)
-    if kept is not None and kept.network == network:
-        return kept
+    stored = _read_stored(run.folder / FILE)
+    if stored is not None and stored.network == network:
+        return stored
     if quick:
         return None
-    measured = _measured(run, network)
+    measured = _measure(run, network)
     if measured.reason:
-        return measured  # and is tried again next time
+        return measured  # and measure again next time
     try:
         with atomic_write(run.folder / FILE) as part:
             part.write_text(measured.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
@@ -67,15 +67,15 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _kept(path: Path) -> Cost | None:
-    """What an earlier call found; a file that cannot be read is measured anew."""
+def _read_stored(path: Path) -> Cost | None:
+    """Return the stored cost; None if the file is missing or cannot be read."""
     try:
         return parse_model(path.read_bytes(), Cost, SCHEMA, f"'{path}'")
     except (OSError, LociscopeError):
         return None
 
 
-def _measured(run: Run, digest: str) -> Cost:
+def _measure(run: Run, digest: str) -> Cost:
     from lociscope.models import load_network
 
     macs, where = None, f"{platform.system()} {platform.machine()}, onnxruntime {version('onnxruntime')}"
@@ -98,10 +98,10 @@ def _measured(run: Run, digest: str) -> Cost:
 
 
 def measure_latency(network: keras.Model, size: int) -> float:
-    """The least time of one field, in ms: what else the machine does can only lengthen it.
+    """Return the shortest time of one field in ms, since other processes can only lengthen it.
 
     Args:
-        network: From (n, size, size, 4) to outputs with `probabilities`.
+        network: Maps (n, size, size, 4) to outputs with `probabilities`.
         size: Side of the input in px.
 
     Returns:
@@ -115,12 +115,12 @@ def measure_latency(network: keras.Model, size: int) -> float:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     field = np.random.default_rng(0).random((1, size, size, 4), np.float32)
-    network(field, training=False)  # Keras exports only what was called
+    network(field, training=False)  # Keras can only export a network that was called
     session = onnxruntime.InferenceSession(to_onnx(network), options, providers=["CPUExecutionProvider"])
     inputs = {session.get_inputs()[0].name: field}
     times: list[float] = []
     began = time.perf_counter()
-    while len(times) < CALLS and (not times or time.perf_counter() - began < ENOUGH):
+    while len(times) < MAX_CALLS and (not times or time.perf_counter() - began < MAX_SECONDS):
         start = time.perf_counter()
         session.run(["probabilities"], inputs)
         times.append(time.perf_counter() - start)

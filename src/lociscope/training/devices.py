@@ -1,10 +1,10 @@
-"""What the steps are computed on: CPU or GPU, one or several, and what to do where its memory does not suffice."""
+"""Choose the devices of a training: CPU or GPU, one or several, and explain errors of memory."""
 
 from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from lociscope.errors import Code, LociscopeError
 from lociscope.models.backend import load_keras
@@ -17,12 +17,11 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from lociscope.artifacts.recipe import Recipe
-
-Device = Literal["auto", "cpu", "gpu"]
+    from lociscope.training.trainer import Device
 
 
 def choose_device(device: Device) -> None:
-    """Restricts TensorFlow to a kind of device; must come before it is loaded.
+    """Restrict TensorFlow to a kind of device; call it before TensorFlow is loaded.
 
     Raises:
         LociscopeError: A GPU is asked for, and TensorFlow finds none.
@@ -35,17 +34,33 @@ def choose_device(device: Device) -> None:
 
     if device == "gpu" and not tf.config.list_physical_devices("GPU"):
         raise LociscopeError(
-            "--device gpu was asked for, and TensorFlow finds no GPU. Install the extra 'gpu' and NVIDIA's driver, "
-            "or leave --device out.",
+            "`device=gpu` was asked for, and TensorFlow finds no GPU. Install the extra 'gpu' and NVIDIA's driver, "
+            "or leave `device` out.",
             code=Code.UNAVAILABLE,
         )
 
 
-def make_strategy(recipe: Recipe) -> tf.distribute.Strategy:
-    """How each step is shared by as many devices as the recipe says: GPUs, or where there are none, virtual CPUs.
+def start_tensorflow(seed: int) -> None:
+    """Load TensorFlow, seed all random generators, and make results repeatable to the last bit.
 
     Raises:
-        LociscopeError: There are not so many, or they cannot share a batch evenly.
+        MissingExtraError: TensorFlow is not installed.
+    """
+    load_keras()
+    import keras
+    import tensorflow as tf
+
+    keras.backend.clear_session()  # state of earlier trainings in this process
+    tf.get_logger().setLevel("ERROR")  # each stage and each Run has a graph, and TensorFlow warns of their number
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def make_strategy(recipe: Recipe) -> tf.distribute.Strategy:
+    """Return the strategy that shares each batch between `train.devices` GPUs, or without a GPU virtual CPUs.
+
+    Raises:
+        LociscopeError: There are fewer devices, or they cannot share a batch evenly.
     """
     import tensorflow as tf
 
@@ -58,7 +73,7 @@ def make_strategy(recipe: Recipe) -> tf.distribute.Strategy:
         raise LociscopeError(
             f"train.devices is {wanted}, and TensorFlow finds {len(found)} {kind}{'s' * (len(found) > 1)}. "
             f"Set train.devices={len(found)}.",
-            code=Code.INVALID_VALUE,
+            code=Code.UNAVAILABLE,
         )
     if recipe.train.batch % wanted:
         raise LociscopeError(
@@ -69,21 +84,21 @@ def make_strategy(recipe: Recipe) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy(found[:wanted])
 
 
-def synchronise_batch_norm(model: keras.Model, together: bool) -> None:
-    """Has batch normalisation take its statistics of the whole batch, on whichever devices its parts are."""
+def synchronise_batch_norm(model: keras.Model, synchronised: bool) -> None:
+    """Make batch normalisation take its statistics over the whole batch, across all devices, or over each part."""
     import keras
 
     for layer in flatten_layers(model):
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.synchronized = together
+            layer.synchronized = synchronised
 
 
 @contextmanager
 def explain_memory_errors(recipe: Recipe) -> Iterator[None]:
-    """Turns a device's lack of memory into a sentence that says which batch to try.
+    """Replace TensorFlow's out-of-memory error by one that names the batch to try.
 
     Raises:
-        LociscopeError: In place of TensorFlow's error.
+        LociscopeError: Memory did not suffice.
     """
     import tensorflow as tf
 
@@ -93,6 +108,6 @@ def explain_memory_errors(recipe: Recipe) -> Iterator[None]:
         batch, size = recipe.train.batch, recipe.data.size
         remedy = f"train.batch={batch // 2}" if batch > 1 else f"data.size={size // 2}"
         raise LociscopeError(
-            f"Memory did not suffice for a batch of {batch} fields of {size} px. Try --set {remedy} in another Run.",
+            f"Memory did not suffice for a batch of {batch} fields of {size} px. Try {remedy} in another Run.",
             code=Code.OUT_OF_MEMORY,
         ) from error

@@ -1,4 +1,4 @@
-"""A finished Run becomes a Bundle: exported, compared with Keras, scored, hashed."""
+"""Export a finished Run as a Bundle: convert it to ONNX, compare with Keras, score, hash."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ from lociscope.decide.metrics import lrap, macro_auc, macro_average_precision, m
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import LABELS, N_LABELS, to_multi_hot
 from lociscope.models import OUTPUTS, load_network
-from lociscope.models.features import NAME as FEATURES
-from lociscope.training.keras_trainer import start_tensorflow
+from lociscope.training.devices import start_tensorflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,12 +31,12 @@ if TYPE_CHECKING:
     from lociscope.artifacts.bundle import Reference
     from lociscope.artifacts.run import Run
 
-LARGEST_DIFFERENCE = 1e-5
-"""Most that ONNX may differ from Keras in any output probability."""
-COMPARED = 64
-"""Fields on which the two are compared."""
-TOGETHER = COMPARED * 128 * 128
-"""Pixels that are computed together: all 64 fields of 512 px at once took more than 20 GB."""
+MAX_DIFFERENCE = 1e-5
+"""Largest difference between ONNX and Keras that is accepted, in any output probability."""
+COMPARED_FIELDS = 64
+"""Inputs on which the two are compared."""
+PIXELS_PER_PART = COMPARED_FIELDS * 128 * 128
+"""Pixels that are computed at once: all 64 inputs of 512 px at once took more than 20 GB."""
 SELFTEST_FIELDS = 2
 INTERVAL_LEVEL = 0.9
 
@@ -47,7 +46,7 @@ DEFAULT_LIMITS = (
 )
 
 
-def export(
+def export_bundle(
     run: Run,
     folder: Path,
     name: str,
@@ -55,22 +54,22 @@ def export(
     limits: str = DEFAULT_LIMITS,
     refer: Callable[[Bundle], tuple[Reference, dict[str, Any]]] | None = None,
 ) -> float:
-    """Exports a Run's network as a Bundle, or the average of the networks of its folds.
+    """Write the network of a Run as a Bundle, or the average of the networks of its folds.
 
     Args:
         run: A finished Run, or the folder of folds.
-        folder: The Bundle to make.
+        folder: The Bundle's folder.
         name: Its name, for the card.
         licence: Licence of the weights, for the card.
-        limits: What it is not, for the card.
-        refer: Called with the bundle, before it is written, to give its reference and the card's summary of it.
+        limits: Its limitations, for the card.
+        refer: Called with the Bundle before it is written; returns its reference and the card's summary of it.
 
     Returns:
-        The largest difference between Keras' and ONNX Runtime's probabilities on `COMPARED` inputs.
+        The largest difference between the probabilities of Keras and ONNX Runtime on `COMPARED_FIELDS` inputs.
 
     Raises:
-        LociscopeError: The Run is of the features recipe, or the two differ by more than `LARGEST_DIFFERENCE`;
-            nothing is written then.
+        LociscopeError: The Run has another preprocessing, or the two differ by more than `MAX_DIFFERENCE`; nothing is
+            written then.
     """
     runs = open_training(run.folder)[1]
     recipe = runs[0].read_recipe()
@@ -78,31 +77,27 @@ def export(
         trained_with = each.read_environment().preprocessing
         if trained_with != PREPROCESSING:
             raise LociscopeError(
-                f"Run '{each.folder}' was trained with preprocessing {trained_with}; this lociscope does preprocessing "
-                f"{PREPROCESSING}, and the network would see other inputs. Train it again.",
+                f"Run '{each.folder}' was trained with preprocessing {trained_with}; this lociscope has preprocessing "
+                f"{PREPROCESSING}, which would give the network other inputs. Train it again.",
                 code=Code.UNSUPPORTED_VERSION,
             )
-    if recipe.network.name == FEATURES:
-        raise LociscopeError(
-            f"Run '{run.folder}' is of the features recipe, which has no network, so it cannot become a Bundle. "
-            "Name a Run of a network.",
-            code=Code.INVALID_VALUE,
-        )
     start_tensorflow(0)
     networks = [_load(each, recipe.data.size) for each in runs]
     network = networks[0] if len(networks) == 1 else average_networks(networks)
-    inputs = _comparison_inputs(recipe.data.size)
-    expected = np.concatenate([np.asarray(network(part, training=False)["probabilities"]) for part in _parts(inputs)])
+    inputs = _make_inputs(recipe.data.size)
+    expected = np.concatenate(
+        [np.asarray(network(part, training=False)["probabilities"]) for part in _split_parts(inputs)]
+    )
     model = to_onnx(network)
-    difference = _compare(model, inputs, expected)
-    if not difference <= LARGEST_DIFFERENCE:
+    difference = _max_difference(model, inputs, expected)
+    if not difference <= MAX_DIFFERENCE:
         raise LociscopeError(
             f"The exported network differs from Keras by {difference:.2g} in a probability, more than "
-            f"{LARGEST_DIFFERENCE:g}; no bundle was written. Check the network's layers for ones that ONNX rounds.",
-            code=Code.INVALID_VALUE,
+            f"{MAX_DIFFERENCE:g}; no bundle was written. Check the network's layers for ones that ONNX rounds.",
+            code=Code.REFUSED,
         )
     selftest = Selftest(inputs[:SELFTEST_FIELDS], expected[:SELFTEST_FIELDS])
-    card, extra = _card(run, runs, name, licence, limits), {}
+    card, extra = _make_card(run, runs, name, licence, limits), {}
     if refer is not None:
         reference, summary = refer(Bundle(folder, card, model, selftest, ""))
         card = msgspec.structs.replace(card, reference=summary)
@@ -122,13 +117,13 @@ def _load(run: Run, size: int) -> keras.Model:
 
 
 def average_networks(networks: list[keras.Model]) -> keras.Model:
-    """Return one network that averages others: probabilities as log odds, evidence as it is.
+    """Return one network that averages others: probabilities as log odds, evidence directly.
 
     Args:
         networks: With the same input, such as those of folds.
 
     Returns:
-        A functional model with their outputs; the embedding is the first one's, for embeddings cannot be averaged.
+        A functional model with their outputs; the embedding is that of the first, since embeddings cannot be averaged.
     """
     import keras
     from keras import layers
@@ -148,10 +143,10 @@ def average_networks(networks: list[keras.Model]) -> keras.Model:
     return keras.Model(pixels, made, name="average")
 
 
-def _comparison_inputs(size: int) -> np.ndarray:
-    """Inputs that reach all of a network's range: smooth blobs at many scales, some of them empty or full."""
+def _make_inputs(size: int) -> np.ndarray:
+    """Return inputs that cover a network's range: smooth blobs at many scales, some of them empty or saturated."""
     rng = np.random.default_rng(0)
-    inputs = rng.random((COMPARED, size, size, 4), np.float32)
+    inputs = rng.random((COMPARED_FIELDS, size, size, 4), np.float32)
     for number, picture in enumerate(inputs):
         for shift in (1, 2, 4, 8)[: number % 5]:
             picture += np.roll(picture, shift, 0) + np.roll(picture, shift, 1)
@@ -163,26 +158,26 @@ def _comparison_inputs(size: int) -> np.ndarray:
     return np.rint(inputs * 255).astype(np.float32) / 255
 
 
-def _parts(inputs: np.ndarray) -> list[np.ndarray]:
-    """The inputs in parts that memory suffices for."""
+def _split_parts(inputs: np.ndarray) -> list[np.ndarray]:
+    """Split the inputs into parts that fit into memory."""
     _, height, width, _ = inputs.shape
-    number = max(1, TOGETHER // (height * width))
+    number = max(1, PIXELS_PER_PART // (height * width))
     return [inputs[start : start + number] for start in range(0, len(inputs), number)]
 
 
 def to_onnx(network: keras.Model) -> bytes:
-    """The network as the bytes of an ONNX model, its outputs named as in `OUTPUTS`."""
+    """Convert a network to the bytes of an ONNX model, with outputs named as in `OUTPUTS`."""
     outputs = [key for key in OUTPUTS if key in network.output]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        with warnings.catch_warnings():  # Keras' own patch of tf2onnx for numpy 2 warns of itself
+        with warnings.catch_warnings():  # from Keras' patch of tf2onnx for numpy 2
             warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
             network.export(path, format="onnx", verbose=False)
-        return _tidied(path.read_bytes(), outputs)
+        return _remove_unused_opsets(path.read_bytes(), outputs)
 
 
-def _tidied(model: bytes, outputs: list[str]) -> bytes:
-    """Drops what the converter leaves behind: operator sets that no node uses."""
+def _remove_unused_opsets(model: bytes, outputs: list[str]) -> bytes:
+    """Remove the operator sets that the converter declares and no node uses."""
     import onnx
 
     graph = onnx.load_model_from_string(model)
@@ -196,20 +191,20 @@ def _tidied(model: bytes, outputs: list[str]) -> bytes:
             f"The exported network has the outputs {names}, expected {outputs}. Check its head.",
             code=Code.INVALID_VALUE,
         )
-    made: bytes = graph.SerializeToString()
-    return made
+    serialised: bytes = graph.SerializeToString()
+    return serialised
 
 
-def _compare(model: bytes, inputs: np.ndarray, expected: np.ndarray) -> float:
+def _max_difference(model: bytes, inputs: np.ndarray, expected: np.ndarray) -> float:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    found = np.concatenate([session.run(["probabilities"], {name: part})[0] for part in _parts(inputs)])
+    found = np.concatenate([session.run(["probabilities"], {name: part})[0] for part in _split_parts(inputs)])
     return float(np.abs(found - expected).max())
 
 
-def _card(run: Run, runs: list[Run], name: str, licence: str, limits: str) -> Card:
+def _make_card(run: Run, runs: list[Run], name: str, licence: str, limits: str) -> Card:
     recipe, environments = runs[0].read_recipe(), [each.read_environment() for each in runs]
     predictions = run.read_predictions()
     truth = to_multi_hot(run.find_labels(predictions.ids))
@@ -222,7 +217,7 @@ def _card(run: Run, runs: list[Run], name: str, licence: str, limits: str) -> Ca
         labels=LABELS,
         input=recipe.data.input,
         decide=Decision(policy=recipe.decide.policy, thresholds=(threshold,) * N_LABELS),
-        metrics=_scores(truth, predictions.probability, threshold, len(runs)),
+        metrics=_measure_scores(truth, predictions.probability, threshold, len(runs)),
         provenance={
             "recipe": recipe.model_dump(by_alias=True),
             **environments[0].model_dump(by_alias=True, exclude={"schema_"}),
@@ -232,7 +227,7 @@ def _card(run: Run, runs: list[Run], name: str, licence: str, limits: str) -> Ca
     )
 
 
-def _scores(truth: np.ndarray, probability: np.ndarray, threshold: float, networks: int) -> dict[str, Score]:
+def _measure_scores(truth: np.ndarray, probability: np.ndarray, threshold: float, networks: int) -> dict[str, Score]:
     decided = probability >= np.float32(threshold)
     fields = "validation fields of the Run"
     if networks > 1:

@@ -1,4 +1,4 @@
-"""What a training lowers: four losses over 28 independent labels, from logits, in `keras.ops` only."""
+"""Four multi-label losses over 28 independent classes, from logits, in `keras.ops` only."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ GAMMA_NEGATIVE, GAMMA_POSITIVE, CLIP = 4.0, 0.0, 0.05
 """Focus on hard negatives and positives, and the probability below which a negative counts as solved
 (Ridnik et al., ICCV 2021, section 4 and appendix)."""
 F1_SHARE = 0.5
-"""What soft F1 makes of the `soft_f1` loss; the rest is binary cross-entropy."""
+"""Share of soft F1 in the `soft_f1` loss; the rest is binary cross-entropy."""
 
 
 def get_loss(name: str) -> Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]:
-    """A recipe's `train.loss`, as Keras' `compile` takes it: (labels, logits), both (n, 28), to (n,)."""
-    made: dict[str, Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]] = {
+    """Return the loss that `train.loss` names, for Keras' `compile`: (labels, logits), both (n, 28), to (n,)."""
+    losses: dict[str, Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]] = {
         "bce": keras.losses.BinaryCrossentropy(from_logits=True),
         "focal": keras.losses.BinaryFocalCrossentropy(from_logits=True),
         "asymmetric": asymmetric,
         "soft_f1": soft_f1,
     }
-    return made[name]
+    return losses[name]
 
 
 def asymmetric(labels: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
-    """Asymmetric loss (Ridnik et al., *Asymmetric loss for multi-label classification*, ICCV 2021, eq. 4 to 7).
+    """Return the asymmetric loss of Ridnik et al., *Asymmetric loss for multi-label classification*, ICCV 2021.
 
-    A positive costs -(1 - p)^0 log p. A negative costs -q^4 log(1 - q) with q = max(p - 0.05, 0): the many easy
-    negatives of 28 classes hardly count, and those that are certainly wrong labels no more than that.
+    Equations 4 to 7: a positive costs -(1 - p)^0 log p, a negative costs -q^4 log(1 - q) with q = max(p - 0.05, 0). The
+    many easy negatives of 28 classes hardly count, which answers class imbalance; nor do those that are most likely
+    mislabelled.
 
     Args:
         labels: (n, classes) of 0 to 1.
@@ -49,18 +50,18 @@ def asymmetric(labels: keras.KerasTensor, logits: keras.KerasTensor) -> keras.Ke
 
 
 def soft_f1(labels: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
-    """Half binary cross-entropy, half 1 - macro-F1 with probabilities in place of decisions.
+    """Return half binary cross-entropy, half 1 - macro-F1 with probabilities in place of decisions.
 
-    F1 of a class is 2 sum(p y) / sum(p + y) over the batch. A class that no field of the batch shows has an F1 of 0
-    whatever is said, hence nothing to learn from: only the others count, and the cross-entropy alone teaches a
-    network to say no. It also keeps the first steps going, where every p is near its prior.
+    F1 of a class is 2 sum(p y) / sum(p + y) over the batch. A class that no field of the batch has
+    always has an F1 of 0, which gives no gradient: only the other classes count, and only the cross-entropy trains the
+    network to reject a class. It also gives a gradient in the first steps, where every p is near its prior.
 
     Args:
         labels: (n, classes) of 0 to 1.
         logits: (n, classes).
 
     Returns:
-        (n,); what belongs to the batch is the same in each.
+        (n,); the batch's share is the same in each.
     """
     probability = ops.sigmoid(logits)
     both = 2 * ops.sum(probability * labels, axis=0)

@@ -1,4 +1,4 @@
-"""What every training leaves in its Run: whose it is, what it depends on, and what it says of fields it did not see."""
+"""Write what every trainer stores in its Run: recipe, environment, history and validation predictions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 def open_run(folder: Path, recipe: Recipe, environment: Environment) -> Run:
-    """Makes the Run's folder, or checks that what is there is the same training.
+    """Create the Run's folder, or check that an existing one holds the same training.
 
     Raises:
         LociscopeError: The folder holds a Run of another recipe or other fields, or cannot be written.
@@ -42,21 +42,21 @@ def open_run(folder: Path, recipe: Recipe, environment: Environment) -> Run:
     if run.recipe_file.is_file():
         if not run.read_recipe().same_training(recipe):
             raise LociscopeError(
-                f"'{folder}' is a Run of another recipe. Name another folder with -o.", code=Code.CONFLICT
+                f"'{folder}' is a Run of another recipe. Name another folder with `output`.", code=Code.CONFLICT
             )
         before = run.read_environment()
         if before.data_hash != environment.data_hash:
             raise LociscopeError(
-                f"'{folder}' is a Run on other fields. Name another folder with -o.", code=Code.CONFLICT
+                f"'{folder}' is a Run on other fields. Name another folder with `output`.", code=Code.CONFLICT
             )
         if before.preprocessing != environment.preprocessing:
             raise LociscopeError(
-                f"'{folder}' was begun with preprocessing {before.preprocessing}; this lociscope does preprocessing "
-                f"{environment.preprocessing}. Name another folder with -o.",
+                f"'{folder}' was begun with preprocessing {before.preprocessing}; this lociscope has preprocessing "
+                f"{environment.preprocessing}. Name another folder with `output`.",
                 code=Code.UNSUPPORTED_VERSION,
             )
         if before.versions != environment.versions:
-            logger.warning("going on with other library versions than the training began with")
+            logger.warning("resuming with other library versions than the training began with")
         return run
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(run.environment_file) as part:
@@ -74,7 +74,7 @@ def describe_environment(
     parameters: int,
     packages: Iterable[str],
 ) -> Environment:
-    """What a training depends on besides its recipe; `packages` are those whose versions are kept."""
+    """Return what a training depends on besides its recipe, with the versions of `packages`."""
     return Environment(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=recipe.train.seed,
@@ -90,28 +90,28 @@ def describe_environment(
 
 
 def _git() -> str | None:
-    """The commit of the checkout that this code lies in; None where it was installed."""
+    """Return the commit of the checkout that contains this code; None for an installed package."""
     here = Path(__file__).parent
     try:
-        said = subprocess.run(  # noqa: S603 - fixed words
+        result = subprocess.run(  # noqa: S603 - fixed arguments
             ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607
             capture_output=True, text=True, timeout=10, check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None
-    return said.stdout.strip()
+    return result.stdout.strip()
 
 
 def write_validation(
     run: Run, valid: PackedFields, probability: np.ndarray, embedding: np.ndarray | None = None
 ) -> None:
-    """Stores what a model says of the fields that it was not trained on, their truth and their groups.
+    """Store a model's predictions of its validation fields, their truth and their groups.
 
     Args:
         run: The Run, or the folder of all folds.
         valid: The n fields.
         probability: (n, 28).
-        embedding: (n, d), where the model has one.
+        embedding: (n, d) if the model has one.
     """
     write_predictions(run, valid.ids, valid.groups, valid.y, probability, embedding, [run])
 
@@ -125,7 +125,7 @@ def write_predictions(
     embedding: np.ndarray | None = None,
     trainings: Sequence[Run] = (),
 ) -> None:
-    """The same, of what is known of the fields; truth is (n, 28), and the trainings are the Runs that predicted."""
+    """Store predictions with truth (n, 28) and groups; `trainings` are the Runs that predicted."""
     thresholds = np.full(N_LABELS, find_constant_threshold(truth, probability))
     predicted, status = decide_locations(probability, thresholds)
     origin = {"trainings": [hash_training(each.read_environment().model_dump()) for each in trainings]}
@@ -136,14 +136,14 @@ def write_predictions(
 
 
 def write_csv_column(path: Path, column: str, ids: list[str], values: list[str]) -> None:
-    """Writes a CSV of ids and one thing about each."""
+    """Write a CSV of ids and one value for each."""
     with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerows([("Id", column), *zip(ids, values, strict=True)])
 
 
 def write_history(run: Run, rows: list[dict[str, float]]) -> None:
-    """Write `history.csv`, a row for each epoch; what an older lociscope did not measure is nan."""
+    """Write `history.csv`, a row for each epoch; a measure that an older lociscope lacked is nan."""
     empty = dict.fromkeys(rows[-1], float("nan"))
     with atomic_write(run.history_file) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, empty.keys(), lineterminator="\n")

@@ -1,4 +1,4 @@
-"""The stages of a training: which layers learn in each, and with which learning rates."""
+"""Stages of a training (gradual fine-tuning): which layers are trained in each, and with which learning rates."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ if TYPE_CHECKING:
     from lociscope.artifacts.recipe import Recipe, Train
 
 WHOLE, HEAD = "all", "head"
-"""The words of `stages.unfreeze_from` that name no layer."""
-_HEAD_BEGINS = ("generalised_mean", "dropout")
+"""Values of `stages.unfreeze_from` that are not the name of a layer."""
+_HEAD_LAYERS = ("generalised_mean", "dropout")
 """Names of the first layers of `lociscope.models.heads.places_head`."""
-_MANY = 24
-"""Names that no sentence lists."""
-_LOWEST = 0.01
+_MAX_NAMES = 24
+"""Most names that an error message lists."""
+_FINAL_SHARE = 0.01
 """Share of the peak learning rate at which a cosine ends."""
 
 
 def get_stages(recipe: Recipe) -> tuple[Stage, ...]:
-    """The recipe's stages; where it names none, `[train]` is the only one."""
+    """Return the recipe's stages; a recipe without stages has one, from `[train]`."""
     only = {"unfreeze_from": WHOLE, "epochs": recipe.train.epochs, "learning_rate": recipe.train.learning_rate}
     return recipe.stages or (Stage.model_validate(only),)
 
 
 def max_epochs(recipe: Recipe) -> int:
-    """Epochs of a training that patience does not shorten."""
+    """Return the number of epochs of a training without early stopping."""
     return sum(stage.epochs for stage in get_stages(recipe))
 
 
 def check_stages(network: keras.Model, recipe: Recipe) -> None:
-    """Refuses stages that name no layer of the network.
+    """Raise an error for a stage that names no layer of the network.
 
     Raises:
-        UsageError: A stage does; the nearest names are told.
+        UsageError: A stage names no layer; the message suggests the nearest names.
     """
     layers = flatten_layers(network)
     last = next((number for number, layer in enumerate(layers) if layer.name == "logits"), len(layers))
-    layers = layers[: last + 1]  # what is trained ends there
+    layers = layers[: last + 1]  # the layers after it are not trained
     for number, stage in enumerate(get_stages(recipe), 1):
-        if _first_learning(layers, stage.unfreeze_from) is None:
+        if _find_first_trained(layers, stage.unfreeze_from) is None:
             known = [HEAD, WHOLE, *(layer.name for layer in layers if layer.weights)]
             remedy = suggest(stage.unfreeze_from, known)
-            if len(known) > _MANY and "Did you mean" not in remedy:
+            if len(known) > _MAX_NAMES and "Did you mean" not in remedy:
                 remedy = f" Among its layers: {', '.join(known[2 :: len(known) // 8])}."
             raise UsageError(
                 f"Stage {number} begins from {stage.unfreeze_from!r}, which no layer of {recipe.network.name!r} is "
@@ -56,24 +56,24 @@ def check_stages(network: keras.Model, recipe: Recipe) -> None:
 
 
 def freeze(model: keras.Model, first: str) -> None:
-    """Lets the layers learn from the first one named like `first` on, and keeps those before as they are.
+    """Train the layers from the first one whose name begins with `first`, and freeze those before it.
 
-    Frozen batch normalisation uses the statistics that it has, as Keras does wherever `trainable` is false.
+    Frozen batch normalisation uses its stored statistics, as Keras does wherever `trainable` is false.
     """
     layers = flatten_layers(model)
-    start = _first_learning(layers, first) or 0
+    start = _find_first_trained(layers, first) or 0
     for number, layer in enumerate(layers):
         layer.trainable = number >= start
 
 
 def compile_stage(model: keras.Model, stage: Stage, settings: Train, steps: int) -> None:
-    """Freezes what the stage freezes, and gives the model a new optimiser with the stage's schedule.
+    """Freeze the stage's frozen layers, and compile the model with a new optimiser and the stage's schedule.
 
     Args:
-        model: Ends at the logits.
+        model: The model, whose output is the logits.
         stage: The stage.
         settings: The recipe's `[train]`.
-        steps: Steps of an epoch.
+        steps: Steps per epoch.
     """
     import keras
 
@@ -85,7 +85,7 @@ def compile_stage(model: keras.Model, stage: Stage, settings: Train, steps: int)
     rate = keras.optimizers.schedules.CosineDecay(
         0.0 if warmup else stage.learning_rate,
         max(total - warmup, 1),
-        alpha=_LOWEST if settings.schedule == "cosine" else 1.0,
+        alpha=_FINAL_SHARE if settings.schedule == "cosine" else 1.0,
         warmup_target=stage.learning_rate if warmup else None,
         warmup_steps=warmup,
     )
@@ -98,17 +98,17 @@ def compile_stage(model: keras.Model, stage: Stage, settings: Train, steps: int)
 
 
 def flatten_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers in the order of the data, those of a network within the network in its place."""
+    """Return the layers in the order of the data, with those of a nested network in its position."""
     found: list[keras.layers.Layer] = []
     for layer in model.layers:
         found += flatten_layers(layer) if hasattr(layer, "layers") else [layer]
     return found
 
 
-def _first_learning(layers: list[keras.layers.Layer], first: str) -> int | None:
-    """The number of the first layer that learns; None where there is none of that name."""
+def _find_first_trained(layers: list[keras.layers.Layer], first: str) -> int | None:
+    """Return the index of the first layer that is trained; None if no layer has such a name."""
     if first == WHOLE:
         return 0
     if first == HEAD:
-        return next(number for number, layer in enumerate(layers) if layer.name in _HEAD_BEGINS)
+        return next(number for number, layer in enumerate(layers) if layer.name in _HEAD_LAYERS)
     return next((number for number, layer in enumerate(layers) if layer.name.startswith(first)), None)

@@ -27,7 +27,7 @@ SPACE: Space = {
     "train.loss": Choice(values=("bce", "focal")),
 }
 RECIPE = Recipe()
-SUBJECT = Subject.of(RECIPE, SPACE, "simulated")
+SUBJECT = Subject.from_recipe(RECIPE, SPACE, "simulated")
 
 
 def begin(folder: Path, trials: int = 1) -> None:
@@ -64,7 +64,7 @@ def changed(table: str, **values: Any) -> Recipe:
 
 
 def of(recipe: Recipe = RECIPE, space: Space = SPACE, fields: str = "simulated") -> Subject:
-    return Subject.of(recipe, space, fields)
+    return Subject.from_recipe(recipe, space, fields)
 
 
 @pytest.mark.parametrize(
@@ -85,18 +85,18 @@ def test_a_study_of_something_else_is_refused(tmp_path: Path, subject: Subject, 
     begin(tmp_path)
     said = refused(tmp_path, subject)
     assert sentence in said
-    assert said.endswith("Name another folder with -o.")
+    assert said.endswith("Name another folder with `output`.")
 
 
 def test_the_note_of_a_recipe_may_change(tmp_path: Path) -> None:
     begin(tmp_path)
-    with open_study(Study(tmp_path), Subject.of(Recipe(note="why"), SPACE, "simulated")) as study:
+    with open_study(Study(tmp_path), Subject.from_recipe(Recipe(note="why"), SPACE, "simulated")) as study:
         assert len(study.trials) == 1
 
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "photos.zip").write_text("mine")
-    assert refused(tmp_path) == f"'{tmp_path}' exists and is no study. Name another folder with -o."
+    assert refused(tmp_path) == f"'{tmp_path}' exists and is not a study. Name another folder with `output`."
     assert [each.name for each in tmp_path.iterdir()] == ["photos.zip"]
 
 
@@ -110,7 +110,7 @@ def test_a_database_of_another_kind_is_left_as_it_is(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE photos (name TEXT)")
     connection.close()
     before = (tmp_path / "study.db").read_bytes()
-    assert "is no study of Optuna's" in refused(tmp_path)
+    assert "is not a study of Optuna's" in refused(tmp_path)
     assert (tmp_path / "study.db").read_bytes() == before
 
 
@@ -120,11 +120,11 @@ def test_a_study_that_somebody_made_with_optuna_alone(tmp_path: Path) -> None:
     study.tell(study.ask(), 1.0)
     storage.remove_session()
     storage.engine.dispose()
-    assert "a study that lociscope did not make" in refused(tmp_path)
+    assert "a study that lociscope did not create" in refused(tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["text", "cut", "page", "schema"])
-def test_a_damaged_database_is_told_in_a_sentence(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_database_gives_one_error(tmp_path: Path, damage: str) -> None:
     begin(tmp_path, 3)
     path = tmp_path / "study.db"
     data = bytearray(path.read_bytes())
@@ -143,7 +143,7 @@ def test_a_damaged_database_is_told_in_a_sentence(tmp_path: Path, damage: str) -
     path.write_bytes(data)
     said = refused(tmp_path)
     assert said.startswith(f"'{path}' cannot be used (")
-    assert said.endswith("Restore it from a copy, or name another folder with -o.")
+    assert said.endswith("Restore it from a copy, or name another folder with `output`.")
 
 
 def test_any_bytes_may_be_wrong(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_any_bytes_may_be_wrong(tmp_path: Path) -> None:
 def test_two_at_once_are_refused(tmp_path: Path) -> None:
     with open_study(Study(tmp_path), SUBJECT):
         assert refused(tmp_path) == (
-            f"Another process tunes in '{tmp_path}'. Wait until it is done, or name another with -o."
+            f"Another process tunes in '{tmp_path}'. Wait until it ends, or name another folder with `output`."
         )
     begin(tmp_path)
 

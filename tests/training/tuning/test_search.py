@@ -13,9 +13,16 @@ from lociscope.artifacts.recipe import Recipe
 from lociscope.artifacts.run import Run
 from lociscope.artifacts.study import Study, TrialRecord, find_best_trial
 from lociscope.errors import LociscopeError, UsageError
-from lociscope.training.tuning.search import FIRST, OutOfTimeError, falls_behind, tune
+from lociscope.training import feature_trainer
+from lociscope.training.tuning.search import STARTUP_TRIALS, OutOfTimeError, check_models, tune
 from lociscope.training.tuning.space import Choice, Range, Space
-from lociscope.training.tuning.trials import finished_trials, get_importances, measure_gain, score_run, write_best
+from lociscope.training.tuning.trials import (
+    finished_trials,
+    get_importances,
+    measure_gain,
+    score_run,
+    write_best_recipe,
+)
 
 optuna = pytest.importorskip("optuna")
 
@@ -31,10 +38,18 @@ FIELDS = 12
 Made = dict[int, dict[str, Any]]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def epochs() -> Iterator[None]:
+    """Let the features recipe have as many epochs as `train.epochs` says, as the pretended training has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(feature_trainer, "count_epochs", lambda recipe: recipe.train.epochs)
+        yield
+
+
 @contextmanager
 def study_in(folder: Path, recipe: Recipe = RECIPE, space: Space = SPACE) -> Iterator[tuple[Any, Study]]:
     place = Study(folder)
-    with open_study(place, Subject.of(recipe, space, "simulated")) as study:
+    with open_study(place, Subject.from_recipe(recipe, space, "simulated")) as study:
         yield study, place
 
 
@@ -97,11 +112,11 @@ def test_every_trial_keeps_within_the_space_and_says_what_it_is(thirteen: tuple[
         assert all(value in SPACE[key] for key, value in trial.values.items())
 
 
-def test_those_that_fall_behind_are_cut_short(thirteen: tuple[Path, list[TrialRecord]]) -> None:
+def test_trials_above_the_median_loss_are_pruned(thirteen: tuple[Path, list[TrialRecord]]) -> None:
     trials = thirteen[1]
     states = [trial.state for trial in trials]
     assert set(states) == {"complete", "pruned"}
-    assert "pruned" not in states[:FIRST]
+    assert "pruned" not in states[:STARTUP_TRIALS]
     for trial in trials:
         assert (trial.lrap is not None) == (trial.macro_average_precision is not None) == (trial.state == "complete")
         assert (trial.epochs == 4) == (trial.state == "complete")
@@ -196,7 +211,7 @@ def test_a_combination_that_no_recipe_can_have_is_a_failed_trial(tmp_path: Path)
         assert [trial.state for trial in finished_trials(study)] == ["failed", "failed"]
         assert "augment.mixup + augment.cutmix must not exceed 1" in finished_trials(study)[0].why
         assert get_importances(study) == {}
-        write_best(finished_trials(study), place)
+        write_best_recipe(finished_trials(study), place)
     assert not (tmp_path / "best.toml").exists()
 
 
@@ -220,16 +235,7 @@ def test_time_that_is_over_leaves_a_trial_to_go_on_with(tmp_path: Path) -> None:
     assert [trial.number for trial in made(tmp_path, 3)] == [0, 1, 2]
 
 
-# === The median rule ===
-
-
-def test_behind_the_median_of_what_others_had_reached() -> None:
-    rivals = [{1: 1.0, 2: 0.5}, {1: 0.9, 2: 0.6}, {1: 0.8, 2: 0.7}, {1: 0.7, 2: 0.9}]
-    assert not falls_behind({1: 2.0, 2: 0.64}, rivals)  # they reached 0.5, 0.6, 0.7 and 0.7
-    assert falls_behind({1: 2.0, 2: 0.66}, rivals)
-    assert not falls_behind({1: 0.64, 2: 3.0}, rivals), "its own best counts"
-    assert not falls_behind({1: 2.0, 2: 0.66}, rivals[:3]), "too few to tell"
-    assert falls_behind({1: float("nan")}, rivals)
+# === Pruning ===
 
 
 def test_losses_of_another_kind_are_not_compared_with(tmp_path: Path) -> None:
@@ -251,9 +257,7 @@ def test_losses_of_another_kind_are_not_compared_with(tmp_path: Path) -> None:
     assert all(trial.state == "complete" for trial in trials)
 
 
-def test_a_wrong_option_of_the_network_is_told_before_any_trial() -> None:
-    from lociscope.training.tuning.networks import check_models
-
+def test_a_wrong_option_of_the_network_is_refused_before_any_trial() -> None:
     with pytest.raises(UsageError, match=r"no option 'leafs'\. Did you mean 'leaves'"):
         check_models({"network.leafs": Range(low=3, high=6)}, RECIPE)
     with pytest.raises(UsageError, match="leaves: Input should be less than or equal to 64, received 99"):
@@ -265,5 +269,5 @@ def test_fields_without_a_place_cannot_score_a_trial(make_run: Callable[..., Pat
     assert 0 < score_run(run)[0] < 1
     rows = "".join(f"{name},\n" for name in run.read_truth())
     run.truth_file.write_text("Id,Target\n" + rows)
-    with pytest.raises(LociscopeError, match=r"No validation field shows a place"):
+    with pytest.raises(LociscopeError, match=r"No validation field has a location"):
         score_run(run)

@@ -65,7 +65,7 @@ def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, space
 @pytest.mark.parametrize(
     ("entry", "sentence"),
     [
-        ("3", "[tune] train.batch is 3; expected a list of values, or {low = …, high = …}. Mend the entry."),
+        ("3", "[tune] train.batch is 3; expected a list of values, or {low = …, high = …}. Correct the entry."),
         ("{}", "[tune] train.batch is {}; expected a list"),
         ("[[1], [2]]", "expected a list of values"),
         ("[]", "needs two values or more, all different, received []"),
@@ -89,7 +89,7 @@ def test_entries_that_cannot_be(tmp_path: Path, entry: str, sentence: str) -> No
 
 
 def test_a_tune_that_is_no_table(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="tune is no table"):
+    with pytest.raises(UsageError, match="tune is not a table"):
         read_space(written(tmp_path, "tune = 3"))
 
 
@@ -103,7 +103,7 @@ def test_a_tune_that_is_no_table(tmp_path: Path) -> None:
         ("train.epochs", Range(low=1.5, high=2.5), "train.epochs: Input should be a valid integer"),
         ("train.loss", Choice(values=("bce", "focla")), "Input should be 'bce'"),
         ("stages.3.epochs", Range(low=1, high=2), "the recipe has no 'stages.3'. Count its parts from 1."),
-        ("train.seed", Range(low=0, high=9), "Mine cannot search train.seed: it is luck, not a setting. Take it out."),
+        ("train.seed", Range(low=0, high=9), "Mine cannot search train.seed: it is chance, not a hyperparameter."),
         ("data.valid", Range(low=0.1, high=0.2), "it would score the trials on different fields"),
         ("data.online", Choice(values=(False, True)), "it would score the trials on different fields"),
         ("train.loss.gamma", Range(low=1, high=2), "the recipe has no 'train.loss'"),
@@ -127,7 +127,7 @@ def test_whole_numbers_only_where_the_key_takes_no_others() -> None:
         "train.batch": Range(low=2, high=8),
     }
     checked = check_space(space, Recipe(), "Mine")
-    assert [each.whole for each in checked.values() if isinstance(each, Range)] == [False, False, True]
+    assert [each.is_integer for each in checked.values() if isinstance(each, Range)] == [False, False, True]
     assert checked["augment.scale"].ends == (0.0, 1.0)
 
 

@@ -1,1 +1,1 @@
-"""Searching a recipe's values: the space, the trials, the study's database."""
+"""Hyperparameter search: the search space, the trials, the study's database."""

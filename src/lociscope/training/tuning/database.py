@@ -1,4 +1,4 @@
-"""The database of a tuning: an Optuna study of one subject, on which one process at a time works."""
+"""The database of a hyperparameter search: an Optuna study, open in one process at a time."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 NAME = "lociscope"
-"""The study's name in the database, and of the attribute that says what it is a study of."""
-OURS = ("study.db", "study.db-journal", "fields")
-"""What a study that was killed at its very beginning may have left."""
+"""Name of the study in the database, and of its attribute that holds the `Subject`."""
+STUDY_FILES = ("study.db", "study.db-journal", "fields")
+"""Files that a study may leave when it is killed at its beginning."""
 WAIT_SECONDS = 30
 
 
 class Subject(BaseModel):
-    """What a study is a study of; trials of another subject cannot be compared with its own."""
+    """Recipe, search space and fields of a study; trials of another subject cannot be compared with its trials."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,17 +42,17 @@ class Subject(BaseModel):
     fields: str = Field(description="`simulated`, or the sha256 of the Catalog.")
 
     @classmethod
-    def of(cls, recipe: Recipe, space: Space, fields: str) -> Subject:
-        """States the subject; the recipe's note is no part of it."""
+    def from_recipe(cls, recipe: Recipe, space: Space, fields: str) -> Subject:
+        """Return the subject; the recipe's note is not part of it."""
         values = recipe.model_dump(mode="json", by_alias=True, exclude={"note"})
         return cls(schema=SCHEMA, recipe=values, space=space, fields=fields)
 
 
 def import_optuna() -> None:
-    """Makes sure that Optuna is there, and that it says nothing of its own accord.
+    """Check that Optuna is installed, and silence its log.
 
     Raises:
-        MissingExtraError: It is not installed.
+        MissingExtraError: Optuna is not installed.
     """
     try:
         import optuna
@@ -63,60 +63,65 @@ def import_optuna() -> None:
 
 @contextmanager
 def open_study(place: Study, subject: Subject) -> Iterator[optuna.Study]:
-    """Opens or begins the study of a folder, for this process alone.
+    """Open or create the study of a folder, exclusively for this process.
 
     Args:
-        place: Where it lies.
-        subject: What it is of.
+        place: The study's folder.
+        subject: Recipe, search space and fields.
 
     Yields:
-        The study, whose values are to be maximised.
+        The study, which maximises its values.
 
     Raises:
-        LociscopeError: Another process works on it, it is of another subject, or the database is damaged or foreign.
+        LociscopeError: Another process has it open, it has another subject, or the database is damaged or of another
+            program.
         MissingExtraError: Optuna is not installed.
     """
     import_optuna()
     _check_folder(place)
-    # Two processes would share the machine, and the order of trials would be chance.
-    taken = f"Another process tunes in '{place.folder}'. Wait until it is done, or name another with -o."
-    with exclusive_lock(place.folder, taken), _told(place), ExitStack() as held:
-        with _told(place, *CORRUPT_FILE_ERRORS, LookupError):
+    # Two processes would compete for the machine, and the order of trials would be random.
+    in_use = f"Another process tunes in '{place.folder}'. Wait until it ends, or name another folder with `output`."
+    with exclusive_lock(place.folder, in_use), _explain_errors(place), ExitStack() as stack:
+        with _explain_errors(place, *CORRUPT_FILE_ERRORS, LookupError):
             _check_database(place.database)
-            study = _loaded(held.enter_context(_stored(place.database)))
+            study = _load_study(stack.enter_context(_open_storage(place.database)))
             _check_subject(study, subject, place)
         yield study
 
 
 def _check_folder(place: Study) -> None:
-    """Refuses a folder of something else."""
+    """Raise an error for a folder with other files."""
     path = place.folder
     if path.is_dir() and not place.database.exists():
-        others = [each.name for each in path.iterdir() if each.name[0] != "." and each.name not in OURS]
+        others = [each.name for each in path.iterdir() if each.name[0] != "." and each.name not in STUDY_FILES]
         if others:
-            raise LociscopeError(f"'{path}' exists and is no study. Name another folder with -o.", code=Code.CONFLICT)
+            raise LociscopeError(
+                f"'{path}' exists and is not a study. Name another folder with `output`.", code=Code.CONFLICT
+            )
 
 
 def _check_database(path: Path) -> None:
-    """Refuses a file that is damaged, or a database of another kind, before Optuna writes into it.
+    """Raise an error for a damaged file or another kind of database, before Optuna writes into it.
 
     Raises:
-        sqlite3.Error: It is no database.
-        LociscopeError: It is no study's.
+        sqlite3.Error: It is not a database.
+        LociscopeError: It is not the database of a study.
     """
     if not path.exists():
         return
-    with _connected(path) as connection:
-        said = connection.execute("PRAGMA quick_check").fetchone()[0]
+    with _connect_read_only(path) as connection:
+        status = connection.execute("PRAGMA quick_check").fetchone()[0]
         names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if said != "ok":
-        raise sqlite3.DatabaseError(said.splitlines()[0])
+    if status != "ok":
+        raise sqlite3.DatabaseError(status.splitlines()[0])
     if names and "studies" not in names:
-        raise LociscopeError(f"'{path}' is no study of Optuna's. Name another folder with -o.", code=Code.WRONG_FILE)
+        raise LociscopeError(
+            f"'{path}' is not a study of Optuna's. Name another folder with `output`.", code=Code.WRONG_FILE
+        )
 
 
 @contextmanager
-def _connected(path: Path) -> Iterator[sqlite3.Connection]:
+def _connect_read_only(path: Path) -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
     try:
         yield connection
@@ -125,7 +130,7 @@ def _connected(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def _stored(path: Path) -> Iterator[optuna.storages.RDBStorage]:
+def _open_storage(path: Path) -> Iterator[optuna.storages.RDBStorage]:
     import optuna
     from sqlalchemy.pool import NullPool
 
@@ -136,16 +141,16 @@ def _stored(path: Path) -> Iterator[optuna.storages.RDBStorage]:
     try:
         yield storage
     finally:
-        with suppress(Exception):  # the error that led here is the one to tell
+        with suppress(Exception):  # so that the error that led here is raised
             storage.remove_session()
         storage.engine.dispose()
 
 
-def _loaded(storage: optuna.storages.RDBStorage) -> optuna.Study:
+def _load_study(storage: optuna.storages.RDBStorage) -> optuna.Study:
     import optuna
 
     study = optuna.create_study(storage=storage, study_name=NAME, direction="maximize", load_if_exists=True)
-    study.get_trials(deepcopy=False)  # what cannot be read is told now
+    study.get_trials(deepcopy=False)  # an unreadable trial raises its error here
     return study
 
 
@@ -154,21 +159,22 @@ def _check_subject(study: optuna.Study, subject: Subject, place: Study) -> None:
     if found is None:
         if study.get_trials(deepcopy=False):
             raise LociscopeError(
-                f"'{place.folder}' holds a study that lociscope did not make. Name another with -o.", code=Code.CONFLICT
+                f"'{place.folder}' holds a study that lociscope did not create. Name another folder with `output`.",
+                code=Code.CONFLICT,
             )
         study.set_user_attr(NAME, subject.model_dump(mode="json", by_alias=True))
         return
     check_schema(found.get("schema"), SCHEMA, f"Study '{place.folder}'")
     before = Subject.model_validate(found)
-    difference = _difference(before, subject)
+    difference = _describe_difference(before, subject)
     if difference:
         raise LociscopeError(
-            f"'{place.folder}' is a study of {difference}. Name another folder with -o.", code=Code.CONFLICT
+            f"'{place.folder}' is a study of {difference}. Name another folder with `output`.", code=Code.CONFLICT
         )
 
 
-def _difference(before: Subject, now: Subject) -> str:
-    """What a study was made of that is something else now; nothing where all is the same."""
+def _describe_difference(before: Subject, now: Subject) -> str:
+    """Return what differs between two subjects as text; empty if they are the same."""
     then, wanted = (Recipe.from_dict(each.recipe, "The study's recipe") for each in (before, now))
     if then != wanted:
         keys = [
@@ -189,19 +195,23 @@ def _difference(before: Subject, now: Subject) -> str:
 
 
 @contextmanager
-def _told(place: Study, *damaged: type[Exception]) -> Iterator[None]:
-    """Lets whatever the database complains of, and what parsing its contents raises, become one sentence."""
+def _explain_errors(place: Study, *damaged: type[Exception]) -> Iterator[None]:
+    """Replace errors of the database, and of parsing its contents, by one error message."""
     import optuna
     from sqlalchemy.exc import SQLAlchemyError
 
-    complaints: tuple[type[Exception], ...] = (SQLAlchemyError, sqlite3.Error, optuna.exceptions.StorageInternalError)
+    database_errors: tuple[type[Exception], ...] = (
+        SQLAlchemyError,
+        sqlite3.Error,
+        optuna.exceptions.StorageInternalError,
+    )
     try:
         yield
-    except (*complaints, *damaged) as error:
+    except (*database_errors, *damaged) as error:
         reason = str(getattr(error.__cause__, "orig", None) or getattr(error, "orig", None) or error)
-        remedy = "Restore it from a copy, or name another folder with -o"
+        remedy = "Restore it from a copy, or name another folder with `output`"
         if "locked" in reason:
-            remedy = "Another program has it open: close that, and give the command again"
+            remedy = "Another program has it open: close that, and repeat the command"
         raise LociscopeError(
             f"'{place.database}' cannot be used ({reason.splitlines()[0]}). {remedy}.", code=Code.UNAVAILABLE
         ) from error

@@ -1,17 +1,15 @@
-"""Tuning: trial after trial, each a Run with other values, until a study has as many as were asked for."""
+"""Search hyperparameters: train trial after trial with other values, until a study has as many as asked for."""
 
 from __future__ import annotations
 
 import time
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lociscope.errors import LociscopeError, UsageError
-from lociscope.training.stages import max_epochs
-from lociscope.training.tuning.networks import get_recipe_values
-from lociscope.training.tuning.space import Range, replace_values
+from lociscope.training.trainer import get_trainer
+from lociscope.training.tuning.space import Range, get_value, replace_values
 from lociscope.training.tuning.trials import (
     AP,
     MINUTES,
@@ -21,10 +19,10 @@ from lociscope.training.tuning.trials import (
     get_minutes,
     remove_large_files,
     score_run,
-)
+)  # fmt: skip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     import optuna
@@ -32,19 +30,49 @@ if TYPE_CHECKING:
     from lociscope.artifacts.recipe import Recipe
     from lociscope.artifacts.run import Run
     from lociscope.artifacts.study import Study, TrialRecord
+    from lociscope.training.trainer import EpochCallback
     from lociscope.training.tuning.space import Choice, Space
 
-    OnEpoch = Callable[[dict[str, float]], None]
-    Train = Callable[[Recipe, Path, OnEpoch], object]
+    Train = Callable[[Recipe, Path, EpochCallback], object]
 
-FIRST = 4
-"""Trials that must have finished before one is cut short."""
-SPARED = 0.25
-"""Share of its epochs that every trial may take: a high learning rate starts badly and may end well."""
+MODEL_KEYS = ("network.", "data.size")
+"""Prefixes of the keys that decide the shape of a model."""
+STARTUP_TRIALS = 4
+"""Complete trials before one can be pruned."""
+WARMUP_SHARE = 0.25
+"""Share of its epochs in which no trial is pruned: a high learning rate starts badly and may end well."""
 
 
 class OutOfTimeError(Exception):
-    """The time is over; the trial goes on when the command is given again."""
+    """The time limit is reached; the same command resumes the trial."""
+
+
+def check_models(space: Space, recipe: Recipe) -> None:
+    """Build the model at every end and choice that decides its shape, so that no trial fails for it later.
+
+    Raises:
+        UsageError: The model has no such option, or cannot be built with a value.
+        MissingExtraError: A library is not installed.
+    """
+    changes = [{key: end} for key, each in space.items() if key.startswith(MODEL_KEYS) for end in each.ends]
+    for values in [{}, *changes]:
+        changed = replace_values(recipe, values, "The search space")
+        get_trainer(changed).check(changed)
+
+
+def get_recipe_values(space: Space, recipe: Recipe) -> dict[str, Any] | None:
+    """Return the recipe's own value of each key that is searched, the model's defaults included.
+
+    Args:
+        space: The search space.
+        recipe: A recipe that `check_models` accepts.
+
+    Returns:
+        By dotted key; None if a value is outside the space, so that the recipe is not one of its points.
+    """
+    defaults = {f"network.{name}": value for name, value in get_trainer(recipe).get_options(recipe).items()}
+    values = {key: defaults.get(key) if (own := get_value(recipe, key)) is None else own for key in space}
+    return values if all(value in space[key] for key, value in values.items()) else None
 
 
 def tune(
@@ -54,30 +82,30 @@ def tune(
     space: Space,
     trials: int,
     train: Train,
-    told: Callable[[list[TrialRecord]], None],
+    on_trial: Callable[[list[TrialRecord]], None],
     seconds: float = float("inf"),
 ) -> None:
-    """Makes trials until there are so many, going on with one that was cut off.
+    """Run trials until the study has `trials` of them; resume one that was interrupted.
 
-    The first is the recipe as it stands. The others are drawn by a tree-structured Parzen estimator (Bergstra et al.,
-    *Algorithms for hyper-parameter optimization*, NeurIPS 2011) whose seed is that of the recipe and the trial's
-    number, so that a study that was interrupted makes the same trials as one that was not. They are judged by LRAP on
-    the validation fields: it needs no thresholds, and rests on all fields where macro-F1 and macro-AP mostly tell the
-    luck of the rarest classes.
+    The first trial is the recipe itself. A tree-structured Parzen estimator (Bergstra et al., *Algorithms for
+    hyper-parameter optimization*, NeurIPS 2011) samples the others. Its seed follows from the recipe's seed and the
+    trial's number, so that an interrupted study makes the same trials as an uninterrupted one. Trials are scored by
+    LRAP on the validation fields: it needs no thresholds and rests on all fields, where macro-F1 and macro-AP mostly
+    reflect chance in the rarest classes.
 
     Args:
-        study: Opened by `lociscope.training.tuning.database.opened`.
-        place: Where it lies.
-        recipe: What does not vary.
-        space: What does; passed by `check_models`.
-        trials: Finished, pruned and failed ones in all.
-        train: Makes a Run of a recipe in a folder; calls with the row of each epoch, and passes on what that raises.
-        told: Called after each trial, with all that are over.
-        seconds: How long to go on; an epoch that has begun is finished.
+        study: Opened by `lociscope.training.tuning.database.open_study`.
+        place: The study's folder.
+        recipe: The values that are not searched.
+        space: The search space, accepted by `check_models`.
+        trials: Number of complete, pruned and failed trials in all.
+        train: Trains a recipe in a folder; calls its third argument after each epoch and passes on what that raises.
+        on_trial: Called after each trial with all that are over.
+        seconds: Time limit; an epoch that has begun is finished.
 
     Raises:
-        LociscopeError: What keeps any trial from working: unreadable fields, a full disk.
-        OutOfTimeError: The time is over.
+        LociscopeError: An error that would stop every trial: unreadable fields, a full disk.
+        OutOfTimeError: The time limit is reached.
     """
     import optuna
 
@@ -89,34 +117,35 @@ def tune(
     while len(finished_trials(study)) < trials:
         if time.monotonic() >= ends:
             raise OutOfTimeError
-        trial = _next(study, recipe.train.seed)
+        trial = _next_trial(study, recipe.train.seed)
         run = place.run(trial.number)
         try:
-            _train(study, trial, recipe, space, run, train, ends)
+            _run_trial(study, trial, recipe, space, run, train, ends)
         except LociscopeError as error:
-            if not _to_blame(error, run):
+            if not _is_caused_by_values(error, run):
                 raise
-            trial.set_user_attr(WHY, str(error).partition(". ")[0].removesuffix(".") + ".")  # the remedy is the search
-            _end(study, trial, run, None, optuna.trial.TrialState.FAIL)
+            reason = str(error).partition(". ")[0].removesuffix(".")  # without the remedy: the search is the remedy
+            trial.set_user_attr(WHY, f"{reason}.")
+            _end_trial(study, trial, run, None, optuna.trial.TrialState.FAIL)
         done = finished_trials(study)
         remove_large_files(done, place)
-        told(done)
+        on_trial(done)
 
 
-def _next(study: optuna.Study, seed: int) -> optuna.Trial:
-    """The trial that was cut off, or a new one."""
+def _next_trial(study: optuna.Study, seed: int) -> optuna.Trial:
+    """Return the trial that was interrupted, or a new one."""
     import optuna
 
-    cut_off = [each for each in study.get_trials(deepcopy=False) if each.state == optuna.trial.TrialState.RUNNING]
-    number = cut_off[0].number if cut_off else len(finished_trials(study))
-    seeded = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
-    study.sampler = optuna.samplers.TPESampler(seed=seeded)
-    if cut_off:
-        return optuna.Trial(study, cut_off[0]._trial_id)  # noqa: SLF001 - Optuna has no other way to go on with one
+    running = [each for each in study.get_trials(deepcopy=False) if each.state == optuna.trial.TrialState.RUNNING]
+    number = running[0].number if running else len(finished_trials(study))
+    sampler_seed = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
+    study.sampler = optuna.samplers.TPESampler(seed=sampler_seed)
+    if running:
+        return optuna.Trial(study, running[0]._trial_id)  # noqa: SLF001 - Optuna has no other way to resume a trial
     return study.ask()
 
 
-def _train(
+def _run_trial(
     study: optuna.Study,
     trial: optuna.Trial,
     recipe: Recipe,
@@ -125,85 +154,70 @@ def _train(
     train: Train,
     ends: float,
 ) -> None:
-    """One trial, from its values to its score."""
+    """Run one trial, from its values to its score."""
     import optuna
 
-    values = {key: _suggested(trial, key, each) for key, each in space.items()}
-    made = replace_values(recipe, values, "The recipe")
-    said = ", ".join(
+    values = {key: _suggest_value(trial, key, each) for key, each in space.items()}
+    changed = replace_values(recipe, values, "The recipe")
+    words = ", ".join(
         f"{key} = {value:.4g}" if isinstance(value, float) else f"{key} = {value}" for key, value in values.items()
     )
-    made = made.model_copy(update={"note": f"Trial {trial.number}: {said}"})
-    epochs = max_epochs(made)
-    losses = _losses(study.get_trials(deepcopy=False)[trial.number])
+    changed = changed.model_copy(update={"note": f"Trial {trial.number}: {words}"})
+    epochs = get_trainer(changed).count_epochs(changed)
+    reported = set(study.get_trials(deepcopy=False)[trial.number].intermediate_values)
 
     def on_epoch(row: dict[str, float]) -> None:
         epoch = int(row["epoch"])
-        if epoch not in losses:  # one that a checkpoint repeats is known
-            trial.report(-row["val_loss"], epoch)  # negated: the study's values are the larger the better
-        losses[epoch] = row["val_loss"]
-        if SPARED * epochs < epoch < epochs and falls_behind(losses, _rivals(study, trial)):
+        if epoch not in reported:  # an epoch after the last checkpoint is trained and reported again
+            trial.report(-row["val_loss"], epoch)  # negated, since the study maximises
+        reported.add(epoch)
+        if epoch < epochs and _should_prune(study, trial, epochs):
             raise optuna.TrialPruned
         if epoch < epochs and time.monotonic() >= ends:
             raise OutOfTimeError
 
     try:
-        train(made, run.folder, on_epoch)
+        train(changed, run.folder, on_epoch)
     except optuna.TrialPruned:
-        _end(study, trial, run, None, optuna.trial.TrialState.PRUNED)
+        _end_trial(study, trial, run, None, optuna.trial.TrialState.PRUNED)
         return
     score, precision = score_run(run)
     trial.set_user_attr(AP, precision)
-    _end(study, trial, run, score, optuna.trial.TrialState.COMPLETE)
+    _end_trial(study, trial, run, score, optuna.trial.TrialState.COMPLETE)
 
 
-def _end(
+def _should_prune(study: optuna.Study, trial: optuna.Trial, epochs: int) -> bool:
+    """Return whether the trial's lowest loss is above the median of the complete trials at the same epoch.
+
+    Only trials with the same `train.loss` are compared: losses of two kinds are different quantities.
+    """
+    import optuna
+
+    complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    comparable = optuna.create_study(direction="maximize")
+    comparable.add_trials(
+        [each for each in complete if each.params.get("train.loss") == trial.params.get("train.loss")]
+    )
+    warmup = int(WARMUP_SHARE * epochs) + 1
+    pruner = optuna.pruners.MedianPruner(STARTUP_TRIALS, warmup, n_min_trials=STARTUP_TRIALS)
+    return pruner.prune(comparable, study.get_trials(deepcopy=False)[trial.number])
+
+
+def _end_trial(
     study: optuna.Study, trial: optuna.Trial, run: Run, score: float | None, state: optuna.trial.TrialState
 ) -> None:
     trial.set_user_attr(MINUTES, get_minutes(run))
     study.tell(trial, score, state)
 
 
-def _suggested(trial: optuna.Trial, key: str, dimension: Range | Choice) -> Any:  # noqa: ANN401 - a recipe's value
+def _suggest_value(trial: optuna.Trial, key: str, dimension: Range | Choice) -> Any:  # noqa: ANN401 - a recipe's value
     if not isinstance(dimension, Range):
         return trial.suggest_categorical(key, dimension.values)
-    if dimension.whole:
+    if dimension.is_integer:
         return trial.suggest_int(key, int(dimension.low), int(dimension.high), log=dimension.log)
     return trial.suggest_float(key, dimension.low, dimension.high, log=dimension.log)
 
 
-def _rivals(study: optuna.Study, trial: optuna.Trial) -> list[dict[int, float]]:
-    """Validation losses by epoch of the trials that came to their end with the same kind of loss."""
-    import optuna
-
-    complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-    alike = [each for each in complete if each.params.get("train.loss") == trial.params.get("train.loss")]
-    return [_losses(each) for each in alike]
-
-
-def _losses(trial: optuna.trial.FrozenTrial) -> dict[int, float]:
-    """Validation losses by epoch."""
-    return {epoch: -value for epoch, value in trial.intermediate_values.items()}
-
-
-def falls_behind(losses: Mapping[int, float], rivals: Sequence[Mapping[int, float]]) -> bool:
-    """The median rule: is the best loss so far above the median of what others had reached by the same epoch?
-
-    After Golovin et al., *Google Vizier: a service for black-box optimization*, KDD 2017, section 3.2.2.
-
-    Args:
-        losses: By epoch.
-        rivals: The same of trials that came to their end.
-
-    Returns:
-        Whether to stop; never before there are `FIRST` rivals.
-    """
-    reached = [
-        min(by_then) for each in rivals if (by_then := [loss for epoch, loss in each.items() if epoch <= max(losses)])
-    ]
-    return len(reached) >= FIRST and not min(losses.values()) <= median(reached)
-
-
-def _to_blame(error: LociscopeError, run: Run) -> bool:
-    """Whether the trial's values brought the error about; unreadable fields or a full disk would stop any trial."""
+def _is_caused_by_values(error: LociscopeError, run: Run) -> bool:
+    """Return whether the trial's values caused the error; unreadable fields or a full disk would stop any trial."""
     return isinstance(error, UsageError) or (run.recipe_file.is_file() and not isinstance(error.__cause__, OSError))

@@ -1,4 +1,4 @@
-"""The search space of a tuning: which keys of a recipe may vary, and how far."""
+"""The search space: which keys of a recipe are searched, and their ranges."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 Scalar = bool | int | float | str
-OTHER_FIELDS = "would score the trials on different fields"
-FIXED = {
-    "schema": "is no setting",
-    "note": "is no setting",
-    "train.seed": "is luck, not a setting",
+SCORES_OTHER_FIELDS = "would score the trials on different fields"
+NOT_SEARCHED = {
+    "schema": "is not a hyperparameter",
+    "note": "is not a hyperparameter",
+    "train.seed": "is chance, not a hyperparameter",
     "train.checkpoint_steps": "changes nothing that is measured",
     "train.devices": "changes nothing that is measured",
     "decide.policy": "changes nothing that is measured",
     **dict.fromkeys(
-        [f"data.{key}" for key in ("fields", "simulated_size", "seed", "balance", "valid", "online")], OTHER_FIELDS
+        [f"data.{key}" for key in ("fields", "simulated_size", "seed", "balance", "valid", "online")],
+        SCORES_OTHER_FIELDS,
     ),
 }
-"""Keys that are not searched, and why."""
+"""Keys that are not searched, and the reason."""
 
 
 class Range(BaseModel):
-    """All numbers from `low` to `high`; whole ones where the key takes no others."""
+    """All numbers from `low` to `high`; integers if the key takes only integers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -47,14 +48,19 @@ class Range(BaseModel):
             raise ValueError(f"low must be above 0 where log = true, received {self.low}")
         return self
 
+    @classmethod
+    def around(cls, value: float, low: float, high: float, *, log: bool = False) -> Self:
+        """Return the range from `low` to `high`, widened where `value` is outside."""
+        return cls(low=min(low, value), high=max(high, value), log=log)
+
     @property
     def ends(self) -> tuple[Scalar, ...]:
         """Both ends."""
         return self.low, self.high
 
     @property
-    def whole(self) -> bool:
-        """Whether only whole numbers are meant."""
+    def is_integer(self) -> bool:
+        """Whether the range contains integers only."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     def __contains__(self, value: object) -> bool:
@@ -73,7 +79,7 @@ class Choice(BaseModel):
 
     @property
     def ends(self) -> tuple[Scalar, ...]:
-        """All of them."""
+        """All values."""
         return self.values
 
     def __contains__(self, value: object) -> bool:
@@ -84,17 +90,17 @@ class Choice(BaseModel):
 
 
 Space = dict[str, Range | Choice]
-"""What may vary, by dotted key."""
+"""Ranges and choices by dotted key."""
 
 
 def read_space(name: str) -> Space:
-    """Reads the table `[tune]` of a recipe file; empty where it has none.
+    """Return the `[tune]` table of a recipe file; empty if it has none.
 
     Args:
         name: A shipped recipe's name, or a path.
 
     Returns:
-        The space as written, not yet held against the recipe.
+        The space as written; `check_space` compares it with the recipe.
 
     Raises:
         UsageError: There is no such file, or an entry is neither a list nor `{low, high}`.
@@ -103,13 +109,13 @@ def read_space(name: str) -> Space:
     table, rename = values.get(TUNE, {}), upgrade_key if values.get("schema") == 1 else str
     if not isinstance(table, dict):
         raise UsageError(
-            f"Recipe '{name}': {TUNE} is no table. Write [{TUNE}] above its keys.", code=Code.INVALID_VALUE
+            f"Recipe '{name}': {TUNE} is not a table. Write [{TUNE}] above its keys.", code=Code.INVALID_VALUE
         )
     return {rename(key): _dimension(value, f"Recipe '{name}': [{TUNE}] {key}") for key, value in _flat(table)}
 
 
 def _flat(table: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Entries by dotted key, whether the file quotes the key or not, which nests tables."""
+    """Yield entries by dotted key; an unquoted dotted key is a nested table in TOML."""
     for key, value in table.items():
         if isinstance(value, dict) and value and not value.keys() & Range.model_fields.keys():
             yield from _flat(value, f"{before}{key}.")
@@ -125,27 +131,27 @@ def _dimension(value: object, what: str) -> Range | Choice:
             raise to_usage_error(error, what, Range, "Give low and high.") from error
     if not isinstance(value, list) or not all(isinstance(each, Scalar) for each in value):
         raise UsageError(
-            f"{what} is {value!r}; expected a list of values, or {{low = …, high = …}}. Mend the entry.",
+            f"{what} is {value!r}; expected a list of values, or {{low = …, high = …}}. Correct the entry.",
             code=Code.INVALID_VALUE,
         )
     if len(value) < 2 or len(set(value)) < len(value):
         raise UsageError(
-            f"{what} needs two values or more, all different, received {value!r}. Mend the list.",
+            f"{what} needs two values or more, all different, received {value!r}. Correct the list.",
             code=Code.INVALID_VALUE,
         )
     return Choice(values=tuple(value))
 
 
 def check_space(space: Space, recipe: Recipe, what: str) -> Space:
-    """Holds a space against the recipe: every end and every choice must make a valid one.
+    """Check a space against the recipe: every end and every choice must give a valid recipe.
 
     Args:
-        space: What may vary.
-        recipe: What does not.
-        what: What the errors call the space.
+        space: The search space.
+        recipe: The values that are not searched.
+        what: Name of the space in error messages.
 
     Returns:
-        The space, its ranges of whole numbers only where the key takes no others.
+        The space, with integer ranges only for keys that take only integers.
 
     Raises:
         UsageError: The space is empty, a key is unknown or cannot be searched, or a value is out of its range.
@@ -153,27 +159,29 @@ def check_space(space: Space, recipe: Recipe, what: str) -> Space:
     if not space:
         raise UsageError(f"{what} is empty: --set fixes all of it. Leave one key to search.", code=Code.NOTHING_FOUND)
     for key, dimension in space.items():
-        if key in FIXED:
-            raise UsageError(f"{what} cannot search {key}: it {FIXED[key]}. Take it out.", code=Code.INVALID_VALUE)
+        if key in NOT_SEARCHED:
+            raise UsageError(
+                f"{what} cannot search {key}: it {NOT_SEARCHED[key]}. Take it out.", code=Code.INVALID_VALUE
+            )
         for value in dimension.ends:
             replace_values(recipe, {key: value}, f"{what}, at {key} = {value}")
-    return {key: _typed(dimension, get_value(recipe, key)) for key, dimension in space.items()}
+    return {key: _match_type(dimension, get_value(recipe, key)) for key, dimension in space.items()}
 
 
-def _typed(dimension: Range | Choice, value: object) -> Range | Choice:
-    """`{low = 0, high = 1}` of a key that takes fractions means the fractions, too."""
+def _match_type(dimension: Range | Choice, value: object) -> Range | Choice:
+    """Make a range such as `{low = 0, high = 1}` one of floats if the key takes floats."""
     if isinstance(dimension, Range) and isinstance(value, float):
         return dimension.model_copy(update={"low": float(dimension.low), "high": float(dimension.high)})
     return dimension
 
 
 def replace_values(recipe: Recipe, values: dict[str, Any], what: str) -> Recipe:
-    """A recipe with some of its values changed.
+    """Return a recipe with some of its values replaced.
 
     Args:
-        recipe: The others.
-        values: By dotted key; the stages are counted from 1: `stages.2.learning_rate`.
-        what: What the errors call the result.
+        recipe: The recipe.
+        values: By dotted key; stages are counted from 1: `stages.2.learning_rate`.
+        what: Name of the result in error messages.
 
     Raises:
         UsageError: A key is unknown or a value out of its range.
@@ -181,7 +189,7 @@ def replace_values(recipe: Recipe, values: dict[str, Any], what: str) -> Recipe:
     tree = recipe.model_dump(by_alias=True)
     for key, value in values.items():
         *tables, last = key.split(".")
-        found = _at(tree, tables)
+        found = _look_up(tree, tables)
         if not isinstance(found, dict):
             remedy = " Count its parts from 1." if tables[0] in tree else suggest(tables[0], tree)
             raise UsageError(f"{what}: the recipe has no {'.'.join(tables)!r}.{remedy}", code=Code.INVALID_VALUE)
@@ -190,12 +198,12 @@ def replace_values(recipe: Recipe, values: dict[str, Any], what: str) -> Recipe:
 
 
 def get_value(recipe: Recipe, key: str) -> Any:  # noqa: ANN401
-    """The recipe's value of a dotted key; None where it has none, as for a network's option that it leaves out."""
-    return _at(recipe.model_dump(by_alias=True), key.split("."))
+    """Return the recipe's value of a dotted key; None if it has none, such as an option that it leaves out."""
+    return _look_up(recipe.model_dump(by_alias=True), key.split("."))
 
 
-def _at(found: Any, parts: Iterable[str]) -> Any:  # noqa: ANN401 - whatever a recipe holds
-    """What tables and arrays hold under names and numbers; None where they hold nothing."""
+def _look_up(found: Any, parts: Iterable[str]) -> Any:  # noqa: ANN401 - whatever a recipe holds
+    """Return the value under names of tables and numbers of arrays; None if there is none."""
     for part in parts:
         if isinstance(found, dict):
             found = found.get(part)

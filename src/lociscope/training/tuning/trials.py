@@ -1,4 +1,4 @@
-"""What is known of a study's trials, what the best one's recipe is, and what is kept of them on disk."""
+"""Read the trials of a study, find and write the best recipe, and remove what need not be stored."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
     from lociscope.artifacts.run import Run
 
 OWN, AP, MINUTES, WHY = "own", "macro_average_precision", "minutes", "why"
-"""What a trial carries besides its values and its score: see `TrialRecord`."""
-LEAST = 4
-"""Different scores below which importance is not told at all."""
+"""User attributes of a trial besides its values and its score: see `TrialRecord`."""
+MIN_SCORES = 4
+"""Different scores that importances need."""
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
 
 
 def finished_trials(study: optuna.Study) -> list[TrialRecord]:
-    """The trials that are over, by number."""
-    return [_tried(trial) for trial in study.get_trials(deepcopy=False) if trial.state.name in STATES]
+    """Return the trials that are over, by number."""
+    return [_to_record(trial) for trial in study.get_trials(deepcopy=False) if trial.state.name in STATES]
 
 
-def _tried(trial: optuna.trial.FrozenTrial) -> TrialRecord:
+def _to_record(trial: optuna.trial.FrozenTrial) -> TrialRecord:
     state, attributes = STATES[trial.state.name], trial.user_attrs
     losses = [-value for value in trial.intermediate_values.values()]
     return TrialRecord(
         trial.number,
         state,
-        trial.value if state == "complete" else None,  # Optuna takes a pruned trial's last loss for its value
+        trial.value if state == "complete" else None,  # of a pruned trial Optuna takes the last loss as the value
         attributes.get(AP),
         len(losses),
         min(losses, default=None),
@@ -49,25 +49,25 @@ def _tried(trial: optuna.trial.FrozenTrial) -> TrialRecord:
 
 
 def get_importances(study: optuna.Study) -> dict[str, float]:
-    """How much each key decides whether a trial is among the better ones, as shares of 1, the largest first.
+    """Return how much each key decides whether a trial is among the better ones, as shares of 1, the largest first.
 
-    PED-ANOVA, after Watanabe, Bansal and Hutter, IJCAI 2023. Empty where fewer than four trials came to their end, or
-    all of them scored the same.
+    PED-ANOVA (Watanabe, Bansal and Hutter, IJCAI 2023). Empty where fewer than four trials are complete, or all of
+    them have the same score.
     """
     import optuna
 
     scores = {trial.lrap for trial in finished_trials(study) if trial.lrap is not None}
-    if len(scores) < LEAST:
+    if len(scores) < MIN_SCORES:
         return {}
     found: dict[str, Any] = optuna.importance.get_param_importances(study)
     return {key: float(share) for key, share in sorted(found.items(), key=lambda each: -each[1])}
 
 
 def measure_gain(trials: list[TrialRecord], study: Study) -> Interval | None:
-    """How much more LRAP the best trial has than the recipe as it stands, on the same fields.
+    """Return the difference in LRAP between the best trial and the recipe itself, on the same fields.
 
     Returns:
-        With a 90 % interval by groups of fields where they are known; None where either is missing, or both are one.
+        With a 90 % interval, by groups of fields where they are known; None where either is missing, or both are one.
     """
     best, own = find_best_trial(trials), next((trial for trial in trials if trial.own and trial.lrap is not None), None)
     if best is None or own is None or best is own:
@@ -85,29 +85,30 @@ def measure_gain(trials: list[TrialRecord], study: Study) -> Interval | None:
 
 
 def score_run(run: Run) -> tuple[float, float]:
-    """LRAP and macro-AP of what a Run says of its validation fields.
+    """Return LRAP and macro-AP of a Run's predictions of its validation fields.
 
     Raises:
-        LociscopeError: The Run's predictions cannot be read, or none of the fields shows a place.
+        LociscopeError: The predictions cannot be read, or no validation field has a label.
     """
     predictions = run.read_predictions()
     truth = to_multi_hot(run.find_labels(predictions.ids))
     if not truth.any():
         raise LociscopeError(
-            "No validation field shows a place, so no trial can be scored. Hold out others.", code=Code.NOT_ENOUGH_DATA
+            "No validation field has a location, so no trial can be scored. Hold out others.",
+            code=Code.NOT_ENOUGH_DATA,
         )
     return lrap(truth, predictions.probability), float(macro_average_precision(truth, predictions.probability))
 
 
 def get_minutes(run: Run) -> float:
-    """How long a Run's epochs took; 0 where it had none."""
+    """Return the duration of a Run's epochs in minutes; 0 where it has none."""
     return round(sum(row["seconds"] for row in run.read_history()) / 60, 2) if run.history_file.is_file() else 0.0
 
 
 def remove_large_files(trials: list[TrialRecord], study: Study) -> None:
-    """Removes the weights of all trials but the best, and every checkpoint: what is large.
+    """Remove the weights of all trials but the best, and every checkpoint.
 
-    Recipe, history and predictions stay, so that trials can be compared.
+    Recipe, history and predictions remain, so that trials can be compared.
     """
     best = find_best_trial(trials)
     for trial in trials:
@@ -122,8 +123,8 @@ def remove_large_files(trials: list[TrialRecord], study: Study) -> None:
                 path.unlink(missing_ok=True)
 
 
-def write_best(trials: list[TrialRecord], study: Study) -> None:
-    """Writes `best.toml`, which `lociscope train` takes; nothing while no trial has come to its end.
+def write_best_recipe(trials: list[TrialRecord], study: Study) -> None:
+    """Write `best.toml`, which `lociscope train` takes; nothing while no trial is complete.
 
     Raises:
         LociscopeError: It cannot be written.
@@ -134,12 +135,13 @@ def write_best(trials: list[TrialRecord], study: Study) -> None:
     run = study.run(best.number)
     if not run.recipe_file.is_file():
         raise LociscopeError(
-            f"The Run of the best trial, '{run.folder}', is gone. Begin another study with -o.", code=Code.NOT_FOUND
+            f"The Run of the best trial, '{run.folder}', is missing. Begin another study with `output`.",
+            code=Code.NOT_FOUND,
         )
     head = (
         f"# Trial {best.number} of the study '{study.folder.resolve().name}', the best of {len(trials)}: "
-        f"LRAP {best.lrap:.4f} on the validation fields,\n"
-        "# by which it was chosen, so that new fields will score a little lower. Its Run is "
+        f"LRAP {best.lrap:.4f} on the validation fields.\n"
+        "# It was selected by this score, so expect a slightly lower one on new fields. Its Run is "
         f"{run.folder.relative_to(study.folder).as_posix()}.\n"
         f"#\n#   lociscope train {study.best_file.name} -o RUN\n"
     )
