@@ -12,7 +12,7 @@ from lociscope.artifacts.predictions import Predictions
 from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
 from lociscope.artifacts.run import Run
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,23 +101,26 @@ def test_an_environment_of_schema_1_is_migrated(run: Run) -> None:
 )
 def test_a_damaged_history(run: Run, text: str) -> None:
     run.history_file.write_text(text, encoding="latin-1")
-    with pytest.raises(LociscopeError, match=r"history\.csv cannot be read"):
+    with pytest.raises(LociscopeError, match=r"history\.csv cannot be read") as caught:
         run.read_history()
+    assert caught.value.code == Code.CORRUPT
 
 
 def test_labels_come_in_the_order_of_the_fields(run: Run) -> None:
     run.truth_file.write_text("Id,Target\na,0 16\nb,3\n")
     assert run.find_labels(["b", "a"]) == [(3,), (0, 16)]
-    with pytest.raises(LociscopeError, match=r"has no label of 'c', so it cannot be scored\. Train again"):
+    with pytest.raises(LociscopeError, match=r"has no label of 'c', so it cannot be scored\. Train again") as caught:
         run.find_labels(["a", "c"])
+    assert caught.value.code == Code.INCOMPLETE
 
 
 def test_missing_files(run: Run) -> None:
     for path in run.folder.iterdir():
         path.unlink()
     for read in (run.read_recipe, run.read_environment, run.read_history, run.read_predictions, run.read_truth):
-        with pytest.raises(LociscopeError, match="No such file"):
+        with pytest.raises(LociscopeError, match="No such file") as caught:
             read()
+        assert caught.value.code == Code.NOT_FOUND
 
 
 def test_groups_are_empty_in_runs_of_older_versions(run: Run) -> None:

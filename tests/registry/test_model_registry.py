@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lociscope.artifacts.bundle import MANIFEST, read_bundle
-from lociscope.errors import Exit, LociscopeError
+from lociscope.errors import Code, Exit, LociscopeError
 from lociscope.registry.model_registry import PromotionRefusedError, Registry
 
 if TYPE_CHECKING:
@@ -59,8 +59,9 @@ def test_production_is_promoted_and_rolled_back_step_by_step(registry: Registry)
     assert registry.entry("production").version == third
     assert registry.rollback(who="bob", why="worse").version == second
     assert registry.rollback(who="bob", why="worse").version == first
-    with pytest.raises(LociscopeError, match="has no version before"):
+    with pytest.raises(LociscopeError, match="has no version before") as caught:
         registry.rollback(who="bob", why="worse")
+    assert caught.value.code == Code.CONFLICT
     assert registry.path().name == first
     events = [(event.action, event.version, event.before, event.who) for event in registry.state().history[3:]]
     assert events == [
@@ -133,38 +134,43 @@ def test_a_missing_folder_is_reported_and_not_promoted(registry: Registry, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("name", "sentence"),
+    ("name", "code", "message"),
     [
-        ("tiny", r"'tiny' may be tiny0-0-.* or tiny1-0-.* or tiny2-0-.*\. Give more"),
-        ("tiny9-0-00000000", r"has no version .*Did you mean 'tiny"),
-        ("", r"has no version ''"),
-        ("../b0", "has no version"),
+        ("tiny", Code.INVALID_VALUE, r"'tiny' may be tiny0-0-.* or tiny1-0-.* or tiny2-0-.*\. Give more"),
+        ("tiny9-0-00000000", Code.UNKNOWN_NAME, r"has no version .*Did you mean 'tiny"),
+        ("", Code.UNKNOWN_NAME, r"has no version ''"),
+        ("../b0", Code.UNKNOWN_NAME, "has no version"),
     ],
 )
-def test_an_unknown_version(registry: Registry, name: str, sentence: str) -> None:
-    with pytest.raises(LociscopeError, match=sentence):
+def test_an_unknown_version(registry: Registry, name: str, code: Code, message: str) -> None:
+    with pytest.raises(LociscopeError, match=message) as caught:
         registry.promote(name, **BY)
+    assert caught.value.code == code
 
 
 def test_an_unknown_alias(registry: Registry) -> None:
     with pytest.raises(LociscopeError, match=r"has no alias 'production'\. Promote a version"):
         registry.path()
     registry.promote("tiny0", **BY)
-    with pytest.raises(LociscopeError, match=r"Did you mean 'production'\?"):
+    with pytest.raises(LociscopeError, match=r"Did you mean 'production'\?") as caught:
         registry.path("prodution")
-    with pytest.raises(LociscopeError, match="is not allowed"):
+    assert caught.value.code == Code.UNKNOWN_NAME
+    with pytest.raises(LociscopeError, match="is not allowed") as caught:
         registry.promote("tiny0", alias="../x", **BY)
+    assert caught.value.code == Code.INVALID_VALUE
 
 
 def test_an_empty_registry(tmp_path: Path) -> None:
     registry = Registry(tmp_path / "models")
-    with pytest.raises(LociscopeError, match=r"There is no registry .*models add"):
+    with pytest.raises(LociscopeError, match=r"There is no registry .*models add") as caught:
         registry.promote("tiny0", **BY)
+    assert caught.value.code == Code.NOT_FOUND
     assert not registry.folder.exists()
     registry.folder.mkdir()
     assert registry.entries() == []
-    with pytest.raises(LociscopeError, match="holds no bundle"):
+    with pytest.raises(LociscopeError, match="holds no bundle") as caught:
         registry.promote("tiny0", **BY)
+    assert caught.value.code == Code.NOTHING_FOUND
     with pytest.raises(LociscopeError, match="is not a bundle"):
         registry.add(tmp_path, **BY)
 

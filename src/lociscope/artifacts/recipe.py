@@ -249,6 +249,6 @@ def _check_stages_alone(values: dict[str, Any], changes: Collection[str], what: 
         if stages and (written or f"train.{key}" in changes):
             raise UsageError(
                 f"{what} sets train.{key}, which has no effect beside [[stages]]: each stage has its own {key}. "
-                f"Set stages.1.{key} and so on, or remove the stages with `settings=stages=[]`.",
+                f"Set stages.1.{key} and so on, or remove the stages with `settings='stages=[]'`.",
                 code=Code.INVALID_VALUE,
             )

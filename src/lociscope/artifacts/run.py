@@ -151,16 +151,11 @@ class Run:
         Raises:
             LociscopeError: The file is missing, damaged, or of a newer schema.
         """
-        what = f"Run '{self.folder}': environment.json"
         try:
             data = self.environment_file.read_bytes()
         except OSError as error:
-            absent = isinstance(error, FileNotFoundError)
-            raise LociscopeError(
-                f"{what} cannot be read ({error.strerror}). Train again.",
-                code=Code.NOT_FOUND if absent else Code.UNREADABLE,
-            ) from error
-        return parse_model(data, Environment, SCHEMA, what)
+            raise self._unreadable_error("environment.json", error) from error
+        return parse_model(data, Environment, SCHEMA, f"Run '{self.folder}': environment.json")
 
     def read_history(self) -> list[dict[str, float]]:
         """Read the losses by epoch, one mapping a row: `epoch`, `loss`, `val_loss`, `learning_rate`, `seconds`.
@@ -174,9 +169,7 @@ class Run:
             if any(not row.keys() >= LOSSES or not math.isfinite(row["epoch"]) for row in rows):
                 raise ValueError(f"a row lacks one of {', '.join(sorted(LOSSES))}, or its epoch is not a number")
         except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
-            raise LociscopeError(
-                f"Run '{self.folder}': history.csv cannot be read ({error}). Train again.", code=Code.UNREADABLE
-            ) from error
+            raise self._unreadable_error("history.csv", error) from error
         return rows
 
     def read_predictions(self) -> Predictions:
@@ -214,9 +207,7 @@ class Run:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, KeyError, csv.Error) as error:
-            raise LociscopeError(
-                f"Run '{self.folder}': groups.csv cannot be read ({error}). Train again.", code=Code.UNREADABLE
-            ) from error
+            raise self._unreadable_error("groups.csv", error) from error
 
     def read_scores(self) -> dict[str, dict[str, dict[str, float]]]:
         """Read the scores on other fields: each `scores/<name>.json`, by its name.
@@ -238,6 +229,13 @@ class Run:
                     code=Code.WRONG_FILE,
                 ) from error
         return found
+
+    def _unreadable_error(self, name: str, error: Exception) -> LociscopeError:
+        reason, code = str(error), Code.CORRUPT
+        if isinstance(error, OSError):
+            reason = error.strerror or reason
+            code = Code.NOT_FOUND if isinstance(error, FileNotFoundError) else Code.UNREADABLE
+        return LociscopeError(f"Run '{self.folder}': {name} cannot be read ({reason}). Train again.", code=code)
 
 
 def _parse_score(score: dict[str, Any]) -> dict[str, float]:
