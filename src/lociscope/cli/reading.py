@@ -1,4 +1,4 @@
-"""The options of every command that reads fields: what a user says about the files."""
+"""Options of all commands that read fields: rules for file names, pixel size, slices."""
 
 from __future__ import annotations
 
@@ -18,50 +18,50 @@ if TYPE_CHECKING:
 
 Channels = Annotated[
     str | None,
-    typer.Option("--channels", help="What the files call the channels: red=NAME,green=NAME,blue=NAME,yellow=NAME."),
+    typer.Option("--channels", help="The files' names of the channels: red=NAME,green=NAME,blue=NAME,yellow=NAME."),
 ]
 AllowMissing = Annotated[
-    list[str] | None, typer.Option("--allow-missing", help="A channel that may be missing, and is zeros: yellow.")
+    list[str] | None,
+    typer.Option("--allow-missing", help="A channel that may be missing and is then zeros, such as yellow."),
 ]
 BundlePath = Annotated[
-    Path | None, typer.Option("--bundle", "-b", envvar="LOCISCOPE_BUNDLE", help="By default the one shipped.")
+    Path | None,
+    typer.Option("--bundle", "-b", envvar="LOCISCOPE_BUNDLE", help="The model; by default the one shipped."),
 ]
-Embeddings = Annotated[bool, typer.Option("--embeddings", help="Keep the embeddings (.parquet).")]
+Embeddings = Annotated[bool, typer.Option("--embeddings", help="Also write the embeddings (.parquet).")]
 Table = Annotated[Path, typer.Option("--output", "-o", help="The file to write, .csv or .parquet.")]
-"""Of every command that writes Predictions; `check_table` checks it."""
+"""For all commands that write Predictions; checked by `check_table`."""
 
-PixelSize = Annotated[
-    float | None, typer.Option("--pixel-size", help="Side of a pixel in µm, whatever the files declare.")
-]
-Plane = Annotated[int | None, typer.Option("--plane", min=0, help="The slice of stacks to take, from 0.")]
+PixelSize = Annotated[float | None, typer.Option("--pixel-size", help="Side of a pixel in µm; overrides the files.")]
+Plane = Annotated[int | None, typer.Option("--plane", min=0, help="The slice to read from stacks, from 0.")]
 LogUrl = Annotated[
     str | None,
     typer.Option(
         "--log",
         envvar="LOCISCOPE_LOG",
         metavar="URL",
-        help="Keep the predictions in this log: a path (SQLite), or an SQLAlchemy URL.",
+        help="Record the predictions in this log: a path (SQLite) or an SQLAlchemy URL.",
     ),
 ]
-"""Of every command that predicts; `open_optional_log` opens it."""
+"""For all commands that predict; opened by `open_optional_log`."""
 
 Pattern = Annotated[
     str | None,
     typer.Option(
-        "--pattern", help="What names are like, such as {plate}_{well}_{site}_{channel}; * and ? stand for anything."
+        "--pattern", help="The form of file names, such as {plate}_{well}_{site}_{channel}; * and ? are wildcards."
     ),
 ]
 Preset = Annotated[
     str | None,
-    typer.Option("--preset", help="Whose names they are: metaxpress, phenix, yokogawa, incell or scanr."),
+    typer.Option("--preset", help="The microscope's naming scheme: metaxpress, phenix, yokogawa, incell or scanr."),
 ]
 
 
 def check_table(output: Path, *, embeddings: bool) -> None:
-    """Refuses a file that Predictions cannot be written to.
+    """Check the file for Predictions.
 
     Raises:
-        UsageError: Its suffix is another, or cannot hold embeddings.
+        UsageError: Its suffix is not supported, or does not support embeddings.
     """
     if output.suffix not in (".csv", ".parquet"):
         raise UsageError(
@@ -70,12 +70,12 @@ def check_table(output: Path, *, embeddings: bool) -> None:
         )
     if embeddings and output.suffix != ".parquet":
         raise UsageError(
-            f"--embeddings needs Parquet, and -o '{output}' is no .parquet. Rename it.", code=Code.INVALID_VALUE
+            f"--embeddings needs Parquet, and -o '{output}' is not .parquet. Rename it.", code=Code.UNSUPPORTED_FORMAT
         )
 
 
 def open_optional_log(log: str | None) -> AbstractContextManager[PredictionLog | None]:
-    """The log, opened before any work so that a wrong URL is told at once; None for none."""
+    """Open the log before any work, so that a wrong URL is reported at once; a context of None without a log."""
     if log is None:
         return nullcontext()
     from lociscope.prediction_log.log import open_log
@@ -91,10 +91,10 @@ def parse_rules(
     pattern: str | None,
     preset: str | None = None,
 ) -> Rules:
-    """Checks what a user says about the files.
+    """Parse the options about files.
 
     Raises:
-        UsageError: A channel, a pattern, a preset or the pixel size cannot be.
+        UsageError: A channel, the pattern, the preset or the pixel size is not valid.
     """
     from lociscope.images.discovery.naming import Rules, check_pixel_size, parse_channels, parse_missing
 

@@ -1,4 +1,4 @@
-"""What is measured of each cell; `lociscope.images.segmentation.features` pools it over the field."""
+"""Measure each cell; `lociscope.images.segmentation.features` pools the measures over the field."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CURVED = 0.45
-"""Standard deviation in µm of the green whose curvature tells lines, dots and holes."""
+"""Blur of green in µm (standard deviation) for the curvature that distinguishes lines, dots and holes."""
 RADII = (3.0, 6.0, 10.0, 40.0)
-"""Distances in µm from the nucleus between which the radial profile is taken."""
+"""Distances from the nucleus in µm that bound the rings of the radial profile."""
 
 ZONE_FEATURES = tuple(f"zone.{zone.name.lower()}" for zone in Zone if zone)
 SIDES = ("nucleus", "cytoplasm")
@@ -61,22 +61,22 @@ CELL_FEATURES: tuple[str, ...] = (
     *FOCUS_FEATURES,
     *SPOT_FEATURES,
 )
-"""Measured of each cell; "nucleus" and "cytoplasm" leave out the rim between them:
+"""Measures of each cell; "nucleus" and "cytoplasm" exclude the rim between them:
 
 - `zone.…`: log2 of green in a zone (`compartments.Zone`) over green in the cell; `share.nucleus`: share of the cell's
   green within the nucleus.
 - `match.…`: correlation of green with a channel, pixel by pixel (0.64 µm), in the whole cell, nucleus or cytoplasm;
   `fine_`: of their structure between 0.3 and 1.3 µm only.
 - `energy1…3`: log2 of the standard deviation of green between 0.32 and 0.64, 0.64 and 1.28, 1.28 and 2.56 µm over
-  green, less what the shot noise adds, as the band below 0.32 µm tells it; `skew1…3`: skewness of those bands,
-  positive for dots on a ground, negative for holes.
+  green, minus the shot noise, which is estimated from the band below 0.32 µm; `skew1…3`: skewness of those bands,
+  positive for dots on a background, negative for holes.
 - `lines`, `dots`, `holes`: log2 of the mean curvature of green across ridges, of bright dots, and of dark ones, over
   green; `lineness`: lines over dots.
 - `top`, `bottom`, `tip`: log2 of the 95th percentile over the median, of the median over the 5th, of the 99th over
   the median.
-- `turn.coherence`: how far the fine structure of the cytoplasm has one direction locally (0–1); `alignment`: over the
-  whole cell; `red`: how far it follows red's (−1–1); `radial`: how far it points at the nucleus (−1–1).
-- `radial.…`: log2 of green from so many µm from the nucleus to the next radius over green in the cytoplasm.
+- `turn.coherence`: how strongly the fine structure of the cytoplasm has one direction locally (0–1); `alignment`: over
+  the whole cell; `red`: how well it follows red's (−1–1); `radial`: how well it points at the nucleus (−1–1).
+- `radial.…`: log2 of green from this distance from the nucleus (µm) to the next one over green in the cytoplasm.
 - `focus.core`, `focus.ring`: log2 of green within 1.5 µm, and from 1.5 to 4 µm, of red's focus over the cytoplasm's.
 - `peak.height`: log2 of the highest green of the cytoplasm, smoothed by 1.3 µm, over its mean; `beyond`: its distance
   from the nucleus in µm; `focus`: log2 of its distance from red's focus; `red`: red's fine structure there over red;
@@ -85,15 +85,15 @@ CELL_FEATURES: tuple[str, ...] = (
 
 
 def measure_cells(stack: Stack, zones: Compartments, means: Means) -> NDArray[np.float64]:
-    """Measures every cell.
+    """Measure every cell.
 
     Args:
         stack: The field.
         zones: Its n cells.
-        means: Of the same cells.
+        means: The means of the same cells.
 
     Returns:
-        (n, len(CELL_FEATURES)), NaN where a thing cannot be measured.
+        (n, len(CELL_FEATURES)), NaN for a measure that is not possible.
     """
     if len(zones) == 0:
         return np.zeros((0, len(CELL_FEATURES)))
@@ -130,7 +130,7 @@ def _measure_matches(stack: Stack, means: Means) -> list[NDArray[np.float64]]:
 
 
 def _noise_share(low: float, high: float) -> float:
-    """Variance of white noise between two blurs (standard deviations in px) over that below the first."""
+    """Return the variance of white noise between two blurs (standard deviations in px) over that below the first."""
 
     def overlap(a: float, b: float) -> float:
         return 1 / (2 * np.pi * max(a * a + b * b, 1 / (2 * np.pi)))
@@ -142,7 +142,7 @@ def _noise_share(low: float, high: float) -> float:
 def _measure_bands(
     stack: Stack, means: Means, nucleus: NDArray[np.float64], cytoplasm: NDArray[np.float64]
 ) -> list[NDArray[np.float64]]:
-    """Energy and skewness of green by scale, in nucleus and cytoplasm."""
+    """Measure energy and skewness of green by scale, in nucleus and cytoplasm."""
     wide = gaussian_blur(stack.wide[..., GREEN], np.sqrt(SCALES[3] ** 2 - SCALES[2] ** 2) / (stack.pixel * stack.step))
     second = stack.smooth[..., GREEN]
     first = stack.green - second.repeat(stack.step, 0).repeat(stack.step, 1)
@@ -152,7 +152,7 @@ def _measure_bands(
     bands = [(first, stack.step), (second - stack.wide[..., GREEN], 1), (stack.wide[..., GREEN] - wide, 1)]
     for number, (band, step) in enumerate(bands):
         share = _noise_share(SCALES[number] / stack.pixel, SCALES[number + 1] / stack.pixel)
-        if number:  # of the noise below the first scale, not below this one
+        if number:  # relative to the noise below the first scale, not below this one
             share *= _variance_below(SCALES[number] / stack.pixel) / _variance_below(SCALES[0] / stack.pixel)
         square = band * band
         moments = [means.over(block_means(power, step), NUCLEAR, OUTER) for power in (band, square, square * band)]
@@ -165,14 +165,14 @@ def _measure_bands(
 
 
 def _variance_below(sigma: float) -> float:
-    """Variance that is left of white noise of variance 1 below a blur of so many px."""
+    """Return the variance of white noise of variance 1 that remains below a blur of `sigma` px."""
     return 1 + 1 / (4 * np.pi * max(sigma * sigma, 0.08)) - 2 / max(2 * np.pi * sigma * sigma, 1.0)
 
 
 def _measure_curvature(
     stack: Stack, means: Means, nucleus: NDArray[np.float64], cytoplasm: NDArray[np.float64]
 ) -> list[NDArray[np.float64]]:
-    """Lines, dots and holes by the eigenvalues of the Hessian of green, in level per (0.32 µm)²."""
+    """Measure lines, dots and holes by the eigenvalues of the Hessian of green, in level per (0.32 µm)²."""
     image = gaussian_blur(stack.green, np.sqrt(CURVED**2 - SCALES[0] ** 2) / stack.pixel)
     scale = np.float32((SCALES[0] / stack.pixel) ** 2)
     padded = np.pad(image, 1, mode="edge")
@@ -206,7 +206,7 @@ def _measure_ranges(stack: Stack, zones: Compartments) -> list[NDArray[np.float6
 
 
 def _measure_turns(stack: Stack, zones: Compartments, means: Means) -> list[NDArray[np.float64]]:
-    """Directions by the structure tensor, as doubled angles: (cos 2θ, sin 2θ) × energy."""
+    """Measure directions by the structure tensor, as doubled angles: (cos 2θ, sin 2θ) × energy."""
     sigma = 1.0 / zones.pixel
     vectors, energies = [], []
     for yy, xx, yx in stack.turns:
@@ -219,7 +219,7 @@ def _measure_turns(stack: Stack, zones: Compartments, means: Means) -> list[NDAr
     (c,), (s,) = means.over(cos, OUTER), means.over(sin, OUTER)
     y, x = np.gradient(zones.beyond)
     norm = np.maximum(np.hypot(y, x), 1e-6) ** 2
-    # the gradient of green lies across its lines: a line that points at the nucleus has it turned by 90°
+    # the gradient of green is across its lines: it is turned by 90° for a line that points at the nucleus
     (radial,) = means.over(-(cos * (x * x - y * y) + sin * 2 * x * y) / norm, OUTER)
     (joint,) = means.over((cos * vectors[0][0] + sin * vectors[0][1]) / (np.hypot(*vectors[0]) + 1e-12), OUTER)
     safe, along = np.maximum(own, 1e-12), np.maximum(coherent, 1e-12)
@@ -286,7 +286,7 @@ def _measure_focus(stack: Stack, zones: Compartments, cytoplasm: NDArray[np.floa
 
 
 def _group_means(values: np.ndarray, group: np.ndarray, n: int, least: int) -> NDArray[np.float64]:
-    """Means by group, −1 for none."""
+    """Return means by group, −1 for none."""
     count = np.bincount(group + 1, minlength=n + 1)[1:]
     total = np.bincount(group + 1, values, n + 1)[1:]
     return np.where(count >= least, total / np.maximum(count, 1), np.nan)

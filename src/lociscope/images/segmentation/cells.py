@@ -1,8 +1,8 @@
-"""Nuclei and cells by watershed: who owns each pixel, from the reference channels alone.
+"""Segment nuclei and cells by watershed, from the reference channels.
 
-Blue gives the nuclei; red and yellow, and green a little, tell how far each cell reaches. Made for compartment
-features (`lociscope.images.segmentation.features`) and for predictions per cell where nothing better is at hand: on
-crowded fields borders between cells are guesses.
+Blue gives the nuclei; red and yellow, with a little of green, give the extent of each cell. The segmentation serves
+compartment features (`lociscope.images.segmentation.features`), and predictions per cell where no better one is
+available: in crowded fields, borders between cells are guesses.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WORKING_PIXEL = 0.64
-"""Finer fields are segmented at about this many µm per pixel: nuclei measure 6–18 µm, so nothing is lost."""
+"""Pixel size in µm to which finer fields are reduced for segmentation; nuclei measure 6–18 µm, so nothing is lost."""
 SMOOTHING = 0.8
-"""Standard deviation in µm by which the channels are smoothed before anything is cut."""
+"""Standard deviation in µm of the Gaussian blur before thresholding."""
 MIN_NUCLEUS_AREA = 14.0
-"""Area in µm² below which a blue patch is debris; the smallest mitotic plates have about 20."""
+"""Minimum area of a nucleus in µm²; smaller patches are debris. The smallest mitotic plates have about 20."""
 MIN_RIDGE = 0.45
-"""By how many µm the radius must shrink between two nuclei that touch, to tell them from one of odd shape."""
+"""By how many µm the radius must shrink between touching nuclei, to distinguish them from one of irregular shape."""
 BODY_WEIGHTS = {RED: 1.0, YELLOW: 1.0, GREEN: 0.35}
-"""What each channel says of where a cell is."""
+"""Weights of the channels for the extent of a cell."""
 BODY_SHARE = 0.3
-"""A pixel belongs to a cell from this share of the light just outside the nuclei on."""
+"""Minimum light of a pixel of a cell, as a share of the light just outside the nuclei."""
 REACH = 18.0
-"""How many µm from the nucleus weigh as much as a fall of the light to 1/e, when cells are told apart."""
+"""Distance from the nucleus in µm that counts as much as a decrease of the light to 1/e, when cells are separated."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
-    """The cells of a field. A cell has the same number in both pictures; 0 is none.
+    """The cells of a field. A cell has the same number in both label images; 0 is background.
 
     Attributes:
         nuclei: (y, x) int32, the cell whose nucleus or chromosomes a pixel shows.
-        cells: (y, x) int32, the cell that owns a pixel; holds the nucleus.
+        cells: (y, x) int32, the cell of a pixel, nucleus included.
     """
 
     nuclei: NDArray[np.int32]
@@ -53,21 +53,24 @@ class Cells:
 
 
 def find_cells(pixels: np.ndarray, pixel_size: float) -> Cells:
-    """Finds the nuclei and the cells of a field.
+    """Find the nuclei and the cells of a field.
 
     Args:
         pixels: (y, x, 4), channels RGBY, of uint8, uint16 or float; an empty plane counts as missing.
         pixel_size: Side of a pixel in µm.
 
     Returns:
-        The cells; none where no nucleus is seen.
+        The cells; none where no nucleus is found.
 
     Raises:
         LociscopeError: The pixel size is not above 0.
         MissingExtraError: scipy or scikit-image is not installed.
     """
     if not pixel_size > 0:
-        raise LociscopeError(f"A pixel size is a number of µm above 0; received {pixel_size!r}.", code=Code.PIXEL_SIZE)
+        raise LociscopeError(
+            f"`pixel_size` must be a number of µm above 0; received {pixel_size!r}. Pass the side of a pixel.",
+            code=Code.PIXEL_SIZE,
+        )
     step = max(1, round(WORKING_PIXEL / pixel_size))
     small = _shrink(pixels, step)
     nuclei = find_nuclei(small[..., BLUE], pixel_size * step)
@@ -77,7 +80,7 @@ def find_cells(pixels: np.ndarray, pixel_size: float) -> Cells:
 
 
 def _shrink(pixels: np.ndarray, step: int) -> np.ndarray:
-    """Means over blocks of step × step pixels, of full scale; the last block repeats the edge where it is cut."""
+    """Return means over blocks of step × step pixels, relative to full scale; incomplete blocks repeat the edge."""
     full = np.float32(estimate_full_scale(sample_pixels(pixels)))
     if step == 1:
         return np.asarray(pixels / full, np.float32)
@@ -97,14 +100,14 @@ def _enlarge(labels: np.ndarray, step: int, height: int, width: int) -> NDArray[
 
 
 def find_nuclei(blue: np.ndarray, pixel_size: float) -> NDArray[np.int32]:
-    """Finds nuclei in a picture of DNA; those that touch are parted where the outline is waisted.
+    """Find nuclei in an image of DNA; touching nuclei are separated where the outline is constricted.
 
     Args:
         blue: (y, x) in any unit.
         pixel_size: Side of a pixel in µm.
 
     Returns:
-        (y, x) int32, numbers from 1 on without gaps, 0 between the nuclei.
+        (y, x) int32, consecutive numbers from 1, 0 between the nuclei.
     """
     try:
         from scipy import ndimage
@@ -122,7 +125,7 @@ def find_nuclei(blue: np.ndarray, pixel_size: float) -> NDArray[np.int32]:
 
 
 def _find_bright(smooth: np.ndarray, pixel_size: float) -> NDArray[np.bool_]:
-    """Brighter than half of what Otsu says, and than the surroundings, which are hazy between crowded nuclei."""
+    """Return pixels brighter than half of Otsu's threshold and than the surroundings, hazy in crowded fields."""
     from scipy import ndimage
     from skimage.filters import threshold_otsu
 
@@ -132,12 +135,12 @@ def _find_bright(smooth: np.ndarray, pixel_size: float) -> NDArray[np.bool_]:
     clipped = np.minimum(smooth, high)
     otsu = float(threshold_otsu(clipped))
     around = ndimage.gaussian_filter(clipped, 9 / pixel_size)
-    cut = np.maximum(low + 0.55 * (otsu - low), np.minimum(0.9 * around, otsu))
-    return np.asarray(smooth > cut)
+    threshold = np.maximum(low + 0.55 * (otsu - low), np.minimum(0.9 * around, otsu))
+    return np.asarray(smooth > threshold)
 
 
 def _merge_basins(basins: NDArray[np.int32], depth: np.ndarray) -> NDArray[np.int32]:
-    """Basins joined wherever one of two does not rise `MIN_RIDGE` over the saddle between them."""
+    """Merge neighbouring basins if one of them does not rise `MIN_RIDGE` above the saddle between them."""
     first = np.concatenate([basins[1:].ravel(), basins[:, 1:].ravel()])
     second = np.concatenate([basins[:-1].ravel(), basins[:, :-1].ravel()])
     saddle = np.concatenate(
@@ -149,30 +152,30 @@ def _merge_basins(basins: NDArray[np.int32], depth: np.ndarray) -> NDArray[np.in
     np.maximum.at(peak, basins.ravel(), depth.ravel())
     root = list(range(len(peak)))
 
-    def root_of(number: int) -> int:
+    def find_root(number: int) -> int:
         while root[number] != number:
             number = root[number]
         return number
 
     for at in touch.tolist():
-        one, other = root_of(first[at]), root_of(second[at])
+        one, other = find_root(first[at]), find_root(second[at])
         low, high = sorted((one, other), key=peak.__getitem__)
         if one != other and peak[low] - saddle[at] < MIN_RIDGE:
             root[low] = high
-    return np.array([root_of(number) for number in range(len(root))], np.int32)[basins]
+    return np.array([find_root(number) for number in range(len(root))], np.int32)[basins]
 
 
 def _renumber(labels: np.ndarray, least: float) -> NDArray[np.int32]:
-    """Numbers without gaps, without what is smaller than `least` pixels."""
+    """Number regions consecutively, and remove regions of fewer than `least` pixels."""
     sizes = np.bincount(labels.ravel())
-    kept = sizes >= least
-    kept[0] = False
-    number = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
+    large = sizes >= least
+    large[0] = False
+    number = np.where(large, np.cumsum(large), 0).astype(np.int32)
     return np.asarray(number[labels], np.int32)
 
 
 def _find_bodies(small: np.ndarray, nuclei: NDArray[np.int32], pixel_size: float) -> NDArray[np.int32]:
-    """Watershed from the nuclei: downhill with the light, and with the distance from them."""
+    """Return a watershed from the nuclei that follows decreasing light and increasing distance."""
     if not nuclei.any():
         return nuclei
     from scipy import ndimage
@@ -183,7 +186,7 @@ def _find_bodies(small: np.ndarray, nuclei: NDArray[np.int32], pixel_size: float
     near = (distance > 0) & (distance < 3)
     base = float(np.percentile(light, 0.5))
     level = float(np.median(light[near])) - base if near.any() else 0.0
-    if level <= 0:  # nothing but nuclei
+    if level <= 0:  # only nuclei
         mask = distance < 3
     else:
         mask = (light - base > BODY_SHARE * level) & (ndimage.gaussian_filter(light, 2 / pixel_size) > base)
@@ -193,12 +196,12 @@ def _find_bodies(small: np.ndarray, nuclei: NDArray[np.int32], pixel_size: float
 
 
 def _sum_body_light(small: np.ndarray, pixel_size: float) -> np.ndarray:
-    """Red, yellow and a little green, each from its darkest part to its bright level, smoothed."""
+    """Return the smoothed sum of red, yellow and a little green, each scaled from its dark to its bright level."""
     from scipy import ndimage
 
     total = np.zeros(small.shape[:2], np.float32)
     for channel, weight in BODY_WEIGHTS.items():
         low, high = np.percentile(small[..., channel], (0.5, 95))
-        if high - low > 0.004:  # otherwise the stain was not made
+        if high - low > 0.004:  # otherwise the stain is missing
             total += np.float32(weight) * np.sqrt(np.clip((small[..., channel] - low) / (high - low), 0, 2))
     return np.asarray(ndimage.gaussian_filter(total, SMOOTHING / pixel_size), np.float32)

@@ -1,4 +1,4 @@
-"""The compartments of the cells of a field: which zone of which cell each pixel lies in."""
+"""Find the compartments of the cells of a field: the cell and the zone of each pixel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Zone(IntEnum):
-    """Where in its cell a pixel lies."""
+    """The zone of a pixel in its cell."""
 
     NONE = 0
     NUCLEUS = 1
@@ -28,23 +28,23 @@ class Zone(IntEnum):
     PERINUCLEAR = 4
     """0.7–3 µm from the nucleus."""
     CYTOPLASM = 5
-    """Farther out."""
+    """More than 3 µm from the nucleus."""
     EDGE = 6
-    """Within 1.5 µm of where no cell is."""
+    """Within 1.5 µm of the background."""
     CONTACT = 7
     """Within 1.5 µm of another cell."""
 
 
 NUCLEAR = (Zone.NUCLEUS, Zone.NUCLEOLI)
-"""The zones that count as nucleus; the rim belongs to neither side."""
+"""The zones of the nucleus; the rim belongs to neither side."""
 OUTER = (Zone.PERINUCLEAR, Zone.CYTOPLASM, Zone.EDGE, Zone.CONTACT)
-"""The zones that count as cytoplasm."""
+"""The zones of the cytoplasm."""
 RIM_WITHIN, RIM_BEYOND, PERINUCLEAR_REACH, EDGE_DEPTH = 1.0, 0.7, 3.0, 1.5
-"""The zones' borders in µm."""
+"""The borders of the zones, µm."""
 DNA_POOR = 0.72
-"""Share of the nucleus' median blue, smoothed by 0.4 µm, below which a pixel lies in a nucleolus."""
+"""Threshold for nucleoli: blue, smoothed by 0.4 µm, as a share of the nucleus' median."""
 FOCUS_SMOOTHING, FOCUS_REACH = 1.2, 8.0
-"""µm: how far red is smoothed to find the microtubules' focus, and how far from the nucleus it may lie."""
+"""Blur of red to find the microtubules' focus, and maximum distance of the focus from the nucleus, µm."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,8 +55,8 @@ class Compartments:
         pixel: Side of the grid's pixels in µm.
         cells: (y, x) int32, the cell of each pixel, 0 for none.
         zones: (y, x) int8 of `Zone`.
-        beyond: (y, x) µm from the outline of the nearest nucleus, negative within.
-        focus: (n, 2) row and column where each cell's red is densest outside its nucleus; NaN where there is none.
+        beyond: (y, x) distance in µm from the outline of the nearest nucleus, negative inside.
+        focus: (n, 2) row and column of the densest red of each cell outside its nucleus; NaN where there is none.
         nuclear_area: (n,) in µm².
         area: (n,) in µm².
     """
@@ -74,16 +74,19 @@ class Compartments:
 
     @property
     def regions(self) -> NDArray[np.intp]:
-        """(pixels,) number of each pixel's region: zone × (n + 1) + cell."""
+        """(pixels,) index of each pixel's region: zone × (n + 1) + cell."""
         return np.asarray(self.zones.ravel().astype(np.intp) * (len(self) + 1) + self.cells.ravel())
 
 
 def find_compartments(pixels: np.ndarray, pixel: float) -> Compartments:
-    """Segments a field and tells its zones.
+    """Segment a field, and find the zones of its cells.
 
     Args:
         pixels: (y, x, 4), RGBY, of any type.
-        pixel: Side of a pixel in µm, best near 0.64.
+        pixel: Side of a pixel in µm, ideally near 0.64.
+
+    Returns:
+        The zones of all cells.
     """
     from scipy import ndimage
 
@@ -109,12 +112,12 @@ def find_compartments(pixels: np.ndarray, pixel: float) -> Compartments:
 
 
 def _measure_areas(labels: NDArray[np.int32], n: int, pixel: float) -> NDArray[np.float64]:
-    """(n,) in µm²."""
+    """Return the areas of n labels, (n,) in µm²."""
     return np.bincount(labels.ravel(), minlength=n + 1)[1:].astype(np.float64) * pixel**2
 
 
 def _find_contacts(cells: NDArray[np.int32], reach: int) -> NDArray[np.bool_]:
-    """Pixels that see two cells within `reach` pixels."""
+    """Return the pixels that have two cells within `reach` pixels."""
     from scipy import ndimage
 
     top = np.iinfo(np.int32).max
@@ -152,7 +155,7 @@ def _find_focus(
 
 
 def find_highest(values: np.ndarray, group: NDArray[np.integer], n: int) -> NDArray[np.intp]:
-    """Where the highest value of each of n groups lies.
+    """Return the position of the highest value of each of n groups.
 
     Args:
         values: (m,).
@@ -160,10 +163,10 @@ def find_highest(values: np.ndarray, group: NDArray[np.integer], n: int) -> NDAr
         n: Number of groups.
 
     Returns:
-        (n,) positions, the last of equals; −1 where a group is empty.
+        (n,) positions, the last of equal values; −1 where a group is empty.
     """
     top = np.full(n + 1, -np.inf, values.dtype)
-    np.maximum.at(top, group, values)  # group −1 is the one behind the last
+    np.maximum.at(top, group, values)  # group −1 is the last element
     at = np.flatnonzero((values == top[group]) & (group >= 0))
     best = np.full(n, -1, np.intp)
     best[group[at]] = at
@@ -173,16 +176,16 @@ def find_highest(values: np.ndarray, group: NDArray[np.integer], n: int) -> NDAr
 def compute_quantiles(
     values: np.ndarray, group: NDArray[np.integer], n: int, shares: tuple[float, ...]
 ) -> NDArray[np.float64]:
-    """Quantiles of the values of each of n groups.
+    """Return quantiles of the values of each of n groups.
 
     Args:
         values: (m,).
         group: (m,) in 0…n−1.
         n: Number of groups.
-        shares: The quantiles wanted, 0–1.
+        shares: The quantiles, 0–1.
 
     Returns:
-        (shares, n), the value nearest to the quantile's rank; NaN where a group is empty.
+        (shares, n), the value closest to the quantile's rank; NaN where a group is empty.
     """
     order = np.lexsort((values, group))
     ordered = values[order]

@@ -1,13 +1,13 @@
-"""About a hundred numbers that say where in its cells a protein is: of each cell, pooled over the field.
+"""Compute about a hundred features of a protein's location, measured for each cell and pooled over the field.
 
-Cells and their zones are found in the reference channels (`compartments`). Of each cell `cell_measures` takes
-levels of green by zone, correlations with the other channels, energy and asymmetry by scale, lines, dots and
-holes, and what lies at the focus of the microtubules. A field has for each of them the mean over its cells
-(`….mean`; bright cells weigh up to twice as much as dark ones) and the ninth decile (`….high`), so that a place
-that shows in a few cells counts, and a few numbers of its own (`field.…`).
+Cells and their zones are found in the reference channels (`compartments`). For each cell, `cell_measures` computes
+levels of green by zone, correlations with the other channels, energy and asymmetry by scale, lines, dots and holes, and
+the level at the focus of the microtubules. A field has the mean of each measure over its cells (`….mean`; bright cells
+weigh up to twice as much as dark ones), the ninth decile (`….high`), which shows locations that are visible in few
+cells, and features of the whole field (`field.…`).
 
-All lengths are µm, all levels are relative, so neither the size of the field, its bit depth nor its exposure
-matters. NaN stands for what cannot be measured: a stain that was not made, a zone that no cell has.
+All lengths are in µm and all levels are relative, so that the features do not depend on the size of the field, its bit
+depth or its exposure. NaN means that a feature cannot be measured: a stain is missing, or no cell has the zone.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FINE_PIXEL = 0.32
-"""µm per pixel at which the protein is measured, as HPA has at 512 px. Coarser fields are left as they are."""
+"""Pixel size in µm at which the protein is measured, that of HPA at 512 px; coarser fields are not resized."""
 COARSE_PIXEL = 0.64
-"""µm per pixel at which zones, correlations and everything above 1 µm are measured."""
+"""Pixel size in µm at which zones, correlations and structures above 1 µm are measured."""
 FIELD_UM = 164.0
-"""Side of a field whose pixel size nobody declares."""
+"""Side of a field in µm where the pixel size is not declared."""
 MIN_SIDE = 8
-"""Coarse pixels to which smaller fields are filled up at their edge."""
+"""Minimum side in coarse pixels; smaller fields are padded at their edge."""
 HIGH = 0.9
 """Quantile over cells of the features called `….high`."""
 FIELD_FEATURES: tuple[str, ...] = (
@@ -61,18 +61,18 @@ FEATURES: tuple[str, ...] = (
     *(f"{name}.high" for name in CELL_FEATURES),
     *FIELD_FEATURES,
 )
-"""The features in the order in which `compute_features` gives them."""
+"""The features in the order of `compute_features`."""
 
 
 def compute_features(pixels: np.ndarray, pixel_size: float | None = None) -> NDArray[np.float32]:
-    """The features of a field.
+    """Compute the features of a field.
 
     Args:
-        pixels: (y, x, 4), channels RGBY, of uint8, uint16 or float; a constant plane is a stain that was not made.
-        pixel_size: Side of a pixel in µm; None takes the field to be `FIELD_UM` wide, as HPA's are.
+        pixels: (y, x, 4), channels RGBY, of uint8, uint16 or float; a constant plane is a missing stain.
+        pixel_size: Side of a pixel in µm; None assumes a field of `FIELD_UM`, as HPA's.
 
     Returns:
-        (len(FEATURES),) float32, NaN where a thing cannot be measured; finite otherwise.
+        (len(FEATURES),) float32, NaN for a feature that cannot be measured; finite otherwise.
 
     Raises:
         LociscopeError: The array has another shape, or the pixel size is not above 0.
@@ -88,15 +88,18 @@ def compute_features(pixels: np.ndarray, pixel_size: float | None = None) -> NDA
 
 
 def make_stack(pixels: np.ndarray, pixel_size: float | None) -> tuple[Stack, Compartments]:
-    """The field at the scales at which it is measured, and its cells' zones."""
+    """Return the field at the scales of the measures, and the zones of its cells."""
     if pixels.ndim != 3 or pixels.shape[-1] != 4 or min(pixels.shape) < 1:
         raise LociscopeError(
-            f"A field is (y, x, 4), channels RGBY last; received {pixels.shape}. Move the axes.",
-            code=Code.UNKNOWN_CHANNEL,
+            f"A field must be (y, x, 4), channels RGBY last; received {pixels.shape}. Move the axes.",
+            code=Code.INVALID_VALUE,
         )
     size = FIELD_UM / max(pixels.shape[:2]) if pixel_size is None else pixel_size
     if not size > 0:
-        raise LociscopeError(f"A pixel size is a number of µm above 0; received {pixel_size!r}.", code=Code.PIXEL_SIZE)
+        raise LociscopeError(
+            f"`pixel_size` must be a number of µm above 0; received {pixel_size!r}. Pass the side of a pixel.",
+            code=Code.PIXEL_SIZE,
+        )
     full = np.float32(estimate_full_scale(sample_pixels(pixels)))
     fine = pixels
     if size < 0.93 * FINE_PIXEL:
@@ -112,7 +115,7 @@ def make_stack(pixels: np.ndarray, pixel_size: float | None) -> tuple[Stack, Com
 
 
 def _pool(table: NDArray[np.float64], level: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean and ninth decile over cells of an (n, features) table, without its NaN."""
+    """Return the mean and the ninth decile over cells of an (n, features) table, ignoring NaN."""
     n, width = table.shape
     if n == 0:
         return np.full(2 * width, np.nan)
@@ -159,7 +162,7 @@ def _measure_field(stack: Stack, zones: Compartments, means: Means, level: NDArr
 
 
 def _measure_condensed(stack: Stack, means: Means, level: NDArray[np.float64]) -> tuple[float, float, float]:
-    """The brightest nucleus of the field, mostly a dividing cell's, against the others."""
+    """Compare the brightest nucleus of the field, usually of a dividing cell, with the others."""
     (blue,) = means.over(stack.coarse[..., BLUE], NUCLEAR)
     if not np.isfinite(blue).any():
         return np.nan, np.nan, np.nan
@@ -173,7 +176,7 @@ def _measure_condensed(stack: Stack, means: Means, level: NDArray[np.float64]) -
 
 
 def _measure_bundles(stack: Stack, zones: Compartments) -> tuple[float, float]:
-    """Green where red outside the nuclei is brightest."""
+    """Measure green where red outside the nuclei is brightest."""
     cytoplasm = np.isin(zones.zones, OUTER)
     if not stack.has[RED] or cytoplasm.sum() < 50:
         return np.nan, np.nan

@@ -1,4 +1,4 @@
-"""Spots: the local tops of green, by cell, in nucleus and cytoplasm."""
+"""Measure spots, the local maxima of green, by cell, in nucleus and cytoplasm."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MIN_CONTRAST = 0.5
-"""A spot rises over its surroundings by at least so many times the mean green of its nucleus or cytoplasm."""
+"""Minimum height of a spot above its surroundings, relative to the mean green of its nucleus or cytoplasm."""
 MIN_HEIGHT = 0.012
-"""And by at least this share of full scale."""
+"""Minimum height of a spot above its surroundings, as a share of full scale."""
 _PER_SIDE = ("number", "strongest", "second", "contrast", "elongation", "size")
 SPOT_FEATURES: tuple[str, ...] = (
     *(f"nucleus.spot_{what}" for what in _PER_SIDE),
     *(f"cytoplasm.spot_{what}" for what in _PER_SIDE),
     *("spots.nucleoli", "spots.rim", "spots.edge", "spots.contact", "spots.beyond", "spots.focus"),
 )
-"""Of the spots of 0.5–1.5 µm that stand out, in nucleus or cytoplasm:
+"""Features of spots of 0.5–1.5 µm, in nucleus or cytoplasm:
 
 - `number`: log2 of 1 + spots per 100 µm²; `strongest`: log2 of 1 + the largest contrast (height over the surroundings,
   in means of green); `second`: the same of the second-largest, over the largest; `contrast`: mean of log2 of 1 +
   contrast; `elongation`: mean of 1 − short / long axis of the tops' curvature; `size`: mean of the height left when
   smoothed by 0.64 µm.
-- `nucleoli`, `rim`, `edge`, `contact`: share of the cell's spots that lie there, by contrast; `beyond`: mean distance
+- `nucleoli`, `rim`, `edge`, `contact`: share of the cell's spots there, by contrast; `beyond`: mean distance
   of the cytoplasm's spots from the nucleus in µm; `focus`: log2 of 1 + the distance in µm of its strongest from red's
   focus.
 """
@@ -42,12 +42,12 @@ def measure_spots(
     nucleus: NDArray[np.float64],
     cytoplasm: NDArray[np.float64],
 ) -> list[NDArray[np.float64]]:
-    """Measures the spots of every cell.
+    """Measure the spots of every cell.
 
     Args:
         green: (y, x) fine, smoothed by 0.32 µm, in shares of full scale, without background.
         wide: (y / step, x / step), smoothed by 1.28 µm.
-        step: Fine pixels in a coarse one.
+        step: Number of fine pixels along a side of a coarse one.
         pixel: Side of a fine pixel in µm.
         zones: The cells.
         nucleus: (n,) mean green of each nucleus.
@@ -65,8 +65,8 @@ def measure_spots(
     level = np.where(within, nucleus[cell], cytoplasm[cell])
     with np.errstate(invalid="ignore"):
         contrast = rise[y, x] / (np.maximum(level, 0) + MIN_HEIGHT)
-        kept = (cell >= 0) & (contrast > MIN_CONTRAST)
-    y, x, cy, cx, cell, zone, contrast, within = (a[kept] for a in (y, x, cy, cx, cell, zone, contrast, within))
+        valid = (cell >= 0) & (contrast > MIN_CONTRAST)
+    y, x, cy, cx, cell, zone, contrast, within = (a[valid] for a in (y, x, cy, cx, cell, zone, contrast, within))
     shape = _measure_shapes(rise, y, x)
     columns = []
     for side, inside in ((NUCLEAR, within), (OUTER, np.isin(zone, OUTER))):
@@ -83,7 +83,7 @@ def measure_spots(
 
 
 def _find_peaks(image: np.ndarray, least: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Pixels above `least` that none of their eight neighbours exceeds; the outermost pixels are none."""
+    """Return the pixels above `least` that none of their eight neighbours exceeds, without the outermost pixels."""
     inner = image[1:-1, 1:-1]
     y, x = np.nonzero(inner > least)
     y, x = y + 1, x + 1
@@ -97,7 +97,7 @@ def _find_peaks(image: np.ndarray, least: float) -> tuple[NDArray[np.intp], NDAr
 
 
 def _measure_shapes(image: np.ndarray, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Elongation of the tops, and how much of them is left in the mean of 5 × 5 pixels."""
+    """Return the elongation of peaks, and the share of their height that is left in the mean of 5 × 5 pixels."""
     if not len(y):
         return np.zeros(0), np.zeros(0)
     padded = np.pad(image, 2, mode="edge")
@@ -140,7 +140,7 @@ def _mean_by_cell(values: np.ndarray, cell: np.ndarray, n: int) -> NDArray[np.fl
 def _measure_focus_distance(
     y: np.ndarray, x: np.ndarray, cell: np.ndarray, contrast: np.ndarray, zones: Compartments
 ) -> NDArray[np.float64]:
-    """log2 of 1 + the distance in µm of each cell's strongest spot from red's focus."""
+    """Return log2 of 1 + the distance in µm of each cell's strongest spot from red's focus."""
     best = find_highest(contrast, cell, len(zones))
     found = np.full(len(zones), np.nan)
     known = best >= 0

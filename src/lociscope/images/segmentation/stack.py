@@ -1,4 +1,4 @@
-"""A field at the two scales at which it is measured, and means over the zones of its cells."""
+"""A field at the two scales of its measures, and means over the zones of its cells."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FAINT = 0.004
-"""Added to both sides of every ratio of levels, as a share of full scale: one grey level of 255."""
+"""Added to the numerator and denominator of every ratio of levels: one grey level of 255, as a share of full scale."""
 MIN_PIXELS = 6
-"""A zone of a cell with fewer coarse pixels is not measured."""
+"""Minimum number of coarse pixels of a zone of a cell; smaller zones are not measured."""
 SCALES = (0.32, 0.64, 1.28, 2.56)
-"""Standard deviations in µm between which bands of structure are told apart."""
+"""Standard deviations in µm that separate the bands of structure."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stack:
-    """A field at the two scales at which it is measured; green's background is taken off.
+    """A field at the two scales of its measures; the background of green is subtracted.
 
     Attributes:
         pixel: Side of a fine pixel in µm.
-        step: Fine pixels in a coarse one, along an axis.
-        has: Which of the four stains were made.
+        step: Number of fine pixels along a side of a coarse one.
+        has: Whether each of the four stains is present.
         green: (y, x) fine, smoothed by `SCALES[0]`.
         coarse: (y / step, x / step, 4) means over blocks.
         smooth: The same, smoothed by `SCALES[1]`.
@@ -55,7 +55,7 @@ class Stack:
 
     @classmethod
     def of(cls, fine: np.ndarray, coarse: np.ndarray, pixel: float, step: int, zones: Compartments) -> Stack:
-        """Makes the stack of a field in shares of full scale."""
+        """Make the stack of a field, in shares of full scale."""
         has = tuple(float(np.ptp(np.percentile(coarse[..., c], (0.5, 99.5)))) > 0.012 for c in range(4))
         ground = estimate_background(coarse[..., GREEN], zones)
         raw = fine[..., GREEN]
@@ -77,20 +77,20 @@ class Stack:
 
 
 def estimate_background(green: np.ndarray, zones: Compartments) -> np.float32:
-    """Green where there is nothing: a low percentile outside the cells, or of all where they fill the field."""
+    """Estimate green's background: a low percentile outside the cells, or of all pixels if cells fill the field."""
     outside = green[zones.cells == 0]
     return np.float32(np.percentile(outside, 20) if outside.size > 0.02 * green.size else np.percentile(green, 0.5))
 
 
 def gaussian_blur(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur of float32, cut off at 3 standard deviations."""
+    """Return a Gaussian blur as float32, truncated at 3 standard deviations."""
     from scipy.ndimage import gaussian_filter
 
     return np.asarray(gaussian_filter(image, sigma, truncate=3.0, output=np.float32))
 
 
 def block_means(image: np.ndarray, step: int) -> np.ndarray:
-    """Means over blocks of step × step pixels."""
+    """Return means over blocks of step × step pixels."""
     if step == 1:
         return image
     rows = sum((image[i::step] for i in range(1, step)), image[::step].copy())
@@ -98,24 +98,24 @@ def block_means(image: np.ndarray, step: int) -> np.ndarray:
 
 
 def _structure_tensor(image: np.ndarray, step: int) -> np.ndarray:
-    """The structure tensor's three products, means over blocks."""
+    """Return the three products of the structure tensor, as means over blocks."""
     y, x = np.gradient(image)
     return np.stack([block_means(product, step) for product in (y * y, x * x, y * x)])
 
 
 def log_ratio(part: Any, whole: Any) -> Any:  # noqa: ANN401 - numbers in, numbers out
-    """log2 of a ratio of levels that may be 0 or, for noise, below."""
+    """Return log2 of a ratio of levels, which may be 0 or, because of noise, negative."""
     return np.log2((np.maximum(part, 0) + FAINT) / (np.maximum(whole, 0) + FAINT))
 
 
 class Means:
-    """Means of coarse images by cell; the pixels are counted once.
+    """Means of coarse images by cell; pixels are counted only once.
 
     Args:
         zones: The n cells.
 
     Attributes:
-        counts: (zones, n) coarse pixels.
+        counts: (zones, n) number of coarse pixels.
     """
 
     def __init__(self, zones: Compartments) -> None:
@@ -129,11 +129,11 @@ class Means:
         return total.reshape(len(Zone), n)[:, 1:]
 
     def by_zone(self, image: np.ndarray) -> NDArray[np.float64]:
-        """(zones, n); NaN where a cell has too little of a zone."""
+        """Return means (zones, n); NaN where a zone of a cell has too few pixels."""
         return np.where(self.counts >= MIN_PIXELS, self._sums(image) / np.maximum(self.counts, 1), np.nan)
 
     def over(self, image: np.ndarray, *sides: Sequence[Zone]) -> list[NDArray[np.float64]]:
-        """(n,) over each of several unions of zones; NaN where a cell has too little of them."""
+        """Return means (n,) over each of several unions of zones; NaN where a cell has too few pixels of them."""
         total = self._sums(image)
         found = []
         for side in sides:
@@ -148,7 +148,7 @@ CELL_ZONES = tuple(Zone)[1:]
 
 
 def correlate(means: Means, one: np.ndarray, other: np.ndarray, *sides: Sequence[Zone]) -> list[NDArray[np.float64]]:
-    """(n,) Pearson's correlations of two coarse images, over each of several unions of zones of each cell."""
+    """Return Pearson's correlations (n,) of two coarse images over each of several unions of zones."""
     x, y, xx, yy, xy = (means.over(image, *sides) for image in (one, other, one * one, other * other, one * other))
     found = []
     for i in range(len(sides)):
