@@ -1,1 +1,1 @@
-"""Finding and preparing what networks are trained on."""
+"""Find, split, cache and augment the fields that networks are trained on."""

@@ -1,4 +1,4 @@
-"""Labels of the single-cell challenge of 2021, whose 19 classes are wider than the 28."""
+"""Convert labels of the single-cell challenge of 2021, whose 19 classes are wider than the 28."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Vesicles five."""
 
 
 def is_of_2021(table: Path) -> bool:
-    """Whether a label table has the columns of the challenge, `ID,Label`."""
+    """Return whether a label table has the columns of the challenge, `ID,Label`."""
     try:
         with table.open(encoding="utf-8-sig", errors="replace") as lines:
             return lines.readline().rstrip("\r\n").split(",")[:2] == ["ID", "Label"]
@@ -33,7 +33,7 @@ def is_of_2021(table: Path) -> bool:
 
 
 def read_labels_2021(table: Path) -> dict[str, tuple[int, ...] | None]:
-    """Reads the challenge's `train.csv`, class numbers 0–18 between bars.
+    """Read the challenge's `train.csv`, class numbers 0–18 between bars.
 
     Args:
         table: The CSV with the columns `ID` and `Label`.

@@ -1,4 +1,4 @@
-"""Fields to learn from and fields held out, packed: of a Catalog, or drawn."""
+"""Load the fields of a recipe, from a Catalog or simulated, and split them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class TrainingData(NamedTuple):
-    """What `lociscope.training.keras_trainer` takes.
+    """Training and validation fields.
 
     Attributes:
         train: Fields to learn from.
@@ -48,7 +48,7 @@ class TrainingData(NamedTuple):
 
 
 class LabelledFields(NamedTuple):
-    """All fields that a training may see, not yet parted.
+    """All fields that training may use, before the train/validation split.
 
     Attributes:
         fields: The fields.
@@ -72,7 +72,7 @@ def load_training_data(
     progress: Callable[[int, int], None] | None = None,
     store: Path | None = None,
 ) -> TrainingData:
-    """Packs a recipe's fields into a folder, once, and parts them.
+    """Prepare a recipe's fields and split them into training and validation fields.
 
     Args:
         recipe: Its `[data]` table says what the network sees, and what is drawn where there is no Catalog.
@@ -101,7 +101,7 @@ def load_labelled_fields(
     progress: Callable[[int, int], None] | None = None,
     store: Path | None = None,
 ) -> LabelledFields:
-    """Packs a recipe's fields as `load_training_data` does, and leaves them whole.
+    """Prepare a recipe's fields without splitting them.
 
     Raises:
         LociscopeError: The Catalog holds no label, no field can be read, or the recipe draws others in every epoch.
@@ -126,7 +126,7 @@ def load_labelled_fields(
 
 
 def read_split_columns(table: Catalog) -> tuple[dict[str, str | None], dict[str, int | None]]:
-    """The columns `split` and `fold` of a Catalog, by id."""
+    """Return the columns `split` and `fold` of a Catalog, by id."""
     return {entry.id: entry.split for entry in table}, {entry.id: entry.fold for entry in table}
 
 
@@ -137,7 +137,7 @@ def _simulated(
     progress: Callable[[int, int], None] | None,
     store: Path | None,
 ) -> PackedFields:
-    """Fields that are drawn and packed."""
+    """Simulate and cache fields."""
     settings = simulation_key(drawn, "size", "low", "high", "fields", "simulated_size", "seed", "balance")
     key: dict[str, Any] = {"simulated": settings, "simulator": VERSION, "preprocessing": PREPROCESSING}
     draw, place = partial(prepare_simulated, drawn, workers), cache_folder(store, key) if store else folder
@@ -151,7 +151,7 @@ def _load_online(
     progress: Callable[[int, int], None] | None,
     store: Path | None,
 ) -> TrainingData:
-    """Fields that are drawn as training goes, and some that are packed, to be held out: whole specimens."""
+    """Return online simulation for training, and cached fields of other specimens for validation."""
     settings = recipe.data
     held = max(1, round(settings.fields * settings.valid / FIELDS_PER_SPECIMEN)) * FIELDS_PER_SPECIMEN
     if held >= settings.fields:
@@ -164,7 +164,7 @@ def _load_online(
 
 
 def read_labelled_catalog(path: Path) -> Catalog:
-    """The rows of a Catalog that training may see: labelled, and not of the split `test`.
+    """Read the rows of a Catalog that training may use: labelled, and not in the split `test`.
 
     Raises:
         LociscopeError: They are fewer than two.
@@ -180,7 +180,7 @@ def read_labelled_catalog(path: Path) -> Catalog:
 
 
 def train_val_split(known: LabelledFields, recipe: Recipe) -> TrainingData:
-    """Parts fields into those to learn from and those held out.
+    """Split fields into training and validation fields.
 
     Args:
         known: All fields; their column `split` is followed where it says `valid`, otherwise whole groups are drawn.
@@ -204,7 +204,7 @@ def train_val_split(known: LabelledFields, recipe: Recipe) -> TrainingData:
 
 
 class KFoldSplit(NamedTuple):
-    """Fields parted into folds.
+    """Fields split into folds.
 
     Attributes:
         sets: For each fold, what is learned from and what is held out.
@@ -218,7 +218,7 @@ class KFoldSplit(NamedTuple):
 
 
 def kfold_split(known: LabelledFields, folds: int, seed: int) -> KFoldSplit:
-    """Parts fields into folds, each held out once.
+    """Split fields into folds, each held out once.
 
     Args:
         known: All fields; their column `fold` is followed where it numbers as many folds, and fields without a number

@@ -1,4 +1,4 @@
-"""The same picture twice in a Catalog, or in two: named as a cluster, or known by what another Catalog says of it."""
+"""Find fields that show the same cells, in one Catalog or in two."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COPIED_COLUMNS = ("antibody", "gene", "cell_line", "specimen", "plate", "well", 
 
 
 def mark_duplicates(catalog: Catalog, scan: ScanResult) -> Catalog:
-    """Finds the fields that show the same cells.
+    """Find the fields that show the same cells.
 
     Args:
         catalog: The fields.
@@ -38,7 +38,7 @@ def mark_duplicates(catalog: Catalog, scan: ScanResult) -> Catalog:
 
 
 def name_clusters(ids: Sequence[str], pairs: Sequence[Pair]) -> list[str | None]:
-    """Names the clusters that pairs make.
+    """Return the name of each field's cluster.
 
     Args:
         ids: Names of all fields.
@@ -57,7 +57,7 @@ def name_clusters(ids: Sequence[str], pairs: Sequence[Pair]) -> list[str | None]
 def copy_columns(
     catalog: Catalog, scan: ScanResult, reference: Catalog, reference_scan: ScanResult
 ) -> tuple[Catalog, int]:
-    """Fills in what another Catalog says of the same pictures.
+    """Copy columns from the fields of another Catalog that show the same cells.
 
     Args:
         catalog: Fields of which little is known: the competition's.
@@ -82,7 +82,7 @@ def copy_columns(
 
 
 def _with(catalog: Catalog, column: str, values: list[Any]) -> Catalog:
-    """The Catalog with a column of text that `Entry` does not have."""
+    """Return the Catalog with a text column that `Entry` does not have."""
     import pyarrow as pa
 
     table, array = catalog.table, pa.array(values, pa.string())

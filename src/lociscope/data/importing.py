@@ -1,4 +1,4 @@
-"""Files become a Catalog."""
+"""Import image files as a Catalog."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Labels: TypeAlias = "Mapping[str, tuple[int, ...] | None]"
 
 
 def import_kaggle(source: Path, folder: Path) -> tuple[Catalog, list[Failure]]:
-    """Makes a Catalog of the files of the competition of 2018, or of the challenge of 2021.
+    """Import the files of the competition of 2018, or of the challenge of 2021, as a Catalog.
 
     Args:
         source: Folder with `train.csv` and `train/` or `train.zip`, which is read in place.
@@ -59,7 +59,7 @@ def import_kaggle(source: Path, folder: Path) -> tuple[Catalog, list[Failure]]:
 
 
 def _described(catalog: Catalog, source: Path, known_as: str) -> Iterable[Entry]:
-    """Adds what a simulated atlas says of its fields, or where the competition's come from."""
+    """Add the columns of a simulated atlas, or the source of the competition's fields."""
     truth = source / "truth.parquet"
     if not truth.is_file():
         return (replace(entry, source=known_as) for entry in catalog)
@@ -73,7 +73,7 @@ def _described(catalog: Catalog, source: Path, known_as: str) -> Iterable[Entry]
 def import_folder(
     source: Path | Sequence[Path], labels: Path | None, folder: Path, rules: Rules = DEFAULT_RULES
 ) -> tuple[Catalog, list[Failure]]:
-    """Makes a Catalog of folders, archives, or files.
+    """Import folders, archives or files as a Catalog.
 
     Args:
         source: What holds the fields, as `find_fields` takes it; of several, each is searched alone.
@@ -113,7 +113,7 @@ def _found(source: Path | Sequence[Path], rules: Rules) -> tuple[list[FieldSourc
 def import_plate(
     source: Path, labels: Path | None, folder: Path, rules: Rules = DEFAULT_RULES
 ) -> tuple[Catalog, list[Failure]]:
-    """Makes a Catalog of a plate: as `import_folder`, and every field must say its well.
+    """Import a plate as a Catalog: as `import_folder`, but every field must have a well.
 
     Fields that do not name their plate are of the plate that the folder is called after.
 
@@ -137,7 +137,7 @@ def import_plate(
 def import_hpa(
     source: Path | Sequence[Path], labels: Path | None, folder: Path, rules: Rules = DEFAULT_RULES
 ) -> tuple[Catalog, list[Failure]]:
-    """Makes a Catalog of files of the Human Protein Atlas.
+    """Import files of the Human Protein Atlas as a Catalog.
 
     Args:
         source: Folders of its pictures, `<antibody>_<plate>_<well>_<site>_<colour>.jpg`, or as its site names them.
@@ -182,7 +182,7 @@ def _labelled(
 
 
 def _entries(found: Iterable[FieldSource], labels: Labels, folder: Path, failures: list[Failure]) -> list[Entry]:
-    """Rows of the fields; those whose own metadata do not tell the channels become failures."""
+    """Return rows of the fields; those whose metadata do not assign the channels become failures."""
     entries = []
     for field in found:
         try:

@@ -1,4 +1,4 @@
-"""Several Catalogs become one."""
+"""Join several Catalogs into one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHOWN = 5
 
 
 def join_catalogs(catalogs: Sequence[Catalog], names: Sequence[str | Path], folder: Path) -> Catalog:
-    """Put Catalogs behind each other.
+    """Concatenate Catalogs.
 
     Args:
         catalogs: At least one.

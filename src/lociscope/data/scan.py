@@ -1,4 +1,4 @@
-"""One reading of every field of a Catalog, for what is judged by little: a thumbnail, and figures of its brightness."""
+"""Scan a Catalog: read every field once, and keep a thumbnail and image statistics."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SEEN = InputSpec(height=128, width=128, low=0.5, high=99.9)
 
 
 class ScanResult(NamedTuple):
-    """What was seen of the n fields that can be read.
+    """Thumbnails and statistics of the n fields that can be read.
 
     Attributes:
         rows: (n,) of int: their rows in the Catalog, ascending.
@@ -47,7 +47,7 @@ def scan_catalog(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> ScanResult:
-    """Reads every field of a Catalog once.
+    """Read every field of a Catalog once.
 
     Args:
         catalog: The fields.

@@ -1,4 +1,4 @@
-"""Whether two pictures show the same cells: flipped, turned, cropped, encoded again, at another size.
+"""Find images of the same cells: flipped, rotated, cropped, encoded again, at another size.
 
 Each field becomes a thumbnail. Its *signature* is the mean of its eight flips and turns, so that it is the same for
 all of them; a field is compared with the signatures of 26 windows of every other, so that a crop is found as well.
@@ -53,7 +53,7 @@ class Window(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Two fields by their numbers, and how well they agree, at most 1."""
+    """Two fields by their numbers, and their similarity, at most 1."""
 
     one: int
     other: int
@@ -70,7 +70,7 @@ WINDOWS = (*_grid(1.0, 1), *_grid(1 - LARGEST_CROP / 2, 3), *_grid(1 - LARGEST_C
 
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:
-    """Shrinks a field.
+    """Make the thumbnail of a field.
 
     Args:
         pixels: (y, x, 4) of any bit depth.
@@ -84,7 +84,7 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
 def find_similar_pairs(
     thumbnails: np.ndarray, others: np.ndarray | None = None, least: float = MIN_SIMILARITY
 ) -> list[Pair]:
-    """Finds the pairs that show the same cells.
+    """Find the pairs of fields that show the same cells.
 
     Args:
         thumbnails: (n, 48, 48, 4) of uint8.
@@ -111,7 +111,7 @@ def find_similar_pairs(
 
 
 def similarity(whole: np.ndarray, part: np.ndarray, window: Window = WINDOWS[0]) -> float:
-    """How well a field agrees with a window of another, at the best of eight symmetries and of windows near by.
+    """Return the similarity of a field and a window of another, at the best of eight symmetries and nearby windows.
 
     Args:
         whole: (48, 48, 4) of uint8.
@@ -146,7 +146,7 @@ def _inside(window: Window) -> bool:
 
 
 def _candidates(whole: np.ndarray, part: np.ndarray) -> Iterator[tuple[int, int, int]]:
-    """Number of a window, of the field it is in, and of the field that nearly fills it."""
+    """Yield the number of a window, of its field, and of the field that nearly fills it."""
     views = _views(part, WINDOWS[0])
     signatures = _signatures(views)
     rows = max(1, _BLOCK // (4 * len(part)))
@@ -165,7 +165,7 @@ def _candidates(whole: np.ndarray, part: np.ndarray) -> Iterator[tuple[int, int,
 
 
 def _coarse_similarity(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """(n,): cosine of each two views, (n, 8, 8, 4), at the best of eight symmetries."""
+    """Return (n,): cosine of each two views, (n, 8, 8, 4), at the best of eight symmetries."""
     length = np.sqrt((one**2).sum((1, 2, 3)) * (other**2).sum((1, 2, 3)))
     scores = [
         np.einsum("nyxc,nyxc->n", one, np.moveaxis(turned, 2, 0)) for turned in _symmetries(np.moveaxis(other, 0, 2))
@@ -174,13 +174,13 @@ def _coarse_similarity(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _views(thumbnails: np.ndarray, window: Window) -> np.ndarray:
-    """(n, 8, 8, 4): the window of each field, a thousand fields at a time."""
+    """Return (n, 8, 8, 4): the window of each field, computed for a thousand fields at a time."""
     parts = [_standard(_view(thumbnails[at : at + 1024], window, _COARSE)) for at in range(0, len(thumbnails), 1024)]
     return np.concatenate(parts)
 
 
 def _signatures(view: np.ndarray) -> np.ndarray:
-    """(n, 40) of float32, of length 1: the mean of the view's symmetries, each pixel that is unlike others once."""
+    """Return (n, 40) of float32, of length 1: the mean of the view's symmetries, each distinct pixel once."""
     view = view + view[:, ::-1]
     view = view + view[:, :, ::-1]
     view = view + view.swapaxes(1, 2)
@@ -191,7 +191,7 @@ def _signatures(view: np.ndarray) -> np.ndarray:
 
 
 def _view(thumbnails: np.ndarray, window: Window, side: int) -> np.ndarray:
-    """(n, side, side, 4): the window, each of its pixels the mean over its area."""
+    """Return (n, side, side, 4): the window, each of its pixels the mean over its area."""
     rows, columns = _means(window.top, window.side, side), _means(window.left, window.side, side)
     lines = np.tensordot(thumbnails.astype(np.float32), columns, (2, 1))  # (n, y, c, column)
     return np.tensordot(lines, rows, (1, 1)).transpose(0, 3, 2, 1)
@@ -199,7 +199,7 @@ def _view(thumbnails: np.ndarray, window: Window, side: int) -> np.ndarray:
 
 @lru_cache(1024)
 def _means(first: float, length: float, side: int) -> np.ndarray:
-    """(side, 48): weights of the mean over each of `side` equal parts of an interval."""
+    """Return (side, 48): weights of the mean over each of `side` equal parts of an interval."""
     edges = (first + length * np.arange(side + 1) / side) * SIDE
     pixel = np.arange(SIDE)
     inside = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
@@ -207,7 +207,7 @@ def _means(first: float, length: float, side: int) -> np.ndarray:
 
 
 def _standard(view: np.ndarray) -> np.ndarray:
-    """Each channel with mean 0 and length 1; zeros where it is flat."""
+    """Return each channel with mean 0 and length 1; zeros where it is flat."""
     view = view - view.mean(axis=(1, 2), keepdims=True)
     length = np.sqrt((view**2).sum(axis=(1, 2), keepdims=True))
     flat = length < _FLAT * view.shape[1]
@@ -219,6 +219,6 @@ def _spread(thumb: np.ndarray) -> np.ndarray:
 
 
 def _symmetries(view: np.ndarray) -> np.ndarray:
-    """(8, side, side, 4): the view, its turns, and their mirror images."""
+    """Return (8, side, side, 4): the view, its rotations, and their mirror images."""
     turns = [np.rot90(view, quarter) for quarter in range(4)]
     return np.stack([*turns, *(turn[:, ::-1] for turn in turns)])

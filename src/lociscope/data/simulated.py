@@ -1,4 +1,4 @@
-"""Simulated fields as a source of training: drawn straight into the store, with rare places lifted."""
+"""Simulate training fields directly into the cache."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def prepare_simulated(settings: Data, workers: int = 1, start: int = 0) -> Iterator[PreparedField]:
-    """Draws and prepares a recipe's simulated fields, in order; the pixels do not depend on `workers`.
+    """Simulate and preprocess a recipe's fields, in order; the pixels do not depend on `workers`.
 
     Args:
         settings: The `[data]` table: number, size, seed, balance, and what the network wants.
@@ -32,7 +32,7 @@ def prepare_simulated(settings: Data, workers: int = 1, start: int = 0) -> Itera
 
 
 def prepare_one(settings: Data, index: int) -> PreparedField:
-    """Draws and prepares the field of one number; a pure function of its arguments."""
+    """Simulate and preprocess the field of one number; a pure function of its arguments."""
     field = simulate_one(settings, index)
     return PreparedField(field.id, field.specimen, prepare(field.pixels, settings.input), field.target)
 
@@ -44,5 +44,5 @@ def simulation_key(settings: Data, *names: str) -> dict[str, Any]:
 
 
 def simulate_one(settings: Data, index: int) -> SimulatedField:
-    """Draws the field of one number, rare places lifted as the settings say; a pure function of its arguments."""
+    """Simulate the field of one number, with the settings' class balance; a pure function of its arguments."""
     return simulate_field(index, seed=settings.seed, size=settings.simulated_size, balance=settings.balance)

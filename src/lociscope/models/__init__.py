@@ -1,4 +1,4 @@
-"""Networks, and only networks: `keras.ops` throughout, so that they train on any of Keras' backends."""
+"""Networks; they use `keras.ops` only, so that they train on any of Keras' backends."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OUTPUTS = ("probabilities", "embedding", "evidence")
 
 
 def build_network(name: str, size: int, options: dict[str, Any]) -> keras.Model:
-    """Builds a network by its name in recipes.
+    """Build a network by its name in recipes.
 
     Args:
         name: One of `NETWORKS`.
@@ -67,7 +67,7 @@ def build_network(name: str, size: int, options: dict[str, Any]) -> keras.Model:
 
 
 def load_network(path: Path) -> keras.Model:
-    """Loads a network from a `.keras` archive, after looking into it for code.
+    """Load a network from a `.keras` archive, after checking it for code.
 
     Args:
         path: The archive, such as a Run's `best.keras`.

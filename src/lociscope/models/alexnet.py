@@ -1,4 +1,4 @@
-"""AlexNet: as Krizhevsky, Sutskever and Hinton published it in 2012, and what became of its choices since.
+"""AlexNet: as Krizhevsky, Sutskever and Hinton published it in 2012, and brought up to date.
 
 Source: *ImageNet classification with deep convolutional neural networks*, NIPS 2012, sections 3–5. The paper speaks of
 224 × 224 pixels; its numbers of neurons and 55 × 55 positions after the first layer want 227.
@@ -28,14 +28,14 @@ KERNELS: dict[Stem, tuple[int, ...]] = {"11x11": (11,), "7x7": (7,), "5x5": (5,)
 
 @keras.saving.register_keras_serializable("lociscope")
 class LocalResponse(layers.Layer):
-    """Divides each map by (2 + 1e-4 Σ a²)^0.75, the sum over the five maps around it (section 3.3).
+    """Divide each map by (2 + 1e-4 Σ a²)^0.75, the sum over the five maps around it (section 3.3).
 
     The sum is a product with a band of ones and the power two square roots, a tenth of the time of shifting and adding.
     It is computed in float32 whatever the policy: beside 2, bfloat16 loses what is below 0.008.
     """
 
     def call(self, maps: keras.KerasTensor) -> keras.KerasTensor:
-        """Normalises (n, h, w, c)."""
+        """Normalise (n, h, w, c)."""
         number = np.arange(maps.shape[-1])
         band = (abs(number[:, None] - number) <= NEAREST // 2).astype(np.float32)
         x = ops.cast(maps, "float32")
@@ -51,7 +51,7 @@ def _convolution(
     groups: int = 1,
     **options: Any,  # noqa: ANN401 - of Conv2D
 ) -> keras.KerasTensor:
-    """A convolution, or with two groups one for each half of the maps, as on the paper's two GPUs.
+    """Apply a convolution, or with two groups one for each half of the maps, as on the paper's two GPUs.
 
     Keras' own groups need XLA on a CPU and cannot be exported.
     """
@@ -68,7 +68,7 @@ def _convolution(
 
 
 def _published_features(x: keras.KerasTensor, groups: int, units: int) -> keras.KerasTensor:
-    """Layers 1 to 7; on 227 × 227 pixels the map that comes out is 1 × 1, on larger ones it is not."""
+    """Apply layers 1 to 7; the output map is 1 × 1 for 227 × 227 pixels, and larger for larger inputs."""
 
     def layer(x: keras.KerasTensor, maps: int, kernel: int, number: int, **options: Any) -> keras.KerasTensor:  # noqa: ANN401
         # section 5: Gaussians of 0.01, and biases of 1 in layers 2, 4, 5 and the dense ones, so that their ReLUs learn
@@ -91,7 +91,7 @@ def _published_features(x: keras.KerasTensor, groups: int, units: int) -> keras.
 
 
 def alexnet_published(classes: int = 1000, grouped: bool = True) -> keras.Model:
-    """AlexNet on its own input and classes: 60,965,224 parameters.
+    """Build AlexNet for its published input and classes: 60,965,224 parameters.
 
     Args:
         classes: Number of classes.
@@ -108,7 +108,7 @@ def alexnet_published(classes: int = 1000, grouped: bool = True) -> keras.Model:
 
 
 def alexnet_2012(size: int, channels: str = "RGBY", grouped: bool = True, units: int = 4096) -> keras.Model:
-    """AlexNet of 2012 carried to fields; every deviation from the paper is one of these.
+    """Build AlexNet of 2012, adapted to fields; every deviation from the paper is one of these.
 
     1. Four input channels for three. Pixels in 0–1 are multiplied by 255, the paper's scale, without which its first
        weights starve the layers above and the response normalisation does nothing; no mean is subtracted from them.
@@ -155,7 +155,7 @@ def alexnet(
     pooling: Pooling = "average",
     dropout: float = 0.5,
 ) -> keras.Model:
-    """AlexNet with each choice brought up to date: five convolutions and two poolings remain.
+    """Build AlexNet with each choice brought up to date: five convolutions and two poolings remain.
 
     Batch normalisation before the ReLU for local response normalisation after it, no groups, same padding everywhere,
     and for pool5, fc6 and fc7 a head that pools the evidence of all positions. The options take single choices back,

@@ -1,4 +1,4 @@
-"""The networks of `keras.applications`, on four channels: their weights fetched, cached and checked by Keras.
+"""Networks of `keras.applications` for four channels; Keras downloads, caches and checks their weights.
 
 Each wants its pictures another way, `preprocess_input` of its module or layers of its own; here that is one affine
 layer in the graph, so that a bundle takes fields in 0–1 whatever it is made of. What of a network has no ONNX is
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Affine(NamedTuple):
-    """What a network does to pictures in 0–1 before its first convolution, by red, green, blue: scale · x + offset.
+    """The rescaling of images in 0–1 before a network's first convolution, by red, green, blue: scale · x + offset.
 
     Attributes:
         scale: Factors.
@@ -65,17 +65,17 @@ class Gelu(layers.Layer):
     """x Φ(x) by the error function (Hendrycks and Gimpel, arXiv:1606.08415); Keras' own uses one that ONNX lacks."""
 
     def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        """Applies it to each number."""
+        """Apply it to each number."""
         return 0.5 * x * (1 + ops.erf(math.sqrt(0.5) * x))
 
 
 def names() -> list[str]:
-    """The names that are known."""
+    """Return the known names."""
     return [name for name in dir(keras.applications) if name[0].isupper() and _module(name) in AFFINES]
 
 
 def application_features(name: str, x: keras.KerasTensor, channels: str) -> keras.KerasTensor:
-    """The network without its classifier.
+    """Build the network without its classifier.
 
     Args:
         name: A name of `keras.applications`.
@@ -102,7 +102,7 @@ def application_features(name: str, x: keras.KerasTensor, channels: str) -> kera
 
 
 def _rewritten(whole: keras.Model, x: keras.KerasTensor) -> keras.KerasTensor:
-    """The same network again, on x instead of its input, without layers that change pictures."""
+    """Rebuild the network on x instead of its input, without the layers that rescale images."""
     made = {}
     for each in whole.operations:
         if isinstance(each, (layers.InputLayer, layers.Rescaling, layers.Normalization)):
@@ -114,7 +114,7 @@ def _rewritten(whole: keras.Model, x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _again(operation: keras.Operation, x: keras.KerasTensor | list[keras.KerasTensor]) -> keras.KerasTensor:
-    """What an operation gives, by a layer of Keras' public ones that has a counterpart in ONNX."""
+    """Apply an operation by a public Keras layer that has a counterpart in ONNX."""
     kind, name, config = type(operation), operation.name, operation.get_config()
     if kind.__name__ == "CustomScaleLayer":
         return layers.Add(name=name)([x[0], _times(config["scale"])(x[1])])
@@ -135,18 +135,18 @@ def _again(operation: keras.Operation, x: keras.KerasTensor | list[keras.KerasTe
 
 
 def _times(factor: float, name: str | None = None) -> keras.layers.Layer:
-    """A product with a number, in a list: tf2onnx stumbles over a constant without an axis."""
+    """Multiply by a number in a list: tf2onnx fails on a constant without an axis."""
     return layers.Rescaling([factor], [0.0], name=name)
 
 
 def affine_of(name: str) -> Affine:
-    """What the network does to its pictures."""
+    """Return how the network rescales its images."""
     large = name in ("EfficientNetV2S", "EfficientNetV2M", "EfficientNetV2L")
     return LARGE_V2 if large else AFFINES[_module(name)]
 
 
 def load_application(model: keras.Model, name: str, size: int, widen: Widen) -> None:
-    """Puts the weights of ImageNet, which Keras fetches and keeps, into what `application_features` made.
+    """Load ImageNet weights, which Keras downloads and keeps, into the layers of `application_features`.
 
     Args:
         model: A model that holds its layers, and no other with weights.
@@ -204,12 +204,12 @@ def _built(name: str, weights: str | None = None, **arguments: object) -> keras.
 
 
 def _weighty(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers with weights, but for a Normalization, whose part `scaled` has."""
+    """Return the layers with weights, except a Normalization, which `scaled` replaces."""
     return [layer for layer in model.layers if layer.weights and not isinstance(layer, layers.Normalization)]
 
 
 def _of_letter(numbers: tuple[float, float, float], letter: str) -> float:
-    """A colour's number; for the fourth channel, their mean."""
+    """Return a colour's number; for the fourth channel, their mean."""
     return float(np.mean(numbers) if letter == "Y" else numbers["RGB".index(letter)])
 
 

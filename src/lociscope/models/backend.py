@@ -1,4 +1,4 @@
-"""Loading Keras and its backend, without the greetings that TensorFlow prints from C++."""
+"""Load Keras and its backend, without the messages that TensorFlow prints from C++."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def load_keras() -> None:
-    """Loads Keras with the backend that `KERAS_BACKEND` names, by default TensorFlow.
+    """Load Keras with the backend that `KERAS_BACKEND` names, by default TensorFlow.
 
     Raises:
         MissingExtraError: Keras or its backend is not installed.
@@ -35,7 +35,7 @@ def load_keras() -> None:
 
 @contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Turns the file behind stderr away, which alone reaches C++; with debug logging it stays."""
+    """Redirect the file descriptor of stderr, the only way to silence C++; not with debug logging."""
     if sys.stderr is None or logging.getLogger().isEnabledFor(logging.DEBUG):
         yield
         return

@@ -1,4 +1,4 @@
-"""What a network costs: multiply-accumulates counted from its layers, and the record that a Run keeps of it."""
+"""Cost of a network: multiply-accumulates counted from its layers, and the record that a Run keeps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILE = "cost.json"
 
 
 class Cost(BaseModel):
-    """`cost.json` of a Run: what it takes long to find out about a network."""
+    """`cost.json` of a Run: figures of a network that take long to measure."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,7 +31,7 @@ class Cost(BaseModel):
 
 
 def macs_of(network: keras.Model) -> int | None:
-    """Counts the multiply-accumulates of one field: convolutions (also grouped, depthwise, transposed), dense layers.
+    """Count the multiply-accumulates of one field: convolutions (also grouped, depthwise, transposed), dense layers.
 
     What costs next to nothing beside them is left out: biases, normalisation, activations, pooling. A 5 × 5
     convolution from 1 map to 6 on 32 × 32 pixels without padding counts 28 × 28 × 5 × 5 × 1 × 6 = 117,600.
@@ -52,7 +52,7 @@ def macs_of(network: keras.Model) -> int | None:
 
 
 def _calls(network: keras.Model) -> Iterator[tuple[keras.layers.Layer, int]]:
-    """Every layer, and how often it is applied."""
+    """Return every layer, and how often it is applied."""
     config: dict[str, Any] = network.get_config()
     applied = {each["config"]["name"]: len(each.get("inbound_nodes", ())) for each in config["layers"]}
     for layer in network.layers:
@@ -64,7 +64,7 @@ def _calls(network: keras.Model) -> Iterator[tuple[keras.layers.Layer, int]]:
 
 
 def layer_macs(layer: keras.layers.Layer) -> int | None:
-    """The multiply-accumulates of one application: each kernel's numbers, once a position that it is laid on."""
+    """Return the multiply-accumulates of one application: each kernel's weights, once for each position."""
     kernels, shape = _kernels(layer)
     if not kernels:
         return 0
@@ -77,7 +77,7 @@ def layer_macs(layer: keras.layers.Layer) -> int | None:
 
 
 def _kernels(layer: keras.layers.Layer) -> tuple[list[Any], tuple[int | None, ...]]:
-    """The kernels of a layer, and the shape that they are laid on: a transposed convolution's is its input."""
+    """Return the kernels of a layer, and the shape they are applied to: a transposed convolution's is its input."""
     from keras import layers
 
     if isinstance(layer, layers.Conv1DTranspose | layers.Conv2DTranspose | layers.Conv3DTranspose):

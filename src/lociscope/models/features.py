@@ -1,4 +1,4 @@
-"""The heads of the features recipe: from compartment features to 28 probabilities, kept as plain arrays.
+"""Heads of the features recipe: from compartment features to 28 probabilities, stored as plain arrays.
 
 One logistic regression and one boosted forest for each class, fitted with scikit-learn; applying them needs numpy only.
 """
@@ -54,7 +54,7 @@ class Options(BaseModel):
 
 
 def read_options(options: dict[str, Any]) -> Options:
-    """Checks the keys of `[network]` besides its name.
+    """Check the keys of `[network]` besides its name.
 
     Raises:
         UsageError: An unknown key, or a value out of its range.
@@ -75,7 +75,7 @@ def read_options(options: dict[str, Any]) -> Options:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureModel:
-    """What a features Run keeps in `best.npz`.
+    """The heads of a features Run, as kept in `best.npz`.
 
     Attributes:
         mean: (features,) of the training fields.
@@ -92,7 +92,7 @@ class FeatureModel:
     trees: Trees | None
 
     def predict(self, features: np.ndarray) -> NDArray[np.float64]:
-        """Probabilities of the 28 places.
+        """Return probabilities of the 28 locations.
 
         Args:
             features: (n, len(FEATURES)), NaN where unknown.
@@ -108,7 +108,7 @@ class FeatureModel:
         return sigmoid(np.mean(logits, axis=0))
 
     def write(self, path: Path) -> None:
-        """Writes arrays only."""
+        """Write the heads as arrays only."""
         arrays: dict[str, Any] = {"schema": SCHEMA, "features": np.array(FEATURES), "mean": self.mean}
         arrays |= {"spread": self.spread, "weights": self.weights, "intercepts": self.intercepts}
         if self.trees is not None:
@@ -118,7 +118,7 @@ class FeatureModel:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Reads what `write` wrote; nothing of it is run.
+        """Read a file of `write`; nothing in it is executed.
 
         Raises:
             LociscopeError: The file is missing, damaged, of a newer schema, or of other features.
@@ -156,12 +156,12 @@ class FeatureModel:
 
 
 def standardised(features: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> NDArray[np.float64]:
-    """Centred, scaled and clipped to ± `LIMIT`; 0, the mean, where unknown."""
+    """Return features centred, scaled and clipped to ± `LIMIT`; 0, the mean, where unknown."""
     return np.asarray(np.nan_to_num(np.clip((features - mean) / spread, -LIMIT, LIMIT)))
 
 
 def hidden(features: np.ndarray, share: float, seed: int) -> NDArray[np.float64]:
-    """Features in which some rows lack what needs red, and some what needs yellow, as on fields without that stain."""
+    """Return features with some rows missing the features that need red or yellow, as for fields without that stain."""
     rng = np.random.default_rng(seed)
     made = np.array(features, np.float64)
     for words in UNSEEN.values():
@@ -178,7 +178,7 @@ def fit_model(
     seed: int = 0,
     progress: Callable[[int, str], None] | None = None,
 ) -> FeatureModel:
-    """Fits the heads.
+    """Fit the heads.
 
     Args:
         features: (n, len(FEATURES)), NaN where unknown.
@@ -205,7 +205,7 @@ def fit_model(
 def _fit_linear(
     inputs: np.ndarray, truth: np.ndarray, options: Options, progress: Callable[[int, str], None] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """One regression a class; the penalty grows as positives become few, in proportion to their square root."""
+    """Fit one regression for each class; the penalty grows as positives become few, with their square root."""
     try:
         from sklearn.linear_model import LogisticRegression
     except ImportError:

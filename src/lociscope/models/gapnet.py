@@ -34,7 +34,7 @@ def gapnet_pl(
     units: int = 256,
     dropout: float = 0.3,
 ) -> keras.Model:
-    """GapNet-PL carried to fields; every deviation from the published network is one of these.
+    """Build GapNet-PL, adapted to fields; every deviation from the published network is one of these.
 
     1. 28 sigmoids for 13, whose biases start at the prior.
     2. Any size, for crops of 1024 px; channels scaled to 0–1 by percentiles, for mean 0 and variance 1 of each image.

@@ -1,4 +1,4 @@
-"""What every network ends in: evidence for each place at each position, pooled to one answer."""
+"""The head of every network: evidence for each location at each position, pooled to one probability."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ class LogMeanExpPool(layers.Layer):
         self.sharpness = sharpness
 
     def call(self, evidence: keras.KerasTensor) -> keras.KerasTensor:
-        """Pools (n, h, w, c) to (n, c)."""
+        """Pool (n, h, w, c) to (n, c)."""
         _, height, width, _ = evidence.shape
         total = ops.logsumexp(self.sharpness * evidence, axis=(1, 2))
         return (total - math.log(height * width)) / self.sharpness
 
     def get_config(self) -> dict[str, object]:
-        """Keras' description of the layer."""
+        """Return Keras' description of the layer."""
         return {**super().get_config(), "sharpness": self.sharpness}
 
 
 @keras.saving.register_keras_serializable("lociscope")
 class GeneralisedMean(layers.Layer):
-    """Weighs the positions of each map so that its average is the generalised mean, f = mean(x^p)^(1/p).
+    """Weigh the positions of each map so that its average is the generalised mean, f = mean(x^p)^(1/p).
 
     Radenović, Tolias and Chum, *Fine-tuning CNN image retrieval with no human annotation*, PAMI 2019, eq. 3, with one
     trainable p ≥ 1 for all maps: 1 is the average, a large one the maximum. What comes out is x^p f^(1−p), of which
@@ -64,7 +64,7 @@ class GeneralisedMean(layers.Layer):
         self.power = power
 
     def build(self, shape: tuple[int | None, ...]) -> None:
-        """Makes p − 1, which training keeps at 0 or above."""
+        """Create p − 1, which training keeps at 0 or above."""
         self.excess = self.add_weight(
             name="excess",
             shape=(),
@@ -73,7 +73,7 @@ class GeneralisedMean(layers.Layer):
         )
 
     def call(self, maps: keras.KerasTensor) -> keras.KerasTensor:
-        """Weighs (n, h, w, c), which are taken as not negative."""
+        """Weigh (n, h, w, c), which must not be negative."""
         x = ops.maximum(maps, LEAST)
         brightest = ops.stop_gradient(ops.max(x, axis=(1, 2), keepdims=True))  # no power overflows or vanishes
         share = x / brightest
@@ -81,13 +81,13 @@ class GeneralisedMean(layers.Layer):
         return x * ops.power(share / ops.power(mean, 1 / (self.excess + 1)), self.excess)
 
     def get_config(self) -> dict[str, object]:
-        """Keras' description of the layer."""
+        """Return Keras' description of the layer."""
         return {**super().get_config(), "power": self.power}
 
 
 @keras.saving.register_keras_serializable("lociscope")
 class GatedAttention(layers.Layer):
-    """Evidence that looks at other positions for each place: average it, and the logit is attention's.
+    """Attention-weighted evidence: its average over positions is the logit of attention pooling.
 
     Ilse, Tomczak and Welling, *Attention-based deep multiple instance learning*, ICML 2018, eq. 9, a position being an
     instance: a = softmax over positions of w · (tanh(V h) ⊙ sigmoid(U h)), here with one w for each place, because
@@ -105,7 +105,7 @@ class GatedAttention(layers.Layer):
         self.places, self.hidden, self.start = places, hidden, bias
 
     def build(self, shape: tuple[int | None, ...]) -> None:
-        """Makes V and U side by side, w, k and b."""
+        """Create V and U side by side, w, k and b."""
         depth = shape[-1]
         self.gates = self.add_weight(name="gates", shape=(depth, 2 * self.hidden), initializer="glorot_uniform")
         self.focus = self.add_weight(name="focus", shape=(self.hidden, self.places), initializer="glorot_uniform")
@@ -115,7 +115,7 @@ class GatedAttention(layers.Layer):
         )
 
     def call(self, features: keras.KerasTensor) -> keras.KerasTensor:
-        """Turns (n, h, w, d) into (n, h, w, places)."""
+        """Turn (n, h, w, d) into (n, h, w, locations)."""
         _, height, width, depth = features.shape
         positions = ops.reshape(features, (-1, height * width, depth))
         value, gate = ops.split(ops.matmul(positions, self.gates), 2, axis=-1)
@@ -125,12 +125,12 @@ class GatedAttention(layers.Layer):
         return ops.reshape(evidence, (-1, height, width, self.places))
 
     def get_config(self) -> dict[str, object]:
-        """Keras' description of the layer."""
+        """Return Keras' description of the layer."""
         return {**super().get_config(), "places": self.places, "hidden": self.hidden, "bias": self.start}
 
 
 def places_head(features: keras.KerasTensor, pooling: Pooling, dropout: float) -> dict[str, keras.KerasTensor]:
-    """Turns a feature map into the outputs that a bundle has.
+    """Build the outputs of a bundle from a feature map.
 
     The map of evidence is the classifier itself: 28 maps whose pooled value is the logit, with every pooling.
 
@@ -174,7 +174,7 @@ def places_head(features: keras.KerasTensor, pooling: Pooling, dropout: float) -
 
 
 def _pooled(evidence: keras.KerasTensor, pooling: Pooling) -> keras.KerasTensor:
-    """The logits of (n, h, w, 28)."""
+    """Pool evidence (n, h, w, 28) to logits."""
     if pooling == "max":
         return layers.GlobalMaxPooling2D(name="logits", dtype="float32")(evidence)
     if pooling == "lse":
@@ -187,7 +187,7 @@ def _pooled(evidence: keras.KerasTensor, pooling: Pooling) -> keras.KerasTensor:
 
 
 def check_options(width: float, dropout: float) -> None:
-    """Refuses a width or a dropout that no network takes.
+    """Refuse a width or a dropout out of range.
 
     Raises:
         ValueError: One of them is out of its range.
@@ -202,7 +202,7 @@ def check_options(width: float, dropout: float) -> None:
 
 
 def check_choice(option: str, received: object, known: tuple[object, ...]) -> None:
-    """Refuses what is none of the known values of an option.
+    """Refuse a value that an option does not have.
 
     Raises:
         ValueError: It is none of them.

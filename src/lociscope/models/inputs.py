@@ -1,4 +1,4 @@
-"""What every network begins with: a field of four channels, of which it may look at some."""
+"""The input of every network: a field of four channels, of which it may use some."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LETTERS = "".join(name[0].upper() for name in CHANNEL_NAMES)
 
 @keras.saving.register_keras_serializable("lociscope")
 class MapSubset(layers.Layer):
-    """Picks some of the maps, such as the channels that a network looks at.
+    """Select some of the maps, such as the channels that a network uses.
 
     Args:
         maps: Numbers of the maps, in the order in which they come out.
@@ -24,19 +24,19 @@ class MapSubset(layers.Layer):
         self.maps = tuple(maps)
 
     def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        """Gives (n, h, w, len(maps))."""
+        """Return (n, h, w, len(maps))."""
         first = self.maps[0]
         if self.maps == tuple(range(first, first + len(self.maps))):
             return x[..., first : first + len(self.maps)]
         return ops.take(x, self.maps, axis=-1)
 
     def get_config(self) -> dict[str, object]:
-        """Keras' description of the layer."""
+        """Return Keras' description of the layer."""
         return {**super().get_config(), "maps": self.maps}
 
 
 def field_input(size: int, channels: str = LETTERS) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """The input of a network, and what it sees of it.
+    """Return the input of a network, and the channels that it uses.
 
     The input has all four channels whatever is seen, so that fields, bundles and services stay the same.
 

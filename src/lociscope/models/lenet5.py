@@ -1,4 +1,4 @@
-"""LeNet-5: as LeCun, Bottou, Bengio and Haffner published it in 1998, and what became of its choices since.
+"""LeNet-5: as LeCun, Bottou, Bengio and Haffner published it in 1998, and brought up to date.
 
 Source: *Gradient-based learning applied to document recognition*, Proc. IEEE 86(11), section II.B.
 """
@@ -29,7 +29,7 @@ C3_TABLE: tuple[tuple[int, ...], ...] = (
 
 @keras.saving.register_keras_serializable("lociscope")
 def scaled_tanh(x: keras.KerasTensor) -> keras.KerasTensor:
-    """The paper's squashing function, 1.7159 tanh(2x/3) (appendix A)."""
+    """Return the paper's squashing function, 1.7159 tanh(2x/3) (appendix A)."""
     return 1.7159 * ops.tanh(2 / 3 * x)
 
 
@@ -38,12 +38,12 @@ class Subsampling(layers.Layer):
     """S2 and S4: the sum of each 2 × 2 block times a trainable coefficient, plus a bias; two numbers a map."""
 
     def build(self, shape: tuple[int | None, ...]) -> None:
-        """Makes the two numbers of each map."""
+        """Create the two numbers of each map."""
         self.coefficient = self.add_weight(shape=(shape[-1],), initializer=keras.initializers.Constant(0.25))
         self.bias = self.add_weight(shape=(shape[-1],), initializer="zeros")
 
     def call(self, maps: keras.KerasTensor) -> keras.KerasTensor:
-        """Halves (n, h, w, c) in height and width."""
+        """Halve (n, h, w, c) in height and width."""
         blocks = 4 * ops.average_pool(maps, 2, strides=2)
         return blocks * self.coefficient + self.bias
 
@@ -61,23 +61,23 @@ class RadialBasis(layers.Layer):
         self.classes = classes
 
     def build(self, shape: tuple[int | None, ...]) -> None:
-        """Makes the codes; the paper drew them as 7 × 12 bitmaps, here they are fixed random signs."""
+        """Create the codes: bitmaps of 7 × 12 in the paper, fixed random signs here."""
         signs = np.sign(np.random.default_rng(1998).standard_normal((self.classes, int(shape[-1] or 0))))
         self.codes = self.add_weight(
             shape=signs.shape, initializer=lambda *_, **__: ops.convert_to_tensor(signs, "float32"), trainable=False
         )
 
     def call(self, state: keras.KerasTensor) -> keras.KerasTensor:
-        """Gives (n, classes), small where the state is near a class's code."""
+        """Return (n, classes), small where the state is near a class's code."""
         return ops.sum(ops.square(state[:, None, :] - self.codes), axis=-1)
 
     def get_config(self) -> dict[str, object]:
-        """Keras' description of the layer."""
+        """Return Keras' description of the layer."""
         return {**super().get_config(), "classes": self.classes}
 
 
 def _published_features(inputs: keras.KerasTensor) -> keras.KerasTensor:
-    """C1 to F6; on 32 × 32 pixels the map that comes out is 1 × 1, on larger ones F6 stands at each position."""
+    """Apply C1 to F6; the output map is 1 × 1 for 32 × 32 pixels; on larger inputs F6 is computed at each position."""
     x = layers.Conv2D(6, 5, activation=scaled_tanh, name="C1")(inputs)
     x = layers.Activation(scaled_tanh, name="S2_tanh")(Subsampling(name="S2")(x))
     maps = [
@@ -91,7 +91,7 @@ def _published_features(inputs: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def lenet5_published(classes: int = 10) -> keras.Model:
-    """LeNet-5 on its own input and classes: 32 × 32 grey pixels, ten digits, 60,000 trainable parameters.
+    """Build LeNet-5 for its published input and classes: 32 × 32 grey pixels, ten digits, 60,000 trainable parameters.
 
     Args:
         classes: Number of classes.
@@ -106,7 +106,7 @@ def lenet5_published(classes: int = 10) -> keras.Model:
 
 
 def lenet5_1998(size: int, channels: str = "RGBY") -> keras.Model:
-    """LeNet-5 of 1998 carried to fields; every deviation from the paper is one of these.
+    """Build LeNet-5 of 1998, adapted to fields; every deviation from the paper is one of these.
 
     1. Four input channels for one (C1 has 606 parameters for 156), in 0–1 for −0.1…1.175.
     2. Any size from 32 px up: C5 and F6 stand at each position, as in the paper's own replicated networks
@@ -143,7 +143,7 @@ def lenet5(
     pool: Pool = "max",
     norm: Norm = "batch",
 ) -> keras.Model:
-    """LeNet-5 with each choice brought up to date: C1, S2, C3, S4, C5, F6 remain.
+    """Build LeNet-5 with each choice brought up to date: C1, S2, C3, S4, C5, F6 remain.
 
     ReLU for tanh, batch normalisation before it, maximum for trainable subsampling, full for partial connection,
     16 and 32 maps for 6 and 16 in C1 and C3, same for valid padding, C5 and F6 as convolutions with dropout, and a

@@ -1,4 +1,4 @@
-"""A network that has learned to see on ImageNet, modified for fields: its first convolution widened, its top ours."""
+"""Transfer learning: a network pre-trained on ImageNet, its first convolution widened, with lociscope's head."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def pretrained(
     dropout: float = 0.2,
     channels: str = LETTERS,
 ) -> keras.Model:
-    """A network of ImageNet with a stem for fields and the head of all our networks.
+    """Build a pre-trained network with a stem for four channels and lociscope's head.
 
     Args:
         size: Side of the input in px.
@@ -71,7 +71,7 @@ def pretrained(
 
 
 def widened(kernel: np.ndarray, channels: str = LETTERS, stem: str = "mean") -> np.ndarray:
-    """The first kernel for our channels, of one for red, green and blue.
+    """Widen the first kernel from red, green and blue to the field's channels.
 
     Red, green and blue are the colours in which microtubules, protein and nucleus are shown, and keep ImageNet's
     kernels for them: filters of opposed colours then tell one stain from another, which a stem with the same kernel
@@ -98,7 +98,7 @@ def widened(kernel: np.ndarray, channels: str = LETTERS, stem: str = "mean") -> 
 
 
 def _before_the_last_halving(body: keras.Model) -> keras.KerasTensor:
-    """The widest map of the last stage but one, what its last halving starts from: twice as fine a grid.
+    """Return the input of the last halving, the widest map of the last stage but one: a grid twice as fine.
 
     Only from where the stage's last branches meet: within a block a map lacks what goes past it.
     """
@@ -112,5 +112,5 @@ def _before_the_last_halving(body: keras.Model) -> keras.KerasTensor:
 
 
 def _joins(operation: keras.Operation) -> bool:
-    """Whether it puts several maps together."""
+    """Return whether a layer combines several maps."""
     return len(keras.tree.flatten(operation.input)) > 1

@@ -1,4 +1,4 @@
-"""A small residual network: what fields of 0.64 µm a pixel can be learned with in an hour of two cores.
+"""A small residual network, which trains on fields of 0.64 µm/px in an hour on two cores.
 
 Residual blocks with the normalisation before the addition, after He, Zhang, Ren and Sun, *Deep residual learning for
 image recognition*, CVPR 2016, figure 2 and section 4.2. The stem looks at 7 × 7 pixels, 4.5 µm, and moves by four: at
@@ -20,7 +20,7 @@ STAGES = ((64, 2), (128, 2), (128, 1))
 def small(
     size: int, channels: str = "RGBY", width: float = 1.0, pooling: Pooling = "average", dropout: float = 0.3
 ) -> keras.Model:
-    """The network of `recipes/small.toml`.
+    """Build the network of `recipes/small.toml`.
 
     Args:
         size: Side of the input in px; the evidence has a sixteenth of it.

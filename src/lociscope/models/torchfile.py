@@ -1,4 +1,4 @@
-"""Reading the tensors of a PyTorch checkpoint in the legacy format, without PyTorch and without unpickling.
+"""Read the tensors of a PyTorch checkpoint in the legacy format, without PyTorch and without unpickling.
 
 Such a file is five pickles (magic number, protocol, machine, the state dict, the keys of its storages) and then each
 storage: its number of elements and its raw bytes. A pickle is a program, and an `Unpickler` that admits few classes
@@ -45,7 +45,7 @@ _MARK = object()
 
 
 class _Name(NamedTuple):
-    """A name that the pickle asks for; only compared, never looked up."""
+    """A name in the pickle; it is only compared, never looked up."""
 
     name: str
 
@@ -64,11 +64,11 @@ class _Tensor(NamedTuple):
 
 
 class _Refused(ValueError):
-    """What a file holds that no state dict needs; the rest of a sentence."""
+    """Content of a file that no state dict needs; the text continues an error message."""
 
 
 def read_torch(path: Path, sha256: str | None = None) -> dict[str, np.ndarray]:
-    """Reads the tensors of a checkpoint.
+    """Read the tensors of a checkpoint.
 
     Args:
         path: A file that `torch.save` wrote of a state dict, before 1.6 or with `_use_new_zipfile_serialization=False`.
@@ -135,7 +135,7 @@ def _tensors(data: bytes) -> dict[str, np.ndarray]:
 
 
 def _storages(data: bytes, at: int, keys: list[Any], wanted: set[_Storage]) -> dict[str, np.ndarray]:
-    """Views of the raw bytes, each storage's length compared with what its tensors were told."""
+    """Return views of the raw bytes; each storage's length must be what its tensors state."""
     declared = {storage.key: storage for storage in wanted}
     if len(declared) != len(wanted) or set(declared) != set(keys) or len(set(keys)) != len(keys):
         raise ValueError("its list of storages does not fit its tensors")
@@ -153,7 +153,7 @@ def _storages(data: bytes, at: int, keys: list[Any], wanted: set[_Storage]) -> d
 
 
 def _strided(storage: np.ndarray, tensor: _Tensor) -> np.ndarray:
-    """A tensor of its own memory; its strides count elements, and every element must lie in the storage."""
+    """Return a copied tensor; strides count elements, and every element must be inside the storage."""
     elements = math.prod(tensor.shape)
     last = tensor.offset + sum((side - 1) * stride for side, stride in zip(tensor.shape, tensor.strides, strict=True))
     if elements and last >= len(storage):
@@ -167,7 +167,7 @@ def _strided(storage: np.ndarray, tensor: _Tensor) -> np.ndarray:
 
 
 def _interpret(stream: BytesIO) -> Any:  # noqa: ANN401 - what a pickle describes
-    """The value of one pickle, made of None, bool, int, str, tuple, list, dict and the descriptions above."""
+    """Return the value of one pickle, made of None, bool, int, str, tuple, list, dict and the descriptions above."""
     stack: list[Any] = []
     memo: dict[Any, Any] = {}
     for opcode, argument, _ in pickletools.genops(stream):
@@ -209,7 +209,7 @@ def _tuple(length: int) -> Callable[[list[Any]], None]:
 
 
 def _set_items(stack: list[Any], items: list[Any]) -> None:
-    """Fills the dict below the items."""
+    """Fill the dict below the items."""
     if not isinstance(stack[-1], dict) or not all(isinstance(key, str) for key in items[::2]):
         raise _Refused("keys that are no text")
     stack[-1].update(zip(items[::2], items[1::2], strict=True))
@@ -222,7 +222,7 @@ def _append(stack: list[Any], items: list[Any]) -> None:
 
 
 def _reduce(stack: list[Any]) -> None:
-    """The two calls of a state dict, told apart by name: an empty dict, and a tensor of a storage."""
+    """Evaluate one of the two calls of a state dict: an empty dict, or a tensor of a storage."""
     arguments, function = stack.pop(), stack.pop()
     if not isinstance(function, _Name) or not isinstance(arguments, tuple):
         raise _Refused("a call of something else than a class")
@@ -255,7 +255,7 @@ def _persistent(stack: list[Any]) -> None:
 
 
 def _build(stack: list[Any]) -> None:
-    """Drops the attributes that a state dict carries, its `_metadata`."""
+    """Drop the attributes of a state dict, its `_metadata`."""
     stack.pop()
     if not isinstance(stack[-1], dict):
         raise _Refused("attributes of something else than a dict")

@@ -56,7 +56,7 @@ class Trees:
     base: NDArray[np.float64]
 
     def logits(self, features: np.ndarray) -> NDArray[np.float64]:
-        """(n, 28) sums over trees of (n, features), which may hold NaN."""
+        """Return (n, 28) sums over trees of (n, features), which may contain NaN."""
         rows = np.arange(len(features))[:, None]
         at = np.broadcast_to(self.root, (len(features), len(self.root)))
         while True:
@@ -73,12 +73,12 @@ class Trees:
 
 
 def learnable(known: np.ndarray) -> bool:
-    """Whether a class (n,) has enough of both kinds to learn from."""
+    """Return whether a class (n,) has enough positives and negatives to learn from."""
     return bool(LEAST_POSITIVES <= np.count_nonzero(known) <= len(known) - LEAST_POSITIVES)
 
 
 def rate_logit(known: np.ndarray) -> float:
-    """The logit of a class' rate, half a field added on each side."""
+    """Return the logit of a class's rate, with half a field added on each side."""
     return float(logit(np.array([(np.count_nonzero(known) + 0.5) / (len(known) + 1)]))[0])
 
 
@@ -88,7 +88,7 @@ def fit_trees(
     growth: Growth,
     progress: Callable[[int, str], None] | None = None,
 ) -> Trees:
-    """Boosts a forest for each class.
+    """Fit a boosted forest for each class.
 
     Args:
         features: (n, features), NaN where unknown.
@@ -141,7 +141,7 @@ def fit_trees(
 
 
 def _plain(nodes: np.ndarray, start: int) -> tuple[np.ndarray, ...]:
-    """A tree's nodes as columns: feature, threshold, left, right, unknown_left, value."""
+    """Return a tree's nodes as columns: feature, threshold, left, right, unknown_left, value."""
     leaf = nodes["is_leaf"].astype(bool)
     own = np.arange(len(nodes)) + start
     return (

@@ -1,4 +1,4 @@
-"""Augmentation of four-channel fields, inside the `tf.data` graph and without state.
+"""Data augmentation of four-channel fields, inside the `tf.data` graph and without state.
 
 What is done to a field is a pure function of (seed, epoch, index) (`lociscope.data.pipeline.sample_random`): a
 training that was interrupted and resumed, or read by other workers, sees the same pictures. In order: flips and whole
@@ -28,7 +28,7 @@ def augment(
     settings: Augment,
     partner: tuple[tf.Tensor, tf.Tensor] | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Does to a batch everything that a recipe says.
+    """Augment a batch as a recipe says.
 
     Args:
         x: (n, side, side, 4) of uint8.
@@ -53,7 +53,7 @@ def augment(
 
 
 def _to_float(x: tf.Tensor, y: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tuple[tf.Tensor, tf.Tensor]:
-    """Bytes flipped and shifted, then as numbers in 0–1."""
+    """Flip and shift bytes, and convert them to numbers in 0–1."""
     import tensorflow as tf
 
     return tf.cast(flip_and_shift(x, rng, settings), tf.float32) / 255, tf.cast(y, tf.float32)

@@ -1,4 +1,4 @@
-"""Where the pixels lie: symmetries, and one resampling for all that is left."""
+"""Geometric augmentation: flips and whole shifts, and one resampling for all other operations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KNOTS = 5
 
 
 def flip_and_shift(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tf.Tensor:
-    """Flips and shifts each field by whole pixels: nothing is resampled.
+    """Flip and shift each field by whole pixels, without resampling.
 
     Args:
         x: (n, side, side, 4) of uint8; a pixel moves as one number of four bytes, twenty times faster than as floats.
@@ -52,12 +52,12 @@ def flip_and_shift(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tf.Ten
 
 
 def has_resampling_ops(settings: Augment) -> bool:
-    """Whether a recipe asks for anything that moves pixels off their grid."""
+    """Return whether a recipe has an operation that moves pixels off their grid."""
     return any((settings.rotate, settings.scale, settings.shear, settings.crop, settings.elastic))
 
 
 def warp(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tf.Tensor:
-    """Shifts, turns, scales, shears, crops and bends each field, in one bilinear resampling.
+    """Shift, rotate, scale, shear, crop and deform each field in one bilinear resampling.
 
     What comes in at the edge is the field mirrored, so that no cell ends in black.
 
@@ -75,7 +75,7 @@ def warp(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tf.Tensor:
 
 
 def _affine(rng: PerSampleRng, settings: Augment, side: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Matrices (n, 2, 2) and shifts (n, 2) from output to input pixels, (row, column), about the middle."""
+    """Return matrices (n, 2, 2) and shifts (n, 2) from output to input pixels, (row, column), about the middle."""
     import tensorflow as tf
 
     turn = rng.uniform("rotate", -1, 1)[:, 0] * math.radians(settings.rotate)
@@ -93,7 +93,7 @@ def _affine(rng: PerSampleRng, settings: Augment, side: int) -> tuple[tf.Tensor,
 
 
 def _line_positions(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tf.Tensor:
-    """Where each output row and column lies in the input, (n, 2, side), of fields that are neither turned nor bent."""
+    """Return the input position of each output row and column, (n, 2, side)."""
     import tensorflow as tf
 
     matrix, moved = _affine(rng, settings, x.shape[1])
@@ -110,7 +110,7 @@ def _resample_lines(x: tf.Tensor, at: tf.Tensor, rng: PerSampleRng, settings: Au
 
 
 def _pixel_positions(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Where each output pixel lies in the input.
+    """Return the input position of each output pixel.
 
     Args:
         x: (n, side, side, c).
@@ -136,7 +136,7 @@ def _pixel_positions(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tupl
 
 
 def _between_knots(side: int) -> np.ndarray:
-    """(side, knots) of float32: what each knot adds at each pixel, by Keys' cubic convolution (1981), a = -1/2."""
+    """Return (side, knots) of float32: the weight of each knot at each pixel, Keys' cubic convolution (1981), a = -1/2."""
     at = (np.arange(side) + 0.5) / side * _KNOTS - 0.5
     far = np.abs(at[:, None] - np.arange(_KNOTS))
     near = np.where(
@@ -146,7 +146,7 @@ def _between_knots(side: int) -> np.ndarray:
 
 
 def _rows(x: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
-    """Rows of (n, side, side, 4) at (n, side), linear between two."""
+    """Return rows of (n, side, side, 4) at (n, side), interpolated linearly."""
     import tensorflow as tf
 
     side = x.shape[1]
@@ -159,7 +159,7 @@ def _rows(x: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
 def _resample_pixels(
     x: tf.Tensor, first: tf.Tensor, down: tf.Tensor, right: tf.Tensor, rng: PerSampleRng, settings: Augment
 ) -> tf.Tensor:
-    """Values of (n, side, side, c) between four pixels each, at what `_pixel_positions` gives."""
+    """Return (n, side, side, c) interpolated between four pixels each, at `_pixel_positions`."""
     import tensorflow as tf
 
     side = x.shape[1]
@@ -170,7 +170,7 @@ def _resample_pixels(
 
 
 def _split(at: tf.Tensor, side: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Positions, the field mirrored outside, as the pixel before (at most side − 2) and the share of the next."""
+    """Split positions, mirrored at the edges, into the pixel before (at most side − 2) and the share of the next."""
     import tensorflow as tf
 
     turns = (at + 0.5) / (2 * side)
@@ -180,7 +180,7 @@ def _split(at: tf.Tensor, side: int) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _mirror(at: tf.Tensor, side: int) -> tf.Tensor:
-    """Whole positions from −side to 2 side − 1 folded into 0…side − 1, edge pixels repeated."""
+    """Mirror whole positions from −side to 2 side − 1 into 0…side − 1, with edge pixels repeated."""
     import tensorflow as tf
 
     inside = tf.maximum(at, -1 - at)

@@ -1,4 +1,4 @@
-"""How bright the pixels are: what stains, lamps, optics and cameras change from field to field."""
+"""Intensity augmentation: what stains, lamps, optics and cameras change from field to field."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _HOT_STEP = (-0.5, 1.0)
 
 
 def has_intensity_ops(settings: Augment) -> bool:
-    """Whether a recipe asks for any change of brightness."""
+    """Return whether a recipe changes brightness."""
     chosen = settings.offset, settings.gain, settings.gamma, settings.noise, settings.hot_pixels
     return any((*chosen, settings.channel_dropout, settings.red_dropout, settings.blue_dropout))
 
 
 def change_intensity(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tf.Tensor:
-    """Offset, gain, gamma, noise, hot pixels and lost channels, each channel on its own.
+    """Apply offset, gain, gamma, noise, hot pixels and channel dropout, to each channel independently.
 
     Args:
         x: (n, h, w, 4) in 0–1.
@@ -54,7 +54,7 @@ def change_intensity(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tf.T
 
 
 def blur(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tf.Tensor:
-    """Blends each channel with its mean over 3 × 3 pixels; all of it is a blur of 0.8 px (standard deviation)."""
+    """Blend each channel with its mean over 3 × 3 pixels; a share of 1 is a blur of 0.8 px (standard deviation)."""
     import tensorflow as tf
 
     share = rng.uniform("blur", 0, settings.blur, each=4)[:, None, None]
@@ -64,7 +64,7 @@ def blur(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tf.Tensor:
 
 
 def _add_noise(x: tf.Tensor, rng: PerSampleRng, most: float) -> tf.Tensor:
-    """Adds normal noise; its standard deviation is drawn for each channel, up to `most`."""
+    """Add normal noise; its standard deviation is sampled for each channel, up to `most`."""
     import tensorflow as tf
 
     _, height, width, channels = x.shape
@@ -92,7 +92,7 @@ def _add_hot_pixels(x: tf.Tensor, rng: PerSampleRng, most: int) -> tf.Tensor:
 
 
 def _drop_channels(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tf.Tensor:
-    """Blanks the ER, and more rarely the microtubules or the nuclei: fields in the wild may lack them."""
+    """Set the ER to 0, and less often the microtubules or the nuclei: users' fields may lack them."""
     import tensorflow as tf
 
     chances = {YELLOW: settings.channel_dropout, RED: settings.red_dropout, BLUE: settings.blue_dropout, GREEN: 0.0}

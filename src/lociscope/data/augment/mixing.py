@@ -1,4 +1,4 @@
-"""Two fields made one, with their labels: mixup (Zhang et al., ICLR 2018) and CutMix (Yun et al., ICCV 2019)."""
+"""Mix two fields and their labels: mixup (Zhang et al., ICLR 2018) and CutMix (Yun et al., ICCV 2019)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def has_mixing_ops(settings: Augment) -> bool:
-    """Whether a recipe asks for mixing, and so for a partner of each field."""
+    """Return whether a recipe mixes fields, which needs a partner for each."""
     return bool(settings.mixup or settings.cutmix)
 
 
 def mix(
     x: tf.Tensor, y: tf.Tensor, other_x: tf.Tensor, other_y: tf.Tensor, rng: PerSampleRng, settings: Augment
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Blends some fields with their partners, and pastes a window of the partner into others.
+    """Blend some fields with their partners, and paste a window of the partner into others.
 
     Args:
         x: (n, h, w, 4).
@@ -54,7 +54,7 @@ def mix(
 
 
 def _window(side: int, part: tf.Tensor, rng: PerSampleRng) -> tuple[tf.Tensor, tf.Tensor]:
-    """Rows and columns, (n, side) of bool, of a square of about `part` of the area, anywhere within the field."""
+    """Return rows and columns, (n, side) of bool, of a square of about `part` of the area, anywhere in the field."""
     import tensorflow as tf
 
     width = tf.round(tf.sqrt(part) * side)[:, None]

@@ -1,4 +1,4 @@
-"""Steps of augmentation compiled by XLA, one at a time."""
+"""Compile steps of augmentation with XLA, one at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def run_compiled(step: Callable[..., Any], rng: PerSampleRng, settings: Augment, *tensors: tf.Tensor) -> Any:  # noqa: ANN401
-    """A step as one function that goes once over the pixels, and not once for each of its operations.
+    """Run a step compiled as one function, which passes over the pixels once instead of once for each operation.
 
     A step takes what it was given from memory. Two steps compiled as one would be fused: what the first makes would be
     made anew for each pixel of the second that asks for it, nine times by a blur.

@@ -1,4 +1,4 @@
-"""The Dataset: fields as a `tf.data` stream, in an order that is a pure function of seed and step."""
+"""Make `tf.data` streams of fields, in an order that is a pure function of seed and step."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _unread: list[LociscopeError] = []
 
 @contextmanager
 def reraise_read_errors() -> Iterator[None]:
-    """Around whatever consumes a stream: a field that cannot be read ends it with its own sentence, not TensorFlow's.
+    """Re-raise the original error when reading a dataset fails inside TensorFlow.
 
     Raises:
         LociscopeError: A field cannot be read.
@@ -44,14 +44,14 @@ def reraise_read_errors() -> Iterator[None]:
 
 
 def steps_per_epoch(fields: PackedFields | OnlineSimulation, recipe: Recipe) -> int:
-    """Steps of an epoch: every field once, those of rare classes more often where the recipe says so."""
+    """Return the number of steps in an epoch, which repeats fields of rare classes if the recipe says so."""
     return _sampler(fields, recipe).steps(_batch(fields, recipe))
 
 
 def training_batches(
     fields: PackedFields | OnlineSimulation, recipe: Recipe, first_step: int, shard: Shard = WHOLE
 ) -> tf.data.Dataset:
-    """An endless stream of augmented batches that can begin at any step.
+    """Return an endless stream of augmented batches that can begin at any step.
 
     Args:
         fields: The training fields: packed, read from their pictures, or drawn as it goes.
@@ -71,7 +71,7 @@ def training_batches(
 
 
 def _row_stream(packed: PackedFields, recipe: Recipe, first_step: int, shard: Shard) -> tf.data.Dataset:
-    """The stream of fields that can be read in any order."""
+    """Return a stream of fields that can be read in any order."""
     import tensorflow as tf
 
     batch, sampler = _batch(packed, recipe), _sampler(packed, recipe)
@@ -89,7 +89,7 @@ def _row_stream(packed: PackedFields, recipe: Recipe, first_step: int, shard: Sh
 
 
 def _online_stream(online: OnlineSimulation, recipe: Recipe, first_step: int, shard: Shard) -> tf.data.Dataset:
-    """The stream of fields that come in one order; a field is mixed with the next one of its batch."""
+    """Return a stream of fields that have one order; a field is mixed with the next one of its batch."""
     import tensorflow as tf
 
     batch = _batch(online, recipe)
@@ -108,7 +108,7 @@ def _online_stream(online: OnlineSimulation, recipe: Recipe, first_step: int, sh
 
 
 def evaluation_batches(packed: PackedFields, batch: int) -> tf.data.Dataset:
-    """Every field once, in order, as it is.
+    """Return every field once, in order, without augmentation.
 
     Args:
         packed: The fields.
@@ -137,7 +137,7 @@ def _sampler(fields: PackedFields | OnlineSimulation, recipe: Recipe) -> EpochSa
 
 
 def _read(packed: PackedFields, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Bytes and labels of rows; pixels that lie on disk are read now, so that memory does not grow with the store."""
+    """Return bytes and labels of rows; pixels on disk are read now, so that memory does not grow with the cache."""
     import tensorflow as tf
 
     def read(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

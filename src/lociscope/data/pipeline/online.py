@@ -1,4 +1,4 @@
-"""Simulated fields drawn as training goes: none is seen twice."""
+"""Online simulation: new simulated fields in every epoch, during training."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OnlineSimulation:
-    """Fields that are drawn for each epoch anew, in other processes.
+    """Fields that other processes simulate, new ones in each epoch.
 
     Attributes:
         settings: The `[data]` table.
@@ -43,14 +43,14 @@ class OnlineSimulation:
 
     @property
     def sha256(self) -> str:
-        """Hash over all that the fields depend on."""
+        """Hash of everything that the fields depend on."""
         settings = simulation_key(
             self.settings, *(name for name in type(self.settings).model_fields if name != "valid")
         )
         return hashlib.sha256(json.dumps([settings, VERSION, self.first, self.count]).encode()).hexdigest()
 
     def batches(self, batch: int, first_step: int, shard: Shard = WHOLE) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Draws batch after batch, without end; some fields are drawn ahead.
+        """Simulate batch after batch, without end; some fields are simulated ahead.
 
         Field i of epoch e is the simulator's number first + e × count + i, whoever draws it.
 

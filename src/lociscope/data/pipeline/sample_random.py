@@ -1,4 +1,4 @@
-"""Random numbers that belong to a field: pure functions of (seed, epoch, index), inside the `tf.data` graph.
+"""Random numbers per sample: pure functions of (seed, epoch, index), inside the `tf.data` graph.
 
 TensorFlow's stateless generators take one seed for a whole tensor, so that a field's numbers would depend on the
 batch it is in. Here each field has its own, by a counter-based generator: SplitMix64 (Steele, Lea and Flood,
@@ -25,7 +25,7 @@ _POOL = 1 << 20
 
 @dataclass(frozen=True)
 class PerSampleRng:
-    """The random numbers of the fields of a batch.
+    """Random generator with a state for each sample of a batch.
 
     Attributes:
         seed: The recipe's, int64.
@@ -38,7 +38,7 @@ class PerSampleRng:
     index: tf.Tensor
 
     def uniform(self, name: str, low: float = 0.0, high: float = 1.0, each: int = 1) -> tf.Tensor:
-        """Draws from [low, high).
+        """Sample from the uniform distribution on [low, high).
 
         Args:
             name: What is drawn; another name gives other numbers.
@@ -57,7 +57,7 @@ class PerSampleRng:
         return low + (high - low) * share
 
     def noise(self, name: str, rows: int, length: int) -> tf.Tensor:
-        """Normal noise, (n, rows, length) of float32: rows of one pool, taken in an order of the field's own.
+        """Return normal noise, (n, rows, length) of float32: rows of one pool, in an order that depends on the sample.
 
         Fresh numbers would cost more than all else that is done to a field.
         """
@@ -79,7 +79,7 @@ class PerSampleRng:
 
 
 def _mixed(bits: tf.Tensor) -> tf.Tensor:
-    """SplitMix64's finaliser."""
+    """Apply SplitMix64's finaliser."""
     import tensorflow as tf
 
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):

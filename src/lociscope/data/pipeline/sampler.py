@@ -1,4 +1,4 @@
-"""Which field is seen at which place of which epoch: shuffled, rare classes more often, the same for every worker."""
+"""Sample the fields of each epoch: shuffled, with repeat factors for rare classes, the same for every worker."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One of several workers that share each batch evenly; together they see what one alone would.
+    """One of several workers that share each batch evenly; together they see the batch of a single worker.
 
     Attributes:
         number: Which, from 0.
@@ -29,7 +29,7 @@ class Shard:
     of: int = 1
 
     def part(self, batch: int) -> np.ndarray:
-        """Its places in a batch.
+        """Return its positions in a batch.
 
         Raises:
             LociscopeError: The batch cannot be shared evenly.
@@ -47,7 +47,7 @@ WHOLE = Shard()
 
 
 def repeat_factors(y: np.ndarray, share: float, most: float) -> np.ndarray:
-    """How often each field is to be seen in an epoch.
+    """Return how often each field is repeated in an epoch.
 
     A class that fewer than `share` of the fields show is lifted by sqrt(share / its share), and a field as its rarest
     class is (repeat factor sampling: Gupta, Dollár and Girshick, LVIS, CVPR 2019).
@@ -67,7 +67,7 @@ def repeat_factors(y: np.ndarray, share: float, most: float) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class EpochSampler:
-    """The order of every epoch, a pure function of (seed, epoch, place).
+    """Sampler of the fields of every epoch, a pure function of (seed, epoch, position).
 
     Attributes:
         seed: The recipe's.
@@ -83,7 +83,7 @@ class EpochSampler:
 
     @classmethod
     def of(cls, y: np.ndarray, settings: Train) -> EpochSampler:
-        """The order of fields with labels (n, 28), as a recipe says."""
+        """Make the sampler of a recipe for fields with labels (n, 28)."""
         if not settings.repeat_threshold:
             return cls(settings.seed, len(y), len(y))
         wanted = repeat_factors(y, settings.repeat_threshold, settings.most_repeats)
@@ -91,11 +91,11 @@ class EpochSampler:
         return cls(settings.seed, len(y), length, np.cumsum(wanted) * (length / wanted.sum()))
 
     def steps(self, batch: int) -> int:
-        """Batches in an epoch; the few places that fill none are passed over."""
+        """Return the number of batches in an epoch; a last incomplete batch is dropped."""
         return max(self.length // batch, 1)
 
     def rows(self, epoch: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The fields at some places of an epoch.
+        """Return the fields at some positions of an epoch.
 
         A field that is wanted 2.3 times comes twice or three times, 2.3 times on average: the places are a comb over
         the fields' shares, which begins elsewhere in each epoch.
