@@ -189,7 +189,7 @@ def test_a_plate_by_a_pattern(lociscope: Command, write_field: WriteField, tmp_p
     assert (entry.id, entry.plate, entry.well, entry.site, entry.pixel_size) == ("B02_1", "P7", "B02", "1", 0.2)
     code, _, err = lociscope(*words, "{site}_{channel}")
     assert code == 1
-    assert "The name 'B02-s1' does not say its well. Say what names are like with --pattern" in err
+    assert "The name 'B02-s1' has no well. Pass the form of the names as --pattern" in err
     assert lociscope(*words, "{well}")[0] == 2
 
 

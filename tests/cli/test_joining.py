@@ -45,7 +45,7 @@ def test_ids_in_two_catalogs_are_listed(tmp_path: Path) -> None:
     with pytest.raises(LociscopeError) as error:
         join_catalogs([catalog(tmp_path, *names), catalog(tmp_path, "x", *names)], ["a.parquet", "b.parquet"], tmp_path)
     assert str(error.value) == (
-        "7 ids come from two places: "
+        "7 ids come from two sources: "
         + ", ".join(f"'f{number}' ('a.parquet' and 'b.parquet')" for number in range(5))
         + " and 2 more. Rename them, or leave one of the two out."
     )
@@ -85,13 +85,13 @@ def test_several_sources_and_catalogs_at_the_command_line(
     assert sorted(made.ids) == [f"f{number}" for number in range(8)]
     assert [read_field(source).pixels.shape for source in read_catalog_sources(made)] == [(16, 16, 4)] * 8
     assert {entry.fold for entry in made} == {0, 1}
-    assert "8 ids come from two places" in lociscope("split", *both, "c/both.parquet", "-o", "x.parquet")[2]
+    assert "8 ids come from two sources" in lociscope("split", *both, "c/both.parquet", "-o", "x.parquet")[2]
 
     write_field("f0", tmp_path / "three", size=16)
     code, out, err = lociscope("import", "folder", "one", "three", "-o", "x.parquet")
     assert (code, out) == (1, "")
     assert err == (
-        "lociscope: 1 id comes from two places: 'f0' ('one' and 'three'). Rename them, or leave one of the two out.\n"
+        "lociscope: 1 id comes from two sources: 'f0' ('one' and 'three'). Rename them, or leave one of the two out.\n"
     )
     assert not (tmp_path / "x.parquet").exists()
 

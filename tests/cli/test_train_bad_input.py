@@ -88,7 +88,7 @@ def test_a_refusal_of_folds_is_no_hindrance_and_one_may_be_without_places(
     Catalog.from_entries(entries, catalog.parent).write(catalog)
     words = [*training.words, "-s", "train.epochs=1", "-o", "out"]
     words[words.index(str(training.catalog))] = str(catalog)
-    assert "40 folds need 40 groups of fields or more, received 12. Ask" in lociscope(*words, "--folds", "40").err
+    assert "40 folds need 40 groups of fields or more, received 12. Pass" in lociscope(*words, "--folds", "40").err
     code, out, _ = lociscope(*words, "--folds", "2")
     assert code == 3  # one field cannot be read
     assert SAID["a fold of fields without any place"][0] in caplog.text

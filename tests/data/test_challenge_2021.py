@@ -24,10 +24,10 @@ def test_labels_that_stand_for_one_class_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ("a,19\n", "line 2: '19' is no label of 2021"),
+        ("a,19\n", "line 2: '19' is not a label of 2021"),
         ("a,1|x\n", "line 2"),
         ("a,\n", "line 2"),
-        ("a,1\na,2\n", "line 3 names the id 'a' again"),
+        ("a,1\na,2\n", "line 3 repeats the id 'a'"),
     ],
 )
 def test_wrong_labels(tmp_path: Path, rows: str, said: str) -> None:

@@ -14,6 +14,7 @@ from lociscope.data.cache.fields import PackedFields
 from lociscope.data.cache.lazy_images import LazyImageArray
 from lociscope.data.datasets import (
     LabelledFields,
+    describe_absent,
     kfold_split,
     load_labelled_fields,
     load_training_data,
@@ -104,7 +105,7 @@ def test_folds_of_the_catalog_are_followed() -> None:
     assert [sets.valid.ids for sets in made.datasets] == [["0", "3"], ["1", "4"], ["5"]]
     assert next(sets.train.ids for sets in made.datasets if isinstance(sets.train, PackedFields)) == ["1", "4", "5"]
     assert len({sets.valid.sha256 for sets in made.datasets}) == 3
-    assert made.notes == []
+    assert made.absent == {}
 
 
 def test_other_folds_are_dealt_by_whole_groups() -> None:
@@ -120,8 +121,9 @@ def test_other_folds_are_dealt_by_whole_groups() -> None:
 
 def test_a_fold_without_a_class_is_told_by_name() -> None:
     made = kfold_split(known([(0,), (0, 3), (0,), (0,)], "abcd", "0011"), 2, 0)
-    assert made.notes == [
-        "Fold 1 has no field of Nucleoli fibrillar center, which others have: its own scores leave it out."
+    assert made.absent == {1: (3,)}
+    assert describe_absent(made) == [
+        "Fold 1 has no field of Nucleoli fibrillar center, which other folds have: its own scores leave it out."
     ]
 
 
@@ -133,7 +135,7 @@ def test_folds_that_cannot_be() -> None:
 
 
 def test_online_simulation_has_no_folds(tmp_path: Path) -> None:
-    with pytest.raises(LociscopeError, match=r"data\.online .* cannot be folded"):
+    with pytest.raises(LociscopeError, match=r"data\.online .* cannot be split into folds"):
         load_labelled_fields(recipe(online=True), None, tmp_path, [])
 
 
@@ -141,7 +143,7 @@ def test_a_split_that_holds_out_everything() -> None:
     fields = PackedFields(
         ["a", "b"], ["a", "b"], np.zeros((2, 16, 16, 4), np.uint8), to_multi_hot([(1,), (2,)]), "hash"
     )
-    with pytest.raises(LociscopeError, match=r"Of 2 fields 2 are held out; .*\. Mend the column split"):
+    with pytest.raises(LociscopeError, match=r"Of 2 fields 2 are held out; .*\. Fix the column split"):
         train_val_split(
             LabelledFields(fields, {"a": "valid", "b": "valid"}, {}, Provenance("catalog", "here")), recipe()
         )

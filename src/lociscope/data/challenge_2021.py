@@ -18,7 +18,7 @@ _ONLY: dict[int, tuple[int, ...]] = {
     for number in range(NEGATIVE)
     if CLASSES_2021.mapping.count(number) == 1
 } | {NEGATIVE: ()}
-"""Classes of 2021 that stand for one of the 28, or for none. The others join several: Actin filaments also
+"""Classes of 2021 that equal one of the 28, or none. The others join several: Actin filaments also
 Focal adhesion sites, Centrosome also Microtubule organizing center, Plasma membrane also Cell junctions, and
 Vesicles five."""
 
@@ -42,7 +42,7 @@ def read_labels_2021(table: Path) -> dict[str, tuple[int, ...] | None]:
         For each field its classes of the 28, or None where one of its labels joins several of them.
 
     Raises:
-        LociscopeError: A label is no class of 2021, or an id comes twice.
+        LociscopeError: A label is not a class of 2021, or an id occurs twice.
     """
     labels: dict[str, tuple[int, ...] | None] = {}
     with table.open(newline="", encoding="utf-8-sig") as lines:
@@ -50,21 +50,19 @@ def read_labels_2021(table: Path) -> dict[str, tuple[int, ...] | None]:
         for row in reader:
             where = f"'{table}' line {reader.line_num}"
             if row["ID"] in labels:
-                raise LociscopeError(
-                    f"{where} names the id {row['ID']!r} again. Keep one of them.", code=Code.DUPLICATE
-                )
-            labels[row["ID"]] = _places(row["Label"] or "", where)
+                raise LociscopeError(f"{where} repeats the id {row['ID']!r}. Keep one of them.", code=Code.DUPLICATE)
+            labels[row["ID"]] = _parse_label(row["Label"] or "", where)
     return labels
 
 
-def _places(text: str, where: str) -> tuple[int, ...] | None:
+def _parse_label(text: str, where: str) -> tuple[int, ...] | None:
     words = text.split("|")
     if not all(word.isascii() and word.isdigit() and int(word[:9]) <= NEGATIVE for word in words):
         raise LociscopeError(
-            f"{where}: {text[:80]!r} is no label of 2021; expected numbers 0–18 between bars, as 5|0.",
+            f"{where}: {text[:80]!r} is not a label of 2021; expected numbers 0–18 between bars, as 5|0.",
             code=Code.WRONG_FILE,
         )
-    places = [_ONLY.get(int(word)) for word in words]
-    if any(place is None for place in places):
+    classes = [_ONLY.get(int(word)) for word in words]
+    if any(each is None for each in classes):
         return None
-    return tuple(sorted({number for place in places if place for number in place}))
+    return tuple(sorted({number for each in classes if each for number in each}))

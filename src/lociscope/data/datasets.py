@@ -37,9 +37,9 @@ class TrainingData(NamedTuple):
     """Training and validation fields.
 
     Attributes:
-        train: Fields to learn from.
-        valid: Fields held out.
-        source: Where they came from, for the record.
+        train: Training fields.
+        valid: Validation fields.
+        source: Their origin, for the record.
     """
 
     train: PackedFields | OnlineSimulation
@@ -52,9 +52,9 @@ class LabelledFields(NamedTuple):
 
     Attributes:
         fields: The fields.
-        split: Their Catalog's column, by id; empty where they are drawn.
-        fold: Likewise.
-        source: Where they came from, for the record.
+        split: The Catalog's column `split`, by id; empty for simulated fields.
+        fold: The column `fold`, likewise.
+        source: Their origin, for the record.
     """
 
     fields: PackedFields
@@ -75,17 +75,17 @@ def load_training_data(
     """Prepare a recipe's fields and split them into training and validation fields.
 
     Args:
-        recipe: Its `[data]` table says what the network sees, and what is drawn where there is no Catalog.
-        catalog: Labelled fields; their `split` column is followed where it says `valid`, otherwise whole
-            specimens (or antibodies, or fields) are held out at random. Rows of the split `test` are left out.
-        folder: Where to keep the packed fields.
-        failures: Filled with the fields that cannot be read.
-        workers: Processes that draw.
+        recipe: Its `[data]` table sets the network's input, and the simulation where there is no Catalog.
+        catalog: Labelled fields. Its column `split` is used where it says `valid`; otherwise whole groups
+            (`lociscope.splits.groups`) are held out at random. Rows of the split `test` are left out.
+        folder: The folder of the cache.
+        failures: Extended by the fields that cannot be read.
+        workers: Processes that simulate or read.
         progress: Called with (done, total).
-        store: Keeps them in place of `folder`, for all trainings that want the same pixels.
+        store: Contains the cache instead of `folder`, for all trainings with the same pixels.
 
     Raises:
-        LociscopeError: The Catalog holds no label, or fewer than two fields can be read.
+        LociscopeError: The Catalog has no label, or fewer than two fields can be read.
     """
     if catalog is None and recipe.data.online:
         return _load_online(recipe, folder, workers, progress, store)
@@ -104,16 +104,16 @@ def load_labelled_fields(
     """Prepare a recipe's fields without splitting them.
 
     Raises:
-        LociscopeError: The Catalog holds no label, no field can be read, or the recipe draws others in every epoch.
+        LociscopeError: The Catalog has no label, no field can be read, or the recipe simulates online.
     """
     settings = recipe.data
     if catalog is None:
         if settings.online:
             raise LociscopeError(
-                "data.online simulates other fields in every epoch, which cannot be folded. Set it false.",
+                "data.online simulates new fields in every epoch, which cannot be split into folds. Set it to false.",
                 code=Code.CONFLICT,
             )
-        packed = _simulated(settings, folder, workers, progress, store)
+        packed = _cache_simulated(settings, folder, workers, progress, store)
         return LabelledFields(packed, {}, {}, Provenance("simulated", fields=settings.fields, seed=settings.seed))
     table, spec = read_labelled_catalog(catalog), settings.input
     if settings.pack:
@@ -130,18 +130,18 @@ def read_split_columns(table: Catalog) -> tuple[dict[str, str | None], dict[str,
     return {entry.id: entry.split for entry in table}, {entry.id: entry.fold for entry in table}
 
 
-def _simulated(
-    drawn: Data,
+def _cache_simulated(
+    settings: Data,
     folder: Path,
     workers: int,
     progress: Callable[[int, int], None] | None,
     store: Path | None,
 ) -> PackedFields:
     """Simulate and cache fields."""
-    settings = simulation_key(drawn, "size", "low", "high", "fields", "simulated_size", "seed", "balance")
-    key: dict[str, Any] = {"simulated": settings, "simulator": VERSION, "preprocessing": PREPROCESSING}
-    draw, place = partial(prepare_simulated, drawn, workers), cache_folder(store, key) if store else folder
-    return pack(place, key, drawn.fields, draw, drawn.input, progress=progress, wait=store is not None)
+    names = simulation_key(settings, "size", "low", "high", "fields", "simulated_size", "seed", "balance")
+    key: dict[str, Any] = {"simulated": names, "simulator": VERSION, "preprocessing": PREPROCESSING}
+    simulate, place = partial(prepare_simulated, settings, workers), cache_folder(store, key) if store else folder
+    return pack(place, key, settings.fields, simulate, settings.input, progress=progress, wait=store is not None)
 
 
 def _load_online(
@@ -158,7 +158,7 @@ def _load_online(
         raise LociscopeError(
             f"data.fields is {settings.fields}, of which {held} are held out. Ask for more.", code=Code.NOT_ENOUGH_DATA
         )
-    packed = _simulated(settings.model_copy(update={"fields": held}), folder, workers, progress, store)
+    packed = _cache_simulated(settings.model_copy(update={"fields": held}), folder, workers, progress, store)
     online = OnlineSimulation(settings, held, settings.fields - held, workers)
     return TrainingData(online, packed, Provenance("simulated", seed=settings.seed))
 
@@ -183,8 +183,8 @@ def train_val_split(known: LabelledFields, recipe: Recipe) -> TrainingData:
     """Split fields into training and validation fields.
 
     Args:
-        known: All fields; their column `split` is followed where it says `valid`, otherwise whole groups are drawn.
-        recipe: Says what share is held out, and the seed.
+        known: All fields; their column `split` is used where it says `valid`, otherwise whole groups are sampled.
+        recipe: Sets the share of validation fields, and the seed.
 
     Raises:
         LociscopeError: One side would be empty.
@@ -195,9 +195,9 @@ def train_val_split(known: LabelledFields, recipe: Recipe) -> TrainingData:
     else:
         held = hold_out(packed.groups, recipe.data.valid, recipe.data.seed)
     if held.all() or not held.any():
-        remedy = "Mend the column split" if "valid" in split.values() else "Give more fields, or more specimens"
+        remedy = "Fix the column split" if "valid" in split.values() else "Pass more fields, or more specimens"
         raise LociscopeError(
-            f"Of {len(packed)} fields {held.sum()} are held out; both sides need one. {remedy}.",
+            f"Of {len(packed)} fields {held.sum()} are held out; training and validation need one each. {remedy}.",
             code=Code.NOT_ENOUGH_DATA,
         )
     return TrainingData(packed.take(np.flatnonzero(~held)), packed.take(np.flatnonzero(held)), known.source)
@@ -207,24 +207,24 @@ class KFoldSplit(NamedTuple):
     """Fields split into folds.
 
     Attributes:
-        sets: For each fold, what is learned from and what is held out.
-        dealt: Whether the folds were dealt here, because no column of the Catalog numbers so many.
-        notes: What its user should know, a sentence each.
+        datasets: For each fold, its training and validation fields.
+        newly_assigned: Whether the folds were assigned here, because the Catalog's column does not number as many.
+        absent: For each fold that lacks classes of other folds, their numbers.
     """
 
     datasets: list[TrainingData]
     newly_assigned: bool
-    notes: list[str]
+    absent: dict[int, tuple[int, ...]]
 
 
 def kfold_split(known: LabelledFields, folds: int, seed: int) -> KFoldSplit:
     """Split fields into folds, each held out once.
 
     Args:
-        known: All fields; their column `fold` is followed where it numbers as many folds, and fields without a number
-            are then left out. Otherwise whole groups are dealt, each class in its proportion.
-        folds: How many, 2 or more.
-        seed: Decides between what is equally good.
+        known: All fields. Their column `fold` is used where it numbers as many folds, and fields without a number
+            are then left out. Otherwise whole groups are assigned, with each class in its proportion.
+        folds: Number of folds, 2 or more.
+        seed: Decides between equally good splits.
 
     Raises:
         LociscopeError: A fold would have no field.
@@ -236,7 +236,7 @@ def kfold_split(known: LabelledFields, folds: int, seed: int) -> KFoldSplit:
     if newly_assigned:
         if (found := len({*packed.groups})) < folds:
             raise LociscopeError(
-                f"{folds} folds need {folds} groups of fields or more, received {found}. Ask for fewer.",
+                f"{folds} folds need {folds} groups of fields or more, received {found}. Pass fewer `folds`.",
                 code=Code.NOT_ENOUGH_DATA,
             )
         number = assign_groups(packed.y, packed.groups, [1 / folds] * folds, seed)
@@ -246,26 +246,29 @@ def kfold_split(known: LabelledFields, folds: int, seed: int) -> KFoldSplit:
         if not len(held):
             raise LociscopeError(
                 f"Fold {fold} of {known.source.describe()} has no labelled field that can be read. "
-                f"Part it anew with `lociscope split --folds {folds}`.",
+                f"Split it again with `lociscope split --folds {folds}`.",
                 code=Code.INVALID_LABELS,
             )
         digest = hashlib.sha256(packed.sha256.encode() + number.astype("<i8").tobytes() + bytes([fold])).hexdigest()
         train, valid = (replace(packed.take(rows), sha256=digest) for rows in (rest, held))
         datasets.append(TrainingData(train, valid, replace(known.source, fold=fold, folds=folds)))
-    return KFoldSplit(datasets, newly_assigned, _absent([each.valid.y.sum(axis=0) for each in datasets]))
+    return KFoldSplit(datasets, newly_assigned, _find_absent([each.valid.y.sum(axis=0) for each in datasets]))
 
 
-def _absent(counts: list[np.ndarray]) -> list[str]:
-    """A sentence for each fold that lacks classes which others have."""
-    total = np.sum(counts, axis=0)
+def _find_absent(counts: list[np.ndarray]) -> dict[int, tuple[int, ...]]:
+    """Return the classes that a fold lacks and other folds have."""
+    present = np.sum(counts, axis=0) > 0
+    found = {fold: tuple(np.flatnonzero((count == 0) & present).tolist()) for fold, count in enumerate(counts)}
+    return {fold: absent for fold, absent in found.items() if absent}
+
+
+def describe_absent(split: KFoldSplit) -> list[str]:
+    """Return a text for each fold that lacks classes of other folds."""
     notes = []
-    for fold, count in enumerate(counts):
-        if total.any() and not count.any():
-            notes.append(f"Fold {fold} has no field that shows a place: its own scores are not defined.")
-            continue
-        names = [LABELS[number] for number in np.flatnonzero((count == 0) & (total > 0))]
-        if names:
-            notes.append(
-                f"Fold {fold} has no field of {', '.join(names)}, which others have: its own scores leave it out."
-            )
+    for fold, absent in split.absent.items():
+        if not split.datasets[fold].valid.y.any():
+            notes.append(f"Fold {fold} has no field with a location: its own scores are not defined.")
+        else:
+            names = ", ".join(LABELS[number] for number in absent)
+            notes.append(f"Fold {fold} has no field of {names}, which other folds have: its own scores leave it out.")
     return notes

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from lociscope.data.scan import ScanResult
 
 DUPLICATES = "duplicates"
-"""A further column of a Catalog: the least id of the fields that show the same cells, or null."""
+"""A column of a Catalog: the least id of the fields that show the same cells, or null."""
 
 COPIED_COLUMNS = ("antibody", "gene", "cell_line", "specimen", "plate", "well", "site")
-"""What a field takes over from the one that it is the same as, where it says nothing itself."""
+"""Columns that are copied from a field of the same cells where they have no value."""
 
 
 def mark_duplicates(catalog: Catalog, scan: ScanResult) -> Catalog:
@@ -34,18 +34,18 @@ def mark_duplicates(catalog: Catalog, scan: ScanResult) -> Catalog:
     pairs = [
         Pair(int(scan.rows[one]), int(scan.rows[other]), how) for one, other, how in find_similar_pairs(scan.thumbnails)
     ]
-    return _with(catalog, DUPLICATES, name_clusters(ids, pairs))
+    return _set_column(catalog, DUPLICATES, name_clusters(ids, pairs))
 
 
 def name_clusters(ids: Sequence[str], pairs: Sequence[Pair]) -> list[str | None]:
     """Return the name of each field's cluster.
 
     Args:
-        ids: Names of all fields.
-        pairs: Which are alike, by number.
+        ids: Ids of all fields.
+        pairs: Fields that show the same cells, by number.
 
     Returns:
-        For each field the least id of its cluster, or None where it is like no other.
+        For each field the least id of its cluster, or None where it is alone.
     """
     groups = connected_components(len(ids), [(pair.one, pair.other) for pair in pairs])
     members: dict[int, list[str]] = {}
@@ -60,13 +60,13 @@ def copy_columns(
     """Copy columns from the fields of another Catalog that show the same cells.
 
     Args:
-        catalog: Fields of which little is known: the competition's.
+        catalog: Fields with few columns filled in, such as the competition's.
         scan: The scan of these fields.
         reference: Fields with more columns filled in, such as the Human Protein Atlas'.
         reference_scan: The scan of those fields.
 
     Returns:
-        The Catalog with the columns `COPIED_COLUMNS` filled where they held nothing, and how many fields were found.
+        The Catalog with the columns `COPIED_COLUMNS` filled where they had no value, and the number of fields found.
     """
     best: dict[int, Pair] = {}
     for pair in find_similar_pairs(reference_scan.thumbnails, scan.thumbnails):
@@ -74,14 +74,14 @@ def copy_columns(
             best[pair.other] = pair
     found = {int(scan.rows[row]): int(reference_scan.rows[pair.one]) for row, pair in best.items()}
     for column in COPIED_COLUMNS:
-        values, said = catalog.table[column].to_pylist(), reference.table[column].to_pylist()
+        values, copied = catalog.table[column].to_pylist(), reference.table[column].to_pylist()
         for row, other in found.items():
-            values[row] = said[other] if values[row] is None else values[row]
+            values[row] = copied[other] if values[row] is None else values[row]
         catalog = catalog.with_column(column, values)
     return catalog, len(found)
 
 
-def _with(catalog: Catalog, column: str, values: list[Any]) -> Catalog:
+def _set_column(catalog: Catalog, column: str, values: list[Any]) -> Catalog:
     """Return the Catalog with a text column that `Entry` does not have."""
     import pyarrow as pa
 

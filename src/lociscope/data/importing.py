@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lociscope.images.io.container import PlaneRef
 
 _WITHIN_A_PLATE = ("images", "timepoint_1")
-"""Folders that Harmony and MetaXpress put the files of a plate into, in a folder called after the plate."""
+"""Folders in which Harmony and MetaXpress put the files of a plate, within a folder named after the plate."""
 
 Labels: TypeAlias = "Mapping[str, tuple[int, ...] | None]"
 
@@ -32,19 +32,19 @@ def import_kaggle(source: Path, folder: Path) -> tuple[Catalog, list[Failure]]:
 
     Args:
         source: Folder with `train.csv` and `train/` or `train.zip`, which is read in place.
-        folder: Where the Catalog will lie; its paths are relative to it.
+        folder: The folder of the Catalog; its paths are relative to it.
 
     Returns:
-        The labelled fields, and those of `train.csv` that have no, or not all, files. Fields of 2021 whose labels
-        are wider than the 28 classes have no target.
+        The labelled fields, and those of `train.csv` without files, or with some missing. Fields of 2021 with a
+        label that is wider than the 28 classes have no target.
 
     Raises:
-        LociscopeError: There is no `train.csv`, a label in it is wrong, or no field has its files.
+        LociscopeError: There is no `train.csv`, a label in it is wrong, or no field has files.
     """
     table = source / "train.csv"
     if not table.is_file():
         raise LociscopeError(
-            f"'{source}' has no train.csv. Name the folder with the competition's train.csv and train/, or use "
+            f"'{source}' has no train.csv. Pass the folder with the competition's train.csv and train/, or use "
             "`lociscope import folder` for other files.",
             code=Code.CONFLICT,
         )
@@ -53,12 +53,12 @@ def import_kaggle(source: Path, folder: Path) -> tuple[Catalog, list[Failure]]:
         pictures = source / "train.zip"
     of_2021 = is_of_2021(table)
     labels = read_labels_2021(table) if of_2021 else read_labels(table)
-    catalog, failures = _labelled(pictures, labels, folder)
+    catalog, failures = _import_labelled(pictures, labels, folder)
     known = "HPA Single Cell Classification, Kaggle 2021" if of_2021 else "HPA Image Classification, Kaggle 2018"
-    return Catalog.from_entries(_described(catalog, source, known), folder), failures
+    return Catalog.from_entries(_add_source(catalog, source, known), folder), failures
 
 
-def _described(catalog: Catalog, source: Path, known_as: str) -> Iterable[Entry]:
+def _add_source(catalog: Catalog, source: Path, known_as: str) -> Iterable[Entry]:
     """Add the columns of a simulated atlas, or the source of the competition's fields."""
     truth = source / "truth.parquet"
     if not truth.is_file():
@@ -76,28 +76,28 @@ def import_folder(
     """Import folders, archives or files as a Catalog.
 
     Args:
-        source: What holds the fields, as `find_fields` takes it; of several, each is searched alone.
+        source: Folders, archives or files, as for `find_fields`; several are searched one by one.
         labels: A CSV `Id,Target`, or None.
-        folder: Where the Catalog will lie; its paths are relative to it.
-        rules: How the files are told apart.
+        folder: The folder of the Catalog; its paths are relative to it.
+        rules: Rules for parsing file names, and which channels are optional.
 
     Returns:
-        The fields, and those that are broken or that the labels name without there being files. What a pattern
-        or the atlas' names say of plate, well and site is kept.
+        The fields, and those that are damaged, or that have labels but no files. Plate, well and site come from a
+        pattern or from the Atlas' names.
 
     Raises:
-        LociscopeError: A folder holds no field, a label is wrong, or an id comes from two sources.
+        LociscopeError: A folder has no field, a label is wrong, or an id comes from two sources.
     """
     if labels is not None:
-        return _labelled(source, read_labels(labels), folder, rules)
-    found, failures = _found(source, rules)
-    entries = _entries(found, {}, folder, failures)
+        return _import_labelled(source, read_labels(labels), folder, rules)
+    found, failures = _find(source, rules)
+    entries = _make_entries(found, {}, folder, failures)
     if not entries:
         raise LociscopeError(failures[0].reason, code=Code.INVALID_VALUE)
     return Catalog.from_entries(entries, folder), failures
 
 
-def _found(source: Path | Sequence[Path], rules: Rules) -> tuple[list[FieldSource], list[Failure]]:
+def _find(source: Path | Sequence[Path], rules: Rules) -> tuple[list[FieldSource], list[Failure]]:
     """Find the fields of each source; an id may come from one of them only."""
     sources = [source] if isinstance(source, Path) else list(source)
     parts = [find_fields([each], rules) for each in sources]
@@ -115,19 +115,19 @@ def import_plate(
 ) -> tuple[Catalog, list[Failure]]:
     """Import a plate as a Catalog: as `import_folder`, but every field must have a well.
 
-    Fields that do not name their plate are of the plate that the folder is called after.
+    Fields whose names have no plate get the folder's name as plate.
 
     Raises:
-        LociscopeError: The folder holds no field, a label is wrong, or a name does not say its well.
+        LociscopeError: The folder has no field, a label is wrong, or a name has no well.
     """
     catalog, failures = import_folder(source, labels, folder, rules)
     here = source.resolve()
     plate = (here.parent if here.name.casefold() in _WITHIN_A_PLATE else here).stem
     rows = [replace(entry, plate=entry.plate or plate) for entry in catalog]
-    homeless = next((entry.id for entry in rows if entry.well is None), None)
-    if homeless is not None:
+    without = next((entry.id for entry in rows if entry.well is None), None)
+    if without is not None:
         raise LociscopeError(
-            f"The name '{homeless}' does not say its well. Say what names are like with "
+            f"The name '{without}' has no well. Pass the form of the names as "
             "`pattern='{plate}_{well}_{site}_{channel}'` or `preset`, or use `lociscope import folder`.",
             code=Code.UNKNOWN_CHANNEL,
         )
@@ -140,28 +140,28 @@ def import_hpa(
     """Import files of the Human Protein Atlas as a Catalog.
 
     Args:
-        source: Folders of its pictures, `<antibody>_<plate>_<well>_<site>_<colour>.jpg`, or as its site names them.
+        source: Folders of its images, `<antibody>_<plate>_<well>_<site>_<colour>.jpg`, or with the names of its site.
         labels: A CSV `Id,Target` of its fields, or None.
-        folder: Where the Catalog will lie.
-        rules: What a field may lack.
+        folder: The folder of the Catalog.
+        rules: Channels that are optional.
 
     Returns:
-        The fields, with plate, well, site and antibody where their names tell, and those that are broken.
+        The fields, with plate, well, site and antibody where their names contain them, and those that are damaged.
 
     Raises:
-        LociscopeError: The folder holds no field, or a label is wrong.
+        LociscopeError: The folder has no field, or a label is wrong.
     """
     catalog, failures = import_folder(source, labels, folder, rules)
-    # Their licence differs from release to release, and no name tells the release: that column stays empty.
+    # The licence differs between releases, and no name contains the release: that column stays empty.
     return Catalog.from_entries(
         (replace(entry, source="Human Protein Atlas, proteinatlas.org") for entry in catalog), folder
     ), failures
 
 
-def _labelled(
+def _import_labelled(
     pictures: Path | Sequence[Path], labels: Labels, folder: Path, rules: Rules = DEFAULT_RULES
 ) -> tuple[Catalog, list[Failure]]:
-    found, failures = _found(pictures, rules)
+    found, failures = _find(pictures, rules)
     if not found:
         raise LociscopeError(failures[0].reason, code=Code.INVALID_VALUE)
     where = str(pictures) if isinstance(pictures, Path) else "', '".join(map(str, pictures))
@@ -171,28 +171,28 @@ def _labelled(
         for name in labels
         if name not in here
     ]
-    entries = _entries([field for field in found if field.id in labels], labels, folder, failures)
+    entries = _make_entries([field for field in found if field.id in labels], labels, folder, failures)
     if not entries:
         raise LociscopeError(
             f"None of the {len(labels)} labelled ids has files in '{where}' (found '{found[0].id}' "
-            "and the like). Name the folder that belongs to the labels.",
+            "and the like). Pass the folder that belongs to the labels.",
             code=Code.NOTHING_FOUND,
         )
     return Catalog.from_entries(entries, folder), failures
 
 
-def _entries(found: Iterable[FieldSource], labels: Labels, folder: Path, failures: list[Failure]) -> list[Entry]:
+def _make_entries(found: Iterable[FieldSource], labels: Labels, folder: Path, failures: list[Failure]) -> list[Entry]:
     """Return rows of the fields; those whose metadata do not assign the channels become failures."""
     entries = []
     for field in found:
         try:
-            entries.append(_entry(assign_loose_files(field), folder, labels.get(field.id)))
+            entries.append(_make_entry(assign_loose_files(field), folder, labels.get(field.id)))
         except LociscopeError as error:
             failures.append(Failure(field.id, field.first_path, str(error), error.code))
     return entries
 
 
-def _entry(field: FieldSource, folder: Path, target: tuple[int, ...] | None) -> Entry:
+def _make_entry(field: FieldSource, folder: Path, target: tuple[int, ...] | None) -> Entry:
     red, green, blue, yellow = (None if plane is None else _relative(plane, folder) for plane in field.planes)
     entry = Entry(field.id, target, red, green, blue, yellow, plane=field.plane, pixel_size=field.pixel_size)
     return replace(entry, **field.origin)  # type: ignore[arg-type] # columns of text

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lociscope.artifacts.catalog import Catalog
 
-_SEEN = InputSpec(height=128, width=128, low=0.5, high=99.9)
+_INPUT = InputSpec(height=128, width=128, low=0.5, high=99.9)
 
 
 class ScanResult(NamedTuple):
@@ -31,7 +31,7 @@ class ScanResult(NamedTuple):
     Attributes:
         rows: (n,) of int: their rows in the Catalog, ascending.
         thumbnails: (n, 48, 48, 4) of uint8.
-        statistics: (n, k) of float32, in the order of `STATISTICS`; k is 0 where nobody asked for them.
+        statistics: (n, k) of float32, in the order of `STATISTICS`; k is 0 without statistics.
         failures: The fields that cannot be read.
     """
 
@@ -51,15 +51,15 @@ def scan_catalog(
 
     Args:
         catalog: The fields.
-        statistics: Whether their statistics are wanted, which take half as long again.
+        statistics: Whether to compute image statistics, which takes half as long again.
         workers: Processes that read.
         progress: Called with (done, total).
     """
     thumbnails = np.zeros((len(catalog), SIDE, SIDE, 4), np.uint8)
     figures = np.zeros((len(catalog), len(STATISTICS) if statistics else 0), np.float32)
     rows, failures = [], []
-    seen = map_in_order(partial(_look, statistics=statistics), read_catalog_sources(catalog), workers)
-    for row, found in enumerate(seen):
+    results = map_in_order(partial(_scan_field, statistics=statistics), read_catalog_sources(catalog), workers)
+    for row, found in enumerate(results):
         if isinstance(found, Failure):
             failures.append(found)
         else:
@@ -70,12 +70,12 @@ def scan_catalog(
     return ScanResult(np.array(rows, int), thumbnails[rows], figures[rows], failures)
 
 
-def _look(source: FieldSource, statistics: bool) -> tuple[np.ndarray, np.ndarray] | Failure:
+def _scan_field(source: FieldSource, statistics: bool) -> tuple[np.ndarray, np.ndarray] | Failure:
     try:
         pixels = read_field(source).pixels
     except LociscopeError as error:
         return Failure(source.id, source.first_path, str(error), error.code)
     if not statistics:
         return thumbnail(pixels), np.zeros(0, np.float32)
-    whole = preprocess(pixels, _SEEN.height, _SEEN.width, _SEEN)
-    return thumbnail(pixels), compute_statistics(whole, measure_input(whole.pixels))
+    prepared = preprocess(pixels, _INPUT.height, _INPUT.width, _INPUT)
+    return thumbnail(pixels), compute_statistics(prepared, measure_input(prepared.pixels))

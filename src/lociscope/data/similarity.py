@@ -2,8 +2,8 @@
 
 Each field becomes a thumbnail. Its *signature* is the mean of its eight flips and turns, so that it is the same for
 all of them; a field is compared with the signatures of 26 windows of every other, so that a crop is found as well.
-What is alike is then *aligned*: the symmetry and the window are sought at which the two agree best, channel by
-channel. Two fields of one well agree there no better than two of any others: their cells lie elsewhere.
+Similar fields are then *aligned*: the symmetry and the window are searched at which the two agree best, channel by
+channel. Two fields of one well agree there no better than any other two: they show other cells.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ SIDE = 48
 """Of a thumbnail, in px: 9 KiB a field, 280 MiB for the competition."""
 
 MIN_SIMILARITY = 0.5
-"""Agreement from which two fields are the same picture; `benchmarks/duplicates.py` measures what lies on both sides."""
+"""Similarity from which two fields are the same image; `benchmarks/duplicates.py` measures both kinds of error."""
 
 LARGEST_CROP = 0.1
-"""Share of the side that may be cut away; more is found by chance only."""
+"""Share of the side that may be cropped; larger crops are found by chance only."""
 
 _SPEC = InputSpec(height=SIDE, width=SIDE, low=0, high=100)
 _COARSE, _FINE = 8, 24
@@ -37,11 +37,11 @@ _CLOSE = 0.7
 """Least cosine of two 8 × 8 views at their best symmetry, for the two to be aligned."""
 _PAIRS = 10_000
 _BLOCK = 1 << 26
-"""Bytes of cosines that are held at a time."""
+"""Bytes of cosines in memory at a time."""
 _STEPS = (0.02, 0.01, 0.005)
-"""How far windows near by lie: half the distance of `WINDOWS`, then less."""
+"""Distances of nearby windows: half the distance of `WINDOWS`, then less."""
 _FLAT = 2.0
-"""Standard deviation of a thumbnail's channel, of 255, below which it shows nothing."""
+"""Standard deviation of a thumbnail's channel, of 255, below which it is flat."""
 
 
 class Window(NamedTuple):
@@ -61,12 +61,12 @@ class Pair(NamedTuple):
 
 
 def _grid(side: float, steps: int) -> list[Window]:
-    places = np.linspace(0, 1 - side, steps).tolist()
-    return [Window(top, left, side) for top, left in product(places, places)]
+    starts = np.linspace(0, 1 - side, steps).tolist()
+    return [Window(top, left, side) for top, left in product(starts, starts)]
 
 
 WINDOWS = (*_grid(1.0, 1), *_grid(1 - LARGEST_CROP / 2, 3), *_grid(1 - LARGEST_CROP, 4))
-"""Where a crop may lie, dense enough that every crop is near one."""
+"""Windows of crops, dense enough that every crop is near one."""
 
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:
@@ -88,8 +88,8 @@ def find_similar_pairs(
 
     Args:
         thumbnails: (n, 48, 48, 4) of uint8.
-        others: (m, 48, 48, 4): each is looked for among the first; None looks for the first among themselves.
-        least: Agreement from which a pair is taken.
+        others: (m, 48, 48, 4): each is searched among the first; None searches the first among themselves.
+        least: Smallest similarity of a pair.
 
     Returns:
         The pairs, ascending: a number of `thumbnails`, one of `others` (or a larger one of `thumbnails`).
@@ -116,11 +116,11 @@ def similarity(whole: np.ndarray, part: np.ndarray, window: Window = WINDOWS[0])
     Args:
         whole: (48, 48, 4) of uint8.
         part: The same of the other field.
-        window: Where in `whole` to begin.
+        window: First window in `whole`.
 
     Returns:
-        Mean over channels of Pearson's correlation; a channel that is flat in one of the two counts 0, one that is flat
-        in both is left out.
+        Mean over channels of Pearson's correlation. A channel that is flat in one of them counts as 0; a channel that
+        is flat in both is ignored.
     """
     coarse = _symmetries(_views(part[None], WINDOWS[0])[0])
     symmetry = int(np.tensordot(coarse, _views(whole[None], window)[0], 3).argmax())
@@ -152,14 +152,14 @@ def _candidates(whole: np.ndarray, part: np.ndarray) -> Iterator[tuple[int, int,
     rows = max(1, _BLOCK // (4 * len(part)))
     for number, window in enumerate(WINDOWS):
         for start in range(0, len(whole), rows):
-            seen = _views(whole[start : start + rows], window)
-            near = _signatures(seen) @ signatures.T > _CANDIDATE
+            found_views = _views(whole[start : start + rows], window)
+            near = _signatures(found_views) @ signatures.T > _CANDIDATE
             if whole is part:
                 np.fill_diagonal(near[:, start:], False)
             one, other = np.nonzero(near)
             for first in range(0, len(one), _PAIRS):
                 some = slice(first, first + _PAIRS)
-                close = _coarse_similarity(seen[one[some]], views[other[some]]) > _CLOSE
+                close = _coarse_similarity(found_views[one[some]], views[other[some]]) > _CLOSE
                 for a, b in zip(one[some][close].tolist(), other[some][close].tolist(), strict=True):
                     yield number, start + a, b
 

@@ -21,8 +21,8 @@ def prepare_simulated(settings: Data, workers: int = 1, start: int = 0) -> Itera
     """Simulate and preprocess a recipe's fields, in order; the pixels do not depend on `workers`.
 
     Args:
-        settings: The `[data]` table: number, size, seed, balance, and what the network wants.
-        workers: Processes that draw.
+        settings: The `[data]` table: number, size, seed, class balance, and the network's input.
+        workers: Processes that simulate.
         start: The first field's number.
 
     Yields:

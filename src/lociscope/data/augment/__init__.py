@@ -1,7 +1,7 @@
 """Data augmentation of four-channel fields, inside the `tf.data` graph and without state.
 
-What is done to a field is a pure function of (seed, epoch, index) (`lociscope.data.pipeline.sample_random`): a
-training that was interrupted and resumed, or read by other workers, sees the same pictures. In order: flips and whole
+The augmentation of a field is a pure function of (seed, epoch, index) (`lociscope.data.pipeline.sample_random`): a
+training that was interrupted and resumed, or read by other workers, sees the same images. In order: flips and whole
 shifts (`geometry.flip_and_shift`, on bytes), mixing with a partner (`mixing.mix`), resampling, and intensity.
 """
 

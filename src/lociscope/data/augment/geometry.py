@@ -25,10 +25,10 @@ def flip_and_shift(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tf.Ten
     Args:
         x: (n, side, side, 4) of uint8; a pixel moves as one number of four bytes, twenty times faster than as floats.
         rng: The random generators of the samples.
-        settings: `flip` is one of the eight symmetries of the square; `shift` is left to `warp` where that is called.
+        settings: `flip` is one of the eight symmetries of the square; `shift` is done by `warp` where that is called.
 
     Returns:
-        Of the same shape and type; what comes in at the edge is the field mirrored.
+        The same shape and type; the field is mirrored at its edges.
     """
     import tensorflow as tf
 
@@ -59,7 +59,7 @@ def has_resampling_ops(settings: Augment) -> bool:
 def warp(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tf.Tensor:
     """Shift, rotate, scale, shear, crop and deform each field in one bilinear resampling.
 
-    What comes in at the edge is the field mirrored, so that no cell ends in black.
+    The field is mirrored at its edges, so that no cell ends in black.
 
     Args:
         x: (n, side, side, 4) of float32.
@@ -67,7 +67,7 @@ def warp(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tf.Tensor:
         settings: The `[augment]` table.
 
     Returns:
-        Of the same shape.
+        The same shape.
     """
     if settings.rotate or settings.shear or settings.elastic:
         return run_compiled(_resample_pixels, rng, settings, x, *run_compiled(_pixel_positions, rng, settings, x))
@@ -86,7 +86,7 @@ def _affine(rng: PerSampleRng, settings: Augment, side: int) -> tuple[tf.Tensor,
     cosine, sine = tf.cos(turn) * zoom, tf.sin(turn) * zoom
     matrix = tf.stack([slant * sine + cosine, sine, slant * cosine - sine, cosine], axis=1)
     matrix = tf.reshape(matrix, [-1, 2, 2])
-    free = settings.shift + (1 - kept) / 2  # a crop lies anywhere in its field
+    free = settings.shift + (1 - kept) / 2  # a crop may be anywhere in its field
     shift = rng.uniform("shift", -1, 1, each=2) * free[:, None] * side
     middle = (side - 1) / 2
     return matrix, shift + middle - tf.reduce_sum(matrix, axis=2) * middle
@@ -136,7 +136,7 @@ def _pixel_positions(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tupl
 
 
 def _between_knots(side: int) -> np.ndarray:
-    """Return (side, knots) of float32: the weight of each knot at each pixel, Keys' cubic convolution (1981), a = -1/2."""
+    """Return (side, knots) of float32: each knot's weight at each pixel, Keys' cubic convolution (1981), a = -1/2."""
     at = (np.arange(side) + 0.5) / side * _KNOTS - 0.5
     far = np.abs(at[:, None] - np.arange(_KNOTS))
     near = np.where(

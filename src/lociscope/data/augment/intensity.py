@@ -31,7 +31,7 @@ def change_intensity(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tf.T
         settings: The `[augment]` table.
 
     Returns:
-        Of the same shape, in 0–1.
+        The same shape, in 0–1.
     """
     import tensorflow as tf
 
@@ -43,7 +43,7 @@ def change_intensity(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tf.T
     if settings.gain:
         x = x * each("gain", 1 - settings.gain, 1 + settings.gain)
     if settings.gamma:
-        # A power of every pixel costs as much as all the rest; x + g x(1 − x) bends the same way: slope 1 + g at 0.
+        # A power of every pixel takes as long as all other operations; x + g x(1 − x) is similar: slope 1 + g at 0.
         x = tf.clip_by_value(x, 0, 1)
         x = x + each("gamma", -settings.gamma, settings.gamma) * x * (1 - x)
     if settings.noise:
@@ -68,8 +68,8 @@ def _add_noise(x: tf.Tensor, rng: PerSampleRng, most: float) -> tf.Tensor:
     import tensorflow as tf
 
     _, height, width, channels = x.shape
-    drawn = tf.reshape(rng.noise("noise", height, width * channels), [-1, height, width, channels])
-    return x + rng.uniform("noise level", 0, most, each=channels)[:, None, None] * drawn
+    noise = tf.reshape(rng.noise("noise", height, width * channels), [-1, height, width, channels])
+    return x + rng.uniform("noise level", 0, most, each=channels)[:, None, None] * noise
 
 
 def _add_hot_pixels(x: tf.Tensor, rng: PerSampleRng, most: int) -> tf.Tensor:

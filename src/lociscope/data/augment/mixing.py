@@ -30,12 +30,12 @@ def mix(
         settings: `mixup` and `cutmix` are the chances of each.
 
     Returns:
-        Pixels and labels; a label counts as much as its field takes part, the field itself at least half.
+        Pixels and labels; a label has the weight of its field, the field itself at least half.
     """
     import tensorflow as tf
 
     side, channels = x.shape[1], x.shape[3]
-    # Rows of one sample side by side: what belongs to a whole field or row is then not repeated for each channel.
+    # Channels side by side, so that what belongs to a field or a row is not repeated for each channel.
     one, two = (tf.reshape(each, [-1, side, side * channels]) for each in (x, other_x))
     which = rng.uniform("mixing")[:, 0]
     blended = which < settings.mixup

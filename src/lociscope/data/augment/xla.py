@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 def run_compiled(step: Callable[..., Any], rng: PerSampleRng, settings: Augment, *tensors: tf.Tensor) -> Any:  # noqa: ANN401
     """Run a step compiled as one function, which passes over the pixels once instead of once for each operation.
 
-    A step takes what it was given from memory. Two steps compiled as one would be fused: what the first makes would be
-    made anew for each pixel of the second that asks for it, nine times by a blur.
+    A step reads its input from memory. Two steps compiled as one would be fused: the result of the first would be
+    computed again for each pixel of the second that uses it, nine times for a blur.
 
     Args:
-        step: A pure function of (tensors…, draws, settings).
+        step: A pure function of (tensors…, rng, settings).
         rng: The random generators of the samples.
         settings: The `[augment]` table.
-        tensors: What it works on.
+        tensors: Its input.
 
     Returns:
-        What the step returns; computed as it is where there is no graph to compile, or no XLA in this TensorFlow.
+        The result of the step, which is not compiled outside a graph or where TensorFlow has no XLA.
     """
     import tensorflow as tf
 
@@ -36,6 +36,6 @@ def run_compiled(step: Callable[..., Any], rng: PerSampleRng, settings: Augment,
         return step(*tensors, rng, settings)
 
     def run(*given: tf.Tensor) -> Any:  # noqa: ANN401
-        return step(*given, replace(rng), settings)  # a key that was computed here belongs to this graph alone
+        return step(*given, replace(rng), settings)  # a cached key would belong to the outer graph
 
     return tf.function(run, jit_compile=True, autograph=False)(*tensors)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lociscope.data.cache.fields import PackedFields
 
 _unread: list[LociscopeError] = []
-"""What was wrong with fields that a stream of this process could not read: TensorFlow passes on its text alone."""
+"""Errors of fields that a stream of this process could not read: TensorFlow passes on their text only."""
 
 
 @contextmanager
@@ -54,10 +54,10 @@ def training_batches(
     """Return an endless stream of augmented batches that can begin at any step.
 
     Args:
-        fields: The training fields: packed, read from their pictures, or drawn as it goes.
+        fields: The training fields: cached, read from image files, or simulated online.
         recipe: Its `[train]` and `[augment]` tables.
-        first_step: Number of the first batch; batch k is the same wherever the stream began.
-        shard: Which part of each batch is wanted, where several workers share it.
+        first_step: Number of the first batch; batch k does not depend on it.
+        shard: The part of each batch for this worker, where several share it.
 
     Returns:
         Dataset of (x, y): (batch, h, w, 4) float32 in 0–1 and (batch, 28) float32.
@@ -97,14 +97,16 @@ def _online_stream(online: OnlineSimulation, recipe: Recipe, first_step: int, sh
     side = recipe.data.size
     signature = (tf.TensorSpec([len(part), side, side, 4], tf.uint8), tf.TensorSpec([len(part), N_LABELS], tf.uint8))
 
-    def varied(step: tf.Tensor, drawn: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def augment_fields(step: tf.Tensor, fields: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         epoch, position = step // steps, step % steps
         rng = PerSampleRng(recipe.train.seed, epoch, position * batch + tf.constant(part))
-        partner = (tf.roll(drawn[0], -1, 0), tf.roll(drawn[1], -1, 0)) if has_mixing_ops(recipe.augment) else None
-        return augment(*drawn, rng, recipe.augment, partner)
+        partner = (tf.roll(fields[0], -1, 0), tf.roll(fields[1], -1, 0)) if has_mixing_ops(recipe.augment) else None
+        return augment(*fields, rng, recipe.augment, partner)
 
-    drawn = tf.data.Dataset.from_generator(lambda: online.batches(batch, first_step, shard), output_signature=signature)
-    return tf.data.Dataset.zip(tf.data.Dataset.range(first_step, np.iinfo(np.int64).max), drawn).map(varied)
+    simulated = tf.data.Dataset.from_generator(
+        lambda: online.batches(batch, first_step, shard), output_signature=signature
+    )
+    return tf.data.Dataset.zip(tf.data.Dataset.range(first_step, np.iinfo(np.int64).max), simulated).map(augment_fields)
 
 
 def evaluation_batches(packed: PackedFields, batch: int) -> tf.data.Dataset:

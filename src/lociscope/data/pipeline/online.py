@@ -28,9 +28,9 @@ class OnlineSimulation:
 
     Attributes:
         settings: The `[data]` table.
-        first: Number of the first field; those before are held out.
+        first: Number of the first field; the fields before are held out.
         count: Fields in an epoch.
-        workers: Processes that draw.
+        workers: Processes that simulate.
     """
 
     settings: Data
@@ -52,12 +52,12 @@ class OnlineSimulation:
     def batches(self, batch: int, first_step: int, shard: Shard = WHOLE) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Simulate batch after batch, without end; some fields are simulated ahead.
 
-        Field i of epoch e is the simulator's number first + e × count + i, whoever draws it.
+        Field i of epoch e is the simulator's number first + e × count + i, in whichever process.
 
         Args:
             batch: Fields in one step.
-            first_step: The step to begin with.
-            shard: Which of them are drawn here.
+            first_step: The first step.
+            shard: The part of each batch that is simulated here.
 
         Yields:
             Pixels (n, h, w, 4) and labels (n, 28), both uint8.
@@ -67,11 +67,11 @@ class OnlineSimulation:
         def numbers() -> Iterator[int]:
             step = first_step
             while True:
-                epoch, place = divmod(step, steps)
-                yield from (self.first + epoch * self.count + place * batch + at for at in part)
+                epoch, position = divmod(step, steps)
+                yield from (self.first + epoch * self.count + position * batch + at for at in part)
                 step += 1
 
-        drawn = map_in_order(partial(prepare_one, self.settings), numbers(), self.workers)
+        simulated = map_in_order(partial(prepare_one, self.settings), numbers(), self.workers)
         while True:
-            fields = [next(drawn) for _ in part]
+            fields = [next(simulated) for _ in part]
             yield np.stack([field.pixels for field in fields]), to_multi_hot([field.target for field in fields])

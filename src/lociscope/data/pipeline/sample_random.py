@@ -1,9 +1,9 @@
 """Random numbers per sample: pure functions of (seed, epoch, index), inside the `tf.data` graph.
 
-TensorFlow's stateless generators take one seed for a whole tensor, so that a field's numbers would depend on the
-batch it is in. Here each field has its own, by a counter-based generator: SplitMix64 (Steele, Lea and Flood,
-OOPSLA 2014) over the seed, the epoch, the field's number and the name of what is drawn. Neither the batch size, nor
-the number of workers, nor what else is drawn changes them.
+TensorFlow's stateless generators take one seed for a whole tensor, so that a sample's numbers would depend on its
+batch. Here each sample has its own numbers, by a counter-based generator: SplitMix64 (Steele, Lea and Flood, OOPSLA
+2014) over the seed, the epoch, the sample's number and a name. They depend neither on the batch size, nor on the
+number of workers, nor on other random numbers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _POOL = 1 << 20
-"""Normal numbers in the pool that noise is cut from: 4 MiB, 16 times what a field of 128 px takes."""
+"""Normal numbers in the pool for noise: 4 MiB, 16 times what a field of 128 px needs."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class PerSampleRng:
         """Sample from the uniform distribution on [low, high).
 
         Args:
-            name: What is drawn; another name gives other numbers.
-            low: The least.
-            high: The bound.
-            each: Numbers for each field.
+            name: Name of the numbers; another name gives other numbers.
+            low: Lower bound, included.
+            high: Upper bound, not included.
+            each: Numbers for each sample.
 
         Returns:
             (n, each) of float32.
@@ -59,7 +59,7 @@ class PerSampleRng:
     def noise(self, name: str, rows: int, length: int) -> tf.Tensor:
         """Return normal noise, (n, rows, length) of float32: rows of one pool, in an order that depends on the sample.
 
-        Fresh numbers would cost more than all else that is done to a field.
+        New numbers would take longer than all other augmentation of a field.
         """
         import tensorflow as tf
 

@@ -21,8 +21,8 @@ class Shard:
     """One of several workers that share each batch evenly; together they see the batch of a single worker.
 
     Attributes:
-        number: Which, from 0.
-        of: How many there are.
+        number: Its number, from 0.
+        of: Number of workers.
     """
 
     number: int = 0
@@ -32,11 +32,11 @@ class Shard:
         """Return its positions in a batch.
 
         Raises:
-            LociscopeError: The batch cannot be shared evenly.
+            LociscopeError: The workers cannot share the batch evenly.
         """
         if batch % self.of:
             raise LociscopeError(
-                f"A batch of {batch} cannot be shared by {self.of} workers. Choose train.batch so that "
+                f"A batch of {batch} cannot be shared by {self.of} workers. Set train.batch so that "
                 f"{self.of} divides it.",
                 code=Code.INVALID_VALUE,
             )
@@ -49,13 +49,13 @@ WHOLE = Shard()
 def repeat_factors(y: np.ndarray, share: float, most: float) -> np.ndarray:
     """Return how often each field is repeated in an epoch.
 
-    A class that fewer than `share` of the fields show is lifted by sqrt(share / its share), and a field as its rarest
-    class is (repeat factor sampling: Gupta, Dollár and Girshick, LVIS, CVPR 2019).
+    The repeat factor of a class with a share below `share` is sqrt(share / its share), and that of a field is the one
+    of its rarest class (repeat factor sampling: Gupta, Dollár and Girshick, LVIS, CVPR 2019).
 
     Args:
         y: (n, classes) of 0 and 1.
-        share: Below it a class is rare; 0 lifts none.
-        most: The most for any field: a class of few fields would be learned by heart otherwise.
+        share: Classes with a share below it are repeated; 0 repeats none.
+        most: Largest factor: more repeats of a class with few fields would lead to overfitting.
 
     Returns:
         (n,) of float, 1 or more.
@@ -71,9 +71,9 @@ class EpochSampler:
 
     Attributes:
         seed: The recipe's.
-        fields: How many fields there are.
-        length: Places in an epoch.
-        ends: (fields,) of float: where the places of each field end; None where each has one.
+        fields: Number of fields.
+        length: Positions in an epoch.
+        ends: (fields,) of float: the end of each field's positions; None where each field has one.
     """
 
     seed: int
@@ -87,30 +87,30 @@ class EpochSampler:
         if not settings.repeat_threshold:
             return cls(settings.seed, len(y), len(y))
         wanted = repeat_factors(y, settings.repeat_threshold, settings.most_repeats)
-        length = int(np.ceil(wanted.sum()))  # never less, so that every field has a whole place
+        length = int(np.ceil(wanted.sum()))  # rounded up, so that every field has a whole position
         return cls(settings.seed, len(y), length, np.cumsum(wanted) * (length / wanted.sum()))
 
     def steps(self, batch: int) -> int:
         """Return the number of batches in an epoch; a last incomplete batch is dropped."""
         return max(self.length // batch, 1)
 
-    def rows(self, epoch: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def rows(self, epoch: tf.Tensor, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the fields at some positions of an epoch.
 
-        A field that is wanted 2.3 times comes twice or three times, 2.3 times on average: the places are a comb over
-        the fields' shares, which begins elsewhere in each epoch.
+        A field with a repeat factor of 2.3 occurs two or three times, 2.3 times on average: the positions are a comb
+        over the fields' factors, with another start in each epoch.
 
         Args:
             epoch: () of int64.
-            places: (n,) of int64.
+            positions: (n,) of int64.
 
         Returns:
-            Row numbers (n,), and the numbers that their augmentation belongs to: each time that a field comes, another.
+            Row numbers (n,), and the sample numbers for their augmentation: another one for each repeat of a field.
         """
         import tensorflow as tf
 
         key = tf.stack([tf.constant(self.seed, tf.int64), epoch])
-        numbers = tf.random.experimental.index_shuffle(places, key, self.length - 1)
+        numbers = tf.random.experimental.index_shuffle(positions, key, self.length - 1)
         if self.ends is None:
             return numbers, numbers
         first = PerSampleRng(self.seed, epoch, tf.zeros([1], tf.int64)).uniform("sampling")[0, 0]
