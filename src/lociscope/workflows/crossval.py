@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lociscope.artifacts.catalog import hash_catalog
 from lociscope.artifacts.folds import Folds
 from lociscope.artifacts.run import Run
-from lociscope.data.datasets import kfold_split
+from lociscope.data.datasets import describe_absent, kfold_split
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, write_failures
 from lociscope.processes.progress import show_nothing
@@ -118,7 +118,7 @@ def _train_folds(
     made = kfold_split(fields, len(runs), recipe.data.seed)
     if made.newly_assigned and any(fold is not None for fold in fields.fold.values()):
         logger.warning("the Catalog's column fold has another number of folds than %d, so it is not used", len(runs))
-    for note in made.notes:
+    for note in describe_absent(made):
         logger.warning("%s", note)
     for number, (run, datasets) in enumerate(zip(runs, made.datasets, strict=True)):
         if not run.done:
