@@ -39,9 +39,9 @@ def main(folder: Path = shipped.FOLDER) -> None:
             {
                 "id": name,
                 "cell_line": field.cell_line,
-                "drawn": [LABELS[place] for place in field.target],
+                "locations": [LABELS[place] for place in field.target],
                 "pixel_size": round(field.pixel_size * DRAWN_SIZE / SIZE, 4),
-                "drawing": VERSION,
+                "simulator_version": VERSION,
             }
         )
     (folder / "examples.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")

@@ -72,7 +72,7 @@ def test_flags_then_the_environment(
         (("--host", "0.0.0.0"), 2, "--host 0.0.0.0 lets others reach this service, and no key protects it."),
         (("--bundle", "none"), 1, "'none' is not a bundle: there is no such folder."),
         (("--registry", "none"), 1, "no registry 'none'"),
-        (("--registry", "r", "--bundle", "b"), 2, "--bundle and --registry both name what to serve."),
+        (("--registry", "r", "--bundle", "b"), 2, "Both --bundle and --registry name a model to serve."),
         (("--root-path", "cells"), 2, "--root-path is 'cells'; expected a path such as /lociscope"),
         (("--log", "nowhere/deep/log.sqlite", "--port", "1"), 1, "nowhere/deep/log.sqlite"),
     ],
@@ -95,7 +95,7 @@ def test_a_port_in_use(lociscope: Command) -> None:
         code, out, err = lociscope("serve", "--port", port)
     assert (code, out) == (1, "")
     assert err.endswith(f"lociscope: Cannot listen at 127.0.0.1, port {port}: address already in use. "
-                        "Name another --port or --host, or end what uses it.\n")  # fmt: skip
+                        "Pass another --port or --host, or end what uses it.\n")  # fmt: skip
 
 
 def test_without_the_extra(lociscope: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,9 @@ def part(size: int, more: bool = True) -> Message:
     return {"type": "http.request", "body": bytes(size), "more_body": more}
 
 
-async def read(parts: list[Message], wait: float = 0.0, most: int = 1 << 30, stops: Callable[[], bool] = bool) -> int:
+async def read(
+    parts: list[Message], wait: float = 0.0, max_bytes: int = 1 << 30, stops: Callable[[], bool] = bool
+) -> int:
     """Reads a body whose parts come after each `wait` s and then stay away; returns how many bytes it had."""
 
     coming: asyncio.Queue[Message] = asyncio.Queue()
@@ -38,7 +40,7 @@ async def read(parts: list[Message], wait: float = 0.0, most: int = 1 << 30, sto
             coming.put_nowait(each)
 
     sending = asyncio.create_task(send())
-    body, had, more = Body(coming.get, most, stops), 0, True
+    body, had, more = Body(coming.get, max_bytes, stops), 0, True
     try:
         while more:
             message = await body()
@@ -55,19 +57,19 @@ def refused(parts: list[Message], **given: Any) -> tuple[int, str, Any]:
 
 
 def test_a_whole_body_passes() -> None:
-    assert asyncio.run(read([part(10), part(20), part(0, more=False)], most=30)) == 30
+    assert asyncio.run(read([part(10), part(20), part(0, more=False)], max_bytes=30)) == 30
     assert asyncio.run(read([{"type": "http.disconnect"}])) == 0
 
 
 def test_one_byte_too_many() -> None:
-    status, message, _ = refused([part(10), part(21)], most=30)
+    status, message, _ = refused([part(10), part(21)], max_bytes=30)
     assert (status, message.startswith("This upload is larger than the 2.86e-05 MB")) == (413, True)
 
 
 @pytest.mark.parametrize("parts", [[], [part(10)], [part(1) for _ in range(1000)]])
 def test_idle_and_trickling_bodies_are_too_slow(parts: list[Message]) -> None:
     status, message, headers = refused(parts, wait=0.005)
-    assert (status, message.startswith("This upload is too slow: less than 64 KiB came in")) == (408, True)
+    assert (status, message.startswith("This upload is too slow: less than 64 KiB arrived in")) == (408, True)
     assert headers == {"connection": "close"}
 
 
@@ -102,7 +104,7 @@ def test_only_waiting_for_the_client_counts() -> None:
 
 def test_a_stop_waits_for_a_body_a_little() -> None:
     status, message, headers = refused([part(STEP_BYTES) for _ in range(1000)], wait=0.01, stops=lambda: True)
-    assert (status, message) == (503, "This service is stopping. Ask again in a moment.")
+    assert (status, message) == (503, "This service is stopping. Try again in a moment.")
     assert headers == {"retry-after": "5", "connection": "close"}
     assert asyncio.run(read([part(1), part(1, more=False)], stops=lambda: True)) == 2
 

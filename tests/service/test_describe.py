@@ -93,7 +93,7 @@ def test_no_surer_than_the_model() -> None:
     assert said([], "negative") == "Likely in none of the 28 locations."  # 0.99 ** 28 is 0.75
     assert said([], "negative", p3=0.3) == "Possibly in none of the 28 locations."
     assert said([0], "unlike-training", p0=0.99) == (
-        "Unlike the fields that the model learned from, so its probabilities mean little. Possibly in the nucleoplasm."
+        "Unlike the training fields of the model, so its probabilities mean little. Possibly in the nucleoplasm."
     )
     assert said([], "unlike-training").endswith("mean little.")
 

@@ -29,11 +29,11 @@ def test_three_whole_fields_within_their_size() -> None:
         field = read_field(example_source(example))
         assert field.pixels.shape == (400, 400, 4)
         assert field.pixel_size == example.pixel_size
-        assert set(example.drawn) <= set(LABELS)
+        assert set(example.locations) <= set(LABELS)
 
 
 def test_they_are_of_the_present_drawing() -> None:
-    assert {each.drawing for each in examples()} == {VERSION}, "run docs/_generate/service_examples.py"
+    assert {each.simulator_version for each in examples()} == {VERSION}, "run docs/_generate/service_examples.py"
 
 
 @pytest.mark.slow

@@ -25,13 +25,13 @@ def test_a_promotion_is_taken_up_and_a_rollback(tmp_path: Path, make_bundle: Mak
     versions = [registry.add(make_bundle(tmp_path / str(seed), seed), who="me", why="try").version for seed in (1, 2)]
     registry.promote(versions[0], who="me", why="first")
     served = create_model_holder(None, registry.folder, 2)
-    assert (name_of(served), served.look()) == ("tiny1", False)
+    assert (name_of(served), served.refresh()) == ("tiny1", False)
     first = served.predictor
     registry.promote(versions[1], who="me", why="better")
-    assert served.look()
+    assert served.refresh()
     assert (name_of(served), first.bundle.card.name) == ("tiny2", "tiny1")
     registry.rollback(who="me", why="worse")
-    assert served.look()
+    assert served.refresh()
     assert name_of(served) == "tiny1"
 
 
@@ -44,12 +44,12 @@ def test_one_that_fails_is_logged_once_and_the_old_one_stays(
     served = ModelHolder(lambda: named)
     named = bad
     with caplog.at_level(logging.ERROR, "lociscope"):
-        assert [served.look() for _ in range(3)] == [False] * 3
+        assert [served.refresh() for _ in range(3)] == [False] * 3
     assert name_of(served) == "tiny1"
     assert len(caplog.records) == 1
-    assert "the old bundle stays" in caplog.text
+    assert "the old one stays" in caplog.text
     named = make_bundle(tmp_path / "next", 3)
-    assert served.look()
+    assert served.refresh()
     assert name_of(served) == "tiny3"
 
 
@@ -62,16 +62,16 @@ def test_one_that_is_not_complete_yet_is_tried_again(tmp_path: Path, make_bundle
     (named / "model.onnx").write_bytes(model[:100])  # half copied
     tried = []
     for now in range(40):
-        before = served._again
-        assert not served.look()
-        if served._again != before:
+        before = served._retry_at
+        assert not served.refresh()
+        if served._retry_at != before:
             tried.append(now)
     assert tried == [0, 1, 3, 7, 15, 25, 35]  # after 1, 2, 4, 8 s, then every 10 s
-    assert (served.pending, served.version[:7], served.promoted) == (True, "tiny1-0", "two")
+    assert (served.is_pending, served.version[:7], served.promoted) == (True, "tiny1-0", "two")
     (named / "model.onnx").write_bytes(model)
     now = 200.0
-    assert served.look()
-    assert (name_of(served), served.pending, served.promoted) == ("tiny2", False, served.version)
+    assert served.refresh()
+    assert (name_of(served), served.is_pending, served.promoted) == ("tiny2", False, served.version)
 
 
 def test_another_one_is_tried_at_once_and_a_rollback_ends_the_complaint(
@@ -81,13 +81,13 @@ def test_another_one_is_tried_at_once_and_a_rollback_ends_the_complaint(
     named = one
     served = ModelHolder(lambda: named, clock=lambda: 0.0)
     named = tmp_path / "absent"
-    assert [served.look(), served.look(), served.pending] == [False, False, True]
+    assert [served.refresh(), served.refresh(), served.is_pending] == [False, False, True]
     named = one
-    assert [served.look(), served.pending] == [False, False]
+    assert [served.refresh(), served.is_pending] == [False, False]
     named = tmp_path / "absent"
-    assert not served.look()
+    assert not served.refresh()
     named = two
-    assert [served.look(), served.pending] == [True, False]
+    assert [served.refresh(), served.is_pending] == [True, False]
 
 
 def test_a_registry_that_cannot_be_read_for_a_while(tiny_bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -101,12 +101,12 @@ def test_a_registry_that_cannot_be_read_for_a_while(tiny_bundle: Path, caplog: p
     served = ModelHolder(named)
     gone = True
     with caplog.at_level(logging.ERROR, "lociscope"):
-        assert [served.look(), served.look()] == [False, False]
+        assert [served.refresh(), served.refresh()] == [False, False]
     assert len(caplog.records) == 1
-    assert (served.pending, served.promoted) == (True, None)
+    assert (served.is_pending, served.promoted) == (True, None)
     gone = False
-    assert not served.look()
-    assert (name_of(served), served.pending) == ("tiny0", False)
+    assert not served.refresh()
+    assert (name_of(served), served.is_pending) == ("tiny0", False)
 
 
 def test_it_looks_by_itself(tmp_path: Path, make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch) -> None:

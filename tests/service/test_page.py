@@ -101,7 +101,7 @@ def test_files_are_chosen_sent_and_answered(visit: Open, files: list[Path]) -> N
     assert page.title() == "b7 · lociscope"
     assert page.locator("h1").inner_text().startswith(("Very likely", "Likely", "Possibly", "Unsure"))
     assert page.locator("table.bars tbody th[scope=row]").count() == 28
-    assert page.get_by_role("heading", name="Noticed about this field").is_visible()
+    assert page.get_by_role("heading", name="Warnings about this field").is_visible()
     assert page.get_by_text("For tests.").is_visible()
     loaded = "[...document.querySelectorAll('.layer img')].every((each) => each.complete && each.naturalWidth > 0)"
     assert page.evaluate(loaded)
@@ -112,11 +112,11 @@ def test_channels_are_switched_by_mouse_and_keys(visit: Open) -> None:
     page = visit("/examples/microtubules")
     page.get_by_role("figure").get_by_text("Microtubules").click()
     assert channels(page) == "gb"
-    assert page.locator("#told").inner_text() == "microtubules hidden"
+    assert page.locator("#announcement").inner_text() == "microtubules hidden"
     for key, left in (("r", "rgb"), ("g", "rb"), ("b", "r"), ("y", "ry"), ("Y", "r"), ("Control+b", "r")):
         page.keyboard.press(key)
         assert channels(page) == left, key
-    page.get_by_text("When the files say too little").click()
+    page.get_by_text("Options for incomplete file names").click()
     page.get_by_label("Channel names").press_sequentially("rgby")
     assert channels(page) == "r"
 
@@ -125,8 +125,8 @@ def test_with_the_keyboard_alone(visit: Open) -> None:
     page = visit()
     focused = "document.activeElement.id || document.activeElement.textContent.trim()"
     page.keyboard.press("Tab")
-    assert page.evaluate(focused) == "Skip to the content"
-    assert page.get_by_text("Skip to the content").bounding_box()["x"] > 0  # type: ignore[index]
+    assert page.evaluate(focused) == "Skip to content"
+    assert page.get_by_text("Skip to content").bounding_box()["x"] > 0  # type: ignore[index]
     for _ in range(4):
         page.keyboard.press("Tab")
     assert page.evaluate(focused) == "files"
@@ -141,7 +141,7 @@ def test_with_the_keyboard_alone(visit: Open) -> None:
     assert channels(page) == "rgby"
 
 
-def test_what_cannot_be_predicted_is_said_in_place_and_focused(visit: Open, files: list[Path]) -> None:
+def test_an_error_is_shown_on_the_page_and_focused(visit: Open, files: list[Path]) -> None:
     page = visit()
     page.set_input_files("#files", files[:1])
     page.get_by_role("button", name="Predict").click()
@@ -159,13 +159,13 @@ def test_what_cannot_be_predicted_is_said_in_place_and_focused(visit: Open, file
     page.get_by_text("The endoplasmic reticulum channel was not imaged").wait_for()
 
 
-def test_too_many_bytes_are_told_before_they_are_sent(visit: Open, tmp_path: Path) -> None:
+def test_too_many_bytes_are_reported_before_they_are_sent(visit: Open, tmp_path: Path) -> None:
     (tmp_path / "a1_red.png").write_bytes(bytes(2 << 20))
     page = visit()
     page.set_input_files("#files", tmp_path / "a1_red.png")
     page.get_by_role("button", name="Predict").click()
     assert page.locator("#said").inner_text() == (
-        "These files are 2.00 MB; this service takes 1.00 MB. Send one field at a time."
+        "These files are 2.00 MB; this service accepts 1.00 MB. Send one field at a time."
     )
     assert not page.url.endswith("/predict")
 
@@ -195,7 +195,7 @@ def test_all_of_it_works_without_script(visit: Open, files: list[Path], tmp_path
     (tmp_path / "big.tif").write_bytes(bytes(2 << 20))
     page.set_input_files("#files", tmp_path / "big.tif")
     page.get_by_role("button", name="Predict").click()
-    page.get_by_text("This upload is larger than the 1 MB that this service takes.").wait_for()
+    page.get_by_text("This upload is larger than the 1 MB that this service accepts.").wait_for()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])

@@ -11,7 +11,7 @@ from PIL import Image
 
 from lociscope.channels import CHANNELS
 from lociscope.images.field import Field
-from lociscope.service.picture import LONGEST, make_picture
+from lociscope.service.picture import MAX_SIDE, make_picture
 
 
 def field(height: int, width: int, pixel_size: float | None = None) -> Field:
@@ -20,7 +20,7 @@ def field(height: int, width: int, pixel_size: float | None = None) -> Field:
 
 @pytest.mark.parametrize(
     ("height", "width", "shown"),
-    [(100, 50, (100, 50)), (2048, 1024, (LONGEST, LONGEST // 2)), (1, 3, (1, 3)), (4000, 2, (LONGEST, 1))],
+    [(100, 50, (100, 50)), (2048, 1024, (MAX_SIDE, MAX_SIDE // 2)), (1, 3, (1, 3)), (4000, 2, (MAX_SIDE, 1))],
 )
 def test_it_keeps_its_shape(height: int, width: int, shown: tuple[int, int]) -> None:
     picture = make_picture(field(height, width))

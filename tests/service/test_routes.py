@@ -76,7 +76,7 @@ def test_the_page_of_a_result(serve: Serve, make: Any) -> None:
     assert page.count("data:image/jpeg;base64,") == 4
     assert page.count('<th scope="row">') == 28
     assert page.index('class="reached"') < page.index("Below their threshold")
-    assert "Noticed about this field" in page
+    assert "Warnings about this field" in page
     assert "Its probabilities are not calibrated" in page
 
 
@@ -157,7 +157,7 @@ def test_a_promotion_that_is_not_served_yet_shows(
     registry.promote(versions[1], who="me", why="better")
     away = tmp_path / "away"
     (registry.folder / "bundles" / versions[1]).rename(away)  # a copy of the registry whose bundle has not arrived
-    client.app.state.service.model.look()
+    client.app.state.service.model.refresh()
     said = client.get("/readyz")
     assert (said.status_code, said.json()) == (
         200,
@@ -166,20 +166,20 @@ def test_a_promotion_that_is_not_served_yet_shows(
             "degraded": True,
             "served": versions[0],
             "promoted": versions[1],
-            "reasons": ["The promoted bundle is not opened yet; the log says why."],
+            "reasons": ["The promoted bundle is not opened yet; see the log."],
         },
     )
     assert "lociscope_promotion_pending 1.0" in client.get("/metrics").text
     (registry.folder / "registry.json").write_text("{")
-    client.app.state.service.model.look()
+    client.app.state.service.model.refresh()
     said = client.get("/readyz").json()
     assert (said["degraded"], said["promoted"]) == (True, None)
-    assert said["reasons"] == ["The registry cannot be read; the log says why."]
+    assert said["reasons"] == ["The registry cannot be read; see the log."]
 
 
 def test_past_the_bound_503_and_when_to_ask_again(serve: Serve, make: Any) -> None:
     client = serve(max_in_flight=1)
-    with client.app.state.service.pool.slot():
+    with client.app.state.service.pool.reserve():
         for answer in (
             client.post("/predict", files=make.form(make.planes())),
             client.get("/examples/microtubules"),

@@ -67,7 +67,7 @@ def test_by_other_names_a_local_service_is_not_served(serve: Serve, host: str, s
     for address in ("/", "/metrics"):
         answer = client.get(address, headers={"host": host})
         assert answer.status_code == (200 if served else 400)
-    assert served or "is not called" in answer.json()["error"]
+    assert served or "does not accept the host name" in answer.json()["error"]
 
 
 def test_a_proxy_s_name_may_be_allowed(serve: Serve) -> None:
@@ -207,7 +207,7 @@ def test_what_does_not_fit_into_memory(serve: Serve, make: Any, monkeypatch: pyt
 def test_addresses_that_are_not_there(serve: Serve) -> None:
     client = serve()
     assert client.get("/nope").json() == {
-        "error": "There is no such page. The page 'Interface' (docs) lists all.",
+        "error": "There is no such page. The page 'Interface' (/docs) lists all of them.",
         "code": "not-found",
     }
     assert client.get("/predict").status_code == 405

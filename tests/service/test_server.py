@@ -99,7 +99,7 @@ def test_sigterm_finishes_what_is_in_flight_and_takes_no_more(served: Any, make:
         process.send_signal(signal.SIGTERM)
         until(lambda: asking.ask("/readyz")[0] == 503)
         status, said = asking.ask("/predict", body)
-        assert (status, said["error"]) == (503, "This service is stopping. Ask again in a moment.")
+        assert (status, said["error"]) == (503, "This service is stopping. Try again in a moment.")
         assert process.poll() is None
         status, said = slow.end(body)
         assert (status, said["id"]) == (200, "a1")
@@ -181,7 +181,7 @@ def test_a_trickling_upload_delays_the_end_by_seconds_at_most(served: Any, make:
         answer = slow.connection.getresponse()
         assert (answer.status, json.loads(answer.read())["error"]) == (
             503,
-            "This service is stopping. Ask again in a moment.",
+            "This service is stopping. Try again in a moment.",
         )
         assert process.wait(WAIT) == Exit.DONE
         assert time.monotonic() - started < 10

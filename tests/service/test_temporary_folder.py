@@ -45,8 +45,8 @@ def test_a_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     answer = client.post("/predict", files=make.form(make.planes()))
     assert (answer.status_code, answer.json()["error"]) == (
         507,
-        "This upload cannot be stored: the temporary folder of the service says 'no such file or directory'. Tell its "
-        "operator.",
+        "This upload cannot be stored: the temporary folder of the service reports 'no such file or directory'. Tell "
+        "its operator.",
     )
     (tmp_path / "gone").mkdir()
     assert client.get("/readyz").status_code == 200

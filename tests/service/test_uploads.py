@@ -66,7 +66,7 @@ def others(make: Any, **first: bytes) -> dict[str, bytes]:
 
 
 BAD: dict[str, tuple[Callable[[Any], dict[str, bytes]], str]] = {
-    "no image": (lambda _: {"notes.txt": b"words"}, "holds no field: found 'notes.txt'. Send four pictures"),
+    "no image": (lambda _: {"notes.txt": b"words"}, "contains no field: found 'notes.txt'. Send four pictures"),
     "words called a picture": (
         lambda make: others(make, red=b"words"), "'a1_red.png' is not a PNG, despite its name."),
     "an empty file": (lambda make: others(make, red=b""), "'a1_red.png' is empty (0 bytes)."),
@@ -76,23 +76,23 @@ BAD: dict[str, tuple[Callable[[Any], dict[str, bytes]], str]] = {
         lambda make: {k: v for k, v in make.planes().items() if "yellow" not in k},
         "Field 'a1' has no _yellow file (found red, green, blue). Add 'a1_yellow.png', or pass allow_missing=yellow."),
     "two fields": (
-        lambda make: make.planes("a1") | make.planes("a2"), "holds 2 fields: 'a1' and 'a2'. Send one at a time"),
+        lambda make: make.planes("a1") | make.planes("a2"), "contains 2 fields: 'a1' and 'a2'. Send one at a time"),
     "a picture without a channel": (
-        lambda make: {"a.png": make.planes()["a1_red.png"]}, "holds no field: found 'a.png'."),
+        lambda make: {"a.png": make.planes()["a1_red.png"]}, "contains no field: found 'a.png'."),
     "a header of 30000 × 30000": (
         lambda make: others(make, red=huge_png(30_000, 30_000)), "'a1_red.png' claims 30000 × 30000 pixels, more than"),
     "a stack that is none": (lambda _: {"s.tif": b"II*\0words"}, "'s.tif'"),
     "a zip that is none": (lambda _: {"s.zip": b"words"}, "'s.zip' is not a zip archive, or is truncated"),
     "a zip without a field": (lambda make: {"s.zip": make.zipped({"a.txt": b""})}, "'s.zip' has no field: expected"),
     "a zip bomb": (lambda _: {"s.zip": bomb("a1.tif")}, "'s.zip!a1.tif' holds more than the 513 MiB of pixels"),
-    "a crowded zip": (lambda _: {"s.zip": crowd()}, "'s.zip' holds too many files."),
-    "a crowded zip of an OME-Zarr": (lambda _: {"s.ozx": crowd()}, "'s.ozx' holds too many files."),
+    "a crowded zip": (lambda _: {"s.zip": crowd()}, "'s.zip' contains too many files."),
+    "a crowded zip of an OME-Zarr": (lambda _: {"s.ozx": crowd()}, "'s.ozx' contains too many files."),
     "an OME-Zarr in a zip": (
-        lambda make: {"s.zarr.zip": make.zipped({"zarr.json": b"{}"})}, "This upload holds an OME-Zarr."),
+        lambda make: {"s.zarr.zip": make.zipped({"zarr.json": b"{}"})}, "This upload contains an OME-Zarr."),
     "a zip that leads out": (
         lambda make: {"s.zip": make.zipped({f"../../{k}": v for k, v in make.planes().items()})},
         "'s.zip' has no field"),
-    "a Catalog of our files": (lambda _: {"c.parquet": b"PAR1"}, "holds no field: found 'c.parquet'."),
+    "a Catalog of our files": (lambda _: {"c.parquet": b"PAR1"}, "contains no field: found 'c.parquet'."),
 }  # fmt: skip
 
 
@@ -138,8 +138,12 @@ def test_nothing_at_all(serve: Serve, make: Any) -> None:
     for answer, status, said in (
         (client.post("/predict"), 400, "Expected files as multipart/form-data."),
         (client.post("/predict", content=b"words", headers={"content-type": "multipart/form-data"}), 400, "boundary"),
-        (client.post("/predict", data={"files": "words"}, files={"x": ("", b"")}), 422, "This upload holds no file."),
-        (client.post("/predict", files=make.form({"": b""})), 422, "This upload holds no file."),
+        (
+            client.post("/predict", data={"files": "words"}, files={"x": ("", b"")}),
+            422,
+            "This upload contains no file.",
+        ),
+        (client.post("/predict", files=make.form({"": b""})), 422, "This upload contains no file."),
         (client.post("/predict", files=[("files", (f"{i}_red.png", b"")) for i in range(17)]), 400, "Too many files."),
     ):
         assert (answer.status_code, said in answer.json()["error"]) == (status, True), answer.text
@@ -150,7 +154,7 @@ def test_too_many_bytes(serve: Serve, make: Any) -> None:
     sent = make.form(others(make, red=bytes(30_000)))
     declared = client.post("/predict", files=sent)
     assert declared.status_code == 413
-    assert declared.json()["error"].startswith("This upload is larger than the 0.0191 MB that this service takes.")
+    assert declared.json()["error"].startswith("This upload is larger than the 0.0191 MB that this service accepts.")
 
     request = client.build_request("POST", "/predict", files=sent)
     body = request.read()
@@ -199,10 +203,10 @@ def test_what_fails_in_the_folder_is_told_without_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("texts", "said"),
     [
-        ({"pixel_size": "wide"}, "--pixel-size is 'wide'; expected a number."),
+        ({"pixel_size": "wide"}, "`pixel_size` is 'wide'; expected a number."),
         ({"pixel_size": "nan"}, "`pixel_size=nan` is not possible"),
         ({"pixel_size": "0"}, "`pixel_size=0` is not possible"),
-        ({"plane": "-1"}, "--plane is '-1'; expected a whole number from 0."),
+        ({"plane": "-1"}, "`plane` is '-1'; expected a whole number from 0."),
         ({"channels": "red"}, "`channels` has 'red'"),
         ({"allow_missing": "green"}, "`allow_missing=green` would leave no protein"),
     ],
@@ -226,5 +230,5 @@ def test_a_zip64_archive_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         for name in ("a_red.png", "a_green.png", "a_blue.png"):
             archive.writestr(name, b"")
     assert uploads._END_OF_ZIP64 in (tmp_path / "in" / "a.zip").read_bytes()
-    with pytest.raises(LociscopeError, match="holds too many files"):
+    with pytest.raises(LociscopeError, match="contains too many files"):
         find_field(tmp_path / "in", parse_rules())

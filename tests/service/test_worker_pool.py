@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def pool() -> Iterator[WorkerPool]:
-    made = WorkerPool(workers=2, most=3)
+    made = WorkerPool(workers=2, max_in_flight=3)
     yield made
     made.close()
 
 
 def test_no_more_than_the_most(pool: WorkerPool) -> None:
-    with pool.slot(), pool.slot(), pool.slot():
+    with pool.reserve(), pool.reserve(), pool.reserve():
         assert pool.in_flight == 3
-        with pytest.raises(BusyError, match="3 fields are being predicted") as error, pool.slot():
+        with pytest.raises(BusyError, match="3 fields are being predicted") as error, pool.reserve():
             pass
         assert error.value.retry_after >= 1
     assert pool.in_flight == 0
-    with pytest.raises(ZeroDivisionError), pool.slot():
+    with pytest.raises(ZeroDivisionError), pool.reserve():
         raise ZeroDivisionError
     assert pool.in_flight == 0
 
@@ -42,11 +42,11 @@ def test_when_it_stops_it_takes_nothing_new_and_ends_what_it_has(pool: WorkerPoo
         return 7
 
     async def story() -> int:
-        with pool.slot():
+        with pool.reserve():
             task = asyncio.create_task(pool.run(slow))
             await asyncio.to_thread(begun.wait, 30)
             pool.stop()
-            with pytest.raises(BusyError, match="stopping"), pool.slot():
+            with pytest.raises(BusyError, match="stopping"), pool.reserve():
                 pass
             go.set()
             return await task

@@ -1,4 +1,4 @@
-"""The answer to one field: what was found, how sure it is, and by which model."""
+"""The answer to one field: its locations, their probabilities, and the model that predicted them."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from lociscope.warnings import describe_warning
 
 
 class BundleInfo(BaseModel):
-    """The model that answered."""
+    """The model that predicted a field."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     version: str
     sha256: str = Field(description="Identity of the bundle: the hash of its MANIFEST.")
-    limits: str = Field(description="What the model is not, and how it was measured.")
-    calibrated: bool = Field(description="Whether its card holds a calibration: 0.9 is right nine times in ten.")
+    limits: str = Field(description="The limitations of the model, and how it was measured.")
+    calibrated: bool = Field(description="Whether the card has a calibration, so that 0.9 is right nine times in ten.")
 
     @classmethod
     def from_bundle(cls, bundle: Bundle) -> Self:
-        """What a bundle's card says of it."""
+        """Return what the card of a bundle says."""
         card = bundle.card
         calibrated = card.decide.calibration is not None
         return cls(
@@ -40,33 +40,33 @@ class BundleInfo(BaseModel):
 
 
 class Answer(BaseModel):
-    """Where the protein of one field is."""
+    """The locations of the protein in one field."""
 
     model_config = ConfigDict(frozen=True)
 
-    id: str = Field(description="The field, as its files are named.")
+    id: str = Field(description="The id of the field, from its file names.")
     predicted: list[int] = Field(description="Class numbers whose probability reaches their threshold; may be empty.")
-    names: list[str] = Field(description="Their names.")
-    status: str = Field(description="ok, unsure (no place reaches its threshold), negative, or unlike-training.")
-    sentence: str = Field(description="The same in words, most probable location first.")
-    warnings: list[str] = Field(description="What was noticed about the field, as in a table of Predictions.")
-    notes: list[str] = Field(description="The warnings in words.")
-    probabilities: list[float] = Field(description="Of the 28 places, by class number.", min_length=N_LABELS)
-    thresholds: list[float] = Field(description="Of the 28 places, by class number.", min_length=N_LABELS)
-    bundle: BundleInfo = Field(description="The model that answered: name, version, sha256, limits, calibrated.")
+    names: list[str] = Field(description="The names of these classes.")
+    status: str = Field(description="ok, unsure (no location reaches its threshold), negative, or unlike-training.")
+    sentence: str = Field(description="The prediction as a sentence, most probable location first.")
+    warnings: list[str] = Field(description="Warnings about the field, as in a table of Predictions.")
+    notes: list[str] = Field(description="The warnings as sentences.")
+    probabilities: list[float] = Field(description="One per class, by class number.", min_length=N_LABELS)
+    thresholds: list[float] = Field(description="One per class, by class number.", min_length=N_LABELS)
+    bundle: BundleInfo = Field(description="The model: name, version, sha256, limits, calibrated.")
 
 
 class Bar(NamedTuple):
-    """One place: its probability and threshold, in 0-1, and whether it was decided on."""
+    """One location: its probability and threshold in 0–1, and whether it is predicted."""
 
     name: str
     probability: float
     threshold: float
-    reached: bool
+    is_predicted: bool
 
 
 class FieldResult(NamedTuple):
-    """What one field gave: the answer, what the log keeps, and a picture where one was asked for."""
+    """The result for one field: the answer, what the log records, and a picture if one was requested."""
 
     answer: Answer
     bundle: str
@@ -75,34 +75,38 @@ class FieldResult(NamedTuple):
     picture: Picture | None
 
 
-def predict_field(source: FieldSource, predictor: Predictor, *, draw: bool, embeddings: bool = False) -> FieldResult:
-    """Reads and predicts a field.
+def predict_field(
+    source: FieldSource, predictor: Predictor, *, with_picture: bool, embeddings: bool = False
+) -> FieldResult:
+    """Read and predict a field.
 
     Args:
-        source: Where it lies.
-        predictor: The opened bundle.
-        draw: Whether a picture is wanted.
-        embeddings: Whether the predictions are to hold the embedding, where the model gives one.
+        source: The files of the field.
+        predictor: The open bundle.
+        with_picture: Whether to return a picture.
+        embeddings: Whether to return the embedding, if the model has one.
 
     Raises:
-        LociscopeError: It cannot be read, or its pixel size cannot be.
+        LociscopeError: The field cannot be read, or its pixel size is impossible.
     """
     field = read_field(source)
     prepared = predictor.prepare(field)
     predictions = predictor.run([prepared], embeddings=embeddings and "embedding" in predictor.engine.outputs)
     answer = _answer(predictions, predictor.bundle)
-    return FieldResult(answer, predictor.bundle.sha256, predictions, prepared, make_picture(field) if draw else None)
+    return FieldResult(
+        answer, predictor.bundle.sha256, predictions, prepared, make_picture(field) if with_picture else None
+    )
 
 
 def make_bars(answer: Answer) -> list[Bar]:
-    """All 28 places: those decided on first, then by probability."""
+    """Return all 28 locations: the predicted ones first, then by probability."""
     bars = [
         Bar(name, probability, threshold, number in answer.predicted)
         for number, (name, probability, threshold) in enumerate(
             zip(LABELS, answer.probabilities, answer.thresholds, strict=True)
         )
     ]
-    return sorted(bars, key=lambda bar: (not bar.reached, -bar.probability))
+    return sorted(bars, key=lambda bar: (not bar.is_predicted, -bar.probability))
 
 
 def _answer(predictions: Predictions, bundle: Bundle) -> Answer:

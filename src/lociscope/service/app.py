@@ -1,4 +1,4 @@
-"""The application: made of settings, so that tests and other servers can make their own."""
+"""Create the application from settings, so that tests and other servers can create their own."""
 
 from __future__ import annotations
 
@@ -27,20 +27,19 @@ from lociscope.service.state import AppState
 from lociscope.service.temporary_folder import describe_storage_error
 from lociscope.service.worker_pool import BusyError, WorkerPool
 
-logger = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 
 logger = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Makes the application.
+    """Return the application.
 
     Args:
-        settings: What it serves, and how much it takes; None serves the shipped bundle to this machine.
+        settings: The model and the limits; None serves the shipped bundle to this machine.
 
     Returns:
-        An ASGI application. Its threads end when its lifespan does.
+        An ASGI application. Its threads end with its lifespan.
 
     Raises:
         LociscopeError: The settings contradict each other, or the bundle, the registry or the log cannot be opened.
@@ -55,17 +54,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="lociscope", version=version("lociscope"), docs_url=None, redoc_url=None, lifespan=_lifespan,
         redirect_slashes=False, root_path_in_servers=False,
         servers=[{"url": settings.root_path or "."}],  # without one, relative to the description itself
-        description="Says where in the cell a protein is, from four-channel fluorescence fields.",
+        description="Predicts where in the cell a protein is, from four-channel fluorescence fields.",
     )  # fmt: skip
     app.state.service = AppState(settings, model, pool, metrics, log, log_writer)
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(Guard, settings=settings, metrics=metrics, pool=pool)
-    app.add_exception_handler(LociscopeError, _unreadable)
-    app.add_exception_handler(BusyError, _busy)
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(MemoryError, _too_much)
-    app.add_exception_handler(OSError, _unstored)
+    app.add_exception_handler(LociscopeError, _answer_lociscope_error)
+    app.add_exception_handler(BusyError, _answer_busy)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(MemoryError, _answer_memory_error)
+    app.add_exception_handler(OSError, _answer_storage_error)
     return app
 
 
@@ -84,27 +83,27 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         state.log.close()
 
 
-async def _unreadable(request: Request, error: Exception) -> Response:
+async def _answer_lociscope_error(request: Request, error: Exception) -> Response:
     missing = path_below_root(request.scope).startswith("/examples/")
     return error_response(request, 404 if missing else 422, str(error), code=getattr(error, "code", None))
 
 
-async def _busy(request: Request, error: Exception) -> Response:
+async def _answer_busy(request: Request, error: Exception) -> Response:
     seconds = error.retry_after if isinstance(error, BusyError) else 1
     return error_response(request, 503, str(error), {"retry-after": str(seconds)})
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    status, said = (error.status_code, str(error.detail)) if isinstance(error, HTTPException) else (500, "")
-    sentence = _SENTENCES.get(status, said) if said in ("Not Found", "Method Not Allowed") else said
-    return error_response(request, status, sentence, getattr(error, "headers", None))
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    status, detail = (error.status_code, str(error.detail)) if isinstance(error, HTTPException) else (500, "")
+    message = _MESSAGES.get(status, detail) if detail in ("Not Found", "Method Not Allowed") else detail
+    return error_response(request, status, message, getattr(error, "headers", None))
 
 
-async def _too_much(request: Request, error: Exception) -> Response:
+async def _answer_memory_error(request: Request, error: Exception) -> Response:
     return error_response(request, 413, "This field does not fit into the memory of this machine. Send a smaller one.")
 
 
-async def _unstored(request: Request, error: Exception) -> Response:
+async def _answer_storage_error(request: Request, error: Exception) -> Response:
     refused = describe_storage_error(error) if request.method == "POST" and isinstance(error, OSError) else None
     if refused is None:
         raise error
@@ -112,7 +111,7 @@ async def _unstored(request: Request, error: Exception) -> Response:
     return error_response(request, *refused, {"retry-after": "10"})
 
 
-_SENTENCES = {
-    404: "There is no such page. The page 'Interface' (docs) lists all.",
-    405: "This address does not take this method. The page 'Interface' (docs) says which.",
+_MESSAGES = {
+    404: "There is no such page. The page 'Interface' (/docs) lists all of them.",
+    405: "This address does not accept this method. The page 'Interface' (/docs) lists the methods.",
 }

@@ -1,4 +1,4 @@
-"""The body of a request as it comes: at most so many bytes, at least so fast."""
+"""The body of a request, limited in size and in time."""
 
 from __future__ import annotations
 
@@ -13,59 +13,59 @@ if TYPE_CHECKING:
 
 STEP_BYTES = 1 << 16
 STEP_SECONDS = 10.0
-"""Each 64 KiB of a body, and its last part, must come within 10 s: about 50 kbit/s."""
+"""Each 64 KiB of a body, and its last part, must arrive within 10 s: about 50 kbit/s."""
 
 UPLOAD_SECONDS = 300.0
-"""A whole body must come within five minutes: it takes a slot that others wait for."""
+"""A whole body must arrive within five minutes, because it occupies a slot that others wait for."""
 
 STOP_SECONDS = 5.0
-"""What a body may still take once the service stops."""
+"""Time for the rest of a body after the service has begun to stop."""
 
 _SLICE = 0.5
-"""Seconds of waiting after which the limits are looked at."""
+"""Seconds of waiting after which the limits are checked."""
 
 _CLOSE = {"connection": "close"}
 
 
 class Body:
-    """The `receive` of a request, which refuses a body that is too large or too slow.
+    """The `receive` function of a request, which refuses a body that is too large or too slow.
 
-    Only the time that is spent waiting for the client counts.
+    Only the time spent waiting for the client counts.
 
     Args:
-        receive: The server's.
-        most: Most bytes.
-        stopping: Returns whether the service stops.
+        receive: The `receive` function of the server.
+        max_bytes: The maximum size.
+        is_stopping: Returns whether the service stops.
     """
 
-    def __init__(self, receive: Receive, most: int, stopping: Callable[[], bool]) -> None:
+    def __init__(self, receive: Receive, max_bytes: int, is_stopping: Callable[[], bool]) -> None:
         self._receive = receive
-        self._most = most
-        self._stopping = stopping
-        self._had = 0
-        self._whole = False
+        self._max_bytes = max_bytes
+        self._is_stopping = is_stopping
+        self._received = 0
+        self._complete = False
         self._waited = self._waited_in_step = self._waited_in_stop = 0.0
 
     async def __call__(self) -> Message:
-        """Return the next part; after the last one, whatever the server says.
+        """Return the next part; after the last one, the next message of the server.
 
         Raises:
-            HTTPException: 413 too large, 408 too slow, 503 not complete although the service stops.
+            HTTPException: 413 too large, 408 too slow, 503 incomplete while the service stops.
         """
-        if self._whole:
+        if self._complete:
             return await self._receive()
         while (message := await self._wait()) is None:
             pass
-        before, self._had = self._had, self._had + len(message.get("body", b""))
-        if self._had // STEP_BYTES > before // STEP_BYTES:
+        before, self._received = self._received, self._received + len(message.get("body", b""))
+        if self._received // STEP_BYTES > before // STEP_BYTES:
             self._waited_in_step = 0.0
-        self._whole = not message.get("more_body", False)
-        if self._had > self._most:
-            raise HTTPException(413, describe_too_large(self._most))
+        self._complete = not message.get("more_body", False)
+        if self._received > self._max_bytes:
+            raise HTTPException(413, describe_too_large(self._max_bytes))
         return message
 
     async def _wait(self) -> Message | None:
-        """Return the next part, or None where none came in a while."""
+        """Return the next part, or None if none has arrived for a while."""
         self._check()
         clock = asyncio.get_running_loop().time
         started = clock()
@@ -78,20 +78,19 @@ class Body:
             waited = clock() - started
             self._waited += waited
             self._waited_in_step += waited
-            self._waited_in_stop += waited if self._stopping() else 0.0
+            self._waited_in_stop += waited if self._is_stopping() else 0.0
 
     def _check(self) -> None:
         if self._waited_in_stop >= STOP_SECONDS:
-            raise HTTPException(503, "This service is stopping. Ask again in a moment.", {"retry-after": "5"} | _CLOSE)
+            raise HTTPException(503, "This service is stopping. Try again in a moment.", {"retry-after": "5"} | _CLOSE)
         if self._waited_in_step >= STEP_SECONDS:
-            message = f"This upload is too slow: less than 64 KiB came in {STEP_SECONDS:.0f} s. Send it again."
+            message = f"This upload is too slow: less than 64 KiB arrived in {STEP_SECONDS:.0f} s. Send it again."
             raise HTTPException(408, message, _CLOSE)
         if self._waited >= UPLOAD_SECONDS:
             raise HTTPException(408, f"This upload took longer than {UPLOAD_SECONDS:.0f} s. Send it again.", _CLOSE)
 
 
-def describe_too_large(most: int) -> str:
-    """Return the message about a body of too many bytes."""
-    return (
-        f"This upload is larger than the {most / (1 << 20):.3g} MB that this service takes. Send one field at a time."
-    )
+def describe_too_large(max_bytes: int) -> str:
+    """Return the error message for a body that is too large."""
+    limit = f"{max_bytes / (1 << 20):.3g} MB"
+    return f"This upload is larger than the {limit} that this service accepts. Send one field at a time."

@@ -1,6 +1,6 @@
-"""Connections that send nothing or half a header, or read no answer: closed in bounded time, and bounded in number.
+"""Close connections that send nothing or half a header, or read no answer, and limit their number.
 
-uvicorn limits the time between two requests alone, and a single byte ends that limit.
+uvicorn limits only the time between two requests, and a single byte ends that limit.
 """
 
 from __future__ import annotations
@@ -15,28 +15,26 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 WAIT_SECONDS = 10.0
-"""A whole header must come, and each 64 KiB of an answer must be taken, within 10 s."""
+"""A whole header must arrive, and each 64 KiB of an answer must be read, within 10 s."""
 
 DRAIN_SECONDS = 30.0
-"""How long the rest of a body is read that was refused, so that its sender gets to read why."""
+"""Time for which the rest of a refused body is read, so that its sender can read the answer."""
 
 MAX_CONNECTIONS = 1000
 RESERVED_FILES = 32
-"""Files that connections leave to uploads, bundles and the log."""
+"""Open files that are reserved for uploads, bundles and the log."""
 
 _OWN_FILES = 28
-"""What the process has open besides: the standard streams, the event loop, the listening socket, libraries."""
+"""Other open files of the process: standard streams, event loop, listening socket, libraries."""
 
-_FEWEST = 8
+_MIN_CONNECTIONS = 8
 
 
 class Connection(H11Protocol):
-    """A connection that is cut where its client keeps it waiting.
-
-    Its arguments are uvicorn's.
+    """A connection that is closed if its client keeps it waiting. The arguments are those of uvicorn.
 
     Attributes:
-        since: When a request last began or was answered, or the client took 64 KiB of an answer; s of the event loop.
+        since: When a request last began or was answered, or the client read 64 KiB of an answer; s of the event loop.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - whatever uvicorn passes
@@ -46,44 +44,44 @@ class Connection(H11Protocol):
         self._most = max_connections()
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - as uvicorn declares it
-        """Begin; where there are too many connections, the one that has idled longest is cut."""
+        """Begin; if there are too many connections, close the one that has been idle longest."""
         super().connection_made(transport)
         if len(self.connections) > self._most:
-            idle = [each for each in self.connections if isinstance(each, Connection) and each.idle]
-            min(idle, key=lambda each: each.since).cut()
+            idle = [each for each in self.connections if isinstance(each, Connection) and each.is_idle]
+            min(idle, key=lambda each: each.since).abort()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Pass over an upgrade, as HTTP lets a server do: Java's client offers HTTP/2 with each request."""
+        """Ignore an upgrade, as HTTP permits: the client of Java offers HTTP/2 with each request."""
 
     @property
-    def idle(self) -> bool:
-        """Whether no request is in work: none has come whole, or all are answered."""
+    def is_idle(self) -> bool:
+        """Return whether no request is being answered: none has arrived completely, or all are answered."""
         return self.cycle is None or self.cycle.response_complete
 
-    def cut(self) -> None:
-        """Close the connection at once, whatever is still to be sent."""
+    def abort(self) -> None:
+        """Close the connection at once, without sending the rest of an answer."""
         self.connections.discard(self)
         self.transport.abort()
 
     def check(self, now: float) -> None:
-        """Cut the connection if its client has been keeping it waiting for too long.
+        """Close the connection if its client has kept it waiting for too long.
 
         Args:
             now: The time of the event loop, s.
         """
-        state = (self.cycle, self.idle, self.flow.write_paused, self.transport.get_write_buffer_size() >> 16)
+        state = (self.cycle, self.is_idle, self.flow.write_paused, self.transport.get_write_buffer_size() >> 16)
         if state != self._state:
             self._state, self.since = state, now
-        elif self.idle or self.flow.write_paused:
+        elif self.is_idle or self.flow.write_paused:
             draining = self.conn.their_state is h11.SEND_BODY
             if now - self.since >= (DRAIN_SECONDS if draining else WAIT_SECONDS):
-                self.cut()
+                self.abort()
 
 
 class Listener(socket.socket):
-    """A listening socket that hangs up on a client for whom the process has no file left.
+    """A listening socket that rejects a client if the process cannot open another file.
 
-    asyncio would log each attempt with its traceback, thousands a second, and accept nobody.
+    asyncio would log each attempt with its traceback, thousands per second, and accept no client.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - a socket's
@@ -91,10 +89,10 @@ class Listener(socket.socket):
         self._spare: int | None = _open_spare()
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Accept a connection; with no file left, accept one with the spare file and close it.
+        """Accept a connection; if no file can be opened, accept it in place of the spare file and close it.
 
         Raises:
-            ConnectionAbortedError: That was done.
+            ConnectionAbortedError: The client was rejected.
             OSError: As `socket.socket.accept` raises it.
         """
         if self._spare is None:
@@ -120,7 +118,7 @@ class Listener(socket.socket):
 
 
 def max_connections() -> int:
-    """Return how many connections may be open: `MAX_CONNECTIONS`, or fewer where the process may open few files."""
+    """Return how many connections may be open: `MAX_CONNECTIONS`, or fewer if the process may open few files."""
     if sys.platform == "win32":
         return MAX_CONNECTIONS
     import resource
@@ -128,7 +126,7 @@ def max_connections() -> int:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return MAX_CONNECTIONS
-    return max(_FEWEST, min(MAX_CONNECTIONS, files - _OWN_FILES - RESERVED_FILES))
+    return max(_MIN_CONNECTIONS, min(MAX_CONNECTIONS, files - _OWN_FILES - RESERVED_FILES))
 
 
 def _open_spare() -> int | None:

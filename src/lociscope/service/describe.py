@@ -1,4 +1,4 @@
-"""What was found, as a person says it."""
+"""Describe predictions as sentences."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Phrase(NamedTuple):
-    """How a place is named within a sentence: `in` `the nucleoplasm`."""
+    """The name of a location in a sentence: `in` `the nucleoplasm`."""
 
     where: str
     name: str
@@ -46,7 +46,7 @@ PHRASES: tuple[Phrase, ...] = (
     Phrase("in", "cytoplasmic bodies"),
     Phrase("in", "rods and rings"),
 )
-"""The 28 places, by class number."""
+"""The 28 locations, by class number."""
 
 
 class Grade(NamedTuple):
@@ -63,10 +63,10 @@ only because it reaches its own threshold, and is `possibly` there."""
 
 
 def describe_prediction(predicted: Sequence[int], status: str, probability: np.ndarray, thresholds: np.ndarray) -> str:
-    """Say what was found, most probable location first, in words as sure as the probabilities are.
+    """Return a prediction as a sentence, most probable location first, with a word for each probability.
 
     Args:
-        predicted: The locations decided on.
+        predicted: The class numbers of the predicted locations.
         status: `ok`, `unsure`, `negative` or `unlike-training`.
         probability: (28,) in 0–1.
         thresholds: (28,) in 0–1.
@@ -75,9 +75,9 @@ def describe_prediction(predicted: Sequence[int], status: str, probability: np.n
         For example `Very likely in the nucleoplasm; likely at the plasma membrane and in the cytosol.`
     """
     if status == "unlike-training":
-        said = "Unlike the fields that the model learned from, so its probabilities mean little."
+        text = "Unlike the training fields of the model, so its probabilities mean little."
         found = _graded(predicted, probability, GRADES[-1:])
-        return f"{said} {_capitalized(found)}." if found else said
+        return f"{text} {_capitalized(found)}." if found else text
     if status == "negative":  # the probability that there is no location, as `decide.conformal.confidence` has it
         return f"{_capitalized(grade_probability(float(np.prod(1 - probability))))} in none of the 28 locations."
     found = _graded(predicted, probability, GRADES)
@@ -96,20 +96,20 @@ def grade_probability(probability: float, grades: Sequence[Grade] = GRADES) -> s
 
 
 def join_words(parts: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Return words as a list for a sentence: `a`, `a and b`, `a, b and c`."""
     *first, last = parts
     return f"{', '.join(first)} and {last}" if first else last
 
 
 def _graded(numbers: Sequence[int], probability: np.ndarray, grades: Sequence[Grade]) -> str:
-    """The locations in order of probability, each grade with its word; empty where there is none."""
+    """Return the locations by probability, each grade with its word; empty for no location."""
     order = sorted(numbers, key=lambda number: (-probability[number], number))
     groups = groupby(order, key=lambda number: grade_probability(float(probability[number]), grades))
     return "; ".join(f"{word} {_locations(list(group))}" for word, group in groups)
 
 
 def _locations(numbers: Sequence[int]) -> str:
-    """The locations in their order; those next to each other that share a preposition share its mention."""
+    """Return the locations in order; neighbours with the same preposition share it."""
     groups = groupby((PHRASES[number] for number in numbers), key=lambda phrase: phrase.where)
     parts = [f"{where} {join_words([phrase.name for phrase in phrases])}" for where, phrases in groups]
     return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from fastapi.responses import HTMLResponse, JSONResponse
@@ -28,15 +27,6 @@ _LABELS = {
 """What the page calls them."""
 
 
-_FLAG = re.compile(r"--(allow-missing|pixel-size|plane|channels)(?: (yellow|red=\S+|N\b))?")
-"""Flags in texts that do not name their parameters as Python has them yet."""
-
-
-def _parameter(match: re.Match[str]) -> str:
-    value = "" if match[2] in (None, "N") else f"={match[2]}"
-    return f"`{match[1].replace('-', '_')}{value}`"
-
-
 _CODES = {
     400: Code.INVALID_VALUE,
     401: Code.REFUSED,
@@ -53,30 +43,29 @@ _CODES = {
 
 
 def wants_page(request: Request) -> bool:
-    """Whether the answer is to be a page: the address does not end in `.json`, and HTML is asked for."""
+    """Return whether the answer is a page: the address does not end in `.json`, and the request accepts HTML."""
     return not request.url.path.endswith(".json") and "text/html" in request.headers.get("accept", "")
 
 
 def error_response(
-    request: Request, status: int, sentence: str, headers: Mapping[str, str] | None = None, *, code: Code | None = None
+    request: Request, status: int, message: str, headers: Mapping[str, str] | None = None, *, code: Code | None = None
 ) -> Response:
     """Return the answer to a request that cannot be served.
 
     Args:
         request: The request.
         status: The HTTP status.
-        sentence: The error message; parameters in backticks are named as the page or the form has them.
+        message: The error message; parameters in backticks are named as the page or the form has them.
         headers: More headers.
         code: What kind of error it is; None for the one that the status stands for.
 
     Returns:
         A page with the form, or `{"error": message, "code": code}`.
     """
-    sentence = _FLAG.sub(_parameter, sentence)
-    message = name_parameters(sentence, _FIELDS, "{name}={value}")
+    text = name_parameters(message, _FIELDS, "{name}={value}")
     if wants_page(request):
-        said = name_parameters(sentence, _LABELS, "{value} under {name}")
+        shown = name_parameters(message, _LABELS, "{value} under {name}")
         return HTMLResponse(
-            render("error.html", request, sentence=said, code=status, open=said != message), status, headers
+            render("error.html", request, message=shown, code=status, open=shown != text), status, headers
         )
-    return JSONResponse({"error": message, "code": code or _CODES[status]}, status, headers)
+    return JSONResponse({"error": text, "code": code or _CODES[status]}, status, headers)

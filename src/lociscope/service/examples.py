@@ -1,4 +1,4 @@
-"""Three simulated fields that ship with the service, for whoever has none at hand."""
+"""The three simulated fields that ship with the service."""
 
 from __future__ import annotations
 
@@ -17,57 +17,57 @@ from lociscope.images.render import render_composite
 
 FOLDER = Path(__file__).parent / "examples"
 THUMBNAIL = 320
-"""Side of the picture by which an example is chosen, px."""
+"""Side of the picture of an example on the first page, px."""
 
 
 class Example(msgspec.Struct, frozen=True):
-    """One of them.
+    """A simulated field that ships with the service.
 
     Attributes:
         id: Its name.
-        cell_line: The cell line whose shapes were drawn.
-        drawn: Names of the places in which its protein was drawn.
+        cell_line: The cell line whose shapes were simulated.
+        locations: Names of the locations in which its protein was simulated.
         pixel_size: Side of a pixel, µm.
-        drawing: `lociscope.simulate.VERSION` that drew it.
+        simulator_version: `lociscope.simulate.VERSION` that rendered it.
     """
 
     id: str
     cell_line: str
-    drawn: tuple[str, ...]
+    locations: tuple[str, ...]
     pixel_size: float
-    drawing: int
+    simulator_version: int
 
 
 @lru_cache(maxsize=1)
 def examples() -> tuple[Example, ...]:
-    """The examples, in the order in which they are shown; `docs/_generate/service_examples.py` draws them."""
+    """Return the examples in the order of the page; `docs/_generate/service_examples.py` simulates them."""
     return msgspec.json.decode((FOLDER / "examples.json").read_bytes(), type=tuple[Example, ...])
 
 
 def find_example(name: str) -> Example:
-    """The example of that name.
+    """Return the example of that name.
 
     Raises:
-        LociscopeError: There is none.
+        LociscopeError: There is no such example.
     """
     for example in examples():
         if example.id == name:
             return example
     raise LociscopeError(
         f"There is no example {name[:40]!r}.{suggest(name[:40], [each.id for each in examples()])}",
-        code=Code.WRONG_FILE,
+        code=Code.UNKNOWN_NAME,
     )
 
 
 def example_source(example: Example) -> FieldSource:
-    """Where its four pictures lie."""
+    """Return the files of an example."""
     planes = tuple(PlaneRef(FOLDER / f"{example.id}_{channel}.jpg") for channel in CHANNEL_NAMES)
     return FieldSource(example.id, planes, example.pixel_size)
 
 
 @lru_cache(maxsize=8)
 def make_thumbnail(example: Example) -> bytes:
-    """A small composite of an example, as JPEG."""
+    """Return a small composite of an example, as JPEG."""
     from PIL import Image
 
     pixels = read_field(example_source(example)).pixels

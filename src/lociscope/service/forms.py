@@ -1,4 +1,4 @@
-"""A multipart form as it is uploaded, with the names of its files, whichever way a client writes them."""
+"""Read multipart forms, with the file names in every form that clients use."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def read_form(request: Request, max_files: int, max_fields: int, max_part_size: int) -> AsyncIterator[FormData]:
-    """Read a form; its files are closed at the end.
+    """Read a form; its files are open during the block.
 
     Args:
         request: The request, `multipart/form-data`.
-        max_files: Most files.
-        max_fields: Most texts.
-        max_part_size: Most bytes of a text.
+        max_files: Maximum number of files.
+        max_fields: Maximum number of texts.
+        max_part_size: Maximum bytes of a text.
 
     Raises:
-        HTTPException: 400, the form is malformed or holds more than that.
+        HTTPException: 400, the form is malformed or exceeds a limit.
     """
     limits = {"max_files": max_files, "max_fields": max_fields, "max_part_size": max_part_size}
     try:
@@ -45,14 +45,14 @@ class _Parser(MultiPartParser):
     def on_headers_finished(self) -> None:
         header = self._current_part.content_disposition or b""
         name = parse_extended_name(header.decode("latin-1"))
-        if name is not None:  # the parser passes over `filename*`, and takes the last `filename`
+        if name is not None:  # the parser ignores `filename*`, and uses the last `filename`
             quoted = name.replace("\\", "\\\\").replace('"', '\\"').encode(self._charset, "replace")
             self._current_part.content_disposition = header + b'; filename="' + quoted + b'"'
         super().on_headers_finished()
 
 
 def parse_extended_name(disposition: str) -> str | None:
-    """Return the file name that `filename*` gives (RFC 5987), which outranks `filename` (RFC 6266).
+    """Return the file name in `filename*` (RFC 5987), which has priority over `filename` (RFC 6266).
 
     RFC 7578 discourages it in forms, but .NET and older urllib3 send it, the latter nothing else.
 

@@ -1,4 +1,4 @@
-"""What is counted, for Prometheus: requests, how long they took, what was predicted, what is in flight."""
+"""Metrics for Prometheus: requests, their duration, predictions, and what is in flight."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class Metrics:
-    """The figures of one application.
+    """The metrics of one application.
 
     Args:
-        pool: Asked for what is in flight when the figures are.
+        pool: The pool whose number of predictions in flight is reported.
     """
 
     def __init__(self, pool: WorkerPool) -> None:
@@ -37,9 +37,9 @@ class Metrics:
             registry=self._registry,
         )  # fmt: skip
         self._fields = Counter("lociscope_fields", "Fields predicted, by status.", ("status",), registry=self._registry)
-        self._places = Counter("lociscope_places", "Places decided on.", ("place",), registry=self._registry)
+        self._locations = Counter("lociscope_locations", "Predicted locations.", ("location",), registry=self._registry)
         self._unlogged = Counter(
-            "lociscope_unlogged", "Predictions that the log could not take.", registry=self._registry
+            "lociscope_unlogged", "Predictions that could not be written to the log.", registry=self._registry
         )
         self._bundle = Gauge(
             "lociscope_bundle", "1 for the bundle in use.", ("name", "version", "sha256"),
@@ -51,32 +51,32 @@ class Metrics:
         in_flight = Gauge("lociscope_in_flight", "Predictions in flight.", registry=self._registry)
         in_flight.set_function(lambda: pool.in_flight)
         most = Gauge("lociscope_in_flight_most", "Most predictions in flight.", registry=self._registry)
-        most.set(pool.most)
+        most.set(pool.max_in_flight)
 
     def count(self, scope: Scope, status: int, seconds: float) -> None:
-        """Counts a request; what no route serves is one route, so that strangers cannot make new ones."""
+        """Count a request; all unknown routes count as one, so that clients cannot create new ones."""
         route = getattr(scope.get("route"), "path", "") or "other"
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def count_field(self, answer: Answer) -> None:
-        """Counts a field and its places."""
+        """Count a field and its locations."""
         self._fields.labels(answer.status).inc()
         for number in answer.predicted:
-            self._places.labels(LABELS[number]).inc()
+            self._locations.labels(LABELS[number]).inc()
 
     def count_unlogged(self, fields: int) -> None:
-        """Counts predictions that the log could not take."""
+        """Count predictions that could not be written to the log."""
         self._unlogged.inc(fields)
 
     def render(self, model: ModelHolder) -> bytes:
-        """The figures in Prometheus' text format.
+        """Return the metrics in the text format of Prometheus.
 
         Args:
             model: The model in use.
         """
         bundle = model.predictor.bundle
-        self._pending.set(model.pending)
+        self._pending.set(model.is_pending)
         self._bundle.clear()
         self._bundle.labels(bundle.card.name, bundle.card.version, bundle.sha256).set(1)
         return generate_latest(self._registry)

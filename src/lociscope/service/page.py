@@ -1,4 +1,4 @@
-"""Pages: templates filled with what every page shows, the model that answers and its limits."""
+"""Render the pages, each with the model in use and its limitations."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 
 def render(template: str, request: Request, **values: object) -> str:
-    """Fills a template of `service/templates`; every value is escaped.
+    """Return a page of `service/templates`; every value is escaped.
 
     Args:
         template: Its file name.
-        request: What is answered: the model that is served now goes onto every page.
-        values: What the template names besides; a name that is missing is an error.
+        request: The request, whose application knows the model.
+        values: Other values of the template; a missing name is an error.
 
     Returns:
         The page.
     """
     state = get_state(request)
-    everywhere = {
+    common = {
         "about": BundleInfo.from_bundle(state.model.predictor.bundle),
         "examples": examples(),
         "max_bytes": state.settings.max_bytes,
@@ -38,14 +38,13 @@ def render(template: str, request: Request, **values: object) -> str:
         "version": version("lociscope"),
         "root": relative_root(request),
     }
-    return _environment().get_template(template).render(everywhere | values)
+    return _environment().get_template(template).render(common | values)
 
 
 def relative_root(request: Request) -> str:
     """Return the link from the page that answers a request to the first page, with a slash at its end.
 
-    It is relative where no root path is known: so it is right behind a proxy that strips a prefix, which need not be
-    told nor believed.
+    Without a known root path it is relative, and therefore also right behind a proxy that strips a prefix.
     """
     scope = request.scope
     if root := scope.get("app_root_path", scope.get("root_path", "")):

@@ -1,4 +1,4 @@
-"""A field for the eye: one grey picture a channel, which the page tints and lays over each other."""
+"""The picture of a field: one grey picture per channel, which the page colours and overlays."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from lociscope.images.preprocess import preprocess
 from lociscope.images.render import DEFAULT_CHANNELS
 from lociscope.report.page import jpeg_uri
 
-LONGEST = 704
-"""Longest side of the picture, px; a smaller field keeps its own size."""
+MAX_SIDE = 704
+"""Longest side of the picture, px; a smaller field keeps its size."""
 
 BARS_UM = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
@@ -22,7 +22,7 @@ _STRETCH = InputSpec(height=8, width=8, low=1.0, high=99.8)
 
 
 class Layer(NamedTuple):
-    """One channel: its name and stain, its key, the source of its picture, and whether it is shown at first."""
+    """One channel: name, stain, key of the keyboard, source of its picture, and whether it is shown at first."""
 
     name: str
     stain: str
@@ -32,13 +32,13 @@ class Layer(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """What the page shows of a field.
+    """The picture of a field on the page.
 
     Attributes:
         layers: The four channels.
         width: Of the picture, px.
         height: Of the picture, px.
-        bar_um: Length of the scale bar in µm; 0 where the size of a pixel is not known.
+        bar_um: Length of the scale bar in µm; 0 if the pixel size is unknown.
         bar_px: The same in px of the picture.
     """
 
@@ -50,28 +50,28 @@ class Picture(NamedTuple):
 
 
 def make_picture(field: Field) -> Picture:
-    """Draws a field, each channel stretched by its own percentiles.
+    """Return the picture of a field, with each channel stretched by its own percentiles.
 
     Args:
         field: (y, x, 4), RGBY.
 
     Returns:
-        The picture, its longest side at most `LONGEST`.
+        The picture, its longest side at most `MAX_SIDE`.
     """
     rows, columns = field.pixels.shape[:2]
-    shrunk = min(1.0, LONGEST / max(rows, columns))
-    height, width = max(1, round(rows * shrunk)), max(1, round(columns * shrunk))
-    drawn = preprocess(field.pixels, height, width, _STRETCH, field.pixel_size).pixels
+    scale = min(1.0, MAX_SIDE / max(rows, columns))
+    height, width = max(1, round(rows * scale)), max(1, round(columns * scale))
+    stretched = preprocess(field.pixels, height, width, _STRETCH, field.pixel_size).pixels
     layers = tuple(
-        Layer(channel.name, channel.stain, channel.name[0], jpeg_uri(np.ascontiguousarray(drawn[..., number])),
+        Layer(channel.name, channel.stain, channel.name[0], jpeg_uri(np.ascontiguousarray(stretched[..., number])),
               number in DEFAULT_CHANNELS)
         for number, channel in enumerate(CHANNELS)
     )  # fmt: skip
-    return Picture(layers, width, height, *_bar(field.pixel_size, columns, width))
+    return Picture(layers, width, height, *_scale_bar(field.pixel_size, columns, width))
 
 
-def _bar(pixel_size: float | None, columns: int, width: int) -> tuple[int, float]:
-    """The longest usual bar that takes at most a quarter of the width, if it can be seen."""
+def _scale_bar(pixel_size: float | None, columns: int, width: int) -> tuple[int, float]:
+    """Return length (µm) and width (px) of the longest usual bar within a quarter of the picture; 0 for none."""
     if pixel_size is None:
         return 0, 0.0
     um_per_px = pixel_size * columns / width

@@ -1,4 +1,4 @@
-"""The interface for a reader, from its own OpenAPI description: no script, and nothing fetched from elsewhere."""
+"""The page that describes the interface, made from its OpenAPI description without scripts or external files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class Parameter(NamedTuple):
-    """What a request may carry, or an answer holds."""
+    """A parameter of a request, or a value of an answer."""
 
     name: str
     kind: str
@@ -15,7 +15,7 @@ class Parameter(NamedTuple):
 
 
 class Address(NamedTuple):
-    """One method of one path."""
+    """A method of a path."""
 
     method: str
     path: str
@@ -25,11 +25,11 @@ class Address(NamedTuple):
     answers: list[tuple[str, str]]
 
 
-def reference(schema: dict[str, Any]) -> dict[str, Any]:
-    """What `docs.html` shows.
+def describe_interface(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of the template `docs.html`.
 
     Args:
-        schema: As `FastAPI.openapi()` gives it.
+        schema: The result of `FastAPI.openapi()`.
 
     Returns:
         `addresses` and the fields of an `answer`.
@@ -55,12 +55,12 @@ def _addresses(paths: dict[str, Any]) -> Iterator[Address]:
 
 def _parameters(properties: dict[str, Any]) -> Iterator[Parameter]:
     for name, about in properties.items():
-        yield Parameter(name, _kind(about), about.get("description", ""))
+        yield Parameter(name, _type_name(about), about.get("description", ""))
 
 
-def _kind(about: dict[str, Any]) -> str:
+def _type_name(about: dict[str, Any]) -> str:
     if about.get("type") == "array":
-        return f"list of {_kind(about['items'])}"
+        return f"list of {_type_name(about['items'])}"
     if about.get("format") == "binary":
         return "file"
     return str(about.get("type", "object"))

@@ -1,4 +1,4 @@
-"""The addresses of the service: each page, and its twin in JSON."""
+"""The routes of the service: each page, and the same in JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lociscope.service.examples import Example, example_source, examples, find_e
 from lociscope.service.forms import read_form
 from lociscope.service.metrics import CONTENT_TYPE
 from lociscope.service.page import render
-from lociscope.service.reference import reference
+from lociscope.service.reference import describe_interface
 from lociscope.service.state import AppState, get_state
 from lociscope.service.temporary_folder import find_shortage
 from lociscope.service.uploads import MAX_FILES, UploadedFile, find_field, parse_rules, store_files
@@ -43,17 +43,17 @@ class Error(BaseModel):
 
 
 class ServiceInfo(BaseModel):
-    """What serves here."""
+    """The service: its version, model, labels, examples and limits."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str = "lociscope"
     version: str
     bundle: BundleInfo
-    labels: tuple[str, ...] = Field(LABELS, description="The 28 places, by class number.")
+    labels: tuple[str, ...] = Field(LABELS, description="The 28 locations, by class number.")
     examples: list[dict[str, Any]] = Field(description="Simulated fields to try, at /examples/{id}.")
-    max_bytes: int = Field(description="Most bytes of a request.")
-    max_in_flight: int = Field(description="Most predictions at once; past it 503 with Retry-After.")
+    max_bytes: int = Field(description="Maximum number of bytes of a request.")
+    max_in_flight: int = Field(description="Maximum number of predictions at once; beyond it 503 with Retry-After.")
 
 
 class Readiness(BaseModel):
@@ -63,9 +63,9 @@ class Readiness(BaseModel):
 
     ready: bool
     degraded: bool = Field(description="Whether another bundle is promoted than is in use.")
-    served: str = Field(description="The bundle that answers: name, version and the first 8 of its sha256.")
-    promoted: str | None = Field(description="The bundle that ought to answer; null where the registry cannot be read.")
-    reasons: list[str] = Field(description="Why it is not ready, or degraded.")
+    served: str = Field(description="The bundle in use: name, version and the first 8 digits of its sha256.")
+    promoted: str | None = Field(description="The promoted bundle; null if the registry cannot be read.")
+    reasons: list[str] = Field(description="Why the service is not ready, or degraded.")
 
 
 UPLOAD: dict[str, Any] = {
@@ -84,8 +84,8 @@ UPLOAD: dict[str, Any] = {
                             "stack (TIFF, OME-TIFF, ImageJ) with named channels, or a zip of either.",
                         },
                         "pixel_size": {"type": "number", "description": "Side of a pixel, µm."},
-                        "channels": {"type": "string", "description": "What files call channels: red=…,green=…"},
-                        "allow_missing": {"type": "string", "description": "A channel that may be missing: yellow."},
+                        "channels": {"type": "string", "description": "Names of the channels in the files: red=…"},
+                        "allow_missing": {"type": "string", "description": "An optional channel: yellow."},
                         "plane": {"type": "integer", "description": "The slice of a stack, from 0."},
                     },
                 }
@@ -94,19 +94,19 @@ UPLOAD: dict[str, Any] = {
     }
 }  # fmt: skip
 ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
-    400: {"model": Error, "description": "No form, or not one that can be read."},
+    400: {"model": Error, "description": "The request has no form, or one that cannot be read."},
     408: {"model": Error, "description": "The upload is too slow."},
-    413: {"model": Error, "description": "More bytes than the service takes."},
+    413: {"model": Error, "description": "The request is larger than the service accepts."},
     422: {"model": Error, "description": "No field, more than one, or one that cannot be read."},
-    503: {"model": Error, "description": "Busy or stopping; ask again after Retry-After seconds."},
+    503: {"model": Error, "description": "Busy or stopping; try again after Retry-After seconds."},
     507: {"model": Error, "description": "The temporary folder is full or cannot be written."},
 }
 
 
 @router.get("/index.json", response_model=ServiceInfo, include_in_schema=False)
-@router.get("/", response_model=ServiceInfo, summary="The page, and what serves here")
+@router.get("/", response_model=ServiceInfo, summary="The page, or a description of the service")
 def home(request: Request) -> Response:
-    """The page on which files are dropped; as JSON, the model, its limits, the labels and the examples."""
+    """Show the page for uploads; as JSON, return the model, its limits, the labels and the examples."""
     if wants_page(request):
         return HTMLResponse(render("home.html", request))
     state = get_state(request)
@@ -125,20 +125,19 @@ def home(request: Request) -> Response:
     "/predict", response_model=Answer, responses=ERROR_RESPONSES, openapi_extra=UPLOAD, summary="Predict one field"
 )
 async def predict(request: Request) -> Response:
-    """Says where the protein of one field is: the four pictures of it, or one stack, as a multipart form."""
+    """Predict one field: its four pictures, or one stack, as a multipart form."""
     state = get_state(request)
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise HTTPException(400, "Expected files as multipart/form-data. With curl: curl -F files=@a1_red.png …")
-    draw = wants_page(request)
-    with state.pool.slot():
+    with state.pool.reserve():
         async with read_form(request, MAX_FILES, 2 * len(FIELDS), _MOST_TEXT) as form:
-            outcome = await state.pool.run(_predict_upload, form, state, draw)
+            outcome = await state.pool.run(_predict_upload, form, state, wants_page(request))
         return await _respond(request, state, outcome, None)
 
 
 @router.get("/examples/{name}.jpg", include_in_schema=False)
-def picture_of_example(name: str) -> Response:
-    """A small composite of an example."""
+def show_thumbnail(name: str) -> Response:
+    """Return a small composite of an example."""
     return Response(make_thumbnail(find_example(name)), media_type="image/jpeg")
 
 
@@ -150,75 +149,82 @@ def picture_of_example(name: str) -> Response:
 )
 @router.get(
     "/examples/{name}.json", response_model=Answer, include_in_schema=False
-)  # known before the other: it is more special
-async def example(request: Request, name: Annotated[str, Path(description="As / lists them.")]) -> Response:
-    """Predicts one of the simulated fields that ship with the service."""
+)  # before the route above would match it
+async def example(request: Request, name: Annotated[str, Path(description="An id from the list at /.")]) -> Response:
+    """Predict one of the simulated fields that ship with the service."""
     state = get_state(request)
     one = find_example(name)
-    draw = wants_page(request)
-    with state.pool.slot():
-        outcome = await state.pool.run(predict_field, example_source(one), state.model.predictor, draw=draw)
+    with_picture = wants_page(request)
+    with state.pool.reserve():
+        outcome = await state.pool.run(
+            predict_field, example_source(one), state.model.predictor, with_picture=with_picture
+        )
         return await _respond(request, state, outcome, one)
 
 
-@router.get("/healthz", summary="Whether the process lives")
+@router.get("/healthz", summary="Liveness check")
 async def health() -> dict[str, str]:
-    """Answers as long as the process does."""
+    """Answer as long as the process runs."""
     return {"status": "ok"}
 
 
 @router.get(
     "/readyz",
     response_model=Readiness,
-    responses={503: {"model": Readiness, "description": "It is stopping, or cannot store an upload."}},
+    responses={503: {"model": Readiness, "description": "The service is stopping, or cannot store an upload."}},
     summary="Whether it accepts requests",
 )
 def ready(request: Request) -> Response:
     """Say whether the service accepts requests, and whether the promoted bundle is the one in use."""
     state = get_state(request)
-    lacking = find_shortage()
-    against = [
+    shortage = find_shortage()
+    blocking = [
         *(["The service is stopping."] if state.pool.stopping else []),
-        *([f"The temporary folder cannot be written: {lacking}."] if lacking else []),
+        *([f"The temporary folder cannot be written: {shortage}."] if shortage else []),
     ]
     promoted = state.model.promoted
-    unread = "The registry cannot be read" if promoted is None else "The promoted bundle is not opened yet"
-    pending = [f"{unread}; the log says why."] if state.model.pending else []
-    said = Readiness(
-        ready=not against,
+    reason = "The registry cannot be read" if promoted is None else "The promoted bundle is not opened yet"
+    pending = [f"{reason}; see the log."] if state.model.is_pending else []
+    readiness = Readiness(
+        ready=not blocking,
         degraded=bool(pending),
         served=state.model.version,
         promoted=promoted,
-        reasons=[*against, *pending],
+        reasons=[*blocking, *pending],
     )
-    return JSONResponse(said.model_dump(), 503 if against else 200)
+    return JSONResponse(readiness.model_dump(), 503 if blocking else 200)
 
 
-@router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
+@router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
 def metrics(request: Request) -> Response:
-    """Requests, their time, fields by status, places, what is in flight, and the process."""
+    """Return requests, their duration, fields by status, locations, predictions in flight, and the process."""
     state = get_state(request)
     return Response(state.metrics.render(state.model), media_type=CONTENT_TYPE)
 
 
 @router.get("/docs", response_class=HTMLResponse, include_in_schema=False)
 def docs(request: Request) -> Response:
-    """This interface for a reader; its twin is `/openapi.json`."""
-    return HTMLResponse(render("docs.html", request, **reference(request.app.openapi())))
+    """Show this interface; `/openapi.json` describes it for programs."""
+    return HTMLResponse(render("docs.html", request, **describe_interface(request.app.openapi())))
 
 
 def example_to_json(example: Example) -> dict[str, Any]:
-    """An example as `/index.json` lists it."""
-    return {"id": example.id, "cell_line": example.cell_line, "drawn": example.drawn, "pixel_size": example.pixel_size}
+    """Return an example as `/index.json` lists it."""
+    return {
+        "id": example.id,
+        "cell_line": example.cell_line,
+        "locations": example.locations,
+        "pixel_size": example.pixel_size,
+    }
 
 
-def _predict_upload(form: FormData, state: AppState, draw: bool) -> FieldResult:
-    """Reads and predicts what a form holds; runs in a thread."""
+def _predict_upload(form: FormData, state: AppState, with_picture: bool) -> FieldResult:
+    """Read and predict the upload of a form, in a thread of the pool."""
     texts = {name: str(form.get(name, "")) for name in FIELDS}
     files = [UploadedFile(each.filename, each.file) for _, each in form.multi_items() if isinstance(each, UploadFile)]
     with store_files(files) as folder:
         source = find_field(folder, parse_rules(**texts))
-        return predict_field(source, state.model.predictor, draw=draw, embeddings=state.log is not None)
+        return predict_field(source, state.model.predictor, with_picture=with_picture, embeddings=state.log is not None)
 
 
 async def _respond(request: Request, state: AppState, outcome: FieldResult, shown: Example | None) -> Response:

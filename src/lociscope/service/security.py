@@ -1,4 +1,4 @@
-"""What every request passes: the host's name, the key, the limits of the body; and headers for every answer."""
+"""Checks of every request (host name, key, body limits), and headers of every answer."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",  # with no-referrer, browsers hide where our own forms come from
+    "referrer-policy": "same-origin",  # with no-referrer, browsers hide the origin of our own forms
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
 OPEN = ("/healthz", "/readyz")
-"""What needs neither the key nor the right name: whoever keeps the service alive may ask whether it is."""
+"""Paths without key and host check, for the health checks of an orchestrator."""
 
 CANCELLED = 499
-"""The status under which a request is counted whose client was gone before it had sent all of it, as in nginx."""
+"""The status counted for a request that its client cancelled during the upload, as in nginx."""
 
 logger = logging.getLogger(__name__)
 
 
 class Guard:
-    """The outermost layer of the application.
+    """The outermost middleware of the application.
 
     Args:
-        app: What it guards.
+        app: The application.
         settings: Hosts, key, size and root path.
-        metrics: Counts requests.
-        work: Asked whether the service stops.
+        metrics: Counts the requests.
+        pool: Knows whether the service stops.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, pool: WorkerPool) -> None:
@@ -64,7 +64,7 @@ class Guard:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request, and counts it."""
+        """Answer one request, and count it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -87,8 +87,8 @@ class Guard:
         try:
             refused = self._find_refusal(request)
             if refused is not None:
-                sentence, code, more = refused
-                await error_response(request, code, sentence, more)(scope, receive, answer)
+                message, code, more = refused
+                await error_response(request, code, message, more)(scope, receive, answer)
             else:
                 await self._app(scope, Body(receive, self._most, lambda: self._pool.stopping), answer)
         except ClientDisconnect:
@@ -97,18 +97,18 @@ class Guard:
             number = secrets.token_hex(4)
             logger.exception("error %s at %s %s", number, method, request.url.path)
             if status:
-                raise  # half an answer is out; the connection is closed
-            sentence = f"Something went wrong here, not with your files. It is logged as error {number}."
-            await error_response(request, 500, sentence)(scope, receive, answer)
+                raise  # a part of the answer is sent; the connection is closed
+            text = f"The service has failed, not your files. The failure is logged as error {number}."
+            await error_response(request, 500, text)(scope, receive, answer)
         finally:
             seconds = perf_counter() - started
             self._metrics.count(scope, status, seconds)
             logger.info("%s %s %d %.0f ms", method, request.url.path, status, 1000 * seconds)
 
     def _normalize_path(self, scope: Scope) -> Scope:
-        """Return the request as the routes know it: HEAD as GET, and no slash at the end of its path.
+        """Return the request with GET in place of HEAD and without a slash at the end of its path.
 
-        A proxy may strip the root path or pass it on: either way, the path begins with it from here on.
+        A proxy may strip the root path or pass it on; in both cases the returned path begins with it.
         """
         root = self._root or scope.get("root_path", "")
         path = scope["path"]
@@ -118,29 +118,37 @@ class Guard:
         return {**scope, "method": method, "root_path": root, "path": root + (path.rstrip("/") or "/")}
 
     def _find_refusal(self, request: Request) -> tuple[str, int, dict[str, str]] | None:
-        """Why a request is not served, its status and more headers; None where it is."""
+        """Return why a request is refused, the status and more headers; None if it is served."""
         host = request.headers.get("host", "")
         is_open = path_below_root(request.scope) in OPEN
         if not is_open and not self._is_own_name(_parts(f"//{host}")[0]):
-            return f"This service is not called {host[:80]!r}. Start it with --allow-host to name it so.", 400, {}
+            return (
+                f"This service does not accept the host name {host[:80]!r}. Its operator can add it to `allow_host`.",
+                400,
+                {},
+            )
         if not is_open and self._key and not _has_key(request, self._key):
-            sentence = "This service needs its key. Send it as `Authorization: Bearer KEY`, or as the password."
-            return sentence, 401, {"www-authenticate": 'Basic realm="lociscope", charset="UTF-8"'}
+            message = "This service needs its key. Send it as `Authorization: Bearer KEY`, or as the password."
+            return message, 401, {"www-authenticate": 'Basic realm="lociscope", charset="UTF-8"'}
         if request.method == "POST" and not self._is_same_origin(request.headers.get("origin"), host):
-            return "A page of another site may not send files here. Use this service's own page.", 403, {}
+            return (
+                "Pages of other sites may not send files to this service. Use the page of the service itself.",
+                403,
+                {},
+            )
         length = request.headers.get("content-length", "0")
         if length.isdigit() and int(length[:18]) > self._most:
             return describe_too_large(self._most), 413, {}
         return None
 
     def _is_own_name(self, name: str) -> bool:
-        """Whether a request may call the service so: an address always, since DNS rebinding needs a name."""
+        """Return whether a host name is accepted; IP addresses always are, because DNS rebinding needs a name."""
         return self._hosts is None or name in self._hosts or _is_address(name)
 
     def _is_same_origin(self, origin: str | None, host: str) -> bool:
-        """Whether a request comes from our own page or from no page.
+        """Return whether a request comes from our own page or from no page.
 
-        There are no cookies to steal, but a foreign page could make a browser post here with the password it knows.
+        There are no cookies to steal, but a foreign page could make a browser post with its stored password.
         """
         if origin is None:
             return True
@@ -155,7 +163,7 @@ def path_below_root(scope: Scope) -> str:
 
 
 def _parts(url: str) -> tuple[str, str]:
-    """The name of a URL's host, and the same with its port; empty where it is no URL."""
+    """Return the host name of a URL, without and with its port; empty if it is not a URL."""
     try:
         parts = urlsplit(url)
         return parts.hostname or "", parts.netloc
@@ -172,7 +180,7 @@ def _is_address(name: str) -> bool:
 
 
 def _has_key(request: Request, key: bytes) -> bool:
-    """Whether a request brings the key: as a bearer's token, as the password of any user, or in `X-API-Key`."""
+    """Return whether a request has the key: as a bearer token, as the password of any user, or in `X-API-Key`."""
     kind, _, value = request.headers.get("authorization", "").partition(" ")
     given = request.headers.get("x-api-key", "").encode("latin-1")
     if kind.lower() == "bearer":

@@ -1,4 +1,4 @@
-"""The process: a socket of its own, signals that let work finish, and the address once it answers."""
+"""The server process: its socket, the signals that stop it, and its address."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Numbers of glibc's `malloc.h`."""
 
 LAST_SECONDS = 3.0
-"""What answers may still take to be sent once all work is done and the service stops."""
+"""Time for sending the last answers after all predictions are done and the service stops."""
 
 logger = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
-    """Stops in two steps: takes no more work and says so at `/readyz`, then, when all is answered, ends.
+    """A server that stops in two steps.
 
-    A second signal ends it at once.
+    It refuses new requests and reports that at `/readyz`; when all requests are answered, it ends. A second signal ends
+    it at once.
 
     Args:
-        config: As uvicorn wants it.
+        config: The configuration of uvicorn.
         state: The state of the application.
         on_started: Called when requests are answered.
     """
@@ -48,21 +49,21 @@ class Server(uvicorn.Server):
         self.interrupted = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begins to listen, and says so."""
+        """Begin to listen, and call `on_started`."""
         await super().startup(sockets)
         if self.started:
             self._on_started()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Takes a signal to stop; the second is obeyed at once."""
+        """Stop at a signal; a second signal ends the server at once."""
         again = self._state.pool.stopping
         self.interrupted |= again or sig == signal.SIGINT
         self.should_exit = self.force_exit = again
-        logging.getLogger("uvicorn.error").disabled = again  # it would tell of each task that is cut off
+        logging.getLogger("uvicorn.error").disabled = again  # it would report each cancelled task
         self._state.pool.stop()
 
     async def on_tick(self, counter: int) -> bool:
-        """Ends when nothing is in flight any more, and cuts idle connections; uvicorn asks ten times a second."""
+        """End when nothing is in flight any more, and close idle connections; uvicorn calls this ten times a second."""
         if counter % 10 == 0:
             for connection in self._connections():
                 connection.check(asyncio.get_running_loop().time())
@@ -71,35 +72,35 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let the last answers be sent, and cut the connections of clients that do not take theirs."""
-        cutting = asyncio.get_running_loop().call_later(LAST_SECONDS, self._cut)
+        """Let the last answers be sent, and close the connections of clients that do not read theirs."""
+        closing = asyncio.get_running_loop().call_later(LAST_SECONDS, self._close_connections)
         await super().shutdown(sockets)
-        cutting.cancel()
+        closing.cancel()
 
     def _connections(self) -> list[Connection]:
         return [each for each in self.server_state.connections if isinstance(each, Connection)]
 
-    def _cut(self) -> None:
+    def _close_connections(self) -> None:
         for connection in self._connections():
-            connection.cut()
+            connection.abort()
 
 
 def serve(app: FastAPI, settings: Settings, on_started: Callable[[str], None]) -> None:
-    """Serves until a signal ends it.
+    """Serve until a signal ends the process.
 
     Args:
-        app: As `create_app` makes it.
-        settings: Where to listen.
+        app: The result of `create_app`.
+        settings: The address to listen at.
         on_started: Called with the address, such as `http://127.0.0.1:8000`, when it answers.
 
     Raises:
-        LociscopeError: The address cannot be had.
+        LociscopeError: The address is not available.
         KeyboardInterrupt: SIGINT ended it, or a second signal; after one SIGTERM or SIGHUP it returns.
     """
     _keep_memory()
     use_named_folder()
-    if lacking := find_shortage():
-        logger.warning("uploads cannot be stored: the temporary folder says '%s'. Name another with TMPDIR.", lacking)
+    if reason := find_shortage():
+        logger.warning("uploads cannot be stored: the temporary folder reports '%s'. Set TMPDIR to another.", reason)
     listening = _bind_socket(settings.host, settings.port)
     port = listening.getsockname()[1]
     name = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -115,10 +116,10 @@ def serve(app: FastAPI, settings: Settings, on_started: Callable[[str], None]) -
 
 
 def _keep_memory() -> None:
-    """Tells glibc to keep what a field's arrays were in: given back, it is faulted in again for the next field.
+    """Let glibc keep the memory of a field's arrays: returned to the system, it would be faulted in for the next field.
 
-    `benchmarks/service.py` counts the page faults: without this they were 790 a request of 512 × 512 px.
-    What is kept is bounded by what the workers once needed together.
+    `benchmarks/service.py` counts the page faults: without this there were 790 per request of 512 × 512 px.
+    The kept memory is at most what the workers needed together.
     """
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         for option, most in ((_MMAP_THRESHOLD, 32 << 20), (_TRIM_THRESHOLD, 256 << 20)):
@@ -126,10 +127,10 @@ def _keep_memory() -> None:
 
 
 def _bind_socket(host: str, port: int) -> Listener:
-    """A socket at an address.
+    """Return a socket that listens at an address.
 
     Raises:
-        LociscopeError: There is no such address, it may not be used, or another process has it.
+        LociscopeError: The address does not exist, may not be used, or is in use.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -145,7 +146,7 @@ def _bind_socket(host: str, port: int) -> Listener:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise LociscopeError(
-            f"Cannot listen at {host}, port {port}: {reason}. Name another --port or --host, or end what uses it.",
-            code=Code.UNREADABLE,
+            f"Cannot listen at {host}, port {port}: {reason}. Pass another `port` or `host`, or end what uses it.",
+            code=Code.UNAVAILABLE,
         ) from error
     return made

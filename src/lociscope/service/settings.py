@@ -1,4 +1,4 @@
-"""What a service is told before it starts: where it listens, what it serves, and how much it takes."""
+"""The settings of a service: its address, its model and its limits."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ LOCAL = ("localhost", "127.0.0.1", "::1")
 
 _ROOT_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+")
 
-LEAST_KEY = 16
-"""Fewest characters of an API key."""
+MIN_KEY_LENGTH = 16
+"""Minimum number of characters of an API key."""
 
 
 class Settings(BaseModel):
-    """Everything that shapes a service.
+    """The settings of a service.
 
     Attributes:
         bundle: The bundle to serve; None is the one that ships with lociscope, or the registry's.
-        registry: The registry whose alias `production` is served, and whose promotions are taken up.
+        registry: The registry whose alias `production` is served, also after a promotion.
         host: The address to listen at.
         port: The port; 0 takes one that is free.
-        api_key: What a request must bring; None asks for nothing.
+        api_key: The key that a request must have; None for no key.
         public: Whether any address may be served without a key.
         allow_host: Names, besides `host`, that a request may call this service by, such as a proxy's.
         root_path: The path under which a proxy serves this service, such as `/lociscope`; empty is its root.
-        max_bytes: Most bytes of a request.
-        max_in_flight: Most predictions that are uploaded, waiting or in work at once.
-        workers: Threads that read and predict.
-        log: The URL of the prediction log; None keeps none.
+        max_bytes: Maximum number of bytes of a request.
+        max_in_flight: Maximum number of predictions that are uploaded, waiting or running at once.
+        workers: Number of threads that read and predict.
+        log: The URL of the prediction log; None for no log.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,44 +54,44 @@ class Settings(BaseModel):
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine can reach the service."""
+        """Return whether only this machine can reach the service."""
         return self.host in LOCAL
 
     @property
     def hosts(self) -> frozenset[str] | None:
-        """Names that a request may call the service by; None is any: a foreign address is known by many."""
+        """Return the host names that requests may use; None for any, because other machines may know it by many."""
         if not self.is_local and not self.allow_host:
             return None
         own = {*LOCAL, self.host} if self.is_local else {self.host}
         return frozenset(name.lower() for name in (*own, *self.allow_host))
 
     def check(self) -> Self:
-        """The settings, where they can be served.
+        """Return the settings if they are valid.
 
         Raises:
             UsageError: They contradict each other, the key is short, or others could reach a service without one.
         """
         if self.bundle is not None and self.registry is not None:
             raise UsageError(
-                "--bundle and --registry both name what to serve. Give one of them.", code=Code.INVALID_VALUE
+                "Both `bundle` and `registry` name a model to serve. Pass one of them.", code=Code.INVALID_VALUE
             )
         key = self.api_key.get_secret_value() if self.api_key else ""
-        if key and len(key) < LEAST_KEY:
+        if key and len(key) < MIN_KEY_LENGTH:
             raise UsageError(
-                f"LOCISCOPE_API_KEY has {len(key)} characters; expected at least {LEAST_KEY}. "
+                f"LOCISCOPE_API_KEY has {len(key)} characters; expected at least {MIN_KEY_LENGTH}. "
                 "Make one: python -c 'import secrets; print(secrets.token_urlsafe())'.",
                 code=Code.INVALID_VALUE,
             )
         if self.root_path and not _ROOT_PATH.fullmatch(self.root_path):
             raise UsageError(
-                f"--root-path is {self.root_path[:80]!r}; expected a path such as /lociscope: a slash, then letters, "
+                f"`root_path` is {self.root_path[:80]!r}; expected a path such as /lociscope: a slash, then letters, "
                 "digits, '.', '_', '~' or '-'.",
                 code=Code.INVALID_VALUE,
             )
         if not (self.is_local or key or self.public):
             raise UsageError(
-                f"--host {self.host} lets others reach this service, and no key protects it. Set LOCISCOPE_API_KEY, or "
-                "pass --public to serve everyone.",
+                f"`host={self.host}` lets others reach this service, and no key protects it. Set LOCISCOPE_API_KEY, or "
+                "pass `public` to serve everyone.",
                 code=Code.INVALID_VALUE,
             )
         return self

@@ -1,4 +1,4 @@
-"""The temporary folder: whether uploads can be stored, and the answer to one that cannot."""
+"""The temporary folder: whether uploads can be stored, and the error if not."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import os
 import tempfile
 
 PROBE_BYTES = 1 << 18
-"""Bytes that must fit: less than an upload, so that a service with a small folder is not taken out for ever."""
+"""Bytes that must fit: fewer than an upload, so that a service with a small folder can become ready again."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EIO}
 _BUSY = {errno.EMFILE, errno.ENFILE}
 
 
 def use_named_folder() -> None:
-    """Store uploads where TMPDIR says, and nowhere else.
+    """Store uploads only in the folder that TMPDIR names.
 
-    Python would choose another folder, at last the working directory, if it cannot write there when it first looks.
+    If Python cannot write there at first, it would use another folder, finally the working directory.
     """
     named = next((os.environ[name] for name in ("TMPDIR", "TEMP", "TMP") if os.environ.get(name)), None)
     if named is not None:
@@ -24,7 +24,7 @@ def use_named_folder() -> None:
 
 
 def find_shortage() -> str:
-    """Return why the temporary folder takes no upload, such as `no space left on device`; empty where it does."""
+    """Return why the temporary folder cannot store an upload, such as `no space left on device`; empty if it can."""
     try:
         with tempfile.TemporaryFile(prefix="lociscope-") as file:
             file.write(bytes(PROBE_BYTES))
@@ -35,13 +35,13 @@ def find_shortage() -> str:
 
 
 def describe_storage_error(error: OSError) -> tuple[int, str] | None:
-    """Return the HTTP status and the message for an upload that could not be stored; None for any other error."""
+    """Return the HTTP status and the error message for an upload that cannot be stored; None for other errors."""
     reason = (error.strerror or str(error)).lower()
     if error.errno in _FULL:
         return (
             507,
-            f"This upload cannot be stored: the temporary folder of the service says '{reason}'. Tell its operator.",
+            f"This upload cannot be stored: the temporary folder of the service reports '{reason}'. Tell its operator.",
         )
     if error.errno in _BUSY:
-        return 503, f"This upload cannot be stored now: {reason}. Ask again in a moment."
+        return 503, f"This upload cannot be stored now: {reason}. Try again in a moment."
     return None

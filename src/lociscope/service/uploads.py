@@ -1,4 +1,4 @@
-"""An upload becomes a field: names that cannot escape, files within limits, complaints without a path of ours."""
+"""Read an upload as a field: safe file names, limited files, and errors that do not reveal paths of the server."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from lociscope.images.io.zarr_layout import is_archive
 from lociscope.service.describe import join_words
 
 MAX_FILES = 16
-"""Most files of a request; a field has at most four."""
+"""Maximum number of files of a request; a field has at most four."""
 
 MAX_NAME = 180
-"""Most bytes of a file's name; of a longer one the end is kept, which tells channel and format."""
+"""Maximum bytes of a file name; of a longer one the end is kept, which has the channel and the format."""
 
 MAX_DIRECTORY = 1 << 20
-"""Most bytes of a zip's table of contents, about ten thousand names: the table is read whole before any limit holds."""
+"""Maximum bytes of the table of contents of a zip, about ten thousand names; zipfile reads the whole table at once."""
 
 SEND = "Send four pictures named like a1_red.png, a1_green.png, a1_blue.png and a1_yellow.png, or one stack."
 
@@ -34,24 +34,24 @@ _UNSAFE = re.compile(r'[:*?"<>|]')
 
 
 class UploadedFile(NamedTuple):
-    """A file of a request: the name that it came with, and its bytes."""
+    """A file of a request: the name that was sent, and its bytes."""
 
     name: str | None
     file: IO[bytes]
 
 
 def parse_rules(pixel_size: str = "", channels: str = "", allow_missing: str = "", plane: str = "") -> Rules:
-    """What a request says about its files, from the texts of its form; a blank says nothing.
+    """Return the rules for the files of a request from the texts of its form; blank texts are ignored.
 
     Raises:
-        LociscopeError: One of them cannot be.
+        LociscopeError: A text is not valid.
     """
-    size = _number(pixel_size, "--pixel-size")
+    size = _parse_number(pixel_size, "pixel_size")
     if size is not None:
         check_pixel_size(size, pixel_size.strip())
     slice_ = plane.strip()
     if slice_ and not (slice_.isascii() and slice_.isdigit() and len(slice_) < 7):
-        raise LociscopeError(f"--plane is {slice_[:20]!r}; expected a whole number from 0.", code=Code.INVALID_VALUE)
+        raise LociscopeError(f"`plane` is {slice_[:20]!r}; expected a whole number from 0.", code=Code.INVALID_VALUE)
     named = parse_channels(channels) if channels.strip() else {}
     missing = parse_missing(word for word in re.split(r"[,\s]+", allow_missing) if word)
     return Rules(named, missing, size, int(slice_) if slice_ else None)
@@ -59,12 +59,12 @@ def parse_rules(pixel_size: str = "", channels: str = "", allow_missing: str = "
 
 @contextmanager
 def store_files(files: Sequence[UploadedFile]) -> Iterator[Path]:
-    """Writes files into a folder of their own, which is removed at the end.
+    """Write files into a temporary folder during the block.
 
-    What is complained of meanwhile names the files as they were sent, and no folder of this machine.
+    Errors of the block name the files as they were sent, without a folder of this machine.
 
     Raises:
-        LociscopeError: There is no file, a name comes twice, or whatever the block complains of.
+        LociscopeError: There is no file, or a name occurs twice; or an error of the block.
     """
     with tempfile.TemporaryDirectory(prefix="lociscope-", ignore_cleanup_errors=True) as made:
         folder = Path(made).resolve()
@@ -72,14 +72,14 @@ def store_files(files: Sequence[UploadedFile]) -> Iterator[Path]:
             _write(files, folder)
             yield folder
         except LociscopeError as error:
-            raise LociscopeError(remove_paths(str(error), folder), code=Code.INVALID_VALUE) from error
+            raise LociscopeError(remove_paths(str(error), folder), code=error.code) from error
 
 
 def find_field(folder: Path, rules: Rules) -> FieldSource:
-    """The one field that a folder of uploaded files holds.
+    """Return the field in a folder of uploaded files.
 
     Raises:
-        LociscopeError: It holds none, more than one, or one that is not whole.
+        LociscopeError: There is no field, more than one, or an incomplete one.
     """
     names = sorted(path.name for path in folder.iterdir())
     archives = [folder / name for name in names if is_archive(folder / name)]
@@ -87,26 +87,28 @@ def find_field(folder: Path, rules: Rules) -> FieldSource:
         _check_archive(archive)
     pictures = any(rules.parse(name) for name in names)
     if not pictures and not archives:
-        raise LociscopeError(f"This upload holds no field: found {_some(names)}. {SEND}", code=Code.NOTHING_FOUND)
+        raise LociscopeError(
+            f"This upload contains no field: found {_list_names(names)}. {SEND}", code=Code.NOTHING_FOUND
+        )
     found, failures = find_fields([*([folder] if pictures else []), *archives], rules)
     if failures:
-        raise LociscopeError(failures[0].reason, code=Code.INVALID_VALUE)
+        raise LociscopeError(failures[0].reason, code=Code(failures[0].code or Code.INVALID_VALUE))
     if len(found) > 1:
         raise LociscopeError(
-            f"This upload holds {len(found)} fields: {_some([field.id for field in found])}. Send one at a time; for "
-            "many there is `lociscope predict`.",
+            f"This upload contains {len(found)} fields: {_list_names([field.id for field in found])}. Send one at a "
+            "time; for many, use `lociscope predict`.",
             code=Code.INVALID_VALUE,
         )
     if any(map(is_zarr, found[0].refs)):
         raise LociscopeError(
-            "This upload holds an OME-Zarr. Send an OME-TIFF; for OME-Zarr there is `lociscope predict`.",
+            "This upload contains an OME-Zarr. Send an OME-TIFF; for OME-Zarr, use `lociscope predict`.",
             code=Code.INVALID_VALUE,
         )
     return found[0]
 
 
 def safe_name(name: str | None) -> str:
-    """A name that is a file's and stays in its folder: the last part, without control characters; empty for none."""
+    """Return the last part of a file name without control characters, which stays in its folder; empty for none."""
     last = re.split(r"[/\\]", name or "")[-1]
     plain = "".join(each if each.isprintable() else "_" for each in unicodedata.normalize("NFC", last))
     plain = _UNSAFE.sub("_", plain).strip()
@@ -114,9 +116,9 @@ def safe_name(name: str | None) -> str:
     return kept if kept.strip(".") else ""
 
 
-def remove_paths(sentence: str, folder: Path) -> str:
-    """The sentence with the names as they were sent."""
-    inside = sentence.replace(f"{folder}/", "").replace(f"{folder}\\", "")
+def remove_paths(message: str, folder: Path) -> str:
+    """Return an error message with the file names as they were sent."""
+    inside = message.replace(f"{folder}/", "").replace(f"{folder}\\", "")
     named = inside.replace(f"'{folder}'", "This upload").replace(str(folder), "the upload")
     return named.replace("Name the folder of the pictures.", SEND)
 
@@ -124,7 +126,7 @@ def remove_paths(sentence: str, folder: Path) -> str:
 def _write(files: Sequence[UploadedFile], folder: Path) -> None:
     sent = [(safe_name(each.name), each.file) for each in files if each.name]
     if not sent:
-        raise LociscopeError(f"This upload holds no file. {SEND}", code=Code.NOTHING_FOUND)
+        raise LociscopeError(f"This upload contains no file. {SEND}", code=Code.NOTHING_FOUND)
     taken: set[str] = set()
     for name, file in sent:
         if not name:
@@ -138,29 +140,29 @@ def _write(files: Sequence[UploadedFile], folder: Path) -> None:
 
 
 def _check_archive(path: Path) -> None:
-    """Refuses a table of contents that alone would fill the memory, by the archive's last record."""
+    """Refuse an archive whose table of contents would fill the memory, as its last record says."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - (1 << 16) - 42))
         tail = file.read()
     at = tail.rfind(_END_OF_ZIP)
     if at < 0:
-        return  # no archive, which opening it will tell
+        return  # not an archive; opening it raises the error
     size = int.from_bytes(tail[at + 12 : at + 16], "little")
     if size > MAX_DIRECTORY or tail[max(0, at - 20) :].startswith(_END_OF_ZIP64):
-        raise LociscopeError(f"'{path}' holds too many files. Send an archive of one field.", code=Code.TOO_LARGE)
+        raise LociscopeError(f"'{path}' contains too many files. Send an archive of one field.", code=Code.TOO_LARGE)
 
 
-def _some(names: Sequence[str]) -> str:
+def _list_names(names: Sequence[str]) -> str:
     shown = [repr(name) for name in names[:3]]
     return join_words(shown) if len(names) <= 3 else f"{', '.join(shown)} …"
 
 
-def _number(text: str, option: str) -> float | None:
+def _parse_number(text: str, name: str) -> float | None:
     if not text.strip():
         return None
     try:
         return float(text.replace(",", "."))
     except ValueError:
         raise LociscopeError(
-            f"{option} is {text.strip()[:20]!r}; expected a number.", code=Code.INVALID_VALUE
+            f"`{name}` is {text.strip()[:20]!r}; expected a number.", code=Code.INVALID_VALUE
         ) from None

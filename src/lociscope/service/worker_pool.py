@@ -1,4 +1,4 @@
-"""WorkerPool beside the event loop: a pool of threads, and a bound on what is in flight."""
+"""A pool of threads beside the event loop, with a limit on the predictions in flight."""
 
 from __future__ import annotations
 
@@ -14,35 +14,36 @@ Result = TypeVar("Result")
 Params = ParamSpec("Params")
 
 _RECENT = 0.1
-"""Weight of the newest in the running mean of how long work takes."""
+"""Weight of the newest duration in the running mean."""
 _MAX_WAIT = 60
 
 
 class BusyError(Exception):
-    """There is as much work in flight as there may be, or the service is stopping.
+    """The maximum number of predictions is in flight, or the service is stopping.
 
     Attributes:
-        retry_after: Seconds after which to ask again.
+        retry_after: Seconds after which to try again.
     """
 
-    def __init__(self, sentence: str, retry_after: int) -> None:
-        super().__init__(sentence)
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
         self.retry_after = retry_after
 
 
 class WorkerPool:
-    """Runs functions in threads, a bounded number at once.
+    """Runs functions in threads, with a limit on the number in flight.
 
-    Batches are not gathered over requests: with the shipped bundle on a CPU, a call of sixteen fields takes no less
-    for each than a call of one, and either is a quarter of reading and preparing it (`benchmarks/service.py`).
+    Requests are not gathered into batches: with the shipped bundle on a CPU, a call of sixteen fields takes no less
+    time per field than a call of one, and either is a quarter of the time to read and prepare it
+    (`benchmarks/service.py`).
 
     Args:
-        workers: Threads.
-        most: Most pieces of work that are in flight, from the first byte of their upload to their answer.
+        workers: Number of threads.
+        max_in_flight: Largest number of predictions from the first byte of their upload to their answer.
     """
 
-    def __init__(self, workers: int, most: int) -> None:
-        self.most = most
+    def __init__(self, workers: int, max_in_flight: int) -> None:
+        self.max_in_flight = max_in_flight
         self.in_flight = 0
         self.stopping = False
         self._workers = workers
@@ -50,16 +51,18 @@ class WorkerPool:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="lociscope")
 
     @contextmanager
-    def slot(self) -> Iterator[None]:
-        """Holds one of the places of what is in flight.
+    def reserve(self) -> Iterator[None]:
+        """Count one more prediction as in flight during the block.
 
         Raises:
-            BusyError: None is free, or the service is stopping.
+            BusyError: The limit is reached, or the service is stopping.
         """
         if self.stopping:
-            raise BusyError("This service is stopping. Ask again in a moment.", self._wait())
-        if self.in_flight >= self.most:
-            raise BusyError(f"Busy: {self.most} fields are being predicted. Ask again in a moment.", self._wait())
+            raise BusyError("This service is stopping. Try again in a moment.", self._wait())
+        if self.in_flight >= self.max_in_flight:
+            raise BusyError(
+                f"Busy: {self.max_in_flight} fields are being predicted. Try again in a moment.", self._wait()
+            )
         self.in_flight += 1
         try:
             yield
@@ -67,7 +70,7 @@ class WorkerPool:
             self.in_flight -= 1
 
     async def run(self, make: Callable[Params, Result], *args: Params.args, **named: Params.kwargs) -> Result:
-        """Runs a function in the pool; the event loop goes on meanwhile."""
+        """Run a function in the pool without blocking the event loop."""
 
         def timed() -> Result:
             started = perf_counter()
@@ -79,14 +82,14 @@ class WorkerPool:
         return await asyncio.get_running_loop().run_in_executor(self._pool, timed)
 
     def stop(self) -> None:
-        """Takes no more work; what is in flight goes on."""
+        """Refuse new predictions; those in flight are completed."""
         self.stopping = True
 
     def close(self) -> None:
-        """Waits for the threads to end."""
+        """Wait until the threads have ended."""
         self.stop()
         self._pool.shutdown()
 
     def _wait(self) -> int:
-        """Seconds until about half of what is in flight will be done."""
+        """Return the seconds until about half of the predictions in flight will be done."""
         return min(_MAX_WAIT, max(1, math.ceil(self._seconds * self.in_flight / self._workers / 2)))

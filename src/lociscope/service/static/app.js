@@ -1,4 +1,4 @@
-// What the pages do besides being read: everything here only adds; without it, forms and switches still work.
+// Optional: the form and the pages also work without JavaScript.
 "use strict";
 
 const CHANNELS = ["red", "green", "blue", "yellow"];
@@ -16,11 +16,11 @@ function channelOf(name) {
   return CHANNELS.find((channel) => new RegExp(`_${channel}\\.[^_]+$`, "i").test(name));
 }
 
-// Why the chosen files cannot be sent, or nothing.
+// Return why the selected files cannot be sent; empty if they can.
 function objection(files) {
   const bytes = files.reduce((sum, file) => sum + file.size, 0);
   if (bytes > Number(form.dataset.most)) {
-    return `These files are ${size(bytes)}; this service takes ${size(Number(form.dataset.most))}. Send one field at a time.`;
+    return `These files are ${size(bytes)}; this service accepts ${size(Number(form.dataset.most))}. Send one field at a time.`;
   }
   if (files.length > Number(form.dataset.files)) {
     return `These are ${files.length} files; one field has at most four. Send one field at a time.`;
@@ -48,7 +48,7 @@ function list() {
   }));
   form.classList.toggle("filled", files.length > 0);
   const why = objection(files);
-  say(why || (files.length ? `${files.length} ${files.length === 1 ? "file" : "files"} chosen.` : ""), Boolean(why));
+  say(why || (files.length ? `${files.length} ${files.length === 1 ? "file" : "files"} selected.` : ""), Boolean(why));
 }
 
 function rest() {
@@ -91,10 +91,10 @@ if (form) {
 }
 
 const switches = new Map([...document.querySelectorAll(".switches input")].map((each) => [each.dataset.key, each]));
-const told = document.getElementById("told");
+const announcement = document.getElementById("announcement");
 
 for (const each of switches.values()) {
-  each.addEventListener("change", () => { told.textContent = `${each.dataset.stain} ${each.checked ? "shown" : "hidden"}`; });
+  each.addEventListener("change", () => { announcement.textContent = `${each.dataset.stain} ${each.checked ? "shown" : "hidden"}`; });
 }
 document.addEventListener("keydown", (event) => {
   const one = switches.get(event.key.toLowerCase());
@@ -105,5 +105,5 @@ document.addEventListener("keydown", (event) => {
 const alertBox = document.getElementById("alert");
 if (alertBox) alertBox.focus();
 
-// As this page was reached: behind a proxy, the service knows neither its name nor https.
+// Complete the addresses here: behind a proxy, the service knows neither its host name nor https.
 for (const each of document.querySelectorAll("[data-root]")) each.textContent = new URL(each.dataset.root, location.href).href;
