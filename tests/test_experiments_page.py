@@ -1,4 +1,4 @@
-"""The logbook of the experiments: made of Runs once, and of the kept figures ever after."""
+"""The logbook of the experiments, made from Runs once and from the recorded figures afterwards."""
 
 from __future__ import annotations
 
@@ -46,9 +46,17 @@ WORDS: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-def test_the_page_is_that_of_the_kept_figures(script: ModuleType) -> None:
-    shown = (script.ROOT / "docs" / "logbooks" / "experiments.md").read_text(encoding="utf-8")
-    assert shown == script.page(), "python docs/_generate/experiments_page.py > docs/logbooks/experiments.md"
+def test_the_pages_are_those_of_the_recorded_figures(script: ModuleType) -> None:
+    for path, text in script.render().items():
+        assert path.read_text(encoding="utf-8") == text, "python docs/_generate/experiments_page.py"
+
+
+def test_the_overview_opens_with_the_limitation_and_one_table(script: ModuleType) -> None:
+    text = script.render()[script.OVERVIEW]
+    assert text.startswith("# Experiments\n\n**All training fields are simulated**")
+    assert text.index("## Results") < text.index("## Lessons") < text.index("## How to read the scores")
+    assert text.count("|---|") == 1
+    assert "LeNet-5 | 0.58 (0.51–0.66) | 0.86 (0.82–0.90) | 0.71 (0.65–0.78) |" in text
 
 
 def test_every_verdict_is_on_an_iteration(script: ModuleType) -> None:
@@ -58,29 +66,28 @@ def test_every_verdict_is_on_an_iteration(script: ModuleType) -> None:
         assert not ({*experiment.get("kept", ()), *experiment.get("dropped", ())} - names) or not names
 
 
-def test_iterations_are_told_with_what_changed_and_what_it_gave(script: ModuleType, runs: Path) -> None:
+def test_iterations_are_listed_with_changes_and_gains(script: ModuleType, runs: Path) -> None:
     figures = json.loads(json.dumps(script.gather(WORDS, runs), allow_nan=False))
     assert str(runs) not in json.dumps(figures)
-    text = script.page(WORDS, figures)
-    published = next(line for line in text.splitlines() if line.startswith("| 01-published | As"))
-    assert "As a\\|b in 1998. (`network.name` lenet5 → lenet5-1998)" in published
+    text = script.details(WORDS, figures)
+    lines = text.splitlines()
+    published = next(line for line in lines if line.startswith("| 01-published |"))
     assert "| **−0." in published
-    base = next(line for line in text.splitlines() if line.startswith("| 02-base | Up"))
-    assert base.endswith("| yes: It is the base. |")
-    focal = next(line for line in text.splitlines() if line.startswith("| 03-focal |"))
-    assert "60 other validation fields, from 03-focal: no comparison." in focal
-    assert focal.endswith("| no |")
+    assert "- **01-published** As a|b in 1998. Changes: `network.name` lenet5 → lenet5-1998." in text
+    assert next(line for line in lines if line.startswith("| 02-base |")).endswith("| yes |")
+    assert "- **02-base** Up to date. The base. Adopted: It is the base." in text
+    assert next(line for line in lines if line.startswith("| 03-focal |")).endswith("| no |")
+    assert "*Not comparable: 60 other validation fields, compared with 03-focal.*" in text
     assert "Without figures: 04-unfinished (not finished, or damaged)." in text
     assert "0.61 (0.50–0.70)" in text
-    assert "It taught." in text
-    assert "How alike they err" in text
-    assert "Greedy selection combines" in text
+    assert "Similarity of errors" in text
+    assert "Models chosen by greedy ensemble selection" in text
     assert text.endswith("## AlexNet\n\n\n\nNo iteration is finished yet.\n")
-    for line in text.splitlines():
+    for line in lines:
         assert not line.startswith("|") or line.endswith("|")
 
 
-def test_finalists_are_told_seed_by_seed_with_what_the_ensemble_gains(script: ModuleType) -> None:
+def test_finalists_are_listed_by_seed_with_the_gain_of_the_ensemble(script: ModuleType) -> None:
     def figures(value: float, low: float) -> dict[str, Any]:
         keys = ("macro_f1", "macro_average_precision", "lrap", "macro_auc")
         return {"atlas_test": {key: {"value": value, "low": low, "high": value + 0.1, "n": 90} for key in keys}}
@@ -106,7 +113,7 @@ def test_finalists_are_told_seed_by_seed_with_what_the_ensemble_gains(script: Mo
     assert not [line for line in lines if "dictionary" in line]  # nobody measured it
 
 
-def test_lines_left_out_are_told_the_largest_first(script: ModuleType) -> None:
+def test_cell_lines_are_listed_largest_first(script: ModuleType) -> None:
     def figure(value: float, low: float) -> dict[str, Any]:
         return {"value": value, "low": low, "high": value + 0.1, "n": 90}
 
@@ -122,23 +129,25 @@ def test_lines_left_out_are_told_the_largest_first(script: ModuleType) -> None:
     assert lines[6] == "| LRAP | 0.700 (0.600–0.800) | 0.500 (0.400–0.600) | **−0.200** (−0.300 to −0.100) |"
     assert lines[10].startswith("| U-2 OS | 3,254 | 0.700 (0.600–0.800) | 0.500 (0.400–0.600) | **−0.300** (−0.400 to")
     assert lines[11].endswith("| +0.010 (−0.020 to 0.110) |")
-    assert lines[-1] == "Taught."
 
 
 def test_a_base_that_is_not_there(script: ModuleType, runs: Path) -> None:
-    with pytest.raises(LociscopeError, match=r"The base '09' is none of 01-published"):
+    with pytest.raises(LociscopeError, match=r"The base '09' is not one of 01-published"):
         script.gather([{"folder": "lenet", "title": "LeNet", "base": "09"}], runs)
 
 
 def test_figures_are_gathered_where_a_folder_is_named(
-    script: ModuleType, runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    script: ModuleType, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(script, "FIGURES", runs / "experiments.json")
+    monkeypatch.setattr(script, "OVERVIEW", runs / "overview.md")
+    monkeypatch.setattr(script, "DETAILS", runs / "details.md")
     monkeypatch.setattr(script, "read_words", lambda: WORDS)
     assert script.main([str(runs)]) == 0
-    first = capsys.readouterr().out
+    first = (runs / "details.md").read_text()
+    assert "02-base" in first
     assert script.main([]) == 0
-    assert capsys.readouterr().out == first
+    assert (runs / "details.md").read_text() == first
     kept = json.loads((runs / "experiments.json").read_text())
     assert len(kept["LeNet"]["rows"]) == 3
     (runs / "experiments.json").write_text(json.dumps(kept | {"Earlier": "its figures"}))

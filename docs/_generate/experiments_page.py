@@ -1,15 +1,15 @@
-"""Makes docs/logbooks/experiments.md, the logbook of the experiments.
+"""Generate the logbook of the experiments: docs/logbooks/experiments.md and docs/logbooks/experiments-details.md.
 
-    python docs/_generate/experiments_page.py RUNS_DIR > docs/logbooks/experiments.md
-    python docs/_generate/experiments_page.py > docs/logbooks/experiments.md
+    python docs/_generate/experiments_page.py RUNS_DIR
+    python docs/_generate/experiments_page.py
 
-The finalists' figures are those that `research/finalists.py … --json research/logbooks/finalists.json` kept, those of
-cell lines left out those of `research/left_out.py … --json research/logbooks/left_out.json`.
+The first command collects the figures of all Runs in RUNS_DIR (as `lociscope compare` does; networks whose cost is not
+recorded in their Run are loaded once) into research/logbooks/experiments.json, where experiments without a Run in
+RUNS_DIR keep their figures; both write the pages from the recorded figures.
+research/logbooks/experiments.toml has the order, the texts and the verdicts.
 
-The first gathers the figures of all Runs in RUNS_DIR (as `lociscope compare` does; networks whose cost is not kept in
-their Run are loaded once) and keeps them in research/logbooks/experiments.json, where experiments that have no Run in
-RUNS_DIR keep theirs; the second makes the page of what is kept.
-research/logbooks/experiments.toml holds what no Run knows: the order, the words and the verdicts.
+The figures of the finalists come from `research/finalists.py … --json research/logbooks/finalists.json`, those of
+unseen cell lines from `research/left_out.py … --json research/logbooks/left_out.json`.
 """
 
 from __future__ import annotations
@@ -35,49 +35,67 @@ FIGURES = ROOT / "research" / "logbooks" / "experiments.json"
 FINALISTS = ROOT / "research" / "logbooks" / "finalists.json"
 LEFT_OUT = ROOT / "research" / "logbooks" / "left_out.json"
 MEASURES = {"macro_f1": "macro-F1", "macro_average_precision": "average precision", "lrap": "LRAP", "macro_auc": "AUC"}
-HEAD = """# Experiments
+OVERVIEW = ROOT / "docs" / "logbooks" / "experiments.md"
+DETAILS = ROOT / "docs" / "logbooks" / "experiments-details.md"
+OVERVIEW_HEAD = """# Experiments
 
-Every iteration is a Run, and this page is made of the Runs (`docs/_generate/experiments_page.py`); losers are shown. The command and the recipe of each lie in
-`research/experiments/`; [how Runs are compared](../how-to/compare.md).
-
-Scores are on the validation fields, with 90 % intervals, specimens drawn whole where they are known. Macro-F1 is at one threshold for all classes, cross-fitted in five folds.
-The gain is in macro average precision over the base, paired; it is in bold where its interval leaves 0 out. The epoch was chosen on the same
-fields by its loss, and the best of many is the best partly by luck. "Kept: yes" is a verdict within the budget; what the networks at full length took over stands under Shortlist.
-Real fields are those of `research/real_fields.py`: no network was fitted to them, but they steered the drawing (see the
-[simulation's logbook](simulation.md)), so that they flatter.
-GMAC, ms and MB are those of one field and one network; ms in ONNX Runtime on one core; ms and minutes on a machine that did other things
-too: GMAC compares better. With a Catalog `data.fields` has no effect, and `train.epochs` has none where there are stages. Numbers that are missing were not run.
+**All training fields are simulated**: no network on this page was trained on a real image, and real fields are predicted much worse than simulated ones.
+The page shows how well LeNet-5, AlexNet, a pre-trained network and ensembles locate proteins, and which changes helped.
+[All tables](experiments-details.md) have every iteration, also those that were not adopted.
 """
+READING = """## How to read the scores
+
+- Scores have 90 % intervals from a bootstrap, grouped by specimen where specimens are known. A difference is called significant if the interval of the paired gain excludes 0.
+- Macro-F1 is at one threshold for all classes, which is cross-fitted in five folds. The other [metrics](../reference/metrics.md) do not depend on a threshold.
+- Iterations are scored on the validation fields. The epoch was chosen on the same fields by its loss (early stopping), and the best of many is the best partly by chance, so
+  these scores are optimistic. The finalists are scored on fields that were not used for any choice.
+- Real fields are the 56 of `research/real_fields.py`: no network was trained on them, but they were used to tune the simulator (see the
+  [simulation logbook](simulation.md)), so scores on them are optimistic, too.
+- Every iteration is a Run. Its command and recipe are in `research/experiments/`, and [Runs are compared](../how-to/compare.md) with `lociscope compare`.
+"""
+DETAILS_HEAD = """# Experiments: all tables
+
+[Experiments](experiments.md) has the results and the lessons. This page has the figures of every iteration, also of those that were not adopted.
+
+The gain is in macro average precision over the base, paired; bold where its interval excludes 0. "Adopted" is a decision within the budget of the iteration; Shortlist shows
+what the networks at full length use. GMAC, ms and MB are those of one field and one network; ms in ONNX Runtime on one core. The machine also did other work, so GMAC is more
+comparable than ms and minutes. With a Catalog `data.fields` has no effect, and `train.epochs` has none where there are stages. Iterations whose numbers are missing were not run.
+"""
+SUMMARY = ("label prior", "lenet5-1998", "lenet5", "alexnet-2012", "alexnet", "frozen", "pretrained-longer", "features")
+"""Models of the table of results."""
 
 
 SETS = {
     "atlas_test": ("frozen test part", ("macro_f1", "macro_average_precision", "lrap", "macro_auc")),
-    "atlas_lines": ("frozen part of strangers", ("macro_f1", "macro_average_precision", "lrap")),
-    "strangers": ("more strangers (972), rare places lifted", ("macro_f1", "macro_average_precision", "lrap")),
+    "atlas_lines": ("frozen part, unseen cell lines", ("macro_f1", "macro_average_precision", "lrap")),
+    "strangers": (
+        "972 fields of unseen cell lines, rare classes enriched",
+        ("macro_f1", "macro_average_precision", "lrap"),
+    ),
     "fields": ("real fields", ("lrap", "macro_auc")),
-    "dictionary": ("pictures of the HPA dictionary", ("dictionary_lrap", "dictionary_top3")),
+    "dictionary": ("images of the HPA dictionary", ("dictionary_lrap", "dictionary_top3")),
 }
-"""What finalists are scored on, in words, and the scores that are shown."""
-SHORT = MEASURES | {"dictionary_lrap": "LRAP", "dictionary_top3": "among the first three"}
+"""The sets of fields of the finalists, and the metrics that are shown."""
+SHORT = MEASURES | {"dictionary_lrap": "LRAP, dictionary", "dictionary_top3": "top-3, dictionary"}
 
 
 def read_words(path: Path = WORDS) -> list[dict[str, Any]]:
-    """The experiments in their order."""
+    """Read the experiments in their order."""
     return list(tomllib.loads(path.read_text(encoding="utf-8"))["experiment"])
 
 
 def gather(words: list[dict[str, Any]], runs: Path) -> dict[str, Any]:
-    """The figures of every experiment that has a Run, by its title."""
+    """Collect the figures of every experiment that has a Run, by its title."""
     found = {}
     for experiment in words:
-        folders = folders_of(experiment, runs)
+        folders = list_folders(experiment, runs)
         if folders:
-            found[experiment["title"]] = gathered(folders, experiment.get("base"))
+            found[experiment["title"]] = compare_folders(folders, experiment.get("base"))
     return found
 
 
-def folders_of(experiment: dict[str, Any], runs: Path) -> list[Path]:
-    """The Runs of an experiment, in order; none where not one of them is there."""
+def list_folders(experiment: dict[str, Any], runs: Path) -> list[Path]:
+    """Return the Runs of an experiment in order; empty where none of them exists."""
     if "runs" in experiment:
         named = [runs / name for name in experiment["runs"]]
         return named if any(each.is_dir() for each in named) else []
@@ -87,19 +105,21 @@ def folders_of(experiment: dict[str, Any], runs: Path) -> list[Path]:
     )
 
 
-def gathered(folders: list[Path], base: str | None) -> dict[str, Any]:
-    """Rows as `lociscope compare --json` gives them, what could not be read, likeness of errors, and a shortlist."""
+def compare_folders(folders: list[Path], base: str | None) -> dict[str, Any]:
+    """Return the rows of `lociscope compare --json`, the failures, the correlation of errors, and a shortlist."""
     try:
         read = read_candidates(folders, quick=False)
         candidates, failures = read.found, read.failures
     except LociscopeError:
         return {"rows": [], "failures": [], "comparison_groups": []}
     if base is not None and base not in {each.name for each in candidates}:
-        raise LociscopeError(f"The base {base!r} is none of {', '.join(each.name for each in candidates)}. Name one.")
+        raise LociscopeError(
+            f"The base {base!r} is not one of {', '.join(each.name for each in candidates)}. Name one of them."
+        )
     comparison_groups = compare_candidates(candidates, base)
     return {
         "rows": build_rows(candidates, comparison_groups),
-        # A reason may name a path of the machine that gathers: the page says only whose it is.
+        # A reason may contain a path of this machine, which does not belong on the page.
         "failures": [{"name": Path(each.folder).name, "reason": "not finished, or damaged"} for each in failures],
         "comparison_groups": [_describe_group(each) for each in comparison_groups],
     }
@@ -123,23 +143,58 @@ def _describe_group(group: ComparisonGroup) -> dict[str, Any]:
     }
 
 
-# === The page ===
+# === The pages ===
 
 
-def page(words: list[dict[str, Any]] | None = None, figures: dict[str, Any] | None = None) -> str:
-    """The whole page, by default of what is kept."""
-    known = json.loads(FIGURES.read_text(encoding="utf-8")) if figures is None else figures
-    parts = [HEAD, *(section(each, known.get(each["title"])) for each in words or read_words())]
-    if figures is None:
-        words_of = tomllib.loads(WORDS.read_text(encoding="utf-8"))
-        for name, file, make in (("finalists", FINALISTS, finalists), ("left_out", LEFT_OUT, left_out)):
-            if file.is_file():
-                parts.append(make(words_of[name], json.loads(file.read_text(encoding="utf-8"))))
-    return "\n".join(parts)
+def overview(texts: dict[str, Any], finalists: dict[str, Any]) -> str:
+    """Render the overview: results, lessons, and how to read the scores."""
+    lines = [OVERVIEW_HEAD, *results_table(texts["finalists"], finalists), "", "## Lessons", ""]
+    sections = [(each["title"], each["taught"]) for each in texts["experiment"] if each.get("taught")]
+    sections += [("Finalists", texts["finalists"]["taught"]), ("One cell line left out", texts["left_out"]["taught"])]
+    for title, lesson in sections:
+        anchor = title.lower().replace(",", "").replace(" ", "-")
+        lines += [f"### {title}", "", f"{lesson} [Tables](experiments-details.md#{anchor})", ""]
+    return "\n".join([*lines, READING])
+
+
+def results_table(texts: dict[str, Any], finalists: dict[str, Any]) -> list[str]:
+    """Return the table of results: simulated test fields and real fields, one row per model."""
+    lines = [
+        "## Results",
+        "",
+        "| model | macro-F1, simulated | LRAP, simulated | LRAP, real |",
+        "|---|---:|---:|---:|",
+    ]
+    rows = [(texts["names"].get(name, name), next(iter(finalists["models"][name].values()))) for name in SUMMARY]
+    members, name = list(texts["ensembles"].items())[-1]
+    rows.append((f"ensemble: {name}", next(iter(finalists["ensembles"][members].values()))["scores"]))
+    for name, scores in rows:
+        test, real = scores["atlas_test"], scores.get("fields", {})
+        cells = (scored(each, 2) for each in (test["macro_f1"], test["lrap"], real.get("lrap")))
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    test = finalists["models"]["lenet5"]["0"]
+    return [
+        *lines,
+        "",
+        f"With 90 % intervals; n is {test['atlas_test']['lrap']['n']} specimens (simulated test fields) and {test['fields']['lrap']['n']} fields (real). Seed 0 where a model was "
+        "trained with several seeds. On the real fields the label prior, which does not use the image, has an LRAP of 0.45.",
+    ]
+
+
+def details(experiments: list[dict[str, Any]], figures: dict[str, Any], others: dict[str, str] | None = None) -> str:
+    """Render the page of all tables.
+
+    Args:
+        experiments: The experiments in their order.
+        figures: The recorded figures by title.
+        others: Further sections by name, already rendered.
+    """
+    parts = [DETAILS_HEAD, *(section(each, figures.get(each["title"])) for each in experiments)]
+    return "\n".join([*parts, *(others or {}).values()])
 
 
 def section(experiment: dict[str, Any], figures: dict[str, Any] | None) -> str:
-    """One experiment."""
+    """Render one experiment."""
     lines = [f"## {experiment['title']}", "", experiment.get("about", ""), ""]
     if figures is None or not figures["rows"]:
         lines += ["No iteration is finished yet.", ""]
@@ -147,88 +202,87 @@ def section(experiment: dict[str, Any], figures: dict[str, Any] | None) -> str:
     rows = figures["rows"]
     sets = [row["set"] for row in rows]
     group = max(set(sets), key=sets.count)
-    lines += [*changes_table(experiment, rows, group, figures["comparison_groups"][group - 1]["prior"]), ""]
-    lines += [*elsewhere_table(rows), ""]
+    lines += [*scores_table(experiment, rows, figures["comparison_groups"][group - 1]["prior"]), ""]
+    lines += [*(change_item(experiment, row, group) for row in rows), ""]
+    lines += [*other_scores_table(rows), *costs_table(rows), ""]
     if figures["failures"]:
         reasons = [f"{each['name']} ({each['reason']})" for each in figures["failures"]]
         lines += [f"Without figures: {', '.join(reasons)}.", ""]
     if experiment.get("shortlist"):
         lines += shortlist(figures["comparison_groups"][group - 1])
-    if experiment.get("taught"):
-        lines += [experiment["taught"], ""]
     return "\n".join(lines)
 
 
-def changes_table(
-    experiment: dict[str, Any], rows: list[dict[str, Any]], group: int, baseline: dict[str, float]
-) -> list[str]:
-    """What was changed and why, the scores, the gain over the base, and the verdict."""
-    base = next(row["base"] for row in rows if row["set"] == group)
-    lines = [
-        f"| iteration | why, and what differs from {base} | macro-F1 | average precision | LRAP | gain | kept |",
-        "|---|---|---:|---:|---:|---:|---|",
-    ]
+def scores_table(experiment: dict[str, Any], rows: list[dict[str, Any]], baseline: dict[str, float]) -> list[str]:
+    """Return the table of scores, gains over the base, and whether an iteration was adopted."""
+    lines = ["| iteration | macro-F1 | average precision | LRAP | gain | adopted |", "|---|---:|---:|---:|---:|---|"]
     for row in rows:
         scores = " | ".join(scored(row["figures"][key]) for key in ("macro_f1", "macro_average_precision", "lrap"))
-        lines.append(
-            f"| {row['name']} | {why(row, group)} | {scores} | {gained(row['gains'].get('macro_average_precision'))} | {verdict(experiment, row['name'])} |"
-        )
+        gain = gained(row["gains"].get("macro_average_precision"))
+        lines.append(f"| {row['name']} | {scores} | {gain} | {find_verdict(experiment, row['name'])[0]} |")
     cells = " | ".join(number(baseline[key], 3) for key in ("macro_f1", "macro_average_precision", "lrap"))
-    return [*lines, f"| label prior | never looks at the picture | {cells} | | |"]
+    return [*lines, f"| label prior | {cells} | | |"]
 
 
-def why(row: dict[str, Any], group: int) -> str:
-    """The note, what differs, and a warning where the fields are not those of most."""
+def change_item(experiment: dict[str, Any], row: dict[str, Any], group: int) -> str:
+    """Return the note of an iteration, its changes, a warning about other fields, and the reason of the verdict."""
     changed = describe_changes((f"`{key}`", then, now) for key, then, now in row["from_base"])
-    differs = "the base" if row["name"] == row["base"] else changed or "nothing"
-    words = [row["note"].replace("|", "\\|"), f"({differs})"]
+    changes = "The base." if row["name"] == row["base"] else f"Changes: {changed or 'none'}."
+    texts = [f"- **{row['name']}**", row["note"], changes]
     if row["set"] != group:
-        words.append(f"*{row['fields']} other validation fields, from {row['base']}: no comparison.*")
-    return " ".join(word for word in words if word)
+        texts.append(f"*Not comparable: {row['fields']} other validation fields, compared with {row['base']}.*")
+    adopted, reason = find_verdict(experiment, row["name"])
+    if reason:
+        texts.append(f"{'Adopted' if adopted == 'yes' else 'Not adopted'}: {reason}")
+    return " ".join(text for text in texts if text)
 
 
-def verdict(experiment: dict[str, Any], name: str) -> str:
-    """`yes` or `no`, and the sentence on why."""
+def find_verdict(experiment: dict[str, Any], name: str) -> tuple[str, str]:
+    """Return `yes`, `no` or nothing, and the reason."""
     for word, key in (("yes", "kept"), ("no", "dropped")):
         if name in experiment.get(key, {}):
-            said = experiment[key][name]
-            return f"{word}: {said}" if said else word
-    return ""
+            return word, experiment[key][name]
+    return "", ""
 
 
 def scored(found: dict[str, Any] | None, digits: int = 3) -> str:
-    """`0.635 (0.613–0.656)`."""
+    """Format a score: `0.635 (0.613–0.656)`."""
     if found is None or found["value"] is None:
         return NOTHING
     return f"{number(found['value'], digits)} ({interval(found['low'], found['high'], digits)})"
 
 
 def gained(found: dict[str, Any] | None) -> str:
-    """A gain, bold where it is sure."""
+    """Format a gain, bold where its interval excludes 0."""
     if found is None or found["value"] is None:
         return ""
-    sure = (found["low"] or 0) > 0 or (found["high"] or 0) < 0
+    significant = (found["low"] or 0) > 0 or (found["high"] or 0) < 0
     sign = "+" if found["value"] > 0 else ""
     text = f"{sign}{number(found['value'], 3)}"
-    return f"{f'**{text}**' if sure else text} ({interval(found['low'], found['high'], 3)})"
+    return f"{f'**{text}**' if significant else text} ({interval(found['low'], found['high'], 3)})"
 
 
-def elsewhere_table(rows: list[dict[str, Any]]) -> list[str]:
-    """What others measured, and what it costs."""
+def other_scores_table(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the table of scores on other fields; empty where there are none."""
     named = list(dict.fromkeys((name, key) for row in rows for name, found in row["scores"].items() for key in found))
-    titles = [f"{key}, {name}".replace("_", " ") for name, key in named]
-    lines = [
-        f"| iteration | {' | '.join([*titles, 'parameters', 'GMAC', 'ms', 'MB', 'minutes', 'epoch'])} |",
-        f"|---|{'---:|' * (len(named) + 6)}",
-    ]
+    if not named:
+        return []
+    titles = [f"{SHORT.get(key, key)}, {name}".replace("_", " ") for name, key in named]
+    lines = [f"| iteration | {' | '.join(titles)} |", f"|---|{'---:|' * len(named)}"]
     for row in rows:
-        found = [scored(row["scores"].get(name, {}).get(key), 2) for name, key in named]
-        lines.append(f"| {row['name']} | {' | '.join([*found, *costs(row), row['epochs']])} |")
-    return lines
+        scores = (scored(row["scores"].get(name, {}).get(key), 2) for name, key in named)
+        lines.append(f"| {row['name']} | {' | '.join(scores)} |")
+    return [*lines, ""]
+
+
+def costs_table(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the table of costs."""
+    lines = ["| iteration | parameters | GMAC | ms | MB | minutes | epoch |", f"|---|{'---:|' * 6}"]
+    return [*lines, *(f"| {row['name']} | {' | '.join([*costs(row), row['epochs']])} |" for row in rows)]
 
 
 def costs(row: dict[str, Any]) -> list[str]:
-    """Parameters, GMAC, ms, MB and minutes."""
+    """Format parameters, GMAC, ms, MB and minutes."""
     cost = row["cost"]
     return [
         NOTHING if cost["parameters"] is None else f"{cost['parameters']:,}",
@@ -240,10 +294,10 @@ def costs(row: dict[str, Any]) -> list[str]:
 
 
 def shortlist(group: dict[str, Any]) -> list[str]:
-    """How alike the Runs err, and whom greedy selection combines."""
+    """Return the correlation of errors, and the models chosen by greedy ensemble selection."""
     names = group["names"]
     lines = [
-        "How alike they err: the correlation of two Runs' probabilities among fields of the same truth, mean over classes.",
+        "Similarity of errors: the correlation of the probabilities of two Runs among fields with the same truth, mean over classes.",
         "",
         f"| | {' | '.join(str(place) for place in range(1, len(names) + 1))} |",
         f"|---|{'---:|' * len(names)}",
@@ -255,7 +309,7 @@ def shortlist(group: dict[str, Any]) -> list[str]:
     if found is None:
         return [*lines, ""]
     members = ", ".join(
-        f"{name} ({number(share)} of the weight, chosen in {times} of 5 folds)"
+        f"{name} ({number(share)} of the weight, selected in {times} of 5 folds)"
         for name, share, times in found["members"]
     )
     gains = ", ".join(f"{MEASURES[key]} {scored(found['gains'][key])}" for key in MEASURES)
@@ -263,21 +317,21 @@ def shortlist(group: dict[str, Any]) -> list[str]:
     return [
         *lines,
         "",
-        f"Greedy selection combines {members}. Cross-fitted: {scores}. Above {found['best']}, the one of the highest average precision: {gains}.",
+        f"Models chosen by greedy ensemble selection: {members}. Out-of-fold scores: {scores}. Gain over {found['best']}, the Run with the highest average precision: {gains}.",
         "",
     ]
 
 
-def finalists(words: dict[str, Any], found: dict[str, Any]) -> str:
-    """The finalists: each model and seed, their ensembles, and what these gain, on every set."""
-    names = words.get("names", {})
+def finalists(texts: dict[str, Any], found: dict[str, Any]) -> str:
+    """Render the finalists: each model and seed, their ensembles and the gains of these, on every set of fields."""
+    names = texts.get("names", {})
     order = dict.fromkeys(["label prior", *names, *found["models"]])
     ensembles = {
-        f"{words.get('ensembles', {}).get(members, members)}, seed {seed}": ensemble
+        f"{texts.get('ensembles', {}).get(members, members)}, seed {seed}": ensemble
         for members, seeds in found["ensembles"].items()
         for seed, ensemble in seeds.items()
     }
-    lines = ["## Finalists", "", words["about"], ""]
+    lines = ["## Finalists", "", texts["about"], ""]
     for key, (title, measures) in SETS.items():
         rows = [
             (f"{names.get(name, name)}{f', seed {seed}' if len(seeds) > 1 else ''}", scores[key])
@@ -297,32 +351,41 @@ def finalists(words: dict[str, Any], found: dict[str, Any]) -> str:
                 cells = (gained(ensemble["gains"][key].get(each)) for each in measures)
                 lines.append(f"| gain over {names.get(ensemble['best'], ensemble['best'])} | {' | '.join(cells)} |")
         lines.append("")
-    return "\n".join([*lines, words["taught"], ""])
+    return "\n".join(lines)
 
 
-def left_out(words: dict[str, Any], found: dict[str, Any]) -> str:
-    """The last section: what a cell line costs that was not seen, over all lines and by line, the largest first."""
+def left_out(texts: dict[str, Any], found: dict[str, Any]) -> str:
+    """Render the scores on cell lines that the training did not contain, over all lines and by line, largest first."""
     titles = "folds by specimen | folds by cell line | gain"
-    lines = ["## One cell line left out", "", words["about"], "", f"| all lines | {titles} |", "|---|---:|---:|---:|"]
+    lines = ["## One cell line left out", "", texts["about"], "", f"| all lines | {titles} |", "|---|---:|---:|---:|"]
     for key, gain in found["gains"].items():
         cells = [scored(found[of][key]) for of in ("others", "left_out")]
         lines.append(f"| {MEASURES[key]} | {' | '.join(cells)} | {gained(gain)} |")
-    lines += ["", f"| LRAP of the line | fields | {titles} |", "|---|---:|---:|---:|---:|"]
+    lines += ["", f"| LRAP by cell line | fields | {titles} |", "|---|---:|---:|---:|---:|"]
     for name, each in sorted(found["lines"].items(), key=lambda item: -item[1]["fields"]):
         cells = [scored(each[of]) for of in ("others", "left_out")]
         lines.append(f"| {name} | {each['fields']:,} | {' | '.join(cells)} | {gained(each['gain'])} |")
-    return "\n".join([*lines, "", words["taught"], ""])
+    return "\n".join([*lines, ""])
+
+
+def render() -> dict[Path, str]:
+    """Render both pages from the recorded figures."""
+    texts = tomllib.loads(WORDS.read_text(encoding="utf-8"))
+    figures, final, lines = (json.loads(path.read_text(encoding="utf-8")) for path in (FIGURES, FINALISTS, LEFT_OUT))
+    others = {"finalists": finalists(texts["finalists"], final), "left_out": left_out(texts["left_out"], lines)}
+    return {OVERVIEW: overview(texts, final), DETAILS: details(read_words(), figures, others)}
 
 
 def main(arguments: list[str]) -> int:
-    """Gathers where a folder is named, and prints the page."""
-    words = read_words()
+    """Collect the figures of a folder of Runs, if one is passed, and write the pages."""
     if arguments:
         figures = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.is_file() else {}
-        figures |= gather(words, Path(arguments[0]))
+        figures |= gather(read_words(), Path(arguments[0]))
         with atomic_write(FIGURES) as part:
             part.write_text(json.dumps(figures, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    print(page(words), end="")
+    for path, text in render().items():
+        with atomic_write(path) as part:
+            part.write_text(text, encoding="utf-8")
     return 0
 
 

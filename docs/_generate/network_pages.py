@@ -116,19 +116,18 @@ def taught(name: str) -> str:
     experiment = next(each for each in logbook.read_words() if each.get("folder") == name)
     figures = json.loads(logbook.FIGURES.read_text(encoding="utf-8"))
     rows = figures.get(experiment["title"], {"rows": []})["rows"]
-    told = [_iteration(row, logbook.verdict(experiment, row["name"])) for row in rows]
+    told = [_iteration(row, *logbook.find_verdict(experiment, row["name"])) for row in rows]
     legend = "The number is the gain in average precision over the base, with its 90 % interval; bold where that leaves 0 out."
     parts = [f"{legend}\n" if told else "", "\n".join(told), "", experiment.get("taught", "")]
     return "\n".join(parts).strip() or "No iteration is finished yet."
 
 
-def _iteration(row: dict[str, Any], verdict: str) -> str:
+def _iteration(row: dict[str, Any], adopted: str, reason: str) -> str:
     if row["name"] == row["base"]:
         return f"- `{row['name']}` {row['note']} The base."
-    kept, _, reason = verdict.partition(": ")
-    gain = logbook.gained(row["gains"].get("macro_average_precision")) or "Other fields, no comparison"
-    said = {"yes": ", kept", "no": ", not kept"}.get(kept, "") + (f": {reason}" if reason else "")
-    return f"- `{row['name']}` {row['note']} {gain}{said.rstrip('.')}."
+    gain = logbook.gained(row["gains"].get("macro_average_precision")) or "Other fields, not comparable"
+    verdict = {"yes": ", adopted", "no": ", not adopted"}.get(adopted, "") + (f": {reason}" if reason else "")
+    return f"- `{row['name']}` {row['note']} {gain}{verdict.rstrip('.')}."
 
 
 def command(name: str, recipe: Recipe) -> str:
