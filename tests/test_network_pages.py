@@ -191,8 +191,8 @@ def test_every_iteration_is_told_with_its_verdict(script: ModuleType, monkeypatc
     told = script.taught("lenet5").splitlines()
     assert told[2:5] == [
         "- `01` As it was. The base.",
-        "- `02` Wider. **+0.100** (0.050–0.200), kept: sure.",
-        "- `03` Deeper. **+0.100** (0.050–0.200), not kept.",
+        "- `02` Wider. **+0.100** (0.050–0.200), adopted: sure.",
+        "- `03` Deeper. **+0.100** (0.050–0.200), not adopted.",
     ]
     assert told[6] == "- `05` Elsewhere too. Other fields, no comparison."
     assert told[-1] == "Much."
