@@ -194,7 +194,7 @@ def test_every_iteration_is_told_with_its_verdict(script: ModuleType, monkeypatc
         "- `02` Wider. **+0.100** (0.050–0.200), adopted: sure.",
         "- `03` Deeper. **+0.100** (0.050–0.200), not adopted.",
     ]
-    assert told[6] == "- `05` Elsewhere too. Other fields, no comparison."
+    assert told[6] == "- `05` Elsewhere too. Other fields, not comparable."
     assert told[-1] == "Much."
     words.pop("taught")
     rows.clear()
