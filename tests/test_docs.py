@@ -181,6 +181,22 @@ def test_every_exit_code_is_named() -> None:
     assert not [code for code in Exit if f"| {code.value} |" not in page]
 
 
+SEARCHED = (
+    "transfer learning", "fine-tuning", "hyperparameter", "data augmentation", "test-time augmentation",
+    "receptive field", "class imbalance", "early stopping", "inference", "preprocessing", "overfit", "threshold",
+    "calibration", "confusion", "heat map", "embedding", "out-of-distribution",
+)  # fmt: skip
+"""What a learner or an engineer searches for."""
+
+
+@pytest.mark.parametrize("word", SEARCHED)
+def test_searched_words_are_in_the_glossary_and_on_another_page(word: str) -> None:
+    pages = {name_of(page): page.read_text(encoding="utf-8").lower() for page in DOCS.rglob("*.md")}
+    found = {name for name, text in pages.items() if word in " ".join(text.split())}
+    assert "docs/glossary.md" in found
+    assert len(found) > 1
+
+
 # === Links and figures ===
 
 
