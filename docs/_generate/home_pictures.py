@@ -21,14 +21,13 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import sync_playwright
 
+from lociscope.images.discovery.sources import FieldSource, find_fields
 from lociscope.images.io.read import read_field
 from lociscope.images.render import render_composite
 from lociscope.labels import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from lociscope.images.discovery.sources import FieldSource
 
 IMAGES = Path(__file__).parents[1] / "images"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -55,7 +54,7 @@ def serve() -> Iterator[str]:
 
 def make_report(folder: Path) -> str:
     """Evaluate the shipped bundle on simulated fields, and return the report's address."""
-    run("simulate", "atlas", folder / "atlas", "--fields", 200, "--size", 256, "--seed", 7, "--balance", 0.5)
+    run("simulate", "atlas", folder / "atlas", "--fields", 120, "--size", 256, "--seed", 7, "--balance", 0.5)
     run("predict", folder / "atlas" / "train", "-o", folder / "predictions.parquet")
     run("evaluate", folder / "predictions.parquet", folder / "atlas" / "train.csv", "-o", folder / "evaluation")
     return (folder / "evaluation" / "report.html").as_uri()
@@ -63,8 +62,6 @@ def make_report(folder: Path) -> str:
 
 def show_run(folder: Path) -> Image.Image:
     """Run the simulated microscope, and show an overview field and what its rule imaged again."""
-    from lociscope.images.discovery.sources import find_fields
-
     run("microscope", "run", "simulated", "-o", folder / "acquired")
     sources = {source.id: source for source in find_fields([folder / "acquired" / "catalog.parquet"])[0]}
     lines = (folder / "acquired" / "decisions.jsonl").read_text(encoding="utf-8").splitlines()
@@ -109,10 +106,10 @@ def main() -> None:
             shots["service"] = Image.open(io.BytesIO(page.screenshot()))
         browser.close()
         shots["microscope"] = show_run(folder)
-        for kind, picture in shots.items():
-            file = IMAGES / f"home-{kind}.webp"
-            picture.convert("RGB").save(file, quality=QUALITY, method=6)
-            print(f"{file}: {file.stat().st_size >> 10} KiB")
+    for kind, picture in shots.items():
+        file = IMAGES / f"home-{kind}.webp"
+        picture.convert("RGB").save(file, quality=QUALITY, method=6)
+        print(f"{file}: {file.stat().st_size >> 10} KiB")
 
 
 if __name__ == "__main__":
