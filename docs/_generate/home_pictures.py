@@ -98,7 +98,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         page.goto(make_report(folder))
-        shots = {"report": Image.open(io.BytesIO(page.screenshot()))}
+        shots: dict[str, Image.Image] = {"report": Image.open(io.BytesIO(page.screenshot()))}
         with serve() as address:
             page.goto(address)
             page.locator("a[href*='examples/']").first.click()

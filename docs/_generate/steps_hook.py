@@ -12,5 +12,5 @@ def on_page_markdown(markdown: str, page: Any, **_: object) -> str:  # noqa: ANN
     step = next((name for name in names if re.match(r"\d · ", name)), None)
     if step is None:
         return markdown
-    title, _, rest = markdown.partition("\n")
+    title, rest = [*markdown.split("\n", 1), ""][:2]
     return f"{title}\n\n*Step {step}*\n{rest}"
