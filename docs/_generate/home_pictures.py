@@ -33,7 +33,7 @@ IMAGES = Path(__file__).parents[1] / "images"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LOCISCOPE = [sys.executable, "-m", "lociscope", "-q"]
 WIDTH, HEIGHT, QUALITY = 1000, 750, 80
-OVERVIEW, GAP, CAPTION = 500, 8, 60
+SIDE, GAP, CAPTION = 500, 8, 60
 
 
 def run(*words: object) -> None:
@@ -60,28 +60,27 @@ def make_report(folder: Path) -> str:
     return (folder / "evaluation" / "report.html").as_uri()
 
 
-def show_run(folder: Path) -> Image.Image:
-    """Run the simulated microscope, and show an overview field and what its rule imaged again."""
-    run("microscope", "run", "simulated", "-o", folder / "acquired")
-    sources = {source.id: source for source in find_fields([folder / "acquired" / "catalog.parquet"])[0]}
-    lines = (folder / "acquired" / "decisions.jsonl").read_text(encoding="utf-8").splitlines()
+def show_run(acquired: Path) -> Image.Image:
+    """Show an overview field of a run, and a field that its rule imaged at a higher magnification."""
+    sources = {source.id: source for source in find_fields([acquired / "catalog.parquet"])[0]}
+    lines = (acquired / "decisions.jsonl").read_text(encoding="utf-8").splitlines()
     decisions = [json.loads(line) for line in lines]
-    overview = next(each for each in decisions if each["rules"] and len(each["rules"][0]["fields"]) == 4)
-    because = ", ".join(f"{name} {value:.2f}" for name, value in overview["rules"][0]["because"].items())
-    sheet = Image.new("RGB", (2 * OVERVIEW + GAP, OVERVIEW + CAPTION), "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(20)
-    sheet.paste(render(sources[overview["field"]], OVERVIEW), (0, 0))
-    pen.text((4, OVERVIEW + 6), f"Overview, {overview['objective']}: {because}", fill="black", font=font)
-    pen.text((4, OVERVIEW + 31), "The rule asks for a closer look.", fill="black", font=font)
-    half = OVERVIEW // 2
-    places = {(left, top): (left * half, top * half) for left in (0, 1) for top in (0, 1)}
-    for closer in (each for each in decisions if each["of"] == overview["field"]):
-        corner = (int(closer["x"] > overview["x"]), int(closer["y"] > overview["y"]))
-        left, top = places[corner]
-        sheet.paste(render(sources[closer["field"]], half - 2), (OVERVIEW + GAP + left, top))
-    found = [LABELS[number] for number in overview["target"]]
-    text = f"Imaged again at 20x. Simulated: {', '.join(found)}."
-    pen.text((OVERVIEW + GAP + 4, OVERVIEW + 6), text, fill="black", font=font)
+    overview = next(each for each in decisions if each["rules"] and each["rules"][0]["fields"])
+    closer = next(each for each in decisions if each["of"] == overview["field"])
+    sheet = Image.new("RGB", (2 * SIDE + GAP, SIDE + CAPTION), "white")
+    for column, (decision, text) in enumerate(
+        (
+            (overview, "The rule asks for a closer look."),
+            (closer, f"Simulated: {', '.join(LABELS[number] for number in overview['target'])}."),
+        )
+    ):
+        left = column * (SIDE + GAP)
+        likeliest = max(range(len(LABELS)), key=decision["probability"].__getitem__)
+        title = f"{decision['objective']}: {LABELS[likeliest]} {decision['probability'][likeliest]:.2f}"
+        sheet.paste(render(sources[decision["field"]], SIDE), (left, 0))
+        pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(20)
+        pen.text((left + 4, SIDE + 6), title, fill="black", font=font)
+        pen.text((left + 4, SIDE + 31), text, fill="black", font=font)
     return sheet
 
 
@@ -105,7 +104,8 @@ def main() -> None:
             page.wait_for_load_state("networkidle")
             shots["service"] = Image.open(io.BytesIO(page.screenshot()))
         browser.close()
-        shots["microscope"] = show_run(folder)
+        run("microscope", "run", "simulated", "-o", folder / "acquired")
+        shots["microscope"] = show_run(folder / "acquired")
     for kind, picture in shots.items():
         file = IMAGES / f"home-{kind}.webp"
         picture.convert("RGB").save(file, quality=QUALITY, method=6)

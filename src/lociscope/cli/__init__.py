@@ -65,11 +65,16 @@ app.add_typer(models.app, name="models")
 def _list_first_sentences(group: typer.Typer) -> None:
     """Show the whole first sentence of each command in the help of its group, where Typer would cut it short."""
     for command in group.registered_commands:
-        paragraph = inspect.cleandoc((command.callback and command.callback.__doc__) or "").split("\n\n")[0]
-        command.short_help = " ".join(paragraph.split(". ")[0].split()).rstrip(".") + "."
+        command.short_help = _first_sentence((command.callback and command.callback.__doc__) or "")
     for inner in group.registered_groups:
         if inner.typer_instance:
+            inner.short_help = _first_sentence(inner.typer_instance.info.help or "")
             _list_first_sentences(inner.typer_instance)
+
+
+def _first_sentence(text: str) -> str:
+    paragraph = inspect.cleandoc(text).split("\n\n")[0]
+    return " ".join(paragraph.split(". ")[0].split()).rstrip(".") + "."
 
 
 _list_first_sentences(app)
