@@ -72,3 +72,8 @@ def test_parameters_are_named_as_their_reader_knows_them() -> None:
 def test_parameters_keep_their_value(assignment: str, rendered: str) -> None:
     names = {"allow_missing": "missing"}
     assert name_parameters("Pass `allow_missing=yellow`.", names, assignment) == rendered
+
+
+def test_every_code_is_documented() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "reference" / "http.md").read_text(encoding="utf-8")
+    assert not [code for code in Code if f"| `{code}` |" not in page]
