@@ -505,13 +505,13 @@ def happens(sources: list[Path], rules: Rules) -> str:
     return name_parameters("\n".join(said), FLAGS)
 
 
-def test_the_page_and_the_makers_tell_of_the_same_kinds() -> None:
+def test_the_page_and_the_makers_have_the_same_kinds() -> None:
     assert set(rows()) == set(MAKERS)
     assert len(MAKERS) >= 40
 
 
 @pytest.mark.parametrize("kind", MAKERS)
-def test_what_the_page_says_is_what_happens(tmp_path: Path, kind: str) -> None:
+def test_each_input_gives_the_message_on_the_page(tmp_path: Path, kind: str) -> None:
     maker = MAKERS[kind]
     make, rules = maker if isinstance(maker, tuple) else (maker, Rules())
     folder = tmp_path / "f"

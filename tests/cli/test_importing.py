@@ -232,7 +232,7 @@ def test_a_plate_of_leicas(lociscope: Command, tmp_path: Path, told: bool) -> No
     code, _, err = lociscope("import", "plate", "plate")
     if not told:
         assert code == 1
-        assert "calls its channel ''. Pass --channels red=C00" in err
+        assert "names its channel ''. Pass --channels red=C00" in err
         assert lociscope("import", "plate", "plate", "--channels", "blue=C00,green=C01,yellow=C02,red=C03")[0] == 0
     (entry,) = Catalog.read(tmp_path / "catalog.parquet")
     assert (entry.plate, entry.well, entry.site) == ("plate", "C02", "X00--Y00")

@@ -211,7 +211,7 @@ def test_structure_grows_with_the_signal() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [128, 256, 512])
-def test_no_simulated_channel_is_taken_for_noise(size: int) -> None:
+def test_simulated_channels_are_not_mistaken_for_noise(size: int) -> None:
     """The claim of `measure_structure`, for every class."""
     for label in range(N_LABELS):
         assert (
@@ -221,7 +221,7 @@ def test_no_simulated_channel_is_taken_for_noise(size: int) -> None:
 
 
 @pytest.mark.slow
-def test_no_real_channel_is_taken_for_noise(real_data: Path) -> None:
+def test_real_channels_are_not_mistaken_for_noise(real_data: Path) -> None:
     for folder in ("hpa2018/train", "hpa2021/train", "cm4ai"):
         for source in find_fields([real_data / folder])[0]:
             assert preprocess(read_field(source).pixels, 256, 256, SPEC).structure.min() == 1, source.id

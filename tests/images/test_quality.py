@@ -145,7 +145,7 @@ def discs(*centres: tuple[int, int], side: int = 256, radius: int = 20) -> np.nd
     return plane
 
 
-def test_cells_cut_off() -> None:
+def test_cropped_cells() -> None:
     assert cropped_share(discs((128, 128), (60, 60), (190, 60))) == 0
     assert cropped_share(discs((0, 128))) == 1
     assert cropped_share(discs((0, 128), (128, 128), (60, 60))) == pytest.approx(0.2, abs=0.03)
@@ -155,12 +155,12 @@ def test_cells_cut_off() -> None:
 
 
 @pytest.mark.parametrize("plane", [np.zeros((256, 256)), RNG.integers(0, 255, (256, 256)), np.mgrid[:256, :256][0]])
-def test_what_holds_no_nuclei_has_none_cut_off(plane: np.ndarray) -> None:
+def test_planes_without_nuclei_have_no_cropped_nuclei(plane: np.ndarray) -> None:
     assert cropped_share(plane) < CROPPED_SHARE
 
 
 @pytest.mark.slow
-def test_simulated_fields_are_rarely_cut_off() -> None:
+def test_simulated_fields_rarely_have_cropped_cells() -> None:
     """The figure in `quality`: at most 2 in 100."""
     cut = [cropped_share(simulate_field(number, seed=7, size=256).pixels[..., 2]) for number in range(100)]
     assert np.mean(np.array(cut) > CROPPED_SHARE) <= 0.02

@@ -63,7 +63,7 @@ def test_names_are_one_each() -> None:
         (lambda x: x[..., [2, 1, 0, 3]], "Correlation_red_yellow", -1),
     ],
 )
-def test_each_moves_with_what_it_tells(
+def test_each_statistic_changes_with_its_cause(
     field: np.ndarray, shift: Callable[[np.ndarray], np.ndarray], name: str, sign: int
 ) -> None:
     before, after = measured(field)[name], measured(shift(field))[name]

@@ -1,1 +1,1 @@
-"""Pixels in, pixels out: fields are found, read, checked, scaled, drawn and written here."""
+"""Find, read, check, scale, render and write fields."""

@@ -166,7 +166,7 @@ def test_names_of_a_microscope_lead_to_its_preset(tmp_path: Path, names: list[st
         find_fields([touch(tmp_path, *names)])
 
 
-def test_channels_that_nobody_named(tmp_path: Path) -> None:
+def test_channels_without_known_names(tmp_path: Path) -> None:
     folder = touch(tmp_path, *MetaXpress)
     with pytest.raises(
         LociscopeError,
@@ -187,7 +187,7 @@ def test_channels_that_nobody_named(tmp_path: Path) -> None:
 # === Slices and time points of a file each ===
 
 
-def test_slices_are_chosen_and_never_guessed(tmp_path: Path) -> None:
+def test_slices_are_selected_and_never_guessed(tmp_path: Path) -> None:
     names = [f"r01c01f01p0{z}-ch{ch}sk1fk1fl1.tiff" for z in (2, 5, 7) for ch in (1, 2, 3, 4)]
     for name in names:
         tifffile.imwrite(tmp_path / name, np.full((5, 4), int(name[11]), np.uint8), photometric="minisblack")

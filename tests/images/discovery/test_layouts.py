@@ -77,7 +77,7 @@ def test_in_a_zip_archive(tmp_path: Path, layout: str) -> None:
     np.testing.assert_array_equal(read_field(found[1]).pixels, pixels(1))
 
 
-def test_a_folder_whose_planes_are_called_by_channel_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_whose_planes_are_named_by_channel_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = lay(tmp_path / "set", LAYOUTS["fields"], "a1", "b2")
     for sources in ([root / "b2"], list((root / "b2").iterdir())):
         (source,), failures = find_fields(sources)
@@ -121,7 +121,7 @@ def test_channel_folders_beside_fields_in_the_folder_itself(tmp_path: Path) -> N
     assert "has two red files, 'a1_red.png' and 'red/a1_red.png'" in failure.reason
 
 
-def test_folders_that_are_called_after_locations_are_no_channels(tmp_path: Path) -> None:
+def test_folders_named_after_locations_are_not_channels(tmp_path: Path) -> None:
     """Fields sorted by label: in each folder whole fields, which only share names with channels."""
     for seed, (folder, field) in enumerate((("nucleus", "a"), ("ER", "b"), ("mitochondria", "c"))):
         write_planes(tmp_path / "set" / folder, field, pixels(seed))
@@ -144,7 +144,7 @@ def test_folders_that_are_called_after_locations_are_no_channels(tmp_path: Path)
     assert [len(set(source.planes)) for source in found] == [1] * 4
 
 
-def test_stacks_that_are_called_after_a_stain(tmp_path: Path) -> None:
+def test_stacks_named_after_a_stain(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "protein.tif", np.zeros((4, 6, 6), np.uint8), photometric="minisblack")
     tifffile.imwrite(tmp_path / "target.tif", np.zeros((4, 6, 6), np.uint8), photometric="minisblack")
     found, failures = find_fields([tmp_path])
@@ -177,7 +177,7 @@ def test_patterns_with_folders(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_field(found[1]).pixels, pixels(1))
 
 
-def test_a_pattern_whose_id_holds_the_channel(tmp_path: Path) -> None:
+def test_a_pattern_whose_id_contains_the_channel(tmp_path: Path) -> None:
     root = lay(tmp_path / "set", LAYOUTS["colours"], "a1")
     for pattern in ("{channel}/{id}", "{channel}/{id}_*"):
         (source,), failures = find_fields([root], Rules(pattern=pattern))

@@ -69,7 +69,7 @@ def test_patterns() -> None:
         ("{id}_{chanel}", "unknown {chanel}. Did you mean 'channel'?"),
     ],
 )
-def test_patterns_that_are_none(pattern: str, said: str) -> None:
+def test_invalid_patterns(pattern: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         _ = Rules(pattern=pattern).expressions
 

@@ -92,7 +92,7 @@ def test_wildcards_stand_for_anything_but_a_folder() -> None:
 
 
 @pytest.mark.parametrize("said", ["w1", "W1", "1", "01", "ch1"])
-def test_channels_with_numbers_are_said_with_or_without_letters(said: str) -> None:
+def test_numbered_channels_are_given_with_or_without_letters(said: str) -> None:
     rules = Rules({"red": said}, preset="metaxpress")
     named = rules.parse(f"P_A01_s1_w1{GUID}.TIF")
     assert named == ParsedName("P_A01_1", "red", about={"plate": "P", "well": "A01", "site": "1"})

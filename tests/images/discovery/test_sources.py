@@ -57,7 +57,7 @@ def test_strange_names_are_found_and_read(write_field: WriteField, name: str) ->
 
 
 @pytest.mark.parametrize("name", ["a\rb", os.fsdecode(b"\xe9")])
-def test_names_that_no_table_can_hold_are_failures(tmp_path: Path, name: str) -> None:
+def test_names_that_tables_cannot_contain_are_failures(tmp_path: Path, name: str) -> None:
     folder = touch(tmp_path / "fields", *planes(name), *planes("a1"))
     found, failures = find_fields([folder])
     assert [source.id for source in found] == ["a1"]
@@ -124,7 +124,7 @@ def test_an_id_that_comes_from_two_folders(tmp_path: Path) -> None:
     )
 
 
-def test_a_catalog_and_the_folder_that_it_tells_of(tmp_path: Path) -> None:
+def test_a_catalog_and_its_folder(tmp_path: Path) -> None:
     folder = touch(tmp_path, *planes("a"))
     red, green, blue, yellow = planes("a")
     entry = Entry("a", red=red, green=green, blue=blue, yellow=yellow, pixel_size=0.08)
@@ -141,7 +141,7 @@ def test_what_macos_leaves_beside_files_is_passed_over(tmp_path: Path) -> None:
     assert ([source.id for source in found], failures) == (["a"], [])
 
 
-def test_sources_that_hold_nothing(tmp_path: Path) -> None:
+def test_sources_without_fields(tmp_path: Path) -> None:
     empty = touch(tmp_path / "empty")
     photos = touch(tmp_path / "photos", "cat.jpg", "dog.jpg", "eel.jpg", "fox.jpg")
     notes = touch(tmp_path / "notes", "notes.pdf") / "notes.pdf"
@@ -187,7 +187,7 @@ def test_real_fields(real_data: Path) -> None:
 # === Other containers, and what a user says ===
 
 
-def test_a_zip_archive_is_read_in_place(tmp_path: Path, write_field: WriteField) -> None:
+def test_a_zip_archive_is_read_without_unpacking(tmp_path: Path, write_field: WriteField) -> None:
     folder = write_field("a1", seed=3)
     with zipfile.ZipFile(tmp_path / "train.zip", "w") as archive:
         for path in folder.iterdir():
@@ -204,7 +204,7 @@ def test_a_zip_archive_is_read_in_place(tmp_path: Path, write_field: WriteField)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fields", "train.zip"]  # nothing was unpacked
 
 
-def test_zip_archives_that_hold_nothing(tmp_path: Path) -> None:
+def test_zip_archives_without_fields(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("train.csv", "Id,Target")
@@ -294,7 +294,7 @@ def test_leicas_matrix_names(tmp_path: Path, told: bool) -> None:
         with pytest.raises(LociscopeError, match=r"has no red file \(found blue, green, yellow\)"):
             read_field(find_fields([tmp_path])[0][0])
         return
-    with pytest.raises(LociscopeError, match=r"C00.ome.tif' calls its channel ''. Pass `channels=red=C00,green=C01"):
+    with pytest.raises(LociscopeError, match=r"C00.ome.tif' names its channel ''. Pass `channels=red=C00,green=C01"):
         read_field(source)
     rules = Rules({"blue": "C00", "green": "C01", "yellow": "C02", "red": "C03"})
     (source,), _ = find_fields([tmp_path], rules)

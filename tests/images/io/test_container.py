@@ -34,12 +34,12 @@ def bytes_of(path: Path) -> bytes:
         ("wow!.png", PlaneRef(Path("wow!.png"))),
     ],
 )
-def test_places(path: str, ref: PlaneRef) -> None:
+def test_plane_refs(path: str, ref: PlaneRef) -> None:
     assert parse_plane_ref(Path(path)) == ref
     assert ref.name.rpartition(".")[2].lower() in ("png", "zip", "tif", "gz", "tiff")
 
 
-def test_a_file_whose_name_only_looks_like_a_place(tmp_path: Path) -> None:
+def test_a_file_whose_name_looks_like_a_plane_ref(tmp_path: Path) -> None:
     path = tmp_path / "t.zip!a_red.png"
     path.write_bytes(b"mine")
     assert bytes_of(path) == b"mine"
@@ -51,7 +51,7 @@ def test_gzip_and_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert bytes_of(path) == b"x" * 1000
     monkeypatch.setattr(container, "MAX_BYTES", 999)
     monkeypatch.setattr("lociscope.images.io.picture.MAX_BYTES", 999)
-    with pytest.raises(LociscopeError, match=r"'.*a.png.gz' holds more than the 0 MiB"):
+    with pytest.raises(LociscopeError, match=r"'.*a.png.gz' has more than the 0 MiB"):
         bytes_of(path)
     monkeypatch.undo()
     for spoiled in (b"", b"\x89PNG", gzip.compress(b"x" * 1000)[:20], gzip.compress(b"x")[:-5] + b"spoil"):
@@ -83,7 +83,7 @@ def test_an_archive_is_opened_anew_when_it_has_changed(tmp_path: Path) -> None:
     assert open_archive(path) is open_archive(path)
 
 
-def test_archives_that_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_archives(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     with pytest.raises(LociscopeError, match=r"Cannot read .*No such file"):
         open_archive(path)
@@ -113,7 +113,7 @@ def test_a_bomb_and_an_encrypted_member(tmp_path: Path, monkeypatch: pytest.Monk
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.png", bytes(5000))
     monkeypatch.setattr("lociscope.images.io.picture.MAX_BYTES", 4999)
-    with pytest.raises(LociscopeError, match="holds more than"), open_member(PlaneRef(path, "a.png")):
+    with pytest.raises(LociscopeError, match="has more than"), open_member(PlaneRef(path, "a.png")):
         pass
     monkeypatch.undo()
     data = bytearray(path.read_bytes())

@@ -40,7 +40,7 @@ def test_every_format_is_read(tmp_path: Path, suffix: str, packed: str) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("other", ["PNG", "JPEG", "TIFF", "GIF", "BMP"])
-def test_a_wrong_suffix_is_told(tmp_path: Path, suffix: str, other: str) -> None:
+def test_a_wrong_suffix_is_reported(tmp_path: Path, suffix: str, other: str) -> None:
     right = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}[suffix]
     if right == other:
         pytest.skip("that is the right one")
@@ -104,7 +104,7 @@ def test_urls_are_refused_and_files_that_look_so_are_not(tmp_path: Path) -> None
     assert explain_unreadable(tmp_path / "s3:" / "a.tif") is None
 
 
-def test_what_is_no_picture(tmp_path: Path) -> None:
+def test_files_that_are_not_images(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a")
     with pytest.raises(LociscopeError, match=r"a.txt' is not an image that lociscope reads. Expected .png, .jpg"):
         read_picture(parse_plane_ref(tmp_path / "a.txt"))

@@ -43,7 +43,7 @@ def test_grey_and_colour_come_back(options: dict[str, Any]) -> None:
     assert np.abs(rgb.pixels[..., 1].astype(int) - SMOOTH // 2).mean() < 4
 
 
-def test_what_is_no_jpeg() -> None:
+def test_files_that_are_not_jpeg() -> None:
     with pytest.raises(LociscopeError, match=r"'a.jpg' is empty \(0 bytes\)"):
         read(b"")
     for data in (b"\x89PNG\r\n\x1a\n", b"Id", b"\xff\xd8"):

@@ -36,7 +36,7 @@ def test_channels_are_found_by_name_in_any_order_beside_others() -> None:
     assert [number(picture, name) for name in CHANNEL_NAMES] == [4, 3, 2, 0]
 
 
-def test_names_that_are_not_known_are_listed_with_what_to_write() -> None:
+def test_unknown_names_are_listed_with_the_option_to_pass() -> None:
     with pytest.raises(LociscopeError) as caught:
         number(stack("Ch 1", "GFP", "DAPI", "Ch2"), "red")
     assert str(caught.value) == (
@@ -49,7 +49,7 @@ def test_names_that_are_not_known_are_listed_with_what_to_write() -> None:
         number(stack("DAPI", "Hoechst", "GFP", "ER"), "blue")
 
 
-def test_a_channel_that_somebody_chose() -> None:
+def test_a_channel_named_by_the_user() -> None:
     picture = stack("Ch 1", "GFP", "", "Ch 1")
     assert number(picture, "red", "a.tif!gfp") == 1
     assert number(picture, "green", "a.tif!2") == 2
@@ -81,7 +81,7 @@ def coded(plane: np.ndarray, channel: ChannelName, quality: int = 75) -> Picture
     return read_jpeg(io.BytesIO(buffer.getvalue()), "a.jpg")
 
 
-def test_colour_coded_pictures_are_the_one_channel_they_are() -> None:
+def test_colour_coded_images_are_one_channel() -> None:
     rough = RNG.integers(0, 256, (8, 8)).astype(np.float32)
     plane = np.asarray(Image.fromarray(rough).resize((96, 96), Image.Resampling.BICUBIC)).clip(0, 255).astype(np.uint8)
     for channel in CHANNEL_NAMES:
@@ -96,7 +96,7 @@ def test_colour_coded_pictures_are_the_one_channel_they_are() -> None:
                 select_plane(coded(plane, channel), other, parse_plane_ref(Path("a.jpg")), shared=False)
 
 
-def test_grey_kept_as_colour_is_grey() -> None:
+def test_grey_saved_as_colour_is_grey() -> None:
     plane = RNG.integers(0, 256, (9, 9), np.uint8)
     picture = Picture(np.dstack([plane] * 3), ("red", "green", "blue"), colour=True)
     np.testing.assert_array_equal(select_plane(picture, "blue", parse_plane_ref(Path("a.jpg")), shared=False), plane)

@@ -38,7 +38,7 @@ def test_a_data_set_of_positions(tmp_path: Path) -> None:
             assert field.pixels.dtype == np.uint16
 
 
-def test_one_field_is_called_after_its_folder(tmp_path: Path) -> None:
+def test_one_field_is_named_after_its_folder(tmp_path: Path) -> None:
     (found,), _ = find_fields([write_ndtiff(tmp_path / "run_1", frames(0, time=0))])
     assert found.id == "run_1"
     rules = Rules({"red": "GFP", "green": "Tubulin"})
@@ -68,7 +68,7 @@ def test_slices(tmp_path: Path) -> None:
         read_picture(parse_plane_ref(several / "NDTiff.index"), plane=0)
 
 
-def test_a_data_set_that_is_not_whole(tmp_path: Path) -> None:
+def test_an_incomplete_data_set(tmp_path: Path) -> None:
     folder = write_ndtiff(tmp_path / "a", [*frames(0, position=0), *frames(1, position=1)[:3]])
     found, _ = find_fields([folder])
     with pytest.raises(
@@ -104,7 +104,7 @@ def test_random_bytes_are_read_or_refused(tmp_path: Path, changes: list[tuple[in
             assert read_field(source).pixels.shape[-1] == 4
 
 
-def test_what_is_no_field_and_what_is_elsewhere(tmp_path: Path) -> None:
+def test_unsupported_frames_and_files_elsewhere(tmp_path: Path) -> None:
     folder = write_ndtiff(tmp_path / "a", frames(0))
     index = folder / "NDTiff.index"
     whole = index.read_bytes()

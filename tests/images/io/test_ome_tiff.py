@@ -81,7 +81,7 @@ def test_two_images_of_a_set_in_one_file(tmp_path: Path) -> None:
     images = [image(n, data("p0.ome.tiff", "0", f'IFD="{4 * n}" PlaneCount="4"')) for n in range(2)]
     images += [image(2, data("p1.ome.tiff", "1"))]
     path = write_ome(tmp_path / "p0.ome.tiff", np.concatenate([PIXELS, PIXELS]), ome("0", *images))
-    with pytest.raises(LociscopeError, match=r"holds 2 pictures. Save each field as a separate file"):
+    with pytest.raises(LociscopeError, match=r"has 2 images. Save each field as a separate file"):
         read(path)
 
 
@@ -92,7 +92,7 @@ def test_damaged_metadata(tmp_path: Path, text: bytes) -> None:
 
 
 @pytest.mark.parametrize("count", [10**7, 10**18])
-def test_a_count_of_planes_that_cannot_be(tmp_path: Path, count: int) -> None:
+def test_an_impossible_number_of_planes(tmp_path: Path, count: int) -> None:
     images = [image(n, data(f"p{n}.ome.tiff", str(n), f'PlaneCount="{count}"')) for n in range(2)]
     with pytest.raises(LociscopeError, match="is damaged or truncated"):
         read(write_ome(tmp_path / "p0.ome.tiff", PIXELS, ome("0", *images)))
@@ -133,7 +133,7 @@ def test_a_set_of_one_file_a_channel(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_field(find_fields([folder], rules)[0][0]).pixels, RGBY[..., [2, 1, 0, 3]])
 
 
-def test_fields_of_a_companion_that_are_a_file_each_are_called_after_it(tmp_path: Path) -> None:
+def test_fields_of_a_companion_with_one_file_each_are_named_after_the_file(tmp_path: Path) -> None:
     files = ("p1.ome.tif", "p2.ome.tif")
     images = [image(n, data(file, str(n))) for n, file in enumerate(files)]
     (tmp_path / "run.companion.ome").write_bytes(ome("c", *images))
@@ -221,7 +221,7 @@ def test_metadata_that_are_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         read(path)
 
 
-def test_files_that_a_companion_names_and_that_are_not_there(tmp_path: Path) -> None:
+def test_missing_files_of_a_companion(tmp_path: Path) -> None:
     folder = split(tmp_path / "f")
     (folder / "c2.tif").unlink()
     (source,), _ = find_fields([folder])

@@ -14,10 +14,10 @@ def test_limits_are_the_last_that_pass() -> None:
     check_bytes(4 * 2 * MAX_PIXELS, "a")
     with pytest.raises(LociscopeError, match="'a' claims 8193 × 8192 pixels"):
         check_size(8193, 8192, "a")
-    with pytest.raises(LociscopeError, match="'a' holds more than the 513 MiB"):
+    with pytest.raises(LociscopeError, match="'a' has more than the 513 MiB"):
         check_bytes(MAX_BYTES + 1, "a")
 
 
-def test_damage_says_what_the_decoder_said() -> None:
+def test_the_damage_error_repeats_the_decoder() -> None:
     assert str(damaged_file_error("a", ValueError("odd"))) == "'a' is damaged or truncated (odd). Copy it again."
     assert str(damaged_file_error("a")) == "'a' is damaged or truncated. Copy it again."

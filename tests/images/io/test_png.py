@@ -33,7 +33,7 @@ def test_a_grey_plane(kind: type[np.unsignedinteger]) -> None:
     np.testing.assert_array_equal(picture.pixels[..., 0], plane)
 
 
-def test_colour_is_told_and_alpha_refused() -> None:
+def test_colour_is_detected_and_alpha_refused() -> None:
     rgb = np.zeros((4, 4, 3), np.uint8)
     for wanted in (False, True):
         picture = read_png(written(rgb), "a.png", colour=wanted)

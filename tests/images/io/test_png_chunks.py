@@ -48,6 +48,6 @@ def test_what_follows_its_end_and_what_shows_nothing_does_not_matter() -> None:
     assert file.tell() == 0
 
 
-def test_what_is_no_png_is_left_to_its_reader() -> None:
+def test_files_that_are_not_png_pass() -> None:
     check_chunks(BytesIO(b"II*\0"), "a.png")
     check_chunks(BytesIO(b""), "a.png")

@@ -89,7 +89,7 @@ def test_a_plane_cut_short_anywhere_is_refused_or_whole(tmp_path: Path, kind: ty
 @pytest.mark.parametrize(
     "data", [b"Id,Target\na1,0\n", b"\xff\xd8\xff\xe0JFIF", b"GIF89a", b"II*\0", b"\n", b"\x89PNG\n"]
 )
-def test_what_is_no_png_whatever_its_name_says(tmp_path: Path, data: bytes) -> None:
+def test_files_that_are_not_png_despite_their_name(tmp_path: Path, data: bytes) -> None:
     refused(tmp_path / "p.png", data, "is not a PNG, despite its name. Export it as an 8- or 16-bit grey PNG")
 
 
@@ -173,7 +173,7 @@ def test_random_bytes_are_read_or_refused(
         assert plane.dtype in (np.uint8, np.uint16)
 
 
-def test_paths_that_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_paths(tmp_path: Path) -> None:
     for path, said in (
         (tmp_path / "none.png", "No such file or directory. Check the path and its permissions"),
         (tmp_path, "Is a directory"),

@@ -119,7 +119,7 @@ def test_signed_and_large_numbers_are_read_without_loss(kind: type[np.generic], 
     np.testing.assert_array_equal(pixels, plane)
 
 
-def test_white_as_zero_is_turned_round() -> None:
+def test_white_as_zero_is_inverted() -> None:
     plane = PIXELS[0]
     np.testing.assert_array_equal(read(written(plane, photometric="miniswhite")).pixels[..., 0], 65535 - plane)
     with pytest.raises(LociscopeError, match="of an unsupported kind"):
@@ -157,7 +157,7 @@ def test_ome_names_and_order(axes: str) -> None:
     np.testing.assert_array_equal(picture.pixels, RGBY[..., ::-1])
 
 
-def test_ome_without_names_tells_dyes_and_wavelengths() -> None:
+def test_ome_without_names_gives_dyes_and_wavelengths() -> None:
     channel = {"Fluor": ["Alexa 555", "", "", ""], "EmissionWavelength": [565, 520, 460, 670]}
     data = written(ome=True, metadata={"axes": "CYX", "Channel": channel})
     assert read(data).names == ("Alexa 555", "520 nm", "460 nm", "670 nm")
@@ -171,7 +171,7 @@ def test_imagej_labels(labels: tuple[str, ...]) -> None:
     np.testing.assert_array_equal(picture.pixels, RGBY)
 
 
-def test_slices_called_after_stains_are_channels() -> None:
+def test_slices_named_after_stains_are_channels() -> None:
     picture = read(written(imagej=True, metadata={"axes": "ZYX", "Labels": list(STAINS)}))
     assert picture.names == STAINS
     with pytest.raises(LociscopeError, match=r"4 along Z.*Pass `plane=N`"):
@@ -227,7 +227,7 @@ def test_one_file_of_an_ome_set_gives_its_own_channel_only() -> None:
 # === Slices ===
 
 
-def test_a_stack_says_how_to_choose() -> None:
+def test_the_error_for_a_stack_names_the_option() -> None:
     stack = np.stack([PIXELS, PIXELS[::-1]])
     for data in (
         ome(stack, "ZCYX"),
@@ -299,7 +299,7 @@ def test_pixels_that_are_not_square() -> None:
 # === Refused ===
 
 
-def test_what_is_no_tiff() -> None:
+def test_files_that_are_not_tiff() -> None:
     with pytest.raises(LociscopeError, match=r"'a.tif' is empty \(0 bytes\)"):
         read(b"")
     for data in (b"\x89PNG\r\n\x1a\n", b"Id,Target", b"II", b"MM\0\0aaaa"):
@@ -357,13 +357,13 @@ def test_tiles_far_larger_than_the_picture() -> None:
         offsets = [tiff.pages.first.tags[name].valueoffset for name in ("TileWidth", "TileLength")]
     for offset in offsets:
         data[offset : offset + 2] = struct.pack("<H", 65520)
-    with pytest.raises(LociscopeError, match="holds more than the 513 MiB"):
+    with pytest.raises(LociscopeError, match="has more than the 513 MiB"):
         read(bytes(data))
 
 
 @pytest.mark.parametrize("options", [{}, {"byteorder": ">"}, {"bigtiff": True}], ids=str)
 @pytest.mark.parametrize("back_to", [0, 1, 3])
-def test_pages_that_lead_in_a_circle(options: dict[str, Any], back_to: int) -> None:
+def test_pages_in_a_circle(options: dict[str, Any], back_to: int) -> None:
     data = bytearray(ome(compression="zlib", **options))
     with tifffile.TiffFile(io.BytesIO(bytes(data))) as tiff:
         offsets = [page.offset for page in tiff.pages]
@@ -381,7 +381,7 @@ def test_several_pictures_in_one_file() -> None:
     with tifffile.TiffWriter(buffer, ome=True) as writer:
         writer.write(PIXELS, photometric="minisblack", metadata={"axes": "CYX"})
         writer.write(PIXELS, photometric="minisblack", metadata={"axes": "CYX"})
-    with pytest.raises(LociscopeError, match=r"holds 2 pictures. Save each field as a separate file"):
+    with pytest.raises(LociscopeError, match=r"has 2 images. Save each field as a separate file"):
         read(buffer.getvalue())
 
 

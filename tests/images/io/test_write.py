@@ -36,7 +36,7 @@ def test_four_files_by_name_and_nothing_else(tmp_path: Path, kind: type[np.unsig
     np.testing.assert_array_equal(np.stack([read_plane(path) for path in paths], axis=-1), pixels)
 
 
-def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LociscopeError, match=r"Cannot write .*a1_red.png'"):
         write_planes(tmp_path / "file", "a1", np.zeros((4, 4, 4), np.uint8))
@@ -54,7 +54,7 @@ def test_ome_tiff_comes_back(tmp_path: Path, kind: type[np.generic], um: float |
     np.testing.assert_array_equal(field.pixels, pixels)
 
 
-def test_what_ome_tiff_says_to_others(tmp_path: Path) -> None:
+def test_ome_tiff_metadata_for_other_programs(tmp_path: Path) -> None:
     write_ome_tiff(tmp_path / "a.ome.tif", Field("a", noise(np.uint16), 0.08))
     with tifffile.TiffFile(tmp_path / "a.ome.tif") as tiff:
         assert tiff.ome_metadata is not None

@@ -132,7 +132,7 @@ def test_signed_and_large_numbers_are_read_without_loss(tmp_path: Path, kind: ty
     np.testing.assert_array_equal(picture.pixels, np.moveaxis(pixels, 0, -1))
 
 
-def test_stacks_say_how_to_choose(tmp_path: Path) -> None:
+def test_the_error_for_a_stack_names_the_option(tmp_path: Path) -> None:
     stack = np.stack([PIXELS, PIXELS[::-1]], axis=1)
     folder = write(tmp_path / "a.zarr", pixels=stack, axes="czyx")
     with pytest.raises(LociscopeError, match=r"\(2 along Z\). Pass `plane=N`"):
@@ -189,7 +189,7 @@ def test_odd_metadata(tmp_path: Path, change: dict[str, Any], said: str) -> None
         read_zarr(folder)
 
 
-def test_metadata_that_are_no_json_fail_one_field_only(tmp_path: Path) -> None:
+def test_metadata_that_are_not_json_fail_one_field_only(tmp_path: Path) -> None:
     write(tmp_path / "a.zarr")
     folder = write(tmp_path / "b.zarr", "0.4")
     (folder / ".zattrs").write_text("{")
@@ -217,7 +217,7 @@ def test_a_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         read_zarr(folder)
     about["chunk_grid"]["configuration"]["chunk_shape"] = [1, 60_000, 60_000]
     (folder / "0" / "zarr.json").write_text(json.dumps(about))
-    with pytest.raises(LociscopeError, match="holds more than"):
+    with pytest.raises(LociscopeError, match="has more than"):
         read_zarr(folder)
 
 

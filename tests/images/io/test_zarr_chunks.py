@@ -163,7 +163,7 @@ def test_shards_that_cannot_be_checked(tmp_path: Path) -> None:
         assert "has nested shards, or shards behind another codec" in refusal(folder)
 
 
-def test_an_index_that_leads_out_of_its_shard(tmp_path: Path) -> None:
+def test_an_index_that_leaves_its_shard(tmp_path: Path) -> None:
     folder = write(tmp_path / "a.zarr", **SHARDED)
     path = files_of(folder)[0]
     path.write_bytes(path.read_bytes()[:-20] + b"\x7f" * 20)

@@ -53,7 +53,7 @@ def test_a_plate(tmp_path: Path, version: str) -> None:
         ("B", ["P7_B03_0", "P7_B03_1", "P7_B04_0", "P7_B04_1"]),
     ],
 )
-def test_a_part_of_a_plate_is_called_as_in_the_plate(
+def test_a_part_of_a_plate_is_named_as_in_the_plate(
     tmp_path: Path, version: str, part: str, expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = plate(tmp_path / "P7.zarr", version)
@@ -71,7 +71,7 @@ def test_a_part_of_a_plate_is_called_as_in_the_plate(
 
 
 @VERSIONS
-def test_absent_wells_and_fields_are_listed_and_the_others_read(tmp_path: Path, version: str) -> None:
+def test_missing_wells_and_fields_are_listed_and_the_others_read(tmp_path: Path, version: str) -> None:
     folder = plate(tmp_path / "P7.zarr", version, ("A/1", "A/2", "A/3", "A/4"))
     shutil.rmtree(folder / "A" / "1" / "1")
     shutil.rmtree(folder / "A" / "2")
@@ -225,7 +225,7 @@ def test_damaged_archives(tmp_path: Path, flag: str, monkeypatch: pytest.MonkeyP
             read_field(found[0])
         reasons["a"] = str(caught.value)
     assert ids(found)[-1] == "b"
-    assert re.search(r"a.zarr.zip.*(is not a zip archive, or is truncated|holds more than the)", reasons["a"])
+    assert re.search(r"a.zarr.zip.*(is not a zip archive, or is truncated|has more than the)", reasons["a"])
 
 
 def test_an_archive_without_the_pixels(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_a_catalog_of_zarrs(tmp_path: Path) -> None:
     assert isinstance(rows, Catalog)
 
 
-def test_places_in_archives() -> None:
+def test_locations_in_archives() -> None:
     assert parse_plane_ref(Path("a.zarr.zip!.!DAPI")) == PlaneRef(Path("a.zarr.zip"), ".", "DAPI")
     assert parse_plane_ref(Path("x/a.ozx!./A/1/0")) == PlaneRef(Path("x/a.ozx"), "./A/1/0")
     assert parse_plane_ref(Path("x/a.zip!./b/c!ER (x)")) == PlaneRef(Path("x/a.zip"), "./b/c", "ER (x)")

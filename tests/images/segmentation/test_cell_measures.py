@@ -18,7 +18,7 @@ def table(label: int, index: int = 2) -> dict[str, np.ndarray]:
     return dict(zip(CELL_FEATURES, values.T, strict=True))
 
 
-def test_a_nuclear_protein_lies_in_each_nucleus() -> None:
+def test_a_nuclear_protein_is_in_each_nucleus() -> None:
     share = table(0)["share.nucleus"]
     assert np.nanmedian(share) > 0.5
     assert np.nanmin(share) >= 0

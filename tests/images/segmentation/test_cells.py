@@ -60,7 +60,7 @@ def test_real_cells_agree_with_the_masks_of_2021(real_data: Path) -> None:
 
 
 @pytest.mark.parametrize(("apart", "number"), [(17, 2), (4, 1)])
-def test_nuclei_that_touch_are_parted_where_they_are_waisted(apart: int, number: int) -> None:
+def test_touching_nuclei_are_separated_at_constrictions(apart: int, number: int) -> None:
     blue = discs((64, 50, 9), (64, 50 + apart, 9))
     assert find_nuclei(blue, 0.64).max() == number
 

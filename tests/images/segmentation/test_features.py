@@ -38,7 +38,7 @@ def test_the_names_are_fixed_and_single() -> None:
         ("peak.height.mean", 7, 25),
     ],
 )
-def test_a_feature_tells_its_place_from_another(name: str, label: int, other: int) -> None:
+def test_a_feature_distinguishes_its_location_from_another(name: str, label: int, other: int) -> None:
     assert np.mean([of(label, name, i) for i in (4, 8)]) > np.mean([of(other, name, i) for i in (4, 8)])
 
 
@@ -55,7 +55,7 @@ def test_a_finer_field_gives_nearly_the_same() -> None:
     np.testing.assert_allclose(doubled, plain, atol=1e-3)
 
 
-def test_what_a_missing_stain_would_tell_is_unknown() -> None:
+def test_features_of_a_missing_stain_are_nan() -> None:
     pixels = simulate_field(0, size=256).pixels.copy()
     pixels[..., [RED, YELLOW]] = 0
     values = dict(zip(FEATURES, compute_features(pixels), strict=True))
@@ -77,7 +77,7 @@ def test_noise_is_no_error() -> None:
     assert not np.isinf(compute_features(noise, 0.3)).any()
 
 
-def test_what_is_no_field_is_refused() -> None:
+def test_arrays_that_are_not_fields_are_refused() -> None:
     with pytest.raises(LociscopeError, match="channels RGBY"):
         compute_features(np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(LociscopeError, match="above 0"):

@@ -45,7 +45,7 @@ def test_round_spots_are_not_long() -> None:
     assert spots((30, 45), long=4)["cytoplasm.spot_elongation"] > 0.4
 
 
-def test_no_spot_has_no_shape() -> None:
+def test_cells_without_spots_have_no_shape() -> None:
     found = spots()
     assert found["cytoplasm.spot_number"] == found["cytoplasm.spot_strongest"] == 0
     assert np.isnan([found["cytoplasm.spot_size"], found["nucleus.spot_second"], found["spots.focus"]]).all()

@@ -58,7 +58,7 @@ def group_files(files: Iterable[NamedFile], rules: Rules) -> tuple[list[FieldSou
         if (file.folder, file.parsed.id) not in groups or get_suffix(file.name) not in (*PNG, *JPEG)
     ]
     beside = {*groups, *((file.folder, file.parsed.id) for file in wholes.values())}
-    made += [_make_composite_field(key, drawn, rules) for key, drawn in composites.items() if key not in beside]
+    made += [_make_composite_field(key, several, rules) for key, several in composites.items() if key not in beside]
     return [each for each in made if isinstance(each, FieldSource)], [
         each for each in made if isinstance(each, Failure)
     ]

@@ -20,7 +20,7 @@ _ARCHIVED = re.compile(r"(?P<archive>.+?\.zip!)(?P<inside>.*)", re.IGNORECASE | 
 
 
 class NamedFile(NamedTuple):
-    """An image file, and what its name says.
+    """An image file and its parsed name.
 
     Attributes:
         folder: The folder whose files form fields together.
@@ -44,7 +44,7 @@ class LocatedFile(NamedTuple):
         folder: Its folder, on disk or in an archive (`train.zip!red`).
         name: Its name.
         ref: Its location.
-        parsed: The parsed name; None where the name says nothing.
+        parsed: The parsed name; None where the name has no known form.
         channel: The name read as a file in a channel's folder: `red/a1.png`, `red/a1_red.png`.
         bare: The name read as a file in a field's folder: `a1/red.png`.
         reason: Why the file cannot be read, where that is known without reading it.

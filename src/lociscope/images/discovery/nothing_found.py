@@ -71,17 +71,17 @@ def unnamed_picture_error(path: Path) -> LociscopeError:
     )
 
 
-def nothing_found_error(source: Path, rules: Rules, holds_fields: Callable[[Path], bool]) -> LociscopeError:
+def nothing_found_error(source: Path, rules: Rules, contains_fields: Callable[[Path], bool]) -> LociscopeError:
     """Return the error for a source without a field.
 
     Args:
         source: The path that the user gave.
         rules: Rules for parsing file names.
-        holds_fields: Returns whether a folder contains fields.
+        contains_fields: Returns whether a folder contains fields.
     """
     names = sorted(path.name for path in source.iterdir()) if source.is_dir() else []
     inner = list_folders(source) if source.is_dir() else []
-    inside = list(islice(filter(holds_fields, inner), 4))
+    inside = list(islice(filter(contains_fields, inner), 4))
     if inside:
         return LociscopeError(_explain_inner_folders(source, inside, rules), code=Code.NOTHING_FOUND)
     if beside := list_sibling_channel_folders(source, rules):

@@ -77,7 +77,7 @@ def find_fields(
     loose, failures = group_files(named, rules)
     found += loose
     if not found and not failures:
-        raise nothing_found_error(paths[0], rules, lambda folder: _holds_fields(folder, rules))
+        raise nothing_found_error(paths[0], rules, lambda folder: _contains_fields(folder, rules))
     unique, duplicates = remove_duplicates(found)
     return sorted(unique, key=lambda field: field.id), failures + duplicates
 
@@ -226,7 +226,7 @@ def _list_members(archive: Path) -> Iterator[tuple[Path, str, PlaneRef]]:
         yield Path(f"{archive}!{folder}"), name, PlaneRef(archive, path)
 
 
-def _holds_fields(folder: Path, rules: Rules) -> bool:
+def _contains_fields(folder: Path, rules: Rules) -> bool:
     return bool(choose_names(_list_files(folder, rules)) or _list_inner_files(folder, rules, alone=True))
 
 

@@ -71,8 +71,8 @@ def read_ndtiff(path: Path) -> list[Image]:
         _check_frame(frame, path)
         others = {axis: value for axis, value in sorted(frame.axes.items()) if axis not in ("channel", "z", "time")}
         groups.setdefault("_".join(str(value) for value in others.values()), []).append(frame)
-    called = _read_summary(path.with_name(frames[0].file))
-    return [_make_image(path, label if len(groups) > 1 else "", group, called) for label, group in groups.items()]
+    summary = _read_summary(path.with_name(frames[0].file))
+    return [_make_image(path, label if len(groups) > 1 else "", group, summary) for label, group in groups.items()]
 
 
 def _check_frame(frame: Frame, path: Path) -> None:

@@ -46,7 +46,7 @@ def select_ome_series(
     own = _select_own_planes(document, uuid, re.split(r"[/\\!]", name)[-1].removesuffix(".gz"))
     if len(own) > 1:
         raise LociscopeError(
-            f"'{name}' holds {len(own)} pictures. Save each field as a separate file.", code=Code.UNSUPPORTED_FORMAT
+            f"'{name}' has {len(own)} images. Save each field as a separate file.", code=Code.UNSUPPORTED_FORMAT
         )
     return _join_planes(tiff, *own[0]) if own else (series, None)
 

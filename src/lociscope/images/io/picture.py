@@ -62,7 +62,7 @@ def check_bytes(size: int, name: str) -> None:
     """
     if size > MAX_BYTES:
         raise LociscopeError(
-            f"'{name}' holds more than the {MAX_BYTES >> 20} MiB of pixels that lociscope decodes at once. "
+            f"'{name}' has more than the {MAX_BYTES >> 20} MiB of pixels that lociscope decodes at once. "
             "Check the file, or split it into fields.",
             code=Code.TOO_LARGE,
         )

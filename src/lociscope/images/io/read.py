@@ -126,10 +126,10 @@ def assign_loose_files(source: FieldSource) -> FieldSource:
     refs: dict[ChannelName, PlaneRef] = {}
     for ref in source.loose:
         names = read_picture(ref, plane=source.plane).names
-        called = names[0] if len(names) == 1 else ""
-        channel = find_channel(called)
+        label = names[0] if len(names) == 1 else ""
+        channel = find_channel(label)
         if channel is None or channel in refs:
-            why = f"calls its channel '{called}'" if channel is None else f"is a second {channel} file"
+            why = f"names its channel '{label}'" if channel is None else f"is a second {channel} file"
             raise LociscopeError(
                 f"Field '{source.id}': '{ref.name}' {why}. Pass `channels=red=C00,green=C01,…` as in the names.",
                 code=Code.UNKNOWN_CHANNEL,

@@ -135,7 +135,7 @@ def _read(
         series, image = select_ome_series(tiff, name, sibling) if tiff.is_ome else (tiff.series[0], None)
     if number is None and any(other.shape == series.shape for other in tiff.series[1:]):
         raise LociscopeError(
-            f"'{name}' holds {len(tiff.series)} pictures. Save each field as a separate file.",
+            f"'{name}' has {len(tiff.series)} images. Save each field as a separate file.",
             code=Code.UNSUPPORTED_FORMAT,
         )
     page: Any = series.keyframe

@@ -64,8 +64,8 @@ def _find_channel_axis(series: TiffPageSeries, names: list[str]) -> str:
         if axis in sizes:
             return axis
     # slices that are all named after stains are channels that are not declared as such
-    called = [axis for axis, size in sizes.items() if 1 < size == len(names) and all(map(find_channel, names))]
-    return called[0] if called else ""
+    named_axes = [axis for axis, size in sizes.items() if 1 < size == len(names) and all(map(find_channel, names))]
+    return named_axes[0] if named_axes else ""
 
 
 def _describe_imagej(tiff: TiffFile) -> tuple[list[str], Sides]:

@@ -37,7 +37,7 @@ FIELD_UM = 164.0
 MIN_SIDE = 8
 """Minimum side in coarse pixels; smaller fields are padded at their edge."""
 HIGH = 0.9
-"""Quantile over cells of the features called `….high`."""
+"""Quantile over cells for the features `….high`."""
 FIELD_FEATURES: tuple[str, ...] = (
     *("field.cells", "field.nuclear_area", "field.area", "field.level", "field.spread", "field.tail"),
     *("field.saturated", "field.noise", "field.outside", "field.condensed", "field.condensed_green"),
