@@ -1,4 +1,4 @@
-"""Virtual cells: their 28 patterns, optics and noise, and the labels as annotators give them."""
+"""Simulate fields of cells: 28 location patterns, optics and noise, and labels as annotators give them."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""The atlas on disk: fields in the competition's layout, and their truth beside them.
+"""Write an atlas: simulated fields in the competition's layout, and their truth.
 
 train.csv                Id,Target
 train/<id>_<colour>.png  four grey pictures a field
-truth.parquet            one row per field: what is drawn, what is labelled, specimen, cell line, scale
+truth.parquet            one row per field: simulated locations (`drawn`), labels, specimen, cell line, scale
 cells.parquet            one row per cell: centre, box, state, strength of each place
-truth/<id>.npz           nuclei, cells, and one bit mask per drawn place
+truth/<id>.npz           nuclei, cells, and one bit mask per simulated location
 atlas.json               size, seed, number of fields, whether it is finished
 """
 
@@ -48,7 +48,7 @@ def write_atlas(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Writes fields 0 to `fields` − 1; one that was interrupted goes on, and one that is finished is left as it is.
+    """Write fields 0 to `fields` − 1; an interrupted atlas is resumed, and a finished one is left unchanged.
 
     Args:
         folder: Where to; made if it does not exist.
@@ -59,7 +59,7 @@ def write_atlas(
         cell_line: As in `simulate_field`, for every field.
         label_noise: As in `simulate_field`.
         balance: As in `simulate_field`.
-        workers: Processes that draw.
+        workers: Processes that simulate.
         progress: Told after each field.
 
     Returns:
@@ -74,7 +74,7 @@ def write_atlas(
     check_field(0, seed, size, None, label_noise, balance, places or ())
     sample_specimen(
         np.random.default_rng(0), places, cell_line
-    )  # an unknown place or line is told before a file is made
+    )  # refuse an unknown location or line before a file is written
     root = Path(folder)
     recipe: dict[str, Any] = {
         "schema": SCHEMA, "version": VERSION, "size": size, "seed": seed,
@@ -107,7 +107,7 @@ def _write(root: Path, recipe: dict[str, Any], fields: int, workers: int | None,
 
 
 def _open_atlas(root: Path, recipe: dict[str, Any]) -> int:
-    """How many fields a finished atlas of this recipe holds there; 0 where there is none yet.
+    """Return the number of fields of a finished atlas of this recipe; 0 where there is none yet.
 
     Raises:
         LociscopeError: Something else is there.
@@ -141,13 +141,13 @@ def _open_atlas(root: Path, recipe: dict[str, Any]) -> int:
 
 
 def _write_field(root: Path, field: SimulatedField) -> None:
-    """The four pictures, then the truth: where the truth is, the field is whole."""
+    """Write the four images, then the truth: a field with its truth is complete."""
     write_planes(root / "train", field.id, field.pixels)
     _replace(root / "truth" / f"{field.id}.npz", _pack_truth(field))
 
 
 def _pack_truth(field: SimulatedField) -> bytes:
-    """Masks, and the rows of the field and of its cells, from which the tables are made."""
+    """Return masks, and the rows of the field and of its cells, as bytes; the tables are made from them."""
     row = {
         "id": field.id, "specimen": field.specimen, "cell_line": field.cell_line, "drawn": list(field.simulated),
         "target": list(field.target), "pixel_size": field.pixel_size, "seed": field.seed,
@@ -172,13 +172,13 @@ def _pack_truth(field: SimulatedField) -> bytes:
 
 
 def read_truth(path: Path | str) -> dict[str, NDArray[Any]]:
-    """Reads the masks of one field.
+    """Read the masks of one field.
 
     Args:
         path: `truth/<id>.npz` of an atlas.
 
     Returns:
-        `nuclei` and `cells` (size, size) uint16, and `places` (28, size, size) bool, empty where not drawn.
+        `nuclei` and `cells` (size, size) uint16, and `places` (28, size, size) bool, empty where not simulated.
     """
     with np.load(path) as saved:
         height, width = saved["shape"]

@@ -14,7 +14,7 @@ Values = NDArray[np.floating]
 """Numbers of any shape."""
 
 CHUNK = 1_000_000
-"""Pixels that one batch of stamps may hold, so that memory stays flat however many are drawn."""
+"""Pixels that one batch of stamps may hold, so that memory does not grow with their number."""
 PIXEL_VARIANCE = 1 / 12
 """Variance of a square pixel of side 1: what sampling adds to the width of a dot."""
 SEEN = 0.6
@@ -25,7 +25,7 @@ SPLINE_POWER = 151 / 315
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """A square picture in which every position and length is given in µm from the upper left corner.
+    """A square image in which every position and length is given in µm from the upper left corner.
 
     Attributes:
         size: Side in pixels.
@@ -37,26 +37,26 @@ class Canvas:
 
     @property
     def extent(self) -> float:
-        """Side of the picture in µm."""
+        """Side of the image in µm."""
         return self.size * self.pixel_size
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Shape of every picture of this canvas."""
+        """Shape of every image of this canvas."""
         return self.size, self.size
 
     def blank(self) -> Image:
-        """A picture of zeros."""
+        """Return an image of zeros."""
         return np.zeros(self.shape, np.float32)
 
     def pixels(self, y: Values, x: Values) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Pixels that hold the positions; those outside are moved to the border."""
+        """Return the pixels of positions; those outside are moved to the border."""
         last = self.size - 1
         rows = np.clip((y / self.pixel_size).astype(np.intp), 0, last)
         return rows, np.clip((x / self.pixel_size).astype(np.intp), 0, last)
 
     def points(self, y: Values, x: Values, weight: Values) -> Image:
-        """Adds points, each shared by the four pixels around it.
+        """Add points, each distributed over the four pixels around it.
 
         Args:
             y: Positions in µm, any shape.
@@ -80,7 +80,7 @@ class Canvas:
         return total.reshape(wide, wide)[1:-1, 1:-1].astype(np.float32)
 
     def dots(self, y: Values, x: Values, sigma: Values | float, weight: Values | float = 1.0) -> Image:
-        """Adds Gaussian dots; what is finer than a pixel grows dimmer, as it does in a camera.
+        """Add Gaussian dots; dots finer than a pixel are dimmer, as in a camera.
 
         Args:
             y: Positions (n,) in µm.
@@ -102,7 +102,7 @@ class Canvas:
         angle: Values | float = 0.0,
         gaussian: bool = False,
     ) -> Image:
-        """Adds discs or ellipses with soft edges.
+        """Add discs or ellipses with soft edges.
 
         Args:
             y: Positions (n,) in µm.
@@ -153,7 +153,7 @@ class Canvas:
         total += np.bincount(flat, (value * weight)[inside], total.size)
 
     def strokes(self, tracks: Values, weight: Values | float = 1.0) -> Image:
-        """Adds lines one pixel wide.
+        """Add lines one pixel wide.
 
         Args:
             tracks: Points (n, steps, 2) in µm, y before x.
@@ -174,7 +174,7 @@ class Canvas:
         return self.points(y, x, np.broadcast_to(heights * length / pieces, y.shape))
 
     def noise(self, rng: np.random.Generator, wavelength: float) -> Image:
-        """Smooth random texture of mean 0 and variance 1; less where pixels are too coarse to show it.
+        """Return a smooth random texture of mean 0 and variance 1; less where pixels are too coarse to show it.
 
         Args:
             rng: Source of randomness.
@@ -193,7 +193,7 @@ class Canvas:
         return square.T
 
     def seen(self, image: Image) -> float:
-        """How bright a picture of unit brightness still is when nothing below `SEEN` is resolved, 0.45–1."""
+        """Return the brightness of an image of unit brightness when nothing below `SEEN` is resolved, 0.45–1."""
         step = max(1, round(SEEN / self.pixel_size))
         side = self.size // step * step
         parts = image[:side, :side].reshape(side // step, step, side // step, step).mean((1, 3)).ravel()
@@ -206,7 +206,7 @@ class Canvas:
         )
 
     def blur(self, image: Image, sigma: float) -> Image:
-        """Blurs by a Gaussian of `sigma` µm; broad ones are computed on a coarser grid."""
+        """Blur by a Gaussian of `sigma` µm; broad ones are computed on a coarser grid."""
         from scipy.ndimage import gaussian_filter
 
         width = sigma / self.pixel_size
@@ -222,7 +222,7 @@ class Canvas:
 
 
 def enlarge(image: Image, size: int) -> Image:
-    """Linear interpolation of a square picture to `size` pixels a side."""
+    """Interpolate a square image linearly to `size` pixels a side."""
     side = image.shape[0]
     position = np.clip((np.arange(size) + 0.5) * side / size - 0.5, 0, side - 1).astype(np.float32)
     low = np.minimum(position.astype(np.intp), max(side - 2, 0))
@@ -233,7 +233,7 @@ def enlarge(image: Image, size: int) -> Image:
 
 
 def _blended(values: Image, rows: NDArray[np.intp], weights: Image) -> Image:
-    """Rows between the rows of `values`: the sum of four that follow one another, each with its weight."""
+    """Interpolate rows of `values`: the weighted sum of four consecutive rows."""
     total: Image = weights[0] * values[rows]
     for k in range(1, 4):
         total += weights[k] * values[rows + k]
@@ -242,7 +242,7 @@ def _blended(values: Image, rows: NDArray[np.intp], weights: Image) -> Image:
 
 @lru_cache(maxsize=256)
 def _spline(size: int, spacing: float) -> tuple[NDArray[np.intp], Image]:
-    """For each pixel the first of four coarse points, and their cubic B-spline weights (size, 4)."""
+    """Return for each pixel the first of four coarse points, and their cubic B-spline weights (size, 4)."""
     position = np.arange(size) / spacing
     first = position.astype(np.intp)
     t = position - first
@@ -251,7 +251,7 @@ def _spline(size: int, spacing: float) -> tuple[NDArray[np.intp], Image]:
 
 
 def unit(image: Image) -> Image:
-    """Scaled so that its bright parts are near 1; a blank picture stays blank."""
+    """Scale an image so that its bright parts are near 1; a blank image stays blank."""
     high = float(image.max(initial=0))
     if high <= 0:
         return image

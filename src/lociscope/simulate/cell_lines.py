@@ -1,4 +1,4 @@
-"""Cell lines: the shapes and habits of the cells that a specimen may hold."""
+"""Cell lines: shapes and growth of the cells of a specimen."""
 
 from __future__ import annotations
 
@@ -244,11 +244,11 @@ CELL_LINES: dict[str, CellLine] = {
         ),
     )
 }
-"""The lines that can be drawn, by name. Weights follow the three lines that HPA stains most; shapes are by eye."""
+"""The lines that can be simulated, by name. Weights follow the three lines that HPA stains most; shapes are by eye."""
 
 
 def cell_line(name: str | None, rng: np.random.Generator) -> CellLine:
-    """The line of that name, or one drawn by weight.
+    """Return the line of a name, or one sampled by weight.
 
     Raises:
         UsageError: No line has that name.
@@ -259,14 +259,14 @@ def cell_line(name: str | None, rng: np.random.Generator) -> CellLine:
         return lines[int(rng.choice(len(lines), p=weights / weights.sum()))]
     if name not in CELL_LINES:
         raise UsageError(
-            f"Cell line {name!r} is not among those that can be drawn.{suggest(name, CELL_LINES)}",
+            f"Cell line {name!r} cannot be simulated.{suggest(name, CELL_LINES)}",
             code=Code.UNKNOWN_NAME,
         )
     return CELL_LINES[name]
 
 
 def vary(line: CellLine, rng: np.random.Generator) -> CellLine:
-    """The same line in another culture: somewhat larger or smaller, denser or sparser, more or less regular."""
+    """Return the line in another culture: somewhat larger or smaller, denser or sparser, more or less regular."""
     wobble = np.exp(rng.normal(0, 1, 8) * (0.06, 0.08, 0.3, 0.3, 0.25, 0.2, 0.25, 0.25))
     return replace(
         line,

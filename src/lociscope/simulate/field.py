@@ -1,4 +1,4 @@
-"""One simulated field: from numbers to pixels and truth."""
+"""Simulate a field: from a seed and a number to pixels and truth."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ CROWDED_EXTENT = 40.0
 STICKY = {RED: 0.6, GREEN: 0.7, BLUE: 0.15, YELLOW: 0.7}
 """How brightly debris may shine in each channel."""
 LABELS_DRAW = 7
-"""Parts the draw of lifted label sets from the other draws of the same seed and number."""
+"""Separates the random numbers of balanced label sets from the others of the same seed and number."""
 SHOWN = 0.25
 """Share of its bright level above which a place counts as being in a pixel."""
 
 
 @dataclass(frozen=True, slots=True)
 class CellTruth:
-    """What is known of one cell that shows in the field.
+    """The truth of one cell that is visible in the field.
 
     Attributes:
         cell: Its number in `SimulatedField.cells`.
@@ -58,7 +58,7 @@ class CellTruth:
         x: Centre in pixels.
         box: First row, first column, last row + 1, last column + 1.
         state: interphase, prometaphase, metaphase, anaphase or daughter.
-        strengths: For each drawn place its strength in this cell; 0 where it is silent.
+        strengths: For each simulated location its strength in this cell; 0 where it is absent.
     """
 
     cell: int
@@ -77,14 +77,14 @@ class SimulatedField:
         id: Name, unique within a seed.
         pixels: (size, size, 4) uint8 in the order red, green, blue, yellow.
         target: The labelled places, ascending.
-        drawn: The places that are drawn, labelled or not, ascending.
+        simulated: The simulated locations, labelled or not, ascending.
         specimen: Name of the specimen; fields of one specimen belong on one side of a split.
         cell_line: Name of the cell line.
         pixel_size: Side of a pixel in µm.
-        seed: The seed it was drawn from.
+        seed: The seed.
         nuclei: (size, size) uint16, the number of the cell whose nucleus or chromosomes a pixel shows, or 0.
         cells: (size, size) uint16, the number of the cell that owns a pixel, or 0.
-        places: For each drawn place (size, size) bool, where its protein is.
+        places: For each simulated location (size, size) bool, the mask of its protein.
         table: One row per cell that shows.
     """
 
@@ -113,17 +113,17 @@ def simulate_field(
     label_noise: float = 0.0,
     balance: float = 0.0,
 ) -> SimulatedField:
-    """Draws one field. Equal arguments give equal pixels, in any process and in any order.
+    """Simulate one field. Equal arguments give equal pixels, in any process and in any order.
 
     Args:
         index: Number of the field, 0 or more.
         seed: Seed of the atlas, 0 or more.
         size: Side in pixels, at least 64.
-        places: What is drawn and labelled; empty for a negative field; None draws a label set by its real frequency.
-        cell_line: Name of a line in `CELL_LINES`; None draws one.
-        pixel_size: Side of a pixel in µm; None draws one such that the field spans 138–246 µm, mostly near 164.
+        places: Locations to simulate and label; empty for a negative field; None samples a label set.
+        cell_line: Name of a line in `CELL_LINES`; None samples one.
+        pixel_size: Side of a pixel in µm; None samples one such that the field spans 138–246 µm, mostly near 164.
         label_noise: Share of labels that are wrong, 0–1; the pixels do not depend on it.
-        balance: Where `places` is None, how far sets with rare places are lifted: 0 real frequencies, 1 even.
+        balance: Class balance where `places` is None: 0 the frequencies of HPA v18, 1 nearly even.
 
     Returns:
         The field with its truth.
@@ -165,13 +165,13 @@ def simulate_field(
 
 
 def _sample_balanced(rng: np.random.Generator, balance: float) -> tuple[int, ...]:
-    """A label set, rare ones likelier than in life."""
+    """Sample a label set, with rare ones more likely than in HPA."""
     sets, chances = label_sets(balance)
     return sets[int(rng.choice(len(sets), p=chances))]
 
 
 def _make_scene(rng: np.random.Generator, canvas: Canvas, specimen: Specimen) -> Scene:
-    """The cells, with what the protein's places need: dividing cells, aggresomes, droplets."""
+    """Return the cells, with the structures of the protein's locations: dividing cells, aggresomes, droplets."""
     simulated = specimen.protein.simulated
     wanted: dict[str, Any] = {
         "mitoses": int(rng.integers(1, 4)) * (17 in simulated),
@@ -184,7 +184,7 @@ def _make_scene(rng: np.random.Generator, canvas: Canvas, specimen: Specimen) ->
 
 
 def field_id(seed: int, index: int) -> str:
-    """The name of a field."""
+    """Return the id of a field."""
     return f"sim-{seed}-{index:06d}"
 
 
@@ -197,7 +197,7 @@ def check_field(
     balance: float,
     places: Sequence[int],
 ) -> None:
-    """Checks the arguments of `simulate_field`; raises as it does."""
+    """Check the arguments of `simulate_field`; raise as it does."""
     if find_spec("scipy") is None:
         raise MissingExtraError("Drawing fields", "simulate")
     if index < 0 or seed < 0:
@@ -261,7 +261,7 @@ def simulate_fields(
     balance: float = 0.0,
     workers: int | None = None,
 ) -> Iterator[SimulatedField]:
-    """Draws fields, in order; the pixels do not depend on `workers`.
+    """Simulate fields, in order; the pixels do not depend on `workers`.
 
     Args:
         indices: Numbers of the fields.
@@ -272,7 +272,7 @@ def simulate_fields(
         pixel_size: As in `simulate_field`.
         label_noise: As in `simulate_field`.
         balance: As in `simulate_field`.
-        workers: Processes; None or 1 draws in this one. A script that asks for more needs the usual
+        workers: Processes; None or 1 simulates in this one. A script that asks for more needs the usual
             `if __name__ == "__main__"`.
 
     Yields:

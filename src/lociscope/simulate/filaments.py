@@ -1,4 +1,4 @@
-"""Filaments and what they build: microtubules, spindles, bridges."""
+"""Grow filaments: microtubules, spindles, bridges."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def walk(
     wander: float,
     step: float = STEP,
 ) -> Image:
-    """Lets filaments grow within their cells; at the edge they turn and follow it.
+    """Grow filaments within their cells; at the edge they turn and follow it.
 
     Args:
         rng: Source of randomness.
@@ -69,7 +69,7 @@ def walk(
 
 
 def grow_microtubules(rng: np.random.Generator, scene: Scene) -> tuple[Image, NDArray[np.intp]]:
-    """Tracks of the microtubules, and the row of the cell of each.
+    """Return the tracks of the microtubules, and the row of the cell of each.
 
     Some start at the organising centre, some around the nucleus, the rest anywhere in the cell; none in mitotic cells.
     """
@@ -95,7 +95,7 @@ def grow_microtubules(rng: np.random.Generator, scene: Scene) -> tuple[Image, ND
 
 
 def trace_microtubules(rng: np.random.Generator, scene: Scene) -> Image:
-    """The microtubules as lines, 1 where they are dense; bundles shine less than the sum of their lines."""
+    """Render the microtubules as lines, 1 where they are dense; bundles are dimmer than the sum of their lines."""
     tracks, cell, cells = scene.microtubules, scene.microtubule_cell, scene.cells
     steps = tracks.shape[1] - 1
     weight = np.clip(1 + np.float32(0.4) * rng.standard_normal((len(tracks), steps), dtype=np.float32), 0.1, 3)
@@ -110,7 +110,7 @@ def trace_microtubules(rng: np.random.Generator, scene: Scene) -> Image:
 
 
 def microtubules(rng: np.random.Generator, scene: Scene, *, over_nucleus: float) -> Image:
-    """The microtubules, dim at the edges and over the nucleus.
+    """Render the microtubules, dim at the edges and over the nucleus.
 
     Args:
         rng: Source of randomness.
@@ -123,7 +123,7 @@ def microtubules(rng: np.random.Generator, scene: Scene, *, over_nucleus: float)
 
 
 def spindles(rng: np.random.Generator, scene: Scene, *, dots: bool = False) -> Image:
-    """The spindles of mitotic cells: two fans of lines from the poles to the plate.
+    """Render the spindles of mitotic cells: two fans of lines from the poles to the plate.
 
     Args:
         rng: Source of randomness.
@@ -155,7 +155,7 @@ def spindles(rng: np.random.Generator, scene: Scene, *, dots: bool = False) -> I
 
 
 def bridges(rng: np.random.Generator, scene: Scene, style: str = "cones") -> Image:
-    """What joins two daughters.
+    """Render the bridges between daughter cells.
 
     Args:
         rng: Source of randomness.

@@ -1,4 +1,4 @@
-"""How often which places are labelled together."""
+"""Frequencies of label sets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=1)
 def _table() -> tuple[tuple[tuple[int, ...], ...], NDArray[np.float64]]:
-    """The 577 label sets of the competition's 31,072 training rows, and how many rows have each."""
+    """Return the 577 label sets of the competition's 31,072 training rows, and the number of rows of each."""
     text = files("lociscope.simulate").joinpath("label_sets.csv").read_text(encoding="utf-8")
     rows = [line.split(",") for line in text.splitlines()[1:]]
     return tuple(parse_target(target) for target, _ in rows), np.array([float(count) for _, count in rows])
@@ -24,7 +24,7 @@ def _table() -> tuple[tuple[tuple[int, ...], ...], NDArray[np.float64]]:
 
 @lru_cache(maxsize=64)
 def label_sets(balanced: float = 0.0) -> tuple[tuple[tuple[int, ...], ...], NDArray[np.float64]]:
-    """Label sets and how likely each is.
+    """Return label sets and their probabilities.
 
     Args:
         balanced: 0 for the real frequencies; 1 lifts every set by the rarity of its rarest place, so that rare places

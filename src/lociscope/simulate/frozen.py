@@ -1,4 +1,4 @@
-"""The reference atlas: fields that are frozen by name, their split, and a hash that proves them.
+"""The reference atlas: a fixed set of fields, their split, and a hash of their pixels.
 
 Whoever compares two models on simulated fields takes these, so that both saw and missed the same cells.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Part(StrEnum):
-    """Where a field of the reference atlas belongs; the two fields of a specimen always lie together."""
+    """A part of the reference atlas; the two fields of a specimen are always in one part."""
 
     TRAIN = "train"
     VALID = "valid"
@@ -36,11 +36,11 @@ TRAIN_OF_20, VALID_OF_20 = 14, 17
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceAtlas:
-    """An atlas that is never drawn otherwise: it is retired, not changed, when the simulator's version rises.
+    """A fixed atlas: it is retired, not changed, when the simulator's version rises.
 
     Attributes:
         name: What it is called in papers and reports.
-        version: `lociscope.simulate.VERSION` that draws it.
+        version: `lociscope.simulate.VERSION` of its pixels.
         seed: Its seed.
         fields: Numbers 0 to `fields` − 1, two to a specimen; labels by their real frequency.
         size: Side of a field in pixels.
@@ -59,7 +59,7 @@ class ReferenceAtlas:
     digests: dict[Part, tuple[str, str]]
 
     def part(self, index: int) -> Part:
-        """Where the field of one number belongs; decided by specimen and cell line, without drawing it."""
+        """Return the part of the field of one number, which depends on specimen and cell line; nothing is simulated."""
         number = index // FIELDS_PER_SPECIMEN
         line = sample_specimen(np.random.default_rng([self.seed, number, 1]), None, None).line.name
         if line in self.held_out:
@@ -68,20 +68,20 @@ class ReferenceAtlas:
         return Part.TRAIN if place < TRAIN_OF_20 else Part.VALID if place < VALID_OF_20 else Part.TEST
 
     def indices(self, part: Part) -> tuple[int, ...]:
-        """The numbers of the fields of one part, ascending."""
+        """Return the numbers of the fields of one part, ascending."""
         return tuple(index for index in range(self.fields) if self.part(index) == part)
 
     def simulate(self, index: int) -> SimulatedField:
-        """Draws the field of one number."""
+        """Simulate the field of one number."""
         return simulate_field(index, seed=self.seed, size=self.size)
 
     def simulate_part(self, part: Part, workers: int | None = None) -> Iterator[SimulatedField]:
-        """Draws the fields of one part, in order."""
+        """Simulate the fields of one part, in order."""
         yield from simulate_fields(self.indices(part), seed=self.seed, size=self.size, workers=workers)
 
 
 def digest(fields: Iterable[SimulatedField]) -> str:
-    """sha256 over fields in order: of each its name, its labels as in `train.csv`, and its pixels (y, x, RGBY)."""
+    """Return the sha256 of fields in order: their ids, labels as in `train.csv`, and pixels (y, x, RGBY)."""
     found = hashlib.sha256()
     for field in fields:
         found.update(f"{field.id},{format_target(field.target)}\n".encode())

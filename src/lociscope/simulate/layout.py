@@ -1,4 +1,4 @@
-"""Where the cells of a field lie, which way they point, and which of them divide."""
+"""Lay out the cells of a field: positions, directions, and which of them divide."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Column = NDArray[np.floating]
 
 
 class State(IntEnum):
-    """What a cell is doing."""
+    """State of a cell."""
 
     INTERPHASE = 0
     PROMETAPHASE = 1
@@ -72,7 +72,7 @@ class Cells:
         return len(self.y)
 
     def take(self, rows: NDArray[np.intp]) -> Cells:
-        """Those rows, in that order; a partner that is left out becomes -1."""
+        """Return those rows, in that order; a partner that is left out becomes -1."""
         place = np.full(len(self) + 1, -1, np.intp)
         place[rows] = np.arange(len(rows))
         picked = Cells(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
@@ -96,7 +96,7 @@ class Cells:
 
 
 def lay_out(rng: np.random.Generator, line: CellLine, extent: float, *, mitoses: int = 0, bridges: int = 0) -> Cells:
-    """Places the cells of one field, also those that its border cuts.
+    """Position the cells of one field, including those that its border crops.
 
     Args:
         rng: Source of randomness.
@@ -135,7 +135,7 @@ def lay_out(rng: np.random.Generator, line: CellLine, extent: float, *, mitoses:
 
 
 def _sites(rng: np.random.Generator, line: CellLine, extent: float, radius: float, least: int) -> tuple[Column, ...]:
-    """Centres on a shaken, turned and stretched lattice, thinned to islands, and the direction at each.
+    """Return centres on a jittered, rotated and stretched lattice, thinned to islands, and the direction at each.
 
     At least `least` are kept in the middle of the field.
     """
@@ -163,14 +163,14 @@ def _sites(rng: np.random.Generator, line: CellLine, extent: float, radius: floa
 
 
 def _waves(rng: np.random.Generator, y: Column, x: Column, wavelength: float) -> Column:
-    """A smooth random function of the position, within -1…1 or so."""
+    """Return a smooth random function of the position, within about -1…1."""
     k = rng.normal(0, 2 * np.pi / wavelength / 1.4, (2, 5))
     phase = np.outer(y, k[0]) + np.outer(x, k[1]) + rng.uniform(0, 2 * np.pi, 5)
     return np.asarray(1.5 * np.cos(phase).mean(1))
 
 
 def _divide(rng: np.random.Generator, cells: Cells, extent: float, mitoses: int, bridges: int) -> Cells:
-    """Rounds some cells up for mitosis and splits others into daughters, which come first in the result."""
+    """Round some cells up for mitosis and split others into daughters, which come first in the result."""
     middle = np.minimum(np.minimum(cells.y, extent - cells.y), np.minimum(cells.x, extent - cells.x))
     order = rng.permutation(len(cells))
     order = order[np.argsort(middle[order] < 6, kind="stable")]
@@ -198,7 +198,7 @@ def _round_up(rng: np.random.Generator, cells: Cells, rows: NDArray[np.intp]) ->
 
 
 def _split(rng: np.random.Generator, cells: Cells, rows: NDArray[np.intp]) -> Cells:
-    """Makes each of the rows a daughter, in place, and returns their sisters."""
+    """Make each of the rows a daughter, in place, and return their sisters."""
     sisters = Cells(*(getattr(cells, field.name)[rows].copy() for field in fields(Cells)))
     count = len(rows)
     way = rng.uniform(0, 2 * np.pi, count)
@@ -222,7 +222,7 @@ def _split(rng: np.random.Generator, cells: Cells, rows: NDArray[np.intp]) -> Ce
 
 
 def _thin_out(cells: Cells, extent: float) -> Cells:
-    """Leaves out cells whose nucleus would lie on that of a cell before them."""
+    """Remove cells whose nucleus would overlap that of a cell before them."""
     kept: list[int] = []
     radius = cells.nucleus_radius
     for row in range(len(cells)):

@@ -1,4 +1,4 @@
-"""From light to grey levels: point spread, haze, uneven light, shot noise, offset, camera."""
+"""Simulate the microscope's optics and camera: point spread, haze, uneven light, shot noise, offset."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Optics:
 
 
 def sample_optics(rng: np.random.Generator) -> list[Optics]:
-    """Settings of the four channels of one specimen, in the order of `lociscope.channels`."""
+    """Sample the settings of the four channels of one specimen, in the order of `lociscope.channels`."""
     return [_channel_optics(rng, index) for index in range(len(CHANNEL_NAMES))]
 
 
@@ -71,7 +71,7 @@ def _channel_optics(rng: np.random.Generator, channel: int) -> Optics:
 def record(
     rng: np.random.Generator, canvas: Canvas, light: Image, optics: Optics, *, full_scale: int = 255
 ) -> np.ndarray:
-    """Takes the picture of one channel.
+    """Record one channel as grey levels.
 
     Args:
         rng: Source of randomness.
@@ -97,11 +97,11 @@ def record(
 
 
 def shot_noise(rng: np.random.Generator, photons: Image) -> Image:
-    """Counts of a multiplying detector, with the mean and variance of Poisson's law, as a smooth variable.
+    """Return counts of a multiplying detector: a continuous variable with the mean and variance of Poisson's law.
 
     Photons start avalanches of unequal size, so counts are skewed as a gamma variable is, twice as much as Poisson
     numbers: the dark is quiet, with single bright pixels. Wilson and Hilferty's cube root makes a gamma variable
-    Gaussian; this is its inverse, several times faster than drawing random counts.
+    Gaussian; this is its inverse, several times faster than sampling random counts.
     """
     shape = np.maximum(photons, np.float32(0.02))
     width = np.float32(1 / 3) / np.sqrt(shape)
@@ -111,13 +111,13 @@ def shot_noise(rng: np.random.Generator, photons: Image) -> Image:
 
 
 def vignette(canvas: Canvas, uneven: float) -> Image:
-    """Light over the field: 1 in the middle, 1 − `uneven` in the corners."""
+    """Return the light over the field: 1 in the middle, 1 − `uneven` in the corners."""
     line = (np.arange(canvas.size, dtype=np.float32) + 0.5) / canvas.size * 2 - 1
     return np.float32(1) - np.float32(uneven / 2) * (line[:, None] ** 2 + line[None, :] ** 2)
 
 
 def _find_bright_level(image: Image) -> float:
-    """The value that one pixel of `BRIGHTEST` exceeds, judged by every second row."""
+    """Return the value that one pixel of `BRIGHTEST` exceeds, estimated from every second row."""
     part = image[::2].ravel()
     rank = max(1, part.size // BRIGHTEST)
     return float(np.partition(part, -rank)[-rank])

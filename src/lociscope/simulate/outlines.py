@@ -1,4 +1,4 @@
-"""The outlines of cells and nuclei: one potential per cell, whose least owns the pixel."""
+"""Shape cells and nuclei: one potential per cell; a pixel belongs to the cell of the lowest potential."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FAR = np.float32(9.0)
 
 @dataclass(slots=True)
 class Potentials:
-    """What the cells put into each pixel: 0 in the middle of a cell or nucleus, 1 on its outline.
+    """Potentials of the cells in each pixel: 0 in the middle of a cell or nucleus, 1 on its outline.
 
     Attributes:
         best: The least potential of a cell there.
@@ -40,7 +40,7 @@ class Potentials:
 
 @dataclass(frozen=True, slots=True)
 class _Bends:
-    """How outlines depart from ellipses: coordinates in µm, their shifts by smooth noise (y, x), tails, bean shapes."""
+    """Deviations of outlines from ellipses: coordinates in µm, shifts by smooth noise (y, x), tails, bean shapes."""
 
     grid: Image
     cells: tuple[Image, Image]
@@ -50,9 +50,9 @@ class _Bends:
 
 
 def shape_cells(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells: Cells) -> Potentials:
-    """Who owns each pixel: the cell whose potential is least, if that is below 1.
+    """Return the cell of each pixel: the one with the lowest potential, if that is below 1.
 
-    Cells are ellipses, drawn out to points, in coordinates bent by smooth noise, so that outlines are irregular and
+    Cells are ellipses with tails, in coordinates bent by smooth noise, so that outlines are irregular and
     those of neighbours fit.
     """
     bends = _sample_bends(rng, canvas, line, cells)
@@ -110,7 +110,7 @@ def _put_cell(out: Potentials, canvas: Canvas, line: CellLine, cells: Cells, row
 
 
 def _tails(rng: np.random.Generator, line: CellLine, cells: Cells) -> Values:
-    """Directions in which cells are drawn out to points, and by how much of their radius: (n, TAILS, 2)."""
+    """Return directions in which cells have tails, and the tails' lengths as a share of the radius: (n, TAILS, 2)."""
     count = len(cells)
     along = np.repeat(cells.angle[:, None], TAILS, 1) + np.pi * np.arange(TAILS)
     angle = np.where(np.arange(TAILS) < 2, along, 0) + rng.normal(
@@ -122,7 +122,7 @@ def _tails(rng: np.random.Generator, line: CellLine, cells: Cells) -> Values:
 
 
 def _stretched(y: Image, x: Image, tails: Values) -> Image:
-    """How much farther the outline reaches in each direction, 1 where there is no tail."""
+    """Return how much farther the outline reaches in each direction, 1 where there is no tail."""
     scale = 1 / np.sqrt(y * y + x * x + np.float32(1e-3))
     reach = np.ones_like(scale)
     for angle, length in tails:
@@ -139,7 +139,7 @@ def _stretched(y: Image, x: Image, tails: Values) -> Image:
 
 
 def _ellipse(y: Image, x: Image, angle: float, long: float, wide: float, pointed: float) -> Image:
-    """0 in the centre, 1 on the outline of an ellipse, or of a rhombus where `pointed` is 1."""
+    """Return 0 in the centre, 1 on the outline of an ellipse, or of a rhombus where `pointed` is 1."""
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     u, v = x * cos, y * cos  # in place: this runs twice for every cell of every field
     u += y * sin
@@ -155,7 +155,7 @@ def _ellipse(y: Image, x: Image, angle: float, long: float, wide: float, pointed
 
 
 def _nucleus(cells: Cells, row: int, y: Image, x: Image, bean: float) -> Image:
-    """0 in the centre, 1 on the outline of a nucleus, more or less bent, or of the chromosomes of a mitotic cell."""
+    """Return 0 in the centre, 1 on the outline of a nucleus, more or less bent, or of mitotic chromosomes."""
     dy, dx = y - cells.nucleus_y[row], x - cells.nucleus_x[row]
     angle = cells.nucleus_angle[row]
     long, wide = cells.nucleus_long[row], cells.nucleus_wide[row]

@@ -1,4 +1,4 @@
-"""What a specimen's protein does: which places it is in, how strongly, in which style, and what is labelled."""
+"""A specimen's protein: its locations, their strengths and styles, and its labels."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ CONFUSED: dict[int, tuple[int, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """One place of a protein.
+    """One location of a protein.
 
     Attributes:
         place: Its class number.
-        style: The way in which it is drawn.
+        style: The style in which it is rendered.
         strength: Its brightness beside the others.
         labelled: Whether an annotator names it.
         varies: Standard deviation of the logarithm of its strength over the cells.
@@ -69,7 +69,7 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Protein:
-    """What the green channel of a specimen shows.
+    """The protein of a specimen, which the green channel shows.
 
     Attributes:
         roles: The places, the labelled ones first.
@@ -83,17 +83,17 @@ class Protein:
 
     @property
     def target(self) -> tuple[int, ...]:
-        """The labelled places, ascending."""
+        """The labelled locations, ascending."""
         return tuple(sorted(role.place for role in self.roles if role.labelled))
 
     @property
     def simulated(self) -> tuple[int, ...]:
-        """All places that are drawn, ascending."""
+        """All simulated locations, ascending."""
         return tuple(sorted(role.place for role in self.roles))
 
 
 def make_protein(rng: np.random.Generator, places: Sequence[int]) -> Protein:
-    """Draws strengths, styles and companions for a set of labels; an empty set gives a negative or unspecific one."""
+    """Sample strengths, styles and companions for a set of labels; an empty set is negative or unspecific."""
     named = [pattern_of(place).place for place in places]
     lead = int(rng.integers(len(named))) if named else -1
     mixed = len({PATTERNS[place].cover for place in named}) > 1
@@ -124,7 +124,7 @@ def _role(rng: np.random.Generator, place: int, strength: float, *, labelled: bo
 
 
 def annotate(rng: np.random.Generator, places: tuple[int, ...], noise: float) -> tuple[int, ...]:
-    """The labels as an annotator gives them who errs now and then.
+    """Return the labels of an annotator who makes errors.
 
     Args:
         rng: Source of randomness.
@@ -146,7 +146,7 @@ def annotate(rng: np.random.Generator, places: tuple[int, ...], noise: float) ->
 
 
 def cell_levels(rng: np.random.Generator, role: Role, cells: Cells, expression: Levels) -> Levels:
-    """The strength of one place in each cell (n,)."""
+    """Return the strength of one location in each cell (n,)."""
     own = np.exp(rng.normal(0, role.varies * 0.6, len(cells)))
     shown = rng.random(len(cells)) >= role.silent
     if not shown.any() and len(cells):
@@ -157,11 +157,11 @@ def cell_levels(rng: np.random.Generator, role: Role, cells: Cells, expression: 
 def green_channel(
     rng: np.random.Generator, scene: Scene, protein: Protein
 ) -> tuple[Image, dict[int, Image], dict[int, Levels]]:
-    """Draws the protein.
+    """Render the protein.
 
     Returns:
-        The light of the protein; for each drawn place its own light, 1 where bright, before it is weighed; and for each
-        drawn place the strength in each cell.
+        The light of the protein; for each simulated location its own light, 1 where bright, before it is weighed; and
+        for each simulated location the strength in each cell.
     """
     expression = np.exp(rng.normal(0, 0.7, len(scene.cells)))
     light, parts, levels = scene.canvas.blank(), {}, {}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def red_channel(rng: np.random.Generator, scene: Scene) -> Image:
-    """Tubulin: microtubules, spindles, bridges, and free tubulin."""
+    """Render tubulin: microtubules, spindles, bridges, and free tubulin."""
     lines = microtubules(rng, scene, over_nucleus=0.04 + 0.45 * rng.random() ** 2)
     expression = scene.spread(np.exp(rng.normal(0, 0.2, len(scene.cells))))
     free = rng.uniform(0.03, 0.2) * scene.body * scene.filling * (1 - 0.7 * scene.hidden)
@@ -24,7 +24,7 @@ def red_channel(rng: np.random.Generator, scene: Scene) -> Image:
 
 
 def blue_channel(rng: np.random.Generator, scene: Scene) -> Image:
-    """DNA: nuclei with texture and dark nucleoli; condensed chromosomes are brighter."""
+    """Render DNA: nuclei with texture and dark nucleoli; condensed chromosomes are brighter."""
     canvas = scene.canvas
     grain = np.exp(rng.uniform(0.12, 0.3) * scene.grain + 0.05 * canvas.noise(rng, 4))
     level = scene.spread(np.exp(rng.normal(0, 0.22, len(scene.cells))))
@@ -41,14 +41,14 @@ def blue_channel(rng: np.random.Generator, scene: Scene) -> Image:
 
 
 def yellow_channel(rng: np.random.Generator, scene: Scene) -> Image:
-    """ER: a net that is dense around the nucleus and thins out to the edge."""
+    """Render the ER: a net that is dense around the nucleus and thins out to the edge."""
     net = reticulum(rng, scene)
     level = scene.spread(np.exp(rng.normal(0, 0.22, len(scene.cells))))
     return np.asarray(net * level * gaps(scene))
 
 
 def reticulum(rng: np.random.Generator, scene: Scene) -> Image:
-    """The ER's net; 1 where it is dense."""
+    """Render the ER's net; 1 where it is dense."""
     canvas = scene.canvas
     fade = 1 / (1 + np.square(np.maximum(scene.beyond, 0) / (scene.line.focus * rng.uniform(0.5, 1.4))))
     patches = np.clip(1 + 0.2 * canvas.noise(rng, 7), 0.2, 2)
@@ -61,6 +61,6 @@ def reticulum(rng: np.random.Generator, scene: Scene) -> Image:
 
 
 def gaps(scene: Scene) -> Image:
-    """0 within aggresomes and lipid droplets, 1 elsewhere: what leaves no room for other structures."""
+    """Return 0 within aggresomes and lipid droplets, which exclude other structures, and 1 elsewhere."""
     table = np.concatenate([scene.inclusion, scene.droplet])
     return 1 - 0.8 * np.clip(scene.canvas.discs(*table[:, :3].T), 0, 1)

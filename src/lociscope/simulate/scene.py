@@ -1,4 +1,4 @@
-"""The cells of a field as pictures: who owns each pixel, how far it is from the edge and from the nucleus."""
+"""The cells of a field as images: the cell of each pixel, and its distance from the edge and from the nucleus."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class Scene:
-    """What every pattern of a field shares.
+    """The structures that all patterns of a field share.
 
     Attributes:
         canvas: The picture's size and scale.
@@ -78,13 +78,13 @@ class Scene:
     along: Image = field(default_factory=lambda: np.ones((1, 1), np.float32))
 
     def spread(self, values: Values | NDArray[np.bool_]) -> Image:
-        """A picture that holds each cell's value in its pixels, 0 outside."""
+        """Return an image of each cell's value in its pixels, 0 outside."""
         return per_cell(self.owner, values)
 
     def sample(
         self, rng: np.random.Generator, density: Image, counts: NDArray[np.floating]
     ) -> tuple[Image, Image, NDArray[np.intp]]:
-        """Draws positions within cells.
+        """Sample positions within cells.
 
         Args:
             rng: Source of randomness.
@@ -111,17 +111,17 @@ class Scene:
         return y.astype(np.float32), x.astype(np.float32), self.owner.ravel()[flat].astype(np.intp) - 1
 
     def at(self, picture: NDArray[Any], y: Image, x: Image) -> NDArray[Any]:
-        """The picture's values at positions in µm."""
+        """Return the image's values at positions in µm."""
         rows, columns = self.canvas.pixels(y, x)
         return picture[rows, columns]
 
     def inward(self, y: Image, x: Image, step: float = 1.0) -> Image:
-        """Direction in radians in which the depth grows, at positions in µm."""
+        """Return the direction in radians in which the depth grows, at positions in µm."""
         dy = self.at(self.depth, y + step, x) - self.at(self.depth, y - step, x)
         dx = self.at(self.depth, y, x + step) - self.at(self.depth, y, x - step)
         return np.asarray(np.arctan2(dy, dx), np.float32)
 
 
 def per_cell(owner: NDArray[np.uint16], values: Values | NDArray[np.bool_]) -> Image:
-    """A picture that holds each cell's value in its pixels, 0 where there is no cell."""
+    """Return an image of each cell's value in its pixels, 0 where there is no cell."""
     return np.concatenate([[0], values]).astype(np.float32)[owner]

@@ -27,7 +27,7 @@ OTHER_PIXEL = (0.27, 0.48)
 
 @dataclass(frozen=True, slots=True)
 class Specimen:
-    """What all fields of one specimen share.
+    """The properties that all fields of one specimen share.
 
     Attributes:
         line: The cells.
@@ -43,12 +43,12 @@ class Specimen:
 
 
 def sample_specimen(rng: np.random.Generator, places: Sequence[int] | None, name: str | None) -> Specimen:
-    """Draws a specimen.
+    """Sample a specimen.
 
     Args:
         rng: Source of randomness.
-        places: Its labels; None draws a label set by its real frequency.
-        name: Its cell line; None draws one.
+        places: Its labels; None samples a label set by its real frequency.
+        name: Its cell line; None samples one.
 
     Raises:
         UsageError: A place or the cell line is unknown.

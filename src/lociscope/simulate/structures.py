@@ -1,4 +1,4 @@
-"""The structures that all places refer to, grown once a field."""
+"""Build the structures that all locations use, once for each field."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def build_scene(
     droplets: float = 0,
     debris: float = 0,
 ) -> Scene:
-    """Lays cells out and draws their shared structures.
+    """Lay cells out and render their shared structures.
 
     Args:
         rng: Source of randomness.
@@ -56,7 +56,7 @@ def build_scene(
 
 
 def _rasterise(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells: Cells) -> Scene:
-    """Distances and soft masks, from one potential per cell and one distance transform per field."""
+    """Compute distances and soft masks, from one potential per cell and one distance transform per field."""
     from scipy.ndimage import distance_transform_edt
 
     shape = shape_cells(rng, canvas, line, cells)
@@ -100,14 +100,14 @@ def _rasterise(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells: 
 
 
 def _mesh(rng: np.random.Generator, canvas: Canvas) -> Image:
-    """Ridges of smooth noise, as of a net of tubules; at 0.3 µm a pixel it looks like grains."""
+    """Return ridges of smooth noise, as of a net of tubules; at 0.3 µm/px they look like grains."""
     net = canvas.noise(rng, rng.uniform(0.6, 1.0)) + 0.4 * canvas.noise(rng, 1.8)
     grains = np.exp(rng.uniform(0.1, 0.3) * canvas.noise(rng, 0.5))
     return np.asarray(0.2 + np.exp(-np.abs(net) * rng.uniform(0.5, 1.2)) * grains, np.float32)
 
 
 def _grow_nucleoli(rng: np.random.Generator, scene: Scene) -> None:
-    """A few lobed discs in each nucleus, apart from one another."""
+    """Add a few lobed discs to each nucleus, apart from one another."""
     cells = scene.cells
     mean = scene.line.nucleoli * rng.uniform(0.7, 1.3)
     counts = np.where(cells.mitotic, 0, rng.poisson(mean - 0.8, len(cells)).clip(0, 7) + 1)
@@ -133,7 +133,7 @@ def _grow_nucleoli(rng: np.random.Generator, scene: Scene) -> None:
 
 
 def _grow_speckles(rng: np.random.Generator, scene: Scene) -> Image:
-    """Gaps between the chromatin, some 20–50 in a nucleus, never in nucleoli."""
+    """Return gaps between the chromatin, about 20–50 in a nucleus, never in nucleoli."""
     patches = np.exp(0.3 * scene.canvas.noise(rng, 2.0) - 0.8 * scene.grain)
     density = scene.nucleus * (scene.beyond < -0.6) * (1 - scene.nucleoli) ** 3 * patches
     mean = rng.uniform(20, 45) * (scene.cells.nucleus_radius / 7) ** 2
@@ -143,7 +143,7 @@ def _grow_speckles(rng: np.random.Generator, scene: Scene) -> Image:
 
 
 def _grow_inclusions(rng: np.random.Generator, scene: Scene, mean: float) -> Image:
-    """Dense balls where the microtubules meet, beside the nucleus."""
+    """Return dense balls where the microtubules meet, beside the nucleus."""
     cells = scene.cells
     counts = np.where(cells.mitotic, 0, np.minimum(rng.poisson(mean, len(cells)), 4)) if mean > 0 else 0
     cell = np.repeat(np.arange(len(cells)), counts)
@@ -156,7 +156,7 @@ def _grow_inclusions(rng: np.random.Generator, scene: Scene, mean: float) -> Ima
 
 
 def _scatter_debris(rng: np.random.Generator, scene: Scene, mean: float) -> Image:
-    """Round blebs that lie beside cells."""
+    """Return round blebs beside cells."""
     extent = scene.canvas.extent
     y, x = rng.uniform(0, extent, (2, 12 * int(mean)))
     near = scene.at(scene.canvas.blur(scene.body, 2.5), y, x)
@@ -167,7 +167,7 @@ def _scatter_debris(rng: np.random.Generator, scene: Scene, mean: float) -> Imag
 
 
 def _grow_droplets(rng: np.random.Generator, scene: Scene, mean: float) -> Image:
-    """Round droplets in clusters around the nucleus; cells differ strongly."""
+    """Return round droplets in clusters around the nucleus; cells differ strongly."""
     cells = scene.cells
     counts = mean * rng.gamma(1.2, 1 / 1.2, len(cells)) * ~cells.mitotic
     patches = np.exp(1.2 * scene.canvas.noise(rng, 4)) if mean > 0 else scene.canvas.blank()
@@ -178,7 +178,7 @@ def _grow_droplets(rng: np.random.Generator, scene: Scene, mean: float) -> Image
 
 
 def _fill(rng: np.random.Generator, scene: Scene) -> Image:
-    """Thin and thick parts of the cytoplasm, and round organelles that leave no room for anything else."""
+    """Return thin and thick parts of the cytoplasm, and round organelles that exclude other structures."""
     canvas = scene.canvas
     uneven = rng.uniform(0.1, 0.35) * canvas.noise(rng, rng.uniform(1.5, 3.0)) + 0.1 * canvas.noise(rng, 6)
     many = rng.gamma(1.0, 14, len(scene.cells)) * rng.uniform(0.2, 1.5) * ~scene.cells.mitotic
@@ -189,7 +189,7 @@ def _fill(rng: np.random.Generator, scene: Scene) -> Image:
 
 
 def _follow(rng: np.random.Generator, scene: Scene) -> Image:
-    """ER and organelles hang on microtubules: more where there are more of them than around."""
+    """Return the density of ER and organelles along microtubules: more where there are more of them than around."""
     canvas = scene.canvas
     near, around = canvas.blur(scene.lines, rng.uniform(0.15, 0.35)), canvas.blur(scene.lines, 2.5)
     return np.clip((near + 0.1) / (around + 0.1), 0.2, 1.9).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The patterns of the 28 places; importing this package fills the table."""
+"""The patterns of the 28 locations; importing this package fills the table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Places that fill the cytoplasm: ER (6), cytosol (25)."""
+"""Locations that fill the cytoplasm: ER (6), cytosol (25)."""
 
 from __future__ import annotations
 

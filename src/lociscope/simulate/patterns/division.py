@@ -1,4 +1,4 @@
-"""Places that only dividing cells show: cytokinetic bridge (16), mitotic spindle (17)."""
+"""Locations of dividing cells: cytokinetic bridge (16), mitotic spindle (17)."""
 
 from __future__ import annotations
 

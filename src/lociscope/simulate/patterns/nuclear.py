@@ -1,4 +1,4 @@
-"""Places in and around the nucleus: 0–5."""
+"""Locations in and around the nucleus: 0–5."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 def released(scene: Scene, levels: Levels) -> Image:
-    """Where nuclear proteins go in mitosis: all over the rounded cell, less among the chromosomes."""
+    """Return nuclear proteins in mitosis: all over the rounded cell, less among the chromosomes."""
     return scene.spread(beside(levels) * scene.cells.mitotic) * scene.body * (1 - 0.6 * scene.chromatin)
 
 
 def haze(scene: Scene, levels: Levels, strength: float) -> Image:
-    """A clear nuclear haze that spares nucleoli, as around speckles and bodies."""
+    """Return a clear nuclear haze without nucleoli, as around speckles and bodies."""
     between = np.exp(-0.3 * scene.grain)
     return np.asarray(strength * scene.spread(beside(levels)) * scene.inner * between * (1 - 0.8 * scene.nucleoli))
 
 
 def rim_of(scene: Scene, soft: Image, width: float) -> Image:
-    """The outline of soft-edged areas."""
+    """Return the outline of soft-edged areas."""
     smooth = scene.canvas.blur(soft, width)
     return np.clip(4 * smooth * (1 - smooth), 0, 1) * (soft > 0.02)
 

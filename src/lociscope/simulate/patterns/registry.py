@@ -1,4 +1,4 @@
-"""The table of patterns: one function per place, each with its styles."""
+"""The table of patterns: one function per location, each with its styles."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Render = Callable[[Scene, np.random.Generator, str, Levels], Image]
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """How one place is drawn.
+    """How one location is rendered.
 
     Attributes:
         place: Its class number.
         styles: Names of the ways in which it may look.
-        draw: Draws it; any unit, since brightness is set later.
+        render: Renders it, in any unit, since brightness is set later.
         cover: True for a place that fills much of the cell, which shines less per pixel than dots do.
     """
 
@@ -36,17 +36,17 @@ class Pattern:
 
 
 PATTERNS: dict[int, Pattern] = {}
-"""Every place that can be drawn, by class number."""
+"""Every location that can be simulated, by class number."""
 
 
 def beside(levels: Levels) -> Levels:
-    """Each cell's strength beside that of bright cells, as `unit` makes it: for what shows weakly with a structure."""
+    """Return each cell's strength relative to bright cells, as `unit` scales it: for weak light with a structure."""
     shown = levels[levels > 0]
     return levels / np.quantile(shown, 0.85) if len(shown) else levels
 
 
 def pattern(place: int, *styles: str, cover: bool = False) -> Callable[[Render], Render]:
-    """Registers a function as the pattern of a place."""
+    """Register a function as the pattern of a location."""
 
     def register(render: Render) -> Render:
         PATTERNS[place] = Pattern(place, styles, render, cover)
@@ -56,7 +56,7 @@ def pattern(place: int, *styles: str, cover: bool = False) -> Callable[[Render],
 
 
 def pattern_of(place: int) -> Pattern:
-    """The pattern of a place.
+    """Return the pattern of a location.
 
     Raises:
         UsageError: There is no such place.
@@ -71,7 +71,7 @@ def pattern_of(place: int) -> Pattern:
 
 
 def place_number(name: str) -> int:
-    """The class number of a place by its name, as in `Nucleoli`; case does not matter.
+    """Return the class number of a location by its name, as in `Nucleoli`; case does not matter.
 
     Raises:
         UsageError: There is no such place.

@@ -17,13 +17,13 @@ TYPICAL_AREA = 700.0
 
 
 def numbers(scene: Scene, rng: np.random.Generator, mean: float, spread: float = 0.25) -> Levels:
-    """How many dots each cell holds, by its area."""
+    """Return the number of dots of each cell, by its area."""
     area = np.pi * scene.cells.long * scene.cells.wide
     return np.asarray(mean * (area / TYPICAL_AREA) ** 0.8 * np.exp(rng.normal(0, spread, len(area))))
 
 
 def nearness(scene: Scene, distance: float) -> Image:
-    """Density of dots in the cytoplasm that falls off from the nucleus over a distance in µm."""
+    """Return a density of dots in the cytoplasm that falls off from the nucleus over a distance in µm."""
     over = 0.12 * scene.nucleus
     return np.asarray(
         (scene.cytoplasm + over) * scene.body**0.5 * scene.along**0.5 * np.exp(-np.maximum(scene.beyond, 0) / distance)
@@ -31,7 +31,7 @@ def nearness(scene: Scene, distance: float) -> Image:
 
 
 def soft_haze(scene: Scene, rng: np.random.Generator, levels: Levels, low: float, high: float) -> Image:
-    """Weak cytosol behind dots, of a strength between two, more often weak."""
+    """Return weak cytosol behind dots, of a strength between two, more often weak."""
     strength = np.float32(low + (high - low) * rng.random() ** 2)
     return np.asarray(
         strength * scene.spread(beside(levels)) * scene.body * (1 - 0.5 * scene.hidden) * granular(scene, rng)
@@ -39,7 +39,7 @@ def soft_haze(scene: Scene, rng: np.random.Generator, levels: Levels, low: float
 
 
 def granular(scene: Scene, rng: np.random.Generator) -> Image:
-    """Texture of what fills the cytoplasm, about 1: the grains of a stain, the cytoplasm's own, and that of the ER."""
+    """Return the texture of the cytoplasm, about 1: grains of the stain, of the cytoplasm, and of the ER."""
     grains = np.exp(rng.uniform(0.1, 0.6) * scene.canvas.noise(rng, rng.uniform(0.3, 0.5)))
     shared = scene.filling * scene.along ** rng.uniform(0.05, 0.45) * scene.mesh ** rng.uniform(0, 0.4)
     fade = 1 / (1 + np.square(np.maximum(scene.beyond, 0) / rng.uniform(11, 30)))
