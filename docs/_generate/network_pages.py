@@ -48,30 +48,30 @@ PARTS = {
 HEAD_PARTS = ("lociscope.models.heads:places_head", "lociscope.models.heads:_pooled")
 TAUGHT = "## What the iterations taught\n"
 NEXT = """
-Next: [train](../how-to/train.md) one of your own with a thing changed, [compare](../how-to/compare.md) the two, or let [tune](../how-to/tune.md) search.
+Next: [train](../how-to/train.md) one of your own with one change, [compare](../how-to/compare.md) the two, or let [tune](../how-to/tune.md) search.
 """
 
 INTRODUCTIONS = {
     "lenet5": """# LeNet-5, layer by layer
 
-LeNet-5 (LeCun, Bottou, Bengio and Haffner, *Gradient-based learning applied to document recognition*, 1998) read the digits on cheques. Its idea is
-still that of every network here: small filters that are the same everywhere (convolution), a coarser grid that forgets where exactly something was
-(pooling), and the same again on what the first filters found. `lenet5-1998` is the network as published, carried to four channels and 28 places;
-`lenet5` keeps the order of its layers and renews each choice: 16 and 32 maps for 6 and 16 in C1 and C3, a stride of 2 in C1, ReLU for tanh, batch
-normalisation, maximum for trainable subsampling, full for partial connection, and a head that says for each position which place it shows.
+LeNet-5 (LeCun, Bottou, Bengio and Haffner, *Gradient-based learning applied to document recognition*, 1998) read the digits on cheques. All
+networks here still follow its design: small filters that are the same everywhere (convolution), a coarser grid that discards exact positions
+(pooling), and the same again on the output of the first filters. `lenet5-1998` is the network as published, adapted to four channels and 28 locations;
+`lenet5` keeps the order of its layers and updates each choice: 16 and 32 maps for 6 and 16 in C1 and C3, a stride of 2 in C1, ReLU for tanh, batch
+normalisation, maximum for trainable subsampling, full for partial connection, and a head that predicts a location at each position.
 """,
     "alexnet": """# AlexNet, layer by layer
 
 AlexNet (Krizhevsky, Sutskever and Hinton, *ImageNet classification with deep convolutional neural networks*, 2012) won ImageNet with five convolutions
-and three dense layers, ReLU, dropout and two graphics cards, each of which held half of the maps. `alexnet-2012` is the network as published, groups
-and response normalisation included; `alexnet` keeps five convolutions and the first two of their three poolings and renews the rest.
+and three dense layers, ReLU, dropout and two GPUs, each with half of the maps. `alexnet-2012` is the network as published, including groups
+and response normalisation; `alexnet` keeps five convolutions and the first two of their three poolings and updates the rest.
 """,
     "pretrained": """# A pre-trained network, modified
 
-EfficientNet-Lite0 has learned to see on a million photographs. Its first filters look for edges and colours, its later ones for parts of things. Three
-modifications make it one for fields: a stem of four channels, of which three begin with the filters for colours and the fourth, the ER, with
-their mean or at zero; a head that pools evidence for 28 places; and training by stages, the new head first, then everything at a smaller
-rate. Its blocks widen the maps, filter each by itself (depthwise) and narrow them again.
+Transfer learning: EfficientNet-Lite0 was pre-trained on a million photographs. Its first filters respond to edges and colours, its later ones to parts of objects. Three
+modifications adapt it to fields: a stem of four channels, of which three are initialised with the filters for colours and the fourth, the ER, with
+their mean or with zeros; a head that pools evidence for 28 locations; and fine-tuning in stages, the new head first, then all layers at a smaller
+rate. Its blocks expand the maps, filter each separately (depthwise) and reduce their number again.
 """,
 }
 
@@ -88,7 +88,7 @@ def code_of(part: str) -> str:
 def layer_table(facts: list[LayerFacts]) -> str:
     """Layers as a table of Markdown."""
     lines = [
-        "| layer | kind | what comes out | window | stride | parameters | MMAC | sees, px | sees, µm |",
+        "| layer | kind | output | window | stride | parameters | MMAC | receptive field, px | µm |",
         "|---|---|---|---:|---:|---:|---:|---:|---:|",
     ]
     for each in facts:
@@ -209,7 +209,7 @@ all other iterations; the pictures are of `{run}`. Another network of the same l
 {code}
 ```
 
-All networks end in the same head: a 1 × 1 convolution makes a map of evidence for each of the 28 places, and pooling makes one logit of each map.
+All networks end in the same head: a 1 × 1 convolution makes a map of evidence for each of the 28 locations, and pooling makes one logit of each map.
 
 ```py
 {head}
@@ -217,29 +217,29 @@ All networks end in the same head: a 1 × 1 convolution makes a map of evidence 
 
 ## Its layers
 
-What a position *sees* is the part of the field that it can depend on, by window and stride of all layers before it: at {size} px a pixel is
-{field_um / size:.2f} µm. Nuclei are 9–18 µm wide, nucleoli 1–3 µm, and a vesicle is below 1 µm. {"What is more than the field's " + str(size) + " px lies in the padding. " if wider else ""}Activations,
-normalisation, padding and dropout are left out: they change no shape. Batch normalisation has the parameters that are missing from the sum.
+The *receptive field* of a position is the part of the field that it can depend on, given window and stride of all layers before it: at {size} px a pixel is
+{field_um / size:.2f} µm. Nuclei are 9–18 µm wide, nucleoli 1–3 µm, and a vesicle is below 1 µm. {"What is more than the field's " + str(size) + " px is padding. " if wider else ""}Activations,
+normalisation, padding and dropout are left out: they change no shape. The parameters missing from the sum belong to batch normalisation.
 
 {layer_table(facts)}
 
 ## Its first filters
 
-The strongest of the first convolution: a column is a filter, a row a channel that it looks at ({stains}). Red counts for it, blue against it, white is zero; each filter on its own scale.
+The strongest filters of the first convolution: a column is a filter, a row one of its input channels ({stains}). Red weights are positive, blue ones negative, white is zero; each filter has its own scale.
 
 ![First filters](../images/networks/{name}-filters.png)
 
-## What they make of a field
+## Feature maps of a field
 
-Simulated cells with a protein in the mitochondria: the four channels as the network takes them, then, from the finest grid to the coarsest, the last layer of each. First
-stands the protein with a square as large as what the position in its middle sees; then the maps that vary most, each from black, its least, to white, its most.
+Simulated cells with a protein in the mitochondria: the four input channels, then, from the finest grid to the coarsest, the last layer of each. The first
+image of a row is the protein with the receptive field of the middle position as a square; then the maps that vary most, each from black, its least, to white, its most.
 
 ![Feature maps](../images/networks/{name}-maps.png)
 
-## Where its evidence stands
+## Heat maps of evidence
 
-Two simulated fields, {places}: the field, its protein, and the evidence for both places, red for and blue against, on one scale a row; the number is the
-probability that comes out. The logit of a place is pooled from its map, so this is what the decision is made of, not an explanation after the fact.{spread}
+Two simulated fields, {places}: the field, its protein, and a heat map of the evidence for both locations, red for and blue against, on one scale in each row; the number is the
+predicted probability. The logit of a location is pooled from its map, so the map is what the decision is computed from, not an explanation after the fact.{spread}
 
 ![Evidence](../images/networks/{name}-evidence.png)
 
