@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lociscope.models.alexnet import alexnet_published
-from lociscope.models.cost import macs_of
+from lociscope.models.cost import count_macs
 from lociscope.models.lenet5 import lenet5, lenet5_published
 from lociscope.models.small import small
 
@@ -40,7 +40,7 @@ def test_the_sums_are_the_networks_own(analyze: Callable[..., list[Any]]) -> Non
     network = lenet5(64)
     facts = analyze(network)
     assert sum(each.parameters for each in facts) == network.count_params()
-    assert sum(each.macs for each in facts) == macs_of(network)
+    assert sum(each.macs for each in facts) == count_macs(network)
 
 
 def test_branches_meet_at_the_widest(analyze: Callable[..., list[Any]]) -> None:

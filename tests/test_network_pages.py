@@ -19,7 +19,7 @@ from lociscope.artifacts.recipe_changes import parse_changes
 from lociscope.artifacts.run import Run
 from lociscope.errors import LociscopeError
 from lociscope.models import build_network
-from lociscope.models.cost import macs_of
+from lociscope.models.cost import count_macs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,7 @@ def test_sums_are_those_of_the_network(pages: Path, runs: dict[str, Run], name: 
     network = build_network(name, SIZE, runs[name].read_recipe().network.options)
     text = text_of(pages, name)
     assert f"at {SIZE} px" in text
-    macs = macs_of(network)
+    macs = count_macs(network)
     assert macs is not None
     assert f"{network.count_params():,} parameters,\n{macs / 1e6:,.0f} million multiply-accumulates" in text
     table = table_of(text)
@@ -118,7 +118,7 @@ def test_code_is_python_and_links_lead_somewhere(pages: Path, name: str) -> None
         if isinstance(statement, ast.FunctionDef)
     ]
     assert functions[0] == name
-    assert functions[-2:] == ["places_head", "_pooled"]
+    assert functions[-2:] == ["location_head", "_pool_evidence"]
     links = re.findall(r"\]\(([^)#\s]+)\)", text)
     assert len([link for link in links if link.endswith(".png")]) == 3
     for link in links:

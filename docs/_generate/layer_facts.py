@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lociscope.models.cost import layer_macs
+from lociscope.models.cost import count_layer_macs
 
 if TYPE_CHECKING:
     import keras
@@ -69,7 +69,7 @@ def analyze_layers(network: keras.Model, field_um: float = 164.0) -> list[LayerF
         facts.append(
             LayerFacts(
                 layer.name, type(layer).__name__, tuple(layer.output.shape[1:]), window or 0, stride,
-                layer.count_params() if hasattr(layer, "count_params") else 0, layer_macs(layer) or 0,
+                layer.count_params() if hasattr(layer, "count_params") else 0, count_layer_macs(layer) or 0,
                 field, None if field is None else round(field * field_um / side, 1),
             )
         )  # fmt: skip

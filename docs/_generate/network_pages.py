@@ -45,7 +45,7 @@ PARTS = {
     "pretrained": ("lociscope.models.pretrained:pretrained", "lociscope.models.efficientnet_lite:lite_features"),
 }
 """The functions that build each network but for its head."""
-HEAD_PARTS = ("lociscope.models.heads:places_head", "lociscope.models.heads:_pooled")
+HEAD_PARTS = ("lociscope.models.heads:location_head", "lociscope.models.heads:_pool_evidence")
 TAUGHT = "## What the iterations taught\n"
 NEXT = """
 Next: [train](../how-to/train.md) one of your own with one change, [compare](../how-to/compare.md) the two, or let [tune](../how-to/tune.md) search.

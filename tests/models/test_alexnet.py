@@ -14,7 +14,7 @@ from lociscope.errors import UsageError
 from lociscope.labels import N_LABELS
 from lociscope.models import OUTPUTS, build_network, load_network
 from lociscope.models.alexnet import LocalResponse, alexnet_published
-from lociscope.models.cost import macs_of
+from lociscope.models.cost import count_macs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +54,7 @@ def test_published_parameters_layer_by_layer(
             counted[name] += layer.count_params()
     assert counted == layers
     assert network.count_params() == sum(layers.values()) == total
-    assert macs_of(network) == macs
+    assert count_macs(network) == macs
     shapes = {name: network.get_layer(name).output.shape[1:] for name in ("conv1", "conv2", "conv3", "pool5", "fc6")}
     assert shapes == {
         "conv1": (55, 55, 96), "conv2": (27, 27, 256), "conv3": (13, 13, 384), "pool5": (6, 6, 256), "fc6": (1, 1, 4096)

@@ -52,7 +52,7 @@ def test_affines_are_those_of_networks_that_bring_their_own(name: str) -> None:
     whole = with_pictures(name)
     kinds = (keras.layers.Rescaling, keras.layers.Normalization)
     last = [layer for layer in whole.layers if isinstance(layer, kinds)][-1]
-    affine = ours.affine_of(name)
+    affine = ours.find_affine(name)
     expected = keras.Model(whole.input, last.output)(X[..., :3] * 255)
     np.testing.assert_allclose(X[..., :3] * affine.scale + affine.offset, expected, atol=1e-5)
 
@@ -85,7 +85,9 @@ def test_weights_arrive_where_they_belong(name: str, size: int, monkeypatch: pyt
     network = build_network("pretrained", size, {"backbone": name, "channels": "RGB"})
     x = np.random.default_rng(1).random((2, size, size, 4), np.float32)
     colour = import_module(f"keras.applications.{ours._module(name)}").preprocess_input(x[..., :3] * 255)
-    first, *others = zip(ours._weighty(network), ours._weighty(pictures), strict=False)  # ours has a head besides
+    first, *others = zip(
+        ours._layers_with_weights(network), ours._layers_with_weights(pictures), strict=False
+    )  # ours has a head besides
     theirs = keras.Model(pictures.input, [first[1].output, pictures.output])(colour)
     mine = keras.Model(network.input, [first[0].output, network.get_layer("dropout").input])(x)
     for found, expected in zip(mine, theirs, strict=True):

@@ -9,7 +9,7 @@ import pytest
 
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.images.segmentation.features import FEATURES
-from lociscope.models.features import UNSEEN, FeatureModel, fit_model, hidden, read_options, standardised
+from lociscope.models.features import UNSEEN, FeatureModel, fit_model, hide_stains, read_options, standardize
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,11 +44,11 @@ def test_what_is_unknown_is_the_mean() -> None:
     model = fit_model(x, y, read_options({"head": "linear", "blind": 0.0}))
     unknown = model.predict(np.full((1, N), np.nan))
     np.testing.assert_allclose(unknown, model.predict(model.mean[None]))
-    assert np.abs(standardised(np.full((1, N), 1e9), model.mean, model.spread)).max() == 3
+    assert np.abs(standardize(np.full((1, N), 1e9), model.mean, model.spread)).max() == 3
 
 
 def test_stains_are_hidden_whole() -> None:
-    made = hidden(np.zeros((400, N)), 0.25, 3)
+    made = hide_stains(np.zeros((400, N)), 0.25, 3)
     for words in UNSEEN.values():
         columns = [any(word in name for word in words) for name in FEATURES]
         share = np.isnan(made[:, columns])

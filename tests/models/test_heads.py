@@ -12,7 +12,7 @@ import pytest
 
 from lociscope.labels import N_LABELS
 from lociscope.models import load_network
-from lociscope.models.heads import POSITIVES_PRIOR, GeneralisedMean, Pooling, check_choice, check_options, places_head
+from lociscope.models.heads import POSITIVES_PRIOR, GeneralisedMean, Pooling, check_choice, check_options, location_head
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ FEATURES = np.maximum(np.random.default_rng(0).normal(size=(5, SIDE, SIDE, DEPTH
 
 def head(pooling: Pooling, dropout: float = 0.0) -> keras.Model:
     features = keras.layers.Input((SIDE, SIDE, DEPTH), name="features")
-    return keras.Model(features, places_head(features, pooling, dropout), name=pooling)
+    return keras.Model(features, location_head(features, pooling, dropout), name=pooling)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_the_answer_keeps_its_digits_in_mixed_precision(pooling: Pooling) -> Non
     try:
         features = keras.layers.Input((SIDE, SIDE, DEPTH))
         maps = keras.layers.Conv2D(DEPTH, 1, activation="relu", name="body")(features)
-        outputs = places_head(maps, pooling, 0.2)
+        outputs = location_head(maps, pooling, 0.2)
     finally:
         keras.config.set_dtype_policy("float32")
     assert maps.dtype == "bfloat16"

@@ -15,7 +15,7 @@ from lociscope.artifacts.recipe import SHIPPED, Recipe
 from lociscope.errors import UsageError
 from lociscope.labels import N_LABELS
 from lociscope.models import applications, build_network, load_network
-from lociscope.models.pretrained import widened
+from lociscope.models.pretrained import widen_kernel
 from lociscope.training.stages import check_stages, freeze
 
 if TYPE_CHECKING:
@@ -30,21 +30,23 @@ def test_a_grey_field_is_seen_as_a_grey_picture(order: list[str], number: int, s
     channels = "".join(order[:number])
     if not set(channels) & set("RGB"):
         channels += "G"
-    wide = widened(KERNEL, channels, stem)
+    wide = widen_kernel(KERNEL, channels, stem)
     assert wide.shape == (3, 3, len(channels), 5)
     np.testing.assert_allclose(wide.sum(axis=2), KERNEL.sum(axis=2))
 
 
 def test_colours_keep_their_kernels() -> None:
-    wide = widened(KERNEL)
+    wide = widen_kernel(KERNEL)
     np.testing.assert_allclose(wide[:, :, :3], 0.75 * KERNEL)
     np.testing.assert_allclose(wide[:, :, 3], 0.75 * KERNEL.mean(axis=2))
-    np.testing.assert_allclose(widened(KERNEL, "BGR"), KERNEL[:, :, ::-1])
-    np.testing.assert_allclose(widened(KERNEL, stem="yellow")[:, :, 3], 0.375 * (KERNEL[:, :, 0] + KERNEL[:, :, 1]))
-    zero = widened(KERNEL, stem="zero")
+    np.testing.assert_allclose(widen_kernel(KERNEL, "BGR"), KERNEL[:, :, ::-1])
+    np.testing.assert_allclose(
+        widen_kernel(KERNEL, stem="yellow")[:, :, 3], 0.375 * (KERNEL[:, :, 0] + KERNEL[:, :, 1])
+    )
+    zero = widen_kernel(KERNEL, stem="zero")
     np.testing.assert_array_equal(zero[:, :, :3], KERNEL)
     assert not zero[:, :, 3].any()
-    np.testing.assert_allclose(widened(KERNEL, "G")[:, :, 0], KERNEL.sum(axis=2))
+    np.testing.assert_allclose(widen_kernel(KERNEL, "G")[:, :, 0], KERNEL.sum(axis=2))
 
 
 def embedded(network: keras.Model, x: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from lociscope.models.trees import Growth, fit_trees, learnable, rate_logit
+from lociscope.models.trees import Growth, fit_trees, is_learnable, rate_logit
 
 
 def data(n: int = 300) -> tuple[np.ndarray, np.ndarray]:
@@ -45,5 +45,5 @@ def test_no_class_to_learn_is_no_error() -> None:
 @pytest.mark.parametrize(("positives", "enough"), [(3, False), (4, True), (6, True), (7, False)])
 def test_both_kinds_are_needed(positives: int, enough: bool) -> None:
     known = np.arange(10) < positives
-    assert learnable(known) is enough
+    assert is_learnable(known) is enough
     assert np.isfinite(rate_logit(known))

@@ -11,7 +11,7 @@ from lociscope.artifacts.recipe import Recipe
 from lociscope.artifacts.run import Run
 from lociscope.errors import LociscopeError
 from lociscope.models import build_network
-from lociscope.models.cost import Cost, macs_of
+from lociscope.models.cost import Cost, count_macs
 from lociscope.training import cost as measuring
 from lociscope.training.cost import measure_cost
 
@@ -30,7 +30,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_the_cost_of_a_network_is_counted_timed_and_kept(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     found = measure_cost(run)
     assert found is not None
-    assert found.macs == macs_of(build_network("lenet5", 32, {"width": 0.1}))
+    assert found.macs == count_macs(build_network("lenet5", 32, {"width": 0.1}))
     assert found.latency_ms is not None
     assert found.latency_ms > 0
     assert "onnxruntime" in found.where

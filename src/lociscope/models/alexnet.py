@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from lociscope.models.heads import Pooling, check_choice, check_options, places_head
+from lociscope.models.heads import Pooling, check_choice, check_options, location_head
 from lociscope.models.inputs import MapSubset, field_input
 
 K, NEAREST, ALPHA = 2.0, 5, 1e-4
@@ -137,7 +137,7 @@ def alexnet_2012(size: int, channels: str = "RGBY", grouped: bool = True, units:
     # === Layers and functional model ===
     inputs, x = field_input(size, channels)
     x = layers.Rescaling(255.0, name="scale")(x)
-    outputs = places_head(_published_features(x, 2 if grouped else 1, units), "average", dropout=0.5)
+    outputs = location_head(_published_features(x, 2 if grouped else 1, units), "average", dropout=0.5)
     return keras.Model(inputs, outputs, name="alexnet_2012")
 
 
@@ -172,7 +172,7 @@ def alexnet(
         overlap: Whether pooling windows overlap, 3 × 3 pixels at a stride of 2, or not, 2 × 2.
         groups: 2 lets conv2, conv4 and conv5 see half of the maps each, as published.
         units: Width of fc6 and fc7, which stand at each position, up to 8192; 0 leaves them out.
-        pooling: How the head pools evidence; see `lociscope.models.heads.places_head`.
+        pooling: How the head pools evidence; see `lociscope.models.heads.location_head`.
         dropout: Share of features dropped before the evidence, and before fc7, in training, in 0–0.9.
 
     Returns:
@@ -217,4 +217,4 @@ def alexnet(
     if units:
         x = convolution(x, units, 1, "fc6")
         x = convolution(layers.Dropout(dropout, name="dropout6")(x), units, 1, "fc7")
-    return keras.Model(inputs, places_head(x, pooling, dropout), name="alexnet")
+    return keras.Model(inputs, location_head(x, pooling, dropout), name="alexnet")

@@ -92,16 +92,16 @@ def application_features(name: str, x: keras.KerasTensor, channels: str) -> kera
         raise UsageError(
             f"No backbone {name!r}.{suggest(str(name), ('efficientnet-lite0', *names()))}", code=Code.UNKNOWN_NAME
         )
-    affine = affine_of(name)
-    scale = [_of_letter(affine.scale, letter) for letter in channels]
-    offset = [_of_letter(affine.offset, letter) for letter in channels]
+    affine = find_affine(name)
+    scale = [_find_colour(affine.scale, letter) for letter in channels]
+    offset = [_find_colour(affine.offset, letter) for letter in channels]
     x = layers.Rescaling(scale, offset, name="scaled")(x)
     if _module(name) in REWRITTEN:
-        return _rewritten(_built(name, input_shape=tuple(x.shape[1:])), x)
+        return _rebuild(_built(name, input_shape=tuple(x.shape[1:])), x)
     return _built(name, input_tensor=x).output
 
 
-def _rewritten(whole: keras.Model, x: keras.KerasTensor) -> keras.KerasTensor:
+def _rebuild(whole: keras.Model, x: keras.KerasTensor) -> keras.KerasTensor:
     """Rebuild the network on x instead of its input, without the layers that rescale images."""
     made = {}
     for each in whole.operations:
@@ -139,7 +139,7 @@ def _times(factor: float, name: str | None = None) -> keras.layers.Layer:
     return layers.Rescaling([factor], [0.0], name=name)
 
 
-def affine_of(name: str) -> Affine:
+def find_affine(name: str) -> Affine:
     """Return how the network rescales its images."""
     large = name in ("EfficientNetV2S", "EfficientNetV2M", "EfficientNetV2L")
     return LARGE_V2 if large else AFFINES[_module(name)]
@@ -158,9 +158,9 @@ def load_application(model: keras.Model, name: str, size: int, widen: Widen) -> 
         LociscopeError: The weights cannot be fetched, or have another hash than Keras expects.
     """
     source = _fetched(name, size)
-    order = slice(None, None, -1 if affine_of(name).reversed else 1)
+    order = slice(None, None, -1 if find_affine(name).reversed else 1)
     first = True
-    for ours, theirs in zip(_weighty(model), _weighty(source), strict=True):
+    for ours, theirs in zip(_layers_with_weights(model), _layers_with_weights(source), strict=True):
         weights = theirs.get_weights()
         if first:
             weights[0] = widen(weights[0][:, :, order])
@@ -203,12 +203,12 @@ def _built(name: str, weights: str | None = None, **arguments: object) -> keras.
         return function(include_top=False, weights=weights, **arguments)
 
 
-def _weighty(model: keras.Model) -> list[keras.layers.Layer]:
+def _layers_with_weights(model: keras.Model) -> list[keras.layers.Layer]:
     """Return the layers with weights, except a Normalization, which `scaled` replaces."""
     return [layer for layer in model.layers if layer.weights and not isinstance(layer, layers.Normalization)]
 
 
-def _of_letter(numbers: tuple[float, float, float], letter: str) -> float:
+def _find_colour(numbers: tuple[float, float, float], letter: str) -> float:
     """Return a colour's number; for the fourth channel, their mean."""
     return float(np.mean(numbers) if letter == "Y" else numbers["RGB".index(letter)])
 

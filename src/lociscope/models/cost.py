@@ -30,7 +30,7 @@ class Cost(BaseModel):
     reason: str = Field("", description="Why a figure is missing.")
 
 
-def macs_of(network: keras.Model) -> int | None:
+def count_macs(network: keras.Model) -> int | None:
     """Count the multiply-accumulates of one field: convolutions (also grouped, depthwise, transposed), dense layers.
 
     What costs next to nothing beside them is left out: biases, normalisation, activations, pooling. A 5 × 5
@@ -44,7 +44,7 @@ def macs_of(network: keras.Model) -> int | None:
     """
     total = 0
     for layer, calls in _calls(network):
-        each = layer_macs(layer)
+        each = count_layer_macs(layer)
         if each is None:
             return None
         total += calls * each
@@ -63,7 +63,7 @@ def _calls(network: keras.Model) -> Iterator[tuple[keras.layers.Layer, int]]:
             yield layer, calls
 
 
-def layer_macs(layer: keras.layers.Layer) -> int | None:
+def count_layer_macs(layer: keras.layers.Layer) -> int | None:
     """Return the multiply-accumulates of one application: each kernel's weights, once for each position."""
     kernels, shape = _kernels(layer)
     if not kernels:

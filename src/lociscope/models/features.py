@@ -16,7 +16,7 @@ from lociscope.decide.logistic import sigmoid
 from lociscope.errors import Code, LociscopeError, MissingExtraError, UsageError, suggest
 from lociscope.images.segmentation.features import FEATURES
 from lociscope.labels import N_LABELS
-from lociscope.models.trees import Growth, Trees, fit_trees, learnable, rate_logit
+from lociscope.models.trees import Growth, Trees, fit_trees, is_learnable, rate_logit
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 
@@ -102,7 +102,7 @@ class FeatureModel:
         """
         logits = []
         if self.weights is not None and self.intercepts is not None:
-            logits.append(standardised(features, self.mean, self.spread) @ self.weights + self.intercepts)
+            logits.append(standardize(features, self.mean, self.spread) @ self.weights + self.intercepts)
         if self.trees is not None:
             logits.append(self.trees.logits(features))
         return sigmoid(np.mean(logits, axis=0))
@@ -155,12 +155,12 @@ class FeatureModel:
         return made
 
 
-def standardised(features: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> NDArray[np.float64]:
+def standardize(features: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> NDArray[np.float64]:
     """Return features centred, scaled and clipped to ± `LIMIT`; 0, the mean, where unknown."""
     return np.asarray(np.nan_to_num(np.clip((features - mean) / spread, -LIMIT, LIMIT)))
 
 
-def hidden(features: np.ndarray, share: float, seed: int) -> NDArray[np.float64]:
+def hide_stains(features: np.ndarray, share: float, seed: int) -> NDArray[np.float64]:
     """Return features with some rows missing the features that need red or yellow, as for fields without that stain."""
     rng = np.random.default_rng(seed)
     made = np.array(features, np.float64)
@@ -190,13 +190,13 @@ def fit_model(
     Raises:
         MissingExtraError: scikit-learn is not installed.
     """
-    known = hidden(features, options.blind, seed)
+    known = hide_stains(features, options.blind, seed)
     empty = np.isnan(known).all(axis=0)
     known[:, empty] = 0
     mean, spread = np.nanmean(known, axis=0), np.maximum(np.nanstd(known, axis=0), 1e-6)
     weights = intercepts = trees = None
     if options.head != "boosting":
-        weights, intercepts = _fit_linear(standardised(known, mean, spread), truth, options, progress)
+        weights, intercepts = _fit_linear(standardize(known, mean, spread), truth, options, progress)
     if options.head != "linear":
         trees = fit_trees(known, truth, Growth(options.trees, options.rate, options.leaves, seed), progress)
     return FeatureModel(mean, spread, weights, intercepts, trees)
@@ -214,7 +214,7 @@ def _fit_linear(
     for label in range(N_LABELS):
         known = truth[:, label]
         intercepts[label] = rate_logit(known)
-        if learnable(known):
+        if is_learnable(known):
             strength = options.strength * np.sqrt(10 * known.mean())
             model = LogisticRegression(C=strength, max_iter=1000).fit(inputs, known)
             weights[:, label], intercepts[label] = model.coef_[0], model.intercept_[0]

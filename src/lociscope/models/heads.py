@@ -129,7 +129,7 @@ class GatedAttention(layers.Layer):
         return {**super().get_config(), "places": self.places, "hidden": self.hidden, "bias": self.start}
 
 
-def places_head(features: keras.KerasTensor, pooling: Pooling, dropout: float) -> dict[str, keras.KerasTensor]:
+def location_head(features: keras.KerasTensor, pooling: Pooling, dropout: float) -> dict[str, keras.KerasTensor]:
     """Build the outputs of a bundle from a feature map.
 
     The map of evidence is the classifier itself: 28 maps whose pooled value is the logit, with every pooling.
@@ -166,14 +166,14 @@ def places_head(features: keras.KerasTensor, pooling: Pooling, dropout: float) -
         evidence = layers.Conv2D(N_LABELS, 1, bias_initializer=bias, name="evidence", dtype="float32")(kept)
     return {
         "probabilities": layers.Activation("sigmoid", name="probabilities", dtype="float32")(
-            _pooled(evidence, pooling)
+            _pool_evidence(evidence, pooling)
         ),
         "embedding": layers.GlobalAveragePooling2D(name="embedding", dtype="float32")(features),
         "evidence": evidence,
     }
 
 
-def _pooled(evidence: keras.KerasTensor, pooling: Pooling) -> keras.KerasTensor:
+def _pool_evidence(evidence: keras.KerasTensor, pooling: Pooling) -> keras.KerasTensor:
     """Pool evidence (n, h, w, 28) to logits."""
     if pooling == "max":
         return layers.GlobalMaxPooling2D(name="logits", dtype="float32")(evidence)

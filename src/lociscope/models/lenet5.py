@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from lociscope.models.heads import Pooling, check_choice, check_options, places_head
+from lociscope.models.heads import Pooling, check_choice, check_options, location_head
 from lociscope.models.inputs import MapSubset, field_input
 
 Activation = Literal["relu", "tanh"]
@@ -128,7 +128,7 @@ def lenet5_1998(size: int, channels: str = "RGBY") -> keras.Model:
         raise ValueError(f"LeNet-5 needs at least 32 px, received size {size}")
     # === Layers and functional model ===
     inputs, x = field_input(size, channels)
-    outputs = places_head(_published_features(x), "average", dropout=0.0)
+    outputs = location_head(_published_features(x), "average", dropout=0.0)
     return keras.Model(inputs, outputs, name="lenet5_1998")
 
 
@@ -153,7 +153,7 @@ def lenet5(
         size: Side of the input in px.
         channels: Letters of the channels seen, of RGBY.
         width: Factor on the 16, 32, 120 and 84 maps, in 0.1–8.
-        pooling: How the head pools evidence; see `lociscope.models.heads.places_head`.
+        pooling: How the head pools evidence; see `lociscope.models.heads.location_head`.
         dropout: Share of F6's features dropped in training, in 0–0.9.
         downsample: Stride of C1, 1 or 2.
         activation: `relu` or `tanh`.
@@ -192,4 +192,4 @@ def lenet5(
     inputs, x = field_input(size, channels)
     for layer in body:
         x = layer(x)
-    return keras.Model(inputs, places_head(x, pooling, dropout), name="lenet5")
+    return keras.Model(inputs, location_head(x, pooling, dropout), name="lenet5")

