@@ -54,7 +54,7 @@ def test_ids_in_two_catalogs_are_listed(tmp_path: Path) -> None:
 def test_columns_of_unlike_types(tmp_path: Path) -> None:
     other = catalog(tmp_path, "b")
     other = Catalog(other.table.append_column("note", pa.array([[1]])), tmp_path)
-    with pytest.raises(LociscopeError, match="a column holds different types in two of them"):
+    with pytest.raises(LociscopeError, match="a column has different types in two of them"):
         join_catalogs([catalog(tmp_path, "a", note=["x"]), other], ["a", "b"], tmp_path)
 
 
