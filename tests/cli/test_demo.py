@@ -26,7 +26,7 @@ def test_the_whole_story_and_again(tmp_path: Path) -> None:
     page = Path(done.stdout.strip())
     assert page == tmp_path / "demo" / "report.html"
     assert page.stat().st_size > 100_000
-    for step in ("draw 24", "import", "train LeNet-5", "export", "never saw", "report"):
+    for step in ("simulate 24", "import", "train LeNet-5", "export", "test fields", "report"):
         assert step in done.stderr
     assert json.loads((tmp_path / "demo" / "metrics.json").read_text())["fields"] > 0
     weights = Run.open(tmp_path / "demo" / "run").best_model.read_bytes()
@@ -44,7 +44,7 @@ def test_the_story_on_real_fields(tmp_path: Path, real_data: Path) -> None:
     words = ("--data", fields / "train", "--labels", fields / "fields.csv", "--epochs", 1)
     done = demo("-o", tmp_path / "demo", *words)
     assert done.returncode == 0, done.stderr
-    assert "12 fields that it never saw" in done.stderr
+    assert "predict 12 test fields" in done.stderr
 
 
 def test_labels_without_fields(tmp_path: Path) -> None:
