@@ -425,4 +425,4 @@ def test_an_unfinished_run_refuses_other_fields_and_recipes(training: Any, train
     )  # fmt: skip
     assert (said.returncode, said.stdout) == (1, "")
     assert said.stderr == f"lociscope: '{run}' is a Run of another recipe. Name another folder with --output.\n"
-    assert json.loads((run / "environment.json").read_text())["schema"] == 1
+    assert json.loads((run / "environment.json").read_text())["schema"] == 2
