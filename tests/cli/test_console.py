@@ -27,7 +27,7 @@ def not_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_field_two_fields() -> None:
-    assert [console.counted(number) for number in (0, 1, 2)] == ["0 fields", "1 field", "2 fields"]
+    assert [console.count_fields(number) for number in (0, 1, 2)] == ["0 fields", "1 field", "2 fields"]
 
 
 def test_a_note_goes_to_stderr_unless_quiet(
@@ -42,14 +42,14 @@ def test_a_note_goes_to_stderr_unless_quiet(
 
 def test_failures_are_told_even_if_quiet(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console, "quiet", True)
-    console.tell_failures([Failure("a", "there", "Because."), Failure("b", "there", "So.")], Path("list.csv"))
+    console.report_failures([Failure("a", "there", "Because."), Failure("b", "there", "So.")], Path("list.csv"))
     assert capsys.readouterr() == ("", "lociscope: 2 fields failed, listed in list.csv; the first: Because.\n")
 
 
 def test_parameters_are_shown_as_flags(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console, "context", SimpleNamespace(command=get_command(app)))
-    console.say("Pass `allow_missing=yellow`, `pixel_size`, `until_idle`, `settings=a=b`, or `other`.")
-    console.tell_failures([Failure("a", "there", "Name another `output`.")], Path("list.csv"))
+    console.print_error("Pass `allow_missing=yellow`, `pixel_size`, `until_idle`, `settings=a=b`, or `other`.")
+    console.report_failures([Failure("a", "there", "Name another `output`.")], Path("list.csv"))
     assert capsys.readouterr().err.splitlines() == [
         "Pass --allow-missing yellow, --pixel-size, --until-idle, --set a=b, or `other`.",
         "lociscope: 1 field failed, listed in list.csv; the first: Name another --output.",
@@ -99,12 +99,12 @@ def test_without_a_terminal_a_line_is_printed_in_an_interval(
             clock.now += interval * 0.6
     assert capsys.readouterr() == (
         "",
-        f"predicting: 110 of 200, {console.lasting(interval * 1.2 * 9)} left\npredicting: 200 of 200, text\n",
+        f"predicting: 110 of 200, {console.format_duration(interval * 1.2 * 9)} left\npredicting: 200 of 200, text\n",
     )
 
 
 def test_durations_have_two_units() -> None:
-    assert [console.lasting(seconds) for seconds in (0.4, 59.6, 125, 3725, 90000)] == [
+    assert [console.format_duration(seconds) for seconds in (0.4, 59.6, 125, 3725, 90000)] == [
         "0 s", "1 min 0 s", "2 min 5 s", "1 h 2 min", "25 h 0 min",
     ]  # fmt: skip
 

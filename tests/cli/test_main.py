@@ -105,7 +105,7 @@ def test_what_others_log_is_passed_on_only_where_serious() -> None:
 @pytest.mark.parametrize(
     ("raised", "code", "said"),
     [
-        (KeyboardInterrupt(), Exit.INTERRUPTED, "interrupted. Give the same command again to go on."),
+        (KeyboardInterrupt(), Exit.INTERRUPTED, "interrupted. Give the same command again to resume."),
         (MemoryError(), Exit.NOTHING_DONE, "out of memory. Try fewer --workers, or a larger machine."),
         (
             PermissionError(13, "Permission denied", "x/y"),

@@ -191,7 +191,7 @@ def test_an_interrupt_closes_the_shutter_and_keeps_what_was_acquired(
     running.send_signal(kind)
     out, err = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert err == "lociscope: interrupted. Give the same command again to go on.\n"
+    assert err == "lociscope: interrupted. Give the same command again to resume.\n"
     assert "closed" in out
     held = Predictions.read(tmp_path / "here" / "predictions.parquet").ids
     assert 1 <= len(held) < 9

@@ -531,7 +531,7 @@ def test_interrupted_it_says_so_and_goes_on(
     process: Command, environment: dict[str, str], many: Path, tmp_path: Path
 ) -> None:
     code, err = until_parts(environment, tmp_path, 3, signal.SIGINT)
-    assert (code, err) == (130, "lociscope: interrupted. Give the same command again to go on.\n")
+    assert (code, err) == (130, "lociscope: interrupted. Give the same command again to resume.\n")
     assert not (tmp_path / "out.csv").exists()
     resumed = process("predict", many, "-o", "out.csv", code=SLOWLY)
     assert resumed[0] == 3

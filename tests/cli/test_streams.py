@@ -23,7 +23,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's back
 from lociscope.cli import streams
 from lociscope.predict import batch
 batch.BATCH_SIZE = 2
-streams.LONGEST_END = float(os.environ.get("LONGEST_END", 60))
+streams.MAX_END_SECONDS = float(os.environ.get("MAX_END_SECONDS", 60))
 run, calls = batch._predict_batch, []
 def wait(*words):
     calls.append(words)
@@ -106,8 +106,8 @@ def interrupted(environment: dict[str, str], folder: Path, *signals: signal.Sign
 def test_an_interrupt_keeps_what_was_predicted(
     process: Command, environment: dict[str, str], fields: Path, tmp_path: Path, name: str
 ) -> None:
-    code, err = interrupted(environment, tmp_path, getattr(signal, name), LONGEST_END="1")
-    assert (code, err) == (130, "lociscope: interrupted. Give the same command again to go on.\n")
+    code, err = interrupted(environment, tmp_path, getattr(signal, name), MAX_END_SECONDS="1")
+    assert (code, err) == (130, "lociscope: interrupted. Give the same command again to resume.\n")
     assert process("predict", "fields", "-o", "out.csv") == (0, "9 fields in out.csv, 3 new\n", "")
     assert process("predict", "fields", "-o", "whole.csv")[0] == 0
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
@@ -132,7 +132,7 @@ def test_a_file_that_never_comes_does_not_keep_it_from_ending(
     (tmp_path / "waiting").touch()
     with subprocess.Popen(
         [sys.executable, "-c", HANGS, "predict", "fields", "-o", "out.csv"],
-        env=environment | {"LONGEST_END": "1"}, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        env=environment | {"MAX_END_SECONDS": "1"}, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
     ) as started:  # fmt: skip
         while started.poll() is None and not list(tmp_path.glob("out.parts")):
             time.sleep(0.01)

@@ -168,7 +168,7 @@ def test_interrupted_it_goes_on_with_the_very_trial(
     study = tmp_path / "study"
     code, out, err = lociscope(*tuning.words, "-n", "2", "-o", study)
     assert (code, out) == (130, "")
-    assert err.endswith("lociscope: interrupted. Give the same command again to go on.\n")
+    assert err.endswith("lociscope: interrupted. Give the same command again to resume.\n")
     assert len(table(study)) == 1
     assert (study / "best.toml").exists()
     code, out, err = lociscope(*tuning.words, "-n", "2", "-o", study)

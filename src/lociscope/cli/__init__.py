@@ -157,5 +157,5 @@ def _leave_interrupted() -> NoReturn:
 def _leave(message: str, code: Exit) -> NoReturn:
     from lociscope.cli import console
 
-    console.say(f"lociscope: {message}")
+    console.print_error(f"lociscope: {message}")
     sys.exit(code)

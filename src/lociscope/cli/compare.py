@@ -48,7 +48,7 @@ def compare(
     print(json.dumps(made.rows, allow_nan=False) if as_json else output)
     if made.failures:
         total = len(made.rows) + len(made.failures)
-        console.say(
+        console.print_error(
             f"lociscope: {len(made.failures)} of {total} not compared, listed in {output}; the first: "
             f"{made.failures[0].reason}"
         )

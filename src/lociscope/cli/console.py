@@ -1,4 +1,4 @@
-"""What a person sees while work goes on: progress on stderr, and only there."""
+"""Messages and progress on stderr."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ verbose = False
 context: Context | None = None
 """Typer's context of the command that runs, set when it starts."""
 INTERVAL = 30.0
-"""Seconds between two lines of progress where stderr is no terminal; a sixth of it with `--verbose`."""
+"""Seconds between two lines of progress if stderr is not a terminal; a sixth of it with `--verbose`."""
 
 
-INTERRUPTED = "interrupted. Give the same command again to go on."
+INTERRUPTED = "interrupted. Give the same command again to resume."
 
 
-def counted(fields: int) -> str:
-    """Says how many fields: `1 field`, `2 fields`."""
+def count_fields(fields: int) -> str:
+    """Return a number of fields with its noun: `1 field`, `2 fields`."""
     return f"{fields} field" if fields == 1 else f"{fields} fields"
 
 
-def say(text: str) -> None:
+def print_error(text: str) -> None:
     """Print a line on stderr, with parameters as flags; a line that nobody reads any more is dropped."""
     try:
         print(with_flags(text), file=sys.stderr, flush=True)
     except OSError:
-        with suppress(OSError, ValueError):  # nothing of it is tried again, also not when Python ends
+        with suppress(OSError, ValueError):  # so that Python does not try again when it ends
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
@@ -66,26 +66,28 @@ class LogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""
-        say(self.format(record))
+        print_error(self.format(record))
 
 
 def note(text: str) -> None:
-    """Print what is being done on stderr, unless quiet."""
+    """Print a message on stderr, unless quiet."""
     if not quiet:
-        say(text)
+        print_error(text)
 
 
-def tell_failures(failures: Sequence[Failure], listing: Path) -> None:
-    """Says on stderr, even if quiet, how many fields failed and why the first did."""
-    say(f"lociscope: {counted(len(failures))} failed, listed in {listing}; the first: {failures[0].reason}")
+def report_failures(failures: Sequence[Failure], listing: Path) -> None:
+    """Print on stderr, even if quiet, how many fields failed and why the first did."""
+    print_error(
+        f"lociscope: {count_fields(len(failures))} failed, listed in {listing}; the first: {failures[0].reason}"
+    )
 
 
-def tell_unlogged(fields: int, reason: str) -> None:
-    """Says on stderr, even if quiet, how many predicted fields the log lacks, and why."""
-    say(f"lociscope: {counted(fields)} predicted but not in the log; {reason}")
+def report_unlogged(fields: int, reason: str) -> None:
+    """Print on stderr, even if quiet, how many predicted fields the log lacks, and why."""
+    print_error(f"lociscope: {count_fields(fields)} predicted but not in the log; {reason}")
 
 
-def lasting(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a duration in the two largest of its units: `1 h 5 min`, `4 min 10 s`, `9 s`."""
     whole = round(seconds)
     if whole >= 3600:
@@ -95,10 +97,10 @@ def lasting(seconds: float) -> str:
 
 @contextmanager
 def progress(what: str) -> Iterator[ProgressCallback]:
-    """Show how far work is: a bar with the time left on a terminal, elsewhere a line every `INTERVAL` seconds.
+    """Show the progress of work: a bar with the remaining time on a terminal, else a line every `INTERVAL` seconds.
 
     Args:
-        what: What is being done.
+        what: The work, for example `predicting`.
 
     Yields:
         A function to call with (done, total, text).
@@ -116,19 +118,19 @@ def progress(what: str) -> Iterator[ProgressCallback]:
     with Progress(*columns, TextColumn("{task.fields[text]}"), console=Console(stderr=True)) as bar:
         task = bar.add_task(what, total=None, text="")
 
-        def tell(done: int, total: int, text: str = "", /) -> None:
+        def report(done: int, total: int, text: str = "", /) -> None:
             bar.update(task, completed=done, total=total, text=text)
 
-        yield tell
+        yield report
         if bar.tasks[0].total is None:  # it waited for something that reports no progress, such as an import
             bar.remove_task(task)
 
 
 class _Lines:
-    """Prints how far work is, at most one line in an interval: what a log file shows of hours of work.
+    """Prints the progress of work, at most one line per interval, for log files of long work.
 
     Args:
-        what: What is being done.
+        what: The work.
         interval: Seconds between two lines, and before the first.
     """
 
@@ -138,7 +140,7 @@ class _Lines:
         self._first: int | None = None
 
     def __call__(self, done: int, total: int, text: str = "", /) -> None:
-        """Print a line, if one is due."""
+        """Print a line if one is due."""
         now = time.monotonic()
         if self._first is None:
             self._first, self._began = done, now  # earlier runs may have done some of it
@@ -147,5 +149,5 @@ class _Lines:
         self._last = now
         words = [f"{self._what}: {done} of {total}", *([text] if text else [])]
         if self._first < done < total:
-            words.append(f"{lasting((now - self._began) * (total - done) / (done - self._first))} left")
-        say(", ".join(words))
+            words.append(f"{format_duration((now - self._began) * (total - done) / (done - self._first))} left")
+        print_error(", ".join(words))

@@ -78,7 +78,7 @@ def apply(
             "ensemble, do not record which network predicted them."
         )
     report_excluded(made.excluded, sample_submission)
-    print(f"{console.counted(made.rows)} in {output}")
+    print(f"{console.count_fields(made.rows)} in {output}")
     if kaggle and not report_coverage(made.coverage):
         raise typer.Exit(Exit.SOME_FAILED)
 
@@ -88,7 +88,7 @@ def describe_report(report: EnsembleReport, output: Path) -> str:
     from lociscope.artifacts.held_out import describe_held_out
 
     lines = [
-        f"{report.members} members, {console.counted(report.fields)}: selected '{report.combiner}' with "
+        f"{report.members} members, {console.count_fields(report.fields)}: selected '{report.combiner}' with "
         f"'{report.policy}' thresholds, in {output}",
         describe_held_out(report.fields, report.unseen),
         report.why,

@@ -42,7 +42,7 @@ def evaluate(
         console.note(line)
     print(made.page)
     if made.failures and made.failures_file:
-        console.tell_failures(made.failures, made.failures_file)
+        console.report_failures(made.failures, made.failures_file)
         raise typer.Exit(Exit.SOME_FAILED)
 
 

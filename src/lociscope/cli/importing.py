@@ -106,10 +106,10 @@ def folder(
 
 def _print(report: ImportReport) -> None:
     if report.matched is not None:
-        fields = console.counted(len(report.catalog))
+        fields = console.count_fields(len(report.catalog))
         print(f"{report.matched} of {fields} show the same cells as one of the {report.reference} reference fields")
     labelled = len(report.catalog.select_labelled())
-    print(f"{console.counted(len(report.catalog))}, {labelled} labelled, in {report.output}")
+    print(f"{console.count_fields(len(report.catalog))}, {labelled} labelled, in {report.output}")
     if report.failures:
-        console.tell_failures(report.failures, report.failures_file)
+        console.report_failures(report.failures, report.failures_file)
         raise typer.Exit(Exit.SOME_FAILED)

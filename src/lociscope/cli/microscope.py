@@ -90,14 +90,14 @@ def _print_result(result: RunResult, folder: Path, as_json: bool) -> None:
             }
         )  # fmt: skip
     elif result.fields and not result.new and not result.error:
-        print(f"{console.counted(result.fields)} in {folder}, already complete")
+        print(f"{console.count_fields(result.fields)} in {folder}, already complete")
     elif result.fields:
-        skipped = f"; {console.counted(len(result.skipped))} not imaged, see left.csv" if result.skipped else ""
-        print(f"{console.counted(result.fields)} in {folder}, {result.requested} requested by rules{skipped}")
+        skipped = f"; {console.count_fields(len(result.skipped))} not imaged, see left.csv" if result.skipped else ""
+        print(f"{console.count_fields(result.fields)} in {folder}, {result.requested} requested by rules{skipped}")
     if result.failures:
-        console.tell_failures(result.failures, folder / "failures.csv")
+        console.report_failures(result.failures, folder / "failures.csv")
     if result.unlogged:
-        console.tell_unlogged(result.unlogged, result.log_error)
+        console.report_unlogged(result.unlogged, result.log_error)
 
 
 def _print_json(values: dict[str, Any]) -> None:
@@ -108,10 +108,10 @@ def _print_json(values: dict[str, Any]) -> None:
 
 def _exit(result: RunResult) -> None:
     if result.error is not None:
-        console.say(f"lociscope: {result.error}")
+        console.print_error(f"lociscope: {result.error}")
     if result.hung:  # the interpreter would wait for locks of the driver that hangs
         if result.interrupted:
-            console.say(f"lociscope: {console.INTERRUPTED}")
+            console.print_error(f"lociscope: {console.INTERRUPTED}")
         sys.stdout.flush()
         os._exit(_exit_code(result))
     if result.interrupted:

@@ -94,10 +94,10 @@ def _print_result(result: BatchResult, output: Path, as_json: bool) -> None:
         counts = {"rows": result.rows, "new": result.new, "failed": failed, "unlogged": result.unlogged}
         print(json.dumps({"output": str(output), **counts}))
     elif result.rows and not result.new and not failed:
-        print(f"{console.counted(result.rows)} in {output}, complete already")
+        print(f"{console.count_fields(result.rows)} in {output}, complete already")
     elif result.rows:
-        print(f"{console.counted(result.rows)} in {output}, {result.new} new")
+        print(f"{console.count_fields(result.rows)} in {output}, {result.new} new")
     if failed:
-        console.tell_failures(result.failures, output.with_name(output.stem + ".failures.csv"))
+        console.report_failures(result.failures, output.with_name(output.stem + ".failures.csv"))
     if result.unlogged:
-        console.tell_unlogged(result.unlogged, result.log_error)
+        console.report_unlogged(result.unlogged, result.log_error)

@@ -1,4 +1,4 @@
-"""`lociscope serve`: a page and an HTTP interface over one bundle."""
+"""`lociscope serve`: a page and an HTTP interface for one bundle."""
 
 from __future__ import annotations
 
@@ -13,51 +13,55 @@ from lociscope.cli.reading import BundlePath, LogUrl
 from lociscope.errors import MissingExtraError
 
 KEY = "LOCISCOPE_API_KEY"
-"""The key comes from the environment alone: a command line is seen by everyone on the machine."""
+"""The key comes only from the environment, because every user of the machine can see command lines."""
 
 
 def serve(
     bundle: BundlePath = None,
     registry: Annotated[
         Path | None,
-        typer.Option(envvar="LOCISCOPE_REGISTRY", help="Serve what its alias 'production' names, and follow it."),
+        typer.Option(
+            envvar="LOCISCOPE_REGISTRY", help="Serve the bundle of its alias 'production', also after a promotion."
+        ),
     ] = None,
     host: Annotated[str, typer.Option(envvar="LOCISCOPE_HOST", help="The address to listen at.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, envvar="LOCISCOPE_PORT", help="The port; 0 takes a free one.")
+        int, typer.Option(min=0, max=65535, envvar="LOCISCOPE_PORT", help="The port; 0 selects a free one.")
     ] = 8000,
     public: Annotated[
-        bool, typer.Option("--public", envvar="LOCISCOPE_PUBLIC", help="Let others in without LOCISCOPE_API_KEY.")
+        bool,
+        typer.Option("--public", envvar="LOCISCOPE_PUBLIC", help="Let other machines in without LOCISCOPE_API_KEY."),
     ] = False,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(envvar="LOCISCOPE_ALLOW_HOST", help="A name that this service is called by, such as a proxy's."),
+        typer.Option(envvar="LOCISCOPE_ALLOW_HOST", help="Another accepted host name, such as a proxy's."),
     ] = None,
     root_path: Annotated[
         str | None,
         typer.Option(envvar="LOCISCOPE_ROOT_PATH", help="The path under which a proxy serves this, like /lociscope."),
     ] = None,
     max_mb: Annotated[
-        float, typer.Option(min=0.001, max=4096, envvar="LOCISCOPE_MAX_MB", help="Most megabytes of a request.")
+        float, typer.Option(min=0.001, max=4096, envvar="LOCISCOPE_MAX_MB", help="Maximum megabytes of a request.")
     ] = 64.0,
     max_in_flight: Annotated[
-        int, typer.Option(min=1, envvar="LOCISCOPE_MAX_IN_FLIGHT", help="Most predictions at once; past it, 503.")
+        int,
+        typer.Option(min=1, envvar="LOCISCOPE_MAX_IN_FLIGHT", help="Maximum predictions at once; beyond that, 503."),
     ] = 32,
     workers: Annotated[int, typer.Option(min=1, envvar="LOCISCOPE_WORKERS", help="Threads that read and predict.")] = 2,
     log: LogUrl = None,
 ) -> None:
-    """Serve a page on which fields are dropped, and the same over HTTP. SIGTERM, SIGHUP and Ctrl-C let work finish."""
-    _need("fastapi", "uvicorn", "jinja2", "python_multipart", "prometheus_client")
+    """Serve a page for uploads, and the same over HTTP. SIGTERM, SIGHUP and Ctrl-C finish current predictions."""
+    _require_modules("fastapi", "uvicorn", "jinja2", "python_multipart", "prometheus_client")
     from pydantic import SecretStr
 
     from lociscope.service.app import create_app
     from lociscope.service.server import serve as serve_app
     from lociscope.service.settings import Settings
 
-    # A bundle in the environment is a default, which a registry that was asked for outranks.
-    by_default = registry is not None and str(bundle) == os.environ.get("LOCISCOPE_BUNDLE")
+    # A bundle in the environment is a default; an explicit registry has priority.
+    is_default = registry is not None and str(bundle) == os.environ.get("LOCISCOPE_BUNDLE")
     settings = Settings(
-        bundle=None if by_default else bundle,
+        bundle=None if is_default else bundle,
         registry=registry,
         host=host,
         port=port,
@@ -76,8 +80,8 @@ def serve(
     serve_app(app, settings, lambda address: print(address, flush=True))
 
 
-def _need(*modules: str) -> None:
-    """Asks for what the extra brings, before any of it is used.
+def _require_modules(*modules: str) -> None:
+    """Raise a MissingExtraError unless the libraries of the extra are installed.
 
     Raises:
         MissingExtraError: One of them is not installed.

@@ -49,4 +49,4 @@ def atlas(
             workers=workers,
             progress=tell,
         )
-    print(f"{console.counted(fields)} in {made}")
+    print(f"{console.count_fields(fields)} in {made}")

@@ -69,13 +69,13 @@ def split(
         )
     if report.duplicates is not None:
         fields, images = report.duplicates
-        console.note(f"lociscope: {console.counted(fields)} show the same cells as another, {images} pictures")
+        console.note(f"lociscope: {console.count_fields(fields)} show the same cells as another, {images} pictures")
     if as_json:
         _print_json(report)
     else:
         _print_table(report, adversarial)
     if report.unread and report.unread_file:
-        console.tell_failures(report.unread, report.unread_file)
+        console.report_failures(report.unread, report.unread_file)
         raise typer.Exit(Exit.SOME_FAILED)
 
 

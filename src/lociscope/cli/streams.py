@@ -1,4 +1,4 @@
-"""The standard streams and signals of the command, whatever it was started by."""
+"""Standard streams and signals of the command, however it was started."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from lociscope.processes.signals import handle_termination
 if TYPE_CHECKING:
     from types import FrameType
 
-LONGEST_END = 5.0
-"""Seconds that an interrupted command may take to end, for instance because a file is still being read."""
+MAX_END_SECONDS = 5.0
+"""Seconds in which an interrupted command must end, for example while a thread still reads a file."""
 _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
 def open_streams() -> None:
     """Replace closed standard streams by the null device.
 
-    Services, `pythonw` and `>&-` close them. Left closed, Python has None in their place, and the next file that is
-    opened takes their number, into which libraries write their messages.
+    Services, `pythonw` and `>&-` close them. Python then has None in their place, and the next file that is opened gets
+    their number, so that libraries would write their messages into it.
     """
     for name, mode in _STREAMS:
         if getattr(sys, name) is None:
@@ -34,24 +34,24 @@ def open_streams() -> None:
             os.set_inheritable(stream.fileno(), True)
             setattr(sys, name, stream)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # a path is printed as it is on disk, whatever its bytes
+        sys.stdout.reconfigure(errors="surrogateescape")  # prints a path with the bytes that it has on disk
 
 
 @contextmanager
 def ending_on_signals() -> Iterator[None]:
     """Raise KeyboardInterrupt at the first SIGINT, SIGTERM or SIGHUP; end the process at once at the second.
 
-    After the first signal the process ends within `LONGEST_END` seconds, even if a thread still reads a file.
+    After the first signal the process ends within `MAX_END_SECONDS` seconds, even if a thread still reads a file.
     SIGINT that is ignored, as in a shell's background job, stays ignored.
     """
-    asked = False
+    interrupted = False
 
     def end(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
+        nonlocal interrupted
+        if interrupted:
             os._exit(Exit.INTERRUPTED)
-        asked = True
-        timer = threading.Timer(LONGEST_END, os._exit, (Exit.INTERRUPTED,))
+        interrupted = True
+        timer = threading.Timer(MAX_END_SECONDS, os._exit, (Exit.INTERRUPTED,))
         timer.daemon = True
         timer.start()
         raise KeyboardInterrupt
@@ -61,6 +61,6 @@ def ending_on_signals() -> Iterator[None]:
         with handle_termination(end, *also):
             yield
     finally:
-        if asked:  # the process is ending, and a second signal still ends it at once
+        if interrupted:  # the process is ending, and a second signal still ends it at once
             for number in (signal.SIGTERM, *also):
                 signal.signal(number, end)

@@ -41,7 +41,7 @@ def check_submission(output: Path, *, kaggle: bool, sample: Path | None) -> None
 def report_excluded(fields: int, path: Path | None) -> None:
     """Print how many fields the sample submission does not list, unless quiet."""
     if fields:
-        console.note(f"lociscope: {console.counted(fields)} left out: no test id of '{path}'")
+        console.note(f"lociscope: {console.count_fields(fields)} left out: no test id of '{path}'")
 
 
 def report_coverage(coverage: Coverage | None) -> bool:
@@ -56,12 +56,12 @@ def report_coverage(coverage: Coverage | None) -> bool:
     if coverage.filled:
         from lociscope.artifacts.submission import DEFAULT_PREDICTION
 
-        console.say(
+        console.print_error(
             f"lociscope: {missing} of {coverage.total} test ids have no prediction, and got what '{coverage.sample}' "
             f"has for them, or class {DEFAULT_PREDICTION}, since Kaggle wants a row for each; the first: {first!r}"
         )
         return False
-    console.say(
+    console.print_error(
         f"lociscope: the submission lacks {missing} of the {coverage.total} test ids of '{coverage.sample}', and "
         f"Kaggle wants them all; the first: {first!r}. Pass --sample-submission '{coverage.sample}'."
     )

@@ -109,8 +109,8 @@ def _epoch_printer(recipe: Recipe, prefix: str = "") -> EpochCallback:
         left = (total - row["epoch"]) * sum(seconds) / len(seconds)
         console.note(
             f"{prefix}epoch {row['epoch']:.0f} of {total}: loss {row['loss']:.4f}, val_loss {row['val_loss']:.4f}, "
-            f"macro-F1 {row['macro_f1']:.3f}, {console.lasting(row['seconds'])}"
-            + (f", {console.lasting(left)} left" if left else "")
+            f"macro-F1 {row['macro_f1']:.3f}, {console.format_duration(row['seconds'])}"
+            + (f", {console.format_duration(left)} left" if left else "")
         )
 
     return note_epoch
@@ -141,5 +141,5 @@ def _report_failures(failures: Iterable[Failure], folder: Path) -> None:
     from lociscope.workflows.train import FAILURES
 
     if found := list(failures):
-        console.tell_failures(found, folder / FAILURES)
+        console.report_failures(found, folder / FAILURES)
         raise typer.Exit(Exit.SOME_FAILED)

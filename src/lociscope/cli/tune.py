@@ -61,7 +61,7 @@ def tune(
     _note_result(result)
     print(result.study.best_file)
     if result.failures:
-        console.tell_failures(result.failures, folder / FAILURES)
+        console.report_failures(result.failures, folder / FAILURES)
         raise typer.Exit(Exit.SOME_FAILED)
 
 

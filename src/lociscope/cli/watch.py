@@ -135,7 +135,7 @@ class _TextReport:
             console.note(f"{name} is complete now")
         if len(predictions) > _FEW:
             console.note(
-                f"{console.counted(len(predictions))} predicted, {predictions.ids[0]} to {predictions.ids[-1]}"
+                f"{console.count_fields(len(predictions))} predicted, {predictions.ids[0]} to {predictions.ids[-1]}"
             )
             return
         for row, name in enumerate(predictions.ids):
@@ -145,19 +145,19 @@ class _TextReport:
 
     def on_overdue(self, failure: Failure) -> None:
         """Print what a field lacks."""
-        console.say(f"lociscope: {failure.id}: {failure.reason}")
+        console.print_error(f"lociscope: {failure.id}: {failure.reason}")
 
     def on_problem(self, message: str) -> None:
         """Print the message."""
-        console.say(f"lociscope: {message}")
+        console.print_error(f"lociscope: {message}")
 
     def finish(self, result: BatchResult, output: Path) -> None:
         """Print how many fields the table has."""
-        print(f"{console.counted(result.rows)} in {output}, {result.new} new")
+        print(f"{console.count_fields(result.rows)} in {output}, {result.new} new")
         if result.failures:
-            console.tell_failures(result.failures, output.with_name(output.stem + ".failures.csv"))
+            console.report_failures(result.failures, output.with_name(output.stem + ".failures.csv"))
         if result.unlogged:
-            console.tell_unlogged(result.unlogged, result.log_error)
+            console.report_unlogged(result.unlogged, result.log_error)
 
 
 class _JsonReport:
