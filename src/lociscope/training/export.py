@@ -182,9 +182,9 @@ def _remove_unused_opsets(model: bytes, outputs: list[str]) -> bytes:
 
     graph = onnx.load_model_from_string(model)
     used = {node.domain for node in graph.graph.node}
-    kept = [opset for opset in graph.opset_import if opset.domain in used | {""}]
+    opsets = [opset for opset in graph.opset_import if opset.domain in used | {""}]
     del graph.opset_import[:]
-    graph.opset_import.extend(kept)
+    graph.opset_import.extend(opsets)
     names = [output.name for output in graph.graph.output]
     if sorted(names) != sorted(outputs):
         raise LociscopeError(

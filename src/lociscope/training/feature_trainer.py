@@ -133,8 +133,8 @@ def prepare(
         key = {"catalog": hash_catalog(catalog)}
         source = Provenance("catalog", catalog.name)
     key |= {"features": list(FEATURES), "preprocessing": PREPROCESSING}
-    place = cache_folder(store, key) if store else folder
-    rows = measure_cached(place, key, list(numbers), measure, workers, progress)
+    cache = cache_folder(store, key) if store else folder
+    rows = measure_cached(cache, key, list(numbers), measure, workers, progress)
     failures += [Failure(row.id, row.group, row.failure) for row in rows if row.failure]
     return LabelledFields(_pack([row for row in rows if not row.failure]), split, fold, source)
 

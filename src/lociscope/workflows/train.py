@@ -115,13 +115,13 @@ def fit_run(
     with progress(f"loading {trainer.LIBRARY}"):
         trainer.check(recipe, device)
     failures: list[Failure] = []
-    place = folder / PACKED
+    cache = folder / PACKED
     with lock_run(folder):
         with progress("preparing fields") as report:
-            datasets = trainer.prepare_datasets(recipe, catalog, place, failures, workers, report, store)
+            datasets = trainer.prepare_datasets(recipe, catalog, cache, failures, workers, report, store)
         write_failures(failures, folder / FAILURES)
         fit_datasets(recipe, datasets, folder, "training", progress, on_epoch)
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(cache, ignore_errors=True)
     return FitResult(failures, False)
 
 

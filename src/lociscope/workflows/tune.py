@@ -113,34 +113,34 @@ def tune_recipe(
         trainer.check(recipe, device)
         space = _get_space(name, recipe, changes.keys())
         check_models(space, recipe)
-    place, failures, out_of_time = Study(folder), list[Failure](), False
+    results, failures, out_of_time = Study(folder), list[Failure](), False
     fields = "simulated" if catalog is None else hash_catalog(catalog)
 
     def train(changed: Recipe, run: Path, on_epoch: EpochCallback) -> None:
         fitted = fit_run(
-            changed, catalog, run, workers=workers, store=store or place.fields, progress=progress, on_epoch=on_epoch
+            changed, catalog, run, workers=workers, store=store or results.fields, progress=progress, on_epoch=on_epoch
         )
         failures[:] = fitted.failures
 
-    with open_study(place, Subject.from_recipe(recipe, space, fields)) as study:
+    with open_study(results, Subject.from_recipe(recipe, space, fields)) as study:
 
         def write(done: list[TrialRecord]) -> None:
             if done:
-                _write_results(study, place, space, name, done)
+                _write_results(study, results, space, name, done)
                 if on_trial is not None:
                     on_trial(done[-1], find_best_trial(done))
 
         write(finished_trials(study))
         try:
-            tune(study, place, recipe, space, trials, train, write, seconds)
+            tune(study, results, recipe, space, trials, train, write, seconds)
         except OutOfTimeError:
             out_of_time = True
         else:
-            shutil.rmtree(place.fields, ignore_errors=True)
+            shutil.rmtree(results.fields, ignore_errors=True)
         done = finished_trials(study)
     if failures:
-        write_failures(failures, place.folder / FAILURES)
-    return TuningResult(place, done, measure_gain(done, place), failures, out_of_time)
+        write_failures(failures, results.folder / FAILURES)
+    return TuningResult(results, done, measure_gain(done, results), failures, out_of_time)
 
 
 def _get_space(name: str, recipe: Recipe, fixed: Collection[str]) -> Space:
@@ -150,11 +150,11 @@ def _get_space(name: str, recipe: Recipe, fixed: Collection[str]) -> Space:
     return check_space(space, recipe, f"The search space of '{name}'")
 
 
-def _write_results(study: optuna.Study, place: Study, space: Space, name: str, trials: list[TrialRecord]) -> None:
+def _write_results(study: optuna.Study, results: Study, space: Space, name: str, trials: list[TrialRecord]) -> None:
     """Write the best recipe, the table of trials and the report."""
-    write_best_recipe(trials, place)
-    place.write_table(trials, list(space))
+    write_best_recipe(trials, results)
+    results.write_table(trials, list(space))
     ranges = {key: str(each) for key, each in space.items()}
     log = [key for key, each in space.items() if isinstance(each, Range) and each.log]
-    importance, gain = get_importances(study), measure_gain(trials, place)
-    write_study(place.page_file, Path(name).stem, trials, ranges, log, importance, gain)
+    importance, gain = get_importances(study), measure_gain(trials, results)
+    write_study(results.page_file, Path(name).stem, trials, ranges, log, importance, gain)

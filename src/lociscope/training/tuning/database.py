@@ -62,11 +62,11 @@ def import_optuna() -> None:
 
 
 @contextmanager
-def open_study(place: Study, subject: Subject) -> Iterator[optuna.Study]:
+def open_study(results: Study, subject: Subject) -> Iterator[optuna.Study]:
     """Open or create the study of a folder, exclusively for this process.
 
     Args:
-        place: The study's folder.
+        results: The study's folder.
         subject: Recipe, search space and fields.
 
     Yields:
@@ -78,21 +78,21 @@ def open_study(place: Study, subject: Subject) -> Iterator[optuna.Study]:
         MissingExtraError: Optuna is not installed.
     """
     import_optuna()
-    _check_folder(place)
+    _check_folder(results)
     # Two processes would compete for the machine, and the order of trials would be random.
-    in_use = f"Another process tunes in '{place.folder}'. Wait until it ends, or name another folder with `output`."
-    with exclusive_lock(place.folder, in_use), _explain_errors(place), ExitStack() as stack:
-        with _explain_errors(place, *CORRUPT_FILE_ERRORS, LookupError):
-            _check_database(place.database)
-            study = _load_study(stack.enter_context(_open_storage(place.database)))
-            _check_subject(study, subject, place)
+    in_use = f"Another process tunes in '{results.folder}'. Wait until it ends, or name another folder with `output`."
+    with exclusive_lock(results.folder, in_use), _explain_errors(results), ExitStack() as stack:
+        with _explain_errors(results, *CORRUPT_FILE_ERRORS, LookupError):
+            _check_database(results.database)
+            study = _load_study(stack.enter_context(_open_storage(results.database)))
+            _check_subject(study, subject, results)
         yield study
 
 
-def _check_folder(place: Study) -> None:
+def _check_folder(results: Study) -> None:
     """Raise an error for a folder with other files."""
-    path = place.folder
-    if path.is_dir() and not place.database.exists():
+    path = results.folder
+    if path.is_dir() and not results.database.exists():
         others = [each.name for each in path.iterdir() if each.name[0] != "." and each.name not in STUDY_FILES]
         if others:
             raise LociscopeError(
@@ -154,22 +154,22 @@ def _load_study(storage: optuna.storages.RDBStorage) -> optuna.Study:
     return study
 
 
-def _check_subject(study: optuna.Study, subject: Subject, place: Study) -> None:
+def _check_subject(study: optuna.Study, subject: Subject, results: Study) -> None:
     found = study.user_attrs.get(NAME)
     if found is None:
         if study.get_trials(deepcopy=False):
             raise LociscopeError(
-                f"'{place.folder}' holds a study that lociscope did not create. Name another folder with `output`.",
+                f"'{results.folder}' holds a study that lociscope did not create. Name another folder with `output`.",
                 code=Code.CONFLICT,
             )
         study.set_user_attr(NAME, subject.model_dump(mode="json", by_alias=True))
         return
-    check_schema(found.get("schema"), SCHEMA, f"Study '{place.folder}'")
+    check_schema(found.get("schema"), SCHEMA, f"Study '{results.folder}'")
     before = Subject.model_validate(found)
     difference = _describe_difference(before, subject)
     if difference:
         raise LociscopeError(
-            f"'{place.folder}' is a study of {difference}. Name another folder with `output`.", code=Code.CONFLICT
+            f"'{results.folder}' is a study of {difference}. Name another folder with `output`.", code=Code.CONFLICT
         )
 
 
@@ -195,7 +195,7 @@ def _describe_difference(before: Subject, now: Subject) -> str:
 
 
 @contextmanager
-def _explain_errors(place: Study, *damaged: type[Exception]) -> Iterator[None]:
+def _explain_errors(results: Study, *damaged: type[Exception]) -> Iterator[None]:
     """Replace errors of the database, and of parsing its contents, by one error message."""
     import optuna
     from sqlalchemy.exc import SQLAlchemyError
@@ -213,5 +213,5 @@ def _explain_errors(place: Study, *damaged: type[Exception]) -> Iterator[None]:
         if "locked" in reason:
             remedy = "Another program has it open: close that, and repeat the command"
         raise LociscopeError(
-            f"'{place.database}' cannot be used ({reason.splitlines()[0]}). {remedy}.", code=Code.UNAVAILABLE
+            f"'{results.database}' cannot be used ({reason.splitlines()[0]}). {remedy}.", code=Code.UNAVAILABLE
         ) from error

@@ -77,7 +77,7 @@ def get_recipe_values(space: Space, recipe: Recipe) -> dict[str, Any] | None:
 
 def tune(
     study: optuna.Study,
-    place: Study,
+    results: Study,
     recipe: Recipe,
     space: Space,
     trials: int,
@@ -95,7 +95,7 @@ def tune(
 
     Args:
         study: Opened by `lociscope.training.tuning.database.open_study`.
-        place: The study's folder.
+        results: The study's folder.
         recipe: The values that are not searched.
         space: The search space, accepted by `check_models`.
         trials: Number of complete, pruned and failed trials in all.
@@ -113,12 +113,12 @@ def tune(
     own = get_recipe_values(space, recipe)
     if own is not None and not study.get_trials(deepcopy=False):
         study.enqueue_trial(own, user_attrs={OWN: True})
-    remove_large_files(finished_trials(study), place)
+    remove_large_files(finished_trials(study), results)
     while len(finished_trials(study)) < trials:
         if time.monotonic() >= ends:
             raise OutOfTimeError
         trial = _next_trial(study, recipe.train.seed)
-        run = place.run(trial.number)
+        run = results.run(trial.number)
         try:
             _run_trial(study, trial, recipe, space, run, train, ends)
         except LociscopeError as error:
@@ -128,7 +128,7 @@ def tune(
             trial.set_user_attr(WHY, f"{reason}.")
             _end_trial(study, trial, run, None, optuna.trial.TrialState.FAIL)
         done = finished_trials(study)
-        remove_large_files(done, place)
+        remove_large_files(done, results)
         on_trial(done)
 
 
