@@ -57,6 +57,16 @@ def test_perfect_predictions_against_a_label_table(tmp_path: Path, truth: Path) 
     assert "truth.csv" in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_the_main_metrics_are_printed_with_interval_and_n(tmp_path: Path, truth: Path) -> None:
+    predictions().write(tmp_path / "p.csv")
+    done = CliRunner().invoke(app, ["evaluate", str(tmp_path / "p.csv"), str(truth), "-o", str(tmp_path / "out")])
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("LRAP: 1.000 (90% interval 1.000 to 1.000, n = 4); baseline 0.")
+    assert [line.split(":")[0] for line in lines] == [
+        "LRAP", "Top-3", "Macro-F1", "Average precision (macro)", "Minutes per field",
+    ]  # fmt: skip
+
+
 def test_rows_without_a_label_are_left_out(tmp_path: Path, truth: Path) -> None:
     predictions("abcde").write(tmp_path / "p.parquet")
     evaluate(tmp_path / "p.parquet", truth, "-o", tmp_path / "out")

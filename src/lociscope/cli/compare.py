@@ -62,7 +62,7 @@ def _describe_ranking(groups: list[ComparisonGroup]) -> Iterator[str]:
     for group in groups:
         ranked = rank_models(group)
         yield f"On {describe_group(group)}, with {ranked[0].figures['lrap'].level:.0%} intervals:"
-        for place, model in enumerate(ranked[:SHOWN], start=1):
+        for rank, model in enumerate(ranked[:SHOWN], start=1):
             scores = (
                 f"{name} {model.figures[key].value:.3f} ({model.figures[key].low:.3f} to {model.figures[key].high:.3f})"
                 for key, name in (
@@ -71,6 +71,6 @@ def _describe_ranking(groups: list[ComparisonGroup]) -> Iterator[str]:
                     ("lrap", "LRAP"),
                 )
             )
-            yield f"{place}. {model.candidate.name}: {', '.join(scores)}"
+            yield f"{rank}. {model.candidate.name}: {', '.join(scores)}"
         if len(ranked) > SHOWN:
             yield f"… and {len(ranked) - SHOWN} more"

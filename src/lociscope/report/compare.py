@@ -83,7 +83,7 @@ def write_compare(
         LociscopeError: The page cannot be written.
         MissingExtraError: jinja2 or matplotlib is not installed.
     """
-    groups = [[row for row in rows if row["set"] == place] for place, _ in enumerate(comparison_groups, start=1)]
+    groups = [[row for row in rows if row["set"] == i] for i, _ in enumerate(comparison_groups, start=1)]
     html = render(
         "compare.html",
         title=f"Comparison of {len(candidates)} Run{'' if len(candidates) == 1 else 's'}",

@@ -35,10 +35,10 @@ def build_rows(candidates: Sequence[Candidate], comparison_groups: Sequence[Comp
     """
     placed = {each.candidate.name: (number, group, each) for number, group, each in iter_models(comparison_groups)}
     rows = []
-    for place, candidate in enumerate(candidates):
+    for position, candidate in enumerate(candidates):
         number, group, model = placed[candidate.name]
         base = next(each.candidate for each in group.models if each.candidate.name == group.base)
-        before = candidates[place - 1] if place else candidate
+        before = candidates[position - 1] if position else candidate
         rows.append(
             {
                 "name": candidate.name,
