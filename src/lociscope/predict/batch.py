@@ -72,7 +72,7 @@ def predict_to_file(
     Fields that the file already contains are kept if their planes have not changed since. The others, and those that
     failed before, are predicted. The rows follow the order of `sources`; rows of other fields in the file come last.
 
-    New predictions are also written to the log, in a thread of its own, each part after its rows are safe on disk. A
+    New predictions are also written to the log, in a separate thread, each part after its rows are safe on disk. A
     log that cannot be written costs no prediction; `BatchResult.unlogged` counts what it lacks. After a kill, the log
     lacks the parts that it had not received: at most one where it keeps up.
 

@@ -13,6 +13,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.io.zarr_layout import SUFFIX as ZARR
 
 if TYPE_CHECKING:
@@ -27,6 +28,21 @@ SWEEP = 30.0
 
 SWEEP_SHARE, POLL_SHARE = 0.02, 0.05
 """Largest shares of a core for these checks, and for the polls between them."""
+
+
+def check_folder(folder: Path) -> None:
+    """Raise a LociscopeError unless a folder exists and can be read."""
+    try:
+        if not folder.is_dir():
+            what = "is not a folder" if folder.exists() else "does not exist"
+            raise LociscopeError(
+                f"'{folder}' {what}. Name the folder that the microscope writes to.", code=Code.NOT_FOUND
+            )
+        next(folder.iterdir(), None)
+    except OSError as error:
+        raise LociscopeError(
+            f"Cannot read '{folder}': {error.strerror}. Check its permissions.", code=Code.UNREADABLE
+        ) from error
 
 
 class PictureFile(NamedTuple):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from lociscope.errors import Code, LociscopeError
+from lociscope.errors import Code
 from lociscope.images.discovery.sources import Failure
 from lociscope.predict.batch import BatchResult, merge_tables
 from lociscope.predict.fingerprint import compute_fingerprint
@@ -19,7 +19,7 @@ from lociscope.predict.predictor import BATCH_SIZE, Predictor, PreparedField
 from lociscope.prediction_log.writer import LogWriter
 from lociscope.watch.arrivals import FieldTracker, ReadyField
 from lociscope.watch.completeness import CompletenessCheck, Incomplete
-from lociscope.watch.folder import PolledFolder
+from lociscope.watch.folder import PolledFolder, check_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,7 +121,7 @@ def watch(
     output = PredictionOutput.create(predictor.bundle, out, options)
     if options.embeddings:
         predictor.engine.require_outputs("embedding")
-    _check_folder(folder)
+    check_folder(folder)
     with output.lock():
         table = _TableWriter(output)
         tracker = FieldTracker(folder, rules, timing.patience, table.fingerprints)
@@ -175,20 +175,6 @@ def _follow(
             return
         if not ready:
             stop.wait(min(timing.interval, 0.25))
-
-
-def _check_folder(folder: Path) -> None:
-    try:
-        if not folder.is_dir():
-            what = "is not a folder" if folder.exists() else "does not exist"
-            raise LociscopeError(
-                f"'{folder}' {what}. Name the folder that the microscope writes to.", code=Code.NOT_FOUND
-            )
-        next(folder.iterdir(), None)
-    except OSError as error:
-        raise LociscopeError(
-            f"Cannot read '{folder}': {error.strerror}. Check its permissions.", code=Code.UNREADABLE
-        ) from error
 
 
 def _report_unavailable(folder: Path, reason: str | None, *, was: bool, callback: WatchCallback) -> bool:
