@@ -15,13 +15,15 @@ from lociscope.artifacts.card import SCHEMA, Card, encode_card, read_card
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import N_LABELS
-from lociscope.storage.atomic import AnyPath, atomic_write
+from lociscope.storage.atomic import atomic_write
 from lociscope.storage.keras_files import check_keras
 from lociscope.storage.onnx_files import check_onnx
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from lociscope.storage.paths import AnyPath
 
 MANIFEST = "MANIFEST"
 DEFAULT_BUNDLE = Path(__file__).parents[1] / "default_bundle"

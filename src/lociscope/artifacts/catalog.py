@@ -11,7 +11,7 @@ from lociscope.artifacts.label_table import read_labels
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import N_LABELS, parse_target
-from lociscope.storage.atomic import AnyPath, atomic_write
+from lociscope.storage.atomic import atomic_write
 from lociscope.storage.file_errors import unreadable_error
 from lociscope.storage.parquet import cast_column
 from lociscope.storage.schema import check_ids
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     import pyarrow as pa
+
+    from lociscope.storage.paths import AnyPath
 
 __all__ = ["COLUMNS", "Catalog", "Entry", "hash_catalog", "is_catalog", "read_labels"]
 

@@ -13,7 +13,7 @@ from lociscope.storage.atomic import atomic_write
 from lociscope.storage.schema import parse_model
 
 if TYPE_CHECKING:
-    from lociscope.storage.atomic import AnyPath
+    from lociscope.storage.paths import AnyPath
 
 SCHEMA = 1
 

@@ -11,7 +11,7 @@ from lociscope.labels import parse_target
 from lociscope.storage.file_errors import unreadable_error
 
 if TYPE_CHECKING:
-    from lociscope.storage.atomic import AnyPath
+    from lociscope.storage.paths import AnyPath
 
 
 def read_labels(path: AnyPath, column: str = "Target") -> dict[str, tuple[int, ...]]:

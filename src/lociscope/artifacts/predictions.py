@@ -21,7 +21,7 @@ from lociscope.artifacts.external_predictions import (
 from lociscope.artifacts.label_table import read_labels
 from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.labels import LABELS, N_LABELS, format_target
-from lociscope.storage.atomic import AnyPath, atomic_write
+from lociscope.storage.atomic import atomic_write
 from lociscope.storage.parquet import cast_column
 from lociscope.storage.schema import check_ids
 from lociscope.storage.table_files import read_any, standardize_columns
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from lociscope.storage.paths import AnyPath
     from lociscope.warnings import FieldWarning
 
 SCHEMA = 1

@@ -21,7 +21,7 @@ from lociscope.storage.schema import parse_model
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lociscope.storage.atomic import AnyPath
+    from lociscope.storage.paths import AnyPath
 
 SCHEMA = 2
 """Of `environment.json`. Version 1 described the source of the fields in a sentence."""

@@ -16,7 +16,7 @@ from lociscope.storage.schema import check_ids
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from lociscope.storage.atomic import AnyPath
+    from lociscope.storage.paths import AnyPath
 
 NAME = "sample_submission.csv"
 """The competition's file that lists its test fields."""

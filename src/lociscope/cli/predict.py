@@ -71,11 +71,11 @@ def predict(
     check_submission(output, kaggle=kaggle, sample=sample_submission)
     rules = parse_rules(channels, allow_missing, pixel_size, plane, pattern, preset)
 
-    from lociscope.workflows.predict import predict as run_prediction
+    from lociscope.workflows.predict import predict_files
     from lociscope.workflows.submission import find_coverage
 
     with console.progress("predicting") as progress:
-        result = run_prediction(
+        result = predict_files(
             sources, output, bundle=bundle, rules=rules, kaggle=kaggle, sample_submission=sample_submission,
             embeddings=embeddings, tta=tta, log=log, workers=workers, progress=progress,
         )  # fmt: skip

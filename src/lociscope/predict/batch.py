@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lociscope.images.discovery.sources import Failure, FieldSource
     from lociscope.prediction_log.log import PredictionLog
-    from lociscope.storage.atomic import AnyPath
+    from lociscope.storage.paths import AnyPath
 
 CALLS_PER_PART = 16
 """Calls of the network per part, so 256 fields: the most that a kill loses; an interrupt loses the current call."""

@@ -20,7 +20,7 @@ from lociscope.images.field import Field
 from lociscope.images.io.read import read_field
 
 if TYPE_CHECKING:
-    from lociscope.storage.atomic import AnyPath
+    from lociscope.storage.paths import AnyPath
 
 _CHANNELS = len(CHANNEL_NAMES)
 _AXES = f"(y, x, {_CHANNELS}) or (n, y, x, {_CHANNELS}), channels last in the order RGBY"

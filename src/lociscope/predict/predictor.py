@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from lociscope.artifacts.bundle import Bundle
     from lociscope.images.field import Field
-    from lociscope.storage.atomic import AnyPath
+    from lociscope.storage.paths import AnyPath
     from lociscope.warnings import FieldWarning
 
 BATCH_SIZE = 16

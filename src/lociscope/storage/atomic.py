@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from lociscope.errors import Code, LociscopeError
 from lociscope.storage.file_errors import unwritable_error
@@ -13,9 +13,6 @@ from lociscope.storage.file_errors import unwritable_error
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-AnyPath: TypeAlias = str | os.PathLike[str]
-"""A path as a user of the Python interface gives it."""
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from lociscope.report.candidates import read_candidate, unique_names
 from lociscope.report.compare import Failure, write_compare
 from lociscope.report.comparison_rows import build_rows, write_csv
 from lociscope.report.ranking import compare_candidates
+from lociscope.storage.paths import as_path, as_paths
 from lociscope.training.cost import measure_cost
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from lociscope.processes.progress import ProgressCallback
     from lociscope.report.candidates import Candidate
     from lociscope.report.ranking import ComparisonGroup
+    from lociscope.storage.paths import AnyPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,11 @@ class Comparison:
 
 
 def compare_runs(
-    runs: Sequence[Path],
-    output: Path,
+    runs: AnyPath | Sequence[AnyPath],
+    output: AnyPath,
     *,
-    table: Path | None = None,
-    base: Path | None = None,
+    table: AnyPath | None = None,
+    base: AnyPath | None = None,
     quick: bool = False,
     progress: ProgressCallback = ignore_progress,
 ) -> Comparison:
@@ -81,6 +83,10 @@ def compare_runs(
         LociscopeError: No Run can be read, the base cannot be read, or a file cannot be written.
         MissingExtraError: jinja2 or matplotlib is not installed.
     """
+    output = as_path(output)
+    table = as_path(table)
+    base = as_path(base)
+    runs = as_paths(runs)
     if table is not None and table.resolve() == output.resolve():
         raise UsageError(
             f"'{output}' cannot be both the page and the table. Pass another file as `table`.", code=Code.INVALID_VALUE
@@ -99,7 +105,7 @@ def compare_runs(
 
 
 def read_candidates(
-    folders: Sequence[Path], *, quick: bool, progress: ProgressCallback = ignore_progress
+    folders: AnyPath | Sequence[AnyPath], *, quick: bool, progress: ProgressCallback = ignore_progress
 ) -> Candidates:
     """Read Runs and measure the cost of their networks; a Run that cannot be read does not affect the others.
 
@@ -111,6 +117,7 @@ def read_candidates(
     Raises:
         LociscopeError: None of them can be read; the error is that of the first.
     """
+    folders = as_paths(folders)
     found: list[Candidate] = []
     failures: list[Failure] = []
     without_cost: list[Failure] = []

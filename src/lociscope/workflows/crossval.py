@@ -15,6 +15,7 @@ from lociscope.data.datasets import describe_absent, kfold_split
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, write_failures
 from lociscope.processes.progress import show_nothing
+from lociscope.storage.paths import as_path
 from lociscope.training.cross_validation import join_folds, open_folds
 from lociscope.training.scores import measure_scores
 from lociscope.training.trainer import get_trainer
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from lociscope.artifacts.recipe import Recipe
     from lociscope.decide.intervals import Interval
     from lociscope.processes.progress import ProgressDisplay
+    from lociscope.storage.paths import AnyPath
     from lociscope.training.trainer import Device
 
     FoldCallback = Callable[[int, dict[str, float]], None]
@@ -53,12 +55,12 @@ class CrossValidationResult:
 
 def cross_validate(
     recipe: Recipe,
-    catalog: Path | None,
-    folder: Path,
+    catalog: AnyPath | None,
+    folder: AnyPath,
     folds: int,
     *,
     workers: int = 1,
-    store: Path | None = None,
+    store: AnyPath | None = None,
     device: Device = "auto",
     progress: ProgressDisplay = show_nothing,
     on_epoch: FoldCallback | None = None,
@@ -80,6 +82,9 @@ def cross_validate(
         LociscopeError: The recipe or the fields cannot be used, the folder holds something else, or a training cannot
             be finished.
     """
+    folder = as_path(folder)
+    catalog = as_path(catalog)
+    store = as_path(store)
     trainer = get_trainer(recipe)
     with progress(f"loading {trainer.LIBRARY}"):
         trainer.check(recipe, device)

@@ -23,6 +23,7 @@ from lociscope.labels import to_multi_hot
 from lociscope.processes.progress import ignore_progress
 from lociscope.report.ensemble import write_ensemble
 from lociscope.splits.groups import find_group_columns, group_ids
+from lociscope.storage.paths import as_path, as_paths
 from lociscope.workflows.submission import count_excluded, find_coverage
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from lociscope.decide.decider import Decider
     from lociscope.decide.ensemble_report import EnsembleReport
     from lociscope.processes.progress import ProgressCallback
+    from lociscope.storage.paths import AnyPath
     from lociscope.workflows.submission import Coverage
 
 
@@ -66,9 +68,9 @@ class AppliedEnsemble:
 
 
 def fit_ensemble(
-    members: Sequence[Path],
-    truth: Path,
-    output: Path,
+    members: AnyPath | Sequence[AnyPath],
+    truth: AnyPath,
+    output: AnyPath,
     *,
     policy: str = "expected",
     seed: int = 0,
@@ -92,6 +94,9 @@ def fit_ensemble(
         LociscopeError: The members have different fields, a field has no label, there are too few fields, or the folder
             has other contents.
     """
+    truth = as_path(truth)
+    output = as_path(output)
+    members = as_paths(members)
     chosen_policy = parse_policy(policy)
     ids, stack, networks = read_members(members)
     labels, groups = read_truth(truth, ids)
@@ -110,13 +115,13 @@ def fit_ensemble(
 
 
 def apply_ensemble(
-    folder: Path,
-    members: Sequence[Path],
-    output: Path,
+    folder: AnyPath,
+    members: AnyPath | Sequence[AnyPath],
+    output: AnyPath,
     *,
     folds: int = 1,
     kaggle: bool = False,
-    sample_submission: Path | None = None,
+    sample_submission: AnyPath | None = None,
 ) -> AppliedEnsemble:
     """Combine Predictions of the networks that an ensemble was fitted on, and write them.
 
@@ -132,6 +137,10 @@ def apply_ensemble(
         LociscopeError: The folder is not a fitted ensemble, the members differ from those of the fit or are in another
             order, or they have different fields.
     """
+    folder = as_path(folder)
+    output = as_path(output)
+    sample_submission = as_path(sample_submission)
+    members = as_paths(members)
     sample = None if sample_submission is None else read_sample(sample_submission)
     stored = read_fitted(folder)
     ids, stack, networks = read_members(members)
@@ -146,7 +155,7 @@ def apply_ensemble(
     return AppliedEnsemble(len(sample or combined), unidentified, excluded, coverage)
 
 
-def read_members(paths: Sequence[Path]) -> tuple[list[str], np.ndarray, list[Member]]:
+def read_members(paths: AnyPath | Sequence[AnyPath]) -> tuple[list[str], np.ndarray, list[Member]]:
     """Read the Predictions of all members in the order of the first.
 
     Args:
@@ -158,6 +167,7 @@ def read_members(paths: Sequence[Path]) -> tuple[list[str], np.ndarray, list[Mem
     Raises:
         LociscopeError: A file cannot be read, is empty, or has other fields than the first.
     """
+    paths = as_paths(paths)
     tables = [Predictions.read(path) for path in paths]
     first, *rest = tables
     if not len(first):
@@ -180,7 +190,7 @@ def read_members(paths: Sequence[Path]) -> tuple[list[str], np.ndarray, list[Mem
     return first.ids, np.stack(stack), members
 
 
-def read_truth(path: Path, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
+def read_truth(path: AnyPath, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
     """Read the labels of the predicted fields, and their groups where a Catalog has any.
 
     Args:
@@ -193,6 +203,7 @@ def read_truth(path: Path, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray |
     Raises:
         LociscopeError: A predicted field has no label there.
     """
+    path = as_path(path)
     group_of: dict[str, str] = {}
     if is_catalog(path):
         catalog = Catalog.read(path)

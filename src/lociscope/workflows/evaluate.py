@@ -24,6 +24,7 @@ from lociscope.report.gallery import GalleryField
 from lociscope.report.metrics import measure
 from lociscope.report.provenance import describe_run
 from lociscope.splits.groups import group_ids
+from lociscope.storage.paths import as_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from lociscope.images.discovery.sources import Failure
     from lociscope.processes.progress import ProgressCallback
     from lociscope.report.metrics import Metrics
+    from lociscope.storage.paths import AnyPath
 
 GALLERY = 12
 """Fields shown in a report."""
@@ -59,9 +61,9 @@ class Evaluation:
 
 
 def evaluate(
-    subject: Path,
-    truth: Path | None,
-    output: Path,
+    subject: AnyPath,
+    truth: AnyPath | None,
+    output: AnyPath,
     *,
     workers: int = 2,
     progress: ProgressCallback = ignore_progress,
@@ -83,6 +85,9 @@ def evaluate(
         LociscopeError: No predicted field has a label, no field can be predicted, or a file cannot be read or written.
         MissingExtraError: jinja2, or for learning curves matplotlib, is not installed.
     """
+    subject = as_path(subject)
+    output = as_path(output)
+    truth = as_path(truth)
     catalog = Catalog.read(truth) if truth is not None and is_catalog(truth) else None
     run, single_run, thresholds = None, None, None
     notes: list[str] = []
@@ -121,7 +126,7 @@ def write_report(
     predictions: Predictions,
     labels: Labels,
     catalog: Catalog | None,
-    output: Path,
+    output: AnyPath,
     *,
     title: str,
     what: str,
@@ -148,6 +153,7 @@ def write_report(
     Raises:
         LociscopeError: No predicted field has a label.
     """
+    output = as_path(output)
     rows = [row for row, name in enumerate(predictions.ids) if name in labels]
     if not rows:
         first = f" (the first is '{predictions.ids[0]}')" if len(predictions) else ""
@@ -179,8 +185,9 @@ def write_report(
     return metrics
 
 
-def read_thresholds(bundle: Path) -> np.ndarray:
+def read_thresholds(bundle: AnyPath) -> np.ndarray:
     """Return the thresholds (28,) in the card of a bundle."""
+    bundle = as_path(bundle)
     return np.asarray(read_bundle(bundle).card.decide.thresholds)
 
 

@@ -21,6 +21,7 @@ from lociscope.processes.workers import map_in_order
 from lociscope.simulate import simulate_field
 from lociscope.simulate.field import FIELDS_PER_SPECIMEN
 from lociscope.splits.groups import group_ids
+from lociscope.storage.paths import as_path
 from lociscope.training.export import DEFAULT_LIMITS
 from lociscope.training.trainer import get_trainer
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from lociscope.artifacts.run import Run
     from lociscope.images.discovery.sources import FieldSource
     from lociscope.processes.progress import ProgressCallback, ProgressDisplay
+    from lociscope.storage.paths import AnyPath
 
 REFERENCE_SEED = 20_261_124
 """Seed of the simulated fields of a reference; a recipe with the same seed gets the next one."""
@@ -57,13 +59,13 @@ class ExportResult:
 
 
 def export_run(
-    folder: Path,
-    output: Path,
+    folder: AnyPath,
+    output: AnyPath,
     *,
     name: str | None = None,
     licence: str = "Apache-2.0",
     limits: str = DEFAULT_LIMITS,
-    catalog: Path | None = None,
+    catalog: AnyPath | None = None,
     reference: int = 384,
     workers: int = 1,
     progress: ProgressDisplay = show_nothing,
@@ -86,6 +88,9 @@ def export_run(
         LociscopeError: The Run is not finished or has no network, the exported network differs from it, or the
             Catalog is another one.
     """
+    folder = as_path(folder)
+    output = as_path(output)
+    catalog = as_path(catalog)
     run, runs = open_training(folder)
     with progress("exporting the network") as report:
         refer = _make_refer(run, runs[0], catalog, reference, workers, report)

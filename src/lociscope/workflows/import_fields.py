@@ -14,10 +14,13 @@ from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.images.discovery.naming import DEFAULT_RULES, Rules
 from lociscope.images.discovery.sources import Failure, write_failures
 from lociscope.processes.progress import ProgressCallback, ignore_progress
+from lociscope.storage.paths import as_path, as_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from lociscope.storage.paths import AnyPath
 
     Imported = tuple[Catalog, list[Failure]]
 
@@ -44,10 +47,10 @@ class ImportReport:
 
 
 def import_competition(
-    sources: Sequence[Path],
-    output: Path,
+    sources: AnyPath | Sequence[AnyPath],
+    output: AnyPath,
     *,
-    match: Path | None = None,
+    match: AnyPath | None = None,
     workers: int = 1,
     progress: ProgressCallback = ignore_progress,
 ) -> ImportReport:
@@ -66,6 +69,9 @@ def import_competition(
             `match` has no antibodies, or the Catalog cannot be written.
         UsageError: `output` does not end in `.parquet`, or is another file.
     """
+    output = as_path(output)
+    match = as_path(match)
+    sources = as_paths(sources)
     _check_output(output)
     catalog, failures = _import_each(sources, output, lambda source: import_kaggle(source, output.parent))
     if match is None:
@@ -85,7 +91,7 @@ def import_competition(
 
 
 def import_atlas(
-    sources: Sequence[Path], output: Path, labels: Path | None = None, rules: Rules = DEFAULT_RULES
+    sources: AnyPath | Sequence[AnyPath], output: AnyPath, labels: AnyPath | None = None, rules: Rules = DEFAULT_RULES
 ) -> ImportReport:
     """Import images of the Human Protein Atlas; antibody, plate, well and site come from the files' names.
 
@@ -99,12 +105,15 @@ def import_atlas(
         LociscopeError: A source has no field, a label is wrong, or the Catalog cannot be written.
         UsageError: `output` does not end in `.parquet`, or is another file.
     """
+    output = as_path(output)
+    labels = as_path(labels)
+    sources = as_paths(sources)
     _check_output(output)
     return _write(*import_hpa(sources, labels, output.parent, rules), output)
 
 
 def import_plates(
-    sources: Sequence[Path], output: Path, labels: Path | None = None, rules: Rules = DEFAULT_RULES
+    sources: AnyPath | Sequence[AnyPath], output: AnyPath, labels: AnyPath | None = None, rules: Rules = DEFAULT_RULES
 ) -> ImportReport:
     """Import plates; well and site come from the files' names.
 
@@ -118,6 +127,9 @@ def import_plates(
         LociscopeError: A source has no field, a name has no well, a label is wrong, or the Catalog cannot be written.
         UsageError: `output` does not end in `.parquet` or is another file, or labels are given for several plates.
     """
+    output = as_path(output)
+    labels = as_path(labels)
+    sources = as_paths(sources)
     _check_output(output)
     if labels is not None and len(sources) > 1:
         raise UsageError(
@@ -129,7 +141,7 @@ def import_plates(
 
 
 def import_folders(
-    sources: Sequence[Path], output: Path, labels: Path | None = None, rules: Rules = DEFAULT_RULES
+    sources: AnyPath | Sequence[AnyPath], output: AnyPath, labels: AnyPath | None = None, rules: Rules = DEFAULT_RULES
 ) -> ImportReport:
     """Import folders of fields, in any format that can be read.
 
@@ -143,6 +155,9 @@ def import_folders(
         LociscopeError: A source has no field, a label is wrong, or the Catalog cannot be written.
         UsageError: `output` does not end in `.parquet`, or is another file.
     """
+    output = as_path(output)
+    labels = as_path(labels)
+    sources = as_paths(sources)
     _check_output(output)
     return _write(*import_folder(sources, labels, output.parent, rules), output)
 

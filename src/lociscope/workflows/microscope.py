@@ -15,10 +15,12 @@ from lociscope.microscope.plan import SHIPPED, Plan
 from lociscope.predict.predictor import open_bundle
 from lociscope.prediction_log.log import open_log
 from lociscope.processes.progress import ProgressCallback, ignore_progress
+from lociscope.storage.paths import as_path
 
 if TYPE_CHECKING:
     from lociscope.microscope.acquire import RunResult
     from lociscope.microscope.positions import Position
+    from lociscope.storage.paths import AnyPath
     from lociscope.warnings import FieldWarning
 
 
@@ -47,7 +49,7 @@ class PlanPreview:
         return summarize_plan(self.plan, self.scale, self.positions, self.warnings)
 
 
-def preview_plan(plan: Plan, bundle: Path | None = None) -> PlanPreview:
+def preview_plan(plan: Plan, bundle: AnyPath | None = None) -> PlanPreview:
     """Check a plan and its bundle without opening the microscope.
 
     Args:
@@ -58,6 +60,7 @@ def preview_plan(plan: Plan, bundle: Path | None = None) -> PlanPreview:
         LociscopeError: The plan names what does not exist, a planned field is outside the limits, or the bundle cannot
             read the fields of the objective.
     """
+    bundle = as_path(bundle)
     scale, positions = check_plan(plan)
     opened = open_bundle(bundle or plan.bundle)
     return PlanPreview(plan, scale, positions, check_bundle(plan, scale, opened.bundle))
@@ -65,9 +68,9 @@ def preview_plan(plan: Plan, bundle: Path | None = None) -> PlanPreview:
 
 def run_microscope(
     plan: Plan,
-    output: Path | None = None,
+    output: AnyPath | None = None,
     *,
-    bundle: Path | None = None,
+    bundle: AnyPath | None = None,
     log: str | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> RunResult:
@@ -86,6 +89,8 @@ def run_microscope(
     Raises:
         LociscopeError: As `lociscope.microscope.acquire.run_plan`; or the bundle or the log cannot be opened.
     """
+    output = as_path(output)
+    bundle = as_path(bundle)
     check_plan(plan)
     predictor = open_bundle(bundle or plan.bundle)
     url = log or plan.log

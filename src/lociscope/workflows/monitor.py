@@ -17,10 +17,12 @@ from lociscope.monitor.report import Note, NoteKind
 from lociscope.monitor.samples import Sample
 from lociscope.prediction_log.log import open_log
 from lociscope.registry.model_registry import Registry
+from lociscope.storage.paths import as_path
 
 if TYPE_CHECKING:
     from lociscope.artifacts.bundle import Bundle
     from lociscope.monitor.report import DriftReport
+    from lociscope.storage.paths import AnyPath
 
 Time = datetime | str | None
 """A time, its text in ISO 8601, or how long ago: `12h`, `7d`, `2w`."""
@@ -30,7 +32,7 @@ _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
 def check_drift(
-    predictions: Path | None = None,
+    predictions: AnyPath | None = None,
     *,
     log: str | None = None,
     since: Time = None,
@@ -38,8 +40,8 @@ def check_drift(
     reference: Path | str | None = None,
     reference_since: Time = None,
     reference_until: Time = None,
-    bundle: Path | None = None,
-    registry: Path | None = None,
+    bundle: AnyPath | None = None,
+    registry: AnyPath | None = None,
     group: str | None = None,
     level: float = LEVEL,
 ) -> DriftReport:
@@ -64,6 +66,9 @@ def check_drift(
     Raises:
         LociscopeError: The window or the reference does not exist, is too small, or cannot be compared.
     """
+    predictions = as_path(predictions)
+    bundle = as_path(bundle)
+    registry = as_path(registry)
     pattern = _compile(group)
     notes: list[Note] = []
     if predictions is not None:

@@ -13,21 +13,23 @@ from lociscope.predict.output import OutputOptions, PredictionOutput
 from lociscope.predict.predictor import open_bundle
 from lociscope.prediction_log.log import open_log
 from lociscope.processes.progress import ProgressCallback, ignore_progress
+from lociscope.storage.paths import as_path, as_paths
 from lociscope.workflows.submission import count_excluded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+
+    from lociscope.storage.paths import AnyPath
 
 
-def predict(
-    sources: Sequence[Path],
-    output: Path,
+def predict_files(
+    sources: AnyPath | Sequence[AnyPath],
+    output: AnyPath,
     *,
-    bundle: Path | None = None,
+    bundle: AnyPath | None = None,
     rules: Rules = DEFAULT_RULES,
     kaggle: bool = False,
-    sample_submission: Path | None = None,
+    sample_submission: AnyPath | None = None,
     embeddings: bool = False,
     tta: bool = False,
     log: str | None = None,
@@ -56,6 +58,10 @@ def predict(
         LociscopeError: A source, the bundle or the log cannot be opened; the sample submission lists none of the
             fields; or `output` was made by another bundle or with other options, or is being written.
     """
+    output = as_path(output)
+    bundle = as_path(bundle)
+    sample_submission = as_path(sample_submission)
+    sources = as_paths(sources)
     sample = None if sample_submission is None else read_sample(sample_submission)
     found, broken = find_fields(sources, rules)
     excluded = 0

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 from lociscope.processes.progress import ProgressCallback, ignore_progress
 from lociscope.simulate.atlas import write_atlas
 from lociscope.simulate.patterns import place_number
+from lociscope.storage.paths import as_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from lociscope.storage.paths import AnyPath
+
 
 def simulate_atlas(
-    folder: Path,
+    folder: AnyPath,
     fields: int,
     *,
     size: int = 512,
@@ -47,6 +50,7 @@ def simulate_atlas(
         UsageError: There is no such location or cell line, or a value is out of its range.
         LociscopeError: The folder contains another atlas, or cannot be written.
     """
+    folder = as_path(folder)
     return write_atlas(
         folder,
         fields=fields,

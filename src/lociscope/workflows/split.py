@@ -15,10 +15,13 @@ from lociscope.images.discovery.sources import Failure, write_failures
 from lociscope.images.statistics import STATISTICS
 from lociscope.processes.progress import ProgressCallback, ignore_progress
 from lociscope.splits.catalog_split import SplitConfig, SplitResult, split_catalog
+from lociscope.storage.paths import as_path, as_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from lociscope.storage.paths import AnyPath
 
 DEFAULT = SplitConfig()
 
@@ -49,8 +52,8 @@ class SplitReport:
 
 
 def split_catalogs(
-    catalogs: Sequence[Path],
-    output: Path | None = None,
+    catalogs: AnyPath | Sequence[AnyPath],
+    output: AnyPath | None = None,
     config: SplitConfig = DEFAULT,
     *,
     find_duplicates: bool = False,
@@ -76,6 +79,8 @@ def split_catalogs(
         LociscopeError: A Catalog cannot be read, joined, split or written.
         UsageError: The output cannot be derived, exists already or does not end in `.parquet`, or a column is unknown.
     """
+    output = as_path(output)
+    catalogs = as_paths(catalogs)
     target = _choose_output(catalogs, output)
     fields = join_catalogs([Catalog.read(path) for path in catalogs], catalogs, target.parent)
     scan, duplicates, result = None, None, None

@@ -13,6 +13,7 @@ from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, write_failures
 from lociscope.processes.progress import show_nothing
 from lociscope.storage.locks import exclusive_lock
+from lociscope.storage.paths import as_path
 from lociscope.training.scores import measure_scores
 from lociscope.training.trainer import get_trainer
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from lociscope.data.datasets import TrainingData
     from lociscope.decide.intervals import Interval
     from lociscope.processes.progress import ProgressDisplay
+    from lociscope.storage.paths import AnyPath
     from lociscope.training.trainer import Device, EpochCallback
 
 PACKED = "packed"
@@ -62,11 +64,11 @@ class TrainingResult:
 
 def train_run(
     recipe: Recipe,
-    catalog: Path | None,
-    folder: Path,
+    catalog: AnyPath | None,
+    folder: AnyPath,
     *,
     workers: int = 1,
-    store: Path | None = None,
+    store: AnyPath | None = None,
     device: Device = "auto",
     progress: ProgressDisplay = show_nothing,
     on_epoch: EpochCallback | None = None,
@@ -87,6 +89,9 @@ def train_run(
         LociscopeError: The recipe or the fields cannot be used, the folder holds something else, or the training
             cannot be finished.
     """
+    folder = as_path(folder)
+    catalog = as_path(catalog)
+    store = as_path(store)
     fitted = fit_run(
         recipe, catalog, folder, workers=workers, store=store, device=device, progress=progress, on_epoch=on_epoch
     )
@@ -98,16 +103,19 @@ def train_run(
 
 def fit_run(
     recipe: Recipe,
-    catalog: Path | None,
-    folder: Path,
+    catalog: AnyPath | None,
+    folder: AnyPath,
     *,
     workers: int = 1,
-    store: Path | None = None,
+    store: AnyPath | None = None,
     device: Device = "auto",
     progress: ProgressDisplay = show_nothing,
     on_epoch: EpochCallback | None = None,
 ) -> FitResult:
     """Train as `train_run`, without scoring the Run."""
+    folder = as_path(folder)
+    catalog = as_path(catalog)
+    store = as_path(store)
     if _is_finished(recipe, catalog, folder):
         shutil.rmtree(folder / PACKED, ignore_errors=True)
         return FitResult(read_failures(folder), True)
@@ -128,32 +136,35 @@ def fit_run(
 def fit_datasets(
     recipe: Recipe,
     datasets: TrainingData,
-    folder: Path,
+    folder: AnyPath,
     what: str,
     progress: ProgressDisplay = show_nothing,
     on_epoch: EpochCallback | None = None,
 ) -> Run:
     """Train on prepared fields and return the finished Run; `what` names the step in the progress."""
+    folder = as_path(folder)
     with progress(what) as report:
         return get_trainer(recipe).fit(recipe, datasets, folder, report, on_epoch)
 
 
-def lock_run(folder: Path) -> AbstractContextManager[None]:
+def lock_run(folder: AnyPath) -> AbstractContextManager[None]:
     """Keep other processes from training in a folder; where the file system has no locks, train without.
 
     Raises:
         LociscopeError: Another process trains there.
     """
+    folder = as_path(folder)
     in_use = f"'{folder}' is being trained by another process. Wait, or name another folder with `output`."
     return exclusive_lock(folder, in_use, needed=False)
 
 
-def read_failures(folder: Path) -> list[Failure]:
+def read_failures(folder: AnyPath) -> list[Failure]:
     """Return the fields that a training could not read.
 
     Raises:
         LociscopeError: The list is damaged.
     """
+    folder = as_path(folder)
     path = folder / FAILURES
     if not path.is_file():
         return []

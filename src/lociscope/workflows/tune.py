@@ -14,6 +14,7 @@ from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, write_failures
 from lociscope.processes.progress import show_nothing
 from lociscope.report.study import write_study
+from lociscope.storage.paths import as_path
 from lociscope.training.trainer import get_trainer
 from lociscope.training.tuning.database import Subject, import_optuna, open_study
 from lociscope.training.tuning.search import OutOfTimeError, check_models, tune
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from lociscope.decide.intervals import Interval
     from lociscope.processes.progress import ProgressDisplay
+    from lociscope.storage.paths import AnyPath
     from lociscope.training.trainer import Device, EpochCallback
     from lociscope.training.tuning.space import Space
 
@@ -74,11 +76,11 @@ class TuningResult:
 def tune_recipe(
     name: str,
     trials: int,
-    folder: Path,
+    folder: AnyPath,
     *,
     changes: dict[str, Any] | None = None,
-    catalog: Path | None = None,
-    store: Path | None = None,
+    catalog: AnyPath | None = None,
+    store: AnyPath | None = None,
     workers: int = 1,
     seconds: float = float("inf"),
     device: Device = "auto",
@@ -105,6 +107,9 @@ def tune_recipe(
         LociscopeError: The recipe, the search space or the fields cannot be used, or the folder holds another study.
         MissingExtraError: Optuna is not installed.
     """
+    folder = as_path(folder)
+    catalog = as_path(catalog)
+    store = as_path(store)
     import_optuna()
     changes = changes or {}
     recipe = Recipe.read(name, changes)

@@ -9,22 +9,23 @@ from lociscope.images.discovery.naming import DEFAULT_RULES, Rules
 from lociscope.predict.output import OutputOptions
 from lociscope.predict.predictor import open_bundle
 from lociscope.prediction_log.log import open_log
+from lociscope.storage.paths import as_path
 from lociscope.watch.watcher import WatchCallback, WatchTiming, watch
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from threading import Event
 
     from lociscope.predict.batch import BatchResult
+    from lociscope.storage.paths import AnyPath
 
 
 def watch_folder(
-    folder: Path,
-    output: Path,
+    folder: AnyPath,
+    output: AnyPath,
     *,
     callback: WatchCallback,
     stop: Event,
-    bundle: Path | None = None,
+    bundle: AnyPath | None = None,
     rules: Rules = DEFAULT_RULES,
     embeddings: bool = False,
     timing: WatchTiming | None = None,
@@ -52,6 +53,9 @@ def watch_folder(
         LociscopeError: The folder, the bundle or the log cannot be opened, or `output` was made by another bundle or
             with other options, or is being written.
     """
+    folder = as_path(folder)
+    output = as_path(output)
+    bundle = as_path(bundle)
     predictor = open_bundle(bundle)
     options = OutputOptions(embeddings=embeddings)
     with nullcontext() if log is None else open_log(log) as open_:

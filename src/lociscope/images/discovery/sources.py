@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,12 +26,13 @@ from lociscope.images.discovery.nothing_found import check_names, nothing_found_
 from lociscope.images.io.container import PlaneRef, open_archive, parse_plane_ref
 from lociscope.images.io.formats import ZARR, check_readable, is_zarr
 from lociscope.images.io.zarr_layout import SUFFIX, find_groups, is_archive, make_archive_ref
+from lociscope.storage.paths import as_paths
 from lociscope.storage.table_files import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from lociscope.storage.atomic import AnyPath
+    from lociscope.storage.paths import AnyPath
 
 __all__ = ["Failure", "FieldSource", "find_fields", "list_failures", "read_catalog_sources", "write_failures"]
 
@@ -56,7 +56,7 @@ def find_fields(
         LociscopeError: A source does not exist, is not a readable folder, image, archive or table, or there is no
             field.
     """
-    paths = [Path(each) for each in ([sources] if isinstance(sources, str | os.PathLike) else sources)]
+    paths = as_paths(sources)
     found: list[FieldSource] = []
     files: list[LocatedFile] = []
     inner: list[NamedFile] = []

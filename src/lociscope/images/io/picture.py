@@ -102,10 +102,14 @@ def check_plane(name: str, sizes: Sequence[tuple[str, int]], plane: int | None) 
     if len(sizes) > 1 or (sizes and plane is None):
         what = " and ".join(f"{size} along {axis}" for axis, size in sizes)
         remedy = "Pass `plane=N`, from 0, or save one slice" if len(sizes) == 1 else "Save one slice of one time point"
-        raise LociscopeError(f"'{name}' is a stack of several planes per channel ({what}). {remedy}.")
+        raise LociscopeError(
+            f"'{name}' is a stack of several planes per channel ({what}). {remedy}.", code=Code.UNSUPPORTED_FORMAT
+        )
     for _, size in sizes:
         if plane is not None and plane >= size:
-            raise LociscopeError(f"'{name}' has no plane {plane}; it has {size}, from 0. Pass another `plane`.")
+            raise LociscopeError(
+                f"'{name}' has no plane {plane}; it has {size}, from 0. Pass another `plane`.", code=Code.INVALID_VALUE
+            )
 
 
 def is_grey_ramp(palette: np.ndarray) -> bool:

@@ -10,10 +10,11 @@ import numpy as np
 from lociscope.channels import CHANNEL_NAMES, CHANNELS
 from lociscope.errors import MissingExtraError
 from lociscope.images.scale import resize
-from lociscope.storage.atomic import AnyPath, atomic_write
+from lociscope.storage.atomic import atomic_write
 
 if TYPE_CHECKING:
     from lociscope.images.field import Field
+    from lociscope.storage.paths import AnyPath
 
 _MIN_LEVEL = 256
 _CHUNK = 1024
