@@ -31,7 +31,7 @@ RIGHT, WRONG = "#00574b", "#a4262c"
 
 def make_tile(number: int, predictor: Predictor) -> Image.Image:
     """Return one field with its true location and the predicted ones."""
-    field = simulate_field(300 + number, seed=2018, size=512, places=[number], cell_line=None)
+    field = simulate_field(300 + number, seed=2018, size=512, locations=[number], cell_line=None)
     predictions = predictor.predict(field.pixels, pixel_size=field.pixel_size)
     reported = [f"{LABELS[each]} {predictions.probability[0, each]:.2f}" for each in predictions.predicted[0]]
     crop = round(CROP * len(field.pixels))

@@ -1,9 +1,9 @@
-"""Makes a page of every place in its styles: four channels together and the protein alone, drawn.
+"""Make a page of every location in its styles: four channels together and the protein alone, simulated.
 
     python docs/_generate/gallery_page.py -o DIR [--real DIR] [--seed S]
 
 DIR/index.html opens in any browser. With `--real`, the folder of real data (`hpa_dictionary` is looked for in it), HPA's
-own picture of each place stands beside the drawn ones; such a page is for the screen only and is not passed on.
+own picture of each location is beside the simulated ones; such a page is for the screen only and is not passed on.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def of_style(place: int, style: str, seed: int) -> int:
 def corner(field: SimulatedField, place: int) -> tuple[slice, slice]:
     """The part of a field where most of a place is."""
     size, step = len(field.pixels), 40
-    mask = field.places[place] * field.pixels[..., GREEN].astype(float)
+    mask = field.locations[place] * field.pixels[..., GREEN].astype(float)
     if place in (16, 17):
         dividing = [cell.cell for cell in field.table if cell.state != "interphase"]
         mask *= np.isin(field.cells, dividing) + 0.001
@@ -86,14 +86,14 @@ def drawn_figures(folder: Path, place: int, seed: int) -> Iterator[str]:
     """One figure for each style."""
     for style in dict.fromkeys(PATTERNS[place].styles):
         index = of_style(place, style, seed)
-        field = simulate_field(index, seed=seed, places=[place])
+        field = simulate_field(index, seed=seed, locations=[place])
         part = field.pixels[corner(field, place)]
         caption = f"{style} · {field.cell_line} · {field.pixel_size:.2f} µm a pixel · field {index}"
         yield figure(folder, f"{place:02d}-{style}", [render_composite(part, SIDE), grey(part[..., GREEN])], caption)
 
 
 def real_figures(folder: Path, place: int, dictionary: Path | None) -> Iterator[str]:
-    """HPA's own pictures of a place, at the scale of the drawn ones."""
+    """Return HPA's own pictures of a location, at the scale of the simulated ones."""
     if dictionary is None:
         return
     with (dictionary / "labels.csv").open(newline="", encoding="utf-8-sig") as lines:
@@ -121,7 +121,7 @@ def main(words: list[str]) -> int:
     given.out.mkdir(parents=True, exist_ok=True)
     parts = [
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>The 28 places</title><style>{STYLE}</style>',
-        f"<h1>The 28 places, as drawn by version {VERSION}</h1>",
+        f"<h1>The 28 locations, simulator version {VERSION}</h1>",
         "<p>Left microtubules red, protein green, nucleus blue; right the protein alone.</p>",
     ]
     for place, name in enumerate(LABELS):

@@ -34,7 +34,7 @@ from lociscope.report.candidates import diff_recipes
 from lociscope.simulate import simulate_field
 
 DOCS = Path(__file__).parents[1]
-SHOWN_PLACES = (23, 2)
+SHOWN_LOCATIONS = (23, 2)
 """Mitochondria and nucleoli: a fine texture in the cytoplasm, and large spots in the nucleus."""
 SKIPPED = {"Activation", "ReLU", "BatchNormalization", "Dropout", "ZeroPadding2D"}
 """Layers that change no shape, left out of the table: each follows the convolution above it."""
@@ -148,7 +148,7 @@ $ {" ".join(["lociscope train", name, *settings, output])}
 @cache
 def shown_fields() -> list[np.ndarray]:
     """Pixels (256, 256, 4) of a simulated field for each of the shown places."""
-    return [simulate_field(11, seed=2018, size=256, places=[place]).pixels for place in SHOWN_PLACES]
+    return [simulate_field(11, seed=2018, size=256, locations=[place]).pixels for place in SHOWN_LOCATIONS]
 
 
 def write_page(name: str, run: Run, docs: Path) -> None:
@@ -172,7 +172,7 @@ def write_page(name: str, run: Run, docs: Path) -> None:
     for kind, picture in {
         "filters": pictures.first_filters(network, channels),
         "maps": pictures.feature_maps(network, shown, ready[0]),
-        "evidence": pictures.evidence(network, SHOWN_PLACES, drawn, ready),
+        "evidence": pictures.evidence(network, SHOWN_LOCATIONS, drawn, ready),
     }.items():
         picture.save(docs / "images" / "networks" / f"{name}-{kind}.png", optimize=True)
     (docs / "networks").mkdir(exist_ok=True)
@@ -187,7 +187,7 @@ def page(name: str, recipe: Recipe, parameters: int, facts: list[LayerFacts], ru
     stains = ", ".join(
         CHANNELS["RGBY".index(letter)].stain for letter in recipe.network.options.get("channels", "RGBY")
     )
-    places = " and ".join(LABELS[place].lower() for place in SHOWN_PLACES)
+    places = " and ".join(LABELS[place].lower() for place in SHOWN_LOCATIONS)
     wider = any(each.receptive_field is not None and each.receptive_field > size for each in facts)
     spread = (
         " Here a position can depend on the whole field: the map says\nwhere the evidence is summed, not where the protein is."

@@ -215,7 +215,9 @@ def test_simulated_channels_are_not_mistaken_for_noise(size: int) -> None:
     """The claim of `measure_structure`, for every class."""
     for label in range(N_LABELS):
         assert (
-            preprocess(simulate_field(label, seed=5, size=size, places=[label]).pixels, 256, 256, SPEC).structure.min()
+            preprocess(
+                simulate_field(label, seed=5, size=size, locations=[label]).pixels, 256, 256, SPEC
+            ).structure.min()
             == 1
         )
 

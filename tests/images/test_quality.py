@@ -47,7 +47,7 @@ def kinds(pixels: np.ndarray) -> set[WarningKind]:
 
 @cache
 def simulated(seed: int = 0) -> np.ndarray:
-    return simulate_field(seed, seed=1, size=256, places=[23]).pixels
+    return simulate_field(seed, seed=1, size=256, locations=[23]).pixels
 
 
 CONTAINERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {

@@ -48,7 +48,7 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     (folder / "fields.csv").write_text("Id,Target\n" + "\n".join(lines) + "\n")
     rows = ["file,class_index,class_name,um_per_px,has_red"]
     for index, place in enumerate((0, 25)):
-        pixels = simulate_field(index, seed=4, size=300, pixel_size=0.2, places=(place,)).pixels
+        pixels = simulate_field(index, seed=4, size=300, pixel_size=0.2, locations=(place,)).pixels
         Image.fromarray(pixels[..., :3]).save(folder / "dictionary" / f"{place}.jpg", quality=92)
         rows.append(f"{place}.jpg,{place},x,{'0.2' if index else ''},yes")
     (folder / "dictionary" / "labels.csv").write_text("\n".join(rows) + "\n")

@@ -47,7 +47,7 @@ def test_truth_comes_back(folder: Path) -> None:
     assert np.array_equal(truth["cells"], field.cells)
     assert np.array_equal(truth["nuclei"], field.nuclei)
     for place in range(28):
-        assert np.array_equal(truth["places"][place], field.places.get(place, np.zeros((SIZE, SIZE), bool)))
+        assert np.array_equal(truth["places"][place], field.locations.get(place, np.zeros((SIZE, SIZE), bool)))
 
 
 def test_the_tables_hold_a_row_per_field_and_per_cell(folder: Path) -> None:

@@ -16,7 +16,7 @@ SIZE = 128
 
 @pytest.fixture(scope="module")
 def fields() -> list[SimulatedField]:
-    return [simulate_field(place, places=[place], size=SIZE) for place in range(N_LABELS)]
+    return [simulate_field(place, locations=[place], size=SIZE) for place in range(N_LABELS)]
 
 
 def test_every_place_has_a_pattern() -> None:
@@ -30,9 +30,9 @@ def test_a_place_is_drawn_and_labelled(fields: list[SimulatedField], place: int)
     assert field.pixels.shape == (SIZE, SIZE, 4)
     assert field.pixels.dtype == np.uint8
     assert field.target == (place,)
-    assert set(field.places) == set(field.simulated) >= set(field.target)
+    assert set(field.locations) == set(field.simulated) >= set(field.target)
     assert (field.pixels.max((0, 1)) > 30).all()
-    mask = field.places[place]
+    mask = field.locations[place]
     assert mask.any()
     green = field.pixels[..., 1].astype(float)
     assert green[mask].mean() > green[~mask].mean()
@@ -57,23 +57,23 @@ def test_nuclei_are_blue(fields: list[SimulatedField]) -> None:
 
 @pytest.mark.parametrize("place", [0, 1, 2, 3, 4, 5])
 def test_nuclear_places_lie_in_nuclei(place: int) -> None:
-    field = simulate_field(3, places=[place], size=256)
+    field = simulate_field(3, locations=[place], size=256)
     mitotic = [cell.cell for cell in field.table if cell.state not in ("interphase", "daughter")]
-    mask = field.places[place] & ~np.isin(field.cells, mitotic)
+    mask = field.locations[place] & ~np.isin(field.cells, mitotic)
     assert (field.nuclei[mask] > 0).mean() > (0.5 if place == 1 else 0.9)
 
 
 @pytest.mark.parametrize("place", [6, 7, 23, 26])
 def test_cytoplasmic_places_lie_in_cells_outside_nuclei(place: int) -> None:
-    field = simulate_field(3, places=[place], size=256)
-    mask = field.places[place]
+    field = simulate_field(3, locations=[place], size=256)
+    mask = field.locations[place]
     assert (field.cells[mask] > 0).mean() > 0.8
     assert (field.nuclei[mask] > 0).mean() < 0.35
 
 
 def test_junctions_lie_where_two_cells_touch() -> None:
-    field = simulate_field(8, places=[22], cell_line="RT4", size=256)
-    rows, columns = np.nonzero(field.places[22])
+    field = simulate_field(8, locations=[22], cell_line="RT4", size=256)
+    rows, columns = np.nonzero(field.locations[22])
     near = np.stack([field.cells[np.clip(rows + dy, 0, 255), np.clip(columns + dx, 0, 255)]
                      for dy in (-3, 0, 3) for dx in (-3, 0, 3)])  # fmt: skip
     two = np.array([len(set(column[column > 0])) > 1 for column in near.T])
@@ -81,7 +81,7 @@ def test_junctions_lie_where_two_cells_touch() -> None:
 
 
 def test_dividing_places_bring_dividing_cells() -> None:
-    spindles, bridges = (simulate_field(5, places=[place], size=SIZE) for place in (17, 16))
+    spindles, bridges = (simulate_field(5, locations=[place], size=SIZE) for place in (17, 16))
     assert {"prometaphase", "metaphase", "anaphase"} & {cell.state for cell in spindles.table}
     assert "daughter" in {cell.state for cell in bridges.table}
 
@@ -110,18 +110,18 @@ def test_fields_of_one_specimen_share_what_a_specimen_has() -> None:
 
 
 def test_places_may_be_named_in_any_order_and_twice() -> None:
-    one, two = (simulate_field(2, places=places, size=SIZE) for places in ([0, 25], [25, 0, 25]))
+    one, two = (simulate_field(2, locations=places, size=SIZE) for places in ([0, 25], [25, 0, 25]))
     assert np.array_equal(one.pixels, two.pixels)
 
 
 def test_no_place_is_a_negative_field() -> None:
-    field = simulate_field(2, places=[], size=SIZE)
+    field = simulate_field(2, locations=[], size=SIZE)
     assert field.target == field.simulated == ()
     assert field.specimen.endswith("negative")
 
 
 def test_label_noise_leaves_the_pixels_alone() -> None:
-    clean, noisy = (simulate_field(2, places=[7], size=SIZE, label_noise=noise) for noise in (0.0, 1.0))
+    clean, noisy = (simulate_field(2, locations=[7], size=SIZE, label_noise=noise) for noise in (0.0, 1.0))
     assert np.array_equal(clean.pixels, noisy.pixels)
     assert clean.target == (7,)
     assert noisy.target != (7,)

@@ -13,20 +13,20 @@ from lociscope.simulate.protein import COMPANIONS, CONFUSED, annotate, cell_leve
 PLACES = st.sets(st.integers(0, 27), max_size=5)
 
 
-@given(places=PLACES, seed=st.integers(0, 2**32))
+@given(locations=PLACES, seed=st.integers(0, 2**32))
 def test_a_protein_is_labelled_with_what_was_asked_for(places: set[int], seed: int) -> None:
     protein = make_protein(np.random.default_rng(seed), sorted(places))
     assert protein.target == tuple(sorted(places))
     assert set(protein.simulated) >= places
     assert len(set(protein.simulated)) == len(protein.roles)
     for role in protein.roles:
-        assert role.style in PATTERNS[role.place].styles
+        assert role.style in PATTERNS[role.location].styles
         assert 0 < role.strength <= 1.5
         companions = {other for place in places for other, *_ in COMPANIONS.get(place, ())}
-        assert role.labelled or role.place in companions
+        assert role.labelled or role.location in companions
 
 
-@given(places=PLACES, seed=st.integers(0, 2**32), noise=st.floats(0, 1))
+@given(locations=PLACES, seed=st.integers(0, 2**32), noise=st.floats(0, 1))
 def test_an_annotator_never_leaves_a_protein_without_a_label(places: set[int], seed: int, noise: float) -> None:
     given_ = annotate(np.random.default_rng(seed), tuple(sorted(places)), noise)
     assert bool(given_) == bool(places)

@@ -7,7 +7,7 @@ from lociscope.simulate.cell_lines import CELL_LINES
 from lociscope.simulate.field import VERSION, CellTruth, SimulatedField, simulate_field, simulate_fields
 from lociscope.simulate.frequencies import label_sets
 from lociscope.simulate.frozen import REFERENCE, Part, ReferenceAtlas
-from lociscope.simulate.patterns import PATTERNS, place_number
+from lociscope.simulate.patterns import PATTERNS, location_number
 
 __all__ = [
     "CELL_LINES",
@@ -19,7 +19,7 @@ __all__ = [
     "ReferenceAtlas",
     "SimulatedField",
     "label_sets",
-    "place_number",
+    "location_number",
     "read_truth",
     "simulate_field",
     "simulate_fields",

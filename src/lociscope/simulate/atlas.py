@@ -3,7 +3,7 @@
 train.csv                Id,Target
 train/<id>_<colour>.png  four grey pictures a field
 truth.parquet            one row per field: simulated locations (`drawn`), labels, specimen, cell line, scale
-cells.parquet            one row per cell: centre, box, state, strength of each place
+cells.parquet            one row per cell: centre, box, state, strength of each location
 truth/<id>.npz           nuclei, cells, and one bit mask per simulated location
 atlas.json               size, seed, number of fields, whether it is finished
 """
@@ -41,7 +41,7 @@ def write_atlas(
     fields: int,
     size: int = REFERENCE_SIZE,
     seed: int = 0,
-    places: Sequence[int] | None = None,
+    locations: Sequence[int] | None = None,
     cell_line: str | None = None,
     label_noise: float = 0.0,
     balance: float = 0.0,
@@ -55,7 +55,7 @@ def write_atlas(
         fields: How many, 1 or more. An atlas of the same size and seed may be enlarged.
         size: Side of a field in pixels.
         seed: Seed of the atlas.
-        places: As in `simulate_field`, for every field.
+        locations: As in `simulate_field`, for every field.
         cell_line: As in `simulate_field`, for every field.
         label_noise: As in `simulate_field`.
         balance: As in `simulate_field`.
@@ -71,14 +71,14 @@ def write_atlas(
     """
     if fields < 1:
         raise UsageError(f"An atlas needs at least one field, received {fields}.", code=Code.INVALID_VALUE)
-    check_field(0, seed, size, None, label_noise, balance, places or ())
+    check_field(0, seed, size, None, label_noise, balance, locations or ())
     sample_specimen(
-        np.random.default_rng(0), places, cell_line
+        np.random.default_rng(0), locations, cell_line
     )  # refuse an unknown location or line before a file is written
     root = Path(folder)
     recipe: dict[str, Any] = {
         "schema": SCHEMA, "version": VERSION, "size": size, "seed": seed,
-        "places": None if places is None else sorted(set(places)),
+        "places": None if locations is None else sorted(set(locations)),
         "cell_line": cell_line, "label_noise": label_noise, "balance": balance,
     }  # fmt: skip
     return _write(root, recipe, fields, workers, progress)
@@ -157,12 +157,12 @@ def _pack_truth(field: SimulatedField) -> bytes:
         {
             "id": field.id, "cell": cell.cell, "y": cell.y, "x": cell.x, "top": cell.box[0], "left": cell.box[1],
             "bottom": cell.box[2], "right": cell.box[3], "state": cell.state,
-            "places": [place for place, strength in cell.strengths.items() if strength > 0],
+            "places": [location for location, strength in cell.strengths.items() if strength > 0],
             "strengths": [strength for strength in cell.strengths.values() if strength > 0],
         }
         for cell in field.table
     ]  # fmt: skip
-    masks = {f"place_{place:02d}": np.packbits(mask) for place, mask in field.places.items()}
+    masks = {f"place_{location:02d}": np.packbits(mask) for location, mask in field.locations.items()}
     memory = io.BytesIO()
     np.savez_compressed(
         memory, schema=SCHEMA, nuclei=field.nuclei, cells=field.cells, shape=np.array(field.cells.shape),
@@ -182,12 +182,12 @@ def read_truth(path: Path | str) -> dict[str, NDArray[Any]]:
     """
     with np.load(path) as saved:
         height, width = saved["shape"]
-        places = np.zeros((N_LABELS, height, width), bool)
+        locations = np.zeros((N_LABELS, height, width), bool)
         for name in saved.files:
             if name.startswith("place_"):
                 bits = np.unpackbits(saved[name], count=height * width)
-                places[int(name.removeprefix("place_"))] = bits.reshape(height, width)
-        return {"nuclei": saved["nuclei"], "cells": saved["cells"], "places": places}
+                locations[int(name.removeprefix("place_"))] = bits.reshape(height, width)
+        return {"nuclei": saved["nuclei"], "cells": saved["cells"], "places": locations}
 
 
 def _write_tables(root: Path, ids: list[str]) -> None:
@@ -199,16 +199,16 @@ def _write_tables(root: Path, ids: list[str]) -> None:
         with np.load(root / "truth" / f"{name}.npz") as saved:
             rows.append(json.loads(str(saved["row"])))
             cells += json.loads(str(saved["table"]))
-    places = pa.list_(pa.int8())
+    locations = pa.list_(pa.int8())
     whole = [(name, pa.int32()) for name in ("top", "left", "bottom", "right")]
     schemas = {
         "truth.parquet": pa.schema(
-            [("id", pa.string()), ("specimen", pa.string()), ("cell_line", pa.string()), ("drawn", places),
-             ("target", places), ("pixel_size", pa.float64()), ("seed", pa.int64()), ("size", pa.int32())]
+            [("id", pa.string()), ("specimen", pa.string()), ("cell_line", pa.string()), ("drawn", locations),
+             ("target", locations), ("pixel_size", pa.float64()), ("seed", pa.int64()), ("size", pa.int32())]
         ),
         "cells.parquet": pa.schema(
             [("id", pa.string()), ("cell", pa.int32()), ("y", pa.float64()), ("x", pa.float64()), *whole,
-             ("state", pa.string()), ("places", places), ("strengths", pa.list_(pa.float32()))]
+             ("state", pa.string()), ("places", locations), ("strengths", pa.list_(pa.float32()))]
         ),
     }  # fmt: skip
     for (name, schema), table in zip(schemas.items(), (rows, cells), strict=True):

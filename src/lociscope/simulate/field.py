@@ -37,7 +37,7 @@ SMALLEST_SIZE = 64
 SMALLEST_EXTENT = 20.0
 """Side in µm that holds one cell."""
 CROWDED = {16: "two daughters", 17: "a dividing cell", 22: "two cells that touch"}
-"""Places that only some cells can hold."""
+"""Locations that only some cells can hold."""
 CROWDED_EXTENT = 40.0
 """Side in µm of a field that holds such cells."""
 STICKY = {RED: 0.6, GREEN: 0.7, BLUE: 0.15, YELLOW: 0.7}
@@ -45,7 +45,7 @@ STICKY = {RED: 0.6, GREEN: 0.7, BLUE: 0.15, YELLOW: 0.7}
 LABELS_DRAW = 7
 """Separates the random numbers of balanced label sets from the others of the same seed and number."""
 SHOWN = 0.25
-"""Share of its bright level above which a place counts as being in a pixel."""
+"""Share of its bright level above which a location counts as being in a pixel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class SimulatedField:
     Attributes:
         id: Name, unique within a seed.
         pixels: (size, size, 4) uint8 in the order red, green, blue, yellow.
-        target: The labelled places, ascending.
+        target: The labelled locations, ascending.
         simulated: The simulated locations, labelled or not, ascending.
         specimen: Name of the specimen; fields of one specimen belong on one side of a split.
         cell_line: Name of the cell line.
@@ -84,7 +84,7 @@ class SimulatedField:
         seed: The seed.
         nuclei: (size, size) uint16, the number of the cell whose nucleus or chromosomes a pixel shows, or 0.
         cells: (size, size) uint16, the number of the cell that owns a pixel, or 0.
-        places: For each simulated location (size, size) bool, the mask of its protein.
+        locations: For each simulated location (size, size) bool, the mask of its protein.
         table: One row per cell that shows.
     """
 
@@ -98,7 +98,7 @@ class SimulatedField:
     seed: int
     nuclei: NDArray[np.uint16]
     cells: NDArray[np.uint16]
-    places: dict[int, NDArray[np.bool_]]
+    locations: dict[int, NDArray[np.bool_]]
     table: tuple[CellTruth, ...]
 
 
@@ -107,7 +107,7 @@ def simulate_field(
     *,
     seed: int = 0,
     size: int = REFERENCE_SIZE,
-    places: Sequence[int] | None = None,
+    locations: Sequence[int] | None = None,
     cell_line: str | None = None,
     pixel_size: float | None = None,
     label_noise: float = 0.0,
@@ -119,24 +119,24 @@ def simulate_field(
         index: Number of the field, 0 or more.
         seed: Seed of the atlas, 0 or more.
         size: Side in pixels, at least 64.
-        places: Locations to simulate and label; empty for a negative field; None samples a label set.
+        locations: Locations to simulate and label; empty for a negative field; None samples a label set.
         cell_line: Name of a line in `CELL_LINES`; None samples one.
         pixel_size: Side of a pixel in µm; None samples one such that the field spans 138–246 µm, mostly near 164.
         label_noise: Share of labels that are wrong, 0–1; the pixels do not depend on it.
-        balance: Class balance where `places` is None: 0 the frequencies of HPA v18, 1 nearly even.
+        balance: Class balance where `locations` is None: 0 the frequencies of HPA v18, 1 nearly even.
 
     Returns:
         The field with its truth.
 
     Raises:
-        UsageError: A number is out of range, or a place or cell line is unknown.
+        UsageError: A number is out of range, or a location or cell line is unknown.
         MissingExtraError: SciPy is not installed.
     """
-    check_field(index, seed, size, pixel_size, label_noise, balance, places or ())
+    check_field(index, seed, size, pixel_size, label_noise, balance, locations or ())
     number = index // FIELDS_PER_SPECIMEN
-    if places is None and balance > 0:
-        places = _sample_balanced(np.random.default_rng([seed, number, LABELS_DRAW]), balance)
-    specimen = sample_specimen(np.random.default_rng([seed, number, 1]), places, cell_line)
+    if locations is None and balance > 0:
+        locations = _sample_balanced(np.random.default_rng([seed, number, LABELS_DRAW]), balance)
+    specimen = sample_specimen(np.random.default_rng([seed, number, 1]), locations, cell_line)
     protein, line = specimen.protein, specimen.line
     canvas = Canvas(size, float(pixel_size or specimen.pixel_size * REFERENCE_SIZE / size))
 
@@ -159,7 +159,7 @@ def simulate_field(
         seed=seed,
         nuclei=scene.nuclei,
         cells=scene.owner,
-        places={place: part > SHOWN for place, part in parts.items()},
+        locations={location: part > SHOWN for location, part in parts.items()},
         table=_cell_table(scene, levels),
     )
 
@@ -195,7 +195,7 @@ def check_field(
     pixel_size: float | None,
     label_noise: float,
     balance: float,
-    places: Sequence[int],
+    locations: Sequence[int],
 ) -> None:
     """Check the arguments of `simulate_field`; raise as it does."""
     if find_spec("scipy") is None:
@@ -224,11 +224,11 @@ def check_field(
             f"it needs {SMALLEST_EXTENT:g} µm or more.",
             code=Code.PIXEL_SIZE,
         )
-    for place in places:
-        if place in CROWDED and pixel_size is not None and size * pixel_size < CROWDED_EXTENT:
+    for location in locations:
+        if location in CROWDED and pixel_size is not None and size * pixel_size < CROWDED_EXTENT:
             raise UsageError(
-                f"{LABELS[place]} needs {CROWDED[place]}, which a field {size * pixel_size:.3g} µm wide may not hold; "
-                f"it needs {CROWDED_EXTENT:g} µm or more.",
+                f"{LABELS[location]} needs {CROWDED[location]}, which a field {size * pixel_size:.3g} µm wide may not "
+                f"hold; it needs {CROWDED_EXTENT:g} µm or more.",
                 code=Code.PIXEL_SIZE,
             )
 
@@ -241,7 +241,7 @@ def _cell_table(scene: Scene, levels: dict[int, NDArray[np.floating]]) -> tuple[
     for row, box in enumerate(find_objects(scene.owner, len(cells))):
         if box is not None:
             corners = (box[0].start, box[1].start, box[0].stop, box[1].stop)
-            strengths = {place: round(float(level[row]), 4) for place, level in levels.items()}
+            strengths = {location: round(float(level[row]), 4) for location, level in levels.items()}
             state = State(int(cells.state[row])).name.lower()
             rows.append(
                 CellTruth(row + 1, float(cells.y[row] / scale), float(cells.x[row] / scale), corners, state, strengths)
@@ -254,7 +254,7 @@ def simulate_fields(
     *,
     seed: int = 0,
     size: int = REFERENCE_SIZE,
-    places: Sequence[int] | None = None,
+    locations: Sequence[int] | None = None,
     cell_line: str | None = None,
     pixel_size: float | None = None,
     label_noise: float = 0.0,
@@ -267,7 +267,7 @@ def simulate_fields(
         indices: Numbers of the fields.
         seed: As in `simulate_field`.
         size: As in `simulate_field`.
-        places: As in `simulate_field`, for every field.
+        locations: As in `simulate_field`, for every field.
         cell_line: As in `simulate_field`, for every field.
         pixel_size: As in `simulate_field`.
         label_noise: As in `simulate_field`.
@@ -279,7 +279,7 @@ def simulate_fields(
         The fields; not more than a few per process are held at a time.
     """
     draw = partial(
-        simulate_field, seed=seed, size=size, places=places, cell_line=cell_line, pixel_size=pixel_size,
+        simulate_field, seed=seed, size=size, locations=locations, cell_line=cell_line, pixel_size=pixel_size,
         label_noise=label_noise, balance=balance,
     )  # fmt: skip
     yield from map_in_order(draw, indices, workers)

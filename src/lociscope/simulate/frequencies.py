@@ -27,14 +27,14 @@ def label_sets(balanced: float = 0.0) -> tuple[tuple[tuple[int, ...], ...], NDAr
     """Return label sets and their probabilities.
 
     Args:
-        balanced: 0 for the real frequencies; 1 lifts every set by the rarity of its rarest place, so that rare places
-            come nearly as often as frequent ones; between them, less so.
+        balanced: 0 for the real frequencies; 1 lifts every set by the rarity of its rarest location, so that rare
+            locations come nearly as often as frequent ones; between them, less so.
 
     Returns:
         The sets, and their probabilities, which sum to 1.
     """
     sets, counts = _table()
     frequency = (to_multi_hot(sets) * counts[:, None]).sum(0)
-    rarest = np.array([min(frequency[list(places)]) for places in sets])
+    rarest = np.array([min(frequency[list(locations)]) for locations in sets])
     weight = counts * (frequency.max() / rarest) ** balanced
     return sets, weight / weight.sum()

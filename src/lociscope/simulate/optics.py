@@ -16,7 +16,7 @@ REFERENCE_PIXEL = 0.32
 """Pixel size in µm at which exposure and photons are meant. The competition's pictures of 512 px are every fourth pixel
 of those of 2048 px, so finer pixels are as noisy as these; coarser ones are means of several, and less noisy."""
 BRIGHTEST = 4000
-"""The exposure is set by the brightest pixel of so many: few enough that the dots of a sparse place set it."""
+"""The exposure is set by the brightest pixel of so many: few enough that the dots of a sparse location set it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ COMPANIONS: dict[int, tuple[tuple[int, float, float, float], ...]] = {
     22: ((21, 0.5, 0.1, 0.35), (25, 0.4, 0.05, 0.3)),
     26: ((25, 0.5, 0.05, 0.25),),
 }
-"""For a labelled place the places that often show with it unlabelled: place, how often, weakest, strongest."""
+"""For a labelled location the locations that often show with it unlabelled: location, how often, weakest, strongest."""
 
 CONFUSED: dict[int, tuple[int, ...]] = {
     0: (5, 4, 25), 1: (0, 2, 5), 2: (3, 0, 25), 3: (2, 5, 0), 4: (0, 5, 2), 5: (0, 3, 19), 6: (25, 23, 11),
@@ -43,7 +43,7 @@ CONFUSED: dict[int, tuple[int, ...]] = {
     21: (25, 22, 12), 22: (13, 21, 26), 23: (6, 25, 7), 24: (18, 19, 5), 25: (6, 21, 23), 26: (20, 25, 19),
     27: (26, 24, 15),
 }  # fmt: skip
-"""What a place is taken for: where ten networks trained on real fields put the weight of real fields of one label."""
+"""What a location is confused with: where ten networks of real fields put the weight of fields of one label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Role:
     """One location of a protein.
 
     Attributes:
-        place: Its class number.
+        location: Its class number.
         style: The style in which it is rendered.
         strength: Its brightness beside the others.
         labelled: Whether an annotator names it.
@@ -59,7 +59,7 @@ class Role:
         silent: Share of cells in which it does not show.
     """
 
-    place: int
+    location: int
     style: str
     strength: float
     labelled: bool
@@ -72,7 +72,7 @@ class Protein:
     """The protein of a specimen, which the green channel shows.
 
     Attributes:
-        roles: The places, the labelled ones first.
+        roles: The locations, the labelled ones first.
         haze: Strength of unlabelled haze in the cytoplasm and in the nucleus.
         strangers: Strength of dots that nobody named.
     """
@@ -84,64 +84,65 @@ class Protein:
     @property
     def target(self) -> tuple[int, ...]:
         """The labelled locations, ascending."""
-        return tuple(sorted(role.place for role in self.roles if role.labelled))
+        return tuple(sorted(role.location for role in self.roles if role.labelled))
 
     @property
     def simulated(self) -> tuple[int, ...]:
         """All simulated locations, ascending."""
-        return tuple(sorted(role.place for role in self.roles))
+        return tuple(sorted(role.location for role in self.roles))
 
 
-def make_protein(rng: np.random.Generator, places: Sequence[int]) -> Protein:
+def make_protein(rng: np.random.Generator, locations: Sequence[int]) -> Protein:
     """Sample strengths, styles and companions for a set of labels; an empty set is negative or unspecific."""
-    named = [pattern_of(place).place for place in places]
+    named = [pattern_of(location).location for location in locations]
     lead = int(rng.integers(len(named))) if named else -1
-    mixed = len({PATTERNS[place].cover for place in named}) > 1
+    mixed = len({PATTERNS[location].cover for location in named}) > 1
     roles = [
-        _role(rng, place, _strength(rng, place, rank == lead, mixed), labelled=True) for rank, place in enumerate(named)
+        _role(rng, location, _strength(rng, location, rank == lead, mixed), labelled=True)
+        for rank, location in enumerate(named)
     ]
-    for place in named:
-        for other, chance, low, high in COMPANIONS.get(place, ()):
-            if rng.random() < chance and other not in {role.place for role in roles}:
+    for location in named:
+        for other, chance, low, high in COMPANIONS.get(location, ()):
+            if rng.random() < chance and other not in {role.location for role in roles}:
                 roles.append(_role(rng, other, rng.uniform(low, high), labelled=False))
     haze = [min(3 * weak, float(rng.gamma(1.0, weak))) for weak in ((0.1, 0.07) if named else (0.5, 0.5))]
     strangers = float(rng.uniform(0.05, 0.4)) if rng.random() < (0.45 if named else 0.6) else 0.0
     return Protein(tuple(roles), (haze[0], 0.6 * haze[1]), strangers)
 
 
-def _strength(rng: np.random.Generator, place: int, leads: bool, mixed: bool) -> float:
+def _strength(rng: np.random.Generator, location: int, leads: bool, mixed: bool) -> float:
     strength = 1.0 if leads else float(np.exp(-abs(rng.normal(0, 0.55))))
-    if place in (16, 17):
+    if location in (16, 17):
         strength = float(rng.uniform(0.5, 1.3))
-    return strength * (float(rng.uniform(0.3, 0.9)) if mixed and PATTERNS[place].cover else 1.0)
+    return strength * (float(rng.uniform(0.3, 0.9)) if mixed and PATTERNS[location].cover else 1.0)
 
 
-def _role(rng: np.random.Generator, place: int, strength: float, *, labelled: bool) -> Role:
-    styles = PATTERNS[place].styles
-    silent = float(rng.uniform(0.1, 0.7)) if rng.random() < (0.7 if place in (11, 15) else 0.2) else 0.0
+def _role(rng: np.random.Generator, location: int, strength: float, *, labelled: bool) -> Role:
+    styles = PATTERNS[location].styles
+    silent = float(rng.uniform(0.1, 0.7)) if rng.random() < (0.7 if location in (11, 15) else 0.2) else 0.0
     varies = float(rng.uniform(0.05, 0.45))
-    return Role(place, styles[int(rng.integers(len(styles)))], float(strength), labelled, varies, silent)
+    return Role(location, styles[int(rng.integers(len(styles)))], float(strength), labelled, varies, silent)
 
 
-def annotate(rng: np.random.Generator, places: tuple[int, ...], noise: float) -> tuple[int, ...]:
+def annotate(rng: np.random.Generator, locations: tuple[int, ...], noise: float) -> tuple[int, ...]:
     """Return the labels of an annotator who makes errors.
 
     Args:
         rng: Source of randomness.
-        places: The right labels.
+        locations: The right labels.
         noise: Share of labels that are wrong: half of these are left out where another remains, the others exchanged
-            for a place that looks alike.
+            for a location that looks similar.
 
     Returns:
         The labels, ascending; as many as before or fewer, never none unless there were none.
     """
-    kept = set(places)
-    for place in places:
-        wrong, left_out, other = rng.random() < noise, rng.random() < 0.5, rng.choice(CONFUSED[place])
+    kept = set(locations)
+    for location in locations:
+        wrong, left_out, other = rng.random() < noise, rng.random() < 0.5, rng.choice(CONFUSED[location])
         if wrong and left_out and len(kept) > 1:
-            kept.discard(place)
+            kept.discard(location)
         elif wrong:
-            kept = (kept - {place}) | {int(other)}
+            kept = (kept - {location}) | {int(other)}
     return tuple(sorted(kept))
 
 
@@ -167,9 +168,9 @@ def green_channel(
     light, parts, levels = scene.canvas.blank(), {}, {}
     for role in protein.roles:
         level = cell_levels(rng, role, scene.cells, expression)
-        part = PATTERNS[role.place].render(scene, rng, role.style, level)
+        part = PATTERNS[role.location].render(scene, rng, role.style, level)
         light = light + np.float32(role.strength / scene.canvas.seen(part)) * part
-        parts[role.place], levels[role.place] = part, level * role.strength
+        parts[role.location], levels[role.location] = part, level * role.strength
     light = light * np.exp(
         rng.uniform(0, 0.45) * scene.canvas.noise(rng, rng.uniform(12, 30))
     )  # to one side of its cell

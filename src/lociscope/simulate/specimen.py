@@ -42,16 +42,16 @@ class Specimen:
     pixel_size: float
 
 
-def sample_specimen(rng: np.random.Generator, places: Sequence[int] | None, name: str | None) -> Specimen:
+def sample_specimen(rng: np.random.Generator, locations: Sequence[int] | None, name: str | None) -> Specimen:
     """Sample a specimen.
 
     Args:
         rng: Source of randomness.
-        places: Its labels; None samples a label set by its real frequency.
+        locations: Its labels; None samples a label set by its real frequency.
         name: Its cell line; None samples one.
 
     Raises:
-        UsageError: A place or the cell line is unknown.
+        UsageError: A location or the cell line is unknown.
     """
     sets, chances = label_sets()
     by_frequency = sets[int(rng.choice(len(sets), p=chances))]
@@ -59,5 +59,5 @@ def sample_specimen(rng: np.random.Generator, places: Sequence[int] | None, name
     usual = rng.random() < USUAL
     pixel_size = float(rng.uniform(*(USUAL_PIXEL if usual else OTHER_PIXEL)))
     optics = sample_optics(rng)
-    protein = make_protein(rng, by_frequency if places is None else sorted(set(places)))
+    protein = make_protein(rng, by_frequency if locations is None else sorted(set(locations)))
     return Specimen(line, protein, optics, pixel_size)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lociscope.processes.progress import ProgressCallback, ignore_progress
 from lociscope.simulate.atlas import write_atlas
-from lociscope.simulate.patterns import place_number
+from lociscope.simulate.patterns import location_number
 from lociscope.storage.paths import as_path
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def simulate_atlas(
         fields=fields,
         size=size,
         seed=seed,
-        places=[place_number(name) for name in locations] if locations else None,
+        locations=[location_number(name) for name in locations] if locations else None,
         cell_line=cell_line,
         label_noise=label_noise,
         balance=balance,

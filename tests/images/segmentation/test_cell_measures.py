@@ -11,7 +11,7 @@ from lociscope.simulate import simulate_field
 
 
 def table(label: int, index: int = 2) -> dict[str, np.ndarray]:
-    pixels = simulate_field(index, seed=5, size=512, places=(label,), cell_line="U-2 OS").pixels
+    pixels = simulate_field(index, seed=5, size=512, locations=(label,), cell_line="U-2 OS").pixels
     stack, zones = make_stack(pixels, None)
     values = measure_cells(stack, zones, Means(zones))
     assert values.shape == (len(zones), len(CELL_FEATURES))
@@ -36,7 +36,7 @@ def test_shares_and_correlations_keep_their_range() -> None:
 
 
 def test_noise_is_taken_off_the_finest_band() -> None:
-    field = simulate_field(2, seed=5, size=512, places=(25,), cell_line="U-2 OS")
+    field = simulate_field(2, seed=5, size=512, locations=(25,), cell_line="U-2 OS")
     rng = np.random.default_rng(0)
     smooth = np.full((512, 512), 60.0)
     found = []

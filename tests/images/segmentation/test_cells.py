@@ -38,7 +38,7 @@ def discs(*centres: tuple[float, float, float], size: int = 128) -> np.ndarray:
 def test_simulated_nuclei_and_cells_are_found() -> None:
     nuclear, whole = [], []
     for index in (0, 6, 12, 18):
-        field = simulate_field(index, size=512, pixel_size=PIXEL, places=(25,))
+        field = simulate_field(index, size=512, pixel_size=PIXEL, locations=(25,))
         found = find_cells(field.pixels, PIXEL)
         nuclear.append(f1(found.nuclei, field.nuclei, 120))
         whole.append(f1(found.cells, field.cells, 400))

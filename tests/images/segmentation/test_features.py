@@ -15,7 +15,7 @@ PIXEL = 0.4
 
 
 def of(label: int, name: str, index: int = 4) -> float:
-    field = simulate_field(index, seed=11, size=384, pixel_size=PIXEL, places=(label,), cell_line="U-2 OS")
+    field = simulate_field(index, seed=11, size=384, pixel_size=PIXEL, locations=(label,), cell_line="U-2 OS")
     return float(compute_features(field.pixels, PIXEL)[FEATURES.index(name)])
 
 

@@ -4,15 +4,15 @@ import pytest
 
 from lociscope.errors import UsageError
 from lociscope.labels import LABELS
-from lociscope.simulate.patterns import pattern_of, place_number
+from lociscope.simulate.patterns import location_number, pattern_of
 
 
 @pytest.mark.parametrize("place", range(len(LABELS)))
 def test_names_and_numbers_agree(place: int) -> None:
-    assert place_number(LABELS[place].upper()) == place
-    assert pattern_of(place).place == place
+    assert location_number(LABELS[place].upper()) == place
+    assert pattern_of(place).location == place
 
 
 def test_a_misspelt_place_is_answered_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="Did you mean 'Nucleoli'"):
-        place_number("Nucleolli")
+        location_number("Nucleolli")

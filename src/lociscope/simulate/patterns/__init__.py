@@ -11,6 +11,6 @@ from lociscope.simulate.patterns import (  # noqa: F401  (imported for what they
     organelles,
     vesicles,
 )
-from lociscope.simulate.patterns.registry import PATTERNS, Pattern, pattern_of, place_number
+from lociscope.simulate.patterns.registry import PATTERNS, Pattern, location_number, pattern_of
 
-__all__ = ["PATTERNS", "Pattern", "pattern_of", "place_number"]
+__all__ = ["PATTERNS", "Pattern", "location_number", "pattern_of"]

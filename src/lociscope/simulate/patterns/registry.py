@@ -23,13 +23,13 @@ class Pattern:
     """How one location is rendered.
 
     Attributes:
-        place: Its class number.
+        location: Its class number.
         styles: Names of the ways in which it may look.
         render: Renders it, in any unit, since brightness is set later.
-        cover: True for a place that fills much of the cell, which shines less per pixel than dots do.
+        cover: True for a location that fills much of the cell, which shines less per pixel than dots do.
     """
 
-    place: int
+    location: int
     styles: tuple[str, ...]
     render: Render
     cover: bool
@@ -45,38 +45,38 @@ def beside(levels: Levels) -> Levels:
     return levels / np.quantile(shown, 0.85) if len(shown) else levels
 
 
-def pattern(place: int, *styles: str, cover: bool = False) -> Callable[[Render], Render]:
+def pattern(location: int, *styles: str, cover: bool = False) -> Callable[[Render], Render]:
     """Register a function as the pattern of a location."""
 
     def register(render: Render) -> Render:
-        PATTERNS[place] = Pattern(place, styles, render, cover)
+        PATTERNS[location] = Pattern(location, styles, render, cover)
         return render
 
     return register
 
 
-def pattern_of(place: int) -> Pattern:
+def pattern_of(location: int) -> Pattern:
     """Return the pattern of a location.
 
     Raises:
-        UsageError: There is no such place.
+        UsageError: There is no such location.
     """
-    if place not in PATTERNS:
+    if location not in PATTERNS:
         raise UsageError(
-            f"Place {place!r} is no class number; expected whole numbers 0–{len(LABELS) - 1}, as of "
+            f"Location {location!r} is no class number; expected whole numbers 0–{len(LABELS) - 1}, as of "
             f"'lociscope.labels.LABELS'.",
             code=Code.INVALID_VALUE,
         )
-    return PATTERNS[place]
+    return PATTERNS[location]
 
 
-def place_number(name: str) -> int:
+def location_number(name: str) -> int:
     """Return the class number of a location by its name, as in `Nucleoli`; case does not matter.
 
     Raises:
-        UsageError: There is no such place.
+        UsageError: There is no such location.
     """
     for number, label in enumerate(LABELS):
         if label.lower() == name.strip().lower():
             return number
-    raise UsageError(f"Place {name!r} is not one of the 28.{suggest(name, LABELS)}", code=Code.UNKNOWN_NAME)
+    raise UsageError(f"Location {name!r} is not one of the 28.{suggest(name, LABELS)}", code=Code.UNKNOWN_NAME)
