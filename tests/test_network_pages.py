@@ -105,7 +105,7 @@ def test_layers_see_what_is_known(pages: Path, name: str, layer: str, window: in
     assert (int(said_window), int(said_stride), int(px)) == (window, stride, seen)
     assert um == f"{seen * 164 / SIZE:.1f}"
     assert f"a pixel is\n{164 / SIZE:.2f} µm" in text
-    assert ("lies in the padding" in text) == (name != "lenet5")  # which sees 36 of 64 px
+    assert ("px is padding" in text) == (name != "lenet5")  # which sees 36 of 64 px
 
 
 @pytest.mark.parametrize("name", NETWORKS)

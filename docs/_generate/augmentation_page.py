@@ -77,8 +77,8 @@ def augment_field(pixels: np.ndarray, other: np.ndarray, chosen: dict[str, float
 def main() -> None:
     """Write the picture and print the page."""
     pixels, other = (
-        simulate_field(number, seed=7, size=SIDE, locations=[place], pixel_size=0.6).pixels
-        for number, place in ((2, 23), (8, 21))
+        simulate_field(number, seed=7, size=SIDE, locations=[location], pixel_size=0.6).pixels
+        for number, location in ((2, 23), (8, 21))
     )
     width, height = EACH * (TILE + GAP) + 2 * GAP, TILE + CAPTION + GAP
     sheet = Image.new("RGB", (BLOCKS * width, -(-len(SHOWN) // BLOCKS) * height), "white")

@@ -299,12 +299,12 @@ def shortlist(group: dict[str, Any]) -> list[str]:
     lines = [
         "Similarity of errors: the correlation of the probabilities of two Runs among fields with the same truth, mean over classes.",
         "",
-        f"| | {' | '.join(str(place) for place in range(1, len(names) + 1))} |",
+        f"| | {' | '.join(str(number) for number in range(1, len(names) + 1))} |",
         f"|---|{'---:|' * len(names)}",
     ]
-    for place, (name, values) in enumerate(zip(names, group["error_correlation"], strict=True)):
-        cells = ["" if column == place else number(value and value + 0.0) for column, value in enumerate(values)]
-        lines.append(f"| {place + 1} {name} | {' | '.join(cells)} |")
+    for row, (name, values) in enumerate(zip(names, group["error_correlation"], strict=True)):
+        cells = ["" if column == row else number(value and value + 0.0) for column, value in enumerate(values)]
+        lines.append(f"| {row + 1} {name} | {' | '.join(cells)} |")
     found = group["shortlist"]
     if found is None:
         return [*lines, ""]

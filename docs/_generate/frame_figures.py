@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CHECK, REREAD, PLACE_THRESHOLD = 2, 6, 0.25
-"""Minutes for a place reported wrongly, for one missed, and the break-even between them (frame.md)."""
+"""Minutes for a location reported wrongly, for one missed, and the break-even between them (frame.md)."""
 
 Figure = tuple[str, str]
 
@@ -50,7 +50,7 @@ def label_figures(targets: list[tuple[int, ...]]) -> Iterator[Figure]:
         yield f"{name}, share", percent(share[number], 2)
     yield "classes under 1/60 of the fields", f"{(share < 1 / 60).sum()}"
     yield "classes under 30 fields", f"{(truth.sum(axis=0) < 30).sum()}"
-    yield "macro-F1, every place always", f"{constant_f1.mean():.4f}"
+    yield "macro-F1, every location always", f"{constant_f1.mean():.4f}"
     yield "macro-F1, Nucleoplasm always", f"{constant_f1[0] / N_LABELS:.3f}"
     for name, classes in (("nothing", []), ("Nucleoplasm", [0]), ("Nucleoplasm and Cytosol", [0, 25])):
         answer = np.zeros_like(truth)
@@ -77,7 +77,7 @@ def antibody_figures(targets: dict[str, tuple[int, ...]]) -> Iterator[Figure]:
 
 
 def minutes(truth: np.ndarray, answer: np.ndarray) -> float:
-    """Mean minutes per field that wrong and missed places cost, by the table of frame.md."""
+    """Mean minutes per field that wrong and missed locations cost, by the table of frame.md."""
     wrong = (answer > truth).sum() / len(truth)
     missed = (answer < truth).sum() / len(truth)
     return float(CHECK * wrong + REREAD * missed)

@@ -42,20 +42,20 @@ img { display: inline-block; margin-right: 3px; width: 230px; height: 230px }
 """
 
 
-def of_style(place: int, style: str, seed: int) -> int:
-    """The number of a field whose specimen has a place in a style, and nothing else labelled."""
-    for number in range(place * ENOUGH, (place + 1) * ENOUGH):
-        protein = sample_specimen(np.random.default_rng([seed, number, 1]), [place], None).protein
+def of_style(location: int, style: str, seed: int) -> int:
+    """The number of a field whose specimen has a location in a style, and nothing else labelled."""
+    for number in range(location * ENOUGH, (location + 1) * ENOUGH):
+        protein = sample_specimen(np.random.default_rng([seed, number, 1]), [location], None).protein
         if protein.roles[0].style == style:
             return 2 * number
-    raise LociscopeError(f"No specimen shows {LABELS[place]} as {style!r}. Take another seed.")
+    raise LociscopeError(f"No specimen shows {LABELS[location]} as {style!r}. Take another seed.")
 
 
-def corner(field: SimulatedField, place: int) -> tuple[slice, slice]:
-    """The part of a field where most of a place is."""
+def corner(field: SimulatedField, location: int) -> tuple[slice, slice]:
+    """The part of a field where most of a location is."""
     size, step = len(field.pixels), 40
-    mask = field.locations[place] * field.pixels[..., GREEN].astype(float)
-    if place in (16, 17):
+    mask = field.locations[location] * field.pixels[..., GREEN].astype(float)
+    if location in (16, 17):
         dividing = [cell.cell for cell in field.table if cell.state != "interphase"]
         mask *= np.isin(field.cells, dividing) + 0.001
     starts = range(0, size - SHOWN + 1, step)
@@ -82,28 +82,28 @@ def figure(folder: Path, name: str, pictures: list[np.ndarray], caption: str) ->
     return f"<figure>{''.join(tags)}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
-def drawn_figures(folder: Path, place: int, seed: int) -> Iterator[str]:
+def drawn_figures(folder: Path, location: int, seed: int) -> Iterator[str]:
     """One figure for each style."""
-    for style in dict.fromkeys(PATTERNS[place].styles):
-        index = of_style(place, style, seed)
-        field = simulate_field(index, seed=seed, locations=[place])
-        part = field.pixels[corner(field, place)]
+    for style in dict.fromkeys(PATTERNS[location].styles):
+        index = of_style(location, style, seed)
+        field = simulate_field(index, seed=seed, locations=[location])
+        part = field.pixels[corner(field, location)]
         caption = f"{style} · {field.cell_line} · {field.pixel_size:.2f} µm a pixel · field {index}"
-        yield figure(folder, f"{place:02d}-{style}", [render_composite(part, SIDE), grey(part[..., GREEN])], caption)
+        yield figure(folder, f"{location:02d}-{style}", [render_composite(part, SIDE), grey(part[..., GREEN])], caption)
 
 
-def real_figures(folder: Path, place: int, dictionary: Path | None) -> Iterator[str]:
+def real_figures(folder: Path, location: int, dictionary: Path | None) -> Iterator[str]:
     """Return HPA's own pictures of a location, at the scale of the simulated ones."""
     if dictionary is None:
         return
     with (dictionary / "labels.csv").open(newline="", encoding="utf-8-sig") as lines:
-        rows = [row for row in csv.DictReader(lines) if int(row["class_index"]) == place]
+        rows = [row for row in csv.DictReader(lines) if int(row["class_index"]) == location]
     for number, row in enumerate(rows):
         with Image.open(dictionary / row["file"]) as picture:
             scale = float(row.get("um_per_px") or 0.085) / 0.32
             size = (max(SHOWN, round(picture.width * scale)), max(SHOWN, round(picture.height * scale)))
             pixels = np.asarray(picture.convert("RGB").resize(size, Image.Resampling.LANCZOS))[:SHOWN, :SHOWN]
-        name = f"{place:02d}-hpa{number}"
+        name = f"{location:02d}-hpa{number}"
         yield figure(folder, name, [pixels, grey(pixels[..., GREEN])], "HPA's cell dictionary")
 
 
@@ -120,15 +120,15 @@ def main(words: list[str]) -> int:
         return 1
     given.out.mkdir(parents=True, exist_ok=True)
     parts = [
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>The 28 places</title><style>{STYLE}</style>',
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>The 28 locations</title><style>{STYLE}</style>',
         f"<h1>The 28 locations, simulator version {VERSION}</h1>",
         "<p>Left microtubules red, protein green, nucleus blue; right the protein alone.</p>",
     ]
-    for place, name in enumerate(LABELS):
-        what = (PATTERNS[place].render.__doc__ or "").strip()
-        parts.append(f"<h2>{place} {escape(name)}</h2><p>{escape(what)}</p>")
-        parts += real_figures(given.out, place, dictionary)
-        parts += drawn_figures(given.out, place, given.seed)
+    for location, name in enumerate(LABELS):
+        what = (PATTERNS[location].render.__doc__ or "").strip()
+        parts.append(f"<h2>{location} {escape(name)}</h2><p>{escape(what)}</p>")
+        parts += real_figures(given.out, location, dictionary)
+        parts += drawn_figures(given.out, location, given.seed)
     (given.out / "index.html").write_text("\n".join(parts) + "</html>\n", encoding="utf-8")
     print(given.out / "index.html")
     return 0

@@ -147,8 +147,8 @@ $ {" ".join(["lociscope train", name, *settings, output])}
 
 @cache
 def shown_fields() -> list[np.ndarray]:
-    """Pixels (256, 256, 4) of a simulated field for each of the shown places."""
-    return [simulate_field(11, seed=2018, size=256, locations=[place]).pixels for place in SHOWN_LOCATIONS]
+    """Pixels (256, 256, 4) of a simulated field for each of the shown locations."""
+    return [simulate_field(11, seed=2018, size=256, locations=[location]).pixels for location in SHOWN_LOCATIONS]
 
 
 def write_page(name: str, run: Run, docs: Path) -> None:
@@ -166,13 +166,13 @@ def write_page(name: str, run: Run, docs: Path) -> None:
     facts = analyze_layers(network, recipe.data.input.field_um)
     shown = pictures.shown_layers(facts)
     channels = recipe.network.options.get("channels", "RGBY")
-    drawn = shown_fields()
-    ready = [prepare(pixels, recipe.data.input).astype(np.float32) / 255 for pixels in drawn]
+    simulated = shown_fields()
+    ready = [prepare(pixels, recipe.data.input).astype(np.float32) / 255 for pixels in simulated]
     (docs / "images" / "networks").mkdir(parents=True, exist_ok=True)
     for kind, picture in {
         "filters": pictures.first_filters(network, channels),
         "maps": pictures.feature_maps(network, shown, ready[0]),
-        "evidence": pictures.evidence(network, SHOWN_LOCATIONS, drawn, ready),
+        "evidence": pictures.evidence(network, SHOWN_LOCATIONS, simulated, ready),
     }.items():
         picture.save(docs / "images" / "networks" / f"{name}-{kind}.png", optimize=True)
     (docs / "networks").mkdir(exist_ok=True)
@@ -187,7 +187,7 @@ def page(name: str, recipe: Recipe, parameters: int, facts: list[LayerFacts], ru
     stains = ", ".join(
         CHANNELS["RGBY".index(letter)].stain for letter in recipe.network.options.get("channels", "RGBY")
     )
-    places = " and ".join(LABELS[place].lower() for place in SHOWN_LOCATIONS)
+    names = " and ".join(LABELS[location].lower() for location in SHOWN_LOCATIONS)
     wider = any(each.receptive_field is not None and each.receptive_field > size for each in facts)
     spread = (
         " Here a position can depend on the whole field: the map says\nwhere the evidence is summed, not where the protein is."
@@ -238,7 +238,7 @@ image of a row is the protein with the receptive field of the middle position as
 
 ## Heat maps of evidence
 
-Two simulated fields, {places}: the field, its protein, and a heat map of the evidence for both locations, red for and blue against, on one scale in each row; the number is the
+Two simulated fields, {names}: the field, its protein, and a heat map of the evidence for both locations, red for and blue against, on one scale in each row; the number is the
 predicted probability. The logit of a location is pooled from its map, so the map is what the decision is computed from, not an explanation after the fact.{spread}
 
 ![Evidence](../images/networks/{name}-evidence.png)

@@ -74,8 +74,8 @@ def first_filters(network: keras.Model, channels: str) -> Image.Image:
     kernel = next(np.asarray(layer.kernel) for layer in network.layers if getattr(layer, "kernel_size", None))
     strongest = np.argsort(-np.abs(kernel).sum((0, 1, 2)), kind="stable")[:FILTERS]
     rows = []
-    for place, letter in enumerate(channels):
-        tiles = [Tile(signed(kernel[:, :, place, each], np.abs(kernel[..., each]).max())) for each in strongest]
+    for location, letter in enumerate(channels):
+        tiles = [Tile(signed(kernel[:, :, location, each], np.abs(kernel[..., each]).max())) for each in strongest]
         channel = CHANNELS["RGBY".index(letter)]
         rows.append([Tile(tiles[0].picture, f"{channel.name}: {channel.stain}"), *tiles[1:]])
     side = len(kernel)
@@ -85,7 +85,7 @@ def first_filters(network: keras.Model, channels: str) -> Image.Image:
 def shown_layers(facts: list[LayerFacts]) -> list[LayerFacts]:
     """The last layer of each grid, from the finest, between the first that has weights and the head."""
     names = [each.name for each in facts]
-    begin = next(place for place, each in enumerate(facts) if each.parameters)
+    begin = next(location for location, each in enumerate(facts) if each.parameters)
     end = min(names.index(name) for name in HEAD if name in names)
     grids = {each.shape[0]: each for each in facts[begin:end] if len(each.shape) == 3 and each.shape[0] > 1}
     return [grids[side] for side in sorted(grids, reverse=True)][:LAYERS]
@@ -102,7 +102,7 @@ def feature_maps(network: keras.Model, layers: list[LayerFacts], field: np.ndarr
     import keras
 
     outputs = keras.Model(network.input, [network.get_layer(each.name).output for each in layers])(field[None])
-    rows = [[Tile(grey(field[..., place]), channel.stain) for place, channel in enumerate(CHANNELS)]]
+    rows = [[Tile(grey(field[..., location]), channel.stain) for location, channel in enumerate(CHANNELS)]]
     rows[0][3] = Tile(rows[0][3].picture, "ER")
     for each, output in zip(layers, outputs if len(layers) > 1 else [outputs], strict=True):
         maps = np.asarray(output, np.float32)[0]
@@ -115,37 +115,37 @@ def feature_maps(network: keras.Model, layers: list[LayerFacts], field: np.ndarr
 def _framed(field: np.ndarray, seen: int | None) -> np.ndarray:
     """The field's protein, and around its middle a square of a side in px; of all of it where that is larger."""
     size = len(field)
-    drawn = Image.fromarray(grey(field[..., GREEN])).convert("RGB").resize((TILE, TILE))
+    simulated = Image.fromarray(grey(field[..., GREEN])).convert("RGB").resize((TILE, TILE))
     half = min(seen or size, size) / size * TILE / 2
     corners = (TILE / 2 - half, TILE / 2 - half, TILE / 2 + half - 1, TILE / 2 + half - 1)
-    ImageDraw.Draw(drawn).rectangle(corners, outline="yellow", width=2)
-    return np.asarray(drawn)
+    ImageDraw.Draw(simulated).rectangle(corners, outline="yellow", width=2)
+    return np.asarray(simulated)
 
 
 def evidence(
-    network: keras.Model, places: tuple[int, ...], drawn: list[np.ndarray], fields: list[np.ndarray]
+    network: keras.Model, locations: tuple[int, ...], simulated: list[np.ndarray], fields: list[np.ndarray]
 ) -> Image.Image:
-    """Each field, its protein, and the evidence for each of the places: red for it, blue against it.
+    """Each field, its protein, and the evidence for each of the locations: red for it, blue against it.
 
     Args:
         network: The network.
-        places: The place that each field shows.
-        drawn: The fields' pixels, (y, x, 4).
+        locations: The location that each field shows.
+        simulated: The fields' pixels, (y, x, 4).
         fields: The same as the network takes them, (size, size, 4) in 0–1.
     """
     rows = []
-    for place, pixels, field in zip(places, drawn, fields, strict=True):
+    for location, pixels, field in zip(locations, simulated, fields, strict=True):
         found = network(field[None], training=False)
-        maps = np.asarray(found["evidence"], np.float32)[0][..., list(places)]
-        sure = np.asarray(found["probabilities"], np.float32)[0, list(places)]
+        maps = np.asarray(found["evidence"], np.float32)[0][..., list(locations)]
+        sure = np.asarray(found["probabilities"], np.float32)[0, list(locations)]
         most = float(np.abs(maps).max())
         rows.append(
             [
-                Tile(render_composite(pixels, 2 * TILE), f"{LABELS[place]}, the field"),
+                Tile(render_composite(pixels, 2 * TILE), f"{LABELS[location]}, the field"),
                 Tile(grey(field[..., GREEN]), "its protein"),
                 *(
                     Tile(signed(maps[..., k], most), f"for {LABELS[other]}: {sure[k]:.2f}")
-                    for k, other in enumerate(places)
+                    for k, other in enumerate(locations)
                 ),
             ]
         )

@@ -1,7 +1,7 @@
 """Draws the three fields that ship with the service: `python docs/_generate/service_examples.py`.
 
-Chosen for their looks, and so that the shipped bundle reads one place and two places as they were drawn, and half
-misreads the third field: that happens, and the page says beside its answer what was drawn.
+Chosen for their looks, and so that the shipped bundle reads one location and two locations as they were simulated, and half
+misreads the third field: that happens, and the page says beside its answer what was simulated.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NUMBERS = {"microtubules": 33, "nucleus-and-membrane": 72, "nuclear-bodies": 48}
-SEED, DRAWN_SIZE, SIZE, QUALITY = 2026, 512, 400, 82
+SEED, SIMULATED_SIZE, SIZE, QUALITY = 2026, 512, 400, 82
 
 
 def main(folder: Path = shipped.FOLDER) -> None:
-    """Writes four grey JPEGs a field, and what was drawn."""
+    """Writes four grey JPEGs a field, and what was simulated."""
     folder.mkdir(exist_ok=True)
     about = []
     for name, number in NUMBERS.items():
-        field = simulate_field(number, seed=SEED, size=DRAWN_SIZE)
+        field = simulate_field(number, seed=SEED, size=SIMULATED_SIZE)
         pixels = np.rint(resize(field.pixels, SIZE, SIZE)).astype(np.uint8)
         for channel, colour in enumerate(CHANNEL_NAMES):
             plane = Image.fromarray(pixels[..., channel])
@@ -39,8 +39,8 @@ def main(folder: Path = shipped.FOLDER) -> None:
             {
                 "id": name,
                 "cell_line": field.cell_line,
-                "locations": [LABELS[place] for place in field.target],
-                "pixel_size": round(field.pixel_size * DRAWN_SIZE / SIZE, 4),
+                "locations": [LABELS[location] for location in field.target],
+                "pixel_size": round(field.pixel_size * SIMULATED_SIZE / SIZE, 4),
                 "simulator_version": VERSION,
             }
         )
