@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 from lociscope.labels import N_LABELS
-from lociscope.models import load_network
+from lociscope.models import heads, load_network
 from lociscope.models.heads import POSITIVES_PRIOR, GeneralisedMean, Pooling, check_choice, check_options, location_head
 
 if TYPE_CHECKING:
@@ -141,3 +141,10 @@ def test_other_poolings_are_refused() -> None:
 def test_options_that_no_network_takes(width: Any, dropout: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         check_options(width, dropout)
+
+
+def test_attention_saved_under_its_old_name_loads() -> None:
+    old = {"name": "attention", "places": 5, "hidden": 8, "bias": 0.5}
+    layer = heads.GatedAttention.from_config(old)
+    assert (layer.classes, layer.hidden, layer.start) == (5, 8, 0.5)
+    assert heads.GatedAttention.from_config(layer.get_config()).classes == 5

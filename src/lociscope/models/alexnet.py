@@ -114,7 +114,7 @@ def alexnet_2012(size: int, channels: str = "RGBY", grouped: bool = True, units:
        weights starve the layers above and the response normalisation does nothing; no mean is subtracted from them.
     2. Any size from 67 px up: fc6 spans what pool5 leaves, up to the paper's 6 × 6, and stands at each position of a
        larger map, whose evidence is averaged. At 227 px there is one position, so evidence does not say where.
-    3. 28 independent sigmoids for a softmax over 1000: several places can be true at once; their biases start at the
+    3. 28 independent sigmoids for a softmax over 1000: several classes can be true at once; their biases start at the
        prior, their weights as Keras draws them.
     4. `units` below 4096 make a bundle that is easier to send: of 57.0 million parameters fc6 and fc7 hold 54.5.
     5. Whatever optimiser, schedule, batch and augmentation the recipe names, for SGD with momentum 0.9, decay 0.0005, a

@@ -88,8 +88,8 @@ def gapnet_pl(
     inputs, x = field_input(size, channels)
     averages = []
     for number, block in enumerate(BLOCKS, start=1):
-        for place, (maps, strides) in enumerate(block, start=1):
-            x = convolution(x, maps, strides, f"conv{number}_{place}")
+        for step, (maps, strides) in enumerate(block, start=1):
+            x = convolution(x, maps, strides, f"conv{number}_{step}")
         if number < len(BLOCKS):
             x = layers.MaxPooling2D(2, padding="same", name=f"pool{number}")(x)
         averages.append(layers.GlobalAveragePooling2D(name=f"average{number}", dtype="float32")(x))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import keras
 from keras import layers, ops
@@ -90,28 +90,28 @@ class GatedAttention(layers.Layer):
     """Attention-weighted evidence: its average over positions is the logit of attention pooling.
 
     Ilse, Tomczak and Welling, *Attention-based deep multiple instance learning*, ICML 2018, eq. 9, a position being an
-    instance: a = softmax over positions of w · (tanh(V h) ⊙ sigmoid(U h)), here with one w for each place, because
+    instance: a = softmax over positions of w · (tanh(V h) ⊙ sigmoid(U h)), here with one w for each class, because
     several are true at once. What comes out is positions × a × (k · h) + b, so that a position which nothing attends to
     says b, the prior, and the average over positions is Σ a (k · h) + b.
 
     Args:
-        places: Number of maps that come out.
+        classes: Number of maps that come out.
         hidden: Length of V h and U h.
         bias: b at the start.
     """
 
-    def __init__(self, places: int = N_LABELS, hidden: int = 64, bias: float = 0.0, **kwargs: object) -> None:
+    def __init__(self, classes: int = N_LABELS, hidden: int = 64, bias: float = 0.0, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        self.places, self.hidden, self.start = places, hidden, bias
+        self.classes, self.hidden, self.start = classes, hidden, bias
 
     def build(self, shape: tuple[int | None, ...]) -> None:
         """Create V and U side by side, w, k and b."""
         depth = shape[-1]
         self.gates = self.add_weight(name="gates", shape=(depth, 2 * self.hidden), initializer="glorot_uniform")
-        self.focus = self.add_weight(name="focus", shape=(self.hidden, self.places), initializer="glorot_uniform")
-        self.kernel = self.add_weight(name="kernel", shape=(depth, self.places), initializer="glorot_uniform")
+        self.focus = self.add_weight(name="focus", shape=(self.hidden, self.classes), initializer="glorot_uniform")
+        self.kernel = self.add_weight(name="kernel", shape=(depth, self.classes), initializer="glorot_uniform")
         self.bias = self.add_weight(
-            name="bias", shape=(self.places,), initializer=keras.initializers.Constant(self.start)
+            name="bias", shape=(self.classes,), initializer=keras.initializers.Constant(self.start)
         )
 
     def call(self, features: keras.KerasTensor) -> keras.KerasTensor:
@@ -122,11 +122,16 @@ class GatedAttention(layers.Layer):
         asked = ops.matmul(ops.tanh(value) * ops.sigmoid(gate), self.focus)
         attention = height * width * ops.softmax(asked, axis=1)
         evidence = attention * ops.matmul(positions, self.kernel) + self.bias
-        return ops.reshape(evidence, (-1, height, width, self.places))
+        return ops.reshape(evidence, (-1, height, width, self.classes))
 
     def get_config(self) -> dict[str, object]:
         """Return Keras' description of the layer."""
-        return {**super().get_config(), "places": self.places, "hidden": self.hidden, "bias": self.start}
+        return {**super().get_config(), "classes": self.classes, "hidden": self.hidden, "bias": self.start}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> GatedAttention:
+        """Make the layer from its description, also from one that was saved while `classes` was called `places`."""
+        return cls(**{"classes" if key == "places" else key: value for key, value in config.items()})
 
 
 def location_head(features: keras.KerasTensor, pooling: Pooling, dropout: float) -> dict[str, keras.KerasTensor]:
@@ -140,7 +145,7 @@ def location_head(features: keras.KerasTensor, pooling: Pooling, dropout: float)
       map that explains the answer.
     - `gem`: the average; the positions of the features were weighed before (`GeneralisedMean`, which takes features
       that are not negative, such as a ReLU gives; below zero counts as zero).
-    - `attention`: the average; evidence is weighed for each place by where that place is looked for (`GatedAttention`).
+    - `attention`: the average; evidence is weighed for each class by where that class is looked for (`GatedAttention`).
 
     The head computes in float32 whatever the policy: a probability in bfloat16 has two digits.
 

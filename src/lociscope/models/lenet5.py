@@ -111,7 +111,7 @@ def lenet5_1998(size: int, channels: str = "RGBY") -> keras.Model:
     1. Four input channels for one (C1 has 606 parameters for 156), in 0–1 for −0.1…1.175.
     2. Any size from 32 px up: C5 and F6 stand at each position, as in the paper's own replicated networks
        (section VII), and their evidence is averaged.
-    3. 28 independent sigmoids for ten distances to codes: several places can be true at once; their biases start at
+    3. 28 independent sigmoids for ten distances to codes: several classes can be true at once; their biases start at
        the prior.
     4. Keras' Glorot initialisation for uniform ±2.4/fan-in, and ¼ for the coefficients of S2 and S4.
     5. Whatever loss, optimiser, batch and augmentation the recipe names, for the paper's criterion on distances

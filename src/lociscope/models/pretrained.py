@@ -106,7 +106,7 @@ def _find_last_halving(body: keras.Model) -> keras.KerasTensor:
     made = [each for each in made if len(each.output.shape) == 4 and each.output.shape[1] > 1.5 * body.output.shape[1]]
     side = min(each.output.shape[1] for each in made)
     finest = [each for each in made if each.output.shape[1] == side]
-    met = max((place for place, each in enumerate(finest) if _joins(each)), default=0)
+    met = max((index for index, each in enumerate(finest) if _joins(each)), default=0)
     widest = max(each.output.shape[-1] for each in finest[met:])
     return [each.output for each in finest[met:] if each.output.shape[-1] == widest][-1]
 
