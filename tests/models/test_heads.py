@@ -11,8 +11,16 @@ import onnxruntime
 import pytest
 
 from lociscope.labels import N_LABELS
-from lociscope.models import heads, load_network
-from lociscope.models.heads import POSITIVES_PRIOR, GeneralisedMean, Pooling, check_choice, check_options, location_head
+from lociscope.models import load_network
+from lociscope.models.heads import (
+    POSITIVES_PRIOR,
+    GatedAttention,
+    GeneralisedMean,
+    Pooling,
+    check_choice,
+    check_options,
+    location_head,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,6 +153,6 @@ def test_options_that_no_network_takes(width: Any, dropout: Any, said: str) -> N
 
 def test_attention_saved_under_its_old_name_loads() -> None:
     old = {"name": "attention", "places": 5, "hidden": 8, "bias": 0.5}
-    layer = heads.GatedAttention.from_config(old)
+    layer = GatedAttention.from_config(old)
     assert (layer.classes, layer.hidden, layer.start) == (5, 8, 0.5)
-    assert heads.GatedAttention.from_config(layer.get_config()).classes == 5
+    assert GatedAttention.from_config(layer.get_config()).classes == 5
