@@ -51,6 +51,25 @@ def count_words(texts: list[str], words: tuple[str, ...]) -> dict[str, int]:
     return {word: len(re.findall(rf"\b(?:{word})\b", whole, re.IGNORECASE)) for word in words}
 
 
+def count_quoted(tree: ast.AST) -> int:
+    """Return how many annotations are written as text, or hold text other than the values of a Literal."""
+    count = 0
+    for node in ast.walk(tree):
+        for note in (getattr(node, "annotation", None), getattr(node, "returns", None)):
+            if not isinstance(note, ast.expr):
+                continue
+            values = {
+                inner for part in ast.walk(note)
+                if isinstance(part, ast.Subscript) and getattr(part.value, "id", "") in ("Literal", "Annotated")
+                for inner in ast.walk(part)
+            }  # fmt: skip
+            count += any(
+                isinstance(part, ast.Constant) and isinstance(part.value, str) and part not in values
+                for part in ast.walk(note)
+            )
+    return count
+
+
 def measure(root: Path) -> dict[str, object]:
     """Return the figures of a checkout."""
     source = root / "src"
@@ -67,13 +86,7 @@ def measure(root: Path) -> dict[str, object]:
         if (isinstance(inner, ast.ImportFrom) and (inner.module or "").split(".")[0] == "lociscope")
         or (isinstance(inner, ast.Import) and inner.names[0].name.split(".")[0] == "lociscope")
     }  # fmt: skip
-    quoted = 0
-    for tree in trees.values():
-        for node in ast.walk(tree):
-            for note in (getattr(node, "annotation", None), getattr(node, "returns", None)):
-                if note is not None:
-                    quoted += any(isinstance(each, ast.Constant) and isinstance(each.value, str)
-                                  for each in ast.walk(note))  # fmt: skip
+    quoted = sum(map(count_quoted, trees.values()))
     code = [path.read_text(encoding="utf-8") for path in files]
     pages = [path.read_text(encoding="utf-8") for path in [*sorted((root / "docs").rglob("*.md")), root / "README.md"]]
     avoided, searched = count_words(code + pages, AVOIDED), count_words(pages, SEARCHED)
