@@ -103,19 +103,16 @@ def train_run(
 
 def fit_run(
     recipe: Recipe,
-    catalog: AnyPath | None,
-    folder: AnyPath,
+    catalog: Path | None,
+    folder: Path,
     *,
     workers: int = 1,
-    store: AnyPath | None = None,
+    store: Path | None = None,
     device: Device = "auto",
     progress: ProgressDisplay = show_nothing,
     on_epoch: EpochCallback | None = None,
 ) -> FitResult:
     """Train as `train_run`, without scoring the Run."""
-    folder = as_path(folder)
-    catalog = as_path(catalog)
-    store = as_path(store)
     if _is_finished(recipe, catalog, folder):
         shutil.rmtree(folder / PACKED, ignore_errors=True)
         return FitResult(read_failures(folder), True)
@@ -136,35 +133,32 @@ def fit_run(
 def fit_datasets(
     recipe: Recipe,
     datasets: TrainingData,
-    folder: AnyPath,
+    folder: Path,
     what: str,
     progress: ProgressDisplay = show_nothing,
     on_epoch: EpochCallback | None = None,
 ) -> Run:
     """Train on prepared fields and return the finished Run; `what` names the step in the progress."""
-    folder = as_path(folder)
     with progress(what) as report:
         return get_trainer(recipe).fit(recipe, datasets, folder, report, on_epoch)
 
 
-def lock_run(folder: AnyPath) -> AbstractContextManager[None]:
+def lock_run(folder: Path) -> AbstractContextManager[None]:
     """Keep other processes from training in a folder; where the file system has no locks, train without.
 
     Raises:
         LociscopeError: Another process trains there.
     """
-    folder = as_path(folder)
     in_use = f"'{folder}' is being trained by another process. Wait, or name another folder with `output`."
     return exclusive_lock(folder, in_use, needed=False)
 
 
-def read_failures(folder: AnyPath) -> list[Failure]:
+def read_failures(folder: Path) -> list[Failure]:
     """Return the fields that a training could not read.
 
     Raises:
         LociscopeError: The list is damaged.
     """
-    folder = as_path(folder)
     path = folder / FAILURES
     if not path.is_file():
         return []
