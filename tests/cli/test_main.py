@@ -120,7 +120,7 @@ def test_what_the_system_refuses_is_one_sentence(
     def find_fields(*_: object) -> None:
         raise raised
 
-    monkeypatch.setattr("lociscope.images.discovery.sources.find_fields", find_fields)
+    monkeypatch.setattr("lociscope.workflows.predict.find_fields", find_fields)
     assert lociscope("predict", "x", "-o", "out.csv") == (code, "", f"lociscope: {said}\n")
 
 
@@ -128,7 +128,7 @@ def test_a_mistake_of_ours_is_not_hidden(lociscope: Command, monkeypatch: pytest
     def find_fields(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("lociscope.images.discovery.sources.find_fields", find_fields)
+    monkeypatch.setattr("lociscope.workflows.predict.find_fields", find_fields)
     with pytest.raises(ZeroDivisionError):
         lociscope("predict", "x", "-o", "out.csv")
 
