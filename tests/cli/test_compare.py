@@ -98,7 +98,7 @@ def test_the_cost_is_kept_in_the_run_and_quick_measures_nothing(
         measured.append(of.folder)
         return Cost(network=digest, macs=2_000_000_000, latency_ms=4.5, where="a quiet place")
 
-    monkeypatch.setattr(measuring, "_measured", measure)
+    monkeypatch.setattr(measuring, "_measure", measure)
 
     def cost(*words: str) -> dict[str, Any]:
         return dict(json.loads(lociscope("compare", run, "-o", "out.html", "--json", *words).out)[0]["cost"])

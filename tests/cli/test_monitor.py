@@ -57,7 +57,7 @@ def test_drift_is_reported_as_text_page_and_exit_code(lociscope: Command, logs: 
     assert not any("blue" in line for line in lines)
     assert "shows only large shifts" in err
     assert page == "page.html"
-    assert "What the model makes of them" in (logs / page).read_text()
+    assert "Model output" in (logs / page).read_text()
 
 
 def test_no_drift_is_exit_0_and_json_is_the_report(lociscope: Command, logs: Path) -> None:

@@ -219,7 +219,7 @@ def test_only_new_changed_and_mended_fields_are_read(
     first = predict(predictor, fields, out)
     before = Predictions.read(out)
     assert [failure.id for failure in first.failures] == ["f4"]
-    assert first.failures[0].reason.startswith(f"'{fields}/f4_green.png' is no PNG")
+    assert first.failures[0].reason.startswith(f"'{fields}/f4_green.png' is not a PNG")
     write_field("f4", seed=4, size=16)
     write_field("f2", pixels=np.full((16, 16, 4), 9, np.uint8))
     write_field("a-new-one", seed=99, size=16)

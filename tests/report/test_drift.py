@@ -61,7 +61,7 @@ def test_a_page_of_no_drift_and_of_little(tmp_path: Path) -> None:
     assert "Not checked: embeddings. The window has &lt;none&gt;." in page
     assert "in at most\n5 of 100 windows" in page
     assert "The pixels" not in page
-    assert "What the model makes" not in page
+    assert "Model output" not in page
     write_drift(tmp_path / "page.html", drift(drifted=False))
     assert "<h1>No drift</h1>" in (tmp_path / "page.html").read_text()
 

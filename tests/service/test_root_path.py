@@ -107,7 +107,7 @@ def test_the_key_is_asked_for_under_it(serve: Serve) -> None:
     "path", ["lociscope", "/a/", "/", "//a", "/a/../b", "/.", "/a b", "/a?b", "/é", '/a"b', "http://a/b"]
 )
 def test_what_is_no_root_path(path: str) -> None:
-    with pytest.raises(UsageError, match="--root-path is"):
+    with pytest.raises(UsageError, match="`root_path` is"):
         Settings(root_path=path).check()
 
 

@@ -96,7 +96,7 @@ def test_a_finished_atlas_is_left_alone(folder: Path, monkeypatch: pytest.Monkey
     assert write_atlas(folder, fields=4, size=SIZE, seed=7) == folder
 
 
-@pytest.mark.parametrize("change", [{"size": 96}, {"seed": 8}, {"places": [3]}, {"cell_line": "HeLa"}])
+@pytest.mark.parametrize("change", [{"size": 96}, {"seed": 8}, {"locations": [3]}, {"cell_line": "HeLa"}])
 def test_another_atlas_is_refused(folder: Path, change: dict[str, int]) -> None:
     with pytest.raises(LociscopeError, match="holds another atlas"):
         write_atlas(folder, **({"fields": 4, "size": SIZE, "seed": 7} | change))  # type: ignore[arg-type]
@@ -160,7 +160,7 @@ def test_a_disk_that_is_really_full_is_told_and_the_atlas_goes_on_later(tmp_path
     [
         ({"size": 32}, "64 px or more"),
         ({"cell_line": "HELA"}, "Did you mean 'HeLa'"),
-        ({"places": [31]}, "0–27"),
+        ({"locations": [31]}, "0–27"),
         ({"label_noise": 2.0}, "0–1"),
         ({"balance": 2.0}, "to 1"),
     ],

@@ -16,7 +16,7 @@ SIZE = 128
 
 @pytest.fixture(scope="module")
 def fields() -> list[SimulatedField]:
-    return [simulate_field(place, locations=[place], size=SIZE) for place in range(N_LABELS)]
+    return [simulate_field(location, locations=[location], size=SIZE) for location in range(N_LABELS)]
 
 
 def test_every_place_has_a_pattern() -> None:
@@ -24,15 +24,15 @@ def test_every_place_has_a_pattern() -> None:
     assert all(pattern.styles for pattern in PATTERNS.values())
 
 
-@pytest.mark.parametrize("place", range(N_LABELS))
-def test_a_place_is_drawn_and_labelled(fields: list[SimulatedField], place: int) -> None:
-    field = fields[place]
+@pytest.mark.parametrize("location", range(N_LABELS))
+def test_a_place_is_drawn_and_labelled(fields: list[SimulatedField], location: int) -> None:
+    field = fields[location]
     assert field.pixels.shape == (SIZE, SIZE, 4)
     assert field.pixels.dtype == np.uint8
-    assert field.target == (place,)
+    assert field.target == (location,)
     assert set(field.locations) == set(field.simulated) >= set(field.target)
     assert (field.pixels.max((0, 1)) > 30).all()
-    mask = field.locations[place]
+    mask = field.locations[location]
     assert mask.any()
     green = field.pixels[..., 1].astype(float)
     assert green[mask].mean() > green[~mask].mean()
@@ -55,18 +55,18 @@ def test_nuclei_are_blue(fields: list[SimulatedField]) -> None:
         assert blue[field.nuclei > 0].mean() > 4 * blue[field.nuclei == 0].mean()
 
 
-@pytest.mark.parametrize("place", [0, 1, 2, 3, 4, 5])
-def test_nuclear_places_lie_in_nuclei(place: int) -> None:
-    field = simulate_field(3, locations=[place], size=256)
+@pytest.mark.parametrize("location", [0, 1, 2, 3, 4, 5])
+def test_nuclear_places_lie_in_nuclei(location: int) -> None:
+    field = simulate_field(3, locations=[location], size=256)
     mitotic = [cell.cell for cell in field.table if cell.state not in ("interphase", "daughter")]
-    mask = field.locations[place] & ~np.isin(field.cells, mitotic)
-    assert (field.nuclei[mask] > 0).mean() > (0.5 if place == 1 else 0.9)
+    mask = field.locations[location] & ~np.isin(field.cells, mitotic)
+    assert (field.nuclei[mask] > 0).mean() > (0.5 if location == 1 else 0.9)
 
 
-@pytest.mark.parametrize("place", [6, 7, 23, 26])
-def test_cytoplasmic_places_lie_in_cells_outside_nuclei(place: int) -> None:
-    field = simulate_field(3, locations=[place], size=256)
-    mask = field.locations[place]
+@pytest.mark.parametrize("location", [6, 7, 23, 26])
+def test_cytoplasmic_places_lie_in_cells_outside_nuclei(location: int) -> None:
+    field = simulate_field(3, locations=[location], size=256)
+    mask = field.locations[location]
     assert (field.cells[mask] > 0).mean() > 0.8
     assert (field.nuclei[mask] > 0).mean() < 0.35
 
@@ -81,7 +81,7 @@ def test_junctions_lie_where_two_cells_touch() -> None:
 
 
 def test_dividing_places_bring_dividing_cells() -> None:
-    spindles, bridges = (simulate_field(5, locations=[place], size=SIZE) for place in (17, 16))
+    spindles, bridges = (simulate_field(5, locations=[location], size=SIZE) for location in (17, 16))
     assert {"prometaphase", "metaphase", "anaphase"} & {cell.state for cell in spindles.table}
     assert "daughter" in {cell.state for cell in bridges.table}
 
@@ -110,7 +110,7 @@ def test_fields_of_one_specimen_share_what_a_specimen_has() -> None:
 
 
 def test_places_may_be_named_in_any_order_and_twice() -> None:
-    one, two = (simulate_field(2, locations=places, size=SIZE) for places in ([0, 25], [25, 0, 25]))
+    one, two = (simulate_field(2, locations=locations, size=SIZE) for locations in ([0, 25], [25, 0, 25]))
     assert np.array_equal(one.pixels, two.pixels)
 
 
@@ -156,10 +156,10 @@ def test_workers_do_not_change_the_pixels() -> None:
         ({"size": 16}, "64 px or more"),
         ({"pixel_size": 0.01}, "smaller than a cell"),
         ({"label_noise": 1.5}, "0–1"),
-        ({"places": [28]}, "whole numbers 0–27"),
+        ({"locations": [28]}, "whole numbers 0–27"),
         ({"cell_line": "U2OS"}, "Did you mean 'U-2 OS'"),
-        ({"places": [16], "size": 64, "pixel_size": 0.5}, "Cytokinetic bridge needs two daughters"),
-        ({"places": [3, 22], "size": 64, "pixel_size": 0.5}, "Cell junctions needs two cells that touch"),
+        ({"locations": [16], "size": 64, "pixel_size": 0.5}, "Cytokinetic bridge needs two daughters"),
+        ({"locations": [3, 22], "size": 64, "pixel_size": 0.5}, "Cell junctions needs two cells that touch"),
     ],
 )
 def test_a_mistake_is_told_in_a_sentence(options: dict[str, object], sentence: str) -> None:

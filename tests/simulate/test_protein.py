@@ -14,24 +14,24 @@ PLACES = st.sets(st.integers(0, 27), max_size=5)
 
 
 @given(locations=PLACES, seed=st.integers(0, 2**32))
-def test_a_protein_is_labelled_with_what_was_asked_for(places: set[int], seed: int) -> None:
-    protein = make_protein(np.random.default_rng(seed), sorted(places))
-    assert protein.target == tuple(sorted(places))
-    assert set(protein.simulated) >= places
+def test_a_protein_is_labelled_with_what_was_asked_for(locations: set[int], seed: int) -> None:
+    protein = make_protein(np.random.default_rng(seed), sorted(locations))
+    assert protein.target == tuple(sorted(locations))
+    assert set(protein.simulated) >= locations
     assert len(set(protein.simulated)) == len(protein.roles)
     for role in protein.roles:
         assert role.style in PATTERNS[role.location].styles
         assert 0 < role.strength <= 1.5
-        companions = {other for place in places for other, *_ in COMPANIONS.get(place, ())}
+        companions = {other for location in locations for other, *_ in COMPANIONS.get(location, ())}
         assert role.labelled or role.location in companions
 
 
 @given(locations=PLACES, seed=st.integers(0, 2**32), noise=st.floats(0, 1))
-def test_an_annotator_never_leaves_a_protein_without_a_label(places: set[int], seed: int, noise: float) -> None:
-    given_ = annotate(np.random.default_rng(seed), tuple(sorted(places)), noise)
-    assert bool(given_) == bool(places)
-    assert set(given_) <= places | {other for place in places for other in CONFUSED[place]}
-    assert len(given_) <= len(places)
+def test_an_annotator_never_leaves_a_protein_without_a_label(locations: set[int], seed: int, noise: float) -> None:
+    given_ = annotate(np.random.default_rng(seed), tuple(sorted(locations)), noise)
+    assert bool(given_) == bool(locations)
+    assert set(given_) <= locations | {other for location in locations for other in CONFUSED[location]}
+    assert len(given_) <= len(locations)
 
 
 def test_the_share_of_wrong_labels_is_the_one_asked_for() -> None:

@@ -35,7 +35,7 @@ def test_the_cost_of_a_network_is_counted_timed_and_kept(run: Run, monkeypatch: 
     assert found.latency_ms > 0
     assert "onnxruntime" in found.where
     assert json.loads((run.folder / "cost.json").read_text())["schema"] == 1
-    monkeypatch.setattr(measuring, "_measured", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(measuring, "_measure", lambda *_: pytest.fail("measured again"))
     assert measure_cost(run) == found == measure_cost(run, quick=True)
 
 
@@ -65,7 +65,7 @@ def test_a_place_that_cannot_be_written_gives_the_cost_all_the_same(
     def refuse(path: Path) -> None:
         raise LociscopeError(f"Cannot write '{path}'.")
 
-    monkeypatch.setattr(measuring, "_measured", lambda run, digest: Cost(network=digest, macs=1))
+    monkeypatch.setattr(measuring, "_measure", lambda run, digest: Cost(network=digest, macs=1))
     monkeypatch.setattr(measuring, "atomic_write", refuse)
     found = measure_cost(Run(tmp_path))
     assert found is not None

@@ -95,8 +95,8 @@ def _write(root: Path, recipe: dict[str, Any], fields: int, workers: int | None,
     seed = recipe["seed"]
     missing = [i for i in range(fields) if not (root / "truth" / f"{field_id(seed, i)}.npz").exists()]
     done = fields - len(missing)
-    options = {key: recipe[key] for key in ("size", "seed", "places", "cell_line", "label_noise", "balance")}
-    for field in simulate_fields(missing, workers=workers, **options):
+    options = {key: recipe[key] for key in ("size", "seed", "cell_line", "label_noise", "balance")}
+    for field in simulate_fields(missing, locations=recipe["places"], workers=workers, **options):
         _write_field(root, field)
         done += 1
         if progress:
