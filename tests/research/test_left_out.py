@@ -59,8 +59,8 @@ def test_fields_learned_from_are_averaged_over_the_fields_spoken_of(script: Modu
     for number, (train, valid) in enumerate(((100, 300), (380, 20))):
         (tmp_path / f"fold{number}").mkdir()
         environment = {
-            "schema": 1, "created": "", "seed": 0, "git": None, "versions": {}, "machine": "", "data": "Catalog 'x.parquet'",
-            "data_hash": "", "fields": {"train": train, "valid": valid}, "parameters": 1,
+            "schema": 1, "created": "", "seed": 0, "git": None, "versions": {}, "machine": "",
+            "data": "Catalog 'x.parquet'", "data_hash": "", "fields": {"train": train, "valid": valid}, "parameters": 1,
         }  # fmt: skip
         (tmp_path / f"fold{number}" / "environment.json").write_text(json.dumps(environment))
     folds = SimpleNamespace(runs=Folds(k=2).runs(tmp_path))
