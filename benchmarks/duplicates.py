@@ -126,12 +126,12 @@ def main() -> None:
     parser.add_argument("--real", type=Path, default=REAL / "hpa2018" / "train")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
-    drawn = [
+    simulated = [
         field.pixels
         for field in map_in_order(partial(simulate_field, seed=8, size=256), range(given.simulated), given.workers)
     ]
-    found: dict[str, object] = {"simulated": judged(drawn)}
-    some = blends(drawn, 2000)
+    found: dict[str, object] = {"simulated": judged(simulated)}
+    some = blends(simulated, 2000)
     half, whole = seconds(some[:1000]), seconds(some)
     square = max(0.0, (whole - 2 * half) / 2) / 1000**2
     line = max(0.0, half / 1000 - square * 1000)

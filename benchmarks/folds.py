@@ -36,8 +36,8 @@ def table(path: Path) -> tuple[np.ndarray, list[str]]:
     """Labels (n, 28) and the first part of each id."""
     rows = read_labels(path)
     labels = np.zeros((len(rows), N_LABELS), np.uint8)
-    for number, places in enumerate(rows.values()):
-        labels[number, list(places)] = 1
+    for number, locations in enumerate(rows.values()):
+        labels[number, list(locations)] = 1
     return labels, [name.split("_")[0] for name in rows]
 
 

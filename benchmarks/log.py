@@ -69,11 +69,11 @@ def server() -> Iterator[Postgres | None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def fields_in(folder: Path, number: int, drawn: int = DRAWN, size: int = 512) -> None:
+def fields_in(folder: Path, number: int, simulated: int = DRAWN, size: int = 512) -> None:
     """Draws a few fields, and names each as often as it takes."""
-    for first in range(min(drawn, number)):
+    for first in range(min(simulated, number)):
         write_planes(folder, f"f{first}", simulate_field(2 * first, seed=3, size=size).pixels)
-        for again in range(first + drawn, number, drawn):
+        for again in range(first + simulated, number, simulated):
             for name in CHANNEL_NAMES:
                 os.link(folder / f"f{first}_{name}.png", folder / f"f{again}_{name}.png")
 

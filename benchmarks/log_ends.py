@@ -90,7 +90,7 @@ class Command:
             "microscope": ["microscope", "run", "simulated", "-o", "out"],
         }[name]
         if name == "predict":
-            fields_in(folder / "fields", 800, drawn=4, size=128)
+            fields_in(folder / "fields", 800, simulated=4, size=128)
         (folder / "fields").mkdir(exist_ok=True)
         command = [sys.executable, "-c", SMALL_PARTS, *words, "--log", log]
         self.process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

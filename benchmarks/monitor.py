@@ -102,13 +102,13 @@ def share(alarms: list[bool]) -> dict[str, float | int]:
 def main() -> None:
     """Measures and prints JSON."""
     parser = argparse.ArgumentParser(description="Share of windows that raise an alarm.")
-    parser.add_argument("--pool", type=int, default=POOL, help="fields drawn")
+    parser.add_argument("--pool", type=int, default=POOL, help="fields simulated")
     parser.add_argument("--windows", type=int, default=WINDOWS, help="unchanged windows of each size")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     numbers = range(0, given.pool * FIELDS_PER_SPECIMEN, FIELDS_PER_SPECIMEN)
-    drawn = map_in_order(partial(simulate_field, seed=SEED), numbers, given.workers)
-    fields = [Field(made.id, made.pixels, made.pixel_size) for made in drawn]
+    simulated = map_in_order(partial(simulate_field, seed=SEED), numbers, given.workers)
+    fields = [Field(made.id, made.pixels, made.pixel_size) for made in simulated]
     predictor = open_bundle()
     pool = measured(predictor, fields, None)
     shipped = Sample.from_bundle(predictor.bundle)

@@ -17,7 +17,7 @@ from multiprocessing import active_children
 from lociscope.simulate import simulate_fields
 
 COUNTS = {256: 400, 512: 120}
-"""Fields drawn at each size, each of a specimen of its own: so many that the start of the workers counts little."""
+"""Fields simulated at each size, each of a specimen of its own: so many that the start of the workers counts little."""
 FEW, MANY = 100, 400
 CHILD = """
 import resource, sys, time
@@ -35,7 +35,7 @@ def processor_time() -> float:
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 
-def drawn(size: int, workers: int) -> dict[str, float]:
+def simulated(size: int, workers: int) -> dict[str, float]:
     """Processor seconds a field, and fields a second by the clock."""
     count = COUNTS[size]
     began, clock = processor_time(), time.perf_counter()
@@ -60,7 +60,7 @@ def main() -> None:
     found: dict[str, object] = {}
     for size in COUNTS:
         for workers in (1, 2):
-            found[f"{size} px, {workers} worker{'s' * (workers > 1)}"] = drawn(size, workers)
+            found[f"{size} px, {workers} worker{'s' * (workers > 1)}"] = simulated(size, workers)
     (few, few_peak), (many, many_peak) = alone(FEW), alone(MANY)
     found[f"time of {MANY} fields over {FEW}"] = round(many / few, 2)
     found[f"MiB of {FEW} and of {MANY} fields"] = [round(few_peak, 1), round(many_peak, 1)]

@@ -43,8 +43,8 @@ NETWORKS = ("lenet5", "alexnet", "pretrained")
 def noise(folder: Path, fields: int, recipe: Recipe) -> PackedFields:
     """Fields of noise, packed: what they show costs nothing."""
     pixels = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 4), np.uint8)
-    drawn = (PreparedField(str(row), str(row), np.roll(pixels, row, 0), (row % 28,)) for row in range(fields))
-    return pack(folder, {}, fields, lambda start: drawn, recipe.data.input)
+    simulated = (PreparedField(str(row), str(row), np.roll(pixels, row, 0), (row % 28,)) for row in range(fields))
+    return pack(folder, {}, fields, lambda start: simulated, recipe.data.input)
 
 
 def clocks() -> tuple[float, float]:

@@ -105,7 +105,7 @@ def as_json(found: dict[str, Scored]) -> str:
 
 
 def main(words: list[str]) -> int:
-    """Draws the two parts, scores the models, and prints."""
+    """Simulate the two parts, score the models, and print."""
     parser = argparse.ArgumentParser(prog="difficulty.py", description=__doc__.split("\n", 1)[0])
     parser.add_argument("models", type=Path, nargs="+", metavar="MODEL", help="a Run or a Bundle")
     parser.add_argument("--real", type=Path, default=REAL / "predictions" / "validation.npz")

@@ -1,4 +1,4 @@
-"""Runs the iterations of an experiment, one after another, and scores each on real fields; goes on where it stopped.
+"""Runs the iterations of an experiment, one after another, and scores each on real fields; resumes where it stopped.
 
     python research/experiments.py EXPERIMENT… --catalog CATALOG --runs DIR [--store DIR] [--only NAME…]
 
@@ -8,12 +8,12 @@ iteration is one call of `lociscope train` with the recipe so changed; its Run i
 data lie (`LOCISCOPE_REAL_DATA`, by default `../shared/data`), `research/real_fields.py` leaves its scores in the Run.
 `lociscope compare` and `docs/_generate/experiments_page.py` make the logbook of the Runs.
 
-The catalog of the logbook: 12,000 fields drawn at 256 px, rare places lifted half-way, three cell lines left out as
+The catalog of the logbook: 12,000 fields simulated at 256 px, rare places lifted half-way, three cell lines left out as
 strangers (split `test`), a tenth of the rest held out by specimen:
 
     lociscope simulate atlas ATLAS --fields 12000 --size 256 --balance 0.5
-    lociscope import kaggle ATLAS -o drawn.parquet
-    python research/experiments.py --split drawn.parquet
+    lociscope import kaggle ATLAS -o simulated.parquet
+    python research/experiments.py --split simulated.parquet
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def recipe_of(experiment: dict[str, Any], iteration: dict[str, Any]) -> Recipe:
 
 
 def train(recipe: Recipe, run: Path, catalog: Path, store: Path | None) -> bool:
-    """Trains, or goes on with what was cut off; whether it came to its end."""
+    """Train, or resume what was interrupted; return whether it finished."""
     if Run(run).done:
         return True
     with tempfile.TemporaryDirectory() as folder:

@@ -3,11 +3,12 @@
     python research/finalists.py OUTPUTS [--ensemble NAME…]… [--json FILE]
 
 OUTPUTS is a folder of `research/outputs.py`, which says what the sets are. Macro-F1 is at one threshold for all
-classes, that of the best macro-F1 on `atlas_valid` for the two frozen parts, whose places are as frequent, and on
+classes, that of the best macro-F1 on `atlas_valid` for the two frozen parts, whose locations are as frequent, and on
 `valid` for the strangers. An ensemble is fitted on `valid` as `lociscope ensemble fit` does it, one of each seed that
 all NAMEs have, where one with a single seed stands in each; the best single one of its members is chosen there, too,
 by macro average precision, before any other set is looked at. The label prior says of every field how frequent each
-place is where its threshold comes from. Intervals are 90 % bootstrap, specimens drawn whole; a gain is paired. In FILE,
+location is where its threshold comes from. Intervals are 90 % bootstrap, whole specimens resampled; a gain is paired.
+In FILE,
 models that OUTPUTS does not have keep their figures, and so do ensembles that are not named.
 """
 
@@ -118,7 +119,7 @@ def combined(members: list[dict[str, Said]]) -> tuple[str, dict[str, Said]]:
 
 
 def label_prior(sets: dict[str, Said]) -> dict[str, Said]:
-    """What is said without looking: every place as likely as it is frequent in the set that gives the threshold."""
+    """Return the label prior: every location as likely as it is frequent in the set that gives the threshold."""
     return {
         name: sets[name]._replace(probability=np.broadcast_to(sets[cut].truth.mean(axis=0), sets[name].truth.shape))
         for name, cut in (CUT_FROM | {cut: cut for cut in CUT_FROM.values()}).items()

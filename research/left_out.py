@@ -7,15 +7,15 @@ are bound by specimen, those of LEFT_OUT by cell line, which CATALOG tells. Both
 where three lines hold most of them, five folds by specimen learn from as many as the folds by line do, field by field.
 The figures of the logbook, over 15 lines of the catalog that `research/experiments.py` makes:
 
-    lociscope split drawn.parquet --group specimen --folds 5 -o specimens.parquet
-    lociscope split drawn.parquet --group cell_line --folds 15 -o lines.parquet
+    lociscope split simulated.parquet --group specimen --folds 5 -o specimens.parquet
+    lociscope split simulated.parquet --group cell_line --folds 15 -o lines.parquet
     lociscope train lenet5 --set train.epochs=5 --set train.repeat_threshold=0.05 --set train.precision=mixed_bfloat16 \
         --catalog specimens.parquet --folds 5 -o runs/specimens
     lociscope train lenet5 … --catalog lines.parquet --folds 15 -o runs/lines
     python research/left_out.py runs/specimens runs/lines --catalog lines.parquet
 
 Scores are out-of-fold, as in `lociscope compare`: macro-F1 at one cross-fitted threshold; 90 % bootstrap intervals,
-specimens drawn whole; gains are paired.
+whole specimens resampled; gains are paired.
 """
 
 from __future__ import annotations

@@ -190,10 +190,10 @@ def read_fields(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 def read_truth(folder: Path, labels: Path | None) -> dict[str, tuple[int, ...]]:
     """Return the labels of a folder's fields: of the table that is named, or of one beside or in the folder."""
-    places = (
+    tables = (
         [labels] if labels else [at / name for at in (folder, folder.parent) for name in ("fields.csv", "train.csv")]
     )
-    path = next((each for each in places if each is not None and each.is_file()), None)
+    path = next((each for each in tables if each is not None and each.is_file()), None)
     if path is None:
         raise LociscopeError(f"'{folder}' has no table of labels. Name one with --labels.", code=Code.NOT_FOUND)
     return read_labels(path)

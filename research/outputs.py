@@ -9,7 +9,7 @@ arrays; a Run whose file is there is not asked again. `research/finalists.py` re
 - `atlas_valid`, `atlas_test`, `atlas_lines`: parts of `lociscope.simulate.REFERENCE`, at real frequencies; `lines` is
   of three cell lines that no training saw;
 - `strangers`: the fields of the split `test` of the Catalog that the Runs learned from: the same three cell lines, rare
-  places lifted as in training;
+  locations lifted as in training;
 - `fields`, `dictionary`: the real data (`LOCISCOPE_REAL_DATA`), as in `research/real_fields.py`.
 """
 
@@ -51,7 +51,7 @@ def ask(run: Path, catalog: Path | None) -> dict[str, Said]:
     """Lets a Run see every set."""
     predict, found = load_model(run), {"valid": own(Run.open(run))}
     for part in (Part.VALID, Part.TEST, Part.LINES):
-        rows = [(field.target, predict(field.pixels, None), field.specimen) for field in drawn(part)]
+        rows = [(field.target, predict(field.pixels, None), field.specimen) for field in simulated(part)]
         found[f"atlas_{part}"] = said(rows)
     if catalog is not None:
         table = Catalog.read(catalog).select_labelled().filter("split", "test")
@@ -69,8 +69,8 @@ def ask(run: Path, catalog: Path | None) -> dict[str, Said]:
 
 
 @cache
-def drawn(part: Part) -> list[SimulatedField]:
-    """A part of the frozen atlas, drawn once for all Runs of a call."""
+def simulated(part: Part) -> list[SimulatedField]:
+    """A part of the frozen atlas, simulated once for all Runs of a call."""
     return list(REFERENCE.simulate_part(part, workers=2))
 
 

@@ -3,13 +3,13 @@
     python research/real_fields.py MODEL --fields DIR --labels CSV --dictionary DIR [--json] [--keep]
 
 MODEL is a Run, also of the features recipe, or a Bundle. `--fields` holds `<id>_red.png` and so on of the fields
-that the CSV (`Id,Target`) names; `--dictionary` holds JPEG composites of one place each (red microtubules, green
+that the CSV (`Id,Target`) names; `--dictionary` holds JPEG composites of one location each (red microtubules, green
 protein, blue nucleus, no ER) and a `labels.csv` with `file,class_index,um_per_px`. What is measured:
 
 - `lrap`: label ranking average precision of the fields; `macro_auc`: over classes with at least 3 positives;
-- `dictionary_lrap` and `dictionary_top3`: the same, and the share that has its place among the first three.
+- `dictionary_lrap` and `dictionary_top3`: the same, and the share that has its location in the top-3.
 
-Training lifts rare places, so before fields are ranked each class' mean probability is matched to its share among
+Training lifts rare locations, so before fields are ranked each class' mean probability is matched to its share among
 the competition's fields, in the dictionary to 1/28 (`lociscope.decide.matching`): no label of these fields is used.
 The scores as the model gives them stand beside. Intervals are 90 % bootstrap over fields; gains over the label prior
 are paired.

@@ -1,11 +1,11 @@
-"""How far drawn fields differ from real ones: a forest that tells them apart, and what it sees.
+"""How far simulated fields differ from real ones: a forest that distinguishes them, and what it uses.
 
-    python research/realism.py [--fields DIR] [--labels CSV] [--drawn N] [--seed S] [--show K]
+    python research/realism.py [--fields DIR] [--labels CSV] [--simulated N] [--seed S] [--show K]
 
 Real fields are read from `LOCISCOPE_REAL_DATA` (by default `../shared/data` beside the checkout) unless named. Prints
 the statistics that differ most, then one line of JSON: for the reference channels and for green the area under the ROC
-curve of a forest on their statistics (5-fold cross-validation, 0.5 where nothing can be told) and the mean of the
-absolute standardised differences; and the median correlations of channels between 0.5 and 1.6 µm.
+curve of a forest on their statistics (5-fold cross-validation, 0.5 where they cannot be distinguished) and the mean of
+the absolute standardised differences; and the median correlations of channels between 0.5 and 1.6 µm.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 PIXEL = 0.32
-"""µm per pixel of the competition's fields; drawn ones are taken to have it too, as nobody tells."""
+"""µm per pixel of the competition's fields; simulated ones are taken to have it too, as it is not declared."""
 BANDS = (0.0, 0.32, 0.64, 1.28, 2.56, 5.12)
 """Standard deviations in µm between which structure is measured."""
 RINGS = (-9.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 7.0, 11.0, 40.0)
@@ -158,15 +158,15 @@ def table(pixels: Iterable[np.ndarray]) -> tuple[list[str], np.ndarray]:
     return names, np.array([[row.get(name, np.nan) for name in names] for row in rows])
 
 
-def told_apart(real: np.ndarray, drawn: np.ndarray) -> float:
+def distinguish(real: np.ndarray, simulated: np.ndarray) -> float:
     """Area under the ROC curve of a forest, cross-validated."""
     from sklearn.ensemble import ExtraTreesClassifier
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-    x = np.concatenate([real, drawn])
+    x = np.concatenate([real, simulated])
     x = np.where(np.isfinite(x), x, np.nanmedian(x, axis=0))
-    y = np.repeat([1, 0], [len(real), len(drawn)])
+    y = np.repeat([1, 0], [len(real), len(simulated)])
     scores = [
         roc_auc_score(
             y,
@@ -198,7 +198,9 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="realism.py", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--fields", type=Path, default=data / "train")
     parser.add_argument("--labels", type=Path, default=data / "fields.csv")
-    parser.add_argument("--drawn", type=int, default=56, help="how many fields to draw, each of another specimen")
+    parser.add_argument(
+        "--simulated", type=int, default=56, help="how many fields to simulate, each of another specimen"
+    )
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--show", type=int, default=20, help="how many of the differences to print")
     given = parser.parse_args(words)
@@ -206,22 +208,22 @@ def main(words: list[str]) -> int:
         print(f"realism: no real fields at '{given.labels}'. Set LOCISCOPE_REAL_DATA to their folder.", file=sys.stderr)
         return 1
     names, real = table(read_real(given.fields, given.labels))
-    drawn_names, drawn = table(f.pixels for f in simulate_fields(range(0, 2 * given.drawn, 2), seed=given.seed))
+    drawn_names, simulated = table(f.pixels for f in simulate_fields(range(0, 2 * given.simulated, 2), seed=given.seed))
     common = [name for name in names if name in drawn_names]
-    real, drawn = real[:, [names.index(n) for n in common]], drawn[:, [drawn_names.index(n) for n in common]]
-    spread = np.sqrt((np.nanvar(real, 0) + np.nanvar(drawn, 0)) / 2) + 1e-9
-    shift = (np.nanmean(real, 0) - np.nanmean(drawn, 0)) / spread
+    real, simulated = real[:, [names.index(n) for n in common]], simulated[:, [drawn_names.index(n) for n in common]]
+    spread = np.sqrt((np.nanvar(real, 0) + np.nanvar(simulated, 0)) / 2) + 1e-9
+    shift = (np.nanmean(real, 0) - np.nanmean(simulated, 0)) / spread
     of_green = np.array(["green" in name for name in common])
-    print(f"{'statistic':24}{'shift':>7}{'real':>9}{'drawn':>9}")
+    print(f"{'statistic':24}{'shift':>7}{'real':>9}{'simulated':>11}")
     for at in np.argsort(-np.abs(shift))[: given.show]:
-        print(f"{common[at]:24}{shift[at]:7.2f}{np.nanmean(real[:, at]):9.3f}{np.nanmean(drawn[:, at]):9.3f}")
-    found: dict[str, float | int] = {"real": len(real), "drawn": len(drawn)}
+        print(f"{common[at]:24}{shift[at]:7.2f}{np.nanmean(real[:, at]):9.3f}{np.nanmean(simulated[:, at]):11.3f}")
+    found: dict[str, float | int] = {"real": len(real), "simulated": len(simulated)}
     for name, chosen in (("reference", ~of_green), ("green", of_green)):
-        found[f"{name}_auc"] = round(told_apart(real[:, chosen], drawn[:, chosen]), 3)
+        found[f"{name}_auc"] = round(distinguish(real[:, chosen], simulated[:, chosen]), 3)
         found[f"{name}_shift"] = round(float(np.abs(shift[chosen]).mean()), 3)
     for name in (n for n in common if n.startswith("match")):
         at = common.index(name)
-        found[name], found[f"{name}_real"] = (round(float(np.nanmedian(x[:, at])), 3) for x in (drawn, real))
+        found[name], found[f"{name}_real"] = (round(float(np.nanmedian(x[:, at])), 3) for x in (simulated, real))
     print(json.dumps(found))
     return 0
 

@@ -136,7 +136,7 @@ def test_strangers_are_the_fields_that_the_catalog_keeps_for_tests(
     table = Catalog.read(tmp_path / "drawn.parquet")
     table.with_column("split", ["train", "test", "valid", "test", "test", "train"]).write(tmp_path / "drawn.parquet")
     monkeypatch.setattr(outputs, "load_model", lambda run: lambda pixels, size: np.full(N_LABELS, pixels.mean()))
-    monkeypatch.setattr(outputs, "drawn", lambda part: drawn)
+    monkeypatch.setattr(outputs, "simulated", lambda part: drawn)
     monkeypatch.setattr(outputs, "own", lambda run: "its own")
     monkeypatch.setattr(outputs.Run, "open", lambda path: path)
     monkeypatch.setattr(outputs, "REAL", tmp_path / "nowhere")
