@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from lociscope.artifacts.recipe import Recipe
 from lociscope.errors import LociscopeError
-from lociscope.training.devices import choose_device, make_strategy
+from lociscope.training.devices import choose_device, make_strategy, read_cpu_flags, warn_of_slow_precision
 
 TRAIN = """
 import json, sys
@@ -83,3 +83,27 @@ def test_the_cpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     choose_device("cpu")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "-1"
+
+
+@pytest.mark.parametrize(
+    ("precision", "flags", "warned"),
+    [
+        ("mixed_bfloat16", "fpu avx2", True),
+        ("mixed_bfloat16", "fpu avx2 avx512f", False),
+        ("mixed_bfloat16", "", False),
+        ("float32", "fpu avx2", False),
+    ],
+)
+def test_a_precision_that_is_slow_here_is_a_warning(
+    precision: str, flags: str, warned: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr("lociscope.training.devices.read_cpu_flags", lambda: frozenset(flags.split()))
+    warn_of_slow_precision(Recipe.from_dict({"train": {"precision": precision}}, "test"))
+    assert ("train.precision=float32" in caplog.text) == warned
+
+
+def test_cpu_flags(tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nflags\t\t: fpu avx2\n\nprocessor\t: 1\nflags\t: x\n")
+    assert read_cpu_flags(tmp_path / "cpuinfo") == {"fpu", "avx2"}
+    assert read_cpu_flags(tmp_path / "absent") == frozenset()

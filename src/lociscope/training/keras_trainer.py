@@ -21,6 +21,7 @@ from lociscope.training.devices import (
     make_strategy,
     start_tensorflow,
     synchronise_batch_norm,
+    warn_of_slow_precision,
 )
 from lociscope.training.export import export_bundle
 from lociscope.training.record import describe_environment, open_run, write_validation
@@ -53,6 +54,7 @@ export = export_bundle
 def check(recipe: Recipe, device: Device = "auto") -> None:
     """Raise an error now for whatever `fit` would refuse later: options, stages, devices."""
     choose_device(device)
+    warn_of_slow_precision(recipe)
     make_strategy(recipe)
     check_stages(build_network(recipe.network.name, recipe.data.size, recipe.network.options), recipe)
 
