@@ -22,6 +22,7 @@ import csv
 import json
 import os
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -157,6 +158,7 @@ def enlarge(pixels: np.ndarray) -> np.ndarray:
     return np.moveaxis(np.clip(np.rint(larger), 0, 255), 0, -1)
 
 
+@lru_cache(maxsize=4)
 def _cubic(side: int, a: float = -0.75) -> np.ndarray:
     """Return the weights (2048, side) of Keys' cubic convolution; beyond an edge its pixel is repeated."""
     at = (np.arange(SIDE) + 0.5) * side / SIDE - 0.5
@@ -246,14 +248,17 @@ def score(answers: Answers, truth: Mapping[str, Sequence[int]]) -> dict[str, Any
     }
 
 
-def distinguish(real: np.ndarray, simulated: np.ndarray, rounds: int = 20, seed: int = 0) -> dict[str, float]:
-    """Return how well a random forest of 500 trees distinguishes simulated from real features.
+def distinguish(
+    real: np.ndarray, simulated: np.ndarray, rounds: int = 20, seed: int = 0, trees: int = 500
+) -> dict[str, float]:
+    """Return how well a random forest distinguishes simulated from real features.
 
     Args:
         real: (n, 224).
         simulated: (m, 224).
         rounds: Repetitions of a stratified five-fold cross-validation.
         seed: Of the folds and the forests.
+        trees: In each forest.
 
     Returns:
         The mean AUC, and the 5th and 95th percentile over bootstrap samples of the fields of the mean answer.
@@ -266,7 +271,7 @@ def distinguish(real: np.ndarray, simulated: np.ndarray, rounds: int = 20, seed:
     y = np.repeat([0, 1], [len(real), len(simulated)])
     answers = []
     for number in range(rounds):
-        forest = RandomForestClassifier(500, n_jobs=2, random_state=seed + number)
+        forest = RandomForestClassifier(trees, n_jobs=2, random_state=seed + number)
         folds = StratifiedKFold(5, shuffle=True, random_state=seed + number)
         answers.append(cross_val_predict(forest, x, y, cv=folds, method="predict_proba")[:, 1])
     aucs = [float(roc_auc_score(y, answer)) for answer in answers]

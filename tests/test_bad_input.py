@@ -371,7 +371,7 @@ MAKERS: dict[str, Maker | tuple[Maker, Rules]] = {
     "a spreadsheet": lambda folder: [placed(folder / "a.xlsx", b"PK")],
     "a URL": lambda _: [Path("https://example.org/a.tif")],
     "a table of paths without a column": lambda folder: [placed(folder / "t.csv", b"id,red,green,blue\na,r,g,b\n")],
-    "a table of paths whose pixel size is no number": lambda folder: [
+    "a table of paths whose pixel size is not a number": lambda folder: [
         placed(folder / "t.csv", b"id,red,green,blue,yellow,pixel_size\na,r,g,b,y,x\n")
     ],
     "a table of URLs": lambda folder: [
@@ -473,7 +473,7 @@ MAKERS: dict[str, Maker | tuple[Maker, Rules]] = {
     "a link that leads to itself": linked,
     "a channel that is a folder": folder_for_channel,
     "a name with a line break": renamed("a_red.png", "a\r_red.png"),
-    "a name whose bytes are no text": lambda folder: good(folder, os.fsdecode(b"\xe9")),
+    "a name whose bytes are not text": lambda folder: good(folder, os.fsdecode(b"\xe9")),
     "names with spaces, quotes and newlines": lambda folder: good(folder, "it's \"a\"\n1"),
     "é in both normal forms": both_forms,
     "a name of 255 bytes": longest,
