@@ -1,4 +1,4 @@
-"""The files of one output: which are ours to go on with, and which are somebody else's."""
+"""The files of one output: which can be resumed, and which belong to other work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The predictor: arrays and Fields in, Predictions out; what is no field is told in a sentence."""
+"""The predictor: arrays and Fields in, Predictions out; other inputs raise an error."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_no_field_at_all_gives_no_row(predictor: Predictor) -> None:
     ],
     ids=str,
 )
-def test_what_is_no_field_is_told(predictor: Predictor, given: np.ndarray, sentence: str) -> None:
+def test_other_inputs_raise_an_error(predictor: Predictor, given: np.ndarray, sentence: str) -> None:
     with pytest.raises(LociscopeError, match=sentence):
         predictor.predict(given)
 

@@ -96,13 +96,13 @@ def start_process() -> Callable[..., Any]:
 
 @pytest.fixture
 def served() -> Callable[..., Any]:
-    """`with served("--workers", 1) as (process, address)`: a process of its own that serves."""
+    """`with served("--workers", 1) as (process, address)`: a separate process that serves."""
     return process
 
 
 @contextmanager
 def process(*words: object, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`lociscope serve` as a process of its own, and its address once it answers."""
+    """`lociscope serve` as a separate process, and its address once it answers."""
     started = subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "lociscope", "-q", "serve", "--port", "0", *map(str, words)],
         env=os.environ | {"OMP_NUM_THREADS": "1", **environment},

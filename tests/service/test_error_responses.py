@@ -61,7 +61,7 @@ def test_a_page_for_whoever_asks_for_one(path: str, accept: str | None, page: bo
     ],
 )
 def test_parameters_are_named_as_the_reader_knows_them(sentence: str, field: str, label: str, app: FastAPI) -> None:
-    example_to_json = error_response(request("/predict", None, app), 422, sentence, code=Code.MISSING_CHANNEL)
-    assert json.loads(bytes(example_to_json.body)) == {"error": field, "code": "missing-channel"}
+    answer = error_response(request("/predict", None, app), 422, sentence, code=Code.MISSING_CHANNEL)
+    assert json.loads(bytes(answer.body)) == {"error": field, "code": "missing-channel"}
     page = bytes(error_response(request("/predict", "text/html", app), 422, sentence).body).decode()
     assert html.escape(label, quote=True).replace("&#x27;", "&#39;") in page

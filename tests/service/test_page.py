@@ -95,7 +95,7 @@ def test_files_are_chosen_sent_and_answered(visit: Open, files: list[Path]) -> N
     page.set_input_files("#files", files)
     assert page.locator("#chosen li").count() == 4
     assert page.locator("#chosen i[data-channel=yellow]").count() == 1
-    assert page.locator("#said").inner_text() == "4 files chosen."
+    assert page.locator("#said").inner_text() == "4 files selected."
     page.get_by_role("button", name="Predict").click()
     page.wait_for_url("**/predict")
     assert page.title() == "b7 · lociscope"

@@ -207,7 +207,7 @@ def test_what_does_not_fit_into_memory(serve: Serve, make: Any, monkeypatch: pyt
 def test_addresses_that_are_not_there(serve: Serve) -> None:
     client = serve()
     assert client.get("/nope").json() == {
-        "error": "There is no such page. The page 'Interface' (/docs) lists all of them.",
+        "error": "This page does not exist. The page 'Interface' (/docs) lists all of them.",
         "code": "not-found",
     }
     assert client.get("/predict").status_code == 405

@@ -32,11 +32,11 @@ WAIT = 60
 
 
 def body_of(files: dict[str, bytes]) -> bytes:
-    state = []
+    parts = []
     for name, data in files.items():
         head = f'--edge\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
-        state += [head.encode(), data, b"\r\n"]
-    return b"".join([*state, b"--edge--\r\n"])
+        parts += [head.encode(), data, b"\r\n"]
+    return b"".join([*parts, b"--edge--\r\n"])
 
 
 KIND = {"content-type": "multipart/form-data; boundary=edge"}
@@ -57,8 +57,8 @@ class Client:
     """One connection."""
 
     def __init__(self, address: str) -> None:
-        state = urlsplit(address)
-        self.connection = http.client.HTTPConnection(str(state.hostname), state.port, timeout=WAIT)
+        parts = urlsplit(address)
+        self.connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=WAIT)
         OPEN.append(self.connection)
 
     def ask(self, path: str, body: bytes | None = None) -> tuple[int, Any]:
@@ -196,12 +196,12 @@ def test_more_idle_connections_than_files_keep_nobody_out(tiny_bundle: Path) -> 
     with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        state = urlsplit(process.stdout.readline().strip())
-        idle = [socket.create_connection((state.hostname, state.port), timeout=WAIT) for _ in range(120)]
+        parts = urlsplit(process.stdout.readline().strip())
+        idle = [socket.create_connection((parts.hostname, parts.port), timeout=WAIT) for _ in range(120)]
         try:
             for number, each in enumerate(idle[-30:]):
                 each.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: " if number % 2 else b"")
-            assert Client(state.geturl()).ask("/healthz") == (200, {"status": "ok"})
+            assert Client(parts.geturl()).ask("/healthz") == (200, {"status": "ok"})
             process.send_signal(signal.SIGTERM)
             started = time.monotonic()
             assert process.wait(WAIT) == Exit.DONE

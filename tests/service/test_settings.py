@@ -1,4 +1,4 @@
-"""Settings that contradict each other, or would let strangers in, are refused."""
+"""Settings that contradict each other, or would let anyone in, are refused."""
 
 from __future__ import annotations
 

@@ -84,6 +84,7 @@ BAD: dict[str, tuple[Callable[[Any], dict[str, bytes]], str]] = {
     "a stack that is none": (lambda _: {"s.tif": b"II*\0words"}, "'s.tif'"),
     "a zip that is none": (lambda _: {"s.zip": b"words"}, "'s.zip' is not a zip archive, or is truncated"),
     "a zip without a field": (lambda make: {"s.zip": make.zipped({"a.txt": b""})}, "'s.zip' has no field: expected"),
+    "an empty zip": (lambda make: {"s.zip": make.zipped({})}, "it is empty. Send four pictures named like a1_red.png"),
     "a zip bomb": (lambda _: {"s.zip": bomb("a1.tif")}, "'s.zip!a1.tif' has more than the 513 MiB of pixels"),
     "a crowded zip": (lambda _: {"s.zip": crowd()}, "'s.zip' contains too many files."),
     "a crowded zip of an OME-Zarr": (lambda _: {"s.ozx": crowd()}, "'s.ozx' contains too many files."),
@@ -203,7 +204,7 @@ def test_what_fails_in_the_folder_is_told_without_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("texts", "said"),
     [
-        ({"pixel_size": "wide"}, "`pixel_size` is 'wide'; expected a number."),
+        ({"pixel_size": "wide"}, "`pixel_size` is 'wide'; expected a number of µm, such as 0.08."),
         ({"pixel_size": "nan"}, "`pixel_size=nan` is not possible"),
         ({"pixel_size": "0"}, "`pixel_size=0` is not possible"),
         ({"plane": "-1"}, "`plane` is '-1'; expected a whole number from 0."),

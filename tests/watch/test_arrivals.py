@@ -1,4 +1,4 @@
-"""Which fields are ready, which wait, and for what; with a clock of its own."""
+"""Which fields are ready, which wait, and for what; with a simulated clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What polling sees of a folder, with a clock of its own."""
+"""What polling finds in a folder, with a simulated clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A watch from beginning to end, in this process: what is in the table, and what was recorder."""
+"""A watch from beginning to end, in this process: the rows of the table, and the events."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SIDE = 16
 
 
 class Recorder:
-    """Notes what it is recorder, and can wait for it."""
+    """Records the events of a watch."""
 
     def __init__(self) -> None:
         self.ids: list[str] = []
@@ -101,7 +101,7 @@ class Running:
             assert self.thread.is_alive(), "the watch has ended"
             time.sleep(0.01)
         raise AssertionError(
-            f"never came to be; recorder {self.recorder.ids}, {self.recorder.failures}, {self.recorder.messages}"
+            f"never came to be; recorded {self.recorder.ids}, {self.recorder.failures}, {self.recorder.messages}"
         )
 
     def end(self) -> BatchResult:
@@ -204,7 +204,7 @@ def test_a_field_that_changes_is_predicted_again(
     assert kept.ids == ["a"]
 
 
-def test_the_table_is_whole_while_the_watch_goes_on(
+def test_the_table_is_whole_during_the_watch(
     running: Callable[..., Running], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "TABLE_EVERY", 0.2)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typer import Context
 
     from lociscope.images.discovery.sources import Failure
+    from lociscope.predict.batch import BatchResult
     from lociscope.processes.progress import ProgressCallback
 
 quiet = False
@@ -29,7 +30,6 @@ context: Context | None = None
 """Typer's context of the command that runs, set when it starts."""
 INTERVAL = 30.0
 """Seconds between two lines of progress if stderr is not a terminal; a sixth of it with `--verbose`."""
-
 
 INTERRUPTED = "interrupted. Give the same command again to resume."
 
@@ -85,6 +85,14 @@ def report_failures(failures: Sequence[Failure], listing: Path) -> None:
 def report_unlogged(fields: int, reason: str) -> None:
     """Print on stderr, even if quiet, how many predicted fields the log lacks, and why."""
     print_error(f"lociscope: {count_fields(fields)} predicted but not in the log; {reason}")
+
+
+def report_unpredicted(result: BatchResult, output: Path) -> None:
+    """Print on stderr, even if quiet, which fields of a table failed, and which are not in the log."""
+    if result.failures:
+        report_failures(result.failures, output.with_name(output.stem + ".failures.csv"))
+    if result.unlogged:
+        report_unlogged(result.unlogged, result.log_error)
 
 
 def format_duration(seconds: float) -> str:

@@ -97,7 +97,4 @@ def _print_result(result: BatchResult, output: Path, as_json: bool) -> None:
         print(f"{console.count_fields(result.rows)} in {output}, complete already")
     elif result.rows:
         print(f"{console.count_fields(result.rows)} in {output}, {result.new} new")
-    if failed:
-        console.report_failures(result.failures, output.with_name(output.stem + ".failures.csv"))
-    if result.unlogged:
-        console.report_unlogged(result.unlogged, result.log_error)
+    console.report_unpredicted(result, output)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,10 +10,7 @@ import typer
 from lociscope.errors import Code, UsageError
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from lociscope.images.discovery.naming import Rules
-    from lociscope.prediction_log.log import PredictionLog
 
 Channels = Annotated[
     str | None,
@@ -43,7 +39,7 @@ LogUrl = Annotated[
         help="Record the predictions in this log: a path (SQLite) or an SQLAlchemy URL.",
     ),
 ]
-"""For all commands that predict; opened by `open_optional_log`."""
+"""For all commands that predict."""
 
 Pattern = Annotated[
     str | None,
@@ -72,15 +68,6 @@ def check_table(output: Path, *, embeddings: bool) -> None:
         raise UsageError(
             f"--embeddings needs Parquet, and -o '{output}' is not .parquet. Rename it.", code=Code.UNSUPPORTED_FORMAT
         )
-
-
-def open_optional_log(log: str | None) -> AbstractContextManager[PredictionLog | None]:
-    """Open the log before any work, so that a wrong URL is reported at once; a context of None without a log."""
-    if log is None:
-        return nullcontext()
-    from lociscope.prediction_log.log import open_log
-
-    return open_log(log)
 
 
 def parse_rules(

@@ -31,7 +31,9 @@ def check_submission(output: Path, *, kaggle: bool, sample: Path | None) -> None
         UsageError: A submission is not a CSV, or a sample submission is passed without `--kaggle`.
     """
     if kaggle and output.suffix != ".csv":
-        raise UsageError(f"--kaggle writes CSV, and -o '{output}' is not a .csv. Rename it.", code=Code.INVALID_VALUE)
+        raise UsageError(
+            f"--kaggle writes CSV, and -o '{output}' is not a .csv. Rename it.", code=Code.UNSUPPORTED_FORMAT
+        )
     if sample is not None and not kaggle:
         raise UsageError(
             f"--sample-submission '{sample}' is only for a submission. Add --kaggle.", code=Code.INVALID_VALUE

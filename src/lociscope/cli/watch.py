@@ -154,10 +154,7 @@ class _TextReport:
     def finish(self, result: BatchResult, output: Path) -> None:
         """Print how many fields the table has."""
         print(f"{console.count_fields(result.rows)} in {output}, {result.new} new")
-        if result.failures:
-            console.report_failures(result.failures, output.with_name(output.stem + ".failures.csv"))
-        if result.unlogged:
-            console.report_unlogged(result.unlogged, result.log_error)
+        console.report_unpredicted(result, output)
 
 
 class _JsonReport:

@@ -73,14 +73,14 @@ class Engine:
             raise LociscopeError(
                 f"Bundle '{bundle.folder}': its self-test holds {test.probabilities.shape} probabilities, its model "
                 f"gives {given.shape}. Export it again.",
-                code=Code.INVALID_VALUE,
+                code=Code.CORRUPT,
             )
         difference = float(np.abs(given - test.probabilities).max())
         if not difference <= SELFTEST_TOLERANCE:
             raise LociscopeError(
                 f"Bundle '{bundle.folder}' fails its self-test on this machine: a probability differs by "
                 f"{difference:.2g}, allowed are {SELFTEST_TOLERANCE:g}. Install another onnxruntime, or export again.",
-                code=Code.INVALID_VALUE,
+                code=Code.REFUSED,
             )
 
 
@@ -101,5 +101,5 @@ def _open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
 def _load_error(bundle: Bundle, error: Exception) -> LociscopeError:
     reason = str(error).splitlines()[0][:200]
     return LociscopeError(
-        f"Bundle '{bundle.folder}': its model cannot be run ({reason}). Export it again.", code=Code.INVALID_VALUE
+        f"Bundle '{bundle.folder}': its model cannot be run ({reason}). Export it again.", code=Code.CORRUPT
     )

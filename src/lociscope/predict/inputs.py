@@ -153,5 +153,5 @@ def _check_axes(shape: tuple[int, ...], numbers: tuple[int, ...]) -> None:
         raise LociscopeError(
             f"Expected pixels {_AXES}; received {shape}, whose channels come first. Move them with "
             f"np.moveaxis(pixels, {first}, -1).",
-            code=Code.UNKNOWN_CHANNEL,
+            code=Code.INVALID_VALUE,
         )

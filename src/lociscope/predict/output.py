@@ -126,10 +126,8 @@ class PredictionOutput:
         if about is not None:
             self._check_same(about)
             return dict(about["inputs"])
-        if any(
-            self.folder.glob("*.npz")
-        ):  # killed after the first table and before its record: the parts hold everything
-            return {}
+        if any(self.folder.glob("*.npz")):
+            return {}  # killed after the first table and before its record: the parts have all rows
         raise LociscopeError(
             f"'{self.out}' exists and was not written by `lociscope predict`. Pass another `output`.",
             code=Code.CONFLICT,
@@ -261,9 +259,9 @@ def _save_part(path: Path, part: Predictions, about: dict[str, Any]) -> None:
         "ids": part.ids,
         "predicted": part.predicted,
         "status": part.status,
+        "warnings": [[str(warning) for warning in warnings] for warnings in part.warnings],
+        "positions": part.positions,
     }
-    about["warnings"] = [[str(warning) for warning in warnings] for warnings in part.warnings]
-    about |= {"positions": part.positions}
     arrays = {"about": np.array(json.dumps(about)), "probability": part.probability}
     if part.embedding is not None:
         arrays["embedding"] = part.embedding

@@ -207,7 +207,7 @@ def _check_field(field: Field) -> Field:
         raise LociscopeError(
             f"Field '{field.id}' has the shape {shape}; expected (y, x, {len(CHANNEL_NAMES)}), channels RGBY last. "
             "Fill a channel that was not imaged with zeros.",
-            code=Code.UNKNOWN_CHANNEL,
+            code=Code.INVALID_VALUE,
         )
     if field.pixels.dtype.kind not in "uif":
         raise LociscopeError(

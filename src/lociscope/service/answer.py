@@ -69,7 +69,6 @@ class FieldResult(NamedTuple):
     """The result for one field: the answer, what the log records, and a picture if one was requested."""
 
     answer: Answer
-    bundle: str
     predictions: Predictions
     prepared: PreparedField
     picture: Picture | None
@@ -93,9 +92,7 @@ def predict_field(
     prepared = predictor.prepare(field)
     predictions = predictor.run([prepared], embeddings=embeddings and "embedding" in predictor.engine.outputs)
     answer = _answer(predictions, predictor.bundle)
-    return FieldResult(
-        answer, predictor.bundle.sha256, predictions, prepared, make_picture(field) if with_picture else None
-    )
+    return FieldResult(answer, predictions, prepared, make_picture(field) if with_picture else None)
 
 
 def make_bars(answer: Answer) -> list[Bar]:

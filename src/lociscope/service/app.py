@@ -112,6 +112,6 @@ async def _answer_storage_error(request: Request, error: Exception) -> Response:
 
 
 _MESSAGES = {
-    404: "There is no such page. The page 'Interface' (/docs) lists all of them.",
+    404: "This page does not exist. The page 'Interface' (/docs) lists all of them.",
     405: "This address does not accept this method. The page 'Interface' (/docs) lists the methods.",
 }

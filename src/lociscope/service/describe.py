@@ -111,8 +111,7 @@ def _graded(numbers: Sequence[int], probability: np.ndarray, grades: Sequence[Gr
 def _locations(numbers: Sequence[int]) -> str:
     """Return the locations in order; neighbours with the same preposition share it."""
     groups = groupby((PHRASES[number] for number in numbers), key=lambda phrase: phrase.where)
-    parts = [f"{where} {join_words([phrase.name for phrase in phrases])}" for where, phrases in groups]
-    return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+    return join_words([f"{where} {join_words([phrase.name for phrase in phrases])}" for where, phrases in groups])
 
 
 def _capitalized(text: str) -> str:

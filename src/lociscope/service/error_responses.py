@@ -15,17 +15,16 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-_FIELDS = {name: name for name in ("pixel_size", "plane", "channels", "allow_missing")}
-"""What a form calls the parameters that errors name."""
-
 _LABELS = {
     "pixel_size": "'Pixel size'",
     "plane": "'Slice'",
     "channels": "'Channel names'",
     "allow_missing": "'If a channel is missing'",
 }
-"""What the page calls them."""
+"""What the page calls the parameters that errors name."""
 
+_FIELDS = {name: name for name in _LABELS}
+"""What a form calls them."""
 
 _CODES = {
     400: Code.INVALID_VALUE,

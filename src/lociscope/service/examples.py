@@ -48,13 +48,13 @@ def find_example(name: str) -> Example:
     """Return the example of that name.
 
     Raises:
-        LociscopeError: There is no such example.
+        LociscopeError: No example has that name.
     """
     for example in examples():
         if example.id == name:
             return example
     raise LociscopeError(
-        f"There is no example {name[:40]!r}.{suggest(name[:40], [each.id for each in examples()])}",
+        f"Unknown example {name[:40]!r}.{suggest(name[:40], [each.id for each in examples()])}",
         code=Code.UNKNOWN_NAME,
     )
 

@@ -147,9 +147,8 @@ def show_thumbnail(name: str) -> Response:
     responses={503: ERROR_RESPONSES[503]},
     summary="Predict a shipped example",
 )
-@router.get(
-    "/examples/{name}.json", response_model=Answer, include_in_schema=False
-)  # before the route above would match it
+# Applied first, so that the route above does not match its addresses.
+@router.get("/examples/{name}.json", response_model=Answer, include_in_schema=False)
 async def example(request: Request, name: Annotated[str, Path(description="An id from the list at /.")]) -> Response:
     """Predict one of the simulated fields that ship with the service."""
     state = get_state(request)
@@ -230,7 +229,8 @@ def _predict_upload(form: FormData, state: AppState, with_picture: bool) -> Fiel
 async def _respond(request: Request, state: AppState, outcome: FieldResult, shown: Example | None) -> Response:
     state.metrics.count_field(outcome.answer)
     if shown is None:
-        state.log_writer.add(outcome.predictions, outcome.prepared.statistics[None], bundle=outcome.bundle)
+        bundle = outcome.answer.bundle.sha256
+        state.log_writer.add(outcome.predictions, outcome.prepared.statistics[None], bundle=bundle)
     if outcome.picture is None:
         return Response(outcome.answer.model_dump_json(), media_type="application/json")
     values = {"answer": outcome.answer, "bars": make_bars(outcome.answer), "picture": outcome.picture, "example": shown}

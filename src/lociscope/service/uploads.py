@@ -13,6 +13,7 @@ from typing import IO, NamedTuple
 
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.naming import Rules, check_pixel_size, parse_channels, parse_missing
+from lociscope.images.discovery.nothing_found import NAME_FOLDER
 from lociscope.images.discovery.sources import FieldSource, find_fields
 from lociscope.images.io.formats import is_zarr
 from lociscope.images.io.zarr_layout import is_archive
@@ -46,7 +47,7 @@ def parse_rules(pixel_size: str = "", channels: str = "", allow_missing: str = "
     Raises:
         LociscopeError: A text is not valid.
     """
-    size = _parse_number(pixel_size, "pixel_size")
+    size = _parse_number(pixel_size)
     if size is not None:
         check_pixel_size(size, pixel_size.strip())
     slice_ = plane.strip()
@@ -102,7 +103,7 @@ def find_field(folder: Path, rules: Rules) -> FieldSource:
     if any(map(is_zarr, found[0].refs)):
         raise LociscopeError(
             "This upload contains an OME-Zarr. Send an OME-TIFF; for OME-Zarr, use `lociscope predict`.",
-            code=Code.INVALID_VALUE,
+            code=Code.UNSUPPORTED_FORMAT,
         )
     return found[0]
 
@@ -117,10 +118,10 @@ def safe_name(name: str | None) -> str:
 
 
 def remove_paths(message: str, folder: Path) -> str:
-    """Return an error message with the file names as they were sent."""
+    """Return an error message with the file names as they were sent, and with a remedy for uploads."""
     inside = message.replace(f"{folder}/", "").replace(f"{folder}\\", "")
     named = inside.replace(f"'{folder}'", "This upload").replace(str(folder), "the upload")
-    return named.replace("Name the folder of the pictures.", SEND)
+    return named.replace(NAME_FOLDER, SEND)
 
 
 def _write(files: Sequence[UploadedFile], folder: Path) -> None:
@@ -157,12 +158,12 @@ def _list_names(names: Sequence[str]) -> str:
     return join_words(shown) if len(names) <= 3 else f"{', '.join(shown)} …"
 
 
-def _parse_number(text: str, name: str) -> float | None:
+def _parse_number(text: str) -> float | None:
     if not text.strip():
         return None
     try:
         return float(text.replace(",", "."))
     except ValueError:
         raise LociscopeError(
-            f"`{name}` is {text.strip()[:20]!r}; expected a number.", code=Code.INVALID_VALUE
+            f"`pixel_size` is {text.strip()[:20]!r}; expected a number of µm, such as 0.08.", code=Code.PIXEL_SIZE
         ) from None

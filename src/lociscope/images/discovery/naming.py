@@ -213,7 +213,7 @@ def parse_channels(text: str) -> dict[ChannelName, str]:
         if not equals or not name.strip():
             raise UsageError(
                 f"`channels` has {part!r}; expected red=NAME,green=NAME,blue=NAME,yellow=NAME.",
-                code=Code.UNKNOWN_CHANNEL,
+                code=Code.INVALID_VALUE,
             )
         if channel in channels or name.strip() in channels.values():
             raise UsageError(
@@ -234,7 +234,7 @@ def parse_missing(names: Iterable[str]) -> tuple[ChannelName, ...]:
     if "green" in channels:
         raise UsageError(
             "`allow_missing=green` would leave no protein to predict. Name red, blue or yellow.",
-            code=Code.MISSING_CHANNEL,
+            code=Code.INVALID_VALUE,
         )
     return channels
 
@@ -245,5 +245,5 @@ def _check_channel(name: str, parameter: str) -> ChannelName:
             return channel
     raise UsageError(
         f"`{parameter}` has the unknown channel {name.strip()!r}.{suggest(name, CHANNEL_NAMES)}",
-        code=Code.UNKNOWN_CHANNEL,
+        code=Code.UNKNOWN_NAME,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from lociscope.channels import CHANNEL_NAMES
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from lociscope.images.discovery.layouts import NamedFile
     from lociscope.images.discovery.naming import Rules
+
+NAME_FOLDER = "Name the folder of the images."
+"""The remedy for a source without images; `lociscope.service.uploads` replaces it by one for uploads."""
 
 _EXAMPLE = "red=…,green=…,blue=…,yellow=…"
 
@@ -88,10 +91,10 @@ def nothing_found_error(source: Path, rules: Rules, contains_fields: Callable[[P
         return LociscopeError(
             f"'{source}' has one channel, and {', '.join(beside)} beside it may have the others. Name the folder with "
             f"all of them, '{source.parent}'.",
-            code=Code.UNKNOWN_CHANNEL,
+            code=Code.MISSING_CHANNEL,
         )
     if source.suffix.lower() == ".zip":
-        names = sorted(chain(open_archive(source).namelist()))
+        names = sorted(open_archive(source).namelist())
     listing = f"found {', '.join(names[:3])}{' …' if len(names) > 3 else ''}" if names else "it is empty"
     if rules.expressions:
         option = f"like '{rules.pattern}'" if rules.pattern else f"named as `preset={rules.preset}` expects"
@@ -105,14 +108,10 @@ def nothing_found_error(source: Path, rules: Rules, contains_fields: Callable[[P
     if foreign:
         return LociscopeError(f"'{source}' has no field: {foreign[0]}", code=Code.UNSUPPORTED_FORMAT)
     pictures = [name for name in names if get_suffix(name) in (*PNG, *JPEG)]
-    remedy = (
-        f"Rename the files, or {_suggest_colour_option(source / pictures[0])}"
-        if pictures
-        else "Name the folder of the images"
-    )
+    remedy = f"Rename the files, or {_suggest_colour_option(source / pictures[0])}." if pictures else NAME_FOLDER
     return LociscopeError(
         f"'{source}' has no field: expected files like a1_red.png, a1_green.png, a1_blue.png and a1_yellow.png, "
-        f"{listing}. {remedy}.",
+        f"{listing}. {remedy}",
         code=Code.NOTHING_FOUND,
     )
 

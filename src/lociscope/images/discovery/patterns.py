@@ -99,7 +99,7 @@ def parse_preset(word: str) -> str:
     """Return the preset with a name or alias, without regard to case, spaces and hyphens.
 
     Raises:
-        UsageError: There is no such preset.
+        UsageError: No preset has that name.
     """
     letters = re.sub(r"[\W_]", "", word).casefold()
     for name, preset in PRESETS.items():
@@ -181,7 +181,7 @@ def _compile(pattern: str, *, preset: bool = False) -> re.Pattern[str]:
         raise UsageError(
             f"`pattern={pattern!r}` does not separate fields and channels; expected something like "
             "'{plate}_{well}_{site}_{channel}', each name once.",
-            code=Code.UNKNOWN_CHANNEL,
+            code=Code.INVALID_VALUE,
         )
     first = next(found for found in _PART.finditer(pattern) if found[1] not in ("channel", None) or found[2] == "*")
     parts, at = [], 0

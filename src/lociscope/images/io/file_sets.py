@@ -130,13 +130,14 @@ def read_set(ref: PlaneRef, plane: int | None = None) -> Picture:
         The planes, with the names and the pixel size in the index.
 
     Raises:
-        LociscopeError: There is no such image, a file or a plane is missing, or `plane` is needed.
+        LociscopeError: The set has no image of that number, a file or a plane is missing, or `plane` is needed.
     """
     name, images = str(ref), read_file_set(ref.file)
     number = int(ref.member or 0) if (ref.member or "0").isdigit() else -1
     if not 0 <= number < len(images):
         raise LociscopeError(
-            f"'{ref.file}' has no image {ref.member!r}; it has {len(images)}, from 0.", code=Code.INVALID_VALUE
+            f"'{ref.file}' has no image {ref.member!r}; it has {len(images)}, from 0. Pass another number.",
+            code=Code.NOT_FOUND,
         )
     image = images[number]
     sizes = {axis: sorted({at[i] for at in image.planes}) for i, axis in enumerate("CZT")}

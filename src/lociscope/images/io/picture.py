@@ -102,9 +102,8 @@ def check_plane(name: str, sizes: Sequence[tuple[str, int]], plane: int | None) 
     if len(sizes) > 1 or (sizes and plane is None):
         what = " and ".join(f"{size} along {axis}" for axis, size in sizes)
         remedy = "Pass `plane=N`, from 0, or save one slice" if len(sizes) == 1 else "Save one slice of one time point"
-        raise LociscopeError(
-            f"'{name}' is a stack of several planes per channel ({what}). {remedy}.", code=Code.UNSUPPORTED_FORMAT
-        )
+        code = Code.INVALID_VALUE if len(sizes) == 1 else Code.UNSUPPORTED_FORMAT
+        raise LociscopeError(f"'{name}' is a stack of several planes per channel ({what}). {remedy}.", code=code)
     for _, size in sizes:
         if plane is not None and plane >= size:
             raise LociscopeError(

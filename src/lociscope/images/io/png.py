@@ -17,12 +17,11 @@ from lociscope.images.io.picture import (
     empty_file_error,
     is_grey_ramp,
 )
-from lociscope.images.io.png_chunks import check_chunks
+from lociscope.images.io.png_chunks import SIGNATURE, check_chunks
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _RGB, _PALETTE, _RGBA = 0, 2, 3, 6
 _KINDS = {_GREY: "grey", _RGB: "RGB", _PALETTE: "palette", 4: "grey with alpha", _RGBA: "RGB with alpha"}
 _MODES = {
@@ -39,7 +38,7 @@ def count_planes(path: Path) -> int | None:
             head = file.read(26)
     except OSError:
         return None
-    if len(head) < 26 or not head.startswith(_SIGNATURE):
+    if len(head) < 26 or not head.startswith(SIGNATURE):
         return None
     return {_GREY: 1, _RGB: 3, _PALETTE: 1, 4: 2, _RGBA: 4}.get(head[25])
 
@@ -105,7 +104,7 @@ def _check_header(head: bytes, name: str, *, colour: bool) -> tuple[int, int, st
     """Check the first 26 bytes before decoding; return width, height, Pillow's mode and the number of bits."""
     if not head:
         raise empty_file_error(name)
-    if not head.startswith(_SIGNATURE):
+    if not head.startswith(SIGNATURE):
         raise LociscopeError(
             f"'{name}' is not a PNG, despite its name. Export it as an 8- or 16-bit grey PNG.", code=Code.WRONG_FILE
         )

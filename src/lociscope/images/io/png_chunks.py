@@ -8,7 +8,9 @@ from typing import IO
 
 from lociscope.images.io.picture import damaged_file_error
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+"""The first bytes of a PNG."""
+
 _ANCILLARY = 0x20
 
 
@@ -22,7 +24,7 @@ def check_chunks(file: IO[bytes], name: str) -> None:
     Raises:
         LociscopeError: The file is damaged or truncated.
     """
-    if file.read(len(_SIGNATURE)) == _SIGNATURE:
+    if file.read(len(SIGNATURE)) == SIGNATURE:
         while True:
             head = file.read(8)
             if len(head) < 8:

@@ -54,9 +54,8 @@ def read_field(source: FieldSource) -> Field:
             )
     stack = [planes.get(name, np.zeros_like(one)) for name in CHANNEL_NAMES]
     missing = tuple(name for name in CHANNEL_NAMES if name not in planes)
-    pixels = np.moveaxis(
-        np.stack(stack), 0, -1
-    )  # each plane is contiguous in memory: four times faster than interleaved
+    # Each plane is contiguous in memory: four times faster than interleaved.
+    pixels = np.moveaxis(np.stack(stack), 0, -1)
     if source.pixel_size:
         return Field(source.id, pixels, source.pixel_size, missing)
     sizes = {picture.pixel_size for picture in pictures if picture.pixel_size}
@@ -129,10 +128,11 @@ def assign_loose_files(source: FieldSource) -> FieldSource:
         label = names[0] if len(names) == 1 else ""
         channel = find_channel(label)
         if channel is None or channel in refs:
-            why = f"names its channel '{label}'" if channel is None else f"is a second {channel} file"
+            unknown = channel is None
+            why = f"names its channel '{label}'" if unknown else f"is a second {channel} file"
             raise LociscopeError(
                 f"Field '{source.id}': '{ref.name}' {why}. Pass `channels=red=C00,green=C01,…` as in the names.",
-                code=Code.UNKNOWN_CHANNEL,
+                code=Code.UNKNOWN_CHANNEL if unknown else Code.DUPLICATE,
             )
         refs[channel] = ref
     for name in CHANNEL_NAMES:

@@ -18,7 +18,7 @@ import numpy as np
 
 from lociscope.channels import BLUE, GREEN, RED
 from lociscope.errors import Code, LociscopeError
-from lociscope.images.preprocess import sample_pixels
+from lociscope.images.preprocess import HPA_FIELD_UM, sample_pixels
 from lociscope.images.scale import resize
 from lociscope.images.segmentation.cell_measures import CELL_FEATURES, measure_cells
 from lociscope.images.segmentation.compartments import NUCLEAR, OUTER, Compartments, find_compartments
@@ -32,8 +32,6 @@ FINE_PIXEL = 0.32
 """Pixel size in µm at which the protein is measured, that of HPA at 512 px; coarser fields are not resized."""
 COARSE_PIXEL = 0.64
 """Pixel size in µm at which zones, correlations and structures above 1 µm are measured."""
-FIELD_UM = 164.0
-"""Side of a field in µm where the pixel size is not declared."""
 MIN_SIDE = 8
 """Minimum side in coarse pixels; smaller fields are padded at their edge."""
 HIGH = 0.9
@@ -69,7 +67,7 @@ def compute_features(pixels: np.ndarray, pixel_size: float | None = None) -> NDA
 
     Args:
         pixels: (y, x, 4), channels RGBY, of uint8, uint16 or float; a constant plane is a missing stain.
-        pixel_size: Side of a pixel in µm; None assumes a field of `FIELD_UM`, as HPA's.
+        pixel_size: Side of a pixel in µm; None assumes a field of `HPA_FIELD_UM`, as HPA's.
 
     Returns:
         (len(FEATURES),) float32, NaN for a feature that cannot be measured; finite otherwise.
@@ -94,7 +92,7 @@ def make_stack(pixels: np.ndarray, pixel_size: float | None) -> tuple[Stack, Com
             f"A field must be (y, x, 4), channels RGBY last; received {pixels.shape}. Move the axes.",
             code=Code.INVALID_VALUE,
         )
-    size = FIELD_UM / max(pixels.shape[:2]) if pixel_size is None else pixel_size
+    size = HPA_FIELD_UM / max(pixels.shape[:2]) if pixel_size is None else pixel_size
     if not size > 0:
         raise LociscopeError(
             f"`pixel_size` must be a number of µm above 0; received {pixel_size!r}. Pass the side of a pixel.",
