@@ -25,6 +25,10 @@ SMALLEST = 1e-7
 """Probabilities are clipped to [1e-7, 1 − 1e-7] before a logarithm (float32's resolution near 1)."""
 
 
+FREQUENT = 20
+"""Positives below which the score of a class is mostly chance."""
+
+
 @dataclass(frozen=True, slots=True)
 class Macro:
     """A mean over classes, with the score of each class.
@@ -233,7 +237,7 @@ def log_losses(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
 macro_f1 = ClassMetric("macro_f1", f1_per_class, values="decisions")
 """Mean F1 over the classes that have positives: the competition's score where all 28 have."""
 
-macro_f1_frequent = ClassMetric("macro_f1_frequent", f1_per_class, min_positives=20, values="decisions")
+macro_f1_frequent = ClassMetric("macro_f1_frequent", f1_per_class, min_positives=FREQUENT, values="decisions")
 """Mean F1 over the classes with at least 20 positives: what a small test set can measure."""
 
 macro_average_precision = ClassMetric("macro_average_precision", _average_precision)

@@ -75,7 +75,7 @@ def find_config(plan: Plan) -> Path | None:
     """Return the configuration file; None for the simulated microscope, which has none.
 
     Raises:
-        LociscopeError: There is no such file, or DemoCamera's adapters are not installed.
+        LociscopeError: The file does not exist, or DemoCamera's adapters are not installed.
         MissingExtraError: pymmcore-plus is not installed.
     """
     import_core()
