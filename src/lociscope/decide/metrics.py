@@ -164,7 +164,8 @@ def f1_per_class(truth: np.ndarray, decided: np.ndarray, weights: np.ndarray | N
     return np.asarray(f1[0] if weights is None else f1)
 
 
-def _find_tie_ends(ordered: np.ndarray) -> np.ndarray:
+def find_tie_ends(ordered: np.ndarray) -> np.ndarray:
+    """Return the index of the last of each run of equal values."""
     return np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
 
 
@@ -172,7 +173,7 @@ def _average_precision(truth: np.ndarray, scores: np.ndarray, weights: np.ndarra
     result = np.full((len(weights), truth.shape[1]), np.nan)
     for label, (positive, score) in enumerate(zip(truth.T, scores.T, strict=True)):
         order = np.argsort(-score, kind="stable")
-        ends = _find_tie_ends(score[order])
+        ends = find_tie_ends(score[order])
         rows = weights[:, order]
         hits = np.cumsum(rows * positive[order], axis=1)[:, ends]
         with np.errstate(invalid="ignore"):
@@ -190,7 +191,7 @@ def _auc(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarr
     result = np.full((len(weights), truth.shape[1]), np.nan)
     for label, (positive, score) in enumerate(zip(truth.T, scores.T, strict=True)):
         order = np.argsort(score, kind="stable")
-        ends = _find_tie_ends(score[order])
+        ends = find_tie_ends(score[order])
         rows = weights[:, order]
         hits = np.cumsum(rows * positive[order], axis=1)[:, ends]
         below = np.cumsum(rows * ~positive[order], axis=1)[:, ends]
