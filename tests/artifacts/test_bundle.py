@@ -147,8 +147,8 @@ def test_a_missing_file_and_a_link(folder: Path, tmp_path: Path, name: str) -> N
 
 
 def test_a_missing_folder_and_a_file(folder: Path) -> None:
-    refused(folder / "none", "there is no such folder")
-    refused(folder / MANIFEST, "there is no such folder")
+    refused(folder / "none", "the folder does not exist")
+    refused(folder / MANIFEST, "the folder does not exist")
     refused(folder / ("n" * 300), "File name too long")
 
 
@@ -204,20 +204,20 @@ def test_any_manifest_is_refused(tmp_path_factory: pytest.TempPathFactory, data:
 def test_no_permission(folder: Path) -> None:
     code = "import sys, pathlib; from lociscope.artifacts import bundle; bundle.read_bundle(pathlib.Path(sys.argv[1]))"
     prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]
-    for place, mode in ((folder / "card.json", 0o000), (folder, 0o000), (folder, 0o311)):
-        before = place.stat().st_mode
-        place.chmod(mode)
+    for path, mode in ((folder / "card.json", 0o000), (folder, 0o000), (folder, 0o311)):
+        before = path.stat().st_mode
+        path.chmod(mode)
         try:
             words = [*(prefix if os.geteuid() == 0 else []), sys.executable, "-c", code, str(folder)]
             done = subprocess.run(words, capture_output=True, text=True, check=False)
         except FileNotFoundError:
             pytest.skip("root may read anything, and there is no setpriv to take that from it")
         finally:
-            place.chmod(before)
+            path.chmod(before)
         if done.stderr.startswith("setpriv"):
             pytest.skip(f"setpriv is not allowed here: {done.stderr.strip()}")
         assert "LociscopeError: Cannot " in done.stderr.splitlines()[-1]
-        assert "Permission denied. Check its permissions." in done.stderr
+        assert "Permission denied. Check the path and its permissions." in done.stderr
 
 
 # === Rehashed: what the contents say ===

@@ -29,11 +29,11 @@ def tables(draw: st.DrawFn) -> Predictions:
     ids = draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
     n = len(ids)
     generator = np.random.default_rng(draw(st.integers(0, 99)))
-    places = st.lists(st.integers(0, 27), unique=True, max_size=4).map(lambda numbers: tuple(sorted(numbers)))
+    locations = st.lists(st.integers(0, 27), unique=True, max_size=4).map(lambda numbers: tuple(sorted(numbers)))
     return Predictions(
         ids,
         generator.random((n, 28), np.float32),
-        draw(st.lists(places, min_size=n, max_size=n)),
+        draw(st.lists(locations, min_size=n, max_size=n)),
         draw(st.lists(st.sampled_from(["ok", "unsure"]), min_size=n, max_size=n)),
         draw(st.lists(WARNINGS, min_size=n, max_size=n)),
         draw(st.sampled_from([None, generator.random((n, 3), np.float32)])),
@@ -87,7 +87,7 @@ def test_a_submission_is_never_blank(tmp_path_factory: pytest.TempPathFactory, t
     read = Predictions.read_submission(path)
     likeliest = [(int(row.argmax()),) for row in table.probability]
     assert read.ids == table.ids
-    assert read.predicted == [places or filler for places, filler in zip(table.predicted, likeliest, strict=True)]
+    assert read.predicted == [locations or filler for locations, filler in zip(table.predicted, likeliest, strict=True)]
     assert not read.probability.any()
     assert path.read_text(encoding="utf-8").startswith("Id,Predicted\n")
 

@@ -16,7 +16,7 @@ class Networks(NamedTuple):
 
 
 def simulate(n: int, classes: int = 6, seed: int = 0, noise: tuple[float, ...] = (0.8, 0.8, 1.0, 30.0)) -> Networks:
-    """Members see a class's log odds with noise of their own; the last sees next to nothing and is too sure of it."""
+    """Members see a class's log odds with independent noise; the last sees next to nothing and is too sure of it."""
     rng = np.random.default_rng(seed)
     rate = np.linspace(0.02, 0.4, classes)
     clear = rng.normal(scale=2, size=(n, classes)) + np.log(rate / (1 - rate))

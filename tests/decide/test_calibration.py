@@ -27,11 +27,11 @@ def overconfident(
 
 
 @pytest.mark.parametrize("method", ["platt", "beta", "isotonic"])
-def test_what_is_wrong_is_mended_on_new_fields(method: Method) -> None:
+def test_what_is_wrong_is_calibrated_on_new_fields(method: Method) -> None:
     fit, new = overconfident(), overconfident(seed=1)
-    mended = Calibration(method, shrink=10).fit(*fit).predict(new[1])
-    assert reliability(new[0], mended).error < 0.3 * reliability(*new).error
-    assert log_loss(new[0], mended) < log_loss(*new)
+    calibrated = Calibration(method, shrink=10).fit(*fit).predict(new[1])
+    assert reliability(new[0], calibrated).error < 0.3 * reliability(*new).error
+    assert log_loss(new[0], calibrated) < log_loss(*new)
 
 
 def test_platt_finds_slope_and_shift() -> None:
@@ -55,9 +55,9 @@ def test_none_changes_nothing() -> None:
 def test_a_class_without_positives_is_calibrated_by_the_others() -> None:
     truth, p = overconfident()
     truth[:, 2] = False
-    mended = Calibration("platt").fit(truth, p).predict(p)
-    assert 0 < mended[:, 2].sum() < 3
-    assert mended[:, 0].sum() == pytest.approx(truth[:, 0].sum(), rel=0.02)
+    calibrated = Calibration("platt").fit(truth, p).predict(p)
+    assert 0 < calibrated[:, 2].sum() < 3
+    assert calibrated[:, 0].sum() == pytest.approx(truth[:, 0].sum(), rel=0.02)
 
 
 def test_firm_shrinkage_makes_all_shapes_alike() -> None:

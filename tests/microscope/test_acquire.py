@@ -15,7 +15,7 @@ import pytest
 
 from lociscope.artifacts.catalog import Catalog
 from lociscope.artifacts.predictions import Predictions
-from lociscope.errors import LociscopeError, UsageError
+from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.images.discovery.sources import read_catalog_sources
 from lociscope.images.io.read import read_field
 from lociscope.microscope import acquire, prediction_worker
@@ -360,19 +360,31 @@ def test_memory_is_bounded_where_the_predictor_is_slower_for_long(
     assert run_plan(make_plan(), predictor, tmp_path / "out").fields == 10
 
 
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (LociscopeError("Field 'A1_02' is damaged.", code=Code.CORRUPT), Code.CORRUPT),
+        (MemoryError(), Code.OUT_OF_MEMORY),
+    ],
+)
 def test_a_field_that_cannot_be_predicted_is_listed(
-    make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_plan: Any,
+    predictor: Predictor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    code: Code,
 ) -> None:
     prepare = predictor.prepare
 
     def some(field: Any) -> Any:
         if field.id == "A1_02":
-            raise LociscopeError("Field 'A1_02' is damaged.")
+            raise error
         return prepare(field)
 
     monkeypatch.setattr(predictor, "prepare", some)
     result = run_plan(make_plan(), predictor, tmp_path / "out")
-    assert [failure.id for failure in result.failures] == ["A1_02"]
+    assert [(failure.id, failure.code) for failure in result.failures] == [("A1_02", code)]
     assert "A1_02" in (tmp_path / "out" / "failures.csv").read_text()
     assert (tmp_path / "out" / "fields" / "A1_02.ome.tif").exists()
     assert "A1_02" not in Catalog.read(tmp_path / "out" / "catalog.parquet").ids

@@ -59,12 +59,20 @@ def test_the_output_the_log_and_the_budget_may_change(make_plan: Any, tmp_path: 
 def test_failures_are_listed_and_are_no_predictions(make_plan: Any, tmp_path: Path) -> None:
     journal = Journal.open(tmp_path / "out", make_plan(), "b")
     journal.append(line("good"))
-    journal.append({"field": "bad", "rule": None, "failed": "It is damaged."})
+    journal.append({"field": "bad", "rule": None, "failed": "It is\u2028damaged.", "code": "corrupt"})
     journal.close([Skipped("f9", SkipReason.INTERRUPTED)], finished=True)
     assert journal.predictions().ids == ["good"]
     assert (tmp_path / "out" / "left.csv").read_text() == "id,why\nf9,interrupted\n"
-    assert "bad," in (tmp_path / "out" / "failures.csv").read_text()
-    assert Journal.open(tmp_path / "out", make_plan(), "b").finished
+    assert (tmp_path / "out" / "failures.csv").read_text("utf-8").endswith(",It is\u2028damaged.,corrupt\n")
+    again = Journal.open(tmp_path / "out", make_plan(), "b")
+    assert again.finished
+    assert again.failures() == journal.failures()
+
+
+def test_a_failure_of_an_earlier_version_has_no_code(make_plan: Any, tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path / "out", make_plan(), "b")
+    journal.append({"field": "bad", "rule": None, "failed": "It is damaged."})
+    assert [failure.code for failure in journal.failures()] == [""]
 
 
 @pytest.mark.parametrize(

@@ -234,7 +234,7 @@ def test_a_bundle_that_changed_after_pickling_is_refused(make_bundle: Callable[.
     with pytest.raises(LociscopeError, match="is not the one that the predictor was pickled with"):
         pickle.loads(pickled)
     shutil.rmtree(tmp_path / "b")
-    with pytest.raises(LociscopeError, match="there is no such folder"):
+    with pytest.raises(LociscopeError, match="the folder does not exist"):
         pickle.loads(pickled)
 
 

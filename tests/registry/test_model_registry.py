@@ -127,7 +127,7 @@ def test_a_missing_folder_is_reported_and_not_promoted(registry: Registry, tmp_p
     shutil.rmtree(registry.entry("tiny0").folder)
     with pytest.raises(LociscopeError, match="whose folder is missing"):
         registry.path()
-    with pytest.raises(PromotionRefusedError, match="there is no such folder"):
+    with pytest.raises(PromotionRefusedError, match="the folder does not exist"):
         registry.promote("tiny0", alias="trial", **BY)
     registry.add(tmp_path / "b0", **BY)
     assert (registry.path() / MANIFEST).is_file()

@@ -17,7 +17,7 @@ from lociscope.report.gallery import BARS, PICTURE_SIZE, GalleryField, list_verd
 from lociscope.warnings import describe_warning, parse_warnings
 
 THRESHOLDS = np.full(N_LABELS, 0.3)
-PLACES = st.sets(st.integers(0, N_LABELS - 1), max_size=5).map(lambda made: tuple(sorted(made)))
+LOCATIONS = st.sets(st.integers(0, N_LABELS - 1), max_size=5).map(lambda made: tuple(sorted(made)))
 
 
 def shown(
@@ -42,7 +42,7 @@ def test_right_missed_and_wrong_locations() -> None:
     assert verdicts[1].rank == 21
 
 
-@given(PLACES, PLACES)
+@given(LOCATIONS, LOCATIONS)
 def test_every_location_has_one_verdict(truth: tuple[int, ...], predicted: tuple[int, ...]) -> None:
     verdicts = {each.name: each.verdict for each in list_verdicts(shown(truth, predicted))}
     assert len(list_verdicts(shown(truth, predicted))) == len(verdicts) == len({*truth, *predicted})
@@ -96,10 +96,10 @@ def test_tinted_layers_add_up_to_the_composite() -> None:
         ("red", True), ("green", True), ("blue", True), ("yellow", False),
     ]  # fmt: skip
     assert layers[3].tint == "rgb(255 255 0)"
-    drawn = np.zeros((PICTURE_SIZE, PICTURE_SIZE, 3))
+    rendered = np.zeros((PICTURE_SIZE, PICTURE_SIZE, 3))
     for layer, channel in zip(layers, CHANNELS, strict=True):
         grey = np.asarray(Image.open(io.BytesIO(base64.b64decode(layer.source.split(",")[1]))))
         assert grey.shape == (PICTURE_SIZE, PICTURE_SIZE)
         if layer.on:
-            drawn += grey[..., None] * np.array(channel.colour)
-    assert np.abs(drawn - render_composite(pixels, PICTURE_SIZE)).mean() < 3
+            rendered += grey[..., None] * np.array(channel.colour)
+    assert np.abs(rendered - render_composite(pixels, PICTURE_SIZE)).mean() < 3

@@ -104,9 +104,9 @@ def test_metrics_come_back_from_their_file(tmp_path_factory: pytest.TempPathFact
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("{}", "states no schema"), ('{"schema": 3}', "newer"), ("[]", "not a metrics file"), ("{", "cannot be read")],
+    [("{}", "states no schema"), ('{"schema": 3}', "newer"), ("[]", "is damaged"), ("{", "is damaged")],
 )
-def test_a_file_that_is_no_metrics_is_refused(tmp_path_factory: pytest.TempPathFactory, text: str, says: str) -> None:
+def test_another_file_is_not_read_as_metrics(tmp_path_factory: pytest.TempPathFactory, text: str, says: str) -> None:
     path = tmp_path_factory.mktemp("metrics") / "metrics.json"
     path.write_text(text)
     with pytest.raises(LociscopeError, match=says):

@@ -58,6 +58,6 @@ def test_a_page_is_written_whole_or_refused_with_the_reason(tmp_path: Path) -> N
     write_page(page, "µm")
     assert page.read_text(encoding="utf-8") == "µm"
     with pytest.raises(LociscopeError, match="Cannot write"):
-        write_page(page.parent, "a file in the place of a folder")
+        write_page(page.parent, "a file where a folder is")
     assert list(page.parent.iterdir()) == [page]
     assert list(tmp_path.iterdir()) == [page.parent]

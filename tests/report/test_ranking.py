@@ -1,4 +1,4 @@
-"""Where candidates stand: honest thresholds, paired gains, likeness of errors, a shortlist."""
+"""Rank candidates: cross-fitted thresholds, paired gains, correlation of errors, a shortlist."""
 
 from __future__ import annotations
 

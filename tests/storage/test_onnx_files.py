@@ -280,8 +280,8 @@ SAMPLES = [model.SerializeToString() for model in (*VALID.values(), *(model for 
 )
 def test_nothing_harmful_passes_and_nothing_else_is_raised(data: bytes, changes: list[tuple[float, int]]) -> None:
     damaged = bytearray(data)
-    for place, byte in changes:
-        damaged[int(place * len(damaged))] = byte
+    for position, byte in changes:
+        damaged[int(position * len(damaged))] = byte
     try:
         check_onnx(bytes(damaged), "It")
     except LociscopeError:

@@ -57,7 +57,7 @@ def test_missing_empty_and_foreign_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", [b"a17", b"name"])
 def test_bytes_that_are_not_text(tmp_path: Path, text: bytes) -> None:
-    """Found by fuzzing: a value, or the name of a column, that is no UTF-8."""
+    """Found by fuzzing: a value, or the name of a column, that is not UTF-8."""
     path = tmp_path / "t.parquet"
     table = pa.table({"name": [f"a{i}" for i in range(50)]})
     pq.write_table(

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def write_predictions(path: Path, number: int, fields: int = 40) -> Path:
+def write_predictions(path: Path, number: int, fields: int = 40, origin: dict[str, str] | None = None) -> Path:
     """Write Predictions that assign one location to every field."""
     probability = np.full((fields, N_LABELS), 0.1, np.float32)
     ids = [f"{path.stem}{field}" for field in range(fields)]
-    Predictions(ids, probability, [(number,)] * fields, ["ok"] * fields, [()] * fields).write(path)
+    Predictions(ids, probability, [(number,)] * fields, ["ok"] * fields, [()] * fields).write(path, origin)
     return path
 
 
@@ -35,6 +35,12 @@ def test_drift_of_predictions_is_a_typed_report(tmp_path: Path) -> None:
     assert [note.kind for note in report.notes] == [NoteKind.UNGROUPED, NoteKind.UNKNOWN_BUNDLE]
     assert not check_drift(before, reference=str(before), level=0.01).drifted
     assert check_drift(after, reference=before, group=r"\d+$").groups == 40
+
+
+def test_the_bundle_is_known_from_the_parquet_file_alone(tmp_path: Path) -> None:
+    paths = [write_predictions(tmp_path / f"{number}.parquet", number, origin={"bundle": "b"}) for number in (2, 7)]
+    report = check_drift(paths[1], reference=paths[0])
+    assert NoteKind.UNKNOWN_BUNDLE not in [note.kind for note in report.notes]
 
 
 def test_a_simulated_reference_is_noted_if_the_window_drifted(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import N_LABELS
 from lociscope.storage.atomic import atomic_write
+from lociscope.storage.file_errors import unreadable_error
 from lociscope.storage.keras_files import check_keras
 from lociscope.storage.onnx_files import check_onnx
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
@@ -196,7 +197,7 @@ def _read_file(folder: Path, name: str) -> bytes:
         if not path.is_file() or path.is_symlink():
             reason, code = f"it has no file {name}", Code.WRONG_FILE
             if not folder.is_dir():
-                reason, code = "there is no such folder", Code.NOT_FOUND
+                reason, code = "the folder does not exist", Code.NOT_FOUND
             raise LociscopeError(
                 f"'{folder}' is not a bundle: {reason}. Pass a folder that `lociscope export` made.", code=code
             )
@@ -207,9 +208,7 @@ def _read_file(folder: Path, name: str) -> bytes:
             )
         return path.read_bytes()
     except OSError as error:
-        raise LociscopeError(
-            f"Cannot read '{path}': {error.strerror}. Check its permissions.", code=Code.UNREADABLE
-        ) from error
+        raise unreadable_error(path, error) from error
 
 
 def _parse_manifest(folder: Path, manifest: bytes) -> dict[str, str]:
@@ -245,9 +244,7 @@ def _check_unlisted(folder: Path, listed: Mapping[str, bytes]) -> None:
     try:
         unlisted = sorted({path.name for path in folder.iterdir()} - {*listed, MANIFEST})
     except OSError as error:
-        raise LociscopeError(
-            f"Cannot list '{folder}': {error.strerror}. Check its permissions.", code=Code.UNREADABLE
-        ) from error
+        raise unreadable_error(folder, error) from error
     if unlisted:
         raise LociscopeError(
             f"Bundle '{folder}': {unlisted[0]!r} is not in its MANIFEST. Remove it from the folder, or export again.",

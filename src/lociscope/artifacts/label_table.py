@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import parse_target
-from lociscope.storage.file_errors import unreadable_error
+from lociscope.storage.file_errors import not_csv_error, unreadable_error
 
 if TYPE_CHECKING:
     from lociscope.storage.paths import AnyPath
@@ -45,9 +45,7 @@ def read_labels(path: AnyPath, column: str = "Target") -> dict[str, tuple[int, .
     except OSError as error:
         raise unreadable_error(path, error) from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise LociscopeError(
-            f"'{path}' is not a CSV file ({error}). Save it as UTF-8 with commas.", code=Code.CORRUPT
-        ) from error
+        raise not_csv_error(path, error) from error
 
 
 def _match_name(name: str, known: tuple[str, ...]) -> str:

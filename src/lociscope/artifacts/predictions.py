@@ -131,7 +131,8 @@ class Predictions:
 
         Args:
             path: The file.
-            origin: What made them, kept in Parquet for `read_origin`: `bundle`, `views`, `trainings`.
+            origin: What made them, kept in Parquet for `lociscope.artifacts.origin.read_origin`: `bundle`, `views`,
+                `trainings`.
 
         Raises:
             UsageError: The path has another suffix.
@@ -277,19 +278,6 @@ class Predictions:
             read_embedding(table, path),
             _read_positions(table),
         )
-
-
-def read_origin(path: AnyPath) -> dict[str, Any]:
-    """Read the `origin` that was passed to `Predictions.write`; empty for a CSV, or a file without one."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        metadata = pq.read_metadata(path).metadata or {}
-        found = json.loads(metadata.get(b"origin", b"{}"))
-    except (pa.ArrowException, OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _to_position(origin: Mapping[str, str] | None, known: Position) -> Position:

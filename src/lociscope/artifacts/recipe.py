@@ -187,7 +187,7 @@ class Recipe(_Section):
             The recipe with every default filled in.
 
         Raises:
-            LociscopeError: There is no such recipe, it is not TOML, is of a newer schema, a key or value is wrong, or
+            LociscopeError: The recipe does not exist, is not TOML, is of a newer schema, a key or value is wrong, or
                 `[train]` has a key that the stages decide.
         """
         values = upgrade_recipe(read_toml(name, SHIPPED, "recipe"))

@@ -57,7 +57,7 @@ def _find_index(tables: list[Any], key: str, depth: int) -> int:
     """Return the index that a part of a dotted key names in an array of tables.
 
     Raises:
-        UsageError: There is no such table; the message names the nearest key.
+        UsageError: The table does not exist; the message names the nearest key.
     """
     parts = key.split(".")
     name, part = ".".join(parts[:depth]), parts[depth]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import format_target, parse_target
-from lociscope.storage.file_errors import unreadable_error
+from lociscope.storage.file_errors import not_csv_error, unreadable_error
 from lociscope.storage.schema import check_ids
 
 if TYPE_CHECKING:
@@ -52,9 +52,7 @@ def read_sample(path: AnyPath) -> dict[str, str]:
     except OSError as error:
         raise unreadable_error(path, error) from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise LociscopeError(
-            f"'{path}' is not a CSV file ({error}). Pass the competition's {NAME}.", code=Code.CORRUPT
-        ) from error
+        raise not_csv_error(path, error, f"Pass the competition's {NAME}.") from error
     if not rows:
         raise LociscopeError(f"'{path}' lists no test field. Pass the competition's {NAME}.", code=Code.NOTHING_FOUND)
     check_ids([name for name, _ in rows], f"Sample submission '{path}'")

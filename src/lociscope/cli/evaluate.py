@@ -41,7 +41,7 @@ def evaluate(
     for line in describe_metrics(made.metrics):
         console.note(line)
     print(made.page)
-    if made.failures and made.failures_file:
+    if made.failures:
         console.report_failures(made.failures, made.failures_file)
         raise typer.Exit(Exit.SOME_FAILED)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lociscope.errors import Code, LociscopeError, UsageError, suggest
+from lociscope.errors import Code, LociscopeError, UsageError
 
 app = typer.Typer(help="Show the shipped recipes, and copy them to change hyperparameters.", no_args_is_help=True)
 
@@ -76,11 +76,9 @@ def read_text(name: str) -> str:
         UsageError: There is none of that name; the message names the nearest.
     """
     from lociscope.artifacts.recipe import SHIPPED
+    from lociscope.storage.toml_files import read_shipped
 
-    known = {path.stem: path for path in SHIPPED.glob("*.toml")}
-    if name not in known:
-        raise UsageError(f"No recipe {name!r} ships with lociscope.{suggest(name, known)}", code=Code.UNKNOWN_NAME)
-    return known[name].read_text(encoding="utf-8")
+    return read_shipped(name, SHIPPED, "recipe")
 
 
 def summarize(text: str) -> str:

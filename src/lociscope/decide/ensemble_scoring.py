@@ -12,6 +12,7 @@ from lociscope.decide.ensemble_report import ClassReport, EnsembleReport, Reliab
 from lociscope.decide.forecast import forecast
 from lociscope.decide.intervals import repeated_bootstrap
 from lociscope.decide.metrics import (
+    FREQUENT,
     ClassMetric,
     RowMetric,
     average_precision_per_class,
@@ -108,7 +109,7 @@ def build_ensemble_report(
 def list_notes(truth: np.ndarray, members: np.ndarray) -> tuple[str, ...]:
     """Return notes for the reader on what these data cannot determine."""
     positives = truth.sum(axis=0)
-    absent, few = np.flatnonzero(positives == 0), np.flatnonzero((positives > 0) & (positives < 20))
+    absent, few = np.flatnonzero(positives == 0), np.flatnonzero((positives > 0) & (positives < FREQUENT))
     notes = []
     if absent.size:
         notes.append(
@@ -116,7 +117,7 @@ def list_notes(truth: np.ndarray, members: np.ndarray) -> tuple[str, ...]:
             "them."
         )
     if few.size:
-        notes.append(f"The classes {_join(few)} have fewer than 20 fields: their scores are mostly chance.")
+        notes.append(f"The classes {_join(few)} have fewer than {FREQUENT} fields: their scores are mostly chance.")
     if len(members) == 1:
         notes.append("One member was given, so nothing was combined: it was calibrated, and thresholds were chosen.")
     return tuple(notes)

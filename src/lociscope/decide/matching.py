@@ -36,7 +36,8 @@ def match_rates(probability: np.ndarray, prior: np.ndarray) -> np.ndarray:
     if target.shape != odds.shape[1:] or not ((target > 0) & (target < 1)).all():
         raise LociscopeError(
             f"`prior` must have one share above 0 and below 1 for each of {odds.shape[1]} classes; received the shape "
-            f"{target.shape} with values from {target.min(initial=0):g} to {target.max(initial=0):g}.",
+            f"{target.shape} with values from {target.min(initial=0):g} to {target.max(initial=0):g}. "
+            "Pass the shares of the same classes.",
             code=Code.INVALID_VALUE,
         )
     low, high = (np.full(odds.shape[1], end) for end in (-WIDEST, WIDEST))

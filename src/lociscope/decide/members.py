@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from lociscope.artifacts.card import hash_training
 from lociscope.artifacts.folds import find_runs
-from lociscope.artifacts.predictions import Predictions, read_origin
+from lociscope.artifacts.origin import read_origin, read_record
 from lociscope.errors import Code, LociscopeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from lociscope.artifacts.predictions import Predictions
 
 DIFFERENT, UNKNOWN, SAME_NETWORK, SAME = range(-1, 3)
 """How well two members match, from worst to best."""
@@ -40,7 +41,7 @@ class Member(BaseModel):
             path: The file of Predictions.
             predictions: Its contents.
         """
-        record = _read_record(path) | read_origin(path)
+        record = read_record(path) | read_origin(path)
         trainings = record.get("trainings") or _read_training_hashes(path)
         try:
             return cls(
@@ -118,17 +119,6 @@ def check_members(
         if mine == UNKNOWN:
             unknown.append(path)
     return unknown
-
-
-def _read_record(path: Path) -> dict[str, Any]:
-    """Return the identity of the bundle from `.run.json` beside Predictions."""
-    record = path.with_name(path.stem + ".run.json")
-    try:
-        values = json.loads(record.read_bytes())
-        table = values.get(path.suffix, values)
-        return {key: table[key] for key in ("bundle", "views", "trainings") if key in table}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
 
 
 def _read_training_hashes(path: Path) -> list[str]:

@@ -25,6 +25,10 @@ SMALLEST = 1e-7
 """Probabilities are clipped to [1e-7, 1 − 1e-7] before a logarithm (float32's resolution near 1)."""
 
 
+FREQUENT = 20
+"""Positives below which the score of a class is mostly chance."""
+
+
 @dataclass(frozen=True, slots=True)
 class Macro:
     """A mean over classes, with the score of each class.
@@ -160,7 +164,8 @@ def f1_per_class(truth: np.ndarray, decided: np.ndarray, weights: np.ndarray | N
     return np.asarray(f1[0] if weights is None else f1)
 
 
-def _find_tie_ends(ordered: np.ndarray) -> np.ndarray:
+def find_tie_ends(ordered: np.ndarray) -> np.ndarray:
+    """Return the index of the last of each run of equal values."""
     return np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
 
 
@@ -168,7 +173,7 @@ def _average_precision(truth: np.ndarray, scores: np.ndarray, weights: np.ndarra
     result = np.full((len(weights), truth.shape[1]), np.nan)
     for label, (positive, score) in enumerate(zip(truth.T, scores.T, strict=True)):
         order = np.argsort(-score, kind="stable")
-        ends = _find_tie_ends(score[order])
+        ends = find_tie_ends(score[order])
         rows = weights[:, order]
         hits = np.cumsum(rows * positive[order], axis=1)[:, ends]
         with np.errstate(invalid="ignore"):
@@ -186,7 +191,7 @@ def _auc(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarr
     result = np.full((len(weights), truth.shape[1]), np.nan)
     for label, (positive, score) in enumerate(zip(truth.T, scores.T, strict=True)):
         order = np.argsort(score, kind="stable")
-        ends = _find_tie_ends(score[order])
+        ends = find_tie_ends(score[order])
         rows = weights[:, order]
         hits = np.cumsum(rows * positive[order], axis=1)[:, ends]
         below = np.cumsum(rows * ~positive[order], axis=1)[:, ends]
@@ -233,7 +238,7 @@ def log_losses(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
 macro_f1 = ClassMetric("macro_f1", f1_per_class, values="decisions")
 """Mean F1 over the classes that have positives: the competition's score where all 28 have."""
 
-macro_f1_frequent = ClassMetric("macro_f1_frequent", f1_per_class, min_positives=20, values="decisions")
+macro_f1_frequent = ClassMetric("macro_f1_frequent", f1_per_class, min_positives=FREQUENT, values="decisions")
 """Mean F1 over the classes with at least 20 positives: what a small test set can measure."""
 
 macro_average_precision = ClassMetric("macro_average_precision", _average_precision)

@@ -14,6 +14,7 @@ import numpy as np
 
 from lociscope.decide.checks import check_probability, check_truth
 from lociscope.decide.logistic import logit, sigmoid
+from lociscope.decide.metrics import find_tie_ends
 from lociscope.decide.prior import default_prior, shrink_counts
 from lociscope.errors import Code, UsageError, suggest
 
@@ -180,7 +181,7 @@ def _search_class(truth: np.ndarray, score: np.ndarray, rows: np.ndarray) -> flo
     defined = hits[:, -1] > 0
     if not defined.any():
         return 1.0  # without positives no F1 is defined, and nothing is decided
-    ends = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
+    ends = find_tie_ends(ordered)
     f1 = 2 * hits[defined][:, ends] / (decided[defined][:, ends] + hits[defined, -1:])
     best = ends[f1.argmax(axis=1)]
     below = np.append(ordered, ordered[-1] / 2)[best + 1]

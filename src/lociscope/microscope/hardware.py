@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from lociscope.errors import Code, LociscopeError, MissingExtraError, UsageError
 from lociscope.microscope.configuration import Scale, check_setup
+from lociscope.microscope.focus import first_line
 from lociscope.microscope.plan import DEMO, SIMULATED, Plan
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def find_config(plan: Plan) -> Path | None:
     """Return the configuration file; None for the simulated microscope, which has none.
 
     Raises:
-        LociscopeError: There is no such file, or DemoCamera's adapters are not installed.
+        LociscopeError: The file does not exist, or DemoCamera's adapters are not installed.
         MissingExtraError: pymmcore-plus is not installed.
     """
     import_core()
@@ -189,9 +190,8 @@ def _open_real(plan: Plan, config: Path, log: Path | None) -> MicroscopeSession:
             core.setProperty("Camera", "OnCameraCCDYSize", height)
         core.setTimeoutMs(round(plan.microscope.timeout_s * 1000))
     except Exception as error:  # pymmcore's errors share no base class with those of its loader
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise LociscopeError(
-            f"The microscope of '{config}' cannot be opened ({lines[0].rstrip('.')[:200]}). Check that it has "
+            f"The microscope of '{config}' cannot be opened ({first_line(error)}). Check that it has "
             "power and that no other program uses it.",
             code=Code.UNAVAILABLE,
         ) from error

@@ -165,7 +165,7 @@ class Journal:
     def failures(self) -> list[Failure]:
         """Return the fields that could not be predicted."""
         return [
-            Failure(line["field"], str(self.image_path(line["field"])), line["failed"])
+            Failure(line["field"], str(self.image_path(line["field"])), line["failed"], line.get("code", ""))
             for line in self.lines
             if "failed" in line
         ]
@@ -246,7 +246,7 @@ class Journal:
             check_schema(record.get("schema"), SCHEMA, f"'{self._record}'")
             path = self.folder / "decisions.jsonl"
             text = path.read_text("utf-8") if path.exists() else ""
-            self.lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+            self.lines = [json.loads(line) for line in text.split("\n")[:-1]]
         except CORRUPT_FILE_ERRORS as error:
             raise LociscopeError(
                 f"'{self.folder}' is damaged ({error}). Pass another folder as `output`.", code=Code.CORRUPT

@@ -189,7 +189,7 @@ class Plan(Section):
             name: `simulated`, `demo`, or a path.
 
         Raises:
-            LociscopeError: There is no such plan, it is not TOML, has a newer schema, or a key, value, objective,
+            LociscopeError: The plan does not exist, is not TOML, has a newer schema, or a key, value, objective,
                 location or rule is wrong.
         """
         values = read_toml(name, SHIPPED, "plan")
@@ -217,7 +217,7 @@ class Plan(Section):
         """Return an objective by its name; None is that of the overview.
 
         Raises:
-            UsageError: The plan lists no such objective.
+            UsageError: The plan does not list the objective.
         """
         known = {each.name: each for each in self.objectives}
         if name is None:

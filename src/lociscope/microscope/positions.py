@@ -166,7 +166,7 @@ def _find_focus(plan: Plan, objective: Objective) -> float | None:
 
 
 def check_limits(x: float | None, y: float | None, z: float | None, limits: Limits, what: str) -> None:
-    """Refuses a position outside the plan's limits.
+    """Refuse a position outside the plan's limits.
 
     Args:
         x: Stage position in µm, or None if it does not move; likewise `y` and `z`.

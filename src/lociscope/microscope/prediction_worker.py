@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.field import Field
 from lociscope.images.io.write import write_ome_tiff
 from lociscope.microscope.journal import Journal
@@ -186,10 +186,11 @@ class PredictionWorker:
         try:
             prepared = predictor.prepare(field)
             row = predictor.run([prepared], embeddings=self._writer.wants_embeddings(predictor.engine.outputs))
-        except (LociscopeError, MemoryError) as error:
-            self._scheduler.add_decision(field.id, [])
-            line["failed"] = str(error) or "It does not fit into memory."
-            return lambda: None
+        except LociscopeError as error:
+            return self._fail(field, line, str(error), error.code)
+        except MemoryError:
+            reason = f"Field '{field.id}' does not fit into memory. Use a larger machine, or smaller images."
+            return self._fail(field, line, reason, Code.OUT_OF_MEMORY)
         verdicts, requests = self._evaluator.evaluate(acquired.position, row.probability[0], row.status[0])
         self._scheduler.add_decision(field.id, requests)
         self.decision_seconds.append(time.perf_counter() - acquired.arrived)
@@ -203,3 +204,9 @@ class PredictionWorker:
             "probability": [float(value) for value in row.probability[0]],
         }
         return lambda: self._writer.add(row, prepared.statistics[None], bundle=predictor.bundle.sha256)
+
+    def _fail(self, field: Field, line: dict[str, Any], reason: str, code: str) -> Callable[[], None]:
+        """Record that a field cannot be predicted; no rule requests further fields."""
+        self._scheduler.add_decision(field.id, [])
+        line |= {"failed": reason, "code": code}
+        return lambda: None

@@ -187,10 +187,13 @@ class _Parser:
             at = match.end()
 
     def parse(self) -> Condition:
-        found = self._parse_joined("or", lambda: self._parse_joined("and", self._parse_not, AllOf), AnyOf)
+        found = self._parse_condition()
         if self._tokens:
             raise self._error(self._tokens[0][1])
         return found
+
+    def _parse_condition(self) -> Condition:
+        return self._parse_joined("or", lambda: self._parse_joined("and", self._parse_not, AllOf), AnyOf)
 
     def _parse_joined(
         self, word: str, part: Callable[[], Condition], kind: Callable[[tuple[Condition, ...]], Condition]
@@ -211,7 +214,7 @@ class _Parser:
             if self._take("word", "not"):
                 return Not(self._parse_not())
             if self._take("sign", "("):
-                inner = self._parse_joined("or", lambda: self._parse_joined("and", self._parse_not, AllOf), AnyOf)
+                inner = self._parse_condition()
                 if not self._take("sign", ")"):
                     raise self._error(self._peek()[1], "a closing parenthesis")
                 return inner
@@ -228,7 +231,7 @@ class _Parser:
             if value.lower() not in STATUSES:
                 raise UsageError(
                     f"The rule {_shorten(self._rule)}: there is no status {_shorten(value)}.{suggest(value, STATUSES)}",
-                    code=Code.INVALID_VALUE,
+                    code=Code.UNKNOWN_NAME,
                 )
             return StatusCondition(value.lower())
         number = self._find_location(name)

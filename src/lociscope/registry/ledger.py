@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lociscope.errors import Code, LociscopeError
 from lociscope.storage.atomic import atomic_write
-from lociscope.storage.file_errors import unreadable_error
+from lociscope.storage.file_errors import unreadable_error, unwritable_error
 from lociscope.storage.locks import LOCK, lock_file
 from lociscope.storage.schema import parse_model
 
@@ -27,7 +27,7 @@ Action = Literal["add", "promote", "rollback", "retire"]
 
 
 class Event(BaseModel):
-    """One entry of the history: an action on a version, by whom, when and why."""
+    """One entry of the history: an action on a version, who did it, when and why."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -80,7 +80,7 @@ class Ledger:
         """Return the current state; an empty one where the file is absent. An unchanged file is not read again.
 
         Raises:
-            LociscopeError: There is no such folder, or the file cannot be read, is damaged or of a newer schema.
+            LociscopeError: The folder does not exist, or the file cannot be read, is damaged or of a newer schema.
         """
         try:
             mark = _mark(self._file.stat())
@@ -113,12 +113,12 @@ class Ledger:
             self._folder.mkdir(parents=True, exist_ok=True)
             lock = (self._folder / LOCK).open("a+b")
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise unwritable_error(self._folder, error, "registry") from error
         with lock:
             try:
                 lock_file(lock, wait=True)
             except OSError as error:  # a network share without locks
-                raise self._unwritable(error) from error
+                raise unwritable_error(self._folder, error, "registry") from error
             yield self.state()
 
     def write(self, state: State, event: Event, **changed: object) -> None:
@@ -130,12 +130,6 @@ class Ledger:
         new = state.model_copy(update={**changed, "history": [*state.history, event]})
         with atomic_write(self._file) as part:
             part.write_text(new.model_dump_json(by_alias=True, indent=2, exclude_none=True) + "\n", encoding="utf-8")
-
-    def _unwritable(self, error: OSError) -> LociscopeError:
-        return LociscopeError(
-            f"Cannot write in registry '{self._folder}': {error.strerror}. Check the path and its permissions.",
-            code=Code.UNWRITABLE,
-        )
 
 
 def make_event(

@@ -46,7 +46,7 @@ class Entry:
         sha256: The bundle's identity, as in the prediction log.
         aliases: The aliases that name it now.
         retired: Whether it may not be promoted.
-        added: When it was added, by whom and why.
+        added: When it was added, who added it, and why.
     """
 
     version: str
@@ -103,7 +103,7 @@ class Registry:
         """Return the folder of the bundle that an alias names now; an unchanged ledger is not read again.
 
         Raises:
-            LociscopeError: There is no such alias, or the folder of its bundle is gone.
+            LociscopeError: The alias does not exist, or the folder of its bundle is missing.
         """
         folder = self.find_promoted(alias)
         if not (folder / MANIFEST).is_file():
@@ -118,7 +118,7 @@ class Registry:
         """Return the folder that an alias names, whether or not it exists.
 
         Raises:
-            LociscopeError: There is no such alias.
+            LociscopeError: The alias does not exist.
         """
         return self._bundle(self._current(self.state(), alias))
 
@@ -126,7 +126,7 @@ class Registry:
         """Return versions, aliases and history; an empty state before the first `add`.
 
         Raises:
-            LociscopeError: There is no such folder, or `registry.json` cannot be read, is damaged or of a newer schema.
+            LociscopeError: The folder does not exist; or `registry.json` cannot be read, is damaged, or is newer.
         """
         return self._ledger.state()
 
@@ -180,7 +180,7 @@ class Registry:
 
         Raises:
             PromotionRefusedError: It does not pass.
-            LociscopeError: There is no such version, it is retired, or the alias is not allowed.
+            LociscopeError: The version does not exist or is retired, or the alias is not allowed.
         """
         if not _NAME.fullmatch(alias):
             raise LociscopeError(
@@ -214,7 +214,7 @@ class Registry:
 
         Raises:
             PromotionRefusedError: The previous version does not pass.
-            LociscopeError: There is no such alias, or it has no previous version that is not retired.
+            LociscopeError: The alias does not exist, or has no previous version that is not retired.
         """
         with self._ledger.edit() as state:
             current = self._current(state, alias)
@@ -235,7 +235,7 @@ class Registry:
         """Exclude a version from promotion and rollback; its folder is kept.
 
         Raises:
-            LociscopeError: There is no such version, or an alias names it.
+            LociscopeError: The version does not exist, or an alias names it.
         """
         with self._ledger.edit() as state:
             resolved = self._resolve(state, version)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lociscope.artifacts.folds import Folds
-from lociscope.artifacts.run import Run
+from lociscope.artifacts.folds import open_training
 from lociscope.decide.checks import check_probability
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import to_multi_hot
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lociscope.artifacts.recipe import Recipe
+    from lociscope.artifacts.run import Run
     from lociscope.models.cost import Cost
 
 IGNORED_KEYS = ("schema", "note")
@@ -90,8 +90,8 @@ def read_candidate(folder: Path, name: str) -> Candidate:
     Raises:
         LociscopeError: The folder is not a Run, is not finished, or is damaged.
     """
-    runs = _runs(folder)
-    first, whole = runs[0], Run(folder)
+    whole, runs = open_training(folder)
+    first = runs[0]
     predictions, group_of = whole.read_predictions(), whole.read_groups()
     if len(predictions) < 2:
         raise LociscopeError(
@@ -109,7 +109,7 @@ def read_candidate(folder: Path, name: str) -> Candidate:
     return Candidate(
         name=name,
         folder=folder,
-        runs=runs,
+        runs=tuple(runs),
         recipe=first.read_recipe(),
         data=environment.data.describe(),
         train_fields=environment.fields.get("train", 0),
@@ -122,22 +122,6 @@ def read_candidate(folder: Path, name: str) -> Candidate:
         groups=groups if 1 < len(set(groups.tolist())) < len(groups) else None,
         scores=whole.read_scores(),
     )
-
-
-def _runs(folder: Path) -> tuple[Run, ...]:
-    """Return the single Run, or those of the folds; raise an error where one is not finished."""
-    folds = Folds.read(folder)
-    if folds is None:
-        return (Run.open(folder),)
-    runs = tuple(folds.runs(folder))
-    unfinished = next((run for run in runs if not run.done), None)
-    if unfinished is not None:
-        raise LociscopeError(
-            f"'{unfinished.folder}' is not finished. Run `lociscope train … --folds {folds.k} -o {folder}` again to "
-            "resume it.",
-            code=Code.INCOMPLETE,
-        )
-    return runs
 
 
 def _size(run: Run) -> int:

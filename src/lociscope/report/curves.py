@@ -7,7 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from lociscope.errors import MissingExtraError
-from lociscope.report.figures import GRID, HELD_OUT, INK, TRAINING, to_svg
+from lociscope.report.figures import HELD_OUT, LINES, style_axes, to_svg
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,17 +56,15 @@ def _curve(histories: Sequence[Sequence[Mapping[str, float]]], scale: tuple[floa
     for history in histories:
         epochs = [row["epoch"] for row in history]
         marker = "o" if len(history) < 2 else ""
-        for key, colour, dashes in (("loss", TRAINING, "--"), ("val_loss", HELD_OUT, "-")):
+        for key, _, colour, dashes in LINES:
             axes.plot(epochs, [row[key] for row in history], dashes, color=colour, linewidth=1.5, marker=marker)
         best = min(history, key=lambda row: row["val_loss"])
         axes.plot([best["epoch"]], [best["val_loss"]], "o", color=HELD_OUT, markersize=5)
     low, high = scale
     room = 0.05 * (high - low) or 0.05
     axes.set_ylim(low - room, high + room)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(GRID)
-    axes.grid(axis="y", color=GRID, linewidth=0.8)
-    axes.tick_params(colors=INK, length=0, labelsize=8)
+    style_axes(axes)
+    axes.tick_params(labelsize=8)
     last = max(row["epoch"] for history in histories for row in history)
     axes.set_xlim(0.5, last + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4, min_n_ticks=1))

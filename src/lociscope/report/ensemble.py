@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lociscope.artifacts.held_out import describe_held_out
+from lociscope.decide.metrics import FREQUENT
 from lociscope.errors import MissingExtraError
 from lociscope.labels import LABELS
 from lociscope.report.figures import GRID, HELD_OUT, INK, to_svg
@@ -36,7 +37,7 @@ POLICIES = {
 }
 SCORES = {
     "macro_f1": ("Macro-F1", "mean over the classes with positives"),
-    "macro_f1_frequent": ("Macro-F1, frequent", "classes with at least 20 fields"),
+    "macro_f1_frequent": ("Macro-F1, frequent", f"classes with at least {FREQUENT} fields"),
     "macro_average_precision": ("Average precision", "independent of thresholds"),
     "macro_auc": ("AUC", "do fields with the location rank above fields without it?"),
     "lrap": ("LRAP", "are the labelled locations at the top of the ranking?"),
@@ -44,8 +45,6 @@ SCORES = {
     "top_3": ("Top-3", "is a labelled location among the three likeliest?"),
     "jaccard": ("Overlap (Jaccard)", "locations reported and labelled, divided by locations reported or labelled"),
 }
-FREQUENT = 20
-"""A class with fewer fields is listed separately: its score is mostly chance."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lociscope.decide.metrics import FREQUENT
 from lociscope.report.figures import learning_curves
 from lociscope.report.gallery import make_card
 from lociscope.report.metrics import USEFUL_GAIN, USEFUL_MINUTES
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 NO_BREAK = "\u00a0"
 JOINER = "\u2060"
 """Keep a number and its sign, and the ends of an interval, on one line."""
-
-FREQUENT = 20
-"""A class with fewer fields is listed separately: its score is mostly chance."""
 
 
 @dataclass(frozen=True, slots=True)

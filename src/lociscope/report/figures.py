@@ -18,6 +18,7 @@ INK, GRID, TRAINING, HELD_OUT = "#010101", "#020202", "#030303", "#040404"
 """Placeholder colours for matplotlib; in the SVG they are replaced by the colours of the page, light or dark."""
 PAGE_COLOURS = {INK: "var(--soft)", GRID: "var(--line)", TRAINING: "var(--soft)", HELD_OUT: "var(--accent)"}
 LINES = (("loss", "training", TRAINING, "--"), ("val_loss", "validation", HELD_OUT, "-"))
+"""Column of a history, its name, colour and dashes."""
 
 
 def learning_curves(history: Sequence[Mapping[str, float]]) -> Markup:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 import numpy as np
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from lociscope.decide.checks import check_probability, check_truth
 from lociscope.decide.costs import BREAK_EVEN, minutes
@@ -24,7 +24,8 @@ from lociscope.decide.metrics import (
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import LABELS, N_LABELS
 from lociscope.storage.atomic import atomic_write
-from lociscope.storage.schema import check_schema
+from lociscope.storage.file_errors import unreadable_error
+from lociscope.storage.schema import parse_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,21 +112,11 @@ class Metrics(_Frozen):
         Raises:
             LociscopeError: The file is missing, damaged, or of a newer schema.
         """
-        import json
-
         try:
-            values: Any = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(values, dict):
-                raise LociscopeError(
-                    f"'{path}' is not a metrics file. Pass a metrics.json written by `lociscope evaluate`.",
-                    code=Code.WRONG_FILE,
-                )
-            check_schema(values.get("schema"), SCHEMA, f"Metrics '{path}'")
-            return cls.model_validate(values)
-        except (OSError, ValueError, ValidationError) as error:
-            raise LociscopeError(
-                f"Metrics '{path}' cannot be read ({error}). Evaluate again.", code=Code.UNREADABLE
-            ) from error
+            data = path.read_bytes()
+        except OSError as error:
+            raise unreadable_error(path, error, "Metrics") from error
+        return parse_model(data, cls, SCHEMA, f"Metrics '{path}'")
 
 
 def measure(

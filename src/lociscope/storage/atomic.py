@@ -29,7 +29,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         The path to write to, in the same folder.
 
     Raises:
-        LociscopeError: The location cannot be written: no permission, no space, no such folder.
+        LociscopeError: The location cannot be written: no permission, no space, or the folder does not exist.
     """
     if not path.name:  # `.` or `/`
         raise LociscopeError(

@@ -28,6 +28,11 @@ def unreadable_error(path: Path, error: OSError, what: str = "") -> LociscopeErr
     )
 
 
+def not_csv_error(path: Path, error: Exception, remedy: str = "Save it as UTF-8 with commas.") -> LociscopeError:
+    """Return the error for a file whose text is not CSV."""
+    return LociscopeError(f"'{path}' is not a CSV file ({error}). {remedy}", code=Code.CORRUPT)
+
+
 def unwritable_error(path: Path, error: OSError, parameter: str = "output") -> LociscopeError:
     """Return the error for a file or folder that cannot be written.
 

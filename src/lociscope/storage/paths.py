@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 AnyPath: TypeAlias = str | os.PathLike[str]
-"""A path as text, or an object that stands for one."""
+"""A path as text, or an object with `__fspath__`."""
 
 
 @overload

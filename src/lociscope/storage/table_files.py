@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from lociscope.errors import Code, LociscopeError
-from lociscope.storage.file_errors import unreadable_error
+from lociscope.storage.file_errors import not_csv_error, unreadable_error
 from lociscope.storage.parquet import read_parquet
 
 if TYPE_CHECKING:
@@ -136,9 +136,7 @@ def _read_csv(path: Path, what: str) -> pa.Table:
     except OSError as error:
         raise unreadable_error(path, error, what) from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise LociscopeError(
-            f"'{path}' is not a CSV file ({error}). Save it as UTF-8 with commas.", code=Code.CORRUPT
-        ) from error
+        raise not_csv_error(path, error) from error
     names, *rows = rows or [[]]
     wrong = next((number for number, row in enumerate(rows, 2) if len(row) > len(names)), None)
     if wrong is not None:

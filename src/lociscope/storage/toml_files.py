@@ -24,7 +24,7 @@ def read_toml(name: str, shipped: Path, kind: str) -> dict[str, Any]:
         Its nested values.
 
     Raises:
-        UsageError: There is no such file, or it is not TOML.
+        UsageError: The file does not exist, or is not TOML.
     """
     path = Path(name) if name.endswith(".toml") else shipped / f"{name}.toml"
     try:
@@ -38,6 +38,23 @@ def read_toml(name: str, shipped: Path, kind: str) -> dict[str, Any]:
         raise UsageError(
             f"{kind.capitalize()} '{path}' is not TOML: {error}. Correct that line.", code=Code.CORRUPT
         ) from error
+
+
+def read_shipped(name: str, shipped: Path, kind: str) -> str:
+    """Return the text of a shipped file, to start a new one from.
+
+    Args:
+        name: Its name without suffix.
+        shipped: The folder of the shipped ones.
+        kind: Its noun for error messages: `recipe`.
+
+    Raises:
+        UsageError: No file of that name ships; the message names the nearest.
+    """
+    known = {path.stem: path for path in shipped.glob("*.toml")}
+    if name not in known:
+        raise UsageError(f"No {kind} '{name}' ships with lociscope.{suggest(name, known)}", code=Code.UNKNOWN_NAME)
+    return known[name].read_text(encoding="utf-8")
 
 
 def to_usage_error(error: ValidationError, what: str, model: type[BaseModel], missing: str = "") -> UsageError:

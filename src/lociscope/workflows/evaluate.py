@@ -56,8 +56,8 @@ class Evaluation:
 
     metrics: Metrics
     page: Path
-    failures: Sequence[Failure] = ()
-    failures_file: Path | None = None
+    failures: Sequence[Failure]
+    failures_file: Path
 
 
 def evaluate(

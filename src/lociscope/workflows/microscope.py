@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lociscope.errors import Code, UsageError, suggest
 from lociscope.microscope.acquire import check_plan, run_plan
 from lociscope.microscope.configuration import Scale, check_bundle
 from lociscope.microscope.describe import describe_plan, summarize_plan
@@ -16,6 +15,7 @@ from lociscope.predict.predictor import open_bundle
 from lociscope.prediction_log.log import open_log
 from lociscope.processes.progress import ProgressCallback, ignore_progress
 from lociscope.storage.paths import as_path
+from lociscope.storage.toml_files import read_shipped
 
 if TYPE_CHECKING:
     from lociscope.microscope.acquire import RunResult
@@ -102,9 +102,6 @@ def read_shipped_plan(name: str) -> str:
     """Return the TOML of a plan that ships with lociscope, to start a new one from.
 
     Raises:
-        UsageError: No such plan ships.
+        UsageError: No plan of that name ships.
     """
-    shipped = {path.stem: path for path in SHIPPED.glob("*.toml")}
-    if name not in shipped:
-        raise UsageError(f"No plan '{name}' ships with lociscope.{suggest(name, shipped)}", code=Code.UNKNOWN_NAME)
-    return shipped[name].read_text("utf-8")
+    return read_shipped(name, SHIPPED, "plan")

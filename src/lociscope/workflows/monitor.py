@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lociscope.artifacts.bundle import read_bundle
+from lociscope.artifacts.origin import read_origin, read_record
 from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.monitor.drift import LEVEL, compare_samples
@@ -168,16 +168,8 @@ def _compile(group: str | None) -> re.Pattern[str] | None:
 
 
 def _read_predictions(path: Path) -> Sample:
-    return Sample.from_predictions(Predictions.read(path), _read_bundle_of(path), f"'{path}'")
-
-
-def _read_bundle_of(path: Path) -> str | None:
-    """Return the sha256 of the bundle that predicted a file, from `OUT.run.json` beside it."""
-    try:
-        record = json.loads(path.with_name(path.stem + ".run.json").read_text("utf-8"))
-        return str(record[path.suffix]["bundle"])
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
+    bundle = (read_record(path) | read_origin(path)).get("bundle")
+    return Sample.from_predictions(Predictions.read(path), None if bundle is None else str(bundle), f"'{path}'")
 
 
 def _read_reference(reference: str, since: Time, until: Time, bundle: str | None) -> Sample:
