@@ -35,7 +35,7 @@ def test_right_missed_and_wrong_locations() -> None:
     probability = np.linspace(0.9, 0.1, N_LABELS)
     verdicts = list_verdicts(shown((0, 20), (0, 3), probability))
     assert [(each.name, each.verdict, each.sign) for each in verdicts] == [
-        (LABELS[0], "right", "✓"),
+        (LABELS[0], "correct", "✓"),
         (LABELS[20], "missed", "○"),
         (LABELS[3], "wrong", "✗"),
     ]
@@ -47,7 +47,7 @@ def test_every_location_has_one_verdict(truth: tuple[int, ...], predicted: tuple
     verdicts = {each.name: each.verdict for each in list_verdicts(shown(truth, predicted))}
     assert len(list_verdicts(shown(truth, predicted))) == len(verdicts) == len({*truth, *predicted})
     for label in range(N_LABELS):
-        expected = {(1, 1): "right", (1, 0): "missed", (0, 1): "wrong"}.get((label in truth, label in predicted))
+        expected = {(1, 1): "correct", (1, 0): "missed", (0, 1): "wrong"}.get((label in truth, label in predicted))
         assert verdicts.get(LABELS[label]) == expected
 
 
@@ -58,7 +58,7 @@ def test_without_truth_nothing_is_judged() -> None:
 @pytest.mark.parametrize(
     ("truth", "predicted", "says"),
     [
-        ((), (), "No location reported, and none is labelled: right."),
+        ((), (), "No location reported, and none is labelled: correct."),
         ((3,), (), "No location reported."),
         (None, (), "No location reported."),
         ((), (3,), "No location is labelled."),

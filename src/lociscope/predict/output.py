@@ -25,7 +25,7 @@ from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import write_failures
 from lociscope.predict.test_time_augmentation import N_VIEWS
 from lociscope.storage.atomic import atomic_write
-from lociscope.storage.file_errors import unwritable_error
+from lociscope.storage.file_errors import unreadable_error, unwritable_error
 from lociscope.storage.locks import exclusive_lock
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 from lociscope.warnings import parse_warnings
@@ -225,9 +225,7 @@ class PredictionOutput:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise LociscopeError(
-                f"Cannot read '{self.record}': {error.strerror}. Check its permissions.", code=Code.UNREADABLE
-            ) from error
+            raise unreadable_error(self.record, error) from error
         except (ValueError, TypeError) as error:
             raise LociscopeError(
                 f"'{self.record}' is damaged ({error}). Pass another `output`, or remove it and '{self.out}' "

@@ -21,8 +21,8 @@ PICTURE_SIZE = 384
 """Side of the image on a card in px; shown at about 320 px, so slightly finer than a standard screen."""
 BARS = 5
 
-Verdict = Literal["right", "missed", "wrong", "reported"]
-SIGNS: dict[Verdict, str] = {"right": "✓", "missed": "○", "wrong": "✗", "reported": "•"}
+Verdict = Literal["correct", "missed", "wrong", "reported"]
+SIGNS: dict[Verdict, str] = {"correct": "✓", "missed": "○", "wrong": "✗", "reported": "•"}
 
 STATUS_TEXTS = {
     "ok": "At least one location reaches its threshold.",
@@ -144,7 +144,7 @@ def list_verdicts(item: GalleryField) -> list[LocationVerdict]:
     ranks = (-item.probability).argsort(kind="stable").argsort() + 1
     verdicts: dict[int, Verdict] = dict.fromkeys(item.predicted, "reported" if item.truth is None else "wrong")
     for label in item.truth or ():
-        verdicts[label] = "right" if label in item.predicted else "missed"
+        verdicts[label] = "correct" if label in item.predicted else "missed"
     order = list(SIGNS)
     return [
         LocationVerdict(LABELS[label], verdict, SIGNS[verdict], int(ranks[label]))
@@ -170,5 +170,5 @@ def make_bars(item: GalleryField, thresholds: np.ndarray | None) -> list[Bar]:
 def _describe_empty(item: GalleryField) -> str:
     """Return a remark where no location is reported, or none is labelled."""
     if not item.predicted:
-        return "No location reported, and none is labelled: right." if item.truth == () else "No location reported."
+        return "No location reported, and none is labelled: correct." if item.truth == () else "No location reported."
     return "No location is labelled." if item.truth == () else ""

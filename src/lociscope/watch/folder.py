@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.io.zarr_layout import SUFFIX as ZARR
+from lociscope.storage.file_errors import unreadable_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,9 +41,7 @@ def check_folder(folder: Path) -> None:
             )
         next(folder.iterdir(), None)
     except OSError as error:
-        raise LociscopeError(
-            f"Cannot read '{folder}': {error.strerror}. Check its permissions.", code=Code.UNREADABLE
-        ) from error
+        raise unreadable_error(folder, error) from error
 
 
 class PictureFile(NamedTuple):

@@ -26,6 +26,7 @@ from lociscope.images.discovery.nothing_found import check_names, nothing_found_
 from lociscope.images.io.container import PlaneRef, open_archive, parse_plane_ref
 from lociscope.images.io.formats import ZARR, check_readable, is_zarr
 from lociscope.images.io.zarr_layout import SUFFIX, find_groups, is_archive, make_archive_ref
+from lociscope.storage.file_errors import unreadable_error
 from lociscope.storage.paths import as_paths
 from lociscope.storage.table_files import TABLES
 
@@ -113,7 +114,7 @@ def _list_files(source: Path, rules: Rules) -> list[LocatedFile]:
         if not source.exists():
             raise LociscopeError(f"'{source}' does not exist. Check the path.", code=Code.NOT_FOUND)
     except OSError as error:
-        raise _unreadable(source, error) from error
+        raise unreadable_error(source, error) from error
     if is_archive(source):
         return list(_locate_files(_list_members(source), rules))
     files = list(_locate_files([(source.parent, source.name, PlaneRef(source))], rules))
@@ -147,7 +148,7 @@ def _list_inner_files(source: Path, rules: Rules, *, alone: bool) -> list[NamedF
         )
         return joined or (_list_field_folders(source, rules) if alone else [])
     except OSError as error:
-        raise _unreadable(source, error) from error
+        raise unreadable_error(source, error) from error
 
 
 def _list_field_folders(source: Path, rules: Rules) -> list[NamedFile]:
@@ -228,7 +229,3 @@ def _list_members(archive: Path) -> Iterator[tuple[Path, str, PlaneRef]]:
 
 def _contains_fields(folder: Path, rules: Rules) -> bool:
     return bool(choose_names(_list_files(folder, rules)) or _list_inner_files(folder, rules, alone=True))
-
-
-def _unreadable(source: Path, error: OSError) -> LociscopeError:
-    return LociscopeError(f"Cannot read '{source}': {error.strerror}. Check its permissions.", code=Code.UNREADABLE)
