@@ -96,7 +96,7 @@ def _read_field(source: FieldSource, spec: InputSpec) -> np.ndarray:
     except LociscopeError as error:
         raise LociscopeError(
             f"Field '{source.id}' cannot be read: {error} Or set data.pack = true, which skips such fields.",
-            code=Code.UNREADABLE,
+            code=error.code,
         ) from error
 
 
@@ -129,7 +129,8 @@ def open_lazily(catalog: Catalog, spec: InputSpec, failures: list[Failure], work
         missing = next((ref for ref in source.refs if not ref.file.exists()), None)
         if missing is not None or not source.refs:
             reason = f"'{missing}' does not exist" if missing else "it has no file"
-            failures.append(Failure(entry.id, str(missing or ""), f"Field '{entry.id}': {reason}. Fix the Catalog."))
+            text = f"Field '{entry.id}': {reason}. Fix the Catalog."
+            failures.append(Failure(entry.id, str(missing or ""), text, Code.NOT_FOUND))
         else:
             kept.append(entry)
             sources.append(source)
