@@ -148,7 +148,7 @@ def test_duplicates_are_found_and_stay_together(
     assert code == 0, err
     assert "grouped by duplicates" in out
     assert "in two parts: duplicates 0" in out
-    assert "4 fields show the same cells as another, 2 pictures" in err
+    assert "4 fields show the same cells as another, 2 images" in err
     table = Catalog.read(tmp_path / "c.parquet").table
     assert table["duplicates"].to_pylist() == ["f0", "f1", *[None] * 8, "f0", "f1"]
     fold = table["fold"].to_pylist()

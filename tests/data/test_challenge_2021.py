@@ -45,8 +45,8 @@ def test_other_tables_are_not_of_2021(tmp_path: Path) -> None:
 
 def test_the_real_table_agrees_with_that_of_2018(real_data: Path) -> None:
     """Where the wider classes tell a target, it is that of 2018 in 19 of 20 fields; the others were labelled anew."""
-    told = read_labels_2021(real_data / "tables" / "hpa2021_train.csv")
+    labels = read_labels_2021(real_data / "tables" / "hpa2021_train.csv")
     before = read_labels(real_data / "tables" / "hpa2018_train.csv")
-    both = [name for name, target in told.items() if target is not None and name in before]
-    assert (len(told), len(both)) == (21_806, 15_773)
-    assert sum(told[name] == before[name] for name in both) == 15_121
+    both = [name for name, target in labels.items() if target is not None and name in before]
+    assert (len(labels), len(both)) == (21_806, 15_773)
+    assert sum(labels[name] == before[name] for name in both) == 15_121

@@ -34,14 +34,14 @@ def recipe(**data: object) -> Recipe:
     return Recipe.from_dict({"data": SMALL | data}, "test")
 
 
-def test_simulated_fields_are_parted_by_specimen(tmp_path: Path) -> None:
+def test_simulated_fields_are_split_by_specimen(tmp_path: Path) -> None:
     sets = load_training_data(recipe(valid=0.3), None, tmp_path / "packed", [])
     assert len(sets.train) + len(sets.valid) == 12
     assert not {*sets.train.groups} & {*sets.valid.groups}  # type: ignore[union-attr]
     assert isinstance(sets.valid.x, DiskArray)
 
 
-def test_of_fresh_fields_only_those_held_out_are_packed(tmp_path: Path) -> None:
+def test_of_online_fields_only_those_held_out_are_packed(tmp_path: Path) -> None:
     made = recipe(valid=0.3, online=True)
     sets = load_training_data(made, None, tmp_path / "packed", [], workers=3)
     assert sets.train == OnlineSimulation(made.data, 4, 8, 3)
@@ -119,7 +119,7 @@ def test_other_folds_are_dealt_by_whole_groups() -> None:
     assert [sets.valid.ids for sets in again.datasets] == [sets.valid.ids for sets in made.datasets]
 
 
-def test_a_fold_without_a_class_is_told_by_name() -> None:
+def test_a_fold_without_a_class_is_named() -> None:
     made = kfold_split(known([(0,), (0, 3), (0,), (0,)], "abcd", "0011"), 2, 0)
     assert made.absent == {1: (3,)}
     assert describe_absent(made) == [

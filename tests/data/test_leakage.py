@@ -40,39 +40,39 @@ def test_what_lies_in_two_parts_is_counted() -> None:
     assert count_leaks(fields.with_column("split", splits))["specimen"] == 1
 
 
-def test_a_part_like_the_rest_cannot_be_told() -> None:
+def test_a_part_like_the_rest_is_not_distinguished() -> None:
     statistics = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
-    told = adversarial_validation(catalog(), np.arange(200), statistics, NAMES)
-    assert told is not None
-    assert (told.part, told.auc.n) == ("test", 100)
-    assert told.auc.low < 0.5 < told.auc.high + 0.1
+    result = adversarial_validation(catalog(), np.arange(200), statistics, NAMES)
+    assert result is not None
+    assert (result.part, result.auc.n) == ("test", 100)
+    assert result.auc.low < 0.5 < result.auc.high + 0.1
 
 
-def test_a_part_of_other_conditions_is_told_and_by_what() -> None:
+def test_a_part_of_other_conditions_is_distinguished_by_its_statistic() -> None:
     statistics = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
     statistics[160:, 1] += 2
-    told = adversarial_validation(catalog(), np.arange(200), statistics, NAMES)
-    assert told is not None
-    assert told.auc.low > 0.8
-    assert told.statistic == "GainOfGreen"
+    result = adversarial_validation(catalog(), np.arange(200), statistics, NAMES)
+    assert result is not None
+    assert result.auc.low > 0.8
+    assert result.statistic == "GainOfGreen"
 
 
 def test_a_specimen_is_not_known_again() -> None:
-    """Figures that belong to the specimen alone tell nothing of a specimen that was not seen."""
+    """Figures that belong to the specimen alone say nothing of a specimen that was not seen."""
     rng = np.random.default_rng(1)
     statistics = np.repeat(rng.normal(size=(20, 30)), 10, axis=0).astype(np.float32)
-    told = adversarial_validation(
+    result = adversarial_validation(
         catalog(200, 10), np.arange(200), statistics + rng.normal(scale=0.01, size=(200, 30)), NAMES * 10
     )
-    assert told is None or told.auc.low < 0.6
+    assert result is None or result.auc.low < 0.6
 
 
 @pytest.mark.parametrize("test", [0, 10])
-def test_without_a_test_part_the_first_fold_is_told(test: int) -> None:
+def test_without_a_test_part_the_first_fold_is_the_part(test: int) -> None:
     fields = catalog().with_column("split", ["train"] * 200).with_column("fold", [row // 2 % 5 for row in range(200)])
-    told = adversarial_validation(fields, np.arange(test, 200), np.zeros((200 - test, 3), np.float32), NAMES)
-    assert told is not None
-    assert told.part == "fold 0"
+    result = adversarial_validation(fields, np.arange(test, 200), np.zeros((200 - test, 3), np.float32), NAMES)
+    assert result is not None
+    assert result.part == "fold 0"
 
 
 def test_too_few() -> None:

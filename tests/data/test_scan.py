@@ -26,9 +26,9 @@ def catalog(write_field: WriteField, n: int = 5) -> Catalog:
 
 
 def test_processes_see_the_same(write_field: WriteField) -> None:
-    fields, told = catalog(write_field), []
-    alone = scan_catalog(fields, statistics=True, progress=lambda done, total: told.append((done, total)))
-    assert told == [(number, 5) for number in range(1, 6)]
+    fields, reports = catalog(write_field), []
+    alone = scan_catalog(fields, statistics=True, progress=lambda done, total: reports.append((done, total)))
+    assert reports == [(number, 5) for number in range(1, 6)]
     assert alone.statistics.shape == (5, len(STATISTICS))
     together = scan_catalog(fields, statistics=True, workers=2)
     np.testing.assert_array_equal(alone.thumbnails, together.thumbnails)

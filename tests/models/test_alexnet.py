@@ -45,7 +45,9 @@ WHOLE = {
 def test_published_parameters_layer_by_layer(
     grouped: bool, layers: dict[str, int], total: int, macs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keras.initializers, "RandomNormal", lambda **_: "zeros")  # 60 million draws take a while
+    monkeypatch.setattr(
+        keras.initializers, "RandomNormal", lambda **_: "zeros"
+    )  # 60 million random numbers take a while
     network = alexnet_published(grouped=grouped)
     counted = dict.fromkeys(layers, 0)
     for layer in network.layers:

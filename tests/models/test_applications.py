@@ -58,7 +58,7 @@ def test_affines_are_those_of_networks_that_bring_their_own(name: str) -> None:
 
 
 def with_pictures(name: str, size: int = 64) -> keras.Model:
-    """The network of colour pictures as Keras gives it, with numbers that can be told apart."""
+    """The network of colour pictures as Keras gives it, with numbers that can be distinguished."""
     model = getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(size, size, 3))
     rng = np.random.default_rng(2)
     for layer in model.layers:

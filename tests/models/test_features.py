@@ -29,9 +29,9 @@ def data(n: int = 200) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("head", ["linear", "boosting", "both"])
 def test_a_model_learns_and_comes_back_from_disk(head: str, tmp_path: Path) -> None:
     x, y = data()
-    told: list[str] = []
-    model = fit_model(x, y, read_options({"head": head, "trees": 10}), 0, lambda _, text: told.append(text))
-    assert len(told) == 28 * (1 + (head == "both"))
+    reports: list[str] = []
+    model = fit_model(x, y, read_options({"head": head, "trees": 10}), 0, lambda _, text: reports.append(text))
+    assert len(reports) == 28 * (1 + (head == "both"))
     p = model.predict(x)
     assert p.shape == (len(x), 28)
     assert ((p[:, 0] > 0.5) == (y[:, 0] > 0)).mean() > 0.9

@@ -75,7 +75,7 @@ def test_the_generalised_mean_is_that_of_the_paper() -> None:
     np.testing.assert_allclose(GeneralisedMean(1.0)(FEATURES), FEATURES, atol=2e-6)
 
 
-def test_attention_is_where_it_was_told_to_look(heads: keras.Model) -> None:
+def test_attention_is_where_its_weights_look(heads: keras.Model) -> None:
     """By hand, from the weights: a softmax over positions for each place, and its weighted sum."""
     layer = heads.get_layer("attention").get_layer("evidence")
     gates, focus, kernel, bias = (np.asarray(weight, np.float64) for weight in layer.get_weights())

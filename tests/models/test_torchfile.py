@@ -232,7 +232,7 @@ def test_many_views_of_one_storage_do_not_fill_the_memory(write: Callable[[bytes
 OTHERS = [
     (b"", "cut short"),
     (b"PK\x03\x04 and so on", "newer format"),
-    (b"\x89PNG\r\n\x1a\n", "no PyTorch checkpoint"),
+    (b"\x89PNG\r\n\x1a\n", "not a PyTorch checkpoint"),
     (pickled(7), "wrong magic number"),
     (pickled(MAGIC) + pickled(7), "wrong protocol"),
     (checkpoint({"a": A}, machine={**MACHINE, "little_endian": False}), "big-endian"),

@@ -125,7 +125,7 @@ def test_no_fields_are_refused(tmp_path: Path) -> None:
         write_atlas(tmp_path / "none", fields=0)
 
 
-def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_has_an_error_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
@@ -134,7 +134,7 @@ def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.M
         write_atlas(tmp_path / "full", fields=1, size=SIZE)
 
 
-def test_a_disk_that_is_really_full_is_told_and_the_atlas_goes_on_later(tmp_path: Path) -> None:
+def test_a_disk_that_is_really_full_is_reported_and_the_atlas_resumes(tmp_path: Path) -> None:
     import subprocess
 
     disk = tmp_path / "disk"
@@ -165,7 +165,7 @@ def test_a_disk_that_is_really_full_is_told_and_the_atlas_goes_on_later(tmp_path
         ({"balance": 2.0}, "to 1"),
     ],
 )
-def test_a_mistake_is_told_before_a_file_is_made(tmp_path: Path, options: dict[str, object], sentence: str) -> None:
+def test_a_mistake_is_reported_before_a_file_is_made(tmp_path: Path, options: dict[str, object], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         write_atlas(tmp_path / "a", **({"fields": 1, "size": SIZE} | options))  # type: ignore[arg-type]
     assert not (tmp_path / "a").exists()

@@ -25,7 +25,7 @@ def test_every_place_has_a_pattern() -> None:
 
 
 @pytest.mark.parametrize("location", range(N_LABELS))
-def test_a_place_is_drawn_and_labelled(fields: list[SimulatedField], location: int) -> None:
+def test_a_location_is_simulated_and_labelled(fields: list[SimulatedField], location: int) -> None:
     field = fields[location]
     assert field.pixels.shape == (SIZE, SIZE, 4)
     assert field.pixels.dtype == np.uint8
@@ -135,7 +135,7 @@ def test_the_scale_is_the_one_asked_for() -> None:
 
 
 @pytest.mark.parametrize("name", CELL_LINES)
-def test_every_cell_line_is_drawn(name: str) -> None:
+def test_every_cell_line_is_simulated(name: str) -> None:
     field = simulate_field(0, size=SIZE, cell_line=name)
     assert field.cell_line == name
     assert len(field.table)
@@ -162,14 +162,14 @@ def test_workers_do_not_change_the_pixels() -> None:
         ({"locations": [3, 22], "size": 64, "pixel_size": 0.5}, "Cell junctions needs two cells that touch"),
     ],
 )
-def test_a_mistake_is_told_in_a_sentence(options: dict[str, object], sentence: str) -> None:
+def test_a_mistake_has_an_error_message(options: dict[str, object], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence) as caught:
         simulate_field(**({"index": 0} | options))  # type: ignore[arg-type]
     assert isinstance(caught.value, LociscopeError)
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_scipy_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_scipy_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(field_module, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"lociscope\[simulate\]"):
         simulate_field(0, size=64)

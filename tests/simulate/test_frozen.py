@@ -14,7 +14,7 @@ FIRST_TEST_FIELDS = (
 
 
 def test_the_atlas_is_of_this_simulator() -> None:
-    assert REFERENCE.version == VERSION, "name a new reference atlas: the old one cannot be drawn any more"
+    assert REFERENCE.version == VERSION, "name a new reference atlas: the old one cannot be simulated any more"
 
 
 def test_every_field_is_in_one_part() -> None:
@@ -28,7 +28,7 @@ def test_a_specimen_lies_in_one_part() -> None:
 
 
 @pytest.mark.parametrize("part", Part)
-def test_held_out_lines_are_strangers(part: Part) -> None:
+def test_held_out_lines_are_unseen_elsewhere(part: Part) -> None:
     field = REFERENCE.simulate(REFERENCE.indices(part)[0])
     assert (field.cell_line in REFERENCE.held_out) == (part is Part.LINES)
 

@@ -32,7 +32,7 @@ def test_the_share_is_kept_and_the_seed_matters() -> None:
 
 
 def test_a_new_group_moves_no_other_one_far() -> None:
-    """The draw goes by name, so that a larger Catalog keeps nearly all fields on their side."""
+    """The selection goes by name, so that a larger Catalog keeps nearly all fields on their side."""
     groups = [str(number) for number in range(1000)]
     before, after = hold_out(groups, 0.2, 0), hold_out([*groups, "new"], 0.2, 0)
     assert (before != after[:1000]).sum() <= 1

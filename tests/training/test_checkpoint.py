@@ -46,7 +46,7 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     assert checkpoint.list_steps(tmp_path) == [12, 100]
 
 
-def test_none_is_a_fresh_start(tmp_path: Path) -> None:
+def test_without_a_checkpoint_the_state_is_new(tmp_path: Path) -> None:
     assert checkpoint.read_state(tmp_path / "none") == checkpoint.TrainingState()
 
 

@@ -179,7 +179,7 @@ STAGED: dict[str, Any] = {
 
 
 @pytest.mark.slow
-def test_stages_and_averages_go_on_from_any_step_to_the_same_weights(tmp_path: Path) -> None:
+def test_stages_and_averages_resume_from_any_step_to_the_same_weights(tmp_path: Path) -> None:
     reports: list[tuple[int, int, str]] = []
     alone = train(tmp_path / "alone", lambda *report: reports.append(report), **STAGED)
     assert [row["stage"] for row in alone.read_history()] == [1, 2, 2, 3]

@@ -69,10 +69,10 @@ def test_a_network_within_the_network_is_frozen_by_its_layers() -> None:
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (("C6",), "Stage 1 begins from 'C6', which no layer of 'lenet5' is named like. Known: C1, C1_norm, "),
+        (("C6",), "Stage 1 begins from 'C6', but no layer of 'lenet5' has a name like that. Known: C1, C1_norm, "),
         (("head", "evidenc_e"), "Stage 2 begins from 'evidenc_e'.*Did you mean 'evidence'"),
         (("haed",), "Did you mean 'head'"),
-        (("probab",), "which no layer of 'lenet5' is named like"),  # behind the logits, where nothing is trained
+        (("probab",), "but no layer of 'lenet5' has a name like that"),  # behind the logits, where nothing is trained
     ],
 )
 def test_a_stage_from_nowhere(network: keras.Model, names: tuple[str, ...], said: str) -> None:

@@ -20,8 +20,6 @@ app = typer.Typer(help="Import image files as a Catalog.", no_args_is_help=True)
 
 Out = Annotated[Path, typer.Option("--output", "-o", help="The Catalog to write.")]
 DEFAULT_OUT = Path("catalog.parquet")
-
-
 Labels = Annotated[Path | None, typer.Option(help="A CSV Id,Target; without it no field is labelled.")]
 
 
@@ -43,8 +41,8 @@ def kaggle(
     """Import the competition's train.csv and train/ or train.zip, of 2018 or of 2021."""
     from lociscope.workflows.import_fields import import_competition
 
-    with console.progress("scanning fields") if match else nullcontext(ignore_progress) as tell:
-        report = import_competition(sources, output, match=match, workers=workers, progress=tell)
+    with console.progress("scanning fields") if match else nullcontext(ignore_progress) as progress:
+        report = import_competition(sources, output, match=match, workers=workers, progress=progress)
     _print(report)
 
 

@@ -36,17 +36,17 @@ def atlas(
     """Write an atlas in the competition's layout, with the truth of every cell."""
     from lociscope.workflows.simulate import simulate_atlas
 
-    with console.progress("simulating") as tell:
+    with console.progress("simulating") as report:
         made = simulate_atlas(
             folder,
             fields,
             size=size,
             seed=seed,
-            locations=location,
+            locations=location or None,
             cell_line=cell_line,
             label_noise=label_noise,
             balance=balance,
             workers=workers,
-            progress=tell,
+            progress=report,
         )
     print(f"{console.count_fields(fields)} in {made}")

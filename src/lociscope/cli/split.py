@@ -57,7 +57,7 @@ def split(
     from lociscope.workflows.split import split_catalogs
 
     config = SplitConfig(folds, test, valid, tuple(group or ()), seed)
-    with console.progress("scanning fields") if duplicates or adversarial else nullcontext(ignore_progress) as tell:
+    with console.progress("scanning fields") if duplicates or adversarial else nullcontext(ignore_progress) as progress:
         report = split_catalogs(
             catalogs,
             output,
@@ -65,11 +65,11 @@ def split(
             find_duplicates=duplicates,
             adversarial=adversarial,
             workers=workers,
-            progress=tell,
+            progress=progress,
         )
     if report.duplicates is not None:
         fields, images = report.duplicates
-        console.note(f"lociscope: {console.count_fields(fields)} show the same cells as another, {images} pictures")
+        console.note(f"lociscope: {console.count_fields(fields)} show the same cells as another, {images} images")
     if as_json:
         _print_json(report)
     else:

@@ -60,7 +60,7 @@ def _parse_label(text: str, where: str) -> tuple[int, ...] | None:
     if not all(word.isascii() and word.isdigit() and int(word[:9]) <= NEGATIVE for word in words):
         raise LociscopeError(
             f"{where}: {text[:80]!r} is not a label of 2021; expected numbers 0–18 between bars, as 5|0.",
-            code=Code.WRONG_FILE,
+            code=Code.INVALID_LABELS,
         )
     classes = [_ONLY.get(int(word)) for word in words]
     if any(each is None for each in classes):

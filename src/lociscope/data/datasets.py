@@ -118,8 +118,8 @@ def load_labelled_fields(
     table, spec = read_labelled_catalog(catalog), settings.input
     if settings.pack:
         key = {"catalog": hash_catalog(catalog), "input": msgspec.to_builtins(spec)}
-        read, place = partial(prepare_catalog, table, spec, workers), cache_folder(store, key) if store else folder
-        packed = pack(place, key, len(table), read, spec, failures, progress, wait=store is not None)
+        read, where = partial(prepare_catalog, table, spec, workers), cache_folder(store, key) if store else folder
+        packed = pack(where, key, len(table), read, spec, failures, progress, wait=store is not None)
     else:
         packed = open_lazily(table, spec, failures, workers)
     return LabelledFields(packed, *read_split_columns(table), Provenance("catalog", catalog.name))
@@ -140,8 +140,8 @@ def _cache_simulated(
     """Simulate and cache fields."""
     names = simulation_key(settings, "size", "low", "high", "fields", "simulated_size", "seed", "balance")
     key: dict[str, Any] = {"simulated": names, "simulator": VERSION, "preprocessing": PREPROCESSING}
-    simulate, place = partial(prepare_simulated, settings, workers), cache_folder(store, key) if store else folder
-    return pack(place, key, settings.fields, simulate, settings.input, progress=progress, wait=store is not None)
+    simulate, where = partial(prepare_simulated, settings, workers), cache_folder(store, key) if store else folder
+    return pack(where, key, settings.fields, simulate, settings.input, progress=progress, wait=store is not None)
 
 
 def _load_online(
@@ -174,7 +174,7 @@ def read_labelled_catalog(path: Path) -> Catalog:
         raise LociscopeError(
             f"Catalog '{path}' has {len(table)} labelled fields outside the test split; training needs 2 or more. "
             "Import it with labels.",
-            code=Code.INVALID_LABELS,
+            code=Code.NOT_ENOUGH_DATA,
         )
     return table
 
@@ -247,7 +247,7 @@ def kfold_split(known: LabelledFields, folds: int, seed: int) -> KFoldSplit:
             raise LociscopeError(
                 f"Fold {fold} of {known.source.describe()} has no labelled field that can be read. "
                 f"Split it again with `lociscope split --folds {folds}`.",
-                code=Code.INVALID_LABELS,
+                code=Code.NOT_ENOUGH_DATA,
             )
         digest = hashlib.sha256(packed.sha256.encode() + number.astype("<i8").tobytes() + bytes([fold])).hexdigest()
         train, valid = (replace(packed.take(rows), sha256=digest) for rows in (rest, held))

@@ -39,14 +39,14 @@ def import_kaggle(source: Path, folder: Path) -> tuple[Catalog, list[Failure]]:
         label that is wider than the 28 classes have no target.
 
     Raises:
-        LociscopeError: There is no `train.csv`, a label in it is wrong, or no field has files.
+        LociscopeError: `train.csv` does not exist, a label in it is wrong, or no field has files.
     """
     table = source / "train.csv"
     if not table.is_file():
         raise LociscopeError(
             f"'{source}' has no train.csv. Pass the folder with the competition's train.csv and train/, or use "
             "`lociscope import folder` for other files.",
-            code=Code.CONFLICT,
+            code=Code.NOT_FOUND,
         )
     pictures = source / "train"
     if not pictures.is_dir() and (source / "train.zip").is_file():
@@ -93,7 +93,7 @@ def import_folder(
     found, failures = _find(source, rules)
     entries = _make_entries(found, {}, folder, failures)
     if not entries:
-        raise LociscopeError(failures[0].reason, code=Code.INVALID_VALUE)
+        raise LociscopeError(failures[0].reason, code=Code(failures[0].code))
     return Catalog.from_entries(entries, folder), failures
 
 
@@ -129,7 +129,7 @@ def import_plate(
         raise LociscopeError(
             f"The name '{without}' has no well. Pass the form of the names as "
             "`pattern='{plate}_{well}_{site}_{channel}'` or `preset`, or use `lociscope import folder`.",
-            code=Code.UNKNOWN_CHANNEL,
+            code=Code.INVALID_VALUE,
         )
     return Catalog.from_entries(rows, folder), failures
 
@@ -163,7 +163,7 @@ def _import_labelled(
 ) -> tuple[Catalog, list[Failure]]:
     found, failures = _find(pictures, rules)
     if not found:
-        raise LociscopeError(failures[0].reason, code=Code.INVALID_VALUE)
+        raise LociscopeError(failures[0].reason, code=Code(failures[0].code))
     where = str(pictures) if isinstance(pictures, Path) else "', '".join(map(str, pictures))
     here = {field.id for field in found} | {failure.id for failure in failures}
     failures += [

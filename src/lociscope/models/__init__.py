@@ -45,13 +45,10 @@ def build_network(name: str, size: int, options: dict[str, Any]) -> keras.Model:
         A functional model from (n, size, size, 4) in 0–1 to a dict of `OUTPUTS`, with a layer `logits`.
 
     Raises:
-        UsageError: There is no such network or option, or a value is out of its range.
+        UsageError: The network or an option is not known, or a value is out of its range.
         MissingExtraError: Keras is not installed.
     """
-    if name not in NETWORKS:
-        raise UsageError(f"No network {name!r}.{suggest(name, (*NETWORKS, 'features'))}", code=Code.UNKNOWN_NAME)
-    module, function = NETWORKS[name].split(":")
-    builder: Callable[..., keras.Model] = getattr(_import(module), function)
+    builder = find_builder(name)
     known = [option for option in inspect.signature(builder).parameters if option != "size"]
     unknown = next((option for option in options if option not in known), None)
     if unknown is not None:
@@ -62,8 +59,24 @@ def build_network(name: str, size: int, options: dict[str, Any]) -> keras.Model:
         return builder(size, **options)
     except (ValueError, TypeError) as error:
         raise UsageError(
-            f"Network {name!r} cannot be built: {error}. Mend [network] in the recipe.", code=Code.INVALID_VALUE
+            f"Network {name!r} cannot be built: {error}. Correct [network] in the recipe.", code=Code.INVALID_VALUE
         ) from error
+
+
+def find_builder(name: str) -> Callable[..., keras.Model]:
+    """Return the function that builds a network; its keyword arguments are the network's options.
+
+    Raises:
+        UsageError: The network is not known.
+        MissingExtraError: Keras is not installed.
+    """
+    if name not in NETWORKS:
+        raise UsageError(
+            f"Network {name!r} is not known.{suggest(name, (*NETWORKS, 'features'))}", code=Code.UNKNOWN_NAME
+        )
+    module, function = NETWORKS[name].split(":")
+    builder: Callable[..., keras.Model] = getattr(_import(module), function)
+    return builder
 
 
 def load_network(path: Path) -> keras.Model:

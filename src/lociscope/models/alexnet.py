@@ -73,9 +73,9 @@ def _published_features(x: keras.KerasTensor, groups: int, units: int) -> keras.
     def layer(x: keras.KerasTensor, maps: int, kernel: int, number: int, **options: Any) -> keras.KerasTensor:  # noqa: ANN401
         # section 5: Gaussians of 0.01, and biases of 1 in layers 2, 4, 5 and the dense ones, so that their ReLUs learn
         bias = keras.initializers.Constant(0.0 if number in (1, 3) else 1.0)
-        draw = keras.initializers.RandomNormal(stddev=0.01)
+        start = keras.initializers.RandomNormal(stddev=0.01)
         name = f"fc{number}" if number > 5 else f"conv{number}"
-        x = _convolution(x, maps, kernel, name, kernel_initializer=draw, bias_initializer=bias, **options)
+        x = _convolution(x, maps, kernel, name, kernel_initializer=start, bias_initializer=bias, **options)
         return layers.ReLU(name=f"relu{number}")(x)
 
     x = LocalResponse(name="norm1")(layer(x, 96, 11, 1, strides=4))
@@ -115,7 +115,7 @@ def alexnet_2012(size: int, channels: str = "RGBY", grouped: bool = True, units:
     2. Any size from 67 px up: fc6 spans what pool5 leaves, up to the paper's 6 × 6, and stands at each position of a
        larger map, whose evidence is averaged. At 227 px there is one position, so evidence does not say where.
     3. 28 independent sigmoids for a softmax over 1000: several classes can be true at once; their biases start at the
-       prior, their weights as Keras draws them.
+       prior, their weights as Keras initialises them.
     4. `units` below 4096 make a bundle that is easier to send: of 57.0 million parameters fc6 and fc7 hold 54.5.
     5. Whatever optimiser, schedule, batch and augmentation the recipe names, for SGD with momentum 0.9, decay 0.0005, a
        rate divided by ten by hand, batches of 128, random crops, mirror images and colours shifted along their

@@ -1,8 +1,8 @@
 """Networks of `keras.applications` for four channels; Keras downloads, caches and checks their weights.
 
-Each wants its pictures another way, `preprocess_input` of its module or layers of its own; here that is one affine
-layer in the graph, so that a bundle takes fields in 0–1 whatever it is made of. What of a network has no ONNX is
-written in other layers that give the same.
+Each expects differently scaled images: by `preprocess_input` of its module, or by layers in the network. Here one
+affine layer in the graph scales them, so that every bundle takes fields in 0–1. Layers that cannot be exported to ONNX
+are replaced by equivalent ones.
 """
 
 from __future__ import annotations
@@ -86,11 +86,12 @@ def application_features(name: str, x: keras.KerasTensor, channels: str) -> kera
         The last feature map, (n, h / 32, w / 32, d).
 
     Raises:
-        UsageError: There is no such network.
+        UsageError: The name is not known.
     """
     if name not in names():
         raise UsageError(
-            f"No backbone {name!r}.{suggest(str(name), ('efficientnet-lite0', *names()))}", code=Code.UNKNOWN_NAME
+            f"Backbone {name!r} is not known.{suggest(str(name), ('efficientnet-lite0', *names()))}",
+            code=Code.UNKNOWN_NAME,
         )
     affine = find_affine(name)
     scale = [_find_colour(affine.scale, letter) for letter in channels]
@@ -170,7 +171,7 @@ def load_application(model: keras.Model, name: str, size: int, widen: Widen) -> 
 
 def _fetched(name: str, size: int) -> keras.Model:
     talks = keras.config.is_interactive_logging_enabled()
-    keras.config.disable_interactive_logging()  # it would tell of its download on stdout
+    keras.config.disable_interactive_logging()  # it would report its download on stdout
     try:
         return _built(name, weights="imagenet", input_shape=(size, size, 3))
     except ValueError as error:
@@ -179,7 +180,7 @@ def _fetched(name: str, size: int) -> keras.Model:
         raise LociscopeError(
             f"The ImageNet weights of {name} that were fetched are not the published ones ({error}). "
             f"Fetch them again, or use {_OFFLINE}.",
-            code=Code.INVALID_VALUE,
+            code=Code.ALTERED,
         ) from error
     except Exception as error:  # Keras raises a bare Exception where an address cannot be reached
         reason = " ".join(str(error).split())[:200]

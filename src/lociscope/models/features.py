@@ -68,7 +68,7 @@ def read_options(options: dict[str, Any]) -> Options:
             remedy = suggest(key, Options.model_fields)
             raise UsageError(f"Network 'features' has no option {key!r}.{remedy}", code=Code.UNKNOWN_NAME) from error
         raise UsageError(
-            f"Network 'features': {key}: {first['msg']}, received {first['input']!r}. Mend [network] in the recipe.",
+            f"Network 'features': {key}: {first['msg']}, received {first['input']!r}. Correct [network] in the recipe.",
             code=Code.INVALID_VALUE,
         ) from error
 

@@ -41,7 +41,7 @@ def gapnet_pl(
     3. Whatever optimiser the recipe names, for SGD with momentum 0.9, a rate halved on plateaus, and L1 and L2
        penalties.
 
-    There is no `evidence`: dense layers stand between the averages and the logits, so a logit is no sum over positions.
+    The network has no `evidence`: with dense layers between averages and logits, no logit is a sum over positions.
 
     Args:
         size: Side of the input in px.
@@ -60,7 +60,7 @@ def gapnet_pl(
     check_choice("norm", norm, get_args(Norm))
     if not 16 <= units <= 8192:
         raise ValueError(f"units must be in 16–8192, received {units}")
-    draw = "lecun_normal" if activation == "selu" else "he_normal"
+    start = "lecun_normal" if activation == "selu" else "he_normal"
     drop = layers.AlphaDropout if activation == "selu" else layers.Dropout
 
     # === Layers ===
@@ -76,13 +76,13 @@ def gapnet_pl(
             strides,
             padding="same",
             use_bias=norm == "none",
-            kernel_initializer=draw,
+            kernel_initializer=start,
             name=name,
         )(x)
         return active(layers.BatchNormalization(name=f"{name}_norm")(x) if norm == "batch" else x, name)
 
     def dense(x: keras.KerasTensor, number: int) -> keras.KerasTensor:
-        return active(layers.Dense(units, kernel_initializer=draw, name=f"fc{number}")(x), f"fc{number}")
+        return active(layers.Dense(units, kernel_initializer=start, name=f"fc{number}")(x), f"fc{number}")
 
     # === Functional model ===
     inputs, x = field_input(size, channels)
@@ -99,7 +99,7 @@ def gapnet_pl(
     x = drop(dropout, name="dropout2", dtype="float32")(embedding)
     logits = layers.Dense(
         N_LABELS,
-        kernel_initializer=draw,
+        kernel_initializer=start,
         bias_initializer=keras.initializers.Constant(PRIOR_LOGIT),
         name="logits",
         dtype="float32",

@@ -141,7 +141,7 @@ def location_head(features: keras.KerasTensor, pooling: Pooling, dropout: float)
 
     - `average`, `max`, `lse`: that of a 1 × 1 convolution's maps; the first is global average pooling followed by a
       dense layer, exactly.
-    - `avgmax`: half the average, half the maximum of the same maps. An own convolution for each would leave no single
+    - `avgmax`: half the average, half the maximum of the same maps. Two convolutions instead would leave no single
       map that explains the answer.
     - `gem`: the average; the positions of the features were weighed before (`GeneralisedMean`, which takes features
       that are not negative, such as a ReLU gives; below zero counts as zero).
@@ -158,7 +158,7 @@ def location_head(features: keras.KerasTensor, pooling: Pooling, dropout: float)
         `probabilities` (n, 28), `embedding` (n, d), `evidence` (n, h, w, 28).
 
     Raises:
-        ValueError: There is no such pooling.
+        ValueError: The pooling is not known.
     """
     check_choice("pooling", pooling, get_args(Pooling))
     if pooling == "gem":

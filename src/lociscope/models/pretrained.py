@@ -74,10 +74,10 @@ def widen_kernel(kernel: np.ndarray, channels: str = LETTERS, stem: str = "mean"
     """Widen the first kernel from red, green and blue to the field's channels.
 
     Red, green and blue are the colours in which microtubules, protein and nucleus are shown, and keep ImageNet's
-    kernels for them: filters of opposed colours then tell one stain from another, which a stem with the same kernel
+    kernels for them: filters of opposed colours then distinguish the stains, which a stem with the same kernel
     four times could not, and the protein gets green, to which networks of photographs attend most. The fourth, ER,
     gets their `mean`: it is seen as brightness. `yellow` is the mean of red and green, the colour in which it is
-    shown; `zero` lets the network begin blind to it. With `mean` and `yellow` all four are scaled by ¾, so that about
+    shown; `zero` lets the network begin without it. With `mean` and `yellow` all four are scaled by ¾, so that about
     as much comes in: with `mean` a field whose channels are all alike is seen exactly as a grey picture. The kernels
     of colours that are not looked at are shared out evenly.
 

@@ -103,12 +103,13 @@ def read_torch(path: Path, sha256: str | None = None) -> dict[str, np.ndarray]:
         return _tensors(data)
     except _Refused as error:
         raise LociscopeError(
-            f"'{path}' holds {error}. Only tensors by name are read; save a plain state dict.", code=Code.INVALID_VALUE
+            f"'{path}' holds {error}. Only tensors by name are read; save a plain state dict.",
+            code=Code.REFUSED_CONTENT,
         ) from None
     except (*CORRUPT_FILE_ERRORS, IndexError, AttributeError) as error:
         reason = str(error)[:80] or type(error).__name__
         raise LociscopeError(
-            f"'{path}' is no PyTorch checkpoint of the legacy format, or is cut short ({reason}). Copy it again.",
+            f"'{path}' is not a PyTorch checkpoint of the legacy format, or is cut short ({reason}). Copy it again.",
             code=Code.CORRUPT,
         ) from None
 
@@ -117,7 +118,7 @@ def _tensors(data: bytes) -> dict[str, np.ndarray]:
     if data[:4] == b"PK\x03\x04":
         raise ValueError("it is a zip, the newer format")
     if data[:1] != b"\x80":
-        raise ValueError("it is no pickle")
+        raise ValueError("it is not a pickle")
     stream = BytesIO(data)
     for expected, what in ((MAGIC, "magic number"), (PROTOCOL, "protocol")):
         if _interpret(stream) != expected:

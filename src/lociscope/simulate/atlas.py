@@ -60,7 +60,7 @@ def write_atlas(
         label_noise: As in `simulate_field`.
         balance: As in `simulate_field`.
         workers: Processes that simulate.
-        progress: Told after each field.
+        progress: Called after each field.
 
     Returns:
         The folder.
@@ -126,16 +126,16 @@ def _open_atlas(root: Path, recipe: dict[str, Any]) -> int:
         ) from None
     except ValueError:
         raise LociscopeError(
-            f"'{root / 'atlas.json'}' is no JSON. Choose another folder for the atlas.", code=Code.CORRUPT
+            f"'{root / 'atlas.json'}' is not JSON. Choose another folder for the atlas.", code=Code.CORRUPT
         ) from None
     check_schema(found.get("schema"), SCHEMA, f"The atlas in '{root}'")
     found.setdefault("balance", 0.0)  # an atlas of before there was any
     other = {key: found.get(key) for key in recipe if found.get(key) != recipe[key]}
     if other:
-        told = ", ".join(f"{key} {value}" for key, value in other.items())
+        given = ", ".join(f"{key} {value}" for key, value in other.items())
         wanted = ", ".join(f"{key} {recipe[key]}" for key in other)
         raise LociscopeError(
-            f"'{root}' holds another atlas ({told}), not {wanted}. Choose another folder.", code=Code.CONFLICT
+            f"'{root}' holds another atlas ({given}), not {wanted}. Choose another folder.", code=Code.CONFLICT
         )
     return int(found["fields"])
 

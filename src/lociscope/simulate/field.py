@@ -42,7 +42,7 @@ CROWDED_EXTENT = 40.0
 """Side in µm of a field that holds such cells."""
 STICKY = {RED: 0.6, GREEN: 0.7, BLUE: 0.15, YELLOW: 0.7}
 """How brightly debris may shine in each channel."""
-LABELS_DRAW = 7
+LABEL_SET_STREAM = 7
 """Separates the random numbers of balanced label sets from the others of the same seed and number."""
 SHOWN = 0.25
 """Share of its bright level above which a location counts as being in a pixel."""
@@ -135,7 +135,7 @@ def simulate_field(
     check_field(index, seed, size, pixel_size, label_noise, balance, locations or ())
     number = index // FIELDS_PER_SPECIMEN
     if locations is None and balance > 0:
-        locations = _sample_balanced(np.random.default_rng([seed, number, LABELS_DRAW]), balance)
+        locations = _sample_balanced(np.random.default_rng([seed, number, LABEL_SET_STREAM]), balance)
     specimen = sample_specimen(np.random.default_rng([seed, number, 1]), locations, cell_line)
     protein, line = specimen.protein, specimen.line
     canvas = Canvas(size, float(pixel_size or specimen.pixel_size * REFERENCE_SIZE / size))
@@ -199,23 +199,20 @@ def check_field(
 ) -> None:
     """Check the arguments of `simulate_field`; raise as it does."""
     if find_spec("scipy") is None:
-        raise MissingExtraError("Drawing fields", "simulate")
+        raise MissingExtraError("Simulating fields", "simulate")
     if index < 0 or seed < 0:
         raise UsageError(
             f"Index and seed must be 0 or more, received index {index} and seed {seed}.", code=Code.INVALID_VALUE
         )
     if not 0 <= label_noise <= 1:
-        raise UsageError(
-            f"Label noise is a share of the labels, 0–1, received {label_noise}.", code=Code.INVALID_LABELS
-        )
+        raise UsageError(f"Label noise is a share of the labels, 0–1, received {label_noise}.", code=Code.INVALID_VALUE)
     if not 0 <= balance <= 1:
         raise UsageError(
             f"Balance goes from 0, real frequencies, to 1, even; received {balance}.", code=Code.INVALID_VALUE
         )
     if size < SMALLEST_SIZE:
         raise UsageError(
-            f"A field of {size} px cannot hold a cell that could be told from another; pass a size of {SMALLEST_SIZE} "
-            f"px or more.",
+            f"A field of {size} px is too small to distinguish the cells; pass a size of {SMALLEST_SIZE} px or more.",
             code=Code.INVALID_VALUE,
         )
     if pixel_size is not None and not pixel_size * size >= SMALLEST_EXTENT:
@@ -278,8 +275,8 @@ def simulate_fields(
     Yields:
         The fields; not more than a few per process are held at a time.
     """
-    draw = partial(
+    simulate = partial(
         simulate_field, seed=seed, size=size, locations=locations, cell_line=cell_line, pixel_size=pixel_size,
         label_noise=label_noise, balance=balance,
     )  # fmt: skip
-    yield from map_in_order(draw, indices, workers)
+    yield from map_in_order(simulate, indices, workers)

@@ -27,7 +27,7 @@ class Part(StrEnum):
     VALID = "valid"
     TEST = "test"
     LINES = "lines"
-    """Cell lines that none of the other parts holds: a test of strangers."""
+    """Unseen cell lines: none of the other parts contains them."""
 
 
 TRAIN_OF_20, VALID_OF_20 = 14, 17
@@ -64,8 +64,8 @@ class ReferenceAtlas:
         line = sample_specimen(np.random.default_rng([self.seed, number, 1]), None, None).line.name
         if line in self.held_out:
             return Part.LINES
-        place = number % 20
-        return Part.TRAIN if place < TRAIN_OF_20 else Part.VALID if place < VALID_OF_20 else Part.TEST
+        rank = number % 20
+        return Part.TRAIN if rank < TRAIN_OF_20 else Part.VALID if rank < VALID_OF_20 else Part.TEST
 
     def indices(self, part: Part) -> tuple[int, ...]:
         """Return the numbers of the fields of one part, ascending."""

@@ -74,12 +74,12 @@ class Protein:
     Attributes:
         roles: The locations, the labelled ones first.
         haze: Strength of unlabelled haze in the cytoplasm and in the nucleus.
-        strangers: Strength of dots that nobody named.
+        unlabelled_dots: Strength of dots that no label names.
     """
 
     roles: tuple[Role, ...]
     haze: tuple[float, float]
-    strangers: float
+    unlabelled_dots: float
 
     @property
     def target(self) -> tuple[int, ...]:
@@ -106,8 +106,8 @@ def make_protein(rng: np.random.Generator, locations: Sequence[int]) -> Protein:
             if rng.random() < chance and other not in {role.location for role in roles}:
                 roles.append(_role(rng, other, rng.uniform(low, high), labelled=False))
     haze = [min(3 * weak, float(rng.gamma(1.0, weak))) for weak in ((0.1, 0.07) if named else (0.5, 0.5))]
-    strangers = float(rng.uniform(0.05, 0.4)) if rng.random() < (0.45 if named else 0.6) else 0.0
-    return Protein(tuple(roles), (haze[0], 0.6 * haze[1]), strangers)
+    unlabelled_dots = float(rng.uniform(0.05, 0.4)) if rng.random() < (0.45 if named else 0.6) else 0.0
+    return Protein(tuple(roles), (haze[0], 0.6 * haze[1]), unlabelled_dots)
 
 
 def _strength(rng: np.random.Generator, location: int, leads: bool, mixed: bool) -> float:
@@ -182,6 +182,6 @@ def green_channel(
         * scene.inner
         * np.exp(rng.uniform(0.1, 0.4) * scene.canvas.noise(rng, 0.5) - 0.3 * scene.grain)
     )
-    if protein.strangers:
-        light = light + np.float32(protein.strangers) * unit(unidentified(scene, rng, even))
+    if protein.unlabelled_dots:
+        light = light + np.float32(protein.unlabelled_dots) * unit(unidentified(scene, rng, even))
     return np.asarray(light, np.float32), parts, levels

@@ -84,7 +84,7 @@ def split_catalog(catalog: Catalog, config: SplitConfig) -> SplitResult:
 
     Raises:
         LociscopeError: There are fewer than two labelled fields, or fewer groups than parts.
-        UsageError: There is no such column.
+        UsageError: A column is not known.
     """
     rows = np.flatnonzero(catalog.table["target"].is_valid().to_numpy(zero_copy_only=False))
     if len(rows) < 2:
@@ -140,7 +140,7 @@ def _split(
 
 def _hold_out(labels: np.ndarray, groups: list[str], share: float, seed: int) -> np.ndarray:
     """Return the row numbers of a share of the fields, with balanced classes."""
-    _check_enough(groups, 2, "Holding fields out")
+    _check_enough(groups, 2, "Holding fields out needs")
     return np.flatnonzero(assign_groups(labels, groups, [share, 1 - share], seed) == 0)
 
 
@@ -151,16 +151,15 @@ def _fold(labels: np.ndarray, groups: list[str], split: np.ndarray, config: Spli
         return fold
     rest = np.flatnonzero(split != "test")
     within = [groups[row] for row in rest]
-    _check_enough(within, config.folds, f"{config.folds} folds")
+    _check_enough(within, config.folds, f"{config.folds} folds need")
     fold[rest] = assign_groups(labels[rest], within, [1 / config.folds] * config.folds, config.seed)
     return fold
 
 
 def _check_enough(groups: list[str], parts: int, what: str) -> None:
     if (found := len({*groups})) < parts:
-        verb = "need" if what.endswith("folds") else "needs"
         raise LociscopeError(
-            f"{what} {verb} {parts} groups of fields or more, received {found}. Pass fewer `folds`, or a column with "
+            f"{what} {parts} groups of fields or more, received {found}. Pass fewer `folds`, or a column with "
             "more values as `group`.",
             code=Code.NOT_ENOUGH_DATA,
         )

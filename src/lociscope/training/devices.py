@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from lociscope.artifacts.recipe import Recipe
     from lociscope.training.trainer import Device
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def choose_device(device: Device) -> None:
@@ -55,10 +56,16 @@ def warn_of_slow_precision(recipe: Recipe) -> None:
         return
     flags = read_cpu_flags()
     if flags and "avx512f" not in flags:
-        _LOG.warning(
+        _warn_once(
             "This CPU has no AVX-512, and computes in mixed_bfloat16 about ten times as slowly as in float32. "
             "Set train.precision=float32."
         )
+
+
+@cache
+def _warn_once(text: str) -> None:
+    """Log a warning the first time only: a search of hyperparameters checks a recipe for every trial."""
+    logger.warning(text)
 
 
 def read_cpu_flags(path: Path = Path("/proc/cpuinfo")) -> frozenset[str]:

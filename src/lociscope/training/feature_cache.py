@@ -30,7 +30,10 @@ FIELDS_PER_FILE = 100
 
 
 class FieldFeatures(NamedTuple):
-    """A field's id, group, features (len(FEATURES),) and class numbers, or the reason why it cannot be read."""
+    """A field's id, group, features (len(FEATURES),) and class numbers.
+
+    Of a field that cannot be read: its id, one of its files in place of the group, and the reason in `failure`.
+    """
 
     id: str
     group: str
@@ -53,7 +56,7 @@ def measure_entry(job: tuple[Entry, FieldSource, str]) -> FieldFeatures:
         field = read_field(source)
         return FieldFeatures(entry.id, group, compute_features(field.pixels, field.pixel_size), target)
     except LociscopeError as error:
-        return FieldFeatures(entry.id, str(entry.red), np.full(len(FEATURES), np.nan), target, str(error))
+        return FieldFeatures(entry.id, source.first_path, np.full(len(FEATURES), np.nan), target, str(error))
 
 
 def measure_cached(

@@ -22,8 +22,7 @@ from lociscope.data.datasets import (
     train_val_split,
 )
 from lociscope.data.simulated import simulation_key
-from lociscope.decide.locations import find_constant_threshold
-from lociscope.decide.metrics import log_loss, macro_f1
+from lociscope.decide.metrics import log_loss
 from lociscope.errors import Code, LociscopeError, MissingExtraError
 from lociscope.images.discovery.sources import Failure, read_catalog_sources
 from lociscope.images.segmentation.features import FEATURES
@@ -33,6 +32,7 @@ from lociscope.processes.progress import ignore_progress
 from lociscope.splits.groups import group_ids
 from lociscope.training.feature_cache import FieldFeatures, measure_cached, measure_entry, measure_simulated
 from lociscope.training.record import describe_environment, open_run, write_history, write_validation
+from lociscope.training.scores import score_macro_f1
 from lociscope.training.tuning.space import Range
 
 if TYPE_CHECKING:
@@ -192,15 +192,19 @@ def fit(
         np.asarray(train.x), train.y, options, recipe.train.seed, lambda _, head: progress(next(done), total, head)
     )
     model.write(run.best_features)
-    probability = [model.predict(np.asarray(part.x)).astype(np.float32) for part in (train, valid)]
-    losses = [float(log_loss(part.y, p)) for part, p in zip((train, valid), probability, strict=True)]
-    score = float(macro_f1(valid.y, probability[1] >= find_constant_threshold(valid.y, probability[1])))
-    values = [1.0, *losses, score, 0.0, round(time.perf_counter() - start, 1)]
-    row = dict(zip(("epoch", "loss", "val_loss", "macro_f1", "learning_rate", "seconds"), values, strict=True))
+    fitted, predicted = (model.predict(np.asarray(part.x)).astype(np.float32) for part in (train, valid))
+    row = {
+        "epoch": 1.0,
+        "loss": float(log_loss(train.y, fitted)),
+        "val_loss": float(log_loss(valid.y, predicted)),
+        "macro_f1": score_macro_f1(valid.y, predicted),
+        "learning_rate": 0.0,
+        "seconds": round(time.perf_counter() - start, 1),
+    }
     write_history(run, [row])
     if on_epoch:
         on_epoch(row)
-    write_validation(run, valid, probability[1])
+    write_validation(run, valid, predicted)
     run.mark_done()
     return run
 

@@ -9,9 +9,7 @@ import numpy as np
 
 from lociscope.data.datasets import load_labelled_fields, load_training_data
 from lociscope.data.pipeline.dataset import evaluation_batches, reraise_read_errors, steps_per_epoch, training_batches
-from lociscope.decide.locations import find_constant_threshold
 from lociscope.decide.logistic import sigmoid
-from lociscope.decide.metrics import macro_f1
 from lociscope.errors import LociscopeError
 from lociscope.models import build_network
 from lociscope.processes.progress import ignore_progress
@@ -25,6 +23,7 @@ from lociscope.training.devices import (
 )
 from lociscope.training.export import export_bundle
 from lociscope.training.record import describe_environment, open_run, write_validation
+from lociscope.training.scores import score_macro_f1
 from lociscope.training.stages import check_stages, compile_stage, freeze, max_epochs
 from lociscope.training.tuning.networks import default_space, network_options
 
@@ -103,7 +102,7 @@ def fit(
         run, steps = open_run(folder, recipe, environment), steps_per_epoch(train, recipe)
         batch = min(recipe.train.batch, len(train))
         validation = evaluation_batches(valid, recipe.train.batch)
-        score = partial(_score_macro_f1, validation, valid.y)
+        score = partial(_validate, validation, valid.y)
         callback = RunCallback(run, recipe, model, steps, batch, score, progress, on_epoch)
         try:
             _train(model, callback, recipe, train, valid, validation)
@@ -167,12 +166,12 @@ def _train(
         )
 
 
-def _score_macro_f1(validation: Any, truth: np.ndarray, model: keras.Model) -> float:  # noqa: ANN401 - a Dataset
-    """Return macro-F1 at the one threshold whose errors cost least; NaN where a probability is not finite."""
+def _validate(validation: Any, truth: np.ndarray, model: keras.Model) -> float:  # noqa: ANN401 - a Dataset
+    """Return macro-F1 on the validation fields; NaN where a probability is not finite."""
     probability = sigmoid(np.asarray(model.predict(validation, verbose=0), np.float64))
     if not np.isfinite(probability).all():
         return float("nan")
-    return float(macro_f1(truth, probability >= find_constant_threshold(truth, probability)))
+    return score_macro_f1(truth, probability)
 
 
 def _save_best(run: Run, network: keras.Model, callback: Any) -> str:  # noqa: ANN401 - a RunCallback

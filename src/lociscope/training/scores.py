@@ -18,6 +18,11 @@ LEVEL = 0.9
 """Coverage of the intervals."""
 
 
+def score_macro_f1(truth: np.ndarray, probability: np.ndarray) -> float:
+    """Return macro-F1 at the one threshold whose errors cost least, for truth and probabilities (n, 28)."""
+    return float(macro_f1(truth, probability >= find_constant_threshold(truth, probability)))
+
+
 def measure_scores(run: Run) -> dict[str, Interval]:
     """Return the validation scores of a Run, or the out-of-fold scores of a folder of folds.
 

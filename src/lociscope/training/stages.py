@@ -49,8 +49,8 @@ def check_stages(network: keras.Model, recipe: Recipe) -> None:
             if len(known) > _MAX_NAMES and "Did you mean" not in remedy:
                 remedy = f" Among its layers: {', '.join(known[2 :: len(known) // 8])}."
             raise UsageError(
-                f"Stage {number} begins from {stage.unfreeze_from!r}, which no layer of {recipe.network.name!r} is "
-                f"named like.{remedy}",
+                f"Stage {number} begins from {stage.unfreeze_from!r}, but no layer of {recipe.network.name!r} has a "
+                f"name like that.{remedy}",
                 code=Code.INVALID_VALUE,
             )
 

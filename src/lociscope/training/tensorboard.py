@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from lociscope.decide.logistic import sigmoid
 from lociscope.images.render import render_composite
 from lociscope.labels import LABELS
 
@@ -51,9 +52,8 @@ class ExampleImages(keras.callbacks.Callback):
         number = epoch + 1
         if number & (number - 1):
             return
-        logits = np.asarray(self.model(self.pixels.astype(np.float32) / 255, training=False), np.float64)
-        with np.errstate(invalid="ignore"):  # of a training that diverges
-            probability = np.exp(-np.logaddexp(0, -logits))
+        logits = self.model(self.pixels.astype(np.float32) / 255, training=False)
+        probability = sigmoid(np.asarray(logits, np.float64))
         images = np.stack([self._render(row, values) for row, values in enumerate(probability)])
         writer = tf.summary.create_file_writer(str(self.folder))
         with writer.as_default():

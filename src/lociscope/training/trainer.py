@@ -129,7 +129,7 @@ def get_trainer(recipe: Recipe) -> Trainer:
     """Return the trainer of a recipe's `network.kind`.
 
     Raises:
-        UsageError: There is no such kind.
+        UsageError: The kind is not known.
     """
     kind = recipe.network.kind
     if kind not in TRAINERS:

@@ -113,10 +113,11 @@ def _make_refer(
             seed = REFERENCE_SEED + (data.seed == REFERENCE_SEED)
             fields = _simulate_fields(seed, number, workers)
             what = f"simulated fields, one of each specimen, of seed {seed}"
+            kind: Literal["simulated", "catalog"] = "simulated"
         else:
             fields = _read_validation_fields(run, catalog, number)
             what = f"validation fields of the Run, of Catalog '{catalog.name}'"
-        kind: Literal["simulated", "catalog"] = "simulated" if catalog is None else "catalog"
+            kind = "catalog"
         return measure_reference(Predictor(bundle), _report_each(fields, number, report), what, kind)
 
     return refer

@@ -77,17 +77,16 @@ def import_competition(
     if match is None:
         return _write(catalog, failures, output)
     reference = Catalog.read(match)
-    if not reference.table["antibody"].null_count < len(reference):
+    if reference.table["antibody"].null_count == len(reference):
         raise LociscopeError(
             f"Catalog '{match}' names no antibody. Make it from the Atlas' files: `lociscope import hpa`.",
             code=Code.CONFLICT,
         )
-    total = len(catalog) + len(reference)
+    first, total = len(catalog), len(catalog) + len(reference)
     scan = scan_catalog(catalog, workers=workers, progress=lambda done, _: progress(done, total))
-    done_before = len(catalog)
-    other = scan_catalog(reference, workers=workers, progress=lambda done, _: progress(done_before + done, total))
-    catalog, matched = copy_columns(catalog, scan, reference, other)
-    return _write(catalog, [*failures, *scan.failures, *other.failures], output, matched, len(reference))
+    other = scan_catalog(reference, workers=workers, progress=lambda done, _: progress(first + done, total))
+    filled, matched = copy_columns(catalog, scan, reference, other)
+    return _write(filled, [*failures, *scan.failures, *other.failures], output, matched, len(reference))
 
 
 def import_atlas(
@@ -134,7 +133,7 @@ def import_plates(
     if labels is not None and len(sources) > 1:
         raise UsageError(
             "`labels` belongs to one plate. Import each with its labels, and join them with `split`.",
-            code=Code.INVALID_LABELS,
+            code=Code.INVALID_VALUE,
         )
     found = _import_each(sources, output, lambda source: import_plate(source, labels, output.parent, rules))
     return _write(*found, output)

@@ -36,7 +36,7 @@ def simulate_atlas(
         fields: Number of fields.
         size: Side of a field in px; the competition's is 512.
         seed: The same seed gives the same pixels.
-        locations: Names of the locations that every field shows; None samples label sets.
+        locations: Names of the locations that every field shows; empty for negative fields; None samples label sets.
         cell_line: The cell line of every field; None samples one for each specimen.
         label_noise: Share of labels that are wrong, 0–1.
         balance: Class balance where `locations` is None: 0 the frequencies of HPA v18, 1 nearly even.
@@ -47,7 +47,7 @@ def simulate_atlas(
         The folder.
 
     Raises:
-        UsageError: There is no such location or cell line, or a value is out of its range.
+        UsageError: A location or the cell line is not known, or a value is out of its range.
         LociscopeError: The folder contains another atlas, or cannot be written.
     """
     folder = as_path(folder)
@@ -56,7 +56,7 @@ def simulate_atlas(
         fields=fields,
         size=size,
         seed=seed,
-        locations=[location_number(name) for name in locations] if locations else None,
+        locations=None if locations is None else [location_number(name) for name in locations],
         cell_line=cell_line,
         label_noise=label_noise,
         balance=balance,

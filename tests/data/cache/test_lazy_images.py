@@ -44,7 +44,7 @@ def test_they_are_what_would_be_packed(catalog: Catalog, tmp_path: Path) -> None
     np.testing.assert_array_equal(open_lazily(catalog, SPEC, [], workers=2).x[:], stored.x[:])
 
 
-def test_what_has_no_file_is_listed_and_what_is_damaged_is_told_when_read(catalog: Catalog) -> None:
+def test_what_has_no_file_is_listed_and_what_is_damaged_is_reported_when_read(catalog: Catalog) -> None:
     (catalog.folder / "f1_red.png").unlink()
     (catalog.folder / "f3_blue.png").write_text("no picture")
     failures: list[Any] = []

@@ -65,7 +65,7 @@ def test_a_second_call_draws_nothing(tmp_path: Path) -> None:
     assert again.sha256 == first.sha256
 
 
-def test_unreadable_fields_leave_no_hole_and_are_told_again(tmp_path: Path) -> None:
+def test_unreadable_fields_leave_no_hole_and_are_reported_again(tmp_path: Path) -> None:
     def some(start: int) -> Iterator[PreparedField | Failure]:
         items: list[PreparedField | Failure] = [one(0), Failure("bad", "bad.png", "It is no picture."), one(1)]
         yield from items[start:]
@@ -187,7 +187,7 @@ def test_a_killed_packing_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 900, 5000])
-def test_a_store_cut_short_is_told(tmp_path: Path, cut: int) -> None:
+def test_a_store_cut_short_is_reported(tmp_path: Path, cut: int) -> None:
     packed(tmp_path / "packed")
     path = tmp_path / "packed" / PIXELS
     path.write_bytes(path.read_bytes()[:-cut])
@@ -196,7 +196,7 @@ def test_a_store_cut_short_is_told(tmp_path: Path, cut: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 2}', '{"schema": 2, "key": {"a": 1}, "ids": 3}'])
-def test_a_damaged_description_is_told(tmp_path: Path, text: str) -> None:
+def test_a_damaged_description_is_reported(tmp_path: Path, text: str) -> None:
     packed(tmp_path / "packed")
     (tmp_path / "packed" / "pack.json").write_text(text)
     with pytest.raises(LociscopeError, match=r"damaged or cut short|another recipe"):
@@ -220,7 +220,7 @@ def test_a_store_cut_short_while_it_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_a_full_disk_is_told_and_packing_goes_on_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_and_packing_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from lociscope.data.cache import disk
 
     written, write = [0], disk._write_all
@@ -324,7 +324,7 @@ def test_taken_rows_stay_on_disk_and_read_as_the_array_does(tmp_path: Path) -> N
     np.testing.assert_array_equal(part.y, made.y[[3, 1, 3]])
 
 
-def test_a_store_that_went_away_is_told(tmp_path: Path) -> None:
+def test_a_store_that_went_away_is_reported(tmp_path: Path) -> None:
     made = packed(tmp_path / "packed")
     (tmp_path / "packed" / PIXELS).unlink()
     with pytest.raises(LociscopeError, match="damaged or cut short"):

@@ -16,7 +16,7 @@ from lociscope.labels import N_LABELS
 
 
 def packed(n: int) -> PackedFields:
-    """Fields that can be told by their first pixel."""
+    """Fields that their first pixel distinguishes."""
     x = np.zeros((n, 16, 16, 4), np.uint8)
     x[:, 0, 0, 0] = np.arange(n)
     y = np.random.default_rng(0).integers(0, 2, (n, N_LABELS), np.uint8)

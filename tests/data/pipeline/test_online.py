@@ -1,4 +1,4 @@
-"""Fields drawn as training goes."""
+"""Online simulation: new fields in every epoch."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def online(workers: int = 1) -> OnlineSimulation:
 
 
 def test_every_epoch_has_fields_of_its_own() -> None:
-    drawn = list(islice(online().batches(4, 0), 4))
+    simulated = list(islice(online().batches(4, 0), 4))
     numbers = [range(2, 6), range(6, 10), range(10, 14), range(14, 18)]  # two steps in an epoch of 8
-    for (x, y), wanted in zip(drawn, numbers, strict=True):
+    for (x, y), wanted in zip(simulated, numbers, strict=True):
         fields = [prepare_one(RECIPE.data, number) for number in wanted]
         np.testing.assert_array_equal(x, [field.pixels for field in fields])
         assert [np.flatnonzero(row).tolist() for row in y] == [sorted(field.target) for field in fields]
@@ -47,6 +47,6 @@ def test_the_stream_of_batches_begins_anywhere() -> None:
     assert whole[0].shape == (4, 16, 16, 4)
 
 
-def test_the_hash_is_of_what_is_drawn() -> None:
+def test_the_hash_is_of_what_is_simulated() -> None:
     other = OnlineSimulation(RECIPE.data.model_copy(update={"seed": 1}), 2, 8)
     assert online().sha256 == online(workers=3).sha256 != other.sha256

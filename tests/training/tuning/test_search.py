@@ -1,4 +1,4 @@
-"""Tuning with a training that takes no time: which trials are made, pruned, failed, and gone on with."""
+"""Tuning with a training that takes no time: which trials are made, pruned, failed and resumed."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def test_more_trials_are_added_and_fewer_change_nothing(tmp_path: Path) -> None:
     assert len(made(tmp_path, 2)) == 5
 
 
-def test_a_trial_that_diverges_fails_and_the_study_goes_on(tmp_path: Path) -> None:
+def test_a_trial_that_diverges_fails_and_the_study_continues(tmp_path: Path) -> None:
     def diverging(recipe: Recipe, folder: Path, on_epoch: Callable[[dict[str, float]], None]) -> None:
         pretended(recipe, folder, on_epoch) if recipe.network.options["leaves"] == 6 else claim_and_fail(recipe, folder)
 

@@ -40,14 +40,14 @@ def flip_and_shift(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tf.Ten
     if shifts:
         moved = tf.cast(tf.round(rng.uniform("shift", -1, 1, each=2) * settings.shift * side), tf.int32)
         rows, columns = _mirror(rows + moved[:, :1], side), _mirror(columns + moved[:, 1:], side)
-    places = rows[:, :, None] * side + columns[:, None]
+    positions = rows[:, :, None] * side + columns[:, None]
     if settings.flip:
         coins = tf.transpose(rng.uniform("flip", each=3) < 0.5)[:, :, None]
         rows, columns = tf.where(coins[0], side - 1 - rows, rows), tf.where(coins[1], side - 1 - columns, columns)
         turned = rows[:, None] * side + columns[:, :, None]
-        places = tf.where(coins[2][:, None], turned, rows[:, :, None] * side + columns[:, None])
+        positions = tf.where(coins[2][:, None], turned, rows[:, :, None] * side + columns[:, None])
     pixels = tf.reshape(tf.bitcast(x, tf.int32), [-1, side * side])
-    found = tf.gather(pixels, tf.reshape(places, [-1, side * side]), axis=1, batch_dims=1)
+    found = tf.gather(pixels, tf.reshape(positions, [-1, side * side]), axis=1, batch_dims=1)
     return tf.bitcast(tf.reshape(found, [-1, side, side]), tf.uint8)
 
 
@@ -125,13 +125,13 @@ def _pixel_positions(x: tf.Tensor, rng: PerSampleRng, settings: Augment) -> tupl
     side = x.shape[1]
     matrix, moved = _affine(rng, settings, side)
     at = tf.range(side, dtype=tf.float32)
-    places = matrix[..., 0, None, None] * at[:, None] + matrix[..., 1, None, None] * at + moved[..., None, None]
+    positions = matrix[..., 0, None, None] * at[:, None] + matrix[..., 1, None, None] * at + moved[..., None, None]
     if settings.elastic:
         most = settings.elastic * side
         knots = tf.reshape(rng.uniform("elastic", -most, most, each=2 * _KNOTS**2), [-1, 2, _KNOTS, _KNOTS])
         smooth = tf.constant(_between_knots(side))
-        places += tf.einsum("yk,npkl,xl->npyx", smooth, knots, smooth)
-    low, share = _split(tf.reshape(places, [-1, 2, side * side]), side)
+        positions += tf.einsum("yk,npkl,xl->npyx", smooth, knots, smooth)
+    low, share = _split(tf.reshape(positions, [-1, 2, side * side]), side)
     return low[:, 0] * side + low[:, 1], share[:, 0], share[:, 1]
 
 

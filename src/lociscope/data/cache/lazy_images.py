@@ -96,7 +96,7 @@ def _read_field(source: FieldSource, spec: InputSpec) -> np.ndarray:
     except LociscopeError as error:
         raise LociscopeError(
             f"Field '{source.id}' cannot be read: {error} Or set data.pack = true, which skips such fields.",
-            code=Code.UNREADABLE,
+            code=error.code,
         ) from error
 
 

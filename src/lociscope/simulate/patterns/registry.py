@@ -59,11 +59,11 @@ def pattern_of(location: int) -> Pattern:
     """Return the pattern of a location.
 
     Raises:
-        UsageError: There is no such location.
+        UsageError: The location is not known.
     """
     if location not in PATTERNS:
         raise UsageError(
-            f"Location {location!r} is no class number; expected whole numbers 0–{len(LABELS) - 1}, as of "
+            f"Location {location!r} is not a class number; expected whole numbers 0–{len(LABELS) - 1}, as of "
             f"'lociscope.labels.LABELS'.",
             code=Code.INVALID_VALUE,
         )
@@ -74,7 +74,7 @@ def location_number(name: str) -> int:
     """Return the class number of a location by its name, as in `Nucleoli`; case does not matter.
 
     Raises:
-        UsageError: There is no such location.
+        UsageError: The location is not known.
     """
     for number, label in enumerate(LABELS):
         if label.lower() == name.strip().lower():

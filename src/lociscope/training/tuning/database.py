@@ -209,9 +209,9 @@ def _explain_errors(results: Study, *damaged: type[Exception]) -> Iterator[None]
         yield
     except (*database_errors, *damaged) as error:
         reason = str(getattr(error.__cause__, "orig", None) or getattr(error, "orig", None) or error)
-        remedy = "Restore it from a copy, or name another folder with `output`"
+        remedy, code = "Restore it from a copy, or name another folder with `output`", Code.CORRUPT
         if "locked" in reason:
-            remedy = "Another program has it open: close that, and repeat the command"
+            remedy, code = "Another program has it open: close that, and repeat the command", Code.UNAVAILABLE
         raise LociscopeError(
-            f"'{results.database}' cannot be used ({reason.splitlines()[0]}). {remedy}.", code=Code.UNAVAILABLE
+            f"'{results.database}' cannot be used ({reason.splitlines()[0]}). {remedy}.", code=code
         ) from error

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, get_args
 
-from lociscope.errors import Code, UsageError, suggest
-from lociscope.models import NETWORKS
-from lociscope.models.backend import load_keras
+from lociscope.models import find_builder
 from lociscope.training.tuning.space import Choice, Range, Space
 
 if TYPE_CHECKING:
@@ -25,7 +22,7 @@ def default_space(recipe: Recipe) -> Space:
         where the network has them.
 
     Raises:
-        UsageError: There is no such network.
+        UsageError: The network is not known.
         MissingExtraError: TensorFlow is not installed.
     """
     options = network_options(recipe)
@@ -50,7 +47,7 @@ def network_options(recipe: Recipe) -> dict[str, Any]:
     """Return the network's options by name, with defaults for those that the recipe leaves out.
 
     Raises:
-        UsageError: There is no such network.
+        UsageError: The network is not known.
         MissingExtraError: TensorFlow is not installed.
     """
     defaults = {name: each.default for name, each in _signature(recipe).parameters.items()}
@@ -59,9 +56,4 @@ def network_options(recipe: Recipe) -> dict[str, Any]:
 
 def _signature(recipe: Recipe) -> inspect.Signature:
     """Return the signature of the function that builds the network, with its annotations evaluated."""
-    name = recipe.network.name
-    if name not in NETWORKS:
-        raise UsageError(f"No network {name!r}.{suggest(name, NETWORKS)}", code=Code.UNKNOWN_NAME)
-    load_keras()
-    module, function = NETWORKS[name].split(":")
-    return inspect.signature(getattr(import_module(module), function), eval_str=True)
+    return inspect.signature(find_builder(recipe.network.name), eval_str=True)

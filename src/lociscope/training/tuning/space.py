@@ -103,7 +103,7 @@ def read_space(name: str) -> Space:
         The space as written; `check_space` compares it with the recipe.
 
     Raises:
-        UsageError: There is no such file, or an entry is neither a list nor `{low, high}`.
+        UsageError: The file does not exist, or an entry is neither a list nor `{low, high}`.
     """
     values = read_toml(name, SHIPPED, "recipe")
     table, rename = values.get(TUNE, {}), upgrade_key if values.get("schema") == 1 else str
@@ -157,7 +157,7 @@ def check_space(space: Space, recipe: Recipe, what: str) -> Space:
         UsageError: The space is empty, a key is unknown or cannot be searched, or a value is out of its range.
     """
     if not space:
-        raise UsageError(f"{what} is empty: --set fixes all of it. Leave one key to search.", code=Code.NOTHING_FOUND)
+        raise UsageError(f"{what} is empty: --set fixes all of it. Leave one key to search.", code=Code.INVALID_VALUE)
     for key, dimension in space.items():
         if key in NOT_SEARCHED:
             raise UsageError(
