@@ -24,7 +24,7 @@ from lociscope.processes.progress import show_nothing
 from lociscope.simulate.atlas import write_atlas
 from lociscope.splits.folds import hold_out
 from lociscope.training.export import export_bundle
-from lociscope.workflows.evaluate import read_thresholds, write_report
+from lociscope.workflows.evaluate import write_report
 from lociscope.workflows.train import fit_run
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ def run_demo(
             export_bundle(Run.open(run), bundle, "demo", "Apache-2.0", LIMITS)
     test = Catalog.read(path).filter("split", "test")
     with step(f"predict {len(test)} test fields"):
-        predict_to_file(open_bundle(bundle), read_catalog_sources(test), out, OutputOptions(), workers=workers)
+        predictor = open_bundle(bundle)
+        predict_to_file(predictor, read_catalog_sources(test), out, OutputOptions(), workers=workers)
     with step("write the report"):
         predictions = Predictions.read(out)
         metrics = write_report(
@@ -119,7 +120,7 @@ def run_demo(
             folder,
             title="lociscope in miniature",
             what=f"{len(predictions)} fields that were not used in training",
-            thresholds=read_thresholds(bundle),
+            thresholds=np.asarray(predictor.bundle.card.decide.thresholds),
             run=Run.open(run),
             notes=[NOTE],
         )

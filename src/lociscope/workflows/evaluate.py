@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.artifacts.bundle import MANIFEST, read_bundle
+from lociscope.artifacts.bundle import MANIFEST
 from lociscope.artifacts.catalog import Catalog, is_catalog, read_labels
 from lociscope.artifacts.folds import open_training
 from lociscope.artifacts.predictions import Predictions
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from lociscope.artifacts.run import Run
     from lociscope.images.discovery.sources import Failure
+    from lociscope.predict.predictor import Predictor
     from lociscope.processes.progress import ProgressCallback
     from lociscope.report.metrics import Metrics
     from lociscope.storage.paths import AnyPath
@@ -96,8 +97,9 @@ def evaluate(
     if subject.is_file():
         predictions = Predictions.read(subject)
     elif (subject / MANIFEST).is_file():
-        predictions, failures = _predict(subject, truth, output, workers, progress)
-        thresholds = read_thresholds(subject)
+        predictor = open_bundle(subject)
+        thresholds = np.asarray(predictor.bundle.card.decide.thresholds)
+        predictions, failures = _predict(predictor, truth, output, workers, progress)
     else:
         run, runs = open_training(subject)
         predictions = run.read_predictions()
@@ -185,12 +187,6 @@ def write_report(
     return metrics
 
 
-def read_thresholds(bundle: AnyPath) -> np.ndarray:
-    """Return the thresholds (28,) in the card of a bundle."""
-    bundle = as_path(bundle)
-    return np.asarray(read_bundle(bundle).card.decide.thresholds)
-
-
 def _read_labels(truth: Path | None, catalog: Catalog | None, run: Run | None) -> Labels:
     if catalog is not None:
         return {entry.id: entry.target for entry in catalog if entry.target is not None}
@@ -205,7 +201,7 @@ def _read_labels(truth: Path | None, catalog: Catalog | None, run: Run | None) -
 
 
 def _predict(
-    bundle: Path, truth: Path | None, output: Path, workers: int, progress: ProgressCallback
+    predictor: Predictor, truth: Path | None, output: Path, workers: int, progress: ProgressCallback
 ) -> tuple[Predictions, Sequence[Failure]]:
     """Predict the fields of a Catalog, reusing what an earlier call has predicted; return the failures, too."""
     if truth is None or not is_catalog(truth):
@@ -213,7 +209,7 @@ def _predict(
             "A bundle is evaluated on fields. Pass a Catalog, as `lociscope import` writes it.", code=Code.INVALID_VALUE
         )
     sources, broken = find_fields([truth])
-    path, predictor, options = output / "predictions.parquet", open_bundle(bundle), OutputOptions()
+    path, options = output / "predictions.parquet", OutputOptions()
     output.mkdir(parents=True, exist_ok=True)
     outcome = predict_to_file(predictor, sources, path, options, broken=broken, workers=workers, progress=progress)
     if not outcome.rows:
