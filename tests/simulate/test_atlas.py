@@ -11,7 +11,7 @@ from PIL import Image
 
 import lociscope.simulate.atlas as atlas
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import LociscopeError, UsageError
+from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.simulate import SimulatedField, read_truth, simulate_field, write_atlas
 
 SIZE = 64
@@ -173,3 +173,11 @@ def test_a_mistake_is_reported_before_a_file_is_made(tmp_path: Path, options: di
 
 def test_workers_do_not_change_the_files(folder: Path, tmp_path: Path) -> None:
     assert digest(write_atlas(tmp_path / "two", fields=4, size=SIZE, seed=7, workers=2)) == digest(folder)
+
+
+@pytest.mark.parametrize("text", ["[1]", "3", "{"])
+def test_an_atlas_json_that_is_not_an_object_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "atlas.json").write_text(text)
+    with pytest.raises(LociscopeError) as refused:
+        write_atlas(tmp_path, fields=1, size=SIZE)
+    assert refused.value.code is Code.CORRUPT

@@ -12,7 +12,7 @@ from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
 from lociscope.data.cache.fields import PackedFields
 from lociscope.data.importing import import_kaggle
-from lociscope.errors import LociscopeError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.segmentation.features import FEATURES
 from lociscope.models.features import FeatureModel
 from lociscope.simulate.atlas import write_atlas
@@ -115,3 +115,9 @@ def test_a_catalog_is_measured_and_damage_listed(tmp_path: Path) -> None:
     assert len(datasets.train) + len(datasets.valid) == 5
     assert [failure.id for failure in failures] == [broken.name.removesuffix("_green.png")]
     assert datasets.source == Provenance("catalog", "catalog.parquet")
+
+
+def test_online_simulation_is_refused() -> None:
+    with pytest.raises(LociscopeError) as refused:
+        feature_trainer.check(Recipe.read("features", {"data.online": True}))
+    assert refused.value.code is Code.INVALID_VALUE

@@ -120,13 +120,15 @@ def _open_atlas(root: Path, recipe: dict[str, Any]) -> int:
         return 0
     try:
         found = json.loads((root / "atlas.json").read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("not an object")
     except FileNotFoundError:
         raise LociscopeError(
             f"'{root}' holds other files and no atlas.json. Choose an empty folder for the atlas.", code=Code.CONFLICT
         ) from None
     except ValueError:
         raise LociscopeError(
-            f"'{root / 'atlas.json'}' is not JSON. Choose another folder for the atlas.", code=Code.CORRUPT
+            f"'{root / 'atlas.json'}' is not a JSON object. Choose another folder for the atlas.", code=Code.CORRUPT
         ) from None
     check_schema(found.get("schema"), SCHEMA, f"The atlas in '{root}'")
     found.setdefault("balance", 0.0)  # an atlas of before there was any

@@ -53,6 +53,8 @@ RECORDED_PACKAGES = ("lociscope", "numpy", "scipy", "scikit-learn", "scikit-imag
 
 def check(recipe: Recipe, device: Device = "auto") -> None:
     """Raise an error for a wrong option or a missing library; every `device` computes on the CPU."""
+    if recipe.data.online:
+        raise _online_error()
     read_options(recipe.network.options)
     _import_libraries()
 
@@ -139,6 +141,12 @@ def prepare(
     return LabelledFields(_pack([row for row in rows if not row.failure]), split, fold, source)
 
 
+def _online_error() -> LociscopeError:
+    return LociscopeError(
+        "The features recipe measures each field once. Set data.online to false.", code=Code.INVALID_VALUE
+    )
+
+
 def _import_libraries() -> None:
     try:
         import scipy
@@ -181,9 +189,7 @@ def fit(
     start = time.perf_counter()
     train, valid, source = datasets
     if not isinstance(train, PackedFields):
-        raise LociscopeError(
-            "The features recipe measures each field once. Set data.online to false.", code=Code.INVALID_VALUE
-        )
+        raise _online_error()
     run = open_run(folder, recipe, describe_environment(recipe, train, valid, source, 0, RECORDED_PACKAGES))
     options = read_options(recipe.network.options)
     total = N_LABELS * (2 if options.head == "both" else 1)
