@@ -2,14 +2,16 @@
 
     python research/observer.py check
     python research/observer.py score FIELDS [--labels CSV] [--json FILE]
-    python research/observer.py realism SIMULATED [--real FIELDS] [--rounds 20]
+    python research/observer.py classes [NUMBER ...] [--fields 16] [--size 2048] [--seed S] [--workers 2] [--json FILE]
+    python research/observer.py realism [SIMULATED] [--real FIELDS] [--rounds 20] [--seed S] [--workers 2]
 
 `check` compares the answers on the 56 shared fields with those that came with the weights. `score` reports, for a
 folder of fields and its labels (`Id,Target`, by default FIELDS/../train.csv or fields.csv), for each class the mean
 probability and the mean reciprocal rank among the 12 classes of fields with that label alone, and over all fields
-LRAP and AUC. `realism` reports how well a random forest on the 224 features distinguishes simulated from real fields:
-the AUC (0.5 where it cannot), and the share of real fields beyond 99 % of the simulated fields' Mahalanobis distances
-in the first 20 principal components.
+LRAP and AUC. `classes` does the same for fields that it simulates, with one location each. `realism` reports how well a
+random forest on the 224 features distinguishes simulated from real fields: the AUC (0.5 where it cannot), and the share
+of real fields beyond 99 % of the simulated fields' Mahalanobis distances in the first 20 principal components. Without
+SIMULATED it simulates one field for each real one, with its labels and of its size.
 
 The weights are read from `observer/` in `LOCISCOPE_REAL_DATA` (by default `../shared/data` beside the checkout) and are
 never copied. A field of another size is enlarged to 2048 px by cubic interpolation.
@@ -33,6 +35,9 @@ from lociscope.channels import BLUE, GREEN, RED, YELLOW
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import find_fields
 from lociscope.images.io.read import read_field
+from lociscope.processes.workers import map_in_order
+from lociscope.simulate import simulate_field
+from lociscope.simulate.field import FIELDS_PER_SPECIMEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -190,6 +195,34 @@ def read_fields(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
         yield source.id, read_field(source).pixels
 
 
+class Simulation(NamedTuple):
+    """A field to simulate: one of each specimen.
+
+    Attributes:
+        number: Number of the specimen.
+        locations: Its locations.
+        size: Side in pixels.
+        seed: Seed of the atlas.
+    """
+
+    number: int
+    locations: tuple[int, ...]
+    size: int
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """A name that no other of one run has."""
+        return f"{'-'.join(map(str, self.locations))}-{self.number}"
+
+
+def simulate(wanted: Simulation) -> tuple[str, np.ndarray]:
+    """Return name and pixels of a simulated field."""
+    index = FIELDS_PER_SPECIMEN * wanted.number
+    field = simulate_field(index, seed=wanted.seed, size=wanted.size, locations=wanted.locations)
+    return wanted.id, field.pixels
+
+
 def read_truth(folder: Path, labels: Path | None) -> dict[str, tuple[int, ...]]:
     """Return the labels of a folder's fields: of the table that is named, or of one beside or in the folder."""
     tables = (
@@ -306,6 +339,33 @@ def check(observer: Observer) -> dict[str, float]:
     return {"fields": len(answers.ids), "largest": float(difference.max()), "mean": float(difference.mean())}
 
 
+def score_classes(observer: Observer, given: argparse.Namespace) -> dict[str, Any]:
+    """Return figures of simulated fields that have one location each."""
+    numbers = given.numbers or JUDGED
+    wanted = [
+        Simulation(1000 * number + each, (number,), given.size, given.seed)
+        for number in numbers
+        for each in range(given.fields)
+    ]
+    answers = observer.answer(map_in_order(simulate, wanted, given.workers))
+    return score(answers, {each.id: each.locations for each in wanted})
+
+
+def compare(observer: Observer, given: argparse.Namespace) -> dict[str, Any]:
+    """Return how well simulated and real fields can be distinguished."""
+    real = observer.answer(read_fields(given.real))
+    if given.simulated:
+        simulated = observer.answer(read_fields(given.simulated))
+    else:
+        labels = read_truth(given.real, None)
+        wanted = [Simulation(k, labels[name], given.size, given.seed) for k, name in enumerate(real.ids)]
+        simulated = observer.answer(map_in_order(simulate, wanted, given.workers))
+    figures: dict[str, Any] = {"real": len(real.ids), "simulated": len(simulated.ids)}
+    figures |= distinguish(real.features, simulated.features, given.rounds)
+    figures["beyond"] = share_beyond(real.features, simulated.features)
+    return figures
+
+
 def main() -> None:
     """Print the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -314,11 +374,20 @@ def main() -> None:
     scoring = commands.add_parser("score")
     scoring.add_argument("fields", type=Path)
     scoring.add_argument("--labels", type=Path)
-    scoring.add_argument("--json", type=Path)
+    judging = commands.add_parser("classes")
+    judging.add_argument("numbers", type=int, nargs="*", choices=[*JUDGED, []], metavar="NUMBER")
+    judging.add_argument("--fields", type=int, default=16, help="simulated fields of each class")
+    judging.add_argument("--size", type=int, default=SIDE)
     comparing = commands.add_parser("realism")
-    comparing.add_argument("simulated", type=Path)
+    comparing.add_argument("simulated", type=Path, nargs="?")
     comparing.add_argument("--real", type=Path, default=REAL / "hpa2018" / "train")
     comparing.add_argument("--rounds", type=int, default=20)
+    comparing.add_argument("--size", type=int, default=512)
+    for command in (judging, comparing):
+        command.add_argument("--seed", type=int, default=0)
+        command.add_argument("--workers", type=int, default=2)
+    for command in (scoring, judging, comparing):
+        command.add_argument("--json", type=Path)
     given = parser.parse_args()
     try:
         observer = Observer()
@@ -326,10 +395,10 @@ def main() -> None:
             figures: dict[str, Any] = check(observer)
         elif given.command == "score":
             figures = score(observer.answer(read_fields(given.fields)), read_truth(given.fields, given.labels))
+        elif given.command == "classes":
+            figures = score_classes(observer, given)
         else:
-            real, simulated = (observer.answer(read_fields(at)).features for at in (given.real, given.simulated))
-            figures = {"real": len(real), "simulated": len(simulated), **distinguish(real, simulated, given.rounds)}
-            figures["beyond"] = share_beyond(real, simulated)
+            figures = compare(observer, given)
     except LociscopeError as error:
         sys.exit(f"observer: {error}")
     text = json.dumps(figures, indent=2)
