@@ -267,6 +267,7 @@ def cell_line(name: str | None, rng: np.random.Generator) -> CellLine:
 
 def vary(line: CellLine, rng: np.random.Generator) -> CellLine:
     """Return the line in another culture: somewhat larger or smaller, denser or sparser, more or less regular."""
+    crowding = rng.uniform(0.3, 0.7) if rng.random() < 0.5 else rng.uniform(0.7, 1.2)
     wobble = np.exp(rng.normal(0, 1, 8) * (0.06, 0.08, 0.3, 0.3, 0.25, 0.2, 0.25, 0.25))
     return replace(
         line,
@@ -278,5 +279,5 @@ def vary(line: CellLine, rng: np.random.Generator) -> CellLine:
         lobed=line.lobed * wobble[5] * (1.7 if rng.random() < 0.12 else 1.0),
         rise=line.rise * wobble[6],
         focus=line.focus * wobble[7],
-        cover=float(np.clip(line.cover * rng.uniform(0.35, 1.1), 0.15, 1)),
+        cover=float(np.clip(line.cover * crowding, 0.15, 1)),
     )

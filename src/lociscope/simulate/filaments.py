@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lociscope.simulate.canvas import Canvas
 from lociscope.simulate.layout import State
+from lociscope.simulate.scene import per_cell
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 STEP = 1.1
 """Length in µm of one step of a filament's walk."""
+FLOW_PIXEL = 0.96
+"""Distance in µm between the points at which the flow of a cell is known."""
 
 
 def walk(
@@ -28,6 +32,7 @@ def walk(
     steps: int,
     wander: float,
     step: float = STEP,
+    follow: float = 0.0,
 ) -> Image:
     """Grow filaments within their cells; at the edge they turn and follow it.
 
@@ -41,6 +46,7 @@ def walk(
         steps: Number of steps.
         wander: Standard deviation of the change of direction in each step, radians.
         step: Length of a step in µm.
+        follow: How strongly they turn into the flow of the cell (`scene.flow`), in radians of each step at most.
 
     Returns:
         Tracks (n, steps + 1, 2), y before x, in µm. One that is stuck stays where it is.
@@ -56,9 +62,18 @@ def walk(
     extent, scale = scene.canvas.extent, 1 / scene.canvas.pixel_size
     last = scene.canvas.size - 1
     flat = scene.owner.ravel()
+    flow = [part.ravel() for part in scene.flow]
+    side = scene.flow[0].shape[1]
     for k in range(steps):
         here = tracks[k]
-        there = here + np.float32(step) * np.stack([np.sin(angle), np.cos(angle)])
+        sine, cosine = np.sin(angle), np.cos(angle)
+        if follow:
+            at = np.clip((here * np.float32(side / extent)).astype(np.int32), 0, side - 1)
+            at = at[0] * side + at[1]
+            turning = flow[0][at] * (1 - 2 * sine * sine) - flow[1][at] * (2 * sine * cosine)
+            angle = angle + np.float32(follow) * turning
+            sine, cosine = np.sin(angle), np.cos(angle)
+        there = here + np.float32(step) * np.stack([sine, cosine])
         spot = (there * scale).astype(np.int32)
         np.clip(spot, 0, last, out=spot)
         outside = (there[0] < 0) | (there[0] >= extent) | (there[1] < 0) | (there[1] >= extent)
@@ -68,27 +83,67 @@ def walk(
     return np.ascontiguousarray(np.moveaxis(tracks, -1, 0))
 
 
+def direct_flow(rng: np.random.Generator, scene: Scene) -> tuple[Image, Image]:
+    """Return the direction that filaments follow: sine and cosine of twice its angle, times its strength 0–1.
+
+    Along the edge and around the nucleus, along the axis of long cells, out from the organising centre in flat ones;
+    on a grid of about `FLOW_PIXEL`, which is finer than any of these turns.
+    """
+    canvas, cells = scene.canvas, scene.cells
+    block = max(1, round(FLOW_PIXEL / canvas.pixel_size))
+    every = slice(block // 2, None, block)
+    owner, depth, beyond = (image[every, every] for image in (scene.owner, scene.depth, scene.beyond))
+    flow = np.zeros((2, *owner.shape), np.float32)
+    for distance, reach, strength in (
+        (depth, rng.uniform(1.5, 4.0), rng.uniform(0.5, 1.2)),
+        (np.maximum(beyond, 0), rng.uniform(1.0, 3.0), rng.uniform(0.2, 0.9)),
+    ):
+        dy, dx = np.gradient(distance)
+        steep = dx * dx + dy * dy + np.float32(1e-6)
+        weight = strength * np.exp(-distance / np.float32(reach)) / steep
+        flow += weight * np.stack([-2 * dx * dy, dy * dy - dx * dx])
+    long = 1 - cells.wide / cells.long
+    axis = rng.uniform(0.4, 1.5) * np.minimum(long, 0.5) * ~cells.mitotic
+    flow += np.stack([per_cell(owner, axis * np.sin(2 * cells.angle)), per_cell(owner, axis * np.cos(2 * cells.angle))])
+    grid = (np.arange(owner.shape[0], dtype=np.float32) + 0.5) * np.float32(canvas.extent / owner.shape[0])
+    dy = grid[:, None] - per_cell(owner, cells.pole_y)
+    dx = grid[None, :] - per_cell(owner, cells.pole_x)
+    square = dy * dy + dx * dx + np.float32(1)
+    radial = np.float32(rng.uniform(0.0, 0.8) * min(1.0, scene.line.rise / 4)) / square
+    flow += radial * np.stack([2 * dy * dx, dx * dx - dy * dy])
+    swirl = rng.uniform(0.1, 0.5)  # bundles cross and bend
+    coarse = Canvas(owner.shape[0], canvas.extent / owner.shape[0])
+    flow += np.float32(swirl) * np.stack([coarse.noise(rng, 9), coarse.noise(rng, 9)])
+    flow /= np.maximum(1, np.hypot(flow[0], flow[1]))
+    return flow[0], flow[1]
+
+
 def grow_microtubules(rng: np.random.Generator, scene: Scene) -> tuple[Image, NDArray[np.intp]]:
     """Return the tracks of the microtubules, and the row of the cell of each.
 
     Some start at the organising centre, some around the nucleus, the rest anywhere in the cell; none in mitotic cells.
     """
     cells, line = scene.cells, scene.line
-    dense = rng.uniform(0.5, 1.1)
-    counts = np.where(cells.mitotic, 0, np.clip(dense * cells.radius**2 * 0.75, 30, 330)).astype(np.intp)
+    dense = rng.uniform(0.7, 1.4)
+    counts = np.where(cells.mitotic, 0, np.clip(dense * cells.radius**2 * 1.4, 100, 600)).astype(np.intp)
     cell = np.repeat(np.arange(len(cells)), counts)
     kind = rng.random(len(cell))
-    from_pole = kind < rng.uniform(0.1, 0.5)
-    around = rng.uniform(0, 2 * np.pi, len(cell))
-    away = np.where(kind > 0.55, 1, rng.uniform(0.95, 1.2, len(cell))) * cells.nucleus_radius[cell]
-    away = away + (kind > 0.55) * rng.random(len(cell)) * (cells.radius - cells.nucleus_radius)[cell]
+    from_pole, around = kind < rng.uniform(0.05, 0.4), rng.uniform(0, 2 * np.pi, len(cell))
+    away = rng.uniform(0.95, 1.2, len(cell)) * cells.nucleus_radius[cell]
     spread = rng.normal(0, 0.5, (2, len(cell)))
     y = np.where(from_pole, cells.pole_y[cell] + spread[0], cells.nucleus_y[cell] + away * np.sin(around))
     x = np.where(from_pole, cells.pole_x[cell] + spread[1], cells.nucleus_x[cell] + away * np.cos(around))
-    tangent = around + rng.choice([-1.0, 1.0], len(cell)) * rng.uniform(0.2, 1.4, len(cell))
-    angle = np.where(from_pole, rng.uniform(0, 2 * np.pi, len(cell)), tangent)
-    steps = int(np.clip(line.nucleus / 2 * line.spread * np.sqrt(line.stretch) * 1.45 / STEP, 10, 42))
-    tracks = walk(rng, scene, y.astype(np.float32), x.astype(np.float32), cell, angle, steps, rng.uniform(0.1, 0.26))
+    angle = rng.uniform(0, 2 * np.pi, len(cell))
+    bound = kind < 0.55
+    ay, ax, acell = scene.sample(rng, scene.cytoplasm, 0.45 * counts)
+    y, x = np.concatenate([y[bound], ay]), np.concatenate([x[bound], ax])
+    cell = np.concatenate([cell[bound], acell])
+    angle = np.concatenate([angle[bound], rng.uniform(0, 2 * np.pi, len(acell))])
+    steps = int(np.clip(line.nucleus / 2 * line.spread * np.sqrt(line.stretch) * 1.45 / STEP, 10, 36))
+    wander, follow = rng.uniform(0.08, 0.24), rng.uniform(0.12, 0.45)
+    tracks = walk(
+        rng, scene, y.astype(np.float32), x.astype(np.float32), cell, angle, steps, wander, follow=follow
+    )
     keep = np.minimum(rng.integers(steps // 3, steps + 2, len(cell)), steps)
     step = np.minimum(np.arange(steps + 1), keep[:, None])
     return tracks[np.arange(len(cell))[:, None], step], cell

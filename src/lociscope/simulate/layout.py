@@ -113,8 +113,8 @@ def lay_out(rng: np.random.Generator, line: CellLine, extent: float, *, mitoses:
     count = len(y)
     nucleus = line.nucleus / 2 * np.exp(rng.normal(0, 0.1, count)) * np.where(rng.random(count) < 0.04, 1.3, 1)
     size = nucleus * 0.95 * line.spread * np.exp(rng.normal(0, 0.2, count))
-    stretch = np.maximum(1, 1 + (line.stretch - 0.85) * rng.gamma(2, 1 / 2, count))
-    oval = np.maximum(1.02, 1 + (line.oval - 0.95) * rng.gamma(3, 1 / 3, count))
+    stretch = np.maximum(1, 1 + (line.stretch - 0.6) * rng.gamma(2, 1 / 2, count))
+    oval = np.maximum(1.02, 1 + (line.oval - 0.88) * rng.gamma(3, 1 / 3, count))
     angle = lean + rng.normal(0, 0.15 + 1.5 * (1 - line.aligned), count)
     shift = rng.uniform(0, 0.22, count) * (size - nucleus)
     way = rng.uniform(0, 2 * np.pi, count)
@@ -139,7 +139,7 @@ def _sites(rng: np.random.Generator, line: CellLine, extent: float, radius: floa
 
     At least `least` are kept in the middle of the field.
     """
-    spacing = radius * 1.72 * rng.uniform(0.92, 1.15)
+    spacing = radius * 1.72 * rng.uniform(0.85, 1.15)
     pull = np.sqrt(1 + (line.stretch - 1) * line.aligned)
     reach = int((extent / 2 + radius * 1.5) * 1.5 * pull / spacing) + 2
     rows, columns = np.meshgrid(np.arange(-reach, reach + 1), np.arange(-reach, reach + 1), indexing="ij")
@@ -228,7 +228,7 @@ def _thin_out(cells: Cells, extent: float) -> Cells:
     for row in range(len(cells)):
         near = np.hypot(cells.nucleus_y[kept] - cells.nucleus_y[row], cells.nucleus_x[kept] - cells.nucleus_x[row])
         sister = np.asarray(kept, np.intp) == cells.partner[row]
-        if not np.any((near < 1.02 * (radius[kept] + radius[row])) & ~sister):
+        if not np.any((near < 1.12 * (radius[kept] + radius[row])) & ~sister):
             kept.append(row)
     margin = 2.2 * cells.radius + 2
     rows = np.asarray(kept, np.intp)

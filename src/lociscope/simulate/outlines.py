@@ -15,10 +15,20 @@ if TYPE_CHECKING:
     from lociscope.simulate.canvas import Canvas, Image, Values
     from lociscope.simulate.cell_lines import CellLine
 
-TAILS = 4
-"""Most tails of a cell."""
+TAILS, LOBES = 2, 2
+"""Most thin tails of a cell, which lie along its axis, and most broad lobes, which lie anywhere."""
+SHARPNESS = (5, 3)
+"""How often the cosine of the angle to a tail, and to a lobe, is squared: the more, the thinner."""
 FAR = np.float32(9.0)
 """Potential of a pixel that no cell reaches; 1 is the edge of a cell or nucleus."""
+SHOWN = 1.2
+"""Potentials up to this are computed: a neighbour a little beyond its own edge still decides where cells touch."""
+STRIDE = 1.3
+"""Distance in µm at which bends are looked at to find where a cell may be."""
+HELD = 0.6
+"""A nucleus and its surroundings belong to their cell: its potential is at most so much of that of its nucleus."""
+HELD_WITHIN = 0.15
+"""The same within the nucleus: only the middle of another nucleus can take it away."""
 
 
 @dataclass(slots=True)
@@ -45,8 +55,14 @@ class _Bends:
     grid: Image
     cells: tuple[Image, Image]
     nuclei: tuple[Image, Image]
+    chromosomes: tuple[Image, Image]
     tails: Values
     bean: Values
+
+    def of(self, cells: Cells, row: int) -> tuple[tuple[Image, Image], float]:
+        """Return the bends of one cell's nucleus or chromosomes, and how much of `cells` bends its outline."""
+        rounded = cells.state[row] in MITOTIC
+        return (self.chromosomes, 0.25) if rounded else (self.nuclei, 1.0)
 
 
 def shape_cells(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells: Cells) -> Potentials:
@@ -58,8 +74,8 @@ def shape_cells(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells:
     bends = _sample_bends(rng, canvas, line, cells)
     best, second, rim = (np.full(canvas.shape, FAR) for _ in range(3))
     out = Potentials(best, second, rim, np.zeros(canvas.shape, np.uint16))
-    for row in range(len(cells)):
-        _put_cell(out, canvas, line, cells, row, bends)
+    for row, box in enumerate(_boxes(line, cells, bends.tails, bends.bean)):
+        _put_cell(out, canvas, line, cells, row, box, bends)
     return out
 
 
@@ -67,7 +83,7 @@ def _sample_bends(rng: np.random.Generator, canvas: Canvas, line: CellLine, cell
     radius = line.nucleus / 2 * line.spread
     grid = (np.arange(canvas.size, dtype=np.float32) + 0.5) * canvas.pixel_size
     amplitude = line.rough * rng.uniform(0.8, 1.7)
-    ragged = 0.5 * rng.random() ** 2  # µm
+    ragged = 0.7 * rng.random() ** 2  # µm
     bend = tuple(
         canvas.noise(rng, radius * 0.9) * (amplitude * radius * 0.8)
         + canvas.noise(rng, radius * 0.3) * (amplitude * radius * 0.2)
@@ -75,32 +91,30 @@ def _sample_bends(rng: np.random.Generator, canvas: Canvas, line: CellLine, cell
         for _ in range(2)
     )
     lobes = tuple(
-        canvas.noise(rng, line.nucleus * 0.4) * (line.lobed * rng.uniform(0.5, 1.6) * line.nucleus / 2)
+        canvas.noise(rng, line.nucleus * 0.55) * (line.lobed * rng.uniform(0.5, 1.6) * line.nucleus / 2)
         for _ in range(2)
     )
+    arms = [canvas.noise(rng, 0.9) * 0.3 if cells.mitotic.any() else canvas.blank() for _ in range(2)]
     tails = _tails(rng, line, cells)
     bean = rng.normal(0, 0.09, len(cells)) * (1 + 1.5 * (rng.random(len(cells)) < 0.12))
-    return _Bends(grid, (bend[0], bend[1]), (lobes[0], lobes[1]), tails, bean)
+    return _Bends(grid, (bend[0], bend[1]), (lobes[0], lobes[1]), (arms[0], arms[1]), tails, bean)
 
 
-def _put_cell(out: Potentials, canvas: Canvas, line: CellLine, cells: Cells, row: int, bends: _Bends) -> None:
-    grid, tails = bends.grid, bends.tails[row]
-    outline = cells.long[row] * (1.2 + tails[:, 1].max()) + line.rough * cells.wide[row]
-    reach = max(outline, cells.nucleus_long[row] * 1.8) + 2
-    window = tuple(
-        slice(max(0, int((c - reach) / canvas.pixel_size)), max(0, int((c + reach) / canvas.pixel_size) + 1))
-        for c in (cells.y[row], cells.x[row])
-    )
-    y, x = grid[window[0], None], grid[None, window[1]]
-    if not y.size or not x.size:
+def _put_cell(
+    out: Potentials, canvas: Canvas, line: CellLine, cells: Cells, row: int, box: Values, bends: _Bends
+) -> None:
+    window = _window(canvas, cells, row, box, bends)
+    if window is None:
         return
-    calm = 0.25 if cells.state[row] in MITOTIC else 1.0
+    y, x = bends.grid[window[0], None], bends.grid[None, window[1]]
+    bent, calm = bends.of(cells, row)
     dy, dx = y - cells.y[row] + calm * bends.cells[0][window], x - cells.x[row] + calm * bends.cells[1][window]
     potential = _ellipse(dy, dx, cells.angle[row], cells.long[row], cells.wide[row], line.pointed * calm)
     if calm == 1:
-        potential = potential / _stretched(dy, dx, tails)
-    rim = _nucleus(cells, row, y + bends.nuclei[0][window], x + bends.nuclei[1][window], bends.bean[row])
-    potential = np.minimum(potential, 0.6 * rim)
+        potential /= _stretched(dy, dx, bends.tails[row])
+    rim = _nucleus(cells, row, y + bent[0][window], x + bent[1][window], bends.bean[row])
+    held = np.where(rim < 1, np.float32(HELD_WITHIN), np.float32(HELD))
+    np.minimum(potential, held * rim, out=potential)
     best, second = out.best[window], out.second[window]
     wins = potential < best
     np.copyto(second, np.where(wins, best, np.minimum(second, potential)))
@@ -109,29 +123,69 @@ def _put_cell(out: Potentials, canvas: Canvas, line: CellLine, cells: Cells, row
     np.copyto(out.owner[window], np.uint16(row + 1), where=wins)
 
 
+def _window(
+    canvas: Canvas, cells: Cells, row: int, box: Values, bends: _Bends
+) -> tuple[slice, slice] | None:
+    """Return the pixels whose bent coordinates are in a box or near it, from every `STRIDE` µm; None where none are."""
+    step = max(1, round(STRIDE / canvas.pixel_size))
+    slack = 2 * step * canvas.pixel_size + 1.5
+    grid = bends.grid[::step]
+    near = np.zeros((len(grid), len(grid)), bool)
+    bent, calm = bends.of(cells, row)
+    for shift, share in ((bends.cells, calm), (bent, 1.0)):
+        y, x = grid[:, None] + share * shift[0][::step, ::step], grid + share * shift[1][::step, ::step]
+        near |= (y > box[0] - slack) & (y < box[1] + slack) & (x > box[2] - slack) & (x < box[3] + slack)
+    if not near.any():
+        return None
+    found = []
+    for axis in (1, 0):
+        at = np.flatnonzero(near.any(axis)) * step
+        found.append(slice(max(0, int(at[0]) - step), min(canvas.size, int(at[-1]) + 2 * step)))
+    return found[0], found[1]
+
+
+def _boxes(line: CellLine, cells: Cells, tails: Values, bean: Values) -> Image:
+    """Return for each cell a box (n, 4) in µm, y from, to, x from, to, of its potentials up to `SHOWN`, before bends."""
+    around = np.broadcast_to(np.linspace(0, 2 * np.pi, 48, endpoint=False), (len(cells), 48))
+    angle = np.concatenate([around, tails[..., 0]], axis=1)
+    y, x = np.sin(angle), np.cos(angle)
+    outline = np.empty_like(angle)
+    for row in range(len(cells)):
+        shape = _ellipse(y[row], x[row], cells.angle[row], cells.long[row], cells.wide[row], line.pointed)
+        outline[row] = 1.03 * SHOWN / shape * _stretched(y[row], x[row], tails[row])
+    kidney = 2.5 * np.abs(bean) * cells.nucleus_long / cells.nucleus_radius
+    reach = cells.nucleus_long * (SHOWN / HELD) * (1 + kidney)
+    sides = []
+    for centre, nucleus, way in ((cells.y, cells.nucleus_y, y), (cells.x, cells.nucleus_x, x)):
+        along = outline * way
+        sides.append(np.minimum(centre + along.min(1), nucleus - reach))
+        sides.append(np.maximum(centre + along.max(1), nucleus + reach))
+    return np.stack(sides, axis=1)
+
+
 def _tails(rng: np.random.Generator, line: CellLine, cells: Cells) -> Values:
-    """Return directions in which cells have tails, and the tails' lengths as a share of the radius: (n, TAILS, 2)."""
-    count = len(cells)
-    along = np.repeat(cells.angle[:, None], TAILS, 1) + np.pi * np.arange(TAILS)
-    angle = np.where(np.arange(TAILS) < 2, along, 0) + rng.normal(
-        0, np.where(np.arange(TAILS) < 2, 0.3, 9), along.shape
-    )
-    most = (0.12 + 0.5 * line.pointed) * rng.uniform(0.4, 1.6)
-    length = most * rng.gamma(1.5, 1 / 1.5, (count, TAILS)) * (rng.random((count, TAILS)) < 0.75)
-    return np.stack([angle, length.clip(0, 1.2)], -1).astype(np.float32)
+    """Return the tails of each cell, then its lobes: directions, and lengths as a share of the radius, (n, 4, 2)."""
+    count, kinds = len(cells), TAILS + LOBES
+    along = cells.angle[:, None] + np.pi * np.arange(TAILS) + rng.normal(0, 0.3, (count, TAILS))
+    angle = np.concatenate([along, rng.uniform(0, 2 * np.pi, (count, LOBES))], axis=1)
+    usual = np.repeat([(0.3 + 1.1 * line.pointed) * rng.uniform(0.5, 1.5), 0.45 * rng.uniform(0.3, 1.5)], (TAILS, LOBES))
+    often = np.repeat([0.1 + line.pointed * rng.uniform(0.5, 1.2), 0.6], (TAILS, LOBES))
+    length = usual * rng.gamma(1.5, 1 / 1.5, (count, kinds)) * (rng.random((count, kinds)) < often)
+    length = length.clip(0, np.repeat([1.8, 0.9], (TAILS, LOBES)))
+    return np.stack([angle, length], -1).astype(np.float32)
 
 
 def _stretched(y: Image, x: Image, tails: Values) -> Image:
-    """Return how much farther the outline reaches in each direction, 1 where there is no tail."""
+    """Return how much farther the outline reaches in each direction, 1 where there is neither tail nor lobe."""
     scale = 1 / np.sqrt(y * y + x * x + np.float32(1e-3))
     reach = np.ones_like(scale)
-    for angle, length in tails:
+    for (angle, length), squared in zip(tails, np.repeat(SHARPNESS, (TAILS, LOBES)), strict=True):
         if length > 0.03:
             toward = y * np.sin(angle)  # in place: this runs for every cell of every field
             toward += x * np.cos(angle)
             toward *= scale
             np.maximum(toward, 0, out=toward)
-            for _ in range(3):
+            for _ in range(squared):
                 toward *= toward
             toward *= length
             reach += toward

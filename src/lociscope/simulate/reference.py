@@ -17,7 +17,7 @@ def red_channel(rng: np.random.Generator, scene: Scene) -> Image:
     """Render tubulin: microtubules, spindles, bridges, and free tubulin."""
     lines = microtubules(rng, scene, over_nucleus=0.04 + 0.45 * rng.random() ** 2)
     expression = scene.spread(np.exp(rng.normal(0, 0.2, len(scene.cells))))
-    free = rng.uniform(0.03, 0.2) * scene.body * scene.filling * (1 - 0.7 * scene.hidden)
+    free = rng.uniform(0.0, 0.12) * scene.body * scene.filling * (1 - 0.7 * scene.hidden)
     dividing = 1.6 * unit(spindles(rng, scene)) + 0.25 * scene.body * (scene.spread(scene.cells.mitotic))
     growing = (0.6 * lines + free) * expression * gaps(scene)
     return np.asarray(growing + dividing + 1.5 * bridges(rng, scene))
@@ -30,12 +30,13 @@ def blue_channel(rng: np.random.Generator, scene: Scene) -> Image:
     level = scene.spread(np.exp(rng.normal(0, 0.22, len(scene.cells))))
     dark = 1 - rng.uniform(0.4, 0.75) * canvas.blur(scene.nucleoli, 0.2)
     table = scene.speckle
-    dark = dark * (1 - rng.uniform(0.15, 0.5) * np.clip(canvas.discs(*table[:, :3].T), 0, 1))
+    dark = dark * (1 - rng.uniform(0.0, 0.4) * np.clip(canvas.discs(*table[:, :3].T), 0, 1))
     cells = scene.cells
     blurred = rng.random(len(cells)) < rng.uniform(0, 0.4)  # nuclei whose edge is not in the slice
     edge = scene.spread(np.where(blurred, rng.uniform(1, 2.5, len(cells)), rng.uniform(0.3, 0.9, len(cells))))
     soft = np.clip(0.5 - scene.beyond / np.maximum(edge, scene.canvas.pixel_size), 0, 1) * scene.spread(~cells.mitotic)
-    nuclei = soft * np.clip(grain, 0.2, 3) * dark * (1 - 0.3 * np.exp(np.minimum(scene.beyond, 0) / 0.5))
+    lamina = rng.uniform(-0.3, 0.5) * np.exp(np.minimum(scene.beyond, 0) / 0.4)  # dense at the rim, or pale
+    nuclei = soft * np.clip(grain, 0.2, 3) * dark * (1 + lamina)
     stray = 0.015 * rng.random() ** 2 * scene.body
     return np.asarray((np.maximum(nuclei, 0) + stray + 1.7 * scene.chromatin * np.clip(grain, 0.4, 2)) * level)
 
@@ -52,11 +53,11 @@ def reticulum(rng: np.random.Generator, scene: Scene) -> Image:
     canvas = scene.canvas
     fade = 1 / (1 + np.square(np.maximum(scene.beyond, 0) / (scene.line.focus * rng.uniform(0.5, 1.4))))
     patches = np.clip(1 + 0.2 * canvas.noise(rng, 7), 0.2, 2)
-    rim = 0.05 * np.exp(-((scene.beyond / 0.5) ** 2))
+    rim = rng.uniform(0.05, 0.5) * np.exp(-((scene.beyond / 0.4) ** 2))
     within = rng.uniform(0.06, 0.55) * scene.mesh * scene.hidden
     spindle = scene.spread(scene.cells.mitotic) * np.exp(-np.maximum(scene.beyond, 0) / 2)
     mesh = scene.mesh * patches * scene.filling * scene.along ** rng.uniform(0.1, 0.35)
-    cytoplasm = scene.cytoplasm * scene.body**1.2 * (0.5 + fade) * mesh * (1 - 0.7 * spindle)
+    cytoplasm = scene.cytoplasm * scene.body * (0.5 + fade) * mesh * (1 - 0.7 * spindle)
     return np.asarray(cytoplasm + rim * scene.body * (1 - spindle) + within, np.float32)
 
 

@@ -34,7 +34,7 @@ class Scene:
         depth: Distance in µm from the edge of the cell, inwards; 0 outside.
         beyond: Distance in µm from the rim of the nucleus, negative within.
         contact: Distance in µm (roughly) from the line where two cells touch; large elsewhere.
-        debris: Picture of blebs and fragments between the cells, which every stain sticks to.
+        debris: Picture of blebs at the edges of cells, which every stain sticks to.
         grain: Texture of the chromatin, mean 0, variance 1: DNA where positive, nuclear proteins where negative.
         mesh: Texture of the ER's net, about 1 on its tubules and 0.2 in its holes.
         nucleoli: 1 within nucleoli, with soft edges.
@@ -44,6 +44,7 @@ class Scene:
         droplet: The same of lipid droplets, holes in the ER.
         microtubules: Their tracks (n, steps, 2) in µm.
         microtubule_cell: Row of the cell of each track.
+        flow: The direction of filaments in coarse pixels: sine and cosine of twice the angle, times its strength 0–1.
         lines: The microtubules as a picture, 1 where they are dense.
         filling: What all that fills the cytoplasm shares, about 1: thin and thick parts, organelles that leave no room.
         along: How much of the microtubules runs through a pixel beside its surroundings, about 1.
@@ -73,6 +74,7 @@ class Scene:
     droplet: Image = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     microtubules: Image = field(default_factory=lambda: np.zeros((0, 2, 2), np.float32))
     microtubule_cell: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
+    flow: tuple[Image, Image] = field(default_factory=lambda: (np.zeros((1, 1), np.float32),) * 2)
     lines: Image = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     filling: Image = field(default_factory=lambda: np.ones((1, 1), np.float32))
     along: Image = field(default_factory=lambda: np.ones((1, 1), np.float32))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.simulate.filaments import grow_microtubules, trace_microtubules
+from lociscope.simulate.filaments import direct_flow, grow_microtubules, trace_microtubules
 from lociscope.simulate.layout import Cells, lay_out
 from lociscope.simulate.outlines import FAR, shape_cells
 from lociscope.simulate.scene import Scene, per_cell
@@ -40,7 +40,7 @@ def build_scene(
         bridges: At least so many pairs of daughters.
         inclusions: Mean number of aggresomes in a cell.
         droplets: Mean number of lipid droplets in a cell.
-        debris: Number of blebs between the cells of a field.
+        debris: Mean number of blebs around a cell.
     """
     cells = lay_out(rng, line, canvas.extent, mitoses=mitoses, bridges=bridges)
     scene = _rasterise(rng, canvas, line, cells)
@@ -49,6 +49,7 @@ def build_scene(
     scene.inclusion = _grow_inclusions(rng, scene, inclusions)
     scene.droplet = _grow_droplets(rng, scene, droplets)
     scene.debris = _scatter_debris(rng, scene, debris)
+    scene.flow = direct_flow(rng, scene)
     scene.microtubules, scene.microtubule_cell = grow_microtubules(rng, scene)
     scene.lines = trace_microtubules(rng, scene)
     scene.filling, scene.along = _fill(rng, scene), _follow(rng, scene)
@@ -73,6 +74,8 @@ def _rasterise(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells: 
     mitotic = per_cell(owner, cells.mitotic) > 0
     rise = np.where(cells.mitotic, 1.0, line.rise * np.exp(rng.normal(0, 0.25, len(cells))))
     thick = 1 - np.exp(-(((depth + 0.1) / np.maximum(per_cell(owner, rise), 0.1)) ** 1.5))
+    steep = rng.uniform(0.1, 0.6) * (1 - np.exp(-(depth + 0.1) / rng.uniform(0.2, 0.5)))  # sides of the cell
+    thick = np.maximum(thick, steep)
     close = per_cell(owner, cells.radius) * (shape.second - shape.best) / 2
     touching = inside & (shape.second < TOUCHING)
     wall = rng.uniform(0.35, 0.9) * np.exp(-close / 3)  # cells stand high where they lean on one another
@@ -92,11 +95,19 @@ def _rasterise(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells: 
         depth=depth,
         beyond=beyond.astype(np.float32),
         contact=np.where(touching, close, FAR * 10).astype(np.float32),
-        grain=0.45 * canvas.noise(rng, rng.uniform(1.0, 2.0)) + 0.85 * canvas.noise(rng, rng.uniform(0.5, 0.75)),
+        grain=_chromatin(rng, canvas),
         debris=canvas.blank(),
         mesh=_mesh(rng, canvas),
         nucleoli=canvas.blank(),
     )
+
+
+def _chromatin(rng: np.random.Generator, canvas: Canvas) -> Image:
+    """Return the texture of chromatin, from even to mottled: grains of 0.3–0.8 µm and patches of 0.8–2 µm."""
+    mottled = rng.uniform(0.15, 0.6)
+    patches = canvas.noise(rng, rng.uniform(0.8, 2.0))
+    grains = canvas.noise(rng, rng.uniform(0.3, 0.8))
+    return np.asarray(mottled * patches + np.float32(np.sqrt(1 - mottled**2)) * grains, np.float32)
 
 
 def _mesh(rng: np.random.Generator, canvas: Canvas) -> Image:
@@ -156,14 +167,18 @@ def _grow_inclusions(rng: np.random.Generator, scene: Scene, mean: float) -> Ima
 
 
 def _scatter_debris(rng: np.random.Generator, scene: Scene, mean: float) -> Image:
-    """Return round blebs beside cells."""
-    extent = scene.canvas.extent
-    y, x = rng.uniform(0, extent, (2, 12 * int(mean)))
-    near = scene.at(scene.canvas.blur(scene.body, 2.5), y, x)
-    chosen = (scene.at(scene.owner, y, x) == 0) & (near > 0.03) & (rng.random(len(y)) < 0.5)
-    radius = rng.uniform(0.3, 1.6, chosen.sum()) * rng.uniform(0.5, 1)
-    blebs = scene.canvas.discs(y[chosen], x[chosen], radius, rng.gamma(2, 0.5, chosen.sum()), hollow=0.15)
-    return scene.canvas.blur(blebs, 0.2)
+    """Return round blebs at the free edges of cells; some cells have many, most have few."""
+    if mean <= 0:
+        return scene.canvas.blank()
+    rim = (scene.depth > 0) & (scene.depth < 0.8) & (scene.contact > 2)
+    counts = mean * rng.gamma(0.5, 2, len(scene.cells))
+    y, x, _ = scene.sample(rng, rim.astype(np.float32), counts)
+    outward = scene.inward(y, x, 1.5) + np.pi
+    away = rng.uniform(0, 2.2, len(y))
+    y, x = y + away * np.sin(outward), x + away * np.cos(outward)
+    radius = rng.uniform(0.35, rng.uniform(0.8, 2.0), len(y))
+    blebs = scene.canvas.discs(y, x, radius, rng.gamma(2, 0.5, len(y)), hollow=rng.uniform(0.1, 0.5))
+    return scene.canvas.blur(blebs, 0.15)
 
 
 def _grow_droplets(rng: np.random.Generator, scene: Scene, mean: float) -> Image:
