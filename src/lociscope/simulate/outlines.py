@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,7 +49,7 @@ class Potentials:
     owner: NDArray[np.uint16]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Bends:
     """Deviations of outlines from ellipses: coordinates in µm, shifts by smooth noise (y, x), tails, bean shapes."""
 
@@ -58,6 +59,11 @@ class _Bends:
     chromosomes: tuple[Image, Image]
     tails: Values
     bean: Values
+
+    @cached_property
+    def most(self) -> float:
+        """The largest shift in µm."""
+        return max(float(np.abs(part).max()) for part in (*self.cells, *self.nuclei, *self.chromosomes))
 
     def of(self, cells: Cells, row: int) -> tuple[tuple[Image, Image], float]:
         """Return the bends of one cell's nucleus or chromosomes, and how much of `cells` bends its outline."""
@@ -123,23 +129,26 @@ def _put_cell(
     np.copyto(out.owner[window], np.uint16(row + 1), where=wins)
 
 
-def _window(
-    canvas: Canvas, cells: Cells, row: int, box: Values, bends: _Bends
-) -> tuple[slice, slice] | None:
-    """Return the pixels whose bent coordinates are in a box or near it, from every `STRIDE` µm; None where none are."""
+def _window(canvas: Canvas, cells: Cells, row: int, box: Values, bends: _Bends) -> tuple[slice, slice] | None:
+    """Return the pixels whose bent coordinates are in a box, looked for every `STRIDE` µm; None where none are."""
     step = max(1, round(STRIDE / canvas.pixel_size))
     slack = 2 * step * canvas.pixel_size + 1.5
-    grid = bends.grid[::step]
-    near = np.zeros((len(grid), len(grid)), bool)
+    low, high = box[::2] - slack, box[1::2] + slack
+    first, last = (
+        np.searchsorted(bends.grid, edge + side * bends.most) // step * step for edge, side in ((low, -1), (high, 1))
+    )
+    rough = tuple(slice(a, b + step, step) for a, b in zip(first, last, strict=True))
+    y, x = bends.grid[rough[0], None], bends.grid[None, rough[1]]
+    near = np.zeros((y.size, x.size), bool)
     bent, calm = bends.of(cells, row)
     for shift, share in ((bends.cells, calm), (bent, 1.0)):
-        y, x = grid[:, None] + share * shift[0][::step, ::step], grid + share * shift[1][::step, ::step]
-        near |= (y > box[0] - slack) & (y < box[1] + slack) & (x > box[2] - slack) & (x < box[3] + slack)
+        v, u = y + share * shift[0][rough], x + share * shift[1][rough]
+        near |= (v > low[0]) & (v < high[0]) & (u > low[1]) & (u < high[1])
     if not near.any():
         return None
     found = []
-    for axis in (1, 0):
-        at = np.flatnonzero(near.any(axis)) * step
+    for axis, begin in ((1, first[0]), (0, first[1])):
+        at = begin + np.flatnonzero(near.any(axis)) * step
         found.append(slice(max(0, int(at[0]) - step), min(canvas.size, int(at[-1]) + 2 * step)))
     return found[0], found[1]
 
