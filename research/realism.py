@@ -5,7 +5,8 @@
 Real fields are read from `LOCISCOPE_REAL_DATA` (by default `../shared/data` beside the checkout) unless named. Prints
 the statistics that differ most, then one line of JSON: for the reference channels and for green the area under the ROC
 curve of a forest on their statistics (5-fold cross-validation, 0.5 where they cannot be distinguished) and the mean of
-the absolute standardised differences; and the median correlations of channels between 0.5 and 1.6 µm.
+the absolute standardised differences; the median correlations of channels between 0.5 and 1.6 µm; and the medians of
+two shapes, defined by `coherence` and `aspects`, the same on both sides.
 """
 
 from __future__ import annotations
@@ -37,7 +38,11 @@ RINGS = (-9.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 7.0, 11.0, 40.0)
 """Distances from the nucleus in µm."""
 DEPTHS = (0.0, 0.8, 1.6, 3.2, 6.4)
 """Distances from the edge of the cell in µm."""
+SMALL = 60
+"""Area in pixels of 0.64 µm below which a segmented cell is a fragment."""
 PAIRS = ((RED, YELLOW), (RED, GREEN), (YELLOW, GREEN), (BLUE, GREEN))
+GRADIENT, WINDOW = 0.48, 1.92
+"""Standard deviations in µm of the structure tensor: of the image before its gradient, and of the tensor."""
 FINE, BROAD = 0.5, 1.6
 """Standard deviations in µm between which channels are correlated."""
 
@@ -53,6 +58,9 @@ def statistics(pixels: np.ndarray) -> dict[str, float]:
     if not len(zones) or outer.sum() < 500 or inner.sum() < 500:
         return {}
     found = dict(_shapes(zones))
+    found["red.coherence"] = coherence(scaled[..., RED], outer)
+    shapes = aspects(zones.cells)
+    found["cell.aspect"] = float(np.median(shapes)) if shapes else float("nan")
     depth = _depth(large["cells"])
     for channel, name in enumerate(CHANNEL_NAMES):
         plane = scaled[..., channel]
@@ -60,6 +68,36 @@ def statistics(pixels: np.ndarray) -> dict[str, float]:
             found[f"{name}.{key}"] = value
     found |= _matches(scaled, outer, inner)
     return found
+
+
+def coherence(red: np.ndarray, where: np.ndarray) -> float:
+    """Return how parallel microtubules are: the median coherence of the structure tensor over cytoplasm.
+
+    Args:
+        red: (y, x) of one channel at `PIXEL`.
+        where: (y, x) bool, the cytoplasm.
+
+    Returns:
+        Median of (λ₁ − λ₂) ÷ (λ₁ + λ₂) of the tensor's eigenvalues: 0 where every direction is alike, 1 where all
+        lines are parallel.
+    """
+    smooth = gaussian_blur(np.asarray(red, np.float32), GRADIENT / PIXEL)
+    dy, dx = np.gradient(smooth)
+    yy, xx, yx = (gaussian_blur(part, WINDOW / PIXEL) for part in (dy * dy, dx * dx, dy * dx))
+    return float(np.median((np.sqrt((yy - xx) ** 2 + 4 * yx**2) / (yy + xx + 1e-12))[where]))
+
+
+def aspects(cells: np.ndarray) -> list[float]:
+    """Return the ratio of the axes (of the ellipse of equal moments) of each cell that touches no border.
+
+    Args:
+        cells: (y, x) numbers of cells as segmented, 0 between them.
+    """
+    from skimage.measure import regionprops
+    from skimage.segmentation import clear_border
+
+    parts = regionprops(clear_border(cells))
+    return [part.axis_major_length / max(part.axis_minor_length, 1.0) for part in parts if part.area > SMALL]
 
 
 def _depth(cells: np.ndarray) -> np.ndarray:
@@ -221,7 +259,7 @@ def main(words: list[str]) -> int:
     for name, chosen in (("reference", ~of_green), ("green", of_green)):
         found[f"{name}_auc"] = round(distinguish(real[:, chosen], simulated[:, chosen]), 3)
         found[f"{name}_shift"] = round(float(np.abs(shift[chosen]).mean()), 3)
-    for name in (n for n in common if n.startswith("match")):
+    for name in (n for n in common if n.startswith("match") or n in ("red.coherence", "cell.aspect")):
         at = common.index(name)
         found[name], found[f"{name}_real"] = (round(float(np.nanmedian(x[:, at])), 3) for x in (simulated, real))
     print(json.dumps(found))

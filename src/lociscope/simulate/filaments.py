@@ -141,9 +141,7 @@ def grow_microtubules(rng: np.random.Generator, scene: Scene) -> tuple[Image, ND
     angle = np.concatenate([angle[bound], rng.uniform(0, 2 * np.pi, len(acell))])
     steps = int(np.clip(line.nucleus / 2 * line.spread * np.sqrt(line.stretch) * 1.45 / STEP, 10, 36))
     wander, follow = rng.uniform(0.08, 0.24), rng.uniform(0.12, 0.45)
-    tracks = walk(
-        rng, scene, y.astype(np.float32), x.astype(np.float32), cell, angle, steps, wander, follow=follow
-    )
+    tracks = walk(rng, scene, y.astype(np.float32), x.astype(np.float32), cell, angle, steps, wander, follow=follow)
     keep = np.minimum(rng.integers(steps // 3, steps + 2, len(cell)), steps)
     step = np.minimum(np.arange(steps + 1), keep[:, None])
     return tracks[np.arange(len(cell))[:, None], step], cell

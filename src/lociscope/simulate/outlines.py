@@ -177,7 +177,9 @@ def _tails(rng: np.random.Generator, line: CellLine, cells: Cells) -> Values:
     count, kinds = len(cells), TAILS + LOBES
     along = cells.angle[:, None] + np.pi * np.arange(TAILS) + rng.normal(0, 0.3, (count, TAILS))
     angle = np.concatenate([along, rng.uniform(0, 2 * np.pi, (count, LOBES))], axis=1)
-    usual = np.repeat([(0.3 + 1.1 * line.pointed) * rng.uniform(0.5, 1.5), 0.45 * rng.uniform(0.3, 1.5)], (TAILS, LOBES))
+    usual = np.repeat(
+        [(0.3 + 1.1 * line.pointed) * rng.uniform(0.5, 1.5), 0.45 * rng.uniform(0.3, 1.5)], (TAILS, LOBES)
+    )
     often = np.repeat([0.1 + line.pointed * rng.uniform(0.5, 1.2), 0.6], (TAILS, LOBES))
     length = usual * rng.gamma(1.5, 1 / 1.5, (count, kinds)) * (rng.random((count, kinds)) < often)
     length = length.clip(0, np.repeat([1.8, 0.9], (TAILS, LOBES)))
