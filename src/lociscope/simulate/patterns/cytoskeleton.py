@@ -19,24 +19,34 @@ if TYPE_CHECKING:
 @pattern(11, "whole", "cage", "bundled", "mesh")
 def intermediate_filaments(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
     """A continuous mesh, dense around the nucleus, with wavy strands along the cell and holes of some 1 µm."""
-    canvas, cells = scene.canvas, scene.cells
     reach = {"whole": 16, "cage": 3, "bundled": 7, "mesh": 12}[style] * rng.uniform(0.8, 1.25)
     fade = np.exp(-np.maximum(scene.beyond, 0) / reach)
-    count = {"whole": 220, "cage": 150, "bundled": 110, "mesh": 120}[style] * rng.uniform(0.7, 1.3)
-    y, x, cell = scene.sample(rng, scene.cytoplasm * scene.body * fade, numbers(scene, rng, count))
+    one_sided = np.exp(rng.uniform(0.2, 0.8) * scene.canvas.noise(rng, 9))
+    density = scene.cytoplasm * scene.body * fade * one_sided
+    strands = unit(_wavy_strands(scene, rng, levels, density, style))
+    strands = strands / (1 + 0.4 * strands)
+    net = scene.spread(beside(levels)) * _net(scene, rng, rng.uniform(1.1, 1.9)) * (0.1 + fade) * one_sided
+    light = strands + {"bundled": 0.25, "mesh": 0.8}.get(style, 0.45) * net
+    light = light * scene.body * scene.filling**0.5 * (1 - rng.uniform(0.75, 0.95) * scene.hidden)
+    return unit(light) + soft_haze(scene, rng, levels, 0.02, 0.2)
+
+
+def _wavy_strands(
+    scene: Scene, rng: np.random.Generator, levels: Levels, density: Image, style: str
+) -> Image:
+    """Return strands of 16 µm, single or in bundles of a few, along the cell or around the nucleus."""
+    cells = scene.cells
+    count, bundle = {"whole": (220, 2), "cage": (170, 2), "bundled": (60, 6), "mesh": (130, 1)}[style]
+    y, x, cell = scene.sample(rng, density, numbers(scene, rng, count * rng.uniform(0.7, 1.3)))
     around = np.arctan2(y - cells.nucleus_y[cell], x - cells.nucleus_x[cell])
     tangential = rng.random(len(y)) < {"cage": 0.6, "bundled": 0.15}.get(style, 0.3)
-    lengthwise = cells.angle[cell] + np.pi * rng.integers(2, size=len(y)) + rng.normal(0, 0.4, len(y))
+    lengthwise = cells.angle[cell] + np.pi * rng.integers(2, size=len(y)) + rng.normal(0, 0.45, len(y))
     angle = np.where(tangential, around + np.pi / 2 + rng.normal(0, 0.25, len(y)), lengthwise)
-    tracks = walk(rng, scene, y, x, cell, angle, 14, rng.uniform(0.12, 0.2), 0.9)
-    weight = levels[cell] * rng.gamma(1.5, 1 / 1.5, len(y))
-    strands = unit(canvas.threads(tracks, rng.uniform(0.1, 0.17), weight))
-    strands = strands / (1 + 0.35 * strands)
-    net = scene.spread(beside(levels)) * _net(scene, rng, rng.uniform(0.8, 1.3))
-    net = net * {"bundled": 0.3, "mesh": 1.0}.get(style, 0.6)
-    light = (strands + net * (0.15 + fade)) * scene.body * scene.filling**0.5
-    light = light * (1 - rng.uniform(0.75, 0.95) * scene.hidden) * (1 if style == "whole" else 0.15 + 0.85 * fade)
-    return unit(light) + soft_haze(scene, rng, levels, 0.02, 0.2)
+    tracks = walk(rng, scene, y, x, cell, angle, 18, rng.uniform(0.12, 0.2), 0.9)
+    group = np.repeat(np.arange(len(y)), rng.integers(1, bundle + 1, len(y)))
+    aside = rng.normal(0, 0.3, (len(group), 1, 2)) + np.cumsum(rng.normal(0, 0.07, (len(group), 19, 2)), 1)
+    weight = levels[cell][group] * rng.gamma(1.5, 1 / 1.5, len(group))
+    return scene.canvas.threads(tracks[group] + aside, rng.uniform(0.08, 0.14), weight)
 
 
 def _net(scene: Scene, rng: np.random.Generator, mesh: float) -> Image:
@@ -49,19 +59,33 @@ def _net(scene: Scene, rng: np.random.Generator, mesh: float) -> Image:
 @pattern(12, "fibres", "fibres", "edge", "mesh")
 def actin(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
     """Stress fibres across the cell, also over the nucleus; cables along free edges; or a fine mesh under the cortex."""
-    canvas, own = scene.canvas, scene.spread(levels)
-    patches = np.clip(0.5 + canvas.noise(rng, 10), 0, 2.5) * (1 + 0.25 * canvas.noise(rng, 1.0))
-    free = np.clip(scene.contact - 1, 0, 1)
-    cable = np.exp(-0.5 * ((scene.depth - 0.35) / 0.3) ** 2) * patches * (0.35 + 0.65 * free) * (scene.owner > 0)
-    cortex = {"fibres": 0.5, "edge": 1.0, "mesh": 0.6}[style] * rng.uniform(0.5, 1.2)
-    light = cortex * own * cable
-    count = {"fibres": rng.uniform(35, 90), "edge": rng.uniform(6, 25), "mesh": rng.uniform(5, 20)}[style]
+    own = scene.spread(levels)
+    count = {"fibres": rng.uniform(35, 90), "edge": rng.uniform(12, 35), "mesh": rng.uniform(12, 35)}[style]
     fibres = unit(_stress_fibres(scene, rng, levels, count)) * (1 - 0.4 * scene.hidden)
-    light = light + (1.0 if style == "fibres" else 0.6) * fibres / (1 + 0.2 * fibres)
+    cables = unit(_edge_cables(scene, rng, levels, rng.uniform(3, 8)))
+    light = fibres / (1 + 0.2 * fibres) + {"edge": 1.0}.get(style, rng.uniform(0.2, 0.7)) * cables / (1 + 0.3 * cables)
+    cortex = np.exp(-0.5 * (scene.depth / 0.25) ** 2) * np.clip(0.5 + 0.6 * scene.canvas.noise(rng, 7), 0, 2)
+    light = light + rng.uniform(0.05, 0.3) * own * cortex * (scene.owner > 0)
     if style == "mesh":
         under = 0.3 + np.exp(-scene.depth / rng.uniform(2, 6))
-        light = light + rng.uniform(0.3, 0.6) * own * _net(scene, rng, 0.7) * under * (scene.owner > 0) * scene.body**0.5
+        light = light + rng.uniform(0.2, 0.5) * own * _net(scene, rng, rng.uniform(0.45, 0.7)) * under * (scene.owner > 0) * scene.body**0.5
     return unit(light) + soft_haze(scene, rng, levels, 0.05, 0.3)
+
+
+def _edge_cables(scene: Scene, rng: np.random.Generator, levels: Levels, count: float) -> Image:
+    """Return bundles of fibres along stretches of the free edge, as arcs within 2 µm of it."""
+    rim = np.exp(-scene.depth / 0.8) * (scene.depth > 0.2) * (scene.contact > 1)
+    rim = rim * np.exp(scene.canvas.noise(rng, 12))
+    y, x, cell = scene.sample(rng, rim.astype(np.float32), numbers(scene, rng, count, 0.4))
+    angle = scene.inward(y, x, 1.0) + np.pi / 2 * rng.choice([-1, 1], len(y))
+    tracks = walk(rng, scene, y, x, cell, angle, int(rng.integers(10, 22)), 0.05, 0.9)
+    for _ in range(3):
+        tracks = (tracks[:, :-1] + tracks[:, 1:]) / 2
+    group = np.repeat(np.arange(len(y)), rng.integers(2, 6, len(y)))
+    tracks = tracks[group] + rng.normal(0, 0.35, (len(group), 1, 2))
+    profile = np.sin(np.pi * (np.arange(tracks.shape[1] - 1) + 0.5) / (tracks.shape[1] - 1))
+    weight = (levels[cell][group] * rng.gamma(1.5, 1 / 1.5, len(group)))[:, None] * profile
+    return scene.canvas.threads(tracks, rng.uniform(0.12, 0.2), weight)
 
 
 def _stress_fibres(scene: Scene, rng: np.random.Generator, levels: Levels, count: float) -> Image:
