@@ -173,6 +173,16 @@ class Canvas:
         y, x = start[:, 0] + share * way[:, 0], start[:, 1] + share * way[:, 1]
         return self.points(y, x, np.broadcast_to(heights * length / pieces, y.shape))
 
+    def threads(self, tracks: Values, sigma: float, weight: Values | float = 1.0) -> Image:
+        """Add round threads whose middle is about as bright as their weight; where finer than a pixel, dimmer.
+
+        Args:
+            tracks: Points (n, steps, 2) in µm, y before x.
+            sigma: Standard deviation of their profile in µm.
+            weight: Brightness, (n,) or for each segment (n, steps - 1).
+        """
+        return self.blur(self.strokes(tracks, weight), sigma) * np.float32(np.sqrt(2 * np.pi) * sigma / self.pixel_size)
+
     def noise(self, rng: np.random.Generator, wavelength: float) -> Image:
         """Return a smooth random texture of mean 0 and variance 1; less where pixels are too coarse to show it.
 

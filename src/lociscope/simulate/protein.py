@@ -9,7 +9,8 @@ import numpy as np
 
 from lociscope.simulate.canvas import Image, unit
 from lociscope.simulate.patterns import PATTERNS, pattern_of
-from lociscope.simulate.patterns.vesicles import granular, unidentified
+from lociscope.simulate.patterns.texture import background
+from lociscope.simulate.patterns.vesicles import unidentified
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -177,7 +178,7 @@ def green_channel(
     even = expression**0.2
     cytoplasm, nucleus = protein.haze
     light = light + scene.spread(even) * (
-        np.float32(cytoplasm) * scene.cytoplasm * scene.body * granular(scene, rng)
+        np.float32(cytoplasm) * background(scene, rng)
         + np.float32(nucleus)
         * scene.inner
         * np.exp(rng.uniform(0.1, 0.4) * scene.canvas.noise(rng, 0.5) - 0.3 * scene.grain)

@@ -9,56 +9,105 @@ import numpy as np
 from lociscope.simulate.canvas import Image, unit
 from lociscope.simulate.filaments import microtubules as tubules
 from lociscope.simulate.filaments import spindles, walk
-from lociscope.simulate.patterns.registry import Levels, pattern
-from lociscope.simulate.patterns.vesicles import numbers, soft_haze
+from lociscope.simulate.patterns.registry import Levels, beside, pattern
+from lociscope.simulate.patterns.texture import numbers, soft_haze
 
 if TYPE_CHECKING:
     from lociscope.simulate.scene import Scene
 
 
-@pattern(11, "whole", "cage", "bundled")
+@pattern(11, "whole", "cage", "bundled", "mesh")
 def intermediate_filaments(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
-    """Wavy tangled strands that cross: a cage around the nucleus or throughout the cell."""
-    reach = {"whole": 14, "cage": 2.5, "bundled": 6}[style]
-    density = scene.cytoplasm * np.exp(-np.maximum(scene.beyond, 0) / reach)
-    count = {"whole": 200, "cage": 110, "bundled": 55}[style] * rng.uniform(0.6, 1.3)
-    y, x, cell = scene.sample(rng, density, numbers(scene, rng, count))
-    around = np.arctan2(y - scene.cells.nucleus_y[cell], x - scene.cells.nucleus_x[cell])
-    angle = around + (np.pi / 2 if style == "cage" else 0) + rng.normal(0, 1.2, len(y))
-    tracks = walk(rng, scene, y, x, cell, angle, 16, rng.uniform(0.25, 0.45), 1.0)
-    weight = levels[cell][:, None] * rng.gamma(3, 1 / 3, (len(y), 1)) * rng.gamma(5, 0.2, (len(y), 16))
-    strands = scene.canvas.strokes(tracks, weight)
-    if style == "bundled":
-        strands = scene.canvas.blur(strands, 0.2) * 1.4
-    fade = 1 if style == "whole" else 0.2 + 0.8 * np.exp(-np.maximum(scene.beyond, 0) / (2 * reach))
-    strands = strands * fade * scene.body * scene.filling * (1 - rng.uniform(0.6, 0.95) * scene.hidden)
-    return unit(strands) + soft_haze(scene, rng, levels, 0.05, 0.25)
+    """A continuous mesh, dense around the nucleus, with wavy strands along the cell and holes of some 1 µm."""
+    reach = {"whole": 16, "cage": 3, "bundled": 7, "mesh": 12}[style] * rng.uniform(0.8, 1.25)
+    fade = np.exp(-np.maximum(scene.beyond, 0) / reach)
+    one_sided = np.exp(rng.uniform(0.2, 0.8) * scene.canvas.noise(rng, 9))
+    density = scene.cytoplasm * scene.body * fade * one_sided
+    strands = unit(_wavy_strands(scene, rng, levels, density, style))
+    strands = strands / (1 + 0.4 * strands)
+    net = scene.spread(beside(levels)) * _net(scene, rng, rng.uniform(1.1, 1.9)) * (0.1 + fade) * one_sided
+    light = strands + {"bundled": 0.25, "mesh": 0.8}.get(style, 0.45) * net
+    light = light * scene.body * scene.filling**0.5 * (1 - rng.uniform(0.75, 0.95) * scene.hidden)
+    return unit(light) + soft_haze(scene, rng, levels, 0.02, 0.2)
+
+
+def _wavy_strands(
+    scene: Scene, rng: np.random.Generator, levels: Levels, density: Image, style: str
+) -> Image:
+    """Return strands of 16 µm, single or in bundles of a few, along the cell or around the nucleus."""
+    cells = scene.cells
+    count, bundle = {"whole": (220, 2), "cage": (170, 2), "bundled": (60, 6), "mesh": (130, 1)}[style]
+    y, x, cell = scene.sample(rng, density, numbers(scene, rng, count * rng.uniform(0.7, 1.3)))
+    around = np.arctan2(y - cells.nucleus_y[cell], x - cells.nucleus_x[cell])
+    tangential = rng.random(len(y)) < {"cage": 0.6, "bundled": 0.15}.get(style, 0.3)
+    lengthwise = cells.angle[cell] + np.pi * rng.integers(2, size=len(y)) + rng.normal(0, 0.45, len(y))
+    angle = np.where(tangential, around + np.pi / 2 + rng.normal(0, 0.25, len(y)), lengthwise)
+    tracks = walk(rng, scene, y, x, cell, angle, 18, rng.uniform(0.12, 0.2), 0.9)
+    group = np.repeat(np.arange(len(y)), rng.integers(1, bundle + 1, len(y)))
+    aside = rng.normal(0, 0.3, (len(group), 1, 2)) + np.cumsum(rng.normal(0, 0.07, (len(group), 19, 2)), 1)
+    weight = levels[cell][group] * rng.gamma(1.5, 1 / 1.5, len(group))
+    return scene.canvas.threads(tracks[group] + aside, rng.uniform(0.08, 0.14), weight)
+
+
+def _net(scene: Scene, rng: np.random.Generator, mesh: float) -> Image:
+    """Return a net of thin lines, about 1 on them, around holes of two sizes in µm."""
+    canvas = scene.canvas
+    coarse, fine = (np.exp(-2.5 * np.abs(canvas.noise(rng, width))) for width in (mesh, 0.5 * mesh))
+    return np.asarray(0.6 * coarse + 0.5 * fine, np.float32)
 
 
 @pattern(12, "fibres", "fibres", "edge", "mesh")
 def actin(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
-    """Straight parallel stress fibres, also across the nucleus; arcs at the edge; or a branched thin net."""
-    canvas, cells = scene.canvas, scene.cells
-    rim = np.exp(-scene.depth / 0.7) * (scene.owner > 0) * np.clip(1 + 0.6 * canvas.noise(rng, 6), 0.1, 3)
-    picture = scene.spread(levels) * rim * {"fibres": 0.35, "edge": 0.9, "mesh": 0.5}[style]
+    """Stress fibres across the cell, also over the nucleus; cables along free edges; or a fine mesh under the cortex."""
+    own = scene.spread(levels)
+    count = {"fibres": rng.uniform(35, 90), "edge": rng.uniform(12, 35), "mesh": rng.uniform(12, 35)}[style]
+    fibres = unit(_stress_fibres(scene, rng, levels, count)) * (1 - 0.4 * scene.hidden)
+    cables = unit(_edge_cables(scene, rng, levels, rng.uniform(3, 8)))
+    light = fibres / (1 + 0.2 * fibres) + {"edge": 1.0}.get(style, rng.uniform(0.2, 0.7)) * cables / (1 + 0.3 * cables)
+    cortex = np.exp(-0.5 * (scene.depth / 0.25) ** 2) * np.clip(0.5 + 0.6 * scene.canvas.noise(rng, 7), 0, 2)
+    light = light + rng.uniform(0.05, 0.3) * own * cortex * (scene.owner > 0)
     if style == "mesh":
-        net = np.exp(-np.abs(canvas.noise(rng, 1.0)) * 3) * np.exp(-scene.depth / 4)
-        return unit(picture + scene.spread(levels) * net * (scene.owner > 0)) + soft_haze(scene, rng, levels, 0.02, 0.2)
-    count = rng.uniform(14, 32) if style == "fibres" else rng.uniform(3, 9)
-    y, x, cell = scene.sample(rng, (scene.owner > 0).astype(np.float32), numbers(scene, rng, count, 0.4))
-    lean = (cells.angle + rng.normal(0, 0.35, len(cells)))[cell] + rng.normal(0, 0.09, len(y))
-    length = rng.uniform(6, 32, len(y))
+        under = 0.3 + np.exp(-scene.depth / rng.uniform(2, 6))
+        light = light + rng.uniform(0.2, 0.5) * own * _net(scene, rng, rng.uniform(0.45, 0.7)) * under * (scene.owner > 0) * scene.body**0.5
+    return unit(light) + soft_haze(scene, rng, levels, 0.05, 0.3)
+
+
+def _edge_cables(scene: Scene, rng: np.random.Generator, levels: Levels, count: float) -> Image:
+    """Return bundles of fibres along stretches of the free edge, as arcs within 2 µm of it."""
+    rim = np.exp(-scene.depth / 0.8) * (scene.depth > 0.2) * (scene.contact > 1)
+    rim = rim * np.exp(scene.canvas.noise(rng, 12))
+    y, x, cell = scene.sample(rng, rim.astype(np.float32), numbers(scene, rng, count, 0.4))
+    angle = scene.inward(y, x, 1.0) + np.pi / 2 * rng.choice([-1, 1], len(y))
+    tracks = walk(rng, scene, y, x, cell, angle, int(rng.integers(10, 22)), 0.05, 0.9)
+    for _ in range(3):
+        tracks = (tracks[:, :-1] + tracks[:, 1:]) / 2
+    group = np.repeat(np.arange(len(y)), rng.integers(2, 6, len(y)))
+    tracks = tracks[group] + rng.normal(0, 0.35, (len(group), 1, 2))
+    profile = np.sin(np.pi * (np.arange(tracks.shape[1] - 1) + 0.5) / (tracks.shape[1] - 1))
+    weight = (levels[cell][group] * rng.gamma(1.5, 1 / 1.5, len(group)))[:, None] * profile
+    return scene.canvas.threads(tracks, rng.uniform(0.12, 0.2), weight)
+
+
+def _stress_fibres(scene: Scene, rng: np.random.Generator, levels: Levels, count: float) -> Image:
+    """Return bundles of nearly straight fibres, parallel within domains of some 20 µm, that end at the cell's edge."""
+    canvas, cells = scene.canvas, scene.cells
+    y, x, cell = scene.sample(rng, (scene.owner > 0).astype(np.float32), numbers(scene, rng, count / 3, 0.4))
+    group = np.repeat(np.arange(len(y)), rng.integers(1, 6, len(y)))
+    domain = scene.at(canvas.noise(rng, 22), y, x) * rng.uniform(0.1, 0.45)
+    lean = (cells.angle[cell] + domain)[group] + rng.normal(0, 0.06, len(group))
+    aside = rng.normal(0, 1.3, len(group))
+    cell = cell[group]
     share = np.linspace(-0.5, 0.5, 25)
-    sag = rng.normal(0, 0.03, len(y))[:, None] * (share**2 - 0.08) * length[:, None]
+    length = np.clip(rng.gamma(2.5, 8, len(y)), 5, 60)[group] * rng.uniform(0.6, 1.2, len(group))
+    bend = rng.normal(0, 0.05, len(y))[group]
     along = share * length[:, None]
+    across = aside[:, None] + bend[:, None] * (share**2 - 0.08) * length[:, None]
     sine, cosine = np.sin(lean)[:, None], np.cos(lean)[:, None]
-    ty = y[:, None] + along * sine + sag * cosine
-    tx = x[:, None] + along * cosine - sag * sine
+    ty, tx = y[group][:, None] + along * sine + across * cosine, x[group][:, None] + along * cosine - across * sine
     own = scene.at(scene.owner, ty, tx) == (cell + 1)[:, None]
-    weight = (levels[cell] * rng.gamma(2, 0.5, len(y)))[:, None] * (own[:, 1:] & own[:, :-1])
-    fibres = canvas.strokes(np.stack([ty, tx], -1).astype(np.float32), weight)
-    thick = canvas.blur(fibres, rng.uniform(0.08, 0.25))
-    return unit(picture + 1.3 * thick) + soft_haze(scene, rng, levels, 0.04, 0.2)
+    profile = 1 - np.abs(2 * share[1:] - 0.04) ** 4
+    weight = (levels[cell] * rng.gamma(1.2, 1 / 1.2, len(cell)))[:, None] * (own[:, 1:] & own[:, :-1]) * profile
+    return canvas.threads(np.stack([ty, tx], -1).astype(np.float32), rng.uniform(0.1, 0.18), weight)
 
 
 @pattern(14, "strands", "fine")

@@ -8,7 +8,7 @@ import numpy as np
 
 from lociscope.simulate.canvas import Image, unit
 from lociscope.simulate.patterns.registry import Levels, pattern
-from lociscope.simulate.patterns.vesicles import granular
+from lociscope.simulate.patterns.texture import grain
 from lociscope.simulate.reference import gaps, reticulum
 
 if TYPE_CHECKING:
@@ -26,18 +26,15 @@ def endoplasmic_reticulum(scene: Scene, rng: np.random.Generator, style: str, le
 
 @pattern(25, "smooth", "granular", "central", "smooth", "granular", "vacuoles", cover=True)
 def cytosol(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
-    """From the nuclear rim to the edge, smooth to granular, often stronger near the nucleus, which is darker."""
-    canvas = scene.canvas
-    texture = granular(scene, rng)
-    if style == "granular":
-        texture = texture * np.clip(1 + rng.uniform(0.3, 0.7) * canvas.noise(rng, rng.uniform(0.4, 0.8)), 0.1, 3)
-    reach = 7 if style == "central" else rng.uniform(13, 35)
+    """From the nuclear rim into tails and blebs, finely grained, often stronger near the nucleus, which is darker."""
+    reach = rng.uniform(6, 12) if style == "central" else rng.uniform(15, 50)
     fade = 1 / (1 + np.square(np.maximum(scene.beyond, 0) / reach))
-    within = rng.uniform(0.1, 0.6) * scene.hidden * (1 - 0.5 * scene.nucleoli)
-    picture = (scene.cytoplasm * fade * (1 - 0.5 * scene.chromatin) + within) * scene.body**1.1
-    picture = picture * texture * gaps(scene)
+    within = rng.uniform(0.08, 0.65) * scene.hidden * (1 - rng.uniform(-0.3, 0.5) * scene.nucleoli)
+    picture = (scene.cytoplasm * fade * (1 - 0.5 * scene.chromatin) + within) * scene.body
+    texture = grain(scene, rng, rng.uniform(0.15, 0.3) if style == "granular" else rng.uniform(0.06, 0.15))
+    picture = picture * texture * scene.filling ** rng.uniform(0.2, 0.6) * gaps(scene)
     if style == "vacuoles":
         y, x, _ = scene.sample(rng, scene.cytoplasm, rng.gamma(1.5, 14, len(scene.cells)))
-        radius = np.clip(0.5 * np.exp(rng.normal(0, 0.45, len(y))), 0.25, 2)
-        picture = picture * (1 - 0.75 * np.clip(canvas.discs(y, x, radius), 0, 1))
+        radius = np.clip(0.4 * np.exp(rng.normal(0, 0.4, len(y))), 0.25, 1.5)
+        picture = picture * (1 - 0.75 * np.clip(scene.canvas.discs(y, x, radius), 0, 1))
     return unit(np.asarray(scene.spread(levels) * picture, np.float32))

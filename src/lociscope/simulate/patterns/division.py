@@ -9,7 +9,7 @@ import numpy as np
 from lociscope.simulate.canvas import Image, unit
 from lociscope.simulate.filaments import bridges, spindles
 from lociscope.simulate.patterns.registry import Levels, pattern
-from lociscope.simulate.patterns.vesicles import soft_haze
+from lociscope.simulate.patterns.texture import soft_haze
 
 if TYPE_CHECKING:
     from lociscope.simulate.scene import Scene

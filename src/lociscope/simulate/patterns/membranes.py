@@ -8,34 +8,42 @@ import numpy as np
 
 from lociscope.simulate.canvas import Image, unit
 from lociscope.simulate.patterns.registry import Levels, pattern
-from lociscope.simulate.patterns.vesicles import numbers, soft_haze
+from lociscope.simulate.patterns.texture import grain, numbers, soft_haze
 
 if TYPE_CHECKING:
     from lociscope.simulate.scene import Scene
 
 
-def _outline(scene: Scene, width: float) -> Image:
-    depth = scene.depth
-    return np.asarray(np.exp(-0.5 * (depth / width) ** 2) * (scene.owner > 0))
-
-
-@pattern(21, "line", "spikes", "ruffles", "sheet", cover=True)
+@pattern(21, "line", "spikes", "ruffles", "sheet", "ruffles", cover=True)
 def plasma_membrane(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
-    """An outline, brighter where cells touch; ruffles; a fringe of spikes; or an even sheet over the cell."""
+    """The whole surface, grainy and also over the nucleus, with an uneven edge, ruffles, or a fringe of filopodia."""
     canvas, level = scene.canvas, scene.spread(levels)
-    uneven = np.clip(1 + 0.5 * canvas.noise(rng, 4) + 0.2 * canvas.noise(rng, 0.9), 0.1, 3)
-    touch = 1 + 1.0 * np.exp(-((scene.contact / 0.8) ** 2))
-    line = level * _outline(scene, 0.4) * uneven * touch
-    grain = np.clip(1 + 0.35 * canvas.noise(rng, 0.7) + 0.2 * canvas.noise(rng, 3), 0.1, 3)
-    surface = level * (scene.owner > 0) * grain
-    if style == "sheet":
-        return unit(np.asarray(surface * (0.8 + 0.2 * scene.body) + 0.8 * line, np.float32))
+    patches = np.clip(0.55 + 0.7 * canvas.noise(rng, rng.uniform(5, 12)) + 0.35 * canvas.noise(rng, 0.9), 0.05, 3)
+    touch = 1 + rng.uniform(0, 1) * np.exp(-((scene.contact / 0.6) ** 2))
+    width = rng.uniform(0.2, 0.4)
+    edge = np.exp(-0.5 * (scene.depth / width) ** 2) * (scene.owner > 0) * patches * touch
+    picture = {"line": 1.0, "spikes": 0.4, "ruffles": 0.7, "sheet": 0.25}[style] * level * edge
     if style == "ruffles":
-        folds = np.exp(-np.abs(canvas.noise(rng, 2.2)) * 3) * np.exp(-scene.depth / 2.5)
-        line = line + 1.2 * level * folds * np.clip(canvas.noise(rng, 9), 0, 2)
-    if style == "spikes":
-        line = line + _spikes(scene, rng, levels)
-    return np.asarray(unit(np.asarray(line, np.float32)) + np.float32(rng.uniform(0.25, 1.0)) * surface)
+        picture = picture + level * _ruffles(scene, rng)
+    if style == "spikes" or rng.random() < 0.4:
+        picture = picture + (1.0 if style == "spikes" else 0.4) * unit(_spikes(scene, rng, levels))
+    strength = {"line": rng.uniform(0.15, 0.5), "sheet": 1.0}.get(style, rng.uniform(0.2, 0.7))
+    return unit(np.asarray(picture + strength * level * _surface(scene, rng), np.float32))
+
+
+def _surface(scene: Scene, rng: np.random.Generator) -> Image:
+    """Return the membrane seen from above: grains and small bright folds of 0.3–1 µm, with no hole at the nucleus."""
+    folds = np.clip(scene.canvas.noise(rng, rng.uniform(0.5, 0.9)) - 1.2, 0, 2) * rng.uniform(0.2, 0.9)
+    even = scene.body ** rng.uniform(0.15, 0.5) * (1 - rng.uniform(0, 0.5) * scene.hidden)
+    return np.asarray((scene.owner > 0) * even * (grain(scene, rng, rng.uniform(0.1, 0.22)) + folds), np.float32)
+
+
+def _ruffles(scene: Scene, rng: np.random.Generator) -> Image:
+    """Return bright crumpled folds within 3 µm of the edge, on some stretches of it."""
+    canvas = scene.canvas
+    folds = np.exp(-3 * np.abs(canvas.noise(rng, 1.4))) * np.clip(1 + 0.5 * canvas.noise(rng, 0.6), 0.1, 3)
+    some = np.clip(canvas.noise(rng, 8) + 0.2, 0, 2)
+    return np.asarray(1.3 * folds * some * np.exp(-scene.depth / rng.uniform(1, 3)) * (scene.owner > 0), np.float32)
 
 
 def _spikes(scene: Scene, rng: np.random.Generator, levels: Levels) -> Image:
@@ -47,9 +55,10 @@ def _spikes(scene: Scene, rng: np.random.Generator, levels: Levels) -> Image:
     length = rng.uniform(2, rng.uniform(3.5, 9), len(y))
     start = np.stack([y, x], 1)
     way = np.stack([np.sin(angle), np.cos(angle)], 1) * length[:, None]
-    tracks = np.stack([start - 0.15 * way, start + 0.5 * way, start + way], 1)
-    weight = levels[cell][:, None] * rng.gamma(4, 0.25, (len(y), 1)) * np.array([1.0, 0.6])
-    return scene.canvas.strokes(tracks, weight)
+    bent = way[:, ::-1] * rng.normal(0, 0.08, (len(y), 1)) * [1, -1]
+    tracks = np.stack([start - 0.15 * way, start + 0.3 * way + bent, start + 0.7 * way + bent, start + way], 1)
+    weight = levels[cell][:, None] * rng.gamma(2.5, 0.4, (len(y), 1)) * np.array([1.0, 0.8, 0.5])
+    return scene.canvas.threads(tracks, 0.09, weight)
 
 
 @pattern(22, "line", "beads", "patches")

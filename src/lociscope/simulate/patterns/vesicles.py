@@ -7,45 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.simulate.canvas import Image, unit
-from lociscope.simulate.patterns.registry import Levels, beside, pattern
+from lociscope.simulate.patterns.registry import Levels, pattern
+from lociscope.simulate.patterns.texture import nearness, numbers, soft_haze
 
 if TYPE_CHECKING:
     from lociscope.simulate.scene import Scene
-
-TYPICAL_AREA = 700.0
-"""Area in µm² of the flat cells in which patterns.md counts dots; larger cells hold more."""
-
-
-def numbers(scene: Scene, rng: np.random.Generator, mean: float, spread: float = 0.25) -> Levels:
-    """Return the number of dots of each cell, by its area."""
-    area = np.pi * scene.cells.long * scene.cells.wide
-    return np.asarray(mean * (area / TYPICAL_AREA) ** 0.8 * np.exp(rng.normal(0, spread, len(area))))
-
-
-def nearness(scene: Scene, distance: float) -> Image:
-    """Return a density of dots in the cytoplasm that falls off from the nucleus over a distance in µm."""
-    over = 0.12 * scene.nucleus
-    return np.asarray(
-        (scene.cytoplasm + over) * scene.body**0.5 * scene.along**0.5 * np.exp(-np.maximum(scene.beyond, 0) / distance)
-    )
-
-
-def soft_haze(scene: Scene, rng: np.random.Generator, levels: Levels, low: float, high: float) -> Image:
-    """Return weak cytosol behind dots, of a strength between two, more often weak."""
-    strength = np.float32(low + (high - low) * rng.random() ** 2)
-    return np.asarray(
-        strength * scene.spread(beside(levels)) * scene.body * (1 - 0.5 * scene.hidden) * granular(scene, rng)
-    )
-
-
-def granular(scene: Scene, rng: np.random.Generator) -> Image:
-    """Return the texture of the cytoplasm, about 1: grains of the stain, of the cytoplasm, and of the ER."""
-    grains = np.exp(rng.uniform(0.1, 0.6) * scene.canvas.noise(rng, rng.uniform(0.3, 0.5)))
-    shared = scene.filling * scene.along ** rng.uniform(0.05, 0.45) * scene.mesh ** rng.uniform(0, 0.4)
-    fade = 1 / (1 + np.square(np.maximum(scene.beyond, 0) / rng.uniform(11, 30)))
-    beside_nucleus = 1 - rng.uniform(0.2, 0.75) * np.exp(-np.square(scene.beyond))
-    return np.asarray(grains * shared * fade * beside_nucleus, np.float32)
-
 
 @pattern(8, "even")
 def peroxisomes(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
