@@ -174,10 +174,13 @@ def _scatter_debris(rng: np.random.Generator, scene: Scene, mean: float) -> Imag
     counts = mean * rng.gamma(0.5, 2, len(scene.cells))
     y, x, _ = scene.sample(rng, rim.astype(np.float32), counts)
     outward = scene.inward(y, x, 1.5) + np.pi
-    away = rng.uniform(0, 2.2, len(y))
+    away = rng.uniform(-0.4, 1.0, len(y))
     y, x = y + away * np.sin(outward), x + away * np.cos(outward)
-    radius = rng.uniform(0.35, rng.uniform(0.8, 2.0), len(y))
-    blebs = scene.canvas.discs(y, x, radius, rng.gamma(2, 0.5, len(y)), hollow=rng.uniform(0.1, 0.5))
+    radius = rng.uniform(0.35, rng.uniform(0.8, 1.8), len(y))
+    blebs = scene.canvas.discs(
+        y, x, radius, rng.gamma(2, 0.5, len(y)), hollow=rng.uniform(0.1, 0.5),
+        stretch=rng.uniform(1, 1.5, len(y)), angle=rng.uniform(0, np.pi, len(y)),
+    )  # fmt: skip
     return scene.canvas.blur(blebs, 0.15)
 
 
