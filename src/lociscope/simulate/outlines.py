@@ -154,7 +154,7 @@ def _window(canvas: Canvas, cells: Cells, row: int, box: Values, bends: _Bends) 
 
 
 def _boxes(line: CellLine, cells: Cells, tails: Values, bean: Values) -> Image:
-    """Return the box (n, 4) in µm of the potentials of each cell up to `SHOWN`, before bends: y from, to, x from, to."""
+    """Return boxes (n, 4) in µm of potentials up to `SHOWN` before bends, one a cell: y from, to, x from, to."""
     around = np.broadcast_to(np.linspace(0, 2 * np.pi, 48, endpoint=False), (len(cells), 48))
     angle = np.concatenate([around, tails[..., 0]], axis=1)
     y, x = np.sin(angle), np.cos(angle)
