@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 STEP = 1.1
 """Length in µm of one step of a filament's walk."""
+AT_NUCLEUS = 0.4
+"""Share of microtubules that start at the organising centre or the nucleus."""
 FLOW_PIXEL = 0.96
 """Distance in µm between the points at which the flow of a cell is known."""
 
@@ -96,7 +98,7 @@ def direct_flow(rng: np.random.Generator, scene: Scene) -> tuple[Image, Image]:
     flow = np.zeros((2, *owner.shape), np.float32)
     for distance, reach, strength in (
         (depth, rng.uniform(1.5, 4.0), rng.uniform(0.5, 1.2)),
-        (np.maximum(beyond, 0), rng.uniform(1.0, 3.0), rng.uniform(0.2, 0.9)),
+        (np.maximum(beyond, 0), rng.uniform(1.0, 3.0), rng.uniform(0.0, 0.6)),
     ):
         dy, dx = np.gradient(distance)
         steep = dx * dx + dy * dy + np.float32(1e-6)
@@ -128,14 +130,14 @@ def grow_microtubules(rng: np.random.Generator, scene: Scene) -> tuple[Image, ND
     counts = np.where(cells.mitotic, 0, np.clip(dense * cells.radius**2 * 1.4, 100, 600)).astype(np.intp)
     cell = np.repeat(np.arange(len(cells)), counts)
     kind = rng.random(len(cell))
-    from_pole, around = kind < rng.uniform(0.05, 0.4), rng.uniform(0, 2 * np.pi, len(cell))
+    from_pole, around = kind < rng.uniform(0.05, 0.3), rng.uniform(0, 2 * np.pi, len(cell))
     away = rng.uniform(0.95, 1.2, len(cell)) * cells.nucleus_radius[cell]
     spread = rng.normal(0, 0.5, (2, len(cell)))
     y = np.where(from_pole, cells.pole_y[cell] + spread[0], cells.nucleus_y[cell] + away * np.sin(around))
     x = np.where(from_pole, cells.pole_x[cell] + spread[1], cells.nucleus_x[cell] + away * np.cos(around))
     angle = rng.uniform(0, 2 * np.pi, len(cell))
-    bound = kind < 0.55
-    ay, ax, acell = scene.sample(rng, scene.cytoplasm, 0.45 * counts)
+    bound = kind < AT_NUCLEUS
+    ay, ax, acell = scene.sample(rng, scene.cytoplasm, (1 - AT_NUCLEUS) * counts)
     y, x = np.concatenate([y[bound], ay]), np.concatenate([x[bound], ax])
     cell = np.concatenate([cell[bound], acell])
     angle = np.concatenate([angle[bound], rng.uniform(0, 2 * np.pi, len(acell))])
@@ -152,7 +154,7 @@ def trace_microtubules(rng: np.random.Generator, scene: Scene) -> Image:
     tracks, cell, cells = scene.microtubules, scene.microtubule_cell, scene.cells
     steps = tracks.shape[1] - 1
     weight = np.clip(1 + np.float32(0.4) * rng.standard_normal((len(tracks), steps), dtype=np.float32), 0.1, 3)
-    weight *= rng.gamma(4, 1 / 4, (len(tracks), 1)).astype(np.float32)
+    weight *= rng.gamma(1.5, 1 / 1.5, (len(tracks), 1)).astype(np.float32)
     pole = np.stack([cells.pole_y, cells.pole_x], 1).astype(np.float32)[cell]
     away = np.square(tracks[:, 1:] - pole[:, None]).sum(-1)
     weight *= 1 + np.float32(rng.uniform(0, 0.9)) * np.exp(away / np.float32(-4))

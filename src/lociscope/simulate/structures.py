@@ -74,7 +74,7 @@ def _rasterise(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells: 
     mitotic = per_cell(owner, cells.mitotic) > 0
     rise = np.where(cells.mitotic, 1.0, line.rise * np.exp(rng.normal(0, 0.25, len(cells))))
     thick = 1 - np.exp(-(((depth + 0.1) / np.maximum(per_cell(owner, rise), 0.1)) ** 1.5))
-    steep = rng.uniform(0.1, 0.6) * (1 - np.exp(-(depth + 0.1) / rng.uniform(0.2, 0.5)))  # sides of the cell
+    steep = rng.uniform(0, 0.25) * (1 - np.exp(-(depth + 0.1) / rng.uniform(0.2, 0.5)))  # sides of the cell
     thick = np.maximum(thick, steep)
     close = per_cell(owner, cells.radius) * (shape.second - shape.best) / 2
     touching = inside & (shape.second < TOUCHING)
