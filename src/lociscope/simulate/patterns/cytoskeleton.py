@@ -59,16 +59,17 @@ def _net(scene: Scene, rng: np.random.Generator, mesh: float) -> Image:
 @pattern(12, "fibres", "fibres", "edge", "mesh")
 def actin(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
     """Stress fibres across the cell, also over the nucleus; cables along free edges; or a fine mesh under the cortex."""
-    own = scene.spread(levels)
-    count = {"fibres": rng.uniform(35, 90), "edge": rng.uniform(12, 35), "mesh": rng.uniform(12, 35)}[style]
-    fibres = unit(_stress_fibres(scene, rng, levels, count)) * (1 - 0.4 * scene.hidden)
-    cables = unit(_edge_cables(scene, rng, levels, rng.uniform(3, 8)))
-    light = fibres / (1 + 0.2 * fibres) + {"edge": 1.0}.get(style, rng.uniform(0.2, 0.7)) * cables / (1 + 0.3 * cables)
-    cortex = np.exp(-0.5 * (scene.depth / 0.25) ** 2) * np.clip(0.5 + 0.6 * scene.canvas.noise(rng, 7), 0, 2)
-    light = light + rng.uniform(0.05, 0.3) * own * cortex * (scene.owner > 0)
+    own = scene.spread(levels) * (scene.owner > 0)
+    count = {"fibres": rng.uniform(45, 110), "edge": rng.uniform(12, 35), "mesh": rng.uniform(12, 35)}[style]
+    fibres = unit(_stress_fibres(scene, rng, levels, count)) * (1 - rng.uniform(0.2, 0.6) * scene.hidden)
+    cables = unit(_edge_cables(scene, rng, levels, rng.uniform(4, 12)))
+    strength = rng.uniform(0.3, 1.0) if style == "fibres" else 1.0
+    light = fibres / (1 + 0.2 * fibres) + strength * cables / (1 + 0.3 * cables)
+    cortex = np.exp(-0.5 * (scene.depth / 0.25) ** 2) * np.clip(0.6 + 0.7 * scene.canvas.noise(rng, 7), 0, 2)
+    light = light + rng.uniform(0.1, 0.5) * own * cortex
     if style == "mesh":
         under = 0.3 + np.exp(-scene.depth / rng.uniform(2, 6))
-        light = light + rng.uniform(0.2, 0.5) * own * _net(scene, rng, rng.uniform(0.45, 0.7)) * under * (scene.owner > 0) * scene.body**0.5
+        light = light + rng.uniform(0.2, 0.5) * own * _net(scene, rng, rng.uniform(0.45, 0.7)) * under * scene.body**0.5
     return unit(light) + soft_haze(scene, rng, levels, 0.05, 0.3)
 
 
@@ -78,8 +79,8 @@ def _edge_cables(scene: Scene, rng: np.random.Generator, levels: Levels, count: 
     rim = rim * np.exp(scene.canvas.noise(rng, 12))
     y, x, cell = scene.sample(rng, rim.astype(np.float32), numbers(scene, rng, count, 0.4))
     angle = scene.inward(y, x, 1.0) + np.pi / 2 * rng.choice([-1, 1], len(y))
-    tracks = walk(rng, scene, y, x, cell, angle, int(rng.integers(10, 22)), 0.05, 0.9)
-    for _ in range(3):
+    tracks = walk(rng, scene, y, x, cell, angle, int(rng.integers(16, 32)), 0.04, 0.9)
+    for _ in range(6):
         tracks = (tracks[:, :-1] + tracks[:, 1:]) / 2
     group = np.repeat(np.arange(len(y)), rng.integers(2, 6, len(y)))
     tracks = tracks[group] + rng.normal(0, 0.35, (len(group), 1, 2))
@@ -92,10 +93,10 @@ def _stress_fibres(scene: Scene, rng: np.random.Generator, levels: Levels, count
     """Return bundles of nearly straight fibres, parallel within domains of some 20 µm, that end at the cell's edge."""
     canvas, cells = scene.canvas, scene.cells
     y, x, cell = scene.sample(rng, (scene.owner > 0).astype(np.float32), numbers(scene, rng, count / 3, 0.4))
-    group = np.repeat(np.arange(len(y)), rng.integers(1, 6, len(y)))
+    group = np.repeat(np.arange(len(y)), rng.integers(1, 5, len(y)))
     domain = scene.at(canvas.noise(rng, 22), y, x) * rng.uniform(0.1, 0.45)
     lean = (cells.angle[cell] + domain)[group] + rng.normal(0, 0.06, len(group))
-    aside = rng.normal(0, 1.3, len(group))
+    aside = rng.normal(0, 1.6, len(group))
     cell = cell[group]
     share = np.linspace(-0.5, 0.5, 25)
     length = np.clip(rng.gamma(2.5, 8, len(y)), 5, 60)[group] * rng.uniform(0.6, 1.2, len(group))
@@ -106,8 +107,8 @@ def _stress_fibres(scene: Scene, rng: np.random.Generator, levels: Levels, count
     ty, tx = y[group][:, None] + along * sine + across * cosine, x[group][:, None] + along * cosine - across * sine
     own = scene.at(scene.owner, ty, tx) == (cell + 1)[:, None]
     profile = 1 - np.abs(2 * share[1:] - 0.04) ** 4
-    weight = (levels[cell] * rng.gamma(1.2, 1 / 1.2, len(cell)))[:, None] * (own[:, 1:] & own[:, :-1]) * profile
-    return canvas.threads(np.stack([ty, tx], -1).astype(np.float32), rng.uniform(0.1, 0.18), weight)
+    weight = (levels[cell] * rng.gamma(1.0, 1.0, len(cell)))[:, None] * (own[:, 1:] & own[:, :-1]) * profile
+    return canvas.threads(np.stack([ty, tx], -1).astype(np.float32), rng.uniform(0.12, 0.22), weight)
 
 
 @pattern(14, "strands", "fine")
