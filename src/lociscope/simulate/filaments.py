@@ -154,12 +154,12 @@ def trace_microtubules(rng: np.random.Generator, scene: Scene) -> Image:
     tracks, cell, cells = scene.microtubules, scene.microtubule_cell, scene.cells
     steps = tracks.shape[1] - 1
     weight = np.clip(1 + np.float32(0.4) * rng.standard_normal((len(tracks), steps), dtype=np.float32), 0.1, 3)
-    weight *= rng.gamma(1.5, 1 / 1.5, (len(tracks), 1)).astype(np.float32)
+    weight *= rng.gamma(1, 1, (len(tracks), 1)).astype(np.float32)
     pole = np.stack([cells.pole_y, cells.pole_x], 1).astype(np.float32)[cell]
     away = np.square(tracks[:, 1:] - pole[:, None]).sum(-1)
     weight *= 1 + np.float32(rng.uniform(0, 0.9)) * np.exp(away / np.float32(-4))
     lines = scene.canvas.strokes(tracks, weight)
-    lines = lines / (1 + np.float32(0.07) * lines)
+    lines = lines / (1 + np.float32(0.04) * lines)
     level = float(np.quantile(lines[lines > 0], 0.7)) if np.any(lines > 0) else 1.0
     return np.asarray(lines / np.float32(max(level, 1e-6)))
 
@@ -173,7 +173,7 @@ def microtubules(rng: np.random.Generator, scene: Scene, *, over_nucleus: float)
         over_nucleus: How much of them shows across the nucleus, 0–1.
     """
     thick = scene.body * scene.filling
-    around = 1 - rng.uniform(0.2, 0.75) * np.exp(-np.abs(scene.beyond - 2) / 3)
+    around = 1 - rng.uniform(0.2, 0.85) * np.exp(-np.abs(scene.beyond - 2) / 3)
     return np.asarray(scene.lines * thick * around * (1 - (1 - over_nucleus) * scene.hidden))
 
 

@@ -55,7 +55,7 @@ def _channel_optics(rng: np.random.Generator, channel: int) -> Optics:
     photons = (56, 24, 135, 35)[channel] * np.exp(rng.normal(0, (0.6, 0.9, 0.6, 0.7)[channel]))
     return Optics(
         sigma=rng.uniform(0.10, 0.17) * (1.0, 1.0, 1.1, 1.0)[channel],
-        haze=rng.uniform(0.0, 0.09) * (1.0, 0.8, 0.9, 1.0)[channel],
+        haze=rng.uniform(0.0, 0.09) * (1.0, 0.8, 1.2, 1.0)[channel],
         haze_sigma=rng.uniform(1.5, 4),
         photons=float(photons),
         exposure=float(

@@ -96,13 +96,15 @@ def _sample_bends(rng: np.random.Generator, canvas: Canvas, line: CellLine, cell
         + canvas.noise(rng, 2.4) * ragged
         for _ in range(2)
     )
+    dented = rng.uniform(0.05, 0.3)  # µm
     lobes = tuple(
-        canvas.noise(rng, line.nucleus * 0.55) * (line.lobed * rng.uniform(0.5, 1.6) * line.nucleus / 2)
+        canvas.noise(rng, line.nucleus * 0.55) * (line.lobed * rng.uniform(0.6, 2.1) * line.nucleus / 2)
+        + canvas.noise(rng, 2.2) * dented
         for _ in range(2)
     )
     arms = [canvas.noise(rng, 0.9) * 0.3 if cells.mitotic.any() else canvas.blank() for _ in range(2)]
     tails = _tails(rng, line, cells)
-    bean = rng.normal(0, 0.09, len(cells)) * (1 + 1.5 * (rng.random(len(cells)) < 0.12))
+    bean = rng.normal(0, 0.11, len(cells)) * (1 + 1.5 * (rng.random(len(cells)) < 0.12))
     return _Bends(grid, (bend[0], bend[1]), (lobes[0], lobes[1]), (arms[0], arms[1]), tails, bean)
 
 

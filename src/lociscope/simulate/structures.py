@@ -74,11 +74,11 @@ def _rasterise(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells: 
     mitotic = per_cell(owner, cells.mitotic) > 0
     rise = np.where(cells.mitotic, 1.0, line.rise * np.exp(rng.normal(0, 0.25, len(cells))))
     thick = 1 - np.exp(-(((depth + 0.1) / np.maximum(per_cell(owner, rise), 0.1)) ** 1.5))
-    steep = rng.uniform(0, 0.25) * (1 - np.exp(-(depth + 0.1) / rng.uniform(0.2, 0.5)))  # sides of the cell
+    steep = rng.uniform(0, 0.12) * (1 - np.exp(-(depth + 0.1) / rng.uniform(0.2, 0.5)))  # sides of the cell
     thick = np.maximum(thick, steep)
     close = per_cell(owner, cells.radius) * (shape.second - shape.best) / 2
     touching = inside & (shape.second < TOUCHING)
-    wall = rng.uniform(0.35, 0.9) * np.exp(-close / 3)  # cells stand high where they lean on one another
+    wall = rng.uniform(0.25, 0.8) * np.exp(-close / 3)  # cells stand high where they lean on one another
     body = np.where(inside, np.where(touching, np.maximum(thick, wall), thick), 0)
     return Scene(
         canvas=canvas,
@@ -113,7 +113,7 @@ def _chromatin(rng: np.random.Generator, canvas: Canvas) -> Image:
 def _mesh(rng: np.random.Generator, canvas: Canvas) -> Image:
     """Return ridges of smooth noise, as of a net of tubules; at 0.3 µm/px they look like grains."""
     net = canvas.noise(rng, rng.uniform(0.6, 1.0)) + 0.4 * canvas.noise(rng, 1.8)
-    grains = np.exp(rng.uniform(0.1, 0.3) * canvas.noise(rng, 0.5))
+    grains = np.exp(rng.uniform(0.1, 0.5) * canvas.noise(rng, 0.5))
     return np.asarray(0.2 + np.exp(-np.abs(net) * rng.uniform(0.5, 1.2)) * grains, np.float32)
 
 
