@@ -154,7 +154,7 @@ def trace_microtubules(rng: np.random.Generator, scene: Scene) -> Image:
     tracks, cell, cells = scene.microtubules, scene.microtubule_cell, scene.cells
     steps = tracks.shape[1] - 1
     weight = np.clip(1 + np.float32(0.4) * rng.standard_normal((len(tracks), steps), dtype=np.float32), 0.1, 3)
-    weight *= rng.gamma(1, 1, (len(tracks), 1)).astype(np.float32)
+    weight *= rng.gamma(2, 1 / 2, (len(tracks), 1)).astype(np.float32)
     pole = np.stack([cells.pole_y, cells.pole_x], 1).astype(np.float32)[cell]
     away = np.square(tracks[:, 1:] - pole[:, None]).sum(-1)
     weight *= 1 + np.float32(rng.uniform(0, 0.9)) * np.exp(away / np.float32(-4))
@@ -172,8 +172,8 @@ def microtubules(rng: np.random.Generator, scene: Scene, *, over_nucleus: float)
         scene: The cells.
         over_nucleus: How much of them shows across the nucleus, 0–1.
     """
-    thick = scene.body * scene.filling
-    around = 1 - rng.uniform(0.2, 0.85) * np.exp(-np.abs(scene.beyond - 2) / 3)
+    thick = scene.body**1.4 * scene.filling
+    around = 1 - rng.uniform(0.1, 0.7) * np.exp(-np.abs(scene.beyond - 2) / 3)
     return np.asarray(scene.lines * thick * around * (1 - (1 - over_nucleus) * scene.hidden))
 
 

@@ -113,7 +113,7 @@ def _chromatin(rng: np.random.Generator, canvas: Canvas) -> Image:
 def _mesh(rng: np.random.Generator, canvas: Canvas) -> Image:
     """Return ridges of smooth noise, as of a net of tubules; at 0.3 µm/px they look like grains."""
     net = canvas.noise(rng, rng.uniform(0.6, 1.0)) + 0.4 * canvas.noise(rng, 1.8)
-    grains = np.exp(rng.uniform(0.1, 0.5) * canvas.noise(rng, 0.5))
+    grains = np.exp(rng.uniform(0.1, 0.35) * canvas.noise(rng, 0.5))
     return np.asarray(0.2 + np.exp(-np.abs(net) * rng.uniform(0.5, 1.2)) * grains, np.float32)
 
 
