@@ -67,16 +67,22 @@ class Canvas:
             The picture; points outside are dropped.
         """
         y, x, weight = np.broadcast_arrays(y, x, weight)
-        v, u = np.ravel(y) / self.pixel_size + 0.5, np.ravel(x) / self.pixel_size + 0.5
-        inside = (v >= 0) & (v < self.size + 1) & (u >= 0) & (u < self.size + 1) & (np.ravel(weight) != 0)
-        v, u, w = v[inside], u[inside], np.ravel(weight)[inside]
-        row, column = v.astype(np.intp), u.astype(np.intp)
+        scale, half = np.float32(1 / self.pixel_size), np.float32(0.5)
+        v, u = np.ravel(y) * scale + half, np.ravel(x) * scale + half
+        w = np.ravel(weight)
+        inside = (v >= 0) & (v < self.size + 1) & (u >= 0) & (u < self.size + 1) & (w != 0)
+        if not inside.all():
+            v, u, w = v[inside], u[inside], w[inside]
+        row, column = v.astype(np.int32), u.astype(np.int32)
         v, u = v - row, u - column
         wide = self.size + 2
-        flat = row * wide + column
-        total = np.zeros(wide * wide)
-        for step, share in ((0, (1 - v) * (1 - u)), (1, (1 - v) * u), (wide, v * (1 - u)), (wide + 1, v * u)):
-            total += np.bincount(flat + step, w * share, wide * wide)
+        flat = row.astype(np.intp) * wide + column
+        lower = w * v
+        upper = w - lower
+        lower_right, upper_right = lower * u, upper * u
+        total = np.bincount(flat, upper - upper_right, wide * wide)
+        for step, share in ((1, upper_right), (wide, lower - lower_right), (wide + 1, lower_right)):
+            total[step:] += np.bincount(flat, share, wide * wide)[:-step]
         return total.reshape(wide, wide)[1:-1, 1:-1].astype(np.float32)
 
     def dots(self, y: Values, x: Values, sigma: Values | float, weight: Values | float = 1.0) -> Image:
@@ -161,17 +167,17 @@ class Canvas:
         """
         if tracks.shape[0] == 0 or tracks.shape[1] < 2:
             return self.blank()
-        ends = np.asarray(tracks, np.float32)
-        start, way = ends[:, :-1], np.diff(ends, axis=1)
-        length = np.hypot(way[..., 0], way[..., 1]) / self.pixel_size
+        y, x = np.moveaxis(np.asarray(tracks, np.float32), -1, 0)
+        dy, dx = np.diff(y), np.diff(x)
+        length = np.hypot(dy, dx) / np.float32(self.pixel_size)
         heights = np.asarray(weight, np.float32)
         heights = np.broadcast_to(heights[..., None] if heights.ndim == 1 else heights, length.shape)
         visible = (length > 0) & (heights > 0)
-        start, way, length, heights = start[visible], way[visible], length[visible], heights[visible]
+        y, x, dy, dx = y[:, :-1][visible], x[:, :-1][visible], dy[visible], dx[visible]
+        length, heights = length[visible], heights[visible]
         pieces = int(np.ceil(np.percentile(length, 98) / 1.2)) if length.size else 1
-        share = ((np.arange(pieces, dtype=np.float32) + 0.5) / pieces)[:, None]
-        y, x = start[:, 0] + share * way[:, 0], start[:, 1] + share * way[:, 1]
-        return self.points(y, x, np.broadcast_to(heights * length / pieces, y.shape))
+        share = ((np.arange(pieces, dtype=np.float32) + np.float32(0.5)) / np.float32(pieces))[:, None]
+        return self.points(y + share * dy, x + share * dx, heights * length / np.float32(pieces))
 
     def threads(self, tracks: Values, sigma: float, weight: Values | float = 1.0) -> Image:
         """Add round threads whose middle is about as bright as their weight; where finer than a pixel, dimmer.

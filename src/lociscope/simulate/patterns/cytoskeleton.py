@@ -94,13 +94,13 @@ def _stress_fibres(scene: Scene, rng: np.random.Generator, levels: Levels, count
     canvas, cells = scene.canvas, scene.cells
     y, x, cell = scene.sample(rng, (scene.owner > 0).astype(np.float32), numbers(scene, rng, count / 3, 0.4))
     group = np.repeat(np.arange(len(y)), rng.integers(1, 5, len(y)))
-    domain = scene.at(canvas.noise(rng, 22), y, x) * rng.uniform(0.1, 0.45)
+    domain = scene.at(canvas.noise(rng, 22), y, x) * rng.uniform(0.05, 0.35)
     lean = (cells.angle[cell] + domain)[group] + rng.normal(0, 0.06, len(group))
     aside = rng.normal(0, 1.6, len(group))
     cell = cell[group]
     share = np.linspace(-0.5, 0.5, 25)
     length = np.clip(rng.gamma(2.5, 8, len(y)), 5, 60)[group] * rng.uniform(0.6, 1.2, len(group))
-    bend = rng.normal(0, 0.05, len(y))[group]
+    bend = rng.normal(0, 0.04, len(y))[group]
     along = share * length[:, None]
     across = aside[:, None] + bend[:, None] * (share**2 - 0.08) * length[:, None]
     sine, cosine = np.sin(lean)[:, None], np.cos(lean)[:, None]

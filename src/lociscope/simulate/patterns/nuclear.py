@@ -88,17 +88,16 @@ def fibrillar_center(scene: Scene, rng: np.random.Generator, style: str, levels:
 
 @pattern(4, "mottled", "fine")
 def speckles(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
-    """Irregular unequal speckles between the chromatin, never in nucleoli, on a clear haze."""
+    """20–50 crisp lobed patches between the chromatin, never in nucleoli, on a clear haze."""
     canvas = scene.canvas
-    y, x, radius, cell = scene.speckle.T
-    cell = cell.astype(int)
-    if style == "fine":
-        radius = 0.65 * radius
-    weight = levels[cell] * rng.gamma(4, 0.25, len(y))
-    stretch, angle = rng.uniform(1, 2.4, len(y)), rng.uniform(0, np.pi, len(y))
-    spots = canvas.discs(y, x, radius, weight, stretch=stretch, angle=angle)
-    blurred = canvas.blur(spots, 0.14) * scene.nucleus * (1 - 0.9 * scene.nucleoli)
-    return unit(blurred) + haze(scene, levels, rng.uniform(0.06, 0.3)) + 0.15 * released(scene, levels)
+    y, x, radius, cell = (np.repeat(column, 3) for column in scene.speckle.T)
+    radius = radius * rng.uniform(0.45, 0.8, len(y)) * (0.65 if style == "fine" else 1)
+    y, x = y + 0.9 * radius * rng.standard_normal(len(y)), x + 0.9 * radius * rng.standard_normal(len(y))
+    weight = levels[cell.astype(int)] * np.repeat(rng.gamma(4, 0.25, len(y) // 3), 3)
+    stretch, angle = rng.uniform(1, 2, len(y)), rng.uniform(0, np.pi, len(y))
+    lobes = canvas.discs(y, x, radius, weight, stretch=stretch, angle=angle)
+    patches = canvas.blur(lobes / (1 + 0.4 * lobes), 0.07) * scene.nucleus * (1 - 0.9 * scene.nucleoli)
+    return unit(patches) + haze(scene, levels, rng.uniform(0.06, 0.4)) + 0.15 * released(scene, levels)
 
 
 @pattern(5, "few", "many", "hazy")
