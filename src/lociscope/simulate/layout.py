@@ -113,7 +113,7 @@ def lay_out(rng: np.random.Generator, line: CellLine, extent: float, *, mitoses:
     count = len(y)
     nucleus = line.nucleus / 2 * np.exp(rng.normal(0, 0.1, count)) * np.where(rng.random(count) < 0.04, 1.3, 1)
     size = nucleus * 0.95 * line.spread * np.exp(rng.normal(0, 0.2, count))
-    stretch = np.maximum(1, 1 + (line.stretch - 0.5) * rng.gamma(2, 1 / 2, count))
+    stretch = np.maximum(1, 1 + (line.stretch - 0.4) * rng.gamma(2, 1 / 2, count))
     oval = np.maximum(1.02, 1 + (line.oval - 0.88) * rng.gamma(3, 1 / 3, count))
     angle = lean + rng.normal(0, 0.15 + 1.5 * (1 - line.aligned), count)
     shift = rng.uniform(0, 0.22, count) * (size - nucleus)

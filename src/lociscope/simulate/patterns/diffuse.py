@@ -31,8 +31,8 @@ def cytosol(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) 
     fade = 1 / (1 + np.square(np.maximum(scene.beyond, 0) / reach))
     within = rng.uniform(0.08, 0.65) * scene.hidden * (1 - rng.uniform(-0.3, 0.5) * scene.nucleoli)
     picture = (scene.cytoplasm * fade * (1 - 0.5 * scene.chromatin) + within) * scene.body
-    texture = grain(scene, rng, rng.uniform(0.2, 0.5) if style == "granular" else rng.uniform(0.06, 0.2))
-    picture = picture * texture * scene.filling ** rng.uniform(0.2, 1.0) * gaps(scene)
+    texture = grain(scene, rng, rng.uniform(0.15, 0.35) if style == "granular" else rng.uniform(0.06, 0.18))
+    picture = picture * texture * scene.filling ** rng.uniform(0.2, 0.7) * gaps(scene)
     if style == "vacuoles":
         y, x, _ = scene.sample(rng, scene.cytoplasm, rng.gamma(1.5, 14, len(scene.cells)))
         radius = np.clip(0.4 * np.exp(rng.normal(0, 0.4, len(y))), 0.25, 1.5)
