@@ -60,7 +60,7 @@ def _net(scene: Scene, rng: np.random.Generator, mesh: float) -> Image:
 def actin(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
     """Stress fibres across the cell, also over the nucleus; cables along free edges; or a fine mesh under the cortex."""
     own = scene.spread(levels) * (scene.owner > 0)
-    count = {"fibres": rng.uniform(45, 110), "edge": rng.uniform(12, 35), "mesh": rng.uniform(12, 35)}[style]
+    count = rng.uniform(20, 70) if style == "fibres" else rng.uniform(5, 25)
     fibres = unit(_stress_fibres(scene, rng, levels, count)) * (1 - rng.uniform(0.2, 0.6) * scene.hidden)
     cables = unit(_edge_cables(scene, rng, levels, rng.uniform(4, 12)))
     strength = rng.uniform(0.3, 1.0) if style == "fibres" else 1.0
@@ -70,7 +70,7 @@ def actin(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) ->
     if style == "mesh":
         under = 0.3 + np.exp(-scene.depth / rng.uniform(2, 6))
         light = light + rng.uniform(0.2, 0.5) * own * _net(scene, rng, rng.uniform(0.45, 0.7)) * under * scene.body**0.5
-    return unit(light) + soft_haze(scene, rng, levels, 0.05, 0.3)
+    return unit(light) + soft_haze(scene, rng, levels, 0.1, 0.5)
 
 
 def _edge_cables(scene: Scene, rng: np.random.Generator, levels: Levels, count: float) -> Image:

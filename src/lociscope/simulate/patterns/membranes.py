@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 def plasma_membrane(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
     """The whole surface, grainy and also over the nucleus, with an uneven edge, ruffles, or a fringe of filopodia."""
     canvas, level = scene.canvas, scene.spread(levels)
-    patches = np.clip(0.55 + 0.7 * canvas.noise(rng, rng.uniform(5, 12)) + 0.35 * canvas.noise(rng, 0.9), 0.05, 3)
-    touch = 1 + rng.uniform(0, 1) * np.exp(-((scene.contact / 0.6) ** 2))
+    patches = np.clip(0.9 + 0.45 * canvas.noise(rng, rng.uniform(4, 9)) + 0.45 * canvas.noise(rng, 0.8), 0.05, 3)
+    touch = 1 + rng.uniform(0.3, 1.3) * np.exp(-((scene.contact / 0.6) ** 2))
     width = rng.uniform(0.2, 0.4)
     edge = np.exp(-0.5 * (scene.depth / width) ** 2) * (scene.owner > 0) * patches * touch
     picture = {"line": 1.0, "spikes": 0.4, "ruffles": 0.7, "sheet": 0.25}[style] * level * edge
     if style == "ruffles":
         picture = picture + level * _ruffles(scene, rng)
-    if style == "spikes" or rng.random() < 0.4:
-        picture = picture + (1.0 if style == "spikes" else 0.4) * unit(_spikes(scene, rng, levels))
-    strength = {"line": rng.uniform(0.15, 0.5), "sheet": 1.0}.get(style, rng.uniform(0.2, 0.7))
+    if style == "spikes" or rng.random() < 0.6:
+        picture = picture + (1.0 if style == "spikes" else rng.uniform(0.2, 0.6)) * unit(_spikes(scene, rng, levels))
+    strength = {"line": rng.uniform(0.2, 0.6), "sheet": 1.0}.get(style, rng.uniform(0.3, 0.8))
     return unit(np.asarray(picture + strength * level * _surface(scene, rng), np.float32))
 
 
