@@ -20,20 +20,20 @@ def plasma_membrane(scene: Scene, rng: np.random.Generator, style: str, levels: 
     canvas, level = scene.canvas, scene.spread(levels)
     patches = np.clip(0.9 + 0.45 * canvas.noise(rng, rng.uniform(4, 9)) + 0.45 * canvas.noise(rng, 0.8), 0.05, 3)
     touch = 1 + rng.uniform(0.3, 1.3) * np.exp(-((scene.contact / 0.6) ** 2))
-    width = rng.uniform(0.2, 0.4)
-    edge = np.exp(-0.5 * (scene.depth / width) ** 2) * (scene.owner > 0) * patches * touch
+    ragged = scene.depth + rng.uniform(0.1, 0.4) * canvas.noise(rng, 0.7)
+    edge = np.exp(-0.5 * (ragged / rng.uniform(0.2, 0.4)) ** 2) * (scene.owner > 0) * patches * touch
     picture = {"line": 1.0, "spikes": 0.4, "ruffles": 0.7, "sheet": 0.25}[style] * level * edge
     if style == "ruffles":
         picture = picture + level * _ruffles(scene, rng)
     if style == "spikes" or rng.random() < 0.6:
-        picture = picture + (1.0 if style == "spikes" else rng.uniform(0.2, 0.6)) * unit(_spikes(scene, rng, levels))
+        picture = picture + (1.0 if style == "spikes" else rng.uniform(0.3, 0.8)) * unit(_spikes(scene, rng, levels))
     strength = {"line": rng.uniform(0.2, 0.6), "sheet": 1.0}.get(style, rng.uniform(0.3, 0.8))
     return unit(np.asarray(picture + strength * level * _surface(scene, rng), np.float32))
 
 
 def _surface(scene: Scene, rng: np.random.Generator) -> Image:
     """Return the membrane seen from above: grains and small bright folds of 0.3–1 µm, with no hole at the nucleus."""
-    folds = np.clip(scene.canvas.noise(rng, rng.uniform(0.5, 0.9)) - 1.2, 0, 2) * rng.uniform(0.2, 0.9)
+    folds = np.clip(scene.canvas.noise(rng, rng.uniform(0.5, 0.9)) - 1.2, 0, 2) * rng.uniform(0.3, 1.3)
     even = scene.body ** rng.uniform(0.15, 0.5) * (1 - rng.uniform(0, 0.5) * scene.hidden)
     return np.asarray((scene.owner > 0) * even * (grain(scene, rng, rng.uniform(0.1, 0.22)) + folds), np.float32)
 
