@@ -9,7 +9,7 @@ import numpy as np
 
 from lociscope.simulate.canvas import Image, unit
 from lociscope.simulate.patterns import PATTERNS, pattern_of
-from lociscope.simulate.patterns.texture import background
+from lociscope.simulate.patterns.texture import background, grain
 from lociscope.simulate.patterns.vesicles import unidentified
 
 if TYPE_CHECKING:
@@ -177,12 +177,8 @@ def green_channel(
     )  # to one side of its cell
     even = expression**0.2
     cytoplasm, nucleus = protein.haze
-    light = light + scene.spread(even) * (
-        np.float32(cytoplasm) * background(scene, rng)
-        + np.float32(nucleus)
-        * scene.inner
-        * np.exp(rng.uniform(0.1, 0.4) * scene.canvas.noise(rng, 0.5) - 0.3 * scene.grain)
-    )
+    inside = scene.inner * grain(scene, rng, rng.uniform(0.06, 0.2)) * np.exp(-0.15 * scene.grain)
+    light = light + scene.spread(even) * (np.float32(cytoplasm) * background(scene, rng) + np.float32(nucleus) * inside)
     if protein.unlabelled_dots:
         light = light + np.float32(protein.unlabelled_dots) * unit(unidentified(scene, rng, even))
     return np.asarray(light, np.float32), parts, levels

@@ -71,7 +71,7 @@ def junctions(scene: Scene, rng: np.random.Generator, style: str, levels: Levels
     elif style == "beads":
         shape = np.clip(canvas.noise(rng, 0.8) - 0.2, 0, 3) * (canvas.noise(rng, 12) > -0.6)
     else:
-        shape = np.clip(canvas.noise(rng, 3) - 0.5, 0, 1.5)
+        shape = np.clip(canvas.noise(rng, 2) - 0.3, 0, 1.5) * np.clip(1 + 0.5 * canvas.noise(rng, 0.6), 0.2, 3)
     return unit(np.asarray(scene.spread(levels) * line * shape, np.float32)) + soft_haze(scene, rng, levels, 0.02, 0.15)
 
 

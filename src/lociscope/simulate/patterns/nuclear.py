@@ -8,6 +8,7 @@ import numpy as np
 
 from lociscope.simulate.canvas import Image, unit
 from lociscope.simulate.patterns.registry import Levels, beside, pattern
+from lociscope.simulate.patterns.texture import grain
 
 if TYPE_CHECKING:
     from lociscope.simulate.scene import Scene
@@ -20,7 +21,7 @@ def released(scene: Scene, levels: Levels) -> Image:
 
 def haze(scene: Scene, levels: Levels, strength: float) -> Image:
     """Return a clear nuclear haze without nucleoli, as around speckles and bodies."""
-    between = np.exp(-0.3 * scene.grain)
+    between = np.exp(-0.15 * scene.grain)
     return np.asarray(strength * scene.spread(beside(levels)) * scene.inner * between * (1 - 0.8 * scene.nucleoli))
 
 
@@ -33,10 +34,10 @@ def rim_of(scene: Scene, soft: Image, width: float) -> Image:
 @pattern(0, "smooth", "punctate", "holed", "clumped", cover=True)
 def nucleoplasm(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
     """The whole nucleus, smooth to finely punctate, with or without the holes of nucleoli."""
-    canvas = scene.canvas
-    grain = {"smooth": 0.08, "punctate": 0.45, "holed": 0.15, "clumped": 0.3}[style]
-    texture = 1 + grain * canvas.noise(rng, 0.6) + 0.5 * grain * canvas.noise(rng, 2.2 if style == "clumped" else 1.2)
-    texture = texture * np.exp(rng.normal(-0.2, 0.15) * scene.grain)
+    contrast = {"smooth": 0.05, "punctate": 0.22, "holed": 0.09, "clumped": 0.12}[style]
+    texture = grain(scene, rng, contrast) * np.exp(rng.normal(-0.15, 0.12) * scene.grain)
+    if style == "clumped":
+        texture = texture * (1 + 0.2 * scene.canvas.noise(rng, 1.6))
     holes = rng.uniform(0.6, 0.95) if style in ("holed", "clumped") else rng.uniform(0, 0.45)
     inside = scene.inner * np.clip(texture, 0.1, 3) * (1 - holes * scene.nucleoli)
     return np.asarray(unit(scene.spread(levels) * inside) + 0.25 * released(scene, levels), np.float32)
