@@ -31,9 +31,7 @@ def intermediate_filaments(scene: Scene, rng: np.random.Generator, style: str, l
     return unit(light) + soft_haze(scene, rng, levels, 0.02, 0.2)
 
 
-def _wavy_strands(
-    scene: Scene, rng: np.random.Generator, levels: Levels, density: Image, style: str
-) -> Image:
+def _wavy_strands(scene: Scene, rng: np.random.Generator, levels: Levels, density: Image, style: str) -> Image:
     """Return strands of 16 µm, single or in bundles of a few, along the cell or around the nucleus."""
     cells = scene.cells
     count, bundle = {"whole": (220, 2), "cage": (170, 2), "bundled": (60, 6), "mesh": (130, 1)}[style]
@@ -58,7 +56,7 @@ def _net(scene: Scene, rng: np.random.Generator, mesh: float) -> Image:
 
 @pattern(12, "fibres", "fibres", "edge", "mesh")
 def actin(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
-    """Stress fibres across the cell, also over the nucleus; cables along free edges; or a fine mesh under the cortex."""
+    """Stress fibres across the cell, also over the nucleus; cables along free edges; or a fine mesh at the cortex."""
     own = scene.spread(levels) * (scene.owner > 0)
     count = rng.uniform(20, 70) if style == "fibres" else rng.uniform(5, 25)
     fibres = unit(_stress_fibres(scene, rng, levels, count)) * (1 - rng.uniform(0.2, 0.6) * scene.hidden)

@@ -62,7 +62,8 @@ def golgi(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) ->
     stacks = unit(stacks)
     stacks = stacks / (1 + 0.25 * stacks)
     sy, sx, scell = scene.sample(rng, nearness(scene, 9), numbers(scene, rng, rng.gamma(1.5, 12)))
-    carriers = scene.canvas.dots(sy, sx, 0.14, rng.uniform(0.15, 0.5) * beside(levels)[scell] * rng.gamma(2, 0.5, len(sy)))
+    weight = rng.uniform(0.15, 0.5) * beside(levels)[scell] * rng.gamma(2, 0.5, len(sy))
+    carriers = scene.canvas.dots(sy, sx, 0.14, weight)
     return unit(stacks) + carriers + soft_haze(scene, rng, levels, 0.01, 0.2)
 
 
@@ -118,7 +119,7 @@ def centrosome(scene: Scene, rng: np.random.Generator, style: str, levels: Level
 
 @pattern(23, "threads", "rods", "grains")
 def mitochondria(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
-    """Threads, short rods or grains 0.4 µm thick along microtubules, out into the periphery; the nucleus stays black."""
+    """Threads, rods or grains 0.4 µm thick that follow microtubules outwards; the nucleus stays black."""
     count, steps = {"threads": (200, 4), "rods": (260, 2), "grains": (420, 1)}[style]
     reach = rng.uniform(3, 12)
     density = scene.cytoplasm * scene.body * np.exp(-np.maximum(scene.beyond, 0) / reach)

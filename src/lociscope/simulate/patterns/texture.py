@@ -61,7 +61,8 @@ def background(scene: Scene, rng: np.random.Generator) -> Image:
     inside = rng.uniform(0.25, 1.0) * scene.hidden * (1 - 0.3 * scene.nucleoli)
     fade = 1 / (1 + np.square(np.maximum(scene.beyond, 0) / rng.uniform(14, 45)))
     room = scene.filling ** rng.uniform(0.1, 0.4)
-    return np.asarray((1 - scene.hidden + inside) * scene.body * fade * room * grain(scene, rng, rng.uniform(0.06, 0.22)))
+    texture = grain(scene, rng, rng.uniform(0.06, 0.22))
+    return np.asarray((1 - scene.hidden + inside) * scene.body * fade * room * texture)
 
 
 def follow_microtubules(

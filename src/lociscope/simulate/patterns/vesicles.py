@@ -13,6 +13,7 @@ from lociscope.simulate.patterns.texture import nearness, numbers, soft_haze
 if TYPE_CHECKING:
     from lociscope.simulate.scene import Scene
 
+
 @pattern(8, "even")
 def peroxisomes(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) -> Image:
     """Some 350 alike, filled, round dots all over the cytoplasm, nearly without haze."""
