@@ -29,7 +29,7 @@ def grain(scene: Scene, rng: np.random.Generator, contrast: float) -> Image:
         contrast: Standard deviation of each scale, 0.06 for a smooth stain and 0.25 for a granular one.
     """
     noise = scene.canvas.noise
-    texture = 1.3 * noise(rng, 0.2) + noise(rng, 0.42) + np.float32(0.75) * noise(rng, 0.9)
+    texture = 1.3 * noise(rng, 0.2) + noise(rng, 0.42) + np.float32(0.6) * noise(rng, 0.9)
     return np.asarray(np.clip(1 + np.float32(contrast) * texture, 0.05, None))
 
 
@@ -62,7 +62,7 @@ def background(scene: Scene, rng: np.random.Generator) -> Image:
     fade = 1 / (1 + np.square(np.maximum(scene.beyond, 0) / rng.uniform(14, 45)))
     room = scene.filling ** rng.uniform(0.1, 0.4)
     texture = grain(scene, rng, rng.uniform(0.06, 0.22))
-    return np.asarray((1 - scene.hidden + inside) * scene.body * fade * room * texture)
+    return np.asarray((1 - scene.hidden + inside) * scene.body ** rng.uniform(0.5, 1) * fade * room * texture)
 
 
 def follow_microtubules(
