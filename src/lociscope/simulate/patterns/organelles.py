@@ -36,11 +36,11 @@ class GolgiStyle:
 
 
 GOLGI_STYLES = {
-    "ribbon": GolgiStyle(50, 0.55, 1.2, 1.8),
-    "compact": GolgiStyle(36, 0.25, 1.2, 1.2),
+    "ribbon": GolgiStyle(54, 0.55, 1.6, 1.8),
+    "compact": GolgiStyle(42, 0.28, 1.7, 1.2),
     "crescent": GolgiStyle(54, 0.9, 0.6, 1.6),
-    "stacks": GolgiStyle(42, 0.5, 1.3, 0.9),
-    "scattered": GolgiStyle(40, 1.5, 1.0, 0.9),
+    "stacks": GolgiStyle(50, 0.5, 1.8, 0.9),
+    "scattered": GolgiStyle(54, 1.4, 1.0, 0.9),
 }
 
 
