@@ -114,7 +114,7 @@ def centrosome(scene: Scene, rng: np.random.Generator, style: str, levels: Level
     seen = np.where(rng.random(len(cells)) < 0.85, 1.0, 0.15)
     weight = np.concatenate([levels * seen, levels * seen * second])
     sigma = np.tile(rng.uniform(0.2, 0.34) * np.exp(rng.normal(0, 0.12, len(cells))), 2)
-    return unit(scene.canvas.dots(y, x, sigma, weight)) + soft_haze(scene, rng, levels, 0.02, 0.2)
+    return unit(scene.canvas.dots(y, x, sigma, weight)) + soft_haze(scene, rng, levels, 0.02, 0.14)
 
 
 @pattern(23, "threads", "rods", "grains")
