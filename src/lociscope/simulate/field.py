@@ -178,7 +178,7 @@ def _make_scene(rng: np.random.Generator, canvas: Canvas, specimen: Specimen) ->
         "bridges": int(rng.integers(1, 4)) * (16 in simulated),
         "inclusions": rng.uniform(0.7, 1.6) * (24 in simulated),
         "droplets": rng.uniform(12, 45) if 20 in simulated else 8.0 * (rng.random() < 0.15),
-        "debris": rng.gamma(1, 6) * (rng.random() < 0.45),
+        "debris": rng.gamma(1, 8) * (rng.random() < (0.7 if specimen.line.cover < 0.5 else 0.3)),
     }
     return build_scene(rng, canvas, specimen.line, **wanted)
 

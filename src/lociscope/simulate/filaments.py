@@ -130,7 +130,7 @@ def grow_microtubules(rng: np.random.Generator, scene: Scene) -> tuple[Image, ND
     counts = np.where(cells.mitotic, 0, np.clip(dense * cells.radius**2 * 1.4, 100, 600)).astype(np.intp)
     cell = np.repeat(np.arange(len(cells)), counts)
     kind = rng.random(len(cell))
-    from_pole, around = kind < rng.uniform(0.05, 0.3), rng.uniform(0, 2 * np.pi, len(cell))
+    from_pole, around = kind < rng.uniform(0.02, 0.2), rng.uniform(0, 2 * np.pi, len(cell))
     away = rng.uniform(0.95, 1.2, len(cell)) * cells.nucleus_radius[cell]
     spread = rng.normal(0, 0.5, (2, len(cell)))
     y = np.where(from_pole, cells.pole_y[cell] + spread[0], cells.nucleus_y[cell] + away * np.sin(around))

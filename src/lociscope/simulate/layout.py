@@ -149,7 +149,7 @@ def _sites(rng: np.random.Generator, line: CellLine, extent: float, radius: floa
     v, u = v + rng.uniform(0, spacing), u + rng.uniform(0, spacing)
     y = extent / 2 + v.ravel() * np.cos(lean) + u.ravel() * np.sin(lean)
     x = extent / 2 - v.ravel() * np.sin(lean) + u.ravel() * np.cos(lean)
-    cover = np.clip(line.cover * rng.uniform(0.85, 1.15), 0.15, 1)
+    cover = np.clip(line.cover * rng.uniform(0.85, 1.15), 0.1, 1)
     waves = _waves(rng, y, x, 70)
     crowd = np.clip(0.5 + 2.5 * (waves + 1.6 * (cover - 0.5)), 0, 1)
     keep = rng.random(len(y)) < line.clumped * crowd + (1 - line.clumped) * cover

@@ -120,8 +120,9 @@ def _strength(rng: np.random.Generator, location: int, leads: bool, mixed: bool)
 
 def _role(rng: np.random.Generator, location: int, strength: float, *, labelled: bool) -> Role:
     styles = PATTERNS[location].styles
-    silent = float(rng.uniform(0.1, 0.7)) if rng.random() < (0.7 if location in (11, 15) else 0.2) else 0.0
-    varies = float(rng.uniform(0.05, 0.45))
+    often = 0.7 if location in (11, 15) else 0.07 if PATTERNS[location].cover else 0.2
+    silent = float(rng.uniform(0.1, 0.7)) if rng.random() < often else 0.0
+    varies = float(rng.uniform(0.05, 0.35))
     return Role(location, styles[int(rng.integers(len(styles)))], float(strength), labelled, varies, silent)
 
 
@@ -173,7 +174,7 @@ def green_channel(
         light = light + np.float32(role.strength / scene.canvas.seen(part)) * part
         parts[role.location], levels[role.location] = part, level * role.strength
     light = light * np.exp(
-        rng.uniform(0, 0.45) * scene.canvas.noise(rng, rng.uniform(12, 30))
+        rng.uniform(0, 0.35) * scene.canvas.noise(rng, rng.uniform(12, 30))
     )  # to one side of its cell
     even = expression**0.2
     cytoplasm, nucleus = protein.haze
