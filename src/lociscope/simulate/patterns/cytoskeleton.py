@@ -28,7 +28,7 @@ def intermediate_filaments(scene: Scene, rng: np.random.Generator, style: str, l
     net = scene.spread(beside(levels)) * _net(scene, rng, rng.uniform(1.1, 1.9)) * (0.1 + fade) * one_sided
     light = strands + {"bundled": 0.25, "mesh": 0.8}.get(style, 0.45) * net
     light = light * scene.body * scene.filling**0.5 * (1 - rng.uniform(0.75, 0.95) * scene.hidden)
-    return unit(light) + soft_haze(scene, rng, levels, 0.02, 0.2)
+    return unit(light) + soft_haze(scene, rng, levels, 0.02, 0.15)
 
 
 def _wavy_strands(scene: Scene, rng: np.random.Generator, levels: Levels, density: Image, style: str) -> Image:
@@ -64,7 +64,7 @@ def actin(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) ->
     strength = rng.uniform(0.3, 1.0) if style == "fibres" else 1.0
     light = fibres / (1 + 0.2 * fibres) + strength * cables / (1 + 0.3 * cables)
     cortex = np.exp(-0.5 * (scene.depth / 0.25) ** 2) * np.clip(0.6 + 0.7 * scene.canvas.noise(rng, 7), 0, 2)
-    light = light + rng.uniform(0.1, 0.5) * own * cortex
+    light = light + rng.uniform(0.05, 0.35) * own * cortex
     if style == "mesh":
         under = 0.3 + np.exp(-scene.depth / rng.uniform(2, 6))
         light = light + rng.uniform(0.2, 0.5) * own * _net(scene, rng, rng.uniform(0.45, 0.7)) * under * scene.body**0.5
