@@ -40,7 +40,7 @@ CROWDED = {16: "two daughters", 17: "a dividing cell", 22: "two cells that touch
 """Locations that only some cells can hold."""
 CROWDED_EXTENT = 40.0
 """Side in µm of a field that holds such cells."""
-STICKY = {RED: 0.4, GREEN: 0.4, BLUE: 0.05, YELLOW: 0.5}
+STICKY = {RED: 0.4, GREEN: 0.2, BLUE: 0.05, YELLOW: 0.5}
 """How brightly debris may shine in each channel."""
 LABEL_SET_STREAM = 7
 """Separates the random numbers of balanced label sets from the others of the same seed and number."""
