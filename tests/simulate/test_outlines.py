@@ -30,8 +30,8 @@ def test_no_cell_is_clipped_by_its_window(seed: int, monkeypatch: pytest.MonkeyP
     wanted = shape(seed)
     inside = wanted.best < 1
     np.testing.assert_array_equal(np.where(found.best < 1, found.owner, 0), np.where(inside, wanted.owner, 0))
-    near = [np.minimum(each.second, TOUCHING)[inside] for each in (found, wanted)]
-    np.testing.assert_array_equal(*near)
+    near, all_of_it = (np.minimum(each.second, TOUCHING)[inside] for each in (found, wanted))
+    np.testing.assert_array_equal(near, all_of_it)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -20,7 +20,7 @@ def red_channel(rng: np.random.Generator, scene: Scene) -> Image:
     free = rng.uniform(0.0, 0.12) * scene.body * scene.filling * (1 - 0.7 * scene.hidden)
     dividing = 1.6 * unit(spindles(rng, scene)) + 0.25 * scene.body * (scene.spread(scene.cells.mitotic))
     growing = (0.6 * lines + free) * expression * gaps(scene)
-    return np.asarray(growing + dividing + 1.5 * bridges(rng, scene))
+    return np.asarray(growing + dividing + 1.5 * unit(bridges(rng, scene)))
 
 
 def blue_channel(rng: np.random.Generator, scene: Scene) -> Image:
