@@ -13,11 +13,13 @@ from lociscope.simulate.scene import per_cell
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lociscope.simulate.canvas import Image
+    from lociscope.simulate.canvas import Image, Values
     from lociscope.simulate.scene import Scene
 
 STEP = 1.1
 """Length in µm of one step of a filament's walk."""
+STEEP = 2.0
+"""Rise in µm below which the sides of a cell are so steep that a slice shows the microtubules of its cortex."""
 AT_NUCLEUS = 0.4
 """Share of microtubules that start at the organising centre or the nucleus."""
 FLOW_PIXEL = 0.96
@@ -34,7 +36,7 @@ def walk(
     steps: int,
     wander: float,
     step: float = STEP,
-    follow: float = 0.0,
+    follow: Values | float = 0.0,
 ) -> Image:
     """Grow filaments within their cells; at the edge they turn and follow it.
 
@@ -48,7 +50,7 @@ def walk(
         steps: Number of steps.
         wander: Standard deviation of the change of direction in each step, radians.
         step: Length of a step in µm.
-        follow: How strongly they turn into the flow of the cell (`scene.flow`), in radians of each step at most.
+        follow: How strongly they turn into the flow of the cell (`scene.flow`), radians of a step at most, one or (n,).
 
     Returns:
         Tracks (n, steps + 1, 2), y before x, in µm. One that is stuck stays where it is.
@@ -69,11 +71,11 @@ def walk(
     for k in range(steps):
         here = tracks[k]
         sine, cosine = np.sin(angle), np.cos(angle)
-        if follow:
+        if np.any(follow):
             at = np.clip((here * np.float32(side / extent)).astype(np.int32), 0, side - 1)
             at = at[0] * side + at[1]
             turning = flow[0][at] * (1 - 2 * sine * sine) - flow[1][at] * (2 * sine * cosine)
-            angle = angle + np.float32(follow) * turning
+            angle = angle + np.asarray(follow, np.float32) * turning
             sine, cosine = np.sin(angle), np.cos(angle)
         there = here + np.float32(step) * np.stack([sine, cosine])
         spot = (there * scale).astype(np.int32)
@@ -105,7 +107,7 @@ def direct_flow(rng: np.random.Generator, scene: Scene) -> tuple[Image, Image]:
         weight = strength * np.exp(-distance / np.float32(reach)) / steep
         flow += weight * np.stack([-2 * dx * dy, dy * dy - dx * dx])
     long = 1 - cells.wide / cells.long
-    axis = rng.uniform(0.4, 1.5) * np.minimum(long, 0.5) * ~cells.mitotic
+    axis = rng.uniform(0.3, 1.3) * np.minimum(long, 0.5) * ~cells.mitotic
     flow += np.stack([per_cell(owner, axis * np.sin(2 * cells.angle)), per_cell(owner, axis * np.cos(2 * cells.angle))])
     grid = (np.arange(owner.shape[0], dtype=np.float32) + 0.5) * np.float32(canvas.extent / owner.shape[0])
     dy = grid[:, None] - per_cell(owner, cells.pole_y)
@@ -127,7 +129,7 @@ def grow_microtubules(rng: np.random.Generator, scene: Scene) -> tuple[Image, ND
     """
     cells, line = scene.cells, scene.line
     dense = rng.uniform(0.7, 1.4)
-    counts = np.where(cells.mitotic, 0, np.clip(dense * cells.radius**2 * 1.4, 100, 600)).astype(np.intp)
+    counts = np.where(cells.mitotic, 0, np.clip(dense * cells.radius**2 * 1.6, 120, 650)).astype(np.intp)
     cell = np.repeat(np.arange(len(cells)), counts)
     kind = rng.random(len(cell))
     from_pole, around = kind < rng.uniform(0.02, 0.2), rng.uniform(0, 2 * np.pi, len(cell))
@@ -137,12 +139,14 @@ def grow_microtubules(rng: np.random.Generator, scene: Scene) -> tuple[Image, ND
     x = np.where(from_pole, cells.pole_x[cell] + spread[1], cells.nucleus_x[cell] + away * np.cos(around))
     angle = rng.uniform(0, 2 * np.pi, len(cell))
     bound = kind < AT_NUCLEUS
-    ay, ax, acell = scene.sample(rng, scene.cytoplasm, (1 - AT_NUCLEUS) * counts)
+    cortex = rng.uniform(0, 3) * (line.rise < STEEP)
+    density = scene.cytoplasm * (1 + np.float32(cortex) * np.exp(-scene.depth / np.float32(1.5)))
+    ay, ax, acell = scene.sample(rng, density, (1 - AT_NUCLEUS) * counts)
     y, x = np.concatenate([y[bound], ay]), np.concatenate([x[bound], ax])
     cell = np.concatenate([cell[bound], acell])
     angle = np.concatenate([angle[bound], rng.uniform(0, 2 * np.pi, len(acell))])
     steps = int(np.clip(line.nucleus / 2 * line.spread * np.sqrt(line.stretch) * 1.45 / STEP, 10, 36))
-    wander, follow = rng.uniform(0.08, 0.24), rng.uniform(0.12, 0.45)
+    wander, follow = rng.uniform(0.1, 0.27), rng.uniform(0.15, 0.6) * np.sqrt(rng.random(len(cell)))
     tracks = walk(rng, scene, y.astype(np.float32), x.astype(np.float32), cell, angle, steps, wander, follow=follow)
     keep = np.minimum(rng.integers(steps // 3, steps + 2, len(cell)), steps)
     step = np.minimum(np.arange(steps + 1), keep[:, None])
@@ -173,7 +177,7 @@ def microtubules(rng: np.random.Generator, scene: Scene, *, over_nucleus: float)
         over_nucleus: How much of them shows across the nucleus, 0–1.
     """
     thick = scene.body**1.4 * scene.filling
-    around = 1 - rng.uniform(0.1, 0.7) * np.exp(-np.abs(scene.beyond - 2) / 3)
+    around = 1 - rng.uniform(0.2, 0.75) * np.exp(-np.abs(scene.beyond - 2) / 3)
     return np.asarray(scene.lines * thick * around * (1 - (1 - over_nucleus) * scene.hidden))
 
 

@@ -57,7 +57,7 @@ def reticulum(rng: np.random.Generator, scene: Scene) -> Image:
     within = rng.uniform(0.06, 0.55) * scene.mesh * scene.hidden
     spindle = scene.spread(scene.cells.mitotic) * np.exp(-np.maximum(scene.beyond, 0) / 2)
     mesh = scene.mesh * patches * scene.filling * scene.along ** rng.uniform(0.1, 0.35)
-    cytoplasm = scene.cytoplasm * scene.body**1.3 * (0.6 + fade) * mesh * (1 - 0.7 * spindle)
+    cytoplasm = scene.cytoplasm * scene.body**1.5 * (0.6 + fade) * mesh * (1 - 0.7 * spindle)
     return np.asarray(cytoplasm + rim * scene.body * (1 - spindle) + within, np.float32)
 
 
