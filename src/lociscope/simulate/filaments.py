@@ -146,7 +146,7 @@ def grow_microtubules(rng: np.random.Generator, scene: Scene) -> tuple[Image, ND
     cell = np.concatenate([cell[bound], acell])
     angle = np.concatenate([angle[bound], rng.uniform(0, 2 * np.pi, len(acell))])
     steps = int(np.clip(line.nucleus / 2 * line.spread * np.sqrt(line.stretch) * 1.45 / STEP, 10, 36))
-    wander, follow = rng.uniform(0.1, 0.27), rng.uniform(0.15, 0.6) * np.sqrt(rng.random(len(cell)))
+    wander, follow = rng.uniform(0.1, 0.27), rng.uniform(0.2, 0.7) * np.sqrt(rng.random(len(cell)))
     tracks = walk(rng, scene, y.astype(np.float32), x.astype(np.float32), cell, angle, steps, wander, follow=follow)
     keep = np.minimum(rng.integers(steps // 3, steps + 2, len(cell)), steps)
     step = np.minimum(np.arange(steps + 1), keep[:, None])

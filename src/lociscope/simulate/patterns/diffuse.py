@@ -30,7 +30,7 @@ def cytosol(scene: Scene, rng: np.random.Generator, style: str, levels: Levels) 
     reach = rng.uniform(6, 12) if style == "central" else rng.uniform(15, 50)
     fade = 1 / (1 + np.square(np.maximum(scene.beyond, 0) / reach))
     within = rng.uniform(0.08, 0.65) * scene.hidden * (1 - rng.uniform(-0.3, 0.5) * scene.nucleoli)
-    picture = (scene.cytoplasm * fade * (1 - 0.5 * scene.chromatin) + within) * scene.body ** rng.uniform(0.7, 1.5)
+    picture = (scene.cytoplasm * fade * (1 - 0.5 * scene.chromatin) + within) * scene.body ** rng.uniform(0.8, 1.8)
     texture = grain(scene, rng, rng.uniform(0.15, 0.35) if style == "granular" else rng.uniform(0.06, 0.18))
     picture = picture * texture * scene.filling ** rng.uniform(0.2, 0.7) * gaps(scene)
     if style == "vacuoles":

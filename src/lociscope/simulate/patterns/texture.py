@@ -62,7 +62,7 @@ def background(scene: Scene, rng: np.random.Generator) -> Image:
     fade = 1 / (1 + np.square(np.maximum(scene.beyond, 0) / rng.uniform(14, 45)))
     room = scene.filling ** rng.uniform(0.1, 0.4)
     texture = grain(scene, rng, rng.uniform(0.06, 0.22))
-    return np.asarray((1 - scene.hidden + inside) * scene.body ** rng.uniform(0.8, 1.6) * fade * room * texture)
+    return np.asarray((1 - scene.hidden + inside) * scene.body ** rng.uniform(1, 2) * fade * room * texture)
 
 
 def follow_microtubules(
