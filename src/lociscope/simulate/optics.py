@@ -52,9 +52,9 @@ def sample_optics(rng: np.random.Generator) -> list[Optics]:
 
 
 def _channel_optics(rng: np.random.Generator, channel: int) -> Optics:
-    photons = (56, 24, 135, 35)[channel] * np.exp(rng.normal(0, (0.6, 0.9, 0.6, 0.7)[channel]))
+    photons = (65, 28, 140, 42)[channel] * np.exp(rng.normal(0, (1.1, 1.3, 0.7, 1.1)[channel]))
     return Optics(
-        sigma=rng.uniform(0.10, 0.17) * (1.0, 1.0, 1.1, 1.0)[channel],
+        sigma=0.13 * np.exp(rng.normal(0, 0.28)) * (1.0, 1.0, 1.1, 1.0)[channel],
         haze=rng.uniform(0.0, 0.09) * (1.0, 0.8, 1.2, 1.0)[channel],
         haze_sigma=rng.uniform(1.5, 4),
         photons=float(photons),
@@ -62,7 +62,7 @@ def _channel_optics(rng: np.random.Generator, channel: int) -> Optics:
             np.clip(np.exp(rng.normal((0.33, -0.2, -0.05, 0.05)[channel], (0.4, 0.45, 0.4, 0.4)[channel])), 0.2, 2.0)
         ),
         background=float(rng.gamma(1, (0.004, 0.003, 0.002, 0.004)[channel])),
-        offset=float(rng.uniform(0.0, 0.022)),
+        offset=float(max(0, rng.uniform(-0.008, 0.022))),
         uneven=float(rng.uniform(0, 0.2)),
         fine=(0.25, 0.04, 0.0, 0.07)[channel],
     )
