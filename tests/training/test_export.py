@@ -60,7 +60,11 @@ def run(request: pytest.FixtureRequest, pixels: np.ndarray, tmp_path_factory: py
     packed = PackedFields(names, names, x, y, "hash")
     folder = tmp_path_factory.mktemp("run") / "run"
     source = Provenance("simulated", fields=FIELDS, seed=0)
-    return fit(recipe, TrainingData(packed.take(np.arange(TRAINED_ON)), packed.take(np.arange(TRAINED_ON, FIELDS)), source), folder)
+    return fit(
+        recipe,
+        TrainingData(packed.take(np.arange(TRAINED_ON)), packed.take(np.arange(TRAINED_ON, FIELDS)), source),
+        folder,
+    )
 
 
 @pytest.fixture(scope="module")
