@@ -232,9 +232,15 @@ def test_prepared_fields_serve_the_next_training(
     lociscope: Command, training: Any, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lociscope.data.cache import packing
+    from lociscope.workflows import train
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
 
     monkeypatch.setenv("LOCISCOPE_STORE", str(tmp_path / "store"))
-    assert lociscope(*training.words, "-o", "one")[0] == 3
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "fit_datasets", interrupt)
+        assert lociscope(*training.words, "-o", "one")[0] == 130
     (kept,) = (tmp_path / "store").iterdir()
     assert {path.name for path in kept.iterdir()} == {"x.npy", "pack.json"}
 
@@ -242,11 +248,11 @@ def test_prepared_fields_serve_the_next_training(
         raise AssertionError("read again")
 
     monkeypatch.setattr(packing, "read_field", unread)
-    code, _, err = lociscope(*training.words, "-s", "train.epochs=1", "-o", "two")
+    code, _, err = lociscope(*training.words, "-o", "two")
     assert code == 3
     assert "1 field failed" in err
     for name, array in weights_of(trained[0]).items():
-        np.testing.assert_array_equal(weights_of(tmp_path / "one")[name], array, err_msg=name)
+        np.testing.assert_array_equal(weights_of(tmp_path / "two")[name], array, err_msg=name)
 
 
 # === Folds ===

@@ -55,18 +55,23 @@ def recipe_file(folder: Path, training: Any, tune: str = TUNE) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def tuning(training: Any, tmp_path_factory: pytest.TempPathFactory) -> Tuning:
+def run_tune(*words: object) -> tuple[int, str, str]:
+    """Run a command in this process, as the fixture `lociscope` does for one test; return status, stdout and stderr."""
     from lociscope.cli import main
 
-    folder = tmp_path_factory.mktemp("tuning")
-    words = ("tune", str(recipe_file(folder, training)), "-c", str(training.catalog), "--workers", "1")
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(sys, "argv", ["lociscope", *words, "-n", "3", "-o", str(folder / "study")])
+        patch.setattr(sys, "argv", ["lociscope", *map(str, words)])
         with pytest.raises(SystemExit) as left:
             main()
-    return Tuning(words, folder / "study", int(left.value.code or 0), out.getvalue(), err.getvalue())
+    return int(left.value.code or 0), out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def tuning(training: Any, tmp_path_factory: pytest.TempPathFactory) -> Tuning:
+    folder = tmp_path_factory.mktemp("tuning")
+    words = ("tune", str(recipe_file(folder, training)), "-c", str(training.catalog), "--workers", "1")
+    return Tuning(words, folder / "study", *run_tune(*words, "-n", "3", "-o", folder / "study"))
 
 
 def without_progress(text: str) -> list[str]:
@@ -129,26 +134,38 @@ def test_the_best_recipe_trains_to_the_same_predictions(
     np.testing.assert_array_equal(Run.open(tmp_path / "again").read_predictions().probability, expected.probability)
 
 
-def test_a_study_that_is_done_changes_nothing_and_more_trials_go_on(
-    lociscope: Command, tuning: Tuning, tmp_path: Path
-) -> None:
+def test_a_study_that_is_done_changes_nothing(lociscope: Command, tuning: Tuning, tmp_path: Path) -> None:
     study = tmp_path / "study"
     shutil.copytree(tuning.study, study)
     before = {name: data for name, data in contents(study).items() if name != "study.db"}
     code, out, err = lociscope(*tuning.words, "-n", "3", "-o", study)
     assert (code, out) == (0, f"{study}/best.toml\n"), err
     assert {name: data for name, data in contents(study).items() if name != "study.db"} == before
-    rows = table(study)
-    code, out, err = lociscope(*tuning.words, "-n", "4", "-o", study, "--store", tmp_path / "store")
+
+
+@pytest.fixture(scope="module")
+def longer(tuning: Tuning, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str]:
+    """A copy of the study with a fourth trial and a store beside it, the exit status, and what was said."""
+    folder = tmp_path_factory.mktemp("longer")
+    shutil.copytree(tuning.study, folder / "study")
+    return folder, *run_tune(*tuning.words, "-n", "4", "-o", folder / "study", "--store", folder / "store")[::2]
+
+
+def test_more_trials_are_added_to_a_study(tuning: Tuning, longer: tuple[Path, int, str]) -> None:
+    folder, code, err = longer
     assert code == 3, err
-    assert table(study)[:3] == rows
-    assert len(table(study)) == 4
-    assert [path.is_dir() for path in (tmp_path / "store").iterdir() if path.name[0] != "."] == [True]
-    assert not (study / "fields").exists()
+    assert table(folder / "study")[:3] == table(tuning.study)
+    assert len(table(folder / "study")) == 4
+    assert [path.is_dir() for path in (folder / "store").iterdir() if path.name[0] != "."] == [True]
+    assert not (folder / "study" / "fields").exists()
 
 
 def test_interrupted_it_goes_on_with_the_very_trial(
-    lociscope: Command, tuning: Tuning, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lociscope: Command,
+    tuning: Tuning,
+    longer: tuple[Path, int, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from lociscope.workflows import tune
     from lociscope.workflows.train import fit_run
@@ -159,22 +176,25 @@ def test_interrupted_it_goes_on_with_the_very_trial(
         def counted(row: dict[str, float]) -> None:
             on_epoch(row)
             epochs[0] += 1
-            if epochs[0] == 3:  # in the middle of the second trial
+            if epochs[0] == 1:  # in the middle of the fourth trial
                 raise KeyboardInterrupt
 
         return fit_run(recipe, catalog, folder, on_epoch=counted, **options)
 
     monkeypatch.setattr(tune, "fit_run", cut)
     study = tmp_path / "study"
-    code, out, err = lociscope(*tuning.words, "-n", "2", "-o", study)
+    shutil.copytree(tuning.study, study)
+    code, out, err = lociscope(*tuning.words, "-n", "4", "-o", study)
     assert (code, out) == (130, "")
     assert err.endswith("lociscope: interrupted. Give the same command again to resume.\n")
-    assert len(table(study)) == 1
+    assert table(study) == table(tuning.study)
     assert (study / "best.toml").exists()
-    code, out, err = lociscope(*tuning.words, "-n", "2", "-o", study)
-    assert (code, epochs[0]) == (3, 4), err
+    code, out, err = lociscope(*tuning.words, "-n", "4", "-o", study)
+    assert (code, epochs[0]) == (3, 2), err
     same = [{key: value for key, value in row.items() if key != "minutes"} for row in table(study)]
-    assert same == [{key: value for key, value in row.items() if key != "minutes"} for row in table(tuning.study)[:2]]
+    assert same == [
+        {key: value for key, value in row.items() if key != "minutes"} for row in table(longer[0] / "study")
+    ]
 
 
 def test_time_that_is_over(lociscope: Command, tuning: Tuning, tmp_path: Path) -> None:
