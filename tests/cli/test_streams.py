@@ -38,6 +38,10 @@ main()
 """Calls of two fields; the fourth does not return, as that of a large network on a slow computer."""
 
 
+def slow(*values: object) -> object:
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.fixture
 def fields(write_field: WriteField) -> Path:
     for number in range(9):
@@ -46,7 +50,7 @@ def fields(write_field: WriteField) -> Path:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="closes streams as a shell does")
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", slow("<&-"), slow(">&- 2>&-"), "<&- >&- 2>&-"])
 def test_closed_streams_cost_nothing(environment: dict[str, str], fields: Path, tmp_path: Path, closed: str) -> None:
     command = f"{sys.executable} -W error -m lociscope -v predict fields -o out.csv {closed}"
     done = subprocess.run(command, shell=True, env=environment, cwd=tmp_path, capture_output=True, check=False)
@@ -61,8 +65,9 @@ def test_closed_streams_leave_the_exit_code(environment: dict[str, str], tmp_pat
     assert subprocess.run(command, shell=True, env=environment, cwd=tmp_path, check=False).returncode == 1
 
 
-@pytest.mark.parametrize("gone", ["stdout", "stderr"])
-@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("gone", "unbuffered"), [("stdout", ""), ("stderr", "1"), slow("stdout", "1"), slow("stderr", "")]
+)
 def test_a_reader_that_has_gone_leaves_the_table_and_the_exit_code(
     environment: dict[str, str], fields: Path, tmp_path: Path, gone: str, unbuffered: str
 ) -> None:
@@ -102,7 +107,7 @@ def interrupted(environment: dict[str, str], folder: Path, *signals: signal.Sign
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGINT", slow("SIGTERM"), slow("SIGHUP")])
 def test_an_interrupt_keeps_what_was_predicted(
     process: Command, environment: dict[str, str], fields: Path, tmp_path: Path, name: str
 ) -> None:
@@ -114,7 +119,7 @@ def test_an_interrupt_keeps_what_was_predicted(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", [slow("SIGINT"), "SIGTERM"])
 def test_a_second_interrupt_ends_at_once(environment: dict[str, str], fields: Path, tmp_path: Path, name: str) -> None:
     began = time.monotonic()
     code, _ = interrupted(environment, tmp_path, getattr(signal, name), getattr(signal, name))
