@@ -23,7 +23,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's back
 from lociscope.cli import streams
 from lociscope.predict import batch
 batch.BATCH_SIZE = 2
-streams.MAX_END_SECONDS = float(os.environ.get("MAX_END_SECONDS", 60))
+streams.MAX_END_SECONDS = float(os.environ.get("MAX_END_SECONDS", 600))
 run, calls = batch._predict_batch, []
 def wait(*words):
     calls.append(words)
@@ -84,8 +84,8 @@ def test_a_reader_that_has_gone_leaves_the_table_and_the_exit_code(
         said = other.read()
     assert len(Predictions.read(tmp_path / "out.csv")) == 8
     assert b"Traceback" not in said
-    # typer itself ends the command where a print of it meets the closed pipe
-    assert started.returncode in ((0, 3) if (gone, unbuffered) == ("stdout", "1") else (3,))
+    # typer ends the command where an unbuffered print meets the closed pipe, before its exit code is known
+    assert started.returncode == (0 if (gone, unbuffered) == ("stdout", "1") else 3)
 
 
 def interrupted(environment: dict[str, str], folder: Path, *signals: signal.Signals, **changed: str) -> tuple[int, str]:
@@ -121,10 +121,9 @@ def test_an_interrupt_keeps_what_was_predicted(
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 @pytest.mark.parametrize("name", [slow("SIGINT"), "SIGTERM"])
 def test_a_second_interrupt_ends_at_once(environment: dict[str, str], fields: Path, tmp_path: Path, name: str) -> None:
-    began = time.monotonic()
+    """After the first one alone, the process would wait for its thread, longer than `interrupted` waits for it."""
     code, _ = interrupted(environment, tmp_path, getattr(signal, name), getattr(signal, name))
     assert code == 130
-    assert time.monotonic() - began < 50  # the thread would sleep for ten minutes, and the first signal waits for one
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")
