@@ -8,6 +8,9 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 READY := .venv/.ready
 
+# Container images set this, and each process of the tests would compile what it imports again: 8 s of CPU for TensorFlow.
+export PYTHONDONTWRITEBYTECODE =
+
 # `make test-matrix` runs the tests on those of these that are present; PYTHON_3.13=/path/to/python3 names one.
 VERSIONS := 3.11 3.12 3.13
 PYTHON_3.11 ?= python3.11

@@ -282,7 +282,7 @@ def score(answers: Answers, truth: Mapping[str, Sequence[int]]) -> dict[str, Any
 
 
 def distinguish(
-    real: np.ndarray, simulated: np.ndarray, rounds: int = 20, seed: int = 0, trees: int = 500
+    real: np.ndarray, simulated: np.ndarray, rounds: int = 20, seed: int = 0, trees: int = 500, resamples: int = 1000
 ) -> dict[str, float]:
     """Return how well a random forest distinguishes simulated from real features.
 
@@ -292,6 +292,7 @@ def distinguish(
         rounds: Repetitions of a stratified five-fold cross-validation.
         seed: Of the folds and the forests.
         trees: In each forest.
+        resamples: Bootstrap samples.
 
     Returns:
         The mean AUC, and the 5th and 95th percentile over bootstrap samples of the fields of the mean answer.
@@ -310,7 +311,7 @@ def distinguish(
     aucs = [float(roc_auc_score(y, answer)) for answer in answers]
     mean, random = np.mean(answers, axis=0), np.random.default_rng(seed)
     resampled = []
-    for _ in range(1000):
+    for _ in range(resamples):
         rows = np.concatenate([random.choice(np.flatnonzero(y == kind), (y == kind).sum()) for kind in (0, 1)])
         resampled.append(roc_auc_score(y[rows], mean[rows]))
     low, high = np.percentile(resampled, (5, 95))

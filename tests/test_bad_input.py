@@ -118,7 +118,7 @@ def stack(*shape_axes: Any, names: list[str] | None = None, **more: Any) -> Make
 def packed(*members: tuple[str, bytes], flag: int = 0) -> Maker:
     def make(folder: Path) -> list[Path]:
         path = folder / "a.zip"
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for name, data in members:
                 archive.writestr(name, data)
         if flag:

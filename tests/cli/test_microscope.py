@@ -166,7 +166,9 @@ def test_a_driver_that_never_comes_back_does_not_keep_the_process(process: Comma
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "kind", [signal.SIGTERM, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (signal.SIGINT, signal.SIGHUP))]
+)
 def test_an_interrupt_closes_the_shutter_and_keeps_what_was_acquired(
     environment: dict[str, str], plan: Path, tmp_path: Path, kind: signal.Signals
 ) -> None:

@@ -23,7 +23,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's back
 from lociscope.cli import streams
 from lociscope.predict import batch
 batch.BATCH_SIZE = 2
-streams.MAX_END_SECONDS = float(os.environ.get("MAX_END_SECONDS", 60))
+streams.MAX_END_SECONDS = float(os.environ.get("MAX_END_SECONDS", 600))
 run, calls = batch._predict_batch, []
 def wait(*words):
     calls.append(words)
@@ -38,6 +38,10 @@ main()
 """Calls of two fields; the fourth does not return, as that of a large network on a slow computer."""
 
 
+def slow(*values: object) -> object:
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.fixture
 def fields(write_field: WriteField) -> Path:
     for number in range(9):
@@ -46,7 +50,7 @@ def fields(write_field: WriteField) -> Path:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="closes streams as a shell does")
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", slow("<&-"), slow(">&- 2>&-"), "<&- >&- 2>&-"])
 def test_closed_streams_cost_nothing(environment: dict[str, str], fields: Path, tmp_path: Path, closed: str) -> None:
     command = f"{sys.executable} -W error -m lociscope -v predict fields -o out.csv {closed}"
     done = subprocess.run(command, shell=True, env=environment, cwd=tmp_path, capture_output=True, check=False)
@@ -61,8 +65,9 @@ def test_closed_streams_leave_the_exit_code(environment: dict[str, str], tmp_pat
     assert subprocess.run(command, shell=True, env=environment, cwd=tmp_path, check=False).returncode == 1
 
 
-@pytest.mark.parametrize("gone", ["stdout", "stderr"])
-@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("gone", "unbuffered"), [("stdout", ""), ("stderr", "1"), slow("stdout", "1"), slow("stderr", "")]
+)
 def test_a_reader_that_has_gone_leaves_the_table_and_the_exit_code(
     environment: dict[str, str], fields: Path, tmp_path: Path, gone: str, unbuffered: str
 ) -> None:
@@ -79,8 +84,8 @@ def test_a_reader_that_has_gone_leaves_the_table_and_the_exit_code(
         said = other.read()
     assert len(Predictions.read(tmp_path / "out.csv")) == 8
     assert b"Traceback" not in said
-    # typer itself ends the command where a print of it meets the closed pipe
-    assert started.returncode in ((0, 3) if (gone, unbuffered) == ("stdout", "1") else (3,))
+    # typer ends the command where an unbuffered print meets the closed pipe, before its exit code is known
+    assert started.returncode == (0 if (gone, unbuffered) == ("stdout", "1") else 3)
 
 
 def interrupted(environment: dict[str, str], folder: Path, *signals: signal.Signals, **changed: str) -> tuple[int, str]:
@@ -102,7 +107,7 @@ def interrupted(environment: dict[str, str], folder: Path, *signals: signal.Sign
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGINT", slow("SIGTERM"), slow("SIGHUP")])
 def test_an_interrupt_keeps_what_was_predicted(
     process: Command, environment: dict[str, str], fields: Path, tmp_path: Path, name: str
 ) -> None:
@@ -114,12 +119,11 @@ def test_an_interrupt_keeps_what_was_predicted(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", [slow("SIGINT"), "SIGTERM"])
 def test_a_second_interrupt_ends_at_once(environment: dict[str, str], fields: Path, tmp_path: Path, name: str) -> None:
-    began = time.monotonic()
+    """After the first one alone, the process would wait for its thread, longer than `interrupted` waits for it."""
     code, _ = interrupted(environment, tmp_path, getattr(signal, name), getattr(signal, name))
     assert code == 130
-    assert time.monotonic() - began < 50  # the thread would sleep for ten minutes, and the first signal waits for one
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")

@@ -81,7 +81,7 @@ def test_two_do_not_train_in_one_folder(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["made"]
 
 
-def test_a_list_of_failures_that_is_none(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_list_of_failures_is_refused(tmp_path: Path) -> None:
     for text in (b"id;path;reason\nf07;x;y\n", b"id,path,reason\n\xff,x,y\n"):
         (tmp_path / "failures.csv").write_bytes(text)
         with pytest.raises(LociscopeError, match=r"failures\.csv' is not a list of failures"):
@@ -232,9 +232,15 @@ def test_prepared_fields_serve_the_next_training(
     lociscope: Command, training: Any, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lociscope.data.cache import packing
+    from lociscope.workflows import train
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
 
     monkeypatch.setenv("LOCISCOPE_STORE", str(tmp_path / "store"))
-    assert lociscope(*training.words, "-o", "one")[0] == 3
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "fit_datasets", interrupt)
+        assert lociscope(*training.words, "-o", "one")[0] == 130
     (kept,) = (tmp_path / "store").iterdir()
     assert {path.name for path in kept.iterdir()} == {"x.npy", "pack.json"}
 
@@ -242,23 +248,23 @@ def test_prepared_fields_serve_the_next_training(
         raise AssertionError("read again")
 
     monkeypatch.setattr(packing, "read_field", unread)
-    code, _, err = lociscope(*training.words, "-s", "train.epochs=1", "-o", "two")
+    code, _, err = lociscope(*training.words, "-o", "two")
     assert code == 3
     assert "1 field failed" in err
     for name, array in weights_of(trained[0]).items():
-        np.testing.assert_array_equal(weights_of(tmp_path / "one")[name], array, err_msg=name)
+        np.testing.assert_array_equal(weights_of(tmp_path / "two")[name], array, err_msg=name)
 
 
 # === Folds ===
 
 
-def test_folds_are_trained_joined_and_gone_on_with(
+def test_folds_are_trained_joined_and_resumed(
     lociscope: Command, training: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lociscope.workflows import crossval
     from lociscope.workflows.train import fit_datasets
 
-    words = [*training.words, "-s", "train.epochs=1", "--folds", "3", "-o", "out"]
+    words = [*training.words, "-s", "train.epochs=1", "--folds", "2", "-o", "out"]
 
     def cut(recipe: Any, datasets: Any, folder: Path, *more: Any) -> Run:
         if folder.name == "fold1":
@@ -274,9 +280,9 @@ def test_folds_are_trained_joined_and_gone_on_with(
     assert out == "out\n"
     assert "already finished: fold 0\n" in err
     lines = err.splitlines()
-    start = lines.index("Out-of-fold scores of 3 folds, with 90 % intervals by group of fields (12 groups):")
+    start = lines.index("Out-of-fold scores of 2 folds, with 90 % intervals by group of fields (12 groups):")
     assert [line.split()[0] for line in lines[start + 1 : start + 4]] == ["macro-F1", "macro-AP", "LRAP"]
-    runs = [Run.open(tmp_path / "out" / f"fold{number}") for number in range(3)]
+    runs = [Run.open(tmp_path / "out" / f"fold{number}") for number in range(2)]
     whole = Run(tmp_path / "out")
     assert whole.read_predictions().ids == [name for run in runs for name in run.read_predictions().ids]
     assert len({*whole.read_truth()} & {*whole.read_groups()}) == 12
@@ -287,12 +293,12 @@ def test_folds_are_trained_joined_and_gone_on_with(
     assert "'out' is already finished\n" in again[2]
 
     assert lociscope("evaluate", "out", "-o", "report")[0] == 0
-    assert "each predicted by the one of 3 networks" in (tmp_path / "report" / "report.html").read_text()
+    assert "each predicted by the one of 2 networks" in (tmp_path / "report" / "report.html").read_text()
     metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
-    assert "of 3 networks that was trained without its fold" in json.dumps(metrics)
+    assert "of 2 networks that was trained without its fold" in json.dumps(metrics)
     code, made, err = lociscope("export", "out", "-o", "places", "--reference", 0)
     assert (code, made) == (0, "places\n")
-    assert err.startswith("Bundle 'places', the average of 3 networks: ")
+    assert err.startswith("Bundle 'places', the average of 2 networks: ")
     predictor = open_bundle(tmp_path / "places")
     assert set(predictor.engine.outputs) == {"probabilities", "embedding", "evidence"}
     each = []
@@ -306,16 +312,16 @@ def test_folds_are_trained_joined_and_gone_on_with(
     np.testing.assert_allclose(predictor.predict(pixels).probability, 1 / (1 + np.exp(-odds)), atol=1e-5)
     card = predictor.bundle.card
     assert card.provenance["recipe"]["network"]["name"] == "lenet5"
-    assert len(set(hash_trainings(card.provenance))) == 3
+    assert len(set(hash_trainings(card.provenance))) == 2
     (runs[1].folder / "DONE").rename(tmp_path / "away")
     for command in ("evaluate", "export"):
         code, _, err = lociscope(command, "out", "-o", "x")
         assert (code, err) == (
-            1, "lociscope: 'out/fold1' is not finished. Run `lociscope train … --folds 3 -o out` again.\n",
+            1, "lociscope: 'out/fold1' is not finished. Run `lociscope train … --folds 2 -o out` again.\n",
         )  # fmt: skip
     (tmp_path / "away").rename(runs[1].folder / "DONE")
-    words[words.index("3")] = "4"
-    assert lociscope(*words)[2].endswith("'out' holds 3 folds. Name another folder with --output.\n")
+    words[words.index("2")] = "4"
+    assert lociscope(*words)[2].endswith("'out' holds 2 folds. Name another folder with --output.\n")
 
 
 def test_folds_of_the_features_recipe(lociscope: Command, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -358,7 +364,7 @@ def kill_when(words: list[str], moment: Callable[[], bool]) -> None:
         started.send_signal(signal.SIGKILL)
 
 
-def test_packing_goes_on_and_tells_what_it_could_not_read_before(
+def test_packing_resumes_and_reports_what_it_could_not_read_before(
     lociscope: Command, training: Any, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lociscope.data.cache import disk, packing

@@ -86,8 +86,8 @@ def test_a_refusal_of_folds_is_no_hindrance_and_one_may_be_without_places(
     ]
     catalog = training.catalog.with_name("halves.parquet")  # where its paths lead to the pictures
     Catalog.from_entries(entries, catalog.parent).write(catalog)
-    words = [*training.words, "-s", "train.epochs=1", "-o", "out"]
-    words[words.index(str(training.catalog))] = str(catalog)
+    small = ("-s", "data.size=32", "-s", "network.trees=3", "-s", "network.head=linear")
+    words = ["train", "features", "-c", str(catalog), *small, "-o", "out"]
     assert "40 folds need 40 groups of fields or more, received 12. Pass" in lociscope(*words, "--folds", "40").err
     code, out, _ = lociscope(*words, "--folds", "2")
     assert code == 3  # one field cannot be read

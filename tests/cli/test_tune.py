@@ -1,4 +1,4 @@
-"""`lociscope tune`: a study that goes on, a best recipe that can be trained, and what is refused."""
+"""`lociscope tune`: a study that resumes, a best recipe that can be trained, and what is refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ network.pooling = ["average", "max"]
 
 
 class Tuning(NamedTuple):
-    """The words of a tuning but for `-n` and `-o`, and a study of three trials."""
+    """The words of a tuning but for `-n` and `-o`, and a study of two trials."""
 
     words: tuple[str, ...]
     study: Path
@@ -55,18 +55,23 @@ def recipe_file(folder: Path, training: Any, tune: str = TUNE) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def tuning(training: Any, tmp_path_factory: pytest.TempPathFactory) -> Tuning:
+def run_tune(*words: object) -> tuple[int, str, str]:
+    """Run a command in this process, as the fixture `lociscope` does for one test; return status, stdout and stderr."""
     from lociscope.cli import main
 
-    folder = tmp_path_factory.mktemp("tuning")
-    words = ("tune", str(recipe_file(folder, training)), "-c", str(training.catalog), "--workers", "1")
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(sys, "argv", ["lociscope", *words, "-n", "3", "-o", str(folder / "study")])
+        patch.setattr(sys, "argv", ["lociscope", *map(str, words)])
         with pytest.raises(SystemExit) as left:
             main()
-    return Tuning(words, folder / "study", int(left.value.code or 0), out.getvalue(), err.getvalue())
+    return int(left.value.code or 0), out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def tuning(training: Any, tmp_path_factory: pytest.TempPathFactory) -> Tuning:
+    folder = tmp_path_factory.mktemp("tuning")
+    words = ("tune", str(recipe_file(folder, training)), "-c", str(training.catalog), "--workers", "1")
+    return Tuning(words, folder / "study", *run_tune(*words, "-n", "2", "-o", folder / "study"))
 
 
 def without_progress(text: str) -> list[str]:
@@ -90,22 +95,22 @@ def test_what_a_study_leaves(tuning: Tuning) -> None:
     place = Study(tuning.study)
     assert (tuning.code, tuning.out) == (3, f"{place.best_file}\n"), tuning.err
     said = without_progress(tuning.err)
-    assert [line.partition(":")[0] for line in said[:3]] == ["trial 0", "trial 1", "trial 2"]
-    assert said[3].startswith("Best of 3 trials (3 complete): trial ")
-    assert [line.split()[0] for line in said[4:-1]] == ["LRAP", "macro-AP", "val_loss"]
+    assert [line.partition(":")[0] for line in said[:2]] == ["trial 0", "trial 1"]
+    assert said[2].startswith("Best of 2 trials (2 complete): trial ")
+    assert [line.split()[0] for line in said[3:-1]] == ["LRAP", "macro-AP", "val_loss"]
     assert said[-1].startswith(f"lociscope: 1 field failed, listed in {tuning.study}/failures.csv; the first: ")
     assert {path.name for path in tuning.study.iterdir() if path.name[0] != "."} == {
         *("best.toml", "trials.csv", "study.html", "study.db", "trials", "failures.csv")
     }
     assert [(row["number"], row["state"], row["epochs"]) for row in table(tuning.study)] == [
-        ("0", "complete", "2"), ("1", "complete", "2"), ("2", "complete", "2"),
+        ("0", "complete", "2"), ("1", "complete", "2"),
     ]  # fmt: skip
     assert "<svg" in place.page_file.read_text(encoding="utf-8")
 
 
 def test_only_the_best_run_keeps_its_weights(tuning: Tuning) -> None:
     best = max(table(tuning.study), key=lambda row: float(row["lrap"]))
-    for number in range(3):
+    for number in range(2):
         run = Run.open(tuning.study / "trials" / f"{number:04d}")
         assert run.best_model.exists() == (number == int(best["number"]))
         assert not run.checkpoints.exists()
@@ -120,7 +125,7 @@ def test_the_best_recipe_trains_to_the_same_predictions(
         Recipe.read(str(tuning.study / "best.toml")),
     )
     best = max(table(tuning.study), key=lambda row: float(row["lrap"]))
-    assert head.startswith(f"# Trial {best['number']} of the study 'study', the best of 3: LRAP ")
+    assert head.startswith(f"# Trial {best['number']} of the study 'study', the best of 2: LRAP ")
     assert repr(recipe.train.learning_rate) == best["train.learning_rate"]
     assert recipe.network.options["pooling"] == best["network.pooling"]
     said = lociscope("train", tuning.study / "best.toml", "-c", training.catalog, "-o", "again", "--workers", "1")
@@ -129,26 +134,38 @@ def test_the_best_recipe_trains_to_the_same_predictions(
     np.testing.assert_array_equal(Run.open(tmp_path / "again").read_predictions().probability, expected.probability)
 
 
-def test_a_study_that_is_done_changes_nothing_and_more_trials_go_on(
-    lociscope: Command, tuning: Tuning, tmp_path: Path
-) -> None:
+def test_a_study_that_is_done_changes_nothing(lociscope: Command, tuning: Tuning, tmp_path: Path) -> None:
     study = tmp_path / "study"
     shutil.copytree(tuning.study, study)
     before = {name: data for name, data in contents(study).items() if name != "study.db"}
-    code, out, err = lociscope(*tuning.words, "-n", "3", "-o", study)
+    code, out, err = lociscope(*tuning.words, "-n", "2", "-o", study)
     assert (code, out) == (0, f"{study}/best.toml\n"), err
     assert {name: data for name, data in contents(study).items() if name != "study.db"} == before
-    rows = table(study)
-    code, out, err = lociscope(*tuning.words, "-n", "4", "-o", study, "--store", tmp_path / "store")
+
+
+@pytest.fixture(scope="module")
+def longer(tuning: Tuning, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str]:
+    """A copy of the study with a third trial and a store beside it, the exit status, and what was said."""
+    folder = tmp_path_factory.mktemp("longer")
+    shutil.copytree(tuning.study, folder / "study")
+    return folder, *run_tune(*tuning.words, "-n", "3", "-o", folder / "study", "--store", folder / "store")[::2]
+
+
+def test_more_trials_are_added_to_a_study(tuning: Tuning, longer: tuple[Path, int, str]) -> None:
+    folder, code, err = longer
     assert code == 3, err
-    assert table(study)[:3] == rows
-    assert len(table(study)) == 4
-    assert [path.is_dir() for path in (tmp_path / "store").iterdir() if path.name[0] != "."] == [True]
-    assert not (study / "fields").exists()
+    assert table(folder / "study")[:2] == table(tuning.study)
+    assert len(table(folder / "study")) == 3
+    assert [path.is_dir() for path in (folder / "store").iterdir() if path.name[0] != "."] == [True]
+    assert not (folder / "study" / "fields").exists()
 
 
-def test_interrupted_it_goes_on_with_the_very_trial(
-    lociscope: Command, tuning: Tuning, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_interrupted_trial_is_resumed(
+    lociscope: Command,
+    tuning: Tuning,
+    longer: tuple[Path, int, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from lociscope.workflows import tune
     from lociscope.workflows.train import fit_run
@@ -159,22 +176,25 @@ def test_interrupted_it_goes_on_with_the_very_trial(
         def counted(row: dict[str, float]) -> None:
             on_epoch(row)
             epochs[0] += 1
-            if epochs[0] == 3:  # in the middle of the second trial
+            if epochs[0] == 1:  # in the middle of the third trial
                 raise KeyboardInterrupt
 
         return fit_run(recipe, catalog, folder, on_epoch=counted, **options)
 
     monkeypatch.setattr(tune, "fit_run", cut)
     study = tmp_path / "study"
-    code, out, err = lociscope(*tuning.words, "-n", "2", "-o", study)
+    shutil.copytree(tuning.study, study)
+    code, out, err = lociscope(*tuning.words, "-n", "3", "-o", study)
     assert (code, out) == (130, "")
     assert err.endswith("lociscope: interrupted. Give the same command again to resume.\n")
-    assert len(table(study)) == 1
+    assert table(study) == table(tuning.study)
     assert (study / "best.toml").exists()
-    code, out, err = lociscope(*tuning.words, "-n", "2", "-o", study)
-    assert (code, epochs[0]) == (3, 4), err
+    code, out, err = lociscope(*tuning.words, "-n", "3", "-o", study)
+    assert (code, epochs[0]) == (3, 2), err
     same = [{key: value for key, value in row.items() if key != "minutes"} for row in table(study)]
-    assert same == [{key: value for key, value in row.items() if key != "minutes"} for row in table(tuning.study)[:2]]
+    assert same == [
+        {key: value for key, value in row.items() if key != "minutes"} for row in table(longer[0] / "study")
+    ]
 
 
 def test_time_that_is_over(lociscope: Command, tuning: Tuning, tmp_path: Path) -> None:
@@ -205,25 +225,25 @@ def with_space(space: str) -> MakeRow:
 
 
 def with_words(*changes: str) -> MakeRow:
-    """A fourth trial of the study, with something changed."""
+    """A third trial of the study, with something changed."""
 
     def make(lociscope: Command, tuning: Tuning, training: Any, tmp_path: Path, patch: pytest.MonkeyPatch) -> Any:
         shutil.copy(training.catalog, tmp_path / "other.parquet")
         with (tmp_path / "other.parquet").open("ab") as file:
             file.write(b"other")
-        return lociscope(*tuning.words, "-n", "4", "-o", tuning.study, *changes)
+        return lociscope(*tuning.words, "-n", "3", "-o", tuning.study, *changes)
 
     return make
 
 
 def with_folder(prepare: Callable[[Path], object]) -> MakeRow:
-    """A fourth trial of a copy of the study to which something has happened."""
+    """A third trial of a copy of the study to which something has happened."""
 
     def make(lociscope: Command, tuning: Tuning, training: Any, tmp_path: Path, patch: pytest.MonkeyPatch) -> Any:
         shutil.copytree(tuning.study, tmp_path / "study")
         prepare(tmp_path / "study")
         before = contents(tmp_path / "study")
-        said = lociscope(*tuning.words, "-n", "4", "-o", "study")
+        said = lociscope(*tuning.words, "-n", "3", "-o", "study")
         assert contents(tmp_path / "study") == before, "it is left as it is"
         return said
 
@@ -243,7 +263,7 @@ def while_another_works(
     (tmp_path / "study").mkdir()
     with (tmp_path / "study" / ".lock").open("a") as held:
         assert lock_file(held, wait=False)
-        return lociscope(*tuning.words, "-n", "4", "-o", "study")
+        return lociscope(*tuning.words, "-n", "3", "-o", "study")
 
 
 def without_optuna(lociscope: Command, tuning: Tuning, training: Any, tmp_path: Path, patch: pytest.MonkeyPatch) -> Any:
@@ -284,7 +304,7 @@ ROWS: dict[str, tuple[int, MakeRow]] = {
 }
 
 
-def test_the_page_and_the_rows_tell_of_the_same() -> None:
+def test_the_page_and_the_rows_name_the_same_errors() -> None:
     assert list(SAID) == list(ROWS)
 
 
@@ -304,7 +324,7 @@ def test_what_the_page_says_is_what_happens(
 def test_a_search_space_that_was_changed(lociscope: Command, tuning: Tuning, training: Any, tmp_path: Path) -> None:
     words = list(tuning.words)
     words[1] = str(recipe_file(tmp_path, training, TUNE.replace("1e-1", "1e-2")))
-    code, _, err = lociscope(*words, "-n", "4", "-o", tuning.study)
+    code, _, err = lociscope(*words, "-n", "3", "-o", tuning.study)
     assert code == 1
     assert (
         "a study of another search space (train.learning_rate is 0.0001–0.1 (log) there, 0.0001–0.01 (log) here)" in err

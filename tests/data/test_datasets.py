@@ -43,8 +43,8 @@ def test_simulated_fields_are_split_by_specimen(tmp_path: Path) -> None:
 
 def test_of_online_fields_only_those_held_out_are_packed(tmp_path: Path) -> None:
     made = recipe(valid=0.3, online=True)
-    sets = load_training_data(made, None, tmp_path / "packed", [], workers=3)
-    assert sets.train == OnlineSimulation(made.data, 4, 8, 3)
+    sets = load_training_data(made, None, tmp_path / "packed", [], workers=2)
+    assert sets.train == OnlineSimulation(made.data, 4, 8, 2)
     assert len(sets.valid) == 4
     assert len({*sets.valid.groups}) == 2
     again = load_training_data(made, None, tmp_path / "packed", [])

@@ -54,9 +54,14 @@ CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def fields() -> np.ndarray:
+    """The thumbnails of twelve fields."""
+    return np.stack([thumbnail(field(seed)) for seed in range(12)])
+
+
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
-def test_a_changed_field_is_found_among_others(change: Callable[[np.ndarray], np.ndarray]) -> None:
-    fields = np.stack([thumbnail(field(seed)) for seed in range(12)])
+def test_a_changed_field_is_found_among_others(change: Callable[[np.ndarray], np.ndarray], fields: np.ndarray) -> None:
     copy = thumbnail(change(field(5)))[None]
     for pairs in (find_similar_pairs(fields, copy), find_similar_pairs(np.concatenate([fields, copy]))):
         assert len(pairs) == 1
@@ -66,7 +71,7 @@ def test_a_changed_field_is_found_among_others(change: Callable[[np.ndarray], np
 
 
 @given(st.integers(0, 10_000), st.sampled_from([6, 16, 40]))
-@settings(max_examples=25)
+@settings(max_examples=10)  # of 45 pairs each
 def test_different_fields_are_not_alike(seed: int, grain: int) -> None:
     fields = np.stack([thumbnail(field(seed + number, grain)) for number in range(10)])
     assert find_similar_pairs(fields) == []

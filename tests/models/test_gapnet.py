@@ -88,6 +88,7 @@ def test_each_form_survives_export_and_a_keras_archive(tmp_path: Path) -> None:
         np.testing.assert_array_equal(again[name], expected[name])
 
 
+@pytest.mark.slow
 def test_it_learns_in_mixed_precision() -> None:
     keras.utils.set_random_seed(2)
     keras.config.set_dtype_policy("mixed_bfloat16")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import keras
 import numpy as np
+import onnxruntime
 import pytest
 
 from lociscope.errors import UsageError
 from lociscope.labels import N_LABELS
-from lociscope.models import OUTPUTS, build_network
+from lociscope.models import OUTPUTS, build_network, load_network
 from lociscope.models.lenet5 import C3_TABLE, lenet5_published, scaled_tanh
+from lociscope.training.export import to_onnx
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # LeCun et al. 1998, section II.B: trainable parameters of each layer.
 PUBLISHED = {"C1": 156, "S2": 12, "C3": 1516, "S4": 32, "C5": 48_120, "F6": 10_164}
@@ -100,13 +107,14 @@ def test_too_small_for_lenet() -> None:
         build_network("lenet5-1998", 16, {})
 
 
-def test_layers_survive_a_keras_archive(tmp_path: pytest.TempPathFactory) -> None:
-    from lociscope.models import load_network
-
+def test_layers_survive_a_keras_archive_and_export(tmp_path: Path) -> None:
     network = build_network("lenet5-1998", 32, {})
-    path = tmp_path / "network.keras"  # type: ignore[operator]
-    network.save(path)
+    network.save(tmp_path / "network.keras")
     x = np.random.default_rng(2).random((2, 32, 32, 4), np.float32)
-    again = load_network(path)
-    assert isinstance(again, keras.Model)
-    np.testing.assert_array_equal(again(x)["probabilities"], network(x)["probabilities"])
+    again = load_network(tmp_path / "network.keras")
+    expected = network(x, training=False)
+    np.testing.assert_array_equal(again(x, training=False)["probabilities"], expected["probabilities"])
+    session = onnxruntime.InferenceSession(to_onnx(again), providers=["CPUExecutionProvider"])
+    for name, value in expected.items():
+        (found,) = session.run([name], {session.get_inputs()[0].name: x})
+        np.testing.assert_allclose(found, value, atol=1e-5)

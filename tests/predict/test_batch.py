@@ -8,18 +8,21 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from fixtures.pixels import patches
 
 from lociscope.artifacts.predictions import Predictions
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, FieldSource, find_fields
 from lociscope.images.io.read import read_field
+from lociscope.images.io.write import write_planes
 from lociscope.predict import batch, loading
 from lociscope.predict.batch import BatchResult, predict_to_file
 from lociscope.predict.output import OutputOptions
@@ -124,34 +127,56 @@ def assert_same_result(out: Path, whole: Path) -> None:
     assert set(beside(out)) == {out.name, "out.failures.csv", "out.run.json"}
 
 
-KINDS: list[tuple[str, dict[str, bool]]] = [
+KINDS: list[Any] = [
     ("out.csv", {}),
-    ("out.csv", {"kaggle": True}),
+    pytest.param("out.csv", {"kaggle": True}, marks=pytest.mark.slow),  # written like the other CSV file
     ("out.parquet", {"embeddings": True}),
 ]
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of nine fields, `f0` to `f8`, which the tests do not change; `f3` is damaged."""
+    folder = tmp_path_factory.mktemp("damaged") / "fields"
+    for number in range(9):
+        write_planes(folder, f"f{number}", patches((16, 16, 4), number))
+    garble(folder, "f3")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def uncut(predictor: Predictor, damaged: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`uncut("out.csv", kaggle=True)` gives what an uninterrupted prediction writes, made once for each kind."""
+
+    @cache
+    def write(name: str, **options: bool) -> Path:
+        out = tmp_path_factory.mktemp("uncut") / name
+        predict(predictor, damaged, out, **options)
+        return out
+
+    return write
 
 
 @pytest.mark.parametrize(("name", "options"), KINDS)
 @pytest.mark.parametrize("moment", range(16))  # four parts, table, record, failures, clearing up: before and after
 def test_cut_off_at_any_moment_and_given_again_the_result_is_the_same(
     predictor: Predictor,
-    fields: Path,
+    damaged: Path,
+    uncut: Callable[..., Path],
     tmp_path: Path,
     small_parts: None,
     name: str,
     options: dict[str, bool],
     moment: int,
 ) -> None:
-    garble(fields, "f3")
-    whole, out = tmp_path / "whole" / name, tmp_path / "cut" / name
-    predict(predictor, fields, whole, **options)
+    out = tmp_path / "cut" / name
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KillError):
         cut(patch, moment)
-        predict(predictor, fields, out, **options)
-    resumed = predict(predictor, fields, out, **options)
+        predict(predictor, damaged, out, **options)
+    resumed = predict(predictor, damaged, out, **options)
     assert [failure.id for failure in resumed.failures] == ["f3"]
     assert resumed.rows == 8
-    assert_same_result(out, whole)
+    assert_same_result(out, uncut(name, **options))
 
 
 @pytest.mark.parametrize(("name", "options"), KINDS)
@@ -211,7 +236,7 @@ def noting(read: list[str], stop_at: str | None = None) -> Callable[[FieldSource
     return reading
 
 
-def test_only_new_changed_and_mended_fields_are_read(
+def test_only_new_changed_and_corrected_fields_are_read(
     predictor: Predictor, fields: Path, write_field: WriteField, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out.csv"
@@ -303,7 +328,7 @@ def test_a_memory_error_fails_one_field(
     assert failure.code == Code.OUT_OF_MEMORY
 
 
-def test_embeddings_that_the_model_lacks_are_told_before_anything_is_made(
+def test_embeddings_that_the_model_lacks_are_refused_before_anything_is_made(
     make_bundle: Callable[..., Path], fields: Path, tmp_path: Path
 ) -> None:
     without = open_bundle(make_bundle(tmp_path / "b", embedding=False))
@@ -314,15 +339,20 @@ def test_embeddings_that_the_model_lacks_are_told_before_anything_is_made(
 
 def test_progress_ends_at_the_end(predictor: Predictor, fields: Path, tmp_path: Path, small_parts: None) -> None:
     garble(fields, "f3")
-    told: list[tuple[int, int]] = []
+    reports: list[tuple[int, int]] = []
     found, _ = find_fields([fields])
     broken = [Failure("z", "there", "Because.")]
     predict_to_file(
-        predictor, found, tmp_path / "out.csv", OutputOptions(), broken=broken, progress=lambda *far: told.append(far)
+        predictor,
+        found,
+        tmp_path / "out.csv",
+        OutputOptions(),
+        broken=broken,
+        progress=lambda *far: reports.append(far),
     )
-    assert told == sorted(told)
-    assert len(told) == 4
-    assert told[-1] == (9, 9)
+    assert reports == sorted(reports)
+    assert len(reports) == 4
+    assert reports[-1] == (9, 9)
 
 
 @pytest.mark.parametrize("workers", [1, 3])

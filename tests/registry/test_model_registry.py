@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -203,6 +204,7 @@ def test_promotions_at_once_all_count(registry: Registry) -> None:
     while any(process.poll() is None for process in running):
         for alias in registry.state().aliases:  # whenever one looks, there is a whole bundle
             assert (registry.path(alias) / MANIFEST).is_file()
+        time.sleep(0.001)
     assert [process.returncode for process in running] == [0, 0, 0]
     state = registry.state()
     assert [len(state.aliases[f"a{n}"]) for n in range(3)] == [10, 10, 10]

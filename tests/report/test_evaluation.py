@@ -120,7 +120,7 @@ def test_pictures_have_words_and_switches_have_what_they_switch(tmp_path: Path) 
 
 def test_a_field_shows_its_locations(tmp_path: Path) -> None:
     text = " ".join(written(tmp_path).text.split())
-    assert "✓ Nucleoplasm right" in text
+    assert "✓ Nucleoplasm correct" in text
     assert "○ Endosomes missed, rank 10" in text
     assert "✗ Nuclear membrane wrong" in text
     assert "0.31 for every location" in text

@@ -26,7 +26,7 @@ def script(load_script: Callable[[str], ModuleType]) -> Callable[[str], ModuleTy
     def load(name: str) -> ModuleType:
         module = load_script(f"research/{name}")
         if name == "finalists":
-            module.RESAMPLES = 100  # type: ignore[attr-defined]
+            module.RESAMPLES = 30  # type: ignore[attr-defined]
         return module
 
     return load

@@ -54,8 +54,8 @@ def test_scores(script: ModuleType) -> None:
 def test_the_forest_distinguishes_what_differs_and_nothing_else(script: ModuleType) -> None:
     random = np.random.default_rng(0)
     real, same = random.normal(size=(30, 224)), random.normal(size=(30, 224))
-    assert script.distinguish(real, same + 1, rounds=1, trees=50)["auc"] > 0.95
-    alike = script.distinguish(real, same, rounds=1, trees=50)
+    assert script.distinguish(real, same + 1, rounds=1, trees=50, resamples=100)["auc"] > 0.95
+    alike = script.distinguish(real, same, rounds=1, trees=50, resamples=100)
     assert alike["low"] < 0.6
     assert alike["auc"] < 0.75
     assert script.share_beyond(real, random.normal(size=(300, 224))) < 0.2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -14,9 +16,14 @@ from lociscope.simulate import simulate_field
 PIXEL = 0.4
 
 
-def of(label: int, name: str, index: int = 4) -> float:
+@cache
+def features_of(label: int, index: int) -> np.ndarray:
     field = simulate_field(index, seed=11, size=384, pixel_size=PIXEL, locations=(label,), cell_line="U-2 OS")
-    return float(compute_features(field.pixels, PIXEL)[FEATURES.index(name)])
+    return compute_features(field.pixels, PIXEL)
+
+
+def of(label: int, name: str, index: int = 4) -> float:
+    return float(features_of(label, index)[FEATURES.index(name)])
 
 
 def test_the_names_are_fixed_and_single() -> None:
