@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -181,3 +182,14 @@ def test_an_atlas_json_that_is_not_an_object_is_refused(tmp_path: Path, text: st
     with pytest.raises(LociscopeError) as refused:
         write_atlas(tmp_path, fields=1, size=SIZE)
     assert refused.value.code is Code.CORRUPT
+
+
+def test_an_atlas_of_an_earlier_simulator_is_refused(tmp_path: Path) -> None:
+    root = write_atlas(tmp_path / "a", fields=1, size=SIZE, seed=7)
+    about = json.loads((root / "atlas.json").read_text())
+    (root / "atlas.json").write_text(json.dumps(about | {"version": about["version"] - 1}))
+    before = digest(root)
+    with pytest.raises(LociscopeError) as caught:
+        write_atlas(root, fields=2, size=SIZE, seed=7)
+    assert caught.value.code == Code.CONFLICT
+    assert digest(root) == before
