@@ -6,11 +6,8 @@ import pytest
 from lociscope.simulate import REFERENCE, VERSION, Part
 from lociscope.simulate.frozen import digest
 
-FIRST_TEST_FIELDS = (
-    "2dd7750cf97f5050757ba540cb4bb5c15287d3a90db0b1450f16ed1b9b348a94",
-    "eed5d91d2f4470b4f1568d3e258e809ea8039cd6a2b9cfe33bf539c6047c1112",
-)
-"""With AVX-512, and with AVX2 only."""
+FIRST_TEST_FIELDS = ("8cba122e59e7a24d7bd0e3fd8936accc6feb332044cecc89acd18f4e7de1f78f",)
+"""With AVX2; AVX-512 rounds differently."""
 
 
 def test_the_atlas_is_of_this_simulator() -> None:

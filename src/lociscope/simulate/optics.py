@@ -59,7 +59,7 @@ def _channel_optics(rng: np.random.Generator, channel: int) -> Optics:
         haze_sigma=rng.uniform(1.5, 4),
         photons=float(photons),
         exposure=float(
-            np.clip(np.exp(rng.normal((0.33, -0.2, -0.05, 0.05)[channel], (0.4, 0.45, 0.4, 0.4)[channel])), 0.2, 2.0)
+            np.clip(np.exp(rng.normal((0.22, -0.5, -0.12, 0.05)[channel], (0.4, 0.45, 0.4, 0.4)[channel])), 0.2, 2.0)
         ),
         background=float(rng.gamma(1, (0.004, 0.003, 0.002, 0.004)[channel])),
         offset=float(max(0, rng.uniform(-0.008, 0.022))),
