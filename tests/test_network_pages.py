@@ -175,7 +175,7 @@ def test_it_is_renewed_where_words_or_figures_changed(
     assert after.partition(script.TAUGHT)[0] == before.partition(script.TAUGHT)[0]
 
 
-def test_every_iteration_is_told_with_its_verdict(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_iteration_is_listed_with_its_verdict(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     gain = {"macro_average_precision": {"value": 0.1, "low": 0.05, "high": 0.2, "n": 9}}
     rows = [
         {"name": "01", "base": "01", "note": "As it was.", "gains": {}},

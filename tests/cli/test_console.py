@@ -40,7 +40,9 @@ def test_a_note_goes_to_stderr_unless_quiet(
     assert capsys.readouterr() == ("", "")
 
 
-def test_failures_are_told_even_if_quiet(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failures_are_reported_even_if_quiet(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(console, "quiet", True)
     console.report_failures([Failure("a", "there", "Because."), Failure("b", "there", "So.")], Path("list.csv"))
     assert capsys.readouterr() == ("", "lociscope: 2 fields failed, listed in list.csv; the first: Because.\n")

@@ -84,7 +84,7 @@ def logged(url: str) -> list[str]:
 WATCH = ("watch", "fields", "-o", "out.csv", "--settle", "0.05", "--every", "0.05")
 
 
-def test_a_watch_goes_on_and_ends_beside_a_silent_database(
+def test_a_watch_continues_and_ends_beside_a_silent_database(
     start: Callable[..., Started], postgres: Postgres, write_field: WriteField, tmp_path: Path
 ) -> None:
     url = postgres.new_database()

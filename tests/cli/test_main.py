@@ -147,7 +147,7 @@ def test_a_reader_that_has_gone_is_no_mistake(environment: dict[str, str], unbuf
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
-def test_an_output_that_takes_nothing_is_told(environment: dict[str, str]) -> None:
+def test_an_output_that_takes_nothing_is_reported(environment: dict[str, str]) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "lociscope", "--version"],

@@ -143,7 +143,7 @@ def test_a_submission_that_lacks_test_ids_says_so(lociscope: Command, fields: Pa
         (None, 1, "Cannot read 's.csv'"),
     ],
 )
-def test_a_sample_that_is_none(
+def test_a_sample_that_is_not_a_submission_is_refused(
     lociscope: Command, fields: Path, tmp_path: Path, sample: str | None, code: int, sentence: str
 ) -> None:
     if sample is not None:
@@ -298,7 +298,7 @@ def test_one_id_from_two_folders(lociscope: Command, write_field: WriteField, tm
         ("text.parquet", "'text.parquet' is not a Catalog file"),
     ],
 )
-def test_a_source_that_is_none(
+def test_a_source_without_a_field_is_refused(
     lociscope: Command, write_field: WriteField, tmp_path: Path, source: str, sentence: str
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -527,7 +527,7 @@ def until_parts(environment: dict[str, str], folder: Path, parts: int, end: sign
     return started.returncode, err
 
 
-def test_interrupted_it_says_so_and_goes_on(
+def test_an_interrupted_prediction_says_so_and_resumes(
     process: Command, environment: dict[str, str], many: Path, tmp_path: Path
 ) -> None:
     code, err = until_parts(environment, tmp_path, 3, signal.SIGINT)

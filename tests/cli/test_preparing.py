@@ -66,7 +66,7 @@ def test_a_catalog_of_one_row(lociscope: Command, tmp_path: Path) -> None:
     assert sorted(each.name for each in tmp_path.iterdir()) == ["c.parquet"]
 
 
-def test_a_class_with_one_group_is_told_and_kept_whole(lociscope: Command, tmp_path: Path) -> None:
+def test_a_class_with_one_group_is_reported_and_not_split(lociscope: Command, tmp_path: Path) -> None:
     rows = [entry(f"f{number}", (0, 27) if number < 3 else (0,), f"ab{number // 3}") for number in range(30)]
     path = written(tmp_path, *rows)
     code, _, err = lociscope("split", path, "--folds", 5)

@@ -135,7 +135,7 @@ def test_names_that_the_user_gives(lociscope: Command, cells: np.ndarray, tmp_pa
     np.testing.assert_array_equal(scores(tmp_path / "out.csv"), scores(tmp_path / "plain.csv"))
 
 
-def test_a_missing_channel_is_zeros_and_told(lociscope: Command, write_field: WriteField, tmp_path: Path) -> None:
+def test_a_missing_channel_is_zeros_and_reported(lociscope: Command, write_field: WriteField, tmp_path: Path) -> None:
     folder = write_field("a1")
     (folder / "a1_yellow.png").unlink()
     code, _, err = lociscope("predict", folder, "-o", "out.csv")

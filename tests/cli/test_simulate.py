@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 Command = Callable[..., tuple[int, str, str]]
 
 
-def test_an_atlas_is_drawn_once_and_imports(lociscope: Command, tmp_path: Path) -> None:
+def test_an_atlas_is_simulated_once_and_imports(lociscope: Command, tmp_path: Path) -> None:
     words = ("simulate", "atlas", "drawn", "-n", 2, "--size", 64, "--workers", 1)
     assert lociscope(*words) == (0, "2 fields in drawn\n", "")
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "drawn" / "train").iterdir()}

@@ -159,7 +159,7 @@ def test_duplicates_are_found_and_stay_together(
     assert lone["leakage"]["in_two_parts"]["duplicates"] > 0
 
 
-def test_parts_are_told_apart_by_their_looks(
+def test_parts_are_distinguished_by_their_looks(
     lociscope: Command, tmp_path: Path, write_field: Callable[..., Path]
 ) -> None:
     rng = np.random.default_rng(0)

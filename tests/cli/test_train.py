@@ -369,10 +369,18 @@ def test_packing_resumes_and_reports_what_it_could_not_read_before(
 ) -> None:
     from lociscope.data.cache import disk, packing
     from lociscope.images.io.read import read_field
+    from lociscope.workflows import train
 
     run = tmp_path / "run"
     calls: list[str] = []
     last = [""]
+    hashes: list[str] = []
+
+    def finish(recipe: Any, datasets: Any, folder: Path, *more: Any) -> Run:
+        """Leave the finished Run on the same fields, which takes no training."""
+        hashes.append(datasets.train.sha256)
+        shutil.copytree(trained[0], folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("failures.csv"))
+        return Run(folder)
 
     def cut(source: Any) -> Any:
         calls.append(source.id)
@@ -381,6 +389,7 @@ def test_packing_resumes_and_reports_what_it_could_not_read_before(
         return read_field(source)
 
     monkeypatch.setattr(packing, "read_field", cut)
+    monkeypatch.setattr(train, "fit_datasets", finish)
     last[0] = "f09"
     assert lociscope(*training.words, "-o", run)[0] == 130
     assert [path.name for path in run.iterdir()] == [".packed.part"]
@@ -389,9 +398,9 @@ def test_packing_resumes_and_reports_what_it_could_not_read_before(
     code, _, err = lociscope(*training.words, "-o", run)
     assert code == 3
     assert "1 field failed" in err
+    assert "f07" in (run / "failures.csv").read_text()
     assert calls == [f"f{number:02d}" for number in (*range(10), *range(9, 13))]
-    for name, array in weights_of(trained[0]).items():
-        np.testing.assert_array_equal(weights_of(run)[name], array, err_msg=name)
+    assert hashes == [Run.open(trained[0]).read_environment().data_hash]
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ def fields(write_field: WriteField) -> Path:
     return folder
 
 
-def test_until_idle_and_again_and_predict_goes_on(lociscope: Command, fields: Path, tmp_path: Path) -> None:
+def test_until_idle_and_again_and_predict_resumes(lociscope: Command, fields: Path, tmp_path: Path) -> None:
     code, out, err = lociscope("watch", fields, "-o", "out.csv", *QUICK)
     assert (code, out) == (0, "3 fields in out.csv, 3 new\n")
     assert [line.split(":")[0] for line in err.splitlines()] == ["a1", "b2", "c3"]

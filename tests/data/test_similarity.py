@@ -1,4 +1,4 @@
-"""The same cells are known again, and others are not taken for them."""
+"""The same cells are recognised, and others are not mistaken for them."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ def test_a_changed_field_is_found_among_others(change: Callable[[np.ndarray], np
 
 @given(st.integers(0, 10_000), st.sampled_from([6, 16, 40]))
 @settings(max_examples=10)  # of 45 pairs each
-def test_different_fields_are_not_alike(seed: int, grain: int) -> None:
+def test_different_fields_are_not_similar(seed: int, grain: int) -> None:
     fields = np.stack([thumbnail(field(seed + number, grain)) for number in range(10)])
     assert find_similar_pairs(fields) == []
 
 
-def test_two_fields_of_one_specimen_are_not_alike() -> None:
+def test_two_fields_of_one_specimen_are_not_similar() -> None:
     pytest.importorskip("scipy")
     from lociscope.simulate import simulate_field
 

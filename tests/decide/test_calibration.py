@@ -60,7 +60,7 @@ def test_a_class_without_positives_is_calibrated_by_the_others() -> None:
     assert calibrated[:, 0].sum() == pytest.approx(truth[:, 0].sum(), rel=0.02)
 
 
-def test_firm_shrinkage_makes_all_shapes_alike() -> None:
+def test_firm_shrinkage_makes_all_shapes_similar() -> None:
     for method in ("platt", "beta"):
         a, b, _ = Calibration(method, shrink=np.inf).fit(*overconfident()).coefficients_
         assert np.ptp(a) == np.ptp(b) == 0

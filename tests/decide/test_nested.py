@@ -72,7 +72,7 @@ def test_the_chosen_decisions_are_those_of_the_combiners_chosen(scored: NestedRe
         np.testing.assert_array_equal(scored.decided[combiner, policy], scored.decided["selected", policy])
 
 
-def test_progress_is_told(networks: Networks) -> None:
+def test_progress_is_reported(networks: Networks) -> None:
     told: list[tuple[int, int]] = []
     nested_cross_validate(
         networks.truth[:60],

@@ -434,7 +434,7 @@ def test_an_interrupt_does_not_wait_for_a_log_that_is_away(
     assert list((tmp_path / "out.parts").glob("*.npz"))
 
 
-def test_a_log_that_fails_costs_no_prediction_and_is_told(
+def test_a_log_that_fails_costs_no_prediction_and_is_reported(
     predictor: Predictor, fields: Path, tmp_path: Path, small_parts: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found, _ = find_fields([fields])

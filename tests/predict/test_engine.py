@@ -76,7 +76,7 @@ def test_a_model_without_probabilities_is_refused(tiny_bundle: Path) -> None:
         Engine(replace(bundle, model=bundle.model.replace(b"probabilities", b"probabilitiez")))
 
 
-def test_nothing_is_told_to_the_runtime_s_maker(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_nothing_is_sent_to_the_maker_of_the_runtime(tiny_bundle: Path, tmp_path: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if name not in ("ORT_DISABLE_TELEMETRY", "CI")}
     home = tmp_path / "home"
     home.mkdir()

@@ -109,7 +109,7 @@ def test_names_are_never_the_same(folders: list[list[str]]) -> None:
     assert len(set(names)) == len(folders)
 
 
-def test_what_differs_is_told_by_dotted_key() -> None:
+def test_differences_are_reported_by_dotted_key() -> None:
     stages = [{"unfreeze_from": "head", "epochs": 2, "learning_rate": 0.001}]
     before = Recipe.from_dict({"note": "one", "network": {"name": "lenet5"}}, "before")
     after = Recipe.from_dict(

@@ -104,7 +104,7 @@ def test_the_label_prior_never_looks() -> None:
     assert scores["macro_f1"] == pytest.approx((2 * 4 / 14 + 1) / 2)
 
 
-def test_errors_of_the_same_run_are_alike_and_others_are_not() -> None:
+def test_errors_of_the_same_run_are_similar_and_others_are_not() -> None:
     rng = np.random.default_rng(0)
     truth = (rng.random((2000, 5)) < 0.3).astype(np.uint8)
     truth[:, 4] = 0

@@ -77,7 +77,7 @@ def test_few_trials_or_none_that_ended_make_a_page_too(tmp_path: Path, trials: l
     assert "can be estimated once more trials are complete" in html
 
 
-def test_equal_scores_and_equal_values_can_be_drawn() -> None:
+def test_equal_scores_and_equal_values_can_be_plotted() -> None:
     alike = [trial(2, 0.5), trial(2, 0.5)]
     for figure in (history_figure(alike), parallel_figure(alike, list(SPACE), ["train.learning_rate"])):
         assert "nan" not in figure

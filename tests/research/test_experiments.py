@@ -40,7 +40,7 @@ def test_seeds_stand_for_as_many_iterations(script: ModuleType) -> None:
     assert script.seeded({"name": "small"}) == [{"name": "small"}]
 
 
-def test_an_unknown_experiment_is_told(script: ModuleType) -> None:
+def test_an_unknown_experiment_is_reported(script: ModuleType) -> None:
     with pytest.raises(LociscopeError, match="lenet5"):
         script.read_experiment("lenet6")
 

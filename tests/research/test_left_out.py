@@ -35,7 +35,7 @@ def catalog(tmp_path: Path) -> Path:
     return tmp_path / "lines.parquet"
 
 
-def test_what_leaving_out_costs_is_told_of_all_and_of_each_line(
+def test_what_leaving_out_costs_is_reported_of_all_and_of_each_line(
     script: ModuleType, make_run: Make, catalog: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     others, left_out = make_run("others", noise=1.0, specimens=30), make_run("lines", noise=3.0, seed=1, specimens=30)

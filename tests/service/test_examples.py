@@ -37,7 +37,7 @@ def test_they_are_of_the_present_drawing() -> None:
 
 
 @pytest.mark.slow
-def test_they_can_be_drawn_again(load_script: Callable[[str], ModuleType], tmp_path: Path) -> None:
+def test_the_examples_can_be_made_again(load_script: Callable[[str], ModuleType], tmp_path: Path) -> None:
     load_script("docs/_generate/service_examples").main(tmp_path)
     assert (tmp_path / "examples.json").read_bytes() == (FOLDER / "examples.json").read_bytes()
     from PIL import Image

@@ -280,7 +280,7 @@ def test_a_promotion_is_taken_up_without_dropping_a_request(
 
 
 @pytest.mark.slow
-def test_an_upload_far_too_large_is_told_so_over_the_wire(served: Any, tiny_bundle: Path) -> None:
+def test_an_upload_far_too_large_is_refused_over_the_wire(served: Any, tiny_bundle: Path) -> None:
     with served("--bundle", tiny_bundle, "--max-mb", 1) as (_, address):
         client = Client(address)
         status, said = client.ask("/predict", body_of({"a1_red.png": bytes(200 << 20)}))

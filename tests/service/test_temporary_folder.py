@@ -57,7 +57,7 @@ def test_a_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     ("number", "status"),
     [(errno.ENOSPC, 507), (errno.EROFS, 507), (errno.EDQUOT, 507), (errno.EMFILE, 503)],
 )
-def test_what_cannot_be_stored_is_told_without_a_traceback(
+def test_what_cannot_be_stored_is_reported_without_a_traceback(
     serve: Serve, make: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int, status: int
 ) -> None:
     monkeypatch.setattr(shutil, "copyfileobj", failing(number))

@@ -193,7 +193,7 @@ def test_a_name_that_comes_twice() -> None:
         pass
 
 
-def test_what_fails_in_the_folder_is_told_without_it(tmp_path: Path) -> None:
+def test_what_fails_in_the_folder_is_reported_without_it(tmp_path: Path) -> None:
     sent = [UploadedFile("a.tif", io.BytesIO(b"1"))]
     with pytest.raises(LociscopeError) as error, store_files(sent) as folder:
         raise LociscopeError(f"'{folder / 'a.tif'}' in '{folder}' and {folder}/deep/b.")

@@ -54,7 +54,7 @@ def test_when_it_stops_it_takes_nothing_new_and_ends_what_it_has(pool: WorkerPoo
     assert asyncio.run(story()) == 7
 
 
-def test_the_loop_goes_on_meanwhile(pool: WorkerPool) -> None:
+def test_the_loop_continues_meanwhile(pool: WorkerPool) -> None:
     go = threading.Event()
 
     async def story() -> list[bool]:
@@ -74,7 +74,7 @@ def test_what_fails_in_a_thread_fails_here(pool: WorkerPool) -> None:
         asyncio.run(pool.run(fail))
 
 
-def test_who_has_to_wait_longer_is_told_so(pool: WorkerPool) -> None:
+def test_the_suggested_wait_grows_with_the_queue(pool: WorkerPool) -> None:
     assert pool._wait() == 1
     pool._seconds, pool.in_flight = 20.0, 3
     assert pool._wait() == 15

@@ -36,8 +36,8 @@ SMALL: dict[str, dict[str, float]] = {
     "gapnet-pl": {"width": 0.25},
 }
 LEAST_SIZE = {"alexnet-2012": 67}
-QUICK = {"lenet5", "small"}
-"""Networks of the ordinary run; `tests/models` exports the others there, untrained."""
+QUICK = {"small"}
+"""The network of the ordinary run; `tests/models` exports the others there, untrained, and `tests/cli` lenet5."""
 
 
 @pytest.fixture(scope="module")

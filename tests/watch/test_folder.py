@@ -145,7 +145,7 @@ def test_a_zarr_is_one_picture_and_moves_while_anything_in_it_does(polled: Polle
     assert look(folder, 4).settled == [PictureFile(tmp_path, "a.zarr")]
 
 
-def test_a_link_that_leads_nowhere_settles_and_is_told_by_the_reader(polled: Polled, tmp_path: Path) -> None:
+def test_a_link_that_leads_nowhere_settles_and_is_reported_by_the_reader(polled: Polled, tmp_path: Path) -> None:
     (tmp_path / "a.png").symlink_to("nothing")
     folder = polled()
     assert names(look(folder, 0).changed) == ["a.png"]

@@ -113,7 +113,7 @@ def started(folder: Path, n: int = 6, key: int = 1) -> tuple[PackedFields, int]:
     return pack(folder, {"a": key}, n, rest, SPEC), begun[0]
 
 
-def test_a_cut_off_packing_goes_on_to_the_same(tmp_path: Path) -> None:
+def test_an_interrupted_packing_resumes_to_the_same(tmp_path: Path) -> None:
     alone = packed(tmp_path / "alone", 6)
     cut_after(tmp_path / "packed", 2)
     cut_after(tmp_path / "packed", 5)
@@ -170,7 +170,7 @@ pack(Path({folder!r}), {{"a": 1}}, 40, slow, SPEC)
 
 
 @pytest.mark.slow
-def test_a_killed_packing_goes_on(tmp_path: Path) -> None:
+def test_a_killed_packing_resumes(tmp_path: Path) -> None:
     code = KILLED.format(here=str(Path(__file__).parent), folder=str(tmp_path / "packed"))
     journal = tmp_path / ".packed.part" / JOURNAL
     with subprocess.Popen([sys.executable, "-c", code]) as child:

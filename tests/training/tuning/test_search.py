@@ -54,7 +54,7 @@ def study_in(folder: Path, recipe: Recipe = RECIPE, space: Space = SPACE) -> Ite
 
 
 def pretended(recipe: Recipe, folder: Path, on_epoch: Callable[[dict[str, float]], None]) -> None:
-    """Leaves a Run whose score tells how near `strength` is to 0.1: a field is right where it is near enough."""
+    """Leaves a Run whose score says how near `strength` is to 0.1: a field is right where it is near enough."""
     run = Run(folder)
     folder.mkdir(parents=True, exist_ok=True)
     recipe.write(run.recipe_file)
@@ -224,7 +224,7 @@ def test_what_would_stop_every_trial_stops_the_study_and_costs_no_trial(tmp_path
     assert [trial.state for trial in made(tmp_path, 3)] == ["complete"] * 3
 
 
-def test_time_that_is_over_leaves_a_trial_to_go_on_with(tmp_path: Path) -> None:
+def test_a_study_resumes_after_its_time_limit(tmp_path: Path) -> None:
     with study_in(tmp_path) as (study, place):
         with pytest.raises(OutOfTimeError):
             tune(study, place, RECIPE, SPACE, 3, pretended, lambda done: None, seconds=0)
