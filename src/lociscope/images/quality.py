@@ -34,7 +34,7 @@ is −3.2 or above, and −3.6 or below in 19 of 20 of them when blurred by two 
 
 CROPPED_SHARE = 0.5
 """Share of the nuclei's area, in nuclei that touch the edge, above which a field's cells count as cropped: 65 real
-fields have at most 0.46, and 1 of 100 simulated ones has more; of 65 crops of the real fields, a quarter of their side
+fields have at most 0.46, and 3 of 100 simulated ones have more; of 65 crops of the real fields, a quarter of their side
 (41 µm) wide, 42 have more."""
 
 PAIRS = tuple(combinations(range(len(CHANNEL_NAMES)), 2))

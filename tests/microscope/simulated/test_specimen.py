@@ -122,10 +122,10 @@ def test_random_antibodies_depend_only_on_the_seed(make_plan: Any) -> None:
 
 
 def test_cells_are_counted_once_however_the_field_is_divided(plate: SimulatedPlate) -> None:
-    whole = plate.count_cells(view(100, 50, side=128))
-    quarter = 32 * FINE
+    whole = plate.count_cells(view(100, 50, side=256))
+    quarter = 64 * FINE
     parts = [
-        plate.count_cells(view(100 + dx, 50 + dy, side=64)) for dx in (-quarter, quarter) for dy in (-quarter, quarter)
+        plate.count_cells(view(100 + dx, 50 + dy, side=128)) for dx in (-quarter, quarter) for dy in (-quarter, quarter)
     ]
     assert whole == sum(parts) > 3
 
