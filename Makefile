@@ -46,24 +46,24 @@ demo: $(READY) ## set up, then tell the whole story in miniature; prints the pat
 	@$(BIN)/lociscope demo -o $(DEMO)
 
 test: $(READY) ## set up, then run the tests (minutes)
-	$(BIN)/pytest -m "not slow" -n 2
+	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile
 
 coverage: $(READY) ## the same tests, and the share of lines that they run, which has a floor
-	$(BIN)/pytest -m "not slow" -n 2 --cov --cov-report=term
+	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile --cov --cov-report=term
 
 test-all: $(READY) ## every test: also browsers, database servers, documented commands, other interpreters
-	$(BIN)/pytest -n 2 --cov --cov-report=term
+	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term
 	$(MAKE) test-matrix test-lowest
 
 test-matrix: ## the tests on every supported Python that is present
 	@for version in $(VERSIONS); do $(MAKE) --no-print-directory test-$$version || exit 1; done
 
 test-lowest: .venvs/lowest/.ready ## the tests with the oldest releases that pyproject.toml allows
-	.venvs/lowest/bin/pytest -m "not slow" -n 2
+	.venvs/lowest/bin/pytest -m "not slow" -n 2 --dist loadfile
 
 $(VERSIONS:%=test-%): test-%: $(UV)
 	@if $(PYTHON_$*) --version >/dev/null 2>&1; then \
-	  $(MAKE) --no-print-directory .venvs/$*/.ready && .venvs/$*/bin/pytest -m "not slow" -n 2; \
+	  $(MAKE) --no-print-directory .venvs/$*/.ready && .venvs/$*/bin/pytest -m "not slow" -n 2 --dist loadfile; \
 	else echo "'$(PYTHON_$*)' does not run here: Python $* is not tested. Pass PYTHON_$*=/path/to/python3."; fi
 
 $(VERSIONS:%=.venvs/%/.ready): .venvs/%/.ready: $(UV) requirements/dev.txt pyproject.toml
