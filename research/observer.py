@@ -2,7 +2,7 @@
 
     python research/observer.py check
     python research/observer.py score FIELDS [--labels CSV] [--json FILE]
-    python research/observer.py classes [NUMBER ...] [--fields 16] [--size 2048] [--seed S] [--workers 2] [--json FILE]
+    python research/observer.py classes [--only NUMBER ...] [--fields 16] [--size 2048] [--seed S] [--workers 2]
     python research/observer.py realism [SIMULATED] [--real FIELDS] [--rounds 20] [--seed S] [--workers 2]
 
 `check` compares the answers on the 56 shared fields with those that came with the weights. `score` reports, for a
@@ -342,10 +342,9 @@ def check(observer: Observer) -> dict[str, float]:
 
 def score_classes(observer: Observer, given: argparse.Namespace) -> dict[str, Any]:
     """Return figures of simulated fields that have one location each."""
-    numbers = given.numbers or JUDGED
     wanted = [
         Simulation(1000 * number + each, (number,), given.size, given.seed)
-        for number in numbers
+        for number in given.only
         for each in range(given.fields)
     ]
     answers = observer.answer(map_in_order(simulate, wanted, given.workers))
@@ -376,7 +375,7 @@ def main() -> None:
     scoring.add_argument("fields", type=Path)
     scoring.add_argument("--labels", type=Path)
     judging = commands.add_parser("classes")
-    judging.add_argument("numbers", type=int, nargs="*", choices=[*JUDGED, []], metavar="NUMBER")
+    judging.add_argument("--only", type=int, nargs="+", choices=JUDGED, default=JUDGED, help="our class numbers")
     judging.add_argument("--fields", type=int, default=16, help="simulated fields of each class")
     judging.add_argument("--size", type=int, default=SIDE)
     comparing = commands.add_parser("realism")

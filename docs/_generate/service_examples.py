@@ -1,7 +1,7 @@
-"""Draws the three fields that ship with the service: `python docs/_generate/service_examples.py`.
+"""Simulate the three fields that ship with the service: `python docs/_generate/service_examples.py`.
 
-Chosen for their looks, and so that the shipped bundle reads one location and two locations as they were simulated, and half
-misreads the third field: that happens, and the page says beside its answer what was simulated.
+Chosen for their looks, and so that the shipped bundle reads one location and two locations correctly, and misses
+one of two in the third field: that happens, and the page says beside its answer what was simulated.
 """
 
 from __future__ import annotations

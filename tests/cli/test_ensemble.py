@@ -72,7 +72,7 @@ def one_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
-    """Files and `DIR` fitted on them, made once, and what was said."""
+    """Files and `DIR` fitted on them, made once, and the output."""
     import contextlib
     import io
 

@@ -145,7 +145,7 @@ def test_a_study_that_is_done_changes_nothing(lociscope: Command, tuning: Tuning
 
 @pytest.fixture(scope="module")
 def longer(tuning: Tuning, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str]:
-    """A copy of the study with a third trial and a store beside it, the exit status, and what was said."""
+    """A copy of the study with a third trial and a store beside it, the exit status, and the output."""
     folder = tmp_path_factory.mktemp("longer")
     shutil.copytree(tuning.study, folder / "study")
     return folder, *run_tune(*tuning.words, "-n", "3", "-o", folder / "study", "--store", folder / "store")[::2]

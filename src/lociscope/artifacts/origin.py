@@ -14,6 +14,11 @@ KEYS = ("bundle", "views", "trainings")
 
 
 def read_origin(path: AnyPath) -> dict[str, Any]:
+    """Read what made Predictions, as far as it is known: `bundle`, `views`, `trainings`; first from the file itself."""
+    return _read_record(path) | _read_metadata(path)
+
+
+def _read_metadata(path: AnyPath) -> dict[str, Any]:
     """Read the `origin` that was passed to `Predictions.write`; empty for a CSV, or a file without one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -26,8 +31,8 @@ def read_origin(path: AnyPath) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def read_record(path: AnyPath) -> dict[str, Any]:
-    """Read `bundle`, `views` and `trainings` of Predictions from `.run.json` beside them; empty where unknown."""
+def _read_record(path: AnyPath) -> dict[str, Any]:
+    """Read the same from `.run.json` beside the file; empty where unknown."""
     path = Path(path)
     try:
         values = json.loads(path.with_name(path.stem + ".run.json").read_bytes())

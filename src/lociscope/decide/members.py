@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lociscope.artifacts.card import hash_training
 from lociscope.artifacts.folds import find_runs
-from lociscope.artifacts.origin import read_origin, read_record
+from lociscope.artifacts.origin import read_origin
 from lociscope.errors import Code, LociscopeError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Member(BaseModel):
             path: The file of Predictions.
             predictions: Its contents.
         """
-        record = read_record(path) | read_origin(path)
+        record = read_origin(path)
         trainings = record.get("trainings") or _read_training_hashes(path)
         try:
             return cls(

@@ -67,15 +67,16 @@ def walk(
     last = scene.canvas.size - 1
     flat = scene.owner.ravel()
     flow = [part.ravel() for part in scene.flow]
-    side = scene.flow[0].shape[1]
+    side, turns = scene.flow[0].shape[1], bool(np.any(follow))
+    pull = np.asarray(follow, np.float32)
     for k in range(steps):
         here = tracks[k]
         sine, cosine = np.sin(angle), np.cos(angle)
-        if np.any(follow):
+        if turns:
             at = np.clip((here * np.float32(side / extent)).astype(np.int32), 0, side - 1)
             at = at[0] * side + at[1]
             turning = flow[0][at] * (1 - 2 * sine * sine) - flow[1][at] * (2 * sine * cosine)
-            angle = angle + np.asarray(follow, np.float32) * turning
+            angle = angle + pull * turning
             sine, cosine = np.sin(angle), np.cos(angle)
         there = here + np.float32(step) * np.stack([sine, cosine])
         spot = (there * scale).astype(np.int32)
@@ -109,14 +110,14 @@ def direct_flow(rng: np.random.Generator, scene: Scene) -> tuple[Image, Image]:
     long = 1 - cells.wide / cells.long
     axis = rng.uniform(0.3, 1.3) * np.minimum(long, 0.5) * ~cells.mitotic
     flow += np.stack([per_cell(owner, axis * np.sin(2 * cells.angle)), per_cell(owner, axis * np.cos(2 * cells.angle))])
-    grid = (np.arange(owner.shape[0], dtype=np.float32) + 0.5) * np.float32(canvas.extent / owner.shape[0])
+    coarse = Canvas(owner.shape[0], canvas.extent / owner.shape[0])
+    grid = (np.arange(coarse.size, dtype=np.float32) + 0.5) * np.float32(coarse.pixel_size)
     dy = grid[:, None] - per_cell(owner, cells.pole_y)
     dx = grid[None, :] - per_cell(owner, cells.pole_x)
     square = dy * dy + dx * dx + np.float32(1)
     radial = np.float32(rng.uniform(0.0, 0.8) * min(1.0, scene.line.rise / 4)) / square
     flow += radial * np.stack([2 * dy * dx, dx * dx - dy * dy])
     swirl = rng.uniform(0.1, 0.5)  # bundles cross and bend
-    coarse = Canvas(owner.shape[0], canvas.extent / owner.shape[0])
     flow += np.float32(swirl) * np.stack([coarse.noise(rng, 9), coarse.noise(rng, 9)])
     flow /= np.maximum(1, np.hypot(flow[0], flow[1]))
     return flow[0], flow[1]

@@ -47,7 +47,7 @@ class ReferenceAtlas:
         held_out: Cell lines of `Part.LINES`.
         digests: sha256 of the pixels and labels of the parts that tests are made on, see `digest`: simulated with the
             versions of numpy and scipy in `requirements/`, on x86-64 processors with AVX2. Another version or processor
-            may round differently (one with AVX-512 does) and has a digest of its own.
+            may round differently (one with AVX-512 does) and gives another digest.
     """
 
     name: str

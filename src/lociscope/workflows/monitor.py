@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lociscope.artifacts.bundle import read_bundle
-from lociscope.artifacts.origin import read_origin, read_record
+from lociscope.artifacts.origin import read_origin
 from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.monitor.drift import LEVEL, compare_samples
@@ -168,7 +168,7 @@ def _compile(group: str | None) -> re.Pattern[str] | None:
 
 
 def _read_predictions(path: Path) -> Sample:
-    bundle = (read_record(path) | read_origin(path)).get("bundle")
+    bundle = read_origin(path).get("bundle")
     return Sample.from_predictions(Predictions.read(path), None if bundle is None else str(bundle), f"'{path}'")
 
 
