@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lociscope.simulate.cell_lines import CELL_LINES
-from lociscope.simulate.layout import State, lay_out
+from lociscope.simulate.layout import ROOM, State, lay_out
 
 
 @pytest.mark.parametrize("name", CELL_LINES)
@@ -16,7 +16,7 @@ def test_nuclei_are_apart_and_of_the_lines_size(name: str) -> None:
     gap = np.hypot(
         np.subtract.outer(cells.nucleus_y, cells.nucleus_y), np.subtract.outer(cells.nucleus_x, cells.nucleus_x)
     )
-    touching = gap < np.add.outer(cells.nucleus_radius, cells.nucleus_radius)
+    touching = gap < ROOM[0] * np.add.outer(cells.nucleus_radius, cells.nucleus_radius)
     sisters = cells.partner[:, None] == np.arange(len(cells))
     assert not (touching & ~sisters & ~np.eye(len(cells), dtype=bool)).any()
 

@@ -275,15 +275,15 @@ def vary(line: CellLine, rng: np.random.Generator) -> CellLine:
     In sparse cultures cells are contracted, steep at their edges and apart from one another.
     """
     sparse = rng.random() < SPARSE
-    wobble = np.exp(rng.normal(0, 1, 8) * (0.06, 0.08, 0.3, 0.3, 0.25, 0.2, 0.25, 0.25))
+    wobble = np.exp(rng.normal(0, 1, 8) * (0.06, 0.08, 0.3, 0.3, 0.25, 0.2, 0.25, 0.25)).tolist()
     return replace(
         line,
         nucleus=line.nucleus * wobble[0],
         oval=1 + (line.oval - 1) * wobble[2],
         stretch=1 + (line.stretch - 1) * wobble[3],
         focus=line.focus * wobble[7],
-        spread=max(1.25, line.spread * (wobble[1] * (rng.uniform(0.7, 1.0) if sparse else 1.0))),
-        rough=line.rough * (wobble[4] * (rng.uniform(0.8, 1.5) if sparse else 1.0)),
+        spread=max(1.25, line.spread * (wobble[1] * (rng.uniform(0.62, 1.0) if sparse else 1.0))),
+        rough=line.rough * (wobble[4] * (rng.uniform(0.4, 1.5) if sparse else 1.0)),
         rise=line.rise * (wobble[6] * (rng.uniform(0.3, 0.9) if sparse else 1.0)),
         cover=float(np.clip(line.cover * (rng.uniform(0.2, 0.6) if sparse else rng.uniform(0.6, 1.2)), 0.12, 1)),
         clumped=line.clumped * (rng.uniform(0.1, 0.6) if sparse else 1.0),

@@ -100,7 +100,7 @@ def direct_flow(rng: np.random.Generator, scene: Scene) -> tuple[Image, Image]:
     owner, depth, beyond = scene.owner[every, every], scene.depth[every, every], scene.beyond[every, every]
     flow = np.zeros((2, *owner.shape), np.float32)
     for distance, reach, strength in (
-        (depth, rng.uniform(1.5, 4.0), rng.uniform(0.5, 1.2)),
+        (depth, rng.uniform(1.5, 4.0), rng.uniform(0.3, 1.0)),
         (np.maximum(beyond, 0), rng.uniform(1.0, 3.0), rng.uniform(0.0, 0.6)),
     ):
         dy, dx = np.gradient(distance)
@@ -140,7 +140,7 @@ def grow_microtubules(rng: np.random.Generator, scene: Scene) -> tuple[Image, ND
     x = np.where(from_pole, cells.pole_x[cell] + spread[1], cells.nucleus_x[cell] + away * np.cos(around))
     angle = rng.uniform(0, 2 * np.pi, len(cell))
     bound = kind < AT_NUCLEUS
-    cortex = rng.uniform(0, 3) * (line.rise < STEEP)
+    cortex = rng.uniform(0, 1.5) * (line.rise < STEEP)
     density = scene.cytoplasm * (1 + np.float32(cortex) * np.exp(-scene.depth / np.float32(1.5)))
     ay, ax, acell = scene.sample(rng, density, (1 - AT_NUCLEUS) * counts)
     y, x = np.concatenate([y[bound], ay]), np.concatenate([x[bound], ax])
@@ -159,7 +159,7 @@ def trace_microtubules(rng: np.random.Generator, scene: Scene) -> Image:
     tracks, cell, cells = scene.microtubules, scene.microtubule_cell, scene.cells
     steps = tracks.shape[1] - 1
     weight = np.clip(1 + np.float32(0.4) * rng.standard_normal((len(tracks), steps), dtype=np.float32), 0.1, 3)
-    weight *= rng.gamma(2, 1 / 2, (len(tracks), 1)).astype(np.float32)
+    weight *= rng.gamma(1.3, 1 / 1.3, (len(tracks), 1)).astype(np.float32)
     pole = np.stack([cells.pole_y, cells.pole_x], 1).astype(np.float32)[cell]
     away = np.square(tracks[:, 1:] - pole[:, None]).sum(-1)
     weight *= 1 + np.float32(rng.uniform(0, 0.9)) * np.exp(away / np.float32(-4))
@@ -177,7 +177,7 @@ def microtubules(rng: np.random.Generator, scene: Scene, *, over_nucleus: float)
         scene: The cells.
         over_nucleus: How much of them shows across the nucleus, 0–1.
     """
-    thick = scene.body**1.4 * scene.filling
+    thick = scene.body ** rng.uniform(1.3, 2.4) * scene.filling
     around = 1 - rng.uniform(0.2, 0.75) * np.exp(-np.abs(scene.beyond - 2) / 3)
     return np.asarray(scene.lines * thick * around * (1 - (1 - over_nucleus) * scene.hidden))
 

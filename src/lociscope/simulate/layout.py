@@ -28,6 +28,8 @@ class State(IntEnum):
 MITOTIC = (State.PROMETAPHASE, State.METAPHASE, State.ANAPHASE)
 MITOTIC_SHARE = 0.010
 """Mean share of cells in mitosis; by eye on real fields; lines in culture reach 5 %."""
+ROOM = (0.96, 1.15)
+"""Least distance of two nuclei, as a share of the sum of their radii: in some cultures nuclei press on one another."""
 BRIDGE_SHARE = 0.01
 """Mean share of cells that still hang on their sister by a bridge."""
 
@@ -131,7 +133,7 @@ def lay_out(rng: np.random.Generator, line: CellLine, extent: float, *, mitoses:
     columns: list[Any] = [np.asarray(column, np.float32) for column in table]
     columns += [np.zeros(count, np.int8), np.full(count, -1, np.intp)]
     cells = Cells(*columns)
-    return _thin_out(_divide(rng, cells, extent, mitoses, bridges), extent)
+    return _thin_out(rng, _divide(rng, cells, extent, mitoses, bridges), extent)
 
 
 def _sites(rng: np.random.Generator, line: CellLine, extent: float, radius: float, least: int) -> tuple[Column, ...]:
@@ -221,14 +223,14 @@ def _split(rng: np.random.Generator, cells: Cells, rows: NDArray[np.intp]) -> Ce
     return sisters
 
 
-def _thin_out(cells: Cells, extent: float) -> Cells:
+def _thin_out(rng: np.random.Generator, cells: Cells, extent: float) -> Cells:
     """Remove cells whose nucleus would overlap that of a cell before them."""
     kept: list[int] = []
-    radius = cells.nucleus_radius
+    radius, room = cells.nucleus_radius, rng.uniform(*ROOM)
     for row in range(len(cells)):
         near = np.hypot(cells.nucleus_y[kept] - cells.nucleus_y[row], cells.nucleus_x[kept] - cells.nucleus_x[row])
         sister = np.asarray(kept, np.intp) == cells.partner[row]
-        if not np.any((near < 1.12 * (radius[kept] + radius[row])) & ~sister):
+        if not np.any((near < room * (radius[kept] + radius[row])) & ~sister):
             kept.append(row)
     margin = 2.2 * cells.radius + 2
     rows = np.asarray(kept, np.intp)

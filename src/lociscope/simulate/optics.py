@@ -55,13 +55,13 @@ def _channel_optics(rng: np.random.Generator, channel: int) -> Optics:
     photons = (65, 28, 140, 42)[channel] * np.exp(rng.normal(0, (1.1, 1.3, 0.7, 1.1)[channel]))
     return Optics(
         sigma=0.13 * np.exp(rng.normal(0, 0.28)) * (1.0, 1.0, 1.1, 1.0)[channel],
-        haze=rng.uniform(0.0, 0.09) * (1.0, 0.8, 1.2, 1.0)[channel],
+        haze=rng.uniform(0.0, 0.09) * (1.0, 0.8, 0.7, 1.0)[channel],
         haze_sigma=rng.uniform(1.5, 4),
         photons=float(photons),
         exposure=float(
             np.clip(np.exp(rng.normal((0.22, -0.5, -0.12, 0.05)[channel], (0.4, 0.45, 0.4, 0.4)[channel])), 0.2, 2.0)
         ),
-        background=float(rng.gamma(1, (0.004, 0.003, 0.002, 0.004)[channel])),
+        background=float(rng.gamma(1, (0.004, 0.003, 0.0015, 0.004)[channel])),
         offset=float(max(0, rng.uniform(-0.008, 0.022))),
         uneven=float(rng.uniform(0, 0.2)),
         fine=(0.25, 0.04, 0.0, 0.07)[channel],

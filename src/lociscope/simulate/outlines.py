@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lociscope.simulate.canvas import Canvas
 from lociscope.simulate.layout import MITOTIC, Cells, State
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lociscope.simulate.canvas import Canvas, Image, Values
+    from lociscope.simulate.canvas import Image, Values
     from lociscope.simulate.cell_lines import CellLine
 
 TAILS, LOBES = 2, 2
@@ -24,6 +25,8 @@ FAR = np.float32(9.0)
 """Potential of a pixel that no cell reaches; 1 is the edge of a cell or nucleus."""
 SHOWN = 1.2
 """Potentials up to this are computed: a neighbour a little beyond its own edge still decides where cells touch."""
+PITCH = 0.64
+"""Distance in µm between points at which potentials are computed; they are smooth, pixels between are interpolated."""
 STRIDE = 1.3
 """Distance in µm at which bends are looked at to find where a cell may be."""
 HELD = 0.6
@@ -51,8 +54,19 @@ class Potentials:
 
 @dataclass(frozen=True)
 class _Bends:
-    """Deviations of outlines from ellipses: coordinates in µm, shifts by smooth noise (y, x), tails, bean shapes."""
+    """Deviations of outlines from ellipses, every `step` pixels.
 
+    Attributes:
+        step: Pixels from one point to the next, along both axes.
+        grid: Coordinates of the points in µm, along one axis.
+        cells: Shifts by smooth noise (y, x) of cells, in µm.
+        nuclei: The same of nuclei.
+        chromosomes: The same of the chromosomes of mitotic cells.
+        tails: Tails and lobes of each cell, see `_tails`.
+        bean: How bent each nucleus is.
+    """
+
+    step: int
     grid: Image
     cells: tuple[Image, Image]
     nuclei: tuple[Image, Image]
@@ -81,13 +95,15 @@ def shape_cells(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells:
     best, second, rim = (np.full(canvas.shape, FAR) for _ in range(3))
     out = Potentials(best, second, rim, np.zeros(canvas.shape, np.uint16))
     for row, box in enumerate(_boxes(line, cells, bends.tails, bends.bean)):
-        _put_cell(out, canvas, line, cells, row, box, bends)
+        _put_cell(out, line, cells, row, box, bends)
     return out
 
 
-def _sample_bends(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells: Cells) -> _Bends:
+def _sample_bends(rng: np.random.Generator, full: Canvas, line: CellLine, cells: Cells) -> _Bends:
     radius = line.nucleus / 2 * line.spread
-    grid = (np.arange(canvas.size, dtype=np.float32) + 0.5) * canvas.pixel_size
+    step = max(1, round(PITCH / full.pixel_size))
+    canvas = Canvas(-(-(full.size - 1) // step) + 1, full.pixel_size * step)
+    grid = (np.arange(canvas.size, dtype=np.float32) * step + np.float32(0.5)) * np.float32(full.pixel_size)
     amplitude = line.rough * rng.uniform(0.8, 1.7)
     ragged = 0.7 * rng.random() ** 2  # µm
     bend = tuple(
@@ -105,13 +121,11 @@ def _sample_bends(rng: np.random.Generator, canvas: Canvas, line: CellLine, cell
     arms = [canvas.noise(rng, 0.9) * 0.3 if cells.mitotic.any() else canvas.blank() for _ in range(2)]
     tails = _tails(rng, line, cells)
     bean = rng.normal(0, 0.11, len(cells)) * (1 + 1.5 * (rng.random(len(cells)) < 0.12))
-    return _Bends(grid, (bend[0], bend[1]), (lobes[0], lobes[1]), (arms[0], arms[1]), tails, bean)
+    return _Bends(step, grid, (bend[0], bend[1]), (lobes[0], lobes[1]), (arms[0], arms[1]), tails, bean)
 
 
-def _put_cell(
-    out: Potentials, canvas: Canvas, line: CellLine, cells: Cells, row: int, box: Values, bends: _Bends
-) -> None:
-    window = _window(canvas, cells, row, box, bends)
+def _put_cell(out: Potentials, line: CellLine, cells: Cells, row: int, box: Values, bends: _Bends) -> None:
+    window = _window(cells, row, box, bends)
     if window is None:
         return
     y, x = bends.grid[window[0], None], bends.grid[None, window[1]]
@@ -121,20 +135,37 @@ def _put_cell(
     if calm == 1:
         potential /= _stretched(dy, dx, bends.tails[row])
     rim = _nucleus(cells, row, y + bent[0][window], x + bent[1][window], bends.bean[row])
+    potential, rim = (_between(values, bends.step) for values in (potential, rim))
+    first = [part.start * bends.step for part in window]
+    last = [min(start + side, out.best.shape[0]) for start, side in zip(first, rim.shape, strict=True)]
+    pixels = slice(first[0], last[0]), slice(first[1], last[1])
+    potential, rim = (values[: last[0] - first[0], : last[1] - first[1]] for values in (potential, rim))
     held = np.where(rim < 1, np.float32(HELD_WITHIN), np.float32(HELD))
     np.minimum(potential, held * rim, out=potential)
-    best, second = out.best[window], out.second[window]
+    best, second = out.best[pixels], out.second[pixels]
     wins = potential < best
     np.copyto(second, np.where(wins, best, np.minimum(second, potential)))
     np.copyto(best, potential, where=wins)
-    np.copyto(out.rim[window], rim, where=wins)
-    np.copyto(out.owner[window], np.uint16(row + 1), where=wins)
+    np.copyto(out.rim[pixels], rim, where=wins)
+    np.copyto(out.owner[pixels], np.uint16(row + 1), where=wins)
 
 
-def _window(canvas: Canvas, cells: Cells, row: int, box: Values, bends: _Bends) -> tuple[slice, slice] | None:
-    """Return the pixels whose bent coordinates are in a box, looked for every `STRIDE` µm; None where none are."""
-    step = max(1, round(STRIDE / canvas.pixel_size))
-    slack = 2 * step * canvas.pixel_size + 1.5
+def _between(values: Image, step: int) -> Image:
+    """Interpolate linearly: points (n, m) that lie `step` pixels apart to pixels ((n − 1) · step + 1, …)."""
+    if step == 1:
+        return values
+    share = (np.arange(step, dtype=np.float32) / np.float32(step))[:, None]
+    for _ in range(2):  # along the rows, then, turned, along the columns
+        tall = values[:-1, None] + share * np.diff(values, axis=0)[:, None]
+        values = np.concatenate([tall.reshape(-1, values.shape[1]), values[-1:]]).T
+    return values
+
+
+def _window(cells: Cells, row: int, box: Values, bends: _Bends) -> tuple[slice, slice] | None:
+    """Return the points whose bent coordinates are in a box, looked for every `STRIDE` µm; None where none are."""
+    pitch = float(bends.grid[1] - bends.grid[0])
+    step = max(1, round(STRIDE / pitch))
+    slack = 2 * step * pitch + 1.5
     low, high = box[::2] - slack, box[1::2] + slack
     first, last = (
         np.searchsorted(bends.grid, edge + side * bends.most) // step * step for edge, side in ((low, -1), (high, 1))
@@ -151,7 +182,7 @@ def _window(canvas: Canvas, cells: Cells, row: int, box: Values, bends: _Bends) 
     found = []
     for axis, begin in ((1, first[0]), (0, first[1])):
         at = begin + np.flatnonzero(near.any(axis)) * step
-        found.append(slice(max(0, int(at[0]) - step), min(canvas.size, int(at[-1]) + 2 * step)))
+        found.append(slice(max(0, int(at[0]) - step), min(len(bends.grid), int(at[-1]) + 2 * step)))
     return found[0], found[1]
 
 

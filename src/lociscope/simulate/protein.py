@@ -106,8 +106,8 @@ def make_protein(rng: np.random.Generator, locations: Sequence[int]) -> Protein:
         for other, chance, low, high in COMPANIONS.get(location, ()):
             if rng.random() < chance and other not in {role.location for role in roles}:
                 roles.append(_role(rng, other, rng.uniform(low, high), labelled=False))
-    haze = [min(3 * weak, float(rng.gamma(1.0, weak))) for weak in ((0.1, 0.07) if named else (0.5, 0.5))]
-    unlabelled_dots = float(rng.uniform(0.05, 0.4)) if rng.random() < (0.45 if named else 0.6) else 0.0
+    haze = [min(3 * weak, float(rng.gamma(1.0, weak))) for weak in ((0.06, 0.05) if named else (0.5, 0.5))]
+    unlabelled_dots = float(rng.uniform(0.05, 0.5)) if rng.random() < 0.6 else 0.0
     return Protein(tuple(roles), (haze[0], 0.6 * haze[1]), unlabelled_dots)
 
 

@@ -27,17 +27,18 @@ def blue_channel(rng: np.random.Generator, scene: Scene) -> Image:
     """Render DNA: nuclei with texture and dark nucleoli; condensed chromosomes are brighter."""
     canvas = scene.canvas
     grain = np.exp(rng.uniform(0.12, 0.3) * scene.grain + 0.05 * canvas.noise(rng, 4))
-    level = scene.spread(np.exp(rng.normal(0, 0.22, len(scene.cells))))
-    dark = 1 - rng.uniform(0.4, 0.75) * canvas.blur(scene.nucleoli, 0.2)
+    level = np.exp(rng.normal(0, 0.22, len(scene.cells)))
+    dark = 1 - rng.uniform(0.45, 0.95) * canvas.blur(scene.nucleoli, 0.15)
     table = scene.speckle
     dark = dark * (1 - rng.uniform(0.0, 0.4) * np.clip(canvas.discs(*table[:, :3].T), 0, 1))
     cells = scene.cells
     blurred = rng.random(len(cells)) < rng.uniform(0, 0.4)  # nuclei whose edge is not in the slice
+    level = scene.spread(level * np.where(blurred, rng.uniform(0.25, 1.1, len(cells)), 1))
     edge = scene.spread(np.where(blurred, rng.uniform(1, 2.5, len(cells)), rng.uniform(0.3, 0.9, len(cells))))
     soft = np.clip(0.5 - scene.beyond / np.maximum(edge, scene.canvas.pixel_size), 0, 1) * scene.spread(~cells.mitotic)
     lamina = rng.uniform(-0.3, 0.5) * np.exp(np.minimum(scene.beyond, 0) / 0.4)  # dense at the rim, or pale
     nuclei = soft * np.clip(grain, 0.2, 3) * dark * (1 + lamina)
-    stray = 0.015 * rng.random() ** 2 * scene.body
+    stray = 0.01 * rng.random() ** 3 * scene.body
     return np.asarray((np.maximum(nuclei, 0) + stray + 1.7 * scene.chromatin * np.clip(grain, 0.4, 2)) * level)
 
 
@@ -51,13 +52,16 @@ def yellow_channel(rng: np.random.Generator, scene: Scene) -> Image:
 def reticulum(rng: np.random.Generator, scene: Scene) -> Image:
     """Render the ER's net; 1 where it is dense."""
     canvas = scene.canvas
-    fade = 1 / (1 + np.square(np.maximum(scene.beyond, 0) / (scene.line.focus * rng.uniform(0.5, 1.4))))
+    far = np.maximum(scene.beyond, 0) / np.float32(scene.line.focus * rng.uniform(0.6, 1.4))
+    close = np.exp(np.maximum(scene.beyond, 0) / np.float32(-1.5))
+    fade = (1 - np.float32(rng.uniform(0, 0.4)) * close) / (1 + far ** rng.uniform(2, 4))
     patches = np.clip(1 + 0.2 * canvas.noise(rng, 7), 0.2, 2)
     rim = rng.uniform(0, 0.12) * np.exp(-((scene.beyond / 0.4) ** 2))
     within = rng.uniform(0.06, 0.55) * scene.mesh * scene.hidden
     spindle = scene.spread(scene.cells.mitotic) * np.exp(-np.maximum(scene.beyond, 0) / 2)
     mesh = scene.mesh * patches * scene.filling * scene.along ** rng.uniform(0.1, 0.35)
-    cytoplasm = scene.cytoplasm * scene.body**1.5 * (0.6 + fade) * mesh * (1 - 0.7 * spindle)
+    thick = scene.body ** rng.uniform(1.1, 1.9)
+    cytoplasm = scene.cytoplasm * thick * (rng.uniform(0.1, 0.6) + fade) * mesh * (1 - 0.7 * spindle)
     return np.asarray(cytoplasm + rim * scene.body * (1 - spindle) + within, np.float32)
 
 

@@ -73,12 +73,12 @@ def _rasterise(rng: np.random.Generator, canvas: Canvas, line: CellLine, cells: 
     sloping = 1 - np.exp((np.minimum(beyond, 0) - rng.uniform(0.1, 0.6)) / rng.uniform(0.5, 1.2))
     mitotic = per_cell(owner, cells.mitotic) > 0
     rise = np.where(cells.mitotic, 1.0, line.rise * np.exp(rng.normal(0, 0.25, len(cells))))
-    thick = 1 - np.exp(-(((depth + 0.1) / np.maximum(per_cell(owner, rise), 0.1)) ** 1.5))
-    steep = rng.uniform(0, 0.12) * (1 - np.exp(-(depth + 0.1) / rng.uniform(0.2, 0.5)))  # sides of the cell
+    thick = 1 - np.exp(-(((depth + 0.1) / np.maximum(per_cell(owner, rise), 0.1)) ** rng.uniform(1.4, 2.2)))
+    steep = rng.uniform(0, 0.07) * (1 - np.exp(-(depth + 0.1) / rng.uniform(0.2, 0.5)))  # sides of the cell
     thick = np.maximum(thick, steep)
     close = per_cell(owner, cells.radius) * (shape.second - shape.best) / 2
     touching = inside & (shape.second < TOUCHING)
-    wall = rng.uniform(0.25, 0.8) * np.exp(-close / 3)  # cells stand high where they lean on one another
+    wall = rng.uniform(0.35, 1.0) * np.exp(-close / 3)  # cells stand high where they lean on one another
     body = np.where(inside, np.where(touching, np.maximum(thick, wall), thick), 0)
     return Scene(
         canvas=canvas,

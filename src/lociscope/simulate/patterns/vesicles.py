@@ -90,6 +90,7 @@ def rods_and_rings(scene: Scene, rng: np.random.Generator, style: str, levels: L
 def unidentified(scene: Scene, rng: np.random.Generator, levels: Levels) -> Image:
     """Dots of any kind that annotators call vesicles, or leave unnamed."""
     mean, distance = np.exp(rng.uniform(np.log(8), np.log(500))), rng.uniform(4, 20)
-    y, x, cell = scene.sample(rng, nearness(scene, distance), numbers(scene, rng, mean, 0.5))
-    sigma = rng.uniform(0.1, 0.32) * np.exp(rng.normal(0, 0.25, len(y)))
+    density = nearness(scene, distance) + np.float32(0.6 * rng.random() ** 2) * scene.inner * (1 - scene.nucleoli)
+    y, x, cell = scene.sample(rng, density, numbers(scene, rng, mean, 0.5))
+    sigma = rng.uniform(0.1, 0.28) * np.exp(rng.normal(0, 0.25, len(y)))
     return scene.canvas.dots(y, x, sigma, levels[cell] * rng.gamma(1.3, 1 / 1.3, len(y)))
