@@ -1,0 +1,61 @@
+"""A map of fields: points in a plane, near each other where their vectors are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from lociscope.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_POINTS = 2000
+"""Most fields on a map; of more, evenly spaced ones are shown."""
+
+MIN_POINTS = 10
+
+
+class FieldMap(NamedTuple):
+    """A map.
+
+    Attributes:
+        rows: (m,) rows of the Catalog.
+        points: (m, 2) of float in 0–1.
+    """
+
+    rows: tuple[int, ...]
+    points: np.ndarray
+
+
+def make_map(vectors: np.ndarray | None, rows: Sequence[int]) -> FieldMap | None:
+    """Arrange fields by t-SNE (van der Maaten and Hinton, JMLR 9, 2579–2605, 2008), which preserves neighbourhoods.
+
+    Args:
+        vectors: (n, d), or None.
+        rows: The row of each vector in the Catalog.
+
+    Returns:
+        The map; None for fewer than `MIN_POINTS` fields.
+
+    Raises:
+        MissingExtraError: scikit-learn is not installed.
+    """
+    if vectors is None or len(vectors) < MIN_POINTS:
+        return None
+    try:
+        from sklearn.decomposition import PCA
+        from sklearn.manifold import TSNE
+    except ImportError:
+        raise MissingExtraError("A map of fields", "fit") from None
+    used = np.unique(np.linspace(0, len(vectors) - 1, min(len(vectors), MAX_POINTS)).astype(int))
+    values = np.asarray(vectors, np.float64)[used]
+    values = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9)
+    values = PCA(min(30, *values.shape), random_state=0).fit_transform(values)
+    start = values[:, :2] / max(float(values[:, 0].std()), 1e-9) * 1e-4
+    start = start if start.shape[1] == 2 else np.pad(start, ((0, 0), (0, 1)))
+    perplexity = min(30.0, (len(values) - 1) / 3)
+    points = TSNE(perplexity=perplexity, init=start.astype(np.float32), random_state=0).fit_transform(values)
+    low, high = points.min(axis=0), points.max(axis=0)
+    return FieldMap(tuple(rows[row] for row in used), (points - low) / np.maximum(high - low, 1e-9))
