@@ -78,7 +78,7 @@ def simulated_plan(pace: float = 0.0) -> dict[str, Any]:
 
 def without(plan: Plan, out: Path) -> float:
     """Events per second of the same pictures, taken and written without anybody looking at them."""
-    scale, positions = check_plan(plan)
+    checked = check_plan(plan)
     limits = plan.limits or Limits.model_validate(LIMITS)
     fields: queue.SimpleQueue[tuple[str, np.ndarray] | None] = queue.SimpleQueue()
     parts: list[np.ndarray] = []
@@ -93,22 +93,22 @@ def without(plan: Plan, out: Path) -> float:
         for name, pixels in iter(fields.get, None):
             write_ome_tiff(out / f"{name}.ome.tif", Field(name, pixels, 1.0))
 
-    with open_microscope(plan, scale) as session:
+    with open_microscope(plan, checked.scale) as session:
         session.core.mda.set_engine(StrictEngine(session.core, limits, FocusController(session.core, plan)))
         session.core.mda.events.frameReady.connect(add_image)
         writer = threading.Thread(target=keep)
         writer.start()
         began = time.perf_counter()
-        session.core.mda.run(event for position in positions for event in make_events(position, plan))
+        session.core.mda.run(event for position in checked.positions for event in make_events(position, plan))
         spent = time.perf_counter() - began
         fields.put(None)
         writer.join()
-    return len(CHANNEL_NAMES) * len(positions) / spent
+    return len(CHANNEL_NAMES) * len(checked.positions) / spent
 
 
 def with_loop(plan: Plan, predictor: Predictor, out: Path) -> tuple[float, list[float]]:
     """Events per second with the predictor beside the camera, and how late each decision came."""
-    result = run_plan(plan, predictor, out)
+    result = run_plan(check_plan(plan), predictor, out)
     if result.error is not None:
         raise SystemExit(str(result.error))
     return len(CHANNEL_NAMES) * result.fields / result.camera_s, result.decision_seconds
@@ -150,7 +150,7 @@ def screen(plate: int, predictor: Predictor, folder: Path) -> dict[str, float]:
         "specimen": {"seed": 1000 + plate},
     }
     plan = Plan.check(values, "the benchmark's plan")
-    run_plan(plan, predictor, folder / f"plate{plate}")
+    run_plan(check_plan(plan), predictor, folder / f"plate{plate}")
     lines = [json.loads(line) for line in (folder / f"plate{plate}" / "decisions.jsonl").read_text().splitlines()]
     truth = SimulatedPlate(plan, 0.32)
     number = LABELS.index(location)
@@ -177,7 +177,7 @@ def raster_scan(plan: Plan, most: float) -> tuple[list[Position], float]:
         The fields, and the seconds that they take: the raster is not charged for time that it does not use.
     """
     fine = plan.model_copy(update={"objectives": plan.objectives[::-1]})
-    scale, _ = check_plan(plan)
+    scale = check_plan(plan).scale
     best: tuple[list[Position], float] = ([], 0.0)
     for columns in count(1):
         plate = fine.plate.model_copy(update={"sites": (1, columns)})
@@ -229,7 +229,7 @@ def main() -> None:
         found["simulated, four times as fast as its plan says"] = speed(
             simulated_plan(0.25), predictor, folder / "paced"
         )
-        found["simulated, as fast as it draws"] = speed(simulated_plan(), predictor, folder / "simulated")
+        found["simulated, as fast as it renders"] = speed(simulated_plan(), predictor, folder / "simulated")
         mosaic.render_tile = render
         found["against a raster"] = benefit([screen(plate, predictor, folder) for plate in range(PLATES)])
     print(json.dumps(found, ensure_ascii=False))

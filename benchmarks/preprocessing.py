@@ -17,7 +17,7 @@ import numpy as np
 import lociscope
 from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
-from lociscope.images.quality import find_warnings, measure_input
+from lociscope.images.quality import InputMeasures, find_warnings
 from lociscope.images.statistics import compute_statistics
 from lociscope.simulate import simulate_field
 
@@ -48,7 +48,7 @@ def measure(predictor: Predictor, field: Field) -> dict[str, float]:
     prepared = predictor.prepare(field)
 
     def look() -> object:
-        found = measure_input(tiles[0])
+        found = InputMeasures(tiles[0])
         return find_warnings(whole, found, spec.height), compute_statistics(whole, found)
 
     made = timed(

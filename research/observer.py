@@ -114,18 +114,23 @@ class Observer:
         self._dense = [(weights[f"FC-{number}.W_dense"], weights[f"FC-{number}.b_dense"]) for number in range(1, 4)]
         self._run = tf.function(self._forward, reduce_retracing=True)
 
-    def _forward(self, x: Any) -> tuple[Any, Any]:  # noqa: ANN401 - a tensor
+    def _blocks(self, x: Any) -> list[Any]:  # noqa: ANN401 - tensors
         import tensorflow as tf
 
-        averages = []
+        blocks = []
         for number, (weight, bias) in enumerate(self._convolutions):
             x = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
             x = tf.nn.selu(tf.nn.conv2d(x, weight, _STRIDES[number], "VALID") + bias)
             if number in _POOLED_AFTER:
                 x = tf.nn.max_pool2d(x, 2, 2, "SAME")
             if number in _BLOCK_ENDS:
-                averages.append(tf.reduce_mean(x, axis=(1, 2)))
-        features = tf.concat(averages, axis=-1)
+                blocks.append(x)
+        return blocks
+
+    def _forward(self, x: Any) -> tuple[Any, Any]:  # noqa: ANN401 - tensors
+        import tensorflow as tf
+
+        features = tf.concat([tf.reduce_mean(block, axis=(1, 2)) for block in self._blocks(x)], axis=-1)
         y = features
         for weight, bias in self._dense[:-1]:
             y = tf.nn.selu(y @ weight + bias)
@@ -148,6 +153,23 @@ class Observer:
         if not ids:
             raise LociscopeError("There is no field to judge. Name a folder of fields.", code=Code.NOTHING_FOUND)
         return Answers(tuple(ids), np.stack(probability), np.stack(features))
+
+    def maps(self, pixels: np.ndarray, features: Sequence[int]) -> dict[int, np.ndarray]:
+        """Return the maps of one field whose averages are features, each (y, x), coarser than the field.
+
+        Args:
+            pixels: (y, x, 4), channels RGBY, any type; square.
+            features: Their numbers, 0–223.
+        """
+        crops = np.stack(list(crops_of(enlarge(pixels[..., ORDER]))))
+        blocks = [np.asarray(block) for block in self._blocks(crops)]
+        starts = np.cumsum([0, *(block.shape[-1] for block in blocks)])
+        found = {}
+        for number in features:
+            block = int(np.searchsorted(starts, number, "right")) - 1
+            a, b, c, d = blocks[block][..., number - starts[block]]
+            found[number] = np.block([[a, b], [c, d]])
+        return found
 
 
 def enlarge(pixels: np.ndarray) -> np.ndarray:

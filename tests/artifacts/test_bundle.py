@@ -31,7 +31,16 @@ from lociscope.artifacts.bundle import (
     read_reference,
     write_bundle,
 )
-from lociscope.artifacts.card import Card, Decision, InputSpec, Score, encode_card, read_card
+from lociscope.artifacts.card import (
+    Card,
+    Decision,
+    InputSpec,
+    OutOfDistribution,
+    Score,
+    describe_detector,
+    encode_card,
+    read_card,
+)
 from lociscope.artifacts.provenance import Provenance
 from lociscope.errors import LociscopeError
 
@@ -236,10 +245,10 @@ def altered_card(**values: Any) -> bytes:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"schema": 4}, "card.json has schema 4, newer than 3, the newest this lociscope reads. Update lociscope."),
+        ({"schema": 5}, "card.json has schema 5, newer than 4, the newest this lociscope reads. Update lociscope."),
         (
             {"schema": 1},
-            "of a network trained with preprocessing 1; this lociscope does preprocessing 2",
+            "of a network trained with preprocessing 1; this lociscope does preprocessing 3",
         ),
         ({"schema": None}, "card.json states no schema"),
         ({"labels": ["Nucleoplasm"]}, "labels or channels are not lociscope's 28 labels"),
@@ -267,7 +276,7 @@ def test_a_card_of_schema_2_is_migrated(folder: Path) -> None:
     old = altered_card(schema=2, provenance={"data": text, "folds": [{"data": "Catalog 'a.parquet'"}]})
     rewrite(folder, "card.json", old)
     read = read_bundle(folder).card
-    assert read.schema_ == 3
+    assert read.schema_ == 4
     assert Provenance(**read.provenance["data"]) == Provenance("simulated", fields=600, seed=0, fold=1, folds=5)
     assert Provenance(**read.provenance["folds"][0]["data"]) == Provenance("catalog", "a.parquet")
     assert read_card(encode_card(read), "It") == read
@@ -302,7 +311,7 @@ class Pickled:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"schema": 4}, "selftest.npz has schema 4, newer than 3"),
+        ({"schema": 5}, "selftest.npz has schema 5, newer than 4"),
         ({"schema": ...}, "selftest.npz is damaged .*schema"),
         ({"schema": np.array([1, 2])}, "selftest.npz states no schema"),
         ({"input": ...}, "selftest.npz is damaged .*input"),
@@ -432,7 +441,7 @@ REFERENCE = {
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"schema": 4}, "has schema 4, newer than 3"),
+        ({"schema": 5}, "has schema 5, newer than 4"),
         ({"statistics": np.zeros((3, 3), np.float32)}, "holds (3, 3) of float32 where 3 rows"),
         ({"statistics": np.zeros((0, 2), np.float32)}, "holds (0, 2)"),
         ({"statistics": np.float32(1)}, "holds ()"),
@@ -460,3 +469,30 @@ def test_a_damaged_or_oversized_reference_is_refused(folder: Path) -> None:
         write_bundle(folder, card(), model(), selftest(), {"reference.npz": data})
         with pytest.raises(LociscopeError, match=message):
             read_reference(read_bundle(folder))
+
+
+def test_a_card_of_schema_3_has_no_detector_and_is_otherwise_the_same(folder: Path) -> None:
+    before = read_bundle(folder).card
+    data = {"data": {"kind": "catalog", "name": "a.parquet"}}
+    rewrite(folder, "card.json", altered_card(schema=3, provenance=data))
+    bundle = read_bundle(folder)
+    assert (bundle.card.schema_, bundle.card.out_of_distribution, bundle.detector) == (4, None, None)
+    assert bundle.card.provenance == data
+    assert describe_detector(bundle.card) == "no detector: the status unlike-training is never given"
+    assert bundle.card.decide == before.decide
+
+
+def test_a_card_describes_its_detector(folder: Path) -> None:
+    described: dict[str, Any] = {
+        "false_alarms": 0.03,
+        "threshold": 3.5,
+        "fields": 100,
+        "what": "plate1",
+        "detected": 0.98,
+    }
+    rewrite(folder, "card.json", altered_card(out_of_distribution=described))
+    card = read_bundle(folder).card
+    assert card.out_of_distribution == OutOfDistribution(**described)
+    assert "at most 0.03 of known fields" in describe_detector(card)
+    rewrite(folder, "card.json", altered_card(out_of_distribution=described | {"detected": 2}))
+    refused(folder, "card.json is damaged")

@@ -18,10 +18,10 @@ from lociscope.images.preprocess import prepare, preprocess
 from lociscope.images.quality import (
     BLURRED_SLOPE,
     CROPPED_SHARE,
+    InputMeasures,
+    Measures,
     cropped_share,
     find_warnings,
-    measure_input,
-    measure_plane,
 )
 from lociscope.simulate import simulate_field
 from lociscope.warnings import FieldWarning, WarningKind
@@ -38,7 +38,7 @@ EMPTY_GREEN = FieldWarning(WarningKind.EMPTY_CHANNEL, ("green",))
 def warnings_of(pixels: np.ndarray, missing: tuple[str, ...] = ()) -> tuple[FieldWarning, ...]:
     """The warnings of a field that a network of 256 px sees whole."""
     whole = preprocess(pixels, 256, 256, SPEC)
-    return find_warnings(whole, measure_input(whole.pixels), 256, missing)
+    return find_warnings(whole, InputMeasures(whole.pixels), 256, missing)
 
 
 def kinds(pixels: np.ndarray) -> set[WarningKind]:
@@ -124,17 +124,17 @@ def as_bytes(plane: np.ndarray) -> np.ndarray:
 def test_figures_of_a_plane() -> None:
     plane = np.zeros((64, 64), np.uint8)
     plane[16:48, 16:48] = 200
-    found = measure_plane(plane)
+    found = Measures(plane)
     assert (found.PercentMaximal, found.PercentMinimal) == (25.0, 75.0)
     assert found.parts == pytest.approx(1.0)
-    noise = measure_plane(as_bytes(RNG.normal(0, 1, (128, 128))))
+    noise = Measures(as_bytes(RNG.normal(0, 1, (128, 128))))
     assert noise.PowerLogLogSlope == pytest.approx(0, abs=0.2)
     assert noise.parts == pytest.approx(2 / np.pi, abs=0.03)  # a bell curve cut in the middle
     rough = np.fft.fft2(RNG.normal(0, 1, (256, 256)))
     distance = np.hypot(*np.meshgrid(np.fft.fftfreq(256), np.fft.fftfreq(256)))
     brown = np.fft.ifft2(rough / np.maximum(distance, 1 / 256)).real
-    assert measure_plane(as_bytes(brown)).PowerLogLogSlope == pytest.approx(-2, abs=0.2)  # amplitude as 1/f
-    assert measure_plane(np.full((16, 16), 7, np.uint8)).parts == 0
+    assert Measures(as_bytes(brown)).PowerLogLogSlope == pytest.approx(-2, abs=0.2)  # amplitude as 1/f
+    assert Measures(np.full((16, 16), 7, np.uint8)).parts == 0
 
 
 def discs(*centres: tuple[int, int], side: int = 256, radius: int = 20) -> np.ndarray:
@@ -192,7 +192,7 @@ def test_a_nucleus_channel_that_is_missing_or_small_is_not_judged() -> None:
     pixels = simulated()
     assert warnings_of(pixels, ("blue",)) == (FieldWarning(WarningKind.MISSING_CHANNEL, ("blue",)),)
     small = preprocess(swapped(pixels, 0), 128, 128, SPEC)
-    found_in_small = {warning.kind for warning in find_warnings(small, measure_input(small.pixels), 128)}
+    found_in_small = {warning.kind for warning in find_warnings(small, InputMeasures(small.pixels), 128)}
     assert WarningKind.NO_NUCLEI not in found_in_small
 
 
@@ -218,5 +218,5 @@ def test_real_fields_are_taken_as_they_are_and_swaps_are_warnings_of(real_data: 
     for number, least in ((0, 0.95), (1, 0.8), (3, 0.85)):
         found = [WarningKind.NO_NUCLEI in kinds(swapped(each, number)) for each in inputs]
         assert np.mean(found) >= least
-    slopes = [measure_plane(blurred(each[..., 0], 2)).PowerLogLogSlope for each in inputs]
+    slopes = [Measures(blurred(each[..., 0], 2)).PowerLogLogSlope for each in inputs]
     assert np.mean(np.array(slopes) < BLURRED_SLOPE) >= 0.95

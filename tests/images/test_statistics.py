@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from lociscope.artifacts.card import InputSpec
 from lociscope.images.preprocess import preprocess, sample_pixels
-from lociscope.images.quality import measure_input
+from lociscope.images.quality import InputMeasures
 from lociscope.images.statistics import PER_CHANNEL, STATISTICS, compute_statistics, estimate_full_scale
 from lociscope.simulate import simulate_field
 
@@ -29,7 +29,7 @@ def field() -> np.ndarray:
 
 def measured(pixels: np.ndarray) -> dict[str, float]:
     whole = preprocess(pixels, SPEC.height, SPEC.width, SPEC)
-    values = compute_statistics(whole, measure_input(whole.pixels))
+    values = compute_statistics(whole, InputMeasures(whole.pixels))
     assert values.dtype == np.float32
     return dict(zip(STATISTICS, values.tolist(), strict=True))
 

@@ -50,7 +50,7 @@ def predictor(tiny_bundle: Path) -> Predictor:
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two fields a call, one call a part."""
-    monkeypatch.setattr(batch, "BATCH_SIZE", 2)
+    monkeypatch.setattr(loading, "CALL_FIELDS", 2)
     monkeypatch.setattr(batch, "CALLS_PER_PART", 1)
 
 
@@ -158,7 +158,7 @@ def uncut(predictor: Predictor, damaged: Path, tmp_path_factory: pytest.TempPath
 
 
 @pytest.mark.parametrize(("name", "options"), KINDS)
-@pytest.mark.parametrize("moment", range(16))  # four parts, table, record, failures, clearing up: before and after
+@pytest.mark.parametrize("moment", range(18))  # five parts, table, record, failures, clearing up: before and after
 def test_cut_off_at_any_moment_and_given_again_the_result_is_the_same(
     predictor: Predictor,
     damaged: Path,
@@ -294,6 +294,32 @@ def test_where_nothing_can_be_read_no_table_is_made(
     assert beside(tmp_path / "out.csv") == ["out.failures.csv"]
 
 
+def test_a_field_that_disappears_before_it_is_read_is_a_failure(
+    predictor: Predictor, fields: Path, tmp_path: Path
+) -> None:
+    found, _ = find_fields([fields])
+    (fields / "f4_green.png").unlink()
+    result = predict_to_file(predictor, found, tmp_path / "out.csv", OutputOptions())
+    assert [(failure.id, failure.code) for failure in result.failures] == [("f4", Code.NOT_FOUND)]
+    assert Predictions.read(tmp_path / "out.csv").ids == [f"f{number}" for number in range(9) if number != 4]
+
+
+def test_a_folder_that_grows_meanwhile_is_completed_by_the_next_call(
+    predictor: Predictor, fields: Path, write_field: WriteField, tmp_path: Path, small_parts: None
+) -> None:
+    found, _ = find_fields([fields])
+    more = iter(range(9, 20))
+
+    def grow(done: int, total: int, text: str = "", /) -> None:
+        assert total == 9
+        write_field(f"f{next(more)}", seed=3, size=16)
+
+    first = predict_to_file(predictor, found, tmp_path / "out.csv", OutputOptions(), progress=grow)
+    again = predict(predictor, fields, tmp_path / "out.csv")
+    assert (first.new, again.new) == (9, next(more) - 9)
+    assert sorted(again.ids) == sorted({path.name.split("_")[0] for path in fields.iterdir()})
+
+
 def test_rows_of_other_fields_stay(predictor: Predictor, write_field: WriteField, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     predict(predictor, write_field("b", tmp_path / "one", size=16), out)
@@ -351,7 +377,7 @@ def test_progress_ends_at_the_end(predictor: Predictor, fields: Path, tmp_path: 
         progress=lambda *far: reports.append(far),
     )
     assert reports == sorted(reports)
-    assert len(reports) == 4
+    assert len(reports) == 5
     assert reports[-1] == (9, 9)
 
 
@@ -360,7 +386,7 @@ def test_few_fields_are_in_memory_however_many_there_are(
     predictor: Predictor, write_field: WriteField, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
     """Eight fields under ten names: as many live at once as for one name."""
-    monkeypatch.setattr(batch, "BATCH_SIZE", 4)
+    monkeypatch.setattr(loading, "CALL_FIELDS", 4)
     folder = write_field("f0", size=16)
     for number in range(1, 8):
         write_field(f"f{number}", size=16, seed=number)
@@ -390,8 +416,7 @@ def test_few_fields_are_in_memory_however_many_there_are(
     found, broken = find_fields([folder])
     assert (len(found), broken) == (80, [])
     predict_to_file(predictor, found, tmp_path / "out.csv", OutputOptions(), workers=workers)
-    # A call of the network, those that are ready, and for each thread one being read.
-    assert most <= 4 + 2 * workers + 1 + 2 * workers + 2
+    assert most <= workers * (4 + 2)  # for each thread the fields of one call, and one being read and prepared
     assert live == 0
 
 

@@ -64,7 +64,7 @@ def test_the_type_of_pixels_does_not_matter(predictor: Predictor, kind: type[np.
     np.testing.assert_allclose(predictor.predict(scaled).probability, expected, atol=0.01)
 
 
-def test_places_reach_their_threshold(make_bundle: Callable[..., Path], tmp_path: Path) -> None:
+def test_locations_reach_their_threshold(make_bundle: Callable[..., Path], tmp_path: Path) -> None:
     made = open_bundle(str(make_bundle(tmp_path / "b", threshold=0.9))).predict(noise(1, 16, 16, 4))
     assert made.predicted == [tuple(np.flatnonzero(made.probability[0] >= 0.9))]
     assert made.status == ["ok"]

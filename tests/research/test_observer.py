@@ -74,3 +74,14 @@ def test_answers_are_those_that_came_with_the_weights(script: ModuleType, real_d
     if not (real_data / "observer").is_dir():
         pytest.skip("no observer among the real data")
     assert script.check(script.Observer(real_data / "observer"))["largest"] < 0.01
+
+
+@pytest.mark.slow
+def test_features_are_averages_of_their_maps(script: ModuleType, real_data: Path) -> None:
+    if not (real_data / "observer").is_dir():
+        pytest.skip("no observer among the real data")
+    pixels = np.random.default_rng(0).integers(0, 255, (512, 512, 4)).astype(np.uint8)
+    observer = script.Observer(real_data / "observer")
+    features = observer.answer([("a", pixels)]).features[0]
+    for number, its in observer.maps(pixels, [0, 31, 32, 95, 96, 223]).items():
+        assert its.mean() == pytest.approx(features[number], abs=1e-4)

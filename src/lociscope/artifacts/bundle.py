@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MANIFEST = "MANIFEST"
 DEFAULT_BUNDLE = Path(__file__).parents[1] / "default_bundle"
 REQUIRED = ("model.onnx", "card.json", "selftest.npz")
-OPTIONAL = ("reference.npz", "model.keras")
+OPTIONAL = ("reference.npz", "detector.npz", "model.keras")
 MAX_FILE_BYTES = 1 << 30
 MAX_REFERENCE_BYTES = 1 << 26
 SELFTEST_TOLERANCE = 1e-4
@@ -76,6 +76,7 @@ class Bundle:
         selftest: Its self-test.
         sha256: Hash of the MANIFEST, which names the hash of every file: the identity of the bundle.
         reference: The bytes of `reference.npz`, or None; `read_reference` parses them.
+        detector: The bytes of `detector.npz`, or None; `lociscope.predict.out_of_distribution` parses them.
     """
 
     folder: Path
@@ -84,6 +85,7 @@ class Bundle:
     selftest: Selftest
     sha256: str
     reference: bytes | None = None
+    detector: bytes | None = None
 
 
 def read_bundle(folder: AnyPath | None = None) -> Bundle:
@@ -109,7 +111,9 @@ def read_bundle(folder: AnyPath | None = None) -> Bundle:
     card = read_card(files["card.json"], f"Bundle '{folder}': card.json")
     selftest = _read_selftest(files["selftest.npz"], card, f"Bundle '{folder}': selftest.npz")
     identity = hashlib.sha256(manifest).hexdigest()
-    return Bundle(folder, card, files["model.onnx"], selftest, identity, files.get("reference.npz"))
+    return Bundle(
+        folder, card, files["model.onnx"], selftest, identity, files.get("reference.npz"), files.get("detector.npz")
+    )
 
 
 def read_reference(bundle: Bundle) -> Reference | None:

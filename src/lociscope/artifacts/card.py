@@ -19,13 +19,13 @@ from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SCHEMA = 3
+SCHEMA = 4
 """Of cards, self-tests and references. Version 2 names the preprocessing and has no floor; version 3 records where the
-fields came from as a `Provenance`, in place of a sentence."""
+fields came from as a `Provenance`, in place of a sentence; version 4 may describe an out-of-distribution detector."""
 
-PREPROCESSING = 2
+PREPROCESSING = 3
 """Version of `lociscope.images.preprocess`, which cards, Runs and caches record. Version 1 scaled all channels by one
-full scale, guessed from the brightest pixel of the field."""
+full scale, guessed from the brightest pixel of the field; version 2 replaced fewer hot pixels."""
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 
@@ -74,6 +74,24 @@ class Score(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     what: str
 
 
+class OutOfDistribution(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The detector of `detector.npz`, which gives the status `unlike-training`.
+
+    Attributes:
+        false_alarms: Stated share of known fields that may be marked; the threshold was chosen for it.
+        threshold: The score above which a field is marked.
+        fields: Number of the fields that set the threshold.
+        what: Which fields they are.
+        detected: Share of the generated pictures that are marked, when the detector was fitted without them.
+    """
+
+    false_alarms: Share
+    threshold: float
+    fields: Annotated[int, Meta(ge=1)]
+    what: str
+    detected: Share
+
+
 class Card(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`card.json`: the model, its input, its decisions, its scores and its limitations.
 
@@ -92,6 +110,7 @@ class Card(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     decide: Decision
     metrics: dict[str, Score] = {}
     reference: dict[str, Any] | None = None
+    out_of_distribution: OutOfDistribution | None = None
     provenance: dict[str, Any] = {}
     limits: str
 
@@ -145,11 +164,22 @@ def _check_preprocessing(values: dict[str, Any], what: str) -> None:
 
 
 def _migrate(card: Card) -> Card:
-    """Convert a card of schema 2."""
+    """Convert a card of schema 2 or 3."""
     for training in (card.provenance, *card.provenance.get("folds", ())):
-        if "data" in training:
+        if card.schema_ == 2 and "data" in training:
             training["data"] = asdict(parse_provenance(training["data"]))
     return msgspec.structs.replace(card, schema_=SCHEMA)
+
+
+def describe_detector(card: Card) -> str:
+    """Return what the card says about out-of-distribution detection, as a sentence."""
+    found = card.out_of_distribution
+    if found is None:
+        return "no detector: the status unlike-training is never given"
+    return (
+        f"at most {found.false_alarms:.3g} of known fields are marked unlike-training, by {found.fields} fields "
+        f"({found.what}); {found.detected:.3f} of generated pictures of other things are"
+    )
 
 
 def hash_training(provenance: Mapping[str, Any]) -> str | None:

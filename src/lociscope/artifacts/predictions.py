@@ -19,12 +19,12 @@ from lociscope.artifacts.external_predictions import (
     read_warnings,
 )
 from lociscope.artifacts.label_table import read_labels
-from lociscope.errors import Code, LociscopeError, UsageError
+from lociscope.errors import Code, LociscopeError
 from lociscope.labels import LABELS, N_LABELS, format_target
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.parquet import cast_column
 from lociscope.storage.schema import check_ids
-from lociscope.storage.table_files import read_any, standardize_columns
+from lociscope.storage.table_files import check_suffix, read_any, standardize_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from lociscope.warnings import FieldWarning
 
 SCHEMA = 1
+SUFFIXES = (".csv", ".parquet")
+"""Of the files that are written."""
 PROBABILITY_COLUMNS: tuple[str, ...] = tuple(f"p{number:02d}" for number in range(N_LABELS))
 
 
@@ -139,10 +141,7 @@ class Predictions:
             LociscopeError: The location cannot be written.
         """
         path = Path(path)
-        if path.suffix not in (".csv", ".parquet"):
-            raise UsageError(
-                f"'{path}' ends in {path.suffix!r}; expected .csv or .parquet. Rename it.", code=Code.UNSUPPORTED_FORMAT
-            )
+        check_suffix(path, *SUFFIXES)
         if path.suffix == ".csv":
             self._write_csv(path)
         else:

@@ -46,7 +46,7 @@ class Tiles(NamedTuple):
     whole: Preprocessed
 
 
-def make_tiles(field: Field, spec: InputSpec) -> Tiles:
+def make_tiles(field: Field, spec: InputSpec, threads: int = 1) -> Tiles:
     """Make the network's inputs from a field.
 
     A field that is larger than the network expects is split into evenly spaced tiles that cover it, at most
@@ -60,6 +60,7 @@ def make_tiles(field: Field, spec: InputSpec) -> Tiles:
     Args:
         field: The field, with its pixel size or without.
         spec: The input that the network expects.
+        threads: Number of threads for a large field; 0 uses every core.
 
     Returns:
         The tiles.
@@ -69,11 +70,9 @@ def make_tiles(field: Field, spec: InputSpec) -> Tiles:
     """
     warnings = []
     height, width = field.pixels.shape[:2]
-    pixel_size = field.pixel_size
-    if pixel_size is None:
-        pixel_size = HPA_FIELD_UM / max(height, width)
-        if not (height == width and width in HPA_SIDES):
-            warnings.append(FieldWarning(WarningKind.PIXEL_SIZE_ASSUMED))
+    pixel_size = find_pixel_size(field)
+    if field.pixel_size is None and not (height == width and width in HPA_SIDES):
+        warnings.append(FieldWarning(WarningKind.PIXEL_SIZE_ASSUMED))
     if not 0 < pixel_size < math.inf:
         raise LociscopeError(
             f"Field '{field.id}' has a pixel size of {pixel_size} µm. Pass the side of a pixel with `pixel_size`.",
@@ -86,9 +85,14 @@ def make_tiles(field: Field, spec: InputSpec) -> Tiles:
         warnings.append(FieldWarning(WarningKind.SMALL_FIELD, value=round(max(height, width) * pixel_size)))
     if field.pixel_size is not None and pixel_size > _COARSE * spec.pixel_size:
         warnings.append(FieldWarning(WarningKind.COARSE_PIXELS, value=round(pixel_size, 2)))
-    whole = preprocess(field.pixels, rows, columns, spec, pixel_size)
-    pixels = _crop_tiles(_mirror(whole.pixels, spec.height, spec.width), spec.height, spec.width)
+    whole = preprocess(field.pixels, rows, columns, spec, pixel_size, threads)
+    pixels = _crop_tiles(pad_with_mirror(whole.pixels, spec.height, spec.width), spec.height, spec.width)
     return Tiles(pixels, tuple(warnings), whole)
+
+
+def find_pixel_size(field: Field) -> float:
+    """Return the side of a field's pixels in µm: as declared, or else as of a field of the Human Protein Atlas."""
+    return HPA_FIELD_UM / max(field.pixels.shape[:2]) if field.pixel_size is None else field.pixel_size
 
 
 def make_middle_tile(field: Field, spec: InputSpec) -> np.ndarray:
@@ -121,8 +125,8 @@ def _check_extent(identifier: str, pixel_size: float, shape: tuple[int, int], si
         )
 
 
-def _mirror(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Pad all sides to at least `height` and `width` with the mirror image."""
+def pad_with_mirror(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Pad (y, x, c) on all sides to at least `height` and `width` with the mirror image, repeated where needed."""
     pads = [max(0, want - have) for want, have in zip((height, width), pixels.shape[:2], strict=True)]
     if not any(pads):
         return pixels
@@ -130,8 +134,33 @@ def _mirror(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _crop_tiles(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    if pixels.shape[:2] == (height, width):
+        return pixels[None]
     tops, lefts = (_tile_starts(have, want) for have, want in zip(pixels.shape[:2], (height, width), strict=True))
     return np.stack([pixels[top : top + height, left : left + width] for top in tops for left in lefts])
+
+
+def join_tiles(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return maps of the tiles of a field as one map of the field: the mean where tiles overlap, without the padding.
+
+    Args:
+        maps: (tiles, height, width, k), in the order of `Tiles.pixels`.
+        shape: Rows and columns of `Tiles.whole`.
+
+    Returns:
+        (*shape, k) of float32; 0 where the field is too large for tiles to cover it.
+    """
+    height, width = maps.shape[1:3]
+    pads = [max(0, want - have) for want, have in zip((height, width), shape, strict=True)]
+    total = np.zeros((shape[0] + pads[0], shape[1] + pads[1], maps.shape[-1]), np.float32)
+    count = np.zeros((*total.shape[:2], 1), np.float32)
+    tops, lefts = (_tile_starts(have, want) for have, want in zip(total.shape[:2], (height, width), strict=True))
+    for tile, (top, left) in zip(maps, ((top, left) for top in tops for left in lefts), strict=True):
+        total[top : top + height, left : left + width] += tile
+        count[top : top + height, left : left + width] += 1
+    joined = total / np.maximum(count, 1)
+    top, left = (pad // 2 for pad in pads)
+    return joined[top : top + shape[0], left : left + shape[1]]
 
 
 def _tile_starts(have: int, want: int) -> list[int]:

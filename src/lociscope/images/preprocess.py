@@ -35,7 +35,7 @@ class Preprocessed(NamedTuple):
     """A field at the scale of a network's input, with measures of its channels.
 
     Attributes:
-        pixels: (height, width, c) of uint8: 0 is the channel's dark level, 255 its bright end.
+        pixels: (height, width, c) of uint8: 0 is the channel's dark level, 255 its bright end. Planes are contiguous.
         structure: (c,) of float, 0–1: 0 for a channel that contains only noise, which is black in `pixels`.
         sample: (c, n), n values of each channel, sorted, in the units of the file: about 128 × 128 of its pixels.
     """
@@ -59,7 +59,7 @@ def prepare(pixels: np.ndarray, spec: InputSpec) -> np.ndarray:
 
 
 def preprocess(
-    pixels: np.ndarray, height: int, width: int, spec: InputSpec, pixel_size: float | None = None
+    pixels: np.ndarray, height: int, width: int, spec: InputSpec, pixel_size: float | None = None, threads: int = 1
 ) -> Preprocessed:
     """Resize a field and scale each channel by its own percentiles.
 
@@ -73,6 +73,7 @@ def preprocess(
         width: Columns of the result.
         spec: The percentiles to use.
         pixel_size: Side of a pixel in µm; None for a field of the Human Protein Atlas.
+        threads: Number of threads for a large field; 0 uses every core.
 
     Returns:
         The field at its new size.
@@ -82,8 +83,8 @@ def preprocess(
     size = pixel_size or HPA_FIELD_UM / max(plain.shape[:2])
     sample = sample_pixels(pixels)
     low, high = percentiles_of_sorted(sample if plain is pixels else sample_pixels(plain), _OUTER)
-    whole = replace_outliers(plain, low, high)
-    small = np.ascontiguousarray(np.moveaxis(resize(whole, height, width), -1, 0))
+    whole = replace_outliers(plain, low, high, threads)
+    small = np.ascontiguousarray(np.moveaxis(resize(whole, height, width, threads), -1, 0))
     flat = small.reshape(len(small), -1)
     low, high = percentiles(flat, (spec.low, spec.high)).astype(np.float32)
     span = np.where(high > low, high - low, 1)
@@ -91,8 +92,8 @@ def preprocess(
     flat -= low[:, None]
     flat *= (255 * structure / span).astype(np.float32)[:, None]
     np.clip(flat, 0, (255 * structure).astype(np.float32)[:, None], out=flat)
-    scaled = np.ascontiguousarray(np.moveaxis(np.rint(small).astype(np.uint8), 0, -1))
-    return Preprocessed(scaled, structure, sample)
+    scaled = np.rint(small, out=small).astype(np.uint8)
+    return Preprocessed(np.moveaxis(scaled, 0, -1), structure, sample)
 
 
 def measure_structure(plane: np.ndarray) -> float:

@@ -6,13 +6,14 @@ and type of the pixels, and for every brightness of the other channels.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import combinations
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lociscope.channels import BLUE, CHANNEL_NAMES, RED
+from lociscope.images.otsu import find_bright, find_threshold, make_histogram
 from lociscope.images.scale import percentiles, percentiles_of_sorted
 from lociscope.warnings import FieldWarning, WarningKind
 
@@ -48,68 +49,83 @@ _MIN_MEASURED_SIDE = 16
 _MIN_CYCLES = 4
 _BAND, _PILE_FACTOR = 0.01, 3
 _NUCLEI_SIDE, _MIN_NUCLEI_SIDE, _MAX_NUCLEI_SHARE = 128, 32, 0.45
-_BINS = 64
 
 
-class Measures(NamedTuple):
-    """Measures of one plane; the first three are named as in CellProfiler.
+class Measures:
+    """Measures of one plane, each computed when it is first read; the first three are named as in CellProfiler.
 
-    Attributes:
-        PercentMaximal: Percentage of pixels at the plane's maximum.
-        PercentMinimal: Percentage of pixels at the plane's minimum.
-        PowerLogLogSlope: Slope of the power spectrum in log-log scale, steeper (more negative) where it is blurred
-            (Bray et al., J Biomol Screen 17, 266–274, 2012).
-        parts: Otsu's criterion, 0–1: the share of the variance that a split into dark and bright pixels explains; high
-            for bright objects on a dark background, such as nuclei.
+    Args:
+        plane: (y, x) of uint8; below 16 px a side, all measures are 0.
     """
 
-    PercentMaximal: float
-    PercentMinimal: float
-    PowerLogLogSlope: float
-    parts: float
+    NAMES = ("PercentMaximal", "PercentMinimal", "PowerLogLogSlope", "parts")
+
+    def __init__(self, plane: np.ndarray) -> None:
+        self._plane = plane
+        self._measurable = min(plane.shape) >= _MIN_MEASURED_SIDE
+
+    def __iter__(self) -> Iterator[float]:
+        """Iterate over the measures in the order of `NAMES`."""
+        return (getattr(self, name) for name in self.NAMES)
+
+    @property
+    def PercentMaximal(self) -> float:
+        """Percentage of pixels at the plane's maximum."""
+        return self._get_percent_at(-1)
+
+    @property
+    def PercentMinimal(self) -> float:
+        """Percentage of pixels at the plane's minimum."""
+        return self._get_percent_at(0)
+
+    @cached_property
+    def PowerLogLogSlope(self) -> float:
+        """Slope of the power spectrum in log-log scale, steeper (more negative) where the plane is blurred.
+
+        Bray et al., J Biomol Screen 17, 266–274, 2012.
+        """
+        return _measure_slope(self._plane) if self._measurable else 0.0
+
+    @cached_property
+    def parts(self) -> float:
+        """Otsu's criterion, 0–1: the share of the variance that a split into dark and bright pixels explains.
+
+        It is high for bright objects on a dark background, such as nuclei.
+        """
+        if not self._measurable:
+            return 0.0
+        seen = np.flatnonzero(self._counts)
+        return find_threshold(*make_histogram(self._counts, seen))[0]
+
+    def _get_percent_at(self, edge: int) -> float:
+        if not self._measurable:
+            return 0.0
+        seen = np.flatnonzero(self._counts)
+        return 100 * float(self._counts[seen[edge]]) / float(self._counts.sum())
+
+    @cached_property
+    def _counts(self) -> np.ndarray:
+        return np.bincount(self._plane[::2].ravel(), minlength=256)  # every second row gives the same measures
 
 
-class InputMeasures(NamedTuple):
-    """Measures of a network's input.
-
-    Attributes:
-        planes: One for each channel; zeros where the input is smaller than 16 px.
-        correlations: Pearson's correlation of each pair of channels, in the order of `PAIRS`; 0 where one is constant.
-    """
-
-    planes: tuple[Measures, ...]
-    correlations: tuple[float, ...]
-
-
-def measure_input(pixels: np.ndarray) -> InputMeasures:
-    """Measure a network's input.
+class InputMeasures:
+    """Measures of a network's input, each computed when it is first read.
 
     Args:
         pixels: (height, width, 4) of uint8.
 
-    Returns:
-        The measures.
+    Attributes:
+        planes: The measures of each channel.
     """
-    planes = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
-    if min(pixels.shape[:2]) < _MIN_MEASURED_SIDE:
-        return InputMeasures((Measures(0.0, 0.0, 0.0, 0.0),) * len(planes), _correlate(planes))
-    return InputMeasures(tuple(map(measure_plane, planes)), _correlate(planes))
 
+    def __init__(self, pixels: np.ndarray) -> None:
+        self._pixels = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
+        self.planes = tuple(map(Measures, self._pixels))
 
-def measure_plane(plane: np.ndarray) -> Measures:
-    """Measure one plane.
-
-    Args:
-        plane: (y, x) of uint8, at least 16 × 16.
-
-    Returns:
-        The measures.
-    """
-    some = plane[::2]  # every second row gives the same measures
-    counts = np.bincount(some.ravel(), minlength=256)
-    seen = np.flatnonzero(counts)
-    most, least = (100 * float(counts[edge]) / some.size for edge in (seen[-1], seen[0]))
-    return Measures(most, least, _measure_slope(plane), _find_threshold(*_make_histogram(counts, seen))[0])
+    @cached_property
+    def correlations(self) -> tuple[float, ...]:
+        """Pearson's correlation of each pair of channels, in the order of `PAIRS`; 0 where one is constant."""
+        return _correlate(self._pixels)
 
 
 def find_warnings(
@@ -125,7 +141,7 @@ def find_warnings(
 
     Args:
         whole: The preprocessed field.
-        measures: What `measure_input` returned for the network's input.
+        measures: The measures of the network's input.
         side: The shorter side of that input, px.
         missing: Channels that were not imaged.
 
@@ -166,7 +182,7 @@ def _check_nuclei_and_focus(planes: dict[int, Measures]) -> Iterator[FieldWarnin
     like = [
         number
         for number, its in planes.items()
-        if blue.PowerLogLogSlope - its.PowerLogLogSlope > _SWAP_SLOPE and its.parts - blue.parts > _SWAP_PARTS
+        if its.parts - blue.parts > _SWAP_PARTS and blue.PowerLogLogSlope - its.PowerLogLogSlope > _SWAP_SLOPE
     ]
     if like:
         yield FieldWarning(WarningKind.NO_NUCLEI, _name_channels(like))
@@ -207,27 +223,31 @@ def cropped_share(plane: np.ndarray) -> float:
     small = some[:-1:2, :-1:2] + some[1::2, :-1:2] + some[:-1:2, 1::2] + some[1::2, 1::2]
     if min(small.shape) < _MIN_NUCLEI_SIDE:
         return 0.0
-    small = np.minimum(small, percentiles(small.ravel(), (99.5,))[0])
-    low = float(small.min())
-    step = (float(small.max()) - low) / (_BINS - 1) or 1.0
-    counts = np.bincount(((small - low) / step).astype(np.uint8).ravel(), minlength=_BINS)
-    nuclei = small >= _find_threshold(counts, low, step)[1]
+    nuclei = find_bright(np.minimum(small, percentiles(small.ravel(), (99.5,))[0]))
     area = int(nuclei.sum())
     if not 0 < area < _MAX_NUCLEI_SHARE * nuclei.size:
         return 0.0
-    framed = np.zeros((nuclei.shape[0] + 2, nuclei.shape[1] + 2), bool)
-    cut = framed[1:-1, 1:-1]
-    cut[:] = nuclei
-    cut[1:-1, 1:-1] = False
-    near, seen = np.zeros(nuclei.shape, bool), 0
-    while (grown := int(np.count_nonzero(framed))) > seen:
-        seen = grown
-        np.logical_or(framed[:-2, 1:-1], framed[2:, 1:-1], out=near)
-        near |= framed[1:-1, :-2]
-        near |= framed[1:-1, 2:]
-        near &= nuclei
-        cut |= near
-    return float(cut.sum() / area)
+    return _grow(_to_bits(nuclei & _mark_edge(nuclei.shape)), _to_bits(nuclei), nuclei.shape[1] + 1).bit_count() / area
+
+
+def _mark_edge(shape: tuple[int, ...]) -> np.ndarray:
+    edge = np.ones(shape, bool)
+    edge[1:-1, 1:-1] = False
+    return edge
+
+
+def _to_bits(mask: np.ndarray) -> int:
+    """Return a mask as the bits of a number, line after line, with a 0 between two lines."""
+    return int.from_bytes(np.packbits(np.pad(mask, ((0, 0), (0, 1)))).tobytes(), "big")
+
+
+def _grow(bits: int, within: int, line: int) -> int:
+    """Add the direct neighbours within other bits, until there are no more: arithmetic moves all of them at once."""
+    while True:
+        grown = bits | (bits << 1 | bits >> 1 | bits << line | bits >> line) & within
+        if grown == bits:
+            return bits
+        bits = grown
 
 
 def _measure_slope(plane: np.ndarray) -> float:
@@ -261,21 +281,3 @@ def _correlate(planes: np.ndarray) -> tuple[float, ...]:
         float(products[one, two] / (spread[one] * spread[two])) if spread[one] * spread[two] > 0 else 0.0
         for one, two in PAIRS
     )
-
-
-def _make_histogram(counts: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """Return the histogram of an 8-bit plane in 64 bins over its range, its lowest value, and the width of a bin."""
-    low = float(seen[0])
-    step = (float(seen[-1]) - low) / (_BINS - 1) or 1.0
-    return np.bincount(((seen - low) / step).astype(int), counts[seen], minlength=_BINS), low, step
-
-
-def _find_threshold(counts: np.ndarray, low: float, step: float) -> tuple[float, float]:
-    """Return Otsu's criterion (the between-class variance as a share of the total), and his threshold."""
-    centre, share = np.arange(_BINS), counts / counts.sum()
-    below, mean = np.cumsum(share), np.cumsum(share * centre)
-    variance = float(np.sum(share * (centre - mean[-1]) ** 2))
-    inner = below[:-1] * (1 - below[:-1])
-    between = (mean[-1] * below[:-1] - mean[:-1]) ** 2 / np.where(inner > 0, inner, 1)
-    best = int(between.argmax())
-    return float(between[best] / variance) if variance > 0 else 0.0, low + step * (best + 1)

@@ -6,6 +6,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from lociscope.processes.threads import map_ranges
+
+PARALLEL_BYTES = 1 << 22
+"""Size from which a field is worth more than one thread."""
+
 
 def percentiles(values: np.ndarray, at: tuple[float, ...]) -> np.ndarray:
     """Return percentiles along the last axis, as `numpy.percentile(values, at, axis=-1)` does.
@@ -32,55 +37,98 @@ def percentiles_of_sorted(ordered: np.ndarray, at: tuple[float, ...]) -> np.ndar
     return np.moveaxis(found, -1, 0)
 
 
-def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+def resize(pixels: np.ndarray, height: int, width: int, threads: int = 1) -> np.ndarray:
     """Shrink each axis by the mean over the target pixel's area, or enlarge it linearly.
 
     Args:
         pixels: (y, x, c).
         height: Rows of the result.
         width: Columns of the result.
+        threads: Number of threads for a whole factor; 0 uses every core.
 
     Returns:
         (height, width, c) of float32, in the units of `pixels`.
     """
     rows, columns, _ = pixels.shape
     if rows % height == 0 and columns % width == 0:
-        return block_mean(pixels, rows // height, columns // width)
+        return block_mean(pixels, rows // height, columns // width, threads)
     lines = _resize_axis(pixels, height)
     columns_first = _resize_axis(np.ascontiguousarray(lines.swapaxes(0, 1)), width)
     return columns_first.swapaxes(0, 1)
 
 
-def block_mean(pixels: np.ndarray, down: int, right: int) -> np.ndarray:
+def block_mean(pixels: np.ndarray, down: int, right: int, threads: int = 1) -> np.ndarray:
     """Return the mean over blocks of `down` × `right` pixels, which must divide the field evenly.
 
     Rows are added first, in the narrowest type that holds their sum: each addition is contiguous in memory, both for
     planes and for interleaved channels.
 
     Args:
-        pixels: (y, x, …).
+        pixels: (y, x) or (y, x, c).
         down: Rows of a block.
         right: Columns of a block.
+        threads: Number of threads; 0 uses every core.
 
     Returns:
-        (y / down, x / right, …) of float32.
+        (y / down, x / right, …) of float32; the plane of each channel is contiguous in memory.
     """
-    if down == right == 1:
-        return pixels.astype(np.float32)
-    rows = _sum_every(pixels, down, _sum_type(pixels.dtype, down))
-    total = _sum_every(rows.swapaxes(0, 1), right, _sum_type(pixels.dtype, down * right)).swapaxes(0, 1)
-    mean: np.ndarray = np.multiply(total, np.float32(1 / (down * right)), dtype=np.float32)
-    return mean
+    if pixels.ndim == 2:
+        return block_mean(pixels[..., None], down, right)[..., 0]
+    height, width, channels = pixels.shape
+    lines = view_lines(pixels)
+    kinds = _sum_type(pixels.dtype, down), _sum_type(pixels.dtype, down * right)
+    means = np.empty((lines.shape[1] // width, len(lines) // down, width // right), np.float32)
+
+    def write(part: slice) -> None:
+        rows = _sum_rows(lines[part.start * down : part.stop * down], down, kinds[0])
+        _write_column_means(np.asarray(rows, kinds[1]), right, np.float32(1 / (down * right)), means[:, part])
+
+    map_ranges(write, means.shape[1], threads if pixels.nbytes >= PARALLEL_BYTES else 1)
+    return np.moveaxis(means.reshape(channels, height // down, width // right), 0, -1)
 
 
-def _sum_every(values: np.ndarray, n: int, kind: type) -> np.ndarray:
-    """Sum every n neighbours along the first axis."""
+def view_lines(pixels: np.ndarray) -> np.ndarray:
+    """Return a field as lines that are contiguous in memory, without a copy where the field itself is contiguous.
+
+    Args:
+        pixels: (y, x, c).
+
+    Returns:
+        (c · y, x), one plane after the other; or (y, x · c) where the channels alternate in memory.
+    """
+    planes = np.moveaxis(pixels, -1, 0)
+    if planes.flags.c_contiguous or len(planes) == 1:
+        return planes.reshape(-1, pixels.shape[1])
+    return np.ascontiguousarray(pixels).reshape(len(pixels), -1)
+
+
+def _sum_rows(lines: np.ndarray, n: int, kind: type) -> np.ndarray:
+    """Sum every n neighbouring lines."""
     if n == 1:
-        return values
-    total: np.ndarray = np.add(values[0::n], values[1::n], dtype=kind)
-    for first in range(2, n):
-        np.add(total, values[first::n], out=total)
-    return total
+        return lines
+    if n == 2:  # in half the time of `reduce`
+        pairs: np.ndarray = np.add(lines[0::2], lines[1::2], dtype=kind)
+        return pairs
+    sums: np.ndarray = np.add.reduce(lines.reshape(-1, n, lines.shape[1]), axis=1, dtype=kind)
+    return sums
+
+
+def _write_column_means(rows: np.ndarray, n: int, factor: np.float32, means: np.ndarray) -> None:
+    """Sum every n neighbours along lines of c alternating channels, and write `factor` × sum to (c, y, x / n)."""
+    lanes, kind = 8 // rows.itemsize, rows.dtype
+    if kind.kind == "u" and len(means) % lanes == 0:  # sums that fit into their type do not carry: add several at once
+        rows = rows.view(np.uint64)
+    else:
+        lanes = 1
+    apart = len(means) // lanes
+    for word in range(apart):
+        total, *others = (rows[:, word + apart * neighbour :: apart * n] for neighbour in range(n))
+        total = total + others[0] if others else total.copy()
+        for other in others[1:]:
+            total += other
+        sums = total.view(kind)
+        for lane in range(lanes):
+            np.multiply(sums[:, lane::lanes], factor, out=means[word * lanes + lane], dtype=np.float32)
 
 
 def _sum_type(kind: np.dtype, n: int) -> type:

@@ -24,7 +24,7 @@ INTENSITIES = {"BackgroundIntensity": 1.0, "MedianIntensity": 50.0, "BrightInten
 
 _TOP = 99.9
 
-PER_CHANNEL = (*INTENSITIES, *Measures._fields)
+PER_CHANNEL = (*INTENSITIES, *Measures.NAMES)
 """Names of the statistics of each channel.
 
 Of the pixels in the file: the 1st, 50th and 99th percentile, in grey levels 0–255 (gain, offset, exposure, staining).

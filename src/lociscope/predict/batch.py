@@ -5,30 +5,29 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from lociscope.artifacts.predictions import Predictions
 from lociscope.predict.fingerprint import compute_fingerprint
-from lociscope.predict.loading import load_fields, thread_pool
+from lociscope.predict.loading import predict_sources
 from lociscope.predict.output import OutputOptions, PredictionOutput
-from lociscope.predict.predictor import BATCH_SIZE, Predictor, PreparedField, batched
 from lociscope.prediction_log.writer import LogWriter
 from lociscope.processes.progress import ProgressCallback, ignore_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from lociscope.images.discovery.sources import Failure, FieldSource
+    from lociscope.predict.cell_batch import CellResult
+    from lociscope.predict.loading import Call
+    from lociscope.predict.predictor import Predictor
     from lociscope.prediction_log.log import PredictionLog
     from lociscope.storage.paths import AnyPath
 
-CALLS_PER_PART = 16
-"""Calls of the network per part, so 256 fields: the most that a kill loses; an interrupt loses the current call."""
-
-Call = tuple[Predictions, np.ndarray]
-"""The predictions of one call of the network, and the statistics of its fields."""
+CALLS_PER_PART = 32
+"""Calls of the network per part, so 256 fields: the most that a kill loses; an interrupt loses the current calls."""
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +44,7 @@ class BatchResult:
         log_error: Why the last of them could not be written.
         excluded: Number of fields left out because the sample submission does not list them.
         ids: The fields in the file.
+        cells: What the prediction of their cells did; None where cells were not asked for.
     """
 
     rows: int = 0
@@ -54,6 +54,7 @@ class BatchResult:
     log_error: str = ""
     excluded: int = 0
     ids: list[str] = field(default_factory=list)
+    cells: CellResult | None = None
 
 
 def predict_to_file(
@@ -82,7 +83,7 @@ def predict_to_file(
         out: `.csv` or `.parquet`.
         options: What to write.
         broken: Fields known to be unreadable; they are listed with the others.
-        workers: Number of threads that read fields.
+        workers: Number of threads that read and predict fields.
         progress: Called with (done, total).
         log: Also receives the predictions.
 
@@ -90,64 +91,86 @@ def predict_to_file(
         What was done.
 
     Raises:
-        LociscopeError: The file was made by another bundle or with other options, or cannot be written.
+        LociscopeError: The file was made by another bundle or with other options, or is being or cannot be written.
     """
     output = PredictionOutput.create(predictor.bundle, Path(out), options, tta=predictor.tta)
     if options.embeddings:
         predictor.engine.require_outputs("embedding")
-    fingerprints = {source.id: compute_fingerprint(source) for source in sources}
-    finished = output.read_fingerprints()
-    parts = output.read_valid_parts(fingerprints)
-    done = {name for part in parts for name in part.ids}
-    done |= {name for name, mark in finished.items() if fingerprints.get(name, mark) == mark}
-    todo = [source for source in sources if source.id not in done]
-    stale = {source.id for source in todo} | {failure.id for failure in broken}
-    logger.info("fields found: %d, to predict: %d", len(sources), len(todo))
-    result = BatchResult(failures=list(broken))
-    if todo:
-        output.prepare()
-    fields = load_fields(predictor, todo, workers, result.failures)
-    with LogWriter(log, "predict") as writer:
-        embeddings = options.embeddings or writer.wants_embeddings(predictor.engine.outputs)
-        calls = _count_calls(_predict_batches(predictor, fields, embeddings), result, len(broken), len(todo), progress)
-        origins = {source.id: source.origin for source in todo}
-        _write_parts(calls, output, fingerprints, origins, parts, writer)
-        if any(map(len, parts)) or stale & finished.keys():
-            earlier = [output.read_table()] if finished else []
-            table = merge_tables(earlier, parts, stale, [source.id for source in sources])
-            output.write_table(table, finished | fingerprints)
-            result.ids = table.ids
-        else:
-            result.ids = list(finished)
-    result.rows = len(result.ids)
-    result.unlogged, result.log_error = writer.unlogged, writer.trouble
-    output.close(result.failures)
+    with output.lock():
+        work = _RemainingWork.find(output, sources)
+        logger.info("fields found: %d, to predict: %d", len(sources), len(work.todo))
+        result = BatchResult(failures=list(broken))
+        if work.todo:
+            output.prepare()
+        with LogWriter(log, "predict") as writer:
+            embeddings = options.embeddings or writer.wants_embeddings(predictor.engine.outputs)
+            made = predict_sources(predictor, work.todo, workers, embeddings=embeddings, statistics=log is not None)
+            _write_parts(_count_calls(made, result, len(broken), len(work.todo), progress), output, work, writer)
+            result.ids = _write_table(output, work, sources, broken)
+        result.rows = len(result.ids)
+        result.unlogged, result.log_error = writer.unlogged, writer.trouble
+        output.close(result.failures)
     return result
 
 
-def _write_parts(
-    calls: Iterator[Call],
-    output: PredictionOutput,
-    fingerprints: Mapping[str, str],
-    origins: Mapping[str, Mapping[str, str]],
-    parts: list[Predictions],
-    writer: LogWriter,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _RemainingWork:
+    """What earlier calls predicted, and what remains.
+
+    Attributes:
+        fingerprints: The present fingerprints of the fields, by id.
+        finished: The fingerprints of the fields in the finished table, by id.
+        parts: Valid rows that are not in the finished table; new ones are added.
+        todo: The fields that are not predicted, or have changed since.
+    """
+
+    fingerprints: dict[str, str]
+    finished: dict[str, str]
+    parts: list[Predictions]
+    todo: list[FieldSource]
+
+    @classmethod
+    def find(cls, output: PredictionOutput, sources: Sequence[FieldSource]) -> Self:
+        fingerprints = {source.id: compute_fingerprint(source) for source in sources}
+        finished = output.read_fingerprints()
+        parts = output.read_valid_parts(fingerprints)
+        done = {name for part in parts for name in part.ids}
+        done |= {name for name, mark in finished.items() if fingerprints.get(name, mark) == mark}
+        return cls(fingerprints, finished, parts, [source for source in sources if source.id not in done])
+
+
+def _write_table(
+    output: PredictionOutput, work: _RemainingWork, sources: Sequence[FieldSource], broken: Sequence[Failure]
+) -> list[str]:
+    """Merge the parts into the finished table, unless nothing has changed; return its ids."""
+    stale = {source.id for source in work.todo} | {failure.id for failure in broken}
+    if not any(map(len, work.parts)) and not stale & work.finished.keys():
+        return list(work.finished)
+    earlier = [output.read_table()] if work.finished else []
+    table = merge_tables(earlier, work.parts, stale, [source.id for source in sources])
+    output.write_table(table, work.finished | work.fingerprints)
+    return table.ids
+
+
+def _write_parts(calls: Iterator[Call], output: PredictionOutput, work: _RemainingWork, writer: LogWriter) -> None:
     """Write calls as parts of `CALLS_PER_PART`, also the calls that were made before an error or an interrupt."""
-    waiting: list[Call] = []
+    waiting: list[tuple[Predictions, np.ndarray | None]] = []
+    origins = {source.id: source.origin for source in work.todo}
 
     def write() -> None:
-        predictions = Predictions.join([call for call, _ in waiting]).with_positions(origins)
+        predictions = Predictions.join([predictions for predictions, _ in waiting]).with_positions(origins)
         part = predictions if output.options.embeddings else replace(predictions, embedding=None)
-        output.write_part(part, fingerprints)
-        parts.append(part)
-        statistics = np.concatenate([statistics for _, statistics in waiting])
+        output.write_part(part, work.fingerprints)
+        work.parts.append(part)
+        statistics = [statistics for _, statistics in waiting if statistics is not None]
         waiting.clear()  # only now: if an interrupt prevents the write, it is repeated below
-        writer.add(predictions, statistics, bundle=output.identity["bundle"])
+        if statistics:
+            writer.add(predictions, np.concatenate(statistics), bundle=output.identity["bundle"])
 
     try:
         for call in calls:
-            waiting.append(call)
+            if call.predictions is not None:
+                waiting.append((call.predictions, call.statistics))
             if len(waiting) == CALLS_PER_PART:
                 write()
     finally:
@@ -160,20 +183,10 @@ def _count_calls(
 ) -> Iterator[Call]:
     """Count the new fields and report progress; the first `broken` failures are not part of the work."""
     for call in calls:
-        result.new += len(call[0])
+        result.failures += call.failures
+        result.new += len(call.predictions or ())
         progress(result.new + len(result.failures) - broken, total)
         yield call
-
-
-def _predict_batches(predictor: Predictor, fields: Iterator[PreparedField], embeddings: bool) -> Iterator[Call]:
-    """Predict batches in a thread, so that an interrupt need not wait until the network has returned."""
-    with thread_pool(1) as pool:
-        for batch in batched(fields, BATCH_SIZE):
-            yield pool.submit(_predict_batch, predictor, batch, embeddings).result()
-
-
-def _predict_batch(predictor: Predictor, fields: list[PreparedField], embeddings: bool) -> Call:
-    return predictor.run(fields, embeddings=embeddings), np.stack([each.statistics for each in fields])
 
 
 def merge_tables(

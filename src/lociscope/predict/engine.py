@@ -1,36 +1,48 @@
-"""The network of a bundle in ONNX Runtime: prepared inputs in, outputs by name out."""
+"""The network of a bundle in a runtime: prepared inputs in, outputs by name out."""
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lociscope.artifacts.bundle import SELFTEST_TOLERANCE
 from lociscope.errors import Code, LociscopeError
+from lociscope.predict.runtimes import DEFAULT_RUNTIME, load_runtime
 
 if TYPE_CHECKING:
-    import onnxruntime
-
     from lociscope.artifacts.bundle import Bundle
+    from lociscope.predict.runtimes import Runtime
 
 
 class Engine:
     """A loaded network.
 
+    Every runtime must reproduce the bundle's self-test within `SELFTEST_TOLERANCE`, so that the probabilities of two
+    runtimes differ by twice that at most on it.
+
     Args:
         bundle: An open bundle; its bytes are those whose hashes were checked.
         threads: Number of threads per call; 0 uses every core.
+        runtime: A key of `lociscope.predict.runtimes.RUNTIMES`.
+        calls: Number of calls that run at the same time.
 
     Raises:
-        LociscopeError: The model cannot be loaded, or fails the bundle's self-test.
+        UsageError: The runtime is unknown.
+        LociscopeError: The runtime is not installed, the model cannot be loaded, or it fails the bundle's self-test.
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 0) -> None:
+    def __init__(self, bundle: Bundle, threads: int = 0, runtime: str = DEFAULT_RUNTIME, calls: int = 1) -> None:
         self._folder = bundle.folder
-        self._session = _open_session(bundle, threads)
-        self._input = self._session.get_inputs()[0].name
-        self.outputs: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
+        self.runtime = runtime
+        try:
+            self._runtime: Runtime = load_runtime(runtime, bundle.model, threads, calls)
+        except LociscopeError:
+            raise
+        except Exception as error:  # the runtimes' errors share no base class
+            raise self._run_error(error) from error
+        self.outputs = self._runtime.outputs
         self.require_outputs("probabilities")
         self._run_selftest(bundle)
 
@@ -48,7 +60,7 @@ class Engine:
         """Return outputs of the network.
 
         Args:
-            inputs: (n, height, width, 4) of uint8, as `lociscope.images.scale.prepare` makes them.
+            inputs: (n, height, width, 4) of uint8, as `lociscope.images.preprocess.prepare` makes them.
             outputs: Names of the outputs to return.
 
         Returns:
@@ -58,17 +70,21 @@ class Engine:
             LociscopeError: The model lacks one of the outputs.
         """
         self.require_outputs(*outputs)
-        return self._run(inputs.astype(np.float32) / np.float32(255), outputs)
+        scaled = np.empty(inputs.shape, np.float32)  # contiguous, whatever the layout of the inputs
+        np.divide(inputs, np.float32(255), out=scaled, dtype=np.float32)
+        return dict(zip(outputs, self._run(scaled, outputs), strict=True))
 
-    def _run(self, inputs: np.ndarray, outputs: tuple[str, ...]) -> dict[str, np.ndarray]:
-        return dict(zip(outputs, self._session.run(list(outputs), {self._input: inputs}), strict=True))
+    def _run(self, inputs: np.ndarray, outputs: tuple[str, ...]) -> list[np.ndarray]:
+        size = self._runtime.batch
+        calls = [self._runtime.run(inputs[start : start + size], outputs) for start in range(0, len(inputs), size)]
+        return [np.concatenate(parts) for parts in zip(*calls, strict=True)]
 
     def _run_selftest(self, bundle: Bundle) -> None:
         test = bundle.selftest
         try:
-            given = self._run(test.input, ("probabilities",))["probabilities"]
-        except Exception as error:  # ONNX Runtime's errors share no base class
-            raise _load_error(bundle, error) from error
+            (given,) = self._run(test.input, ("probabilities",))
+        except Exception as error:  # the runtimes' errors share no base class
+            raise self._run_error(error) from error
         if given.shape != test.probabilities.shape:
             raise LociscopeError(
                 f"Bundle '{bundle.folder}': its self-test holds {test.probabilities.shape} probabilities, its model "
@@ -77,29 +93,23 @@ class Engine:
             )
         difference = float(np.abs(given - test.probabilities).max())
         if not difference <= SELFTEST_TOLERANCE:
+            other = "another version of it" if self.runtime == DEFAULT_RUNTIME else f"`runtime={DEFAULT_RUNTIME}`"
             raise LociscopeError(
-                f"Bundle '{bundle.folder}' fails its self-test on this machine: a probability differs by "
-                f"{difference:.2g}, allowed are {SELFTEST_TOLERANCE:g}. Install another onnxruntime, or export again.",
+                f"Bundle '{bundle.folder}' fails its self-test on this machine: with {self._describe()}, a probability "
+                f"differs by {difference:.2g}, allowed are {SELFTEST_TOLERANCE:g}. Try {other}, or export the bundle "
+                "again.",
                 code=Code.REFUSED,
             )
 
+    def _run_error(self, error: Exception) -> LociscopeError:
+        lines = [line for line in str(error).splitlines() if line and not line.startswith("Exception from")]
+        reason = lines[0][:200] if lines else type(error).__name__
+        return LociscopeError(
+            f"Bundle '{self._folder}': with {self._describe()}, its model cannot be run ({reason}). Export it again.",
+            code=Code.CORRUPT,
+        )
 
-def _open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    # Threads that spin while they wait take the cores from reading the next fields.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(bundle.model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's errors share no base class
-        raise _load_error(bundle, error) from error
-
-
-def _load_error(bundle: Bundle, error: Exception) -> LociscopeError:
-    reason = str(error).splitlines()[0][:200]
-    return LociscopeError(
-        f"Bundle '{bundle.folder}': its model cannot be run ({reason}). Export it again.", code=Code.CORRUPT
-    )
+    def _describe(self) -> str:
+        """Return the name and the version of the runtime's package."""
+        package = "onnxruntime-gpu" if self.runtime == "cuda" else self.runtime
+        return f"{package} {version(package)}"

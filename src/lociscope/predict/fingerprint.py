@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lociscope.images.io.formats import list_source_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from lociscope.images.discovery.sources import FieldSource
@@ -30,6 +30,11 @@ def compute_fingerprint(source: FieldSource) -> str:
     if source.pixel_size or source.plane is not None:
         lines.append(f"{source.pixel_size}|{source.plane}")
     return _hash(lines)[:16]
+
+
+def hash_files(files: Iterable[Path]) -> str:
+    """Return what changes when one of some files is replaced or changed in place."""
+    return _hash([f"{os.path.abspath(file)}|{_mark(file)}" for file in files])[:16]
 
 
 def _mark(file: Path) -> str:

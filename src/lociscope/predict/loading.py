@@ -1,20 +1,44 @@
-"""Fields read and prepared in threads, a few ahead of the network."""
+"""Fields read, prepared and predicted in threads: while one thread reads, another computes the network."""
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, FieldSource
 from lociscope.images.io.read import read_field
+from lociscope.predict.predictor import PreparedField, batched
+from lociscope.processes.ahead import map_ahead
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from lociscope.predict.predictor import Predictor, PreparedField
+    from lociscope.artifacts.predictions import Predictions
+    from lociscope.predict.predictor import Predictor
+
+CALL_FIELDS = 8
+"""Number of fields that one thread reads, prepares and predicts at a time: the most that an interrupt loses of each."""
+
+MAX_WORKERS = 16
+"""Maximum number of threads without an explicit choice: more of them wait for Python's interpreter lock."""
+
+
+class Call(NamedTuple):
+    """What one thread predicted at a time.
+
+    Attributes:
+        predictions: Its fields; None where none could be read.
+        statistics: (n, k) of its fields, or nothing where nobody needs them.
+        failures: Its fields that cannot be read.
+    """
+
+    predictions: Predictions | None
+    statistics: np.ndarray | None
+    failures: list[Failure]
 
 
 def load_field(predictor: Predictor, source: FieldSource) -> PreparedField | Failure:
@@ -29,27 +53,39 @@ def load_field(predictor: Predictor, source: FieldSource) -> PreparedField | Fai
     return Failure(source.id, source.first_path, reason, code)
 
 
-def load_fields(
-    predictor: Predictor, sources: Sequence[FieldSource], workers: int, failures: list[Failure]
-) -> Iterator[PreparedField]:
-    """Yield fields in order, read and prepared by threads.
+def predict_sources(
+    predictor: Predictor,
+    sources: Sequence[FieldSource],
+    workers: int,
+    *,
+    embeddings: bool = False,
+    statistics: bool = False,
+) -> Iterator[Call]:
+    """Yield the predictions of fields in order.
+
+    Each thread reads, prepares and predicts the fields of one call after the other, so that no core waits for another:
+    while some threads read, others compute the network, and the caller writes.
 
     Args:
-        predictor: Prepares the fields.
+        predictor: The open bundle.
         sources: The files of the fields.
-        workers: Number of threads. At most twice as many fields wait, so that memory does not grow with `sources`.
-        failures: Filled with the fields that cannot be read.
+        workers: Number of threads. At most as many finished calls wait, so that memory does not grow with `sources`.
+        embeddings: Whether to return each field's embedding.
+        statistics: Whether to compute each field's statistics.
     """
 
-    def load(source: FieldSource) -> PreparedField | Failure:
-        return load_field(predictor, source)
+    def predict(some: Sequence[FieldSource]) -> Call:
+        loaded = [load_field(predictor, source) for source in some]
+        failures = [each for each in loaded if isinstance(each, Failure)]
+        fields = [each for each in loaded if isinstance(each, PreparedField)]
+        if not fields:
+            return Call(None, None, failures)
+        found = np.stack([each.statistics for each in fields]) if statistics else None
+        return Call(predictor.run(fields, embeddings=embeddings), found, failures)
 
+    each = max(1, min(CALL_FIELDS, -(-len(sources) // workers)))
     with thread_pool(workers) as pool:
-        for result in _map_ahead(pool, load, sources, 2 * workers):
-            if isinstance(result, Failure):
-                failures.append(result)
-            else:
-                yield result
+        yield from map_ahead(pool, predict, batched(sources, each), 2 * workers)
 
 
 @contextmanager
@@ -60,23 +96,3 @@ def thread_pool(workers: int) -> Iterator[ThreadPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _map_ahead(
-    pool: ThreadPoolExecutor,
-    load: Callable[[FieldSource], PreparedField | Failure],
-    sources: Sequence[FieldSource],
-    max_waiting: int,
-) -> Iterator[PreparedField | Failure]:
-    """Map in order, with at most `max_waiting` results that nobody has taken yet."""
-    waiting: deque[Future[PreparedField | Failure]] = deque()
-    try:
-        for source in sources:
-            waiting.append(pool.submit(load, source))
-            if len(waiting) > max_waiting:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()

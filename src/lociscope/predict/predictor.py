@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -12,11 +14,14 @@ from lociscope.artifacts.predictions import Predictions
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.decide.locations import decide_locations
 from lociscope.errors import Code, LociscopeError, UsageError
+from lociscope.images.appearance import measure_tiles
 from lociscope.images.extent import make_tiles
-from lociscope.images.quality import find_warnings, measure_input
+from lociscope.images.quality import InputMeasures, find_warnings
 from lociscope.images.statistics import compute_statistics
 from lociscope.predict.engine import Engine
 from lociscope.predict.inputs import FieldInput, read_fields
+from lociscope.predict.out_of_distribution import mark_unlike, read_detector
+from lociscope.predict.runtimes import DEFAULT_RUNTIME
 from lociscope.predict.test_time_augmentation import average_outputs, check_square, rotate_and_flip
 
 if TYPE_CHECKING:
@@ -25,33 +30,51 @@ if TYPE_CHECKING:
 
     from lociscope.artifacts.bundle import Bundle
     from lociscope.images.field import Field
+    from lociscope.images.preprocess import Preprocessed
     from lociscope.storage.paths import AnyPath
     from lociscope.warnings import FieldWarning
 
 BATCH_SIZE = 16
-"""Number of fields in one call of the network."""
-
-MAX_TILES = 64
-"""Maximum number of tiles in one call of the network, which bounds its memory."""
+"""Number of fields that are prepared before they are predicted."""
 
 
-class PreparedField(NamedTuple):
+@dataclass(frozen=True)
+class PreparedField:
     """A field as the network expects it.
 
     Attributes:
         id: Its name.
         pixels: (tiles, height, width, 4) of uint8; one tile where the field spans what the network expects.
         warnings: About its files and its pixels.
-        statistics: (k,) float32, in the order of `lociscope.images.statistics.STATISTICS`.
+        whole: The field at the network's scale; None for a field without statistics.
+        measures: The measures of its first tile; None for a field without statistics.
+        appearance: (m,) float32, in the order of `lociscope.images.appearance.APPEARANCE`; None where the bundle has no
+            out-of-distribution detector, or the field is not to be checked.
     """
 
     id: str
     pixels: np.ndarray
-    warnings: tuple[FieldWarning, ...]
-    statistics: np.ndarray
+    warnings: tuple[FieldWarning, ...] = ()
+    whole: Preprocessed | None = None
+    measures: InputMeasures | None = None
+    appearance: np.ndarray | None = None
+
+    @cached_property
+    def statistics(self) -> np.ndarray:
+        """(k,) float32, in the order of `lociscope.images.statistics.STATISTICS`; of an unmeasured field, none."""
+        if self.whole is None or self.measures is None:
+            return np.empty(0, np.float32)
+        return compute_statistics(self.whole, self.measures)
 
 
-def open_bundle(path: AnyPath | None = None, threads: int = 0, *, tta: bool = False) -> Predictor:
+def open_bundle(
+    path: AnyPath | None = None,
+    threads: int = 0,
+    *,
+    tta: bool = False,
+    runtime: str = DEFAULT_RUNTIME,
+    calls: int = 1,
+) -> Predictor:
     """Open a bundle for prediction.
 
     Args:
@@ -59,24 +82,28 @@ def open_bundle(path: AnyPath | None = None, threads: int = 0, *, tta: bool = Fa
         threads: Number of threads per call; 0 uses every core.
         tta: Test-time augmentation: average over the eight quarter turns and mirror images of each field, in eight
             times the time.
+        runtime: What computes the network: `onnxruntime`, `openvino` (in float32) or `cuda`, as installed.
+        calls: Number of threads that will call the predictor at the same time.
 
     Returns:
         A predictor that has passed its self-test.
 
     Raises:
-        UsageError: `threads` is not a number of threads, or the bundle's input is not square and `tta` is set.
-        LociscopeError: The bundle is altered, incomplete, of a newer schema, or fails its self-test.
+        UsageError: `threads` is not a number of threads, the runtime is unknown, or the bundle's input is not square
+            and `tta` is set.
+        LociscopeError: The bundle is altered, incomplete, of a newer schema, or fails its self-test; or the runtime is
+            not installed.
     """
-    return Predictor(read_bundle(path), threads, tta=tta)
+    return Predictor(read_bundle(path), threads, tta=tta, runtime=runtime, calls=calls)
 
 
-def _reopen(path: Path | None, sha256: str, threads: int, tta: bool) -> Predictor:
+def _reopen(path: Path | None, sha256: str, threads: int, tta: bool, runtime: str, calls: int) -> Predictor:
     """Open the bundle of a pickled predictor again.
 
     Raises:
         LociscopeError: The bundle does not exist any more, or has changed.
     """
-    predictor = open_bundle(path, threads, tta=tta)
+    predictor = open_bundle(path, threads, tta=tta, runtime=runtime, calls=calls)
     if predictor.bundle.sha256 != sha256:
         raise LociscopeError(
             f"Bundle '{predictor.bundle.folder}' is not the one that the predictor was pickled with: its hash is "
@@ -96,9 +123,19 @@ class Predictor:
         bundle: The bundle to run.
         threads: Number of threads per call; 0 uses every core.
         tta: Whether to use test-time augmentation; see `lociscope.predict.test_time_augmentation`.
+        runtime: A key of `lociscope.predict.runtimes.RUNTIMES`.
+        calls: Number of threads that will call the predictor at the same time.
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 0, *, tta: bool = False) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        threads: int = 0,
+        *,
+        tta: bool = False,
+        runtime: str = DEFAULT_RUNTIME,
+        calls: int = 1,
+    ) -> None:
         if tta:
             check_square(bundle.card.input.height, bundle.card.input.width)
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
@@ -108,11 +145,13 @@ class Predictor:
         self.bundle = bundle
         self.tta = tta
         self.threads = threads
-        self.engine = Engine(bundle, threads)
+        self.engine = Engine(bundle, threads, runtime, calls)
+        self.detector = read_detector(bundle)
+        self._reopen_with = threads, tta, runtime, calls
         self._folder = None if bundle.folder == DEFAULT_BUNDLE else bundle.folder.absolute()
 
-    def __reduce__(self) -> tuple[Callable[..., Predictor], tuple[Path | None, str, int, bool]]:
-        return _reopen, (self._folder, self.bundle.sha256, self.threads, self.tta)
+    def __reduce__(self) -> tuple[Callable[..., Predictor], tuple[Path | None, str, int, bool, str, int]]:
+        return _reopen, (self._folder, self.bundle.sha256, *self._reopen_with)
 
     def predict(
         self,
@@ -139,22 +178,30 @@ class Predictor:
             LociscopeError: An array has another number of axes or channels, is empty, or has pixels that are not
                 finite numbers; a path contains a field that cannot be read; or the model has no embedding.
         """
-        prepared = map(self.prepare, map(_check_field, read_fields(fields, pixel_size)))
+        prepared = map(self.prepare, map(check_field, read_fields(fields, pixel_size)))
         return Predictions.join([self.run(batch, embeddings=embeddings) for batch in batched(prepared, BATCH_SIZE)])
 
-    def prepare(self, field: Field) -> PreparedField:
+    def prepare(self, field: Field, *, with_warnings: bool = True) -> PreparedField:
         """Return a field as the input of the network, with its warnings and its statistics.
+
+        Args:
+            field: The field.
+            with_warnings: Whether to look for warnings about its pixels, which takes time and no part in the
+                prediction.
 
         Raises:
             LociscopeError: The pixel size of the field is impossible.
         """
-        tiles, warnings, whole = make_tiles(field, self.bundle.card.input)
-        measures = measure_input(tiles[0])
-        warnings = (*field.warnings, *warnings, *find_warnings(whole, measures, min(tiles.shape[1:3]), field.missing))
-        return PreparedField(field.id, tiles, warnings, compute_statistics(whole, measures))
+        tiles, found, whole = make_tiles(field, self.bundle.card.input, self.threads)
+        measures = InputMeasures(tiles[0])
+        warnings = (*field.warnings, *found)
+        if with_warnings:
+            warnings += find_warnings(whole, measures, min(tiles.shape[1:3]), field.missing)
+        appearance = measure_tiles(tiles) if with_warnings and self.detector is not None else None
+        return PreparedField(field.id, tiles, warnings, whole, measures, appearance)
 
     def run(self, fields: Sequence[PreparedField], *, embeddings: bool = False) -> Predictions:
-        """Predict prepared fields in one call of the network, or in a few if they have many tiles.
+        """Predict prepared fields.
 
         Args:
             fields: Results of `prepare`, at least one.
@@ -163,16 +210,21 @@ class Predictor:
         Returns:
             The Predictions, in order.
         """
-        names = ("probabilities", "embedding") if embeddings else ("probabilities",)
+        appearances = [field.appearance for field in fields]
+        judged = self.detector is not None and any(each is not None for each in appearances)
+        checked = judged and "embedding" in self.engine.outputs
+        names = ("probabilities", "embedding") if embeddings or checked else ("probabilities",)
         tiles = np.concatenate([field.pixels for field in fields])
-        calls = [self._call(tiles[start : start + MAX_TILES], names) for start in range(0, len(tiles), MAX_TILES)]
         counts = [len(field.pixels) for field in fields]
-        outputs = {name: _mean_over_tiles(np.concatenate([call[name] for call in calls]), counts) for name in names}
+        outputs = {name: _mean_over_tiles(rows, counts) for name, rows in self._call(tiles, names).items()}
         probability = outputs["probabilities"]
         predicted, status = decide_locations(probability, np.asarray(self.bundle.card.decide.thresholds))
+        embedding = outputs.get("embedding")
+        if self.detector is not None and judged:
+            status = mark_unlike(self.detector, status, appearances, embedding)
         warnings = [field.warnings for field in fields]
         return Predictions(
-            [field.id for field in fields], probability, predicted, status, warnings, outputs.get("embedding")
+            [field.id for field in fields], probability, predicted, status, warnings, embedding if embeddings else None
         )
 
     def _call(self, tiles: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -200,7 +252,7 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield batch
 
 
-def _check_field(field: Field) -> Field:
+def check_field(field: Field) -> Field:
     """Return a field whose pixels can be predicted, or raise a LociscopeError."""
     shape = field.pixels.shape
     if len(shape) != 3 or shape[-1] != len(CHANNEL_NAMES) or 0 in shape:

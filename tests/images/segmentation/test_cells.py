@@ -46,6 +46,23 @@ def test_simulated_nuclei_and_cells_are_found() -> None:
     assert np.mean(whole) > 0.75
 
 
+def test_parts_of_cells_at_the_edge_are_cells_without_nucleus() -> None:
+    whole = simulate_field(70, seed=771, size=512, pixel_size=PIXEL)
+    found = find_cells(whole.pixels, PIXEL, parts=True)
+    joined = find_cells(whole.pixels, PIXEL)
+    nucleated, every = int(found.nuclei.max()), len(found)
+    assert len(joined) == nucleated < every
+    np.testing.assert_array_equal(found.nuclei, joined.nuclei)
+    edge = np.zeros(found.cells.shape, np.bool_)
+    edge[[0, -1]] = edge[:, [0, -1]] = True
+    for number in range(nucleated + 1, every + 1):
+        part = found.cells == number
+        assert (part & edge).any()
+        assert not found.nuclei[part].any()
+        assert part.sum() * PIXEL**2 > 140
+    assert f1(found.cells, whole.cells, 400) > f1(joined.cells, whole.cells, 400) + 0.05
+
+
 def test_real_cells_agree_with_the_masks_of_2021(real_data: Path) -> None:
     from PIL import Image
 

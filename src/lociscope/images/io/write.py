@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from lociscope.images.field import Field
     from lociscope.storage.paths import AnyPath
 
-_MIN_LEVEL = 256
+MIN_LEVEL = 256
+"""Side in px below which a level of a pyramid is not halved again."""
 _CHUNK = 1024
 
 
@@ -72,7 +73,7 @@ def write_ome_tiff(path: AnyPath, field: Field) -> None:
 
 
 def write_ome_zarr(path: AnyPath, field: Field) -> None:
-    """Write a field as OME-Zarr 0.5: a pyramid of halved levels down to `_MIN_LEVEL` px, with stains and colours.
+    """Write a field as OME-Zarr 0.5: a pyramid of halved levels down to `MIN_LEVEL` px, with stains and colours.
 
     Args:
         path: The folder, by convention `<id>.ome.zarr`; an older one is replaced.
@@ -87,7 +88,7 @@ def write_ome_zarr(path: AnyPath, field: Field) -> None:
     except ImportError as error:
         raise MissingExtraError("Writing OME-Zarr", "zarr") from error
     levels = [field.pixels]
-    while min(levels[-1].shape[:2]) >= 2 * _MIN_LEVEL:
+    while min(levels[-1].shape[:2]) >= 2 * MIN_LEVEL:
         height, width = (side // 2 for side in levels[-1].shape[:2])
         small = resize(levels[-1], height, width)
         levels.append(

@@ -34,6 +34,12 @@ BODY_SHARE = 0.3
 """Minimum light of a pixel of a cell, as a share of the light just outside the nuclei."""
 REACH = 18.0
 """Distance from the nucleus in µm that counts as much as a decrease of the light to 1/e, when cells are separated."""
+BEYOND_EDGE = 14.0
+"""Distance in µm beyond the edge of the field at which the nuclei of cells are assumed that show only a part."""
+MIN_PART_AREA = 150.0
+"""Minimum area in µm² of a part of a cell without nucleus; smaller parts are left out."""
+MAX_HOLE_AREA = 60.0
+"""Area in µm² up to which a dark hole belongs to its cell: a vacuole, or the shadow beside the nucleus."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,22 +48,24 @@ class Cells:
 
     Attributes:
         nuclei: (y, x) int32, the cell whose nucleus or chromosomes a pixel shows.
-        cells: (y, x) int32, the cell of a pixel, nucleus included.
+        cells: (y, x) int32, the cell of a pixel, nucleus included. Cells without nucleus come last.
     """
 
     nuclei: NDArray[np.int32]
     cells: NDArray[np.int32]
 
     def __len__(self) -> int:
-        return int(self.nuclei.max(initial=0))
+        return int(self.cells.max(initial=0))
 
 
-def find_cells(pixels: np.ndarray, pixel_size: float) -> Cells:
+def find_cells(pixels: np.ndarray, pixel_size: float, *, parts: bool = False) -> Cells:
     """Find the nuclei and the cells of a field.
 
     Args:
         pixels: (y, x, 4), channels RGBY, of uint8, uint16 or float; an empty plane counts as missing.
         pixel_size: Side of a pixel in µm.
+        parts: Whether to also find cells whose nucleus is beyond the edge of the field. Without it such a part belongs
+            to the nearest cell, as in the features.
 
     Returns:
         The cells; none where no nucleus is found.
@@ -74,7 +82,7 @@ def find_cells(pixels: np.ndarray, pixel_size: float) -> Cells:
     step = max(1, round(WORKING_PIXEL / pixel_size))
     small = _shrink(pixels, step)
     nuclei = find_nuclei(small[..., BLUE], pixel_size * step)
-    cells = _find_bodies(small, nuclei, pixel_size * step)
+    cells = _find_bodies(small, nuclei, pixel_size * step, parts)
     height, width = pixels.shape[:2]
     return Cells(_enlarge(nuclei, step, height, width), _enlarge(cells, step, height, width))
 
@@ -113,7 +121,7 @@ def find_nuclei(blue: np.ndarray, pixel_size: float) -> NDArray[np.int32]:
         from scipy import ndimage
         from skimage.segmentation import watershed
     except ImportError:
-        raise MissingExtraError("Finding cells", "fit") from None
+        raise MissingExtraError("Finding cells", "cells") from None
     smooth = ndimage.gaussian_filter(np.asarray(blue, np.float32), SMOOTHING / pixel_size)
     inside = ndimage.binary_fill_holes(_find_bright(smooth, pixel_size))
     inside = ndimage.binary_opening(inside, iterations=max(1, round(0.6 / pixel_size)))
@@ -174,7 +182,7 @@ def _renumber(labels: np.ndarray, least: float) -> NDArray[np.int32]:
     return np.asarray(number[labels], np.int32)
 
 
-def _find_bodies(small: np.ndarray, nuclei: NDArray[np.int32], pixel_size: float) -> NDArray[np.int32]:
+def _find_bodies(small: np.ndarray, nuclei: NDArray[np.int32], pixel_size: float, parts: bool) -> NDArray[np.int32]:
     """Return a watershed from the nuclei that follows decreasing light and increasing distance."""
     if not nuclei.any():
         return nuclei
@@ -191,8 +199,44 @@ def _find_bodies(small: np.ndarray, nuclei: NDArray[np.int32], pixel_size: float
     else:
         mask = (light - base > BODY_SHARE * level) & (ndimage.gaussian_filter(light, 2 / pixel_size) > base)
         mask = ndimage.binary_opening(mask) | (distance < 1)
+    seeds = nuclei
+    if parts:
+        mask = _fill_holes(mask, MAX_HOLE_AREA / pixel_size**2)
+        seeds, distance = _add_seeds_at_edge(nuclei, distance, mask, pixel_size)
     landscape = distance / REACH - np.log(np.maximum(light - base, 0.02 * level) + 1e-6)
-    return np.asarray(watershed(landscape, nuclei, mask=mask | (nuclei > 0)), np.int32)
+    cells = np.asarray(watershed(landscape, seeds, mask=mask | (nuclei > 0)), np.int32)
+    return _remove_small_parts(cells, int(nuclei.max()), MIN_PART_AREA / pixel_size**2)
+
+
+def _fill_holes(mask: NDArray[np.bool_], largest: float) -> NDArray[np.bool_]:
+    """Fill holes of at most `largest` pixels."""
+    from scipy import ndimage
+
+    holes, _ = ndimage.label(ndimage.binary_fill_holes(mask) & ~mask)
+    small = np.bincount(holes.ravel()) <= largest
+    small[0] = False
+    return np.asarray(mask | small[holes])
+
+
+def _add_seeds_at_edge(
+    nuclei: NDArray[np.int32], distance: NDArray[np.float32], mask: NDArray[np.bool_], pixel_size: float
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Add a seed to each stretch of the edge that is nearer to a nucleus `BEYOND_EDGE` than to one within the field."""
+    from scipy import ndimage
+
+    rows, columns = (np.minimum(np.arange(side), np.arange(side)[::-1]) for side in nuclei.shape)
+    depth = np.minimum.outer(rows, columns)
+    stretches, _ = ndimage.label((depth == 0) & mask & (distance > BEYOND_EDGE), np.ones((3, 3)))
+    seeds = np.where(stretches > 0, stretches + nuclei.max(), nuclei).astype(np.int32)
+    return seeds, np.minimum(distance, (depth * pixel_size + BEYOND_EDGE).astype(np.float32))
+
+
+def _remove_small_parts(cells: NDArray[np.int32], n: int, least: float) -> NDArray[np.int32]:
+    """Remove cells of fewer than `least` pixels after the first n, and number the others consecutively."""
+    large = np.bincount(cells.ravel(), minlength=n + 1) >= least
+    large[: n + 1] = True
+    number = np.where(large, np.cumsum(large) - 1, 0)
+    return np.asarray(number[cells], np.int32)
 
 
 def _sum_body_light(small: np.ndarray, pixel_size: float) -> np.ndarray:
