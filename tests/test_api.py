@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 import lociscope
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 def test_every_name_can_be_imported() -> None:
-    for name in lociscope.__all__:
-        assert getattr(lociscope, name) is not None
-    assert {*lociscope._HOMES, "__version__"} == {*lociscope.__all__}
-    assert {*lociscope.__all__} <= {*dir(lociscope)}
+    names: dict[str, object] = {}
+    exec("from lociscope import *", names)
+    assert {*lociscope._MODULES, "__version__"} <= {*names} & {*dir(lociscope)}
+    assert None not in names.values()
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    tree = ast.parse(Path(lociscope.__file__).read_text("utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    names = [(each.name, each.asname, node.module) for node in imports for each in node.names]
+    assert sorted(names) == [(name, name, f"lociscope.{module}") for name, module in sorted(lociscope._MODULES.items())]
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no_such_name"):
-        lociscope.no_such_name  # noqa: B018
+        lociscope.no_such_name  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_importing_it_imports_nothing_heavy() -> None:

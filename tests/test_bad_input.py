@@ -30,7 +30,7 @@ from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
 from lociscope.images.io.read import read_field
 from lociscope.images.io.write import write_ome_tiff, write_ome_zarr, write_planes
-from lociscope.images.quality import find_warnings, measure_input
+from lociscope.images.quality import InputMeasures, find_warnings
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "bad-input.md"
 STAINS = ["Tubulin", "GFP", "DAPI", "ER"]
@@ -498,7 +498,7 @@ def happens(sources: list[Path], rules: Rules) -> str:
         try:
             field = read_field(source)
             tiles, warnings, whole = make_tiles(field, SPEC)
-            noticed = find_warnings(whole, measure_input(tiles[0]), SPEC.height, field.missing)
+            noticed = find_warnings(whole, InputMeasures(tiles[0]), SPEC.height, field.missing)
             said += ["read", *map(str, (*field.warnings, *warnings, *noticed))]
         except LociscopeError as error:
             said.append(str(error))

@@ -201,7 +201,7 @@ def test_every_iteration_is_listed_with_its_verdict(script: ModuleType, monkeypa
     assert script.taught("lenet5") == "No iteration is finished yet."
 
 
-def test_pages_that_are_there_tell_what_the_logbook_tells(script: ModuleType) -> None:
+def test_pages_report_what_the_logbook_reports(script: ModuleType) -> None:
     for file in (DOCS / "networks").glob("*.md"):
         assert file.read_text(encoding="utf-8").endswith(script.ending(file.stem)), (
             "run docs/_generate/network_pages.py"

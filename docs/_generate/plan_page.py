@@ -44,7 +44,7 @@ not       := "not" not | "(" condition ")" | comparison
 comparison:= "status" "=" STATUS | LOCATION (">=" | "<") NUMBER
 ```
 
-A status is {" or ".join(f"`{status}`" for status in STATUSES)}; a number is a probability from 0 to 1, `≥` means
+A status is one of {", ".join(f"`{status}`" for status in STATUSES)}; a number is a probability from 0 to 1, `≥` means
 `>=`, and case does not matter. Locations: {", ".join(LABELS)}. A name may be in double quotes.
 
 Rules apply to planned fields only, so that a field imaged again does not trigger further fields. A field that two

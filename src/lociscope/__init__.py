@@ -10,31 +10,41 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from lociscope.artifacts.bundle import Bundle
-    from lociscope.artifacts.catalog import Catalog
-    from lociscope.artifacts.predictions import Predictions
-    from lociscope.artifacts.recipe import Recipe
-    from lociscope.artifacts.run import Run
-    from lociscope.errors import LociscopeError
-    from lociscope.images.field import Field
-    from lociscope.predict.inputs import read_fields
-    from lociscope.predict.predictor import Predictor, open_bundle
-    from lociscope.simulate.field import simulate_field
-    from lociscope.workflows.compare import compare_runs
-    from lociscope.workflows.crossval import cross_validate
-    from lociscope.workflows.ensemble import apply_ensemble, fit_ensemble
-    from lociscope.workflows.evaluate import evaluate
-    from lociscope.workflows.export import export_run
-    from lociscope.workflows.import_fields import import_atlas, import_competition, import_folders, import_plates
-    from lociscope.workflows.microscope import run_microscope
-    from lociscope.workflows.monitor import check_drift
-    from lociscope.workflows.predict import predict_files
-    from lociscope.workflows.simulate import simulate_atlas
-    from lociscope.workflows.split import split_catalogs
-    from lociscope.workflows.train import train_run
-    from lociscope.workflows.tune import tune_recipe
-    from lociscope.workflows.watch import watch_folder
+if TYPE_CHECKING:  # `as` makes a name public for type checkers
+    from lociscope.artifacts.bundle import Bundle as Bundle
+    from lociscope.artifacts.catalog import Catalog as Catalog
+    from lociscope.artifacts.predictions import Predictions as Predictions
+    from lociscope.artifacts.recipe import Recipe as Recipe
+    from lociscope.artifacts.run import Run as Run
+    from lociscope.errors import LociscopeError as LociscopeError
+    from lociscope.images.field import Field as Field
+    from lociscope.predict.inputs import read_fields as read_fields
+    from lociscope.predict.predictor import Predictor as Predictor
+    from lociscope.predict.predictor import open_bundle as open_bundle
+    from lociscope.simulate.field import simulate_field as simulate_field
+    from lociscope.workflows.compare import compare_runs as compare_runs
+    from lociscope.workflows.crossval import cross_validate as cross_validate
+    from lociscope.workflows.ensemble import apply_ensemble as apply_ensemble
+    from lociscope.workflows.ensemble import fit_ensemble as fit_ensemble
+    from lociscope.workflows.evaluate import evaluate as evaluate
+    from lociscope.workflows.explore import explore as explore
+    from lociscope.workflows.export import export_run as export_run
+    from lociscope.workflows.import_fields import import_atlas as import_atlas
+    from lociscope.workflows.import_fields import import_competition as import_competition
+    from lociscope.workflows.import_fields import import_folders as import_folders
+    from lociscope.workflows.import_fields import import_plates as import_plates
+    from lociscope.workflows.microscope import run_microscope as run_microscope
+    from lociscope.workflows.monitor import check_drift as check_drift
+    from lociscope.workflows.out_of_distribution import fit_out_of_distribution as fit_out_of_distribution
+    from lociscope.workflows.predict import predict_files as predict_files
+    from lociscope.workflows.share import convert_predictions as convert_predictions
+    from lociscope.workflows.share import summarize_predictions as summarize_predictions
+    from lociscope.workflows.similar import find_similar_fields as find_similar_fields
+    from lociscope.workflows.simulate import simulate_atlas as simulate_atlas
+    from lociscope.workflows.split import split_catalogs as split_catalogs
+    from lociscope.workflows.train import train_run as train_run
+    from lociscope.workflows.tune import tune_recipe as tune_recipe
+    from lociscope.workflows.watch import watch_folder as watch_folder
 
 # The official builds of ONNX Runtime report to their maker which models they run, and keep an id in the home folder,
 # unless this is set before they are imported. Nothing leaves the machine here; 0 allows it.
@@ -43,78 +53,57 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 __version__: str
 
 _MODULES = {
-    "artifacts.bundle": ("Bundle",),
-    "artifacts.catalog": ("Catalog",),
-    "artifacts.predictions": ("Predictions",),
-    "artifacts.recipe": ("Recipe",),
-    "artifacts.run": ("Run",),
-    "errors": ("LociscopeError",),
-    "images.field": ("Field",),
-    "predict.inputs": ("read_fields",),
-    "predict.predictor": ("Predictor", "open_bundle"),
-    "simulate.field": ("simulate_field",),
-    "workflows.compare": ("compare_runs",),
-    "workflows.crossval": ("cross_validate",),
-    "workflows.ensemble": ("apply_ensemble", "fit_ensemble"),
-    "workflows.evaluate": ("evaluate",),
-    "workflows.export": ("export_run",),
-    "workflows.import_fields": ("import_atlas", "import_competition", "import_folders", "import_plates"),
-    "workflows.microscope": ("run_microscope",),
-    "workflows.monitor": ("check_drift",),
-    "workflows.predict": ("predict_files",),
-    "workflows.simulate": ("simulate_atlas",),
-    "workflows.split": ("split_catalogs",),
-    "workflows.train": ("train_run",),
-    "workflows.tune": ("tune_recipe",),
-    "workflows.watch": ("watch_folder",),
+    "Bundle": "artifacts.bundle",
+    "Catalog": "artifacts.catalog",
+    "Field": "images.field",
+    "LociscopeError": "errors",
+    "Predictions": "artifacts.predictions",
+    "Predictor": "predict.predictor",
+    "Recipe": "artifacts.recipe",
+    "Run": "artifacts.run",
+    "apply_ensemble": "workflows.ensemble",
+    "check_drift": "workflows.monitor",
+    "compare_runs": "workflows.compare",
+    "convert_predictions": "workflows.share",
+    "cross_validate": "workflows.crossval",
+    "evaluate": "workflows.evaluate",
+    "explore": "workflows.explore",
+    "export_run": "workflows.export",
+    "find_similar_fields": "workflows.similar",
+    "fit_ensemble": "workflows.ensemble",
+    "fit_out_of_distribution": "workflows.out_of_distribution",
+    "import_atlas": "workflows.import_fields",
+    "import_competition": "workflows.import_fields",
+    "import_folders": "workflows.import_fields",
+    "import_plates": "workflows.import_fields",
+    "open_bundle": "predict.predictor",
+    "predict_files": "workflows.predict",
+    "read_fields": "predict.inputs",
+    "run_microscope": "workflows.microscope",
+    "simulate_atlas": "workflows.simulate",
+    "simulate_field": "simulate.field",
+    "split_catalogs": "workflows.split",
+    "summarize_predictions": "workflows.share",
+    "train_run": "workflows.train",
+    "tune_recipe": "workflows.tune",
+    "watch_folder": "workflows.watch",
 }
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+"""The module of each name; the imports above say the same to type checkers."""
 
-__all__ = [
-    "Bundle",
-    "Catalog",
-    "Field",
-    "LociscopeError",
-    "Predictions",
-    "Predictor",
-    "Recipe",
-    "Run",
-    "__version__",
-    "apply_ensemble",
-    "check_drift",
-    "compare_runs",
-    "cross_validate",
-    "evaluate",
-    "export_run",
-    "fit_ensemble",
-    "import_atlas",
-    "import_competition",
-    "import_folders",
-    "import_plates",
-    "open_bundle",
-    "predict_files",
-    "read_fields",
-    "run_microscope",
-    "simulate_atlas",
-    "simulate_field",
-    "split_catalogs",
-    "train_run",
-    "tune_recipe",
-    "watch_folder",
-]
+if not TYPE_CHECKING:
+    __all__ = ["__version__", *_MODULES]
 
+    def __getattr__(name: str) -> object:
+        """Import a name of the interface when it is first used; the version is the one that is installed."""
+        if name == "__version__":
+            from importlib.metadata import version
 
-def __getattr__(name: str) -> object:
-    """Import a name of the interface when it is first used; the version is the one that is installed."""
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("lociscope")
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+            return version("lociscope")
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:
     """Return the names of the interface."""
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), "__version__", *_MODULES})

@@ -45,7 +45,7 @@ def test_figures_for_a_program(make_run: Make, lociscope: Say) -> None:
     assert set(rows[1]["gains"]) == {"macro_f1", "macro_average_precision", "lrap", "macro_auc"}
 
 
-def test_a_base_among_the_runs_keeps_its_place(make_run: Make, lociscope: Say) -> None:
+def test_a_base_among_the_runs_keeps_its_position(make_run: Make, lociscope: Say) -> None:
     a, b = make_run("a"), make_run("b", seed=1)
     rows = json.loads(lociscope("compare", a, b, "--base", b, "--json").out)
     assert [(row["name"], row["base"]) for row in rows] == [("a", "b"), ("b", "b")]

@@ -105,6 +105,17 @@ def test_without_a_terminal_a_line_is_printed_in_an_interval(
     )
 
 
+def test_the_time_left_of_a_second_part_follows_the_speed_of_that_part(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "time", clock := Clock())
+    with console.progress("predicting") as report:
+        for done in (*range(1, 101), *range(1, 5)):  # a second for each of the first part, a minute of the second
+            report(done, 100)
+            clock.now += 1 if clock.now < 200 else 60
+    assert capsys.readouterr().err.splitlines()[-1] == "predicting: 4 of 100, 1 h 36 min left"
+
+
 def test_durations_have_two_units() -> None:
     assert [console.format_duration(seconds) for seconds in (0.4, 59.6, 125, 3725, 90000)] == [
         "0 s", "1 min 0 s", "2 min 5 s", "1 h 2 min", "25 h 0 min",

@@ -218,7 +218,7 @@ def test_a_sample_submission_gives_rows_and_their_order(fitted: Path, capsys: py
     assert said.out == "61 fields in sub.csv\n"
     assert "1 of 61 test ids have no prediction, and got what" in said.err
     assert list(Predictions.read_submission("sub.csv").ids) == ids
-    with pytest.raises(UsageError, match="Add --kaggle"):
+    with pytest.raises(UsageError, match="Add `kaggle`"):
         ensemble("apply", "DIR", "a.parquet", "b.csv", "-o", "x.csv", "--sample-submission", "sample_submission.csv")
 
 
@@ -255,7 +255,7 @@ def test_other_networks_are_refused(fitted: Path) -> None:
 
 
 @pytest.mark.usefixtures("one_repeat")
-def test_without_the_means_to_draw_there_is_no_report_but_an_ensemble(
+def test_without_matplotlib_there_is_an_ensemble_but_no_report(
     files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
@@ -312,21 +312,19 @@ def _shorten(files: Path) -> None:
         (_shorten, "30 labelled fields or more; received 1"),
     ],
 )
-def test_bad_input_has_its_sentence_and_leaves_nothing(
-    files: Path, spoil: Callable[[Path], None], sentence: str
-) -> None:
+def test_bad_input_is_refused_and_leaves_nothing(files: Path, spoil: Callable[[Path], None], sentence: str) -> None:
     spoil(files)
     with pytest.raises(LociscopeError, match=sentence):
         ensemble("fit", "--truth", "truth.csv", "a.parquet", "b.csv", "-o", "DIR")
     assert not (files / "DIR").exists()
 
 
-def test_wrong_options_have_their_sentence(files: Path) -> None:
+def test_wrong_options_are_refused(files: Path) -> None:
     with pytest.raises(UsageError, match="Did you mean 'expected'"):
         ensemble("fit", "--truth", "truth.csv", "a.parquet", "-o", "DIR", "--policy", "expect")
     with pytest.raises(UsageError, match=r"expected \.csv or \.parquet"):
         ensemble("apply", "DIR", "a.parquet", "-o", "out.txt")
-    with pytest.raises(UsageError, match="--kaggle writes CSV"):
+    with pytest.raises(UsageError, match="`kaggle` writes CSV"):
         ensemble("apply", "DIR", "a.parquet", "-o", "out.parquet", "--kaggle")
     with pytest.raises(LociscopeError, match="is not a fitted ensemble"):
         ensemble("apply", "DIR", "a.parquet", "-o", "out.csv")

@@ -61,7 +61,7 @@ def test_a_label_table_of_a_spreadsheet(lociscope: Command, competition: Path, t
     assert [entry.target for entry in Catalog.read(tmp_path / "c.parquet")] == [(), (25,)]
 
 
-def test_ids_without_files_are_listed_and_those_with_go_on(
+def test_ids_without_files_are_listed_and_the_others_imported(
     lociscope: Command, competition: Path, tmp_path: Path
 ) -> None:
     table = competition / "train.csv"
@@ -128,7 +128,7 @@ def test_an_output_that_is_no_catalog_is_left_alone(lociscope: Command, competit
     table = competition / "train.csv"
     before = table.read_bytes()
     code, _, err = lociscope("import", "kaggle", competition, "-o", table)
-    assert (code, err) == (2, f"lociscope: --output '{table}' ends in '.csv'; a Catalog ends in .parquet. Rename it.\n")
+    assert (code, err) == (2, f"lociscope: '{table}' ends in '.csv'; expected .parquet. Rename it.\n")
     (tmp_path / "mine.parquet").write_text("mine")
     code, _, err = lociscope("import", "kaggle", competition, "-o", "mine.parquet")
     assert (code, err) == (1, "lociscope: 'mine.parquet' exists and is not a Catalog. Pass another file as --output.\n")

@@ -114,7 +114,7 @@ def test_what_others_log_is_passed_on_only_where_serious() -> None:
         ),
     ],
 )
-def test_what_the_system_refuses_is_one_sentence(
+def test_what_the_system_refuses_is_one_message(
     lociscope: Command, monkeypatch: pytest.MonkeyPatch, raised: BaseException, code: Exit, said: str
 ) -> None:
     def find_fields(*_: object) -> None:

@@ -107,7 +107,7 @@ def test_notes(lociscope: Command, catalog: Path) -> None:
         (["--test", 0.5], [Entry("a", (0,), antibody="x"), Entry("b", (0,), antibody="x")], 1, "needs 2 groups"),
     ],
 )
-def test_what_cannot_be_parted(
+def test_what_cannot_be_split(
     lociscope: Command, catalog: Path, words: list[object], made: list[Entry] | None, code: int, said: str
 ) -> None:
     if made:

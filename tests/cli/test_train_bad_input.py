@@ -77,7 +77,7 @@ def test_a_store_that_cannot_be_written(lociscope: Command, training: Any, tmp_p
     assert not (tmp_path / "run" / "recipe.toml").exists()
 
 
-def test_a_refusal_of_folds_is_no_hindrance_and_one_may_be_without_places(
+def test_a_refusal_of_folds_is_no_hindrance_and_one_may_be_without_locations(
     lociscope: Command, training: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     entries = [
@@ -91,7 +91,7 @@ def test_a_refusal_of_folds_is_no_hindrance_and_one_may_be_without_places(
     assert "40 folds need 40 groups of fields or more, received 12. Pass" in lociscope(*words, "--folds", "40").err
     code, out, _ = lociscope(*words, "--folds", "2")
     assert code == 3  # one field cannot be read
-    assert SAID["a fold of fields without any place"][0] in caplog.text
+    assert SAID["a fold of fields without any location"][0] in caplog.text
     assert out.startswith("out\n")
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from lociscope.artifacts.recipe import Recipe
 from lociscope.artifacts.run import Run
 from lociscope.artifacts.study import Study
 from lociscope.storage.locks import lock_file
+from lociscope.training.tuning import search
 
 pytest.importorskip("optuna")
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "bad-input.md").read_text(encoding="utf-8")
@@ -197,8 +199,11 @@ def test_an_interrupted_trial_is_resumed(
     ]
 
 
-def test_time_that_is_over(lociscope: Command, tuning: Tuning, tmp_path: Path) -> None:
+def test_time_that_is_over(lociscope: Command, tuning: Tuning, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = tmp_path / "study"
+    first_epoch = study / "trials" / "0000" / "history.csv"
+    clock = SimpleNamespace(monotonic=lambda: float(first_epoch.exists()))  # on any machine 1 s after it
+    monkeypatch.setattr(search, "time", clock)
     code, out, err = lociscope(*tuning.words, "-n", "1", "-o", study, "--timeout", "0.01")
     assert (code, out) == (1, "")
     assert without_progress(err) == [

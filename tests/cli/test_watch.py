@@ -59,7 +59,7 @@ def test_lines_for_programs(lociscope: Command, fields: Path) -> None:
     assert ended == {"event": "ended", "output": "out.csv", "rows": 1, "new": 1, "failed": 2, "unlogged": 0}
 
 
-def test_what_is_incomplete_is_said_once_and_listed(lociscope: Command, fields: Path, tmp_path: Path) -> None:
+def test_what_is_incomplete_is_reported_once_and_listed(lociscope: Command, fields: Path, tmp_path: Path) -> None:
     (fields / "b2_red.png").unlink()
     code, out, err = lociscope("watch", fields, "-o", "out.csv", *QUICK)
     assert (code, out) == (3, "2 fields in out.csv, 2 new\n")

@@ -93,7 +93,7 @@ def test_applying_needs_no_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None
         Calibration("isotonic").fit(truth, p)
 
 
-def test_wrong_calls_have_their_sentence() -> None:
+def test_wrong_calls_are_refused() -> None:
     truth, p = overconfident(n=50)
     with raises_code(Code.UNKNOWN_NAME):
         Calibration("plat").fit(truth, p)  # type: ignore[arg-type]

@@ -68,7 +68,7 @@ def test_where_all_is_right_nothing_is_unsure() -> None:
     assert UnsureRule().fit(np.zeros(10), sure).threshold_ > 1
 
 
-def test_wrong_calls_have_their_sentence() -> None:
+def test_wrong_calls_are_refused() -> None:
     with raises_code(Code.INVALID_VALUE):
         PredictionSets(1.0).fit(np.ones((2, 2)), np.ones((2, 2)))
     with raises_code(Code.INVALID_LABELS):

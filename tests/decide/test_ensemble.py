@@ -97,7 +97,7 @@ def test_square_roots_saturate_and_log_odds_do_not() -> None:
     assert transform_scale(p, "identity") is p
 
 
-def test_wrong_members_have_their_sentence(networks: Networks) -> None:
+def test_wrong_members_are_refused(networks: Networks) -> None:
     fitted = fit_ensemble(*networks, "mean")
     with raises_code(Code.INVALID_VALUE):
         fitted.predict(networks.members[:3])

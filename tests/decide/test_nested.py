@@ -121,7 +121,7 @@ def test_findings_survive_the_way_to_disk(findings: EnsembleReport) -> None:
     assert EnsembleReport.model_validate_json(findings.model_dump_json(by_alias=True)) == findings
 
 
-def test_what_data_cannot_tell_is_said(networks: Networks) -> None:
+def test_what_data_cannot_show_is_reported(networks: Networks) -> None:
     truth = networks.truth.copy()
     truth[:, 0] = truth[5:, 1] = False
     truth[0, 1] = True

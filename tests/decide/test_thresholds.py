@@ -26,7 +26,7 @@ def test_blank_rows_are_filled_only_where_asked() -> None:
     assert fill_blank_rows(np.zeros((1, 2)), np.array([[0.5, 0.5]])).tolist() == [[True, False]]
 
 
-def test_the_searched_cut_is_the_best_one() -> None:
+def test_the_searched_threshold_is_the_best_one() -> None:
     rng = np.random.default_rng(0)
     truth = rng.random((200, 3)) < 0.2
     p = np.round(np.clip(0.3 * truth + 0.7 * rng.random((200, 3)), 0, 1), 2)  # with ties
@@ -49,7 +49,7 @@ def test_the_ratio_policy_decides_as_many_as_there_are() -> None:
         np.testing.assert_allclose(share, value, atol=0.25)
 
 
-def test_half_the_best_f1_is_the_best_cut_for_calibrated_probabilities() -> None:
+def test_half_the_best_f1_is_the_best_threshold_for_calibrated_probabilities() -> None:
     rng = np.random.default_rng(0)
     p = rng.beta(0.3, 1.5, size=(200_000, 1))
     truth = rng.random(p.shape) < p
@@ -73,7 +73,7 @@ def gain_of_expected(seed: int, fields: int = 600) -> float:
     return float(scores[0] - scores[1])
 
 
-def test_with_few_positives_the_expected_cut_beats_the_searched_one() -> None:
+def test_with_few_positives_the_expected_threshold_beats_the_searched_one() -> None:
     gain = [gain_of_expected(seed) for seed in range(150)]
     assert np.mean(gain) > 2 * np.std(gain) / np.sqrt(len(gain))
 

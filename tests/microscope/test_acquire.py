@@ -19,7 +19,7 @@ from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.images.discovery.sources import read_catalog_sources
 from lociscope.images.io.read import read_field
 from lociscope.microscope import acquire, prediction_worker
-from lociscope.microscope.acquire import RunResult, run_plan
+from lociscope.microscope.acquire import RunResult, check_plan
 from lociscope.microscope.event_scheduler import SkipReason
 from lociscope.microscope.simulated.devices import SimulatedCamera
 from lociscope.microscope.simulated.specimen import SimulatedPlate
@@ -29,10 +29,16 @@ from lociscope.storage.locks import exclusive_lock
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lociscope.microscope.plan import Plan
+
 
 @pytest.fixture(scope="module")
 def predictor(tiny_bundle: Path) -> Predictor:
     return open_bundle(tiny_bundle, threads=1)
+
+
+def run_plan(plan: Plan, predictor: Predictor, out: Path, **options: Any) -> RunResult:
+    return acquire.run_plan(check_plan(plan), predictor, out, **options)
 
 
 def lines_of(out: Path) -> list[dict[str, Any]]:
@@ -422,7 +428,7 @@ def test_a_log_that_cannot_be_written_stops_no_plan(make_plan: Any, predictor: P
         def write(self, *_: object, **__: object) -> None:
             raise LociscopeError("The log is full. Make space.")
 
-    result = run_plan(make_plan({"rules": []}), predictor, tmp_path / "out", log=Full())  # type: ignore[arg-type]
+    result = run_plan(make_plan({"rules": []}), predictor, tmp_path / "out", log=Full())
     assert (result.fields, result.error) == (4, None)
     assert (result.unlogged, result.log_error) == (4, "The log is full. Make space.")
     assert len(Predictions.read(tmp_path / "out" / "predictions.parquet")) == 4
@@ -444,7 +450,7 @@ def test_a_log_that_is_silent_stops_no_plan(
             self.ended.set()
 
     monkeypatch.setattr("lociscope.prediction_log.writer.PATIENCE_SECONDS", 0.2)
-    result = run_plan(make_plan({"rules": []}), predictor, tmp_path / "out", log=Silent())  # type: ignore[arg-type]
+    result = run_plan(make_plan({"rules": []}), predictor, tmp_path / "out", log=Silent())
     assert (result.fields, result.error) == (4, None)
     assert (result.unlogged, result.log_error) == (4, "Log 'silent' did not take them in time.")
     assert len(Predictions.read(tmp_path / "out" / "predictions.parquet")) == 4

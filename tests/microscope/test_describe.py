@@ -27,8 +27,12 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def test_describe_plan(make_plan: Any) -> None:
     plan = make_plan()
-    scale, positions = check_plan(plan)
-    text = "\n".join(describe_plan(plan, scale, positions, {"20x": (FieldWarning(WarningKind.SMALL_FIELD, value=82),)}))
+    checked = check_plan(plan)
+    text = "\n".join(
+        describe_plan(
+            plan, checked.scale, checked.positions, {"20x": (FieldWarning(WarningKind.SMALL_FIELD, value=82),)}
+        )
+    )
     for line in (
         "microscope  simulated, 32 × 32 px",
         "objective   10x: 5.12 µm a pixel, 164 × 164 µm, overview",
@@ -45,23 +49,23 @@ def test_describe_plan(make_plan: Any) -> None:
 
 def test_a_plan_without_limits_moves_nothing(make_plan: Any) -> None:
     plan = make_plan({"limits": None, "rules": [], "plate.z": None})
-    scale, positions = check_plan(plan)
-    text = "\n".join(describe_plan(plan, scale, positions))
+    checked = check_plan(plan)
+    text = "\n".join(describe_plan(plan, checked.scale, checked.positions))
     assert "limits      none: nothing will move until the plan has [limits]" in text
     assert "focus unchanged" in text
     assert "for the rules" not in text
-    assert summarize_plan(plan, scale, positions, {})["moves"] is False
+    assert summarize_plan(plan, checked.scale, checked.positions, {})["moves"] is False
 
 
 def test_a_rule_at_once_and_in_the_middle(make_plan: Any) -> None:
     plan = make_plan({"rules.0.sites": 1, "rules.0.order": "now", "rules.0.zoom": None})
-    scale, _ = check_plan(plan)
+    scale = check_plan(plan).scale
     assert describe_rule(plan.rules[0], plan, scale).endswith(": its centre again with 10x, at once, at most 6 fields")
 
 
 def test_the_estimate_is_the_sum_of_the_fields(make_plan: Any) -> None:
     plan = make_plan()
-    _, positions = check_plan(plan)
+    positions = check_plan(plan).positions
     ways = [estimate_field_seconds(here, there, plan) for here, there in pairwise(positions)]
     assert estimate_seconds(plan, positions) == pytest.approx(
         estimate_field_seconds(None, positions[0], plan) + sum(ways)

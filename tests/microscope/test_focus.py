@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lociscope.errors import LociscopeError
-from lociscope.microscope.acquire import RunResult, run_plan
+from lociscope.microscope.acquire import RunResult, check_plan, run_plan
 from lociscope.microscope.describe import describe_focus
 from lociscope.microscope.focus import FocusController, HardwareError
 from lociscope.microscope.hardware import find_scale, open_microscope
@@ -58,7 +58,7 @@ Run = Callable[..., RunResult]
 
 @pytest.fixture
 def run(make_plan: Any, predictor: Predictor, tmp_path: Path) -> Run:
-    return lambda changes=SAFE: run_plan(make_plan(changes), predictor, tmp_path / "out")
+    return lambda changes=SAFE: run_plan(check_plan(make_plan(changes)), predictor, tmp_path / "out")
 
 
 def lines_of(folder: Path) -> list[dict[str, Any]]:

@@ -264,7 +264,7 @@ def test_a_pickle_of_tuples_in_tuples_costs_nothing(write: Callable[[bytes], Pat
 
 @settings(max_examples=150)
 @given(st.data())
-def test_any_cut_or_changed_byte_is_a_sentence_or_the_same_tensors(
+def test_any_cut_or_changed_byte_is_an_error_or_the_same_tensors(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     whole = bytearray(checkpoint({"a": A, "b": A.astype("<i8").T}))

@@ -48,7 +48,7 @@ def test_a_difference_is_seen() -> None:
     assert run_mmd_test(ring[:30], rng.normal(0, 2**-0.5, (60, 2)), rng).p < 0.05
 
 
-def test_vectors_that_do_not_vary_are_no_difference() -> None:
+def test_constant_vectors_are_no_difference() -> None:
     same = np.ones((6, 3))
     assert run_mmd_test(same, same, np.random.default_rng(0)).p == 1
     assert run_mmd_test(np.empty((6, 0)), np.empty((7, 0)), np.random.default_rng(0)).p == 1

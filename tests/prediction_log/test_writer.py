@@ -198,7 +198,7 @@ def test_the_end_is_bounded_and_what_still_waits_is_counted(kind: str, begin: Ca
     assert log.entered.wait(30)
     began = time.monotonic()
     writer.close(0.2)
-    assert 0.1 < time.monotonic() - began < 5
+    assert 0.1 < time.monotonic() - began < 20
     assert (writer.unlogged, lost, log.cuts) == (3, [3], 1)
     assert writer.trouble == (str(AWAY) if kind == "away" else "Log 'x' did not take them in time.")
     writer.close()

@@ -98,7 +98,7 @@ def test_runs_that_cannot_be_scored(make_run: Make) -> None:
         read_candidate(damaged, "c")
 
 
-def test_names_tell_folders_apart() -> None:
+def test_names_distinguish_folders() -> None:
     assert unique_names([Path("/r/a"), Path("/r/b")]) == ["a", "b"]
     assert unique_names([Path("/r/x/run"), Path("/r/y/run"), Path("/r/other")]) == ["x/run", "y/run", "other"]
 

@@ -36,7 +36,7 @@ def rows(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, obje
     return build_rows(candidates, compare_candidates(candidates))
 
 
-def test_a_row_tells_what_changed_and_what_it_gave(rows: list[dict[str, object]]) -> None:
+def test_a_row_reports_what_changed_and_what_it_gave(rows: list[dict[str, object]]) -> None:
     first, other, last = rows
     assert [row["set"] for row in rows] == [1, 2, 1]
     assert first["gains"] == {}

@@ -70,7 +70,7 @@ def test_an_empty_prediction_has_a_remark(truth: tuple[int, ...] | None, predict
     assert make_card(shown(truth, predicted), THRESHOLDS).remark == says
 
 
-def test_bars_are_the_likeliest_places_against_their_own_thresholds() -> None:
+def test_bars_are_the_likeliest_locations_against_their_own_thresholds() -> None:
     probability = np.linspace(0.1, 0.9, N_LABELS)
     thresholds = np.arange(N_LABELS) / 100
     bars = make_bars(shown((26,), (27,), probability), thresholds)

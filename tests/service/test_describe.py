@@ -105,7 +105,7 @@ def test_the_cut_offs_are_documented() -> None:
     assert f"{GRADES[-1].word} below" in page
 
 
-def test_every_place_has_a_phrase() -> None:
+def test_every_location_has_a_phrase() -> None:
     assert len(PHRASES) == N_LABELS
     for label, phrase in zip(LABELS, PHRASES, strict=True):
         word = re.sub(

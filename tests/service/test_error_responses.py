@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from lociscope.errors import Code
 from lociscope.service.app import create_app
-from lociscope.service.error_responses import error_response, wants_page
+from lociscope.service.error_responses import choose_status, error_response, wants_page
 from lociscope.service.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,6 +43,19 @@ def request(path: str, accept: str | None, app: FastAPI | None = None) -> Reques
 )
 def test_a_page_for_whoever_asks_for_one(path: str, accept: str | None, page: bool) -> None:
     assert wants_page(request(path, accept)) is page
+
+
+@pytest.mark.parametrize(
+    ("method", "code", "status"),
+    [
+        ("POST", Code.CORRUPT, 422),
+        ("POST", Code.UNKNOWN_NAME, 422),
+        ("GET", Code.UNKNOWN_NAME, 404),
+        ("GET", Code.UNREADABLE, 500),
+    ],
+)
+def test_the_status_depends_on_the_code(method: str, code: Code, status: int) -> None:
+    assert choose_status(method, code) == status
 
 
 @pytest.mark.parametrize(

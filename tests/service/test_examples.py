@@ -32,7 +32,7 @@ def test_three_whole_fields_within_their_size() -> None:
         assert set(example.locations) <= set(LABELS)
 
 
-def test_they_are_of_the_present_drawing() -> None:
+def test_they_are_of_the_present_simulator_version() -> None:
     assert {each.simulator_version for each in examples()} == {VERSION}, "run docs/_generate/service_examples.py"
 
 

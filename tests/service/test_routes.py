@@ -94,6 +94,16 @@ def test_an_example_that_is_not_there_names_the_nearest(serve: Serve) -> None:
     answer = serve().get("/examples/microtubles")
     assert answer.status_code == 404
     assert answer.json()["error"].endswith("Did you mean 'microtubules'?")
+    assert answer.json()["code"] == "unknown-name"
+
+
+def test_an_example_that_cannot_be_read_is_a_fault_of_the_service(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("lociscope.service.examples.FOLDER", tmp_path)
+    answer = serve().get("/examples/microtubules")
+    assert (answer.status_code, answer.json()["code"]) == (500, "not-found")
+    assert "/examples/microtubules was not answered" in caplog.text
 
 
 def test_stacks_and_archives(serve: Serve, make: Any, tmp_path: Path) -> None:

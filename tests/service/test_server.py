@@ -25,6 +25,7 @@ from lociscope.images.field import Field
 from lociscope.predict.predictor import open_bundle
 from lociscope.prediction_log.log import open_log
 from lociscope.registry.model_registry import Registry
+from lociscope.service.connections import DRAIN_SECONDS
 from lociscope.service.server import _bind_socket
 
 MakeBundle = Callable[..., Path]
@@ -156,7 +157,7 @@ def test_uploads_that_dawdle_count_and_the_rest_is_503(served: Any, make: Any, t
 
 
 @pytest.mark.slow
-def test_who_hangs_up_gives_the_place_back(served: Any, make: Any, tiny_bundle: Path) -> None:
+def test_a_cancelled_upload_frees_its_slot(served: Any, make: Any, tiny_bundle: Path) -> None:
     body = body_of(make.planes())
     with served("--bundle", tiny_bundle, "--max-in-flight", 1) as (_, address):
         gone = Client(address)
@@ -170,21 +171,19 @@ def test_who_hangs_up_gives_the_place_back(served: Any, make: Any, tiny_bundle: 
 
 
 @pytest.mark.slow
-def test_a_trickling_upload_delays_the_end_by_seconds_at_most(served: Any, make: Any, tiny_bundle: Path) -> None:
+def test_a_trickling_upload_does_not_delay_the_end(served: Any, make: Any, tiny_bundle: Path) -> None:
     body = body_of(make.planes())
     with served("--bundle", tiny_bundle) as (process, address):
         slow = Client(address)
         slow.begin(body)
         until(lambda: b"lociscope_in_flight 1.0" in metrics(address))
         process.send_signal(signal.SIGTERM)
-        started = time.monotonic()
         answer = slow.connection.getresponse()
         assert (answer.status, json.loads(answer.read())["error"]) == (
             503,
             "This service is stopping. Try again in a moment.",
         )
-        assert process.wait(WAIT) == Exit.DONE
-        assert time.monotonic() - started < 10
+        assert process.wait(DRAIN_SECONDS) == Exit.DONE
         assert process.stderr.read() == ""
 
 
@@ -203,9 +202,7 @@ def test_more_idle_connections_than_files_keep_nobody_out(tiny_bundle: Path) -> 
                 each.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: " if number % 2 else b"")
             assert Client(parts.geturl()).ask("/healthz") == (200, {"status": "ok"})
             process.send_signal(signal.SIGTERM)
-            started = time.monotonic()
-            assert process.wait(WAIT) == Exit.DONE
-            assert time.monotonic() - started < 10
+            assert process.wait(DRAIN_SECONDS) == Exit.DONE
             assert process.stderr.read() == ""
         finally:
             process.kill()
@@ -288,7 +285,7 @@ def test_an_upload_far_too_large_is_refused_over_the_wire(served: Any, tiny_bund
         assert client.ask("/healthz")[0] == 200
 
 
-def test_a_port_in_use_is_one_sentence() -> None:
+def test_a_port_in_use_is_one_message() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(LociscopeError, match=f"127.0.0.1, port {port}: address already in use"):

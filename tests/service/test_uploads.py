@@ -113,7 +113,7 @@ def no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_one_sentence_for_programs_and_for_people(
+def test_bad_input_is_one_message_for_programs_and_for_people(
     serve: Serve, make: Any, no_trace: Any, name: str
 ) -> None:
     files, said = BAD[name]

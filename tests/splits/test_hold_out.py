@@ -14,7 +14,7 @@ from lociscope.splits.folds import hold_out
     share=st.floats(0.01, 0.99),
     seed=st.integers(0, 99),
 )
-def test_no_group_is_parted(groups: list[str], share: float, seed: int) -> None:
+def test_no_group_is_split(groups: list[str], share: float, seed: int) -> None:
     held = hold_out(groups, share, seed)
     sides = {name: {bool(h) for g, h in zip(groups, held, strict=True) if g == name} for name in groups}
     assert all(len(side) == 1 for side in sides.values())

@@ -57,7 +57,7 @@ def test_an_export_that_fails_says_why_and_is_tried_again(
     assert not (tmp_path / "cost.json").exists()
 
 
-def test_a_place_that_cannot_be_written_gives_the_cost_all_the_same(
+def test_a_folder_that_cannot_be_written_gives_the_cost_all_the_same(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "best.keras").write_bytes(b"network")

@@ -20,6 +20,7 @@ from lociscope.predict.batch import BatchResult, predict_to_file
 from lociscope.predict.output import OutputOptions, PredictionOutput
 from lociscope.predict.predictor import Predictor, open_bundle
 from lociscope.watch import watcher as watching
+from lociscope.watch.folder import PolledFolder
 from lociscope.watch.watcher import WatchTiming, watch
 
 if TYPE_CHECKING:
@@ -230,6 +231,24 @@ def test_a_folder_that_vanishes_is_waited_for(running: Callable[..., Running], f
     watched.until(lambda: watched.recorder.ids == ["a", "b"])
     assert watched.recorder.messages[1:] == [f"'{folder}' is available again."]
     assert watched.end().failures == []
+
+
+def test_files_that_settle_later_than_it_would_end_are_predicted(predictor: Predictor, folder: Path) -> None:
+    write_planes(folder, "a", field(1))
+    outcome, recorder = run(predictor, folder, WatchTiming(interval=0.02, settle=0.6, patience=0.3, until_idle=0.1))
+    assert (outcome.rows, recorder.ids, outcome.failures) == (1, ["a"], [])
+
+
+def test_a_delayed_poll_does_not_end_it(predictor: Predictor, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_planes(folder, "a", field(1))
+    poll = PolledFolder.poll
+
+    def poll_slowly(self: PolledFolder, now: float, interval: float = 0.0) -> Any:
+        time.sleep(0.5)  # longer than `until_idle`
+        return poll(self, now, interval)
+
+    monkeypatch.setattr(PolledFolder, "poll", poll_slowly)
+    assert run(predictor, folder)[0].rows == 1
 
 
 def test_files_that_are_moved_away_keep_their_rows(

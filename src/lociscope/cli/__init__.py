@@ -15,14 +15,18 @@ from lociscope.cli import (
     demo,
     ensemble,
     evaluate,
+    explore,
     export,
     importing,
     microscope,
     models,
     monitor,
+    ood,
     predict,
     recipes,
     serve,
+    share,
+    similar,
     simulate,
     split,
     train,
@@ -46,6 +50,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(importing.app, name="import")
+app.command("explore")(explore.explore)
 app.add_typer(ensemble.app, name="ensemble")
 app.command("split")(split.split)
 app.add_typer(recipes.app, name="recipes")
@@ -54,7 +59,11 @@ app.command("tune")(tune.tune)
 app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
+app.command("ood")(ood.ood)
 app.command("predict")(predict.predict)
+app.command("summarize")(share.summarize)
+app.command("convert")(share.convert)
+app.command("similar")(similar.similar)
 app.command("serve")(serve.serve)
 app.command("watch")(watch.watch)
 app.add_typer(microscope.app, name="microscope")

@@ -146,12 +146,14 @@ class _Lines:
         self._what, self._interval = what, interval
         self._last = self._began = time.monotonic()
         self._first: int | None = None
+        self._done = 0
 
     def __call__(self, done: int, total: int, text: str = "", /) -> None:
         """Print a line if one is due."""
         now = time.monotonic()
-        if self._first is None:
-            self._first, self._began = done, now  # earlier runs may have done some of it
+        if self._first is None or done < self._done:
+            self._first, self._began = done, now  # earlier runs may have done some of it; less than before: a new part
+        self._done = done
         if now - self._last < self._interval:
             return
         self._last = now

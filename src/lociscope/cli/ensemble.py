@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lociscope.cli import console
-from lociscope.cli.submitting import Kaggle, SampleSubmission, check_submission, report_coverage, report_excluded
-from lociscope.errors import Code, Exit, UsageError
+from lociscope.cli.submitting import Kaggle, SampleSubmission, report_coverage, report_excluded
+from lociscope.errors import Exit
 
 if TYPE_CHECKING:
     from lociscope.decide.ensemble_report import EnsembleReport, Score
@@ -60,14 +60,6 @@ def apply(
     sample_submission: SampleSubmission = None,
 ) -> None:
     """Combine Predictions of the same networks, in the order of the fit."""
-    if output.suffix not in (".csv", ".parquet"):
-        raise UsageError(
-            f"The output '{output}' ends in {output.suffix!r}; expected .csv or .parquet. Pass another file with "
-            "--output.",
-            code=Code.UNSUPPORTED_FORMAT,
-        )
-    check_submission(output, kaggle=kaggle, sample=sample_submission)
-
     from lociscope.workflows.ensemble import apply_ensemble
 
     made = apply_ensemble(folder, members, output, folds=folds, kaggle=kaggle, sample_submission=sample_submission)

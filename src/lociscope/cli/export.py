@@ -53,3 +53,7 @@ def _note_result(result: ExportResult) -> None:
     console.note(f"  largest difference between ONNX and Keras {result.difference:.1g}")
     for name, score in card.metrics.items():
         console.note(f"  {name} {score.value:.3f} [{score.low:.3f}, {score.high:.3f}]")
+    if result.detector is None:
+        console.note("  no out-of-distribution detector: no field is marked unlike-training (see `lociscope ood`)")
+    else:
+        console.note(f"  {result.detector.unlike:.1%} of generated pictures of other things are marked unlike-training")

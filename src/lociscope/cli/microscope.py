@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -112,7 +113,8 @@ def _exit(result: RunResult) -> None:
     if result.hung:  # the interpreter would wait for locks of the driver that hangs
         if result.interrupted:
             console.print_error(f"lociscope: {console.INTERRUPTED}")
-        sys.stdout.flush()
+        with suppress(OSError):  # its reader may have gone
+            sys.stdout.flush()
         os._exit(_exit_code(result))
     if result.interrupted:
         raise KeyboardInterrupt

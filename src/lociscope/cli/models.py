@@ -52,25 +52,29 @@ def show(version: Version, registry: Folder, as_json: AsJson = False) -> None:
     import json
 
     from lociscope.artifacts.bundle import read_bundle
+    from lociscope.artifacts.card import describe_detector
 
     models = _open(registry)
     entry = models.entry(version)
     events = [event.model_dump(exclude_none=True) for event in models.state().history if event.version == entry.version]
     card = read_bundle(entry.folder).card
     scores = {name: f"{score.value:.3f} ({score.low:.3f}–{score.high:.3f})" for name, score in card.metrics.items()}
+    detector = describe_detector(card)
     if as_json:
-        print(json.dumps({**_to_dict(entry), "metrics": scores, "limits": card.limits, "history": events}, indent=2))
+        facts = {"metrics": scores, "out_of_distribution": detector, "limits": card.limits, "history": events}
+        print(json.dumps({**_to_dict(entry), **facts}, indent=2))
         return
-    facts = {
+    lines = {
         "version": entry.version,
         "folder": entry.folder,
         "sha256": entry.sha256,
         "in use as": ", ".join(entry.aliases) or ("retired" if entry.retired else "–"),
         "created": card.created,
         **scores,
+        "out-of-distribution": detector,
         "limits": card.limits,
     }
-    for name, fact in facts.items():
+    for name, fact in lines.items():
         print(f"{name:24} {fact}")
     for event in events:
         also = f" {event['alias']}" if "alias" in event else ""

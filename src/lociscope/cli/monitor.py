@@ -16,6 +16,35 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Monitor predictions.", no_args_is_help=True)
 
+LogToCheck = Annotated[
+    str | None, typer.Option("--log", envvar="LOCISCOPE_LOG", metavar="URL", help="The log to check.")
+]
+Reference = Annotated[
+    str | None,
+    typer.Option(
+        "--reference",
+        metavar="P|BUNDLE|URL",
+        help="Compare with a bundle, Predictions or a log; by default the bundle that predicted.",
+    ),
+]
+UsedBundle = Annotated[
+    Path | None, typer.Option("--bundle", "-b", envvar="LOCISCOPE_BUNDLE", help="The bundle that predicted.")
+]
+UsedRegistry = Annotated[
+    Path | None,
+    typer.Option(
+        "--registry", envvar="LOCISCOPE_REGISTRY", help="The registry that contains the bundle that predicted."
+    ),
+]
+Group = Annotated[
+    str | None,
+    typer.Option(
+        "--group",
+        metavar="REGEX",
+        help="What the ids of one plate or specimen share; such fields count as one.",
+    ),
+]
+
 
 @app.callback()
 def _group() -> None:
@@ -25,45 +54,22 @@ def _group() -> None:
 @app.command()
 def check(
     predictions: Annotated[Path | None, typer.Argument(metavar="[P]", help="Predictions, instead of a log.")] = None,
-    log: Annotated[
-        str | None, typer.Option("--log", envvar="LOCISCOPE_LOG", metavar="URL", help="The log to check.")
-    ] = None,
+    log: LogToCheck = None,
     since: Annotated[
         str | None,
         typer.Option("--since", metavar="TIME", help="Rows from then on: 2026-11-24T08:00 (UTC), 12h, 7d, 2w."),
     ] = None,
     until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Rows before then.")] = None,
-    reference: Annotated[
-        str | None,
-        typer.Option(
-            "--reference",
-            metavar="P|BUNDLE|URL",
-            help="Compare with a bundle, Predictions or a log; by default the bundle that predicted.",
-        ),
-    ] = None,
+    reference: Reference = None,
     reference_since: Annotated[
         str | None, typer.Option("--reference-since", metavar="TIME", help="Rows of a reference log from then on.")
     ] = None,
     reference_until: Annotated[
         str | None, typer.Option("--reference-until", metavar="TIME", help="Rows of a reference log before then.")
     ] = None,
-    bundle: Annotated[
-        Path | None, typer.Option("--bundle", "-b", envvar="LOCISCOPE_BUNDLE", help="The bundle that predicted.")
-    ] = None,
-    registry: Annotated[
-        Path | None,
-        typer.Option(
-            "--registry", envvar="LOCISCOPE_REGISTRY", help="The registry that contains the bundle that predicted."
-        ),
-    ] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(
-            "--group",
-            metavar="REGEX",
-            help="What the ids of one plate or specimen share; such fields count as one.",
-        ),
-    ] = None,
+    bundle: UsedBundle = None,
+    registry: UsedRegistry = None,
+    group: Group = None,
     level: Annotated[
         float, typer.Option("--level", min=0.0001, max=0.5, help="Chance of an alarm if nothing has changed.")
     ] = 0.05,

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lociscope.errors import Code, UsageError
-
 if TYPE_CHECKING:
     from lociscope.images.discovery.naming import Rules
 
@@ -26,8 +24,16 @@ BundlePath = Annotated[
 ]
 Embeddings = Annotated[bool, typer.Option("--embeddings", help="Also write the embeddings (.parquet).")]
 Table = Annotated[Path, typer.Option("--output", "-o", help="The file to write, .csv or .parquet.")]
-"""For all commands that write Predictions; checked by `check_table`."""
+"""For all commands that write Predictions."""
 
+RuntimeName = Annotated[
+    str,
+    typer.Option(
+        "--runtime",
+        envvar="LOCISCOPE_RUNTIME",
+        help="What computes the network: onnxruntime, openvino (needs the extra) or cuda (needs onnxruntime-gpu).",
+    ),
+]
 PixelSize = Annotated[float | None, typer.Option("--pixel-size", help="Side of a pixel in µm; overrides the files.")]
 Plane = Annotated[int | None, typer.Option("--plane", min=0, help="The slice to read from stacks, from 0.")]
 LogUrl = Annotated[
@@ -51,23 +57,6 @@ Preset = Annotated[
     str | None,
     typer.Option("--preset", help="The microscope's naming scheme: metaxpress, phenix, yokogawa, incell or scanr."),
 ]
-
-
-def check_table(output: Path, *, embeddings: bool) -> None:
-    """Check the file for Predictions.
-
-    Raises:
-        UsageError: Its suffix is not supported, or does not support embeddings.
-    """
-    if output.suffix not in (".csv", ".parquet"):
-        raise UsageError(
-            f"-o '{output}' ends in {output.suffix!r}; expected .csv or .parquet. Rename it.",
-            code=Code.UNSUPPORTED_FORMAT,
-        )
-    if embeddings and output.suffix != ".parquet":
-        raise UsageError(
-            f"--embeddings needs Parquet, and -o '{output}' is not .parquet. Rename it.", code=Code.UNSUPPORTED_FORMAT
-        )
 
 
 def parse_rules(

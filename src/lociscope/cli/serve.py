@@ -15,15 +15,17 @@ from lociscope.errors import MissingExtraError
 KEY = "LOCISCOPE_API_KEY"
 """The key comes only from the environment, because every user of the machine can see command lines."""
 
+ServedRegistry = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="LOCISCOPE_REGISTRY", help="Serve the bundle of its alias 'production', also after a promotion."
+    ),
+]
+
 
 def serve(
     bundle: BundlePath = None,
-    registry: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="LOCISCOPE_REGISTRY", help="Serve the bundle of its alias 'production', also after a promotion."
-        ),
-    ] = None,
+    registry: ServedRegistry = None,
     host: Annotated[str, typer.Option(envvar="LOCISCOPE_HOST", help="The address to listen at.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=0, max=65535, envvar="LOCISCOPE_PORT", help="The port; 0 selects a free one.")

@@ -52,7 +52,7 @@ def split(
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that read images.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print what each part holds as JSON.")] = False,
 ) -> None:
-    """Write the columns split and fold of a Catalog, by whole antibodies, with each class in its proportion."""
+    """Write the columns split and fold of a Catalog, grouped by antibody, with each class in its proportion."""
     from lociscope.splits.catalog_split import SplitConfig
     from lociscope.workflows.split import split_catalogs
 

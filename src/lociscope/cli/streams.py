@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -22,8 +23,39 @@ MAX_END_SECONDS = 5.0
 _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
+class ResultStream(io.TextIOWrapper):
+    """A stdout that outlives its reader: later text is dropped, so that a command reaches its exit code.
+
+    `flush` reports once that the reader has gone, which ends a command that flushes each line as long as it runs.
+    """
+
+    _unread = False
+
+    def write(self, text: str, /) -> int:
+        """Write a text, or drop it if nobody reads it."""
+        try:
+            return super().write(text)
+        except BrokenPipeError:
+            self._unread = True
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.fileno())  # nothing of it is tried again
+            os.close(null)
+            return len(text)
+
+    def flush(self) -> None:
+        """Write what is buffered.
+
+        Raises:
+            BrokenPipeError: The reader has gone since the last call.
+        """
+        if self._unread:
+            self._unread = False
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        super().flush()
+
+
 def open_streams() -> None:
-    """Replace closed standard streams by the null device.
+    """Prepare the standard streams: closed ones are replaced by the null device, stdout by a `ResultStream`.
 
     Services, `pythonw` and `>&-` close them. Python then has None in their place, and the next file that is opened gets
     their number, so that libraries would write their messages into it.
@@ -33,8 +65,15 @@ def open_streams() -> None:
             stream = open(os.devnull, mode, encoding="utf-8", errors="backslashreplace")
             os.set_inheritable(stream.fileno(), True)
             setattr(sys, name, stream)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # prints a path with the bytes that it has on disk
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper) and out is sys.__stdout__:
+        sys.stdout = ResultStream(
+            out.buffer,
+            encoding=out.encoding,
+            errors="surrogateescape",  # prints a path with the bytes that it has on disk
+            line_buffering=out.line_buffering,
+            write_through=out.write_through,
+        )
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lociscope.cli import console
-from lociscope.errors import Code, UsageError
 
 if TYPE_CHECKING:
     from lociscope.workflows.submission import Coverage
@@ -22,22 +21,6 @@ SampleSubmission = Annotated[
         help="With --kaggle: the competition's list of test ids, whose rows and order the submission gets.",
     ),
 ]
-
-
-def check_submission(output: Path, *, kaggle: bool, sample: Path | None) -> None:
-    """Refuse options that do not go together.
-
-    Raises:
-        UsageError: A submission is not a CSV, or a sample submission is passed without `--kaggle`.
-    """
-    if kaggle and output.suffix != ".csv":
-        raise UsageError(
-            f"--kaggle writes CSV, and -o '{output}' is not a .csv. Rename it.", code=Code.UNSUPPORTED_FORMAT
-        )
-    if sample is not None and not kaggle:
-        raise UsageError(
-            f"--sample-submission '{sample}' is only for a submission. Add --kaggle.", code=Code.INVALID_VALUE
-        )
 
 
 def report_excluded(fields: int, path: Path | None) -> None:

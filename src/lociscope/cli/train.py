@@ -25,31 +25,33 @@ CatalogPath = Annotated[
     Path | None, typer.Option("--catalog", "-c", help="Labelled fields; without it the recipe simulates fields.")
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Processes that simulate or read fields.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", help="Change a value, as in train.epochs=3 or stages.1.epochs=3. Repeatable."),
+]
+Store = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        metavar="DIR",
+        envvar="LOCISCOPE_STORE",
+        help="Keep prepared fields here, for other trainings too.",
+    ),
+]
 DeviceOption = Annotated[Literal["auto", "cpu", "gpu"], typer.Option(help="Device to train on: auto, cpu or gpu.")]
 
 
 def train(
     recipe: RecipeName,
     catalog: CatalogPath = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", "-s", help="Change a value, as in train.epochs=3 or stages.1.epochs=3. Repeatable."),
-    ] = None,
+    settings: Settings = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The Run to make or to resume; runs/<recipe>-<time>.")
     ] = None,
     folds: Annotated[
         int | None, typer.Option(min=2, max=100, help="Cross-validate: one network per fold, trained without it.")
     ] = None,
-    store: Annotated[
-        Path | None,
-        typer.Option(
-            "--store",
-            metavar="DIR",
-            envvar="LOCISCOPE_STORE",
-            help="Keep prepared fields here, for other trainings too.",
-        ),
-    ] = None,
+    store: Store = None,
     workers: Workers = 2,
     devices: Annotated[
         int | None, typer.Option(min=1, max=64, help="GPUs that share each batch; train.devices.")

@@ -23,7 +23,6 @@ from lociscope.cli.reading import (
     Plane,
     Preset,
     Table,
-    check_table,
     parse_rules,
 )
 from lociscope.errors import Exit
@@ -67,7 +66,6 @@ def watch(
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for every event.")] = False,
 ) -> None:
     """Predict fields as a microscope writes them, until Ctrl-C. The same command resumes."""
-    check_table(output, embeddings=embeddings)
     rules = parse_rules(channels, allow_missing, pixel_size, plane, pattern, preset)
 
     from lociscope.watch.watcher import WatchTiming

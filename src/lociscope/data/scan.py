@@ -13,7 +13,7 @@ from lociscope.errors import LociscopeError
 from lociscope.images.discovery.sources import Failure, FieldSource, read_catalog_sources
 from lociscope.images.io.read import read_field
 from lociscope.images.preprocess import preprocess
-from lociscope.images.quality import measure_input
+from lociscope.images.quality import InputMeasures
 from lociscope.images.statistics import STATISTICS, compute_statistics
 from lociscope.processes.workers import map_in_order
 
@@ -78,4 +78,4 @@ def _scan_field(source: FieldSource, statistics: bool) -> tuple[np.ndarray, np.n
     if not statistics:
         return thumbnail(pixels), np.zeros(0, np.float32)
     prepared = preprocess(pixels, _INPUT.height, _INPUT.width, _INPUT)
-    return thumbnail(pixels), compute_statistics(prepared, measure_input(prepared.pixels))
+    return thumbnail(pixels), compute_statistics(prepared, InputMeasures(prepared.pixels))

@@ -111,3 +111,32 @@ def class_logistic(
         if np.abs(step).max() < 1e-6:
             break
     return w
+
+
+def weighted_logistic(
+    design: np.ndarray, truth: np.ndarray, weight: np.ndarray, penalty: float, steps: int = 50
+) -> np.ndarray:
+    """Fit one logistic regression of weighted rows.
+
+    Args:
+        design: (n, d) features; centred and scaled, so that one penalty suits all.
+        truth: (n,), 0 or 1.
+        weight: (n,), how often each row counts.
+        penalty: Precision of the normal prior (mean 0) of the weights; the intercept is free.
+        steps: Maximum number of Newton steps.
+
+    Returns:
+        (d + 1,), the weights and then the intercept.
+    """
+    z = np.concatenate([design, np.ones((len(design), 1))], axis=1)
+    prior = np.append(np.full(design.shape[1], penalty), 1e-6)
+    w = np.zeros(z.shape[1])
+    for _ in range(steps):
+        p = sigmoid(z @ w)
+        hessian = (z * (weight * (p * (1 - p) + 1e-9))[:, None]).T @ z + np.diag(prior)
+        # Steps are limited to 1: where the classes separate, Newton's method would overshoot.
+        step = np.clip(np.linalg.solve(hessian, z.T @ (weight * (p - truth)) + prior * w), -1, 1)
+        w -= step
+        if np.abs(step).max() < 1e-5:
+            break
+    return w

@@ -84,11 +84,23 @@ class RunResult:
         self.interrupted_at = min(self.interrupted_at, time.monotonic())
 
 
-def check_plan(plan: Plan) -> tuple[Scale, list[Position]]:
-    """Check everything that can be checked before hardware is touched.
+@dataclass(frozen=True, slots=True)
+class CheckedPlan:
+    """A plan that `check_plan` accepts.
 
-    Returns:
-        The scale, and the planned fields.
+    Attributes:
+        plan: The plan.
+        scale: The pixel sizes.
+        positions: The planned fields.
+    """
+
+    plan: Plan
+    scale: Scale
+    positions: list[Position]
+
+
+def check_plan(plan: Plan) -> CheckedPlan:
+    """Check everything that can be checked before hardware is touched.
 
     Raises:
         LociscopeError: A well, preset, objective or configuration does not exist, or a planned field is outside the
@@ -101,11 +113,11 @@ def check_plan(plan: Plan) -> tuple[Scale, list[Position]]:
         for position in positions:
             check_limits(position.x, position.y, position.z, plan.limits, f"Field '{position.id}'")
         RuleEvaluator(plan, scale, plan.limits)
-    return scale, positions
+    return CheckedPlan(plan, scale, positions)
 
 
 def run_plan(
-    plan: Plan,
+    checked: CheckedPlan,
     predictor: Predictor,
     output: Path,
     *,
@@ -115,7 +127,7 @@ def run_plan(
     """Run a plan, or resume it if an earlier call did not finish.
 
     Args:
-        plan: The plan.
+        checked: The plan, from `check_plan`.
         predictor: The opened bundle.
         output: The folder to fill.
         log: Log to which predictions are written as well.
@@ -126,25 +138,25 @@ def run_plan(
         the tables are written.
 
     Raises:
-        LociscopeError: The plan has no limits or names what does not exist, its bundle cannot read the fields of the
-            objective, the folder contains something else, another run fills it, or the target of the focus is unknown.
+        LociscopeError: The plan has no limits, its bundle cannot read the fields of the objective, the folder contains
+            something else, another run fills it, or the target of the focus is unknown.
     """
+    plan = checked.plan
     if plan.limits is None:
         raise UsageError(
             "The plan has no [limits], and without them nothing moves. Find out how far the stage and the objective "
             "may move, and write x, y and z; a dry run lists the positions.",
             code=Code.REFUSED,
         )
-    scale, positions = check_plan(plan)
-    check_bundle(plan, scale, predictor.bundle)
+    check_bundle(plan, checked.scale, predictor.bundle)
     in_use = f"Another run is filling '{output}'. Wait until it ends, or pass another folder as `output`."
     with exclusive_lock(output, in_use, needed=False):
         journal = Journal.open(output, plan, predictor.bundle.sha256)
         if journal.finished:
             return _add_totals(RunResult(), journal)
         try:
-            with open_microscope(plan, scale, output / LOG) as session:
-                result = _acquire(plan, plan.limits, predictor, journal, session, scale, positions, log, progress)
+            with open_microscope(plan, checked.scale, output / LOG) as session:
+                result = _acquire(checked, plan.limits, predictor, journal, session, log, progress)
         except LociscopeError:
             journal.discard()
             raise
@@ -153,16 +165,15 @@ def run_plan(
 
 
 def _acquire(
-    plan: Plan,
+    checked: CheckedPlan,
     limits: Limits,
     predictor: Predictor,
     journal: Journal,
     session: MicroscopeSession,
-    scale: Scale,
-    positions: list[Position],
     log: PredictionLog | None,
     progress: ProgressCallback,
 ) -> RunResult:
+    plan, scale, positions = checked.plan, checked.scale, checked.positions
     earlier = {line["field"] for line in journal.lines}
     elapsed = max((line["at_s"] for line in journal.lines), default=0.0)
     remaining = [position for position in positions if position.id not in earlier]

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-STATUSES = ("ok", "unsure")
-"""Statuses of a field that `lociscope.decide.locations` assigns."""
+STATUSES = ("ok", "unsure", "unlike-training")
+"""Statuses of a field that a predictor assigns."""
 MAX_LENGTH = 1000
 """Most characters of a rule: nobody writes a longer one, and it could nest too deep."""
 MAX_DEPTH = 50

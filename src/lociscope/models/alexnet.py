@@ -6,13 +6,14 @@ Source: *ImageNet classification with deep convolutional neural networks*, NIPS 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from lociscope.models.heads import Pooling, check_choice, check_options, location_head
+from lociscope.models.heads import Pooling, check_choice, check_options, check_units, location_head
 from lociscope.models.inputs import MapSubset, field_input
 
 K, NEAREST, ALPHA = 2.0, 5, 1e-4
@@ -132,13 +133,43 @@ def alexnet_2012(size: int, channels: str = "RGBY", grouped: bool = True, units:
     """
     if size < 67:
         raise ValueError(f"AlexNet of 2012 needs at least 67 px, received size {size}")
-    if not 16 <= units <= 8192:
-        raise ValueError(f"units must be in 16–8192, received {units}")
+    check_units(units, 16)
     # === Layers and functional model ===
     inputs, x = field_input(size, channels)
     x = layers.Rescaling(255.0, name="scale")(x)
     outputs = location_head(_published_features(x, 2 if grouped else 1, units), "average", dropout=0.5)
     return keras.Model(inputs, outputs, name="alexnet_2012")
+
+
+@dataclass(frozen=True, slots=True)
+class _Layers:
+    """The layers of `alexnet` with one choice of normalisation, activation and pooling windows."""
+
+    norm: Norm
+    activation: Activation
+    overlap: bool
+
+    def convolution(
+        self, x: keras.KerasTensor, maps: int, kernel: int, name: str, strides: int = 1, groups: int = 1
+    ) -> keras.KerasTensor:
+        biased = self.norm != "batch"
+        x = _convolution(x, maps, kernel, name, groups, strides=strides, padding="same", use_bias=biased)
+        if self.norm == "batch":
+            x = layers.BatchNormalization(name=f"{name}_norm")(x)
+        return layers.Activation(self.activation, name=f"{name}_{self.activation}")(x)
+
+    def stem(self, x: keras.KerasTensor, maps: int, stem: Stem, downsample: int) -> keras.KerasTensor:
+        kernels = KERNELS[stem]
+        strides = (downsample,) if len(kernels) == 1 else (2, downsample // 2, 1)
+        for number, (kernel, stride) in enumerate(zip(kernels, strides, strict=True), start=1):
+            name = "conv1" if number == len(kernels) else f"conv0_{number}"
+            x = self.convolution(x, maps if name == "conv1" else max(maps // 3, 1), kernel, name, stride)
+        return x
+
+    def pool(self, x: keras.KerasTensor, number: int) -> keras.KerasTensor:
+        if self.norm == "response":
+            x = LocalResponse(name=f"norm{number}")(x)
+        return layers.MaxPooling2D(3 if self.overlap else 2, 2, padding="same", name=f"pool{number}")(x)
 
 
 def alexnet(
@@ -184,37 +215,20 @@ def alexnet(
     check_choice("norm", norm, get_args(Norm))
     check_choice("activation", activation, get_args(Activation))
     check_choice("groups", groups, (1, 2))
-    if not 0 <= units <= 8192:
-        raise ValueError(f"units must be in 0–8192, received {units}")
+    check_units(units, 0)
     maps1, maps2, maps3, maps4, maps5 = (2 * round(maps * width / 2) for maps in (96, 256, 384, 384, 256))
-    kernels = KERNELS[stem]
-    strides = (downsample,) if len(kernels) == 1 else (2, downsample // 2, 1)
 
     # === Layers ===
-    def convolution(
-        x: keras.KerasTensor, maps: int, kernel: int, name: str, strides: int = 1, groups: int = 1
-    ) -> keras.KerasTensor:
-        biased = norm != "batch"
-        x = _convolution(x, maps, kernel, name, groups, strides=strides, padding="same", use_bias=biased)
-        if norm == "batch":
-            x = layers.BatchNormalization(name=f"{name}_norm")(x)
-        return layers.Activation(activation, name=f"{name}_{activation}")(x)
-
-    def pool(x: keras.KerasTensor, number: int) -> keras.KerasTensor:
-        if norm == "response":
-            x = LocalResponse(name=f"norm{number}")(x)
-        return layers.MaxPooling2D(3 if overlap else 2, 2, padding="same", name=f"pool{number}")(x)
+    own = _Layers(norm, activation, overlap)
 
     # === Functional model ===
     inputs, x = field_input(size, channels)
-    for number, (kernel, stride) in enumerate(zip(kernels, strides, strict=True), start=1):
-        name = "conv1" if number == len(kernels) else f"conv0_{number}"
-        x = convolution(x, maps1 if name == "conv1" else max(maps1 // 3, 1), kernel, name, stride)
-    x = convolution(pool(x, 1), maps2, 5, "conv2", groups=groups)
-    x = convolution(pool(x, 2), maps3, 3, "conv3")
-    x = convolution(x, maps4, 3, "conv4", groups=groups)
-    x = convolution(x, maps5, 3, "conv5", groups=groups)
+    x = own.stem(x, maps1, stem, downsample)
+    x = own.convolution(own.pool(x, 1), maps2, 5, "conv2", groups=groups)
+    x = own.convolution(own.pool(x, 2), maps3, 3, "conv3")
+    x = own.convolution(x, maps4, 3, "conv4", groups=groups)
+    x = own.convolution(x, maps5, 3, "conv5", groups=groups)
     if units:
-        x = convolution(x, units, 1, "fc6")
-        x = convolution(layers.Dropout(dropout, name="dropout6")(x), units, 1, "fc7")
+        x = own.convolution(x, units, 1, "fc6")
+        x = own.convolution(layers.Dropout(dropout, name="dropout6")(x), units, 1, "fc7")
     return keras.Model(inputs, location_head(x, pooling, dropout), name="alexnet")

@@ -9,13 +9,14 @@ classes that makes 626,221 parameters, in float32 the 2.5 MB of the checkpoint b
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import keras
 from keras import layers
 
 from lociscope.labels import N_LABELS
-from lociscope.models.heads import PRIOR_LOGIT, check_choice, check_options
+from lociscope.models.heads import PRIOR_LOGIT, check_choice, check_options, check_units
 from lociscope.models.inputs import field_input
 
 Activation = Literal["selu", "relu", "prelu"]
@@ -58,54 +59,58 @@ def gapnet_pl(
     check_options(width, dropout)
     check_choice("activation", activation, get_args(Activation))
     check_choice("norm", norm, get_args(Norm))
-    if not 16 <= units <= 8192:
-        raise ValueError(f"units must be in 16–8192, received {units}")
-    start = "lecun_normal" if activation == "selu" else "he_normal"
-    drop = layers.AlphaDropout if activation == "selu" else layers.Dropout
+    check_units(units, 16)
 
     # === Layers ===
-    def active(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-        if activation == "prelu":
-            return layers.PReLU(shared_axes=list(range(1, x.ndim - 1)), name=f"{name}_prelu")(x)
-        return layers.Activation(activation, name=f"{name}_{activation}")(x)
-
-    def convolution(x: keras.KerasTensor, maps: int, strides: int, name: str) -> keras.KerasTensor:
-        x = layers.Conv2D(
-            round(maps * width),
-            3,
-            strides,
-            padding="same",
-            use_bias=norm == "none",
-            kernel_initializer=start,
-            name=name,
-        )(x)
-        return active(layers.BatchNormalization(name=f"{name}_norm")(x) if norm == "batch" else x, name)
-
-    def dense(x: keras.KerasTensor, number: int) -> keras.KerasTensor:
-        return active(layers.Dense(units, kernel_initializer=start, name=f"fc{number}")(x), f"fc{number}")
+    own = _Layers(activation, norm)
 
     # === Functional model ===
     inputs, x = field_input(size, channels)
     averages = []
     for number, block in enumerate(BLOCKS, start=1):
         for step, (maps, strides) in enumerate(block, start=1):
-            x = convolution(x, maps, strides, f"conv{number}_{step}")
+            x = own.convolution(x, round(maps * width), strides, f"conv{number}_{step}")
         if number < len(BLOCKS):
             x = layers.MaxPooling2D(2, padding="same", name=f"pool{number}")(x)
         averages.append(layers.GlobalAveragePooling2D(name=f"average{number}", dtype="float32")(x))
     x = layers.Concatenate(name="averages", dtype="float32")(averages)
-    x = dense(x, 1)
-    embedding = dense(drop(dropout, name="dropout1")(x), 2)
-    x = drop(dropout, name="dropout2", dtype="float32")(embedding)
-    logits = layers.Dense(
-        N_LABELS,
-        kernel_initializer=start,
-        bias_initializer=keras.initializers.Constant(PRIOR_LOGIT),
-        name="logits",
-        dtype="float32",
-    )(x)
-    outputs = {
-        "probabilities": layers.Activation("sigmoid", name="probabilities", dtype="float32")(logits),
-        "embedding": layers.Activation("linear", name="embedding", dtype="float32")(embedding),
-    }
-    return keras.Model(inputs, outputs, name="gapnet_pl")
+    return keras.Model(inputs, own.head(x, units, dropout), name="gapnet_pl")
+
+
+@dataclass(frozen=True, slots=True)
+class _Layers:
+    """The layers of GapNet-PL with one choice of activation and normalisation."""
+
+    activation: Activation
+    norm: Norm
+
+    @property
+    def initializer(self) -> str:
+        return "lecun_normal" if self.activation == "selu" else "he_normal"
+
+    def activate(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        if self.activation == "prelu":
+            return layers.PReLU(shared_axes=list(range(1, x.ndim - 1)), name=f"{name}_prelu")(x)
+        return layers.Activation(self.activation, name=f"{name}_{self.activation}")(x)
+
+    def convolution(self, x: keras.KerasTensor, maps: int, strides: int, name: str) -> keras.KerasTensor:
+        options = {"padding": "same", "use_bias": self.norm == "none", "kernel_initializer": self.initializer}
+        x = layers.Conv2D(maps, 3, strides, name=name, **options)(x)
+        return self.activate(layers.BatchNormalization(name=f"{name}_norm")(x) if self.norm == "batch" else x, name)
+
+    def dense(self, x: keras.KerasTensor, units: int, name: str) -> keras.KerasTensor:
+        return self.activate(layers.Dense(units, kernel_initializer=self.initializer, name=name)(x), name)
+
+    def head(self, averages: keras.KerasTensor, units: int, dropout: float) -> dict[str, keras.KerasTensor]:
+        drop = layers.AlphaDropout if self.activation == "selu" else layers.Dropout
+        x = self.dense(averages, units, "fc1")
+        embedding = self.dense(drop(dropout, name="dropout1")(x), units, "fc2")
+        x = drop(dropout, name="dropout2", dtype="float32")(embedding)
+        bias = keras.initializers.Constant(PRIOR_LOGIT)
+        logits = layers.Dense(
+            N_LABELS, kernel_initializer=self.initializer, bias_initializer=bias, name="logits", dtype="float32"
+        )(x)
+        return {
+            "probabilities": layers.Activation("sigmoid", name="probabilities", dtype="float32")(logits),
+            "embedding": layers.Activation("linear", name="embedding", dtype="float32")(embedding),
+        }

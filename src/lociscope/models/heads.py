@@ -206,6 +206,16 @@ def check_options(width: float, dropout: float) -> None:
         raise ValueError(f"dropout must be in 0–0.9, received {dropout}")
 
 
+def check_units(units: int, least: int) -> None:
+    """Refuse a width of dense layers that is out of range.
+
+    Raises:
+        ValueError: It is below `least` or above 8192.
+    """
+    if not least <= units <= 8192:
+        raise ValueError(f"units must be in {least}–8192, received {units}")
+
+
 def check_choice(option: str, received: object, known: tuple[object, ...]) -> None:
     """Refuse a value that an option does not have.
 

@@ -5,6 +5,7 @@ Source: *Gradient-based learning applied to document recognition*, Proc. IEEE 86
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal, get_args
 
 import keras
@@ -132,6 +133,18 @@ def lenet5_1998(size: int, channels: str = "RGBY") -> keras.Model:
     return keras.Model(inputs, outputs, name="lenet5_1998")
 
 
+def _convolution(
+    maps: int, kernel: int, name: str, strides: int = 1, *, width: float, activation: Activation, norm: Norm
+) -> list[layers.Layer]:
+    """Return the layers of a convolution of `lenet5`."""
+    normalization = [layers.BatchNormalization(name=f"{name}_norm")] if norm == "batch" else []
+    return [
+        layers.Conv2D(round(maps * width), kernel, strides, padding="same", use_bias=not normalization, name=name),
+        *normalization,
+        layers.Activation(activation, name=f"{name}_{activation}"),
+    ]
+
+
 def lenet5(
     size: int,
     channels: str = "RGBY",
@@ -168,17 +181,10 @@ def lenet5(
     check_choice("activation", activation, get_args(Activation))
     check_choice("pool", pool, get_args(Pool))
     check_choice("norm", norm, get_args(Norm))
-    normed = norm == "batch"
     subsampling = layers.MaxPooling2D if pool == "max" else layers.AveragePooling2D
 
     # === Layers ===
-    def convolution(maps: int, kernel: int, name: str, strides: int = 1) -> list[layers.Layer]:
-        return [
-            layers.Conv2D(round(maps * width), kernel, strides, padding="same", use_bias=not normed, name=name),
-            *([layers.BatchNormalization(name=f"{name}_norm")] if normed else []),
-            layers.Activation(activation, name=f"{name}_{activation}"),
-        ]
-
+    convolution = partial(_convolution, width=width, activation=activation, norm=norm)
     body = [
         *convolution(16, 5, "C1", downsample),
         subsampling(2, name="S2"),

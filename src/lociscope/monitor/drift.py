@@ -21,7 +21,6 @@ from lociscope.monitor.describe import count_fields, describe_obstacle
 from lociscope.monitor.report import (
     DriftReport,
     EmbeddingFinding,
-    Finding,
     LocationFinding,
     Note,
     NoteKind,
@@ -92,21 +91,11 @@ def compare_samples(
     window_groups, reference_groups = _group_rows(window.ids, group), _group_rows(reference.ids, group)
     _check_size(window, len(window_groups), group, "Widen it: an earlier `since`, a later `until`, more fields.")
     _check_size(reference, len(reference_groups), group, "Pass a larger `reference`.")
-    common = find_comparable(window, reference)
-    if not common.checked:
-        reasons = " ".join(
-            f"{each.part[:1].upper()}{each.part[1:]}: {describe_obstacle(each)}" for each in common.not_checked
-        )
-        raise LociscopeError(f"Nothing can be compared. {reasons} Pass another `reference`.", code=Code.INVALID_VALUE)
-    tests = _select_tests(window, reference, common, seed)
-    distances = {
-        part: _run_corrected(test, window_groups, reference_groups, len(tests), np.random.default_rng([seed, 2]))
-        for part, test in tests.items()
-    }
+    common = _find_comparable(window, reference)
+    distances = _run_tests(_select_tests(window, reference, common, seed), window_groups, reference_groups, seed)
     statistics = _make_statistics(window, reference, common.columns, distances.get(Part.PIXELS, []), level)
     embedding = _make_embedding(distances.get(Part.EMBEDDINGS, []), level)
     locations = _make_locations(window, reference, distances.get(Part.LOCATIONS, []), level)
-    findings: list[Finding] = [*statistics, *locations, *([embedding] if embedding else [])]
     return DriftReport(
         window=window.name,
         fields=len(window),
@@ -114,7 +103,7 @@ def compare_samples(
         reference=reference.name,
         reference_fields=len(reference),
         level=level,
-        drifted=any(each.moved for each in findings),
+        drifted=any(each.moved for each in (*statistics, embedding, *locations) if each),
         checked=common.checked,
         not_checked=common.not_checked,
         statistics=statistics,
@@ -122,6 +111,17 @@ def compare_samples(
         locations=locations,
         notes=_make_notes(window, reference, rows_before - len(window), len(window_groups)),
     )
+
+
+def _find_comparable(window: Sample, reference: Sample) -> Comparable:
+    """Return what can be compared; refuse samples of which nothing can."""
+    common = find_comparable(window, reference)
+    if not common.checked:
+        reasons = " ".join(
+            f"{each.part[:1].upper()}{each.part[1:]}: {describe_obstacle(each)}" for each in common.not_checked
+        )
+        raise LociscopeError(f"Nothing can be compared. {reasons} Pass another `reference`.", code=Code.INVALID_VALUE)
+    return common
 
 
 def _make_notes(window: Sample, reference: Sample, repeated: int, groups: int) -> list[Note]:
@@ -156,6 +156,15 @@ def _select_tests(window: Sample, reference: Sample, common: Comparable, seed: i
     if Part.LOCATIONS in common.checked:
         tests[Part.LOCATIONS] = lambda here, there: run_fisher_tests(window.locations[here], reference.locations[there])
     return tests
+
+
+def _run_tests(
+    tests: dict[Part, Test], window_groups: list[np.ndarray], reference_groups: list[np.ndarray], seed: int
+) -> dict[Part, list[Distance]]:
+    return {
+        part: _run_corrected(test, window_groups, reference_groups, len(tests), np.random.default_rng([seed, 2]))
+        for part, test in tests.items()
+    }
 
 
 def _group_rows(ids: Sequence[str], group: re.Pattern[str] | None) -> list[np.ndarray]:

@@ -74,7 +74,7 @@ def to_svg(figure: Figure) -> Markup:
     svg = svg[svg.index("<svg") :]
     for placeholder, colour in PAGE_COLOURS.items():
         svg = svg.replace(placeholder, colour)
-    return Markup(svg)  # noqa: S704 - our own drawing; matplotlib escapes its texts
+    return Markup(svg)  # noqa: S704 - our own plot; matplotlib escapes its texts
 
 
 def style_axes(axes: Axes) -> None:

@@ -149,12 +149,7 @@ def measure(
     """
     truth, decided = check_truth(truth), check_truth(predicted)
     probability = check_probability(probability, truth)
-    if truth.shape[1] != N_LABELS or decided.shape != truth.shape:
-        raise LociscopeError(
-            f"Truth of shape {truth.shape} and decisions of shape {decided.shape} do not match. Pass {N_LABELS} "
-            "columns and the same number of rows in both.",
-            code=Code.INVALID_VALUE,
-        )
+    _check_shapes(truth, decided)
     rate = truth.mean(axis=0)
     prior = np.broadcast_to(rate, truth.shape)
 
@@ -183,6 +178,15 @@ def measure(
         absent=tuple(name for name, share in zip(LABELS, rate, strict=True) if share == 0),
         classes=_score_classes(truth, probability, decided),
     )
+
+
+def _check_shapes(truth: np.ndarray, decided: np.ndarray) -> None:
+    if truth.shape[1] != N_LABELS or decided.shape != truth.shape:
+        raise LociscopeError(
+            f"Truth of shape {truth.shape} and decisions of shape {decided.shape} do not match. Pass {N_LABELS} "
+            "columns and the same number of rows in both.",
+            code=Code.INVALID_VALUE,
+        )
 
 
 def _score_classes(truth: np.ndarray, probability: np.ndarray, decided: np.ndarray) -> tuple[ClassScore, ...]:

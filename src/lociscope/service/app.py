@@ -17,11 +17,11 @@ from starlette.staticfiles import StaticFiles
 from lociscope.errors import LociscopeError
 from lociscope.prediction_log.log import open_log
 from lociscope.prediction_log.writer import HURRY_SECONDS, LogWriter
-from lociscope.service.error_responses import error_response
+from lociscope.service.error_responses import choose_status, error_response
 from lociscope.service.metrics import Metrics
 from lociscope.service.model_holder import create_model_holder
 from lociscope.service.routes import router
-from lociscope.service.security import Guard, path_below_root
+from lociscope.service.security import Guard
 from lociscope.service.settings import Settings
 from lociscope.service.state import AppState
 from lociscope.service.temporary_folder import describe_storage_error
@@ -84,8 +84,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _answer_lociscope_error(request: Request, error: Exception) -> Response:
-    missing = path_below_root(request.scope).startswith("/examples/")
-    return error_response(request, 404 if missing else 422, str(error), code=getattr(error, "code", None))
+    code = error.code if isinstance(error, LociscopeError) else None
+    status = choose_status(request.method, code)
+    if status == 500:
+        logger.error("%s was not answered: %s", request.url.path, error)
+    return error_response(request, status, str(error), code=code)
 
 
 async def _answer_busy(request: Request, error: Exception) -> Response:

@@ -41,6 +41,17 @@ _CODES = {
 """The code of an error that only its status describes."""
 
 
+def choose_status(method: str, code: Code | None) -> int:
+    """Return the status of a `LociscopeError`.
+
+    An upload is at fault itself. Any other request sends nothing but its address, so that it names what does not exist,
+    or the service is at fault.
+    """
+    if method == "POST":
+        return 422
+    return 404 if code is Code.UNKNOWN_NAME else 500
+
+
 def wants_page(request: Request) -> bool:
     """Return whether the answer is a page: the address does not end in `.json`, and the request accepts HTML."""
     return not request.url.path.endswith(".json") and "text/html" in request.headers.get("accept", "")

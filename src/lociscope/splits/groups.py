@@ -1,6 +1,6 @@
 """Find the groups of fields that a split must keep together.
 
-Fields of one specimen or of one antibody look alike. A group that is in both the training and the validation data
+Fields of one specimen or of one antibody are similar. A group that is in both the training and the validation data
 leaks information (the score then measures memory), and an interval that resamples single fields is too narrow.
 Splits, confidence intervals, reports and ensembles therefore use the same groups.
 """

@@ -1,4 +1,4 @@
-"""Tables of fields that any program wrote: Parquet or CSV, with column names in any case."""
+"""Tables of fields: names of those to write; those that any program wrote, with column names in any case."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import re
 from typing import TYPE_CHECKING
 
-from lociscope.errors import Code, LociscopeError
+from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.storage.file_errors import not_csv_error, unreadable_error
 from lociscope.storage.parquet import read_parquet
 
@@ -29,6 +29,24 @@ _SIZE = "pixel_size"
 _LIKE_SIZE = re.compile("pixelsize|physicalsize|perp(?:ixel|x)$")
 
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
+
+
+def check_suffix(path: Path, *expected: str, reason: str = "") -> None:
+    """Refuse to write a table whose name has another suffix.
+
+    Args:
+        path: The file to write.
+        expected: The suffixes that it may have, such as `.parquet`.
+        reason: Begins the error message: "`kaggle` writes CSV. ".
+
+    Raises:
+        UsageError: It has none of them.
+    """
+    if path.suffix not in expected:
+        raise UsageError(
+            f"{reason}'{path}' ends in {path.suffix!r}; expected {' or '.join(expected)}. Rename it.",
+            code=Code.UNSUPPORTED_FORMAT,
+        )
 
 
 def read_any(path: Path, what: str, kind: str, schema: int) -> tuple[pa.Table, bool]:

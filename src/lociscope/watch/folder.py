@@ -113,6 +113,11 @@ class PolledFolder:
         self._moving: dict[PictureFile, float] = {}
         self._next_look = self._next_sweep = float("-inf")
 
+    @property
+    def has_unsettled(self) -> bool:
+        """Return whether a picture has changed within the settling time."""
+        return bool(self._moving)
+
     def poll(self, now: float, interval: float = 0.0) -> FolderChanges | None:
         """Poll the folder, if a poll is due.
 

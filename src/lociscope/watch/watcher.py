@@ -147,20 +147,26 @@ def _follow(
     callback: WatchCallback,
     stop: Event,
 ) -> None:
-    """Predict new fields until `stop` is set or no file has arrived for `until_idle`."""
+    """Predict new fields until `stop` is set or no file has arrived for `until_idle`.
+
+    Only a poll shows that: however long it takes or is delayed, files that it has not seen, or that may still change,
+    are not left behind.
+    """
     tracker = worker.tracker
     unavailable, last, reported = False, time.monotonic(), 0.0
+    polled_at = last
     while not stop.is_set():
         now = time.monotonic()
         changes = polled.poll(now, timing.interval)
         if changes is not None:
+            polled_at = now
             unavailable = _report_unavailable(folder, polled.unavailable, was=unavailable, callback=callback)
             if unavailable:
                 tracker.postpone(now)
             tracker.update(changes, now)
             for message in changes.problems:
                 callback.on_problem(message)
-            last = now if changes.changed or changes.settled else last
+            last = now if changes.changed or changes.settled or polled.has_unsettled else last
         ready = [] if unavailable else tracker.take_ready(now, BATCH_SIZE)
         if ready and worker.predict(ready):
             last = time.monotonic()
@@ -171,7 +177,7 @@ def _follow(
         worker.table.write_if_due(idle=not ready)
         if worker.completeness.is_undecided(now):
             last = now
-        if timing.until_idle is not None and not ready and time.monotonic() - last >= timing.until_idle:
+        if timing.until_idle is not None and not ready and polled_at - last >= timing.until_idle:
             return
         if not ready:
             stop.wait(min(timing.interval, 0.25))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,14 +84,7 @@ def run_demo(
         UsageError: `labels` without `data`, or `data` without labels.
         LociscopeError: A step fails.
     """
-
-    @contextmanager
-    def step(what: str) -> Iterator[None]:
-        start = time.monotonic()
-        yield
-        if on_step is not None:
-            on_step(what, time.monotonic() - start)
-
+    step = partial(_time_step, on_step)
     _check_data(data, labels)
     folder.mkdir(parents=True, exist_ok=True)
     if data is None:
@@ -112,19 +106,33 @@ def run_demo(
         predictor = open_bundle(bundle)
         predict_to_file(predictor, read_catalog_sources(test), out, OutputOptions(), workers=workers)
     with step("write the report"):
-        predictions = Predictions.read(out)
-        metrics = write_report(
-            predictions,
-            {entry.id: entry.target for entry in test if entry.target is not None},
-            test,
-            folder,
-            title="lociscope in miniature",
-            what=f"{len(predictions)} fields that were not used in training",
-            thresholds=np.asarray(predictor.bundle.card.decide.thresholds),
-            run=Run.open(run),
-            notes=[NOTE],
-        )
+        thresholds = np.asarray(predictor.bundle.card.decide.thresholds)
+        metrics = _report(Predictions.read(out), test, folder, thresholds, Run.open(run))
     return DemoResult(folder / "report.html", metrics)
+
+
+@contextmanager
+def _time_step(on_step: Callable[[str, float], None] | None, what: str) -> Iterator[None]:
+    """Report how long a step takes."""
+    start = time.monotonic()
+    yield
+    if on_step is not None:
+        on_step(what, time.monotonic() - start)
+
+
+def _report(predictions: Predictions, test: Catalog, folder: Path, thresholds: np.ndarray, run: Run) -> Metrics:
+    """Write `report.html` and `metrics.json` of the test fields."""
+    return write_report(
+        predictions,
+        {entry.id: entry.target for entry in test if entry.target is not None},
+        test,
+        folder,
+        title="lociscope in miniature",
+        what=f"{len(predictions)} fields that were not used in training",
+        thresholds=thresholds,
+        run=run,
+        notes=[NOTE],
+    )
 
 
 def _check_data(data: Path | None, labels: Path | None) -> None:

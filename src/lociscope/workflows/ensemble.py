@@ -24,7 +24,7 @@ from lociscope.processes.progress import ignore_progress
 from lociscope.report.ensemble import write_ensemble
 from lociscope.splits.groups import find_group_columns, group_ids
 from lociscope.storage.paths import as_path, as_paths
-from lociscope.workflows.submission import count_excluded, find_coverage
+from lociscope.workflows.submission import check_table, count_excluded, find_coverage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,6 +134,7 @@ def apply_ensemble(
         sample_submission: The sample submission whose rows and order the submission has.
 
     Raises:
+        UsageError: `output` has the wrong suffix, or `sample_submission` is passed without `kaggle`.
         LociscopeError: The folder is not a fitted ensemble, the members differ from those of the fit or are in another
             order, or they have different fields.
     """
@@ -141,6 +142,7 @@ def apply_ensemble(
     output = as_path(output)
     sample_submission = as_path(sample_submission)
     members = as_paths(members)
+    check_table(output, kaggle=kaggle, sample_submission=sample_submission)
     sample = None if sample_submission is None else read_sample(sample_submission)
     stored = read_fitted(folder)
     ids, stack, networks = read_members(members)

@@ -12,7 +12,7 @@ from lociscope.artifacts.catalog import Catalog, is_catalog, read_labels
 from lociscope.artifacts.folds import open_training
 from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import Code, LociscopeError, UsageError
-from lociscope.images.discovery.sources import find_fields, read_catalog_sources
+from lociscope.images.discovery.sources import read_catalog_sources
 from lociscope.images.io.read import read_field
 from lociscope.labels import to_multi_hot
 from lociscope.predict.batch import predict_to_file
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 GALLERY = 12
 """Fields shown in a report."""
+
+OPTIMISTIC = "The epoch and the threshold were chosen on these fields, so the scores are optimistic."
+"""The note on the validation fields of a Run."""
 
 Labels = dict[str, tuple[int, ...]]
 """Class numbers by field id."""
@@ -90,38 +93,21 @@ def evaluate(
     output = as_path(output)
     truth = as_path(truth)
     catalog = Catalog.read(truth) if truth is not None and is_catalog(truth) else None
-    run, single_run, thresholds = None, None, None
-    notes: list[str] = []
-    failures: Sequence[Failure] = ()
-    what = f"the fields of {truth.name}" if truth else "the validation fields of the Run"
-    if subject.is_file():
-        predictions = Predictions.read(subject)
-    elif (subject / MANIFEST).is_file():
-        predictor = open_bundle(subject)
-        thresholds = np.asarray(predictor.bundle.card.decide.thresholds)
-        predictions, failures = _predict(predictor, truth, output, workers, progress)
-    else:
-        run, runs = open_training(subject)
-        predictions = run.read_predictions()
-        notes = ["The epoch and the threshold were chosen on these fields, so the scores are optimistic."]
-        if len(runs) == 1:
-            single_run = run
-        elif truth is None:
-            what = f"all fields, each predicted by the one of {len(runs)} networks that was trained without its fold"
-    labels = _read_labels(truth, catalog, run)
+    scored = _open_subject(subject, catalog, output, workers, progress)
+    labels = _read_labels(truth, catalog, scored.run)
     output.mkdir(parents=True, exist_ok=True)
     metrics = write_report(
-        predictions,
+        scored.predictions,
         labels,
         catalog,
         output,
         title=f"Evaluation of {subject.name}",
-        what=what,
-        thresholds=thresholds,
-        run=single_run,
-        notes=notes,
+        what=_describe_fields(truth, scored.networks),
+        thresholds=scored.thresholds,
+        run=scored.run if scored.networks == 1 else None,
+        notes=[OPTIMISTIC] if scored.run else [],
     )
-    return Evaluation(metrics, output / "report.html", failures, output / "predictions.failures.csv")
+    return Evaluation(metrics, output / "report.html", scored.failures, output / "predictions.failures.csv")
 
 
 def write_report(
@@ -156,14 +142,7 @@ def write_report(
         LociscopeError: No predicted field has a label.
     """
     output = as_path(output)
-    rows = [row for row, name in enumerate(predictions.ids) if name in labels]
-    if not rows:
-        first = f" (the first is '{predictions.ids[0]}')" if len(predictions) else ""
-        raise LociscopeError(
-            f"None of the {len(predictions)} predicted ids has a label{first}. Pass the truth of these predictions.",
-            code=Code.NOTHING_FOUND,
-        )
-    predictions = predictions.take(rows)
+    predictions = _take_labelled(predictions, labels)
     truth = to_multi_hot([labels[name] for name in predictions.ids])
     groups = None
     if catalog is not None:
@@ -187,6 +166,59 @@ def write_report(
     return metrics
 
 
+def _take_labelled(predictions: Predictions, labels: Labels) -> Predictions:
+    rows = [row for row, name in enumerate(predictions.ids) if name in labels]
+    if not rows:
+        first = f" (the first is '{predictions.ids[0]}')" if len(predictions) else ""
+        raise LociscopeError(
+            f"None of the {len(predictions)} predicted ids has a label{first}. Pass the truth of these predictions.",
+            code=Code.NOTHING_FOUND,
+        )
+    return predictions.take(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What is evaluated.
+
+    Attributes:
+        predictions: Its predictions.
+        failures: Fields that a Bundle could not predict.
+        thresholds: (28,), by which a Bundle decides.
+        run: The Run, or the Runs of all folds as one.
+        networks: The number of these Runs.
+    """
+
+    predictions: Predictions
+    failures: Sequence[Failure] = ()
+    thresholds: np.ndarray | None = None
+    run: Run | None = None
+    networks: int = 0
+
+
+def _open_subject(
+    subject: Path, catalog: Catalog | None, output: Path, workers: int, progress: ProgressCallback
+) -> _Subject:
+    """Read the predictions of a Run or a file, or predict the Catalog with a Bundle."""
+    if subject.is_file():
+        return _Subject(Predictions.read(subject))
+    if (subject / MANIFEST).is_file():
+        predictor = open_bundle(subject)
+        predictions, failures = _predict(predictor, catalog, output, workers, progress)
+        return _Subject(predictions, failures, np.asarray(predictor.bundle.card.decide.thresholds))
+    run, runs = open_training(subject)
+    return _Subject(run.read_predictions(), run=run, networks=len(runs))
+
+
+def _describe_fields(truth: Path | None, networks: int) -> str:
+    """Return the evaluated fields as they follow "Evaluated on"."""
+    if truth is not None:
+        return f"the fields of {truth.name}"
+    if networks == 1:
+        return "the validation fields of the Run"
+    return f"all fields, each predicted by the one of {networks} networks that was trained without its fold"
+
+
 def _read_labels(truth: Path | None, catalog: Catalog | None, run: Run | None) -> Labels:
     if catalog is not None:
         return {entry.id: entry.target for entry in catalog if entry.target is not None}
@@ -201,22 +233,20 @@ def _read_labels(truth: Path | None, catalog: Catalog | None, run: Run | None) -
 
 
 def _predict(
-    predictor: Predictor, truth: Path | None, output: Path, workers: int, progress: ProgressCallback
+    predictor: Predictor, catalog: Catalog | None, output: Path, workers: int, progress: ProgressCallback
 ) -> tuple[Predictions, Sequence[Failure]]:
     """Predict the fields of a Catalog, reusing what an earlier call has predicted; return the failures, too."""
-    if truth is None or not is_catalog(truth):
+    if catalog is None:
         raise UsageError(
             "A bundle is evaluated on fields. Pass a Catalog, as `lociscope import` writes it.", code=Code.INVALID_VALUE
         )
-    sources, broken = find_fields([truth])
-    path, options = output / "predictions.parquet", OutputOptions()
+    sources = sorted(read_catalog_sources(catalog), key=lambda source: source.id)
+    path = output / "predictions.parquet"
     output.mkdir(parents=True, exist_ok=True)
-    outcome = predict_to_file(predictor, sources, path, options, broken=broken, workers=workers, progress=progress)
+    outcome = predict_to_file(predictor, sources, path, OutputOptions(), workers=workers, progress=progress)
     if not outcome.rows:
-        raise LociscopeError(
-            f"No field of '{truth}' could be predicted. The first: {outcome.failures[0].reason}",
-            code=Code.NOTHING_FOUND,
-        )
+        reason = f"The first: {outcome.failures[0].reason}" if outcome.failures else "It has no rows."
+        raise LociscopeError(f"No field of the Catalog could be predicted. {reason}", code=Code.NOTHING_FOUND)
     return Predictions.read(path), outcome.failures
 
 

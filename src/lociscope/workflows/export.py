@@ -14,6 +14,7 @@ from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import read_catalog_sources
 from lociscope.images.field import Field
 from lociscope.images.io.read import read_field
+from lociscope.predict.fit_detector import MIN_KNOWN, DetectorFit, can_fit
 from lociscope.predict.predictor import Predictor
 from lociscope.predict.reference import measure_reference
 from lociscope.processes.progress import show_nothing
@@ -24,6 +25,7 @@ from lociscope.splits.groups import group_ids
 from lociscope.storage.paths import as_path
 from lociscope.training.export import DEFAULT_LIMITS
 from lociscope.training.trainer import get_trainer
+from lociscope.workflows.out_of_distribution import KnownFields, add_detector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,12 +52,15 @@ class ExportResult:
         networks: Number of networks that it averages.
         difference: The largest difference of a probability between Keras and ONNX Runtime.
         has_reference: Whether `monitor` can compare fields with it.
+        detector: The fitted out-of-distribution detector; None where the reference has fewer than 100 fields, or the
+            input of the network is smaller than 64 px.
     """
 
     bundle: Bundle
     networks: int
     difference: float
     has_reference: bool
+    detector: DetectorFit | None = None
 
 
 def export_run(
@@ -93,16 +98,34 @@ def export_run(
     catalog = as_path(catalog)
     run, runs = open_training(folder)
     with progress("exporting the network") as report:
-        refer = _make_refer(run, runs[0], catalog, reference, workers, report)
+        known: list[KnownFields] = []
+        refer = _make_refer(run, runs[0], catalog, reference, workers, report, known)
         trainer = get_trainer(runs[0].read_recipe())
         difference = trainer.export(run, output, name or output.resolve().name, licence, limits, refer)
-    return ExportResult(read_bundle(output), len(runs), difference, refer is not None)
+        bundle = read_bundle(output)
+        fit = (
+            add_detector(bundle, output, known[0], None, _describe_reference(bundle), report=report) if known else None
+        )
+    return ExportResult(bundle if fit is None else read_bundle(output), len(runs), difference, refer is not None, fit)
+
+
+def _describe_reference(bundle: Bundle) -> str:
+    return str((bundle.card.reference or {})["what"])
 
 
 def _make_refer(
-    run: Run, first: Run, catalog: Path | None, number: int, workers: int, report: ProgressCallback
+    run: Run,
+    first: Run,
+    catalog: Path | None,
+    number: int,
+    workers: int,
+    report: ProgressCallback,
+    known: list[KnownFields],
 ) -> Callable[[Bundle], tuple[Reference, dict[str, Any]]] | None:
-    """Return the function that measures the reference of a Bundle; None if its fields are not known."""
+    """Return the function that measures the reference of a Bundle; None if its fields are not known.
+
+    The function adds to `known` what a detector learns from the fields, where they are enough for one.
+    """
     data = first.read_recipe().data
     simulated = first.read_environment().data.kind == "simulated"
     if not number or (catalog is None and not simulated):
@@ -118,7 +141,11 @@ def _make_refer(
             fields = _read_validation_fields(run, catalog, number)
             what = f"validation fields of the Run, of Catalog '{catalog.name}'"
             kind = "catalog"
-        return measure_reference(Predictor(bundle), _report_each(fields, number, report), what, kind)
+        predictor = Predictor(bundle)
+        if number >= MIN_KNOWN and can_fit(predictor):
+            known.append(KnownFields(predictor))
+            fields = known[0].observe(fields)
+        return measure_reference(predictor, _report_each(fields, number, report), what, kind)
 
     return refer
 

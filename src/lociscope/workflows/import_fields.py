@@ -15,6 +15,7 @@ from lociscope.images.discovery.naming import DEFAULT_RULES, Rules
 from lociscope.images.discovery.sources import Failure, write_failures
 from lociscope.processes.progress import ProgressCallback, ignore_progress
 from lociscope.storage.paths import as_path, as_paths
+from lociscope.storage.table_files import check_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -170,11 +171,7 @@ def _import_each(sources: Sequence[Path], output: Path, make: Callable[[Path], I
 
 def _check_output(output: Path) -> None:
     """Refuse an output that could not be found again, or that is another file."""
-    if output.suffix != ".parquet":
-        raise UsageError(
-            f"`output` '{output}' ends in {output.suffix!r}; a Catalog ends in .parquet. Rename it.",
-            code=Code.UNSUPPORTED_FORMAT,
-        )
+    check_suffix(output, ".parquet")
     if output.exists():
         try:
             Catalog.read(output)

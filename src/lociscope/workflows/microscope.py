@@ -61,9 +61,9 @@ def preview_plan(plan: Plan, bundle: AnyPath | None = None) -> PlanPreview:
             read the fields of the objective.
     """
     bundle = as_path(bundle)
-    scale, positions = check_plan(plan)
+    checked = check_plan(plan)
     opened = open_bundle(bundle or plan.bundle)
-    return PlanPreview(plan, scale, positions, check_bundle(plan, scale, opened.bundle))
+    return PlanPreview(plan, checked.scale, checked.positions, check_bundle(plan, checked.scale, opened.bundle))
 
 
 def run_microscope(
@@ -87,15 +87,16 @@ def run_microscope(
         The result; a failed device and an interrupt are reported in it.
 
     Raises:
-        LociscopeError: As `lociscope.microscope.acquire.run_plan`; or the bundle or the log cannot be opened.
+        LociscopeError: As `lociscope.microscope.acquire.check_plan` and `run_plan`; or the bundle or the log cannot be
+            opened.
     """
     output = as_path(output)
     bundle = as_path(bundle)
-    check_plan(plan)
+    checked = check_plan(plan)
     predictor = open_bundle(bundle or plan.bundle)
     url = log or plan.log
     with nullcontext() if url is None else open_log(url) as opened:
-        return run_plan(plan, predictor, output or Path(plan.output), log=opened, progress=progress)
+        return run_plan(checked, predictor, output or Path(plan.output), log=opened, progress=progress)
 
 
 def read_shipped_plan(name: str) -> str:

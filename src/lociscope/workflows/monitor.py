@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lociscope.artifacts.bundle import read_bundle
 from lociscope.artifacts.origin import read_origin
-from lociscope.artifacts.predictions import Predictions
+from lociscope.artifacts.predictions import SUFFIXES, Predictions
 from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.monitor.drift import LEVEL, compare_samples
 from lociscope.monitor.report import Note, NoteKind
@@ -70,15 +70,11 @@ def check_drift(
     bundle = as_path(bundle)
     registry = as_path(registry)
     pattern = _compile(group)
-    notes: list[Note] = []
     if predictions is not None:
-        window = _read_predictions(predictions)
+        window, others = _read_predictions(predictions), 0
     elif log is not None:
         wanted = None if bundle is None else read_bundle(bundle).sha256
-        rows = _LogRows(log, since, until, "since", "until")
-        window, others = rows.read(wanted)
-        if others:
-            notes.append(Note(kind=NoteKind.OTHER_BUNDLES, count=others))
+        window, others = _LogRows(log, since, until, "since", "until").read(wanted)
     else:
         raise UsageError(
             "There is nothing to check. Pass Predictions, or a log as `log` or LOCISCOPE_LOG.", code=Code.NOTHING_FOUND
@@ -89,6 +85,7 @@ def check_drift(
     else:
         against = _read_reference(str(reference), reference_since, reference_until, window.bundle)
     report = compare_samples(window, against, level=level, group=pattern)
+    notes = [Note(kind=NoteKind.OTHER_BUNDLES, count=others)] if others else []
     if report.drifted and reference is None and against.simulated:
         notes.append(Note(kind=NoteKind.SIMULATED_REFERENCE))
     if report.drifted and group is None:
@@ -177,7 +174,7 @@ def _read_reference(reference: str, since: Time, until: Time, bundle: str | None
     path = Path(reference)
     if path.is_dir():
         return Sample.from_bundle(read_bundle(path))
-    if path.suffix in (".csv", ".parquet"):
+    if path.suffix in SUFFIXES:
         return _read_predictions(path)
     return _LogRows(reference, since, until, "reference_since", "reference_until").read(bundle)[0]
 

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from lociscope.artifacts.predictions import Predictions
 from lociscope.artifacts.submission import read_sample
+from lociscope.errors import Code, MissingExtraError, UsageError
 from lociscope.images.discovery.naming import DEFAULT_RULES, Rules
 from lociscope.images.discovery.sources import find_fields
+from lociscope.images.segmentation.label_images import LabelPattern
 from lociscope.predict.batch import BatchResult, predict_to_file
+from lociscope.predict.cell_batch import CellOptions, predict_cells_to_file
+from lociscope.predict.cell_masks import check_formats
+from lociscope.predict.loading import MAX_WORKERS
 from lociscope.predict.output import OutputOptions, PredictionOutput
 from lociscope.predict.predictor import open_bundle
+from lociscope.predict.runtimes import DEFAULT_RUNTIME
 from lociscope.prediction_log.log import open_log
 from lociscope.processes.progress import ProgressCallback, ignore_progress
+from lociscope.processes.threads import count_cores
+from lociscope.processes.workers import keep_freed_memory
 from lociscope.storage.paths import as_path, as_paths
-from lociscope.workflows.submission import count_excluded
+from lociscope.workflows.explain import create_folder, explain_files
+from lociscope.workflows.submission import check_table, count_excluded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lociscope.predict.cell_masks import MaskFormat
     from lociscope.storage.paths import AnyPath
 
 
@@ -31,9 +43,14 @@ def predict_files(
     kaggle: bool = False,
     sample_submission: AnyPath | None = None,
     embeddings: bool = False,
+    cells: bool = False,
+    cell_labels: str | None = None,
+    masks: Sequence[MaskFormat] = (),
     tta: bool = False,
     log: str | None = None,
-    workers: int = 2,
+    workers: int | None = None,
+    runtime: str = DEFAULT_RUNTIME,
+    explain: AnyPath | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> BatchResult:
     """Predict fields into a table. A second call predicts only what is new, changed, or failed before.
@@ -46,35 +63,74 @@ def predict_files(
         kaggle: Write the competition's `Id,Predicted`.
         sample_submission: The competition's list of test ids, which gives the rows and their order.
         embeddings: Also write the embeddings (`.parquet` only).
+        cells: Also predict each cell; the files are beside `output` (`lociscope.predict.cell_output`).
+        cell_labels: Where the label images of the cells are, such as `masks/{id}_cp_masks.png`, which implies `cells`;
+            None finds the cells in the reference channels.
+        masks: Formats of label images and outlines to write, which implies `cells`.
         tta: Use test-time augmentation.
         log: The prediction log: a path (SQLite) or an SQLAlchemy URL; None for no log.
-        workers: Number of threads that read fields.
+        workers: Number of threads that read and predict fields; None uses every core, `MAX_WORKERS` at most.
+        runtime: What computes the network: `onnxruntime`, `openvino` (in float32) or `cuda`, as installed.
+        explain: A folder for a picture of each field, with the evidence for its locations; None for none.
         progress: Called with (done, total).
 
     Returns:
         What was done.
 
     Raises:
+        UsageError: `output` has the wrong suffix, or `sample_submission` is passed without `kaggle`.
         LociscopeError: A source, the bundle or the log cannot be opened; the sample submission lists none of the
             fields; or `output` was made by another bundle or with other options, or is being written.
+        UsageError: An option of cells is not valid, or cells of a submission are asked for.
+        MissingExtraError: A library that finds cells or writes masks is not installed.
     """
-    output = as_path(output)
-    bundle = as_path(bundle)
-    sample_submission = as_path(sample_submission)
-    sources = as_paths(sources)
+    cell_options = _parse_cell_options(cells, cell_labels, masks, kaggle=kaggle)
+    output, bundle = as_path(output), as_path(bundle)
+    sample_submission, explain = as_path(sample_submission), as_path(explain)
+    check_table(output, embeddings=embeddings, kaggle=kaggle, sample_submission=sample_submission)
     sample = None if sample_submission is None else read_sample(sample_submission)
-    found, broken = find_fields(sources, rules)
+    found, broken = find_fields(as_paths(sources), rules)
     excluded = 0
     if sample is not None:
         excluded = count_excluded([source.id for source in found], sample, sample_submission)
         found = [source for source in found if source.id in sample]
         broken = [failure for failure in broken if failure.id in sample]
-    predictor = open_bundle(bundle, tta=tta)
+    keep_freed_memory()
+    cores = count_cores()
+    workers = max(1, min(workers or min(cores, MAX_WORKERS), len(found)))
+    predictor = open_bundle(bundle, max(1, cores // workers), tta=tta, runtime=runtime, calls=workers)
+    if explain is not None:
+        create_folder(explain)
     options = OutputOptions(kaggle, embeddings, sample)
-    lock = PredictionOutput.create(predictor.bundle, output, options).lock()
-    with lock, nullcontext() if log is None else open_log(log) as open_:
+    with nullcontext() if log is None else open_log(log) as open_:
         result = predict_to_file(
             predictor, found, output, options, broken=broken, workers=workers, progress=progress, log=open_
         )
+        if cell_options and result.rows:
+            with PredictionOutput.create(predictor.bundle, output, options, tta=tta).lock():
+                fields = Predictions.read(output)
+                result.cells = predict_cells_to_file(
+                    predictor, found, output, fields, cell_options, workers=workers, progress=progress
+                )
+    if explain is not None:
+        predicted = set(result.ids)
+        explain_files(predictor, [source for source in found if source.id in predicted], explain, progress)
     result.excluded = excluded
     return result
+
+
+def _parse_cell_options(
+    cells: bool, labels: str | None, masks: Sequence[MaskFormat], *, kaggle: bool
+) -> CellOptions | None:
+    """Check the options of cells before any work; return None where no cells are asked for."""
+    if not cells and labels is None and not masks:
+        return None
+    if kaggle:
+        raise UsageError(
+            "`kaggle` and `cells` exclude each other: a submission has no probabilities. Omit one of them.",
+            code=Code.INVALID_VALUE,
+        )
+    if find_spec("skimage") is None or find_spec("scipy") is None:
+        raise MissingExtraError("Predicting cells", "cells")
+    check_formats(masks)
+    return CellOptions(None if labels is None else LabelPattern(labels), tuple(masks))

@@ -16,6 +16,7 @@ from lociscope.images.statistics import STATISTICS
 from lociscope.processes.progress import ProgressCallback, ignore_progress
 from lociscope.splits.catalog_split import SplitConfig, SplitResult, split_catalog
 from lociscope.storage.paths import as_path, as_paths
+from lociscope.storage.table_files import check_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,9 +112,5 @@ def _choose_output(catalogs: Sequence[Path], output: Path | None) -> Path:
     target = output or catalogs[0].with_suffix(".parquet")
     if output is None and target != catalogs[0] and target.exists():
         raise UsageError(f"'{target}' exists. Name the Catalog to write with `output`.", code=Code.CONFLICT)
-    if target.suffix != ".parquet":
-        raise UsageError(
-            f"`output` '{target}' ends in {target.suffix!r}; expected .parquet. Rename it.",
-            code=Code.UNSUPPORTED_FORMAT,
-        )
+    check_suffix(target, ".parquet")
     return target

@@ -1,12 +1,14 @@
-"""Submissions to the competition: which fields a sample submission lists, and which test ids have no prediction."""
+"""Tables and submissions to write: their options, what a sample submission lists, and which test ids are missing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lociscope.artifacts.predictions import SUFFIXES
 from lociscope.artifacts.submission import find_missing_ids, find_sample, read_sample
-from lociscope.errors import Code, LociscopeError
+from lociscope.errors import Code, LociscopeError, UsageError
+from lociscope.storage.table_files import check_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +30,32 @@ class Coverage:
     total: int
     missing: list[str]
     filled: bool
+
+
+def check_table(
+    output: Path, *, embeddings: bool = False, kaggle: bool = False, sample_submission: Path | None = None
+) -> None:
+    """Refuse a file that cannot hold the predictions, and options that do not go together, before any work.
+
+    Args:
+        output: The file to write.
+        embeddings: Whether it has embeddings.
+        kaggle: Whether it is a submission.
+        sample_submission: The sample submission whose rows it has.
+
+    Raises:
+        UsageError: The file has another suffix, or a sample submission is passed without `kaggle`.
+    """
+    check_suffix(output, *SUFFIXES)
+    if embeddings:
+        check_suffix(output, ".parquet", reason="`embeddings` needs Parquet. ")
+    if kaggle:
+        check_suffix(output, ".csv", reason="`kaggle` writes CSV. ")
+    elif sample_submission is not None:
+        raise UsageError(
+            f"`sample_submission` '{sample_submission}' is only for a submission. Add `kaggle`.",
+            code=Code.INVALID_VALUE,
+        )
 
 
 def count_excluded(ids: Sequence[str], sample: Mapping[str, str], path: Path | None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from lociscope.training.tuning.trials import finished_trials, get_importances, m
 from lociscope.workflows.train import FAILURES, fit_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
     import optuna
 
@@ -107,17 +108,9 @@ def tune_recipe(
         LociscopeError: The recipe, the search space or the fields cannot be used, or the folder holds another study.
         MissingExtraError: Optuna is not installed.
     """
-    folder = as_path(folder)
-    catalog = as_path(catalog)
-    store = as_path(store)
+    folder, catalog, store = as_path(folder), as_path(catalog), as_path(store)
     import_optuna()
-    changes = changes or {}
-    recipe = Recipe.read(name, changes)
-    trainer = get_trainer(recipe)
-    with progress(f"loading {trainer.LIBRARY}"):
-        trainer.check(recipe, device)
-        space = _get_space(name, recipe, changes.keys())
-        check_models(space, recipe)
+    recipe, space = _read_recipe(name, changes or {}, device, progress)
     results, failures, out_of_time = Study(folder), list[Failure](), False
     fields = "simulated" if catalog is None else hash_catalog(catalog)
 
@@ -128,13 +121,7 @@ def tune_recipe(
         failures[:] = fitted.failures
 
     with open_study(results, Subject.from_recipe(recipe, space, fields)) as study:
-
-        def write(done: list[TrialRecord]) -> None:
-            if done:
-                _write_results(study, results, space, name, done)
-                if on_trial is not None:
-                    on_trial(done[-1], find_best_trial(done))
-
+        write = partial(_write_results, study, results, space, name, on_trial)
         write(finished_trials(study))
         try:
             tune(study, results, recipe, space, trials, train, write, seconds)
@@ -148,18 +135,35 @@ def tune_recipe(
     return TuningResult(results, done, measure_gain(done, results), failures, out_of_time)
 
 
-def _get_space(name: str, recipe: Recipe, fixed: Collection[str]) -> Space:
-    """Return the recipe's `[tune]` table or the default space, without the keys that are fixed."""
-    written = read_space(name) or get_trainer(recipe).get_default_space(recipe)
-    space = {key: each for key, each in written.items() if key not in fixed}
-    return check_space(space, recipe, f"The search space of '{name}'")
+def _read_recipe(name: str, changes: dict[str, Any], device: Device, progress: ProgressDisplay) -> tuple[Recipe, Space]:
+    """Read and check a recipe and its search space: its `[tune]` table or the default, without the changed keys."""
+    recipe = Recipe.read(name, changes)
+    trainer = get_trainer(recipe)
+    with progress(f"loading {trainer.LIBRARY}"):
+        trainer.check(recipe, device)
+        written = read_space(name) or trainer.get_default_space(recipe)
+        searched = {key: each for key, each in written.items() if key not in changes}
+        space = check_space(searched, recipe, f"The search space of '{name}'")
+        check_models(space, recipe)
+    return recipe, space
 
 
-def _write_results(study: optuna.Study, results: Study, space: Space, name: str, trials: list[TrialRecord]) -> None:
-    """Write the best recipe, the table of trials and the report."""
+def _write_results(
+    study: optuna.Study,
+    results: Study,
+    space: Space,
+    name: str,
+    on_trial: Callable[[TrialRecord, TrialRecord | None], None] | None,
+    trials: list[TrialRecord],
+) -> None:
+    """Write the best recipe, the table of trials and the report, and report the last trial; nothing without trials."""
+    if not trials:
+        return
     write_best_recipe(trials, results)
     results.write_table(trials, list(space))
     ranges = {key: str(each) for key, each in space.items()}
     log = [key for key, each in space.items() if isinstance(each, Range) and each.log]
     importance, gain = get_importances(study), measure_gain(trials, results)
     write_study(results.page_file, Path(name).stem, trials, ranges, log, importance, gain)
+    if on_trial is not None:
+        on_trial(trials[-1], find_best_trial(trials))

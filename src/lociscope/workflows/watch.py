@@ -11,6 +11,7 @@ from lociscope.predict.predictor import open_bundle
 from lociscope.prediction_log.log import open_log
 from lociscope.storage.paths import as_path
 from lociscope.watch.watcher import WatchCallback, WatchTiming, watch
+from lociscope.workflows.submission import check_table
 
 if TYPE_CHECKING:
     from threading import Event
@@ -50,12 +51,14 @@ def watch_folder(
         What was done; its failures are the fields that still lack a file or cannot be read.
 
     Raises:
+        UsageError: `output` has the wrong suffix.
         LociscopeError: The folder, the bundle or the log cannot be opened, or `output` was made by another bundle or
             with other options, or is being written.
     """
     folder = as_path(folder)
     output = as_path(output)
     bundle = as_path(bundle)
+    check_table(output, embeddings=embeddings)
     predictor = open_bundle(bundle)
     options = OutputOptions(embeddings=embeddings)
     with nullcontext() if log is None else open_log(log) as open_:

@@ -55,7 +55,7 @@ def test_what_is_packed_comes_back(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["packed"]
 
 
-def test_a_second_call_draws_nothing(tmp_path: Path) -> None:
+def test_a_second_call_simulates_nothing(tmp_path: Path) -> None:
     first = packed(tmp_path / "packed")
 
     def never(start: int) -> Iterator[PreparedField]:

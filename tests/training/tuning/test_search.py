@@ -261,7 +261,7 @@ def test_a_wrong_option_of_the_network_is_refused_before_any_trial() -> None:
         check_models({"network.leaves": Range(low=3, high=99)}, RECIPE)
 
 
-def test_fields_without_a_place_cannot_score_a_trial(make_run: Callable[..., Path]) -> None:
+def test_fields_without_a_location_cannot_score_a_trial(make_run: Callable[..., Path]) -> None:
     run = Run(make_run("a"))
     assert 0 < score_run(run)[0] < 1
     rows = "".join(f"{name},\n" for name in run.read_truth())

@@ -131,7 +131,7 @@ def test_whole_numbers_only_where_the_key_takes_no_others() -> None:
     assert checked["augment.scale"].ends == (0.0, 1.0)
 
 
-def test_values_are_put_in_their_places() -> None:
+def test_values_are_put_where_they_belong() -> None:
     recipe = Recipe.from_dict(
         {
             "stages": [
