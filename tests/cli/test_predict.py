@@ -673,10 +673,10 @@ def test_a_preset_names_plate_and_well_beside_the_locations(lociscope: Command, 
     ("source", "said"),
     [
         (
-            "https://example.org/a.tif",
-            "'https://example.org/a.tif' is a URL, which lociscope does not read. Download it",
+            "sftp://example.org/a.tif",
+            "'sftp://example.org/a.tif' is a URL of the kind 'sftp', which lociscope does not",
         ),
-        ("s3://bucket/plate", "'s3://bucket/plate' is a URL"),
+        ("https://me:secret@example.org/a.tif", "'example.org' contains a user name or a password"),
         ("a.czi", "is a Zeiss CZI file, which lociscope does not read. Export it as OME-TIFF"),
         ("a.xlsx", "is a spreadsheet, which lociscope does not read. Save its sheet as CSV"),
         ("labels.csv", r"has no column 'red' (columns: id, target)"),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lociscope.artifacts.bundle import Bundle
+    from lociscope.artifacts.card import InputSpec
     from lociscope.images.field import Field
     from lociscope.images.preprocess import Preprocessed
     from lociscope.storage.paths import AnyPath
@@ -65,6 +66,29 @@ class PreparedField:
         if self.whole is None or self.measures is None:
             return np.empty(0, np.float32)
         return compute_statistics(self.whole, self.measures)
+
+
+def prepare_field(
+    field: Field, spec: InputSpec, threads: int = 1, *, checked: bool = True, with_warnings: bool = True
+) -> PreparedField:
+    """Return a field as the input of a network, with its warnings and its statistics; needs no network.
+
+    Args:
+        field: The field.
+        spec: The input that the network expects.
+        threads: Number of threads for a large field; 0 uses every core.
+        checked: Whether to measure its appearance, for the out-of-distribution detector.
+        with_warnings: Whether to look for warnings about its pixels.
+
+    Raises:
+        LociscopeError: The pixel size of the field is impossible.
+    """
+    tiles, found, whole = make_tiles(field, spec, threads)
+    measures = InputMeasures(tiles[0])
+    warnings = (*field.warnings, *found)
+    if with_warnings:
+        warnings += find_warnings(whole, measures, min(tiles.shape[1:3]), field.missing)
+    return PreparedField(field.id, tiles, warnings, whole, measures, measure_tiles(tiles) if checked else None)
 
 
 def open_bundle(
@@ -192,13 +216,8 @@ class Predictor:
         Raises:
             LociscopeError: The pixel size of the field is impossible.
         """
-        tiles, found, whole = make_tiles(field, self.bundle.card.input, self.threads)
-        measures = InputMeasures(tiles[0])
-        warnings = (*field.warnings, *found)
-        if with_warnings:
-            warnings += find_warnings(whole, measures, min(tiles.shape[1:3]), field.missing)
-        appearance = measure_tiles(tiles) if with_warnings and self.detector is not None else None
-        return PreparedField(field.id, tiles, warnings, whole, measures, appearance)
+        checked = with_warnings and self.detector is not None
+        return prepare_field(field, self.bundle.card.input, self.threads, checked=checked, with_warnings=with_warnings)
 
     def run(self, fields: Sequence[PreparedField], *, embeddings: bool = False) -> Predictions:
         """Predict prepared fields.
