@@ -489,9 +489,10 @@ SLOWLY = """
 import os, signal, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job is born without
 from lociscope.predict import batch, loading
+from lociscope.predict.output import PredictionOutput
 batch.CALLS_PER_PART, loading.CALL_FIELDS = 1, 2
 left = int(os.environ.get("PARTS_UNTIL_IT_WAITS", "-1"))
-write = batch.PredictionOutput.write_part
+write = PredictionOutput.write_part
 def write_and_wait(*words):
     global left
     left -= 1
@@ -499,7 +500,7 @@ def write_and_wait(*words):
     write(*words)
     if waits:
         time.sleep(600)
-batch.PredictionOutput.write_part = write_and_wait
+PredictionOutput.write_part = write_and_wait
 from lociscope.cli import main
 main()
 """
