@@ -61,6 +61,20 @@ Explain = Annotated[
     Path | None,
     typer.Option("--explain", metavar="DIR", help="Write a picture of the evidence in each field."),
 ]
+Engine = Annotated[
+    str,
+    typer.Option(
+        "--engine", envvar="LOCISCOPE_ENGINE", help="What shares the work: local (threads) or ray (a cluster; extra)."
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="A running Ray cluster, such as auto or ray://head:10001; by default one starts on this machine.",
+    ),
+]
 
 
 def predict(
@@ -93,6 +107,8 @@ def predict(
         int | None, typer.Option(min=1, help="Threads that read and predict fields; by default one for each core.")
     ] = None,
     runtime: RuntimeName = "onnxruntime",
+    engine: Engine = "local",
+    ray_address: RayAddress = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Predict the locations of proteins. A second run predicts only what is new, changed, or failed before."""
@@ -105,7 +121,8 @@ def predict(
         result = predict_files(
             sources, output, bundle=bundle, rules=rules, kaggle=kaggle, sample_submission=sample_submission,
             embeddings=embeddings, cells=cells, cell_labels=cell_labels, masks=cast("list[MaskFormat]", masks or []),
-            tta=tta, log=log, workers=workers, runtime=runtime, explain=explain, progress=progress,
+            tta=tta, log=log, workers=workers, runtime=runtime, explain=explain, engine=engine,
+            ray_address=ray_address, progress=progress,
         )  # fmt: skip
     report_excluded(result.excluded, sample_submission)
     complete = not (kaggle and result.rows) or report_coverage(find_coverage(result.ids, sample_submission, sources))

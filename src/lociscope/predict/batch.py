@@ -65,7 +65,7 @@ def predict_to_file(
     options: OutputOptions,
     *,
     broken: Sequence[Failure] = (),
-    workers: int = 2,
+    workers: int | None = 2,
     progress: ProgressCallback = ignore_progress,
     log: PredictionLog | None = None,
     engine: BatchEngine = predict_sources,
@@ -85,10 +85,12 @@ def predict_to_file(
         out: `.csv` or `.parquet`; a `RemotePath` for one behind a URL.
         options: What to write.
         broken: Fields known to be unreadable; they are listed with the others.
-        workers: Number of threads that read and predict fields.
+        workers: Number of threads that read and predict fields; on a cluster, the maximum number of tasks that read
+            at a time.
         progress: Called with (done, total).
         log: Also receives the predictions.
-        engine: What reads and predicts the fields: `predict_sources`, in threads.
+        engine: What reads and predicts the fields: `predict_sources`, in threads, or a
+            `lociscope.predict.ray_engine.RayCluster`.
 
     Returns:
         What was done.

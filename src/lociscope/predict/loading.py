@@ -35,7 +35,7 @@ class BatchEngine(Protocol):
         self,
         predictor: Predictor,
         sources: Sequence[FieldSource],
-        workers: int,
+        workers: int | None,
         *,
         embeddings: bool = False,
         statistics: bool = False,
@@ -80,7 +80,7 @@ def load_field(
 def predict_sources(
     predictor: Predictor,
     sources: Sequence[FieldSource],
-    workers: int,
+    workers: int | None,
     *,
     embeddings: bool = False,
     statistics: bool = False,
@@ -93,7 +93,8 @@ def predict_sources(
     Args:
         predictor: The open bundle.
         sources: The files of the fields.
-        workers: Number of threads. At most as many finished calls wait, so that memory does not grow with `sources`.
+        workers: Number of threads; None for one. At most as many finished calls wait, so that memory does not grow
+            with `sources`.
         embeddings: Whether to return each field's embedding.
         statistics: Whether to compute each field's statistics.
     """
@@ -107,6 +108,7 @@ def predict_sources(
         found = np.stack([each.statistics for each in fields]) if statistics else None
         return Call(predictor.run(fields, embeddings=embeddings), found, failures)
 
+    workers = workers or 1
     each = max(1, min(CALL_FIELDS, -(-len(sources) // workers)))
     with thread_pool(workers) as pool:
         yield from map_ahead(pool, predict, batched(sources, each), 2 * workers)

@@ -25,13 +25,13 @@ from lociscope.processes.progress import ProgressCallback, ignore_progress
 from lociscope.processes.threads import count_cores
 from lociscope.processes.workers import keep_freed_memory
 from lociscope.storage.paths import as_path, as_paths
-from lociscope.storage.remote import RemotePath, as_remote
+from lociscope.storage.remote import as_remote
+from lociscope.workflows.engines import LOCAL, check_local, choose_engine
 from lociscope.workflows.explain import create_folder, explain_files
 from lociscope.workflows.submission import check_table, count_excluded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from lociscope.predict.cell_masks import MaskFormat
     from lociscope.storage.paths import AnyPath
@@ -54,6 +54,8 @@ def predict_files(
     workers: int | None = None,
     runtime: str = DEFAULT_RUNTIME,
     explain: AnyPath | None = None,
+    engine: str = LOCAL,
+    ray_address: str | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> BatchResult:
     """Predict fields into a table. A second call predicts only what is new, changed, or failed before.
@@ -76,6 +78,9 @@ def predict_files(
         workers: Number of threads that read and predict fields; None uses every core, `MAX_WORKERS` at most.
         runtime: What computes the network: `onnxruntime`, `openvino` (in float32) or `cuda`, as installed.
         explain: A folder for a picture of each field, with the evidence for its locations; None for none.
+        engine: What shares the work: `local`, threads of this process, or `ray`, a cluster.
+        ray_address: The address of a running Ray cluster, such as `auto` or `ray://head:10001`; None starts one on
+            this machine.
         progress: Called with (done, total).
 
     Returns:
@@ -86,12 +91,13 @@ def predict_files(
         LociscopeError: A source, the bundle or the log cannot be opened; the sample submission lists none of the
             fields; or `output` was made by another bundle or with other options, or is being written.
         UsageError: An option of cells is not valid, or cells of a submission are asked for.
-        UsageError: Cells or explanations of an output behind a URL are asked for.
-        MissingExtraError: A library that finds cells, writes masks or opens URLs is not installed.
+        UsageError: The engine is unknown, or cells or explanations of a cluster or a remote output are asked for.
+        MissingExtraError: A library that finds cells, writes masks, opens URLs or runs a cluster is not installed.
     """
     cell_options = _parse_cell_options(cells, cell_labels, masks, kaggle=kaggle)
     output, bundle = as_remote(as_path(output)), as_path(bundle)
-    _check_local(output, cells=cell_options is not None, explain=explain is not None)
+    run = choose_engine(engine, ray_address)
+    check_local(output, engine, cells=cell_options is not None, explain=explain is not None)
     sample_submission, explain = as_path(sample_submission), as_path(explain)
     check_table(output, embeddings=embeddings, kaggle=kaggle, sample_submission=sample_submission)
     sample = None if sample_submission is None else read_sample(sample_submission)
@@ -105,14 +111,15 @@ def predict_files(
         broken = [failure for failure in broken if failure.id in sample]
     keep_freed_memory()
     cores = count_cores()
-    workers = max(1, min(workers or min(cores, MAX_WORKERS), len(found)))
-    predictor = open_bundle(bundle, max(1, cores // workers), tta=tta, runtime=runtime, calls=workers)
+    if engine == LOCAL:
+        workers = max(1, min(workers or min(cores, MAX_WORKERS), len(found)))
+    predictor = open_bundle(bundle, max(1, cores // (workers or cores)), tta=tta, runtime=runtime, calls=workers or 1)
     if explain is not None:
         create_folder(explain)
     options = OutputOptions(kaggle, embeddings, sample)
     with nullcontext() if log is None else open_log(log) as open_:
         result = predict_to_file(
-            predictor, found, output, options, broken=broken, workers=workers, progress=progress, log=open_
+            predictor, found, output, options, broken=broken, workers=workers, progress=progress, log=open_, engine=run
         )
         if cell_options and result.rows:
             with PredictionOutput.create(predictor.bundle, output, options, tta=tta).lock():
@@ -125,16 +132,6 @@ def predict_files(
         explain_files(predictor, [source for source in found if source.id in predicted], explain, progress)
     result.excluded = excluded
     return result
-
-
-def _check_local(output: Path | None, *, cells: bool, explain: bool) -> None:
-    """Refuse cells and explanations of an output behind a URL."""
-    if (cells or explain) and isinstance(output, RemotePath):
-        raise UsageError(
-            f"`{'cells' if cells else 'explain'}` needs a local `output`. Predict the fields first, and these in a "
-            "second call.",
-            code=Code.INVALID_VALUE,
-        )
 
 
 def _parse_cell_options(
