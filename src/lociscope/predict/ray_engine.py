@@ -164,7 +164,7 @@ class _Network:
         import ray
 
         self._embeddings = embeddings
-        self._open = lambda: _open_predictor(ray.get(bundle), runtime, tta)
+        self._open: Callable[[], Predictor] = lambda: _open_predictor(ray.get(bundle), runtime, tta)
         self._predictor: Predictor | None = None
 
     def __call__(self, table: pa.Table) -> pa.Table:
