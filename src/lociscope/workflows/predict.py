@@ -125,7 +125,7 @@ def predict_files(
             with PredictionOutput.create(predictor.bundle, output, options, tta=tta).lock():
                 fields = Predictions.read(output)
                 result.cells = predict_cells_to_file(
-                    predictor, found, output, fields, cell_options, workers=workers, progress=progress
+                    predictor, found, output, fields, cell_options, workers=workers or 1, progress=progress
                 )
     if explain is not None:
         predicted = set(result.ids)
