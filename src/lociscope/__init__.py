@@ -33,6 +33,9 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from lociscope.workflows.import_fields import import_competition as import_competition
     from lociscope.workflows.import_fields import import_folders as import_folders
     from lociscope.workflows.import_fields import import_plates as import_plates
+    from lociscope.workflows.import_model import ModelFormat as ModelFormat
+    from lociscope.workflows.import_model import bundle_from_keras as bundle_from_keras
+    from lociscope.workflows.import_model import bundle_from_onnx as bundle_from_onnx
     from lociscope.workflows.microscope import run_microscope as run_microscope
     from lociscope.workflows.monitor import check_drift as check_drift
     from lociscope.workflows.out_of_distribution import fit_out_of_distribution as fit_out_of_distribution
@@ -57,11 +60,14 @@ _MODULES = {
     "Catalog": "artifacts.catalog",
     "Field": "images.field",
     "LociscopeError": "errors",
+    "ModelFormat": "workflows.import_model",
     "Predictions": "artifacts.predictions",
     "Predictor": "predict.predictor",
     "Recipe": "artifacts.recipe",
     "Run": "artifacts.run",
     "apply_ensemble": "workflows.ensemble",
+    "bundle_from_keras": "workflows.import_model",
+    "bundle_from_onnx": "workflows.import_model",
     "check_drift": "workflows.monitor",
     "compare_runs": "workflows.compare",
     "convert_predictions": "workflows.share",

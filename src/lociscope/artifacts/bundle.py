@@ -14,7 +14,7 @@ import numpy as np
 from lociscope.artifacts.card import SCHEMA, Card, encode_card, read_card
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError
-from lociscope.labels import N_LABELS
+from lociscope.labels import N_LABELS, expand_classes
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.file_errors import unreadable_error
 from lociscope.storage.keras_files import check_keras
@@ -41,7 +41,7 @@ class Selftest:
 
     Attributes:
         input: (n, height, width, 4) float32 in 0–1.
-        probabilities: (n, 28) float32.
+        probabilities: (n, 28) float32; NaN for a class that the model does not know.
     """
 
     input: np.ndarray
@@ -55,7 +55,7 @@ class Reference:
     Attributes:
         names: Names of the k statistics, as in `lociscope.images.statistics.STATISTICS`.
         statistics: (n, k) float32.
-        probability: (n, 28) float32 in 0–1.
+        probability: (n, 28) float32 in 0–1; NaN for a class that the model does not know.
         embedding: (n, d) float32; d is 0 for a model without embeddings.
     """
 
@@ -136,15 +136,22 @@ def read_reference(bundle: Bundle) -> Reference | None:
     )
     names, tables = found["names"], [found[name] for name in ("statistics", "probability", "embedding")]
     n = len(tables[0]) if tables[0].ndim else 0
+    unknown = np.isnan(expand_classes(np.zeros(len(bundle.card.classes)), bundle.card.classes))
     for table, width in zip(tables, (names.size, N_LABELS, None), strict=True):
         fits = table.ndim == 2 and table.shape == (n, table.shape[1] if width is None else width)
-        if n == 0 or names.dtype.kind != "U" or table.dtype.kind != "f" or not fits or not np.isfinite(table).all():
+        if n == 0 or names.dtype.kind != "U" or table.dtype.kind != "f" or not fits or not _is_finite(table, unknown):
             raise LociscopeError(
                 f"{what} holds {table.shape} of {table.dtype} where {n} rows of finite floats should be. "
                 "Export the bundle again.",
                 code=Code.CORRUPT,
             )
     return Reference(tuple(names.ravel().tolist()), *(table.astype(np.float32) for table in tables))
+
+
+def _is_finite(table: np.ndarray, unknown: np.ndarray) -> bool:
+    """Return whether all numbers are finite, except those of the classes that the model does not know."""
+    checked = table[:, ~unknown] if table.ndim == 2 and table.shape[1] == len(unknown) else table
+    return bool(np.isfinite(checked).all())
 
 
 def encode_reference(reference: Reference) -> bytes:

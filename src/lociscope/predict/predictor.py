@@ -12,6 +12,7 @@ import numpy as np
 from lociscope.artifacts.bundle import DEFAULT_BUNDLE, read_bundle
 from lociscope.artifacts.predictions import Predictions
 from lociscope.channels import CHANNEL_NAMES
+from lociscope.decide.calibration import apply_coefficients
 from lociscope.decide.locations import decide_locations
 from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.images.appearance import measure_tiles
@@ -192,12 +193,12 @@ class Predictor:
         Raises:
             LociscopeError: The pixel size of the field is impossible.
         """
-        tiles, found, whole = make_tiles(field, self.bundle.card.input, self.threads)
-        measures = InputMeasures(tiles[0])
+        tiles, found, whole, scaled = make_tiles(field, self.bundle.card.input, self.threads)
+        measures = InputMeasures(scaled[0])
         warnings = (*field.warnings, *found)
         if with_warnings:
             warnings += find_warnings(whole, measures, min(tiles.shape[1:3]), field.missing)
-        appearance = measure_tiles(tiles) if with_warnings and self.detector is not None else None
+        appearance = measure_tiles(scaled) if with_warnings and self.detector is not None else None
         return PreparedField(field.id, tiles, warnings, whole, measures, appearance)
 
     def run(self, fields: Sequence[PreparedField], *, embeddings: bool = False) -> Predictions:
@@ -217,7 +218,7 @@ class Predictor:
         tiles = np.concatenate([field.pixels for field in fields])
         counts = [len(field.pixels) for field in fields]
         outputs = {name: _mean_over_tiles(rows, counts) for name, rows in self._call(tiles, names).items()}
-        probability = outputs["probabilities"]
+        probability = self.calibrate(outputs["probabilities"])
         predicted, status = decide_locations(probability, np.asarray(self.bundle.card.decide.thresholds))
         embedding = outputs.get("embedding")
         if self.detector is not None and judged:
@@ -226,6 +227,13 @@ class Predictor:
         return Predictions(
             [field.id for field in fields], probability, predicted, status, warnings, embedding if embeddings else None
         )
+
+    def calibrate(self, probability: np.ndarray) -> np.ndarray:
+        """Return the probabilities (n, 28) of fields or cells, calibrated as the card says."""
+        stored = self.bundle.card.decide.calibration
+        if stored is None:
+            return probability
+        return np.asarray(apply_coefficients(probability, np.array(stored.coefficients)), np.float32)
 
     def _call(self, tiles: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         if not self.tta:

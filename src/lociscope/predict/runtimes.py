@@ -78,6 +78,9 @@ class OnnxRuntime:
         self._session = onnxruntime.InferenceSession(model, options, providers=list(self.providers))
         self._input = self._session.get_inputs()[0].name
         self.outputs = tuple(output.name for output in self._session.get_outputs())
+        fixed = self._session.get_inputs()[0].shape[0]
+        if isinstance(fixed, int):  # a model that was exported for so many inputs
+            self.batch = fixed
 
     def run(self, inputs: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
         """Return some outputs; see `Runtime`."""

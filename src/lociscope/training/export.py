@@ -176,6 +176,22 @@ def to_onnx(network: keras.Model) -> bytes:
         return _remove_unused_opsets(path.read_bytes(), outputs)
 
 
+def export_onnx(path: Path) -> bytes:
+    """Convert a `.keras` archive to ONNX as Keras' own `export` does, after checking it for code.
+
+    Raises:
+        LociscopeError: The archive is missing or damaged, or names foreign classes.
+        MissingExtraError: Keras is not installed.
+    """
+    network = load_network(path)
+    with tempfile.TemporaryDirectory() as folder:
+        exported = Path(folder) / "model.onnx"
+        with warnings.catch_warnings():  # as above
+            warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
+            network.export(exported, format="onnx", verbose=False)
+        return exported.read_bytes()
+
+
 def _remove_unused_opsets(model: bytes, outputs: list[str]) -> bytes:
     """Remove the operator sets that the converter declares and no node uses."""
     import onnx
