@@ -12,6 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from torch import nn
 
@@ -40,6 +41,15 @@ class Net(nn.Module):
         return self.head(self.features(x / 64 - 2))
 
 
+def remove_paths(path: Path) -> None:
+    """Remove the notes of the exporter, which hold stack traces with the paths of this machine."""
+    model = onnx.load(path)
+    for each in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output, model.graph):
+        del each.metadata_props[:]
+        each.ClearField("doc_string")
+    onnx.save(model, path)
+
+
 def main() -> None:
     """Write the files."""
     torch.manual_seed(0)
@@ -62,6 +72,8 @@ def main() -> None:
         **names,
     )
     torch.onnx.export(net, (pictures[:1],), FOLDER / "torch_script.onnx", dynamo=False, **names)
+    for path in FOLDER.glob("*.onnx"):
+        remove_paths(path)
     np.savez_compressed(FOLDER / "torch.npz", input=pictures.numpy().astype(np.uint8), logits=logits.numpy())
 
 

@@ -20,7 +20,7 @@ from lociscope.decide.locations import find_constant_threshold
 from lociscope.decide.metrics import lrap, macro_auc, macro_average_precision, macro_f1
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import LABELS, N_LABELS, to_multi_hot
-from lociscope.models import OUTPUTS, load_network
+from lociscope.models import OUTPUTS, load_best, load_network
 from lociscope.training.devices import start_tensorflow
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def export_bundle(
 
 
 def _load(run: Run, size: int) -> keras.Model:
-    network = load_network(run.best_model)
+    network = load_best(run)
     if network.input_shape[1] != size:
         raise LociscopeError(
             f"'{run.best_model}' takes {network.input_shape[1]} px, its recipe says {size}. Train again.",
