@@ -29,6 +29,8 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from lociscope.workflows.evaluate import evaluate as evaluate
     from lociscope.workflows.explore import explore as explore
     from lociscope.workflows.export import export_run as export_run
+    from lociscope.workflows.export_ensemble import export_ensemble as export_ensemble
+    from lociscope.workflows.fetch_model import fetch_model as fetch_model
     from lociscope.workflows.import_fields import import_atlas as import_atlas
     from lociscope.workflows.import_fields import import_competition as import_competition
     from lociscope.workflows.import_fields import import_folders as import_folders
@@ -74,7 +76,9 @@ _MODULES = {
     "cross_validate": "workflows.crossval",
     "evaluate": "workflows.evaluate",
     "explore": "workflows.explore",
+    "export_ensemble": "workflows.export_ensemble",
     "export_run": "workflows.export",
+    "fetch_model": "workflows.fetch_model",
     "find_similar_fields": "workflows.similar",
     "fit_ensemble": "workflows.ensemble",
     "fit_out_of_distribution": "workflows.out_of_distribution",

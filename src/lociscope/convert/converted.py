@@ -30,6 +30,7 @@ COMPARED_INPUTS = 4
 SELFTEST_INPUTS = 2
 MOST_BYTES = 1 << 28
 """Memory of the inputs that are compared, of float32."""
+MOST_DETAIL = 128
 DEFAULT_CHANNELS = {1: "G", 3: "RGB", 4: LETTERS}
 
 
@@ -153,9 +154,11 @@ def make_inputs(size: tuple[int, int]) -> np.ndarray:
     """Return inputs (n, height, width, 4) in 0–1 of noise at several scales, one of them empty."""
     rng = np.random.default_rng(0)
     number = max(SELFTEST_INPUTS, min(COMPARED_INPUTS, MOST_BYTES // (16 * size[0] * size[1])))
-    inputs = rng.random((number, *size, 4), np.float32)
-    for step, picture in enumerate(inputs):
-        for shift in (1, 2, 4, 8)[: step + 1]:
+    step = -(-max(size) // MOST_DETAIL)  # repeated pixels, so that the self-test of a large input stays small
+    coarse = rng.random((number, *(-(-side // step) for side in size), 4), np.float32)
+    inputs = coarse.repeat(step, axis=1).repeat(step, axis=2)[:, : size[0], : size[1]]
+    for place, picture in enumerate(inputs):
+        for shift in (step, 2 * step, 4 * step, 8 * step)[: place + 1]:
             picture += np.roll(picture, shift, 0) + np.roll(picture, shift, 1)
             picture /= 3
         picture -= picture.min()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 DEFAULT_RUNTIME = "onnxruntime"
+
+
+class RuntimeOptions(NamedTuple):
+    """How networks are computed: threads per call (0: every core), a key of `RUNTIMES`, and calls at the same time."""
+
+    threads: int = 0
+    runtime: str = DEFAULT_RUNTIME
+    calls: int = 1
 
 
 class Runtime(Protocol):

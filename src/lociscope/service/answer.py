@@ -33,7 +33,7 @@ class BundleInfo(BaseModel):
     def from_bundle(cls, bundle: Bundle) -> Self:
         """Return what the card of a bundle says."""
         card = bundle.card
-        calibrated = card.decide.calibration is not None
+        calibrated = card.decide.calibration is not None or card.kind == "ensemble"
         return cls(
             name=card.name, version=card.version, sha256=bundle.sha256, limits=card.limits, calibrated=calibrated
         )

@@ -97,7 +97,7 @@ def export_bundle(
             code=Code.REFUSED,
         )
     selftest = Selftest(inputs[:SELFTEST_FIELDS], expected[:SELFTEST_FIELDS])
-    card, extra = _make_card(run, runs, name, licence, limits), {}
+    card, extra = make_card(run, runs, name, licence, limits), {}
     if refer is not None:
         reference, summary = refer(Bundle(folder, card, model, selftest, ""))
         card = msgspec.structs.replace(card, reference=summary)
@@ -220,7 +220,8 @@ def _max_difference(model: bytes, inputs: np.ndarray, expected: np.ndarray) -> f
     return float(np.abs(found - expected).max())
 
 
-def _make_card(run: Run, runs: list[Run], name: str, licence: str, limits: str) -> Card:
+def make_card(run: Run, runs: list[Run], name: str, licence: str, limits: str) -> Card:
+    """Return the card of a Run, or of the average of its folds, scored on their validation fields."""
     recipe, environments = runs[0].read_recipe(), [each.read_environment() for each in runs]
     predictions = run.read_predictions()
     truth = to_multi_hot(run.find_labels(predictions.ids))
