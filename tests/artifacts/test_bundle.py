@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 
 from lociscope.artifacts.bundle import (
     MANIFEST,
-    REQUIRED,
     Bundle,
     Reference,
     Selftest,
@@ -31,6 +30,8 @@ from lociscope.artifacts.bundle import (
     read_reference,
     write_bundle,
 )
+from lociscope.artifacts.bundle_files import PAYLOADS
+from lociscope.artifacts.bundle_files import REQUIRED as FILES
 from lociscope.artifacts.card import (
     Card,
     Decision,
@@ -130,6 +131,9 @@ def test_only_a_bundle_or_an_empty_folder_is_replaced(tmp_path: Path) -> None:
 
 
 # === Altered ===
+
+
+REQUIRED = (PAYLOADS["network"], *FILES)
 
 
 @pytest.mark.parametrize("name", REQUIRED)
