@@ -56,7 +56,7 @@ def test_fit_returns_a_run_that_predicts_its_validation_fields(recipe: Recipe, p
     assert export(run, tmp_path / "bundle", "x", "Apache-2.0") == 0
     predictor = open_bundle(tmp_path / "bundle")
     assert predictor.bundle.card.kind == "features"
-    assert set(path.name for path in (tmp_path / "bundle").iterdir()) == {
+    assert {path.name for path in (tmp_path / "bundle").iterdir()} == {
         "MANIFEST", "card.json", "features.npz", "selftest.npz",
     }  # fmt: skip
     field = simulate_one(recipe.data, 0)
