@@ -119,7 +119,7 @@ def test_a_member_that_changed_is_refused(bundle: Path, make_bundle: Callable[..
     copy = tmp_path / "copy"
     shutil.copytree(bundle, copy)
     shutil.rmtree(copy / "members" / "0")
-    with raises_code(Code.NOT_FOUND):
+    with raises_code(Code.WRONG_FILE):
         read_bundle(copy)
     make_bundle(copy / "members" / "0", 9, side=32)
     with raises_code(Code.ALTERED):
