@@ -85,7 +85,7 @@ def test_what_pytorch_exports(name: str) -> None:
     path = MODELS / name
     assert path.stat().st_size < 100_000
     expected = np.load(MODELS / "torch.npz")
-    made = convert_onnx(read_onnx(path), Preparation(scale=255), label_map=(0, 2, 7, 12, 25))
+    made = convert_onnx(read_onnx(path), Preparation("", 255), label_map=(0, 2, 7, 12, 25))
     assert made.expected.layout == "NCHW"
     assert made.expected.batch == (1 if name == "torch_script.onnx" else 0)
     pictures = np.moveaxis(expected["input"], 1, -1).astype(np.float32) / 255
