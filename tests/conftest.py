@@ -15,7 +15,14 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytest_plugins = ["fixtures.browser", "fixtures.bundles", "fixtures.postgres", "fixtures.runs", "fixtures.scripts"]
+pytest_plugins = [
+    "fixtures.browser",
+    "fixtures.bundles",
+    "fixtures.catalogs",
+    "fixtures.postgres",
+    "fixtures.runs",
+    "fixtures.scripts",
+]
 
 CHECKOUT = Path(__file__).parents[1]
 

@@ -31,10 +31,15 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from lociscope.workflows.evaluate import evaluate as evaluate
     from lociscope.workflows.explore import explore as explore
     from lociscope.workflows.export import export_run as export_run
+    from lociscope.workflows.export_ensemble import export_ensemble as export_ensemble
+    from lociscope.workflows.fetch_model import fetch_model as fetch_model
     from lociscope.workflows.import_fields import import_atlas as import_atlas
     from lociscope.workflows.import_fields import import_competition as import_competition
     from lociscope.workflows.import_fields import import_folders as import_folders
     from lociscope.workflows.import_fields import import_plates as import_plates
+    from lociscope.workflows.import_model import ModelFormat as ModelFormat
+    from lociscope.workflows.import_model import bundle_from_keras as bundle_from_keras
+    from lociscope.workflows.import_model import bundle_from_onnx as bundle_from_onnx
     from lociscope.workflows.microscope import run_microscope as run_microscope
     from lociscope.workflows.monitor import check_drift as check_drift
     from lociscope.workflows.out_of_distribution import fit_out_of_distribution as fit_out_of_distribution
@@ -59,18 +64,23 @@ _MODULES = {
     "Catalog": "artifacts.catalog",
     "Field": "images.field",
     "LociscopeError": "errors",
+    "ModelFormat": "workflows.import_model",
     "Predictions": "artifacts.predictions",
     "Predictor": "predict.predictor",
     "Recipe": "artifacts.recipe",
     "Run": "artifacts.run",
     "apply_ensemble": "workflows.ensemble",
+    "bundle_from_keras": "workflows.import_model",
+    "bundle_from_onnx": "workflows.import_model",
     "check_drift": "workflows.monitor",
     "compare_runs": "workflows.compare",
     "convert_predictions": "workflows.share",
     "cross_validate": "workflows.crossval",
     "evaluate": "workflows.evaluate",
     "explore": "workflows.explore",
+    "export_ensemble": "workflows.export_ensemble",
     "export_run": "workflows.export",
+    "fetch_model": "workflows.fetch_model",
     "find_similar_fields": "workflows.similar",
     "fit_ensemble": "workflows.ensemble",
     "fit_out_of_distribution": "workflows.out_of_distribution",

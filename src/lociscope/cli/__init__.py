@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from lociscope.cli import (
+    bundle,
     compare,
     demo,
     ensemble,
@@ -59,6 +60,7 @@ app.command("tune")(tune.tune)
 app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
+app.add_typer(bundle.app, name="bundle")
 app.command("ood")(ood.ood)
 app.command("predict")(predict.predict)
 app.command("summarize")(share.summarize)

@@ -111,7 +111,7 @@ def summarize(metrics: Metrics) -> list[str]:
         f"{_compare(cost, USEFUL_MINUTES)} the {USEFUL_MINUTES:.0f} minutes below which predictions are useful."
     )
     if f1.value is not None:
-        scored = len(metrics.classes) - len(metrics.absent)
+        scored = sum(each.f1 is not None for each in metrics.classes)
         sentences.append(f"Macro-F1 is {number(f1.value)}{_bracket(f1)}, over {scored} of the 28 locations.")
     return [*sentences, f"Brackets show {100 * cost.level:.0f}{NO_BREAK}% intervals."]
 

@@ -39,7 +39,7 @@ class GalleryField:
     Attributes:
         field: Its pixels, (y, x, 4), and its name.
         truth: The labelled locations; None where they are unknown.
-        probability: (28,) in 0–1.
+        probability: (28,) in 0–1; NaN for a class that the model does not know.
         predicted: The reported locations.
         status: As in Predictions.
         warnings: As in Predictions.
@@ -154,7 +154,7 @@ def list_verdicts(item: GalleryField) -> list[LocationVerdict]:
 
 def make_bars(item: GalleryField, thresholds: np.ndarray | None) -> list[Bar]:
     """Return the likeliest locations, at most `BARS`, highest first."""
-    likeliest = (-item.probability).argsort(kind="stable")[:BARS]
+    likeliest = (-item.probability).argsort(kind="stable")[:BARS]  # NaN, a class that the model does not know, is last
     return [
         Bar(
             LABELS[label],
@@ -164,6 +164,7 @@ def make_bars(item: GalleryField, thresholds: np.ndarray | None) -> list[Bar]:
             label in (item.truth or ()),
         )
         for label in likeliest.tolist()
+        if item.probability[label] >= 0
     ]
 
 

@@ -22,7 +22,7 @@ from lociscope.decide.metrics import (
     top_k,
 )
 from lociscope.errors import Code, LociscopeError
-from lociscope.labels import LABELS, N_LABELS
+from lociscope.labels import LABELS, N_LABELS, expand_classes, find_known
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.file_errors import unreadable_error
 from lociscope.storage.schema import parse_model
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from lociscope.decide.metrics import ClassMetric
 
-SCHEMA = 2
-"""In schema 1, `baseline` was named `blind`."""
+SCHEMA = 3
+"""In schema 1, `baseline` was named `blind`; before schema 3 every class was known to the model."""
 LEVEL = 0.9
 USEFUL_MINUTES = 6.0
 """A model is useful where its errors cost fewer minutes per field; `docs/frame.md`."""
@@ -87,7 +87,8 @@ class Metrics(_Frozen):
 
     The metrics in `figures` are `lrap`, `top_3`, `macro_f1`, `macro_f1_frequent` (classes with 20 positives or more),
     `macro_average_precision`, `macro_auc` (3 or more), `jaccard` and `minutes`. The macro metrics are means
-    over the classes with positives; `absent` are the others.
+    over the classes with positives; `absent` are the others. Classes that the model does not know, `unknown`, are not
+    scored: fields are scored by their other labels.
     """
 
     schema_: Annotated[int, Field(alias="schema")] = SCHEMA
@@ -98,6 +99,7 @@ class Metrics(_Frozen):
     prior_lrap: float | None = Field(description="LRAP of the label prior: every field ranked by class frequency.")
     gain_over_prior: Figure = Field(description="LRAP minus `prior_lrap`, paired by field.")
     absent: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
     classes: tuple[ClassScore, ...]
 
     def write(self, path: Path) -> None:
@@ -133,7 +135,7 @@ def measure(
 
     Args:
         truth: (n, 28), 1 where a location is labelled; see `labels.to_multi_hot`.
-        probability: (n, 28) in 0–1.
+        probability: (n, 28) in 0–1; NaN for a class that the model does not know.
         predicted: (n, 28), 1 where a location was decided.
         what: The fields, as they follow "Evaluated on": `200 simulated fields that the training did not see`.
         groups: (n,) names of groups that are not independent, such as antibodies or specimens. By default each field
@@ -148,8 +150,10 @@ def measure(
         LociscopeError: The shapes do not match, or there are not 28 columns.
     """
     truth, decided = check_truth(truth), check_truth(predicted)
-    probability = check_probability(probability, truth)
     _check_shapes(truth, decided)
+    known = find_known(probability)
+    labelled, truth, decided = truth, truth[:, known], decided[:, known]
+    probability = check_probability(probability[:, known], truth)
     rate = truth.mean(axis=0)
     prior = np.broadcast_to(rate, truth.shape)
 
@@ -160,11 +164,11 @@ def measure(
     figures = (
         (lrap, probability, rate),
         (top_k(3), probability, rate),
-        (macro_f1, decided, np.ones(N_LABELS)),  # of all constant answers, every location has the highest F1
-        (macro_f1_frequent, decided, np.ones(N_LABELS)),
+        (macro_f1, decided, np.ones(len(rate))),  # of all constant answers, every location has the highest F1
+        (macro_f1_frequent, decided, np.ones(len(rate))),
         (macro_average_precision, probability, rate),
         (macro_auc, probability, rate),
-        (jaccard, decided, np.arange(N_LABELS) == rate.argmax()),
+        (jaccard, decided, np.arange(len(rate)) == rate.argmax()),
         (minutes, decided, rate >= BREAK_EVEN),
     )
     gain = paired_bootstrap(lrap, truth, probability, prior, groups=groups, n=resamples, seed=seed, level=LEVEL)
@@ -175,8 +179,9 @@ def measure(
         figures={metric.name: figure(metric, values, baseline) for metric, values, baseline in figures},
         prior_lrap=_or_none(float(lrap(truth, prior))),
         gain_over_prior=Figure.from_interval(gain),
-        absent=tuple(name for name, share in zip(LABELS, rate, strict=True) if share == 0),
-        classes=_score_classes(truth, probability, decided),
+        absent=tuple(name for name, share in zip(LABELS, labelled.mean(axis=0), strict=True) if share == 0),
+        unknown=tuple(name for name, is_known in zip(LABELS, known, strict=True) if not is_known),
+        classes=_score_classes(labelled, known, probability, decided),
     )
 
 
@@ -189,14 +194,19 @@ def _check_shapes(truth: np.ndarray, decided: np.ndarray) -> None:
         )
 
 
-def _score_classes(truth: np.ndarray, probability: np.ndarray, decided: np.ndarray) -> tuple[ClassScore, ...]:
-    f1 = macro_f1(truth, decided).per_class
-    precision = macro_average_precision(truth, probability).per_class
+def _score_classes(
+    truth: np.ndarray, known: np.ndarray, probability: np.ndarray, decided: np.ndarray
+) -> tuple[ClassScore, ...]:
+    """Score each class: the truth is of all 28, the probabilities and the decisions of the known ones."""
+    numbers = tuple(np.flatnonzero(known).tolist())
+    f1 = expand_classes(macro_f1(truth[:, known], decided).per_class, numbers)
+    precision = expand_classes(macro_average_precision(truth[:, known], probability).per_class, numbers)
+    predicted = expand_classes(decided.sum(axis=0), numbers, fill=0)
     return tuple(
         ClassScore(
             label=label,
             positives=int(truth[:, number].sum()),
-            predicted=int(decided[:, number].sum()),
+            predicted=int(predicted[number]),
             f1=_or_none(f1[number]),
             average_precision=_or_none(precision[number]),
         )

@@ -11,7 +11,7 @@ from lociscope.artifacts.bundle import Bundle
 from lociscope.artifacts.predictions import Predictions
 from lociscope.images.discovery.sources import FieldSource
 from lociscope.images.io.read import read_field
-from lociscope.labels import LABELS, N_LABELS
+from lociscope.labels import LABELS, N_LABELS, to_nullable
 from lociscope.predict.predictor import Predictor, PreparedField
 from lociscope.service.describe import describe_prediction
 from lociscope.service.picture import Picture, make_picture
@@ -33,7 +33,7 @@ class BundleInfo(BaseModel):
     def from_bundle(cls, bundle: Bundle) -> Self:
         """Return what the card of a bundle says."""
         card = bundle.card
-        calibrated = card.decide.calibration is not None
+        calibrated = card.decide.calibration is not None or card.kind == "ensemble"
         return cls(
             name=card.name, version=card.version, sha256=bundle.sha256, limits=card.limits, calibrated=calibrated
         )
@@ -51,7 +51,10 @@ class Answer(BaseModel):
     sentence: str = Field(description="The prediction as a sentence, most probable location first.")
     warnings: list[str] = Field(description="Warnings about the field, as in a table of Predictions.")
     notes: list[str] = Field(description="The warnings as sentences.")
-    probabilities: list[float] = Field(description="One per class, by class number.", min_length=N_LABELS)
+    probabilities: list[float | None] = Field(
+        description="One per class, by class number; null for a class that the model does not know.",
+        min_length=N_LABELS,
+    )
     thresholds: list[float] = Field(description="One per class, by class number.", min_length=N_LABELS)
     bundle: BundleInfo = Field(description="The model: name, version, sha256, limits, calibrated.")
 
@@ -96,12 +99,13 @@ def predict_field(
 
 
 def make_bars(answer: Answer) -> list[Bar]:
-    """Return all 28 locations: the predicted ones first, then by probability."""
+    """Return the locations that the model knows: the predicted ones first, then by probability."""
     bars = [
         Bar(name, probability, threshold, number in answer.predicted)
         for number, (name, probability, threshold) in enumerate(
             zip(LABELS, answer.probabilities, answer.thresholds, strict=True)
         )
+        if probability is not None
     ]
     return sorted(bars, key=lambda bar: (not bar.is_predicted, -bar.probability))
 
@@ -118,7 +122,7 @@ def _answer(predictions: Predictions, bundle: Bundle) -> Answer:
         sentence=describe_prediction(predicted, status, probability, thresholds),
         warnings=[str(warning) for warning in warnings],
         notes=[describe_warning(warning) for warning in warnings],
-        probabilities=[round(float(value), 6) for value in probability],
+        probabilities=to_nullable(probability, 6),
         thresholds=[round(float(value), 6) for value in thresholds],
         bundle=BundleInfo.from_bundle(bundle),
     )

@@ -20,7 +20,7 @@ from lociscope.decide.locations import find_constant_threshold
 from lociscope.decide.metrics import lrap, macro_auc, macro_average_precision, macro_f1
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import LABELS, N_LABELS, to_multi_hot
-from lociscope.models import OUTPUTS, load_network
+from lociscope.models import OUTPUTS, load_best, load_network
 from lociscope.training.devices import start_tensorflow
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def export_bundle(
             code=Code.REFUSED,
         )
     selftest = Selftest(inputs[:SELFTEST_FIELDS], expected[:SELFTEST_FIELDS])
-    card, extra = _make_card(run, runs, name, licence, limits), {}
+    card, extra = make_card(run, runs, name, licence, limits), {}
     if refer is not None:
         reference, summary = refer(Bundle(folder, card, model, selftest, ""))
         card = msgspec.structs.replace(card, reference=summary)
@@ -107,7 +107,7 @@ def export_bundle(
 
 
 def _load(run: Run, size: int) -> keras.Model:
-    network = load_network(run.best_model)
+    network = load_best(run)
     if network.input_shape[1] != size:
         raise LociscopeError(
             f"'{run.best_model}' takes {network.input_shape[1]} px, its recipe says {size}. Train again.",
@@ -176,6 +176,22 @@ def to_onnx(network: keras.Model) -> bytes:
         return _remove_unused_opsets(path.read_bytes(), outputs)
 
 
+def export_onnx(path: Path) -> bytes:
+    """Convert a `.keras` archive to ONNX as Keras' own `export` does, after checking it for code.
+
+    Raises:
+        LociscopeError: The archive is missing or damaged, or names foreign classes.
+        MissingExtraError: Keras is not installed.
+    """
+    network = load_network(path)
+    with tempfile.TemporaryDirectory() as folder:
+        exported = Path(folder) / "model.onnx"
+        with warnings.catch_warnings():  # as above
+            warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
+            network.export(exported, format="onnx", verbose=False)
+        return exported.read_bytes()
+
+
 def _remove_unused_opsets(model: bytes, outputs: list[str]) -> bytes:
     """Remove the operator sets that the converter declares and no node uses."""
     import onnx
@@ -204,7 +220,8 @@ def _max_difference(model: bytes, inputs: np.ndarray, expected: np.ndarray) -> f
     return float(np.abs(found - expected).max())
 
 
-def _make_card(run: Run, runs: list[Run], name: str, licence: str, limits: str) -> Card:
+def make_card(run: Run, runs: list[Run], name: str, licence: str, limits: str) -> Card:
+    """Return the card of a Run, or of the average of its folds, scored on their validation fields."""
     recipe, environments = runs[0].read_recipe(), [each.read_environment() for each in runs]
     predictions = run.read_predictions()
     truth = to_multi_hot(run.find_labels(predictions.ids))
