@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from lociscope.workflows.monitor import check_drift as check_drift
     from lociscope.workflows.out_of_distribution import fit_out_of_distribution as fit_out_of_distribution
     from lociscope.workflows.predict import predict_files as predict_files
+    from lociscope.workflows.report import report_predictions as report_predictions
     from lociscope.workflows.share import convert_predictions as convert_predictions
     from lociscope.workflows.share import summarize_predictions as summarize_predictions
     from lociscope.workflows.similar import find_similar_fields as find_similar_fields
@@ -79,6 +80,7 @@ _MODULES = {
     "open_bundle": "predict.predictor",
     "predict_files": "workflows.predict",
     "read_fields": "predict.inputs",
+    "report_predictions": "workflows.report",
     "run_microscope": "workflows.microscope",
     "simulate_atlas": "workflows.simulate",
     "simulate_field": "simulate.field",

@@ -24,6 +24,7 @@ from lociscope.cli import (
     ood,
     predict,
     recipes,
+    report,
     serve,
     share,
     similar,
@@ -61,6 +62,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("ood")(ood.ood)
 app.command("predict")(predict.predict)
+app.command("report")(report.report)
 app.command("summarize")(share.summarize)
 app.command("convert")(share.convert)
 app.command("similar")(similar.similar)
