@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from lociscope.predict.predictor import Predictor as Predictor
     from lociscope.predict.predictor import open_bundle as open_bundle
     from lociscope.simulate.field import simulate_field as simulate_field
+    from lociscope.workflows.card import write_cards as write_cards
     from lociscope.workflows.compare import compare_runs as compare_runs
     from lociscope.workflows.crossval import cross_validate as cross_validate
     from lociscope.workflows.ensemble import apply_ensemble as apply_ensemble
@@ -33,6 +34,7 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from lociscope.workflows.import_fields import import_competition as import_competition
     from lociscope.workflows.import_fields import import_folders as import_folders
     from lociscope.workflows.import_fields import import_plates as import_plates
+    from lociscope.workflows.map import map_predictions as map_predictions
     from lociscope.workflows.microscope import run_microscope as run_microscope
     from lociscope.workflows.monitor import check_drift as check_drift
     from lociscope.workflows.out_of_distribution import fit_out_of_distribution as fit_out_of_distribution
@@ -77,6 +79,7 @@ _MODULES = {
     "import_competition": "workflows.import_fields",
     "import_folders": "workflows.import_fields",
     "import_plates": "workflows.import_fields",
+    "map_predictions": "workflows.map",
     "open_bundle": "predict.predictor",
     "predict_files": "workflows.predict",
     "read_fields": "predict.inputs",
@@ -89,6 +92,7 @@ _MODULES = {
     "train_run": "workflows.train",
     "tune_recipe": "workflows.tune",
     "watch_folder": "workflows.watch",
+    "write_cards": "workflows.card",
 }
 """The module of each name; the imports above say the same to type checkers."""
 

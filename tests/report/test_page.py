@@ -10,7 +10,17 @@ import pytest
 from PIL import Image
 
 from lociscope.errors import LociscopeError, MissingExtraError
-from lociscope.report.page import interval, jpeg_uri, number, render, write_page
+from lociscope.report.page import (
+    Link,
+    _insert_contents,
+    environment,
+    interval,
+    jpeg_uri,
+    link_files,
+    number,
+    render,
+    write_page,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +61,10 @@ def test_a_page_of_several_sections_lists_them() -> None:
 def test_files_are_linked_relative_to_the_page(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "a #1.json").write_text("{}")
-    links = link_files(tmp_path / "out" / "page.html", [(tmp_path / "a #1.json", "figures"), (tmp_path / "run", "a Run"), (tmp_path / "none", "")])
+    links = link_files(
+        tmp_path / "out" / "page.html",
+        [(tmp_path / "a #1.json", "figures"), (tmp_path / "run", "a Run"), (tmp_path / "none", "")],
+    )
     assert links == [Link("../a%20%231.json", "a #1.json", "figures"), Link("../run", "run", "a Run")]
 
 

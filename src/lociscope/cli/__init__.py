@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from lociscope.cli import (
+    card,
     compare,
     demo,
     ensemble,
@@ -18,6 +19,7 @@ from lociscope.cli import (
     explore,
     export,
     importing,
+    map,
     microscope,
     models,
     monitor,
@@ -59,12 +61,14 @@ app.command("train")(train.train)
 app.command("tune")(tune.tune)
 app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)
+app.command("card")(card.card)
 app.command("export")(export.export)
 app.command("ood")(ood.ood)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)
 app.command("summarize")(share.summarize)
 app.command("convert")(share.convert)
+app.command("map")(map.map_fields)
 app.command("similar")(similar.similar)
 app.command("serve")(serve.serve)
 app.command("watch")(watch.watch)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LEVEL = 0.05
+MIN_DIFFERENCE = 0.05
+"""Smallest difference of mean probabilities that counts as a change: with many wells, less can be significant."""
 MIN_UNITS = 3
 """Fewest units of each condition for a test."""
 
@@ -35,7 +37,7 @@ class LocationChange(NamedTuple):
         shares: Share of the fields of each condition in which it is reported.
         means: Mean over units of the mean probability, for each condition.
         p: p of the test, corrected for the number of locations by Holm; None where nothing was tested.
-        changed: Whether p is at most `LEVEL`.
+        changed: Whether p is at most `LEVEL` and the means differ by `MIN_DIFFERENCE` or more.
     """
 
     number: int
@@ -101,16 +103,12 @@ def compare_conditions(
     found = np.flatnonzero(np.asarray(decided).any(axis=0)).tolist()
     p = np.array([_test(test, tables, paired, number) for number in found])
     corrected = adjust_holm(p) if test is not None and len(p) else [None] * len(found)
-    changes = [
-        LocationChange(
-            number,
-            tuple(float(decided[condition == name, number].mean()) for name in names),
-            tuple(float(np.mean([row[number] for row in table.values()])) for table in tables),
-            None if each is None else float(each),
-            each is not None and bool(each <= LEVEL),
-        )
-        for number, each in zip(found, corrected, strict=True)
-    ]
+    changes = []
+    for number, each in zip(found, corrected, strict=True):
+        shares = tuple(float(decided[condition == name, number].mean()) for name in names)
+        means = tuple(float(np.mean([row[number] for row in table.values()])) for table in tables)
+        changed = each is not None and bool(each <= LEVEL) and max(means) - min(means) >= MIN_DIFFERENCE
+        changes.append(LocationChange(number, shares, means, None if each is None else float(each), changed))
     return ConditionComparison(
         tuple(names),
         tuple(int((condition == name).sum()) for name in names),

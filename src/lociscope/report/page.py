@@ -139,10 +139,10 @@ def write_json(path: Path, values: Any) -> None:  # noqa: ANN401 - whatever JSON
 
 
 def jpeg_uri(plane: np.ndarray) -> str:
-    """Return a grey image as the source of an `<img>` that needs no other file.
+    """Return an image as the source of an `<img>` that needs no other file.
 
     Args:
-        plane: (y, x) of uint8.
+        plane: (y, x) of uint8, or (y, x, 3) in colour.
 
     Returns:
         A `data:` URI.

@@ -28,7 +28,13 @@ _YES, _NO = {"true", "1", "yes"}, {"false", "0", "no"}
 
 @dataclass(frozen=True, slots=True)
 class FieldContext:
-    """What a Catalog says of predicted fields: their groups (None where none are known), cell lines, and by row whether their cells differ."""
+    """What a Catalog says of predicted fields.
+
+    Attributes:
+        groups: Names of groups of fields that are not independent; None where none are known.
+        cell_lines: The cell line of each field, where known.
+        varied: By row, whether the cells of the field differ from each other, where it is known.
+    """
 
     groups: np.ndarray | None
     cell_lines: list[str | None]

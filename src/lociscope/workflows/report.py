@@ -84,7 +84,7 @@ def report_predictions(
     table = Predictions.read(path)
     if not len(table):
         raise LociscopeError(f"'{path}' holds no predicted field. Predict fields first.", code=Code.NOTHING_FOUND)
-    catalog, sources = (None, []) if fields is None else _open_fields(as_path(fields), table.ids)
+    catalog, sources = (None, []) if fields is None else open_fields(as_path(fields), table.ids)
     comparison, compared_by, notes = None, ("", ""), []
     if compare_by is not None:
         comparison, unit, notes = _compare(table, catalog, compare_by)
@@ -114,8 +114,19 @@ def report_predictions(
     return Reported(output, data, report)
 
 
-def _open_fields(path: Path, ids: Sequence[str]) -> tuple[Catalog, list[FieldSource]]:
-    """Open the fields, and check that predicted ones are among them."""
+def open_fields(path: Path, ids: Sequence[str]) -> tuple[Catalog, list[FieldSource]]:
+    """Open the fields of predictions.
+
+    Args:
+        path: A Catalog, or a folder or an archive of fields.
+        ids: The predicted fields.
+
+    Returns:
+        A Catalog, and the fields that have images.
+
+    Raises:
+        LociscopeError: They cannot be read, or none of them was predicted.
+    """
     if path.is_file() and path.suffix.lower() in TABLES:
         catalog = Catalog.read(path, may_lack=CHANNEL_NAMES)
         sources = [source for source in read_catalog_sources(catalog) if source.refs]
