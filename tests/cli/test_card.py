@@ -26,9 +26,8 @@ def section(path: Path, title: str) -> dict[str, Any]:
 
 def test_the_model_card_of_a_bundle(lociscope: Callable[..., Any], tiny_bundle: Path, tmp_path: Path) -> None:
     truth = to_multi_hot([[0], [0, 7], [25]] * 10)
-    measure(truth, np.clip(truth * 0.8, 0.1, 1), truth, "30 fields of mine", resamples=10).write(
-        tmp_path / "metrics.json"
-    )
+    found = measure(truth, np.clip(truth * 0.8, 0.1, 1), truth, "30 fields of mine", resamples=10)
+    found.write(tmp_path / "metrics.json")
     said = lociscope("card", tiny_bundle, "-o", "one/card.html", "--metrics", "metrics.json")
     assert (said.code, said.out) == (0, "one/card.html\n")
     data = tmp_path / "one" / "card.json"
@@ -45,7 +44,7 @@ def test_the_model_card_of_a_bundle(lociscope: Callable[..., Any], tiny_bundle: 
     assert "30 fields of mine" in markdown
     page = (tmp_path / "one" / "card.html").read_text(encoding="utf-8")
     assert all(f">{each['title']}</h2>" in page for each in json.loads(data.read_text())["sections"])
-    assert "http" not in page
+    assert "://" not in page
 
 
 def test_the_data_card_of_a_catalog(lociscope: Callable[..., Any], tmp_path: Path) -> None:
@@ -69,6 +68,13 @@ def test_the_data_card_of_a_catalog(lociscope: Callable[..., Any], tmp_path: Pat
     Catalog.from_entries([Entry("a")], tmp_path).write(tmp_path / "none.parquet")
     assert lociscope("card", "none.parquet", "-o", "n.html").code == 0
     assert section(tmp_path / "n.json", "Labels")["paragraphs"] == ["No field has a label."]
+
+
+def test_the_page_in_a_browser(
+    lociscope: Callable[..., Any], tiny_bundle: Path, tmp_path: Path, inspect_page: Callable[[Path], None]
+) -> None:
+    lociscope("card", tiny_bundle, "-o", "card.html")
+    inspect_page(tmp_path / "card.html")
 
 
 def test_what_is_refused(lociscope: Callable[..., Any], tiny_bundle: Path, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_a_page_with_images_plates_and_conditions(
     page = (tmp_path / "one" / "report.html").read_text(encoding="utf-8")
     assert HOSTILE not in page
     assert "&lt;script&gt;alert" in page
-    assert "http" not in page
+    assert "://" not in page
     assert page.count('class="heat wells"') == 2
     assert 'title="A01: Nucleoplasm; 1 fields"' in page
     assert "µm (assumed)" in page
@@ -107,6 +107,19 @@ def test_single_cell_variation_is_read_where_it_is(lociscope: Callable[..., Any]
     assert "Fields whose cells differ most" in (tmp_path / "a.html").read_text()
     (tmp_path / "p.variation.csv").write_text(text.replace(",12,", ",many,"))
     assert "is damaged" in lociscope("report", "p.csv", "-o", "a.html").err
+
+
+def test_the_page_in_a_browser(
+    lociscope: Callable[..., Any],
+    table: Path,
+    write_field: Callable[..., Path],
+    tmp_path: Path,
+    inspect_page: Callable[[Path], None],
+) -> None:
+    for row in range(24):
+        write_field(f"f{row:02d}", tmp_path / "fields", seed=row, size=64)
+    lociscope("report", "p.parquet", table, "-o", "r.html", "--compare-by", "treatment")
+    inspect_page(tmp_path / "r.html")
 
 
 def test_what_is_refused(lociscope: Callable[..., Any], table: Path, tmp_path: Path) -> None:

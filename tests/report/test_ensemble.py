@@ -11,6 +11,7 @@ from lociscope.decide.ensemble_report import ClassReport, EnsembleReport, Reliab
 from lociscope.report.ensemble import reliability_diagram, sort_trials, summarize, write_ensemble
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -91,3 +92,8 @@ def test_trials_are_listed_best_first(report: EnsembleReport) -> None:
 
 def test_the_diagram_is_the_same_again(report: EnsembleReport) -> None:
     assert reliability_diagram(report.reliability) == reliability_diagram(report.reliability)
+
+
+def test_the_page_in_a_browser(report: EnsembleReport, tmp_path: Path, inspect_page: Callable[[Path], None]) -> None:
+    write_ensemble(tmp_path / "report.html", report, ["a.parquet", "<b>.csv"])
+    inspect_page(tmp_path / "report.html")

@@ -95,8 +95,8 @@ def cost_plots(rows: Sequence[Mapping[str, Any]], metric: str) -> list[CostPlot]
         points = [
             CostPoint(
                 row["name"],
-                _place(price, prices, 40, 560),
-                220 - _place(value, values, 0, 180),
+                _place(price, prices, 60, 580),
+                round(220 - _place(value, values, 0, 180), 1),
                 row["name"] in efficient,
             )
             for row, price, value in zip(known, prices, values, strict=True)

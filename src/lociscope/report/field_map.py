@@ -46,7 +46,7 @@ class MapField(NamedTuple):
 
 
 class Sprite(NamedTuple):
-    """Thumbnails of the fields of a map, row by row in one image: a `data:` URI, their side in px, and how many a row."""
+    """Thumbnails, row by row in one image: a `data:` URI, their side in px, and how many a row."""
 
     source: str
     side: int
@@ -141,14 +141,13 @@ def _point(field: MapField, colourings: Sequence[Colouring]) -> dict[str, Any]:
         "id": field.id,
         "marks": " ".join(map(str, marks)),
         "colour": PALETTE[marks[0]] if marks and marks[0] >= 0 else "",
-        "text": "; ".join(
-            value for value in (", ".join(LABELS[each] for each in field.predicted), *_others(field)) if value
-        ),
+        "text": _describe(field),
     }
 
 
-def _others(field: MapField) -> tuple[str, str]:
-    return field.cell_line, field.plate and f"plate {field.plate}"
+def _describe(field: MapField) -> str:
+    locations = ", ".join(LABELS[each] for each in field.predicted)
+    return "; ".join(each for each in (locations, field.cell_line, field.plate and f"plate {field.plate}") if each)
 
 
 def map_to_json(page: MapPage) -> dict[str, Any]:

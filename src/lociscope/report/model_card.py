@@ -35,7 +35,8 @@ NAMES = {
 }
 INTENDED = (
     "To report where in the cell a protein is, of 28 locations of the Human Protein Atlas, from four-channel "
-    "fluorescence fields: to sort the wells of a screen, and to choose fields that a person or a microscope should look at again."
+    "fluorescence fields: to sort the wells of a screen, and to choose fields that a person or a microscope should "
+    "look at again."
 )
 NOT_INTENDED = (
     "Not for diagnosis, and not as the only evidence for the location of one protein. Other stains, magnifications, "
