@@ -31,7 +31,7 @@ def table(tmp_path: Path, write_field: Callable[..., Path]) -> Path:
     embedding = (rng.normal(0, 0.1, (FIELDS, 8)) + np.eye(8)[kind * 5]).astype(np.float32)
     probability = np.full((FIELDS, N_LABELS), 0.1, np.float32)
     probability[np.arange(FIELDS), kind * 25] = 0.9
-    predicted = [(int(each) * 25,) for each in kind]
+    predicted: list[tuple[int, ...]] = [(int(each) * 25,) for each in kind]
     Predictions(names, probability, predicted, ["ok"] * FIELDS, [()] * FIELDS, embedding).write(tmp_path / "p.parquet")
     entries = []
     for row, name in enumerate(names):

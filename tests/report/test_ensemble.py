@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lociscope.decide.ensemble_report import ClassReport, EnsembleReport, ReliabilityDiagram, Score, Trial
-from lociscope.report.ensemble import reliability_diagram, sort_trials, summarize, write_ensemble
+from lociscope.report.ensemble import sort_trials, summarize, write_ensemble
+from lociscope.report.figures import reliability_diagram
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,7 +23,7 @@ class Table(NamedTuple):
     """A table of texts; the first column names the rows."""
 
     columns: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
 
 
 class Section(NamedTuple):

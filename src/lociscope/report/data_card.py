@@ -44,7 +44,7 @@ def make_data_card(catalog: Catalog, name: str, sha256: str) -> CardPage:
     return CardPage("data card", f"Data card of {name}", sections)
 
 
-def _field_rows(catalog: Catalog, sha256: str, groups: int) -> list[tuple[str, ...]]:
+def _field_rows(catalog: Catalog, sha256: str, groups: int) -> list[tuple[str, str]]:
     table = catalog.table
     rows = [("Fields", f"{len(catalog):,}"), ("SHA-256 of the Catalog", sha256)]
     rows += [(title, _list_values(table[name].to_pylist())) for name, title in COLUMNS]
@@ -55,7 +55,7 @@ def _field_rows(catalog: Catalog, sha256: str, groups: int) -> list[tuple[str, .
     rows.append(("Pixel sizes, µm", ", ".join(f"{size:g}" for size in sizes[:MAX_VALUES]) or UNKNOWN))
     if find_group_columns(catalog):
         rows.append(("Groups of fields that are not independent", f"{groups:,}"))
-    return rows  # type: ignore[return-value] # rows of two
+    return rows
 
 
 def _list_values(values: list[str | None]) -> str:

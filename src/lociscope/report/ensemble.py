@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lociscope.decide.ensemble_report import ClassReport, EnsembleReport, Score, Trial
+    from lociscope.report.page import Link
 
 COMBINERS = {
     "best": "best member alone",
@@ -55,13 +56,14 @@ class Row:
     interval: str
 
 
-def write_ensemble(path: Path, report: EnsembleReport, members: Sequence[str]) -> None:
+def write_ensemble(path: Path, report: EnsembleReport, members: Sequence[str], files: Sequence[Link] = ()) -> None:
     """Write the page.
 
     Args:
         path: The HTML file to write atomically.
         report: The report of the fit.
         members: A name for each member, by position.
+        files: The other files of the fit, and the members.
 
     Raises:
         LociscopeError: The page cannot be written.
@@ -72,6 +74,7 @@ def write_ensemble(path: Path, report: EnsembleReport, members: Sequence[str]) -
         "ensemble.html",
         title=f"Ensemble of {report.members} network{'s' if report.members > 1 else ''}",
         result=summarize(report),
+        files=files,
         report=report,
         rows=score_rows(report),
         levels=report.levels.items(),

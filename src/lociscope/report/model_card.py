@@ -84,7 +84,7 @@ def make_model_card(card: Card, sha256: str, metrics: Metrics | None = None) -> 
     return CardPage("model card", f"Model card of {card.name} {card.version}", sections)
 
 
-def _model_rows(card: Card, sha256: str) -> list[tuple[str, ...]]:
+def _model_rows(card: Card, sha256: str) -> list[tuple[str, str]]:
     return [
         ("Name", card.name),
         ("Version", card.version),
@@ -96,7 +96,7 @@ def _model_rows(card: Card, sha256: str) -> list[tuple[str, ...]]:
     ]
 
 
-def _input_rows(card: Card) -> list[tuple[str, ...]]:
+def _input_rows(card: Card) -> list[tuple[str, str]]:
     spec = card.input
     return [
         ("Channels", ", ".join(f"{channel.name}: {channel.stain}" for channel in CHANNELS)),
@@ -106,7 +106,7 @@ def _input_rows(card: Card) -> list[tuple[str, ...]]:
     ]
 
 
-def _training_rows(provenance: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def _training_rows(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     parts = provenance.get("folds") or [provenance]
     first = parts[0]
     recipe = first.get("recipe") or {}
@@ -189,7 +189,7 @@ def _threshold_table(card: Card) -> Table:
 
 
 def _dome(card: Card, metrics: Metrics | None) -> Table:
-    training = dict(_training_rows(card.provenance))  # type: ignore[arg-type] # rows of two
+    training = dict(_training_rows(card.provenance))
     calibration = "temperature or Platt parameters in the card" if card.decide.calibration else "none recorded"
     scored = "none on other fields" if metrics is None else f"{metrics.fields:,} fields: {metrics.what}"
     first = next(iter(card.metrics.values()), None)
@@ -223,4 +223,4 @@ def _dome(card: Card, metrics: Metrics | None) -> Table:
         ("Evaluation", "Comparison", "label prior, a constant answer that ignores the image" if metrics else UNKNOWN),
         ("Evaluation", "Confidence", "90 % bootstrap intervals over fields, or over groups where they are known"),
     ]
-    return Table(("Part", "Question", "Answer"), rows)  # type: ignore[arg-type] # rows of three
+    return Table(("Part", "Question", "Answer"), rows)

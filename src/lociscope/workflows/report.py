@@ -85,7 +85,8 @@ def report_predictions(
     if not len(table):
         raise LociscopeError(f"'{path}' holds no predicted field. Predict fields first.", code=Code.NOTHING_FOUND)
     catalog, sources = (None, []) if fields is None else open_fields(as_path(fields), table.ids)
-    comparison, compared_by, notes = None, ("", ""), []
+    comparison, compared_by = None, ("", "")
+    notes: list[str] = []
     if compare_by is not None:
         comparison, unit, notes = _compare(table, catalog, compare_by)
         compared_by = (compare_by, unit)
