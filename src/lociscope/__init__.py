@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from lociscope.simulate.field import simulate_field as simulate_field
     from lociscope.workflows.arrays import load_arrays as load_arrays
     from lociscope.workflows.arrays import simulate_arrays as simulate_arrays
+    from lociscope.workflows.card import write_cards as write_cards
     from lociscope.workflows.compare import compare_runs as compare_runs
     from lociscope.workflows.crossval import cross_validate as cross_validate
     from lociscope.workflows.ensemble import apply_ensemble as apply_ensemble
@@ -40,10 +41,12 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from lociscope.workflows.import_model import ModelFormat as ModelFormat
     from lociscope.workflows.import_model import bundle_from_keras as bundle_from_keras
     from lociscope.workflows.import_model import bundle_from_onnx as bundle_from_onnx
+    from lociscope.workflows.map import map_predictions as map_predictions
     from lociscope.workflows.microscope import run_microscope as run_microscope
     from lociscope.workflows.monitor import check_drift as check_drift
     from lociscope.workflows.out_of_distribution import fit_out_of_distribution as fit_out_of_distribution
     from lociscope.workflows.predict import predict_files as predict_files
+    from lociscope.workflows.report import report_predictions as report_predictions
     from lociscope.workflows.share import convert_predictions as convert_predictions
     from lociscope.workflows.share import summarize_predictions as summarize_predictions
     from lociscope.workflows.similar import find_similar_fields as find_similar_fields
@@ -89,9 +92,11 @@ _MODULES = {
     "import_folders": "workflows.import_fields",
     "import_plates": "workflows.import_fields",
     "load_arrays": "workflows.arrays",
+    "map_predictions": "workflows.map",
     "open_bundle": "predict.predictor",
     "predict_files": "workflows.predict",
     "read_fields": "predict.inputs",
+    "report_predictions": "workflows.report",
     "run_microscope": "workflows.microscope",
     "simulate_arrays": "workflows.arrays",
     "simulate_atlas": "workflows.simulate",
@@ -101,6 +106,7 @@ _MODULES = {
     "train_run": "workflows.train",
     "tune_recipe": "workflows.tune",
     "watch_folder": "workflows.watch",
+    "write_cards": "workflows.card",
 }
 """The module of each name; the imports above say the same to type checkers."""
 

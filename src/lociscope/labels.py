@@ -47,6 +47,16 @@ LABELS: tuple[str, ...] = (
 )
 """Names of the classes; the position is the class number and never changes."""
 
+ANATOMY: tuple[tuple[str, tuple[int, ...]], ...] = (
+    ("Nucleus", (0, 4, 5, 2, 3, 1)),
+    ("Cytoplasm", (25, 26, 27, 24, 23)),
+    ("Cytoskeleton", (14, 15, 18, 19, 17, 16, 11, 12, 13)),
+    ("Endomembrane system", (6, 7, 9, 10, 8, 20, 21, 22)),
+)
+"""The classes in anatomical order, from the nucleus outwards: groups of neighbours."""
+
+ANATOMICAL_ORDER: tuple[int, ...] = tuple(number for _, numbers in ANATOMY for number in numbers)
+
 N_LABELS = len(LABELS)
 
 

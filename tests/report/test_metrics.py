@@ -104,7 +104,7 @@ def test_metrics_come_back_from_their_file(tmp_path_factory: pytest.TempPathFact
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("{}", "states no schema"), ('{"schema": 4}', "newer"), ("[]", "is damaged"), ("{", "is damaged")],
+    [("{}", "states no schema"), ('{"schema": 99}', "newer"), ("[]", "is damaged"), ("{", "is damaged")],
 )
 def test_another_file_is_not_read_as_metrics(tmp_path_factory: pytest.TempPathFactory, text: str, says: str) -> None:
     path = tmp_path_factory.mktemp("metrics") / "metrics.json"

@@ -16,6 +16,7 @@ from lociscope.decide.intervals import Interval
 from lociscope.report.study import format_value, history_figure, parallel_figure, scale, summarize, write_study
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 pytest.importorskip("matplotlib")
@@ -120,3 +121,8 @@ def test_values_for_the_eye() -> None:
         "max",
         "0.5",
     ]
+
+
+def test_the_page_in_a_browser(tmp_path: Path, inspect_page: Callable[[Path], None]) -> None:
+    page(tmp_path, importance={"network.pooling": 0.75, "train.learning_rate": 0.25})
+    inspect_page(tmp_path / "study.html")

@@ -12,6 +12,7 @@ import typer
 
 from lociscope.cli import (
     bundle,
+    card,
     compare,
     demo,
     ensemble,
@@ -19,12 +20,14 @@ from lociscope.cli import (
     explore,
     export,
     importing,
+    map,
     microscope,
     models,
     monitor,
     ood,
     predict,
     recipes,
+    report,
     serve,
     share,
     similar,
@@ -59,12 +62,15 @@ app.command("train")(train.train)
 app.command("tune")(tune.tune)
 app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)
+app.command("card")(card.card)
 app.command("export")(export.export)
 app.add_typer(bundle.app, name="bundle")
 app.command("ood")(ood.ood)
 app.command("predict")(predict.predict)
+app.command("report")(report.report)
 app.command("summarize")(share.summarize)
 app.command("convert")(share.convert)
+app.command("map")(map.map_fields)
 app.command("similar")(similar.similar)
 app.command("serve")(serve.serve)
 app.command("watch")(watch.watch)
