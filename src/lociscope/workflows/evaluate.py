@@ -130,6 +130,7 @@ def write_report(
     model: Predictor | None = None,
     figures: Path | None = None,
     subject: Path | None = None,
+    related: Sequence[tuple[Path, str]] = (),
 ) -> Metrics:
     """Write `report.html` and `metrics.json` for predictions whose labels are known.
 
@@ -146,6 +147,7 @@ def write_report(
         model: Shows where the evidence is; None for galleries without.
         figures: A folder for the figures of a paper.
         subject: What was evaluated, to link to.
+        related: Further files and pages to link to, and what each has.
 
     Returns:
         The scores.
@@ -182,7 +184,7 @@ def write_report(
         history=run.read_history() if run else None,
         run_facts=describe_run(run) if run else None,
         notes=notes,
-        files=link_files(page, _list_files(output, subject, run, figures)),
+        files=link_files(page, [*related, *_list_files(output, subject, run, figures)]),
     )
     return metrics
 
