@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lociscope.report.metrics import Metrics
     from lociscope.report.scores import Acceptance, ClassScore, Split, Subset
 
-MAX_DEPTH = 60
+MAX_DEPTH = 45
 """Per cent of the accent colour of a class that is always confused, at which figures remain readable."""
 NAMED = 3
 """Confusions that are named in words."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from lociscope.report.ranking import ComparisonGroup
 
-DEPTH = 60
+DEPTH = 45
 """Per cent of the accent colour at a score of 1, at which figures remain readable."""
 COSTS = (("latency_ms", "ms per field"), ("bytes", "size"))
 
