@@ -39,8 +39,18 @@ if TYPE_CHECKING:
     from lociscope.storage.paths import AnyPath
 
 __all__ = [
-    *("DEFAULT_BUNDLE", "MANIFEST", "MAX_FILE_BYTES", "PAYLOADS", "SELFTEST_TOLERANCE", "Bundle", "Reference"),
-    *("Selftest", "encode_reference", "read_bundle", "read_reference", "write_bundle"),
+    "DEFAULT_BUNDLE",
+    "MANIFEST",
+    "MAX_FILE_BYTES",
+    "PAYLOADS",
+    "SELFTEST_TOLERANCE",
+    "Bundle",
+    "Reference",
+    "Selftest",
+    "encode_reference",
+    "read_bundle",
+    "read_reference",
+    "write_bundle",
 ]
 
 DEFAULT_BUNDLE = Path(__file__).parents[1] / "default_bundle"
