@@ -6,7 +6,7 @@ import csv
 import hashlib
 import shutil
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from lociscope.convert.gapnet import LABEL_MAP, array_shapes, build_onnx, check_
 from lociscope.convert.published import GAPNET_PL, PublishedModel, check_files, find_published
 from lociscope.errors import Code
 from lociscope.images.discovery.sources import find_fields
+from lociscope.images.field import Field
 from lociscope.images.raw import scale_raw
 from lociscope.labels import N_LABELS
 from lociscope.predict.predictor import open_bundle
@@ -32,7 +33,7 @@ def arrays() -> dict[str, np.ndarray]:
     """Random weights of the published shapes."""
     rng = np.random.default_rng(0)
     return {
-        name: rng.normal(0, 1 / np.sqrt(max(np.prod(shape[:-1]), 1)), shape).astype(np.float32)
+        name: rng.normal(0, 1 / max(float(np.prod(shape[:-1])), 1.0) ** 0.5, shape).astype(np.float32)
         for name, shape in array_shapes().items()
     }
 
@@ -40,7 +41,8 @@ def arrays() -> dict[str, np.ndarray]:
 def publish(folder: Path, arrays: dict[str, np.ndarray]) -> PublishedModel:
     """A published model of these weights, as an npz file in a folder."""
     folder.mkdir(exist_ok=True)
-    np.savez(folder / "gapnet_pl.npz", **arrays)
+    stored: dict[str, Any] = dict(arrays)
+    np.savez(folder / "gapnet_pl.npz", **stored)
     digest = hashlib.sha256((folder / "gapnet_pl.npz").read_bytes()).hexdigest()
     return replace(GAPNET_PL, converted={"gapnet_pl.npz": digest})
 
@@ -91,9 +93,7 @@ def test_a_folder_becomes_a_bundle(arrays: dict[str, np.ndarray], tmp_path: Path
     assert np.flatnonzero(~np.isnan(row)).tolist() == KNOWN
 
 
-def field(side: int) -> object:
-    from lociscope.images.field import Field
-
+def field(side: int) -> Field:
     return Field("a", np.random.default_rng(0).integers(0, 256, (side, side, 4), np.uint8))
 
 
