@@ -122,6 +122,7 @@ def test_a_keras_file_and_kerass_own_export(small_catalog: Path, tmp_path: Path)
     made = bundle_from_keras(tmp_path / "mine.keras", small_catalog, tmp_path / "keras")
     assert made.bundle.card.classes == tuple(range(N_LABELS))
     assert made.model.given.activation == "none"
+    network(np.zeros((1, 32, 32, 4), np.float32))
     network.export(tmp_path / "mine.onnx", format="onnx", verbose=False)
     bundle_from_onnx(tmp_path / "mine.onnx", small_catalog, tmp_path / "onnx")
     one, two = (open_bundle(tmp_path / name).predict(small_catalog).probability for name in ("keras", "onnx"))
