@@ -20,7 +20,7 @@ SIDE, CLASSES = 32, 5
 FOLDER = Path(__file__).parent / "models"
 
 
-class Net(nn.Module):
+class Net(nn.Module):  # type: ignore[misc] # PyTorch is not installed
     """Two convolutions with batch normalisation, and a dense layer."""
 
     def __init__(self) -> None:

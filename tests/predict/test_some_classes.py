@@ -101,7 +101,7 @@ def test_scores_are_those_of_the_known_classes() -> None:
 
 def test_labels_of_unknown_classes_are_not_judged() -> None:
     rng = np.random.default_rng(2)
-    targets = [(int(rng.integers(N_LABELS)),) for _ in range(200)]
+    targets: list[tuple[int, ...]] = [(int(rng.integers(N_LABELS)),) for _ in range(200)]
     probability = rng.random((200, N_LABELS))
     probability[:, UNKNOWN] = np.nan
     ids = [str(number) for number in range(200)]

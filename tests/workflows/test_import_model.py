@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -21,6 +21,8 @@ from lociscope.workflows.import_model import ModelFormat, bundle_from_keras, bun
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from lociscope.images.field import Field
 
 CLASSES = (0, 2, 7, 12, 25)
 TORCH = "tests/convert/models/torch_dynamo.onnx"
@@ -79,7 +81,7 @@ def test_the_calibration_is_applied_to_each_field(bundle: Path, small_catalog: P
     np.testing.assert_allclose(found.probability[rows][:, CLASSES], calibration.predict(raw[:, CLASSES]), atol=1e-5)
 
 
-def _read(catalog: Path, number: int) -> list[object]:
+def _read(catalog: Path, number: int) -> list[Field]:
     from lociscope.images.discovery.sources import read_catalog_sources
     from lociscope.images.io.read import read_field
 
@@ -120,6 +122,7 @@ def test_a_keras_file_and_kerass_own_export(small_catalog: Path, tmp_path: Path)
     made = bundle_from_keras(tmp_path / "mine.keras", small_catalog, tmp_path / "keras")
     assert made.bundle.card.classes == tuple(range(N_LABELS))
     assert made.model.given.activation == "none"
+    network(np.zeros((1, 32, 32, 4), np.float32))
     network.export(tmp_path / "mine.onnx", format="onnx", verbose=False)
     bundle_from_onnx(tmp_path / "mine.onnx", small_catalog, tmp_path / "onnx")
     one, two = (open_bundle(tmp_path / name).predict(small_catalog).probability for name in ("keras", "onnx"))
@@ -131,8 +134,8 @@ def test_a_keras_file_and_kerass_own_export(small_catalog: Path, tmp_path: Path)
 
 
 def test_bad_input(torch_model: Path, small_catalog: Path, label_map: Path, tmp_path: Path) -> None:
-    def make(**options: object) -> None:
-        given = {"labels": label_map, "model_format": ModelFormat(scale=255), **options}
+    def make(**options: Any) -> None:
+        given: dict[str, Any] = {"labels": label_map, "model_format": ModelFormat(scale=255), **options}
         bundle_from_onnx(torch_model, small_catalog, tmp_path / "b", **given)
 
     with raises_code(Code.INVALID_LABELS):

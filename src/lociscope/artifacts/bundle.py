@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.artifacts.bundle_files import (
-    MANIFEST,
+    MANIFEST as MANIFEST,
+)
+from lociscope.artifacts.bundle_files import (
     MAX_FILE_BYTES,
     MEMBER,
     PAYLOADS,
@@ -37,11 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lociscope.storage.paths import AnyPath
-
-__all__ = [
-    *("DEFAULT_BUNDLE", "MANIFEST", "MAX_FILE_BYTES", "PAYLOADS", "SELFTEST_TOLERANCE", "Bundle", "Reference"),
-    *("Selftest", "encode_reference", "read_bundle", "read_reference", "write_bundle"),
-]
 
 DEFAULT_BUNDLE = Path(__file__).parents[1] / "default_bundle"
 MAX_REFERENCE_BYTES = 1 << 26

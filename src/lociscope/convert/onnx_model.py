@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from lociscope.artifacts.bundle import MAX_FILE_BYTES
+from lociscope.artifacts.bundle_files import MAX_FILE_BYTES
 from lociscope.errors import Code, LociscopeError, MissingExtraError, UsageError, suggest
 from lociscope.storage.file_errors import unreadable_error
 from lociscope.storage.onnx_files import check_onnx

@@ -143,12 +143,17 @@ def wrap_input(model: Any, expected: ModelInput, preparation: Preparation) -> An
 
 
 def _add_standardisation(graph: _Graph, x: str) -> str:
-    centred = graph.add("Sub", [x, graph.reduce("ReduceMean", x, (1, 2), "channel_mean", keepdims=1)], "centred")
-    squares = graph.add("Mul", [centred, centred], "squares")
-    variance = graph.reduce("ReduceMean", squares, (1, 2), "variance", keepdims=1)
+    centred = graph.add("Sub", [x, _add_mean(graph, x, "channel_mean")], "centred")
+    variance = _add_mean(graph, graph.add("Mul", [centred, centred], "squares"), "variance")
     deviation = graph.add("Sqrt", [variance], "deviation")
     floor = graph.constant("epsilon", np.array(EPSILON, np.float32))
     return graph.add("Div", [centred, graph.add("Add", [deviation, floor], "spread")], "standardised")
+
+
+def _add_mean(graph: _Graph, x: str, output: str) -> str:
+    """Add the mean of each channel, over columns and then over rows: one sum of a million float32 loses four digits."""
+    columns = graph.reduce("ReduceMean", x, (2,), f"{output}_of_rows", keepdims=1)
+    return graph.reduce("ReduceMean", columns, (1,), output, keepdims=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,7 +185,7 @@ def _fit_apart(
     for pattern in np.unique(known, axis=1).T:
         classes, those = np.flatnonzero((known == pattern[:, None]).all(axis=0)), np.flatnonzero(pattern)
         fitted = fit_ensemble(
-            truth[:, classes], members[np.ix_(those, range(len(truth)), classes)], combiner,
+            truth[:, classes], members[np.ix_(those, np.arange(len(truth)), classes)], combiner,
             None if prior is None else prior[classes],
         )  # fmt: skip
         weights[np.ix_(those, classes)], intercepts[classes] = fitted.weights_, fitted.intercepts_

@@ -38,6 +38,8 @@ COMPARED_FIELDS = 64
 PIXELS_PER_PART = COMPARED_FIELDS * 128 * 128
 """Pixels that are computed at once: all 64 inputs of 512 px at once took more than 20 GB."""
 SELFTEST_FIELDS = 2
+OPEN_SIDE = 64
+"""Side in px at which a network of any size is called before Keras exports it."""
 INTERVAL_LEVEL = 0.9
 
 DEFAULT_LIMITS = (
@@ -184,6 +186,13 @@ def export_onnx(path: Path) -> bytes:
         MissingExtraError: Keras is not installed.
     """
     network = load_network(path)
+    shape = network.input_shape
+    if not isinstance(shape, tuple) or len(shape) != 4:
+        raise LociscopeError(
+            f"'{path}' takes {shape}; a bundle's model takes one batch of pictures. Save a model with such an input.",
+            code=Code.INVALID_VALUE,
+        )
+    network(np.zeros((1, *(side or OPEN_SIDE for side in shape[1:])), np.float32))  # Keras exports what was called once
     with tempfile.TemporaryDirectory() as folder:
         exported = Path(folder) / "model.onnx"
         with warnings.catch_warnings():  # as above
