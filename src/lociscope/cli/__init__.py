@@ -18,6 +18,7 @@ from lociscope.cli import (
     explore,
     export,
     importing,
+    keys,
     microscope,
     models,
     monitor,
@@ -65,6 +66,7 @@ app.command("summarize")(share.summarize)
 app.command("convert")(share.convert)
 app.command("similar")(similar.similar)
 app.command("serve")(serve.serve)
+app.add_typer(keys.app, name="keys")
 app.command("watch")(watch.watch)
 app.add_typer(microscope.app, name="microscope")
 app.add_typer(monitor.app, name="monitor")
