@@ -82,7 +82,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             log_writer.add(predictions, prepared.statistics[None], bundle=bundle)
 
         runner = JobRunner(jobs, model, pool, settings.job_workers, report)
-        metrics.watch_jobs(jobs.store, runner)
+        metrics.watch_jobs(jobs.store, runner, settings.max_stored_bytes)
     app.state.service = AppState(settings, model, pool, views, metrics, log, log_writer, jobs, runner)
     app.state.database = database
     app.include_router(router)

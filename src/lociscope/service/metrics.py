@@ -77,8 +77,10 @@ class Metrics:
             for number in numbers:
                 self._locations.labels(LABELS[number]).inc()
 
-    def watch_jobs(self, store: JobStore, runner: JobRunner) -> None:
+    def watch_jobs(self, store: JobStore, runner: JobRunner, max_bytes: int) -> None:
         """Report the waiting fields and the kept bytes of jobs, and whether their database can be used."""
+        most = Gauge("lociscope_jobs_bytes_most", "Bytes of files of jobs that may be kept.", registry=self._registry)
+        most.set(max_bytes)
         waiting = Gauge("lociscope_jobs_waiting", "Fields of jobs that wait or run.", registry=self._registry)
         kept = Gauge("lociscope_jobs_bytes", "Bytes of the files of jobs that are kept.", registry=self._registry)
         trouble = Gauge(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
@@ -22,15 +23,35 @@ if TYPE_CHECKING:
 MAX_DEPTH = 8
 """Maximum number of folders above a file of an upload."""
 
+STEP_BYTES = 1 << 20
 _MAX_TEXTS = 32
 _MAX_TEXT = 1 << 12
 
 
 class StoredFile(UploadFile):
-    """A file of an upload, which is closed when its last byte has arrived, so that a thousand do not stay open."""
+    """A file of an upload, which is closed when its last byte has arrived, so that a thousand do not stay open.
+
+    Its bytes are written a megabyte at a time, in another thread.
+    """
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        super().__init__(file=file, size=0, filename=name, headers=Headers())
+        self._waiting = bytearray()
+
+    async def write(self, data: bytes) -> None:
+        """Write some bytes, or keep them until there are enough."""
+        self._waiting += data
+        if len(self._waiting) >= STEP_BYTES:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        data = bytes(self._waiting)
+        self._waiting.clear()
+        await run_in_threadpool(self.file.write, data)
 
     async def seek(self, offset: int) -> None:
         """Close the file; Starlette's parser calls this after its last byte."""
+        await self._flush()
         await self.close()
 
 
@@ -53,7 +74,7 @@ class _StoringParser(FormParser):
         self._taken.add(inside.casefold())
         path = self._folder / inside
         path.parent.mkdir(parents=True, exist_ok=True)
-        return StoredFile(file=path.open("xb"), size=0, filename=inside, headers=Headers())
+        return StoredFile(path.open("xb"), inside)
 
 
 async def receive_files(request: Request, folder: Path, max_files: int) -> dict[str, str]:
