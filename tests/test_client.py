@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -14,12 +12,16 @@ import pytest
 from lociscope.client import Client, ServiceError
 from lociscope.errors import Code, UsageError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
 
 class Scripted(BaseHTTPRequestHandler):
     """Answers requests with a script of (status, headers, body), and records them."""
 
-    script: list[tuple[int, dict[str, str], bytes]] = []
-    seen: list[tuple[str, str, dict[str, str], bytes]] = []
+    script: ClassVar[list[tuple[int, dict[str, str], bytes]]] = []
+    seen: ClassVar[list[tuple[str, str, dict[str, str], bytes]]] = []
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))

@@ -14,7 +14,6 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from urllib.parse import quote, urlsplit
 from lociscope.errors import Code, LociscopeError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
     from lociscope.artifacts.predictions import Predictions

@@ -28,6 +28,11 @@ def request(values: np.ndarray, kind: str = "UINT8", **more: Any) -> dict[str, A
     return {"inputs": [one], **more}
 
 
+def shaped(shape: list[float], data: object) -> bytes:
+    """A request of any shape and data."""
+    return json.dumps({"inputs": [{"name": "fields", "shape": shape, "datatype": "UINT8", "data": data}]}).encode()
+
+
 def test_metadata_and_health(serve: Any) -> None:
     client = serve()
     assert client.get("/v2").json()["name"] == "lociscope"
@@ -42,9 +47,7 @@ def test_metadata_and_health(serve: Any) -> None:
 
 
 @pytest.mark.parametrize(("kind", "factor"), [("UINT8", 1), ("UINT16", 257), ("FP32", 1)])
-def test_json_gives_the_probabilities_of_the_predictor(
-    serve: Any, tiny_bundle: Path, kind: str, factor: int
-) -> None:
+def test_json_gives_the_probabilities_of_the_predictor(serve: Any, tiny_bundle: Path, kind: str, factor: int) -> None:
     values = pixels(2).astype(np.float64) * factor
     answer = serve().post(f"{URL}/infer", json=request(values, kind, id="mine", parameters={"pixel_size": 0.32}))
     assert answer.status_code == 200, answer.text
@@ -79,8 +82,9 @@ def test_binary_data_go_in_and_out(serve: Any) -> None:
         json.dumps(request(pixels()[0])).encode(),
         json.dumps(request(pixels(), outputs=[{"name": "other"}])).encode(),
         json.dumps(request(pixels(), parameters={"pixel_size": -1})).encode(),
-        json.dumps({"inputs": [{"name": "fields", "shape": [1, 9000, 9000, 4], "datatype": "UINT8", "data": []}]}).encode(),
-        json.dumps({"inputs": [{"name": "fields", "shape": [1, 2, 2, 4], "datatype": "UINT8", "data": [300] * 16}]}).encode(),
+        shaped([1, 9000, 9000, 4], []), shaped([1, 2, 2, 4], [300] * 16), shaped([1, 2, 2, 4], [0] * 15),
+        shaped([1, 2, float("inf"), 4], []), shaped([1, 2, 2, 4], [10**400] * 16), shaped([1, 2, 2, 4], {}),
+        json.dumps(request(pixels(), outputs=[{"name": "probabilities", "parameters": 3}])).encode(),
     ],
 )  # fmt: skip
 def test_what_does_not_follow_the_protocol_is_refused(serve: Any, body: bytes) -> None:

@@ -165,7 +165,7 @@ def test_too_many_bytes_are_reported_before_they_are_sent(visit: Open, tmp_path:
     page.set_input_files("#files", tmp_path / "a1_red.png")
     page.get_by_role("button", name="Predict").click()
     assert page.locator("#said").inner_text() == (
-        "These files are 2.00 MB; this service accepts 1.00 MB. Send one field at a time."
+        "These files are 2.00 MB; this service accepts 1.00 MB. Send fewer fields at a time."
     )
     assert not page.url.endswith("/predict")
 

@@ -75,7 +75,7 @@ def test_the_page_of_a_result(serve: Serve, make: Any) -> None:
     assert "c_3_" in page  # as it was kept: a name that no file system objects to
     assert page.count("data:image/jpeg;base64,") == 4
     assert page.count('<th scope="row">') == 28
-    assert page.index('class="reached"') < page.index("Below their threshold")
+    assert page.index('class="reached"') < page.index("below their threshold")
     assert "Warnings about this field" in page
     assert "Its probabilities are not calibrated" in page
 

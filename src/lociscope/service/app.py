@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -94,6 +95,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Guard, settings=settings, metrics=metrics, pool=pool, keys=keys)
     app.add_exception_handler(LociscopeError, _answer_lociscope_error)
     app.add_exception_handler(BusyError, _answer_busy)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(MemoryError, _answer_memory_error)
     app.add_exception_handler(OSError, _answer_storage_error)
@@ -137,6 +139,12 @@ async def _answer_lociscope_error(request: Request, error: Exception) -> Respons
 async def _answer_busy(request: Request, error: Exception) -> Response:
     seconds = error.retry_after if isinstance(error, BusyError) else 1
     return error_response(request, 503, str(error), {"retry-after": str(seconds)})
+
+
+async def _answer_invalid(request: Request, error: Exception) -> Response:
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    places = ", ".join(f"'{each['loc'][-1]}': {each['msg']}" for each in found[:3])
+    return error_response(request, 422, f"A part of the address is not valid ({places}).")
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:

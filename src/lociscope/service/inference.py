@@ -130,8 +130,8 @@ def _parse(length: str | None, body: bytes) -> tuple[dict[str, Any], list[Field]
         pixel_size = asked.get("parameters", {}).get("pixel_size")
         size = None if pixel_size is None else float(pixel_size)
         outputs = asked.get("outputs", [])
-        valid = one["name"] == INPUT and all(isinstance(each["name"], str) for each in outputs)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        valid = one["name"] == INPUT and all(map(_is_valid_output, outputs))
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         raise HTTPException(
             400,
             f"Expected one input {INPUT!r} of the type {', '.join(TYPES)} with its shape, as JSON.",
@@ -143,6 +143,10 @@ def _parse(length: str | None, body: bytes) -> tuple[dict[str, Any], list[Field]
         )  # fmt: skip
     pixels = _read_pixels(one, kind, shape, body[end:])
     return asked, [Field(str(number), each, size) for number, each in enumerate(pixels)]
+
+
+def _is_valid_output(asked: dict[str, Any]) -> bool:
+    return isinstance(asked["name"], str) and isinstance(asked.get("parameters", {}), dict)
 
 
 def _is_possible(shape: list[int]) -> bool:
@@ -163,7 +167,7 @@ def _read_pixels(one: dict[str, Any], kind: np.dtype[Any], shape: list[int], bin
         if int(size) != len(binary) or len(binary) != expected * kind.itemsize:
             raise ValueError(f"{len(binary)} bytes")
         return np.frombuffer(binary, kind).reshape(shape)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise HTTPException(400, f"The data of {INPUT!r} do not fit its shape {shape} ({str(error)[:80]}).") from None
 
 

@@ -12,13 +12,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from lociscope.artifacts.predictions import Predictions
 from lociscope.service.jobs.database import open_database
 from lociscope.service.jobs.records import to_predictions
 from lociscope.service.jobs.store import JobStore
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from lociscope.artifacts.predictions import Predictions
 
 pytestmark = pytest.mark.slow
 WAIT = 180.0

@@ -94,10 +94,8 @@ async def receive_files(request: Request, folder: Path, max_files: int) -> dict[
             form = await _StoringParser(request.headers, stream, folder, max_files).parse()
     except MultiPartException as error:
         raise HTTPException(400, error.message) from None
-    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        raise HTTPException(
-            400, f"Two files of this upload have names that exclude each other: {error.filename}."
-        ) from None
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        raise HTTPException(400, "A file and a folder of this upload have the same name. Rename one of them.") from None
     await form.close()
     return {name: value for name, value in form.multi_items() if isinstance(value, str)}
 

@@ -126,8 +126,9 @@ class JobService:
             job = replace(job, state=ASKING, message=str(error))
             self.store.create(job, [], size)
             return job
-        self.store.create(job, self._to_fields(identifier, found), size)
-        return self.get(identifier)
+        fields = self._to_fields(identifier, found)
+        self.store.create(job, fields, size)  # from now on it is acknowledged: nothing below may fail
+        return replace(job, counts=Counts(waiting=len(found.sources), failed=len(found.failures)))
 
     def answer(self, job: Job, texts: Mapping[str, str]) -> Job:
         """Read the names of a job that asks in another way.
