@@ -23,6 +23,7 @@ from lociscope.prediction_log.writer import HURRY_SECONDS, LogWriter
 from lociscope.service.error_responses import choose_status, error_response
 from lociscope.service.inference import router as inference_router
 from lociscope.service.jobs.database import open_database
+from lociscope.service.jobs.field_routes import router as fields_router
 from lociscope.service.jobs.routes import router as jobs_router
 from lociscope.service.jobs.runner import JobRunner
 from lociscope.service.jobs.service import JobService
@@ -91,6 +92,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(inference_router)
     if jobs is not None:
         app.include_router(jobs_router)
+        app.include_router(fields_router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(Guard, settings=settings, metrics=metrics, pool=pool, keys=keys)
     app.add_exception_handler(LociscopeError, _answer_lociscope_error)

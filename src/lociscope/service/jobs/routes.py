@@ -4,56 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path as FilePath
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 
 from lociscope.errors import LociscopeError
-from lociscope.service.answer import Answer
 from lociscope.service.error_responses import wants_page
-from lociscope.service.jobs.access import check_owner, field_answer, find_field, find_job, view_field
+from lociscope.service.jobs.access import check_owner, find_job
 from lociscope.service.jobs.events import MAX_STREAMS, stream_progress
-from lociscope.service.jobs.pages import render_field, render_job, render_jobs, render_report
-from lociscope.service.jobs.pictures import thumbnail_path, write_thumbnail
+from lociscope.service.jobs.field_routes import MISSING, FieldInfo, JobId, get_parts, to_info
+from lociscope.service.jobs.pages import render_job, render_jobs, render_report
 from lociscope.service.jobs.receive import receive_files
 from lociscope.service.jobs.records import ASKING, Job, JobField, JobInfo
 from lociscope.service.jobs.results import MEDIA, write_failures, write_results
 from lociscope.service.jobs.service import JobService
 from lociscope.service.security import get_owner
-from lociscope.service.state import AppState, get_state
-from lociscope.service.view_routes import (
-    EVIDENCE,
-    PICTURE,
-    ChannelPath,
-    Full,
-    LocationPath,
-    answer_cells,
-    answer_channel,
-    answer_evidence,
-)
-from lociscope.service.views import CellsInfo
 from lociscope.service.worker_pool import BusyError
-
-Made = TypeVar("Made")
 
 WAIT_SECONDS = 3.0
 """Time for which a page waits for the prediction of its only field."""
 
 router = APIRouter(prefix="/jobs")
-JobId = Annotated[str, Path(description="The id of the job.", pattern=r"^[A-Za-z0-9_-]{22}$")]
-Number = Annotated[int, Path(description="The number of the field in the job, from 0.", ge=0, le=10**6)]
 
-MISSING: dict[int | str, dict[str, Any]] = {
-    404: {"description": "There is no such job."},
-    410: {"description": "The job has expired, or was deleted."},
-    503: {"description": "Busy, stopping, or without its database; try again after Retry-After seconds."},
-}
 UPLOAD: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -83,26 +59,10 @@ UPLOAD: dict[str, Any] = {
 }  # fmt: skip
 
 
-class FieldInfo(BaseModel):
-    """One field of a job."""
-
-    model_config = ConfigDict(frozen=True)
-
-    number: int
-    id: str
-    state: str = Field(description="waiting, running, done or failed.")
-    plate: str
-    well: str
-    site: str
-    answer: Answer | None = Field(description="Its prediction, once it is done.")
-    reason: str = Field(description="Why it has failed; empty if it has not.")
-    code: str = Field(description="What kind of error that is, for programs.")
-
-
 @router.get("", response_model=list[JobInfo], summary="Your jobs", responses={503: MISSING[503]})
 async def list_jobs(request: Request) -> Response:
     """List the jobs that were sent with your key, the newest first; without keys, those of this machine."""
-    state, jobs = _parts(request)
+    state, jobs = get_parts(request)
     owner = get_owner(request)
     shown: list[Job] = []
     if owner or state.settings.is_local:
@@ -121,7 +81,7 @@ async def list_jobs(request: Request) -> Response:
 )  # fmt: skip
 async def send_job(request: Request) -> Response:
     """Send fields as a job, which is predicted in the background; `Location` is its address."""
-    state, jobs = _parts(request)
+    state, jobs = get_parts(request)
     if state.pool.stopping:
         raise BusyError("This service is stopping. Try again in a moment.", 5)
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
@@ -149,7 +109,7 @@ async def send_job(request: Request) -> Response:
 @router.get("/{job_id}", response_model=JobInfo, summary="A job", responses=MISSING)
 async def read_job(request: Request, job_id: JobId) -> Response:
     """Show a job: its progress, its fields, and what to download."""
-    _, jobs = _parts(request)
+    _, jobs = get_parts(request)
     job = await find_job(jobs, job_id)
     if wants_page(request):
         return HTMLResponse(await run_in_threadpool(render_job, request, jobs, job))
@@ -159,7 +119,7 @@ async def read_job(request: Request, job_id: JobId) -> Response:
 @router.get("/{job_id}/events", summary="The progress of a job, live", responses=MISSING)
 async def follow_job(request: Request, job_id: JobId) -> Response:
     """Return server-sent events: `progress` with the job as JSON whenever it changes, then `done`."""
-    state, jobs = _parts(request)
+    state, jobs = get_parts(request)
     await find_job(jobs, job_id)
     if jobs.streams >= MAX_STREAMS:
         raise BusyError(f"{MAX_STREAMS} pages follow jobs. Load the page again instead.", 10)
@@ -184,16 +144,16 @@ async def read_fields(
     limit: Annotated[int, Query(ge=1, le=500, description="Maximum number of fields.")] = 100,
 ) -> Response:
     """Return the fields of a job with their answers, in order."""
-    _, jobs = _parts(request)
+    _, jobs = get_parts(request)
     await find_job(jobs, job_id)
     fields = await run_in_threadpool(jobs.store.read_fields, job_id, range(start, start + limit))
-    return JSONResponse([_to_info(field).model_dump() for field in fields])
+    return JSONResponse([to_info(field).model_dump() for field in fields])
 
 
 @router.post("/{job_id}/names", response_model=JobInfo, summary="Say how file names are read", responses=MISSING)
 async def answer_job(request: Request, job_id: JobId) -> Response:
     """Answer a job that asks, with the same texts as for sending one; the files are not sent again."""
-    state, jobs = _parts(request)
+    state, jobs = get_parts(request)
     job = await find_job(jobs, job_id)
     check_owner(request, job)
     if job.state != ASKING:
@@ -217,7 +177,7 @@ async def answer_job(request: Request, job_id: JobId) -> Response:
 @router.post("/{job_id}/cancel", response_model=JobInfo, summary="Stop a job", responses=MISSING)
 async def cancel_job(request: Request, job_id: JobId) -> Response:
     """Stop a job: its waiting fields are not predicted, its results are kept."""
-    _, jobs = _parts(request)
+    _, jobs = get_parts(request)
     check_owner(request, await find_job(jobs, job_id))
     await run_in_threadpool(jobs.store.cancel, job_id)
     if wants_page(request):
@@ -228,7 +188,7 @@ async def cancel_job(request: Request, job_id: JobId) -> Response:
 @router.delete("/{job_id}", status_code=204, summary="Delete a job", responses=MISSING)
 async def delete_job(request: Request, job_id: JobId) -> Response:
     """Delete a job at once: its files, pictures and results."""
-    _, jobs = _parts(request)
+    _, jobs = get_parts(request)
     check_owner(request, await find_job(jobs, job_id))
     await run_in_threadpool(jobs.delete, job_id)
     return Response(status_code=204)
@@ -258,69 +218,16 @@ async def download_failures(request: Request, job_id: JobId) -> Response:
 @router.get("/{job_id}/report.html", summary="The report of a job", response_class=HTMLResponse, responses=MISSING)
 async def report(request: Request, job_id: JobId) -> Response:
     """Return a page of the results that needs no other file."""
-    _, jobs = _parts(request)
+    _, jobs = get_parts(request)
     job = await find_job(jobs, job_id)
     page = await run_in_threadpool(render_report, request, jobs, job)
     return HTMLResponse(page, headers={"content-disposition": 'attachment; filename="report.html"'})
 
 
-@router.get("/{job_id}/fields/{number}", response_model=FieldInfo, summary="A field of a job", responses=MISSING)
-async def read_field(request: Request, job_id: JobId, number: Number) -> Response:
-    """Show one field: its channels, its locations, its warnings, and similar fields."""
-    _, jobs = _parts(request)
-    job, field = await find_field(jobs, job_id, number)
-    if wants_page(request):
-        return HTMLResponse(await run_in_threadpool(render_field, request, jobs, job, field))
-    return JSONResponse(_to_info(field).model_dump())
-
-
-@router.get("/{job_id}/fields/{number}/thumbnail", summary="A small picture of a field", responses=MISSING | PICTURE)
-async def thumbnail(request: Request, job_id: JobId, number: Number) -> Response:
-    """Return a small composite of a field."""
-    state, jobs = _parts(request)
-    _, field = await find_field(jobs, job_id, number)
-    path = thumbnail_path(jobs.cache(job_id), number)
-    if not await run_in_threadpool(path.is_file):
-        viewed = view_field(jobs, field)
-        with state.views.reserve():
-            await state.views.run(_make_thumbnail, viewed.source, path.parent, number)
-    return Response(await run_in_threadpool(path.read_bytes), media_type="image/webp")
-
-
-@router.get("/{job_id}/fields/{number}/channels/{channel}", summary="A channel of a field", responses=MISSING | PICTURE)
-async def channel(
-    request: Request, job_id: JobId, number: Number, channel: ChannelPath, full: Full = False
-) -> Response:
-    """Return one channel of a field as a grey picture."""
-    state, jobs = _parts(request)
-    _, field = await find_field(jobs, job_id, number)
-    return await answer_channel(state, view_field(jobs, field), channel, full)
-
-
-@router.get(
-    "/{job_id}/fields/{number}/evidence/{location}", summary="Evidence in a field", responses=MISSING | EVIDENCE
-)
-async def evidence(request: Request, job_id: JobId, number: Number, location: LocationPath) -> Response:
-    """Return where in a field the evidence for a location is."""
-    state, jobs = _parts(request)
-    _, field = await find_field(jobs, job_id, number)
-    return await answer_evidence(state, view_field(jobs, field), location)
-
-
-@router.get(
-    "/{job_id}/fields/{number}/cells", response_model=CellsInfo, summary="The cells of a field", responses=MISSING
-)
-async def cells(request: Request, job_id: JobId, number: Number) -> Response:
-    """Find and predict the cells of a field."""
-    state, jobs = _parts(request)
-    _, field = await find_field(jobs, job_id, number)
-    return await answer_cells(state, view_field(jobs, field), field.probability)
-
-
 async def _send_file(
     request: Request, job_id: str, make: Callable[[list[JobField]], bytes], name: str, media: str
 ) -> Response:
-    state, jobs = _parts(request)
+    state, jobs = get_parts(request)
     await find_job(jobs, job_id)
     fields = await run_in_threadpool(jobs.store.read_fields, job_id)
     with state.views.reserve():
@@ -329,19 +236,6 @@ async def _send_file(
         except LociscopeError as error:
             raise HTTPException(409, str(error)) from error
     return Response(data, media_type=media, headers={"content-disposition": f'attachment; filename="{name}"'})
-
-
-def _parts(request: Request) -> tuple[AppState, JobService]:
-    state = get_state(request)
-    assert state.jobs is not None  # noqa: S101 - this router is only included where there are jobs
-    return state, state.jobs
-
-
-def _to_info(field: JobField) -> FieldInfo:
-    return FieldInfo(
-        number=field.number, id=field.id, state=field.state, **field.position._asdict(), answer=field_answer(field),
-        reason=field.reason, code=field.code,
-    )  # fmt: skip
 
 
 def _first_page(job: Job, up: str = "") -> str:
@@ -362,9 +256,3 @@ def _join_channels(texts: dict[str, str]) -> dict[str, str]:
     given = {name: texts.pop(f"channel_{name}", "").strip() for name in ("red", "green", "blue", "yellow")}
     named = [f"{name}={value.replace(',', chr(92) + ',')}" for name, value in given.items() if value]
     return texts | ({"channels": ",".join(named)} if named else {})
-
-
-def _make_thumbnail(source: Any, folder: FilePath, number: int) -> None:  # noqa: ANN401 - a FieldSource
-    from lociscope.images.io.read import read_field as read_pixels
-
-    write_thumbnail(read_pixels(source), folder, number)

@@ -7,15 +7,10 @@ holds the lease can complete: no result is lost, and none is written twice.
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from lociscope.artifacts.predictions import Position
 from lociscope.errors import Code, LociscopeError
 from lociscope.service.jobs.database import define_tables
 from lociscope.service.jobs.records import (
@@ -31,8 +26,8 @@ from lociscope.service.jobs.records import (
     FieldOutcome,
     Job,
     JobField,
-    parse_numbers,
 )
+from lociscope.service.jobs.rows import to_field, to_job, to_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -86,7 +81,7 @@ class JobStore:
         with self._database.write() as connection:
             connection.execute(self._tables.jobs.insert(), row)
             if fields:
-                connection.execute(self._tables.fields.insert(), list(map(_field_row, fields)))
+                connection.execute(self._tables.fields.insert(), list(map(to_row, fields)))
 
     def answer(self, job: Job, fields: Sequence[JobField]) -> bool:
         """Replace the fields of a job that asks, after its rules were given; return whether it still asked."""
@@ -98,7 +93,7 @@ class JobStore:
                 .values(state=job.state, message=job.message, rules=job.rules)
             ).rowcount
             if changed and fields:
-                connection.execute(self._tables.fields.insert(), list(map(_field_row, fields)))
+                connection.execute(self._tables.fields.insert(), list(map(to_row, fields)))
         return bool(changed)
 
     def get(self, identifier: str) -> Job | None:
@@ -106,9 +101,7 @@ class JobStore:
         jobs = self._tables.jobs
         with self._database.read() as connection:
             row = connection.execute(jobs.select().where(jobs.c.id == identifier)).first()
-            return (
-                None if row is None else _to_job(row, self._count(connection, [identifier]).get(identifier, Counts()))
-            )
+            return None if row is None else to_job(row, self._count(connection, [identifier]).get(identifier, Counts()))
 
     def list_jobs(self, owner: str | None, most: int = 100) -> list[Job]:
         """Return the jobs of an owner, the newest first.
@@ -124,7 +117,7 @@ class JobStore:
         with self._database.read() as connection:
             rows = connection.execute(query).all()
             counts = self._count(connection, [row.id for row in rows])
-        return [_to_job(row, counts.get(row.id, Counts())) for row in rows]
+        return [to_job(row, counts.get(row.id, Counts())) for row in rows]
 
     def count_waiting(self) -> int:
         """Return the number of fields of all jobs that are not finished."""
@@ -156,7 +149,7 @@ class JobStore:
         if numbers is not None:
             query = query.where(fields.c.number.in_(list(numbers)))
         with self._database.read() as connection:
-            return [_to_field(row) for row in connection.execute(query)]
+            return [to_field(row) for row in connection.execute(query)]
 
     def claim(self, worker: str, most: int) -> list[JobField]:
         """Return fields to predict, which no other worker gets while the claim lasts.
@@ -169,8 +162,7 @@ class JobStore:
         """
         import sqlalchemy as sa
 
-        jobs, fields = self._tables.jobs, self._tables.fields
-        now = self._clock()
+        jobs, fields, now = self._tables.jobs, self._tables.fields, self._clock()
         free = sa.or_(fields.c.state == WAITING, sa.and_(fields.c.state == RUNNING, fields.c.lease < now))
         query = (
             sa.select(fields)
@@ -199,7 +191,7 @@ class JobStore:
                     .where(fields.c.job == row.job, fields.c.number == row.number)
                     .values(state=RUNNING, worker=worker, lease=now + self._lease, attempts=row.attempts + 1)
                 )
-        return [_to_field(row) for row in mine]
+        return [to_field(row) for row in mine]
 
     def renew(self, worker: str) -> None:
         """Extend the claims of a worker."""
@@ -227,8 +219,7 @@ class JobStore:
         Returns:
             The numbers of those that were stored; another worker has the others, or their job was deleted.
         """
-        fields = self._tables.fields
-        stored = []
+        fields, stored = self._tables.fields, []
         with self._database.write() as connection:
             for outcome in outcomes:
                 values = outcome._asdict()
@@ -307,36 +298,3 @@ def require_job(job: Job | None, identifier: str) -> Job:
     if job is None:
         raise LociscopeError(f"There is no job {identifier[:40]!r}.", code=Code.UNKNOWN_NAME)
     return job
-
-
-def _field_row(field: JobField) -> dict[str, Any]:
-    return {
-        "job": field.job, "number": field.number, "id": field.id, "state": field.state, "source": field.source,
-        **field.position._asdict(), "worker": "", "lease": 0.0, "attempts": 0, "code": field.code,
-        "reason": field.reason,
-    }  # fmt: skip
-
-
-def _to_job(row: Any, counts: Counts) -> Job:  # noqa: ANN401 - a row of SQLAlchemy
-    return Job(row.id, row.owner, row.state, row.name, row.created, row.expires, row.message, row.rules, counts)
-
-
-def _to_field(row: Any) -> JobField:  # noqa: ANN401 - a row of SQLAlchemy
-    field = JobField(
-        row.job, row.number, row.id, row.state, row.source, Position(row.plate, row.well, row.site),
-        code=row.code or "", reason=row.reason or "",
-    )  # fmt: skip
-    if row.state != DONE:
-        return field
-    return replace(
-        field,
-        predicted=parse_numbers(row.predicted),
-        status=row.status,
-        warnings=tuple(json.loads(row.warnings)),
-        probability=np.frombuffer(row.probability, "<f4"),
-        embedding=None if row.embedding is None else np.frombuffer(row.embedding, "<f4"),
-        bundle=row.bundle,
-        model=row.model,
-        size=(row.width, row.height),
-        pixel_size=row.pixel_size,
-    )
