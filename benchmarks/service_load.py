@@ -235,7 +235,8 @@ def attack(process: int, port: int, body: bytes) -> dict[str, Any]:
 
 def kill_jobs(folder: Path, archive: bytes, fields: int) -> dict[str, int]:
     """Kill the service at random moments while it predicts jobs; return lost and doubled fields."""
-    random_, jobs, kills = random.Random(1), [], 0  # noqa: S311 - a seed that repeats
+    jobs: list[str] = []
+    random_, kills = random.Random(1), 0  # noqa: S311 - a seed that repeats
     body = make_form({"f.zip": archive})
     store = JobStore(open_database(str(folder / "service.sqlite")))
     while len(jobs) < JOBS:

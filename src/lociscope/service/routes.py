@@ -64,7 +64,7 @@ class Readiness(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     ready: bool
-    degraded: bool = Field(description="Whether another bundle is promoted than is in use.")
+    degraded: bool = Field(description="Whether another bundle is promoted than in use, or jobs wait for a database.")
     served: str = Field(description="The bundle in use: name, version and the first 8 digits of its sha256.")
     promoted: str | None = Field(description="The promoted bundle; null if the registry cannot be read.")
     reasons: list[str] = Field(description="Why the service is not ready, or degraded.")
@@ -210,6 +210,8 @@ def ready(request: Request) -> Response:
     promoted = state.model.promoted
     reason = "The registry cannot be read" if promoted is None else "The promoted bundle is not opened yet"
     pending = [f"{reason}; see the log."] if state.model.is_pending else []
+    if state.runner is not None and state.runner.trouble:
+        pending.append("Jobs wait until their database can be used; see the log.")
     readiness = Readiness(
         ready=not blocking,
         degraded=bool(pending),

@@ -43,6 +43,9 @@ def finish(client: Any, wait_until: Until) -> Callable[[str], dict[str, Any]]:
     return wait
 
 
+PATTERN = {"pattern": "{plate}_{well}_{site}_{channel}"}
+
+
 def plate(make: Any, n: int = 3) -> dict[str, bytes]:
     return {name: data for k in range(n) for name, data in make.planes(f"P1_A0{k + 1}_1", k).items()}
 
@@ -55,7 +58,7 @@ def test_a_zip_becomes_a_job_with_the_predictions_of_the_command(
     for name, data in files.items():
         (tmp_path / "fields" / name).write_bytes(data)
     expected = open_bundle(tiny_bundle).predict(map(read_field, find_fields([tmp_path / "fields"])[0]))
-    sent = client.post("/jobs", files=make.form({"plate.zip": make.zipped(files)}), data={"name": "my plate"})
+    sent = client.post("/jobs", files=make.form({"plate.zip": make.zipped(files)}), data={"name": "my plate"} | PATTERN)
     assert sent.status_code == 202
     job = sent.json()["id"]
     assert sent.headers["location"] == f"jobs/{job}"
@@ -98,13 +101,13 @@ def test_progress_is_followed_live(client: Any, make: Any) -> None:
 
 
 def test_the_pages_of_a_job(client: Any, make: Any, finish: Any) -> None:
-    files = plate(make) | {"b9_red.png": b"no picture"}
-    sent = client.post("/jobs", files=make.form(files), headers=HTML, follow_redirects=False)
+    files = plate(make) | {"P1_B09_1_red.png": b"no picture"}
+    sent = client.post("/jobs", files=make.form(files), data=PATTERN, headers=HTML, follow_redirects=False)
     assert sent.status_code == 303
     job = sent.headers["location"].rpartition("/")[2]
     finish(job)
     page = client.get(f"/jobs/{job}", headers=HTML).text
-    for text in ("3</b> of 4", "1 cannot be read", "Plate P1", 'value="location"', "results.parquet", "has no _green"):
+    for text in ("3</b> of 4", "1 cannot be read", "Plate P1", 'value="location"', "results.parquet", "P1_B09_1"):
         assert text in page or text.replace("3</b>", "4</b>") in page, text
     for sort in ("id", "certain", "unsure", "warned", "location", "none"):
         assert client.get(f"/jobs/{job}?sort={sort}&location=3&page=9", headers=HTML).status_code == 200
@@ -116,7 +119,7 @@ def test_the_pages_of_a_job(client: Any, make: Any, finish: Any) -> None:
     assert client.get("/jobs", headers=HTML).text.count(job) == 1
     failures = client.get(f"/jobs/{job}/failures.csv").text.splitlines()
     assert (failures[0], failures[1].split(",")[0], failures[1].split(",")[-1]) == (
-        "id,reason,code", "b9", "missing-channel",
+        "id,reason,code", "P1_B09_1", "missing-channel",
     )  # fmt: skip
 
 
