@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from lociscope.predict.predictor import Predictor as Predictor
     from lociscope.predict.predictor import open_bundle as open_bundle
     from lociscope.simulate.field import simulate_field as simulate_field
+    from lociscope.workflows.arrays import load_arrays as load_arrays
+    from lociscope.workflows.arrays import simulate_arrays as simulate_arrays
     from lociscope.workflows.compare import compare_runs as compare_runs
     from lociscope.workflows.crossval import cross_validate as cross_validate
     from lociscope.workflows.ensemble import apply_ensemble as apply_ensemble
@@ -76,10 +78,12 @@ _MODULES = {
     "import_competition": "workflows.import_fields",
     "import_folders": "workflows.import_fields",
     "import_plates": "workflows.import_fields",
+    "load_arrays": "workflows.arrays",
     "open_bundle": "predict.predictor",
     "predict_files": "workflows.predict",
     "read_fields": "predict.inputs",
     "run_microscope": "workflows.microscope",
+    "simulate_arrays": "workflows.arrays",
     "simulate_atlas": "workflows.simulate",
     "simulate_field": "simulate.field",
     "split_catalogs": "workflows.split",
