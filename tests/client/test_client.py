@@ -109,7 +109,7 @@ def test_a_real_service(tiny_bundle: Path, write_field: Any, tmp_path: Path) -> 
     write_field("a2", folder, seed=2)
     expected = open_bundle(tiny_bundle).predict(folder)
     words = [sys.executable, "-m", "lociscope", "-q", "serve", "--port", "0", "--bundle", str(tiny_bundle)]
-    words += ["--store", str(tmp_path / "store")]
+    words += ["--store", str(tmp_path / "store"), "--keep-days", "7"]
     environment = os.environ | {"LOCISCOPE_API_KEY": "k" * 20}
     with subprocess.Popen(words, stdout=subprocess.PIPE, env=environment, text=True) as process:
         assert process.stdout is not None

@@ -103,7 +103,7 @@ def served() -> Callable[..., Any]:
 @contextmanager
 def process(*words: object, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`lociscope serve` as a separate process, and its address once it answers; it has jobs only with `--store`."""
-    kept = {} if "--store" in words else {"LOCISCOPE_KEEP_DAYS": "0"}
+    kept = {"LOCISCOPE_KEEP_DAYS": "7" if "--store" in words else "0"}
     started = subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "lociscope", "-q", "serve", "--port", "0", *map(str, words)],
         env=os.environ | {"OMP_NUM_THREADS": "1"} | kept | environment,

@@ -107,7 +107,8 @@ def test_the_steps_of_the_container_install_a_service(tmp_path: Path) -> None:
             assert done.returncode == 0, done.stderr
     version = run(prefix / "bin" / "lociscope", "--version")
     assert (version.returncode, version.stdout.startswith("lociscope ")) == (0, True)
-    words = [str(prefix / "bin" / "lociscope"), "-q", "serve", "--port", "0", "--store", str(tmp_path / "store")]
+    words = [str(prefix / "bin" / "lociscope"), "-q", "serve", "--port", "0", "--keep-days", "7"]
+    words += ["--store", str(tmp_path / "store")]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("http://127.0.0.1:")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -59,15 +60,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     Raises:
         LociscopeError: The settings contradict each other, or the bundle, the registry or the log cannot be opened.
     """
-    settings = settings or Settings()
-    database = None if settings.database_url is None else open_database(settings.database_url)
-    keys = None if database is None else KeyStore(database)
-    settings.check(has_keys=keys is not None and keys.is_required())
-    model = create_model_holder(settings.bundle, settings.registry, settings.workers)
-    pool = WorkerPool(settings.workers, settings.max_in_flight)
-    views = WorkerPool(1, MAX_VIEWS)
+    settings = (settings or Settings()).check(has_keys=settings is not None and settings.database_url is not None)
+    with ExitStack() as opened:
+        database = None
+        if settings.database_url is not None:
+            database = open_database(settings.database_url)
+            opened.callback(database.close)
+        keys = None if database is None else KeyStore(database)
+        settings.check(has_keys=keys is not None and keys.is_required())
+        model = create_model_holder(settings.bundle, settings.registry, settings.workers)
+        log = None if settings.log is None else open_log(settings.log)
+        opened.pop_all()
+    pool, views = WorkerPool(settings.workers, settings.max_in_flight), WorkerPool(1, MAX_VIEWS)
     metrics = Metrics(pool)
-    log = None if settings.log is None else open_log(settings.log)
     log_writer = LogWriter(log, "serve", on_lost=metrics.count_unlogged)
     app = FastAPI(
         title="lociscope", version=version("lociscope"), docs_url=None, redoc_url=None, lifespan=_lifespan,
@@ -75,22 +80,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         servers=[{"url": settings.root_path or "."}],  # without one, relative to the description itself
         description="Predicts where in the cell a protein is, from four-channel fluorescence fields.",
     )  # fmt: skip
-    jobs = runner = None
+    state = AppState(settings, model, pool, views, metrics, log, log_writer)
     if database is not None and settings.store is not None:
-        jobs = JobService(JobStore(database), settings)
-
-        def report(predictions: Predictions, prepared: PreparedField, bundle: str) -> None:
-            metrics.count_predictions(predictions)
-            log_writer.add(predictions, prepared.statistics[None], bundle=bundle)
-
-        runner = JobRunner(jobs, model, pool, settings.job_workers, report)
-        metrics.watch_jobs(jobs.store, runner, settings.max_stored_bytes)
-    app.state.service = AppState(settings, model, pool, views, metrics, log, log_writer, jobs, runner)
+        state = _add_jobs(state, JobService(JobStore(database), settings))
+    app.state.service = state
     app.state.database = database
     app.include_router(router)
     app.include_router(views_router)
     app.include_router(inference_router)
-    if jobs is not None:
+    if state.jobs is not None:
         app.include_router(jobs_router)
         app.include_router(fields_router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
@@ -102,6 +100,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(MemoryError, _answer_memory_error)
     app.add_exception_handler(OSError, _answer_storage_error)
     return app
+
+
+def _add_jobs(state: AppState, jobs: JobService) -> AppState:
+    """Return the state of an application that also predicts jobs."""
+
+    def report(predictions: Predictions, prepared: PreparedField, bundle: str) -> None:
+        state.metrics.count_predictions(predictions)
+        state.log_writer.add(predictions, prepared.statistics[None], bundle=bundle)
+
+    runner = JobRunner(jobs, state.model, state.pool, state.settings.job_workers, report)
+    state.metrics.watch_jobs(jobs.store, runner, state.settings.max_stored_bytes)
+    return replace(state, jobs=jobs, runner=runner)
 
 
 @asynccontextmanager
