@@ -36,11 +36,11 @@ class Body:
         receive: The `receive` function of the server.
         max_bytes: The maximum size.
         is_stopping: Returns whether the service stops.
-        seconds: The time in which it must arrive.
+        seconds: The time in which it must arrive; None for `UPLOAD_SECONDS`.
     """
 
     def __init__(
-        self, receive: Receive, max_bytes: int, is_stopping: Callable[[], bool], seconds: float = UPLOAD_SECONDS
+        self, receive: Receive, max_bytes: int, is_stopping: Callable[[], bool], seconds: float | None = None
     ) -> None:
         self._receive = receive
         self._seconds = seconds
@@ -90,8 +90,9 @@ class Body:
         if self._waited_in_step >= STEP_SECONDS:
             message = f"This upload is too slow: less than 64 KiB arrived in {STEP_SECONDS:.0f} s. Send it again."
             raise HTTPException(408, message, _CLOSE)
-        if self._waited >= self._seconds:
-            raise HTTPException(408, f"This upload took longer than {self._seconds:.0f} s. Send it again.", _CLOSE)
+        most = UPLOAD_SECONDS if self._seconds is None else self._seconds
+        if self._waited >= most:
+            raise HTTPException(408, f"This upload took longer than {most:.0f} s. Send it again.", _CLOSE)
 
 
 def describe_too_large(max_bytes: int) -> str:

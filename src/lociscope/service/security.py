@@ -16,7 +16,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 
 from lociscope.prediction_log.log_errors import LogError
-from lociscope.service.bodies import UPLOAD_SECONDS, Body, describe_too_large
+from lociscope.service.bodies import Body, describe_too_large
 from lociscope.service.error_responses import error_response
 
 if TYPE_CHECKING:
@@ -154,11 +154,11 @@ class Guard:
             )
         return None
 
-    def _find_limits(self, request: Request) -> tuple[int, float]:
-        """Return the maximum bytes of a body, and the seconds in which it must arrive."""
+    def _find_limits(self, request: Request) -> tuple[int, float | None]:
+        """Return the maximum bytes of a body, and the seconds in which it must arrive, if not the usual."""
         if path_below_root(request.scope) == JOBS:
             return self._max_job_bytes, JOB_SECONDS
-        return self._most, UPLOAD_SECONDS
+        return self._most, None
 
     async def _identify(self, request: Request) -> tuple[str, int, dict[str, str]] | None:
         """Find the key of a request, which `get_owner` returns; return why it is refused, or None.
