@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from lociscope.artifacts.predictions import Position
 from lociscope.service.jobs.database import open_database
-from lociscope.service.jobs.records import OPEN, WAITING, Counts, Job, JobField, Position
+from lociscope.service.jobs.records import OPEN, WAITING, Counts, Job, JobField
 from lociscope.service.jobs.store import JobStore, make_job_id
 from lociscope.service.keys import KeyStore
 

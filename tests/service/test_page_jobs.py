@@ -62,7 +62,8 @@ def job(visit: Any, plate: Path) -> str:
     page.get_by_role("button", name="Predict", exact=True).click()
     page.wait_for_url("**/jobs/*")
     page.locator(".job[data-state=done]").wait_for()
-    return "/jobs/" + page.url.rpartition("/")[2].partition("?")[0]
+    address: str = page.url
+    return "/jobs/" + address.rpartition("/")[2].partition("?")[0]
 
 
 def find_violations(page: Page) -> list[str]:

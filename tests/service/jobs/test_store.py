@@ -46,6 +46,7 @@ def test_a_field_is_predicted_once(store: JobStore, add: Add) -> None:
     (field,) = store.read_fields(job.id, [1])
     assert (field.predicted, field.status, field.warnings) == ((0, 16), "ok", ("empty plane: red",))
     assert (field.size, field.pixel_size, field.position.well) == ((512, 256), 0.32, "A01")
+    assert field.probability is not None
     np.testing.assert_allclose(field.probability, 0.01)
     store.finish("two", job.id, [FieldOutcome(2, code="corrupt", reason="It is damaged.")])
     found = store.get(job.id)
@@ -131,7 +132,8 @@ def test_jobs_are_listed_by_their_owner(store: JobStore, add: Add) -> None:
 
 
 def test_many_workers_share_the_fields(store: JobStore, add: Add) -> None:
-    job, got = add(40), []
+    job = add(40)
+    got: list[tuple[int, list[int]]] = []
     failures: list[Exception] = []
 
     def work(name: str) -> None:
