@@ -115,7 +115,7 @@ def test_a_real_service(tiny_bundle: Path, write_field: Any, tmp_path: Path) -> 
         assert process.stdout is not None
         try:
             client = Client(process.stdout.readline().strip(), key="k" * 20)
-            answer = client.predict(folder.glob("a1_*.png"), pixel_size=0.3)
+            answer = client.predict(folder.glob("a1_*.png"), pixel_size=5.0)
             assert (answer.id, len(answer.probabilities)) == ("a1", 28)
             job = client.send([folder], name="both")
             assert client.wait(job.id, poll=0.2).done == 2
