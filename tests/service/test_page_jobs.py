@@ -140,8 +140,8 @@ def test_the_page_asks_for_unknown_channels(visit: Any, make: Any, tmp_path: Pat
     for label, text in zip(("Microtubules", "Protein", "Nucleus", "ER"), names.values(), strict=True):
         page.get_by_label(label, exact=True).fill(text)
     page.get_by_role("button", name="Predict", exact=True).click()
-    page.wait_for_url("**/jobs/*")
-    page.get_by_role("link", name="q", exact=False).first.wait_for()
+    page.wait_for_url("**/jobs/*/fields/0")
+    page.get_by_role("heading", name="All 28 locations").wait_for()
 
 
 def test_without_script_a_job_is_sent_and_read(visit: Any, plate: Path) -> None:
