@@ -36,6 +36,9 @@ if hasattr(signal, "SIGHUP"):  # and those of nohup to the end of a session
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+os.environ.setdefault("LOCISCOPE_KEEP_DAYS", "0")  # a service keeps files only where a test asks for it
+
+
 SERVERS = {"browser", "shared_postgres"}
 """Fixtures that start a program besides Python: tests that use one are slow."""
 

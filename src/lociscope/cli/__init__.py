@@ -20,6 +20,7 @@ from lociscope.cli import (
     explore,
     export,
     importing,
+    keys,
     map,
     microscope,
     models,
@@ -73,6 +74,7 @@ app.command("convert")(share.convert)
 app.command("map")(map.map_fields)
 app.command("similar")(similar.similar)
 app.command("serve")(serve.serve)
+app.add_typer(keys.app, name="keys")
 app.command("watch")(watch.watch)
 app.add_typer(microscope.app, name="microscope")
 app.add_typer(monitor.app, name="monitor")

@@ -85,7 +85,7 @@ def find_field(folder: Path, rules: Rules) -> FieldSource:
     names = sorted(path.name for path in folder.iterdir())
     archives = [folder / name for name in names if is_archive(folder / name)]
     for archive in archives:
-        _check_archive(archive)
+        check_directory_size(archive, MAX_DIRECTORY)
     pictures = any(rules.parse(name) for name in names)
     if not pictures and not archives:
         raise LociscopeError(
@@ -140,8 +140,16 @@ def _write(files: Sequence[UploadedFile], folder: Path) -> None:
             shutil.copyfileobj(file, target, 1 << 20)
 
 
-def _check_archive(path: Path) -> None:
-    """Refuse an archive whose table of contents would fill the memory, as its last record says."""
+def check_directory_size(path: Path, most: int) -> None:
+    """Refuse an archive whose table of contents would fill the memory, as its last record says.
+
+    Args:
+        path: The archive.
+        most: Maximum bytes of the table.
+
+    Raises:
+        LociscopeError: The table is larger.
+    """
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - (1 << 16) - 42))
         tail = file.read()
@@ -149,8 +157,8 @@ def _check_archive(path: Path) -> None:
     if at < 0:
         return  # not an archive; opening it raises the error
     size = int.from_bytes(tail[at + 12 : at + 16], "little")
-    if size > MAX_DIRECTORY or tail[max(0, at - 20) :].startswith(_END_OF_ZIP64):
-        raise LociscopeError(f"'{path}' contains too many files. Send an archive of one field.", code=Code.TOO_LARGE)
+    if size > most or tail[max(0, at - 20) :].startswith(_END_OF_ZIP64):
+        raise LociscopeError(f"'{path}' contains too many files. Send fewer.", code=Code.TOO_LARGE)
 
 
 def _list_names(names: Sequence[str]) -> str:
