@@ -21,6 +21,7 @@ pytest_plugins = [
     "fixtures.catalogs",
     "fixtures.postgres",
     "fixtures.runs",
+    "fixtures.s3",
     "fixtures.scripts",
 ]
 

@@ -369,12 +369,12 @@ MAKERS: dict[str, Maker | tuple[Maker, Rules]] = {
     "a Zeiss file": lambda folder: [placed(folder / "a.czi", b"ZISRAWFILE")],
     "a folder of Nikon files": lambda folder: placed(folder / "a.nd2", b"x"),
     "a spreadsheet": lambda folder: [placed(folder / "a.xlsx", b"PK")],
-    "a URL": lambda _: [Path("https://example.org/a.tif")],
+    "a URL, for other commands than predict": lambda _: [Path("https://example.org/a.tif")],
     "a table of paths without a column": lambda folder: [placed(folder / "t.csv", b"id,red,green,blue\na,r,g,b\n")],
     "a table of paths whose pixel size is not a number": lambda folder: [
         placed(folder / "t.csv", b"id,red,green,blue,yellow,pixel_size\na,r,g,b,y,x\n")
     ],
-    "a table of URLs": lambda folder: [
+    "a table of URLs, for other commands than predict": lambda folder: [
         placed(folder / "t.csv", b"id,red,green,blue,yellow\na,s3://bucket/a_red.png,g,b,y\n")
     ],
     "four stains in one RGBA PNG": lambda folder: placed(folder / "a.png", encoded("PNG", RGBA)),

@@ -489,9 +489,10 @@ SLOWLY = """
 import os, signal, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job is born without
 from lociscope.predict import batch, loading
+from lociscope.predict.output import PredictionOutput
 batch.CALLS_PER_PART, loading.CALL_FIELDS = 1, 2
 left = int(os.environ.get("PARTS_UNTIL_IT_WAITS", "-1"))
-write = batch.PredictionOutput.write_part
+write = PredictionOutput.write_part
 def write_and_wait(*words):
     global left
     left -= 1
@@ -499,7 +500,7 @@ def write_and_wait(*words):
     write(*words)
     if waits:
         time.sleep(600)
-batch.PredictionOutput.write_part = write_and_wait
+PredictionOutput.write_part = write_and_wait
 from lociscope.cli import main
 main()
 """
@@ -673,10 +674,10 @@ def test_a_preset_names_plate_and_well_beside_the_locations(lociscope: Command, 
     ("source", "said"),
     [
         (
-            "https://example.org/a.tif",
-            "'https://example.org/a.tif' is a URL, which lociscope does not read. Download it",
+            "sftp://example.org/a.tif",
+            "'sftp://example.org/a.tif' is a URL of the kind 'sftp', which lociscope does not",
         ),
-        ("s3://bucket/plate", "'s3://bucket/plate' is a URL"),
+        ("https://me:secret@example.org/a.tif", "'example.org' contains a user name or a password"),
         ("a.czi", "is a Zeiss CZI file, which lociscope does not read. Export it as OME-TIFF"),
         ("a.xlsx", "is a spreadsheet, which lociscope does not read. Save its sheet as CSV"),
         ("labels.csv", r"has no column 'red' (columns: id, target)"),

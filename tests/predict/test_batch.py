@@ -158,7 +158,9 @@ def uncut(predictor: Predictor, damaged: Path, tmp_path_factory: pytest.TempPath
 
 
 @pytest.mark.parametrize(("name", "options"), KINDS)
-@pytest.mark.parametrize("moment", range(18))  # five parts, table, record, failures, clearing up: before and after
+@pytest.mark.parametrize(
+    "moment", range(28)
+)  # five parts, each with a manifest, table, record, failures, clearing up: before and after
 def test_cut_off_at_any_moment_and_given_again_the_result_is_the_same(
     predictor: Predictor,
     damaged: Path,
@@ -180,7 +182,7 @@ def test_cut_off_at_any_moment_and_given_again_the_result_is_the_same(
 
 
 @pytest.mark.parametrize(("name", "options"), KINDS)
-@pytest.mark.parametrize("moment", range(14))  # three parts, table, record, failures, clearing up
+@pytest.mark.parametrize("moment", range(20))  # three parts and manifests, table, record, failures, clearing up
 def test_cut_off_while_it_adds_to_a_table_the_result_is_the_same(
     predictor: Predictor,
     write_field: WriteField,

@@ -14,6 +14,7 @@ from lociscope.labels import N_LABELS, parse_target
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.file_errors import unreadable_error
 from lociscope.storage.parquet import cast_column
+from lociscope.storage.paths import as_path
 from lociscope.storage.schema import check_ids
 from lociscope.storage.table_files import (
     CSVS,
@@ -115,7 +116,7 @@ class Catalog:
             LociscopeError: The file is missing, is not a table of fields, is of a newer schema, or holds a column of
                 another type, an id that is blank or duplicated, or a label that is not a class number.
         """
-        path = Path(path)
+        path = as_path(path)
         what = f"Catalog '{path}'"
         table, ours = read_any(path, "Catalog", "catalog", SCHEMA)
         table = standardize_columns(table, COLUMNS, what)

@@ -69,7 +69,7 @@ def predict(
         typer.Argument(
             metavar="SRC",
             readable=False,
-            help="Folders, zips, picture files, Catalogs, tables of paths.",
+            help="Folders, zips, picture files, Catalogs, tables of paths; also URLs (s3://, https://).",
         ),
     ],
     output: Table,

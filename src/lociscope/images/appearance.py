@@ -7,13 +7,14 @@ Like the warnings, they do not depend on gain, offset and type of the pixels.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from lociscope.channels import BLUE, CHANNEL_NAMES, RED, YELLOW
+from lociscope.images.bit_masks import count_squares, dilate, mark_all, pack_mask, unpack_mask
 from lociscope.images.otsu import find_bright
 from lociscope.images.quality import PAIRS
 from lociscope.images.scale import block_mean
@@ -35,7 +36,7 @@ _COARSE = 2
 _DARK = 0.1
 _LEAST_DIRECTION, _MIN_RING = 0.02, 2
 _LEAST_NUMBER, _LEAST_ROUNDNESS = 0.25, -3.0
-_RING = 4
+_CORE, _RING = 2, 4
 
 PER_PLANE = ("Mean", "Dark", "Skewness", *(f"Power{edge}" for edge in BANDS[1:-1]), "Direction", "Cross", "Peak")
 """Of each channel: mean (0–1); share of dark pixels; skewness (arcsinh); for each of four frequencies the log ratio of
@@ -113,25 +114,28 @@ def _measure_planes(planes: np.ndarray) -> Iterator[float]:
     rest = flat - mean[:, None]
     square = rest * rest
     skewness = np.arcsinh((square * rest).mean(axis=1) / np.maximum(square.mean(axis=1), 1e-9) ** 1.5)
-    dark = (flat < _DARK).mean(axis=1)
+    dark = np.count_nonzero(flat < _DARK, axis=1) / flat.shape[1]
     plan = _plan_spectrum(planes.shape[-1])
-    terms = np.fft.rfft2(rest.reshape(planes.shape) * plan.window).reshape(len(planes), -1)
+    whole = np.fft.rfft2(rest.reshape(planes.shape) * plan.window).reshape(len(planes), -1)
+    terms = np.take(whole, plan.order, axis=1)
     power = terms.real**2 + terms.imag**2
-    sums = np.maximum(power @ plan.bands, 1e-9)
+    bands = np.split((terms * plan.weight).view(np.float32), plan.edges, axis=1)
+    products = np.stack([band @ band.T for band in bands])
+    sums = np.maximum(np.diagonal(products, axis1=1, axis2=2).T, 1e-9)
     steps = np.diff(np.log(sums), axis=1)
     turned = power @ plan.turns
     total = np.maximum(turned[:, 4], 1e-9)
     direction = np.log(np.hypot(turned[:, 0], turned[:, 1]) / total + _LEAST_DIRECTION)
     cross = np.log(np.hypot(turned[:, 2], turned[:, 3]) / total + _LEAST_DIRECTION)
-    for number, its in enumerate(power):
-        mean_of_ring = np.bincount(plan.ring, its, minlength=len(plan.terms)) / plan.terms
-        over_mean = (its / np.maximum(mean_of_ring[plan.ring], 1e-9))[plan.ring > _MIN_RING]
+    mean_of_ring = np.add.reduceat(power, plan.rings, axis=1) / plan.terms
+    over_mean = (np.maximum.reduceat(power, plan.rings, axis=1) / np.maximum(mean_of_ring, 1e-9)).max(axis=1)
+    peak = np.log(np.maximum(over_mean, 1))
+    for number in range(len(planes)):
         yield from (mean[number], dark[number], skewness[number], *steps[number])
-        yield from (direction[number], cross[number], np.log(max(over_mean.max(), 1.0)))
+        yield from (direction[number], cross[number], peak[number])
     for one, two in PAIRS:
-        both = (terms[one] * terms[two].conj()).real @ plan.bands
         for part in (slice(0, _COARSE), slice(_COARSE, None)):
-            yield both[part].sum() / np.sqrt(sums[one, part].sum() * sums[two, part].sum())
+            yield products[part, one, two].sum() / np.sqrt(sums[one, part].sum() * sums[two, part].sum())
 
 
 class _SpectrumPlan(NamedTuple):
@@ -139,17 +143,21 @@ class _SpectrumPlan(NamedTuple):
 
     Attributes:
         window: (side, side), which removes the jump at the edge.
-        bands: (terms, bands): 2 or 1 for the terms of a transform that lie in a band, else 0.
+        order: (terms,): which terms of a transform count, by frequency.
+        weight: (terms,): the square root of how often each term occurs in the whole transform; 0 outside all bands.
+        edges: Where each band but the first begins among the ordered terms.
         turns: (terms, 5): cosine and sine of the double and of the fourfold angle of each term, and 1, times its
             squared frequency; zero at low frequencies.
-        ring: (terms,): the frequency of each term, whole cycles.
+        rings: Where each ring, terms of one frequency in whole cycles, begins among the ordered terms.
         terms: Number of terms of each ring.
     """
 
     window: np.ndarray
-    bands: np.ndarray
+    order: np.ndarray
+    weight: np.ndarray
+    edges: np.ndarray
     turns: np.ndarray
-    ring: np.ndarray
+    rings: np.ndarray
     terms: np.ndarray
 
 
@@ -159,55 +167,54 @@ def _plan_spectrum(side: int) -> _SpectrumPlan:
     y, x = np.meshgrid(np.fft.fftfreq(side, 1 / side), np.arange(side // 2 + 1), indexing="ij")
     radius, angle = np.hypot(y, x).ravel() * SIDE / side, np.arctan2(y, x).ravel()
     twice = np.where((x == 0) | (x == side / 2), 1.0, 2.0).ravel()
-    bands = np.stack([twice * ((radius >= low) & (radius < high)) for low, high in pairwise(BANDS)], axis=1)
     fine = twice * ((radius >= BANDS[1]) & (radius < BANDS[-1])) * radius**2
     waves = (np.cos(2 * angle), np.sin(2 * angle), np.cos(4 * angle), np.sin(4 * angle), np.ones_like(angle))
     turns = np.stack([fine * each for each in waves], axis=1)
     ring = np.minimum(radius.astype(int), BANDS[-1])
-    terms = np.maximum(np.bincount(ring), 1)
-    return _SpectrumPlan(wave[:, None] * wave, bands.astype(np.float32), turns.astype(np.float32), ring, terms)
+    order = np.argsort(ring, kind="stable")
+    order = order[np.searchsorted(ring[order], BANDS[0]) :]
+    weight = np.sqrt(twice * (ring < BANDS[-1]))[order].astype(np.float32)
+    edges = 2 * np.searchsorted(ring[order], BANDS[1:-1])
+    counts = np.bincount(ring[order])
+    seen = np.flatnonzero(counts[_MIN_RING + 1 :]) + _MIN_RING + 1
+    rings = np.searchsorted(ring[order], seen)
+    return _SpectrumPlan(
+        wave[:, None] * wave, order, weight, edges, turns[order].astype(np.float32), rings, counts[seen]
+    )
 
 
 def _measure_nuclei(planes: np.ndarray) -> Iterator[float]:
     nuclei = find_bright(_smooth(planes[BLUE]))
-    area = max(int(nuclei.sum()), 1)
-    number, outline = _count_objects(nuclei)
+    bits, shape, line = pack_mask(nuclei), nuclei.shape, nuclei.shape[1] + 1
+    area = max(bits.bit_count(), 1)
+    number, outline = _count_objects(bits, line)
     number = max(number, _LEAST_NUMBER)
     yield area / nuclei.size
     yield np.log(number)
     yield np.log(area / number)
     yield max(np.log(4 * np.pi * area * number / max(outline, 1.0) ** 2), _LEAST_ROUNDNESS)
-    yield float(_erode(nuclei, 2).sum()) / area
-    outside = _erode(~nuclei, _RING)
-    ring = ~nuclei & ~outside
-    for channel in (RED, YELLOW):
-        plane = planes[channel] + 2
-        around = float(plane[ring].mean()) if ring.any() else 1.0
-        for part in (nuclei, outside):
-            yield float(np.log(plane[part].mean() / around)) if part.any() else 0.0
+    yield (mark_all(*shape) & ~dilate(mark_all(*shape) & ~bits, mark_all(*shape), line, _CORE)).bit_count() / area
+    near = unpack_mask(dilate(bits, mark_all(*shape), line, _RING), *shape)
+    parts = np.stack([nuclei, ~near, near & ~nuclei]).reshape(3, -1).astype(np.float32)
+    sizes = parts.sum(axis=1)
+    means = (planes[[RED, YELLOW]].reshape(2, -1) + 2) @ parts.T / np.maximum(sizes, 1)
+    for within, outside, ring in means:
+        around = ring if sizes[2] else 1.0
+        yield float(np.log(within / around)) if sizes[0] else 0.0
+        yield float(np.log(outside / around)) if sizes[1] else 0.0
 
 
 def _smooth(plane: np.ndarray) -> np.ndarray:
     """Return the mean over 3 × 3 pixels."""
-    padded = np.pad(plane, 1, mode="edge")
+    padded = np.empty((plane.shape[0] + 2, plane.shape[1] + 2), plane.dtype)
+    padded[1:-1, 1:-1] = plane
+    padded[0, 1:-1], padded[-1, 1:-1] = plane[0], plane[-1]
+    padded[:, 0], padded[:, -1] = padded[:, 1], padded[:, -2]
     rows = padded[:-2] + padded[1:-1] + padded[2:]
     return np.asarray((rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / 9)
 
 
-def _erode(mask: np.ndarray, times: int) -> np.ndarray:
-    """Remove `times` pixels at the edges of a mask; outside the frame counts as inside."""
-    for _ in range(times):
-        padded = np.pad(mask, 1, constant_values=True)
-        mask = mask & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return mask
-
-
-def _count_objects(mask: np.ndarray) -> tuple[float, float]:
+def _count_objects(bits: int, line: int) -> tuple[float, float]:
     """Return the Euler number (objects minus holes) and the length of the outlines, from 2 × 2 squares (Pratt)."""
-    padded = np.pad(mask, 1).astype(np.uint8)
-    squares = padded[:-1, :-1] + 2 * padded[:-1, 1:] + 4 * padded[1:, :-1] + 8 * padded[1:, 1:]
-    counts = np.bincount(squares.ravel(), minlength=16)
-    one, three = counts[[1, 2, 4, 8]].sum(), counts[[7, 11, 13, 14]].sum()
-    diagonal, two = counts[[6, 9]].sum(), counts[[3, 5, 10, 12]].sum()
-    euler = (one - three - 2 * diagonal) / 4
-    return float(euler), float(two + (one + three + 2 * diagonal) / np.sqrt(2))
+    one, beside, diagonal, three = count_squares(bits, line)
+    return (one - three - 2 * diagonal) / 4, beside + (one + three + 2 * diagonal) / math.sqrt(2)

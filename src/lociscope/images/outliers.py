@@ -68,9 +68,9 @@ def _find_unlike_beside(
     """
     (height, width), lines = pixels.shape[:2], view_lines(pixels)
     together = lines.shape[1] // width  # channels that alternate along a line
-    bounds = [_spread(each, lines, together) for each in _round(low, high, lines.dtype)]
+    bounds = [_arrange(each, lines, together) for each in _round(low, high, lines.dtype)]
     threads = threads if pixels.nbytes >= PARALLEL_BYTES else 1
-    parts = map_ranges(lambda part: _find_beyond(lines, part, *bounds), len(lines), threads)
+    parts = map_ranges(lambda part: _find_beyond(lines, part, height, *bounds), len(lines), threads)
     found = np.concatenate(parts)
     line, place = np.divmod(found, lines.shape[1])
     x, alternating = np.divmod(place, together)
@@ -91,26 +91,36 @@ def _round(low: np.ndarray, high: np.ndarray, kind: np.dtype) -> tuple[np.ndarra
     return low.astype(kind), high.astype(kind)
 
 
-def _spread(bound: np.ndarray, lines: np.ndarray, together: int) -> np.ndarray:
-    """Return the bound of each value of lines in which `together` channels alternate, as a view."""
-    if together == 1:
-        return np.broadcast_to(bound.repeat(len(lines) // len(bound))[:, None], lines.shape)
-    return np.broadcast_to(np.tile(bound, lines.shape[1] // together), lines.shape)
+def _arrange(bound: np.ndarray, lines: np.ndarray, together: int) -> np.ndarray:
+    """Return the bounds of each plane: (planes, 1), or (1, values of a line) where `together` channels alternate."""
+    return bound[:, None] if together == 1 else np.tile(bound, lines.shape[1] // together)[None]
 
 
-def _find_beyond(lines: np.ndarray, part: slice, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Return the flat indices of the values of some lines that are beyond their bounds."""
+def _find_beyond(lines: np.ndarray, part: slice, height: int, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Return the flat indices of the values of some lines that are beyond their bounds.
+
+    Args:
+        lines: Planes of `height` lines, one after the other.
+        part: The lines to search.
+        height: Lines of a plane.
+        low: (planes, 1 or values of a line).
+        high: The same.
+    """
     width = lines.shape[1]
     step = max(1, _PART_BYTES // (width * lines.itemsize))
     outside = np.zeros(-(-step * width // 8) * 8, bool)
-    below = np.empty((step, width), bool)
+    below = np.empty(step * width, bool)
     at, words = [], []
-    for start in range(part.start, part.stop, step):
-        rows = slice(start, min(start + step, part.stop))
-        some = lines[rows]
-        here = outside[: some.size].reshape(some.shape)
-        np.greater(some, high[rows], out=here)
-        here |= np.less(some, low[rows], out=below[: len(some)])
+    stop = part.start
+    while stop < part.stop:
+        start, plane = stop, stop // height
+        stop = min(start + step, (plane + 1) * height, part.stop)
+        some = lines[start:stop]
+        if low.shape[1] == 1:  # one long line is compared faster than many short ones
+            some = some.reshape(-1)
+        here, under = (each[: some.size].reshape(some.shape) for each in (outside, below))
+        np.greater(some, high[plane], out=here)
+        here |= np.less(some, low[plane], out=under)
         outside[some.size :] = False
         eights = outside.view(np.uint64)  # most are 0, and one comparison finds them
         nonzero = np.flatnonzero(eights != 0)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.channels import BLUE, CHANNEL_NAMES, RED
+from lociscope.images.bit_masks import fill, mark_edge, pack_mask
 from lociscope.images.otsu import find_bright, find_threshold, make_histogram
 from lociscope.images.scale import percentiles, percentiles_of_sorted
 from lociscope.warnings import FieldWarning, WarningKind
@@ -219,35 +220,17 @@ def cropped_share(plane: np.ndarray) -> float:
         A share of their area, 0–1; 0 where the plane is smaller than 64 px, or shows no separate objects.
     """
     every = max(1, max(plane.shape) // (2 * _NUCLEI_SIDE))
-    some = plane[::every, ::every].astype(np.float32)
-    small = some[:-1:2, :-1:2] + some[1::2, :-1:2] + some[:-1:2, 1::2] + some[1::2, 1::2]
+    some = plane[::every, ::every]
+    lines = np.add(some[:-1:2], some[1::2], dtype=np.uint16 if plane.dtype == np.uint8 else np.float32)
+    small = np.add(lines[:, :-1:2], lines[:, 1::2], dtype=np.float32)
     if min(small.shape) < _MIN_NUCLEI_SIDE:
         return 0.0
     nuclei = find_bright(np.minimum(small, percentiles(small.ravel(), (99.5,))[0]))
     area = int(nuclei.sum())
     if not 0 < area < _MAX_NUCLEI_SHARE * nuclei.size:
         return 0.0
-    return _grow(_to_bits(nuclei & _mark_edge(nuclei.shape)), _to_bits(nuclei), nuclei.shape[1] + 1).bit_count() / area
-
-
-def _mark_edge(shape: tuple[int, ...]) -> np.ndarray:
-    edge = np.ones(shape, bool)
-    edge[1:-1, 1:-1] = False
-    return edge
-
-
-def _to_bits(mask: np.ndarray) -> int:
-    """Return a mask as the bits of a number, line after line, with a 0 between two lines."""
-    return int.from_bytes(np.packbits(np.pad(mask, ((0, 0), (0, 1)))).tobytes(), "big")
-
-
-def _grow(bits: int, within: int, line: int) -> int:
-    """Add the direct neighbours within other bits, until there are no more: arithmetic moves all of them at once."""
-    while True:
-        grown = bits | (bits << 1 | bits >> 1 | bits << line | bits >> line) & within
-        if grown == bits:
-            return bits
-        bits = grown
+    bits, line = pack_mask(nuclei), nuclei.shape[1] + 1
+    return fill(bits & mark_edge(*nuclei.shape), bits, line).bit_count() / area
 
 
 def _measure_slope(plane: np.ndarray) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -12,16 +11,18 @@ import numpy as np
 from lociscope.artifacts.predictions import Predictions
 from lociscope.predict.fingerprint import compute_fingerprint
 from lociscope.predict.loading import predict_sources
-from lociscope.predict.output import OutputOptions, PredictionOutput
+from lociscope.predict.remote_output import open_output
 from lociscope.prediction_log.writer import LogWriter
 from lociscope.processes.progress import ProgressCallback, ignore_progress
+from lociscope.storage.paths import as_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lociscope.images.discovery.sources import Failure, FieldSource
     from lociscope.predict.cell_batch import CellResult
-    from lociscope.predict.loading import Call
+    from lociscope.predict.loading import BatchEngine, Call
+    from lociscope.predict.output import OutputOptions, PredictionOutput
     from lociscope.predict.predictor import Predictor
     from lociscope.prediction_log.log import PredictionLog
     from lociscope.storage.paths import AnyPath
@@ -67,6 +68,7 @@ def predict_to_file(
     workers: int = 2,
     progress: ProgressCallback = ignore_progress,
     log: PredictionLog | None = None,
+    engine: BatchEngine = predict_sources,
 ) -> BatchResult:
     """Predict fields into a file, or resume an earlier call.
 
@@ -80,12 +82,13 @@ def predict_to_file(
     Args:
         predictor: The open bundle.
         sources: The fields.
-        out: `.csv` or `.parquet`.
+        out: `.csv` or `.parquet`; a `RemotePath` for one behind a URL.
         options: What to write.
         broken: Fields known to be unreadable; they are listed with the others.
         workers: Number of threads that read and predict fields.
         progress: Called with (done, total).
         log: Also receives the predictions.
+        engine: What reads and predicts the fields: `predict_sources`, in threads.
 
     Returns:
         What was done.
@@ -93,10 +96,10 @@ def predict_to_file(
     Raises:
         LociscopeError: The file was made by another bundle or with other options, or is being or cannot be written.
     """
-    output = PredictionOutput.create(predictor.bundle, Path(out), options, tta=predictor.tta)
     if options.embeddings:
         predictor.engine.require_outputs("embedding")
-    with output.lock():
+    (path,) = as_paths(out)
+    with open_output(predictor.bundle, path, options, tta=predictor.tta) as output:
         work = _RemainingWork.find(output, sources)
         logger.info("fields found: %d, to predict: %d", len(sources), len(work.todo))
         result = BatchResult(failures=list(broken))
@@ -104,7 +107,7 @@ def predict_to_file(
             output.prepare()
         with LogWriter(log, "predict") as writer:
             embeddings = options.embeddings or writer.wants_embeddings(predictor.engine.outputs)
-            made = predict_sources(predictor, work.todo, workers, embeddings=embeddings, statistics=log is not None)
+            made = engine(predictor, work.todo, workers, embeddings=embeddings, statistics=log is not None)
             _write_parts(_count_calls(made, result, len(broken), len(work.todo), progress), output, work, writer)
             result.ids = _write_table(output, work, sources, broken)
         result.rows = len(result.ids)

@@ -7,13 +7,16 @@ import os
 from stat import S_ISDIR
 from typing import TYPE_CHECKING
 
+from lociscope.errors import LociscopeError
 from lociscope.images.io.formats import list_source_files
+from lociscope.storage.remote import RemotePath
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from lociscope.images.discovery.sources import FieldSource
+    from lociscope.images.io.container import PlaneRef
 
 
 def compute_fingerprint(source: FieldSource) -> str:
@@ -26,7 +29,7 @@ def compute_fingerprint(source: FieldSource) -> str:
     for ref in source.loose or source.planes:
         if ref and ref.file not in file_marks:
             file_marks[ref.file] = "|".join(filter(None, map(_mark, list_source_files(ref))))
-        lines.append(f"{os.path.abspath(str(ref))}|{file_marks[ref.file]}" if ref else "|")
+        lines.append(f"{_name(ref)}|{file_marks[ref.file]}" if ref else "|")
     if source.pixel_size or source.plane is not None:
         lines.append(f"{source.pixel_size}|{source.plane}")
     return _hash(lines)[:16]
@@ -37,14 +40,20 @@ def hash_files(files: Iterable[Path]) -> str:
     return _hash([f"{os.path.abspath(file)}|{_mark(file)}" for file in files])[:16]
 
 
+def _name(ref: PlaneRef) -> str:
+    return str(ref) if isinstance(ref.file, RemotePath) else os.path.abspath(str(ref))
+
+
 def _mark(file: Path) -> str:
     """Return size and time of a file; of a folder, a hash of the names, sizes and times of all its files."""
     try:
+        if isinstance(file, RemotePath):
+            return file.read_mark()
         stat = file.stat()
         if not S_ISDIR(stat.st_mode):
             return f"{stat.st_size}|{stat.st_mtime_ns}"
         return _hash(sorted(_list_files(os.fspath(file))))
-    except OSError:
+    except (OSError, LociscopeError):
         return ""
 
 

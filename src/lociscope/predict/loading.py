@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -15,9 +15,10 @@ from lociscope.predict.predictor import PreparedField, batched
 from lociscope.processes.ahead import map_ahead
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from lociscope.artifacts.predictions import Predictions
+    from lociscope.images.field import Field
     from lociscope.predict.predictor import Predictor
 
 CALL_FIELDS = 8
@@ -25,6 +26,21 @@ CALL_FIELDS = 8
 
 MAX_WORKERS = 16
 """Maximum number of threads without an explicit choice: more of them wait for Python's interpreter lock."""
+
+
+class BatchEngine(Protocol):
+    """What reads and predicts the fields of a batch."""
+
+    def __call__(
+        self,
+        predictor: Predictor,
+        sources: Sequence[FieldSource],
+        workers: int,
+        *,
+        embeddings: bool = False,
+        statistics: bool = False,
+    ) -> Iterator[Call]:
+        """Yield the predictions of fields; see `predict_sources`."""
 
 
 class Call(NamedTuple):
@@ -41,10 +57,18 @@ class Call(NamedTuple):
     failures: list[Failure]
 
 
-def load_field(predictor: Predictor, source: FieldSource) -> PreparedField | Failure:
-    """Return a field, read and prepared, or why it cannot be read."""
+def load_field(
+    prepare: Callable[[Field], PreparedField], source: FieldSource, read: Callable[[FieldSource], Field] | None = None
+) -> PreparedField | Failure:
+    """Return a field, read and prepared, or why it cannot be read.
+
+    Args:
+        prepare: Makes the network's input of a field.
+        source: The files of the field.
+        read: Reads them; None for `read_field`.
+    """
     try:
-        return predictor.prepare(read_field(source))
+        return prepare((read or read_field)(source))
     except LociscopeError as error:
         reason, code = str(error), error.code
     except MemoryError:
@@ -75,7 +99,7 @@ def predict_sources(
     """
 
     def predict(some: Sequence[FieldSource]) -> Call:
-        loaded = [load_field(predictor, source) for source in some]
+        loaded = [load_field(predictor.prepare, source) for source in some]
         failures = [each for each in loaded if isinstance(each, Failure)]
         fields = [each for each in loaded if isinstance(each, PreparedField)]
         if not fields:

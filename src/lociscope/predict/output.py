@@ -23,6 +23,8 @@ from lociscope.artifacts.predictions import Position, Predictions
 from lociscope.artifacts.submission import hash_sample
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import write_failures
+from lociscope.predict.shards import NAME as MANIFEST
+from lociscope.predict.shards import hash_shard, read_manifest, write_manifest
 from lociscope.predict.test_time_augmentation import N_VIEWS
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.file_errors import unreadable_error, unwritable_error
@@ -124,7 +126,7 @@ class PredictionOutput:
         if not self.out.exists():
             return {}
         if about is not None:
-            self._check_same(about)
+            self.check_same(about)
             return dict(about["inputs"])
         if any(self.folder.glob("*.npz")):
             return {}  # killed after the first table and before its record: the parts have all rows
@@ -163,14 +165,19 @@ class PredictionOutput:
         Raises:
             LociscopeError: The parts belong to another bundle or other options.
         """
+        manifest = read_manifest(self.folder)
+        if manifest:
+            self.check_same(manifest)
         for path in sorted(self.folder.glob("*.npz")):
             try:
+                if manifest.get("shards", {}).get(path.name, "") not in ("", hash_shard(path)):
+                    raise ValueError("its hash is not the one in the manifest")
                 about, part = _load_part(path)
             except CORRUPT_FILE_ERRORS as error:
                 logger.warning("'%s' is damaged (%s); its fields are predicted again", path, error)
                 continue
             check_schema(about["schema"], SCHEMA, f"'{path}'")
-            self._check_same(about)
+            self.check_same(about)
             yield part, about["inputs"]
 
     def prepare(self) -> None:
@@ -186,10 +193,14 @@ class PredictionOutput:
         except OSError as error:
             raise unwritable_error(self.folder, error) from error
 
-    def write_part(self, part: Predictions, fingerprints: Mapping[str, str]) -> None:
-        """Write a part with the fingerprints of its fields."""
-        with atomic_write(self.folder / f"{time.time_ns():020d}.npz") as file:
+    def write_part(self, part: Predictions, fingerprints: Mapping[str, str]) -> Path:
+        """Write a part with the fingerprints of its fields, list it in the manifest, and return its path."""
+        path = self.folder / f"{time.time_ns():020d}.npz"
+        with atomic_write(path) as file:
             _save_part(file, part, {"schema": SCHEMA, **self._describe(part.ids, fingerprints)})
+        shards = read_manifest(self.folder).get("shards", {})
+        write_manifest(self.folder, self.identity, shards | {path.name: hash_shard(path)})
+        return path
 
     def write_table(self, table: Predictions, fingerprints: Mapping[str, str]) -> None:
         """Write the finished table and the record of what it was made of."""
@@ -204,7 +215,7 @@ class PredictionOutput:
 
     def remove_parts(self) -> None:
         """Remove the parts, whose rows the finished table holds."""
-        for path in self.folder.glob("*.npz"):
+        for path in (*self.folder.glob("*.npz"), self.folder / MANIFEST):
             path.unlink(missing_ok=True)
 
     def close(self, failures: Sequence[Failure]) -> None:
@@ -234,7 +245,12 @@ class PredictionOutput:
             ) from error
         return records
 
-    def _check_same(self, about: Mapping[str, Any]) -> None:
+    def check_same(self, about: Mapping[str, Any]) -> None:
+        """Refuse to resume what another bundle, or another choice of options, has begun.
+
+        Raises:
+            LociscopeError: The identity differs.
+        """
         if about["suffix"] != self.out.suffix:
             raise LociscopeError(
                 f"'{self.folder}' holds unfinished work on '{self.out.stem}{about['suffix']}'. Finish that first, or "

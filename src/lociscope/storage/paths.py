@@ -19,9 +19,10 @@ def as_path(path: AnyPath) -> Path: ...
 def as_path(path: None) -> None: ...
 def as_path(path: AnyPath | None) -> Path | None:
     """Return a `Path`; None stays None."""
-    return None if path is None else Path(path)
+    return path if path is None or isinstance(path, Path) else Path(path)
 
 
 def as_paths(paths: AnyPath | Iterable[AnyPath]) -> list[Path]:
     """Return the `Path`s of one path or of several."""
-    return [Path(each) for each in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
+    several = [paths] if isinstance(paths, str | os.PathLike) else paths
+    return [each if isinstance(each, Path) else Path(each) for each in several]

@@ -83,9 +83,10 @@ def read_any(path: Path, what: str, kind: str, schema: int) -> tuple[pa.Table, b
 
 
 def find_url(path: Path) -> str | None:
-    """Return the URL that a path was written as, `https://…` or `s3://…`; None for other paths."""
+    """Return the URL that a path was written as, `https://…` or `s3://…`; None for others, and for a `RemotePath`."""
     match = _URL.search(path.as_posix())
-    return f"{match['scheme']}://{match['rest']}" if match and not path.exists() else None
+    url = match and f"{match['scheme']}://{match['rest']}"
+    return None if url is None or str(path) == url or path.exists() else url
 
 
 def read_header(path: Path) -> list[str]:

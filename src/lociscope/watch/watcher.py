@@ -292,7 +292,7 @@ class _BatchPredictor:
         incomplete = self.completeness.check(each.source, each.since, time.monotonic())
         if incomplete is not None:
             return incomplete
-        loaded = load_field(self._predictor, each.source)
+        loaded = load_field(self._predictor.prepare, each.source)
         if isinstance(loaded, PreparedField) and compute_fingerprint(each.source) != each.fingerprint:
             reason = f"Field '{each.source.id}' changed while it was read. It is read again when it no longer changes."
             return Failure(each.source.id, "", reason, Code.INCOMPLETE)

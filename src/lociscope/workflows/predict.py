@@ -10,6 +10,7 @@ from lociscope.artifacts.predictions import Predictions
 from lociscope.artifacts.submission import read_sample
 from lociscope.errors import Code, MissingExtraError, UsageError
 from lociscope.images.discovery.naming import DEFAULT_RULES, Rules
+from lociscope.images.discovery.remote import open_urls
 from lociscope.images.discovery.sources import find_fields
 from lociscope.images.segmentation.label_images import LabelPattern
 from lociscope.predict.batch import BatchResult, predict_to_file
@@ -24,11 +25,13 @@ from lociscope.processes.progress import ProgressCallback, ignore_progress
 from lociscope.processes.threads import count_cores
 from lociscope.processes.workers import keep_freed_memory
 from lociscope.storage.paths import as_path, as_paths
+from lociscope.storage.remote import RemotePath, as_remote
 from lociscope.workflows.explain import create_folder, explain_files
 from lociscope.workflows.submission import check_table, count_excluded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from lociscope.predict.cell_masks import MaskFormat
     from lociscope.storage.paths import AnyPath
@@ -56,8 +59,9 @@ def predict_files(
     """Predict fields into a table. A second call predicts only what is new, changed, or failed before.
 
     Args:
-        sources: Folders, zip archives, picture files, Catalogs, tables of paths.
-        output: The table, `.csv` or `.parquet`.
+        sources: Folders, zip archives, picture files, Catalogs, tables of paths; also URLs (`s3://`, `https://`) of
+            picture files, of tables, and of folders in an object store. Tables may contain URLs.
+        output: The table, `.csv` or `.parquet`, also by URL.
         bundle: The folder of the bundle; None is the one that ships with lociscope.
         rules: How file names are parsed, and which channels are optional.
         kaggle: Write the competition's `Id,Predicted`.
@@ -82,14 +86,18 @@ def predict_files(
         LociscopeError: A source, the bundle or the log cannot be opened; the sample submission lists none of the
             fields; or `output` was made by another bundle or with other options, or is being written.
         UsageError: An option of cells is not valid, or cells of a submission are asked for.
-        MissingExtraError: A library that finds cells or writes masks is not installed.
+        UsageError: Cells or explanations of an output behind a URL are asked for.
+        MissingExtraError: A library that finds cells, writes masks or opens URLs is not installed.
     """
     cell_options = _parse_cell_options(cells, cell_labels, masks, kaggle=kaggle)
-    output, bundle = as_path(output), as_path(bundle)
+    output, bundle = as_remote(as_path(output)), as_path(bundle)
+    _check_local(output, cells=cell_options is not None, explain=explain is not None)
     sample_submission, explain = as_path(sample_submission), as_path(explain)
     check_table(output, embeddings=embeddings, kaggle=kaggle, sample_submission=sample_submission)
     sample = None if sample_submission is None else read_sample(sample_submission)
-    found, broken = find_fields(as_paths(sources), rules)
+    found, broken = find_fields([as_remote(source) for source in as_paths(sources)], rules)
+    found, refused = open_urls(found)
+    broken += refused
     excluded = 0
     if sample is not None:
         excluded = count_excluded([source.id for source in found], sample, sample_submission)
@@ -117,6 +125,16 @@ def predict_files(
         explain_files(predictor, [source for source in found if source.id in predicted], explain, progress)
     result.excluded = excluded
     return result
+
+
+def _check_local(output: Path | None, *, cells: bool, explain: bool) -> None:
+    """Refuse cells and explanations of an output behind a URL."""
+    if (cells or explain) and isinstance(output, RemotePath):
+        raise UsageError(
+            f"`{'cells' if cells else 'explain'}` needs a local `output`. Predict the fields first, and these in a "
+            "second call.",
+            code=Code.INVALID_VALUE,
+        )
 
 
 def _parse_cell_options(

@@ -23,11 +23,13 @@ from lociscope.images.discovery.layouts import (
 from lociscope.images.discovery.multi_image import find_index_files, locate_set_images, locate_zarr_images
 from lociscope.images.discovery.naming import DEFAULT_RULES, Rules
 from lociscope.images.discovery.nothing_found import check_names, nothing_found_error, unnamed_picture_error
+from lociscope.images.discovery.remote import list_remote_files
 from lociscope.images.io.container import PlaneRef, open_archive, parse_plane_ref
 from lociscope.images.io.formats import ZARR, check_readable, is_zarr
 from lociscope.images.io.zarr_layout import SUFFIX, find_groups, is_archive, make_archive_ref
 from lociscope.storage.file_errors import unreadable_error
 from lociscope.storage.paths import as_paths
+from lociscope.storage.remote import RemotePath
 from lociscope.storage.table_files import TABLES
 
 if TYPE_CHECKING:
@@ -106,6 +108,8 @@ def read_catalog_sources(catalog: Catalog, rules: Rules = DEFAULT_RULES) -> list
 
 def _list_files(source: Path, rules: Rules) -> list[LocatedFile]:
     """Return the images of a source, and the possible readings of their names."""
+    if isinstance(source, RemotePath):
+        return list(_locate_files(list_remote_files(source), rules))
     try:
         if source.exists() and is_zarr(PlaneRef(source)):
             return list(locate_zarr_images(PlaneRef(source), rules))

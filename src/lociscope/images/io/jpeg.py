@@ -5,10 +5,8 @@ from __future__ import annotations
 import struct
 from typing import IO
 
-import numpy as np
-
 from lociscope.errors import Code, LociscopeError
-from lociscope.images.io.picture import Picture, check_size, damaged_file_error, empty_file_error
+from lociscope.images.io.picture import Picture, check_size, damaged_file_error, empty_file_error, view_pixels
 
 _START = b"\xff\xd8\xff"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -41,7 +39,7 @@ def read_jpeg(file: IO[bytes], name: str) -> Picture:
                 raise LociscopeError(
                     f"'{name}' is a {picture.mode} JPEG. Save it as grey or RGB.", code=Code.UNSUPPORTED_FORMAT
                 )
-            pixels = np.asarray(picture)
+            pixels = view_pixels(picture)
     except (SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError) as error:
         raise damaged_file_error(name, error) from error
     if pixels.ndim == 2:

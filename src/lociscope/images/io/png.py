@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from io import BytesIO
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from lociscope.images.io.picture import (
     damaged_file_error,
     empty_file_error,
     is_grey_ramp,
+    view_pixels,
 )
 from lociscope.images.io.png_chunks import SIGNATURE, check_chunks
 
@@ -65,13 +67,14 @@ def read_png(file: IO[bytes], name: str, *, colour: bool = False) -> Picture:
     try:
         *expected, bits = _check_header(file.read(26), name, colour=colour)
         file.seek(0)
+        file = BytesIO(file.read())  # Pillow reads it in small pieces, and it is read twice
         check_chunks(file, name)
         with PngImageFile(file) as picture:
             if [*picture.size, picture.mode] != expected:  # there is a second header
                 raise ValueError(f"{picture.size} {picture.mode} after a header of {expected}")
             if picture.mode == "P" and not is_grey_ramp(np.array(picture.getpalette() or (), np.int16).reshape(-1, 3)):
                 raise _unsupported_png_error(8, _PALETTE, name, colour=False)
-            pixels = np.asarray(picture)
+            pixels = view_pixels(picture)
         if bits == 16 and pixels.ndim == 3:
             pixels = (pixels.astype(np.uint16) << 8) | _read_low_bytes(file)
     except (SyntaxError, ValueError, EOFError, zlib.error, struct.error, DecompressionBombError) as error:
