@@ -98,7 +98,9 @@ def prepare_fields(folder: Path, fields: int, workers: int) -> None:
         if path.is_file():
             continue
         rows = list(map_in_order(measure, range(start, min(fields, start + PER_FILE)), workers))
-        arrays = {name: np.stack([getattr(row, name) for row in rows]) for name in ("x", "y", "features")}
+        arrays: dict[str, Any] = {
+            name: np.stack([getattr(row, name) for row in rows]) for name in ("x", "y", "features")
+        }
         arrays["answers"] = np.stack([ask(observer, row.crop) for row in rows])
         with atomic_write(path) as part, part.open("wb") as file:
             np.savez_compressed(file, **arrays)
@@ -110,7 +112,7 @@ def prepare_fields(folder: Path, fields: int, workers: int) -> None:
 
 def standardize(features: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> np.ndarray:
     """Return features centred, scaled and clipped; 0 where unknown."""
-    return np.nan_to_num(np.clip((features - mean) / spread, -LIMIT, LIMIT)).astype(np.float32)
+    return np.asarray(np.nan_to_num(np.clip((features - mean) / spread, -LIMIT, LIMIT)), np.float32)
 
 
 def fit_head(inputs: np.ndarray, targets: np.ndarray, seed: int) -> Any:  # noqa: ANN401 - a Keras model
@@ -180,7 +182,7 @@ def compare_heads(folder: Path, shares: list[float], seeds: int) -> None:
 
         def run(x: np.ndarray, heads: list[Any] = heads) -> np.ndarray:
             known = standardize(np.stack([measure_once(each) for each in x]), mean, spread)
-            return sigmoid(np.mean([np.asarray(head(known)) for head in heads], axis=0, dtype=np.float64))
+            return sigmoid(np.stack([np.asarray(head(known), np.float64) for head in heads]).mean(axis=0))
 
         alone = read_real(partial(predict_views, run))
         both = [

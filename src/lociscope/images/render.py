@@ -12,6 +12,7 @@ DEFAULT_CHANNELS = (RED, GREEN, BLUE)
 """The channels of HPA's composites: microtubules red, protein green, nucleus blue."""
 
 
+HPA_COLOURS = tuple(channel.colour for channel in CHANNELS)
 SAFE_COLOURS = ((1.0, 0.0, 1.0), (0.0, 1.0, 0.0), (0.25, 0.45, 1.0), (1.0, 0.6, 0.0))
 """Colours of the four channels that readers with a colour vision deficiency can distinguish: microtubules magenta,
 protein green (magenta and green make white), nucleus light blue, ER orange."""
@@ -34,7 +35,7 @@ def render_composite(
     pixels: np.ndarray,
     size: int,
     shown: tuple[int, ...] = DEFAULT_CHANNELS,
-    colours: tuple[tuple[float, float, float], ...] = tuple(channel.colour for channel in CHANNELS),
+    colours: tuple[tuple[float, float, float], ...] = HPA_COLOURS,
 ) -> np.ndarray:
     """Render channels in their colours on top of each other, each scaled by its own percentiles.
 

@@ -140,7 +140,7 @@ def measure(
         figures["macro_f1_one_threshold"] = figure(macro_f1, one, np.ones(len(rate)))
     gain = paired_bootstrap(lrap, truth, probability, prior, groups=groups, n=resamples, seed=seed, level=LEVEL)
     numbers = tuple(np.flatnonzero(known).tolist())
-    every = [expand_classes(each, numbers, fill=0) for each in (truth, probability, decided)]
+    true, score, chosen = (expand_classes(each, numbers, fill=0) for each in (truth, probability, decided))
     return Metrics(
         what=what,
         fields=len(truth),
@@ -152,9 +152,9 @@ def measure(
         unknown=tuple(name for name, is_known in zip(LABELS, known, strict=True) if not is_known),
         classes=tuple(
             each.model_copy(update={"positives": int(count)})
-            for each, count in zip(score_classes(*every, groups), labelled.sum(axis=0), strict=True)
+            for each, count in zip(score_classes(true, score, chosen, groups), labelled.sum(axis=0), strict=True)
         ),
-        acceptance=accept(*every, groups, cell_lines, varied),
+        acceptance=accept(true, score, chosen, groups, cell_lines, varied),
     )
 
 

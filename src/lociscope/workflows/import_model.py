@@ -30,7 +30,8 @@ from lociscope.predict.predictor import Predictor
 from lociscope.predict.reference import make_reference
 from lociscope.processes.progress import ignore_progress
 from lociscope.processes.threads import count_cores
-from lociscope.report.metrics import LEVEL, measure
+from lociscope.report.acceptance import LEVEL
+from lociscope.report.metrics import measure
 from lociscope.splits.groups import group_ids
 from lociscope.storage.paths import as_path
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from lociscope.data.explore.findings import Finding, FindingKind
 from lociscope.decide.calibration import Calibration
-from lociscope.decide.prior import default_prior
+from lociscope.decide.prior import HPA_2018
 from lociscope.labels import N_LABELS, expand_classes, find_known, to_multi_hot
 
 _SHRINK = 30.0
@@ -72,7 +72,7 @@ def calibrate(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """
     known = find_known(probability)
     clipped = np.clip(np.asarray(probability, float)[:, known], _SMALLEST, 1 - _SMALLEST)
-    calibration = Calibration("platt", shrink=_SHRINK, prior=default_prior(N_LABELS)[known])
+    calibration = Calibration("platt", shrink=_SHRINK, prior=HPA_2018[known])
     calibration.fit(truth[:, known].astype(np.uint8), clipped)
     calibrated: np.ndarray = np.clip(calibration.predict(clipped), _SMALLEST, 1 - _SMALLEST)
     return expand_classes(calibrated, tuple(np.flatnonzero(known).tolist()))
