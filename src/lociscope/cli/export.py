@@ -18,6 +18,7 @@ def export(
     run: Annotated[
         list[Path],
         typer.Argument(
+            metavar="RUN...",
             help="A finished Run, or the folder of `train --folds`: its networks are averaged. With --ensemble the "
             "Runs or Bundles of the fit, in its order."
         ),
