@@ -20,7 +20,7 @@ def export(
         typer.Argument(
             metavar="RUN...",
             help="A finished Run, or the folder of `train --folds`: its networks are averaged. With --ensemble the "
-            "Runs or Bundles of the fit, in its order."
+            "Runs or Bundles of the fit, in its order.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The Bundle to make.")] = Path("bundle"),
