@@ -93,8 +93,13 @@ def test_what_does_not_follow_the_protocol_is_refused(serve: Any, body: bytes) -
     assert answer.json()["error"]
 
 
+def test_an_output_is_asked_for_once(serve: Any) -> None:
+    asked = request(pixels(), outputs=[{"name": "probabilities"}, {"name": "probabilities"}])
+    assert serve().post(f"{URL}/infer", json=asked).status_code == 400
+
+
 def test_a_wrong_length_of_the_json_part(serve: Any) -> None:
-    for length in ("-1", "x", "99999999999"):
+    for length in ("-1", "x", "99999999999", "9" * 5000):
         assert serve().post(f"{URL}/infer", content=b"{}", headers={HEADER: length}).status_code == 400
 
 

@@ -7,12 +7,14 @@ data. Prepares them as `/predict` does, and gives probabilities, and the embeddi
 from __future__ import annotations
 
 import json
+import re
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from lociscope.channels import CHANNEL_NAMES
@@ -95,16 +97,18 @@ async def infer(request: Request, name: str, model_version: str = "") -> Respons
     state = get_state(request)
     with state.pool.reserve():
         body = await request.body()
-        asked, fields = _parse(request.headers.get(HEADER), body)
+        asked, fields = await run_in_threadpool(_parse, request.headers.get(HEADER), body)
         names = [each["name"] for each in asked.get("outputs", [])] or [OUTPUT]
         unknown = [each for each in names if each not in (OUTPUT, EMBEDDING) or each not in predictor.engine.outputs]
+        if len(set(names)) < len(names):
+            raise HTTPException(400, "An output is asked for twice. Name each once.")
         if unknown:
             raise HTTPException(400, f"The model has no output {str(unknown[0])[:40]!r}.")
         try:
             outputs = await state.pool.run(_predict, predictor, fields, EMBEDDING in names)
         except LociscopeError as error:
             raise HTTPException(400, str(error)) from error
-    return _respond(asked, names, outputs, predictor)
+        return await run_in_threadpool(_respond, asked, names, outputs, predictor)
 
 
 def _find_model(request: Request, name: str, model_version: str) -> Predictor:
@@ -120,7 +124,7 @@ def _parse(length: str | None, body: bytes) -> tuple[dict[str, Any], list[Field]
     Raises:
         HTTPException: 400, it does not follow the protocol.
     """
-    if length is not None and not (length.isdigit() and int(length[:12]) <= len(body)):
+    if length is not None and not (re.fullmatch("[0-9]{1,12}", length) and int(length) <= len(body)):
         raise HTTPException(400, f"{HEADER} is {length[:20]!r}; expected the bytes of the JSON part.")
     end = len(body) if length is None else int(length)
     try:

@@ -37,7 +37,7 @@ def render(template: str, request: Request, **values: object) -> str:
         "max_files": MAX_FILES if state.jobs is None else state.settings.max_job_files,
         "max_fields": 1 if state.jobs is None else state.settings.max_job_fields,
         "lists_jobs": state.jobs is not None
-        and (state.settings.is_local or bool(request.scope.get("lociscope.owner"))),
+        and (state.settings.is_private or bool(request.scope.get("lociscope.owner"))),
         "address": str(request.base_url).rstrip("/"),
         "keyed": bool(state.settings.api_key) or bool(request.scope.get("lociscope.owner")),
         "version": version("lociscope"),

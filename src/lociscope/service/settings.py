@@ -88,6 +88,11 @@ class Settings(BaseModel):
         return self.host in LOCAL
 
     @property
+    def is_private(self) -> bool:
+        """Return whether only this machine uses the service: other names or `public` mean a proxy in front of it."""
+        return self.is_local and not self.allow_host and not self.public
+
+    @property
     def hosts(self) -> frozenset[str] | None:
         """Return the host names that requests may use; None for any, because other machines may know it by many."""
         if not self.is_local and not self.allow_host:

@@ -30,7 +30,7 @@ MAX_DIRECTORY = 1 << 20
 
 SEND = "Send four pictures named like a1_red.png, a1_green.png, a1_blue.png and a1_yellow.png, or one stack."
 
-_END_OF_ZIP, _END_OF_ZIP64 = b"PK\x05\x06", b"PK\x06\x07"
+_END_OF_ZIP, _END_OF_ZIP64, _END_BYTES = b"PK\x05\x06", b"PK\x06\x07", 22
 _UNSAFE = re.compile(r'[:*?"<>|]')
 
 
@@ -153,9 +153,15 @@ def check_directory_size(path: Path, most: int) -> None:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - (1 << 16) - 42))
         tail = file.read()
-    at = tail.rfind(_END_OF_ZIP)
+    plain = tail[-_END_BYTES:]
+    if plain.startswith(_END_OF_ZIP) and plain.endswith(b"\0\0"):  # without a comment, as zipfile looks first
+        at = len(tail) - _END_BYTES
+    else:
+        at = tail.rfind(_END_OF_ZIP)
     if at < 0:
         return  # not an archive; opening it raises the error
+    if len(tail) - at < _END_BYTES:
+        raise LociscopeError(f"'{path}' is not an archive that can be read. Pack it again.", code=Code.CORRUPT)
     size = int.from_bytes(tail[at + 12 : at + 16], "little")
     if size > most or tail[max(0, at - 20) :].startswith(_END_OF_ZIP64):
         raise LociscopeError(f"'{path}' contains too many files. Send fewer.", code=Code.TOO_LARGE)

@@ -247,8 +247,9 @@ def test_a_service_without_a_store_has_no_jobs(serve: Any, make: Any) -> None:
     assert "jobs" not in client.get("/", headers=HTML).text.split("<form", 1)[1].split(">")[0]
 
 
-def test_strangers_do_not_list_jobs(serve: Any, make: Any, tmp_path: Path) -> None:
-    client = serve(store=tmp_path / "store", host="0.0.0.0", public=True)
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1"], ids=["open", "behind a proxy"])
+def test_strangers_do_not_list_jobs(serve: Any, make: Any, tmp_path: Path, host: str) -> None:
+    client = serve(store=tmp_path / "store", host=host, public=True)
     assert client.post("/jobs", files=make.form(make.planes())).status_code == 202
     assert client.get("/jobs").json() == []
 

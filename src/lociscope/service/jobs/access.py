@@ -54,7 +54,7 @@ def check_owner(request: Request, job: Job) -> None:
     Raises:
         HTTPException: 403.
     """
-    if job.owner and job.owner != get_owner(request):
+    if job.owner != get_owner(request):
         raise HTTPException(403, "This job was sent with another key, and only that may change or delete it.")
 
 

@@ -85,7 +85,7 @@ def render_job(
     sort = query.get("sort", "number") if query.get("sort") in SORTS else "number"
     ordered = _sort(fields, sort, location)
     pages = max(1, -(-len(ordered) // PER_PAGE))
-    page = min(max(1, int(query["page"]) if query.get("page", "").isdecimal() else 1), pages)
+    page = min(max(1, int(query["page"][:9]) if query.get("page", "").isdecimal() else 1), pages)
     return render(
         "job.html", request, **common, sort=sort, sorts=SORTS, location=location, labels=LABELS, page=page, pages=pages,
         tiles=[_to_tile(field, location) for field in ordered[PER_PAGE * (page - 1) : PER_PAGE * page]],
@@ -193,7 +193,7 @@ def _to_tile(field: JobField, location: int) -> Tile:
 
 def _parse_location(text: str, fields: Sequence[JobField]) -> int:
     """Return the class number of a query, or else the most frequent location."""
-    if text.isdecimal() and int(text) < len(LABELS):
+    if text.isdecimal() and len(text) < 3 and int(text) < len(LABELS):
         return int(text)
     return LABELS.index(summary[0][1]) if (summary := _summarize(fields)) else 0
 

@@ -65,7 +65,7 @@ async def list_jobs(request: Request) -> Response:
     state, jobs = get_parts(request)
     owner = get_owner(request)
     shown: list[Job] = []
-    if owner or state.settings.is_local:
+    if owner or state.settings.is_private:
         shown = await run_in_threadpool(jobs.store.list_jobs, owner or None)
     if wants_page(request):
         return HTMLResponse(await run_in_threadpool(render_jobs, request, shown))

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from lociscope.service.model_holder import ModelHolder
     from lociscope.service.worker_pool import WorkerPool
 
-CLAIM_FIELDS = 4
-"""Fields that a worker claims at a time: the most that are predicted again after a kill."""
+CLAIM_FIELDS = 1
+"""Fields that a worker claims at a time: with more, one that ends its process would count against the others."""
 
 POLL_SECONDS = 1.0
 """Seconds between two looks for jobs that another process received."""
@@ -197,6 +197,8 @@ class JobRunner:
                     swept = monotonic()
             except (LogError, OSError) as error:
                 self._complain(str(error))
+            except Exception:
+                logger.exception("claims of jobs could not be renewed")
 
 
 def _to_outcome(number: int, field: Field, predictions: Predictions, bundle: Bundle) -> FieldOutcome:

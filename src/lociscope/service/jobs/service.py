@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -170,10 +170,11 @@ class JobService:
         for identifier in expired:
             self.delete(identifier, EXPIRED)
         for folder in self._root.iterdir():
-            if time.time() - folder.stat().st_mtime > ORPHAN_SECONDS:
-                job = self.store.get(folder.name)
-                if job is None or job.state in (EXPIRED, DELETED):
-                    shutil.rmtree(folder, ignore_errors=True)
+            with suppress(FileNotFoundError):  # deleted just now
+                if time.time() - folder.stat().st_mtime > ORPHAN_SECONDS:
+                    job = self.store.get(folder.name)
+                    if job is None or job.state in (EXPIRED, DELETED):
+                        shutil.rmtree(folder, ignore_errors=True)
         return len(expired)
 
     def _find(self, folder: Path, texts: Mapping[str, str]) -> FoundFields:

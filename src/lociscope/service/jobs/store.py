@@ -120,11 +120,15 @@ class JobStore:
         return [to_job(row, counts.get(row.id, Counts())) for row in rows]
 
     def count_waiting(self) -> int:
-        """Return the number of fields of all jobs that are not finished."""
+        """Return the number of fields that are not finished, of jobs that are neither cancelled nor ended."""
         import sqlalchemy as sa
 
-        fields = self._tables.fields
-        query = sa.select(sa.func.count()).select_from(fields).where(fields.c.state.in_((WAITING, RUNNING)))
+        jobs, fields = self._tables.jobs, self._tables.fields
+        query = (
+            sa.select(sa.func.count())
+            .select_from(fields.join(jobs, jobs.c.id == fields.c.job))
+            .where(jobs.c.state == OPEN, fields.c.state.in_((WAITING, RUNNING)))
+        )
         with self._database.read() as connection:
             return int(connection.execute(query).scalar_one())
 
