@@ -77,6 +77,8 @@ def test_a_network_with_layers_of_its_own(write: Write, tmp_path: Path) -> None:
     write(LAYER + "\n# changed")
     with raises_code(Code.ALTERED):
         load_own(tmp_path / "best.keras", name, 16, {"maps": 6}, digest)
+    with raises_code(Code.REFUSED_CONTENT):  # a Run that does not say which file it was
+        load_own(tmp_path / "best.keras", name, 16, {"maps": 6}, None)
 
 
 @pytest.mark.parametrize("made", SHAPES.values(), ids=SHAPES)

@@ -136,6 +136,15 @@ def test_a_member_that_changed_is_refused(bundle: Path, make_bundle: Callable[..
         read_bundle(copy)
 
 
+def test_members_that_are_links_are_refused(bundle: Path, tmp_path: Path) -> None:
+    shutil.copytree(bundle, tmp_path / "linked")
+    member = tmp_path / "linked" / "members" / "0"
+    shutil.move(member, tmp_path / "elsewhere")
+    member.symlink_to(tmp_path / "elsewhere")
+    with raises_code(Code.REFUSED_CONTENT):
+        read_bundle(tmp_path / "linked")
+
+
 def test_members_must_be_those_of_the_fit(
     members: list[Path], fitted: Path, bundle: Path, make_bundle: Callable[..., Path], tmp_path: Path
 ) -> None:

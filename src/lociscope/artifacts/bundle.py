@@ -113,7 +113,10 @@ def read_bundle(folder: AnyPath | None = None) -> Bundle:
         LociscopeError: A file is missing, altered, truncated, not listed, of a newer schema, or would reach outside the
             bundle.
     """
-    folder = DEFAULT_BUNDLE if folder is None else Path(folder)
+    return _read_bundle(DEFAULT_BUNDLE if folder is None else Path(folder))
+
+
+def _read_bundle(folder: Path, *, nested: bool = False) -> Bundle:
     manifest = read_file(folder, MANIFEST)
     files = {name: checked(folder, name, digest) for name, digest in parse_manifest(folder, manifest).items()}
     check_unlisted(folder, files)
@@ -122,6 +125,12 @@ def read_bundle(folder: AnyPath | None = None) -> Bundle:
     if "model.keras" in files:
         check_keras(files["model.keras"], f"Bundle '{folder}': model.keras")
     card = read_card(files["card.json"], f"Bundle '{folder}': card.json")
+    if nested and card.kind == "ensemble":
+        raise LociscopeError(
+            f"Bundle '{folder.parent.parent}': a member is an ensemble itself. Export it with the members of that "
+            "ensemble.",
+            code=Code.REFUSED_CONTENT,
+        )
     if PAYLOADS[card.kind] not in files:
         raise incomplete_error(folder, PAYLOADS[card.kind])
     selftest = _read_selftest(files["selftest.npz"], card, f"Bundle '{folder}': selftest.npz")
@@ -146,12 +155,13 @@ def _read_members(folder: Path, card: Card, files: Mapping[str, bytes]) -> tuple
         )
     if bool(names) != (card.kind == "ensemble"):
         raise incomplete_error(folder, member_manifest(0))
-    members = tuple(read_bundle(folder / "members" / str(number)) for number in range(len(names)))
-    if any(member.card.kind == "ensemble" for member in members):
+    paths = [folder / "members" / str(number) for number in range(len(names))]
+    if any(path.is_symlink() for path in (folder / "members", *paths)):
         raise LociscopeError(
-            f"Bundle '{folder}': a member is an ensemble itself. Export it with the members of that ensemble.",
+            f"Bundle '{folder}': its members are links, which may lead outside it. Copy the members instead.",
             code=Code.REFUSED_CONTENT,
         )
+    members = tuple(_read_bundle(path, nested=True) for path in paths)
     for number, member in enumerate(members):  # nobody replaced it between the two reads
         if member.sha256 != hashlib.sha256(files[member_manifest(number)]).hexdigest():
             raise LociscopeError(f"'{member.folder}' changed while it was read. Try again.", code=Code.ALTERED)

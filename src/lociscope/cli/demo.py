@@ -17,7 +17,7 @@ def demo(
     labels: Annotated[Path | None, typer.Option(help="Their labels, a CSV Id,Target.")] = None,
     fields: Annotated[int, typer.Option(min=10, help="Number of simulated fields.")] = 500,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training fields.")] = 15,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of fields, split and training.")] = 1,
+    seed: Annotated[int, typer.Option(min=1, help="Seed of fields, split and training.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Processes that simulate and threads that read.")] = 2,
 ) -> None:
     """Run a whole project in miniature: predict with the shipped bundle, train LeNet-5, export, report."""

@@ -32,7 +32,12 @@ def export(
     ] = None,
     catalog: Annotated[
         Path | None,
-        typer.Option("--catalog", "-c", help="The Catalog that the Run was trained on, for its reference."),
+        typer.Option(
+            "--catalog",
+            "-c",
+            help="The Catalog that the Run was trained on, for its reference; with --ensemble, fields that no member "
+            "was trained on.",
+        ),
     ] = None,
     reference: Annotated[
         int,

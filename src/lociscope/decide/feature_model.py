@@ -13,6 +13,7 @@ from lociscope.decide.logistic import sigmoid
 from lociscope.decide.trees import Trees
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.segmentation.features import FEATURES
+from lociscope.labels import N_LABELS
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 
@@ -112,7 +113,8 @@ class FeatureModel:
             )
             if made.trees is not None:
                 made.trees.check(len(FEATURES))
-            made.predict(np.full((1, len(FEATURES)), np.nan))
+            if made.predict(np.full((1, len(FEATURES)), np.nan)).shape != (1, N_LABELS):
+                raise ValueError("it does not predict 28 classes")
         except (*CORRUPT_FILE_ERRORS, IndexError) as error:
             raise LociscopeError(f"{what} is damaged ({error}). Train again.", code=Code.CORRUPT) from error
         return made
@@ -135,7 +137,8 @@ def parse_heads(data: bytes, what: str) -> tuple[FeatureModel, ...]:
         LociscopeError: The bytes are damaged, of a newer schema, or of other features.
     """
     arrays = _unpack(data, what)
-    number = int(arrays["heads"]) if arrays.get("heads", np.array("")).shape == () and "heads" in arrays else 0
+    stored = arrays.get("heads", np.array(0))
+    number = int(stored) if stored.shape == () and stored.dtype.kind in "iu" else 0
     if not 1 <= number <= MAX_HEADS:
         raise LociscopeError(f"{what} has {number} heads, expected 1–{MAX_HEADS}. Export it again.", code=Code.CORRUPT)
     parts = [
@@ -164,7 +167,7 @@ def _unpack(data: bytes, what: str) -> dict[str, np.ndarray]:
     except CORRUPT_FILE_ERRORS as error:
         raise LociscopeError(f"{what} is damaged ({error}). Train again.", code=Code.CORRUPT) from error
     check_schema(arrays.get("schema"), SCHEMA, what)
-    if tuple(arrays.get("features", ())) != FEATURES:
+    if arrays.get("features", np.array(())).tolist() != list(FEATURES):
         raise LociscopeError(
             f"{what} was fitted to other features than this lociscope measures. Train it again.",
             code=Code.INVALID_VALUE,

@@ -48,6 +48,8 @@ class Trees:
             features: Number of features that may be asked.
         """
         nodes = np.arange(len(self.feature))
+        if not len(self.threshold) == len(self.unknown_left) == len(self.value) == len(nodes):
+            raise ValueError("the trees have arrays of different lengths")
         leaf = self.feature < 0
         for child in (self.left, self.right):
             if len(child) != len(nodes) or not np.where(leaf, child == nodes, child > nodes).all():

@@ -210,6 +210,11 @@ def load_own(path: Path, name: str, size: int, options: dict[str, Any], expected
     Raises:
         LociscopeError: The file is missing or has changed since, or the weights do not fit.
     """
+    if is_file(name) and expected is None:
+        raise LociscopeError(
+            f"'{path.parent}' does not record the file that its network came from, so it is not run. Train again.",
+            code=Code.REFUSED_CONTENT,
+        )
     if expected is not None and hash_source(name) != expected:
         raise LociscopeError(
             f"'{split_name(name)[0]}' has changed since '{path.parent}' was trained with it. Restore it, or train "

@@ -46,6 +46,7 @@ def accept(
     groups: np.ndarray | None,
     cell_lines: Sequence[str | None] | None = None,
     varied: Mapping[int, bool] | None = None,
+    label_counts: np.ndarray | None = None,
 ) -> Acceptance:
     """Compute the parts of an acceptance report.
 
@@ -56,12 +57,13 @@ def accept(
         groups: (n,) names of groups that are resampled whole; None where fields are independent.
         cell_lines: The cell line of each field, where known.
         varied: By row, whether the cells of the field differ from each other, where it is known.
+        label_counts: (n,) labels of each field, also of classes that the model does not know; None where it knows all.
 
     Raises:
         MissingExtraError: SciPy is not installed.
     """
     parts = _Parts(truth, probability, decided, groups)
-    count = truth.sum(axis=1)
+    count = truth.sum(axis=1) if label_counts is None else label_counts
     split = parts.split({ONE_LABEL: count == 1, MORE_LABELS: count > 1, "No label": count == 0})
     lines = np.array([line or "" for line in cell_lines or ()])
     names, counts = np.unique(lines[lines != ""], return_counts=True)

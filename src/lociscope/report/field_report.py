@@ -233,7 +233,7 @@ def _make_well(row: Mapping[str, Any]) -> Well:
     counted = row["fields"] - row["excluded"]
     shares = [round(100 * row[f"n{number:02d}"] / counted) if counted else 0 for number in range(N_LABELS)]
     means = [row[f"p{number:02d}"] for number in range(N_LABELS)]
-    level = 0.0 if None in means else float(doubt(np.array([means]))[0])
+    level = float(doubt(np.array([means], np.float64))[0]) if counted else 0.0  # None, unknown, becomes NaN
     title = f"{row['well']}: {row['locations'] or 'no location in most fields'}; {row['fields']} fields"
     return Well(str(row["well"]), title, [min(round(20 * level), 100), *shares])
 

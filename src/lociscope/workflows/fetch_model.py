@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -70,7 +70,10 @@ def fetch_model(
         )
         result = ImportedModel(read_bundle(output), made, 0)
     if folder is None:
-        shutil.rmtree(downloads)
+        for name in model.files:
+            (downloads / name).unlink(missing_ok=True)
+        with suppress(OSError):  # something else is in it
+            downloads.rmdir()
     return result
 
 

@@ -73,7 +73,7 @@ def read_galleries(
         return [], []
     reader = _Reader(predictions, labels, source_of, model)
     truth = to_multi_hot([labels[predictions.ids[row]] for row in rows])
-    loss = log_losses(truth, predictions.probability[rows]).mean(axis=1)
+    loss = np.nanmean(log_losses(truth, predictions.probability[rows]), axis=1)  # NaN: a class that it does not know
     ranked = [rows[each] for each in np.argsort(-loss, kind="stable")]
     spread = rows[:: max(len(rows) // SPREAD, 1)][:SPREAD]
     if len(rows) <= WORST + BEST:
