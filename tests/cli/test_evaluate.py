@@ -164,6 +164,7 @@ def test_predictions_of_others_are_scored(tmp_path: Path, truth: Path) -> None:
     assert figures["macro_f1"]["value"] == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_figures_of_a_paper_and_evidence(tmp_path: Path, tiny_bundle: Path) -> None:
     catalog = write_catalog(tmp_path)
     predictions().write(tmp_path / "p.csv")

@@ -61,6 +61,7 @@ def test_similar_fields_are_neighbours(lociscope: Callable[..., Any], table: Pat
     assert "://" not in page
 
 
+@pytest.mark.slow
 def test_umap_is_the_default_where_it_is_installed(lociscope: Callable[..., Any], table: Path, tmp_path: Path) -> None:
     pytest.importorskip("umap")
     assert lociscope("map", "p.parquet", "-o", "map.html").code == 0

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from types import ModuleType
-
-    import pytest
 
 
 def test_unknown_features_count_as_the_mean_and_extremes_are_clipped(load_script: Callable[[str], ModuleType]) -> None:
@@ -30,6 +29,7 @@ def test_a_head_learns_soft_targets(load_script: Callable[[str], ModuleType], mo
     assert np.abs(logits[:, 1]).mean() < 0.5
 
 
+@pytest.mark.slow
 def test_fields_are_prepared_once_and_with_the_observers_answers(
     load_script: Callable[[str], ModuleType], real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

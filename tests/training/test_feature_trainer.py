@@ -73,6 +73,7 @@ def test_specimens_stay_on_one_side(recipe: Recipe, packed: Path) -> None:
     assert datasets.train.x.shape[1] == len(FEATURES)
 
 
+@pytest.mark.slow
 def test_an_interruption_loses_one_file(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feature_cache, "FIELDS_PER_FILE", 5)
     measured: list[int] = []
