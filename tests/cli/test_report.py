@@ -81,6 +81,17 @@ def test_a_page_with_images_plates_and_conditions(
     assert "protein channel is empty" in page.lower() or "empty" in page
 
 
+def test_fields_unlike_the_training_are_not_compared(
+    lociscope: Callable[..., Any], table: Path, tmp_path: Path
+) -> None:
+    made = predictions()
+    status = ["unlike-training" if row in (0, 2, 5) else "ok" for row in range(24)]
+    Predictions(made.ids, made.probability, made.predicted, status, made.warnings).write(tmp_path / "p.parquet")
+    said = lociscope("report", "p.parquet", table, "-o", "report.html", "--compare-by", "treatment")
+    assert said.code == 0, said.err
+    assert sorted(read(tmp_path / "report.json")["comparison"]["units"]) == [10, 11]
+
+
 def test_predictions_alone(lociscope: Callable[..., Any], tmp_path: Path) -> None:
     predictions(2).write(tmp_path / "p.csv")
     assert lociscope("report", "p.csv", "-o", "a.html").code == 0

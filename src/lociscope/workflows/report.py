@@ -15,7 +15,7 @@ from lociscope.decide.conditions import ConditionComparison, compare_conditions
 from lociscope.errors import Code, LociscopeError, UsageError, suggest
 from lociscope.images.discovery.sources import find_fields, read_catalog_sources
 from lociscope.labels import to_multi_hot
-from lociscope.predict.summaries import PROPERTIES, find_keys, summarize
+from lociscope.predict.summaries import COUNTED, PROPERTIES, find_keys, summarize
 from lociscope.predict.variation import SHARE_COLUMNS
 from lociscope.processes.progress import ProgressCallback, ignore_progress
 from lociscope.report.field_report import FieldReport, Summary, write_field_report
@@ -158,7 +158,10 @@ def _summarize(table: Predictions, catalog: Catalog | None) -> list[Summary]:
 
 def _compare(table: Predictions, catalog: Catalog | None, column: str) -> tuple[ConditionComparison, str, list[str]]:
     """Compare the conditions over wells, or what else is known; return the comparison, the units, and notes."""
-    conditions = _read_conditions(table, catalog, column)
+    conditions = [
+        condition if status in COUNTED else ""  # the page says not to trust the others
+        for status, condition in zip(table.status, _read_conditions(table, catalog, column), strict=True)
+    ]
     unit, units = next(
         ((each, keys) for each in UNITS if each != column and (keys := _read_units(table, catalog, each))),
         ("field", table.ids),
