@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RULES = parse_job_rules({})
+MANY = {"pattern": "{id}_{plate}_{well}_{site}_{gene}_{channel}"}
 
 
 def write(folder: Path, files: dict[str, bytes]) -> None:
@@ -103,6 +104,6 @@ def test_too_many_fields(make: Any, tmp_path: Path) -> None:
 
 
 def test_rules_that_are_wrong() -> None:
-    for texts in ({"pixel_size": "x"}, {"channels": "red"}, {"pattern": "{nothing}"}, {"preset": "none"}):
+    for texts in ({"pixel_size": "x"}, {"channels": "red"}, {"pattern": "{nothing}"}, {"preset": "none"}, MANY):
         with pytest.raises(LociscopeError):
             _ = parse_job_rules(texts)

@@ -26,6 +26,9 @@ MAX_RATIO = 200
 """Maximum ratio of these to the bytes of the archive; pictures are at most a few times smaller in a zip."""
 
 _ENCRYPTED = 1
+MAX_PATTERN_PARTS = 5
+"""Maximum placeholders of a pattern: the time to match a long name grows as a power of their number."""
+
 RULE_NAMES = ("pixel_size", "channels", "allow_missing", "plane", "pattern", "preset")
 """The texts of a form that say how file names are read."""
 
@@ -54,6 +57,12 @@ def parse_job_rules(texts: Mapping[str, str]) -> Rules:
     """
     rules = parse_rules(*(texts.get(name, "") for name in ("pixel_size", "channels", "allow_missing", "plane")))
     pattern, preset = texts.get("pattern", "").strip() or None, texts.get("preset", "").strip() or None
+    if pattern is not None and (parts := pattern.count("{") + pattern.count("*")) > MAX_PATTERN_PARTS:
+        raise LociscopeError(
+            f"The pattern has {parts} placeholders; the service takes {MAX_PATTERN_PARTS} at most, because more may "
+            "take minutes to match. Name fewer, or use a preset.",
+            code=Code.INVALID_VALUE,
+        )
     made = Rules(rules.channels, rules.allow_missing, rules.pixel_size, rules.plane, pattern, preset)
     _ = made.expressions  # raises for a pattern or preset that is not valid
     return made
