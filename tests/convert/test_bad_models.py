@@ -94,7 +94,7 @@ CASES: dict[str, Callable[[Path, Make, Make], object]] = {
     "another number of outputs than the label map has lines": lambda folder, model, bundle: convert(
         model(), label_map=(1, 2)
     ),
-    "a line of the label map that is no location": lambda folder, model, bundle: read_label_map(
+    "a line of the label map that names no location": lambda folder, model, bundle: read_label_map(
         written(folder / "labels.txt", "Golgi\n")
     ),
     "weights that are not numbers": lambda folder, model, bundle: convert(model(weights=np.full((4, 28), np.inf))),

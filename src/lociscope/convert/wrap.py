@@ -81,7 +81,7 @@ class Preparation:
 
 
 class _Graph:
-    """Appends nodes to a graph; each has a name of its own."""
+    """Appends nodes to a graph; each has its own name."""
 
     def __init__(self, model: Any) -> None:  # noqa: ANN401 - an onnx.ModelProto
         self._onnx, self._model = import_onnx(), model

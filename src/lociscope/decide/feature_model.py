@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from lociscope.decide.logistic import sigmoid
+from lociscope.decide.logistic import logit, sigmoid
 from lociscope.decide.trees import Trees
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.segmentation.features import FEATURES
@@ -146,6 +146,12 @@ def parse_heads(data: bytes, what: str) -> tuple[FeatureModel, ...]:
         for each in range(number)
     ]
     return tuple(FeatureModel.from_arrays(part, what) for part in parts)
+
+
+def predict_heads(heads: Sequence[FeatureModel], features: np.ndarray) -> NDArray[np.float64]:
+    """Return probabilities (n, 28) from features (n, len(FEATURES)): of several heads the mean of their log odds."""
+    made = [each.predict(features) for each in heads]
+    return made[0] if len(made) == 1 else sigmoid(np.mean([logit(each) for each in made], axis=0))
 
 
 def _pack(arrays: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,6 @@ import numpy as np
 from lociscope.artifacts.bundle import SELFTEST_TOLERANCE
 from lociscope.decide.calibration import apply_coefficients
 from lociscope.decide.locations import decide_locations
-from lociscope.decide.logistic import logit, sigmoid
 from lociscope.errors import Code, LociscopeError, MissingExtraError
 from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
@@ -149,11 +148,11 @@ class FeaturesOfField:
 
     def __init__(self, bundle: Bundle) -> None:
         try:
-            from lociscope.decide.feature_model import parse_heads
+            from lociscope.decide.feature_model import parse_heads, predict_heads
             from lociscope.images.segmentation.features import compute_features
         except ImportError:
             raise MissingExtraError("A bundle of features", "fit") from None
-        self._card, self._measure = bundle.card, compute_features
+        self._card, self._measure, self._combine = bundle.card, compute_features, predict_heads
         self._heads = parse_heads(bundle.model, f"Bundle '{bundle.folder}': features.npz")
         self.engine = cast("Engine", NoNetwork(bundle))
 
@@ -167,8 +166,7 @@ class FeaturesOfField:
     def predict(self, inputs: Sequence[np.ndarray], names: tuple[str, ...]) -> dict[str, np.ndarray]:
         """Return the probabilities; see `Model`."""
         self.engine.require_outputs(*names)
-        found = [each.predict(np.stack(list(inputs))) for each in self._heads]
-        mean = found[0] if len(found) == 1 else sigmoid(np.mean([logit(each) for each in found], axis=0))
+        mean = self._combine(self._heads, np.stack(list(inputs)))
         return {"probabilities": calibrate(mean.astype(np.float32), self._card)}
 
     def decide(self, probability: np.ndarray) -> Decided:
@@ -230,7 +228,7 @@ def predict_selftest(model: Model, card: Card, inputs: np.ndarray) -> np.ndarray
 
 
 def run_selftest(model: Model, bundle: Bundle, tolerance: float) -> None:
-    """Raise a LociscopeError unless a model without a network of its own reproduces its bundle's self-test."""
+    """Raise a LociscopeError unless a model that is not one network reproduces its bundle's self-test."""
     found, expected = predict_selftest(model, bundle.card, bundle.selftest.input), bundle.selftest.probabilities
     known = list(bundle.card.classes)
     difference = float(np.abs(found - expected)[:, known].max())

@@ -112,7 +112,7 @@ class KeyStore:
     def is_required(self) -> bool:
         """Return whether there has ever been a key, so that requests need one; also if the last one was revoked.
 
-        While the database is not available, the last answer counts, so that a service without keys goes on.
+        While the database is not available, the last answer counts, so that a service without keys continues.
         """
         now = self._clock()
         checked, required = self._required

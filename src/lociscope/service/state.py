@@ -26,7 +26,7 @@ class AppState:
         settings: The settings of the service.
         model: The predictor in use, which a promotion replaces.
         pool: The threads that predict, and the number of predictions in flight.
-        views: The thread that renders pictures, evidence and cells for pages, with a limit of its own.
+        views: The thread that renders pictures, evidence and cells for pages, with its own limit.
         metrics: The counters for Prometheus.
         log: The prediction log; None where none is kept.
         log_writer: Writes to the log.

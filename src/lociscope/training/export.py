@@ -73,16 +73,8 @@ def export_bundle(
         LociscopeError: The Run has another preprocessing, or the two differ by more than `MAX_DIFFERENCE`; nothing is
             written then.
     """
-    runs = open_training(run.folder)[1]
+    runs = open_runs(run)
     recipe = runs[0].read_recipe()
-    for each in runs:
-        trained_with = each.read_environment().preprocessing
-        if trained_with != PREPROCESSING:
-            raise LociscopeError(
-                f"Run '{each.folder}' was trained with preprocessing {trained_with}; this lociscope has preprocessing "
-                f"{PREPROCESSING}, which would give the network other inputs. Train it again.",
-                code=Code.UNSUPPORTED_VERSION,
-            )
     start_tensorflow(0)
     networks = [_load(each, recipe.data.size) for each in runs]
     network = networks[0] if len(networks) == 1 else average_networks(networks)
@@ -99,13 +91,36 @@ def export_bundle(
             code=Code.REFUSED,
         )
     selftest = Selftest(inputs[:SELFTEST_FIELDS], expected[:SELFTEST_FIELDS])
-    card, extra = make_card(run, runs, name, licence, limits), {}
+    write_referred(Bundle(folder, make_card(run, runs, name, licence, limits), model, selftest, ""), refer)
+    return difference
+
+
+def open_runs(run: Run) -> list[Run]:
+    """Return a finished Run, or those of the folds in its folder.
+
+    Raises:
+        LociscopeError: One was trained with another preprocessing.
+    """
+    runs = open_training(run.folder)[1]
+    for each in runs:
+        trained_with = each.read_environment().preprocessing
+        if trained_with != PREPROCESSING:
+            raise LociscopeError(
+                f"Run '{each.folder}' was trained with preprocessing {trained_with}; this lociscope has preprocessing "
+                f"{PREPROCESSING}, which would give the model other inputs. Train it again.",
+                code=Code.UNSUPPORTED_VERSION,
+            )
+    return runs
+
+
+def write_referred(bundle: Bundle, refer: Callable[[Bundle], tuple[Reference, dict[str, Any]]] | None) -> None:
+    """Write a Bundle that is not on disk yet, with the reference that `refer` returns for it."""
+    card, extra = bundle.card, {}
     if refer is not None:
-        reference, summary = refer(Bundle(folder, card, model, selftest, ""))
+        reference, summary = refer(bundle)
         card = msgspec.structs.replace(card, reference=summary)
         extra["reference.npz"] = encode_reference(reference)
-    write_bundle(folder, card, model, selftest, extra)
-    return difference
+    write_bundle(bundle.folder, card, bundle.model, bundle.selftest, extra)
 
 
 def _load(run: Run, size: int) -> keras.Model:

@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from lociscope.artifacts.bundle import Bundle, Selftest, encode_reference, write_bundle
-from lociscope.artifacts.card import PREPROCESSING, InputSpec
-from lociscope.artifacts.folds import open_training
-from lociscope.decide.feature_model import FeatureModel, encode_heads, parse_heads
-from lociscope.decide.logistic import logit, sigmoid
-from lociscope.errors import Code, LociscopeError
+from lociscope.artifacts.bundle import Bundle, Selftest
+from lociscope.artifacts.card import InputSpec
+from lociscope.decide.feature_model import FeatureModel, encode_heads, parse_heads, predict_heads
 from lociscope.images.segmentation.features import compute_features
 from lociscope.simulate import simulate_field
-from lociscope.training.export import DEFAULT_LIMITS, make_card
+from lociscope.training.export import DEFAULT_LIMITS, make_card, open_runs, write_referred
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from lociscope.artifacts.bundle import Reference
@@ -54,34 +51,15 @@ def export_features(
     Raises:
         LociscopeError: The Run has another preprocessing, or its heads are damaged.
     """
-    runs = open_training(run.folder)[1]
+    runs = open_runs(run)
     heads = [FeatureModel.read(each.best_features) for each in runs]
-    for each in runs:
-        trained_with = each.read_environment().preprocessing
-        if trained_with != PREPROCESSING:
-            raise LociscopeError(
-                f"Run '{each.folder}' was trained with preprocessing {trained_with}; this lociscope has preprocessing "
-                f"{PREPROCESSING}. Train it again.",
-                code=Code.UNSUPPORTED_VERSION,
-            )
     card = make_card(run, runs, name, licence, limits)
     spec = InputSpec(height=SIDE, width=SIDE, low=card.input.low, high=card.input.high)
     card = msgspec.structs.replace(card, kind="features", input=spec)
     model = encode_heads(heads)
     pixels = [simulate_field(number, seed=_SEED, size=SIDE).pixels for number in range(SELFTEST_FIELDS)]
     features = np.stack([compute_features(each, spec.pixel_size) for each in pixels])
-    expected, found = (_predict(each, features) for each in (heads, parse_heads(model, f"Bundle '{folder}'")))
+    expected, found = (predict_heads(each, features) for each in (heads, parse_heads(model, f"Bundle '{folder}'")))
     inputs = np.stack(pixels).astype(np.float32) / np.float32(255)
-    selftest, extra = Selftest(inputs, expected.astype(np.float32)), {}
-    if refer is not None:
-        reference, summary = refer(Bundle(folder, card, model, selftest, ""))
-        card = msgspec.structs.replace(card, reference=summary)
-        extra["reference.npz"] = encode_reference(reference)
-    write_bundle(folder, card, model, selftest, extra)
+    write_referred(Bundle(folder, card, model, Selftest(inputs, expected.astype(np.float32)), ""), refer)
     return float(np.abs(expected - found).max())
-
-
-def _predict(heads: Sequence[FeatureModel], features: np.ndarray) -> np.ndarray:
-    """Return the probabilities that a bundle gives: of several heads the mean of their log odds."""
-    made = [each.predict(features) for each in heads]
-    return made[0] if len(made) == 1 else sigmoid(np.mean([logit(each) for each in made], axis=0))
