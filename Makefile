@@ -92,6 +92,7 @@ bench: $(READY) ## run every benchmark and gather benchmarks/results.json
 lock: $(UV) ## resolve requirements/*.txt anew
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11.1 --upgrade requirements/tools.in -o requirements/tools.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11.1 --upgrade pyproject.toml -o requirements/base.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11.1 --upgrade pyproject.toml --extra serve -o requirements/serve.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11.1 --upgrade pyproject.toml --extra all --group dev --group docs -o requirements/dev.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11.1 --upgrade --resolution lowest-direct pyproject.toml --extra all --group dev -o requirements/lowest.txt
 

@@ -86,7 +86,7 @@ class Command:
         words = {
             "predict": ["predict", "fields", "-o", "out.csv", "--workers", "1"],
             "watch": ["watch", "fields", "-o", "out.csv", "--json", "--settle", "0.1", "--every", "0.1"],
-            "serve": ["serve", "--port", "0"],
+            "serve": ["serve", "--port", "0", "--keep-days", "0"],
             "microscope": ["microscope", "run", "simulated", "-o", "out"],
         }[name]
         if name == "predict":

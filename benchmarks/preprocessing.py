@@ -44,7 +44,8 @@ def timed(parts: dict[str, Callable[[], object]]) -> dict[str, float]:
 def measure(predictor: Predictor, field: Field) -> dict[str, float]:
     """The parts of one field's prediction."""
     spec = predictor.bundle.card.input
-    tiles, _, whole = make_tiles(field, spec)
+    made_tiles = make_tiles(field, spec)
+    tiles, whole = made_tiles.scaled, made_tiles.whole
     prepared = predictor.prepare(field)
 
     def look() -> object:

@@ -143,7 +143,8 @@ def main() -> None:
         bodies = {f"f{number}": body_of(once, f"f{number}") for number in range(FIELDS)}
         predict_to_file(open_bundle(None), find_fields([once])[0], Path(name) / "truth.parquet", OutputOptions())
         truth = Predictions.read(Path(name) / "truth.parquet")
-        command = [sys.executable, "-m", "lociscope", "serve", "--port", "0", "--workers", str(THREADS)]
+        command = [sys.executable, "-m", "lociscope", "serve", "--port", "0", "--keep-days", "0"]
+        command += ["--workers", str(THREADS)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
             port = int((server.stdout.readline() if server.stdout else "").rpartition(":")[2])
             load(port, bodies, 128)

@@ -36,6 +36,7 @@ from lociscope.artifacts.bundle import MANIFEST
 from lociscope.artifacts.catalog import read_labels
 from lociscope.artifacts.run import Run
 from lociscope.channels import CHANNEL_NAMES
+from lociscope.decide.feature_model import FeatureModel
 from lociscope.decide.intervals import Interval, bootstrap, paired_bootstrap
 from lociscope.decide.matching import match_rates
 from lociscope.decide.metrics import ClassMetric, RowMetric, lrap, macro_auc, ranks, top_k
@@ -44,7 +45,7 @@ from lociscope.errors import LociscopeError
 from lociscope.images.preprocess import prepare
 from lociscope.images.segmentation.features import compute_features
 from lociscope.labels import LABELS, N_LABELS, to_multi_hot
-from lociscope.models.features import NAME, FeatureModel
+from lociscope.models.features import NAME
 from lociscope.storage.atomic import atomic_write
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 pytest_plugins = [
     "fixtures.browser",
     "fixtures.bundles",
+    "fixtures.catalogs",
     "fixtures.postgres",
     "fixtures.runs",
     "fixtures.s3",
@@ -34,6 +35,9 @@ settings.load_profile("lociscope")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):  # and those of nohup to the end of a session
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+os.environ.setdefault("LOCISCOPE_KEEP_DAYS", "0")  # a service keeps files only where a test asks for it
 
 
 SERVERS = {"browser", "shared_postgres"}

@@ -497,7 +497,7 @@ def happens(sources: list[Path], rules: Rules) -> str:
     for source in found:
         try:
             field = read_field(source)
-            tiles, warnings, whole = make_tiles(field, SPEC)
+            tiles, warnings, whole, _ = make_tiles(field, SPEC)
             noticed = find_warnings(whole, InputMeasures(tiles[0]), SPEC.height, field.missing)
             said += ["read", *map(str, (*field.warnings, *warnings, *noticed))]
         except LociscopeError as error:

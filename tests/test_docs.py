@@ -154,10 +154,11 @@ def test_every_network_and_option_is_named() -> None:
 
 def test_every_column_of_a_catalog_and_file_of_a_bundle_is_named() -> None:
     from lociscope import labels
-    from lociscope.artifacts import bundle, card, catalog
+    from lociscope.artifacts import bundle_files, card, catalog
 
     page = (DOCS / "reference" / "files.md").read_text(encoding="utf-8")
-    names = [*catalog.COLUMNS, *bundle.REQUIRED, *bundle.OPTIONAL, bundle.MANIFEST]
+    files = [*bundle_files.REQUIRED, *bundle_files.OPTIONAL, *bundle_files.PAYLOADS.values(), bundle_files.MANIFEST]
+    names = [*catalog.COLUMNS, *files]
     keys = list(card.Card.__struct_encode_fields__)
     nested = [name for model in (card.InputSpec, card.Decision, card.Score) for name in model.__struct_fields__]
     assert not [name for name in (*names, *keys, *nested) if f"`{name}`" not in page]

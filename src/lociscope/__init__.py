@@ -22,6 +22,9 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from lociscope.predict.predictor import Predictor as Predictor
     from lociscope.predict.predictor import open_bundle as open_bundle
     from lociscope.simulate.field import simulate_field as simulate_field
+    from lociscope.workflows.arrays import load_arrays as load_arrays
+    from lociscope.workflows.arrays import simulate_arrays as simulate_arrays
+    from lociscope.workflows.card import write_cards as write_cards
     from lociscope.workflows.compare import compare_runs as compare_runs
     from lociscope.workflows.crossval import cross_validate as cross_validate
     from lociscope.workflows.ensemble import apply_ensemble as apply_ensemble
@@ -29,14 +32,21 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from lociscope.workflows.evaluate import evaluate as evaluate
     from lociscope.workflows.explore import explore as explore
     from lociscope.workflows.export import export_run as export_run
+    from lociscope.workflows.export_ensemble import export_ensemble as export_ensemble
+    from lociscope.workflows.fetch_model import fetch_model as fetch_model
     from lociscope.workflows.import_fields import import_atlas as import_atlas
     from lociscope.workflows.import_fields import import_competition as import_competition
     from lociscope.workflows.import_fields import import_folders as import_folders
     from lociscope.workflows.import_fields import import_plates as import_plates
+    from lociscope.workflows.import_model import ModelFormat as ModelFormat
+    from lociscope.workflows.import_model import bundle_from_keras as bundle_from_keras
+    from lociscope.workflows.import_model import bundle_from_onnx as bundle_from_onnx
+    from lociscope.workflows.map import map_predictions as map_predictions
     from lociscope.workflows.microscope import run_microscope as run_microscope
     from lociscope.workflows.monitor import check_drift as check_drift
     from lociscope.workflows.out_of_distribution import fit_out_of_distribution as fit_out_of_distribution
     from lociscope.workflows.predict import predict_files as predict_files
+    from lociscope.workflows.report import report_predictions as report_predictions
     from lociscope.workflows.share import convert_predictions as convert_predictions
     from lociscope.workflows.share import summarize_predictions as summarize_predictions
     from lociscope.workflows.similar import find_similar_fields as find_similar_fields
@@ -57,18 +67,23 @@ _MODULES = {
     "Catalog": "artifacts.catalog",
     "Field": "images.field",
     "LociscopeError": "errors",
+    "ModelFormat": "workflows.import_model",
     "Predictions": "artifacts.predictions",
     "Predictor": "predict.predictor",
     "Recipe": "artifacts.recipe",
     "Run": "artifacts.run",
     "apply_ensemble": "workflows.ensemble",
+    "bundle_from_keras": "workflows.import_model",
+    "bundle_from_onnx": "workflows.import_model",
     "check_drift": "workflows.monitor",
     "compare_runs": "workflows.compare",
     "convert_predictions": "workflows.share",
     "cross_validate": "workflows.crossval",
     "evaluate": "workflows.evaluate",
     "explore": "workflows.explore",
+    "export_ensemble": "workflows.export_ensemble",
     "export_run": "workflows.export",
+    "fetch_model": "workflows.fetch_model",
     "find_similar_fields": "workflows.similar",
     "fit_ensemble": "workflows.ensemble",
     "fit_out_of_distribution": "workflows.out_of_distribution",
@@ -76,10 +91,14 @@ _MODULES = {
     "import_competition": "workflows.import_fields",
     "import_folders": "workflows.import_fields",
     "import_plates": "workflows.import_fields",
+    "load_arrays": "workflows.arrays",
+    "map_predictions": "workflows.map",
     "open_bundle": "predict.predictor",
     "predict_files": "workflows.predict",
     "read_fields": "predict.inputs",
+    "report_predictions": "workflows.report",
     "run_microscope": "workflows.microscope",
+    "simulate_arrays": "workflows.arrays",
     "simulate_atlas": "workflows.simulate",
     "simulate_field": "simulate.field",
     "split_catalogs": "workflows.split",
@@ -87,6 +106,7 @@ _MODULES = {
     "train_run": "workflows.train",
     "tune_recipe": "workflows.tune",
     "watch_folder": "workflows.watch",
+    "write_cards": "workflows.card",
 }
 """The module of each name; the imports above say the same to type checkers."""
 

@@ -47,6 +47,16 @@ LABELS: tuple[str, ...] = (
 )
 """Names of the classes; the position is the class number and never changes."""
 
+ANATOMY: tuple[tuple[str, tuple[int, ...]], ...] = (
+    ("Nucleus", (0, 4, 5, 2, 3, 1)),
+    ("Cytoplasm", (25, 26, 27, 24, 23)),
+    ("Cytoskeleton", (14, 15, 18, 19, 17, 16, 11, 12, 13)),
+    ("Endomembrane system", (6, 7, 9, 10, 8, 20, 21, 22)),
+)
+"""The classes in anatomical order, from the nucleus outwards: groups of neighbours."""
+
+ANATOMICAL_ORDER: tuple[int, ...] = tuple(number for _, numbers in ANATOMY for number in numbers)
+
 N_LABELS = len(LABELS)
 
 
@@ -83,6 +93,40 @@ def _shorten(text: str, limit: int) -> str:
 def format_target(numbers: Iterable[int]) -> str:
     """Format class numbers as the competition does, `"0 16"`; the inverse of `parse_target`."""
     return " ".join(str(number) for number in sorted(set(numbers)))
+
+
+def expand_classes(values: np.ndarray, classes: Sequence[int], fill: float = np.nan) -> np.ndarray:
+    """Return values of some of the classes as values of all 28.
+
+    Args:
+        values: (…, k), in the order of `classes`.
+        classes: k class numbers, ascending.
+        fill: The value of the other classes; NaN, an unknown probability, by default.
+
+    Returns:
+        (…, 28) of the type of `values`; `values` itself where they are all 28.
+    """
+    if len(classes) == N_LABELS:
+        return values
+    expanded = np.full((*values.shape[:-1], N_LABELS), fill, values.dtype)
+    expanded[..., list(classes)] = values
+    return expanded
+
+
+def find_known(probability: np.ndarray) -> np.ndarray:
+    """Return which classes a model knows, (28,) of bool: their probabilities (n, 28) are numbers, not NaN."""
+    return np.asarray(~np.isnan(probability).any(axis=0))
+
+
+def to_nullable(probability: np.ndarray, digits: int | None = None) -> list[float | None]:
+    """Return probabilities (28,) for JSON: None for a class that the model does not know.
+
+    Args:
+        probability: (28,), NaN where unknown.
+        digits: Number of decimals; None for all.
+    """
+    values = [None if np.isnan(value) else float(value) for value in probability]
+    return values if digits is None else [None if value is None else round(value, digits) for value in values]
 
 
 def to_multi_hot(targets: Sequence[Iterable[int]]) -> np.ndarray:

@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 
 from lociscope.artifacts.bundle import (
     MANIFEST,
-    REQUIRED,
     Bundle,
     Reference,
     Selftest,
@@ -31,6 +30,8 @@ from lociscope.artifacts.bundle import (
     read_reference,
     write_bundle,
 )
+from lociscope.artifacts.bundle_files import PAYLOADS
+from lociscope.artifacts.bundle_files import REQUIRED as FILES
 from lociscope.artifacts.card import (
     Card,
     Decision,
@@ -130,6 +131,9 @@ def test_only_a_bundle_or_an_empty_folder_is_replaced(tmp_path: Path) -> None:
 
 
 # === Altered ===
+
+
+REQUIRED = (PAYLOADS["network"], *FILES)
 
 
 @pytest.mark.parametrize("name", REQUIRED)
@@ -245,7 +249,7 @@ def altered_card(**values: Any) -> bytes:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"schema": 5}, "card.json has schema 5, newer than 4, the newest this lociscope reads. Update lociscope."),
+        ({"schema": 6}, "card.json has schema 6, newer than 5, the newest this lociscope reads. Update lociscope."),
         (
             {"schema": 1},
             "of a network trained with preprocessing 1; this lociscope does preprocessing 3",
@@ -276,7 +280,7 @@ def test_a_card_of_schema_2_is_migrated(folder: Path) -> None:
     old = altered_card(schema=2, provenance={"data": text, "folds": [{"data": "Catalog 'a.parquet'"}]})
     rewrite(folder, "card.json", old)
     read = read_bundle(folder).card
-    assert read.schema_ == 4
+    assert read.schema_ == 5
     assert Provenance(**read.provenance["data"]) == Provenance("simulated", fields=600, seed=0, fold=1, folds=5)
     assert Provenance(**read.provenance["folds"][0]["data"]) == Provenance("catalog", "a.parquet")
     assert read_card(encode_card(read), "It") == read
@@ -311,7 +315,7 @@ class Pickled:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"schema": 5}, "selftest.npz has schema 5, newer than 4"),
+        ({"schema": 6}, "selftest.npz has schema 6, newer than 5"),
         ({"schema": ...}, "selftest.npz is damaged .*schema"),
         ({"schema": np.array([1, 2])}, "selftest.npz states no schema"),
         ({"input": ...}, "selftest.npz is damaged .*input"),
@@ -441,7 +445,7 @@ REFERENCE = {
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"schema": 5}, "has schema 5, newer than 4"),
+        ({"schema": 6}, "has schema 6, newer than 5"),
         ({"statistics": np.zeros((3, 3), np.float32)}, "holds (3, 3) of float32 where 3 rows"),
         ({"statistics": np.zeros((0, 2), np.float32)}, "holds (0, 2)"),
         ({"statistics": np.float32(1)}, "holds ()"),
@@ -476,7 +480,7 @@ def test_a_card_of_schema_3_has_no_detector_and_is_otherwise_the_same(folder: Pa
     data = {"data": {"kind": "catalog", "name": "a.parquet"}}
     rewrite(folder, "card.json", altered_card(schema=3, provenance=data))
     bundle = read_bundle(folder)
-    assert (bundle.card.schema_, bundle.card.out_of_distribution, bundle.detector) == (4, None, None)
+    assert (bundle.card.schema_, bundle.card.out_of_distribution, bundle.detector) == (5, None, None)
     assert bundle.card.provenance == data
     assert describe_detector(bundle.card) == "no detector: the status unlike-training is never given"
     assert bundle.card.decide == before.decide

@@ -217,7 +217,7 @@ def test_a_csv_needs_only_id_and_probabilities(tmp_path: Path) -> None:
         ("Name,Predicted\na,0\n", "has no column 'id' \\(columns: Name, predicted\\)"),
         (f"{HEADER}\na,{HALVES}\na,{HALVES}\n", "names the id 'a' twice"),
         (f"{HEADER}\n,{HALVES}\n", "holds a row without an id"),
-        (f"{HEADER}\na,0.5\n", "hold nan as the probability of class 1 of .a."),
+        (f"{HEADER}\nb,{HALVES}\na,0.5\n", "hold nan as the probability of class 1 of .a."),
         (f"{HEADER}\na,{HALVES.replace('0.5', 'x', 1)}\n", "hold a probability that is not a number .*Make them again"),
         (f"{HEADER}\na,{HALVES.replace('0.5', '-0.1', 1)}\n", "-0.1.* as the probability of class 0 of 'a'"),
         (f"{HEADER},predicted\na,{HALVES},28\n", "row 1: Label '28' is not a class number"),

@@ -26,16 +26,23 @@ def test_the_whole_story_and_again(tmp_path: Path) -> None:
     page = Path(done.stdout.strip())
     assert page == tmp_path / "demo" / "report.html"
     assert page.stat().st_size > 100_000
-    for step in ("simulate 24", "import", "train LeNet-5", "export", "test fields", "report"):
+    for step in ("simulate 24", "import", "shipped bundle", "cells", "train LeNet-5", "export", "report"):
         assert step in done.stderr
-    assert json.loads((tmp_path / "demo" / "metrics.json").read_text())["fields"] > 0
-    weights = Run.open(tmp_path / "demo" / "run").best_model.read_bytes()
+    folder = tmp_path / "demo"
+    shipped, trained = (json.loads((folder / name / "metrics.json").read_text()) for name in ("", "training"))
+    assert shipped["fields"] == trained["fields"] > 0
+    assert shipped["figures"]["lrap"]["value"] > trained["figures"]["lrap"]["value"]
+    linked = page.read_text(encoding="utf-8")
+    for name in ("cells/fields.html", "training/report.html"):
+        assert f'href="{name}"' in linked
+        assert (folder / name).stat().st_size > 10_000
+    weights = Run.open(folder / "training" / "run").best_model.read_bytes()
 
     page.unlink()
     again = demo(*words)
     assert again.returncode == 0, again.stderr
     assert page.exists()
-    assert Run.open(tmp_path / "demo" / "run").best_model.read_bytes() == weights
+    assert Run.open(folder / "training" / "run").best_model.read_bytes() == weights
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from lociscope.images.io.write import write_planes
 from lociscope.labels import N_LABELS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 TRUTH = {"a": (0,), "b": (0, 25), "c": (7,), "d": (25,)}
@@ -161,3 +162,40 @@ def test_predictions_of_others_are_scored(tmp_path: Path, truth: Path) -> None:
     evaluate(tmp_path / "p.csv", truth, "-o", tmp_path / "out")
     figures = json.loads((tmp_path / "out" / "metrics.json").read_text())["figures"]
     assert figures["macro_f1"]["value"] == pytest.approx(1)
+
+
+@pytest.mark.slow
+def test_figures_of_a_paper_and_evidence(tmp_path: Path, tiny_bundle: Path) -> None:
+    catalog = write_catalog(tmp_path)
+    predictions().write(tmp_path / "p.csv")
+    words = (tmp_path / "p.csv", catalog, "-o", tmp_path / "out", "--figures", tmp_path / "fig")
+    evaluate(*words, "--bundle", tiny_bundle)
+    names = {"precision-recall", "calibration", "examples-hpa-colours", "examples-colour-blind-safe"}
+    assert {path.name for path in (tmp_path / "fig").iterdir()} == {f"{n}.{s}" for n in names for s in ("svg", "pdf")}
+    assert (tmp_path / "fig" / "calibration.pdf").read_bytes().startswith(b"%PDF")
+    assert "Golgi apparatus" in (tmp_path / "fig" / "precision-recall.svg").read_text()
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count(": evidence for ") == len(TRUTH)
+    assert 'href="../fig"' in page
+    first = {path.name: path.read_bytes() for path in (tmp_path / "fig").iterdir()}
+    evaluate(*words)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "fig").iterdir()} == first
+
+
+def test_cell_lines_and_variation_of_the_catalog(tmp_path: Path) -> None:
+    entries = [Entry(name, TRUTH[name], cell_line="A" if name in "abc" else None) for name in TRUTH]
+    made = Catalog.from_entries(entries, tmp_path)
+    table = made.table.append_column("single_cell_variation", [["yes", "no", "0", "unknown"]])
+    Catalog(table, tmp_path).write(tmp_path / "catalog.parquet")
+    predictions().write(tmp_path / "p.csv")
+    evaluate(tmp_path / "p.csv", tmp_path / "catalog.parquet", "-o", tmp_path / "out")
+    accepted = json.loads((tmp_path / "out" / "metrics.json").read_text())["acceptance"]
+    assert [(each["name"], each["fields"]) for each in accepted["cell_lines"]] == [("A", 3)]
+    assert [each["fields"] for each in accepted["variation"]["subsets"]] == [1, 2]
+
+
+def test_the_page_in_a_browser(tmp_path: Path, tiny_bundle: Path, inspect_page: Callable[[Path], None]) -> None:
+    catalog = write_catalog(tmp_path)
+    predictions().write(tmp_path / "p.csv")
+    evaluate(tmp_path / "p.csv", catalog, "-o", tmp_path / "out", "--bundle", tiny_bundle)
+    inspect_page(tmp_path / "out" / "report.html")

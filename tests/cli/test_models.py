@@ -95,3 +95,12 @@ def test_a_user_without_a_name(models: Command, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(getpass, "getuser", nobody)
     models("promote", "tiny0")
     assert Registry(tmp_path / "models").state().history[-1].who == "unknown"
+
+
+def test_a_published_model_that_is_not_there(lociscope: Command, tmp_path: Path) -> None:
+    code, out, err = lociscope("models", "fetch", "gapnet", "-o", tmp_path / "b")
+    assert (code, out) == (2, "")
+    assert "Did you mean 'gapnet-pl'?" in err
+    code, out, err = lociscope("models", "fetch", "gapnet-pl", "--from", tmp_path, "-o", tmp_path / "b")
+    assert (code, out) == (1, "")
+    assert "has neither 'gapnet-pl.ckpt.data-00000-of-00001' nor 'gapnet_pl.npz'" in err

@@ -157,6 +157,7 @@ def four(write_field: WriteField, tmp_path: Path) -> Path:
     return written(tmp_path, *(entry(f"f{number}") for number in range(4)))
 
 
+@pytest.mark.slow
 def test_a_damaged_picture_ends_a_training_that_reads_as_it_goes(
     process: Command, four: Path, trained: tuple[Path, Any]
 ) -> None:

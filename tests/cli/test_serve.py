@@ -34,13 +34,27 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
 
 
 def test_by_default_this_machine_alone_and_the_shipped_limits(
-    lociscope: Command, told: list[Settings], tiny_bundle: Path
+    lociscope: Command, told: list[Settings], tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("LOCISCOPE_KEEP_DAYS")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     code, out, err = lociscope("serve")
     assert (code, out) == (0, "http://somewhere\n")
     assert err == "tiny0 0: For tests.\n"
-    assert told == [Settings(bundle=tiny_bundle)]
+    assert told == [Settings(bundle=tiny_bundle, store=tmp_path / "lociscope")]
     assert told[0].is_local
+
+
+def test_settings_of_jobs(lociscope: Command, told: list[Settings], tmp_path: Path) -> None:
+    words = ("--keep-days", 2, "--max-job-mb", 3, "--max-job-fields", 4, "--max-stored-gb", 5, "--job-workers", 0)
+    database = str(tmp_path / "db" / "jobs.sqlite")
+    assert lociscope("serve", "--store", tmp_path / "s", "--database", database, *words)[0] == 0
+    (settings,) = told
+    assert (settings.store, settings.database_url, settings.keep_days) == (tmp_path / "s", database, 2)
+    assert (settings.max_job_bytes, settings.max_job_fields) == (3 << 20, 4)
+    assert (settings.max_stored_bytes, settings.job_workers) == (5 << 30, 0)
+    assert lociscope("serve", "--store", tmp_path / "s", "--keep-days", 0)[0] == 0
+    assert told[1].store is None
 
 
 def test_flags_then_the_environment(

@@ -258,6 +258,7 @@ def test_prepared_fields_serve_the_next_training(
 # === Folds ===
 
 
+@pytest.mark.slow
 def test_folds_are_trained_joined_and_resumed(
     lociscope: Command, training: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -162,6 +162,7 @@ def test_more_trials_are_added_to_a_study(tuning: Tuning, longer: tuple[Path, in
     assert not (folder / "study" / "fields").exists()
 
 
+@pytest.mark.slow
 def test_an_interrupted_trial_is_resumed(
     lociscope: Command,
     tuning: Tuning,

@@ -30,21 +30,21 @@ def ramp(height: int, width: int, pixel_size: float) -> Field:
 def test_a_field_of_the_atlas_needs_no_pixel_size(side: int) -> None:
     given = field(side, side)
     for pixel_size in (None, HPA_FIELD_UM / side, 0.08 * 2048 / side):
-        tiles, warnings, _ = make_tiles(Field("a1", given.pixels, pixel_size), SPEC)
+        tiles, warnings, *_ = make_tiles(Field("a1", given.pixels, pixel_size), SPEC)
         assert warnings == ()
         np.testing.assert_array_equal(tiles, prepare(given.pixels, SPEC)[None])
 
 
 @pytest.mark.parametrize("shape", [(1024, 1024), (500, 500), (512, 500), (20, 20)])
 def test_any_other_field_is_assumed_to_span_164_um_with_a_warning(shape: tuple[int, int]) -> None:
-    tiles, warnings, _ = make_tiles(field(*shape), SPEC)
+    tiles, warnings, *_ = make_tiles(field(*shape), SPEC)
     assert (tiles.shape, warnings) == ((1, 32, 32, 4), (FieldWarning(WarningKind.PIXEL_SIZE_ASSUMED),))
 
 
 @pytest.mark.parametrize("share", [1 - 0.99 * TOLERANCE, 1, 1 + 0.99 * TOLERANCE])
 def test_about_the_expected_extent_is_one_tile(share: float) -> None:
     given = field(64, 64, share * HPA_FIELD_UM / 64)
-    tiles, warnings, _ = make_tiles(given, SPEC)
+    tiles, warnings, *_ = make_tiles(given, SPEC)
     np.testing.assert_array_equal(tiles[0], prepare(given.pixels, SPEC))
     assert warnings == ()
 
@@ -65,7 +65,7 @@ def test_the_number_of_tiles_is_limited() -> None:
 
 
 def test_a_smaller_field_is_mirrored_and_keeps_its_scale() -> None:
-    tiles, warnings, _ = make_tiles(ramp(10, 24, HPA_FIELD_UM / 32), SPEC)
+    tiles, warnings, *_ = make_tiles(ramp(10, 24, HPA_FIELD_UM / 32), SPEC)
     assert warnings == ()
     assert tiles.shape == (1, 32, 32, 4)
     middle = tiles[0, 11:21, 4:28]

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from lociscope.decide.feature_model import FeatureModel, standardize
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.images.segmentation.features import FEATURES
-from lociscope.models.features import UNSEEN, FeatureModel, fit_model, hide_stains, read_options, standardize
+from lociscope.models.features import UNSEEN, fit_model, hide_stains, read_options
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lociscope.decide.holm import adjust_holm
 from lociscope.errors import MissingExtraError
 from lociscope.monitor.compare import (
     MAX_EMBEDDINGS,
-    adjust_holm,
     run_fisher_tests,
     run_kolmogorov_smirnov_tests,
     run_mmd_test,

@@ -75,7 +75,7 @@ def test_the_page_says_all_of_every_run(page: Path) -> None:
     ):  # fmt: skip
         assert said in text, said
     html = page.read_text()
-    assert html.count("<svg") == 4
+    assert html.count("<svg") == 5  # one for each Run, and one for the three with the same loss
     assert "http://" not in html.replace("http://www.w3.org", "")
     assert "src=" not in html
 
@@ -127,6 +127,10 @@ def test_heat_has_figures_only_where_there_is_room() -> None:
     many = heat_map(np.full((17, 17), -0.001))[0][1]
     assert many is not None
     assert (many.text, many.shown, many.depth) == ("0.00", False, 0)
+
+
+def test_the_page_in_a_browser(page: Path, inspect_page: Callable[[Path], None]) -> None:
+    inspect_page(page)
 
 
 def test_tables_are_sorted_by_a_click_and_fit_a_telephone(page: Path, browser: Browser) -> None:

@@ -10,6 +10,7 @@ from lociscope.images.statistics import STATISTICS
 from lociscope.report.drift import build_row, format_p_value, format_share, write_drift
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 SIDES = {"window": (0.0, 1.0, 2.0, 3.0, 4.0), "reference": (4.0, 5.0, 6.0, 7.0, 8.0)}
@@ -85,3 +86,8 @@ def test_a_p_is_never_nothing(p: float, said: str) -> None:
 @pytest.mark.parametrize(("count", "of", "said"), [(0, 9, "0 %"), (1, 384, "under 1 %"), (3, 9, "33 %")])
 def test_shares(count: int, of: int, said: str) -> None:
     assert format_share(count, of) == said
+
+
+def test_the_page_in_a_browser(tmp_path: Path, inspect_page: Callable[[Path], None]) -> None:
+    write_drift(tmp_path / "page.html", drift())
+    inspect_page(tmp_path / "page.html")

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lociscope.decide.ensemble_report import ClassReport, EnsembleReport, ReliabilityDiagram, Score, Trial
-from lociscope.report.ensemble import reliability_diagram, sort_trials, summarize, write_ensemble
+from lociscope.report.ensemble import sort_trials, summarize, write_ensemble
+from lociscope.report.figures import reliability_diagram
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -91,3 +93,8 @@ def test_trials_are_listed_best_first(report: EnsembleReport) -> None:
 
 def test_the_diagram_is_the_same_again(report: EnsembleReport) -> None:
     assert reliability_diagram(report.reliability) == reliability_diagram(report.reliability)
+
+
+def test_the_page_in_a_browser(report: EnsembleReport, tmp_path: Path, inspect_page: Callable[[Path], None]) -> None:
+    write_ensemble(tmp_path / "report.html", report, ["a.parquet", "<b>.csv"])
+    inspect_page(tmp_path / "report.html")

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.field import Field
 from lociscope.labels import LABELS, N_LABELS, to_multi_hot
-from lociscope.report.evaluation import headline_rows, summarize, write_evaluation
-from lociscope.report.gallery import GalleryField
+from lociscope.report.evaluation import Gallery, headline_rows, summarize, write_evaluation
+from lociscope.report.gallery import EvidencePicture, GalleryField
 from lociscope.report.metrics import Metrics, measure
+from lociscope.report.page import check_page
 from lociscope.warnings import parse_warnings
 
 if TYPE_CHECKING:
@@ -69,10 +71,11 @@ def field(name: str = "a1", **changes: Any) -> GalleryField:
 
 def written(folder: Path, **changes: Any) -> Page:
     values: dict[str, Any] = {
-        "title": "LeNet-5", "metrics": measured(), "gallery": [field()], "thresholds": np.full(N_LABELS, 0.31),
+        "title": "LeNet-5", "metrics": measured(), "thresholds": np.full(N_LABELS, 0.31),
         "history": HISTORY, "run_facts": {"Seed": "0"},
     }  # fmt: skip
-    write_evaluation(folder / "report.html", **values | changes)
+    galleries = [Gallery("", "", changes.pop("gallery", [field()]))]
+    write_evaluation(folder / "report.html", galleries=galleries, **values | changes)
     page = Page((folder / "report.html").read_text(encoding="utf-8"))
     assert page.open == []
     return page
@@ -80,8 +83,10 @@ def written(folder: Path, **changes: Any) -> Page:
 
 def test_sections_come_in_the_promised_order(tmp_path: Path) -> None:
     page = written(tmp_path)
-    headings = ["LeNet-5", "Evaluated on 80", "Frame", "Headline figures", "1 field and", "Learning curves"]
-    order = [page.text.index(f"{heading}") for heading in [*headings, "Scores by location", "Data and training"]]
+    text = page.text[page.text.index("The location of a protein") :]  # below the list of contents
+    headings = ["Headline figures", "1 field and", "Scores by location", "Levels of classes", "Kinds of fields"]
+    headings += ["Confusions", "Precision–recall curves", "Calibration", "Learning curves", "Data and training"]
+    order = [text.index(heading) for heading in headings]
     assert order == sorted(order)
 
 
@@ -102,7 +107,7 @@ def test_whatever_others_wrote_is_shown_as_text(tmp_path: Path) -> None:
     page = written(
         tmp_path, title=HOSTILE, metrics=metrics, gallery=[hostile], run_facts={HOSTILE: HOSTILE}, notes=[HOSTILE]
     )
-    assert len(page.all("script")) == 1  # our own
+    assert len(page.all("script")) == 2  # our own
     assert page.text.count(HOSTILE) >= 8
     assert HOSTILE in (page.all("img")[0]["alt"] or "")
 
@@ -130,7 +135,7 @@ def test_absent_classes_are_stated_and_classes_sorted_by_number(tmp_path: Path) 
     metrics = measured()
     text = " ".join(written(tmp_path, metrics=metrics).text.split())
     assert f"Absent from these fields, so not scored: {', '.join(LABELS[4:])}." in text
-    table = text[text.index("Scores by location") :]
+    table = text[text.rindex("Scores by location") :]
     ordered = sorted(metrics.classes[:4], key=lambda each: -each.positives)
     offsets = [table.index(f"{each.label} {each.positives} {each.predicted}") for each in ordered]
     assert offsets == sorted(offsets)
@@ -140,7 +145,38 @@ def test_parts_that_are_not_given_are_left_out(tmp_path: Path) -> None:
     page = written(tmp_path, gallery=[], history=None, run_facts=None)
     for heading in ("Learning curves", "Data and training", "what was reported"):
         assert heading not in page.text
-    assert page.all("svg") == []
+    assert page.all("input") == []
+
+
+def test_a_ranking_worse_than_the_prior_is_called_so(tmp_path: Path) -> None:
+    truth = to_multi_hot([[0]] * 40 + [[5]] * 40)
+    probability = np.where(truth, 0.1, 0.6)
+    metrics = measure(truth, probability, probability > 0.5, "80 fields", resamples=50)
+    said = summary_text(metrics)
+    assert "worse than the label prior" in said
+    assert "worse than reporting every location for every field" in said
+    assert "Nucleoplasm is missed in 40 fields where" in written(tmp_path, metrics=metrics).text
+
+
+def test_evidence_and_scale_bar(tmp_path: Path) -> None:
+    orange = EvidencePicture(7, np.full((16, 16, 3), (255, 140, 0), np.uint8))
+    page = written(tmp_path, gallery=[field(evidence=orange), field("b2")])
+    assert "Field a1: evidence for Golgi apparatus" in [image["alt"] for image in page.all("img")]
+    assert page.text.count("20 µm (assumed)") == 2
+
+
+def test_the_interval_of_a_class_is_on_the_page(tmp_path: Path) -> None:
+    metrics = measured()
+    low, high = metrics.classes[0].intervals["recall"]
+    assert f"{low:.2f}–{high:.2f}" in written(tmp_path, metrics=metrics).text
+
+
+def test_a_page_of_another_kind_is_not_overwritten(tmp_path: Path) -> None:
+    written(tmp_path)
+    written(tmp_path)
+    with pytest.raises(LociscopeError, match="page of another kind") as caught:
+        check_page(tmp_path / "report.html", "map")
+    assert caught.value.code == Code.CONFLICT
 
 
 def test_unknown_antibodies_are_admitted(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_what_is_not_defined_is_null() -> None:
     nothing = np.zeros((3, N_LABELS), np.uint8)
     made = measure(nothing, nothing * 0.5, nothing, "negative fields", resamples=10)
     values = json.loads(made.model_dump_json(by_alias=True))
-    assert values["schema"] == 2
+    assert values["schema"] == 3
     assert values["figures"]["lrap"] | {"n": 0} == {
         "value": None, "low": None, "high": None, "n": 0, "level": 0.9, "baseline": None,
     }  # fmt: skip
@@ -104,7 +104,7 @@ def test_metrics_come_back_from_their_file(tmp_path_factory: pytest.TempPathFact
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("{}", "states no schema"), ('{"schema": 3}', "newer"), ("[]", "is damaged"), ("{", "is damaged")],
+    [("{}", "states no schema"), ('{"schema": 99}', "newer"), ("[]", "is damaged"), ("{", "is damaged")],
 )
 def test_another_file_is_not_read_as_metrics(tmp_path_factory: pytest.TempPathFactory, text: str, says: str) -> None:
     path = tmp_path_factory.mktemp("metrics") / "metrics.json"

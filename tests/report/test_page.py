@@ -10,7 +10,17 @@ import pytest
 from PIL import Image
 
 from lociscope.errors import LociscopeError, MissingExtraError
-from lociscope.report.page import interval, jpeg_uri, number, render, write_page
+from lociscope.report.page import (
+    Link,
+    _insert_contents,
+    environment,
+    interval,
+    jpeg_uri,
+    link_files,
+    number,
+    render,
+    write_page,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,12 +42,30 @@ def test_numbers_for_the_eye() -> None:
     assert interval(None, None) == "–"
 
 
-def test_every_report_opens_with_its_title_and_the_frame() -> None:
+def test_a_report_opens_with_its_title_and_the_frame_where_it_concerns_it() -> None:
     page = render("base.html", title="A < B")
     assert "<h1>A &lt; B</h1>" in page
-    assert page.index("<h1>") < page.index('id="frame"')
-    words = page.split('id="frame">Frame</h2>')[1].split("</section>")[0].split()
-    assert 100 <= len(words) <= 140
+    assert 'id="frame"' not in page
+    frame = environment("lociscope.report").get_template("frame.html").render()
+    assert 100 <= len(frame.split('id="frame">Frame</h2>')[1].split("</section>")[0].split()) <= 140
+
+
+def test_a_page_of_several_sections_lists_them() -> None:
+    html = '<!-- contents --><h2 id="a">One <small>2</small></h2><h2 id="b">Two</h2>{}'
+    assert _insert_contents(html.format("")) == html.format("").removeprefix("<!-- contents -->")
+    made = _insert_contents(html.format('<h2 id="c">A &lt; B</h2>'))
+    assert '<a href="#a">One 2</a>' in made
+    assert '<a href="#c">A &lt; B</a>' in made
+
+
+def test_files_are_linked_relative_to_the_page(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "a #1.json").write_text("{}")
+    links = link_files(
+        tmp_path / "out" / "page.html",
+        [(tmp_path / "a #1.json", "figures"), (tmp_path / "run", "a Run"), (tmp_path / "none", "")],
+    )
+    assert links == [Link("../a%20%231.json", "a #1.json", "figures"), Link("../run", "run", "a Run")]
 
 
 def test_a_name_that_the_template_needs_is_not_left_blank() -> None:

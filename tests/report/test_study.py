@@ -16,6 +16,7 @@ from lociscope.decide.intervals import Interval
 from lociscope.report.study import format_value, history_figure, parallel_figure, scale, summarize, write_study
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 pytest.importorskip("matplotlib")
@@ -58,7 +59,7 @@ def test_the_result_in_plain_words() -> None:
 def test_the_page_stands_alone_and_escapes_what_it_shows(tmp_path: Path) -> None:
     html = page(tmp_path, importance={"network.pooling": 0.75, "train.learning_rate": 0.25})
     assert html.count("<svg") == 2
-    assert not re.search(r"<script|<link|url\((?!#)|src=|href=\"http|@import", html)
+    assert not re.search(r"<script src|<link|url\((?!#)|src=|href=\"http|@import", html)
     assert "Tuning of mine &lt;b&gt;" in html
     assert "Trial 1 failed: The loss is &lt;nan&gt;." in html
     assert "With so few trials it is mostly chance." in html
@@ -120,3 +121,8 @@ def test_values_for_the_eye() -> None:
         "max",
         "0.5",
     ]
+
+
+def test_the_page_in_a_browser(tmp_path: Path, inspect_page: Callable[[Path], None]) -> None:
+    page(tmp_path, importance={"network.pooling": 0.75, "train.learning_rate": 0.25})
+    inspect_page(tmp_path / "study.html")

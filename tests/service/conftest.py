@@ -102,10 +102,11 @@ def served() -> Callable[..., Any]:
 
 @contextmanager
 def process(*words: object, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`lociscope serve` as a separate process, and its address once it answers."""
+    """`lociscope serve` as a separate process, and its address once it answers; it has jobs only with `--store`."""
+    kept = {"LOCISCOPE_KEEP_DAYS": "7" if "--store" in words else "0"}
     started = subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "lociscope", "-q", "serve", "--port", "0", *map(str, words)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", **environment},
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | kept | environment,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:

@@ -110,7 +110,7 @@ def test_files_are_chosen_sent_and_answered(visit: Open, files: list[Path]) -> N
 
 def test_channels_are_switched_by_mouse_and_keys(visit: Open) -> None:
     page = visit("/examples/microtubules")
-    page.get_by_role("figure").get_by_text("Microtubules").click()
+    page.locator(".switches").get_by_text("Microtubules").click()
     assert channels(page) == "gb"
     assert page.locator("#announcement").inner_text() == "microtubules hidden"
     for key, left in (("r", "rgb"), ("g", "rb"), ("b", "r"), ("y", "ry"), ("Y", "r"), ("Control+b", "r")):
@@ -165,7 +165,7 @@ def test_too_many_bytes_are_reported_before_they_are_sent(visit: Open, tmp_path:
     page.set_input_files("#files", tmp_path / "a1_red.png")
     page.get_by_role("button", name="Predict").click()
     assert page.locator("#said").inner_text() == (
-        "These files are 2.00 MB; this service accepts 1.00 MB. Send one field at a time."
+        "These files are 2.00 MB; this service accepts 1.00 MB. Send fewer fields at a time."
     )
     assert not page.url.endswith("/predict")
 
@@ -189,7 +189,7 @@ def test_all_of_it_works_without_script(visit: Open, files: list[Path], tmp_path
     page.set_input_files("#files", files)
     page.get_by_role("button", name="Predict").click()
     page.wait_for_url("**/predict")
-    page.get_by_role("figure").get_by_text("Protein").click()
+    page.locator(".switches").get_by_text("Protein").click()
     visible = page.locator(".layer[data-channel=green]").evaluate("(each) => getComputedStyle(each).visibility")
     assert visible == "hidden"
     (tmp_path / "big.tif").write_bytes(bytes(2 << 20))

@@ -75,7 +75,7 @@ def test_the_page_of_a_result(serve: Serve, make: Any) -> None:
     assert "c_3_" in page  # as it was kept: a name that no file system objects to
     assert page.count("data:image/jpeg;base64,") == 4
     assert page.count('<th scope="row">') == 28
-    assert page.index('class="reached"') < page.index("Below their threshold")
+    assert page.index('class="reached"') < page.index("below their threshold")
     assert "Warnings about this field" in page
     assert "Its probabilities are not calibrated" in page
 
@@ -220,11 +220,17 @@ def test_the_figures(serve: Serve, make: Any) -> None:
     assert "stranger" not in figures
 
 
-def test_the_interface_is_described_for_readers_and_machines(serve: Serve) -> None:
-    client = serve()
+def test_the_interface_is_described_for_readers_and_machines(serve: Serve, tmp_path: Path) -> None:
+    client = serve(store=tmp_path / "store")
     schema = client.get("/openapi.json").json()
     page = client.get("/docs", headers=HTML).text
-    assert set(schema["paths"]) == {"/", "/predict", "/examples/{name}", "/healthz", "/readyz", "/metrics"}
+    assert set(schema["paths"]) >= {"/", "/predict", "/examples/{name}", "/healthz", "/readyz", "/metrics", "/models"}
+    assert set(schema["paths"]) >= {
+        "/jobs",
+        "/jobs/{job_id}",
+        "/jobs/{job_id}/fields/{number}",
+        "/v2/models/{name}/infer",
+    }
     for text in (*schema["paths"], *routes.FIELDS, "Retry-After", "curl", "probabilities"):
         assert text in page
     assert '<span data-root="./">http://localhost:8000/</span>predict' in page

@@ -32,7 +32,7 @@ def test_what_may_be_served(given: dict[str, Any]) -> None:
     ("given", "said"),
     [
         ({"host": "0.0.0.0"}, "`host=0.0.0.0` lets others reach this service, and no key protects it."),
-        ({"host": "", "api_key": SecretStr("")}, "Set LOCISCOPE_API_KEY, or pass `public`"),
+        ({"host": "", "api_key": SecretStr("")}, "Set LOCISCOPE_API_KEY, make keys with"),
         ({"api_key": SecretStr("short")}, "LOCISCOPE_API_KEY has 5 characters; expected at least 16."),
         ({"bundle": Path("b"), "registry": Path("r")}, "Both `bundle` and `registry` name a model to serve."),
     ],

@@ -12,9 +12,11 @@ from lociscope.artifacts.provenance import Provenance
 from lociscope.artifacts.recipe import Recipe
 from lociscope.data.cache.fields import PackedFields
 from lociscope.data.importing import import_kaggle
+from lociscope.data.simulated import simulate_one
+from lociscope.decide.feature_model import FeatureModel
 from lociscope.errors import Code, LociscopeError
-from lociscope.images.segmentation.features import FEATURES
-from lociscope.models.features import FeatureModel
+from lociscope.images.segmentation.features import FEATURES, compute_features
+from lociscope.predict.predictor import open_bundle
 from lociscope.simulate.atlas import write_atlas
 from lociscope.training import feature_cache, feature_trainer
 from lociscope.training.feature_trainer import export, fit, prepare_datasets
@@ -51,9 +53,16 @@ def test_fit_returns_a_run_that_predicts_its_validation_fields(recipe: Recipe, p
     np.testing.assert_allclose(predictions.probability, again, atol=1e-6)
     assert run.read_history()[0]["val_loss"] > 0
     assert not run.checkpoints.exists()
-    with pytest.raises(LociscopeError, match="cannot become a Bundle"):
-        export(run, tmp_path / "bundle", "x", "Apache-2.0")
-    assert not (tmp_path / "bundle").exists()
+    assert export(run, tmp_path / "bundle", "x", "Apache-2.0") == 0
+    predictor = open_bundle(tmp_path / "bundle")
+    assert predictor.bundle.card.kind == "features"
+    assert {path.name for path in (tmp_path / "bundle").iterdir()} == {
+        "MANIFEST", "card.json", "features.npz", "selftest.npz",
+    }  # fmt: skip
+    field = simulate_one(recipe.data, 0)
+    found = predictor.predict(field.pixels).probability[0]
+    expected = FeatureModel.read(run.best_features).predict(compute_features(field.pixels)[None])[0]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_specimens_stay_on_one_side(recipe: Recipe, packed: Path) -> None:
@@ -64,6 +73,7 @@ def test_specimens_stay_on_one_side(recipe: Recipe, packed: Path) -> None:
     assert datasets.train.x.shape[1] == len(FEATURES)
 
 
+@pytest.mark.slow
 def test_an_interruption_loses_one_file(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feature_cache, "FIELDS_PER_FILE", 5)
     measured: list[int] = []

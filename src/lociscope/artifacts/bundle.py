@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,26 +12,35 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lociscope.artifacts.bundle_files import (
+    MANIFEST as MANIFEST,
+)
+from lociscope.artifacts.bundle_files import (
+    MAX_FILE_BYTES,
+    MEMBER,
+    PAYLOADS,
+    check_unlisted,
+    checked,
+    incomplete_error,
+    member_manifest,
+    parse_manifest,
+    read_file,
+)
 from lociscope.artifacts.card import SCHEMA, Card, encode_card, read_card
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError
-from lociscope.labels import N_LABELS
+from lociscope.labels import N_LABELS, expand_classes
 from lociscope.storage.atomic import atomic_write
-from lociscope.storage.file_errors import unreadable_error
 from lociscope.storage.keras_files import check_keras
 from lociscope.storage.onnx_files import check_onnx
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from lociscope.storage.paths import AnyPath
 
-MANIFEST = "MANIFEST"
 DEFAULT_BUNDLE = Path(__file__).parents[1] / "default_bundle"
-REQUIRED = ("model.onnx", "card.json", "selftest.npz")
-OPTIONAL = ("reference.npz", "detector.npz", "model.keras")
-MAX_FILE_BYTES = 1 << 30
 MAX_REFERENCE_BYTES = 1 << 26
 SELFTEST_TOLERANCE = 1e-4
 
@@ -41,7 +51,7 @@ class Selftest:
 
     Attributes:
         input: (n, height, width, 4) float32 in 0–1.
-        probabilities: (n, 28) float32.
+        probabilities: (n, 28) float32; NaN for a class that the model does not know.
     """
 
     input: np.ndarray
@@ -55,7 +65,7 @@ class Reference:
     Attributes:
         names: Names of the k statistics, as in `lociscope.images.statistics.STATISTICS`.
         statistics: (n, k) float32.
-        probability: (n, 28) float32 in 0–1.
+        probability: (n, 28) float32 in 0–1; NaN for a class that the model does not know.
         embedding: (n, d) float32; d is 0 for a model without embeddings.
     """
 
@@ -72,11 +82,12 @@ class Bundle:
     Attributes:
         folder: The folder that was read.
         card: Its card.
-        model: The bytes of `model.onnx`.
+        model: The bytes of the file that `PAYLOADS` names: the ONNX model, or that of another kind.
         selftest: Its self-test.
         sha256: Hash of the MANIFEST, which names the hash of every file: the identity of the bundle.
         reference: The bytes of `reference.npz`, or None; `read_reference` parses them.
         detector: The bytes of `detector.npz`, or None; `lociscope.predict.out_of_distribution` parses them.
+        members: The bundles of an ensemble, in the order of its weights.
     """
 
     folder: Path
@@ -86,6 +97,7 @@ class Bundle:
     sha256: str
     reference: bytes | None = None
     detector: bytes | None = None
+    members: tuple[Bundle, ...] = ()
 
 
 def read_bundle(folder: AnyPath | None = None) -> Bundle:
@@ -101,19 +113,59 @@ def read_bundle(folder: AnyPath | None = None) -> Bundle:
         LociscopeError: A file is missing, altered, truncated, not listed, of a newer schema, or would reach outside the
             bundle.
     """
-    folder = DEFAULT_BUNDLE if folder is None else Path(folder)
-    manifest = _read_file(folder, MANIFEST)
-    files = {name: _checked(folder, name, digest) for name, digest in _parse_manifest(folder, manifest).items()}
-    _check_unlisted(folder, files)
-    check_onnx(files["model.onnx"], f"Bundle '{folder}': model.onnx")
+    return _read_bundle(DEFAULT_BUNDLE if folder is None else Path(folder))
+
+
+def _read_bundle(folder: Path, *, nested: bool = False) -> Bundle:
+    manifest = read_file(folder, MANIFEST)
+    files = {name: checked(folder, name, digest) for name, digest in parse_manifest(folder, manifest).items()}
+    check_unlisted(folder, files)
+    if "model.onnx" in files:
+        check_onnx(files["model.onnx"], f"Bundle '{folder}': model.onnx")
     if "model.keras" in files:
         check_keras(files["model.keras"], f"Bundle '{folder}': model.keras")
     card = read_card(files["card.json"], f"Bundle '{folder}': card.json")
+    if nested and card.kind == "ensemble":
+        raise LociscopeError(
+            f"Bundle '{folder.parent.parent}': a member is an ensemble itself. Export it with the members of that "
+            "ensemble.",
+            code=Code.REFUSED_CONTENT,
+        )
+    if PAYLOADS[card.kind] not in files:
+        raise incomplete_error(folder, PAYLOADS[card.kind])
     selftest = _read_selftest(files["selftest.npz"], card, f"Bundle '{folder}': selftest.npz")
-    identity = hashlib.sha256(manifest).hexdigest()
     return Bundle(
-        folder, card, files["model.onnx"], selftest, identity, files.get("reference.npz"), files.get("detector.npz")
+        folder,
+        card,
+        files[PAYLOADS[card.kind]],
+        selftest,
+        hashlib.sha256(manifest).hexdigest(),
+        files.get("reference.npz"),
+        files.get("detector.npz"),
+        _read_members(folder, card, files),
     )
+
+
+def _read_members(folder: Path, card: Card, files: Mapping[str, bytes]) -> tuple[Bundle, ...]:
+    """Open the members of an ensemble, whose MANIFESTs are those that were hashed."""
+    names = [name for name in files if MEMBER.fullmatch(name)]
+    if [member_manifest(number) for number in range(len(names))] != sorted(names, key=lambda name: (len(name), name)):
+        raise LociscopeError(
+            f"Bundle '{folder}': MANIFEST does not number its members from 0. Export it again.", code=Code.CORRUPT
+        )
+    if bool(names) != (card.kind == "ensemble"):
+        raise incomplete_error(folder, member_manifest(0))
+    paths = [folder / "members" / str(number) for number in range(len(names))]
+    if any(path.is_symlink() for path in (folder / "members", *paths)):
+        raise LociscopeError(
+            f"Bundle '{folder}': its members are links, which may lead outside it. Copy the members instead.",
+            code=Code.REFUSED_CONTENT,
+        )
+    members = tuple(_read_bundle(path, nested=True) for path in paths)
+    for number, member in enumerate(members):  # nobody replaced it between the two reads
+        if member.sha256 != hashlib.sha256(files[member_manifest(number)]).hexdigest():
+            raise LociscopeError(f"'{member.folder}' changed while it was read. Try again.", code=Code.ALTERED)
+    return members
 
 
 def read_reference(bundle: Bundle) -> Reference | None:
@@ -136,15 +188,22 @@ def read_reference(bundle: Bundle) -> Reference | None:
     )
     names, tables = found["names"], [found[name] for name in ("statistics", "probability", "embedding")]
     n = len(tables[0]) if tables[0].ndim else 0
+    unknown = np.isnan(expand_classes(np.zeros(len(bundle.card.classes)), bundle.card.classes))
     for table, width in zip(tables, (names.size, N_LABELS, None), strict=True):
         fits = table.ndim == 2 and table.shape == (n, table.shape[1] if width is None else width)
-        if n == 0 or names.dtype.kind != "U" or table.dtype.kind != "f" or not fits or not np.isfinite(table).all():
+        if n == 0 or names.dtype.kind != "U" or table.dtype.kind != "f" or not fits or not _is_finite(table, unknown):
             raise LociscopeError(
                 f"{what} holds {table.shape} of {table.dtype} where {n} rows of finite floats should be. "
                 "Export the bundle again.",
                 code=Code.CORRUPT,
             )
     return Reference(tuple(names.ravel().tolist()), *(table.astype(np.float32) for table in tables))
+
+
+def _is_finite(table: np.ndarray, unknown: np.ndarray) -> bool:
+    """Return whether all numbers are finite, except those of the classes that the model does not know."""
+    checked = table[:, ~unknown] if table.ndim == 2 and table.shape[1] == len(unknown) else table
+    return bool(np.isfinite(checked).all())
 
 
 def encode_reference(reference: Reference) -> bytes:
@@ -162,15 +221,23 @@ def encode_reference(reference: Reference) -> bytes:
     return arrays.getvalue()
 
 
-def write_bundle(folder: Path, card: Card, model: bytes, selftest: Selftest, extra: Mapping[str, bytes]) -> None:
+def write_bundle(
+    folder: Path,
+    card: Card,
+    model: bytes,
+    selftest: Selftest,
+    extra: Mapping[str, bytes],
+    members: Sequence[Path] = (),
+) -> None:
     """Write a bundle atomically.
 
     Args:
         folder: The bundle; an existing bundle is replaced, any other folder is refused.
         card: Its card.
-        model: The ONNX model.
+        model: The contents of the file that `PAYLOADS` names for the kind of the card.
         selftest: An input and its expected output.
         extra: Contents of the optional files, by name.
+        members: The bundles of an ensemble, which are copied.
 
     Raises:
         LociscopeError: The folder holds anything but a bundle, or cannot be written.
@@ -182,78 +249,21 @@ def write_bundle(folder: Path, card: Card, model: bytes, selftest: Selftest, ext
     arrays = io.BytesIO()
     np.savez_compressed(arrays, schema=SCHEMA, input=selftest.input, probabilities=selftest.probabilities)
     files = {
-        "model.onnx": model,
+        PAYLOADS[card.kind]: model,
         "card.json": encode_card(card),
         "selftest.npz": arrays.getvalue(),
         **extra,
     }
-    lines = [f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(files.items())]
+    manifests = {member_manifest(number): read_file(member, MANIFEST) for number, member in enumerate(members)}
+    listed = sorted({**files, **manifests}.items())
+    lines = [f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in listed]
     with atomic_write(folder) as part:
         part.mkdir()
         for name, data in files.items():
             (part / name).write_bytes(data)
+        for number, member in enumerate(members):
+            shutil.copytree(member, part / "members" / str(number))
         (part / MANIFEST).write_text("".join(lines), encoding="utf-8")
-
-
-def _read_file(folder: Path, name: str) -> bytes:
-    path = folder / name
-    try:
-        if not path.is_file() or path.is_symlink():
-            reason, code = f"it has no file {name}", Code.WRONG_FILE
-            if not folder.is_dir():
-                reason, code = "the folder does not exist", Code.NOT_FOUND
-            raise LociscopeError(
-                f"'{folder}' is not a bundle: {reason}. Pass a folder that `lociscope export` made.", code=code
-            )
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise LociscopeError(
-                f"'{path}' is larger than {MAX_FILE_BYTES >> 20} MiB, the most for a bundle's file. Export it again.",
-                code=Code.TOO_LARGE,
-            )
-        return path.read_bytes()
-    except OSError as error:
-        raise unreadable_error(path, error) from error
-
-
-def _parse_manifest(folder: Path, manifest: bytes) -> dict[str, str]:
-    digests: dict[str, str] = {}
-    for line in manifest.decode("utf-8", errors="replace").splitlines():
-        digest, _, name = line.partition("  ")
-        if name not in (*REQUIRED, *OPTIONAL) or len(digest) != 64 or name in digests:
-            raise LociscopeError(
-                f"Bundle '{folder}': MANIFEST has the line {line[:80]!r}. Export the bundle again.", code=Code.CORRUPT
-            )
-        digests[name] = digest
-    missing = [name for name in REQUIRED if name not in digests]
-    if missing:
-        raise LociscopeError(
-            f"Bundle '{folder}': MANIFEST does not list {missing[0]}. Export the bundle again.",
-            code=Code.INCOMPLETE,
-        )
-    return digests
-
-
-def _checked(folder: Path, name: str, digest: str) -> bytes:
-    data = _read_file(folder, name)
-    if hashlib.sha256(data).hexdigest() != digest:
-        raise LociscopeError(
-            f"Bundle '{folder}': {name} is not the file that was exported (its sha256 differs from the MANIFEST's): "
-            "altered or truncated. Copy or export the bundle again.",
-            code=Code.ALTERED,
-        )
-    return data
-
-
-def _check_unlisted(folder: Path, listed: Mapping[str, bytes]) -> None:
-    try:
-        unlisted = sorted({path.name for path in folder.iterdir()} - {*listed, MANIFEST})
-    except OSError as error:
-        raise unreadable_error(folder, error) from error
-    if unlisted:
-        raise LociscopeError(
-            f"Bundle '{folder}': {unlisted[0]!r} is not in its MANIFEST. Remove it from the folder, or export again.",
-            code=Code.REFUSED_CONTENT,
-        )
 
 
 def _read_selftest(data: bytes, card: Card, what: str) -> Selftest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -19,15 +19,18 @@ from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SCHEMA = 4
+SCHEMA = 5
 """Of cards, self-tests and references. Version 2 names the preprocessing and has no floor; version 3 records where the
-fields came from as a `Provenance`, in place of a sentence; version 4 may describe an out-of-distribution detector."""
+fields came from as a `Provenance`, in place of a sentence; version 4 may describe an out-of-distribution detector;
+version 5 may describe a model of some of the classes, another normalisation, features or an ensemble."""
 
 PREPROCESSING = 3
 """Version of `lociscope.images.preprocess`, which cards, Runs and caches record. Version 1 scaled all channels by one
 full scale, guessed from the brightest pixel of the field; version 2 replaced fewer hot pixels."""
 
 Share = Annotated[float, Meta(ge=0, le=1)]
+Kind = Literal["network", "features", "ensemble"]
+Normalisation = Literal["percentiles", "standardise"]
 
 
 class InputSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -39,6 +42,9 @@ class InputSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         field_um: Side of the part of the specimen that the input spans, µm.
         low: Percentile of a channel that becomes 0.
         high: Percentile of a channel that becomes 1.
+        normalisation: `percentiles`: each channel of the field is scaled to 0–1 by its percentiles. `standardise`: the
+            network receives the raw pixels and standardises each channel of each tile, to mean 0 and variance 1;
+            `low` and `high` then serve the warnings and statistics alone.
         preprocessing: Version of the preprocessing that the network was trained with.
     """
 
@@ -47,6 +53,7 @@ class InputSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     field_um: Annotated[float, Meta(gt=0, le=1e6)] = 164.0
     low: Annotated[float, Meta(ge=0, le=50)]
     high: Annotated[float, Meta(ge=50, le=100)]
+    normalisation: Normalisation = "percentiles"
     preprocessing: Annotated[int, Meta(ge=1)] = PREPROCESSING
 
     @property
@@ -55,12 +62,31 @@ class InputSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return self.field_um / self.width
 
 
+Numbers = Annotated[tuple[float, ...], Meta(min_length=N_LABELS, max_length=N_LABELS)]
+
+
+class StoredCalibration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A fitted calibration, which is applied to the probabilities of a field before they are compared to thresholds.
+
+    Attributes:
+        method: Its name in `lociscope.decide.calibration`.
+        coefficients: (3, 28): a, b and c of log odds = a · ln p − b · ln(1 − p) + c.
+        fields: Number of fields that it was fitted on.
+        what: Which fields they are.
+    """
+
+    method: str
+    coefficients: tuple[Numbers, Numbers, Numbers]
+    fields: Annotated[int, Meta(ge=1)]
+    what: str
+
+
 class Decision(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How probabilities become locations."""
+    """How probabilities become locations; the threshold of a class that the model does not know is 1."""
 
     policy: str
     thresholds: Annotated[tuple[Share, ...], Meta(min_length=N_LABELS, max_length=N_LABELS)]
-    calibration: dict[str, Any] | None = None
+    calibration: StoredCalibration | None = None
     prior: tuple[float, ...] | None = None
 
 
@@ -97,14 +123,21 @@ class Card(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     A msgspec Struct, not a pydantic model as elsewhere: every `lociscope predict` reads it, and importing pydantic
     takes more than half as long as importing numpy and ONNX Runtime together (`benchmarks/startup.py`).
+
+    Attributes:
+        kind: `network`: an ONNX model; `features`: heads over compartment features; `ensemble`: other bundles and the
+            weights that combine them.
+        classes: Class numbers of the outputs of the model, ascending; it does not know the others.
     """
 
     schema_: int = field(name="schema", default=SCHEMA)
+    kind: Kind = "network"
     name: str
     version: str
     created: str
     licence: str
     labels: tuple[str, ...] = LABELS
+    classes: tuple[int, ...] = tuple(range(N_LABELS))
     channels: tuple[str, ...] = CHANNEL_NAMES
     input: InputSpec
     decide: Decision
@@ -117,6 +150,8 @@ class Card(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.labels != LABELS or self.channels != CHANNEL_NAMES:
             raise ValueError("labels or channels are not lociscope's 28 labels and four channels, in their order")
+        if not self.classes or list(self.classes) != sorted({*self.classes} & {*range(N_LABELS)}):
+            raise ValueError(f"classes {self.classes} are not ascending class numbers, 0–{N_LABELS - 1}")
 
 
 def encode_card(card: Card) -> bytes:
@@ -164,7 +199,7 @@ def _check_preprocessing(values: dict[str, Any], what: str) -> None:
 
 
 def _migrate(card: Card) -> Card:
-    """Convert a card of schema 2 or 3."""
+    """Convert a card of schema 2, 3 or 4."""
     for training in (card.provenance, *card.provenance.get("folds", ())):
         if card.schema_ == 2 and "data" in training:
             training["data"] = asdict(parse_provenance(training["data"]))

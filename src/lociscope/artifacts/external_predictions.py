@@ -157,10 +157,15 @@ def _matrix_of_columns(table: pa.Table, names: list[str], path: Path) -> np.ndar
 def check_probabilities(probability: np.ndarray, ids: list[str], what: str) -> None:
     """Refuse probabilities outside 0–1.
 
+    A class without any probability is one that the model does not know.
+
     Raises:
-        LociscopeError: A value is outside 0–1, or NaN.
+        LociscopeError: A value is outside 0–1, or NaN where another field has a number; or no class is known.
     """
-    wrong = ~((probability >= 0) & (probability <= 1))  # also true where not a number
+    unknown = np.isnan(probability).all(axis=0)
+    if unknown.all():
+        unknown[:] = False
+    wrong = ~((probability >= 0) & (probability <= 1) | unknown)  # also true where not a number
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
         raise LociscopeError(

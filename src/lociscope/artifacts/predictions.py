@@ -22,7 +22,7 @@ from lociscope.artifacts.label_table import read_labels
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import LABELS, N_LABELS, format_target
 from lociscope.storage.atomic import atomic_write
-from lociscope.storage.parquet import cast_column
+from lociscope.storage.parquet import cast_column, to_list_array
 from lociscope.storage.schema import check_ids
 from lociscope.storage.table_files import check_suffix, read_any, standardize_columns
 
@@ -58,7 +58,7 @@ class Predictions:
 
     Attributes:
         ids: The fields' names, each once.
-        probability: (n, 28) float32 in 0–1.
+        probability: (n, 28) float32 in 0–1; NaN, null in files, for a class that the model does not know.
         predicted: Class numbers of each field, ascending; may be empty.
         status: `ok`, or `unsure` where no class reaches its threshold.
         warnings: About the files and the pixels of each field.
@@ -156,7 +156,7 @@ class Predictions:
                 `lociscope.artifacts.submission.read_sample` returns them; None writes a row for each prediction.
         """
         predicted = {
-            name: format_target(numbers or (int(row.argmax()),))
+            name: format_target(numbers or (int(np.nanargmax(row)),))
             for name, numbers, row in zip(self.ids, self.predicted, self.probability, strict=True)
         }
         rows = predicted if sample is None else {name: predicted.get(name, filler) for name, filler in sample.items()}
@@ -206,7 +206,7 @@ class Predictions:
             positions, warnings = self._position_columns, self._warning_texts
             writer.writerow(["id", "locations", "predicted", *PROBABILITY_COLUMNS, "status", "warnings", *positions])
             for i, name in enumerate(self.ids):
-                probabilities = [f"{value:.6f}" for value in self.probability[i]]
+                probabilities = ["" if np.isnan(value) else f"{value:.6f}" for value in self.probability[i]]
                 writer.writerow(
                     [
                         name,
@@ -228,7 +228,7 @@ class Predictions:
             "id": pa.array(self.ids, pa.string()),
             "locations": pa.array([[LABELS[k] for k in numbers] for numbers in self.predicted], pa.list_(pa.string())),
             "predicted": pa.array([list(numbers) for numbers in self.predicted], pa.list_(pa.int64())),
-            "probability": pa.array(list(self.probability), floats),
+            "probability": to_list_array(self.probability),
             "status": pa.array(self.status, pa.string()),
             "warnings": pa.array([list(texts) for texts in self._warning_texts], pa.list_(pa.string())),
         }

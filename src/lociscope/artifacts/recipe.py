@@ -34,7 +34,11 @@ class Network(_Section):
 
     model_config = ConfigDict(frozen=True, extra="allow")
     kind: str = Field("network", description="`network`, or `features`: compartment features and no network.")
-    name: str = Field("lenet5", description="A network of `lociscope.models`; for another kind its own name.")
+    name: str = Field(
+        "lenet5",
+        description="A network of `lociscope.models`, an entry point of `lociscope.networks`, or a function in a file: "
+        "`my_net.py:build`, relative to the recipe. For another kind its own name.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -192,8 +196,10 @@ class Recipe(_Section):
         """
         values = upgrade_recipe(read_toml(name, SHIPPED, "recipe"))
         values.pop(TUNE, None)
+        _resolve_file(values, Path(name).parent if name.endswith(".toml") else Path())
         for key, value in (changes or {}).items():
             apply_change(values, key, value)
+        _resolve_file(values, Path())
         recipe = cls.from_dict(values, f"Recipe '{name}'")
         _check_stages_alone(values, (changes or {}).keys(), f"Recipe '{name}'")
         return recipe
@@ -238,6 +244,15 @@ class Recipe(_Section):
         except ImportError:
             raise MissingExtraError("Writing a recipe", "train") from None
         path.write_text(tomli_w.dumps(self.model_dump(by_alias=True)), encoding="utf-8")
+
+
+def _resolve_file(values: dict[str, Any], folder: Path) -> None:
+    """Make the path of a network in a file absolute, `my_net.py:build`, so that a Run names the same file anywhere."""
+    network = values.get("network")
+    name = network.get("name") if isinstance(network, dict) else None
+    if isinstance(name, str) and ".py:" in name:
+        path, _, function = name.rpartition(":")
+        values["network"] = {**values["network"], "name": f"{(folder / path).resolve()}:{function}"}
 
 
 def _check_stages_alone(values: dict[str, Any], changes: Collection[str], what: str) -> None:

@@ -11,6 +11,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from lociscope.cli import (
+    bundle,
+    card,
     compare,
     demo,
     ensemble,
@@ -18,12 +20,15 @@ from lociscope.cli import (
     explore,
     export,
     importing,
+    keys,
+    map,
     microscope,
     models,
     monitor,
     ood,
     predict,
     recipes,
+    report,
     serve,
     share,
     similar,
@@ -58,13 +63,18 @@ app.command("train")(train.train)
 app.command("tune")(tune.tune)
 app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)
+app.command("card")(card.card)
 app.command("export")(export.export)
+app.add_typer(bundle.app, name="bundle")
 app.command("ood")(ood.ood)
 app.command("predict")(predict.predict)
+app.command("report")(report.report)
 app.command("summarize")(share.summarize)
 app.command("convert")(share.convert)
+app.command("map")(map.map_fields)
 app.command("similar")(similar.similar)
 app.command("serve")(serve.serve)
+app.add_typer(keys.app, name="keys")
 app.command("watch")(watch.watch)
 app.add_typer(microscope.app, name="microscope")
 app.add_typer(monitor.app, name="monitor")

@@ -31,13 +31,22 @@ def evaluate(
         Path | None, typer.Argument(metavar="[CATALOG]", help="A Catalog or a CSV Id,Target; a Run records its own.")
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the report.")] = Path("evaluation"),
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--bundle", "-b", help="The model behind Predictions or a Run, to show where its evidence is."),
+    ] = None,
+    figures: Annotated[
+        Path | None, typer.Option("--figures", metavar="DIR", help="Write the figures of a paper as SVG and PDF.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Threads that read fields.")] = 2,
 ) -> None:
-    """Score predictions with intervals, and write report.html and metrics.json."""
+    """Score predictions with intervals, and write the acceptance report report.html and metrics.json."""
     from lociscope.workflows import evaluate as workflow
 
     with console.progress("predicting") as progress:
-        made = workflow.evaluate(subject, truth, output, workers=workers, progress=progress)
+        made = workflow.evaluate(
+            subject, truth, output, bundle=bundle, figures=figures, workers=workers, progress=progress
+        )
     for line in describe_metrics(made.metrics):
         console.note(line)
     print(made.page)

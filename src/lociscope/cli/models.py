@@ -32,6 +32,31 @@ def add(
     print(_open(registry).add(bundle, who=_get_user(who), why=why).version)
 
 
+@app.command()
+def fetch(
+    model: Annotated[str, typer.Argument(help="The published model: gapnet-pl.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The Bundle to make.")],
+    source: Annotated[
+        Path | None, typer.Option("--from", help="A folder with its files; by default they are downloaded.")
+    ] = None,
+    catalog: Annotated[
+        Path | None,
+        typer.Option("--catalog", "-c", help="Labelled fields to fit thresholds and calibration on; by default 0.5."),
+    ] = None,
+) -> None:
+    """Fetch a model that others published, check its hash, and convert it to a Bundle."""
+    from lociscope.cli import console
+    from lociscope.workflows.fetch_model import fetch_model
+
+    with console.progress("fetching") as progress:
+        made = fetch_model(model, output, folder=source, catalog=catalog, progress=progress)
+    card = made.bundle.card
+    console.note(f"Bundle '{card.name}': {len(card.classes)} classes, licence {card.licence}")
+    console.note(f"  {card.provenance['source']}")
+    console.note(f"  largest difference from the original {made.model.difference:.1g}")
+    print(output)
+
+
 @app.command("list")
 def list_(registry: Folder, as_json: AsJson = False) -> None:
     """List the versions, the last added first."""

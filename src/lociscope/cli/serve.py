@@ -51,9 +51,51 @@ def serve(
     ] = 32,
     workers: Annotated[int, typer.Option(min=1, envvar="LOCISCOPE_WORKERS", help="Threads that read and predict.")] = 2,
     log: LogUrl = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="LOCISCOPE_STORE",
+            help="The folder for files and results of jobs; by default lociscope in the user's folder for state.",
+        ),
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LOCISCOPE_DATABASE",
+            help="The database of jobs and keys: a path (SQLite) or an SQLAlchemy URL; by default a file in --store.",
+        ),
+    ] = None,
+    keep_days: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=3660,
+            envvar="LOCISCOPE_KEEP_DAYS",
+            help="Days for which files and results of jobs are kept; 0 keeps nothing, and there are no jobs.",
+        ),
+    ] = 7.0,
+    max_job_mb: Annotated[
+        float,
+        typer.Option(min=0.001, max=1 << 20, envvar="LOCISCOPE_MAX_JOB_MB", help="Maximum megabytes of a job."),
+    ] = 1024.0,
+    max_job_fields: Annotated[
+        int, typer.Option(min=1, envvar="LOCISCOPE_MAX_JOB_FIELDS", help="Maximum fields of a job.")
+    ] = 2000,
+    max_stored_gb: Annotated[
+        float,
+        typer.Option(
+            min=0.001, envvar="LOCISCOPE_MAX_STORED_GB", help="Gigabytes of kept files; beyond that, no further job."
+        ),
+    ] = 20.0,
+    job_workers: Annotated[
+        int,
+        typer.Option(
+            min=0, envvar="LOCISCOPE_JOB_WORKERS", help="Threads that predict jobs; 0 leaves them to other processes."
+        ),
+    ] = 1,
 ) -> None:
     """Serve a page for uploads, and the same over HTTP. SIGTERM, SIGHUP and Ctrl-C finish current predictions."""
-    _require_modules("fastapi", "uvicorn", "jinja2", "python_multipart", "prometheus_client")
+    require_modules("fastapi", "uvicorn", "jinja2", "python_multipart", "prometheus_client", "sqlalchemy")
     from pydantic import SecretStr
 
     from lociscope.service.app import create_app
@@ -75,6 +117,13 @@ def serve(
         max_in_flight=max_in_flight,
         workers=workers,
         log=log,
+        store=find_store(store) if keep_days else None,
+        database=database,
+        keep_days=keep_days or 7.0,
+        max_job_bytes=int(max_job_mb * (1 << 20)),
+        max_job_fields=max_job_fields,
+        max_stored_bytes=int(max_stored_gb * (1 << 30)),
+        job_workers=job_workers,
     )
     app = create_app(settings)
     card = app.state.service.model.predictor.bundle.card
@@ -82,7 +131,14 @@ def serve(
     serve_app(app, settings, lambda address: print(address, flush=True))
 
 
-def _require_modules(*modules: str) -> None:
+def find_store(path: str | Path | None) -> Path:
+    """Return the folder of a service: the given one, or `lociscope` in the user's folder for state."""
+    if path is not None:
+        return Path(path)
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "lociscope"
+
+
+def require_modules(*modules: str) -> None:
     """Raise a MissingExtraError unless the libraries of the extra are installed.
 
     Raises:

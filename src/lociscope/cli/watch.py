@@ -165,12 +165,14 @@ class _JsonReport:
 
     def on_predicted(self, predictions: Predictions, completed: list[str]) -> None:
         """Print a line for each field."""
+        from lociscope.labels import to_nullable
+
         for row, name in enumerate(predictions.ids):
             self._print_event(
                 "predicted",
                 id=name,
                 predicted=list(predictions.predicted[row]),
-                probability=[round(float(value), 6) for value in predictions.probability[row]],
+                probability=to_nullable(predictions.probability[row], 6),
                 status=predictions.status[row],
                 warnings=[str(warning) for warning in predictions.warnings[row]],
                 completed=name in completed,

@@ -90,9 +90,7 @@ class Calibration:
             )
         if self.method == "none":
             return p
-        a, b, c = self.coefficients_
-        up, down = _log_terms(p)
-        smooth = sigmoid(a * up + b * down + c)
+        smooth = apply_coefficients(p, self.coefficients_)
         if not self.steps_:
             return smooth
         steps = np.stack([np.interp(x, *knots) for x, knots in zip(p.T, self.steps_, strict=True)], axis=1)
@@ -101,6 +99,18 @@ class Calibration:
     def _free_directions(self) -> np.ndarray:
         """Return the free shape parameters as rows, each a combination of a and b."""
         return np.array([[1.0, 1.0]]) if self.method in ("platt", "isotonic") else np.eye(2)
+
+
+def apply_coefficients(p: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+    """Return calibrated probabilities.
+
+    Args:
+        p: (n, classes) in 0–1; NaN is kept.
+        coefficients: (3, classes), a, b, c of the map of this module.
+    """
+    a, b, c = coefficients
+    up, down = _log_terms(p)
+    return sigmoid(a * up + b * down + c)
 
 
 def _log_terms(p: np.ndarray) -> np.ndarray:

@@ -56,7 +56,7 @@ def check_probability(probability: np.ndarray, like: np.ndarray | None = None) -
             code=Code.INVALID_VALUE,
         )
     if like is not None:
-        _check_shape("Probabilities", array, like)
+        check_shape("Probabilities", array, like)
     _check_nan("probabilities", array)
     if array.min() < 0 or array.max() > 1:
         raise LociscopeError(
@@ -70,12 +70,13 @@ def check_probability(probability: np.ndarray, like: np.ndarray | None = None) -
 def check_scores(scores: np.ndarray, like: np.ndarray) -> np.ndarray:
     """Return scores of any range as float64, after checking that they have the shape of `like` and no NaN."""
     array = np.asarray(scores, dtype=np.float64)
-    _check_shape("Scores", array, like)
+    check_shape("Scores", array, like)
     _check_nan("scores", array)
     return array
 
 
-def _check_shape(name: str, array: np.ndarray, truth: np.ndarray) -> None:
+def check_shape(name: str, array: np.ndarray, truth: np.ndarray) -> None:
+    """Raise a LociscopeError where an array does not have the shape of the truth."""
     if array.shape != truth.shape:
         raise LociscopeError(
             f"{name} of shape {array.shape} do not match truth of shape {truth.shape}. "

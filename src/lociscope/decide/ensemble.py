@@ -5,7 +5,8 @@ All combiners are instances of one formula, so that they are stored, applied and
     s = Σ_m w[m, c] · g(p[m, n, c]) + b[c]          g: identity, square root or log odds
     p = s, or sigmoid(s), or sigmoid(s + √sigmoid(s) · X[:, c] + x[c]) where classes inform each other
 
-Members are identified by their position. Applying needs numpy only.
+Members are identified by their position. Applying needs numpy only. A member may know some of the classes: the
+probabilities of the others are NaN and its weights there 0. Classes that the same members know are fitted together.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from lociscope.decide.calibration import Calibration
-from lociscope.decide.checks import check_probability, check_truth
+from lociscope.decide.checks import check_probability, check_shape, check_truth
 from lociscope.decide.logistic import class_logistic, logit, pooled_logistic, sigmoid
 from lociscope.decide.metrics import log_losses
 from lociscope.decide.prior import default_prior, shrink_counts
@@ -62,7 +63,7 @@ class Ensemble:
         """Return the combined probabilities.
 
         Args:
-            members: (members, n, classes), 0–1, in the order of the fit.
+            members: (members, n, classes), 0–1, in the order of the fit; NaN for a class that a member does not know.
 
         Returns:
             (n, classes) of float64.
@@ -77,7 +78,14 @@ class Ensemble:
                 f"received {array.shape[0]} of {array.shape[2]}. Pass the same members in the same order.",
                 code=Code.INVALID_VALUE,
             )
-        score = _weighted_sum(transform_scale(array, self.scale), self.weights_, self.intercepts_)
+        lacking = (~find_known_members(array) & (self.weights_ != 0)).any(axis=1)
+        if lacking.any():
+            raise LociscopeError(
+                f"Member {int(lacking.argmax()) + 1} does not know classes that it knew when the ensemble was fitted. "
+                "Pass the same members in the same order.",
+                code=Code.INVALID_VALUE,
+            )
+        score = _weighted_sum(np.nan_to_num(transform_scale(array, self.scale)), self.weights_, self.intercepts_)
         if not self.squash:
             return np.asarray(np.clip(score, 0, 1))
         if self.cross_ is not None and self.shift_ is not None:
@@ -98,12 +106,24 @@ def check_member_stack(members: np.ndarray) -> np.ndarray:
             "Stack the probabilities of the members.",
             code=Code.INVALID_VALUE,
         )
+    known = find_known_members(array)
     for position, member in enumerate(array):
         try:
-            check_probability(member)
+            check_probability(member if known[position].all() else member[:, known[position]])
         except LociscopeError as error:
             raise LociscopeError(f"Member {position + 1}: {error}", code=error.code) from error
+    unknown = np.flatnonzero(~known.any(axis=0))
+    if unknown.size:
+        raise LociscopeError(
+            f"No member knows the classes {', '.join(map(str, unknown))}. Add a member that does.",
+            code=Code.INVALID_VALUE,
+        )
     return array
+
+
+def find_known_members(members: np.ndarray) -> np.ndarray:
+    """Return which classes each member knows, (members, classes) of bool: they have a probability in some field."""
+    return np.asarray(~np.isnan(members).all(axis=1))
 
 
 def transform_scale(members: np.ndarray, scale: Scale) -> np.ndarray:
@@ -136,8 +156,11 @@ def fit_ensemble(
         LociscopeError: The shapes do not match, or the combiner does not exist.
     """
     truth, members = check_truth(truth), check_member_stack(members)
-    check_probability(members[0], truth)
+    check_shape("Probabilities", members[0], truth)
     count, _, classes = members.shape
+    known = find_known_members(members)
+    if not known.all() and combiner in COMBINERS:
+        return _fit_apart(truth, members, known, combiner, default_prior(classes) if prior is None else prior)
     counts = shrink_counts(truth, default_prior(classes) if prior is None else prior)
     if combiner in ("mean", "logits"):
         even = np.full((count, classes), 1 / count)
@@ -150,6 +173,33 @@ def fit_ensemble(
     if combiner == "stacked":
         return _fit_stacked(truth, members, counts)
     raise UsageError(f"{combiner!r} is not a combiner.{suggest(combiner, COMBINERS)}", code=Code.UNKNOWN_NAME)
+
+
+def _fit_apart(
+    truth: np.ndarray, members: np.ndarray, known: np.ndarray, combiner: Combiner, prior: np.ndarray | None
+) -> Ensemble:
+    """Fit the classes that the same members know together, and other classes apart."""
+    weights, intercepts = np.zeros(known.shape), np.zeros(known.shape[1])
+    cross, shift = np.zeros((known.shape[1],) * 2), np.zeros(known.shape[1])
+    fitted: Ensemble | None = None
+    for pattern in np.unique(known, axis=1).T:
+        classes, those = np.flatnonzero((known == pattern[:, None]).all(axis=0)), np.flatnonzero(pattern)
+        fitted = fit_ensemble(
+            truth[:, classes], members[np.ix_(those, np.arange(len(truth)), classes)], combiner,
+            None if prior is None else prior[classes],
+        )  # fmt: skip
+        weights[np.ix_(those, classes)], intercepts[classes] = fitted.weights_, fitted.intercepts_
+        if fitted.cross_ is not None and fitted.shift_ is not None:
+            cross[np.ix_(classes, classes)], shift[classes] = fitted.cross_, fitted.shift_
+    assert fitted is not None  # noqa: S101 - there is a class
+    informed = fitted.cross_ is not None
+    return replace(
+        fitted,
+        weights_=weights,
+        intercepts_=intercepts,
+        cross_=cross if informed else None,
+        shift_=shift if informed else None,
+    )
 
 
 def _fit_votes(truth: np.ndarray, members: np.ndarray, combiner: Combiner) -> Ensemble:

@@ -94,7 +94,7 @@ def build_ensemble_report(
         over_mean=gain_over("mean"),
         over_best=gain_over("best"),
         classes=_score_classes(truth, nested, decided, decider.thresholds.thresholds_),
-        reliability=_make_diagrams(truth, nested.probability[0]),
+        reliability=make_diagrams(truth, nested.probability[0]),
         coverage=nan_mean(np.array([measure_coverage(truth, each) for each in nested.sets])),
         coverage_promised=decider.sets.coverage,
         set_size=float(nested.sets.sum(axis=2).mean()),
@@ -199,7 +199,13 @@ def _score_classes(
     )
 
 
-def _make_diagrams(truth: np.ndarray, probability: np.ndarray) -> tuple[ReliabilityDiagram, ...]:
+def make_diagrams(truth: np.ndarray, probability: np.ndarray) -> tuple[ReliabilityDiagram, ...]:
+    """Return the reliability diagrams of all classes, and of the groups of classes that have positives.
+
+    Args:
+        truth: (n, classes), 0 or 1.
+        probability: (n, classes), 0–1.
+    """
     plotted = reliability_by_group(truth, probability, bins=12, equal="positives")
     measured = reliability_by_group(truth, probability)
     return tuple(

@@ -165,6 +165,38 @@ def bootstrap(
     return percentile_interval(float(metric(*arrays)), resamples, units, level)
 
 
+def bootstrap_classes(
+    metric: ClassMetric,
+    truth: np.ndarray,
+    values: np.ndarray,
+    *,
+    groups: np.ndarray | None = None,
+    n: int = 200,
+    seed: int = 0,
+    level: float = 0.95,
+) -> list[Interval]:
+    """Return the score of each class with its bootstrap interval; NaN for a class without positives.
+
+    Args:
+        metric: Scores the classes.
+        truth: (rows, classes).
+        values: (rows, classes), decisions or scores.
+        groups: As for `bootstrap`.
+        n: Number of resamples.
+        seed: Random seed.
+        level: Coverage.
+    """
+    unit, units = _number_units(len(truth), groups)
+    known = truth.astype(bool)
+    score = metric(truth, values).per_class
+    with np.errstate(invalid="ignore"):
+        chunks = [metric.per_class(known, values, weights) for weights in resample_weights(unit, units, n, seed)]
+    resamples = np.concatenate(chunks)
+    return [
+        percentile_interval(float(each), column, units, level) for each, column in zip(score, resamples.T, strict=True)
+    ]
+
+
 def repeated_bootstrap(
     metric: ClassMetric | RowMetric,
     truth: np.ndarray,

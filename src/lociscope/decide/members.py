@@ -134,5 +134,11 @@ def _hash_contents(predictions: Predictions) -> str:
     """Return a sha256 of ids and probabilities in any order of rows, to six decimals, which CSV and Parquet share."""
     order = sorted(range(len(predictions)), key=predictions.ids.__getitem__)
     digest = hashlib.sha256("\n".join(predictions.ids[row] for row in order).encode())
-    digest.update(np.rint(predictions.probability[order].astype(np.float64) * 1e6).astype("<i4").tobytes())
+    digest.update(_round(predictions.probability[order]).tobytes())
     return digest.hexdigest()
+
+
+def _round(probability: np.ndarray) -> np.ndarray:
+    """Return probabilities in millionths; −1 for a class that the model does not know."""
+    millionths = np.rint(probability.astype(np.float64) * 1e6)
+    return np.where(np.isnan(millionths), -1, millionths).astype("<i4")

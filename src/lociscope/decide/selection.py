@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lociscope.decide.checks import check_probability, check_truth
+from lociscope.decide.checks import check_shape, check_truth
 from lociscope.decide.decider import Decider, fit_decider, predict_out_of_fold
 from lociscope.decide.ensemble import COMBINERS, Combiner, check_member_stack
 from lociscope.decide.metrics import log_loss
@@ -46,7 +46,7 @@ class SelectionResult:
 def check_inputs(truth: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return truth as booleans and members as float64; raise LociscopeError where their shapes do not match."""
     truth, members = check_truth(truth), check_member_stack(members)
-    check_probability(members[0], truth)
+    check_shape("Probabilities", members[0], truth)
     return truth, members
 
 

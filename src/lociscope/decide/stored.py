@@ -154,4 +154,13 @@ def read_fitted(folder: Path) -> StoredEnsemble:
             "Pass a folder written by `lociscope ensemble fit`.",
             code=Code.WRONG_FILE,
         ) from error
-    return parse_model(contents, StoredEnsemble, SCHEMA, f"Fitted ensemble '{folder}'")
+    return parse_fitted(contents, f"Fitted ensemble '{folder}'")
+
+
+def parse_fitted(data: bytes, what: str) -> StoredEnsemble:
+    """Parse the contents of `ensemble.json`; `what` is the file, as the error message calls it.
+
+    Raises:
+        LociscopeError: The file is damaged or of a newer schema.
+    """
+    return parse_model(data, StoredEnsemble, SCHEMA, what)

@@ -9,6 +9,7 @@ import numpy as np
 
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.preprocess import HPA_FIELD_UM, Preprocessed, preprocess
+from lociscope.images.raw import scale_raw
 from lociscope.warnings import FieldWarning, WarningKind
 
 if TYPE_CHECKING:
@@ -36,14 +37,16 @@ class Tiles(NamedTuple):
     """A field as inputs of a network.
 
     Attributes:
-        pixels: (tiles, height, width, c) of uint8.
+        pixels: (tiles, height, width, c) of uint8; of float32 in 0–255 for a network that standardises raw pixels.
         warnings: About the size of its pixels and its extent.
-        whole: The field at the network's scale, from which the tiles are cropped.
+        whole: The field at the network's scale, each channel scaled by its percentiles.
+        scaled: (tiles, height, width, c) of uint8, cropped from `whole`; `pixels` itself for most networks.
     """
 
     pixels: np.ndarray
     warnings: tuple[FieldWarning, ...]
     whole: Preprocessed
+    scaled: np.ndarray
 
 
 def make_tiles(field: Field, spec: InputSpec, threads: int = 1) -> Tiles:
@@ -86,8 +89,12 @@ def make_tiles(field: Field, spec: InputSpec, threads: int = 1) -> Tiles:
     if field.pixel_size is not None and pixel_size > _COARSE * spec.pixel_size:
         warnings.append(FieldWarning(WarningKind.COARSE_PIXELS, value=round(pixel_size, 2)))
     whole = preprocess(field.pixels, rows, columns, spec, pixel_size, threads)
-    pixels = _crop_tiles(pad_with_mirror(whole.pixels, spec.height, spec.width), spec.height, spec.width)
-    return Tiles(pixels, tuple(warnings), whole)
+    scaled = _crop_tiles(pad_with_mirror(whole.pixels, spec.height, spec.width), spec.height, spec.width)
+    pixels = scaled
+    if spec.normalisation == "standardise":
+        raw = scale_raw(field.pixels, rows, columns)
+        pixels = _crop_tiles(pad_with_mirror(raw, spec.height, spec.width), spec.height, spec.width)
+    return Tiles(pixels, tuple(warnings), whole, scaled)
 
 
 def find_pixel_size(field: Field) -> float:

@@ -12,6 +12,8 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError, UsageError, suggest
 from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
+from lociscope.labels import LABELS
+from lociscope.microscope.rules import list_locations
 from lociscope.warnings import FieldWarning, WarningKind
 
 if TYPE_CHECKING:
@@ -173,6 +175,19 @@ def choose_objective(rule: Rule, plan: Plan, scale: Scale) -> Objective:
     return best
 
 
+def _check_locations(plan: Plan, bundle: Bundle) -> None:
+    """Refuse a rule about a location that the bundle does not know: its condition could never be judged."""
+    for rule in plan.rules:
+        for number in list_locations(rule.condition):
+            if number not in bundle.card.classes:
+                known = ", ".join(LABELS[each] for each in bundle.card.classes)
+                raise UsageError(
+                    f"A rule names {LABELS[number]}, which the bundle '{bundle.card.name}' does not know. It knows "
+                    f"{known}. Correct the rule, or use another bundle.",
+                    code=Code.UNKNOWN_NAME,
+                )
+
+
 def check_bundle(plan: Plan, scale: Scale, bundle: Bundle) -> dict[str, tuple[FieldWarning, ...]]:
     """Refuse a bundle that cannot read the fields of the overview's objective.
 
@@ -185,8 +200,10 @@ def check_bundle(plan: Plan, scale: Scale, bundle: Bundle) -> dict[str, tuple[Fi
         For each objective the warnings that its fields will carry.
 
     Raises:
-        UsageError: The pixels of the overview would be too coarse, or a field would span less than a cell.
+        UsageError: The pixels of the overview would be too coarse, a field would span less than a cell, or a rule names
+            a location that the bundle does not know.
     """
+    _check_locations(plan, bundle)
     width, height = scale.frame
     blank = np.zeros((height, width, len(CHANNEL_NAMES)), np.uint8)
     found: dict[str, tuple[FieldWarning, ...]] = {}

@@ -15,6 +15,7 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.field import Field
 from lociscope.images.io.write import write_ome_tiff
+from lociscope.labels import to_nullable
 from lociscope.microscope.journal import Journal
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ class PredictionWorker:
             "warnings": [str(warning) for warning in row.warnings[0]],
             "decided_s": round(self.decision_seconds[-1], 4),
             "wanted": Journal.serialize_requests(requests),
-            "probability": [float(value) for value in row.probability[0]],
+            "probability": to_nullable(row.probability[0]),
         }
         return lambda: self._writer.add(row, prepared.statistics[None], bundle=predictor.bundle.sha256)
 

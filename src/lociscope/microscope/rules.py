@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lociscope.errors import Code, UsageError, suggest
 from lociscope.labels import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import numpy as np
 
 STATUSES = ("ok", "unsure", "unlike-training")
 """Statuses of a field that a predictor assigns."""
@@ -121,7 +121,7 @@ def compute_urgency(condition: Condition, probability: np.ndarray, status: str) 
     its status alone, it is 1 minus the probability of its most probable location.
     """
     wanted = [probability[location.number] for location in _find_reached(condition, probability, status)]
-    return float(max(wanted) if wanted else 1 - probability.max())
+    return float(max(wanted) if wanted else 1 - np.nanmax(probability))
 
 
 def _find_reached(condition: Condition, probability: np.ndarray, status: str) -> list[LocationCondition]:

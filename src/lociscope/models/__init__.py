@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lociscope.errors import Code, LociscopeError, UsageError, suggest
 from lociscope.models.backend import load_keras
+from lociscope.models.own import build_own, find_own_builder, is_file, list_installed, load_own
 from lociscope.storage.keras_files import check_keras
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     import keras
+
+    from lociscope.artifacts.run import Run
 
 NETWORKS: dict[str, str] = {
     "lenet5-1998": "lociscope.models.lenet5:lenet5_1998",
@@ -29,6 +32,8 @@ NETWORKS: dict[str, str] = {
 }
 """Name in recipes → the function that builds it. A new network is one file here and one line."""
 
+SOURCE = "network file"
+"""The key of `versions` in a Run's environment with the sha256 of a network's file."""
 OUTPUTS = ("probabilities", "embedding", "evidence")
 """Outputs by name: (n, 28), (n, d) and, where the head has one, (n, h, w, 28)."""
 
@@ -37,7 +42,7 @@ def build_network(name: str, size: int, options: dict[str, Any]) -> keras.Model:
     """Build a network by its name in recipes.
 
     Args:
-        name: One of `NETWORKS`.
+        name: One of `NETWORKS`, `my_net.py:build` or an entry point (`lociscope.models.own`).
         size: Side of the input in px.
         options: The network's own keyword arguments.
 
@@ -49,12 +54,15 @@ def build_network(name: str, size: int, options: dict[str, Any]) -> keras.Model:
         MissingExtraError: Keras is not installed.
     """
     builder = find_builder(name)
-    known = [option for option in inspect.signature(builder).parameters if option != "size"]
+    parameters = inspect.signature(builder).parameters
+    known = [option for option in parameters if option != "size"]
     unknown = next((option for option in options if option not in known), None)
-    if unknown is not None:
+    if unknown is not None and all(each.kind is not each.VAR_KEYWORD for each in parameters.values()):
         raise UsageError(
             f"Network {name!r} has no option {unknown!r}.{suggest(unknown, known)}", code=Code.UNKNOWN_NAME
         )
+    if is_own(name):
+        return build_own(name, size, options)
     try:
         return builder(size, **options)
     except (ValueError, TypeError) as error:
@@ -70,13 +78,39 @@ def find_builder(name: str) -> Callable[..., keras.Model]:
         UsageError: The network is not known.
         MissingExtraError: Keras is not installed.
     """
+    if is_own(name):
+        load_keras()
+        return find_own_builder(name)
     if name not in NETWORKS:
+        known = (*NETWORKS, *list_installed(), "features")
         raise UsageError(
-            f"Network {name!r} is not known.{suggest(name, (*NETWORKS, 'features'))}", code=Code.UNKNOWN_NAME
+            f"Network {name!r} is not known.{suggest(name, known)} A network of your own is `my_net.py:build`.",
+            code=Code.UNKNOWN_NAME,
         )
     module, function = NETWORKS[name].split(":")
     builder: Callable[..., keras.Model] = getattr(_import(module), function)
     return builder
+
+
+def is_own(name: str) -> bool:
+    """Return whether a network is not lociscope's: a function in a file, or an entry point of another package."""
+    return name not in NETWORKS and (is_file(name) or name in list_installed())
+
+
+def load_best(run: Run) -> keras.Model:
+    """Load the best network of a Run.
+
+    Raises:
+        LociscopeError: As `load_network`; or the Run's own network is missing, has changed, or does not fit.
+        MissingExtraError: Keras is not installed.
+    """
+    recipe = run.read_recipe()
+    if not is_own(recipe.network.name):
+        find_builder(recipe.network.name)  # an entry point may not be installed here
+        return load_network(run.best_model)
+    load_keras()
+    expected = run.read_environment().versions.get(SOURCE)
+    return load_own(run.best_model, recipe.network.name, recipe.data.size, recipe.network.options, expected)
 
 
 def load_network(path: Path) -> keras.Model:

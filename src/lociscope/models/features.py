@@ -5,32 +5,24 @@ One logistic regression and one boosted forest for each class, fitted with sciki
 
 from __future__ import annotations
 
-import zipfile
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lociscope.decide.logistic import sigmoid
-from lociscope.errors import Code, LociscopeError, MissingExtraError, UsageError, suggest
+from lociscope.decide.feature_model import FeatureModel, standardize
+from lociscope.errors import Code, MissingExtraError, UsageError, suggest
 from lociscope.images.segmentation.features import FEATURES
 from lociscope.labels import N_LABELS
-from lociscope.models.trees import Growth, Trees, fit_trees, is_learnable, rate_logit
-from lociscope.storage.atomic import atomic_write
-from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
+from lociscope.models.trees import Growth, fit_trees, is_learnable, rate_logit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
 NAME = "features"
 """What `[network] name` says."""
-SCHEMA = 1
-LIMIT = 3.0
-"""Standardised features are clipped to ± this, so that nothing unheard-of outweighs all else."""
 UNSEEN = {"red": ("red", "focus", "bundle"), "yellow": ("yellow",)}
 """Words by which the features are known that cannot be measured without a stain."""
 
@@ -71,93 +63,6 @@ def read_options(options: dict[str, Any]) -> Options:
             f"Network 'features': {key}: {first['msg']}, received {first['input']!r}. Correct [network] in the recipe.",
             code=Code.INVALID_VALUE,
         ) from error
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FeatureModel:
-    """The heads of a features Run, as kept in `best.npz`.
-
-    Attributes:
-        mean: (features,) of the training fields.
-        spread: (features,) standard deviations.
-        weights: (features, 28) of the linear head, or None.
-        intercepts: (28,), or None.
-        trees: The boosted head, or None.
-    """
-
-    mean: NDArray[np.float64]
-    spread: NDArray[np.float64]
-    weights: NDArray[np.float64] | None
-    intercepts: NDArray[np.float64] | None
-    trees: Trees | None
-
-    def predict(self, features: np.ndarray) -> NDArray[np.float64]:
-        """Return probabilities of the 28 locations.
-
-        Args:
-            features: (n, len(FEATURES)), NaN where unknown.
-
-        Returns:
-            (n, 28) in 0–1.
-        """
-        logits = []
-        if self.weights is not None and self.intercepts is not None:
-            logits.append(standardize(features, self.mean, self.spread) @ self.weights + self.intercepts)
-        if self.trees is not None:
-            logits.append(self.trees.logits(features))
-        return sigmoid(np.mean(logits, axis=0))
-
-    def write(self, path: Path) -> None:
-        """Write the heads as arrays only."""
-        arrays: dict[str, Any] = {"schema": SCHEMA, "features": np.array(FEATURES), "mean": self.mean}
-        arrays |= {"spread": self.spread, "weights": self.weights, "intercepts": self.intercepts}
-        if self.trees is not None:
-            arrays |= {f"trees.{each.name}": getattr(self.trees, each.name) for each in fields(Trees)}
-        with atomic_write(path) as part, part.open("wb") as file:
-            np.savez_compressed(file, **{key: value for key, value in arrays.items() if value is not None})
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read a file of `write`; nothing in it is executed.
-
-        Raises:
-            LociscopeError: The file is missing, damaged, of a newer schema, or of other features.
-        """
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                arrays = {key: stored[key] for key in stored.files}
-        except OSError as error:
-            raise LociscopeError(
-                f"Cannot read '{path}': {error.strerror or error}. Check the path.", code=Code.NOT_FOUND
-            ) from error
-        except (*CORRUPT_FILE_ERRORS, zipfile.BadZipFile) as error:
-            raise LociscopeError(f"'{path}' is damaged ({error}). Train again.", code=Code.CORRUPT) from error
-        check_schema(arrays.get("schema"), SCHEMA, f"'{path}'")
-        if tuple(arrays.get("features", ())) != FEATURES:
-            raise LociscopeError(
-                f"'{path}' was fitted to other features than this lociscope measures. Train it again.",
-                code=Code.INVALID_VALUE,
-            )
-        try:
-            trees = (
-                {each.name: arrays[f"trees.{each.name}"] for each in fields(Trees)} if "trees.root" in arrays else {}
-            )
-            made = cls(
-                arrays["mean"],
-                arrays["spread"],
-                arrays.get("weights"),
-                arrays.get("intercepts"),
-                Trees(**trees) if trees else None,
-            )
-            made.predict(np.full((1, len(FEATURES)), np.nan))
-        except CORRUPT_FILE_ERRORS as error:
-            raise LociscopeError(f"'{path}' is damaged ({error}). Train again.", code=Code.CORRUPT) from error
-        return made
-
-
-def standardize(features: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> NDArray[np.float64]:
-    """Return features centred, scaled and clipped to ± `LIMIT`; 0, the mean, where unknown."""
-    return np.asarray(np.nan_to_num(np.clip((features - mean) / spread, -LIMIT, LIMIT)))
 
 
 def hide_stains(features: np.ndarray, share: float, seed: int) -> NDArray[np.float64]:

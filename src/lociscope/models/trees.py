@@ -1,20 +1,18 @@
-"""Boosted trees as plain arrays: fitted with scikit-learn, applied with numpy."""
+"""Fit boosted trees with scikit-learn, and store them as the plain arrays of `lociscope.decide.trees`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from lociscope.decide.logistic import logit
+from lociscope.decide.trees import Trees
 from lociscope.errors import MissingExtraError
 from lociscope.labels import N_LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from numpy.typing import NDArray
 
 LEAST_POSITIVES = 4
 """A class with fewer positives, or negatives, gets its rate, whatever the field."""
@@ -27,49 +25,6 @@ class Growth(NamedTuple):
     rate: float
     leaves: int
     seed: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Trees:
-    """The nodes of t trees, one after another; a node's children are numbered over all nodes.
-
-    Attributes:
-        root: (t,) first node of each tree.
-        label: (t,) class of each tree.
-        feature: (nodes,) feature asked, −1 in a leaf.
-        threshold: (nodes,) up to which the answer is left.
-        left: (nodes,) next node; a leaf names itself.
-        right: (nodes,) next node.
-        unknown_left: (nodes,) whether a feature that is missing goes left.
-        value: (nodes,) what a leaf adds to the logit.
-        base: (28,) logits before any tree.
-    """
-
-    root: NDArray[np.int32]
-    label: NDArray[np.int16]
-    feature: NDArray[np.int16]
-    threshold: NDArray[np.float64]
-    left: NDArray[np.int32]
-    right: NDArray[np.int32]
-    unknown_left: NDArray[np.bool_]
-    value: NDArray[np.float64]
-    base: NDArray[np.float64]
-
-    def logits(self, features: np.ndarray) -> NDArray[np.float64]:
-        """Return (n, 28) sums over trees of (n, features), which may contain NaN."""
-        rows = np.arange(len(features))[:, None]
-        at = np.broadcast_to(self.root, (len(features), len(self.root)))
-        while True:
-            asked = self.feature[at]
-            if (asked < 0).all():
-                break
-            seen = features[rows, np.maximum(asked, 0)]
-            goes_left = np.where(np.isnan(seen), self.unknown_left[at], seen <= self.threshold[at])
-            at = np.where(asked < 0, at, np.where(goes_left, self.left[at], self.right[at]))
-        total = np.tile(self.base, (len(features), 1))
-        for label in range(N_LABELS):
-            total[:, label] += self.value[at[:, self.label == label]].sum(axis=1)
-        return total
 
 
 def is_learnable(known: np.ndarray) -> bool:

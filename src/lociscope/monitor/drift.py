@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lociscope.decide.holm import adjust_holm
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.statistics import STATISTICS
 from lociscope.labels import LABELS
 from lociscope.monitor.comparable import Comparable, find_comparable
 from lociscope.monitor.compare import (
     Distance,
-    adjust_holm,
     run_fisher_tests,
     run_kolmogorov_smirnov_tests,
     run_mmd_test,

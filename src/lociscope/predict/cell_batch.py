@@ -21,6 +21,7 @@ from lociscope.predict.predictor import batched
 from lociscope.predict.test_time_augmentation import N_VIEWS
 from lociscope.processes.ahead import map_ahead
 from lociscope.processes.progress import ProgressCallback, ignore_progress
+from lociscope.storage.parquet import to_list_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -204,7 +205,7 @@ def make_table(segmented: SegmentedField, cells: CellPredictions, fields: Predic
         "cell": geometry.number,
         "locations": [[LABELS[number] for number in numbers] for numbers in cells.predicted],
         "predicted": [list(numbers) for numbers in cells.predicted],
-        "probability": list(cells.probability),
+        "probability": to_list_array(cells.probability),
         "status": [inherited or status for status in cells.status],
         "y": geometry.centre[:, 0],
         "x": geometry.centre[:, 1],

@@ -109,7 +109,7 @@ def _make_features(segmented: SegmentedField, cells: CellPredictions) -> list[di
         if nucleus is not None:
             feature["nucleusGeometry"] = nucleus
         probability = cells.probability[row]
-        measures = {name: float(value) for name, value in zip(LABELS, probability, strict=True)}
+        measures = {name: float(value) for name, value in zip(LABELS, probability, strict=True) if not np.isnan(value)}
         measures |= {"Area µm^2": float(geometry.area[row]), "Distance to field": float(cells.distance[row])}
         properties: dict[str, Any] = {
             "objectType": "cell",

@@ -70,11 +70,11 @@ def predict_cells(predictor: Predictor, segmented: SegmentedField, answer: np.nd
     crops = list(crop_cells(segmented.scaled, segmented.labels, segmented.geometry))
     inputs = (fill_input(crop, spec.height, spec.width) for crop, _ in crops)
     calls = [predictor.engine.run(np.stack(batch))["probabilities"] for batch in batched(inputs, BATCH_SIZE)]
-    own = np.concatenate(calls) if calls else np.empty((0, len(answer)), np.float32)
+    own = predictor.calibrate(np.concatenate(calls)) if calls else np.empty((0, len(answer)), np.float32)
     probability = shrink(answer, own)
     predicted, status = decide_locations(probability, np.asarray(predictor.bundle.card.decide.thresholds))
     intensity = [crop[..., GREEN][mask].mean() / 255 for crop, mask in crops]
-    distance = np.abs(probability - answer).sum(axis=1)
+    distance = np.nansum(np.abs(probability - answer), axis=1)
     return CellPredictions(
         probability, predicted, status, np.asarray(intensity, np.float32), distance.astype(np.float32)
     )

@@ -61,7 +61,7 @@ class Model:
             )
         prepared = self._predictor.prepare(check_field(Field("0", np.asarray(image_data))), with_warnings=False)
         row = self._predictor.run([prepared])
-        return set(row.predicted[0]) or {int(row.probability[0].argmax())}
+        return set(row.predicted[0]) or {int(np.nanargmax(row.probability[0]))}
 
 
 def time_calls(model: Model, images: Iterable[np.ndarray]) -> Iterator[tuple[set[int], float]]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from lociscope.artifacts.bundle import SELFTEST_TOLERANCE
 from lociscope.errors import Code, LociscopeError
+from lociscope.labels import expand_classes
 from lociscope.predict.runtimes import DEFAULT_RUNTIME, load_runtime
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Engine:
 
     def __init__(self, bundle: Bundle, threads: int = 0, runtime: str = DEFAULT_RUNTIME, calls: int = 1) -> None:
         self._folder = bundle.folder
+        self._classes = bundle.card.classes
         self.runtime = runtime
         try:
             self._runtime: Runtime = load_runtime(runtime, bundle.model, threads, calls)
@@ -60,11 +62,13 @@ class Engine:
         """Return outputs of the network.
 
         Args:
-            inputs: (n, height, width, 4) of uint8, as `lociscope.images.preprocess.prepare` makes them.
+            inputs: (n, height, width, 4) of uint8, or of float32 in 0–255, as `lociscope.images.extent.make_tiles`
+                makes them.
             outputs: Names of the outputs to return.
 
         Returns:
-            The outputs by name, float32.
+            The outputs by name, float32, of all 28 classes: the probability of a class that the model does not know is
+            NaN, its evidence 0.
 
         Raises:
             LociscopeError: The model lacks one of the outputs.
@@ -74,10 +78,17 @@ class Engine:
         np.divide(inputs, np.float32(255), out=scaled, dtype=np.float32)
         return dict(zip(outputs, self._run(scaled, outputs), strict=True))
 
+    def _expand(self, name: str, values: np.ndarray) -> np.ndarray:
+        """Return an output with all 28 classes on its last axis."""
+        if name not in ("probabilities", "evidence") or values.shape[-1] != len(self._classes):
+            return values
+        return expand_classes(values, self._classes, np.nan if name == "probabilities" else 0)
+
     def _run(self, inputs: np.ndarray, outputs: tuple[str, ...]) -> list[np.ndarray]:
         size = self._runtime.batch
         calls = [self._runtime.run(inputs[start : start + size], outputs) for start in range(0, len(inputs), size)]
-        return [np.concatenate(parts) for parts in zip(*calls, strict=True)]
+        joined = [np.concatenate(parts) for parts in zip(*calls, strict=True)]
+        return [self._expand(name, values) for name, values in zip(outputs, joined, strict=True)]
 
     def _run_selftest(self, bundle: Bundle) -> None:
         test = bundle.selftest
@@ -91,7 +102,8 @@ class Engine:
                 f"gives {given.shape}. Export it again.",
                 code=Code.CORRUPT,
             )
-        difference = float(np.abs(given - test.probabilities).max())
+        known = list(self._classes)
+        difference = float(np.abs(given - test.probabilities)[:, known].max())
         if not difference <= SELFTEST_TOLERANCE:
             other = "another version of it" if self.runtime == DEFAULT_RUNTIME else f"`runtime={DEFAULT_RUNTIME}`"
             raise LociscopeError(

@@ -70,10 +70,13 @@ def explain_field(predictor: Predictor, field: Field, locations: Sequence[int] |
     tiles = make_tiles(field, predictor.bundle.card.input)
     outputs = ("probabilities", "evidence") if "evidence" in predictor.engine.outputs else ("probabilities",)
     found = predictor.engine.run(tiles.pixels, outputs)
-    probability = found["probabilities"].mean(axis=0)
+    if predictor.bundle.card.kind == "network":
+        probability = predictor.calibrate(found["probabilities"].mean(axis=0)[None])[0]
+    else:
+        probability = predictor.run([predictor.prepare(field, with_warnings=False)]).probability[0]
     if locations is None:
         predicted, _ = decide_locations(probability[None], np.asarray(predictor.bundle.card.decide.thresholds))
-        locations = predicted[0] or (int(probability.argmax()),)
+        locations = predicted[0] or (int(np.nanargmax(probability)),)
     numbers = list(locations)
     if "evidence" in found:
         maps = find_excess(found["evidence"][..., numbers])

@@ -118,9 +118,11 @@ def measure_rows(predictor: Predictor, fields: Iterable[Field]) -> Rows:
     with_embedding = "embedding" in predictor.engine.outputs
     appearances, embeddings = [], []
     for field in fields:
-        tiles = make_tiles(field, predictor.bundle.card.input).pixels
-        appearances.append(measure_tiles(tiles))
-        outputs = predictor.engine.run(tiles, ("embedding",)) if with_embedding else {"embedding": np.empty((1, 0))}
+        tiles = make_tiles(field, predictor.bundle.card.input)
+        appearances.append(measure_tiles(tiles.scaled))
+        outputs = (
+            predictor.engine.run(tiles.pixels, ("embedding",)) if with_embedding else {"embedding": np.empty((1, 0))}
+        )
         embeddings.append(outputs["embedding"].mean(axis=0).astype(np.float32))
     groups = np.arange(len(appearances))
     return Rows(np.stack(appearances), np.stack(embeddings), groups)

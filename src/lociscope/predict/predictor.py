@@ -5,33 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from lociscope.artifacts.bundle import DEFAULT_BUNDLE, read_bundle
 from lociscope.artifacts.predictions import Predictions
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.decide.locations import decide_locations
 from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.images.appearance import measure_tiles
 from lociscope.images.extent import make_tiles
 from lociscope.images.quality import InputMeasures, find_warnings
 from lociscope.images.statistics import compute_statistics
-from lociscope.predict.engine import Engine
 from lociscope.predict.inputs import FieldInput, read_fields
+from lociscope.predict.kinds import calibrate, load_model
 from lociscope.predict.out_of_distribution import mark_unlike, read_detector
-from lociscope.predict.runtimes import DEFAULT_RUNTIME
-from lociscope.predict.test_time_augmentation import average_outputs, check_square, rotate_and_flip
+from lociscope.predict.runtimes import DEFAULT_RUNTIME, RuntimeOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from lociscope.artifacts.bundle import Bundle
-    from lociscope.artifacts.card import InputSpec
     from lociscope.images.field import Field
     from lociscope.images.preprocess import Preprocessed
+    from lociscope.predict.engine import Engine
     from lociscope.storage.paths import AnyPath
     from lociscope.warnings import FieldWarning
 
@@ -51,6 +49,7 @@ class PreparedField:
         measures: The measures of its first tile; None for a field without statistics.
         appearance: (m,) float32, in the order of `lociscope.images.appearance.APPEARANCE`; None where the bundle has no
             out-of-distribution detector, or the field is not to be checked.
+        inputs: What the model receives, where that is not `pixels`; see `lociscope.predict.kinds`.
     """
 
     id: str
@@ -59,6 +58,12 @@ class PreparedField:
     whole: Preprocessed | None = None
     measures: InputMeasures | None = None
     appearance: np.ndarray | None = None
+    inputs: Any = None
+
+    @property
+    def model_inputs(self) -> Any:  # noqa: ANN401 - each kind of model has its own
+        """What the model receives."""
+        return self.pixels if self.inputs is None else self.inputs
 
     @cached_property
     def statistics(self) -> np.ndarray:
@@ -66,29 +71,6 @@ class PreparedField:
         if self.whole is None or self.measures is None:
             return np.empty(0, np.float32)
         return compute_statistics(self.whole, self.measures)
-
-
-def prepare_field(
-    field: Field, spec: InputSpec, threads: int = 1, *, checked: bool = True, with_warnings: bool = True
-) -> PreparedField:
-    """Return a field as the input of a network, with its warnings and its statistics; needs no network.
-
-    Args:
-        field: The field.
-        spec: The input that the network expects.
-        threads: Number of threads for a large field; 0 uses every core.
-        checked: Whether to measure its appearance, for the out-of-distribution detector.
-        with_warnings: Whether to look for warnings about its pixels.
-
-    Raises:
-        LociscopeError: The pixel size of the field is impossible.
-    """
-    tiles, found, whole = make_tiles(field, spec, threads)
-    measures = InputMeasures(tiles[0])
-    warnings = (*field.warnings, *found)
-    if with_warnings:
-        warnings += find_warnings(whole, measures, min(tiles.shape[1:3]), field.missing)
-    return PreparedField(field.id, tiles, warnings, whole, measures, measure_tiles(tiles) if checked else None)
 
 
 def open_bundle(
@@ -160,8 +142,6 @@ class Predictor:
         runtime: str = DEFAULT_RUNTIME,
         calls: int = 1,
     ) -> None:
-        if tta:
-            check_square(bundle.card.input.height, bundle.card.input.width)
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
             raise UsageError(
                 f"`threads` is {threads!r}; expected a number of threads, or 0 for every core.", code=Code.INVALID_VALUE
@@ -169,7 +149,7 @@ class Predictor:
         self.bundle = bundle
         self.tta = tta
         self.threads = threads
-        self.engine = Engine(bundle, threads, runtime, calls)
+        self.model = load_model(bundle, RuntimeOptions(threads, runtime, calls), tta=tta)
         self.detector = read_detector(bundle)
         self._reopen_with = threads, tta, runtime, calls
         self._folder = None if bundle.folder == DEFAULT_BUNDLE else bundle.folder.absolute()
@@ -216,8 +196,14 @@ class Predictor:
         Raises:
             LociscopeError: The pixel size of the field is impossible.
         """
-        checked = with_warnings and self.detector is not None
-        return prepare_field(field, self.bundle.card.input, self.threads, checked=checked, with_warnings=with_warnings)
+        made = make_tiles(field, self.bundle.card.input, self.threads)
+        inputs, whole, scaled = self.model.prepare(field, made), made.whole, made.scaled
+        measures = InputMeasures(scaled[0])
+        warnings = (*field.warnings, *made.warnings)
+        if with_warnings:
+            warnings += find_warnings(whole, measures, min(scaled.shape[1:3]), field.missing)
+        appearance = measure_tiles(scaled) if with_warnings and self.detector is not None else None
+        return PreparedField(field.id, made.pixels, warnings, whole, measures, appearance, inputs)
 
     def run(self, fields: Sequence[PreparedField], *, embeddings: bool = False) -> Predictions:
         """Predict prepared fields.
@@ -233,11 +219,10 @@ class Predictor:
         judged = self.detector is not None and any(each is not None for each in appearances)
         checked = judged and "embedding" in self.engine.outputs
         names = ("probabilities", "embedding") if embeddings or checked else ("probabilities",)
-        tiles = np.concatenate([field.pixels for field in fields])
-        counts = [len(field.pixels) for field in fields]
-        outputs = {name: _mean_over_tiles(rows, counts) for name, rows in self._call(tiles, names).items()}
+        outputs = self.model.predict([field.model_inputs for field in fields], names)
         probability = outputs["probabilities"]
-        predicted, status = decide_locations(probability, np.asarray(self.bundle.card.decide.thresholds))
+        predicted, status = self.model.decide(probability)
+        probability = np.asarray(probability, np.float32)
         embedding = outputs.get("embedding")
         if self.detector is not None and judged:
             status = mark_unlike(self.detector, status, appearances, embedding)
@@ -246,19 +231,14 @@ class Predictor:
             [field.id for field in fields], probability, predicted, status, warnings, embedding if embeddings else None
         )
 
-    def _call(self, tiles: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-        if not self.tta:
-            return self.engine.run(tiles, names)
-        return average_outputs([self.engine.run(view, names) for view in rotate_and_flip(tiles)])
+    def calibrate(self, probability: np.ndarray) -> np.ndarray:
+        """Return the probabilities (n, 28) of fields or cells, calibrated as the card says."""
+        return calibrate(probability, self.bundle.card)
 
-
-def _mean_over_tiles(rows: np.ndarray, counts: Sequence[int]) -> np.ndarray:
-    """Return the mean over the tiles of each field, of which there are `counts`."""
-    if len(rows) == len(counts):
-        return rows
-    starts = np.cumsum([0, *counts[:-1]])
-    means: np.ndarray = np.add.reduceat(rows, starts) / np.asarray(counts, rows.dtype)[:, None]
-    return means
+    @property
+    def engine(self) -> Engine:
+        """The network; of an ensemble the first, which gives embeddings and evidence, and predicts cells."""
+        return self.model.engine
 
 
 Item = TypeVar("Item")

@@ -14,6 +14,7 @@ from lociscope.predict.predictor import BATCH_SIZE, Predictor, batched
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from lociscope.artifacts.card import Decision
     from lociscope.images.field import Field
 
 
@@ -37,11 +38,28 @@ def measure_reference(
     for some in batched(map(predictor.prepare, fields), BATCH_SIZE):
         statistics += [each.statistics for each in some]
         calls.append(predictor.run(some, embeddings=embeddings))
-    made = Predictions.join(calls)
-    table = np.stack(statistics)
+    return make_reference(Predictions.join(calls), np.stack(statistics), predictor.bundle.card.decide, what, kind)
+
+
+def make_reference(
+    made: Predictions,
+    table: np.ndarray,
+    decide: Decision,
+    what: str,
+    kind: Literal["simulated", "catalog"] | None = None,
+) -> tuple[Reference, dict[str, Any]]:
+    """Make a reference of fields that were predicted and measured already; see `measure_reference`.
+
+    Args:
+        made: Their Predictions.
+        table: (n, k) their statistics.
+        decide: How the model decides.
+        what: Which fields they are.
+        kind: Where they come from.
+    """
     none = np.empty((len(made), 0), np.float32)
     embedding = none if made.embedding is None else made.embedding
-    decided = made.probability >= np.asarray(predictor.bundle.card.decide.thresholds, np.float32)
+    decided = made.probability >= np.asarray(decide.thresholds, np.float32)
     summary = {
         "fields": len(made),
         "what": what,

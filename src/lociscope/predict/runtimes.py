@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 DEFAULT_RUNTIME = "onnxruntime"
+
+
+class RuntimeOptions(NamedTuple):
+    """How networks are computed: threads per call (0: every core), a key of `RUNTIMES`, and calls at the same time."""
+
+    threads: int = 0
+    runtime: str = DEFAULT_RUNTIME
+    calls: int = 1
 
 
 class Runtime(Protocol):
@@ -78,6 +86,9 @@ class OnnxRuntime:
         self._session = onnxruntime.InferenceSession(model, options, providers=list(self.providers))
         self._input = self._session.get_inputs()[0].name
         self.outputs = tuple(output.name for output in self._session.get_outputs())
+        fixed = self._session.get_inputs()[0].shape[0]
+        if isinstance(fixed, int):  # a model that was exported for so many inputs
+            self.batch = fixed
 
     def run(self, inputs: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
         """Return some outputs; see `Runtime`."""

@@ -11,7 +11,7 @@ import numpy as np
 from lociscope.artifacts.predictions import PROBABILITY_COLUMNS, SUFFIXES, Predictions
 from lociscope.errors import Code, LociscopeError, UsageError, suggest
 from lociscope.images.discovery.hpa import parse_origin
-from lociscope.labels import LABELS, N_LABELS
+from lociscope.labels import LABELS, N_LABELS, to_nullable
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.table_files import check_suffix
 
@@ -78,7 +78,8 @@ def summarize(predictions: Predictions, names: Sequence[str], keys: Sequence[Key
     Returns:
         One row for each group, in the order of the keys: their values; `fields`; `excluded`, how many of them are
         unlike the training fields; `warned`, how many have warnings; `locations`, predicted in at least `MAJORITY` of
-        the counted fields; the mean probabilities `p00` … `p27`, None without a counted field; and in how many fields
+        the counted fields; the mean probabilities `p00` … `p27`, None without a counted field or where the model does
+        not know the class; and in how many fields
         a location is predicted, `n00` … `n27`.
     """
     members: dict[Key, list[int]] = {}
@@ -95,7 +96,7 @@ def _summarize_group(predictions: Predictions, rows: list[int]) -> dict[str, Any
     numbers = Counter(number for row in counted for number in predictions.predicted[row])
     mean: Iterable[float | None] = [None] * N_LABELS
     if counted:
-        mean = np.asarray(predictions.probability[counted], np.float64).mean(axis=0).tolist()
+        mean = to_nullable(np.asarray(predictions.probability[counted], np.float64).mean(axis=0))
     return {
         "fields": len(rows),
         "excluded": len(rows) - len(counted),

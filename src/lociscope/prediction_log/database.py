@@ -36,6 +36,7 @@ class Database:
     Args:
         url: An SQLAlchemy URL; a bare path is an SQLite file.
         create: Whether an SQLite file and missing tables may be created.
+        noun: What error messages call it.
 
     Attributes:
         engine: The engine of SQLAlchemy.
@@ -46,7 +47,8 @@ class Database:
         MissingExtraError: SQLAlchemy is not installed.
     """
 
-    def __init__(self, url: str, create: bool) -> None:
+    def __init__(self, url: str, create: bool, noun: str = "Log") -> None:
+        self._noun = noun
         self._use(create_engine(url, create))
         self.name = get_display_name(self.engine)
         if create or self.engine.dialect.name != "sqlite":
@@ -145,13 +147,13 @@ class Database:
         if self.engine.dialect.name != "sqlite":
             threading.Thread(target=watch, name="lociscope-log-watch", daemon=True).start()
         try:
-            with convert_errors(self.name, action):
+            with convert_errors(self.name, action, self._noun):
                 yield
         except LogError as error:
             if not timed_out.is_set():
                 raise
             raise LogUnavailableError(
-                f"Log '{self.name}' cannot be {action} (no answer within {seconds + GRACE_SECONDS} s). "
+                f"{self._noun} '{self.name}' cannot be {action} (no answer within {seconds + GRACE_SECONDS} s). "
                 f"{find_remedy('')}"
             ) from error
         finally:

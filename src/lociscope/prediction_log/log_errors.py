@@ -46,12 +46,13 @@ def find_remedy(reason: str) -> str:
 
 
 @contextmanager
-def convert_errors(name: str, action: str) -> Iterator[None]:
+def convert_errors(name: str, action: str, noun: str = "Log") -> Iterator[None]:
     """Convert exceptions of the database to LogErrors.
 
     Args:
         name: The log, as `lociscope.prediction_log.engine.get_display_name` returns it.
         action: What fails: `opened`, `read`, `written`.
+        noun: What the message calls the database.
 
     Raises:
         LogError: The database raised an exception.
@@ -63,9 +64,9 @@ def convert_errors(name: str, action: str) -> Iterator[None]:
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         kind = LogUnavailableError if _is_transient(error) else LogError
-        raise kind(f"Log '{name}' cannot be {action} ({reason}). {find_remedy(reason)}") from error
+        raise kind(f"{noun} '{name}' cannot be {action} ({reason}). {find_remedy(reason)}") from error
     except UnicodeDecodeError as error:  # SQLite quotes the damaged bytes in its message; found by fuzzing
-        raise LogError(f"Log '{name}' cannot be {action} (malformed text). {find_remedy('malformed')}") from error
+        raise LogError(f"{noun} '{name}' cannot be {action} (malformed text). {find_remedy('malformed')}") from error
 
 
 def _is_transient(error: sa.exc.SQLAlchemyError) -> bool:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lociscope.errors import Code
+from lociscope.report.comparison_parts import class_rows, cost_plots
 from lociscope.report.comparison_rows import interval_to_dict
-from lociscope.report.curves import small_curves
+from lociscope.report.curves import overlay_curves, small_curves
+from lociscope.report.definitions import DECIDED_AT_ONE_THRESHOLD, MACRO_F1
 from lociscope.report.page import NOTHING, interval, number, render, write_page
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from lociscope.report.candidates import Candidate
+    from lociscope.report.page import Link
     from lociscope.report.ranking import ComparisonGroup, RankedModel
 
 NAMES = {
@@ -69,6 +72,7 @@ def write_compare(
     comparison_groups: Sequence[ComparisonGroup],
     rows: Sequence[Mapping[str, Any]],
     failures: Sequence[Failure] = (),
+    files: Sequence[Link] = (),
 ) -> None:
     """Write the page.
 
@@ -78,6 +82,7 @@ def write_compare(
         comparison_groups: From `compare_candidates`.
         rows: From `build_rows`.
         failures: Folders that could not be compared.
+        files: The other files of the result, and the Runs.
 
     Raises:
         LociscopeError: The page cannot be written.
@@ -89,8 +94,13 @@ def write_compare(
         title=f"Comparison of {len(candidates)} Run{'' if len(candidates) == 1 else 's'}",
         result=summarize(comparison_groups),
         comparison_groups=[
-            (group, each, best_by_measure(each)) for group, each in zip(comparison_groups, groups, strict=True)
+            (group, each, best_by_measure(each), class_rows(group), cost_plots(each, HEADLINE))
+            for group, each in zip(comparison_groups, groups, strict=True)
         ],
+        files=files,
+        headline=HEADLINE,
+        definition=f"{MACRO_F1} {DECIDED_AT_ONE_THRESHOLD}",
+        overlays=overlay_curves(candidates),
         rows=rows,
         names=NAMES,
         elsewhere=list(

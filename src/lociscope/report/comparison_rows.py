@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
     from lociscope.decide.intervals import Interval
     from lociscope.report.candidates import Candidate
+    from lociscope.report.compare import Failure
     from lociscope.report.ranking import ComparisonGroup, RankedModel
 
+SCHEMA = 1
 DIGITS = 4
 """Decimals of scores; the intervals are much wider than that."""
 
@@ -85,6 +87,41 @@ def _cost(candidate: Candidate) -> dict[str, Any]:
         "where": cost.where if cost else "",
         "reason": cost.reason if cost else "",
         "bytes": candidate.size,
+    }
+
+
+def to_json(
+    comparison_groups: Sequence[ComparisonGroup], rows: Sequence[Mapping[str, Any]], failures: Sequence[Failure]
+) -> dict[str, Any]:
+    """Return a comparison as values that JSON has.
+
+    Returns:
+        `schema`; `runs`, the rows; `groups`, for each set of validation fields `set`, `fields`, `units`, `base`,
+        `baseline`, `differences` (first minus second, average precision) and `shortlist`; `failures`.
+    """
+    return {
+        "schema": SCHEMA,
+        "runs": list(rows),
+        "groups": [
+            {
+                "set": number,
+                "fields": group.fields,
+                "units": group.units,
+                "base": group.base,
+                "baseline": {name: None if math.isnan(value) else value for name, value in group.baseline.items()},
+                "differences": [
+                    {"first": one, "second": other, **interval_to_dict(each)}
+                    for (one, other), each in group.differences.items()
+                ],
+                "shortlist": None
+                if group.shortlist is None
+                else [
+                    {"name": each.name, "share": each.share, "folds": each.folds} for each in group.shortlist.members
+                ],
+            }
+            for number, group in enumerate(comparison_groups, start=1)
+        ],
+        "failures": [{"folder": each.folder, "reason": each.reason, "code": str(each.code)} for each in failures],
     }
 
 

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING
 
 from lociscope.artifacts.held_out import describe_held_out
 from lociscope.decide.metrics import FREQUENT
-from lociscope.errors import MissingExtraError
 from lociscope.labels import LABELS
-from lociscope.report.figures import GRID, HELD_OUT, INK, to_svg
+from lociscope.report.definitions import DECIDED_OUT_OF_FOLD, MACRO_F1
+from lociscope.report.figures import reliability_diagram
 from lociscope.report.page import interval, number, render, write_page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from markupsafe import Markup
-
-    from lociscope.decide.ensemble_report import ClassReport, EnsembleReport, ReliabilityDiagram, Score, Trial
+    from lociscope.decide.ensemble_report import ClassReport, EnsembleReport, Score, Trial
+    from lociscope.report.page import Link
 
 COMBINERS = {
     "best": "best member alone",
@@ -57,13 +56,14 @@ class Row:
     interval: str
 
 
-def write_ensemble(path: Path, report: EnsembleReport, members: Sequence[str]) -> None:
+def write_ensemble(path: Path, report: EnsembleReport, members: Sequence[str], files: Sequence[Link] = ()) -> None:
     """Write the page.
 
     Args:
         path: The HTML file to write atomically.
         report: The report of the fit.
         members: A name for each member, by position.
+        files: The other files of the fit, and the members.
 
     Raises:
         LociscopeError: The page cannot be written.
@@ -74,6 +74,7 @@ def write_ensemble(path: Path, report: EnsembleReport, members: Sequence[str]) -
         "ensemble.html",
         title=f"Ensemble of {report.members} network{'s' if report.members > 1 else ''}",
         result=summarize(report),
+        files=files,
         report=report,
         rows=score_rows(report),
         levels=report.levels.items(),
@@ -85,6 +86,7 @@ def write_ensemble(path: Path, report: EnsembleReport, members: Sequence[str]) -
         groups=_group_classes(classes),
         diagram=reliability_diagram(report.reliability) if report.reliability else None,
         interval=interval,
+        definition=f"{MACRO_F1} {DECIDED_OUT_OF_FOLD}",
     )
     write_page(path, html)
 
@@ -114,38 +116,6 @@ def score_rows(report: EnsembleReport) -> list[Row]:
 def sort_trials(trials: Sequence[Trial]) -> list[Trial]:
     """Return the trials, best first."""
     return sorted(trials, key=lambda trial: -trial.macro_f1)
-
-
-def reliability_diagram(diagrams: Sequence[ReliabilityDiagram]) -> Markup:
-    """Plot observed shares against probabilities, with Wilson intervals, one panel per group of classes.
-
-    Args:
-        diagrams: Of all classes, and of groups of them.
-
-    Returns:
-        An `<svg>` element.
-
-    Raises:
-        MissingExtraError: matplotlib or markupsafe is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("A reliability diagram", "report") from error
-    figure = Figure(figsize=(2.6 * len(diagrams), 2.9), layout="constrained")
-    panels = figure.subplots(1, len(diagrams), sharex=True, sharey=True, squeeze=False)[0]
-    for axes, each in zip(panels, diagrams, strict=True):
-        axes.plot([0, 1], [0, 1], color=GRID, linewidth=1)
-        axes.vlines(each.predicted, each.low, each.high, color=HELD_OUT, linewidth=1.5, alpha=0.5)
-        axes.plot(each.predicted, each.observed, "o", color=HELD_OUT, markersize=4)
-        axes.set_title(f"{each.name}\n{each.positives} positives", color=INK, fontsize=9)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color(GRID)
-        axes.tick_params(colors=INK, length=0)
-        axes.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], aspect="equal")
-    panels[0].set_ylabel("observed share", color=INK)
-    figure.supxlabel("probability", color=INK, fontsize=10)
-    return to_svg(figure)
 
 
 def _group_classes(classes: Sequence[ClassReport]) -> list[tuple[str, list[ClassReport]]]:

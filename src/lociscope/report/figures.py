@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import TYPE_CHECKING
 
 from lociscope.errors import MissingExtraError
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from lociscope.decide.ensemble_report import ReliabilityDiagram
 
 INK, GRID, TRAINING, HELD_OUT = "#010101", "#020202", "#030303", "#040404"
 """Placeholder colours for matplotlib; in the SVG they are replaced by the colours of the page, light or dark."""
@@ -54,6 +57,38 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> Markup:
     return to_svg(figure)
 
 
+def reliability_diagram(diagrams: Sequence[ReliabilityDiagram]) -> Markup:
+    """Plot observed shares against probabilities, with Wilson intervals, one panel per group of classes.
+
+    Args:
+        diagrams: Of all classes, and of groups of them.
+
+    Returns:
+        An `<svg>` element.
+
+    Raises:
+        MissingExtraError: matplotlib or markupsafe is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("A reliability diagram", "report") from error
+    figure = Figure(figsize=(2.6 * len(diagrams), 2.9), layout="constrained")
+    panels = figure.subplots(1, len(diagrams), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, each in zip(panels, diagrams, strict=True):
+        axes.plot([0, 1], [0, 1], color=GRID, linewidth=1)
+        axes.vlines(each.predicted, each.low, each.high, color=HELD_OUT, linewidth=1.5, alpha=0.5)
+        axes.plot(each.predicted, each.observed, "o", color=HELD_OUT, markersize=4)
+        axes.set_title(f"{each.name}\n{each.positives} positives", color=INK, fontsize=9)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(GRID)
+        axes.tick_params(colors=INK, length=0)
+        axes.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], aspect="equal")
+    panels[0].set_ylabel("observed share", color=INK)
+    figure.supxlabel("probability", color=INK, fontsize=10)
+    return to_svg(figure)
+
+
 def to_svg(figure: Figure) -> Markup:
     """Convert a matplotlib figure to an `<svg>` element without a fixed size, with the colours of the page.
 
@@ -71,10 +106,16 @@ def to_svg(figure: Figure) -> Markup:
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "lociscope", "font.size": 10}):
         figure.savefig(buffer, format="svg", transparent=True, metadata=unnamed)
     svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
+    svg = _drop_ids(svg[svg.index("<svg") :])
     for placeholder, colour in PAGE_COLOURS.items():
         svg = svg.replace(placeholder, colour)
     return Markup(svg)  # noqa: S704 - our own plot; matplotlib escapes its texts
+
+
+def _drop_ids(svg: str) -> str:
+    """Return a figure without the ids that nothing refers to, since other figures of the page have the same ones."""
+    used = {*re.findall(r"url\(#([^)]+)\)", svg), *re.findall(r'href="#([^"]+)"', svg)}
+    return re.sub(r' id="([^"]+)"', lambda match: match[0] if match[1] in used else "", svg)
 
 
 def style_axes(axes: Axes) -> None:

@@ -5,18 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from lociscope.channels import CHANNELS
-from lociscope.images.render import DEFAULT_CHANNELS, render_composite
+from lociscope.images.extent import find_pixel_size
+from lociscope.images.render import DEFAULT_CHANNELS, render_planes
 from lociscope.labels import LABELS
 from lociscope.report.page import jpeg_uri
 from lociscope.warnings import describe_warning
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from lociscope.images.field import Field
     from lociscope.warnings import FieldWarning
 
+SCALES_UM = (100, 50, 20, 10, 5, 2, 1)
+"""Lengths of scale bars, µm."""
+MAX_BAR = 0.3
+"""Longest scale bar, as a share of the width."""
 PICTURE_SIZE = 384
 """Side of the image on a card in px; shown at about 320 px, so slightly finer than a standard screen."""
 BARS = 5
@@ -39,10 +44,11 @@ class GalleryField:
     Attributes:
         field: Its pixels, (y, x, 4), and its name.
         truth: The labelled locations; None where they are unknown.
-        probability: (28,) in 0–1.
+        probability: (28,) in 0–1; NaN for a class that the model does not know.
         predicted: The reported locations.
         status: As in Predictions.
         warnings: As in Predictions.
+        evidence: Where the evidence for a location is; None without a model.
     """
 
     field: Field
@@ -51,6 +57,24 @@ class GalleryField:
     predicted: tuple[int, ...]
     status: str
     warnings: tuple[FieldWarning, ...]
+    evidence: EvidencePicture | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EvidencePicture:
+    """The evidence for a location: (y, x, 3) of uint8, the protein in grey with the evidence in orange."""
+
+    location: int
+    pixels: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleBar:
+    """A scale bar: its length in per cent of the image's width, its text, and whether the pixel size is known."""
+
+    width: float
+    text: str
+    known: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +121,9 @@ class Card:
     status: str
     ok: bool
     warnings: list[str]
+    bar: ScaleBar
+    evidence: str | None
+    evidence_of: str
 
 
 def make_card(item: GalleryField, thresholds: np.ndarray | None) -> Card:
@@ -118,7 +145,21 @@ def make_card(item: GalleryField, thresholds: np.ndarray | None) -> Card:
         status=STATUS_TEXTS.get(item.status, item.status),
         ok=item.status == "ok",
         warnings=[describe_warning(warning) for warning in item.warnings],
+        bar=make_scale_bar(item.field),
+        evidence=None if item.evidence is None else jpeg_uri(item.evidence.pixels),
+        evidence_of="" if item.evidence is None else LABELS[item.evidence.location],
     )
+
+
+def make_scale_bar(field: Field) -> ScaleBar:
+    """Return the scale bar of a field: the longest round number of µm up to `MAX_BAR` of its width.
+
+    Where the pixel size is not declared, it is assumed to be that of the Human Protein Atlas, and the text says so.
+    """
+    width_um = field.pixels.shape[1] * find_pixel_size(field)
+    length = next((each for each in SCALES_UM if each <= MAX_BAR * width_um), SCALES_UM[-1])
+    known = field.pixel_size is not None
+    return ScaleBar(round(100 * length / width_um, 2), f"{length} µm{'' if known else ' (assumed)'}", known)
 
 
 def make_layers(pixels: np.ndarray) -> list[Layer]:
@@ -127,12 +168,13 @@ def make_layers(pixels: np.ndarray) -> list[Layer]:
     Args:
         pixels: (y, x, 4), RGBY.
     """
+    planes = render_planes(pixels, PICTURE_SIZE)
     return [
         Layer(
             channel.name,
             channel.stain,
             "rgb({:.0f} {:.0f} {:.0f})".format(*(255 * part for part in channel.colour)),
-            jpeg_uri(render_composite(pixels, PICTURE_SIZE, (i,)).max(axis=-1)),
+            jpeg_uri(np.ascontiguousarray(planes[..., i])),
             i in DEFAULT_CHANNELS,
         )
         for i, channel in enumerate(CHANNELS)
@@ -154,7 +196,7 @@ def list_verdicts(item: GalleryField) -> list[LocationVerdict]:
 
 def make_bars(item: GalleryField, thresholds: np.ndarray | None) -> list[Bar]:
     """Return the likeliest locations, at most `BARS`, highest first."""
-    likeliest = (-item.probability).argsort(kind="stable")[:BARS]
+    likeliest = (-item.probability).argsort(kind="stable")[:BARS]  # NaN, a class that the model does not know, is last
     return [
         Bar(
             LABELS[label],
@@ -164,6 +206,7 @@ def make_bars(item: GalleryField, thresholds: np.ndarray | None) -> list[Bar]:
             label in (item.truth or ()),
         )
         for label in likeliest.tolist()
+        if item.probability[label] >= 0
     ]
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Annotated, Self
 
 import numpy as np
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from lociscope.decide.checks import check_probability, check_truth
+from lociscope.decide.class_metrics import decision_accuracy, exact_match, macro_precision, macro_recall
 from lociscope.decide.costs import BREAK_EVEN, minutes
-from lociscope.decide.intervals import Interval, bootstrap, paired_bootstrap
+from lociscope.decide.intervals import bootstrap, paired_bootstrap
 from lociscope.decide.metrics import (
     RowMetric,
     jaccard,
@@ -22,72 +22,38 @@ from lociscope.decide.metrics import (
     top_k,
 )
 from lociscope.errors import Code, LociscopeError
-from lociscope.labels import LABELS, N_LABELS
+from lociscope.labels import LABELS, N_LABELS, expand_classes, find_known
+from lociscope.report.acceptance import LEVEL, accept, score_classes
+from lociscope.report.ranking import FOLDS, cross_fit_decisions
+from lociscope.report.scores import Acceptance, ClassScore, Figure, Frozen, or_none
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.file_errors import unreadable_error
 from lociscope.storage.schema import parse_model
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from lociscope.decide.metrics import ClassMetric
 
-SCHEMA = 2
-"""In schema 1, `baseline` was named `blind`."""
-LEVEL = 0.9
+SCHEMA = 3
+"""In schema 1, `baseline` was named `blind`; schema 3 has `acceptance`, `unknown`, and more figures."""
+FEW_RESAMPLES, MANY_FIELDS = 300, 5000
+"""Resamples of so many fields and more, whose intervals are narrow."""
 USEFUL_MINUTES = 6.0
 """A model is useful where its errors cost fewer minutes per field; `docs/frame.md`."""
 USEFUL_GAIN = 0.05
 """A model is useful where its LRAP exceeds that of the label prior by more; `docs/frame.md`."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Figure(_Frozen):
-    """A score with its bootstrap interval; null where it is not defined."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int = Field(ge=0, description="Number of fields, or of groups where they are known, that were resampled.")
-    level: float = Field(gt=0, lt=1, description="Coverage of the interval.")
-    baseline: float | None = Field(
-        None,
-        description="Score of a constant answer that does not depend on the image.",
-        validation_alias=AliasChoices("baseline", "blind"),
-    )
-
-    @classmethod
-    def from_interval(cls, interval: Interval, baseline: float = math.nan) -> Self:
-        """Convert an `Interval`; NaN becomes null."""
-        return cls(
-            value=_or_none(interval.value),
-            low=_or_none(interval.low),
-            high=_or_none(interval.high),
-            n=interval.n,
-            level=interval.level,
-            baseline=_or_none(baseline),
-        )
-
-
-class ClassScore(_Frozen):
-    """One class: its positives, how often it was predicted, and its scores; null where it has no positives."""
-
-    label: str
-    positives: int
-    predicted: int
-    f1: float | None
-    average_precision: float | None
-
-
-class Metrics(_Frozen):
+class Metrics(Frozen):
     """The contents of `metrics.json`.
 
     The metrics in `figures` are `lrap`, `top_3`, `macro_f1`, `macro_f1_frequent` (classes with 20 positives or more),
-    `macro_average_precision`, `macro_auc` (3 or more), `jaccard` and `minutes`. The macro metrics are means
-    over the classes with positives; `absent` are the others.
+    `macro_f1_one_threshold` (as `lociscope compare` decides), `macro_precision`, `macro_recall`,
+    `macro_average_precision`, `macro_auc` (3 or more), `exact_match`, `decision_accuracy`, `jaccard` and `minutes`. The
+    macro metrics are means over the classes with positives; `absent` are the others. Classes that the model does not
+    know, `unknown`, are not scored: fields are scored by their other labels.
     """
 
     schema_: Annotated[int, Field(alias="schema")] = SCHEMA
@@ -98,7 +64,9 @@ class Metrics(_Frozen):
     prior_lrap: float | None = Field(description="LRAP of the label prior: every field ranked by class frequency.")
     gain_over_prior: Figure = Field(description="LRAP minus `prior_lrap`, paired by field.")
     absent: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
     classes: tuple[ClassScore, ...]
+    acceptance: Acceptance | None = None
 
     def write(self, path: Path) -> None:
         """Write JSON atomically."""
@@ -126,19 +94,23 @@ def measure(
     what: str,
     groups: np.ndarray | None = None,
     *,
-    resamples: int = 1000,
+    cell_lines: Sequence[str | None] | None = None,
+    varied: Mapping[int, bool] | None = None,
+    resamples: int | None = None,
     seed: int = 0,
 ) -> Metrics:
     """Score Predictions.
 
     Args:
         truth: (n, 28), 1 where a location is labelled; see `labels.to_multi_hot`.
-        probability: (n, 28) in 0–1.
+        probability: (n, 28) in 0–1; NaN for a class that the model does not know.
         predicted: (n, 28), 1 where a location was decided.
         what: The fields, as they follow "Evaluated on": `200 simulated fields that the training did not see`.
         groups: (n,) names of groups that are not independent, such as antibodies or specimens. By default each field
             is independent, and the intervals are too narrow where fields share an antibody.
-        resamples: Number of bootstrap resamples.
+        cell_lines: The cell line of each field, where known.
+        varied: By row, whether the cells of the field differ from each other, where it is known.
+        resamples: Number of bootstrap resamples; None for 1000, or `FEW_RESAMPLES` of many fields.
         seed: Random seed of the resamples.
 
     Returns:
@@ -146,10 +118,15 @@ def measure(
 
     Raises:
         LociscopeError: The shapes do not match, or there are not 28 columns.
+        MissingExtraError: SciPy is not installed.
     """
     truth, decided = check_truth(truth), check_truth(predicted)
-    probability = check_probability(probability, truth)
     _check_shapes(truth, decided)
+    known = find_known(probability)
+    labelled, truth, decided = truth, truth[:, known], decided[:, known]
+    probability = check_probability(probability[:, known], truth)
+    if resamples is None:
+        resamples = 1000 if len(truth) < MANY_FIELDS else FEW_RESAMPLES
     rate = truth.mean(axis=0)
     prior = np.broadcast_to(rate, truth.shape)
 
@@ -157,27 +134,50 @@ def measure(
         interval = bootstrap(metric, truth, values, groups=groups, n=resamples, seed=seed, level=LEVEL)
         return Figure.from_interval(interval, float(metric(truth, np.broadcast_to(baseline, truth.shape))))
 
-    figures = (
-        (lrap, probability, rate),
-        (top_k(3), probability, rate),
-        (macro_f1, decided, np.ones(N_LABELS)),  # of all constant answers, every location has the highest F1
-        (macro_f1_frequent, decided, np.ones(N_LABELS)),
-        (macro_average_precision, probability, rate),
-        (macro_auc, probability, rate),
-        (jaccard, decided, np.arange(N_LABELS) == rate.argmax()),
-        (minutes, decided, rate >= BREAK_EVEN),
-    )
+    figures = {each.name: figure(each, *values) for each, *values in _list_metrics(rate, probability, decided)}
+    if (len(truth) if groups is None else len(set(groups.tolist()))) >= FOLDS:
+        one = cross_fit_decisions(truth, probability, groups)
+        figures["macro_f1_one_threshold"] = figure(macro_f1, one, np.ones(len(rate)))
     gain = paired_bootstrap(lrap, truth, probability, prior, groups=groups, n=resamples, seed=seed, level=LEVEL)
+    numbers = tuple(np.flatnonzero(known).tolist())
+    true, score, chosen = (expand_classes(each, numbers, fill=0) for each in (truth, probability, decided))
     return Metrics(
         what=what,
         fields=len(truth),
         groups=None if groups is None else gain.n,
-        figures={metric.name: figure(metric, values, baseline) for metric, values, baseline in figures},
-        prior_lrap=_or_none(float(lrap(truth, prior))),
+        figures=figures,
+        prior_lrap=or_none(float(lrap(truth, prior))),
         gain_over_prior=Figure.from_interval(gain),
-        absent=tuple(name for name, share in zip(LABELS, rate, strict=True) if share == 0),
-        classes=_score_classes(truth, probability, decided),
+        absent=tuple(name for name, share in zip(LABELS, labelled.mean(axis=0), strict=True) if share == 0),
+        unknown=tuple(name for name, is_known in zip(LABELS, known, strict=True) if not is_known),
+        classes=tuple(
+            each.model_copy(update={"positives": int(count)})
+            for each, count in zip(score_classes(true, score, chosen, groups), labelled.sum(axis=0), strict=True)
+        ),
+        acceptance=accept(true, score, chosen, groups, cell_lines, varied, labelled.sum(axis=1)),
     )
+
+
+def _list_metrics(
+    rate: np.ndarray, probability: np.ndarray, decided: np.ndarray
+) -> list[tuple[ClassMetric | RowMetric, np.ndarray, np.ndarray]]:
+    """Return each metric with the values that it scores, and (classes,) the constant answer that is its baseline."""
+    every = np.ones(len(rate))  # of all constant answers, every location has the highest F1
+    nothing, commonest = np.zeros(len(rate)), np.arange(len(rate)) == rate.argmax()
+    return [
+        (lrap, probability, rate),
+        (top_k(3), probability, rate),
+        (macro_f1, decided, every),
+        (macro_f1_frequent, decided, every),
+        (macro_precision, decided, every),
+        (macro_recall, decided, every),
+        (exact_match, decided, commonest),
+        (decision_accuracy, decided, nothing),
+        (macro_average_precision, probability, rate),
+        (macro_auc, probability, rate),
+        (jaccard, decided, commonest),
+        (minutes, decided, rate >= BREAK_EVEN),
+    ]
 
 
 def _check_shapes(truth: np.ndarray, decided: np.ndarray) -> None:
@@ -187,22 +187,3 @@ def _check_shapes(truth: np.ndarray, decided: np.ndarray) -> None:
             "columns and the same number of rows in both.",
             code=Code.INVALID_VALUE,
         )
-
-
-def _score_classes(truth: np.ndarray, probability: np.ndarray, decided: np.ndarray) -> tuple[ClassScore, ...]:
-    f1 = macro_f1(truth, decided).per_class
-    precision = macro_average_precision(truth, probability).per_class
-    return tuple(
-        ClassScore(
-            label=label,
-            positives=int(truth[:, number].sum()),
-            predicted=int(decided[:, number].sum()),
-            f1=_or_none(f1[number]),
-            average_precision=_or_none(precision[number]),
-        )
-        for number, label in enumerate(LABELS)
-    )
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)

@@ -8,6 +8,7 @@ the highest macro-F1 on the other four, so that no field contributes to its own 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import permutations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,8 @@ RESAMPLES = 500
 FOLDS = 5
 SEED = 0
 METRICS: tuple[ClassMetric | RowMetric, ...] = (macro_f1, macro_average_precision, lrap, macro_auc)
+MAX_PAIRED = 12
+"""Largest number of models whose differences are all listed."""
 MIN_POSITIVES = 3
 """A class with fewer positives is ignored in the correlation of errors."""
 SMALLEST = 1e-9
@@ -89,6 +92,8 @@ class ComparisonGroup:
         baseline: Scores of the label prior, by metric.
         error_correlation: (m, m), from `error_correlation`.
         shortlist: None with fewer than two candidates or too few fields.
+        differences: For each two models, first minus second, the paired difference in average precision; empty for
+            more than `MAX_PAIRED` models.
     """
 
     models: list[RankedModel]
@@ -98,6 +103,7 @@ class ComparisonGroup:
     baseline: dict[str, float]
     error_correlation: np.ndarray
     shortlist: Shortlist | None
+    differences: dict[tuple[str, str], Interval]
 
 
 def compare_candidates(
@@ -145,7 +151,15 @@ def _compare_group(members: list[Candidate], base: str | None, count: Callable[[
         label_prior_scores(truth),
         error_correlation(truth, np.stack([each.probability for each in members])),
         _select_shortlist(members, scored, truth, groups),
+        _list_differences([each.name for each in members], scored),
     )
+
+
+def _list_differences(names: list[str], scored: list[_ResampledScores]) -> dict[tuple[str, str], Interval]:
+    """Return the paired differences in average precision of every two models."""
+    pairs = [] if len(names) > MAX_PAIRED else permutations(range(len(names)), 2)
+    metric = macro_average_precision.name
+    return {(names[one], names[other]): scored[one].gains_over(scored[other])[metric] for one, other in pairs}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from lociscope.artifacts.study import TrialRecord
     from lociscope.decide.intervals import Interval
+    from lociscope.report.page import Link
 
 FEW = 20
 """Number of complete trials below which the importance of a key is mostly chance."""
@@ -37,6 +38,7 @@ def write_study(
     log: Collection[str],
     importance: Mapping[str, float],
     gain: Interval | None,
+    files: Sequence[Link] = (),
 ) -> None:
     """Write the page.
 
@@ -48,6 +50,7 @@ def write_study(
         log: The keys that were searched on a logarithmic scale.
         importance: Shares of 1 by key; may be empty.
         gain: LRAP of the best trial minus that of the unchanged recipe.
+        files: The other files of the study.
 
     Raises:
         LociscopeError: The page cannot be written.
@@ -58,6 +61,7 @@ def write_study(
         "study.html",
         title=f"Tuning of {name}",
         result=summarize(trials, gain),
+        files=files,
         trials=sorted(trials, key=lambda trial: (trial.lrap is None, -(trial.lrap or 0), trial.number)),
         best=find_best_trial(trials),
         space=space,

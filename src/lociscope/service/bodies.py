@@ -36,10 +36,14 @@ class Body:
         receive: The `receive` function of the server.
         max_bytes: The maximum size.
         is_stopping: Returns whether the service stops.
+        seconds: The time in which it must arrive; None for `UPLOAD_SECONDS`.
     """
 
-    def __init__(self, receive: Receive, max_bytes: int, is_stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self, receive: Receive, max_bytes: int, is_stopping: Callable[[], bool], seconds: float | None = None
+    ) -> None:
         self._receive = receive
+        self._seconds = seconds
         self._max_bytes = max_bytes
         self._is_stopping = is_stopping
         self._received = 0
@@ -86,11 +90,12 @@ class Body:
         if self._waited_in_step >= STEP_SECONDS:
             message = f"This upload is too slow: less than 64 KiB arrived in {STEP_SECONDS:.0f} s. Send it again."
             raise HTTPException(408, message, _CLOSE)
-        if self._waited >= UPLOAD_SECONDS:
-            raise HTTPException(408, f"This upload took longer than {UPLOAD_SECONDS:.0f} s. Send it again.", _CLOSE)
+        most = UPLOAD_SECONDS if self._seconds is None else self._seconds
+        if self._waited >= most:
+            raise HTTPException(408, f"This upload took longer than {most:.0f} s. Send it again.", _CLOSE)
 
 
 def describe_too_large(max_bytes: int) -> str:
     """Return the error message for a body that is too large."""
-    limit = f"{max_bytes / (1 << 20):.3g} MB"
-    return f"This upload is larger than the {limit} that this service accepts. Send one field at a time."
+    limit = f"{max_bytes / (1 << 30):.3g} GB" if max_bytes >= 1 << 30 else f"{max_bytes / (1 << 20):.3g} MB"
+    return f"This upload is larger than the {limit} that this service accepts. Send fewer fields at a time."

@@ -68,7 +68,7 @@ def describe_prediction(predicted: Sequence[int], status: str, probability: np.n
     Args:
         predicted: The class numbers of the predicted locations.
         status: `ok`, `unsure`, `negative` or `unlike-training`.
-        probability: (28,) in 0–1.
+        probability: (28,) in 0–1; NaN for a class that the model does not know.
         thresholds: (28,) in 0–1.
 
     Returns:
@@ -79,10 +79,10 @@ def describe_prediction(predicted: Sequence[int], status: str, probability: np.n
         found = _graded(predicted, probability, GRADES[-1:])
         return f"{text} {_capitalized(found)}." if found else text
     if status == "negative":  # the probability that there is no location, as `decide.conformal.confidence` has it
-        return f"{_capitalized(grade_probability(float(np.prod(1 - probability))))} in none of the 28 locations."
+        return f"{_capitalized(grade_probability(float(np.nanprod(1 - probability))))} in none of the 28 locations."
     found = _graded(predicted, probability, GRADES)
     if not found:
-        nearest = int(np.argmax(probability / np.maximum(thresholds, 1e-9)))
+        nearest = int(np.nanargmax(probability / np.maximum(thresholds, 1e-9)))
         return (
             f"Unsure: no location reaches its threshold. Nearest to it is {PHRASES[nearest].name}, with "
             f"{probability[nearest]:.2f} of the {thresholds[nearest]:.2f} it needs."

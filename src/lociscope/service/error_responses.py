@@ -33,6 +33,8 @@ _CODES = {
     404: Code.NOT_FOUND,
     405: Code.REFUSED,
     408: Code.REFUSED,
+    409: Code.CONFLICT,
+    410: Code.NOT_FOUND,
     413: Code.TOO_LARGE,
     500: Code.INTERNAL,
     503: Code.UNAVAILABLE,
@@ -78,4 +80,4 @@ def error_response(
         return HTMLResponse(
             render("error.html", request, message=shown, code=status, open=shown != text), status, headers
         )
-    return JSONResponse({"error": text, "code": code or _CODES[status]}, status, headers)
+    return JSONResponse({"error": text, "code": code or _CODES.get(status, Code.INVALID_VALUE)}, status, headers)

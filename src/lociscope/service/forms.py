@@ -8,6 +8,7 @@ from email.message import Message
 from email.utils import collapse_rfc2231_value
 from typing import TYPE_CHECKING
 
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
@@ -32,7 +33,7 @@ async def read_form(request: Request, max_files: int, max_fields: int, max_part_
     limits = {"max_files": max_files, "max_fields": max_fields, "max_part_size": max_part_size}
     try:
         async with aclosing(request.stream()) as stream:
-            form = await _Parser(request.headers, stream, **limits).parse()
+            form = await FormParser(request.headers, stream, **limits).parse()
     except MultiPartException as error:
         raise HTTPException(400, error.message) from None
     try:
@@ -41,14 +42,30 @@ async def read_form(request: Request, max_files: int, max_fields: int, max_part_
         await form.close()
 
 
-class _Parser(MultiPartParser):
+class FormParser(MultiPartParser):
+    """Starlette's parser with the file names in every form that clients use."""
+
     def on_headers_finished(self) -> None:
+        """Read the names of a part, and open its file."""
         header = self._current_part.content_disposition or b""
         name = parse_extended_name(header.decode("latin-1"))
         if name is not None:  # the parser ignores `filename*`, and uses the last `filename`
             quoted = name.replace("\\", "\\\\").replace('"', '\\"').encode(self._charset, "replace")
             self._current_part.content_disposition = header + b'; filename="' + quoted + b'"'
         super().on_headers_finished()
+        if (file := self._current_part.file) is not None:
+            opened = self.open_file(file.filename or "")
+            if opened is not file:
+                file.file.close()
+                self._current_part.file = opened
+                self._files_to_close_on_error.append(opened.file)  # type: ignore[arg-type]  # closed, whatever it is
+
+    def open_file(self, name: str) -> UploadFile:
+        """Return where a file is written: by default the temporary file that Starlette has opened."""
+        file = self._current_part.file
+        if file is None:
+            raise MultiPartException("The part has no file.")
+        return file
 
 
 def parse_extended_name(disposition: str) -> str | None:

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from lociscope.labels import LABELS
+from lociscope.prediction_log.log_errors import LogError
 
 if TYPE_CHECKING:
     from starlette.types import Scope
 
+    from lociscope.artifacts.predictions import Predictions
     from lociscope.service.answer import Answer
+    from lociscope.service.jobs.runner import JobRunner
+    from lociscope.service.jobs.store import JobStore
     from lociscope.service.model_holder import ModelHolder
     from lociscope.service.worker_pool import WorkerPool
 
@@ -27,6 +31,7 @@ class Metrics:
     """
 
     def __init__(self, pool: WorkerPool) -> None:
+        self._jobs: tuple[JobStore, JobRunner, Gauge, Gauge, Gauge] | None = None
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._requests = Counter(
@@ -65,6 +70,36 @@ class Metrics:
         for number in answer.predicted:
             self._locations.labels(LABELS[number]).inc()
 
+    def count_predictions(self, predictions: Predictions) -> None:
+        """Count fields of jobs and their locations."""
+        for status, numbers in zip(predictions.status, predictions.predicted, strict=True):
+            self._fields.labels(status).inc()
+            for number in numbers:
+                self._locations.labels(LABELS[number]).inc()
+
+    def watch_jobs(self, store: JobStore, runner: JobRunner, max_bytes: int) -> None:
+        """Report the waiting fields and the kept bytes of jobs, and whether their database can be used."""
+        most = Gauge("lociscope_jobs_bytes_most", "Bytes of files of jobs that may be kept.", registry=self._registry)
+        most.set(max_bytes)
+        waiting = Gauge("lociscope_jobs_waiting", "Fields of jobs that wait or run.", registry=self._registry)
+        kept = Gauge("lociscope_jobs_bytes", "Bytes of the files of jobs that are kept.", registry=self._registry)
+        trouble = Gauge(
+            "lociscope_jobs_database_down", "1 while the database of jobs cannot be used.", registry=self._registry
+        )
+        self._jobs = (store, runner, waiting, kept, trouble)
+
+    def _read_jobs(self) -> None:
+        if self._jobs is None:
+            return
+        store, runner, waiting, kept, trouble = self._jobs
+        failed = bool(runner.trouble)
+        try:
+            waiting.set(store.count_waiting())
+            kept.set(store.count_bytes())
+        except LogError:
+            failed = True
+        trouble.set(failed)
+
     def count_unlogged(self, fields: int) -> None:
         """Count predictions that could not be written to the log."""
         self._unlogged.inc(fields)
@@ -75,6 +110,7 @@ class Metrics:
         Args:
             model: The model in use.
         """
+        self._read_jobs()
         bundle = model.predictor.bundle
         self._pending.set(model.is_pending)
         self._bundle.clear()

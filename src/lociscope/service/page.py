@@ -31,14 +31,26 @@ def render(template: str, request: Request, **values: object) -> str:
     common = {
         "about": BundleInfo.from_bundle(state.model.predictor.bundle),
         "examples": examples(),
-        "max_bytes": state.settings.max_bytes,
-        "max_files": MAX_FILES,
+        "has_jobs": state.jobs is not None,
+        "keep_days": state.settings.keep_days,
+        "max_bytes": state.settings.max_bytes if state.jobs is None else state.settings.max_job_bytes,
+        "max_files": MAX_FILES if state.jobs is None else state.settings.max_job_files,
+        "max_fields": 1 if state.jobs is None else state.settings.max_job_fields,
+        "lists_jobs": state.jobs is not None
+        and (state.settings.is_private or bool(request.scope.get("lociscope.owner"))),
         "address": str(request.base_url).rstrip("/"),
-        "keyed": bool(state.settings.api_key),
+        "keyed": bool(state.settings.api_key) or bool(request.scope.get("lociscope.owner")),
         "version": version("lociscope"),
         "root": relative_root(request),
+        "text_only": False,
+        "size": describe_size,
     }
     return _environment().get_template(template).render(common | values)
+
+
+def describe_size(number: int) -> str:
+    """Return a number of bytes for readers, such as `64 MB`."""
+    return f"{number / (1 << 30):.3g} GB" if number >= 1 << 30 else f"{number / (1 << 20):.3g} MB"
 
 
 def relative_root(request: Request) -> str:

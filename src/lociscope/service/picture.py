@@ -40,6 +40,11 @@ class Picture(NamedTuple):
         height: Of the picture, px.
         bar_um: Length of the scale bar in µm; 0 if the pixel size is unknown.
         bar_px: The same in px of the picture.
+        columns: Of the field, px.
+        rows: Of the field, px.
+        pixel_size: Side of a pixel of the field, µm; None where it is not declared.
+        base: The address below which the page finds channels at full resolution, evidence and cells; empty where the
+            files are not kept.
     """
 
     layers: tuple[Layer, ...]
@@ -47,6 +52,10 @@ class Picture(NamedTuple):
     height: int
     bar_um: int = 0
     bar_px: float = 0.0
+    columns: int = 0
+    rows: int = 0
+    pixel_size: float | None = None
+    base: str = ""
 
 
 def make_picture(field: Field) -> Picture:
@@ -67,7 +76,29 @@ def make_picture(field: Field) -> Picture:
               number in DEFAULT_CHANNELS)
         for number, channel in enumerate(CHANNELS)
     )  # fmt: skip
-    return Picture(layers, width, height, *_scale_bar(field.pixel_size, columns, width))
+    return Picture(
+        layers, width, height, *_scale_bar(field.pixel_size, columns, width), columns, rows, field.pixel_size
+    )
+
+
+def link_picture(base: str, columns: int, rows: int, pixel_size: float | None) -> Picture:
+    """Return the picture of a field whose channels the page loads.
+
+    Args:
+        base: The address of the field.
+        columns: Of the field, px.
+        rows: Of the field, px.
+        pixel_size: Side of a pixel, µm; None where it is not declared.
+    """
+    scale = min(1.0, MAX_SIDE / max(rows, columns, 1))
+    width, height = max(1, round(columns * scale)), max(1, round(rows * scale))
+    layers = tuple(
+        Layer(channel.name, channel.stain, channel.name[0], f"{base}/channels/{channel.name}",
+              number in DEFAULT_CHANNELS)
+        for number, channel in enumerate(CHANNELS)
+    )  # fmt: skip
+    bar = _scale_bar(pixel_size, columns, width)
+    return Picture(layers, width, height, *bar, columns, rows, pixel_size, base)
 
 
 def _scale_bar(pixel_size: float | None, columns: int, width: int) -> tuple[int, float]:

@@ -13,12 +13,14 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from lociscope.labels import LABELS
-from lociscope.service.answer import Answer, BundleInfo, FieldResult, make_bars, predict_field
+from lociscope.registry.model_registry import Registry
+from lociscope.service.answer import Answer, BundleInfo, FieldResult, describe_answer, predict_field
 from lociscope.service.error_responses import wants_page
 from lociscope.service.examples import Example, example_source, examples, find_example, make_thumbnail
 from lociscope.service.forms import read_form
 from lociscope.service.metrics import CONTENT_TYPE
-from lociscope.service.page import render
+from lociscope.service.page import relative_root, render
+from lociscope.service.picture import link_picture
 from lociscope.service.reference import describe_interface
 from lociscope.service.state import AppState, get_state
 from lociscope.service.temporary_folder import find_shortage
@@ -62,7 +64,7 @@ class Readiness(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     ready: bool
-    degraded: bool = Field(description="Whether another bundle is promoted than is in use.")
+    degraded: bool = Field(description="Whether another bundle is promoted than in use, or jobs wait for a database.")
     served: str = Field(description="The bundle in use: name, version and the first 8 digits of its sha256.")
     promoted: str | None = Field(description="The promoted bundle; null if the registry cannot be read.")
     reasons: list[str] = Field(description="Why the service is not ready, or degraded.")
@@ -153,12 +155,36 @@ async def example(request: Request, name: Annotated[str, Path(description="An id
     """Predict one of the simulated fields that ship with the service."""
     state = get_state(request)
     one = find_example(name)
-    with_picture = wants_page(request)
     with state.pool.reserve():
         outcome = await state.pool.run(
-            predict_field, example_source(one), state.model.predictor, with_picture=with_picture
+            predict_field, example_source(one), state.model.predictor, with_picture=wants_page(request)
         )
+        if outcome.picture is not None:
+            columns, rows, size = outcome.picture.columns, outcome.picture.rows, outcome.picture.pixel_size
+            base = f"{relative_root(request)}examples/{name}"
+            outcome = outcome._replace(picture=link_picture(base, columns, rows, size))
         return await _respond(request, state, outcome, one)
+
+
+class ModelInfo(BaseModel):
+    """A model of the registry, or the one that is served."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str = Field(description="Name, version and the first 8 digits of the sha256.")
+    served: bool = Field(description="Whether this process predicts with it.")
+    promoted: bool = Field(description="Whether it is the one to predict with.")
+
+
+@router.get("/models", response_model=list[ModelInfo], summary="The models")
+def models(request: Request) -> list[ModelInfo]:
+    """Return the bundle in use, and the others of the registry, if there is one."""
+    state = get_state(request)
+    served, promoted = state.model.version, state.model.promoted
+    names = [served]
+    if state.settings.registry is not None:
+        names += [entry.version for entry in Registry(state.settings.registry).entries() if entry.version != served]
+    return [ModelInfo(version=name, served=name == served, promoted=name == promoted) for name in names]
 
 
 @router.get("/healthz", summary="Liveness check")
@@ -184,6 +210,8 @@ def ready(request: Request) -> Response:
     promoted = state.model.promoted
     reason = "The registry cannot be read" if promoted is None else "The promoted bundle is not opened yet"
     pending = [f"{reason}; see the log."] if state.model.is_pending else []
+    if state.runner is not None and state.runner.trouble:
+        pending.append("Jobs wait until their database can be used; see the log.")
     readiness = Readiness(
         ready=not blocking,
         degraded=bool(pending),
@@ -233,5 +261,5 @@ async def _respond(request: Request, state: AppState, outcome: FieldResult, show
         state.log_writer.add(outcome.predictions, outcome.prepared.statistics[None], bundle=bundle)
     if outcome.picture is None:
         return Response(outcome.answer.model_dump_json(), media_type="application/json")
-    values = {"answer": outcome.answer, "bars": make_bars(outcome.answer), "picture": outcome.picture, "example": shown}
+    values = describe_answer(outcome.answer) | {"picture": outcome.picture, "example": shown}
     return HTMLResponse(await run_in_threadpool(render, "result.html", request, **values))

@@ -11,15 +11,18 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 
+from lociscope.prediction_log.log_errors import LogError
 from lociscope.service.bodies import Body, describe_too_large
 from lociscope.service.error_responses import error_response
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from lociscope.service.keys import KeyStore
     from lociscope.service.metrics import Metrics
     from lociscope.service.settings import Settings
     from lociscope.service.worker_pool import WorkerPool
@@ -27,14 +30,24 @@ if TYPE_CHECKING:
 HEADERS = {
     # No script, style or picture from elsewhere, and none written into a page; `data:` is the pictures of a field.
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",  # with no-referrer, browsers hide the origin of our own forms
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), interest-cohort=()",
 }
 OPEN = ("/healthz", "/readyz")
 """Paths without key and host check, for the health checks of an orchestrator."""
+
+JOBS = "/jobs"
+"""Path that receives many fields, whose limits are wider."""
+
+JOB_SECONDS = 3600.0
+"""The upload of a job must arrive within an hour."""
+
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_OWNER = "lociscope.owner"
 
 CANCELLED = 499
 """The status counted for a request that its client cancelled during the upload, as in nginx."""
@@ -50,10 +63,15 @@ class Guard:
         settings: Hosts, key, size and root path.
         metrics: Counts the requests.
         pool: Knows whether the service stops.
+        keys: The keys in the database; None where there is none.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, pool: WorkerPool) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, metrics: Metrics, pool: WorkerPool, keys: KeyStore | None = None
+    ) -> None:
         self._app = app
+        self._keys = None if settings.public else keys
+        self._max_job_bytes = settings.max_job_bytes
         self._root = settings.root_path
         self._pool = pool
         self._hosts = settings.hosts
@@ -85,12 +103,13 @@ class Guard:
             await send(message)
 
         try:
-            refused = self._find_refusal(request)
+            refused = self._find_refusal(request) or await self._identify(request)
             if refused is not None:
                 message, code, more = refused
                 await error_response(request, code, message, more)(scope, receive, answer)
             else:
-                await self._app(scope, Body(receive, self._most, lambda: self._pool.stopping), answer)
+                most, seconds = self._find_limits(request)
+                await self._app(scope, Body(receive, most, lambda: self._pool.stopping, seconds), answer)
         except ClientDisconnect:
             status = CANCELLED
         except Exception:
@@ -127,19 +146,51 @@ class Guard:
                 400,
                 {},
             )
-        if not is_open and self._key and not _has_key(request, self._key):
-            message = "This service needs its key. Send it as `Authorization: Bearer KEY`, or as the password."
-            return message, 401, {"www-authenticate": 'Basic realm="lociscope", charset="UTF-8"'}
-        if request.method == "POST" and not self._is_same_origin(request.headers.get("origin"), host):
+        if request.method not in _SAFE and not self._is_same_origin(request.headers.get("origin"), host):
             return (
                 "Pages of other sites may not send files to this service. Use the page of the service itself.",
                 403,
                 {},
             )
-        length = request.headers.get("content-length", "0")
-        if length.isdigit() and int(length[:18]) > self._most:
-            return describe_too_large(self._most), 413, {}
         return None
+
+    def _find_limits(self, request: Request) -> tuple[int, float | None]:
+        """Return the maximum bytes of a body, and the seconds in which it must arrive, if not the usual."""
+        if path_below_root(request.scope) == JOBS:
+            return self._max_job_bytes, JOB_SECONDS
+        return self._most, None
+
+    async def _identify(self, request: Request) -> tuple[str, int, dict[str, str]] | None:
+        """Find the key of a request, which `get_owner` returns; return why it is refused, or None.
+
+        A request without its key is refused before its size is looked at.
+        """
+        request.scope[_OWNER] = ""
+        if path_below_root(request.scope) not in OPEN:
+            given = _find_key(request)
+            if not (self._key and hmac.compare_digest(given, self._key)):
+                try:
+                    found = await run_in_threadpool(self._look_up, given)
+                except LogError as error:
+                    logger.error("a key was not checked: %s", error)
+                    return "The keys cannot be checked now. Try again in a moment.", 503, {"retry-after": "10"}
+                if found is None:
+                    message = "This service needs its key. Send it as `Authorization: Bearer KEY`, or as the password."
+                    return message, 401, {"www-authenticate": 'Basic realm="lociscope", charset="UTF-8"'}
+                request.scope[_OWNER] = found
+        most, _ = self._find_limits(request)
+        length = request.headers.get("content-length", "0")
+        if length.isdigit() and int(length[:18]) > most:
+            return describe_too_large(most), 413, {}
+        return None
+
+    def _look_up(self, given: bytes) -> str | None:
+        """Return the id of the key that a request has; empty where none is needed, None where it is refused."""
+        if given and self._keys is not None and (found := self._keys.find(given.decode("latin-1"))):
+            return found
+        if self._key or (self._keys is not None and self._keys.is_required()):
+            return None
+        return ""
 
     def _is_own_name(self, name: str) -> bool:
         """Return whether a host name is accepted; IP addresses always are, because DNS rebinding needs a name."""
@@ -179,15 +230,20 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _has_key(request: Request, key: bytes) -> bool:
-    """Return whether a request has the key: as a bearer token, as the password of any user, or in `X-API-Key`."""
+def _find_key(request: Request) -> bytes:
+    """Return the key that a request has: as a bearer token, as the password of any user, or in `X-API-Key`."""
     kind, _, value = request.headers.get("authorization", "").partition(" ")
-    given = request.headers.get("x-api-key", "").encode("latin-1")
     if kind.lower() == "bearer":
-        given = value.strip().encode("latin-1")
-    elif kind.lower() == "basic":
+        return value.strip().encode("latin-1")
+    if kind.lower() == "basic":
         try:
-            given = base64.b64decode(value, validate=True).partition(b":")[2]
+            return base64.b64decode(value, validate=True).partition(b":")[2]
         except ValueError:
-            return False
-    return hmac.compare_digest(given, key)
+            return b""
+    return request.headers.get("x-api-key", "").encode("latin-1")
+
+
+def get_owner(request: Request) -> str:
+    """Return the id of the key that a request has; empty where it needed none, or has the one of the environment."""
+    owner: str = request.scope.get(_OWNER, "")
+    return owner

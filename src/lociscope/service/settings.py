@@ -15,6 +15,9 @@ LOCAL = ("localhost", "127.0.0.1", "::1")
 
 _ROOT_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+")
 
+DATABASE = "service.sqlite"
+"""Name of the database in the folder of a service, unless another is named."""
+
 MIN_KEY_LENGTH = 16
 """Minimum number of characters of an API key."""
 
@@ -35,6 +38,16 @@ class Settings(BaseModel):
         max_in_flight: Maximum number of predictions that are uploaded, waiting or running at once.
         workers: Number of threads that read and predict.
         log: The URL of the prediction log; None for no log.
+        store: The folder for the files of jobs; None for a service that keeps nothing and has no jobs.
+        database: The database of jobs and keys: a path (SQLite) or an SQLAlchemy URL; None is a file in `store`.
+        keep_days: Days for which the files and results of a job are kept.
+        max_job_bytes: Maximum number of bytes of the upload of a job.
+        max_job_files: Maximum number of files of the upload of a job.
+        max_job_fields: Maximum number of fields of a job.
+        max_queue: Number of waiting fields from which on no further job is accepted.
+        max_uploads: Maximum number of jobs that are received at once.
+        max_stored_bytes: Bytes of kept files from which on no further job is accepted.
+        job_workers: Number of threads that predict the fields of jobs; 0 leaves them to other processes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,11 +64,33 @@ class Settings(BaseModel):
     max_in_flight: int = Field(32, ge=1)
     workers: int = Field(2, ge=1)
     log: str | None = None
+    store: Path | None = None
+    database: str | None = None
+    keep_days: float = Field(7.0, gt=0, le=3660)
+    max_job_bytes: int = Field(1 << 30, ge=1)
+    max_job_files: int = Field(10_000, ge=1)
+    max_job_fields: int = Field(2_000, ge=1)
+    max_queue: int = Field(20_000, ge=1)
+    max_uploads: int = Field(4, ge=1)
+    max_stored_bytes: int = Field(20 << 30, ge=1)
+    job_workers: int = Field(1, ge=0)
+
+    @property
+    def database_url(self) -> str | None:
+        """Return the database of jobs and keys; None where there is neither."""
+        if self.database is not None or self.store is None:
+            return self.database
+        return str(self.store / DATABASE)
 
     @property
     def is_local(self) -> bool:
         """Return whether only this machine can reach the service."""
         return self.host in LOCAL
+
+    @property
+    def is_private(self) -> bool:
+        """Return whether only this machine uses the service: other names or `public` mean a proxy in front of it."""
+        return self.is_local and not self.allow_host and not self.public
 
     @property
     def hosts(self) -> frozenset[str] | None:
@@ -65,8 +100,11 @@ class Settings(BaseModel):
         own = {*LOCAL, self.host} if self.is_local else {self.host}
         return frozenset(name.lower() for name in (*own, *self.allow_host))
 
-    def check(self) -> Self:
+    def check(self, *, has_keys: bool = False) -> Self:
         """Return the settings if they are valid.
+
+        Args:
+            has_keys: Whether the database has keys, which then protect the service.
 
         Raises:
             UsageError: They contradict each other, the key is short, or others could reach a service without one.
@@ -88,10 +126,10 @@ class Settings(BaseModel):
                 "digits, '.', '_', '~' or '-'.",
                 code=Code.INVALID_VALUE,
             )
-        if not (self.is_local or key or self.public):
+        if not (self.is_local or key or self.public or has_keys):
             raise UsageError(
-                f"`host={self.host}` lets others reach this service, and no key protects it. Set LOCISCOPE_API_KEY, or "
-                "pass `public` to serve everyone.",
+                f"`host={self.host}` lets others reach this service, and no key protects it. Set LOCISCOPE_API_KEY, "
+                "make keys with `lociscope keys add`, or pass `public` to serve everyone.",
                 code=Code.INVALID_VALUE,
             )
         return self

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from lociscope.prediction_log.log import PredictionLog
     from lociscope.prediction_log.writer import LogWriter
+    from lociscope.service.jobs.runner import JobRunner
+    from lociscope.service.jobs.service import JobService
     from lociscope.service.metrics import Metrics
     from lociscope.service.model_holder import ModelHolder
     from lociscope.service.settings import Settings
@@ -24,17 +26,23 @@ class AppState:
         settings: The settings of the service.
         model: The predictor in use, which a promotion replaces.
         pool: The threads that predict, and the number of predictions in flight.
+        views: The thread that renders pictures, evidence and cells for pages, with its own limit.
         metrics: The counters for Prometheus.
         log: The prediction log; None where none is kept.
         log_writer: Writes to the log.
+        jobs: The jobs; None for a service that keeps nothing.
+        runner: Predicts them; None where there are none.
     """
 
     settings: Settings
     model: ModelHolder
     pool: WorkerPool
+    views: WorkerPool
     metrics: Metrics
     log: PredictionLog | None
     log_writer: LogWriter
+    jobs: JobService | None = None
+    runner: JobRunner | None = None
 
 
 def get_state(request: Request) -> AppState:

@@ -30,7 +30,7 @@ MAX_DIRECTORY = 1 << 20
 
 SEND = "Send four pictures named like a1_red.png, a1_green.png, a1_blue.png and a1_yellow.png, or one stack."
 
-_END_OF_ZIP, _END_OF_ZIP64 = b"PK\x05\x06", b"PK\x06\x07"
+_END_OF_ZIP, _END_OF_ZIP64, _END_BYTES = b"PK\x05\x06", b"PK\x06\x07", 22
 _UNSAFE = re.compile(r'[:*?"<>|]')
 
 
@@ -85,7 +85,7 @@ def find_field(folder: Path, rules: Rules) -> FieldSource:
     names = sorted(path.name for path in folder.iterdir())
     archives = [folder / name for name in names if is_archive(folder / name)]
     for archive in archives:
-        _check_archive(archive)
+        check_directory_size(archive, MAX_DIRECTORY)
     pictures = any(rules.parse(name) for name in names)
     if not pictures and not archives:
         raise LociscopeError(
@@ -140,17 +140,31 @@ def _write(files: Sequence[UploadedFile], folder: Path) -> None:
             shutil.copyfileobj(file, target, 1 << 20)
 
 
-def _check_archive(path: Path) -> None:
-    """Refuse an archive whose table of contents would fill the memory, as its last record says."""
+def check_directory_size(path: Path, most: int) -> None:
+    """Refuse an archive whose table of contents would fill the memory, as its last record says.
+
+    Args:
+        path: The archive.
+        most: Maximum bytes of the table.
+
+    Raises:
+        LociscopeError: The table is larger.
+    """
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - (1 << 16) - 42))
         tail = file.read()
-    at = tail.rfind(_END_OF_ZIP)
+    plain = tail[-_END_BYTES:]
+    if plain.startswith(_END_OF_ZIP) and plain.endswith(b"\0\0"):  # without a comment, as zipfile looks first
+        at = len(tail) - _END_BYTES
+    else:
+        at = tail.rfind(_END_OF_ZIP)
     if at < 0:
         return  # not an archive; opening it raises the error
+    if len(tail) - at < _END_BYTES:
+        raise LociscopeError(f"'{path}' is not an archive that can be read. Pack it again.", code=Code.CORRUPT)
     size = int.from_bytes(tail[at + 12 : at + 16], "little")
-    if size > MAX_DIRECTORY or tail[max(0, at - 20) :].startswith(_END_OF_ZIP64):
-        raise LociscopeError(f"'{path}' contains too many files. Send an archive of one field.", code=Code.TOO_LARGE)
+    if size > most or tail[max(0, at - 20) :].startswith(_END_OF_ZIP64):
+        raise LociscopeError(f"'{path}' contains too many files. Send fewer.", code=Code.TOO_LARGE)
 
 
 def _list_names(names: Sequence[str]) -> str:

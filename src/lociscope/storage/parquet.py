@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lociscope.errors import Code, LociscopeError
 from lociscope.storage.file_errors import unreadable_error
 from lociscope.storage.schema import check_schema
@@ -59,6 +61,19 @@ def read_parquet(path: Path, what: str, kind: str, schema: int, *, foreign: bool
         )
     check_schema(metadata.get(b"schema"), schema, f"{what} '{path}'")
     return table
+
+
+def to_list_array(rows: np.ndarray) -> pa.ListArray:
+    """Return a column of lists of float32, in which NaN is null.
+
+    Args:
+        rows: (n, k).
+    """
+    import pyarrow as pa
+
+    flat = np.ascontiguousarray(rows, np.float32).ravel()
+    offsets = np.arange(len(rows) + 1, dtype=np.int32) * rows.shape[1]
+    return pa.ListArray.from_arrays(offsets, pa.array(flat, mask=np.isnan(flat)))
 
 
 def cast_column(table: pa.Table, name: str, kind: pa.DataType, what: str) -> pa.ChunkedArray:

@@ -76,11 +76,11 @@ def _read_stored(path: Path) -> Cost | None:
 
 
 def _measure(run: Run, digest: str) -> Cost:
-    from lociscope.models import load_network
+    from lociscope.models import load_best
 
     macs, where = None, f"{platform.system()} {platform.machine()}, onnxruntime {version('onnxruntime')}"
     try:
-        network = load_network(run.best_model)
+        network = load_best(run)
         macs = count_macs(network)
         milliseconds = measure_latency(network, run.read_recipe().data.size)
     except LociscopeError:

@@ -20,7 +20,7 @@ from lociscope.decide.locations import find_constant_threshold
 from lociscope.decide.metrics import lrap, macro_auc, macro_average_precision, macro_f1
 from lociscope.errors import Code, LociscopeError
 from lociscope.labels import LABELS, N_LABELS, to_multi_hot
-from lociscope.models import OUTPUTS, load_network
+from lociscope.models import OUTPUTS, load_best, load_network
 from lociscope.training.devices import start_tensorflow
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ COMPARED_FIELDS = 64
 PIXELS_PER_PART = COMPARED_FIELDS * 128 * 128
 """Pixels that are computed at once: all 64 inputs of 512 px at once took more than 20 GB."""
 SELFTEST_FIELDS = 2
+OPEN_SIDE = 64
+"""Side in px at which a network of any size is called before Keras exports it."""
 INTERVAL_LEVEL = 0.9
 
 DEFAULT_LIMITS = (
@@ -71,16 +73,8 @@ def export_bundle(
         LociscopeError: The Run has another preprocessing, or the two differ by more than `MAX_DIFFERENCE`; nothing is
             written then.
     """
-    runs = open_training(run.folder)[1]
+    runs = open_runs(run)
     recipe = runs[0].read_recipe()
-    for each in runs:
-        trained_with = each.read_environment().preprocessing
-        if trained_with != PREPROCESSING:
-            raise LociscopeError(
-                f"Run '{each.folder}' was trained with preprocessing {trained_with}; this lociscope has preprocessing "
-                f"{PREPROCESSING}, which would give the network other inputs. Train it again.",
-                code=Code.UNSUPPORTED_VERSION,
-            )
     start_tensorflow(0)
     networks = [_load(each, recipe.data.size) for each in runs]
     network = networks[0] if len(networks) == 1 else average_networks(networks)
@@ -97,17 +91,40 @@ def export_bundle(
             code=Code.REFUSED,
         )
     selftest = Selftest(inputs[:SELFTEST_FIELDS], expected[:SELFTEST_FIELDS])
-    card, extra = _make_card(run, runs, name, licence, limits), {}
-    if refer is not None:
-        reference, summary = refer(Bundle(folder, card, model, selftest, ""))
-        card = msgspec.structs.replace(card, reference=summary)
-        extra["reference.npz"] = encode_reference(reference)
-    write_bundle(folder, card, model, selftest, extra)
+    write_referred(Bundle(folder, make_card(run, runs, name, licence, limits), model, selftest, ""), refer)
     return difference
 
 
+def open_runs(run: Run) -> list[Run]:
+    """Return a finished Run, or those of the folds in its folder.
+
+    Raises:
+        LociscopeError: One was trained with another preprocessing.
+    """
+    runs = open_training(run.folder)[1]
+    for each in runs:
+        trained_with = each.read_environment().preprocessing
+        if trained_with != PREPROCESSING:
+            raise LociscopeError(
+                f"Run '{each.folder}' was trained with preprocessing {trained_with}; this lociscope has preprocessing "
+                f"{PREPROCESSING}, which would give the model other inputs. Train it again.",
+                code=Code.UNSUPPORTED_VERSION,
+            )
+    return runs
+
+
+def write_referred(bundle: Bundle, refer: Callable[[Bundle], tuple[Reference, dict[str, Any]]] | None) -> None:
+    """Write a Bundle that is not on disk yet, with the reference that `refer` returns for it."""
+    card, extra = bundle.card, {}
+    if refer is not None:
+        reference, summary = refer(bundle)
+        card = msgspec.structs.replace(card, reference=summary)
+        extra["reference.npz"] = encode_reference(reference)
+    write_bundle(bundle.folder, card, bundle.model, bundle.selftest, extra)
+
+
 def _load(run: Run, size: int) -> keras.Model:
-    network = load_network(run.best_model)
+    network = load_best(run)
     if network.input_shape[1] != size:
         raise LociscopeError(
             f"'{run.best_model}' takes {network.input_shape[1]} px, its recipe says {size}. Train again.",
@@ -176,6 +193,29 @@ def to_onnx(network: keras.Model) -> bytes:
         return _remove_unused_opsets(path.read_bytes(), outputs)
 
 
+def export_onnx(path: Path) -> bytes:
+    """Convert a `.keras` archive to ONNX as Keras' own `export` does, after checking it for code.
+
+    Raises:
+        LociscopeError: The archive is missing or damaged, or names foreign classes.
+        MissingExtraError: Keras is not installed.
+    """
+    network = load_network(path)
+    shape = network.input_shape
+    if not isinstance(shape, tuple) or len(shape) != 4:
+        raise LociscopeError(
+            f"'{path}' takes {shape}; a bundle's model takes one batch of pictures. Save a model with such an input.",
+            code=Code.INVALID_VALUE,
+        )
+    network(np.zeros((1, *(side or OPEN_SIDE for side in shape[1:])), np.float32))  # Keras exports what was called once
+    with tempfile.TemporaryDirectory() as folder:
+        exported = Path(folder) / "model.onnx"
+        with warnings.catch_warnings():  # as above
+            warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
+            network.export(exported, format="onnx", verbose=False)
+        return exported.read_bytes()
+
+
 def _remove_unused_opsets(model: bytes, outputs: list[str]) -> bytes:
     """Remove the operator sets that the converter declares and no node uses."""
     import onnx
@@ -204,7 +244,8 @@ def _max_difference(model: bytes, inputs: np.ndarray, expected: np.ndarray) -> f
     return float(np.abs(found - expected).max())
 
 
-def _make_card(run: Run, runs: list[Run], name: str, licence: str, limits: str) -> Card:
+def make_card(run: Run, runs: list[Run], name: str, licence: str, limits: str) -> Card:
+    """Return the card of a Run, or of the average of its folds, scored on their validation fields."""
     recipe, environments = runs[0].read_recipe(), [each.read_environment() for each in runs]
     predictions = run.read_predictions()
     truth = to_multi_hot(run.find_labels(predictions.ids))

@@ -31,6 +31,7 @@ from lociscope.models.features import fit_model, read_options
 from lociscope.processes.progress import ignore_progress
 from lociscope.splits.groups import group_ids
 from lociscope.training.feature_cache import FieldFeatures, measure_cached, measure_entry, measure_simulated
+from lociscope.training.feature_export import export_features
 from lociscope.training.record import describe_environment, open_run, write_history, write_validation
 from lociscope.training.scores import score_macro_f1
 from lociscope.training.tuning.space import Range
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from lociscope.artifacts.bundle import Bundle, Reference
     from lociscope.artifacts.recipe import Recipe
     from lociscope.artifacts.run import Run
     from lociscope.processes.progress import ProgressCallback
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from lociscope.training.tuning.space import Space
 
 LIBRARY = "scikit-learn"
+export = export_features
 RECORDED_PACKAGES = ("lociscope", "numpy", "scipy", "scikit-learn", "scikit-image")
 """Packages whose versions are stored in the Run."""
 
@@ -213,23 +214,3 @@ def fit(
     write_validation(run, valid, predicted)
     run.mark_done()
     return run
-
-
-def export(
-    run: Run,
-    folder: Path,
-    name: str,
-    licence: str,
-    limits: str = "",
-    refer: Callable[[Bundle], tuple[Reference, dict[str, Any]]] | None = None,
-) -> float:
-    """Refuse: a Bundle holds a network.
-
-    Raises:
-        LociscopeError: Always.
-    """
-    raise LociscopeError(
-        f"Run '{run.folder}' is of the features recipe, which has no network, so it cannot become a Bundle. "
-        "Name a Run of a network.",
-        code=Code.WRONG_FILE,
-    )

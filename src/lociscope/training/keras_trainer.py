@@ -11,7 +11,8 @@ from lociscope.data.datasets import load_labelled_fields, load_training_data
 from lociscope.data.pipeline.dataset import evaluation_batches, reraise_read_errors, steps_per_epoch, training_batches
 from lociscope.decide.logistic import sigmoid
 from lociscope.errors import LociscopeError
-from lociscope.models import build_network
+from lociscope.models import SOURCE, build_network
+from lociscope.models.own import hash_source
 from lociscope.processes.progress import ignore_progress
 from lociscope.training.devices import (
     choose_device,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     import keras
 
     from lociscope.artifacts.recipe import Recipe
-    from lociscope.artifacts.run import Run
+    from lociscope.artifacts.run import Environment, Run
     from lociscope.data.cache.fields import PackedFields
     from lociscope.data.datasets import TrainingData
     from lociscope.data.pipeline.online import OnlineSimulation
@@ -90,7 +91,7 @@ def fit(
 
     from lociscope.training.callbacks import DivergenceError, RunCallback
 
-    train, valid, source = datasets
+    train, valid, _ = datasets
     strategy = make_strategy(recipe)
     with strategy.scope(), explain_memory_errors(recipe):
         network = build_network(recipe.network.name, recipe.data.size, recipe.network.options)
@@ -98,7 +99,7 @@ def fit(
         trained = _with_precision(network, recipe)
         model = keras.Model(trained.input, trained.get_layer("logits").output, name=f"{network.name}_logits")
         synchronise_batch_norm(model, recipe.train.devices > 1)
-        environment = describe_environment(recipe, train, valid, source, network.count_params(), RECORDED_PACKAGES)
+        environment = _describe(recipe, datasets, network.count_params())
         run, steps = open_run(folder, recipe, environment), steps_per_epoch(train, recipe)
         batch = min(recipe.train.batch, len(train))
         validation = evaluation_batches(valid, recipe.train.batch)
@@ -115,6 +116,16 @@ def fit(
     _predict_validation(run, network, valid, recipe)
     run.mark_done()
     return run
+
+
+def _describe(recipe: Recipe, datasets: TrainingData, parameters: int) -> Environment:
+    """Return the environment of a Run, with the hash of the file of a network that is not lociscope's."""
+    train, valid, source = datasets
+    environment = describe_environment(recipe, train, valid, source, parameters, RECORDED_PACKAGES)
+    digest = hash_source(recipe.network.name)
+    if digest is None:
+        return environment
+    return environment.model_copy(update={"versions": {**environment.versions, SOURCE: digest}})
 
 
 def _with_precision(network: keras.Model, recipe: Recipe) -> keras.Model:

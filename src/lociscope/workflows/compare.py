@@ -10,7 +10,8 @@ from lociscope.errors import Code, LociscopeError, MissingExtraError, UsageError
 from lociscope.processes.progress import ignore_progress
 from lociscope.report.candidates import read_candidate, unique_names
 from lociscope.report.compare import Failure, write_compare
-from lociscope.report.comparison_rows import build_rows, write_csv
+from lociscope.report.comparison_rows import build_rows, to_json, write_csv
+from lociscope.report.page import check_page, link_files, write_json
 from lociscope.report.ranking import compare_candidates
 from lociscope.storage.paths import as_path, as_paths
 from lociscope.training.cost import measure_cost
@@ -69,7 +70,7 @@ def compare_runs(
 
     Args:
         runs: Runs, or folders of `train --folds`; a folder that occurs twice is read once.
-        output: The HTML page to write.
+        output: The HTML page to write; the same figures are written beside it as `.json`.
         table: A CSV to write, too.
         base: The Run whose scores the others are compared with; by default the first.
         quick: Load no network: costs are known only where a Run has recorded them.
@@ -91,6 +92,7 @@ def compare_runs(
         raise UsageError(
             f"'{output}' cannot be both the page and the table. Pass another file as `table`.", code=Code.INVALID_VALUE
         )
+    check_page(output, "comparison")
     folders = _unique_folders(runs)
     if base is not None and base.resolve() not in folders:
         folders = {base.resolve(): base} | folders
@@ -100,7 +102,11 @@ def compare_runs(
     rows = build_rows(candidates.found, groups)
     if table is not None:
         write_csv(table, rows)
-    write_compare(output, candidates.found, groups, rows, candidates.failures)
+    data = output.with_suffix(".json")
+    write_json(data, to_json(groups, rows, candidates.failures))
+    files = [(data, "all figures of this page"), *([(table, "the table of Runs")] if table else [])]
+    files += [(each.folder, "a Run") for each in candidates.found]
+    write_compare(output, candidates.found, groups, rows, candidates.failures, link_files(output, files))
     return Comparison(groups, rows, candidates.failures, candidates.without_cost)
 
 

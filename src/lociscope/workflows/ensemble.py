@@ -22,6 +22,7 @@ from lociscope.errors import Code, LociscopeError, MissingExtraError
 from lociscope.labels import to_multi_hot
 from lociscope.processes.progress import ignore_progress
 from lociscope.report.ensemble import write_ensemble
+from lociscope.report.page import link_files
 from lociscope.splits.groups import find_group_columns, group_ids
 from lociscope.storage.paths import as_path, as_paths
 from lociscope.workflows.submission import check_table, count_excluded, find_coverage
@@ -108,7 +109,13 @@ def fit_ensemble(
     write_fitted(output, StoredEnsemble.from_decider(selected.decider, tuple(networks)), report)
     page_error = None
     try:
-        write_ensemble(output / "report.html", report, [path.name for path in members])
+        page = output / "report.html"
+        files = [
+            (output / "report.json", "all figures of this page"),
+            (output / "ensemble.json", "the fitted ensemble"),
+        ]
+        files += [(path, "a member") for path in members]
+        write_ensemble(page, report, [path.name for path in members], link_files(page, files))
     except MissingExtraError as error:
         page_error = error
     return FittedEnsemble(report, page_error)

@@ -1,4 +1,4 @@
-"""Evaluate a Run, a Bundle or Predictions against the truth: `report.html` and `metrics.json`."""
+"""Evaluate a Run, a Bundle or Predictions against the truth: an acceptance report, `metrics.json`, figures."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from lociscope.artifacts.folds import open_training
 from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.images.discovery.sources import read_catalog_sources
-from lociscope.images.io.read import read_field
 from lociscope.labels import to_multi_hot
 from lociscope.predict.batch import predict_to_file
 from lociscope.predict.output import OutputOptions
 from lociscope.predict.predictor import open_bundle
 from lociscope.processes.progress import ignore_progress
 from lociscope.report.evaluation import write_evaluation
-from lociscope.report.gallery import GalleryField
 from lociscope.report.metrics import measure
+from lociscope.report.page import link_files
+from lociscope.report.paper import write_figures
 from lociscope.report.provenance import describe_run
-from lociscope.splits.groups import group_ids
 from lociscope.storage.paths import as_path
+from lociscope.workflows.field_context import read_context
+from lociscope.workflows.gallery import find_model, read_galleries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from lociscope.processes.progress import ProgressCallback
     from lociscope.report.metrics import Metrics
     from lociscope.storage.paths import AnyPath
-
-GALLERY = 12
-"""Fields shown in a report."""
 
 OPTIMISTIC = "The epoch and the threshold were chosen on these fields, so the scores are optimistic."
 """The note on the validation fields of a Run."""
@@ -69,6 +67,8 @@ def evaluate(
     truth: AnyPath | None,
     output: AnyPath,
     *,
+    bundle: AnyPath | None = None,
+    figures: AnyPath | None = None,
     workers: int = 2,
     progress: ProgressCallback = ignore_progress,
 ) -> Evaluation:
@@ -78,6 +78,9 @@ def evaluate(
         subject: A Run, the folder of `train --folds`, a Bundle, or Predictions.
         truth: A Catalog or a CSV `Id,Target`; None for a Run, which has recorded the truth of its validation fields.
         output: Folder to write to.
+        bundle: The model behind Predictions or a Run, which shows where its evidence is; the model itself for a Bundle,
+            and the shipped one where the Predictions record that it made them.
+        figures: A folder for the figures of a paper, as SVG and PDF.
         workers: Threads that read fields where a Bundle has to predict them.
         progress: Called with (fields predicted, number of fields).
 
@@ -106,6 +109,9 @@ def evaluate(
         thresholds=scored.thresholds,
         run=scored.run if scored.networks == 1 else None,
         notes=[OPTIMISTIC] if scored.run else [],
+        model=scored.predictor or find_model(as_path(bundle), subject),
+        figures=as_path(figures),
+        subject=subject,
     )
     return Evaluation(metrics, output / "report.html", scored.failures, output / "predictions.failures.csv")
 
@@ -121,6 +127,10 @@ def write_report(
     thresholds: np.ndarray | None = None,
     run: Run | None = None,
     notes: Sequence[str] = (),
+    model: Predictor | None = None,
+    figures: Path | None = None,
+    subject: Path | None = None,
+    related: Sequence[tuple[Path, str]] = (),
 ) -> Metrics:
     """Write `report.html` and `metrics.json` for predictions whose labels are known.
 
@@ -134,6 +144,10 @@ def write_report(
         thresholds: (28,), by which locations were decided, where they are known.
         run: The training whose learning curves and facts are shown.
         notes: Further notes for the reader.
+        model: Shows where the evidence is; None for galleries without.
+        figures: A folder for the figures of a paper.
+        subject: What was evaluated, to link to.
+        related: Further files and pages to link to, and what each has.
 
     Returns:
         The scores.
@@ -144,26 +158,47 @@ def write_report(
     output = as_path(output)
     predictions = _take_labelled(predictions, labels)
     truth = to_multi_hot([labels[name] for name in predictions.ids])
-    groups = None
-    if catalog is not None:
-        group_of = dict(zip(catalog.ids, group_ids(catalog), strict=True))
-        groups = np.array([group_of.get(name, name) for name in predictions.ids])
-    metrics = measure(truth, predictions.probability, to_multi_hot(predictions.predicted), what, groups)
+    context = None if catalog is None else read_context(catalog, predictions.ids)
+    metrics = measure(
+        truth,
+        predictions.probability,
+        to_multi_hot(predictions.predicted),
+        what,
+        None if context is None else context.groups,
+        cell_lines=None if context is None else context.cell_lines,
+        varied=None if context is None else context.varied,
+    )
     metrics.write(output / "metrics.json")
-    gallery, unreadable = _read_gallery(predictions, labels, catalog)
+    galleries, unreadable = read_galleries(predictions, labels, catalog, model)
     if unreadable:
         notes = [*notes, f"Not shown, since the images cannot be read: {', '.join(unreadable)}."]
+    if figures is not None:
+        write_figures(figures, metrics, galleries)
+    page = output / "report.html"
     write_evaluation(
-        output / "report.html",
+        page,
         title=title,
         metrics=metrics,
-        gallery=gallery,
+        galleries=galleries,
         thresholds=thresholds,
         history=run.read_history() if run else None,
         run_facts=describe_run(run) if run else None,
         notes=notes,
+        files=link_files(page, [*related, *_list_files(output, subject, run, figures)]),
     )
     return metrics
+
+
+def _list_files(output: Path, subject: Path | None, run: Run | None, figures: Path | None) -> list[tuple[Path, str]]:
+    """Return the files that belong to an evaluation, and what each has."""
+    files = [(output / "metrics.json", "all figures of this page"), (output / "predictions.parquet", "the predictions")]
+    if subject is not None:
+        files.append((subject, "what was evaluated"))
+    if run is not None:
+        files += [(run.recipe_file, "the recipe"), (run.history_file, "losses by epoch")]
+    if figures is not None:
+        files.append((figures, "figures as SVG and PDF"))
+    return files
 
 
 def _take_labelled(predictions: Predictions, labels: Labels) -> Predictions:
@@ -187,6 +222,7 @@ class _Subject:
         thresholds: (28,), by which a Bundle decides.
         run: The Run, or the Runs of all folds as one.
         networks: The number of these Runs.
+        predictor: The open Bundle.
     """
 
     predictions: Predictions
@@ -194,6 +230,7 @@ class _Subject:
     thresholds: np.ndarray | None = None
     run: Run | None = None
     networks: int = 0
+    predictor: Predictor | None = None
 
 
 def _open_subject(
@@ -205,7 +242,8 @@ def _open_subject(
     if (subject / MANIFEST).is_file():
         predictor = open_bundle(subject)
         predictions, failures = _predict(predictor, catalog, output, workers, progress)
-        return _Subject(predictions, failures, np.asarray(predictor.bundle.card.decide.thresholds))
+        thresholds = np.asarray(predictor.bundle.card.decide.thresholds)
+        return _Subject(predictions, failures, thresholds, predictor=predictor)
     run, runs = open_training(subject)
     return _Subject(run.read_predictions(), run=run, networks=len(runs))
 
@@ -248,33 +286,3 @@ def _predict(
         reason = f"The first: {outcome.failures[0].reason}" if outcome.failures else "It has no rows."
         raise LociscopeError(f"No field of the Catalog could be predicted. {reason}", code=Code.NOTHING_FOUND)
     return Predictions.read(path), outcome.failures
-
-
-def _read_gallery(
-    predictions: Predictions, labels: Labels, catalog: Catalog | None
-) -> tuple[list[GalleryField], list[str]]:
-    """Read evenly spaced fields, whatever was predicted for them; return the ids that cannot be read, too."""
-    if catalog is None:
-        return [], []
-    source_of = {source.id: source for source in read_catalog_sources(catalog)}
-    rows = [row for row, name in enumerate(predictions.ids) if name in source_of]
-    rows = rows[:: max(len(rows) // GALLERY, 1)][:GALLERY]
-    gallery, unreadable = [], []
-    for row in rows:
-        name = predictions.ids[row]
-        try:
-            field = read_field(source_of[name])
-        except LociscopeError:
-            unreadable.append(name)
-            continue
-        gallery.append(
-            GalleryField(
-                field,
-                labels[name],
-                predictions.probability[row],
-                predictions.predicted[row],
-                predictions.status[row],
-                predictions.warnings[row],
-            )
-        )
-    return gallery, unreadable

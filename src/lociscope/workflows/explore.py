@@ -17,7 +17,7 @@ from lociscope.data.explore.judge import EXPLAINED, judge_fields
 from lociscope.data.explore.labels import find_rare_classes, summarize_labels
 from lociscope.data.explore.map import make_map
 from lociscope.data.explore.sources import FieldSet, open_field_set
-from lociscope.errors import Code, LociscopeError
+from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.predict.predictor import BATCH_SIZE, PreparedField, open_bundle
 from lociscope.processes.progress import ProgressCallback, ignore_progress
 from lociscope.report.explore import ExplorePage, write_explore
@@ -178,6 +178,12 @@ def _inspect(
     if given is not None or not fields.has_images:
         return inspect_fields(fields, workers=workers, progress=progress), given
     predictor = open_bundle(bundle)
+    if predictor.bundle.card.kind != "network":
+        raise UsageError(
+            f"Bundle '{bundle}' is of {predictor.bundle.card.kind}, which `explore` cannot run in its pass over the "
+            "fields. Predict them with it first, and pass `predictions`.",
+            code=Code.INVALID_VALUE,
+        )
     collector = _Collector(predictor, fields.catalog.ids)
     spec = predictor.bundle.card.input
     inspection = inspect_fields(fields, spec, collector.add, workers=workers, progress=progress)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.data.explore.comparison import Shift, TestComparison, distinguish_test, stack_statistics
+from lociscope.decide.holm import adjust_holm
 from lociscope.images.statistics import STATISTICS
 from lociscope.labels import LABELS, to_multi_hot
-from lociscope.monitor.compare import adjust_holm, run_fisher_tests, run_kolmogorov_smirnov_tests
+from lociscope.monitor.compare import run_fisher_tests, run_kolmogorov_smirnov_tests
 from lociscope.monitor.drift import MIN_FIELDS
 
 if TYPE_CHECKING:

@@ -134,7 +134,7 @@ def _make_refer(
     def refer(bundle: Bundle) -> tuple[Reference, dict[str, Any]]:
         if catalog is None:
             seed = REFERENCE_SEED + (data.seed == REFERENCE_SEED)
-            fields = _simulate_fields(seed, number, workers)
+            fields = simulate_fields(seed, number, workers)
             what = f"simulated fields, one of each specimen, of seed {seed}"
             kind: Literal["simulated", "catalog"] = "simulated"
         else:
@@ -150,7 +150,7 @@ def _make_refer(
     return refer
 
 
-def _simulate_fields(seed: int, number: int, workers: int) -> Iterator[Field]:
+def simulate_fields(seed: int, number: int, workers: int) -> Iterator[Field]:
     """Yield fields as `lociscope simulate atlas` simulates them, none of which was used in a training."""
     numbers = range(0, number * FIELDS_PER_SPECIMEN, FIELDS_PER_SPECIMEN)
     for made in map_in_order(partial(simulate_field, seed=seed), numbers, workers):

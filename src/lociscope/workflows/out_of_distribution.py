@@ -157,7 +157,7 @@ def add_detector(
         extra["reference.npz"] = bundle.reference
     if (keras := bundle.folder / "model.keras").exists():
         extra["model.keras"] = keras.read_bytes()
-    write_bundle(output, card, bundle.model, bundle.selftest, extra)
+    write_bundle(output, card, bundle.model, bundle.selftest, extra, [member.folder for member in bundle.members])
     return fit
 
 

@@ -14,6 +14,7 @@ from lociscope.artifacts.study import Study, TrialRecord, find_best_trial
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, write_failures
 from lociscope.processes.progress import show_nothing
+from lociscope.report.page import link_files
 from lociscope.report.study import write_study
 from lociscope.storage.paths import as_path
 from lociscope.training.trainer import get_trainer
@@ -164,6 +165,8 @@ def _write_results(
     ranges = {key: str(each) for key, each in space.items()}
     log = [key for key, each in space.items() if isinstance(each, Range) and each.log]
     importance, gain = get_importances(study), measure_gain(trials, results)
-    write_study(results.page_file, Path(name).stem, trials, ranges, log, importance, gain)
+    files = [(results.table_file, "all trials"), (results.best_file, "the recipe of the best trial")]
+    links = link_files(results.page_file, files)
+    write_study(results.page_file, Path(name).stem, trials, ranges, log, importance, gain, links)
     if on_trial is not None:
         on_trial(trials[-1], find_best_trial(trials))

@@ -126,3 +126,4 @@ def test_wells_of_rows_and_columns() -> None:
         ("b", "3", "B03"),
     ):
         assert format_well(row, column) == well
+    assert format_well("99999999", "1") == "R99999999C1"  # no plate has a letter for it

@@ -11,7 +11,8 @@ import numpy as np
 
 from lociscope.data.explore.findings import Finding, FindingKind
 from lociscope.decide.calibration import Calibration
-from lociscope.labels import N_LABELS, to_multi_hot
+from lociscope.decide.prior import HPA_2018
+from lociscope.labels import N_LABELS, expand_classes, find_known, to_multi_hot
 
 _SHRINK = 30.0
 _SMALLEST = 1e-5
@@ -29,7 +30,8 @@ def find_contradictions(
     Args:
         ids: Of n labelled fields.
         targets: Their classes.
-        probability: (n, 28) in 0–1, of a model that was not trained on them.
+        probability: (n, 28) in 0–1, of a model that was not trained on them; NaN for a class that it does not know,
+            of which no label is judged.
         usable: (n,) of bool: fields whose pictures can be trusted; None for all.
 
     Returns:
@@ -68,10 +70,12 @@ def calibrate(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
         truth: (n, 28) of bool.
         probability: (n, 28).
     """
-    clipped = np.clip(np.asarray(probability, float), _SMALLEST, 1 - _SMALLEST)
-    calibration = Calibration("platt", shrink=_SHRINK).fit(truth.astype(np.uint8), clipped)
+    known = find_known(probability)
+    clipped = np.clip(np.asarray(probability, float)[:, known], _SMALLEST, 1 - _SMALLEST)
+    calibration = Calibration("platt", shrink=_SHRINK, prior=HPA_2018[known])
+    calibration.fit(truth[:, known].astype(np.uint8), clipped)
     calibrated: np.ndarray = np.clip(calibration.predict(clipped), _SMALLEST, 1 - _SMALLEST)
-    return calibrated
+    return expand_classes(calibrated, tuple(np.flatnonzero(known).tolist()))
 
 
 def score_contradictions(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
@@ -88,8 +92,9 @@ def score_contradictions(truth: np.ndarray, probability: np.ndarray) -> np.ndarr
         (n,) of float; −inf for a field without labels.
     """
     logits = np.log(probability) - np.log1p(-probability)
-    instead = np.logaddexp.reduce(np.where(truth, -np.inf, logits), axis=1)
-    wrong = np.logaddexp.reduce(np.where(truth, -logits, -np.inf), axis=1)
+    known = ~np.isnan(probability)
+    instead = np.logaddexp.reduce(np.where(known & ~truth, logits, -np.inf), axis=1)
+    wrong = np.logaddexp.reduce(np.where(known & truth, -logits, -np.inf), axis=1)
     return np.asarray(instead + wrong)
 
 

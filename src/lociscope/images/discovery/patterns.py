@@ -18,6 +18,8 @@ _DIGITS = {"column": r"\d+", "z": r"\d+", "t": r"\d+", "row": r"[A-Za-z]{1,2}|\d
 _STRICT = _DIGITS | {"site": r"\d+", "well": r"[A-Za-z]{1,2}\d{1,3}|\d+"}
 """What a placeholder matches in a preset; in a user's pattern, most match any text."""
 
+_MAX_ROW = 26 * 27
+"""The row ZZ."""
 _PART = re.compile(r"\{(\w+)\}|([*?])")
 _GUID = "-".join("?" * length for length in (8, 4, 4, 4, 12))
 _THUMBNAIL = re.compile(r"_thumb(?:_|$|[0-9A-F]{8}-)", re.IGNORECASE)
@@ -164,6 +166,8 @@ def format_well(row: str, column: str) -> str:
     """Return the name of a well, such as `B03`, from its row, a letter or a number from 1, and its column."""
     if not row.isdigit():
         return f"{row.upper()}{int(column):02d}"
+    if not 1 <= int(row) <= _MAX_ROW:  # no plate has a letter for it
+        return f"R{row}C{column}"
     at = int(row) - 1
     letters = (chr(ord("A") + at // 26 - 1) if at >= 26 else "") + chr(ord("A") + at % 26)
     return f"{letters}{int(column):02d}"

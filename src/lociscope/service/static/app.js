@@ -20,10 +20,10 @@ function channelOf(name) {
 function objection(files) {
   const bytes = files.reduce((sum, file) => sum + file.size, 0);
   if (bytes > Number(form.dataset.most)) {
-    return `These files are ${size(bytes)}; this service accepts ${size(Number(form.dataset.most))}. Send one field at a time.`;
+    return `These files are ${size(bytes)}; this service accepts ${size(Number(form.dataset.most))}. Send fewer fields at a time.`;
   }
   if (files.length > Number(form.dataset.files)) {
-    return `These are ${files.length} files; one field has at most four. Send one field at a time.`;
+    return `These are ${files.length} files; this service accepts ${form.dataset.files}. Send them as a zip, or fewer at a time.`;
   }
   return "";
 }
@@ -36,7 +36,7 @@ function say(text, wrong = false) {
 function list() {
   const files = [...input.files];
   chosen.hidden = !files.length;
-  chosen.replaceChildren(...files.map((file) => {
+  chosen.replaceChildren(...files.slice(0, 24).map((file) => {
     const item = document.createElement("li");
     const dot = document.createElement("i");
     dot.dataset.channel = channelOf(file.name) || "";
@@ -63,6 +63,60 @@ function dropping(event, on) {
   document.body.classList.toggle("dragging", on);
 }
 
+// Folders: a form cannot hold their files, so they are sent from here, with their paths.
+const folder = document.getElementById("folder");
+const chooser = document.getElementById("choose-folder");
+
+function walk(entry, path, found) {
+  if (entry.isFile) return new Promise((done, fail) => entry.file((file) => { found.push([file, path + file.name]); done(); }, fail));
+  const reader = entry.createReader();
+  const more = () => new Promise((done, fail) => reader.readEntries(done, fail)).then((some) => (some.length
+    ? some.reduce((before, each) => before.then(() => walk(each, `${path}${entry.name}/`, found)), Promise.resolve()).then(more) : undefined));
+  return more();
+}
+
+function sendEntries(entries) {
+  const found = [];
+  say("Reading the folder…");
+  entries.reduce((before, each) => before.then(() => walk(each, "", found)), Promise.resolve())
+    .then(() => send(found)).catch((error) => say(`This folder cannot be read: ${error.message}.`, true));
+}
+
+function send(found) {
+  const why = found.length ? objection(found.map(([file]) => file)) : "This folder has no file.";
+  if (why) { say(why, true); return; }
+  const data = new FormData(form);
+  data.delete("files");
+  data.append("ask", "1");
+  for (const [file, path] of found) data.append("files", file, path);
+  const request = new XMLHttpRequest();
+  request.open("POST", form.action);
+  request.setRequestHeader("accept", "application/json");
+  request.upload.addEventListener("progress", (event) => say(`Sending ${size(event.loaded)} of ${size(event.total)}…`));
+  request.addEventListener("load", () => {
+    let answer = {};
+    try { answer = JSON.parse(request.responseText); } catch { answer = { error: request.statusText }; }
+    if (request.status === 202) location.href = `${form.action}/${answer.id}`;
+    else { rest(); say(answer.error || `The service answered ${request.status}.`, true); }
+  });
+  request.addEventListener("error", () => { rest(); say("The service cannot be reached. Try again.", true); });
+  busy();
+  request.send(data);
+}
+
+function busy() {
+  form.classList.add("busy");
+  button.setAttribute("aria-disabled", "true");
+  button.textContent = "Predicting…";
+  say("Sending and predicting…");
+}
+
+if (folder) {
+  chooser.hidden = false;
+  chooser.addEventListener("click", () => folder.click());
+  folder.addEventListener("change", () => send([...folder.files].map((file) => [file, file.webkitRelativePath || file.name])));
+}
+
 if (form) {
   input.addEventListener("change", list);
   form.addEventListener("submit", (event) => {
@@ -72,10 +126,7 @@ if (form) {
       if (why) say(why, true);
       return;
     }
-    form.classList.add("busy");
-    button.setAttribute("aria-disabled", "true");
-    button.textContent = "Predicting…";
-    say("Sending and predicting…");
+    busy();
   });
   window.addEventListener("pageshow", () => { rest(); list(); });
   document.addEventListener("dragover", (event) => dropping(event, true));
@@ -83,24 +134,14 @@ if (form) {
   document.addEventListener("drop", (event) => {
     dropping(event, false);
     if (!event.dataTransfer.files.length) return;
+    const entries = [...event.dataTransfer.items].map((each) => each.webkitGetAsEntry && each.webkitGetAsEntry()).filter(Boolean);
+    if (folder && entries.some((each) => each.isDirectory)) { sendEntries(entries); return; }
     input.files = event.dataTransfer.files;
     list();
     form.scrollIntoView({ block: "center" });
     button.focus();
   });
 }
-
-const switches = new Map([...document.querySelectorAll(".switches input")].map((each) => [each.dataset.key, each]));
-const announcement = document.getElementById("announcement");
-
-for (const each of switches.values()) {
-  each.addEventListener("change", () => { announcement.textContent = `${each.dataset.stain} ${each.checked ? "shown" : "hidden"}`; });
-}
-document.addEventListener("keydown", (event) => {
-  const one = switches.get(event.key.toLowerCase());
-  const typing = event.target.closest("input:not([type=checkbox]), select, textarea");
-  if (one && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) one.click();
-});
 
 const alertBox = document.getElementById("alert");
 if (alertBox) alertBox.focus();

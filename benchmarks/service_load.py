@@ -1,0 +1,296 @@
+"""The service at its limits: latency, saturation, overload, 64 clients, hostile requests, kills.
+
+Claims, on an otherwise idle machine with two cores, the service on one and the load generator on the other: at
+saturation it predicts at least 0.85 times as many fields/s as the predictor does directly from the same PNG files; one
+request takes at most 10 ms more; at 0.5, 1, 2 and 10 times its capacity memory stays flat, refusals come at once, and
+latency is back within 10 s; 64 clients each get their own field's answer; hostile requests never end in a 5xx other
+than 503; `kill -9` loses and doubles no field of a job.
+
+    python benchmarks/service_load.py [SECONDS per rate] [HOSTILE requests] [JOBS]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import io
+import json
+import os
+import random
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lociscope.channels import CHANNEL_NAMES
+from lociscope.images.discovery.sources import find_fields
+from lociscope.images.io.read import read_field
+from lociscope.images.io.write import write_planes
+from lociscope.predict.predictor import Predictor, open_bundle
+from lociscope.service.jobs.database import open_database
+from lociscope.service.jobs.store import JobStore
+from lociscope.simulate import simulate_field
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FIELDS, SIZE = 8, 256
+SECONDS, HOSTILE, JOBS = (int(word) for word in (*sys.argv[1:4], *("60", "500", "50")[len(sys.argv) - 1 :]))
+RATES = (0.5, 1, 2, 10)
+TIMEOUT = 30.0
+CORES = sorted(os.sched_getaffinity(0))
+FORM = {"content-type": "multipart/form-data; boundary=edge"}
+
+
+def pin(process: int, core: int) -> None:
+    """Run a process on one core, where there are two."""
+    if len(CORES) > 1:
+        os.sched_setaffinity(process, {CORES[core]})
+
+
+@contextmanager
+def serving(store: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A service on the first core, and its port."""
+    command = [sys.executable, "-m", "lociscope", "-q", "serve", "--port", "0", "--store", str(store), *words]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    try:
+        port = int((process.stdout.readline() if process.stdout else "").rpartition(":")[2])
+        pin(process.pid, 0)
+        yield process, port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def make_form(files: dict[str, bytes]) -> bytes:
+    """Files as the body of a form."""
+    parts = []
+    for name, data in files.items():
+        head = f'--edge\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
+        parts += [head.encode(), data, b"\r\n"]
+    return b"".join([*parts, b"--edge--\r\n"])
+
+
+def ask(port: int, body: bytes, path: str = "/predict", headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+    """Post a body; return the status and the answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
+    try:
+        connection.request("POST", path, body, FORM | (headers or {}))
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def resident(process: int) -> float:
+    """Resident memory, MiB."""
+    return int(Path(f"/proc/{process}/status").read_text().split("VmRSS:")[1].split()[0]) / 1024
+
+
+def time_direct(predictor: Predictor, folder: Path, rounds: int) -> list[float]:
+    """Seconds of each prediction from files, one after the other, on one core."""
+    sources, times = find_fields([folder])[0], []
+    for source in sources * rounds:
+        began = time.perf_counter()
+        predictor.run([predictor.prepare(read_field(source))])
+        times.append(time.perf_counter() - began)
+    return times
+
+
+def measure_latency(port: int, bodies: list[bytes], direct: list[float]) -> dict[str, float]:
+    """Added milliseconds of one request, and throughput at saturation over the direct one."""
+    times = []
+    for body in bodies * 5:
+        began = time.perf_counter()
+        status, said = ask(port, body)
+        if status != 200:
+            raise RuntimeError(said)
+        times.append(time.perf_counter() - began)
+    began, number = time.perf_counter(), 20 * len(bodies)
+    with ThreadPoolExecutor(8) as pool:
+        done = sum(status == 200 for status, _ in pool.map(lambda k: ask(port, bodies[k % len(bodies)]), range(number)))
+    rate = done / (time.perf_counter() - began)
+    return {
+        "added ms, p50": round(1000 * (statistics.median(times) - statistics.median(direct)), 2),
+        "saturation over direct": round(rate * statistics.mean(direct), 3),
+        "fields a second": round(rate, 1),
+    }
+
+
+async def offer(port: int, body: bytes, rate: float, seconds: float) -> list[tuple[int, float]]:
+    """Send requests at a rate, whether or not earlier ones are answered; return (status, seconds) of each."""
+    head = f"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\nconnection: close\r\n"
+    data = f"{head}content-type: {FORM['content-type']}\r\n\r\n".encode() + body
+
+    async def one() -> tuple[int, float]:
+        began = time.perf_counter()
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(data)
+                line = await reader.readline()
+                writer.close()
+            return int(line.split()[1]), time.perf_counter() - began
+        except (OSError, TimeoutError, IndexError, ValueError):
+            return 0, time.perf_counter() - began
+
+    tasks = []
+    for _ in range(max(1, int(rate * seconds))):
+        tasks.append(asyncio.create_task(one()))
+        await asyncio.sleep(1 / rate)
+    return await asyncio.gather(*tasks)
+
+
+def measure_overload(process: int, port: int, body: bytes, capacity: float) -> dict[str, Any]:
+    """Statuses, time of refusals and memory at each rate, and the latency 10 s after the last."""
+    found: dict[str, Any] = {}
+    for times in RATES:
+        before = resident(process)
+        answers = asyncio.run(offer(port, body, times * capacity, SECONDS))
+        refused = [seconds for status, seconds in answers if status == 503]
+        found[f"{times} × capacity"] = {
+            "statuses": dict(Counter(str(status) for status, _ in answers)),
+            "refusal s, p99": round(float(np.quantile(refused, 0.99)), 3) if refused else None,
+            "MiB grown": round(resident(process) - before, 1),
+        }
+    time.sleep(10)
+    began = time.perf_counter()
+    found["status after 10 s"] = ask(port, body)[0]
+    found["seconds after 10 s"] = round(time.perf_counter() - began, 3)
+    return found
+
+
+def count_wrong(port: int, bodies: dict[str, bytes], truth: dict[str, np.ndarray]) -> int:
+    """Answers that are not those of their field, with 64 clients."""
+
+    def one(k: int) -> int:
+        name = list(bodies)[k % len(bodies)]
+        status, data = ask(port, bodies[name])
+        while status == 503:
+            time.sleep(1)
+            status, data = ask(port, bodies[name])
+        said = json.loads(data)
+        return int(said.get("id") != name or np.abs(np.asarray(said["probabilities"]) - truth[name]).max() > 1e-4)
+
+    with ThreadPoolExecutor(64) as pool:
+        return sum(pool.map(one, range(128)))
+
+
+def make_hostile(random_: random.Random, body: bytes) -> tuple[str, bytes, dict[str, str]]:
+    """A request that is malformed, huge, a bomb or a slip."""
+    path = random_.choice(["/predict", "/jobs", "/v2/models/lociscope/infer"])
+    kind = random_.randrange(6)
+    if kind == 0:  # flipped bytes
+        data = bytearray(body)
+        for _ in range(random_.randrange(1, 40)):
+            data[random_.randrange(len(data))] = random_.randrange(256)
+        return path, bytes(data), {}
+    if kind == 1:
+        return path, body[: random_.randrange(len(body))], {}
+    if kind == 2:
+        return path, random_.randbytes(random_.randrange(4096)), {}
+    if kind == 3:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("../" * random_.randrange(4) + "a_red.png", bytes(random_.choice([10, 1 << 24])))
+        return path, make_form({random_.choice(["a.zip", "../../a.zip", "a\0b.zip"]): buffer.getvalue()}), {}
+    if kind == 4:
+        names = [f"{'x' * random_.randrange(300)}{k}_red.png" for k in range(random_.randrange(1, 40))]
+        return path, make_form(dict.fromkeys(names, b"\x89PNG\r\n\x1a\n")), {}
+    values = random_.choice(["1e999", "-1", "[]", "{}", "null", '"x"', "Infinity", "NaN"])
+    text = f'{{"inputs": [{{"name": "fields", "shape": [1, {values}, 2, 4], "datatype": "UINT8", "data": {values}}}]}}'
+    return path, text.encode(), {"content-type": "application/json"}
+
+
+def attack(process: int, port: int, body: bytes) -> dict[str, Any]:
+    """Hostile requests: faults of the service, hangs, and growth."""
+    random_, statuses = random.Random(0), Counter[str]()  # noqa: S311 - a seed that repeats
+    before = resident(process)
+    for number in range(HOSTILE):
+        path, data, headers = make_hostile(random_, body)
+        try:
+            if number % 25 == 0:  # cut off in mid-body
+                with socket.create_connection(("127.0.0.1", port)) as cut:
+                    cut.sendall(f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999\r\n\r\nx".encode())
+                continue
+            statuses[str(ask(port, data, path, headers)[0])] += 1
+        except (TimeoutError, OSError, http.client.HTTPException) as error:
+            statuses["hang" if isinstance(error, TimeoutError) else "closed"] += 1
+    faults = sum(n for status, n in statuses.items() if status.startswith("5") and status not in ("503", "507"))
+    return {"statuses": dict(statuses), "faults": faults, "MiB grown": round(resident(process) - before, 1)}
+
+
+def kill_jobs(folder: Path, archive: bytes, fields: int) -> dict[str, int]:
+    """Kill the service at random moments while it predicts jobs; return lost and doubled fields."""
+    jobs: list[str] = []
+    random_, kills = random.Random(1), 0  # noqa: S311 - a seed that repeats
+    body = make_form({"f.zip": archive})
+    store = JobStore(open_database(str(folder / "service.sqlite")))
+    while len(jobs) < JOBS:
+        with serving(folder) as (process, port):
+            ends = time.monotonic() + random_.uniform(0.5, 3)
+            while time.monotonic() < ends and len(jobs) < JOBS:
+                status, data = ask(port, body, "/jobs")
+                if status == 202:
+                    jobs.append(json.loads(data)["id"])
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+    with serving(folder):
+        while store.count_waiting():
+            time.sleep(1)
+    rows = [store.read_fields(job) for job in jobs]
+    done = [[field.number for field in some if field.state == "done"] for some in rows]
+    return {
+        "jobs": len(jobs), "kills": kills, "lost": sum(fields - len(set(some)) for some in done),
+        "doubled": sum(len(some) - len(set(some)) for some in done),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Measure and print JSON."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "fields"
+        for number in range(FIELDS):
+            write_planes(folder, f"f{number}", simulate_field(number, seed=3, size=SIZE).pixels)
+        files = {
+            f"f{k}": {f"f{k}_{c}.png": (folder / f"f{k}_{c}.png").read_bytes() for c in CHANNEL_NAMES}
+            for k in range(FIELDS)
+        }
+        bodies = {key: make_form(each) for key, each in files.items()}
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for each in list(files.values())[:3]:
+                for file, data in each.items():
+                    archive.writestr(file, data)
+        pin(0, 0)
+        predictor = open_bundle(None, 1)
+        found_fields = find_fields([folder])[0]
+        truth = {each.id: predictor.predict(each).probability[0] for each in found_fields}
+        direct = time_direct(predictor, folder, 10)
+        pin(0, 1)
+        some = list(bodies.values())
+        with serving(Path(name) / "store") as (process, port):
+            ask(port, some[0])
+            found: dict[str, Any] = measure_latency(port, some, direct)
+            found["overload"] = measure_overload(process.pid, port, some[0], found["fields a second"])
+            found["answers of another field, 64 clients"] = count_wrong(port, bodies, truth)
+            found["hostile"] = attack(process.pid, port, some[0])
+        found["kills"] = kill_jobs(Path(name) / "killed", buffer.getvalue(), 3)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Models of others as bundles: ONNX, Keras and published checkpoints."""

@@ -1,0 +1,152 @@
+"""What operators install: rules and their tests, dashboard, unit, container, backup and its restore."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lociscope.artifacts.predictions import Position
+from lociscope.service.jobs.database import open_database
+from lociscope.service.jobs.records import OPEN, WAITING, Counts, Job, JobField
+from lociscope.service.jobs.store import JobStore, make_job_id
+from lociscope.service.keys import KeyStore
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+RUNBOOK = (ROOT / "docs" / "how-to" / "operate.md").read_text("utf-8")
+RULES = (DEPLOY / "prometheus-rules.yml").read_text("utf-8")
+ALERTS = re.findall(r"- alert: (\w+)", RULES)
+METRIC = re.compile(r"\blociscope_[a-z_]+")
+
+
+def run(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False)
+
+
+def test_each_alert_has_an_entry_in_the_runbook() -> None:
+    assert len(ALERTS) == len(set(ALERTS)) == 11
+    for alert in ALERTS:
+        assert f"\n### {alert}\n" in RUNBOOK, alert
+        assert f"runbook: docs/how-to/operate.md#{alert.lower()}" in RULES, alert
+
+
+def test_each_alert_is_provoked_by_a_fault() -> None:
+    tests = (DEPLOY / "prometheus-rules-test.yml").read_text("utf-8")
+    for alert in ALERTS:
+        assert f"alertname: {alert}\n        exp_alerts:\n" in tests, alert
+        assert f"alertname: {alert}, exp_alerts: []" in tests, alert
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed; `apt-get install prometheus` runs this test")
+    for words in (("check", "rules", "prometheus-rules.yml"), ("test", "rules", "prometheus-rules-test.yml")):
+        done = run(promtool, *words[:2], DEPLOY / words[2])
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_rules_and_dashboard_use_metrics_that_exist(serve: Any, tmp_path: Path) -> None:
+    client = serve(store=tmp_path / "store")
+    client.get("/healthz")
+    found = set(METRIC.findall(client.get("/metrics").text))
+    dashboard = json.loads((DEPLOY / "grafana-dashboard.json").read_text("utf-8"))
+    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    assert len(expressions) >= 12
+    rules = re.sub(r"summary: .*|job=\"\w+\"", "", RULES)
+    for text in (*expressions, *re.findall(r"expr: ?(?:>-)?(.*?)(?:for|labels):", rules, re.DOTALL)):
+        assert set(METRIC.findall(text)) <= found, text
+
+
+def test_the_unit_is_valid(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("systemd-analyze is not installed")
+    text = (DEPLOY / "lociscope.service").read_text("utf-8").replace("/opt/lociscope/bin/lociscope", sys.executable)
+    (tmp_path / "lociscope.service").write_text(text)
+    done = run(analyze, "verify", tmp_path / "lociscope.service")
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "lociscope.service" in line]) == (0, [])
+
+
+def instructions() -> list[tuple[str, str]]:
+    text = (DEPLOY / "Containerfile").read_text("utf-8").replace("\\\n", " ")
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return [(line.partition(" ")[0], line.partition(" ")[2].strip()) for line in lines]
+
+
+def test_the_container_copies_what_exists_and_is_not_root() -> None:
+    steps = instructions()
+    for kind, text in steps:
+        if kind == "COPY" and not text.startswith("--from"):
+            for name in text.split()[:-1]:
+                assert (ROOT / name).exists(), name
+    assert ("USER", "10001") in steps
+    variables = re.findall(r"(LOCISCOPE_\w+)=", next(text for kind, text in steps if kind == "ENV"))
+    source = (ROOT / "src" / "lociscope" / "cli" / "serve.py").read_text("utf-8")
+    assert variables
+    for name in variables:
+        assert f'envvar="{name}"' in source, name
+
+
+@pytest.mark.slow
+def test_the_steps_of_the_container_install_a_service(tmp_path: Path) -> None:
+    """The steps of the first stage, without a container engine: the lock is enough for the service."""
+    prefix = tmp_path / "opt" / "lociscope"
+    shutil.copytree(ROOT / "src", tmp_path / "build" / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("requirements", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff"):
+        target = tmp_path / "build" / name
+        shutil.copytree(ROOT / name, target) if (ROOT / name).is_dir() else shutil.copy(ROOT / name, target)
+    for kind, text in instructions()[: [kind for kind, _ in instructions()].index("FROM", 1)]:
+        if kind == "RUN":
+            command = text.replace("/opt/lociscope", str(prefix)).replace("python -m venv", f"{sys.executable} -m venv")
+            done = subprocess.run(["sh", "-ec", command], cwd=tmp_path / "build", capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+    version = run(prefix / "bin" / "lociscope", "--version")
+    assert (version.returncode, version.stdout.startswith("lociscope ")) == (0, True)
+    words = [str(prefix / "bin" / "lociscope"), "-q", "serve", "--port", "0", "--keep-days", "7"]
+    words += ["--store", str(tmp_path / "store")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("http://127.0.0.1:")
+        process.terminate()
+        assert process.wait(60) == 0
+
+
+def make_store(folder: Path) -> tuple[str, str]:
+    """A store with a job and a key; their id and text."""
+    database = open_database(str(folder / "service.sqlite"))
+    _, text = KeyStore(database).add("ann")
+    job = Job(make_job_id(), "", OPEN, "mine", time.time(), time.time() + 1e6, "", "{}", Counts())
+    JobStore(database).create(job, [JobField(job.id, 0, "f", WAITING, "{}", Position())], 5)
+    (folder / "jobs" / job.id / "files").mkdir(parents=True)
+    (folder / "jobs" / job.id / "files" / "a_red.png").write_bytes(b"12345")
+    database.close()
+    return job.id, text
+
+
+def test_a_backup_is_restored(tmp_path: Path) -> None:
+    store, backup = tmp_path / "store", tmp_path / "backup"
+    job, key = make_store(store)
+    (tmp_path / "registry").mkdir()
+    (tmp_path / "registry" / "registry.json").write_text("{}")
+    script, registry = DEPLOY / "backup.py", ("--registry", tmp_path / "registry")
+    open_one = open_database(str(store / "service.sqlite"))  # while the service runs
+    done = run(sys.executable, script, store, backup, *registry)
+    assert done.returncode == 0, done.stderr
+    open_one.close()
+    shutil.rmtree(store)
+    shutil.rmtree(tmp_path / "registry")
+    done = run(sys.executable, script, "--restore", backup, store, *registry)
+    assert done.returncode == 0, done.stderr
+    database = open_database(str(store / "service.sqlite"), create=False)
+    found = JobStore(database).get(job)
+    assert found is not None
+    assert (found.name, found.counts.waiting, KeyStore(database).find(key) is not None) == ("mine", 1, True)
+    database.close()
+    assert (store / "jobs" / job / "files" / "a_red.png").read_bytes() == b"12345"
+    assert (tmp_path / "registry" / "registry.json").read_text() == "{}"
