@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from lociscope.artifacts.predictions import Predictions
     from lociscope.images.field import Field
     from lociscope.predict.predictor import Predictor
+
+Prepared = TypeVar("Prepared")
 
 CALL_FIELDS = 8
 """Number of fields that one thread reads, prepares and predicts at a time: the most that an interrupt loses of each."""
@@ -58,12 +60,12 @@ class Call(NamedTuple):
 
 
 def load_field(
-    prepare: Callable[[Field], PreparedField], source: FieldSource, read: Callable[[FieldSource], Field] | None = None
-) -> PreparedField | Failure:
+    prepare: Callable[[Field], Prepared], source: FieldSource, read: Callable[[FieldSource], Field] | None = None
+) -> Prepared | Failure:
     """Return a field, read and prepared, or why it cannot be read.
 
     Args:
-        prepare: Makes the network's input of a field.
+        prepare: Makes the input of a model of a field, or checks it.
         source: The files of the field.
         read: Reads them; None for `read_field`.
     """

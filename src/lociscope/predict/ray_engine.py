@@ -15,7 +15,7 @@ import math
 import os
 import pickle
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -23,9 +23,10 @@ import numpy as np
 
 from lociscope.errors import Code, LociscopeError, MissingExtraError
 from lociscope.images.discovery.sources import Failure, FieldSource
+from lociscope.images.extent import make_tiles
 from lociscope.images.io.read import read_field
 from lociscope.predict.loading import CALL_FIELDS, Call, load_field
-from lociscope.predict.predictor import Predictor, PreparedField, batched, prepare_field
+from lociscope.predict.predictor import Predictor, PreparedField, batched, check_field, prepare_tiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from lociscope.images.field import Field
 
     Read: TypeAlias = Callable[[FieldSource], Field]
+    _Loaded: TypeAlias = tuple[list[PreparedField], np.ndarray | None, list[Failure]]
 
 RETRIES = 2
 """How often Ray repeats a task whose worker was killed, before its fields are tried one by one."""
@@ -43,7 +45,7 @@ RETRIES = 2
 MAX_BLOCKS = 4096
 """Maximum number of blocks of calls that are listed in advance."""
 
-READER_CPUS, NETWORK_CPUS = 0.85, 0.25
+READER_CPUS, NETWORK_CPUS = 0.8, 0.2
 """Shares of a core that Ray reserves: two tasks and one actor on two cores. The network of a field takes about a
 quarter of the time of reading and preparing it."""
 
@@ -122,7 +124,7 @@ class RayCluster:
         )  # fmt: skip
         predicted = prepared.map_batches(
             _Network, batch_size=1, batch_format="pyarrow", num_cpus=NETWORK_CPUS, num_gpus=int(gpus) or None,
-            fn_constructor_args=(bundle, predictor.engine.runtime, predictor.tta, embeddings),
+            fn_constructor_args=(bundle, predictor.engine.runtime, predictor.tta, embeddings, statistics),
             compute=ActorPoolStrategy(size=_count_actors(gpus)),
         )  # fmt: skip
         waiting = dict(enumerate(todo))
@@ -145,37 +147,59 @@ def _make_reader(predictor: Predictor, read: Read, statistics: bool) -> Callable
     spec, checked = predictor.bundle.card.input, predictor.detector is not None
 
     def prepare(field: Field) -> PreparedField:
-        return prepare_field(field, spec, checked=checked)
+        return prepare_tiles(field, make_tiles(field, spec), checked=checked)
 
-    def load(sources: list[FieldSource]) -> tuple[list[PreparedField], np.ndarray | None, list[Failure]]:
-        loaded = [load_field(prepare, source, read) for source in sources]
-        fields = [each for each in loaded if isinstance(each, PreparedField)]
-        found = np.stack([each.statistics for each in fields]) if statistics and fields else None
-        light = [PreparedField(each.id, each.pixels, each.warnings, appearance=each.appearance) for each in fields]
-        return light, found, [each for each in loaded if isinstance(each, Failure)]
+    def load(sources: list[FieldSource]) -> _Loaded:
+        return _sort_loaded([load_field(prepare, source, read) for source in sources], statistics)
 
-    return lambda table: _map_packed(load, table)
+    def read_whole(sources: list[FieldSource]) -> list[tuple[FieldSource, Field | Failure]]:
+        return [(source, load_field(check_field, source, read)) for source in sources]
+
+    # features are measured on the field itself, by the actor that has opened the bundle
+    made = load if predictor.bundle.card.kind == "network" else read_whole
+    return lambda table: _map_packed(made, table)
+
+
+def _sort_loaded(loaded: Sequence[PreparedField | Failure], statistics: bool) -> _Loaded:
+    """Return fields without what the network does not need, their statistics, and the failures."""
+    fields = [each for each in loaded if isinstance(each, PreparedField)]
+    found = np.stack([each.statistics for each in fields]) if statistics and fields else None
+    light = [replace(each, whole=None, measures=None) for each in fields]
+    return light, found, [each for each in loaded if isinstance(each, Failure)]
 
 
 class _Network:
     """An actor: the bundle, opened; prepared fields in, calls out."""
 
-    def __init__(self, bundle: Any, runtime: str, tta: bool, embeddings: bool) -> None:  # noqa: ANN401 - a reference
+    def __init__(
+        self,
+        bundle: Any,  # noqa: ANN401 - a reference
+        runtime: str,
+        tta: bool,
+        embeddings: bool,
+        statistics: bool,
+    ) -> None:
         import ray
 
-        self._embeddings = embeddings
+        self._embeddings, self._statistics = embeddings, statistics
         self._open: Callable[[], Predictor] = lambda: _open_predictor(ray.get(bundle), runtime, tta)
         self._predictor: Predictor | None = None
 
     def __call__(self, table: pa.Table) -> pa.Table:
         return _map_packed(self._run, table)
 
-    def _run(self, loaded: tuple[list[PreparedField], np.ndarray | None, list[Failure]]) -> Call:
-        fields, statistics, failures = loaded
+    def _run(self, loaded: _Loaded | list[tuple[FieldSource, Field | Failure]]) -> Call:
         if self._predictor is None:  # here, so that an error of it reaches the user
             self._predictor = self._open()
+        if isinstance(loaded, list):
+            loaded = _sort_loaded([self._prepare(*each) for each in loaded], self._statistics)
+        fields, statistics, failures = loaded
         found = self._predictor.run(fields, embeddings=self._embeddings) if fields else None
         return Call(found, statistics, failures)
+
+    def _prepare(self, source: FieldSource, field: Field | Failure) -> PreparedField | Failure:
+        assert self._predictor is not None  # noqa: S101 - `_run` has opened it
+        return field if isinstance(field, Failure) else load_field(self._predictor.prepare, source, lambda _: field)
 
 
 def _open_predictor(bundle: Bundle, runtime: str, tta: bool) -> Predictor:
