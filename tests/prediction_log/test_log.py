@@ -198,3 +198,16 @@ def test_a_removed_or_replaced_file_is_reported_not_written(tmp_path: Path, repl
         (tmp_path / "old.db").replace(path)
         log.add(predictions(["c"]), statistics(1), bundle=BUNDLE, command="serve")
         assert log.read().predictions.ids == ["a", "c"]
+
+
+def test_a_window_is_thinned_taken_apart_and_spanned(log: PredictionLog) -> None:
+    for name in "abcdef":
+        log.add(predictions([name]), statistics(1), bundle=BUNDLE, command="predict")
+    assert log.read(every=2).predictions.ids == ["b", "d", "f"]
+    window = log.read()
+    part = window.take([4, 0])
+    assert (part.predictions.ids, part.times) == (["e", "a"], [window.times[4], window.times[0]])
+    third = datetime.fromisoformat(window.times[2])
+    assert log.span(since=third) == (window.times[2], window.times[5])
+    assert log.span(since=datetime(2999, 1, 1, tzinfo=UTC)) is None
+    assert log.count_backward() == 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 COMMANDS = ("predict", "serve", "watch", "microscope")
 """Commands that write to the log."""
+
+BACKWARD = timedelta(hours=1)
+"""Rows that waited for the database may be this late."""
 
 Row = dict[str, Any]
 """The columns of one prediction."""
@@ -55,6 +58,16 @@ class Window:
 
     def __len__(self) -> int:
         return len(self.predictions)
+
+    def take(self, rows: Sequence[int]) -> Window:
+        """Return the given rows, in the given order."""
+        return Window(
+            self.predictions.take(rows),
+            self.statistics[list(rows)],
+            [self.bundles[row] for row in rows],
+            [self.times[row] for row in rows],
+            [self.commands[row] for row in rows],
+        )
 
 
 def open_log(url: str, *, create: bool = True) -> PredictionLog:
@@ -143,13 +156,20 @@ class PredictionLog:
             if not written:
                 raise
 
-    def read(self, since: datetime | None = None, until: datetime | None = None, bundle: str | None = None) -> Window:
+    def read(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        bundle: str | None = None,
+        every: int = 1,
+    ) -> Window:
         """Read the rows of a time window.
 
         Args:
             since: Only rows of this moment or later.
             until: Only rows before this moment.
             bundle: Only rows of the bundle of this sha256.
+            every: Read only each `every`-th row, for a log that does not fit into memory.
 
         Returns:
             The rows, which may be none.
@@ -162,6 +182,8 @@ class PredictionLog:
         query = sa.select(self._rows).where(*self._within(since, until)).order_by(self._rows.c.seq)
         if bundle is not None:
             query = query.where(self._rows.c.bundle == bundle)
+        if every > 1:
+            query = query.where(self._rows.c.seq % every == 0)
         with self._database.transaction("read", READ_SECONDS) as connection:
             rows = connection.execute(query).all()
         try:
@@ -185,8 +207,8 @@ class PredictionLog:
         with self._database.transaction("read", READ_SECONDS) as connection:
             return {row[0]: row[1] for row in connection.execute(ordered)}
 
-    def span(self) -> tuple[str, str] | None:
-        """Return the times of the first and the last row, or None for an empty log.
+    def span(self, since: datetime | None = None, until: datetime | None = None) -> tuple[str, str] | None:
+        """Return the earliest and the latest time of the rows of a time window, or None if it has none.
 
         Raises:
             LogError: The log cannot be read.
@@ -194,9 +216,26 @@ class PredictionLog:
         import sqlalchemy as sa
 
         time = self._rows.c.time
+        query = sa.select(sa.func.min(time), sa.func.max(time)).where(*self._within(since, until))
         with self._database.transaction("read", READ_SECONDS) as connection:
-            first, last = connection.execute(sa.select(sa.func.min(time), sa.func.max(time))).one()
+            first, last = connection.execute(query).one()
         return None if first is None else (first, last)
+
+    def count_backward(self, since: datetime | None = None, until: datetime | None = None) -> int:
+        """Count the rows whose time is more than `BACKWARD` before that of the row before: a clock was set back.
+
+        Raises:
+            LogError: The log cannot be read.
+        """
+        import sqlalchemy as sa
+
+        table = self._rows.c
+        before = sa.func.lag(table.time).over(order_by=table.seq).label("before")
+        pairs = sa.select(table.time, before).where(*self._within(since, until)).subquery()
+        query = sa.select(pairs.c.time, pairs.c.before).where(pairs.c.time < pairs.c.before)
+        with self._database.transaction("read", READ_SECONDS) as connection:
+            found = connection.execute(query).all()
+        return sum(datetime.fromisoformat(row[1]) - datetime.fromisoformat(row[0]) > BACKWARD for row in found)
 
     def close(self) -> None:
         """Close the database."""
