@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from distillation import JUDGED, fit_head, standardize  # type: ignore[import-not-found]
+from distillation import JUDGED, LIMIT, fit_head, standardize  # type: ignore[import-not-found]
 
 from lociscope.artifacts.bundle import read_bundle
 from lociscope.channels import BLUE, GREEN, RED, YELLOW
@@ -341,19 +341,36 @@ def join_graphs(network: bytes, student: Any) -> bytes:  # noqa: ANN401 - an onn
     return bytes(model.SerializeToString())
 
 
-def export_student(student: keras.Model) -> Any:  # noqa: ANN401 - an onnx.ModelProto
-    """Return the student as ONNX, with the one output `logits`."""
+def answer(student: keras.Model, teacher: Teacher) -> keras.Model:
+    """Return the student whose logits are the mean of its own and of the teacher's heads over its features."""
+    import keras
+    from keras import layers, ops
+
+    features = ops.clip(student.output["features"], -LIMIT, LIMIT)
+    hidden, parts = teacher.w1.shape[-1], []
+    for number, (w1, b1, w2, b2) in enumerate(zip(teacher.w1, teacher.b1, teacher.w2, teacher.b2, strict=True)):
+        first, second = (
+            layers.Dense(hidden, "relu", name=f"head{number}_1"),
+            layers.Dense(N_LABELS, name=f"head{number}_2"),
+        )
+        parts.append(second(first(features)))
+        first.set_weights([w1, b1])
+        second.set_weights([w2, b2])
+    logits = (student.output["logits"] + layers.Average()(parts)) / 2
+    return keras.Model(student.input, {"logits": logits}, name="answer")
+
+
+def export_student(model: keras.Model) -> Any:  # noqa: ANN401 - an onnx.ModelProto
+    """Return a model with the one output `logits` as ONNX."""
     import tempfile
 
-    import keras
     import onnx
 
-    single = keras.Model(student.input, {"logits": student.output["logits"]})
-    single(np.zeros((1, FIELD, FIELD, 4), np.float32))  # Keras exports what was called once
+    model(np.zeros((1, FIELD, FIELD, 4), np.float32))  # Keras exports what was called once
     with tempfile.TemporaryDirectory() as folder:
         with warnings.catch_warnings():  # from Keras' patch of tf2onnx for numpy 2
             warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
-            single.export(Path(folder) / "model.onnx", format="onnx", verbose=False)
+            model.export(Path(folder) / "model.onnx", format="onnx", verbose=False)
         return onnx.load(Path(folder) / "model.onnx")
 
 
@@ -365,7 +382,7 @@ def write_student_bundle(out: Path, bundle: Path, catalog: Path, name: str) -> N
     from lociscope.artifacts.card import Card, Decision
     from lociscope.workflows.import_model import FitOptions, finish_bundle
 
-    shipped, student = read_bundle(), load_student(out)
+    shipped, student = read_bundle(), answer(load_student(out), Teacher(**np.load(out / "teacher.npz")))
     data = join_graphs(shipped.model, export_student(student))
     inputs, network = shipped.selftest.input, shipped.selftest.probabilities
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])

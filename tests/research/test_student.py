@@ -47,6 +47,10 @@ def test_the_student_begins_as_the_shipped_network_and_joins_it(script: ModuleTy
     import keras
     import onnxruntime
 
+    random = np.random.default_rng(0)
+    n = len(FEATURES)
+    shapes = ((2, n, 8), (2, 8), (2, 8, 28), (2, 28))
+    teacher = script.Teacher(np.zeros(n), np.ones(n), *(0.1 * random.normal(size=shape) for shape in shapes))
     student = script.build_student(script.FIELD)
     shipped = read_bundle()
     inputs = shipped.selftest.input
@@ -55,12 +59,14 @@ def test_the_student_begins_as_the_shipped_network_and_joins_it(script: ModuleTy
     backbone = keras.Model(student.input, student.get_layer("mix").input)
     np.testing.assert_allclose(np.asarray(backbone(inputs)).mean(axis=(1, 2)), embedding, atol=1e-4)
 
-    joined = script.join_graphs(shipped.model, script.export_student(student))
+    joined = script.join_graphs(shipped.model, script.export_student(script.answer(student, teacher)))
     both = onnxruntime.InferenceSession(joined, providers=["CPUExecutionProvider"])
     found, same = both.run(["probabilities", "embedding"], {"field": inputs})
     outputs = student(inputs)
     assert np.asarray(outputs["features"]).shape == (len(inputs), len(FEATURES))
-    own, network = np.asarray(outputs["logits"], np.float64), shipped.selftest.probabilities
+    heads = teacher.logits(np.clip(np.asarray(outputs["features"], np.float64), -3, 3))
+    own = (np.asarray(outputs["logits"], np.float64) + heads) / 2
+    network = shipped.selftest.probabilities
     expected = 1 / (1 + np.exp(-(np.log(network / (1 - network)) + own) / 2))
     np.testing.assert_allclose(found, expected, atol=1e-4)
     np.testing.assert_allclose(same, embedding, atol=1e-5)
