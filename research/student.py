@@ -2,16 +2,16 @@
 
     python research/distillation.py prepare FIELDS              # simulated fields, features, the observer's answers
     python research/student.py crops FIELDS OUT [--number 22000] [--workers 2]
-    python research/student.py train FIELDS OUT [--steps 4200]
-    python research/student.py bundle OUT BUNDLE --catalog VALID
+    python research/student.py train FIELDS OUT [--steps 4200] [--network SMALL]
+    python research/student.py bundle OUT BUNDLE --catalog VALID [--network SMALL]
 
 `crops` fits the teacher, four dense heads from features to locations (`distillation.py`, share 0.6), and cuts crops of
-128 px from the fields. Half of the crops combine the protein of one field with the other channels of another, and each
+128 px from the fields. Two in five combine the protein of one field with the other channels of another, and each
 channel is blurred, veiled, shaded, bent and made noisy by itself: the teacher is a function of the image, which is
 known on each of them, so that the student learns the function and not what simulated fields have in common. `train`
-starts from the shipped network, and fits the features (162, standardised) and the teacher's 28 logits. `bundle` adds
-the student to the graph of the shipped network: log odds are the mean of both; evidence and embedding stay the
-network's. Thresholds and calibration are fitted on the Catalog, which neither has seen.
+starts from a network of the recipe `small` (`--network`, a bundle), and fits the features (162, standardised) and the
+teacher's 28 logits. `bundle` adds the student to the graph of the same network: log odds are the mean of both, evidence
+and embedding the network's own. Thresholds and calibration are fitted on the Catalog, which neither has seen.
 
 Each command can be interrupted and given again, except `train`. Needs the extras `train` and `convert`, and the real
 data in `LOCISCOPE_REAL_DATA` for the observer. No network sees a real image.
@@ -62,6 +62,7 @@ SEED, HELD_OUT, SHARE, HEADS = 11, 100, 0.6, 4
 BATCH, RATE, DECAY, AVERAGE, WARMUP = 64, 1e-3, 1e-4, 0.998, 200
 LOGIT_WEIGHT, LOGIT_LIMIT = 0.25, 9.0
 BACKBONE = "block3_relu2"
+PREFIX = "student/"
 POLICY: Policy = "expected"
 LIMITS = "Learned from simulated cells only; no instrument, and not for diagnosis."
 
@@ -194,24 +195,24 @@ def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
 # === The student ===
 
 
-def read_shipped_weights() -> dict[str, list[np.ndarray]]:
-    """Return the kernels and biases of the shipped network's graph, by the name of the layer."""
+def read_weights(network: Path | None) -> dict[str, list[np.ndarray]]:
+    """Return the kernels and biases of the graph of a bundle of `small`, by layer; None is the shipped one."""
     import onnx
 
-    graph = onnx.load_model_from_string(read_bundle().model).graph
+    graph = onnx.load_model_from_string(read_bundle(network).model).graph
     values = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
     found = {}
     for node in graph.node:
-        if node.op_type == "Conv":
+        if node.op_type == "Conv" and not node.input[1].startswith(PREFIX):  # not of an earlier student
             kernel, bias = (values[name] for name in node.input[1:3])
             found[node.input[1].split("/")[1].removesuffix("_1")] = [kernel.transpose(2, 3, 1, 0), bias]
     return found
 
 
-def build_student(size: int) -> keras.Model:
-    """Return the backbone of `small` with the shipped weights, and dense layers to features and logits.
+def build_student(size: int, network: Path | None = None) -> keras.Model:
+    """Return the backbone of `small` with the weights of a bundle, and dense layers to features and logits.
 
-    Batch normalisation keeps to the shipped network's statistics, which the exporter has folded into its kernels: each
+    Batch normalisation keeps to the network's statistics, which the exporter has folded into its kernels: each
     layer only adds its bias and scales.
     """
     import keras
@@ -219,8 +220,8 @@ def build_student(size: int) -> keras.Model:
 
     from lociscope.models import build_network
 
-    network, weights = build_network("small", size, {}), read_shipped_weights()
-    for layer in network.layers:
+    whole, weights = build_network("small", size, {}), read_weights(network)
+    for layer in whole.layers:
         if isinstance(layer, layers.BatchNormalization):
             bias = weights[layer.name.removesuffix("_norm")][1]
             one = np.ones_like(bias)
@@ -233,7 +234,7 @@ def build_student(size: int) -> keras.Model:
         return layer(*args, **{**options, **fixed})
 
     backbone = keras.models.clone_model(
-        keras.Model(network.input, network.get_layer(BACKBONE).output),
+        keras.Model(whole.input, whole.get_layer(BACKBONE).output),
         clone_function=lambda layer: layer,
         call_function=call,
     )
@@ -248,7 +249,7 @@ def build_student(size: int) -> keras.Model:
     return keras.Model(backbone.input, {"features": features, "logits": logits}, name="student")
 
 
-def train(folder: Path, out: Path, steps: int) -> None:
+def train(folder: Path, out: Path, steps: int, network: Path | None) -> None:
     """Train the student on the crops, and print how well it does the teacher's work on fields held out."""
     import keras
     import tensorflow as tf
@@ -259,7 +260,7 @@ def train(folder: Path, out: Path, steps: int) -> None:
     known, wanted = np.isfinite(features).astype(np.float32), teacher.standardize(features)
     logits = np.clip(teacher.logits(wanted), -LOGIT_LIMIT, LOGIT_LIMIT)
     keras.utils.set_random_seed(SEED)
-    student = build_student(SIDE)
+    student = build_student(SIDE, network)
     rate = keras.optimizers.schedules.CosineDecay(
         RATE / 20, max(1, steps - WARMUP), alpha=0.01, warmup_target=RATE, warmup_steps=WARMUP
     )
@@ -321,7 +322,7 @@ def join_graphs(network: bytes, student: Any) -> bytes:  # noqa: ANN401 - an onn
     from onnx import TensorProto, compose, helper
 
     model = onnx.load_model_from_string(network)
-    other = compose.add_prefix(student, "student/")
+    other = compose.add_prefix(student, PREFIX)
     graph, added = model.graph, other.graph
     given = added.input[0].name
     for node in added.node:
@@ -374,20 +375,20 @@ def export_student(model: keras.Model) -> Any:  # noqa: ANN401 - an onnx.ModelPr
         return onnx.load(Path(folder) / "model.onnx")
 
 
-def write_student_bundle(out: Path, bundle: Path, catalog: Path, name: str) -> None:
-    """Join the student to the shipped network, and write both as a bundle, fitted on a Catalog of labelled fields."""
+def write_student_bundle(out: Path, bundle: Path, catalog: Path, name: str, network: Path | None) -> None:
+    """Join the student to a network, and write both as a bundle, fitted on a Catalog of labelled fields."""
     import onnxruntime
 
     from lociscope.artifacts.bundle import Bundle, Selftest
     from lociscope.artifacts.card import Card, Decision
     from lociscope.workflows.import_model import FitOptions, finish_bundle
 
-    shipped, student = read_bundle(), answer(load_student(out), Teacher(**np.load(out / "teacher.npz")))
+    shipped, student = read_bundle(network), answer(load_student(out), Teacher(**np.load(out / "teacher.npz")))
     data = join_graphs(shipped.model, export_student(student))
-    inputs, network = shipped.selftest.input, shipped.selftest.probabilities
+    inputs, alone = shipped.selftest.input, shipped.selftest.probabilities
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     (found,) = session.run(["probabilities"], {"field": inputs})
-    expected = sigmoid((logit(network) + np.asarray(student(inputs)["logits"], np.float64)) / 2)
+    expected = sigmoid((logit(alone) + np.asarray(student(inputs)["logits"], np.float64)) / 2)
     difference = float(np.abs(found - expected).max())
     if difference > 1e-4:
         raise SystemExit(f"The joined graph differs by {difference:.2g} from its two parts.")
@@ -437,13 +438,15 @@ def main(words: Sequence[str]) -> int:
     of["bundle"].add_argument("bundle", type=Path)
     of["bundle"].add_argument("--catalog", type=Path, required=True)
     of["bundle"].add_argument("--name", default="small-student")
+    for name in ("train", "bundle"):
+        of[name].add_argument("--network", type=Path, help="a bundle of the recipe small; by default the shipped one")
     given = parser.parse_args(words)
     if given.command == "crops":
         prepare_crops(given.fields, given.out, given.number, given.workers)
     elif given.command == "train":
-        train(given.fields, given.out, given.steps)
+        train(given.fields, given.out, given.steps, given.network)
     else:
-        write_student_bundle(given.out, given.bundle, given.catalog, given.name)
+        write_student_bundle(given.out, given.bundle, given.catalog, given.name, given.network)
     return 0
 
 
