@@ -18,6 +18,7 @@ from lociscope.storage.paths import as_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from lociscope.images.discovery.sources import Failure, FieldSource
     from lociscope.predict.cell_batch import CellResult
@@ -46,6 +47,7 @@ class BatchResult:
         excluded: Number of fields left out because the sample submission does not list them.
         ids: The fields in the file.
         cells: What the prediction of their cells did; None where cells were not asked for.
+        matched: The table with matched label rates; None where it was not asked for.
     """
 
     rows: int = 0
@@ -56,6 +58,7 @@ class BatchResult:
     excluded: int = 0
     ids: list[str] = field(default_factory=list)
     cells: CellResult | None = None
+    matched: Path | None = None
 
 
 def predict_to_file(

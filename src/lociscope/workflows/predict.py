@@ -25,13 +25,16 @@ from lociscope.processes.progress import ProgressCallback, ignore_progress
 from lociscope.processes.threads import count_cores
 from lociscope.processes.workers import keep_freed_memory
 from lociscope.storage.paths import as_path, as_paths
-from lociscope.storage.remote import as_remote
+from lociscope.storage.remote import RemotePath, as_remote
 from lociscope.workflows.engines import LOCAL, check_local, choose_engine
 from lociscope.workflows.explain import create_folder, explain_files
 from lociscope.workflows.submission import check_table, count_excluded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy as np
 
     from lociscope.predict.cell_masks import MaskFormat
     from lociscope.storage.paths import AnyPath
@@ -56,6 +59,7 @@ def predict_files(
     explain: AnyPath | None = None,
     engine: str = LOCAL,
     ray_address: str | None = None,
+    match_rates: AnyPath | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> BatchResult:
     """Predict fields into a table. A second call predicts only what is new, changed, or failed before.
@@ -81,6 +85,8 @@ def predict_files(
         engine: What shares the work: `local`, threads of this process, or `ray`, a cluster.
         ray_address: The address of a running Ray cluster, such as `auto` or `ray://head:10001`; None starts one on
             this machine.
+        match_rates: Also write `OUT.matched`, in which the label rates of the fields are those of the competition
+            (`hpa2018`), or of a labelled Catalog or label table; see `lociscope.workflows.match.match_table`.
         progress: Called with (done, total).
 
     Returns:
@@ -98,6 +104,7 @@ def predict_files(
     output, bundle = as_remote(as_path(output)), as_path(bundle)
     run = choose_engine(engine, ray_address)
     check_local(output, engine, cells=cell_options is not None, explain=explain is not None)
+    rates = None if match_rates is None else _read_rates(match_rates, output, kaggle=kaggle)
     sample_submission, explain = as_path(sample_submission), as_path(explain)
     check_table(output, embeddings=embeddings, kaggle=kaggle, sample_submission=sample_submission)
     sample = None if sample_submission is None else read_sample(sample_submission)
@@ -131,7 +138,24 @@ def predict_files(
         predicted = set(result.ids)
         explain_files(predictor, [source for source in found if source.id in predicted], explain, progress)
     result.excluded = excluded
+    if rates is not None:
+        from lociscope.workflows.match import match_table
+
+        result.matched = match_table(predictor, output, rates)
     return result
+
+
+def _read_rates(rates: AnyPath, output: Path, *, kaggle: bool) -> np.ndarray:
+    """Return the rates to match, before any work."""
+    from lociscope.workflows.match import read_rates
+
+    if kaggle or isinstance(output, RemotePath):
+        raise UsageError(
+            "`match_rates` needs a local table with probabilities: neither a submission nor a URL. Predict into such a "
+            "table.",
+            code=Code.INVALID_VALUE,
+        )
+    return read_rates(rates)
 
 
 def _parse_cell_options(
