@@ -16,6 +16,7 @@ import json
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +52,8 @@ def main() -> None:
                 predict_files(few, scratch / f"few-{engine}.csv", engine=engine)
             for number in range(args.rounds):
                 for engine, found in rates.items():
-                    out = scratch / f"{engine}{number}.csv"
-                    found.append(
-                        rate(lambda out=out, engine=engine: predict_files(folder, out, engine=engine), args.fields)
-                    )
+                    work = partial(predict_files, folder, scratch / f"{engine}{number}.csv", engine=engine)
+                    found.append(rate(work, args.fields))
         finally:
             ray.shutdown()
     ratios = np.array(rates[RAY]) / np.array(rates[LOCAL])
