@@ -12,8 +12,10 @@ from lociscope.cli import console
 from lociscope.errors import Exit
 
 if TYPE_CHECKING:
+    from lociscope.monitor.accuracy import Accuracy
     from lociscope.monitor.report import DriftReport, Finding
     from lociscope.monitor.timeline import Timeline
+    from lociscope.workflows.monitor_accuracy import WindowAccuracy
 
 app = typer.Typer(help="Monitor predictions.", no_args_is_help=True)
 
@@ -164,6 +166,58 @@ def report(
     compared = [window.report for window in timeline.windows if window.report]
     if compared[-1].drifted if timeline.ordered else any(each.drifted for each in compared):
         raise typer.Exit(Exit.CHECK_FAILED)
+
+
+@app.command()
+def accuracy(
+    log: Annotated[str, typer.Option("--log", envvar="LOCISCOPE_LOG", metavar="URL", help="The log.")],
+    review: Annotated[
+        str | None,
+        typer.Option("--review", "-r", envvar="LOCISCOPE_REVIEW", metavar="URL", help="Labels of reviewers."),
+    ] = None,
+    every: Annotated[
+        str | None,
+        typer.Option("--every", metavar="WINDOW", help="How long a window is: 6h, 1d, 2w; or of how many fields: 200."),
+    ] = None,
+    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="Rows from then on.")] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Rows before then.")] = None,
+    bundle: UsedBundle = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Estimate the accuracy over time from the probabilities, and measure it with reviewers' labels."""
+    from lociscope.workflows.monitor_accuracy import accuracy_over_time
+
+    windows = accuracy_over_time(log, review=review, every=every, since=since, until=until, bundle=bundle)
+    if as_json:
+        print(json.dumps([_accuracy_to_json(window) for window in windows], indent=2))
+        return
+    for window in windows:
+        print(f"{window.name}  {_describe_accuracy('estimated', window.estimated)}")
+        if window.measured is not None:
+            error = f", calibration error {window.measured.calibration_error:.3f}"
+            print(f"  {_describe_accuracy('measured', window.measured)}{error}")
+    console.note("note: estimates assume that the probabilities are calibrated for these fields: see `monitor check`.")
+
+
+def _describe_accuracy(kind: str, found: Accuracy) -> str:
+    scores = (("macro-F1", found.macro_f1), ("precision", found.precision), ("recall", found.recall))
+    texts = [f"{name} {score.value:.2f} ({score.low:.2f}–{score.high:.2f})" for name, score in scores]
+    return f"{kind} on {found.fields} fields: {', '.join(texts)}"
+
+
+def _accuracy_to_json(window: WindowAccuracy) -> dict[str, Any]:
+    from math import isnan
+
+    def plain(found: Accuracy) -> dict[str, Any]:
+        values: dict[str, Any] = {"fields": found.fields}
+        for name in ("macro_f1", "precision", "recall"):
+            score = getattr(found, name)
+            values[name] = None if isnan(score.value) else dict(score._asdict())
+        values["calibration_error"] = None if isnan(found.calibration_error) else found.calibration_error
+        return values
+
+    measured = None if window.measured is None else plain(window.measured)
+    return {"window": window.name, "estimated": plain(window.estimated), "measured": measured}
 
 
 def _describe_causes(report: DriftReport | None) -> list[str]:

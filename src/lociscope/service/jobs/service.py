@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from lociscope.artifacts.predictions import Position
 from lociscope.errors import Code, LociscopeError
+from lociscope.images.discovery.source_json import source_to_json
 from lociscope.service.jobs.receive import count_bytes
 from lociscope.service.jobs.records import ASKING, DELETED, EXPIRED, FAILED, OPEN, WAITING, Counts, Job, JobField
-from lociscope.service.jobs.sources import RULE_NAMES, find_job_fields, parse_job_rules, source_to_json
+from lociscope.service.jobs.sources import RULE_NAMES, find_job_fields, parse_job_rules
 from lociscope.service.jobs.store import JobStore, make_job_id, require_job
 from lociscope.service.settings import Settings
 from lociscope.service.uploads import remove_paths
