@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,3 +121,16 @@ def test_other_databases_are_refused(tmp_path: Path) -> None:
         connection.execute("UPDATE lociscope_review SET value = '99'")
     with pytest.raises(LogError, match="99"):
         open_review(str(tmp_path / "new.db"))
+
+
+def test_fields_and_reviewers_are_deleted(store: ReviewStore) -> None:
+    store.add([make_item("lab1_a"), make_item("lab2_b")])
+    for item in (1, 2):
+        store.answer(answer(item, "ann", 3))
+    store.answer(answer(2, "bob", 3))
+    assert store.delete_fields(re.compile("^lab1_")) == 1
+    assert [item.id for item in store.items()] == ["lab2_b"]
+    assert [(each.item, each.reviewer) for each in store.answers()] == [(2, "ann"), (2, "bob")]
+    assert store.delete_reviewer("ann") == 1
+    assert [each.reviewer for each in store.answers()] == ["bob"]
+    assert store.delete_reviewer("nobody") == 0

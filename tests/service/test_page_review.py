@@ -23,8 +23,7 @@ pytestmark = pytest.mark.slow
 def test_fields_are_labelled_by_keyboard_alone(
     browser: Browser, tiny_bundle: Path, start_process: Any, make: Any, tmp_path: Path
 ) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed").Axe()
     folder = tmp_path / "fields"
     folder.mkdir()
     for name, data in {**make.planes("a1", 0, 128), **make.planes("b2", 1, 128)}.items():
@@ -58,11 +57,11 @@ def test_fields_are_labelled_by_keyboard_alone(
         page.keyboard.press("k")
         assert not page.locator("[name=none]").is_checked()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert Axe().run(page).violations_count == 0
+        assert axe.run(page).violations_count == 0
         page.keyboard.press("Enter")
         page.get_by_text("The model", exact=True).wait_for()
         assert "0.91" in page.content()
-        assert Axe().run(page).violations_count == 0
+        assert axe.run(page).violations_count == 0
         page.keyboard.press("Enter")
         page.get_by_role("heading", name="Where is the protein?").wait_for()
         page.keyboard.press("8")

@@ -92,7 +92,7 @@ def test_reviewers_are_led_through_the_queue(serve: Callable[..., Any], review: 
     ],
 )
 def test_wrong_answers_are_refused(
-    serve: Callable[..., Any], review: str, locations: tuple[int, ...], texts: dict[str, str], status: int
+    serve: Callable[..., Any], review: str, locations: tuple[int, ...], texts: dict[str, Any], status: int
 ) -> None:
     client = serve(review=review)
     assert send(client, 1, *locations, **texts).status_code == status

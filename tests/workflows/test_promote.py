@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-BY = {"who": "ann", "why": "test"}
+BY: dict[str, Any] = {"who": "ann", "why": "test"}
 
 
 @pytest.fixture
@@ -44,11 +44,17 @@ def frozen(tmp_path: Path, write_field: Callable[..., Any]) -> Path:
     for number in range(30):
         pixels = patches((32, 32, 4), number) * np.random.default_rng(number).random(4)
         write_field(f"f{number}", tmp_path / "test", pixels.astype(np.uint8))
+    names = ("red", "green", "blue", "yellow")
     entries = [
-        Entry(f"f{number}", **{name: f"test/f{number}_{name}.png" for name in ("red", "green", "blue", "yellow")},
-              pixel_size=164 / 32, cell_line="HeLa")
+        Entry(
+            f"f{number}",
+            None,
+            *(f"test/f{number}_{name}.png" for name in names),
+            pixel_size=164 / 32,
+            cell_line="HeLa",
+        )
         for number in range(30)
-    ]  # fmt: skip
+    ]
     catalog = Catalog.from_entries(entries, tmp_path)
     sources = read_catalog_sources(catalog)
     model = open_bundle(tmp_path / "b0")

@@ -14,7 +14,7 @@ from lociscope.images.discovery.sources import read_catalog_sources
 from lociscope.images.io.read import read_field
 from lociscope.review.records import Answer, Reason, Verdict
 from lociscope.review.store import open_review
-from lociscope.workflows.review import export_labels, queue_fields, summarize_review
+from lociscope.workflows.review import delete_reviewed, export_labels, queue_fields, summarize_review
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,3 +94,13 @@ def test_wrong_input_is_refused(tmp_path: Path, fields: Path, predictions: Path)
     queue_fields(predictions, fields, review)
     with pytest.raises(LociscopeError, match="no field with agreed labels"):
         export_labels(review, tmp_path / "labels.parquet")
+
+
+def test_deletion_is_of_fields_or_of_a_reviewer(tmp_path: Path, fields: Path, predictions: Path) -> None:
+    review = str(tmp_path / "review.db")
+    queue_fields(predictions, fields, review)
+    assert delete_reviewed(review, matching="^f[01]$") == 2
+    assert delete_reviewed(review, reviewer="ann") == 0
+    for wrong in ({}, {"matching": "x", "reviewer": "y"}):
+        with pytest.raises(UsageError, match="either `matching` or `reviewer`"):
+            delete_reviewed(review, **wrong)

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from lociscope.monitor.accuracy import Accuracy
     from lociscope.monitor.report import DriftReport, Finding
     from lociscope.monitor.timeline import Timeline
-    from lociscope.workflows.monitor_accuracy import WindowAccuracy
 
 app = typer.Typer(help="Monitor predictions.", no_args_is_help=True)
 
@@ -189,7 +188,7 @@ def accuracy(
 
     windows = accuracy_over_time(log, review=review, every=every, since=since, until=until, bundle=bundle)
     if as_json:
-        print(json.dumps([_accuracy_to_json(window) for window in windows], indent=2))
+        print(json.dumps([window.to_json() for window in windows], indent=2))
         return
     for window in windows:
         print(f"{window.name}  {_describe_accuracy('estimated', window.estimated)}")
@@ -199,25 +198,27 @@ def accuracy(
     console.note("note: estimates assume that the probabilities are calibrated for these fields: see `monitor check`.")
 
 
+@app.command()
+def delete(
+    log: Annotated[str, typer.Option("--log", envvar="LOCISCOPE_LOG", metavar="URL", help="The log.")],
+    before: Annotated[
+        str | None, typer.Option("--before", metavar="TIME", help="Rows before then: 2026-11-24, 90d, 26w.")
+    ] = None,
+    matching: Annotated[
+        str | None, typer.Option("--matching", metavar="REGEX", help="Rows in whose id this is found.")
+    ] = None,
+) -> None:
+    """Delete rows of a log: those that are old, those of a source or user, or both at once."""
+    from lociscope.workflows.monitor import delete_predictions
+
+    number = delete_predictions(log, before=before, matching=matching)
+    print(f"{number} {'row' if number == 1 else 'rows'} deleted")
+
+
 def _describe_accuracy(kind: str, found: Accuracy) -> str:
     scores = (("macro-F1", found.macro_f1), ("precision", found.precision), ("recall", found.recall))
     texts = [f"{name} {score.value:.2f} ({score.low:.2f}–{score.high:.2f})" for name, score in scores]
     return f"{kind} on {found.fields} fields: {', '.join(texts)}"
-
-
-def _accuracy_to_json(window: WindowAccuracy) -> dict[str, Any]:
-    from math import isnan
-
-    def plain(found: Accuracy) -> dict[str, Any]:
-        values: dict[str, Any] = {"fields": found.fields}
-        for name in ("macro_f1", "precision", "recall"):
-            score = getattr(found, name)
-            values[name] = None if isnan(score.value) else dict(score._asdict())
-        values["calibration_error"] = None if isnan(found.calibration_error) else found.calibration_error
-        return values
-
-    measured = None if window.measured is None else plain(window.measured)
-    return {"window": window.name, "estimated": plain(window.estimated), "measured": measured}
 
 
 def _describe_causes(report: DriftReport | None) -> list[str]:

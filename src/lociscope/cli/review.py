@@ -70,6 +70,21 @@ def export(
     print(f"{number} labelled {'field' if number == 1 else 'fields'} in {output}")
 
 
+@app.command()
+def delete(
+    review: Review,
+    matching: Annotated[
+        str | None, typer.Option("--matching", metavar="REGEX", help="Fields in whose id this is found.")
+    ] = None,
+    reviewer: Annotated[str | None, typer.Option("--reviewer", help="All answers of this reviewer.")] = None,
+) -> None:
+    """Delete fields with their answers, or all answers of a reviewer."""
+    from lociscope.workflows.review import delete_reviewed
+
+    number = delete_reviewed(review, matching=matching, reviewer=reviewer)
+    print(f"{number} {'fields' if reviewer is None else 'answers'} deleted")
+
+
 def _print_status(found: ReviewStatus) -> None:
     print(
         f"{found.answered} of {found.fields} fields answered: {found.agreed} agreed, {found.disputed} disputed, "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from math import isnan
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,6 +39,13 @@ class Accuracy(NamedTuple):
     precision: Score
     recall: Score
     calibration_error: float = float("nan")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the scores for JSON, with null for what is not defined."""
+        scores = {"macro_f1": self.macro_f1, "precision": self.precision, "recall": self.recall}
+        plain = {name: None if isnan(score.value) else score._asdict() for name, score in scores.items()}
+        error = None if isnan(self.calibration_error) else self.calibration_error
+        return {"fields": self.fields, **plain, "calibration_error": error}
 
 
 def estimate_accuracy(probability: np.ndarray, locations: np.ndarray, seed: int = 0) -> Accuracy:
@@ -110,7 +118,7 @@ def _score(chance: np.ndarray, reported: np.ndarray, weights: np.ndarray, seed: 
         macro = nan_means(columns)
         precision = hits.sum(axis=1) / all_reported.sum(axis=1)
         recall = hits.sum(axis=1) / all_true.sum(axis=1)
-    return Accuracy(n, *(_interval(values) for values in (macro, precision, recall)))
+    return Accuracy(n, _interval(macro), _interval(precision), _interval(recall))
 
 
 def _interval(values: np.ndarray) -> Score:

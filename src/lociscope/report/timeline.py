@@ -103,7 +103,8 @@ def _build_strip(name: str, findings: Mapping[int, Mapping[str, Any]], windows: 
             columns.append(None)
             continue
         title = f"{window['name']}, n = {window['fields']}: median {number(each['window'][2], digits)}"
-        columns.append(Column(title, *map(place, each["window"]), moved=each["moved"]))
+        low_end, lower, middle, upper, high_end = map(place, each["window"])
+        columns.append(Column(title, low_end, lower, middle, upper, high_end, each["moved"]))
     return Strip(
         name_measure(name),
         what,

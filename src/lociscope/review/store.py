@@ -15,6 +15,7 @@ from lociscope.review.records import Answer, Item, Reason, Verdict
 from lociscope.review.tables import define_tables, prepare_tables
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Sequence
     from types import TracebackType
 
@@ -185,6 +186,23 @@ class ReviewStore:
             total = connection.execute(sa.select(sa.func.count()).select_from(items)).scalar_one()
             return int(connection.execute(done).scalar_one()), int(total)
 
+    def delete_fields(self, matching: re.Pattern[str]) -> int:
+        """Delete the fields in whose id a pattern is found, with their answers; return how many."""
+        numbers = [item.number for item in self.items() if matching.search(item.id)]
+        with self._database.transaction("written", WRITE_SECONDS) as connection:
+            _erase(connection)
+            for number in numbers:
+                connection.execute(self.tables.answers.delete().where(self.tables.answers.c.item == number))
+                connection.execute(self.tables.items.delete().where(self.tables.items.c.number == number))
+        return len(numbers)
+
+    def delete_reviewer(self, reviewer: str) -> int:
+        """Delete all answers of a reviewer; return how many."""
+        table = self.tables.answers
+        with self._database.transaction("written", WRITE_SECONDS) as connection:
+            _erase(connection)
+            return int(connection.execute(table.delete().where(table.c.reviewer == reviewer)).rowcount)
+
     def close(self) -> None:
         """Close the database."""
         self._database.close()
@@ -211,6 +229,12 @@ def check_reviewer(name: str) -> str:
             code=Code.INVALID_VALUE,
         )
     return name
+
+
+def _erase(connection: sa.Connection) -> None:
+    """Let SQLite overwrite what is deleted."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete=ON")
 
 
 def _now() -> str:

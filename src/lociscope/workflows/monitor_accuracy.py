@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,11 @@ class WindowAccuracy(NamedTuple):
     name: str
     estimated: Accuracy
     measured: Accuracy | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the window for JSON."""
+        measured = None if self.measured is None else self.measured.to_json()
+        return {"window": self.name, "estimated": self.estimated.to_json(), "measured": measured}
 
 
 class Reviewed(NamedTuple):

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lociscope.prediction_log.log import PredictionLog, Window
+    from lociscope.prediction_log.log import PredictionLog
+    from lociscope.prediction_log.rows import Window
     from lociscope.storage.paths import AnyPath
     from lociscope.workflows.monitor import Time
 

@@ -169,7 +169,7 @@ def _compare(models: Registry, rules: GateRules, candidate: Predictor, progress:
     truth = {entry.id: entry.target or () for entry in catalog}
     sources = {source.id: source for source in read_catalog_sources(catalog)}
     mark, folder = rules.catalog_sha256[:8], models.folder / "gate"
-    tables = [_predict(each, sources.values(), folder, mark, progress) for each in (candidate, current)]
+    tables = [_predict(each, [*sources.values()], folder, mark, progress) for each in (candidate, current)]
     ids = [name for name in truth if any(name in table for table in tables)]
     if not ids:
         raise LociscopeError(f"No field of '{path}' can be predicted.", code=Code.NOTHING_FOUND)

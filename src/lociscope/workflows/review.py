@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,6 @@ import numpy as np
 from lociscope.artifacts.catalog import Catalog, Entry
 from lociscope.artifacts.origin import read_origin
 from lociscope.artifacts.predictions import Predictions
-from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.labels import N_LABELS
 from lociscope.review.consensus import Agreement, find_consensus, measure_agreement
@@ -19,6 +18,7 @@ from lociscope.review.queue import RANDOM_SHARE, select_fields
 from lociscope.review.records import Item, Reason
 from lociscope.review.store import open_review
 from lociscope.storage.paths import as_path
+from lociscope.workflows.monitor import compile_group
 from lociscope.workflows.report import open_fields
 
 if TYPE_CHECKING:
@@ -176,6 +176,28 @@ def export_labels(review: str, output: AnyPath) -> int:
     return len(chosen)
 
 
+def delete_reviewed(review: str, *, matching: str | None = None, reviewer: str | None = None) -> int:
+    """Delete fields of a review with their answers, or all answers of a reviewer.
+
+    Args:
+        review: The review.
+        matching: Delete the fields in whose id this regular expression is found.
+        reviewer: Delete the answers of this reviewer.
+
+    Returns:
+        The number of fields, or of answers.
+
+    Raises:
+        UsageError: Not exactly one of the two is passed, or the expression is not one.
+        LociscopeError: The review cannot be read or written.
+    """
+    if (matching is None) == (reviewer is None):
+        raise UsageError("Pass either `matching` or `reviewer`.", code=Code.INVALID_VALUE)
+    pattern = compile_group(matching, "matching")
+    with open_review(review) as store:
+        return store.delete_reviewer(reviewer or "") if pattern is None else store.delete_fields(pattern)
+
+
 def _align(second: Predictions, ids: Sequence[str], path: Path) -> np.ndarray:
     """Return the probabilities of a second model for the same fields; NaN where it has none."""
     row_of = {name: row for row, name in enumerate(second.ids)}
@@ -190,19 +212,12 @@ def _align(second: Predictions, ids: Sequence[str], path: Path) -> np.ndarray:
 
 def _to_entry(item: Item, consensus: Consensus) -> Entry:
     source = item.source
-    planes = {
-        channel: None if ref is None else str(ref) for channel, ref in zip(CHANNEL_NAMES, source.planes, strict=True)
-    }
-    about = {name: value for name, value in source.about if name in Entry.__dataclass_fields__}
-    return Entry(
-        item.id,
-        consensus.labels,
-        **planes,
-        plane=source.plane,
-        pixel_size=source.pixel_size,
-        source="review",
-        **about,
+    red, green, blue, yellow = (None if ref is None else str(ref) for ref in source.planes)
+    entry = Entry(
+        item.id, consensus.labels, red, green, blue, yellow, source.plane, pixel_size=source.pixel_size, source="review"
     )
+    about = dict(source.about)
+    return replace(entry, plate=about.get("plate"), well=about.get("well"), site=about.get("site"))
 
 
 def _add_origin(table: pa.Table, consensus: Sequence[Consensus]) -> pa.Table:
