@@ -21,8 +21,8 @@ from lociscope.prediction_log.log import open_log
 from lociscope.review.records import Answer, Item, Reason, Verdict
 from lociscope.review.store import open_review
 from lociscope.service.jobs.database import open_database
-from lociscope.service.jobs.records import OPEN, WAITING, Counts, Job, JobField
-from lociscope.service.jobs.store import JobStore, make_job_id
+from lociscope.service.jobs.records import OPEN, WAITING, Counts, Job, JobField, make_job_id
+from lociscope.service.jobs.store import JobStore
 from lociscope.service.keys import KeyStore
 
 ROOT = Path(__file__).parents[2]

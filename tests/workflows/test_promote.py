@@ -44,17 +44,10 @@ def frozen(tmp_path: Path, write_field: Callable[..., Any]) -> Path:
     for number in range(30):
         pixels = patches((32, 32, 4), number) * np.random.default_rng(number).random(4)
         write_field(f"f{number}", tmp_path / "test", pixels.astype(np.uint8))
-    names = ("red", "green", "blue", "yellow")
-    entries = [
-        Entry(
-            f"f{number}",
-            None,
-            *(f"test/f{number}_{name}.png" for name in names),
-            pixel_size=164 / 32,
-            cell_line="HeLa",
-        )
-        for number in range(30)
-    ]
+    entries = []
+    for number in range(30):
+        red, green, blue, yellow = (f"test/f{number}_{name}.png" for name in ("red", "green", "blue", "yellow"))
+        entries.append(Entry(f"f{number}", None, red, green, blue, yellow, pixel_size=164 / 32, cell_line="HeLa"))
     catalog = Catalog.from_entries(entries, tmp_path)
     sources = read_catalog_sources(catalog)
     model = open_bundle(tmp_path / "b0")

@@ -103,8 +103,8 @@ def _build_strip(name: str, findings: Mapping[int, Mapping[str, Any]], windows: 
             columns.append(None)
             continue
         title = f"{window['name']}, n = {window['fields']}: median {number(each['window'][2], digits)}"
-        low_end, lower, middle, upper, high_end = map(place, each["window"])
-        columns.append(Column(title, low_end, lower, middle, upper, high_end, each["moved"]))
+        lowest, lower, middle, upper, highest = map(place, each["window"])
+        columns.append(Column(title, lowest, lower, middle, upper, highest, each["moved"]))
     return Strip(
         name_measure(name),
         what,

@@ -74,4 +74,4 @@ def view_field(jobs: JobService, field: JobField) -> Viewed:
     if field.state == FAILED:
         raise HTTPException(404, f"There is no picture of this field. {field.reason}")
     source = source_from_json(field.source, jobs.files(field.job))
-    return Viewed(source, jobs.cache(field.job), str(field.number))
+    return Viewed(source, jobs.pictures(field.job), str(field.number))

@@ -31,5 +31,6 @@ if (reviewForm) {
     const marked = none.checked || locations.some((each) => each.checked);
     none.setCustomValidity(marked || event.submitter.value !== "labelled" ? "" : "Mark a location, or that there is none.");
     if (!reviewForm.reportValidity()) event.preventDefault();
+    none.setCustomValidity(""); // otherwise the browser would refuse the next attempt before this listener runs
   });
 }
