@@ -34,8 +34,9 @@ from lociscope.microscope.describe import estimate_seconds
 from lociscope.microscope.engine import StrictEngine
 from lociscope.microscope.focus import FocusController
 from lociscope.microscope.hardware import open_microscope
-from lociscope.microscope.plan import Limits, Plan
+from lociscope.microscope.plan import Plan
 from lociscope.microscope.positions import Position, make_events, plan_positions
+from lociscope.microscope.sections import Limits
 from lociscope.microscope.simulated import mosaic
 from lociscope.microscope.simulated.specimen import SimulatedPlate
 from lociscope.predict.predictor import Predictor, open_bundle
@@ -49,7 +50,7 @@ ROUNDS = int(os.environ.get("ROUNDS", "3"))
 WELLS = int(os.environ.get("WELLS", "6"))
 PLATES = int(os.environ.get("PLATES", "5"))
 WANTED = ("Nucleoli", "Mitochondria", "Golgi apparatus", "Plasma membrane", "Nuclear speckles")
-NEVER = "Nucleoli >= 1 and Nucleoli < 0"
+NEVER = "Nucleoli >= 1 and status = unsure"
 LIMITS = {"x": [-1000, 120000], "y": [-80000, 1000], "z": [-50, 50]}
 
 

@@ -7,7 +7,7 @@ latency is back within 10 s; 64 clients each get their own field's answer; hosti
 than 503; `kill -9` loses and doubles no field of a job; the first paint of the page comes within 0.5 s, and the page
 weighs at most 200 kB. The direct prediction and the service alternate.
 
-    python benchmarks/service_load.py [--seconds 60] [--hostile 500] [--jobs 50] [PART …]
+    python benchmarks/service_load.py [--seconds 60] [--rounds 10] [--hostile 500] [--jobs 50] [PART …]
 """
 
 from __future__ import annotations
@@ -50,8 +50,6 @@ if TYPE_CHECKING:
 
 FIELDS, SIZE = 8, 256
 PARTS = ("latency", "overload", "clients", "hostile", "kills", "page")
-ROUNDS = 10
-RECOVERY = 10.0
 RATES = (0.5, 1, 2, 10)
 TIMEOUT = 120.0
 CORES = sorted(os.sched_getaffinity(0))
@@ -137,10 +135,10 @@ def saturate(port: int, bodies: list[bytes]) -> float:
     return done / (time.perf_counter() - began)
 
 
-def measure_latency(port: int, bodies: list[bytes], predictor: Predictor, folder: Path) -> dict[str, Any]:
+def measure_latency(port: int, bodies: list[bytes], predictor: Predictor, folder: Path, rounds: int) -> dict[str, Any]:
     """Added milliseconds of one request, and throughput at saturation over the direct one, in alternating rounds."""
     direct, sent, rates, ratios = [], [], [], []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         direct += (some := time_direct(predictor, folder))
         sent += time_requests(port, bodies)
         rates.append(saturate(port, bodies))
@@ -308,6 +306,7 @@ def measure_page(port: int) -> dict[str, float]:
             page = browser.new_page()
             page.set_default_timeout(1000 * TIMEOUT)
             page.goto(f"http://127.0.0.1:{port}/", wait_until="networkidle")
+            page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
             seconds.append(page.evaluate(paint) / 1000)
             weight = page.evaluate(weigh)
             page.close()
@@ -344,7 +343,7 @@ def measure(place: Path, asked: argparse.Namespace) -> dict[str, Any]:
     with serving(place / "store") as (process, port):
         time_requests(port, some)
         if "latency" in asked.parts:
-            found |= measure_latency(port, some, predictor, folder)
+            found |= measure_latency(port, some, predictor, folder, asked.rounds)
         if "overload" in asked.parts:
             found["overload"] = measure_overload(process.pid, port, some, asked.seconds)
         if "clients" in asked.parts:
@@ -363,6 +362,7 @@ def main() -> None:
     """Measure and print JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--hostile", type=int, default=500)
     parser.add_argument("--jobs", type=int, default=50)
     parser.add_argument("parts", nargs="*", default=PARTS)

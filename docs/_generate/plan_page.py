@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Literal, get_args, get_origin
 
 from lociscope.labels import LABELS
+from lociscope.microscope.conditions import STATUSES, rare_locations
 from lociscope.microscope.plan import Plan
-from lociscope.microscope.rules import STATUSES
 from lociscope.storage.toml_files import find_model
 
 TABLES: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -41,14 +41,27 @@ This page lists every key of a plan, the TOML file that `lociscope microscope ru
 condition := and ("or" and)*
 and       := not ("and" not)*
 not       := "not" not | "(" condition ")" | comparison
-comparison:= "status" "=" STATUS | LOCATION (">=" | "<") NUMBER
+comparison:= "mixed" | "status" "=" STATUS | (LOCATION | MEASURE) (">=" | "<") NUMBER
 ```
 
-A status is one of {", ".join(f"`{status}`" for status in STATUSES)}; a number is a probability from 0 to 1, `≥` means
-`>=`, and case does not matter. Locations: {", ".join(LABELS)}. A name may be in double quotes.
+A status is one of {", ".join(f"`{status}`" for status in STATUSES)}; `≥` means `>=`, and case does not matter. A name may be
+in double quotes.
+
+| compared | is |
+|---|---|
+| a location | its probability, 0 to 1 |
+| `locations` | how many locations reach the thresholds of the bundle; `mixed` means `locations >= 2` |
+| `rare` | the highest probability among the locations that less than 1 % of the competition's fields have: {", ".join(LABELS[number] for number in rare_locations())} |
+| `differing cells` | the share of whole cells whose locations differ from those of most others in their field, 0 to 1; finding cells needs the extra `cells` and delays each decision |
+
+Locations: {", ".join(LABELS)}.
 
 Rules apply to planned fields only, so that a field imaged again does not trigger further fields. A field that two
-rules request is imaged for both.
+rules request is imaged for both. A requested field is compared with its own rule, which it confirms or refutes.
+
+A rule that can never act is refused before anything moves: its comparisons contradict each other, the bundle does not know
+a location or never gives a status, none of its wells is planned, or `found` is more than the planned fields. So is one that
+might never end: without `most` or `stop`, or with a series longer than the budget.
 
 ## Before the first table
 

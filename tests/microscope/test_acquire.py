@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import _thread
 import csv
-import hashlib
 import json
 import threading
 import time
@@ -20,7 +19,8 @@ from lociscope.images.discovery.sources import read_catalog_sources
 from lociscope.images.io.read import read_field
 from lociscope.microscope import acquire, prediction_worker
 from lociscope.microscope.acquire import RunResult, check_plan
-from lociscope.microscope.event_scheduler import SkipReason
+from lociscope.microscope.decisions import SkipReason
+from lociscope.microscope.plan_identity import hash_plan
 from lociscope.microscope.simulated.devices import SimulatedCamera
 from lociscope.microscope.simulated.specimen import SimulatedPlate
 from lociscope.predict.predictor import Predictor, open_bundle
@@ -132,7 +132,9 @@ def test_another_plan_or_bundle_or_folder_is_refused(
 def test_only_budget_and_time_limit_may_change(
     done: tuple[Path, RunResult], make_plan: Any, predictor: Predictor, change: dict[str, Any]
 ) -> None:
-    with pytest.raises(LociscopeError, match=r"another plan.*Only budget, microscope.timeout_s, output and log .* may"):
+    with pytest.raises(
+        LociscopeError, match=r"another plan.*Only budget, microscope.timeout_s, mode, output and log .* may"
+    ):
         run_plan(make_plan(change), predictor, done[0])
 
 
@@ -144,7 +146,7 @@ def test_a_larger_budget_resumes_a_run(make_plan: Any, predictor: Predictor, tmp
     assert (result.new, result.fields) == (2, 5)
     result = run_plan(make_plan({"budget.minutes": 99.0}), predictor, out)
     assert (result.new, result.fields) == (5, 10)
-    assert json.loads((out / "plan.json").read_text())["budget"] == {"fields": 100_000, "minutes": 99.0}
+    assert json.loads((out / "plan.json").read_text())["budget"]["minutes"] == 99.0
     names = [line["field"] for line in lines_of(out)]
     assert len(set(names)) == 10
     assert run_plan(make_plan({"budget.minutes": 9.0}), predictor, out).new == 0  # all done: no budget matters
@@ -154,8 +156,7 @@ def test_a_folder_of_schema_1_resumes_with_its_plan(make_plan: Any, predictor: P
     out, plan = tmp_path / "out", make_plan({"rules": []})
     run_plan(plan, predictor, out)
     record = json.loads((out / "run.json").read_text())
-    values = plan.model_dump(mode="json", by_alias=True, exclude={"output", "log"})
-    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    digest = hash_plan(plan, 1)
     (out / "run.json").write_text(json.dumps({**record, "schema": 1, "plan": digest}))
     assert run_plan(plan, predictor, out).fields == 4
     with pytest.raises(LociscopeError, match="another plan"):

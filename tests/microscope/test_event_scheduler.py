@@ -1,13 +1,17 @@
 from __future__ import annotations
 
-from collections import Counter
+import threading
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lociscope.microscope.configuration import check_setup
-from lociscope.microscope.event_scheduler import EventScheduler, Request, Skipped, SkipReason
+from lociscope.microscope.decisions import Request, Skipped, SkipReason, Stop
+from lociscope.microscope.event_scheduler import EventScheduler
 from lociscope.microscope.positions import estimate_field_seconds, plan_positions, positions_around
+from lociscope.microscope.request_queue import ImagedField
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +117,7 @@ def test_no_field_is_begun_that_would_end_after_the_time(make_plan: Any) -> None
 
 
 def test_earlier_calls_count(make_plan: Any) -> None:
-    imaged: Counter[int | None] = Counter({None: 2})
+    imaged = [ImagedField(None, "A1", "x"), ImagedField(None, "A1", "y")]
     driver = Driver(make_plan({"budget.fields": 3, "budget.minutes": 1.0, "rules": []}), imaged=imaged, elapsed=10.0)
     assert driver.scheduler.elapsed == pytest.approx(10)
     assert [driver.next() for _ in range(2)] == ["A1_01", None]
@@ -138,3 +142,86 @@ def test_stopping_ends_the_events_also_while_they_wait(make_plan: Any) -> None:
     driver.scheduler.stop()
     assert driver.next() is None
     assert [each.reason for each in driver.scheduler.skipped] == [SkipReason.INTERRUPTED] * 3
+
+
+def test_a_stopped_well_loses_its_planned_fields_and_keeps_its_requests(make_plan: Any) -> None:
+    driver = Driver(make_plan({"rules": [ONE]}))
+    assert driver.next() == "A1_01"
+    driver.ask("A1_01")
+    driver.scheduler.add_decision("A1_01", [], [Stop(1, "well", "A1")])
+    assert driver.next() == "A2_01"
+    driver.nothing("A2_01")
+    assert driver.next() == "A2_02"
+    driver.nothing("A2_02")
+    assert [driver.next() for _ in range(2)] == ["A1_01-1-10x-1", None]
+    assert driver.scheduler.skipped == [Skipped("A1_02", SkipReason.ENOUGH, 1)]
+
+
+def test_a_stopped_plate_loses_every_planned_field(make_plan: Any) -> None:
+    driver = Driver(make_plan({"rules": [ONE]}))
+    driver.next()
+    driver.scheduler.add_decision("A1_01", [], [Stop(1, "plate", "A1")])
+    assert driver.next() is None
+    assert [each.id for each in driver.scheduler.skipped] == ["A1_02", "A2_01", "A2_02"]
+
+
+def test_a_paused_scheduler_begins_no_field_until_it_resumes(make_plan: Any) -> None:
+    driver = Driver(make_plan({"rules": []}))
+    driver.next()
+    driver.scheduler.pause()
+    threading.Timer(0.2, driver.scheduler.resume).start()
+    began = time.monotonic()
+    assert driver.scheduler.paused
+    assert driver.next() == "A1_02"
+    assert time.monotonic() - began > 0.15
+    driver.scheduler.pause()
+    threading.Timer(0.1, driver.scheduler.stop).start()
+    assert driver.next() is None
+
+
+def test_time_points_of_a_series_come_when_they_are_due(make_plan: Any) -> None:
+    rule = {**ONE, "most": 9, "order": "now", "times": 3, "every_s": 100.0}
+    plan = make_plan({"rules": [rule], "plate.wells": ["A1"], "plate.sites": [1, 1]})
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        driver.now += 30
+
+    driver = Driver(plan, wait=wait)
+    assert driver.next() == "A1_01"
+    position = replace(
+        positions_around(driver.planned[0], 1, 1, plan.objectives[0], plan, driver.scale)[0], id="x-t01", time=1
+    )
+    driver.scheduler.add_decision("A1_01", [Request(position, 0.5)])
+    assert driver.next() == "x-t01"
+    began = driver.now
+    assert driver.next() == "x-t02"
+    assert driver.now - began >= 100
+    assert driver.next() == "x-t03"
+    assert driver.now - began >= 200
+    assert driver.next() is None
+    assert waits
+
+
+def test_a_series_beyond_the_time_budget_ends(make_plan: Any) -> None:
+    rule = {**ONE, "most": 9, "order": "now", "times": 2, "every_s": 50.0}
+    plan = make_plan({"rules": [rule], "plate.wells": ["A1"], "plate.sites": [1, 1], "budget.minutes": 1.0})
+    driver = Driver(plan)
+    driver.next()
+    position = replace(driver.planned[0], id="x-t01", time=1, rule=1, of="A1_01")
+    driver.now += 20
+    driver.scheduler.add_decision("A1_01", [Request(position, 0.5)])
+    assert [driver.next() for _ in range(2)] == ["x-t01", None]
+    assert driver.scheduler.skipped == [Skipped("x-t02", SkipReason.TIME_BUDGET, 1)]
+
+
+def test_the_events_wait_while_requests_are_expected(make_plan: Any) -> None:
+    driver = Driver(make_plan({"plate.wells": ["A1"], "plate.sites": [1, 1]}))
+    driver.next()
+    answers = iter([True, True, False, False])
+    driver.scheduler.expects_requests = lambda: next(answers)
+    driver.nothing("A1_01")
+    late = Request(replace(driver.planned[0], id="late", rule=1, of="A1_01"), 0.5)
+    threading.Timer(0.02, driver.scheduler.add_requests, ([late],)).start()
+    assert [driver.next() for _ in range(2)] == ["late", None]

@@ -9,9 +9,10 @@ import pytest
 from lociscope.errors import LociscopeError
 from lociscope.labels import N_LABELS
 from lociscope.microscope.configuration import check_setup
-from lociscope.microscope.event_scheduler import Request, Skipped, SkipReason
+from lociscope.microscope.decisions import Request, Skipped, SkipReason
 from lociscope.microscope.journal import Journal
 from lociscope.microscope.positions import plan_positions, positions_around
+from lociscope.microscope.request_queue import ImagedField
 from lociscope.warnings import parse_warnings
 
 if TYPE_CHECKING:
@@ -45,8 +46,40 @@ def test_pending_requests_are_restored(make_plan: Any, tmp_path: Path) -> None:
     journal.append(line(position.id, wanted=Journal.serialize_requests(wanted)))
     journal.append(line(wanted[1].position.id, rule=1))
     again = Journal.open(tmp_path / "out", plan, "b")
-    assert again.pending_requests() == {position.id: [wanted[0], *wanted[2:]]}
-    assert again.count_by_rule() == {None: 1, 1: 1}
+    assert again.pending_requests(plan) == {position.id: [wanted[0], *wanted[2:]]}
+    assert again.imaged_fields() == [
+        ImagedField(None, "A1", "A1_01"),
+        ImagedField(1, "A1", wanted[1].position.id),
+    ]
+
+
+def test_the_next_time_point_of_a_series_is_pending(make_plan: Any, tmp_path: Path) -> None:
+    plan = make_plan({"rules.0.times": 3, "rules.0.every_s": 60.0})
+    journal = Journal.open(tmp_path / "out", plan, "b")
+    place: dict[str, Any] = {"x": 0.0, "y": 0.0, "z": 0.0, "objective": "20x", "of": "A1_01", "rule": 1}
+    for time in (1, 2):
+        journal.append(line(f"f-t0{time}", at_s=10.0 * time, time=time, **place))
+    pending = Journal.open(tmp_path / "out", plan, "b").pending_requests(plan)
+    assert pending["f-t01"] == []
+    assert [(each.position.id, each.due_s) for each in pending["f-t02"]] == [("f-t03", 80.0)]
+
+
+def test_answers_are_kept(make_plan: Any, tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path / "out", make_plan(), "b")
+    assert journal.read_answers() == {}
+    journal.append_answer("A1_01-1", True, "the terminal")
+    journal.append_answer("A1_02-1", False, "Åsa")
+    path = tmp_path / "out" / "answers.jsonl"
+    path.write_text(path.read_text("utf-8") + '{"proposal": "A2', "utf-8")
+    again = Journal.open(tmp_path / "out", make_plan(), "b")
+    again.append_answer("A2_01-1", True, "x")
+    assert again.read_answers() == {"A1_01-1": True, "A1_02-1": False, "A2_01-1": True}
+
+
+def test_another_mode_resumes_what_one_finished(make_plan: Any, tmp_path: Path) -> None:
+    Journal.open(tmp_path / "out", make_plan({"mode": "observe"}), "b").close([], finished=True)
+    assert Journal.open(tmp_path / "out", make_plan({"mode": "observe"}), "b").finished
+    assert not Journal.open(tmp_path / "out", make_plan({"mode": "act"}), "b").finished
 
 
 def test_the_output_the_log_and_the_budget_may_change(make_plan: Any, tmp_path: Path) -> None:
@@ -80,7 +113,7 @@ def test_a_failure_of_an_earlier_version_has_no_code(make_plan: Any, tmp_path: P
     [
         ("{", "is damaged"),
         ("[]", "states no schema"),
-        ('{"schema": 3}', "has schema 3, newer than 2"),
+        ('{"schema": 4}', "has schema 4, newer than 3"),
         ('{"schema": 1}', "was started with another plan"),
     ],
 )

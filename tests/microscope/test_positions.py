@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from lociscope.errors import UsageError
 from lociscope.microscope.configuration import check_setup
-from lociscope.microscope.plan import Limits
 from lociscope.microscope.positions import (
     OutsideLimitsError,
     Position,
@@ -21,6 +20,7 @@ from lociscope.microscope.positions import (
     plan_positions,
     positions_around,
 )
+from lociscope.microscope.sections import Limits
 
 LIMITS = Limits(x=(-10, 10), y=(-10, 10), z=(0, 5))
 

@@ -1,77 +1,27 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lociscope.errors import LociscopeError, UsageError
 from lociscope.labels import LABELS, N_LABELS
-from lociscope.microscope.rules import (
+from lociscope.microscope.conditions import (
+    CELLS,
+    LOCATIONS,
+    RARE,
     AllOf,
     AnyOf,
     Condition,
     LocationCondition,
+    MeasureCondition,
     Not,
     StatusCondition,
-    compute_urgency,
-    format_condition,
-    list_locations,
-    matches,
-    parse_rule,
 )
+from lociscope.microscope.rules import parse_rule
 
 UNSURE = StatusCondition("unsure")
 CENTROSOME = LocationCondition(19, 0.5)
-locations = st.builds(
-    LocationCondition,
-    st.integers(0, N_LABELS - 1),
-    st.floats(0, 1).map(lambda value: round(value, 4) + 0.0),
-    st.booleans(),
-)
-leaves: st.SearchStrategy[Condition] = st.one_of(
-    st.builds(StatusCondition, st.sampled_from(["ok", "unsure"])), locations
-)
-
-
-def _deeper(inner: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]:
-    parts = st.lists(inner, min_size=2, max_size=3).map(tuple)
-    return st.one_of(st.builds(Not, inner), st.builds(AllOf, parts), st.builds(AnyOf, parts))
-
-
-conditions = st.recursive(leaves, _deeper, max_leaves=6)
-rows = st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng(seed).random(N_LABELS, np.float32))
-
-
-def python_of(condition: Condition) -> str:
-    """The same condition as Python, to be evaluated by Python itself."""
-    match condition:
-        case StatusCondition(value):
-            return f"(status == {value!r})"
-        case LocationCondition(number, value, below):
-            return f"(p[{number}] {'<' if below else '>='} {value!r})"
-        case Not(part):
-            return f"(not {python_of(part)})"
-        case AllOf(parts):
-            return f"({' and '.join(map(python_of, parts))})"
-        case AnyOf(parts):
-            return f"({' or '.join(map(python_of, parts))})"
-
-
-@given(conditions)
-def test_a_formatted_condition_is_parsed_to_itself(condition: Condition) -> None:
-    assert parse_rule(format_condition(condition)) == condition
-
-
-@given(conditions, rows, st.sampled_from(["ok", "unsure"]))
-def test_a_condition_matches_as_in_python(condition: Condition, p: np.ndarray, status: str) -> None:
-    assert matches(condition, p, status) is bool(eval(python_of(condition), {"p": p, "status": status}))
-
-
-@given(conditions, rows)
-def test_urgency_is_a_share_and_locations_are_sorted(condition: Condition, p: np.ndarray) -> None:
-    assert 0 <= compute_urgency(condition, p, "unsure") <= 1
-    assert list(list_locations(condition)) == sorted(set(list_locations(condition)))
 
 
 @given(st.text(max_size=60))
@@ -92,6 +42,9 @@ def test_any_text_is_a_rule_or_a_short_error(rule: str) -> None:
         ("Golgi apparatus>=0.3 and not status=ok", AllOf((LocationCondition(7, 0.3), Not(StatusCondition("ok"))))),
         ("(status = unsure)", UNSURE),
         ("not not status = unsure", Not(Not(UNSURE))),
+        ("mixed", MeasureCondition(LOCATIONS, 2)),
+        ("Locations < 1 or RARE >= .5", AnyOf((MeasureCondition(LOCATIONS, 1, True), MeasureCondition(RARE, 0.5)))),
+        ("mixed and differing cells ≥ 0.3", AllOf((MeasureCondition(LOCATIONS, 2), MeasureCondition(CELLS, 0.3)))),
         (
             "status = ok and (Cytosol >= 0.2 or Nucleoli >= 0.2)",
             AllOf((StatusCondition("ok"), AnyOf((LocationCondition(25, 0.2), LocationCondition(2, 0.2))))),
@@ -114,6 +67,12 @@ def test_parse_rule(rule: str, means: Condition) -> None:
         ("status >= 0.5", "expected '=' after 'status', received '>='"),
         ("Centrosome = 0.5", "expected '>=' or '<' after 'Centrosome', received '='"),
         ("Centrosome >= 1.5", "a probability from 0 to 1, received '1.5'"),
+        ("locations >= 1.5", "a whole number from 0 to 28, received '1.5'"),
+        ("locations >= 29", "a whole number from 0 to 28, received '29'"),
+        ("rare >= 2", "a number from 0 to 1, received '2'"),
+        ("rare = 1", "expected '>=' or '<' after 'rare'"),
+        ("mixd", "Did you mean 'mixed'?"),
+        ("mixed >= 2", "received '>='"),
         ("Centrosome >= high", "a probability from 0 to 1, received 'high'"),
         ("Centrosome >=", "received 'its end'"),
         ("", "expected 'status' or the name of a location, received 'its end'"),
@@ -130,14 +89,6 @@ def test_an_invalid_rule_is_refused_with_its_remedy(rule: str, message: str) -> 
     with pytest.raises(UsageError) as raised:
         parse_rule(rule)
     assert message in str(raised.value)
-
-
-def test_urgency_is_the_highest_wanted_probability_reached() -> None:
-    p = np.full(N_LABELS, 0.1, np.float32)
-    p[[2, 19]] = 0.6, 0.9
-    assert compute_urgency(parse_rule("Nucleoli >= 0.5 or Centrosome >= 0.5"), p, "ok") == pytest.approx(0.9)
-    assert compute_urgency(parse_rule("Nucleoli >= 0.5 or Centrosome >= 0.95"), p, "ok") == pytest.approx(0.6)
-    assert compute_urgency(parse_rule("status = unsure"), p, "unsure") == pytest.approx(0.1)
 
 
 def test_every_location_can_be_named() -> None:

@@ -9,7 +9,7 @@ import pytest
 from lociscope.artifacts.predictions import Predictions
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError, UsageError
-from lociscope.microscope.event_scheduler import SkipReason
+from lociscope.microscope.decisions import SkipReason
 from lociscope.microscope.plan import Plan
 from lociscope.warnings import WarningKind
 from lociscope.workflows.microscope import preview_plan, read_shipped_plan, run_microscope

@@ -6,19 +6,27 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from lociscope.cli import console
+from lociscope.cli.proposals import TerminalAnswers
 from lociscope.cli.reading import LogUrl
-from lociscope.errors import Code, Exit, LociscopeError
+from lociscope.errors import Code, Exit, LociscopeError, UsageError, suggest
 from lociscope.processes.signals import interrupt_on_termination
 
 if TYPE_CHECKING:
     from lociscope.microscope.acquire import RunResult
+    from lociscope.microscope.plan import Mode
 
 app = typer.Typer(help="Drive a microscope.", no_args_is_help=True)
+
+
+ModeOption = Annotated[
+    str | None,
+    typer.Option("--mode", help="observe, propose or act, instead of the plan's: what rules may do."),
+]
 
 
 @app.callback()
@@ -39,6 +47,7 @@ def run(
         ),
     ] = None,
     log: LogUrl = None,
+    mode: ModeOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what the run would do, and move nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -47,6 +56,9 @@ def run(
     from lociscope.workflows.microscope import preview_plan, run_microscope
 
     described = Plan.read(plan)
+    chosen = check_mode(mode)
+    if chosen is not None:
+        described = described.model_copy(update={"mode": chosen})
     if dry_run:
         preview = preview_plan(described, bundle)
         if as_json:
@@ -56,7 +68,8 @@ def run(
         return
     folder = output or Path(described.output)
     with interrupt_on_termination(), console.progress("imaging") as progress:
-        result = run_microscope(described, folder, bundle=bundle, log=log, progress=progress)
+        observers = [TerminalAnswers()] if described.mode == "propose" else []
+        result = run_microscope(described, folder, bundle=bundle, log=log, observers=observers, progress=progress)
     _print_result(result, folder, as_json)
     _exit(result)
 
@@ -78,6 +91,21 @@ def print_plan(
         raise LociscopeError(f"'{output}' exists. Pass another file with -o.", code=Code.CONFLICT)
     with atomic_write(output) as part:
         part.write_text(text, "utf-8")
+
+
+def check_mode(mode: str | None) -> Mode | None:
+    """Return a mode of the command line.
+
+    Raises:
+        UsageError: There is no such mode.
+    """
+    from lociscope.microscope.plan import Mode
+
+    known: tuple[Mode, ...] = get_args(Mode)
+    found = next((each for each in known if each == mode), None)
+    if mode is not None and found is None:
+        raise UsageError(f"There is no mode {mode!r}.{suggest(mode, known)}", code=Code.UNKNOWN_NAME)
+    return found
 
 
 def _print_result(result: RunResult, folder: Path, as_json: bool) -> None:

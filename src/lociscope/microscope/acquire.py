@@ -13,23 +13,27 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.microscope.configuration import Scale, check_bundle
 from lociscope.microscope.engine import StrictEngine
-from lociscope.microscope.event_scheduler import EventScheduler, Skipped, SkipReason
+from lociscope.microscope.facts import check_cells
 from lociscope.microscope.focus import FocusController, HardwareError, first_line
 from lociscope.microscope.hardware import MicroscopeSession, find_scale, open_microscope
 from lociscope.microscope.journal import LOG, Journal
+from lociscope.microscope.loop import SteeringLoop
 from lociscope.microscope.positions import Position, check_limits, plan_positions
-from lociscope.microscope.prediction_worker import PredictionWorker
+from lociscope.microscope.program import ProgramEvaluator
 from lociscope.microscope.rule_evaluator import RuleEvaluator
 from lociscope.microscope.simulated.specimen import check_specimen
-from lociscope.prediction_log.writer import LogWriter
-from lociscope.processes.progress import ProgressCallback, ignore_progress
 from lociscope.storage.locks import exclusive_lock
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from lociscope.images.discovery.sources import Failure
-    from lociscope.microscope.plan import Limits, Plan
+    from lociscope.microscope.decisions import Skipped
+    from lociscope.microscope.loop import LoopObserver
+    from lociscope.microscope.plan import Plan
+    from lociscope.microscope.program import Program
+    from lociscope.microscope.sections import Limits
     from lociscope.microscope.simulated.devices import SimulatedState
     from lociscope.predict.predictor import Predictor
     from lociscope.prediction_log.log import PredictionLog
@@ -112,7 +116,8 @@ def check_plan(plan: Plan) -> CheckedPlan:
     if plan.limits is not None:
         for position in positions:
             check_limits(position.x, position.y, position.z, plan.limits, f"Field '{position.id}'")
-        RuleEvaluator(plan, scale, plan.limits)
+        if RuleEvaluator(plan, scale, plan.limits).needs_cells:
+            check_cells()
     return CheckedPlan(plan, scale, positions)
 
 
@@ -122,7 +127,8 @@ def run_plan(
     output: Path,
     *,
     log: PredictionLog | None = None,
-    progress: ProgressCallback = ignore_progress,
+    program: Program | None = None,
+    observers: Sequence[LoopObserver] = (),
 ) -> RunResult:
     """Run a plan, or resume it if an earlier call did not finish.
 
@@ -131,7 +137,8 @@ def run_plan(
         predictor: The opened bundle.
         output: The folder to fill.
         log: Log to which predictions are written as well.
-        progress: Called after each field, with the number of planned fields as total.
+        program: Decides about each field in place of the rules.
+        observers: Receive what happens, such as a bar of progress or a live page.
 
     Returns:
         The result. A device that failed and an interrupt are reported in it, not raised: what was acquired is kept, and
@@ -156,7 +163,7 @@ def run_plan(
             return _add_totals(RunResult(), journal)
         try:
             with open_microscope(plan, checked.scale, output / LOG) as session:
-                result = _acquire(checked, plan.limits, predictor, journal, session, log, progress)
+                result = _acquire(checked, plan.limits, predictor, journal, session, log, program, observers)
         except LociscopeError:
             journal.discard()
             raise
@@ -171,38 +178,32 @@ def _acquire(
     journal: Journal,
     session: MicroscopeSession,
     log: PredictionLog | None,
-    progress: ProgressCallback,
+    program: Program | None,
+    observers: Sequence[LoopObserver],
 ) -> RunResult:
-    plan, scale, positions = checked.plan, checked.scale, checked.positions
-    earlier = {line["field"] for line in journal.lines}
-    elapsed = max((line["at_s"] for line in journal.lines), default=0.0)
-    remaining = [position for position in positions if position.id not in earlier]
-    scheduler = EventScheduler(plan, remaining, session.clock, imaged=journal.count_by_rule(), elapsed=elapsed)
-    for name, requests in journal.pending_requests().items():
-        scheduler.add_decision(name, requests)
-    result = RunResult()
-    writer = LogWriter(log, "microscope", is_ending=lambda: result.interrupted)
-    worker = PredictionWorker(
-        predictor, RuleEvaluator(plan, scale, limits), scheduler, journal, scale, writer,
-        find_target=lambda: _find_target(session.simulated),
-        report_progress=lambda fields: progress(fields, len(positions)),
-    )  # fmt: skip
-    scheduler.has_capacity = worker.has_capacity
+    plan = checked.plan
     focus = FocusController(session.core, plan, journal)
+    evaluator = (
+        RuleEvaluator(plan, checked.scale, limits) if program is None else ProgramEvaluator(program, plan, limits)
+    )
+    loop = SteeringLoop(
+        plan, checked.scale, checked.positions, predictor, evaluator, journal, session.clock,
+        wait=session.wait, log=log, find_target=lambda: _find_target(session.simulated), observers=observers,
+    )  # fmt: skip
+    result = RunResult()
     focus.begin()
-    worker.start()
-    _drive(plan, StrictEngine(session.core, limits, focus), scheduler, worker, session, result)
+    loop.start()
+    _drive(plan, StrictEngine(session.core, limits, focus), loop, session, result)
     try:
-        worker.close(result.interrupted_at + DECISIONS_DEADLINE_S)
+        loop.close(result.interrupted_at + DECISIONS_DEADLINE_S)
     except KeyboardInterrupt:  # fields that are not predicted are imaged again by the next call
         result.interrupt()
+    worker = loop.worker
     if worker.error is not None and result.error is None:
         result.error = _to_lociscope_error(worker.error)
-    result.new = len(journal.lines) - len(earlier)
-    imaged = {line["field"] for line in journal.lines}
-    interrupted = [Skipped(name, SkipReason.INTERRUPTED) for name in scheduler.positions if name not in imaged]
-    result.skipped, result.decision_seconds = [*interrupted, *scheduler.skipped], worker.decision_seconds
-    journal.close(result.skipped, finished=not (result.error or result.interrupted))
+    result.new, result.skipped, result.decision_seconds = loop.new_fields, loop.list_skipped(), worker.decision_seconds
+    journal.close(result.skipped, finished=not (result.error or result.interrupted or loop.proposals.pending))
+    writer = loop.writer
     try:
         deadline = result.interrupted_at + LOG_DEADLINE_S
         writer.close(max(0.0, deadline - time.monotonic()) if result.interrupted else None)
@@ -215,21 +216,20 @@ def _acquire(
 def _drive(
     plan: Plan,
     engine: StrictEngine,
-    scheduler: EventScheduler,
-    worker: PredictionWorker,
+    loop: SteeringLoop,
     session: MicroscopeSession,
     result: RunResult,
 ) -> None:
     """Run the camera in a separate thread, so that this one notices an interrupt or a driver that hangs."""
     runner = session.core.mda
     runner.set_engine(engine)
-    runner.events.frameReady.connect(worker.add_image)
+    runner.events.frameReady.connect(loop.add_image)
     errors: list[BaseException] = []
     done = threading.Event()  # before CPython 3.13 an interrupted `join` marks a running thread as ended
 
     def run_camera() -> None:
         try:
-            runner.run(scheduler.events())
+            runner.run(loop.events())
         except BaseException as error:
             errors.append(error)
         finally:
@@ -245,26 +245,33 @@ def _drive(
             while not (done.wait(POLL_S) or stalled):
                 now, busy = time.monotonic(), engine.busy_since
                 stalled = busy is not None and now - busy > timeout_s
+                if loop.stop_requested and not result.interrupted:
+                    _interrupt(loop, session, result)
                 if now - result.interrupted_at > IMAGE_DEADLINE_S:
                     break
             break
         except KeyboardInterrupt:
             if result.interrupted:  # a second interrupt does not wait for the camera
                 break
-            result.interrupt()
-            scheduler.stop()
-            runner.cancel()
+            _interrupt(loop, session, result)
     session.hung = result.hung = not done.is_set()
     result.camera_s = time.monotonic() - began
-    runner.events.frameReady.disconnect(worker.add_image)
+    runner.events.frameReady.disconnect(loop.add_image)
     if errors:
         result.error = _to_lociscope_error(errors[0])
     if stalled:
-        scheduler.stop()
+        loop.stop()
         result.error = HardwareError(
             f"The microscope gave no image within {timeout_s:g} s. Look at the camera and the stage, or raise "
             "microscope.timeout_s."
         )
+
+
+def _interrupt(loop: SteeringLoop, session: MicroscopeSession, result: RunResult) -> None:
+    """End the run after the current image."""
+    result.interrupt()
+    loop.stop(ending=True)
+    session.core.mda.cancel()
 
 
 def _to_lociscope_error(error: BaseException) -> LociscopeError:
@@ -286,6 +293,6 @@ def _find_target(state: SimulatedState | None) -> tuple[int, ...] | None:
 
 def _add_totals(result: RunResult, journal: Journal) -> RunResult:
     result.fields = len(journal.lines)
-    result.requested = sum(line["rule"] is not None for line in journal.lines)
+    result.requested = sum(line.get("of") is not None for line in journal.lines)
     result.failures = journal.failures()
     return result

@@ -13,7 +13,8 @@ from lociscope.errors import Code, LociscopeError, UsageError, suggest
 from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
 from lociscope.labels import LABELS
-from lociscope.microscope.rules import list_locations
+from lociscope.microscope.conditions import STATUSES, can_hold, list_locations
+from lociscope.predict.out_of_distribution import STATUS as UNLIKE
 from lociscope.warnings import FieldWarning, WarningKind
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lociscope.artifacts.bundle import Bundle
-    from lociscope.microscope.plan import Objective, Plan, Rule
+    from lociscope.microscope.plan import Plan
+    from lociscope.microscope.sections import Objective, Rule
 
 ZOOM_TOLERANCE = 0.15
 """Share by which an objective may differ from the zoom that a rule asks for."""
@@ -175,17 +177,26 @@ def choose_objective(rule: Rule, plan: Plan, scale: Scale) -> Objective:
     return best
 
 
-def _check_locations(plan: Plan, bundle: Bundle) -> None:
-    """Refuse a rule about a location that the bundle does not know: its condition could never be judged."""
+def _check_conditions(plan: Plan, bundle: Bundle) -> None:
+    """Refuse a rule that no prediction of the bundle can meet: its condition could never be judged."""
+    card = bundle.card
     for rule in plan.rules:
         for number in list_locations(rule.condition):
-            if number not in bundle.card.classes:
-                known = ", ".join(LABELS[each] for each in bundle.card.classes)
+            if number not in card.classes:
+                known = ", ".join(LABELS[each] for each in card.classes)
                 raise UsageError(
-                    f"A rule names {LABELS[number]}, which the bundle '{bundle.card.name}' does not know. It knows "
+                    f"A rule names {LABELS[number]}, which the bundle '{card.name}' does not know. It knows "
                     f"{known}. Correct the rule, or use another bundle.",
                     code=Code.UNKNOWN_NAME,
                 )
+        statuses = STATUSES if bundle.detector is not None else tuple(each for each in STATUSES if each != UNLIKE)
+        if not can_hold(rule.condition, statuses, len(card.classes)):
+            lacks = "" if bundle.detector is not None else f", and never gives the status {UNLIKE}"
+            raise UsageError(
+                f"No field can meet the rule {rule.when!r} with the bundle '{card.name}': it knows "
+                f"{len(card.classes)} locations{lacks}. Correct the rule, or use another bundle.",
+                code=Code.INVALID_VALUE,
+            )
 
 
 def check_bundle(plan: Plan, scale: Scale, bundle: Bundle) -> dict[str, tuple[FieldWarning, ...]]:
@@ -203,7 +214,7 @@ def check_bundle(plan: Plan, scale: Scale, bundle: Bundle) -> dict[str, tuple[Fi
         UsageError: The pixels of the overview would be too coarse, a field would span less than a cell, or a rule names
             a location that the bundle does not know.
     """
-    _check_locations(plan, bundle)
+    _check_conditions(plan, bundle)
     width, height = scale.frame
     blank = np.zeros((height, width, len(CHANNEL_NAMES)), np.uint8)
     found: dict[str, tuple[FieldWarning, ...]] = {}

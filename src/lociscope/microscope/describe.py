@@ -6,18 +6,27 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from lociscope.channels import CHANNELS
+from lociscope.microscope.conditions import format_condition
 from lociscope.microscope.configuration import Scale, choose_objective
 from lociscope.microscope.engine import FAR_UM
 from lociscope.microscope.positions import Position, estimate_field_seconds, positions_around
-from lociscope.microscope.rules import format_condition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from lociscope.microscope.plan import Plan, Rule
+    from lociscope.microscope.plan import Plan
+    from lociscope.microscope.sections import Rule
     from lociscope.warnings import FieldWarning
 
     Warnings = Mapping[str, tuple[FieldWarning, ...]]
+
+
+DEFAULT_PRIORITY = 5
+_MODES = {
+    "observe": "observe: rules are evaluated and logged, and request nothing",
+    "propose": "propose: a person accepts or rejects what the rules want",
+    "act": "act: the microscope does what the rules want",
+}
 
 
 def estimate_seconds(plan: Plan, positions: Sequence[Position]) -> float:
@@ -33,18 +42,42 @@ def estimate_rule_seconds(plan: Plan, scale: Scale, position: Position) -> list[
     """Return for each rule how many seconds all its fields take at most, if they are around fields like `position`."""
     times = []
     for number, rule in enumerate(plan.rules, 1):
-        group = positions_around(position, number, rule.sites, choose_objective(rule, plan, scale), plan, scale)
-        rounds = -(-rule.most // rule.sites)
-        times.append(rounds * estimate_seconds(plan, [position, *group]))
+        objective = choose_objective(rule, plan, scale)
+        group = positions_around(position, number, rule.sites, objective, plan, scale, rule.planes)
+        series = estimate_seconds(plan, [position, *group])
+        rounds = -(-(rule.most or 0) // (len(group) * rule.times))
+        times.append(rounds * max(series * rule.times, (rule.times - 1) * (rule.every_s or 0.0) + series))
     return times
 
 
 def describe_rule(rule: Rule, plan: Plan, scale: Scale) -> str:
     """Return a rule as text."""
-    objective = choose_objective(rule, plan, scale).name
-    how = "its centre again" if rule.sites == 1 else f"{rule.sites} fields around its centre"
-    when = "at once" if rule.order == "now" else "after the planned fields, the most urgent first"
-    return f"if {format_condition(rule.condition)}: {how} with {objective}, {when}, at most {rule.most} fields"
+    when = f"if {format_condition(rule.condition)}"
+    if rule.wells:
+        when += f" in {', '.join(rule.wells)}"
+    if rule.found > 1:
+        when += f", from the {_ordinal(rule.found)} such field of the {rule.per} on"
+    if rule.stop is not None:
+        return f"{when}: image no further planned field of the {rule.stop}"
+    how = ["its centre again" if rule.sites == 1 else f"{rule.sites} fields around its centre"]
+    if rule.z_stack is not None:
+        how.append(f"in {len(rule.planes)} planes, {rule.z_stack[1]:g} µm apart")
+    how.append(f"with {choose_objective(rule, plan, scale).name}")
+    if rule.every_s is not None:
+        how.append(f"{rule.times} times, every {format_duration(rule.every_s)}")
+    order = "at once" if rule.order == "now" else "after the planned fields, the most urgent first"
+    limits = [f"at most {rule.most} fields"]
+    if rule.most_per_well is not None:
+        limits.append(f"{rule.most_per_well} in a well")
+    if rule.enough is not None:
+        limits.append(f"until {rule.enough} of them meet the rule themselves")
+    priority = "" if rule.priority == DEFAULT_PRIORITY else f", priority {rule.priority}"
+    return f"{when}: {' '.join(how)}, {order}, {', '.join(limits)}{priority}"
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
 
 
 def format_duration(spent: float) -> str:
@@ -98,7 +131,9 @@ def describe_plan(
         yield f"channel     {channel.name} ({channel.stain}): {exposure.preset}, {exposure.exposure_ms:g} ms"
     for number, rule in enumerate(plan.rules, 1):
         yield f"rule {number}      {describe_rule(rule, plan, scale)}"
-    yield f"budget      {plan.budget.fields} fields, {plan.budget.minutes:g} min"
+    light = "" if plan.budget.light_s is None else f", {plan.budget.light_s:g} s of light on a field"
+    yield f"mode        {_MODES[plan.mode]}"
+    yield f"budget      {plan.budget.fields} fields, {plan.budget.minutes:g} min{light}"
     if plan.limits is None:
         yield "limits      none: nothing will move until the plan has [limits]"
     else:
@@ -124,6 +159,7 @@ def summarize_plan(plan: Plan, scale: Scale, positions: Sequence[Position], warn
         "seconds": round(estimate_seconds(plan, positions), 1),
         "seconds_for_rules": [round(each, 1) for each in estimate_rule_seconds(plan, scale, positions[0])],
         "focus": describe_focus(plan),
+        "mode": plan.mode,
         "moves": plan.limits is not None,
         "notes": _format_warnings(warnings),
     }

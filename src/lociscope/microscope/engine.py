@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import useq
     from pymmcore_plus import CMMCorePlus
 
-    from lociscope.microscope.plan import Limits
+    from lociscope.microscope.sections import Limits
 
 FAR_UM = 1000.0
 """Travel of the stage in µm above which the focus first goes to `safe_z`."""

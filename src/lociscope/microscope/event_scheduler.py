@@ -1,19 +1,18 @@
-"""Schedule planned fields and the fields that rules request, as one stream of events."""
+"""Schedule planned fields and the fields that rules request, as one stream of events of useq-schema."""
 
 from __future__ import annotations
 
-import heapq
 import threading
-from collections import Counter, deque
-from dataclasses import dataclass
-from enum import StrEnum
+from collections import deque
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+from lociscope.microscope.decisions import Request, Skipped, SkipReason, Stop
 from lociscope.microscope.positions import Position, estimate_field_seconds, make_events
+from lociscope.microscope.request_queue import ImagedField, RequestQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import useq
 
@@ -23,46 +22,6 @@ POLL_S = 0.05
 """Interval at which the scheduler checks whether the camera may continue."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A field that a rule requests.
-
-    Attributes:
-        position: The field.
-        urgency: 0–1; the most urgent comes first.
-    """
-
-    position: Position
-    urgency: float
-
-
-class SkipReason(StrEnum):
-    """Why a field was not imaged."""
-
-    INTERRUPTED = "interrupted"
-    RULE_LIMIT = "rule-limit"
-    """The rule has imaged the most fields that it may; the value is its number."""
-    FIELD_BUDGET = "field-budget"
-    """The budget of fields is spent; the value is the budget."""
-    TIME_BUDGET = "time-budget"
-    """The budget of minutes is spent; the value is the budget."""
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A field that was not imaged.
-
-    Attributes:
-        id: Its name.
-        reason: Why.
-        value: A number that belongs to the reason.
-    """
-
-    id: str
-    reason: SkipReason
-    value: float | None = None
-
-
 class EventScheduler:
     """Yields the events of the microscope, and accepts decisions from another thread meanwhile.
 
@@ -70,11 +29,15 @@ class EventScheduler:
         plan: The plan.
         planned: The planned fields that are not imaged yet, in order.
         clock: Returns elapsed seconds.
-        imaged: Number of fields that earlier calls imaged, by rule (None for planned ones).
+        imaged: The fields that earlier calls imaged.
         elapsed: Seconds that earlier calls took.
+        wait: Waits so many seconds while the next time point of a series is not due; by default it sleeps.
 
     Attributes:
+        waits_for_requested: Whether the decisions about requested fields matter too, since a program may request more.
         has_capacity: Returns whether another field may be imaged now; False while too many wait for the predictor.
+        expects_requests: Returns whether requests may still be added, such as proposals that a person has not answered;
+            then the events do not end.
         positions: Every field that was started, by its name.
     """
 
@@ -84,21 +47,24 @@ class EventScheduler:
         planned: Sequence[Position],
         clock: Callable[[], float],
         *,
-        imaged: Counter[int | None] | None = None,
+        imaged: Iterable[ImagedField] = (),
         elapsed: float = 0.0,
+        wait: Callable[[float], object] | None = None,
     ) -> None:
         self._plan = plan
         self._planned = deque(planned)
         self._clock = clock
-        self._imaged: Counter[int | None] = Counter(imaged or {})
+        self._queue = RequestQueue(plan, imaged)
         self._started = clock() - elapsed
-        self._decisions: SimpleQueue[tuple[str, Sequence[Request]]] = SimpleQueue()
+        self._decisions: SimpleQueue[tuple[str | None, Sequence[Request], Sequence[Stop]]] = SimpleQueue()
         self._undecided: set[str] = set()
-        self._heaps: dict[str, list[tuple[float, int, Position]]] = {"now": [], "last": []}
-        self._requested: set[str] = set()
-        self._stopped = threading.Event()
+        self._stopped, self._running = threading.Event(), threading.Event()
+        self._running.set()
+        self._wait = wait or self._stopped.wait
         self._end: tuple[SkipReason, float | None] = (SkipReason.INTERRUPTED, None)
+        self.waits_for_requested = False
         self.has_capacity: Callable[[], bool] = lambda: True
+        self.expects_requests: Callable[[], bool] = lambda: False
         self.positions: dict[str, Position] = {}
         self._dropped: list[Skipped] = []
 
@@ -110,16 +76,34 @@ class EventScheduler:
     @property
     def skipped(self) -> list[Skipped]:
         """Planned and requested fields that were not imaged, once the events have ended."""
-        requested = [position for heap in self._heaps.values() for _, _, position in sorted(heap)]
-        return [*self._dropped, *(Skipped(position.id, *self._end) for position in (*self._planned, *requested))]
+        left = (*self._planned, *self._queue.waiting)
+        return [*self._dropped, *self._queue.dropped, *(Skipped(position.id, *self._end) for position in left)]
 
-    def add_decision(self, field: str, requests: Sequence[Request]) -> None:
+    def add_decision(self, field: str, requests: Sequence[Request] = (), stops: Sequence[Stop] = ()) -> None:
         """Add the decision about a field, from any thread; every field needs one, also one that failed."""
-        self._decisions.put((field, requests))
+        self._decisions.put((field, requests, stops))
+
+    def add_requests(self, requests: Sequence[Request], stops: Sequence[Stop] = ()) -> None:
+        """Add what an earlier decision wants, from any thread."""
+        self._decisions.put((None, requests, stops))
 
     def stop(self) -> None:
         """End the events after the current field."""
         self._stopped.set()
+        self._running.set()
+
+    def pause(self) -> None:
+        """Begin no further field until `resume` is called; the shutter is closed meanwhile."""
+        self._running.clear()
+
+    def resume(self) -> None:
+        """Continue after a pause."""
+        self._running.set()
+
+    @property
+    def paused(self) -> bool:
+        """Whether no further field begins."""
+        return not self._running.is_set()
 
     def events(self) -> Iterator[useq.MDAEvent]:
         """Yield the images to take, until the plan is done, its budget is spent, or `stop` is called."""
@@ -129,12 +113,14 @@ class EventScheduler:
     def _next_positions(self) -> Iterator[Position]:
         last = None
         while not self._stopped.is_set():
+            self._running.wait()
+            if self._stopped.is_set():
+                return
             self._read_decisions(wait=False)
             position = self._choose()
             if position is None:
-                if not self._undecided:
+                if self._is_done():
                     return
-                self._read_decisions(wait=True)
                 continue
             exceeded = self._find_exceeded(last, position)
             if exceeded:
@@ -143,35 +129,46 @@ class EventScheduler:
                 return
             while not self.has_capacity() and not self._stopped.wait(POLL_S):
                 pass
-            self._imaged[position.rule] += 1
+            self._queue.begin(position, self.elapsed)
             self.positions[position.id] = position
-            if position.of is None:
+            if position.of is None or self.waits_for_requested:
                 self._undecided.add(position.id)
             last = position
             yield position
 
     def _choose(self) -> Position | None:
-        """Return a field that a rule requests at once, a planned one, or, once all are decided, one that can wait."""
-        position = self._pop("now")
+        """Return a field that is due or requested at once, a planned one, or, once they are decided, one that waits."""
+        position = self._queue.take_due(self.elapsed) or self._queue.take("now")
         if position is None and self._planned:
             position = self._planned.popleft()
-        if position is None and not self._undecided:
-            position = self._pop("last")
+        if position is None and not self._has_undecided_planned():
+            position = self._queue.take("last")
         return position
 
-    def _pop(self, order: str) -> Position | None:
-        heap = self._heaps[order]
-        while heap:
-            _, _, position = heapq.heappop(heap)
-            if position.rule is None or self._imaged[position.rule] < self._plan.rules[position.rule - 1].most:
-                return position
-            self._dropped.append(Skipped(position.id, SkipReason.RULE_LIMIT, position.rule))
-        return None
+    def _has_undecided_planned(self) -> bool:
+        return any(self.positions[name].of is None for name in self._undecided)
+
+    def _is_done(self) -> bool:
+        """Wait a moment for what may still come; return whether nothing can."""
+        if self._undecided:
+            self._read_decisions(wait=True)
+            return False
+        due, most = self._queue.next_due_s, self._plan.budget.minutes * 60
+        if self.elapsed > most or (due is not None and due > most):
+            self._end = (SkipReason.TIME_BUDGET, self._plan.budget.minutes)
+            return True
+        if due is not None:
+            self._wait(min(POLL_S, max(0.0, due - self.elapsed)))
+            return False
+        if self.expects_requests():
+            self._read_decisions(wait=True)
+            return False
+        return self._decisions.empty()
 
     def _find_exceeded(self, last: Position | None, position: Position) -> tuple[SkipReason, float] | None:
         """Return the budget that another field would exceed."""
         budget = self._plan.budget
-        if sum(self._imaged.values()) >= budget.fields:
+        if self._queue.imaged >= budget.fields:
             return SkipReason.FIELD_BUDGET, budget.fields
         if self.elapsed + estimate_field_seconds(last, position, self._plan) > budget.minutes * 60:
             return SkipReason.TIME_BUDGET, budget.minutes
@@ -180,19 +177,21 @@ class EventScheduler:
     def _read_decisions(self, *, wait: bool) -> None:
         """Read the decisions; with `wait`, wait a moment for the first."""
         try:
-            field, requests = self._decisions.get(timeout=POLL_S) if wait else self._decisions.get_nowait()
+            decided = self._decisions.get(timeout=POLL_S) if wait else self._decisions.get_nowait()
             while True:
-                self._queue_requests(field, requests)
-                field, requests = self._decisions.get_nowait()
+                self._apply(*decided)
+                decided = self._decisions.get_nowait()
         except Empty:
             return
 
-    def _queue_requests(self, field: str, requests: Sequence[Request]) -> None:
-        self._undecided.discard(field)
+    def _apply(self, field: str | None, requests: Sequence[Request], stops: Sequence[Stop]) -> None:
+        self._undecided.discard(field or "")
         for request in requests:
-            position = request.position
-            if position.id in self._requested or position.rule is None:
+            self._queue.add(request)
+        for stop in stops:
+            if stop.scope == "rule":
+                self._queue.close_rule(stop.rule)
                 continue
-            self._requested.add(position.id)
-            order = self._plan.rules[position.rule - 1].order
-            heapq.heappush(self._heaps[order], (-request.urgency, len(self._requested), position))
+            ended = [each for each in self._planned if stop.scope == "plate" or each.well == stop.well]
+            self._planned = deque(each for each in self._planned if each not in ended)
+            self._dropped += [Skipped(each.id, SkipReason.ENOUGH, stop.rule) for each in ended]

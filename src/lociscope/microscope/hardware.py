@@ -36,6 +36,7 @@ class MicroscopeSession:
     Attributes:
         core: The core of Micro-Manager.
         clock: Returns elapsed seconds; simulated ones on the simulated microscope.
+        wait: Waits so many seconds by that clock.
         simulated: State of the simulated microscope; None for a real one.
         hung: Whether a driver does not return; then nothing is unloaded, since unloading would wait for it.
         dark: Whether every shutter was closed at the end.
@@ -43,6 +44,7 @@ class MicroscopeSession:
 
     core: CMMCorePlus
     clock: Callable[[], float]
+    wait: Callable[[float], object] = time.sleep
     simulated: SimulatedState | None = None
     hung: bool = False
     dark: bool = True
@@ -173,7 +175,7 @@ def _open_simulated(plan: Plan, scale: Scale) -> MicroscopeSession:
     from lociscope.microscope.simulated.devices import open_simulated_core
 
     core, state = open_simulated_core(plan, scale)
-    return MicroscopeSession(core, lambda: state.clock, state)
+    return MicroscopeSession(core, lambda: state.clock, state.spend, state)
 
 
 def _open_real(plan: Plan, config: Path, log: Path | None) -> MicroscopeSession:

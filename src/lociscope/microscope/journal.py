@@ -4,6 +4,7 @@ run.json            the hashes of plan and bundle, and whether the run is finish
 plan.json           the plan, with every default
 focus.json          the target of the focus, written before the focus is withdrawn
 decisions.jsonl     one line for each field, written when its image is on disk
+answers.jsonl       one line for each proposal that a person accepted or rejected
 fields/<id>.ome.tif the images
 catalog.parquet     the Catalog of the fields; `lociscope predict` reads it
 predictions.parquet the Predictions
@@ -15,9 +16,8 @@ micro-manager.log   the log of Micro-Manager, except for the simulated microscop
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
-from collections import Counter
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
@@ -28,31 +28,25 @@ from lociscope.artifacts.catalog import Catalog, Entry
 from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, write_failures
-from lociscope.microscope.event_scheduler import Request, Skipped, SkipReason
+from lociscope.microscope.decisions import SKIP_TEXTS, Request, Skipped, SkipReason, Verdict
+from lociscope.microscope.plan_identity import hash_plan
 from lociscope.microscope.positions import Position
+from lociscope.microscope.request_queue import ImagedField, make_next_time_point
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.file_errors import unwritable_error
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 from lociscope.warnings import parse_warnings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from lociscope.microscope.plan import Plan
 
-SCHEMA = 2
-MAY_CHANGE: dict[str, Any] = {"output": True, "log": True, "budget": True, "microscope": {"timeout_s"}}
-"""Keys of the plan that a later call may change: where it writes, and how long it may take."""
-_CHANGEABLE = "Only budget, microscope.timeout_s, output and log of a plan may change."
+SCHEMA = 3
+_CHANGEABLE = "Only budget, microscope.timeout_s, mode, output and log of a plan may change."
 LOG = "micro-manager.log"
 SOURCE = "lociscope microscope"
-_SKIP_TEXTS = {
-    SkipReason.INTERRUPTED: "interrupted",
-    SkipReason.RULE_LIMIT: "rule {value:g} has imaged its most fields",
-    SkipReason.FIELD_BUDGET: "the budget of {value:g} fields is spent",
-    SkipReason.TIME_BUDGET: "the budget of {value:g} minutes is spent",
-}
 
 
 @dataclass(slots=True)
@@ -63,6 +57,7 @@ class Journal:
         folder: The folder.
         identity: Hashes of the plan and the bundle; a folder of another plan or bundle is refused.
         budget: The budget of the plan; a call with a larger one resumes after an earlier budget was spent.
+        mode: The mode of the plan; a call with another one resumes what an earlier mode finished.
         finished: Whether nothing is left to do.
         created: Whether this call created the folder.
         lines: The lines of `decisions.jsonl`.
@@ -71,6 +66,7 @@ class Journal:
     folder: Path
     identity: dict[str, Any]
     budget: dict[str, Any]
+    mode: str = "act"
     finished: bool = False
     created: bool = False
     lines: list[dict[str, Any]] = field(default_factory=list)
@@ -87,8 +83,8 @@ class Journal:
         Raises:
             LociscopeError: It contains other files, or the output of another plan or bundle, or cannot be written.
         """
-        identity = {"plan": _hash_plan(plan, MAY_CHANGE), "bundle": bundle}
-        journal = cls(folder, identity, plan.budget.model_dump(mode="json"))
+        identity = {"plan": hash_plan(plan, SCHEMA), "bundle": bundle}
+        journal = cls(folder, identity, plan.budget.model_dump(mode="json"), plan.mode)
         if journal._record.exists():
             journal._resume(plan)
         elif folder.exists() and (not folder.is_dir() or any(path.name[0] != "." for path in folder.iterdir())):
@@ -122,13 +118,25 @@ class Journal:
         Raises:
             LociscopeError: The line cannot be written.
         """
-        path = self.folder / "decisions.jsonl"
-        try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        except OSError as error:
-            raise unwritable_error(path, error) from error
+        _append(self.folder / "decisions.jsonl", line)
         self.lines.append(line)
+
+    def append_answer(self, proposal: str, accepted: bool, by: str) -> None:
+        """Append the answer of a person to a proposal.
+
+        Raises:
+            LociscopeError: The line cannot be written.
+        """
+        line = {"proposal": proposal, "accepted": accepted, "by": by, "at": round(time.time(), 3)}
+        _append(self.folder / "answers.jsonl", line)
+
+    def read_answers(self) -> dict[str, bool]:
+        """Return the answers of earlier calls, by proposal; a line that a kill truncated is left out."""
+        path = self.folder / "answers.jsonl"
+        if not path.exists():
+            return {}
+        lines = [json.loads(line) for line in path.read_text("utf-8").split("\n")[:-1]]
+        return {line["proposal"]: bool(line["accepted"]) for line in lines}
 
     def close(self, skipped: Sequence[Skipped], *, finished: bool) -> None:
         """Write the tables of all fields, of this call and of earlier ones.
@@ -143,7 +151,7 @@ class Journal:
             entries = [self._entry(line) for line in predicted]
             Catalog.from_entries(entries, self.folder).write(self.folder / "catalog.parquet")
         write_failures(self.failures(), self.folder / "failures.csv")
-        rows = [(each.id, _SKIP_TEXTS[each.reason].format(value=each.value)) for each in skipped]
+        rows = [(each.id, SKIP_TEXTS[each.reason].format(value=each.value)) for each in skipped]
         with atomic_write(self.folder / "left.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows([("id", "why"), *rows])
         self.finished = finished
@@ -170,22 +178,30 @@ class Journal:
             if "failed" in line
         ]
 
-    def count_by_rule(self) -> Counter[int | None]:
-        """Return how many fields were imaged, by the rule that requested them (None for planned ones)."""
-        return Counter(line["rule"] for line in self.lines)
+    def imaged_fields(self) -> list[ImagedField]:
+        """Return the fields that were imaged, as budgets count them."""
+        return [ImagedField(line["rule"], line.get("well", ""), line.get("of") or line["field"]) for line in self.lines]
 
-    def pending_requests(self) -> dict[str, list[Request]]:
-        """Return the requests of earlier decisions that are not imaged yet, by the field that caused them."""
+    def pending_requests(self, plan: Plan) -> dict[str, list[Request]]:
+        """Return the requests of earlier decisions that are not imaged yet, by the field that caused them.
+
+        The next time point of a series belongs to the field of the last.
+        """
         imaged = {line["field"] for line in self.lines}
-        return {
-            line["field"]: [
-                Request(Position(**position), urgency)
-                for position, urgency in line["wanted"]
-                if position["id"] not in imaged
-            ]
-            for line in self.lines
-            if line.get("wanted")
-        }
+        pending: dict[str, list[Request]] = {}
+        for line in self.lines:
+            requests = [Request(Position(**position), urgency) for position, urgency in line.get("wanted", ())]
+            if line.get("time"):
+                following = make_next_time_point(_read_position(line), line["at_s"], plan)
+                requests += [following] if following else []
+            if requests:
+                pending[line["field"]] = [each for each in requests if each.position.id not in imaged]
+        return pending
+
+    @staticmethod
+    def verdicts(line: Mapping[str, Any]) -> tuple[Verdict, ...]:
+        """Return the verdicts of a line."""
+        return tuple(Verdict.from_dict(verdict) for verdict in line.get("rules", ()))
 
     @staticmethod
     def serialize_requests(requests: Sequence[Request]) -> list[tuple[dict[str, Any], float]]:
@@ -236,7 +252,8 @@ class Journal:
         return self.folder / "run.json"
 
     def _write_record(self, *, spent: bool = False) -> None:
-        about = {"schema": SCHEMA, **self.identity, "finished": self.finished, "spent": self.budget if spent else None}
+        about = {"schema": SCHEMA, **self.identity, "mode": self.mode, "finished": self.finished}
+        about["spent"] = self.budget if spent else None
         with atomic_write(self._record) as part:
             part.write_text(json.dumps(about) + "\n", "utf-8")
 
@@ -251,22 +268,36 @@ class Journal:
             raise LociscopeError(
                 f"'{self.folder}' is damaged ({error}). Pass another folder as `output`.", code=Code.CORRUPT
             ) from error
-        expected = self.identity
-        if record["schema"] == 1:  # schema 1 hashed the budget and the time limit too
-            expected = {**expected, "plan": _hash_plan(plan, {"output": True, "log": True})}
+        expected = {**self.identity, "plan": hash_plan(plan, record["schema"])}
         for key, remedy in (("plan", f" {_CHANGEABLE}"), ("bundle", "")):
             if record.get(key) != expected[key]:
                 raise LociscopeError(
                     f"'{self.folder}' was started with another {key}. Pass another folder as `output`.{remedy}",
                     code=Code.CONFLICT,
                 )
-        self.finished = bool(record.get("finished")) and record.get("spent") in (None, self.budget)
+        spent = record.get("spent") or {}
+        same_budget = all(self.budget[key] == value for key, value in spent.items())
+        self.finished = bool(record.get("finished")) and same_budget and record.get("mode", "act") == self.mode
+        answers = self.folder / "answers.jsonl"
+        if answers.exists() and not (known := answers.read_text("utf-8")).endswith("\n"):
+            with atomic_write(answers) as part:
+                part.write_text(known[: known.rfind("\n") + 1], "utf-8")
         if text and not text.endswith("\n"):  # a kill truncated the last line: that field is imaged again
             with atomic_write(path) as part:
                 part.write_text("".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in self.lines), "utf-8")
 
 
-def _hash_plan(plan: Plan, without: dict[str, Any]) -> str:
-    """Return the sha256 of a plan without some of its keys."""
-    values = plan.model_dump(mode="json", by_alias=True, exclude=without)
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+def _read_position(line: dict[str, Any]) -> Position:
+    return Position(
+        line["field"], line["well"], line["site"], line["x"], line["y"], line["z"], line["objective"], line["of"],
+        line["rule"], line["time"],
+    )  # fmt: skip
+
+
+def _append(path: Path, line: dict[str, Any]) -> None:
+    """Append a line of JSON to a file."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise unwritable_error(path, error) from error

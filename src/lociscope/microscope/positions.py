@@ -11,12 +11,13 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError, UsageError, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import useq
 
     from lociscope.microscope.configuration import Scale
-    from lociscope.microscope.plan import Limits, Objective, Plan, Plate
+    from lociscope.microscope.plan import Plan
+    from lociscope.microscope.sections import Limits, Objective, Plate
 
 _BLOCK = re.compile(r"([A-Za-z]+)(\d+):([A-Za-z]+)(\d+)")
 
@@ -35,6 +36,7 @@ class Position:
         objective: Name of the objective.
         of: The planned field that it images again, or None.
         rule: Number of the rule that requested it, from 1, or None.
+        time: Number of its time point in a series, from 1, or None.
     """
 
     id: str
@@ -46,6 +48,7 @@ class Position:
     objective: str
     of: str | None = None
     rule: int | None = None
+    time: int | None = None
 
 
 class OutsideLimitsError(LociscopeError):
@@ -54,8 +57,13 @@ class OutsideLimitsError(LociscopeError):
     code = Code.REFUSED
 
 
-def expand_wells(plate: Plate) -> list[str]:
+def expand_wells(plate: Plate, wells: Sequence[str] | None = None, key: str = "plate.wells") -> list[str]:
     """Return the wells that a plan names, in its order, each once.
+
+    Args:
+        plate: The plate.
+        wells: Wells and blocks of them; by default those of the plate.
+        key: The key of the plan that names them, for errors.
 
     Raises:
         UsageError: The plate or a well does not exist; the error suggests the nearest.
@@ -63,13 +71,13 @@ def expand_wells(plate: Plate) -> list[str]:
     grid = [[str(name) for name in row] for row in _find_plate(plate).all_well_names]
     indices = {name: (i, j) for i, row in enumerate(grid) for j, name in enumerate(row)}
     found: dict[str, None] = {}
-    for word in plate.wells:
+    for word in plate.wells if wells is None else wells:
         block = _BLOCK.fullmatch(word)
         corners = [f"{block[1]}{block[2]}", f"{block[3]}{block[4]}"] if block else [word, word]
         for corner in corners:
             if corner not in indices:
                 raise UsageError(
-                    f"plate.wells: a plate of {plate.name} has no well {corner!r}.{_suggest_well(corner, grid)}",
+                    f"{key}: a plate of {plate.name} has no well {corner!r}.{_suggest_well(corner, grid)}",
                     code=Code.UNKNOWN_NAME,
                 )
         (top, left), (bottom, right) = (indices[corner] for corner in corners)
@@ -120,7 +128,7 @@ def plan_positions(plan: Plan, scale: Scale) -> list[Position]:
     return [
         Position(
             f"{well}_{site:02d}", well, site, centres[well][0] + dx, centres[well][1] + dy,
-            _find_focus(plan, objective), objective.name,
+            find_focus(plan, objective), objective.name,
         )
         for well in expand_wells(plan.plate)
         for site, (dx, dy) in enumerate(offsets, 1)
@@ -128,7 +136,13 @@ def plan_positions(plan: Plan, scale: Scale) -> list[Position]:
 
 
 def positions_around(
-    position: Position, number: int, sites: int, objective: Objective, plan: Plan, scale: Scale
+    position: Position,
+    number: int,
+    sites: int,
+    objective: Objective,
+    plan: Plan,
+    scale: Scale,
+    planes: Sequence[float] = (0.0,),
 ) -> list[Position]:
     """Return fields side by side around the centre of one: 1 shows its centre, 4 at twice its zoom all of it.
 
@@ -139,15 +153,19 @@ def positions_around(
         objective: The objective to image them with.
         plan: The plan.
         scale: The pixel sizes.
+        planes: Offsets of the planes of a stack from the focus, µm.
     """
     side = next(side for side in range(1, 11) if side * side >= sites)
     grid = sorted(_make_grid((side, side), scale.field_um(objective.name), 0.0), key=lambda at: at[0] ** 2 + at[1] ** 2)
+    focus = find_focus(plan, objective)
     return [
         Position(
-            f"{position.id}-{number}-{objective.name}-{each}", position.well, position.site, position.x + dx,
-            position.y + dy, _find_focus(plan, objective), objective.name, position.id, number,
+            f"{position.id}-{number}-{objective.name}-{each}" + f"-z{plane:02d}" * (len(planes) > 1),
+            position.well, position.site, position.x + dx, position.y + dy,
+            focus if focus is None else focus + dz, objective.name, position.id, number,
         )
         for each, (dx, dy) in enumerate(grid[:sites], 1)
+        for plane, dz in enumerate(planes, 1)
     ]  # fmt: skip
 
 
@@ -161,7 +179,8 @@ def _make_grid(sites: tuple[int, int], field_um: tuple[float, float], gap: float
             yield (column - (columns - 1) / 2) * width, ((rows - 1) / 2 - row) * height
 
 
-def _find_focus(plan: Plan, objective: Objective) -> float | None:
+def find_focus(plan: Plan, objective: Objective) -> float | None:
+    """Return the focus of an objective in µm, or None if the plan leaves it where it is."""
     return None if plan.plate.z is None else plan.plate.z + objective.focus_um
 
 

@@ -16,6 +16,8 @@ from lociscope.errors import Code, LociscopeError
 from lociscope.images.field import Field
 from lociscope.images.io.write import write_ome_tiff
 from lociscope.labels import to_nullable
+from lociscope.microscope.decisions import Decision
+from lociscope.microscope.facts import collect_facts
 from lociscope.microscope.journal import Journal
 
 if TYPE_CHECKING:
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
 
     from lociscope.microscope.configuration import Scale
     from lociscope.microscope.event_scheduler import EventScheduler
+    from lociscope.microscope.loop import Evaluator
     from lociscope.microscope.positions import Position
-    from lociscope.microscope.rule_evaluator import RuleEvaluator
     from lociscope.predict.predictor import Predictor
     from lociscope.prediction_log.writer import LogWriter
 
@@ -63,35 +65,38 @@ class PredictionWorker:
 
     Args:
         predictor: The opened bundle.
-        evaluator: Applies the rules.
-        scheduler: Receives every decision.
+        evaluator: Decides about each field.
+        dispatch: Receives the decision about each field: its name, its well, the decision, and whether it was planned.
+        scheduler: Knows the fields; it is stopped when the predictor fails.
         journal: The output folder.
         scale: The pixel sizes.
         writer: Writes predictions to the log.
         find_target: Returns the true classes in view, or None if they are unknown.
-        report_progress: Called with the number of fields after each.
+        report: Called after each field with its line of `decisions.jsonl` and its pixels.
     """
 
     def __init__(
         self,
         predictor: Predictor,
-        evaluator: RuleEvaluator,
+        evaluator: Evaluator,
+        dispatch: Callable[..., None],
         scheduler: EventScheduler,
         journal: Journal,
         scale: Scale,
         writer: LogWriter,
         *,
         find_target: Callable[[], tuple[int, ...] | None] = lambda: None,
-        report_progress: Callable[[int], None] = lambda fields: None,
+        report: Callable[[Mapping[str, Any], np.ndarray], None] = lambda line, pixels: None,
     ) -> None:
         self._predictor = predictor
         self._evaluator = evaluator
+        self._dispatch = dispatch
         self._scheduler = scheduler
         self._journal = journal
         self._scale = scale
         self._writer = writer
         self._find_target = find_target
-        self._report_progress = report_progress
+        self._report = report
         self._images: dict[str, dict[int, np.ndarray]] = {}
         self._queue: SimpleQueue[AcquiredField | None] = SimpleQueue()
         self._acquired_bytes = self._handled_bytes = 0  # each is written by one thread only
@@ -109,7 +114,7 @@ class PredictionWorker:
     def add_image(self, image: np.ndarray, event: useq.MDAEvent, meta: Mapping[str, Any]) -> None:
         """Accept an image from the thread of the camera; the fourth one completes a field."""
         try:
-            self._assemble(image, event.metadata["field"], event.metadata["channel"], meta["focus"])
+            self._assemble(image, event.metadata["field"], event.metadata["channel"], meta.get("focus"))
         except Exception as error:  # the runner would ignore it
             self._give_up(error)
 
@@ -154,7 +159,6 @@ class PredictionWorker:
                     return
                 self._handle(acquired)
                 self._handled_bytes += acquired.pixels.nbytes
-                self._report_progress(len(self._journal.lines))
         except BaseException as error:
             self._give_up(error)
         finally:
@@ -171,6 +175,7 @@ class PredictionWorker:
             "field": position.id, "well": position.well, "site": position.site,
             "x": position.x, "y": position.y, "z": position.z,
             "objective": position.objective, "pixel_size": field.pixel_size, "of": position.of, "rule": position.rule,
+            "time": position.time,
             "at_s": round(acquired.elapsed, 3), "focus": acquired.focus,
         }  # fmt: skip
         if acquired.target is not None:
@@ -180,6 +185,7 @@ class PredictionWorker:
         line["kept_s"] = round(time.perf_counter() - acquired.arrived, 4)
         self._journal.append(line)
         write_log()
+        self._report(line, acquired.pixels)
 
     def _decide(self, field: Field, acquired: AcquiredField, line: dict[str, Any]) -> Callable[[], None]:
         """Predict a field and decide about it at once; return a function that logs it once its image is written."""
@@ -187,27 +193,31 @@ class PredictionWorker:
         try:
             prepared = predictor.prepare(field)
             row = predictor.run([prepared], embeddings=self._writer.wants_embeddings(predictor.engine.outputs))
+            facts = collect_facts(predictor, field, row, with_cells=self._evaluator.needs_cells)
         except LociscopeError as error:
-            return self._fail(field, line, str(error), error.code)
+            return self._fail(acquired.position, line, str(error), error.code)
         except MemoryError:
             reason = f"Field '{field.id}' does not fit into memory. Use a larger machine, or smaller images."
-            return self._fail(field, line, reason, Code.OUT_OF_MEMORY)
-        verdicts, requests = self._evaluator.evaluate(acquired.position, row.probability[0], row.status[0])
-        self._scheduler.add_decision(field.id, requests)
+            return self._fail(acquired.position, line, reason, Code.OUT_OF_MEMORY)
+        decision = self._evaluator.evaluate(acquired.position, facts)
+        self._finish(acquired.position, decision)
         self.decision_seconds.append(time.perf_counter() - acquired.arrived)
         line |= {
             "status": row.status[0],
             "predicted": list(row.predicted[0]),
-            "rules": [verdict.to_dict() for verdict in verdicts],
+            "rules": [verdict.to_dict() for verdict in decision.verdicts],
             "warnings": [str(warning) for warning in row.warnings[0]],
             "decided_s": round(self.decision_seconds[-1], 4),
-            "wanted": Journal.serialize_requests(requests),
+            "wanted": Journal.serialize_requests(decision.requests),
             "probability": to_nullable(row.probability[0]),
         }
         return lambda: self._writer.add(row, prepared.statistics[None], bundle=predictor.bundle.sha256)
 
-    def _fail(self, field: Field, line: dict[str, Any], reason: str, code: str) -> Callable[[], None]:
+    def _fail(self, position: Position, line: dict[str, Any], reason: str, code: str) -> Callable[[], None]:
         """Record that a field cannot be predicted; no rule requests further fields."""
-        self._scheduler.add_decision(field.id, [])
+        self._finish(position, Decision())
         line |= {"failed": reason, "code": code}
         return lambda: None
+
+    def _finish(self, position: Position, decision: Decision) -> None:
+        self._dispatch(position.id, position.well, decision, is_planned=position.of is None)

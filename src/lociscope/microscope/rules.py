@@ -1,156 +1,48 @@
-"""Parse and apply rules, a small language that chooses fields to image again. Rules are never evaluated as code.
+"""Parse rules, a small language that chooses fields to image again. Rules are never evaluated as code.
 
     condition := and ("or" and)*
     and       := not ("and" not)*
     not       := "not" not | "(" condition ")" | comparison
-    comparison:= "status" "=" NAME | LOCATION (">=" | "<") NUMBER
+    comparison:= "mixed" | "status" "=" NAME | (LOCATION | MEASURE) (">=" | "<") NUMBER
 
-Locations are the 28 names of `lociscope.labels`, in upper or lower case; `≥` means `>=`.
+Locations are the 28 names of `lociscope.labels`, measures those of `lociscope.microscope.conditions`, in upper or lower
+case; `≥` means `>=`, and `mixed` means `locations >= 2`.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from lociscope.errors import Code, UsageError, suggest
-from lociscope.labels import LABELS
+from lociscope.labels import LABELS, N_LABELS
+from lociscope.microscope.conditions import (
+    CELLS,
+    LOCATIONS,
+    RARE,
+    STATUSES,
+    AllOf,
+    AnyOf,
+    Condition,
+    LocationCondition,
+    MeasureCondition,
+    Not,
+    StatusCondition,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-STATUSES = ("ok", "unsure", "unlike-training")
-"""Statuses of a field that a predictor assigns."""
 MAX_LENGTH = 1000
 """Most characters of a rule: nobody writes a longer one, and it could nest too deep."""
 MAX_DEPTH = 50
 _KEYWORDS = ("and", "or", "not")
+_MEASURES = (LOCATIONS, RARE, CELLS)
+_MIXED = "mixed"
 _TOKEN = re.compile(
     r'\s*(?:(?P<sign>>=|≥|<|=|\(|\))|"(?P<quoted>[^"]*)"|(?P<number>\d+\.?\d*|\.\d+)|(?P<word>[^\s()<>=≥"]+))'
 )
-
-
-@dataclass(frozen=True, slots=True)
-class StatusCondition:
-    """Holds if the status of the field is `value`."""
-
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class LocationCondition:
-    """Holds if the probability of a location is at least `value`, or, with `below`, less.
-
-    Attributes:
-        number: The class number.
-        value: A probability, 0–1.
-        below: Whether the probability must be less.
-    """
-
-    number: int
-    value: float
-    below: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    """Holds if its part does not."""
-
-    part: Condition
-
-
-@dataclass(frozen=True, slots=True)
-class AllOf:
-    """Holds if every part does; has at least two."""
-
-    parts: tuple[Condition, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AnyOf:
-    """Holds if at least one part does; has at least two."""
-
-    parts: tuple[Condition, ...]
-
-
-Condition = StatusCondition | LocationCondition | Not | AllOf | AnyOf
-
-
-def matches(condition: Condition, probability: np.ndarray, status: str) -> bool:
-    """Return whether a field meets a condition.
-
-    Args:
-        condition: The condition.
-        probability: (28,) in 0–1.
-        status: The field's status.
-    """
-    match condition:
-        case StatusCondition(value):
-            return status == value
-        case LocationCondition(number, value, below):
-            return bool(probability[number] >= value) is not below
-        case Not(part):
-            return not matches(part, probability, status)
-        case AllOf(parts):
-            return all(matches(part, probability, status) for part in parts)
-        case AnyOf(parts):
-            return any(matches(part, probability, status) for part in parts)
-
-
-def list_locations(condition: Condition) -> tuple[int, ...]:
-    """Return the class numbers that a condition names, ascending."""
-    match condition:
-        case LocationCondition(number):
-            return (number,)
-        case Not(part):
-            return list_locations(part)
-        case AllOf(parts) | AnyOf(parts):
-            return tuple(sorted({number for part in parts for number in list_locations(part)}))
-        case _:
-            return ()
-
-
-def compute_urgency(condition: Condition, probability: np.ndarray, status: str) -> float:
-    """Return how urgent it is to image again a field that meets a condition, 0–1.
-
-    This is the highest probability among the locations whose thresholds it reaches. For a field that was chosen by
-    its status alone, it is 1 minus the probability of its most probable location.
-    """
-    wanted = [probability[location.number] for location in _find_reached(condition, probability, status)]
-    return float(max(wanted) if wanted else 1 - np.nanmax(probability))
-
-
-def _find_reached(condition: Condition, probability: np.ndarray, status: str) -> list[LocationCondition]:
-    match condition:
-        case LocationCondition(below=False) if matches(condition, probability, status):
-            return [condition]
-        case AllOf(parts) | AnyOf(parts):
-            return [location for part in parts for location in _find_reached(part, probability, status)]
-        case _:
-            return []
-
-
-def format_condition(condition: Condition) -> str:
-    """Return a condition as text that `parse_rule` accepts."""
-    match condition:
-        case StatusCondition(value):
-            return f"status = {value}"
-        case LocationCondition(number, value, below):
-            return f"{LABELS[number]} {'<' if below else '≥'} {value!r}"
-        case Not(part):
-            return f"not {_nested(part, AllOf, AnyOf)}"
-        case AllOf(parts):
-            return " and ".join(_nested(part, AllOf, AnyOf) for part in parts)
-        case AnyOf(parts):
-            return " or ".join(_nested(part, AnyOf) for part in parts)
-
-
-def _nested(part: Condition, *kinds: type) -> str:
-    return f"({format_condition(part)})" if isinstance(part, kinds) else format_condition(part)
 
 
 @lru_cache(maxsize=256)
@@ -234,21 +126,36 @@ class _Parser:
                     code=Code.UNKNOWN_NAME,
                 )
             return StatusCondition(value.lower())
-        number = self._find_location(name)
+        if name.lower() == _MIXED:
+            return MeasureCondition(LOCATIONS, 2)
+        subject = self._find_subject(name)
+        what = subject if isinstance(subject, str) else LABELS[subject]
         below = self._take("sign", "<")
         if not (below or self._take("sign", ">=") or self._take("sign", "≥")):
-            raise self._error(self._peek()[1], f"'>=' or '<' after {LABELS[number]!r}")
-        kind, word = self._peek()
-        if kind != "number" or not 0 <= float(word) <= 1:
-            raise self._error(word, "a probability from 0 to 1")
-        self._tokens.pop(0)
-        return LocationCondition(number, float(word), below)
+            raise self._error(self._peek()[1], f"'>=' or '<' after {what!r}")
+        if isinstance(subject, int):
+            return LocationCondition(subject, self._take_number(1, "a probability from 0 to 1"), below)
+        if subject == LOCATIONS:
+            number = self._take_number(N_LABELS, f"a whole number from 0 to {N_LABELS}", whole=True)
+        else:
+            number = self._take_number(1, "a number from 0 to 1")
+        return MeasureCondition(subject, number, below)
 
-    def _find_location(self, name: str) -> int:
-        numbers = {label.lower(): number for number, label in enumerate(LABELS)}
+    def _take_number(self, most: float, expected: str, *, whole: bool = False) -> float:
+        kind, word = self._peek()
+        if kind != "number" or not 0 <= float(word) <= most or (whole and not float(word).is_integer()):
+            raise self._error(word, expected)
+        self._tokens.pop(0)
+        return float(word)
+
+    def _find_subject(self, name: str) -> int | str:
+        """Return the class number of a location, or the name of a measure."""
+        numbers: dict[str, int | str] = {label.lower(): number for number, label in enumerate(LABELS)}
+        numbers |= {measure: measure for measure in _MEASURES}
         if name.lower() not in numbers:
             raise UsageError(
-                f"The rule {_shorten(self._rule)}: there is no location {_shorten(name)}.{suggest(name, LABELS)}",
+                f"The rule {_shorten(self._rule)}: there is no location {_shorten(name)}."
+                f"{suggest(name, (*LABELS, *_MEASURES, _MIXED, 'status'))}",
                 code=Code.UNKNOWN_NAME,
             )
         return numbers[name.lower()]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lociscope.microscope.acquire import check_plan, run_plan
 from lociscope.microscope.configuration import Scale, check_bundle
 from lociscope.microscope.describe import describe_plan, summarize_plan
-from lociscope.microscope.plan import SHIPPED, Plan
+from lociscope.microscope.plan import SHIPPED, Mode, Plan
 from lociscope.predict.predictor import open_bundle
 from lociscope.prediction_log.log import open_log
 from lociscope.processes.progress import ProgressCallback, ignore_progress
@@ -18,8 +18,14 @@ from lociscope.storage.paths import as_path
 from lociscope.storage.toml_files import read_shipped
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+
     from lociscope.microscope.acquire import RunResult
+    from lociscope.microscope.loop import LoopObserver, SteeringLoop
     from lociscope.microscope.positions import Position
+    from lociscope.microscope.program import Program
     from lociscope.storage.paths import AnyPath
     from lociscope.warnings import FieldWarning
 
@@ -72,6 +78,9 @@ def run_microscope(
     *,
     bundle: AnyPath | None = None,
     log: str | None = None,
+    mode: Mode | None = None,
+    program: Program | None = None,
+    observers: Sequence[LoopObserver] = (),
     progress: ProgressCallback = ignore_progress,
 ) -> RunResult:
     """Run a plan, or resume it if an earlier call did not finish.
@@ -81,6 +90,11 @@ def run_microscope(
         output: The folder to fill, instead of the plan's.
         bundle: The bundle, instead of the plan's.
         log: Log for the predictions, instead of the plan's: a path (SQLite), or an SQLAlchemy URL.
+        mode: Whether rules observe, propose or act, instead of the plan's. Proposals wait for an answer only if an
+            observer passes them to a person.
+        program: Decides about each field in place of the plan's rules: called with its position and its
+            `lociscope.microscope.conditions.Facts`, it yields a `useq.MDAEvent` for each field to image next.
+        observers: Receive what happens, such as the live page.
         progress: Called after each field, with the number of planned fields as total.
 
     Returns:
@@ -92,11 +106,40 @@ def run_microscope(
     """
     output = as_path(output)
     bundle = as_path(bundle)
+    if mode is not None:
+        plan = plan.model_copy(update={"mode": mode})
     checked = check_plan(plan)
     predictor = open_bundle(bundle or plan.bundle)
     url = log or plan.log
     with nullcontext() if url is None else open_log(url) as opened:
-        return run_plan(checked, predictor, output or Path(plan.output), log=opened, progress=progress)
+        return run_plan(
+            checked, predictor, output or Path(plan.output), log=opened, program=program,
+            observers=(_ProgressReport(progress, len(checked.positions)), *observers),
+        )  # fmt: skip
+
+
+class _ProgressReport:
+    """Reports the number of imaged fields.
+
+    Args:
+        progress: Called after each field.
+        planned: Number of planned fields.
+    """
+
+    answers = False
+
+    def __init__(self, progress: ProgressCallback, planned: int) -> None:
+        self._progress, self._planned = progress, planned
+        self._fields = 0
+
+    def on_started(self, loop: SteeringLoop) -> None:
+        """Count the fields of earlier calls."""
+        self._fields = len(loop.journal.lines)
+
+    def on_field(self, line: Mapping[str, Any], pixels: np.ndarray) -> None:
+        """Report a field."""
+        self._fields += 1
+        self._progress(self._fields, self._planned)
 
 
 def read_shipped_plan(name: str) -> str:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lociscope.microscope.configuration import Scale
-    from lociscope.microscope.plan import Plan, Timing
+    from lociscope.microscope.plan import Plan
+    from lociscope.microscope.sections import Timing
 
 CAMERA, STAGE, FOCUS, SHUTTER, WHEEL = "Camera", "XY", "Z", "Shutter", "Channel"
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lociscope.artifacts.predictions import Position
 from lociscope.errors import Code, LociscopeError
+from lociscope.images.discovery.source_json import source_to_json
 from lociscope.images.io.read import read_field
 from lociscope.prediction_log.log_errors import LogError
 from lociscope.service.jobs.receive import count_bytes
@@ -27,7 +28,7 @@ from lociscope.service.jobs.records import (
     JobField,
     make_job_id,
 )
-from lociscope.service.jobs.sources import RULE_NAMES, find_job_fields, parse_job_rules, source_to_json
+from lociscope.service.jobs.sources import RULE_NAMES, find_job_fields, parse_job_rules
 from lociscope.service.jobs.store import JobStore
 from lociscope.service.picture_cache import PictureCache
 from lociscope.service.settings import Settings

@@ -1,0 +1,227 @@
+"""The loop of acquisition and prediction, without the hardware: a generator of events, and a receiver of images.
+
+`run_plan` drives a microscope with it. A program with an engine of its own can do the same:
+
+    with SteeringLoop.open(checked, predictor, journal, session.clock) as loop:
+        core.mda.events.frameReady.connect(loop.add_image)
+        core.mda.run(loop.events())
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lociscope.microscope.decisions import Decision, Skipped, SkipReason
+from lociscope.microscope.event_scheduler import EventScheduler
+from lociscope.microscope.prediction_worker import PredictionWorker
+from lociscope.microscope.proposals import ProposalQueue
+from lociscope.prediction_log.writer import LogWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import numpy as np
+    import useq
+
+    from lociscope.microscope.conditions import Facts
+    from lociscope.microscope.configuration import Scale
+    from lociscope.microscope.decisions import Request, Stop
+    from lociscope.microscope.journal import Journal
+    from lociscope.microscope.plan import Plan
+    from lociscope.microscope.positions import Position
+    from lociscope.predict.predictor import Predictor
+    from lociscope.prediction_log.log import PredictionLog
+
+
+class Evaluator(Protocol):
+    """Decides about each predicted field: the rules of the plan, or a program that replaces them."""
+
+    @property
+    def needs_cells(self) -> bool:
+        """Whether `Facts.differing_cells` is needed."""
+
+    @property
+    def waits_for_requested(self) -> bool:
+        """Whether requested fields may request further ones."""
+
+    def replay(self, lines: Sequence[Mapping[str, Any]]) -> list[tuple[str, Stop]]:
+        """Receive the decisions of earlier calls; return what they stopped, each with the field that was decided."""
+
+    def evaluate(self, position: Position, facts: Facts) -> Decision:
+        """Decide about one field."""
+
+
+class LoopObserver(Protocol):
+    """Receives what happens in the loop, from the thread that predicts; each method may do nothing."""
+
+    answers: bool
+    """Whether a person can answer proposals through it; without such an observer nobody waits for answers."""
+
+    def on_started(self, loop: SteeringLoop) -> None:
+        """Receive the loop before its first event."""
+
+    def on_field(self, line: Mapping[str, Any], pixels: np.ndarray) -> None:
+        """Receive a field that is on disk: its line of `decisions.jsonl`, and its pixels (y, x, 4)."""
+
+
+class SteeringLoop:
+    """Yields the events of a plan, accepts their images, and decides what to image next.
+
+    Args:
+        plan: The plan.
+        scale: The pixel sizes.
+        positions: The planned fields.
+        predictor: The open bundle.
+        evaluator: Decides about each field.
+        journal: The output folder.
+        clock: Returns elapsed seconds.
+        wait: Waits so many seconds by that clock.
+        log: Log to which predictions are written as well.
+        find_target: Returns the true classes in view, or None if they are unknown.
+        observers: Receive what happens.
+
+    Attributes:
+        scheduler: Yields the events; `pause`, `resume` and `stop` are its methods.
+        proposals: What the rules propose, in the mode `propose`.
+        worker: Predicts the fields.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        scale: Scale,
+        positions: Sequence[Position],
+        predictor: Predictor,
+        evaluator: Evaluator,
+        journal: Journal,
+        clock: Callable[[], float],
+        *,
+        wait: Callable[[float], object] | None = None,
+        log: PredictionLog | None = None,
+        find_target: Callable[[], tuple[int, ...] | None] = lambda: None,
+        observers: Sequence[LoopObserver] = (),
+    ) -> None:
+        self.plan, self.scale, self.planned = plan, scale, list(positions)
+        self.journal = journal
+        self._observers = observers
+        self._ending, self._stop_requested = threading.Event(), threading.Event()
+        self._earlier = {line["field"] for line in journal.lines}
+        elapsed = max((line["at_s"] for line in journal.lines), default=0.0)
+        remaining = [position for position in positions if position.id not in self._earlier]
+        self.scheduler = EventScheduler(
+            plan, remaining, clock, imaged=journal.imaged_fields(), elapsed=elapsed, wait=wait
+        )
+        self.scheduler.waits_for_requested = evaluator.waits_for_requested
+        self.proposals = ProposalQueue(self._carry_out, journal.append_answer, journal.read_answers())
+        self.scheduler.expects_requests = lambda: self.proposals.expects_answers
+        self.writer = LogWriter(log, "microscope", is_ending=self._ending.is_set)
+        self.worker = PredictionWorker(
+            predictor, evaluator, self._dispatch, self.scheduler, journal, scale, self.writer,
+            find_target=find_target, report=self._report,
+        )  # fmt: skip
+        self.scheduler.has_capacity = self.worker.has_capacity
+        self._restore(evaluator)
+
+    def __enter__(self) -> SteeringLoop:
+        """Start to predict."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Finish the acquired fields, and write the tables."""
+        self.worker.close()
+        self.journal.close(self.list_skipped(), finished=self.worker.error is None)
+        self.writer.close()
+
+    def start(self) -> None:
+        """Start the thread that predicts."""
+        if not any(observer.answers for observer in self._observers):
+            self.proposals.close()
+        for observer in self._observers:
+            observer.on_started(self)
+        self.worker.start()
+
+    def events(self) -> Iterator[useq.MDAEvent]:
+        """Yield the images to take, until the plan is done, its budget is spent, or it is stopped."""
+        return self.scheduler.events()
+
+    def add_image(self, image: np.ndarray, event: useq.MDAEvent, meta: Mapping[str, Any]) -> None:
+        """Accept an image, from any thread; the fourth one completes a field."""
+        self.worker.add_image(image, event, meta)
+
+    def stop(self, *, ending: bool = False) -> None:
+        """End the events after the current field.
+
+        Args:
+            ending: Whether the process ends, so that the log is no longer waited for.
+        """
+        if ending:
+            self._ending.set()
+        self.proposals.close()
+        self.scheduler.stop()
+
+    def list_skipped(self) -> list[Skipped]:
+        """Return the planned and requested fields that were not imaged, once the events have ended."""
+        imaged = {line["field"] for line in self.journal.lines}
+        interrupted = [Skipped(name, SkipReason.INTERRUPTED) for name in self.scheduler.positions if name not in imaged]
+        unanswered = [
+            Skipped(request.position.id, SkipReason.UNANSWERED)
+            for proposal in self.proposals.pending
+            for request in proposal.requests
+        ]
+        return [*interrupted, *self.scheduler.skipped, *unanswered]
+
+    def request_stop(self) -> None:
+        """Ask whoever drives the microscope to end the run, from any thread, as Ctrl-C does."""
+        self._stop_requested.set()
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether `request_stop` was called."""
+        return self._stop_requested.is_set()
+
+    @property
+    def new_fields(self) -> int:
+        """Number of fields that this call imaged."""
+        return len(self.journal.lines) - len(self._earlier)
+
+    def _restore(self, evaluator: Evaluator) -> None:
+        """Carry out, or propose again, what earlier calls decided."""
+        stops: dict[str, list[Stop]] = {}
+        for name, stop in evaluator.replay(self.journal.lines):
+            stops.setdefault(name, []).append(stop)
+        pending = self.journal.pending_requests(self.plan)
+        for line in self.journal.lines:
+            name = line["field"]
+            verdicts = self.journal.verdicts(line)
+            decision = Decision(verdicts, tuple(pending.get(name, ())), tuple(stops.get(name, ())))
+            self._dispatch(name, line.get("well", ""), decision, is_planned=line.get("of") is None)
+
+    def _dispatch(self, field: str, well: str, decision: Decision, *, is_planned: bool) -> None:
+        """Pass on the decision about a field: carry it out, propose it, or do nothing, as the mode says.
+
+        What a requested field brings about (the next time point, a rule that has found enough) was agreed to before.
+        """
+        if self.plan.mode == "act" or not is_planned:
+            self.scheduler.add_decision(field, decision.requests, decision.stops)
+            return
+        if self.plan.mode == "propose":
+            self.proposals.propose(field, well, decision)
+        self.scheduler.add_decision(field)
+
+    def _carry_out(self, requests: Sequence[Request], stops: Sequence[Stop]) -> None:
+        self.scheduler.add_requests(requests, stops)
+
+    def _report(self, line: Mapping[str, Any], pixels: np.ndarray) -> None:
+        for observer in self._observers:
+            observer.on_field(line, pixels)
+
+    def close(self, deadline: float = math.inf) -> None:
+        """Finish the acquired fields until a deadline, by `time.monotonic`.
+
+        Raises:
+            KeyboardInterrupt: It was interrupted; waiting fields are dropped.
+        """
+        self.worker.close(deadline)
