@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from lociscope.artifacts.bundle import Selftest, read_bundle, write_bundle
 from lociscope.images.discovery.field_source import Failure
@@ -115,7 +116,7 @@ def test_fields_that_cannot_be_read_are_reported(
     lociscope: Command, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = read_bundle(tiny_bundle)
-    bundle = replace(bundle, card=replace(bundle.card, provenance={"source": "a paper"}))
+    bundle = replace(bundle, card=structs.replace(bundle.card, provenance={"source": "a paper"}))
     model = SimpleNamespace(
         expected=SimpleNamespace(size=(8, 8), layout="NHWC"), preparation=SimpleNamespace(channels="RGBY"),
         given=SimpleNamespace(activation="sigmoid"), difference=1e-6,
