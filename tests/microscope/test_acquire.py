@@ -18,9 +18,10 @@ from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.images.discovery.sources import read_catalog_sources
 from lociscope.images.io.read import read_field
 from lociscope.microscope import acquire, prediction_worker
-from lociscope.microscope.acquire import RunResult, check_plan
+from lociscope.microscope.acquire import check_plan
 from lociscope.microscope.decisions import SkipReason
 from lociscope.microscope.plan_identity import hash_plan
+from lociscope.microscope.run_result import RunResult
 from lociscope.microscope.simulated.devices import SimulatedCamera
 from lociscope.microscope.simulated.specimen import SimulatedPlate
 from lociscope.predict.predictor import Predictor, open_bundle
@@ -314,6 +315,30 @@ def test_an_interrupt_while_the_last_fields_are_predicted_is_one_too(
     monkeypatch.undo()
     assert result.interrupted
     assert run_plan(plan, predictor, tmp_path / "out").fields == 4
+
+
+def test_a_predictor_that_never_comes_back_ends_the_run(
+    make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, release = make_plan({"rules": []}), threading.Event()
+    handle = prediction_worker.PredictionWorker._handle
+
+    def hang(self: prediction_worker.PredictionWorker, field: prediction_worker.AcquiredField) -> None:
+        if field.position.id == "A1_02":
+            release.wait()
+        else:
+            handle(self, field)
+
+    monkeypatch.setattr(acquire, "PREDICTOR_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(acquire, "DECISIONS_DEADLINE_S", 0.0)
+    monkeypatch.setattr(prediction_worker.PredictionWorker, "_handle", hang)
+    monkeypatch.setattr(SimulatedPlate, "take_image", lambda *_, lit: np.zeros((32, 32), np.uint16))
+    result = run_plan(plan, predictor, tmp_path / "out")
+    release.set()
+    assert result.error is not None
+    assert (result.error.code, result.fields, result.hung) == (Code.UNAVAILABLE, 1, False)
+    monkeypatch.undo()
+    assert run_plan(plan, predictor, tmp_path / "out").new == 3
 
 
 def test_an_unknown_well_or_cell_line_is_refused(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:

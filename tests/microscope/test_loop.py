@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from lociscope.errors import Code, LociscopeError
-from lociscope.microscope.acquire import RunResult, check_plan, run_plan
+from lociscope.microscope.acquire import check_plan, run_plan
 from lociscope.microscope.configuration import check_setup
 from lociscope.microscope.decisions import SkipReason
 from lociscope.microscope.journal import Journal
 from lociscope.microscope.loop import SteeringLoop
 from lociscope.microscope.rule_evaluator import RuleEvaluator
+from lociscope.microscope.run_result import RunResult
 from lociscope.microscope.simulated.specimen import SimulatedPlate
 from lociscope.predict.predictor import Predictor, open_bundle
 

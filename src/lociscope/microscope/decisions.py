@@ -49,7 +49,8 @@ class Verdict:
     Attributes:
         rule: Number of the rule, from 1.
         verdict: `no`; `waiting` if `when` holds and `found` is not reached; `again`; `outside` if every requested field
-            is outside the limits; `stop`; for a field that the rule itself requested, `confirmed` or `refuted`.
+            is outside the limits; `stop`, and `stopped` for later fields that meet it; for a field that the rule itself
+            requested, `confirmed` or `refuted`.
         because: The numbers that the rule compares.
         urgency: How urgent it is to image the field again, 0–1; 0 unless the verdict is `again` or `outside`.
         fields: Names of the requested fields.

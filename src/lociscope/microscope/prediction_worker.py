@@ -102,6 +102,8 @@ class PredictionWorker:
         self._acquired_bytes = self._handled_bytes = 0  # each is written by one thread only
         self._given_up, self._done = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="predictor", daemon=True)
+        self.busy_since: float | None = None
+        """When the current field began, by `time.monotonic`; None between fields."""
         self.error: BaseException | None = None
         """The error that ended the work early."""
         self.decision_seconds: list[float] = []
@@ -157,7 +159,9 @@ class PredictionWorker:
             for acquired in iter(self._queue.get, None):
                 if self._given_up.is_set():
                     return
+                self.busy_since = time.monotonic()
                 self._handle(acquired)
+                self.busy_since = None
                 self._handled_bytes += acquired.pixels.nbytes
         except BaseException as error:
             self._give_up(error)

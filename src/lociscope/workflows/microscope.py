@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from lociscope.microscope.acquire import RunResult
     from lociscope.microscope.loop import LoopObserver, SteeringLoop
     from lociscope.microscope.positions import Position
     from lociscope.microscope.program import Program
+    from lociscope.microscope.run_result import RunResult
     from lociscope.storage.paths import AnyPath
     from lociscope.warnings import FieldWarning
 
