@@ -21,7 +21,6 @@ from lociscope.microscope import acquire, prediction_worker
 from lociscope.microscope.acquire import check_plan
 from lociscope.microscope.decisions import SkipReason
 from lociscope.microscope.plan_identity import hash_plan
-from lociscope.microscope.run_result import RunResult
 from lociscope.microscope.simulated.devices import SimulatedCamera
 from lociscope.microscope.simulated.specimen import SimulatedPlate
 from lociscope.predict.predictor import Predictor, open_bundle
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lociscope.microscope.plan import Plan
+    from lociscope.microscope.run_result import RunResult
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_only_budget_and_time_limit_may_change(
     done: tuple[Path, RunResult], make_plan: Any, predictor: Predictor, change: dict[str, Any]
 ) -> None:
     with pytest.raises(
-        LociscopeError, match=r"another plan.*Only budget, microscope.timeout_s, mode, output and log .* may"
+        LociscopeError, match=r"another plan.*Only budget, quality, microscope.timeout_s, mode, output and log .* may"
     ):
         run_plan(make_plan(change), predictor, done[0])
 
@@ -503,6 +503,25 @@ def test_the_demo_camera_runs_a_plan(make_plan: Any, predictor: Predictor, tmp_p
     )
     assert all(entry.target is None for entry in entries)
     assert (tmp_path / "out" / "micro-manager.log").exists()
+
+
+def test_two_runs_on_one_stage_are_refused_whatever_folder_they_fill(
+    make_plan: Any, predictor: Predictor, tmp_path: Path
+) -> None:
+    pytest.importorskip("mm_test_adapters", reason="DemoCamera's adapters are not installed")
+    from lociscope.microscope import hardware
+    from lociscope.microscope.plan import Plan
+
+    shipped = Plan.read("demo")
+    config = hardware.find_config(shipped)
+    assert config is not None
+    named = shipped.microscope.model_copy(update={"config": str(config)})
+    plan = shipped.model_copy(update={"microscope": named})
+    with hardware._reserve(config):
+        with pytest.raises(LociscopeError, match="two programs must not move one stage") as raised:
+            run_plan(plan, predictor, tmp_path / "out")
+        assert raised.value.code == Code.IN_USE
+    assert not (tmp_path / "out" / "run.json").exists()
 
 
 def test_a_microscope_that_cannot_be_opened(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from lociscope.microscope.decisions import SkipReason
 from lociscope.microscope.journal import Journal
 from lociscope.microscope.loop import SteeringLoop
 from lociscope.microscope.rule_evaluator import RuleEvaluator
-from lociscope.microscope.run_result import RunResult
 from lociscope.microscope.simulated.specimen import SimulatedPlate
 from lociscope.predict.predictor import Predictor, open_bundle
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from lociscope.microscope.conditions import Facts
     from lociscope.microscope.positions import Position
+    from lociscope.microscope.run_result import RunResult
 
 
 @pytest.fixture(scope="module")

@@ -215,7 +215,7 @@ def _exit(result: RunResult) -> None:
         os._exit(_exit_code(result))
     if result.interrupted:
         raise KeyboardInterrupt
-    if result.error is not None or result.failures or result.unlogged:
+    if result.error is not None or result.failures or result.unlogged or result.left_out:
         raise typer.Exit(_exit_code(result))
 
 

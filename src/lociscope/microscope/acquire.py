@@ -21,6 +21,7 @@ from lociscope.microscope.positions import Position, check_limits, plan_position
 from lociscope.microscope.program import ProgramEvaluator
 from lociscope.microscope.rule_evaluator import RuleEvaluator
 from lociscope.microscope.run_result import RunResult
+from lociscope.microscope.safeguards import check_space
 from lociscope.microscope.simulated.specimen import check_specimen
 from lociscope.storage.locks import exclusive_lock
 
@@ -120,6 +121,7 @@ def run_plan(
         if journal.finished:
             return _add_totals(RunResult(), journal)
         try:
+            check_space(output, plan, len(checked.positions) - len(journal.lines))
             with open_microscope(plan, checked.scale, output / LOG) as session:
                 result = _acquire(checked, plan.limits, predictor, journal, session, log, program, observers)
         except LociscopeError:
@@ -151,7 +153,8 @@ def _acquire(
     result = RunResult()
     focus.begin()
     loop.start()
-    _drive(plan, StrictEngine(session.core, limits, focus), loop, session, result)
+    engine = StrictEngine(session.core, limits, focus, retries=plan.quality.retries, skip=loop.skip_field)
+    _drive(plan, engine, loop, session, result)
     try:
         loop.close(min(result.interrupted_at, result.given_up_at) + DECISIONS_DEADLINE_S)
     except KeyboardInterrupt:  # fields that are not predicted are imaged again by the next call
@@ -160,7 +163,10 @@ def _acquire(
     if worker.error is not None and result.error is None:
         result.error = _to_lociscope_error(worker.error)
     result.new, result.skipped, result.decision_seconds = loop.new_fields, loop.list_skipped(), worker.decision_seconds
-    journal.close(result.skipped, finished=not (result.error or result.interrupted or loop.proposals.pending))
+    journal.close(
+        result.skipped,
+        finished=not (result.error or result.interrupted or loop.proposals.pending or loop.skipped_fields),
+    )
     writer = loop.writer
     try:
         deadline = result.interrupted_at + LOG_DEADLINE_S

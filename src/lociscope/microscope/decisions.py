@@ -96,6 +96,8 @@ class SkipReason(StrEnum):
     """Why a field was not imaged."""
 
     INTERRUPTED = "interrupted"
+    DEVICE = "device"
+    """A device failed; the detail says how."""
     RULE_LIMIT = "rule-limit"
     """The rule has imaged the most fields that it may; the value is its number."""
     WELL_LIMIT = "well-limit"
@@ -120,17 +122,20 @@ class Skipped:
         id: Its name.
         reason: Why.
         value: A number that belongs to the reason.
+        detail: A text that belongs to the reason.
     """
 
     id: str
     reason: SkipReason
     value: float | None = None
+    detail: str = ""
 
 
 SKIP_TEXTS = {
     SkipReason.INTERRUPTED: "interrupted",
     SkipReason.RULE_LIMIT: "rule {value:g} has imaged its most fields",
     SkipReason.WELL_LIMIT: "rule {value:g} has imaged its most fields in this well",
+    SkipReason.DEVICE: "{detail}",
     SkipReason.UNANSWERED: "proposed, not answered",
     SkipReason.ENOUGH: "rule {value:g} has found enough",
     SkipReason.FIELD_BUDGET: "the budget of {value:g} fields is spent",

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from lociscope.microscope.plan import Plan
 
 SCHEMA = 3
-_CHANGEABLE = "Only budget, microscope.timeout_s, mode, output and log of a plan may change."
+_CHANGEABLE = "Only budget, quality, microscope.timeout_s, mode, output and log of a plan may change."
 LOG = "micro-manager.log"
 SOURCE = "lociscope microscope"
 
@@ -151,7 +151,7 @@ class Journal:
             entries = [self._entry(line) for line in predicted]
             Catalog.from_entries(entries, self.folder).write(self.folder / "catalog.parquet")
         write_failures(self.failures(), self.folder / "failures.csv")
-        rows = [(each.id, SKIP_TEXTS[each.reason].format(value=each.value)) for each in skipped]
+        rows = [(each.id, SKIP_TEXTS[each.reason].format(value=each.value, detail=each.detail)) for each in skipped]
         with atomic_write(self.folder / "left.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows([("id", "why"), *rows])
         self.finished = finished
@@ -288,10 +288,8 @@ class Journal:
 
 
 def _read_position(line: dict[str, Any]) -> Position:
-    return Position(
-        line["field"], line["well"], line["site"], line["x"], line["y"], line["z"], line["objective"], line["of"],
-        line["rule"], line["time"],
-    )  # fmt: skip
+    keys = ("well", "site", "x", "y", "z", "objective", "of", "rule", "time")
+    return Position(line["field"], *(line[key] for key in keys))
 
 
 def _append(path: Path, line: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,6 +18,7 @@ from lociscope.microscope.decisions import Decision, Skipped, SkipReason
 from lociscope.microscope.event_scheduler import EventScheduler
 from lociscope.microscope.prediction_worker import PredictionWorker
 from lociscope.microscope.proposals import ProposalQueue
+from lociscope.microscope.safeguards import Safeguards
 from lociscope.prediction_log.writer import LogWriter
 
 if TYPE_CHECKING:
@@ -28,11 +30,15 @@ if TYPE_CHECKING:
     from lociscope.microscope.conditions import Facts
     from lociscope.microscope.configuration import Scale
     from lociscope.microscope.decisions import Request, Stop
+    from lociscope.microscope.focus import HardwareError
     from lociscope.microscope.journal import Journal
     from lociscope.microscope.plan import Plan
     from lociscope.microscope.positions import Position
     from lociscope.predict.predictor import Predictor
     from lociscope.prediction_log.log import PredictionLog
+
+
+logger = logging.getLogger(__name__)
 
 
 class Evaluator(Protocol):
@@ -107,6 +113,9 @@ class SteeringLoop:
         self.journal = journal
         self._observers = observers
         self._ending, self._stop_requested = threading.Event(), threading.Event()
+        self._failed: dict[str, Skipped] = {}
+        self._failed_in_row = 0
+        self._safeguards = Safeguards(plan, journal.folder)
         self._earlier = {line["field"] for line in journal.lines}
         elapsed = max((line["at_s"] for line in journal.lines), default=0.0)
         remaining = [position for position in positions if position.id not in self._earlier]
@@ -165,13 +174,34 @@ class SteeringLoop:
     def list_skipped(self) -> list[Skipped]:
         """Return the planned and requested fields that were not imaged, once the events have ended."""
         imaged = {line["field"] for line in self.journal.lines}
-        interrupted = [Skipped(name, SkipReason.INTERRUPTED) for name in self.scheduler.positions if name not in imaged]
+        missing = [name for name in self.scheduler.positions if name not in imaged]
+        interrupted = [self._failed.get(name, Skipped(name, SkipReason.INTERRUPTED)) for name in missing]
         unanswered = [
             Skipped(request.position.id, SkipReason.UNANSWERED)
             for proposal in self.proposals.pending
             for request in proposal.requests
         ]
         return [*interrupted, *self.scheduler.skipped, *unanswered]
+
+    def skip_field(self, field: str, error: HardwareError) -> bool:
+        """Leave a field out because a device failed, from the thread of the camera.
+
+        Returns:
+            Whether the run goes on: not after more than `quality.skip` such fields in a row.
+        """
+        if self._failed_in_row >= self.plan.quality.skip:
+            return False
+        self._failed_in_row += 1
+        self._failed[field] = Skipped(field, SkipReason.DEVICE, detail=str(error))
+        self.worker.forget(field)
+        self.scheduler.add_decision(field)
+        logger.warning("%s The field is left out, and the run goes on.", error)
+        return True
+
+    @property
+    def skipped_fields(self) -> int:
+        """Number of fields that were left out because a device failed."""
+        return len(self._failed)
 
     def request_stop(self) -> None:
         """Ask whoever drives the microscope to end the run, from any thread, as Ctrl-C does."""
@@ -215,8 +245,10 @@ class SteeringLoop:
         self.scheduler.add_requests(requests, stops)
 
     def _report(self, line: Mapping[str, Any], pixels: np.ndarray) -> None:
+        self._failed_in_row = 0
         for observer in self._observers:
             observer.on_field(line, pixels)
+        self._safeguards.check(line)
 
     def close(self, deadline: float = math.inf) -> None:
         """Finish the acquired fields until a deadline, by `time.monotonic`.

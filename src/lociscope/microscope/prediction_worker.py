@@ -133,6 +133,10 @@ class PredictionWorker:
             )
             self._queue.put(acquired)
 
+    def forget(self, name: str) -> None:
+        """Drop the images of a field whose other images could not be taken."""
+        self._images.pop(name, None)
+
     def has_capacity(self) -> bool:
         """Return whether memory is left for another field."""
         return self._acquired_bytes - self._handled_bytes < MAX_WAITING_BYTES

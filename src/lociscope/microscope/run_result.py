@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lociscope.microscope.decisions import SkipReason
+
 if TYPE_CHECKING:
     from lociscope.errors import LociscopeError
     from lociscope.images.discovery.sources import Failure
@@ -49,6 +51,11 @@ class RunResult:
     interrupted_at: float = math.inf
     given_up_at: float = math.inf
     hung: bool = False
+
+    @property
+    def left_out(self) -> int:
+        """Number of fields that were left out because a device failed; the next call tries them again."""
+        return sum(each.reason == SkipReason.DEVICE for each in self.skipped)
 
     def interrupt(self) -> None:
         """Record that a person or a signal interrupted the run; the first time counts."""
