@@ -288,3 +288,14 @@ def test_a_page_whose_port_is_taken_starts_no_run(lociscope: Command, plan: Path
         code, _, err = lociscope("microscope", "serve", plan.name, "-o", "here", "--port", str(taken.getsockname()[1]))
     assert (code, "Cannot listen at 127.0.0.1" in err) == (1, True)
     assert not (tmp_path / "here").exists()
+
+
+def test_a_check_prints_and_writes_what_it_found(lociscope: Command, plan: Path, tmp_path: Path) -> None:
+    code, out, _ = lociscope("microscope", "check", plan.name, "-o", "found.json")
+    written = json.loads((tmp_path / "found.json").read_text("utf-8"))
+    assert (code, written["passed"]) in ((0, True), (4, False))
+    assert out.startswith("ok    devices: ")
+    assert len(out.splitlines()) == len(written["findings"])
+    plan.write_text(PLAN.replace(LIMITS, ""))
+    code, _, err = lociscope("microscope", "check", plan.name)
+    assert (code, "has no [limits]" in err) == (2, True)

@@ -143,6 +143,25 @@ def serve(
     _exit(result)
 
 
+@app.command()
+def check(
+    plan: Annotated[str, typer.Argument(help="A plan (.toml), or the name of a shipped one: simulated, demo.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The JSON file to write.")] = Path("check.json"),
+    bundle: BundlePath = None,
+) -> None:
+    """Walk through a plan on its microscope: move, turn, focus and image once; write what was found."""
+    from lociscope.microscope.plan import Plan
+    from lociscope.workflows.microscope import check_on_microscope
+
+    passed = True
+    with interrupt_on_termination():
+        for finding in check_on_microscope(Plan.read(plan), output, bundle=bundle):
+            print(f"{'ok  ' if finding.passed else 'FAIL'}  {finding.what}: {finding.text}", flush=True)
+            passed &= finding.passed
+    if not passed:
+        raise typer.Exit(Exit.CHECK_FAILED)
+
+
 @app.command("plan")
 def print_plan(
     name: Annotated[str, typer.Argument(help="simulated or demo.")] = "simulated",

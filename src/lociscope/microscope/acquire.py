@@ -80,6 +80,21 @@ def check_plan(plan: Plan) -> CheckedPlan:
     return CheckedPlan(plan, scale, positions)
 
 
+def require_limits(plan: Plan) -> Limits:
+    """Return the limits of a plan.
+
+    Raises:
+        UsageError: It has none.
+    """
+    if plan.limits is None:
+        raise UsageError(
+            "The plan has no [limits], and without them nothing moves. Find out how far the stage and the objective "
+            "may move, and write x, y and z; a dry run lists the positions.",
+            code=Code.REFUSED,
+        )
+    return plan.limits
+
+
 def run_plan(
     checked: CheckedPlan,
     predictor: Predictor,
@@ -108,12 +123,7 @@ def run_plan(
             something else, another run fills it, or the target of the focus is unknown.
     """
     plan = checked.plan
-    if plan.limits is None:
-        raise UsageError(
-            "The plan has no [limits], and without them nothing moves. Find out how far the stage and the objective "
-            "may move, and write x, y and z; a dry run lists the positions.",
-            code=Code.REFUSED,
-        )
+    limits = require_limits(plan)
     check_bundle(plan, checked.scale, predictor.bundle)
     in_use = f"Another run is filling '{output}'. Wait until it ends, or pass another folder as `output`."
     with exclusive_lock(output, in_use, needed=False):
@@ -123,7 +133,7 @@ def run_plan(
         try:
             check_space(output, plan, len(checked.positions) - len(journal.lines))
             with open_microscope(plan, checked.scale, output / LOG) as session:
-                result = _acquire(checked, plan.limits, predictor, journal, session, log, program, observers)
+                result = _acquire(checked, limits, predictor, journal, session, log, program, observers)
         except LociscopeError:
             journal.discard()
             raise

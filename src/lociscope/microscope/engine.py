@@ -63,7 +63,7 @@ class StrictEngine:
         self.busy_since: float | None = None
         """When the current event began, by `time.monotonic`; None between events."""
 
-    def setup_sequence(self, sequence: useq.MDASequence) -> None:
+    def setup_sequence(self, sequence: useq.MDASequence | None) -> None:
         """Take control of the shutter."""
         self._at.clear()
         self._skipped = None
@@ -156,7 +156,7 @@ class StrictEngine:
     def teardown_event(self, event: useq.MDAEvent) -> None:
         """Do nothing."""
 
-    def teardown_sequence(self, sequence: useq.MDASequence) -> None:
+    def teardown_sequence(self, sequence: useq.MDASequence | None) -> None:
         """Close the shutter and return control of it."""
         self._shutter(False)
         self._core.setAutoShutter(self._autoshutter)
