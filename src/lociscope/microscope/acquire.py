@@ -163,7 +163,14 @@ def _acquire(
     result = RunResult()
     focus.begin()
     loop.start()
-    engine = StrictEngine(session.core, limits, focus, retries=plan.quality.retries, skip=loop.skip_field)
+    engine = StrictEngine(
+        session.core,
+        limits,
+        focus,
+        retries=plan.quality.retries,
+        skip=loop.skip_field,
+        autofocus_um=plan.quality.autofocus_um,
+    )
     _drive(plan, engine, loop, session, result)
     try:
         loop.close(min(result.interrupted_at, result.given_up_at) + DECISIONS_DEADLINE_S)

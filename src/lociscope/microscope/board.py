@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from lociscope.errors import Code, LociscopeError
@@ -135,8 +134,9 @@ class Board:
         if loop is None:
             return common
         lines = list(loop.journal.lines)
-        light = Counter(line.get("of") or line["field"] for line in lines)
-        per_field = light_seconds(loop.plan)
+        light: dict[str, float] = {}
+        for each in loop.journal.imaged_fields():
+            light[each.root] = light.get(each.root, 0.0) + light_seconds(loop.plan, autofocus=each.autofocus)
         skipped = [] if self._result is None else self._result.skipped
         return common | {
             "mode": loop.plan.mode,
@@ -149,8 +149,8 @@ class Board:
             "left": len(skipped),
             "elapsed_s": round(max((line["at_s"] for line in lines), default=0.0), 1),
             "budget_minutes": loop.plan.budget.minutes,
-            "light_s": round(per_field * len(lines), 2),
-            "light_most_s": round(per_field * max(light.values(), default=0), 2),
+            "light_s": round(sum(light.values()), 2),
+            "light_most_s": round(max(light.values(), default=0.0), 2),
             "light_budget_s": loop.plan.budget.light_s,
             "rules": [describe_rule(rule, loop.plan, loop.scale) for rule in loop.plan.rules],
             "wells": _count_wells(loop, lines),

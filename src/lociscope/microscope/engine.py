@@ -10,12 +10,14 @@ import math
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lociscope.microscope.autofocus import measure_sharpness
 from lociscope.microscope.focus import FocusController, HardwareError, first_line
 from lociscope.microscope.positions import check_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    import numpy as np
     import useq
     from pymmcore_plus import CMMCorePlus
 
@@ -38,6 +40,7 @@ class StrictEngine:
         core: The microscope.
         limits: The limits of the plan. Every event is checked against them again before it moves anything.
         focus: Withdraws the focus before travel, and restores it.
+        autofocus_um: How far up and down to look for the focus of a field whose events ask for it, µm.
         retries: How often an image is tried again after a device failed.
         skip: Called with the name of a field and the error when its image has failed; returns whether to leave the
             field out and go on. By default the error ends the run.
@@ -49,12 +52,15 @@ class StrictEngine:
         limits: Limits,
         focus: FocusController,
         *,
+        autofocus_um: float = 0.0,
         retries: int = 0,
         skip: Callable[[str, HardwareError], bool] = lambda field, error: False,
     ) -> None:
         self._core = core
         self._limits = limits
         self._focus = focus
+        self._reach = autofocus_um
+        self._shift: tuple[str | None, float] = (None, 0.0)
         self._retries = retries
         self._skip = skip
         self._skipped: str | None = None
@@ -128,6 +134,8 @@ class StrictEngine:
             if event.exposure is not None and self._set_new("exposure", event.exposure):
                 self._core.setExposure(event.exposure)
             self._core.waitForSystem()
+            if event.metadata.get("autofocus") and self._shift[0] != event.pos_name:
+                self._shift = event.pos_name, self._focus.search(self._measure, self._reach) or 0.0
         except HardwareError as error:
             raise HardwareError(f"{what}: {error}") from error
         except (RuntimeError, TimeoutError, ValueError) as error:
@@ -138,16 +146,25 @@ class StrictEngine:
         if not self._at:  # an earlier attempt failed: nothing is known of the devices
             self._set_up(event)
         try:
-            self._shutter(True)
-            try:
-                self._core.snapImage()
-            finally:
-                self._shutter(False)
-            return self._core.getImage(), self._focus.position()
+            return self._expose(), self._focus.position()
         except (RuntimeError, TimeoutError, ValueError) as error:
             raise HardwareError(
                 f"Field '{event.pos_name}': the camera gave no image ({first_line(error)}). Look at the camera."
             ) from error
+
+    def _expose(self) -> np.ndarray:
+        """Return an image for which the shutter was open only during the exposure."""
+        self._shutter(True)
+        try:
+            self._core.snapImage()
+        finally:
+            self._shutter(False)
+        image: np.ndarray = self._core.getImage()
+        return image
+
+    def _measure(self) -> float:
+        self.busy_since = time.monotonic()
+        return measure_sharpness(self._expose())
 
     def event_iterator(self, events: Iterable[useq.MDAEvent]) -> Iterator[useq.MDAEvent]:
         """Return the events unchanged: none is merged with the next, which may not be known yet."""
@@ -176,7 +193,8 @@ class StrictEngine:
             core.setXYPosition(event.x_pos, event.y_pos)
             core.waitForDevice(core.getXYStageDevice())
             self._check_arrival(event.x_pos, event.y_pos)
-        self._focus.restore(event.z_pos, turns[-1][2] if turns else None)
+        shift = self._shift[1] if self._shift[0] == event.pos_name else 0.0
+        self._focus.restore(event.z_pos, turns[-1][2] if turns else None, shift)
 
     def _set_new(self, key: str, value: object) -> bool:
         """Record a setting, and return whether it differs from the last one; a failure clears the records."""

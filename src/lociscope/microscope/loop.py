@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lociscope.microscope.decisions import Decision, Skipped, SkipReason
 from lociscope.microscope.event_scheduler import EventScheduler
+from lociscope.microscope.journal_lines import is_judged
 from lociscope.microscope.prediction_worker import PredictionWorker
 from lociscope.microscope.proposals import ProposalQueue
 from lociscope.microscope.safeguards import Safeguards
@@ -227,14 +228,16 @@ class SteeringLoop:
             name = line["field"]
             verdicts = self.journal.verdicts(line)
             decision = Decision(verdicts, tuple(pending.get(name, ())), tuple(stops.get(name, ())))
-            self._dispatch(name, line.get("well", ""), decision, is_planned=line.get("of") is None)
+            self._dispatch(name, line.get("well", ""), decision, is_planned=is_judged(line))
 
     def _dispatch(self, field: str, well: str, decision: Decision, *, is_planned: bool) -> None:
         """Pass on the decision about a field: carry it out, propose it, or do nothing, as the mode says.
 
         What a requested field brings about (the next time point, a rule that has found enough) was agreed to before.
+        An unsharp field is replaced in every mode.
         """
-        if self.plan.mode == "act" or not is_planned:
+        refocused = any(verdict.verdict == "refocus" for verdict in decision.verdicts)
+        if self.plan.mode == "act" or not is_planned or refocused:
             self.scheduler.add_decision(field, decision.requests, decision.stops)
             return
         if self.plan.mode == "propose":

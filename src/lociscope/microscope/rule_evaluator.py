@@ -91,7 +91,7 @@ class RuleEvaluator:
         """
         if position.rule is not None:
             return self._judge(position, position.rule, facts)
-        if position.of is not None:
+        if not position.is_judged:
             return Decision()
         parts = [
             self._apply(position, number, rule, facts)

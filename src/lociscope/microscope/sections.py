@@ -173,6 +173,10 @@ class Quality(Section):
         le=1000,
         description="Most fields in a row that are left out and listed because a device fails; one more ends the run.",
     )
+    autofocus_um: Cost = Field(
+        0.0,
+        description="How far up and down to look for the focus of an unsharp field, to image it again, µm; 0: not.",
+    )
     dark_fields: int = Field(
         0,
         ge=0,
