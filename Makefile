@@ -17,7 +17,7 @@ PYTHON_3.11 ?= python3.11
 PYTHON_3.12 ?= python3.12
 PYTHON_3.13 ?= python3.13
 
-.PHONY: demo test test-all test-matrix $(VERSIONS:%=test-%) test-lowest coverage lint format docs bench lock clean help
+.PHONY: demo test test-all test-matrix $(VERSIONS:%=test-%) test-lowest test-napari coverage lint format docs bench lock clean help
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -53,13 +53,16 @@ coverage: $(READY) ## the same tests, and the share of lines that they run, whic
 
 test-all: $(READY) ## every test: also browsers, database servers, documented commands, other interpreters
 	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term
-	$(MAKE) test-matrix test-lowest
+	$(MAKE) test-matrix test-lowest test-napari
 
 test-matrix: ## the tests on every supported Python that is present
 	@for version in $(VERSIONS); do $(MAKE) --no-print-directory test-$$version || exit 1; done
 
 test-lowest: .venvs/lowest/.ready ## the tests with the oldest releases that pyproject.toml allows
 	.venvs/lowest/bin/pytest -m "not slow" -n 2 --dist loadfile
+
+test-napari: .venvs/napari/.ready ## the tests of the napari plugin, headless, in an environment with Qt
+	QT_QPA_PLATFORM=offscreen .venvs/napari/bin/pytest -p no:napari -p no:npe2 tests/napari_plugin
 
 $(VERSIONS:%=test-%): test-%: $(UV)
 	@if $(PYTHON_$*) --version >/dev/null 2>&1; then \
@@ -71,6 +74,9 @@ $(VERSIONS:%=.venvs/%/.ready): .venvs/%/.ready: $(UV) requirements/dev.txt pypro
 
 .venvs/lowest/.ready: $(UV) requirements/lowest.txt pyproject.toml
 	$(call install,.venvs/lowest,$(PYTHON),requirements/lowest.txt)
+
+.venvs/napari/.ready: $(UV) requirements/napari.txt pyproject.toml
+	$(call install,.venvs/napari,$(PYTHON),requirements/napari.txt)
 
 lint: $(READY) ## style, types, and the direction of imports
 	$(BIN)/ruff check .
@@ -94,6 +100,7 @@ lock: $(UV) ## resolve requirements/*.txt anew
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11.1 --upgrade pyproject.toml -o requirements/base.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11.1 --upgrade pyproject.toml --extra serve -o requirements/serve.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11.1 --upgrade pyproject.toml --extra all --group dev --group docs -o requirements/dev.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11.1 --upgrade pyproject.toml --extra napari --group napari -o requirements/napari.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11.1 --upgrade --resolution lowest-direct pyproject.toml --extra all --group dev -o requirements/lowest.txt
 
 clean: ## remove the environment and what was made

@@ -19,6 +19,7 @@ pytest_plugins = [
     "fixtures.browser",
     "fixtures.bundles",
     "fixtures.catalogs",
+    "fixtures.file_server",
     "fixtures.postgres",
     "fixtures.runs",
     "fixtures.s3",

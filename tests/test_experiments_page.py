@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,10 +54,59 @@ def test_the_pages_are_those_of_the_recorded_figures(script: ModuleType) -> None
 
 def test_the_overview_opens_with_the_limitation_and_one_table(script: ModuleType) -> None:
     text = script.render()[script.OVERVIEW]
-    assert text.startswith("# Experiments\n\n**All training fields are simulated**")
-    assert text.index("## Results") < text.index("## Lessons") < text.index("## How to read the scores")
-    assert text.count("|---|") == 1
+    assert text.startswith("# Experiments\n\nAfter this page you know")
+    parts = [text.index(f"## {each}") for each in ("Results", "The experiments", "Simulator version 3", "How to read")]
+    assert parts == sorted(parts)
+    assert text.index("**All training fields are simulated**") < text.index("simulator version 2") < parts[0]
     assert "LeNet-5 | 0.58 (0.51–0.66) | 0.86 (0.82–0.90) | 0.71 (0.65–0.78) |" in text
+
+
+def test_each_experiment_is_told_as_question_changes_result_and_lesson(script: ModuleType) -> None:
+    pages = script.render()
+    parts = re.split(r"^### ", pages[script.OVERVIEW].split("## Simulator version 3")[0], flags=re.MULTILINE)[1:]
+    names = [each.splitlines()[0] for each in parts]
+    assert names == ["LeNet-5", "AlexNet", "Pre-trained, modified", "Features", "Combination"]
+    for each in parts:
+        places = [each.index(f"**{word}.**") for word in ("Question", "Changes", "Lesson")]
+        assert places == sorted(places)
+        assert re.search(r"\(−?\d\.\d+(–| to )\d\.\d+\)", each)  # a result has an interval
+        (anchor,) = re.findall(r"experiments-details\.md#([a-z0-9-]+)", each)
+        titles = re.findall(r"^## (.+)$", pages[script.DETAILS], flags=re.MULTILINE)
+        assert anchor in {title.lower().replace(",", "").replace(" ", "-") for title in titles}
+
+
+def test_a_story_has_the_recorded_figures(script: ModuleType) -> None:
+    def figure(value: float) -> dict[str, Any]:
+        return {"value": value, "low": value - 0.1, "high": value + 0.1, "n": 90}
+
+    rows = [
+        {"name": "01", "base": "01", "figures": {"macro_average_precision": figure(0.4)}, "gains": {}},
+        {"name": "02", "base": "01", "figures": {}, "gains": {"macro_average_precision": figure(0.3)}},
+    ]
+    told = {
+        "title": "T", "experiment": "E", "tables": "E, all", "question": "Why?", "setup": "So.", "lesson": "Thus.",
+        "changes": [["wider", "02"]], "models": [["Best", "best"]], "gains": [["both", "a+b"]],
+    }  # fmt: skip
+    scores = {"atlas_test": {"macro_f1": figure(0.5)}, "fields": {"lrap": figure(0.6), "macro_auc": figure(0.7)}}
+    final = {"models": {"best": {"0": scores}}, "ensembles": {"a+b": {"0": {"gains": scores}}}}
+    lines = script.story(told, {"E": {"rows": rows}}, final)
+    assert "| change | gain in average precision over 0.400 (0.300–0.500) |" in lines
+    assert "| wider | **+0.300** (0.200–0.400) |" in lines
+    assert "| both | **+0.500** (0.400–0.600) | **+0.600** (0.500–0.700) | **+0.700** (0.600–0.800) |" in lines
+    assert "Best: macro-F1 0.50 (0.40–0.60) on simulated test fields, LRAP 0.60 (0.50–0.70)" in "\n".join(lines)
+    assert lines[-2] == "**Lesson.** Thus. [Tables](experiments-details.md#e-all)"
+
+
+def test_figures_of_a_later_simulator_are_those_of_its_logbooks(script: ModuleType) -> None:
+    """Scores in the texts of version 3 stand in the recipe or the logbook that reports them."""
+    recorded = "".join(
+        (script.ROOT / path).read_text(encoding="utf-8")
+        for path in ("src/lociscope/recipes/small.toml", "docs/logbooks/distillation.md")
+    )
+    texts = script.render()[script.OVERVIEW].split("## Simulator version 3")[1].split("## How to read")[0]
+    found = re.findall(r"0\.\d{3}", texts)
+    assert len(found) > 15
+    assert [each for each in found if each not in recorded] == []
 
 
 def test_every_verdict_is_on_an_iteration(script: ModuleType) -> None:
@@ -106,10 +156,10 @@ def test_finalists_are_listed_by_seed_with_the_gain_of_the_ensemble(script: Modu
     names = {"names": {"small": "Small"}, "ensembles": {"small+alexnet": "both together"}}
     words = {"about": "About.", "taught": "Taught.", **names}
     lines = script.finalists(words, found).splitlines()
-    assert "| Small, seed 1 | 0.520 (0.420–0.620) | 0.520 (0.420–0.620) | 0.520 (0.420–0.620) |" in lines[7]
-    assert lines[8].startswith("| alexnet | 0.600")
-    assert lines[9].startswith("| **both together, seed 0** | 0.650 (0.600–0.750) |")
-    assert lines[10].startswith("| gain over alexnet | **+0.050** (0.010–0.150) |")
+    assert "| Small, seed 1 | 0.520 (0.420–0.620) | 0.520 (0.420–0.620) | 0.520 (0.420–0.620) |" in lines[9]
+    assert lines[10].startswith("| alexnet | 0.600")
+    assert lines[11].startswith("| **both together, seed 0** | 0.650 (0.600–0.750) |")
+    assert lines[12].startswith("| gain over alexnet | **+0.050** (0.010–0.150) |")
     assert not [line for line in lines if "dictionary" in line]  # nobody measured it
 
 
@@ -126,9 +176,9 @@ def test_cell_lines_are_listed_largest_first(script: ModuleType) -> None:
         },
     }
     lines = script.left_out({"about": "About.", "taught": "Taught."}, found).splitlines()
-    assert lines[6] == "| LRAP | 0.700 (0.600–0.800) | 0.500 (0.400–0.600) | **−0.200** (−0.300 to −0.100) |"
-    assert lines[10].startswith("| U-2 OS | 3,254 | 0.700 (0.600–0.800) | 0.500 (0.400–0.600) | **−0.300** (−0.400 to")
-    assert lines[11].endswith("| +0.010 (−0.020 to 0.110) |")
+    assert lines[8] == "| LRAP | 0.700 (0.600–0.800) | 0.500 (0.400–0.600) | **−0.200** (−0.300 to −0.100) |"
+    assert lines[12].startswith("| U-2 OS | 3,254 | 0.700 (0.600–0.800) | 0.500 (0.400–0.600) | **−0.300** (−0.400 to")
+    assert lines[13].endswith("| +0.010 (−0.020 to 0.110) |")
 
 
 def test_a_base_that_is_not_there(script: ModuleType, runs: Path) -> None:
@@ -143,6 +193,7 @@ def test_figures_are_gathered_where_a_folder_is_named(
     monkeypatch.setattr(script, "OVERVIEW", runs / "overview.md")
     monkeypatch.setattr(script, "DETAILS", runs / "details.md")
     monkeypatch.setattr(script, "read_words", lambda: WORDS)
+    monkeypatch.setattr(script, "story", lambda *told: [])  # these tell of other experiments
     assert script.main([str(runs)]) == 0
     first = (runs / "details.md").read_text()
     assert "02-base" in first

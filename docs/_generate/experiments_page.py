@@ -6,7 +6,8 @@
 The first command collects the figures of all Runs in RUNS_DIR (as `lociscope compare` does; networks whose cost is not
 recorded in their Run are loaded once) into research/logbooks/experiments.json, where experiments without a Run in
 RUNS_DIR keep their figures; both write the pages from the recorded figures.
-research/logbooks/experiments.toml has the order, the texts and the verdicts.
+research/logbooks/experiments.toml has the order, the texts and the verdicts. The overview tells each `[[story]]` of that
+file in a screen, with the recorded figures; the details have every iteration and the longer discussion.
 
 The figures of the finalists come from `research/finalists.py … --json research/logbooks/finalists.json`, those of
 unseen cell lines from `research/left_out.py … --json research/logbooks/left_out.json`.
@@ -39,9 +40,9 @@ OVERVIEW = ROOT / "docs" / "logbooks" / "experiments.md"
 DETAILS = ROOT / "docs" / "logbooks" / "experiments-details.md"
 OVERVIEW_HEAD = """# Experiments
 
+After this page you know which experiments were made, what each changed, and what follows for your own training.
 **All training fields are simulated**: no network on this page was trained on a real image, and real fields are predicted much worse than simulated ones.
-The page shows how well LeNet-5, AlexNet, a pre-trained network and ensembles locate proteins, and which changes helped.
-[All tables](experiments-details.md) have every iteration, also those that were not adopted.
+All figures are of simulator version 2, except where version 3 is named. [All tables](experiments-details.md) have every iteration, also those that were not adopted.
 """
 READING = """## How to read the scores
 
@@ -55,7 +56,8 @@ READING = """## How to read the scores
 """
 DETAILS_HEAD = """# Experiments: all tables
 
-[Experiments](experiments.md) has the results and the lessons. This page has the figures of every iteration, also of those that were not adopted.
+[Experiments](experiments.md) tells the story in a page. This page has the figures of every iteration, also of those that were not adopted, and what they taught in full.
+All figures are of simulator version 2.
 
 The gain is in macro average precision over the base, paired; bold where its interval excludes 0. "Adopted" is a decision within the budget of the iteration; Shortlist shows
 what the networks at full length use. GMAC, ms and MB are those of one field and one network; ms in ONNX Runtime on one core. The machine also did other work, so GMAC is more
@@ -146,15 +148,65 @@ def _describe_group(group: ComparisonGroup) -> dict[str, Any]:
 # === The pages ===
 
 
-def overview(texts: dict[str, Any], finalists: dict[str, Any]) -> str:
-    """Render the overview: results, lessons, and how to read the scores."""
-    lines = [OVERVIEW_HEAD, *results_table(texts["finalists"], finalists), "", "## Lessons", ""]
-    sections = [(each["title"], each["taught"]) for each in texts["experiment"] if each.get("taught")]
-    sections += [("Finalists", texts["finalists"]["taught"]), ("One cell line left out", texts["left_out"]["taught"])]
-    for title, lesson in sections:
-        anchor = title.lower().replace(",", "").replace(" ", "-")
-        lines += [f"### {title}", "", f"{lesson} [Tables](experiments-details.md#{anchor})", ""]
+def overview(texts: dict[str, Any], figures: dict[str, Any], final: dict[str, Any]) -> str:
+    """Render the overview: results, the story of each experiment, what followed, and how to read the scores."""
+    lines = [OVERVIEW_HEAD, *results_table(texts["finalists"], final), "", "## The experiments", ""]
+    for each in texts["story"]:
+        lines += story(each, figures, final)
+    lines += ["## Simulator version 3", "", *(f"- {each}" for each in texts["afterwards"]["texts"]), ""]
     return "\n".join([*lines, READING])
+
+
+def story(told: dict[str, Any], figures: dict[str, Any], final: dict[str, Any]) -> list[str]:
+    """Return one experiment: its question, the changes with their results, the outcome, and the lesson."""
+    lines = [f"### {told['title']}", "", f"**Question.** {told['question']}", "", f"**Changes.** {told['setup']}", ""]
+    if "changes" in told:
+        rows = {row["name"]: row for row in figures[told["experiment"]]["rows"]}
+        lines += changes_table(told["changes"], rows)
+    if "gains" in told:
+        lines += gains_table(told["gains"], final["ensembles"])
+    if "models" in told:
+        lines += [f"**Result.** {models_sentence(told['models'], final['models'])}", ""]
+    anchor = told["tables"].lower().replace(",", "").replace(" ", "-")
+    return [*lines, f"**Lesson.** {told['lesson']} [Tables](experiments-details.md#{anchor})", ""]
+
+
+def changes_table(changes: list[list[str]], rows: dict[str, dict[str, Any]]) -> list[str]:
+    """Return the table of single changes: what was changed (as a text and the name of a Run), and its gain."""
+    base = rows[rows[changes[0][1]]["base"]]
+    lines = [
+        f"| change | gain in average precision over {scored(base['figures']['macro_average_precision'])} |",
+        "|---|---:|",
+    ]
+    return [*lines, *(f"| {text} | {gained(gain_of(rows[name]))} |" for text, name in changes), ""]
+
+
+def gain_of(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the paired gain of a Run in average precision."""
+    return dict(row["gains"]["macro_average_precision"])
+
+
+def gains_table(gains: list[list[str]], ensembles: dict[str, Any]) -> list[str]:
+    """Return the gains of ensembles over the best of their members, seed 0, on simulated and real fields."""
+    lines = [
+        "| combination | gain in macro-F1, simulated | gain in LRAP, real | gain in AUC, real |",
+        "|---|---:|---:|---:|",
+    ]
+    for text, members in gains:
+        found = ensembles[members]["0"]["gains"]
+        cells = (found["atlas_test"]["macro_f1"], found["fields"]["lrap"], found["fields"]["macro_auc"])
+        lines.append(f"| {text} | {' | '.join(gained(each) for each in cells)} |")
+    return [*lines, ""]
+
+
+def models_sentence(models: list[list[str]], found: dict[str, Any]) -> str:
+    """Return the scores of finalists, seed 0, as a sentence each."""
+    sentences = []
+    for text, name in models:
+        scores = next(iter(found[name].values()))
+        simulated, real = (scored(scores[key][of], 2) for key, of in (("atlas_test", "macro_f1"), ("fields", "lrap")))
+        sentences.append(f"{text}: macro-F1 {simulated} on simulated test fields, LRAP {real} on real fields.")
+    return " ".join(sentences)
 
 
 def results_table(texts: dict[str, Any], finalists: dict[str, Any]) -> list[str]:
@@ -196,6 +248,8 @@ def details(experiments: list[dict[str, Any]], figures: dict[str, Any], others: 
 def section(experiment: dict[str, Any], figures: dict[str, Any] | None) -> str:
     """Render one experiment."""
     lines = [f"## {experiment['title']}", "", experiment.get("about", ""), ""]
+    if experiment.get("taught"):
+        lines += [f"**Lessons.** {experiment['taught']}", ""]
     if figures is None or not figures["rows"]:
         lines += ["No iteration is finished yet.", ""]
         return "\n".join(lines)
@@ -331,7 +385,7 @@ def finalists(texts: dict[str, Any], found: dict[str, Any]) -> str:
         for members, seeds in found["ensembles"].items()
         for seed, ensemble in seeds.items()
     }
-    lines = ["## Finalists", "", texts["about"], ""]
+    lines = ["## Finalists", "", texts["about"], "", f"**Lessons.** {texts['taught']}", ""]
     for key, (title, measures) in SETS.items():
         rows = [
             (f"{names.get(name, name)}{f', seed {seed}' if len(seeds) > 1 else ''}", scores[key])
@@ -357,7 +411,8 @@ def finalists(texts: dict[str, Any], found: dict[str, Any]) -> str:
 def left_out(texts: dict[str, Any], found: dict[str, Any]) -> str:
     """Render the scores on cell lines that the training did not contain, over all lines and by line, largest first."""
     titles = "folds by specimen | folds by cell line | gain"
-    lines = ["## One cell line left out", "", texts["about"], "", f"| all lines | {titles} |", "|---|---:|---:|---:|"]
+    lines = ["## One cell line left out", "", texts["about"], "", f"**Lessons.** {texts['taught']}", ""]
+    lines += [f"| all lines | {titles} |", "|---|---:|---:|---:|"]
     for key, gain in found["gains"].items():
         cells = [scored(found[of][key]) for of in ("others", "left_out")]
         lines.append(f"| {MEASURES[key]} | {' | '.join(cells)} | {gained(gain)} |")
@@ -373,7 +428,7 @@ def render() -> dict[Path, str]:
     texts = tomllib.loads(WORDS.read_text(encoding="utf-8"))
     figures, final, lines = (json.loads(path.read_text(encoding="utf-8")) for path in (FIGURES, FINALISTS, LEFT_OUT))
     others = {"finalists": finalists(texts["finalists"], final), "left_out": left_out(texts["left_out"], lines)}
-    return {OVERVIEW: overview(texts, final), DETAILS: details(read_words(), figures, others)}
+    return {OVERVIEW: overview(texts, figures, final), DETAILS: details(read_words(), figures, others)}
 
 
 def main(arguments: list[str]) -> int:

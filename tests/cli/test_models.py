@@ -5,13 +5,18 @@ from __future__ import annotations
 import getpass
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
 
 from lociscope.artifacts.bundle import Selftest, read_bundle, write_bundle
+from lociscope.images.discovery.field_source import Failure
 from lociscope.registry.model_registry import Registry
+from lociscope.workflows import fetch_model
+from lociscope.workflows.import_model import ImportedModel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,3 +109,24 @@ def test_a_published_model_that_is_not_there(lociscope: Command, tmp_path: Path)
     code, out, err = lociscope("models", "fetch", "gapnet-pl", "--from", tmp_path, "-o", tmp_path / "b")
     assert (code, out) == (1, "")
     assert "has neither 'gapnet-pl.ckpt.data-00000-of-00001' nor 'gapnet_pl.npz'" in err
+
+
+def test_fields_that_cannot_be_read_are_reported(
+    lociscope: Command, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = read_bundle(tiny_bundle)
+    bundle = replace(bundle, card=replace(bundle.card, provenance={"source": "a paper"}))
+    model = SimpleNamespace(
+        expected=SimpleNamespace(size=(8, 8), layout="NHWC"), preparation=SimpleNamespace(channels="RGBY"),
+        given=SimpleNamespace(activation="sigmoid"), difference=1e-6,
+    )  # fmt: skip
+    failures = [Failure("a9", "a9_red.png", "'a9_red.png' is empty.", "corrupt")]
+
+    def fetch(*_: Any, **__: Any) -> ImportedModel:
+        return ImportedModel(bundle, cast("Any", model), 5, failures)
+
+    monkeypatch.setattr(fetch_model, "fetch_model", fetch)
+    code, out, err = lociscope("models", "fetch", "gapnet-pl", "-o", tmp_path / "b", "-c", tmp_path / "c.csv")
+    assert (code, out.strip()) == (3, str(tmp_path / "b"))
+    assert "a paper" in err
+    assert "1 field cannot be read; the first: 'a9_red.png' is empty." in err

@@ -63,7 +63,7 @@ def test_drift_is_reported_as_text_page_and_exit_code(lociscope: Command, logs: 
 def test_no_drift_is_exit_0_and_json_is_the_report(lociscope: Command, logs: Path) -> None:
     code, out, _ = lociscope("monitor", "check", "--log", "similar.db", "--reference", "before.db", "--json")
     found = json.loads(out)
-    assert (code, found["drifted"], found["schema"]) == (0, False, 2)
+    assert (code, found["drifted"], found["schema"]) == (0, False, 3)
     assert (len(found["statistics"]), len(found["locations"])) == (34, 28)
     assert found["embedding"]["p"] > 0.05
     code, out, _ = lociscope("monitor", "check", "--log", "similar.db", "--reference", "before.db")
@@ -169,3 +169,31 @@ def test_what_cannot_be_checked_is_an_error(
     printed = lociscope("monitor", "check", *words)
     assert (printed[0], printed[1]) == (code, "")
     assert message in printed[2]
+
+
+def set_times(log: Path, days: dict[int, str]) -> None:
+    """Give the rows of a log the times of days."""
+    with sqlite3.connect(log) as connection:
+        for seq, time in days.items():
+            connection.execute("UPDATE lociscope_predictions SET time = ? WHERE seq = ?", (time, seq))
+
+
+def test_windows_over_time_report_what_moved_since_when(lociscope: Command, logs: Path) -> None:
+    for name in ("similar", "dim"):
+        assert lociscope("predict", name, "-o", f"all-{name}.csv", "--pixel-size", 164 / 32, "--log", "all.db")[0] == 0
+    set_times(logs / "all.db", {row: f"2026-05-0{1 + (row - 1) // 6}T08:00:{row:02}.000000Z" for row in range(1, 25)})
+    words = ("monitor", "report", "--log", "all.db", "--reference", "before.db")
+    code, out, _ = lociscope(*words, "--every", "2d", "-o", "page.html", "--fields", "dim")
+    first, second, *others = out.splitlines()
+    assert code == 4
+    assert (first, second) == ("2026-05-01  12 fields  no drift", "2026-05-03  12 fields  drift")
+    assert others[0].startswith("  likely cause: ")
+    assert any(line.startswith("moved since 2026-05-03: Microtubules (red): ") for line in others)
+    page = (logs / "page.html").read_text()
+    assert page.count("<figcaption>f") == 3
+    assert "Nothing." not in page
+    code, out, _ = lociscope(*words, "--every", 12, "--json")
+    found = json.loads(out)
+    assert (code, found["by"], [each["fields"] for each in found["windows"]]) == (4, "12 fields", [12, 12])
+    code, out, _ = lociscope(*words, "--until", "2026-05-03", "--every", "1d")
+    assert (code, out.splitlines()) == (0, ["2026-05-01  6 fields  no drift", "2026-05-02  6 fields  no drift"])

@@ -71,6 +71,23 @@ def test_units_under_both_conditions_are_paired() -> None:
     assert not any(each.changed for each in unpaired.changes)
 
 
+def test_units_of_one_condition_alone_have_no_part_in_a_paired_comparison() -> None:
+    rng = np.random.default_rng(4)
+    level = rng.uniform(0.3, 0.5, (12, CLASSES))
+    moved = level + 0.01 * (np.arange(CLASSES) == 4)  # significant, but too small to count
+    alone = np.full((12, CLASSES), 0.95)
+    probability = np.concatenate([level, moved, alone])
+    names = [f"antibody {number}" for number in range(12)]
+    units = [*names, *names, *(f"other {number}" for number in range(12))]
+    found = compare_conditions(probability, probability > 0.6, ["a"] * 12 + ["b"] * 24, units)
+    assert (found.pairs, found.units) == (12, (12, 24))
+    smallest = found.changes[0]
+    assert (smallest.number, smallest.changed) == (4, False)
+    assert smallest.p is not None and smallest.p < 0.05
+    assert smallest.means == pytest.approx((level[:, 4].mean(), moved[:, 4].mean()))
+    assert {each.shares for each in found.changes} == {(0.0, 0.0)}
+
+
 def test_a_tiny_difference_is_no_change_however_significant() -> None:
     rng = np.random.default_rng(2)
     probability = rng.normal(0.4, 1e-4, (60, CLASSES))

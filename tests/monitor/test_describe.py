@@ -6,9 +6,19 @@ from typing import Any
 
 import pytest
 
+from lociscope.channels import CHANNEL_NAMES
 from lociscope.images.statistics import STATISTICS
-from lociscope.monitor.describe import count_fields, describe_findings, describe_note, describe_obstacle, describe_shift
+from lociscope.monitor.describe import (
+    count_fields,
+    describe_cause,
+    describe_findings,
+    describe_note,
+    describe_obstacle,
+    describe_shift,
+)
 from lociscope.monitor.report import (
+    Cause,
+    CauseKind,
     DriftReport,
     EmbeddingFinding,
     LocationFinding,
@@ -80,9 +90,10 @@ def test_a_channel_is_described_once_by_the_statistic_that_moved_most() -> None:
     ]
     embedding = EmbeddingFinding(mmd2=0.123, p=0.003, moved=True)
     assert describe_findings(make_report(statistics=statistics, embedding=embedding, locations=locations)) == [
-        "The green channel has dimmer bright parts: 99th percentile 30 against 90 grey levels in the reference, "
-        "and 1 more of its figures.",
-        "The green and blue channels are less similar: correlation 0.10 against 0.40 in the reference.",
+        "The green channel (protein) has dimmer bright parts: 99th percentile 30 against 90 grey levels in the "
+        "reference, and 1 more of its figures.",
+        "The green and blue channels (protein and nucleus) are less similar: correlation 0.10 against 0.40 in the "
+        "reference.",
         "The embeddings of the network have moved (MMD² 0.12).",
         "Nuclear membrane is found more often: in 9 of 40 fields against 9 of 100.",
         "Nucleoplasm is found less often: in 3 of 40 fields against 60 of 100.",
@@ -127,6 +138,8 @@ def test_describe_obstacle(reason: Reason, sides: tuple[Side, ...], expected: st
 @pytest.mark.parametrize(
     ("note", "expected"),
     [
+        (Note(kind=NoteKind.GREEN_LEVEL), "The brightness of the protein channel differs, which is no alarm"),
+        (Note(kind=NoteKind.NOT_FINITE, count=2), "2 fields have statistics that are not finite"),
         (Note(kind=NoteKind.OTHER_BUNDLES, count=1), "1 field of other bundles in that time left out."),
         (Note(kind=NoteKind.SIMULATED_REFERENCE), "Real fields differ from simulated ones"),
         (Note(kind=NoteKind.UNGROUPED), "Fields of one plate or specimen are similar; pass as `group`"),
@@ -141,6 +154,34 @@ def test_describe_obstacle(reason: Reason, sides: tuple[Side, ...], expected: st
 )
 def test_describe_note(note: Note, expected: str) -> None:
     assert describe_note(note, make_report()).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("cause", "expected"),
+    [
+        (Cause(kind=CauseKind.GAIN, channels=("red",), value=0.7), "Microtubules (red): signal × 0.7, from gain"),
+        (Cause(kind=CauseKind.EXPOSURE, channels=("red", "blue"), value=1.5), "All stains: signal × 1.5,"),
+        (
+            Cause(kind=CauseKind.OFFSET, channels=("green", "blue"), value=-12),
+            "Protein (green) and nucleus (blue): −12 grey levels",
+        ),
+        (Cause(kind=CauseKind.BLEACHING, channels=("red",), value=0.4), "Microtubules (red): signal falls to 40 %"),
+        (
+            Cause(kind=CauseKind.SWAPPED_CHANNELS, channels=("red", "green", "blue")),
+            "Microtubules (red), protein (green) and nucleus (blue): exchanged",
+        ),
+        (Cause(kind=CauseKind.DEFOCUS, channels=CHANNEL_NAMES), "All channels: less fine detail"),
+    ],
+)  # fmt: skip
+def test_describe_cause(cause: Cause, expected: str) -> None:
+    assert describe_cause(cause).startswith(expected)
+
+
+def test_no_cause_and_no_statistic_is_called_sharper() -> None:
+    texts = [describe_cause(Cause(kind=kind, channels=("red",), value=2)) for kind in CauseKind]
+    texts += [describe_shift(finding(name, 2, 1)) for name in STATISTICS]
+    assert len({*texts[: len(CauseKind)]}) == len(CauseKind)
+    assert not any("sharp" in text for text in texts)
 
 
 def test_count_fields() -> None:

@@ -72,7 +72,7 @@ def test_copies_of_few_fields_are_not_evidence_when_grouped(
     few = [draw(6, seed) for seed in range(windows)]
     alone, grouped = 0, 0
     for seed, one in enumerate(few):
-        many = replace(part(one, np.repeat(np.arange(6), 20)), ids=[f"w{n // 20}_{n % 20}" for n in range(120)])
+        many = replace(one.take(np.repeat(np.arange(6), 20)), ids=[f"w{n // 20}_{n % 20}" for n in range(120)])
         alone += compare_samples(many, reference, seed=seed).drifted
         if seed < grouped_windows:
             drift = compare_samples(many, reference, group=re.compile(r"^w(\d+)_"), seed=seed)
@@ -105,7 +105,7 @@ def test_a_small_window_is_noted(draw: Draw, reference: Sample) -> None:
 
 
 def test_fields_of_another_bundle_share_only_their_intensities(draw: Draw, reference: Sample) -> None:
-    drift = compare_samples(draw(40, 1, bundle="b" * 64, BrightIntensity_red=3), reference)
+    drift = compare_samples(draw(40, 1, bundle="b" * 64, BrightIntensity_red=6), reference)
     assert (drift.embedding, drift.locations) == (None, [])
     assert len(drift.statistics) == 12
     assert moved(drift) == {"BrightIntensity_red"}
@@ -154,18 +154,6 @@ def real(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     return samples
 
 
-def part(sample: Sample, rows: np.ndarray) -> Sample:
-    assert sample.statistics is not None
-    assert sample.embedding is not None
-    return replace(
-        sample,
-        ids=[sample.ids[row] for row in rows],
-        locations=sample.locations[rows],
-        statistics=sample.statistics[rows],
-        embedding=sample.embedding[rows],
-    )
-
-
 @pytest.mark.parametrize(("halves", "most"), [(10, 2), pytest.param(100, 5, marks=MONTE_CARLO)])
 def test_other_cells_differ_from_hpa_s_fields_and_halves_of_these_do_not(
     real: dict[str, Sample], halves: int, most: int
@@ -175,17 +163,17 @@ def test_other_cells_differ_from_hpa_s_fields_and_halves_of_these_do_not(
     rng = np.random.default_rng(0)
     orders = [rng.permutation(56) for _ in range(halves)]
     few = enumerate(orders[: halves // 10])
-    alarms = [compare_samples(cm4ai, part(hpa, order[:28]), seed=seed).drifted for seed, order in few]
+    alarms = [compare_samples(cm4ai, hpa.take(order[:28]), seed=seed).drifted for seed, order in few]
     assert all(alarms)
     compared = [
-        compare_samples(part(hpa, order[:28]), part(hpa, order[28:]), seed=seed) for seed, order in enumerate(orders)
+        compare_samples(hpa.take(order[:28]), hpa.take(order[28:]), seed=seed) for seed, order in enumerate(orders)
     ]
     assert sum(each.drifted for each in compared) <= most
 
 
 def test_fields_in_both_samples_are_noted(draw: Draw, reference: Sample) -> None:
     window = draw(40, 1)
-    both = part(window, np.arange(6, 40))
+    both = window.take(np.arange(6, 40))
     assert compare_samples(window, both).notes == [Note(kind=NoteKind.OVERLAP, count=34)]
     found = compare_samples(replace(window, statistics=None), replace(both, statistics=None))
     assert found.notes[-1].count == 34
@@ -212,3 +200,35 @@ def test_a_field_that_was_predicted_again_counts_once(draw: Draw, reference: Sam
 
 def test_every_statistic_has_its_finding(draw: Draw, reference: Sample) -> None:
     assert [each.name for each in compare_samples(draw(20, 1), reference).statistics] == list(STATISTICS)
+
+
+def test_a_brighter_protein_alone_is_noted_and_no_alarm(draw: Draw, reference: Sample) -> None:
+    drift = compare_samples(draw(40, 1, MedianIntensity_green=-4, BrightIntensity_green=9), reference)
+    assert moved(drift) == {"MedianIntensity_green", "BrightIntensity_green"}
+    assert not drift.drifted
+    assert Note(kind=NoteKind.GREEN_LEVEL) in drift.notes
+    assert compare_samples(draw(40, 1, MedianIntensity_green=-4, parts_green=3), reference).drifted
+
+
+def test_a_negligible_difference_is_no_alarm_however_many_fields_prove_it() -> None:
+    rng = np.random.default_rng(0)
+    tables = [rng.normal(40, 2, (20_000, len(STATISTICS))).astype(np.float32) for _ in range(2)]
+    tables[0][:, STATISTICS.index("MedianIntensity_red")] += 0.4
+    here, there = (
+        Sample(name, [f"{name}{row}" for row in range(20_000)], np.zeros((20_000, 28), bool), table, None, "a" * 64)
+        for name, table in zip(("window", "reference"), tables, strict=True)
+    )
+    drift = compare_samples(here, there)
+    finding = drift.statistics[STATISTICS.index("MedianIntensity_red")]
+    assert finding.p < 1e-6
+    assert (finding.moved, drift.drifted) == (False, False)
+
+
+def test_figures_that_are_not_finite_are_left_out_and_noted(draw: Draw, reference: Sample) -> None:
+    window = draw(40, 1)
+    assert window.statistics is not None
+    damaged = window.statistics.copy()
+    damaged[:3] = np.nan
+    drift = compare_samples(replace(window, statistics=damaged), reference)
+    assert (drift.fields, drift.drifted) == (37, False)
+    assert Note(kind=NoteKind.NOT_FINITE, count=3) in drift.notes

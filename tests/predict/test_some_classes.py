@@ -19,7 +19,8 @@ from lociscope.data.explore.contradictions import find_contradictions
 from lociscope.errors import Code
 from lociscope.images.field import Field
 from lociscope.labels import N_LABELS, expand_classes, find_known, to_nullable
-from lociscope.microscope.rules import compute_urgency, parse_rule
+from lociscope.microscope.conditions import Facts, compute_urgency
+from lociscope.microscope.rules import parse_rule
 from lociscope.predict.cells import shrink
 from lociscope.predict.contract import Model
 from lociscope.predict.explain import explain_field
@@ -138,7 +139,7 @@ def test_cells_summaries_and_urgency_ignore_unknown_classes(predictions: Predict
     (row,) = summarize(predictions, ["plate"], [("p",)] * len(predictions))
     assert row["p01"] is None
     assert row["p00"] == pytest.approx(float(predictions.probability[:, 0].mean()), abs=1e-6)
-    urgent = compute_urgency(parse_rule("status = unsure"), predictions.probability[0], "unsure")
+    urgent = compute_urgency(parse_rule("status = unsure"), Facts(predictions.probability[0], "unsure"))
     assert urgent == pytest.approx(1 - np.nanmax(predictions.probability[0]))
 
 

@@ -103,6 +103,21 @@ def test_one_kind_of_field_has_no_test_and_a_class_without_positives_no_curve() 
     assert [bool(curve) for curve in found.curves] == [True, True, *[False] * (N_LABELS - 2)]
 
 
+def test_a_class_of_a_level_by_unknown_labels_alone_does_not_count() -> None:
+    """The model knows nucleoli (2) and cytosol (25), but not nuclear bodies (5), which are of the nucleus, too."""
+    truth = to_multi_hot([{2}, {5}, {5, 2}, {25}, {5}])
+    predicted = to_multi_hot([{2}, {2}, {2}, {25}, {25}])
+    probability = np.where(predicted, 0.9, 0.1)
+    probability[:, [number for number in range(N_LABELS) if number not in (2, 25)]] = np.nan
+    found = measure(truth, probability, predicted, "x", resamples=20)
+    assert found.acceptance is not None
+    # of the nucleus, fields 0 and 2 are right, and 1 and 4 do not count; of the cytosol, 3 is right and 4 is wrong
+    nucleus, cytoplasm = 1.0, 2 / 3
+    assert found.acceptance.levels["3 compartments"].value == pytest.approx((nucleus + cytoplasm) / 2)
+    # of the 28 classes the unknown label is no excuse: a nucleolus that is not labelled is wrong
+    assert found.acceptance.levels["28 classes"].value == pytest.approx((2 * 2 / (2 + 3) + 2 / 3) / 2)
+
+
 def test_classes_have_intervals_unless_they_have_no_positives() -> None:
     rng = np.random.default_rng(0)
     truth = rng.random((60, N_LABELS)) < 0.3

@@ -30,6 +30,7 @@ def drift(*, drifted: bool = True, empty: bool = False) -> dict[str, object]:
         "drifted": drifted,
         "checked": ["locations"] if empty else ["locations", "pixel statistics", "embeddings"],
         "not_checked": {"embeddings": "The window has <none>."} if empty else {},
+        "causes": ["Protein (green): <blurred>."] if drifted else [],
         "summary": ["The green channel is darker."] if drifted else [],
         "statistics": [] if empty else [{"name": name, **statistic} for name in STATISTICS],
         "embedding": None if empty else {"mmd2": 0.1234, "p": 0.003, "moved": drifted},
@@ -44,11 +45,12 @@ def test_the_page_says_what_moved(tmp_path: Path) -> None:
     assert "<h1>Drift</h1>" in page
     assert "Log &#39;&lt;b&gt;Mine&lt;/b&gt;.db&#39; (40 fields in 8 groups)\ndiffers from the reference of x." in page
     assert "<li>The green channel is darker.</li>" in page
+    assert "<strong>Protein (green): &lt;blurred&gt;.</strong>" in page
     assert "Take care." in page
     assert "<p>Checked: locations, pixel statistics, embeddings.</p>" in page
     assert "Not checked" not in page
     assert page.count('class="moved"') == len(STATISTICS)
-    assert "Red and green" in page
+    assert "Microtubules and protein (red and green)" in page
     assert "MMD² 0.123, p 0.003, drifted." in page
     assert ("Nucleoplasm" in page, "Aggresome" in page) == (True, False)
     assert "http" not in page

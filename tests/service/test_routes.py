@@ -16,8 +16,8 @@ from lociscope.labels import LABELS
 from lociscope.predict.predictor import open_bundle
 from lociscope.prediction_log.log import open_log
 from lociscope.registry.model_registry import Registry
-from lociscope.service import routes
 from lociscope.service.examples import examples
+from lociscope.service.upload_schema import FIELD_TEXTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -231,7 +231,7 @@ def test_the_interface_is_described_for_readers_and_machines(serve: Serve, tmp_p
         "/jobs/{job_id}/fields/{number}",
         "/v2/models/{name}/infer",
     }
-    for text in (*schema["paths"], *routes.FIELDS, "Retry-After", "curl", "probabilities"):
+    for text in (*schema["paths"], *FIELD_TEXTS, "Retry-After", "curl", "probabilities"):
         assert text in page
     assert '<span data-root="./">http://localhost:8000/</span>predict' in page
     assert schema["servers"] == [{"url": "."}]

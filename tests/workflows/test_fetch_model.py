@@ -25,6 +25,8 @@ from lociscope.workflows.fetch_model import fetch_model
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fixtures.file_server import FileServer
+
 KNOWN = sorted(number for number in LABEL_MAP if number is not None)
 
 
@@ -129,20 +131,52 @@ def test_arrays_of_another_network(arrays: dict[str, np.ndarray]) -> None:
             check_arrays(wrong, "it")
 
 
-@pytest.mark.slow
-def test_the_checkpoint_is_read_with_tensorflow(arrays: dict[str, np.ndarray], tmp_path: Path) -> None:
+def write_checkpoint(folder: Path, arrays: dict[str, np.ndarray]) -> Path:
+    """The arrays as a checkpoint of TensorFlow, with a variable of the optimiser; returns its prefix."""
     import tensorflow as tf
 
     names = [f"model/{name.replace('.', '/')}" for name in arrays] + ["model/FC-1/W_dense/Momentum"]
     values = [*arrays.values(), arrays["FC-1.W_dense"]]
-    prefix = tmp_path / "gapnet-pl.ckpt"
+    prefix = folder / "gapnet-pl.ckpt"
     tf.raw_ops.SaveV2(prefix=str(prefix), tensor_names=names, shape_and_slices=[""] * len(names), tensors=values)
+    (folder / "gapnet-pl.ckpt.meta").write_bytes(b"the graph, which is not read")
+    return prefix
+
+
+@pytest.mark.slow
+def test_the_checkpoint_is_read_with_tensorflow(arrays: dict[str, np.ndarray], tmp_path: Path) -> None:
+    prefix = write_checkpoint(tmp_path, arrays)
     read = read_checkpoint(prefix)
     for name, expected in arrays.items():
         np.testing.assert_array_equal(read[name], expected)
     (tmp_path / "gapnet-pl.ckpt.index").write_bytes(b"no index")
     with raises_code(Code.CORRUPT):
         read_checkpoint(prefix)
+
+
+@pytest.mark.slow
+def test_a_download_that_was_cut_off_is_resumed_and_becomes_a_bundle(
+    arrays: dict[str, np.ndarray], file_server: FileServer, tmp_path: Path
+) -> None:
+    (tmp_path / "published").mkdir()
+    write_checkpoint(tmp_path / "published", arrays)
+    file_server.files = {name: (tmp_path / "published" / name).read_bytes() for name in GAPNET_PL.files}
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in file_server.files.items()}
+    model = replace(GAPNET_PL, base=file_server.url, files=hashes)
+    file_server.cuts = 1
+    with raises_code(Code.UNAVAILABLE):
+        fetch_model(model, tmp_path / "bundle")
+    first = next(iter(model.files))
+    half = (tmp_path / "bundle.download" / f"{first}.part").stat().st_size
+    assert half == len(file_server.files[first]) // 2
+    made = fetch_model(model, tmp_path / "bundle")
+    assert file_server.asked == [None, f"bytes={half}-", None, None]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "published"]  # the downloads are removed
+    assert made.bundle.card.classes == tuple(KNOWN)
+    file_server.files[first] = file_server.files[first][:-1] + b"x"
+    with raises_code(Code.ALTERED):
+        fetch_model(model, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.slow

@@ -95,7 +95,7 @@ def from_onnx(
             labels=labels, model_format=chosen, name=name, licence=licence, limits=limits or LIMITS,
             policy=policy, calibration=calibration, workers=workers, progress=progress,
         )  # fmt: skip
-    _report(made, output)
+    report_imported(made, output)
 
 
 @app.command("from-keras")
@@ -135,7 +135,7 @@ def from_keras(
             labels=labels, model_format=chosen, name=name, licence=licence, limits=limits or LIMITS,
             policy=policy, calibration=calibration, workers=workers, progress=progress,
         )  # fmt: skip
-    _report(made, output)
+    report_imported(made, output)
 
 
 def _parse_format(*, mean: str | None, std: str | None, **options: Any) -> ModelFormat:  # noqa: ANN401 - see the class
@@ -153,7 +153,12 @@ def _parse_numbers(name: str, text: str | None) -> tuple[float, ...]:
         ) from error
 
 
-def _report(made: ImportedModel, output: Path) -> None:
+def report_imported(made: ImportedModel, output: Path) -> None:
+    """Print what was imported, its scores, and the fields of its Catalog that cannot be read.
+
+    Raises:
+        typer.Exit: Some fields cannot be read.
+    """
     card, model = made.bundle.card, made.model
     height, width = model.expected.size
     console.note(
@@ -161,7 +166,8 @@ def _report(made: ImportedModel, output: Path) -> None:
         f"{model.expected.layout}, channels {model.preparation.channels}, activation {model.given.activation}"
     )
     console.note(f"  largest difference from the original {model.difference:.1g}")
-    console.note(f"  fitted and scored on {console.count_fields(made.fields)}")
+    if made.fields:
+        console.note(f"  fitted and scored on {console.count_fields(made.fields)}")
     for metric, score in card.metrics.items():
         console.note(f"  {metric} {score.value:.3f} [{score.low:.3f}, {score.high:.3f}]")
     print(output)

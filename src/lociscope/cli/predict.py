@@ -61,6 +61,29 @@ Explain = Annotated[
     Path | None,
     typer.Option("--explain", metavar="DIR", help="Write a picture of the evidence in each field."),
 ]
+Engine = Annotated[
+    str,
+    typer.Option(
+        "--engine", envvar="LOCISCOPE_ENGINE", help="What shares the work: local (threads) or ray (a cluster; extra)."
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="A running Ray cluster, such as auto or ray://head:10001; by default one starts on this machine.",
+    ),
+]
+MatchRates = Annotated[
+    str | None,
+    typer.Option(
+        "--match-rates",
+        metavar="hpa2018|FILE",
+        help="Also write OUT.matched, whose label rates are those of the competition's fields, or of a labelled "
+        "Catalog or label table; for a whole plate.",
+    ),
+]
 
 
 def predict(
@@ -93,6 +116,9 @@ def predict(
         int | None, typer.Option(min=1, help="Threads that read and predict fields; by default one for each core.")
     ] = None,
     runtime: RuntimeName = "onnxruntime",
+    engine: Engine = "local",
+    ray_address: RayAddress = None,
+    match_rates: MatchRates = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Predict the locations of proteins. A second run predicts only what is new, changed, or failed before."""
@@ -105,7 +131,8 @@ def predict(
         result = predict_files(
             sources, output, bundle=bundle, rules=rules, kaggle=kaggle, sample_submission=sample_submission,
             embeddings=embeddings, cells=cells, cell_labels=cell_labels, masks=cast("list[MaskFormat]", masks or []),
-            tta=tta, log=log, workers=workers, runtime=runtime, explain=explain, progress=progress,
+            tta=tta, log=log, workers=workers, runtime=runtime, explain=explain, engine=engine,
+            ray_address=ray_address, match_rates=match_rates, progress=progress,
         )  # fmt: skip
     report_excluded(result.excluded, sample_submission)
     complete = not (kaggle and result.rows) or report_coverage(find_coverage(result.ids, sample_submission, sources))
@@ -122,11 +149,14 @@ def _print_result(result: BatchResult, output: Path, as_json: bool) -> None:
         counts = {"rows": result.rows, "new": result.new, "failed": failed, "unlogged": result.unlogged}
         if result.cells:
             counts |= {"cells": result.cells.cells, "cells_failed": len(result.cells.failures)}
-        print(json.dumps({"output": str(output), **counts}))
+        matched = {"matched": str(result.matched)} if result.matched else {}
+        print(json.dumps({"output": str(output), **counts, **matched}))
     elif result.rows and not result.new and not failed:
         print(f"{console.count_fields(result.rows)} in {output}, complete already")
     elif result.rows:
         print(f"{console.count_fields(result.rows)} in {output}, {result.new} new")
+    if result.matched and not as_json:
+        print(f"with matched label rates in {result.matched}")
     console.report_unpredicted(result, output)
     if result.cells:
         _report_cells(result.cells, output, as_json)

@@ -34,8 +34,8 @@ class LocationChange(NamedTuple):
 
     Attributes:
         number: Its class number.
-        shares: Share of the fields of each condition in which it is reported.
-        means: Mean over units of the mean probability, for each condition.
+        shares: Share of the fields of each condition in which it is reported; in a paired test of the paired units.
+        means: Mean over units of the mean probability, for each condition; in a paired test over the paired units.
         p: p of the test, corrected for the number of locations by Holm; None where nothing was tested.
         changed: Whether p is at most `LEVEL` and the means differ by `MIN_DIFFERENCE` or more.
     """
@@ -104,9 +104,11 @@ def compare_conditions(
     p = np.array([_test(test, tables, paired, number) for number in found])
     corrected = adjust_holm(p) if test is not None and len(p) else [None] * len(found)
     changes = []
+    counted = np.isin(unit, paired) if paired else np.ones(len(unit), bool)  # what was not tested is no change
+    compared = [{name: table[name] for name in paired} if paired else table for table in tables]
     for number, each in zip(found, corrected, strict=True):
-        shares = tuple(float(decided[condition == name, number].mean()) for name in names)
-        means = tuple(float(np.mean([row[number] for row in table.values()])) for table in tables)
+        shares = tuple(float(decided[counted & (condition == name), number].mean()) for name in names)
+        means = tuple(float(np.mean([row[number] for row in table.values()])) for table in compared)
         changed = each is not None and bool(each <= LEVEL) and max(means) - min(means) >= MIN_DIFFERENCE
         changes.append(LocationChange(number, shares, means, None if each is None else float(each), changed))
     return ConditionComparison(

@@ -67,6 +67,14 @@ def run_fisher_tests(window: np.ndarray, reference: np.ndarray) -> list[Distance
     return distances
 
 
+def run_spearman_test(one: np.ndarray, other: np.ndarray) -> Distance:
+    """Return Spearman's rank correlation of two series, and its p; 0 and 1 if one is constant."""
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return Distance(0.0, 1.0)
+    result = _stats().spearmanr(one, other)
+    return Distance(float(result.statistic), float(result.pvalue))
+
+
 def run_mmd_test(
     window: np.ndarray, reference: np.ndarray, rng: np.random.Generator, permutations: int = PERMUTATIONS
 ) -> Distance:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from lociscope.monitor.report import NoteKind, Reason
+from lociscope.channels import CHANNELS
+from lociscope.monitor.report import CauseKind, NoteKind, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lociscope.monitor.report import (
+        Cause,
         DriftReport,
         LocationFinding,
         NotChecked,
@@ -42,7 +44,7 @@ _WORDINGS = {
         "shows less dark background", "shows more dark background", "at the bottom", " % of pixels", 1
     ),
     "PowerLogLogSlope": Wording(
-        "is blurrier, or has less noise", "is sharper, or has more noise", "slope of the spectrum", "", 2
+        "is blurrier, or has less noise", "has more noise, or finer structures", "slope of the spectrum", "", 2
     ),
     "parts": Wording(
         "separates less clearly into dark and bright", "separates more clearly into dark and bright", "contrast", "", 2
@@ -65,6 +67,44 @@ def describe_findings(report: DriftReport) -> list[str]:
         lines.append(f"The embeddings of the network have moved{alone} (MMD² {report.embedding.mmd2:.2f}).")
     moved = sorted((each for each in report.locations if each.moved), key=lambda each: each.p)
     return lines + [_describe_location(each, report.fields, report.reference_fields) for each in moved]
+
+
+def describe_cause(cause: Cause) -> str:
+    """Return what may have changed, as a sentence that names stains."""
+    names = _name_stains(cause.channels)
+    value = cause.value
+    match cause.kind:
+        case CauseKind.MISSING_CHANNEL:
+            return f"{names}: not imaged."
+        case CauseKind.EMPTY_CHANNEL:
+            return f"{names}: empty. Check the stain, the filter and the shutter."
+        case CauseKind.SWAPPED_CHANNELS:
+            return f"{names}: exchanged, as far as their statistics show. Check the names of the files' channels."
+        case CauseKind.GAIN:
+            return f"{names}: signal × {value:.2g}, from gain, exposure of this channel, filter or staining."
+        case CauseKind.EXPOSURE:
+            return f"All stains: signal × {value:.2g}, from exposure, lamp or a common gain."
+        case CauseKind.OFFSET:
+            return (
+                f"{names}: {value:+.0f} grey levels on every pixel, from the camera's offset or stray light.".replace(
+                    "-", "−"
+                )
+            )
+        case CauseKind.BLEACHING:
+            left = 100 * (value or 0)
+            return f"{names}: signal falls to {left:.0f} % within the window, from bleaching or a fading lamp."
+        case CauseKind.DEFOCUS:
+            return f"{names}: less fine detail, from focus, a cover glass, less resolution, or smoother cells."
+        case CauseKind.NOISE:
+            return f"{names}: more noise."
+        case CauseKind.PIXEL_SIZE:
+            return "Structures have another size: check the objective, the binning and the declared pixel size."
+        case CauseKind.LABEL_MIX:
+            return "Other proteins: locations occur in other shares, and fields of the same location look as before."
+        case CauseKind.OTHER_CELLS:
+            return "The cells look different: another cell line, a treatment, fixation or staining."
+        case CauseKind.NEW_PATTERN:
+            return "Only the protein looks different: patterns that the reference does not have."
 
 
 def describe_shift(finding: StatisticFinding) -> str:
@@ -121,6 +161,11 @@ def describe_note(note: Note, report: DriftReport) -> str:
             return f"{note.count} rows are of fields that were predicted more than once; each field counts once."
         case NoteKind.OVERLAP:
             return f"{note.count} fields are both in the window and in the reference: they mask a shift."
+        case NoteKind.NOT_FINITE:
+            verb = "has" if note.count == 1 else "have"
+            return f"{_count(note.count or 0)} {verb} statistics that are not finite, and count nothing."
+        case NoteKind.GREEN_LEVEL:
+            return "The brightness of the protein channel differs, which is no alarm: it differs between antibodies."
         case NoteKind.SMALL_WINDOW:
             return f"A window of {count_fields(report.fields, report.groups)} shows only large shifts."
 
@@ -134,13 +179,26 @@ def _count(fields: int) -> str:
     return f"{fields} field{'' if fields == 1 else 's'}"
 
 
+def _join_stains(channels: Sequence[str]) -> str:
+    return " and ".join(channel.stain for channel in CHANNELS if channel.name in channels)
+
+
+def _name_stains(channels: Sequence[str]) -> str:
+    """Return channels by their stains: `Microtubules (red) and nucleus (blue)`."""
+    if len(channels) == len(CHANNELS):
+        return "All channels"
+    names = [f"{channel.stain} ({channel.name})" for channel in CHANNELS if channel.name in channels]
+    text = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return text[:1].upper() + text[1:]
+
+
 def _name_sides(sides: Sequence[Side]) -> str:
     return "The window and the reference have" if len(sides) > 1 else f"The {sides[0]} has"
 
 
 def _name_channels(statistic: str) -> str:
     channels = statistic.split("_")[1:]
-    return f"the {' and '.join(channels)} channel{'s' if len(channels) > 1 else ''}"
+    return f"the {' and '.join(channels)} channel{'s' if len(channels) > 1 else ''} ({_join_stains(channels)})"
 
 
 def _describe_channels(name: str, moved: list[StatisticFinding]) -> str:

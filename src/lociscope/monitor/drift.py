@@ -9,7 +9,8 @@ import numpy as np
 from lociscope.decide.holm import adjust_holm
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.statistics import STATISTICS
-from lociscope.labels import LABELS
+from lociscope.labels import LABELS, to_nullable
+from lociscope.monitor.causes import find_fading
 from lociscope.monitor.comparable import Comparable, find_comparable
 from lociscope.monitor.compare import (
     Distance,
@@ -18,6 +19,9 @@ from lociscope.monitor.compare import (
     run_mmd_test,
 )
 from lociscope.monitor.describe import count_fields, describe_obstacle
+from lociscope.monitor.diagnose import diagnose
+from lociscope.monitor.effect import GREEN_LEVELS, MIN_MMD2, MIN_RATE_DIFFERENCE, is_relevant_shift
+from lociscope.monitor.label_mix import estimate_shares
 from lociscope.monitor.report import (
     DriftReport,
     EmbeddingFinding,
@@ -64,7 +68,8 @@ def compare_samples(
 
     Three families of tests: Kolmogorov and Smirnov's for each statistic, the maximum mean discrepancy of the
     embeddings with a permutation test, and Fisher's for the rate of each location. Within a family p is corrected by
-    Holm, and each family that can be tested gets an equal share of the level, so that a window of fields like the
+    Holm, and each family that can be tested gets an equal share of the level (a last share is for Spearman's test of
+    stains that fade within the window), so that a window of fields like the
     reference's raises any alarm at all with a chance of at most `level`.
 
     Fields of one specimen or plate are similar, and tests that assume independent fields raise false alarms. If
@@ -86,8 +91,10 @@ def compare_samples(
     Raises:
         LociscopeError: A sample is too small, or the two have nothing in common that can be compared.
     """
-    rows_before = len(window)
-    window, reference = window.deduplicate(), reference.deduplicate()
+    valid, reference = window.drop_invalid(), reference.drop_invalid().deduplicate()
+    invalid, repeated = len(window) - len(valid), len(valid)
+    window = valid.deduplicate()
+    repeated -= len(window)
     window_groups, reference_groups = _group_rows(window.ids, group), _group_rows(reference.ids, group)
     _check_size(window, len(window_groups), group, "Widen it: an earlier `since`, a later `until`, more fields.")
     _check_size(reference, len(reference_groups), group, "Pass a larger `reference`.")
@@ -96,6 +103,9 @@ def compare_samples(
     statistics = _make_statistics(window, reference, common.columns, distances.get(Part.PIXELS, []), level)
     embedding = _make_embedding(distances.get(Part.EMBEDDINGS, []), level)
     locations = _make_locations(window, reference, distances.get(Part.LOCATIONS, []), level)
+    families = len(distances) + (Part.PIXELS in distances)
+    fading = find_fading(window, window_groups, level / families) if Part.PIXELS in distances else []
+    drifted = has_drifted(statistics, embedding, locations) or bool(fading)
     return DriftReport(
         window=window.name,
         fields=len(window),
@@ -103,14 +113,27 @@ def compare_samples(
         reference=reference.name,
         reference_fields=len(reference),
         level=level,
-        drifted=any(each.moved for each in (*statistics, embedding, *locations) if each),
+        drifted=drifted,
+        causes=diagnose(window, reference, common.columns, statistics, embedding, locations, fading, seed),
         checked=common.checked,
         not_checked=common.not_checked,
         statistics=statistics,
         embedding=embedding,
         locations=locations,
-        notes=_make_notes(window, reference, rows_before - len(window), len(window_groups)),
+        notes=[
+            *([Note(kind=NoteKind.NOT_FINITE, count=invalid)] if invalid else []),
+            *_make_notes(window, reference, repeated, len(window_groups)),
+            *([Note(kind=NoteKind.GREEN_LEVEL)] if not drifted and any(each.moved for each in statistics) else []),
+        ],
     )
+
+
+def has_drifted(
+    statistics: Sequence[StatisticFinding], embedding: EmbeddingFinding | None, locations: Sequence[LocationFinding]
+) -> bool:
+    """Return whether anything has moved besides the brightness of the protein channel."""
+    pixels = any(each.moved and each.name not in GREEN_LEVELS for each in statistics)
+    return pixels or bool(embedding and embedding.moved) or any(each.moved for each in locations)
 
 
 def _find_comparable(window: Sample, reference: Sample) -> Comparable:
@@ -161,8 +184,9 @@ def _select_tests(window: Sample, reference: Sample, common: Comparable, seed: i
 def _run_tests(
     tests: dict[Part, Test], window_groups: list[np.ndarray], reference_groups: list[np.ndarray], seed: int
 ) -> dict[Part, list[Distance]]:
+    families = len(tests) + (Part.PIXELS in tests)  # one more for stains that fade within the window
     return {
-        part: _run_corrected(test, window_groups, reference_groups, len(tests), np.random.default_rng([seed, 2]))
+        part: _run_corrected(test, window_groups, reference_groups, families, np.random.default_rng([seed, 2]))
         for part, test in tests.items()
     }
 
@@ -221,30 +245,39 @@ def _make_statistics(
     return [
         StatisticFinding(
             name=STATISTICS[column],
-            window=tuple(sides[0][row].tolist()),
-            reference=tuple(sides[1][row].tolist()),
-            distance=distances[row].value,
-            p=distances[row].p,
-            moved=distances[row].p <= level,
+            window=tuple(here.tolist()),
+            reference=tuple(there.tolist()),
+            distance=distance.value,
+            p=distance.p,
+            moved=distance.p <= level and is_relevant_shift(STATISTICS[column], here[1:4], there[1:4], distance),
         )
-        for row, column in enumerate(columns)
+        for column, distance, here, there in zip(columns, distances, *sides, strict=True)
     ]
 
 
 def _make_embedding(distances: list[Distance], level: float) -> EmbeddingFinding | None:
     if not distances:
         return None
-    return EmbeddingFinding(mmd2=distances[0].value, p=distances[0].p, moved=distances[0].p <= level)
+    mmd2, p = distances[0]
+    return EmbeddingFinding(mmd2=mmd2, p=p, moved=p <= level and mmd2 >= MIN_MMD2)
 
 
 def _make_locations(
     window: Sample, reference: Sample, distances: list[Distance], level: float
 ) -> list[LocationFinding]:
     here, there = window.locations.sum(axis=0).tolist(), reference.locations.sum(axis=0).tolist()
+    estimates: list[float | None] = [None] * len(distances)
+    if distances and window.probability is not None and reference.probability is not None:
+        estimates = to_nullable(estimate_shares(window.probability, reference.probability).round(4))
     return [
         LocationFinding(
-            number=number, label=LABELS[number], window=here[number], reference=there[number], p=each.p,
-            moved=each.p <= level,
+            number=number,
+            label=LABELS[number],
+            window=here[number],
+            reference=there[number],
+            p=each.p,
+            moved=each.p <= level and abs(each.value) >= MIN_RATE_DIFFERENCE,
+            estimate=estimates[number],
         )
         for number, each in enumerate(distances)
-    ]  # fmt: skip
+    ]

@@ -6,8 +6,11 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA = 2
-"""Version of `DriftReport`. Version 1 had text in place of kinds, and called locations places."""
+from lociscope.channels import ChannelName
+
+SCHEMA = 3
+"""Version of `DriftReport`. Version 1 had text in place of kinds, and called locations places; version 2 had no causes,
+and called every significant difference moved, however small."""
 
 
 class Part(StrEnum):
@@ -57,6 +60,41 @@ class NoteKind(StrEnum):
     """`count` fields are both in the window and in the reference."""
     SMALL_WINDOW = "small-window"
     """The window has so few fields that only large shifts are detected."""
+    NOT_FINITE = "not-finite"
+    """`count` fields were left out because their figures are not finite."""
+    GREEN_LEVEL = "green-level"
+    """The brightness of the protein channel moved, which alone is no drift: it differs between antibodies."""
+
+
+class CauseKind(StrEnum):
+    """What may have changed, from how the statistics moved together."""
+
+    MISSING_CHANNEL = "missing-channel"
+    """`channels` were not imaged."""
+    EMPTY_CHANNEL = "empty-channel"
+    """`channels` were imaged and show nothing."""
+    SWAPPED_CHANNELS = "swapped-channels"
+    """The statistics of `channels` fit better when the channels are exchanged."""
+    GAIN = "gain"
+    """The signal of `channels` is `value` times as strong: detector gain, filter, or staining."""
+    EXPOSURE = "exposure"
+    """The signal of all stained channels is about `value` times as strong: exposure time, lamp, or a common gain."""
+    OFFSET = "offset"
+    """`value` grey levels were added to every pixel of `channels`: camera offset, stray light, medium."""
+    BLEACHING = "bleaching"
+    """The signal of `channels` falls within the window, to `value` times its start: bleaching, or a fading lamp."""
+    DEFOCUS = "defocus"
+    """`channels` lack fine detail: out of focus."""
+    NOISE = "noise"
+    """`channels` have more noise."""
+    PIXEL_SIZE = "pixel-size"
+    """Structures have another size: another objective or pixel size than declared."""
+    LABEL_MIX = "label-mix"
+    """Other proteins: the locations occur in other shares, and fields of the same location look as before."""
+    OTHER_CELLS = "other-cells"
+    """The stains of the cell look different: another cell line, a treatment, or another fixation."""
+    NEW_PATTERN = "new-pattern"
+    """The protein looks different and nothing else does: patterns that the reference does not have."""
 
 
 class _Frozen(BaseModel):
@@ -80,11 +118,19 @@ class Note(_Frozen):
     sides: tuple[Side, ...] = ()
 
 
+class Cause(_Frozen):
+    """What may have changed."""
+
+    kind: CauseKind
+    channels: tuple[ChannelName, ...] = ()
+    value: float | None = Field(None, description="How much; `CauseKind` says in which unit.")
+
+
 class Finding(_Frozen):
     """The result of one test."""
 
     p: float = Field(description="Corrected for all tests.")
-    moved: bool
+    moved: bool = Field(description="Whether p is at most the level, and the difference is not negligible.")
 
 
 class StatisticFinding(Finding):
@@ -109,6 +155,9 @@ class LocationFinding(Finding):
     label: str
     window: int
     reference: int
+    estimate: float | None = Field(
+        None, description="Share of the window's fields with this location, if only the mix of locations has changed."
+    )
 
 
 class DriftReport(_Frozen):
@@ -121,7 +170,8 @@ class DriftReport(_Frozen):
     reference: str
     reference_fields: int
     level: float
-    drifted: bool = Field(description="Whether anything that was checked has moved.")
+    drifted: bool = Field(description="Whether anything has moved besides the brightness of the protein channel.")
+    causes: list[Cause] = Field([], description="What may have changed, the most certain first.")
     checked: list[Part] = Field(description="What was compared: locations, pixel statistics, embeddings.")
     not_checked: list[NotChecked] = Field(description="What of these was not compared, and why.")
     statistics: list[StatisticFinding]

@@ -13,9 +13,12 @@ from lociscope.images.statistics import STATISTICS
 from lociscope.labels import to_multi_hot
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lociscope.artifacts.bundle import Bundle
     from lociscope.artifacts.predictions import Predictions
-    from lociscope.prediction_log.log import Window
+    from lociscope.prediction_log.rows import Window
+    from lociscope.warnings import FieldWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class Sample:
         embedding: (n, d) float32, or None.
         bundle: sha256 of the bundle that predicted them, or None if nothing records it.
         simulated: Whether the fields are simulated, as in the reference of a bundle trained on simulated fields.
+        probability: (n, 28) float32; NaN for a class that the model does not know.
+        warnings: The warnings of each field, or None if nothing records them.
     """
 
     name: str
@@ -39,6 +44,8 @@ class Sample:
     embedding: np.ndarray | None
     bundle: str | None
     simulated: bool = False
+    probability: np.ndarray | None = None
+    warnings: list[tuple[FieldWarning, ...]] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -55,13 +62,24 @@ class Sample:
         first = {mark: row for row, mark in reversed([*enumerate(self.fingerprints())])}
         if len(first) in (0, len(self)):
             return self
-        rows = sorted(first.values())
+        return self.take(sorted(first.values()))
+
+    def drop_invalid(self) -> Self:
+        """Return the sample without fields whose statistics or embeddings are not finite."""
+        tables = [table for table in (self.statistics, self.embedding) if table is not None]
+        valid = np.all([np.isfinite(table).all(axis=1) for table in tables], axis=0) if tables else np.True_
+        return self if np.all(valid) else self.take(np.flatnonzero(valid))
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> Self:
+        """Return the given fields, in the given order."""
         return replace(
             self,
             ids=[self.ids[row] for row in rows],
             locations=self.locations[rows],
             statistics=None if self.statistics is None else self.statistics[rows],
             embedding=None if self.embedding is None else self.embedding[rows],
+            probability=None if self.probability is None else self.probability[rows],
+            warnings=None if self.warnings is None else [self.warnings[row] for row in rows],
         )
 
     @classmethod
@@ -90,7 +108,16 @@ class Sample:
         cls, predictions: Predictions, statistics: np.ndarray | None, bundle: str | None, name: str
     ) -> Self:
         locations = to_multi_hot(predictions.predicted).astype(bool)
-        return cls(name, predictions.ids, locations, statistics, predictions.embedding, bundle)
+        return cls(
+            name,
+            predictions.ids,
+            locations,
+            statistics,
+            predictions.embedding,
+            bundle,
+            probability=predictions.probability,
+            warnings=predictions.warnings,
+        )
 
     @classmethod
     def from_bundle(cls, bundle: Bundle) -> Self:
@@ -118,4 +145,5 @@ class Sample:
             bundle.sha256,
             # A card without `kind` has it as the first word of its text.
             (summary.get("kind") or fields.partition(" ")[0]) == "simulated",
+            reference.probability,
         )

@@ -18,6 +18,7 @@ from lociscope.storage.paths import as_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from lociscope.images.discovery.sources import Failure, FieldSource
     from lociscope.predict.cell_batch import CellResult
@@ -46,6 +47,7 @@ class BatchResult:
         excluded: Number of fields left out because the sample submission does not list them.
         ids: The fields in the file.
         cells: What the prediction of their cells did; None where cells were not asked for.
+        matched: The table with matched label rates; None where it was not asked for.
     """
 
     rows: int = 0
@@ -56,6 +58,7 @@ class BatchResult:
     excluded: int = 0
     ids: list[str] = field(default_factory=list)
     cells: CellResult | None = None
+    matched: Path | None = None
 
 
 def predict_to_file(
@@ -65,7 +68,7 @@ def predict_to_file(
     options: OutputOptions,
     *,
     broken: Sequence[Failure] = (),
-    workers: int = 2,
+    workers: int | None = 2,
     progress: ProgressCallback = ignore_progress,
     log: PredictionLog | None = None,
     engine: BatchEngine = predict_sources,
@@ -85,10 +88,12 @@ def predict_to_file(
         out: `.csv` or `.parquet`; a `RemotePath` for one behind a URL.
         options: What to write.
         broken: Fields known to be unreadable; they are listed with the others.
-        workers: Number of threads that read and predict fields.
+        workers: Number of threads that read and predict fields; on a cluster, the maximum number of tasks that read
+            at a time.
         progress: Called with (done, total).
         log: Also receives the predictions.
-        engine: What reads and predicts the fields: `predict_sources`, in threads.
+        engine: What reads and predicts the fields: `predict_sources`, in threads, or a
+            `lociscope.predict.ray_engine.RayCluster`.
 
     Returns:
         What was done.

@@ -118,7 +118,7 @@ def _make_features(segmented: SegmentedField, cells: CellPredictions) -> list[di
         }
         if cells.predicted[row]:
             best = max(cells.predicted[row], key=lambda location: float(probability[location]))
-            properties["classification"] = {"name": LABELS[best], "color": _make_colour(best)}
+            properties["classification"] = {"name": LABELS[best], "color": make_colour(best)}
         features.append(feature | {"properties": properties})
     return features
 
@@ -150,7 +150,8 @@ def trace_outline(labels: NDArray[np.integer], number: int, box: Sequence[int]) 
     return {"type": "MultiPolygon", "coordinates": [[ring] for ring in rings]}
 
 
-def _make_colour(location: int) -> list[int]:
+def make_colour(location: int) -> list[int]:
+    """Return the colour of a location, RGB in 0–255, as QuPath and napari show it."""
     from colorsys import hsv_to_rgb
 
     return [round(255 * share) for share in hsv_to_rgb(location % _COLOURS / _COLOURS, 0.75, 0.9)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from lociscope.images.field import Field
     from lociscope.predict.predictor import Predictor
 
+Prepared = TypeVar("Prepared")
+
 CALL_FIELDS = 8
 """Number of fields that one thread reads, prepares and predicts at a time: the most that an interrupt loses of each."""
 
@@ -35,7 +37,7 @@ class BatchEngine(Protocol):
         self,
         predictor: Predictor,
         sources: Sequence[FieldSource],
-        workers: int,
+        workers: int | None,
         *,
         embeddings: bool = False,
         statistics: bool = False,
@@ -58,12 +60,12 @@ class Call(NamedTuple):
 
 
 def load_field(
-    prepare: Callable[[Field], PreparedField], source: FieldSource, read: Callable[[FieldSource], Field] | None = None
-) -> PreparedField | Failure:
+    prepare: Callable[[Field], Prepared], source: FieldSource, read: Callable[[FieldSource], Field] | None = None
+) -> Prepared | Failure:
     """Return a field, read and prepared, or why it cannot be read.
 
     Args:
-        prepare: Makes the network's input of a field.
+        prepare: Makes the input of a model of a field, or checks it.
         source: The files of the field.
         read: Reads them; None for `read_field`.
     """
@@ -80,7 +82,7 @@ def load_field(
 def predict_sources(
     predictor: Predictor,
     sources: Sequence[FieldSource],
-    workers: int,
+    workers: int | None,
     *,
     embeddings: bool = False,
     statistics: bool = False,
@@ -93,7 +95,8 @@ def predict_sources(
     Args:
         predictor: The open bundle.
         sources: The files of the fields.
-        workers: Number of threads. At most as many finished calls wait, so that memory does not grow with `sources`.
+        workers: Number of threads; None for one. At most as many finished calls wait, so that memory does not grow
+            with `sources`.
         embeddings: Whether to return each field's embedding.
         statistics: Whether to compute each field's statistics.
     """
@@ -107,6 +110,7 @@ def predict_sources(
         found = np.stack([each.statistics for each in fields]) if statistics else None
         return Call(predictor.run(fields, embeddings=embeddings), found, failures)
 
+    workers = workers or 1
     each = max(1, min(CALL_FIELDS, -(-len(sources) // workers)))
     with thread_pool(workers) as pool:
         yield from map_ahead(pool, predict, batched(sources, each), 2 * workers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lociscope.artifacts.bundle import Bundle
+    from lociscope.images.extent import Tiles
     from lociscope.images.field import Field
     from lociscope.images.preprocess import Preprocessed
     from lociscope.predict.engine import Engine
@@ -119,6 +120,24 @@ def _reopen(path: Path | None, sha256: str, threads: int, tta: bool, runtime: st
     return predictor
 
 
+def prepare_tiles(field: Field, made: Tiles, *, checked: bool, with_warnings: bool = True) -> PreparedField:
+    """Return a field as the input of a network, with its warnings and its statistics.
+
+    Args:
+        field: The field.
+        made: Its tiles.
+        checked: Whether a detector will judge it.
+        with_warnings: Whether to look for warnings about its pixels, and to measure what the detector needs.
+    """
+    whole, scaled = made.whole, made.scaled
+    measures = InputMeasures(scaled[0])
+    warnings = (*field.warnings, *made.warnings)
+    if with_warnings:
+        warnings += find_warnings(whole, measures, min(scaled.shape[1:3]), field.missing)
+    appearance = measure_tiles(scaled) if with_warnings and checked else None
+    return PreparedField(field.id, made.pixels, warnings, whole, measures, appearance)
+
+
 class Predictor:
     """Predicts the locations of the protein in fields.
 
@@ -197,13 +216,8 @@ class Predictor:
             LociscopeError: The pixel size of the field is impossible.
         """
         made = make_tiles(field, self.bundle.card.input, self.threads)
-        inputs, whole, scaled = self.model.prepare(field, made), made.whole, made.scaled
-        measures = InputMeasures(scaled[0])
-        warnings = (*field.warnings, *made.warnings)
-        if with_warnings:
-            warnings += find_warnings(whole, measures, min(scaled.shape[1:3]), field.missing)
-        appearance = measure_tiles(scaled) if with_warnings and self.detector is not None else None
-        return PreparedField(field.id, made.pixels, warnings, whole, measures, appearance, inputs)
+        prepared = prepare_tiles(field, made, checked=self.detector is not None, with_warnings=with_warnings)
+        return replace(prepared, inputs=self.model.prepare(field, made))
 
     def run(self, fields: Sequence[PreparedField], *, embeddings: bool = False) -> Predictions:
         """Predict prepared fields.

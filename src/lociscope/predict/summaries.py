@@ -33,13 +33,16 @@ Key = tuple[str, ...]
 """The values that the fields of a group share."""
 
 
-def find_keys(predictions: Predictions, by: str, catalog: Catalog | None = None) -> tuple[tuple[str, ...], list[Key]]:
+def find_keys(
+    predictions: Predictions, by: str, catalog: Catalog | None = None, properties: Sequence[str] = PROPERTIES
+) -> tuple[tuple[str, ...], list[Key]]:
     """Return the group of each field.
 
     Args:
         predictions: The fields.
-        by: One of `PROPERTIES`; wells are distinguished by plate, too.
+        by: One of `properties`; wells are distinguished by plate, too.
         catalog: Gives the properties; without it plate, well and antibody come from the Predictions and the ids.
+        properties: What fields can be grouped by.
 
     Returns:
         The names of the properties, and for each field their values; empty where unknown.
@@ -48,8 +51,8 @@ def find_keys(predictions: Predictions, by: str, catalog: Catalog | None = None)
         UsageError: `by` is not a property.
         LociscopeError: No field has the property.
     """
-    if by not in PROPERTIES:
-        raise UsageError(f"`by` has no {by!r}.{suggest(by, PROPERTIES)}", code=Code.UNKNOWN_NAME)
+    if by not in properties:
+        raise UsageError(f"`by` has no {by!r}.{suggest(by, properties)}", code=Code.UNKNOWN_NAME)
     names = ("plate", "well") if by == "well" else (by,)
     known = {} if catalog is None else {entry.id: entry for entry in catalog}
     keys = []

@@ -20,7 +20,7 @@ from lociscope.decide.ensemble_scoring import make_diagrams
 from lociscope.decide.intervals import bootstrap, bootstrap_classes
 from lociscope.decide.metrics import jaccard, lrap, macro_average_precision, macro_f1
 from lociscope.errors import MissingExtraError
-from lociscope.labels import LABELS, LEVELS
+from lociscope.labels import LABELS, LEVELS, Level
 from lociscope.report.scores import Acceptance, ClassScore, Figure, Split, Subset, TwoSampleTest, or_none
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def accept(
     groups: np.ndarray | None,
     cell_lines: Sequence[str | None] | None = None,
     varied: Mapping[int, bool] | None = None,
-    label_counts: np.ndarray | None = None,
+    labelled: np.ndarray | None = None,
 ) -> Acceptance:
     """Compute the parts of an acceptance report.
 
@@ -57,20 +57,19 @@ def accept(
         groups: (n,) names of groups that are resampled whole; None where fields are independent.
         cell_lines: The cell line of each field, where known.
         varied: By row, whether the cells of the field differ from each other, where it is known.
-        label_counts: (n,) labels of each field, also of classes that the model does not know; None where it knows all.
+        labelled: (n, 28) of bool: the labels, also of classes that the model does not know; None where it knows all.
 
     Raises:
         MissingExtraError: SciPy is not installed.
     """
     parts = _Parts(truth, probability, decided, groups)
-    count = truth.sum(axis=1) if label_counts is None else label_counts
+    labelled = truth if labelled is None else labelled
+    count = labelled.sum(axis=1)
     split = parts.split({ONE_LABEL: count == 1, MORE_LABELS: count > 1, "No label": count == 0})
     lines = np.array([line or "" for line in cell_lines or ()])
     names, counts = np.unique(lines[lines != ""], return_counts=True)
     return Acceptance(
-        levels={
-            level.name: parts.figure(macro_f1, level.aggregate(truth), level.aggregate(decided)) for level in LEVELS
-        },
+        levels={level.name: parts.figure(macro_f1, *_join(level, truth, decided, labelled)) for level in LEVELS},
         micro_f1=or_none(micro_f1(truth, decided)),
         label_count=split,
         cell_lines=tuple(
@@ -152,6 +151,16 @@ class _Parts:
         overlap = jaccard.per_row(self._truth, self._decided)
         one, other = (overlap[rows] for rows in list(masks.values())[:2])
         return Split(subsets=subsets, test=_compare(one, other) if min(len(one), len(other)) >= MIN_TESTED else None)
+
+
+def _join(level: Level, truth: np.ndarray, decided: np.ndarray, labelled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return truth and decisions of a level.
+
+    A field may have a class of the level by labels alone that the model does not know. Then the class is neither right
+    nor wrong, so a decision for it does not count.
+    """
+    true, every, chosen = (level.aggregate(np.asarray(each, bool)) for each in (truth, labelled, decided))
+    return true, chosen & ~(every & ~true)
 
 
 def _compare(one: np.ndarray, other: np.ndarray) -> TwoSampleTest:

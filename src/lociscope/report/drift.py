@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lociscope.channels import CHANNELS
 from lociscope.report.page import number, render, write_page
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ FIGURES = {
     "BrightIntensity": ("Bright parts", "99th percentile, grey levels of 255", 0),
     "PercentMaximal": ("At the maximum", "% of pixels of the input", 2),
     "PercentMinimal": ("At the minimum", "% of pixels of the input", 1),
-    "PowerLogLogSlope": ("Sharpness", "slope of the power spectrum; lower is blurrier", 2),
+    "PowerLogLogSlope": ("Fine detail", "slope of the power spectrum; lower is blurred, higher is noise", 2),
     "parts": ("Contrast", "share of the variance between dark and bright pixels", 2),
     "Correlation": ("", "correlation of the pixels", 2),
 }
@@ -92,7 +93,7 @@ def build_row(finding: Mapping[str, Any]) -> Row:
         return Strip(*(round(100 * (value - low) / span, 2) if high > low else 50.0 for value in values))
 
     return Row(
-        name or _channels(finding["name"]),
+        name or name_channels(finding["name"]),
         what,
         number(here[2], digits),
         number(there[2], digits),
@@ -115,8 +116,11 @@ def format_p_value(p: float) -> str:
 
 
 def _subject(name: str) -> str:
-    return "Two channels" if name.startswith("Correlation") else _channels(name)
+    return "Two channels" if name.startswith("Correlation") else name_channels(name)
 
 
-def _channels(name: str) -> str:
-    return " and ".join(name.split("_")[1:]).capitalize()
+def name_channels(name: str) -> str:
+    """Return the stains of a statistic with their channels: `Protein and nucleus (green and blue)`."""
+    names = name.split("_")[1:]
+    stains = " and ".join(channel.stain for channel in CHANNELS if channel.name in names)
+    return f"{stains[:1].upper()}{stains[1:]} ({' and '.join(names)})"

@@ -154,7 +154,7 @@ def measure(
             each.model_copy(update={"positives": int(count)})
             for each, count in zip(score_classes(true, score, chosen, groups), labelled.sum(axis=0), strict=True)
         ),
-        acceptance=accept(true, score, chosen, groups, cell_lines, varied, labelled.sum(axis=1)),
+        acceptance=accept(true, score, chosen, groups, cell_lines, varied, labelled),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from lociscope.artifacts.card import describe_detector
@@ -34,7 +35,7 @@ NAMES = {
     "minutes": "Minutes per field",
 }
 INTENDED = (
-    "To report where in the cell a protein is, of 28 locations of the Human Protein Atlas, from four-channel "
+    "To report where in the cell a protein is, of {classes} locations of the Human Protein Atlas, from four-channel "
     "fluorescence fields: to sort the wells of a screen, and to choose fields that a person or a microscope should "
     "look at again."
 )
@@ -42,6 +43,19 @@ NOT_INTENDED = (
     "Not for diagnosis, and not as the only evidence for the location of one protein. Other stains, magnifications, "
     "cell types and treatments than those of the training fields need an evaluation on labelled fields of their own."
 )
+
+
+KINDS = {
+    "network": "a network",
+    "features": "logistic regression, or boosted trees, over features of the cells' compartments; no network",
+    "ensemble": "an ensemble: the probabilities of its members are combined by fitted weights",
+}
+FORMS = {"network": "ONNX bundle", "features": "bundle of plain arrays", "ensemble": "bundle of its members"}
+EXPLAINED = {
+    "network": "evidence maps show where in the field the model finds a location",
+    "features": "each feature has a name; there are no evidence maps",
+    "ensemble": "evidence maps are those of the first network among the members",
+}
 
 
 def make_model_card(card: Card, sha256: str, metrics: Metrics | None = None) -> CardPage:
@@ -53,9 +67,10 @@ def make_model_card(card: Card, sha256: str, metrics: Metrics | None = None) -> 
         metrics: Its evaluation on other fields, from `lociscope evaluate`; None where there is none.
     """
     sections = [
-        Section("Model", [INTENDED], Table(("", ""), _model_rows(card, sha256))),
+        Section("Model", [INTENDED.format(classes=len(card.classes))], Table(("", ""), _model_rows(card, sha256))),
         Section("Not intended", [NOT_INTENDED, card.limits]),
         Section("Input", [], Table(("", ""), _input_rows(card))),
+        *_list_members(card.provenance),
         Section("Training", [], Table(("", ""), _training_rows(card.provenance))),
         Section(
             "Recorded scores",
@@ -91,45 +106,80 @@ def _model_rows(card: Card, sha256: str) -> list[tuple[str, str]]:
         ("Created", card.created),
         ("Licence", card.licence),
         ("SHA-256 of the manifest", sha256),
-        ("Output", f"A probability for each of {len(card.labels)} locations, several or none of which are reported"),
+        ("Kind", KINDS[card.kind]),
+        ("Output", f"A probability for each of {len(card.classes)} locations, several or none of which are reported"),
+        *_describe_classes(card),
         ("Out-of-distribution", describe_detector(card)),
     ]
 
 
+def _describe_classes(card: Card) -> list[tuple[str, str]]:
+    """Return what a model knows of the 28 locations, and what it does not; nothing where it knows all."""
+    unknown = [label for number, label in enumerate(LABELS) if number not in card.classes]
+    if not unknown:
+        return []
+    known = ", ".join(LABELS[number] for number in card.classes)
+    return [("Locations", known), ("Not known", f"{', '.join(unknown)}: never predicted, and not scored")]
+
+
+def _list_members(provenance: Mapping[str, Any]) -> list[Section]:
+    members = provenance.get("members")
+    if not members:
+        return []
+    rows = [(each["name"], each["kind"], each["licence"], each["sha256"][:12]) for each in members]
+    text = f"Combined by the combiner {provenance.get('combiner', UNKNOWN)}, in this order."
+    return [Section("Members", [text], Table(("Name", "Kind", "Licence", "SHA-256"), rows))]
+
+
 def _input_rows(card: Card) -> list[tuple[str, str]]:
     spec = card.input
+    first = [("Members", "each prepares the field for itself; this is the input of the first network")]
+    scaling = f"each channel from its {spec.low:g}th to its {spec.high:g}th percentile within the field"
+    if spec.normalisation == "standardise":
+        scaling = "none: raw pixels, each channel of each tile standardised to mean 0 and variance 1"
     return [
+        *(first if card.kind == "ensemble" else []),
         ("Channels", ", ".join(f"{channel.name}: {channel.stain}" for channel in CHANNELS)),
         ("Size", f"{spec.height} × {spec.width} px, {spec.pixel_size:.3f} µm per px, {spec.field_um:.0f} µm a side"),
-        ("Scaling", f"each channel from its {spec.low:g}th to its {spec.high:g}th percentile within the field"),
+        ("Scaling", scaling),
         ("Preprocessing", f"version {spec.preprocessing}"),
     ]
 
 
 def _training_rows(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the facts of all trainings; where they differ, as in an ensemble, each of their values."""
     parts = provenance.get("folds") or [provenance]
-    first = parts[0]
-    recipe = first.get("recipe") or {}
+    described = [_describe_training(each) for each in parts]
+    names = dict.fromkeys(name for each in described for name in each)
+    rows = [(name, "; ".join(dict.fromkeys(each[name] for each in described if name in each))) for name in names]
+    return [("Trainings", str(len(parts))), *rows]
+
+
+def _describe_training(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """Return the facts of one training; of a model that was trained elsewhere, its origin."""
+    origin = provenance.get("source") or provenance.get("model")
+    recipe = provenance.get("recipe") or {}
     train, network = recipe.get("train") or {}, recipe.get("network") or {}
-    rows = [
-        ("Networks", str(len(parts))),
-        ("Architecture", str(network.get("name", UNKNOWN))),
-        ("Parameters", f"{first['parameters']:,}" if first.get("parameters") else UNKNOWN),
-        ("Data", _describe_data(first.get("data"))),
-        ("Data hash (SHA-256)", str(first.get("data_hash") or UNKNOWN)),
-        ("Loss", str(train.get("loss", UNKNOWN))),
-        (
-            "Optimizer",
-            f"{train['optimizer']}, learning rate {train['learning_rate']:g}" if "optimizer" in train else UNKNOWN,
-        ),
-        ("Epochs", str(train.get("epochs", UNKNOWN))),
-        ("Augmentation", _describe_augmentation(recipe.get("augment") or {})),
-        ("Seed", str(first.get("seed", UNKNOWN))),
-        ("Code", str(first.get("git") or UNKNOWN)),
-        ("Versions", ", ".join(f"{name} {value}" for name, value in (first.get("versions") or {}).items()) or UNKNOWN),
-        ("Machine", str(first.get("machine") or UNKNOWN)),
-    ]
-    return rows
+    if origin is not None and not recipe:
+        fitted = provenance.get("catalog")
+        also = {} if fitted is None else {"Thresholds and calibration": f"fitted on the Catalog {fitted}"}
+        return {"Architecture": "trained elsewhere", "Origin": str(origin), **also}
+    optimizer = f"{train['optimizer']}, learning rate {train['learning_rate']:g}" if "optimizer" in train else UNKNOWN
+    versions = ", ".join(f"{name} {value}" for name, value in (provenance.get("versions") or {}).items())
+    return {
+        "Architecture": str(network.get("name", UNKNOWN)),
+        "Parameters": f"{provenance['parameters']:,}" if provenance.get("parameters") else UNKNOWN,
+        "Data": _describe_data(provenance.get("data")),
+        "Data hash (SHA-256)": str(provenance.get("data_hash") or UNKNOWN),
+        "Loss": str(train.get("loss", UNKNOWN)),
+        "Optimizer": optimizer,
+        "Epochs": str(train.get("epochs", UNKNOWN)),
+        "Augmentation": _describe_augmentation(recipe.get("augment") or {}),
+        "Seed": str(provenance.get("seed", UNKNOWN)),
+        "Code": str(provenance.get("git") or UNKNOWN),
+        "Versions": versions or UNKNOWN,
+        "Machine": str(provenance.get("machine") or UNKNOWN),
+    }
 
 
 def _describe_data(data: Mapping[str, Any] | None) -> str:
@@ -184,12 +234,18 @@ def _evaluation(metrics: Metrics) -> list[Section]:
 def _threshold_table(card: Card) -> Table:
     return Table(
         ("Location", "Threshold"),
-        [(label, number(value, 3)) for label, value in zip(LABELS, card.decide.thresholds, strict=True)],
+        [(LABELS[each], number(card.decide.thresholds[each], 3)) for each in card.classes],
     )
 
 
+def _configuration(provenance: Mapping[str, Any]) -> str:
+    """Return what `card.json` has of the configuration: recipes, or the origin of a model trained elsewhere."""
+    recipes = sum("recipe" in each for each in provenance.get("folds") or [provenance])
+    return "the recipe is" if recipes == 1 else "the recipes are" if recipes else "the origin is"
+
+
 def _dome(card: Card, metrics: Metrics | None) -> Table:
-    training = dict(_training_rows(card.provenance))
+    training = defaultdict(lambda: UNKNOWN, _training_rows(card.provenance))
     calibration = "temperature or Platt parameters in the card" if card.decide.calibration else "none recorded"
     scored = "none on other fields" if metrics is None else f"{metrics.fields:,} fields: {metrics.what}"
     first = next(iter(card.metrics.values()), None)
@@ -202,18 +258,23 @@ def _dome(card: Card, metrics: Metrics | None) -> Table:
             "specimens or antibodies are kept on one side of a split where they are known",
         ),
         ("Data", "Availability", f"SHA-256 {training['Data hash (SHA-256)']}"),
-        ("Optimization", "Algorithm", f"{training['Architecture']}, {training['Optimizer']}, loss {training['Loss']}"),
+        (
+            "Optimization",
+            "Algorithm",
+            f"{KINDS[card.kind]}: {training['Architecture']}, {training['Optimizer']}, loss {training['Loss']}",
+        ),
         ("Optimization", "Encoding of the input", "; ".join(f"{name}: {text}" for name, text in _input_rows(card))),
         ("Optimization", "Parameters", training["Parameters"]),
         ("Optimization", "Regularization", training["Augmentation"]),
-        ("Optimization", "Configuration", "the recipe is in card.json of the bundle"),
-        ("Model", "Interpretability", "evidence maps show where in the field the model finds a location"),
+        ("Optimization", "Configuration", f"{_configuration(card.provenance)} in card.json of the bundle"),
+        ("Model", "Interpretability", EXPLAINED[card.kind]),
         (
             "Model",
             "Output",
-            f"28 probabilities; thresholds by the policy {card.decide.policy}; calibration: {calibration}",
+            f"{len(card.classes)} probabilities; thresholds by the policy {card.decide.policy}; "
+            f"calibration: {calibration}",
         ),
-        ("Model", "Availability", f"ONNX bundle, licence {card.licence}"),
+        ("Model", "Availability", f"{FORMS[card.kind]}, licence {card.licence}"),
         ("Evaluation", "Method", scored),
         (
             "Evaluation",

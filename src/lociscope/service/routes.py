@@ -24,24 +24,15 @@ from lociscope.service.picture import link_picture
 from lociscope.service.reference import describe_interface
 from lociscope.service.state import AppState, get_state
 from lociscope.service.temporary_folder import find_shortage
+from lociscope.service.upload_schema import FIELD_TEXTS, UPLOAD_ERRORS, describe_upload
 from lociscope.service.uploads import MAX_FILES, UploadedFile, find_field, parse_rules, store_files
 
 if TYPE_CHECKING:
     from starlette.datastructures import FormData
 
-FIELDS = ("pixel_size", "channels", "allow_missing", "plane")
 _MOST_TEXT = 1 << 12
 
 router = APIRouter()
-
-
-class Error(BaseModel):
-    """Why a request was refused."""
-
-    model_config = ConfigDict(frozen=True)
-
-    error: str = Field(description="What is wrong, what was received, and what to do: for people, and may change.")
-    code: str = Field(description="What kind of error it is: for programs, and stable, such as missing-channel.")
 
 
 class ServiceInfo(BaseModel):
@@ -70,39 +61,11 @@ class Readiness(BaseModel):
     reasons: list[str] = Field(description="Why the service is not ready, or degraded.")
 
 
-UPLOAD: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["files"],
-                    "properties": {
-                        "files": {
-                            "type": "array",
-                            "items": {"type": "string", "format": "binary"},
-                            "description": "Four pictures of one field, named by their channel (a1_red.png …), one "
-                            "stack (TIFF, OME-TIFF, ImageJ) with named channels, or a zip of either.",
-                        },
-                        "pixel_size": {"type": "number", "description": "Side of a pixel, µm."},
-                        "channels": {"type": "string", "description": "Names of the channels in the files: red=…"},
-                        "allow_missing": {"type": "string", "description": "An optional channel: yellow."},
-                        "plane": {"type": "integer", "description": "The slice of a stack, from 0."},
-                    },
-                }
-            }
-        },
-    }
-}  # fmt: skip
-ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
-    400: {"model": Error, "description": "The request has no form, or one that cannot be read."},
-    408: {"model": Error, "description": "The upload is too slow."},
-    413: {"model": Error, "description": "The request is larger than the service accepts."},
-    422: {"model": Error, "description": "No field, more than one, or one that cannot be read."},
-    503: {"model": Error, "description": "Busy or stopping; try again after Retry-After seconds."},
-    507: {"model": Error, "description": "The temporary folder is full or cannot be written."},
-}
+UPLOAD = describe_upload(
+    "Four pictures of one field, named by their channel (a1_red.png …), one stack (TIFF, OME-TIFF, ImageJ) with named "
+    "channels, or a zip of either.",
+    FIELD_TEXTS,
+)
 
 
 @router.get("/index.json", response_model=ServiceInfo, include_in_schema=False)
@@ -124,7 +87,7 @@ def home(request: Request) -> Response:
 
 @router.post("/predict.json", response_model=Answer, include_in_schema=False, openapi_extra=UPLOAD)
 @router.post(
-    "/predict", response_model=Answer, responses=ERROR_RESPONSES, openapi_extra=UPLOAD, summary="Predict one field"
+    "/predict", response_model=Answer, responses=UPLOAD_ERRORS, openapi_extra=UPLOAD, summary="Predict one field"
 )
 async def predict(request: Request) -> Response:
     """Predict one field: its four pictures, or one stack, as a multipart form."""
@@ -132,7 +95,7 @@ async def predict(request: Request) -> Response:
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise HTTPException(400, "Expected files as multipart/form-data. With curl: curl -F files=@a1_red.png …")
     with state.pool.reserve():
-        async with read_form(request, MAX_FILES, 2 * len(FIELDS), _MOST_TEXT) as form:
+        async with read_form(request, MAX_FILES, 2 * len(FIELD_TEXTS), _MOST_TEXT) as form:
             outcome = await state.pool.run(_predict_upload, form, state, wants_page(request))
         return await _respond(request, state, outcome, None)
 
@@ -146,7 +109,7 @@ def show_thumbnail(name: str) -> Response:
 @router.get(
     "/examples/{name}",
     response_model=Answer,
-    responses={503: ERROR_RESPONSES[503]},
+    responses={503: UPLOAD_ERRORS[503]},
     summary="Predict a shipped example",
 )
 # Applied first, so that the route above does not match its addresses.
@@ -247,7 +210,7 @@ def example_to_json(example: Example) -> dict[str, Any]:
 
 def _predict_upload(form: FormData, state: AppState, with_picture: bool) -> FieldResult:
     """Read and predict the upload of a form, in a thread of the pool."""
-    texts = {name: str(form.get(name, "")) for name in FIELDS}
+    texts = {name: str(form.get(name, "")) for name in FIELD_TEXTS}
     files = [UploadedFile(each.filename, each.file) for _, each in form.multi_items() if isinstance(each, UploadFile)]
     with store_files(files) as folder:
         source = find_field(folder, parse_rules(**texts))

@@ -46,6 +46,9 @@ JOBS = "/jobs"
 JOB_SECONDS = 3600.0
 """The upload of a job must arrive within an hour."""
 
+ENVIRONMENT_OWNER = "environment"
+"""Owner of the jobs that are sent with `LOCISCOPE_API_KEY`; no id of a key in the database has this form."""
+
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _OWNER = "lociscope.owner"
 
@@ -168,7 +171,9 @@ class Guard:
         request.scope[_OWNER] = ""
         if path_below_root(request.scope) not in OPEN:
             given = _find_key(request)
-            if not (self._key and hmac.compare_digest(given, self._key)):
+            if self._key and hmac.compare_digest(given, self._key):
+                request.scope[_OWNER] = ENVIRONMENT_OWNER
+            else:
                 try:
                     found = await run_in_threadpool(self._look_up, given)
                 except LogError as error:
@@ -244,6 +249,6 @@ def _find_key(request: Request) -> bytes:
 
 
 def get_owner(request: Request) -> str:
-    """Return the id of the key that a request has; empty where it needed none, or has the one of the environment."""
+    """Return the id of the key that a request has; empty where it needed none."""
     owner: str = request.scope.get(_OWNER, "")
     return owner

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import unicodedata
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -15,8 +15,10 @@ from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.naming import Rules, check_pixel_size, parse_channels, parse_missing
 from lociscope.images.discovery.nothing_found import NAME_FOLDER
 from lociscope.images.discovery.sources import FieldSource, find_fields
+from lociscope.images.io.container import ARCHIVE_ERRORS
 from lociscope.images.io.formats import is_zarr
 from lociscope.images.io.zarr_layout import is_archive
+from lociscope.service.archives import check_directories, check_names, list_members
 from lociscope.service.describe import join_words
 
 MAX_FILES = 16
@@ -26,11 +28,10 @@ MAX_NAME = 180
 """Maximum bytes of a file name; of a longer one the end is kept, which has the channel and the format."""
 
 MAX_DIRECTORY = 1 << 20
-"""Maximum bytes of the table of contents of a zip, about ten thousand names; zipfile reads the whole table at once."""
+"""Maximum bytes of the tables of contents of the zips of a request, about ten thousand names."""
 
 SEND = "Send four pictures named like a1_red.png, a1_green.png, a1_blue.png and a1_yellow.png, or one stack."
 
-_END_OF_ZIP, _END_OF_ZIP64, _END_BYTES = b"PK\x05\x06", b"PK\x06\x07", 22
 _UNSAFE = re.compile(r'[:*?"<>|]')
 
 
@@ -84,8 +85,10 @@ def find_field(folder: Path, rules: Rules) -> FieldSource:
     """
     names = sorted(path.name for path in folder.iterdir())
     archives = [folder / name for name in names if is_archive(folder / name)]
+    check_directories(archives, MAX_DIRECTORY)
     for archive in archives:
-        check_directory_size(archive, MAX_DIRECTORY)
+        with suppress(*ARCHIVE_ERRORS, OSError):  # one that cannot be read is reported below
+            check_names(list_members(archive))
     pictures = any(rules.parse(name) for name in names)
     if not pictures and not archives:
         raise LociscopeError(
@@ -138,33 +141,6 @@ def _write(files: Sequence[UploadedFile], folder: Path) -> None:
         file.seek(0)
         with (folder / name).open("xb") as target:
             shutil.copyfileobj(file, target, 1 << 20)
-
-
-def check_directory_size(path: Path, most: int) -> None:
-    """Refuse an archive whose table of contents would fill the memory, as its last record says.
-
-    Args:
-        path: The archive.
-        most: Maximum bytes of the table.
-
-    Raises:
-        LociscopeError: The table is larger.
-    """
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - (1 << 16) - 42))
-        tail = file.read()
-    plain = tail[-_END_BYTES:]
-    if plain.startswith(_END_OF_ZIP) and plain.endswith(b"\0\0"):  # without a comment, as zipfile looks first
-        at = len(tail) - _END_BYTES
-    else:
-        at = tail.rfind(_END_OF_ZIP)
-    if at < 0:
-        return  # not an archive; opening it raises the error
-    if len(tail) - at < _END_BYTES:
-        raise LociscopeError(f"'{path}' is not an archive that can be read. Pack it again.", code=Code.CORRUPT)
-    size = int.from_bytes(tail[at + 12 : at + 16], "little")
-    if size > most or tail[max(0, at - 20) :].startswith(_END_OF_ZIP64):
-        raise LociscopeError(f"'{path}' contains too many files. Send fewer.", code=Code.TOO_LARGE)
 
 
 def _list_names(names: Sequence[str]) -> str:

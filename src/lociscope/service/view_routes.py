@@ -55,23 +55,25 @@ async def example_cells(request: Request, name: str) -> Response:
 
 async def answer_channel(state: AppState, viewed: Viewed, channel: str, full: bool) -> Response:
     """Answer with a channel of a field."""
-    data, media = await _make(state, read_channel, viewed, channel, LARGE if full else SMALL)
+    data, media = await run_view(state, read_channel, viewed, channel, LARGE if full else SMALL)
     return Response(data, media_type=media)
 
 
 async def answer_evidence(state: AppState, viewed: Viewed, location: int) -> Response:
     """Answer with the evidence for a location."""
-    data = await _make(state, read_evidence, state.model.predictor, viewed, location)
+    data = await run_view(state, read_evidence, state.model.predictor, viewed, location)
     return Response(data, media_type="image/png")
 
 
 async def answer_cells(state: AppState, viewed: Viewed, probability: np.ndarray | None = None) -> Response:
     """Answer with the cells of a field."""
-    data = await _make(state, read_cells, state.model.predictor, viewed, probability)
+    data = await run_view(state, read_cells, state.model.predictor, viewed, probability)
     return Response(data, media_type="application/json")
 
 
-async def _make(state: AppState, make: Callable[Params, Result], *args: Params.args, **named: Params.kwargs) -> Result:
+async def run_view(
+    state: AppState, make: Callable[Params, Result], *args: Params.args, **named: Params.kwargs
+) -> Result:
     """Run what a page needs in its own thread.
 
     Raises:

@@ -11,22 +11,20 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lociscope.artifacts.card import InputSpec
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import LociscopeError, MissingExtraError
+from lociscope.errors import MissingExtraError
 from lociscope.images.io.read import read_field
 from lociscope.images.preprocess import preprocess
 from lociscope.labels import LABELS
 from lociscope.predict.cell_source import segment_field
 from lociscope.predict.cells import predict_cells
 from lociscope.predict.explain import explain_field
-from lociscope.storage.atomic import atomic_write
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lociscope.images.discovery.sources import FieldSource
     from lociscope.images.field import Field as ImageField
     from lociscope.predict.cell_source import SegmentedField
     from lociscope.predict.predictor import Predictor
+    from lociscope.service.picture_cache import PictureCache
 
 SMALL = 704
 """Longer side of the pictures that the page shows at first, px."""
@@ -44,13 +42,22 @@ class Viewed(NamedTuple):
 
     Attributes:
         source: Its files.
-        cache: A folder for pictures made of it; None where nothing may be kept.
-        name: Its name among the files of that folder.
+        cache: Where pictures made of it are kept; None where nothing may be kept.
+        name: Its name in the names of these.
     """
 
     source: FieldSource
-    cache: Path | None
+    cache: PictureCache | None
     name: str
+
+    def read(self, name: str) -> bytes | None:
+        """Return what was made of the field before; None if it is not kept."""
+        return None if self.cache is None else self.cache.read(f"{self.name}-{name}")
+
+    def keep(self, name: str, data: bytes) -> None:
+        """Keep what was made of the field, if that may be kept."""
+        if self.cache is not None:
+            self.cache.keep(f"{self.name}-{name}", data)
 
 
 class CellInfo(BaseModel):
@@ -104,13 +111,11 @@ def read_channel(viewed: Viewed, channel: str, side: int) -> tuple[bytes, str]:
     """
     form, media = ("WEBP", "image/webp") if side <= SMALL else ("JPEG", "image/jpeg")
     ending = "webp" if form == "WEBP" else "jpg"
-    kept = None if viewed.cache is None else viewed.cache / f"{viewed.name}-{channel}-{side}.{ending}"
-    if kept is not None and kept.is_file():
-        return kept.read_bytes(), media
+    if (kept := viewed.read(f"{channel}-{side}.{ending}")) is not None:
+        return kept, media
     made = _render_channels(read_field(viewed.source), side, form)
-    if kept is not None and viewed.cache is not None:
-        for name, data in made.items():
-            _keep(viewed.cache / f"{viewed.name}-{name}-{side}.{ending}", data)
+    for name, data in made.items():
+        viewed.keep(f"{name}-{side}.{ending}", data)
     return made[channel], media
 
 
@@ -127,15 +132,12 @@ def read_evidence(predictor: Predictor, viewed: Viewed, location: int) -> bytes:
     """
     from PIL import Image
 
-    kept = (
-        None if viewed.cache is None else viewed.cache / f"{viewed.name}-{predictor.bundle.sha256[:8]}-{location}.png"
-    )
-    if kept is not None and kept.is_file():
-        return kept.read_bytes()
+    name = f"{predictor.bundle.sha256[:8]}-{location}.png"
+    if (kept := viewed.read(name)) is not None:
+        return kept
     (evidence,) = explain_field(predictor, read_field(viewed.source), [location]).evidence
     data = _encode(Image.fromarray(np.rint(255 * np.clip(evidence.map, 0, 1)).astype(np.uint8)), "PNG")
-    if kept is not None:
-        _keep(kept, data)
+    viewed.keep(name, data)
     return data
 
 
@@ -153,9 +155,9 @@ def read_cells(predictor: Predictor, viewed: Viewed, probability: np.ndarray | N
     """
     if not has_cells():
         raise MissingExtraError("Finding cells", "cells")
-    kept = None if viewed.cache is None else viewed.cache / f"{viewed.name}-{predictor.bundle.sha256[:8]}-cells.json"
-    if kept is not None and kept.is_file():
-        return kept.read_bytes()
+    name = f"{predictor.bundle.sha256[:8]}-cells.json"
+    if (kept := viewed.read(name)) is not None:
+        return kept
     field = read_field(viewed.source)
     if probability is None:
         probability = predictor.run([predictor.prepare(field, with_warnings=False)]).probability[0]
@@ -165,8 +167,7 @@ def read_cells(predictor: Predictor, viewed: Viewed, probability: np.ndarray | N
         width=width, height=height, cells=_list_cells(predictor, segmented, probability), bundle=predictor.bundle.sha256
     )
     data = found.model_dump_json().encode()
-    if kept is not None:
-        _keep(kept, data)
+    viewed.keep(name, data)
     return data
 
 
@@ -221,12 +222,3 @@ def _encode(image: object, form: str) -> bytes:
     options = {"WEBP": {"quality": 72, "method": 2}, "JPEG": {"quality": 90}, "PNG": {"compress_level": 6}}[form]
     image.save(buffer, format=form, **options)  # type: ignore[attr-defined]
     return buffer.getvalue()
-
-
-def _keep(path: Path, data: bytes) -> None:
-    """Keep a file; where it cannot be written, it is made again next time."""
-    try:
-        with atomic_write(path) as part:
-            part.write_bytes(data)
-    except LociscopeError:
-        pass

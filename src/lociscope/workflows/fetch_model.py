@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.artifacts.bundle import Selftest, read_bundle, write_bundle
+from lociscope.artifacts.bundle import read_bundle, write_bundle
 from lociscope.artifacts.card import Card, Decision, InputSpec
 from lociscope.convert.converted import ConvertedModel, OutputOptions, convert_onnx
 from lociscope.convert.gapnet import FIELD_UM, LABEL_MAP, PREPARATION, build_onnx, read_checkpoint, read_npz
@@ -17,7 +17,7 @@ from lociscope.convert.published import PublishedModel, check_files, fetch_files
 from lociscope.labels import expand_classes
 from lociscope.processes.progress import ignore_progress
 from lociscope.storage.paths import as_path
-from lociscope.workflows.import_model import FitOptions, ImportedModel, finish_bundle
+from lociscope.workflows.import_model import FitOptions, ImportedModel, draft_bundle, finish_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,13 +61,12 @@ def fetch_model(
     if folder is None:
         fetch_files(model, downloads, progress)
     made = _convert(model, downloads if folder is None else folder)
-    card = _draft_card(model, made)
+    draft = draft_bundle(output, _draft_card(model, made), made)
     if catalog is not None:
-        result = finish_bundle(made, card, catalog, output, FitOptions(workers=workers), progress)
+        written, fields, failures = finish_bundle(draft, catalog, FitOptions(workers=workers), progress)
+        result = ImportedModel(written, made, fields, failures)
     else:
-        write_bundle(
-            output, card, made.data, Selftest(made.inputs, expand_classes(made.probabilities, card.classes)), {}
-        )
+        write_bundle(output, draft.card, draft.model, draft.selftest, {})
         result = ImportedModel(read_bundle(output), made, 0)
     if folder is None:
         for name in model.files:

@@ -142,7 +142,8 @@ def bundle_from_onnx(
     fit = FitOptions(parse_policy(policy), _parse_method(calibration), workers)
     card = _draft_card(converted, chosen, name or output.resolve().name, licence, limits)
     card = msgspec.structs.replace(card, provenance={"model": model.name, "catalog": catalog.name})
-    return finish_bundle(converted, card, catalog, output, fit, progress)
+    written, fields, failures = finish_bundle(draft_bundle(output, card, converted), catalog, fit, progress)
+    return ImportedModel(written, converted, fields, failures)
 
 
 def bundle_from_keras(model: AnyPath, catalog: AnyPath, output: AnyPath, **options: Any) -> ImportedModel:  # noqa: ANN401
@@ -208,19 +209,23 @@ def _draft_card(model: ConvertedModel, chosen: ModelFormat, name: str, licence: 
     )
 
 
-def finish_bundle(
-    model: ConvertedModel,
-    card: Card,
-    catalog: Path,
-    output: Path,
-    fit: FitOptions,
-    progress: ProgressCallback,
-) -> ImportedModel:
-    """Predict a Catalog, fit calibration and thresholds, score, and write the Bundle."""
+def draft_bundle(output: Path, card: Card, model: ConvertedModel) -> Bundle:
+    """Return the Bundle of a converted model, which is not on disk yet."""
     selftest = Selftest(model.inputs, expand_classes(model.probabilities, card.classes))
-    bundle = Bundle(output, card, model.data, selftest, "")
+    return Bundle(output, card, model.data, selftest, "")
+
+
+def finish_bundle(
+    draft: Bundle, catalog: Path, fit: FitOptions, progress: ProgressCallback
+) -> tuple[Bundle, int, list[Failure]]:
+    """Predict a Catalog, fit calibration and thresholds, score, and write the Bundle.
+
+    Returns:
+        The Bundle as written, the number of labelled fields on which it was fitted, and the fields that cannot be read.
+    """
+    card = draft.card
     table = Catalog.read(catalog).select_labelled()
-    made, statistics, failures = _predict(Predictor(bundle), table, fit.workers, progress)
+    made, statistics, failures = _predict(Predictor(draft), table, fit.workers, progress)
     labels = {entry.id: entry.target or () for entry in table}
     group_of = dict(zip(table.ids, group_ids(table), strict=True))
     truth, groups = to_multi_hot([labels[name] for name in made.ids]), np.array([group_of[name] for name in made.ids])
@@ -237,8 +242,8 @@ def finish_bundle(
         reference=summary,
         provenance={**card.provenance, "catalog_sha256": hash_catalog(catalog)},
     )
-    write_bundle(output, card, model.data, selftest, {"reference.npz": encode_reference(reference)})
-    return ImportedModel(read_bundle(output), model, len(made), failures)
+    write_bundle(draft.folder, card, draft.model, draft.selftest, {"reference.npz": encode_reference(reference)})
+    return read_bundle(draft.folder), len(made), failures
 
 
 def _predict(

@@ -69,7 +69,7 @@ def check_drift(
     predictions = as_path(predictions)
     bundle = as_path(bundle)
     registry = as_path(registry)
-    pattern = _compile(group)
+    pattern = compile_group(group)
     if predictions is not None:
         window, others = _read_predictions(predictions), 0
     elif log is not None:
@@ -79,11 +79,9 @@ def check_drift(
         raise UsageError(
             "There is nothing to check. Pass Predictions, or a log as `log` or LOCISCOPE_LOG.", code=Code.NOTHING_FOUND
         )
-    if reference is None:
-        source = read_bundle(bundle) if bundle is not None else _find_bundle(window.bundle, registry)
-        against = Sample.from_bundle(source)
-    else:
-        against = _read_reference(str(reference), reference_since, reference_until, window.bundle)
+    against = find_reference(
+        window.bundle, reference, since=reference_since, until=reference_until, bundle=bundle, registry=registry
+    )
     report = compare_samples(window, against, level=level, group=pattern)
     notes = [Note(kind=NoteKind.OTHER_BUNDLES, count=others)] if others else []
     if report.drifted and reference is None and against.simulated:
@@ -91,6 +89,55 @@ def check_drift(
     if report.drifted and group is None:
         notes.append(Note(kind=NoteKind.UNGROUPED))
     return report.model_copy(update={"notes": [*notes, *report.notes]})
+
+
+def delete_predictions(log: str, *, before: Time = None, matching: str | None = None) -> int:
+    """Delete rows of a log: those before a time, those of a source or user, or both at once.
+
+    Args:
+        log: The log: a path (SQLite), or an SQLAlchemy URL.
+        before: Only rows before then.
+        matching: Only rows in whose id this regular expression is found.
+
+    Returns:
+        The number of rows that were deleted.
+
+    Raises:
+        UsageError: Neither is passed, or one is not understood.
+        LociscopeError: The log cannot be read or written.
+    """
+    if before is None and matching is None:
+        raise UsageError("Nothing says which rows to delete. Pass `before` or `matching`.", code=Code.INVALID_VALUE)
+    pattern, moment = compile_group(matching, "matching"), parse_time(before, "before")
+    with open_log(log, create=False) as opened:
+        return opened.delete(moment, pattern)
+
+
+def find_reference(
+    predicted_by: str | None,
+    reference: Path | str | None,
+    *,
+    since: Time = None,
+    until: Time = None,
+    bundle: Path | None = None,
+    registry: Path | None = None,
+) -> Sample:
+    """Return the fields to compare with: those that are passed, or the reference of the bundle that predicted.
+
+    Args:
+        predicted_by: sha256 of the bundle that predicted the window, or None if nothing records it.
+        reference: A bundle, Predictions or a log; None for the reference of the bundle that predicted.
+        since: Use rows of the reference log from then on.
+        until: Use rows of the reference log before then.
+        bundle: The bundle that predicted.
+        registry: The registry that contains it.
+
+    Raises:
+        LociscopeError: It does not exist, or cannot be read.
+    """
+    if reference is None:
+        return Sample.from_bundle(read_bundle(bundle) if bundle is not None else _find_bundle(predicted_by, registry))
+    return _read_reference(str(reference), since, until, predicted_by)
 
 
 def parse_time(time: Time, parameter: str) -> datetime | None:
@@ -155,12 +202,22 @@ class _LogRows:
         return Sample.from_log(window, name), sum(bundles.values()) - len(window)
 
 
-def _compile(group: str | None) -> re.Pattern[str] | None:
+def compile_group(group: str | None, parameter: str = "group") -> re.Pattern[str] | None:
+    """Return the regular expression of a parameter.
+
+    Args:
+        group: The text.
+        parameter: The name of the parameter, for the error message.
+
+    Raises:
+        UsageError: It is not a regular expression.
+    """
     try:
         return None if group is None else re.compile(group)
     except re.error as error:
         raise UsageError(
-            f"`group` is not a regular expression: {group!r} ({error}). Try '^[^_]+_[^_]+'.", code=Code.INVALID_VALUE
+            f"`{parameter}` is not a regular expression: {group!r} ({error}). Try '^[^_]+_[^_]+'.",
+            code=Code.INVALID_VALUE,
         ) from error
 
 

@@ -26,12 +26,15 @@ from lociscope.processes.threads import count_cores
 from lociscope.processes.workers import keep_freed_memory
 from lociscope.storage.paths import as_path, as_paths
 from lociscope.storage.remote import RemotePath, as_remote
+from lociscope.workflows.engines import LOCAL, check_local, choose_engine
 from lociscope.workflows.explain import create_folder, explain_files
 from lociscope.workflows.submission import check_table, count_excluded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    import numpy as np
 
     from lociscope.predict.cell_masks import MaskFormat
     from lociscope.storage.paths import AnyPath
@@ -54,6 +57,9 @@ def predict_files(
     workers: int | None = None,
     runtime: str = DEFAULT_RUNTIME,
     explain: AnyPath | None = None,
+    engine: str = LOCAL,
+    ray_address: str | None = None,
+    match_rates: AnyPath | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> BatchResult:
     """Predict fields into a table. A second call predicts only what is new, changed, or failed before.
@@ -76,6 +82,11 @@ def predict_files(
         workers: Number of threads that read and predict fields; None uses every core, `MAX_WORKERS` at most.
         runtime: What computes the network: `onnxruntime`, `openvino` (in float32) or `cuda`, as installed.
         explain: A folder for a picture of each field, with the evidence for its locations; None for none.
+        engine: What shares the work: `local`, threads of this process, or `ray`, a cluster.
+        ray_address: The address of a running Ray cluster, such as `auto` or `ray://head:10001`; None starts one on
+            this machine.
+        match_rates: Also write `OUT.matched`, in which the label rates of the fields are those of the competition
+            (`hpa2018`), or of a labelled Catalog or label table; see `lociscope.workflows.match.match_table`.
         progress: Called with (done, total).
 
     Returns:
@@ -86,12 +97,14 @@ def predict_files(
         LociscopeError: A source, the bundle or the log cannot be opened; the sample submission lists none of the
             fields; or `output` was made by another bundle or with other options, or is being written.
         UsageError: An option of cells is not valid, or cells of a submission are asked for.
-        UsageError: Cells or explanations of an output behind a URL are asked for.
-        MissingExtraError: A library that finds cells, writes masks or opens URLs is not installed.
+        UsageError: The engine is unknown, or cells or explanations of a cluster or a remote output are asked for.
+        MissingExtraError: A library that finds cells, writes masks, opens URLs or runs a cluster is not installed.
     """
     cell_options = _parse_cell_options(cells, cell_labels, masks, kaggle=kaggle)
     output, bundle = as_remote(as_path(output)), as_path(bundle)
-    _check_local(output, cells=cell_options is not None, explain=explain is not None)
+    run = choose_engine(engine, ray_address)
+    check_local(output, engine, cells=cell_options is not None, explain=explain is not None)
+    rates = None if match_rates is None else _read_rates(match_rates, output, kaggle=kaggle)
     sample_submission, explain = as_path(sample_submission), as_path(explain)
     check_table(output, embeddings=embeddings, kaggle=kaggle, sample_submission=sample_submission)
     sample = None if sample_submission is None else read_sample(sample_submission)
@@ -105,36 +118,44 @@ def predict_files(
         broken = [failure for failure in broken if failure.id in sample]
     keep_freed_memory()
     cores = count_cores()
-    workers = max(1, min(workers or min(cores, MAX_WORKERS), len(found)))
-    predictor = open_bundle(bundle, max(1, cores // workers), tta=tta, runtime=runtime, calls=workers)
+    if engine == LOCAL:
+        workers = max(1, min(workers or min(cores, MAX_WORKERS), len(found)))
+    predictor = open_bundle(bundle, max(1, cores // (workers or cores)), tta=tta, runtime=runtime, calls=workers or 1)
     if explain is not None:
         create_folder(explain)
     options = OutputOptions(kaggle, embeddings, sample)
     with nullcontext() if log is None else open_log(log) as open_:
         result = predict_to_file(
-            predictor, found, output, options, broken=broken, workers=workers, progress=progress, log=open_
+            predictor, found, output, options, broken=broken, workers=workers, progress=progress, log=open_, engine=run
         )
         if cell_options and result.rows:
             with PredictionOutput.create(predictor.bundle, output, options, tta=tta).lock():
                 fields = Predictions.read(output)
                 result.cells = predict_cells_to_file(
-                    predictor, found, output, fields, cell_options, workers=workers, progress=progress
+                    predictor, found, output, fields, cell_options, workers=workers or 1, progress=progress
                 )
     if explain is not None:
         predicted = set(result.ids)
         explain_files(predictor, [source for source in found if source.id in predicted], explain, progress)
     result.excluded = excluded
+    if rates is not None:
+        from lociscope.workflows.match import match_table
+
+        result.matched = match_table(predictor, output, rates)
     return result
 
 
-def _check_local(output: Path | None, *, cells: bool, explain: bool) -> None:
-    """Refuse cells and explanations of an output behind a URL."""
-    if (cells or explain) and isinstance(output, RemotePath):
+def _read_rates(rates: AnyPath, output: Path, *, kaggle: bool) -> np.ndarray:
+    """Return the rates to match, before any work."""
+    from lociscope.workflows.match import read_rates
+
+    if kaggle or isinstance(output, RemotePath):
         raise UsageError(
-            f"`{'cells' if cells else 'explain'}` needs a local `output`. Predict the fields first, and these in a "
-            "second call.",
+            "`match_rates` needs a local table with probabilities: neither a submission nor a URL. Predict into such a "
+            "table.",
             code=Code.INVALID_VALUE,
         )
+    return read_rates(rates)
 
 
 def _parse_cell_options(

@@ -10,8 +10,8 @@ import pytest
 
 from lociscope.artifacts.predictions import Position
 from lociscope.service.jobs.database import open_database
-from lociscope.service.jobs.records import OPEN, WAITING, Counts, Job, JobField
-from lociscope.service.jobs.store import JobStore, make_job_id
+from lociscope.service.jobs.records import OPEN, WAITING, Counts, Job, JobField, make_job_id
+from lociscope.service.jobs.store import JobStore
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,9 @@ from lociscope.images.discovery.sources import find_fields
 from lociscope.images.io.read import read_field
 from lociscope.labels import LABELS
 from lociscope.predict.predictor import open_bundle
+from lociscope.prediction_log.log_errors import LogUnavailableError
 from lociscope.service.jobs.store import JobStore
+from lociscope.service.keys import KeyStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -239,6 +241,60 @@ def test_limits(client: Any, serve: Any, make: Any, tmp_path: Path) -> None:
     assert queue.post("/jobs", files=make.form(plate(make, 3))).status_code == 202
     busy = queue.post("/jobs", files=make.form(make.planes()))
     assert (busy.status_code, int(busy.headers["retry-after"]) > 0) == (503, True)
+
+
+def test_pictures_count_as_kept_bytes(serve: Any, make: Any, tmp_path: Path, wait_until: Until) -> None:
+    """The pictures of a job fill the store, too; without room they are made again."""
+    client = serve(store=tmp_path / "store", max_stored_bytes=1 << 20)
+    job = client.post("/jobs", files=make.form(make.planes(size=64))).json()["id"]
+    wait_until(lambda: client.get(f"/jobs/{job}").json()["state"] == "done")
+    client.get(f"/jobs/{job}/fields/0/channels/green")
+    kept = sum(path.stat().st_size for path in (tmp_path / "store" / "jobs" / job).rglob("*") if path.is_file())
+    store = client.app.state.service.jobs.store
+    assert store.count_bytes() == kept
+    assert store.reserve_bytes(job, (1 << 20) - kept, most=1 << 20)
+    for _ in range(2):
+        assert client.get(f"/jobs/{job}/fields/0/channels/green?full=true").status_code == 200
+    assert store.count_bytes() == 1 << 20
+    assert not list((tmp_path / "store" / "jobs" / job / "pictures").glob("*.jpg"))
+
+
+def test_a_lost_confirmation_loses_no_job(
+    client: Any, make: Any, finish: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database has stored a job, but the connection breaks before it says so."""
+    store, create = client.app.state.service.jobs.store, JobStore.create
+
+    def lose(self: JobStore, *given: Any) -> None:
+        create(self, *given)
+        raise LogUnavailableError("the connection is lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JobStore, "create", lose)
+        assert client.post("/jobs", files=make.form(plate(make))).status_code == 503
+    (job,) = store.list_jobs(None)
+    assert finish(job.id)["done"] == 3
+    monkeypatch.setattr(JobStore, "create", lambda *_: fail())
+    monkeypatch.setattr(JobStore, "get", lambda *_: fail())
+    assert client.post("/jobs", files=make.form(plate(make))).status_code == 503
+    kept = sorted((tmp_path / "store" / "jobs").iterdir(), key=lambda path: path.name == job.id)
+    assert (len(kept), (kept[0] / "files" / "P1_A01_1_red.png").is_file()) == (2, True)  # until `sweep`
+
+
+def fail() -> None:
+    raise LogUnavailableError("the database is gone")
+
+
+def test_jobs_of_the_key_of_the_environment_have_an_owner(serve: Any, make: Any, tmp_path: Path) -> None:
+    client = serve(store=tmp_path / "store", host="0.0.0.0", api_key="k" * 20)
+    _, text = KeyStore(client.app.state.database).add("ann")
+    first, second = ({"x-api-key": key} for key in ("k" * 20, text))
+    jobs = [client.post("/jobs", files=make.form(make.planes()), headers=key).json()["id"] for key in (first, second)]
+    for key, mine, other in ((first, *jobs), (second, *reversed(jobs))):
+        assert [job["id"] for job in client.get("/jobs", headers=key).json()] == [mine]
+        assert client.delete(f"/jobs/{other}", headers=key).status_code == 403
+    for key, mine in zip((first, second), jobs, strict=True):
+        assert client.delete(f"/jobs/{mine}", headers=key).status_code == 204
 
 
 def test_a_service_without_a_store_has_no_jobs(serve: Any, make: Any) -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import struct
+import time
 import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lociscope.errors import Code, LociscopeError
+from lociscope.images.discovery.source_json import source_from_json, source_to_json
 from lociscope.images.io.read import read_field
-from lociscope.service.jobs.sources import find_job_fields, parse_job_rules, source_from_json, source_to_json
+from lociscope.service import archives
+from lociscope.service.jobs import sources
+from lociscope.service.jobs.sources import find_job_fields, parse_job_rules
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 RULES = parse_job_rules({})
-MANY = {"pattern": "{id}_{plate}_{well}_{site}_{gene}_{channel}"}
 
 
 def write(folder: Path, files: dict[str, bytes]) -> None:
@@ -86,6 +89,41 @@ def test_bombs_passwords_and_damage_are_refused(make: Any, tmp_path: Path) -> No
         assert caught.value.code is code
 
 
+def test_limits_of_archives_hold_for_the_upload(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many small archives are refused as one large archive is."""
+    for k in range(4):
+        write(tmp_path, {f"{k}.zip": make.zipped(make.planes(f"f{k}"))})
+    assert len(find_job_fields(tmp_path, RULES, 9).sources) == 4
+    expanded = sum(map(len, make.planes("f0").values()))
+    directory = archives._measure_directory(tmp_path / "0.zip", 1 << 20)
+    for name, limit in (("MAX_DIRECTORY", 3 * directory), ("MAX_ARCHIVE_BYTES", 3 * expanded)):
+        with monkeypatch.context() as patch:
+            patch.setattr(sources, name, limit)
+            with pytest.raises(LociscopeError) as caught:
+                find_job_fields(tmp_path, RULES, 9)
+            assert caught.value.code is Code.TOO_LARGE
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_pattern_that_would_occupy_the_service(make: Any, tmp_path: Path, packed: bool) -> None:
+    """Each of these names would take the expression minutes."""
+    names = {f"{'_' * length}.png": b"x" for length in (150, 160)}
+    write(tmp_path, {"a.zip": make.zipped(names)} if packed else names)
+    rules = parse_job_rules({"pattern": "{plate}_{well}_{site}_{gene}_{channel}X"})
+    began = time.monotonic()
+    with pytest.raises(LociscopeError) as caught:
+        find_job_fields(tmp_path, rules, 9)
+    assert caught.value.code is Code.INVALID_VALUE
+    assert time.monotonic() - began < 5
+
+
+def test_a_pattern_of_many_parts_is_fine_where_names_are_usual(make: Any, tmp_path: Path) -> None:
+    write(tmp_path, make.planes("f_P1_B03_2_TP53"))
+    rules = parse_job_rules({"pattern": "{id}_{plate}_{well}_{site}_{gene}_{channel}"})
+    (source,) = find_job_fields(tmp_path, rules, 9).sources
+    assert source.origin["gene"] == "TP53"
+
+
 def test_tables_are_not_followed(make: Any, tmp_path: Path) -> None:
     """A table of paths would let a client read files of the server."""
     write(tmp_path / "secret", make.planes("s1"))
@@ -104,6 +142,6 @@ def test_too_many_fields(make: Any, tmp_path: Path) -> None:
 
 
 def test_rules_that_are_wrong() -> None:
-    for texts in ({"pixel_size": "x"}, {"channels": "red"}, {"pattern": "{nothing}"}, {"preset": "none"}, MANY):
+    for texts in ({"pixel_size": "x"}, {"channels": "red"}, {"pattern": "{nothing}"}, {"preset": "none"}):
         with pytest.raises(LociscopeError):
             _ = parse_job_rules(texts)

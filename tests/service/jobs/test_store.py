@@ -122,6 +122,18 @@ def test_jobs_expire_and_are_forgotten(store: JobStore, add: Add, clock: Any) ->
     assert store.get(job.id) is None
 
 
+def test_bytes_of_pictures_count(store: JobStore, add: Add) -> None:
+    job, other = add(1), add(1)
+    assert store.count_bytes() == 200
+    assert store.reserve_bytes(job.id, 50, most=250)
+    assert not store.reserve_bytes(job.id, 1, most=250)
+    assert store.count_bytes() == 250
+    store.delete(job.id)
+    assert store.count_bytes() == 100
+    assert not store.reserve_bytes(job.id, 50, most=1000)
+    assert store.reserve_bytes(other.id, 50, most=1000)
+
+
 def test_jobs_are_listed_by_their_owner(store: JobStore, add: Add) -> None:
     first, second, third = add(1, "ann"), add(1, "bob"), add(1, "ann")
     assert [job.id for job in store.list_jobs("ann")] == [third.id, first.id]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import lru_cache
+from math import comb
 from typing import NamedTuple
 
 from lociscope.errors import Code, UsageError, suggest
@@ -124,6 +126,23 @@ def compile_expressions(pattern: str | None, preset: str | None) -> tuple[re.Pat
     if preset is not None:
         return tuple(_compile(each, preset=True) for each in PRESETS[parse_preset(preset)].patterns)
     return () if pattern is None else (_compile(pattern),)
+
+
+def count_steps(pattern: str, name: str) -> int:
+    """Return an upper bound for the steps that a pattern takes to match a name, which may be hostile.
+
+    The expression tries each way to assign the separators of the pattern to their occurrences in the name.
+
+    Args:
+        pattern: A pattern, also of a preset.
+        name: A name, of which the pattern may only match a part.
+    """
+    separators = Counter(max(text.split("?"), key=len).casefold() for text in re.split(r"\{\w+\}|\*", pattern)[1:-1])
+    folded, ways = name.casefold(), 1
+    for text, times in separators.items():
+        places = sum(folded.startswith(text, at) for at in range(len(folded))) if text else len(folded)
+        ways *= max(1, comb(places, times))
+    return ways * max(1, len(name))
 
 
 def match_name(name: str, expressions: tuple[re.Pattern[str], ...]) -> NameMatch | None:

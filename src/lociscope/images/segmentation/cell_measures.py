@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 CURVED = 0.45
 """Blur of green in µm (standard deviation) for the curvature that distinguishes lines, dots and holes."""
+CORE, RING = 1.5, 4.0
+"""Distances from the microtubules' focus in µm that bound its core and the ring around it."""
 RADII = (3.0, 6.0, 10.0, 40.0)
 """Distances from the nucleus in µm that bound the rings of the radial profile."""
 
@@ -97,7 +99,7 @@ def measure_cells(stack: Stack, zones: Compartments, means: Means) -> NDArray[np
     """
     if len(zones) == 0:
         return np.zeros((0, len(CELL_FEATURES)))
-    green = stack.coarse[..., GREEN]
+    green = stack.coarse[GREEN]
     cell, nucleus, cytoplasm = means.over(green, CELL_ZONES, NUCLEAR, OUTER)
     columns: list[NDArray[np.float64]] = [
         *log_ratio(means.by_zone(green)[1:], cell),
@@ -109,7 +111,7 @@ def measure_cells(stack: Stack, zones: Compartments, means: Means) -> NDArray[np
         *_measure_turns(stack, zones, means),
         *_measure_radial(green, zones, cytoplasm),
         *_measure_focus(stack, zones, cytoplasm),
-        *measure_spots(stack.green, stack.wide[..., GREEN], stack.step, stack.pixel, zones, nucleus, cytoplasm),
+        *measure_spots(stack.green, stack.wide[GREEN], stack.step, stack.pixel, zones, nucleus, cytoplasm),
     ]
     return np.stack(columns, axis=1)
 
@@ -117,14 +119,14 @@ def measure_cells(stack: Stack, zones: Compartments, means: Means) -> NDArray[np
 def _measure_matches(stack: Stack, means: Means) -> list[NDArray[np.float64]]:
     nothing = np.full(means.n, np.nan)
     found: dict[str, NDArray[np.float64]] = {}
-    fine = stack.coarse - stack.wide
-    smooth = stack.smooth
+    smooth = [means.gather(plane) for plane in stack.smooth]
+    fine = [means.gather(plane - wide) for plane, wide in zip(stack.coarse, stack.wide, strict=True)]
     sides = {RED: ("cytoplasm_red", OUTER), BLUE: ("nucleus_blue", NUCLEAR), YELLOW: ("cytoplasm_yellow", OUTER)}
     for channel, (name, side) in sides.items():
         whole, own, small = nothing, nothing, nothing
         if stack.has[channel]:
-            whole, own = correlate(means, smooth[..., GREEN], smooth[..., channel], CELL_ZONES, side)
-            (small,) = correlate(means, fine[..., GREEN], fine[..., channel], side)
+            whole, own = correlate(means, smooth[GREEN], smooth[channel], CELL_ZONES, side)
+            (small,) = correlate(means, fine[GREEN], fine[channel], side)
         found |= {f"match.{name.split('_')[1]}": whole, f"match.{name}": own, f"match.fine_{name}": small}
     return [found[name] for name in MATCH_FEATURES]
 
@@ -143,17 +145,19 @@ def _measure_bands(
     stack: Stack, means: Means, nucleus: NDArray[np.float64], cytoplasm: NDArray[np.float64]
 ) -> list[NDArray[np.float64]]:
     """Measure energy and skewness of green by scale, in nucleus and cytoplasm."""
-    wide = gaussian_blur(stack.wide[..., GREEN], np.sqrt(SCALES[3] ** 2 - SCALES[2] ** 2) / (stack.pixel * stack.step))
-    second = stack.smooth[..., GREEN]
+    wide = gaussian_blur(stack.wide[GREEN], np.sqrt(SCALES[3] ** 2 - SCALES[2] ** 2) / (stack.pixel * stack.step))
+    second = stack.smooth[GREEN]
     first = stack.green - second.repeat(stack.step, 0).repeat(stack.step, 1)
     noise = means.over(stack.finest, NUCLEAR, OUTER)
     energies: list[list[NDArray[np.float64]]] = [[], []]
     skews: list[list[NDArray[np.float64]]] = [[], []]
-    bands = [(first, stack.step), (second - stack.wide[..., GREEN], 1), (stack.wide[..., GREEN] - wide, 1)]
+    bands = [(first, stack.step), (second - stack.wide[GREEN], 1), (stack.wide[GREEN] - wide, 1)]
     for number, (band, step) in enumerate(bands):
         share = _noise_share(SCALES[number] / stack.pixel, SCALES[number + 1] / stack.pixel)
         if number:  # relative to the noise below the first scale, not below this one
             share *= _variance_below(SCALES[number] / stack.pixel) / _variance_below(SCALES[0] / stack.pixel)
+        if step == 1:
+            band = means.gather(band)
         square = band * band
         moments = [means.over(block_means(power, step), NUCLEAR, OUTER) for power in (band, square, square * band)]
         for side, level in enumerate((nucleus, cytoplasm)):
@@ -196,7 +200,7 @@ def _measure_curvature(
 
 
 def _measure_ranges(stack: Stack, zones: Compartments) -> list[NDArray[np.float64]]:
-    green, zone, cells = stack.coarse[..., GREEN].ravel(), zones.zones.ravel(), zones.cells.ravel()
+    green, zone, cells = stack.coarse[GREEN].ravel(), zones.zones.ravel(), zones.cells.ravel()
     columns = []
     for side, shares in ((NUCLEAR, (0.95, 0.5, 0.05)), (OUTER, (0.95, 0.5, 0.05, 0.99))):
         at = np.flatnonzero(np.isin(zone, side))
@@ -208,20 +212,17 @@ def _measure_ranges(stack: Stack, zones: Compartments) -> list[NDArray[np.float6
 def _measure_turns(stack: Stack, zones: Compartments, means: Means) -> list[NDArray[np.float64]]:
     """Measure directions by the structure tensor, as doubled angles: (cos 2θ, sin 2θ) × energy."""
     sigma = 1.0 / zones.pixel
-    vectors, energies = [], []
-    for yy, xx, yx in stack.turns:
-        vectors.append((gaussian_blur(xx - yy, sigma), gaussian_blur(2 * yx, sigma)))
-        energies.append(gaussian_blur(xx + yy, sigma))
-    cos, sin = vectors[1]
-    length = np.hypot(cos, sin)
-    own = means.over(energies[1], OUTER)[0]
-    (coherent,) = means.over(length, OUTER)
+    red_cos, red_sin, cos, sin = (
+        means.gather(gaussian_blur(part, sigma)) for yy, xx, yx in stack.turns for part in (xx - yy, 2 * yx)
+    )
+    own = means.over(gaussian_blur(stack.turns[1, 1] + stack.turns[1, 0], sigma), OUTER)[0]
+    (coherent,) = means.over(np.sqrt(cos * cos + sin * sin), OUTER)
     (c,), (s,) = means.over(cos, OUTER), means.over(sin, OUTER)
-    y, x = np.gradient(zones.beyond)
-    norm = np.maximum(np.hypot(y, x), 1e-6) ** 2
+    y, x = (means.gather(np.asarray(each)) for each in np.gradient(zones.beyond))
+    norm = np.maximum(x * x + y * y, 1e-12)
     # the gradient of green is across its lines: it is turned by 90° for a line that points at the nucleus
     (radial,) = means.over(-(cos * (x * x - y * y) + sin * 2 * x * y) / norm, OUTER)
-    (joint,) = means.over((cos * vectors[0][0] + sin * vectors[0][1]) / (np.hypot(*vectors[0]) + 1e-12), OUTER)
+    (joint,) = means.over((cos * red_cos + sin * red_sin) / (np.sqrt(red_cos**2 + red_sin**2) + 1e-12), OUTER)
     safe, along = np.maximum(own, 1e-12), np.maximum(coherent, 1e-12)
     red = joint / along if stack.has[RED] else np.full(len(zones), np.nan)
     return [coherent / safe, np.hypot(c, s) / along, red, radial / along]
@@ -242,37 +243,33 @@ def _measure_radial(
 
 def _measure_focus(stack: Stack, zones: Compartments, cytoplasm: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     n, pixel = len(zones), zones.pixel
-    green, wide = stack.coarse[..., GREEN], stack.wide[..., GREEN]
-    cells = zones.cells
-    rows, columns = np.indices(cells.shape, np.float32)
-    owner = cells.ravel() - 1
-    centre = np.nan_to_num(zones.focus, nan=-1e4)
+    green, wide = stack.coarse[GREEN], stack.wide[GREEN]
+    at = np.flatnonzero((zones.cells > 0) & (zones.beyond > 0))
+    rows, columns = (each.astype(np.float32) for each in np.divmod(at, green.shape[1]))
+    owner, light = zones.cells.ravel()[at] - 1, green.ravel()[at]
     core = ring = np.full(n, np.nan)
     if stack.has[RED]:
-        apart = np.hypot(rows.ravel() - centre[owner, 0], columns.ravel() - centre[owner, 1]) * pixel
-        near = np.digitize(apart, (1.5, 4.0))
-        use = (owner >= 0) & (zones.beyond.ravel() > 0)
-        core, ring = (
-            _group_means(green.ravel(), np.where(use & (near == number), owner, -1), n, 3) for number in (0, 1)
-        )
-        core, ring = log_ratio(core, cytoplasm), log_ratio(ring, cytoplasm)
-    outer = np.isin(zones.zones, OUTER)
-    best = find_highest(wide.ravel(), np.where(outer.ravel(), owner, -1), n)
+        centre = np.nan_to_num(zones.focus, nan=-1e4).astype(np.float32)
+        apart = ((rows - centre[owner, 0]) ** 2 + (columns - centre[owner, 1]) ** 2) * np.float32(pixel**2)
+        inner, outside = (np.flatnonzero(each) for each in (apart < CORE**2, (apart >= CORE**2) & (apart < RING**2)))
+        core, ring = (log_ratio(_mean_of(light[each], owner[each], n, 3), cytoplasm) for each in (inner, outside))
+    outer = np.isin(zones.zones.ravel()[at], OUTER)
+    at, owner, light = at[outer], owner[outer], light[outer]
+    rows, columns = rows[outer], columns[outer]
+    best = find_highest(wide.ravel()[at], owner, n)
     known = best >= 0
-    y, x = np.divmod(np.maximum(best, 0), cells.shape[1])
+    y, x = np.divmod(at[np.maximum(best, 0)] if len(at) else np.zeros(n, np.intp), green.shape[1])
 
     def there(image: np.ndarray) -> NDArray[np.float64]:
         return np.where(known, image[y, x], np.nan)
 
     apart_peak = np.log2(1 + np.hypot(y - zones.focus[:, 0], x - zones.focus[:, 1]) * pixel)
-    red = there((stack.smooth - stack.wide)[..., RED] / (stack.wide[..., RED] + FAINT))
+    red = (there(stack.smooth[RED]) - there(stack.wide[RED])) / (there(stack.wide[RED]) + FAINT)
     nothing = np.full(n, np.nan)
-    light = np.where(outer, np.maximum(green, 0), 0).ravel()
-    area = outer.astype(np.float64).ravel()
-    shift = [
-        _weighted_means(position.ravel(), light, owner, n) - _weighted_means(position.ravel(), area, owner, n)
-        for position in (rows, columns)
-    ]
+    light = np.maximum(light, 0)
+    total = np.bincount(owner, light, n)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shift = [np.bincount(owner, light * each, n) / total - _mean_of(each, owner, n) for each in (rows, columns)]
     side = np.hypot(*shift) * pixel / np.sqrt(zones.area / np.pi)
     return [
         core,
@@ -285,14 +282,7 @@ def _measure_focus(stack: Stack, zones: Compartments, cytoplasm: NDArray[np.floa
     ]
 
 
-def _group_means(values: np.ndarray, group: np.ndarray, n: int, least: int) -> NDArray[np.float64]:
-    """Return means by group, −1 for none."""
-    count = np.bincount(group + 1, minlength=n + 1)[1:]
-    total = np.bincount(group + 1, values, n + 1)[1:]
-    return np.where(count >= least, total / np.maximum(count, 1), np.nan)
-
-
-def _weighted_means(values: np.ndarray, weight: np.ndarray, group: np.ndarray, n: int) -> NDArray[np.float64]:
-    total = np.bincount(group + 1, weight, n + 1)[1:]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(total > 0, np.bincount(group + 1, weight * values, n + 1)[1:] / total, np.nan)
+def _mean_of(values: np.ndarray, group: np.ndarray, n: int, least: int = 1) -> NDArray[np.float64]:
+    """Return the mean of each of n groups; NaN for fewer than `least` values."""
+    count = np.bincount(group, minlength=n)
+    return np.where(count >= least, np.bincount(group, values, n) / np.maximum(count, 1), np.nan)

@@ -14,7 +14,10 @@ import numpy as np
 
 from lociscope.channels import BLUE, GREEN, RED, YELLOW
 from lociscope.errors import Code, LociscopeError, MissingExtraError
+from lociscope.images.otsu import find_threshold, make_histogram
 from lociscope.images.preprocess import sample_pixels
+from lociscope.images.scale import percentiles
+from lociscope.images.segmentation.distance import measure_depth
 from lociscope.images.statistics import estimate_full_scale
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ MIN_NUCLEUS_AREA = 14.0
 """Minimum area of a nucleus in µm²; smaller patches are debris. The smallest mitotic plates have about 20."""
 MIN_RIDGE = 0.45
 """By how many µm the radius must shrink between touching nuclei, to distinguish them from one of irregular shape."""
+SURROUNDINGS = 9.0
+"""Standard deviation in µm of the blur that gives the level of the surroundings of a nucleus."""
 BODY_WEIGHTS = {RED: 1.0, YELLOW: 1.0, GREEN: 0.35}
 """Weights of the channels for the extent of a cell."""
 BODY_SHARE = 0.3
@@ -58,7 +63,7 @@ class Cells:
         return int(self.cells.max(initial=0))
 
 
-def find_cells(pixels: np.ndarray, pixel_size: float, *, parts: bool = False) -> Cells:
+def find_cells(pixels: np.ndarray, pixel_size: float, *, parts: bool = False, body_step: int = 1) -> Cells:
     """Find the nuclei and the cells of a field.
 
     Args:
@@ -66,6 +71,8 @@ def find_cells(pixels: np.ndarray, pixel_size: float, *, parts: bool = False) ->
         pixel_size: Side of a pixel in µm.
         parts: Whether to also find cells whose nucleus is beyond the edge of the field. Without it such a part belongs
             to the nearest cell, as in the features.
+        body_step: Factor by which the borders between cells, and of cells, are found more coarsely than nuclei, in a
+            third of the time for 2.
 
     Returns:
         The cells; none where no nucleus is found.
@@ -82,7 +89,12 @@ def find_cells(pixels: np.ndarray, pixel_size: float, *, parts: bool = False) ->
     step = max(1, round(WORKING_PIXEL / pixel_size))
     small = _shrink(pixels, step)
     nuclei = find_nuclei(small[..., BLUE], pixel_size * step)
-    cells = _find_bodies(small, nuclei, pixel_size * step, parts)
+    if body_step == 1:
+        cells = _find_bodies(small, nuclei, pixel_size * step, parts)
+    else:
+        some, seeds = _shrink(small, body_step), nuclei[::body_step, ::body_step]
+        bodies = _find_bodies(some, seeds, pixel_size * step * body_step, parts)
+        cells = np.where(nuclei > 0, nuclei, _enlarge(bodies, body_step, *nuclei.shape))
     height, width = pixels.shape[:2]
     return Cells(_enlarge(nuclei, step, height, width), _enlarge(cells, step, height, width))
 
@@ -123,10 +135,11 @@ def find_nuclei(blue: np.ndarray, pixel_size: float) -> NDArray[np.int32]:
     except ImportError:
         raise MissingExtraError("Finding cells", "cells") from None
     smooth = ndimage.gaussian_filter(np.asarray(blue, np.float32), SMOOTHING / pixel_size)
-    inside = ndimage.binary_fill_holes(_find_bright(smooth, pixel_size))
-    inside = ndimage.binary_opening(inside, iterations=max(1, round(0.6 / pixel_size)))
-    depth = ndimage.distance_transform_edt(inside).astype(np.float32) * np.float32(pixel_size)
-    depth = ndimage.gaussian_filter(depth, 0.5 / pixel_size)
+    inside = _fill_holes(_find_bright(smooth, pixel_size))
+    inside = _open(inside, max(1, round(0.6 / pixel_size)))
+    if inside.all():
+        return np.zeros(inside.shape, np.int32)
+    depth = ndimage.gaussian_filter(measure_depth(inside) * np.float32(pixel_size), 0.5 / pixel_size)
     tops, _ = ndimage.label(inside & (ndimage.maximum_filter(depth, 3) == depth), np.ones((3, 3)))
     basins = _merge_basins(watershed(-depth, tops, mask=inside), depth)
     return _renumber(basins, MIN_NUCLEUS_AREA / pixel_size**2)
@@ -135,16 +148,26 @@ def find_nuclei(blue: np.ndarray, pixel_size: float) -> NDArray[np.int32]:
 def _find_bright(smooth: np.ndarray, pixel_size: float) -> NDArray[np.bool_]:
     """Return pixels brighter than half of Otsu's threshold and than the surroundings, hazy in crowded fields."""
     from scipy import ndimage
-    from skimage.filters import threshold_otsu
 
-    low, high = np.percentile(smooth, (1, 99.8))
+    low, high = percentiles(thin(smooth), (1, 99.8)).astype(np.float32)
     if high - low < 1e-4 + 0.05 * high:
         return np.zeros(smooth.shape, np.bool_)
     clipped = np.minimum(smooth, high)
-    otsu = float(threshold_otsu(clipped))
-    around = ndimage.gaussian_filter(clipped, 9 / pixel_size)
+    otsu = _find_otsu(clipped)
+    sigma = SURROUNDINGS / pixel_size
+    step = max(1, int(sigma / 3))
+    around = ndimage.gaussian_filter(clipped[::step, ::step], sigma / step, truncate=3)
     threshold = np.maximum(low + 0.55 * (otsu - low), np.minimum(0.9 * around, otsu))
-    return np.asarray(smooth > threshold)
+    height, width = smooth.shape
+    return np.asarray(smooth > _enlarge(threshold, step, height, width))
+
+
+def _find_otsu(plane: np.ndarray) -> np.float32:
+    low, high = float(plane.min()), float(plane.max())
+    levels = ((plane - low) * (255 / (high - low))).astype(np.uint8)
+    counts = np.bincount(levels.ravel(), minlength=256)
+    threshold = find_threshold(*make_histogram(counts, np.flatnonzero(counts)))[1]
+    return np.float32(low + threshold * (high - low) / 255)
 
 
 def _merge_basins(basins: NDArray[np.int32], depth: np.ndarray) -> NDArray[np.int32]:
@@ -190,15 +213,15 @@ def _find_bodies(small: np.ndarray, nuclei: NDArray[np.int32], pixel_size: float
     from skimage.segmentation import watershed
 
     light = _sum_body_light(small, pixel_size)
-    distance = ndimage.distance_transform_edt(nuclei == 0).astype(np.float32) * np.float32(pixel_size)
+    distance = measure_depth(nuclei == 0) * np.float32(pixel_size)
     near = (distance > 0) & (distance < 3)
-    base = float(np.percentile(light, 0.5))
-    level = float(np.median(light[near])) - base if near.any() else 0.0
+    base = np.float32(percentiles(thin(light), (0.5,))[0])
+    level = np.float32(np.median(light[near]) - base if near.any() else 0)
     if level <= 0:  # only nuclei
         mask = distance < 3
     else:
         mask = (light - base > BODY_SHARE * level) & (ndimage.gaussian_filter(light, 2 / pixel_size) > base)
-        mask = ndimage.binary_opening(mask) | (distance < 1)
+        mask = _open(mask) | (distance < 1)
     seeds = nuclei
     if parts:
         mask = _fill_holes(mask, MAX_HOLE_AREA / pixel_size**2)
@@ -208,14 +231,33 @@ def _find_bodies(small: np.ndarray, nuclei: NDArray[np.int32], pixel_size: float
     return _remove_small_parts(cells, int(nuclei.max()), MIN_PART_AREA / pixel_size**2)
 
 
-def _fill_holes(mask: NDArray[np.bool_], largest: float) -> NDArray[np.bool_]:
+def _fill_holes(mask: NDArray[np.bool_], largest: float = np.inf) -> NDArray[np.bool_]:
     """Fill holes of at most `largest` pixels."""
     from scipy import ndimage
 
-    holes, _ = ndimage.label(ndimage.binary_fill_holes(mask) & ~mask)
-    small = np.bincount(holes.ravel()) <= largest
-    small[0] = False
-    return np.asarray(mask | small[holes])
+    parts, n = ndimage.label(~mask)
+    hole = np.bincount(parts.ravel(), minlength=n + 1) <= largest
+    for edge in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):
+        hole[edge] = False
+    hole[0] = False
+    return np.asarray(mask | hole[parts])
+
+
+def _open(mask: NDArray[np.bool_], times: int = 1) -> NDArray[np.bool_]:
+    """Erode a mask by its four neighbours, and dilate the rest, `times` each; the field is surrounded by nothing."""
+    for combine in (np.logical_and, np.logical_or):
+        for _ in range(times):
+            padded = np.pad(mask, 1)
+            mask = combine(mask, padded[2:, 1:-1])
+            for part in (padded[:-2, 1:-1], padded[1:-1, 2:], padded[1:-1, :-2]):
+                combine(mask, part, out=mask)
+    return mask
+
+
+def thin(plane: np.ndarray) -> np.ndarray:
+    """Return (n,): about 128 × 128 pixels of a plane (y, x), spread evenly, for its percentiles."""
+    down, right = (max(1, side // 128) for side in plane.shape)
+    return plane[::down, ::right].ravel()
 
 
 def _add_seeds_at_edge(
@@ -245,7 +287,7 @@ def _sum_body_light(small: np.ndarray, pixel_size: float) -> np.ndarray:
 
     total = np.zeros(small.shape[:2], np.float32)
     for channel, weight in BODY_WEIGHTS.items():
-        low, high = np.percentile(small[..., channel], (0.5, 95))
+        low, high = percentiles(thin(small[..., channel]), (0.5, 95)).astype(np.float32)
         if high - low > 0.004:  # otherwise the stain is missing
             total += np.float32(weight) * np.sqrt(np.clip((small[..., channel] - low) / (high - low), 0, 2))
     return np.asarray(ndimage.gaussian_filter(total, SMOOTHING / pixel_size), np.float32)

@@ -78,7 +78,7 @@ def compute_features(pixels: np.ndarray, pixel_size: float | None = None) -> NDA
     """
     stack, zones = make_stack(pixels, pixel_size)
     means = Means(zones)
-    (level,) = means.over(stack.coarse[..., GREEN], CELL_ZONES)
+    (level,) = means.over(stack.coarse[GREEN], CELL_ZONES)
     pooled = _pool(measure_cells(stack, zones, means), level)
     values = np.concatenate([pooled, _measure_field(stack, zones, means, level)]).astype(np.float32)
     values[~np.isfinite(values)] = np.nan
@@ -134,7 +134,7 @@ def _pool(table: NDArray[np.float64], level: NDArray[np.float64]) -> NDArray[np.
 
 
 def _measure_field(stack: Stack, zones: Compartments, means: Means, level: NDArray[np.float64]) -> NDArray[np.float64]:
-    green, n = stack.coarse[..., GREEN], len(zones)
+    green, n = stack.coarse[GREEN], len(zones)
     area = zones.cells.size * zones.pixel**2
     if n == 0:
         return np.array([np.log2(0.01)] + [np.nan] * (len(FIELD_FEATURES) - 1))
@@ -161,11 +161,11 @@ def _measure_field(stack: Stack, zones: Compartments, means: Means, level: NDArr
 
 def _measure_condensed(stack: Stack, means: Means, level: NDArray[np.float64]) -> tuple[float, float, float]:
     """Compare the brightest nucleus of the field, usually of a dividing cell, with the others."""
-    (blue,) = means.over(stack.coarse[..., BLUE], NUCLEAR)
+    (blue,) = means.over(stack.coarse[BLUE], NUCLEAR)
     if not np.isfinite(blue).any():
         return np.nan, np.nan, np.nan
     row = int(np.nanargmax(blue))
-    (match,) = correlate(means, stack.coarse[..., RED], stack.coarse[..., GREEN], CELL_ZONES)
+    (match,) = correlate(means, stack.coarse[RED], stack.coarse[GREEN], CELL_ZONES)
     return (
         log_ratio(blue[row], np.nanmedian(blue)),
         log_ratio(level[row], np.median(level)),
@@ -178,7 +178,7 @@ def _measure_bundles(stack: Stack, zones: Compartments) -> tuple[float, float]:
     cytoplasm = np.isin(zones.zones, OUTER)
     if not stack.has[RED] or cytoplasm.sum() < 50:
         return np.nan, np.nan
-    red, green = stack.smooth[..., RED][cytoplasm], stack.smooth[..., GREEN][cytoplasm]
+    red, green = stack.smooth[RED][cytoplasm], stack.smooth[GREEN][cytoplasm]
     number = max(5, zones.cells.size // 500)
     bright = green[np.argpartition(red, -min(number, len(red)))[-min(number, len(red)) :]]
     usual = float(green.mean())

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lociscope.channels import GREEN, RED
+from lociscope.images.scale import percentiles
+from lociscope.images.segmentation.cells import thin
 from lociscope.images.segmentation.compartments import Compartments, Zone
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ class Stack:
         step: Number of fine pixels along a side of a coarse one.
         has: Whether each of the four stains is present.
         green: (y, x) fine, smoothed by `SCALES[0]`.
-        coarse: (y / step, x / step, 4) means over blocks.
+        coarse: (4, y / step, x / step) means over blocks.
         smooth: The same, smoothed by `SCALES[1]`.
         wide: The same, smoothed by `SCALES[2]`.
         turns: Fine gradients' products of red and green, means over blocks: (2, 3, y / step, x / step).
@@ -56,20 +58,19 @@ class Stack:
     @classmethod
     def of(cls, fine: np.ndarray, coarse: np.ndarray, pixel: float, step: int, zones: Compartments) -> Stack:
         """Make the stack of a field, in shares of full scale."""
-        has = tuple(float(np.ptp(np.percentile(coarse[..., c], (0.5, 99.5)))) > 0.012 for c in range(4))
-        ground = estimate_background(coarse[..., GREEN], zones)
-        raw = fine[..., GREEN]
+        coarse = np.moveaxis(coarse, -1, 0).copy()
+        has = tuple(float(np.ptp(percentiles(thin(plane), (0.5, 99.5)))) > 0.012 for plane in coarse)
+        ground = estimate_background(coarse[GREEN], zones)
+        raw = np.ascontiguousarray(fine[..., GREEN])
         green = gaussian_blur(raw, SCALES[0] / pixel)
         finest = block_means((raw - green) ** 2, step)
-        red = gaussian_blur(fine[..., RED], SCALES[0] / pixel)
+        red = gaussian_blur(np.ascontiguousarray(fine[..., RED]), SCALES[0] / pixel)
         turns = np.stack([_structure_tensor(red, step), _structure_tensor(green, step)])
-        coarse = coarse.copy()
-        coarse[..., GREEN] -= ground
-        wide_pixel = pixel * step
-        smooth, wide = (
-            np.stack([gaussian_blur(coarse[..., c], sigma / wide_pixel) for c in range(4)], axis=-1)
-            for sigma in SCALES[1:3]
-        )
+        coarse[GREEN] -= ground
+        smooth, wide = np.empty_like(coarse), np.empty_like(coarse)
+        for sigma, blurred in zip(SCALES[1:3], (smooth, wide), strict=True):
+            for plane, target in zip(coarse, blurred, strict=True):
+                gaussian_blur(plane, sigma / (pixel * step), target)
         rank = max(1, raw.size // 1000)
         brightest = float(np.partition(raw.ravel(), -rank)[-rank]) - float(ground)
         saturated = float((raw >= 0.999).mean())
@@ -79,14 +80,17 @@ class Stack:
 def estimate_background(green: np.ndarray, zones: Compartments) -> np.float32:
     """Estimate green's background: a low percentile outside the cells, or of all pixels if cells fill the field."""
     outside = green[zones.cells == 0]
-    return np.float32(np.percentile(outside, 20) if outside.size > 0.02 * green.size else np.percentile(green, 0.5))
+    values, at = (outside, 20) if outside.size > 0.02 * green.size else (green.ravel(), 0.5)
+    return np.float32(percentiles(values, (at,))[0])
 
 
-def gaussian_blur(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Return a Gaussian blur as float32, truncated at 3 standard deviations."""
+def gaussian_blur(image: np.ndarray, sigma: float, out: np.ndarray | None = None) -> np.ndarray:
+    """Return a Gaussian blur as float32, truncated at 3 standard deviations, in `out` if it is given."""
     from scipy.ndimage import gaussian_filter
 
-    return np.asarray(gaussian_filter(image, sigma, truncate=3.0, output=np.float32))
+    blurred = np.empty(image.shape, np.float32) if out is None else out
+    gaussian_filter(image, sigma, truncate=3.0, output=blurred)
+    return blurred
 
 
 def block_means(image: np.ndarray, step: int) -> np.ndarray:
@@ -109,7 +113,7 @@ def log_ratio(part: Any, whole: Any) -> Any:  # noqa: ANN401 - numbers in, numbe
 
 
 class Means:
-    """Means of coarse images by cell; pixels are counted only once.
+    """Means of coarse images by cell; pixels are sorted by region only once.
 
     Args:
         zones: The n cells.
@@ -120,13 +124,26 @@ class Means:
 
     def __init__(self, zones: Compartments) -> None:
         self.n = len(zones)
-        self.regions = zones.regions
-        self.counts = self._sums(np.ones(len(self.regions), np.float32))
+        size = len(Zone) * (self.n + 1)
+        regions = zones.regions.astype(np.uint16 if size <= np.iinfo(np.uint16).max else np.uint32)
+        counts = np.bincount(regions, minlength=size)
+        outside = int(counts[: self.n + 1].sum())
+        self._order = np.argsort(regions, kind="stable")[outside:]
+        inside = counts[self.n + 1 :]
+        self._present = np.flatnonzero(inside) + self.n + 1
+        self._starts = (np.cumsum(inside) - inside)[inside > 0]
+        self.counts = counts.reshape(len(Zone), -1)[:, 1:].astype(np.float64)
+
+    def gather(self, image: np.ndarray) -> np.ndarray:
+        """Return the pixels (m,) of a coarse image that belong to a cell, which `over` takes in place of the image."""
+        return np.take(image, self._order)
 
     def _sums(self, image: np.ndarray) -> NDArray[np.float64]:
-        n = self.n + 1
-        total = np.bincount(self.regions, image.ravel(), len(Zone) * n).astype(np.float64, copy=False)
-        return total.reshape(len(Zone), n)[:, 1:]
+        values = image if image.ndim == 1 else self.gather(image)
+        total = np.zeros(len(Zone) * (self.n + 1))
+        if len(values):
+            total[self._present] = np.add.reduceat(values, self._starts, dtype=np.float64)
+        return total.reshape(len(Zone), -1)[:, 1:]
 
     def by_zone(self, image: np.ndarray) -> NDArray[np.float64]:
         """Return means (zones, n); NaN where a zone of a cell has too few pixels."""
@@ -149,6 +166,7 @@ CELL_ZONES = tuple(Zone)[1:]
 
 def correlate(means: Means, one: np.ndarray, other: np.ndarray, *sides: Sequence[Zone]) -> list[NDArray[np.float64]]:
     """Return Pearson's correlations (n,) of two coarse images over each of several unions of zones."""
+    one, other = (image if image.ndim == 1 else means.gather(image) for image in (one, other))
     x, y, xx, yy, xy = (means.over(image, *sides) for image in (one, other, one * one, other * other, one * other))
     found = []
     for i in range(len(sides)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
@@ -10,13 +9,12 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from lociscope.images.discovery.sources import FieldSource
 from lociscope.images.io.read import read_field as read_pixels
 from lociscope.service.answer import Answer
 from lociscope.service.error_responses import wants_page
 from lociscope.service.jobs.access import field_answer, find_field, view_field
 from lociscope.service.jobs.pages import render_field
-from lociscope.service.jobs.pictures import thumbnail_path, write_thumbnail
+from lociscope.service.jobs.pictures import render_thumbnail, thumbnail_name
 from lociscope.service.jobs.records import JobField
 from lociscope.service.jobs.service import JobService
 from lociscope.service.state import AppState, get_state
@@ -29,6 +27,7 @@ from lociscope.service.view_routes import (
     answer_cells,
     answer_channel,
     answer_evidence,
+    run_view,
 )
 from lociscope.service.views import CellsInfo
 
@@ -74,12 +73,12 @@ async def thumbnail(request: Request, job_id: JobId, number: Number) -> Response
     """Return a small composite of a field."""
     state, jobs = get_parts(request)
     _, field = await find_field(jobs, job_id, number)
-    path = thumbnail_path(jobs.cache(job_id), number)
-    if not await run_in_threadpool(path.is_file):
-        viewed = view_field(jobs, field)
-        with state.views.reserve():
-            await state.views.run(_make_thumbnail, viewed.source, path.parent, number)
-    return Response(await run_in_threadpool(path.read_bytes), media_type="image/webp")
+    data = await run_in_threadpool(jobs.pictures(job_id).read, thumbnail_name(number))
+    if data is None:
+        source = view_field(jobs, field).source
+        data = await run_view(state, lambda: render_thumbnail(read_pixels(source)))
+        await run_in_threadpool(jobs.pictures(job_id).keep, thumbnail_name(number), data)
+    return Response(data, media_type="image/webp")
 
 
 @router.get("/{job_id}/fields/{number}/channels/{channel}", summary="A channel of a field", responses=MISSING | PICTURE)
@@ -125,7 +124,3 @@ def to_info(field: JobField) -> FieldInfo:
         number=field.number, id=field.id, state=field.state, **field.position._asdict(), answer=field_answer(field),
         reason=field.reason, code=field.code,
     )  # fmt: skip
-
-
-def _make_thumbnail(source: FieldSource, folder: FilePath, number: int) -> None:
-    write_thumbnail(read_pixels(source), folder, number)

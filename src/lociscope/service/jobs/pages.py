@@ -13,7 +13,7 @@ from lociscope.labels import COMPARTMENTS, LABELS
 from lociscope.predict.similar import find_similar
 from lociscope.service.answer import describe_answer
 from lociscope.service.jobs.access import field_answer
-from lociscope.service.jobs.pictures import thumbnail_path
+from lociscope.service.jobs.pictures import thumbnail_name
 from lociscope.service.jobs.plate import make_plates
 from lociscope.service.jobs.records import ASKING, DONE, FAILED, Job, JobField, to_predictions
 from lociscope.service.jobs.results import has_anndata
@@ -118,9 +118,9 @@ def render_report(request: Request, jobs: JobService, job: Job) -> str:
     done = [field for field in fields if field.state == DONE]
     pictures = {}
     for field in done[:REPORT_PICTURES]:
-        path = thumbnail_path(jobs.cache(job.id), field.number)
-        if path.is_file():
-            pictures[field.number] = "data:image/webp;base64," + base64.b64encode(path.read_bytes()).decode()
+        data = jobs.pictures(job.id).read(thumbnail_name(field.number))
+        if data is not None:
+            pictures[field.number] = "data:image/webp;base64," + base64.b64encode(data).decode()
     location = _parse_location("", fields)
     return render(
         "report.html", request, job=job, date=_format_date, summary=_summarize(fields), labels=LABELS,

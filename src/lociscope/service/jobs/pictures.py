@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 from lociscope.images.render import render_composite
-from lociscope.storage.atomic import atomic_write
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lociscope.images.field import Field
 
 THUMBNAIL = 160
 """Side of the picture of a field in the gallery, px."""
 
 
-def thumbnail_path(folder: Path, number: int) -> Path:
-    """Return the file of the picture of a field."""
-    return folder / f"{number}.webp"
+def thumbnail_name(number: int) -> str:
+    """Return the name of the picture of a field among those of its job."""
+    return f"{number}.webp"
 
 
-def write_thumbnail(field: Field, folder: Path, number: int) -> None:
-    """Write a small composite of a field, as WebP.
-
-    Args:
-        field: The field.
-        folder: The folder of the pictures of its job, which is created.
-        number: Its number in the job.
-    """
+def render_thumbnail(field: Field) -> bytes:
+    """Return a small composite of a field, as WebP."""
     from PIL import Image
 
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(thumbnail_path(folder, number)) as part:
-        Image.fromarray(render_composite(field.pixels, THUMBNAIL)).save(part, format="WEBP", quality=78)
+    buffer = io.BytesIO()
+    Image.fromarray(render_composite(field.pixels, THUMBNAIL)).save(buffer, format="WEBP", quality=78)
+    return buffer.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple, Self
@@ -45,7 +46,7 @@ class Job:
 
     Attributes:
         id: Its name in addresses, which cannot be guessed.
-        owner: The id of the key that sent it; empty where no key was needed.
+        owner: The id of the key that sent it, `environment` for that of the environment; empty where no key was needed.
         state: `asking`, `open`, `cancelled`, `expired` or `deleted`.
         name: What the page calls it.
         created: When it was received, s since 1970.
@@ -168,6 +169,11 @@ class JobInfo(BaseModel):
             failed=job.counts.failed,
             message=job.message,
         )
+
+
+def make_job_id() -> str:
+    """Return the id of a new job: 128 random bits, because whoever has it can read the job."""
+    return secrets.token_urlsafe(16)
 
 
 def format_time(seconds: float) -> str:

@@ -23,6 +23,7 @@ from lociscope.service.jobs.records import ASKING, Job, JobField, JobInfo
 from lociscope.service.jobs.results import MEDIA, write_failures, write_results
 from lociscope.service.jobs.service import JobService
 from lociscope.service.security import get_owner
+from lociscope.service.upload_schema import FIELD_TEXTS, UPLOAD_ERRORS, describe_upload
 from lociscope.service.worker_pool import BusyError
 
 WAIT_SECONDS = 3.0
@@ -30,33 +31,15 @@ WAIT_SECONDS = 3.0
 
 router = APIRouter(prefix="/jobs")
 
-UPLOAD: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["files"],
-                    "properties": {
-                        "files": {
-                            "type": "array",
-                            "items": {"type": "string", "format": "binary"},
-                            "description": "Pictures, stacks, or zip archives of many fields; a name may have folders.",
-                        },
-                        "name": {"type": "string", "description": "What to call the job."},
-                        "pixel_size": {"type": "number", "description": "Side of a pixel, µm."},
-                        "channels": {"type": "string", "description": "Names of the channels in the files: red=…"},
-                        "allow_missing": {"type": "string", "description": "An optional channel: yellow."},
-                        "plane": {"type": "integer", "description": "The slice of a stack, from 0."},
-                        "pattern": {"type": "string", "description": "The form of the names: {plate}_{well}_{channel}"},
-                        "preset": {"type": "string", "description": "The naming scheme of a microscope."},
-                    },
-                }
-            }
-        },
-    }
-}  # fmt: skip
+UPLOAD = describe_upload(
+    "Pictures, stacks, or zip archives of many fields; a name may have folders.",
+    {"name": ("string", "What to call the job.")}
+    | FIELD_TEXTS
+    | {
+        "pattern": ("string", "The form of the names: {plate}_{well}_{channel}"),
+        "preset": ("string", "The naming scheme of a microscope."),
+    },
+)
 
 
 @router.get("", response_model=list[JobInfo], summary="Your jobs", responses={503: MISSING[503]})
@@ -73,11 +56,8 @@ async def list_jobs(request: Request) -> Response:
 
 
 @router.post(
-    "", response_model=JobInfo, status_code=202, openapi_extra=UPLOAD, summary="Send many fields",
-    responses={code: {"description": text} for code, text in (
-        (400, "The request has no form, or one that cannot be read."), (413, "The request is too large."),
-        (422, "No field, or one that is refused."), (503, "Busy; try again after Retry-After seconds."),
-        (507, "The files cannot be stored."))},
+    "", response_model=JobInfo, status_code=202, responses=UPLOAD_ERRORS, openapi_extra=UPLOAD,
+    summary="Send many fields",
 )  # fmt: skip
 async def send_job(request: Request) -> Response:
     """Send fields as a job, which is predicted in the background; `Location` is its address."""
@@ -96,7 +76,7 @@ async def send_job(request: Request) -> Response:
                 jobs.submit, identifier, texts, get_owner(request), may_ask=page or "ask" in texts
             )
         except BaseException:
-            await run_in_threadpool(jobs.discard, identifier)
+            await run_in_threadpool(jobs.abandon, identifier)
             raise
     if state.runner is not None:
         state.runner.wake()

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.errors import Code, LociscopeError
+from lociscope.images.discovery.source_json import source_from_json
 from lociscope.images.io.read import read_field
 from lociscope.labels import format_target
 from lociscope.prediction_log.log_errors import LogError
 from lociscope.service.answer import ModelFacts
-from lociscope.service.jobs.pictures import write_thumbnail
+from lociscope.service.jobs.pictures import render_thumbnail, thumbnail_name
 from lociscope.service.jobs.records import FieldOutcome, JobField
-from lociscope.service.jobs.sources import source_from_json
 from lociscope.service.uploads import remove_paths
 
 if TYPE_CHECKING:
@@ -174,10 +174,7 @@ class JobRunner:
             logger.exception("error %s at field %d of job %s…", number, field.number, field.job[:6])
             reason = f"The service has failed, not your files. The failure is logged as error {number}."
             return FieldOutcome(field.number, code=Code.INTERNAL, reason=reason), None, None
-        try:
-            write_thumbnail(pixels, self._jobs.cache(field.job), field.number)
-        except (LociscopeError, OSError) as error:  # the page makes it again
-            logger.warning("a picture of a job cannot be stored: %s", error)
+        self._jobs.pictures(field.job).keep(thumbnail_name(field.number), render_thumbnail(pixels))
         return _to_outcome(field.number, pixels, predictions, predictor.bundle), predictions, prepared
 
     def _let_others_first(self) -> None:

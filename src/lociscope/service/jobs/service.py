@@ -7,14 +7,29 @@ import shutil
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lociscope.artifacts.predictions import Position
 from lociscope.errors import Code, LociscopeError
+from lociscope.images.discovery.source_json import source_to_json
+from lociscope.prediction_log.log_errors import LogError
 from lociscope.service.jobs.receive import count_bytes
-from lociscope.service.jobs.records import ASKING, DELETED, EXPIRED, FAILED, OPEN, WAITING, Counts, Job, JobField
-from lociscope.service.jobs.sources import RULE_NAMES, find_job_fields, parse_job_rules, source_to_json
-from lociscope.service.jobs.store import JobStore, make_job_id, require_job
+from lociscope.service.jobs.records import (
+    ASKING,
+    DELETED,
+    EXPIRED,
+    FAILED,
+    OPEN,
+    WAITING,
+    Counts,
+    Job,
+    JobField,
+    make_job_id,
+)
+from lociscope.service.jobs.sources import RULE_NAMES, find_job_fields, parse_job_rules
+from lociscope.service.jobs.store import JobStore
+from lociscope.service.picture_cache import PictureCache
 from lociscope.service.settings import Settings
 from lociscope.service.uploads import remove_paths
 from lociscope.service.worker_pool import BusyError
@@ -59,9 +74,10 @@ class JobService:
         """Return the folder of the uploaded files of a job."""
         return self._root / identifier / "files"
 
-    def cache(self, identifier: str) -> Path:
-        """Return the folder of pictures made from these files."""
-        return self._root / identifier / "pictures"
+    def pictures(self, identifier: str) -> PictureCache:
+        """Return the pictures made from these files."""
+        reserve = partial(self.store.reserve_bytes, identifier, most=self._settings.max_stored_bytes)
+        return PictureCache(self._root / identifier / "pictures", reserve)
 
     @contextmanager
     def reserve_upload(self) -> Iterator[None]:
@@ -153,12 +169,24 @@ class JobService:
         Raises:
             LociscopeError: It does not exist.
         """
-        return require_job(self.store.get(identifier), identifier)
+        job = self.store.get(identifier)
+        if job is None:
+            raise LociscopeError(f"There is no job {identifier[:40]!r}.", code=Code.UNKNOWN_NAME)
+        return job
 
     def delete(self, identifier: str, state: str = DELETED) -> None:
         """Delete a job with its files and results."""
         self.store.delete(identifier, state)
         self.discard(identifier)
+
+    def abandon(self, identifier: str) -> None:
+        """Remove the files of an upload that failed, unless its job was stored and only the confirmation was lost.
+
+        Where the database cannot tell, `sweep` removes the files of an upload without a job later.
+        """
+        with suppress(LogError):
+            if self.store.get(identifier) is None:
+                self.discard(identifier)
 
     def discard(self, identifier: str) -> None:
         """Remove the files of a job."""

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.naming import Rules
+from lociscope.images.discovery.patterns import PRESETS, count_steps, parse_preset
 from lociscope.images.discovery.sources import Failure, FieldSource, find_fields
-from lociscope.images.io.container import ARCHIVE_ERRORS, PlaneRef
+from lociscope.images.io.container import ARCHIVE_ERRORS
 from lociscope.images.io.formats import is_zarr
 from lociscope.images.io.zarr_layout import is_archive
-from lociscope.service.uploads import check_directory_size, parse_rules
+from lociscope.service.archives import check_directories, check_names, list_members
+from lociscope.service.uploads import parse_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 MAX_ARCHIVE_BYTES = 1 << 34
 """Maximum bytes of an archive's files after decompression, as its table of contents declares them."""
@@ -25,9 +25,13 @@ MAX_ARCHIVE_BYTES = 1 << 34
 MAX_RATIO = 200
 """Maximum ratio of these to the bytes of the archive; pictures are at most a few times smaller in a zip."""
 
+MAX_DIRECTORY = 1 << 24
+"""Maximum bytes of the tables of contents of the archives of an upload."""
+
+MAX_STEPS, MAX_ALL_STEPS = 10**6, 10**9
+"""Maximum steps to match a name with a pattern, about 20 ms, and for all names of an upload."""
+
 _ENCRYPTED = 1
-MAX_PATTERN_PARTS = 5
-"""Maximum placeholders of a pattern: the time to match a long name grows as a power of their number."""
 
 RULE_NAMES = ("pixel_size", "channels", "allow_missing", "plane", "pattern", "preset")
 """The texts of a form that say how file names are read."""
@@ -57,12 +61,6 @@ def parse_job_rules(texts: Mapping[str, str]) -> Rules:
     """
     rules = parse_rules(*(texts.get(name, "") for name in ("pixel_size", "channels", "allow_missing", "plane")))
     pattern, preset = texts.get("pattern", "").strip() or None, texts.get("preset", "").strip() or None
-    if pattern is not None and (parts := pattern.count("{") + pattern.count("*")) > MAX_PATTERN_PARTS:
-        raise LociscopeError(
-            f"The pattern has {parts} placeholders; the service takes {MAX_PATTERN_PARTS} at most, because more may "
-            "take minutes to match. Name fewer, or use a preset.",
-            code=Code.INVALID_VALUE,
-        )
     made = Rules(rules.channels, rules.allow_missing, rules.pixel_size, rules.plane, pattern, preset)
     _ = made.expressions  # raises for a pattern or preset that is not valid
     return made
@@ -80,8 +78,8 @@ def find_job_fields(folder: Path, rules: Rules, max_fields: int) -> FoundFields:
         LociscopeError: There is no field, there are too many, or an archive is protected, damaged or a bomb.
     """
     archives = sorted(path for path in folder.rglob("*") if path.is_file() and is_archive(path))
-    for archive in archives:
-        check_archive(archive)
+    sent = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+    check_effort(rules, [*sent, *check_archives(archives)])
     root = _descend(folder)
     sources: list[Path] = list(archives)
     if any(path.is_file() and not is_archive(path) for path in root.rglob("*")):
@@ -110,64 +108,61 @@ def find_job_fields(folder: Path, rules: Rules, max_fields: int) -> FoundFields:
     return FoundFields(found, failures)
 
 
-def check_archive(path: Path) -> None:
-    """Refuse an archive that is protected by a password, or whose files would be far larger than itself.
+def check_archives(paths: Sequence[Path]) -> list[str]:
+    """Refuse archives that have a password, or whose files would together be far larger than the archives.
+
+    Args:
+        paths: All archives of an upload.
+
+    Returns:
+        The names in them.
 
     Raises:
-        LociscopeError: It is, or it is not a readable archive.
+        LociscopeError: They are refused, or one of them is not a readable archive.
     """
-    check_directory_size(path, 1 << 24)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-    except (*ARCHIVE_ERRORS, OSError) as error:
-        raise LociscopeError(f"'{path}' is damaged ({error}). Send it again.", code=Code.CORRUPT) from error
-    if any(member.flag_bits & _ENCRYPTED for member in members):
-        raise LociscopeError(f"'{path}' is protected by a password. Send an archive without one.", code=Code.UNREADABLE)
-    total = sum(member.file_size for member in members)
-    if total > MAX_ARCHIVE_BYTES or total > MAX_RATIO * max(path.stat().st_size, 1 << 20):
-        raise LociscopeError(
-            f"'{path}' would have {total >> 20} MB after decompression. Send the pictures without the archive.",
-            code=Code.TOO_LARGE,
-        )
+    check_directories(paths, MAX_DIRECTORY)
+    names: list[str] = []
+    total = packed = 0
+    for path in paths:
+        try:
+            members = list_members(path)
+        except (*ARCHIVE_ERRORS, OSError) as error:
+            raise LociscopeError(f"'{path}' is damaged ({error}). Send it again.", code=Code.CORRUPT) from error
+        check_names(members)
+        if any(member.flag_bits & _ENCRYPTED for member in members):
+            raise LociscopeError(
+                f"'{path}' is protected by a password. Send an archive without one.", code=Code.UNREADABLE
+            )
+        names += [member.filename for member in members]
+        total += sum(member.file_size for member in members)
+        packed += path.stat().st_size
+        if total > MAX_ARCHIVE_BYTES or total > MAX_RATIO * max(packed, 1 << 20):
+            raise LociscopeError(
+                f"'{path}' would have {total >> 20} MB after decompression, with the archives before it. Send the "
+                "pictures without the archive.",
+                code=Code.TOO_LARGE,
+            )
+    return names
 
 
-def source_to_json(source: FieldSource, folder: Path) -> str:
-    """Return a field as text, with paths relative to the folder of its upload."""
+def check_effort(rules: Rules, names: Iterable[str]) -> None:
+    """Refuse a pattern that would match the names in so many ways that it occupies the service.
 
-    def ref(each: PlaneRef | None) -> list[str] | None:
-        return None if each is None else [str(each.file.relative_to(folder)), each.member, each.channel]
-
-    return json.dumps(
-        {
-            "id": source.id,
-            "planes": [ref(each) for each in source.planes],
-            "loose": [ref(each) for each in source.loose],
-            "pixel_size": source.pixel_size,
-            "plane": source.plane,
-            "allow_missing": list(source.allow_missing),
-            "about": [list(each) for each in source.about],
-        }
-    )
-
-
-def source_from_json(text: str, folder: Path) -> FieldSource:
-    """Return the field that `source_to_json` wrote."""
-    values: dict[str, Any] = json.loads(text)
-
-    def ref(each: list[str] | None) -> PlaneRef | None:
-        return None if each is None else PlaneRef(folder / each[0], each[1], each[2])
-
-    loose = tuple(each for each in map(ref, values["loose"]) if each is not None)
-    return FieldSource(
-        values["id"],
-        tuple(map(ref, values["planes"])),
-        values["pixel_size"],
-        values["plane"],
-        tuple(values["allow_missing"]),
-        loose,
-        tuple((name, value) for name, value in values["about"]),
-    )
+    Raises:
+        LociscopeError: It is refused.
+    """
+    patterns = PRESETS[parse_preset(rules.preset)].patterns if rules.preset else (rules.pattern or "",)
+    total = 0
+    for name in names:
+        last = name if rules.depth else name.rpartition("/")[2]
+        steps = sum(count_steps(pattern, last) for pattern in patterns)
+        total += steps
+        if steps > MAX_STEPS or total > MAX_ALL_STEPS:
+            raise LociscopeError(
+                f"The pattern matches names such as {last[:80]!r} in too many ways. Put other separators between its "
+                "placeholders, use fewer of them, or use a preset.",
+                code=Code.INVALID_VALUE,
+            )
 
 
 def _descend(folder: Path) -> Path:

@@ -7,13 +7,13 @@ holds the lease can complete: no result is lost, and none is written twice.
 
 from __future__ import annotations
 
-import secrets
 import time
 from typing import TYPE_CHECKING
 
-from lociscope.errors import Code, LociscopeError
+from lociscope.errors import Code
 from lociscope.service.jobs.database import define_tables
 from lociscope.service.jobs.records import (
+    ASKING,
     CANCELLED,
     DELETED,
     DONE,
@@ -89,7 +89,7 @@ class JobStore:
         with self._database.write() as connection:
             changed = connection.execute(
                 jobs.update()
-                .where(jobs.c.id == job.id, jobs.c.state == "asking")
+                .where(jobs.c.id == job.id, jobs.c.state == ASKING)
                 .values(state=job.state, message=job.message, rules=job.rules)
             ).rowcount
             if changed and fields:
@@ -134,12 +134,17 @@ class JobStore:
 
     def count_bytes(self) -> int:
         """Return the bytes of the files of all jobs that are kept."""
-        import sqlalchemy as sa
-
-        jobs = self._tables.jobs
-        query = sa.select(sa.func.coalesce(sa.func.sum(jobs.c.bytes), 0)).where(jobs.c.state.not_in(_ENDED))
         with self._database.read() as connection:
-            return int(connection.execute(query).scalar_one())
+            return self._sum_bytes(connection)
+
+    def reserve_bytes(self, identifier: str, size: int, *, most: int) -> bool:
+        """Add bytes to those of a job that is kept; return False if all jobs would then have more than `most`."""
+        jobs = self._tables.jobs
+        kept = jobs.c.id == identifier, jobs.c.state.not_in(_ENDED)
+        with self._database.write() as connection:
+            if self._sum_bytes(connection) + size > most:
+                return False
+            return bool(connection.execute(jobs.update().where(*kept).values(bytes=jobs.c.bytes + size)).rowcount)
 
     def read_fields(self, identifier: str, numbers: Iterable[int] | None = None) -> list[JobField]:
         """Return the fields of a job in order.
@@ -242,7 +247,11 @@ class JobStore:
 
     def cancel(self, identifier: str) -> None:
         """Stop a job: its waiting fields are not predicted, its results are kept."""
-        self._set_state(identifier, CANCELLED, (OPEN, "asking"))
+        jobs = self._tables.jobs
+        with self._database.write() as connection:
+            connection.execute(
+                jobs.update().where(jobs.c.id == identifier, jobs.c.state.in_((OPEN, ASKING))).values(state=CANCELLED)
+            )
 
     def delete(self, identifier: str, state: str = DELETED) -> None:
         """Delete the fields and the name of a job; that it existed remains known for a while."""
@@ -266,12 +275,12 @@ class JobStore:
             query = sa.select(jobs.c.id).where(jobs.c.expires < now, jobs.c.state.not_in(_ENDED))
             return list(connection.execute(query).scalars())
 
-    def _set_state(self, identifier: str, state: str, before: tuple[str, ...]) -> None:
+    def _sum_bytes(self, connection: sa.Connection) -> int:
+        import sqlalchemy as sa
+
         jobs = self._tables.jobs
-        with self._database.write() as connection:
-            connection.execute(
-                jobs.update().where(jobs.c.id == identifier, jobs.c.state.in_(before)).values(state=state)
-            )
+        query = sa.select(sa.func.coalesce(sa.func.sum(jobs.c.bytes), 0)).where(jobs.c.state.not_in(_ENDED))
+        return int(connection.execute(query).scalar_one())
 
     def _count(self, connection: sa.Connection, identifiers: Sequence[str]) -> dict[str, Counts]:
         import sqlalchemy as sa
@@ -286,19 +295,3 @@ class JobStore:
         for row in connection.execute(query):
             counts[row.job] = counts.get(row.job, Counts())._replace(**{row.state: row.n})
         return counts
-
-
-def make_job_id() -> str:
-    """Return the id of a new job: 128 random bits, because whoever has it can read the job."""
-    return secrets.token_urlsafe(16)
-
-
-def require_job(job: Job | None, identifier: str) -> Job:
-    """Return a job that exists.
-
-    Raises:
-        LociscopeError: It does not.
-    """
-    if job is None:
-        raise LociscopeError(f"There is no job {identifier[:40]!r}.", code=Code.UNKNOWN_NAME)
-    return job
