@@ -114,18 +114,21 @@ def blank(pixels: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarr
 
 
 def strange(pixels: np.ndarray, number: int, share: float, rng: np.random.Generator) -> np.ndarray:
-    """A field mixed with a picture of no cell: stripes, rings, a grid, or noise."""
+    """A field mixed with a picture of no cell: stripes, rings or patches, others in each channel, with noise."""
+    from scipy.ndimage import gaussian_filter
+
     size = len(pixels)
     y, x = np.mgrid[:size, :size] * (SIZE / size)
-    patterns = (
-        np.sin(x / (2 + number / 2)),
-        np.sin(x * y / 900),
-        (x % 32 < 3) | (y % 32 < 3),
-        rng.random((size, size)),
-    )
-    pattern = np.asarray(patterns[number % 4], float)
-    pattern = (pattern - pattern.min()) / max(float(np.ptp(pattern)), 1e-9)
-    return np.asarray(((1 - share) * pixels + share * 200 * pattern[..., None]).round(), np.uint8)
+    planes = []
+    for channel in range(pixels.shape[-1]):
+        turn, width = rng.uniform(0, np.pi), rng.uniform(4, 12) + number / 2
+        along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+        radius = np.hypot(x - rng.uniform(0, SIZE), y - rng.uniform(0, SIZE))
+        pattern = (along, radius, np.where(along % (8 * width) < 4 * width, along, across))[(number + channel) % 3]
+        plane = gaussian_filter((pattern % (2 * width) < width).astype(float), size / SIZE)
+        planes.append(40 + 120 * plane + rng.normal(0, 6, plane.shape))
+    mixed = (1 - share) * pixels + share * np.stack(planes, axis=-1)
+    return np.asarray(mixed.clip(0, 255).round(), np.uint8)
 
 
 # === Catalogs ===
