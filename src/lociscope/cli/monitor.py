@@ -119,7 +119,7 @@ def report(
     ] = None,
     by: Annotated[
         str | None,
-        typer.Option("--by", metavar="PROPERTY", help="Instead: plate, well, antibody, cell_line, specimen, source …"),
+        typer.Option("--by", metavar="PROPERTY", help="Instead: plate, well, antibody, cell_line, specimen, source."),
     ] = None,
     catalog: Annotated[
         Path | None, typer.Option("--catalog", "-c", help="The Catalog of the fields, which gives the property.")
