@@ -87,7 +87,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--fields", type=int, default=1000)
     options = parser.parse_args()
-    rng, result = np.random.default_rng(0), {}
+    rng = np.random.default_rng(0)
+    result: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         labels: dict[int, Any] = {n: sample_truth(n, rng) for n in (30, 3107, 31072)}
