@@ -47,15 +47,14 @@ def fetch(
 ) -> None:
     """Fetch a model that others published, check its hash, and convert it to a Bundle."""
     from lociscope.cli import console
+    from lociscope.cli.bundle import report_imported
     from lociscope.workflows.fetch_model import fetch_model
 
     with console.progress("fetching") as progress:
         made = fetch_model(model, output, folder=source, catalog=catalog, progress=progress)
     card = made.bundle.card
-    console.note(f"Bundle '{card.name}': {len(card.classes)} classes, licence {card.licence}")
-    console.note(f"  {card.provenance['source']}")
-    console.note(f"  largest difference from the original {made.model.difference:.1g}")
-    print(output)
+    console.note(f"Licence {card.licence}, {card.provenance['source']}")
+    report_imported(made, output)
 
 
 @app.command("list")

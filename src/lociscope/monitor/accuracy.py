@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from math import isnan
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from lociscope.decide.intervals import resample_weights
 from lociscope.decide.metrics import nan_means
 
 RESAMPLES = 400
@@ -107,15 +109,13 @@ def _score(chance: np.ndarray, reported: np.ndarray, weights: np.ndarray, seed: 
     if n == 0:
         nothing = Score(float("nan"), float("nan"), float("nan"))
         return Accuracy(0, nothing, nothing, nothing)
-    rng = np.random.default_rng(seed)
-    counts = rng.multinomial(n, np.full(n, 1 / n), RESAMPLES)
-    samples = np.concatenate([np.ones((1, n)), counts]) * weights
-    hits, all_reported, all_true = (samples @ each for each in (chance * reported, 1.0 * reported, chance))
+    columns = np.concatenate([chance * reported, 1.0 * reported, chance], axis=1) * weights[:, None]
+    chunks = chain([np.ones((1, n))], resample_weights(np.arange(n), n, RESAMPLES, seed))
+    hits, all_reported, all_true = np.split(np.concatenate([chunk @ columns for chunk in chunks]), 3, axis=1)
     occurs = all_true[0] >= MIN_POSITIVES
     with np.errstate(invalid="ignore", divide="ignore"):
         f1 = 2 * hits / (all_reported + all_true)
-        columns = np.where(occurs & (all_reported + all_true > 0), f1, np.nan)
-        macro = nan_means(columns)
+        macro = nan_means(np.where(occurs & (all_reported + all_true > 0), f1, np.nan))
         precision = hits.sum(axis=1) / all_reported.sum(axis=1)
         recall = hits.sum(axis=1) / all_true.sum(axis=1)
     return Accuracy(n, _interval(macro), _interval(precision), _interval(recall))

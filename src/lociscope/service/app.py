@@ -103,13 +103,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             app.include_router(correct_router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(Guard, settings=settings, metrics=metrics, pool=pool, keys=keys)
+    add_error_handlers(app)
+    return app
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Answer errors with a page or with JSON."""
     app.add_exception_handler(LociscopeError, _answer_lociscope_error)
     app.add_exception_handler(BusyError, _answer_busy)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(MemoryError, _answer_memory_error)
     app.add_exception_handler(OSError, _answer_storage_error)
-    return app
 
 
 def _add_jobs(state: AppState, jobs: JobService) -> AppState:

@@ -147,7 +147,7 @@ async def correct_field(request: Request, job_id: JobId, number: FieldNumber) ->
     viewed = view_field(jobs, field)
     if field.probability is None:
         raise HTTPException(409, "This field is not predicted yet.")
-    identifier = f"{field.id} ({job_id[:8]}/{number})"
+    identifier = f"{field.id}.{job_id[:8]}.{number}"
     bundle = field.bundle or ""
     item = await run_in_threadpool(store.find, identifier, bundle)
     if item is None:

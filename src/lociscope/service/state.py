@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from lociscope.microscope.board import Board
     from lociscope.prediction_log.log import PredictionLog
     from lociscope.prediction_log.writer import LogWriter
     from lociscope.review.store import ReviewStore
@@ -34,6 +35,7 @@ class AppState:
         jobs: The jobs; None for a service that keeps nothing.
         runner: Predicts them; None where there are none.
         review: The review; None where there is none.
+        board: The run of a microscope that the application shows instead of accepting fields; None for a service.
     """
 
     settings: Settings
@@ -46,6 +48,7 @@ class AppState:
     jobs: JobService | None = None
     runner: JobRunner | None = None
     review: ReviewStore | None = None
+    board: Board | None = None
 
 
 def get_state(request: Request) -> AppState:
