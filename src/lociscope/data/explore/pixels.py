@@ -78,7 +78,7 @@ def score_blur(fields: Sequence[InspectedField]) -> np.ndarray:
     usable = usable_channels(fields)
     slopes = np.array([field.statistics[_SLOPES] for field in fields], float)
     sharpness = np.array([measure_sharpness(field.channels) for field in fields], float)
-    return np.maximum(_fall_below(slopes, usable), _fall_below(sharpness, usable))
+    return np.asarray(np.maximum(_fall_below(slopes, usable), _fall_below(sharpness, usable)))
 
 
 def _fall_below(values: np.ndarray, usable: np.ndarray) -> np.ndarray:
